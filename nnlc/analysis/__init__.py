@@ -1,0 +1,1 @@
+"""What the curves are for: looking at them."""

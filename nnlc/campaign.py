@@ -1,0 +1,261 @@
+"""The campaign file: what to generate, on which images, and how to train it.
+
+A campaign is TOML. `extends = "NAME or path"` takes another campaign and replaces only what this
+file says, table by table. Whatever is wrong is refused with file, key, and what would be right.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from nnlc.errors import CampaignError
+from nnlc.networks import (
+    KNOWN_IMAGE_SETS,
+    MAX_DEPTH,
+    MAX_NETWORKS,
+    SVHN_TRAIN_IMAGES,
+    ImageSet,
+    NetworkSpec,
+    SearchSpace,
+    image_set_of_table,
+    network_id,
+    network_seed,
+    sample_network,
+)
+from nnlc.networks.imagesets import NAME_PATTERN
+from nnlc.shipped import shipped_names
+from nnlc.tomlfile import Layers, did_you_mean, read_layers, validate
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _check_depths(depths: tuple[int, int]) -> tuple[int, int]:
+    low, high = depths
+    if not 1 <= low <= high <= MAX_DEPTH:
+        raise ValueError(
+            f"must be [fewest, most] convolutions within [1, {MAX_DEPTH}], such as [1, 10]"
+        )
+    return depths
+
+
+class DatasetSection(_Section):
+    """`[datasets.NAME]`: how many networks on which images. NAME is the name in folders."""
+
+    networks_per_depth: Annotated[int, Field(ge=0)]
+    """0 drops a dataset that an extended campaign has."""
+    depths: Annotated[tuple[int, int], AfterValidator(_check_depths)] = (1, 10)
+    """Fewest and most convolutions; each number between gets `networks_per_depth` networks."""
+    train: Literal["train+extra300000", "train", "train+extra"] | None = None
+    """SVHN only: which of its splits are trained on."""
+    npz: str | None = None
+    """A user's own images: path of the file, relative to the campaign file."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    channels: Count | None = None
+    width: Count | None = None
+    classes: Count | None = None
+    train_images: Count | None = None
+    validation_images: Count | None = None
+
+    def image_set(self, name: str) -> ImageSet:
+        """What the sampler must know of these images.
+
+        Raises:
+            ValueError: an unknown name, or keys that are missing or make no sense together.
+        """
+        own = ("sha256", "channels", "width", "classes", "train_images", "validation_images")
+        given = [key for key in own if getattr(self, key) is not None]
+        if self.npz is None:
+            if name not in KNOWN_IMAGE_SETS:
+                raise ValueError(
+                    f"unknown dataset {name!r}: {did_you_mean(name, KNOWN_IMAGE_SETS)}; for "
+                    'images of your own add npz = "FILE.npz" and the keys that '
+                    "'nnlc describe FILE.npz' prints"
+                )
+            if given:
+                raise ValueError(f"{given[0]} is only for images of your own, given by npz")
+            return self._known(KNOWN_IMAGE_SETS[name])
+        if image_set_of_table(name) or name in KNOWN_IMAGE_SETS or self.train is not None:
+            raise ValueError("npz goes with a name that is not taken, and without train")
+        missing = [key for key in own if key not in given]
+        if missing:
+            raise ValueError(
+                f"npz needs {', '.join(missing)} too: 'nnlc describe {self.npz}' prints them"
+            )
+        if not NAME_PATTERN.fullmatch(name):
+            raise ValueError(
+                "a dataset's name may have letters, digits, dots, dashes and underscores, "
+                "64 at most, the first a letter or digit"
+            )
+        facts = {key: getattr(self, key) for key in own if key != "sha256"}
+        return ImageSet(name=name, table_name=name, **facts)
+
+    def _known(self, known: ImageSet) -> ImageSet:
+        if self.train is None:
+            return known
+        if known.name != "SVHN":
+            raise ValueError("train is a choice for SVHN only; leave it out")
+        facts = {key: getattr(known, key) for key in ImageSet.__slots__}
+        return ImageSet(**facts | {"train_images": SVHN_TRAIN_IMAGES[self.train]})
+
+
+class TrainingSection(_Section):
+    """`[training]`: our readings where the article leaves a choice. Each changes the tables."""
+
+    pixels: Literal["unit", "standardised"] = "unit"
+    """unit: scaled to [0, 1] and nothing else. standardised: also mean 0 and deviation 1 for
+    each channel over the training images."""
+    pooling: Literal["max", "average"] = "max"
+    dropout: Literal["element", "channel"] = "element"
+    """What a dropout layer of the feature part drops: single values or whole channels."""
+    truncate: Literal["dataset", "epoch"] = "dataset"
+    """dataset: the last images that fill no batch are never seen. epoch: each epoch's
+    permutation of all images is cut instead."""
+
+
+class RunSection(_Section):
+    """`[run]`: how the work is done. No table depends on it."""
+
+    attempts: Count = 3
+    """After so many attempts that end badly a network is recorded as failed."""
+
+
+class Campaign(_Section):
+    """A whole campaign: resolved, checked, and the source of every network in it."""
+
+    name: Annotated[str, Field(pattern=NAME_PATTERN.pattern)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    """Every network's own seed is derived from this one."""
+    stamp: datetime
+    """Date and time that all IDs of the campaign begin with."""
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 40
+    datasets: Annotated[dict[str, DatasetSection], Field(min_length=1)]
+    training: TrainingSection = TrainingSection()
+    run: RunSection = RunSection()
+    space: SearchSpace = SearchSpace()
+
+    @model_validator(mode="after")
+    def _check_networks(self) -> Self:
+        total = sum(
+            section.networks_per_depth * (section.depths[1] - section.depths[0] + 1)
+            for section in self.datasets.values()
+        )
+        if not 1 <= total <= MAX_NETWORKS:
+            raise ValueError(
+                f"the campaign has {total} networks; networks_per_depth and depths must make "
+                f"between 1 and {MAX_NETWORKS}"
+            )
+        return self
+
+    @property
+    def half_epochs(self) -> int:
+        """Rows of each table, the header not counted."""
+        return 2 * self.epochs
+
+    def image_sets(self) -> dict[str, ImageSet]:
+        """The image sets that have networks, by their name in folders, in the file's order."""
+        return {
+            name: section.image_set(name)
+            for name, section in self.datasets.items()
+            if section.networks_per_depth
+        }
+
+    def networks(self) -> Iterator["CampaignNetwork"]:
+        """Every network, in order of dataset, depth and number: 6,000 take about 2 s."""
+        seen: set[int] = set()
+        for name, images in self.image_sets().items():
+            low, high = self.datasets[name].depths
+            for depth in range(low, high + 1):
+                seeds = self._seeds(name, depth, seen)
+                for _ in range(self.datasets[name].networks_per_depth):
+                    index, seed = len(seen), next(seeds)
+                    seen.add(seed)
+                    name_of_it = network_id(self.stamp, index)
+                    spec = sample_network(self.space, images, depth, seed, id=name_of_it)
+                    yield CampaignNetwork(index, images, spec)
+
+    def _seeds(self, name: str, depth: int, seen: set[int]) -> Iterator[int]:
+        """Seeds for one dataset and depth that no network of the campaign has yet."""
+        for draw in count():
+            seed = network_seed(self.seed, name, depth, draw)
+            if seed not in seen:
+                yield seed
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignNetwork:
+    """One network of a campaign and the images it trains on."""
+
+    index: int
+    images: ImageSet
+    spec: NetworkSpec
+
+
+def load_campaign(name_or_path: str | Path) -> Campaign:
+    """Read a campaign: the name of a shipped one, or the path of a TOML file.
+
+    Raises:
+        CampaignError: what is wrong, in which file and key, and what would be right.
+    """
+    path = find_campaign(str(name_or_path))
+    layers = read_layers(path, find_campaign, CampaignError)
+    campaign = validate(Campaign, layers, CampaignError)
+    _check_against_images(campaign, layers)
+    return _with_absolute_npz(campaign, layers)
+
+
+def parse_campaign(values: dict[str, Any], path: Path) -> Campaign:
+    """A campaign from values that are already whole, such as a results folder's own record.
+
+    Raises:
+        CampaignError: as `load_campaign`; `path` is named in it.
+    """
+    return validate(Campaign, Layers([(path, values)]), CampaignError)
+
+
+def find_campaign(name_or_path: str) -> Path:
+    """The file of a campaign.
+
+    Raises:
+        CampaignError: neither a file nor a shipped name.
+    """
+    shipped = shipped_names("jobs", ".toml")
+    path = Path(name_or_path)
+    if name_or_path in shipped:
+        return shipped[name_or_path]
+    if path.suffix == ".toml" or path.exists():
+        return path
+    raise CampaignError(
+        f"no campaign {name_or_path!r}: {did_you_mean(name_or_path, shipped)}; "
+        "or give the path of a .toml file"
+    )
+
+
+def _check_against_images(campaign: Campaign, layers: Layers) -> None:
+    for name, section in campaign.datasets.items():
+        try:
+            images = section.image_set(name)
+            if section.networks_per_depth:
+                campaign.space.check_against(images)
+        except ValueError as problem:
+            key = ["datasets", name]
+            raise CampaignError(f"{layers.file_of(key)}, key {'.'.join(key)}: {problem}") from None
+
+
+def _with_absolute_npz(campaign: Campaign, layers: Layers) -> Campaign:
+    """npz paths are relative to the file that says them; from here on they are absolute."""
+    datasets = dict(campaign.datasets)
+    for name, section in datasets.items():
+        if section.npz is not None:
+            folder = layers.file_of(["datasets", name, "npz"]).parent
+            absolute = str((folder / section.npz).resolve())
+            datasets[name] = section.model_copy(update={"npz": absolute})
+    return campaign.model_copy(update={"datasets": datasets})

@@ -1,0 +1,39 @@
+"""What a network is: specification, search space, sampler, geometry, cost. No torch in here."""
+
+from nnlc.networks.geometry import Layer, Walk, walk_network
+from nnlc.networks.imagesets import (
+    KNOWN_IMAGE_SETS,
+    SVHN_TRAIN_IMAGES,
+    ImageSet,
+    image_set_of_table,
+)
+from nnlc.networks.sampler import MAX_DEPTH, network_seed, sample_network
+from nnlc.networks.space import SearchSpace
+from nnlc.networks.spec import (
+    DROPOUT,
+    MAX_NETWORKS,
+    POOLING,
+    RELU,
+    NetworkSpec,
+    network_id,
+)
+
+__all__ = [
+    "DROPOUT",
+    "KNOWN_IMAGE_SETS",
+    "MAX_DEPTH",
+    "MAX_NETWORKS",
+    "POOLING",
+    "RELU",
+    "SVHN_TRAIN_IMAGES",
+    "ImageSet",
+    "Layer",
+    "NetworkSpec",
+    "SearchSpace",
+    "Walk",
+    "image_set_of_table",
+    "network_id",
+    "network_seed",
+    "sample_network",
+    "walk_network",
+]

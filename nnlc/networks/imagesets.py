@@ -1,0 +1,88 @@
+"""The image sets that networks are generated for: what the sampler must know of each."""
+
+import re
+from dataclasses import dataclass
+
+from nnlc.errors import SpecError
+
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageSet:
+    """A set of labelled square images, as far as a network's shape depends on it."""
+
+    name: str
+    """Name in folders: `<name>_models`. Letters, digits, dot, dash, underscore."""
+    table_name: str
+    """Value in a table's `dataset` column; no white space."""
+    channels: int
+    width: int
+    """Height and width in pixels."""
+    classes: int
+    train_images: int
+    validation_images: int
+
+    def __post_init__(self) -> None:
+        for field in ("name", "table_name"):
+            value = getattr(self, field)
+            if not NAME_PATTERN.fullmatch(value):
+                raise SpecError(
+                    f"{field} {value!r} is not usable in a file name: use up to 64 letters, "
+                    "digits, dots, dashes and underscores, the first a letter or digit"
+                )
+        for field in ("channels", "width", "classes", "train_images", "validation_images"):
+            if getattr(self, field) < 1:
+                raise SpecError(f"image set {self.name}: {field} must be at least 1")
+
+
+# Sizes as the article prints them (section 2.2). SVHN's `train` split has 73,257 images and
+# `extra` 531,131; the printed 373,257 is read as train plus the first 300,000 of extra.
+SVHN_TRAIN_IMAGES = {"train+extra300000": 373_257, "train": 73_257, "train+extra": 604_388}
+
+CIFAR100 = ImageSet(
+    name="CIFAR-100",
+    table_name="CIFAR100",
+    channels=3,
+    width=32,
+    classes=100,
+    train_images=50_000,
+    validation_images=10_000,
+)
+FASHION_MNIST = ImageSet(
+    name="F-MNIST",
+    table_name="FashionMNIST",
+    channels=1,
+    width=28,
+    classes=10,
+    train_images=60_000,
+    validation_images=10_000,
+)
+SVHN = ImageSet(
+    name="SVHN",
+    table_name="SVHN",
+    channels=3,
+    width=32,
+    classes=10,
+    train_images=SVHN_TRAIN_IMAGES["train+extra300000"],
+    validation_images=26_032,
+)
+# Shipped in the package (nnlc/training/sample), so that a first run needs no download.
+FASHION_MNIST_SAMPLE = ImageSet(
+    name="F-MNIST-sample",
+    table_name="FashionMNIST-sample",
+    channels=1,
+    width=28,
+    classes=10,
+    train_images=4_000,
+    validation_images=1_000,
+)
+
+KNOWN_IMAGE_SETS = {
+    image_set.name: image_set for image_set in (CIFAR100, FASHION_MNIST, SVHN, FASHION_MNIST_SAMPLE)
+}
+
+
+def image_set_of_table(table_name: str) -> ImageSet | None:
+    """The known image set whose tables carry `table_name` in their `dataset` column."""
+    return next((s for s in KNOWN_IMAGE_SETS.values() if s.table_name == table_name), None)

@@ -1,0 +1,149 @@
+"""The generator of networks: from a search space, an image set, a depth and a seed to a network.
+
+A network is a pure function of those four; `nnlc.networks.draws` says why it is so everywhere.
+The order of the draws is part of that function: a change to it renames every network there is.
+"""
+
+from dataclasses import dataclass
+
+from nnlc.errors import SpecError
+from nnlc.networks.draws import Draws, derive_seed, power_of_ten
+from nnlc.networks.geometry import output_width
+from nnlc.networks.imagesets import ImageSet
+from nnlc.networks.space import Coin, SearchSpace
+from nnlc.networks.spec import DROPOUT, POOLING, NetworkSpec
+
+MAX_DEPTH = 100
+"""Depths beyond this are refused: the article goes to 10."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Features:
+    """The feature part as it grows, one entry a layer."""
+
+    kernels: list[int]
+    strides: list[int]
+    paddings: list[int]
+    blocks: list[int]
+    pool_kernels: list[int]
+    pool_strides: list[int]
+    pool_paddings: list[int]
+
+
+def sample_network(
+    space: SearchSpace,
+    images: ImageSet,
+    depth: int,
+    random_seed: int,
+    *,
+    id: str,
+    train_gpu: bool = True,
+) -> NetworkSpec:
+    """Draw one network (article, section 2.1, Table 3, Figs 1 to 3).
+
+    Args:
+        space: what to draw from.
+        images: the image set it will train on.
+        depth: number of convolutions, at least 1.
+        random_seed: 32-bit unsigned.
+        id: the network's ID, as `network_id` makes it; no draw depends on it.
+        train_gpu: value of the `train_GPU` column; no draw depends on it.
+
+    Raises:
+        SpaceError: the space has no network for these images.
+        SpecError: a depth or seed out of range.
+    """
+    if not 1 <= depth <= MAX_DEPTH:
+        raise SpecError(f"depth {depth} is not between 1 and {MAX_DEPTH}")
+    if not 0 <= random_seed < 2**32:
+        raise SpecError(f"random_seed {random_seed} is not a 32-bit unsigned integer")
+    space.check_against(images)
+    draws = Draws(random_seed)
+    filters = _draw_filters(draws, space, images, depth)
+    features = _draw_features(draws, space, images.width, depth)
+    has_dropout = any(block & DROPOUT for block in features.blocks)
+    dropout_rate = draws.uniform(*space.dropout_rate) if has_dropout else 0
+    units = [draws.integer(*space.fc_units) for _ in range(draws.integer(*space.fc_layers) - 1)]
+    fc_dropout = _toss(draws, space.fc_dropout)
+    return NetworkSpec(
+        id=id,
+        random_seed=random_seed,
+        train_gpu=train_gpu,
+        torch_set_deterministic=True,
+        dataset=images.table_name,
+        loss_fn="CrossEntropyLoss",
+        optimizer="SGD",
+        layer_types=tuple(features.blocks),
+        dropout_rate=dropout_rate,
+        conv_kernels=tuple(features.kernels),
+        conv_strides=tuple(features.strides),
+        conv_paddings=tuple(features.paddings),
+        pool_kernels=tuple(features.pool_kernels),
+        pool_strides=tuple(features.pool_strides),
+        pool_paddings=tuple(features.pool_paddings),
+        conv_filters=tuple(filters),
+        fc_dropout_rate=draws.uniform(*space.fc_dropout_rate) if fc_dropout else 0,
+        fc_dropout_layers=tuple(int(draws.coin()) if fc_dropout else 0 for _ in units),
+        fc_filters=(*units, images.classes),
+        learning_rate=power_of_ten(draws.uniform(*space.learning_rate_exponent)),
+        momentum=_draw_power(draws, space.momentum, space.momentum_exponent),
+        dampening=_draw_power(draws, space.dampening, space.dampening_exponent),
+        weight_decay=_draw_power(draws, space.weight_decay, space.weight_decay_exponent),
+        batch_size=draws.choice(space.legal_batch_sizes(images)),
+    )
+
+
+def network_seed(campaign_seed: int, image_set_name: str, depth: int, draw: int) -> int:
+    """The `random_seed` of the `draw`-th try for a network of a campaign: 32 bits."""
+    return derive_seed("network", campaign_seed, image_set_name, depth, draw, bits=32)
+
+
+def _toss(draws: Draws, coin: Coin) -> bool:
+    return draws.coin() if coin == "coin" else coin == "always"
+
+
+def _draw_power(draws: Draws, coin: Coin, exponent: tuple[float, float]) -> float:
+    return power_of_ten(draws.uniform(*exponent)) if _toss(draws, coin) else 0
+
+
+def _draw_filters(draws: Draws, space: SearchSpace, images: ImageSet, depth: int) -> list[int]:
+    """Fig. 2. A single convolution counts as the last one."""
+    increasing = _toss(draws, space.increasing_filters)
+    low, high = space.filters
+    filters: list[int] = []
+    for layer in range(depth):
+        least = filters[-1] if increasing and filters else images.channels
+        if layer == depth - 1:
+            least = max(images.classes, least if increasing and filters else 1)
+        filters.append(draws.integer(max(low, least), high))
+    return filters
+
+
+def _draw_features(draws: Draws, space: SearchSpace, width: int, depth: int) -> _Features:
+    """Layer after layer, since each kernel's range is the width that reaches it."""
+    f = _Features([], [], [], [], [], [], [])
+    for _ in range(depth):
+        kernel = _draw_capped(draws, space.kernel, width)
+        stride = _draw_capped(draws, space.stride, kernel)
+        padding = draws.integer(*space.padding)
+        f.kernels.append(kernel)
+        f.strides.append(stride)
+        f.paddings.append(padding)
+        width = output_width(width, kernel, stride, padding)
+        f.blocks.append(draws.choice(space.blocks))
+        if f.blocks[-1] & POOLING:
+            kernel = _draw_capped(draws, space.pool_kernel, width)
+            stride = _draw_capped(draws, space.pool_stride, kernel)
+            padding = _draw_capped(draws, space.pool_padding, kernel // 2)
+            f.pool_kernels.append(kernel)
+            f.pool_strides.append(stride)
+            f.pool_paddings.append(padding)
+            width = output_width(width, kernel, stride, padding)
+    return f
+
+
+def _draw_capped(draws: Draws, bounds: tuple[int, int | str], natural: int) -> int:
+    """Uniform over the range, whose upper end is the natural bound or a cap below it."""
+    low, cap = bounds
+    high = natural if isinstance(cap, str) else min(cap, natural)
+    return draws.integer(min(low, high), high)

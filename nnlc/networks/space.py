@@ -1,0 +1,126 @@
+"""The search space: what a network's parameters are drawn from. Default: the article's Table 3."""
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from nnlc.errors import SpaceError
+from nnlc.networks.imagesets import ImageSet
+
+Coin = Literal["coin", "always", "never"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSpace:
+    """Ranges and coins that networks are drawn from; every range includes both its ends.
+
+    A range's upper end may name the natural bound of Table 3 ("input": the width of what the
+    layer sees; "kernel": the kernel just drawn; "half": floor(kernel / 2)). A number there caps
+    the natural bound and never exceeds it; a lower end above the bound comes down to it.
+
+    Raises:
+        SpaceError: a range that is empty or leaves what PyTorch accepts.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012  (campaign files: no unknown keys)
+
+    kernel: tuple[int, int | Literal["input"]] = (1, "input")
+    stride: tuple[int, int | Literal["kernel"]] = (1, "kernel")
+    padding: tuple[int, int] = (0, 5)
+    filters: tuple[int, int] = (1, 400)
+    """The lower end rises to the image's channels, to the previous layer's filters where they
+    must increase, and to the number of classes in the last layer."""
+    increasing_filters: Coin = "coin"
+    blocks: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7)
+    """`layer_types` entries to draw from, uniformly. The article gives no weights."""
+    dropout_rate: tuple[float, float] = (0.1, 0.7)
+    pool_kernel: tuple[int, int | Literal["input"]] = (1, "input")
+    pool_stride: tuple[int, int | Literal["kernel"]] = (1, "kernel")
+    pool_padding: tuple[int, int | Literal["half"]] = (0, "half")
+    fc_layers: tuple[int, int] = (1, 5)
+    fc_units: tuple[int, int] = (1, 400)
+    """The article prints [0, 400]; a layer of 0 units is no layer."""
+    fc_dropout: Coin = "coin"
+    fc_dropout_rate: tuple[float, float] = (0.1, 0.7)
+    learning_rate_exponent: tuple[float, float] = (-6.0, 0.0)
+    momentum: Coin = "coin"
+    momentum_exponent: tuple[float, float] = (-6.0, 0.0)
+    dampening: Coin = "coin"
+    dampening_exponent: tuple[float, float] = (-6.0, 0.0)
+    weight_decay: Coin = "coin"
+    weight_decay_exponent: tuple[float, float] = (-6.0, 0.0)
+    batch_size: tuple[int, int] = (25, 250)
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            low_limit, high_limit = _LIMITS.get(field.name, (None, None))
+            if low_limit is None or high_limit is None:
+                continue
+            low, high = value
+            if low < low_limit or (not isinstance(high, str) and high > high_limit):
+                raise SpaceError(
+                    f"{field.name} = {list(value)}: must stay within [{low_limit}, {high_limit}]"
+                )
+            if not isinstance(high, str) and low > high:
+                raise SpaceError(
+                    f"{field.name} = {list(value)}: the range is empty; write the smaller end first"
+                )
+        if not self.blocks or any(block not in range(1, 8) for block in self.blocks):
+            raise SpaceError(
+                f"blocks = {list(self.blocks)}: give at least one of 1..7, a sum of "
+                "1 (ReLU), 2 (pooling) and 4 (dropout)"
+            )
+
+    def check_against(self, images: ImageSet) -> None:
+        """Check that some network of this space fits `images`.
+
+        Raises:
+            SpaceError: no legal batch size, or too few filters for the classes or channels.
+        """
+        if not self.legal_batch_sizes(images):
+            low, high = self.batch_size
+            raise SpaceError(
+                f"batch_size = [{low}, {high}]: none of these divides the {images.train_images} "
+                f"training images of {images.name} into an even number of batches and fits its "
+                f"{images.validation_images} validation images; widen the range or use more images"
+            )
+        needed = max(images.classes, images.channels)
+        if self.filters[1] < needed:
+            raise SpaceError(
+                f"filters = {list(self.filters)}: {images.name} needs at least {needed} in the "
+                "last convolution (its classes and channels); raise the upper end"
+            )
+
+    def legal_batch_sizes(self, images: ImageSet) -> list[int]:
+        """Batch sizes b with an even, non-zero floor(train images / b), in rising order.
+
+        The article's Fig. 3b draws until this holds, which is a uniform draw from this list. At
+        least one full validation batch is needed too.
+        """
+        low, high = self.batch_size
+        return [
+            b
+            for b in range(low, min(high, images.validation_images) + 1)
+            if images.train_images // b >= 2 and (images.train_images // b) % 2 == 0
+        ]
+
+
+# What each range may hold at all: beyond it PyTorch refuses, or no memory would do.
+_LIMITS: dict[str, tuple[float, float]] = {
+    "kernel": (1, 1024),
+    "stride": (1, 1024),
+    "padding": (0, 1024),
+    "filters": (1, 65_536),
+    "dropout_rate": (0.0, 1.0),
+    "pool_kernel": (1, 1024),
+    "pool_stride": (1, 1024),
+    "pool_padding": (0, 512),
+    "fc_layers": (1, 64),
+    "fc_units": (1, 1_048_576),
+    "fc_dropout_rate": (0.0, 1.0),
+    "learning_rate_exponent": (-30.0, 3.0),
+    "momentum_exponent": (-30.0, 0.0),
+    "dampening_exponent": (-30.0, 0.0),
+    "weight_decay_exponent": (-30.0, 3.0),
+    "batch_size": (1, 1_048_576),
+}

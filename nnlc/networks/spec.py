@@ -1,0 +1,130 @@
+"""The specification of one network: the 24 metadata values of its table."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from nnlc.errors import SpecError
+
+RELU, POOLING, DROPOUT = 1, 2, 4
+"""Bits of a `layer_types` entry (article, Table 1): 5 is ReLU then dropout."""
+
+ID_PATTERN = re.compile(r"\d{4}(_\d\d){5}_\d{6}")
+MAX_NETWORKS = 1_000_000
+"""An ID ends in six digits, so a campaign can't name more networks."""
+
+
+def network_id(stamp: datetime, index: int) -> str:
+    """The ID of a campaign's network, in the published shape `YYYY_MM_DD_HH_MM_SS_ffffff`.
+
+    It is no clock reading: date and time are the campaign's stamp and the last six digits the
+    network's index, so that a re-run names the same network the same way.
+    """
+    if not 0 <= index < MAX_NETWORKS:
+        raise SpecError(f"network index {index} does not fit the six digits of an ID")
+    return f"{stamp:%Y_%m_%d_%H_%M_%S}_{index:06d}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkSpec:
+    """Everything that a table says of a network, in the order of its columns 5 to 28.
+
+    A parameter that was not drawn is the integer 0, as the published tables write it; one that
+    was drawn is a float. Tuples hold one entry for each convolution, pooling layer or fully
+    connected layer, the first layer first.
+
+    Raises:
+        SpecError: lengths, encodings or values that no network can have.
+    """
+
+    id: str
+    random_seed: int
+    """32-bit unsigned."""
+    train_gpu: bool
+    torch_set_deterministic: bool
+    dataset: str
+    """`ImageSet.table_name`."""
+    batch_size: int
+    loss_fn: str
+    optimizer: str
+    learning_rate: float
+    momentum: float
+    dampening: float
+    weight_decay: float
+    layer_types: tuple[int, ...]
+    """The block after each convolution: a sum of RELU, POOLING and DROPOUT."""
+    dropout_rate: float
+    conv_kernels: tuple[int, ...]
+    conv_strides: tuple[int, ...]
+    conv_paddings: tuple[int, ...]
+    pool_kernels: tuple[int, ...]
+    pool_strides: tuple[int, ...]
+    pool_paddings: tuple[int, ...]
+    conv_filters: tuple[int, ...]
+    fc_dropout_rate: float
+    """Non-zero whenever the network's dropout coin came up true, used or not."""
+    fc_dropout_layers: tuple[int, ...]
+    """1 where a dropout layer follows; an entry for each fully connected layer but the last."""
+    fc_filters: tuple[int, ...]
+    """Units of each fully connected layer; the last has one for each class."""
+
+    @property
+    def depth(self) -> int:
+        """Number of convolutions."""
+        return len(self.conv_kernels)
+
+    def __post_init__(self) -> None:
+        self._check_lengths()
+        self._check_values()
+
+    def _check_lengths(self) -> None:
+        convolutions = len(self.conv_kernels)
+        poolings = sum(1 for block in self.layer_types if block & POOLING)
+        expected = {
+            "layer_types": convolutions,
+            "conv_strides": convolutions,
+            "conv_paddings": convolutions,
+            "conv_filters": convolutions,
+            "pool_kernels": poolings,
+            "pool_strides": poolings,
+            "pool_paddings": poolings,
+            "fc_dropout_layers": len(self.fc_filters) - 1,
+        }
+        if convolutions < 1 or len(self.fc_filters) < 1:
+            raise SpecError("a network has at least one convolution and one fully connected layer")
+        for field, length in expected.items():
+            if len(getattr(self, field)) != length:
+                raise SpecError(
+                    f"{field} has {len(getattr(self, field))} entries where the network's "
+                    f"{convolutions} convolutions, {poolings} pooling and "
+                    f"{len(self.fc_filters)} fully connected layers need {length}"
+                )
+
+    def _check_values(self) -> None:
+        ranges: dict[str, tuple[float, float]] = {
+            "random_seed": (0, 2**32 - 1),
+            "batch_size": (1, 2**31 - 1),
+            "layer_types": (1, 7),
+            "conv_kernels": (1, 2**31 - 1),
+            "conv_strides": (1, 2**31 - 1),
+            "conv_paddings": (0, 2**31 - 1),
+            "pool_kernels": (1, 2**31 - 1),
+            "pool_strides": (1, 2**31 - 1),
+            "pool_paddings": (0, 2**31 - 1),
+            "conv_filters": (1, 2**31 - 1),
+            "fc_filters": (1, 2**31 - 1),
+            "fc_dropout_layers": (0, 1),
+            "dropout_rate": (0, 1),
+            "fc_dropout_rate": (0, 1),
+            "learning_rate": (0, float("inf")),
+            "momentum": (0, float("inf")),
+            "dampening": (0, float("inf")),
+            "weight_decay": (0, float("inf")),
+        }
+        if not ID_PATTERN.fullmatch(self.id):
+            raise SpecError(f"ID {self.id!r} has not the form YYYY_MM_DD_HH_MM_SS_ffffff")
+        for field, (low, high) in ranges.items():
+            value = getattr(self, field)
+            for entry in value if isinstance(value, tuple) else (value,):
+                if not low <= entry <= high:  # also false for NaN
+                    raise SpecError(f"{field} {entry} is not between {low} and {high}")

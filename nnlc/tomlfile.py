@@ -1,0 +1,172 @@
+"""TOML files that extend one another, checked strictly: campaigns and sites.
+
+Whatever is wrong is refused with file, key, and what would be right.
+"""
+
+import dataclasses
+import difflib
+import json
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from nnlc.errors import NnlcError
+
+Model = TypeVar("Model", bound=BaseModel)
+Values = dict[str, Any]
+
+
+class Layers:
+    """A file and those that it extends, the nearest first."""
+
+    def __init__(self, layers: list[tuple[Path, Values]]) -> None:
+        self._layers = layers
+
+    @property
+    def merged(self) -> Values:
+        """All keys, each with the value of the nearest file that says it."""
+        merged: Values = {}
+        for _, values in reversed(self._layers):
+            merged = _merge(merged, values)
+        return merged
+
+    def file_of(self, location: Iterable[str | int]) -> Path:
+        """The nearest file that says this key, or the longest part of it that any file says."""
+        parts = [str(part) for part in location]
+        for length in range(len(parts), 0, -1):
+            for path, values in self._layers:
+                here: Any = values
+                for part in parts[:length]:
+                    here = here.get(part) if isinstance(here, dict) else None
+                if here is not None:
+                    return path
+        return self._layers[0][0]
+
+
+def read_layers(path: Path, find: Callable[[str], Path], error: type[NnlcError]) -> Layers:
+    """Read a file and, through their `extends` keys, those below it.
+
+    Args:
+        path: the file.
+        find: the path of a shipped file from its name; raises `error` for an unknown one.
+        error: what to raise.
+    """
+    layers: list[tuple[Path, Values]] = []
+    while True:
+        if any(path.resolve() == seen.resolve() for seen, _ in layers):
+            raise error(f"{path}: extends itself through {layers[-1][0]}; break the circle")
+        values = read_toml(path, error)
+        parent = values.pop("extends", None)
+        layers.append((path, values))
+        if parent is None:
+            return Layers(layers)
+        if not isinstance(parent, str):
+            raise error(f'{path}, key extends: give the name or path of another file as "text"')
+        beside = path.parent / parent
+        try:
+            path = beside if beside.is_file() else find(parent)
+        except error as problem:
+            raise error(f"{path}, key extends: {problem}") from None
+
+
+def read_toml(path: Path, error: type[NnlcError]) -> Values:
+    """A TOML file as a dictionary; what can't be read is refused as an `error`."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise error(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise error(f"{path}: this is a folder; give a .toml file") from None
+    except OSError as problem:
+        raise error(f"{path}: can't be read: {problem.strerror}") from None
+    except UnicodeDecodeError as problem:
+        raise error(
+            f"{path}: not a text file (byte {problem.start} is no UTF-8); give a .toml file"
+        ) from None
+    except tomllib.TOMLDecodeError as problem:
+        raise error(f"{path}: not valid TOML: {problem}") from None
+
+
+def validate(model: type[Model], layers: Layers, error: type[NnlcError]) -> Model:
+    """The merged file as a `model`, or an `error` with a line for each thing that is wrong.
+
+    Goes through JSON, where pydantic's strict mode takes no text for a number but still lets an
+    array become a tuple.
+    """
+    try:
+        text = json.dumps(layers.merged, default=_as_text)
+        return model.model_validate_json(text, strict=True)
+    except ValidationError as problem:
+        lines = [_explain(e, model, layers) for e in problem.errors(include_url=False)]
+        raise error("\n".join(dict.fromkeys(lines))) from None
+
+
+def did_you_mean(word: str, valid: Iterable[str]) -> str:
+    """Half a sentence: the closest valid word, if one is close, and all of them."""
+    listed = list(valid)
+    close = difflib.get_close_matches(word, listed, n=1)
+    everything = "valid: " + ", ".join(listed)
+    return f"did you mean {close[0]!r}? ({everything})" if close else everything
+
+
+def _merge(below: Values, above: Values) -> Values:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            merged[key] = _merge(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _as_text(value: Any) -> str:
+    """TOML's dates and times, the only values that JSON lacks."""
+    return str(value.isoformat())
+
+
+def _explain(error: ErrorDetails, model: type[BaseModel], layers: Layers) -> str:
+    """One line: file, key, what is wrong and what would be right."""
+    location = [str(part) for part in error["loc"]]
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        valid = _keys_at(model, location[:-1])
+        message = f"unknown key; {did_you_mean(location[-1], valid)}"
+    elif error["type"].startswith("missing"):
+        message = "this key is missing"
+    elif not isinstance(error["input"], dict):
+        message += f"; found {json.dumps(error['input'], default=str)}"
+    key = ".".join(location)
+    return f"{layers.file_of(location)}{', key ' + key if key else ''}: {message}"
+
+
+def _keys_at(model: Any, location: list[str]) -> list[str]:
+    """The keys that the table at `location` may have, found by walking the model's fields."""
+    here: Any = model
+    for part in location:
+        # In a dict of tables every key leads to the type of its values.
+        here = get_args(here)[-1] if _is_dict(here) else _fields(here).get(part)
+    keys = list(_fields(here))
+    return keys if location else ["extends", *keys]
+
+
+def _fields(model: Any) -> dict[str, Any]:
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return {name: _bare(field.annotation) for name, field in model.model_fields.items()}
+    if dataclasses.is_dataclass(model):
+        return {field.name: field.type for field in dataclasses.fields(model)}
+    return {}
+
+
+def _bare(annotation: Any) -> Any:
+    """The model inside `Model | None`."""
+    inner = [a for a in get_args(annotation) if isinstance(a, type) and issubclass(a, BaseModel)]
+    return inner[0] if len(inner) == 1 and not _is_dict(annotation) else annotation
+
+
+def _is_dict(annotation: Any) -> bool:
+    return getattr(annotation, "__origin__", None) is dict

@@ -1,0 +1,1 @@
+"""Images, modules, and the deterministic half-epoch loop. The only place that imports torch."""
