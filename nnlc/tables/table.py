@@ -1,0 +1,212 @@
+"""A table: one network's specification and its learning curve, and the bytes that say both.
+
+Format, as measured on the published tables: line 1 the header; line 2 the curve and the 24
+metadata values; every later line the curve and 24 empty fields. Fields are separated by single
+spaces, each line ends in one newline.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnlc.errors import SpecError, TableError
+from nnlc.files import write_atomically
+from nnlc.networks import NetworkSpec
+from nnlc.tables.columns import COLUMNS, CURVE_COLUMNS, EPOCHS, HEADER, METADATA_COLUMNS, Column
+
+MAX_BYTES = 64 * 1024 * 1024
+"""No table is near this; a larger file is something else."""
+
+_CURVE_FIELDS = 1 + len(CURVE_COLUMNS)
+_BLANK_METADATA = " " * len(METADATA_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One half epoch of a learning curve. None stands for a blank field."""
+
+    train_loss: float | None
+    """Mean training loss over the half epoch's own batches."""
+    val_loss: float | None
+    val_accuracy_percent: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A network and its curve; `rows[i]` was recorded after i + 1 half epochs."""
+
+    spec: NetworkSpec
+    rows: tuple[Row, ...]
+
+    def to_bytes(self) -> bytes:
+        """The table in the published format."""
+        if not self.rows:
+            raise TableError("a table has at least one half epoch")
+        metadata = "".join(f" {c.write(getattr(self.spec, c.field))}" for c in METADATA_COLUMNS)
+        lines = [HEADER]
+        for i, row in enumerate(self.rows):
+            values = [EPOCHS.write((i + 1) / 2)]
+            values += [c.write(getattr(row, c.field)) for c in CURVE_COLUMNS]
+            lines.append(" ".join(values) + (metadata if i == 0 else _BLANK_METADATA))
+        return ("\n".join(lines) + "\n").encode("ascii")
+
+
+def write_table(table: Table, path: Path) -> None:
+    """Write a table; readers see all of it or nothing.
+
+    Raises:
+        OSError: what the file system says; a file that was there before is untouched.
+    """
+    write_atomically(path, table.to_bytes())
+
+
+def read_table(path: str | Path, *, half_epochs: int | None = None) -> Table:
+    """Read a table, ours or a published one; nothing of its bytes is lost.
+
+    `Table.to_bytes` gives the file back byte for byte: what it could not give back is refused.
+
+    Args:
+        path: the table's file.
+        half_epochs: how many rows there must be; None takes any number.
+
+    Raises:
+        TableError: unreadable or damaged, with line and column.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as problem:
+        raise TableError(f"can't be read: {problem.strerror}", path=path) from None
+    return parse_table(content, path=path, half_epochs=half_epochs)
+
+
+def parse_table(
+    content: bytes, *, path: Path | None = None, half_epochs: int | None = None
+) -> Table:
+    """`read_table` for bytes that are already in memory; `path` is only named in errors."""
+    lines = _split_lines(content, path)
+    if lines[0] != HEADER:
+        _refuse_header(lines[0], path)
+    if len(lines) < 2:
+        raise TableError("the table ends after its header", path=path, line=2)
+    rows = tuple(_parse_row(line, number, path) for number, line in enumerate(lines[1:], 2))
+    spec = _parse_metadata(lines[1], path)
+    if half_epochs is not None and len(rows) != half_epochs:
+        raise TableError(
+            f"the table ends after {len(rows)} of {half_epochs} half epochs"
+            if len(rows) < half_epochs
+            else f"the table has {len(rows)} half epochs where {half_epochs} are expected",
+            path=path,
+            line=min(len(rows), half_epochs) + 2,
+        )
+    return Table(spec, rows)
+
+
+def _split_lines(content: bytes, path: Path | None) -> list[str]:
+    if not content:
+        raise TableError("the file is empty", path=path)
+    if len(content) > MAX_BYTES:
+        raise TableError(f"the file is larger than {MAX_BYTES} bytes: no table", path=path)
+    for position, byte in enumerate(content):
+        if byte > 126 or (byte < 32 and byte != 10):
+            line = content.count(b"\n", 0, position) + 1
+            start = content.rfind(b"\n", 0, position) + 1
+            column = content.count(b" ", start, position) + 1
+            raise TableError(
+                f"byte {byte:#04x} belongs in no table (plain ASCII, lines ended by one newline)",
+                path=path,
+                line=line,
+                column=column,
+            )
+    if not content.endswith(b"\n"):
+        raise TableError(
+            "the last line has no newline: the file was cut off",
+            path=path,
+            line=content.count(b"\n") + 1,
+        )
+    return content.decode("ascii")[:-1].split("\n")
+
+
+def _refuse_header(line: str, path: Path | None) -> None:
+    names = line.split(" ")
+    for number, column in enumerate(COLUMNS, 1):
+        found = names[number - 1] if number <= len(names) else "nothing"
+        if found != column.name:
+            raise TableError(
+                f"the header says {found[:80]!r} where {column.name!r} belongs",
+                path=path,
+                line=1,
+                column=number,
+            )
+    raise TableError(
+        f"the header has {len(names)} fields, not {len(COLUMNS)}",
+        path=path,
+        line=1,
+        column=len(COLUMNS) + 1,
+    )
+
+
+def _parse_row(line: str, number: int, path: Path | None) -> Row:
+    fields = line.split(" ")
+    if len(fields) != len(COLUMNS):
+        raise TableError(
+            f"{len(fields)} fields where {len(COLUMNS)} belong", path=path, line=number
+        )
+    expected = EPOCHS.write((number - 1) / 2)
+    if fields[0] != expected:
+        raise TableError(
+            f"epoch {fields[0]!r} where {expected} follows",
+            path=path,
+            line=number,
+            column=1,
+            column_name=EPOCHS.name,
+        )
+    if number > 2:
+        _check_blank(fields, number, path)
+    return Row(*_parse_fields(CURVE_COLUMNS, fields[1:_CURVE_FIELDS], number, 2, path))
+
+
+def _check_blank(fields: Sequence[str], number: int, path: Path | None) -> None:
+    for i in range(_CURVE_FIELDS, len(fields)):
+        if fields[i]:
+            raise TableError(
+                f"{fields[i]!r} where nothing belongs: metadata stands in line 2 only",
+                path=path,
+                line=number,
+                column=i + 1,
+                column_name=COLUMNS[i].name,
+            )
+
+
+def _parse_metadata(line: str, path: Path | None) -> NetworkSpec:
+    fields = line.split(" ")[_CURVE_FIELDS:]
+    values = _parse_fields(METADATA_COLUMNS, fields, 2, _CURVE_FIELDS + 1, path)
+    names = [column.field for column in METADATA_COLUMNS]
+    try:
+        return NetworkSpec(**dict(zip(names, values, strict=True)))
+    except SpecError as problem:
+        at = next((i for i, name in enumerate(names) if str(problem).startswith(name)), None)
+        if str(problem).startswith("ID"):
+            at = 0
+        raise TableError(
+            str(problem),
+            path=path,
+            line=2,
+            column=None if at is None else _CURVE_FIELDS + 1 + at,
+            column_name=None if at is None else METADATA_COLUMNS[at].name,
+        ) from None
+
+
+def _parse_fields(
+    columns: Sequence[Column], fields: Sequence[str], line: int, first: int, path: Path | None
+) -> list[object]:
+    values = []
+    for number, (column, text) in enumerate(zip(columns, fields, strict=True), first):
+        try:
+            values.append(column.read(text))
+        except ValueError as problem:
+            raise TableError(
+                str(problem)[:200], path=path, line=line, column=number, column_name=column.name
+            ) from None
+    return values
