@@ -131,7 +131,7 @@ class RunSection(_Section):
 class Campaign(_Section):
     """A whole campaign: resolved, checked, and the source of every network in it."""
 
-    name: Annotated[str, Field(pattern=NAME_PATTERN.pattern)]
+    name: Annotated[str, Field(pattern=f"^{NAME_PATTERN.pattern}$")]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     """Every network's own seed is derived from this one."""
     stamp: datetime

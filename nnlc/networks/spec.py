@@ -1,8 +1,9 @@
 """The specification of one network: the 24 metadata values of its table."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from nnlc.errors import SpecError
 
@@ -72,6 +73,18 @@ class NetworkSpec:
     def depth(self) -> int:
         """Number of convolutions."""
         return len(self.conv_kernels)
+
+    def to_json(self) -> dict[str, Any]:
+        """Values that JSON keeps as they are, lists for tuples."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "NetworkSpec":
+        """The specification that `to_json` gave."""
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
+        return cls(**fields)
 
     def __post_init__(self) -> None:
         self._check_lengths()

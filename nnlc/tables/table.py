@@ -8,6 +8,7 @@ spaces, each line ends in one newline.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nnlc.errors import SpecError, TableError
 from nnlc.files import write_atomically
@@ -200,7 +201,7 @@ def _parse_metadata(line: str, path: Path | None) -> NetworkSpec:
 
 def _parse_fields(
     columns: Sequence[Column], fields: Sequence[str], line: int, first: int, path: Path | None
-) -> list[object]:
+) -> list[Any]:
     values = []
     for number, (column, text) in enumerate(zip(columns, fields, strict=True), first):
         try:

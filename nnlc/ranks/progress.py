@@ -1,0 +1,142 @@
+"""What a person sees of a running job: a live display in a terminal, plain lines in a log."""
+
+import time
+from datetime import timedelta
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table as Grid
+from rich.text import Text
+
+from nnlc.campaign import Campaign, CampaignNetwork
+from nnlc.tables import Row
+
+LOG_SECONDS = 15.0
+"""A log gets a line at least so often while the work goes on."""
+DISPLAY_SECONDS = 0.25
+MAX_SHOWN = 12
+"""Networks under way in the live display."""
+
+
+class Progress:
+    """Follows a job and shows it.
+
+    Args:
+        campaign: for its name and length.
+        console: where to show; a terminal gets the live display.
+    """
+
+    def __init__(self, campaign: Campaign, console: Console) -> None:
+        self._campaign, self._console = campaign, console
+        self._live: Live | None = None
+        self._under_way: dict[int, tuple[CampaignNetwork, int, Row]] = {}
+        self._predicted: dict[int, float] = {}
+        self._done, self._failed, self._total = 0, 0, 0
+        self._finished_seconds = 0.0
+        self._start = self._shown = time.monotonic()
+
+    def begin(self, waiting: dict[int, float], done: int, trainers: int) -> None:
+        """The work begins: predicted seconds of each network that waits."""
+        self._predicted, self._done, self._total = waiting, done, done + len(waiting)
+        self._start = self._shown = time.monotonic()
+        self.message(
+            f"campaign {self._campaign.name}: {self._total} networks, {done} done before, "
+            f"{trainers} trainer{'s' if trainers > 1 else ''}"
+        )
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, auto_refresh=False)
+            self._live.start()
+
+    def row(self, network: CampaignNetwork, half_epoch: int, row: Row) -> None:
+        """A half epoch of a network is over."""
+        self._under_way[network.index] = (network, half_epoch, row)
+
+    def finished(self, network: CampaignNetwork, rows: list[Row], seconds: float) -> None:
+        """A table stands."""
+        self._under_way.pop(network.index, None)
+        self._done += 1
+        self._finished_seconds += self._predicted[network.index]
+        last = rows[-1].val_accuracy_percent
+        best = max(row.val_accuracy_percent or 0.0 for row in rows)
+        self.message(
+            f"{self._done}/{self._total} {network.images.name} {network.spec.id} in {seconds:.1f} s"
+            f": accuracy {last:.1f} %, best {best:.1f} %"
+        )
+        if self._done + self._failed == self._total:
+            self._end()
+
+    def failed(self, network: CampaignNetwork, reason: str, *, for_good: bool) -> None:
+        """An attempt at a network ended badly."""
+        self._under_way.pop(network.index, None)
+        self._failed += for_good
+        what = "failed for good" if for_good else "will be tried again"
+        self.message(f"{network.images.name} {network.spec.id} {what}: {reason}")
+
+    def message(self, text: str) -> None:
+        """One line, above the live display or in the log."""
+        if text.startswith("error: "):
+            self._end()
+        clock = time.strftime("%H:%M:%S")
+        self._console.print(f"[dim]{clock}[/dim] {escape(text)}", highlight=False, soft_wrap=True)
+        self._shown = time.monotonic()
+
+    def tick(self) -> None:
+        """Refresh what needs it."""
+        wait = DISPLAY_SECONDS if self._live else LOG_SECONDS
+        if time.monotonic() - self._shown < wait:
+            return
+        self._shown = time.monotonic()
+        if self._live:
+            self._live.update(self._display(), refresh=True)
+        else:
+            self.message(self._log_line())
+
+    def _end(self) -> None:
+        if self._live:
+            self._live.update(Text(""), refresh=True)
+            self._live.stop()
+            self._live = None
+
+    def _seconds_left(self) -> float | None:
+        """From the share of the predicted work that is done; None until some is."""
+        half_epochs = self._campaign.half_epochs
+        done = self._finished_seconds + sum(
+            self._predicted[index] * half_epoch / half_epochs
+            for index, (_, half_epoch, _) in self._under_way.items()
+        )
+        if not done:
+            return None
+        elapsed = time.monotonic() - self._start
+        return elapsed * (sum(self._predicted.values()) - done) / done
+
+    def _time_left(self) -> str:
+        seconds = self._seconds_left()
+        return "" if seconds is None else f", about {timedelta(seconds=round(seconds))} left"
+
+    def _counts(self) -> str:
+        failed = f", {self._failed} failed" if self._failed else ""
+        return f"{self._done} of {self._total} networks done{failed}{self._time_left()}"
+
+    def _log_line(self) -> str:
+        longest = sorted(self._under_way.values(), key=lambda entry: entry[1])[:3]
+        shown = "; ".join(
+            f"{network.spec.id} epoch {half_epoch / 2} accuracy {row.val_accuracy_percent:.1f} %"
+            for network, half_epoch, row in longest
+        )
+        return f"{self._counts()}; {len(self._under_way)} under way" + (
+            f": {shown}" if shown else ""
+        )
+
+    def _display(self) -> Group:
+        grid = Grid.grid(padding=(0, 2))
+        for network, half_epoch, row in list(self._under_way.values())[:MAX_SHOWN]:
+            grid.add_row(
+                escape(network.spec.id),
+                escape(network.images.name),
+                f"epoch {half_epoch / 2}",
+                ProgressBar(self._campaign.half_epochs, half_epoch, width=20),
+                f"accuracy {row.val_accuracy_percent:.1f} %",
+            )
+        return Group(Text(self._counts(), style="bold"), grid)

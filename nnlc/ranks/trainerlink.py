@@ -1,0 +1,73 @@
+"""An agent's end of one trainer process: starting it, talking to it, and noticing its end."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from typing import IO, cast
+
+from nnlc import wire
+from nnlc.environment import DETERMINISM
+
+_CHUNK = 1 << 16
+
+
+class TrainerLink:
+    """One trainer process of this agent.
+
+    Attributes:
+        network: index of the network that it trains, or None.
+        leaving: it said why it ends, so that its end is no news.
+    """
+
+    def __init__(self, number: int, local_rank: int) -> None:
+        self.number = number
+        self.network: int | None = None
+        self.leaving = False
+        self._buffer = wire.LineBuffer()
+        self._process = subprocess.Popen(  # noqa: S603  (nothing of a user's in it)
+            [sys.executable, "-m", "nnlc.training.trainer", str(local_rank)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **DETERMINISM},
+        )
+        os.set_blocking(self.fileno(), False)
+
+    def fileno(self) -> int:
+        """For `selectors`: readable when a message or the trainer's end has come."""
+        return cast(IO[bytes], self._process.stdout).fileno()
+
+    def send(self, message: wire.Message) -> None:
+        """Send a message; a trainer that is gone is noticed by `receive`."""
+        pipe = cast(IO[bytes], self._process.stdin)
+        with contextlib.suppress(BrokenPipeError):
+            pipe.write(wire.encode(message))
+            pipe.flush()
+
+    def receive(self) -> list[wire.Message] | None:
+        """The messages that have come, or None when the trainer has ended."""
+        try:
+            data = os.read(self.fileno(), _CHUNK)
+        except BlockingIOError:
+            return []
+        return self._buffer.feed(data) if data else None
+
+    def how_it_ended(self) -> str:
+        """In words; waits for the process, whose output has ended."""
+        status = self._process.wait()
+        if status < 0:
+            name = signal.Signals(-status).name
+            hint = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
+            return f"its trainer was killed by {name}{hint}"
+        return f"its trainer left with status {status}"
+
+    def end(self, patience_seconds: float) -> None:
+        """End the trainer: by the end of its input, by force if it does not listen."""
+        with self._process as process:
+            with contextlib.suppress(BrokenPipeError):
+                cast(IO[bytes], process.stdin).close()
+            try:
+                process.wait(patience_seconds)
+            except subprocess.TimeoutExpired:
+                process.kill()

@@ -1,0 +1,123 @@
+"""A results folder: every path in it, and the campaign that it belongs to.
+
+results/<campaign>/
+  campaign.toml               the campaign; another one is refused
+  <dataset>_models/<ID>.txt   one table for each finished network
+  journal/                    events, one file for each job
+"""
+
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from nnlc.campaign import Campaign, parse_campaign
+from nnlc.errors import CampaignError, ResultsError
+from nnlc.files import write_atomically
+from nnlc.networks import ImageSet, NetworkSpec
+from nnlc.tomlfile import read_toml
+
+FORMAT = 1
+"""Raised when a results folder of an older nnlc could no longer be used."""
+
+
+class ResultsFolder:
+    """Knows every file name in a results folder; makes nothing until `open`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.campaign_file = path / "campaign.toml"
+        self.journal_folder = path / "journal"
+
+    def models_folder(self, images: ImageSet) -> Path:
+        """Where the tables of one dataset stand."""
+        return self.path / f"{images.name}_models"
+
+    def table_path(self, images: ImageSet, spec: NetworkSpec) -> Path:
+        return self.models_folder(images) / f"{spec.id}.txt"
+
+    def open(self, campaign: Campaign) -> None:
+        """Make the folder ready for a campaign, or see that it is this campaign's.
+
+        Raises:
+            ResultsError: it can't be written, or belongs to something else. Nothing is changed.
+        """
+        try:
+            if self.campaign_file.exists():
+                self._check_same(campaign)
+            elif self.path.exists() and any(self.path.iterdir()):
+                raise ResultsError(
+                    f"{self.path}: there are files but no campaign.toml, so this is no results "
+                    "folder; give an empty or new one with --results"
+                )
+            self.journal_folder.mkdir(parents=True, exist_ok=True)
+            for images in campaign.image_sets().values():
+                self.models_folder(images).mkdir(exist_ok=True)
+            if not self.campaign_file.exists():
+                write_atomically(self.campaign_file, _to_toml(campaign))
+            probe = self.journal_folder / ".write-test"
+            write_atomically(probe, b"")
+            probe.unlink()
+        except OSError as problem:
+            raise ResultsError(
+                f"{problem.filename or self.path}: can't be written: {problem.strerror}; "
+                "give another folder with --results"
+            ) from None
+
+    def campaign(self) -> Campaign:
+        """The campaign of this folder.
+
+        Raises:
+            ResultsError: there is none, or it can't be read.
+        """
+        if not self.campaign_file.is_file():
+            raise ResultsError(f"{self.path}: no results folder (it has no campaign.toml)")
+        values = read_toml(self.campaign_file, ResultsError)
+        found = values.pop("results_format", None)
+        if found != FORMAT:
+            raise ResultsError(
+                f"{self.campaign_file}, key results_format: {found!r} where this nnlc writes "
+                f"{FORMAT}; use the nnlc that made the folder"
+            )
+        try:
+            return parse_campaign(values, self.campaign_file)
+        except CampaignError as problem:
+            raise ResultsError(str(problem)) from None
+
+    def _check_same(self, campaign: Campaign) -> None:
+        here, there = _identity(campaign), _identity(self.campaign())
+        different = [key for key in sorted(here | there) if here.get(key) != there.get(key)]
+        if different:
+            key = different[0]
+            raise ResultsError(
+                f"{self.path}: belongs to another campaign: {key} is {there.get(key)!r} there and "
+                f"{here.get(key)!r} in the one asked for"
+                + (f" (and {len(different) - 1} more keys differ)" if different[1:] else "")
+                + "; give another folder with --results"
+            )
+
+
+def _to_toml(campaign: Campaign) -> bytes:
+    values = campaign.model_dump(mode="python", exclude_none=True)
+    text = tomli_w.dumps({"results_format": FORMAT, **values})
+    return b"# The campaign of this results folder, whole. Written by nnlc; don't edit.\n" + (
+        text.encode()
+    )
+
+
+def _identity(campaign: Campaign) -> dict[str, Any]:
+    """All that the tables depend on, flat: not how the work is done, nor where own images lie."""
+    values = campaign.model_dump(mode="json", exclude_none=True, exclude={"run"})
+    for section in values["datasets"].values():
+        section.pop("npz", None)
+    return _flatten(values)
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

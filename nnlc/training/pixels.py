@@ -1,0 +1,67 @@
+"""Images on a device: kept as bytes, turned into floats a batch at a time."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnlc.campaign import TrainingSection
+from nnlc.training.images import Images
+
+
+class DeviceImages:
+    """An image set on one device, for every network that trains on it.
+
+    Shapes: images uint8 (N, channels, width, width), labels int64 (N,); batches float32 (batch,
+    channels, width, width) with pixels in [0, 1], or standardised.
+    """
+
+    def __init__(self, images: Images, settings: TrainingSection, device: torch.device) -> None:
+        self.device = device
+        self.train_images = torch.from_numpy(images.train_images).to(device)
+        self.train_labels = torch.from_numpy(images.train_labels).to(device)
+        self.validation_images = torch.from_numpy(images.validation_images).to(device)
+        self.validation_labels = torch.from_numpy(images.validation_labels).to(device)
+        self._mean: Tensor | None = None
+        self._deviation: Tensor | None = None
+        if settings.pixels == "standardised":
+            mean, deviation = channel_statistics(images.train_images)
+            self._mean = torch.tensor(mean, dtype=torch.float32, device=device).view(1, -1, 1, 1)
+            self._deviation = torch.tensor(deviation, dtype=torch.float32, device=device).view(
+                1, -1, 1, 1
+            )
+
+    def train_batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """The images and labels at `indices`, int64 (batch,)."""
+        pixels = self.train_images.index_select(0, indices)
+        return self._to_float(pixels), self.train_labels.index_select(0, indices)
+
+    def validation_batch(self, start: int, size: int) -> tuple[Tensor, Tensor]:
+        """`size` images and labels from `start` on."""
+        pixels = self.validation_images[start : start + size]
+        return self._to_float(pixels), self.validation_labels[start : start + size]
+
+    def _to_float(self, pixels: Tensor) -> Tensor:
+        scaled = pixels.to(torch.float32).div_(255)
+        if self._mean is None or self._deviation is None:
+            return scaled
+        return scaled.sub_(self._mean).div_(self._deviation)
+
+
+def channel_statistics(
+    images: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]",
+) -> tuple[list[float], list[float]]:
+    """Mean and deviation of each channel, of pixels in [0, 1], for uint8 (N, C, H, W).
+
+    Counted in whole numbers over a histogram, so that no order of summation changes a bit. A
+    channel without variation gets deviation 1.
+    """
+    means, deviations = [], []
+    for channel in range(images.shape[1]):
+        counts = np.bincount(images[:, channel].ravel(), minlength=256).tolist()
+        n = sum(counts)
+        first = sum(value * count for value, count in enumerate(counts))
+        second = sum(value * value * count for value, count in enumerate(counts))
+        means.append(first / n / 255)
+        variance = (n * second - first * first) / (n * n)
+        deviations.append(variance**0.5 / 255 if variance > 0 else 1.0)
+    return means, deviations

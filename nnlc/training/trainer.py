@@ -1,0 +1,173 @@
+"""The trainer process: `python -m nnlc.training.trainer LOCAL_RANK`, started by its rank's agent.
+
+Reads messages from standard input, writes them to what was standard output, and trains one
+network after another until its input ends. `nnlc.wire` lists the messages.
+"""
+
+import ctypes
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+
+from nnlc import wire
+from nnlc.campaign import Campaign, parse_campaign
+from nnlc.errors import DeviceError, NnlcError
+from nnlc.networks import ImageSet, NetworkSpec
+from nnlc.training.determinism import make_deterministic
+from nnlc.training.images import check_images, load_images
+from nnlc.training.loop import HalfEpochLoop
+from nnlc.training.pixels import DeviceImages
+
+
+class Trainer:
+    """Answers an agent's messages.
+
+    Args:
+        channel: where messages to the agent go.
+        local_rank: the agent's rank on its node; chooses the GPU where several are visible.
+    """
+
+    def __init__(self, channel: BinaryIO, local_rank: int) -> None:
+        self._channel = channel
+        gpus = torch.cuda.device_count()
+        self._gpu_index = local_rank % gpus if gpus else None
+        self._device = torch.device("cpu")
+        self._root = Path()
+        self._campaign: Campaign | None = None
+        self._images: dict[str, DeviceImages] = {}
+
+    def serve(self, messages: Iterator[bytes]) -> None:
+        """Answer until the messages end."""
+        self._send({"kind": "ready", "device": self._facts()})
+        for line in messages:
+            message = wire.decode(line)
+            try:
+                match message["kind"]:
+                    case "configure":
+                        self._configure(message)
+                    case "check":
+                        self._check()
+                    case "train":
+                        self._train(message)
+            except NnlcError as problem:
+                self._send({"kind": "fatal", "message": str(problem)})
+
+    def _configure(self, message: wire.Message) -> None:
+        self._campaign = parse_campaign(message["campaign"], Path("the campaign of this job"))
+        self._root = Path(message["images"])
+        if message["device"] == "cuda":
+            if self._gpu_index is None:
+                raise DeviceError("no GPU is visible: start with --device cpu, or ask for GPUs")
+            self._device = torch.device("cuda", self._gpu_index)
+            torch.cuda.set_device(self._device)
+
+    def _check(self) -> None:
+        campaign = self._settings()
+        for name, images in campaign.image_sets().items():
+            check_images(images, campaign.datasets[name], self._root)
+        self._send({"kind": "checked"})
+
+    def _train(self, message: wire.Message) -> None:
+        """Train one network. What it needs of the images is loaded once and kept."""
+        campaign, index = self._settings(), message["index"]
+        spec = NetworkSpec.from_json(message["spec"])
+        images = ImageSet(**message["image_set"])
+        on_device = self._on_device(images)
+        start = time.monotonic()
+        try:
+            loop = HalfEpochLoop(spec, images, on_device, campaign.training, campaign.epochs)
+            for half_epoch, row in enumerate(loop, 1):
+                values = [row.train_loss, row.val_loss, row.val_accuracy_percent]
+                self._send(
+                    {"kind": "row", "index": index, "half_epoch": half_epoch, "values": values}
+                )
+        except (RuntimeError, MemoryError) as problem:
+            # Out of memory, or a device error that may have poisoned the process: it leaves.
+            self._send({"kind": "failed", "index": index, "reason": _in_words(problem)})
+            sys.exit(0)
+        seconds = round(time.monotonic() - start, 3)
+        self._send({"kind": "finished", "index": index, "seconds": seconds})
+
+    def _on_device(self, images: ImageSet) -> DeviceImages:
+        campaign = self._settings()
+        if images.name not in self._images:
+            loaded = load_images(images, campaign.datasets[images.name], self._root)
+            self._images[images.name] = DeviceImages(loaded, campaign.training, self._device)
+        return self._images[images.name]
+
+    def _settings(self) -> Campaign:
+        if self._campaign is None:
+            raise RuntimeError("the agent must configure a trainer before it uses it")
+        return self._campaign
+
+    def _facts(self) -> wire.DeviceFacts:
+        facts: wire.DeviceFacts = {
+            "gpus": torch.cuda.device_count(),
+            "name": _processor_name(),
+            "torch": torch.__version__,
+            "cuda": torch.version.cuda,
+            "cudnn": None,
+        }
+        if self._gpu_index is not None:
+            properties = torch.cuda.get_device_properties(self._gpu_index)
+            facts["name"] = properties.name
+            facts["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+            facts["uuid"] = str(getattr(properties, "uuid", "unknown"))
+            facts["multiprocessors"] = properties.multi_processor_count
+        return facts
+
+    def _send(self, message: wire.Message) -> None:
+        self._channel.write(wire.encode(message))
+        self._channel.flush()
+
+
+def main(arguments: list[str]) -> None:
+    """Run a trainer on this process's standard input and output."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the agent, which decides
+    _end_with_parent()
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints goes to the log, not between the messages
+    trainer = Trainer(channel, int(arguments[0]))
+    try:
+        make_deterministic()
+        trainer.serve(iter(sys.stdin.buffer.readline, b""))
+    except NnlcError as problem:
+        channel.write(wire.encode({"kind": "fatal", "message": str(problem)}))
+        channel.flush()
+    except BrokenPipeError:
+        os._exit(1)  # the agent is gone, and nobody is left to tell
+
+
+def _end_with_parent() -> None:
+    """Ask Linux to end this process when its agent ends, however that happens."""
+    if platform.system() == "Linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG, prctl(2)
+        ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGKILL))
+
+
+def _processor_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(
+            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+        )
+    except (OSError, StopIteration):
+        return platform.machine()
+
+
+def _in_words(problem: Exception) -> str:
+    first_line = str(problem).strip().split("\n")[0]
+    if isinstance(problem, torch.OutOfMemoryError | MemoryError) or "memory" in first_line:
+        return f"out of memory: {first_line}"
+    return f"{type(problem).__name__}: {first_line}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

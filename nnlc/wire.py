@@ -1,0 +1,71 @@
+"""Messages between the processes of a job: one JSON object a line, on pipes and over MPI alike.
+
+JSON keeps every float exactly (Python writes the shortest text that reads back the same, NaN and
+infinities included) and runs nothing, whatever arrives.
+
+    from      to        kind       with
+    trainer   agent     ready      device: what this process could train on (`DeviceFacts`)
+                        checked    : all images of the campaign are there and undamaged
+                        row        index, half_epoch, values: training and validation loss, accuracy
+                        finished   index, seconds
+                        failed     index, reason: the network can't be trained; the trainer leaves
+                        fatal      message: the job can't go on
+    agent     trainer   configure  campaign, images, device
+                        check      : see that all images are there and undamaged
+                        train      index, spec, image_set
+    agent     rank 0    hello      host, devices: one for each trainer, all ready
+                        idle       trainer: it has nothing to do
+                        died       trainer, index or None, reason: it ended by itself
+                        notice     signal: this rank was told to stop
+                        and checked, row, finished, failed, fatal as they came
+    rank 0    agent     configure  as above, for all its trainers
+                        check      trainer
+                        train      trainer, index, spec, image_set
+                        stop       status: end the trainers and leave with this exit status
+"""
+
+import json
+from typing import Any, NotRequired, TypedDict
+
+Message = dict[str, Any]
+
+
+class DeviceFacts(TypedDict):
+    """What a trainer sees: the GPU that it would take, or the processor."""
+
+    gpus: int
+    """GPUs that the process sees."""
+    name: str
+    uuid: NotRequired[str]
+    multiprocessors: NotRequired[int]
+    torch: str
+    cuda: str | None
+    cudnn: int | None
+
+
+def encode(message: Message) -> bytes:
+    """One line."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """The message of one line.
+
+    Raises:
+        ValueError: no JSON object.
+    """
+    message = json.loads(line)
+    if not isinstance(message, dict):
+        raise ValueError(f"no message: {line[:80]!r}")
+    return message
+
+
+class LineBuffer:
+    """Collects bytes as they come from a pipe and gives back whole messages."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Message]:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [decode(line) for line in lines if line]
