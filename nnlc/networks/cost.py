@@ -56,3 +56,27 @@ def training_seconds(
 def predict_seconds(spec: NetworkSpec, images: ImageSet, epochs: int, machine: Machine) -> float:
     """`training_seconds` straight from a specification."""
     return training_seconds(walk_network(spec, images), spec, images, epochs, machine)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkCost:
+    """What is worth knowing of a network before it is trained."""
+
+    parameters: int
+    forward_multiply_adds: int
+    """One image, one forward pass."""
+    predicted_operations: int
+    """Floating-point operations of the whole training, validation included."""
+    predicted_gpu_seconds: float
+    """On the nominal `GPU`."""
+
+
+def network_cost(spec: NetworkSpec, images: ImageSet, epochs: int) -> NetworkCost:
+    """Sizes and predicted cost of one network."""
+    walk = walk_network(spec, images)
+    return NetworkCost(
+        walk.parameters,
+        walk.multiply_adds,
+        training_operations(walk, spec, images, epochs),
+        round(training_seconds(walk, spec, images, epochs, GPU), 3),
+    )

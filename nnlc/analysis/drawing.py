@@ -1,0 +1,99 @@
+"""A table as text for a terminal: the network layer by layer, and its curve as a small plot."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from nnlc.networks import Layer, NetworkSpec, Walk
+from nnlc.tables import Row
+
+PLOT_HEIGHT = 8
+PLOT_WIDTH = 80
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+
+
+def draw_network(walk: Walk) -> Iterator[str]:
+    """A line a layer: what it is, the shape that leaves it, its parameters."""
+    yield f"{'input':<34}{_shape(walk.layers[0].input):>16}"
+    for layer in walk.layers:
+        parameters = f"{layer.parameters:,}" if layer.parameters else ""
+        yield f"{_describe(layer):<34}{_shape(layer.output):>16}{parameters:>16}"
+    yield f"{'sum':<34}{'':>16}{walk.parameters:>16,}"
+
+
+def draw_settings(spec: NetworkSpec) -> Iterator[str]:
+    """How the network was trained."""
+    yield f"{spec.loss_fn}, {spec.optimizer}, batch size {spec.batch_size}"
+    for name in ("learning_rate", "momentum", "dampening", "weight_decay"):
+        value = getattr(spec, name)
+        yield f"{name.replace('_', ' ')}: {value:.4g}" if value else f"{name.replace('_', ' ')}: -"
+
+
+def draw_curve(values: Sequence[float | None], title: str, unit: str = "") -> Iterator[str]:
+    """A bar a half epoch, from 0 to the largest value; what is not finite leaves a gap.
+
+    More half epochs than fit are thinned out, the last one kept.
+    """
+    columns = _thin_out(values)
+    finite = [v for v in columns if v is not None and math.isfinite(v)]
+    if not finite:
+        yield f"{title}: no finite value"
+        return
+    top = max(*finite, 0.0) or 1.0
+    low, high, last = min(finite), max(finite), _text(values[-1])
+    yield f"{title}: last {last}{unit}, lowest {low:.4g}{unit}, highest {high:.4g}{unit}"
+    for line in range(PLOT_HEIGHT - 1, -1, -1):
+        label = f"{top:8.4g}" if line == PLOT_HEIGHT - 1 else f"{0 if line == 0 else '':>8}"
+        yield f"{label} │{''.join(_cell(v, top, line) for v in columns)}"
+    end = f"epoch {len(values) / 2:g}"
+    yield f"{'':>8} └{'─' * len(columns)}"
+    yield f"{'':>10}0.5{end:>{max(len(columns) - 3, len(end) + 1)}}"
+
+
+def draw_table(spec: NetworkSpec, rows: Sequence[Row], walk: Walk | None) -> Iterator[str]:
+    """A whole table; without a walk (unknown images) the network is left out."""
+    yield f"{spec.id}  {spec.dataset}  seed {spec.random_seed}"
+    yield ""
+    if walk is None:
+        yield f"(the size of {spec.dataset} images is not known, so no shapes can be shown)"
+    else:
+        yield from draw_network(walk)
+    yield ""
+    yield from draw_settings(spec)
+    yield ""
+    yield from draw_curve([row.val_accuracy_percent for row in rows], "validation accuracy", " %")
+    yield ""
+    yield from draw_curve([row.val_loss for row in rows], "validation loss")
+
+
+def _describe(layer: Layer) -> str:
+    match layer.kind:
+        case "convolution" | "pooling":
+            return (
+                f"{layer.kind} {layer.kernel}×{layer.kernel} stride {layer.stride}"
+                f" padding {layer.padding}"
+            )
+        case "dropout":
+            return f"dropout {layer.rate:.3f}"
+        case _:
+            return layer.kind
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))
+
+
+def _thin_out(values: Sequence[float | None]) -> list[float | None]:
+    if len(values) <= PLOT_WIDTH:
+        return list(values)
+    return [values[(i + 1) * len(values) // PLOT_WIDTH - 1] for i in range(PLOT_WIDTH)]
+
+
+def _text(value: float | None) -> str:
+    return "blank" if value is None else f"{value:.4g}"
+
+
+def _cell(value: float | None, top: float, line: int) -> str:
+    if value is None or not math.isfinite(value):
+        return " "
+    eighths = round(value / top * PLOT_HEIGHT * 8) - line * 8
+    return _BLOCKS[min(max(eighths, 0), 8)]
