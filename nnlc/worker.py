@@ -59,6 +59,7 @@ def _lead(agent: Agent, link: Link, options: argparse.Namespace) -> None:
             campaign,
             networks,
             done,
+            options.campaign,
             results,
             images_root=options.images,
             device=options.device,

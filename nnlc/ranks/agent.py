@@ -67,7 +67,9 @@ class Agent:
             if self.gatherer is not None:
                 self.gatherer.tick()
         for trainer in self._trainers:
-            trainer.end(PATIENCE_SECONDS if trainer.network is None else 0)
+            trainer.end()
+        for trainer in self._trainers:
+            trainer.wait(PATIENCE_SECONDS)
         return self._status
 
     def stop_all(self, status: int) -> None:
@@ -135,6 +137,7 @@ class Agent:
                 self._tell({"kind": "idle", "trainer": trainer.number})
 
     def _on_ready(self, trainer: TrainerLink, device: wire.DeviceFacts) -> None:
+        trainer.ready = True
         if self._configuration is not None:  # one that took the place of another
             self._configure(trainer)
             return

@@ -3,6 +3,7 @@
 A state machine without processes or clocks of its own: messages in, messages out.
 """
 
+import shlex
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -60,6 +61,7 @@ class Gatherer:
         campaign: what to train.
         networks: those that have no table yet.
         done: how many have one.
+        source: what the user calls the campaign on a command line.
         results: the folder, already opened.
         images_root: where trainers find images.
         device: "auto", "cpu" or "cuda", as the user asked.
@@ -71,6 +73,7 @@ class Gatherer:
         campaign: Campaign,
         networks: list[CampaignNetwork],
         done: int,
+        source: str,
         results: ResultsFolder,
         *,
         images_root: Path,
@@ -82,7 +85,7 @@ class Gatherer:
         self._campaign, self._networks, self._results = campaign, networks, results
         self._images_root, self._asked, self._ranks = images_root, device, ranks
         self._journal, self._watcher = journal, watcher
-        self._done_before = done
+        self._done_before, self._source = done, source
         self._hellos: dict[int, wire.Message] = {}
         self._device = ""
         self._backlog = Backlog([], 1, machine_of("cpu"))
@@ -119,7 +122,9 @@ class Gatherer:
             case "failed" | "died":
                 self._on_bad_end(rank, message)
             case "fatal":
-                self._give_up(message["message"])
+                # A trainer does not know what the user calls the campaign.
+                named = message["message"].replace("<campaign>", shlex.quote(self._source))
+                self._give_up(named)
             case "notice":
                 self._watcher.message("told to stop: the same command goes on where this ended")
                 self._stop(ExitStatus.UNFINISHED)

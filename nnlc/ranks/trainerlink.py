@@ -18,12 +18,14 @@ class TrainerLink:
 
     Attributes:
         network: index of the network that it trains, or None.
+        ready: it has said that it is there.
         leaving: it said why it ends, so that its end is no news.
     """
 
     def __init__(self, number: int, local_rank: int) -> None:
         self.number = number
         self.network: int | None = None
+        self.ready = False
         self.leaving = False
         self._buffer = wire.LineBuffer()
         self._process = subprocess.Popen(  # noqa: S603  (nothing of a user's in it)
@@ -62,11 +64,16 @@ class TrainerLink:
             return f"its trainer was killed by {name}{hint}"
         return f"its trainer left with status {status}"
 
-    def end(self, patience_seconds: float) -> None:
-        """End the trainer: by the end of its input, by force if it does not listen."""
+    def end(self) -> None:
+        """Have the trainer end: by the end of its input where it waits for some, else by force."""
+        with contextlib.suppress(BrokenPipeError):
+            cast(IO[bytes], self._process.stdin).close()
+        if self.network is not None or not self.ready:
+            self._process.kill()
+
+    def wait(self, patience_seconds: float) -> None:
+        """Wait until it has ended; one that does not listen is killed."""
         with self._process as process:
-            with contextlib.suppress(BrokenPipeError):
-                cast(IO[bytes], process.stdin).close()
             try:
                 process.wait(patience_seconds)
             except subprocess.TimeoutExpired:

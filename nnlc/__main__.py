@@ -1,0 +1,5 @@
+"""`python -m nnlc` is the `nnlc` command."""
+
+from nnlc.cli import main
+
+main()

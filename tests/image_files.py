@@ -1,0 +1,239 @@
+"""Small image sets in the true formats of the published ones, with nnlc's checksums made to fit.
+
+Import `no_network` wherever this is used: it is a fixture that turns every download into an error.
+
+Each `write_*` fills a root as torchvision lays it out, and returns the facts and arrays that were
+written: images (N, C, H, W) uint8, labels (N,).
+"""
+
+import gzip
+import hashlib
+import io
+import pickle
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+from torchvision import datasets
+
+from nnlc.campaign import DatasetSection
+from nnlc.networks import ImageSet
+from nnlc.networks.imagesets import CIFAR100, FASHION_MNIST, SVHN
+from nnlc.training import imagefiles, stage
+from nnlc.training.images import Images
+
+Arrays = dict[str, np.ndarray]
+SECTION = DatasetSection(networks_per_depth=1)
+OWN = ImageSet(
+    name="mine",
+    table_name="mine",
+    channels=2,
+    width=5,
+    classes=3,
+    train_images=9,
+    validation_images=6,
+)
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+needs_fashion_mnist = pytest.mark.skipif(
+    not DEBIAN.is_dir(), reason=f"{DEBIAN} is absent (Debian package dataset-fashion-mnist)"
+)
+A_FILE = {
+    "CIFAR-100": "cifar-100-python/train",
+    "F-MNIST": "FashionMNIST/raw/t10k-images-idx3-ubyte",
+    "SVHN": "extra_32x32.mat",
+}
+
+
+def random_images(
+    facts: ImageSet, *, train: int | None = None, validation: int | None = None, seed: int = 1
+) -> Arrays:
+    """Four arrays as `Images` has them, with every class in both splits."""
+    random = np.random.default_rng(seed)
+    arrays = {}
+    sizes = (train or facts.train_images, validation or facts.validation_images)
+    for split, size in zip(("train", "validation"), sizes, strict=True):
+        shape = (size, facts.channels, facts.width, facts.width)
+        arrays[f"{split}_images"] = random.integers(0, 256, shape, dtype=np.uint8)
+        arrays[f"{split}_labels"] = random.permutation(size) % facts.classes
+    return arrays
+
+
+def small(known: ImageSet, train: int, validation: int) -> ImageSet:
+    """A known image set with fewer images."""
+    fields = {key: getattr(known, key) for key in ImageSet.__slots__}
+    return ImageSet(**fields | {"train_images": train, "validation_images": validation})
+
+
+def write_cifar100(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[ImageSet, Arrays]:
+    """`cifar-100-python/{train,test,meta}`: pickles as Python 2 wrote them."""
+    facts = small(CIFAR100, 120, 100)
+    arrays = random_images(facts)
+    folder = root / "cifar-100-python"
+    folder.mkdir(parents=True)
+    lists = {}
+    for name, split in (("train", "train"), ("test", "validation")):
+        images = arrays[f"{split}_images"]
+        batch = {
+            "data": images.reshape(len(images), -1),
+            "fine_labels": arrays[f"{split}_labels"].tolist(),
+            "coarse_labels": [0] * len(images),
+        }
+        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
+        lists[name] = [[name, md5(folder / name)]]
+    labels = {"fine_label_names": [str(label) for label in range(100)]}
+    (folder / "meta").write_bytes(pickle.dumps(labels, protocol=2))
+    meta = datasets.CIFAR100.meta | {"md5": md5(folder / "meta")}
+    monkeypatch.setattr(datasets.CIFAR100, "train_list", lists["train"])
+    monkeypatch.setattr(datasets.CIFAR100, "test_list", lists["test"])
+    monkeypatch.setattr(datasets.CIFAR100, "meta", meta)
+    return facts, arrays
+
+
+def write_fashion_mnist(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[ImageSet, Arrays]:
+    """`FashionMNIST/raw/*-ubyte`: uncompressed idx."""
+    facts = small(FASHION_MNIST, 30, 20)
+    arrays = random_images(facts)
+    folder = root / "FashionMNIST" / "raw"
+    folder.mkdir(parents=True)
+    pinned = {}
+    for name, split in (("train", "train"), ("t10k", "validation")):
+        for kind, array in (
+            ("images-idx3", arrays[f"{split}_images"][:, 0]),
+            ("labels-idx1", arrays[f"{split}_labels"].astype(np.uint8)),
+        ):
+            path = folder / f"{name}-{kind}-ubyte"
+            path.write_bytes(idx(array))
+            content = path.read_bytes()
+            pinned[path.name] = (hashlib.sha256(content).hexdigest(), len(content))
+    monkeypatch.setattr(imagefiles, "FASHION_MNIST_FILES", pinned)
+    return facts, arrays
+
+
+def write_svhn(
+    root: Path, monkeypatch: pytest.MonkeyPatch, *, extra_taken: int = 7
+) -> tuple[ImageSet, Arrays]:
+    """`{train,test,extra}_32x32.mat`: X (32, 32, 3, N), y (N, 1) with 10 for the digit 0.
+
+    The arrays have extra_images and extra_labels too; `train+extra300000` is made to take
+    `extra_taken` of them.
+    """
+    facts = small(SVHN, 20 + extra_taken, 12)
+    arrays = random_images(facts, train=20)
+    more = random_images(facts, train=15, seed=2)
+    arrays |= {"extra_images": more["train_images"], "extra_labels": more["train_labels"]}
+    root.mkdir(parents=True, exist_ok=True)
+    split_list = {}
+    for split, key in (("train", "train"), ("test", "validation"), ("extra", "extra")):
+        url, name, _ = datasets.SVHN.split_list[split]
+        labels = arrays[f"{key}_labels"]
+        mat = {
+            "X": arrays[f"{key}_images"].transpose(2, 3, 1, 0),
+            "y": np.where(labels == 0, 10, labels).astype(np.uint8)[:, None],
+        }
+        scipy.io.savemat(root / name, mat, do_compression=True)
+        split_list[split] = [url, name, md5(root / name)]
+    monkeypatch.setattr(datasets.SVHN, "split_list", split_list)
+    monkeypatch.setitem(imagefiles.SVHN_EXTRA_IMAGES, "train+extra300000", extra_taken)
+    return facts, arrays
+
+
+WRITERS = {
+    "CIFAR-100": write_cifar100,
+    "F-MNIST": write_fashion_mnist,
+    "SVHN": write_svhn,
+}
+
+
+def pack_as_published(root: Path, folder: Path) -> None:
+    """The archives that a root's files are published as, in a folder of their own."""
+    folder.mkdir()
+    if (root / "cifar-100-python").exists():
+        with tarfile.open(folder / "cifar-100-python.tar.gz", "w:gz") as archive:
+            archive.add(root / "cifar-100-python", "cifar-100-python")
+    for path in root.glob("FashionMNIST/raw/*-ubyte"):
+        (folder / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    for path in root.glob("*.mat"):
+        (folder / path.name).write_bytes(path.read_bytes())
+
+
+def idx(array: np.ndarray) -> bytes:
+    """MNIST's format: two zero bytes, type, dimensions, big-endian sizes, values."""
+    sizes = np.array(array.shape, dtype=">u4").tobytes()
+    return bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()
+
+
+def npz(arrays: Arrays) -> bytes:
+    """The bytes of an .npz file; object arrays are pickled into it."""
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, by its relative path."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def truncate(path: Path) -> None:
+    """Cut off the last byte."""
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def flip_a_bit(path: Path) -> None:
+    """Change one bit in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def own(path: Path, arrays: Arrays) -> DatasetSection:
+    """The section of a campaign for these arrays, written to `path`."""
+    content = npz(arrays)
+    path.write_bytes(content)
+    keys = ("channels", "width", "classes", "train_images", "validation_images")
+    return DatasetSection(
+        networks_per_depth=1,
+        npz=str(path),
+        sha256=hashlib.sha256(content).hexdigest(),
+        **{key: getattr(OWN, key) for key in keys},
+    )
+
+
+def assert_same(images: Images, arrays: Arrays) -> None:
+    for key in ("train_images", "train_labels", "validation_images", "validation_labels"):
+        array = getattr(images, key)
+        np.testing.assert_array_equal(array, arrays[key], err_msg=key)
+        assert array.dtype == (np.uint8 if key.endswith("images") else np.int64)
+        assert array.flags.c_contiguous
+
+
+class Bomb:
+    """Unpickling it fails the test."""
+
+    def __reduce__(self) -> tuple:
+        return pytest.fail, ("a pickle was executed",)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever would download is an error that nnlc doesn't expect."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a download was tried")
+
+    monkeypatch.setattr("torchvision.datasets.utils.download_url", refuse)
+    monkeypatch.setattr("torchvision.datasets.svhn.download_url", refuse)
+    for module in ("cifar", "mnist"):
+        monkeypatch.setattr(f"torchvision.datasets.{module}.download_and_extract_archive", refuse)
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    monkeypatch.setattr(stage, "KNOWN_FOLDERS", {})

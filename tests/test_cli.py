@@ -1,0 +1,162 @@
+"""The commands, as a user types them."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from jobs import TINY, run_worker, write_campaign
+
+from nnlc.tables import METADATA_COLUMNS
+
+ROOT = Path(__file__).resolve().parent.parent
+VERBS = ("campaigns", "describe", "render", "show", "specs", "stage", "status")
+
+
+def run_nnlc(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "nnlc", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_help_names_every_command_and_loads_neither_torch_nor_mpi_nor_pandas():
+    code = (
+        "import sys\nfrom nnlc.cli import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit: pass\n"
+        "sys.exit(', '.join({'torch', 'mpi4py', 'pandas', 'numpy'} & sys.modules.keys()))"
+    )
+    job = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert job.returncode == 0, job.stderr
+    for verb in VERBS:
+        assert verb in job.stdout
+
+
+def test_every_command_is_documented_in_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    for verb in VERBS:
+        assert f"`nnlc {verb}" in readme
+
+
+def test_specs_of_the_paper_lists_6000_networks_200_for_each_dataset_and_depth(tmp_path):
+    job = run_nnlc("specs", "paper", "--csv", tmp_path / "paper.csv")
+    assert job.returncode == 0, job.stderr
+    with (tmp_path / "paper.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6000
+    assert list(rows[0]) == [
+        "index",
+        *(column.name for column in METADATA_COLUMNS),
+        "parameters",
+        "forward_multiply_adds",
+        "predicted_operations",
+        "predicted_gpu_seconds",
+    ]
+    counts: dict[tuple[str, int], int] = {}
+    for row in rows:
+        key = (row["dataset"], len(row["convKernels"].split("-")))
+        counts[key] = counts.get(key, 0) + 1
+    datasets = ("CIFAR100", "FashionMNIST", "SVHN")
+    assert counts == {(name, depth): 200 for name in datasets for depth in range(1, 11)}
+
+
+def test_specs_summarises_a_campaign_without_csv():
+    job = run_nnlc("specs", "smoke")
+    assert job.returncode == 0
+    assert "F-MNIST-sample" in job.stdout
+
+
+def test_campaigns_lists_what_is_shipped():
+    job = run_nnlc("campaigns")
+    assert job.returncode == 0
+    for name in ("paper", "smoke", "fashion-mnist"):
+        assert name in job.stdout
+    assert "6000 networks" in job.stdout
+
+
+def test_status_and_show_follow_a_job(tmp_path):
+    campaign = write_campaign(tmp_path, TINY)
+    assert run_worker(campaign, "--results", tmp_path / "r").returncode == 0
+    job = run_nnlc("status", tmp_path / "r")
+    assert job.returncode == 0, job.stderr
+    assert "12 of 12" in job.stdout
+    table = next((tmp_path / "r").glob("*_models/*.txt"))
+    job = run_nnlc("show", table)
+    assert job.returncode == 0, job.stderr
+    assert table.stem in job.stdout
+    assert "convolution" in job.stdout
+    assert "validation accuracy" in job.stdout
+    table.unlink()
+    job = run_nnlc("status", tmp_path / "r")
+    assert "10 of 12" in job.stdout
+
+
+def test_show_draws_the_published_table():
+    published = ROOT.parent / "shared" / "published" / "2021_02_15_13_55_26_539263.txt"
+    if not published.exists():
+        pytest.skip("the published table is not here")
+    job = run_nnlc("show", published)
+    assert job.returncode == 0, job.stderr
+    assert "12420" in job.stdout
+
+
+def test_render_writes_a_job_script(tmp_path):
+    script = tmp_path / "job.sh"
+    job = run_nnlc("render", "smoke", "--site", "slurm", "--nodes", 2, "-o", script)
+    assert job.returncode == 0, job.stderr
+    assert "#SBATCH --nodes=2" in script.read_text()
+    assert "nnlc.worker smoke" in script.read_text()
+
+
+BAD = {
+    "a campaign that is not there": (["specs", "nope"], "no campaign 'nope'"),
+    "a file that can't be written": (
+        ["specs", "smoke", "--csv", "/no/such/folder/x.csv"],
+        "/no/such",
+    ),
+    "a folder that holds no results": (["status", "."], "no results folder"),
+    "a table that is not there": (["show", "no.txt"], "no.txt"),
+    "a table that is none": (["show", str(ROOT / "pyproject.toml")], "line 1"),
+    "an unknown site": (["render", "smoke", "--site", "nowhere"], "nowhere"),
+    "images that are not there": (["describe", "no.npz"], "no.npz"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_mistake_is_one_message_without_a_traceback(tmp_path, kind):
+    arguments, word = BAD[kind]
+    job = run_nnlc(*arguments, cwd=tmp_path)
+    assert job.returncode == 1
+    assert job.stderr.startswith("error: ")
+    assert word in job.stderr
+    assert "Traceback" not in job.stderr
+    assert job.stdout == ""
+
+
+def test_describe_prints_what_makes_a_campaign_of_images_of_ones_own_run(tmp_path):
+    import numpy as np
+
+    rng = np.random.default_rng(1)
+    labels = np.arange(600) % 3
+    pixels = (rng.random((600, 2, 12, 12)) * 80 + labels[:, None, None, None] * 80).astype("uint8")
+    np.savez(
+        tmp_path / "blobs.npz",
+        train_images=pixels[:400],
+        train_labels=labels[:400],
+        validation_images=pixels[400:],
+        validation_labels=labels[400:],
+    )
+    job = run_nnlc("describe", tmp_path / "blobs.npz", cwd=tmp_path)
+    assert job.returncode == 0, job.stderr
+    head = TINY[: TINY.index("[datasets")]
+    space = TINY[TINY.index("[space]") :]
+    campaign = write_campaign(tmp_path, head + job.stdout + space)
+    done = run_worker(campaign, "--results", tmp_path / "r")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(list((tmp_path / "r" / "blobs_models").glob("*.txt"))) == 10

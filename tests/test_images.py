@@ -1,0 +1,156 @@
+"""Images: what is read is what was published, and nothing unverified is parsed."""
+
+import pickle
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from image_files import (
+    A_FILE,
+    SECTION,
+    WRITERS,
+    Bomb,
+    assert_same,
+    flip_a_bit,
+    no_network,  # noqa: F401
+    truncate,
+    write_cifar100,
+    write_fashion_mnist,
+    write_svhn,
+)
+
+from nnlc.campaign import DatasetSection
+from nnlc.errors import ImagesError
+from nnlc.networks import ImageSet
+from nnlc.training import imagefiles
+from nnlc.training.images import check_images, load_images
+
+each_set = pytest.mark.parametrize("name", WRITERS)
+
+
+@each_set
+def test_the_true_format_loads_to_the_arrays_and_labels_in_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, arrays = WRITERS[name](tmp_path, monkeypatch)
+    if name == "SVHN":
+        for kind in ("images", "labels"):
+            extra = arrays[f"extra_{kind}"][:7]
+            arrays[f"train_{kind}"] = np.concatenate([arrays[f"train_{kind}"], extra])
+    assert_same(load_images(facts, SECTION, tmp_path), arrays)
+
+
+@pytest.mark.parametrize(
+    ("train", "taken"), [("train", 0), ("train+extra300000", 4), ("train+extra", 15)]
+)
+def test_svhn_trains_on_train_and_then_the_first_images_of_extra(
+    train: str, taken: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, arrays = write_svhn(tmp_path, monkeypatch, extra_taken=4)
+    facts = ImageSet(
+        **{key: getattr(facts, key) for key in ImageSet.__slots__}
+        | {"train_images": len(arrays["train_images"]) + taken}
+    )
+    section = DatasetSection(networks_per_depth=1, train=train)
+    images = load_images(facts, section, tmp_path)
+    assert images.train_images.flags.c_contiguous
+    np.testing.assert_array_equal(images.train_images[:20], arrays["train_images"])
+    np.testing.assert_array_equal(images.train_images[20:], arrays["extra_images"][:taken])
+    np.testing.assert_array_equal(images.train_labels[20:], arrays["extra_labels"][:taken])
+
+
+def test_the_article_s_svhn_takes_300000_images_of_extra() -> None:
+    assert imagefiles.svhn_extra_images(SECTION) == 300_000
+
+
+def test_svhn_without_extra_needs_no_extra_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, _ = write_svhn(tmp_path, monkeypatch, extra_taken=0)
+    (tmp_path / "extra_32x32.mat").unlink()
+    section = DatasetSection(networks_per_depth=1, train="train")
+    assert len(load_images(facts, section, tmp_path).train_images) == 20
+    with pytest.raises(ImagesError, match=r"extra_32x32\.mat is missing"):
+        check_images(facts, DatasetSection(networks_per_depth=1, train="train+extra"), tmp_path)
+
+
+def test_processed_files_of_an_old_torchvision_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, arrays = write_fashion_mnist(tmp_path, monkeypatch)
+    processed = tmp_path / "FashionMNIST" / "processed"
+    processed.mkdir()
+    other = (torch.zeros(30, 28, 28, dtype=torch.uint8), torch.zeros(30, dtype=torch.int64))
+    for name in ("training.pt", "test.pt"):
+        torch.save(other, processed / name)
+    assert_same(load_images(facts, SECTION, tmp_path), arrays)
+
+
+def test_images_can_be_described_without_importing_torch() -> None:
+    code = "import nnlc.training.images, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def _replace_by_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGE = {
+    "is missing": Path.unlink,
+    "checksum differs|is truncated": truncate,
+    "checksum differs": flip_a_bit,
+    "can't be read": _replace_by_a_folder,
+}
+
+
+@each_set
+@pytest.mark.parametrize("problem", DAMAGE)
+@pytest.mark.parametrize("use", [load_images, check_images])
+def test_a_damaged_file_is_named_with_what_is_wrong_and_the_command_that_mends_it(
+    use, problem: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "my images"
+    facts, _ = WRITERS[name](root, monkeypatch)
+    use(facts, SECTION, root)
+    DAMAGE[problem](root / A_FILE[name])
+    with pytest.raises(ImagesError, match=problem) as caught:
+        use(facts, SECTION, root)
+    lines = str(caught.value).splitlines()
+    assert [str(root / A_FILE[name]) in line for line in lines] == [False, True, False]
+    assert lines[-1] == f"run: nnlc stage <campaign> --root {shlex.quote(str(root))}"
+
+
+def test_atruncated_idx_file_says_how_much_of_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, _ = write_fashion_mnist(tmp_path, monkeypatch)
+    truncate(tmp_path / "FashionMNIST/raw/t10k-labels-idx1-ubyte")
+    with pytest.raises(ImagesError, match="t10k-labels-idx1-ubyte is truncated: 27 of 28 bytes"):
+        check_images(facts, SECTION, tmp_path)
+
+
+def test_a_foreign_pickle_in_the_place_of_cifar_is_never_unpickled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, _ = write_cifar100(tmp_path, monkeypatch)
+    (tmp_path / "cifar-100-python/meta").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(ImagesError, match="meta is damaged or another file"):
+        load_images(facts, SECTION, tmp_path)
+
+
+@each_set
+def test_loading_never_downloads(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, _ = WRITERS[name](tmp_path, monkeypatch)
+    shutil.rmtree(tmp_path)
+    for use in (load_images, check_images):
+        with pytest.raises(ImagesError, match="is missing"):
+            use(facts, SECTION, tmp_path)
+    assert not tmp_path.exists()

@@ -1,0 +1,265 @@
+"""The half-epoch loop on the bundled images: what it records, and that its bits depend on nothing
+but the network."""
+
+import dataclasses
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nnlc.campaign import DatasetSection, TrainingSection
+from nnlc.environment import DETERMINISM
+from nnlc.errors import DeviceError
+from nnlc.networks import KNOWN_IMAGE_SETS, NetworkSpec, SearchSpace, sample_network, walk_network
+from nnlc.training.build import build_network
+from nnlc.training.determinism import make_deterministic
+from nnlc.training.images import Images, load_images
+from nnlc.training.loop import HalfEpochLoop
+from nnlc.training.pixels import DeviceImages, channel_statistics
+
+SAMPLE = KNOWN_IMAGE_SETS["F-MNIST-sample"]
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _deterministic():
+    os.environ.update(DETERMINISM)
+    make_deterministic()
+
+
+@pytest.fixture(scope="module")
+def images() -> Images:
+    return load_images(SAMPLE, DatasetSection(networks_per_depth=1), Path("unused"))
+
+
+def spec(**changes: object) -> NetworkSpec:
+    values: dict = {
+        "id": "2026_01_01_00_00_00_000000",
+        "random_seed": 5,
+        "train_gpu": False,
+        "torch_set_deterministic": True,
+        "dataset": SAMPLE.table_name,
+        "batch_size": 100,
+        "loss_fn": "CrossEntropyLoss",
+        "optimizer": "SGD",
+        "learning_rate": 0.05,
+        "momentum": 0.5,
+        "dampening": 0,
+        "weight_decay": 0,
+        "layer_types": (7,),
+        "dropout_rate": 0.2,
+        "conv_kernels": (4,),
+        "conv_strides": (3,),
+        "conv_paddings": (1,),
+        "pool_kernels": (2,),
+        "pool_strides": (2,),
+        "pool_paddings": (0,),
+        "conv_filters": (10,),
+        "fc_dropout_rate": 0,
+        "fc_dropout_layers": (0,),
+        "fc_filters": (20, 10),
+    }
+    return NetworkSpec(**values | changes)
+
+
+def curve(network, images, epochs=1, **settings):
+    chosen = TrainingSection(**settings)
+    on_device = DeviceImages(images, chosen, CPU)
+    facts = dataclasses.replace(
+        SAMPLE,
+        train_images=len(images.train_labels),
+        validation_images=len(images.validation_labels),
+    )
+    return list(HalfEpochLoop(network, facts, on_device, chosen, epochs))
+
+
+def first(images: Images, train: int, validation: int = 1000) -> Images:
+    return Images(
+        images.train_images[:train],
+        images.train_labels[:train],
+        images.validation_images[:validation],
+        images.validation_labels[:validation],
+    )
+
+
+def test_two_rows_an_epoch_so_80_in_40(images):
+    assert len(curve(spec(), first(images, 200, 100), epochs=40)) == 80
+
+
+def test_the_same_network_gives_the_same_bits_whatever_ran_before(images):
+    expected = curve(spec(), images)
+    torch.manual_seed(99)
+    random.seed(99)
+    np.random.seed(99)
+    torch.rand(17)
+    curve(spec(random_seed=6), images)
+    assert curve(spec(), images) == expected
+    assert curve(spec(random_seed=6), images) != expected
+
+
+def test_no_random_stream_is_carried_from_step_to_step(images):
+    """What draws from torch's global stream between half epochs changes nothing."""
+    expected = curve(spec(), images, epochs=2)
+    loop = HalfEpochLoop(
+        spec(), SAMPLE, DeviceImages(images, TrainingSection(), CPU), TrainingSection(), 2
+    )
+    rows = []
+    for row in loop:
+        torch.manual_seed(len(rows))
+        torch.rand(3)
+        rows.append(row)
+    assert rows == expected
+
+
+@pytest.mark.parametrize("setting", [{"pooling": "average"}, {"dropout": "channel"}])
+def test_every_choice_of_a_layer_changes_the_curve(images, setting):
+    assert curve(spec(), images, **setting) != curve(spec(), images)
+
+
+def _memorising(images: Images) -> tuple[NetworkSpec, Images]:
+    """A network and real images with shuffled labels: all that it can do is learn by heart."""
+    network = spec(
+        layer_types=(1, 1),
+        dropout_rate=0,
+        conv_kernels=(5, 5),
+        conv_strides=(2, 2),
+        conv_paddings=(0, 0),
+        pool_kernels=(),
+        pool_strides=(),
+        pool_paddings=(),
+        conv_filters=(16, 64),
+        fc_filters=(10,),
+        fc_dropout_layers=(),
+        batch_size=10,
+    )
+    labels = np.random.default_rng(0).permutation(images.train_labels)
+    return network, first(dataclasses.replace(images, train_labels=labels), 1000, 100)
+
+
+def _saw_teeth(rows, of_last_epochs: int) -> int:
+    """Epochs whose first half has the lower training loss, among the last ones."""
+    losses = [row.train_loss for row in rows]
+    pairs = list(zip(losses[::2], losses[1::2], strict=True))[-of_last_epochs:]
+    return sum(first_half < second_half for first_half, second_half in pairs)
+
+
+def test_an_overfitting_network_shows_the_saw_tooth_of_reshuffling_once_an_epoch(images):
+    """An image of the first half was last seen 0.75 epochs ago on average, one of the second half
+    1.25: so the loss at x.5 is below the one at x + 0.5 once the network has learned by heart."""
+    assert _saw_teeth(curve(*_memorising(images), epochs=24), 14) == 14
+
+
+def test_the_saw_tooth_is_gone_where_each_half_epoch_is_drawn_by_itself(images, monkeypatch):
+    def independent_halves(self, epoch):
+        generator = torch.Generator().manual_seed(epoch)
+        halves = [torch.randperm(1000, generator=generator)[:500] for _ in range(2)]
+        return torch.cat(halves).view(-1, 10)
+
+    monkeypatch.setattr(HalfEpochLoop, "_batches", independent_halves)
+    assert _saw_teeth(curve(*_memorising(images), epochs=24), 14) < 10
+
+
+def test_validation_is_the_true_mean_over_the_full_batches(images):
+    """Against plain PyTorch on the same weights: the last partial batch is left out."""
+    network = spec(batch_size=150)
+    loop = HalfEpochLoop(
+        network, SAMPLE, DeviceImages(images, TrainingSection(), CPU), TrainingSection(), 1
+    )
+    row = next(iter(loop))
+    used = 1000 // 150 * 150
+    pixels = torch.from_numpy(images.validation_images[:used]).float() / 255
+    labels = torch.from_numpy(images.validation_labels[:used])
+    loop.network.eval()
+    with torch.no_grad():
+        scores = loop.network(pixels)
+    assert row.val_loss == pytest.approx(nn.functional.cross_entropy(scores, labels).item(), 1e-5)
+    correct = int((scores.argmax(1) == labels).sum())
+    assert row.val_accuracy_percent == 100 * correct / used
+
+
+def test_the_first_half_epoch_is_what_plain_pytorch_makes_of_the_same_batches(images):
+    network = spec(layer_types=(3,), dropout_rate=0)
+    settings = TrainingSection()
+    loop = HalfEpochLoop(network, SAMPLE, DeviceImages(images, settings, CPU), settings, 1)
+    twin = build_network(walk_network(network, SAMPLE))
+    twin.load_state_dict(loop.network.state_dict())
+    batches = loop._batches(0)
+    assert sorted(batches.flatten().tolist()) == list(range(4000))
+    row = next(iter(loop))
+    optimizer = torch.optim.SGD(twin.parameters(), lr=0.05, momentum=0.5)
+    losses = []
+    for batch in batches[:20]:
+        pixels = torch.from_numpy(images.train_images[batch.numpy()]).float() / 255
+        loss = nn.functional.cross_entropy(
+            twin(pixels), torch.from_numpy(images.train_labels[batch.numpy()])
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert row.train_loss == sum(losses) / 20
+
+
+def test_epochs_are_different_permutations_of_the_same_truncated_set(images):
+    network = spec(batch_size=150)  # 26 batches use 3,900 of 4,000
+    loops = {
+        choice: HalfEpochLoop(
+            network,
+            SAMPLE,
+            DeviceImages(images, TrainingSection(truncate=choice), CPU),
+            TrainingSection(truncate=choice),
+            2,
+        )
+        for choice in ("dataset", "epoch")
+    }
+    orders = {
+        key: [loop._batches(e).flatten().tolist() for e in (0, 1)] for key, loop in loops.items()
+    }
+    assert orders["dataset"][0] != orders["dataset"][1]
+    for order in orders["dataset"]:
+        assert sorted(order) == list(range(3900))
+    used = [set(order) for order in orders["epoch"]]
+    assert all(len(seen) == 3900 for seen in used)
+    assert used[0] != used[1]
+    assert max(used[0]) >= 3900
+
+
+def test_a_diverging_network_still_gets_all_its_rows(images):
+    rows = curve(spec(learning_rate=1e6, momentum=0), first(images, 400, 100), epochs=3)
+    assert len(rows) == 6
+    assert not np.isfinite(rows[-1].train_loss)
+
+
+def test_standardised_pixels_have_mean_0_and_deviation_1_over_the_training_images(images):
+    on_device = DeviceImages(images, TrainingSection(pixels="standardised"), CPU)
+    pixels, _ = on_device.train_batch(torch.arange(4000))
+    assert pixels.mean().item() == pytest.approx(0, abs=1e-4)
+    assert pixels.std().item() == pytest.approx(1, abs=1e-3)
+    mean, deviation = channel_statistics(images.train_images)
+    assert mean[0] == pytest.approx(images.train_images.mean() / 255)
+    assert deviation[0] == pytest.approx(images.train_images.std() / 255)
+
+
+def test_unit_pixels_are_bytes_over_255_and_nothing_else(images):
+    pixels, labels = DeviceImages(images, TrainingSection(), CPU).validation_batch(10, 5)
+    expected = images.validation_images[10:15].astype(np.float32) / np.float32(255)
+    assert np.array_equal(pixels.numpy(), expected)
+    assert labels.tolist() == images.validation_labels[10:15].tolist()
+
+
+def test_trainers_refuse_to_run_without_the_switches_of_determinism(monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    with pytest.raises(DeviceError, match="CUBLAS_WORKSPACE_CONFIG"):
+        make_deterministic()
+
+
+def test_any_sampled_network_trains_a_step(images):
+    space = SearchSpace(filters=(1, 16), fc_units=(1, 30), batch_size=(100, 100))
+    for depth in (1, 3, 6, 10):
+        network = sample_network(space, SAMPLE, depth, depth, id="2026_01_01_00_00_00_000000")
+        rows = curve(network, first(images, 200, 100))
+        assert len(rows) == 2

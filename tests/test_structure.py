@@ -1,0 +1,201 @@
+"""The house: who may import whom, what an import loads, and what an installation carries."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import nnlc
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "nnlc"
+DATA_FOLDERS = ("jobs", "launch", "site_configs")
+
+# Each room and the rooms below it that it may import. Modules at the top of the package are rooms
+# of their own.
+BASE = {"errors", "files", "shipped", "environment", "tomlfile"}
+MAY_IMPORT = {
+    "errors": set(),
+    "files": set(),
+    "shipped": set(),
+    "environment": set(),
+    "tomlfile": {"errors"},
+    "networks": {"errors"},
+    "tables": {"errors", "files", "networks"},
+    "campaign": BASE | {"networks"},
+    "results": BASE | {"networks", "campaign"},
+    "journal": {"files"},
+    "wire": {"errors"},
+    "status": {"results", "journal"},
+    "listing": {"campaign", "networks", "tables"},
+    "training": BASE | {"networks", "tables", "campaign", "results", "wire"},
+    "ranks": BASE | {"networks", "tables", "campaign", "results", "journal", "wire"},
+    "worker": BASE | {"campaign", "results", "journal", "ranks"},
+    "launching": BASE | {"campaign", "networks", "results"},
+    "analysis": {"networks", "tables"},
+}
+ALL_ROOMS = {*MAY_IMPORT, "cli"}
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _imports(path: Path) -> set[str]:
+    """Rooms of nnlc that a module imports, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        found |= {n.split(".")[1] for n in names if n.startswith("nnlc.")} & ALL_ROOMS
+    return found
+
+
+def _modules() -> list[Path]:
+    return sorted(
+        p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py" or p.parent != PACKAGE
+    )
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_room_imports_only_the_rooms_below_it(path):
+    room = _room(path)
+    allowed = ALL_ROOMS if room in ("cli", "__main__") else MAY_IMPORT[room]
+    assert _imports(path) <= allowed | {room}
+
+
+def test_torch_is_imported_in_training_and_mpi4py_in_one_file_only():
+    users: dict[str, set[str]] = {"torch": set(), "mpi4py": set()}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            for name in names:
+                top = name.split(".")[0]
+                if top in users:
+                    users[top].add(str(path.relative_to(PACKAGE)))
+    assert users["mpi4py"] == {"ranks/mpi.py"}
+    assert users["torch"]
+    assert all(user.startswith("training/") for user in users["torch"])
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "nnlc",
+        "nnlc.tables",
+        "nnlc.networks",
+        "nnlc.campaign",
+        "nnlc.worker",
+        "nnlc.cli",
+        "nnlc.launching.render",
+        "nnlc.analysis.drawing",
+        "nnlc.status",
+    ],
+)
+def test_importing_loads_neither_torch_nor_mpi(module):
+    code = (
+        f"import sys, {module}; "
+        "loaded = {'torch', 'torchvision', 'mpi4py'} & sys.modules.keys(); "
+        "sys.exit(', '.join(loaded))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_public_names_are_these_and_each_can_be_had():
+    assert sorted(nnlc.__all__) == [
+        "Campaign",
+        "ImageSet",
+        "NetworkSpec",
+        "NnlcError",
+        "SearchSpace",
+        "Table",
+        "__version__",
+        "load_campaign",
+        "read_table",
+        "sample_network",
+        "walk_network",
+        "write_table",
+    ]
+    for name in nnlc.__all__:
+        assert getattr(nnlc, name) is not None
+    with pytest.raises(AttributeError):
+        _ = nnlc.no_such_name
+
+
+def test_the_worker_reads_like_prose_and_no_module_is_a_warehouse():
+    for path in PACKAGE.rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= 320, path
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    return next(folder.glob("*.whl"))
+
+
+def test_the_wheel_carries_every_data_file_byte_for_byte(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        for folder in DATA_FOLDERS:
+            here = {p.name: p.read_bytes() for p in (ROOT / folder).iterdir() if p.is_file()}
+            there = {
+                name.removeprefix(f"nnlc/{folder}/"): archive.read(name)
+                for name in archive.namelist()
+                if name.startswith(f"nnlc/{folder}/")
+            }
+            assert here
+            assert here == there
+        assert "nnlc/training/sample/fashion_mnist_sample.npz" in archive.namelist()
+        assert "nnlc/training/sample/LICENSE.fashion-mnist" in archive.namelist()
+        assert "nnlc/py.typed" in archive.namelist()
+
+
+LIST = (
+    "import nnlc, nnlc.shipped as s; print(nnlc.__file__); print(*s.shipped_names('jobs', '.toml'))"
+)
+
+
+def test_shipped_data_is_found_from_a_wheel_and_from_a_bare_checkout(wheel, tmp_path):
+    target = tmp_path / "installed"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
+    expected = " ".join(sorted(p.stem for p in (ROOT / "jobs").glob("*.toml")))
+    for place in (target, ROOT):
+        job = subprocess.run(
+            [sys.executable, "-c", LIST],
+            env={"PYTHONPATH": str(place)},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        where, names = job.stdout.splitlines()
+        assert where.startswith(str(place))
+        assert names == expected
+
+
+def test_the_changelog_knows_this_version():
+    assert f"## {nnlc.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_dependency_of_the_users_six_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = " ".join(project["dependencies"] + project["optional-dependencies"]["mpi"])
+    for name in ("torch", "torchvision", "mpi4py", "numpy", "pandas", "jinja2"):
+        assert name in declared
