@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from worker_jobs import TINY, write_campaign
 
-from jobs import TINY, write_campaign
 from nnlc import load_campaign, read_table
 from nnlc.errors import DeviceError, ExitStatus
 from nnlc.journal import Journal

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+from worker_jobs import TINY, command, events, run_worker, tables, write_campaign
 
-from jobs import TINY, command, events, run_worker, tables, write_campaign
 from nnlc import load_campaign, read_table
 from nnlc.results import ResultsFolder
 

@@ -1,0 +1,23 @@
+"""A skipped test is a failure where NNLC_FORBID_SKIPS is set, as `.ci/run` does.
+
+Only tests of reference material that is not part of the repository may be skipped there.
+"""
+
+import os
+
+import pytest
+
+OUTSIDE = "reference material outside the repository"
+"""Every skip for such material says this."""
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if (
+        report.skipped
+        and os.environ.get("NNLC_FORBID_SKIPS")
+        and OUTSIDE not in str(report.longrepr)
+    ):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which is forbidden here: {report.longrepr}"
