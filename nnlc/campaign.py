@@ -28,8 +28,7 @@ from nnlc.networks import (
     sample_network,
 )
 from nnlc.networks.imagesets import NAME_PATTERN
-from nnlc.shipped import shipped_names
-from nnlc.tomlfile import Layers, did_you_mean, read_layers, validate
+from nnlc.tomlfile import Layers, did_you_mean, find_file, read_layers, validate
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -227,16 +226,7 @@ def find_campaign(name_or_path: str) -> Path:
     Raises:
         CampaignError: neither a file nor a shipped name.
     """
-    shipped = shipped_names("jobs", ".toml")
-    path = Path(name_or_path)
-    if name_or_path in shipped:
-        return shipped[name_or_path]
-    if path.suffix == ".toml" or path.exists():
-        return path
-    raise CampaignError(
-        f"no campaign {name_or_path!r}: {did_you_mean(name_or_path, shipped)}; "
-        "or give the path of a .toml file"
-    )
+    return find_file(name_or_path, "jobs", CampaignError)
 
 
 def _check_against_images(campaign: Campaign, layers: Layers) -> None:

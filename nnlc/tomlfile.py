@@ -6,6 +6,7 @@ Whatever is wrong is refused with file, key, and what would be right.
 import dataclasses
 import difflib
 import json
+import os
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from nnlc.errors import NnlcError
+from nnlc.shipped import shipped_names
 
 Model = TypeVar("Model", bound=BaseModel)
 Values = dict[str, Any]
@@ -71,6 +73,24 @@ def read_layers(path: Path, find: Callable[[str], Path], error: type[NnlcError])
             path = beside if beside.is_file() else find(parent)
         except error as problem:
             raise error(f"{path}, key extends: {problem}") from None
+
+
+def find_file(name_or_path: str, folder: str, error: type[NnlcError]) -> Path:
+    """The file of a campaign (`jobs`) or site (`site_configs`): a shipped name, or a path.
+
+    Raises:
+        error: it is neither.
+    """
+    shipped = shipped_names(folder, ".toml")
+    if name_or_path in shipped:
+        return shipped[name_or_path]
+    path = Path(name_or_path)
+    if path.suffix == ".toml" or os.path.lexists(path):
+        return path
+    raise error(
+        f"no file and no shipped name {name_or_path!r}: {did_you_mean(name_or_path, shipped)}; "
+        "or give the path of a .toml file"
+    )
 
 
 def read_toml(path: Path, error: type[NnlcError]) -> Values:

@@ -115,7 +115,7 @@ def test_render_writes_a_job_script(tmp_path):
 
 
 BAD = {
-    "a campaign that is not there": (["specs", "nope"], "no campaign 'nope'"),
+    "a campaign that is not there": (["specs", "nope"], "no file and no shipped name 'nope'"),
     "a file that can't be written": (
         ["specs", "smoke", "--csv", "/no/such/folder/x.csv"],
         "/no/such",

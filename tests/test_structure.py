@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "files": set(),
     "shipped": set(),
     "environment": set(),
-    "tomlfile": {"errors"},
+    "tomlfile": {"errors", "shipped"},
     "networks": {"errors"},
     "tables": {"errors", "files", "networks"},
     "campaign": BASE | {"networks"},
@@ -133,6 +133,7 @@ def test_the_public_names_are_these_and_each_can_be_had():
 
 
 def test_the_worker_reads_like_prose_and_no_module_is_a_warehouse():
+    assert len((PACKAGE / "worker.py").read_text().splitlines()) < 80
     for path in PACKAGE.rglob("*.py"):
         assert len(path.read_text().splitlines()) <= 320, path
 

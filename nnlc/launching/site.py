@@ -12,8 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from nnlc.errors import SiteError
-from nnlc.shipped import shipped_names
-from nnlc.tomlfile import did_you_mean, read_layers, validate
+from nnlc.tomlfile import find_file, read_layers, validate
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 # Control characters, halves of surrogate pairs that no file can hold, and Unicode's line ends.
@@ -106,13 +105,4 @@ def find_site(name_or_path: str) -> Path:
     Raises:
         SiteError: neither a file nor a shipped name.
     """
-    shipped = shipped_names("site_configs", ".toml")
-    path = Path(name_or_path)
-    if name_or_path in shipped:
-        return shipped[name_or_path]
-    if path.suffix == ".toml" or path.exists():
-        return path
-    raise SiteError(
-        f"no site {name_or_path!r}: {did_you_mean(name_or_path, shipped)}; "
-        "or give the path of a .toml file"
-    )
+    return find_file(name_or_path, "site_configs", SiteError)

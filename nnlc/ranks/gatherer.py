@@ -3,6 +3,7 @@
 A state machine without processes or clocks of its own: messages in, messages out.
 """
 
+import contextlib
 import shlex
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, field, replace
@@ -105,6 +106,8 @@ class Gatherer:
                 self._handle(rank, message)
             except NnlcError as problem:
                 self._give_up(str(problem))
+            except OSError as problem:  # of the journal; a table's own says which table
+                self._give_up(f"{problem.filename}: can't be written: {problem.strerror}")
         return self._out
 
     def _handle(self, rank: int, message: wire.Message) -> None:
@@ -135,7 +138,8 @@ class Gatherer:
         """Keep the display and the journal's snapshot fresh."""
         if not self._stopped and self._device:
             self._watcher.tick()
-            self._note_progress()
+            with contextlib.suppress(OSError):  # a snapshot missed is no table missed
+                self._note_progress()
 
     def _on_hello(self, rank: int, message: wire.Message) -> None:
         """When all ranks are there: choose the device, and begin with a look at the images."""
@@ -252,8 +256,9 @@ class Gatherer:
 
     def _stop(self, status: ExitStatus) -> None:
         self._stopped = True
-        self._journal.write("end", status=status.name)
-        self._journal.end()
+        with contextlib.suppress(OSError):  # the messages below must reach all ranks
+            self._journal.write("end", status=status.name)
+            self._journal.end()
         self._out.extend(
             (rank, {"kind": "stop", "status": int(status)}) for rank in range(self._ranks)
         )

@@ -1,0 +1,74 @@
+"""The worker's command line, and refusing it on one rank only."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from nnlc.errors import ExitStatus
+from nnlc.ranks.mpi import launcher_rank
+
+MAX_TRAINERS = 64
+
+
+def parse_options(arguments: list[str] | None) -> argparse.Namespace:
+    """campaign, results, images, device and trainers, from arguments or the environment.
+
+    Raises:
+        SystemExit: the arguments are wrong, or ask for help.
+    """
+    parser = _Parser(
+        prog="python -m nnlc.worker",
+        description="One rank of a job: alone, or under mpirun, srun or jsrun.",
+    )
+    environment = os.environ
+    parser.add_argument(
+        "campaign",
+        nargs="?",
+        metavar="CAMPAIGN",
+        default=environment.get("NNLC_CAMPAIGN", "smoke"),
+        help="a shipped name or a .toml file; default $NNLC_CAMPAIGN, else smoke",
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="DIR",
+        default=environment.get("NNLC_RESULTS"),
+        help="default $NNLC_RESULTS, else results/<campaign>",
+    )
+    parser.add_argument(
+        "--images",
+        type=Path,
+        metavar="DIR",
+        default=Path(environment.get("NNLC_IMAGES", "images")),
+        help="where 'nnlc stage' put the images; default $NNLC_IMAGES, else images",
+    )
+    parser.add_argument(
+        "--device", choices=["auto", "cpu", "cuda"], default="auto", help="default auto"
+    )
+    parser.add_argument(
+        "--trainers", type=_count, default=1, metavar="N", help="trainer processes a rank"
+    )
+    return parser.parse_args(arguments)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= MAX_TRAINERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MAX_TRAINERS}")
+    return int(text)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains on one rank only: every rank has the same command line."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.exit(refuse(f"{message}; see python -m nnlc.worker --help", ExitStatus.USAGE))
+
+
+def refuse(message: str, status: ExitStatus) -> ExitStatus:
+    """Print an error on the launcher's rank 0, where all ranks meet the same one."""
+    told = launcher_rank(dict(os.environ))
+    if told is None or told[1] == 0:
+        print(f"error: {message}", file=sys.stderr, flush=True)
+    return status
