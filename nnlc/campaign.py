@@ -4,6 +4,7 @@ A campaign is TOML. `extends = "NAME or path"` takes another campaign and replac
 file says, table by table. Whatever is wrong is refused with file, key, and what would be right.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from nnlc.errors import CampaignError
 from nnlc.networks import (
@@ -46,6 +47,19 @@ def _check_depths(depths: tuple[int, int]) -> tuple[int, int]:
     return depths
 
 
+_STAMP = re.compile(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
+
+
+def _read_stamp(value: object) -> datetime:
+    """A date and time that an ID can begin with: no zone and no fractions, which it would lose."""
+    if isinstance(value, str) and _STAMP.fullmatch(value):
+        return datetime.fromisoformat(value)
+    raise ValueError(
+        "must be a date and time of the years 1000 to 9999 in whole seconds, without a zone and "
+        "without quotes, such as 2026-01-31T12:00:00"
+    )
+
+
 class DatasetSection(_Section):
     """`[datasets.NAME]`: how many networks on which images. NAME is the name in folders."""
 
@@ -55,7 +69,7 @@ class DatasetSection(_Section):
     """Fewest and most convolutions; each number between gets `networks_per_depth` networks."""
     train: Literal["train+extra300000", "train", "train+extra"] | None = None
     """SVHN only: which of its splits are trained on."""
-    npz: str | None = None
+    npz: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")] | None = None
     """A user's own images: path of the file, relative to the campaign file."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     channels: Count | None = None
@@ -133,7 +147,7 @@ class Campaign(_Section):
     name: Annotated[str, Field(pattern=f"^{NAME_PATTERN.pattern}$")]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     """Every network's own seed is derived from this one."""
-    stamp: datetime
+    stamp: Annotated[datetime, BeforeValidator(_read_stamp)]
     """Date and time that all IDs of the campaign begin with."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 40
     datasets: Annotated[dict[str, DatasetSection], Field(min_length=1)]
@@ -231,12 +245,14 @@ def find_campaign(name_or_path: str) -> Path:
 
 def _check_against_images(campaign: Campaign, layers: Layers) -> None:
     for name, section in campaign.datasets.items():
+        key = ["datasets", name]
         try:
             images = section.image_set(name)
             if section.networks_per_depth:
                 campaign.space.check_against(images)
         except ValueError as problem:
-            key = ["datasets", name]
+            field = ["space", str(problem).split(" ")[0]]
+            key = field if layers.says(field) else key
             raise CampaignError(f"{layers.file_of(key)}, key {'.'.join(key)}: {problem}") from None
 
 

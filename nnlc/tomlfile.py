@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -20,6 +21,8 @@ from nnlc.shipped import shipped_names
 
 Model = TypeVar("Model", bound=BaseModel)
 Values = dict[str, Any]
+
+_UNION_TAG = re.compile(r"int|literal\[.*\]")
 
 
 class Layers:
@@ -41,12 +44,20 @@ class Layers:
         parts = [str(part) for part in location]
         for length in range(len(parts), 0, -1):
             for path, values in self._layers:
-                here: Any = values
-                for part in parts[:length]:
-                    here = here.get(part) if isinstance(here, dict) else None
-                if here is not None:
+                if _says(values, parts[:length]):
                     return path
         return self._layers[0][0]
+
+    def says(self, location: list[str]) -> bool:
+        """Whether any of the files has this key."""
+        return any(_says(values, location) for _, values in self._layers)
+
+
+def _says(values: Values, location: list[str]) -> bool:
+    here: Any = values
+    for part in location:
+        here = here.get(part) if isinstance(here, dict) else None
+    return here is not None
 
 
 def read_layers(path: Path, find: Callable[[str], Path], error: type[NnlcError]) -> Layers:
@@ -57,22 +68,20 @@ def read_layers(path: Path, find: Callable[[str], Path], error: type[NnlcError])
         find: the path of a shipped file from its name; raises `error` for an unknown one.
         error: what to raise.
     """
-    layers: list[tuple[Path, Values]] = []
-    while True:
-        if any(path.resolve() == seen.resolve() for seen, _ in layers):
-            raise error(f"{path}: extends itself through {layers[-1][0]}; break the circle")
-        values = read_toml(path, error)
-        parent = values.pop("extends", None)
-        layers.append((path, values))
-        if parent is None:
-            return Layers(layers)
+    layers = [(path, read_toml(path, error))]
+    while (parent := layers[-1][1].pop("extends", None)) is not None:
+        child = layers[-1][0]
         if not isinstance(parent, str):
-            raise error(f'{path}, key extends: give the name or path of another file as "text"')
-        beside = path.parent / parent
+            raise error(f'{child}, key extends: give the name or path of another file as "text"')
         try:
+            beside = child.parent / parent
             path = beside if beside.is_file() else find(parent)
-        except error as problem:
-            raise error(f"{path}, key extends: {problem}") from None
+            if any(path.resolve() == seen.resolve() for seen, _ in layers):
+                raise error(f"{path} extends itself in a circle; break it")
+            layers.append((path, read_toml(path, error)))
+        except (error, OSError, ValueError) as problem:
+            raise error(f"{child}, key extends: {problem}") from None
+    return Layers(layers)
 
 
 def find_file(name_or_path: str, folder: str, error: type[NnlcError]) -> Path:
@@ -107,7 +116,7 @@ def read_toml(path: Path, error: type[NnlcError]) -> Values:
         raise error(
             f"{path}: not a text file (byte {problem.start} is no UTF-8); give a .toml file"
         ) from None
-    except tomllib.TOMLDecodeError as problem:
+    except (ValueError, RecursionError) as problem:  # its own errors, and numbers beyond Python's
         raise error(f"{path}: not valid TOML: {problem}") from None
 
 
@@ -121,8 +130,12 @@ def validate(model: type[Model], layers: Layers, error: type[NnlcError]) -> Mode
         text = json.dumps(layers.merged, default=_as_text)
         return model.model_validate_json(text, strict=True)
     except ValidationError as problem:
-        lines = [_explain(e, model, layers) for e in problem.errors(include_url=False)]
-        raise error("\n".join(dict.fromkeys(lines))) from None
+        wrong: dict[str, list[str]] = {}
+        for e in problem.errors(include_url=False):
+            where, message = _explain(e, model, layers)
+            wrong.setdefault(where, []).append(message)
+        lines = [f"{where}: {', or '.join(messages)}" for where, messages in wrong.items()]
+        raise error("\n".join(lines)) from None
 
 
 def did_you_mean(word: str, valid: Iterable[str]) -> str:
@@ -149,9 +162,11 @@ def _as_text(value: Any) -> str:
     return str(value.isoformat())
 
 
-def _explain(error: ErrorDetails, model: type[BaseModel], layers: Layers) -> str:
-    """One line: file, key, what is wrong and what would be right."""
+def _explain(error: ErrorDetails, model: type[BaseModel], layers: Layers) -> tuple[str, str]:
+    """File and key; what is wrong and what would be right."""
     location = [str(part) for part in error["loc"]]
+    if len(location) > 1 and _UNION_TAG.fullmatch(location[-1]):
+        location.pop()  # pydantic's name for one of the types that a value may have
     message = error["msg"].removeprefix("Value error, ")
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         valid = _keys_at(model, location[:-1])
@@ -161,7 +176,7 @@ def _explain(error: ErrorDetails, model: type[BaseModel], layers: Layers) -> str
     elif not isinstance(error["input"], dict):
         message += f"; found {json.dumps(error['input'], default=str)}"
     key = ".".join(location)
-    return f"{layers.file_of(location)}{', key ' + key if key else ''}: {message}"
+    return f"{layers.file_of(location)}{', key ' + key if key else ''}", message
 
 
 def _keys_at(model: Any, location: list[str]) -> list[str]:

@@ -57,7 +57,8 @@ class SearchSpace:
             if low_limit is None or high_limit is None:
                 continue
             low, high = value
-            if low < low_limit or (not isinstance(high, str) and high > high_limit):
+            # Written so that NaN, which compares false with everything, is refused too.
+            if not low >= low_limit or not (isinstance(high, str) or high <= high_limit):
                 raise SpaceError(
                     f"{field.name} = {list(value)}: must stay within [{low_limit}, {high_limit}]"
                 )

@@ -10,7 +10,9 @@ from nnlc.errors import SpecError
 RELU, POOLING, DROPOUT = 1, 2, 4
 """Bits of a `layer_types` entry (article, Table 1): 5 is ReLU then dropout."""
 
-ID_PATTERN = re.compile(r"\d{4}(_\d\d){5}_\d{6}")
+ID_PATTERN = re.compile(r"[0-9]{4}(_[0-9]{2}){5}_[0-9]{6}")
+_WORD = re.compile(r"[!-~]+")
+"""Text that fits a table's field."""
 MAX_NETWORKS = 1_000_000
 """An ID ends in six digits, so a campaign can't name more networks."""
 
@@ -136,6 +138,11 @@ class NetworkSpec:
         }
         if not ID_PATTERN.fullmatch(self.id):
             raise SpecError(f"ID {self.id!r} has not the form YYYY_MM_DD_HH_MM_SS_ffffff")
+        for field in ("dataset", "loss_fn", "optimizer"):
+            if not _WORD.fullmatch(getattr(self, field)):
+                raise SpecError(
+                    f"{field} {getattr(self, field)!r} is no word of printable ASCII characters"
+                )
         for field, (low, high) in ranges.items():
             value = getattr(self, field)
             for entry in value if isinstance(value, tuple) else (value,):
