@@ -177,8 +177,20 @@ class Gatherer:
             self._journal.write("start", id=spec.id, rank=rank, trainer=trainer)
             self._out.append((rank, _train_message(network, trainer)))
         if not self._backlog and not self._under_way:
-            failed = self._failures > 0
-            self._stop(ExitStatus.DONE_WITH_FAILURES if failed else ExitStatus.DONE)
+            self._end()
+
+    def _end(self) -> None:
+        """Nothing is left to train."""
+        tables = self._done_before + len(self._networks) - self._failures
+        if not self._failures:
+            self._watcher.message(f"all {tables} tables stand in {self._results.path}")
+            self._stop(ExitStatus.DONE)
+            return
+        self._watcher.message(
+            f"{tables} tables stand in {self._results.path}; {self._failures} networks failed, "
+            "for the reasons above; the same command tries them again"
+        )
+        self._stop(ExitStatus.DONE_WITH_FAILURES)
 
     def _on_row(self, message: wire.Message) -> None:
         entry = self._under_way[message["index"]]
