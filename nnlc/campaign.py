@@ -52,8 +52,9 @@ _STAMP = re.compile(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}
 
 def _read_stamp(value: object) -> datetime:
     """A date and time that an ID can begin with: no zone and no fractions, which it would lose."""
-    if isinstance(value, str) and _STAMP.fullmatch(value):
-        return datetime.fromisoformat(value)
+    text = value.isoformat() if isinstance(value, datetime) else value
+    if isinstance(text, str) and _STAMP.fullmatch(text):
+        return datetime.fromisoformat(text)
     raise ValueError(
         "must be a date and time of the years 1000 to 9999 in whole seconds, without a zone and "
         "without quotes, such as 2026-01-31T12:00:00"

@@ -16,6 +16,7 @@ infinities included) and runs nothing, whatever arrives.
     agent     rank 0    hello      host, devices: one for each trainer, all ready
                         idle       trainer: it has nothing to do
                         died       trainer, index or None, reason: it ended by itself
+                        returned   index: the trainer that it was for is gone; no attempt
                         notice     signal: this rank was told to stop
                         and checked, row, finished, failed, fatal as they came
     rank 0    agent     configure  as above, for all its trainers

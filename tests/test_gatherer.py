@@ -181,6 +181,22 @@ def test_a_retried_network_keeps_no_row_of_the_attempt_that_died(tmp_path):
     assert [row.train_loss for row in table.rows] == [1.5, 1.5]
 
 
+def test_a_network_given_to_a_trainer_that_had_just_ended_is_no_attempt_and_goes_to_another(
+    tmp_path,
+):
+    job = Job(tmp_path, 2)
+    job.begin()
+    _, index = job.handed_out[0]
+    for _ in range(3):  # more often than attempts are allowed
+        job.say(0, kind="died", trainer=0, index=None, reason="killed")
+        job.say(0, kind="returned", index=index)
+        if job.status is not None:
+            break
+        job.say(0, kind="idle", trainer=0)
+        assert job.handed_out[-1] == (0, index)
+    assert not job.watcher.failures
+
+
 def test_a_table_trained_on_gpus_says_so(tmp_path):
     job = Job(tmp_path, 2, gpus=1)
     job.begin()

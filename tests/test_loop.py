@@ -4,6 +4,7 @@ but the network."""
 import dataclasses
 import os
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from nnlc.training.determinism import make_deterministic
 from nnlc.training.images import Images, load_images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages, channel_statistics
+from nnlc.training.trainer import in_words
 
 SAMPLE = KNOWN_IMAGE_SETS["F-MNIST-sample"]
 CPU = torch.device("cpu")
@@ -255,6 +257,13 @@ def test_trainers_refuse_to_run_without_the_switches_of_determinism(monkeypatch)
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
     with pytest.raises(DeviceError, match="CUBLAS_WORKSPACE_CONFIG"):
         make_deterministic()
+
+
+def test_memory_that_runs_out_is_named_with_its_size():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(10**15)
+    assert re.match(r"out of memory: .*4000000000000000 bytes", in_words(caught.value))
+    assert in_words(RuntimeError("no\nmore")) == "RuntimeError: no"
 
 
 def test_any_sampled_network_trains_a_step(images):

@@ -115,9 +115,19 @@ class Agent:
             case "check":
                 self._trainers[message["trainer"]].send(message)
             case "train":
-                trainer = self._trainers[message["trainer"]]
-                trainer.network = message["index"]
-                trainer.send(message)
+                self._train(self._trainers[message["trainer"]], message)
+
+    def _train(self, trainer: TrainerLink, message: wire.Message) -> None:
+        """Give a network to a trainer, or back to rank 0 where the two have crossed.
+
+        A trainer may end while rank 0's answer to its `idle` is under way; the one in its place
+        is not ready yet, or has a network already.
+        """
+        if not trainer.ready or trainer.network is not None:
+            self._tell({"kind": "returned", "index": message["index"]})
+            return
+        trainer.network = message["index"]
+        trainer.send(message)
 
     def _hear(self, trainer: TrainerLink) -> None:
         """Pass on what a trainer says."""

@@ -124,6 +124,8 @@ class Gatherer:
                 self._on_finished(message)
             case "failed" | "died":
                 self._on_bad_end(rank, message)
+            case "returned":
+                self._backlog.put_back(self._under_way.pop(message["index"]).network)
             case "fatal":
                 # A trainer does not know what the user calls the campaign.
                 named = message["message"].replace("<campaign>", shlex.quote(self._source))

@@ -90,7 +90,7 @@ class Trainer:
                 )
         except (RuntimeError, MemoryError) as problem:
             # Out of memory, or a device error that may have poisoned the process: it leaves.
-            self._send({"kind": "failed", "index": index, "reason": _in_words(problem)})
+            self._send({"kind": "failed", "index": index, "reason": in_words(problem)})
             sys.exit(0)
         seconds = round(time.monotonic() - start, 3)
         self._send({"kind": "finished", "index": index, "seconds": seconds})
@@ -162,9 +162,10 @@ def _processor_name() -> str:
         return platform.machine()
 
 
-def _in_words(problem: Exception) -> str:
+def in_words(problem: Exception) -> str:
+    """Why a network could not be trained, in one line."""
     first_line = str(problem).strip().split("\n")[0]
-    if isinstance(problem, torch.OutOfMemoryError | MemoryError) or "memory" in first_line:
+    if isinstance(problem, torch.cuda.OutOfMemoryError | MemoryError) or "memory" in first_line:
         return f"out of memory: {first_line}"
     return f"{type(problem).__name__}: {first_line}"
 
