@@ -13,7 +13,7 @@ import tomli_w
 
 from nnlc.campaign import Campaign, parse_campaign
 from nnlc.errors import CampaignError, ResultsError
-from nnlc.files import write_atomically
+from nnlc.files import TEMPORARY_SUFFIX, write_atomically
 from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.tomlfile import read_toml
 
@@ -45,16 +45,18 @@ class ResultsFolder:
         try:
             if self.campaign_file.exists():
                 self._check_same(campaign)
-            elif self.path.exists() and any(self.path.iterdir()):
+            elif self.path.exists() and any(map(_is_content, self.path.iterdir())):
                 raise ResultsError(
                     f"{self.path}: there are files but no campaign.toml, so this is no results "
                     "folder; give an empty or new one with --results"
                 )
-            self.journal_folder.mkdir(parents=True, exist_ok=True)
+            else:
+                # First of all, so that a folder which an error left unfinished can be told.
+                self.path.mkdir(parents=True, exist_ok=True)
+                write_atomically(self.campaign_file, _to_toml(campaign))
+            self.journal_folder.mkdir(exist_ok=True)
             for images in campaign.image_sets().values():
                 self.models_folder(images).mkdir(exist_ok=True)
-            if not self.campaign_file.exists():
-                write_atomically(self.campaign_file, _to_toml(campaign))
             probe = self.journal_folder / ".write-test"
             write_atomically(probe, b"")
             probe.unlink()
@@ -95,6 +97,11 @@ class ResultsFolder:
                 + (f" (and {len(different) - 1} more keys differ)" if different[1:] else "")
                 + "; give another folder with --results"
             )
+
+
+def _is_content(path: Path) -> bool:
+    """Not a temporary file that an interrupted write left behind."""
+    return path.suffix != TEMPORARY_SUFFIX
 
 
 def _to_toml(campaign: Campaign) -> bytes:

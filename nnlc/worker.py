@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
             _lead(agent, link, options)
         status = agent.run()
         link.leave()
-    except Exception:
+    except BaseException:  # whatever it is, no other rank may wait for this one
         traceback.print_exc()
         link.abort(ExitStatus.ERROR)
         raise

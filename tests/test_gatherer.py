@@ -42,6 +42,9 @@ class Silent:
     def tick(self):
         pass
 
+    def end(self):
+        self.ended = True
+
 
 class Job:
     """A gatherer and pretended agents, driven message by message."""

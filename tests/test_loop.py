@@ -264,6 +264,8 @@ def test_memory_that_runs_out_is_named_with_its_size():
         torch.empty(10**15)
     assert re.match(r"out of memory: .*4000000000000000 bytes", in_words(caught.value))
     assert in_words(RuntimeError("no\nmore")) == "RuntimeError: no"
+    illegal = RuntimeError("CUDA error: an illegal memory access was encountered")
+    assert not in_words(illegal).startswith("out of memory")
 
 
 def test_any_sampled_network_trains_a_step(images):

@@ -127,6 +127,44 @@ def test_sigterm_ends_a_job_as_unfinished_and_the_same_command_goes_on(alone, tm
     assert tables(again) == tables(results)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGURG])
+def test_a_signal_to_every_process_of_a_job_is_a_notice_and_no_failure(tmp_path, number):
+    """As schedulers send it: to the trainers too, with no attempt left to lose."""
+    text = TINY.replace("epochs = 1", "epochs = 1\n[run]\nattempts = 1\n")
+    campaign, results = write_campaign(tmp_path, text), tmp_path / "r"
+    job = subprocess.Popen(
+        command(campaign, "--results", results),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    _wait_for(results, "start")
+    os.killpg(job.pid, number)
+    output, _ = job.communicate(timeout=30)
+    assert job.returncode == 75, output
+    assert "failed" not in output
+    assert not events(results, "failure") + events(results, "attempt")
+    assert events(results, "end")[0]["status"] == "UNFINISHED"
+
+
+@pytest.mark.parametrize("reader", ["full", "gone"])
+def test_a_log_that_cant_be_written_costs_no_table(alone, tmp_path, reader):
+    campaign, results = alone
+    words = command(campaign, "--results", tmp_path / "r")
+    if reader == "full":
+        with Path("/dev/full").open("w") as log:
+            job = subprocess.run(words, stdout=log, stderr=subprocess.PIPE, timeout=120)
+        status = job.returncode
+    else:
+        left = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        left.stdout.close()
+        left.stderr.read()
+        status = left.wait(120)
+    assert status == 0
+    assert tables(tmp_path / "r") == tables(results)
+
+
 def test_a_killed_trainer_costs_one_attempt_and_no_byte(alone, tmp_path, monkeypatch):
     campaign, results = alone
     again = tmp_path / "r"
@@ -151,10 +189,12 @@ def test_a_network_that_always_fails_is_recorded_and_the_others_are_finished(
     monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))
     job = _start(campaign, "--results", results)
     cursed = _wait_for(results, "start")["id"]
+    kills = 0
     while not events(results, "failure") and job.poll() is None:
-        if events(results, "start")[-1]["id"] == cursed:
-            for trainer in _processes("nnlc.training.trainer", str(tmp_path)):
-                os.kill(trainer, signal.SIGKILL)
+        if sum(event["id"] == cursed for event in events(results, "start")) > kills:
+            kills += 1
+            [trainer] = _processes("nnlc.training.trainer", str(tmp_path))
+            os.kill(trainer, signal.SIGKILL)
         time.sleep(0.05)
     output, _ = job.communicate(timeout=120)
     assert job.returncode == 3, output

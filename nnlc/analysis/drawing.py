@@ -34,7 +34,7 @@ def draw_curve(values: Sequence[float | None], title: str, unit: str = "") -> It
     More half epochs than fit are thinned out, the last one kept.
     """
     columns = _thin_out(values)
-    finite = [v for v in columns if v is not None and math.isfinite(v)]
+    finite = [v for v in values if v is not None and math.isfinite(v)]
     if not finite:
         yield f"{title}: no finite value"
         return

@@ -12,14 +12,11 @@ from typing import Protocol
 from nnlc import wire
 from nnlc.errors import ExitStatus
 from nnlc.ranks.mpi import Link
-from nnlc.ranks.trainerlink import TrainerLink
+from nnlc.ranks.trainerlink import NOTICES, TrainerLink
 
 PATIENCE_SECONDS = 5.0
 """For an idle trainer to leave when its input ends."""
 RANK_0 = 0
-
-NOTICES = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG)
-"""Signals that ask a rank, and through it the job, to stop."""
 
 
 class Handler(Protocol):
@@ -46,23 +43,23 @@ class Agent:
     def __init__(self, link: Link, trainers: int) -> None:
         self._link = link
         self.gatherer: Handler | None = None
+        self._notice: int | None = None
+        for notice in NOTICES:
+            signal.signal(notice, self._on_notice)
         self._selector = selectors.DefaultSelector()
         self._trainers = [self._start(number) for number in range(trainers)]
         self._devices: dict[int, wire.DeviceFacts] = {}
         self._configuration: wire.Message | None = None
-        self._notice: int | None = None
         self._status: int | None = None
 
     def run(self) -> int:
         """Pass messages until rank 0 says stop; returns the exit status it names."""
-        for notice in NOTICES:
-            signal.signal(notice, self._on_notice)
         while self._status is None:
-            for key, _ in self._selector.select(self._link.poll_seconds):
-                self._hear(key.fileobj)  # type: ignore[arg-type]
             if self._notice is not None:
                 self._tell({"kind": "notice", "signal": self._notice})
                 self._notice = None
+            for key, _ in self._selector.select(self._link.poll_seconds):
+                self._hear(key.fileobj)  # type: ignore[arg-type]
             self._pass_on()
             if self.gatherer is not None:
                 self.gatherer.tick()

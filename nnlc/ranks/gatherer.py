@@ -46,6 +46,9 @@ class Watcher(Protocol):
     def tick(self) -> None:
         """Called often, so that a display can keep its pace."""
 
+    def end(self) -> None:
+        """Nothing more comes."""
+
 
 @dataclass(slots=True)
 class _UnderWay:
@@ -221,6 +224,7 @@ class Gatherer:
                 "folder and start the same command again"
             ) from None
         del self._under_way[message["index"]]
+        self._idle_deaths[entry.rank] = 0
         self._journal.write("finish", id=spec.id, seconds=message["seconds"], rank=entry.rank)
         self._watcher.finished(entry.network, entry.rows, message["seconds"])
 
@@ -270,6 +274,7 @@ class Gatherer:
 
     def _stop(self, status: ExitStatus) -> None:
         self._stopped = True
+        self._watcher.end()
         with contextlib.suppress(OSError):  # the messages below must reach all ranks
             self._journal.write("end", status=status.name)
             self._journal.end()

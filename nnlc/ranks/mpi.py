@@ -135,7 +135,8 @@ def launcher_rank(environment: dict[str, str]) -> tuple[str, int, int, int] | No
             found = int(environment[rank]), int(environment[size])
         except (KeyError, ValueError):
             continue
-        node_rank = environment.get(local, "")
+        # Slurm's own PMI tells mpich no rank on the node.
+        node_rank = environment.get(local) or environment.get("SLURM_LOCALID", "")
         return launcher, *found, int(node_rank) if node_rank.isdigit() else found[0]
     return None
 

@@ -27,21 +27,21 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
         "campaign",
         nargs="?",
         metavar="CAMPAIGN",
-        default=environment.get("NNLC_CAMPAIGN", "smoke"),
+        default=environment.get("NNLC_CAMPAIGN") or "smoke",
         help="a shipped name or a .toml file; default $NNLC_CAMPAIGN, else smoke",
     )
     parser.add_argument(
         "--results",
         type=Path,
         metavar="DIR",
-        default=environment.get("NNLC_RESULTS"),
+        default=environment.get("NNLC_RESULTS") or None,
         help="default $NNLC_RESULTS, else results/<campaign>",
     )
     parser.add_argument(
         "--images",
         type=Path,
         metavar="DIR",
-        default=Path(environment.get("NNLC_IMAGES", "images")),
+        default=Path(environment.get("NNLC_IMAGES") or "images"),
         help="where 'nnlc stage' put the images; default $NNLC_IMAGES, else images",
     )
     parser.add_argument(

@@ -1,5 +1,7 @@
 """What a person sees of a running job: a live display in a terminal, plain lines in a log."""
 
+import io
+import os
 import time
 from datetime import timedelta
 
@@ -64,8 +66,6 @@ class Progress:
             f"{self._done}/{self._total} {network.images.name} {network.spec.id} in {seconds:.1f} s"
             f": accuracy {last:.1f} %, best {best:.1f} %"
         )
-        if self._done + self._failed == self._total:
-            self._end()
 
     def failed(self, network: CampaignNetwork, reason: str, *, for_good: bool) -> None:
         """An attempt at a network ended badly."""
@@ -76,11 +76,14 @@ class Progress:
 
     def message(self, text: str) -> None:
         """One line, above the live display or in the log."""
-        if text.startswith("error: "):
-            self._end()
-        clock = time.strftime("%H:%M:%S")
-        self._console.print(f"[dim]{clock}[/dim] {escape(text)}", highlight=False, soft_wrap=True)
         self._shown = time.monotonic()
+        clock = time.strftime("%H:%M:%S")
+        try:
+            line = f"[dim]{clock}[/dim] {escape(text)}"
+            self._console.print(line, highlight=False, soft_wrap=True)
+        except (OSError, SystemExit):  # rich leaves on a broken pipe; tables matter more than a log
+            self._console = Console(file=io.StringIO())
+            _forget_standard_output()
 
     def tick(self) -> None:
         """Refresh what needs it."""
@@ -93,7 +96,8 @@ class Progress:
         else:
             self.message(self._log_line())
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Nothing more comes: give the terminal back."""
         if self._live:
             self._live.update(Text(""), refresh=True)
             self._live.stop()
@@ -140,3 +144,10 @@ class Progress:
                 f"accuracy {row.val_accuracy_percent:.1f} %",
             )
         return Group(Text(self._counts(), style="bold"), grid)
+
+
+def _forget_standard_output() -> None:
+    """Lead it nowhere, or Python would fail at its end for what is still unwritten."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)

@@ -10,7 +10,12 @@ from typing import IO, cast
 from nnlc import wire
 from nnlc.environment import DETERMINISM
 
+NOTICES = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG)
+"""Signals that ask a rank, and through it the job, to stop."""
+
 _CHUNK = 1 << 16
+_LAST_SECONDS = 10.0
+"""For a trainer whose output has ended to end itself; its device may need a moment."""
 
 
 class TrainerLink:
@@ -28,12 +33,16 @@ class TrainerLink:
         self.ready = False
         self.leaving = False
         self._buffer = wire.LineBuffer()
+        # A trainer hears no notice: Slurm and LSF signal every process of a job, and it is for the
+        # agents to decide what ends when. Blocked signals stay blocked in the child.
+        kept = signal.pthread_sigmask(signal.SIG_BLOCK, NOTICES)
         self._process = subprocess.Popen(  # noqa: S603  (nothing of a user's in it)
             [sys.executable, "-m", "nnlc.training.trainer", str(local_rank)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **DETERMINISM},
         )
+        signal.pthread_sigmask(signal.SIG_SETMASK, kept)
         os.set_blocking(self.fileno(), False)
 
     def fileno(self) -> int:
@@ -56,10 +65,12 @@ class TrainerLink:
         return self._buffer.feed(data) if data else None
 
     def how_it_ended(self) -> str:
-        """In words; waits for the process, whose output has ended."""
-        status = self._process.wait()
+        """In words; waits a little for the process, whose output has ended."""
+        self.wait(_LAST_SECONDS)
+        status = self._process.returncode
         if status < 0:
-            name = signal.Signals(-status).name
+            known = -status in set(signal.Signals)
+            name = signal.Signals(-status).name if known else f"signal {-status}"
             hint = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
             return f"its trainer was killed by {name}{hint}"
         return f"its trainer left with status {status}"

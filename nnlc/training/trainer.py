@@ -79,9 +79,9 @@ class Trainer:
         campaign, index = self._settings(), message["index"]
         spec = NetworkSpec.from_json(message["spec"])
         images = ImageSet(**message["image_set"])
-        on_device = self._on_device(images)
         start = time.monotonic()
         try:
+            on_device = self._on_device(images)
             loop = HalfEpochLoop(spec, images, on_device, campaign.training, campaign.epochs)
             for half_epoch, row in enumerate(loop, 1):
                 values = [row.train_loss, row.val_loss, row.val_accuracy_percent]
@@ -91,7 +91,7 @@ class Trainer:
         except (RuntimeError, MemoryError) as problem:
             # Out of memory, or a device error that may have poisoned the process: it leaves.
             self._send({"kind": "failed", "index": index, "reason": in_words(problem)})
-            sys.exit(0)
+            os._exit(0)  # at once: a device that failed can keep Python's own end waiting
         seconds = round(time.monotonic() - start, 3)
         self._send({"kind": "finished", "index": index, "seconds": seconds})
 
@@ -165,7 +165,9 @@ def _processor_name() -> str:
 def in_words(problem: Exception) -> str:
     """Why a network could not be trained, in one line."""
     first_line = str(problem).strip().split("\n")[0]
-    if isinstance(problem, torch.cuda.OutOfMemoryError | MemoryError) or "memory" in first_line:
+    if isinstance(problem, torch.cuda.OutOfMemoryError | MemoryError) or (
+        "can't allocate memory" in first_line
+    ):
         return f"out of memory: {first_line}"
     return f"{type(problem).__name__}: {first_line}"
 
