@@ -59,6 +59,8 @@ def render_script(
         "ranks": nodes * site.gpus_per_node,
         "walltime": _WALLTIME[site.scheduler](minutes),
         "results": results,
+        # A rank that finds no GPU where the site has some shall say so, not train on its core.
+        "device": None if site.scheduler == "local" else "cuda",
         "python": python,
         "determinism": DETERMINISM,
     }

@@ -20,4 +20,4 @@ export OPENBLAS_NUM_THREADS=1
 jsrun -n 6 -r 6 -a 1 -c 7 -g 1 \
     -b rs -d packed -l gpu-cpu -E OMP_NUM_THREADS=1 \
     --smpiargs=-disable_gpu_hooks \
-    python -m nnlc.worker smoke
+    python -m nnlc.worker smoke --device cuda

@@ -23,4 +23,4 @@ export OPENBLAS_NUM_THREADS=1
 srun --nodes=1 --ntasks=4 --ntasks-per-node=4 \
     --cpus-per-task=8 --gpus-per-task=1 --gpu-bind=closest \
     --kill-on-bad-exit=1 \
-    python -m nnlc.worker smoke
+    python -m nnlc.worker smoke --device cuda
