@@ -27,4 +27,4 @@ export OPENBLAS_NUM_THREADS=1
 jsrun -n 48 -r 6 -a 1 -c 7 -g 1 \
     -b rs -d packed -l gpu-cpu -E OMP_NUM_THREADS=1 \
     --smpiargs=-disable_gpu_hooks \
-    '/opt/my env/bin/python' -m nnlc.worker paper --results 'results/the paper'"'"'s'
+    '/opt/my env/bin/python' -m nnlc.worker paper --results 'results/the paper'"'"'s' --device cuda

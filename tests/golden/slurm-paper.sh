@@ -35,4 +35,4 @@ srun --nodes=8 --ntasks=32 --ntasks-per-node=4 \
     --kill-on-bad-exit=1 \
     --mpi=pmix \
     --cpu-bind=cores \
-    '/opt/my env/bin/python' -m nnlc.worker paper --results 'results/the paper'"'"'s'
+    '/opt/my env/bin/python' -m nnlc.worker paper --results 'results/the paper'"'"'s' --device cuda
