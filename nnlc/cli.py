@@ -36,6 +36,9 @@ def main() -> None:
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         sys.stderr.close()
         sys.exit(ExitStatus.ERROR)
+    except OSError as problem:
+        print(f"error: {problem.filename}: {problem.strerror}", file=sys.stderr)
+        sys.exit(ExitStatus.ERROR)
 
 
 def _version(asked: bool) -> None:

@@ -36,15 +36,12 @@ class Journal:
         with self.path.open("ab", buffering=0) as file:
             file.write(line.encode())
 
-    def progress(self, under_way: dict[str, dict[str, Any]], *, at_once: bool = False) -> None:
-        """Write down which networks are under way, every few seconds.
+    def progress_is_due(self) -> bool:
+        """Whether the snapshot of progress has become old; asked far more often than it has."""
+        return time.monotonic() - self._last_progress >= PROGRESS_SECONDS
 
-        Args:
-            under_way: by ID: half epochs so far and the last accuracy.
-            at_once: also if the last time was a moment ago.
-        """
-        if not at_once and time.monotonic() - self._last_progress < PROGRESS_SECONDS:
-            return
+    def progress(self, under_way: dict[str, dict[str, Any]]) -> None:
+        """Write down which networks are under way: by ID, half epochs so far and last accuracy."""
         self._last_progress = time.monotonic()
         content = json.dumps({"time": _now(), "under_way": under_way})
         write_atomically(self._progress, content.encode())
@@ -68,8 +65,11 @@ def read_progress(folder: Path) -> dict[str, dict[str, Any]]:
             snapshot = json.loads(path.read_bytes())
             age = (datetime.now(UTC) - datetime.fromisoformat(snapshot["time"])).total_seconds()
             if age < SILENT_SECONDS:
-                under_way |= snapshot["under_way"]
-        except (OSError, ValueError, KeyError, TypeError):
+                under_way |= {
+                    str(key): {**entry, "half_epochs": int(entry["half_epochs"])}
+                    for key, entry in snapshot["under_way"].items()
+                }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue  # of a job that ended in between, or not ours
     return under_way
 

@@ -65,8 +65,9 @@ def _failures(results: ResultsFolder) -> dict[str, str]:
     """Networks whose last word in the journal is a failure."""
     failures: dict[str, str] = {}
     for event in read_events(results.journal_folder):
+        network = str(event.get("id"))
         if event["event"] == "failure":
-            failures[event["id"]] = str(event["reason"])
+            failures[network] = str(event.get("reason"))
         elif event["event"] in ("start", "finish"):
-            failures.pop(event["id"], None)
+            failures.pop(network, None)
     return failures

@@ -96,6 +96,8 @@ def test_status_counts_what_runs_waits_and_failed(campaign, tmp_path):
     journal.write("failure", id=ids[0], reason="out of memory")
     journal.write("failure", id=ids[1], reason="was tried again since")
     journal.write("start", id=ids[1])
+    journal.write("failure")  # garbage, but a JSON line like others
+    journal.write("start")
     journal.progress({ids[2]: {"half_epochs": 1, "accuracy": 10.0}})
     found = read_status(results)
     [counts] = found.datasets.values()
@@ -109,6 +111,10 @@ def test_a_job_that_went_silent_is_no_longer_under_way(tmp_path):
     snapshot = {"time": old, "under_way": {"a": {"half_epochs": 3, "accuracy": 1.0}}}
     (tmp_path / "x.progress.json").write_text(json.dumps(snapshot))
     (tmp_path / "y.progress.json").write_text("{")
+    now = datetime.now(UTC).isoformat()
+    for i, under_way in enumerate([[1], {"a": 3}, {"a": {}}, {"a": {"half_epochs": "many"}}]):
+        garbage = json.dumps({"time": now, "under_way": under_way})
+        (tmp_path / f"z{i}.progress.json").write_text(garbage)
     assert read_progress(tmp_path) == {}
 
 

@@ -141,8 +141,10 @@ class Gatherer:
 
     def tick(self) -> None:
         """Keep the display and the journal's snapshot fresh."""
-        if not self._stopped and self._device:
-            self._watcher.tick()
+        if self._stopped or not self._device:
+            return
+        self._watcher.tick()
+        if self._journal.progress_is_due():
             with contextlib.suppress(OSError):  # a snapshot missed is no table missed
                 self._note_progress()
 
@@ -238,9 +240,9 @@ class Gatherer:
         self._bad_attempts[message["index"]] = attempts
         for_good = attempts >= self._campaign.run.attempts
         reason = message["reason"]
-        id = entry.network.spec.id  # noqa: A001
         event = "failure" if for_good else "attempt"
-        self._journal.write(event, id=id, reason=reason, attempts=attempts, rank=rank)
+        facts = {"id": entry.network.spec.id, "reason": reason, "attempts": attempts}
+        self._journal.write(event, **facts, rank=rank)
         self._watcher.failed(entry.network, reason, for_good=for_good)
         if for_good:
             self._failures += 1

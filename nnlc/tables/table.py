@@ -5,6 +5,7 @@ metadata values; every later line the curve and 24 empty fields. Fields are sepa
 spaces, each line ends in one newline.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from nnlc.tables.columns import COLUMNS, CURVE_COLUMNS, EPOCHS, HEADER, METADATA
 MAX_BYTES = 64 * 1024 * 1024
 """No table is near this; a larger file is something else."""
 
+_STRANGE_BYTE = re.compile(rb"[^\n -~]")
 _CURVE_FIELDS = 1 + len(CURVE_COLUMNS)
 _BLANK_METADATA = " " * len(METADATA_COLUMNS)
 
@@ -109,17 +111,16 @@ def _split_lines(content: bytes, path: Path | None) -> list[str]:
         raise TableError("the file is empty", path=path)
     if len(content) > MAX_BYTES:
         raise TableError(f"the file is larger than {MAX_BYTES} bytes: no table", path=path)
-    for position, byte in enumerate(content):
-        if byte > 126 or (byte < 32 and byte != 10):
-            line = content.count(b"\n", 0, position) + 1
-            start = content.rfind(b"\n", 0, position) + 1
-            column = content.count(b" ", start, position) + 1
-            raise TableError(
-                f"byte {byte:#04x} belongs in no table (plain ASCII, lines ended by one newline)",
-                path=path,
-                line=line,
-                column=column,
-            )
+    if strange := _STRANGE_BYTE.search(content):
+        position = strange.start()
+        start = content.rfind(b"\n", 0, position) + 1
+        raise TableError(
+            f"byte {content[position]:#04x} belongs in no table (plain ASCII, lines ended by one "
+            "newline)",
+            path=path,
+            line=content.count(b"\n", 0, position) + 1,
+            column=content.count(b" ", start, position) + 1,
+        )
     if not content.endswith(b"\n"):
         raise TableError(
             "the last line has no newline: the file was cut off",

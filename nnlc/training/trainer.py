@@ -130,7 +130,6 @@ class Trainer:
 
 def main(arguments: list[str]) -> None:
     """Run a trainer on this process's standard input and output."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the agent, which decides
     _end_with_parent()
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints goes to the log, not between the messages
