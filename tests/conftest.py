@@ -6,6 +6,7 @@ Only tests of reference material that is not part of the repository may be skipp
 import os
 
 import pytest
+from worker_jobs import run_worker, write_campaign
 
 OUTSIDE = "reference material outside the repository"
 """Every skip for such material says this."""
@@ -32,3 +33,13 @@ def write(tmp_path):
         return path
 
     return write_file
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory):
+    """The tiny campaign, trained without any launcher."""
+    folder = tmp_path_factory.mktemp("alone")
+    campaign, results = write_campaign(folder), folder / "results"
+    job = run_worker(campaign, "--results", results)
+    assert job.returncode == 0, job.stdout + job.stderr
+    return campaign, results

@@ -4,63 +4,16 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from site_files import GOLDEN, OWN_SITES, SCHEDULERS, own_site, shipped_site
 
-from nnlc.environment import DETERMINISM
-from nnlc.errors import CampaignError, SiteError
+from nnlc.errors import SiteError
 from nnlc.launching import render
 from nnlc.launching.render import lsf_walltime, render_script, slurm_walltime
 from nnlc.launching.site import Site, load_site
 from nnlc.shipped import shipped_folder, shipped_names
-
-GOLDEN = Path(__file__).parent / "golden"
-SCHEDULERS = ("slurm", "lsf", "local")
-
-# Site files such as a user writes, and what goes with the larger campaign.
-OWN_SITES = {
-    "slurm": """
-        extends = "slurm"
-        name = "my-slurm"
-        account = "m1234_g"
-        queue = "gpu"
-        max_nodes = 64
-        directives = ["--constraint=gpu", "--qos=regular"]
-        setup = ["module load python", 'source "$HOME/env/bin/activate"']
-        launcher_options = ["--mpi=pmix", "--cpu-bind=cores"]
-    """,
-    "lsf": """
-        extends = "lsf"
-        name = "my-lsf"
-        account = "ABC123"
-        queue = "batch"
-        directives = ["-alloc_flags 'nvme smt1'"]
-        setup = ["module load python"]
-    """,
-    "local": """
-        extends = "local"
-        name = "my-workstation"
-        gpus_per_node = 4
-        setup = ["source env/bin/activate"]
-        launcher_options = ["-bind-to", "core:2"]
-    """,
-}
-
-
-def own_site(folder: Path, text: str) -> Site:
-    path = folder / "site.toml"
-    path.write_text(text, encoding="utf-8")
-    return load_site(path)
-
-
-def shipped_site(scheduler: str) -> Site:
-    """A shipped site, with the account that the shipped LSF one can't know."""
-    site = load_site(scheduler)
-    return site.model_copy(update={"account": "ABC123"}) if site.account_required else site
 
 
 def golden_case(scheduler: str, campaign: str, folder: Path) -> str:
@@ -99,177 +52,6 @@ def test_bash_and_shellcheck_accept_each_golden_file(scheduler, campaign):
     for command in (["bash", "-n"], [shellcheck, "--exclude=SC1091"]):
         done = subprocess.run([*command, golden], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-FAKE_MPIRUN = """#!/bin/bash
-printf '%s\\0' "$@" > "$RECORD/argv"
-env -0 > "$RECORD/env"
-exit "${FAKE_STATUS:-0}"
-"""
-
-
-class Run:
-    """A rendered `local` script, run with an mpirun that only writes down what it is given."""
-
-    def __init__(self, script: str, folder: Path, status: int = 0) -> None:
-        record, here = folder / "record", folder / "here"
-        for new in (record, here):
-            new.mkdir()
-        mpirun = record / "mpirun"
-        mpirun.write_text(FAKE_MPIRUN)
-        mpirun.chmod(0o755)
-        (record / "job.sh").write_text(script, encoding="utf-8", newline="")
-        environment = {
-            "PATH": f"{record}{os.pathsep}{os.environ['PATH']}",
-            "RECORD": str(record),
-            "FAKE_STATUS": str(status),
-        }
-        done = subprocess.run(
-            ["bash", record / "job.sh"], cwd=here, env=environment, capture_output=True, check=False
-        )
-        self.status, self.output = done.returncode, done.stdout + done.stderr
-        self.argv = self._split(record / "argv")
-        self.environment = dict(item.split("=", 1) for item in self._split(record / "env"))
-        self.left_behind = list(here.iterdir())
-
-    @staticmethod
-    def _split(path: Path) -> list[str]:
-        return path.read_bytes().decode("utf-8").split("\0")[:-1]
-
-
-hostile = st.text(
-    st.sampled_from(" '\"$`\\()<>|&;*?[]{}#!~-=%\n\t\r\u2028éß漢ab") | st.characters(), max_size=40
-)
-well_known = [
-    "a b",
-    "it's",
-    'a"b',
-    "$(touch x)",
-    "`touch x`",
-    "a\\",
-    "a\nb",
-    "a\n#SBATCH --nodes=9",
-    "-x",
-    "--help",
-    "~",
-    "*",
-    "",
-    "größe-漢字",
-    "a\x00b",
-    "\ud800",
-    "{{ 7 * 7 }}",
-]
-
-
-def each_well_known(test):
-    for text in well_known:
-        test = example(text)(test)
-    return test
-
-
-def renders(*args, **kwargs) -> str | None:
-    """The script, or None if the value is refused."""
-    try:
-        return render_script(*args, **kwargs)
-    except SiteError:
-        return None
-
-
-@each_well_known
-@given(hostile)
-@settings(max_examples=60, deadline=None)
-def test_a_results_folder_of_any_name_arrives_unchanged_or_is_refused(text):
-    script = renders("paper", load_site("local"), results=text)
-    if script is None:
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run(script, Path(folder))
-    assert run.argv == ["-np", "2", "python", "-m", "nnlc.worker", "paper", "--results", text]
-    assert (run.status, run.output, run.left_behind) == (0, b"", [])
-
-
-@each_well_known
-@given(hostile)
-@settings(max_examples=60, deadline=None)
-def test_a_python_of_any_name_arrives_unchanged_or_is_refused(text):
-    script = renders("paper", load_site("local"), python=text)
-    if script is None:
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run(script, Path(folder))
-    assert run.argv == ["-np", "2", text, "-m", "nnlc.worker", "paper"]
-    assert (run.status, run.output, run.left_behind) == (0, b"", [])
-
-
-@each_well_known
-@given(hostile)
-@settings(max_examples=60, deadline=None)
-def test_a_campaign_file_of_any_name_arrives_by_its_absolute_path_or_is_refused(text):
-    name = "".join(c for c in text if c not in "/\0" and not "\ud800" <= c <= "\udfff") + ".toml"
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, name)
-        path.write_text('extends = "paper"\nname = "mine"\n')
-        script = renders(str(path), load_site("local"))
-        if script is None:
-            return
-        run = Run(script, Path(folder))
-    assert run.argv == ["-np", "2", "python", "-m", "nnlc.worker", str(path)]
-    assert (run.status, run.output, run.left_behind) == (0, b"", [])
-
-
-@pytest.mark.parametrize("text", ["a b", "it's", "$(touch x)", "größe-漢字", "a\\", "#a"])
-def test_names_that_people_do_use_are_not_refused(text, tmp_path):
-    script = render_script("paper", load_site("local"), results=text, python=text)
-    run = Run(script, tmp_path)
-    assert (run.argv[2], run.argv[-1]) == (text, text)
-
-
-@pytest.mark.parametrize("text", ["a\nb", "a\x00b", "a\rb", "\ud800", "", "-x"])
-def test_values_that_no_script_can_hold_are_refused_by_name(text):
-    for key in ("results", "python"):
-        with pytest.raises(SiteError, match=f"^{key}: "):
-            render_script("paper", load_site("local"), **{key: text})
-
-
-def test_a_relative_campaign_path_becomes_absolute_even_if_it_begins_with_a_dash(
-    tmp_path, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)
-    Path("-x.toml").write_text('extends = "paper"\n')
-    run = Run(render_script("-x.toml", load_site("local")), tmp_path)
-    assert run.argv[-1] == str(tmp_path / "-x.toml")
-
-
-def test_a_bad_campaign_is_refused_before_a_script_is_written(tmp_path):
-    with pytest.raises(CampaignError, match="did you mean 'paper'"):
-        render_script("papr", load_site("local"))
-    path = tmp_path / "mine.toml"
-    path.write_text('extends = "paper"\nepoch = 3\n')
-    with pytest.raises(CampaignError, match="did you mean 'epochs'"):
-        render_script(str(path), load_site("local"))
-
-
-@pytest.mark.parametrize("status", [0, 1, 3, 75])
-def test_a_script_ends_with_the_status_of_its_launcher(status, tmp_path):
-    assert Run(render_script("paper", load_site("local")), tmp_path, status).status == status
-
-
-def test_a_failing_setup_line_ends_the_script_before_the_launcher():
-    site = load_site("local").model_copy(update={"setup": ("false",)})
-    script = render_script("paper", site)
-    done = subprocess.run(["/bin/bash", "-c", script], env={"PATH": "/nowhere"}, check=False)
-    assert done.returncode == 1
-
-
-def test_setup_lines_may_read_variables_that_are_unset(tmp_path):
-    site = load_site("local").model_copy(update={"setup": ("export SEEN=$NEVER_SET!",)})
-    assert Run(render_script("paper", site), tmp_path).environment["SEEN"] == "!"
-
-
-def test_ranks_start_with_the_determinism_switches_and_without_a_tmpdir_of_ours(tmp_path):
-    run = Run(render_script("paper", load_site("local")), tmp_path)
-    assert run.environment.items() >= DETERMINISM.items()
-    assert "TMPDIR" not in run.environment
 
 
 def test_no_template_speaks_of_tmpdir():
@@ -354,13 +136,6 @@ def test_a_site_line_with_a_newline_is_refused(key, tmp_path):
     site = load_site("slurm").model_copy(update={key: ("a\nb",)})
     with pytest.raises(SiteError, match="must be one line"):
         render_script("paper", site)
-
-
-def test_launcher_options_are_quoted_for_the_shell(tmp_path):
-    site = load_site("local").model_copy(update={"launcher_options": ("$(touch x)", "a b")})
-    run = Run(render_script("paper", site), tmp_path)
-    assert run.argv[2:4] == ["$(touch x)", "a b"]
-    assert run.left_behind == []
 
 
 def test_an_unknown_site_key_is_refused_with_the_valid_ones(tmp_path):

@@ -1,138 +1,40 @@
-"""A network obeys every rule of the article's sampling, and is the same one everywhere.
+"""A network obeys every rule of the article's sampling.
 
 The rules are written down again here from the article's Table 3 and Figs 1 to 3; the code under
 test supplies networks and nothing else.
-
-golden/networks.csv holds every 125th network of the paper campaign. No test writes it. A change
-to it renames published networks; where that is meant, it is made again by
-
-    nnlc specs paper --csv - | awk 'NR == 1 || NR % 125 == 2' > tests/golden/networks.csv
 """
 
-import csv
-import io
 import itertools
-import math
-import os
-import random
-import re
-import subprocess
-import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from network_rules import (
+    ARTICLE,
+    ID,
+    PUBLISHED,
+    Published,
+    as_image_set,
+    broken_rules,
+    sample,
+)
 
 from nnlc.campaign import load_campaign
 from nnlc.errors import NnlcError, SpaceError, SpecError
-from nnlc.listing import write_csv
 from nnlc.networks import (
     KNOWN_IMAGE_SETS,
     MAX_DEPTH,
-    ImageSet,
     NetworkSpec,
     SearchSpace,
     network_id,
-    sample_network,
 )
 
 GOLDEN = Path(__file__).parent / "golden" / "networks.csv"
 ROOT = Path(__file__).parent.parent
-ID = "2022_01_05_00_00_00_000000"
-ARTICLE = SearchSpace()
-
-
-@dataclass(frozen=True)
-class Published:
-    """What the article says of a dataset."""
-
-    value: str
-    channels: int
-    width: int
-    classes: int
-    train: int
-    validation: int
-
-
-PUBLISHED = {
-    "CIFAR-100": Published("CIFAR100", 3, 32, 100, 50_000, 10_000),
-    "F-MNIST": Published("FashionMNIST", 1, 28, 10, 60_000, 10_000),
-    "SVHN": Published("SVHN", 3, 32, 10, 373_257, 26_032),
-}
-
-
-def after(width, kernel, stride, padding):
-    """Window positions along one side, counted one by one."""
-    return sum(1 for _ in range(0, width + 2 * padding - kernel + 1, stride))
-
-
-def broken_rules(spec: NetworkSpec, facts: ImageSet | Published) -> set[str]:
-    """The names of the rules of Table 3 and Figs 1 to 3 that a network breaks."""
-    broken = set()
-
-    def rule(name, holds):
-        if not holds:
-            broken.add(name)
-
-    def drawn(value, low, high):
-        return type(value) is float and low <= value <= high
-
-    not_drawn = "0"  # as a table writes the integer, which the float 0.0 would not be
-    depth = len(spec.conv_kernels)
-    pools = iter(zip(spec.pool_kernels, spec.pool_strides, spec.pool_paddings, strict=True))
-    width = facts.width
-    for i in range(depth):
-        kernel, stride, padding = (
-            spec.conv_kernels[i],
-            spec.conv_strides[i],
-            spec.conv_paddings[i],
-        )
-        rule("kernel", 1 <= kernel <= width)
-        rule("stride", 1 <= stride <= kernel)
-        rule("padding", 0 <= padding <= 5)
-        width = after(width, kernel, stride, padding)
-        rule("block", spec.layer_types[i] in (1, 2, 3, 4, 5, 6, 7))
-        if spec.layer_types[i] in (2, 3, 6, 7):
-            kernel, stride, padding = next(pools)
-            rule("pool kernel", 1 <= kernel <= width)
-            rule("pool stride", 1 <= stride <= kernel)
-            rule("pool padding", 0 <= padding <= math.floor(kernel / 2))
-            width = after(width, kernel, stride, padding)
-    rule("a pooling entry for each pooling layer", next(pools, None) is None)
-    some_dropout = any(block >= 4 for block in spec.layer_types)
-    rule(
-        "dropout rate",
-        drawn(spec.dropout_rate, 0.1, 0.7) if some_dropout else repr(spec.dropout_rate) == "0",
-    )
-    rule("filters", all(facts.channels <= f <= 400 for f in spec.conv_filters[:-1]))
-    rule("last filters", facts.classes <= spec.conv_filters[-1] <= 400)
-    rule("fully connected layers", 1 <= len(spec.fc_filters) <= 5)
-    rule("fully connected units", all(1 <= units <= 400 for units in spec.fc_filters[:-1]))
-    rule("last units", spec.fc_filters[-1] == facts.classes)
-    coins = spec.fc_dropout_layers
-    rule("a coin for each but the last", len(coins) == len(spec.fc_filters) - 1)
-    rule("coins", set(coins) <= {0, 1})
-    if repr(spec.fc_dropout_rate) == not_drawn:
-        rule("no coin without a rate", not any(coins))
-    else:
-        rule("fully connected dropout rate", drawn(spec.fc_dropout_rate, 0.1, 0.7))
-    rule("learning rate", drawn(spec.learning_rate, 1e-6, 1))
-    for name in ("momentum", "dampening", "weight_decay"):
-        value = getattr(spec, name)
-        rule(name, repr(value) == not_drawn or drawn(value, 1e-6, 1))
-    rule("batch size", 25 <= spec.batch_size <= 250)
-    batches = facts.train // spec.batch_size
-    rule("batches", batches > 0 and batches % 2 == 0)
-    rule("seed", 0 <= spec.random_seed < 2**32)
-    rule("ID", re.fullmatch(r"[0-9]{4}(_[0-9]{2}){5}_[0-9]{6}", spec.id))
-    rule("dataset", spec.dataset == facts.value)
-    rule("loss and optimizer", (spec.loss_fn, spec.optimizer) == ("CrossEntropyLoss", "SGD"))
-    rule("flags", (spec.train_gpu, spec.torch_set_deterministic) == (True, True))
-    return broken
 
 
 seeds = st.integers(0, 2**32 - 1)
@@ -153,22 +55,6 @@ def image_sets(draw):
         train,
         validation,
     )
-
-
-def as_image_set(facts: Published) -> ImageSet:
-    return ImageSet(
-        name="own",
-        table_name=facts.value,
-        channels=facts.channels,
-        width=facts.width,
-        classes=facts.classes,
-        train_images=facts.train,
-        validation_images=facts.validation,
-    )
-
-
-def sample(facts: Published, depth: int, seed: int, space: SearchSpace = ARTICLE) -> NetworkSpec:
-    return sample_network(space, as_image_set(facts), depth, seed, id=ID)
 
 
 @pytest.fixture(scope="module")
@@ -390,102 +276,6 @@ def test_the_paper_campaign_is_sampled_within_ten_seconds():
     start = time.process_time()
     assert sum(1 for _ in campaign.networks()) == 6_000
     assert time.process_time() - start < 10
-
-
-# ---- the same network everywhere
-
-
-@pytest.fixture(scope="module")
-def paper_csv():
-    file = io.StringIO(newline="")
-    write_csv(load_campaign("paper"), file)
-    return file.getvalue()
-
-
-def test_the_sampler_is_pinned_to_the_golden_networks(paper_csv):
-    header, *lines = paper_csv.splitlines(keepends=True)
-    assert len(lines) == 6_000
-    chosen = "".join([header, *lines[::125]])
-    assert chosen.encode() == GOLDEN.read_bytes()
-
-
-def test_the_golden_networks_cover_every_dataset_and_depth():
-    with GOLDEN.open(encoding="ascii", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [int(row["index"]) for row in rows] == list(range(0, 6_000, 125))
-    covered = {(row["dataset"], len(row["convKernels"].split("-"))) for row in rows}
-    values = [facts.value for facts in PUBLISHED.values()]
-    assert covered == set(itertools.product(values, range(1, 11)))
-
-
-IN_ANOTHER_PROCESS = """
-import hashlib, io, itertools, locale, random
-random.seed(4)
-try:
-    locale.setlocale(locale.LC_ALL, "")
-except locale.Error:
-    pass
-from nnlc.campaign import load_campaign
-from nnlc.listing import write_csv
-file = io.StringIO(newline="")
-write_csv(load_campaign("fashion-mnist"), file)
-specs = [n.spec for n in itertools.islice(load_campaign("paper").networks(), 1500, 1800)]
-print(hashlib.sha256((file.getvalue() + repr(specs)).encode()).hexdigest())
-"""
-
-
-def test_hash_seed_locale_and_time_zone_change_no_network():
-    shown = set()
-    for change in (
-        {"PYTHONHASHSEED": "0", "LC_ALL": "C", "TZ": "UTC"},
-        {"PYTHONHASHSEED": "1", "LC_ALL": "tr_TR.UTF-8", "TZ": "Asia/Kathmandu"},
-        {"PYTHONHASHSEED": "4294967295", "LC_ALL": "de_DE.UTF-8", "PYTHONUTF8": "0"},
-        {"PYTHONOPTIMIZE": "2", "LC_ALL": "C.utf8", "PYTHONUTF8": "1"},
-    ):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), **change}
-        command = [sys.executable, "-c", IN_ANOTHER_PROCESS]
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, cwd="/")
-        assert result.returncode == 0, result.stderr
-        shown.add(result.stdout)
-    assert len(shown) == 1
-    assert re.fullmatch(r"[0-9a-f]{64}\n", shown.pop())
-
-
-def test_sampling_needs_neither_torch_nor_numpy():
-    code = (
-        "import sys; from nnlc.networks import *; "
-        "sample_network(SearchSpace(), KNOWN_IMAGE_SETS['SVHN'], 3, 5, "
-        "id='2022_01_05_00_00_00_000000'); "
-        "print(sorted({'torch', 'numpy', 'scipy', 'pandas', 'pydantic'} & set(sys.modules)))"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
-    assert result.stdout == b"[]\n"
-
-
-@settings(deadline=None, max_examples=40)
-@given(seeds, depths)
-def test_a_network_neither_reads_nor_moves_the_global_random_stream(seed, depth):
-    random.seed(seed)
-    first, state = sample(PUBLISHED["SVHN"], depth, seed), random.getstate()
-    random.seed(seed + 1)
-    assert sample(PUBLISHED["SVHN"], depth, seed) == first
-    random.seed(seed)
-    assert random.getstate() == state
-
-
-def test_each_seed_is_another_network():
-    found = [sample(PUBLISHED["CIFAR-100"], 4, seed) for seed in range(300)]
-    for column in ("learning_rate", "conv_filters", "conv_kernels"):
-        assert len({getattr(spec, column) for spec in found}) > 270
-
-
-def test_no_draw_depends_on_the_id_or_on_the_processor():
-    images = KNOWN_IMAGE_SETS["SVHN"]
-    one = sample_network(ARTICLE, images, 3, 5, id=ID)
-    two = sample_network(ARTICLE, images, 3, 5, id="2000_12_31_23_59_59_999999", train_gpu=False)
-    assert replace(two, id=ID, train_gpu=True) == one
-    assert (two.id, two.train_gpu) == ("2000_12_31_23_59_59_999999", False)
 
 
 # ---- what is refused

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 TINY = """
@@ -76,3 +77,40 @@ def events(results: Path, kind: str) -> list[dict]:
         for line in path.read_text().splitlines()
     ]
     return [event for event in lines if event["event"] == kind]
+
+
+def start_worker(*arguments: object, ranks: int | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(*arguments, ranks=ranks),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for(results: Path, kind: str) -> dict:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = events(results, kind) if (results / "journal").is_dir() else []
+        if found:
+            return found[0]
+        time.sleep(0.05)
+    raise AssertionError(f"no {kind} in the journal after a minute")
+
+
+def processes(module: str, mark: str) -> list[int]:
+    """Process ids of `python -m MODULE` that belong to the job whose environment holds `mark`."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            ours = mark.encode() in (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if ours and module.encode() in words and b"-np" not in words:
+            found.append(int(folder.name))
+    return found
+
+
+def before_others(folder: Path) -> str:
+    return os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])

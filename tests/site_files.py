@@ -1,0 +1,49 @@
+"""Sites for tests of job scripts: the shipped ones, and a user's own."""
+
+from pathlib import Path
+
+from nnlc.launching.site import Site, load_site
+
+GOLDEN = Path(__file__).parent / "golden"
+SCHEDULERS = ("slurm", "lsf", "local")
+
+# Site files such as a user writes, and what goes with the larger campaign.
+OWN_SITES = {
+    "slurm": """
+        extends = "slurm"
+        name = "my-slurm"
+        account = "m1234_g"
+        queue = "gpu"
+        max_nodes = 64
+        directives = ["--constraint=gpu", "--qos=regular"]
+        setup = ["module load python", 'source "$HOME/env/bin/activate"']
+        launcher_options = ["--mpi=pmix", "--cpu-bind=cores"]
+    """,
+    "lsf": """
+        extends = "lsf"
+        name = "my-lsf"
+        account = "ABC123"
+        queue = "batch"
+        directives = ["-alloc_flags 'nvme smt1'"]
+        setup = ["module load python"]
+    """,
+    "local": """
+        extends = "local"
+        name = "my-workstation"
+        gpus_per_node = 4
+        setup = ["source env/bin/activate"]
+        launcher_options = ["-bind-to", "core:2"]
+    """,
+}
+
+
+def own_site(folder: Path, text: str) -> Site:
+    path = folder / "site.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_site(path)
+
+
+def shipped_site(scheduler: str) -> Site:
+    """A shipped site, with the account that the shipped LSF one can't know."""
+    site = load_site(scheduler)
+    return site.model_copy(update={"account": "ABC123"}) if site.account_required else site

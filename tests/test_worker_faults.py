@@ -1,0 +1,153 @@
+"""Jobs that are hurt: signals, kills, logs that fail. Every table comes out all the same."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from worker_jobs import (
+    TINY,
+    command,
+    events,
+    processes,
+    run_worker,
+    start_worker,
+    tables,
+    wait_for,
+    write_campaign,
+)
+
+LONG = TINY.replace("epochs = 1", "epochs = 500").replace(
+    "networks_per_depth = 3\ndepths = [1, 2]", "networks_per_depth = 1\ndepths = [1, 1]"
+)
+
+
+def test_sigterm_ends_a_job_as_unfinished_and_the_same_command_goes_on(alone, tmp_path):
+    campaign, results = alone
+    again = tmp_path / "r"
+    job = start_worker(campaign, "--results", again)
+    wait_for(again, "start")
+    job.send_signal(signal.SIGTERM)
+    output, _ = job.communicate(timeout=30)
+    assert job.returncode == 75, output
+    assert "the same command goes on" in output
+    assert len(tables(again)) < 6
+    assert run_worker(campaign, "--results", again).returncode == 0
+    assert tables(again) == tables(results)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGURG])
+def test_a_signal_to_every_process_of_a_job_is_a_notice_and_no_failure(tmp_path, number):
+    """As schedulers send it: to the trainers too, with no attempt left to lose."""
+    text = TINY.replace("epochs = 1", "epochs = 1\n[run]\nattempts = 1\n")
+    campaign, results = write_campaign(tmp_path, text), tmp_path / "r"
+    job = subprocess.Popen(
+        command(campaign, "--results", results),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(results, "start")
+    os.killpg(job.pid, number)
+    output, _ = job.communicate(timeout=30)
+    assert job.returncode == 75, output
+    assert "failed" not in output
+    assert not events(results, "failure") + events(results, "attempt")
+    assert events(results, "end")[0]["status"] == "UNFINISHED"
+
+
+@pytest.mark.parametrize("reader", ["full", "gone"])
+def test_a_log_that_cant_be_written_costs_no_table(alone, tmp_path, reader):
+    campaign, results = alone
+    words = command(campaign, "--results", tmp_path / "r")
+    if reader == "full":
+        with Path("/dev/full").open("w") as log:
+            job = subprocess.run(words, stdout=log, stderr=subprocess.PIPE, timeout=120)
+        status = job.returncode
+    else:
+        left = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        left.stdout.close()
+        left.stderr.read()
+        status = left.wait(120)
+    assert status == 0
+    assert tables(tmp_path / "r") == tables(results)
+
+
+def test_a_killed_trainer_costs_one_attempt_and_no_byte(alone, tmp_path, monkeypatch):
+    campaign, results = alone
+    again = tmp_path / "r"
+    monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))
+    job = start_worker(campaign, "--results", again)
+    wait_for(again, "start")
+    [trainer] = processes("nnlc.training.trainer", str(tmp_path))
+    os.kill(trainer, signal.SIGKILL)
+    output, _ = job.communicate(timeout=120)
+    assert job.returncode == 0, output
+    [attempt] = events(again, "attempt")
+    assert "SIGKILL" in attempt["reason"]
+    assert tables(again) == tables(results)
+
+
+def test_a_network_that_always_fails_is_recorded_and_the_others_are_finished(
+    alone, tmp_path, monkeypatch
+):
+    _, expected = alone
+    text = TINY.replace("epochs = 1", "epochs = 1\n[run]\nattempts = 2\n")
+    campaign, results = write_campaign(tmp_path, text), tmp_path / "r"
+    monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))
+    job = start_worker(campaign, "--results", results)
+    cursed = wait_for(results, "start")["id"]
+    kills = 0
+    while not events(results, "failure") and job.poll() is None:
+        if sum(event["id"] == cursed for event in events(results, "start")) > kills:
+            kills += 1
+            [trainer] = processes("nnlc.training.trainer", str(tmp_path))
+            os.kill(trainer, signal.SIGKILL)
+        time.sleep(0.05)
+    output, _ = job.communicate(timeout=120)
+    assert job.returncode == 3, output
+    [failure] = events(results, "failure")
+    assert failure["id"] == cursed
+    assert failure["attempts"] == 2
+    assert f"{cursed} failed for good: its trainer was killed by SIGKILL" in output
+    others = {name: table for name, table in tables(expected).items() if cursed not in name}
+    assert tables(results) == others
+
+
+def test_waiting_agents_leave_the_cores_alone(tmp_path, monkeypatch):
+    campaign, results = write_campaign(tmp_path, LONG), tmp_path / "r"
+    monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))
+    job = start_worker(campaign, "--results", results, ranks=3)
+    try:
+        wait_for(results, "start")
+        agents = processes("nnlc.worker", str(tmp_path))
+        assert len(agents) == 3
+        before = [_cpu_seconds(pid) for pid in agents]
+        time.sleep(5)
+        used = [_cpu_seconds(pid) - start for pid, start in zip(agents, before, strict=True)]
+        assert max(used) < 0.5, used  # a spinning one would use its share of two cores
+    finally:
+        job.terminate()
+        job.communicate(timeout=30)
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_trainers_end_when_their_agent_is_killed(tmp_path, monkeypatch):
+    campaign, results = write_campaign(tmp_path, LONG), tmp_path / "r"
+    monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))
+    job = start_worker(campaign, "--results", results)
+    wait_for(results, "start")
+    assert processes("nnlc.training.trainer", str(tmp_path))
+    job.kill()
+    job.communicate(timeout=30)
+    deadline = time.monotonic() + 10
+    while processes("nnlc.training.trainer", str(tmp_path)):
+        assert time.monotonic() < deadline, "the trainer outlived its agent"
+        time.sleep(0.1)

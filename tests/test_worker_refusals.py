@@ -1,0 +1,129 @@
+"""What a job refuses: one message from one rank, a status, and nothing lost."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from worker_jobs import (
+    TINY,
+    before_others,
+    run_worker,
+    write_campaign,
+)
+
+from nnlc import load_campaign
+from nnlc.results import ResultsFolder
+
+
+def _foreign_files(folder: Path) -> list[object]:
+    (folder / "r").mkdir()
+    (folder / "r" / "thesis.tex").write_text("mine")
+    return [write_campaign(folder)]
+
+
+def _other_campaign(folder: Path) -> list[object]:
+    campaign = write_campaign(folder)
+    ResultsFolder(folder / "r").open(load_campaign(campaign))
+    campaign.write_text(TINY.replace("epochs = 1", "epochs = 2"))
+    return [campaign]
+
+
+def _file_for_folder(folder: Path) -> list[object]:
+    (folder / "r").write_text("a file")
+    return [write_campaign(folder)]
+
+
+def _own_images_missing(folder: Path) -> list[object]:
+    own = TINY.replace(
+        "[datasets.F-MNIST-sample]",
+        f'[datasets.mine]\nnpz = "no.npz"\nsha256 = "{"0" * 64}"\nchannels = 1\nwidth = 28\n'
+        "classes = 10\ntrain_images = 4000\nvalidation_images = 1000",
+    )
+    return [write_campaign(folder, own)]
+
+
+BAD = {
+    "unknown campaign": (lambda folder: ["nope"], 1, ["nope", "smoke"]),
+    "broken campaign": (
+        lambda folder: [write_campaign(folder, "name = ")],
+        1,
+        ["tiny.toml", "not valid TOML"],
+    ),
+    "foreign results folder": (_foreign_files, 1, ["no campaign.toml", "--results"]),
+    "another campaign's folder": (_other_campaign, 1, ["epochs is 1 there and 2"]),
+    "a file for a folder": (_file_for_folder, 1, ["/r", "--results"]),
+    "images not staged": (
+        lambda folder: ["fashion-mnist"],
+        1,
+        ["is missing", "nnlc stage fashion-mnist"],
+    ),
+    "own images missing": (_own_images_missing, 1, ["no.npz"]),
+    "no GPU": (lambda folder: [write_campaign(folder), "--device", "cuda"], 1, ["no rank sees"]),
+    "unknown device": (lambda folder: ["--device", "tpu"], 2, ["--device", "tpu"]),
+    "no trainers": (lambda folder: ["--trainers", "0"], 2, ["--trainers"]),
+    "unknown option": (lambda folder: ["--fast"], 2, ["--fast"]),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input_is_one_message_from_one_rank_and_ends_the_job(tmp_path, kind):
+    prepare, status, words = BAD[kind]
+    arguments = prepare(tmp_path)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    job = run_worker(*arguments, "--results", tmp_path / "r", ranks=2, cwd=tmp_path)
+    output = job.stdout + job.stderr
+    assert job.returncode == status, output
+    assert output.count("error: ") == 1, output
+    assert "Traceback" not in output
+    for word in words:
+        assert word in output
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def _rename(path: Path) -> None:
+    other = next(p for p in path.parent.glob("*.txt") if p != path)
+    path.write_bytes(other.read_bytes())
+
+
+@pytest.mark.parametrize(("damage", "word"), [(_cut, "line 3"), (_rename, "another network")])
+def test_a_damaged_or_foreign_table_stops_the_job_and_is_left_alone(alone, tmp_path, damage, word):
+    campaign, results = alone
+    shutil.copytree(results, tmp_path / "r")
+    path = sorted((tmp_path / "r").glob("*_models/*.txt"))[2]
+    damage(path)
+    content = path.read_bytes()
+    job = run_worker(campaign, "--results", tmp_path / "r")
+    assert job.returncode == 1
+    assert path.name in job.stderr
+    assert word in job.stderr
+    assert "move" in job.stderr
+    assert path.read_bytes() == content
+
+
+def test_mpirun_without_mpi4py_is_said_once_and_ends_the_job(tmp_path):
+    (tmp_path / "mpi4py").mkdir()
+    (tmp_path / "mpi4py" / "__init__.py").write_text("raise ImportError('not installed here')")
+    job = run_worker(ranks=2, cwd=tmp_path, PYTHONPATH=before_others(tmp_path))
+    assert job.returncode == 1
+    assert (job.stdout + job.stderr).count("error: ") == 1
+    assert "pip install 'nnlc[mpi]'" in job.stderr
+
+
+def test_ranks_that_cant_find_each_other_refuse_instead_of_training_twice(tmp_path):
+    """As when mpirun belongs to another MPI than mpi4py: every process believes it is alone."""
+    shim = tmp_path / "mpi4py"
+    shim.mkdir()
+    (shim / "__init__.py").write_text("")
+    (shim / "MPI.py").write_text(
+        "class COMM_WORLD:\n    rank, size = 0, 1\n"
+        "def Get_library_version():\n    return 'Other MPI 1.0'\n"
+    )
+    job = run_worker(ranks=2, cwd=tmp_path, PYTHONPATH=before_others(tmp_path))
+    assert job.returncode == 1
+    assert (job.stdout + job.stderr).count("error: ") == 1
+    assert "mpi4py sees 1" in job.stderr
+    assert not (tmp_path / "results").exists()
