@@ -3,6 +3,7 @@
 Rooms are imported inside the verbs, so that `--help` is instant and needs neither torch nor MPI.
 """
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -142,8 +143,34 @@ def status(results: Annotated[Path, typer.Argument(help="A results folder.")]) -
         grid.add_row(name, *map(str, numbers), rows)
     console = Console()
     console.print(grid)
-    for id_, reason in found.failures.items():
-        console.print(f"{id_} failed: {reason}", markup=False, highlight=False)
+    for id_, failure in found.failures.items():
+        _say(f"{id_} {failure}")
+    if found.failures:
+        _say(f"nnlc retry {shlex.quote(str(results))} clears failures")
+    if len(found.makers) > 1:
+        print(f"warning: tables come from {len(found.makers)} devices or versions:")
+        for words, count in found.makers:
+            _say(f"{count:>6} from {words}")
+    if found.trouble:
+        _say(f"last trouble of what is under way: {found.trouble}")
+
+
+@app.command()
+def retry(
+    results: Annotated[Path, typer.Argument(help="A results folder.")],
+    ids: Annotated[list[str] | None, typer.Argument(help="Failed networks; default all.")] = None,
+) -> None:
+    """Clear failures, so that the next start trains these networks again."""
+    from nnlc.history import clear_failures
+    from nnlc.results import ResultsFolder
+
+    cleared = clear_failures(ResultsFolder(results), ids or [])
+    for id_ in cleared:
+        print(f"{id_} is no longer failed")
+    if cleared:
+        print("the next start of the campaign trains them again")
+    else:
+        print(f"{results}: no network has failed")
 
 
 @app.command()
@@ -186,6 +213,12 @@ def render(
     else:
         with _writing(output):
             output.write_text(script, encoding="utf-8")
+
+
+def _say(text: str) -> None:
+    """Print a line; a character that the terminal's encoding lacks becomes a question mark."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding))
 
 
 @contextmanager

@@ -1,33 +1,88 @@
 """Writing files so that no reader ever sees half of one."""
 
+import contextlib
+import errno
 import os
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 TEMPORARY_SUFFIX = ".tmp"
 
+_NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
+"""What file systems without hard links answer to the wish for one."""
 
-def write_atomically(path: Path, content: bytes) -> None:
+
+Content = bytes | Callable[[IO[bytes]], object]
+"""What a file is to hold: the bytes, or what writes them into an open file."""
+
+
+def write_atomically(path: Path, content: Content, *, keep: Path | None = None) -> None:
     """Write a file whole or not at all: a temporary file beside it, synced, then renamed.
 
+    Args:
+        path: the file.
+        content: what it is to hold.
+        keep: a name in the same folder for the file that stood there before, if one did.
+
     Raises:
-        OSError: whatever the file system says; `path` is then as it was before.
+        OSError: whatever the file system says; what stood there before still does, under its own
+            name or under that of `keep`.
     """
+    with _temporary_beside(path, content) as temporary:
+        if keep is not None:
+            with contextlib.suppress(FileNotFoundError):
+                path.replace(keep)
+        temporary.replace(path)
+    _sync_folder(path.parent)
+
+
+def write_once(path: Path, content: bytes) -> bool:
+    """Write a file whole or not at all, and never over one that stands.
+
+    Returns:
+        True when it was written, False when a file already stands there, which is left untouched.
+
+    Raises:
+        OSError: whatever the file system says; nothing was written then.
+    """
+    with _temporary_beside(path, content) as temporary:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        except OSError as problem:
+            if problem.errno not in _NO_HARD_LINKS:
+                raise
+            # A file that comes to stand between this question and the rename is replaced, whole.
+            if os.path.lexists(path):
+                return False
+            temporary.rename(path)
+    _sync_folder(path.parent)
+    return True
+
+
+@contextlib.contextmanager
+def _temporary_beside(path: Path, content: Content) -> Iterator[Path]:
+    """A whole and synced temporary file in the same folder; gone afterwards, come what may."""
     handle, name = tempfile.mkstemp(
         dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY_SUFFIX
     )
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            if callable(content):
+                content(file)
+            else:
+                file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+        yield temporary
+    finally:
+        with contextlib.suppress(OSError):  # renamed, or the disk's trouble is told already
+            temporary.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,14 +2,22 @@
 
 It holds what the 28 columns of a table can't: when, how long, on what, and why a network failed.
 Deleting it costs no table.
+
+A line is written whole, or again: a disk that is full or away tears and loses nothing. Readers
+pass over whatever is no event.
 """
 
+import errno
+import heapq
 import json
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Set
+from contextlib import suppress
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,42 +27,145 @@ PROGRESS_SECONDS = 5.0
 """How often a running job writes its progress down."""
 SILENT_SECONDS = 60.0
 """A job whose progress is older has ended or lost its file system."""
+RETRY_SECONDS = 1.0
+"""`Journal.try_again` leaves a disk in trouble alone for so long."""
+LONGEST_LINE_BYTES = 64 << 20
+"""No event is that long; a file without line ends is not read into memory whole."""
+
+_NOT_OURS = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""What JSON that is none, or is of another shape than ours, may raise."""
 
 
 class Journal:
-    """Appends events to this process's own file, and keeps its snapshot of progress beside it."""
+    """Appends events to this process's own file, and keeps its snapshot of progress beside it.
+
+    Nothing here raises OSError. A line that can't be written waits in memory, and those after it
+    too; a line has about 1 KB and a campaign a few for each network, so their number has no bound.
+    What is written survives this process, though not a power cut in the same second.
+    """
 
     def __init__(self, folder: Path) -> None:
-        stem = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{platform.node()}-{os.getpid()}"
-        self.path = folder / f"{stem}.jsonl"
-        self._progress = folder / f"{stem}.progress.json"
+        self._stem = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{platform.node()}-{os.getpid()}"
+        self.path = folder / f"{self._stem}.jsonl"
+        """The file; settled when its first line is written, as its name may turn out taken."""
+        self._is_ours = False
+        self._waiting: deque[bytes] = deque()
+        self._lines = 0
+        self._torn = False
+        self._problem = ""
+        self._last_try = float("-inf")
         self._last_progress = float("-inf")
 
     def write(self, event: str, **facts: Any) -> None:
-        """Append one event, whole and at once: a single write of a single line."""
-        line = json.dumps({"time": _now(), "event": event, **facts}) + "\n"
-        with self.path.open("ab", buffering=0) as file:
-            file.write(line.encode())
+        """Append one event by a single write of a single line, once those that wait are written.
+
+        Each has its number `n` in the file, by which a reader knows a line that came twice.
+        """
+        self._lines += 1
+        line = json.dumps({"time": _now(), "n": self._lines, "event": event, **facts}, default=str)
+        self._waiting.append(line.encode() + b"\n")
+        self._write_waiting()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why lines wait to be written, as "file: what the file system said"; None if none wait."""
+        return self._problem if self._waiting else None
+
+    def try_again(self) -> None:
+        """Write the lines that wait; call it as often as you like."""
+        if self._waiting and time.monotonic() - self._last_try >= RETRY_SECONDS:
+            self._write_waiting()
 
     def progress_is_due(self) -> bool:
         """Whether the snapshot of progress has become old; asked far more often than it has."""
         return time.monotonic() - self._last_progress >= PROGRESS_SECONDS
 
     def progress(self, under_way: dict[str, dict[str, Any]]) -> None:
-        """Write down which networks are under way: by ID, half epochs so far and last accuracy."""
+        """Write down which networks are under way: by ID, half epochs so far and last accuracy.
+
+        A snapshot that can't be written is left out: the next one says more.
+        """
         self._last_progress = time.monotonic()
         content = json.dumps({"time": _now(), "under_way": under_way})
-        write_atomically(self._progress, content.encode())
+        with suppress(OSError):
+            if not self._is_ours:
+                os.close(self._open())
+            write_atomically(self._snapshot, content.encode())
 
     def end(self) -> None:
-        """Nothing is under way any more."""
-        self._progress.unlink(missing_ok=True)
+        """Nothing is under way any more. Lines that still wait get a last try."""
+        self._write_waiting()
+        if self._is_ours:
+            with suppress(OSError):
+                self._snapshot.unlink(missing_ok=True)
+
+    @property
+    def _snapshot(self) -> Path:
+        return self.path.with_suffix(".progress.json")
+
+    def _write_waiting(self) -> None:
+        """Write the lines that wait, oldest first, up to the first that can't be."""
+        self._last_try = time.monotonic()
+        try:
+            while self._waiting:
+                self._append(self._waiting[0])
+                self._waiting.popleft()
+        except OSError as problem:
+            self._problem = f"{self.path}: {problem.strerror or problem}"
+
+    def _append(self, line: bytes) -> None:
+        """Add one line to the file.
+
+        Raises:
+            OSError: the file may now have nothing of the line, a part, or all of it. Whatever comes
+                next is to begin on a line of its own.
+        """
+        handle = self._open()
+        rest = b"\n" + line if self._torn else line
+        self._torn = True
+        try:
+            while rest:
+                written = os.write(handle, rest)
+                if not written:
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
+                rest = rest[written:]
+        finally:
+            os.close(handle)  # a network file system may say only here that there is no room
+        self._torn = False
+
+    def _open(self) -> int:
+        """A handle to append to the file, which no other journal has.
+
+        As a clock may be set back, not even one of a process with the same number has it.
+        """
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        if self._is_ours:
+            return os.open(self.path, flags, 0o666)
+        number, path = 1, self.path
+        while True:
+            try:
+                handle = os.open(path, flags | os.O_EXCL, 0o666)
+            except FileExistsError:
+                number += 1
+                path = self.path.with_name(f"{self._stem}-{number}.jsonl")
+            else:
+                self.path, self._is_ours = path, True
+                return handle
 
 
-def read_events(folder: Path) -> Iterator[dict[str, Any]]:
-    """All events of all files, in order of time. A line that a crash cut off is passed over."""
-    events = [e for path in sorted(folder.glob("*.jsonl")) for e in _read_file(path)]
-    yield from sorted(events, key=lambda event: str(event["time"]))
+def read_events(folder: Path, kinds: Set[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The events of all files, or those of some kinds, in order of time.
+
+    Each is an object with a `time`, and an `event` that is a string; nothing is promised of other
+    fields. Events of one file stay in the order in which they were written: where its clock was set
+    back, it had been fast, and earlier events count as no later than those that follow. An event
+    with the field `after` counts as later than that time, whatever its own clock said. What can't
+    be read is passed over, be it a file or a line.
+    """
+    paths = sorted(folder.glob("*.jsonl"), key=lambda path: path.stem)
+    files = [_in_order(_read_file(path, kinds)) for path in paths]
+    for _, event in heapq.merge(*files, key=itemgetter(0)):
+        yield event
 
 
 def read_progress(folder: Path) -> dict[str, dict[str, Any]]:
@@ -63,26 +174,62 @@ def read_progress(folder: Path) -> dict[str, dict[str, Any]]:
     for path in sorted(folder.glob("*.progress.json")):
         try:
             snapshot = json.loads(path.read_bytes())
-            age = (datetime.now(UTC) - datetime.fromisoformat(snapshot["time"])).total_seconds()
-            if age < SILENT_SECONDS:
+            if time.time() - _seconds(snapshot["time"]) < SILENT_SECONDS:
                 under_way |= {
                     str(key): {**entry, "half_epochs": int(entry["half_epochs"])}
                     for key, entry in snapshot["under_way"].items()
                 }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, *_NOT_OURS):
             continue  # of a job that ended in between, or not ours
     return under_way
 
 
-def _read_file(path: Path) -> Iterator[dict[str, Any]]:
-    for line in path.read_bytes().split(b"\n"):
+def _read_file(path: Path, kinds: Set[str] | None) -> list[dict[str, Any]]:
+    """The events of one file; a line that was written again, in case it was lost, counts once."""
+    events: list[dict[str, Any]] = []
+    last = b""
+    with suppress(OSError), path.open("rb") as file:
+        for line in iter(lambda: file.readline(LONGEST_LINE_BYTES), b""):
+            try:
+                event = json.loads(line)
+            except _NOT_OURS:
+                continue
+            if not (isinstance(event, dict) and "time" in event):
+                continue
+            if not isinstance(event.get("event"), str):
+                continue
+            again = "n" in event and line.strip() == last
+            last = line.strip()
+            if not again and (kinds is None or event["event"] in kinds):
+                events.append(event)
+    return events
+
+
+def _in_order(events: list[dict[str, Any]]) -> list[tuple[float, dict[str, Any]]]:
+    """Each event of one file with the moment, in seconds, that it counts for: none goes back."""
+    moments: list[float] = []
+    for event in events:
         try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict) and {"time", "event"} <= event.keys():
-            yield event
+            moment = _seconds(event["time"])
+            if "after" in event:
+                moment = max(moment, _seconds(event["after"]) + 1e-6)
+        except _NOT_OURS:
+            moment = moments[-1] if moments else float("-inf")
+        moments.append(moment)
+    for i in range(len(moments) - 2, -1, -1):
+        moments[i] = min(moments[i], moments[i + 1])
+    return list(zip(moments, events, strict=True))
+
+
+def _seconds(words: Any) -> float:
+    """Seconds since 1970 of a time in a journal; one that names no zone is UTC.
+
+    Raises:
+        ValueError, TypeError, OverflowError: it is none.
+    """
+    found = datetime.fromisoformat(words)
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return datetime.now(UTC).isoformat(timespec="microseconds")

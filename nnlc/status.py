@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from nnlc.journal import read_events, read_progress
+from nnlc.history import makers, read_history
+from nnlc.journal import read_progress
 from nnlc.results import ResultsFolder
 
 
@@ -19,55 +20,74 @@ class DatasetStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """A network that was given up."""
+
+    reason: str
+    attempts: int
+    """How many ended badly; 0 where that isn't known."""
+
+    def __str__(self) -> str:
+        times = {0: "", 1: " after 1 attempt"}.get(
+            self.attempts, f" after {self.attempts} attempts"
+        )
+        return f"failed{times}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """A results folder at one moment."""
 
     campaign: str
     half_epochs: int
     datasets: dict[str, DatasetStatus]
-    failures: dict[str, str]
-    """By ID, the reason."""
+    failures: dict[str, Failure]
+    """By ID, in the campaign's order."""
+    makers: list[tuple[str, int]]
+    """The devices and versions that the standing tables come from, as far as the journal knows."""
+    trouble: str | None
+    """What a job that is under way reported last, such as a disk that is full."""
 
 
 def read_status(results: ResultsFolder) -> Status:
     """Count; safe while a job runs. A network is done when its table stands.
+
+    One under way is so whatever became of it before, and one that failed stays so until `retry`.
 
     Raises:
         ResultsError: no results folder.
     """
     campaign = results.campaign()
     running = read_progress(results.journal_folder)
-    failures = _failures(results)
+    history = read_history(results.journal_folder)
+    failures: dict[str, Failure] = {}
+    finishes = []
     datasets: dict[str, DatasetStatus] = {}
-    names: dict[str, set[str]] = {}
+    tables = {
+        name: {path.stem for path in results.models_folder(images).glob("*.txt")}
+        for name, images in campaign.image_sets().items()
+    }
     for network in campaign.networks():
         name, id_ = network.images.name, network.spec.id
-        if name not in names:
-            folder = results.models_folder(network.images)
-            names[name] = {path.stem for path in folder.glob("*.txt")}
         status = datasets.setdefault(name, DatasetStatus())
-        if id_ in names[name]:
-            failures.pop(id_, None)
+        if id_ in tables[name]:
             status.done += 1
             status.rows += campaign.half_epochs
+            if id_ in history.finishes:
+                finishes.append(history.finishes[id_])
         elif id_ in running:
-            failures.pop(id_, None)
             status.under_way += 1
-            status.rows += running[id_]["half_epochs"]
-        elif id_ in failures:
+            status.rows += max(0, min(running[id_]["half_epochs"], campaign.half_epochs))
+        elif id_ in history.failures:
             status.failed += 1
+            failures[id_] = Failure(history.failures[id_], history.attempts.get(id_, 0))
         else:
             status.waiting += 1
-    return Status(campaign.name, campaign.half_epochs, datasets, failures)
-
-
-def _failures(results: ResultsFolder) -> dict[str, str]:
-    """Networks whose last word in the journal is a failure."""
-    failures: dict[str, str] = {}
-    for event in read_events(results.journal_folder):
-        network = str(event.get("id"))
-        if event["event"] == "failure":
-            failures[network] = str(event.get("reason"))
-        elif event["event"] in ("start", "finish"):
-            failures.pop(network, None)
-    return failures
+    return Status(
+        campaign=campaign.name,
+        half_epochs=campaign.half_epochs,
+        datasets=datasets,
+        failures=failures,
+        makers=makers(finishes),
+        trouble=history.trouble if running else None,
+    )

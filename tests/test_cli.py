@@ -9,17 +9,25 @@ from pathlib import Path
 import pytest
 from worker_jobs import TINY, run_worker, write_campaign
 
+from nnlc import load_campaign
+from nnlc.journal import Journal
+from nnlc.results import ResultsFolder
 from nnlc.tables import METADATA_COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent
-VERBS = ("campaigns", "describe", "render", "show", "specs", "stage", "status")
+VERBS = ("campaigns", "describe", "render", "retry", "show", "specs", "stage", "status")
 
 
-def run_nnlc(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+NEXT_START = "the next start of the campaign trains them again"
+
+
+def run_nnlc(
+    *arguments: object, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "nnlc", *map(str, arguments)],
         cwd=cwd,
-        env={**os.environ, "COLUMNS": "120"},
+        env={**os.environ, "COLUMNS": "120", **environment},
         capture_output=True,
         text=True,
         timeout=120,
@@ -97,6 +105,33 @@ def test_status_and_show_follow_a_job(tmp_path):
     assert "10 of 12" in job.stdout
 
 
+def test_status_names_failures_and_retry_clears_them(tmp_path):
+    campaign = load_campaign(write_campaign(tmp_path, TINY))
+    results = ResultsFolder(tmp_path / "r")
+    results.open(campaign)
+    first, second, third = [network.spec.id for network in campaign.networks()][:3]
+    journal = Journal(results.journal_folder)
+    journal.write("attempt", id=first, reason="loss \ud800 nan")
+    for id_ in (first, second):
+        journal.write("failure", id=id_, reason="out of memory\n\x1b[2J…")
+    job = run_nnlc("status", "r", cwd=tmp_path, PYTHONIOENCODING="latin-1")
+    assert job.returncode == 0, job.stderr
+    assert f"{first} failed after 2 attempts: out of memory ?[2J?\n" in job.stdout
+    assert f"{second} failed after 1 attempt: out of" in job.stdout
+    assert "\nnnlc retry r clears failures\n" in job.stdout
+
+    job = run_nnlc("retry", "r", first, third, cwd=tmp_path)
+    assert job.returncode == 1
+    assert f"failed networks: {third}; those are {first}, {second}\n" in job.stderr
+    job = run_nnlc("retry", "r", second, cwd=tmp_path)
+    assert job.stdout == f"{second} is no longer failed\n{NEXT_START}\n"
+    job = run_nnlc("retry", "r", cwd=tmp_path)
+    assert job.stdout == f"{first} is no longer failed\n{NEXT_START}\n"
+    job = run_nnlc("retry", "r", cwd=tmp_path)
+    assert (job.returncode, job.stdout) == (0, "r: no network has failed\n")
+    assert "failed:" not in run_nnlc("status", "r", cwd=tmp_path).stdout
+
+
 def test_show_draws_the_published_table():
     published = ROOT.parent / "shared" / "published" / "2021_02_15_13_55_26_539263.txt"
     if not published.exists():
@@ -121,6 +156,7 @@ BAD = {
         "/no/such",
     ),
     "a folder that holds no results": (["status", "."], "no results folder"),
+    "a retry where no results are": (["retry", "."], "no results folder"),
     "a table that is not there": (["show", "no.txt"], "no.txt"),
     "a table that is none": (["show", str(ROOT / "pyproject.toml")], "line 1"),
     "an unknown site": (["render", "smoke", "--site", "nowhere"], "nowhere"),

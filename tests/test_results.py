@@ -1,7 +1,4 @@
-"""A results folder, its journal, and the drawing of what lies in it."""
-
-import json
-from datetime import UTC, datetime, timedelta
+"""A results folder, and the drawing of what lies in it."""
 
 import pytest
 from worker_jobs import TINY, write_campaign
@@ -10,10 +7,8 @@ import nnlc.results
 from nnlc import load_campaign
 from nnlc.analysis.drawing import draw_curve
 from nnlc.errors import ResultsError
-from nnlc.journal import Journal, read_events, read_progress
 from nnlc.ranks.mpi import launcher_rank
 from nnlc.results import ResultsFolder
-from nnlc.status import read_status
 
 
 @pytest.fixture
@@ -78,44 +73,6 @@ def test_a_folder_of_another_format_is_refused(campaign, tmp_path):
     results.campaign_file.write_text(text.replace("results_format = 1", "results_format = 2"))
     with pytest.raises(ResultsError, match="results_format"):
         results.open(campaign)
-
-
-def test_a_journal_survives_a_line_that_was_cut_off_and_garbage(tmp_path):
-    journal = Journal(tmp_path)
-    journal.write("start", id="a")
-    with journal.path.open("ab") as file:
-        file.write(b'\xff\x00 garbage\n[1]\n{"time": "x"}\n{"time": "2026", "ev')
-    assert [event["id"] for event in read_events(tmp_path)] == ["a"]
-
-
-def test_status_counts_what_runs_waits_and_failed(campaign, tmp_path):
-    results = ResultsFolder(tmp_path / "r")
-    results.open(campaign)
-    ids = [network.spec.id for network in campaign.networks()]
-    journal = Journal(results.journal_folder)
-    journal.write("failure", id=ids[0], reason="out of memory")
-    journal.write("failure", id=ids[1], reason="was tried again since")
-    journal.write("start", id=ids[1])
-    journal.write("failure")  # garbage, but a JSON line like others
-    journal.write("start")
-    journal.progress({ids[2]: {"half_epochs": 1, "accuracy": 10.0}})
-    found = read_status(results)
-    [counts] = found.datasets.values()
-    assert (counts.done, counts.under_way, counts.waiting, counts.failed) == (0, 1, 4, 1)
-    assert counts.rows == 1
-    assert found.failures == {ids[0]: "out of memory"}
-
-
-def test_a_job_that_went_silent_is_no_longer_under_way(tmp_path):
-    old = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
-    snapshot = {"time": old, "under_way": {"a": {"half_epochs": 3, "accuracy": 1.0}}}
-    (tmp_path / "x.progress.json").write_text(json.dumps(snapshot))
-    (tmp_path / "y.progress.json").write_text("{")
-    now = datetime.now(UTC).isoformat()
-    for i, under_way in enumerate([[1], {"a": 3}, {"a": {}}, {"a": {"half_epochs": "many"}}]):
-        garbage = json.dumps({"time": now, "under_way": under_way})
-        (tmp_path / f"z{i}.progress.json").write_text(garbage)
-    assert read_progress(tmp_path) == {}
 
 
 def test_a_curve_longer_than_the_plot_keeps_its_extremes_in_words():

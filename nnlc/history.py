@@ -1,0 +1,219 @@
+"""What the journal of a results folder says of its networks, over all jobs so far."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from nnlc.errors import ResultsError
+from nnlc.journal import Journal, read_events
+from nnlc.results import ResultsFolder
+
+_KINDS = frozenset({"job", "end", "trouble", "attempt", "failure", "finish", "retire", "retry"})
+_NAMED = 5
+"""So many networks an error names."""
+_NAMES = {"torch": "torch", "cuda": "CUDA", "cudnn": "cuDNN", "nnlc": "nnlc"}
+"""Versions that a table's bits depend on, and how they are written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """How a network was finished, as far as its event says; older journals say little."""
+
+    seconds: float | None = None
+    attempts: int | None = None
+    sha256: str | None = None
+    """Of the table."""
+    device: str | None = None
+    """The model of the GPU or processor."""
+    multiprocessors: int | None = None
+    instructions: str | None = None
+    """What of the processor's instruction set was used."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """By name: nnlc, torch, cuda, cudnn and others."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """Of the libraries, by name, in JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All that a journal says; each dictionary is by network ID."""
+
+    attempts: dict[str, int] = field(default_factory=dict)
+    """Bad ends that count so far, none of them 0: those since the last finish or retry, less one
+    for each time that a rank with the network was found sick."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Reasons of networks that were given up and not cleared since."""
+    finishes: dict[str, Finish] = field(default_factory=dict)
+    trouble: str | None = None
+    """The last, with its time, since a job began or ended."""
+    last_time: str | None = None
+    """Of the last event, as that says it."""
+
+
+def read_history(folder: Path) -> History:
+    """Read a journal folder; one that is not there has an empty history.
+
+    Whatever is no event is passed over, be it a file, a line or a field.
+    """
+    history = History()
+    last_time = trouble = None
+    for event in read_events(folder, _KINDS):
+        last_time = _word(event["time"])
+        if event["event"] == "trouble":
+            trouble = f"{last_time}: {_word(event.get('reason'))}"
+        elif event["event"] in ("job", "end"):
+            trouble = None
+        for id_ in _ids(event):
+            _take(history, id_, event)
+    return replace(history, trouble=trouble, last_time=last_time)
+
+
+def _take(history: History, id_: str, event: dict[str, Any]) -> None:
+    """What an event says of one network."""
+    count = history.attempts.pop(id_, 0)
+    match event["event"]:
+        case "attempt":
+            count += 1
+        case "failure":
+            count += 1
+            history.failures[id_] = _word(event.get("reason")) or "for no recorded reason"
+        case "retire":  # a sick rank's word on the network is void
+            count -= 1
+            history.failures.pop(id_, None)
+        case "finish":
+            count = 0
+            history.failures.pop(id_, None)
+            history.finishes[id_] = _finish(event)
+        case "retry":
+            count = 0
+            history.failures.pop(id_, None)
+    if count > 0:
+        history.attempts[id_] = count
+
+
+def clear_failures(results: ResultsFolder, ids: Sequence[str] = ()) -> list[str]:
+    """Let failed networks be trained again by the next job: these, or all of them.
+
+    Returns:
+        The IDs that were cleared.
+
+    Raises:
+        ResultsError: no results folder; an ID that has not failed; the journal can't be written.
+            Nothing is changed.
+    """
+    done = {
+        path.stem
+        for images in results.campaign().image_sets().values()
+        for path in results.models_folder(images).glob("*.txt")
+    }
+    history = read_history(results.journal_folder)
+    failed = {id_: None for id_ in history.failures if id_ not in done}
+    unknown = [id_ for id_ in ids if id_ not in failed]
+    if unknown:
+        raise ResultsError(
+            f"{results.path}: not among the failed networks: {_some(unknown)}; "
+            + (f"those are {_some(list(failed))}" if failed else "there are none")
+        )
+    chosen = [id_ for id_ in failed if not ids or id_ in ids]
+    if chosen:
+        journal = Journal(results.journal_folder)
+        journal.write("retry", ids=chosen, after=history.last_time)
+        if journal.trouble:
+            raise ResultsError(f"{journal.trouble}; no failure is cleared")
+    return chosen
+
+
+def makers(finishes: Iterable[Finish]) -> list[tuple[str, int]]:
+    """The devices and versions that tables come from, in words, and how many from each.
+
+    Two differ where their tables could: tables of one are a pure function of network and campaign.
+    Settings are named where they differ. What says nothing of its device and versions is left out.
+    """
+    groups = Counter(_maker(finish) for finish in finishes)
+    values: dict[str, set[str]] = {}
+    for _, settings in groups:
+        for key, value in settings:
+            values.setdefault(key, set()).add(value)
+    words: Counter[str] = Counter()
+    for (device_and_versions, settings), count in groups.items():
+        named = [f"{key} {value}" for key, value in settings if len(values[key]) > 1]
+        words[", ".join([*device_and_versions, *named])] += count
+    words.pop("", None)
+    return sorted(words.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _maker(finish: Finish) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """What a table's bits depend on beside network and campaign: words, and settings in order."""
+    units = finish.multiprocessors
+    details = [f"{units} multiprocessors"] if units is not None else []
+    details += [finish.instructions] if finish.instructions else []
+    words = [finish.device] if finish.device else ["unknown device"] if details else []
+    if details:
+        words = [f"{words[0]} ({', '.join(details)})"]
+    for key, name in _NAMES.items():
+        if version := finish.versions.get(key):
+            words.append(f"{name} {_cudnn(version) if key == 'cudnn' else version}")
+    return tuple(words), tuple(sorted(finish.settings.items()))
+
+
+def _cudnn(version: str) -> str:
+    """torch's number in cuDNN's own words: 91002 is 9.10.2, and 8907 is 8.9.7."""
+    if not (version.isdecimal() and len(version) in (4, 5)):
+        return version
+    number, major = int(version), 10_000 if len(version) == 5 else 1000
+    return f"{number // major}.{number % major // 100}.{number % 100}"
+
+
+def _finish(event: dict[str, Any]) -> Finish:
+    device, versions, settings = (
+        value if isinstance(value := event.get(key), dict) else {}
+        for key in ("device", "versions", "settings")
+    )
+    return Finish(
+        seconds=_number(event.get("seconds")),
+        attempts=_whole(event.get("attempts")),
+        sha256=_word(event.get("sha256")),
+        device=_word(device.get("name")),
+        multiprocessors=_whole(device.get("multiprocessors")),
+        instructions=_word(device.get("instructions")),
+        versions={str(_word(k)): word for k, v in versions.items() if (word := _word(v))},
+        settings={str(_word(k)): json.dumps(v) for k, v in settings.items() if _is_plain(v)},
+    )
+
+
+def _ids(event: dict[str, Any]) -> list[str]:
+    """The networks that an event is about, one or many."""
+    several = event.get("ids")
+    values = several if isinstance(several, list) else [event.get("id")]
+    return [value for value in values if isinstance(value, str) and value == _word(value)]
+
+
+def _word(value: Any) -> str | None:
+    """A value on one line that any terminal can show; None for what is empty or no plain value."""
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        return None
+    text = " ".join(str(value).split())
+    return "".join(c if c.isprintable() else "?" for c in text) or None
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float | None)
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value) if isinstance(value, int | float) else None
+    except OverflowError:
+        return None
+
+
+def _some(ids: Sequence[str]) -> str:
+    more = len(ids) - _NAMED
+    return ", ".join(ids[:_NAMED]) + (f" and {more} more" if more > 0 else "")
