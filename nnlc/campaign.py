@@ -32,6 +32,7 @@ from nnlc.networks.imagesets import NAME_PATTERN
 from nnlc.tomlfile import Layers, did_you_mean, find_file, read_layers, validate
 
 Count = Annotated[int, Field(ge=1)]
+Minutes = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
@@ -140,6 +141,12 @@ class RunSection(_Section):
 
     attempts: Count = 3
     """After so many attempts that end badly a network is recorded as failed."""
+    checkpoint_minutes: Minutes = 5.0
+    """Between two checkpoints of a network; longer where saving would take over 1% of the time."""
+    hang_minutes: Minutes = 5.0
+    """A trainer without a step for so long, and for 20 times its own slowest, is replaced."""
+    disk_minutes: Minutes = 10.0
+    """A job whose results can't be written for so long ends."""
 
 
 class Campaign(_Section):

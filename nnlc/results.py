@@ -3,7 +3,11 @@
 results/<campaign>/
   campaign.toml               the campaign; another one is refused
   <dataset>_models/<ID>.txt   one table for each finished network
+  checkpoints/                networks under way: nnlc.training.checkpoint
   journal/                    events, one file for each job
+  leases/                     which job works on which network: nnlc.ranks.leases
+
+All but the tables can be deleted at the cost of time only.
 """
 
 from pathlib import Path
@@ -28,6 +32,8 @@ class ResultsFolder:
         self.path = path
         self.campaign_file = path / "campaign.toml"
         self.journal_folder = path / "journal"
+        self.checkpoints_folder = path / "checkpoints"
+        self.leases_folder = path / "leases"
 
     def models_folder(self, images: ImageSet) -> Path:
         """Where the tables of one dataset stand."""
@@ -55,16 +61,26 @@ class ResultsFolder:
                 self.path.mkdir(parents=True, exist_ok=True)
                 write_atomically(self.campaign_file, _to_toml(campaign))
             self.journal_folder.mkdir(exist_ok=True)
+            self.checkpoints_folder.mkdir(exist_ok=True)
             for images in campaign.image_sets().values():
                 self.models_folder(images).mkdir(exist_ok=True)
             probe = self.journal_folder / ".write-test"
             write_atomically(probe, b"")
-            probe.unlink()
+            probe.unlink(missing_ok=True)  # another job may be here at the same time
         except OSError as problem:
             raise ResultsError(
                 f"{problem.filename or self.path}: can't be written: {problem.strerror}; "
                 "give another folder with --results"
             ) from None
+
+    def remove_checkpoints(self, id: str) -> None:
+        """Forget how far a network was: its table stands.
+
+        Raises:
+            OSError: what the file system says.
+        """
+        for path in self.checkpoints_folder.glob(f"{id}.*"):
+            path.unlink(missing_ok=True)
 
     def campaign(self) -> Campaign:
         """The campaign of this folder.

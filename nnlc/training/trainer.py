@@ -9,8 +9,6 @@ import os
 import platform
 import signal
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,8 +18,12 @@ from nnlc import wire
 from nnlc.campaign import Campaign, parse_campaign
 from nnlc.errors import DeviceError, NnlcError
 from nnlc.networks import ImageSet, NetworkSpec
+from nnlc.training.attempt import Attempt, Left
+from nnlc.training.checkpoint import Checkpoints
 from nnlc.training.determinism import make_deterministic
+from nnlc.training.facts import decides_bits, made_with, visible_device
 from nnlc.training.images import check_images, load_images
+from nnlc.training.inbox import Inbox
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
 
@@ -30,24 +32,24 @@ class Trainer:
     """Answers an agent's messages.
 
     Args:
-        channel: where messages to the agent go.
+        inbox: where they come from.
+        channel: where the answers go.
         local_rank: the agent's rank on its node; chooses the GPU where several are visible.
     """
 
-    def __init__(self, channel: BinaryIO, local_rank: int) -> None:
-        self._channel = channel
+    def __init__(self, inbox: Inbox, channel: BinaryIO, local_rank: int) -> None:
+        self._inbox, self._channel = inbox, channel
         gpus = torch.cuda.device_count()
         self._gpu_index = local_rank % gpus if gpus else None
         self._device = torch.device("cpu")
-        self._root = Path()
+        self._root, self._checkpoints = Path(), Path()
         self._campaign: Campaign | None = None
         self._images: dict[str, DeviceImages] = {}
 
-    def serve(self, messages: Iterator[bytes]) -> None:
-        """Answer until the messages end."""
-        self._send({"kind": "ready", "device": self._facts()})
-        for line in messages:
-            message = wire.decode(line)
+    def serve(self) -> None:
+        """Answer until the messages end, or one says to leave."""
+        self._send({"kind": "ready", "device": visible_device(self._gpu_index)})
+        for message in self._inbox:
             try:
                 match message["kind"]:
                     case "configure":
@@ -56,12 +58,16 @@ class Trainer:
                         self._check()
                     case "train":
                         self._train(message)
+                    case "save":
+                        return
             except NnlcError as problem:
                 self._send({"kind": "fatal", "message": str(problem)})
+            except Left:
+                return
 
     def _configure(self, message: wire.Message) -> None:
         self._campaign = parse_campaign(message["campaign"], Path("the campaign of this job"))
-        self._root = Path(message["images"])
+        self._root, self._checkpoints = Path(message["images"]), Path(message["checkpoints"])
         if message["device"] == "cuda":
             if self._gpu_index is None:
                 raise DeviceError("no GPU is visible: start with --device cpu, or ask for GPUs")
@@ -79,21 +85,41 @@ class Trainer:
         campaign, index = self._settings(), message["index"]
         spec = NetworkSpec.from_json(message["spec"])
         images = ImageSet(**message["image_set"])
-        start = time.monotonic()
+        made = made_with(self._device)
         try:
             on_device = self._on_device(images)
-            loop = HalfEpochLoop(spec, images, on_device, campaign.training, campaign.epochs)
-            for half_epoch, row in enumerate(loop, 1):
-                values = [row.train_loss, row.val_loss, row.val_accuracy_percent]
-                self._send(
-                    {"kind": "row", "index": index, "half_epoch": half_epoch, "values": values}
-                )
+            attempt = Attempt(
+                index,
+                self._checkpoints_of(spec, images, decides_bits(made)),
+                self._inbox,
+                self._send,
+                checkpoint_seconds=60 * campaign.run.checkpoint_minutes,
+            )
+            facts = attempt.run(
+                lambda between_steps: HalfEpochLoop(
+                    spec, images, on_device, campaign.training, campaign.epochs, between_steps
+                ),
+                self._device,
+            )
         except (RuntimeError, MemoryError) as problem:
             # Out of memory, or a device error that may have poisoned the process: it leaves.
             self._send({"kind": "failed", "index": index, "reason": in_words(problem)})
             os._exit(0)  # at once: a device that failed can keep Python's own end waiting
-        seconds = round(time.monotonic() - start, 3)
-        self._send({"kind": "finished", "index": index, "seconds": seconds})
+        self._send({"kind": "finished", "index": index, **facts, **made})
+
+    def _checkpoints_of(
+        self, spec: NetworkSpec, images: ImageSet, decisive: dict[str, object]
+    ) -> Checkpoints:
+        campaign = self._settings()
+        about = {
+            "network": spec.to_json(),
+            "epochs": campaign.epochs,
+            "training": campaign.training.model_dump(mode="json"),
+            "images": campaign.datasets[images.name].sha256 or images.name,
+            "train images": images.train_images,
+            **decisive,
+        }
+        return Checkpoints(self._checkpoints, spec.id, about)
 
     def _on_device(self, images: ImageSet) -> DeviceImages:
         campaign = self._settings()
@@ -107,22 +133,6 @@ class Trainer:
             raise RuntimeError("the agent must configure a trainer before it uses it")
         return self._campaign
 
-    def _facts(self) -> wire.DeviceFacts:
-        facts: wire.DeviceFacts = {
-            "gpus": torch.cuda.device_count(),
-            "name": _processor_name(),
-            "torch": torch.__version__,
-            "cuda": torch.version.cuda,
-            "cudnn": None,
-        }
-        if self._gpu_index is not None:
-            properties = torch.cuda.get_device_properties(self._gpu_index)
-            facts["name"] = properties.name
-            facts["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
-            facts["uuid"] = str(getattr(properties, "uuid", "unknown"))
-            facts["multiprocessors"] = properties.multi_processor_count
-        return facts
-
     def _send(self, message: wire.Message) -> None:
         self._channel.write(wire.encode(message))
         self._channel.flush()
@@ -131,12 +141,14 @@ class Trainer:
 def main(arguments: list[str]) -> None:
     """Run a trainer on this process's standard input and output."""
     _end_with_parent()
+    _be_the_first_to_go()
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints goes to the log, not between the messages
-    trainer = Trainer(channel, int(arguments[0]))
+    trainer = Trainer(Inbox(0), channel, int(arguments[0]))
     try:
         make_deterministic()
-        trainer.serve(iter(sys.stdin.buffer.readline, b""))
+        trainer.serve()
+        os._exit(0)  # Python and the device's libraries would take a second to take leave
     except NnlcError as problem:
         channel.write(wire.encode({"kind": "fatal", "message": str(problem)}))
         channel.flush()
@@ -151,14 +163,12 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGKILL))
 
 
-def _processor_name() -> str:
+def _be_the_first_to_go() -> None:
+    """Where memory runs out, have the kernel kill a trainer, never an agent: proc(5)."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(
-            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
-        )
-    except (OSError, StopIteration):
-        return platform.machine()
+        Path("/proc/self/oom_score_adj").write_text("500")
+    except OSError:
+        return  # not Linux, or not allowed
 
 
 def in_words(problem: Exception) -> str:

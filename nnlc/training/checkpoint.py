@@ -1,0 +1,196 @@
+"""Checkpoints: what a network needs to go on at the next step, safe from whatever ends a job.
+
+checkpoints/
+  <ID>.<about>.ckpt          the newest, by one renaming; <about> is a digest of what made it
+  <ID>.<about>.before.ckpt   the one before, should the newest be damaged
+  aside/                     damaged ones, for whoever wants to know why
+
+A file is what `torch.save` writes, and after it the SHA-256 of that as 64 hexadecimal digits. It
+is read with `weights_only=True`: numbers and tensors, never code. What the digest in the name
+stands for is in the file too: a network that was begun under other settings, versions or on
+another device never goes on from there, and its file is left as it is.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import IO, Any, cast
+
+import torch
+
+from nnlc.files import TEMPORARY_SUFFIX, write_atomically
+from nnlc.training.loop import State
+
+FORMAT = 1
+"""Raised when a step's bits change, or what is kept of it: older checkpoints are then foreign."""
+
+_DIGITS = 64  # of a SHA-256
+
+
+class DamagedError(Exception):
+    """A checkpoint that can't be used; the text says why."""
+
+
+class Checkpoints:
+    """The checkpoints of one network.
+
+    Args:
+        folder: where the checkpoints of all networks are.
+        id: the network's.
+        about: what the network's bits depend on: its specification, the campaign's settings,
+            device and versions. Plain values.
+    """
+
+    def __init__(self, folder: Path, id: str, about: dict[str, Any]) -> None:
+        self._folder, self._id = folder, id
+        self._about = {"format": FORMAT, **about}
+        digest = hashlib.sha256(json.dumps(self._about, sort_keys=True).encode()).hexdigest()[:12]
+        self._newest = folder / f"{id}.{digest}.ckpt"
+        self._before = folder / f"{id}.{digest}.before.ckpt"
+
+    def save(self, state: State) -> int:
+        """Write a checkpoint; returns its size in bytes.
+
+        Raises:
+            OSError: it can't be written. What `load` would have given, it still gives.
+        """
+
+        def write(file: IO[bytes]) -> None:
+            hashing = _HashingFile(file)
+            torch.save({"about": self._about, "state": state}, cast(IO[bytes], hashing))
+            hashing.raise_problem()
+            file.write(hashing.digest.hexdigest().encode())
+
+        self._folder.mkdir(exist_ok=True)
+        write_atomically(self._newest, write, keep=self._before)
+        return self._newest.stat().st_size
+
+    def load(self) -> tuple[State | None, list[tuple[Path, str]]]:
+        """The newest good checkpoint, if any, and what was found wrong: path and reason of each.
+
+        A damaged one is put aside, a foreign one left where it is.
+        """
+        found: State | None = None
+        wrong = [(path, self._how_foreign(path)) for path in self._foreign()]
+        for path in (self._newest, self._before):
+            try:
+                found = self._read(path)
+            except FileNotFoundError:
+                continue
+            except DamagedError as problem:
+                wrong.append((self._put_aside(path), str(problem)))
+            except OSError as problem:
+                wrong.append((path, f"can't be read: {problem.strerror}"))
+            if found is not None:
+                break
+        return found, wrong
+
+    def clean(self) -> None:
+        """Remove what an interrupted write of this network left behind: it may be large."""
+        for path in self._folder.glob(f".{self._id}.*{TEMPORARY_SUFFIX}"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def _read(self, path: Path) -> State:
+        content = _load(path)
+        if content["about"] != self._about:
+            raise DamagedError("it is another network's, or of other settings, under this name")
+        return content["state"]  # type: ignore[no-any-return]
+
+    def _foreign(self) -> Iterator[Path]:
+        for path in sorted(self._folder.glob(f"{self._id}.*.ckpt")):
+            if path not in (self._newest, self._before):
+                yield path
+
+    def _how_foreign(self, path: Path) -> str:
+        try:
+            there = _load(path)["about"]
+        except (OSError, DamagedError) as problem:
+            return f"of other settings, and can't be read: {problem}"
+        return "made with another " + _first_difference(there, self._about)
+
+    def _put_aside(self, path: Path) -> Path:
+        aside = self._folder / "aside"
+        targets = (aside / f"{path.stem}.{number}.ckpt" for number in count())
+        target = next(target for target in targets if not os.path.lexists(target))
+        try:
+            aside.mkdir(exist_ok=True)
+            path.replace(target)
+        except OSError:
+            return path  # it is passed over all the same
+        return target
+
+
+def _first_difference(there: object, here: object, name: str = "") -> str:
+    """Where two objects of plain values begin to differ: the dotted key and both values."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in {**here, **there}:
+            if there.get(key) != here.get(key):
+                return _first_difference(there.get(key), here.get(key), f"{name}.{key}".strip("."))
+    return f"{name}: {there!r:.80} where this job has {here!r:.80}"
+
+
+class _HashingFile:
+    """Passes what `torch.save` writes on to a file and keeps its SHA-256.
+
+    torch can't bear an exception in the middle of writing: what the file system says is kept for
+    `raise_problem`, and the rest of the bytes go nowhere.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+        self._problem: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        if self._problem is None:
+            try:
+                self._file.write(data)
+            except OSError as problem:
+                self._problem = problem
+        self.digest.update(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Left to whoever owns the file."""
+
+    def raise_problem(self) -> None:
+        if self._problem is not None:
+            raise self._problem
+
+
+def _check_digest(file: IO[bytes]) -> None:
+    """See that a file is whole."""
+    size = file.seek(0, 2)
+    file.seek(max(0, size - _DIGITS))
+    written = file.read()
+    file.seek(0)
+    digest = hashlib.sha256()
+    left = size - _DIGITS
+    while left > 0 and (data := file.read(min(left, 1 << 20))):
+        digest.update(data)
+        left -= len(data)
+    if digest.hexdigest().encode() != written:
+        raise DamagedError("damaged: its checksum is not that of its content")
+    file.seek(0)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:  # opened once: another job may put a newer one in its place
+            _check_digest(file)
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except IsADirectoryError:
+        raise DamagedError("no checkpoint of nnlc: it is a folder") from None
+    except (OSError, MemoryError, DamagedError):
+        raise
+    except Exception as problem:  # whatever torch makes of what another program wrote
+        first_line = str(problem).split("\n")[0]
+        raise DamagedError(f"no checkpoint of nnlc: {first_line}") from None
+    if not isinstance(content, dict) or not {"about", "state"} <= content.keys():
+        raise DamagedError("no checkpoint of nnlc: it has no state")
+    return content
