@@ -93,4 +93,5 @@ class ExitStatus(IntEnum):
     DONE_WITH_FAILURES = 3
     """Nothing is left to train, but some networks failed; the journal says why."""
     UNFINISHED = 75
-    """Stopped on notice: start the same command again (BSD's EX_TEMPFAIL)."""
+    """Stopped on notice or before its time was over: start the same command again (BSD's
+    EX_TEMPFAIL)."""

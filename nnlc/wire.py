@@ -6,23 +6,36 @@ infinities included) and runs nothing, whatever arrives.
     from      to        kind       with
     trainer   agent     ready      device: what this process could train on (`DeviceFacts`)
                         checked    : all images of the campaign are there and undamaged
-                        row        index, half_epoch, values: training and validation loss, accuracy
-                        finished   index, seconds
+                        aside      index, path, reason: a checkpoint that can't be used
+                        resumed    index, rows, step: it goes on from a checkpoint
+                        alive      index, steps: steps were done; a few times a second at most
+                        saving     index: a checkpoint is being written
+                        saved      index, half_epoch, step, seconds, bytes: and is
+                        trouble    index, reason: or is not
+                        row        index, half_epoch, seconds, values: training and validation
+                                   loss, accuracy
+                        finished   index, seconds, half_epoch_seconds, peak_memory_bytes, device,
+                                   versions, settings
                         failed     index, reason: the network can't be trained; the trainer leaves
                         fatal      message: the job can't go on
-    agent     trainer   configure  campaign, images, device
+    agent     trainer   configure  campaign, images, checkpoints, device
                         check      : see that all images are there and undamaged
-                        train      index, spec, image_set
+                        train      index, spec, image_set, hang_seconds, step_seconds
+                        save       : save the network and leave
     agent     rank 0    hello      host, devices: one for each trainer, all ready
                         idle       trainer: it has nothing to do
-                        died       trainer, index or None, reason: it ended by itself
+                        died       trainer, index or None, reason: it ended by itself, or hung
                         returned   index: the trainer that it was for is gone; no attempt
                         notice     signal: this rank was told to stop
-                        and checked, row, finished, failed, fatal as they came
+                        left       : all its trainers have ended, as it was told
+                        alive      : the rank is there
+                        and most of what its trainers say, as it came
     rank 0    agent     configure  as above, for all its trainers
                         check      trainer
-                        train      trainer, index, spec, image_set
-                        stop       status: end the trainers and leave with this exit status
+                        train      trainer, and as above
+                        leave      : have the trainers save and end, then say so
+                        alive      : the rank is there
+                        stop       status: leave with this exit status
 """
 
 import json

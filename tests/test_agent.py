@@ -10,6 +10,7 @@ import pytest
 from nnlc import load_campaign
 from nnlc.ranks.agent import Agent
 from nnlc.ranks.mpi import Link
+from nnlc.ranks.notices import NOTICES, Notices
 
 
 class Rank0(Link):
@@ -20,13 +21,14 @@ class Rank0(Link):
     def __init__(self, script):
         self.heard: list[dict] = []
         self._script = script(self)
-        self._deadline = time.monotonic() + 60
+        self._deadline = time.monotonic() + 90
 
     def send(self, rank, message):
         self.heard.append(message)
 
     def receive(self):
         if time.monotonic() > self._deadline:
+            self._deadline = float("inf")
             return [(0, {"kind": "stop", "status": 99})]
         answer = next(self._script, None)
         return [(0, answer)] if answer else []
@@ -44,17 +46,32 @@ class Rank0(Link):
 def train(index: int) -> dict:
     network = list(load_campaign("smoke").networks())[index]
     spec, images = network.spec.to_json(), asdict(network.images)
-    return {"kind": "train", "trainer": 0, "index": index, "spec": spec, "image_set": images}
+    network_of_it = {"index": index, "spec": spec, "image_set": images}
+    return {"kind": "train", "trainer": 0, "hang_seconds": 60, "step_seconds": 1, **network_of_it}
 
 
-def test_a_network_that_crosses_the_end_of_its_trainer_is_given_back_not_lost():
+def configure(folder) -> dict:
     campaign = load_campaign("smoke").model_dump(mode="json")
+    checkpoints = {"images": "none", "checkpoints": str(folder), "device": "cpu"}
+    return {"kind": "configure", "campaign": campaign, **checkpoints}
+
+
+@pytest.fixture
+def notices():
+    """The handlers of this process are put back."""
+    kept = {number: signal.getsignal(number) for number in NOTICES}
+    yield Notices()
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def test_a_network_that_crosses_the_end_of_its_trainer_is_given_back_not_lost(tmp_path, notices):
     agents = []
 
     def script(link):
         while not link.count("hello"):
             yield None
-        yield {"kind": "configure", "campaign": campaign, "images": "none", "device": "cpu"}
+        yield configure(tmp_path)
         while not link.count("idle"):
             yield None
         os.kill(agents[0]._trainers[0]._process.pid, signal.SIGKILL)
@@ -69,13 +86,44 @@ def test_a_network_that_crosses_the_end_of_its_trainer_is_given_back_not_lost():
         yield {"kind": "stop", "status": 0}
 
     link = Rank0(script)
-    agents.append(Agent(link, 1))
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        assert agents[0].run() == 0
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)
+    agents.append(Agent(link, 1, notices))
+    assert agents[0].run() == 0
     assert [m["index"] for m in link.heard if m["kind"] == "returned"] == [1]
     assert {m["index"] for m in link.heard if m["kind"] == "row"} == {2}
     assert link.count("died") == 1
+
+
+def test_a_trainer_that_hangs_is_replaced_and_one_that_is_told_to_leave_saves(tmp_path, notices):
+    """The first stands still for longer than it may; the second goes on, saves and is gone."""
+    agents = []
+
+    def script(link):
+        while not link.count("hello"):
+            yield None
+        yield configure(tmp_path)
+        while not link.count("idle"):
+            yield None
+        yield train(0) | {"hang_seconds": 0.5, "step_seconds": 0}
+        while not link.count("row"):
+            yield None
+        os.kill(agents[0]._trainers[0]._process.pid, signal.SIGSTOP)
+        while link.count("idle") < 2:
+            yield None
+        yield train(0)
+        while link.count("row") < 2:
+            yield None
+        yield {"kind": "leave"}
+        while not link.count("left"):
+            yield None
+        yield {"kind": "stop", "status": 75}
+
+    link = Rank0(script)
+    agents.append(Agent(link, 1, notices))
+    assert agents[0].run() == 75
+    [died] = [m for m in link.heard if m["kind"] == "died"]
+    assert died["index"] == 0
+    assert "no progress: its trainer did no step for" in died["reason"]
+    assert link.heard[-1]["kind"] == "left"
+    [saved] = [m for m in link.heard if m["kind"] == "saved"]
+    assert saved["half_epoch"] + saved["step"] > 0
+    assert len(list(tmp_path.glob("*.ckpt"))) == 1

@@ -58,6 +58,14 @@ def predict_seconds(spec: NetworkSpec, images: ImageSet, epochs: int, machine: M
     return training_seconds(walk_network(spec, images), spec, images, epochs, machine)
 
 
+def predict_step_seconds(spec: NetworkSpec, images: ImageSet, machine: Machine) -> float:
+    """Predicted seconds of one training step on a nominal device."""
+    walk = walk_network(spec, images)
+    operations = 6 * walk.multiply_adds * spec.batch_size
+    kernels = KERNELS_A_LAYER * len(walk.layers)
+    return operations / machine.operations_per_second + kernels * machine.seconds_a_kernel
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkCost:
     """What is worth knowing of a network before it is trained."""

@@ -5,27 +5,31 @@ It never imports torch and never trains, so that nothing which happens to a netw
 
 import platform
 import selectors
-import signal
-from types import FrameType
+import sys
 from typing import Protocol
 
 from nnlc import wire
 from nnlc.errors import ExitStatus
 from nnlc.ranks.mpi import Link
-from nnlc.ranks.trainerlink import NOTICES, TrainerLink
+from nnlc.ranks.notices import Notices
+from nnlc.ranks.pulse import SILENT_SECONDS, Pulse
+from nnlc.ranks.trainerlink import TrainerLink
 
 PATIENCE_SECONDS = 5.0
 """For an idle trainer to leave when its input ends."""
 RANK_0 = 0
+_FOR_AGENTS = ("configure", "check", "train", "leave", "stop")
+
+Outbox = list[tuple[int, wire.Message]]
 
 
 class Handler(Protocol):
     """The gatherer, as its rank's agent sees it."""
 
-    def __call__(self, rank: int, message: wire.Message) -> list[tuple[int, wire.Message]]:
+    def __call__(self, rank: int, message: wire.Message) -> Outbox:
         """A message and the rank it comes from in, messages to ranks out."""
 
-    def tick(self) -> None:
+    def tick(self) -> Outbox:
         """Called several times a second, whether or not anything happened."""
 
 
@@ -35,37 +39,42 @@ class Agent:
     Args:
         link: the other ranks.
         trainers: how many trainer processes to keep; they start here, to be ready early.
+        notices: signals that ask this rank to stop.
 
     Attributes:
         gatherer: on rank 0, what answers the agents' messages; set before `run`.
     """
 
-    def __init__(self, link: Link, trainers: int) -> None:
-        self._link = link
+    def __init__(self, link: Link, trainers: int, notices: Notices) -> None:
+        self._link, self._notices = link, notices
         self.gatherer: Handler | None = None
-        self._notice: int | None = None
-        for notice in NOTICES:
-            signal.signal(notice, self._on_notice)
+        notices.at_once = lambda: self._link.abort(ExitStatus.UNFINISHED)
+        others = range(1, link.ranks) if link.rank == RANK_0 else [RANK_0]
+        self._pulse = Pulse(list(others))
         self._selector = selectors.DefaultSelector()
-        self._trainers = [self._start(number) for number in range(trainers)]
+        self._wanted = trainers
+        self._trainers = {number: self._start(number) for number in range(trainers)}
         self._devices: dict[int, wire.DeviceFacts] = {}
         self._configuration: wire.Message | None = None
+        self._leaving = False
         self._status: int | None = None
 
     def run(self) -> int:
         """Pass messages until rank 0 says stop; returns the exit status it names."""
         while self._status is None:
-            if self._notice is not None:
-                self._tell({"kind": "notice", "signal": self._notice})
-                self._notice = None
+            if name := self._notices.take():
+                self._tell({"kind": "notice", "signal": name})
             for key, _ in self._selector.select(self._link.poll_seconds):
                 self._hear(key.fileobj)  # type: ignore[arg-type]
             self._pass_on()
             if self.gatherer is not None:
-                self.gatherer.tick()
-        for trainer in self._trainers:
+                self._send_all(self.gatherer.tick())
+            for trainer in self._trainers.values():
+                trainer.kill_if_hung()
+            self._feel_pulse()
+        for trainer in self._trainers.values():
             trainer.end()
-        for trainer in self._trainers:
+        for trainer in self._trainers.values():
             trainer.wait(PATIENCE_SECONDS)
         return self._status
 
@@ -79,89 +88,130 @@ class Agent:
         self._selector.register(trainer, selectors.EVENT_READ)
         return trainer
 
-    def _on_notice(self, number: int, _frame: FrameType | None) -> None:
-        for notice in NOTICES:
-            signal.signal(notice, self._leave_at_once)
-        self._notice = number
-
-    def _leave_at_once(self, _number: int, _frame: FrameType | None) -> None:
-        self._link.abort(ExitStatus.UNFINISHED)
-
     def _tell(self, message: wire.Message) -> None:
         self._link.send(RANK_0, message)
+
+    def _send_all(self, messages: Outbox) -> None:
+        for rank, message in messages:
+            self._link.send(rank, message)
+
+    def _feel_pulse(self) -> None:
+        """Tell the others that this rank lives, and end the job if one of them does not."""
+        for rank in self._pulse.due():
+            self._link.send(rank, {"kind": "alive"})
+        if (gone := self._pulse.silent()) is not None:
+            print(
+                f"error: rank {self._link.rank} has not heard from rank {gone} for "
+                f"{SILENT_SECONDS:.0f} s; the job ends: start it again",
+                file=sys.stderr,
+                flush=True,
+            )
+            self._link.abort(ExitStatus.UNFINISHED)
 
     def _pass_on(self) -> None:
         """Everything that came from other ranks, until nothing is left."""
         while messages := self._link.receive():
             for rank, message in messages:
-                if message["kind"] in ("configure", "check", "train", "stop"):
+                self._pulse.heard(rank)
+                if message["kind"] in _FOR_AGENTS:
                     self._obey(message)
-                elif self.gatherer is not None:
-                    for receiver, answer in self.gatherer(rank, message):
-                        self._link.send(receiver, answer)
+                elif self.gatherer is not None and message["kind"] != "alive":
+                    self._send_all(self.gatherer(rank, message))
 
     def _obey(self, message: wire.Message) -> None:
         """Do what rank 0 says."""
         match message["kind"]:
             case "stop":
                 self._status = message["status"]
+            case "leave":
+                self._leave()
             case "configure":
                 self._configuration = message
-                for trainer in self._trainers:
+                for trainer in self._trainers.values():
                     self._configure(trainer)
             case "check":
                 self._trainers[message["trainer"]].send(message)
             case "train":
-                self._train(self._trainers[message["trainer"]], message)
+                self._train(message)
 
-    def _train(self, trainer: TrainerLink, message: wire.Message) -> None:
+    def _train(self, message: wire.Message) -> None:
         """Give a network to a trainer, or back to rank 0 where the two have crossed.
 
         A trainer may end while rank 0's answer to its `idle` is under way; the one in its place
         is not ready yet, or has a network already.
         """
-        if not trainer.ready or trainer.network is not None:
+        trainer = self._trainers.get(message["trainer"])
+        if self._leaving or trainer is None or not trainer.ready or trainer.network is not None:
             self._tell({"kind": "returned", "index": message["index"]})
             return
         trainer.network = message["index"]
+        trainer.watchdog.network(message["hang_seconds"], message["step_seconds"])
         trainer.send(message)
+
+    def _leave(self) -> None:
+        """Have every trainer save and end, and then say so to rank 0."""
+        self._leaving = True
+        for trainer in self._trainers.values():
+            trainer.leave()
+        self._say_left()
+
+    def _say_left(self) -> None:
+        if self._leaving and not self._trainers:
+            self._tell({"kind": "left"})
 
     def _hear(self, trainer: TrainerLink) -> None:
         """Pass on what a trainer says."""
         messages = trainer.receive()
         if messages is None:
-            self._replace(trainer)
+            self._on_end(trainer)
             return
         for message in messages:
-            if message["kind"] == "ready":
-                self._on_ready(trainer, message["device"])
-                continue
-            self._tell({**message, "trainer": trainer.number})
-            if message["kind"] in ("finished", "failed"):
-                trainer.network = None
-            trainer.leaving = message["kind"] == "failed"
-            if message["kind"] == "finished":
-                self._tell({"kind": "idle", "trainer": trainer.number})
+            match message["kind"]:
+                case "ready":
+                    self._on_ready(trainer, message["device"])
+                case "alive":
+                    trainer.watchdog.step()
+                case "saving":
+                    trainer.saves()
+                case kind:
+                    self._tell({**message, "trainer": trainer.number})
+                    if kind in ("finished", "failed"):
+                        trainer.network = None
+                        trainer.watchdog.rest()
+                    trainer.leaving = kind == "failed"
+                    if kind == "finished":
+                        self._say_idle(trainer)
 
     def _on_ready(self, trainer: TrainerLink, device: wire.DeviceFacts) -> None:
         trainer.ready = True
+        trainer.watchdog.rest()
         if self._configuration is not None:  # one that took the place of another
             self._configure(trainer)
             return
         self._devices[trainer.number] = device
-        if len(self._devices) == len(self._trainers):
+        if len(self._devices) == self._wanted:
             devices = [self._devices[number] for number in sorted(self._devices)]
             self._tell({"kind": "hello", "host": platform.node(), "devices": devices})
 
     def _configure(self, trainer: TrainerLink) -> None:
         if self._configuration is not None:
             trainer.send(self._configuration)
+            self._say_idle(trainer)
+
+    def _say_idle(self, trainer: TrainerLink) -> None:
+        if self._leaving:
+            trainer.end()
+        else:
             self._tell({"kind": "idle", "trainer": trainer.number})
 
-    def _replace(self, trainer: TrainerLink) -> None:
-        """A trainer has ended: say so, and start another."""
+    def _on_end(self, trainer: TrainerLink) -> None:
+        """A trainer has ended: say so and start another; or, when leaving, be done with it."""
         self._selector.unregister(trainer)
         reason = trainer.how_it_ended()
+        if self._leaving:
+            del self._trainers[trainer.number]
+            self._say_left()
+            return
         if not trainer.leaving:
             message = {"kind": "died", "trainer": trainer.number, "index": trainer.network}
             self._tell({**message, "reason": reason})

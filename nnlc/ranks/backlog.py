@@ -1,39 +1,150 @@
-"""What a campaign still has to train, and in which order it is handed out."""
+"""What a campaign still has to train, in which order it is handed out, and what is left to others.
 
+Several jobs may share a results folder: a network is handed out only with its lease, and one that
+another job has is looked at again now and then.
+"""
+
+import contextlib
 import heapq
-from dataclasses import replace
+import time
+from collections.abc import Callable, Container
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from nnlc.campaign import Campaign, CampaignNetwork
 from nnlc.errors import ResultsError, TableError
-from nnlc.networks.cost import CPU, GPU, Machine, predict_seconds
+from nnlc.networks.cost import CPU, GPU, Machine, predict_seconds, predict_step_seconds
+from nnlc.ranks.leases import Leases
 from nnlc.results import ResultsFolder
 from nnlc.tables import read_table
+
+Order = Literal["longest", "shortest"]
+
+LOOK_SECONDS = 5.0
+"""Between two looks at networks that another job has."""
 
 
 class Backlog:
     """Networks that wait, longest predicted first; equal ones in the order of their index.
 
     Longest first keeps the end of a job short: the last networks to start are the smallest.
+
+    Args:
+        networks: those without a table.
+        campaign: for the length of the training.
+        results: where tables stand.
+        leases: this job's.
+        machine: what their cost is predicted for.
+        order: "shortest" turns it round.
+        clock: seconds.
+
+    Attributes:
+        seconds: by index, the predicted seconds of each network.
+        finished_elsewhere: how many of them another job has finished.
     """
 
-    def __init__(self, networks: list[CampaignNetwork], epochs: int, machine: Machine) -> None:
+    def __init__(
+        self,
+        networks: list[CampaignNetwork],
+        campaign: Campaign,
+        results: ResultsFolder,
+        leases: Leases,
+        machine: Machine,
+        order: Order = "longest",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._campaign, self._results, self._leases = campaign, results, leases
+        self._machine, self._clock = machine, clock
         self.seconds = {
-            n.index: predict_seconds(n.spec, n.images, epochs, machine) for n in networks
+            n.index: predict_seconds(n.spec, n.images, campaign.epochs, machine) for n in networks
         }
+        self._step_seconds: dict[int, float] = {}
         self._networks = {n.index: n for n in networks}
-        self._heap = [(-self.seconds[n.index], n.index) for n in networks]
+        self._sign = -1 if order == "longest" else 1
+        self._heap = [self._place(n.index) for n in networks]
         heapq.heapify(self._heap)
+        self._elsewhere: dict[int, CampaignNetwork] = {}
+        self._last_look = clock()
+        self.finished_elsewhere = 0
 
     def __len__(self) -> int:
         return len(self._heap)
 
-    def take(self) -> CampaignNetwork | None:
-        """The longest network that waits, or None."""
-        return self._networks[heapq.heappop(self._heap)[1]] if self._heap else None
+    @property
+    def elsewhere(self) -> list[CampaignNetwork]:
+        """Networks that another job has, or had when it was looked at last."""
+        return list(self._elsewhere.values())
+
+    def step_seconds(self, network: CampaignNetwork) -> float:
+        """Predicted seconds of one of its steps."""
+        index = network.index
+        if index not in self._step_seconds:  # asked of all that wait when time is short
+            self._step_seconds[index] = predict_step_seconds(
+                network.spec, network.images, self._machine
+            )
+        return self._step_seconds[index]
+
+    def take(
+        self, fits: Callable[[CampaignNetwork], bool], tried: Container[int]
+    ) -> CampaignNetwork | None:
+        """The next network that waits and fits, leased to this job; or None.
+
+        Args:
+            fits: whether there is time for it.
+            tried: indices that are left out, for they ended badly on the rank that asks.
+        """
+        return self._first(lambda n: n.index not in tried and fits(n))
 
     def put_back(self, network: CampaignNetwork) -> None:
         """Let a network wait again."""
-        heapq.heappush(self._heap, (-self.seconds[network.index], network.index))
+        self._leases.release(network.spec.id)
+        heapq.heappush(self._heap, self._place(network.index))
+
+    def look_again(self, *, now: bool = False) -> None:
+        """Let networks that another job had wait again, where it has ended or given them back.
+
+        Args:
+            now: also where the last look was not long ago.
+        """
+        due = now or self._clock() - self._last_look >= LOOK_SECONDS
+        if not self._elsewhere or not due:
+            return
+        self._last_look = self._clock()
+        for index in list(self._elsewhere):
+            if self._claim(self._networks[index]):
+                heapq.heappush(self._heap, self._place(index))
+
+    def _first(self, wanted: Callable[[CampaignNetwork], bool]) -> CampaignNetwork | None:
+        """The first of the heap that is wanted and that this job gets the lease of."""
+        passed_over: list[tuple[float, int]] = []
+        found = None
+        while self._heap and found is None:
+            place = heapq.heappop(self._heap)
+            network = self._networks[place[1]]
+            if not wanted(network):
+                passed_over.append(place)
+            elif self._claim(network):
+                found = network
+        for place in passed_over:
+            heapq.heappush(self._heap, place)
+        return found
+
+    def _claim(self, network: CampaignNetwork) -> bool:
+        """Whether this job may train it: nobody else does, and nobody has."""
+        self._elsewhere.pop(network.index, None)
+        if not self._leases.claim(network.spec.id):
+            self._elsewhere[network.index] = network
+            return False
+        # Looked for with the lease in hand: whoever had it before wrote the table before leaving.
+        with contextlib.suppress(ResultsError):
+            if has_table(network, self._results, self._campaign.half_epochs):
+                self._leases.release(network.spec.id)
+                self.finished_elsewhere += 1
+                return False
+        return True
+
+    def _place(self, index: int) -> tuple[float, int]:
+        return self._sign * self.seconds[index], index
 
 
 def machine_of(device: str) -> Machine:
@@ -41,23 +152,47 @@ def machine_of(device: str) -> Machine:
     return GPU if device == "cuda" else CPU
 
 
-def unfinished(campaign: Campaign, results: ResultsFolder) -> tuple[list[CampaignNetwork], int]:
-    """The networks without a table, and how many have one.
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What a campaign still has to train."""
 
-    A table that stands is read whole, to see that it is this network's.
+    networks: list[CampaignNetwork]
+    """Without a table and not given up."""
+    done: int
+    """With a table."""
+    failed: int
+    """Given up by an earlier job."""
+
+
+def unfinished(
+    campaign: Campaign, results: ResultsFolder, given_up: Container[str] = ()
+) -> Unfinished:
+    """Look through the tables. One that stands is read whole, to see that it is this network's.
+
+    Args:
+        given_up: IDs of networks that failed for good.
 
     Raises:
         ResultsError: a table is damaged or another network's. Nothing is changed.
     """
     networks = list(campaign.networks())
-    missing = [n for n in networks if not _has_table(n, results, campaign.half_epochs)]
-    return missing, len(networks) - len(missing)
+    missing = [n for n in networks if not has_table(n, results, campaign.half_epochs)]
+    waiting = [n for n in missing if n.spec.id not in given_up]
+    return Unfinished(waiting, len(networks) - len(missing), len(missing) - len(waiting))
 
 
-def _has_table(network: CampaignNetwork, results: ResultsFolder, half_epochs: int) -> bool:
+def has_table(network: CampaignNetwork, results: ResultsFolder, half_epochs: int) -> bool:
+    """Whether the table of this network stands.
+
+    Raises:
+        ResultsError: it is damaged, another network's, or behind a disk in trouble.
+    """
     path = results.table_path(network.images, network.spec)
-    if not path.exists():
-        return False
+    try:
+        if not path.exists():
+            return False
+    except OSError as problem:
+        raise ResultsError(f"{path}: can't be looked for: {problem.strerror}") from None
     try:
         found = read_table(path, half_epochs=half_epochs).spec
     except TableError as problem:

@@ -1,23 +1,22 @@
 """The gatherer on rank 0: hands out networks, collects rows, writes tables and the journal.
 
-A state machine without processes or clocks of its own: messages in, messages out.
+A state machine without processes: messages in, messages out.
 """
 
 import contextlib
 import shlex
-from collections import Counter, deque
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Protocol
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 
 from nnlc import wire
-from nnlc.campaign import Campaign, CampaignNetwork
+from nnlc.campaign import CampaignNetwork
 from nnlc.errors import DeviceError, ExitStatus, NnlcError
-from nnlc.journal import Journal
-from nnlc.ranks.backlog import Backlog, machine_of
+from nnlc.ranks.curves import Curves
+from nnlc.ranks.departure import Departure
 from nnlc.ranks.devices import choose_device
-from nnlc.results import ResultsFolder
-from nnlc.tables import Row, Table, write_table
+from nnlc.ranks.handout import HandOut
+from nnlc.ranks.job import GO_ON, Job
 
 MAX_IDLE_DEATHS = 3
 """A rank whose trainers end so often without a network has something wrong with it."""
@@ -25,233 +24,172 @@ MAX_IDLE_DEATHS = 3
 Outbox = list[tuple[int, wire.Message]]
 
 
-class Watcher(Protocol):
-    """What is told of the work, to show it."""
-
-    def begin(self, waiting: dict[int, float], done: int, trainers: int) -> None:
-        """The work begins: predicted seconds of each network that waits."""
-
-    def row(self, network: CampaignNetwork, half_epoch: int, row: Row) -> None:
-        """A half epoch of a network is over."""
-
-    def finished(self, network: CampaignNetwork, rows: list[Row], seconds: float) -> None:
-        """A table stands."""
-
-    def failed(self, network: CampaignNetwork, reason: str, *, for_good: bool) -> None:
-        """An attempt at a network ended badly."""
-
-    def message(self, text: str) -> None:
-        """Something else that the user should know."""
-
-    def tick(self) -> None:
-        """Called often, so that a display can keep its pace."""
-
-    def end(self) -> None:
-        """Nothing more comes."""
-
-
-@dataclass(slots=True)
-class _UnderWay:
-    network: CampaignNetwork
-    rank: int
-    trainer: int
-    rows: list[Row] = field(default_factory=list)
-
-
 class Gatherer:
-    """Call it with every message of every agent; it returns the answers.
+    """Call it with every message of every agent, and its `tick` often; both return answers."""
 
-    Args:
-        campaign: what to train.
-        networks: those that have no table yet.
-        done: how many have one.
-        source: what the user calls the campaign on a command line.
-        results: the folder, already opened.
-        images_root: where trainers find images.
-        device: "auto", "cpu" or "cuda", as the user asked.
-        ranks: how many agents there are.
-    """
-
-    def __init__(
-        self,
-        campaign: Campaign,
-        networks: list[CampaignNetwork],
-        done: int,
-        source: str,
-        results: ResultsFolder,
-        *,
-        images_root: Path,
-        device: str,
-        ranks: int,
-        journal: Journal,
-        watcher: Watcher,
-    ) -> None:
-        self._campaign, self._networks, self._results = campaign, networks, results
-        self._images_root, self._asked, self._ranks = images_root, device, ranks
-        self._journal, self._watcher = journal, watcher
-        self._done_before, self._source = done, source
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._curves = Curves(job)
+        self._hand_out = HandOut(job, "cpu")
+        self._departure = Departure(job.ranks, job.clock)
         self._hellos: dict[int, wire.Message] = {}
         self._device = ""
-        self._backlog = Backlog([], 1, machine_of("cpu"))
         self._checked = False
-        self._stopped = False
-        self._idle: deque[tuple[int, int]] = deque()
-        self._under_way: dict[int, _UnderWay] = {}
-        self._bad_attempts: dict[int, int] = {}
         self._idle_deaths: Counter[int] = Counter()
-        self._failures = 0
+        self._given_up: dict[str, CampaignNetwork] = {}
+        self._told_of: str | None = None
         self._out: Outbox = []
 
     def __call__(self, rank: int, message: wire.Message) -> Outbox:
+        """A message of an agent; returns messages to agents."""
         self._out = []
-        if not self._stopped:
-            try:
+        if not self._departure.over:
+            with self._giving_up():
                 self._handle(rank, message)
-            except NnlcError as problem:
-                self._give_up(str(problem))
-            except OSError as problem:  # of the journal; a table's own says which table
-                self._give_up(f"{problem.filename}: can't be written: {problem.strerror}")
+                self._go_on()
         return self._out
+
+    def tick(self) -> Outbox:
+        """What is due without a message: tables that wait, the time, the display."""
+        self._out = []
+        if self._departure.over:
+            return self._out
+        with self._giving_up():
+            self._job.leases.beat()
+            self._job.journal.try_again()
+            self._curves.write()
+            self._tell_of_trouble()
+            if self._device and self._departure.status is None:
+                self._look_at_the_time()
+                self._show()
+            self._go_on()
+        return self._out
+
+    @contextlib.contextmanager
+    def _giving_up(self) -> Iterator[None]:
+        """What the user must mend ends the job."""
+        try:
+            yield
+        except NnlcError as problem:
+            self._leave(ExitStatus.ERROR, f"error: {problem}")
 
     def _handle(self, rank: int, message: wire.Message) -> None:
         match message["kind"]:
             case "hello":
                 self._on_hello(rank, message)
             case "idle":
-                self._idle.append((rank, message["trainer"]))
+                self._hand_out.idle(rank, message["trainer"])
             case "checked":
                 self._checked = True
             case "row":
-                self._on_row(message)
+                curve = self._curves.row(message)
+                self._job.attempts.went_well(curve.rank)
+                self._hand_out.measure(message["index"], message["seconds"])
             case "finished":
-                self._on_finished(message)
+                self._idle_deaths[self._curves.finished(message).rank] = 0
+            case "resumed" | "saved" | "aside" | "trouble":
+                self._curves.note(message)
             case "failed" | "died":
                 self._on_bad_end(rank, message)
             case "returned":
-                self._backlog.put_back(self._under_way.pop(message["index"]).network)
+                self._hand_out.backlog.put_back(self._curves.end(message["index"]).network)
             case "fatal":
                 # A trainer does not know what the user calls the campaign.
-                named = message["message"].replace("<campaign>", shlex.quote(self._source))
-                self._give_up(named)
+                source = shlex.quote(self._job.source)
+                raise NnlcError(message["message"].replace("<campaign>", source))
             case "notice":
-                self._watcher.message("told to stop: the same command goes on where this ended")
-                self._stop(ExitStatus.UNFINISHED)
-        if not self._stopped:
-            self._hand_out()
+                told = f"{message['signal']} came on rank {rank}: {GO_ON}"
+                self._leave(ExitStatus.UNFINISHED, told)
+            case "left":
+                self._departure.left(rank)
 
-    def tick(self) -> None:
-        """Keep the display and the journal's snapshot fresh."""
-        if self._stopped or not self._device:
+    def _go_on(self) -> None:
+        """Give waiting networks to idle trainers; end the job when nothing is left."""
+        if self._departure.status is not None:
+            self._end_if_all_left()
             return
-        self._watcher.tick()
-        if self._journal.progress_is_due():
-            with contextlib.suppress(OSError):  # a snapshot missed is no table missed
-                self._note_progress()
+        if not self._checked:
+            return
+        while work := self._hand_out.next():
+            self._start(*work)
+        if not self._curves and (end := self._hand_out.what_is_left()):
+            self._leave(*end)
 
     def _on_hello(self, rank: int, message: wire.Message) -> None:
         """When all ranks are there: choose the device, and begin with a look at the images."""
+        job = self._job
         self._hellos[rank] = message
-        if len(self._hellos) < self._ranks:
+        if len(self._hellos) < job.ranks or self._departure.status is not None:
             return
-        self._device = choose_device(self._asked, self._hellos)
-        machine = machine_of(self._device)
-        self._backlog = Backlog(self._networks, self._campaign.epochs, machine)
+        self._device = choose_device(job.device, self._hellos)
+        self._hand_out = HandOut(job, self._device)
         trainers = sum(len(hello["devices"]) for hello in self._hellos.values())
         ranks = [{"rank": r, **self._hellos[r]} for r in sorted(self._hellos)]
-        self._journal.write("job", device=self._device, ranks=ranks, campaign=self._campaign.name)
-        self._watcher.begin(self._backlog.seconds, self._done_before, trainers)
-        for each in range(self._ranks):
-            self._out.append((each, self._configuration()))
-        self._out.append((0, {"kind": "check", "trainer": 0}))
-
-    def _configuration(self) -> wire.Message:
-        return {
+        job.journal.write("job", device=self._device, ranks=ranks, campaign=job.campaign.name)
+        job.watcher.begin(self._hand_out.backlog.seconds, job.work.done, trainers)
+        configuration = {
             "kind": "configure",
-            "campaign": self._campaign.model_dump(mode="json"),
-            "images": str(self._images_root.absolute()),
+            "campaign": job.campaign.model_dump(mode="json"),
+            "images": str(job.images_root.absolute()),
+            "checkpoints": str(job.results.checkpoints_folder.absolute()),
             "device": self._device,
         }
+        self._out.extend((each, configuration) for each in range(job.ranks))
+        self._out.append((0, {"kind": "check", "trainer": 0}))
 
-    def _hand_out(self) -> None:
-        """Give waiting networks to idle trainers; end the job when nothing is left."""
-        if not self._checked:
-            return
-        while self._idle and (network := self._backlog.take()):
-            rank, trainer = self._idle.popleft()
-            spec = replace(network.spec, train_gpu=self._device == "cuda")
-            network = replace(network, spec=spec)
-            self._under_way[network.index] = _UnderWay(network, rank, trainer)
-            self._journal.write("start", id=spec.id, rank=rank, trainer=trainer)
-            self._out.append((rank, _train_message(network, trainer)))
-        if not self._backlog and not self._under_way:
-            self._end()
-
-    def _end(self) -> None:
-        """Nothing is left to train."""
-        tables = self._done_before + len(self._networks) - self._failures
-        if not self._failures:
-            self._watcher.message(f"all {tables} tables stand in {self._results.path}")
-            self._stop(ExitStatus.DONE)
-            return
-        self._watcher.message(
-            f"{tables} tables stand in {self._results.path}; {self._failures} networks failed, "
-            "for the reasons above; the same command tries them again"
-        )
-        self._stop(ExitStatus.DONE_WITH_FAILURES)
-
-    def _on_row(self, message: wire.Message) -> None:
-        entry = self._under_way[message["index"]]
-        if message["half_epoch"] != len(entry.rows) + 1:
-            raise NnlcError(
-                f"network {entry.network.spec.id}: half epoch {message['half_epoch']} came after "
-                f"{len(entry.rows)}; please report this as a bug in nnlc"
-            )
-        entry.rows.append(Row(*message["values"]))
-        self._watcher.row(entry.network, len(entry.rows), entry.rows[-1])
-
-    def _on_finished(self, message: wire.Message) -> None:
-        entry = self._under_way[message["index"]]
-        if len(entry.rows) != self._campaign.half_epochs:
-            raise NnlcError(
-                f"network {entry.network.spec.id}: {len(entry.rows)} half epochs of "
-                f"{self._campaign.half_epochs} came; please report this as a bug in nnlc"
-            )
-        spec = entry.network.spec
-        path = self._results.table_path(entry.network.images, spec)
-        try:
-            write_table(Table(spec, tuple(entry.rows)), path)
-        except OSError as problem:
-            raise NnlcError(
-                f"{path}: the table can't be written: {problem.strerror}; make room or mend the "
-                "folder and start the same command again"
-            ) from None
-        del self._under_way[message["index"]]
-        self._idle_deaths[entry.rank] = 0
-        self._journal.write("finish", id=spec.id, seconds=message["seconds"], rank=entry.rank)
-        self._watcher.finished(entry.network, entry.rows, message["seconds"])
+    def _start(self, network: CampaignNetwork, rank: int, trainer: int) -> None:
+        network = replace(network, spec=replace(network.spec, train_gpu=self._device == "cuda"))
+        self._curves.start(network, rank)
+        self._job.journal.write("start", id=network.spec.id, rank=rank, trainer=trainer)
+        message = {
+            "kind": "train",
+            "trainer": trainer,
+            "index": network.index,
+            "spec": network.spec.to_json(),
+            "image_set": asdict(network.images),
+        }
+        self._out.append((rank, message | self._hand_out.facts(network)))
 
     def _on_bad_end(self, rank: int, message: wire.Message) -> None:
         """An attempt ended badly: try again, or record a failure after too many attempts."""
         if message["index"] is None:
             self._on_idle_death(rank, message)
             return
-        entry = self._under_way.pop(message["index"])
-        attempts = self._bad_attempts.get(message["index"], 0) + 1
-        self._bad_attempts[message["index"]] = attempts
-        for_good = attempts >= self._campaign.run.attempts
-        reason = message["reason"]
-        event = "failure" if for_good else "attempt"
-        facts = {"id": entry.network.spec.id, "reason": reason, "attempts": attempts}
-        self._journal.write(event, **facts, rank=rank)
-        self._watcher.failed(entry.network, reason, for_good=for_good)
-        if for_good:
-            self._failures += 1
+        job, reason = self._job, message["reason"]
+        curve = self._curves.end(message["index"])
+        suspicious = not curve.trained and not reason.startswith("out of memory")
+        end = job.attempts.bad_end(curve.id, rank, suspicious=suspicious)
+        event = "failure" if end.for_good else "attempt"
+        job.journal.write(event, id=curve.id, reason=reason, attempts=end.attempts, rank=rank)
+        job.watcher.failed(curve.network, reason, for_good=end.for_good)
+        if end.for_good:
+            self._hand_out.failures += 1
+            self._given_up[curve.id] = curve.network
+            job.leases.release(curve.id)
         else:
-            self._backlog.put_back(entry.network)
+            self._hand_out.ended_badly(rank, curve.network)
+        self._retire_if_sick(rank, reason)
+
+    def _retire_if_sick(self, rank: int, reason: str) -> None:
+        """Give no more to a rank on which everything fails; what it spoiled is forgiven."""
+        last = self._hand_out.is_last(rank)
+        forgiven = self._job.attempts.sick(rank, last=last)
+        if not forgiven:
+            return
+        self._job.journal.write("retire", rank=rank, reason=reason, ids=forgiven)
+        for name in self._given_up.keys() & set(forgiven):
+            self._hand_out.failures -= 1
+            self._hand_out.ended_badly(rank, self._given_up.pop(name))
+        where = f"rank {rank} on {self._hellos[rank]['host']}"
+        what = f"{len(forgiven)} networks in a row ended before their first half epoch ({reason})"
+        if last:
+            raise DeviceError(f"{where}: {what}; mend its device, or give the job another node")
+        self._hand_out.retire(rank)
+        self._job.watcher.message(f"{where} gets no more networks: {what}")
 
     def _on_idle_death(self, rank: int, message: wire.Message) -> None:
         """A trainer ended while it had no network. One that can't start is not tried for ever."""
-        self._idle = deque(place for place in self._idle if place != (rank, message["trainer"]))
+        self._hand_out.not_idle(rank, message["trainer"])
         self._idle_deaths[rank] += 1
         if not self._checked or self._idle_deaths[rank] >= MAX_IDLE_DEATHS:
             raise DeviceError(
@@ -259,37 +197,52 @@ class Gatherer:
                 "says why"
             )
 
-    def _note_progress(self) -> None:
-        self._journal.progress(
-            {
-                entry.network.spec.id: {
-                    "half_epochs": len(entry.rows),
-                    "accuracy": entry.rows[-1].val_accuracy_percent if entry.rows else None,
-                }
-                for entry in self._under_way.values()
-            }
-        )
+    def _look_at_the_time(self) -> None:
+        if self._job.time_left.for_work() <= 0:
+            self._leave(ExitStatus.UNFINISHED, f"the job's time is nearly over: {GO_ON}")
 
-    def _give_up(self, text: str) -> None:
-        self._watcher.message(f"error: {text}")
-        self._stop(ExitStatus.ERROR)
+    def _tell_of_trouble(self) -> None:
+        """Say it once when something can't be written, and once when it can again."""
+        tables, watcher = self._curves.tables, self._job.watcher
+        problem = tables.problem or self._job.journal.trouble
+        if tables.too_long() and self._departure.status is None:
+            raise NnlcError(f"{problem}; make room or mend the folder and start again")
+        if problem and not self._told_of:
+            watcher.message(f"{problem}; it is kept and tried again")
+        elif self._told_of and not problem:
+            watcher.message("everything could be written again")
+        self._told_of = problem
 
-    def _stop(self, status: ExitStatus) -> None:
-        self._stopped = True
-        self._watcher.end()
-        with contextlib.suppress(OSError):  # the messages below must reach all ranks
-            self._journal.write("end", status=status.name)
-            self._journal.end()
-        self._out.extend(
-            (rank, {"kind": "stop", "status": int(status)}) for rank in range(self._ranks)
-        )
+    def _show(self) -> None:
+        """Keep the display and the journal's snapshot fresh."""
+        self._job.watcher.tick()
+        if self._job.journal.progress_is_due():
+            self._job.journal.progress(self._curves.snapshot())
 
+    def _leave(self, status: ExitStatus, why: str) -> None:
+        """Have every trainer save and every rank part; what comes meanwhile still counts."""
+        first = self._departure.begin(status)
+        if first or status == ExitStatus.ERROR:  # a notice may come on every rank
+            self._job.watcher.message(why)
+        if first:
+            self._out.extend((rank, {"kind": "leave"}) for rank in range(self._job.ranks))
 
-def _train_message(network: CampaignNetwork, trainer: int) -> wire.Message:
-    return {
-        "kind": "train",
-        "trainer": trainer,
-        "index": network.index,
-        "spec": network.spec.to_json(),
-        "image_set": asdict(network.images),
-    }
+    def _end_if_all_left(self) -> None:
+        if not self._departure.complete():
+            return
+        job, tables = self._job, self._curves.tables
+        self._curves.write(now=True)
+        if tables:
+            self._departure.begin(ExitStatus.ERROR)
+            job.watcher.message(
+                f"error: {tables.problem}; {len(tables)} finished networks go back to their last "
+                "checkpoint; make room or mend the folder and start again"
+            )
+        status = ExitStatus(self._departure.status or ExitStatus.DONE)
+        self._departure.over = True
+        job.watcher.end()
+        job.journal.write("end", status=status.name)
+        job.journal.end()
+        job.leases.end()
+        stop = {"kind": "stop", "status": int(status)}
+        self._out.extend((rank, stop) for rank in range(job.ranks))

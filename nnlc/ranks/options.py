@@ -13,7 +13,9 @@ MAX_TRAINERS = 64
 
 
 def parse_options(arguments: list[str] | None) -> argparse.Namespace:
-    """campaign, results, images, device and trainers, from arguments or the environment.
+    """campaign, results, images, device, trainers, order and time_left.
+
+    From arguments, or the first three from the environment.
 
     Raises:
         SystemExit: the arguments are wrong, or ask for help.
@@ -50,6 +52,19 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--trainers", type=_count, default=1, metavar="N", help="trainer processes a rank"
     )
+    parser.add_argument(
+        "--order",
+        choices=["longest", "shortest"],
+        default="longest",
+        help="which networks go first, by predicted cost; default longest: no rank waits at the "
+        "end",
+    )
+    parser.add_argument(
+        "--time-left",
+        type=_minutes,
+        metavar="MINUTES",
+        help="until this job is ended: it saves and leaves before; default what Slurm says",
+    )
     return parser.parse_args(arguments)
 
 
@@ -57,6 +72,16 @@ def _count(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= MAX_TRAINERS:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MAX_TRAINERS}")
     return int(text)
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not 0 < minutes < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of minutes, such as 120")
+    return minutes
 
 
 class _Parser(argparse.ArgumentParser):

@@ -36,7 +36,7 @@ class Progress:
         self._under_way: dict[int, tuple[CampaignNetwork, int, Row]] = {}
         self._predicted: dict[int, float] = {}
         self._done, self._failed, self._total = 0, 0, 0
-        self._finished_seconds = 0.0
+        self._finished_seconds = self._head_start = 0.0
         self._start = self._shown = time.monotonic()
 
     def begin(self, waiting: dict[int, float], done: int, trainers: int) -> None:
@@ -50,6 +50,13 @@ class Progress:
         if self._console.is_terminal:
             self._live = Live(console=self._console, auto_refresh=False)
             self._live.start()
+
+    def resumed(self, network: CampaignNetwork, rows: list[Row]) -> None:
+        """A network goes on from a checkpoint: what it had is no work of this job."""
+        share = len(rows) / self._campaign.half_epochs
+        self._head_start += share * self._predicted[network.index]
+        if rows:
+            self.row(network, len(rows), rows[-1])
 
     def row(self, network: CampaignNetwork, half_epoch: int, row: Row) -> None:
         """A half epoch of a network is over."""
@@ -110,10 +117,11 @@ class Progress:
             self._predicted[index] * half_epoch / half_epochs
             for index, (_, half_epoch, _) in self._under_way.items()
         )
-        if not done:
+        here = done - self._head_start
+        if here <= 0:
             return None
         elapsed = time.monotonic() - self._start
-        return elapsed * (sum(self._predicted.values()) - done) / done
+        return elapsed * (sum(self._predicted.values()) - done) / here
 
     def _time_left(self) -> str:
         seconds = self._seconds_left()

@@ -5,17 +5,21 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from typing import IO, cast
 
 from nnlc import wire
 from nnlc.environment import DETERMINISM
-
-NOTICES = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG)
-"""Signals that ask a rank, and through it the job, to stop."""
+from nnlc.ranks.notices import NOTICES
+from nnlc.ranks.watchdog import Watchdog
 
 _CHUNK = 1 << 16
 _LAST_SECONDS = 10.0
 """For a trainer whose output has ended to end itself; its device may need a moment."""
+LEAVE_SECONDS = 12.0
+"""For a trainer that was told to leave to reach the end of a step."""
+SAVE_SECONDS = 60.0
+"""For one that has begun to save."""
 
 
 class TrainerLink:
@@ -25,6 +29,7 @@ class TrainerLink:
         network: index of the network that it trains, or None.
         ready: it has said that it is there.
         leaving: it said why it ends, so that its end is no news.
+        watchdog: told of every sign of life.
     """
 
     def __init__(self, number: int, local_rank: int) -> None:
@@ -32,6 +37,9 @@ class TrainerLink:
         self.network: int | None = None
         self.ready = False
         self.leaving = False
+        self.watchdog = Watchdog()
+        self._killed_for: str | None = None
+        self._leave_by = float("inf")
         self._buffer = wire.LineBuffer()
         # A trainer hears no notice: Slurm and LSF signal every process of a job, and it is for the
         # agents to decide what ends when. Blocked signals stay blocked in the child.
@@ -64,9 +72,22 @@ class TrainerLink:
             return []
         return self._buffer.feed(data) if data else None
 
+    def kill_if_hung(self) -> None:
+        """End a trainer that has been silent for too long, or does not leave when told to."""
+        silence = self.watchdog.silence()
+        if self._killed_for is not None:
+            return
+        if time.monotonic() > self._leave_by:
+            self._kill("it did not leave when told to")
+        elif silence is not None:
+            doing = "no progress: its trainer did no step" if self.ready else "it did not start"
+            self._kill(f"{doing} for {silence:.0f} s and was killed")
+
     def how_it_ended(self) -> str:
         """In words; waits a little for the process, whose output has ended."""
         self.wait(_LAST_SECONDS)
+        if self._killed_for is not None:
+            return self._killed_for
         status = self._process.returncode
         if status < 0:
             known = -status in set(signal.Signals)
@@ -75,12 +96,25 @@ class TrainerLink:
             return f"its trainer was killed by {name}{hint}"
         return f"its trainer left with status {status}"
 
+    def leave(self) -> None:
+        """Have the trainer save and end; one without a network just ends."""
+        self._leave_by = time.monotonic() + LEAVE_SECONDS
+        if self.network is not None:
+            self.send({"kind": "save"})
+        else:
+            self.end()
+
+    def saves(self) -> None:
+        """It has begun to save a checkpoint."""
+        self.watchdog.saving()
+        self._leave_by = max(self._leave_by, time.monotonic() + SAVE_SECONDS)
+
     def end(self) -> None:
         """Have the trainer end: by the end of its input where it waits for some, else by force."""
         with contextlib.suppress(BrokenPipeError):
             cast(IO[bytes], self._process.stdin).close()
         if self.network is not None or not self.ready:
-            self._process.kill()
+            self._kill("it was no longer needed")
 
     def wait(self, patience_seconds: float) -> None:
         """Wait until it has ended; one that does not listen is killed."""
@@ -89,3 +123,7 @@ class TrainerLink:
                 process.wait(patience_seconds)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+    def _kill(self, reason: str) -> None:
+        self._killed_for = reason
+        self._process.kill()

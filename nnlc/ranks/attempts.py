@@ -1,0 +1,67 @@
+"""How often networks ended badly, and whether that tells of the network or of its rank."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+SICK_AFTER = 3
+"""So many different networks in a row that end before their first half epoch: the rank is sick."""
+LAST_RANK_SICK_AFTER = 10
+"""The same for the last rank: without it the job ends, so it is given more chances."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadEnd:
+    """What a bad end comes to."""
+
+    attempts: int
+    """How many of this network ended badly, this one included."""
+    for_good: bool
+    """Whether it is given up."""
+
+
+class Attempts:
+    """Counts bad ends of networks.
+
+    Args:
+        limit: after so many a network is given up.
+        before: by ID, how many there were in earlier jobs.
+    """
+
+    def __init__(self, limit: int, before: Mapping[str, int]) -> None:
+        self._limit = limit
+        self._counts = dict(before)
+        self._streaks: dict[int, list[str]] = {}
+
+    def count(self, id: str) -> int:
+        """Bad ends so far."""
+        return self._counts.get(id, 0)
+
+    def bad_end(self, id: str, rank: int, *, suspicious: bool) -> BadEnd:
+        """A network ended badly on a rank.
+
+        Args:
+            suspicious: it ended before its first half epoch, and not for want of memory, as
+                every network does on a broken device.
+        """
+        attempts = self._counts[id] = self.count(id) + 1
+        streak = self._streaks.setdefault(rank, [])
+        if suspicious and id not in streak:
+            streak.append(id)
+        return BadEnd(attempts, attempts >= self._limit)
+
+    def went_well(self, rank: int) -> None:
+        """A rank finished a half epoch."""
+        self._streaks.pop(rank, None)
+
+    def sick(self, rank: int, *, last: bool) -> list[str]:
+        """The networks that tell of a sick rank, one attempt each given back; empty if it is well.
+
+        Args:
+            last: no other rank is at work.
+        """
+        streak = self._streaks.get(rank, [])
+        if len(streak) < (LAST_RANK_SICK_AFTER if last else SICK_AFTER):
+            return []
+        for network in self._streaks.pop(rank):
+            self._counts[network] -= 1
+        return streak

@@ -1,0 +1,45 @@
+"""What the parts of the gatherer share: the campaign, the folder, and what they tell of it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnlc.campaign import Campaign
+from nnlc.journal import Journal
+from nnlc.ranks.attempts import Attempts
+from nnlc.ranks.backlog import Order, Unfinished
+from nnlc.ranks.leases import Leases
+from nnlc.ranks.timeleft import TimeLeft
+from nnlc.ranks.watcher import Watcher
+from nnlc.results import ResultsFolder
+
+GO_ON = "the same command goes on where this ended"
+"""What to do after a job that is unfinished."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One start of the worker, as rank 0 sees it."""
+
+    campaign: Campaign
+    work: Unfinished
+    """What had no table when the job began."""
+    results: ResultsFolder
+    """Already opened."""
+    source: str
+    """What the user calls the campaign on a command line."""
+    images_root: Path
+    """Where trainers find images."""
+    device: str
+    """What the user asked for: auto, cpu or cuda."""
+    ranks: int
+    order: Order = "longest"
+    attempts: Attempts
+    leases: Leases
+    """Begun."""
+    time_left: TimeLeft
+    journal: Journal
+    watcher: Watcher
+    clock: Callable[[], float] = time.monotonic
+    """Seconds."""

@@ -1,0 +1,71 @@
+"""What rank 0 does before the work begins: the campaign, its folder, and what is left of it."""
+
+import argparse
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from nnlc.campaign import load_campaign
+from nnlc.errors import ExitStatus, ResultsError
+from nnlc.history import read_history
+from nnlc.journal import Journal
+from nnlc.ranks.agent import Agent
+from nnlc.ranks.attempts import Attempts
+from nnlc.ranks.backlog import unfinished
+from nnlc.ranks.gatherer import Gatherer
+from nnlc.ranks.job import Job
+from nnlc.ranks.leases import Leases
+from nnlc.ranks.progress import Progress
+from nnlc.ranks.timeleft import TimeLeft, seconds_left
+from nnlc.results import ResultsFolder
+
+
+def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
+    """Give rank 0's agent a gatherer, or have all ranks stop where nothing is left to do.
+
+    Raises:
+        NnlcError: what the user must mend.
+    """
+    console = Console(soft_wrap=True)
+    campaign = load_campaign(options.campaign)
+    results = ResultsFolder(options.results or Path("results") / campaign.name)
+    results.open(campaign)
+    history = read_history(results.journal_folder)
+    work = unfinished(campaign, results, history.failures)
+    if not work.networks:
+        where = f"campaign {campaign.name}: all {work.done} tables stand in {results.path}"
+        if not work.failed:
+            console.print(where)
+            agent.stop_all(ExitStatus.DONE)
+            return
+        console.print(
+            f"{where} but those of {work.failed} networks that failed; 'nnlc retry {results.path}' "
+            "lets the next start try them again"
+        )
+        agent.stop_all(ExitStatus.DONE_WITH_FAILURES)
+        return
+    leases = Leases(results.leases_folder)
+    try:
+        leases.begin()
+    except OSError as problem:
+        raise ResultsError(
+            f"{results.leases_folder}: can't be written: {problem.strerror}"
+        ) from None
+    agent.gatherer = Gatherer(
+        Job(
+            campaign=campaign,
+            work=work,
+            results=results,
+            source=options.campaign,
+            images_root=options.images,
+            device=options.device,
+            ranks=ranks,
+            order=options.order,
+            attempts=Attempts(campaign.run.attempts, history.attempts),
+            leases=leases,
+            time_left=TimeLeft(seconds_left(options.time_left, os.environ)),
+            journal=Journal(results.journal_folder),
+            watcher=Progress(campaign, console),
+        )
+    )

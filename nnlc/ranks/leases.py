@@ -1,0 +1,241 @@
+"""Who works on which network, when several jobs share one results folder.
+
+<ID>.lease/<TOKEN>   a network under way: a folder with one entry, named after the job that has it
+<TOKEN>.job          the heartbeat of a job: which process it is, and a number that grows
+
+Clocks of machines differ and jump, and parallel file systems are often mounted without locks, so
+neither is trusted; only that a rename, an unlink and an rmdir happen whole or not at all:
+
+- To claim, a ready-made folder is renamed to <ID>.lease: refused while that has an entry.
+- To release, or to free what a dead job had, the entry of that very job is removed by its name,
+  so never the lease of another that came in between. What is free is then claimed as above.
+- Dead is a job whose process is seen to be gone from this machine, or whose heartbeat stayed the
+  same, or away, for `expiry_seconds` of the observer's own monotonic clock.
+
+So however many race for a lease, one gets it. A job that stood still for so long that it was held
+for dead goes on unaware: then a network is trained twice, to the same table.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import platform
+import re
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from nnlc.files import TEMPORARY_SUFFIX, write_atomically
+
+_HEARTBEAT = re.compile(rf"\.?(.+?)\.job(\.\w+{re.escape(TEMPORARY_SUFFIX)})?")
+"""Names of heartbeats, unfinished ones too."""
+
+
+class Leases:
+    """This job's leases on networks, in a folder that other jobs may use too.
+
+    Trouble with the disk keeps no network from being trained, as a table that two jobs write is
+    the same: such a claim is granted, and `beat` goes on trying to write it down.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        beat_seconds: float = 10.0,
+        expiry_seconds: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder, self._clock = folder, clock
+        self._beat_seconds, self._expiry_seconds = beat_seconds, expiry_seconds
+        self._me = _this_process()
+        host = re.sub(r"[^A-Za-z0-9_.-]", "_", self._me["host"])
+        self._token = f"{host}-{self._me['pid']}-{secrets.token_hex(4)}"
+        self._heartbeat = folder / f"{self._token}.job"
+        self._ready = folder / f".{self._token}.lease"
+        self._beats, self._last_beat = 0, float("-inf")
+        self._ours: set[str] = set()
+        self._unwritten: set[str] = set()
+        self._refused: dict[str, str] = {}
+        self._seen: dict[str, tuple[bytes, float]] = {}
+        self._seen_alive: set[str] = set()
+
+    def begin(self) -> None:
+        """Show that this job lives; an OSError says that the folder can't be written."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._renew()
+        with contextlib.suppress(OSError):
+            self._sweep()
+
+    def claim(self, id: str) -> bool:
+        """Whether this job has the network from now on; if not, one that may live has it."""
+        lease, other = self._lease(id), None
+        self._unwritten.discard(id)
+        try:
+            other = self._obtain(lease)
+        except OSError:
+            self._unwritten.add(id)
+        if other is None:
+            self._ours.add(id)
+            return True
+        self._ours.discard(id)
+        self._refused[id] = other
+        return False
+
+    def release(self, id: str) -> None:
+        """Let others have the network; nothing happens if it isn't ours."""
+        self._ours.discard(id)
+        self._unwritten.discard(id)
+        try:
+            _remove_entry(self._lease(id), self._token)
+        except OSError:
+            self._unwritten.add(id)
+
+    def beat(self) -> None:
+        """Show that this job lives, and make up for disk trouble; called several times a second."""
+        if self._clock() - self._last_beat >= self._beat_seconds:
+            with contextlib.suppress(OSError):  # tried again at the next call
+                self._renew()
+                self._sweep()
+        for network in sorted(self._unwritten):
+            if network in self._ours:
+                self.claim(network)
+            else:
+                self.release(network)
+
+    def holder(self, id: str) -> str | None:
+        """Who had the network when a claim was last refused, in words; None if none was."""
+        if id not in self._refused:
+            return None
+        host, _, pid = self._refused[id].rpartition("-")[0].rpartition("-")
+        return f"a job on {host} (process {pid})" if host else "another job"
+
+    def seen_alive(self, id: str) -> bool:
+        """Whether that holder gave a sign of life since we look; if not, it may be long dead."""
+        return self._refused.get(id) in self._seen_alive
+
+    def end(self) -> None:
+        """Release everything and leave no file behind."""
+        for network in self._ours | self._unwritten:
+            self.release(network)
+        with contextlib.suppress(OSError):
+            _remove_entry(self._ready, self._token)
+            if not self._unwritten:  # else it tells that the job which left a lease is gone
+                self._heartbeat.unlink(missing_ok=True)
+
+    def _lease(self, id: str) -> Path:
+        if not id or "/" in id:
+            raise ValueError(f"{id!r} is no ID of a network")
+        return self._folder / f"{id}.lease"
+
+    def _obtain(self, lease: Path) -> str | None:
+        """Make a lease ours; returns the token of the job that keeps us from it, if one does."""
+        for owner in _entries(lease):
+            if owner == self._token:
+                return None
+            if not self._is_dead(owner):
+                return owner
+            _remove_entry(lease, owner)
+        self._ready.mkdir(exist_ok=True)
+        (self._ready / self._token).touch()
+        try:
+            self._ready.rename(lease)
+        except OSError as problem:
+            owners = _entries(lease)
+            if self._token in owners:
+                return None  # NFS may do a rename, lose the answer, and do it again
+            if problem.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                return owners[0] if owners else ""
+            raise
+        return None
+
+    def _renew(self) -> None:
+        self._beats += 1
+        write_atomically(self._heartbeat, json.dumps({**self._me, "beats": self._beats}).encode())
+        now = self._clock()
+        if now - self._last_beat > (self._beat_seconds + self._expiry_seconds) / 2:
+            # We or the disk stood still, and others perhaps with us: what was seen of them before
+            # doesn't count against them. They may have held us for dead, and freed our leases.
+            self._seen.clear()
+            self._unwritten |= self._ours
+        self._last_beat = now
+
+    def _sweep(self) -> None:
+        """Watch the other jobs, and remove what dead ones left."""
+        jobs = {
+            path: m[1] for path in self._folder.iterdir() if (m := _HEARTBEAT.fullmatch(path.name))
+        }
+        for token in {*jobs.values()} - {self._token}:
+            if self._is_dead(token):
+                for lease in self._folder.glob("*.lease"):
+                    _remove_entry(lease, token)
+                for path in jobs:
+                    if jobs[path] == token:
+                        path.unlink(missing_ok=True)
+
+    def _is_dead(self, token: str) -> bool:
+        asked = self._clock()  # before the look: nobody looks older because a disk hangs
+        try:
+            heartbeat = (self._folder / f"{token}.job").read_bytes()
+        except FileNotFoundError:
+            heartbeat = b""
+        except OSError:
+            return False
+        before, since = self._seen.get(token, (heartbeat, self._clock()))
+        if heartbeat != before:
+            since = self._clock()
+        self._seen[token] = heartbeat, since
+        lives = _process_lives(heartbeat, self._me)
+        if lives or (heartbeat and heartbeat != before):
+            self._seen_alive.add(token)
+        return lives is False or asked - since >= self._expiry_seconds
+
+
+def _this_process() -> dict[str, str]:
+    """What tells this process from every other; without `boot`, others can only watch its beats."""
+    pid = os.getpid()
+    me = {"host": platform.node(), "pid": str(pid), "boot": "", "namespace": "", "started": ""}
+    with contextlib.suppress(OSError):
+        me["started"] = _state_and_start(pid)[1]
+        me["namespace"] = str(Path("/proc/self/ns/pid").readlink())
+        me["boot"] = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return me
+
+
+def _process_lives(heartbeat: bytes, me: dict[str, str]) -> bool | None:
+    """Whether the process of a heartbeat lives; None where that can't be seen from here."""
+    try:
+        its = json.loads(heartbeat)
+        if not me["boot"] or any(its[key] != me[key] for key in ("host", "boot", "namespace")):
+            return None
+        pid = int(its["pid"])
+        with contextlib.suppress(PermissionError):  # another user's
+            os.kill(pid, 0)
+        state, started = _state_and_start(pid)
+        return state not in "ZX" and started == its["started"]
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # hidden from other users, or no heartbeat
+
+
+def _state_and_start(pid: int) -> tuple[str, str]:
+    """State letter, and start in ticks since boot. The name before them may hold anything."""
+    fields = Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()
+    return fields[0], fields[19]
+
+
+def _entries(lease: Path) -> list[str]:
+    """The job that has a lease; none when it is free. Hidden names are a network disk's own."""
+    with contextlib.suppress(FileNotFoundError):
+        return sorted(path.name for path in lease.iterdir() if path.name[0] != ".")
+    return []
+
+
+def _remove_entry(folder: Path, token: str) -> None:
+    """Remove one job's entry, and the folder unless another job has it by now."""
+    (folder / token).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()

@@ -1,0 +1,47 @@
+"""Signals that ask a rank, and through it the job, to stop. Schedulers differ in which they send.
+
+The first one lets every network be saved; a second one ends the job at once.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from nnlc.errors import ExitStatus
+
+NOTICES = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG)
+
+ECHO_SECONDS = 1.0
+"""A launcher and a terminal may both pass one Ctrl-C on: that is no second signal."""
+
+
+class Notices:
+    """Listens from its making on.
+
+    Attributes:
+        at_once: ends the job when a second signal comes.
+    """
+
+    def __init__(self) -> None:
+        self._first: int | None = None
+        self._told = False
+        self._time = 0.0
+        self.at_once: Callable[[], None] = lambda: os._exit(ExitStatus.UNFINISHED)
+        for notice in NOTICES:
+            signal.signal(notice, self._hear)
+
+    def take(self) -> str | None:
+        """The name of the signal that came, once; None before and after."""
+        if self._first is None or self._told:
+            return None
+        self._told = True
+        return signal.Signals(self._first).name
+
+    def _hear(self, number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if self._first is None:
+            self._first, self._time = number, now
+        elif now - self._time >= ECHO_SECONDS:
+            self.at_once()

@@ -1,0 +1,51 @@
+"""How long this job may still run, as the user or the scheduler says."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+
+MARGIN_SECONDS = 60.0
+"""A job leaves so long before its end, for trainers to save and ranks to part."""
+MARGIN_SHARE = 0.1
+"""Of a job so short that a minute would be most of it."""
+
+
+class TimeLeft:
+    """Counts down on a clock that never jumps.
+
+    Args:
+        seconds: until the job's end; None where nothing ends it.
+        clock: seconds.
+    """
+
+    def __init__(self, seconds: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._end = None if seconds is None else clock() + seconds
+        self._margin = 0.0 if seconds is None else min(MARGIN_SECONDS, MARGIN_SHARE * seconds)
+        self._slowest_save = 0.0
+
+    def saved(self, seconds: float) -> None:
+        """A checkpoint took so long to be saved."""
+        self._slowest_save = max(self._slowest_save, seconds)
+
+    def for_work(self) -> float:
+        """Seconds until the job must leave; negative when it should have, infinite without end."""
+        if self._end is None:
+            return float("inf")
+        return self._end - self._margin - 2 * self._slowest_save - self._clock()
+
+
+def seconds_left(asked_minutes: float | None, environment: Mapping[str, str]) -> float | None:
+    """Until this job's end: what the user says, else what Slurm says; None where nobody does.
+
+    Slurm gives SLURM_JOB_END_TIME, in seconds since 1970 (sbatch(1), "output environment
+    variables"). LSF tells a job no end (its "environment variables set for job execution"), so a
+    script for LSF says --time-left.
+    """
+    if asked_minutes is not None:
+        return 60 * asked_minutes
+    try:
+        seconds = float(environment["SLURM_JOB_END_TIME"]) - time.time()
+    except (KeyError, ValueError):
+        return None
+    return seconds if math.isfinite(seconds) else None

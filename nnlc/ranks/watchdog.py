@@ -1,0 +1,76 @@
+"""When a trainer that says nothing has hung: judged by its own measured speed."""
+
+import time
+from collections.abc import Callable
+
+SLOWEST_TIMES = 20
+"""Silence of so many times the longest so far is no longer a slow step."""
+START_TIMES = 6
+"""Before a network's first step its images are read and a device is set up."""
+STARTING_SECONDS = 1800.0
+"""For a trainer to import torch and find its device; slow where a thousand read the same disk."""
+SAVING_SECONDS = 600.0
+"""For a checkpoint to be written: a network file system may be away for a while."""
+ABSENCE_SECONDS = 5.0
+"""The watcher itself was stopped or held up if it did not look for so long."""
+
+
+class Watchdog:
+    """Watches one trainer; all times come from one clock that never jumps.
+
+    Args:
+        clock: seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last_sign = self._last_look = clock()
+        self._patience: float | None = STARTING_SECONDS
+        self._least = 0.0
+        self._slowest = 0.0
+        self._measures = False  # what loading and saving take says nothing of steps
+
+    def network(self, hang_seconds: float, step_seconds: float) -> None:
+        """A network begins.
+
+        Args:
+            hang_seconds: silence that is always allowed.
+            step_seconds: predicted length of a step.
+        """
+        self._sign()
+        self._least, self._slowest = max(hang_seconds, SLOWEST_TIMES * step_seconds), 0.0
+        self._patience, self._measures = START_TIMES * self._least, False
+
+    def step(self) -> None:
+        """Steps were done."""
+        attentive = self._clock() - self._last_look <= ABSENCE_SECONDS
+        silence = self._sign()
+        if self._measures and attentive:  # else it may have lain unread
+            self._slowest = max(self._slowest, silence)
+        self._patience = max(self._least, SLOWEST_TIMES * self._slowest)
+        self._measures = True
+
+    def saving(self) -> None:
+        """A checkpoint is being written."""
+        self._sign()
+        self._patience, self._measures = SAVING_SECONDS, False
+
+    def rest(self) -> None:
+        """Nothing to do: silence is right."""
+        self._sign()
+        self._patience = None
+
+    def silence(self) -> float | None:
+        """Seconds of a silence that is too long; None while all is well."""
+        now = self._clock()
+        absence = now - self._last_look
+        self._last_look = now
+        if absence > ABSENCE_SECONDS:
+            self._last_sign += absence  # signs may have come meanwhile, and lie unread
+        since = now - self._last_sign
+        return since if self._patience is not None and since > self._patience else None
+
+    def _sign(self) -> float:
+        now = self._clock()
+        since, self._last_sign = now - self._last_sign, now
+        return since
