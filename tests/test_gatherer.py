@@ -1,242 +1,273 @@
 """The gatherer's decisions, without processes: messages in, messages out."""
 
-import json
-from pathlib import Path
+import errno
+import os
+import shutil
+from dataclasses import replace
+from random import Random
 
 import pytest
+from gatherer_jobs import CUDA_ERROR, HALF_EPOCHS, Clock, Job, facts, values_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worker_jobs import TINY, write_campaign
 
-from nnlc import load_campaign, read_table
+import nnlc.files
+from nnlc import read_table
 from nnlc.errors import DeviceError, ExitStatus
-from nnlc.journal import Journal
-from nnlc.networks.cost import CPU, predict_seconds
-from nnlc.ranks.backlog import unfinished
+from nnlc.ranks.departure import LIMIT_SECONDS
 from nnlc.ranks.devices import choose_device
-from nnlc.ranks.gatherer import Gatherer
-from nnlc.results import ResultsFolder
+from nnlc.ranks.gatherer import MAX_IDLE_DEATHS
+from nnlc.tables import Row, Table
+
+KIND_FROM = 4
+"""From this start on nothing is done to the jobs of a world, so that it comes to an end."""
 
 
-class Silent:
-    """A watcher that keeps what it is told."""
+class World:
+    """Pretended trainers that train, save and fail as drawn, over all starts of a campaign."""
 
-    def __init__(self):
-        self.messages, self.failures = [], []
+    def __init__(self, folder, seed):
+        self._folder, self._random = folder, Random(seed)
+        self._checkpoints: dict[int, int] = {}
+        self.bad_ends = dict.fromkeys(range(6), 0)
+        self.disk_full = False
+        self.starts = 0
+        self.clock = Clock()
 
-    def begin(self, waiting, done, trainers):
-        self.waiting = waiting
+    def write_once(self, path, content):
+        if self.disk_full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return nnlc.files.write_once(path, content)
 
-    def row(self, network, half_epoch, row):
-        pass
+    def one_of(self, *choices):
+        return self._random.choice(choices)
 
-    def finished(self, network, rows, seconds):
-        pass
+    def chance(self, one_in):
+        return not self._kind and self._random.randrange(one_in) == 0
 
-    def failed(self, network, reason, *, for_good):
-        self.failures.append((network.index, reason, for_good))
+    @property
+    def _kind(self):
+        return self.starts > KIND_FROM
 
-    def message(self, text):
-        self.messages.append(text)
-
-    def tick(self):
-        pass
-
-    def end(self):
-        self.ended = True
-
-
-class Job:
-    """A gatherer and pretended agents, driven message by message."""
-
-    def __init__(self, folder: Path, ranks: int, *, gpus: int = 0, device: str = "auto"):
-        folder.mkdir(parents=True, exist_ok=True)
-        text = TINY.replace("epochs = 1", "epochs = 1\n[run]\nattempts = 2\n")
-        self.campaign = load_campaign(write_campaign(folder, text))
-        self.results = ResultsFolder(folder / "r")
-        self.results.open(self.campaign)
-        networks, done = unfinished(self.campaign, self.results)
-        self.watcher = Silent()
-        self.gatherer = Gatherer(
-            self.campaign,
-            networks,
-            done,
-            "tiny",
-            self.results,
-            images_root=folder,
-            device=device,
-            ranks=ranks,
-            journal=Journal(self.results.journal_folder),
-            watcher=self.watcher,
+    def start(self) -> Job:
+        """A job, to its end, be it violent."""
+        self.starts += 1
+        self.disk_full = False
+        self.job = Job(
+            self._folder,
+            self.one_of(1, 2, 3),
+            trainers=self.one_of(1, 2),
+            clock=self.clock,
+            minutes=None if self._kind else self.one_of(None, 30),
         )
-        self.ranks = ranks
-        self.sent: list[tuple[int, dict]] = []
-        for rank in range(ranks):
-            self.say(rank, kind="hello", host=f"n{rank}", devices=[facts(gpus)])
+        self._busy: dict[tuple[int, int], int] = {}
+        self._rows: dict[int, int] = {}
+        self._heard = self._idle_rounds = 0
+        self._sick = {rank for rank in range(self.job.ranks) if self.chance(4)}
+        if self.job.status is None:
+            self.job.begin()
+        while self.job.status is None:
+            if self.chance(60):  # the whole job is killed; its leases die with it
+                shutil.rmtree(self.job.results.leases_folder)
+                return self.job
+            self._obey()
+            if self.job.leaving:
+                self._leave()
+            else:
+                self._go_on()
+        assert not self.job.leased
+        return self.job
 
-    def say(self, rank: int, **message) -> list[tuple[int, dict]]:
-        answers = self.gatherer(rank, json.loads(json.dumps(message)))
-        self.sent += answers
-        return answers
+    def _obey(self):
+        """What the gatherer said since last time."""
+        while self._heard < len(self.job.sent):
+            rank, message = self.job.sent[self._heard]
+            self._heard += 1
+            if message["kind"] == "train":
+                self._take((rank, message["trainer"]), message["index"])
 
-    def begin(self) -> None:
-        for rank in range(self.ranks):
-            self.say(rank, kind="idle", trainer=0)
-        self.say(0, kind="checked", trainer=0)
+    def _take(self, place, index):
+        assert place not in self._busy, "a trainer got two networks at once"
+        assert index not in self._busy.values(), "two trainers got one network"
+        if self.chance(12):  # its trainer had just ended
+            self.job.say(place[0], kind="died", trainer=place[1], index=None, reason="killed")
+            self.job.say(place[0], kind="returned", index=index)
+            self.job.idle(*place)
+            return
+        self._busy[place] = index
+        self._rows[index] = self._checkpoints.get(index, 0)
+        if index in self._checkpoints:
+            rows = [values_of(index, h + 1) for h in range(self._rows[index])]
+            self._say(place, "resumed", rows=rows, step=1)
 
-    @property
-    def status(self) -> int | None:
-        return next((m["status"] for _, m in self.sent if m["kind"] == "stop"), None)
+    def _say(self, place, kind, **message):
+        index = self._busy[place]
+        self.job.say(place[0], kind=kind, trainer=place[1], index=index, **message)
 
-    @property
-    def handed_out(self) -> list[tuple[int, int]]:
-        return [(rank, m["index"]) for rank, m in self.sent if m["kind"] == "train"]
+    def _go_on(self):
+        """Something happens."""
+        self._idle_rounds = 0 if self._busy else self._idle_rounds + 1
+        assert self._idle_rounds < 50, "it waits for nothing"
+        if not self._busy or self.chance(8):
+            self.job.tick(self.one_of(1, 6, 100, 700))
+        if self.chance(8) or (self._idle_rounds and self.one_of(True, False)):
+            self.disk_full = not self.disk_full
+        if self.chance(40):
+            self.job.say(self.job.ranks - 1, kind="notice", signal="SIGUSR1")
+        elif self._busy and not self.job.leaving:
+            self._act(self.one_of(*sorted(self._busy)))
 
-    def finish(self, rank: int, index: int) -> None:
-        for half_epoch in (1, 2):
-            self.say(rank, kind="row", index=index, half_epoch=half_epoch, values=[1.5, 2.5, 10.0])
-        self.say(rank, kind="finished", index=index, seconds=1.0)
-        self.say(rank, kind="idle", trainer=0)
+    def _act(self, place):
+        index = self._busy[place]
+        if self._kind or not (place[0] in self._sick or self.chance(5)):
+            if self.chance(3):
+                self._save(place)
+            return self._row(place)
+        kind = self.one_of("died", "failed")
+        self.bad_ends[index] += 1
+        self._say(place, kind, reason=self.one_of(CUDA_ERROR, "out of memory: 2 GiB"))
+        del self._busy[place]
+        return self.job.idle(*place)
+
+    def _row(self, place):
+        index = self._busy[place]
+        if self._rows[index] < HALF_EPOCHS:
+            self._rows[index] += 1
+            h = self._rows[index]
+            self._say(place, "row", half_epoch=h, seconds=0.1, values=values_of(index, h))
+        if self._rows[index] == HALF_EPOCHS:
+            self._say(place, "finished", seconds=1.0)
+            del self._busy[place]
+            if not self.job.leaving:
+                self.job.idle(*place)
+
+    def _save(self, place):
+        index = self._busy[place]
+        if self.disk_full:
+            return self._say(place, "trouble", reason="no checkpoint saved: no space")
+        self._checkpoints[index] = self._rows[index]
+        facts = {"half_epoch": self._rows[index], "step": 1, "seconds": 0.1, "bytes": 1}
+        return self._say(place, "saved", **facts)
+
+    def _leave(self):
+        """Every rank parts, but for one that may be silent."""
+        for place in sorted(self._busy):
+            if self.chance(3):
+                self._row(place)
+        for place in sorted(self._busy):
+            self._save(place)
+        for rank in range(self.job.ranks - self.chance(4)):
+            self.job.say(rank, kind="left")
+        given = len(self.job.handed_out)
+        if self.job.status is None:
+            self.job.tick(LIMIT_SECONDS + 1)
+        assert len(self.job.handed_out) == given, "a network was handed out on leaving"
+        stops = [rank for rank, m in self.job.sent if m["kind"] == "stop"]
+        assert stops == list(range(self.job.ranks))
 
 
-def facts(gpus: int) -> dict:
-    return {"gpus": gpus, "name": "x", "torch": "2", "cuda": None, "cudnn": None}
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32))
+def test_whatever_happens_every_network_ends_as_one_table_or_one_recorded_failure(
+    tmp_path_factory, seed
+):
+    world = World(tmp_path_factory.mktemp("world"), seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nnlc.ranks.tablewriter.write_once", world.write_once)
+        patch.setattr("os.fsync", lambda _: None)  # no power cut here, and it takes long
+        while (job := world.start()).status in (ExitStatus.UNFINISHED, ExitStatus.ERROR, None):
+            assert world.starts <= KIND_FROM
+    failed = {n.index for n in job.networks if n.spec.id in job.history().failures}
+    assert job.standing | failed == set(range(6))
+    assert not job.standing & failed
+    assert job.status == (ExitStatus.DONE_WITH_FAILURES if failed else ExitStatus.DONE)
+    assert all(world.bad_ends[index] >= 2 for index in failed)
+    for index in job.standing:
+        rows = tuple(Row(*values_of(index, h + 1)) for h in range(HALF_EPOCHS))
+        spec = replace(job.networks[index].spec, train_gpu=False)
+        assert job.path(index).read_bytes() == Table(spec, rows).to_bytes()
 
 
 def test_nothing_is_handed_out_before_every_rank_is_there_and_the_images_are_checked(tmp_path):
-    job = Job(tmp_path, 2)
-    job.say(0, kind="idle", trainer=0)
-    job.say(1, kind="idle", trainer=0)
-    assert not job.handed_out
-    assert [m["kind"] for _, m in job.sent] == ["configure", "configure", "check"]
+    job = Job(tmp_path, 2, greet=False)
+    job.greet(0)
+    assert not job.sent
+    job.greet(1)
+    job.idle(0)
+    job.idle(1)
+    assert job.kinds == ["configure", "configure", "check"]
     job.say(0, kind="checked", trainer=0)
     assert [rank for rank, _ in job.handed_out] == [0, 1]
 
 
-def test_the_longest_predicted_network_goes_first(tmp_path):
-    job = Job(tmp_path, 1)
-    job.begin()
-    while job.status is None:
-        job.finish(*job.handed_out[-1])
-    seconds = {
-        n.index: predict_seconds(n.spec, n.images, job.campaign.epochs, CPU)
-        for n in job.campaign.networks()
-    }
-    order = [index for _, index in job.handed_out]
-    assert order == sorted(seconds, key=lambda index: -seconds[index])
-    assert len(set(seconds.values())) > 1
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.data())
-def test_whatever_happens_every_network_ends_as_one_table_or_one_recorded_failure(
-    tmp_path_factory, data
-):
-    ranks = data.draw(st.integers(1, 4))
-    job = Job(tmp_path_factory.mktemp("job"), ranks)
-    job.begin()
-    busy = dict(job.handed_out)
-    rows = dict.fromkeys(busy, 0)
-    while job.status is None:
-        assert busy, "the job is not over, but nobody has work"
-        rank = data.draw(st.sampled_from(sorted(busy)))
-        index, seen = busy[rank], len(job.sent)
-        action = data.draw(st.sampled_from(["row", "row", "row", "died", "failed"]))
-        if action == "row":
-            rows[rank] += 1
-            values = [0.5, float("nan"), 20.0]
-            job.say(rank, kind="row", index=index, half_epoch=rows[rank], values=values)
-            if rows[rank] < 2:
-                continue
-            job.say(rank, kind="finished", index=index, seconds=0.1)
-        else:
-            job.say(rank, kind=action, trainer=0, index=index, reason="because")
-        del busy[rank]
-        job.say(rank, kind="idle", trainer=0)
-        for other, message in job.sent[seen:]:
-            if message["kind"] == "train":
-                assert other not in busy, "a trainer got two networks at once"
-                busy[other], rows[other] = message["index"], 0
-    failed = {index for index, _, for_good in job.watcher.failures if for_good}
-    done = {
-        n.index
-        for n in job.campaign.networks()
-        if job.results.table_path(n.images, n.spec).exists()
-    }
-    assert not failed & done
-    assert failed | done == set(range(6))
-    assert job.status == (ExitStatus.DONE_WITH_FAILURES if failed else ExitStatus.DONE)
-    stops = [rank for rank, m in job.sent if m["kind"] == "stop"]
-    assert stops == list(range(ranks))
-
-
 def test_a_retried_network_keeps_no_row_of_the_attempt_that_died(tmp_path):
-    job = Job(tmp_path, 1)
-    job.begin()
+    job = Job(tmp_path, networks_per_depth=1).begin()
     _, index = job.handed_out[-1]
-    job.say(0, kind="row", index=index, half_epoch=1, values=[9.0, 9.0, 9.0])
+    job.say(0, kind="row", index=index, half_epoch=1, seconds=1.0, values=[9.0, 9.0, 9.0])
     job.say(0, kind="died", trainer=0, index=index, reason="killed")
-    job.say(0, kind="idle", trainer=0)
-    assert job.handed_out[-1] == (0, index)
-    job.finish(0, index)
-    network = next(n for n in job.campaign.networks() if n.index == index)
-    table = read_table(job.results.table_path(network.images, network.spec))
-    assert [row.train_loss for row in table.rows] == [1.5, 1.5]
+    job.idle(0)
+    while not job.leaving:
+        job.finish(*job.handed_out[-1])
+    assert read_table(job.path(index)).rows[0].train_loss == values_of(index, 1)[0]
+
+
+def test_a_network_goes_on_with_the_rows_of_its_checkpoint(tmp_path):
+    job = Job(tmp_path).begin()
+    _, index = job.handed_out[-1]
+    job.say(0, kind="resumed", trainer=0, index=index, rows=[[7.0, 8.0, 9.0]], step=3)
+    assert job.watcher.resumed_with == {index: 1}
+    job.finish(0, index, first=2)
+    assert [row.train_loss for row in read_table(job.path(index)).rows] == [7.0, index + 0.2]
+    [resume] = job.events("resume")
+    assert (resume["id"], resume["half_epoch"], resume["step"]) == (job.id(index), 1, 3)
 
 
 def test_a_network_given_to_a_trainer_that_had_just_ended_is_no_attempt_and_goes_to_another(
     tmp_path,
 ):
-    job = Job(tmp_path, 2)
-    job.begin()
+    job = Job(tmp_path, 2).begin()
     _, index = job.handed_out[0]
-    for _ in range(3):  # more often than attempts are allowed
+    for _ in range(MAX_IDLE_DEATHS - 1):  # no fewer than attempts are allowed
         job.say(0, kind="died", trainer=0, index=None, reason="killed")
         job.say(0, kind="returned", index=index)
-        if job.status is not None:
-            break
-        job.say(0, kind="idle", trainer=0)
+        job.idle(0)
         assert job.handed_out[-1] == (0, index)
     assert not job.watcher.failures
 
 
 def test_a_table_trained_on_gpus_says_so(tmp_path):
-    job = Job(tmp_path, 2, gpus=1)
-    job.begin()
-    _, message = next((r, m) for r, m in job.sent if m["kind"] == "train")
-    assert message["spec"]["train_gpu"] is True
-    job = Job(tmp_path / "cpu", 2, gpus=1, device="cpu")
-    job.begin()
-    _, message = next((r, m) for r, m in job.sent if m["kind"] == "train")
-    assert message["spec"]["train_gpu"] is False
+    for device, on_gpu in (("auto", True), ("cpu", False)):
+        job = Job(tmp_path / device, 2, gpus=1, device=device).begin()
+        assert {m["spec"]["train_gpu"] for _, m in job.sent if m["kind"] == "train"} == {on_gpu}
 
 
 def test_a_missing_row_stops_the_job_instead_of_shifting_the_curve(tmp_path):
-    job = Job(tmp_path, 1)
-    job.begin()
-    _, index = job.handed_out[-1]
-    job.say(0, kind="row", index=index, half_epoch=2, values=[1.0, 1.0, 1.0])
-    assert job.status == ExitStatus.ERROR
+    for rows in ([2], [1, 1]):
+        job = Job(tmp_path / str(rows)).begin()
+        for half_epoch in rows:
+            job.row(job.handed_out[-1][1], half_epoch)
+        assert job.part() == ExitStatus.ERROR
+    job = Job(tmp_path / "one").begin()
+    job.row(job.handed_out[-1][1], 1)
+    job.say(0, kind="finished", trainer=0, index=job.handed_out[-1][1], seconds=1.0)
+    assert job.part() == ExitStatus.ERROR
+    assert not job.standing
 
 
 def test_a_trainer_that_never_starts_ends_the_job(tmp_path):
-    job = Job(tmp_path, 1)
+    job = Job(tmp_path)
     job.say(0, kind="died", trainer=0, index=None, reason="its trainer left with status 1")
-    assert job.status == ExitStatus.ERROR
     assert "left with status 1" in job.watcher.messages[-1]
+    assert job.part() == ExitStatus.ERROR
 
 
-def test_a_table_that_cant_be_written_ends_the_job_and_says_where(tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    job = Job(tmp_path, 1)
-    job.begin()
-    monkeypatch.setattr("nnlc.ranks.gatherer.write_table", full)
-    job.finish(*job.handed_out[-1])
-    assert job.status == ExitStatus.ERROR
-    assert "No space left" in job.watcher.messages[-1]
-    assert "_models/" in job.watcher.messages[-1]
+def test_trainers_that_end_again_and_again_without_a_network_end_the_job(tmp_path):
+    job = Job(tmp_path, 2, networks_per_depth=1).begin()
+    for time in range(MAX_IDLE_DEATHS):
+        assert not job.leaving, time
+        job.idle(1)
+        job.say(1, kind="died", trainer=0, index=None, reason="its trainer left with status 1")
+    assert job.part() == ExitStatus.ERROR
 
 
 def hellos(*gpus: int) -> dict[int, dict]:

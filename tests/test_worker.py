@@ -30,16 +30,23 @@ def test_a_job_leaves_a_table_for_every_network_of_the_campaign(alone):
         assert not table.spec.train_gpu
 
 
-@pytest.mark.parametrize(("ranks", "trainers"), [(1, 1), (2, 1), (3, 1), (2, 2)])
-def test_the_same_bytes_come_from_any_number_of_ranks_and_trainers(
-    alone, tmp_path, ranks, trainers
+@pytest.mark.parametrize(
+    ("ranks", "trainers", "order"),
+    [(1, 1, "longest"), (2, 1, "shortest"), (4, 1, "longest"), (2, 2, "shortest")],
+)
+def test_the_same_bytes_come_from_any_number_of_ranks_and_trainers_in_any_order(
+    alone, tmp_path, ranks, trainers, order
 ):
     campaign, results = alone
-    job = run_worker(campaign, "--results", tmp_path / "r", "--trainers", trainers, ranks=ranks)
+    words = ["--results", tmp_path / "r", "--trainers", trainers, "--order", order]
+    job = run_worker(campaign, *words, ranks=ranks)
     assert job.returncode == 0, job.stdout + job.stderr
     assert tables(tmp_path / "r") == tables(results)
     if ranks == 2:
         assert {event["rank"] for event in events(tmp_path / "r", "finish")} == {0, 1}
+    started = [event["id"] for event in events(tmp_path / "r", "start")]
+    first = [event["id"] for event in events(results, "start")]
+    assert started[0] == (first[0] if order == "longest" else first[-1])
 
 
 def test_locale_and_hash_seed_change_no_byte(alone, tmp_path):

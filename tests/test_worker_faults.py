@@ -91,32 +91,6 @@ def test_a_killed_trainer_costs_one_attempt_and_no_byte(alone, tmp_path, monkeyp
     assert tables(again) == tables(results)
 
 
-def test_a_network_that_always_fails_is_recorded_and_the_others_are_finished(
-    alone, tmp_path, monkeypatch
-):
-    _, expected = alone
-    text = TINY.replace("epochs = 1", "epochs = 1\n[run]\nattempts = 2\n")
-    campaign, results = write_campaign(tmp_path, text), tmp_path / "r"
-    monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))
-    job = start_worker(campaign, "--results", results)
-    cursed = wait_for(results, "start")["id"]
-    kills = 0
-    while not events(results, "failure") and job.poll() is None:
-        if sum(event["id"] == cursed for event in events(results, "start")) > kills:
-            kills += 1
-            [trainer] = processes("nnlc.training.trainer", str(tmp_path))
-            os.kill(trainer, signal.SIGKILL)
-        time.sleep(0.05)
-    output, _ = job.communicate(timeout=120)
-    assert job.returncode == 3, output
-    [failure] = events(results, "failure")
-    assert failure["id"] == cursed
-    assert failure["attempts"] == 2
-    assert f"{cursed} failed for good: its trainer was killed by SIGKILL" in output
-    others = {name: table for name, table in tables(expected).items() if cursed not in name}
-    assert tables(results) == others
-
-
 def test_waiting_agents_leave_the_cores_alone(tmp_path, monkeypatch):
     campaign, results = write_campaign(tmp_path, LONG), tmp_path / "r"
     monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))

@@ -79,20 +79,24 @@ def events(results: Path, kind: str) -> list[dict]:
     return [event for event in lines if event["event"] == kind]
 
 
-def start_worker(*arguments: object, ranks: int | None = None) -> subprocess.Popen[str]:
+def start_worker(
+    *arguments: object, ranks: int | None = None, **environment: str
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command(*arguments, ranks=ranks),
+        env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
-def wait_for(results: Path, kind: str) -> dict:
+def wait_for(results: Path, kind: str, count: int = 1) -> dict:
+    """The first event of a kind, once there are so many of it."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         found = events(results, kind) if (results / "journal").is_dir() else []
-        if found:
+        if len(found) >= count:
             return found[0]
         time.sleep(0.05)
     raise AssertionError(f"no {kind} in the journal after a minute")
@@ -114,3 +118,42 @@ def processes(module: str, mark: str) -> list[int]:
 
 def before_others(folder: Path) -> str:
     return os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def meddling(folder: Path, code: str) -> dict[str, str]:
+    """An environment in which every trainer runs this code before anything else.
+
+    It finds `loop`, the module of the half-epoch loop, and `network`, a function that calls
+    another with the ID of each network that the trainer begins.
+    """
+    place = folder / "meddling"
+    place.mkdir(exist_ok=True)
+    (place / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if 'nnlc.training.trainer' in sys.orig_argv:\n"
+        "    from nnlc.training import loop\n"
+        "    def network(do):\n"
+        "        begin = loop.HalfEpochLoop.__iter__\n"
+        "        def begin_with(self):\n"
+        "            do(self.spec.id)\n"
+        "            return begin(self)\n"
+        "        loop.HalfEpochLoop.__iter__ = begin_with\n"
+        + "".join(f"    {line}\n" for line in code.splitlines())
+    )
+    return {"PYTHONPATH": before_others(place)}
+
+
+SLOW_STEPS = """
+import time
+from nnlc.training import attempt
+look = attempt.Attempt._between_steps
+def slowly(self):
+    time.sleep(SECONDS)
+    look(self)
+attempt.Attempt._between_steps = slowly
+"""
+"""A step takes SECONDS longer, so that a half epoch lasts; no bit changes."""
+
+
+def slow_steps(folder: Path, seconds: float) -> dict[str, str]:
+    return meddling(folder, SLOW_STEPS.replace("SECONDS", str(seconds)))

@@ -178,6 +178,8 @@ class Agent:
                     if kind in ("finished", "failed"):
                         trainer.network = None
                         trainer.watchdog.rest()
+                    elif kind in ("saved", "trouble"):
+                        trainer.watchdog.saved()
                     trainer.leaving = kind == "failed"
                     if kind == "finished":
                         self._say_idle(trainer)

@@ -30,7 +30,7 @@ class Gatherer:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._curves = Curves(job)
-        self._hand_out = HandOut(job, "cpu")
+        self._hand_out: HandOut  # from the last hello on
         self._departure = Departure(job.ranks, job.clock)
         self._hellos: dict[int, wire.Message] = {}
         self._device = ""
@@ -189,6 +189,8 @@ class Gatherer:
 
     def _on_idle_death(self, rank: int, message: wire.Message) -> None:
         """A trainer ended while it had no network. One that can't start is not tried for ever."""
+        if self._departure.status is not None:
+            return
         self._hand_out.not_idle(rank, message["trainer"])
         self._idle_deaths[rank] += 1
         if not self._checked or self._idle_deaths[rank] >= MAX_IDLE_DEATHS:

@@ -18,6 +18,8 @@ from nnlc.tables import Row
 LOG_SECONDS = 15.0
 """A log gets a line at least so often while the work goes on."""
 DISPLAY_SECONDS = 0.25
+MAX_SECONDS = 1e10
+"""Three centuries: more can be predicted for a network that no memory holds."""
 MAX_SHOWN = 12
 """Networks under way in the live display."""
 
@@ -125,7 +127,9 @@ class Progress:
 
     def _time_left(self) -> str:
         seconds = self._seconds_left()
-        return "" if seconds is None else f", about {timedelta(seconds=round(seconds))} left"
+        if seconds is None:
+            return ""
+        return f", about {timedelta(seconds=round(min(seconds, MAX_SECONDS)))} left"
 
     def _counts(self) -> str:
         failed = f", {self._failed} failed" if self._failed else ""

@@ -5,12 +5,10 @@ from collections.abc import Callable
 
 SLOWEST_TIMES = 20
 """Silence of so many times the longest so far is no longer a slow step."""
-START_TIMES = 6
-"""Before a network's first step its images are read and a device is set up."""
+DISK_TIMES = 6
+"""As much longer may it take to read images before the first step, or to write a checkpoint."""
 STARTING_SECONDS = 1800.0
 """For a trainer to import torch and find its device; slow where a thousand read the same disk."""
-SAVING_SECONDS = 600.0
-"""For a checkpoint to be written: a network file system may be away for a while."""
 ABSENCE_SECONDS = 5.0
 """The watcher itself was stopped or held up if it did not look for so long."""
 
@@ -39,7 +37,7 @@ class Watchdog:
         """
         self._sign()
         self._least, self._slowest = max(hang_seconds, SLOWEST_TIMES * step_seconds), 0.0
-        self._patience, self._measures = START_TIMES * self._least, False
+        self._patience, self._measures = DISK_TIMES * self._least, False
 
     def step(self) -> None:
         """Steps were done."""
@@ -53,7 +51,12 @@ class Watchdog:
     def saving(self) -> None:
         """A checkpoint is being written."""
         self._sign()
-        self._patience, self._measures = SAVING_SECONDS, False
+        self._patience, self._measures = DISK_TIMES * self._least, False
+
+    def saved(self) -> None:
+        """It is written, or can't be: on with the steps."""
+        self._sign()
+        self._patience, self._measures = max(self._least, SLOWEST_TIMES * self._slowest), True
 
     def rest(self) -> None:
         """Nothing to do: silence is right."""

@@ -47,8 +47,9 @@ class Checkpoints:
 
     def __init__(self, folder: Path, id: str, about: dict[str, Any]) -> None:
         self._folder, self._id = folder, id
-        self._about = {"format": FORMAT, **about}
-        digest = hashlib.sha256(json.dumps(self._about, sort_keys=True).encode()).hexdigest()[:12]
+        text = json.dumps({"format": FORMAT, **about}, sort_keys=True)
+        self._about = json.loads(text)  # strings and numbers: torch refuses to read any other
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         self._newest = folder / f"{id}.{digest}.ckpt"
         self._before = folder / f"{id}.{digest}.before.ckpt"
 

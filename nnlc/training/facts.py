@@ -22,7 +22,7 @@ def visible_device(gpu: int | None) -> wire.DeviceFacts:
     facts: wire.DeviceFacts = {
         "gpus": torch.cuda.device_count(),
         "name": processor_name(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),  # a class of torch's own
         "cuda": torch.version.cuda,
         "cudnn": None,
     }
@@ -53,7 +53,7 @@ def made_with(device: torch.device) -> dict[str, dict[str, Any]]:
         "versions": {
             "nnlc": nnlc.__version__,
             "python": platform.python_version(),
-            "torch": torch.__version__,
+            "torch": seen["torch"],
             "cuda": torch.version.cuda if on_gpu else None,
             "cudnn": seen["cudnn"] if on_gpu else None,
             "driver": _driver_version() if on_gpu else None,

@@ -1,0 +1,186 @@
+"""Bad ends: whether they tell of a network or of the rank that it was on."""
+
+import pytest
+from gatherer_jobs import CUDA_ERROR, Job
+
+from nnlc.errors import ExitStatus
+from nnlc.history import clear_failures
+from nnlc.ranks.attempts import LAST_RANK_SICK_AFTER, SICK_AFTER, Attempts, BadEnd
+
+OUT_OF_MEMORY = "out of memory: CUDA out of memory. Tried to allocate 2 GiB"
+
+
+def test_a_network_is_given_up_after_so_many_bad_ends_over_all_jobs():
+    attempts = Attempts(3, {"a": 2, "b": 1})
+    assert attempts.bad_end("a", 0, suspicious=False) == BadEnd(3, for_good=True)
+    assert attempts.bad_end("b", 0, suspicious=False) == BadEnd(2, for_good=False)
+    assert attempts.bad_end("c", 0, suspicious=False) == BadEnd(1, for_good=False)
+    assert [attempts.count(id_) for id_ in "abcd"] == [3, 2, 1, 0]
+
+
+def test_different_networks_in_a_row_tell_of_a_sick_rank_and_get_one_attempt_back():
+    attempts = Attempts(2, {"a": 1})
+    for number, id_ in enumerate("abc", 1):
+        assert attempts.sick(0, last=False) == []
+        attempts.bad_end(id_, 0, suspicious=True)
+        attempts.bad_end(id_, number, suspicious=True)  # elsewhere: that rank's own affair
+    assert attempts.sick(0, last=False) == ["a", "b", "c"]
+    assert [attempts.count(id_) for id_ in "abc"] == [2, 1, 1]
+    assert attempts.sick(0, last=False) == []
+
+
+def test_one_network_that_fails_again_and_again_tells_nothing_of_its_rank():
+    attempts = Attempts(100, {})
+    for _ in range(50):
+        attempts.bad_end("a", 0, suspicious=True)
+    assert attempts.sick(0, last=False) == []
+
+
+def test_a_half_epoch_that_was_finished_clears_a_rank():
+    attempts = Attempts(3, {})
+    for id_ in "abcdef":
+        attempts.bad_end(id_, 0, suspicious=True)
+        assert attempts.sick(0, last=False) == []
+        if id_ in "bd":
+            attempts.went_well(0)
+
+
+def test_the_last_rank_is_given_more_chances():
+    attempts = Attempts(3, {})
+    for number in range(LAST_RANK_SICK_AFTER):
+        assert attempts.sick(0, last=True) == []
+        attempts.bad_end(str(number), 0, suspicious=True)
+    assert len(attempts.sick(0, last=True)) == LAST_RANK_SICK_AFTER
+
+
+def fail_on(job, rank, times, reason=CUDA_ERROR):
+    """What the rank gets fails at once; returns which networks those were."""
+    failed = []
+    for _ in range(times):
+        failed.append(job.last_given[rank])
+        job.fail(rank, failed[-1], reason)
+    return failed
+
+
+def test_a_rank_on_which_all_fails_gets_no_more_and_its_networks_lose_no_attempt(tmp_path):
+    job = Job(tmp_path, 2).begin()
+    failed = fail_on(job, 0, SICK_AFTER)
+    assert len(set(failed)) == SICK_AFTER
+    assert "rank 0 on n0 gets no more networks" in job.watcher.messages[-1]
+    assert CUDA_ERROR in job.watcher.messages[-1]
+    [retired] = job.events("retire")
+    assert retired["rank"] == 0
+    assert set(retired["ids"]) == {job.id(index) for index in failed}
+    given = [index for rank, index in job.handed_out if rank == 0]
+    job.idle(0)
+    while not job.leaving:
+        job.finish(1, job.last_given[1])
+    assert [index for rank, index in job.handed_out if rank == 0] == given
+    assert job.part() == ExitStatus.DONE
+    assert job.standing == set(range(6))
+    assert not job.history().attempts
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_failures_recorded_because_of_a_sick_rank_are_taken_back(tmp_path, attempts):
+    """With one attempt each network is given up at its first failure; with two at its second."""
+    if attempts == 2:
+        job = Job(tmp_path).begin()
+        used = job.handed_out[-1][1]
+        job.fail(0, used, OUT_OF_MEMORY)
+        job.say(0, kind="notice", signal="SIGTERM")
+        job.part()
+    job = Job(tmp_path, 2, run=f"attempts = {attempts}").begin()
+    failed = fail_on(job, 0, SICK_AFTER)
+    assert any(for_good for _, _, for_good in job.watcher.failures)
+    assert not job.history().failures
+    while not job.leaving:
+        job.finish(1, job.last_given[1])
+    assert job.part() == ExitStatus.DONE
+    assert set(failed) < job.standing == set(range(6))
+    assert Job(tmp_path).status == ExitStatus.DONE
+
+
+def test_networks_that_want_more_memory_than_there_is_tell_nothing_of_their_rank(tmp_path):
+    job = Job(tmp_path, 2, run="attempts = 1").begin()
+    fail_on(job, 0, SICK_AFTER, OUT_OF_MEMORY)
+    assert not job.events("retire")
+    assert len(job.history().failures) == SICK_AFTER
+
+
+def test_networks_that_fail_later_than_in_their_first_half_epoch_tell_nothing(tmp_path):
+    job = Job(tmp_path, 2, run="attempts = 1").begin()
+    for _ in range(SICK_AFTER):
+        index = job.last_given[0]
+        job.row(index, 1)
+        job.fail(0, index)
+    assert not job.events("retire")
+
+
+def test_half_epochs_from_a_checkpoint_do_not_speak_for_a_rank(tmp_path):
+    job = Job(tmp_path, 2).begin()
+    for _ in range(SICK_AFTER):
+        index = job.last_given[0]
+        job.say(0, kind="resumed", trainer=0, index=index, rows=[[1.0, 1.0, 10.0]], step=0)
+        job.fail(0, index)
+    assert len(job.events("retire")) == 1
+
+
+def test_the_last_rank_ends_the_job_as_an_error_after_more_networks(tmp_path):
+    job = Job(tmp_path, 2, networks_per_depth=8, run="attempts = 1").begin()
+    fail_on(job, 0, SICK_AFTER)
+    fail_on(job, 1, LAST_RANK_SICK_AFTER - 1)
+    assert not job.leaving
+    fail_on(job, 1, 1)
+    assert job.leaving
+    assert job.watcher.messages[-1].startswith("error: rank 1 on n1: 10 networks in a row")
+    assert "mend its device" in job.watcher.messages[-1]
+    assert job.part() == ExitStatus.ERROR
+    assert not job.history().failures
+    assert Job(tmp_path, networks_per_depth=8).begin().train_all() == ExitStatus.DONE
+
+
+def test_trouble_with_checkpoints_is_told_and_written_down_and_costs_no_attempt(tmp_path):
+    job = Job(tmp_path).begin()
+    _, index = job.handed_out[-1]
+    job.say(0, kind="aside", trainer=0, index=index, path="c/x.ckpt", reason="is damaged")
+    job.say(0, kind="trouble", trainer=0, index=index, reason="c: no checkpoint saved: full")
+    assert job.watcher.messages[-2] == f"{job.id(index)}: c/x.ckpt: is damaged"
+    assert job.watcher.messages[-1] == f"{job.id(index)}: c: no checkpoint saved: full"
+    assert [e["id"] for kind in ("aside", "trouble") for e in job.events(kind)] == [
+        job.id(index)
+    ] * 2
+    assert not job.history().attempts
+
+
+def test_a_network_that_failed_stays_so_at_the_next_start_until_it_is_cleared(tmp_path):
+    job = Job(tmp_path).begin()
+    index = job.handed_out[-1][1]
+    job.fail(0, index, OUT_OF_MEMORY)
+    job.say(0, kind="notice", signal="SIGTERM")
+    job.part()
+    job = Job(tmp_path).begin()  # the second attempt of two, in another job
+    assert job.handed_out == [(0, index)]
+    job.fail(0, index, OUT_OF_MEMORY)
+    assert job.train_all() == ExitStatus.DONE_WITH_FAILURES
+    assert "1 networks failed" in job.watcher.messages[-1]
+    assert "nnlc retry" in job.watcher.messages[-1]
+    assert job.history().failures == {job.id(index): OUT_OF_MEMORY}
+    assert Job(tmp_path).status == ExitStatus.DONE_WITH_FAILURES
+    assert clear_failures(job.results) == [job.id(index)]
+    job = Job(tmp_path).begin()
+    job.fail(0, index, OUT_OF_MEMORY)  # has two attempts again
+    assert job.handed_out == [(0, index)] * 2
+    assert job.train_all() == ExitStatus.DONE
+    assert not job.history().failures
+
+
+def test_an_earlier_failure_is_counted_in_what_a_job_ends_with(tmp_path):
+    job = Job(tmp_path, run="attempts = 1").begin()
+    job.fail(0, job.handed_out[-1][1], OUT_OF_MEMORY)
+    job.say(0, kind="notice", signal="SIGTERM")
+    job.part()
+    job = Job(tmp_path).begin()
+    assert job.train_all() == ExitStatus.DONE_WITH_FAILURES
+    assert len(job.standing) == 5
+    assert "5 tables stand" in job.watcher.messages[-1]

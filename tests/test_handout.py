@@ -1,0 +1,143 @@
+"""Who gets which network next."""
+
+import pytest
+from gatherer_jobs import Job
+
+from nnlc.errors import ExitStatus
+from nnlc.networks.cost import CPU, predict_seconds, predict_step_seconds
+from nnlc.ranks.handout import FIRST_STEPS, START_SECONDS
+from nnlc.ranks.timeleft import MARGIN_SECONDS
+
+
+def seconds_of(job) -> dict[int, float]:
+    return {n.index: predict_seconds(n.spec, n.images, 1, CPU) for n in job.networks}
+
+
+@pytest.mark.parametrize(("order", "sign"), [("longest", -1), ("shortest", 1)])
+def test_networks_are_handed_out_in_the_order_that_is_asked_for(tmp_path, order, sign):
+    job = Job(tmp_path, order=order).begin()
+    assert job.train_all() == ExitStatus.DONE
+    seconds = seconds_of(job)
+    assert [i for _, i in job.handed_out] == sorted(seconds, key=lambda i: (sign * seconds[i], i))
+    assert len(set(seconds.values())) > 1
+
+
+def test_a_network_that_ended_badly_is_not_given_to_its_rank_while_another_network_waits(tmp_path):
+    job = Job(tmp_path).begin()
+    [(_, bad)] = job.handed_out
+    job.fail(0, bad)
+    for _ in range(5):
+        assert job.handed_out[-1] != (0, bad)
+        job.finish(*job.handed_out[-1])
+    assert job.handed_out[-1] == (0, bad)  # better than to end without it
+
+
+def test_another_rank_gets_a_network_that_ended_badly_in_its_turn(tmp_path):
+    job = Job(tmp_path, 2).begin()
+    [(_, bad), (_, other)] = job.handed_out
+    job.fail(0, bad)
+    job.finish(1, other)
+    assert job.handed_out[-1] == (1, bad)
+
+
+def test_a_network_that_ended_badly_goes_to_another_rank_that_is_idle_before_its_own(tmp_path):
+    """Rank 0 has two trainers, and its idle one has waited for longer than rank 1's."""
+    job = Job(tmp_path, 2, trainers=2)
+    job.idle(0, 0)
+    job.say(0, kind="checked", trainer=0)
+    [(_, bad)] = job.handed_out
+    while len(job.handed_out) < 6:
+        job.idle(1, 0)
+        job.finish(1, job.handed_out[-1][1], idle=False)
+    job.idle(0, 1)
+    job.idle(1, 0)
+    job.fail(0, bad)
+    assert job.handed_out[-1] == (1, bad)
+
+
+def test_an_idle_trainer_that_ends_is_not_given_a_network(tmp_path):
+    job = Job(tmp_path, 3, networks_per_depth=1).begin()
+    [(_, bad), _] = job.handed_out
+    job.say(2, kind="died", trainer=0, index=None, reason="killed")
+    job.fail(0, bad)
+    assert job.handed_out[2:] == [(0, bad)]
+
+
+def test_the_agent_is_told_by_what_to_judge_a_silence(tmp_path):
+    job = Job(tmp_path, run="hang_minutes = 2").begin()
+    [message] = [m for _, m in job.sent if m["kind"] == "train"]
+    network = job.networks[message["index"]]
+    assert message["hang_seconds"] == 120
+    assert message["step_seconds"] == predict_step_seconds(network.spec, network.images, CPU)
+
+
+def test_no_network_is_started_that_would_not_get_as_far_as_to_a_checkpoint(tmp_path):
+    """The same moment before the end, for a job that is as fast as predicted and a slow one."""
+    for slowness, goes_on in ((1.0, True), (1e5, False)):
+        job = Job(tmp_path / str(goes_on), 2, minutes=60).begin()
+        [(_, first), (_, second)] = job.handed_out
+        seconds = seconds_of(job)[first] / 2
+        job.tick(3600 - MARGIN_SECONDS - START_SECONDS - 50)
+        job.row(first, 1, seconds=slowness * seconds)
+        job.row(first, 2, seconds=slowness * seconds)
+        job.say(0, kind="finished", trainer=0, index=first, seconds=1.0)
+        job.idle(0)
+        network = min(job.networks, key=lambda n: predict_step_seconds(n.spec, n.images, CPU))
+        step = predict_step_seconds(network.spec, network.images, CPU)
+        assert (FIRST_STEPS * slowness * step < 50) == goes_on
+        assert (len(job.handed_out) == 3) == goes_on
+        assert not job.leaving  # rank 1 has time to save
+        job.finish(1, second, idle=False)
+        assert job.leaving == (not goes_on)
+
+
+def test_where_the_longest_network_does_not_fit_a_shorter_one_is_started(tmp_path):
+    job = Job(tmp_path, 1, minutes=60).begin()
+    steps = {n.index: predict_step_seconds(n.spec, n.images, CPU) for n in job.networks}
+    [(_, first)] = job.handed_out
+    waiting = [i for i in sorted(seconds_of(job), key=lambda i: -seconds_of(job)[i]) if i != first]
+    fitting = min(waiting, key=steps.get)
+    others = min(steps[i] for i in waiting if i != fitting)
+    slowness = 40 / FIRST_STEPS / ((steps[fitting] + others) / 2)
+    job.tick(3600 - MARGIN_SECONDS - START_SECONDS - 40)
+    for half_epoch in (1, 2):
+        job.row(first, half_epoch, seconds=slowness * seconds_of(job)[first] / 2)
+    job.say(0, kind="finished", trainer=0, index=first, seconds=1.0)
+    job.idle(0)
+    assert fitting != waiting[0]
+    assert job.handed_out[-1] == (0, fitting)
+
+
+def test_a_job_with_no_time_for_any_network_and_none_under_way_leaves_at_once(tmp_path):
+    job = Job(tmp_path, 2, minutes=(START_SECONDS - 1) / 0.9 / 60)
+    job.idle(0)
+    assert not job.leaving  # the images are not checked yet
+    job.say(0, kind="checked", trainer=0)
+    assert job.leaving
+    assert "too little time left" in job.watcher.messages[-1]
+    assert job.part() == ExitStatus.UNFINISHED
+    assert job.handed_out == []
+
+
+def test_one_network_under_way_keeps_a_job_that_has_no_time_for_another(tmp_path):
+    job = Job(tmp_path, 2, minutes=60)
+    job.idle(0)
+    job.say(0, kind="checked", trainer=0)
+    job.tick(3600 - MARGIN_SECONDS - START_SECONDS)
+    job.idle(1)
+    assert len(job.handed_out) == 1
+    assert not job.leaving
+    job.finish(*job.handed_out[0])
+    assert job.leaving
+    assert job.part() == ExitStatus.UNFINISHED
+    assert len(job.standing) == 1
+
+
+def test_a_job_waits_for_trainers_that_are_on_their_way(tmp_path):
+    job = Job(tmp_path).begin()
+    [(_, bad)] = job.handed_out
+    job.say(0, kind="died", trainer=0, index=bad, reason="killed")
+    job.tick(1000)
+    assert not job.leaving
+    job.idle(0)
+    assert len(job.handed_out) == 2

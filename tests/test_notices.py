@@ -1,0 +1,59 @@
+"""Signals that ask a job to stop, really sent to this process."""
+
+import signal
+from types import SimpleNamespace
+
+import pytest
+from gatherer_jobs import Clock
+
+from nnlc.ranks.notices import ECHO_SECONDS, NOTICES, Notices
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("nnlc.ranks.notices.time", SimpleNamespace(monotonic=clock))
+    return clock
+
+
+@pytest.fixture
+def notices(clock):
+    """Those of this process, which gets its own handlers back."""
+    kept = {number: signal.getsignal(number) for number in NOTICES}
+    notices = Notices()
+    notices.ended = 0
+
+    def at_once():
+        notices.ended += 1
+
+    notices.at_once = at_once
+    yield notices
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", NOTICES, ids=lambda number: number.name)
+def test_every_signal_by_which_schedulers_warn_is_a_notice_and_told_once(notices, number):
+    assert notices.take() is None
+    signal.raise_signal(number)
+    assert notices.take() == number.name
+    assert notices.take() is None
+    assert not notices.ended
+
+
+def test_an_echo_within_a_second_is_nothing(notices, clock):
+    signal.raise_signal(signal.SIGINT)
+    clock.now += 0.9 * ECHO_SECONDS
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGTERM)
+    assert notices.take() == "SIGINT"
+    assert notices.take() is None
+    assert not notices.ended
+
+
+def test_a_second_signal_later_ends_the_job_at_once(notices, clock):
+    signal.raise_signal(signal.SIGUSR1)
+    clock.now += ECHO_SECONDS
+    signal.raise_signal(signal.SIGTERM)
+    assert notices.ended == 1
+    assert notices.take() == "SIGUSR1"

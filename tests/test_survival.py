@@ -1,0 +1,200 @@
+"""Whole jobs that are ended in the middle: what they leave, and what comes of it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from worker_jobs import (
+    TINY,
+    events,
+    meddling,
+    processes,
+    run_worker,
+    slow_steps,
+    start_worker,
+    tables,
+    wait_for,
+    write_campaign,
+)
+
+OFTEN = "epochs = 1\n[run]\ncheckpoint_minutes = 0.005\n"
+
+
+def saved(results) -> set[str]:
+    """The networks that have a checkpoint."""
+    return {path.name.split(".")[0] for path in (results / "checkpoints").glob("*.ckpt")}
+
+
+def agents(mark) -> list[int]:
+    return sorted(processes("nnlc.worker", str(mark)))
+
+
+def test_a_notice_in_the_middle_of_a_half_epoch_saves_every_rank_within_seconds(
+    alone, tmp_path, monkeypatch
+):
+    """A half epoch would take a minute and more; the signal comes to the last rank only."""
+    campaign, expected = alone
+    results = tmp_path / "r"
+    monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))
+    slow = slow_steps(tmp_path, 3)
+    job = start_worker(campaign, "--results", results, "--trainers", 2, ranks=2, **slow)
+    wait_for(results, "start", 4)
+    time.sleep(8)
+    os.kill(agents(tmp_path)[-1], signal.SIGURG)
+    start = time.monotonic()
+    output, _ = job.communicate(timeout=60)
+    assert time.monotonic() - start < 20
+    assert job.returncode == 75, output
+    checkpoints = events(results, "checkpoint")
+    assert len({event["id"] for event in checkpoints}) == len(saved(results)) == 4
+    assert all(event["half_epoch"] == 0 and event["step"] > 0 for event in checkpoints)
+    job = run_worker(campaign, "--results", results, ranks=1)
+    assert job.returncode == 0, job.stdout + job.stderr
+    assert {event["id"] for event in events(results, "resume")} == {e["id"] for e in checkpoints}
+    assert tables(results) == tables(expected)
+    assert not saved(results)
+
+
+def test_a_second_signal_ends_a_job_at_once_without_torn_files(alone, tmp_path):
+    campaign, expected = alone
+    results = tmp_path / "r"
+    job = start_worker(campaign, "--results", results, **slow_steps(tmp_path, 30))
+    wait_for(results, "start")
+    job.send_signal(signal.SIGTERM)
+    time.sleep(1.5)
+    job.send_signal(signal.SIGTERM)
+    start = time.monotonic()
+    output, _ = job.communicate(timeout=60)
+    assert time.monotonic() - start < 3
+    assert job.returncode == 75, output
+    assert run_worker(campaign, "--results", results).returncode == 0
+    assert tables(results) == tables(expected)
+
+
+def test_a_job_leaves_before_its_time_is_over_without_any_signal(alone, tmp_path):
+    campaign, expected = alone
+    results = tmp_path / "r"
+    start = time.monotonic()
+    slow = slow_steps(tmp_path, 0.5)
+    job = run_worker(campaign, "--results", results, "--time-left", 0.6, **slow)
+    assert job.returncode == 75, job.stdout + job.stderr
+    assert time.monotonic() - start < 40
+    assert "time is nearly over: the same command goes on" in job.stdout
+    assert len(saved(results)) == 1
+    assert run_worker(campaign, "--results", results).returncode == 0
+    assert tables(results) == tables(expected)
+
+
+def test_slurm_tells_a_job_its_end_and_nothing_is_begun_that_cant_be_saved(alone, tmp_path):
+    campaign, _ = alone
+    end = {"SLURM_JOB_END_TIME": str(int(time.time()) + 9)}
+    job = run_worker(campaign, "--results", tmp_path / "r", **end)
+    assert job.returncode == 75, job.stdout + job.stderr
+    assert "time" in job.stdout
+    assert not events(tmp_path / "r", "start")
+
+
+def test_a_killed_agent_ends_the_job_and_costs_one_checkpoint_interval_at_most(
+    alone, tmp_path, monkeypatch
+):
+    _, expected = alone
+    campaign = write_campaign(tmp_path, TINY.replace("epochs = 1\n", OFTEN))
+    results = tmp_path / "r"
+    monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))
+    job = start_worker(campaign, "--results", results, ranks=2, **slow_steps(tmp_path, 0.3))
+    wait_for(results, "checkpoint", 4)
+    os.kill(agents(tmp_path)[-1], signal.SIGKILL)
+    output, _ = job.communicate(timeout=30)
+    assert job.returncode not in (0, 3), output
+    before = {event["id"]: event["step"] for event in events(results, "checkpoint")}
+    assert run_worker(campaign, "--results", results).returncode == 0
+    for event in events(results, "resume"):
+        assert event["step"] + 100 * event["half_epoch"] >= before[event["id"]]
+    assert {event["id"] for event in events(results, "resume")} == before.keys()
+    assert tables(results) == tables(expected)
+
+
+def test_a_trainer_that_stands_still_is_replaced_and_its_network_resumed(
+    alone, tmp_path, monkeypatch
+):
+    _, expected = alone
+    text = TINY.replace("epochs = 1\n", f"{OFTEN}hang_minutes = 0.05\n")
+    campaign, results = write_campaign(tmp_path, text), tmp_path / "r"
+    monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))
+    job = start_worker(campaign, "--results", results, **slow_steps(tmp_path, 0.1))
+    wait_for(results, "checkpoint", 2)
+    [trainer] = processes("nnlc.training.trainer", str(tmp_path))
+    os.kill(trainer, signal.SIGSTOP)
+    output, _ = job.communicate(timeout=120)
+    assert job.returncode == 0, output
+    [attempt] = events(results, "attempt")
+    assert "no progress: its trainer did no step for" in attempt["reason"]
+    assert len(events(results, "resume")) == 1
+    assert tables(results) == tables(expected)
+
+
+def test_a_network_that_kills_its_trainer_becomes_a_failure_until_it_is_cleared(alone, tmp_path):
+    """A real segmentation fault. The next start leaves it alone; after 'nnlc retry' it is tried."""
+    campaign, expected = alone
+    results = tmp_path / "r"
+    cursed = sorted(tables(expected))[2].split("/")[1].removesuffix(".txt")
+    code = f"import ctypes\nnetwork(lambda id: id == {cursed!r} and ctypes.string_at(0))"
+    job = run_worker(campaign, "--results", results, **meddling(tmp_path, code))
+    assert job.returncode == 3, job.stdout + job.stderr
+    [failure] = events(results, "failure")
+    assert (failure["id"], failure["attempts"]) == (cursed, 3)
+    assert "SIGSEGV" in failure["reason"]
+    assert "1 networks failed" in job.stdout
+    others = {name: table for name, table in tables(expected).items() if cursed not in name}
+    assert tables(results) == others
+    starts = len(events(results, "start"))
+    assert run_worker(campaign, "--results", results).returncode == 3
+    assert len(events(results, "start")) == starts
+    nnlc = [sys.executable, "-m", "nnlc", "retry", str(results), cursed]
+    assert cursed in subprocess.run(nnlc, capture_output=True, text=True, check=True).stdout
+    assert run_worker(campaign, "--results", results).returncode == 0
+    assert tables(results) == tables(expected)
+
+
+def test_a_network_that_no_memory_holds_is_named_with_its_size_and_the_rest_is_finished(tmp_path):
+    """Those with a hidden layer would need 200 GB; the limit refuses it on every machine."""
+    text = TINY.replace("fc_layers = [1, 2]\nfc_units = [8, 16]", "fc_layers = [1, 2]").replace(
+        "kernel = [2, 4]\nstride = [1, 2]\npadding = [0, 1]\nfilters = [1, 10]",
+        "kernel = [1, 2]\nstride = [1, 1]\npadding = [0, 1]\nfilters = [60, 64]\nblocks = [1]",
+    )
+    text = text.replace("depths = [1, 2]", "depths = [1, 1]").replace(
+        "per_depth = 3", "per_depth = 4"
+    )
+    campaign, results = write_campaign(tmp_path, text + "fc_units = [1000000, 1048576]\n"), tmp_path
+    words = ["prlimit", f"--as={40 << 30}", sys.executable, "-m", "nnlc.worker", str(campaign)]
+    job = subprocess.run(
+        [*words, "--results", str(results / "r")], capture_output=True, text=True, timeout=120
+    )
+    assert job.returncode == 3, job.stdout + job.stderr
+    failures = events(results / "r", "failure")
+    assert failures
+    for failure in failures:
+        assert failure["reason"].startswith("out of memory: ")
+        assert any(int(word) > 40 << 30 for word in failure["reason"].split() if word.isdigit())
+    finished = len(tables(results / "r"))
+    assert finished >= 1
+    assert finished + len(failures) == 4
+
+
+@pytest.mark.parametrize("ranks", [None, 2])
+def test_two_jobs_on_one_folder_share_the_work_and_train_each_network_once(alone, tmp_path, ranks):
+    campaign, expected = alone
+    results = tmp_path / "r"
+    slow = slow_steps(tmp_path, 0.05)
+    jobs = [start_worker(campaign, "--results", results, ranks=ranks, **slow) for _ in range(2)]
+    outputs = [job.communicate(timeout=200)[0] for job in jobs]
+    statuses = sorted(job.returncode for job in jobs)
+    assert statuses in ([0, 0], [0, 75]), outputs
+    started = [event["id"] for event in events(results, "start")]
+    assert sorted(started) == sorted(set(started))
+    assert len(list((results / "journal").glob("*.jsonl"))) == 2
+    assert tables(results) == tables(expected)
+    assert not list((results / "leases").iterdir())
