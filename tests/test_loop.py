@@ -5,26 +5,23 @@ import dataclasses
 import os
 import random
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from small_networks import CPU, SAMPLE, bundled_images, curve, first, spec
 from torch import nn
 
-from nnlc.campaign import DatasetSection, TrainingSection
+from nnlc.campaign import TrainingSection
 from nnlc.environment import DETERMINISM
 from nnlc.errors import DeviceError
-from nnlc.networks import KNOWN_IMAGE_SETS, NetworkSpec, SearchSpace, sample_network, walk_network
+from nnlc.networks import NetworkSpec, SearchSpace, sample_network, walk_network
 from nnlc.training.build import build_network
 from nnlc.training.determinism import make_deterministic
-from nnlc.training.images import Images, load_images
+from nnlc.training.images import Images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages, channel_statistics
 from nnlc.training.trainer import in_words
-
-SAMPLE = KNOWN_IMAGE_SETS["F-MNIST-sample"]
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -35,57 +32,7 @@ def _deterministic():
 
 @pytest.fixture(scope="module")
 def images() -> Images:
-    return load_images(SAMPLE, DatasetSection(networks_per_depth=1), Path("unused"))
-
-
-def spec(**changes: object) -> NetworkSpec:
-    values: dict = {
-        "id": "2026_01_01_00_00_00_000000",
-        "random_seed": 5,
-        "train_gpu": False,
-        "torch_set_deterministic": True,
-        "dataset": SAMPLE.table_name,
-        "batch_size": 100,
-        "loss_fn": "CrossEntropyLoss",
-        "optimizer": "SGD",
-        "learning_rate": 0.05,
-        "momentum": 0.5,
-        "dampening": 0,
-        "weight_decay": 0,
-        "layer_types": (7,),
-        "dropout_rate": 0.2,
-        "conv_kernels": (4,),
-        "conv_strides": (3,),
-        "conv_paddings": (1,),
-        "pool_kernels": (2,),
-        "pool_strides": (2,),
-        "pool_paddings": (0,),
-        "conv_filters": (10,),
-        "fc_dropout_rate": 0,
-        "fc_dropout_layers": (0,),
-        "fc_filters": (20, 10),
-    }
-    return NetworkSpec(**values | changes)
-
-
-def curve(network, images, epochs=1, **settings):
-    chosen = TrainingSection(**settings)
-    on_device = DeviceImages(images, chosen, CPU)
-    facts = dataclasses.replace(
-        SAMPLE,
-        train_images=len(images.train_labels),
-        validation_images=len(images.validation_labels),
-    )
-    return list(HalfEpochLoop(network, facts, on_device, chosen, epochs))
-
-
-def first(images: Images, train: int, validation: int = 1000) -> Images:
-    return Images(
-        images.train_images[:train],
-        images.train_labels[:train],
-        images.validation_images[:validation],
-        images.validation_labels[:validation],
-    )
+    return bundled_images()
 
 
 def test_two_rows_an_epoch_so_80_in_40(images):

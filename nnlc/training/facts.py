@@ -22,6 +22,8 @@ def visible_device(gpu: int | None) -> wire.DeviceFacts:
     facts: wire.DeviceFacts = {
         "gpus": torch.cuda.device_count(),
         "name": processor_name(),
+        "processor": f"{processor_name()}, {torch.backends.cpu.get_cpu_capability()}",
+        "nnlc": nnlc.__version__,
         "torch": str(torch.__version__),  # a class of torch's own
         "cuda": torch.version.cuda,
         "cudnn": None,

@@ -9,6 +9,7 @@ import os
 import platform
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +17,8 @@ import torch
 
 from nnlc import wire
 from nnlc.campaign import Campaign, parse_campaign
-from nnlc.errors import DeviceError, NnlcError
+from nnlc.errors import DeviceError, NnlcError, ResultsError
+from nnlc.files import write_atomically
 from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.training.attempt import Attempt, Left
 from nnlc.training.checkpoint import Checkpoints
@@ -26,6 +28,9 @@ from nnlc.training.images import check_images, load_images
 from nnlc.training.inbox import Inbox
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
+
+SEEN_SECONDS = 30.0
+"""For a network file system to show one node what another has written."""
 
 
 class Trainer:
@@ -55,7 +60,7 @@ class Trainer:
                     case "configure":
                         self._configure(message)
                     case "check":
-                        self._check()
+                        self._check(Path(message["mark"]))
                     case "train":
                         self._train(message)
                     case "save":
@@ -74,7 +79,9 @@ class Trainer:
             self._device = torch.device("cuda", self._gpu_index)
             torch.cuda.set_device(self._device)
 
-    def _check(self) -> None:
+    def _check(self, mark: Path) -> None:
+        """See that this node has what it needs: the images, and the folder of rank 0."""
+        _check_folder(mark)
         campaign = self._settings()
         for name, images in campaign.image_sets().items():
             check_images(images, campaign.datasets[name], self._root)
@@ -154,6 +161,31 @@ def main(arguments: list[str]) -> None:
         channel.flush()
     except BrokenPipeError:
         os._exit(1)  # the agent is gone, and nobody is left to tell
+
+
+def _check_folder(mark: Path) -> None:
+    """See that a file which rank 0 has made is here too, and that its folder can be written.
+
+    Raises:
+        ResultsError: it isn't, or can't.
+    """
+    deadline = time.monotonic() + SEEN_SECONDS
+    while not os.listdir(mark.parent).count(mark.name):  # noqa: PTH208  asks the server anew
+        if time.monotonic() > deadline:
+            raise ResultsError(
+                f"{platform.node()} does not see {mark}, which rank 0 has made: the results folder "
+                "must lie on a file system that all nodes share; say where with --results"
+            )
+        time.sleep(0.1)
+    probe = mark.with_name(f"{mark.name}.{platform.node()}.{os.getpid()}")
+    try:
+        write_atomically(probe, b"")
+        probe.unlink(missing_ok=True)
+    except OSError as problem:
+        raise ResultsError(
+            f"{mark.parent} can't be written on {platform.node()}: {problem.strerror}; give "
+            "another folder with --results"
+        ) from None
 
 
 def _end_with_parent() -> None:

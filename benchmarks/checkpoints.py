@@ -1,0 +1,99 @@
+"""What checkpoints cost here: `python benchmarks/checkpoints.py [--folder FOLDER] [--saves N]`.
+
+Trains a network of the article's median size and one of its 99th percentile on the bundled images,
+on the CPU, and saves each of them several times: as a trainer does, with checksum and sync, and
+with a plain torch.save in turn with it. Shares of the run are at the default interval.
+"""
+
+import argparse
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from nnlc.campaign import DatasetSection, RunSection, TrainingSection
+from nnlc.networks import KNOWN_IMAGE_SETS, NetworkSpec, SearchSpace, sample_network, walk_network
+from nnlc.training.attempt import SAVING_SHARE
+from nnlc.training.checkpoint import Checkpoints
+from nnlc.training.images import load_images
+from nnlc.training.loop import HalfEpochLoop
+from nnlc.training.pixels import DeviceImages
+
+IMAGES = KNOWN_IMAGE_SETS["F-MNIST-sample"]
+INTERVAL_SECONDS = 60 * RunSection().checkpoint_minutes
+HIDDEN_UNITS = {"median": 401, "99th percentile": 5966}
+COLUMNS = ("network", "parameters", "bytes", "s a save", "MB/s", "share", "plain: s", "ours/plain")
+
+
+class EnoughError(Exception):
+    """All saves are done."""
+
+
+def network(hidden_units: int) -> NetworkSpec:
+    """A convolution, and nearly all parameters in a fully connected layer; with momentum."""
+    space = SearchSpace(
+        kernel=(5, 5),
+        stride=(1, 1),
+        padding=(0, 0),
+        filters=(16, 16),
+        blocks=(1,),
+        fc_layers=(2, 2),
+        fc_units=(hidden_units, hidden_units),
+        momentum="always",
+        batch_size=(25, 25),
+    )
+    return sample_network(space, IMAGES, 1, 1, id="2026_01_01_00_00_00_000000", train_gpu=False)
+
+
+def seconds_of(action: Callable[[], object]) -> float:
+    """What one call takes."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def measure(name: str, images: DeviceImages, folder: Path, saves: int) -> tuple[object, ...]:
+    """One line of the table: medians over the saves."""
+    spec = network(HIDDEN_UNITS[name])
+    kept = Checkpoints(folder, spec.id, {"network": spec.to_json()})
+    ours: list[float] = []
+    plain: list[float] = []
+
+    def save_now_and_then() -> None:
+        if loop.step % 2 == 0:  # each save has new weights
+            ours.append(seconds_of(lambda: kept.save(loop.state())))
+            plain.append(seconds_of(lambda: torch.save(loop.state(), folder / "plain.pt")))
+        if len(ours) == saves:
+            raise EnoughError
+
+    loop = HalfEpochLoop(spec, IMAGES, images, TrainingSection(), 1, save_now_and_then)
+    with contextlib.suppress(EnoughError):
+        list(loop)
+    size = max(path.stat().st_size for path in folder.glob("*.ckpt"))
+    seconds = median(ours)
+    share = seconds / max(INTERVAL_SECONDS, seconds / SAVING_SHARE)
+    parameters, rate = walk_network(spec, IMAGES).parameters, size / seconds / 1e6
+    return name, parameters, size, seconds, rate, share, median(plain), seconds / median(plain)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[1])
+    parser.add_argument("--folder", help="on the file system to measure (the temporary one)")
+    parser.add_argument("--saves", type=int, default=5, help="of each network (%(default)s)")
+    arguments = parser.parse_args()
+    loaded = load_images(IMAGES, DatasetSection(networks_per_depth=1), Path())
+    images = DeviceImages(loaded, TrainingSection(), torch.device("cpu"))
+    print("{:15} {:>10} {:>10} {:>8} {:>6} {:>8} {:>8} {:>10}".format(*COLUMNS))
+    for name in HIDDEN_UNITS:
+        with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+            line = measure(name, images, Path(folder), arguments.saves)
+        print("{:15} {:10} {:10} {:8.3f} {:6.0f} {:8.5f} {:8.3f} {:10.2f}".format(*line))
+
+
+if __name__ == "__main__":
+    main()
