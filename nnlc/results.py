@@ -6,10 +6,12 @@ results/<campaign>/
   checkpoints/                networks under way: nnlc.training.checkpoint
   journal/                    events, one file for each job
   leases/                     which job works on which network: nnlc.ranks.leases
+  jobs/                       scripts that were submitted, and their IDs: nnlc.launching.submit
 
 All but the tables can be deleted at the cost of time only.
 """
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ class ResultsFolder:
         self.journal_folder = path / "journal"
         self.checkpoints_folder = path / "checkpoints"
         self.leases_folder = path / "leases"
+        self.jobs_folder = path / "jobs"
 
     def models_folder(self, images: ImageSet) -> Path:
         """Where the tables of one dataset stand."""
@@ -72,6 +75,27 @@ class ResultsFolder:
                 f"{problem.filename or self.path}: can't be written: {problem.strerror}; "
                 "give another folder with --results"
             ) from None
+
+    def make_mark(self, token: str) -> Path:
+        """A file for all nodes to see that their folder is the same.
+
+        Raises:
+            ResultsError: it can't be written.
+        """
+        mark = self._mark(token)
+        try:
+            write_atomically(mark, b"")
+        except OSError as problem:
+            raise ResultsError(f"{mark}: can't be written: {problem.strerror}") from None
+        return mark
+
+    def remove_mark(self, token: str) -> None:
+        """All have seen it."""
+        with contextlib.suppress(OSError):
+            self._mark(token).unlink()
+
+    def _mark(self, token: str) -> Path:
+        return self.checkpoints_folder / f".seen-by-all.{token}"
 
     def remove_checkpoints(self, id: str) -> None:
         """Forget how far a network was: its table stands.

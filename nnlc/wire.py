@@ -19,10 +19,12 @@ infinities included) and runs nothing, whatever arrives.
                         failed     index, reason: the network can't be trained; the trainer leaves
                         fatal      message: the job can't go on
     agent     trainer   configure  campaign, images, checkpoints, device
-                        check      : see that all images are there and undamaged
+                        check      mark: see that all images are there and undamaged, that this
+                                   file is seen, and that its folder can be written
                         train      index, spec, image_set, hang_seconds, step_seconds
                         save       : save the network and leave
-    agent     rank 0    hello      host, devices: one for each trainer, all ready
+    agent     rank 0    hello      host, cores, node_gpus, launcher, devices: one for each
+                                   trainer, all ready
                         idle       trainer: it has nothing to do
                         died       trainer, index or None, reason: it ended by itself, or hung
                         returned   index: the trainer that it was for is gone; no attempt
@@ -31,7 +33,7 @@ infinities included) and runs nothing, whatever arrives.
                         alive      : the rank is there
                         and most of what its trainers say, as it came
     rank 0    agent     configure  as above, for all its trainers
-                        check      trainer
+                        check      trainer, and as above; to one rank of each host
                         train      trainer, and as above
                         leave      : have the trainers save and end, then say so
                         alive      : the rank is there
@@ -50,6 +52,9 @@ class DeviceFacts(TypedDict):
     gpus: int
     """GPUs that the process sees."""
     name: str
+    processor: str
+    """With the instruction set that its kernels use."""
+    nnlc: str
     uuid: NotRequired[str]
     multiprocessors: NotRequired[int]
     torch: str

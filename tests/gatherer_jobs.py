@@ -93,7 +93,8 @@ class Job:
         self.clock, self.watcher = clock or Clock(), Silent()
         self.sent: list[tuple[int, dict]] = []
         history = self.history()
-        self.work = unfinished(self.campaign, self.results, history.failures)
+        half_epochs = self.campaign.half_epochs
+        self.work = unfinished(self.networks, half_epochs, self.results, history.failures)
         self._stopped = None
         if not self.work.networks:
             failed = self.work.failed
@@ -123,7 +124,7 @@ class Job:
             self.greet(rank, gpus)
 
     def greet(self, rank: int, gpus: int = 0) -> None:
-        self.say(rank, kind="hello", host=f"n{rank}", devices=[facts(gpus)] * self.trainers)
+        self.say(rank, kind="hello", **place(rank, gpus, self.trainers))
 
     def say(self, rank: int, **message) -> list[tuple[int, dict]]:
         answers = self.gatherer(rank, wire.decode(wire.encode(message)))
@@ -141,8 +142,13 @@ class Job:
         for rank in range(self.ranks):
             for trainer in range(self.trainers):
                 self.idle(rank, trainer)
-        self.say(0, kind="checked", trainer=0)
+        self.checked()
         return self
+
+    def checked(self) -> None:
+        """Every host has its images."""
+        for rank in range(self.ranks):
+            self.say(rank, kind="checked", trainer=0)
 
     def idle(self, rank: int, trainer: int = 0) -> None:
         self.say(rank, kind="idle", trainer=trainer)
@@ -227,5 +233,14 @@ def values_of(index: int, half_epoch: int) -> list[float]:
     return [index + half_epoch / 10, math.nan, 10.0 * half_epoch]
 
 
-def facts(gpus: int) -> dict:
-    return {"gpus": gpus, "name": "x", "torch": "2", "cuda": None, "cudnn": None}
+def facts(gpus: int, **others: object) -> dict:
+    """A trainer's, each with a GPU of its own where there are any."""
+    known = {"gpus": gpus, "name": "a GPU", "processor": "x, AVX2", "nnlc": "1", "torch": "2"}
+    return {**known, "cuda": None, "cudnn": None, "uuid": "unknown", **others}
+
+
+def place(rank: int, gpus: int = 0, trainers: int = 1, **others: object) -> dict:
+    """What a rank says of itself: each on a node of its own."""
+    devices = [facts(gpus)] * trainers
+    node = {"host": f"n{rank}", "cores": 8, "node_gpus": gpus, "launcher": "mpirun"}
+    return {**node, "devices": devices, **others}

@@ -45,7 +45,7 @@ def test_networks_with_a_table_or_given_up_do_not_wait(tmp_path):
     index = job.handed_out[0][1]
     job.finish(0, index)
     failed = job.handed_out[-1][1]
-    work = unfinished(job.campaign, job.results, {job.id(failed), job.id(index), "another"})
+    work = unfinished(job.networks, 2, job.results, {job.id(failed), job.id(index), "another"})
     assert (work.done, work.failed) == (1, 1)
     assert {n.index for n in work.networks} == set(range(6)) - {index, failed}
 
@@ -54,7 +54,7 @@ def test_a_damaged_table_is_refused_and_left_as_it_is(tmp_path):
     job = Job(tmp_path)
     job.path(3).write_bytes(b"half a table")
     with pytest.raises(ResultsError, match="move this table away"):
-        unfinished(job.campaign, job.results)
+        unfinished(job.networks, 2, job.results)
     assert job.path(3).read_bytes() == b"half a table"
 
 
@@ -71,7 +71,7 @@ def test_a_table_that_can_not_be_looked_for_keeps_no_network_from_being_trained(
     exists = type(tmp_path).exists
     monkeypatch.setattr(type(tmp_path), "exists", stale)
     with pytest.raises(ResultsError, match="Stale file handle"):
-        unfinished(job.campaign, job.results)
+        unfinished(job.networks, 2, job.results)
     assert job.begin().train_all() == ExitStatus.DONE
 
 

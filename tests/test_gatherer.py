@@ -7,15 +7,14 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from gatherer_jobs import CUDA_ERROR, HALF_EPOCHS, Clock, Job, facts, values_of
+from gatherer_jobs import CUDA_ERROR, HALF_EPOCHS, Clock, Job, values_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nnlc.files
 from nnlc import read_table
-from nnlc.errors import DeviceError, ExitStatus
+from nnlc.errors import ExitStatus
 from nnlc.ranks.departure import LIMIT_SECONDS
-from nnlc.ranks.devices import choose_device
 from nnlc.ranks.gatherer import MAX_IDLE_DEATHS
 from nnlc.tables import Row, Table
 
@@ -195,8 +194,10 @@ def test_nothing_is_handed_out_before_every_rank_is_there_and_the_images_are_che
     job.greet(1)
     job.idle(0)
     job.idle(1)
-    assert job.kinds == ["configure", "configure", "check"]
+    assert job.kinds == ["configure", "configure", "check", "check"]
     job.say(0, kind="checked", trainer=0)
+    assert not job.handed_out
+    job.say(1, kind="checked", trainer=0)
     assert [rank for rank, _ in job.handed_out] == [0, 1]
 
 
@@ -268,31 +269,3 @@ def test_trainers_that_end_again_and_again_without_a_network_end_the_job(tmp_pat
         job.idle(1)
         job.say(1, kind="died", trainer=0, index=None, reason="its trainer left with status 1")
     assert job.part() == ExitStatus.ERROR
-
-
-def hellos(*gpus: int) -> dict[int, dict]:
-    return {r: {"host": f"n{r}", "devices": [facts(count)]} for r, count in enumerate(gpus)}
-
-
-@pytest.mark.parametrize(
-    ("asked", "gpus", "chosen"),
-    [
-        ("auto", (0, 0), "cpu"),
-        ("auto", (1, 1), "cuda"),
-        ("cuda", (6, 6), "cuda"),
-        ("cpu", (1, 0), "cpu"),
-    ],
-)
-def test_all_ranks_train_on_the_same_kind_of_device(asked, gpus, chosen):
-    assert choose_device(asked, hellos(*gpus)) == chosen
-
-
-@pytest.mark.parametrize("asked", ["auto", "cuda"])
-def test_ranks_that_see_no_gpu_where_others_do_are_named(asked):
-    with pytest.raises(DeviceError, match=r"2 of 4 ranks see no GPU .*rank 1 on n1, 3 on n3.*-g 1"):
-        choose_device(asked, hellos(1, 0, 1, 0))
-
-
-def test_a_gpu_that_is_nowhere_is_refused_when_asked_for():
-    with pytest.raises(DeviceError, match="--device cpu"):
-        choose_device("cuda", hellos(0, 0))

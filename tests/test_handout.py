@@ -44,7 +44,7 @@ def test_a_network_that_ended_badly_goes_to_another_rank_that_is_idle_before_its
     """Rank 0 has two trainers, and its idle one has waited for longer than rank 1's."""
     job = Job(tmp_path, 2, trainers=2)
     job.idle(0, 0)
-    job.say(0, kind="checked", trainer=0)
+    job.checked()
     [(_, bad)] = job.handed_out
     while len(job.handed_out) < 6:
         job.idle(1, 0)
@@ -112,7 +112,7 @@ def test_a_job_with_no_time_for_any_network_and_none_under_way_leaves_at_once(tm
     job = Job(tmp_path, 2, minutes=(START_SECONDS - 1) / 0.9 / 60)
     job.idle(0)
     assert not job.leaving  # the images are not checked yet
-    job.say(0, kind="checked", trainer=0)
+    job.checked()
     assert job.leaving
     assert "too little time left" in job.watcher.messages[-1]
     assert job.part() == ExitStatus.UNFINISHED
@@ -122,7 +122,7 @@ def test_a_job_with_no_time_for_any_network_and_none_under_way_leaves_at_once(tm
 def test_one_network_under_way_keeps_a_job_that_has_no_time_for_another(tmp_path):
     job = Job(tmp_path, 2, minutes=60)
     job.idle(0)
-    job.say(0, kind="checked", trainer=0)
+    job.checked()
     job.tick(3600 - MARGIN_SECONDS - START_SECONDS)
     job.idle(1)
     assert len(job.handed_out) == 1

@@ -74,7 +74,9 @@ def test_attempts_add_up_over_jobs(tmp_path):
 
 
 @given(st.lists(st.tuples(st.sampled_from("afrtc"), st.sampled_from("xyz")), max_size=30))
-def test_a_network_that_has_failed_stays_so_until_it_is_cleared_or_its_rank_was_sick(tmp_path_factory, steps):
+def test_a_network_that_has_failed_stays_so_until_it_is_cleared_or_its_rank_retired(
+    tmp_path_factory, steps
+):
     folder = tmp_path_factory.mktemp("journal")
     kinds = {"a": "attempt", "f": "failure", "r": "retire", "t": "start", "c": "retry"}
     journal = Journal(folder)

@@ -12,6 +12,7 @@ from nnlc import wire
 from nnlc.errors import ExitStatus
 from nnlc.ranks.mpi import Link
 from nnlc.ranks.notices import Notices
+from nnlc.ranks.preflight import cores, gpus_of_node
 from nnlc.ranks.pulse import SILENT_SECONDS, Pulse
 from nnlc.ranks.trainerlink import TrainerLink
 
@@ -193,7 +194,9 @@ class Agent:
         self._devices[trainer.number] = device
         if len(self._devices) == self._wanted:
             devices = [self._devices[number] for number in sorted(self._devices)]
-            self._tell({"kind": "hello", "host": platform.node(), "devices": devices})
+            place = {"host": platform.node(), "cores": cores(), "node_gpus": gpus_of_node()}
+            launcher = self._link.launcher
+            self._tell({"kind": "hello", **place, "launcher": launcher, "devices": devices})
 
     def _configure(self, trainer: TrainerLink) -> None:
         if self._configuration is not None:

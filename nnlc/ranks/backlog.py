@@ -7,7 +7,7 @@ another job has is looked at again now and then.
 import contextlib
 import heapq
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -167,18 +167,22 @@ class Unfinished:
 
 
 def unfinished(
-    campaign: Campaign, results: ResultsFolder, given_up: Container[str] = ()
+    networks: Sequence[CampaignNetwork],
+    half_epochs: int,
+    results: ResultsFolder,
+    given_up: Container[str] = (),
 ) -> Unfinished:
     """Look through the tables. One that stands is read whole, to see that it is this network's.
 
     Args:
+        networks: a campaign's, or an array element's share of them.
+        half_epochs: of each table.
         given_up: IDs of networks that failed for good.
 
     Raises:
         ResultsError: a table is damaged or another network's. Nothing is changed.
     """
-    networks = list(campaign.networks())
-    missing = [n for n in networks if not has_table(n, results, campaign.half_epochs)]
+    missing = [n for n in networks if not has_table(n, results, half_epochs)]
     waiting = [n for n in missing if n.spec.id not in given_up]
     return Unfinished(waiting, len(networks) - len(missing), len(missing) - len(waiting))
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from nnlc import wire
 from nnlc.errors import DeviceError
+from nnlc.ranks.preflight import FLAGS
 
 
 def choose_device(asked: str, hellos: Mapping[int, wire.Message]) -> str:
@@ -22,15 +23,30 @@ def choose_device(asked: str, hellos: Mapping[int, wire.Message]) -> str:
     if not blind:
         return "cuda"
     if len(blind) == len(hellos):
-        if asked == "auto":
+        withheld = _withheld(hellos)
+        if asked == "auto" and not withheld:
             return "cpu"
+        reason = withheld or "no rank sees a GPU, but --device cuda asks for one"
         raise DeviceError(
-            "no rank sees a GPU, but --device cuda asks for one: start with --device cpu or auto, "
-            "or have the launcher give GPUs (jsrun -g 1 -c 7; srun --gpus-per-task=1)"
+            f"{reason}: have the launcher give one to each rank ({FLAGS}), or start with "
+            "--device cpu"
         )
     places = ", ".join(f"{rank} on {hellos[rank]['host']}" for rank in blind[:8])
     more = f" and {len(blind) - 8} more" if len(blind) > 8 else ""
     raise DeviceError(
         f"{len(blind)} of {len(hellos)} ranks see no GPU where others do (rank {places}{more}): "
-        "start one rank a GPU (jsrun -g 1 -c 7; srun --gpus-per-task=1), or all with --device cpu"
+        f"start one rank a GPU ({FLAGS}), or all with --device cpu"
     )
+
+
+def _withheld(hellos: Mapping[int, wire.Message]) -> str | None:
+    """Why it is no accident of the machine that nobody sees a GPU."""
+    for rank, hello in sorted(hellos.items()):
+        if hello["node_gpus"]:
+            return (
+                f"{hello['host']} has {hello['node_gpus']} GPUs, but rank {rank} there was given "
+                "none"
+            )
+        if hello["launcher"] == "jsrun":
+            return "jsrun gives its ranks no GPU and one core unless it is asked to"
+    return None

@@ -17,6 +17,7 @@ from nnlc.ranks.departure import Departure
 from nnlc.ranks.devices import choose_device
 from nnlc.ranks.handout import HandOut
 from nnlc.ranks.job import GO_ON, Job
+from nnlc.ranks.preflight import examine, report
 
 MAX_IDLE_DEATHS = 3
 """A rank whose trainers end so often without a network has something wrong with it."""
@@ -34,7 +35,7 @@ class Gatherer:
         self._departure = Departure(job.ranks, job.clock)
         self._hellos: dict[int, wire.Message] = {}
         self._device = ""
-        self._checked = False
+        self._unchecked: set[int] | None = None  # hosts that look at their images, by a rank
         self._idle_deaths: Counter[int] = Counter()
         self._given_up: dict[str, CampaignNetwork] = {}
         self._told_of: str | None = None
@@ -80,7 +81,7 @@ class Gatherer:
             case "idle":
                 self._hand_out.idle(rank, message["trainer"])
             case "checked":
-                self._checked = True
+                self._on_checked(rank)
             case "row":
                 curve = self._curves.row(message)
                 self._job.attempts.went_well(curve.rank)
@@ -108,7 +109,7 @@ class Gatherer:
         if self._departure.status is not None:
             self._end_if_all_left()
             return
-        if not self._checked:
+        if self._unchecked is None or self._unchecked:
             return
         while work := self._hand_out.next():
             self._start(*work)
@@ -122,11 +123,14 @@ class Gatherer:
         if len(self._hellos) < job.ranks or self._departure.status is not None:
             return
         self._device = choose_device(job.device, self._hellos)
+        warnings = examine(self._hellos, self._device)
         self._hand_out = HandOut(job, self._device)
         trainers = sum(len(hello["devices"]) for hello in self._hellos.values())
         ranks = [{"rank": r, **self._hellos[r]} for r in sorted(self._hellos)]
         job.journal.write("job", device=self._device, ranks=ranks, campaign=job.campaign.name)
         job.watcher.begin(self._hand_out.backlog.seconds, job.work.done, trainers)
+        for warning in warnings:
+            job.watcher.message(f"warning: {warning}")
         configuration = {
             "kind": "configure",
             "campaign": job.campaign.model_dump(mode="json"),
@@ -135,7 +139,25 @@ class Gatherer:
             "device": self._device,
         }
         self._out.extend((each, configuration) for each in range(job.ranks))
-        self._out.append((0, {"kind": "check", "trainer": 0}))
+        mark = job.results.make_mark(job.leases.token)
+        by_host = {hello["host"]: r for r, hello in sorted(self._hellos.items(), reverse=True)}
+        self._unchecked = set(by_host.values())
+        check = {"kind": "check", "trainer": 0, "mark": str(mark.absolute())}
+        self._out.extend((each, check) for each in sorted(self._unchecked))
+
+    def _on_checked(self, rank: int) -> None:
+        """A host has all that it needs; when all have, the work begins, if that was wanted."""
+        if self._unchecked is None:
+            return
+        self._unchecked.discard(rank)
+        if self._unchecked:
+            return
+        job = self._job
+        job.results.remove_mark(job.leases.token)
+        if job.only_preflight:
+            for line in report(self._hellos, self._device):
+                job.watcher.message(line)
+            self._leave(ExitStatus.DONE, f"all is well: {job.ranks} ranks could begin")
 
     def _start(self, network: CampaignNetwork, rank: int, trainer: int) -> None:
         network = replace(network, spec=replace(network.spec, train_gpu=self._device == "cuda"))
@@ -193,7 +215,7 @@ class Gatherer:
             return
         self._hand_out.not_idle(rank, message["trainer"])
         self._idle_deaths[rank] += 1
-        if not self._checked or self._idle_deaths[rank] >= MAX_IDLE_DEATHS:
+        if self._unchecked or self._idle_deaths[rank] >= MAX_IDLE_DEATHS:
             raise DeviceError(
                 f"rank {rank}: {message['reason']} while it had no network; what it printed before "
                 "says why"

@@ -35,6 +35,8 @@ class Job:
     """What the user asked for: auto, cpu or cuda."""
     ranks: int
     order: Order = "longest"
+    only_preflight: bool = False
+    """Look at ranks, images and folder, and leave."""
     attempts: Attempts
     leases: Leases
     """Begun."""

@@ -19,6 +19,7 @@ from nnlc.ranks.leases import Leases
 from nnlc.ranks.progress import Progress
 from nnlc.ranks.timeleft import TimeLeft, seconds_left
 from nnlc.results import ResultsFolder
+from nnlc.shares import share
 
 
 def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
@@ -32,9 +33,14 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     results = ResultsFolder(options.results or Path("results") / campaign.name)
     results.open(campaign)
     history = read_history(results.journal_folder)
-    work = unfinished(campaign, results, history.failures)
-    if not work.networks:
-        where = f"campaign {campaign.name}: all {work.done} tables stand in {results.path}"
+    networks = list(campaign.networks())
+    name = f"campaign {campaign.name}"
+    if options.elements > 1:
+        networks = share(campaign, networks, options.element, options.elements)
+        name += f", element {options.element} of {options.elements}"
+    work = unfinished(networks, campaign.half_epochs, results, history.failures)
+    if not work.networks and not options.preflight:
+        where = f"{name}: all {work.done} tables stand in {results.path}"
         if not work.failed:
             console.print(where)
             agent.stop_all(ExitStatus.DONE)
@@ -66,6 +72,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             leases=leases,
             time_left=TimeLeft(seconds_left(options.time_left, os.environ)),
             journal=Journal(results.journal_folder),
-            watcher=Progress(campaign, console),
+            watcher=Progress(name, campaign.half_epochs, console),
+            only_preflight=options.preflight,
         )
     )

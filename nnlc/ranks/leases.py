@@ -52,9 +52,9 @@ class Leases:
         self._beat_seconds, self._expiry_seconds = beat_seconds, expiry_seconds
         self._me = _this_process()
         host = re.sub(r"[^A-Za-z0-9_.-]", "_", self._me["host"])
-        self._token = f"{host}-{self._me['pid']}-{secrets.token_hex(4)}"
-        self._heartbeat = folder / f"{self._token}.job"
-        self._ready = folder / f".{self._token}.lease"
+        self.token = f"{host}-{self._me['pid']}-{secrets.token_hex(4)}"
+        self._heartbeat = folder / f"{self.token}.job"
+        self._ready = folder / f".{self.token}.lease"
         self._beats, self._last_beat = 0, float("-inf")
         self._ours: set[str] = set()
         self._unwritten: set[str] = set()
@@ -89,7 +89,7 @@ class Leases:
         self._ours.discard(id)
         self._unwritten.discard(id)
         try:
-            _remove_entry(self._lease(id), self._token)
+            _remove_entry(self._lease(id), self.token)
         except OSError:
             self._unwritten.add(id)
 
@@ -121,7 +121,7 @@ class Leases:
         for network in self._ours | self._unwritten:
             self.release(network)
         with contextlib.suppress(OSError):
-            _remove_entry(self._ready, self._token)
+            _remove_entry(self._ready, self.token)
             if not self._unwritten:  # else it tells that the job which left a lease is gone
                 self._heartbeat.unlink(missing_ok=True)
 
@@ -133,18 +133,18 @@ class Leases:
     def _obtain(self, lease: Path) -> str | None:
         """Make a lease ours; returns the token of the job that keeps us from it, if one does."""
         for owner in _entries(lease):
-            if owner == self._token:
+            if owner == self.token:
                 return None
             if not self._is_dead(owner):
                 return owner
             _remove_entry(lease, owner)
         self._ready.mkdir(exist_ok=True)
-        (self._ready / self._token).touch()
+        (self._ready / self.token).touch()
         try:
             self._ready.rename(lease)
         except OSError as problem:
             owners = _entries(lease)
-            if self._token in owners:
+            if self.token in owners:
                 return None  # NFS may do a rename, lose the answer, and do it again
             if problem.errno in (errno.EEXIST, errno.ENOTEMPTY):
                 return owners[0] if owners else ""
@@ -167,7 +167,7 @@ class Leases:
         jobs = {
             path: m[1] for path in self._folder.iterdir() if (m := _HEARTBEAT.fullmatch(path.name))
         }
-        for token in {*jobs.values()} - {self._token}:
+        for token in {*jobs.values()} - {self.token}:
             if self._is_dead(token):
                 for lease in self._folder.glob("*.lease"):
                     _remove_entry(lease, token)

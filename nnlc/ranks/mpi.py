@@ -41,6 +41,8 @@ class Link(ABC):
     rank: int
     ranks: int
     local_rank: int
+    launcher: str | None = None
+    """What started this process."""
     poll_seconds: float
 
     @abstractmethod
@@ -89,11 +91,11 @@ class Mpi(Link):
 
     poll_seconds = MESSAGE_SECONDS
 
-    def __init__(self, mpi: Any, local_rank: int) -> None:
+    def __init__(self, mpi: Any, local_rank: int, launcher: str) -> None:
         self._mpi = mpi
         self._world = mpi.COMM_WORLD
         self.rank, self.ranks = self._world.rank, self._world.size
-        self.local_rank = local_rank
+        self.local_rank, self.launcher = local_rank, launcher
         self._own: deque[tuple[int, wire.Message]] = deque()
         self._under_way: list[tuple[Any, bytes]] = []
 
@@ -149,7 +151,9 @@ def connect() -> Link:
     """
     told = launcher_rank(dict(os.environ))
     if told is None or told[2] == 1:
-        return Alone()
+        alone = Alone()
+        alone.launcher = told[0] if told else None
+        return alone
     launcher, _, size, local_rank = told
     try:
         from mpi4py import MPI
@@ -165,4 +169,4 @@ def connect() -> Link:
             f"for another MPI ({MPI.Get_library_version().strip().splitlines()[0]}); use that "
             "MPI's own mpirun, or srun --mpi=pmi2"
         )
-    return Mpi(MPI, local_rank)
+    return Mpi(MPI, local_rank, launcher)

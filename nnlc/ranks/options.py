@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -10,6 +11,7 @@ from nnlc.errors import ExitStatus
 from nnlc.ranks.mpi import launcher_rank
 
 MAX_TRAINERS = 64
+MAX_ELEMENTS = 1_000_000
 
 
 def parse_options(arguments: list[str] | None) -> argparse.Namespace:
@@ -50,7 +52,11 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
         "--device", choices=["auto", "cpu", "cuda"], default="auto", help="default auto"
     )
     parser.add_argument(
-        "--trainers", type=_count, default=1, metavar="N", help="trainer processes a rank"
+        "--trainers",
+        type=_whole(1, MAX_TRAINERS),
+        default=1,
+        metavar="N",
+        help="trainer processes a rank",
     )
     parser.add_argument(
         "--order",
@@ -65,13 +71,53 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
         metavar="MINUTES",
         help="until this job is ended: it saves and leaves before; default what Slurm says",
     )
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--elements",
+        type=_whole(1, MAX_ELEMENTS),
+        default=1,
+        metavar="N",
+        help="of a job array, which share the campaign by predicted cost; default 1",
+    )
+    parser.add_argument(
+        "--element",
+        type=_whole(0, MAX_ELEMENTS - 1),
+        metavar="I",
+        help="which of them this is, from 0; default what Slurm or LSF says",
+    )
+    parser.add_argument(
+        "--preflight",
+        action="store_true",
+        help="see that ranks, devices, images and folder are well, and leave",
+    )
+    options = parser.parse_args(arguments)
+    if options.element is None:
+        options.element = _index_in_array(environment) if options.elements > 1 else 0
+    if options.element is None:
+        parser.error("--elements needs --element I where no scheduler tells it")
+    if options.element >= options.elements:
+        parser.error(f"--element {options.element} is none of 0 to {options.elements - 1}")
+    return options
 
 
-def _count(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= MAX_TRAINERS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MAX_TRAINERS}")
-    return int(text)
+def _index_in_array(environment: Mapping[str, str]) -> int | None:
+    """From 0: sbatch(1) and LSF's "environment variables set for job execution"."""
+    try:
+        if "SLURM_ARRAY_TASK_ID" in environment:
+            first = int(environment.get("SLURM_ARRAY_TASK_MIN", "0"))
+            return int(environment["SLURM_ARRAY_TASK_ID"]) - first
+        index = int(environment.get("LSB_JOBINDEX", "0"))
+    except ValueError:
+        return None
+    return index - 1 if index > 0 else None  # 0: a job outside any array
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least} to {most}")
+        return int(text)
+
+    return read
 
 
 def _minutes(text: str) -> float:

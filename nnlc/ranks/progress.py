@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table as Grid
 from rich.text import Text
 
-from nnlc.campaign import Campaign, CampaignNetwork
+from nnlc.campaign import CampaignNetwork
 from nnlc.tables import Row
 
 LOG_SECONDS = 15.0
@@ -28,12 +28,13 @@ class Progress:
     """Follows a job and shows it.
 
     Args:
-        campaign: for its name and length.
+        name: of the work.
+        half_epochs: of each network.
         console: where to show; a terminal gets the live display.
     """
 
-    def __init__(self, campaign: Campaign, console: Console) -> None:
-        self._campaign, self._console = campaign, console
+    def __init__(self, name: str, half_epochs: int, console: Console) -> None:
+        self._name, self._half_epochs, self._console = name, half_epochs, console
         self._live: Live | None = None
         self._under_way: dict[int, tuple[CampaignNetwork, int, Row]] = {}
         self._predicted: dict[int, float] = {}
@@ -46,7 +47,7 @@ class Progress:
         self._predicted, self._done, self._total = waiting, done, done + len(waiting)
         self._start = self._shown = time.monotonic()
         self.message(
-            f"campaign {self._campaign.name}: {self._total} networks, {done} done before, "
+            f"{self._name}: {self._total} networks, {done} done before, "
             f"{trainers} trainer{'s' if trainers > 1 else ''}"
         )
         if self._console.is_terminal:
@@ -55,7 +56,7 @@ class Progress:
 
     def resumed(self, network: CampaignNetwork, rows: list[Row]) -> None:
         """A network goes on from a checkpoint: what it had is no work of this job."""
-        share = len(rows) / self._campaign.half_epochs
+        share = len(rows) / self._half_epochs
         self._head_start += share * self._predicted[network.index]
         if rows:
             self.row(network, len(rows), rows[-1])
@@ -114,9 +115,8 @@ class Progress:
 
     def _seconds_left(self) -> float | None:
         """From the share of the predicted work that is done; None until some is."""
-        half_epochs = self._campaign.half_epochs
         done = self._finished_seconds + sum(
-            self._predicted[index] * half_epoch / half_epochs
+            self._predicted[index] * half_epoch / self._half_epochs
             for index, (_, half_epoch, _) in self._under_way.items()
         )
         here = done - self._head_start
@@ -152,7 +152,7 @@ class Progress:
                 escape(network.spec.id),
                 escape(network.images.name),
                 f"epoch {half_epoch / 2}",
-                ProgressBar(self._campaign.half_epochs, half_epoch, width=20),
+                ProgressBar(self._half_epochs, half_epoch, width=20),
                 f"accuracy {row.val_accuracy_percent:.1f} %",
             )
         return Group(Text(self._counts(), style="bold"), grid)

@@ -1,0 +1,127 @@
+"""What a job looks at in its first seconds, and what it says when something is wrong."""
+
+import sys
+
+import pytest
+from gatherer_jobs import Job, facts, place
+from worker_jobs import run_worker, write_campaign
+
+from nnlc.errors import DeviceError, ExitStatus
+from nnlc.ranks.devices import choose_device
+from nnlc.ranks.preflight import examine, report
+
+
+def hellos(*gpus: int, **others: object) -> dict[int, dict]:
+    return {rank: place(rank, count, **others) for rank, count in enumerate(gpus)}
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpus", "chosen"),
+    [
+        ("auto", (0, 0), "cpu"),
+        ("auto", (1, 1), "cuda"),
+        ("cuda", (6, 6), "cuda"),
+        ("cpu", (1, 0), "cpu"),
+    ],
+)
+def test_all_ranks_train_on_the_same_kind_of_device(asked, gpus, chosen):
+    assert choose_device(asked, hellos(*gpus)) == chosen
+
+
+@pytest.mark.parametrize("asked", ["auto", "cuda"])
+def test_ranks_that_see_no_gpu_where_others_do_are_named(asked):
+    with pytest.raises(DeviceError, match=r"2 of 4 ranks see no GPU .*rank 1 on n1, 3 on n3.*-g 1"):
+        choose_device(asked, hellos(1, 0, 1, 0))
+
+
+def test_a_gpu_that_is_nowhere_is_refused_when_asked_for():
+    with pytest.raises(DeviceError, match="--device cpu"):
+        choose_device("cuda", hellos(0, 0))
+
+
+@pytest.mark.parametrize(
+    ("place_of_it", "words"),
+    [
+        ({"node_gpus": 6}, "n0 has 6 GPUs, but rank 0 there was given none"),
+        ({"launcher": "jsrun"}, "jsrun gives its ranks no GPU"),
+    ],
+)
+def test_a_gpu_that_the_launcher_keeps_back_is_no_reason_to_train_on_the_processor(
+    place_of_it, words
+):
+    withheld = hellos(0, 0, **place_of_it)
+    with pytest.raises(DeviceError, match=rf"{words}.*jsrun -g 1 -c 7; srun --gpus-per-task=1"):
+        choose_device("auto", withheld)
+    assert choose_device("cpu", withheld) == "cpu"
+
+
+def with_devices(*devices: dict, host: str | None = None) -> dict[int, dict]:
+    return {
+        rank: place(rank, devices=[device], **({"host": host} if host else {}))
+        for rank, device in enumerate(devices)
+    }
+
+
+def test_two_ranks_on_one_gpu_are_refused_and_several_trainers_of_one_rank_are_not():
+    shared = with_devices(facts(1, uuid="GPU-1"), facts(1, uuid="GPU-1"), host="n0")
+    with pytest.raises(DeviceError, match=r"ranks 0, 1 on n0 have the same GPU \(GPU-1\)"):
+        examine(shared, "cuda")
+    assert examine(shared, "cpu") == []
+    assert examine({0: place(0, devices=[facts(1, uuid="GPU-1")] * 2)}, "cuda") == []
+    assert examine(with_devices(facts(1, uuid="a"), facts(1, uuid="b"), host="n0"), "cuda") == []
+
+
+@pytest.mark.parametrize(
+    ("key", "device"), [("torch", "cpu"), ("nnlc", "cpu"), ("processor", "cpu"), ("name", "cuda")]
+)
+def test_ranks_that_would_give_other_tables_are_refused_by_name(key, device):
+    different = with_devices(facts(1), facts(1), facts(1, **{key: "another"}))
+    with pytest.raises(DeviceError, match=rf"{key}: .* on rank 0 .*another on rank 2 \(n2\)"):
+        examine(different, device)
+
+
+def test_fewer_cores_than_trainers_are_told_and_no_reason_to_stop():
+    [warning] = examine({0: place(0, trainers=4, cores=1)}, "cpu")
+    assert "rank 0 on n0 has 1 cores for 4 trainers" in warning
+
+
+def test_every_host_looks_at_its_images_and_the_folder_before_anything_begins(tmp_path):
+    job = Job(tmp_path, 3)
+    checks = [(rank, m) for rank, m in job.sent if m["kind"] == "check"]
+    assert [rank for rank, _ in checks] == [0, 1, 2]
+    mark = checks[0][1]["mark"]
+    assert list(job.results.checkpoints_folder.iterdir()) == [job.results.checkpoints_folder / mark]
+    for rank in (0, 1):
+        job.idle(rank)
+        job.say(rank, kind="checked", trainer=0)
+    assert not job.handed_out
+    job.say(2, kind="checked", trainer=0)
+    assert len(job.handed_out) == 2
+    assert not list(job.results.checkpoints_folder.iterdir())
+
+
+def test_the_preflight_alone_names_every_rank_and_trains_nothing(tmp_path):
+    campaign, results = write_campaign(tmp_path), tmp_path / "r"
+    job = run_worker(campaign, "--results", results, "--preflight", ranks=2)
+    assert job.returncode == ExitStatus.DONE, job.stdout + job.stderr
+    assert "rank 1 on" in job.stdout
+    assert "all is well: 2 ranks could begin" in job.stdout
+    assert not list(results.glob("*_models/*"))
+
+
+def test_a_line_a_rank_says_where_it_is_and_what_it_has():
+    [line] = report({0: place(0, devices=[facts(1, uuid="GPU-1")])}, "cuda")
+    assert line == "rank 0 on n0: 8 cores, 1 trainers on a GPU GPU-1, torch 2, nnlc 1"
+
+
+def test_a_folder_that_a_node_does_not_share_with_rank_0_is_refused(tmp_path, monkeypatch):
+    from nnlc.errors import ResultsError
+    from nnlc.training import trainer
+
+    assert sys.modules["nnlc.training.trainer"] is trainer
+    monkeypatch.setattr(trainer, "SEEN_SECONDS", 0)
+    (tmp_path / "mark").touch()
+    trainer._check_folder(tmp_path / "mark")
+    assert [path.name for path in tmp_path.iterdir()] == ["mark"]
+    with pytest.raises(ResultsError, match="file system that all nodes share"):
+        trainer._check_folder(tmp_path / "another")
