@@ -85,11 +85,6 @@ class HalfEpochLoop:
             self._train_loss, self._seconds_before = None, 0.0
             yield self.rows[-1]
 
-    @property
-    def started(self) -> bool:
-        """Whether any step has been done that a checkpoint would save."""
-        return bool(self.rows) or self.step > 0 or self._train_loss is not None
-
     def state(self) -> State:
         """All that the next step depends on, and the rows so far. Tensors are not copied."""
         rows = [[*astuple(row), s] for row, s in zip(self.rows, self.seconds, strict=True)]
