@@ -8,6 +8,8 @@
     ├── ImagesError      images that are missing, damaged or of the wrong shape
     ├── ResultsError     a results folder that can't be used for this campaign
     ├── SiteError        a site file or a job-script template
+    ├── SchedulerError   a scheduler that is absent or refuses
+    │   └── UnansweredError  or does not answer: nobody knows what became of the request
     ├── DeviceError      a GPU that was asked for or promised is not there
     └── LaunchError      the MPI launcher and the Python environment don't fit together
 
@@ -71,6 +73,14 @@ class ResultsError(NnlcError):
 
 class SiteError(NnlcError):
     """A site file or a job-script template is wrong."""
+
+
+class SchedulerError(NnlcError):
+    """A scheduler is absent or refuses."""
+
+
+class UnansweredError(SchedulerError):
+    """A scheduler does not answer, or not in words that say what it did."""
 
 
 class DeviceError(NnlcError):

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+from nnlc.launching.render import Request, render_script
 from nnlc.launching.site import Site, load_site
+from nnlc.shipped import shipped_names
 
 GOLDEN = Path(__file__).parent / "golden"
 SCHEDULERS = ("slurm", "lsf", "local")
+SITES = tuple(shipped_names("site_configs", ".toml"))
 
 # Site files such as a user writes, and what goes with the larger campaign.
 OWN_SITES = {
@@ -43,7 +46,11 @@ def own_site(folder: Path, text: str) -> Site:
     return load_site(path)
 
 
-def shipped_site(scheduler: str) -> Site:
-    """A shipped site, with the account that the shipped LSF one can't know."""
-    site = load_site(scheduler)
-    return site.model_copy(update={"account": "ABC123"}) if site.account_required else site
+def shipped_site(name: str) -> Site:
+    """A shipped site, with the account that those which demand one can't know."""
+    site = load_site(name)
+    return load_site(name, account="ABC123") if site.account_required else site
+
+
+def render(campaign: str, site: Site, **wishes: object) -> str:
+    return render_script(Request(campaign=campaign, **wishes), site)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from site_files import render
 
 from nnlc.environment import DETERMINISM
 from nnlc.errors import CampaignError, SiteError
-from nnlc.launching.render import render_script
 from nnlc.launching.site import load_site
 
 FAKE_MPIRUN = """#!/bin/bash
@@ -19,6 +19,10 @@ printf '%s\\0' "$@" > "$RECORD/argv"
 env -0 > "$RECORD/env"
 exit "${FAKE_STATUS:-0}"
 """
+
+
+WORKER = ["-np", "2", "python", "-m", "nnlc.worker"]
+DEVICE = ["--device", "auto"]
 
 
 class Run:
@@ -83,7 +87,7 @@ def each_well_known(test):
 def renders(*args, **kwargs) -> str | None:
     """The script, or None if the value is refused."""
     try:
-        return render_script(*args, **kwargs)
+        return render(*args, **kwargs)
     except SiteError:
         return None
 
@@ -97,7 +101,7 @@ def test_a_results_folder_of_any_name_arrives_unchanged_or_is_refused(text):
         return
     with tempfile.TemporaryDirectory() as folder:
         run = Run(script, Path(folder))
-    assert run.argv == ["-np", "2", "python", "-m", "nnlc.worker", "paper", "--results", text]
+    assert run.argv == [*WORKER, "paper", "--results", text, *DEVICE]
     assert (run.status, run.output, run.left_behind) == (0, b"", [])
 
 
@@ -110,7 +114,7 @@ def test_a_python_of_any_name_arrives_unchanged_or_is_refused(text):
         return
     with tempfile.TemporaryDirectory() as folder:
         run = Run(script, Path(folder))
-    assert run.argv == ["-np", "2", text, "-m", "nnlc.worker", "paper"]
+    assert run.argv == ["-np", "2", text, "-m", "nnlc.worker", "paper", *DEVICE]
     assert (run.status, run.output, run.left_behind) == (0, b"", [])
 
 
@@ -126,22 +130,22 @@ def test_a_campaign_file_of_any_name_arrives_by_its_absolute_path_or_is_refused(
         if script is None:
             return
         run = Run(script, Path(folder))
-    assert run.argv == ["-np", "2", "python", "-m", "nnlc.worker", str(path)]
+    assert run.argv == [*WORKER, str(path), *DEVICE]
     assert (run.status, run.output, run.left_behind) == (0, b"", [])
 
 
 @pytest.mark.parametrize("text", ["a b", "it's", "$(touch x)", "größe-漢字", "a\\", "#a"])
 def test_names_that_people_do_use_are_not_refused(text, tmp_path):
-    script = render_script("paper", load_site("local"), results=text, python=text)
+    script = render("paper", load_site("local"), results=text, python=text)
     run = Run(script, tmp_path)
-    assert (run.argv[2], run.argv[-1]) == (text, text)
+    assert (run.argv[2], run.argv[-3]) == (text, text)
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\x00b", "a\rb", "\ud800", "", "-x"])
 def test_values_that_no_script_can_hold_are_refused_by_name(text):
     for key in ("results", "python"):
         with pytest.raises(SiteError, match=f"^{key}: "):
-            render_script("paper", load_site("local"), **{key: text})
+            render("paper", load_site("local"), **{key: text})
 
 
 def test_a_relative_campaign_path_becomes_absolute_even_if_it_begins_with_a_dash(
@@ -149,44 +153,44 @@ def test_a_relative_campaign_path_becomes_absolute_even_if_it_begins_with_a_dash
 ):
     monkeypatch.chdir(tmp_path)
     Path("-x.toml").write_text('extends = "paper"\n')
-    run = Run(render_script("-x.toml", load_site("local")), tmp_path)
-    assert run.argv[-1] == str(tmp_path / "-x.toml")
+    run = Run(render("-x.toml", load_site("local")), tmp_path)
+    assert run.argv[-3] == str(tmp_path / "-x.toml")
 
 
 def test_a_bad_campaign_is_refused_before_a_script_is_written(tmp_path):
     with pytest.raises(CampaignError, match="did you mean 'paper'"):
-        render_script("papr", load_site("local"))
+        render("papr", load_site("local"))
     path = tmp_path / "mine.toml"
     path.write_text('extends = "paper"\nepoch = 3\n')
     with pytest.raises(CampaignError, match="did you mean 'epochs'"):
-        render_script(str(path), load_site("local"))
+        render(str(path), load_site("local"))
 
 
 @pytest.mark.parametrize("status", [0, 1, 3, 75])
 def test_a_script_ends_with_the_status_of_its_launcher(status, tmp_path):
-    assert Run(render_script("paper", load_site("local")), tmp_path, status).status == status
+    assert Run(render("paper", load_site("local")), tmp_path, status).status == status
 
 
 def test_a_failing_setup_line_ends_the_script_before_the_launcher():
     site = load_site("local").model_copy(update={"setup": ("false",)})
-    script = render_script("paper", site)
+    script = render("paper", site)
     done = subprocess.run(["/bin/bash", "-c", script], env={"PATH": "/nowhere"}, check=False)
     assert done.returncode == 1
 
 
 def test_setup_lines_may_read_variables_that_are_unset(tmp_path):
     site = load_site("local").model_copy(update={"setup": ("export SEEN=$NEVER_SET!",)})
-    assert Run(render_script("paper", site), tmp_path).environment["SEEN"] == "!"
+    assert Run(render("paper", site), tmp_path).environment["SEEN"] == "!"
 
 
 def test_ranks_start_with_the_determinism_switches_and_without_a_tmpdir_of_ours(tmp_path):
-    run = Run(render_script("paper", load_site("local")), tmp_path)
+    run = Run(render("paper", load_site("local")), tmp_path)
     assert run.environment.items() >= DETERMINISM.items()
     assert "TMPDIR" not in run.environment
 
 
 def test_launcher_options_are_quoted_for_the_shell(tmp_path):
     site = load_site("local").model_copy(update={"launcher_options": ("$(touch x)", "a b")})
-    run = Run(render_script("paper", site), tmp_path)
+    run = Run(render("paper", site), tmp_path)
     assert run.argv[2:4] == ["$(touch x)", "a b"]
     assert run.left_behind == []

@@ -7,44 +7,52 @@ import sys
 from pathlib import Path
 
 import pytest
-from site_files import GOLDEN, OWN_SITES, SCHEDULERS, own_site, shipped_site
+from site_files import GOLDEN, OWN_SITES, SCHEDULERS, SITES, own_site, render, shipped_site
 
 from nnlc.errors import SiteError
-from nnlc.launching import render
-from nnlc.launching.render import lsf_walltime, render_script, slurm_walltime
+from nnlc.launching import render as rendering
+from nnlc.launching.lint import lint_file
+from nnlc.launching.render import lsf_walltime, slurm_walltime
 from nnlc.launching.site import Site, load_site
 from nnlc.shipped import shipped_folder, shipped_names
 
 
-def golden_case(scheduler: str, campaign: str, folder: Path) -> str:
+def golden_case(name: str, campaign: str, folder: Path) -> str:
+    """A shipped site with its own defaults; or one's own that extends it, and all that one asks."""
     if campaign == "smoke":
-        return render_script("smoke", shipped_site(scheduler))
-    return render_script(
+        return render("smoke", shipped_site(name))
+    site = own_site(folder, OWN_SITES[name]) if name in OWN_SITES else shipped_site(name)
+    local = site.scheduler == "local"
+    return render(
         "paper",
-        own_site(folder, OWN_SITES[scheduler]),
-        nodes=1 if scheduler == "local" else 8,
-        walltime_minutes=1505,
+        site,
+        nodes=1 if local else 8,
+        walltime_minutes=115,
+        elements=1 if local else 12,
         results="results/the paper's",
+        images="/projects/abc123/images",
         python="/opt/my env/bin/python",
+        script="/projects/abc123/results/paper/jobs/paper.sh",
     )
 
 
-@pytest.mark.parametrize("campaign", ["smoke", "paper"])
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_a_rendered_script_is_its_golden_file(scheduler, campaign, tmp_path):
-    golden = (GOLDEN / f"{scheduler}-{campaign}.sh").read_text(encoding="utf-8")
-    assert golden_case(scheduler, campaign, tmp_path) == golden
+CASES = [(name, campaign) for name in SITES for campaign in ("smoke", "paper")]
+
+
+@pytest.mark.parametrize(("name", "campaign"), CASES)
+def test_a_rendered_script_is_its_golden_file(name, campaign, tmp_path):
+    golden = (GOLDEN / f"{name}-{campaign}.sh").read_text(encoding="utf-8")
+    assert golden_case(name, campaign, tmp_path) == golden
 
 
 def test_each_golden_file_has_a_test():
-    expected = {f"{s}-{c}.sh" for s in SCHEDULERS for c in ("smoke", "paper")}
+    expected = {f"{name}-{campaign}.sh" for name, campaign in CASES}
     assert {path.name for path in GOLDEN.glob("*.sh")} == expected
 
 
-@pytest.mark.parametrize("campaign", ["smoke", "paper"])
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_bash_and_shellcheck_accept_each_golden_file(scheduler, campaign):
-    golden = GOLDEN / f"{scheduler}-{campaign}.sh"
+@pytest.mark.parametrize(("name", "campaign"), CASES)
+def test_bash_shellcheck_and_our_own_rules_accept_each_golden_file(name, campaign, tmp_path):
+    golden = GOLDEN / f"{name}-{campaign}.sh"
     beside_python = str(Path(sys.executable).parent)
     shellcheck = shutil.which("shellcheck", path=f"{beside_python}{os.pathsep}{os.environ['PATH']}")
     assert shellcheck, "shellcheck is missing: pip install 'nnlc[dev]'"
@@ -52,6 +60,12 @@ def test_bash_and_shellcheck_accept_each_golden_file(scheduler, campaign):
     for command in (["bash", "-n"], [shellcheck, "--exclude=SC1091"]):
         done = subprocess.run([*command, golden], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    site = (
+        own_site(tmp_path, OWN_SITES[name])
+        if campaign == "paper" and name in OWN_SITES
+        else (shipped_site(name))
+    )
+    assert not lint_file(golden, site)
 
 
 def test_no_template_speaks_of_tmpdir():
@@ -62,7 +76,7 @@ def test_no_template_speaks_of_tmpdir():
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_there_is_one_rank_a_gpu(scheduler):
     site = shipped_site(scheduler).model_copy(update={"gpus_per_node": 3, "max_nodes": None})
-    script = render_script("paper", site, nodes=5).split("set -euo pipefail")[1]
+    script = render("paper", site, nodes=5).split("One rank a GPU")[1]
     flag = {"slurm": "--ntasks=15 ", "lsf": "jsrun -n 15 ", "local": "mpirun -np 15 "}[scheduler]
     assert flag in script
 
@@ -79,32 +93,34 @@ def test_there_is_one_rank_a_gpu(scheduler):
 )
 def test_wall_times_are_in_each_schedulers_own_form(minutes, slurm, lsf):
     assert (slurm_walltime(minutes), lsf_walltime(minutes)) == (slurm, lsf)
-    asked = render_script("paper", shipped_site("slurm"), walltime_minutes=minutes)
+    asked = render("paper", shipped_site("slurm"), walltime_minutes=minutes)
     assert f"#SBATCH --time={slurm}\n" in asked
-    asked = render_script("paper", shipped_site("lsf"), walltime_minutes=minutes)
+    asked = render("paper", shipped_site("lsf"), walltime_minutes=minutes)
     assert f"#BSUB -W {lsf}\n" in asked
 
 
 def test_more_nodes_or_minutes_than_the_site_has_are_refused_with_the_limit(tmp_path):
     text = 'extends = "slurm"\nmax_nodes = 8\nmax_walltime_minutes = 360'
     site = own_site(tmp_path, text)
-    assert render_script("paper", site, nodes=8, walltime_minutes=360)
-    with pytest.raises(SiteError, match=r"nodes = 9, .* slurm has max_nodes = 8"):
-        render_script("paper", site, nodes=9)
-    with pytest.raises(SiteError, match=r"walltime_minutes = 361, .* max_walltime_minutes = 360"):
-        render_script("paper", site, walltime_minutes=361)
+    assert render("paper", site, nodes=8, walltime_minutes=360)
+    with pytest.raises(SiteError, match=r"nodes = 9: slurm has max_nodes = 8"):
+        render("paper", site, nodes=9)
+    with pytest.raises(
+        SiteError, match=r"walltime_minutes = 361, but a job of 1 nodes on slurm may last 360"
+    ):
+        render("paper", site, walltime_minutes=361)
 
 
 @pytest.mark.parametrize("value", [0, -1])
 @pytest.mark.parametrize("key", ["nodes", "walltime_minutes"])
 def test_less_than_one_node_or_minute_is_refused(key, value):
     with pytest.raises(SiteError, match=f"{key} must be at least 1; found {value}"):
-        render_script("paper", load_site("slurm"), **{key: value})
+        render("paper", load_site("slurm"), **{key: value})
 
 
 def test_an_account_that_the_site_demands_is_asked_for():
     with pytest.raises(SiteError, match=r"site lsf, key account: .*extends = "):
-        render_script("paper", load_site("lsf"))
+        render("paper", load_site("lsf"))
 
 
 NOT_FOR_A_DIRECTIVE = ["a b", "-x", "a;b", "$(touch x)", "a\n#SBATCH --nodes=9", "a\n", "", "é"]
@@ -126,7 +142,7 @@ def test_an_unsafe_directive_value_is_refused_wherever_it_came_from(scheduler, v
     for key in ("account", "queue"):
         site = shipped_site(scheduler).model_copy(update={key: value})
         with pytest.raises(SiteError, match="a directive takes letters"):
-            render_script("paper", site)
+            render("paper", site)
 
 
 @pytest.mark.parametrize("key", ["setup", "directives", "launcher_options"])
@@ -135,7 +151,7 @@ def test_a_site_line_with_a_newline_is_refused(key, tmp_path):
         own_site(tmp_path, f'extends = "slurm"\n{key} = ["a", "b\\nc"]\n')
     site = load_site("slurm").model_copy(update={key: ("a\nb",)})
     with pytest.raises(SiteError, match="must be one line"):
-        render_script("paper", site)
+        render("paper", site)
 
 
 def test_an_unknown_site_key_is_refused_with_the_valid_ones(tmp_path):
@@ -184,6 +200,6 @@ def test_a_misspelt_template_word_is_refused_instead_of_rendered_empty(
     text = template.read_text(encoding="utf-8")
     assert right in text
     template.write_text(text.replace(right, wrong), encoding="utf-8")
-    monkeypatch.setattr(render, "shipped_folder", lambda name: tmp_path / name)
+    monkeypatch.setattr(rendering, "shipped_folder", lambda name: tmp_path / name)
     with pytest.raises(SiteError, match=r"template lsf\.sh\.j2: .*'misspelt'"):
-        render_script("paper", shipped_site("lsf"))
+        render("paper", shipped_site("lsf"))

@@ -31,12 +31,14 @@ MAY_IMPORT = {
     "journal": {"files"},
     "wire": {"errors"},
     "history": {"errors", "journal", "results"},
+    "shares": {"networks", "campaign"},
     "status": {"results", "journal", "history"},
     "listing": {"campaign", "networks", "tables"},
     "training": BASE | {"networks", "tables", "campaign", "results", "wire"},
-    "ranks": BASE | {"networks", "tables", "campaign", "results", "journal", "history", "wire"},
+    "ranks": BASE
+    | {"networks", "tables", "campaign", "results", "journal", "history", "shares", "wire"},
     "worker": BASE | {"ranks"},
-    "launching": BASE | {"campaign", "networks", "results"},
+    "launching": BASE | {"campaign", "networks", "results", "history", "shares"},
     "analysis": {"networks", "tables"},
 }
 ALL_ROOMS = {*MAY_IMPORT, "cli"}

@@ -6,6 +6,7 @@ directive, where no shell does.
 """
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,54 +18,114 @@ from nnlc.errors import SiteError
 from nnlc.launching.site import Site, check_line, check_word
 from nnlc.shipped import shipped_folder, shipped_names
 
+BUNDLED = "F-MNIST-sample"
+"""Images that every installation has: nothing to stage."""
+MOST_RESTARTS = 1000
+"""A chain of so many jobs is no longer meant."""
+LEAST_SECONDS = 60
+"""A job that ended sooner got nothing done: it does not start itself again."""
 
-def render_script(
-    campaign_name_or_path: str,
-    site: Site,
-    *,
-    nodes: int | None = None,
-    walltime_minutes: int | None = None,
-    results: str | None = None,
-    python: str = "python",
-) -> str:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a user wants of a job script; what is left out is the site's or the worker's default."""
+
+    campaign: str
+    """A shipped name, or the path of a campaign file."""
+    nodes: int | None = None
+    walltime_minutes: int | None = None
+    """Without effect on a local site, where nothing ends the job."""
+    elements: int = 1
+    """Of the job array: they share the campaign's networks."""
+    first_element: int = 0
+    here: int | None = None
+    """Elements in this array, where a longer one is split over several; default all."""
+    results: str | None = None
+    """The results folder, taken literally."""
+    images: str | None = None
+    """Where 'nnlc stage' put the images, taken literally."""
+    python: str = "python"
+    """The interpreter to start, taken literally."""
+    script: str | None = None
+    """Where the script will stand, if it is known: an LSF job submits it again."""
+
+
+def render_script(request: Request, site: Site) -> str:
     """The job script that trains a campaign on a site.
-
-    Args:
-        campaign_name_or_path: a shipped campaign's name, or the path of a campaign file.
-        site: where the job is to run.
-        nodes: the site's own default if left out.
-        walltime_minutes: the same; without effect on a local site, where nothing ends the job.
-        results: the results folder, taken literally; the worker's own default if left out.
-        python: the interpreter to start, taken literally.
 
     Raises:
         CampaignError: the campaign can't be used.
         SiteError: the site lacks something or allows less, or a value can't stand in a script.
     """
-    _check_argument("campaign", campaign_name_or_path)
-    _check_option("python", python)
-    if results is not None:
-        _check_option("results", results)
-    nodes = _within(site, "nodes", nodes, site.max_nodes)
-    minutes = _within(site, "walltime_minutes", walltime_minutes, site.max_walltime_minutes)
+    _check_argument("campaign", request.campaign)
+    for key in ("python", "results", "images", "script"):
+        if (text := getattr(request, key)) is not None:
+            _check_option(key, text)
     if site.account_required and not site.account:
         raise SiteError(
             f"site {site.name}, key account: this site starts no job without one; "
             f'write a site file with extends = "{site.name}" and account = "YOUR_PROJECT"'
         )
-    words = site.model_dump() | {
-        "job_name": load_campaign(campaign_name_or_path).name,
-        "campaign": _campaign_argument(campaign_name_or_path),
+    nodes, minutes = _size(request, site)
+    here = request.elements if request.here is None else request.here
+    campaign = load_campaign(request.campaign)
+    from_files = [
+        name
+        for name in campaign.image_sets()
+        if campaign.datasets[name].npz is None and name != BUNDLED
+    ]
+    words = site.model_dump(exclude={"notice"}) | {
+        "job_name": campaign.name,
+        "campaign": _campaign_argument(request.campaign),
         "nodes": nodes,
         "ranks": nodes * site.gpus_per_node,
         "walltime": _WALLTIME[site.scheduler](minutes),
-        "results": results,
-        # A rank that finds no GPU where the site has some shall say so, not train on its core.
-        "device": None if site.scheduler == "local" else "cuda",
-        "python": python,
+        "minutes": minutes,
+        "elements": request.elements,
+        "first_element": request.first_element,
+        "last_index": here - 1,
+        "results": request.results,
+        "images": request.images,
+        "stage_images": bool(site.local_disk and request.images and from_files),
+        "trainers": site.trainers_per_gpu,
+        "gpu_flags": site.device == "cuda",
+        "python": request.python,
+        "script": request.script,
+        "reads_input": site.submit.endswith("<"),
+        "notice_signal": site.notice.signal,
+        "notice_minutes": site.notice.minutes,
+        "notice_seconds": 60 * site.notice.minutes,
+        "least_seconds": LEAST_SECONDS,
+        "most_restarts": MOST_RESTARTS,
         "determinism": DETERMINISM,
     }
-    return _render(f"{site.scheduler}.sh.j2", words)
+    return _render(site, words)
+
+
+def _size(request: Request, site: Site) -> tuple[int, int]:
+    """Nodes and minutes, as the site allows them."""
+    nodes = site.nodes if request.nodes is None else request.nodes
+    asked = request.walltime_minutes
+    minutes = site.walltime_minutes if asked is None else asked
+    for key, value in (
+        ("nodes", nodes),
+        ("walltime_minutes", minutes),
+        ("elements", request.elements),
+    ):
+        if value < 1:
+            raise SiteError(f"{key} must be at least 1; found {value}")
+    try:
+        longest = site.longest_minutes(nodes)
+    except ValueError as problem:
+        raise SiteError(f"nodes = {nodes}: {problem}") from None
+    if longest is not None and minutes > longest:
+        raise SiteError(
+            f"walltime_minutes = {minutes}, but a job of {nodes} nodes on {site.name} may last "
+            f"{longest}"
+        )
+    if request.elements > 1 and site.scheduler == "local":
+        raise SiteError("elements: without a scheduler there is no job array")
+    return nodes, minutes
 
 
 def slurm_walltime(minutes: int) -> str:
@@ -78,16 +139,6 @@ def lsf_walltime(minutes: int) -> str:
 
 
 _WALLTIME = {"slurm": slurm_walltime, "lsf": lsf_walltime, "local": slurm_walltime}
-
-
-def _within(site: Site, key: str, asked: int | None, most: int | None) -> int:
-    """What is asked for, or else the site's default, if the site allows it."""
-    value = int(getattr(site, key)) if asked is None else asked
-    if value < 1:
-        raise SiteError(f"{key} must be at least 1; found {value}")
-    if most is not None and value > most:
-        raise SiteError(f"{key} = {value}, but the site {site.name} has max_{key} = {most}")
-    return value
 
 
 def _campaign_argument(name_or_path: str) -> str:
@@ -112,9 +163,13 @@ def _check_option(key: str, text: str) -> None:
         raise SiteError(f"{key}: {text!r} looks like an option; write ./{text}")
 
 
-def _render(template: str, words: dict[str, Any]) -> str:
+def _render(site: Site, words: dict[str, Any]) -> str:
+    shipped = f"{site.scheduler}.sh.j2"
+    own = Path(site.template) if site.template else None
     environment = Environment(  # noqa: S701  a script is no HTML: quote and word escape it
-        loader=FileSystemLoader(shipped_folder("launch")),
+        loader=FileSystemLoader(
+            [*([own.parent] if own else []), shipped_folder("launch")], followlinks=True
+        ),
         undefined=StrictUndefined,
         finalize=_one_line,
         trim_blocks=True,
@@ -122,10 +177,11 @@ def _render(template: str, words: dict[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"quote": shlex.quote, "word": _word}
+    name = own.name if own else shipped
     try:
-        return environment.get_template(template).render(words)
+        return environment.get_template(name).render(words)
     except TemplateError as problem:
-        raise SiteError(f"job-script template {template}: {problem}") from problem
+        raise SiteError(f"job-script template {own or shipped}: {problem}") from problem
 
 
 def _one_line(value: object) -> str:

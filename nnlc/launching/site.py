@@ -4,6 +4,7 @@ A site is TOML. `extends = "NAME or path"` takes another site and replaces only 
 says. Whatever is wrong is refused with file, key, and what would be right.
 """
 
+import os
 import re
 import unicodedata
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from nnlc.errors import SiteError
+from nnlc.shipped import shipped_names
 from nnlc.tomlfile import find_file, read_layers, validate
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -48,8 +50,43 @@ def check_line(text: str) -> str:
 
 
 Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Word = Annotated[str, AfterValidator(check_word)]
 Line = Annotated[str, AfterValidator(check_line)]
+
+
+class Gpu(BaseModel):
+    """`[gpu]`: one of a node's GPUs, as a rank gets it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Line
+    fp32_teraflops: Positive
+    """Its peak in full precision, as the manufacturer states it."""
+    efficiency: Annotated[float, Field(gt=0, le=1)] = 0.35
+    """The share of that peak which training is assumed to reach, until a journal of the site has
+    measured seconds."""
+    memory_gigabytes: Positive
+
+
+class Bin(BaseModel):
+    """`[[bins]]`: how long jobs of some sizes may last."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    nodes: tuple[Count, Count]
+    """Fewest and most."""
+    hours: Positive
+
+
+class Notice(BaseModel):
+    """`[notice]`: the warning before the walltime is over."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    signal: Literal["URG", "USR1", "USR2", "TERM", "INT"] = "URG"
+    """URG is ignored by whatever does not know of it."""
+    minutes: Count = 5
 
 
 class Site(BaseModel):
@@ -61,12 +98,20 @@ class Site(BaseModel):
     """Stands in the scripts that are rendered for the site."""
     scheduler: Literal["slurm", "lsf", "local"]
     """Whose directives and launcher the script has; local: none, and mpirun."""
+    template: Line | None = None
+    """A template of your own, which may extend ours; relative to the site file."""
     submit: Line
     """What a user types before the script's name, such as `sbatch` or `bsub <`."""
     gpus_per_node: Count
     """GPUs of a node, and ranks on it: one a GPU."""
     cores_per_rank: Count
     """CPU cores that each rank gets, most of them for reading and preparing images."""
+    trainers_per_gpu: Count = 1
+    """Trainer processes of a rank; several share its GPU."""
+    device: Literal["cuda", "cpu", "auto"] = "cuda"
+    """What ranks train on; a rank that finds no GPU where the site has some shall say so."""
+    gpu: Gpu | None = None
+    """Needed to plan: what a rank's GPU can do."""
     account: Word | None = None
     """The project that is charged."""
     account_required: bool = False
@@ -81,6 +126,21 @@ class Site(BaseModel):
     """The most nodes that a job may have."""
     max_walltime_minutes: Count | None = None
     """The longest that a job may last."""
+    bins: tuple[Bin, ...] = ()
+    """Where the longest walltime depends on the nodes; none else."""
+    max_queued_jobs: Count | None = None
+    """The most jobs that a user may have in the queue; an array's element is a job."""
+    max_running_jobs: Count | None = None
+    """The most of them that are considered for running at a time."""
+    max_array_elements: Count = 1000
+    """The most elements of one array; a longer one is split."""
+    charge_factor: Positive = 1.0
+    """What an hour of a node is charged, in the site's unit."""
+    notice: Notice = Notice()
+    requeue: bool = True
+    """Whether an unfinished job puts itself into the queue again."""
+    local_disk: Line | None = None
+    """A node's own disk, for images and caches, such as `/mnt/bb/$USER`; the shell reads it."""
     directives: tuple[Line, ...] = ()
     """Further directives, each without its `#SBATCH` or `#BSUB`."""
     setup: tuple[Line, ...] = ()
@@ -88,21 +148,65 @@ class Site(BaseModel):
     launcher_options: tuple[Line, ...] = ()
     """Further arguments for srun, jsrun or mpirun, one an element."""
 
+    def longest_minutes(self, nodes: int) -> int | None:
+        """The longest walltime of a job of so many nodes; None where there is no limit.
 
-def load_site(name_or_path: str | Path) -> Site:
-    """Read a site: the name of a shipped one, or the path of a TOML file.
+        Raises:
+            ValueError: no job of this size is allowed.
+        """
+        limits = [self.max_walltime_minutes] if self.max_walltime_minutes else []
+        if self.bins:
+            within = [b for b in self.bins if b.nodes[0] <= nodes <= b.nodes[1]]
+            if not within:
+                sizes = ", ".join(f"{b.nodes[0]}-{b.nodes[1]}" for b in self.bins)
+                raise ValueError(f"no bin of {self.name} has {nodes} nodes; there are {sizes}")
+            limits.append(int(60 * max(b.hours for b in within)))
+        if self.max_nodes is not None and nodes > self.max_nodes:
+            raise ValueError(f"{self.name} has max_nodes = {self.max_nodes}; found {nodes}")
+        return min(limits, default=None)
+
+
+def load_site(name_or_path: str | Path, *, account: str | None = None) -> Site:
+    """Read a site: the name of a shipped one or of one's own, or the path of a TOML file.
+
+    Args:
+        name_or_path: the site.
+        account: in place of the file's.
 
     Raises:
         SiteError: what is wrong, in which file and key, and what would be right.
     """
     path = find_site(str(name_or_path))
-    return validate(Site, read_layers(path, find_site, SiteError), SiteError)
+    layers = read_layers(path, find_site, SiteError)
+    site = validate(Site, layers, SiteError)
+    changes: dict[str, str] = {}
+    if site.template is not None:
+        folder = layers.file_of(["template"]).parent
+        changes["template"] = str((folder / site.template).absolute())
+    if account is not None:
+        try:
+            changes["account"] = check_word(account)
+        except ValueError as problem:
+            raise SiteError(f"--account: {problem}") from None
+    return site.model_copy(update=changes)
 
 
 def find_site(name_or_path: str) -> Path:
-    """The file of a site.
+    """The file of a site: a path, else a name in the working directory or in ~/.config/nnlc, else
+    a shipped one.
 
     Raises:
-        SiteError: neither a file nor a shipped name.
+        SiteError: none of these.
     """
+    if re.fullmatch(r"[\w.-]+", name_or_path):
+        for folder in (Path(), _own_sites()):
+            path = folder / f"{name_or_path}.toml"
+            # A site named like a shipped one may extend it: from there the shipped one is meant.
+            if path.is_file() and name_or_path not in shipped_names("site_configs", ".toml"):
+                return path
     return find_file(name_or_path, "site_configs", SiteError)
+
+
+def _own_sites() -> Path:
+    """The XDG base directory specification's place for a user's settings."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "nnlc"

@@ -1,0 +1,235 @@
+"""What a site allows of a plan, and the nearest possible where a request asks for more."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nnlc.errors import SiteError
+from nnlc.launching.site import Site
+
+START_MINUTES = 2
+"""From a job's begin to its first training step: the launcher, Python, torch, the images. Not
+measured; on the safe side where thousands of ranks don't read at once."""
+SAVE_MINUTES = 1
+"""From the warning to the end of the job: every network is saved, the ranks part. Slurm may warn
+so much earlier than asked (sbatch(1), --signal: "up to 60 seconds earlier")."""
+MOST_ELEMENTS = 100
+"""More are planned only if they are asked for."""
+_STEP = 1.15
+"""Between numbers that are tried, beyond the first few."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRequest:
+    """What a user fixes of a plan; what is left out is chosen."""
+
+    nodes: int | None = None
+    """Of each job."""
+    minutes: int | None = None
+    """Walltime of each job."""
+    elements: int | None = None
+    """Of the job array."""
+
+
+def plan_request(nodes: int | None, hours: float | None, elements: int | None) -> PlanRequest:
+    """A request in the words of the command line.
+
+    Raises:
+        SiteError: hours that are no number.
+    """
+    if hours is not None and not math.isfinite(hours):
+        raise SiteError(f"--hours {hours}: must be a number of hours, such as 2.5")
+    minutes = None if hours is None else round(60 * hours)
+    return PlanRequest(nodes=nodes, minutes=minutes, elements=elements)
+
+
+def check_request(request: PlanRequest, site: Site, networks: int) -> None:
+    """Refuse what the site, or so few networks, can't take.
+
+    Raises:
+        SiteError: what is impossible, why, and the nearest that is possible.
+    """
+    if site.scheduler == "local" and request.minutes is not None:
+        raise SiteError(
+            f"--hours: nothing ends a job on {site.name}, a local site; the nearest possible is "
+            "to leave --hours out"
+        )
+    if request.nodes is not None:
+        _check_nodes(request.nodes, site)
+    if request.minutes is not None:
+        _check_minutes(request.minutes, request.nodes, site)
+    if request.elements is not None:
+        _check_elements(request.elements, site, networks)
+
+
+def walltime_minutes(request: PlanRequest, site: Site, nodes: int) -> int | None:
+    """What a job of so many nodes asks for: as long as it may; None where nothing ends it."""
+    if site.scheduler == "local":
+        return None
+    if request.minutes is not None:
+        return request.minutes
+    longest = site.longest_minutes(nodes)
+    return site.walltime_minutes if longest is None else longest
+
+
+def work_minutes(site: Site, minutes: int) -> int:
+    """What is left of a walltime for training: not the start, the warning and saving."""
+    return minutes - START_MINUTES - SAVE_MINUTES - site.notice.minutes
+
+
+def node_choices(request: PlanRequest, site: Site, networks: int) -> list[int]:
+    """Numbers of nodes to try: legal, and none with more GPUs than there are networks, if any.
+
+    The fewest nodes of each bin are always among them.
+    """
+    if request.nodes is not None:
+        return [request.nodes]
+    if site.scheduler == "local":
+        return [1]
+    useful = -(-networks // site.gpus_per_node)
+    found = {
+        nodes
+        for low, high in _regions(site)
+        for nodes in [low, *_numbers(low, min(useful, useful if high is None else high))]
+        if _has_time(site, nodes, request.minutes)
+    }
+    return sorted(found)
+
+
+def element_choices(request: PlanRequest, site: Site, networks: int) -> list[int]:
+    """Numbers of array elements to try: no more than may run at a time."""
+    if request.elements is not None:
+        return [request.elements]
+    limits = (queue_takes(site), site.max_running_jobs, networks, MOST_ELEMENTS)
+    most = 1 if site.scheduler == "local" else min(n for n in limits if n is not None)
+    return list(_numbers(1, most))
+
+
+def queue_takes(site: Site) -> int | None:
+    """The most elements that can be submitted; None where the site file names no limit."""
+    if site.max_queued_jobs is None:
+        return None
+    # An LSF job submits its successor before it ends; Slurm puts the same job back.
+    doubled = site.scheduler == "lsf" and site.requeue
+    return max(1, site.max_queued_jobs // 2) if doubled else site.max_queued_jobs
+
+
+def longer_sizes(site: Site, minutes: int) -> list[int]:
+    """The fewest nodes of each bin whose jobs may last longer than this."""
+    found = ((low, site.longest_minutes(low)) for low, _ in _regions(site))
+    return [low for low, longest in found if longest is not None and longest > minutes]
+
+
+def too_short(site: Site) -> SiteError:
+    """What is wrong with a site where no job has time for training."""
+    return SiteError(
+        f"site {site.name}: the jobs it allows are too short: start, warning and saving take all "
+        "of their time; give it longer bins, max_walltime_minutes or walltime_minutes"
+    )
+
+
+def as_hours(minutes: int) -> str:
+    """Hours as --hours takes them."""
+    return f"{minutes / 60:.5g}"
+
+
+def _check_nodes(nodes: int, site: Site) -> None:
+    problem = None
+    if nodes < 1:
+        problem = "must be at least 1"
+    else:
+        try:
+            longest = site.longest_minutes(nodes)
+        except ValueError as impossible:
+            problem = str(impossible)
+        else:
+            if not _has_time(site, nodes, None):
+                problem = f"jobs of that size may last {longest} minutes, too short to train"
+    if problem is None:
+        return
+    nearest = _nearest(site, nodes, None)
+    if nearest is None:
+        raise too_short(site)
+    raise SiteError(f"--nodes {nodes}: {problem}; the nearest possible is --nodes {nearest}")
+
+
+def _check_minutes(minutes: int, nodes: int | None, site: Site) -> None:
+    hours = as_hours(minutes)
+    if work_minutes(site, minutes) < 1:
+        least = minutes - work_minutes(site, minutes) + 1
+        raise SiteError(
+            f"--hours {hours}: no time is left for training: {START_MINUTES} minutes go into the "
+            f"start, {site.notice.minutes} into the warning and {SAVE_MINUTES} into saving; the "
+            f"nearest possible is --hours {as_hours(least)}"
+        )
+    if nodes is not None and not _has_time(site, nodes, minutes):
+        longest = site.longest_minutes(nodes) or 0
+        enough = _nearest(site, nodes, minutes)
+        raise SiteError(
+            f"--hours {hours}: a job of {nodes} nodes on {site.name} may last {as_hours(longest)}; "
+            f"the nearest possible is --hours {as_hours(longest)}"
+            + (f", or --nodes {enough}" if enough is not None else "")
+        )
+    if nodes is None and _nearest(site, 1, minutes) is None:
+        if _nearest(site, 1, None) is None:
+            raise too_short(site)
+        longest = max(site.longest_minutes(low) or 0 for low, _ in _regions(site))
+        raise SiteError(
+            f"--hours {hours}: no job on {site.name} may last so long; the nearest possible is "
+            f"--hours {as_hours(longest)}"
+        )
+
+
+def _check_elements(elements: int, site: Site, networks: int) -> None:
+    most, why = networks, f"there are {networks} networks to train"
+    takes = queue_takes(site)
+    if takes is not None and takes < most:
+        most, why = takes, f"{site.name} has max_queued_jobs = {site.max_queued_jobs}"
+        if takes != site.max_queued_jobs:
+            why += ", and each job submits its successor before it ends"
+    if site.scheduler == "local":
+        most, why = 1, "without a scheduler there is no job array"
+    if elements < 1:
+        raise SiteError(
+            f"--elements {elements}: must be at least 1; the nearest possible is --elements 1"
+        )
+    if elements > most:
+        raise SiteError(f"--elements {elements}: {why}; the nearest possible is --elements {most}")
+
+
+def _regions(site: Site) -> list[tuple[int, int | None]]:
+    """Fewest and most nodes of jobs, one a bin; a most of None has no limit."""
+    top = site.max_nodes
+    if not site.bins:
+        return [(1, top)]
+    bins = [b.nodes for b in site.bins]
+    if top is None:
+        return [(low, high) for low, high in bins]
+    return [(low, min(high, top)) for low, high in bins if low <= top]
+
+
+def _nearest(site: Site, nodes: int, minutes: int | None) -> int | None:
+    """The legal number of nodes nearest to this one whose jobs may last so long."""
+    clamped = (
+        max(low, nodes if high is None else min(nodes, high)) for low, high in _regions(site)
+    )
+    found = [n for n in clamped if _has_time(site, n, minutes)]
+    return min(found, key=lambda n: (abs(n - nodes), n), default=None)
+
+
+def _has_time(site: Site, nodes: int, minutes: int | None) -> bool:
+    """Whether jobs of this size have time for training, and may last so long."""
+    longest = site.longest_minutes(nodes)
+    if longest is None:
+        return True
+    return work_minutes(site, longest) > 0 and (minutes is None or minutes <= longest)
+
+
+def _numbers(low: int, high: int) -> Iterator[int]:
+    """From low to high, both included: each at first, then about every seventh part more."""
+    number = low
+    while number < high:
+        yield number
+        number = max(number + 1, round(_STEP * (number - low) + low))
+    if low <= high:
+        yield high

@@ -1,0 +1,35 @@
+"""Checks a job script, ours or a user's, against the rules of its scheduler and its site."""
+
+from pathlib import Path
+
+from nnlc.errors import SiteError
+from nnlc.launching import rules_lsf, rules_slurm
+from nnlc.launching.rules import COMMON, Finding, Rule
+from nnlc.launching.script import Script
+from nnlc.launching.site import Site
+
+_RULES: dict[str, tuple[Rule, ...]] = {
+    "slurm": (*COMMON, *rules_slurm.RULES),
+    "lsf": (*COMMON, *rules_lsf.RULES),
+    "local": COMMON,
+}
+
+
+def lint_script(text: str, site: Site) -> list[Finding]:
+    """Everything in a script that breaks a rule, in the order of its lines."""
+    script = Script(text, site.scheduler)
+    found = {finding for rule in _RULES[site.scheduler] for finding in rule(script, site)}
+    return sorted(found, key=lambda finding: (finding.line, finding.problem))
+
+
+def lint_file(path: Path, site: Site) -> list[Finding]:
+    """The same for a file.
+
+    Raises:
+        SiteError: the file can't be read.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+    except OSError as problem:
+        raise SiteError(f"{path}: can't be read: {problem.strerror}") from None
+    return lint_script(text, site)

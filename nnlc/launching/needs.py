@@ -1,0 +1,72 @@
+"""What a plan needs beside node-hours: images to stage, disk, and memory on the GPU."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnlc.campaign import DatasetSection
+from nnlc.launching.forecast import Forecast, NetworkForecast
+from nnlc.launching.plan import Plan
+from nnlc.networks import ImageSet
+from nnlc.networks.imagesets import CIFAR100, FASHION_MNIST, FASHION_MNIST_SAMPLE, SVHN
+
+# Megabytes to download, from the pages that publish them: cs.toronto.edu/~kriz/cifar.html,
+# github.com/zalandoresearch/fashion-mnist, ufldl.stanford.edu/housenumbers (train and test, and
+# extra). Fashion-MNIST is 55 MB once unpacked, CIFAR-100 as large as its archive.
+_MEGABYTES = {CIFAR100.name: 169, FASHION_MNIST.name: 30, SVHN.name: 182 + 64}
+_SVHN_EXTRA_MEGABYTES = 1330
+# Measured on the campaign `paper`: 6,306 bytes a table of 80 rows.
+_TABLE_BYTES = 900
+_ROW_BYTES = 68
+_CHECKPOINT_BYTES = 2 * 4
+"""A parameter's weight and momentum."""
+_GENERATIONS = 3
+"""Checkpoints of one network: the newest, the one before, and one that is being written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Bytes in the results folder."""
+
+    tables: int
+    """Of all networks that are still to be trained."""
+    checkpoints: int
+    """At most: all ranks of all elements have networks under way, and the largest there are."""
+
+
+def images_to_stage(forecast: Forecast) -> Iterator[tuple[str, int | None]]:
+    """Image sets of the networks that are left, and megabytes of each; None: its file is missing.
+
+    What comes with nnlc is left out.
+    """
+    left = {f.network.images.name for f in forecast.left}
+    for name, images in forecast.campaign.image_sets().items():
+        if name in left and name != FASHION_MNIST_SAMPLE.name:
+            yield name, _megabytes(images, forecast.campaign.datasets[name])
+
+
+def disk(plan: Plan) -> Disk:
+    """What the results folder needs while the plan runs."""
+    left, chosen = plan.forecast.left, plan.chosen
+    rows = plan.forecast.campaign.half_epochs
+    at_once = chosen.elements * chosen.replay.shape.ranks
+    largest = sorted((f.parameters for f in left), reverse=True)[:at_once]
+    return Disk(
+        tables=len(left) * (_TABLE_BYTES + _ROW_BYTES * rows),
+        checkpoints=_GENERATIONS * _CHECKPOINT_BYTES * sum(largest),
+    )
+
+
+def too_large(forecast: Forecast) -> list[NetworkForecast]:
+    """Networks whose least memory, an estimate, is more than the GPU has; the largest first."""
+    room = 1e9 * forecast.gpu.memory_gigabytes
+    found = [f for f in forecast.left if f.memory_bytes > room]
+    return sorted(found, key=lambda f: -f.memory_bytes)
+
+
+def _megabytes(images: ImageSet, section: DatasetSection) -> int | None:
+    if section.npz is not None:
+        path = Path(section.npz)
+        return round(path.stat().st_size / 1e6) if path.is_file() else None
+    extra = _SVHN_EXTRA_MEGABYTES if images.name == SVHN.name and section.train != "train" else 0
+    return _MEGABYTES[images.name] + extra

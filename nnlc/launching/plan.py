@@ -1,0 +1,281 @@
+"""How many nodes, how long, how many array elements: chosen by replaying what a site allows.
+
+Of all candidates that are legal there
+  1. those stay whose node-hours are within 2% of the least: GPUs that would idle cost more;
+  2. of these, those whose makespan is within 1% of the shortest;
+  3. of these, the one with the fewest jobs, then the fewest elements, then the fewest nodes.
+The walltime is the longest that the site gives a job of that size, since each job has to start and
+to save; where the longest job needs less than half of it, twice of what that needs, in whole hours.
+Candidates that can't win, whatever their replay says, are not replayed.
+"""
+
+import contextlib
+import dataclasses
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from nnlc.campaign import load_campaign
+from nnlc.errors import SiteError
+from nnlc.launching.forecast import Forecast, NetworkForecast, forecast_campaign
+from nnlc.launching.limits import (
+    SAVE_MINUTES,
+    START_MINUTES,
+    PlanRequest,
+    check_request,
+    element_choices,
+    longer_sizes,
+    node_choices,
+    too_short,
+    walltime_minutes,
+    work_minutes,
+)
+from nnlc.launching.replay import MS_AN_HOUR, JobShape, Replay, replay
+from nnlc.launching.site import Site, load_site
+from nnlc.results import ResultsFolder
+from nnlc.shares import share_out
+
+NODE_HOURS_TOLERANCE = 0.02
+MAKESPAN_TOLERANCE = 0.01
+_MS_A_MINUTE = 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One way to train a campaign, and what its replay says."""
+
+    nodes: int
+    """Of each job."""
+    minutes: int | None
+    """Walltime of each job; None where nothing ends it."""
+    elements: int
+    replay: Replay
+
+    @property
+    def node_hours(self) -> float:
+        return self.nodes * self.replay.job_ms / MS_AN_HOUR
+
+    @property
+    def makespan_hours(self) -> float:
+        return self.replay.makespan_ms / MS_AN_HOUR
+
+    @property
+    def jobs(self) -> int:
+        return len(self.replay.jobs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to submit, and what it would cost."""
+
+    forecast: Forecast
+    chosen: Option
+    others: tuple[Option, ...]
+    """Not chosen, for comparison."""
+    longest: NetworkForecast
+    longest_jobs: int
+    """That the longest network is trained in."""
+    command: str | None = None
+    """What starts it, where it is known under which names campaign and site were asked for."""
+
+
+def plan_campaign(campaign: str, site: str, results: Path | None, request: PlanRequest) -> Plan:
+    """A plan from the names or paths that a user gives; results default to results/<campaign>.
+
+    Raises:
+        NnlcError: what the user must mend.
+    """
+    loaded, chosen = load_campaign(campaign), load_site(site)
+    folder = ResultsFolder(results or Path("results") / loaded.name)
+    plan = make_plan(forecast_campaign(loaded, chosen, folder), request)
+    words = [campaign, "--site", site, *_options(plan.chosen, chosen)]
+    words += ["--results", str(results)] if results else []
+    if chosen.scheduler == "local":
+        command = f"nnlc render {shlex.join(words)} -o job.sh && {chosen.submit} job.sh"
+    else:
+        command = f"nnlc submit {shlex.join(words)}"
+    return dataclasses.replace(plan, command=command)
+
+
+def make_plan(forecast: Forecast, request: PlanRequest) -> Plan:
+    """Choose what to submit.
+
+    Raises:
+        SiteError: the request is impossible at this site, or nothing is left to train.
+    """
+    site, left = forecast.site, forecast.left
+    if not left:
+        raise SiteError(
+            f"campaign {forecast.campaign.name}: nothing to plan: {forecast.done} tables stand and "
+            f"{forecast.failed} networks failed"
+            + ("; 'nnlc retry RESULTS' lets these be tried again" if forecast.failed else "")
+        )
+    check_request(request, site, len(left))
+    planner = _Planner(forecast)
+    chosen = planner.choose(request)
+    longest = max(left, key=lambda f: f.seconds)
+    return Plan(
+        forecast=forecast,
+        chosen=chosen,
+        others=tuple(planner.others(request, chosen)),
+        longest=longest,
+        longest_jobs=planner.jobs_of(longest, chosen),
+    )
+
+
+def _options(option: Option, site: Site) -> list[str]:
+    """Of `nnlc submit` and `nnlc render`."""
+    words = ["--nodes", str(option.nodes)]
+    words += ["--minutes", str(option.minutes)] if option.minutes else []
+    words += ["--elements", str(option.elements)] if option.elements > 1 else []
+    return words + (["--account", "YOURS"] if site.account_required and not site.account else [])
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """Something legal, and the least that its replay can come to."""
+
+    nodes: int
+    minutes: int | None
+    elements: int
+    least_node_ms: int
+    least_makespan_ms: int
+
+
+class _Planner:
+    """Replays candidates, each at most once."""
+
+    def __init__(self, forecast: Forecast) -> None:
+        self._forecast, self._site = forecast, forecast.site
+        self._ms = [max(1, round(1000 * f.seconds)) for f in forecast.networks]
+        self._orders: dict[int, list[list[int]]] = {}
+        self._replays: dict[_Candidate, Option] = {}
+
+    @cached_property
+    def _nominal(self) -> list[float]:
+        return [f.nominal_seconds for f in self._forecast.networks]
+
+    def choose(self, request: PlanRequest) -> Option:
+        """By the criterion of this module."""
+        candidates = self._candidates(request)
+        least = self._least_node_ms(candidates) * (1 + NODE_HOURS_TOLERANCE)
+        cheap = [c for c in candidates if c.least_node_ms <= least]
+        best: list[Option] = []
+        for candidate in sorted(cheap, key=lambda c: c.least_makespan_ms):
+            shortest = min((o.replay.makespan_ms for o in best), default=None)
+            if shortest and candidate.least_makespan_ms > shortest * (1 + MAKESPAN_TOLERANCE):
+                break
+            option = self._replay(candidate)
+            if option.nodes * option.replay.job_ms <= least:
+                best.append(option)
+        longest = min(o.replay.makespan_ms for o in best) * (1 + MAKESPAN_TOLERANCE)
+        found = min(
+            (o for o in best if o.replay.makespan_ms <= longest),
+            key=lambda o: (o.jobs, o.elements, o.nodes),
+        )
+        return found if request.minutes else self._not_longer_than_needed(found)
+
+    def others(self, request: PlanRequest, chosen: Option) -> Iterable[Option]:
+        """What else could be asked for: free choice, or twice the nodes and longer bins."""
+        if request != PlanRequest():
+            with contextlib.suppress(SiteError):  # a site's own walltime may be too short
+                free = self.choose(PlanRequest())
+                return [] if free == chosen else [free]
+            return []
+        if chosen.minutes is None:
+            return []
+        most = walltime_minutes(request, self._site, chosen.nodes) or chosen.minutes
+        sizes = {2 * chosen.nodes: chosen.elements} | dict.fromkeys(
+            longer_sizes(self._site, most), 1
+        )
+        found = []
+        for nodes, elements in sizes.items():
+            asked = PlanRequest(nodes=nodes, elements=elements)
+            with contextlib.suppress(SiteError):
+                check_request(asked, self._site, len(self._forecast.left))
+                found.append(self.choose(asked))
+        return found
+
+    def jobs_of(self, network: NetworkForecast, option: Option) -> int:
+        """How many jobs of an option a network is trained in."""
+        index = network.network.index
+        spans = zip(self._order(option.elements), option.replay.spans, strict=True)
+        return next(jobs[order.index(index)] for order, jobs in spans if index in order)
+
+    def _candidates(self, request: PlanRequest) -> list[_Candidate]:
+        networks, site = len(self._forecast.left), self._site
+        found = [
+            self._candidate(nodes, minutes, elements)
+            for nodes in node_choices(request, site, networks)
+            if (minutes := walltime_minutes(request, site, nodes)) is None
+            or work_minutes(site, minutes) > 0
+            for elements in element_choices(request, site, networks)
+        ]
+        if not found:
+            raise too_short(site)
+        return found
+
+    def _candidate(self, nodes: int, minutes: int | None, elements: int) -> _Candidate:
+        """With the least that its jobs take: no rank idles, or the longest network goes on."""
+        shape = self._shape(nodes, minutes)
+        lengths = []
+        for order in self._order(elements):
+            work = [self._ms[index] for index in order]
+            least = max(-(-sum(work) // shape.ranks), max(work, default=0))
+            jobs = max(1, -(-least // shape.limit_ms))
+            lengths.append(least + jobs * shape.overhead_ms)
+        at_once = min(elements, self._site.max_running_jobs or elements)
+        return _Candidate(
+            nodes,
+            minutes,
+            elements,
+            nodes * sum(lengths),
+            max(*lengths, sum(lengths) // at_once, 0),
+        )
+
+    def _least_node_ms(self, candidates: list[_Candidate]) -> float:
+        least = float("inf")
+        for candidate in sorted(candidates, key=lambda c: c.least_node_ms):
+            if candidate.least_node_ms > least:
+                break
+            option = self._replay(candidate)
+            least = min(least, option.nodes * option.replay.job_ms)
+        return least
+
+    def _replay(self, candidate: _Candidate) -> Option:
+        if candidate not in self._replays:
+            nodes, minutes, elements = candidate.nodes, candidate.minutes, candidate.elements
+            work = [[self._ms[index] for index in order] for order in self._order(elements)]
+            found = replay(work, self._shape(nodes, minutes), self._site.max_running_jobs)
+            self._replays[candidate] = Option(
+                nodes=nodes, minutes=minutes, elements=elements, replay=found
+            )
+        return self._replays[candidate]
+
+    def _order(self, elements: int) -> list[list[int]]:
+        """Of each element the networks that wait, in the order of handing out."""
+        if elements not in self._orders:
+            shares = share_out(self._nominal, elements)
+            self._orders[elements] = [self._forecast.hand_out_order(share) for share in shares]
+        return self._orders[elements]
+
+    def _shape(self, nodes: int, minutes: int | None) -> JobShape:
+        return JobShape(
+            ranks=nodes * self._site.gpus_per_node,
+            work_ms=None if minutes is None else _MS_A_MINUTE * work_minutes(self._site, minutes),
+            start_ms=_MS_A_MINUTE * START_MINUTES,
+            leave_ms=_MS_A_MINUTE * SAVE_MINUTES,
+        )
+
+    def _not_longer_than_needed(self, option: Option) -> Option:
+        """A walltime of twice the longest job, where that is less: every job still ends alike."""
+        if option.minutes is None:
+            return option
+        longest_ms = max(job.end_ms - job.begin_ms for job in option.replay.jobs)
+        needed = max(2 * longest_ms, longest_ms + _MS_A_MINUTE * self._site.notice.minutes)
+        hours = -(-needed // MS_AN_HOUR)
+        if 60 * hours >= option.minutes:
+            return option
+        return dataclasses.replace(option, minutes=60 * hours)

@@ -1,0 +1,226 @@
+"""What a job script must keep to on every scheduler, and what the rules of each share.
+
+A rule is a function of the script and the site that yields what it finds; its docstring says where
+it comes from.
+"""
+
+import difflib
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from nnlc.environment import DETERMINISM
+from nnlc.launching.options import Option
+from nnlc.launching.script import LAUNCHERS, SENTINELS, Launch, Script
+from nnlc.launching.shell import Variable
+from nnlc.launching.site import Site
+
+BASH_SECONDS = 20
+"""For `bash -n`, which only reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something in a script that is not as it should be."""
+
+    line: int
+    problem: str
+    remedy: str
+    note: bool = False
+    """Whether the script can stay as it is."""
+
+    def __str__(self) -> str:
+        return f"{self.line}: {'note: ' if self.note else ''}{self.problem}; {self.remedy}"
+
+
+Rule = Callable[[Script, Site], Iterator[Finding]]
+
+
+def whole(text: str | None) -> int | None:
+    """The number that a text says, if it is a whole one that makes sense."""
+    return int(text) if text is not None and re.fullmatch("[0-9]{1,9}", text) else None
+
+
+def unknowable(option: Option | None) -> bool:
+    """Whether only the shell will know this value."""
+    return option is not None and "$" in (option.value or "")
+
+
+def head(script: Script) -> int:
+    """The line to name where a directive is missing: that of the first one."""
+    return script.directives[0].line if script.directives else 1
+
+
+def indices(text: str) -> tuple[int, int, int] | None:
+    """How many elements an array such as `0-9:3,12` has, its lowest and its highest index."""
+    count, low, high = 0, 10**9, 0
+    for part in text.split(","):
+        found = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9})(?::([0-9]{1,9}))?)?", part.strip())
+        if not found:
+            return None
+        first, last, step = int(found[1]), int(found[2] or found[1]), int(found[3] or 1)
+        if last < first or step < 1:
+            return None
+        count += (last - first) // step + 1
+        low, high = min(low, first), max(high, last)
+    return count, low, high
+
+
+def shebang(script: Script, _site: Site) -> Iterator[Finding]:
+    """sbatch(1): a script must begin with #!; ours is written for bash."""
+    if not re.match(r"#!\s*\S*\b(env\s+)?bash\b", script.lines[0]):
+        yield Finding(1, "the first line does not name bash", "it must be #!/bin/bash")
+
+
+def line_ends(script: Script, _site: Site) -> Iterator[Finding]:
+    """Slurm: `Batch script contains DOS line breaks`; bash takes the \\r for a part of a word."""
+    for number, line in enumerate(script.lines, 1):
+        if line.endswith("\r"):
+            yield Finding(number, "the line ends as on DOS", "convert the file with sed 's/\\r$//'")
+            return
+
+
+def syntax(script: Script, _site: Site) -> Iterator[Finding]:
+    """bash(1), -n: reads the commands and does not run them."""
+    bash = shutil.which("bash")
+    if bash is None:
+        return
+    text = script.text.encode("utf-8", "surrogateescape" if _escaped(script.text) else "replace")
+    try:
+        done = subprocess.run(  # noqa: S603  nothing of the script runs
+            [bash, "-n"], input=text, capture_output=True, timeout=BASH_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        found = re.search(r"line ([0-9]{1,9}): (.*)", said[0] if said else "")
+        line, why = (int(found[1]), found[2]) if found else (1, "syntax error")
+        yield Finding(line, f"bash can't read the script: {why}", "see bash -n FILE")
+
+
+def _escaped(text: str) -> bool:
+    return all(not "\ud800" <= c <= "\udfff" or "\udc80" <= c <= "\udcff" for c in text)
+
+
+def known_directives(script: Script, _site: Site) -> Iterator[Finding]:
+    """bsub(1), sbatch(1): what is not one of their options is refused, or not even read."""
+    sentinel = SENTINELS.get(script.scheduler)
+    for option in script.directives:
+        if not option.known:
+            yield _unknown(option, script.directive_names, f"{sentinel} does not know")
+    for number, line in enumerate(script.lines, 1):
+        found = re.match(r"#([A-Za-z]{3,9})\s+-", line)
+        if found and (right := _misspelt(f"#{found[1]}", sentinel)):
+            problem = f"#{found[1]} is only a comment to {script.scheduler}"
+            yield Finding(number, problem, right)
+
+
+def _misspelt(word: str, sentinel: str | None) -> str | None:
+    near = difflib.get_close_matches(word.upper(), SENTINELS.values(), 1, 0.75)
+    if not near or word == sentinel:
+        return None
+    return f"write {sentinel}" if sentinel else "on a site without a scheduler nobody reads it"
+
+
+def known_options(script: Script, _site: Site) -> Iterator[Finding]:
+    """jsrun(1), srun(1): an option that they don't know ends the job before it began."""
+    for launch in script.launches:
+        for option in launch.options:
+            if not option.known and script.scheduler != "local":
+                program = launch.command.program
+                yield _unknown(option, script.launcher_names, f"{program} does not know")
+
+
+def _unknown(option: Option, names: list[str], problem: str) -> Finding:
+    near = difflib.get_close_matches(option.name, [name.lstrip("-") for name in names], 1)
+    right = next((name for name in names if near and name.lstrip("-") == near[0]), None)
+    remedy = f"did you mean {right}?" if right else "see its manual page"
+    return Finding(option.line, f"{problem} the option {option.name!r}", remedy)
+
+
+def worker_is_launched(script: Script, _site: Site) -> Iterator[Finding]:
+    """Our own: ranks come from the scheduler's launcher, or all work is on one shared node."""
+    launcher = LAUNCHERS[script.scheduler]
+    for command in script.commands:
+        if command.has("nnlc.worker") and command.program != launcher:
+            problem = f"{command.program or 'the script'} starts nnlc.worker without {launcher}"
+            yield Finding(command.line, problem, f"start it with {launcher}, one rank a GPU")
+            return
+    if script.worker is None:
+        yield Finding(len(script.lines), "nothing starts nnlc.worker", f"start it with {launcher}")
+
+
+def determinism(script: Script, _site: Site) -> Iterator[Finding]:
+    """nnlc.environment: the same network gives the same table only with these variables."""
+    worker = script.worker
+    if worker is None:
+        return
+    before = [v for v in script.variables if v.line <= worker.line]
+    last = {v.name: v for v in (*before, *_set_by_launcher(worker))}
+    exported = {v.name for v in before if v.exported} | {v.name for v in _set_by_launcher(worker)}
+    for name, value in DETERMINISM.items():
+        if name not in exported:
+            problem = f"{name} is not exported before {worker.command.program}"
+            yield Finding(worker.line, problem, f"write export {name}={value} above it")
+        elif last[name].value != value:
+            problem = f"{name} is {last[name].value!r}: tables would differ from those elsewhere"
+            yield Finding(last[name].line, problem, f"it must be {value!r}")
+
+
+def _set_by_launcher(worker: Launch) -> list[Variable]:
+    """Variables that are set for the ranks alone: in front of the launcher, or by jsrun's -E."""
+    found = list(worker.command.variables)
+    for option in worker.options:
+        name, equals, value = (option.value or "").partition("=")
+        if option.name == "env" and equals:
+            found.append(Variable(name, value, option.line))
+    return found
+
+
+def devices(script: Script, _site: Site) -> Iterator[Finding]:
+    """srun(1), --gpus-per-task, and jsrun(1): the launcher says which GPU a rank sees."""
+    found = [*script.variables, *(v for c in script.commands for v in c.variables if c.words)]
+    if script.worker:
+        found += _set_by_launcher(script.worker)
+    for variable in found:
+        if variable.name == "CUDA_VISIBLE_DEVICES":
+            problem = "CUDA_VISIBLE_DEVICES is set over the launcher's"
+            yield Finding(variable.line, problem, "leave it out: each rank gets its own GPU")
+            return
+
+
+def waited_for(script: Script, _site: Site) -> Iterator[Finding]:
+    """bash(1): a script ends without its background commands, and the job with the script."""
+    worker = script.worker
+    if worker and worker.command.background and not _waits(script, worker):
+        program = worker.command.program
+        yield Finding(
+            worker.line, f"nothing waits for {program}: the job ends at once", "write wait below it"
+        )
+
+
+def _waits(script: Script, worker: Launch) -> bool:
+    return any(c.program == "wait" and c.line >= worker.line for c in script.commands)
+
+
+def heard(script: Script, signal: str, line: int) -> Iterator[Finding]:
+    """bash(1), "Signals": a trap runs when the command in the foreground has ended, not before."""
+    if signal not in script.traps:
+        yield Finding(line, f"no trap hears {signal}", f"write trap COMMAND {signal}")
+    worker = script.worker
+    if worker and not worker.command.background:
+        program = worker.command.program
+        yield Finding(
+            worker.line,
+            f"{program} runs in the foreground: bash hears {signal} only after it",
+            "end the command with & and write wait below it",
+        )
+
+
+COMMON: tuple[Rule, ...] = (
+    *(shebang, line_ends, syntax, known_directives, known_options, worker_is_launched),
+    *(determinism, devices, waited_for),
+)

@@ -1,0 +1,221 @@
+"""What Slurm demands of a job script."""
+
+import math
+import re
+from collections.abc import Iterator
+
+from nnlc.launching.options import Option
+from nnlc.launching.rules import Finding, Rule, head, heard, indices, unknowable, whole
+from nnlc.launching.script import Script, signal_name
+from nnlc.launching.site import Site
+
+LONGEST_NOTICE_SECONDS = 65535
+NOTICES = ("URG", "TERM", "INT", "USR1", "USR2")
+"""What ranks listen for."""
+
+_TIMES = (
+    r"(?P<m>\d{1,9})(:(?P<s>\d{1,9}))?",
+    r"(?P<h>\d{1,9}):(?P<m>\d{1,9}):(?P<s>\d{1,9})",
+    r"(?P<d>\d{1,9})-(?P<h>\d{1,9})(:(?P<m>\d{1,9})(:(?P<s>\d{1,9}))?)?",
+)
+
+
+def slurm_minutes(text: str) -> float | None:
+    """The minutes of a --time, infinite where it is no limit; None if it is no time."""
+    if text.upper() in ("UNLIMITED", "INFINITE", "-1"):
+        return math.inf
+    for form in _TIMES:
+        if found := re.fullmatch(form, text, re.ASCII):
+            parts = {key: int(value) for key, value in found.groupdict(0).items()}
+            d, h, m, s = (parts.get(key, 0) for key in "dhms")
+            return (d * 24 + h) * 60 + m + math.ceil(s / 60) or math.inf
+    return None
+
+
+def late(script: Script, _site: Site) -> Iterator[Finding]:
+    """sbatch(1): no directive is read after the first line that is neither blank nor a comment."""
+    for line in script.late_directives:
+        problem = "sbatch does not read this directive: a command stands before it"
+        yield Finding(line, problem, "move it up to the others")
+
+
+def account(script: Script, site: Site) -> Iterator[Finding]:
+    """The site's own rule, account_required."""
+    if site.account_required and script.option("account") is None:
+        problem = f"{site.name} starts no job without --account"
+        yield Finding(head(script), problem, "write #SBATCH --account=YOUR_PROJECT")
+
+
+def nodes(script: Script, _site: Site) -> Iterator[Finding]:
+    """sbatch(1), -N: without it Slurm chooses; with a range nobody knows how many ranks fit."""
+    option = script.option("nodes")
+    if option is None:
+        yield Finding(head(script), "no --nodes", "write #SBATCH --nodes=N")
+    elif not whole(option.value) and not unknowable(option):
+        yield Finding(option.line, f"--nodes is {option.value!r}", "it must be one number from 1")
+
+
+def _nodes(script: Script) -> int | None:
+    option = script.option("nodes")
+    return whole(option.value) if option else None
+
+
+def _ranks(script: Script, site: Site) -> int | None:
+    count = _nodes(script)
+    return None if count is None else count * site.gpus_per_node
+
+
+def time(script: Script, site: Site) -> Iterator[Finding]:
+    """sbatch(1), -t, and the site's bins: a job that asks for more waits for ever."""
+    option = script.option("time")
+    if option is None:
+        problem = "no --time: the partition's default is not the job's"
+        yield Finding(head(script), problem, "write #SBATCH --time=HH:MM:SS")
+        return
+    minutes = slurm_minutes(option.value or "")
+    if minutes is None:
+        right = "Slurm takes M, M:S, H:M:S, D-H, D-H:M and D-H:M:S"
+        yield Finding(option.line, f"--time is {option.value!r}", right)
+        return
+    count = _nodes(script)
+    if not count:
+        return
+    try:
+        longest = site.longest_minutes(count)
+    except ValueError as problem:
+        yield Finding(getattr(script.option("nodes"), "line", 1), str(problem), "choose others")
+        return
+    if longest is not None and minutes > longest:
+        yield Finding(
+            option.line,
+            f"--time is {option.value}, but {site.name} allows {count} nodes {longest} minutes",
+            f"at most --time={longest // 60:02}:{longest % 60:02}:00",
+        )
+
+
+def tasks(script: Script, site: Site) -> Iterator[Finding]:
+    """One rank a GPU: as many tasks as GPUs, a node and altogether."""
+    ranks = _ranks(script, site)
+    found = [(script.option("ntasks"), ranks)]
+    found.append((script.option("ntasks-per-node"), site.gpus_per_node))
+    if all(option is None for option, _ in found):
+        yield Finding(head(script), "no --ntasks", f"write #SBATCH --ntasks={ranks or 'RANKS'}")
+    for option, right in found:
+        yield from _differs(option, right, f"{site.gpus_per_node} GPUs a node, a rank each")
+
+
+def _differs(option: Option | None, right: int | None, why: str) -> Iterator[Finding]:
+    if option and right is not None and whole(option.value) != right and not unknowable(option):
+        yield Finding(
+            option.line, f"--{option.name} is {option.value}", f"it must be {right}: {why}"
+        )
+
+
+def gpus(script: Script, site: Site) -> Iterator[Finding]:
+    """sbatch(1), --gpus-per-node: a job that asks for no GPU sees none."""
+    if site.device == "cpu":
+        return
+    right = site.gpus_per_node
+    gres = script.option("gres")
+    asked = script.option("gpus-per-node") or (
+        gres if gres and (gres.value or "").startswith("gpu") else None
+    )
+    if asked is None:
+        if site.device == "cuda" and not (script.option("gpus") or script.option("gpus-per-task")):
+            remedy = f"write #SBATCH --gpus-per-node={right}"
+            yield Finding(head(script), "no --gpus-per-node: ranks would see no GPU", remedy)
+    elif whole((asked.value or "").rpartition(":")[2]) != right and not unknowable(asked):
+        yield Finding(asked.line, f"--{asked.name} is {asked.value}", f"it must be {right}")
+
+
+def array(script: Script, site: Site) -> Iterator[Finding]:
+    """sbatch(1), -a: MaxArraySize caps the index, and each element needs a log of its own."""
+    option = script.option("array")
+    if option is None or unknowable(option):
+        return
+    listed, percent, at_once = (option.value or "").partition("%")
+    found = indices(listed)
+    if found is None or (percent and not whole(at_once)):
+        yield Finding(
+            option.line, f"--array is {option.value!r}", "it must be as 0-9, 0-9:3 or 1,4%2"
+        )
+        return
+    count, _, high = found
+    if max(count, high + 1) > site.max_array_elements:
+        yield Finding(
+            option.line,
+            f"--array is {option.value}, but {site.name} takes {site.max_array_elements} elements",
+            "split the array; nnlc render --elements does",
+        )
+    log = script.option("output")
+    if log and count > 1 and not re.search("%[0-9]*[aj]", log.value or ""):
+        yield Finding(log.line, "all elements write to one file", "name it with %A_%a")
+
+
+def notice(script: Script, _site: Site) -> Iterator[Finding]:
+    """sbatch(1), --signal: with B: the batch shell alone hears it, without it the steps alone."""
+    option = script.option("signal")
+    if option is None:
+        return
+    found = re.fullmatch(r"(?:([RB]{1,2}):)?(\w+)(?:@([0-9]+))?", option.value or "")
+    if found is None or int((found[3] or "60")[:9]) > LONGEST_NOTICE_SECONDS:
+        right = f"it must be as B:URG@300, with at most {LONGEST_NOTICE_SECONDS} seconds"
+        yield Finding(option.line, f"--signal is {option.value!r}", right)
+        return
+    signal = signal_name(found[2])
+    limit = script.option("time")
+    minutes = slurm_minutes(limit.value or "") if limit else None
+    if minutes is not None and int(found[3] or 60) >= 60 * minutes:
+        yield Finding(
+            option.line, "--signal comes before the job begins", "it must be less than --time"
+        )
+    if "B" in (found[1] or ""):
+        yield from heard(script, signal, option.line)
+    elif signal in script.traps:
+        problem = f"the trap of {signal} never runs: without B: only the steps hear it"
+        yield Finding(option.line, problem, f"write --signal=B:{option.value}")
+    elif signal not in NOTICES:
+        yield Finding(
+            option.line, f"ranks don't know {signal}", f"it must be one of {', '.join(NOTICES)}"
+        )
+    else:
+        problem = "the ranks hear it, the script does not"
+        yield Finding(
+            option.line, problem, "right, if the script has nothing to do then", note=True
+        )
+
+
+def requeue(script: Script, _site: Site) -> Iterator[Finding]:
+    """sbatch(1), --requeue and --open-mode: a job that starts again empties its log."""
+    again, never = script.option("requeue"), script.option("no-requeue")
+    mode = script.option("open-mode")
+    if again and (mode is None or mode.value != "append"):
+        problem = "--requeue without --open-mode=append: each start empties the log"
+        yield Finding(again.line, problem, "write #SBATCH --open-mode=append")
+    for command in script.commands:
+        if never and not again and command.program == "scontrol" and command.has("requeue"):
+            yield Finding(command.line, "--no-requeue forbids this", "write #SBATCH --requeue")
+
+
+def steps(script: Script, site: Site) -> Iterator[Finding]:
+    """srun(1), -c and -n: since 22.05 a step does not inherit the job's --cpus-per-task."""
+    worker = script.worker
+    if worker is None:
+        return
+    cores, mine = script.option("cpus-per-task"), worker.option("cpus-per-task")
+    if mine is None:
+        right = f"write srun --cpus-per-task={cores.value if cores else site.cores_per_rank}"
+        yield Finding(worker.line, "srun without --cpus-per-task gives each rank one core", right)
+    elif cores is not None:
+        yield from _differs(mine, whole(cores.value), "as in the directives")
+    yield from _differs(worker.option("ntasks"), _ranks(script, site), "a rank a GPU")
+    yield from _differs(worker.option("nodes"), _nodes(script), "all of the job's")
+    passed = worker.option("export")
+    if passed and "ALL" not in (passed.value or "").split(","):
+        problem = f"srun --export={passed.value} takes the script's variables away"
+        yield Finding(passed.line, problem, "write --export=ALL,... or leave it out")
+
+
+RULES: tuple[Rule, ...] = (
+    *(late, account, nodes, time, tasks, gpus, array, notice, requeue, steps),
+)

@@ -1,0 +1,69 @@
+#!/bin/bash
+#SBATCH --job-name=paper
+#SBATCH --account=ABC123
+#SBATCH --partition=batch
+#SBATCH --time=01:55:00
+#SBATCH --nodes=8
+#SBATCH --ntasks=64
+#SBATCH --ntasks-per-node=8
+#SBATCH --cpus-per-task=7
+#SBATCH --gpus-per-node=8
+#SBATCH --array=0-11
+#SBATCH --output=paper-%A_%a.out
+#SBATCH --open-mode=append
+#SBATCH --signal=B:URG@300
+#SBATCH --requeue
+#SBATCH --constraint=nvme
+# Rendered by nnlc for the campaign paper and the site frontier.
+# Start it with: sbatch FILE, FILE being this script; 'nnlc submit' checks it and does so.
+# It ends as the worker does: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
+set -euo pipefail
+
+# The same network gives the same table only if these are set before Python starts.
+export CUBLAS_WORKSPACE_CONFIG=:4096:8
+export OMP_NUM_THREADS=1
+export MKL_NUM_THREADS=1
+export OPENBLAS_NUM_THREADS=1
+
+# Every node gets the images on its own disk.
+staged="/mnt/bb/$USER/nnlc-images"
+srun --nodes=8 --ntasks=8 --ntasks-per-node=1 \
+    cp -rT -- /projects/abc123/images "$staged" || {
+    echo "the images could not be copied to /mnt/bb/$USER of every node" >&2
+    exit 1
+}
+
+# One rank a GPU, in the background: bash hears a signal only while it waits.
+# A rank that ends before the others ends them all after a minute.
+srun --nodes=8 --ntasks=64 --ntasks-per-node=8 \
+    --cpus-per-task=7 \
+    --gpus-per-task=1 --gpu-bind=closest \
+    --kill-on-bad-exit=0 --wait=60 --label \
+    '/opt/my env/bin/python' -m nnlc.worker paper \
+    --results 'results/the paper'"'"'s' \
+    --images "$staged" \
+    --elements 12 --element "$((0 + SLURM_ARRAY_TASK_ID))" \
+    --device cuda &
+launcher=$!
+set +e # from here on a status is looked at
+
+# The scheduler's warning saves every network; the ranks then leave with 75 by themselves.
+# Signals to srun itself would end it: Slurm brings this one to every rank.
+trap 'scancel --signal=URG "$SLURM_JOB_ID"' URG
+status=129
+while [ "$status" -gt 128 ] && kill -0 "$launcher" 2>/dev/null; do
+    wait "$launcher"
+    status=$?
+done
+if [ "$status" -gt 128 ]; then # it may have ended while the warning was passed on
+    wait "$launcher" 2>/dev/null
+    late=$?
+    [ "$late" -eq 127 ] || status=$late
+fi
+# Unfinished, or ended by a signal: into the queue again, but not over and over for nothing.
+if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
+    if [ "$SECONDS" -ge 60 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt 1000 ]; then
+        scontrol requeue "$SLURM_JOB_ID"
+    fi
+fi
+exit "$status"

@@ -1,0 +1,299 @@
+"""A real Slurm of a few virtual nodes on this one machine, for tests; it needs root.
+
+    python tests/slurm_cluster.py start FOLDER --nodes 4 --gpus-per-node 2 --set MaxArraySize=5
+    eval "$(python tests/slurm_cluster.py env FOLDER)"     then sinfo, sbatch, srun, scontrol ...
+    python tests/slurm_cluster.py stop FOLDER
+
+    with SlurmCluster(tmp_path / "slurm", nodes=4, gpus_per_node=2, KillWait=1) as cluster:
+        job = cluster.run(["sbatch", "--parsable", "job.sh"]).stdout.strip()
+        assert cluster.wait_for_job(job, 60) == "COMPLETED"
+
+`apt install slurm-wlm munge`; the services of these packages needn't run. Everything lies in the
+folder: configuration, key, sockets, state, logs, a device file for each GPU (a second /dev/null).
+Nothing stays when it stops, nor when the process that holds it dies: then a watcher stops it. Not
+as on a real cluster: memory and cores aren't limited, `sacct` knows nothing, every node has this
+machine's name, and a requeued job starts again after seconds, not after two minutes.
+"""
+
+import argparse
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
+DAEMONS = {"munged", "slurmctld", "slurmscriptd", "slurmd", "slurmstepd"}
+LONGEST_FOLDER = 80
+"""Sockets lie in the folder, and the path of a socket has at most 107 characters."""
+
+REQUEUE_SECONDS = 10
+"""How long a requeued job waits: as long as a credential lives, on most clusters two minutes."""
+
+UP = {"idle", "mixed", "allocated", "completing"}
+ENDED = {"CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "PREEMPTED", "TIMEOUT"}
+
+SETTINGS = {
+    "ClusterName": "virtual",
+    "SlurmUser": "root",
+    "SlurmdParameters": "config_overrides",  # believe the nodes' lines, not the machine
+    "ProctrackType": "proctrack/linuxproc",
+    "TaskPlugin": "task/none",
+    "SelectType": "select/cons_tres",
+    "SelectTypeParameters": "CR_CPU",
+    "GresTypes": "gpu",
+    "JobCompType": "jobcomp/filetxt",
+    "MailProg": "/bin/true",
+    "MinJobAge": 86400,  # `scontrol show job` still knows the jobs that ended
+    "ReturnToService": 2,  # a node that was dead can come back
+    "SlurmdTimeout": 20,  # a dead node is seen within half a minute
+    "KillWait": 5,
+    "SchedulerParameters": "sched_interval=2,bf_interval=2,batch_sched_delay=0",
+}
+"""Lines of slurm.conf, which keyword arguments of SlurmCluster and --set change or add to."""
+
+
+def why_not() -> str | None:
+    """Why no cluster can be started here, if so."""
+    if not all(map(shutil.which, PROGRAMS)):
+        return "Slurm is not installed: apt install slurm-wlm munge"
+    return None if os.geteuid() == 0 else "only root can start a Slurm of virtual nodes"
+
+
+class SlurmCluster:
+    """One cluster in one folder: nodes n1, n2, ... in the partition `batch`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        nodes: int = 4,
+        cpus: int = 2,
+        gpus_per_node: int = 0,
+        **settings: object,
+    ):
+        self.folder = Path(folder).resolve()
+        self.names = [f"n{number}" for number in range(1, nodes + 1)]
+        self.conf, self.logs = self.folder / "slurm.conf", self.folder / "log"
+        self.environment = {"SLURM_CONF": str(self.conf)}  # all that Slurm's commands need
+        self._cpus, self._gpus, self._settings = cpus, gpus_per_node, {**SETTINGS, **settings}
+        self._watcher: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "SlurmCluster":
+        watch = [sys.executable, __file__, "watch", str(self.folder)]
+        self._watcher = subprocess.Popen(watch, stdin=subprocess.PIPE, start_new_session=True)
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        if self._watcher:
+            self._watcher.communicate(timeout=30)
+
+    def start(self) -> None:
+        """Start all daemons and wait until every node is up; after a failure, too, `stop` it."""
+        if reason := why_not():
+            raise RuntimeError(reason)
+        if len(str(self.folder)) > LONGEST_FOLDER or " " in str(self.folder):
+            raise ValueError(
+                f"{self.folder}: Slurm wants its sockets here, and their paths are limited: choose "
+                f"a folder of at most {LONGEST_FOLDER} characters, without spaces"
+            )
+        if self._members():
+            raise RuntimeError(f"{self.folder}: a cluster runs here; stop it first")
+        self._write_files()
+        files = [f"--{kind}-file={self.folder}/munge.{kind}" for kind in ("key", "pid", "seed")]
+        files += [f"--socket={self.folder}/munge.socket", f"--log-file={self.logs}/munged.log"]
+        self._daemon("munged", "--force", *files)
+        self._daemon("slurmctld")
+        for name in self.names:
+            self.start_node(name)
+        self._wait(30, lambda: self.nodes_up() == self.names, lambda: f"up: {self.nodes_up()} only")
+
+    def start_node(self, name: str) -> None:
+        """Start a node's slurmd: also that of a node that was killed."""
+        self._daemon("slurmd", "-N", name)
+
+    def kill_node(self, name: str) -> None:
+        """End a node's slurmd, its steps and its jobs' processes at once, as a power cut would."""
+        self._end(name)
+
+    def stop(self) -> None:
+        """End all daemons and all processes of jobs."""
+        self._end()
+
+    def _daemon(self, *command: str) -> None:
+        """Run a daemon's command, which returns when the daemon goes on alone."""
+        with (self.logs / "start.out").open("ab") as out:  # at a pipe, one would wait for ever
+            status = subprocess.call(command, env=self._whole(), stdout=out, stderr=out, timeout=20)
+        if status:
+            raise RuntimeError(f"{shlex.join(command)}: exit status {status}{self._tails()}")
+
+    def _end(self, node: str | None = None) -> None:
+        def ended() -> bool:
+            for pid in (found := self._members(node)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return not found
+
+        self._wait(15, ended, lambda: f"still there: {self._members(node)}")
+
+    def _members(self, node: str | None = None) -> set[int]:
+        """Process ids of the daemons and of all they started, of one node or of all.
+
+        A daemon has its node's log open, slurmstepd too; a job's process knows cluster and node
+        by its environment, or is a child of one that does.
+        """
+        logs = set(self.logs.glob(f"{node or '*'}.log"))
+        conf = os.fsencode(f"SLURM_CONF={self.conf}\0")
+        mark = os.fsencode(f"SLURMD_NODENAME={node}\0" if node else "SLURMD_NODENAME=")
+        found, parents = set(), {}
+        for process in Path("/proc").glob("[0-9]*"):
+            pid = int(process.name)
+            with contextlib.suppress(OSError):
+                name, _, rest = (process / "stat").read_text().rpartition(")")
+                state, parent = rest.split()[:2]
+                if state == "Z" or pid == os.getpid():
+                    continue
+                parents[pid] = int(parent)
+                text = (process / "environ").read_bytes()
+                if (conf in text and mark in text) or (
+                    name.partition("(")[2] in DAEMONS
+                    and any(file.resolve() in logs for file in (process / "fd").iterdir())
+                ):
+                    found.add(pid)
+        while more := {pid for pid, parent in parents.items() if parent in found} - found:
+            found |= more
+        return found
+
+    def run(
+        self, command: Sequence[object], *, timeout: float = 60, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of Slurm's, or one that uses them, on this cluster."""
+        words, env = [str(word) for word in command], self._whole()
+        job = subprocess.run(words, env=env, capture_output=True, text=True, timeout=timeout)
+        if check and job.returncode:
+            raise RuntimeError(f"{shlex.join(words)}: {job.returncode}\n{job.stdout}{job.stderr}")
+        return job
+
+    def nodes_up(self) -> list[str]:
+        """The nodes that take work or do some: not those down, drained or silent."""
+        lines = self.run(["sinfo", "-hN", "-o", "%N %T"], check=False).stdout.splitlines()
+        return [name for name in self.names if any(f"{name} {state}" in lines for state in UP)]
+
+    def jobs(self, id: object) -> list[dict[str, str]]:
+        """What `scontrol show job` says: a dictionary a job, several for an array."""
+        text = self.run(["scontrol", "--oneliner", "show", "job", id]).stdout
+        return [
+            dict(word.split("=", 1) for word in line.split(" ") if "=" in word)
+            for line in text.splitlines()
+        ]
+
+    def wait_for_job(self, id: object, timeout: float = 60, states: Collection[str] = ()) -> str:
+        """The state of a job that has ended, or before that come to one of these states.
+
+        Of an array, the states of its elements, each once, with spaces.
+        """
+        found: set[str] = set()
+
+        def there() -> bool:
+            nonlocal found
+            found = {job["JobState"] for job in self.jobs(id)}
+            return found <= {*ENDED, *states}
+
+        self._wait(timeout, there, lambda: f"job {id} is still {sorted(found)}")
+        return " ".join(sorted(found))
+
+    def _whole(self) -> dict[str, str]:
+        """This process's environment with the cluster's, and nothing of a Slurm job around it."""
+        outer = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM", "SBATCH"))}
+        return {**outer, **self.environment}
+
+    def _wait(self, seconds: float, done: Callable[[], bool], complaint: Callable[[], str]) -> None:
+        deadline = time.monotonic() + seconds
+        while not done():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{complaint()} after {seconds:g} seconds{self._tails()}")
+            time.sleep(0.1)
+
+    def _tails(self) -> str:
+        """The last lines of every log."""
+        parts = {path.name: path.read_text(errors="replace") for path in self.logs.glob("*")}
+        return "".join(f"\n--- {name}\n{text[-1500:]}" for name, text in sorted(parts.items()))
+
+    def _write_files(self) -> None:
+        for name in ("state", "spool", "log", "gpus"):
+            if self.conf.exists():  # of a cluster before this one
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+            (self.folder / name).mkdir(parents=True)
+        key = self.folder / "munge.key"
+        key.touch(0o600)
+        key.write_bytes(os.urandom(128))
+        host = socket.gethostname().partition(".")[0]
+        held = [socket.create_server(("127.0.0.1", 0)) for _ in ("control", *self.names)]
+        control, *ports = (each.getsockname()[1] for each in held)
+        for each in held:
+            each.close()
+        lines = {
+            "SlurmctldHost": f"{host}(127.0.0.1)",
+            "SlurmctldPort": control,
+            "AuthInfo": f"socket={self.folder}/munge.socket,cred_expire={REQUEUE_SECONDS}",
+            "StateSaveLocation": f"{self.folder}/state",
+            "SlurmdSpoolDir": f"{self.folder}/spool/%n",
+            "SlurmctldPidFile": f"{self.folder}/slurmctld.pid",
+            "SlurmdPidFile": f"{self.folder}/%n.pid",
+            "SlurmctldLogFile": f"{self.logs}/slurmctld.log",
+            "SlurmdLogFile": f"{self.logs}/%n.log",
+            "JobCompLoc": f"{self.logs}/jobs.txt",
+            **self._settings,
+        }
+        nodes = "".join(
+            f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port}"
+            f" CPUs={self._cpus} RealMemory=64000 Gres=gpu:{self._gpus}\n"
+            for name, port in zip(self.names, ports, strict=True)
+        )
+        nodes += "PartitionName=batch Nodes=ALL Default=YES State=UP\n"
+        self.conf.write_text("".join(f"{key}={line}\n" for key, line in lines.items()) + nodes)
+        devices = [self.folder / "gpus" / f"gpu{number}" for number in range(self._gpus)]
+        for device in devices:  # Slurm wants a device, not a plain file
+            os.mknod(device, 0o666 | stat.S_IFCHR, Path("/dev/null").stat().st_rdev)
+        gpus = [f"Name=gpu File={device} Flags=nvidia_gpu_env\n" for device in devices]
+        (self.folder / "gres.conf").write_text("".join(gpus))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("verb", choices=["start", "env", "stop", "watch"])
+    parser.add_argument("folder", type=Path)
+    for option, number in (("--nodes", 4), ("--cpus", 2), ("--gpus-per-node", 0)):
+        parser.add_argument(option, type=int, default=number)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings")
+    asked = vars(parser.parse_args())
+    verb, settings = asked.pop("verb"), dict(word.split("=", 1) for word in asked.pop("settings"))
+    cluster = SlurmCluster(**asked, **settings)
+    if verb == "env":
+        print("".join(f"export {k}={shlex.quote(v)}\n" for k, v in cluster.environment.items()))
+    elif verb == "start":
+        try:
+            cluster.start()
+        except Exception as error:
+            sys.exit(str(error))
+    else:
+        if verb == "watch":  # until the process that holds the cluster ends, however it does
+            sys.stdin.read()
+        cluster.stop()
+
+
+if __name__ == "__main__":
+    main()

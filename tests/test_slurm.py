@@ -1,0 +1,147 @@
+"""Campaigns on a real Slurm of four virtual nodes: arrays, walltimes, dead nodes, cancellation."""
+
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from slurm_cluster import SlurmCluster, why_not
+from typer.testing import CliRunner
+from worker_jobs import events, slow_steps, tables
+
+from nnlc.cli import app
+from nnlc.launching import render
+
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+
+SITE = """
+extends = "slurm"
+name = "virtual"
+device = "cpu"
+gpus_per_node = 1
+cores_per_rank = 1
+max_nodes = 4
+notice = {{ signal = "URG", minutes = 1 }}
+launcher_options = ["--mpi=pmi2"]
+setup = [{setup}]
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slurm")
+    quick = {"KillWait": 20, "SlurmdTimeout": 8, "MessageTimeout": 5}
+    with SlurmCluster(folder, nodes=4, gpus_per_node=1, **quick) as running:
+        yield running
+
+
+class Campaign:
+    """The tiny campaign at the virtual site, its commands and its jobs."""
+
+    def __init__(self, cluster, campaign: Path, folder: Path, **environment: str) -> None:
+        self.cluster, self.campaign = cluster, campaign
+        self.results = folder / "r"
+        self.site = folder / "virtual.toml"
+        lines = [json.dumps(f"export {key}={shlex.quote(v)}") for key, v in environment.items()]
+        self.site.write_text(SITE.format(setup=", ".join(lines)))
+
+    def nnlc(self, *words: object, status: int = 0) -> str:
+        done = CliRunner().invoke(app, [str(word) for word in words])
+        assert done.exit_code == status, f"{done.output}\n{done.exception!r}"
+        return done.output
+
+    def submit(self, *words: object, nodes: int = 2, minutes: int = 10) -> str:
+        place = ["--site", self.site, "--results", self.results, "--python", sys.executable]
+        size = ["--nodes", nodes, "--minutes", minutes]
+        said = self.nnlc("submit", self.campaign, *place, *size, *words)
+        return said.split("job ")[1].split(":")[0]
+
+    def wait(self, job: str, seconds: float = 240) -> str:
+        return self.cluster.wait_for_job(job, seconds)
+
+    def wait_for(self, kind: str, count: int = 1) -> None:
+        deadline = time.monotonic() + 90
+        while len(self.events(kind)) < count:
+            assert time.monotonic() < deadline, f"no {kind}: {self.log()}"
+            time.sleep(0.2)
+
+    def events(self, kind: str) -> list[dict]:
+        return events(self.results, kind) if (self.results / "journal").is_dir() else []
+
+    def log(self) -> str:
+        return "\n".join(path.read_text() for path in sorted(Path().glob("tiny-*.out")))
+
+
+@pytest.fixture
+def campaign(cluster, alone, tmp_path, monkeypatch):
+    for key, value in cluster.environment.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.chdir(tmp_path)  # logs go where a job is submitted
+    monkeypatch.setattr(render, "LEAST_SECONDS", 5)
+
+    def make(**environment: str) -> Campaign:
+        return Campaign(cluster, alone[0], tmp_path, **environment)
+
+    return make
+
+
+def test_an_array_over_several_nodes_leaves_the_tables_of_a_local_job(campaign, alone):
+    job = campaign()
+    number = job.submit("--elements", 2)
+    assert "in the queue already" in str(
+        CliRunner()
+        .invoke(app, ["submit", str(job.campaign), "--site", str(job.site), "--results",
+                      str(job.results), "--nodes", "1"])
+        .exception
+    )  # fmt: skip
+    assert job.wait(number) == "COMPLETED", job.log()
+    assert tables(job.results) == tables(alone[1])
+    begun = [event["id"] for event in job.events("start")]
+    assert len(begun) == len(set(begun)) == 6
+    hosts = [len(event["ranks"]) for event in job.events("job")]
+    assert hosts == [2, 2]
+
+
+def test_a_walltime_that_is_too_short_ends_in_a_checkpoint_a_requeue_and_the_same_bytes(
+    campaign, alone, tmp_path
+):
+    job = campaign(**slow_steps(tmp_path, 1.5))
+    number = job.submit(minutes=2)
+    assert job.wait(number, 500) == "COMPLETED", job.log()
+    assert "UNFINISHED" in {event["status"] for event in job.events("end")}, job.log()
+    assert job.events("resume")
+    assert int(job.cluster.jobs(number)[0]["Restarts"]) >= 1
+    assert tables(job.results) == tables(alone[1])
+
+
+def test_a_node_that_dies_costs_a_requeue_and_no_byte(campaign, alone, tmp_path):
+    job = campaign(**slow_steps(tmp_path, 0.3))
+    number = job.submit()
+    job.wait_for("start", 2)
+    node = job.cluster.run(
+        ["scontrol", "show", "hostnames", job.cluster.jobs(number)[0]["NodeList"]]
+    ).stdout.split()[-1]
+    job.cluster.kill_node(node)
+    try:
+        assert job.wait(number, 300) == "COMPLETED", job.log()
+    finally:
+        job.cluster.start_node(node)
+    assert tables(job.results) == tables(alone[1])
+
+
+def test_a_cancelled_job_is_gone_and_submitted_again_it_finishes_with_the_same_bytes(
+    campaign, alone, tmp_path
+):
+    job = campaign(**slow_steps(tmp_path, 0.5))
+    number = job.submit()
+    job.wait_for("start", 2)
+    time.sleep(5)  # a few steps, so that there is something to save
+    assert number in job.nnlc("cancel", job.results)
+    assert job.wait(number, 60) == "CANCELLED", job.log()
+    assert "no job is in the queue" in job.nnlc("cancel", job.results)
+    again = job.submit()
+    assert job.wait(again) == "COMPLETED", job.log()
+    assert job.events("resume"), "what was under way was saved"
+    assert tables(job.results) == tables(alone[1])

@@ -1,0 +1,132 @@
+"""The Slurm of virtual nodes: it runs MPI, loses nodes, and leaves nothing behind."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import slurm_cluster
+from slurm_cluster import SlurmCluster, why_not
+
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+
+HELLO = """
+import os
+from mpi4py import MPI
+nodes = MPI.COMM_WORLD.allgather(os.environ["SLURMD_NODENAME"])
+gpu = os.environ["CUDA_VISIBLE_DEVICES"]
+print(f"{nodes[MPI.COMM_WORLD.rank]} GPU {gpu} of {len(set(nodes))} nodes", flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    quick = {"KillWait": 1, "SlurmdTimeout": 6, "MessageTimeout": 5}
+    folder = tmp_path_factory.mktemp("slurm")
+    with SlurmCluster(folder, nodes=4, gpus_per_node=2, MaxArraySize=3, **quick) as running:
+        yield running
+
+
+def submit(cluster: SlurmCluster, folder: Path, body: str, *options: str) -> str:
+    script = folder / "job.sh"
+    script.write_text(f"#!/bin/bash\n{body}\n")
+    return cluster.run(
+        ["sbatch", "--parsable", f"--chdir={folder}", "--time=5", *options, script]
+    ).stdout.strip()
+
+
+def left_of(folder: Path) -> list[str]:
+    """Commands of processes that know the folder, this test's own left out."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+            text = command + (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(folder) in text and int(process.name) != os.getpid():
+            found.append(command.replace(b"\0", b" ").decode())
+    return found
+
+
+def test_each_element_of_an_array_runs_mpi_on_all_nodes_with_a_gpu_a_rank(cluster, tmp_path):
+    hello = tmp_path / "hello.py"
+    hello.write_text(HELLO)
+    step = f"srun --mpi=pmi2 --gpus-per-task=1 {shlex.join([sys.executable, str(hello)])}"
+    options = ["--nodes=4", "--ntasks-per-node=2", "--gpus-per-node=2", "--output=%a.out"]
+    job = submit(cluster, tmp_path, step, "--array=0-1", *options)
+    assert cluster.wait_for_job(job, 60) == "COMPLETED"
+    expected = [f"n{node} GPU {gpu} of 4 nodes" for node in (1, 2, 3, 4) for gpu in (0, 1)]
+    for element in (0, 1):
+        assert sorted((tmp_path / f"{element}.out").read_text().splitlines()) == expected
+    refused = cluster.run(["sbatch", "--array=3", "--wrap=true"], check=False)
+    assert "Invalid job array specification" in refused.stderr
+
+
+def test_a_killed_node_is_down_and_its_job_starts_again_on_others(cluster, tmp_path):
+    body = '[ -n "$SLURM_RESTART_COUNT" ] || srun sleep 600'
+    job = submit(cluster, tmp_path, body, "--nodes=2", "--requeue")
+    assert cluster.wait_for_job(job, 20, {"RUNNING"}) == "RUNNING"
+    victim = re.fullmatch(r"n\[(\d)-\d\]", cluster.jobs(job)[0]["NodeList"])[1]
+    cluster.kill_node(f"n{victim}")
+    assert cluster.wait_for_job(job, 60) == "COMPLETED"
+    assert cluster.jobs(job)[0]["Restarts"] == "1"
+    others = [name for name in cluster.names if name != f"n{victim}"]
+    assert cluster.nodes_up() == others
+    cluster.start_node(f"n{victim}")
+    deadline = time.monotonic() + 20
+    while cluster.nodes_up() != cluster.names:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_the_command_stops_all_that_it_started(tmp_path):
+    folder = tmp_path / "slurm"
+
+    def command(verb, *options):
+        words = [sys.executable, slurm_cluster.__file__, verb, folder, *options]
+        return subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout
+
+    command("start", "--nodes", "1")
+    try:
+        assert command("env").strip() == f"export SLURM_CONF={folder}/slurm.conf"
+        cluster = SlurmCluster(folder)
+        job = submit(cluster, tmp_path, "setsid --fork sleep 600; srun sleep 600")
+        cluster.wait_for_job(job, 20, {"RUNNING"})
+        assert left_of(folder)
+    finally:
+        command("stop")
+    assert left_of(folder) == []
+
+
+def test_nothing_stays_when_the_test_itself_is_killed(tmp_path):
+    folder = tmp_path / "slurm"
+    code = (
+        "import os, sys, slurm_cluster\n"
+        "with slurm_cluster.SlurmCluster(sys.argv[1], nodes=1) as cluster:\n"
+        "    cluster.run(['sbatch', '--output=/dev/null', '--wrap=sleep 600'])\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    here = Path(slurm_cluster.__file__).parent
+    status = subprocess.call([sys.executable, "-c", code, folder], cwd=here, timeout=60)
+    assert status == -9
+    assert (folder / "slurm.conf").exists()
+    deadline = time.monotonic() + 20
+    while left_of(folder):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_a_start_that_fails_shows_the_log_and_leaves_nothing(tmp_path):
+    with (
+        pytest.raises(RuntimeError, match="select/no_such"),
+        SlurmCluster(tmp_path / "slurm", nodes=1, SelectType="select/no_such"),
+    ):
+        pass
+    assert left_of(tmp_path / "slurm") == []
+    with pytest.raises(ValueError, match="at most 80 characters"):
+        SlurmCluster(tmp_path / ("x" * 80)).start()
