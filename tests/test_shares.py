@@ -68,7 +68,7 @@ def test_an_element_outside_the_array_is_an_error(element, elements):
 def test_the_papers_networks_are_shared_evenly_where_its_longest_allows():
     campaign, networks = paper()
     seconds = [predict_seconds(n.spec, n.images, campaign.epochs, GPU) for n in networks]
-    for elements in range(2, 101):
+    for elements in (*range(2, 40), 60, 100):
         sums = [sum(seconds[p] for p in found) for found in share_out(seconds, elements)]
         even = sum(seconds) / elements
         if max(seconds) <= even:  # up to 28 elements

@@ -151,6 +151,7 @@ class _Planner:
         self._forecast, self._site = forecast, forecast.site
         self._ms = [max(1, round(1000 * f.seconds)) for f in forecast.networks]
         self._orders: dict[int, list[list[int]]] = {}
+        self._totals: dict[int, list[tuple[int, int]]] = {}
         self._replays: dict[_Candidate, Option] = {}
 
     @cached_property
@@ -221,9 +222,8 @@ class _Planner:
         """With the least that its jobs take: no rank idles, or the longest network goes on."""
         shape = self._shape(nodes, minutes)
         lengths = []
-        for order in self._order(elements):
-            work = [self._ms[index] for index in order]
-            least = max(-(-sum(work) // shape.ranks), max(work, default=0))
+        for total, longest in self._sums(elements):
+            least = max(-(-total // shape.ranks), longest)
             jobs = max(1, -(-least // shape.limit_ms))
             lengths.append(least + jobs * shape.overhead_ms)
         at_once = min(elements, self._site.max_running_jobs or elements)
@@ -260,6 +260,13 @@ class _Planner:
             shares = share_out(self._nominal, elements)
             self._orders[elements] = [self._forecast.hand_out_order(share) for share in shares]
         return self._orders[elements]
+
+    def _sums(self, elements: int) -> list[tuple[int, int]]:
+        """Of each element all milliseconds, and those of its longest network."""
+        if elements not in self._totals:
+            work = [[self._ms[index] for index in order] for order in self._order(elements)]
+            self._totals[elements] = [(sum(ms), max(ms, default=0)) for ms in work]
+        return self._totals[elements]
 
     def _shape(self, nodes: int, minutes: int | None) -> JobShape:
         return JobShape(

@@ -109,7 +109,7 @@ class Gatherer:
         if self._departure.status is not None:
             self._end_if_all_left()
             return
-        if self._unchecked is None or self._unchecked:
+        if not self._checked:
             return
         while work := self._hand_out.next():
             self._start(*work)
@@ -144,6 +144,11 @@ class Gatherer:
         self._unchecked = set(by_host.values())
         check = {"kind": "check", "trainer": 0, "mark": str(mark.absolute())}
         self._out.extend((each, check) for each in sorted(self._unchecked))
+
+    @property
+    def _checked(self) -> bool:
+        """Whether all hosts have all that they need."""
+        return self._unchecked is not None and not self._unchecked
 
     def _on_checked(self, rank: int) -> None:
         """A host has all that it needs; when all have, the work begins, if that was wanted."""
@@ -213,13 +218,13 @@ class Gatherer:
         """A trainer ended while it had no network. One that can't start is not tried for ever."""
         if self._departure.status is not None:
             return
-        self._hand_out.not_idle(rank, message["trainer"])
         self._idle_deaths[rank] += 1
-        if self._unchecked or self._idle_deaths[rank] >= MAX_IDLE_DEATHS:
+        if not self._checked or self._idle_deaths[rank] >= MAX_IDLE_DEATHS:
             raise DeviceError(
                 f"rank {rank}: {message['reason']} while it had no network; what it printed before "
                 "says why"
             )
+        self._hand_out.not_idle(rank, message["trainer"])
 
     def _look_at_the_time(self) -> None:
         if self._job.time_left.for_work() <= 0:
@@ -267,6 +272,7 @@ class Gatherer:
         job.watcher.end()
         job.journal.write("end", status=status.name)
         job.journal.end()
+        job.results.remove_mark(job.leases.token)
         job.leases.end()
         stop = {"kind": "stop", "status": int(status)}
         self._out.extend((rank, stop) for rank in range(job.ranks))

@@ -1,0 +1,65 @@
+"""A results folder's state in words: tables, failures, makers, and the jobs in the queue."""
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from nnlc.console import say
+from nnlc.errors import SchedulerError
+from nnlc.launching.submit import queue, scheduler_of_folder, settle
+from nnlc.results import ResultsFolder
+from nnlc.status import Status, read_status
+
+
+def show_status(path: Path) -> None:
+    """Print it.
+
+    Raises:
+        ResultsError: no results folder.
+    """
+    results = ResultsFolder(path)
+    found = read_status(results)
+    Console().print(_grid(found))
+    for id_, failure in found.failures.items():
+        say(f"{id_} {failure}")
+    if found.failures:
+        say(f"nnlc retry {shlex.quote(str(path))} clears failures")
+    if len(found.makers) > 1:
+        print(f"warning: tables come from {len(found.makers)} devices or versions:")
+        for words, count in found.makers:
+            say(f"{count:>6} from {words}")
+    if found.trouble:
+        say(f"last trouble of what is under way: {found.trouble}")
+    for line in _queue_lines(results):
+        say(line)
+
+
+def _grid(found: Status) -> Table:
+    grid = Table(title=f"campaign {found.campaign}", title_justify="left")
+    grid.add_column("dataset")
+    for name in ("done", "under way", "waiting", "failed", "rows"):
+        grid.add_column(name, justify="right")
+    for name, counts in found.datasets.items():
+        of_all = sum((counts.done, counts.under_way, counts.waiting, counts.failed))
+        rows = f"{counts.rows} of {of_all * found.half_epochs}"
+        numbers = (counts.done, counts.under_way, counts.waiting, counts.failed)
+        grid.add_row(name, *map(str, numbers), rows)
+    return grid
+
+
+def _queue_lines(results: ResultsFolder) -> Iterator[str]:
+    """A line a job that was submitted; a scheduler that can't be asked is no error here."""
+    scheduler = scheduler_of_folder(results)
+    if scheduler is None:
+        return
+    try:
+        settle(results, scheduler)
+        for job, states in queue(results, scheduler).items():
+            counts = ", ".join(f"{n} {state}" for state, n in sorted(Counter(states).items()))
+            yield f"job {job}: {counts or 'no longer in the queue'}"
+    except SchedulerError as problem:
+        yield f"the queue is unknown: {problem}"
