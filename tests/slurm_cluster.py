@@ -50,7 +50,6 @@ SETTINGS = {
     "SelectTypeParameters": "CR_CPU",
     "GresTypes": "gpu",
     "JobCompType": "jobcomp/filetxt",
-    "MailProg": "/bin/true",
     "MinJobAge": 86400,  # `scontrol show job` still knows the jobs that ended
     "ReturnToService": 2,  # a node that was dead can come back
     "SlurmdTimeout": 20,  # a dead node is seen within half a minute
@@ -152,10 +151,10 @@ class SlurmCluster:
     def _members(self, node: str | None = None) -> set[int]:
         """Process ids of the daemons and of all they started, of one node or of all.
 
-        A daemon has its node's log open, slurmstepd too; a job's process knows cluster and node
-        by its environment, or is a child of one that does.
+        A daemon has its node's log open, slurmstepd too, even after a cleaner deleted the folder;
+        a job's process knows cluster and node by its environment, or is a child of one that does.
         """
-        logs = set(self.logs.glob(f"{node or '*'}.log"))
+        log = f"{self.logs}/{node}." if node else f"{self.logs}/"
         conf = os.fsencode(f"SLURM_CONF={self.conf}\0")
         mark = os.fsencode(f"SLURMD_NODENAME={node}\0" if node else "SLURMD_NODENAME=")
         found, parents = set(), {}
@@ -168,10 +167,10 @@ class SlurmCluster:
                     continue
                 parents[pid] = int(parent)
                 text = (process / "environ").read_bytes()
-                if (conf in text and mark in text) or (
-                    name.partition("(")[2] in DAEMONS
-                    and any(file.resolve() in logs for file in (process / "fd").iterdir())
-                ):
+                daemon = name.partition("(")[2] in DAEMONS
+                ours = conf in text and (mark in text or (daemon and not node))
+                files = (str(file.resolve()) for file in (process / "fd").iterdir())
+                if ours or (daemon and any(file.startswith(log) for file in files)):
                     found.add(pid)
         while more := {pid for pid, parent in parents.items() if parent in found} - found:
             found |= more
@@ -229,8 +228,8 @@ class SlurmCluster:
 
     def _tails(self) -> str:
         """The last lines of every log."""
-        parts = {path.name: path.read_text(errors="replace") for path in self.logs.glob("*")}
-        return "".join(f"\n--- {name}\n{text[-1500:]}" for name, text in sorted(parts.items()))
+        logs = ((log.name, log.read_text(errors="replace")) for log in sorted(self.logs.glob("*")))
+        return "".join(f"\n--- {name}\n{text[-1500:]}" for name, text in logs)
 
     def _write_files(self) -> None:
         for name in ("state", "spool", "log", "gpus"):
@@ -249,6 +248,7 @@ class SlurmCluster:
             "SlurmctldHost": f"{host}(127.0.0.1)",
             "SlurmctldPort": control,
             "AuthInfo": f"socket={self.folder}/munge.socket,cred_expire={REQUEUE_SECONDS}",
+            "FirstJobId": 1 + int.from_bytes(os.urandom(3)),  # MPICH's shared memory is named by it
             "StateSaveLocation": f"{self.folder}/state",
             "SlurmdSpoolDir": f"{self.folder}/spool/%n",
             "SlurmctldPidFile": f"{self.folder}/slurmctld.pid",

@@ -107,7 +107,7 @@ def test_an_array_over_several_nodes_leaves_the_tables_of_a_local_job(campaign, 
 def test_a_walltime_that_is_too_short_ends_in_a_checkpoint_a_requeue_and_the_same_bytes(
     campaign, alone, tmp_path
 ):
-    job = campaign(**slow_steps(tmp_path, 1.5))
+    job = campaign(**slow_steps(tmp_path, 0.8))
     number = job.submit(minutes=2)
     assert job.wait(number, 500) == "COMPLETED", job.log()
     assert "UNFINISHED" in {event["status"] for event in job.events("end")}, job.log()

@@ -113,12 +113,15 @@ def test_nothing_stays_when_the_test_itself_is_killed(tmp_path):
     )
     here = Path(slurm_cluster.__file__).parent
     status = subprocess.call([sys.executable, "-c", code, folder], cwd=here, timeout=60)
-    assert status == -9
-    assert (folder / "slurm.conf").exists()
-    deadline = time.monotonic() + 20
-    while left_of(folder):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    try:
+        assert status == -9
+        assert (folder / "slurm.conf").exists()
+        deadline = time.monotonic() + 20
+        while left_of(folder):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    finally:
+        SlurmCluster(folder).stop()
 
 
 def test_a_start_that_fails_shows_the_log_and_leaves_nothing(tmp_path):

@@ -38,9 +38,9 @@ class TimeLeft:
 def seconds_left(asked_minutes: float | None, environment: Mapping[str, str]) -> float | None:
     """Until this job's end: what the user says, else what Slurm says; None where nobody does.
 
-    Slurm gives SLURM_JOB_END_TIME, in seconds since 1970 (sbatch(1), "output environment
-    variables"). LSF tells a job no end (its "environment variables set for job execution"), so a
-    script for LSF says --time-left.
+    Newer Slurms give SLURM_JOB_END_TIME, in seconds since 1970 (sbatch(1), "output environment
+    variables"); 22.05 doesn't, and LSF tells a job no end at all (its "environment variables set
+    for job execution"): rendered scripts say --time-left.
     """
     if asked_minutes is not None:
         return 60 * asked_minutes

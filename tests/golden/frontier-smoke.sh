@@ -28,16 +28,19 @@ export OPENBLAS_NUM_THREADS=1
 # A rank that ends before the others ends them all after a minute.
 srun --nodes=1 --ntasks=8 --ntasks-per-node=8 \
     --cpus-per-task=7 \
-    --gpus-per-task=1 --gpu-bind=closest \
+    --gpus-per-task=1 \
     --kill-on-bad-exit=0 --wait=60 --label \
+    --gpu-bind=closest \
     python -m nnlc.worker smoke \
+    --time-left "$((120 - SECONDS / 60))" \
     --device cuda &
 launcher=$!
 set +e # from here on a status is looked at
 
 # The scheduler's warning saves every network; the ranks then leave with 75 by themselves.
-# Signals to srun itself would end it: Slurm brings this one to every rank.
-trap 'scancel --signal=URG "$SLURM_JOB_ID"' URG
+# Slurm brings it to every rank; srun would keep it to itself.
+job=$SLURM_JOB_ID
+trap 'scancel --signal=URG "$job"' URG
 status=129
 while [ "$status" -gt 128 ] && kill -0 "$launcher" 2>/dev/null; do
     wait "$launcher"
@@ -51,7 +54,7 @@ fi
 # Unfinished, or ended by a signal: into the queue again, but not over and over for nothing.
 if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
     if [ "$SECONDS" -ge 60 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt 1000 ]; then
-        scontrol requeue "$SLURM_JOB_ID"
+        scontrol requeue "$job"
     fi
 fi
 exit "$status"
