@@ -16,9 +16,6 @@ from nnlc.launching.site import Site
 ANSWER_SECONDS = 60.0
 """For a scheduler to answer; busy ones take their time."""
 
-ENDED = "ENDED"
-"""What a job is called that the queue no longer knows."""
-
 
 class Scheduler(ABC):
     """A scheduler's commands on this machine."""
@@ -99,7 +96,8 @@ class Slurm(Scheduler):
         words = ["squeue", "--noheader", "--array", f"--jobs={','.join(ids)}", "--format=%F %T"]
         for line in self._ask(words, gone_is_fine=["Invalid job id"]).splitlines():
             job, _, state = line.strip().partition(" ")
-            found.setdefault(job, []).append(state)
+            if job in found:
+                found[job].append(state)
         return found
 
     def cancel(self, ids: Sequence[str]) -> None:
@@ -137,8 +135,8 @@ class Lsf(Scheduler):
         words = ["bjobs", "-noheader", "-a", "-o", "jobid stat", *ids]
         for line in self._ask(words, gone_is_fine=["is not found"]).splitlines():
             job, _, state = line.strip().partition(" ")
-            if state.strip() not in ("DONE", "EXIT"):
-                found.setdefault(job, []).append(state.strip())
+            if job in found and state.strip() not in ("DONE", "EXIT"):
+                found[job].append(state.strip())
         return found
 
     def cancel(self, ids: Sequence[str]) -> None:

@@ -1,0 +1,197 @@
+"""Putting jobs into a queue: whatever the scheduler says, nothing twice and nothing lost."""
+
+import json
+from pathlib import Path
+
+import pytest
+from worker_jobs import write_campaign
+
+from nnlc.campaign import load_campaign
+from nnlc.errors import SchedulerError, SiteError, UnansweredError
+from nnlc.launching import scheduler as schedulers
+from nnlc.launching.render import Request
+from nnlc.launching.scheduler import Lsf, Slurm, scheduler_of
+from nnlc.launching.site import load_site
+from nnlc.launching.submit import cancel, prepare, queue, records, submit
+from nnlc.results import ResultsFolder
+
+# Each writes down its arguments and says what the file beside it holds.
+COMMAND = """#!/bin/bash
+here=$(dirname "$0")
+printf '%s\\n' "$*" >> "$here/$(basename "$0").asked"
+{body}
+cat "$here/$(basename "$0").says" 2>/dev/null
+exit "$(cat "$here/$(basename "$0").status" 2>/dev/null || echo 0)"
+"""
+
+
+class Queue:
+    """Commands of a scheduler that answer as a test says."""
+
+    def __init__(self, folder: Path, monkeypatch) -> None:
+        self.folder = folder / "commands"
+        self.folder.mkdir()
+        monkeypatch.setenv("PATH", f"{self.folder}:/usr/bin:/bin")
+
+    def says(self, command: str, text: str, status: int = 0, body: str = "") -> None:
+        path = self.folder / command
+        path.write_text(COMMAND.format(body=body))
+        path.chmod(0o755)
+        (self.folder / f"{command}.says").write_text(text)
+        (self.folder / f"{command}.status").write_text(str(status))
+
+    def asked(self, command: str) -> list[str]:
+        path = self.folder / f"{command}.asked"
+        return path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.fixture
+def commands(tmp_path, monkeypatch):
+    made = Queue(tmp_path, monkeypatch)
+    made.says("squeue", "")
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path):
+    results = ResultsFolder(tmp_path / "r")
+    results.open(load_campaign(write_campaign(tmp_path)))
+    return results
+
+
+def scripts_for(folder, site="slurm", **wishes):
+    request = Request(campaign=str(folder.path.parent / "tiny.toml"), **wishes)
+    return prepare(request, load_site(site), folder)
+
+
+def put(folder, **wishes):
+    site = load_site("slurm")
+    return submit(scripts_for(folder, **wishes), site, Slurm(), folder)
+
+
+@pytest.mark.parametrize("said", ["4711\n", "4711;cluster2\n", "a site's greeting\n4711\n"])
+def test_a_job_id_is_found_in_every_form_that_sbatch_has(commands, folder, said):
+    commands.says("sbatch", said)
+    [record] = put(folder)
+    assert record.id == "4711"
+    assert records(folder) == [record]
+    assert Path(record.script).read_text().startswith("#!/bin/bash\n#SBATCH")
+
+
+def test_an_answer_without_an_id_is_looked_up_in_the_queue_before_anything_is_submitted_again(
+    commands, folder
+):
+    commands.says("sbatch", "Submitted, I think\n")
+    with pytest.raises(UnansweredError, match=r"names no job.*found out by the next"):
+        put(folder)
+    [record] = records(folder)
+    assert record.id is None
+    commands.says("squeue", f"99 another\n4712 {record.mark}\n4712 PENDING\n")
+    with pytest.raises(SchedulerError, match="4712 are in the queue already"):
+        put(folder)
+    assert [record.id for record in records(folder)] == ["4712"]
+    assert len(commands.asked("sbatch")) == 1
+
+
+def test_a_scheduler_that_does_not_answer_is_an_error_with_an_end(commands, folder, monkeypatch):
+    monkeypatch.setattr(schedulers, "ANSWER_SECONDS", 0.3)
+    commands.says("sbatch", "1\n", body="sleep 5")
+    with pytest.raises(UnansweredError, match="did not answer within"):
+        put(folder)
+    commands.says("sbatch", "4713\n")  # the queue knows nothing of the first: it never came in
+    assert [record.id for record in put(folder)] == ["4713"]
+    assert len(records(folder)) == 1
+
+
+def test_a_refusal_is_told_in_the_schedulers_words_and_leaves_no_record(commands, folder):
+    commands.says("sbatch", "sbatch: error: Invalid account\n", status=1)
+    with pytest.raises(SchedulerError, match=r"sbatch refused: .*Invalid account"):
+        put(folder)
+    assert records(folder) == []
+
+
+def test_a_scheduler_that_is_absent_is_named(tmp_path, folder, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SchedulerError, match="sbatch: not found on this machine"):
+        put(folder)
+    with pytest.raises(SchedulerError, match="the site local has no scheduler"):
+        scheduler_of(load_site("local"))
+
+
+def test_a_folder_whose_jobs_are_in_the_queue_gets_no_second_ones(commands, folder):
+    commands.says("sbatch", "5\n")
+    put(folder)
+    commands.says("squeue", "5 RUNNING\n5 PENDING\n")
+    with pytest.raises(SchedulerError, match="5 are in the queue already"):
+        put(folder)
+    assert queue(folder, Slurm()) == {"5": ["RUNNING", "PENDING"]}
+    commands.says("squeue", "slurm_load_jobs error: Invalid job id specified\n", status=1)
+    put(folder)
+    assert len(commands.asked("sbatch")) == 2
+
+
+def test_an_array_beyond_the_sites_limit_is_split_and_no_element_is_lost(commands, folder):
+    site = load_site("slurm").model_copy(update={"max_array_elements": 4})
+    request = Request(campaign=str(folder.path.parent / "tiny.toml"), elements=10)
+    scripts = prepare(request, site, folder)
+    commands.says("sbatch", "7\n")
+    assert len(submit(scripts, site, Slurm(), folder)) == 3
+    texts = [text for _, text in scripts]
+    assert [text.split("--array=")[1].split()[0] for text in texts] == ["0-3", "0-3", "0-1"]
+    for first, text in zip((0, 4, 8), texts, strict=True):
+        assert f'--elements 10 --element "$(({first} + SLURM_ARRAY_TASK_ID))"' in text
+
+
+def test_a_script_that_breaks_a_rule_is_not_submitted(commands, folder, tmp_path):
+    (tmp_path / "mine.toml").write_text(
+        'extends = "slurm"\nsetup = ["export CUDA_VISIBLE_DEVICES=0"]'
+    )
+    with pytest.raises(SiteError, match="CUDA_VISIBLE_DEVICES"):
+        scripts_for(folder, site=str(tmp_path / "mine.toml"))
+
+
+def test_cancel_ends_what_is_in_the_queue_and_a_job_that_is_gone_is_no_error(commands, folder):
+    commands.says("sbatch", "8\n")
+    put(folder)
+    commands.says("squeue", "8 RUNNING\n")
+    commands.says("scancel", "scancel: error: Kill job error on job id 8: Invalid job id\n", 1)
+    assert cancel(folder, Slurm()) == ["8"]
+    assert commands.asked("scancel") == ["8"]
+    commands.says("squeue", "")
+    assert cancel(folder, Slurm()) == []
+
+
+def test_garbage_among_the_records_is_passed_over(commands, folder):
+    commands.says("sbatch", "9\n")
+    put(folder)
+    (folder.jobs_folder / "nnlc-x.json").write_text("{")
+    (folder.jobs_folder / "nnlc-y.json").write_text(json.dumps({"id": 1}))
+    assert [record.id for record in records(folder)] == ["9"]
+
+
+def test_jobs_that_lsf_scripts_chained_belong_to_the_folder_too(commands, folder):
+    commands.says("bjobs", "12 RUN\n11 DONE\n")
+    folder.jobs_folder.mkdir()
+    (folder.jobs_folder / "summit.sh.jobs").write_text(
+        "Job <11> is submitted to default queue <batch>.\nJob <12> is submitted to queue <q>.\n"
+    )
+    assert queue(folder, Lsf(reads_input=False)) == {"11": [], "12": ["RUN"]}
+    commands.says("bkill", "Job <12> is being terminated\n")
+    assert cancel(folder, Lsf(reads_input=False)) == ["12"]
+
+
+HOSTILE = ["a b", "it's", "$(touch x)", "a\\", "-x", "größe"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("reads_input", [False, True])
+def test_a_script_of_any_name_reaches_bsub_unchanged(commands, tmp_path, name, reads_input):
+    script = tmp_path / name
+    script.write_text("#BSUB -P x\n")
+    commands.says(
+        "bsub", "Job <3> is submitted to default queue <batch>.\n", body="cat > /dev/null"
+    )
+    assert Lsf(reads_input=reads_input).submit(script, "nnlc-1") == "3"
+    asked = "-Jd nnlc-1" if reads_input else f"-Jd nnlc-1 {script}"
+    assert commands.asked("bsub") == [asked]
+    assert not (tmp_path / "x").exists()
