@@ -203,3 +203,27 @@ def test_a_misspelt_template_word_is_refused_instead_of_rendered_empty(
     monkeypatch.setattr(rendering, "shipped_folder", lambda name: tmp_path / name)
     with pytest.raises(SiteError, match=r"template lsf\.sh\.j2: .*'misspelt'"):
         render("paper", shipped_site("lsf"))
+
+
+def test_a_template_of_ones_own_extends_a_shipped_one(tmp_path):
+    (tmp_path / "ours.sh.j2").write_text(
+        '{% extends "slurm.sh.j2" %}\n'
+        "{% block stage %}\nmy-own-staging {{ nodes }}\n{% endblock %}\n"
+    )
+    site = own_site(tmp_path, 'extends = "slurm"\ntemplate = "ours.sh.j2"\n')
+    script = render("smoke", site, nodes=3)
+    assert "\nmy-own-staging 3\n" in script
+    assert "srun --nodes=3" in script
+    (tmp_path / "ours.sh.j2").write_text('{% extends "slurm.sh.j2" %}{% block stage %}{{ nods }}')
+    with pytest.raises(SiteError, match=r"ours\.sh\.j2: "):
+        render("smoke", site)
+
+
+def test_a_site_of_ones_own_is_found_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "nnlc").mkdir()
+    (tmp_path / "nnlc" / "ours.toml").write_text('extends = "slurm"\nname = "ours"\nnodes = 7\n')
+    assert load_site("ours").nodes == 7
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ours.toml").write_text('extends = "slurm"\nname = "ours"\nnodes = 8\n')
+    assert load_site("ours").nodes == 8

@@ -76,6 +76,45 @@ def test_a_second_start_trains_only_what_is_missing(alone, tmp_path):
     assert "all 6 tables stand" in job.stdout
 
 
+@pytest.mark.parametrize(
+    "places",
+    [
+        [{"SLURM_ARRAY_TASK_ID": "5", "SLURM_ARRAY_TASK_MIN": "5"}, {"LSB_JOBINDEX": "2"}],
+        [["--element", "0"], ["--element", "1"]],
+    ],
+    ids=["told by the scheduler", "said"],
+)
+def test_elements_of_an_array_share_the_campaign_and_leave_the_same_bytes(alone, tmp_path, places):
+    campaign, results = alone
+    shares = []
+    for place in places:
+        before = set(tables(tmp_path / "r"))
+        words = place if isinstance(place, list) else []
+        environment = place if isinstance(place, dict) else {}
+        options = ["--results", tmp_path / "r", "--elements", "2", *words]
+        job = run_worker(campaign, *options, **environment)
+        assert job.returncode == 0, job.stdout + job.stderr
+        shares.append(set(tables(tmp_path / "r")) - before)
+    assert all(shares)
+    assert tables(tmp_path / "r") == tables(results)
+    begun = [event["id"] for event in events(tmp_path / "r", "start")]
+    assert len(begun) == len(set(begun)) == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--elements", "2"], "needs --element I where no scheduler tells it"),
+        (["--elements", "2", "--element", "2"], "--element 2 is none of 0 to 1"),
+        (["--elements", "0"], "'0' is no number from 1 to"),
+        (["--time-left", "-3"], "'-3' is no number of minutes"),
+    ],
+)
+def test_an_element_or_a_time_that_makes_no_sense_is_refused(words, message):
+    job = run_worker(*words)
+    assert (job.returncode, message in job.stderr) == (2, True), job.stderr
+
+
 def test_an_agent_that_is_alone_needs_no_mpi_library(tmp_path):
     (tmp_path / "mpi4py").mkdir()
     (tmp_path / "mpi4py" / "__init__.py").write_text("raise ImportError('not installed here')")

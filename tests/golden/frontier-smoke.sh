@@ -18,6 +18,12 @@
 # It ends as the worker does: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
 set -euo pipefail
 
+# The site's own lines. Modules and conda read variables that nobody has set.
+set +u
+export MIOPEN_USER_DB_PATH="/tmp/miopen-$USER"
+export MIOPEN_CUSTOM_CACHE_DIR="$MIOPEN_USER_DB_PATH"
+set -u
+
 # The same network gives the same table only if these are set before Python starts.
 export CUBLAS_WORKSPACE_CONFIG=:4096:8
 export OMP_NUM_THREADS=1
