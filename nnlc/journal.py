@@ -159,7 +159,8 @@ def read_events(folder: Path, kinds: Set[str] | None = None) -> Iterator[dict[st
     Each is an object with a `time`, and an `event` that is a string; nothing is promised of other
     fields. Events of one file stay in the order in which they were written: where its clock was set
     back, it had been fast, and earlier events count as no later than those that follow. An event
-    with the field `after` counts as later than that time, whatever its own clock said. What can't
+    with the field `after`, and those that follow it in its file, count as later than that time,
+    whatever their own clock said. What can't
     be read is passed over, be it a file or a line.
     """
     paths = sorted(folder.glob("*.jsonl"), key=lambda path: path.stem)
@@ -208,14 +209,16 @@ def _read_file(path: Path, kinds: Set[str] | None) -> list[dict[str, Any]]:
 def _in_order(events: list[dict[str, Any]]) -> list[tuple[float, dict[str, Any]]]:
     """Each event of one file with the moment, in seconds, that it counts for: none goes back."""
     moments: list[float] = []
+    least = float("-inf")
     for event in events:
         try:
             moment = _seconds(event["time"])
-            if "after" in event:
-                moment = max(moment, _seconds(event["after"]) + 1e-6)
         except _NOT_OURS:
             moment = moments[-1] if moments else float("-inf")
-        moments.append(moment)
+        with suppress(*_NOT_OURS):
+            if "after" in event:
+                least = max(least, _seconds(event["after"]) + 1e-6)
+        moments.append(max(moment, least))
     for i in range(len(moments) - 2, -1, -1):
         moments[i] = min(moments[i], moments[i + 1])
     return list(zip(moments, events, strict=True))

@@ -41,6 +41,7 @@ infinities included) and runs nothing, whatever arrives.
 """
 
 import json
+import sys
 from typing import Any, NotRequired, TypedDict
 
 Message = dict[str, Any]
@@ -86,5 +87,12 @@ class LineBuffer:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[Message]:
+        """Whole messages. What a library printed among them goes where errors go."""
         *lines, self._rest = (self._rest + data).split(b"\n")
-        return [decode(line) for line in lines if line]
+        messages = []
+        for line in filter(None, lines):
+            try:
+                messages.append(decode(line))
+            except ValueError:
+                print(line.decode(errors="replace"), file=sys.stderr, flush=True)
+        return messages

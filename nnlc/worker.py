@@ -4,20 +4,24 @@ Rank 0 reads the campaign, hands out networks and writes tables; every rank trai
 """
 
 import sys
+import time
 import traceback
 
 from nnlc.errors import ExitStatus, LaunchError, NnlcError
-from nnlc.ranks.agent import Agent
-from nnlc.ranks.lead import lead
-from nnlc.ranks.mpi import connect
 from nnlc.ranks.notices import Notices
-from nnlc.ranks.options import parse_options, refuse
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one rank; returns its exit status, the same on every rank."""
+    since, notices = time.monotonic(), Notices()
+    # Only now: where a thousand ranks read the same disk, a notice may come before this is read.
+    from nnlc.ranks.agent import Agent
+    from nnlc.ranks.lead import lead
+    from nnlc.ranks.mpi import connect
+    from nnlc.ranks.options import parse_options, refuse
+
     options = parse_options(arguments)
-    notices = Notices()
+    options.since = since
     try:
         link = connect()
     except LaunchError as problem:
@@ -30,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
             except NnlcError as problem:
                 agent.stop_all(refuse(str(problem), ExitStatus.ERROR))
         status = agent.run()
-        link.leave()
+        link.leave(status)
     except BaseException:  # whatever it is, no other rank may wait for this one
         traceback.print_exc()
         link.abort(ExitStatus.ERROR)

@@ -22,6 +22,8 @@ LEFTOVER_SECONDS = 10.0
 """For the other processes of a job to end after mpirun."""
 ANY = frozenset(range(-64, 256))
 """Whatever status mpirun leaves with when its processes are killed."""
+MARK = "NNLC_TEST_MARK"
+"""The variable by which the processes of a job are found: it names the job's log."""
 NO_SPACE = os.strerror(errno.ENOSPC)
 
 
@@ -44,7 +46,7 @@ class Job:
 
     def __init__(self, words: list[str], log: Path, **environment: str) -> None:
         self.log = log
-        self._mark = f"NNLC_TEST_MARK={log}".encode()
+        self._mark = f"{MARK}={log}".encode()
         self.statuses: Set[int] = {ExitStatus.DONE}
         self.must_end_in: float | None = None
         self.trainers_killed = False
@@ -52,7 +54,7 @@ class Job:
         with log.open("wb") as output:
             self._mpirun = subprocess.Popen(
                 words,
-                env={**os.environ, **environment, "NNLC_TEST_MARK": str(log)},
+                env={**os.environ, **environment, MARK: str(log)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -70,24 +72,13 @@ class Job:
 
     def processes(self, role: str | None = None) -> list[int]:
         """Process ids, of one role ("mpirun", "proxy", "agent", "trainer") or all."""
-        found = dict(self._look())
+        found = find_marked(self._mark)
         # Between fork and exec a child looks like its parent; only whole processes have a role.
         return sorted(
             pid
             for pid, (its, parent) in found.items()
             if role is None or (its == role and found.get(parent, ("",))[0] != role)
         )
-
-    def _look(self) -> Iterator[tuple[int, tuple[str, int]]]:
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                if self._mark not in (folder / "environ").read_bytes().split(b"\0"):
-                    continue
-                words = (folder / "cmdline").read_bytes().split(b"\0")
-                parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
-            except OSError:
-                continue  # it has ended, or is another user's
-            yield int(folder.name), (_role(words), int(parent))
 
     def one(self, role: str, random: Random) -> int:
         """A process of a role; waits for one that is being replaced."""
@@ -131,17 +122,10 @@ class Job:
 
     def kill(self) -> int:
         """Kill whatever is left of it; returns how many processes were."""
-        hit: set[int] = set()
-        while pids := self.processes():  # again, for those that were started meanwhile
-            hit.update(pids)
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            self._mpirun.poll()
-            time.sleep(0.05)
+        hit = kill_marked(self._mark)
         self._mpirun.wait()
         self._forget_shared_memory()
-        return len(hit)
+        return hit
 
     def note_shared_memory(self) -> None:
         """Once its ranks have met: what MPI shares between them, and leaves behind when killed."""
@@ -153,6 +137,36 @@ class Job:
     def _forget_shared_memory(self) -> None:
         for path in self._shared_memory:
             path.unlink(missing_ok=True)
+
+
+def find_marked(mark: bytes) -> dict[int, tuple[str, int]]:
+    """Role and parent of each process with a variable that begins with `mark`."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"\0" + mark not in b"\0" + (folder / "environ").read_bytes():
+                continue
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+        except OSError:
+            continue  # it has ended, or is another user's
+        found[int(folder.name)] = _role(words), int(parent)
+    return found
+
+
+def kill_marked(mark: bytes) -> int:
+    """Kill all processes with this mark; returns how many there were."""
+    hit: set[int] = set()
+    unseen = 0
+    while unseen < 5:  # one that is just being started shows its mark a moment later
+        pids = find_marked(mark)
+        unseen = 0 if pids else unseen + 1
+        hit.update(pids)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+    return len(hit)
 
 
 def _role(words: list[bytes]) -> str:
@@ -194,6 +208,8 @@ class Room:
         return self.jobs[-1]
 
     def kill(self) -> None:
+        """Kill all that was started here, also what an interruption kept out of `jobs`."""
+        kill_marked(f"{MARK}={self.folder}/".encode())
         for job in self.jobs:
             job.kill()
 

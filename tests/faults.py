@@ -23,6 +23,8 @@ NOTICE_SECONDS = 20.0
 """From a notice to the end of all ranks."""
 KILLED_SECONDS = 30.0
 """From the death of an agent to the end of the job."""
+FIRST_CHECKPOINT_SECONDS = 6.0
+"""For a job to save something that can be corrupted; one that is told to leave before does not."""
 AT_WORK_SECONDS = 5.0
 """Processor time after which a trainer has started and trains: then a short silence counts."""
 
@@ -168,7 +170,9 @@ def full_disk(room: Room, job: Job, random: Random) -> str:
 
 def corrupt_checkpoint(room: Room, job: Job, random: Random) -> str:
     """Under the job's feet, or between two jobs where there are none yet."""
-    found = _checkpoints(room)
+    deadline = time.monotonic() + FIRST_CHECKPOINT_SECONDS
+    while not (found := _checkpoints(room)) and job.status is None and time.monotonic() < deadline:
+        time.sleep(0.1)
     if not found or random.random() < 0.5:
         notice_all(room, job, random)
         job.end(NOTICE_SECONDS)

@@ -20,6 +20,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from types import FrameType
 
 from fault_jobs import Clock, HarnessError, Job, Missed, Room, own_disk
 from fault_ledger import Ledger
@@ -67,6 +68,7 @@ LONG_PAUSE, SHORT_PAUSE = 4.0, 1.0
 DISK_MEGABYTES = 64
 START_SECONDS = 120.0
 """From the start of a job to its first network."""
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
 MISSES = 10
 """A fault that can't be dealt in so many tries is a failure: something keeps it away."""
 
@@ -100,7 +102,8 @@ class Run:
         job = None
         while self._waiting:
             job = job or self._start()
-            if job.goes_on_for(self._waiting[0].pause_seconds):
+            # A second longer each time that it was missed: it may have come too early.
+            if job.goes_on_for(self._waiting[0].pause_seconds + self._misses):
                 self._deal(job)
             if job.status is not None or job.must_end_in is not None:
                 self._end(job, job.must_end_in or 0.0)
@@ -176,11 +179,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     if "full-disk" in options.kinds:
         _become_root(arguments)
-    for number in (signal.SIGINT, signal.SIGTERM):  # so that all is tidied up
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    for number in INTERRUPTIONS:
+        signal.signal(number, _leave)
     with ExitStack() as stack:
         folder = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         room = _furnish(folder.resolve(), options, stack)
+        if not options.kinds:
+            print("failed: no kind of fault is left", flush=True)
+            return 1
         try:
             ledger = Ledger(_undisturbed(room), folder / "different")
             pause = SHORT_PAUSE if options.short else LONG_PAUSE
@@ -192,6 +198,13 @@ def main(arguments: list[str] | None = None) -> int:
             return 1
         print(run.report(), flush=True)
         return 0 if ledger.all_right else 1
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    """End, but not before all jobs are killed and the disk is unmounted."""
+    for each in INTERRUPTIONS:
+        signal.signal(each, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -232,7 +245,7 @@ def _furnish(folder: Path, options: argparse.Namespace, stack: ExitStack) -> Roo
             stack.enter_context(own_disk(disk, DISK_MEGABYTES))
             room.disk = disk
             if options.keep:
-                stack.callback(shutil.copytree, room.results, hurt / "results")
+                stack.callback(_keep, room.results, hurt / "results")
     except (OSError, subprocess.CalledProcessError) as problem:
         _leave_out("full-disk", "no file system can be mounted here", problem, options)
     try:
@@ -242,6 +255,12 @@ def _furnish(folder: Path, options: argparse.Namespace, stack: ExitStack) -> Roo
         _leave_out("clock-jump", "there is no C compiler", problem, options)
     stack.callback(room.kill)
     return room
+
+
+def _keep(results: Path, copy: Path) -> None:
+    """Out of the memory that is about to be unmounted."""
+    if results.exists():
+        shutil.copytree(results, copy)
 
 
 def _leave_out(kind: str, reason: str, problem: Exception, options: argparse.Namespace) -> None:

@@ -81,6 +81,21 @@ def test_a_rank_on_which_all_fails_gets_no_more_and_its_networks_lose_no_attempt
     assert not job.history().attempts
 
 
+def test_no_trainer_of_a_sick_rank_gets_more_not_even_one_that_was_idle(tmp_path):
+    job = Job(tmp_path, 2, trainers=2)
+    for rank in (0, 1):
+        job.idle(rank)
+    job.checked()
+    fail_on(job, 0, SICK_AFTER - 1)
+    while len(job.standing) < 5:
+        job.finish(1, job.last_given[1], idle=len(job.standing) < 4)
+    job.idle(0, 1)
+    [bad] = fail_on(job, 0, 1)
+    assert len(job.events("retire")) == 1
+    job.idle(1)
+    assert job.handed_out[-1] == (1, bad)
+
+
 @pytest.mark.parametrize("attempts", [1, 2])
 def test_failures_recorded_because_of_a_sick_rank_are_taken_back(tmp_path, attempts):
     """With one attempt each network is given up at its first failure; with two at its second."""
@@ -106,6 +121,7 @@ def test_networks_that_want_more_memory_than_there_is_tell_nothing_of_their_rank
     fail_on(job, 0, SICK_AFTER, OUT_OF_MEMORY)
     assert not job.events("retire")
     assert len(job.history().failures) == SICK_AFTER
+    assert job.leased >= job.history().failures.keys()  # another job shall not try them anew
 
 
 def test_networks_that_fail_later_than_in_their_first_half_epoch_tell_nothing(tmp_path):
@@ -115,6 +131,20 @@ def test_networks_that_fail_later_than_in_their_first_half_epoch_tell_nothing(tm
         job.row(index, 1)
         job.fail(0, index)
     assert not job.events("retire")
+
+
+@pytest.mark.parametrize("later", [0, 1, 2])
+def test_only_networks_that_fail_at_once_and_in_a_row_tell_of_a_sick_rank(tmp_path, later):
+    """One of them fails later than the others: in its second half epoch."""
+    job = Job(tmp_path, 2, networks_per_depth=5, run="attempts = 1").begin()
+    for number in range(SICK_AFTER):
+        if number == later:
+            job.row(job.last_given[0], 1)
+        fail_on(job, 0, 1)
+    fail_on(job, 0, later)
+    assert not job.events("retire")
+    fail_on(job, 0, 1)
+    assert len(job.events("retire")) == 1
 
 
 def test_half_epochs_from_a_checkpoint_do_not_speak_for_a_rank(tmp_path):

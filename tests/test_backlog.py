@@ -17,6 +17,14 @@ from nnlc.ranks.leases import Leases
 EXPIRY_SECONDS = 60
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_syncs():
+    """No power is cut here, and they take long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: None)
+        yield
+
+
 @pytest.fixture
 def clock():
     return Clock()
@@ -121,6 +129,7 @@ def test_a_job_with_nothing_left_while_another_lives_ends_unfinished_and_says_wh
 ):
     first, second, index = pair(tmp_path, clock)
     train_the_rest(second)
+    assert second.leased == {first.id(index)}  # what is finished is nobody's
     assert second.leaving
     assert index not in [i for _, i in second.handed_out]
     assert second.part() == ExitStatus.UNFINISHED
@@ -141,6 +150,7 @@ def test_a_network_of_another_job_is_counted_done_when_its_table_comes(tmp_path,
     second.tick(LOOK_SECONDS)
     second.finish(*second.handed_out[-1])
     second.tick(LOOK_SECONDS)
+    assert not second.leased  # it had the lease for as long as it looked
     assert second.part() == ExitStatus.DONE
     assert index not in [i for _, i in second.handed_out]
 
@@ -156,6 +166,13 @@ def test_a_network_that_another_job_gives_back_is_taken(tmp_path, clock):
     assert second.handed_out[-1] == (0, index)
     second.finish(0, index)
     assert second.part() == ExitStatus.DONE
+
+
+def test_a_network_that_ended_badly_is_free_for_another_job(tmp_path, clock):
+    first = Job(tmp_path, clock=clock).begin()
+    bad = first.handed_out[0][1]
+    first.fail(0, bad)
+    assert Job(tmp_path, clock=clock).begin().handed_out == [(0, bad)]
 
 
 def test_a_network_is_taken_over_when_its_job_dies_and_not_before(tmp_path, clock):
@@ -175,6 +192,17 @@ def test_a_network_is_taken_over_when_its_job_dies_and_not_before(tmp_path, cloc
     assert second.part() == ExitStatus.DONE
     first.finish(0, index)  # it had only been asleep
     assert first.part() == ExitStatus.DONE
+
+
+def test_a_job_that_lives_keeps_its_network_however_long_that_takes(tmp_path, clock):
+    first = Job(tmp_path, clock=clock).begin()
+    second = Job(tmp_path, 6, clock=clock).begin()
+    before = second.handed_out
+    assert len(before) == 5
+    for _ in range(10 * EXPIRY_SECONDS // 5):
+        first.tick()
+        second.tick(5)
+    assert second.handed_out == before
 
 
 class Elsewhere:

@@ -129,10 +129,11 @@ def test_a_rank_that_never_says_left_is_waited_for_only_so_long(job):
 
 
 def test_an_error_on_the_way_out_outweighs_the_notice_and_is_told(job):
+    [(_, first), _] = job.handed_out
     notice(job)
-    job.say(1, kind="fatal", trainer=0, message="the images of <campaign> are gone")
+    job.row(first, 2)
     assert job.kinds.count("leave") == 2
-    assert job.watcher.messages[-1] == "error: the images of 'my tiny' are gone"
+    assert "half epoch 2 came after 0" in job.watcher.messages[-1]
     assert job.part() == ERROR
 
 

@@ -255,17 +255,51 @@ def test_a_missing_row_stops_the_job_instead_of_shifting_the_curve(tmp_path):
     assert not job.standing
 
 
-def test_a_trainer_that_never_starts_ends_the_job(tmp_path):
-    job = Job(tmp_path)
+@pytest.mark.parametrize("greet", [True, False])
+def test_a_trainer_that_never_starts_ends_the_job(tmp_path, greet):
+    job = Job(tmp_path, greet=greet)
     job.say(0, kind="died", trainer=0, index=None, reason="its trainer left with status 1")
     assert "left with status 1" in job.watcher.messages[-1]
     assert job.part() == ExitStatus.ERROR
 
 
-def test_trainers_that_end_again_and_again_without_a_network_end_the_job(tmp_path):
-    job = Job(tmp_path, 2, networks_per_depth=1).begin()
+def test_a_rank_whose_trainers_end_again_and_again_without_a_network_gets_no_more(tmp_path):
+    job = Job(tmp_path, 2, networks_per_depth=2).begin()
+    for _ in range(MAX_IDLE_DEATHS):
+        job.say(1, kind="died", trainer=0, index=None, reason="its trainer left with status 1")
+    assert not job.leaving
+    given = len(job.handed_out)
+    job.idle(1)
+    job.finish(0, job.handed_out[0][1])
+    assert [rank for rank, _ in job.handed_out[given:]] == [0]
+    assert any("rank 1 gets no more networks" in text for text in job.watcher.messages)
+
+
+def test_trainers_that_end_again_and_again_without_a_network_end_a_job_of_one_rank(tmp_path):
+    job = Job(tmp_path, 1, trainers=2, networks_per_depth=1).begin()
     for time in range(MAX_IDLE_DEATHS):
         assert not job.leaving, time
-        job.idle(1)
-        job.say(1, kind="died", trainer=0, index=None, reason="its trainer left with status 1")
+        job.idle(0, 1)
+        job.say(0, kind="died", trainer=1, index=None, reason="its trainer left with status 1")
     assert job.part() == ExitStatus.ERROR
+
+
+def test_trainers_that_end_now_and_then_while_networks_are_finished_do_not(tmp_path):
+    job = Job(tmp_path).begin()
+    while not job.leaving:
+        job.finish(*job.handed_out[-1], idle=False)
+        job.say(0, kind="died", trainer=0, index=None, reason="killed")
+        job.idle(0)
+    assert job.part() == ExitStatus.DONE
+
+
+def test_a_job_leaves_nothing_behind_beside_checkpoints(tmp_path):
+    for checked in (True, False):
+        job = Job(tmp_path / str(checked))
+        if checked:
+            job.begin()
+        job.say(0, kind="notice", signal="SIGTERM")
+        job.part()
+        assert not list(job.results.checkpoints_folder.iterdir())
+        assert not list(job.results.leases_folder.iterdir())
+        assert not list(job.results.journal_folder.glob("*.progress.json"))

@@ -4,6 +4,7 @@ The long run is a command: `python tests/harness.py --help`.
 """
 
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ import fault_jobs
 import faults
 import harness
 import pytest
-from fault_jobs import Clock, HarnessError, Job
+from fault_jobs import MARK, Clock, HarnessError, Job, find_marked
 from fault_ledger import Ledger
 from faults import FAULTS, make_plan
 from harness import LONG, SHORT
@@ -177,6 +178,21 @@ def test_no_process_may_outlive_its_job(start, monkeypatch):
     job = start("import subprocess; subprocess.Popen(['sleep', '60'])")
     with pytest.raises(HarnessError, match=r"processes \[\d+\] outlived it"):
         job.end(30)
+
+
+def test_an_interrupted_run_leaves_no_process_and_no_disk_behind(tmp_path):
+    keep = tmp_path / "keep"
+    mark = f"{MARK}={keep}/".encode()
+    words = [sys.executable, harness.__file__, "--short", "--keep", keep]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL) as run:
+        deadline = time.monotonic() + 60
+        while len(find_marked(mark)) < 4 and time.monotonic() < deadline:
+            time.sleep(0.1)  # mpirun, its proxy and the agents
+        assert len(find_marked(mark)) >= 4
+        run.send_signal(signal.SIGINT)
+        assert run.wait(60) == 128 + signal.SIGINT
+    assert not find_marked(mark)
+    assert str(keep) not in Path("/proc/mounts").read_text()
 
 
 def test_a_corrupted_checkpoint_is_another(tmp_path):

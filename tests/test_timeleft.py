@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnlc.errors import ExitStatus
-from nnlc.ranks.timeleft import MARGIN_SECONDS, TimeLeft, seconds_left
+from nnlc.ranks.timeleft import MARGIN_SECONDS, MOST_SAVE_SECONDS, TimeLeft, seconds_left
 
 
 def test_a_job_without_an_end_has_time_for_ever():
@@ -17,7 +17,9 @@ def test_a_job_without_an_end_has_time_for_ever():
     assert left.for_work() == float("inf")
 
 
-@pytest.mark.parametrize(("seconds", "margin"), [(36000, MARGIN_SECONDS), (600, 60), (100, 10)])
+@pytest.mark.parametrize(
+    ("seconds", "margin"), [(36000, MARGIN_SECONDS), (900, 90), (600, 60), (100, 10)]
+)
 def test_a_job_leaves_a_minute_before_its_end_and_a_short_one_a_tenth_before(seconds, margin):
     clock = Clock()
     left = TimeLeft(seconds, clock)
@@ -30,7 +32,7 @@ def test_twice_the_slowest_save_is_left_too():
     left = TimeLeft(3600, Clock())
     for seconds in (5, 100, 20):
         left.saved(seconds)
-    assert left.for_work() == 3600 - MARGIN_SECONDS - 200
+    assert left.for_work() == 3600 - MARGIN_SECONDS - 2 * MOST_SAVE_SECONDS
 
 
 def slurm(seconds: float) -> dict[str, str]:
@@ -70,7 +72,7 @@ def test_a_job_whose_checkpoints_take_long_leaves_earlier(tmp_path):
     [(_, index)] = job.handed_out
     saved = {"half_epoch": 0, "step": 9, "seconds": 300.0, "bytes": 1000}
     job.say(0, kind="saved", trainer=0, index=index, **saved)
-    job.tick(3600 - MARGIN_SECONDS - 601)
+    job.tick(3600 - MARGIN_SECONDS - 2 * MOST_SAVE_SECONDS - 1)
     assert not job.leaving
     job.tick(1)
     assert job.leaving

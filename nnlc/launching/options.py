@@ -128,13 +128,13 @@ _SLURM_VALUED = (
     "gpus-per-node gpus-per-socket gpus-per-task gres gres-flags hint input job-name licenses "
     "mail-type mail-user mcs-label mem mem-bind mem-per-cpu mem-per-gpu mincpus network nodefile "
     "nodelist nodes ntasks ntasks-per-core ntasks-per-gpu ntasks-per-node ntasks-per-socket "
-    "open-mode output partition power prefer priority profile qos reservation signal "
+    "open-mode output partition power prefer priority profile qos reservation segment signal "
     "sockets-per-node switches thread-spec threads-per-core time time-min tmp tres-bind "
     "tres-per-task uid wckey "
 )
 _SLURM_FLAGS = (
-    "contiguous exclusive help hold nice no-kill overcommit oversubscribe propagate quiet reboot "
-    "spread-job test-only usage use-min-nodes verbose version "
+    "contiguous exclusive help hold nice no-kill oom-kill-step overcommit oversubscribe propagate "
+    "quiet reboot spread-job stepmgr test-only usage use-min-nodes verbose version "
 )
 _SLURM_LETTERS = (
     "A:account b:begin D:chdir M:clusters C:constraint S:core-spec c:cpus-per-task d:dependency "

@@ -110,7 +110,7 @@ def known_directives(script: Script, _site: Site) -> Iterator[Finding]:
     sentinel = SENTINELS.get(script.scheduler)
     for option in script.directives:
         if not option.known:
-            yield _unknown(option, script.directive_names, f"{sentinel} does not know")
+            yield _unknown(script, option, script.directive_names, f"{sentinel} does not know")
     for number, line in enumerate(script.lines, 1):
         found = re.match(r"#([A-Za-z]{3,9})\s+-", line)
         if found and (right := _misspelt(f"#{found[1]}", sentinel)):
@@ -131,14 +131,19 @@ def known_options(script: Script, _site: Site) -> Iterator[Finding]:
         for option in launch.options:
             if not option.known and script.scheduler != "local":
                 program = launch.command.program
-                yield _unknown(option, script.launcher_names, f"{program} does not know")
+                yield _unknown(script, option, script.launcher_names, f"{program} does not know")
 
 
-def _unknown(option: Option, names: list[str], problem: str) -> Finding:
-    near = difflib.get_close_matches(option.name, [name.lstrip("-") for name in names], 1)
-    right = next((name for name in names if near and name.lstrip("-") == near[0]), None)
-    remedy = f"did you mean {right}?" if right else "see its manual page"
-    return Finding(option.line, f"{problem} the option {option.name!r}", remedy)
+def _unknown(script: Script, option: Option, names: list[str], problem: str) -> Finding:
+    """Slurm's plugins, of which each site has its own, may add options that look like no other."""
+    problem = f"{problem} the option {option.name!r}"
+    near = difflib.get_close_matches(option.name, [name.lstrip("-") for name in names], 1, 0.75)
+    if near:
+        right = next(name for name in names if name.lstrip("-") == near[0])
+        return Finding(option.line, problem, f"did you mean {right}?")
+    if script.scheduler == "slurm":
+        return Finding(option.line, problem, "right, if a plugin of the site does", note=True)
+    return Finding(option.line, problem, "see its manual page")
 
 
 def worker_is_launched(script: Script, _site: Site) -> Iterator[Finding]:

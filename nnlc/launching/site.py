@@ -86,7 +86,8 @@ class Notice(BaseModel):
 
     signal: Literal["URG", "USR1", "USR2", "TERM", "INT"] = "URG"
     """URG is ignored by whatever does not know of it."""
-    minutes: Count = 5
+    minutes: Count = 3
+    """Networks are saved within seconds; Slurm may warn up to a minute early."""
 
 
 class Site(BaseModel):

@@ -58,9 +58,9 @@ def prepare(request: Request, site: Site, results: ResultsFolder) -> list[tuple[
         text = render_script(
             replace(request, first_element=first, here=here, script=str(path)), site
         )
-        findings = lint_script(text, site)
+        findings = [finding for finding in lint_script(text, site) if not finding.note]
         if findings:
-            raise SiteError("\n".join(f"{path}, {finding}" for finding in findings))
+            raise SiteError("\n".join(f"{path}:{finding}" for finding in findings))
         scripts.append((path, text))
     return scripts
 

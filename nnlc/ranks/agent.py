@@ -6,6 +6,8 @@ It never imports torch and never trains, so that nothing which happens to a netw
 import platform
 import selectors
 import sys
+import time
+from collections import Counter
 from typing import Protocol
 
 from nnlc import wire
@@ -18,6 +20,8 @@ from nnlc.ranks.trainerlink import TrainerLink
 
 PATIENCE_SECONDS = 5.0
 """For an idle trainer to leave when its input ends."""
+MOST_SECONDS = 60.0
+"""Between two trainers that end without any work, as where a disk or a device is away."""
 RANK_0 = 0
 _FOR_AGENTS = ("configure", "check", "train", "leave", "stop")
 
@@ -55,6 +59,8 @@ class Agent:
         self._selector = selectors.DefaultSelector()
         self._wanted = trainers
         self._trainers = {number: self._start(number) for number in range(trainers)}
+        self._due: dict[int, float] = {}
+        self._deaths: Counter[int] = Counter()
         self._devices: dict[int, wire.DeviceFacts] = {}
         self._configuration: wire.Message | None = None
         self._leaving = False
@@ -72,7 +78,9 @@ class Agent:
                 self._send_all(self.gatherer.tick())
             for trainer in self._trainers.values():
                 trainer.kill_if_hung()
+            self._start_due()
             self._feel_pulse()
+        self._notices.ignore()
         for trainer in self._trainers.values():
             trainer.end()
         for trainer in self._trainers.values():
@@ -83,6 +91,14 @@ class Agent:
         """On rank 0, before `run`: have every rank leave with this status."""
         for rank in range(self._link.ranks):
             self._link.send(rank, {"kind": "stop", "status": status})
+
+    def _start_due(self) -> None:
+        """Trainers in the place of those that ended; the later, the more ended without any work."""
+        if self._leaving:
+            return
+        for number in [n for n, due in self._due.items() if time.monotonic() >= due]:
+            del self._due[number]
+            self._trainers[number] = self._start(number)
 
     def _start(self, number: int) -> TrainerLink:
         trainer = TrainerLink(number, self._link.local_rank)
@@ -131,9 +147,16 @@ class Agent:
                 for trainer in self._trainers.values():
                     self._configure(trainer)
             case "check":
-                self._trainers[message["trainer"]].send(message)
+                self._check(message)
             case "train":
                 self._train(message)
+
+    def _check(self, message: wire.Message) -> None:
+        """Have a trainer look at its images; where it has just ended, its end is told."""
+        trainer = self._trainers.get(message["trainer"])
+        if trainer is not None:
+            trainer.watchdog.starts()
+            trainer.send(message)
 
     def _train(self, message: wire.Message) -> None:
         """Give a network to a trainer, or back to rank 0 where the two have crossed.
@@ -176,12 +199,13 @@ class Agent:
                     trainer.saves()
                 case kind:
                     self._tell({**message, "trainer": trainer.number})
-                    if kind in ("finished", "failed"):
+                    if kind in ("finished", "failed", "checked"):
+                        trainer.done = trainer.done or trainer.network is not None
                         trainer.network = None
                         trainer.watchdog.rest()
                     elif kind in ("saved", "trouble"):
-                        trainer.watchdog.saved()
-                    trainer.leaving = kind == "failed"
+                        trainer.saved()
+                    trainer.leaving = kind in ("failed", "fatal")
                     if kind == "finished":
                         self._say_idle(trainer)
 
@@ -220,4 +244,7 @@ class Agent:
         if not trainer.leaving:
             message = {"kind": "died", "trainer": trainer.number, "index": trainer.network}
             self._tell({**message, "reason": reason})
-        self._trainers[trainer.number] = self._start(trainer.number)
+        del self._trainers[trainer.number]
+        worked = trainer.network is not None or trainer.done
+        deaths = self._deaths[trainer.number] = 0 if worked else self._deaths[trainer.number] + 1
+        self._due[trainer.number] = time.monotonic() + min(2.0**deaths - 1, MOST_SECONDS)

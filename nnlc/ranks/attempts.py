@@ -54,14 +54,16 @@ class Attempts:
         self._streaks.pop(rank, None)
 
     def sick(self, rank: int, *, last: bool) -> list[str]:
-        """The networks that tell of a sick rank, one attempt each given back; empty if it is well.
+        """The networks that tell of a sick rank; empty if it is well.
 
         Args:
-            last: no other rank is at work.
+            last: no other rank is at work. Unless it is, each is given an attempt back.
         """
         streak = self._streaks.get(rank, [])
         if len(streak) < (LAST_RANK_SICK_AFTER if last else SICK_AFTER):
             return []
-        for network in self._streaks.pop(rank):
-            self._counts[network] -= 1
+        self._streaks.pop(rank)
+        if not last:  # else nobody could tell the rank's fault from theirs, for ever
+            for network in streak:
+                self._counts[network] -= 1
         return streak

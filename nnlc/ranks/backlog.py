@@ -13,6 +13,7 @@ from typing import Literal
 
 from nnlc.campaign import Campaign, CampaignNetwork
 from nnlc.errors import ResultsError, TableError
+from nnlc.history import read_history
 from nnlc.networks.cost import CPU, GPU, Machine, predict_seconds, predict_step_seconds
 from nnlc.ranks.leases import Leases
 from nnlc.results import ResultsFolder
@@ -42,7 +43,7 @@ class Backlog:
 
     Attributes:
         seconds: by index, the predicted seconds of each network.
-        finished_elsewhere: how many of them another job has finished.
+        failed_elsewhere: how many of them another job has given up.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Backlog:
         heapq.heapify(self._heap)
         self._elsewhere: dict[int, CampaignNetwork] = {}
         self._last_look = clock()
-        self.finished_elsewhere = 0
+        self.failed_elsewhere = 0
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -112,8 +113,15 @@ class Backlog:
         if not self._elsewhere or not due:
             return
         self._last_look = self._clock()
+        free = []
         for index in list(self._elsewhere)[:LOOK_AT]:  # a claim that is refused goes to the end
             if self._claim(self._networks[index]):
+                free.append(index)
+        given_up = read_history(self._results.journal_folder).failures if free else {}
+        for index in free:
+            if self._networks[index].spec.id in given_up:
+                self.failed_elsewhere += 1
+            else:
                 heapq.heappush(self._heap, self._place(index))
 
     def _first(self, wanted: Callable[[CampaignNetwork], bool]) -> CampaignNetwork | None:
@@ -141,7 +149,6 @@ class Backlog:
         with contextlib.suppress(ResultsError):
             if has_table(network, self._results, self._campaign.half_epochs):
                 self._leases.release(network.spec.id)
-                self.finished_elsewhere += 1
                 return False
         return True
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from nnlc.errors import ExitStatus
 
-LIMIT_SECONDS = 90.0
+LIMIT_SECONDS = 80.0
 """For every rank to say that it has left; one that does not may be gone."""
 
 

@@ -19,6 +19,8 @@ from nnlc.ranks.handout import HandOut
 from nnlc.ranks.job import GO_ON, Job
 from nnlc.ranks.preflight import examine, report
 
+FOR_WANT_OF_MEMORY = ("out of memory", "SIGKILL", "ALLOC_FAILED", "unable to find an engine")
+"""Words of a bad end that a large network has on every device: the kernel's, cuBLAS's, cuDNN's."""
 MAX_IDLE_DEATHS = 3
 """A rank whose trainers end so often without a network has something wrong with it."""
 
@@ -95,9 +97,7 @@ class Gatherer:
             case "returned":
                 self._hand_out.backlog.put_back(self._curves.end(message["index"]).network)
             case "fatal":
-                # A trainer does not know what the user calls the campaign.
-                source = shlex.quote(self._job.source)
-                raise NnlcError(message["message"].replace("<campaign>", source))
+                self._on_fatal(rank, message)
             case "notice":
                 told = f"{message['signal']} came on rank {rank}: {GO_ON}"
                 self._leave(ExitStatus.UNFINISHED, told)
@@ -127,7 +127,8 @@ class Gatherer:
         self._hand_out = HandOut(job, self._device)
         trainers = sum(len(hello["devices"]) for hello in self._hellos.values())
         ranks = [{"rank": r, **self._hellos[r]} for r in sorted(self._hellos)]
-        job.journal.write("job", device=self._device, ranks=ranks, campaign=job.campaign.name)
+        about = {"device": self._device, "campaign": job.campaign.name, "after": job.last_time}
+        job.journal.write("job", **about, ranks=ranks)
         job.watcher.begin(self._hand_out.backlog.seconds, job.work.done, trainers)
         for warning in warnings:
             job.watcher.message(f"warning: {warning}")
@@ -184,7 +185,7 @@ class Gatherer:
             return
         job, reason = self._job, message["reason"]
         curve = self._curves.end(message["index"])
-        suspicious = not curve.trained and not reason.startswith("out of memory")
+        suspicious = not curve.trained and not any(word in reason for word in FOR_WANT_OF_MEMORY)
         end = job.attempts.bad_end(curve.id, rank, suspicious=suspicious)
         event = "failure" if end.for_good else "attempt"
         job.journal.write(event, id=curve.id, reason=reason, attempts=end.attempts, rank=rank)
@@ -192,7 +193,6 @@ class Gatherer:
         if end.for_good:
             self._hand_out.failures += 1
             self._given_up[curve.id] = curve.network
-            job.leases.release(curve.id)
         else:
             self._hand_out.ended_badly(rank, curve.network)
         self._retire_if_sick(rank, reason)
@@ -214,17 +214,32 @@ class Gatherer:
         self._hand_out.retire(rank)
         self._job.watcher.message(f"{where} gets no more networks: {what}")
 
+    def _on_fatal(self, rank: int, message: wire.Message) -> None:
+        """A trainer can't begin: the whole job's trouble, or, once all was well, its node's."""
+        if self._checked:
+            self._on_idle_death(rank, {**message, "reason": message["message"]})
+            return
+        # A trainer does not know what the user calls the campaign.
+        source = shlex.quote(self._job.source)
+        raise NnlcError(message["message"].replace("<campaign>", source))
+
     def _on_idle_death(self, rank: int, message: wire.Message) -> None:
         """A trainer ended while it had no network. One that can't start is not tried for ever."""
         if self._departure.status is not None:
             return
-        self._idle_deaths[rank] += 1
-        if not self._checked or self._idle_deaths[rank] >= MAX_IDLE_DEATHS:
-            raise DeviceError(
-                f"rank {rank}: {message['reason']} while it had no network; what it printed before "
-                "says why"
-            )
+        reason = f"{message['reason']} while it had no network; what it printed before says why"
+        if not self._checked:
+            raise DeviceError(f"rank {rank}: {reason}")
         self._hand_out.not_idle(rank, message["trainer"])
+        self._idle_deaths[rank] += 1
+        if self._idle_deaths[rank] < MAX_IDLE_DEATHS:
+            return
+        if self._hand_out.is_last(rank):
+            raise DeviceError(f"rank {rank}: {reason}")
+        if self._idle_deaths[rank] == MAX_IDLE_DEATHS:
+            self._hand_out.retire(rank)
+            self._job.journal.write("retire", rank=rank, reason=reason, ids=[])
+            self._job.watcher.message(f"rank {rank} gets no more networks: {reason}")
 
     def _look_at_the_time(self) -> None:
         if self._job.time_left.for_work() <= 0:

@@ -100,11 +100,12 @@ class HandOut:
         if self.backlog.elsewhere:
             return self._left_to_others()
         work, here = self._job.work, self._job.results.path
-        tables = work.done + len(work.networks) + work.failed - self.failures
-        if not self.failures:
+        failures = self.failures + self.backlog.failed_elsewhere
+        tables = work.done + len(work.networks) + work.failed - failures
+        if not failures:
             return ExitStatus.DONE, f"all {tables} tables stand in {here}"
         return ExitStatus.DONE_WITH_FAILURES, (
-            f"{tables} tables stand in {here}; {self.failures} networks failed: 'nnlc status "
+            f"{tables} tables stand in {here}; {failures} networks failed: 'nnlc status "
             f"{here}' gives the reasons, 'nnlc retry {here}' lets the next start try them again"
         )
 

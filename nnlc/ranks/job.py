@@ -42,6 +42,8 @@ class Job:
     """Begun."""
     time_left: TimeLeft
     journal: Journal
+    last_time: str | None = None
+    """Of the last event that any job wrote down before: this one's count as later."""
     watcher: Watcher
     clock: Callable[[], float] = time.monotonic
     """Seconds."""

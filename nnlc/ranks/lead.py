@@ -70,8 +70,9 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             order=options.order,
             attempts=Attempts(campaign.run.attempts, history.attempts),
             leases=leases,
-            time_left=TimeLeft(seconds_left(options.time_left, os.environ)),
+            time_left=TimeLeft(seconds_left(options.time_left, os.environ), since=options.since),
             journal=Journal(results.journal_folder),
+            last_time=history.last_time,
             watcher=Progress(name, campaign.half_epochs, console),
             only_preflight=options.preflight,
         )

@@ -33,6 +33,12 @@ _HEARTBEAT = re.compile(rf"\.?(.+?)\.job(\.\w+{re.escape(TEMPORARY_SUFFIX)})?")
 """Names of heartbeats, unfinished ones too."""
 
 
+RETRY_SECONDS = 1.0
+"""A disk in trouble is left alone for so long."""
+LONGEST_HEARTBEAT = 4096
+"""Bytes; ours have some 200."""
+
+
 class Leases:
     """This job's leases on networks, in a folder that other jobs may use too.
 
@@ -55,7 +61,7 @@ class Leases:
         self.token = f"{host}-{self._me['pid']}-{secrets.token_hex(4)}"
         self._heartbeat = folder / f"{self.token}.job"
         self._ready = folder / f".{self.token}.lease"
-        self._beats, self._last_beat = 0, float("-inf")
+        self._beats, self._last_beat, self._last_try = 0, float("-inf"), float("-inf")
         self._ours: set[str] = set()
         self._unwritten: set[str] = set()
         self._refused: dict[str, str] = {}
@@ -95,8 +101,14 @@ class Leases:
 
     def beat(self) -> None:
         """Show that this job lives, and make up for disk trouble; called several times a second."""
-        if self._clock() - self._last_beat >= self._beat_seconds:
-            with contextlib.suppress(OSError):  # tried again at the next call
+        now = self._clock()
+        due = now - self._last_beat >= self._beat_seconds
+        if not (due or self._unwritten) or now - self._last_try < RETRY_SECONDS:
+            return
+        self._last_try = now
+        if due:
+            with contextlib.suppress(OSError):
+                self._folder.mkdir(parents=True, exist_ok=True)
                 self._renew()
                 self._sweep()
         for network in sorted(self._unwritten):
@@ -146,9 +158,9 @@ class Leases:
             owners = _entries(lease)
             if self.token in owners:
                 return None  # NFS may do a rename, lose the answer, and do it again
-            if problem.errno in (errno.EEXIST, errno.ENOTEMPTY):
-                return owners[0] if owners else ""
-            raise
+            if problem.errno in (errno.EEXIST, errno.ENOTEMPTY) and owners:
+                return owners[0]
+            raise  # also where something of the disk's own keeps the folder
         return None
 
     def _renew(self) -> None:
@@ -178,11 +190,10 @@ class Leases:
     def _is_dead(self, token: str) -> bool:
         asked = self._clock()  # before the look: nobody looks older because a disk hangs
         try:
-            heartbeat = (self._folder / f"{token}.job").read_bytes()
-        except FileNotFoundError:
+            with (self._folder / f"{token}.job").open("rb") as file:
+                heartbeat = file.read(LONGEST_HEARTBEAT)
+        except OSError:  # gone, or not to be read: a job that lives writes it again
             heartbeat = b""
-        except OSError:
-            return False
         before, since = self._seen.get(token, (heartbeat, self._clock()))
         if heartbeat != before:
             since = self._clock()
@@ -217,7 +228,7 @@ def _process_lives(heartbeat: bytes, me: dict[str, str]) -> bool | None:
         return state not in "ZX" and started == its["started"]
     except ProcessLookupError:
         return False
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None  # hidden from other users, or no heartbeat
 
 

@@ -29,6 +29,8 @@ _LAUNCHERS = {
 }
 
 TAG = 1
+PART_SECONDS = 20.0
+"""For every rank to reach the end, once all were told to."""
 MESSAGE_SECONDS = 0.004
 """Sleep between two looks for messages of other ranks."""
 ALONE_SECONDS = 0.5
@@ -54,8 +56,8 @@ class Link(ABC):
         """Every message that has come, with the rank that sent it."""
 
     @abstractmethod
-    def leave(self) -> None:
-        """Wait, asleep, until every rank leaves: the last call."""
+    def leave(self, status: int) -> None:
+        """Wait, asleep, until every rank leaves with this status: the last call."""
 
     @abstractmethod
     def abort(self, status: int) -> None:
@@ -79,7 +81,7 @@ class Alone(Link):
         self._own.clear()
         return messages
 
-    def leave(self) -> None:
+    def leave(self, status: int) -> None:
         pass
 
     def abort(self, status: int) -> None:
@@ -119,9 +121,12 @@ class Mpi(Link):
             messages.append((source, wire.decode(bytes(content))))
         return messages
 
-    def leave(self) -> None:
+    def leave(self, status: int) -> None:
         everyone = self._world.Ibarrier()
+        deadline = time.monotonic() + PART_SECONDS
         while not everyone.Test():
+            if time.monotonic() > deadline:
+                self.abort(status)  # a rank is gone, or can't end
             self.receive()  # so that nobody's last message is left half sent
             time.sleep(self.poll_seconds)
 

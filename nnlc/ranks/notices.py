@@ -15,6 +15,9 @@ NOTICES = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal
 
 ECHO_SECONDS = 1.0
 """A launcher and a terminal may both pass one Ctrl-C on: that is no second signal."""
+SCHEDULER_ECHO_SECONDS = 10.0
+"""The same for what only schedulers send: to the script, to the launcher and to the ranks."""
+_OF_SCHEDULERS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG)
 
 
 class Notices:
@@ -39,9 +42,16 @@ class Notices:
         self._told = True
         return signal.Signals(self._first).name
 
+    def ignore(self) -> None:
+        """The rank ends, with a status that no signal may change any more."""
+        for notice in NOTICES:
+            signal.signal(notice, signal.SIG_IGN)
+
     def _hear(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
         if self._first is None:
             self._first, self._time = number, now
-        elif now - self._time >= ECHO_SECONDS:
-            self.at_once()
+        else:
+            echo = number == self._first and number in _OF_SCHEDULERS
+            if now - self._time >= (SCHEDULER_ECHO_SECONDS if echo else ECHO_SECONDS):
+                self.at_once()

@@ -1,5 +1,6 @@
 """What a person sees of a running job: a live display in a terminal, plain lines in a log."""
 
+import contextlib
 import io
 import os
 import time
@@ -20,6 +21,8 @@ LOG_SECONDS = 15.0
 DISPLAY_SECONDS = 0.25
 MAX_SECONDS = 1e10
 """Three centuries: more can be predicted for a network that no memory holds."""
+# A pipe or terminal that is gone, on which rich leaves; a path that its encoding can't say.
+_CONSOLE_ERRORS = (OSError, ValueError, SystemExit)
 MAX_SHOWN = 12
 """Networks under way in the live display."""
 
@@ -52,7 +55,10 @@ class Progress:
         )
         if self._console.is_terminal:
             self._live = Live(console=self._console, auto_refresh=False)
-            self._live.start()
+            try:
+                self._live.start()
+            except _CONSOLE_ERRORS:
+                self._lose_console()
 
     def resumed(self, network: CampaignNetwork, rows: list[Row]) -> None:
         """A network goes on from a checkpoint: what it had is no work of this job."""
@@ -91,9 +97,8 @@ class Progress:
         try:
             line = f"[dim]{clock}[/dim] {escape(text)}"
             self._console.print(line, highlight=False, soft_wrap=True)
-        except (OSError, SystemExit):  # rich leaves on a broken pipe; tables matter more than a log
-            self._console = Console(file=io.StringIO())
-            _forget_standard_output()
+        except _CONSOLE_ERRORS:
+            self._lose_console()
 
     def tick(self) -> None:
         """Refresh what needs it."""
@@ -102,16 +107,26 @@ class Progress:
             return
         self._shown = time.monotonic()
         if self._live:
-            self._live.update(self._display(), refresh=True)
+            try:
+                self._live.update(self._display(), refresh=True)
+            except _CONSOLE_ERRORS:
+                self._lose_console()
         else:
             self.message(self._log_line())
 
     def end(self) -> None:
         """Nothing more comes: give the terminal back."""
         if self._live:
-            self._live.update(Text(""), refresh=True)
-            self._live.stop()
+            with contextlib.suppress(*_CONSOLE_ERRORS):
+                self._live.update(Text(""), refresh=True)
+                self._live.stop()
             self._live = None
+
+    def _lose_console(self) -> None:
+        """Go on without: tables matter more than a log or a terminal."""
+        self._live = None
+        self._console = Console(file=io.StringIO())
+        _forget_standard_output()
 
     def _seconds_left(self) -> float | None:
         """From the share of the predicted work that is done; None until some is."""

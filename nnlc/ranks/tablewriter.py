@@ -66,15 +66,15 @@ class TableWriter:
         self._last_try = self._clock()
         standing: list[tuple[FinishedTable, bool]] = []
         self.problem = None
-        while self._waiting:
-            _, table = self._waiting[0]
+        for entry in list(self._waiting):
+            table = entry[1]
             try:
                 new = write_once(table.path, table.content)
                 standing.append((table, new or table.path.read_bytes() == table.content))
             except OSError as problem:
                 self.problem = f"{table.path}: the table can't be written: {problem.strerror}"
-                break
-            self._waiting.pop(0)
+                continue  # another folder may be well
+            self._waiting.remove(entry)
         return standing
 
     def too_long(self) -> bool:

@@ -4,8 +4,10 @@ import math
 import time
 from collections.abc import Callable, Mapping
 
-MARGIN_SECONDS = 60.0
+MARGIN_SECONDS = 90.0
 """A job leaves so long before its end, for trainers to save and ranks to part."""
+MOST_SAVE_SECONDS = 60.0
+"""What took longer was held up by a disk, and is no measure."""
 MARGIN_SHARE = 0.1
 """Of a job so short that a minute would be most of it."""
 
@@ -16,17 +18,24 @@ class TimeLeft:
     Args:
         seconds: until the job's end; None where nothing ends it.
         clock: seconds.
+        since: when, on that clock, so many seconds were left; default now.
     """
 
-    def __init__(self, seconds: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        seconds: float | None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        since: float | None = None,
+    ) -> None:
         self._clock = clock
-        self._end = None if seconds is None else clock() + seconds
+        self._end = None if seconds is None else (clock() if since is None else since) + seconds
         self._margin = 0.0 if seconds is None else min(MARGIN_SECONDS, MARGIN_SHARE * seconds)
         self._slowest_save = 0.0
 
     def saved(self, seconds: float) -> None:
         """A checkpoint took so long to be saved."""
-        self._slowest_save = max(self._slowest_save, seconds)
+        self._slowest_save = min(max(self._slowest_save, seconds), MOST_SAVE_SECONDS)
 
     def for_work(self) -> float:
         """Seconds until the job must leave; negative when it should have, infinite without end."""

@@ -29,6 +29,7 @@ class TrainerLink:
         network: index of the network that it trains, or None.
         ready: it has said that it is there.
         leaving: it said why it ends, so that its end is no news.
+        done: it has worked on a network.
         watchdog: told of every sign of life.
     """
 
@@ -37,9 +38,11 @@ class TrainerLink:
         self.network: int | None = None
         self.ready = False
         self.leaving = False
+        self.done = False
         self.watchdog = Watchdog()
         self._killed_for: str | None = None
         self._leave_by = float("inf")
+        self._saving = False
         self._buffer = wire.LineBuffer()
         # A trainer hears no notice: Slurm and LSF signal every process of a job, and it is for the
         # agents to decide what ends when. Blocked signals stay blocked in the child.
@@ -48,6 +51,7 @@ class TrainerLink:
             [sys.executable, "-m", "nnlc.training.trainer", str(local_rank)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=0,  # a message that could not be sent is not kept
             env={**os.environ, **DETERMINISM},
         )
         signal.pthread_sigmask(signal.SIG_SETMASK, kept)
@@ -62,7 +66,6 @@ class TrainerLink:
         pipe = cast(IO[bytes], self._process.stdin)
         with contextlib.suppress(BrokenPipeError):
             pipe.write(wire.encode(message))
-            pipe.flush()
 
     def receive(self) -> list[wire.Message] | None:
         """The messages that have come, or None when the trainer has ended."""
@@ -89,6 +92,8 @@ class TrainerLink:
         if self._killed_for is not None:
             return self._killed_for
         status = self._process.returncode
+        if status is None:
+            return "its trainer closed its output and can't be ended"
         if status < 0:
             known = -status in set(signal.Signals)
             name = signal.Signals(-status).name if known else f"signal {-status}"
@@ -98,7 +103,8 @@ class TrainerLink:
 
     def leave(self) -> None:
         """Have the trainer save and end; one without a network just ends."""
-        self._leave_by = time.monotonic() + LEAVE_SECONDS
+        patience = SAVE_SECONDS if self._saving else LEAVE_SECONDS
+        self._leave_by = time.monotonic() + patience
         if self.network is not None:
             self.send({"kind": "save"})
         else:
@@ -107,7 +113,14 @@ class TrainerLink:
     def saves(self) -> None:
         """It has begun to save a checkpoint."""
         self.watchdog.saving()
-        self._leave_by = max(self._leave_by, time.monotonic() + SAVE_SECONDS)
+        self._saving = True
+        if self._leave_by < float("inf"):
+            self._leave_by = max(self._leave_by, time.monotonic() + SAVE_SECONDS)
+
+    def saved(self) -> None:
+        """It has ended that, well or not."""
+        self.watchdog.saved()
+        self._saving = False
 
     def end(self) -> None:
         """Have the trainer end: by the end of its input where it waits for some, else by force."""
@@ -117,12 +130,20 @@ class TrainerLink:
             self._kill("it was no longer needed")
 
     def wait(self, patience_seconds: float) -> None:
-        """Wait until it has ended; one that does not listen is killed."""
-        with self._process as process:
-            try:
-                process.wait(patience_seconds)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        """Wait until it has ended; one that does not listen is killed.
+
+        One that even then does not end, as in a device's driver, is left to the system.
+        """
+        process = self._process
+        try:
+            process.wait(patience_seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_LAST_SECONDS)
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):
+                cast(IO[bytes], pipe).close()
 
     def _kill(self, reason: str) -> None:
         self._killed_for = reason

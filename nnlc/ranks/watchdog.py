@@ -28,6 +28,11 @@ class Watchdog:
         self._slowest = 0.0
         self._measures = False  # what loading and saving take says nothing of steps
 
+    def starts(self) -> None:
+        """It sets up its device and looks at images, for as long as a start may take."""
+        self._sign()
+        self._patience = STARTING_SECONDS
+
     def network(self, hang_seconds: float, step_seconds: float) -> None:
         """A network begins.
 

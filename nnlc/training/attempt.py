@@ -50,6 +50,7 @@ class Attempt:
         self._send_message, self._interval = send, checkpoint_seconds
         self._loop: HalfEpochLoop | None = None
         self._steps = 0
+        self._last_save = 0.0
         self._last_sign = float("-inf")
         self._due = time.monotonic() + checkpoint_seconds
 
@@ -122,7 +123,10 @@ class Attempt:
             self._tell("trouble", reason=f"{where}: no checkpoint saved: {problem.strerror}")
             size = 0
         seconds = time.monotonic() - start
-        self._due = start + max(self._interval, seconds / SAVING_SHARE)
+        # One that failed says nothing of the next; nor does one alone that a disk has held up.
+        usual = min(seconds, self._last_save or seconds) if size else 0.0
+        self._last_save = seconds if size else self._last_save
+        self._due = start + max(self._interval, usual / SAVING_SHARE)
         if size:
             self._tell(
                 "saved",

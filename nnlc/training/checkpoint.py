@@ -15,6 +15,7 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -74,18 +75,19 @@ class Checkpoints:
         """The newest good checkpoint, if any, and what was found wrong: path and reason of each.
 
         A damaged one is put aside, a foreign one left where it is.
+
+        Raises:
+            OSError: one can't be read, again and again; nothing may start over because of that.
         """
         found: State | None = None
         wrong = [(path, self._how_foreign(path)) for path in self._foreign()]
         for path in (self._newest, self._before):
             try:
-                found = self._read(path)
+                found = self._read_patiently(path)
             except FileNotFoundError:
                 continue
             except DamagedError as problem:
                 wrong.append((self._put_aside(path), str(problem)))
-            except OSError as problem:
-                wrong.append((path, f"can't be read: {problem.strerror}"))
             if found is not None:
                 break
         return found, wrong
@@ -95,6 +97,17 @@ class Checkpoints:
         for path in self._folder.glob(f".{self._id}.*{TEMPORARY_SUFFIX}"):
             with contextlib.suppress(OSError):
                 path.unlink()
+
+    def _read_patiently(self, path: Path) -> State:
+        """Ask again for a minute: to start over would cost more."""
+        for pause in (1, 5, 15, 40):
+            try:
+                return self._read(path)
+            except FileNotFoundError:
+                raise
+            except OSError:
+                time.sleep(pause)
+        return self._read(path)
 
     def _read(self, path: Path) -> State:
         content = _load(path)

@@ -66,7 +66,9 @@ class Trainer:
                     case "save":
                         return
             except NnlcError as problem:
+                # It leaves: what is half configured must not train.
                 self._send({"kind": "fatal", "message": str(problem)})
+                return
             except Left:
                 return
 
@@ -108,7 +110,7 @@ class Trainer:
                 ),
                 self._device,
             )
-        except (RuntimeError, MemoryError) as problem:
+        except (RuntimeError, MemoryError, OSError, NnlcError) as problem:
             # Out of memory, or a device error that may have poisoned the process: it leaves.
             self._send({"kind": "failed", "index": index, "reason": in_words(problem)})
             os._exit(0)  # at once: a device that failed can keep Python's own end waiting
@@ -170,7 +172,7 @@ def _check_folder(mark: Path) -> None:
         ResultsError: it isn't, or can't.
     """
     deadline = time.monotonic() + SEEN_SECONDS
-    while not os.listdir(mark.parent).count(mark.name):  # noqa: PTH208  asks the server anew
+    while not _is_listed(mark):
         if time.monotonic() > deadline:
             raise ResultsError(
                 f"{platform.node()} does not see {mark}, which rank 0 has made: the results folder "
@@ -186,6 +188,14 @@ def _check_folder(mark: Path) -> None:
             f"{mark.parent} can't be written on {platform.node()}: {problem.strerror}; give "
             "another folder with --results"
         ) from None
+
+
+def _is_listed(path: Path) -> bool:
+    """Whether a file is there, as its folder's server says; what was asked before may be kept."""
+    try:
+        return path.name in os.listdir(path.parent)  # noqa: PTH208  names are wanted
+    except OSError:
+        return False
 
 
 def _end_with_parent() -> None:

@@ -11,7 +11,7 @@
 #SBATCH --array=0-11
 #SBATCH --output=paper-%A_%a.out
 #SBATCH --open-mode=append
-#SBATCH --signal=B:URG@300
+#SBATCH --signal=B:URG@180
 #SBATCH --requeue
 #SBATCH --constraint=nvme
 # Rendered by nnlc for the campaign paper and the site frontier.
@@ -50,7 +50,7 @@ srun --nodes=8 --ntasks=64 --ntasks-per-node=8 \
     --results 'results/the paper'"'"'s' \
     --images "$staged" \
     --elements 12 --element "$((0 + SLURM_ARRAY_TASK_ID))" \
-    --time-left "$((115 - SECONDS / 60))" \
+    --time-left "$((115 - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!
 set +e # from here on a status is looked at

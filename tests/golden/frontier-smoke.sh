@@ -10,7 +10,7 @@
 #SBATCH --gpus-per-node=8
 #SBATCH --output=smoke-%j.out
 #SBATCH --open-mode=append
-#SBATCH --signal=B:URG@300
+#SBATCH --signal=B:URG@180
 #SBATCH --requeue
 #SBATCH --constraint=nvme
 # Rendered by nnlc for the campaign smoke and the site frontier.
@@ -38,7 +38,7 @@ srun --nodes=1 --ntasks=8 --ntasks-per-node=8 \
     --kill-on-bad-exit=0 --wait=60 --label \
     --gpu-bind=closest \
     python -m nnlc.worker smoke \
-    --time-left "$((120 - SECONDS / 60))" \
+    --time-left "$((120 - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!
 set +e # from here on a status is looked at

@@ -7,7 +7,7 @@
 #BSUB -o paper-%J-%I.out
 #BSUB -e paper-%J-%I.err
 #BSUB -wa URG
-#BSUB -wt 5
+#BSUB -wt 3
 #BSUB -alloc_flags 'nvme smt1'
 # Rendered by nnlc for the campaign paper and the site my-lsf.
 # Start it with: bsub < FILE, FILE being this script; 'nnlc submit' checks it and does so.
@@ -33,7 +33,7 @@ jsrun -n 48 -r 6 -a 1 -c 7 -g 1 \
     --results 'results/the paper'"'"'s' \
     --images /projects/abc123/images \
     --elements 12 --element "$((0 + LSB_JOBINDEX - 1))" \
-    --time-left "$((115 - SECONDS / 60))" \
+    --time-left "$((115 - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!
 set +e # from here on a status is looked at

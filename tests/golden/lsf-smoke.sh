@@ -6,7 +6,7 @@
 #BSUB -o smoke-%J.out
 #BSUB -e smoke-%J.err
 #BSUB -wa URG
-#BSUB -wt 5
+#BSUB -wt 3
 # Rendered by nnlc for the campaign smoke and the site lsf.
 # Start it with: bsub < FILE, FILE being this script; 'nnlc submit' checks it and does so.
 # It ends as the worker does: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
@@ -23,7 +23,7 @@ jsrun -n 6 -r 6 -a 1 -c 7 -g 1 \
     -b rs -d packed -l gpu-cpu -E OMP_NUM_THREADS=1 \
     --smpiargs=-disable_gpu_hooks \
     python -m nnlc.worker smoke \
-    --time-left "$((120 - SECONDS / 60))" \
+    --time-left "$((120 - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!
 set +e # from here on a status is looked at

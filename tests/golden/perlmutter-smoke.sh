@@ -9,7 +9,7 @@
 #SBATCH --gpus-per-node=4
 #SBATCH --output=smoke-%j.out
 #SBATCH --open-mode=append
-#SBATCH --signal=B:URG@300
+#SBATCH --signal=B:URG@180
 #SBATCH --requeue
 #SBATCH --constraint=gpu
 #SBATCH --qos=regular
@@ -32,7 +32,7 @@ srun --nodes=1 --ntasks=4 --ntasks-per-node=4 \
     --kill-on-bad-exit=0 --wait=60 --label \
     --cpu-bind=cores \
     python -m nnlc.worker smoke \
-    --time-left "$((120 - SECONDS / 60))" \
+    --time-left "$((120 - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!
 set +e # from here on a status is looked at

@@ -8,7 +8,7 @@
 #SBATCH --gpus-per-node=4
 #SBATCH --output=smoke-%j.out
 #SBATCH --open-mode=append
-#SBATCH --signal=B:URG@300
+#SBATCH --signal=B:URG@180
 #SBATCH --requeue
 # Rendered by nnlc for the campaign smoke and the site slurm.
 # Start it with: sbatch FILE, FILE being this script; 'nnlc submit' checks it and does so.
@@ -28,7 +28,7 @@ srun --nodes=1 --ntasks=4 --ntasks-per-node=4 \
     --gpus-per-task=1 \
     --kill-on-bad-exit=0 --wait=60 --label \
     python -m nnlc.worker smoke \
-    --time-left "$((120 - SECONDS / 60))" \
+    --time-left "$((120 - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!
 set +e # from here on a status is looked at

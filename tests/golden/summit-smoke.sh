@@ -6,7 +6,7 @@
 #BSUB -o smoke-%J.out
 #BSUB -e smoke-%J.err
 #BSUB -wa URG
-#BSUB -wt 10
+#BSUB -wt 3
 #BSUB -alloc_flags "NVME smt1"
 # Rendered by nnlc for the campaign smoke and the site summit.
 # Start it with: bsub FILE, FILE being this script; 'nnlc submit' checks it and does so.
@@ -24,7 +24,7 @@ jsrun -n 6 -r 6 -a 1 -c 7 -g 1 \
     -b rs -d packed -l gpu-cpu -E OMP_NUM_THREADS=1 \
     --smpiargs=-disable_gpu_hooks \
     python -m nnlc.worker smoke \
-    --time-left "$((120 - SECONDS / 60))" \
+    --time-left "$((120 - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!
 set +e # from here on a status is looked at

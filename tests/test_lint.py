@@ -1,0 +1,189 @@
+"""`nnlc lint`: what it passes, how it reads a script, and that it never fails over one."""
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rendered_scripts import five_minutes, rendered, shipped
+
+from nnlc.cli import app
+from nnlc.launching.lint import lint_script
+from nnlc.launching.render import Request, render_script
+from nnlc.launching.rules_lsf import lsf_minutes
+from nnlc.launching.rules_slurm import slurm_minutes
+from nnlc.launching.site import load_site
+from nnlc.shipped import shipped_names
+
+SITES = sorted(shipped_names("site_configs", ".toml"))
+
+
+@pytest.mark.parametrize("elements", [1, 4])
+@pytest.mark.parametrize("campaign", ["smoke", "paper"])
+@pytest.mark.parametrize("name", SITES)
+def test_every_rendered_script_of_every_shipped_site_is_clean(name, campaign, elements):
+    site = shipped(name)
+    words = {"campaign": campaign, "elements": 1 if site.scheduler == "local" else elements}
+    images = {"images": "/the images", "results": "it's here"}
+    for more in ({}, images, {"script": "/a b/job.sh"}, {"nodes": 1, "walltime_minutes": 60}):
+        assert lint_script(render_script(Request(**words, **more), site), site) == []
+
+
+def test_an_option_of_a_site_s_own_plugin_is_a_note():
+    script = rendered("slurm").replace(
+        "#SBATCH --requeue", "#SBATCH --image=a/b:1\n#SBATCH --requeue"
+    )
+    [finding] = lint_script(script, five_minutes("slurm"))
+    assert finding.note
+    assert "#SBATCH does not know the option 'image'" in finding.problem
+
+
+@pytest.mark.parametrize(
+    ("right", "other"),
+    [
+        ("#SBATCH --nodes=2", "#SBATCH -N2"),
+        ("#SBATCH --nodes=2", "#SBATCH -N 2 # two of them"),
+        ("#SBATCH --time=02:00:00", "#SBATCH -t 0-2"),
+        ("#SBATCH --ntasks=8\n", ""),
+        ("#SBATCH --account=", "#SBATCH -A "),
+        ("#SBATCH --account=", "#SBATCH --acco="),
+        ("#SBATCH --gpus-per-node=4", "#SBATCH --gres=gpu:a100:4"),
+        ("--array=0-3", "--array=0-999:333%2"),
+        ("--array=0-3", "--array=0,2,4-9:5"),
+        ("#SBATCH --requeue", "##SBATCH --requeue was here\n#SBATCH --requeue"),
+        ("srun --nodes=2 --ntasks=8", "time srun -N2 -n 8"),
+        ("# One rank", "cat <<END > note\nsrun python -m nnlc.worker\nEND\n# One rank"),
+        ("export OMP_NUM_THREADS=1", "OMP_NUM_THREADS=1\nexport OMP_NUM_THREADS"),
+    ],
+)
+def test_another_way_to_write_the_same_for_slurm_is_fine(right, other):
+    script = rendered("perlmutter", elements=4, nodes=2)
+    assert right in script
+    assert lint_script(script.replace(right, other, 1), five_minutes("perlmutter")) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "other"),
+    [
+        ("#BSUB -P ABC123", "#BSUB -PABC123"),
+        ("#BSUB -W 2:00\n#BSUB -nnodes 2", "#BSUB -W120 -nnodes 2 # of 4,608"),
+        ("#BSUB -wa URG", "#BSUB -wa SIGURG"),
+        ('"NVME smt1"', "'nvme smt1 gpumps'"),
+        ("[1-4]", "[1-7:2,9]%2"),
+        ("jsrun -n 12 -r 6 -a 1", "jsrun --nrs=12 --rs_per_host 6 -a1"),
+        ('exit "$status"\n', 'exit "$status"\n#BSUB -q batch\n'),
+        ("# One rank", "#BSUB -csm y\n#BSUB -n 84\n# One rank"),
+        ("-n 12 -r 6", "-n $RANKS -r 6"),
+    ],
+)
+def test_another_way_to_write_the_same_for_lsf_is_fine(right, other):
+    script = rendered("summit", elements=4, nodes=2)
+    assert right in script
+    assert lint_script(script.replace(right, other, 1), five_minutes("summit")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [
+        ("90", 90),
+        ("90:30", 91),
+        ("1:30:00", 90),
+        ("1:30:01", 91),
+        ("2-3", 3060),
+        ("2-3:04", 3064),
+        ("2-3:04:05", 3065),
+        ("UNLIMITED", float("inf")),
+        ("0", float("inf")),
+        ("1:2:3:4", None),
+        ("1-", None),
+        ("١", None),
+        ("", None),
+    ],
+)
+def test_slurms_six_formats_of_a_time_are_read(text, minutes):
+    assert slurm_minutes(text) == minutes
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"),
+    [("90", 90), ("1:30", 90), ("100:00", 6000), ("1:30/hostA", 90), ("1:30:00", None), ("", None)],
+)
+def test_lsfs_one_format_of_a_time_is_read(text, minutes):
+    assert lsf_minutes(text) == minutes
+
+
+pieces = [
+    *("#!/bin/bash", "\n", "\r\n", "#BSUB ", "#SBATCH ", "-W ", "-J ", "[1-", "-P", "--time=", "-"),
+    *("srun ", "jsrun ", "mpirun ", "nnlc.worker", " -m ", "export ", "OMP_NUM_THREADS=", "trap "),
+    *("'", '"', "`", "$(", "${", "((", "))", "\\", "&", ";", "|", "<<", "EOF", "{", "}", " ", "="),
+    *("9" * 5000, "²", "\x00", "\ud800", "--signal=", "B:", "@", "--array=", "%", "bsub -w "),
+]
+
+
+@given(st.lists(st.sampled_from(pieces) | st.text(max_size=8), max_size=60).map("".join))
+@settings(max_examples=40, deadline=None)
+def test_no_text_at_all_makes_it_raise(text):
+    for name in ("summit", "perlmutter", "local"):
+        lines = text.split("\n")
+        for finding in lint_script(text, load_site(name)):
+            assert 1 <= finding.line <= len(lines) + 1
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_no_damage_to_a_rendered_script_makes_it_raise(data):
+    name = data.draw(st.sampled_from(["summit", "perlmutter"]))
+    script = rendered(name, elements=4, nodes=2)
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(script)))
+        gone = data.draw(st.integers(0, 12))
+        piece = data.draw(st.sampled_from(pieces) | st.text(max_size=3))
+        script = script[:at] + piece + script[at + gone :]
+    lint_script(script, five_minutes(name))
+
+
+def test_the_verb_names_file_line_problem_and_remedy_and_ends_with_1(tmp_path):
+    path = tmp_path / "job.sh"
+    path.write_text(rendered("summit").replace("-W 2:00", "-W 02:00:00"))
+    nnlc = [sys.executable, "-m", "nnlc", "lint", str(path), "--site", "summit"]
+    done = subprocess.run(nnlc, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stdout == (
+        f"{path}:4: -W is '02:00:00'; it must be [hours:]minutes: LSF has no seconds\n"
+    )
+    assert done.stderr == ""
+
+
+def test_the_verb_says_when_a_script_is_fine_and_when_there_is_none(tmp_path, run_nnlc):
+    path = tmp_path / "job.sh"
+    path.write_text(rendered("slurm"))
+    assert run_nnlc("lint", path, "--site", "slurm") == (0, f"{path}: fine for slurm\n")
+    status, said = run_nnlc("lint", tmp_path / "none.sh", "--site", "slurm")
+    assert status == 1
+    assert "none.sh: can't be read: No such file or directory" in said
+
+
+def test_a_note_alone_does_not_refuse_a_script(tmp_path, run_nnlc):
+    path = tmp_path / "job.sh"
+    script = rendered("slurm").replace("B:URG", "URG")
+    path.write_text("\n".join(x for x in script.split("\n") if not x.startswith("trap ")))
+    status, said = run_nnlc("lint", path, "--site", "slurm")
+    assert status == 0
+    assert ": note: the ranks hear it, the script does not; " in said
+    assert said.endswith("fine for slurm\n")
+
+
+@pytest.fixture
+def run_nnlc():
+    from typer.testing import CliRunner
+
+    from nnlc.errors import NnlcError
+
+    def run(*words):
+        result = CliRunner().invoke(app, [str(word) for word in words])
+        if isinstance(result.exception, NnlcError):
+            return 1, str(result.exception)
+        return result.exit_code, result.stdout
+
+    return run

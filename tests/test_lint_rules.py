@@ -1,0 +1,210 @@
+"""What `nnlc lint` refuses: for each rule, a rendered script that breaks just this one."""
+
+import pytest
+from rendered_scripts import five_minutes, rendered
+
+from nnlc.launching.lint import lint_script
+from nnlc.launching.render import Request, render_script
+
+
+def refused(name: str, script: str, right: str, wrong: str, where: str, problem: str) -> None:
+    """A script with one thing changed: one finding, on the line that holds `where`."""
+    assert right in script
+    script = script.replace(right, wrong, 1)
+    findings = lint_script(script, five_minutes(name))
+    assert [problem in finding.problem for finding in findings] == [True], findings
+    assert where in script.split("\n")[findings[0].line - 1]
+    assert findings[0].remedy
+    assert not findings[0].note
+
+
+# What is right in Summit's script, what is written instead, a piece of the line that is named, and
+# a piece of the complaint.
+LSF = [
+    ("#BSUB -P ABC123\n", "", "#BSUB -J", "no job without -P"),
+    ("#BSUB -W 2:00\n", "", "#BSUB -J", "no -W"),
+    ("#BSUB -nnodes 2\n", "", "#BSUB -J", "no -nnodes"),
+    ("-nnodes 2", "-nnodes two", "-nnodes two", "-nnodes is 'two'"),
+    ("-nnodes 2", "-nnodes 0", "-nnodes 0", "-nnodes is '0'"),
+    ("-W 2:00", "-W 2:00:00", "-W 2:00:00", "-W is '2:00:00'"),
+    ("-W 2:00", "-W 2h", "-W 2h", "-W is '2h'"),
+    ("-W 2:00", "-W 0", "-W 0", "-W is '0'"),
+    ("-W 2:00", "-W 2:01", "-W 2:01", "summit allows 2 nodes 120 minutes"),
+    ("-W 2:00", "-W 121", "-W 121", "summit allows 2 nodes 120 minutes"),
+    ('"NVME smt1"', "smt1\n#BSUB -alloc_flags NVME", "flags NVME", "only one -alloc_flags"),
+    ("#BSUB -W", "#BSUB -n 84\n#BSUB -W", "-n 84", "-n is refused"),
+    ("#BSUB -W", '#BSUB -R "span[ptile=42]"\n#BSUB -W', "-R", "-R is refused"),
+    ("#BSUB -wt 5\n", "", "-wa URG", "-wa has no effect alone"),
+    ("#BSUB -wa URG\n", "", "-wt 5", "-wt has no effect alone"),
+    ("-wt 5", "-wt 0:10:00", "-wt", "-wt is '0:10:00'"),
+    ("-wt 5", "-wt 120", "-wt 120", "-wt comes before the job begins"),
+    ("$launcher\"' URG\n", "$launcher\"' TERM\n", "-wa URG", "no trap hears URG"),
+    ("--device cuda &", "--device cuda", "jsrun -n 12", "jsrun runs in the foreground"),
+    ("export OMP", "export TMPDIR=/tmp\nexport OMP", "TMPDIR", "TMPDIR is set"),
+    ("#BSUB -W", "#BSUB -env TMPDIR=/tmp\n#BSUB -W", "TMPDIR", "TMPDIR is set"),
+    ("jsrun -n 12 ", "jsrun ", "jsrun -r 6", "jsrun without -n"),
+    ("-n 12 -r 6 ", "-n 12 ", "jsrun -n 12", "jsrun without -r"),
+    ("-r 6 -a 1 ", "-r 6 ", "jsrun -n 12", "jsrun without -a"),
+    ("-a 1 -c 7 ", "-a 1 ", "jsrun -n 12", "jsrun without -c"),
+    ("-c 7 -g 1 ", "-c 7 ", "jsrun -n 12", "jsrun without -g"),
+    ("-c 7 -g 1 ", "-c 7 -g 0 ", "jsrun -n 12", "-g 0 gives ranks no GPU"),
+    ("-n 12 ", "-n 6 ", "jsrun -n 6", "jsrun starts 6 ranks"),
+    ("-n 12 -r 6", "-n 12 -r 3", "-r 3", "puts 3 ranks on a node"),
+    ("-c 7 -g 1", "-c 8 -g 1", "-c 8", "jsrun wants 48 cores of a node"),
+    ("-l gpu-cpu", "-l GPU-CPU", "GPU-CPU", "in capitals"),
+    ("-b rs ", "", "jsrun -n 12", "-b packed:1, the default"),
+    ("-disable_gpu_hooks", "-gpu", "smpiargs", "handed GPU memory"),
+    ("--smpiargs=", "-smpiargs=", "-smpiargs", "jsrun does not know the option 'smpiargs'"),
+    ("--smpiargs=", "--smpiarg=", "--smpiarg=", "jsrun does not know"),
+    ("--device cuda", "--trainers 2 --device cuda", "--trainers", "share a GPU"),
+    ('"ended(', '"done(', "bsub", "does not come true after a timeout"),
+    ('"ended(${LSB_JOBID}[$LSB_JOBINDEX])"', '"$LSB_JOBID"', "bsub", "after a timeout"),
+    ('"$again"', '< "$again"', "bsub", "wants bsub FILE"),
+    ("[1-4]", "[1-1001]", "-J", "takes 1000 elements"),
+    ("[1-4]", "[0-3]", "-J", "-J is 'paper[0-3]'"),
+    ("[1-4]", "[4-1]", "-J", "-J is 'paper[4-1]'"),
+    ("[1-4]", "[1-4", "-J", "-J is 'paper[1-4'"),
+    ("%J-%I.out", "%J.out", "-o paper-%J.out", "all elements write to one file"),
+    ('"NVME smt1"', "smt1", "jsrun -n 2 -r 1", "-alloc_flags does not ask for it"),
+    ("jsrun -n 2 -r 1 -a 1 -c 1 -g 0 cp", "cp", "cp -rT", "cp can't see /mnt/bb/$USER"),
+    ("# Every node", 'ls "/mnt/bb/${USER}"\n# Every', "ls", "ls can't see /mnt/bb/$USER"),
+    ("# Every node", "date > /mnt/bb/$USER/x\n# Every", "date", "date can't see"),
+    ("# Every node", "nnlc stage paper\n# Every", "nnlc stage", "on the launch node"),
+    ("# Every node", "python -m nnlc stage paper\n#", "python", "on the launch node"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "where", "problem"), LSF)
+def test_a_script_for_lsf_is_refused_by_line_for(right, wrong, where, problem):
+    script = rendered("summit", elements=4, nodes=2)
+    refused("summit", script, right, wrong, where, problem)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "problems"),
+    [
+        ("-nnodes 2", "--nnodes 2", ["no -nnodes", "#BSUB does not know the option 'nnodes'"]),
+        ("jsrun -n 12", "mpirun -np 12", ["without jsrun", "mpirun can't see /mnt/bb/$USER"]),
+    ],
+)
+def test_what_breaks_two_rules_for_lsf_is_refused_for_both(right, wrong, problems):
+    script = rendered("summit", elements=4, nodes=2).replace(right, wrong, 1)
+    findings = lint_script(script, five_minutes("summit"))
+    assert [p in f.problem for p, f in zip(problems, findings, strict=True)] == [True, True]
+
+
+def test_more_nodes_than_the_site_has_are_refused():
+    for name, right in (("summit", "#BSUB -nnodes 2"), ("frontier", "#SBATCH --nodes=2")):
+        script = rendered(name, nodes=2).replace(right, f"{right}0000")
+        first = next(f for f in lint_script(script, five_minutes(name)) if "no bin" in f.problem)
+        assert script.split("\n")[first.line - 1] == f"{right}0000"
+
+
+def test_a_signal_that_ends_what_does_not_know_it_is_refused_as_lsf_notice():
+    site = five_minutes("summit")
+    notice = site.notice.model_copy(update={"signal": "USR2"})
+    site = site.model_copy(update={"notice": notice})
+    script = render_script(Request(campaign="smoke"), site)
+    [finding] = lint_script(script, site)
+    assert "-wa USR2 reaches every process" in finding.problem
+    assert script.split("\n")[finding.line - 1] == "#BSUB -wa USR2"
+
+
+SLURM = [
+    ("#SBATCH --account=ABC123\n", "", "--job-name", "no job without --account"),
+    ("#SBATCH --time=02:00:00\n", "", "--job-name", "no --time"),
+    ("--time=02:00:00", "--time=2h", "--time=2h", "--time is '2h'"),
+    ("--time=02:00:00", "--time=1:2:3:4", "--time", "--time is '1:2:3:4'"),
+    ("--time=02:00:00", "--time=2-00:01", "--time", "perlmutter allows 2 nodes 2880 minutes"),
+    ("--time=02:00:00", "--time=2881", "--time", "perlmutter allows 2 nodes 2880 minutes"),
+    ("--time=02:00:00", "--time=0", "--time", "perlmutter allows 2 nodes 2880 minutes"),
+    ("#SBATCH --nodes=2\n", "", "--job-name", "no --nodes"),
+    ("#SBATCH --nodes=2", "#SBATCH --nodes=2-4", "--nodes=2-4", "--nodes is '2-4'"),
+    ("--ntasks=8\n", "--ntasks=2\n", "--ntasks=2", "--ntasks is 2"),
+    ("--ntasks-per-node=4\n", "--ntasks-per-node=1\n", "per-node=1", "--ntasks-per-node is 1"),
+    ("#SBATCH --gpus-per-node=4\n", "", "--job-name", "ranks would see no GPU"),
+    ("--gpus-per-node=4", "--gpus-per-node=a100:2", "a100:2", "--gpus-per-node is a100:2"),
+    ("--gpus-per-node=4", "--gres=gpu:2", "--gres", "--gres is gpu:2"),
+    ("--array=0-3", "--array=0-1000", "--array", "takes 1000 elements"),
+    ("--array=0-3", "--array=0-2000:500", "--array", "takes 1000 elements"),
+    ("--array=0-3", "--array=3-0", "--array", "--array is '3-0'"),
+    ("--array=0-3", "--array=0-3%0", "--array", "--array is '0-3%0'"),
+    ("%A_%a", "%A", "--output", "all elements write to one file"),
+    ("B:URG@300", "B:URG@9:00", "--signal", "--signal is 'B:URG@9:00'"),
+    ("B:URG@300", "B:URG@65536", "--signal", "--signal is 'B:URG@65536'"),
+    ("B:URG@300", "B:URG@7200", "--signal", "--signal comes before the job begins"),
+    ("B:URG@300", "B:USR1@300", "--signal", "no trap hears USR1"),
+    ("B:URG@300", "URG@300", "--signal", "the trap of URG never runs"),
+    ("B:URG@300", "WINCH@300", "--signal", "ranks don't know WINCH"),
+    ("--device cuda &", "--device cuda", "srun --nodes", "srun runs in the foreground"),
+    ("#SBATCH --open-mode=append\n", "", "--requeue", "each start empties the log"),
+    ("--open-mode=append", "--open-mode=truncate", "--requeue", "each start empties the log"),
+    ("#SBATCH --requeue", "#SBATCH --no-requeue", "scontrol", "--no-requeue forbids this"),
+    ("    --cpus-per-task=32 \\\n", "", "srun --nodes", "srun without --cpus-per-task"),
+    ("    --cpus-per-task=32", "    --cpus-per-task=8", "=8", "--cpus-per-task is 8"),
+    ("srun --nodes=2 --ntasks=8", "srun --nodes=2 --ntasks=4", "srun", "--ntasks is 4"),
+    ("srun --nodes=2", "srun --nodes=1", "srun", "--nodes is 1"),
+    ("--label", "--label --export=NONE", "NONE", "takes the script's variables away"),
+    ("#SBATCH --requeue", "date\n#SBATCH --requeue", "#SBATCH --requeue", "does not read"),
+    ("#SBATCH --requeue", "#SBATCH --reqeue", "--reqeue", "does not know the option 'reqeue'"),
+    ("#SBATCH --requeue", "#SBTACH --requeue", "#SBTACH", "#SBTACH is only a comment"),
+    ("#SBATCH --requeue", "#BSUB --requeue", "#BSUB", "#BSUB is only a comment"),
+    ("#SBATCH --requeue", "#sbatch --requeue", "#sbatch", "#sbatch is only a comment"),
+    ("--label", "--labell", "--labell", "srun does not know"),
+]
+"""The same for Perlmutter's. Where a directive that others need is gone, they say nothing."""
+
+
+@pytest.mark.parametrize(("right", "wrong", "where", "problem"), SLURM)
+def test_a_script_for_slurm_is_refused_by_line_for(right, wrong, where, problem):
+    script = rendered("perlmutter", elements=4, nodes=2)
+    if wrong.startswith("date\n"):  # what comes after is not read either
+        script = script.replace("#SBATCH --constraint=gpu\n#SBATCH --qos=regular\n", "")
+    refused("perlmutter", script, right, wrong, where, problem)
+
+
+EVERYWHERE = [
+    ("#!/bin/bash\n", "\n", "", "does not name bash"),
+    ("#!/bin/bash\n", "#!/bin/csh\n", "csh", "does not name bash"),
+    ("launcher=$!\n", "launcher=$!\r\n", "launcher", "ends as on DOS"),
+    ("    wait", "    if wait", "done", "bash can't read the script"),
+    ("export CUBLAS_WORKSPACE_CONFIG=:4096:8\n", "", "", "CUBLAS_WORKSPACE_CONFIG is not exported"),
+    ("export OMP_NUM_THREADS=1\n", "OMP_NUM_THREADS=1\n", "", "OMP_NUM_THREADS is not exported"),
+    ("OMP_NUM_THREADS=1\n", "OMP_NUM_THREADS=7\n", "OMP_NUM_THREADS=7", "OMP_NUM_THREADS is '7'"),
+    ("MKL_NUM_THREADS=1\n", "MKL_NUM_THREADS=$N\n", "MKL_NUM_THREADS", "is '$N'"),
+    ("# One rank", "MKL_NUM_THREADS=2 # One", "=2", "MKL_NUM_THREADS is '2'"),
+    ("# One rank", "export CUDA_VISIBLE_DEVICES=0\n#", "CUDA", "CUDA_VISIBLE_DEVICES is set"),
+    ("nnlc.worker", "nnlc.works", "", "nothing starts nnlc.worker"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "where", "problem"), EVERYWHERE)
+@pytest.mark.parametrize("name", ["summit", "slurm", "local"])
+def test_a_script_for_any_scheduler_is_refused_by_line_for(name, right, wrong, where, problem):
+    if "OMP_NUM_THREADS" in right and name == "summit":
+        script = rendered(name).replace(" -E OMP_NUM_THREADS=1", "")  # would say it again
+    else:
+        script = rendered(name)
+    refused(name, script, right, wrong, where, problem)
+
+
+def test_jsrun_does_not_set_another_number_of_threads_behind_the_scripts_back():
+    wrong = "-E OMP_NUM_THREADS=7"
+    refused("summit", rendered("summit"), "-E OMP_NUM_THREADS=1", wrong, wrong, "is '7'")
+
+
+@pytest.mark.parametrize("name", ["summit", "slurm", "local"])
+def test_a_launcher_that_nobody_waits_for_is_refused(name):
+    script = (
+        rendered(name).replace('    wait "$launcher"', "    true").replace("status=$?", "status=0")
+    )
+    [finding] = lint_script(script, five_minutes(name))
+    assert "the job ends at once" in finding.problem
+
+
+def test_a_signal_that_only_the_ranks_hear_is_a_note():
+    script = rendered("slurm").replace("B:URG", "URG")
+    script = "\n".join(line for line in script.split("\n") if not line.startswith("trap "))
+    [finding] = lint_script(script, five_minutes("slurm"))
+    assert finding.note
+    assert "the ranks hear it, the script does not" in finding.problem

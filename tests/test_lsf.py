@@ -1,0 +1,205 @@
+"""Rendered scripts on a stand-in for Summit's LSF: what they do there, from bsub to the tables."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from lsf_cluster import Lsf
+from worker_jobs import TINY, events, meddling, run_worker, tables, wait_for, write_campaign
+
+from nnlc.environment import DETERMINISM
+from nnlc.launching import render
+from nnlc.launching.lint import lint_script
+
+
+@pytest.fixture
+def lsf(tmp_path):
+    cluster = Lsf(tmp_path)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """A job that ended quickly may start itself again."""
+    monkeypatch.setattr(render, "LEAST_SECONDS", 0)
+
+
+def told(lsf: Lsf, job: str, count: int) -> list[dict]:
+    """What so many recorders of a job tell of themselves."""
+    deadline = time.monotonic() + 60
+    while len(found := sorted(Path(lsf.folder, "record").glob(f"{job}.*.json"))) < count:
+        assert time.monotonic() < deadline, lsf.logs()
+        time.sleep(0.05)
+    return [json.loads(path.read_text()) for path in found]
+
+
+def test_ranks_get_the_script_s_words_and_variables_and_no_tmpdir(lsf):
+    record = lsf.recorder()
+    python = str(lsf.folder / "python-recorder")
+    script = lsf.render("smoke", nodes=2, python=python, results="results/it's $HERE")
+    assert lint_script(script.read_text(), lsf.site()) == []
+    job = lsf.submit(script, **record, STATUS="0")
+    lsf.wait(job)
+    ranks = told(lsf, job, 4)
+    assert lsf.states(job) == ["DONE"], lsf.logs()
+    assert {rank["env"]["PMI_RANK"] for rank in ranks} == {"0", "1", "2", "3"}
+    for rank in ranks:
+        words = ["-m", "nnlc.worker", "smoke", "--results", "results/it's $HERE"]
+        assert rank["argv"] == [*words, "--time-left", "120", "--device", "cpu"]
+        assert rank["env"].items() >= DETERMINISM.items()
+        assert "TMPDIR" not in rank["env"]
+
+
+@pytest.mark.parametrize("status", [0, 1, 3, 75])
+def test_a_job_ends_as_its_ranks_and_only_an_unfinished_one_has_a_next(lsf, at_once, status):
+    record = lsf.recorder()
+    script = lsf.render("smoke", python=str(lsf.folder / "python-recorder"))
+    job = lsf.submit(script, **record, STATUS=str(status))
+    lsf.wait(job)
+    first, *others = lsf.jobs()
+    assert first[2:] == (("EXIT", str(status)) if status else ("DONE", "-"))
+    assert bool(others) == (status == 75)
+
+
+def test_an_unfinished_job_that_got_nothing_done_has_no_next(lsf):
+    record = lsf.recorder()
+    script = lsf.render("smoke", python=str(lsf.folder / "python-recorder"))
+    job = lsf.submit(script, **record, STATUS="75")
+    lsf.wait(job)
+    assert lsf.jobs() == [(job, "0", "EXIT", "75")]
+
+
+@pytest.mark.parametrize("reach", ["all", "launch"])
+def test_the_notice_reaches_every_rank_once_and_the_next_job_waits_for_the_end(lsf, at_once, reach):
+    """Whether LSF's signal comes to the ranks, or to the script and its jsrun alone."""
+    record = lsf.recorder()
+    script = lsf.render("smoke", python=str(lsf.folder / "python-recorder"))
+    job = lsf.submit(script, **record, LSF_STANDIN_REACH=reach)
+    told(lsf, job, 2)
+    lsf.pass_time(109)
+    time.sleep(0.5)
+    assert lsf.states(job) == ["RUN"]
+    lsf.pass_time(2)
+    lsf.wait(job)
+    assert all(set(rank["heard"]) == {23} for rank in told(lsf, job, 2))  # SIGURG
+    (_, _, stat, code), (following, _, _, _) = lsf.jobs()
+    assert (stat, code) == ("EXIT", "75")
+    form = "dependency delimiter=','"
+    assert lsf.run("bjobs", "-a", "-noheader", "-o", form, following) == f"ended({job})\n"
+    assert len(told(lsf, following, 2)) == 2
+
+
+def test_each_element_of_an_array_gets_its_own_number_and_goes_on_alone(lsf, at_once):
+    record = lsf.recorder()
+    python = str(lsf.folder / "python-recorder")
+    script = lsf.render("smoke", 1, python=python, elements=3, first_element=4, here=2)
+    job = lsf.submit(script, **record)
+    words = [rank["argv"] for rank in told(lsf, job, 2)]
+    assert [w[w.index("--elements") : w.index("--time-left")] for w in words] == [
+        ["--elements", "3", "--element", "4"],
+        ["--elements", "3", "--element", "5"],
+    ]
+    lsf.run("bkill", "-s", "URG", f"{job}[2]")
+    deadline = time.monotonic() + 30
+    while len(lsf.jobs()) < 3 or lsf.states(job) != ["RUN", "EXIT"]:
+        assert time.monotonic() < deadline, lsf.jobs()
+        time.sleep(0.1)
+    following, index, *_ = lsf.jobs()[-1]
+    assert index == "2"
+    [again] = told(lsf, following, 1)
+    assert again["argv"] == words[1]
+
+
+def test_the_images_are_copied_to_each_node_s_own_disk_by_jsrun(lsf):
+    record = lsf.recorder()
+    images = lsf.folder / "the images"
+    (images / "cifar").mkdir(parents=True)
+    (images / "cifar" / "one.bin").write_bytes(b"pixels")
+    (lsf.folder / "node's own").mkdir()
+    python = str(lsf.folder / "python-recorder")
+    script = lsf.render("paper", nodes=2, python=python, images=str(images))
+    job = lsf.submit(script, **record, STATUS="0")
+    lsf.wait(job)
+    staged = lsf.folder / "node's own" / "nnlc-images"
+    assert (staged / "cifar" / "one.bin").read_bytes() == b"pixels", lsf.logs()
+    for rank in told(lsf, job, 4):
+        assert rank["argv"][rank["argv"].index("--images") + 1] == str(staged)
+
+
+def test_images_that_cant_be_copied_end_the_job_before_any_rank_starts(lsf):
+    record = lsf.recorder()
+    python = str(lsf.folder / "python-recorder")
+    script = lsf.render("paper", python=python, images=str(lsf.folder / "none"))
+    job = lsf.submit(script, **record, STATUS="0")
+    lsf.wait(job)
+    assert lsf.jobs() == [(job, "0", "EXIT", "1")]
+    assert not list(Path(record["RECORD"]).iterdir())
+    assert "could not be copied" in (lsf.folder / f"paper-{job}.err").read_text()
+
+
+# Real ranks, real images, one network a rank. The first job stands still at its first steps.
+
+FIRST_JOB_SLOW = """
+import os, time
+from nnlc.training import attempt
+look = attempt.Attempt._between_steps
+def slowly(self):
+    time.sleep(2 if os.environ["LSB_JOBID"] == "101" else 0)
+    look(self)
+attempt.Attempt._between_steps = slowly
+"""
+
+
+@pytest.fixture(scope="module")
+def two_networks(tmp_path_factory):
+    """A campaign, and its tables from a run without any scheduler."""
+    folder = tmp_path_factory.mktemp("two")
+    text = TINY.replace("networks_per_depth = 3", "networks_per_depth = 1")
+    campaign, results = write_campaign(folder, text), folder / "results"
+    job = run_worker(campaign, "--results", results)
+    assert job.returncode == 0, job.stdout + job.stderr
+    return campaign, tables(results)
+
+
+def test_a_walltime_too_short_is_survived_by_a_chain_of_jobs_to_the_same_bytes(
+    lsf, two_networks, at_once
+):
+    campaign, expected = two_networks
+    results = lsf.folder / "results here"
+    script = lsf.render(campaign, results=str(results), python=sys.executable)
+    job = lsf.submit(script, **meddling(lsf.folder, FIRST_JOB_SLOW))
+    assert job == "101"
+    wait_for(results, "start", 2)
+    time.sleep(3)
+    lsf.pass_time(111)
+    lsf.wait(job)
+    assert lsf.jobs()[0] == (job, "0", "EXIT", "75"), lsf.logs()
+    saved = {event["id"] for event in events(results, "checkpoint")}
+    assert len(saved) == 2
+    lsf.wait("102")
+    assert lsf.jobs()[1:] == [("102", "0", "DONE", "-")], lsf.logs()
+    assert {event["id"] for event in events(results, "resume")} == saved
+    assert tables(results) == expected
+
+
+def test_an_array_with_a_killed_element_is_finished_by_submitting_it_again_to_the_same_bytes(
+    lsf, two_networks
+):
+    campaign, expected = two_networks
+    results = lsf.folder / "results here"
+    script = lsf.render(campaign, 1, elements=2, results=str(results), python=sys.executable)
+    job = lsf.submit(script, **meddling(lsf.folder, FIRST_JOB_SLOW))
+    wait_for(results, "start", 2)
+    lsf.run("bkill", job)
+    lsf.wait(job)
+    assert [stat for _, _, stat, _ in lsf.jobs()] == ["EXIT", "EXIT"]  # killed: no next job
+    assert len(tables(results)) < len(expected)
+    again = lsf.submit(script)
+    lsf.wait(again)
+    assert lsf.states(again) == ["DONE", "DONE"], lsf.logs()
+    assert tables(results) == expected
+    started = {event["rank"] for event in events(results, "start")}
+    assert started == {0}
