@@ -379,8 +379,9 @@ def test_where_nothing_can_be_put_aside_a_damaged_one_is_passed_over_all_the_sam
     assert (steps_of(state), path) == (4, newest)
 
 
-def test_one_that_cant_be_read_now_stays_where_it_is(two, monkeypatch):
-    newest, _ = newest_and_before(two)
+def test_one_that_cant_be_read_stays_where_it_is_and_nothing_starts_over(two, monkeypatch):
+    newest, before = newest_and_before(two)
+    monkeypatch.setattr("nnlc.training.checkpoint.PAUSES_SECONDS", (0.0, 0.0))
     content, opened = newest.read_bytes(), Path.open
 
     def fail(path, *how):
@@ -394,6 +395,28 @@ def test_one_that_cant_be_read_now_stays_where_it_is(two, monkeypatch):
     assert (steps_of(state), path) == (4, newest)
     assert "Input/output error" in reason
     assert newest.read_bytes() == content
+    before.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", fail)
+        with pytest.raises(OSError, match="Input/output error"):
+            checkpoints(two, NETWORK).load()
+
+
+def test_one_that_can_be_read_a_moment_later_is_used(two, monkeypatch):
+    newest, _ = newest_and_before(two)
+    monkeypatch.setattr("nnlc.training.checkpoint.PAUSES_SECONDS", (0.0,))
+    opened, failures = Path.open, [OSError(errno.ESTALE, os.strerror(errno.ESTALE))]
+
+    def fail_once(path, *how):
+        if path == newest and failures:
+            raise failures.pop()
+        return opened(path, *how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", fail_once)
+        state, wrong = checkpoints(two, NETWORK).load()
+    assert not wrong
+    assert steps_of(state) > 4
 
 
 # --- Foreign ------------------------------------------------------------------------------------

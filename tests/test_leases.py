@@ -30,7 +30,7 @@ TROUBLES = [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES]
 JOB = """
 import sys
 from pathlib import Path
-from nnlc.ranks.leases import RETRY_SECONDS, Leases
+from nnlc.ranks.leases import Leases
 
 folder, name, *ids = sys.argv[1:]
 if name:
@@ -399,7 +399,7 @@ def test_of_many_that_race_for_a_lease_exactly_one_gets_it(start, dead):
 STORM = """
 import sys
 from pathlib import Path
-from nnlc.ranks.leases import RETRY_SECONDS, Leases
+from nnlc.ranks.leases import Leases
 
 folder, guard, *ids = sys.argv[1:]
 leases = Leases(Path(folder))

@@ -29,6 +29,9 @@ from nnlc.training.loop import State
 FORMAT = 1
 """Raised when a step's bits change, or what is kept of it: older checkpoints are then foreign."""
 
+PAUSES_SECONDS = (1.0, 5.0, 15.0, 40.0)
+"""Between looks at a file that the file system can't read just now."""
+
 _DIGITS = 64  # of a SHA-256
 
 
@@ -77,9 +80,11 @@ class Checkpoints:
         A damaged one is put aside, a foreign one left where it is.
 
         Raises:
-            OSError: one can't be read, again and again; nothing may start over because of that.
+            OSError: one can't be read, again and again, and there is no other: nothing may start
+                over because of that.
         """
         found: State | None = None
+        unreadable: OSError | None = None
         wrong = [(path, self._how_foreign(path)) for path in self._foreign()]
         for path in (self._newest, self._before):
             try:
@@ -88,8 +93,13 @@ class Checkpoints:
                 continue
             except DamagedError as problem:
                 wrong.append((self._put_aside(path), str(problem)))
+            except OSError as problem:
+                unreadable = problem
+                wrong.append((path, f"can't be read: {problem.strerror}"))
             if found is not None:
                 break
+        if found is None and unreadable is not None:
+            raise unreadable
         return found, wrong
 
     def clean(self) -> None:
@@ -100,7 +110,7 @@ class Checkpoints:
 
     def _read_patiently(self, path: Path) -> State:
         """Ask again for a minute: to start over would cost more."""
-        for pause in (1, 5, 15, 40):
+        for pause in PAUSES_SECONDS:
             try:
                 return self._read(path)
             except FileNotFoundError:
