@@ -229,8 +229,8 @@ def test_a_walltime_is_not_longer_than_twice_what_is_needed():
         ({"nodes": 0}, "--nodes 0: must be at least 1; the nearest possible is --nodes 1"),
         ({"minutes": 180, "nodes": 10}, "10 nodes on .* may last 2;.*is --hours 2, or --nodes 46"),
         ({"minutes": 1500}, "--hours 25: no job on summit may last so long;.*is --hours 24"),
-        ({"minutes": 13}, "no time is left for training:.*is --hours 0.23333"),
-        ({"minutes": 0}, "no time is left for training:.*is --hours 0.23333"),
+        ({"minutes": 6}, "no time is left for training:.*is --hours 0.11666"),
+        ({"minutes": 0}, "no time is left for training:.*is --hours 0.11666"),
         ({"elements": 51}, "max_queued_jobs = 100, and each job submits its successor.* 50"),
         ({"elements": 0}, "--elements 0: must be at least 1; the nearest possible is --elements 1"),
     ],
@@ -271,7 +271,7 @@ def test_a_local_site_gets_one_job_that_nothing_ends():
 
 @pytest.mark.parametrize("request_", [{}, {"nodes": 3}, {"minutes": 60}, {"elements": 2}])
 def test_jobs_too_short_to_train_in_are_an_error_of_the_site(request_):
-    text = refusal(a_site(max_walltime_minutes=8), PlanRequest(**request_))
+    text = refusal(a_site(max_walltime_minutes=6), PlanRequest(**request_))
     assert "the jobs it allows are too short" in text
 
 
