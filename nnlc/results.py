@@ -52,9 +52,11 @@ class ResultsFolder:
             ResultsError: it can't be written, or belongs to something else. Nothing is changed.
         """
         try:
+            # Looked at before the file: another job may be making the folder at this moment.
+            in_use = self.path.exists() and any(map(_is_content, self.path.iterdir()))
             if self.campaign_file.exists():
                 self._check_same(campaign)
-            elif self.path.exists() and any(map(_is_content, self.path.iterdir())):
+            elif in_use:
                 raise ResultsError(
                     f"{self.path}: there are files but no campaign.toml, so this is no results "
                     "folder; give an empty or new one with --results"

@@ -31,7 +31,7 @@ from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
 DAEMONS = {"munged", "slurmctld", "slurmscriptd", "slurmd", "slurmstepd"}
-LONGEST_FOLDER = 80
+LONGEST_FOLDER = 70
 """Sockets lie in the folder, and the path of a socket has at most 107 characters."""
 
 REQUEUE_SECONDS = 10

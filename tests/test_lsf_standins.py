@@ -185,7 +185,9 @@ def test_four_run_at_a_time_and_bkill_ends_what_runs_and_what_waits(lsf):
     until(lambda: (job, "6", "EXIT", "-") in lsf.jobs())
     assert lsf.run("bkill", job) == f"Job <{job}> is being terminated\n"
     lsf.wait(job)
-    assert lsf.jobs()[0] == (job, "1", "EXIT", "130")
+    *ended, code = lsf.jobs()[0]
+    assert ended == [job, "1", "EXIT"]
+    assert code in ("130", "143")  # bkill sends SIGINT, and soon SIGTERM to what is slow
     assert "already finished" in lsf.run("bkill", job, status=255)
     assert "No matching job found" in lsf.run("bkill", "999", status=255)
     assert "Job <999> is not found" in lsf.run("bjobs", "999", status=255)

@@ -1,5 +1,7 @@
 """A results folder, and the drawing of what lies in it."""
 
+from pathlib import Path
+
 import pytest
 from worker_jobs import TINY, write_campaign
 
@@ -111,3 +113,19 @@ def test_a_curve_without_a_finite_value_says_so():
 )
 def test_launchers_are_told_apart_by_what_they_put_in_the_environment(variables, expected):
     assert launcher_rank(variables) == expected
+
+
+def test_a_folder_that_another_job_makes_at_this_moment_is_no_foreign_one(tmp_path, monkeypatch):
+    """Between a look for the campaign's file and one at the content, the other job has begun."""
+    campaign = load_campaign("smoke")
+    mine, listed = ResultsFolder(tmp_path / "r"), Path.iterdir
+
+    def list_late(path):
+        if path == mine.path:
+            monkeypatch.setattr(Path, "iterdir", listed)
+            ResultsFolder(path).open(campaign)
+        return listed(path)
+
+    mine.path.mkdir()
+    monkeypatch.setattr(Path, "iterdir", list_late)
+    mine.open(campaign)

@@ -84,8 +84,14 @@ def test_a_killed_node_is_down_and_its_job_starts_again_on_others(cluster, tmp_p
         time.sleep(0.2)
 
 
-def test_the_command_stops_all_that_it_started(tmp_path):
-    folder = tmp_path / "slurm"
+@pytest.fixture
+def short(tmp_path_factory):
+    """A folder whose path leaves room for the names of sockets."""
+    return tmp_path_factory.mktemp("s")
+
+
+def test_the_command_stops_all_that_it_started(short):
+    folder = short / "slurm"
 
     def command(verb, *options):
         words = [sys.executable, slurm_cluster.__file__, verb, folder, *options]
@@ -95,7 +101,7 @@ def test_the_command_stops_all_that_it_started(tmp_path):
     try:
         assert command("env").strip() == f"export SLURM_CONF={folder}/slurm.conf"
         cluster = SlurmCluster(folder)
-        job = submit(cluster, tmp_path, "setsid --fork sleep 600; srun sleep 600")
+        job = submit(cluster, short, "setsid --fork sleep 600; srun sleep 600")
         cluster.wait_for_job(job, 20, {"RUNNING"})
         assert left_of(folder)
     finally:
@@ -103,8 +109,8 @@ def test_the_command_stops_all_that_it_started(tmp_path):
     assert left_of(folder) == []
 
 
-def test_nothing_stays_when_the_test_itself_is_killed(tmp_path):
-    folder = tmp_path / "slurm"
+def test_nothing_stays_when_the_test_itself_is_killed(short):
+    folder = short / "slurm"
     code = (
         "import os, sys, slurm_cluster\n"
         "with slurm_cluster.SlurmCluster(sys.argv[1], nodes=1) as cluster:\n"
@@ -124,12 +130,12 @@ def test_nothing_stays_when_the_test_itself_is_killed(tmp_path):
         SlurmCluster(folder).stop()
 
 
-def test_a_start_that_fails_shows_the_log_and_leaves_nothing(tmp_path):
+def test_a_start_that_fails_shows_the_log_and_leaves_nothing(short):
     with (
         pytest.raises(RuntimeError, match="select/no_such"),
-        SlurmCluster(tmp_path / "slurm", nodes=1, SelectType="select/no_such"),
+        SlurmCluster(short / "slurm", nodes=1, SelectType="select/no_such"),
     ):
         pass
-    assert left_of(tmp_path / "slurm") == []
-    with pytest.raises(ValueError, match="at most 80 characters"):
-        SlurmCluster(tmp_path / ("x" * 80)).start()
+    assert left_of(short / "slurm") == []
+    with pytest.raises(ValueError, match="at most 70 characters"):
+        SlurmCluster(short / ("x" * 80)).start()
