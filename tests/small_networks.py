@@ -73,9 +73,9 @@ class NotedImages(DeviceImages):
         self.taken.append(indices.tolist())
         return super().train_batch(indices)
 
-    def validation_batch(self, start, size):
-        self.taken.append([-1 - start, size])
-        return super().validation_batch(start, size)
+    def validation_batch(self, indices):
+        self.taken.append([-1, *indices.tolist()])
+        return super().validation_batch(indices)
 
 
 def loop_on(

@@ -224,7 +224,7 @@ def lay_out(folder, interrupted):
 
 def steps_of(state):
     """Done, of training and of validation."""
-    return 5 * len(state["rows"]) + 3 * (state["train_loss"] is not None) + state["step"]
+    return 5 * len(state["rows"]) + 3 * state["validating"] + state["step"]
 
 
 def bytes_of(path):

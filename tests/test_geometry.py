@@ -20,7 +20,9 @@ from nnlc.campaign import load_campaign
 from nnlc.errors import SpecError
 from nnlc.networks import ImageSet, NetworkSpec, walk_network
 from nnlc.networks.geometry import output_width
-from nnlc.training.build import build_network, parameter_count
+from nnlc.training.build import Network, parameter_count
+from nnlc.training.convolution import Convolution
+from nnlc.training.dropout import Dropout
 
 EVERY = 1 if os.environ.get("NNLC_ALL") == "1" else 3
 
@@ -74,7 +76,7 @@ def batch(images: ImageSet, size: int, device: str) -> torch.Tensor:
 def assert_walk_is_what_torch_does(network, device, size):
     walk = walk_network(network.spec, network.images)
     with torch.device(device):
-        module = build_network(walk)
+        module = Network(walk, device=torch.device(device))
     x = batch(network.images, size, device)
     for number, (layer, torch_layer) in enumerate(zip(walk.layers, module, strict=True)):
         where = f"network {network.index}, layer {number}"
@@ -119,7 +121,11 @@ def test_small_networks_run_on_a_cpu_with_the_walks_shapes(small):
 def test_multiply_adds_are_half_of_the_operations_that_torch_counts(small):
     for network in small:
         walk = walk_network(network.spec, network.images)
-        module = build_network(walk).eval()
+        module = Network(walk).eval()
+        for place, layer in enumerate(walk.layers):
+            if layer.kind == "convolution":
+                sizes = layer.input[0], layer.output[0], layer.kernel, layer.stride, layer.padding
+                module[place] = nn.Conv2d(*sizes)
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             module(batch(network.images, 3, "cpu"))
         assert counter.get_total_flops() == 3 * 2 * walk.multiply_adds
@@ -147,7 +153,7 @@ def test_an_output_has_a_pixel_for_each_place_of_the_window(width, kernel, strid
 
 # ---- the order of layers
 
-CONV, RELU, DROP, POOL = nn.Conv2d, nn.ReLU, nn.Dropout, nn.MaxPool2d
+CONV, RELU, DROP, POOL = Convolution, nn.ReLU, Dropout, nn.MaxPool2d
 
 
 @pytest.mark.parametrize(
@@ -176,12 +182,12 @@ def test_a_block_is_relu_then_dropout_then_pooling(block, expected):
         fc_filters=(7,),
         **pools,
     )
-    module = build_network(walk_network(spec, IMAGES))
+    module = Network(walk_network(spec, IMAGES))
     assert [type(layer) for layer in module] == [*expected, nn.Flatten, nn.Linear]
 
 
 def test_the_blocks_of_a_deep_network_follow_one_another():
-    module = build_network(walk_network(LAWFUL, IMAGES))
+    module = Network(walk_network(LAWFUL, IMAGES))
     features = [CONV, RELU, DROP, POOL, CONV, POOL, nn.Flatten]
     assert [type(layer) for layer in module] == [*features, nn.Linear, DROP, nn.Linear, nn.Linear]
 
@@ -189,7 +195,7 @@ def test_the_blocks_of_a_deep_network_follow_one_another():
 @pytest.mark.parametrize("coins", [*product((0, 1), repeat=3)])
 def test_nothing_but_dropout_stands_between_fully_connected_layers(coins):
     spec = replace(LAWFUL, fc_filters=(4, 3, 2, 7), fc_dropout_layers=coins)
-    module = build_network(walk_network(spec, IMAGES))
+    module = Network(walk_network(spec, IMAGES))
     kinds = [type(layer) for layer in module]
     expected = [nn.Linear]
     for coin in coins:
@@ -198,7 +204,7 @@ def test_nothing_but_dropout_stands_between_fully_connected_layers(coins):
 
 
 def test_layers_carry_their_own_window_and_rate():
-    module = build_network(walk_network(LAWFUL, IMAGES))
+    module = Network(walk_network(LAWFUL, IMAGES))
     convolutions = [layer for layer in module if isinstance(layer, CONV)]
     windows = [(c.in_channels, c.out_channels, c.kernel_size[0]) for c in convolutions]
     assert windows == [(2, 5, 3), (5, 9, 4)]
@@ -206,14 +212,16 @@ def test_layers_carry_their_own_window_and_rate():
     assert all(c.bias is not None and c.groups == 1 for c in convolutions)
     pools = [layer for layer in module if isinstance(layer, POOL)]
     assert [(p.kernel_size, p.stride, p.padding) for p in pools] == [(3, 1, 1), (2, 2, 0)]
-    assert [layer.p for layer in module if isinstance(layer, DROP)] == [0.25, 0.5]
+    assert [layer.rate for layer in module if isinstance(layer, DROP)] == [0.25, 0.5]
 
 
 def test_the_other_readings_change_pooling_and_feature_dropout_alone():
     walk = walk_network(LAWFUL, IMAGES)
-    other = [type(layer) for layer in build_network(walk, pooling="average", dropout="channel")]
-    features = [CONV, RELU, nn.Dropout2d, nn.AvgPool2d, CONV, nn.AvgPool2d, nn.Flatten]
-    assert other == [*features, nn.Linear, nn.Dropout, nn.Linear, nn.Linear]
+    other = Network(walk, pooling="average", dropout="channel")
+    features = [CONV, RELU, DROP, nn.AvgPool2d, CONV, nn.AvgPool2d, nn.Flatten]
+    assert [type(layer) for layer in other] == [*features, nn.Linear, DROP, nn.Linear, nn.Linear]
+    drops = [layer for layer in other if isinstance(layer, DROP)]
+    assert [drop.whole_channels for drop in drops] == [True, False]
 
 
 # ---- the impossible
@@ -248,7 +256,7 @@ def test_a_network_that_does_not_fit_its_images_is_refused(changes, words):
 def test_a_kernel_as_wide_as_the_padded_input_fits(changes):
     walk = walk_network(replace(LAWFUL, layer_types=(7, 1), pool_strides=(1,), **changes), IMAGES)
     assert walk.layers[4].input[1] == 1
-    assert build_network(walk)(batch(IMAGES, 2, "cpu")).shape == (2, 7)
+    assert Network(walk)(batch(IMAGES, 2, "cpu")).shape == (2, 7)
 
 
 @pytest.mark.parametrize(

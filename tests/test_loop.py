@@ -9,14 +9,14 @@ import re
 import numpy as np
 import pytest
 import torch
-from small_networks import CPU, SAMPLE, bundled_images, curve, first, spec
+from small_networks import CPU, SAMPLE, bits, bundled_images, curve, first, loop_on, spec
 from torch import nn
 
 from nnlc.campaign import TrainingSection
 from nnlc.environment import DETERMINISM
 from nnlc.errors import DeviceError
 from nnlc.networks import NetworkSpec, SearchSpace, sample_network, walk_network
-from nnlc.training.build import build_network
+from nnlc.training.build import Network
 from nnlc.training.determinism import make_deterministic
 from nnlc.training.images import Images
 from nnlc.training.loop import HalfEpochLoop
@@ -134,7 +134,7 @@ def test_the_first_half_epoch_is_what_plain_pytorch_makes_of_the_same_batches(im
     network = spec(layer_types=(3,), dropout_rate=0)
     settings = TrainingSection()
     loop = HalfEpochLoop(network, SAMPLE, DeviceImages(images, settings, CPU), settings, 1)
-    twin = build_network(walk_network(network, SAMPLE))
+    twin = Network(walk_network(network, SAMPLE))
     twin.load_state_dict(loop.network.state_dict())
     batches = loop._batches(0)
     assert sorted(batches.flatten().tolist()) == list(range(4000))
@@ -183,6 +183,42 @@ def test_a_diverging_network_still_gets_all_its_rows(images):
     assert not np.isfinite(rows[-1].train_loss)
 
 
+DIVERGING = {
+    "a convolution alone": {"layer_types": (4,), "pool_kernels": (), "pool_strides": ()},
+    "pooling and ReLU": {"layer_types": (3,)},
+    "momentum and weight decay": {"momentum": 0.9, "dampening": 0.1, "weight_decay": 0.1},
+    "wide padding": {"conv_kernels": (1,), "conv_strides": (1,), "conv_paddings": (5,)},
+    "dropout everywhere": {"fc_dropout_rate": 0.5, "fc_dropout_layers": (1,)},
+}
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+@pytest.mark.parametrize("name", DIVERGING)
+def test_the_rest_of_a_diverged_network_is_what_training_on_would_give(
+    images, monkeypatch, name, pooling
+):
+    changes = DIVERGING[name]
+    if "pool_kernels" in changes:
+        changes = {**changes, "pool_paddings": ()}
+    network, few = spec(learning_rate=1e12, **changes), first(images, 400, 250)
+    short = loop_on(few, network, 5, pooling=pooling)
+    filled = bits(list(short))
+    monkeypatch.setattr(HalfEpochLoop, "_has_diverged", lambda _: False)
+    long = loop_on(few, network, 5, pooling=pooling)
+    assert filled == bits(list(long))
+    assert len(short.images.taken) < len(long.images.taken) / 2
+
+
+def test_a_network_of_which_a_part_still_lives_is_trained_on(images):
+    """A loss that is NaN alone is no proof."""
+    loop = loop_on(first(images, 400, 250), spec(), 3)
+    loop.steps.sums[0] = float("nan")
+    rows = list(loop)
+    assert np.isnan(rows[0].train_loss)
+    assert all(np.isfinite(row.train_loss) for row in rows[1:])
+    assert len(loop.images.taken) == 6 * (2 + 2)
+
+
 def test_standardised_pixels_have_mean_0_and_deviation_1_over_the_training_images(images):
     on_device = DeviceImages(images, TrainingSection(pixels="standardised"), CPU)
     pixels, _ = on_device.train_batch(torch.arange(4000))
@@ -194,7 +230,8 @@ def test_standardised_pixels_have_mean_0_and_deviation_1_over_the_training_image
 
 
 def test_unit_pixels_are_bytes_over_255_and_nothing_else(images):
-    pixels, labels = DeviceImages(images, TrainingSection(), CPU).validation_batch(10, 5)
+    on_device = DeviceImages(images, TrainingSection(), CPU)
+    pixels, labels = on_device.validation_batch(torch.arange(10, 15))
     expected = images.validation_images[10:15].astype(np.float32) / np.float32(255)
     assert np.array_equal(pixels.numpy(), expected)
     assert labels.tolist() == images.validation_labels[10:15].tolist()

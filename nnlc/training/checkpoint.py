@@ -26,7 +26,7 @@ import torch
 from nnlc.files import TEMPORARY_SUFFIX, write_atomically
 from nnlc.training.loop import State
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a step's bits change, or what is kept of it: older checkpoints are then foreign."""
 
 PAUSES_SECONDS = (1.0, 5.0, 15.0, 40.0)

@@ -9,6 +9,7 @@ position: `state` gives them at any step boundary, and `resume` goes on from the
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import astuple
+from math import isnan
 from typing import Any
 
 import torch
@@ -18,8 +19,9 @@ from nnlc.campaign import TrainingSection
 from nnlc.networks import ImageSet, NetworkSpec, walk_network
 from nnlc.networks.draws import derive_seed
 from nnlc.tables import Row
-from nnlc.training.build import build_network
+from nnlc.training.build import Network
 from nnlc.training.pixels import DeviceImages
+from nnlc.training.steps import Steps
 
 State = dict[str, Any]
 """Tensors, numbers, strings, and lists and dicts of them: what `torch.load` reads safely."""
@@ -56,33 +58,46 @@ class HalfEpochLoop:
         self._truncate, self._between_steps = settings.truncate, between_steps
         torch.manual_seed(self._seed("init"))  # on the CPU: the same weights for every device
         walk = walk_network(spec, facts)
-        self.network = build_network(walk, pooling=settings.pooling, dropout=settings.dropout)
-        self.network.to(images.device)
-        self._has_dropout = any(layer.kind == "dropout" for layer in walk.layers)
-        self._loss = nn.CrossEntropyLoss()
+        self.network = Network(
+            walk, pooling=settings.pooling, dropout=settings.dropout, device=images.device
+        )
         self._optimizer = torch.optim.SGD(
             self.network.parameters(),
             lr=spec.learning_rate,
             momentum=spec.momentum,
             dampening=spec.dampening,
             weight_decay=spec.weight_decay,
+            foreach=True,  # the same bits as one by one, and less Python
+        )
+        self.steps = Steps(
+            self.network,
+            images,
+            self._optimizer,
+            spec.batch_size,
+            operations=6 * walk.multiply_adds * spec.batch_size,
         )
         self.rows: list[Row] = []
         self.seconds: list[float] = []
         self.step = 0
-        self._train_loss: float | None = None  # of this half epoch, once it is trained
+        self._validating = False
+        self._diverged = False
         self._seconds_before = 0.0  # of this half epoch, before an interruption
         self._start = time.monotonic()
-        self._clear_sums()
 
     def __iter__(self) -> Iterator[Row]:
         while len(self.rows) < 2 * self.epochs:
             self._start = time.monotonic()
-            if self._train_loss is None:
-                self._train_loss = self._train()
-            self.rows.append(Row(self._train_loss, *self._validate()))
+            if self._diverged:
+                self.rows.append(self.rows[-1])
+                self._between_steps()
+            else:
+                if not self._validating:
+                    self._train()
+                self._validate()
+                self.rows.append(self._row())
+                self._diverged = isnan(self.rows[-1].train_loss or 0.0) and self._has_diverged()
             self.seconds.append(self._seconds_so_far())
-            self._train_loss, self._seconds_before = None, 0.0
+            self._seconds_before = 0.0
             yield self.rows[-1]
 
     def state(self) -> State:
@@ -90,10 +105,9 @@ class HalfEpochLoop:
         rows = [[*astuple(row), s] for row, s in zip(self.rows, self.seconds, strict=True)]
         return {
             "rows": torch.tensor(rows, dtype=torch.float64).view(-1, 4),
-            "train_loss": self._train_loss,
+            "validating": self._validating,
             "step": self.step,
-            "loss_sum": self._loss_sum.item(),
-            "correct": int(self._correct.item()),
+            "sums": self.steps.sums,
             "seconds": self._seconds_so_far(),
             "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -104,10 +118,9 @@ class HalfEpochLoop:
         *values, seconds = state["rows"].unbind(1)
         self.rows = [Row(*row) for row in zip(*(v.tolist() for v in values), strict=True)]
         self.seconds = seconds.tolist()
-        self._train_loss, self.step = state["train_loss"], state["step"]
+        self._validating, self.step = state["validating"], state["step"]
         self._seconds_before = state["seconds"]
-        self._loss_sum.fill_(state["loss_sum"])
-        self._correct.fill_(state["correct"])
+        self.steps.sums.copy_(state["sums"])
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
 
@@ -125,55 +138,56 @@ class HalfEpochLoop:
         order = torch.randperm(drawn_from, generator=generator)[:used]
         return order.to(self.images.device).view(-1, b)
 
-    def _train(self) -> float:
-        """Train on what is left of the half epoch's batches; returns the mean of all its losses."""
+    def _train(self) -> None:
+        """Train on what is left of the half epoch's batches."""
         self.network.train()
         epoch, second_half = divmod(len(self.rows), 2)
         batches = self._batches(epoch)
         half = len(batches) // 2
         first = second_half * half
         for indices in batches[first + self.step : first + half]:
-            if self._has_dropout:
+            if self.network.has_dropout:
                 step = epoch * len(batches) + first + self.step
-                torch.manual_seed(self._seed("dropout", step))
-            pixels, labels = self.images.train_batch(indices)
-            loss = self._loss(self.network(pixels), labels)
-            self._optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self._optimizer.step()
-            self._loss_sum += loss.detach()
+                self.network.restart_dropout(self._seed("dropout", step))
+            self.steps.train(indices)
             self.step += 1
             self._between_steps()
-        mean = self._loss_sum.item() / half
-        self._clear_sums()
-        return mean
+        self._validating, self.step = True, 0
 
-    @torch.no_grad()
-    def _validate(self) -> tuple[float, float]:
-        """Mean loss and accuracy in percent over the full batches of the validation images.
-
-        Batches are of equal size, so the mean of their means is the mean over all images.
-        """
+    def _validate(self) -> None:
+        """Go through what is left of the full batches of the validation images."""
         self.network.eval()
         b = self.spec.batch_size
         steps = len(self.images.validation_labels) // b
-        for step in range(self.step, steps):
-            pixels, labels = self.images.validation_batch(step * b, b)
-            scores = self.network(pixels)
-            self._loss_sum += self._loss(scores, labels)
-            self._correct += (scores.argmax(1) == labels).sum()
+        batches = torch.arange(steps * b, device=self.images.device).view(-1, b)
+        for indices in batches[self.step :]:
+            self.steps.validate(indices)
             self.step += 1
             self._between_steps()
-        # This order of operations gives the published tables' bits: 100 * c / n, not 100 * (c / n).
-        means = self._loss_sum.item() / steps, 100 * int(self._correct.item()) / (steps * b)
-        self._clear_sums()
-        return means
 
-    def _clear_sums(self) -> None:
-        """For the next training or validation."""
-        self.step = 0
-        self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.images.device)
-        self._correct = torch.zeros((), dtype=torch.int64, device=self.images.device)
+    def _row(self) -> Row:
+        """Mean training loss; mean loss and accuracy in percent over the validated images.
+
+        Batches are of equal size, so the mean of their means is the mean over all images.
+        """
+        train_loss, loss, correct = self.steps.sums.tolist()
+        b, steps = self.spec.batch_size, self.step
+        half = len(self.images.train_labels) // b // 2
+        self.steps.sums.zero_()
+        self._validating, self.step = False, 0
+        # This order of operations gives the published tables' bits: 100 * c / n, not 100 * (c / n).
+        return Row(train_loss / half, loss / steps, 100 * int(correct) / (steps * b))
+
+    def _has_diverged(self) -> bool:
+        """Whether every bias of the last layer is NaN, and the rest of the curve thereby known.
+
+        A score is a sum with its bias, so that all scores are NaN for every image, and with them
+        the losses and the gradients; what is NaN stays NaN under every step; and the predictions,
+        hence the accuracy, are those of this half epoch for ever.
+        """
+        last = self.network[-1]
+        assert isinstance(last, nn.Linear)  # noqa: S101  for the type checker
+        return bool(last.bias.isnan().all())
 
     def _seconds_so_far(self) -> float:
         return self._seconds_before + time.monotonic() - self._start

@@ -21,6 +21,8 @@ class DeviceImages:
         self.train_labels = torch.from_numpy(images.train_labels).to(device)
         self.validation_images = torch.from_numpy(images.validation_images).to(device)
         self.validation_labels = torch.from_numpy(images.validation_labels).to(device)
+        on_cpu = device.type == "cpu"
+        self._memory_format = torch.channels_last if on_cpu else torch.contiguous_format
         self._mean: Tensor | None = None
         self._deviation: Tensor | None = None
         if settings.pixels == "standardised":
@@ -35,13 +37,15 @@ class DeviceImages:
         pixels = self.train_images.index_select(0, indices)
         return self._to_float(pixels), self.train_labels.index_select(0, indices)
 
-    def validation_batch(self, start: int, size: int) -> tuple[Tensor, Tensor]:
-        """`size` images and labels from `start` on."""
-        pixels = self.validation_images[start : start + size]
-        return self._to_float(pixels), self.validation_labels[start : start + size]
+    def validation_batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of the validation images."""
+        pixels = self.validation_images.index_select(0, indices)
+        return self._to_float(pixels), self.validation_labels.index_select(0, indices)
 
     def _to_float(self, pixels: Tensor) -> Tensor:
-        scaled = pixels.to(torch.float32).div_(255)
+        # As bytes they are turned most cheaply, and a batch at a time they need no second copy.
+        turned = pixels.contiguous(memory_format=self._memory_format)
+        scaled = turned.to(torch.float32).div_(255)
         if self._mean is None or self._deviation is None:
             return scaled
         return scaled.sub_(self._mean).div_(self._deviation)

@@ -1,0 +1,116 @@
+"""Convolutions: PyTorch's values and gradients, without the arithmetic on padding alone."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from nnlc.campaign import load_campaign
+from nnlc.networks import Layer, walk_network
+from nnlc.networks.geometry import output_width
+from nnlc.networks.trimming import computed_multiply_adds, trim
+from nnlc.training import convolution
+from nnlc.training.convolution import Convolution
+
+
+@st.composite
+def layers(draw) -> Layer:
+    width, padding = draw(st.integers(1, 13)), draw(st.integers(0, 5))
+    kernel = draw(st.integers(1, width))
+    stride = draw(st.integers(1, kernel + 2))  # beyond the kernel too: other search spaces may
+    outputs = output_width(width, kernel, stride, padding)
+    return Layer(
+        kind="convolution",
+        input=(draw(st.integers(1, 5)), width, width),
+        output=(draw(st.integers(1, 6)), outputs, outputs),
+        kernel=kernel,
+        stride=stride,
+        padding=padding,
+    )
+
+
+@pytest.fixture(autouse=True, params=[0, 64])
+def _worth(request, monkeypatch):
+    monkeypatch.setattr(convolution, "WORTH_TRIMMING", request.param)
+
+
+@settings(deadline=None, max_examples=200)
+@given(layers(), st.booleans(), st.booleans(), st.booleans())
+def test_values_and_gradients_are_those_of_a_direct_convolution(layer, products, ours_last, last):
+    ours = Convolution(layer, products=products).double()
+    plain = nn.Conv2d(
+        layer.input[0], layer.output[0], layer.kernel, layer.stride, layer.padding
+    ).double()
+    plain.load_state_dict(ours.state_dict())
+    if ours_last:
+        ours.to(memory_format=torch.channels_last)
+    pixels = torch.randn(2, *layer.input, dtype=torch.double)
+    if last:
+        pixels = pixels.to(memory_format=torch.channels_last)
+    here, there = pixels.clone().requires_grad_(), pixels.clone().requires_grad_()
+    values, expected = ours(here).relu_(), plain(there).relu()
+    gradient = torch.randn_like(expected)
+    values.backward(gradient)
+    expected.backward(gradient)
+    torch.testing.assert_close(values, expected)
+    torch.testing.assert_close(here.grad, there.grad)
+    torch.testing.assert_close(ours.weight.grad, plain.weight.grad)
+    torch.testing.assert_close(ours.bias.grad, plain.bias.grad)
+
+
+@given(layers())
+def test_what_is_left_out_sees_only_padding_and_what_is_computed_sees_the_input(layer):
+    found, width = trim(layer), layer.input[1]
+    for i in range(layer.output[1]):
+        start = i * layer.stride - layer.padding
+        sees = any(0 <= start + j < width for j in range(layer.kernel))
+        if found.width < layer.output[1]:
+            computed = found.first <= i < found.first + found.width
+            # A stride beyond the kernel may step over the input, or over a part of it.
+            assert computed or not sees
+            assert sees or not computed or layer.stride > layer.kernel
+
+
+@pytest.mark.parametrize("products", [True, False])
+def test_only_outputs_that_see_the_input_are_computed(products, monkeypatch):
+    monkeypatch.setattr(convolution, "WORTH_TRIMMING", 0)
+    layer = Layer(
+        kind="convolution", input=(8, 2, 2), output=(16, 12, 12), kernel=1, stride=1, padding=5
+    )
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        Convolution(layer, products=products)(torch.zeros(3, 8, 2, 2))
+    assert counter.get_total_flops() == 3 * 2 * computed_multiply_adds(layer) == 3 * 2 * 8 * 16 * 4
+
+
+def test_a_fifth_of_the_papers_direct_convolutions_is_padding_alone():
+    """What the module's docstring says."""
+    direct = computed = half = 0
+    networks = list(load_campaign("paper").networks())[::10]
+    for network in networks:
+        layers = walk_network(network.spec, network.images).layers
+        spent, needed = (
+            sum(x.multiply_adds for x in layers),
+            sum(map(computed_multiply_adds, layers)),
+        )
+        direct += spent * network.images.train_images
+        computed += needed * network.images.train_images
+        half += needed < spent / 2
+    assert 0.15 < 1 - computed / direct < 0.27
+    assert 0.25 < half / len(networks) < 0.4
+
+
+def test_the_same_input_gives_the_same_bits():
+    layer = Layer(
+        kind="convolution", input=(3, 9, 9), output=(7, 3, 3), kernel=4, stride=3, padding=1
+    )
+    torch.manual_seed(1)
+    ours, pixels = Convolution(layer, products=True), torch.randn(5, 3, 9, 9)
+    results = []
+    for _ in range(3):
+        ours.zero_grad()
+        ours(pixels).square().sum().backward()
+        results.append(ours.weight.grad.clone())
+    assert torch.equal(results[0], results[1])
+    assert torch.equal(results[0], results[2])
