@@ -7,10 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nnlc.analysis.csvfiles import aggregate_csv
+    from nnlc.analysis.metrics import metrics
     from nnlc.campaign import Campaign, load_campaign
     from nnlc.errors import NnlcError
     from nnlc.networks import ImageSet, NetworkSpec, SearchSpace, sample_network, walk_network
     from nnlc.tables import Table, read_table, write_table
+    from nnlc.tables.frames import Tables, load_tables
 
 __version__ = "0.1.0"
 
@@ -24,6 +27,10 @@ _HOME = {
     "sample_network": "nnlc.networks",
     "walk_network": "nnlc.networks",
     "Table": "nnlc.tables",
+    "Tables": "nnlc.tables.frames",
+    "load_tables": "nnlc.tables.frames",
+    "metrics": "nnlc.analysis.metrics",
+    "aggregate_csv": "nnlc.analysis.csvfiles",
     "read_table": "nnlc.tables",
     "write_table": "nnlc.tables",
 }
@@ -35,8 +42,12 @@ __all__ = [
     "NnlcError",
     "SearchSpace",
     "Table",
+    "Tables",
     "__version__",
+    "aggregate_csv",
     "load_campaign",
+    "load_tables",
+    "metrics",
     "read_table",
     "sample_network",
     "walk_network",

@@ -15,7 +15,7 @@ from nnlc.results import ResultsFolder
 from nnlc.tables import METADATA_COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent
-VERBS = ("campaigns", "describe", "render", "retry", "show", "specs", "stage", "status")
+VERBS = ("campaigns", "describe", "metrics", "render", "retry", "show", "specs", "stage", "status")
 
 
 NEXT_START = "the next start of the campaign trains them again"

@@ -1,0 +1,186 @@
+"""How fast tables are read: `python benchmarks/reading.py [--networks N] [--rounds N]`.
+
+Writes tables of the article's campaign, 6,000 of 80 half epochs unless told otherwise, and reads
+them in three ways, by turns and each time in a fresh process: with a loop of `pandas.read_csv`,
+with `load_tables`, and with `load_tables` from its cache. Compares a sample with `read_table`.
+A tenth of the networks diverges, in blank fields, and a tenth learns until its loss is tiny.
+"""
+
+import argparse
+import json
+import math
+import os
+import platform
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pandas as pd
+
+from nnlc import load_campaign, load_tables, read_table
+from nnlc.campaign import CampaignNetwork
+from nnlc.tables import Row, Table
+
+HALF_EPOCHS = 80
+SAMPLE = 60
+"""Tables that are compared value by value."""
+SETTLE_SECONDS = 4
+"""The cache takes no file that is younger than 3 seconds."""
+LAYOUT = "{:24} {:>8} {:>8} {:>9} {:>9} {:>9}"
+COLUMNS = ("", "seconds", "CPU s", "faster", "less CPU", "peak MB")
+
+
+def table_of(network: CampaignNetwork) -> Table:
+    """A published table of a network, with a curve much as networks have them."""
+    noise = random.Random(network.index)  # noqa: S311
+    batch_size, classes = network.spec.batch_size, network.images.classes
+    validated = batch_size * (network.images.validation_images // batch_size)
+    speed = 0.2 if network.index % 10 == 1 else 10 ** noise.uniform(-3, -1)
+    end = noise.randrange(HALF_EPOCHS) if network.index % 10 == 0 else HALF_EPOCHS
+    rows = []
+    for i in range(HALF_EPOCHS):
+        if i >= end:
+            rows.append(Row(None, None, 100 / classes))
+            continue
+        loss = math.log(classes) * math.exp(-speed * i) * noise.uniform(0.9, 1.1)
+        wrong = (1 - 1 / classes) * math.exp(-speed * i) * noise.uniform(0.9, 1)
+        right = int(validated * (1 - wrong))
+        rows.append(Row(loss, loss * noise.uniform(1, 1.2), 100 * right / validated))
+    return Table(replace(network.spec, torch_set_deterministic=False), tuple(rows))
+
+
+def make_tables(folder: Path, networks: int) -> int:
+    """Write the tables, all depths and image sets alike; returns their bytes."""
+    campaign = list(load_campaign("paper").networks())
+    total = 0
+    for number in range(networks):
+        network = campaign[number * len(campaign) // networks]
+        content = table_of(network).to_bytes()
+        path = folder / f"{network.images.name}_models" / f"{network.spec.id}.txt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        total += len(content)
+    return total
+
+
+def check_sample(folder: Path) -> None:
+    """See that the frames say what `read_table` says.
+
+    Raises:
+        SystemExit: they don't.
+    """
+    tables = load_tables(folder)
+    paths = tables.networks["path"]
+    for number in range(0, len(paths), max(1, len(paths) // SAMPLE)):
+        table = read_table(paths[number])
+        rows = [(r.train_loss, r.val_loss, r.val_accuracy_percent) for r in table.rows]
+        curve = tables.curves[tables.curves["id"] == table.spec.id]
+        found = curve[["train_loss", "val_loss", "val_accuracy_percent"]].to_numpy()
+        if not np.array_equal(found, np.array(rows, dtype=float), equal_nan=True):
+            raise SystemExit(f"error: {paths[number]} was read otherwise than by read_table")
+
+
+def loop(folder: Path) -> int:
+    """What one would write without this package; returns the tables read."""
+    return len([pd.read_csv(path, sep=" ") for path in sorted(folder.glob("*/*.txt"))])
+
+
+WAYS: dict[str, Callable[[Path], int]] = {
+    "loop of pandas.read_csv": loop,
+    "load_tables": lambda folder: len(load_tables(folder, cache=False)),
+    "load_tables, cached": lambda folder: len(load_tables(folder)),
+}
+
+
+def measure_here(way: str, folder: Path) -> None:
+    """Read once, and print what it took."""
+    tables, seconds, cpu = WAYS[way], time.perf_counter(), time.process_time()
+    count = tables(folder)
+    seconds, cpu = time.perf_counter() - seconds, time.process_time() - cpu
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"count": count, "seconds": seconds, "cpu": cpu, "peak": peak}))
+
+
+def measure(way: str, folder: Path, count: int) -> dict[str, float]:
+    """Read once in a fresh process.
+
+    Raises:
+        SystemExit: it read another number of tables.
+    """
+    command = [sys.executable, __file__, "--way", way, "--folder", str(folder)]
+    job = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+    found: dict[str, float] = json.loads(job.stdout)
+    if found["count"] != count:
+        raise SystemExit(f"error: {way} read {found['count']} tables of {count}")
+    return found
+
+
+def compare(folder: Path, count: int, rounds: int) -> None:
+    """Print a line for each way: medians, and medians of the rounds' ratios to the loop."""
+    results: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    for _ in range(rounds):
+        for way, found in results.items():
+            found.append(measure(way, folder, count))
+    print(LAYOUT.format(*COLUMNS))
+    loops = next(iter(results.values()))
+    for way, found in results.items():
+        middle = {key: median(one[key] for one in found) for key in ("seconds", "cpu", "peak")}
+        faster, less = (
+            median(a[key] / b[key] for a, b in zip(loops, found, strict=True))
+            for key in ("seconds", "cpu")
+        )
+        times = f"{middle['seconds']:.2f}", f"{middle['cpu']:.2f}"
+        print(
+            LAYOUT.format(
+                way, *times, f"{faster:.1f}", f"{less:.1f}", f"{middle['peak'] / 1e6:.0f}"
+            )
+        )
+
+
+def machine() -> str:
+    """What the figures hold for."""
+    name = platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = info.read_text().splitlines()
+        name = next((s.split(":")[1].strip() for s in lines if s.startswith("model name")), name)
+    versions = f"Python {platform.python_version()}, pandas {pd.__version__}"
+    return f"{name}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {versions}"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[1])
+    parser.add_argument("--networks", type=int, default=6000, metavar="N", help="(%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="(%(default)s)")
+    parser.add_argument("--folder", help="on the file system to measure (the temporary one)")
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.way:
+        measure_here(arguments.way, Path(arguments.folder))
+        return
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        os.environ["XDG_CACHE_HOME"] = str(Path(name) / "cache")
+        folder = Path(name) / "tables"
+        folder.mkdir()
+        size = make_tables(folder, arguments.networks)
+        time.sleep(SETTLE_SECONDS)
+        check_sample(folder)
+        kept = sum(path.stat().st_size for path in Path(name).glob("cache/**/*.npz"))
+        rows = arguments.networks * HALF_EPOCHS
+        print(machine())
+        print(f"{arguments.networks} tables, {rows} half epochs, {size / 1e6:.1f} MB;", end=" ")
+        print(f"the cache has {kept / 1e6:.1f} MB; medians of {arguments.rounds} rounds")
+        compare(folder, arguments.networks, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Where tables stand: the files of a dataset folder, a results folder or a whole download.
+
+Nothing is followed out of a folder that was given, and nothing in it is passed over in silence:
+what was not taken for a table is named with the reason.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnlc.errors import TableError
+from nnlc.networks.spec import ID_PATTERN
+
+_LEVELS = 2
+"""A download holds results folders, which hold dataset folders."""
+_TABLE_NAME = re.compile(rf"{ID_PATTERN.pattern}\.txt")
+_RESULTS_FILE = "campaign.toml"
+_RESULTS_PARTS = {_RESULTS_FILE, "checkpoints", "jobs", "journal", "leases"}
+"""What a results folder has beside its tables (`nnlc.results`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something in a folder that was not read, and why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        """Where and why, the path said once."""
+        return self.reason if str(self.path) in self.reason else f"{self.path}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class TableFiles:
+    """Files of one folder that must be tables."""
+
+    folder: Path
+    names: tuple[str, ...]
+    """Sorted."""
+    whole: bool
+    """Whether they are all that the folder has, and not single ones that were named."""
+
+
+def find_tables(paths: Iterable[Path]) -> tuple[list[TableFiles], list[Skipped]]:
+    """The tables in paths that a user gave, each once: a file is a table, a folder holds some.
+
+    They are in the folder, in its subfolders, or in theirs. A path that is a symbolic link is
+    followed; links inside a folder are not.
+
+    Raises:
+        TableError: a folder that holds none, or that can't be read.
+    """
+    found: list[TableFiles] = []
+    skipped: dict[Path, Skipped] = {}
+    seen: set[tuple[Path, str]] = set()
+    for path in paths:
+        if os.path.isdir(path):  # noqa: PTH112  False where even that can't be read
+            tables, passed_over = _search(path, _LEVELS)
+            if not tables:
+                raise TableError(
+                    "no table is in this folder, nor in a folder of it; tables are files "
+                    "<ID>.txt, such as SVHN_models/2022_01_05_00_00_00_000000.txt",
+                    path=path,
+                )
+        else:
+            tables, passed_over = [TableFiles(path.parent, (path.name,), whole=False)], []
+        found += filter(None, (_without_seen(files, seen) for files in tables))
+        skipped |= {one.path: one for one in passed_over}
+    return found, list(skipped.values())
+
+
+def _without_seen(files: TableFiles, seen: set[tuple[Path, str]]) -> TableFiles | None:
+    """The files that were not met before under any path; None if none are left."""
+    folder = files.folder.resolve()
+    names = tuple(name for name in files.names if (folder, name) not in seen)
+    seen.update((folder, name) for name in names)
+    return TableFiles(files.folder, names, files.whole and names == files.names) if names else None
+
+
+def _search(folder: Path, levels: int) -> tuple[list[TableFiles], list[Skipped]]:
+    names: list[str] = []
+    subfolders: list[Path] = []
+    skipped: list[Skipped] = []
+    for entry in _entries(folder):
+        if reason := _reason_to_skip(entry):
+            skipped.append(Skipped(folder / entry.name, reason))
+        elif entry.is_file(follow_symlinks=False):
+            names.append(entry.name)
+        else:
+            subfolders.append(folder / entry.name)
+    found = [TableFiles(folder, tuple(names), whole=True)] if names else []
+    for subfolder in subfolders:
+        tables, passed_over = _search(subfolder, levels - 1) if levels else ([], [])
+        found += tables
+        skipped += passed_over if tables else [Skipped(subfolder, "a folder without tables")]
+    return found, skipped
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError as problem:
+        raise TableError(f"can't be read: {problem.strerror}", path=folder) from None
+    is_results = any(entry.name == _RESULTS_FILE for entry in entries)
+    return [e for e in entries if not (is_results and e.name in _RESULTS_PARTS)]
+
+
+def _reason_to_skip(entry: os.DirEntry[str]) -> str | None:
+    if entry.name.startswith("."):
+        return "hidden"
+    if entry.is_symlink():
+        return "a symbolic link"
+    if entry.is_dir(follow_symlinks=False):
+        return None
+    if not _TABLE_NAME.fullmatch(entry.name):
+        return "its name is not <ID>.txt"
+    return None if entry.is_file(follow_symlinks=False) else "no regular file"
