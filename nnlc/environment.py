@@ -13,3 +13,11 @@ DETERMINISM: dict[str, str] = {
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
+
+ALLOCATION: dict[str, str] = {
+    # glibc maps every large block afresh and gives it back at once, so that each step pays anew for
+    # each page of its activations. From one heap that is kept, wide networks train up to a third
+    # faster on CPUs. Other C libraries ignore it.
+    "GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=1000000000000",
+}
+"""What makes trainers faster and changes nothing else; whoever sets it otherwise is left alone."""

@@ -24,6 +24,19 @@ def pytest_runtest_makereport(item, call):
         report.longrepr = f"skipped, which is forbidden here: {report.longrepr}"
 
 
+WAITING = ("test_slurm.py", "test_survival.py", "test_lsf.py", "test_harness.py")
+"""Files whose tests wait for schedulers and jobs: first, so that the others fill the time."""
+
+
+def pytest_configure(config):
+    if hasattr(config.option, "loadscopereorder"):  # pytest-xdist would put the fewest tests last
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in WAITING)
+
+
 @pytest.fixture
 def write(tmp_path):
     def write_file(text, name="mine.toml"):

@@ -8,10 +8,9 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nnlc.campaign import load_campaign
-from nnlc.networks import Layer, walk_network
+from nnlc.networks import Layer, buffers, walk_network
 from nnlc.networks.geometry import output_width
 from nnlc.networks.trimming import computed_multiply_adds, trim
-from nnlc.training import convolution
 from nnlc.training.convolution import Convolution
 
 
@@ -33,7 +32,7 @@ def layers(draw) -> Layer:
 
 @pytest.fixture(autouse=True, params=[0, 64])
 def _worth(request, monkeypatch):
-    monkeypatch.setattr(convolution, "WORTH_TRIMMING", request.param)
+    monkeypatch.setattr(buffers, "WORTH_TRIMMING", request.param)
 
 
 @settings(deadline=None, max_examples=200)
@@ -75,7 +74,7 @@ def test_what_is_left_out_sees_only_padding_and_what_is_computed_sees_the_input(
 
 @pytest.mark.parametrize("products", [True, False])
 def test_only_outputs_that_see_the_input_are_computed(products, monkeypatch):
-    monkeypatch.setattr(convolution, "WORTH_TRIMMING", 0)
+    monkeypatch.setattr(buffers, "WORTH_TRIMMING", 0)
     layer = Layer(
         kind="convolution", input=(8, 2, 2), output=(16, 12, 12), kernel=1, stride=1, padding=5
     )

@@ -2,26 +2,33 @@
 
 import json
 import os
+import subprocess
+import sys
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from small_networks import CPU
+from small_networks import CPU, bundled_images, first, loop_on, spec
 
 import nnlc
-from nnlc.environment import DETERMINISM
+from nnlc.environment import ALLOCATION, DETERMINISM
+from nnlc.training import facts as training_facts
 from nnlc.training.determinism import make_deterministic
 from nnlc.training.facts import (
     _driver_version,
     decides_bits,
     forget_peak_memory,
+    give_back_memory,
     made_with,
     peak_memory,
     processor_name,
+    visible_device,
 )
 
-MIB = 1 << 20
+MIB, GIB = 1 << 20, 1 << 30
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -55,7 +62,8 @@ def test_settings_are_those_that_hold_and_not_those_that_should():
 def test_no_bit_depends_on_the_piece_of_a_device_its_driver_python_or_the_version_of_nnlc():
     made = made_with(CPU)
     flat = {f"{part}.{key}" for part, facts in made.items() for key in facts}
-    left_out = {"device.uuid", "versions.driver", "versions.python", "versions.nnlc"}
+    left_out = {f"device.{key}" for key in ("uuid", "mps")}
+    left_out |= {f"versions.{key}" for key in ("driver", "python", "nnlc")}
     decisive = decides_bits(made)
     assert left_out < flat
     assert set(decisive) == flat - left_out
@@ -65,6 +73,38 @@ def test_no_bit_depends_on_the_piece_of_a_device_its_driver_python_or_the_versio
     for name in left_out:
         part, key = name.split(".")
         assert decides_bits(made | {part: made[part] | {key: "another"}}) == decisive
+
+
+def test_a_gpu_tells_its_memory_its_parts_and_whether_trainers_may_share_it(monkeypatch, tmp_path):
+    gpu = SimpleNamespace(name="a GPU", uuid="4-2", multi_processor_count=80, total_memory=16 * GIB)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: gpu)
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    seen = visible_device(0)
+    assert (seen["name"], seen["uuid"]) == ("a GPU", "4-2")
+    assert (seen["multiprocessors"], seen["memory_bytes"]) == (80, 16 * GIB)
+    assert seen["mps"] is False
+    for name in ("control", "nvidia-cuda-mps-control.pid"):
+        (tmp_path / name).touch()
+        assert visible_device(0)["mps"] is True
+        monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
+        monkeypatch.setattr(training_facts, "_MPS_PIPES", str(tmp_path))
+        assert visible_device(0)["mps"] is True
+        (tmp_path / name).unlink()
+        assert visible_device(0)["mps"] is False
+    assert "mps" not in visible_device(None)
+
+
+def test_what_a_network_had_is_given_back_before_the_next_one_begins():
+    """Also where its parts refer to each other, as those of a captured step do."""
+    loop = loop_on(first(bundled_images(), 200, 100), spec())
+    next(iter(loop))
+    parameters = [weakref.ref(p) for p in loop.network.parameters()]
+    loop.itself = loop
+    del loop
+    assert all(p() is not None for p in parameters)
+    give_back_memory(CPU)
+    assert parameters
+    assert all(p() is None for p in parameters)
 
 
 def test_peak_memory_grows_with_what_is_touched_and_can_be_forgotten():
@@ -137,3 +177,25 @@ def test_the_driver_is_read_from_the_line_that_its_module_writes(monkeypatch, te
 def test_there_is_no_driver_version_without_a_driver(monkeypatch):
     monkeypatch.setattr(Path, "read_text", _missing)
     assert _driver_version() is None
+
+
+def test_a_trained_networks_memory_goes_back_to_the_system_although_the_heap_is_kept():
+    code = (
+        "import re, torch; from pathlib import Path\n"
+        "from nnlc.training.facts import give_back_memory\n"
+        "def held(): return int(re.search(r'VmRSS:\\s+(\\d+)', "
+        "Path('/proc/self/status').read_text())[1]) >> 10\n"
+        "before = held(); values = torch.ones(100 << 20); kept = torch.ones(1000); del values\n"
+        "print(held() - before); give_back_memory(torch.device('cpu')); print(held() - before)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **ALLOCATION},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    kept, given_back = map(int, run.stdout.split())
+    assert kept > 350  # MiB: the next network finds it there
+    assert given_back < 50

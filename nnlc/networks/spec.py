@@ -1,7 +1,7 @@
 """The specification of one network: the 24 metadata values of its table."""
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -78,7 +78,7 @@ class NetworkSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Values that JSON keeps as they are, lists for tuples."""
-        return asdict(self)
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "NetworkSpec":

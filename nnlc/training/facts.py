@@ -1,5 +1,8 @@
 """What a trainer runs on, and what its tables' bits depend on beside network and campaign."""
 
+import ctypes
+import gc
+import os
 import platform
 import re
 import resource
@@ -13,7 +16,11 @@ import nnlc
 from nnlc import wire
 from nnlc.environment import DETERMINISM
 
+_C_LIBRARY = ctypes.CDLL(None)
 _STATUS = Path("/proc/self/status")
+# docs.nvidia.com/deploy/mps: where a control daemon's pipes are, and its process number with them.
+_MPS_PIPES = "/tmp/nvidia-mps"  # noqa: S108
+_MPS_FILES = ("nvidia-cuda-mps-control.pid", "control")
 _RESET_PEAK = "5"  # proc(5), clear_refs
 
 
@@ -34,6 +41,8 @@ def visible_device(gpu: int | None) -> wire.DeviceFacts:
         facts["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
         facts["uuid"] = str(getattr(properties, "uuid", "unknown"))
         facts["multiprocessors"] = properties.multi_processor_count
+        facts["memory_bytes"] = properties.total_memory
+        facts["mps"] = has_mps()
     return facts
 
 
@@ -50,6 +59,7 @@ def made_with(device: torch.device) -> dict[str, dict[str, Any]]:
             "name": seen["name"],
             "uuid": seen.get("uuid"),
             "multiprocessors": seen.get("multiprocessors"),
+            "mps": seen.get("mps"),
             "instructions": None if on_gpu else torch.backends.cpu.get_cpu_capability(),
         },
         "versions": {
@@ -73,11 +83,20 @@ def made_with(device: torch.device) -> dict[str, dict[str, Any]]:
 def decides_bits(made: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The part of `made_with` that must be the same from a network's first step to its last.
 
-    Flat. A device is its model, not the piece of it; a driver only loads what torch brings.
+    Flat. A device is its model, not the piece of it; a driver only loads what torch brings; and
+    the Multi-Process Service shares multiprocessors without dividing them, unless it is told to:
+    then there are fewer.
     """
-    left_out = {"device.uuid", "versions.nnlc", "versions.python", "versions.driver"}
+    left_out = {f"device.{key}" for key in ("uuid", "mps")}
+    left_out |= {f"versions.{key}" for key in ("nnlc", "python", "driver")}
     flat = {f"{part}.{key}": value for part, facts in made.items() for key, value in facts.items()}
     return {key: value for key, value in flat.items() if key not in left_out}
+
+
+def has_mps() -> bool:
+    """Whether a control daemon of NVIDIA's Multi-Process Service listens to this process."""
+    pipes = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY") or _MPS_PIPES)
+    return any((pipes / name).exists() for name in _MPS_FILES)
 
 
 def forget_peak_memory(device: torch.device) -> None:
@@ -89,6 +108,19 @@ def forget_peak_memory(device: torch.device) -> None:
         Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
     except OSError:
         return  # not Linux, or not allowed: the peak of the whole process is told
+
+
+def give_back_memory(device: torch.device) -> None:
+    """Free what nothing uses any more: a trained network, and what torch keeps for the next one.
+
+    Its parts refer to each other, so only the collector finds them; and what torch keeps of a GPU
+    is missing to the trainers that share it.
+    """
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif hasattr(_C_LIBRARY, "malloc_trim"):  # glibc, which `nnlc.environment` has told to keep it
+        _C_LIBRARY.malloc_trim(0)
 
 
 def peak_memory(device: torch.device) -> int:

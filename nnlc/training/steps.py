@@ -57,8 +57,10 @@ class Steps:
         self._indices = torch.zeros(batch_size, dtype=torch.int64, device=device)
         self._loss = nn.CrossEntropyLoss()
         self._on_gpu = device.type == "cuda"
-        self._capturing = self._on_gpu and graphs
+        self.capture = self._on_gpu and graphs
         self._stream = torch.cuda.Stream(device) if self._on_gpu else None  # type: ignore[no-untyped-call]
+        # One pool for both graphs, which never run at once and leave nothing in it for each other.
+        self._pool = torch.cuda.graph_pool_handle() if self.capture else None
         self._graphs: dict[Callable[[], None], torch.cuda.CUDAGraph] = {}
         self._runs: dict[Callable[[], None], int] = {}
         self._under_way: deque[torch.cuda.Event] = deque()
@@ -96,7 +98,7 @@ class Steps:
         # All on one stream of this network's: the order is kept, and capture needs one of its own.
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
-            if self._capturing and self._runs.get(step, 0) >= WARM_STEPS:
+            if self.capture and self._runs.get(step, 0) >= WARM_STEPS:
                 self._replay(step)
             else:
                 self._runs[step] = self._runs.get(step, 0) + 1
@@ -112,7 +114,7 @@ class Steps:
                 raise
             except RuntimeError as problem:
                 # It was not run: the same step, by itself, does the same arithmetic.
-                self._capturing = False
+                self.capture = False
                 self.eager_because = str(problem).split("\n")[0]
                 step()
                 return
@@ -120,7 +122,7 @@ class Steps:
 
     def _capture(self, step: Callable[[], None]) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=self._stream):
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
             step()
         return graph
 

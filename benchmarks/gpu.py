@@ -1,0 +1,129 @@
+"""Whether a GPU gives the same bits in every way: `python benchmarks/gpu.py [--networks N]`.
+
+Trains networks of the article's campaign on the bundled images and compares every row's bits:
+
+    eager       without graphs
+    again       in another process
+    neighbours  in two processes at once on the same GPU
+    row         one after the other in one process, whose memory must not grow
+
+Ends with status 1 where anything differs. `--device cpu` goes through the same motions without a
+GPU, to see that the script itself works.
+"""
+
+import argparse
+import multiprocessing
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from nnlc.campaign import DatasetSection, TrainingSection, load_campaign
+from nnlc.environment import DETERMINISM
+from nnlc.networks import KNOWN_IMAGE_SETS, NetworkSpec, walk_network
+from nnlc.training.determinism import make_deterministic
+from nnlc.training.facts import give_back_memory
+from nnlc.training.images import Images, load_images
+from nnlc.training.loop import HalfEpochLoop
+from nnlc.training.pixels import DeviceImages
+
+SAMPLE = KNOWN_IMAGE_SETS["F-MNIST-sample"]
+TRAIN_IMAGES, VALIDATION_IMAGES = 2000, 500
+MOST_OPERATIONS = 2e7
+"""Multiply-adds of one image: what even a processor trains in seconds."""
+GROWTH_BYTES = 16 << 20
+"""What a process may hold more after the last network than after the first ten."""
+
+Curve = list[tuple[str, ...]]
+
+
+def networks(count: int) -> list[NetworkSpec]:
+    """Fashion-MNIST's, of all depths, for the bundled images."""
+    section = load_campaign("paper").networks()
+    found = [
+        replace(n.spec, dataset=SAMPLE.table_name)
+        for n in section
+        if n.images.name == "F-MNIST"
+        and walk_network(n.spec, n.images).multiply_adds < MOST_OPERATIONS
+    ]
+    return found[:: max(1, len(found) // count)][:count]
+
+
+def curves(specs: list[NetworkSpec], device_name: str, graphs: bool) -> tuple[list[Curve], list]:
+    """The bits of each network's rows, and the bytes held after each; in a process of its own."""
+    make_deterministic()
+    device = torch.device(device_name)
+    whole = load_images(SAMPLE, DatasetSection(networks_per_depth=1), Path("unused"))
+    few = Images(
+        whole.train_images[:TRAIN_IMAGES],
+        whole.train_labels[:TRAIN_IMAGES],
+        whole.validation_images[:VALIDATION_IMAGES],
+        whole.validation_labels[:VALIDATION_IMAGES],
+    )
+    facts = replace(SAMPLE, train_images=TRAIN_IMAGES, validation_images=VALIDATION_IMAGES)
+    images = DeviceImages(few, TrainingSection(), device)
+    found, held = [], []
+    for spec in specs:
+        loop = HalfEpochLoop(spec, facts, images, TrainingSection(), 1)
+        loop.steps.capture = loop.steps.capture and graphs
+        rows = list(loop)
+        if loop.steps.eager_because:
+            print(f"{spec.id}: not captured: {loop.steps.eager_because}")
+        found.append(
+            [
+                tuple(float(v).hex() for v in (r.train_loss, r.val_loss, r.val_accuracy_percent))
+                for r in rows
+            ]
+        )
+        del loop
+        give_back_memory(device)
+        held.append(torch.cuda.memory_reserved(device) if device.type == "cuda" else 0)
+    return found, held
+
+
+def differing(name: str, specs: list[NetworkSpec], there: list[Curve], here: list[Curve]) -> int:
+    """Say which networks differ; returns how many."""
+    wrong = [s.id for s, a, b in zip(specs, there, here, strict=True) if a != b]
+    print(f"{name:11} {len(specs) - len(wrong)} of {len(specs)} networks have the same bits")
+    for id in wrong[:10]:  # noqa: A001
+        print(f"            differs: {id}")
+    return len(wrong)
+
+
+def main() -> int:
+    """Run all checks."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--networks", type=int, default=100)
+    parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
+    options = parser.parse_args()
+    os.environ.update(DETERMINISM)
+    if options.device == "cuda" and not torch.cuda.is_available():
+        print("error: no GPU is visible; --device cpu goes through the motions", file=sys.stderr)
+        return 1
+    specs = networks(options.networks)
+    spawn = multiprocessing.get_context("spawn")
+
+    def run(*each_graphs: bool) -> list[tuple[list[Curve], list]]:
+        """As many processes at once, each fresh."""
+        pools = [ProcessPoolExecutor(1, spawn) for _ in each_graphs]
+        futures = [
+            pool.submit(curves, specs, options.device, graphs)
+            for pool, graphs in zip(pools, each_graphs, strict=True)
+        ]
+        return [future.result() for future in futures]
+
+    ((expected, held),) = run(True)
+    wrong = differing("eager", specs, expected, run(False)[0][0])
+    wrong += differing("again", specs, expected, run(True)[0][0])
+    for found, _ in run(True, True):
+        wrong += differing("neighbours", specs, expected, found)
+    growth = held[-1] - max(held[:10])
+    print(f"row         {len(specs)} networks in a row; {growth:+,} bytes held after the last")
+    return int(wrong > 0 or growth > GROWTH_BYTES)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
