@@ -82,6 +82,10 @@ def specs(
     csv: Annotated[
         Path | None, typer.Option("--csv", help="Write every network to this file; - for stdout.")
     ] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(min=0, help="A GPU's gigabytes: name the networks that can't fit into it."),
+    ] = None,
 ) -> None:
     """Show the networks of a campaign: a summary, or every one of them as CSV.
 
@@ -92,7 +96,7 @@ def specs(
 
     loaded = load_campaign(campaign)
     if csv is None:
-        for line in summarise(loaded):
+        for line in summarise(loaded, memory):
             print(line)
     elif str(csv) == "-":
         write_csv(loaded, sys.stdout)

@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -35,11 +35,17 @@ def write_atomically(path: Path, content: Content, *, keep: Path | None = None) 
             with contextlib.suppress(FileNotFoundError):
                 path.replace(keep)
         temporary.replace(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def write_once(path: Path, content: bytes) -> bool:
+def write_once(path: Path, content: bytes, *, sync: bool = True) -> bool:
     """Write a file whole or not at all, and never over one that stands.
+
+    Args:
+        path: the file.
+        content: what it is to hold.
+        sync: have its name survive a power cut too; else `sync_folder` is left to the caller, who
+            has many to write.
 
     Returns:
         True when it was written, False when a file already stands there, which is left untouched.
@@ -59,17 +65,16 @@ def write_once(path: Path, content: bytes) -> bool:
             if os.path.lexists(path):
                 return False
             temporary.rename(path)
-    _sync_folder(path.parent)
+    if sync:
+        sync_folder(path.parent)
     return True
 
 
 @contextlib.contextmanager
 def _temporary_beside(path: Path, content: Content) -> Iterator[Path]:
     """A whole and synced temporary file in the same folder; gone afterwards, come what may."""
-    handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY_SUFFIX
-    )
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             if callable(content):
@@ -78,26 +83,18 @@ def _temporary_beside(path: Path, content: Content) -> Iterator[Path]:
                 file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
         yield temporary
     finally:
         with contextlib.suppress(OSError):  # renamed, or the disk's trouble is told already
             temporary.unlink()
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in this folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass  # some network file systems can't sync a folder; the rename itself is still atomic
-    finally:
-        os.close(handle)
-
-
-def _umask() -> int:
-    """The process's umask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def sync_folder(folder: Path) -> None:
+    """Make new names in this folder survive a power cut."""
+    # Some network file systems can't; the rename itself is still atomic.
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

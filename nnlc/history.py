@@ -23,6 +23,8 @@ class Finish:
     """How a network was finished, as far as its event says; older journals say little."""
 
     seconds: float | None = None
+    half_epoch_seconds: tuple[float, ...] = ()
+    peak_memory_bytes: int | None = None
     attempts: int | None = None
     sha256: str | None = None
     """Of the table."""
@@ -78,7 +80,7 @@ def _take(history: History, id_: str, event: dict[str, Any]) -> None:
         case "attempt":
             count += 1
         case "failure":
-            count += 1
+            count += event.get("attempts") != 0  # one that no device had room for was not tried
             history.failures[id_] = _word(event.get("reason")) or "for no recorded reason"
         case "retire":  # a sick rank's word on the network is void
             count -= 1
@@ -174,6 +176,8 @@ def _finish(event: dict[str, Any]) -> Finish:
     )
     return Finish(
         seconds=_number(event.get("seconds")),
+        half_epoch_seconds=_numbers(event.get("half_epoch_seconds")),
+        peak_memory_bytes=_whole(event.get("peak_memory_bytes")),
         attempts=_whole(event.get("attempts")),
         sha256=_word(event.get("sha256")),
         device=_word(device.get("name")),
@@ -212,6 +216,12 @@ def _number(value: Any) -> float | None:
         return float(value) if isinstance(value, int | float) else None
     except OverflowError:
         return None
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    """Those of a list that are numbers."""
+    found = map(_number, value) if isinstance(value, list) else ()
+    return tuple(number for number in found if number is not None)
 
 
 def _some(ids: Sequence[str]) -> str:

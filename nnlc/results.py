@@ -7,11 +7,13 @@ results/<campaign>/
   journal/                    events, one file for each job
   leases/                     which job works on which network: nnlc.ranks.leases
   jobs/                       scripts that were submitted, and their IDs: nnlc.launching.submit
+  machines.toml               what networks take on its devices: nnlc.calibration.machines
 
 All but the tables can be deleted at the cost of time only.
 """
 
 import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ class ResultsFolder:
         self.checkpoints_folder = path / "checkpoints"
         self.leases_folder = path / "leases"
         self.jobs_folder = path / "jobs"
+        self.machines_file = path / "machines.toml"
 
     def models_folder(self, images: ImageSet) -> Path:
         """Where the tables of one dataset stand."""
@@ -105,8 +108,9 @@ class ResultsFolder:
         Raises:
             OSError: what the file system says.
         """
-        for path in self.checkpoints_folder.glob(f"{id}.*"):
-            path.unlink(missing_ok=True)
+        for name in os.listdir(self.checkpoints_folder):  # noqa: PTH208  names are wanted
+            if name.startswith(f"{id}."):
+                (self.checkpoints_folder / name).unlink(missing_ok=True)
 
     def campaign(self) -> Campaign:
         """The campaign of this folder.

@@ -48,6 +48,27 @@ def plan(
 
 
 @app.command()
+def calibrate(
+    results: Annotated[Path, typer.Argument(help="A results folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="All figures, as JSON.")] = False,
+) -> None:
+    """Fit predictions to what its journal has measured; jobs that begin later and plan use them."""
+    import json
+
+    from nnlc.calibration.calibrate import calibrate as fit
+    from nnlc.calibration.calibrate import calibration_lines
+    from nnlc.results import ResultsFolder
+
+    folder = ResultsFolder(results)
+    found = fit(folder)
+    if as_json:
+        print(json.dumps([calibration.to_json() for calibration in found], indent=2))
+    else:
+        for line in calibration_lines(found, folder):
+            say(line)
+
+
+@app.command()
 def render(
     campaign: CampaignArgument,
     site: SiteOption,

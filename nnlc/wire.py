@@ -23,16 +23,17 @@ infinities included) and runs nothing, whatever arrives.
                                    file is seen, and that its folder can be written
                         train      index, spec, image_set, hang_seconds, step_seconds
                         save       : save the network and leave
-    agent     rank 0    hello      host, cores, node_gpus, launcher, devices: one for each
-                                   trainer, all ready
+    agent     rank 0    hello      host, cores, node_cores, node_gpus, launcher, trainers: how many
+                                   the user wants, or None; without_mps: why it is not to be
+                                   had, or None; devices: one for each trainer, all ready
                         idle       trainer: it has nothing to do
                         died       trainer, index or None, reason: it ended by itself, or hung
                         returned   index: the trainer that it was for is gone; no attempt
                         notice     signal: this rank was told to stop
                         left       : all its trainers have ended, as it was told
                         alive      : the rank is there
-                        and most of what its trainers say, as it came
-    rank 0    agent     configure  as above, for all its trainers
+                        and most of what its trainers say, as it came, `row` to the byte
+    rank 0    agent     configure  as above, for all its trainers, and trainers: how many to keep
                         check      trainer, and as above; to one rank of each host
                         train      trainer, and as above
                         leave      : have the trainers save and end, then say so
@@ -42,6 +43,7 @@ infinities included) and runs nothing, whatever arrives.
 
 import json
 import sys
+from collections.abc import Iterable
 from typing import Any, NotRequired, TypedDict
 
 Message = dict[str, Any]
@@ -58,13 +60,16 @@ class DeviceFacts(TypedDict):
     nnlc: str
     uuid: NotRequired[str]
     multiprocessors: NotRequired[int]
+    memory_bytes: NotRequired[int]
+    mps: NotRequired[bool]
+    """Whether NVIDIA's Multi-Process Service is there."""
     torch: str
     cuda: str | None
     cudnn: int | None
 
 
 def encode(message: Message) -> bytes:
-    """One line."""
+    """One line, whose end it has."""
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
@@ -74,25 +79,49 @@ def decode(line: bytes) -> Message:
     Raises:
         ValueError: no JSON object.
     """
-    message = json.loads(line)
+    message = json.loads(line.decode())  # from bytes it would guess the encoding, at some cost
     if not isinstance(message, dict):
         raise ValueError(f"no message: {line[:80]!r}")
     return message
 
 
+def decode_batch(content: bytes | bytearray) -> list[Message]:
+    """The messages of lines that `encode` wrote, in one go.
+
+    Raises:
+        ValueError: one is no JSON.
+    """
+    text = content.decode().rstrip("\n")
+    return json.loads("[" + text.replace("\n", ",") + "]")  # type: ignore[no-any-return]
+
+
+def decode_all(lines: Iterable[bytes]) -> list[Message]:
+    """The messages of many lines. What a library printed among them goes where errors go."""
+    messages = []
+    for line in lines:
+        try:
+            messages.append(decode(line))
+        except ValueError:
+            print(line.decode(errors="replace").rstrip(), file=sys.stderr, flush=True)
+    return messages
+
+
+def is_row(line: bytes) -> bool:
+    """Whether a line is a `row`, told by its first bytes as `encode` writes a row that says first
+    what it is: what is most of all traffic need not be decoded to be passed on."""
+    return line.startswith(_ROW)
+
+
+_ROW = b'{"kind":"row",'
+
+
 class LineBuffer:
-    """Collects bytes as they come from a pipe and gives back whole messages."""
+    """Collects bytes as they come from a pipe and gives back whole lines."""
 
     def __init__(self) -> None:
         self._rest = b""
 
-    def feed(self, data: bytes) -> list[Message]:
-        """Whole messages. What a library printed among them goes where errors go."""
+    def feed(self, data: bytes) -> list[bytes]:
+        """Lines, each with its end; empty ones are left out."""
         *lines, self._rest = (self._rest + data).split(b"\n")
-        messages = []
-        for line in filter(None, lines):
-            try:
-                messages.append(decode(line))
-            except ValueError:
-                print(line.decode(errors="replace"), file=sys.stderr, flush=True)
-        return messages
+        return [line + b"\n" for line in lines if line]

@@ -16,8 +16,8 @@ def main(arguments: list[str] | None = None) -> int:
     since, notices = time.monotonic(), Notices()
     # Only now: where a thousand ranks read the same disk, a notice may come before this is read.
     from nnlc.ranks.agent import Agent
-    from nnlc.ranks.lead import lead
     from nnlc.ranks.mpi import connect
+    from nnlc.ranks.mps import control_daemon
     from nnlc.ranks.options import parse_options, refuse
 
     options = parse_options(arguments)
@@ -27,13 +27,16 @@ def main(arguments: list[str] | None = None) -> int:
     except LaunchError as problem:
         return refuse(str(problem), ExitStatus.ERROR)
     try:
-        agent = Agent(link, options.trainers, notices)
-        if link.rank == 0:
-            try:
-                lead(agent, link.ranks, options)
-            except NnlcError as problem:
-                agent.stop_all(refuse(str(problem), ExitStatus.ERROR))
-        status = agent.run()
+        with control_daemon(wanted=options.mps and options.device != "cpu") as without_mps:
+            agent = Agent(link, options.trainers, notices, without_mps)
+            if link.rank == 0:
+                from nnlc.ranks.lead import lead  # while trainers start; the others do without
+
+                try:
+                    lead(agent, link.ranks, options)
+                except NnlcError as problem:
+                    agent.stop_all(refuse(str(problem), ExitStatus.ERROR))
+            status = agent.run()
         link.leave(status)
     except BaseException:  # whatever it is, no other rank may wait for this one
         traceback.print_exc()

@@ -106,6 +106,11 @@ class Job:
             Shared(
                 campaign=self.campaign,
                 work=self.work,
+                finished=[
+                    (n, history.finishes[n.spec.id])
+                    for n in self.networks
+                    if n.spec.id in history.finishes
+                ],
                 results=self.results,
                 source="my tiny",
                 images_root=folder,
@@ -128,6 +133,8 @@ class Job:
 
     def say(self, rank: int, **message) -> list[tuple[int, dict]]:
         answers = self.gatherer(rank, wire.decode(wire.encode(message)))
+        if message["kind"] == "finished":  # the next tick writes its table
+            answers += self.gatherer.tick()
         self.sent += answers
         return answers
 
@@ -236,11 +243,13 @@ def values_of(index: int, half_epoch: int) -> list[float]:
 def facts(gpus: int, **others: object) -> dict:
     """A trainer's, each with a GPU of its own where there are any."""
     known = {"gpus": gpus, "name": "a GPU", "processor": "x, AVX2", "nnlc": "1", "torch": "2"}
-    return {**known, "cuda": None, "cudnn": None, "uuid": "unknown", **others}
+    known |= {"cuda": None, "cudnn": None, "uuid": "unknown", "memory_bytes": 16 * 10**9}
+    return {**known, **others}
 
 
-def place(rank: int, gpus: int = 0, trainers: int = 1, **others: object) -> dict:
+def place(rank: int, gpus: int = 0, trainers: int | None = 1, **others: object) -> dict:
     """What a rank says of itself: each on a node of its own."""
-    devices = [facts(gpus)] * trainers
-    node = {"host": f"n{rank}", "cores": 8, "node_gpus": gpus, "launcher": "mpirun"}
-    return {**node, "devices": devices, **others}
+    devices = [facts(gpus)] * (trainers or 1)
+    node = {"host": f"n{rank}", "cores": 8, "node_cores": 8, "node_gpus": gpus}
+    about = {"launcher": "mpirun", "trainers": trainers, "without_mps": None}
+    return {**node, **about, "devices": devices, **others}

@@ -17,6 +17,7 @@ OWN_SITES = {
         name = "my-slurm"
         account = "m1234_g"
         queue = "gpu"
+        mps = true
         max_nodes = 64
         directives = ["--constraint=gpu", "--qos=regular"]
         setup = ["module load python", 'source "$HOME/env/bin/activate"']

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import sys
 import time
 from dataclasses import asdict
 
 import pytest
 
-from nnlc import load_campaign
+from nnlc import load_campaign, wire
+from nnlc.ranks import trainerlink
 from nnlc.ranks.agent import Agent
 from nnlc.ranks.mpi import Link
 from nnlc.ranks.notices import NOTICES, Notices
@@ -16,24 +18,28 @@ from nnlc.ranks.notices import NOTICES, Notices
 class Rank0(Link):
     """Rank 1's link; what rank 0 would say is scripted, a step for each thing waited for."""
 
-    rank, ranks, local_rank, poll_seconds = 1, 2, 0, 0.01
+    rank, ranks, local_rank, longest_seconds = 1, 2, 0, 0.01
 
     def __init__(self, script):
+        super().__init__()
         self.heard: list[dict] = []
         self._script = script(self)
         self._deadline = time.monotonic() + 90
 
-    def send(self, rank, message):
-        self.heard.append(message)
+    def pass_on(self, rank, line):
+        self.heard.append(wire.decode(line))
+
+    def flush(self):
+        pass
 
     def receive(self):
         if time.monotonic() > self._deadline:
             self._deadline = float("inf")
-            return [(0, {"kind": "stop", "status": 99})]
+            return [(0, [{"kind": "stop", "status": 99}])]
         answer = next(self._script, None)
-        return [(0, answer)] if answer else []
+        return [(0, [answer])] if answer else []
 
-    def leave(self):
+    def leave(self, status):
         pass
 
     def abort(self, status):
@@ -52,7 +58,7 @@ def train(index: int) -> dict:
 
 def configure(folder) -> dict:
     campaign = load_campaign("smoke").model_dump(mode="json")
-    checkpoints = {"images": "none", "checkpoints": str(folder), "device": "cpu"}
+    checkpoints = {"images": "none", "checkpoints": str(folder), "device": "cpu", "trainers": 1}
     return {"kind": "configure", "campaign": campaign, **checkpoints}
 
 
@@ -127,3 +133,38 @@ def test_a_trainer_that_hangs_is_replaced_and_one_that_is_told_to_leave_saves(tm
     [saved] = [m for m in link.heard if m["kind"] == "saved"]
     assert saved["half_epoch"] + saved["step"] > 0
     assert len(list(tmp_path.glob("*.ckpt"))) == 1
+
+
+NO_TORCH = """
+import json, sys
+print(json.dumps({"kind": "ready", "device": {"gpus": 1}}), flush=True)
+for line in sys.stdin:
+    pass
+"""
+
+
+@pytest.mark.parametrize(("wanted", "first"), [(None, 1), (2, 2)])
+def test_rank_0_says_how_many_trainers_a_rank_keeps_where_the_user_does_not(
+    tmp_path, notices, monkeypatch, wanted, first
+):
+    monkeypatch.setattr(trainerlink, "COMMAND", (sys.executable, "-c", NO_TORCH))
+
+    def script(link):
+        while not link.count("hello"):
+            yield None
+        yield configure(tmp_path) | {"trainers": 3 if wanted is None else wanted}
+        while link.count("idle") < (wanted or 3):
+            yield None
+        yield {"kind": "leave"}
+        while not link.count("left"):
+            yield None
+        yield {"kind": "stop", "status": 0}
+
+    link = Rank0(script)
+    assert Agent(link, wanted, notices, "no such program").run() == 0
+    [hello] = [m for m in link.heard if m["kind"] == "hello"]
+    assert len(hello["devices"]) == first
+    assert (hello["trainers"], hello["without_mps"]) == (wanted, "no such program")
+    assert hello["node_cores"] >= hello["cores"] >= 1
+    idle = sorted(m["trainer"] for m in link.heard if m["kind"] == "idle")
+    assert idle == list(range(wanted or 3))

@@ -535,7 +535,7 @@ def fail_at(place):
 
 
 FAILURES = {
-    "making the file": fail_at((nnlc.files.tempfile, "mkstemp")),
+    "making the file": fail_at((nnlc.files.os, "open")),
     "the first write": lambda patch, number: fail_writing(patch, number, 0),
     "syncing": fail_at((nnlc.files.os, "fsync")),
     "keeping the one before": lambda patch, number: fail_renaming(patch, number, 1),

@@ -33,10 +33,10 @@ class World:
         self.starts = 0
         self.clock = Clock()
 
-    def write_once(self, path, content):
+    def write_once(self, path, content, **options):
         if self.disk_full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return nnlc.files.write_once(path, content)
+        return nnlc.files.write_once(path, content, **options)
 
     def one_of(self, *choices):
         return self._random.choice(choices)
@@ -303,3 +303,31 @@ def test_a_job_leaves_nothing_behind_beside_checkpoints(tmp_path):
         assert not list(job.results.checkpoints_folder.iterdir())
         assert not list(job.results.leases_folder.iterdir())
         assert not list(job.results.journal_folder.glob("*.progress.json"))
+
+
+def test_messages_that_come_together_count_as_if_they_came_one_by_one(tmp_path):
+    job = Job(tmp_path).begin()
+    while not job.leaving:
+        rank, index = job.handed_out[-1]
+        facts = [{"index": index, "half_epoch": h, "seconds": 0.1} for h in (1, 2)]
+        rows = [
+            {"kind": "row", "values": values_of(index, fact["half_epoch"]), **fact}
+            for fact in facts
+        ]
+        finished = {"kind": "finished", "trainer": 0, "index": index, "seconds": 1.0}
+        job.sent += job.gatherer(rank, *rows, finished, {"kind": "idle", "trainer": 0})
+        job.tick()
+    assert job.part() == ExitStatus.DONE
+    alone = Job(tmp_path / "alone").begin()
+    assert alone.train_all() == ExitStatus.DONE
+    assert [job.path(i).read_bytes() for i in range(6)] == [
+        alone.path(i).read_bytes() for i in range(6)
+    ]
+
+
+def test_what_comes_together_with_a_message_that_ends_the_job_still_counts(tmp_path):
+    job = Job(tmp_path).begin()
+    _, index = job.handed_out[-1]
+    too_late = {"kind": "row", "index": index, "half_epoch": 7, "seconds": 1, "values": [0, 0, 0]}
+    job.sent += job.gatherer(0, too_late, {"kind": "left"})
+    assert job.status == ExitStatus.ERROR

@@ -4,8 +4,11 @@ import pytest
 from gatherer_jobs import Job
 
 from nnlc.errors import ExitStatus
+from nnlc.journal import Journal
 from nnlc.networks.cost import CPU, predict_seconds, predict_step_seconds
+from nnlc.ranks.backlog import Backlog
 from nnlc.ranks.handout import FIRST_STEPS, START_SECONDS
+from nnlc.ranks.learning import size_of
 from nnlc.ranks.timeleft import MARGIN_SECONDS
 
 
@@ -87,7 +90,10 @@ def test_no_network_is_started_that_would_not_get_as_far_as_to_a_checkpoint(tmp_
         assert (FIRST_STEPS * slowness * step < 50) == goes_on
         assert (len(job.handed_out) == 3) == goes_on
         assert not job.leaving  # rank 1 has time to save
-        job.finish(1, second, idle=False)
+        for half_epoch in (1, 2):
+            slow = slowness * seconds_of(job)[second] / 2
+            job.row(second, half_epoch, rank=1, seconds=slow)
+        job.say(1, kind="finished", trainer=0, index=second, seconds=1.0)
         assert job.leaving == (not goes_on)
 
 
@@ -108,6 +114,85 @@ def test_where_the_longest_network_does_not_fit_a_shorter_one_is_started(tmp_pat
     assert job.handed_out[-1] == (0, fitting)
 
 
+def sizes(job) -> dict[int, int]:
+    return {index: size_of(seconds) for index, seconds in seconds_of(job).items()}
+
+
+def hear(job, index: int, slowness: float, *, rank: int = 0) -> None:
+    """A half epoch that took so many times what is predicted."""
+    job.row(index, 1, rank=rank, seconds=slowness * seconds_of(job)[index] / 2)
+
+
+def test_what_a_kind_of_network_is_measured_to_take_changes_which_is_next(tmp_path):
+    """Those of the middle size are predicted ten times too long, and the small ones are not."""
+    ranks = 20
+    job = Job(tmp_path, ranks, networks_per_depth=20).begin()
+    size, seconds = sizes(job), seconds_of(job)
+    middle = [index for index in size if size[index] == -1]
+    small = [index for index in size if size[index] == -2]
+    begun = [index for _, index in job.handed_out]
+    assert [i for i in begun if i in small]
+    for rank, index in job.handed_out:
+        hear(job, index, 0.001 if index in middle else 1.0, rank=rank)
+    # One of the middle size comes back; as predicted, it would be next.
+    back = min(set(middle) & set(begun), key=seconds.get)
+    rank = begun.index(back)
+    job.say(rank, kind="returned", trainer=0, index=back)
+    waiting = set(small) - set(begun)
+    assert all(seconds[back] > seconds[index] for index in waiting)
+    job.idle(rank)
+    assert job.handed_out[-1] == (rank, max(waiting, key=seconds.get))
+
+
+@pytest.mark.parametrize(("device", "known"), [("a GPU", True), ("another GPU", False)])
+def test_a_job_knows_what_earlier_ones_have_measured_on_its_device(tmp_path, device, known):
+    first = Job(tmp_path, networks_per_depth=20)
+    size, seconds = sizes(first), seconds_of(first)
+    journal = Journal(first.results.journal_folder)
+    for index in size:
+        if size[index] > -2 or index < 30:
+            took = seconds[index] * (0.001 if size[index] > -2 else 1.0)
+            journal.write("finish", id=first.id(index), seconds=took, device={"name": device})
+    job = Job(tmp_path, 40, networks_per_depth=20).begin()
+    order = [s for _, index in job.handed_out if (s := size[index]) < 0]
+    assert set(order) == {-1, -2}
+    assert order == sorted(order, key=lambda s: (s != -2) if known else -s)
+
+
+def test_an_earlier_job_s_word_without_seconds_or_device_is_passed_over(tmp_path):
+    first = Job(tmp_path, networks_per_depth=20)
+    journal = Journal(first.results.journal_folder)
+    for index, facts in enumerate([{}, {"seconds": 1.0}, {"device": {"name": "a GPU"}}]):
+        journal.write("finish", id=first.id(index), **facts)
+    job = Job(tmp_path, 40, networks_per_depth=20).begin()
+    seconds = seconds_of(job)
+    assert [i for _, i in job.handed_out] == sorted(seconds, key=lambda i: (-seconds[i], i))
+
+
+def test_of_what_earlier_jobs_have_measured_the_newest_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr("nnlc.ranks.handout.REMEMBERED", 3)
+    first = Job(tmp_path, networks_per_depth=20)
+    journal, seconds = Journal(first.results.journal_folder), seconds_of(first)
+    for index in range(10):
+        took = (1.0 if index < 7 else 50.0) * seconds[index]
+        journal.write("finish", id=first.id(index), seconds=took, device={"name": "a GPU"})
+    job = Job(tmp_path, networks_per_depth=20)
+    expected = job.watcher.waiting
+    assert expected[20] == pytest.approx(50 * seconds[20])
+
+
+def test_a_slow_machine_s_steps_are_given_more_time_before_they_count_as_hung(tmp_path):
+    for slowness, told in ((30.0, 30.0), (0.1, 1.0)):
+        job = Job(tmp_path / str(slowness), 1).begin()
+        [(_, first)] = job.handed_out
+        hear(job, first, slowness)
+        job.fail(0, first)
+        message = [m for _, m in job.sent if m["kind"] == "train"][-1]
+        network = job.networks[message["index"]]
+        step = predict_step_seconds(network.spec, network.images, CPU)
+        assert message["step_seconds"] == pytest.approx(told * step)
+
+
 def test_a_job_with_no_time_for_any_network_and_none_under_way_leaves_at_once(tmp_path):
     job = Job(tmp_path, 2, minutes=(START_SECONDS - 1) / 0.9 / 60)
     job.idle(0)
@@ -117,6 +202,18 @@ def test_a_job_with_no_time_for_any_network_and_none_under_way_leaves_at_once(tm
     assert "too little time left" in job.watcher.messages[-1]
     assert job.part() == ExitStatus.UNFINISHED
     assert job.handed_out == []
+
+
+def test_with_no_time_for_any_network_those_that_wait_are_not_gone_through(tmp_path, monkeypatch):
+    """Every message that comes would have rank 0 do it again."""
+    job = Job(tmp_path, 2, minutes=60)
+    job.idle(0)
+    job.checked()
+    job.tick(3600 - MARGIN_SECONDS - START_SECONDS)
+    monkeypatch.setattr(Backlog, "take", lambda *_, **__: pytest.fail("it was gone through"))
+    job.idle(1)
+    job.row(job.handed_out[0][1], 1)
+    assert not job.leaving
 
 
 def test_one_network_under_way_keeps_a_job_that_has_no_time_for_another(tmp_path):

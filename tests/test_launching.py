@@ -177,6 +177,46 @@ def test_a_site_file_changes_only_what_it_says(tmp_path):
     assert site == load_site("slurm").model_copy(update={"cores_per_rank": 16})
 
 
+@pytest.mark.parametrize(
+    ("directives", "lines"),
+    [
+        ([], ["-alloc_flags gpumps"]),
+        (["-env all"], ["-env all", "-alloc_flags gpumps"]),
+        (["-alloc_flags 'nvme smt1'", "-env all"], ['-alloc_flags "nvme smt1 gpumps"', "-env all"]),
+        (['-alloc_flags "GPUMPS nvme"'], ['-alloc_flags "GPUMPS nvme"']),
+        (["-alloc_flags nvme"], ['-alloc_flags "nvme gpumps"']),
+    ],
+)
+def test_lsf_is_asked_for_the_service_in_the_one_line_that_counts(directives, lines):
+    site = shipped_site("lsf").model_copy(update={"mps": True, "directives": tuple(directives)})
+    script = render("smoke", site)
+    assert "".join(f"#BSUB {line}\n" for line in lines) + "# Rendered" in script
+    assert script.count("gpumps") + script.count("GPUMPS") == 1
+    assert "--mps" not in script
+    assert "gpumps" not in render("smoke", site.model_copy(update={"mps": False, "directives": ()}))
+
+
+@pytest.mark.parametrize("scheduler", ["slurm", "local"])
+def test_each_rank_starts_a_service_where_the_site_has_mps_and_as_many_trainers_as_it_says(
+    scheduler,
+):
+    site = shipped_site(scheduler)
+    plain = render("smoke", site)
+    assert "--mps" not in plain
+    assert "--trainers" not in plain
+    asked = render("smoke", site.model_copy(update={"mps": True, "trainers_per_gpu": 3}))
+    added = set(asked.split("\n")) - set(plain.split("\n"))
+    assert added == {"    --trainers 3 \\", "    --mps \\"}
+
+
+@pytest.mark.parametrize("value", ["0", '"many"', "1.5"])
+def test_trainers_of_a_gpu_are_a_number_or_auto(value, tmp_path):
+    with pytest.raises(SiteError, match=r"site\.toml, key trainers_per_gpu: .*'auto'"):
+        own_site(tmp_path, f'extends = "slurm"\ntrainers_per_gpu = {value}\n')
+    text = 'extends = "slurm"\ntrainers_per_gpu = "auto"\n'
+    assert own_site(tmp_path, text) == load_site("slurm")
+
+
 def test_each_shipped_site_cites_its_manual_on_its_first_line():
     for name, path in shipped_names("site_configs", ".toml").items():
         assert path.read_text(encoding="utf-8").startswith("# https://"), name

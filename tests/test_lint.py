@@ -69,7 +69,7 @@ def test_another_way_to_write_the_same_for_slurm_is_fine(right, other):
         ("#BSUB -P ABC123", "#BSUB -PABC123"),
         ("#BSUB -W 2:00\n#BSUB -nnodes 2", "#BSUB -W120 -nnodes 2 # of 4,608"),
         ("#BSUB -wa URG", "#BSUB -wa SIGURG"),
-        ('"NVME smt1"', "'nvme smt1 gpumps'"),
+        ('"NVME smt1 gpumps"', "'gpumps nvme smt1'"),
         ("[1-4]", "[1-7:2,9]%2"),
         ("jsrun -n 12 -r 6 -a 1", "jsrun --nrs=12 --rs_per_host 6 -a1"),
         ('exit "$status"\n', 'exit "$status"\n#BSUB -q batch\n'),

@@ -31,7 +31,7 @@ LSF = [
     ("-W 2:00", "-W 0", "-W 0", "-W is '0'"),
     ("-W 2:00", "-W 2:01", "-W 2:01", "summit allows 2 nodes 120 minutes"),
     ("-W 2:00", "-W 121", "-W 121", "summit allows 2 nodes 120 minutes"),
-    ('"NVME smt1"', "smt1\n#BSUB -alloc_flags NVME", "flags NVME", "only one -alloc_flags"),
+    ('"NVME smt1 gpumps"', "smt1\n#BSUB -alloc_flags NVME", "flags NVME", "only one -alloc_flags"),
     ("#BSUB -W", "#BSUB -n 84\n#BSUB -W", "-n 84", "-n is refused"),
     ("#BSUB -W", '#BSUB -R "span[ptile=42]"\n#BSUB -W', "-R", "-R is refused"),
     ("#BSUB -wt 5\n", "", "-wa URG", "-wa has no effect alone"),
@@ -56,7 +56,7 @@ LSF = [
     ("-disable_gpu_hooks", "-gpu", "smpiargs", "handed GPU memory"),
     ("--smpiargs=", "-smpiargs=", "-smpiargs", "jsrun does not know the option 'smpiargs'"),
     ("--smpiargs=", "--smpiarg=", "--smpiarg=", "jsrun does not know"),
-    ("--device cuda", "--trainers 2 --device cuda", "--trainers", "share a GPU"),
+    ("--device cuda", "--mps --device cuda", "--mps", "where the system has one"),
     ('"ended(', '"done(', "bsub", "does not come true after a timeout"),
     ('"ended(${LSB_JOBID}[$LSB_JOBINDEX])"', '"$LSB_JOBID"', "bsub", "after a timeout"),
     ('"$again"', '< "$again"', "bsub", "wants bsub FILE"),
@@ -65,7 +65,7 @@ LSF = [
     ("[1-4]", "[4-1]", "-J", "-J is 'paper[4-1]'"),
     ("[1-4]", "[1-4", "-J", "-J is 'paper[1-4'"),
     ("%J-%I.out", "%J.out", "-o paper-%J.out", "all elements write to one file"),
-    ('"NVME smt1"', "smt1", "jsrun -n 2 -r 1", "-alloc_flags does not ask for it"),
+    ('"NVME smt1 gpumps"', "smt1", "jsrun -n 2 -r 1", "-alloc_flags does not ask for it"),
     ("jsrun -n 2 -r 1 -a 1 -c 1 -g 0 cp", "cp", "cp -rT", "cp can't see /mnt/bb/$USER"),
     ("# Every node", 'ls "/mnt/bb/${USER}"\n# Every', "ls", "ls can't see /mnt/bb/$USER"),
     ("# Every node", "date > /mnt/bb/$USER/x\n# Every", "date", "date can't see"),
@@ -91,6 +91,25 @@ def test_what_breaks_two_rules_for_lsf_is_refused_for_both(right, wrong, problem
     script = rendered("summit", elements=4, nodes=2).replace(right, wrong, 1)
     findings = lint_script(script, five_minutes("summit"))
     assert [p in f.problem for p, f in zip(problems, findings, strict=True)] == [True, True]
+
+
+@pytest.mark.parametrize("argument", ["--trainers 2", "--trainers=2"])
+def test_several_trainers_of_a_gpu_that_takes_one_are_refused_for_lsf(argument):
+    script = rendered("summit").replace("--device cuda", f"{argument} --device cuda")
+    assert not lint_script(script, five_minutes("summit"))
+    refused("summit", script, "smt1 gpumps", "smt1", "--trainers", "share a GPU")
+    one = rendered("summit").replace("--device cuda", "--trainers 1 --device cuda")
+    assert not lint_script(one.replace("smt1 gpumps", "smt1"), five_minutes("summit"))
+
+
+@pytest.mark.parametrize("name", ["slurm", "local"])
+def test_several_trainers_that_take_turns_on_a_gpu_are_a_note(name):
+    script = rendered(name).replace("--device", "--trainers 4 --device")
+    [finding] = lint_script(script, five_minutes(name))
+    assert finding.note
+    assert "4 trainers take turns on each GPU" in finding.problem
+    assert "--trainers" in script.split("\n")[finding.line - 1]
+    assert not lint_script(script.replace("--trainers", "--mps --trainers"), five_minutes(name))
 
 
 def test_more_nodes_than_the_site_has_are_refused():
@@ -174,6 +193,12 @@ EVERYWHERE = [
     ("MKL_NUM_THREADS=1\n", "MKL_NUM_THREADS=$N\n", "MKL_NUM_THREADS", "is '$N'"),
     ("# One rank", "MKL_NUM_THREADS=2 # One", "=2", "MKL_NUM_THREADS is '2'"),
     ("# One rank", "export CUDA_VISIBLE_DEVICES=0\n#", "CUDA", "CUDA_VISIBLE_DEVICES is set"),
+    (
+        "# One rank",
+        "export CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=50\n#",
+        "CUDA",
+        "takes multiprocessors away",
+    ),
     ("nnlc.worker", "nnlc.works", "", "nothing starts nnlc.worker"),
 ]
 

@@ -48,7 +48,11 @@ REFUSALS = [
     ("-W 2:00", "-W 121", "Cannot exceed queue's hard limit"),
     ("-nnodes 2", "-nnodes 2 -n 84", "'-n <slots>' flag is no longer supported"),
     ("-nnodes 2", '-nnodes 2 -R "span[ptile=42]"', "not supported in easy mode"),
-    ('"NVME smt1"', "NVME\n#BSUB -alloc_flags smt1", "Only one '-alloc_flags' is recognized"),
+    (
+        '"NVME smt1 gpumps"',
+        "NVME\n#BSUB -alloc_flags smt1",
+        "Only one '-alloc_flags' is recognized",
+    ),
     ("#BSUB -wt 5\n", "", "Both must be specified"),
     ("#BSUB -wa URG\n", "", "Both must be specified"),
     ("-wt 5", "-wt 0:10:00", "Bad time specification"),

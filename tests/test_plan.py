@@ -269,6 +269,12 @@ def test_a_local_site_gets_one_job_that_nothing_ends():
     assert "--elements 1" in refusal(site, PlanRequest(elements=2))
 
 
+@pytest.mark.parametrize("mps", [True, False])
+def test_a_plan_does_not_count_what_sharing_a_gpu_saves_and_says_so(mps):
+    plan = make_plan(forecast_of(a_site(mps=mps), [1.0]), FREE)
+    assert ("that share a GPU" in " ".join(" ".join(plan_lines(plan)).split())) == mps
+
+
 @pytest.mark.parametrize("request_", [{}, {"nodes": 3}, {"minutes": 60}, {"elements": 2}])
 def test_jobs_too_short_to_train_in_are_an_error_of_the_site(request_):
     text = refusal(a_site(max_walltime_minutes=6), PlanRequest(**request_))

@@ -8,7 +8,7 @@ from worker_jobs import run_worker, write_campaign
 
 from nnlc.errors import DeviceError, ExitStatus
 from nnlc.ranks.devices import choose_device
-from nnlc.ranks.preflight import examine, report
+from nnlc.ranks.preflight import examine, report, warnings
 
 
 def hellos(*gpus: int, **others: object) -> dict[int, dict]:
@@ -55,24 +55,35 @@ def test_a_gpu_that_the_launcher_keeps_back_is_no_reason_to_train_on_the_process
     assert choose_device("cpu", withheld) == "cpu"
 
 
-def with_devices(*devices: dict, host: str | None = None) -> dict[int, dict]:
-    return {
-        rank: place(rank, devices=[device], **({"host": host} if host else {}))
-        for rank, device in enumerate(devices)
-    }
+def with_devices(*devices: dict, **others: object) -> dict[int, dict]:
+    return {rank: place(rank, devices=[d], **others) for rank, d in enumerate(devices)}
 
 
-def test_two_ranks_on_one_gpu_are_refused_and_several_trainers_of_one_rank_are_not():
-    shared = with_devices(facts(1, uuid="GPU-1"), facts(1, uuid="GPU-1"), host="n0")
+def on_gpus(*uuids: str, node_gpus: int) -> dict[int, dict]:
+    devices = [facts(1, uuid=uuid) for uuid in uuids]
+    return with_devices(*devices, host="n0", node_gpus=node_gpus)
+
+
+def test_two_ranks_on_one_gpu_are_refused_where_another_idles():
+    shared = on_gpus("GPU-1", "GPU-1", node_gpus=2)
     with pytest.raises(DeviceError, match=r"ranks 0, 1 on n0 have the same GPU \(GPU-1\)"):
         examine(shared, "cuda")
-    assert examine(shared, "cpu") == []
-    assert examine({0: place(0, devices=[facts(1, uuid="GPU-1")] * 2)}, "cuda") == []
-    assert examine(with_devices(facts(1, uuid="a"), facts(1, uuid="b"), host="n0"), "cuda") == []
+    examine(shared, "cpu")
+    examine(on_gpus("GPU-1", "GPU-1", node_gpus=1), "cuda")
+    examine(on_gpus("GPU-1", "GPU-2", "GPU-1", node_gpus=2), "cuda")
+    examine(on_gpus("GPU-1", "GPU-2", node_gpus=4), "cuda")
+    examine(with_devices(facts(1), facts(1), host="n0", node_gpus=2), "cuda")  # they may differ
 
 
 @pytest.mark.parametrize(
-    ("key", "device"), [("torch", "cpu"), ("nnlc", "cpu"), ("processor", "cpu"), ("name", "cuda")]
+    ("key", "device"),
+    [
+        ("torch", "cpu"),
+        ("nnlc", "cpu"),
+        ("processor", "cpu"),
+        ("name", "cuda"),
+        ("multiprocessors", "cuda"),
+    ],
 )
 def test_ranks_that_would_give_other_tables_are_refused_by_name(key, device):
     different = with_devices(facts(1), facts(1), facts(1, **{key: "another"}))
@@ -81,8 +92,16 @@ def test_ranks_that_would_give_other_tables_are_refused_by_name(key, device):
 
 
 def test_fewer_cores_than_trainers_are_told_and_no_reason_to_stop():
-    [warning] = examine({0: place(0, trainers=4, cores=1)}, "cpu")
+    [warning] = warnings({0: place(0, cores=1), 1: place(1, cores=4)}, {0: 4, 1: 4}, "cpu")
     assert "rank 0 on n0 has 1 cores for 4 trainers" in warning
+
+
+def test_a_service_that_was_asked_for_and_is_not_to_be_had_is_told_once_for_all_ranks():
+    ranks = {r: place(r, 1, without_mps="no such program" if r else None) for r in range(3)}
+    counts = dict.fromkeys(ranks, 1)
+    [warning] = warnings(ranks, counts, "cuda")
+    assert "without effect on 2 of 3 ranks, as on rank 1 on n1: no such program" in warning
+    assert not list(warnings(ranks, counts, "cpu"))
 
 
 def test_every_host_looks_at_its_images_and_the_folder_before_anything_begins(tmp_path):
@@ -110,8 +129,10 @@ def test_the_preflight_alone_names_every_rank_and_trains_nothing(tmp_path):
 
 
 def test_a_line_a_rank_says_where_it_is_and_what_it_has():
-    [line] = report({0: place(0, devices=[facts(1, uuid="GPU-1")])}, "cuda")
+    [line] = report({0: place(0, devices=[facts(1, uuid="GPU-1")])}, {0: 1}, "cuda")
     assert line == "rank 0 on n0: 8 cores, 1 trainers on a GPU GPU-1, torch 2, nnlc 1"
+    [line] = report({0: place(0, devices=[facts(1, uuid="GPU-1", mps=True)])}, {0: 3}, "cuda")
+    assert "3 trainers on a GPU GPU-1 under MPS, " in line
 
 
 def test_a_folder_that_a_node_does_not_share_with_rank_0_is_refused(tmp_path, monkeypatch):

@@ -3,7 +3,7 @@
 import pytest
 from gatherer_jobs import Clock
 
-from nnlc.ranks.pulse import ABSENCE_SECONDS, BEAT_SECONDS, SILENT_SECONDS, Pulse
+from nnlc.ranks.pulse import ABSENCE_SECONDS, BEAT_SECONDS, LOOK_SECONDS, SILENT_SECONDS, Pulse
 
 
 @pytest.fixture
@@ -36,6 +36,30 @@ def test_a_rank_that_says_nothing_for_long_is_gone(clock):
     pulse = Pulse([1, 2], clock)
     assert wait(pulse, clock, SILENT_SECONDS, 1) is None
     assert wait(pulse, clock, 1, 1) == 2
+
+
+def test_an_agent_that_asks_at_every_turn_is_told_within_seconds_and_costs_a_look_a_second(clock):
+    """There may be thousands of ranks to look through."""
+    looks = []
+    pulse = Pulse([1], clock)
+    pulse._heard = Counting(pulse._heard, looks)
+    for _ in range(int(100 * (SILENT_SECONDS + 2 * LOOK_SECONDS))):
+        clock.now += 0.01
+        if pulse.silent() == 1:
+            break
+    else:
+        pytest.fail("rank 1 is gone, and nobody was told")
+    assert len(looks) <= 1 + SILENT_SECONDS / LOOK_SECONDS + 1
+
+
+class Counting(dict):
+    def __init__(self, values, looks):
+        super().__init__(values)
+        self._looks = looks
+
+    def items(self):
+        self._looks.append(1)
+        return super().items()
 
 
 def test_every_message_is_a_sign_of_life(clock):

@@ -36,11 +36,13 @@ MAY_IMPORT = {
     "shares": {"networks", "campaign"},
     "status": {"results", "journal", "history"},
     "listing": {"campaign", "networks", "tables"},
+    "calibration": BASE | {"networks", "campaign", "results", "history"},
     "training": BASE | {"networks", "tables", "campaign", "results", "wire"},
     "ranks": BASE
-    | {"networks", "tables", "campaign", "results", "journal", "history", "shares", "wire"},
+    | {"networks", "tables", "campaign", "results", "journal", "history", "shares", "wire"}
+    | {"calibration"},
     "worker": BASE | {"ranks"},
-    "launching": BASE | {"campaign", "networks", "results", "history", "shares"},
+    "launching": BASE | {"campaign", "networks", "results", "history", "shares", "calibration"},
     "analysis": {"errors", "files", "networks", "tables"},
 }
 ALL_ROOMS = {*MAY_IMPORT, "cli", "verbs", "tableverbs"}

@@ -23,11 +23,11 @@ class Disk:
         self.spared = ""
         self.tries = 0
 
-    def write_once(self, path, content):
+    def write_once(self, path, content, **options):
         self.tries += 1
         if self.trouble is not None and path.name != self.spared:
             raise OSError(self.trouble, os.strerror(self.trouble), str(path))
-        return nnlc.files.write_once(path, content)
+        return nnlc.files.write_once(path, content, **options)
 
 
 @pytest.fixture
@@ -49,6 +49,25 @@ def writer(disk, clock):
 
 def indices(standing):
     return [(table.index, same) for table, same in standing]
+
+
+def test_tables_of_one_folder_are_made_durable_together_before_any_is_said_to_stand(
+    writer, tmp_path, monkeypatch
+):
+    synced = []
+
+    def sync_folder(folder):
+        synced.append((folder, len(list(folder.iterdir()))))
+        nnlc.files.sync_folder(folder)
+
+    monkeypatch.setattr("nnlc.ranks.tablewriter.sync_folder", sync_folder)
+    folders = [tmp_path / name for name in ("a", "b")]
+    for folder in folders:
+        folder.mkdir()
+    for index in range(6):
+        writer.add(index, TABLE, folders[index % 2] / f"{index}.txt")
+    assert indices(writer.write()) == [(index, True) for index in range(6)]
+    assert sorted(synced) == [(folder, 3) for folder in folders]
 
 
 def test_a_table_is_written_at_once(writer, tmp_path):

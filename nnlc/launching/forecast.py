@@ -1,26 +1,37 @@
 """What every network of a campaign will take at a site, before an hour is spent.
 
-    seconds = (operations / (peak * efficiency) + kernels * launch) * measured / predicted
+    seconds = sum over what a network asks of (count / what the GPU does of that in a second)
+              * measured / predicted
 
-The efficiency is the site file's assumption, and the last factor 1, until the results folder's
-journal has measured seconds from this kind of GPU: then the factor makes up for the assumption.
+What the GPU does comes from the site file's peaks and its assumed efficiency, or from the results
+folder, once 'nnlc calibrate' has fitted it there. The last factor is 1 until the folder's journal
+has measured seconds from this kind of GPU: it makes up for what the model misses.
 """
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from nnlc.calibration.machines import FittedMachine, fitted_machines
 from nnlc.campaign import Campaign, CampaignNetwork
 from nnlc.errors import ResultsError, SiteError
 from nnlc.history import Finish, read_history
 from nnlc.launching.site import Gpu, Site
-from nnlc.networks import Walk, walk_network
-from nnlc.networks.cost import GPU, Machine, training_operations, training_seconds
+from nnlc.networks import walk_network
+from nnlc.networks.cost import (
+    GPU,
+    Machine,
+    gpu_machine,
+    half_epoch_work,
+    training_operations,
+)
+from nnlc.networks.memory import training_bytes
 from nnlc.results import ResultsFolder
 
-_BYTES_A_PARAMETER = 3 * 4
-"""In memory: weight, gradient and momentum, in single precision."""
-_BYTES_A_VALUE = 4
+_COPY_SHARE = 0.8
+"""Of a memory's peak, what copies are assumed to reach."""
+_OPERATIONS_A_BYTE = 16
+"""Of a GPU whose site file says nothing of its memory's speed: between those of V100 and A100."""
 _SPREAD = (0.1, 0.9)
 """Between these quantiles lie the ratios that a spread names."""
 
@@ -37,8 +48,7 @@ class NetworkForecast:
     operations: int
     parameters: int
     memory_bytes: int
-    """On the GPU, at least, as an estimate: weights, gradients, momentum, each activation of a
-    batch once, and all images. Libraries and their workspace come on top."""
+    """On the GPU, predicted: at the worst moment, with its images and libraries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,10 @@ class Forecast:
     done: int
     failed: int
     measured: Measured | None
+    fitted: FittedMachine | None = None
+    """What the results folder knows of this GPU."""
+    trouble: str | None = None
+    """Why what it knows can't be read."""
 
     @property
     def left(self) -> list[NetworkForecast]:
@@ -77,7 +91,15 @@ class Forecast:
     def hand_out_order(self, indices: Iterable[int]) -> list[int]:
         """Of these networks those that wait, in the order in which ranks get them."""
         left = (index for index in indices if index in self.waiting)
-        return sorted(left, key=lambda index: (-self.networks[index].nominal_seconds, index))
+        return sorted(left, key=lambda index: (-self._seconds(index), index))
+
+    def _seconds(self, index: int) -> float:
+        """By what a job orders networks: it has the machine of its results folder, or the nominal.
+
+        What it learns as it runs is not foreseen.
+        """
+        found = self.networks[index]
+        return found.seconds if self.fitted else found.nominal_seconds
 
 
 def forecast_campaign(campaign: Campaign, site: Site, results: ResultsFolder) -> Forecast:
@@ -95,10 +117,9 @@ def forecast_campaign(campaign: Campaign, site: Site, results: ResultsFolder) ->
     """
     gpu = _gpu_of(site)
     _check_campaign(results, campaign)
-    machine = Machine(
-        operations_per_second=1e12 * gpu.fp32_teraflops * gpu.efficiency,
-        seconds_a_kernel=GPU.seconds_a_kernel,
-    )
+    machines, trouble = fitted_machines(results)
+    fitted = next((found for found in machines if is_this_gpu(gpu.model, found.name)), None)
+    machine = fitted.machine if fitted else nominal_machine(gpu)
     networks = [_forecast(n, campaign.epochs, machine) for n in campaign.networks()]
     history = read_history(results.journal_folder)
     measured = _measure(networks, history.finishes, gpu.model)
@@ -119,6 +140,19 @@ def forecast_campaign(campaign: Campaign, site: Site, results: ResultsFolder) ->
         done=len(networks) - len(missing),
         failed=len(missing) - len(waiting),
         measured=measured,
+        fitted=fitted,
+        trouble=trouble,
+    )
+
+
+def nominal_machine(gpu: Gpu) -> Machine:
+    """A site's GPU by its peaks and the share of them that training is assumed to reach."""
+    peak = 1e12 * gpu.fp32_teraflops
+    gigabytes = gpu.memory_gigabytes_per_second
+    return gpu_machine(
+        operations_per_second=peak * gpu.efficiency,
+        bytes_per_second=_COPY_SHARE
+        * (1e9 * gigabytes if gigabytes else peak / _OPERATIONS_A_BYTE),
     )
 
 
@@ -169,24 +203,14 @@ def _identity(campaign: Campaign) -> Campaign:
 def _forecast(network: CampaignNetwork, epochs: int, machine: Machine) -> NetworkForecast:
     spec, images = network.spec, network.images
     walk = walk_network(spec, images)
+    work = half_epoch_work(walk, spec, images).times(2 * epochs)
     return NetworkForecast(
         network=network,
-        seconds=training_seconds(walk, spec, images, epochs, machine),
-        nominal_seconds=training_seconds(walk, spec, images, epochs, GPU),
+        seconds=machine.seconds(work),
+        nominal_seconds=GPU.seconds(work),
         operations=training_operations(walk, spec, images, epochs),
         parameters=walk.parameters,
-        memory_bytes=_memory_bytes(network, walk),
-    )
-
-
-def _memory_bytes(network: CampaignNetwork, walk: Walk) -> int:
-    images = network.images
-    pixels = images.channels * images.width**2
-    kept = walk.activations + pixels
-    return (
-        _BYTES_A_PARAMETER * walk.parameters
-        + _BYTES_A_VALUE * network.spec.batch_size * kept
-        + pixels * (images.train_images + images.validation_images)
+        memory_bytes=training_bytes(walk, spec, images),
     )
 
 

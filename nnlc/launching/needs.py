@@ -9,6 +9,7 @@ from nnlc.launching.forecast import Forecast, NetworkForecast
 from nnlc.launching.plan import Plan
 from nnlc.networks import ImageSet
 from nnlc.networks.imagesets import CIFAR100, FASHION_MNIST, FASHION_MNIST_SAMPLE, SVHN
+from nnlc.networks.memory import fits
 
 # Megabytes to download, from the pages that publish them: cs.toronto.edu/~kriz/cifar.html,
 # github.com/zalandoresearch/fashion-mnist, ufldl.stanford.edu/housenumbers (train and test, and
@@ -58,9 +59,9 @@ def disk(plan: Plan) -> Disk:
 
 
 def too_large(forecast: Forecast) -> list[NetworkForecast]:
-    """Networks whose least memory, an estimate, is more than the GPU has; the largest first."""
+    """Networks whose predicted need is more than the GPU has; the largest first."""
     room = 1e9 * forecast.gpu.memory_gigabytes
-    found = [f for f in forecast.left if f.memory_bytes > room]
+    found = [f for f in forecast.left if not fits(f.memory_bytes, room)]
     return sorted(found, key=lambda f: -f.memory_bytes)
 
 

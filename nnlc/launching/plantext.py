@@ -58,6 +58,8 @@ def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "makespan", f"{_time(3600 * chosen.makespan_hours)}, waiting in the queue not counted"
     yield from _needs(plan)
     yield "rests on", _basis(plan)
+    if forecast.trouble:
+        yield "WARNING", forecast.trouble
     yield "not counted", _not_counted(plan)
 
 
@@ -97,31 +99,40 @@ def _needs(plan: Plan) -> Iterator[tuple[str, str]]:
         yield (
             "memory",
             f"the largest network needs about {_gigabytes(most.memory_bytes)} of a GPU's {room:g} "
-            "GB and what the libraries take (an estimate)",
+            "GB, images and libraries included",
         )
         return
     names = ", ".join(f.network.spec.id for f in found[:_NAMED])
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     yield (
         "WARNING",
-        f"{_count(len(found), 'network')} should not fit into a GPU's {room:g} GB (an estimate; "
-        f"the largest needs {_gigabytes(most.memory_bytes)}): {names}{more}",
+        f"{_count(len(found), 'network')} can't fit into a GPU's {room:g} GB and would fail (the "
+        f"largest needs about {_gigabytes(most.memory_bytes)}): {names}{more}",
     )
 
 
 def _basis(plan: Plan) -> str:
     forecast = plan.forecast
-    gpu, measured = forecast.gpu, forecast.measured
+    gpu, measured, fitted = forecast.gpu, forecast.measured, forecast.fitted
     peak = f"{gpu.fp32_teraflops:g} TFLOP/s"
+    if fitted:
+        basis = (
+            f"a machine fitted to {_count(fitted.networks, 'network')} on {fitted.name}, whose "
+            f"predictions were off by {fitted.median_error:.0%} in the median"
+        )
+    else:
+        basis = f"{100 * gpu.efficiency:g} % of {peak}"
+    if measured is None and fitted:
+        return basis
     if measured is None:
         return (
-            f"{100 * gpu.efficiency:g} % of {peak}, the site file's assumption: it may be wrong by "
+            f"{basis}, the site file's assumption: it may be wrong by "
             "a factor of 2. Nothing measured on this GPU is in the results folder's journal yet"
         )
     networks = _count(measured.networks, "network")
     return (
         f"{networks} measured on this GPU: they took {measured.ratio:.3g} times what "
-        f"{100 * gpu.efficiency:g} % of {peak} would give, eight in ten of them between "
+        f"{basis} would give, eight in ten of them between "
         f"{measured.low:.3g} and {measured.high:.3g}; all are scaled by that"
     )
 
@@ -129,6 +140,7 @@ def _basis(plan: Plan) -> str:
 def _not_counted(plan: Plan) -> str:
     site = plan.forecast.site
     words = "other users' jobs, crashes, how far networks under way are"
+    words += ", what small networks save that share a GPU" if site.mps else ""
     if plan.chosen.minutes is None:
         return words
     words += (

@@ -88,6 +88,8 @@ def render_script(request: Request, site: Site) -> str:
         "images": request.images,
         "stage_images": bool(site.local_disk and request.images and from_files),
         "trainers": site.trainers_per_gpu,
+        "directives": _directives(site),
+        "start_mps": site.mps and site.scheduler != "lsf",
         "gpu_flags": site.device == "cuda",
         "python": request.python,
         "script": request.script,
@@ -100,6 +102,20 @@ def render_script(request: Request, site: Site) -> str:
         "determinism": DETERMINISM,
     }
     return _render(site, words)
+
+
+def _directives(site: Site) -> tuple[str, ...]:
+    """With gpumps where LSF's own service is wanted; of several -alloc_flags only one counts."""
+    lines = list(site.directives)
+    if not (site.mps and site.scheduler == "lsf"):
+        return tuple(lines)
+    at = next((i for i, line in enumerate(lines) if line.split()[:1] == ["-alloc_flags"]), None)
+    if at is None:
+        return (*lines, "-alloc_flags gpumps")
+    flags = lines[at].removeprefix("-alloc_flags").replace('"', " ").replace("'", " ").split()
+    if "gpumps" not in map(str.lower, flags):
+        lines[at] = f'-alloc_flags "{" ".join([*flags, "gpumps"])}"'
+    return tuple(lines)
 
 
 def _size(request: Request, site: Site) -> tuple[int, int]:

@@ -185,16 +185,44 @@ def _set_by_launcher(worker: Launch) -> list[Variable]:
     return found
 
 
+_LEFT_ALONE = {
+    "CUDA_VISIBLE_DEVICES": ("is set over the launcher's", "each rank gets its own GPU"),
+    "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": (
+        "takes multiprocessors away",
+        "tables would differ from those of a whole GPU",
+    ),
+    "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT": (
+        "takes memory away",
+        "where it is scarce other algorithms are taken, and tables differ",
+    ),
+}
+"""Variables that a script must not set: what is wrong with each, and why."""
+
+
 def devices(script: Script, _site: Site) -> Iterator[Finding]:
-    """srun(1), --gpus-per-task, and jsrun(1): the launcher says which GPU a rank sees."""
+    """srun(1), --gpus-per-task, and jsrun(1): the launcher says which GPU a rank sees.
+
+    docs.nvidia.com/deploy/mps: clients that are given a part of a GPU see no more than that.
+    """
     found = [*script.variables, *(v for c in script.commands for v in c.variables if c.words)]
     if script.worker:
         found += _set_by_launcher(script.worker)
     for variable in found:
-        if variable.name == "CUDA_VISIBLE_DEVICES":
-            problem = "CUDA_VISIBLE_DEVICES is set over the launcher's"
-            yield Finding(variable.line, problem, "leave it out: each rank gets its own GPU")
+        if variable.name in _LEFT_ALONE:
+            problem, why = _LEFT_ALONE[variable.name]
+            yield Finding(variable.line, f"{variable.name} {problem}", f"leave it out: {why}")
             return
+
+
+def shared_gpus(script: Script, site: Site) -> Iterator[Finding]:
+    """docs.nvidia.com/deploy/mps: without the service, processes on a GPU take turns."""
+    trainers = script.worker and script.worker.argument("--trainers")
+    if script.scheduler == "lsf" or site.device == "cpu" or not script.worker or not trainers:
+        return
+    if (whole(trainers.value) or 0) > 1 and not script.worker.argument("--mps"):
+        problem = f"{trainers.value} trainers take turns on each GPU"
+        right = "add --mps, if it is NVIDIA's and the site lets you"
+        yield Finding(trainers.line, problem, right, note=True)
 
 
 def waited_for(script: Script, _site: Site) -> Iterator[Finding]:
@@ -227,5 +255,5 @@ def heard(script: Script, signal: str, line: int) -> Iterator[Finding]:
 
 COMMON: tuple[Rule, ...] = (
     *(shebang, line_ends, syntax, known_directives, known_options, worker_is_launched),
-    *(determinism, devices, waited_for),
+    *(determinism, devices, shared_gpus, waited_for),
 )

@@ -227,16 +227,19 @@ def layout_words(script: Script, _site: Site) -> Iterator[Finding]:
 def shared_gpus(script: Script, _site: Site) -> Iterator[Finding]:
     """Summit User Guide, "MPS": a GPU takes one process, unless -alloc_flags says gpumps."""
     worker = script.worker
-    if worker is None or "gpumps" in _flags(script):
+    if worker is None:
         return
-    tasks = worker.option("tasks_per_rs")
-    options = pairwise(worker.started)
-    trainers = next((value for word, value in options if word.text == "--trainers"), None)
-    many = trainers is not None and (whole(trainers.text) or 0) > 1
-    if many or (_number(tasks) or 0) > 1:
+    right = 'write gpumps into -alloc_flags, as "NVME smt1 gpumps"'
+    if own := worker.argument("--mps"):
+        problem = "--mps starts a service of the rank's own, where the system has one"
+        yield Finding(own.line, problem, f"leave it out; {right}")
+    if "gpumps" in _flags(script):
+        return
+    trainers = worker.argument("--trainers")
+    many = trainers is not None and (whole(trainers.value) or 0) > 1
+    if many or (_number(worker.option("tasks_per_rs")) or 0) > 1:
         line = trainers.line if many and trainers else _line(worker, "tasks_per_rs")
-        problem = "several processes share a GPU that takes one"
-        yield Finding(line, problem, 'write gpumps into -alloc_flags, as "NVME smt1 gpumps"')
+        yield Finding(line, "several processes share a GPU that takes one", right)
 
 
 def launch_node(script: Script, site: Site) -> Iterator[Finding]:

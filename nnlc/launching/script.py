@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 
 from nnlc.launching.options import BSUB, JSRUN, MPIRUN, SBATCH, SRUN, Grammar, Option, Word
 from nnlc.launching.shell import ASSIGNMENT, Command, Variable, read_commands
@@ -42,6 +43,16 @@ class Launch:
     def option(self, name: str) -> Option | None:
         """The last one of this name, which is the one that counts."""
         return last(self.options, name)
+
+    def argument(self, name: str) -> Option | None:
+        """The last such option of the command that the ranks run, and the word behind it."""
+        found = None
+        for word, following in zip_longest(self.started, self.started[1:]):
+            given, equals, value = word.text.partition("=")
+            if given == name:
+                behind = following.text if following else None
+                found = Option(name, value if equals else behind, word.line)
+        return found
 
 
 @dataclass(frozen=True)

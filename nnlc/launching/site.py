@@ -67,6 +67,9 @@ class Gpu(BaseModel):
     """The share of that peak which training is assumed to reach, until a journal of the site has
     measured seconds."""
     memory_gigabytes: Positive
+    memory_gigabytes_per_second: Positive | None = None
+    """The peak of its memory, as the manufacturer states it; in proportion to the other peak if
+    left out."""
 
 
 class Bin(BaseModel):
@@ -107,8 +110,11 @@ class Site(BaseModel):
     """GPUs of a node, and ranks on it: one a GPU."""
     cores_per_rank: Count
     """CPU cores that each rank gets, most of them for reading and preparing images."""
-    trainers_per_gpu: Count = 1
-    """Trainer processes of a rank; several share its GPU."""
+    mps: bool = False
+    """Whether small networks share a GPU through NVIDIA's Multi-Process Service: each rank starts
+    one, or the system does where LSF is asked for it."""
+    trainers_per_gpu: Count | Literal["auto"] = "auto"
+    """Trainer processes of a rank; auto: one, or with `mps` as many as suit its GPU and cores."""
     device: Literal["cuda", "cpu", "auto"] = "cuda"
     """What ranks train on; a rank that finds no GPU where the site has some shall say so."""
     gpu: Gpu | None = None

@@ -3,7 +3,6 @@
 It never imports torch and never trains, so that nothing which happens to a network can hurt it.
 """
 
-import platform
 import selectors
 import sys
 import time
@@ -14,12 +13,14 @@ from nnlc import wire
 from nnlc.errors import ExitStatus
 from nnlc.ranks.mpi import Link
 from nnlc.ranks.notices import Notices
-from nnlc.ranks.preflight import cores, gpus_of_node
+from nnlc.ranks.preflight import where
 from nnlc.ranks.pulse import SILENT_SECONDS, Pulse
 from nnlc.ranks.trainerlink import TrainerLink
 
 PATIENCE_SECONDS = 5.0
 """For an idle trainer to leave when its input ends."""
+TICK_SECONDS = 0.1
+"""Between two calls of the gatherer's `tick`."""
 MOST_SECONDS = 60.0
 """Between two trainers that end without any work, as where a disk or a device is away."""
 RANK_0 = 0
@@ -31,8 +32,8 @@ Outbox = list[tuple[int, wire.Message]]
 class Handler(Protocol):
     """The gatherer, as its rank's agent sees it."""
 
-    def __call__(self, rank: int, message: wire.Message) -> Outbox:
-        """A message and the rank it comes from in, messages to ranks out."""
+    def __call__(self, rank: int, *messages: wire.Message) -> Outbox:
+        """Messages and the rank they come from in, messages to ranks out."""
 
     def tick(self) -> Outbox:
         """Called several times a second, whether or not anything happened."""
@@ -43,22 +44,27 @@ class Agent:
 
     Args:
         link: the other ranks.
-        trainers: how many trainer processes to keep; they start here, to be ready early.
+        trainers: how many trainer processes the user wants; they start here, to be ready early.
+            None: one does, and rank 0 says how many more.
         notices: signals that ask this rank to stop.
+        without_mps: why the Multi-Process Service, which was asked for, is not to be had.
 
     Attributes:
         gatherer: on rank 0, what answers the agents' messages; set before `run`.
     """
 
-    def __init__(self, link: Link, trainers: int, notices: Notices) -> None:
+    def __init__(
+        self, link: Link, trainers: int | None, notices: Notices, without_mps: str | None = None
+    ) -> None:
         self._link, self._notices = link, notices
+        self._about = {"trainers": trainers, "without_mps": without_mps}
         self.gatherer: Handler | None = None
+        self._next_tick = 0.0
         notices.at_once = lambda: self._link.abort(ExitStatus.UNFINISHED)
         others = range(1, link.ranks) if link.rank == RANK_0 else [RANK_0]
         self._pulse = Pulse(list(others))
         self._selector = selectors.DefaultSelector()
-        self._wanted = trainers
-        self._trainers = {number: self._start(number) for number in range(trainers)}
+        self._trainers = {number: self._start(number) for number in range(trainers or 1)}
         self._due: dict[int, float] = {}
         self._deaths: Counter[int] = Counter()
         self._devices: dict[int, wire.DeviceFacts] = {}
@@ -71,21 +77,26 @@ class Agent:
         while self._status is None:
             if name := self._notices.take():
                 self._tell({"kind": "notice", "signal": name})
-            for key, _ in self._selector.select(self._link.poll_seconds):
+            for key, _ in self._selector.select(self._link.pause()):
                 self._hear(key.fileobj)  # type: ignore[arg-type]
             self._pass_on()
-            if self.gatherer is not None:
-                self._send_all(self.gatherer.tick())
+            self._tick()
             for trainer in self._trainers.values():
                 trainer.kill_if_hung()
             self._start_due()
             self._feel_pulse()
+            self._link.flush()
         self._notices.ignore()
         for trainer in self._trainers.values():
             trainer.end()
         for trainer in self._trainers.values():
             trainer.wait(PATIENCE_SECONDS)
         return self._status
+
+    def _tick(self) -> None:
+        if self.gatherer is not None and time.monotonic() >= self._next_tick:
+            self._next_tick = time.monotonic() + TICK_SECONDS
+            self._send_all(self.gatherer.tick())
 
     def stop_all(self, status: int) -> None:
         """On rank 0, before `run`: have every rank leave with this status."""
@@ -126,14 +137,17 @@ class Agent:
             self._link.abort(ExitStatus.UNFINISHED)
 
     def _pass_on(self) -> None:
-        """Everything that came from other ranks, until nothing is left."""
-        while messages := self._link.receive():
-            for rank, message in messages:
-                self._pulse.heard(rank)
+        """What came from other ranks, and from this one for itself."""
+        for rank, messages in self._link.receive():
+            self._pulse.heard(rank)
+            for_gatherer = []
+            for message in messages:
                 if message["kind"] in _FOR_AGENTS:
                     self._obey(message)
-                elif self.gatherer is not None and message["kind"] != "alive":
-                    self._send_all(self.gatherer(rank, message))
+                elif message["kind"] != "alive":
+                    for_gatherer.append(message)
+            if self.gatherer is not None and for_gatherer:
+                self._send_all(self.gatherer(rank, *for_gatherer))
 
     def _obey(self, message: wire.Message) -> None:
         """Do what rank 0 says."""
@@ -146,6 +160,8 @@ class Agent:
                 self._configuration = message
                 for trainer in self._trainers.values():
                     self._configure(trainer)
+                for number in range(len(self._devices), message["trainers"]):
+                    self._due[number] = time.monotonic()
             case "check":
                 self._check(message)
             case "train":
@@ -185,29 +201,36 @@ class Agent:
 
     def _hear(self, trainer: TrainerLink) -> None:
         """Pass on what a trainer says."""
-        messages = trainer.receive()
-        if messages is None:
+        lines = trainer.receive()
+        if lines is None:
             self._on_end(trainer)
             return
-        for message in messages:
-            match message["kind"]:
-                case "ready":
-                    self._on_ready(trainer, message["device"])
-                case "alive":
-                    trainer.watchdog.step()
-                case "saving":
-                    trainer.saves()
-                case kind:
-                    self._tell({**message, "trainer": trainer.number})
-                    if kind in ("finished", "failed", "checked"):
-                        trainer.done = trainer.done or trainer.network is not None
-                        trainer.network = None
-                        trainer.watchdog.rest()
-                    elif kind in ("saved", "trouble"):
-                        trainer.saved()
-                    trainer.leaving = kind in ("failed", "fatal")
-                    if kind == "finished":
-                        self._say_idle(trainer)
+        for line in lines:
+            if wire.is_row(line):
+                self._link.pass_on(RANK_0, line)
+                continue
+            for message in wire.decode_all([line]):
+                self._hear_message(trainer, message)
+
+    def _hear_message(self, trainer: TrainerLink, message: wire.Message) -> None:
+        match message["kind"]:
+            case "ready":
+                self._on_ready(trainer, message["device"])
+            case "alive":
+                trainer.watchdog.step()
+            case "saving":
+                trainer.saves()
+            case kind:
+                self._tell({**message, "trainer": trainer.number})
+                if kind in ("finished", "failed", "checked"):
+                    trainer.done = trainer.done or trainer.network is not None
+                    trainer.network = None
+                    trainer.watchdog.rest()
+                elif kind in ("saved", "trouble"):
+                    trainer.saved()
+                trainer.leaving = kind in ("failed", "fatal")
+                if kind == "finished":
+                    self._say_idle(trainer)
 
     def _on_ready(self, trainer: TrainerLink, device: wire.DeviceFacts) -> None:
         trainer.ready = True
@@ -216,11 +239,10 @@ class Agent:
             self._configure(trainer)
             return
         self._devices[trainer.number] = device
-        if len(self._devices) == self._wanted:
+        if len(self._devices) == (self._about["trainers"] or 1):
             devices = [self._devices[number] for number in sorted(self._devices)]
-            place = {"host": platform.node(), "cores": cores(), "node_gpus": gpus_of_node()}
-            launcher = self._link.launcher
-            self._tell({"kind": "hello", **place, "launcher": launcher, "devices": devices})
+            about = {**self._about, "launcher": self._link.launcher, "devices": devices}
+            self._tell({"kind": "hello", **where(), **about})
 
     def _configure(self, trainer: TrainerLink) -> None:
         if self._configuration is not None:

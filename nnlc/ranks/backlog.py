@@ -5,21 +5,19 @@ another job has is looked at again now and then.
 """
 
 import contextlib
-import heapq
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from nnlc.campaign import Campaign, CampaignNetwork
 from nnlc.errors import ResultsError, TableError
 from nnlc.history import read_history
 from nnlc.networks.cost import CPU, GPU, Machine, predict_seconds, predict_step_seconds
+from nnlc.ranks.learning import Kind, Speeds, size_of
 from nnlc.ranks.leases import Leases
+from nnlc.ranks.waiting import Expected, Order, Waiting
 from nnlc.results import ResultsFolder
 from nnlc.tables import read_table
-
-Order = Literal["longest", "shortest"]
 
 LOOK_SECONDS = 5.0
 """Between two looks at networks that another job has."""
@@ -28,7 +26,7 @@ LOOK_AT = 20
 
 
 class Backlog:
-    """Networks that wait, longest predicted first; equal ones in the order of their index.
+    """Networks that wait, longest expected first; equal ones in the order of their index.
 
     Longest first keeps the end of a job short: the last networks to start are the smallest.
 
@@ -40,9 +38,11 @@ class Backlog:
         machine: what their cost is predicted for.
         order: "shortest" turns it round.
         clock: seconds.
+        sharers: indices of networks that may run beside each other.
 
     Attributes:
         seconds: by index, the predicted seconds of each network.
+        expected: by index, the same with what is learned of such networks.
         failed_elsewhere: how many of them another job has given up.
     """
 
@@ -55,6 +55,7 @@ class Backlog:
         machine: Machine,
         order: Order = "longest",
         clock: Callable[[], float] = time.monotonic,
+        sharers: Container[int] = (),
     ) -> None:
         self._campaign, self._results, self._leases = campaign, results, leases
         self._machine, self._clock = machine, clock
@@ -63,20 +64,45 @@ class Backlog:
         }
         self._step_seconds: dict[int, float] = {}
         self._networks = {n.index: n for n in networks}
-        self._sign = -1 if order == "longest" else 1
-        self._heap = [self._place(n.index) for n in networks]
-        heapq.heapify(self._heap)
+        self._sharers = sharers
+        self._speeds = Speeds()
+        self._kinds = {n.index: self._kind(n, self.seconds[n.index]) for n in networks}
+        self.expected = Expected(self.seconds, self._kinds, self._speeds)
+        self._waiting = Waiting(self.seconds, self._kinds, self._speeds, order)
+        for index in self._kinds:
+            self._waiting.push(index)
         self._elsewhere: dict[int, CampaignNetwork] = {}
         self._last_look = clock()
         self.failed_elsewhere = 0
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self._waiting)
 
     @property
     def elsewhere(self) -> list[CampaignNetwork]:
         """Networks that another job has, or had when it was looked at last."""
         return list(self._elsewhere.values())
+
+    @property
+    def seconds_waiting(self) -> float:
+        """Expected of all that wait, together."""
+        return self._waiting.expected_seconds
+
+    def factor(self, network: CampaignNetwork) -> float:
+        """Its expected seconds over its predicted ones."""
+        return self._speeds.factor(self._kinds[network.index])
+
+    def measure(self, index: int, predicted: float, measured: float) -> None:
+        """Some work of a network took so many seconds, where so many were predicted."""
+        self._speeds.measure(index, self._kinds[index], predicted, measured)
+
+    def remember(self, finished: Iterable[tuple[CampaignNetwork, float]]) -> None:
+        """Learn from networks that wait no longer: each with the seconds that it took."""
+        for network, measured in finished:
+            epochs, machine = self._campaign.epochs, self._machine
+            predicted = predict_seconds(network.spec, network.images, epochs, machine)
+            kind = self._kind(network, predicted)
+            self._speeds.measure(network.index, kind, predicted, measured)
 
     def step_seconds(self, network: CampaignNetwork) -> float:
         """Predicted seconds of one of its steps."""
@@ -88,20 +114,37 @@ class Backlog:
         return self._step_seconds[index]
 
     def take(
-        self, fits: Callable[[CampaignNetwork], bool], tried: Container[int]
+        self,
+        fits: Callable[[CampaignNetwork], bool],
+        tried: Container[int],
+        *,
+        beside: bool = False,
     ) -> CampaignNetwork | None:
         """The next network that waits and fits, leased to this job; or None.
 
         Args:
             fits: whether there is time for it.
             tried: indices that are left out, for they ended badly on the rank that asks.
+            beside: only one of those that may run beside each other.
         """
-        return self._first(lambda n: n.index not in tried and fits(n))
+        shares = True if beside else None
+        return self._first(lambda n: n.index not in tried and fits(n), shares)
 
-    def put_back(self, network: CampaignNetwork) -> None:
-        """Let a network wait again."""
+    def next_alone(self) -> CampaignNetwork | None:
+        """The next that waits and may not run beside others."""
+        index = self._waiting.first(shares=False)
+        return None if index is None else self._networks[index]
+
+    def shares(self, network: CampaignNetwork) -> bool:
+        """Whether it may run beside others."""
+        return self._kinds[network.index].shares
+
+    def put_back(self, network: CampaignNetwork, *, alone: bool = False) -> None:
+        """Let a network wait again; `alone`: it shall not run beside others any more."""
+        if alone:
+            self._kinds[network.index] = self._kinds[network.index]._replace(shares=False)
         self._leases.release(network.spec.id)
-        heapq.heappush(self._heap, self._place(network.index))
+        self._waiting.push(network.index)
 
     def look_again(self, *, now: bool = False) -> None:
         """Let networks that another job had wait again, where it has ended or given them back.
@@ -122,21 +165,26 @@ class Backlog:
             if self._networks[index].spec.id in given_up:
                 self.failed_elsewhere += 1
             else:
-                heapq.heappush(self._heap, self._place(index))
+                self._waiting.push(index)
 
-    def _first(self, wanted: Callable[[CampaignNetwork], bool]) -> CampaignNetwork | None:
-        """The first of the heap that is wanted and that this job gets the lease of."""
-        passed_over: list[tuple[float, int]] = []
+    def _kind(self, network: CampaignNetwork, seconds: float) -> Kind:
+        """What kind of network one of so many predicted seconds is."""
+        return Kind(network.images.name, size_of(seconds), network.index in self._sharers)
+
+    def _first(
+        self, wanted: Callable[[CampaignNetwork], bool], shares: bool | None
+    ) -> CampaignNetwork | None:
+        """The first that is wanted and that this job gets the lease of."""
+        passed_over: list[int] = []
         found = None
-        while self._heap and found is None:
-            place = heapq.heappop(self._heap)
-            network = self._networks[place[1]]
+        while found is None and (index := self._waiting.pop(shares=shares)) is not None:
+            network = self._networks[index]
             if not wanted(network):
-                passed_over.append(place)
+                passed_over.append(index)
             elif self._claim(network):
                 found = network
-        for place in passed_over:
-            heapq.heappush(self._heap, place)
+        for index in passed_over:
+            self._waiting.push(index)
         return found
 
     def _claim(self, network: CampaignNetwork) -> bool:
@@ -151,9 +199,6 @@ class Backlog:
                 self._leases.release(network.spec.id)
                 return False
         return True
-
-    def _place(self, index: int) -> tuple[float, int]:
-        return self._sign * self.seconds[index], index
 
 
 def machine_of(device: str) -> Machine:

@@ -92,7 +92,7 @@ class Curves:
                 self._job.watcher.message(f"{curve.id}: {where}{message['reason']}")
 
     def finished(self, message: wire.Message) -> Curve:
-        """All half epochs of a network are there: its table is next.
+        """All half epochs of a network are there: `write` has its table stand.
 
         Raises:
             NnlcError: some are missing.
@@ -107,7 +107,6 @@ class Curves:
         self._finished[network.index] = curve, _facts(message)
         path = self._job.results.table_path(network.images, network.spec)
         self.tables.add(network.index, Table(network.spec, tuple(curve.rows)), path)
-        self.write()
         return curve
 
     def write(self, *, now: bool = False) -> None:

@@ -6,7 +6,7 @@ A state machine without processes: messages in, messages out.
 import contextlib
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 
 from nnlc import wire
@@ -17,7 +17,8 @@ from nnlc.ranks.departure import Departure
 from nnlc.ranks.devices import choose_device
 from nnlc.ranks.handout import HandOut
 from nnlc.ranks.job import GO_ON, Job
-from nnlc.ranks.preflight import examine, report
+from nnlc.ranks.preflight import examine, report, warnings
+from nnlc.ranks.sharing import arrange
 
 FOR_WANT_OF_MEMORY = ("out of memory", "SIGKILL", "ALLOC_FAILED", "unable to find an engine")
 """Words of a bad end that a large network has on every device: the kernel's, cuBLAS's, cuDNN's."""
@@ -37,19 +38,25 @@ class Gatherer:
         self._departure = Departure(job.ranks, job.clock)
         self._hellos: dict[int, wire.Message] = {}
         self._device = ""
+        self._trainers: Mapping[int, int] = {}
         self._unchecked: set[int] | None = None  # hosts that look at their images, by a rank
         self._idle_deaths: Counter[int] = Counter()
         self._given_up: dict[str, CampaignNetwork] = {}
         self._told_of: str | None = None
         self._out: Outbox = []
 
-    def __call__(self, rank: int, message: wire.Message) -> Outbox:
-        """A message of an agent; returns messages to agents."""
+    def __call__(self, rank: int, *messages: wire.Message) -> Outbox:
+        """Messages of an agent; returns messages to agents."""
         self._out = []
-        if not self._departure.over:
-            with self._giving_up():
+        if self._departure.over:
+            return self._out
+        for message in messages:
+            try:
                 self._handle(rank, message)
-                self._go_on()
+            except NnlcError as problem:
+                self._give_up(problem)
+        with self._giving_up():
+            self._go_on()
         return self._out
 
     def tick(self) -> Outbox:
@@ -70,11 +77,14 @@ class Gatherer:
 
     @contextlib.contextmanager
     def _giving_up(self) -> Iterator[None]:
-        """What the user must mend ends the job."""
         try:
             yield
         except NnlcError as problem:
-            self._leave(ExitStatus.ERROR, f"error: {problem}")
+            self._give_up(problem)
+
+    def _give_up(self, problem: NnlcError) -> None:
+        """What the user must mend ends the job."""
+        self._leave(ExitStatus.ERROR, f"error: {problem}")
 
     def _handle(self, rank: int, message: wire.Message) -> None:
         match message["kind"]:
@@ -89,12 +99,14 @@ class Gatherer:
                 self._job.attempts.went_well(curve.rank)
                 self._hand_out.measure(message["index"], message["seconds"])
             case "finished":
+                self._hand_out.ended(message["index"])
                 self._idle_deaths[self._curves.finished(message).rank] = 0
             case "resumed" | "saved" | "aside" | "trouble":
                 self._curves.note(message)
             case "failed" | "died":
                 self._on_bad_end(rank, message)
             case "returned":
+                self._hand_out.ended(message["index"])
                 self._hand_out.backlog.put_back(self._curves.end(message["index"]).network)
             case "fatal":
                 self._on_fatal(rank, message)
@@ -123,15 +135,25 @@ class Gatherer:
         if len(self._hellos) < job.ranks or self._departure.status is not None:
             return
         self._device = choose_device(job.device, self._hellos)
-        warnings = examine(self._hellos, self._device)
-        self._hand_out = HandOut(job, self._device)
-        trainers = sum(len(hello["devices"]) for hello in self._hellos.values())
-        ranks = [{"rank": r, **self._hellos[r]} for r in sorted(self._hellos)]
+        examine(self._hellos, self._device)
+        seating = arrange(self._hellos, self._device, job.work.networks)
+        self._trainers = seating.trainers
+        self._hand_out = HandOut(job, self._device, seating)
+        self._hand_out.remember({d["name"] for h in self._hellos.values() for d in h["devices"]})
+        ranks = [
+            {"rank": r, **hello, "trainers": seating.trainers[r]}
+            for r, hello in sorted(self._hellos.items())
+        ]
         about = {"device": self._device, "campaign": job.campaign.name, "after": job.last_time}
         job.journal.write("job", **about, ranks=ranks)
-        job.watcher.begin(self._hand_out.backlog.seconds, job.work.done, trainers)
-        for warning in warnings:
+        seconds, trainers = self._hand_out.backlog.expected, sum(self._trainers.values())
+        job.watcher.begin(seconds, job.work.done, trainers)
+        for warning in warnings(self._hellos, self._trainers, self._device):
             job.watcher.message(f"warning: {warning}")
+        for network in job.work.networks:
+            if (reason := seating.too_large.get(network.index)) is not None:
+                job.journal.write("failure", id=network.spec.id, reason=reason, attempts=0)
+                job.watcher.failed(network, reason, for_good=True)
         configuration = {
             "kind": "configure",
             "campaign": job.campaign.model_dump(mode="json"),
@@ -139,7 +161,9 @@ class Gatherer:
             "checkpoints": str(job.results.checkpoints_folder.absolute()),
             "device": self._device,
         }
-        self._out.extend((each, configuration) for each in range(job.ranks))
+        self._out.extend(
+            (each, {**configuration, "trainers": count}) for each, count in self._trainers.items()
+        )
         mark = job.results.make_mark(job.leases.token)
         by_host = {hello["host"]: r for r, hello in sorted(self._hellos.items(), reverse=True)}
         self._unchecked = set(by_host.values())
@@ -161,7 +185,7 @@ class Gatherer:
         job = self._job
         job.results.remove_mark(job.leases.token)
         if job.only_preflight:
-            for line in report(self._hellos, self._device):
+            for line in report(self._hellos, self._trainers, self._device):
                 job.watcher.message(line)
             self._leave(ExitStatus.DONE, f"all is well: {job.ranks} ranks could begin")
 
@@ -184,8 +208,11 @@ class Gatherer:
             self._on_idle_death(rank, message)
             return
         job, reason = self._job, message["reason"]
+        first = self._hand_out.first_to_fall(message["index"])
+        self._hand_out.ended(message["index"])
         curve = self._curves.end(message["index"])
-        suspicious = not curve.trained and not any(word in reason for word in FOR_WANT_OF_MEMORY)
+        of_memory = any(word in reason for word in FOR_WANT_OF_MEMORY)
+        suspicious = first and not curve.trained and not of_memory
         end = job.attempts.bad_end(curve.id, rank, suspicious=suspicious)
         event = "failure" if end.for_good else "attempt"
         job.journal.write(event, id=curve.id, reason=reason, attempts=end.attempts, rank=rank)

@@ -1,15 +1,20 @@
 """Which idle trainer gets which network next, and when there is nothing left to give."""
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterator
 
 from nnlc import wire
 from nnlc.campaign import CampaignNetwork
 from nnlc.errors import ExitStatus
 from nnlc.ranks.backlog import Backlog, machine_of
 from nnlc.ranks.job import GO_ON, Job
+from nnlc.ranks.places import Place, Places
+from nnlc.ranks.sharing import Seating
 
 START_SECONDS = 10.0
 """For a trainer to read images, before a network's first step."""
+REMEMBERED = 50
+"""Networks of each image set, the newest, by which a job knows what earlier ones have learned."""
 FIRST_STEPS = 5
 """A network is worth starting where there is time for so many of its steps: then it is saved."""
 
@@ -20,75 +25,137 @@ class HandOut:
     Args:
         job: what is shared.
         device: that the job trains on, "cpu" or "cuda".
+        seating: which trainers share a GPU, and which networks may.
     """
 
-    def __init__(self, job: Job, device: str) -> None:
+    def __init__(self, job: Job, device: str, seating: Seating) -> None:
         self._job = job
         self.backlog = Backlog(
-            job.work.networks,
+            [n for n in job.work.networks if n.index not in seating.too_large],
             job.campaign,
             job.results,
             job.leases,
             machine_of(device),
             job.order,
             job.clock,
+            seating.sharers,
         )
-        self._idle: deque[tuple[int, int]] = deque()
+        self._sharers = seating.sharers
+        self._gpus = seating.number_of_gpus
+        self._places = Places(seating.gpu_of)
+        self._gpu_of = seating.gpu_of
+        self._under_way: dict[int, Place] = {}
+        self._shaken: set[int] = set()
         self._tried: defaultdict[int, set[int]] = defaultdict(set)
         self._retired: set[int] = set()
-        self._measured = self._predicted = 0.0
-        self.failures = job.work.failed
+        self.failures = job.work.failed + len(seating.too_large)
         """Networks that are given up, here or in an earlier job."""
 
     def idle(self, rank: int, trainer: int) -> None:
         """A trainer has nothing to do."""
         if rank not in self._retired:
-            self._idle.append((rank, trainer))
+            self._places.idle((rank, trainer))
 
     def not_idle(self, rank: int, trainer: int) -> None:
         """An idle trainer has ended."""
-        self._idle = deque(place for place in self._idle if place != (rank, trainer))
+        self._places.gone((rank, trainer))
+
+    def ended(self, index: int) -> None:
+        """A network is no longer under way, whatever became of it."""
+        self._shaken.discard(index)
+        self._places.ends(self._under_way.pop(index))
+
+    def first_to_fall(self, index: int) -> bool:
+        """Whether a network that ends badly is the first on its GPU to do so.
+
+        Under the Multi-Process Service a fault of one process ends all that share the GPU: those
+        that follow tell nothing of their rank.
+        """
+        gpu, first = self._gpu_of(self._under_way[index]), index not in self._shaken
+        self._shaken |= {i for i, place in self._under_way.items() if self._gpu_of(place) == gpu}
+        return first
 
     def retire(self, rank: int) -> None:
         """Give a rank nothing any more."""
         self._retired.add(rank)
-        self._idle = deque(place for place in self._idle if place[0] != rank)
+        self._places.retire(rank)
 
     def is_last(self, rank: int) -> bool:
         """Whether no other rank is given work."""
         return self._job.ranks - len(self._retired - {rank}) == 1
 
     def ended_badly(self, rank: int, network: CampaignNetwork) -> None:
-        """A network waits again; another rank is better for it."""
+        """A network waits again; another rank is better for it, and none beside it: who shares a
+        GPU may have ended it, or it may have ended them."""
         self._tried[rank].add(network.index)
-        self.backlog.put_back(network)
+        self.backlog.put_back(network, alone=True)
 
     def measure(self, index: int, seconds: float) -> None:
         """A half epoch of a network took so long."""
-        self._measured += seconds
-        self._predicted += self.backlog.seconds[index] / self._job.campaign.half_epochs
+        predicted = self.backlog.seconds[index] / self._job.campaign.half_epochs
+        self.backlog.measure(index, predicted, seconds)
+
+    def remember(self, devices: Container[str]) -> None:
+        """Learn from what earlier jobs have finished on these devices, which are this job's."""
+        count: Counter[str] = Counter()
+        for network, finish in reversed(self._job.finished):
+            if finish.device not in devices or finish.seconds is None:
+                continue
+            count[network.images.name] += 1
+            if count[network.images.name] <= REMEMBERED:
+                self.backlog.remember([(network, finish.seconds)])
 
     def next(self) -> tuple[CampaignNetwork, int, int] | None:
         """A network, leased to this job, and the rank and trainer that get it."""
-        if not self._idle:
-            return None
+        if not self._places or self._job.time_left.for_work() <= START_SECONDS:
+            return None  # without a look at all that waits
         self.backlog.look_again()
-        none: set[int] = set()
-        places = [(place, self._tried[place[0]]) for place in self._idle]
-        for place, tried in [*places, (self._idle[0], none)]:
-            network = self.backlog.take(self._has_time_for, tried)
-            if network is not None:
-                self._idle.remove(place)
-                return network, *place
+        if work := self._next_of(self._places.free()):
+            return work
+        if not self._sharers or self._holds_back():
+            return None
+        return self._next_of(self._places.beside(), beside=True)
+
+    def _next_of(
+        self, places: Iterator[Place], *, beside: bool = False
+    ) -> tuple[CampaignNetwork, int, int] | None:
+        """The same from these places; one that no rank but those that tried it is left for comes
+        last."""
+        first: Place | None = None
+        for place in places:
+            first, tried = first or place, self._tried[place[0]]
+            if work := self._take(place, tried, beside=beside):
+                return work
             if not tried:
-                break  # nothing fits on any rank
-        return None
+                return None  # nothing fits on any rank
+        return self._take(first, (), beside=beside) if first else None
+
+    def _take(
+        self, place: Place, tried: Container[int], *, beside: bool
+    ) -> tuple[CampaignNetwork, int, int] | None:
+        network = self.backlog.take(self._has_time_for, tried, beside=beside)
+        if network is None:
+            return None
+        self._places.begins(place, shares=self.backlog.shares(network))
+        self._under_way[network.index] = place
+        return network, *place
+
+    def _holds_back(self) -> bool:
+        """Whether GPUs that are shared shall become free for a network that runs alone.
+
+        Small ones may pass a large one as long as it would not be the last to end: when it is as
+        long as all that waits, divided by the GPUs, it is put off no longer.
+        """
+        large = self.backlog.next_alone()
+        if large is None or not self._has_time_for(large):
+            return False
+        return self.backlog.expected[large.index] * self._gpus >= self.backlog.seconds_waiting
 
     def facts(self, network: CampaignNetwork) -> wire.Message:
         """By what the agent judges whether a trainer of this network has hung."""
         return {
             "hang_seconds": 60 * self._job.campaign.run.hang_minutes,
-            "step_seconds": self.backlog.step_seconds(network),
+            "step_seconds": self._slowness(network) * self.backlog.step_seconds(network),
         }
 
     def what_is_left(self) -> tuple[ExitStatus, str] | None:
@@ -96,7 +163,7 @@ class HandOut:
         if self.backlog:
             # Who has too little time is idle; where nobody is, new trainers are on their way.
             words = f"too little time left to start a network: {GO_ON}"
-            return (ExitStatus.UNFINISHED, words) if self._idle else None
+            return (ExitStatus.UNFINISHED, words) if self._places else None
         if self.backlog.elsewhere:
             return self._left_to_others()
         work, here = self._job.work, self._job.results.path
@@ -130,6 +197,9 @@ class HandOut:
         left = self._job.time_left.for_work()
         if left == float("inf"):
             return True
-        slowness = max(1.0, self._measured / self._predicted) if self._predicted else 1.0
-        steps = FIRST_STEPS * slowness * self.backlog.step_seconds(network)
+        steps = FIRST_STEPS * self._slowness(network) * self.backlog.step_seconds(network)
         return START_SECONDS + steps < left
+
+    def _slowness(self, network: CampaignNetwork) -> float:
+        """By how much longer steps are than predicted: where time must suffice, none is shorter."""
+        return max(1.0, self.backlog.factor(network))

@@ -1,16 +1,18 @@
 """What the parts of the gatherer share: the campaign, the folder, and what they tell of it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnlc.campaign import Campaign
+from nnlc.campaign import Campaign, CampaignNetwork
+from nnlc.history import Finish
 from nnlc.journal import Journal
 from nnlc.ranks.attempts import Attempts
-from nnlc.ranks.backlog import Order, Unfinished
+from nnlc.ranks.backlog import Unfinished
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.timeleft import TimeLeft
+from nnlc.ranks.waiting import Order
 from nnlc.ranks.watcher import Watcher
 from nnlc.results import ResultsFolder
 
@@ -25,6 +27,8 @@ class Job:
     campaign: Campaign
     work: Unfinished
     """What had no table when the job began."""
+    finished: Sequence[tuple[CampaignNetwork, Finish]] = ()
+    """What earlier jobs have finished, and how, the newest last."""
     results: ResultsFolder
     """Already opened."""
     source: str

@@ -34,6 +34,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     results.open(campaign)
     history = read_history(results.journal_folder)
     networks = list(campaign.networks())
+    by_id = {network.spec.id: network for network in networks}
     name = f"campaign {campaign.name}"
     if options.elements > 1:
         networks = share(campaign, networks, options.element, options.elements)
@@ -62,6 +63,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
         Job(
             campaign=campaign,
             work=work,
+            finished=[(by_id[i], f) for i, f in history.finishes.items() if i in by_id],
             results=results,
             source=options.campaign,
             images_root=options.images,

@@ -2,13 +2,13 @@
 
 The only file that imports mpi4py. No call here blocks or spins: messages are sent without
 waiting and looked for between two short sleeps, since a busy core is a core stolen from a trainer.
+What is to be sent to a rank is collected and goes as one MPI message, a line a message of ours.
 """
 
 import os
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections import deque
 from typing import Any
 
 from nnlc import wire
@@ -31,10 +31,16 @@ _LAUNCHERS = {
 TAG = 1
 PART_SECONDS = 20.0
 """For every rank to reach the end, once all were told to."""
-MESSAGE_SECONDS = 0.004
-"""Sleep between two looks for messages of other ranks."""
+SHORTEST_SECONDS = 0.001
+"""Sleep between two looks for messages of other ranks, just after one came or went."""
+LONGEST_SECONDS = 0.032
+"""The same when all has been silent for a while: each look takes some of a trainer's core."""
+LONGEST_UNASKED_SECONDS = 0.064
+"""The same on the other ranks: rank 0 is asked at any time, but only answers."""
 ALONE_SECONDS = 0.5
-"""The same where there are none: trainers wake the agent by themselves."""
+"""The same where there are no others: trainers wake the agent by themselves."""
+MOST_AT_ONCE = 64
+"""So many MPI messages are taken before a rank looks at its own trainers and signals again."""
 
 
 class Link(ABC):
@@ -45,15 +51,33 @@ class Link(ABC):
     local_rank: int
     launcher: str | None = None
     """What started this process."""
-    poll_seconds: float
+    longest_seconds: float
 
-    @abstractmethod
+    def __init__(self) -> None:
+        self._waiting: dict[int, list[bytes]] = {}
+        self._pause = 0.0
+
     def send(self, rank: int, message: wire.Message) -> None:
-        """Send without waiting."""
+        """Have a message sent by the next `flush`."""
+        self.pass_on(rank, wire.encode(message))
+
+    def pass_on(self, rank: int, line: bytes) -> None:
+        """The same for the line of a message."""
+        self._waiting.setdefault(rank, []).append(line)
+
+    def pause(self) -> float:
+        """Seconds to sleep before the next look, the more the longer nothing came or went."""
+        pause = 0.0 if self.rank in self._waiting else self._pause
+        self._pause = min(max(2 * self._pause, SHORTEST_SECONDS), self.longest_seconds)
+        return pause
 
     @abstractmethod
-    def receive(self) -> list[tuple[int, wire.Message]]:
-        """Every message that has come, with the rank that sent it."""
+    def flush(self) -> None:
+        """Send what was collected, without waiting."""
+
+    @abstractmethod
+    def receive(self) -> list[tuple[int, list[wire.Message]]]:
+        """What has come, with the rank that sent it; all of it but in a flood."""
 
     @abstractmethod
     def leave(self, status: int) -> None:
@@ -63,23 +87,23 @@ class Link(ABC):
     def abort(self, status: int) -> None:
         """End all ranks at once."""
 
+    def _own(self) -> list[tuple[int, list[wire.Message]]]:
+        """What this rank has for itself."""
+        lines = self._waiting.pop(self.rank, [])
+        return [(self.rank, wire.decode_batch(b"".join(lines)))] if lines else []
+
 
 class Alone(Link):
     """The only rank; messages to itself stay here."""
 
     rank, ranks, local_rank = 0, 1, 0
-    poll_seconds = ALONE_SECONDS
+    longest_seconds = ALONE_SECONDS
 
-    def __init__(self) -> None:
-        self._own: deque[tuple[int, wire.Message]] = deque()
+    def flush(self) -> None:
+        pass
 
-    def send(self, rank: int, message: wire.Message) -> None:
-        self._own.append((rank, message))
-
-    def receive(self) -> list[tuple[int, wire.Message]]:
-        messages = list(self._own)
-        self._own.clear()
-        return messages
+    def receive(self) -> list[tuple[int, list[wire.Message]]]:
+        return self._own()
 
     def leave(self, status: int) -> None:
         pass
@@ -91,44 +115,46 @@ class Alone(Link):
 class Mpi(Link):
     """One rank of several, over mpi4py; messages are bytes, never pickles."""
 
-    poll_seconds = MESSAGE_SECONDS
-
     def __init__(self, mpi: Any, local_rank: int, launcher: str) -> None:
+        super().__init__()
         self._mpi = mpi
         self._world = mpi.COMM_WORLD
         self.rank, self.ranks = self._world.rank, self._world.size
+        self.longest_seconds = LONGEST_UNASKED_SECONDS if self.rank else LONGEST_SECONDS
         self.local_rank, self.launcher = local_rank, launcher
-        self._own: deque[tuple[int, wire.Message]] = deque()
         self._under_way: list[tuple[Any, bytes]] = []
 
-    def send(self, rank: int, message: wire.Message) -> None:
-        if rank == self.rank:
-            self._own.append((rank, message))
-            return
-        content = wire.encode(message)  # kept until sent: MPI reads it later
-        request = self._world.Isend([content, self._mpi.BYTE], dest=rank, tag=TAG)
-        self._under_way.append((request, content))
+    def flush(self) -> None:
+        for rank in self._waiting.keys() - {self.rank}:
+            content = b"".join(self._waiting.pop(rank))  # kept until sent: MPI reads it later
+            request = self._world.Isend([content, self._mpi.BYTE], dest=rank, tag=TAG)
+            self._under_way.append((request, content))
+            self._pause = 0.0
 
-    def receive(self) -> list[tuple[int, wire.Message]]:
+    def receive(self) -> list[tuple[int, list[wire.Message]]]:
         self._under_way = [(r, c) for r, c in self._under_way if not r.Test()]
-        messages = list(self._own)
-        self._own.clear()
+        found = self._own()
         status = self._mpi.Status()
-        while self._world.Iprobe(source=self._mpi.ANY_SOURCE, tag=TAG, status=status):
+        while len(found) < MOST_AT_ONCE:
+            if not self._world.Iprobe(source=self._mpi.ANY_SOURCE, tag=TAG, status=status):
+                break
             content = bytearray(status.Get_count(self._mpi.BYTE))
             source = status.Get_source()
             self._world.Recv([content, self._mpi.BYTE], source=source, tag=TAG)
-            messages.append((source, wire.decode(bytes(content))))
-        return messages
+            found.append((source, wire.decode_batch(content)))
+        if found:
+            self._pause = 0.0
+        return found
 
     def leave(self, status: int) -> None:
+        self.flush()
         everyone = self._world.Ibarrier()
         deadline = time.monotonic() + PART_SECONDS
         while not everyone.Test():
             if time.monotonic() > deadline:
                 self.abort(status)  # a rank is gone, or can't end
             self.receive()  # so that nobody's last message is left half sent
-            time.sleep(self.poll_seconds)
+            time.sleep(self.pause())
 
     def abort(self, status: int) -> None:
         sys.stderr.flush()

@@ -15,7 +15,7 @@ MAX_ELEMENTS = 1_000_000
 
 
 def parse_options(arguments: list[str] | None) -> argparse.Namespace:
-    """campaign, results, images, device, trainers, order and time_left.
+    """campaign, results, images, device, trainers (None: automatic), mps, order and time_left.
 
     From arguments, or the first three from the environment.
 
@@ -53,10 +53,16 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--trainers",
-        type=_whole(1, MAX_TRAINERS),
-        default=1,
-        metavar="N",
-        help="trainer processes a rank",
+        type=_trainers,
+        metavar="N|auto",
+        help="trainer processes a rank; default auto: 1, or under MPS as many as suit its GPU and "
+        "its cores",
+    )
+    parser.add_argument(
+        "--mps",
+        action="store_true",
+        help="start NVIDIA's Multi-Process Service for each rank's GPU, so that small networks "
+        "share it",
     )
     parser.add_argument(
         "--order",
@@ -109,6 +115,15 @@ def _index_in_array(environment: Mapping[str, str]) -> int | None:
     except ValueError:
         return None
     return index - 1 if index > 0 else None  # 0: a job outside any array
+
+
+def _trainers(text: str) -> int | None:
+    if text == "auto":
+        return None
+    try:
+        return _whole(1, MAX_TRAINERS)(text)
+    except argparse.ArgumentTypeError as problem:
+        raise argparse.ArgumentTypeError(f"{problem}, nor auto") from None
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:

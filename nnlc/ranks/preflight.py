@@ -1,7 +1,8 @@
 """What is looked at in a job's first seconds, so that nothing fails or differs at hour eleven."""
 
 import os
-from collections import defaultdict
+import platform
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 
@@ -15,6 +16,15 @@ _MUST_AGREE = ("torch", "cuda", "cudnn", "nnlc")
 _NAMED = 6
 
 
+def where() -> wire.Message:
+    """What `hello` says of this rank's place: its host, and how much of it there is for it."""
+    known = hasattr(os, "sched_getaffinity")
+    node_cores = os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if known else node_cores
+    gpus = gpus_of_node()
+    return {"host": platform.node(), "cores": cores, "node_cores": node_cores, "node_gpus": gpus}
+
+
 def gpus_of_node() -> int:
     """GPUs that this node has, whether or not this process was given any: NVIDIA's and AMD's."""
     nvidia = Path("/proc/driver/nvidia/gpus")
@@ -26,47 +36,60 @@ def gpus_of_node() -> int:
         return 0
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def examine(hellos: Mapping[int, wire.Message], device: str) -> list[str]:
+def examine(hellos: Mapping[int, wire.Message], device: str) -> None:
     """See that ranks have a device each and are alike, since a table must not depend on its rank.
 
     Args:
         hellos: by rank, its `hello` message.
         device: that the job trains on, "cpu" or "cuda".
 
-    Returns:
-        What is no reason to stop but worth knowing.
-
     Raises:
         DeviceError: two ranks have the same GPU, or ranks differ in GPU or software.
     """
     facts = {rank: hello["devices"][0] for rank, hello in sorted(hellos.items())}
-    for name in _MUST_AGREE:
+    of_device = ("name", "multiprocessors") if device == "cuda" else ("processor",)
+    for name in (*_MUST_AGREE, *of_device):
         _refuse_different(hellos, name, {rank: f.get(name) for rank, f in facts.items()})
-    key = "name" if device == "cuda" else "processor"
-    _refuse_different(hellos, key, {rank: fact.get(key) for rank, fact in facts.items()})
     if device == "cuda":
         _refuse_shared(hellos, facts)
-    return [
-        f"rank {rank} on {hello['host']} has {hello['cores']} cores for "
-        f"{len(hello['devices'])} trainers: give it more ({FLAGS})"
-        for rank, hello in sorted(hellos.items())
-        if hello["cores"] < len(hello["devices"])
-    ]
 
 
-def report(hellos: Mapping[int, wire.Message], device: str) -> Iterator[str]:
-    """A line a rank: where it is and what it trains on."""
+def warnings(
+    hellos: Mapping[int, wire.Message], trainers: Mapping[int, int], device: str
+) -> Iterator[str]:
+    """What is no reason to stop but worth knowing.
+
+    Args:
+        hellos: by rank, its `hello` message.
+        trainers: by rank, how many it keeps.
+        device: that the job trains on, "cpu" or "cuda".
+    """
+    for rank, hello in sorted(hellos.items()):
+        if hello["cores"] < trainers[rank]:
+            yield (
+                f"rank {rank} on {hello['host']} has {hello['cores']} cores for {trainers[rank]} "
+                f"trainers: give it more ({FLAGS})"
+            )
+    without = {rank: hello["without_mps"] for rank, hello in hellos.items() if hello["without_mps"]}
+    if without and device == "cuda":
+        rank = min(without)
+        yield (
+            f"--mps is without effect on {len(without)} of {len(hellos)} ranks, as on rank {rank} "
+            f"on {hellos[rank]['host']}: {without[rank]}"
+        )
+
+
+def report(
+    hellos: Mapping[int, wire.Message], trainers: Mapping[int, int], device: str
+) -> Iterator[str]:
+    """A line a rank: where it is, how many trainers it keeps, and what they train on."""
     for rank, hello in sorted(hellos.items()):
         fact = hello["devices"][0]
         on = f"{fact['name']} {fact.get('uuid', '')}".strip()
+        mps = " under MPS" if device == "cuda" and fact.get("mps") else ""
         yield (
-            f"rank {rank} on {hello['host']}: {hello['cores']} cores, "
-            f"{len(hello['devices'])} trainers on {on if device == 'cuda' else fact['processor']}, "
+            f"rank {rank} on {hello['host']}: {hello['cores']} cores, {trainers[rank]} trainers on "
+            f"{on if device == 'cuda' else fact['processor']}{mps}, "
             f"torch {fact['torch']}, nnlc {fact['nnlc']}"
         )
 
@@ -87,17 +110,19 @@ def _refuse_different(
 def _refuse_shared(
     hellos: Mapping[int, wire.Message], facts: Mapping[int, wire.DeviceFacts]
 ) -> None:
+    """Ranks share a GPU only where their node has no other that would idle."""
     users: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for rank, fact in facts.items():
         if fact.get("uuid", "unknown") != "unknown":
             users[hellos[rank]["host"], fact["uuid"]].append(rank)
-    shared = {gpu: ranks for gpu, ranks in users.items() if len(ranks) > 1}
-    if shared:
-        (host, uuid), ranks = next(iter(shared.items()))
-        raise DeviceError(
-            f"ranks {', '.join(map(str, ranks))} on {host} have the same GPU ({uuid}): start one "
-            f"rank a GPU ({FLAGS}); several trainers of one rank share its GPU with --trainers N"
-        )
+    in_use = Counter(host for host, _ in users)
+    for (host, uuid), ranks in users.items():
+        if len(ranks) > 1 and in_use[host] < hellos[ranks[0]]["node_gpus"]:
+            raise DeviceError(
+                f"ranks {', '.join(map(str, ranks))} on {host} have the same GPU ({uuid}), and "
+                f"others of it idle: start one rank a GPU ({FLAGS}); several trainers of one rank "
+                "share its GPU with --mps"
+            )
 
 
 def _some(hellos: Mapping[int, wire.Message], ranks: list[int]) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 
 from rich.console import Console, Group
@@ -40,14 +41,15 @@ class Progress:
         self._name, self._half_epochs, self._console = name, half_epochs, console
         self._live: Live | None = None
         self._under_way: dict[int, tuple[CampaignNetwork, int, Row]] = {}
-        self._predicted: dict[int, float] = {}
+        self._expected: Mapping[int, float] = {}
+        self._finished: set[int] = set()
+        self._head_starts: dict[int, float] = {}  # shares of networks, by index
         self._done, self._failed, self._total = 0, 0, 0
-        self._finished_seconds = self._head_start = 0.0
         self._start = self._shown = time.monotonic()
 
-    def begin(self, waiting: dict[int, float], done: int, trainers: int) -> None:
-        """The work begins: predicted seconds of each network that waits."""
-        self._predicted, self._done, self._total = waiting, done, done + len(waiting)
+    def begin(self, waiting: Mapping[int, float], done: int, trainers: int) -> None:
+        """The work begins: expected seconds of each network that waits, now and whenever asked."""
+        self._expected, self._done, self._total = waiting, done, done + len(waiting)
         self._start = self._shown = time.monotonic()
         self.message(
             f"{self._name}: {self._total} networks, {done} done before, "
@@ -62,20 +64,20 @@ class Progress:
 
     def resumed(self, network: CampaignNetwork, rows: list[Row]) -> None:
         """A network goes on from a checkpoint: what it had is no work of this job."""
-        share = len(rows) / self._half_epochs
-        self._head_start += share * self._predicted[network.index]
+        self._head_starts.setdefault(network.index, len(rows) / self._half_epochs)
         if rows:
             self.row(network, len(rows), rows[-1])
 
     def row(self, network: CampaignNetwork, half_epoch: int, row: Row) -> None:
         """A half epoch of a network is over."""
         self._under_way[network.index] = (network, half_epoch, row)
+        self._head_starts.setdefault(network.index, 0.0)  # what it resumes later is of this job
 
     def finished(self, network: CampaignNetwork, rows: list[Row], seconds: float) -> None:
         """A table stands."""
         self._under_way.pop(network.index, None)
         self._done += 1
-        self._finished_seconds += self._predicted[network.index]
+        self._finished.add(network.index)
         last = rows[-1].val_accuracy_percent
         best = max(row.val_accuracy_percent or 0.0 for row in rows)
         self.message(
@@ -95,8 +97,11 @@ class Progress:
         self._shown = time.monotonic()
         clock = time.strftime("%H:%M:%S")
         try:
-            line = f"[dim]{clock}[/dim] {escape(text)}"
-            self._console.print(line, highlight=False, soft_wrap=True)
+            if self._console.is_terminal:
+                line = f"[dim]{clock}[/dim] {escape(text)}"
+                self._console.print(line, highlight=False, soft_wrap=True)
+            else:  # rich would take as long for the same line as all else that a table needs
+                print(clock, text, file=self._console.file, flush=True)
         except _CONSOLE_ERRORS:
             self._lose_console()
 
@@ -129,16 +134,17 @@ class Progress:
         _forget_standard_output()
 
     def _seconds_left(self) -> float | None:
-        """From the share of the predicted work that is done; None until some is."""
-        done = self._finished_seconds + sum(
-            self._predicted[index] * half_epoch / self._half_epochs
+        """From the share of the expected work that is done; None until some is."""
+        expected = self._expected
+        done = sum(expected[index] for index in self._finished) + sum(
+            expected[index] * half_epoch / self._half_epochs
             for index, (_, half_epoch, _) in self._under_way.items()
         )
-        here = done - self._head_start
+        here = done - sum(expected[index] * share for index, share in self._head_starts.items())
         if here <= 0:
             return None
         elapsed = time.monotonic() - self._start
-        return elapsed * (sum(self._predicted.values()) - done) / here
+        return elapsed * (sum(expected.values()) - done) / here
 
     def _time_left(self) -> str:
         seconds = self._seconds_left()

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 
 BEAT_SECONDS = 20.0
+LOOK_SECONDS = 1.0
+"""Between two looks: there may be thousands of ranks, and an agent asks at every turn."""
 SILENT_SECONDS = 600.0
 """Rank 0 may be held up for minutes by a file system that is away."""
 ABSENCE_SECONDS = 5.0
@@ -45,6 +47,8 @@ class Pulse:
         """A rank that is gone, or None."""
         now = self._clock()
         absence = now - self._last_look
+        if absence < LOOK_SECONDS:
+            return None
         self._last_look = now
         if absence > ABSENCE_SECONDS:
             self._heard = {rank: last + absence for rank, last in self._heard.items()}

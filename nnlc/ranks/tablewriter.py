@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnlc.files import write_once
+from nnlc.files import sync_folder, write_once
 from nnlc.tables import Table
 
 AGAIN_SECONDS = 5.0
@@ -65,16 +65,20 @@ class TableWriter:
             return []
         self._last_try = self._clock()
         standing: list[tuple[FinishedTable, bool]] = []
+        folders: set[Path] = set()
         self.problem = None
         for entry in list(self._waiting):
             table = entry[1]
             try:
-                new = write_once(table.path, table.content)
+                new = write_once(table.path, table.content, sync=False)
                 standing.append((table, new or table.path.read_bytes() == table.content))
             except OSError as problem:
                 self.problem = f"{table.path}: the table can't be written: {problem.strerror}"
                 continue  # another folder may be well
             self._waiting.remove(entry)
+            folders.add(table.path.parent)
+        for folder in folders:  # once for all tables, as it may take as long as one
+            sync_folder(folder)
         return standing
 
     def too_long(self) -> bool:

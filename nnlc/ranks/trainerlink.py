@@ -9,10 +9,12 @@ import time
 from typing import IO, cast
 
 from nnlc import wire
-from nnlc.environment import DETERMINISM
+from nnlc.environment import ALLOCATION, DETERMINISM
 from nnlc.ranks.notices import NOTICES
 from nnlc.ranks.watchdog import Watchdog
 
+COMMAND: tuple[str, ...] = (sys.executable, "-m", "nnlc.training.trainer")
+"""What a trainer is; a benchmark sets another one here."""
 _CHUNK = 1 << 16
 _LAST_SECONDS = 10.0
 """For a trainer whose output has ended to end itself; its device may need a moment."""
@@ -48,11 +50,11 @@ class TrainerLink:
         # agents to decide what ends when. Blocked signals stay blocked in the child.
         kept = signal.pthread_sigmask(signal.SIG_BLOCK, NOTICES)
         self._process = subprocess.Popen(  # noqa: S603  (nothing of a user's in it)
-            [sys.executable, "-m", "nnlc.training.trainer", str(local_rank)],
+            [*COMMAND, str(local_rank)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,  # a message that could not be sent is not kept
-            env={**os.environ, **DETERMINISM},
+            env={**ALLOCATION, **os.environ, **DETERMINISM},
         )
         signal.pthread_sigmask(signal.SIG_SETMASK, kept)
         os.set_blocking(self.fileno(), False)
@@ -67,8 +69,8 @@ class TrainerLink:
         with contextlib.suppress(BrokenPipeError):
             pipe.write(wire.encode(message))
 
-    def receive(self) -> list[wire.Message] | None:
-        """The messages that have come, or None when the trainer has ended."""
+    def receive(self) -> list[bytes] | None:
+        """The lines of messages that have come, or None when the trainer has ended."""
         try:
             data = os.read(self.fileno(), _CHUNK)
         except BlockingIOError:

@@ -1,5 +1,6 @@
 """What is told of a job's work, to show it: `Progress` in a job, a list in a test."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from nnlc.campaign import CampaignNetwork
@@ -9,8 +10,8 @@ from nnlc.tables import Row
 class Watcher(Protocol):
     """Follows a job."""
 
-    def begin(self, waiting: dict[int, float], done: int, trainers: int) -> None:
-        """The work begins: predicted seconds of each network that waits."""
+    def begin(self, waiting: Mapping[int, float], done: int, trainers: int) -> None:
+        """The work begins: expected seconds of each network that waits, now and whenever asked."""
 
     def resumed(self, network: CampaignNetwork, rows: list[Row]) -> None:
         """A network goes on from a checkpoint with these half epochs."""

@@ -22,6 +22,7 @@ MAX_BYTES = 64 * 1024 * 1024
 _STRANGE_BYTE = re.compile(rb"[^\n -~]")
 _CURVE_FIELDS = 1 + len(CURVE_COLUMNS)
 _BLANK_METADATA = " " * len(METADATA_COLUMNS)
+_TRAIN_LOSS, _VAL_LOSS, _ACCURACY = CURVE_COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,13 @@ class Table:
         if not self.rows:
             raise TableError("a table has at least one half epoch")
         metadata = "".join(f" {c.write(getattr(self.spec, c.field))}" for c in METADATA_COLUMNS)
-        lines = [HEADER]
-        for i, row in enumerate(self.rows):
-            values = [EPOCHS.write((i + 1) / 2)]
-            values += [c.write(getattr(row, c.field)) for c in CURVE_COLUMNS]
-            lines.append(" ".join(values) + (metadata if i == 0 else _BLANK_METADATA))
+        curve = [
+            f"{EPOCHS.write(number / 2)} {_TRAIN_LOSS.write(row.train_loss)} "
+            f"{_VAL_LOSS.write(row.val_loss)} {_ACCURACY.write(row.val_accuracy_percent)}"
+            for number, row in enumerate(self.rows, 1)
+        ]
+        first, *others = curve
+        lines = [HEADER, first + metadata, *(line + _BLANK_METADATA for line in others)]
         return ("\n".join(lines) + "\n").encode("ascii")
 
 

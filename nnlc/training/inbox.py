@@ -44,4 +44,4 @@ class Inbox:
     def _read(self) -> None:
         data = os.read(self._handle, _CHUNK)
         self.ended = not data
-        self._messages.extend(self._buffer.feed(data))
+        self._messages.extend(wire.decode_all(self._buffer.feed(data)))

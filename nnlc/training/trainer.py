@@ -5,6 +5,7 @@ network after another until its input ends. `nnlc.wire` lists the messages.
 """
 
 import ctypes
+import gc
 import os
 import platform
 import signal
@@ -23,7 +24,7 @@ from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.training.attempt import Attempt, Left
 from nnlc.training.checkpoint import Checkpoints
 from nnlc.training.determinism import make_deterministic
-from nnlc.training.facts import decides_bits, made_with, visible_device
+from nnlc.training.facts import decides_bits, give_back_memory, made_with, visible_device
 from nnlc.training.images import check_images, load_images
 from nnlc.training.inbox import Inbox
 from nnlc.training.loop import HalfEpochLoop
@@ -97,14 +98,13 @@ class Trainer:
         made = made_with(self._device)
         try:
             on_device = self._on_device(images)
-            attempt = Attempt(
+            facts = Attempt(
                 index,
                 self._checkpoints_of(spec, images, decides_bits(made)),
                 self._inbox,
                 self._send,
                 checkpoint_seconds=60 * campaign.run.checkpoint_minutes,
-            )
-            facts = attempt.run(
+            ).run(
                 lambda between_steps: HalfEpochLoop(
                     spec, images, on_device, campaign.training, campaign.epochs, between_steps
                 ),
@@ -114,6 +114,7 @@ class Trainer:
             # Out of memory, or a device error that may have poisoned the process: it leaves.
             self._send({"kind": "failed", "index": index, "reason": in_words(problem)})
             os._exit(0)  # at once: a device that failed can keep Python's own end waiting
+        give_back_memory(self._device)  # before another trainer is told to begin beside this one
         self._send({"kind": "finished", "index": index, **facts, **made})
 
     def _checkpoints_of(
@@ -156,6 +157,7 @@ def main(arguments: list[str]) -> None:
     trainer = Trainer(Inbox(0), channel, int(arguments[0]))
     try:
         make_deterministic()
+        gc.freeze()  # what is imported by now stays: the collector need not look at it
         trainer.serve()
         os._exit(0)  # Python and the device's libraries would take a second to take leave
     except NnlcError as problem:

@@ -43,6 +43,7 @@ srun --nodes=8 --ntasks=32 --ntasks-per-node=4 \
     '/opt/my env/bin/python' -m nnlc.worker paper \
     --results 'results/the paper'"'"'s' \
     --images /projects/abc123/images \
+    --mps \
     --elements 12 --element "$((0 + SLURM_ARRAY_TASK_ID))" \
     --time-left "$((115 - (SECONDS + 59) / 60))" \
     --device cuda &

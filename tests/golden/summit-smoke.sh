@@ -7,7 +7,7 @@
 #BSUB -e smoke-%J.err
 #BSUB -wa URG
 #BSUB -wt 3
-#BSUB -alloc_flags "NVME smt1"
+#BSUB -alloc_flags "NVME smt1 gpumps"
 # Rendered by nnlc for the campaign smoke and the site summit.
 # Start it with: bsub FILE, FILE being this script; 'nnlc submit' checks it and does so.
 # It ends as the worker does: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.

@@ -1,0 +1,161 @@
+"""`nnlc calibrate`: from a results folder's journal to its machines.toml."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from math import inf
+from statistics import median
+from typing import Any
+
+from nnlc.calibration.fitting import (
+    FEWEST_NETWORKS,
+    Errors,
+    Sample,
+    errors,
+    errors_of,
+    errors_unseen,
+    fit_machine,
+)
+from nnlc.calibration.machines import FittedMachine, write_machines
+from nnlc.campaign import CampaignNetwork
+from nnlc.errors import ResultsError
+from nnlc.history import Finish, read_history
+from nnlc.networks import walk_network
+from nnlc.networks.buffers import DeviceKind
+from nnlc.networks.cost import CPU, GPU, Machine, half_epoch_work
+from nnlc.networks.memory import library_bytes, memory_bytes
+from nnlc.results import ResultsFolder
+
+_AS_LONG = 0.1
+"""Half epochs shorter than this share of the longest were filled in, of a diverged network."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What one kind of device was found to do."""
+
+    device: str
+    kind: DeviceKind
+    samples: tuple[Sample, ...]
+    nominal: Machine
+    machine: Machine
+    before: Errors
+    """Of the nominal machine."""
+    unseen: Errors
+    """Of machines fitted without the networks that they predict."""
+    memory: Errors | None
+    """Of predicted peaks of memory, where the journal has some."""
+
+    @property
+    def fitted(self) -> FittedMachine:
+        return FittedMachine.of(
+            self.device, len(self.samples), round(self.unseen.median, 4), self.machine
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures, by name; rates that are infinite are null."""
+        return {
+            "device": self.device,
+            "networks": len(self.samples),
+            "nominal": _rates(self.nominal),
+            "calibrated": _rates(self.machine),
+            "error_before": self.before._asdict(),
+            "error_unseen": self.unseen._asdict(),
+            "error_memory": self.memory._asdict() if self.memory else None,
+        }
+
+
+def calibrate(results: ResultsFolder) -> list[Calibration]:
+    """Fit a machine to each kind of device with enough networks, and keep them in the folder.
+
+    Raises:
+        ResultsError: no results folder, none with enough networks, or it can't be written.
+    """
+    networks = {network.spec.id: network for network in results.campaign().networks()}
+    finishes = read_history(results.journal_folder).finishes
+    by_device: defaultdict[str, list[tuple[CampaignNetwork, Finish]]] = defaultdict(list)
+    for id_, finish in finishes.items():
+        if id_ in networks and finish.device and _half_epoch_seconds(finish):
+            by_device[finish.device].append((networks[id_], finish))
+    enough = {name: of for name, of in sorted(by_device.items()) if len(of) >= FEWEST_NETWORKS}
+    if not enough:
+        counts = ", ".join(f"{len(of)} on {name}" for name, of in sorted(by_device.items()))
+        raise ResultsError(
+            f"{results.journal_folder}: {FEWEST_NETWORKS} networks finished on one kind of device "
+            f"are needed to calibrate; there are {counts or 'none'}. Let a job train more of them, "
+            "then ask again"
+        )
+    found = [_of_device(name, of) for name, of in enough.items()]
+    write_machines(results, [calibration.fitted for calibration in found])
+    return found
+
+
+def calibration_lines(found: Sequence[Calibration], results: ResultsFolder) -> Iterator[str]:
+    """What a person reads."""
+    for calibration in found:
+        yield f"{calibration.device}: {len(calibration.samples)} networks"
+        yield f"  {'error of a half epoch':<34}{'median':>10}{'9 in 10 below':>16}"
+        yield _error_line("before, nominal", calibration.before)
+        yield _error_line("calibrated, networks not seen", calibration.unseen)
+        if calibration.memory:
+            yield _error_line("peak memory", calibration.memory)
+        yield f"  {'constant':<34}{'nominal':>10}{'calibrated':>16}"
+        before, after = asdict(calibration.nominal), asdict(calibration.machine)
+        for key, rate in after.items():
+            yield f"  {key:<34}{_rate(before[key]):>10}{_rate(rate):>16}"
+    yield f"{results.machines_file}: the next job, and 'nnlc plan', predict with it"
+
+
+def _of_device(name: str, of: Sequence[tuple[CampaignNetwork, Finish]]) -> Calibration:
+    kind: DeviceKind = "cpu" if of[0][1].multiprocessors is None else "cuda"
+    nominal = CPU if kind == "cpu" else GPU
+    samples = tuple(_sample(network, _half_epoch_seconds(finish)) for network, finish in of)
+    return Calibration(
+        device=name,
+        kind=kind,
+        samples=samples,
+        nominal=nominal,
+        machine=fit_machine(samples, nominal),
+        before=errors(samples, nominal),
+        unseen=errors_unseen(samples, nominal),
+        memory=_memory_errors(of, kind),
+    )
+
+
+def _sample(network: CampaignNetwork, seconds: float) -> Sample:
+    spec, images = network.spec, network.images
+    return Sample(half_epoch_work(walk_network(spec, images), spec, images), seconds)
+
+
+def _half_epoch_seconds(finish: Finish) -> float:
+    """Of one that was trained: the median; 0 where none is known.
+
+    Of a network whose every parameter is NaN the rest of the half epochs is filled in.
+    """
+    seconds = [value for value in finish.half_epoch_seconds if 0 < value < inf]
+    least = _AS_LONG * max(seconds, default=0.0)
+    return median(value for value in seconds if value >= least) if seconds else 0.0
+
+
+def _memory_errors(of: Sequence[tuple[CampaignNetwork, Finish]], kind: DeviceKind) -> Errors | None:
+    """Of a processor a process's peak, libraries included; of a GPU what torch has allocated."""
+    every_set = {network.images for network, _ in of}  # a trainer keeps what it has read
+    besides = library_bytes(kind) if kind == "cuda" else 0
+    ratios = []
+    for network, finish in of:
+        if finish.peak_memory_bytes and finish.peak_memory_bytes > 0:
+            need = memory_bytes(network.spec, network.images, kind, resident=every_set)
+            ratios.append((need - besides) / finish.peak_memory_bytes)
+    return errors_of(ratios) if ratios else None
+
+
+def _error_line(name: str, found: Errors) -> str:
+    return f"  {name:<34}{found.median:>10.1%}{found.nine_in_ten:>16.1%}"
+
+
+def _rate(rate: float) -> str:
+    return "free" if rate == inf else f"{rate:.3g}"
+
+
+def _rates(machine: Machine) -> dict[str, float | None]:
+    return {key: None if rate == inf else rate for key, rate in asdict(machine).items()}

@@ -1,0 +1,34 @@
+"""The benchmarks of rank 0 and of whole jobs run, and check what they measured."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+
+
+def run(name, *arguments):
+    """What a benchmark printed: the numbers of its last line."""
+    command = [sys.executable, FOLDER / name, *map(str, arguments)]
+    job = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert job.returncode == 0, job.stdout + job.stderr
+    return [float(n) for n in re.findall(r"[\d.]+", job.stdout.splitlines()[-1])]
+
+
+def test_rank_0_gathers_the_articles_networks_from_trainers_that_train_nothing(tmp_path):
+    words = ["--ranks", 3, "--per-depth", 1, "--folder", tmp_path]
+    ranks, networks, rows_a_second, networks_a_second, *_ = run("gather.py", *words)
+    assert (ranks, networks) == (3, 30)
+    assert abs(rows_a_second / networks_a_second / 80 - 1) < 0.2
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_time_of_a_whole_job_is_set_against_that_of_its_training(tmp_path):
+    words = ["--ranks", 1, "--per-depth", 1, "--epochs", 1, "--folder", tmp_path]
+    ranks, networks, training, whole, start, _, in_all, steady, *shares = run(
+        "orchestra.py", *words
+    )
+    assert (ranks, networks, len(shares)) == (1, 2, 1)
+    assert whole > start + training
+    assert in_all > steady >= 0.99

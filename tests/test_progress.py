@@ -1,0 +1,82 @@
+"""What a job says of the time that is left."""
+
+import re
+from io import StringIO
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from nnlc.ranks import progress
+from nnlc.ranks.progress import LOG_SECONDS, Progress
+from nnlc.tables import Row
+
+HALF_EPOCHS = 10
+ROW = Row(1.0, 1.0, 50.0)
+
+
+class Shown:
+    """A display on a clock that stands still until it is told."""
+
+    def __init__(self, monkeypatch, expected):
+        self._now, self._out = 0.0, StringIO()
+        monkeypatch.setattr(progress.time, "monotonic", lambda: self._now)
+        self.display = Progress("tiny", HALF_EPOCHS, Console(file=self._out, width=200))
+        self.display.begin(expected, 0, 2)
+
+    def network(self, index):
+        return SimpleNamespace(
+            index=index, spec=SimpleNamespace(id=str(index)), images=SimpleNamespace(name="x")
+        )
+
+    def row(self, index, half_epoch):
+        self.display.row(self.network(index), half_epoch, ROW)
+
+    def finish(self, index):
+        self.display.finished(self.network(index), [ROW], 1.0)
+
+    def seconds_left(self, *, at: float) -> float | None:
+        self._now = at + LOG_SECONDS
+        self.display.tick()
+        found = re.findall(r"about (\d+):(\d+):(\d+) left", self._out.getvalue().split("\n")[-2])
+        return 3600 * int(found[0][0]) + 60 * int(found[0][1]) + int(found[0][2]) if found else None
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    return lambda expected: Shown(monkeypatch, expected)
+
+
+def test_nothing_is_said_of_the_time_left_before_any_work_is_done(shown):
+    assert shown({0: 100.0, 1: 100.0}).seconds_left(at=100) is None
+
+
+def test_the_time_left_is_that_of_the_expected_work_at_the_pace_so_far(shown):
+    job = shown({0: 100.0, 1: 300.0, 2: 600.0})
+    job.finish(0)
+    job.row(1, 5)
+    assert job.seconds_left(at=500 - LOG_SECONDS) == 500 * (1000 - 250) / 250
+
+
+def test_what_is_learned_of_networks_counts_for_those_that_are_done_too(shown):
+    expected = {0: 100.0, 1: 300.0, 2: 600.0}
+    job = shown(expected)
+    job.finish(0)
+    expected[0] = 200.0
+    assert job.seconds_left(at=400 - LOG_SECONDS) == 400 * 900 / 200
+
+
+def test_what_a_network_had_from_an_earlier_job_is_no_pace_of_this_one(shown):
+    job = shown({0: 1000.0, 1: 1000.0})
+    job.display.resumed(job.network(0), [ROW] * 5)
+    job.row(0, 6)
+    assert job.seconds_left(at=100 - LOG_SECONDS) == 100 * 1400 / 100
+
+
+def test_what_a_network_had_from_this_job_is_of_this_one_also_when_it_goes_on(shown):
+    job = shown({0: 1000.0, 1: 1000.0})
+    job.row(0, 1)
+    job.row(0, 2)
+    job.display.failed(job.network(0), "killed", for_good=False)
+    job.display.resumed(job.network(0), [ROW, ROW])
+    assert job.seconds_left(at=100 - LOG_SECONDS) == 100 * 1800 / 200
