@@ -54,8 +54,8 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[1])
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2], metavar="N")
-    parser.add_argument("--per-depth", type=int, default=12, metavar="N", help="half the networks")
-    parser.add_argument("--epochs", type=int, default=10, metavar="N", help="of each network")
+    parser.add_argument("--per-depth", type=int, default=10, metavar="N", help="half the networks")
+    parser.add_argument("--epochs", type=int, default=6, metavar="N", help="of each network")
     parser.add_argument("--folder", help="on the file system to measure (the temporary one)")
     arguments = parser.parse_args()
     print(f"{os.cpu_count()} cores")

@@ -15,7 +15,18 @@ from nnlc.results import ResultsFolder
 from nnlc.tables import METADATA_COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent
-VERBS = ("campaigns", "describe", "metrics", "render", "retry", "show", "specs", "stage", "status")
+VERBS = (
+    "calibrate",
+    "campaigns",
+    "describe",
+    "metrics",
+    "render",
+    "retry",
+    "show",
+    "specs",
+    "stage",
+    "status",
+)
 
 
 NEXT_START = "the next start of the campaign trains them again"
@@ -65,6 +76,7 @@ def test_specs_of_the_paper_lists_6000_networks_200_for_each_dataset_and_depth(t
         "forward_multiply_adds",
         "predicted_operations",
         "predicted_gpu_seconds",
+        "predicted_gpu_memory_bytes",
     ]
     counts: dict[tuple[str, int], int] = {}
     for row in rows:

@@ -5,7 +5,7 @@ from gatherer_jobs import Job
 
 from nnlc.errors import ExitStatus
 from nnlc.journal import Journal
-from nnlc.networks.cost import CPU, predict_seconds, predict_step_seconds
+from nnlc.networks.cost import CPU, Machine, predict_seconds, predict_step_seconds
 from nnlc.ranks.backlog import Backlog
 from nnlc.ranks.handout import FIRST_STEPS, START_SECONDS
 from nnlc.ranks.learning import size_of
@@ -114,6 +114,14 @@ def test_where_the_longest_network_does_not_fit_a_shorter_one_is_started(tmp_pat
     assert job.handed_out[-1] == (0, fitting)
 
 
+@pytest.fixture
+def two_sizes(monkeypatch) -> None:
+    """A processor on which half of a job's networks take less than a tenth of a second."""
+    fast = Machine.from_prices(CPU.prices.times(0.3))
+    monkeypatch.setattr("nnlc.ranks.backlog.CPU", fast)
+    monkeypatch.setattr(f"{__name__}.CPU", fast)
+
+
 def sizes(job) -> dict[int, int]:
     return {index: size_of(seconds) for index, seconds in seconds_of(job).items()}
 
@@ -123,6 +131,7 @@ def hear(job, index: int, slowness: float, *, rank: int = 0) -> None:
     job.row(index, 1, rank=rank, seconds=slowness * seconds_of(job)[index] / 2)
 
 
+@pytest.mark.usefixtures("two_sizes")
 def test_what_a_kind_of_network_is_measured_to_take_changes_which_is_next(tmp_path):
     """Those of the middle size are predicted ten times too long, and the small ones are not."""
     ranks = 20
@@ -144,6 +153,7 @@ def test_what_a_kind_of_network_is_measured_to_take_changes_which_is_next(tmp_pa
     assert job.handed_out[-1] == (rank, max(waiting, key=seconds.get))
 
 
+@pytest.mark.usefixtures("two_sizes")
 @pytest.mark.parametrize(("device", "known"), [("a GPU", True), ("another GPU", False)])
 def test_a_job_knows_what_earlier_ones_have_measured_on_its_device(tmp_path, device, known):
     first = Job(tmp_path, networks_per_depth=20)

@@ -22,7 +22,7 @@ from nnlc.launching.needs import disk, images_to_stage, too_large
 from nnlc.launching.plan import Plan, make_plan
 from nnlc.launching.plantext import plan_lines
 from nnlc.launching.site import Bin, Gpu, Site, load_site
-from nnlc.networks.cost import GPU, Machine, predict_seconds
+from nnlc.networks.cost import GPU, gpu_machine, predict_seconds
 from nnlc.results import ResultsFolder
 
 SMOKE = load_campaign("smoke")
@@ -302,7 +302,7 @@ def test_a_folder_that_is_not_there_says_nothing_and_is_not_made(tmp_path):
     found = forecast_campaign(SMOKE, a_site(), ResultsFolder(tmp_path / "none"))
     assert (len(found.left), found.done, found.failed, found.measured) == (8, 0, 0, None)
     assert not list(tmp_path.iterdir())
-    machine = Machine(operations_per_second=0.35 * 15.7e12, seconds_a_kernel=5e-6)
+    machine = gpu_machine(operations_per_second=0.35 * 15.7e12, bytes_per_second=0.8 * 15.7e12 / 16)
     for f in found.networks:
         n = f.network
         assert f.seconds == predict_seconds(n.spec, n.images, SMOKE.epochs, machine)
@@ -406,7 +406,7 @@ def test_disk_is_for_every_table_and_for_what_can_be_under_way_at_once():
 
 
 def test_networks_that_do_not_fit_into_memory_are_named(tmp_path):
-    tiny = a_site(gpu={"model": "toy 1", "fp32_teraflops": 1, "memory_gigabytes": 0.0075})
+    tiny = a_site(gpu={"model": "toy 1", "fp32_teraflops": 1, "memory_gigabytes": 0.615})
     found = forecast_campaign(SMOKE, tiny, ResultsFolder(tmp_path))
     large = too_large(found)
     assert 0 < len(large) < 8

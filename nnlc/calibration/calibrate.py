@@ -16,13 +16,13 @@ from nnlc.calibration.fitting import (
     errors_unseen,
     fit_machine,
 )
-from nnlc.calibration.machines import FittedMachine, write_machines
+from nnlc.calibration.machines import NOMINAL, FittedMachine, write_machines
 from nnlc.campaign import CampaignNetwork
 from nnlc.errors import ResultsError
 from nnlc.history import Finish, read_history
 from nnlc.networks import walk_network
 from nnlc.networks.buffers import DeviceKind
-from nnlc.networks.cost import CPU, GPU, Machine, half_epoch_work
+from nnlc.networks.cost import Machine, half_epoch_work
 from nnlc.networks.memory import library_bytes, memory_bytes
 from nnlc.results import ResultsFolder
 
@@ -49,7 +49,11 @@ class Calibration:
     @property
     def fitted(self) -> FittedMachine:
         return FittedMachine.of(
-            self.device, len(self.samples), round(self.unseen.median, 4), self.machine
+            self.machine,
+            name=self.device,
+            device=self.kind,
+            networks=len(self.samples),
+            median_error=round(self.unseen.median, 4),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -108,7 +112,7 @@ def calibration_lines(found: Sequence[Calibration], results: ResultsFolder) -> I
 
 def _of_device(name: str, of: Sequence[tuple[CampaignNetwork, Finish]]) -> Calibration:
     kind: DeviceKind = "cpu" if of[0][1].multiprocessors is None else "cuda"
-    nominal = CPU if kind == "cpu" else GPU
+    nominal = NOMINAL[kind]
     samples = tuple(_sample(network, _half_epoch_seconds(finish)) for network, finish in of)
     return Calibration(
         device=name,

@@ -4,7 +4,7 @@
 nothing but the better prediction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict
 from math import inf
 from typing import Annotated, Literal, NamedTuple
@@ -14,12 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nnlc.errors import ResultsError
 from nnlc.files import write_atomically
-from nnlc.networks.cost import Machine
+from nnlc.networks.buffers import DeviceKind
+from nnlc.networks.cost import CPU, GPU, Machine
 from nnlc.results import ResultsFolder
 from nnlc.tomlfile import Layers, read_toml, validate
 
 _FORMAT = 1
 _HEADER = b"# What networks take on the devices of this folder. Written by 'nnlc calibrate'.\n"
+
+NOMINAL: dict[DeviceKind, Machine] = {"cuda": GPU, "cpu": CPU}
+"""What is predicted with until something is fitted."""
 
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -32,6 +36,7 @@ class FittedMachine(BaseModel):
 
     name: Annotated[str, Field(min_length=1)]
     """As the journal has it: the model of a GPU or processor."""
+    device: DeviceKind
     networks: Annotated[int, Field(ge=1)]
     """That it was fitted to."""
     median_error: Share
@@ -47,14 +52,19 @@ class FittedMachine(BaseModel):
 
     @property
     def machine(self) -> Machine:
-        rates = self.model_dump(exclude={"name", "networks", "median_error"})
+        rates = self.model_dump(exclude={"name", "device", "networks", "median_error"})
         return Machine(**{key: inf if rate is None else rate for key, rate in rates.items()})
 
     @classmethod
-    def of(cls, name: str, networks: int, median_error: float, machine: Machine) -> "FittedMachine":
-        """With the rates of a machine."""
+    def of(cls, machine: Machine, **facts: str | float) -> "FittedMachine":
+        """With the rates of a machine.
+
+        Args:
+            machine: the rates.
+            facts: the fields that are no rates, by name.
+        """
         rates = {key: rate for key, rate in asdict(machine).items() if rate != inf}
-        return cls(name=name, networks=networks, median_error=median_error, **rates)
+        return cls.model_validate(facts | rates)
 
 
 class _File(BaseModel):
@@ -74,17 +84,18 @@ class Known(NamedTuple):
     """Why the file could not be used, in a sentence for the user."""
 
 
-def machine_for(results: ResultsFolder, device: str, nominal: Machine) -> Known:
+def machine_for(results: ResultsFolder, names: Container[str], device: DeviceKind) -> Known:
     """The machine that was fitted to a device, or else the nominal one. Nothing is raised.
 
     Args:
         results: the folder; one without the file, or one that isn't there, knows no device.
-        device: its name, as trainers say it and the journal has it.
-        nominal: of the same kind of device.
+        names: of the devices, as trainers say them; where there are several, any of them.
+        device: what kind they are.
     """
     machines, trouble = fitted_machines(results)
-    fitted = next((found for found in machines if found.name == device), None)
-    return Known(fitted.machine if fitted else nominal, fitted, trouble)
+    known = (found for found in machines if found.device == device and found.name in names)
+    fitted = next(known, None)
+    return Known(fitted.machine if fitted else NOMINAL[device], fitted, trouble)
 
 
 def fitted_machines(results: ResultsFolder) -> tuple[tuple[FittedMachine, ...], str | None]:

@@ -78,14 +78,14 @@ def gpu_machine(*, operations_per_second: float, bytes_per_second: float) -> Mac
 GPU = gpu_machine(operations_per_second=7.85e12, bytes_per_second=7.2e11)
 # One core with AVX2, an EPYC of the third generation: `python benchmarks/cost.py`.
 CPU = Machine(
-    operations_per_second=6.5e10,
-    gathered_per_second=7e8,
-    comparisons_per_second=1e9,
-    values_per_second=2.5e9,
-    narrow_per_second=4e8,
-    random_per_second=4e8,
-    weights_per_second=3e9,
-    seconds_a_kernel=2e-5,
+    operations_per_second=9.5e10,
+    gathered_per_second=6.8e8,
+    comparisons_per_second=8.4e8,
+    values_per_second=2.2e9,
+    narrow_per_second=7.8e10,
+    random_per_second=7.6e8,
+    weights_per_second=3.1e9,
+    seconds_a_kernel=4.4e-5,
 )
 
 

@@ -83,22 +83,27 @@ def image_bytes(images: ImageSet) -> int:
     return count * (images.channels * images.width**2 + _LABEL_BYTES)
 
 
+def kept_bytes(layers: list[Buffers]) -> list[int]:
+    """For each layer, what it leaves for the backward pass: a value that two layers want, once."""
+    return [
+        sum(layer.kept) + (layer.output if _stays(layers, i) else 0)
+        for i, layer in enumerate(layers)
+    ]
+
+
 def _moments(walk: Walk, batch: int, layers: list[Buffers]) -> Iterator[int]:
     """Bytes of activations and temporaries at each moment of a training step."""
     now = VALUE_BYTES * batch * prod(walk.layers[0].input)  # the pixels stay
     passing = 0  # what one layer gave the next, where nothing keeps it
-    held: list[int] = []
-    for i, layer in enumerate(layers):
+    kept = kept_bytes(layers)
+    for layer, stays in zip(layers, kept, strict=True):
         yield now + passing + layer.output + sum(layer.kept) + sum(layer.forward)
-        stays = layer.output if _stays(layers, i) else 0
-        held.append(sum(layer.kept) + stays)
-        passing = layer.output - stays if layer.output else passing
-        now += held[-1]
-    for shape, layer, kept in zip(
-        reversed(walk.layers), reversed(layers), reversed(held), strict=True
-    ):
+        now += stays
+        if layer.output:
+            passing = layer.output + sum(layer.kept) - stays
+    for shape, layer, stays in zip(walk.layers[::-1], layers[::-1], kept[::-1], strict=True):
         yield now + VALUE_BYTES * batch * prod(shape.output) + sum(layer.backward)
-        now -= kept
+        now -= stays
 
 
 def _stays(layers: list[Buffers], i: int) -> bool:

@@ -1,0 +1,249 @@
+"""How well seconds and memory are predicted: `python benchmarks/cost.py [--networks N]`.
+
+Draws networks from the article's campaign and runs a few steps of each with the real loop, on
+random pixels, one thread, as a trainer would. A machine is fitted to half of them, and its
+predictions are compared with what the other half took; then the other way round. The constants
+printed last are fitted to all. Peaks of memory are those of fresh processes.
+
+What counts is the processor's own time, so that others on the machine disturb less; and as they
+also take caches and clock, each step is compared with a product of matrices that is timed beside
+it: where that was slow, the step counts as faster. The median of all rounds is taken.
+"""
+
+import argparse
+import multiprocessing
+import os
+import random
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, replace
+from statistics import median, quantiles
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from nnlc.calibration.fitting import Errors, Sample, errors, errors_of, fit_machine
+from nnlc.campaign import CampaignNetwork, TrainingSection, load_campaign
+from nnlc.environment import ALLOCATION, DETERMINISM
+from nnlc.networks import walk_network
+from nnlc.networks.cost import CPU, predict_step_seconds
+from nnlc.networks.memory import memory_bytes
+from nnlc.networks.operations import forward_work, training_work
+from nnlc.training.determinism import make_deterministic
+from nnlc.training.facts import forget_peak_memory, peak_memory, processor_name
+from nnlc.training.images import Images
+from nnlc.training.loop import HalfEpochLoop
+from nnlc.training.pixels import DeviceImages
+
+LONGEST_STEP = 2.0
+"""Predicted seconds; longer ones would take most of the benchmark's time."""
+MOST_MEMORY = 4e9
+STEPS = 4
+"""Of training, and of validation; the first of each is not counted."""
+REFERENCE_WIDTH = 384
+
+
+class Timing(NamedTuple):
+    """Processor seconds of one network's steps; after each the reference, and once before all."""
+
+    training: list[float]
+    validation: list[float]
+    references: list[float]
+
+
+class Steps(NamedTuple):
+    """Seconds of one network's steps, as on a machine that nobody else uses."""
+
+    training: float
+    validation: float
+
+
+def choose(count: int, seed: int) -> list[CampaignNetwork]:
+    """Networks whose steps are short enough, and fit."""
+    networks = list(load_campaign("paper").networks())
+    random.Random(seed).shuffle(networks)  # noqa: S311  no secrets here
+    chosen = (
+        n
+        for n in networks
+        if predict_step_seconds(n.spec, n.images, CPU) < LONGEST_STEP
+        and memory_bytes(n.spec, n.images, "cpu") < MOST_MEMORY
+    )
+    return [network for network, _ in zip(chosen, range(count), strict=False)]
+
+
+def few_images(of: CampaignNetwork) -> CampaignNetwork:
+    """The same network with so many images that its first half epoch has `STEPS` of each kind."""
+    b = of.spec.batch_size
+    images = replace(of.images, train_images=2 * STEPS * b, validation_images=STEPS * b)
+    return replace(of, images=images)
+
+
+def make_loop(of: CampaignNetwork, between_steps) -> HalfEpochLoop:
+    """On random pixels."""
+    facts, generator = of.images, np.random.default_rng(of.index)
+
+    def pixels(count: int):
+        shape = (count, facts.channels, facts.width, facts.width)
+        return generator.integers(0, 256, shape, dtype=np.uint8)
+
+    def labels(count: int):
+        return generator.integers(0, facts.classes, count)
+
+    n, v = facts.train_images, facts.validation_images
+    images = Images(pixels(n), labels(n), pixels(v), labels(v))
+    settings = TrainingSection()
+    on_device = DeviceImages(images, settings, torch.device("cpu"))
+    forget_peak_memory(on_device.device)
+    return HalfEpochLoop(of.spec, facts, on_device, settings, 1, between_steps)
+
+
+def time_network(of: CampaignNetwork) -> Timing:
+    """A few steps of one network."""
+    square = torch.full((REFERENCE_WIDTH, REFERENCE_WIDTH), 0.5)
+    seconds: list[float] = []
+    references: list[float] = []
+
+    def reference() -> float:
+        start = time.process_time()
+        for _ in range(3):
+            square @ square
+        return time.process_time() - start
+
+    def between_steps() -> None:
+        nonlocal start
+        seconds.append(time.process_time() - start)
+        references.append(reference())
+        start = time.process_time()
+
+    loop = make_loop(few_images(of), between_steps)
+    references.append(reference())
+    start = time.process_time()
+    next(iter(loop))
+    return Timing(seconds[:STEPS], seconds[STEPS:], references)
+
+
+def peak_of(of: CampaignNetwork) -> int:
+    """Resident bytes of a process that trains this network, at their most."""
+    next(iter(make_loop(few_images(of), lambda: None)))
+    return peak_memory(torch.device("cpu"))
+
+
+def trainer_process() -> ProcessPoolExecutor:
+    """A process with a trainer's environment and switches."""
+    before = dict(os.environ)
+    os.environ.update(ALLOCATION | DETERMINISM)
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), make_deterministic)
+    pool.submit(os.getpid).result()
+    os.environ.clear()
+    os.environ.update(before)
+    return pool
+
+
+def quiet(timings: Sequence[Sequence[Timing]]) -> Iterator[Steps]:
+    """Of each network, its rounds' steps as fast as they would be with all references fast."""
+    references = [r for rounds in timings for timing in rounds for r in timing.references]
+    fast = quantiles(references, n=20)[0]
+    for rounds in timings:
+        training: list[float] = []
+        validation: list[float] = []
+        for timing in rounds:
+            around = zip(timing.references, timing.references[1:], strict=False)
+            shares = [fast / (before * after) ** 0.5 for before, after in around]
+            steps = [*timing.training, *timing.validation]
+            scaled = [s * share for s, share in zip(steps, shares, strict=True)]
+            training += scaled[1:STEPS]
+            validation += scaled[STEPS + 1 :]
+        yield Steps(median(training), median(validation))
+
+
+class Samples(NamedTuple):
+    """What machines are fitted to, and what they are judged by."""
+
+    half_epoch: list[Sample]
+    training: list[Sample]
+    validation: list[Sample]
+
+    def part(self, which: slice) -> "Samples":
+        return Samples(*(samples[which] for samples in self))
+
+
+def samples_of(networks: Iterable[CampaignNetwork], steps: Iterable[Steps]) -> Samples:
+    """Works and seconds of steps, and of the half epochs that they make up."""
+    found = Samples([], [], [])
+    for network, seconds in zip(networks, steps, strict=True):
+        spec, images = network.spec, network.images
+        walk = walk_network(spec, images)
+        many = images.train_images // spec.batch_size // 2
+        validated = images.validation_images // spec.batch_size
+        training, validation = training_work(walk, spec), forward_work(walk, spec)
+        both = [many * t + validated * v for t, v in zip(training, validation, strict=True)]
+        whole = many * seconds.training + validated * seconds.validation
+        found.half_epoch.append(Sample(type(training)(*both), whole))
+        found.training.append(Sample(training, seconds.training))
+        found.validation.append(Sample(validation, seconds.validation))
+    return found
+
+
+def ratios(samples: Sequence[Sample], machine) -> list[float]:
+    """Predicted over measured."""
+    return [machine.seconds(sample.work) / sample.seconds for sample in samples]
+
+
+def show(name: str, found: Errors) -> None:
+    """One line."""
+    print(f"{name:<44}{found.median:8.1%}{found.nine_in_ten:16.1%}", flush=True)
+
+
+def show_seconds(networks: list[CampaignNetwork], rounds: int) -> None:
+    """Measure, and print how far predictions are off."""
+    with trainer_process() as pool:
+        all_rounds = [list(pool.map(time_network, networks)) for _ in range(rounds)]
+    timings = list(zip(*all_rounds, strict=True))
+    samples = samples_of(networks, quiet(timings))
+    halves = samples.part(slice(0, None, 2)), samples.part(slice(1, None, 2))
+    fitted = [fit_machine(half.half_epoch, CPU) for half in halves]
+    show("half epoch, nominal", errors(samples.half_epoch, CPU))
+    for field in Samples._fields:
+        unseen = [
+            ratio
+            for machine, other in zip(fitted, reversed(halves), strict=True)
+            for ratio in ratios(getattr(other, field), machine)
+        ]
+        show(f"{field.replace('_', ' ')}, fitted to the other half", errors_of(unseen))
+    print("fitted to all:")
+    for key, value in asdict(fit_machine(samples.half_epoch, CPU)).items():
+        print(f"    {key}={value:.2e},")
+
+
+def show_memory(networks: list[CampaignNetwork]) -> None:
+    """Measure peaks, each in a process of its own, and print how far predictions are off."""
+    found: list[float] = []
+    for network in networks:
+        with trainer_process() as pool:
+            peak = pool.submit(peak_of, network).result()
+        needed = memory_bytes(network.spec, few_images(network).images, "cpu")
+        found.append(needed / peak)
+    show(f"peak memory of {len(found)} networks", errors_of(found))
+    print(f"predicted over measured: {min(found):.2f} to {max(found):.2f}")
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--networks", type=int, default=100, metavar="N")
+    parser.add_argument("--memory", type=int, default=16, metavar="N", help="of them (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    networks = choose(options.networks, options.seed)
+    print(f"{processor_name()}, torch {torch.__version__}, {len(networks)} networks")
+    print(f"{'predictions are off by':<44}{'median':>8}{'9 in 10 below':>16}")
+    show_seconds(networks, options.rounds)
+    if options.memory:
+        show_memory(networks[: options.memory])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,369 @@
+"""A machine is fitted to a journal, judged on networks it has not seen, kept, and used."""
+
+import json
+import random
+from dataclasses import asdict
+from functools import cache
+from math import inf
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from nnlc.calibration.calibrate import calibrate, calibration_lines
+from nnlc.calibration.fitting import (
+    FEWEST_NETWORKS,
+    Sample,
+    errors,
+    errors_of,
+    errors_unseen,
+    fit_machine,
+)
+from nnlc.calibration.machines import (
+    FittedMachine,
+    fitted_machines,
+    machine_for,
+    write_machines,
+)
+from nnlc.campaign import Campaign, load_campaign
+from nnlc.cli import app
+from nnlc.errors import ResultsError
+from nnlc.journal import Journal
+from nnlc.launching.forecast import forecast_campaign, nominal_machine
+from nnlc.launching.limits import PlanRequest
+from nnlc.launching.plan import make_plan
+from nnlc.launching.plantext import plan_lines
+from nnlc.launching.site import load_site
+from nnlc.networks import walk_network
+from nnlc.networks.cost import CPU, GPU, Machine, half_epoch_work, predict_seconds
+from nnlc.networks.memory import library_bytes, memory_bytes
+from nnlc.networks.operations import Work
+from nnlc.results import ResultsFolder
+
+HALF_EPOCHS = 8
+# Nothing like the nominal processor, and not in the same proportion everywhere.
+TRUE_CPU = Machine.from_prices(Work(*(p * f for p, f in zip(CPU.prices, (5, 2, 9, 3, 1, 8, 4, 2)))))  # noqa: B905
+TRUE_GPU = Machine.from_prices(Work(*(p * f for p, f in zip(GPU.prices, (4, 1, 3, 2, 1, 6, 3, 2)))))  # noqa: B905
+PROCESSOR = {"name": "A Processor", "instructions": "AVX2"}
+V100 = {"name": "Tesla V100-SXM2-16GB", "multiprocessors": 80}
+
+
+@cache
+def campaign() -> Campaign:
+    """60 networks of the article's search space."""
+    paper = load_campaign("paper")
+    few = {"networks_per_depth": 2}
+    datasets = {name: s.model_copy(update=few) for name, s in paper.datasets.items()}
+    return paper.model_copy(
+        update={"datasets": datasets, "name": "few", "epochs": HALF_EPOCHS // 2}
+    )
+
+
+@cache
+def networks() -> list:
+    return list(campaign().networks())
+
+
+@cache
+def works() -> list[Work]:
+    return [half_epoch_work(walk_network(n.spec, n.images), n.spec, n.images) for n in networks()]
+
+
+def samples(machine: Machine, noise: float = 0.0) -> list[Sample]:
+    draw = random.Random(1)
+    return [Sample(w, machine.seconds(w) * (1 + noise * draw.uniform(-1, 1))) for w in works()]
+
+
+@pytest.fixture
+def results(tmp_path) -> ResultsFolder:
+    folder = ResultsFolder(tmp_path / "results")
+    folder.open(campaign())
+    return folder
+
+
+def finish(results: ResultsFolder, count: int, machine: Machine, made_on: dict, **facts) -> None:
+    """Networks of a journal that were trained on a machine."""
+    journal = Journal(results.journal_folder)
+    for network, sample in list(zip(networks(), samples(machine, 0.1), strict=True))[:count]:
+        known = {"half_epoch_seconds": [sample.seconds] * HALF_EPOCHS, "device": made_on}
+        found = {k: v(network) if callable(v) else v for k, v in facts.items()}
+        journal.write("finish", id=network.spec.id, **known | found)
+
+
+# Fitting
+
+
+@pytest.mark.parametrize(("true", "nominal"), [(TRUE_CPU, CPU), (TRUE_GPU, GPU)])
+def test_a_machine_that_is_nothing_like_the_nominal_one_is_found(true, nominal):
+    measured = samples(true, 0.1)
+    assert errors(measured, nominal).median > 0.5
+    assert errors_unseen(measured, nominal).median < 0.1
+    assert errors(samples(true), fit_machine(measured, nominal)).median < 0.05
+
+
+def test_ten_networks_are_enough_for_a_useful_machine():
+    measured = samples(TRUE_CPU, 0.1)
+    machine = fit_machine(measured[:: len(measured) // FEWEST_NETWORKS], CPU)
+    assert errors(measured, machine).median < 0.2
+
+
+def test_networks_that_were_disturbed_do_not_lead_the_fit_astray():
+    measured = samples(TRUE_CPU, 0.1)
+    disturbed = [
+        s._replace(seconds=6 * s.seconds) if i % 7 == 0 else s for i, s in enumerate(measured)
+    ]
+    assert errors(samples(TRUE_CPU), fit_machine(disturbed, CPU)).median < 0.1
+
+
+def test_a_fit_is_the_same_every_time():
+    measured = samples(TRUE_CPU, 0.3)
+    assert fit_machine(measured, CPU) == fit_machine(measured, CPU)
+    assert errors_unseen(measured, CPU) == errors_unseen(measured, CPU)
+
+
+def test_what_is_free_on_the_nominal_machine_stays_free():
+    machine = fit_machine(samples(TRUE_CPU), GPU)
+    assert [key for key, rate in asdict(machine).items() if rate == inf] == [
+        "gathered_per_second",
+        "narrow_per_second",
+    ]
+
+
+def test_errors_are_shares_of_what_was_measured():
+    found = errors_of([1.1, 0.8, 1.0, 1.3, 1.0])
+    assert found.median == pytest.approx(0.1)
+    assert found.nine_in_ten == pytest.approx(0.26)
+
+
+def test_unseen_networks_are_predicted_without_their_own_seconds():
+    """One that is like no other is far off, though a fit to all of them would have it right."""
+    work = Work(operations=1e12)
+    odd = Sample(Work(random=1e9), 1e6)
+    measured = [Sample(work, 10.0)] * 9 + [odd]
+    machine = fit_machine(measured, CPU)
+    assert machine.seconds(odd.work) > 1e4
+    assert errors_unseen(measured, CPU).nine_in_ten > 0.09
+
+
+# From a journal to a file
+
+
+def test_a_journal_is_fitted_and_the_next_prediction_uses_it(results):
+    finish(results, 60, TRUE_CPU, PROCESSOR)
+    [found] = calibrate(results)
+    assert (found.device, found.kind, len(found.samples)) == ("A Processor", "cpu", 60)
+    assert found.before.median > 0.5
+    assert found.unseen.median < 0.1
+    known = machine_for(results, {"A Processor"}, "cpu")
+    assert known.trouble is None
+    assert asdict(known.machine) == pytest.approx(asdict(found.machine))
+    assert known.fitted.networks == 60
+    assert known.fitted.median_error == pytest.approx(found.unseen.median, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("names", "device", "nominal"),
+    [({"Another"}, "cpu", CPU), ({"A Processor"}, "cuda", GPU), ((), "cuda", GPU)],
+)
+def test_another_device_is_predicted_by_the_nominal_machine(results, names, device, nominal):
+    finish(results, 60, TRUE_CPU, PROCESSOR)
+    calibrate(results)
+    assert machine_for(results, names, device) == (nominal, None, None)
+
+
+def test_each_kind_of_device_has_its_machine_and_one_with_too_few_networks_has_none(results):
+    finish(results, 30, TRUE_CPU, PROCESSOR)
+    journal = Journal(results.journal_folder)
+    for network, sample in list(zip(networks(), samples(TRUE_GPU), strict=True))[30:]:
+        few = network.index > 55
+        device = V100 | ({"name": "another GPU"} if few else {})
+        seconds = [sample.seconds] * HALF_EPOCHS
+        journal.write("finish", id=network.spec.id, half_epoch_seconds=seconds, device=device)
+    assert [(c.device, c.kind, len(c.samples)) for c in calibrate(results)] == [
+        ("A Processor", "cpu", 30),
+        ("Tesla V100-SXM2-16GB", "cuda", 26),
+    ]
+    assert [m.name for m in fitted_machines(results)[0]] == ["A Processor", V100["name"]]
+
+
+def test_half_epochs_that_were_filled_in_do_not_count(results):
+    """Of a network that diverged, most take no time; one was held up."""
+
+    def seconds(network):
+        real = TRUE_CPU.seconds(works()[network.index])
+        return [real, 9 * real, real] + [1e-5 * real] * (HALF_EPOCHS - 3)
+
+    finish(results, 60, TRUE_CPU, PROCESSOR, half_epoch_seconds=seconds)
+    [found] = calibrate(results)
+    assert found.unseen.median < 0.02
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"half_epoch_seconds": None},
+        {"half_epoch_seconds": ["x", None, {}]},
+        {"half_epoch_seconds": [0, -1, 1e400]},
+        {"device": None},
+        {"device": {"name": "  ", "instructions": "AVX2"}},
+    ],
+)
+def test_what_says_too_little_is_passed_over(results, facts):
+    finish(results, 60, TRUE_CPU, PROCESSOR, **facts)
+    with pytest.raises(ResultsError, match="there are none"):
+        calibrate(results)
+
+
+def test_too_few_networks_are_refused_with_what_is_needed_and_nothing_is_written(results):
+    finish(results, FEWEST_NETWORKS - 1, TRUE_CPU, PROCESSOR)
+    with pytest.raises(ResultsError, match=r"10 networks finished .*there are 9 on A Processor"):
+        calibrate(results)
+    assert not results.machines_file.exists()
+
+
+def test_peaks_of_memory_are_compared_where_the_journal_has_them(results):
+    every_set = campaign().image_sets().values()
+
+    def peak(network):
+        need = memory_bytes(network.spec, network.images, "cuda", resident=every_set)
+        return int((need - library_bytes("cuda")) / 1.25)
+
+    finish(results, 60, TRUE_GPU, V100, peak_memory_bytes=peak)
+    [found] = calibrate(results)
+    assert found.memory is not None
+    assert found.memory.median == pytest.approx(0.25, abs=1e-3)
+    assert any("peak memory" in line for line in calibration_lines([found], results))
+
+
+# The file
+
+
+@settings(max_examples=50)
+@given(
+    st.tuples(*[st.floats(1e-300, 1e300) | st.just(inf)] * 7, st.floats(1e-300, 1e300)),
+    st.text(min_size=1, max_size=9, alphabet=st.characters(exclude_categories=["Cs", "Cc"])),
+    st.sampled_from(["cpu", "cuda"]),
+)
+def test_a_machine_is_read_as_it_was_written(tmp_path_factory, rates, name, device):
+    folder = ResultsFolder(tmp_path_factory.mktemp("r"))
+    machine = Machine(**dict(zip(asdict(CPU), rates, strict=True)))
+    facts = {"name": name, "device": device, "networks": 12, "median_error": 0.1}
+    write_machines(folder, [FittedMachine.of(machine, **facts)])
+    assert machine_for(folder, {name}, device).machine == machine
+
+
+GOOD = """
+format = 1
+[[devices]]
+name = "A Processor"
+device = "cpu"
+networks = 20
+median_error = 0.1
+operations_per_second = 1e10
+seconds_a_kernel = 1e-5
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "trouble"),
+    [
+        ("format = ", "not valid TOML"),
+        (GOOD.replace("format = 1", "format = 2"), "key format"),
+        (GOOD.replace("1e10", "-1.0"), "devices.0.operations_per_second"),
+        (GOOD.replace("1e10", "inf"), "devices.0.operations_per_second"),
+        (GOOD.replace("1e-5", '"fast"'), "devices.0.seconds_a_kernel"),
+        (GOOD.replace("operations_per_second", "operations"), "unknown key"),
+        (GOOD.replace("networks = 20", ""), "devices.0.networks"),
+    ],
+)
+def test_a_damaged_file_is_named_and_passed_over(results, text, trouble):
+    results.machines_file.write_text(text)
+    found = machine_for(results, {"A Processor"}, "cpu")
+    assert (found.machine, found.fitted) == (CPU, None)
+    assert str(results.machines_file) in found.trouble
+    assert trouble in found.trouble
+    assert "nnlc calibrate" in found.trouble
+    assert "\n" not in found.trouble
+
+
+def test_a_file_that_is_well_is_used(results):
+    results.machines_file.write_text(GOOD)
+    found = machine_for(results, {"A Processor"}, "cpu")
+    assert found.trouble is None
+    assert found.machine.operations_per_second == 1e10
+    assert found.machine.values_per_second == inf
+
+
+def test_a_folder_that_is_not_there_knows_no_machine(tmp_path):
+    assert machine_for(ResultsFolder(tmp_path / "none"), {"x"}, "cpu") == (CPU, None, None)
+
+
+def test_a_file_that_can_not_be_read_is_passed_over_and_one_not_written_is_an_error(results):
+    results.machines_file.mkdir()
+    assert "this is a folder" in machine_for(results, {"x"}, "cpu").trouble
+    finish(results, 20, TRUE_CPU, PROCESSOR)
+    with pytest.raises(ResultsError, match=r"machines.toml: can't be written"):
+        calibrate(results)
+
+
+# Plans, and the command
+
+
+def test_a_plan_uses_the_machine_of_its_gpu_and_says_so(results):
+    summit = load_site("summit")
+    plain = forecast_campaign(campaign(), summit, results)
+    finish(results, 60, TRUE_GPU, V100)
+    [found] = calibrate(results)
+    for path in results.journal_folder.iterdir():
+        path.unlink()
+    planned = forecast_campaign(campaign(), summit, results)
+    assert planned.fitted is not None
+    for before, after in zip(plain.networks, planned.networks, strict=True):
+        n = after.network
+        for forecast, machine in ((before, nominal_machine(summit.gpu)), (after, found.machine)):
+            expected = predict_seconds(n.spec, n.images, campaign().epochs, machine)
+            assert forecast.seconds == pytest.approx(expected)
+        assert before.nominal_seconds == after.nominal_seconds
+    order = planned.hand_out_order(range(60))
+    assert order == sorted(range(60), key=lambda i: -planned.networks[i].seconds)
+    text = " ".join(" ".join(plan_lines(make_plan(planned, PlanRequest()))).split())
+    assert "a machine fitted to 60 networks on Tesla V100-SXM2-16GB" in text
+    assert "assumption" not in text
+
+
+def test_a_plan_says_that_a_damaged_file_was_passed_over(results):
+    results.machines_file.write_text("format = 7\n")
+    planned = forecast_campaign(campaign(), load_site("summit"), results)
+    assert planned.fitted is None
+    text = " ".join(" ".join(plan_lines(make_plan(planned, PlanRequest()))).split())
+    assert "machines.toml, key format" in text
+    assert "assumption" in text
+
+
+def test_the_faster_memory_of_a_site_file_counts():
+    gpu = load_site("summit").gpu
+    assert nominal_machine(gpu).values_per_second == pytest.approx(0.8 * 900e9 / 4)
+    unsaid = gpu.model_copy(update={"memory_gigabytes_per_second": None})
+    assert nominal_machine(unsaid).values_per_second == pytest.approx(0.8 * 15.7e12 / 16 / 4)
+    assert nominal_machine(unsaid).operations_per_second == pytest.approx(0.35 * 15.7e12)
+
+
+def test_the_command_prints_errors_before_and_after_and_the_constants(results):
+    finish(results, 60, TRUE_CPU, PROCESSOR)
+    job = CliRunner().invoke(app, ["calibrate", str(results.path)])
+    assert job.exit_code == 0, job.output
+    for words in ("A Processor: 60 networks", "nominal", "not seen", "operations_per_second"):
+        assert words in job.output
+    assert str(results.machines_file) in job.output
+    job = CliRunner().invoke(app, ["calibrate", str(results.path), "--json"])
+    [figures] = json.loads(job.stdout)
+    assert figures["networks"] == 60
+    assert figures["error_unseen"]["median"] < 0.1 < figures["error_before"]["median"]
+    assert figures["calibrated"].keys() == asdict(CPU).keys()
+
+
+def test_the_command_on_a_folder_without_results_is_a_user_s_mistake(tmp_path):
+    job = CliRunner().invoke(app, ["calibrate", str(tmp_path)])
+    assert isinstance(job.exception, ResultsError)
+    assert "no results folder" in str(job.exception)

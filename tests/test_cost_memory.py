@@ -1,0 +1,138 @@
+"""Memory is predicted from what PyTorch keeps: what can't fit is known before it is tried."""
+
+import csv
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+from paper_networks import paper
+from small_networks import SAMPLE, spec
+from typer.testing import CliRunner
+
+from nnlc.cli import app
+from nnlc.networks import walk_network
+from nnlc.networks.buffers import buffers
+from nnlc.networks.imagesets import CIFAR100
+from nnlc.networks.memory import (
+    fits,
+    image_bytes,
+    kept_bytes,
+    library_bytes,
+    memory_bytes,
+    training_bytes,
+)
+from nnlc.training.build import Network
+
+LARGEST_STEP = 2e8
+"""Multiply-adds of a batch, so that the networks tried here take milliseconds."""
+
+
+def small_ones(count: int) -> list:
+    networks = list(paper()[1])
+    random.Random(5).shuffle(networks)
+    small = (
+        n
+        for n in networks
+        if n.spec.batch_size * walk_network(n.spec, n.images).multiply_adds < LARGEST_STEP
+    )
+    return [network for network, _ in zip(small, range(count), strict=False)]
+
+
+def bytes_saved(network, walk, batch: int) -> int:
+    """What PyTorch keeps of a forward pass for the backward pass, parameters left out."""
+    module = Network(walk)
+    module.restart_dropout(1)
+    own = {p.untyped_storage().data_ptr() for p in module.parameters()}
+    saved: dict[int, tuple[int, torch.Tensor]] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            saved[storage.data_ptr()] = storage.nbytes(), tensor
+        return tensor
+
+    shape = (batch, *walk.layers[0].input)
+    pixels = torch.rand(shape).contiguous(memory_format=torch.channels_last)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        scores = module(pixels)
+    assert scores.shape == (batch, walk.classes)
+    return sum(size for size, _ in saved.values())
+
+
+def test_what_a_network_keeps_for_its_backward_pass_is_what_pytorch_keeps():
+    kinds = set()
+    for n in small_ones(25):
+        walk, batch = walk_network(n.spec, n.images), n.spec.batch_size
+        kinds |= {layer.kind for layer in walk.layers}
+        pixels = 4 * batch * n.images.channels * n.images.width**2
+        layers = [buffers(layer, batch, "cpu") for layer in walk.layers]
+        predicted = pixels + sum(kept_bytes(layers))
+        # The scores of the last layer are kept by the loss, which is not computed here.
+        assert bytes_saved(n, walk, batch) == pytest.approx(predicted - 4 * batch * walk.classes)
+    assert kinds == {"convolution", "relu", "dropout", "pooling", "flatten", "linear"}
+
+
+def own_bytes(network, images=SAMPLE, device="cuda") -> int:
+    return memory_bytes(network, images, device) - library_bytes(device) - image_bytes(images)
+
+
+def test_all_images_of_the_set_and_of_others_that_stay_are_counted_once():
+    assert image_bytes(SAMPLE) == 5000 * (28 * 28 + 8)
+    more = replace(SAMPLE, train_images=8000)
+    assert memory_bytes(spec(), more) - memory_bytes(spec(), SAMPLE) == 4000 * (28 * 28 + 8)
+    both = memory_bytes(spec(), SAMPLE, resident=[CIFAR100, SAMPLE])
+    assert both == memory_bytes(spec(), SAMPLE) + image_bytes(CIFAR100)
+
+
+def test_momentum_is_a_further_copy_of_the_parameters():
+    parameters = walk_network(spec(), SAMPLE).parameters
+    without = own_bytes(spec(momentum=0))
+    assert own_bytes(spec(momentum=0.5)) - without == 4 * parameters
+
+
+@pytest.mark.parametrize("device", ["cuda", "cpu"])
+def test_activations_grow_with_the_batch_and_parameters_do_not(device):
+    one, two, three = (own_bytes(spec(batch_size=b), device=device) for b in (100, 200, 300))
+    parameters = 3 * 4 * walk_network(spec(), SAMPLE).parameters
+    assert three - two == pytest.approx(two - one, abs=2)
+    assert 2 * one - two == pytest.approx(parameters * (1.4 if device == "cpu" else 1), abs=3)
+
+
+def test_a_gpu_holds_a_captured_validation_step_beside_a_training_step():
+    network = spec(layer_types=(2,))
+    walk = walk_network(network, SAMPLE)
+    layers = [buffers(layer, 100, "cuda") for layer in walk.layers]
+    pixels, convolution = 4 * 100 * 28 * 28, layers[0]
+    kept = pixels + sum(kept_bytes(layers[:2]))
+    least = kept + pixels + convolution.output
+    assert own_bytes(network) >= 3 * 4 * walk.parameters + least
+
+
+def test_a_network_fits_where_its_need_is_no_more_than_the_device_has():
+    need = memory_bytes(spec(), SAMPLE)
+    assert fits(need, need)
+    assert not fits(need, need - 1)
+
+
+def test_every_network_of_the_article_fits_the_gpus_that_it_was_trained_on():
+    needs = [
+        training_bytes(walk_network(n.spec, n.images), n.spec, n.images) for n in paper()[1][::7]
+    ]
+    assert all(fits(need, 16e9) for need in needs)
+
+
+def test_specs_names_the_networks_that_can_not_fit(tmp_path):
+    job = CliRunner().invoke(app, ["specs", "smoke", "--csv", str(tmp_path / "smoke.csv")])
+    assert job.exit_code == 0, job.output
+    rows = list(csv.DictReader((tmp_path / "smoke.csv").open()))
+    needs = {row["ID"]: int(row["predicted_gpu_memory_bytes"]) for row in rows}
+    half = sorted(needs.values())[4]
+    job = CliRunner().invoke(app, ["specs", "smoke", "--memory", str(half / 1e9)])
+    assert job.exit_code == 0, job.output
+    *_, most, count, first, second, third = job.output.splitlines()
+    largest = sorted(needs, key=needs.get, reverse=True)
+    assert f"network {largest[0]} needs the most" in most
+    assert count.startswith("3 of 8 networks can't fit into 0.6")
+    assert [line.split()[0] for line in (first, second, third)] == largest[:3]
+    assert "can't fit" not in CliRunner().invoke(app, ["specs", "smoke"]).output
