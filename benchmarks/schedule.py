@@ -165,7 +165,8 @@ def hand_out_of(
     job: Any = SimpleNamespace(
         work=SimpleNamespace(networks=networks, failed=0),
         campaign=SimpleNamespace(epochs=HALF_EPOCHS // 2, half_epochs=HALF_EPOCHS),
-        results=SimpleNamespace(table_path=lambda *_: NOWHERE),
+        results=SimpleNamespace(table_path=lambda *_: NOWHERE, machines_file=NOWHERE),
+        finished=(),
         leases=SimpleNamespace(claim=claim),
         time_left=SimpleNamespace(for_work=lambda: inf),
         clock=lambda: 0.0,
@@ -178,7 +179,7 @@ def hand_out_of(
         return float(seconds[int(spec.id)])
 
     with mock.patch("nnlc.ranks.backlog.predict_seconds", predict):
-        return HandOut(job, "cuda", Seating(dict.fromkeys(range(gpus), 1), {}))
+        return HandOut(job, "cuda", (), Seating(dict.fromkeys(range(gpus), 1), {}))
 
 
 def row_of(site: str, gpus: int, copies: int, seeds: int) -> list[object]:

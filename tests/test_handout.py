@@ -1,14 +1,16 @@
 """Who gets which network next."""
 
+from dataclasses import asdict, replace
+
 import pytest
 from gatherer_jobs import Job
 
+from nnlc.calibration.machines import FittedMachine, write_machines
 from nnlc.errors import ExitStatus
 from nnlc.journal import Journal
 from nnlc.networks.cost import CPU, Machine, predict_seconds, predict_step_seconds
 from nnlc.ranks.backlog import Backlog
 from nnlc.ranks.handout import FIRST_STEPS, START_SECONDS
-from nnlc.ranks.learning import size_of
 from nnlc.ranks.timeleft import MARGIN_SECONDS
 
 
@@ -114,65 +116,50 @@ def test_where_the_longest_network_does_not_fit_a_shorter_one_is_started(tmp_pat
     assert job.handed_out[-1] == (0, fitting)
 
 
+def predict(spec, *_) -> float:
+    """Seconds: of odd ones from 10 on, of even ones from 1 on, so of two sizes."""
+    number = int(spec.id[-6:])
+    return (1 + number / 1000) * (10 if number % 2 else 1)
+
+
 @pytest.fixture
-def two_sizes(monkeypatch) -> None:
-    """A processor on which half of a job's networks take less than a tenth of a second."""
-    fast = Machine.from_prices(CPU.prices.times(0.3))
-    monkeypatch.setattr("nnlc.ranks.backlog.CPU", fast)
-    monkeypatch.setattr(f"{__name__}.CPU", fast)
+def two_sizes(monkeypatch):
+    monkeypatch.setattr("nnlc.ranks.backlog.predict_seconds", predict)
 
 
-def sizes(job) -> dict[int, int]:
-    return {index: size_of(seconds) for index, seconds in seconds_of(job).items()}
+def test_what_a_kind_of_network_is_measured_to_take_changes_which_is_next(tmp_path, two_sizes):
+    """A large one waits again; by then large ones are known to take a thousandth."""
+    job = Job(tmp_path, 30, networks_per_depth=20).begin()
+    seconds = {n.index: predict(n.spec) for n in job.networks}
+    begun = {index: rank for rank, index in job.handed_out}
+    assert sum(index % 2 for index in begun) == 20
+    for index, rank in begun.items():
+        took = seconds[index] * (0.001 if index % 2 else 1.0)
+        job.row(index, 1, rank=rank, seconds=took / 2)
+    job.say(begun[39], kind="returned", trainer=0, index=39)
+    job.idle(begun[39])
+    waiting = set(seconds) - begun.keys()
+    assert job.handed_out[-1] == (begun[39], max(waiting, key=seconds.get))
 
 
-def hear(job, index: int, slowness: float, *, rank: int = 0) -> None:
-    """A half epoch that took so many times what is predicted."""
-    job.row(index, 1, rank=rank, seconds=slowness * seconds_of(job)[index] / 2)
-
-
-@pytest.mark.usefixtures("two_sizes")
-def test_what_a_kind_of_network_is_measured_to_take_changes_which_is_next(tmp_path):
-    """Those of the middle size are predicted ten times too long, and the small ones are not."""
-    ranks = 20
-    job = Job(tmp_path, ranks, networks_per_depth=20).begin()
-    size, seconds = sizes(job), seconds_of(job)
-    middle = [index for index in size if size[index] == -1]
-    small = [index for index in size if size[index] == -2]
-    begun = [index for _, index in job.handed_out]
-    assert [i for i in begun if i in small]
-    for rank, index in job.handed_out:
-        hear(job, index, 0.001 if index in middle else 1.0, rank=rank)
-    # One of the middle size comes back; as predicted, it would be next.
-    back = min(set(middle) & set(begun), key=seconds.get)
-    rank = begun.index(back)
-    job.say(rank, kind="returned", trainer=0, index=back)
-    waiting = set(small) - set(begun)
-    assert all(seconds[back] > seconds[index] for index in waiting)
-    job.idle(rank)
-    assert job.handed_out[-1] == (rank, max(waiting, key=seconds.get))
-
-
-@pytest.mark.usefixtures("two_sizes")
-@pytest.mark.parametrize(("device", "known"), [("a GPU", True), ("another GPU", False)])
-def test_a_job_knows_what_earlier_ones_have_measured_on_its_device(tmp_path, device, known):
+@pytest.mark.parametrize(("device", "known"), [("x", True), ("another", False)])
+def test_a_job_knows_what_earlier_ones_have_measured_on_its_device(
+    tmp_path, two_sizes, device, known
+):
     first = Job(tmp_path, networks_per_depth=20)
-    size, seconds = sizes(first), seconds_of(first)
     journal = Journal(first.results.journal_folder)
-    for index in size:
-        if size[index] > -2 or index < 30:
-            took = seconds[index] * (0.001 if size[index] > -2 else 1.0)
-            journal.write("finish", id=first.id(index), seconds=took, device={"name": device})
+    for network in first.networks[:30]:
+        took = predict(network.spec) * (0.001 if network.index % 2 else 1.0)
+        journal.write("finish", id=network.spec.id, seconds=took, device={"name": device})
     job = Job(tmp_path, 40, networks_per_depth=20).begin()
-    order = [s for _, index in job.handed_out if (s := size[index]) < 0]
-    assert set(order) == {-1, -2}
-    assert order == sorted(order, key=lambda s: (s != -2) if known else -s)
+    larger_first = [index % 2 == 1 for _, index in job.handed_out]
+    assert larger_first == [not known] * 20 + [known] * 20
 
 
 def test_an_earlier_job_s_word_without_seconds_or_device_is_passed_over(tmp_path):
     first = Job(tmp_path, networks_per_depth=20)
     journal = Journal(first.results.journal_folder)
-    for index, facts in enumerate([{}, {"seconds": 1.0}, {"device": {"name": "a GPU"}}]):
+    for index, facts in enumerate([{}, {"seconds": 1.0}, {"device": {"name": "x"}}]):
         journal.write("finish", id=first.id(index), **facts)
     job = Job(tmp_path, 40, networks_per_depth=20).begin()
     seconds = seconds_of(job)
@@ -185,17 +172,38 @@ def test_of_what_earlier_jobs_have_measured_the_newest_counts(tmp_path, monkeypa
     journal, seconds = Journal(first.results.journal_folder), seconds_of(first)
     for index in range(10):
         took = (1.0 if index < 7 else 50.0) * seconds[index]
-        journal.write("finish", id=first.id(index), seconds=took, device={"name": "a GPU"})
+        journal.write("finish", id=first.id(index), seconds=took, device={"name": "x"})
     job = Job(tmp_path, networks_per_depth=20)
     expected = job.watcher.waiting
     assert expected[20] == pytest.approx(50 * seconds[20])
+
+
+def test_a_job_predicts_with_the_machine_that_was_fitted_to_its_device(tmp_path):
+    for name, factor in (("x", 50.0), ("another", 1.0)):
+        first = Job(tmp_path / name)
+        slow = Machine(**{key: rate / 50.0 for key, rate in asdict(CPU).items()})
+        slow = replace(slow, seconds_a_kernel=50.0 * CPU.seconds_a_kernel)
+        fitted = FittedMachine.of(slow, name=name, device="cpu", networks=20, median_error=0.1)
+        write_machines(first.results, [fitted])
+        expected = Job(tmp_path / name).watcher.waiting
+        assert dict(expected) == pytest.approx(
+            {index: factor * seconds for index, seconds in seconds_of(first).items()}
+        )
+
+
+def test_a_damaged_file_of_machines_is_named_and_passed_over(tmp_path):
+    Job(tmp_path).results.machines_file.write_text("format = 1\ndevices = 7\n")
+    job = Job(tmp_path)
+    assert dict(job.watcher.waiting) == pytest.approx(seconds_of(job))
+    assert any("machines.toml" in text for text in job.watcher.messages)
+    assert job.begin().train_all() == ExitStatus.DONE
 
 
 def test_a_slow_machine_s_steps_are_given_more_time_before_they_count_as_hung(tmp_path):
     for slowness, told in ((30.0, 30.0), (0.1, 1.0)):
         job = Job(tmp_path / str(slowness), 1).begin()
         [(_, first)] = job.handed_out
-        hear(job, first, slowness)
+        job.row(first, 1, seconds=slowness * seconds_of(job)[first] / 2)
         job.fail(0, first)
         message = [m for _, m in job.sent if m["kind"] == "train"][-1]
         network = job.networks[message["index"]]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from nnlc.campaign import Campaign, CampaignNetwork
 from nnlc.errors import ResultsError, TableError
 from nnlc.history import read_history
-from nnlc.networks.cost import CPU, GPU, Machine, predict_seconds, predict_step_seconds
+from nnlc.networks.cost import Machine, predict_seconds, predict_step_seconds
 from nnlc.ranks.learning import Kind, Speeds, size_of
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.waiting import Expected, Order, Waiting
@@ -199,11 +199,6 @@ class Backlog:
                 self._leases.release(network.spec.id)
                 return False
         return True
-
-
-def machine_of(device: str) -> Machine:
-    """The nominal machine that costs are predicted for on `cuda` or `cpu`."""
-    return GPU if device == "cuda" else CPU
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,14 @@ def choose_device(asked: str, hellos: Mapping[int, wire.Message]) -> str:
     )
 
 
+def device_names(hellos: Mapping[int, wire.Message], device: str) -> set[str]:
+    """What ranks train on, as the journal has it: models of GPUs, or of processors."""
+    facts = [facts for hello in hellos.values() for facts in hello["devices"]]
+    if device == "cuda":
+        return {one["name"] for one in facts}
+    return {one["processor"].rpartition(", ")[0] for one in facts}  # without instruction sets
+
+
 def _withheld(hellos: Mapping[int, wire.Message]) -> str | None:
     """Why it is no accident of the machine that nobody sees a GPU."""
     for rank, hello in sorted(hellos.items()):

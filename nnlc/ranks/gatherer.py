@@ -14,7 +14,7 @@ from nnlc.campaign import CampaignNetwork
 from nnlc.errors import DeviceError, ExitStatus, NnlcError
 from nnlc.ranks.curves import Curves
 from nnlc.ranks.departure import Departure
-from nnlc.ranks.devices import choose_device
+from nnlc.ranks.devices import choose_device, device_names
 from nnlc.ranks.handout import HandOut
 from nnlc.ranks.job import GO_ON, Job
 from nnlc.ranks.preflight import examine, report, warnings
@@ -138,8 +138,8 @@ class Gatherer:
         examine(self._hellos, self._device)
         seating = arrange(self._hellos, self._device, job.work.networks)
         self._trainers = seating.trainers
-        self._hand_out = HandOut(job, self._device, seating)
-        self._hand_out.remember({d["name"] for h in self._hellos.values() for d in h["devices"]})
+        names = device_names(self._hellos, self._device)
+        self._hand_out = HandOut(job, self._device, names, seating)
         ranks = [
             {"rank": r, **hello, "trainers": seating.trainers[r]}
             for r, hello in sorted(self._hellos.items())

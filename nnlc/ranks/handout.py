@@ -4,9 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterator
 
 from nnlc import wire
+from nnlc.calibration.machines import machine_for
 from nnlc.campaign import CampaignNetwork
 from nnlc.errors import ExitStatus
-from nnlc.ranks.backlog import Backlog, machine_of
+from nnlc.ranks.backlog import Backlog
 from nnlc.ranks.job import GO_ON, Job
 from nnlc.ranks.places import Place, Places
 from nnlc.ranks.sharing import Seating
@@ -25,17 +26,21 @@ class HandOut:
     Args:
         job: what is shared.
         device: that the job trains on, "cpu" or "cuda".
+        names: of its devices, as the journal has them: what is known of these counts here.
         seating: which trainers share a GPU, and which networks may.
     """
 
-    def __init__(self, job: Job, device: str, seating: Seating) -> None:
+    def __init__(self, job: Job, device: str, names: Container[str], seating: Seating) -> None:
         self._job = job
+        known = machine_for(job.results, names, "cuda" if device == "cuda" else "cpu")
+        if known.trouble:
+            job.watcher.message(f"warning: {known.trouble}")
         self.backlog = Backlog(
             [n for n in job.work.networks if n.index not in seating.too_large],
             job.campaign,
             job.results,
             job.leases,
-            machine_of(device),
+            known.machine,
             job.order,
             job.clock,
             seating.sharers,
@@ -50,6 +55,7 @@ class HandOut:
         self._retired: set[int] = set()
         self.failures = job.work.failed + len(seating.too_large)
         """Networks that are given up, here or in an earlier job."""
+        self._remember(names)
 
     def idle(self, rank: int, trainer: int) -> None:
         """A trainer has nothing to do."""
@@ -95,16 +101,6 @@ class HandOut:
         predicted = self.backlog.seconds[index] / self._job.campaign.half_epochs
         self.backlog.measure(index, predicted, seconds)
 
-    def remember(self, devices: Container[str]) -> None:
-        """Learn from what earlier jobs have finished on these devices, which are this job's."""
-        count: Counter[str] = Counter()
-        for network, finish in reversed(self._job.finished):
-            if finish.device not in devices or finish.seconds is None:
-                continue
-            count[network.images.name] += 1
-            if count[network.images.name] <= REMEMBERED:
-                self.backlog.remember([(network, finish.seconds)])
-
     def next(self) -> tuple[CampaignNetwork, int, int] | None:
         """A network, leased to this job, and the rank and trainer that get it."""
         if not self._places or self._job.time_left.for_work() <= START_SECONDS:
@@ -115,6 +111,16 @@ class HandOut:
         if not self._sharers or self._holds_back():
             return None
         return self._next_of(self._places.beside(), beside=True)
+
+    def _remember(self, names: Container[str]) -> None:
+        """Learn from what earlier jobs have finished on devices of these names."""
+        count: Counter[str] = Counter()
+        for network, finish in reversed(self._job.finished):
+            if finish.device not in names or finish.seconds is None:
+                continue
+            count[network.images.name] += 1
+            if count[network.images.name] <= REMEMBERED:
+                self.backlog.remember([(network, finish.seconds)])
 
     def _next_of(
         self, places: Iterator[Place], *, beside: bool = False
