@@ -13,7 +13,7 @@ factor, of each network (log-uniform) or of each image set.
     blocks      equal numbers to the GPUs, beforehand
 
 Figures are makespan / bound, the worst of all seeds, for nnlc by error and for "longest" of all
-errors. Where the longest network is the bound, from about 29 GPUs on, an order has little to do:
+errors. Where the longest network is the bound, from about 25 GPUs on, an order has little to do:
 so the campaign comes in copies too, each wrongly predicted in its own way, as many as it takes for
 the GPUs, not a network, to be the bound, but for a campaign's limit of a million networks.
 Not replayed: starts, saves, and the walltime of jobs.

@@ -27,6 +27,7 @@ import nnlc.training.loop
 from nnlc.environment import DETERMINISM
 from nnlc.training.checkpoint import Checkpoints
 from nnlc.training.determinism import make_deterministic
+from nnlc.training.loop import HalfEpochLoop
 
 EPOCHS = 2
 # 64 images in batches of 10: 3 steps of training a half epoch, 4 images of an epoch left over;
@@ -50,6 +51,9 @@ NETWORKS: dict[str, tuple[dict, dict]] = {
 }
 
 
+HAS_DIVERGED = HalfEpochLoop._has_diverged
+
+
 class InterruptionError(Exception):
     pass
 
@@ -58,6 +62,14 @@ class InterruptionError(Exception):
 def _deterministic():
     os.environ.update(DETERMINISM)
     make_deterministic()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _every_step_is_done():
+    """By a diverged network too: steps are counted here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HalfEpochLoop, "_has_diverged", lambda _: False)
+        yield
 
 
 def network_of(name):
@@ -149,6 +161,26 @@ def test_interrupted_several_times_it_has_the_same_rows_and_repeats_no_step(
     undisturbed, name, stops
 ):
     assert goes_on_as_if_nothing_had_been(undisturbed, name, stops)
+
+
+def test_a_diverged_network_goes_on_as_one(undisturbed, tmp_path, monkeypatch):
+    monkeypatch.setattr(HalfEpochLoop, "_has_diverged", HAS_DIVERGED)
+    rows, taken = undisturbed["diverging"]
+    network, chosen = network_of("diverging")
+    calls: list[int] = []
+
+    def save():
+        checkpoints(tmp_path / str(len(calls)), network).save(loop.state())
+        calls.append(len(loop.rows))
+
+    loop = loop_on(IMAGES, network, EPOCHS, save, **chosen)
+    assert bits(list(loop)) == rows
+    assert len(loop.images.taken) < len(taken)
+    for call in range(len(calls)):
+        resumed, taken_then = train("diverging", tmp_path / str(call))
+        assert bits(resumed.rows) == rows
+        assert len(taken_then) <= len(loop.images.taken)
+    assert taken_then == []  # from a half epoch that was filled in
 
 
 def test_these_networks_differ_and_one_of_them_diverges(undisturbed):

@@ -88,14 +88,14 @@ class HalfEpochLoop:
         while len(self.rows) < 2 * self.epochs:
             self._start = time.monotonic()
             if self._diverged:
+                self._between_steps()  # with everything in its place
                 self.rows.append(self.rows[-1])
-                self._between_steps()
             else:
                 if not self._validating:
                     self._train()
                 self._validate()
                 self.rows.append(self._row())
-                self._diverged = isnan(self.rows[-1].train_loss or 0.0) and self._has_diverged()
+                self._diverged = self._has_diverged()
             self.seconds.append(self._seconds_so_far())
             self._seconds_before = 0.0
             yield self.rows[-1]
@@ -123,6 +123,8 @@ class HalfEpochLoop:
         self.steps.sums.copy_(state["sums"])
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
+        between_rows = self.rows and not self._validating and self.step == 0
+        self._diverged = bool(between_rows) and self._has_diverged()
 
     def _batches(self, epoch: int) -> Tensor:
         """Image indices of an epoch, int64 (steps, batch size): one permutation, cut into batches.
@@ -185,6 +187,8 @@ class HalfEpochLoop:
         the losses and the gradients; what is NaN stays NaN under every step; and the predictions,
         hence the accuracy, are those of this half epoch for ever.
         """
+        if not isnan(self.rows[-1].train_loss or 0.0):
+            return False  # as nearly always: no need to ask the device
         last = self.network[-1]
         assert isinstance(last, nn.Linear)  # noqa: S101  for the type checker
         return bool(last.bias.isnan().all())
