@@ -15,7 +15,8 @@ infinities included) and runs nothing, whatever arrives.
                         row        index, half_epoch, seconds, values: training and validation
                                    loss, accuracy
                         finished   index, seconds, half_epoch_seconds, peak_memory_bytes, device,
-                                   versions, settings
+                                   versions, settings; eager_because: why steps that should have
+                                   been captured were not, if so
                         failed     index, reason: the network can't be trained; the trainer leaves
                         fatal      message: the job can't go on
     agent     trainer   configure  campaign, images, checkpoints, device

@@ -497,3 +497,10 @@ def test_the_cache_forgets_the_folder_that_was_longest_unread(
     for folder in (folders[0], folders[2], folders[1]):
         load_tables(folder)
     assert from_files == [f"{id_of(1)}.txt"]
+
+
+def test_every_part_of_a_results_folder_is_known_and_nothing_of_it_is_named_as_skipped(download):
+    results = ResultsFolder(download)
+    for part in set(vars(results).values()) - {download}:
+        part.write_text("not a table")
+    assert load_tables(download).skipped == ()

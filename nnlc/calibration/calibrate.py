@@ -134,7 +134,7 @@ def _sample(network: CampaignNetwork, seconds: float) -> Sample:
 def _half_epoch_seconds(finish: Finish) -> float:
     """Of one that was trained: the median; 0 where none is known.
 
-    Of a network whose every parameter is NaN the rest of the half epochs is filled in.
+    Of a network that has diverged for good the rest of the half epochs is filled in.
     """
     seconds = [value for value in finish.half_epoch_seconds if 0 < value < inf]
     least = _AS_LONG * max(seconds, default=0.0)

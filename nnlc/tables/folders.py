@@ -17,7 +17,7 @@ _LEVELS = 2
 """A download holds results folders, which hold dataset folders."""
 _TABLE_NAME = re.compile(rf"{ID_PATTERN.pattern}\.txt")
 _RESULTS_FILE = "campaign.toml"
-_RESULTS_PARTS = {_RESULTS_FILE, "checkpoints", "jobs", "journal", "leases"}
+_RESULTS_PARTS = {_RESULTS_FILE, "checkpoints", "jobs", "journal", "leases", "machines.toml"}
 """What a results folder has beside its tables (`nnlc.results`)."""
 
 

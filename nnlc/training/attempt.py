@@ -77,11 +77,14 @@ class Attempt:
                 values=[row.train_loss, row.val_loss, row.val_accuracy_percent],
                 seconds=loop.seconds[-1],
             )
-        return {
+        facts: dict[str, Any] = {
             "seconds": round(sum(loop.seconds), 3),
             "half_epoch_seconds": [round(seconds, 3) for seconds in loop.seconds],
             "peak_memory_bytes": peak_memory(device),
         }
+        if loop.steps.eager_because is not None:
+            facts["eager_because"] = loop.steps.eager_because
+        return facts
 
     def _resume(self, loop: HalfEpochLoop) -> None:
         state, wrong = self._checkpoints.load()

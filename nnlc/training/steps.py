@@ -7,6 +7,7 @@ real ones, so that nothing has to be undone, and the optimizer's first step, whi
 later ones, is among them.
 """
 
+import sys
 from collections import deque
 from collections.abc import Callable
 
@@ -116,6 +117,7 @@ class Steps:
                 # It was not run: the same step, by itself, does the same arithmetic.
                 self.capture = False
                 self.eager_because = str(problem).split("\n")[0]
+                print(f"steps are not captured: {self.eager_because}", file=sys.stderr, flush=True)
                 step()
                 return
         self._graphs[step].replay()
