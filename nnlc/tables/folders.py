@@ -16,9 +16,15 @@ from nnlc.networks.spec import ID_PATTERN
 _LEVELS = 2
 """A download holds results folders, which hold dataset folders."""
 _TABLE_NAME = re.compile(rf"{ID_PATTERN.pattern}\.txt")
-_RESULTS_FILE = "campaign.toml"
-_RESULTS_PARTS = {_RESULTS_FILE, "checkpoints", "jobs", "journal", "leases", "machines.toml"}
-"""What a results folder has beside its tables (`nnlc.results`)."""
+PROVENANCE_FILE = "provenance.csv"
+_PARTS = {
+    "campaign.toml": {"campaign.toml", "checkpoints", "jobs", "journal", "leases", "machines.toml"},
+    PROVENANCE_FILE: {PROVENANCE_FILE, "journal"},
+}
+"""By the file that tells a results folder (`nnlc.results`), or one that tables were collected in
+(`nnlc.collection`): what it has beside its tables."""
+PART_NAMES = frozenset().union(*_PARTS.values())
+"""Names that no folder of tables should have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +111,9 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             entries = sorted(found, key=lambda entry: entry.name)
     except OSError as problem:
         raise TableError(f"can't be read: {problem.strerror}", path=folder) from None
-    is_results = any(entry.name == _RESULTS_FILE for entry in entries)
-    return [e for e in entries if not (is_results and e.name in _RESULTS_PARTS)]
+    names = {entry.name for entry in entries}
+    parts = set().union(*(parts for file, parts in _PARTS.items() if file in names))
+    return [entry for entry in entries if entry.name not in parts]
 
 
 def _reason_to_skip(entry: os.DirEntry[str]) -> str | None:

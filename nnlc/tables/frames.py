@@ -91,8 +91,8 @@ def load_tables(
         TableError: nothing there to read, a damaged table (with line and column), or two tables
             of one network.
     """
-    _check_choice("val_loss", val_loss, ("as-published", "corrected"))
-    _check_choice("damaged", damaged, ("refuse", "skip"))
+    check_choice("val_loss", val_loss, ("as-published", "corrected"))
+    check_choice("damaged", damaged, ("refuse", "skip"))
     several = [paths] if isinstance(paths, str | Path) else paths
     found, skipped = find_tables(map(Path, several))
     readings: dict[str, Reading] = {}
@@ -108,7 +108,12 @@ def load_tables(
     return _tables(list(readings.values()), val_loss, tuple(skipped))
 
 
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+def frames_of(readings: Iterable[Reading]) -> Tables:
+    """Tables that were read already, each of another network: as frames, losses as they are."""
+    return _tables(list(readings), "as-published", ())
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise NnlcError(f"{name} is {value!r}, but can only be {' or '.join(map(repr, choices))}")
 

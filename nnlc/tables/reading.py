@@ -66,6 +66,20 @@ def _read_file(path: str, *, follow_link: bool) -> Kept:
     Raises:
         TableError: unreadable or damaged, in the words of `read_table`.
     """
+    content, status = read_content(path, follow_link=follow_link)
+    return Kept(Stamp.of(status), *parse_arrays(content, path=Path(path)))
+
+
+def read_content(path: str, *, follow_link: bool) -> tuple[bytes, os.stat_result]:
+    """The bytes of a file that must be a table, more than `MAX_BYTES` cut off, and its status.
+
+    Args:
+        path: the file.
+        follow_link: whether it may be a symbolic link.
+
+    Raises:
+        TableError: unreadable.
+    """
     try:
         with open(path, "rb", opener=partial(_open, follow_link=follow_link)) as file:
             status = os.fstat(file.fileno())
@@ -74,7 +88,7 @@ def _read_file(path: str, *, follow_link: bool) -> Kept:
                 content += file.read(MAX_BYTES)
     except OSError as problem:
         raise TableError(f"can't be read: {problem.strerror}", path=Path(path)) from None
-    return Kept(Stamp.of(status), *parse_arrays(content, path=Path(path)))
+    return content, status
 
 
 def _open(path: str, flags: int, *, follow_link: bool) -> int:
