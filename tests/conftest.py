@@ -56,3 +56,33 @@ def alone(tmp_path_factory):
     job = run_worker(campaign, "--results", results)
     assert job.returncode == 0, job.stdout + job.stderr
     return campaign, results
+
+
+@pytest.fixture(scope="module")
+def every_step_counts():
+    """A diverged network takes all its steps too, and each step is deterministic."""
+    from nnlc.environment import DETERMINISM
+    from nnlc.training.determinism import make_deterministic
+    from nnlc.training.loop import HalfEpochLoop
+
+    os.environ.update(DETERMINISM)
+    make_deterministic()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HalfEpochLoop, "_has_diverged", lambda _: False)
+        yield
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory, every_step_counts):
+    """The bytes of two checkpoints of one network, the newest first."""
+    from checkpoint_cases import two_checkpoints
+
+    return two_checkpoints(tmp_path_factory.mktemp("interrupted"))
+
+
+@pytest.fixture
+def two(tmp_path, interrupted):
+    """A folder with the two checkpoints."""
+    from checkpoint_cases import lay_out
+
+    return lay_out(tmp_path / "checkpoints", interrupted)
