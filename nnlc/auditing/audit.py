@@ -1,0 +1,250 @@
+"""`nnlc.audit`: every rule, over every table in the paths that were given."""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nnlc import __version__
+from nnlc.auditing.audited import Audited
+from nnlc.auditing.campaigns import Home, read_homes
+from nnlc.auditing.curves import check_curves
+from nnlc.auditing.datasets import (
+    SvhnImages,
+    check_duplicates,
+    check_mixture,
+    count_svhn_images,
+    tell_divisor,
+    tell_svhn_images,
+)
+from nnlc.auditing.divisor import Divisor, judge_divisor
+from nnlc.auditing.encoding import Salvage, is_beyond_reading, salvage
+from nnlc.auditing.findings import Finding, Findings, in_order, quoted, shown, words_of
+from nnlc.auditing.places import find_places
+from nnlc.auditing.redraws import check_redraws
+from nnlc.auditing.rules import Rule, Severity
+from nnlc.auditing.specifications import check_specification
+from nnlc.auditing.standards import ANY_CAMPAIGN, ARTICLE, Standard
+from nnlc.errors import TableError
+from nnlc.tables import METADATA_COLUMNS
+from nnlc.tables.bulk import parse_arrays
+from nnlc.tables.folders import TableFiles
+from nnlc.tables.reading import read_content
+
+JSON_FORMAT = 1
+"""Raised when a key of `Audit.to_json` goes or changes its meaning."""
+_EXIT_STATUS: dict[Severity | None, int] = {Severity.ERROR: 4, Severity.WARNING: 3}
+_NAMES = [column.field for column in METADATA_COLUMNS]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """What an audit found."""
+
+    findings: tuple[Finding, ...]
+    """By path, line and column. Of one rule in one file 20 are told, the rest counted."""
+    tables: int
+    """Files that were audited as tables."""
+    damaged: int
+    """Of these could not be read as they are."""
+    folders: tuple[Path, ...]
+    """That the tables stand in."""
+    divisors: tuple[Divisor, ...]
+    """Whether valLoss carries the published slip; by folder, published tables apart from nnlc's."""
+    svhn: tuple[SvhnImages, ...]
+    """Which numbers of SVHN's training images the batch sizes admit; by folder."""
+
+    @property
+    def worst(self) -> Severity | None:
+        """The highest severity of any finding; None without findings."""
+        return max((finding.severity for finding in self.findings), default=None)
+
+    @property
+    def exit_status(self) -> int:
+        """Of `nnlc audit`: 4 for errors, 3 for warnings, 0 for notes or nothing."""
+        return _EXIT_STATUS.get(self.worst, 0)
+
+    def count(self, severity: Severity) -> int:
+        """Findings of this severity."""
+        return sum(finding.times for finding in self.findings if finding.severity is severity)
+
+    def by_rule(self) -> dict[str, int]:
+        """Findings of each rule that has some, by its name; the gravest and most frequent first."""
+        counts: Counter[Rule] = Counter()
+        for finding in self.findings:
+            counts[finding.rule] += finding.times
+        ordered = sorted(counts.items(), key=lambda i: (-i[0].severity, -i[1], i[0].name))
+        return {rule.name: count for rule, count in ordered}
+
+    def to_json(self) -> dict[str, Any]:
+        """One document of plain values.
+
+        - `format`: 1; `nnlc`: the version.
+        - `tables`, `damaged`, `folders`: as the attributes.
+        - `worst`: "error", "warning", "note" or null; `counts`: findings by severity.
+        - `rules`: findings by rule, those with none left out.
+        - `findings`: objects with `path`, `line`, `column`, `column_name` (null where the whole
+          file, line or no table's column is meant), `rule`, `severity`, `found`, `right`, `source`,
+          and `times`: how many of the file and rule it stands for, 1 but for those that repeat.
+        - `divisors`: objects with the fields of `Divisor`.
+        - `svhn`: objects with `path`, `tables`, `possible`, `against`.
+        """
+        return {
+            "format": JSON_FORMAT,
+            "nnlc": __version__,
+            "tables": self.tables,
+            "damaged": self.damaged,
+            "folders": [shown(folder) for folder in self.folders],
+            "worst": self.worst.word if self.worst else None,
+            "counts": {severity.word: self.count(severity) for severity in reversed(Severity)},
+            "rules": self.by_rule(),
+            "findings": [finding.to_json() for finding in self.findings],
+            "divisors": [divisor.to_json() for divisor in self.divisors],
+            "svhn": [svhn.to_json() for svhn in self.svhn],
+        }
+
+
+def audit(paths: str | Path | Iterable[str | Path]) -> Audit:
+    """Hold tables, ours and published ones, to every rule that their bytes can be held to.
+
+    Published tables are held to the article; those of a results folder to its campaign, seeds
+    included; other tables of ours to whatever a campaign may draw, and to the article's space where
+    others of their stamp come from it. Every byte is read: nothing is taken from a cache.
+
+    Args:
+        paths: what `load_tables` takes: tables, folders of them, results folders, downloads.
+
+    Raises:
+        NnlcError: a path that isn't there. Whatever else is wrong is a finding.
+    """
+    several = [paths] if isinstance(paths, str | Path) else paths
+    places = find_places(map(Path, several))
+    homes = read_homes(places)
+    findings = list(places.findings)
+    tables: list[Audited] = []
+    standing: dict[Home | None, list[Audited]] = {home: [] for home in homes.values()}
+    for files in places.files:
+        home = homes.get(places.home_of(files.folder))
+        audited = list(_audit_files(files, home))
+        standing.setdefault(home, []).extend(audited)
+        tables += audited
+    check_curves(tables)
+    for home in homes.values():
+        findings += home.check(standing[home]).told()
+    check_redraws(t for t in tables if t.standard is ANY_CAMPAIGN)
+    check_duplicates(tables)
+    by_folder: defaultdict[Path, list[Audited]] = defaultdict(list)
+    for table in tables:
+        by_folder[table.path.parent].append(table)
+    divisors, svhn, found = _audit_folders(by_folder)
+    for table in tables:
+        found += table.findings.told()
+    return Audit(
+        findings=tuple(in_order(findings + found)),
+        tables=len(tables),
+        damaged=sum(not table.is_whole for table in tables),
+        folders=tuple(by_folder),
+        divisors=tuple(divisors),
+        svhn=tuple(svhn),
+    )
+
+
+def audit_bytes(content: bytes, path: Path, home: Home | None = None) -> Audited:
+    """Audit one table that is in memory: all but its curve, and what its seed should draw.
+
+    Args:
+        content: its bytes.
+        path: where it stands, or would: its name and folder have to fit.
+        home: the results folder that it belongs to.
+    """
+    findings, problem = Findings(path), None
+    if is_beyond_reading(content, findings):
+        return Audited(path, {}, None, None, ANY_CAMPAIGN, findings, is_whole=False)
+    try:
+        metadata, curve = parse_arrays(content, path=path)
+        read = Salvage(dict(zip(_NAMES, metadata, strict=True)), curve, len(curve))
+    except TableError as error:
+        problem = error
+        read = salvage(content, findings)
+    standard = _standard(read.values, home)
+    told = (read.values, read.curve, read.half_epochs)
+    table = Audited(path, *told, standard, findings, is_whole=problem is None)
+    _check_place(table)
+    _check_length(table)
+    check_specification(table.values, table.standard, table.findings)
+    if problem is not None and not table.findings.explain(problem.line, problem.column):
+        # Whatever the rules don't know, the strict reader has the last word.
+        table.findings.add(
+            "strict-reading", words_of(problem, path), line=problem.line, column=problem.column
+        )
+    return table
+
+
+def _audit_files(files: TableFiles, home: Home | None) -> Iterable[Audited]:
+    for name in files.names:
+        path = files.folder / name
+        try:
+            content, _ = read_content(str(path), follow_link=not files.whole)
+        except TableError as problem:
+            findings = Findings(path)
+            findings.add("unreadable", words_of(problem, path), "a readable file")
+            yield Audited(path, {}, None, None, ANY_CAMPAIGN, findings, is_whole=False)
+        else:
+            yield audit_bytes(content, path, home)
+
+
+def _standard(values: dict[str, Any], home: Home | None) -> Standard:
+    if home is not None:
+        return home.standard
+    return ARTICLE if values.get("torch_set_deterministic") is False else ANY_CAMPAIGN
+
+
+def _check_place(table: Audited) -> None:
+    """A table's name and folder against what it says of itself."""
+    if table.id is not None and table.path.name != f"{table.id}.txt":
+        table.findings.add(
+            "id-file-name", f"ID {quoted(table.id)}", "the name of the file", line=2, column=5
+        )
+    folder = os.path.basename(os.path.dirname(os.path.abspath(table.path)))  # noqa: PTH100, PTH119, PTH120
+    if table.dataset is not None and folder.endswith("_models"):
+        name = table.images.name if table.images else table.dataset
+        if folder != f"{name}_models":
+            found = f"dataset {quoted(table.dataset)} in folder {quoted(folder)}"
+            right = quoted(f"{name}_models")
+            table.findings.add("dataset-folder", found, right, line=2, column=9)
+
+
+def _check_length(table: Audited) -> None:
+    """A table's rows; were a campaign to end networks early, its history would be asked here."""
+    expected, rows = table.standard.half_epochs, table.half_epochs
+    if rows is not None and (rows < 1 or expected not in (None, rows)):
+        table.findings.add(
+            "half-epochs",
+            f"{rows} rows",
+            f"{expected or 'at least 1'}",
+            line=rows + 2 if expected is None else min(rows, expected) + 2,
+        )
+
+
+def _audit_folders(
+    by_folder: dict[Path, list[Audited]],
+) -> tuple[list[Divisor], list[SvhnImages], list[Finding]]:
+    """What the tables of each folder say together."""
+    divisors: list[Divisor] = []
+    counted: list[SvhnImages] = []
+    found: list[Finding] = []
+    for folder, tables in by_folder.items():
+        findings = check_mixture(folder, tables)
+        if svhn := count_svhn_images(folder, tables):
+            counted.append(svhn)
+            tell_svhn_images(svhn, findings)
+        for published in (True, False):
+            whole = (table for table in tables if table.is_whole)
+            chosen = [table for table in whole if table.is_published is published]
+            if chosen:
+                divisors.append(judge_divisor(folder, published, chosen))
+                tell_divisor(divisors[-1], findings)
+        found += findings.told()
+    return divisors, counted, found

@@ -1,0 +1,54 @@
+"""One table in an audit."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nnlc.auditing.findings import Findings
+from nnlc.auditing.standards import Standard
+from nnlc.networks import ImageSet
+from nnlc.tables.bulk import Curve
+
+
+@dataclass(slots=True)
+class Audited:
+    """A table: what could be read of it, what it is held to, and what was found."""
+
+    path: Path
+    values: dict[str, Any]
+    """Metadata by its field in `NetworkSpec`; less than all of a damaged table."""
+    curve: Curve | None
+    half_epochs: int | None
+    """Rows; None of a table without lines."""
+    standard: Standard
+    findings: Findings
+    is_whole: bool = field(kw_only=True)
+    """Whether it was read strictly: its bytes follow from these values."""
+
+    @property
+    def id(self) -> str | None:
+        return self.values.get("id")
+
+    @property
+    def dataset(self) -> str | None:
+        return self.values.get("dataset")
+
+    @property
+    def is_published(self) -> bool:
+        """The article's, by its own word (`nnlc.tables.slip`)."""
+        return self.values.get("torch_set_deterministic") is False
+
+    @property
+    def images(self) -> ImageSet | None:
+        """Its image set, as far as validation and classes go; None if it is not known."""
+        readings = self.standard.images(self.dataset)
+        return readings[0] if readings else None
+
+    @property
+    def validation_batches(self) -> tuple[int, int]:
+        """Full batches of validation images, and those with the partial one; 0 if not known."""
+        size = self.values.get("batch_size") or 0
+        if self.images is None or size < 1:
+            return 0, 0
+        full, partial = divmod(self.images.validation_images, size)
+        return full, full + (partial > 0)

@@ -1,0 +1,120 @@
+"""Tables of a results folder against its campaign: what each seed draws, and what is missing."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from nnlc.auditing.audited import Audited
+from nnlc.auditing.findings import Findings, quoted, words_of
+from nnlc.auditing.places import Places
+from nnlc.auditing.standards import Standard
+from nnlc.auditing.subject import COLUMN_OF
+from nnlc.campaign import Campaign
+from nnlc.errors import ResultsError
+from nnlc.history import read_history
+from nnlc.networks import NetworkSpec
+from nnlc.results import ResultsFolder
+from nnlc.tables import METADATA_COLUMNS
+
+_NAMED = 5
+"""So many networks a finding names."""
+_BY_DEVICE = "train_gpu"
+"""Not drawn, but told by the device."""
+
+
+class Home:
+    """A results folder and its campaign."""
+
+    def __init__(self, path: Path, campaign: Campaign) -> None:
+        self.path = path
+        self.campaign = campaign
+        image_sets = campaign.image_sets().values()
+        self.standard = Standard(
+            campaign.space, {one.table_name: (one,) for one in image_sets}, campaign.half_epochs
+        )
+
+    def check(self, tables: Sequence[Audited]) -> Findings:
+        """Hold tables to the networks that the campaign draws; tell which networks have none.
+
+        The campaign is gone through once, and only what is needed of it is kept.
+        """
+        standing = {(table.path.parent.name, table.path.name) for table in tables}
+        ids = {table.id for table in tables}
+        drawn: dict[str, NetworkSpec] = {}
+        missing: dict[str, list[str]] = {}
+        for network in self.campaign.networks():
+            id_, folder = network.spec.id, f"{network.images.name}_models"
+            if id_ in ids:
+                drawn[id_] = network.spec
+            if (folder, f"{id_}.txt") not in standing:
+                missing.setdefault(folder, []).append(id_)
+        for table in tables:
+            self.check_network(table, drawn)
+        return self._tell_missing(missing)
+
+    def check_network(self, table: Audited, drawn: Mapping[str, NetworkSpec]) -> None:
+        """See that a table's network is what the campaign draws for its ID."""
+        if table.id is None:
+            return
+        if table.id not in drawn:
+            table.findings.add(
+                "beyond-campaign",
+                f"campaign {self.campaign.name} has no network {quoted(table.id)}",
+                "one of its IDs, in its own folder",
+                line=2,
+                column=COLUMN_OF["id"],
+            )
+        else:
+            compare(table, drawn[table.id], "seed-specification", f"in {self.campaign.name}")
+
+    def _tell_missing(self, missing: Mapping[str, list[str]]) -> Findings:
+        findings = Findings(self.path)
+        failures = self._failures() if missing else {}
+        for folder, ids in missing.items():
+            tables = "1 table is" if len(ids) == 1 else f"{len(ids)} tables are"
+            found = f"{folder}: {tables} missing: {_some(ids)}"
+            findings.add("missing-table", found, "start the worker again")
+            for id_ in ids:
+                if id_ in failures:
+                    found = f"network {id_} failed: {failures[id_]}"
+                    findings.add("failed-network", found, "'nnlc retry' clears failures")
+        return findings
+
+    def _failures(self) -> Mapping[str, str]:
+        journal = ResultsFolder(self.path).journal_folder
+        if journal.is_symlink() or any(path.is_symlink() for path in journal.glob("*.jsonl")):
+            return {}  # links in a folder are not followed
+        return read_history(journal).failures
+
+
+def read_homes(places: Places) -> dict[Path | None, Home]:
+    """The results folders among the places, by their paths; a broken campaign file is told."""
+    homes: dict[Path | None, Home] = {}
+    for path in places.homes:
+        try:
+            homes[path] = Home(path, ResultsFolder(path).campaign())
+        except ResultsError as problem:
+            file = ResultsFolder(path).campaign_file
+            found = f"the campaign can't be read: {words_of(problem, file)}"
+            places.add("campaign-file", file, found, "the file that nnlc wrote")
+    return homes
+
+
+def compare(table: Audited, spec: NetworkSpec, rule: str, where: str) -> None:
+    """Add a finding of this rule for each field in which a table's network is another one."""
+    for column in METADATA_COLUMNS:
+        if column.field == _BY_DEVICE or column.field not in table.values:
+            continue
+        found, right = table.values[column.field], getattr(spec, column.field)
+        if column.write(found) != column.write(right):
+            table.findings.add(
+                rule,
+                f"{column.name} is {quoted(column.write(found))}",
+                f"{quoted(column.write(right))} {where}",
+                line=2,
+                column=COLUMN_OF[column.field],
+            )
+
+
+def _some(ids: Sequence[str]) -> str:
+    more = len(ids) - _NAMED
+    return ", ".join(ids[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,60 @@
+"""Tables of nnlc that stand apart from their campaign: drawn again from their own seeds."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from nnlc.auditing.audited import Audited
+from nnlc.auditing.campaigns import compare
+from nnlc.errors import NnlcError
+from nnlc.networks import ImageSet, NetworkSpec, SearchSpace, sample_network
+
+_STAMP = len("YYYY_MM_DD_HH_MM_SS")
+
+
+def check_redraws(tables: Iterable[Audited]) -> None:
+    """Draw networks again in the article's space, and tell of those that come out otherwise.
+
+    That says something only of a campaign in that space. Tables whose IDs have one stamp are of
+    one campaign: where most of them are drawn again, the others were changed, or the campaign's
+    space is a little narrower than the article's. A person must look which.
+    """
+    by_stamp: defaultdict[str, list[tuple[Audited, list[NetworkSpec]]]] = defaultdict(list)
+    for table in tables:
+        if table.is_whole and table.id is not None:
+            by_stamp[table.id[:_STAMP]].append((table, _draw(table)))
+    for group in by_stamp.values():
+        others = [(t, specs) for t, specs in group if not any(_is_same(t, s) for s in specs)]
+        if 2 * len(others) >= len(group):
+            continue
+        for table, specs in others:
+            if specs:
+                compare(table, specs[0], "other-space", "as most others of its stamp are drawn")
+
+
+def _draw(table: Audited) -> list[NetworkSpec]:
+    """What a table's seed gives, for each reading of its images; nothing where none can be."""
+    values = table.values
+    readings: tuple[ImageSet, ...] = table.standard.images(table.dataset)
+    found = []
+    for images in readings:
+        try:
+            found.append(
+                sample_network(
+                    _ARTICLE_SPACE,
+                    images,
+                    len(values["conv_kernels"]),
+                    values["random_seed"],
+                    id=values["id"],
+                    train_gpu=values["train_gpu"],
+                )
+            )
+        except NnlcError:
+            continue  # as of images that have no batch size in the article's range
+    return found
+
+
+def _is_same(table: Audited, spec: NetworkSpec) -> bool:
+    return all(getattr(spec, name) == value for name, value in table.values.items())
+
+
+_ARTICLE_SPACE = SearchSpace()

@@ -1,0 +1,139 @@
+"""Every rule that a table, or a folder of them, is held to; with its severity and its source."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Severity(IntEnum):
+    """How much a finding weighs."""
+
+    NOTE = 1
+    """Nothing is wrong; good to know."""
+    WARNING = 2
+    """Legal, but a person should look at it."""
+    ERROR = 3
+    """A rule is broken: this is no table of the dataset as it was written."""
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule."""
+
+    name: str
+    severity: Severity
+    source: str
+    """Where the rule comes from."""
+    says: str
+
+
+_SECTION_1 = "data article, section 1"
+_SECTION_2_1 = "data article, section 2.1"
+_SECTION_2_2 = "data article, section 2.2"
+_TABLE_1 = "data article, Table 1"
+_TABLE_3 = "data article, Table 3"
+_FIGURE_2 = "data article, Fig. 2"
+_FIGURE_3 = "data article, Fig. 3"
+_BYTES = "bytes of the published tables"
+_TORCH = "PyTorch"
+_ARITHMETIC = "arithmetic"
+_SAMPLER = "nnlc's sampler"
+_RESULTS = "nnlc's results folder"
+_FOLDERS = "what nnlc reads of a folder"
+
+_E, _W, _N = Severity.ERROR, Severity.WARNING, Severity.NOTE
+
+_ALL = (
+    # What is read at all.
+    Rule("no-tables", _E, _FOLDERS, "a path that is audited holds tables"),
+    Rule("unreadable", _E, _FOLDERS, "files and folders can be read"),
+    Rule("symbolic-link", _W, _FOLDERS, "links in a folder are not followed, so not audited"),
+    Rule("special-file", _W, _FOLDERS, "a table is a regular file"),
+    Rule("misnamed-table", _W, _FOLDERS, "a table's file is named <ID>.txt"),
+    Rule("hidden-file", _N, _FOLDERS, "names that begin with a dot are passed over"),
+    Rule("foreign-file", _N, _FOLDERS, "what is no table is passed over"),
+    # Bytes.
+    Rule("empty-file", _E, _SECTION_1, "a table has a header and rows"),
+    Rule("too-large", _E, _BYTES, "64 MiB, 1,000,000 lines and 1 MiB a line are no table"),
+    Rule("byte-order-mark", _E, _BYTES, "no mark of an encoding before the header"),
+    Rule("line-ends", _E, _BYTES, "every line ends in one newline and nothing else"),
+    Rule("plain-ascii", _E, _BYTES, "printable ASCII, spaces and newlines only"),
+    Rule("final-newline", _E, _BYTES, "the last line ends in a newline too"),
+    Rule("header", _E, _SECTION_1, "line 1 has the 28 names in order"),
+    Rule("field-count", _E, _SECTION_1, "every line has 28 fields between single spaces"),
+    Rule("epoch-grid", _E, _SECTION_1, "epochs are 0.5, 1.0, 1.5, …"),
+    Rule("metadata-line", _E, _SECTION_1, "metadata stands in line 2 only"),
+    Rule("curve-text", _E, _BYTES, "losses and accuracies are written as Python's repr does"),
+    Rule("metadata-text", _E, _BYTES, "metadata is written as the published tables write it"),
+    Rule("strict-reading", _E, _BYTES, "a table that is written again gives its bytes back"),
+    Rule("half-epochs", _E, _SECTION_2_2, "40 epochs, or the campaign's, are 2 rows each"),
+    # The network.
+    Rule("id", _E, _BYTES, "an ID is a date, a time and six digits"),
+    Rule("seed-range", _E, _BYTES, "random_seed has 32 bits"),
+    Rule("loss-and-optimizer", _E, _SECTION_2_2, "CrossEntropyLoss and SGD"),
+    Rule("list-length", _E, _SECTION_1, "an entry for each convolution, pooling or FC layer"),
+    Rule("block", _E, _TABLE_1, "a block is 1 to 7: ReLU 1, pooling 2, dropout 4"),
+    Rule("conv-kernel", _E, _TABLE_3, "a kernel fits into the unpadded input that reaches it"),
+    Rule("conv-stride", _E, _TABLE_3, "a stride is at most its kernel"),
+    Rule("conv-padding", _E, _TABLE_3, "padding is 0 to 5, or what the campaign says"),
+    Rule("pool-kernel", _E, _TABLE_3, "a pooling kernel fits into the input that reaches it"),
+    Rule("pool-stride", _E, _TABLE_3, "a pooling stride is at most its kernel"),
+    Rule("pool-padding", _E, _TABLE_3, "pooling pads at most half of its kernel"),
+    Rule("output-width", _E, _TORCH, "no layer's output vanishes"),
+    Rule("filters", _E, _FIGURE_2, "filters from the image's channels to 400"),
+    Rule("last-filters", _E, _FIGURE_2, "the last convolution has a filter for each class"),
+    Rule("dropout-rate", _E, _SECTION_1, "a rate of 0.1 to 0.7 if a block drops out, else 0"),
+    Rule("fc-layers", _E, _TABLE_3, "1 to 5 fully connected layers"),
+    Rule("fc-units", _E, _TABLE_3, "units of a fully connected layer are 1 to 400"),
+    Rule("classes", _E, _SECTION_2_2, "the last layer has a unit for each class"),
+    Rule("fc-dropout-rate", _E, _SECTION_2_1, "0.1 to 0.7 if the coin came up true, else 0"),
+    Rule("fc-dropout-layers", _E, _SECTION_2_1, "0 or 1; no 1 without a rate"),
+    Rule("learning-rate", _E, _TABLE_3, "10^-6 to 1"),
+    Rule("momentum", _E, _TABLE_3, "0, or 10^-6 to 1"),
+    Rule("dampening", _E, _TABLE_3, "0, or 10^-6 to 1"),
+    Rule("weight-decay", _E, _TABLE_3, "0, or 10^-6 to 1"),
+    Rule("batch-size", _E, _TABLE_3, "25 to 250, and no more than there are validation images"),
+    Rule("batches", _E, _FIGURE_3, "the training images make an even number of batches"),
+    # The curve.
+    Rule("accuracy-range", _E, _SECTION_1, "valAcc is a number from 0 to 100"),
+    Rule("accuracy-step", _E, _BYTES, "valAcc is a whole count of the validated images"),
+    Rule("loss-range", _E, _ARITHMETIC, "a loss is not negative, and fits into 32 bits"),
+    Rule("loss-accuracy", _E, _ARITHMETIC, "each wrong prediction costs at least ln 2 of valLoss"),
+    Rule("nan-stays", _W, _TORCH, "weights that are NaN stay so, and both losses with them"),
+    Rule("nan-accuracy", _W, _TORCH, "a network whose weights are NaN predicts the same for ever"),
+    Rule("non-finite", _N, _ARITHMETIC, "losses are finite"),
+    Rule("first-loss", _N, _ARITHMETIC, "the first trainLoss is within 10 times ln(classes)"),
+    Rule("never-learned", _N, _ARITHMETIC, "a network becomes better than chance"),
+    # Many tables.
+    Rule("id-file-name", _E, _SECTION_1, "a table's file is named after its ID"),
+    Rule("dataset-folder", _E, _SECTION_1, "a folder <name>_models holds that dataset's tables"),
+    Rule("unknown-dataset", _N, _SECTION_2_2, "sizes of the images are known, and rules on them"),
+    Rule("duplicate-id", _E, _SECTION_1, "an ID names one network"),
+    Rule("duplicate-table", _W, _SECTION_1, "a network has one table"),
+    Rule("duplicate-seed", _W, _SAMPLER, "a dataset's networks have different seeds"),
+    Rule("duplicate-network", _W, _SECTION_2_1, "networks that are drawn at random differ"),
+    Rule("duplicate-curve", _W, _ARITHMETIC, "two networks don't have the same curve"),
+    Rule("mixed-lengths", _W, _SECTION_2_2, "tables of a folder have as many rows"),
+    Rule("mixed-determinism", _W, _SECTION_1, "a folder's torch_set_deterministic is the same"),
+    Rule("mixed-devices", _N, _SECTION_1, "a folder's train_GPU is the same"),
+    Rule("not-deterministic", _N, _SECTION_1, "torch_set_deterministic is True"),
+    Rule("svhn-impossible", _W, _FIGURE_3, "one number of SVHN's images admits all batch sizes"),
+    Rule("svhn-images", _N, _FIGURE_3, "batch sizes tell how many of SVHN's images were used"),
+    Rule("slip-known", _N, _BYTES, "published validation losses are divided by a batch too many"),
+    Rule("slip-absent", _W, _BYTES, "so they are, and no correction may be made where not"),
+    Rule("slip-ours", _E, _RESULTS, "nnlc's valLoss is the mean over the validated images"),
+    Rule("slip-neither", _W, _BYTES, "valLoss is the mean, or divided by a batch too many"),
+    # A results folder.
+    Rule("campaign-file", _W, _RESULTS, "a results folder's campaign.toml can be read"),
+    Rule("seed-specification", _E, _SAMPLER, "a table's network is what its campaign draws"),
+    Rule("beyond-campaign", _E, _RESULTS, "a table belongs to the campaign of its folder"),
+    Rule("other-space", _W, _SAMPLER, "its seed gives this network in the article's space"),
+    Rule("missing-table", _N, _RESULTS, "each network of a campaign has its table"),
+    Rule("failed-network", _N, _RESULTS, "no network has failed"),
+)
+
+RULES = {rule.name: rule for rule in _ALL}
+"""By name."""

@@ -1,0 +1,62 @@
+"""What a table is held to: the article, its own campaign, or what any campaign may draw."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from nnlc.networks import (
+    KNOWN_IMAGE_SETS,
+    SVHN_TRAIN_IMAGES,
+    ImageSet,
+    SearchSpace,
+)
+
+ARTICLE_HALF_EPOCHS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """Search space, image sets and length."""
+
+    space: SearchSpace
+    image_sets: Mapping[str, tuple[ImageSet, ...]]
+    """By the value in a table's `dataset` column; more than one where readings differ in the
+    number of training images."""
+    half_epochs: int | None
+    """Rows of a table; None for any number."""
+
+    def images(self, dataset: object) -> tuple[ImageSet, ...]:
+        """The readings of an image set; none if it is not known."""
+        return self.image_sets.get(dataset, ()) if isinstance(dataset, str) else ()
+
+
+def _svhn_readings(images: ImageSet) -> tuple[ImageSet, ...]:
+    """SVHN with each number of training images that the published tables may mean."""
+    return tuple(replace(images, train_images=count) for count in SVHN_TRAIN_IMAGES.values())
+
+
+_IMAGE_SETS = {
+    images.table_name: _svhn_readings(images) if images.name == "SVHN" else (images,)
+    for images in KNOWN_IMAGE_SETS.values()
+}
+
+ARTICLE = Standard(SearchSpace(), _IMAGE_SETS, ARTICLE_HALF_EPOCHS)
+"""For published tables."""
+
+ANY_CAMPAIGN = Standard(
+    SearchSpace(
+        padding=(0, 1024),
+        filters=(1, 65_536),
+        dropout_rate=(0.0, 1.0),
+        fc_layers=(1, 64),
+        fc_units=(1, 1_048_576),
+        fc_dropout_rate=(0.0, 1.0),
+        learning_rate_exponent=(-30.0, 3.0),
+        momentum_exponent=(-30.0, 0.0),
+        dampening_exponent=(-30.0, 0.0),
+        weight_decay_exponent=(-30.0, 3.0),
+        batch_size=(1, 1_048_576),
+    ),
+    _IMAGE_SETS,
+    None,
+)
+"""For tables of nnlc that stand apart from their campaign: the widest space that it accepts."""
