@@ -114,6 +114,11 @@ def frames_of(readings: Iterable[Reading]) -> Tables:
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """See that an argument is one of its words.
+
+    Raises:
+        NnlcError: it is none; those that there are.
+    """
     if value not in choices:
         raise NnlcError(f"{name} is {value!r}, but can only be {' or '.join(map(repr, choices))}")
 

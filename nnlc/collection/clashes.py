@@ -1,0 +1,142 @@
+"""Where tables of several folders contradict or repeat one another, and the words for it."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nnlc.collection.sources import Source
+from nnlc.errors import NnlcError
+
+_NAMED = 20
+"""So many IDs of a kind a message names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """Two different tables of one ID."""
+
+    first: Source
+    second: Source
+
+    @property
+    def is_same_network(self) -> bool:
+        return self.first.reading.metadata == self.second.reading.metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Merger:
+    """Tables of several folders, as one set."""
+
+    taken: dict[str, list[Source]] = field(default_factory=dict)
+    """By ID; more than one where the same bytes stand in several places, the first found first."""
+    clashes: list[Clash] = field(default_factory=list)
+
+    @property
+    def firsts(self) -> list[Source]:
+        """The one that stands for each ID."""
+        return [sources[0] for sources in self.taken.values()]
+
+
+def merge_sources(sources: Iterable[Source]) -> Merger:
+    """Put tables together: of two with one ID the first counts."""
+    merger = Merger()
+    for source in sources:
+        same_id = merger.taken.setdefault(source.id, [])
+        if same_id and same_id[0].sha256 != source.sha256:
+            merger.clashes.append(Clash(same_id[0], source))
+        else:
+            same_id.append(source)
+    return merger
+
+
+def refuse_clashes(merger: Merger) -> None:
+    """See that there are no clashes.
+
+    Raises:
+        NnlcError: there are; what they are, where, and what to do.
+    """
+    if not merger.clashes:
+        return
+    lines = ["nothing is written, as tables of one ID differ:"]
+    for is_same_network in (True, False):
+        chosen = [one for one in merger.clashes if one.is_same_network == is_same_network]
+        if not chosen:
+            continue
+        for (first, second), ids in _by_folders(chosen).items():
+            lines.append(f"  in {first} and {second}: {_some(ids)}")
+        lines.append(_SAME_NETWORK if is_same_network else _OTHER_NETWORK)
+    raise NnlcError("\n".join(lines))
+
+
+_SAME_NETWORK = (
+    "  These are the same networks with other curves: trained twice, on another device or with "
+    "another version, or changed later. --on-clash skip keeps those of the folder named first."
+)
+_OTHER_NETWORK = (
+    "  These are other networks: an ID is the campaign's stamp and a number, so two campaigns with "
+    "one stamp share their IDs. Keep such folders apart, or leave the later ones out with "
+    "--on-clash skip; give the next campaign a stamp of its own."
+)
+
+
+def _by_folders(clashes: Sequence[Clash]) -> dict[tuple[Path, Path], list[str]]:
+    found: defaultdict[tuple[Path, Path], list[str]] = defaultdict(list)
+    for one in clashes:
+        found[one.first.path.parent, one.second.path.parent].append(one.first.id)
+    return found
+
+
+def notes(merger: Merger) -> list[str]:
+    """What is odd about the tables that are taken, though nothing is lost by it."""
+    firsts = merger.firsts
+    found = []
+    if again := [id_ for id_, sources in merger.taken.items() if sources[1:]]:
+        found.append(
+            f"{_tables(len(again))} found more than once with the same bytes, and taken once: "
+            + _some(again)
+        )
+    if left_out := [clash.second.id for clash in merger.clashes]:
+        found.append(
+            f"{_tables(len(left_out))} left out, as another of the same ID came first: "
+            + _some(left_out)
+        )
+    found += _twins(firsts)
+    found += _mixed(((one.dataset, one.folder) for one in firsts), "dataset {} has folders {}")
+    found += _mixed(((one.folder, one.dataset) for one in firsts), "folder {} has datasets {}")
+    if renamed := [one.id for one in firsts if one.path.name != f"{one.id}.txt"]:
+        found.append(
+            f"{_tables(len(renamed))} named after the ID inside, as the file's name was another: "
+            + _some(renamed)
+        )
+    return found
+
+
+def _twins(sources: Sequence[Source]) -> list[str]:
+    by_specification: defaultdict[object, list[str]] = defaultdict(list)
+    for one in sources:
+        by_specification[one.reading.metadata[1:]].append(one.id)
+    groups = [" = ".join(ids) for ids in by_specification.values() if ids[1:]]
+    if not groups:
+        return []
+    return [f"the same network, seed included, under several IDs: {_some(groups)}"]
+
+
+def _mixed(pairs: Iterable[tuple[str, str]], words: str) -> list[str]:
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for key, value in pairs:
+        found[key].add(value)
+    return [
+        words.format(key, ", ".join(sorted(values)))
+        for key, values in sorted(found.items())
+        if len(values) > 1
+    ]
+
+
+def _tables(count: int) -> str:
+    return f"{count} table" if count == 1 else f"{count} tables"
+
+
+def _some(words: Collection[str]) -> str:
+    more = len(words) - _NAMED
+    return ", ".join(list(words)[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,92 @@
+"""What journals beside tables say of how these were finished."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from nnlc.collection.sources import home_of
+from nnlc.journal import read_events
+from nnlc.tables.folders import Skipped
+
+FOLDER = "journal"
+MOST_SECONDS = 1e12
+"""No half epoch took so long; this keeps infinity and numbers beyond doubles out too."""
+Event = dict[str, Any]
+"""Of the kind "finish", as a journal has it."""
+
+
+class Journals:
+    """The journals of the results folders and collections that tables were found in.
+
+    Args:
+        paths: what was given to be read; no journal outside of them is looked at, nor one that is
+            a symbolic link or has anything but files in the place of its own.
+
+    Attributes:
+        skipped: journals that were not read, and why.
+    """
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._paths = tuple(paths)
+        self._beside: dict[Path, dict[str, list[Event]]] = {}
+        self._read: dict[Path, dict[str, list[Event]]] = {}
+        self.skipped: list[Skipped] = []
+
+    def candidates(self, table: Path, id: str) -> list[Event]:
+        """Whatever the journal beside a table's folder says of finishing this network; the last
+        comes last."""
+        folder = table.parent
+        if folder not in self._beside:
+            self._beside[folder] = self._finishes_beside(folder)
+        return self._beside[folder].get(id, [])
+
+    def finish(self, table: Path, id: str, sha256: str) -> Event | None:
+        """The last event that tells of this very table; one without digest may."""
+        for event in reversed(self.candidates(table, id)):
+            if event.get("sha256") in (None, sha256):
+                return event
+        return None
+
+    def _finishes_beside(self, folder: Path) -> dict[str, list[Event]]:
+        home = home_of(folder, self._paths)
+        if home is None or not os.path.lexists(home / FOLDER):
+            return {}
+        if home not in self._read:
+            self._read[home] = self._read_journal(home / FOLDER)
+        return self._read[home]
+
+    def _read_journal(self, journal: Path) -> dict[str, list[Event]]:
+        found: defaultdict[str, list[Event]] = defaultdict(list)
+        if reason := _reason_to_skip(journal):
+            self.skipped.append(Skipped(journal, f"the journal was not read: {reason}"))
+            return {}
+        for event in read_events(journal, {"finish"}):
+            if isinstance(event.get("id"), str):
+                found[event["id"]].append(event)
+        return dict(found)
+
+
+def half_epoch_seconds(event: Event, half_epochs: int) -> list[float] | None:
+    """Seconds of each half epoch; None where the event does not tell them all."""
+    seconds = event.get("half_epoch_seconds")
+    if not isinstance(seconds, list) or len(seconds) != half_epochs:
+        return None
+    numbers = [float(s) for s in seconds if type(s) in (int, float) and 0 <= s < MOST_SECONDS]
+    return numbers if len(numbers) == half_epochs else None
+
+
+def _reason_to_skip(journal: Path) -> str | None:
+    """What in it would lead its reader astray or hold it up."""
+    if journal.is_symlink():
+        return "a symbolic link"
+    try:
+        with os.scandir(journal) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError as problem:
+        return problem.strerror
+    for entry in entries:
+        if entry.name.endswith(".jsonl") and not entry.is_file(follow_symlinks=False):
+            return f"{entry.name} in it is no regular file"
+    return None
