@@ -5,6 +5,8 @@ infinities included) and runs nothing, whatever arrives.
 
     from      to        kind       with
     trainer   agent     ready      device: what this process could train on (`DeviceFacts`)
+                        circumstances  device, versions, settings: what a table's bits depend on
+                                   beside network and campaign
                         checked    : all images of the campaign are there and undamaged
                         aside      index, path, reason: a checkpoint that can't be used
                         resumed    index, rows, step: it goes on from a checkpoint
@@ -19,10 +21,12 @@ infinities included) and runs nothing, whatever arrives.
                                    been captured were not, if so
                         failed     index, reason: the network can't be trained; the trainer leaves
                         fatal      message: the job can't go on
-    agent     trainer   configure  campaign, images, checkpoints, device
+    agent     trainer   configure  campaign, images, checkpoints, device; threads, else 1
+                        circumstances  : tell them
                         check      mark: see that all images are there and undamaged, that this
                                    file is seen, and that its folder can be written
-                        train      index, spec, image_set, hang_seconds, step_seconds
+                        train      index, spec, image_set, hang_seconds, step_seconds; epochs, in
+                                   halves too, if not the campaign's
                         save       : save the network and leave
     agent     rank 0    hello      host, cores, node_cores, node_gpus, launcher, trainers: how many
                                    the user wants, or None; without_mps: why it is not to be

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from nnlc.campaign import TrainingSection
 from nnlc.networks import ImageSet, NetworkSpec, walk_network
-from nnlc.networks.draws import derive_seed
 from nnlc.tables import Row
 from nnlc.training.build import Network
 from nnlc.training.pixels import DeviceImages
+from nnlc.training.seeds import training_seed
 from nnlc.training.steps import Steps
 
 State = dict[str, Any]
@@ -35,7 +35,7 @@ class HalfEpochLoop:
         facts: its image set.
         images: the images, already on the device.
         settings: the campaign's training settings.
-        epochs: how many.
+        epochs: how many, in whole half epochs.
         between_steps: called after each step of training and of validation, with everything
             in its place; what it raises ends the iteration.
 
@@ -51,7 +51,7 @@ class HalfEpochLoop:
         facts: ImageSet,
         images: DeviceImages,
         settings: TrainingSection,
-        epochs: int,
+        epochs: float,
         between_steps: Callable[[], None] = lambda: None,
     ) -> None:
         self.spec, self.images, self.epochs = spec, images, epochs
@@ -197,4 +197,4 @@ class HalfEpochLoop:
         return self._seconds_before + time.monotonic() - self._start
 
     def _seed(self, purpose: str, *where: int) -> int:
-        return derive_seed(purpose, self.spec.random_seed, *where, bits=63)
+        return training_seed(self.spec, purpose, *where)

@@ -60,6 +60,8 @@ class Trainer:
                 match message["kind"]:
                     case "configure":
                         self._configure(message)
+                    case "circumstances":
+                        self._send({"kind": "circumstances", **made_with(self._device)})
                     case "check":
                         self._check(Path(message["mark"]))
                     case "train":
@@ -81,6 +83,8 @@ class Trainer:
                 raise DeviceError("no GPU is visible: start with --device cpu, or ask for GPUs")
             self._device = torch.device("cuda", self._gpu_index)
             torch.cuda.set_device(self._device)
+        if "threads" in message:
+            torch.set_num_threads(message["threads"])
 
     def _check(self, mark: Path) -> None:
         """See that this node has what it needs: the images, and the folder of rank 0."""
@@ -95,6 +99,7 @@ class Trainer:
         campaign, index = self._settings(), message["index"]
         spec = NetworkSpec.from_json(message["spec"])
         images = ImageSet(**message["image_set"])
+        epochs = message.get("epochs", campaign.epochs)
         made = made_with(self._device)
         try:
             on_device = self._on_device(images)
@@ -106,7 +111,7 @@ class Trainer:
                 checkpoint_seconds=60 * campaign.run.checkpoint_minutes,
             ).run(
                 lambda between_steps: HalfEpochLoop(
-                    spec, images, on_device, campaign.training, campaign.epochs, between_steps
+                    spec, images, on_device, campaign.training, epochs, between_steps
                 ),
                 self._device,
             )

@@ -1,0 +1,174 @@
+"""A network in words, and as source code that needs nothing but PyTorch.
+
+Only numbers enter the source, each written anew from its value, so that no table can put code of
+its own into it.
+"""
+
+import math
+from collections.abc import Iterator
+
+from nnlc.campaign import TrainingSection
+from nnlc.errors import NnlcError
+from nnlc.networks import Layer, NetworkSpec, Walk, walk_network
+from nnlc.training.origin import Origin
+from nnlc.training.seeds import training_seed
+
+_PIXELS = {
+    "unit": "pixels from 0 to 1",
+    "standardised": "pixels of mean 0 and deviation 1 in each channel of the training images",
+}
+_KNOWN_WEIGHTS = "those that its training begins with"
+_UNKNOWN_WEIGHTS = "drawn anew: nobody recorded those that a published network began with"
+_HEAD = ("", "layer", "kernel", "stride", "padding", "output", "parameters", "multiply-adds")
+
+
+def describe_network(spec: NetworkSpec, origin: Origin) -> Iterator[str]:
+    """The layers by their places in the module, and how it was trained, as PyTorch says it.
+
+    Multiply-adds are those of one image's forward pass.
+
+    Raises:
+        NnlcError: an optimizer or a loss that no network of nnlc or the article has; sizes that
+            don't fit the images.
+    """
+    walk, settings = walk_network(spec, origin.images), origin.settings
+    yield f"{spec.id}  {spec.dataset}  seed {spec.random_seed}"
+    yield from _layers(walk, settings)
+    yield f"optimizer   {_optimizer(spec)}"
+    yield f"loss        torch.nn.{_loss(spec)}"
+    yield f"batch size  {spec.batch_size}"
+    yield f"images      {_PIXELS[settings.pixels]}"
+    yield f"settings    {_settings_from(origin)}"
+    yield f"weights     {_KNOWN_WEIGHTS if _has_known_weights(spec) else _UNKNOWN_WEIGHTS}"
+
+
+def python_source(spec: NetworkSpec, origin: Origin) -> str:
+    """A program that builds the network, its loss and its optimizer, with PyTorch alone.
+
+    Raises:
+        NnlcError: as `describe_network`.
+    """
+    walk, settings = walk_network(spec, origin.images), origin.settings
+    channels, width, _ = walk.layers[0].input
+    seed = f"torch.manual_seed({_number(training_seed(spec, 'init'))})  # its first weights"
+    lines = [
+        f'"""Network {spec.id}.',
+        "",
+        f"Input: float32 (batch, {channels}, {width}, {width}), {_PIXELS[settings.pixels]}.",
+        f"Output: (batch, {walk.classes}), unnormalised.",
+        '"""',
+        "",
+        "import torch",
+        "from torch import nn",
+        "",
+        seed if _has_known_weights(spec) else f"# {_UNKNOWN_WEIGHTS}",
+        "network = nn.Sequential(",
+        *(f"    nn.{_call(layer, settings)}," for layer in walk.layers),
+        ")",
+        f"loss_function = nn.{_loss(spec)}",
+        f"optimizer = {_optimizer(spec)}",
+        f"batch_size = {_number(spec.batch_size)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _layers(walk: Walk, settings: TrainingSection) -> Iterator[str]:
+    yield _line(*_HEAD)
+    yield _line("", "input", "", "", "", _shape(walk.layers[0].input), "", "")
+    for place, layer in enumerate(walk.layers):
+        window = [str(layer.kernel), str(layer.stride), str(layer.padding)]
+        yield _line(
+            str(place),
+            _name(layer, settings),
+            *(window if layer.kernel else ("", "", "")),
+            _shape(layer.output),
+            f"{layer.parameters:,}" if layer.parameters else "",
+            f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
+        )
+    yield _line("", "sum", "", "", "", "", f"{walk.parameters:,}", f"{walk.multiply_adds:,}")
+
+
+def _settings_from(origin: Origin) -> str:
+    if origin.is_assumed:
+        return "nnlc's own, as no campaign is known"
+    return f"of campaign {origin.campaign.name}"
+
+
+def _has_known_weights(spec: NetworkSpec) -> bool:
+    """Published tables don't have this switch on; their streams are PyTorch 1.3.1's, unrecorded."""
+    return spec.torch_set_deterministic
+
+
+def _line(*texts: str) -> str:
+    widths = (3, 18, 7, 7, 8, 14, 14, 18)
+    place, name, *rest = texts
+    cells = [f" {text:>{width - 1}}" for text, width in zip(rest, widths[2:], strict=True)]
+    return f"{place:>{widths[0]}}  {name:<{widths[1]}}{''.join(cells)}".rstrip()
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))
+
+
+def _kind(layer: Layer, settings: TrainingSection) -> str:
+    match layer.kind:
+        case "convolution":
+            return "Conv2d"
+        case "relu":
+            return "ReLU"
+        case "dropout":
+            whole_channels = settings.dropout == "channel" and len(layer.input) == 3
+            return "Dropout2d" if whole_channels else "Dropout"
+        case "pooling":
+            return "MaxPool2d" if settings.pooling == "max" else "AvgPool2d"
+        case "flatten":
+            return "Flatten"
+        case "linear":
+            return "Linear"
+
+
+def _name(layer: Layer, settings: TrainingSection) -> str:
+    kind = _kind(layer, settings)
+    return f"{kind} {layer.rate:.3f}" if layer.kind == "dropout" else kind
+
+
+def _call(layer: Layer, settings: TrainingSection) -> str:
+    window = (
+        f"kernel_size={_number(layer.kernel)}, stride={_number(layer.stride)}, "
+        f"padding={_number(layer.padding)}"
+    )
+    sizes = f"{_number(layer.input[0])}, {_number(layer.output[0])}"
+    arguments = {
+        "convolution": f"{sizes}, {window}",
+        "pooling": window,
+        "dropout": f"p={_number(layer.rate)}",
+        "linear": sizes,
+    }
+    return f"{_kind(layer, settings)}({arguments.get(layer.kind, '')})"
+
+
+def _optimizer(spec: NetworkSpec) -> str:
+    if spec.optimizer != "SGD":
+        raise NnlcError(
+            f"network {spec.id}: its optimizer is {spec.optimizer!r}; nnlc knows only SGD"
+        )
+    return (
+        f"torch.optim.SGD(network.parameters(), lr={_number(spec.learning_rate)}, "
+        f"momentum={_number(spec.momentum)}, dampening={_number(spec.dampening)}, "
+        f"weight_decay={_number(spec.weight_decay)})"
+    )
+
+
+def _loss(spec: NetworkSpec) -> str:
+    if spec.loss_fn != "CrossEntropyLoss":
+        raise NnlcError(
+            f"network {spec.id}: its loss is {spec.loss_fn!r}; nnlc knows only CrossEntropyLoss"
+        )
+    return "CrossEntropyLoss()"
+
+
+def _number(value: float) -> str:
+    """A number as Python reads it back."""
+    if isinstance(value, int):
+        return repr(int(value))
+    return repr(float(value)) if math.isfinite(value) else f'float("{float(value)}")'

@@ -1,0 +1,125 @@
+"""Where two curves, two specifications or two machines differ, and by how much."""
+
+import json
+import math
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nnlc.history import Finish
+from nnlc.networks import NetworkSpec
+from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS, Row
+
+_FIRST_METADATA_COLUMN = 2 + len(CURVE_COLUMNS)
+_VERSIONS = ("nnlc", "torch", "cuda", "cudnn")
+"""Others decide no bit: `nnlc.training.facts.decides_bits`. A newer nnlc may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field of a table that is not as it should be, each as a table writes it."""
+
+    line: int
+    """1-based, as the next."""
+    column: int
+    name: str
+    found: str
+    """In the table."""
+    expected: str
+
+    @property
+    def absolute(self) -> float | None:
+        """Their distance; None unless both are finite numbers."""
+        pair = self._numbers()
+        return abs(pair[0] - pair[1]) if pair else None
+
+    @property
+    def relative(self) -> float | None:
+        """Their distance by the larger of both; None unless both are finite, and one is not 0."""
+        pair = self._numbers()
+        if pair is None or not any(pair):
+            return None
+        # Halves, as the sum of two large numbers may be none.
+        return abs(pair[0] / 2 - pair[1] / 2) / max(abs(pair[0]), abs(pair[1])) * 2
+
+    @property
+    def last_places(self) -> int | None:
+        """How many steps from one 64-bit number to the next lie between them."""
+        pair = self._numbers()
+        return abs(_ordinal(pair[0]) - _ordinal(pair[1])) if pair else None
+
+    def _numbers(self) -> tuple[float, float] | None:
+        try:
+            pair = float(self.found), float(self.expected)
+        except ValueError:
+            return None
+        return pair if all(map(math.isfinite, pair)) else None
+
+
+def row_differences(table: Sequence[Row], again: Sequence[Row]) -> Iterator[Difference]:
+    """The fields of the first `len(again)` rows that are not the same to the byte."""
+    for line, (found, expected) in enumerate(zip(table, again, strict=False), 2):
+        for number, column in enumerate(CURVE_COLUMNS, 2):
+            texts = [column.write(getattr(row, column.field)) for row in (found, expected)]
+            if texts[0] != texts[1]:
+                yield Difference(line, number, column.name, *texts)
+
+
+def spec_differences(table: NetworkSpec, drawn: NetworkSpec) -> Iterator[Difference]:
+    """The metadata in which a table is not the network that it says it is."""
+    for number, column in enumerate(METADATA_COLUMNS, _FIRST_METADATA_COLUMN):
+        texts = [column.write(getattr(spec, column.field)) for spec in (table, drawn)]
+        if texts[0] != texts[1]:
+            yield Difference(2, number, column.name, *texts)
+
+
+Circumstances = dict[str, str]
+"""What a table's bits depend on beside network and campaign, in words, by name."""
+
+
+def recorded_circumstances(finish: Finish) -> Circumstances:
+    """Those in which a table was made, as far as its journal tells."""
+    multiprocessors = None if finish.multiprocessors is None else str(finish.multiprocessors)
+    told = {
+        "device": finish.device,
+        "multiprocessors": multiprocessors,
+        "instructions": finish.instructions,
+        **{name: finish.versions.get(name) for name in _VERSIONS},
+        **finish.settings,
+    }
+    return {name: word for name, word in told.items() if word is not None}
+
+
+def present_circumstances(made: Mapping[str, Any]) -> Circumstances:
+    """The same of a trainer's own word, `nnlc.training.facts.made_with`."""
+    device, versions, settings = made["device"], made["versions"], made["settings"]
+    told = {
+        "device": device["name"],
+        "multiprocessors": device["multiprocessors"],
+        "instructions": device["instructions"],
+        **{name: versions.get(name) for name in _VERSIONS},
+    }
+    words = {name: str(value) for name, value in told.items() if value is not None}
+    return words | {name: json.dumps(value) for name, value in settings.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One circumstance that is another by now."""
+
+    name: str
+    then: str
+    now: str
+
+
+def changes(then: Circumstances, now: Circumstances) -> tuple[Change, ...]:
+    """What is recorded and is not so any more."""
+    pairs = ((name, word, now.get(name, "none")) for name, word in then.items())
+    return tuple(Change(*pair) for pair in pairs if pair[1] != pair[2])
+
+
+def _ordinal(number: float) -> int:
+    """The place of a 64-bit number among all of them: IEEE 754 orders them as their bits."""
+    (bits,) = struct.unpack("<q", struct.pack("<d", number))
+    return bits if bits >= 0 else -(2**63) - bits  # type: ignore[no-any-return]

@@ -1,0 +1,96 @@
+"""Where a published curve lies among those of the same network under other random streams.
+
+Nobody recorded the streams of the published networks, so none of their curves can be had again.
+What can be said is whether a value lies among those that a few seeds give. With few seeds that is
+little: where the published network is nothing but one more seed, each of K + 1 values is as likely
+to be the lowest or the highest, so that it lies outside the range of K seeds with chance
+2 / (K + 1). No p-value is made of it, as the half epochs of one curve depend on each other.
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nnlc.tables import CURVE_COLUMNS, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One value of a published curve among those of some seeds."""
+
+    half_epoch: int
+    column: str
+    """Name in the table."""
+    value: float | None
+    """The published one; a validation loss corrected for the slip. None for a blank field."""
+    among: tuple[float, ...]
+    """What each seed gave."""
+
+    @property
+    def comparable(self) -> bool:
+        """Whether all are finite numbers."""
+        return self.value is not None and all(map(math.isfinite, (self.value, *self.among)))
+
+    @property
+    def below(self) -> int:
+        """How many seeds gave less."""
+        return sum(other < self._value for other in self.among)
+
+    @property
+    def equal(self) -> int:
+        """How many seeds gave the same."""
+        return sum(other == self._value for other in self.among)
+
+    @property
+    def percentile(self) -> float | None:
+        """Percent of the seeds that gave less, half of those that gave the same counted too."""
+        if not self.comparable:
+            return None
+        return 100 * (self.below + self.equal / 2) / len(self.among)
+
+    @property
+    def outside(self) -> bool | None:
+        """Whether it is lower, or higher, than all seeds gave."""
+        if not self.comparable:
+            return None
+        return not min(self.among) <= self._value <= max(self.among)
+
+    @property
+    def distance(self) -> float | None:
+        """From the seeds' mean, in their standard deviations (of K - 1).
+
+        None for fewer than 2 seeds, or where all seeds gave the same.
+        """
+        if not self.comparable or len(self.among) < 2:
+            return None
+        # Losses that diverge come near the largest number there is: sums of them would exceed it.
+        unit = max(map(abs, (self._value, *self.among))) or 1.0
+        among = [other / unit for other in self.among]
+        deviation = statistics.stdev(among)
+        return (self._value / unit - statistics.fmean(among)) / deviation if deviation else None
+
+    @property
+    def _value(self) -> float:
+        return math.nan if self.value is None else self.value
+
+
+def places(
+    table: Sequence[Row], factor: float, curves: Sequence[Sequence[Row]]
+) -> tuple[Place, ...]:
+    """Each value of a table's first half epochs among those of the same half epoch under seeds.
+
+    Args:
+        table: its rows.
+        factor: what its validation losses are to be multiplied with (`nnlc.tables.slip`).
+        curves: a seed's rows each, all as many.
+    """
+    found: list[Place] = []
+    for half_epoch, (row, *seeds) in enumerate(zip(table, *curves, strict=False), 1):
+        for column in CURVE_COLUMNS:
+            value = getattr(row, column.field)
+            if value is not None and column.field == "val_loss":
+                value *= factor
+            among = tuple(getattr(seed, column.field) for seed in seeds)
+            found.append(Place(half_epoch, column.name, value, among))
+    return tuple(found)

@@ -1,0 +1,175 @@
+"""The tables that are to be verified, each with what is known of how it was made."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nnlc.campaign import Campaign, CampaignNetwork
+from nnlc.errors import CampaignError, SpecError, TableError
+from nnlc.history import Finish, read_history
+from nnlc.networks import ImageSet, NetworkSpec, walk_network
+from nnlc.tables import Table, parse_table
+from nnlc.tables.folders import Skipped, find_tables
+from nnlc.tables.reading import read_content
+from nnlc.training.origin import Origin, origin_of, results_of
+
+_JOURNAL = "journal"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A table, and what it is held against."""
+
+    path: Path
+    table: Table
+    origin: Origin
+    drawn: NetworkSpec | None
+    """The campaign's network of this ID; its `train_gpu` as the journal has it."""
+    is_stranger: bool
+    """The campaign has no network of this ID, or the file is named after another."""
+    finish: Finish | None
+    """What the journal tells of it."""
+    changed: bool
+    """Whether the journal knows other bytes of it."""
+
+    @property
+    def is_published(self) -> bool:
+        """Whether it is one of the article's, whose random streams nobody recorded."""
+        return self.drawn is None and not self.table.spec.torch_set_deterministic
+
+    @property
+    def id(self) -> str:
+        return self.table.spec.id
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it was trained on a GPU: by the journal, or else by its own word."""
+        recorded = _on_gpu(self.finish)
+        return self.table.spec.train_gpu if recorded is None else recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A table that can't be trained again, and why."""
+
+    path: Path
+    reason: str
+
+
+def read_subjects(
+    paths: Iterable[Path], campaign: Campaign | None
+) -> tuple[list[Subject | Refused], list[Skipped]]:
+    """Every table in these paths, in order, and what was found beside them.
+
+    Args:
+        paths: tables, or folders of them.
+        campaign: the one that they are all of; else each is of that beside it.
+
+    Raises:
+        NnlcError: nothing there, or it can't be read; a results folder without a right campaign.
+    """
+    files, skipped = find_tables(paths)
+    reader = _Reader(campaign)
+    found = [
+        reader.read(each.folder / name, follow_link=not each.whole)
+        for each in files
+        for name in each.names
+    ]
+    return found, skipped
+
+
+class _Reader:
+    """Reads tables; what is beside many of them is read once."""
+
+    def __init__(self, campaign: Campaign | None) -> None:
+        self._given = campaign
+        self._campaigns: dict[Path, Campaign | None] = {}
+        self._networks: dict[int, dict[str, CampaignNetwork]] = {}
+        self._finishes: dict[Path, dict[str, Finish]] = {}
+
+    def read(self, path: Path, *, follow_link: bool) -> Subject | Refused:
+        content, _ = read_content(str(path), follow_link=follow_link)
+        try:
+            table = parse_table(content, path=path)
+            campaign = self._campaign(path)
+            network = self._networks_of(campaign).get(table.spec.id) if campaign else None
+            if campaign and network:
+                parse_table(content, path=path, half_epochs=campaign.half_epochs)
+            elif not (self._given or table.spec.torch_set_deterministic):
+                campaign = None  # a published table beside a campaign is not trained under it
+            origin = origin_of(table.spec, campaign)
+            _check_trainable(table.spec, origin.images)
+        except (TableError, CampaignError, SpecError) as problem:
+            return Refused(path, str(problem).removeprefix(f"{path}, ").removeprefix(f"{path}: "))
+        finish = self._finishes_of(path).get(table.spec.id)
+        digest = hashlib.sha256(content).hexdigest()
+        return Subject(
+            path,
+            table,
+            origin,
+            _as_trained(network, table, finish),
+            campaign is not None
+            and table.spec.torch_set_deterministic
+            and (network is None or (self._given is None and path.stem != table.spec.id)),
+            finish,
+            changed=bool(finish and finish.sha256 and finish.sha256 != digest),
+        )
+
+    def _campaign(self, path: Path) -> Campaign | None:
+        if self._given is not None:
+            return self._given
+        if path.parent not in self._campaigns:
+            results = results_of(path)
+            self._campaigns[path.parent] = results.campaign() if results else None
+        return self._campaigns[path.parent]
+
+    def _networks_of(self, campaign: Campaign) -> dict[str, CampaignNetwork]:
+        if id(campaign) not in self._networks:  # each is kept above, so that none takes its number
+            self._networks[id(campaign)] = {one.spec.id: one for one in campaign.networks()}
+        return self._networks[id(campaign)]
+
+    def _finishes_of(self, path: Path) -> dict[str, Finish]:
+        folder = path.parent
+        if folder not in self._finishes:
+            home = Path(os.path.abspath(folder)).parent  # noqa: PTH100  links keep their names
+            journal = home / _JOURNAL
+            usable = journal.is_dir() and not journal.is_symlink()
+            self._finishes[folder] = read_history(journal).finishes if usable else {}
+        return self._finishes[folder]
+
+
+def _as_trained(
+    network: CampaignNetwork | None, table: Table, finish: Finish | None
+) -> NetworkSpec | None:
+    """The campaign's network with the one value that is no draw: where it was trained."""
+    if network is None:
+        return None
+    recorded = _on_gpu(finish)
+    on_gpu = table.spec.train_gpu if recorded is None else recorded
+    return replace(network.spec, train_gpu=on_gpu)
+
+
+def _check_trainable(spec: NetworkSpec, images: ImageSet) -> None:
+    """See that nnlc's loop trains such a network.
+
+    Raises:
+        SpecError: it does not, and why.
+    """
+    walk_network(spec, images)
+    for field, known in (("optimizer", "SGD"), ("loss_fn", "CrossEntropyLoss")):
+        if getattr(spec, field) != known:
+            raise SpecError(f"its {field} is {getattr(spec, field)!r}; nnlc trains with {known}")
+    if spec.batch_size > min(images.train_images // 2, images.validation_images):
+        raise SpecError(
+            f"its batch size {spec.batch_size} is too large for {images.train_images} training "
+            f"images in two halves, or for {images.validation_images} validation images"
+        )
+
+
+def _on_gpu(finish: Finish | None) -> bool | None:
+    """None where nothing tells."""
+    if finish is None or finish.device is None:
+        return None
+    return finish.multiprocessors is not None

@@ -1,0 +1,239 @@
+"""Training networks again from their tables, and holding these against what comes out."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import pandas as pd
+
+from nnlc.campaign import Campaign, load_campaign
+from nnlc.errors import DeviceError, ImagesError, NnlcError, TableError
+from nnlc.networks import ImageSet, NetworkSpec
+from nnlc.networks.draws import derive_seed
+from nnlc.shipped import shipped_names
+from nnlc.tables import Row
+from nnlc.tables.frames import check_choice
+from nnlc.tables.slip import correction_factors
+from nnlc.training.images import check_images
+from nnlc.training.origin import Origin, campaign_of
+from nnlc.verification.differences import (
+    changes,
+    recorded_circumstances,
+    row_differences,
+    spec_differences,
+)
+from nnlc.verification.places import places
+from nnlc.verification.process import TrainingFailed, TrainingProcess
+from nnlc.verification.subjects import Refused, Subject, read_subjects
+from nnlc.verification.verdicts import Verdict
+
+Tell = Callable[[str], object]
+MOST_HALF_EPOCHS, MOST_SEEDS, MOST_THREADS = 200_000, 1000, 1024
+_TELL_SECONDS = 10.0
+"""Between two words on how far a training is."""
+
+
+def verify(
+    paths: str | Path | Iterable[str | Path],
+    *,
+    half_epochs: int | None = None,
+    images: str | Path = "images",
+    seeds: int = 3,
+    threads: int | None = None,
+    device: str | None = None,
+    campaign: Campaign | str | Path | None = None,
+    on_verdict: Callable[[Verdict], object] = lambda _: None,
+    tell: Tell = lambda _: None,
+) -> list[Verdict]:
+    """Train networks again from their tables, and say of each whether the same comes out.
+
+    A table that nnlc wrote is compared to the byte: its metadata with the campaign's own draw, its
+    half epochs with those that are trained now, by a trainer as a job has it. Where something
+    differs, the journal's circumstances are held against those of now. A published table has a
+    place among some seeds instead (`nnlc.verification.places`), its validation losses corrected.
+
+    Args:
+        paths: a table, or a folder of tables, such as a results folder; or several.
+        half_epochs: train so many of each only; None trains all that a table has.
+        images: the folder of staged images.
+        seeds: so many for each published table; the same every time.
+        threads: of the processor; by default as recorded, which is one unless somebody changed it.
+        device: by default the kind that the table was made on, if there is one here.
+        campaign: that all tables are of: a `Campaign`, the name of a shipped one, its file or its
+            results folder. By default each is of the one of the results folder that it stands in,
+            and else of nnlc's own settings.
+        on_verdict: is given each verdict as soon as it stands.
+        tell: is told, in lines, what is passed over, and now and then how far a training is.
+
+    Raises:
+        NnlcError: nothing there to verify, images that are missing, a wrong argument.
+    """
+    if device is not None:
+        check_choice("device", device, ("cpu", "cuda"))
+    _check_number("half_epochs", half_epochs, MOST_HALF_EPOCHS)
+    _check_number("seeds", seeds, MOST_SEEDS)
+    _check_number("threads", threads, MOST_THREADS)
+    several = [paths] if isinstance(paths, str | Path) else paths
+    subjects, skipped = read_subjects(map(Path, several), campaign_of(None, campaign))
+    for one in skipped:
+        tell(f"skipped: {one}")
+    _check_images((s.origin for s in subjects if isinstance(s, Subject)), Path(images))
+    verdicts = []
+    with _Trainings(Path(images), threads, device, tell) as trainings:
+        for number, subject in enumerate(subjects, 1):
+            trainings.label = f"{number}/{len(subjects)}"
+            verdicts.append(_verdict(subject, trainings, half_epochs, seeds))
+            on_verdict(verdicts[-1])
+    return verdicts
+
+
+def _verdict(
+    subject: Subject | Refused, trainings: "_Trainings", half_epochs: int | None, seeds: int
+) -> Verdict:
+    if isinstance(subject, Refused):
+        return Verdict(path=subject.path, problem=subject.reason)
+    length = len(subject.table.rows)
+    wanted = min(half_epochs or length, length)
+    verdict = Verdict(
+        path=subject.path,
+        id=subject.id,
+        half_epochs_of_table=length,
+        specification=tuple(spec_differences(subject.table.spec, subject.drawn))
+        if subject.drawn
+        else (),
+        is_stranger=subject.is_stranger,
+        bytes_changed=subject.changed,
+        is_recorded=subject.finish is not None,
+        is_assumed=subject.origin.is_assumed,
+    )
+    try:
+        if subject.is_published:
+            return _placed(verdict, subject, trainings, wanted, seeds)
+        return _compared(verdict, subject, trainings, wanted)
+    except (TrainingFailed, TableError) as problem:
+        trainings.close()
+        return replace(verdict, problem=str(problem))
+
+
+def _compared(
+    verdict: Verdict, subject: Subject, trainings: "_Trainings", half_epochs: int
+) -> Verdict:
+    process = trainings.process_for(subject)
+    rows = trainings.train(subject, subject.table.spec, half_epochs)
+    then = recorded_circumstances(subject.finish) if subject.finish else {}
+    return replace(
+        verdict,
+        half_epochs=half_epochs,
+        rows=tuple(row_differences(subject.table.rows, rows)),
+        changes=changes(then, process.circumstances),
+        lacks_gpu=subject.on_gpu and process.device == "cpu",
+    )
+
+
+def _placed(
+    verdict: Verdict, subject: Subject, trainings: "_Trainings", half_epochs: int, seeds: int
+) -> Verdict:
+    spec = subject.table.spec
+    about = {key: [getattr(spec, key)] for key in ("torch_set_deterministic", "dataset")}
+    frame = pd.DataFrame({**about, "batch_size": [spec.batch_size], "path": [subject.path]})
+    factor = float(correction_factors(frame)[0])
+    curves = []
+    for number in range(seeds):
+        seed = derive_seed("verify", spec.random_seed, number, bits=32)
+        again = replace(spec, random_seed=seed)
+        curves.append(trainings.train(subject, again, half_epochs, f", seed {number + 1}/{seeds}"))
+    return replace(
+        verdict,
+        half_epochs=half_epochs,
+        seeds=seeds,
+        places=places(subject.table.rows, factor, curves),
+    )
+
+
+class _Trainings:
+    """The process that trains, replaced whenever the next table asks for another one."""
+
+    def __init__(self, images: Path, threads: int | None, device: str | None, tell: Tell) -> None:
+        self._images, self._threads, self._device, self._tell = images, threads, device, tell
+        self._process: TrainingProcess | None = None
+        self._key: tuple[Campaign, str, int] | None = None
+        self.label = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def process_for(self, subject: Subject) -> TrainingProcess:
+        """One that can train this table's network as it was trained."""
+        device = self._device or ("cuda" if subject.on_gpu else "cpu")
+        key = (subject.origin.campaign, device, self._threads or _recorded_threads(subject))
+        if self._process is None or self._process.closed or key != self._key:
+            self.close()
+            campaign, device, threads = key
+            self._process = TrainingProcess(campaign, self._images, device, threads)
+            self._key = key
+        if self._device == "cuda" != self._process.device:
+            raise DeviceError("no GPU is visible here: leave --device out, or say --device cpu")
+        return self._process
+
+    def train(
+        self, subject: Subject, spec: NetworkSpec, half_epochs: int, which: str = ""
+    ) -> list[Row]:
+        """The first rows of a curve; now and then it is told how far that is."""
+        rows: list[Row] = []
+        last = time.monotonic()
+        process = self.process_for(subject)
+        for row in process.train(spec, subject.origin.images, half_epochs):
+            rows.append(row)
+            if time.monotonic() - last >= _TELL_SECONDS:
+                last = time.monotonic()
+                done = f"half epoch {len(rows)}/{half_epochs}"
+                self._tell(f"{self.label} {subject.id}{which}: {done}")
+        return rows
+
+
+def _recorded_threads(subject: Subject) -> int:
+    text = subject.finish.settings.get("threads", "") if subject.finish else ""
+    return int(text) if text.isdecimal() and 1 <= int(text) <= MOST_THREADS else 1
+
+
+def _check_images(origins: Iterable[Origin], root: Path) -> None:
+    """See, before anything is trained, that all images are there.
+
+    Raises:
+        ImagesError: they are not; with the command that brings them.
+    """
+    seen: list[tuple[Campaign, ImageSet]] = []
+    for origin in origins:
+        if (origin.campaign, origin.images) in seen:
+            continue
+        seen.append((origin.campaign, origin.images))
+        section = origin.campaign.datasets[origin.images.name]
+        try:
+            check_images(origin.images, section, root)
+        except ImagesError as problem:
+            # The images don't know what campaign they are for; here one that brings them is known.
+            words = str(problem).replace("<campaign>", _stageable(origin.images))
+            raise ImagesError(words) from None
+
+
+def _stageable(images: ImageSet) -> str:
+    """The shipped campaign that brings these images, and as little else as can be."""
+    shipped = {name: load_campaign(name).image_sets() for name in shipped_names("jobs", ".toml")}
+    names = [name for name, image_sets in shipped.items() if images.name in image_sets]
+    return min(names, key=lambda name: len(shipped[name]), default="<campaign>")
+
+
+def _check_number(name: str, value: int | None, most: int) -> None:
+    if value is not None and not 1 <= value <= most:
+        raise NnlcError(f"{name} is {value}, but can only be 1 to {most:,}")
