@@ -1,0 +1,232 @@
+"""`croissant.json`: an export described for programs, in the vocabulary of Croissant 1.0.
+
+Source: the Croissant Format Specification, version 1.0, http://mlcommons.org/croissant/1.0: its
+JSON-LD context (appendix 1), `sc:Dataset`, `cr:FileObject`, `cr:RecordSet`, `cr:Field`.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from nnlc.errors import NnlcError
+from nnlc.exporting.contents import Contents
+from nnlc.exporting.manifest import FileFacts, Format
+from nnlc.exporting.origins import (
+    ARTICLE_AUTHORS,
+    ARTICLE_DATE,
+    ARTICLE_LICENSE,
+    ARTICLE_TITLE,
+    DATASET_URL,
+    TERMS,
+    Origins,
+    Publication,
+)
+from nnlc.exporting.schema import CURVES, NETWORKS, Kind, Part
+
+NAME = "croissant.json"
+_CONTEXT = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
+    "column": "cr:column",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract",
+    "field": "cr:field",
+    "fileProperty": "cr:fileProperty",
+    "fileObject": "cr:fileObject",
+    "fileSet": "cr:fileSet",
+    "format": "cr:format",
+    "includes": "cr:includes",
+    "isLiveDataset": "cr:isLiveDataset",
+    "jsonPath": "cr:jsonPath",
+    "key": "cr:key",
+    "md5": "cr:md5",
+    "parentField": "cr:parentField",
+    "path": "cr:path",
+    "recordSet": "cr:recordSet",
+    "references": "cr:references",
+    "regex": "cr:regex",
+    "repeated": "cr:repeated",
+    "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
+    "sc": "https://schema.org/",
+    "separator": "cr:separator",
+    "source": "cr:source",
+    "subField": "cr:subField",
+    "transform": "cr:transform",
+}
+_TYPES: dict[Kind, str] = {
+    "text": "sc:Text",
+    "integer": "sc:Integer",
+    "flag": "sc:Boolean",
+    "number": "sc:Float",
+    "integers": "sc:Integer",
+}
+_MEDIA_TYPES: dict[Format, str] = {
+    "parquet": "application/x-parquet",
+    "csv": "text/csv",
+    "hdf5": "application/x-hdf5",
+}
+
+
+def describe(
+    contents: Contents,
+    origins: Origins,
+    publication: Publication,
+    format: Format,
+    files: Mapping[str, FileFacts],
+) -> bytes:
+    """The file: the same for the same tables, as no clock is read.
+
+    Args:
+        contents: what is exported.
+        origins: where it comes from.
+        publication: what the user says of it.
+        format: of the export.
+        files: those that hold the records, by name.
+    """
+    name = dataset_name(origins, publication)
+    values: dict[str, Any] = {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": name,
+        "description": _description(contents, origins),
+        "license": _licenses(origins, publication),
+        "url": publication.url or (DATASET_URL if not origins.own else "datasheet.html"),
+        "creator": [{"@type": "sc:Person", "name": one} for one in _creators(origins, publication)],
+        "datePublished": publication.published or ("" if origins.own else ARTICLE_DATE),
+        "version": publication.version,
+        "citeAs": origins.citation,
+        "keywords": ["learning curves", "neural networks", "neural architecture search"],
+        "isLiveDataset": False,
+        "sameAs": "" if origins.own else DATASET_URL,
+        "distribution": [_file_object(format, *item) for item in sorted(files.items())],
+        "recordSet": [
+            _record_set(format, "networks", NETWORKS, ["id"]),
+            _record_set(format, "curves", CURVES, ["id", "half_epoch"]),
+        ],
+    }
+    known = {key: value for key, value in values.items() if value not in ("", [])}
+    return (json.dumps(known, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def dataset_name(origins: Origins, publication: Publication) -> str:
+    """What an export is called."""
+    return publication.title or (
+        "Learning curves of random convolutional networks" if origins.own else ARTICLE_TITLE
+    )
+
+
+def _description(contents: Contents, origins: Origins) -> str:
+    datasets = ", ".join(sorted(set(contents.networks["dataset"])))
+    words = (
+        f"Convolutional networks with random parameters ({len(contents)}), each trained on images "
+        f"({datasets}) half epoch by half epoch: specifications, and the training loss, validation "
+        f"loss and validation accuracy after each of {contents.layout.rows} half epochs."
+    )
+    if origins.published:
+        words += (
+            f" From the data article's dataset ({DATASET_URL}): {origins.published} tables; their "
+            "val_loss is as published, too small by the factor ⌊N/b⌋/⌈N/b⌉ for N validation "
+            "images in batches of b."
+        )
+    return words
+
+
+def _licenses(origins: Origins, publication: Publication) -> list[Any]:
+    found: list[Any] = [publication.license_url] if publication.license else []
+    if origins.published:
+        found.append(
+            {
+                "@type": "sc:CreativeWork",
+                "name": f"Terms of {DATASET_URL}",
+                "description": f"{TERMS} ({ARTICLE_LICENSE})",
+                "url": DATASET_URL,
+            }
+        )
+    return found
+
+
+def _creators(origins: Origins, publication: Publication) -> list[str]:
+    authors = ARTICLE_AUTHORS if origins.published else ()
+    return [*publication.creators, *(one for one in authors if one not in publication.creators)]
+
+
+def check_publication(origins: Origins, publication: Publication) -> None:
+    """See that nothing is said of own tables where there are none.
+
+    Raises:
+        NnlcError: there is.
+    """
+    for name in ("license", "creators"):
+        if getattr(publication, name) and not origins.own:
+            raise NnlcError(
+                f"{name}: is said of tables that nnlc wrote, and all of these are the article's; "
+                "leave it out"
+            )
+
+
+def missing(origins: Origins, publication: Publication) -> list[str]:
+    """What Croissant demands, and only the user can say: the names of the arguments."""
+    if not origins.own:
+        return []
+    return [
+        name
+        for name in ("license", "creators", "url", "published")
+        if not getattr(publication, name)
+    ]
+
+
+def _file_object(format: Format, name: str, facts: FileFacts) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": name,
+        "name": name,
+        "contentUrl": name,
+        "contentSize": f"{facts.bytes} B",
+        "encodingFormat": _MEDIA_TYPES[format],
+        "sha256": facts.sha256,
+    }
+
+
+def _record_set(
+    format: Format, name: str, parts: tuple[Part, ...], key: list[str]
+) -> dict[str, Any]:
+    return {
+        "@type": "cr:RecordSet",
+        "@id": name,
+        "name": name,
+        "key": [{"@id": f"{name}/{one}"} for one in key],
+        "field": [_field(format, name, part) for part in parts],
+    }
+
+
+def _field(format: Format, records: str, part: Part) -> dict[str, Any]:
+    file = "tables.h5" if format == "hdf5" else f"{records}.{format}"
+    column = f"{records}/{part.name}" if format == "hdf5" else part.name
+    is_list = part.kind == "integers"
+    words = part.description + (f" Unit: {part.unit}." if part.unit else "")
+    if is_list and format == "csv":
+        words += " Whole numbers joined by hyphens."
+    found: dict[str, Any] = {
+        "@type": "cr:Field",
+        "@id": f"{records}/{part.name}",
+        "name": part.name,
+        "description": words,
+        # pandas, and with it any reader of CSV, may take a list of one for a number.
+        "dataType": "sc:Text" if is_list and format == "csv" else _TYPES[part.kind],
+        "source": {"fileObject": {"@id": file}, "extract": {"column": column}},
+    }
+    if is_list and format != "csv":
+        found["repeated"] = True
+    if records == "curves" and part.name == "id":
+        found["references"] = {"field": {"@id": "networks/id"}}
+    return found

@@ -1,0 +1,206 @@
+"""An export as two CSV files: plain text with numbers to the last bit.
+
+Fields are written as in tables: lists joined by hyphens, a blank field empty and NaN as nan. A text
+that a spreadsheet would take for a formula begins with an apostrophe, which is no part of it.
+"""
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from io import StringIO, TextIOWrapper
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from nnlc.errors import NnlcError
+from nnlc.exporting.contents import (
+    MOST_ENTRIES,
+    MOST_TABLES,
+    Contents,
+    Layout,
+    Records,
+    check_records,
+    needed,
+)
+from nnlc.exporting.manifest import Manifest, open_plain
+from nnlc.exporting.schema import CURVES, NETWORKS, VALUES, Part
+from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS
+
+NETWORKS_FILE, CURVES_FILE = "networks.csv", "curves.csv"
+_FORMULA = ("=", "+", "-", "@", "'")
+_LONGEST_LINE = 4 << 20
+"""Characters; no line of ours is near that."""
+_ROWS_AT_ONCE = 1 << 14
+_COLUMNS = {column.field: column for column in METADATA_COLUMNS}
+_INTEGER = _COLUMNS["batch_size"]
+_FLAG = _COLUMNS["train_gpu"]
+_VALUE = CURVE_COLUMNS[0]
+_Rows = Iterator[tuple[int, list[str]]]
+"""Each row that is not the header, with the number of its line."""
+
+
+def write(contents: Contents, folder: Path) -> None:
+    """Write the files of an export into a folder."""
+    with _writing(folder / NETWORKS_FILE) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(part.name for part in NETWORKS)
+        columns = [map(_writer_of(part), contents.column(part.name)) for part in NETWORKS]
+        writer.writerows(zip(*columns, strict=True))
+    with _writing(folder / CURVES_FILE) as file:
+        file.write(_line(part.name for part in CURVES))
+        layout = contents.layout
+        datasets = [_line([_guard(name)])[:-1] for name in contents.networks["dataset"]]
+        for start in range(0, layout.rows, _ROWS_AT_ONCE):
+            end = min(start + _ROWS_AT_ONCE, layout.rows)
+            numbers = layout.half_epochs(start, end)
+            texts: list[Iterable[str]] = [
+                layout.ids(start, end).tolist(),
+                map(datasets.__getitem__, layout.owners(start, end).tolist()),
+                map(str, numbers.tolist()),
+                map(repr, (numbers / 2).tolist()),
+                *_value_texts(contents, start, end),
+            ]
+            # Nothing in them is to be quoted, but for the datasets: they are already.
+            file.writelines(f"{','.join(row)}\n" for row in zip(*texts, strict=True))
+
+
+def _line(texts: Iterable[str]) -> str:
+    """A line of CSV."""
+    line = StringIO(newline="")
+    csv.writer(line, lineterminator="\n").writerow(texts)
+    return line.getvalue()
+
+
+def _writing(path: Path) -> IO[str]:
+    return path.open("x", newline="", encoding="utf-8")
+
+
+def _writer_of(part: Part) -> Callable[[Any], str]:
+    if part.kind == "text":
+        return _guard
+    if part.name in _COLUMNS:
+        return _COLUMNS[part.name].write
+    return _FLAG.write if part.kind == "flag" else _INTEGER.write
+
+
+def _guard(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _value_texts(contents: Contents, start: int, end: int) -> Iterator[list[str]]:
+    for i in range(len(VALUES)):
+        texts = list(map(repr, contents.values[start:end, i].tolist()))
+        for at in np.flatnonzero(contents.blanks[start:end, i]).tolist():
+            texts[at] = ""
+        yield texts
+
+
+def read(folder: Path, manifest: Manifest) -> Contents:  # noqa: ARG001  a reader like the others
+    """Read an export. Text is safe to read: edited files are told by what is wrong with them.
+
+    Raises:
+        NnlcError: a file is none that nnlc writes; with column and line.
+    """
+    networks = _read_networks(folder / NETWORKS_FILE)
+    layout = Layout(networks["id"], networks["half_epochs"])
+    path = folder / CURVES_FILE
+    values = np.empty((layout.rows, len(VALUES)))
+    blanks = np.empty(values.shape, dtype=bool)
+    names = ["id", "half_epoch", *(part.name for part in VALUES)]
+    start = 0
+    with _reading(path, names) as rows:
+        while chunk := list(islice(rows, _ROWS_AT_ONCE)):
+            ids, _, *columns = zip(*(fields for _, fields in chunk), strict=True)
+            layout.check(path, "id", start, ids)
+            counted = [
+                _field(path, line, fields[1], "half_epoch", _INTEGER.read) for line, fields in chunk
+            ]
+            layout.check(path, "half_epoch", start, counted)
+            for i, texts in enumerate(columns):
+                values[start : start + len(chunk), i] = _numbers(path, chunk, names, i + 2, texts)
+                blanks[start : start + len(chunk), i] = [not text for text in texts]
+            start += len(chunk)
+    layout.check_end(path, start)
+    return Contents(networks, values, blanks)
+
+
+def _numbers(
+    path: Path, chunk: list[tuple[int, list[str]]], names: list[str], at: int, texts: Sequence[str]
+) -> list[float]:
+    """The numbers of a column, at once, or one by one to name the one that is none."""
+    try:
+        return [float(text or "nan") for text in texts]
+    except ValueError:
+        for line, fields in chunk:
+            _field(path, line, fields[at], names[at], _VALUE.read)
+        raise  # pragma: no cover  unreachable
+
+
+def _read_networks(path: Path) -> Records:
+    names = list(needed())
+    parts = {part.name: part for part in NETWORKS}
+    readers = [_reader_of(parts[name]) for name in names]
+    networks: Records = {name: [] for name in names}
+    with _reading(path, names) as rows:
+        for line, fields in islice(rows, MOST_TABLES):
+            for name, read_field, text in zip(names, readers, fields, strict=True):
+                networks[name].append(_field(path, line, text, name, read_field))
+    check_records(networks, path)
+    return networks
+
+
+def _reader_of(part: Part) -> Callable[[str], Any]:
+    if part.kind == "text":
+        return _unguard
+    if part.kind == "integers":
+        return partial(_read_list, part.name)
+    return _COLUMNS[part.name].read if part.name in _COLUMNS else _INTEGER.read
+
+
+def _unguard(text: str) -> str:
+    return text.removeprefix("'")
+
+
+def _read_list(name: str, text: str) -> tuple[int, ...]:
+    values: tuple[int, ...] = _COLUMNS[name].read(text)
+    if len(values) > MOST_ENTRIES:
+        raise ValueError(f"the list has more than {MOST_ENTRIES} entries")
+    return values
+
+
+def _field(path: Path, line: int, text: str, name: str, read_field: Callable[[str], Any]) -> Any:
+    try:
+        return read_field(text)
+    except ValueError as problem:
+        words = f"{path}, line {line}, column {name}: {str(problem)[:200]}"
+        raise NnlcError(f"{words}; export again, and leave the file to programs") from None
+
+
+@contextmanager
+def _reading(path: Path, names: list[str]) -> Iterator[_Rows]:
+    """The rows of a file with the fields of these names, in this order."""
+    try:
+        with open_plain(path) as raw, TextIOWrapper(raw, "utf-8-sig", newline="") as file:
+            yield _rows(path, file, names)
+    except (csv.Error, UnicodeDecodeError) as problem:
+        raise NnlcError(f"{path}: can't be read as CSV: {problem}") from None
+    except OSError as problem:
+        raise NnlcError(f"{path}: can't be read: {problem.strerror}") from None
+
+
+def _rows(path: Path, file: TextIOWrapper, names: list[str]) -> _Rows:
+    reader = csv.reader(iter(partial(file.readline, _LONGEST_LINE), ""), strict=True)
+    header = next(reader, [])
+    for name in names:
+        if header.count(name) != 1:
+            raise NnlcError(f"{path}: has {header.count(name) or 'no'} columns {name} in line 1")
+    places = [header.index(name) for name in names]
+    for row in reader:
+        if len(row) != len(header):
+            raise NnlcError(
+                f"{path}, line {reader.line_num}: {len(row)} fields where {len(header)} belong"
+            )
+        yield reader.line_num, [row[place] for place in places]

@@ -1,0 +1,110 @@
+"""`datasheet.html`: an export described for people; one page without scripts or anything to fetch.
+
+HTML, and not Markdown, as its rules for escaping leave no choice: whatever a table says is shown as
+text. The page forbids its reader to run or fetch anything, should that ever fail.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from nnlc.exporting.answers import answers
+from nnlc.exporting.contents import Contents
+from nnlc.exporting.croissant import dataset_name
+from nnlc.exporting.facts import facts_of
+from nnlc.exporting.manifest import FileFacts, Format
+from nnlc.exporting.origins import Origins, Publication
+from nnlc.exporting.schema import CURVES, NETWORKS, VALUES, Kind
+
+NAME = "datasheet.html"
+_LISTS = " ".join(part.name for part in NETWORKS if part.kind == "integers")
+_AS_TEXT = f'dict.fromkeys("{_LISTS}".split(), str)'
+LOADING: dict[Format, str] = {
+    "parquet": """\
+import pandas as pd
+networks, curves = pd.read_parquet("networks.parquet"), pd.read_parquet("curves.parquet")
+best = curves.groupby(["dataset", "id"])["val_accuracy_percent"].max()
+""",
+    "csv": f"""\
+import pandas as pd
+curves = pd.read_csv("curves.csv")
+networks = pd.read_csv("networks.csv", dtype={_AS_TEXT})
+""",
+    "hdf5": """\
+import h5py, pandas as pd
+def frame(group): return pd.DataFrame({name: list(column[:]) for name, column in group.items()})
+with h5py.File("tables.h5") as f: networks, curves = frame(f["networks"]), frame(f["curves"])
+""",
+}
+"""How pandas loads an export: three lines of Python, in its folder."""
+_TYPES: dict[Format, dict[Kind, str]] = {
+    "parquet": {
+        "text": "string",
+        "integer": "int64",
+        "flag": "bool",
+        "number": "double",
+        "integers": "list of int32",
+    },
+    "csv": {
+        "text": "text",
+        "integer": "whole number",
+        "flag": "True or False",
+        "number": "number",
+        "integers": "whole numbers, joined by -",
+    },
+    "hdf5": {
+        "text": "string",
+        "integer": "int64",
+        "flag": "bool",
+        "number": "float64",
+        "integers": "vlen int32",
+    },
+}
+
+
+def render(
+    contents: Contents,
+    origins: Origins,
+    publication: Publication,
+    format: Format,
+    files: Mapping[str, FileFacts],
+) -> bytes:
+    """The page: the same for the same tables, as no clock is read.
+
+    Args:
+        contents: what is exported.
+        origins: where it comes from.
+        publication: what the user says of it.
+        format: of the export.
+        files: those of the export so far, by name.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["short"] = _short
+    facts = facts_of(contents)
+    page = environment.get_template("datasheet.jinja").render(
+        title=dataset_name(origins, publication),
+        tables=len(contents),
+        half_epochs=contents.layout.rows,
+        digest=contents.digest,
+        facts=facts,
+        values=VALUES,
+        records=[("networks", NETWORKS), ("curves", CURVES)],
+        types=_TYPES[format],
+        loading=LOADING[format],
+        format=format,
+        files=sorted(files.items()),
+        sections=answers(facts, origins, publication),
+    )
+    return page.encode("utf-8", "replace")
+
+
+def _short(value: float) -> str:
+    return f"{value:.6g}"

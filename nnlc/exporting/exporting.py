@@ -1,0 +1,150 @@
+"""`nnlc export`: many tables as a few files that other programs read."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnlc.collection.sources import Source, read_sources
+from nnlc.errors import NnlcError, TableError
+from nnlc.exporting import croissant, csvfiles, datasheet, hdf5files, parquetfiles
+from nnlc.exporting.contents import contents_of
+from nnlc.exporting.folders import check_place, new_folder
+from nnlc.exporting.manifest import FORMATS, NAME, FileFacts, Format, Manifest, facts_of
+from nnlc.exporting.origins import Publication, origins_of
+from nnlc.tables.folders import Skipped
+from nnlc.tables.frames import Damaged, check_choice
+
+_WRITERS = {
+    "parquet": parquetfiles.write,
+    "csv": csvfiles.write,
+    "hdf5": hdf5files.write,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What became of an export."""
+
+    tables: int
+    half_epochs: int
+    files: dict[str, FileFacts]
+    """By name."""
+    skipped: tuple[Skipped, ...]
+    """What was found beside the tables and not read, and why."""
+    unsaid: tuple[str, ...]
+    """What a published dataset needs, and was not given."""
+
+    def remarks(self) -> Iterator[str]:
+        """What a user should know of, a line each."""
+        yield from (f"skipped: {one}" for one in self.skipped)
+        if self.unsaid:
+            yield (
+                f"note: the tables can't know {', '.join(self.unsaid)}, which croissant.json and "
+                "datasheet.html would tell; give them before you publish"
+            )
+
+
+def export_tables(
+    paths: str | Path | Iterable[str | Path],
+    folder: str | Path,
+    *,
+    format: Format = "parquet",
+    damaged: Damaged = "refuse",
+    title: str = "",
+    creators: Iterable[str] = (),
+    license: str = "",
+    url: str = "",
+    published: str = "",
+    version: str = "1.0.0",
+) -> Exported:
+    """Write tables, ours and published ones, into a few files from which each can be had again.
+
+    The same tables give the same bytes, with the same versions of the libraries.
+
+    Args:
+        paths: what `load_tables` takes: tables, folders of them, results folders, downloads.
+        folder: a new or empty folder, or an earlier export, which is replaced; it is there whole
+            in the end, or as it was.
+        format: "parquet", "csv" or "hdf5".
+        damaged: "skip" leaves out damaged tables, and a second table of the same ID.
+        title, url, published, version: what the descriptions say of the export: a name, a page, a
+            day (2026-01-31), and a version (1.0.0).
+        creators, license: of tables that nnlc wrote: people, and an SPDX identifier or URL; of the
+            article's the descriptions say what the article does.
+
+    Raises:
+        TableError: nothing there to read, a damaged table, or two tables of one network.
+        NnlcError: a word that is none of its kind, or the folder is in use or can't be written.
+    """
+    check_choice("format", format, FORMATS)
+    check_choice("damaged", damaged, ("refuse", "skip"))
+    publication = Publication(
+        title=title,
+        creators=tuple(creators),
+        license=license,
+        url=url,
+        published=published,
+        version=version,
+    )
+    places = [Path(paths)] if isinstance(paths, str | Path) else list(map(Path, paths))
+    folder = Path(folder)
+    if not places:
+        raise NnlcError("no folder was given to be read")
+    check_place(folder, places)
+    found, skipped = read_sources(places, damaged)
+    sources = list(_first_of_each(found, damaged, skipped))
+    if not sources:
+        raise NnlcError("no table is left to be exported: all are damaged")
+    contents = contents_of(sources)
+    origins = origins_of(sources, places, sum(contents.column("published")))
+    croissant.check_publication(origins, publication)
+    with new_folder(folder, places, replace=True) as temporary:
+        _WRITERS[format](contents, temporary)
+        files = {path.name: facts_of(path) for path in sorted(temporary.iterdir())}
+        described = croissant.describe(contents, origins, publication, format, files)
+        (temporary / croissant.NAME).write_bytes(described)
+        files[croissant.NAME] = facts_of(temporary / croissant.NAME)
+        page = datasheet.render(contents, origins, publication, format, files)
+        (temporary / datasheet.NAME).write_bytes(page)
+        files[datasheet.NAME] = facts_of(temporary / datasheet.NAME)
+        manifest = Manifest(
+            format=format,
+            tables=len(contents),
+            half_epochs=contents.layout.rows,
+            digest=contents.digest,
+            files=files,
+        )
+        (temporary / NAME).write_bytes(manifest.to_bytes())
+    return Exported(
+        tables=manifest.tables,
+        half_epochs=manifest.half_epochs,
+        files=files,
+        skipped=tuple(skipped),
+        unsaid=tuple(croissant.missing(origins, publication)),
+    )
+
+
+def _first_of_each(
+    sources: Iterable[Source], damaged: Damaged, skipped: list[Skipped]
+) -> Iterator[Source]:
+    """One table for each ID.
+
+    Raises:
+        TableError: there are two, and none is to be skipped.
+    """
+    firsts: dict[str, Source] = {}
+    for one in sources:
+        first = firsts.setdefault(one.id, one)
+        if first is one:
+            yield one
+            continue
+        problem = TableError(
+            f"network {one.id} has a table in {first.path.parent} already; export the two apart",
+            path=one.path,
+            line=2,
+            column=5,
+            column_name="ID",
+        )
+        if damaged == "refuse":
+            raise problem
+        skipped.append(Skipped(one.path, str(problem)))

@@ -1,0 +1,52 @@
+"""`nnlc import`: the tables of an export as files again, byte for byte."""
+
+from pathlib import Path
+
+from nnlc.collection.sources import check_destination
+from nnlc.errors import NnlcError
+from nnlc.exporting import csvfiles
+from nnlc.exporting.apart import read_apart
+from nnlc.exporting.contents import tables_of
+from nnlc.exporting.folders import new_folder
+from nnlc.exporting.manifest import NAME, read_manifest
+
+
+def import_tables(folder: str | Path, out: str | Path) -> int:
+    """Write the tables of an export, each under the name of the folder that it stood in.
+
+    Each must have the sha256 that it had when it was exported, and none may be missing; else
+    nothing is left.
+
+    Args:
+        folder: an export, of any format.
+        out: a new or empty folder; it is there whole in the end, or not at all.
+
+    Returns:
+        How many tables were written.
+
+    Raises:
+        NnlcError: no export, a damaged or edited one (with file, column and row, or the table), or
+            the folder is in use or can't be written.
+    """
+    folder, out = Path(folder), Path(out)
+    manifest = read_manifest(folder)
+    check_destination(out, [folder])
+    read = csvfiles.read if manifest.format == "csv" else read_apart
+    contents = read(folder, manifest)
+    if len(contents) != manifest.tables:
+        raise NnlcError(
+            f"{folder}: has {len(contents)} of the {manifest.tables} tables that were exported "
+            f"({NAME}); get it again, or export the tables again"
+        )
+    if contents.digest != manifest.digest:
+        raise NnlcError(
+            f"{folder}: has other tables than those that were exported ({NAME}, tables_sha256); "
+            "get it again, or export the tables again"
+        )
+    with new_folder(out, [folder], replace=False) as temporary:
+        for name, content in tables_of(contents, folder):
+            path = temporary / name
+            path.parent.mkdir(exist_ok=True)
+            with path.open("xb") as file:
+                file.write(content)
+    return len(contents)

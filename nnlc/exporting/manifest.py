@@ -1,0 +1,156 @@
+"""`export.json`: what an export is, by which it is known, and its files with size and sha256."""
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from nnlc.errors import NnlcError
+
+Format = Literal["parquet", "csv", "hdf5"]
+FORMATS: tuple[Format, ...] = ("parquet", "csv", "hdf5")
+NAME = "export.json"
+VERSION = 1
+"""Raised when an older nnlc could no longer read an export."""
+_KEY = "nnlc_export"
+_LARGEST = 1 << 20
+_LARGEST_FILE = 4 << 30
+"""Bytes; exports of the most half epochs have less."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What is known of a file of an export."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What an export says that it is."""
+
+    format: Format
+    tables: int
+    half_epochs: int
+    digest: str
+    """`Contents.digest`."""
+    files: Mapping[str, FileFacts]
+    """All but the manifest, by name."""
+
+    def to_bytes(self) -> bytes:
+        """The file."""
+        files = {name: {"bytes": f.bytes, "sha256": f.sha256} for name, f in self.files.items()}
+        values = {
+            _KEY: VERSION,
+            "format": self.format,
+            "tables": self.tables,
+            "half_epochs": self.half_epochs,
+            "tables_sha256": self.digest,
+            "files": dict(sorted(files.items())),
+        }
+        return (json.dumps(values, indent=2) + "\n").encode()
+
+    def read_file(self, path: Path) -> bytes:
+        """The bytes of a file of the export, if they are those that were exported.
+
+        Raises:
+            NnlcError: they are not, or can't be read.
+        """
+        known = self.files.get(path.name)
+        with open_plain(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if known is None or size != known.bytes or size > _LARGEST_FILE:
+                raise NnlcError(
+                    f"{path}: is not the file that was exported: it has {size} bytes, and "
+                    f"{NAME} tells of {known.bytes if known else 'no such file'}"
+                )
+            content = file.read(size)
+        if hashlib.sha256(content).hexdigest() != known.sha256:
+            raise NnlcError(
+                f"{path}: is not the file that was exported (its sha256 is not the one in {NAME}): "
+                "it was damaged or edited; get it again, or export the tables again"
+            )
+        return content
+
+
+def open_plain(path: Path) -> IO[bytes]:
+    """Open a file of an export for reading: a link is not followed, nor a pipe waited for.
+
+    Raises:
+        NnlcError: it can't be opened, or is no regular file.
+    """
+    try:
+        file = open(path, "rb", opener=_open)  # noqa: SIM115  Path.open takes no opener
+    except OSError as problem:
+        raise NnlcError(f"{path}: can't be read: {problem.strerror}") from None
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise NnlcError(f"{path}: is no regular file")
+    return file
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
+
+
+def facts_of(path: Path) -> FileFacts:
+    """Size and sha256 of a file that was written."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return FileFacts(os.fstat(file.fileno()).st_size, digest)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """What an export says that it is.
+
+    Raises:
+        NnlcError: the folder is no export, or its manifest is damaged.
+    """
+    path = folder / NAME
+    if not os.path.lexists(path):
+        raise NnlcError(
+            f"{folder}: is no export: there is no {NAME} in it; 'nnlc export' writes one"
+        )
+    with open_plain(path) as file:
+        content = file.read(_LARGEST + 1)
+    try:
+        values = json.loads(content) if len(content) <= _LARGEST else None
+        return _parse(values)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise NnlcError(f"{path}: is damaged, or was never written by nnlc") from None
+
+
+def _parse(values: Any) -> Manifest:
+    """The manifest in JSON that was read.
+
+    Raises:
+        ValueError, TypeError, KeyError, AttributeError: it is none.
+        NnlcError: it is one of another version.
+    """
+    if values[_KEY] != VERSION:
+        raise NnlcError(
+            f"an export of version {str(values[_KEY])[:20]}, and this nnlc reads version {VERSION}"
+        )
+    if values["format"] not in FORMATS:
+        raise ValueError
+    return Manifest(
+        format=values["format"],
+        tables=_whole(values["tables"]),
+        half_epochs=_whole(values["half_epochs"]),
+        digest=str(values["tables_sha256"]),
+        files={
+            str(name): FileFacts(_whole(facts["bytes"]), str(facts["sha256"]))
+            for name, facts in values["files"].items()
+        },
+    )
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise TypeError
+    return value

@@ -1,0 +1,169 @@
+"""Where exported tables come from: the article, campaigns, devices; licence and citation."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from nnlc.collection.sources import Source, home_of
+from nnlc.errors import CampaignError, NnlcError, ResultsError
+from nnlc.history import Finish, makers, read_history
+from nnlc.results import ResultsFolder
+
+DATASET_URL = "https://doi.org/10.7910/DVN/ZXTCGF"
+ARTICLE_URL = "https://pubmed.ncbi.nlm.nih.gov/35036484"
+ARTICLE_LICENSE = "https://creativecommons.org/licenses/by/4.0/"
+ARTICLE_AUTHORS = (
+    "Ariel Keller Rorabaugh",
+    "Silvina Caíno-Lores",
+    "Travis Johnston",
+    "Michela Taufer",
+)
+ARTICLE_TITLE = (
+    "High frequency accuracy and loss data of random neural networks trained on image datasets"
+)
+ARTICLE_DATE = "2022-01-05"
+"""When it was available online."""
+ARTICLE_CITATION = (
+    "@misc{kellerrorabaugh2022, author = {" + " and ".join(ARTICLE_AUTHORS) + "}, "
+    f"title = {{{ARTICLE_TITLE}}}, year = {{2022}}, howpublished = {{Data article, Elsevier}}, "
+    f"note = {{PubMed 35036484; tables: doi:10.7910/DVN/ZXTCGF}}, url = {{{DATASET_URL}}}}}"
+)
+TERMS = (
+    "The data article is open access under CC BY 4.0. It names no licence for the tables "
+    "themselves; their terms are on the page of the dataset."
+)
+_SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}")
+_URL = re.compile(r"https?://[!-~]+")
+_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """What a user says of the export of own tables; the tables can't know.
+
+    Raises:
+        NnlcError: a word that is none of its kind.
+    """
+
+    title: str = ""
+    creators: tuple[str, ...] = ()
+    license: str = ""
+    """An SPDX identifier, such as CC-BY-4.0, or a URL."""
+    url: str = ""
+    """The page where the export is, or will be."""
+    published: str = ""
+    """A day, as 2026-01-31."""
+    version: str = "1.0.0"
+
+    def __post_init__(self) -> None:
+        for name in ("title", "creators"):
+            value = getattr(self, name)
+            for text in [value] if isinstance(value, str) else value:
+                if not text.isprintable():
+                    raise NnlcError(f"{name} {text!r}: has characters that can't be printed")
+        if self.license and not (_SPDX.fullmatch(self.license) or _URL.fullmatch(self.license)):
+            raise NnlcError(
+                f"license {self.license!r}: is neither an SPDX identifier, such as CC-BY-4.0, nor "
+                "a URL"
+            )
+        if self.url and not _URL.fullmatch(self.url):
+            raise NnlcError(f"url {self.url!r}: is no URL, such as https://doi.org/10.1234/5678")
+        if self.published and not _is_day(self.published):
+            raise NnlcError(f"published {self.published!r}: is no day, such as 2026-01-31")
+        if not _VERSION.fullmatch(self.version):
+            raise NnlcError(f"version {self.version!r}: is not of the form 1.0.0")
+
+    @property
+    def license_url(self) -> str:
+        """The licence as a URL; empty where none is given."""
+        is_name = self.license and not _URL.fullmatch(self.license)
+        return f"https://spdx.org/licenses/{self.license}.html" if is_name else self.license
+
+
+def _is_day(text: str) -> bool:
+    with suppress(ValueError):
+        return date.fromisoformat(text).isoformat() == text
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origins:
+    """Where tables come from, as far as anything beside them tells."""
+
+    tables: int
+    published: int
+    """Of them are the article's."""
+    campaigns: tuple[tuple[str, str], ...]
+    """Of the results folders that they stood in: which, and what it does, in words."""
+    makers: tuple[tuple[str, int], ...]
+    """Devices and versions, and how many tables each made."""
+    recorded: int
+    """So many have an event in a journal that says how they were finished."""
+    train_seconds: float
+    """That these took."""
+
+    @property
+    def own(self) -> int:
+        """So many were written by nnlc."""
+        return self.tables - self.published
+
+    @property
+    def citation(self) -> str:
+        """How to cite the tables."""
+        own = " and ".join(words for words, _ in self.campaigns) or "an unknown campaign"
+        parts = [f"{self.own} tables of {own}, made with nnlc"] if self.own else []
+        return "\n".join([*parts, *([ARTICLE_CITATION] if self.published else [])])
+
+
+def origins_of(sources: Sequence[Source], paths: Sequence[Path], published: int) -> Origins:
+    """What results folders and collections among the given paths tell of tables.
+
+    Args:
+        sources: the tables.
+        paths: what was given to be read; nothing outside of them is looked at.
+        published: so many of the tables are the article's.
+    """
+    homes = sorted({home for one in sources if (home := home_of(one.path.parent, paths))})
+    finishes = list(_finishes(sources, homes))
+    return Origins(
+        tables=len(sources),
+        published=published,
+        campaigns=tuple(sorted(set(_campaigns(homes)))),
+        makers=tuple(makers(finishes)),
+        recorded=len(finishes),
+        train_seconds=sum(finish.seconds or 0 for finish in finishes),
+    )
+
+
+def _finishes(sources: Sequence[Source], homes: Iterable[Path]) -> Iterator[Finish]:
+    histories = {home: read_history(home / "journal").finishes for home in homes if _is_safe(home)}
+    for one in sources:
+        finish = histories.get(one.path.parent.parent, {}).get(one.id)
+        if finish and finish.sha256 in (None, one.sha256):
+            yield finish
+
+
+def _is_safe(home: Path) -> bool:
+    """Whether a journal is a folder of files, none of which leads astray or holds up its reader."""
+    folder = home / "journal"
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    return all(path.is_file() and not path.is_symlink() for path in folder.glob("*.jsonl"))
+
+
+def _campaigns(homes: Iterable[Path]) -> Iterator[tuple[str, str]]:
+    for home in homes:
+        results = ResultsFolder(home)
+        if results.campaign_file.is_symlink():
+            continue
+        with suppress(ResultsError, CampaignError):
+            campaign = results.campaign()
+            training = campaign.training
+            yield (
+                f'the campaign "{campaign.name}" (seed {campaign.seed}, stamp {campaign.stamp})',
+                f"{campaign.epochs} epochs; pixels {training.pixels}, {training.pooling} pooling, "
+                f"dropout of the {training.dropout}, truncation of the {training.truncate}",
+            )

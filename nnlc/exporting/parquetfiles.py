@@ -1,0 +1,193 @@
+"""An export as two Parquet files, which pandas, polars, DuckDB, R and others read.
+
+Lists are lists and blank fields null; units and descriptions stand in each field's metadata.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nnlc.errors import NnlcError
+from nnlc.exporting.contents import (
+    LONGEST_TEXT,
+    MOST_ENTRIES,
+    MOST_TABLES,
+    Contents,
+    Layout,
+    Records,
+    check_records,
+)
+from nnlc.exporting.manifest import Manifest
+from nnlc.exporting.schema import CURVES, NETWORKS, VALUES, Kind, Part
+
+NETWORKS_FILE, CURVES_FILE = "networks.parquet", "curves.parquet"
+_TYPES: dict[Kind, pa.DataType] = {
+    "text": pa.string(),
+    "integer": pa.int64(),
+    "flag": pa.bool_(),
+    "number": pa.float64(),
+    "integers": pa.list_(pa.int32()),
+}
+_ROWS_AT_ONCE = 1 << 16
+_LARGEST_COLUMN = 1 << 30
+"""Bytes that a column may say it has when unpacked."""
+
+
+def write(contents: Contents, folder: Path) -> None:
+    """Write the files of an export into a folder."""
+    networks = {part.name: contents.column(part.name) for part in NETWORKS}
+    arrays = [pa.array(networks[part.name], _TYPES[part.kind]) for part in NETWORKS]
+    _write(folder / NETWORKS_FILE, NETWORKS, arrays)
+    layout = contents.layout
+    owners = pa.array(layout.owners(0, layout.rows))
+    half_epochs = layout.half_epochs(0, layout.rows)
+    columns: dict[str, Any] = {
+        "id": pa.array(networks["id"], pa.string()).take(owners),
+        "dataset": pa.array(networks["dataset"], pa.string()).take(owners),
+        "half_epoch": pa.array(half_epochs),
+        "epoch": pa.array(half_epochs / 2),
+    }
+    for i, part in enumerate(VALUES):
+        columns[part.name] = pa.array(contents.values[:, i], mask=contents.blanks[:, i])
+    _write(folder / CURVES_FILE, CURVES, [columns[part.name] for part in CURVES])
+
+
+def _write(path: Path, parts: tuple[Part, ...], arrays: list[Any]) -> None:
+    table = pa.Table.from_arrays(arrays, schema=_schema(parts))
+    pq.write_table(
+        table,
+        path,
+        compression="zstd",
+        use_dictionary=[part.name for part in parts if part.kind == "text"],
+        write_page_checksum=True,
+    )
+
+
+def _schema(parts: tuple[Part, ...]) -> pa.Schema:
+    fields = []
+    for part in parts:
+        facts = {"description": part.description}
+        facts |= {"unit": part.unit} if part.unit else {}
+        facts |= {"table_column": part.table_column} if part.table_column else {}
+        fields.append(pa.field(part.name, _TYPES[part.kind], part.blank, facts))
+    return pa.schema(fields)
+
+
+def read(folder: Path, manifest: Manifest) -> Contents:
+    """Read an export; of files that were changed since, nothing reaches the Parquet library.
+
+    Raises:
+        NnlcError: a file is not the one that was exported, or is none that nnlc writes.
+    """
+    networks = _read_networks(folder / NETWORKS_FILE, manifest)
+    layout = Layout(networks["id"], networks["half_epochs"])
+    path = folder / CURVES_FILE
+    with _reading(path) as at, _open(path, manifest, layout.rows) as file:
+        for name in ("id", "half_epoch"):
+            at[0] = name
+            start = 0
+            for chunk in _chunks(file, _part(CURVES, name), path):
+                layout.check(path, name, start, chunk.to_pylist())
+                start += len(chunk)
+            layout.check_end(path, start)
+        values = np.empty((layout.rows, len(VALUES)))
+        blanks = np.empty(values.shape, dtype=bool)
+        for i, part in enumerate(VALUES):
+            at[0] = part.name
+            start = 0
+            for chunk in _chunks(file, part, path):
+                end = start + len(chunk)
+                values[start:end, i] = chunk.to_numpy(zero_copy_only=False)
+                blanks[start:end, i] = chunk.is_null().to_numpy(zero_copy_only=False)
+                start = end
+            layout.check_end(path, start)
+    return Contents(networks, values, blanks)
+
+
+def _read_networks(path: Path, manifest: Manifest) -> Records:
+    networks: Records = {}
+    with _reading(path) as at, _open(path, manifest, MOST_TABLES) as file:
+        for part in NETWORKS:
+            if not part.derived:
+                at[0] = part.name
+                networks[part.name] = []
+                for chunk in _chunks(file, part, path):
+                    networks[part.name] += _plain(chunk, part, path)
+    check_records(networks, path)
+    return networks
+
+
+def _plain(chunk: pa.Array, part: Part, path: Path) -> list[Any]:
+    if chunk.null_count:
+        raise NnlcError(f"{path}, column {part.name}: a value is missing")
+    values: list[Any] = chunk.to_pylist()
+    if part.kind == "integers":
+        values = list(map(tuple, values))
+        if any(None in value for value in values):
+            raise NnlcError(f"{path}, column {part.name}: an entry of a list is missing")
+    most = {"text": LONGEST_TEXT, "integers": MOST_ENTRIES}.get(part.kind)
+    if most is not None and any(len(value) > most for value in values):
+        raise NnlcError(f"{path}, column {part.name}: a value is longer than {most}")
+    return values
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[list[str]]:
+    """What the library finds wrong becomes one message with the file and the column."""
+    at = [""]
+    try:
+        yield at
+    except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as problem:
+        column = f", column {at[0]}" if at[0] else ""
+        words = (str(problem).splitlines() or ["no reason is given"])[0][:200]
+        raise NnlcError(f"{path}{column}: can't be read as Parquet: {words}") from None
+
+
+@contextmanager
+def _open(path: Path, manifest: Manifest, most_rows: int) -> Iterator[pq.ParquetFile]:
+    content = pa.BufferReader(manifest.read_file(path))
+    with pq.ParquetFile(content, page_checksum_verification=True) as file:
+        if file.metadata.num_rows > most_rows:
+            raise NnlcError(
+                f"{path}: has {file.metadata.num_rows} rows where at most {most_rows} belong"
+            )
+        yield file
+
+
+def _chunks(file: pq.ParquetFile, part: Part, path: Path) -> Iterator[pa.Array]:
+    """The values of a column, a part at a time."""
+    schema = file.schema_arrow
+    at = schema.get_field_index(part.name)  # -1 also where several have the name
+    if at < 0:
+        raise NnlcError(f"{path}: has not one column {part.name}")
+    if schema.field(at).type != _TYPES[part.kind]:
+        raise NnlcError(
+            f"{path}, column {part.name}: is of type {schema.field(at).type}, not "
+            f"{_TYPES[part.kind]}"
+        )
+    if _unpacked_bytes(file, part.name) > _LARGEST_COLUMN:
+        raise NnlcError(f"{path}, column {part.name}: says that it is too large to be ours")
+    for batch in file.iter_batches(_ROWS_AT_ONCE, columns=[part.name], use_threads=False):
+        yield batch.column(0)
+
+
+def _unpacked_bytes(file: pq.ParquetFile, name: str) -> int:
+    total = 0
+    for i in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(i)
+        chunks = [group.column(j) for j in range(group.num_columns)]
+        total += sum(c.total_uncompressed_size for c in chunks if _top(c.path_in_schema) == name)
+    return total
+
+
+def _top(path: str) -> str:
+    return path.partition(".")[0]
+
+
+def _part(parts: tuple[Part, ...], name: str) -> Part:
+    return next(part for part in parts if part.name == name)

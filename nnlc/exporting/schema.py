@@ -1,0 +1,143 @@
+"""What the records of an export say: a network's, and a half epoch's. The same in every format."""
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from nnlc.networks import NetworkSpec
+from nnlc.tables import METADATA_COLUMNS
+
+Kind = Literal["text", "integer", "flag", "number", "integers"]
+_KINDS: dict[object, Kind] = {
+    str: "text",
+    int: "integer",
+    bool: "flag",
+    float: "number",
+    tuple[int, ...]: "integers",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One column of an export; not to be mistaken for a column of a table."""
+
+    name: str
+    kind: Kind
+    description: str
+    unit: str = ""
+    table_column: str = ""
+    """The table's column that says it."""
+    derived: bool = False
+    """Whether it only repeats what others say, for convenience, and is not read back."""
+    blank: bool = False
+    """Whether a field can be blank, which differs from NaN."""
+
+
+_ONE_EACH = "an entry for each "
+_DESCRIPTIONS = {
+    "id": "The network's name, as in the name of its table.",
+    "random_seed": "The seed that the network was generated with.",
+    "train_gpu": "Whether it was trained on a GPU.",
+    "torch_set_deterministic": "Whether PyTorch was told to be deterministic.",
+    "dataset": "The images that it was trained on and validated with.",
+    "batch_size": "Images in a batch.",
+    "loss_fn": "The loss.",
+    "optimizer": "The optimizer.",
+    "learning_rate": "Step size of the optimizer.",
+    "momentum": "Of the optimizer; 0 where it has none.",
+    "dampening": "Of the momentum; 0 where it has none.",
+    "weight_decay": "Of the optimizer; 0 where it has none.",
+    "layer_types": f"What follows a convolution, {_ONE_EACH}one: a sum of 1 (ReLU), 2 (pooling) "
+    "and 4 (dropout).",
+    "dropout_rate": "Of all dropout layers behind convolutions; 0 where there are none.",
+    "conv_kernels": f"Widths of the kernels, {_ONE_EACH}convolution.",
+    "conv_strides": f"Strides, {_ONE_EACH}convolution.",
+    "conv_paddings": f"Paddings, {_ONE_EACH}convolution.",
+    "pool_kernels": f"Widths of the windows, {_ONE_EACH}pooling layer.",
+    "pool_strides": f"Strides, {_ONE_EACH}pooling layer.",
+    "pool_paddings": f"Paddings, {_ONE_EACH}pooling layer.",
+    "conv_filters": f"Filters, {_ONE_EACH}convolution.",
+    "fc_dropout_rate": "Of the dropout layers between fully connected ones; may be above 0 where "
+    "none of them has one.",
+    "fc_dropout_layers": f"1 where a dropout layer follows, {_ONE_EACH}fully connected layer but "
+    "the last.",
+    "fc_filters": f"Units, {_ONE_EACH}fully connected layer; the last has one for each class.",
+}
+_UNITS = {
+    "batch_size": "images",
+    "conv_kernels": "pixels",
+    "conv_strides": "pixels",
+    "conv_paddings": "pixels",
+    "pool_kernels": "pixels",
+    "pool_strides": "pixels",
+    "pool_paddings": "pixels",
+}
+_TYPES = {field.name: field.type for field in fields(NetworkSpec)}
+
+SPECIFICATION = tuple(
+    Part(
+        column.field,
+        _KINDS[_TYPES[column.field]],
+        _DESCRIPTIONS[column.field],
+        _UNITS.get(column.field, ""),
+        column.name,
+    )
+    for column in METADATA_COLUMNS
+)
+"""The 24 metadata columns of a table, in their order, under the names that `load_tables` has."""
+
+NETWORKS = (
+    *SPECIFICATION,
+    Part("depth", "integer", "Number of convolutions.", derived=True),
+    Part("half_epochs", "integer", "Rows of its curve."),
+    Part(
+        "published",
+        "flag",
+        "Whether the table is the data article's by its own word: torch_set_deterministic is "
+        "False there, and True in tables of nnlc.",
+        derived=True,
+    ),
+    Part("folder", "text", "Name of the folder that the table stood in."),
+    Part("sha256", "text", "Of the table's bytes, in hexadecimal."),
+    Part(
+        "float_zeros",
+        "text",
+        "Names of the parameters whose 0 the table writes as 0.0 and not as 0, joined by hyphens; "
+        "nearly always empty.",
+    ),
+)
+
+CURVES = (
+    Part("id", "text", "The network, as in the other records.", table_column="ID"),
+    Part("dataset", "text", "Of the network.", table_column="dataset", derived=True),
+    Part("half_epoch", "integer", "1, 2, … in each network."),
+    Part("epoch", "number", "Trained so far: 0.5, 1.0, …", "epochs", "epochs", derived=True),
+    Part(
+        "train_loss",
+        "number",
+        "Mean loss over the batches of this half epoch, taken while training.",
+        "nats",
+        "trainLoss",
+        blank=True,
+    ),
+    Part(
+        "val_loss",
+        "number",
+        "Mean loss over the validated images, after this half epoch. In published tables it is too "
+        "small by a known factor.",
+        "nats",
+        "valLoss",
+        blank=True,
+    ),
+    Part(
+        "val_accuracy_percent",
+        "number",
+        "Share of the validated images that are recognised, after this half epoch.",
+        "percent",
+        "valAcc",
+        blank=True,
+    ),
+)
+
+VALUES = tuple(part for part in CURVES if part.blank)
+"""What a curve is about."""
+NUMBERS = tuple(part.name for part in SPECIFICATION if part.kind == "number")
