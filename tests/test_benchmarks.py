@@ -32,3 +32,10 @@ def test_the_time_of_a_whole_job_is_set_against_that_of_its_training(tmp_path):
     assert (ranks, networks, len(shares)) == (1, 2, 1)
     assert whole > start + training
     assert in_all > steady >= 0.99
+
+
+def test_commands_on_many_tables_are_measured_and_lose_none(tmp_path):
+    words = ["--networks", 60, "--rounds", 1, "--only", "merge", "--folder", tmp_path]
+    (queries_a_second,) = run("tables.py", *words)
+    assert queries_a_second > 0
+    assert not list(tmp_path.iterdir())

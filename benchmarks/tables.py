@@ -1,0 +1,181 @@
+"""What commands on many tables take: `python benchmarks/tables.py [--networks N] [--rounds N]`.
+
+Writes published tables, 6,000 of 80 half epochs unless told otherwise (benchmarks/reading.py), and
+runs each command on them in a process of its own, the start of Python included. All but the first
+find the cache filled, as far as they use it. Tables that were merged or imported are compared with
+the first ones, byte for byte, and corrected losses of networks that never learn with ln(classes).
+The audit must find no fault.
+`--only WORD` leaves out commands without the word. The last line: queries of `nnlc.Benchmark`.
+"""
+
+import argparse
+import json
+import math
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from reading import NEVER_LEARNS, SETTLE_SECONDS, machine, make_tables
+
+import nnlc
+from nnlc.networks import image_set_of_table
+
+FORMATS = ("parquet", "csv", "hdf5")
+QUERIES = 100_000
+SLACK = 2e-5
+"""Relative; a never-learning network's corrected loss is ln(classes) to four digits."""
+LAYOUT = "{:32} {:>8} {:>8} {:>9}"
+HERE = Path(__file__).parent
+LAUNCHER = """
+import json, resource, subprocess, sys, time
+start = time.perf_counter()
+status = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+seconds = time.perf_counter() - start
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+cpu = usage.ru_utime + usage.ru_stime
+print(json.dumps([status, seconds, cpu, usage.ru_maxrss * 1024 / 1e6]))
+"""
+"""A process counts its parent's memory as its own peak, so this small one starts the command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command."""
+
+    name: str
+    words: tuple[str, ...]
+    """For Python."""
+    made: str | None = None
+    """What it makes, and what therefore has to go before the next round."""
+    has_tables: bool = False
+    """Whether that folder must have all tables, byte for byte."""
+
+
+def steps(top: Path) -> list[Step]:
+    """All commands, in the order in which they need one another."""
+    tables = str(top / "tables")
+
+    def read(way: str) -> Step:
+        return Step(way, (str(HERE / "reading.py"), "--way", way, "--folder", tables))
+
+    def verb(name: str, *words: str, made: str, has_tables: bool = False) -> Step:
+        command = ("-m", "nnlc", name.split()[0], *words, "-o", str(top / made))
+        return Step(f"nnlc {name}", command, made, has_tables)
+
+    found = [
+        read("load_tables"),
+        read("load_tables, cached"),
+        verb("metrics", tables, made="metrics.csv"),
+        Step("nnlc audit", ("-m", "nnlc", "audit", tables)),
+    ]
+    for name in FORMATS:
+        export, words = str(top / f"export_{name}"), ("--format", name)
+        found += [
+            verb(f"export --format {name}", tables, *words, made=f"export_{name}"),
+            verb(f"import of {name}", export, made=f"import_{name}", has_tables=True),
+        ]
+    return [
+        *found,
+        verb("merge", tables, made="merged", has_tables=True),
+        verb("subset --best-accuracy 50-", tables, "--best-accuracy", "50-", made="part"),
+    ]
+
+
+def run(step: Step, top: Path) -> tuple[float, float, float]:
+    """Seconds, CPU seconds and peak memory in megabytes of one command.
+
+    Raises:
+        SystemExit: it failed, or lost tables.
+    """
+    if step.made:
+        shutil.rmtree(top / step.made, ignore_errors=True)  # but for a file, which is replaced
+    launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, sys.executable, *step.words]
+    job = subprocess.run(launcher, capture_output=True, text=True)  # noqa: S603
+    status, *taken = json.loads(job.stdout.splitlines()[-1])
+    if status:
+        sys.stderr.write(job.stderr)
+        raise SystemExit(f"error: {step.name} ended with {status}")
+    if step.has_tables and step.made:
+        compare(top / "tables", top / step.made)
+    seconds, cpu, peak = taken
+    return seconds, cpu, peak
+
+
+def compare(tables: Path, copies: Path) -> None:
+    """See that all tables are there again.
+
+    Raises:
+        SystemExit: one isn't, or has other bytes.
+    """
+    for path in tables.glob("*/*.txt"):
+        copy = copies / path.relative_to(tables)
+        if not copy.is_file() or copy.read_bytes() != path.read_bytes():
+            raise SystemExit(f"error: {copy} is not {path}")
+
+
+def check_slip(folder: Path) -> None:
+    """See that corrected losses of networks that never learn are ln(classes) to four digits.
+
+    Raises:
+        SystemExit: they are not, or there are no such networks.
+    """
+    bench = nnlc.Benchmark(folder, val_loss="corrected")
+    found = nnlc.metrics(nnlc.load_tables(folder), columns=())
+    flat = found[found["never_learned"].fillna(False) & ~found["diverged"].fillna(True)]
+    if len(flat) != math.ceil((len(bench) - NEVER_LEARNS) / 100):
+        raise SystemExit(f"error: {len(flat)} networks never learn")
+    for id_, dataset in zip(flat["id"], flat["dataset"], strict=True):
+        images = image_set_of_table(dataset)
+        if images is None:
+            raise SystemExit(f"error: {id_} is of unknown images")
+        if abs(bench.query(id_, 40).val_loss / math.log(images.classes) - 1) > SLACK:
+            raise SystemExit(f"error: the corrected loss of {id_} is not ln({images.classes})")
+
+
+def queries_a_second(folder: Path) -> float:
+    """Of random networks after random half epochs."""
+    bench = nnlc.Benchmark(folder)
+    draw = random.Random(1)  # noqa: S311
+    asked = [(draw.choice(bench.ids), draw.randrange(1, 81) / 2) for _ in range(QUERIES)]
+    start = time.perf_counter()
+    for id_, epoch in asked:
+        bench.query(id_, epoch)
+    return QUERIES / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[1])
+    parser.add_argument("--networks", type=int, default=6000, metavar="N", help="(%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="(%(default)s)")
+    parser.add_argument("--folder", help="on the file system to measure (the temporary one)")
+    parser.add_argument("--only", default="", metavar="WORD", help="commands that have this word")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        top = Path(name)
+        os.environ["XDG_CACHE_HOME"] = str(top / "cache")
+        (top / "tables").mkdir()
+        size = make_tables(top / "tables", arguments.networks)
+        time.sleep(SETTLE_SECONDS)
+        check_slip(top / "tables")
+        print(machine())
+        print(f"{arguments.networks} tables, {size / 1e6:.1f} MB; ", end="")
+        print(f"medians of {arguments.rounds} rounds")
+        print(LAYOUT.format("", "seconds", "CPU s", "peak MB"))
+        for step in steps(top):
+            if arguments.only in step.name:
+                rounds = [run(step, top) for _ in range(arguments.rounds)]
+                seconds, cpu, peak = map(median, zip(*rounds, strict=True))
+                print(LAYOUT.format(step.name, f"{seconds:.2f}", f"{cpu:.2f}", f"{peak:.0f}"))
+        print(f"Benchmark: {queries_a_second(top / 'tables'):.0f} queries a second")
+
+
+if __name__ == "__main__":
+    main()
