@@ -9,18 +9,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nnlc.analysis.csvfiles import aggregate_csv
     from nnlc.analysis.metrics import metrics
+    from nnlc.auditing.audit import Audit, audit
+    from nnlc.benchmark import Benchmark
     from nnlc.campaign import Campaign, load_campaign
+    from nnlc.collection.merging import merge_tables, subset_tables
     from nnlc.errors import NnlcError
+    from nnlc.exporting.exporting import export_tables
+    from nnlc.exporting.importing import import_tables
     from nnlc.networks import ImageSet, NetworkSpec, SearchSpace, sample_network, walk_network
     from nnlc.tables import Table, read_table, write_table
     from nnlc.tables.frames import Tables, load_tables
+    from nnlc.training.rebuild import rebuild
+    from nnlc.verification.verifying import verify
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Audit": "nnlc.auditing.audit",
+    "audit": "nnlc.auditing.audit",
+    "Benchmark": "nnlc.benchmark",
     "Campaign": "nnlc.campaign",
     "load_campaign": "nnlc.campaign",
     "NnlcError": "nnlc.errors",
+    "export_tables": "nnlc.exporting.exporting",
+    "import_tables": "nnlc.exporting.importing",
     "ImageSet": "nnlc.networks",
     "NetworkSpec": "nnlc.networks",
     "SearchSpace": "nnlc.networks",
@@ -29,13 +41,19 @@ _HOME = {
     "Table": "nnlc.tables",
     "Tables": "nnlc.tables.frames",
     "load_tables": "nnlc.tables.frames",
+    "merge_tables": "nnlc.collection.merging",
     "metrics": "nnlc.analysis.metrics",
+    "subset_tables": "nnlc.collection.merging",
     "aggregate_csv": "nnlc.analysis.csvfiles",
     "read_table": "nnlc.tables",
+    "rebuild": "nnlc.training.rebuild",
+    "verify": "nnlc.verification.verifying",
     "write_table": "nnlc.tables",
 }
 
 __all__ = [
+    "Audit",
+    "Benchmark",
     "Campaign",
     "ImageSet",
     "NetworkSpec",
@@ -45,11 +63,18 @@ __all__ = [
     "Tables",
     "__version__",
     "aggregate_csv",
+    "audit",
+    "export_tables",
+    "import_tables",
     "load_campaign",
     "load_tables",
+    "merge_tables",
     "metrics",
     "read_table",
+    "rebuild",
     "sample_network",
+    "subset_tables",
+    "verify",
     "walk_network",
     "write_table",
 ]

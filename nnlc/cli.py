@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from nnlc import tableverbs, verbs
+from nnlc import folderverbs, tableverbs, verbs
 from nnlc.console import writing
 
 app = typer.Typer(
@@ -180,6 +180,7 @@ def show(table: Annotated[Path, typer.Argument(help="A table, ours or a publishe
 
 app.registered_commands += verbs.app.registered_commands
 app.registered_commands += tableverbs.app.registered_commands
+app.registered_commands += folderverbs.app.registered_commands
 
 
 if __name__ == "__main__":

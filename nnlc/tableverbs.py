@@ -1,4 +1,4 @@
-"""The verbs of the `nnlc` command that read many tables; a few lines each.
+"""The verbs of the `nnlc` command that look at tables; a few lines each.
 
 Rooms are imported inside the verbs, as in `nnlc.cli`, which these belong to.
 """
@@ -55,3 +55,108 @@ def metrics(
     else:
         write_csv(found, output)
         say(f"{len(found)} networks: {output}")
+
+
+@app.command()
+def audit(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Tables, or folders of tables.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All findings, as JSON.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="Every finding of every rule.")] = False,
+    rules: Annotated[bool, typer.Option("--rules", help="List the rules, and end.")] = False,
+) -> None:
+    """Hold tables to every rule of article, campaign and format; name file, line and column.
+
+    Leaves with 0 for nothing but notes, with 3 for warnings, and with 4 for errors.
+    """
+    from nnlc.auditing.report import audit_json, audit_lines, rule_lines
+
+    if rules:
+        for line in rule_lines():
+            say(line)
+        return
+    if not paths:
+        raise typer.BadParameter("name tables, or folders of tables", param_hint="PATHS")
+    from nnlc.auditing.audit import audit as audit_tables
+
+    found = audit_tables(paths)
+    if as_json:
+        say(audit_json(found))
+    else:
+        for line in audit_lines(found, show_all=show_all):
+            say(line)
+    raise typer.Exit(found.exit_status)
+
+
+CampaignOption = Annotated[
+    str | None,
+    typer.Option(help="What it is of, if that isn't beside it: a name, file or results folder."),
+]
+
+
+@app.command()
+def rebuild(
+    table: Annotated[Path, typer.Argument(help="A table, ours or a published one.")],
+    python: Annotated[
+        bool, typer.Option("--python", help="Print a program that builds it, PyTorch alone.")
+    ] = False,
+    campaign: CampaignOption = None,
+) -> None:
+    """Show a table's network as PyTorch has it: layers, sizes, arithmetic, optimizer; or as source.
+
+    In Python, nnlc.rebuild(TABLE) gives the module itself.
+    """
+    from nnlc.tables import read_table
+    from nnlc.training.layertext import describe_network, python_source
+    from nnlc.training.origin import campaign_of, origin_of
+
+    spec = read_table(table).spec
+    origin = origin_of(spec, campaign_of(table, campaign))
+    if python:
+        print(python_source(spec, origin), end="")
+        return
+    for line in describe_network(spec, origin):
+        say(line)
+
+
+@app.command()
+def verify(
+    tables: Annotated[list[Path], typer.Argument(help="Tables, or folders of tables.")],
+    half_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Train so many of each; default all.")
+    ] = None,
+    images: Annotated[
+        Path, typer.Option(envvar="NNLC_IMAGES", help="Where images are kept.")
+    ] = Path("images"),
+    seeds: Annotated[int, typer.Option(min=1, help="For each published table.")] = 3,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of the processor; default as recorded.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; default as the table was made.")
+    ] = None,
+    campaign: CampaignOption = None,
+) -> None:
+    """Train networks again from their tables: is the same coming out, and if not, what differs?
+
+    Leaves with 0 when all of ours are identical, and with 3 when something differs.
+    """
+    from nnlc.errors import ExitStatus
+    from nnlc.verification.verifying import verify as verify_tables
+    from nnlc.verification.wording import summary, verdict_lines
+
+    verdicts = verify_tables(
+        tables,
+        half_epochs=half_epochs,
+        images=images,
+        seeds=seeds,
+        threads=threads,
+        device=device,
+        campaign=campaign,
+        on_verdict=lambda verdict: say("\n".join(verdict_lines(verdict))),
+        tell=lambda words: print(words, file=sys.stderr, flush=True),
+    )
+    say(summary(verdicts))
+    if any(verdict.differs for verdict in verdicts):
+        raise typer.Exit(ExitStatus.DONE_WITH_FAILURES)

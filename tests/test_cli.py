@@ -16,16 +16,23 @@ from nnlc.tables import METADATA_COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent
 VERBS = (
+    "audit",
     "calibrate",
     "campaigns",
     "describe",
+    "export",
+    "import",
+    "merge",
     "metrics",
+    "rebuild",
     "render",
     "retry",
     "show",
     "specs",
     "stage",
     "status",
+    "subset",
+    "verify",
 )
 
 
@@ -106,6 +113,8 @@ def test_status_and_show_follow_a_job(tmp_path):
     job = run_nnlc("status", tmp_path / "r")
     assert job.returncode == 0, job.stderr
     assert "12 of 12" in job.stdout
+    job = run_nnlc("audit", tmp_path / "r")
+    assert job.returncode == 0, job.stdout
     table = next((tmp_path / "r").glob("*_models/*.txt"))
     job = run_nnlc("show", table)
     assert job.returncode == 0, job.stderr
