@@ -16,15 +16,14 @@ from nnlc.networks import NetworkSpec
 from nnlc.tables import Row, Table
 
 FORMATS = ("parquet", "csv", "hdf5")
-READERS = {"parquet": parquetfiles.read, "csv": csvfiles.read, "hdf5": hdf5files.read}
-MOST = 2**31 - 1
 FILES = {
     "parquet": ("networks.parquet", "curves.parquet"),
     "csv": ("networks.csv", "curves.csv"),
     "hdf5": ("tables.h5", "tables.h5"),
 }
 """By format: where records of networks and of half epochs stand."""
-
+READERS = {"parquet": parquetfiles.read, "csv": csvfiles.read, "hdf5": hdf5files.read}
+MOST = 2**31 - 1
 words = st.one_of(
     st.sampled_from(["CIFAR100", "=1+1", "'quoted'", '"a,b"', "-inf", "nan", "5", "@x", "<b>&"]),
     st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=6),

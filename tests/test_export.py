@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -181,6 +182,12 @@ def test_an_earlier_export_is_replaced_whole_and_nothing_else_is(tmp_path):
     with pytest.raises(NnlcError, match=r"holds 'notes.txt' beside an earlier export"):
         export_tables(tmp_path / "tables", export)
     assert read_tables(export) == before
+    (export / "notes.txt").unlink()
+    manifest = json.loads((export / "export.json").read_text())
+    manifest["files"]["thesis.txt"] = manifest["files"]["curves.csv"]
+    write_tables(export, {"export.json": json.dumps(manifest).encode(), "thesis.txt": b"mine"})
+    with pytest.raises(NnlcError, match=r"holds 'thesis.txt' beside an earlier export"):
+        export_tables(tmp_path / "tables", export)
     other = write_tables(tmp_path / "other", {"thesis.txt": b"mine", "deep/er.txt": b"mine"})
     with pytest.raises(NnlcError, match="is in use"):
         export_tables(tmp_path / "tables", other)
@@ -224,7 +231,7 @@ def test_an_export_whose_last_rename_fails_puts_the_earlier_one_back(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", fail_second)
-    with pytest.raises((NnlcError, KeyboardInterrupt), match="Input/output error|^$"):
+    with pytest.raises((NnlcError, KeyboardInterrupt)):
         export_tables(tmp_path / "tables", export)
     assert len(moved) == 3
     assert read_tables(export) == before

@@ -10,7 +10,7 @@ from typing import Any
 
 from nnlc.errors import NnlcError
 from nnlc.exporting.contents import Contents
-from nnlc.exporting.manifest import FileFacts, Format
+from nnlc.exporting.manifest import DATASHEET, RECORDS, FileFacts, Format
 from nnlc.exporting.origins import (
     ARTICLE_AUTHORS,
     ARTICLE_DATE,
@@ -23,7 +23,6 @@ from nnlc.exporting.origins import (
 )
 from nnlc.exporting.schema import CURVES, NETWORKS, Kind, Part
 
-NAME = "croissant.json"
 _CONTEXT = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -100,7 +99,7 @@ def describe(
         "name": name,
         "description": _description(contents, origins),
         "license": _licenses(origins, publication),
-        "url": publication.url or (DATASET_URL if not origins.own else "datasheet.html"),
+        "url": publication.url or (DATASET_URL if not origins.own else DATASHEET),
         "creator": [{"@type": "sc:Person", "name": one} for one in _creators(origins, publication)],
         "datePublished": publication.published or ("" if origins.own else ARTICLE_DATE),
         "version": publication.version,
@@ -210,7 +209,7 @@ def _record_set(
 
 
 def _field(format: Format, records: str, part: Part) -> dict[str, Any]:
-    file = "tables.h5" if format == "hdf5" else f"{records}.{format}"
+    file = RECORDS[format][records == "curves"]
     column = f"{records}/{part.name}" if format == "hdf5" else part.name
     is_list = part.kind == "integers"
     words = part.description + (f" Unit: {part.unit}." if part.unit else "")

@@ -25,11 +25,11 @@ from nnlc.exporting.contents import (
     check_records,
     needed,
 )
-from nnlc.exporting.manifest import Manifest, open_plain
+from nnlc.exporting.manifest import RECORDS, Manifest, open_plain
 from nnlc.exporting.schema import CURVES, NETWORKS, VALUES, Part
 from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS
 
-NETWORKS_FILE, CURVES_FILE = "networks.csv", "curves.csv"
+NETWORKS_FILE, CURVES_FILE = RECORDS["csv"]
 _FORMULA = ("=", "+", "-", "@", "'")
 _LONGEST_LINE = 4 << 20
 """Characters; no line of ours is near that."""

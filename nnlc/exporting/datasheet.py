@@ -17,7 +17,6 @@ from nnlc.exporting.manifest import FileFacts, Format
 from nnlc.exporting.origins import Origins, Publication
 from nnlc.exporting.schema import CURVES, NETWORKS, VALUES, Kind
 
-NAME = "datasheet.html"
 _LISTS = " ".join(part.name for part in NETWORKS if part.kind == "integers")
 _AS_TEXT = f'dict.fromkeys("{_LISTS}".split(), str)'
 LOADING: dict[Format, str] = {

@@ -9,7 +9,16 @@ from nnlc.errors import NnlcError, TableError
 from nnlc.exporting import croissant, csvfiles, datasheet, hdf5files, parquetfiles
 from nnlc.exporting.contents import contents_of
 from nnlc.exporting.folders import check_place, new_folder
-from nnlc.exporting.manifest import FORMATS, NAME, FileFacts, Format, Manifest, facts_of
+from nnlc.exporting.manifest import (
+    CROISSANT,
+    DATASHEET,
+    FORMATS,
+    NAME,
+    FileFacts,
+    Format,
+    Manifest,
+    facts_of,
+)
 from nnlc.exporting.origins import Publication, origins_of
 from nnlc.tables.folders import Skipped
 from nnlc.tables.frames import Damaged, check_choice
@@ -102,11 +111,11 @@ def export_tables(
         _WRITERS[format](contents, temporary)
         files = {path.name: facts_of(path) for path in sorted(temporary.iterdir())}
         described = croissant.describe(contents, origins, publication, format, files)
-        (temporary / croissant.NAME).write_bytes(described)
-        files[croissant.NAME] = facts_of(temporary / croissant.NAME)
+        (temporary / CROISSANT).write_bytes(described)
+        files[CROISSANT] = facts_of(temporary / CROISSANT)
         page = datasheet.render(contents, origins, publication, format, files)
-        (temporary / datasheet.NAME).write_bytes(page)
-        files[datasheet.NAME] = facts_of(temporary / datasheet.NAME)
+        (temporary / DATASHEET).write_bytes(page)
+        files[DATASHEET] = facts_of(temporary / DATASHEET)
         manifest = Manifest(
             format=format,
             tables=len(contents),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nnlc.collection.sources import check_destination
 from nnlc.errors import NnlcError
-from nnlc.exporting.manifest import NAME, read_manifest
+from nnlc.exporting.manifest import ALL_NAMES, NAME, read_manifest
 from nnlc.files import TEMPORARY_SUFFIX, sync_folder
 
 _SYNCING = 16
@@ -39,7 +39,7 @@ def _check_replaceable(folder: Path) -> None:
     Raises:
         NnlcError: there is something in it that an export has not, or it is where the user is.
     """
-    known = {NAME, *read_manifest(folder).files}
+    known = ALL_NAMES & {NAME, *read_manifest(folder).files}
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.name not in known or not entry.is_file(follow_symlinks=False):
             raise NnlcError(

@@ -25,10 +25,10 @@ from nnlc.exporting.contents import (
     check_records,
     needed,
 )
-from nnlc.exporting.manifest import Manifest
+from nnlc.exporting.manifest import RECORDS, Manifest
 from nnlc.exporting.schema import CURVES, NETWORKS, VALUES, Part
 
-FILE = "tables.h5"
+FILE, _ = RECORDS["hdf5"]
 _TEXT = h5py.string_dtype()
 _LIST = h5py.vlen_dtype(np.dtype("<i4"))
 _PLAIN = {"integer": "<i8", "number": "<f8", "flag": "|b1"}

@@ -14,6 +14,15 @@ from nnlc.errors import NnlcError
 Format = Literal["parquet", "csv", "hdf5"]
 FORMATS: tuple[Format, ...] = ("parquet", "csv", "hdf5")
 NAME = "export.json"
+CROISSANT, DATASHEET = "croissant.json", "datasheet.html"
+RECORDS: dict[Format, tuple[str, str]] = {
+    "parquet": ("networks.parquet", "curves.parquet"),
+    "csv": ("networks.csv", "curves.csv"),
+    "hdf5": ("tables.h5", "tables.h5"),
+}
+"""Where records of networks and of half epochs stand."""
+ALL_NAMES = {NAME, CROISSANT, DATASHEET}.union(*RECORDS.values())
+"""That an export may have."""
 VERSION = 1
 """Raised when an older nnlc could no longer read an export."""
 _KEY = "nnlc_export"

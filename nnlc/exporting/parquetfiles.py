@@ -22,10 +22,10 @@ from nnlc.exporting.contents import (
     Records,
     check_records,
 )
-from nnlc.exporting.manifest import Manifest
+from nnlc.exporting.manifest import RECORDS, Manifest
 from nnlc.exporting.schema import CURVES, NETWORKS, VALUES, Kind, Part
 
-NETWORKS_FILE, CURVES_FILE = "networks.parquet", "curves.parquet"
+NETWORKS_FILE, CURVES_FILE = RECORDS["parquet"]
 _TYPES: dict[Kind, pa.DataType] = {
     "text": pa.string(),
     "integer": pa.int64(),
