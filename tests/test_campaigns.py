@@ -18,12 +18,17 @@ from nnlc.shipped import shipped_names
 
 
 def test_the_shipped_campaigns_are_these():
-    assert list(shipped_names("jobs", ".toml")) == ["fashion-mnist", "paper", "smoke"]
+    assert list(shipped_names("jobs", ".toml")) == ["curves", "fashion-mnist", "paper", "smoke"]
 
 
 @pytest.mark.parametrize(
     ("name", "networks", "epochs", "half_epochs"),
-    [("fashion-mnist", 16, 10, 20), ("paper", 6_000, 40, 80), ("smoke", 8, 5, 10)],
+    [
+        ("curves", 80, 20, 40),
+        ("fashion-mnist", 16, 10, 20),
+        ("paper", 6_000, 40, 80),
+        ("smoke", 8, 5, 10),
+    ],
 )
 def test_a_shipped_campaign_loads_by_its_name_and_by_its_path(name, networks, epochs, half_epochs):
     campaign = load_campaign(name)
