@@ -24,7 +24,7 @@ from nnlc.training.build import Network, parameter_count
 from nnlc.training.convolution import Convolution
 from nnlc.training.dropout import Dropout
 
-EVERY = 1 if os.environ.get("NNLC_ALL") == "1" else 3
+EVERY = 1 if os.environ.get("NNLC_ALL") == "1" else 7
 
 IMAGES = ImageSet(
     name="own",
