@@ -68,7 +68,7 @@ def metrics(
         NnlcError: an unknown column, epochs that no table has, or frames that were changed.
     """
     check_columns(tables, columns)
-    _check_rows(tables)
+    check_rows(tables)
     networks = tables.networks
     parts = [_measure(group) for group in _groups(tables, epochs)]
     if not parts and len(networks):
@@ -96,7 +96,12 @@ def check_columns(tables: Tables, columns: Sequence[str]) -> None:
             raise NnlcError(f"networks have no column {name!r}, but {known}")
 
 
-def _check_rows(tables: Tables) -> None:
+def check_rows(tables: Tables) -> None:
+    """See that the frames are as they were loaded, row by row.
+
+    Raises:
+        NnlcError: they are not.
+    """
     networks = tables.networks
     owners = np.repeat(networks["id"].to_numpy(), networks["half_epochs"])
     if not np.array_equal(owners, tables.curves["id"].to_numpy()):

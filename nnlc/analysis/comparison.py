@@ -1,0 +1,214 @@
+"""Methods against one another, over the same networks: error against epochs saved."""
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from nnlc.analysis.observation import Observation, check_epoch, observe
+from nnlc.analysis.predictors.interface import Predictor, StopRule
+from nnlc.analysis.predictors.registry import (
+    ALL_METHODS,
+    DEFAULT_EPOCH,
+    make_predictor,
+    predictor_text,
+)
+from nnlc.analysis.sharing import decide_timed, predict_timed
+from nnlc.errors import NnlcError
+from nnlc.tables.frames import Tables
+
+BASELINE = "last1"
+TOP_SHARE = 0.1
+CUTOFF_SHARES = (0.1, 0.2, 0.3, 0.5, 0.75)
+"""Cutoffs as shares of the target, unless others are asked for."""
+COVERED_DEVIATIONS = 2
+COMPARISON_COLUMNS = (
+    *("method", "stop_rule", "cutoff_epoch", "target_epoch", "networks", "predicted", "failed"),
+    *("not_converged", "epochs_saved_percent", "mean_error", "standard_error", "median_error"),
+    *("baseline_mean_error", "covered_percent", "top_overlap_percent", "milliseconds"),
+)
+
+Floats = NDArray[np.float64]
+
+
+def compare(
+    tables: Tables,
+    methods: Sequence[str] = ALL_METHODS,
+    *,
+    cutoffs: Sequence[float] | None = None,
+    target: float = DEFAULT_EPOCH,
+    only: Collection[str] | None = None,
+    processes: int = 1,
+) -> pd.DataFrame:
+    """Compare methods: how well does each predict an epoch from all before a cutoff?
+
+    Args:
+        tables: what `load_tables` gave.
+        methods: as `nnlc compare --list` tells them; `last1` always takes part.
+        cutoffs: the last epochs that are seen; None takes five shares of the target.
+        target: the epoch to predict.
+        only: IDs of the networks to look at; None takes all.
+        processes: how many share the work; only `milliseconds` depends on it.
+
+    Returns:
+        A row for each method and cutoff, and one for each stop rule, in the order of `methods`
+        after `last1`; errors in percent of accuracy. Networks that diverged or end before the
+        target are left out of all rows: `attrs` holds their IDs, `diverged` and `short`.
+
+        - `method`, as it was asked for; `stop_rule`: whether it finds its own end.
+        - `cutoff_epoch`: for a stop rule the mean of its ends; `target_epoch`.
+        - `networks`: how many were looked at; `predicted`: of how many there is a prediction;
+          `failed`: of how many there is none; `not_converged`: of those, how many a stop rule
+          would have trained to the target, missing for others.
+        - `epochs_saved_percent`: of all epochs up to the target, those not trained.
+        - `mean_error`, `standard_error` (of that mean), `median_error`: over the predicted.
+        - `baseline_mean_error`: of `last1` at the same cutoff over the same networks; a stop rule's
+          is that of the accuracy where it stopped.
+        - `covered_percent`: of the predictions with an uncertainty, how many are no further off
+          than two of its standard deviations.
+        - `top_overlap_percent`: of the best tenth of each dataset (one network at least), how many
+          are in the predicted best tenth; what has no prediction is predicted last.
+        - `milliseconds`: of one processor, a network. Families are fitted once: an ensemble's are
+          what it adds to members that stand before it in `methods`.
+
+    Raises:
+        NnlcError: an unknown method or setting, an epoch that can't be, or nothing to compare.
+    """
+    check_epoch("the target", target)
+    made = _make(methods, target)
+    ends = _check_cutoffs(cutoffs, target)
+    seen = observe(tables, target, only=only)
+    predictors = [one for one in made.values() if not isinstance(one, StopRule)]
+    by_cutoff = {
+        end: predict_timed(predictors, seen.curves.first(round(2 * end)), target, processes)
+        for end in ends
+    }
+    rows = []
+    for text, one in made.items():
+        if isinstance(one, StopRule):
+            rows.append({"method": text, **_stop_rule_row(one, seen, processes)})
+            continue
+        number = predictors.index(one)
+        for end in ends:
+            found, seconds = by_cutoff[end][number]
+            last = seen.curves.val_accuracy_percent[:, round(2 * end) - 1]
+            row = _scores(seen, found.values, found.uncertainties, last, seconds)
+            row |= {"stop_rule": False, "cutoff_epoch": end, "not_converged": None}
+            rows.append({"method": text, **row})
+    frame = pd.DataFrame(rows)
+    frame["target_epoch"] = target
+    frame["epochs_saved_percent"] = 100 * (1 - frame["cutoff_epoch"] / target)
+    frame["not_converged"] = frame["not_converged"].astype("Int64")
+    frame = frame[list(COMPARISON_COLUMNS)]
+    frame.attrs.update(diverged=list(seen.diverged), short=list(seen.short))
+    return frame
+
+
+def _make(methods: Sequence[str], target: float) -> dict[str, Predictor]:
+    """Methods by the text that asked for them; each once, however it is written."""
+    if isinstance(methods, str):
+        raise NnlcError("methods are several: give a list")
+    made: dict[str, tuple[str, Predictor]] = {}
+    for text in (BASELINE, *methods):
+        one = make_predictor(text, epoch=target)
+        if isinstance(one, StopRule) and one.epoch != target:
+            raise NnlcError(
+                f"{text} predicts epoch {one.epoch:g}, but the others epoch {target:g}; leave its "
+                "epoch out, or change the target"
+            )
+        made.setdefault(predictor_text(one), (text, one))
+    return dict(made.values())
+
+
+def _check_cutoffs(cutoffs: Sequence[float] | None, target: float) -> list[float]:
+    if cutoffs is None:
+        cutoffs = [max(1.0, round(2 * share * target)) / 2 for share in CUTOFF_SHARES]
+    for end in cutoffs:
+        check_epoch("a cutoff", end)
+        if end >= target:
+            raise NnlcError(f"a cutoff is epoch {end:g}, but must be before the target, {target:g}")
+    if not cutoffs:
+        raise NnlcError("there is no cutoff; give one epoch at least")
+    return sorted(set(map(float, cutoffs)))
+
+
+def _stop_rule_row(rule: StopRule, seen: Observation, processes: int) -> dict[str, Any]:
+    stops, seconds = decide_timed(rule, seen.curves, processes)
+    values = np.where(stops.converged, stops.values, np.nan)
+    last = seen.curves.val_accuracy_percent[np.arange(len(values)), stops.points - 1]
+    row = _scores(seen, values, np.full(len(values), np.nan), last, seconds)
+    # A network that is trained to the target is ranked by what is seen there.
+    ranked = np.where(stops.converged, stops.values, seen.observed)
+    row["top_overlap_percent"] = _top_overlap(seen, ranked)
+    row |= {"stop_rule": True, "cutoff_epoch": float(stops.points.mean() / 2)}
+    row["not_converged"] = int((~stops.converged).sum())
+    return row
+
+
+def _scores(
+    seen: Observation, values: Floats, uncertainties: Floats, last: Floats, seconds: float
+) -> dict[str, Any]:
+    known = np.isfinite(values)
+    errors = np.abs(values - seen.observed)[known]
+    sure = np.isfinite(uncertainties[known])
+    count = len(errors)
+    deviation = float(errors.std(ddof=1)) if count > 1 else math.nan
+    within = errors[sure] <= COVERED_DEVIATIONS * uncertainties[known][sure]
+    return {
+        "networks": len(values),
+        "predicted": count,
+        "failed": len(values) - count,
+        "mean_error": float(errors.mean()) if count else math.nan,
+        "standard_error": deviation / math.sqrt(count) if count else math.nan,
+        "median_error": float(np.median(errors)) if count else math.nan,
+        "baseline_mean_error": (
+            float(np.abs(last - seen.observed)[known].mean()) if count else math.nan
+        ),
+        "covered_percent": 100 * float(within.mean()) if len(within) else math.nan,
+        "top_overlap_percent": _top_overlap(seen, values),
+        "milliseconds": 1000 * seconds / len(values),
+    }
+
+
+def _top_overlap(seen: Observation, values: Floats) -> float:
+    """How much of the best tenth of each dataset is in the predicted best tenth, in percent."""
+    ids, datasets = np.array(seen.ids), np.array(seen.datasets)
+    shared = wanted = 0
+    for dataset in sorted(set(seen.datasets)):
+        rows = np.flatnonzero(datasets == dataset)
+        count = max(1, round(TOP_SHARE * len(rows)))
+        best = _top(ids[rows], seen.observed[rows], count)
+        shared += len(best & _top(ids[rows], values[rows], count))
+        wanted += count
+    return 100 * shared / wanted
+
+
+def _top(ids: NDArray[np.str_], values: Floats, count: int) -> set[str]:
+    """The best so many; equals by their ID, and those without a value last."""
+    order = np.lexsort((ids, -np.where(np.isfinite(values), values, -np.inf)))
+    return set(ids[order[:count]])
+
+
+def comparison_lines(found: pd.DataFrame) -> Iterator[str]:
+    """What `compare` found, as a table of text; percent, but for epochs and milliseconds."""
+    width = max(6, *(len(name) for name in found["method"]))
+    yield (
+        f"{'method':<{width}} {'cutoff':>6} {'saved':>6} {'error':>13} {'median':>7} {'last1':>6} "
+        f"{'top':>5} {'within':>6} {'predicted':>11} {'ms':>7}"
+    )
+    for row in found.to_dict("records"):
+        error = f"{_text(row['mean_error'], 2)} ± {_text(row['standard_error'], 2)}"
+        yield (
+            f"{row['method']:<{width}} {row['cutoff_epoch']:>6.4g} "
+            f"{_text(row['epochs_saved_percent'], 1):>6} {error:>13} "
+            f"{_text(row['median_error'], 2):>7} {_text(row['baseline_mean_error'], 2):>6} "
+            f"{_text(row['top_overlap_percent'], 0):>5} {_text(row['covered_percent'], 0):>6} "
+            f"{row['predicted']:>5}/{row['networks']:<5} {row['milliseconds']:>7.2f}"
+        )
+
+
+def _text(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else "-"

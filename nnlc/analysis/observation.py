@@ -1,0 +1,117 @@
+"""The networks whose prediction can be scored: what was seen at an epoch, and everything before."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnlc.analysis.metrics import check_rows
+from nnlc.analysis.predictors.interface import Curves
+from nnlc.analysis.predictors.registry import MOST_EPOCHS
+from nnlc.errors import NnlcError
+from nnlc.tables import CURVE_COLUMNS
+from nnlc.tables.frames import Tables
+
+_FIELDS = [column.field for column in CURVE_COLUMNS]
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """Networks with their curves up to an epoch.
+
+    Attributes:
+        target: the epoch.
+        ids: of the networks that are scored, in the order of the tables.
+        datasets: theirs.
+        curves: theirs, up to the target.
+        observed: their accuracy in percent at the target.
+        diverged: IDs of networks left out because an accuracy or validation loss is not finite
+            somewhere in their table, as PENGUIN leaves them out.
+        short: IDs of networks left out because their table ends before the target.
+    """
+
+    target: float
+    ids: list[str]
+    datasets: list[str]
+    curves: Curves
+    observed: NDArray[np.float64]
+    diverged: tuple[str, ...]
+    short: tuple[str, ...]
+
+    def left_out(self) -> list[str]:
+        """What is to be said of the networks left out; nothing, if there are none."""
+        parts = []
+        if self.diverged:
+            parts.append(f"{len(self.diverged)} diverged and are left out")
+        if self.short:
+            parts.append(f"{len(self.short)} end before epoch {self.target:g} and are left out")
+        return parts
+
+
+def observe(tables: Tables, target: float, *, only: Collection[str] | None = None) -> Observation:
+    """Look at the networks whose prediction for an epoch can be scored.
+
+    Args:
+        tables: what `load_tables` gave.
+        target: the epoch.
+        only: IDs of the networks to look at; None takes all.
+
+    Raises:
+        NnlcError: an epoch that can't be, frames that were changed, or no network is left.
+    """
+    check_epoch("the target", target)
+    check_rows(tables)
+    networks = tables.networks
+    values = tables.curves[_FIELDS].to_numpy()
+    lengths = networks["half_epochs"].to_numpy()
+    ends = np.cumsum(lengths)
+    points = round(2 * target)
+    chosen, diverged, short = [], [], []
+    for i, id_ in enumerate(networks["id"]):
+        if only is not None and id_ not in only:
+            continue
+        own = values[ends[i] - lengths[i] : ends[i]]
+        if not np.isfinite(own[:, 1:]).all():
+            diverged.append(id_)
+        elif len(own) < points:
+            short.append(id_)
+        else:
+            chosen.append(i)
+    if not chosen:
+        raise NnlcError(_nothing_left(target, diverged, short, lengths))
+    blocks = np.stack([values[ends[i] - lengths[i] :][:points] for i in chosen])
+    train_loss, val_loss, accuracy = np.moveaxis(blocks, 2, 0)
+    rows = networks.iloc[chosen]
+    return Observation(
+        target=target,
+        ids=list(rows["id"]),
+        datasets=list(rows["dataset"]),
+        curves=Curves(np.arange(1, points + 1) / 2, accuracy, train_loss, val_loss),
+        observed=accuracy[:, -1].copy(),
+        diverged=tuple(diverged),
+        short=tuple(short),
+    )
+
+
+def check_epoch(name: str, epoch: float) -> None:
+    """See that an epoch is one that a table may have.
+
+    Raises:
+        NnlcError: it is none.
+    """
+    if not (0.5 <= epoch <= MOST_EPOCHS and float(2 * epoch).is_integer()):
+        raise NnlcError(
+            f"{name} is epoch {epoch:g}, but can only be one from 0.5 to {MOST_EPOCHS}, in steps "
+            "of a half"
+        )
+
+
+def _nothing_left(
+    target: float, diverged: list[str], short: list[str], lengths: NDArray[np.int64]
+) -> str:
+    text = (
+        f"there is nothing to predict for epoch {target:g}: of {len(diverged) + len(short)} "
+        f"networks {len(diverged)} diverged and {len(short)} end before it"
+    )
+    return f"{text}; the longest ends at epoch {lengths.max() / 2:g}" if short else text

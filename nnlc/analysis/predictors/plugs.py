@@ -1,0 +1,218 @@
+"""Predictors of other packages: entry points of the group `nnlc.predictors`.
+
+Whatever a plug does, it is its own failure, told with its name: it may not load, raise, or give
+what is no prediction.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from importlib.metadata import EntryPoint, entry_points
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from nnlc.analysis.predictors.interface import (
+    Curves,
+    FitFailure,
+    Follower,
+    Outcome,
+    Prediction,
+    Predictions,
+    Predictor,
+    Prefix,
+    StopRule,
+    Stops,
+)
+from nnlc.errors import NnlcError
+
+GROUP = "nnlc.predictors"
+LONGEST_TEXT = 200
+"""Characters of a plug's words that are passed on."""
+
+_MISBEHAVIOUR = (Exception, SystemExit)
+"""What a plug may raise without ending anything; Ctrl-C is the user's."""
+
+
+def plug_names() -> list[str]:
+    """The names of all plugs that are installed; none is loaded."""
+    return sorted({one.name for one in entry_points(group=GROUP)})
+
+
+def load_plug(name: str, settings: dict[str, str], epoch: float) -> Predictor:
+    """Load a plug and make its predictor.
+
+    Args:
+        name: the plug's.
+        settings: are handed to it as keywords, numbers as numbers.
+        epoch: the one to be predicted, if it decides when to stop.
+
+    Raises:
+        NnlcError: no such plug, several, or one that doesn't load or refuses its settings.
+    """
+    found = list(entry_points(group=GROUP, name=name))
+    if len({one.value for one in found}) != 1:
+        several = ", ".join(sorted(map(_origin, found)))
+        raise NnlcError(
+            f"{len(found)} packages have a predictor {name!r}: {several}; uninstall all but one"
+            if found
+            else f"no package has a predictor {name!r}"
+        )
+    return _make(name, found[0], settings, epoch)
+
+
+def _make(name: str, entry: EntryPoint, settings: dict[str, str], epoch: float) -> Predictor:
+    try:
+        maker = entry.load()
+    except _MISBEHAVIOUR as problem:
+        raise NnlcError(
+            f"the predictor {name!r} of {_origin(entry)} can't be loaded: {_told(problem)}"
+        ) from None
+    try:
+        plug = maker(**{key: _value(text) for key, text in settings.items()})
+        predict, decides = plug.predict, bool(getattr(plug, "decides", False))
+    except _MISBEHAVIOUR as problem:
+        raise NnlcError(
+            f"the predictor {name!r} of {_origin(entry)} can't be made: {_told(problem)}"
+        ) from None
+    return PlugRule(name, predict, epoch) if decides else Plug(name, predict)
+
+
+@dataclass(frozen=True, eq=False)
+class Plug(Predictor):
+    """A predictor of another package."""
+
+    plug_name: str
+    function: Any
+
+    @property
+    def name(self) -> str:
+        """The entry point's."""
+        return self.plug_name
+
+    def predict(self, curves: Curves, epoch: float) -> Predictions:
+        """Ask it about one network after the other."""
+        return Predictions.of([ask(self, one, epoch) for one in _prefixes(curves)])
+
+
+@dataclass(frozen=True, eq=False)
+class PlugRule(StopRule):
+    """A predictor of another package that may say `stop`."""
+
+    plug_name: str
+    function: Any
+    epoch: float
+
+    @property
+    def name(self) -> str:
+        """The entry point's."""
+        return self.plug_name
+
+    def predict(self, curves: Curves, epoch: float) -> Predictions:
+        """Ask it about one network after the other."""
+        return Predictions.of([ask(self, one, epoch) for one in _prefixes(curves)])
+
+    def decide(self, curves: Curves) -> Stops:
+        """Ask it about one network after the other, at one point after the other."""
+        seen = curves.first(self.last_point)
+        points = np.full(len(seen), seen.points)
+        converged = np.zeros(len(seen), dtype=bool)
+        values = seen.val_accuracy_percent[:, -1].copy()
+        reasons: list[str | None] = [None] * len(seen)
+        for network in range(len(seen)):
+            curve = seen.of(slice(network, network + 1))
+            for count in range(1, min(seen.points, self.last_point - 1) + 1):
+                outcome = self.follow().add(curve.first(count))
+                reasons[network] = outcome.reason if isinstance(outcome, FitFailure) else None
+                if isinstance(outcome, Prediction) and outcome.stop:
+                    points[network], converged[network] = count, True
+                    values[network] = outcome.value
+                    break
+        return Stops(points, converged, values, tuple(reasons))
+
+    def follow(self) -> Follower:
+        """The same for one network; nothing is remembered."""
+        return _Follower(self)
+
+
+class _Follower(Follower):
+    def __init__(self, rule: PlugRule) -> None:
+        self._rule = rule
+
+    def add(self, curve: Curves) -> Outcome:
+        """Ask about all points so far."""
+        return ask(self._rule, next(_prefixes(curve)), self._rule.epoch)
+
+
+def ask(plug: Plug | PlugRule, prefix: Prefix, epoch: float) -> Outcome:
+    """What a plug says of one network; a failure with its name, if that is nothing."""
+    try:
+        outcome = plug.function(prefix, epoch)
+        problem = _problem(outcome)
+    except _MISBEHAVIOUR as raised:
+        return FitFailure(f"{plug.name} raised {_told(raised)}")
+    if problem is not None:
+        return FitFailure(f"{plug.name} {problem}")
+    if isinstance(outcome, FitFailure):
+        return FitFailure(_line(outcome.reason))
+    uncertainty = None if outcome.uncertainty is None else float(outcome.uncertainty)
+    return Prediction(float(outcome.value), uncertainty, bool(outcome.stop))
+
+
+def _problem(outcome: Any) -> str | None:
+    """What is wrong with what a plug gave."""
+    if isinstance(outcome, FitFailure):
+        return None if isinstance(outcome.reason, str) else "gave no text as its reason"
+    if not isinstance(outcome, Prediction):
+        return f"gave {_line(type(outcome).__name__)}, neither Prediction nor FitFailure"
+    if not _is_number(outcome.value) or not 0 <= outcome.value <= 100:
+        return f"gave {_line(repr(outcome.value))}, which is no accuracy in percent"
+    uncertainty = outcome.uncertainty
+    if uncertainty is not None and not (_is_number(uncertainty) and uncertainty >= 0):
+        return f"gave {_line(repr(uncertainty))}, which is no standard deviation"
+    if not isinstance(outcome.stop, bool | np.bool_):
+        return "gave no truth as its stop"
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _prefixes(curves: Curves) -> Iterator[Prefix]:
+    """Each network's points, as arrays of its own that can't be written to."""
+    for network in range(len(curves)):
+        one = curves.of(slice(network, network + 1))
+        arrays = [np.array(getattr(one, field.name)).reshape(-1) for field in fields(Prefix)]
+        for array in arrays:
+            array.setflags(write=False)
+        yield Prefix(*arrays)
+
+
+def _value(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _origin(entry: EntryPoint) -> str:
+    package = entry.dist.name if entry.dist else "an unknown package"
+    return f"{_line(package)} ({_line(entry.value)})"
+
+
+def _told(problem: BaseException) -> str:
+    try:
+        text = str(problem)
+    except _MISBEHAVIOUR:
+        text = "(no text)"
+    return _line(f"{type(problem).__name__}: {text}")
+
+
+def _line(text: str) -> str:
+    """A plug's words as one printable line."""
+    shown = "".join(c if c.isprintable() else "?" for c in text[: LONGEST_TEXT + 1])
+    return shown if len(shown) <= LONGEST_TEXT else shown[: LONGEST_TEXT - 1] + "…"

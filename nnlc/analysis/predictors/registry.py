@@ -1,0 +1,198 @@
+"""Predictors by name, with settings: `penguin`, `penguin:points=3`, `ensemble:members=pow4+mmf4`.
+
+A method is written as its name, and then settings, each as `:key=value`. Commands take several,
+separated by commas.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from nnlc.analysis.predictors.families import FAMILIES
+from nnlc.analysis.predictors.fitted import Ensemble, FamilyPredictor
+from nnlc.analysis.predictors.interface import Predictor, StopRule
+from nnlc.analysis.predictors.observed import LastValue, Menndl
+from nnlc.analysis.predictors.penguin import Penguin
+from nnlc.analysis.predictors.plugs import load_plug, plug_names
+from nnlc.errors import NnlcError
+
+DEFAULT_EPOCH = 20.0
+"""What is predicted where nothing else is said: PENGUIN's e_pred."""
+MOST_EPOCHS = 10_000
+
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+
+
+@dataclass(frozen=True)
+class _Setting:
+    read: Callable[[str], Any]
+    """Raises ValueError, whose text says what would be right."""
+    meaning: str
+
+
+def _number(text: str) -> float:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError("a plain number")
+    return float(text)
+
+
+def _half_epochs(text: str) -> float:
+    value = _number(text)
+    if not (0.5 <= value <= MOST_EPOCHS and (2 * value).is_integer()):
+        raise ValueError(f"a number of epochs from 0.5 to {MOST_EPOCHS}, in steps of a half")
+    return value
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= most):
+            raise ValueError(f"a whole number from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def _percent(text: str) -> float:
+    value = _number(text)
+    if not 0 < value <= 100:
+        raise ValueError("more than 0 and at most 100 percent")
+    return value
+
+
+def _weights(text: str) -> str:
+    if text not in ("equal", "likelihood"):
+        raise ValueError("equal or likelihood")
+    return text
+
+
+def _members(text: str) -> tuple[str, ...]:
+    names = tuple(text.split("+"))
+    if len(set(names)) != len(names) or not set(names) <= FAMILIES.keys():
+        raise ValueError(f"different ones, joined by +, of {', '.join(FAMILIES)}")
+    return names
+
+
+_EPOCH = _Setting(_half_epochs, "the epoch to predict, and the last to train")
+_SETTINGS: dict[str, dict[str, _Setting]] = {
+    "penguin": {
+        "epoch": _EPOCH,
+        "points": _Setting(_whole(2, 2 * MOST_EPOCHS), "half epochs before the first fit"),
+        "window": _Setting(_whole(1, 1000), "predictions that must agree"),
+        "tolerance": _Setting(_percent, "percent, how far from their median"),
+    },
+    "menndl": {
+        "epoch": _EPOCH,
+        "patience": _Setting(_half_epochs, "epochs without a lower training loss"),
+    },
+    "ensemble": {
+        "weights": _Setting(_weights, "equal, or likelihood"),
+        "members": _Setting(_members, "families, joined by +"),
+    },
+}
+_MAKERS: dict[str, Callable[..., Predictor]] = {
+    "last1": LastValue,
+    **{name: lambda name=name: FamilyPredictor(name) for name in FAMILIES},
+    "ensemble": Ensemble,
+    "penguin": Penguin,
+    "menndl": Menndl,
+}
+
+BUILT_IN = tuple(_MAKERS)
+"""The names of the methods that come with nnlc."""
+ALL_METHODS = (*BUILT_IN[:-3], "ensemble", "ensemble:weights=likelihood", "penguin", "menndl")
+"""Every built-in method, ensembles both ways."""
+
+
+def make_predictor(text: str, *, epoch: float = DEFAULT_EPOCH) -> Predictor:
+    """The method that a text names.
+
+    Args:
+        text: such as `pow4` or `penguin:points=3:tolerance=1`.
+        epoch: what a stop rule predicts, unless its settings say otherwise.
+
+    Raises:
+        NnlcError: no such method or setting (those that there are), a value that can't be, or a
+            plug that doesn't load.
+    """
+    name, *parts = text.split(":")
+    given = _read_parts(text, parts)
+    if name not in _MAKERS:
+        known = plug_names()
+        if name not in known:
+            raise NnlcError(f"there is no method {name!r}, but {', '.join([*BUILT_IN, *known])}")
+        return load_plug(name, given, epoch)
+    settings = _SETTINGS.get(name, {})
+    read: dict[str, Any] = {"epoch": epoch} if "epoch" in settings else {}
+    for key, value in given.items():
+        if key not in settings:
+            raise NnlcError(f"{text}: {_no_setting(name, key)}")
+        try:
+            read[key] = settings[key].read(value)
+        except ValueError as problem:
+            raise NnlcError(f"{text}: {key} is {value[:40]!r}, but can only be {problem}") from None
+    made = _MAKERS[name](**read)
+    if isinstance(made, Penguin) and made.points >= made.last_point:
+        raise NnlcError(
+            f"{text}: the first fit has {made.points} half epochs, which are no fewer than the "
+            f"{made.last_point} up to epoch {made.epoch:g}; take fewer points or a later epoch"
+        )
+    return made
+
+
+def make_stop_rule(text: str, *, epoch: float = DEFAULT_EPOCH) -> StopRule:
+    """The same for a method that decides when to stop.
+
+    Raises:
+        NnlcError: as `make_predictor`, or the method never stops.
+    """
+    made = make_predictor(text, epoch=epoch)
+    if not isinstance(made, StopRule):
+        raise NnlcError(f"{text} never stops a training, but penguin and menndl do")
+    return made
+
+
+def predictor_text(predictor: Predictor) -> str:
+    """A method with all its settings, for `make_predictor` to read."""
+    parts = [predictor.name]
+    for key in _SETTINGS.get(predictor.name, {}):
+        value = getattr(predictor, key)
+        text = "+".join(value) if isinstance(value, tuple) else value
+        parts.append(f"{key}={text}" if isinstance(text, str) else f"{key}={text:g}")
+    return ":".join(parts)
+
+
+def describe_methods() -> list[str]:
+    """A line for each method, with its formula or settings; plugs by name."""
+    lines = []
+    for name in BUILT_IN:
+        if name in FAMILIES:
+            lines.append(f"{name:<10} {FAMILIES[name].formula}, x the half epoch")
+        elif name == "last1":
+            lines.append(f"{name:<10} the last accuracy seen")
+        else:
+            lines.append(f"{name:<10} {predictor_text(make_predictor(name))}")
+            lines += [f"{'':<12}{k}: {one.meaning}" for k, one in _SETTINGS[name].items()]
+    return lines + [f"{name:<10} of another package" for name in plug_names()]
+
+
+def _read_parts(text: str, parts: list[str]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if not (key and equals and value) or key in given:
+            raise NnlcError(
+                f"{text}: {part!r} where a setting belongs; a method is written as its name and "
+                "settings, each once: penguin:points=3:tolerance=1"
+            )
+        given[key] = value
+    return given
+
+
+def _no_setting(name: str, key: str) -> str:
+    settings = _SETTINGS.get(name)
+    if not settings:
+        return f"{name} has no settings"
+    made = _MAKERS[name]()
+    shown = [f"{field.name}" for field in fields(made) if field.name in settings]  # type: ignore[arg-type]
+    return f"{name} has no setting {key!r}, but {', '.join(shown)} ({predictor_text(made)})"

@@ -1,0 +1,104 @@
+"""Methods over many networks, in one process or several.
+
+No network depends on another, so a result is the same however they are shared.
+"""
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+
+from nnlc.analysis.predictors.interface import Curves, Predictions, Predictor, StopRule, Stops
+from nnlc.analysis.predictors.plugs import Plug, PlugRule
+from nnlc.errors import NnlcError
+
+BATCH = 500
+"""Networks at a time: enough for arrays to pay, few enough to share."""
+
+T = TypeVar("T")
+
+
+def predict_shared(method: Predictor, curves: Curves, epoch: float, processes: int) -> Predictions:
+    """`method.predict`, shared."""
+    return predict_timed([method], curves, epoch, processes)[0][0]
+
+
+def predict_timed(
+    methods: Sequence[Predictor], curves: Curves, epoch: float, processes: int
+) -> list[tuple[Predictions, float]]:
+    """Several methods' predictions, and the seconds that each took."""
+    found = _share(partial(_predict, methods, epoch), methods, curves, processes)
+    return [_joined(Predictions, one) for one in zip(*found, strict=True)]
+
+
+def decide_shared(rule: StopRule, curves: Curves, processes: int) -> Stops:
+    """`rule.decide`, shared."""
+    return decide_timed(rule, curves, processes)[0]
+
+
+def decide_timed(rule: StopRule, curves: Curves, processes: int) -> tuple[Stops, float]:
+    """Where a rule stops, and the seconds that it took."""
+    stops, seconds = _joined(Stops, _share(partial(_decide, rule), [rule], curves, processes))
+    return stops, seconds
+
+
+def _predict(
+    methods: Sequence[Predictor], epoch: float, curves: Curves
+) -> list[tuple[Predictions, float]]:
+    return [_timed(partial(one.predict, curves, epoch)) for one in methods]
+
+
+def _decide(rule: StopRule, curves: Curves) -> tuple[Stops, float]:
+    return _timed(partial(rule.decide, curves))
+
+
+def _timed(work: Any) -> tuple[Any, float]:
+    began = time.perf_counter()
+    return work(), time.perf_counter() - began
+
+
+def _share(
+    work: partial[T], methods: Sequence[Predictor], curves: Curves, processes: int
+) -> list[T]:
+    """The work's results for one batch of networks after the other, in their order.
+
+    Raises:
+        NnlcError: a process was killed.
+    """
+    batches = [curves.of(slice(i, i + BATCH)) for i in range(0, len(curves), BATCH)]
+    processes = min(processes, len(batches))
+    if processes <= 1 or any(isinstance(one, Plug | PlugRule) for one in methods):
+        return [work(one) for one in batches]
+    # Not forked: the caller's program may have threads.
+    pool = ProcessPoolExecutor(
+        processes, multiprocessing.get_context("spawn"), initializer=_leave_interrupts
+    )
+    try:
+        return list(pool.map(work, batches))
+    except BrokenProcessPool:
+        raise NnlcError(
+            f"one of {processes} processes was killed, perhaps for want of memory; take fewer"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is answered by the process that shares the work."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _joined(kind: Any, parts: Sequence[tuple[Any, float]]) -> Any:
+    """Results of one batch after the other as one, and the sum of their seconds."""
+    columns = []
+    for name in kind.__dataclass_fields__:
+        values = [getattr(one, name) for one, _ in parts]
+        whole = sum(values, ()) if isinstance(values[0], tuple) else np.concatenate(values)
+        columns.append(whole)
+    return kind(*columns), sum(seconds for _, seconds in parts)

@@ -1,0 +1,260 @@
+"""Methods scored over tables: the numbers, who is left out, and the two commands."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from curve_samples import PUBLISHED, loaded, saturating, table
+from typer.testing import CliRunner
+
+import nnlc
+from nnlc.analysis import sharing
+from nnlc.analysis.comparison import COMPARISON_COLUMNS
+from nnlc.analysis.prediction import PREDICTION_COLUMNS
+from nnlc.cli import app
+from nnlc.errors import NnlcError
+from nnlc.tables import Row, write_table
+
+CHEAP = ("pow3", "log2", "ensemble:members=pow3+log2", "menndl:patience=1")
+WITHOUT_TIME = [name for name in COMPARISON_COLUMNS if name != "milliseconds"]
+
+
+def tables_of(accuracies, **changes):
+    return loaded(*(table(i, curve, **changes) for i, curve in enumerate(accuracies)))
+
+
+def row_of(found, method, cutoff=None):
+    rows = found[found["method"] == method]
+    return rows.iloc[0] if cutoff is None else rows[rows["cutoff_epoch"] == cutoff].iloc[0]
+
+
+def write_folder(folder, *tables):
+    folder.mkdir()
+    for one in tables:
+        write_table(one, folder / f"{one.spec.id}.txt")
+    return folder
+
+
+# ---- compare
+
+
+def test_last1_takes_part_in_every_comparison_and_its_errors_are_the_curves_own():
+    found = nnlc.compare(
+        tables_of([[10, 20, 30, 40], [50, 50, 50, 50], [5, 6, 7, 9]]),
+        [],
+        cutoffs=[0.5, 1.5],
+        target=2,
+    )
+    assert list(found.columns) == list(COMPARISON_COLUMNS)
+    assert list(found["method"]) == ["last1", "last1"]
+    first, second = found.iloc[0], found.iloc[1]
+    assert (first["mean_error"], first["median_error"]) == (pytest.approx(34 / 3), 4)
+    assert (second["mean_error"], second["median_error"]) == (pytest.approx(4), 2)
+    assert second["standard_error"] == pytest.approx(np.std([10, 0, 2], ddof=1) / math.sqrt(3))
+    assert list(found["epochs_saved_percent"]) == [75, 25]
+    assert list(found["baseline_mean_error"]) == list(found["mean_error"])
+    assert list(found["networks"]) == list(found["predicted"]) == [3, 3]
+
+
+def test_a_failure_is_counted_and_the_baseline_is_over_the_same_networks():
+    found = nnlc.compare(
+        tables_of([*saturating(3, 20), [7.0] * 20]), ["exp3"], cutoffs=[5], target=10
+    )
+    row = row_of(found, "exp3", 5)
+    assert (row["networks"], row["predicted"], row["failed"]) == (4, 3, 1)
+    curves = saturating(3, 20)
+    assert row["baseline_mean_error"] == pytest.approx(np.abs(curves[:, 9] - curves[:, 19]).mean())
+    assert row["baseline_mean_error"] != row_of(found, "last1", 5)["mean_error"]
+    assert pd.isna(row["not_converged"])
+
+
+def test_a_stop_rule_has_one_row_with_its_own_end():
+    losses = [*range(8, 0, -1), *[9] * 12]
+    tables = loaded(
+        table(1, range(20), train_loss=list(map(float, losses))),
+        table(2, range(20), train_loss=[float(n) for n in range(20, 0, -1)]),
+    )
+    row = row_of(nnlc.compare(tables, ["menndl:patience=3"], target=10), "menndl:patience=3")
+    assert row["stop_rule"]
+    assert row["cutoff_epoch"] == (7 + 10) / 2
+    assert row["epochs_saved_percent"] == pytest.approx(15)
+    assert (row["predicted"], row["failed"], row["not_converged"]) == (1, 1, 1)
+    assert row["mean_error"] == 19 - 13
+
+
+def test_the_predicted_top_is_compared_within_each_dataset():
+    # The best two of twenty at the end are 18 and 19; at the cutoff 0 and 19 lead.
+    curves = [[50.0, 1.0 * n] for n in range(20)]
+    curves[0][0], curves[19][0] = 80.0, 70.0
+    others = [table(100 + i, [9 - i, 9 - i], dataset="Other") for i in range(3)]
+    tables = loaded(*(table(i, curve) for i, curve in enumerate(curves)), *others)
+    row = nnlc.compare(tables, [], cutoffs=[0.5], target=1).iloc[0]
+    assert row["top_overlap_percent"] == pytest.approx(100 * (1 + 1) / (2 + 1))
+
+
+def test_diverged_and_short_networks_are_left_out_and_named():
+    lost = table(3, [*range(9), 5], val_loss=[*[1.0] * 9, math.nan])  # after the target
+    blank = replace(table(5, range(10)))
+    blank = replace(blank, rows=(*blank.rows[:4], Row(1.0, 1.0, None), *blank.rows[5:]))
+    tables = loaded(table(1, range(10)), table(2, range(5)), lost, blank)
+    found = nnlc.compare(tables, [], cutoffs=[1], target=4)
+    assert list(found["networks"]) == [1]
+    assert found.attrs["short"] == ["2021_02_15_13_55_26_000002"]
+    assert found.attrs["diverged"] == [lost.spec.id, blank.spec.id]
+    with pytest.raises(NnlcError, match="2 networks 1 diverged and 1 end before it; the longest"):
+        nnlc.compare(tables, [], target=4, only=[lost.spec.id, "2021_02_15_13_55_26_000002"])
+
+
+def test_the_order_of_networks_and_the_number_of_processes_change_nothing(monkeypatch):
+    tables = [table(i, curve) for i, curve in enumerate(saturating(6, 20, seed=2))]
+    whole = nnlc.compare(loaded(*tables), CHEAP, target=10)
+    again = nnlc.compare(loaded(*reversed(tables)), CHEAP, target=10)
+    pd.testing.assert_frame_equal(whole[WITHOUT_TIME], again[WITHOUT_TIME], rtol=1e-12)
+    monkeypatch.setattr(sharing, "BATCH", 3)
+    shared = nnlc.compare(loaded(*tables), CHEAP, target=10, processes=2)
+    pd.testing.assert_frame_equal(whole[WITHOUT_TIME], shared[WITHOUT_TIME], check_exact=True)
+
+
+def test_later_points_change_nothing_that_is_predicted():
+    curves = saturating(4, 24, seed=6)
+    before = nnlc.predict(tables_of(curves), method="pow4", target=12, cutoff=4)
+    curves[:, 8:23] = 0
+    after = nnlc.predict(tables_of(curves), method="pow4", target=12, cutoff=4)
+    pd.testing.assert_frame_equal(before, after, check_exact=True)
+
+
+WRONG = {
+    "a method that is none": ({"methods": ["pow9"]}, "there is no method 'pow9'"),
+    "one text": ({"methods": "pow3"}, "give a list"),
+    "a cutoff at the target": ({"cutoffs": [4.0]}, "must be before the target"),
+    "a cutoff between points": ({"cutoffs": [1.25]}, "steps of a half"),
+    "no cutoff": ({"cutoffs": []}, "there is no cutoff"),
+    "a cutoff that is no number": ({"cutoffs": [math.nan]}, "steps of a half"),
+    "no target": ({"target": math.inf}, "steps of a half"),
+    "a target beyond all tables": ({"target": 30}, "5 networks 0 diverged and 5 end before it"),
+    "another epoch": ({"methods": ["penguin:epoch=3"]}, "leave its epoch out"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_what_can_not_be_compared_is_refused_with_what_could(kind):
+    arguments, word = WRONG[kind]
+    tables = tables_of(saturating(5, 10))
+    with pytest.raises(NnlcError) as caught:
+        nnlc.compare(tables, **{"methods": [], "target": 4, **arguments})
+    assert word in str(caught.value)
+
+
+# ---- predict
+
+
+def test_predict_tells_each_network_and_what_was_seen():
+    curves = [[*PUBLISHED, *[26.99] * 32], [*PUBLISHED[:7], *np.linspace(20, 90, 33)]]
+    found = nnlc.predict(tables_of(curves))
+    assert list(found.columns) == list(PREDICTION_COLUMNS)
+    assert found["end_epoch"][0] == 4
+    assert found["converged"][0]
+    assert found["predicted"][0] == pytest.approx(25.7121, abs=1e-3)
+    assert found["error"][0] == pytest.approx(1.2779, abs=1e-3)
+    assert found.attrs["method"] == "penguin:epoch=20:points=2:window=3:tolerance=0.5"
+
+
+def test_predict_by_a_family_sees_half_of_the_way_unless_it_is_told():
+    tables = tables_of([*saturating(2, 20), [7.0] * 20])
+    found = nnlc.predict(tables, method="exp3", target=10)
+    assert list(found["end_epoch"]) == [5, 5, 5]
+    assert list(found["converged"]) == [True, True, False]
+    assert found["reason"][2] == "the accuracy is the same at all points"
+    assert (found["uncertainty"][:2] > 0).all()
+    again = nnlc.predict(tables, method="exp3", target=10, cutoff=7.5)
+    assert list(again["end_epoch"]) == [7.5] * 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ({"method": "penguin:epoch=5", "target": 4}, "predicts epoch 5, not 4"),
+        ({"method": "menndl", "cutoff": 3, "target": 5}, "finds its own end"),
+        ({"method": "pow3", "cutoff": 6, "target": 5}, "is after the target"),
+        ({"method": "pow3", "target": 0}, "can only be one from 0.5"),
+    ],
+)
+def test_predict_refuses_what_contradicts_itself(arguments, word):
+    with pytest.raises(NnlcError, match=word):
+        nnlc.predict(tables_of(saturating(2, 10)), **arguments)
+
+
+# ---- the commands
+
+
+@pytest.fixture
+def folder(tmp_path):
+    curves = saturating(3, 20, noise=0.05, seed=1)
+    lost = table(9, range(20), val_loss=[math.nan] * 20)
+    return write_folder(tmp_path / "t", *(table(i, c) for i, c in enumerate(curves)), lost)
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [*map(str, arguments), "--no-cache"])
+
+
+def test_the_command_predict_prints_networks_and_a_summary_and_writes_csv(folder, tmp_path):
+    done = run("predict", folder, "--target", 10, "--processes", 1)
+    assert done.exit_code == 0, done.output
+    assert "2021_02_15_13_55_26_000002" in done.output
+    assert "1 networks diverged: left out" in done.output
+    assert "of 3 networks converged" in done.output
+    assert "% saved" in done.output
+    path = tmp_path / "p.csv"
+    done = run("predict", folder, "--method", "pow3", "--target", 10, "--csv", path)
+    assert done.exit_code == 0, done.output
+    assert list(pd.read_csv(path).columns) == list(PREDICTION_COLUMNS)
+    assert len(pd.read_csv(path)) == 3
+
+
+def test_the_command_compare_prints_a_table_and_writes_csv(folder, tmp_path):
+    path = tmp_path / "c.csv"
+    asked = ("--methods", "pow3,ensemble:members=pow3+log2", "--cutoffs", "2,5", "--target", 10)
+    done = run("compare", folder, *asked, "-o", path)
+    assert done.exit_code == 0, done.output
+    assert done.output.count("\nlast1") == 2
+    assert "1 networks diverged: left out" in done.output
+    written = pd.read_csv(path)
+    assert list(written.columns) == list(COMPARISON_COLUMNS)
+    assert list(written["cutoff_epoch"]) == [2, 5] * 3
+    again = run("compare", folder, *asked, "-o", path)  # its own file may be replaced
+    assert again.exit_code == 0, again.output
+
+
+def test_a_sample_is_drawn_by_its_seed(folder):
+    first, same = (
+        run("predict", folder, "--method", "last1", "--target", 10, "--sample", 2) for _ in "ab"
+    )
+    assert first.output == same.output
+    too_many = run("predict", folder, "--method", "last1", "--sample", 9)
+    assert isinstance(too_many.exception, NnlcError)
+
+
+def test_a_file_that_is_not_ours_is_not_replaced(folder, tmp_path):
+    path = tmp_path / "notes.csv"
+    path.write_text("my,notes\n")
+    for verb, option in (("predict", "--csv"), ("compare", "-o")):
+        done = run(verb, folder, option, path)
+        assert isinstance(done.exception, NnlcError)
+        assert path.read_text() == "my,notes\n"
+
+
+def test_the_commands_list_all_methods():
+    for verb in ("predict", "compare"):
+        done = CliRunner().invoke(app, [verb, "--list"])
+        assert done.exit_code == 0
+        assert "a − b·x^(−c)" in done.output
+        assert "penguin:epoch=20:points=2:window=3:tolerance=0.5" in done.output
+
+
+def test_a_wrong_cutoff_is_one_message(folder):
+    done = run("compare", folder, "--cutoffs", "2,five")
+    assert isinstance(done.exception, NnlcError)
+    assert "'five' is no epoch" in str(done.exception)
