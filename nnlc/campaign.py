@@ -12,9 +12,18 @@ from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from nnlc.errors import CampaignError
+from nnlc.errors import CampaignError, NnlcError
 from nnlc.networks import (
     KNOWN_IMAGE_SETS,
     MAX_DEPTH,
@@ -158,10 +167,34 @@ class Campaign(_Section):
     stamp: Annotated[datetime, BeforeValidator(_read_stamp)]
     """Date and time that all IDs of the campaign begin with."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 40
+    stop: str | None = None
+    """A rule that ends a network's training early, such as "penguin" or "menndl:patience=5", in the
+    words of `nnlc predict`; it predicts the last epoch unless it says another. "none": all epochs
+    are trained. A table has the rows that were trained."""
     datasets: Annotated[dict[str, DatasetSection], Field(min_length=1)]
     training: TrainingSection = TrainingSection()
     run: RunSection = RunSection()
     space: SearchSpace = SearchSpace()
+
+    @field_validator("stop")
+    @classmethod
+    def _with_all_settings(cls, stop: str | None, info: ValidationInfo) -> str | None:
+        """The rule with all its settings, so that one rule has one text."""
+        epochs = info.data.get("epochs")
+        if stop is None or stop == "none" or epochs is None:
+            return None
+        # NumPy, which no campaign needs that doesn't stop.
+        from nnlc.analysis.predictors.registry import BUILT_IN, make_stop_rule, predictor_text
+
+        try:
+            rule = make_stop_rule(stop, epoch=epochs)
+        except NnlcError as problem:
+            raise ValueError(str(problem)) from None
+        if rule.epoch > epochs:
+            raise ValueError(
+                f"{rule.name} predicts epoch {rule.epoch:g}, but the campaign's last is {epochs}"
+            )
+        return predictor_text(rule) if rule.name in BUILT_IN else stop
 
     @model_validator(mode="after")
     def _check_networks(self) -> Self:

@@ -38,6 +38,11 @@ class Finish:
     settings: dict[str, str] = field(default_factory=dict)
     """Of the libraries, by name, in JSON."""
 
+    def seconds_of_all(self, half_epochs: int) -> float | None:
+        """Seconds that so many half epochs would have taken, of which a stop rule ended some."""
+        trained = len(self.half_epoch_seconds) or half_epochs
+        return None if self.seconds is None else self.seconds * (half_epochs / trained)
+
 
 @dataclass(frozen=True, slots=True)
 class History:

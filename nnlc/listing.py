@@ -29,7 +29,8 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
         campaign: whose networks.
         memory_gigabytes: of a GPU; a line more for each network that can't fit into it.
     """
-    yield f"campaign {campaign.name}: {campaign.epochs} epochs, seed {campaign.seed}"
+    stop = f", {campaign.stop}, whose savings are not counted" if campaign.stop else ""
+    yield f"campaign {campaign.name}: {campaign.epochs} epochs, seed {campaign.seed}{stop}"
     yield (
         f"{'dataset':<20}{'networks':>9}{'depths':>8}{'parameters':>24}{'multiply-adds':>24}"
         f"{'operations':>12}{'GPU hours':>11}"

@@ -1,10 +1,13 @@
 """How far a results folder is: counted from its tables, with the journal's word on the rest."""
 
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from nnlc.history import makers, read_history
 from nnlc.journal import read_progress
 from nnlc.results import ResultsFolder
+from nnlc.tables.table import MAX_BYTES
 
 
 @dataclass(slots=True)
@@ -17,6 +20,10 @@ class DatasetStatus:
     failed: int = 0
     rows: int = 0
     """Half epochs recorded so far, finished tables and networks under way together."""
+    stopped: int = 0
+    """Of those done, how many the campaign's stop rule ended early."""
+    saved: int = 0
+    """Half epochs that these were not trained for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,8 @@ class Status:
 
     campaign: str
     half_epochs: int
+    stop: str | None
+    """The campaign's stop rule."""
     datasets: dict[str, DatasetStatus]
     failures: dict[str, Failure]
     """By ID, in the campaign's order."""
@@ -72,7 +81,12 @@ def read_status(results: ResultsFolder) -> Status:
         status = datasets.setdefault(name, DatasetStatus())
         if id_ in tables[name]:
             status.done += 1
-            status.rows += campaign.half_epochs
+            rows = campaign.half_epochs
+            if campaign.stop is not None:
+                rows = min(_rows(results.table_path(network.images, network.spec)), rows)
+                status.stopped += rows < campaign.half_epochs
+                status.saved += campaign.half_epochs - rows
+            status.rows += rows
             if id_ in history.finishes:
                 finishes.append(history.finishes[id_])
         elif id_ in running:
@@ -86,8 +100,16 @@ def read_status(results: ResultsFolder) -> Status:
     return Status(
         campaign=campaign.name,
         half_epochs=campaign.half_epochs,
+        stop=campaign.stop,
         datasets=datasets,
         failures=failures,
         makers=makers(finishes),
         trouble=history.trouble if running else None,
     )
+
+
+def _rows(table: Path) -> int:
+    """Rows of a table, the header not counted; none of one that can't be read."""
+    with suppress(OSError), table.open("rb") as file:
+        return max(0, file.read(MAX_BYTES).count(b"\n") - 1)
+    return 0

@@ -24,6 +24,8 @@ def show_status(path: Path) -> None:
     results = ResultsFolder(path)
     found = read_status(results)
     Console().print(_grid(found))
+    if found.stop is not None:
+        say(_stop_line(found))
     for id_, failure in found.failures.items():
         say(f"{id_} {failure}")
     if found.failures:
@@ -49,6 +51,19 @@ def _grid(found: Status) -> Table:
         numbers = (counts.done, counts.under_way, counts.waiting, counts.failed)
         grid.add_row(name, *map(str, numbers), rows)
     return grid
+
+
+def _stop_line(found: Status) -> str:
+    done, stopped, saved = (
+        sum(getattr(counts, name) for counts in found.datasets.values())
+        for name in ("done", "stopped", "saved")
+    )
+    of_all = done * found.half_epochs
+    share = f", {100 * saved / of_all:.1f} %" if of_all else ""
+    return (
+        f"{found.stop}: {stopped} of {done} networks stopped, {saved / 2:g} of {of_all / 2:g} "
+        f"epochs saved{share}"
+    )
 
 
 def _queue_lines(results: ResultsFolder) -> Iterator[str]:

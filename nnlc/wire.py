@@ -18,7 +18,8 @@ infinities included) and runs nothing, whatever arrives.
                                    loss, accuracy
                         finished   index, seconds, half_epoch_seconds, peak_memory_bytes, device,
                                    versions, settings; eager_because: why steps that should have
-                                   been captured were not, if so
+                                   been captured were not, if so; stop: what the campaign's stop
+                                   rule said last, if it has one
                         failed     index, reason: the network can't be trained; the trainer leaves
                         fatal      message: the job can't go on
     agent     trainer   configure  campaign, images, checkpoints, device; threads, else 1
@@ -26,7 +27,7 @@ infinities included) and runs nothing, whatever arrives.
                         check      mark: see that all images are there and undamaged, that this
                                    file is seen, and that its folder can be written
                         train      index, spec, image_set, hang_seconds, step_seconds; epochs, in
-                                   halves too, if not the campaign's
+                                   halves too, if not the campaign's: no rule stops them then
                         save       : save the network and leave
     agent     rank 0    hello      host, cores, node_cores, node_gpus, launcher, trainers: how many
                                    the user wants, or None; without_mps: why it is not to be

@@ -45,7 +45,7 @@ class Silent:
     def row(self, network, half_epoch, row):
         pass
 
-    def finished(self, network, rows, seconds):
+    def finished(self, network, rows, seconds, stop=None):
         self.tables.append(network.index)
 
     def failed(self, network, reason, *, for_good):

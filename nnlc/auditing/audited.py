@@ -24,6 +24,8 @@ class Audited:
     findings: Findings
     is_whole: bool = field(kw_only=True)
     """Whether it was read strictly: its bytes follow from these values."""
+    sha256: str | None = field(kw_only=True, default=None)
+    """Of its bytes, where its campaign may end networks early."""
 
     @property
     def id(self) -> str | None:

@@ -1,6 +1,7 @@
 """Tables of a results folder against its campaign: what each seed draws, and what is missing."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from nnlc.auditing.audited import Audited
@@ -10,9 +11,10 @@ from nnlc.auditing.standards import Standard
 from nnlc.auditing.subject import COLUMN_OF
 from nnlc.campaign import Campaign
 from nnlc.errors import ResultsError
-from nnlc.history import read_history
+from nnlc.history import History, read_history
 from nnlc.networks import NetworkSpec
 from nnlc.results import ResultsFolder
+from nnlc.stopping import wrong_ends
 from nnlc.tables import METADATA_COLUMNS
 
 _NAMED = 5
@@ -49,6 +51,7 @@ class Home:
                 missing.setdefault(folder, []).append(id_)
         for table in tables:
             self.check_network(table, drawn)
+        self._check_ends(tables)
         return self._tell_missing(missing)
 
     def check_network(self, table: Audited, drawn: Mapping[str, NetworkSpec]) -> None:
@@ -68,7 +71,7 @@ class Home:
 
     def _tell_missing(self, missing: Mapping[str, list[str]]) -> Findings:
         findings = Findings(self.path)
-        failures = self._failures() if missing else {}
+        failures = self._history.failures if missing else {}
         for folder, ids in missing.items():
             tables = "1 table is" if len(ids) == 1 else f"{len(ids)} tables are"
             found = f"{folder}: {tables} missing: {_some(ids)}"
@@ -79,11 +82,31 @@ class Home:
                     findings.add("failed-network", found, "'nnlc retry' clears failures")
         return findings
 
-    def _failures(self) -> Mapping[str, str]:
+    def _check_ends(self, tables: Sequence[Audited]) -> None:
+        """Hold lengths to the campaign's stop rule, where it has one; many tables at once.
+
+        One whose curve can't be read has findings enough, and one whose checksum the journal knows
+        ends where the rule ended it.
+        """
+        stop, most = self.campaign.stop, self.campaign.half_epochs
+        if stop is None:
+            return
+        known = {id_: finish.sha256 for id_, finish in self._history.finishes.items()}
+        unknown = [t for t in tables if t.id is None or known.get(t.id) != t.sha256]
+        found = [(t, t.curve) for t in unknown if t.curve is not None and len(t.curve)]
+        problems = wrong_ends([curve for _, curve in found], most, stop)
+        for (table, curve), problem in zip(found, problems, strict=True):
+            if problem is not None:
+                right = f"{most}, or up to where {stop} stops it"
+                line = min(len(curve), most) + 2
+                table.findings.add("half-epochs", problem, right, line=line)
+
+    @cached_property
+    def _history(self) -> History:
         journal = ResultsFolder(self.path).journal_folder
         if journal.is_symlink() or any(path.is_symlink() for path in journal.glob("*.jsonl")):
-            return {}  # links in a folder are not followed
-        return read_history(journal).failures
+            return History()  # links in a folder are not followed
+        return read_history(journal)
 
 
 def read_homes(places: Places) -> dict[Path | None, Home]:

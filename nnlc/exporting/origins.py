@@ -165,5 +165,6 @@ def _campaigns(homes: Iterable[Path]) -> Iterator[tuple[str, str]]:
             yield (
                 f'the campaign "{campaign.name}" (seed {campaign.seed}, stamp {campaign.stamp})',
                 f"{campaign.epochs} epochs; pixels {training.pixels}, {training.pooling} pooling, "
-                f"dropout of the {training.dropout}, truncation of the {training.truncate}",
+                f"dropout of the {training.dropout}, truncation of the {training.truncate}"
+                + (f", networks ended early by {campaign.stop}" if campaign.stop else ""),
             )

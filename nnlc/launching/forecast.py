@@ -122,7 +122,7 @@ def forecast_campaign(campaign: Campaign, site: Site, results: ResultsFolder) ->
     machine = fitted.machine if fitted else nominal_machine(gpu)
     networks = [_forecast(n, campaign.epochs, machine) for n in campaign.networks()]
     history = read_history(results.journal_folder)
-    measured = _measure(networks, history.finishes, gpu.model)
+    measured = _measure(networks, history.finishes, campaign.half_epochs, gpu.model)
     if measured:
         networks = [replace(f, seconds=measured.ratio * f.seconds) for f in networks]
     tables = {
@@ -215,17 +215,20 @@ def _forecast(network: CampaignNetwork, epochs: int, machine: Machine) -> Networ
 
 
 def _measure(
-    networks: Sequence[NetworkForecast], finishes: dict[str, Finish], model: str
+    networks: Sequence[NetworkForecast],
+    finishes: dict[str, Finish],
+    half_epochs: int,
+    model: str,
 ) -> Measured | None:
     """Measured over predicted seconds, of the networks that were finished on such a GPU."""
     pairs = [
-        (finish.seconds, found.seconds)
+        (seconds, found.seconds)
         for found in networks
         if (finish := finishes.get(found.network.spec.id))
         and finish.device is not None
         and is_this_gpu(model, finish.device)
-        and finish.seconds
-        and 0 < finish.seconds < float("inf")
+        and (seconds := finish.seconds_of_all(half_epochs))
+        and 0 < seconds < float("inf")
     ]
     if not pairs:
         return None

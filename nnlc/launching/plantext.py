@@ -141,6 +141,7 @@ def _not_counted(plan: Plan) -> str:
     site = plan.forecast.site
     words = "other users' jobs, crashes, how far networks under way are"
     words += ", what small networks save that share a GPU" if site.mps else ""
+    words += ", what the stop rule saves" if plan.forecast.campaign.stop else ""
     if plan.chosen.minutes is None:
         return words
     words += (

@@ -6,18 +6,18 @@ another job has is looked at again now and then.
 
 import contextlib
 import time
-from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from nnlc.campaign import Campaign, CampaignNetwork
-from nnlc.errors import ResultsError, TableError
-from nnlc.history import read_history
+from nnlc.errors import ResultsError
+from nnlc.history import Finish, read_history
 from nnlc.networks.cost import Machine, predict_seconds, predict_step_seconds
 from nnlc.ranks.learning import Kind, Speeds, size_of
 from nnlc.ranks.leases import Leases
+from nnlc.ranks.standing import Standing
 from nnlc.ranks.waiting import Expected, Order, Waiting
 from nnlc.results import ResultsFolder
-from nnlc.tables import read_table
 
 LOOK_SECONDS = 5.0
 """Between two looks at networks that another job has."""
@@ -58,6 +58,7 @@ class Backlog:
         sharers: Container[int] = (),
     ) -> None:
         self._campaign, self._results, self._leases = campaign, results, leases
+        self._standing = Standing(results, campaign.half_epochs, campaign.stop)
         self._machine, self._clock = machine, clock
         self.seconds = {
             n.index: predict_seconds(n.spec, n.images, campaign.epochs, machine) for n in networks
@@ -195,7 +196,7 @@ class Backlog:
             return False
         # Looked for with the lease in hand: whoever had it before wrote the table before leaving.
         with contextlib.suppress(ResultsError):
-            if has_table(network, self._results, self._campaign.half_epochs):
+            if self._standing.has_table(network):
                 self._leases.release(network.spec.id)
                 return False
         return True
@@ -218,6 +219,9 @@ def unfinished(
     half_epochs: int,
     results: ResultsFolder,
     given_up: Container[str] = (),
+    *,
+    stop: str | None = None,
+    finishes: Mapping[str, Finish] | None = None,
 ) -> Unfinished:
     """Look through the tables. One that stands is read whole, to see that it is this network's.
 
@@ -225,36 +229,14 @@ def unfinished(
         networks: a campaign's, or an array element's share of them.
         half_epochs: of each table.
         given_up: IDs of networks that failed for good.
+        stop: the campaign's stop rule, by which a table may have fewer.
+        finishes: what the journal says of finished networks: tables that it knows are not shown
+            to the rule.
 
     Raises:
-        ResultsError: a table is damaged or another network's. Nothing is changed.
+        ResultsError: a table is damaged, another network's, or ends where it should not. Nothing
+            is changed.
     """
-    missing = [n for n in networks if not has_table(n, results, half_epochs)]
+    missing = Standing(results, half_epochs, stop, finishes).missing(networks)
     waiting = [n for n in missing if n.spec.id not in given_up]
     return Unfinished(waiting, len(networks) - len(missing), len(missing) - len(waiting))
-
-
-def has_table(network: CampaignNetwork, results: ResultsFolder, half_epochs: int) -> bool:
-    """Whether the table of this network stands.
-
-    Raises:
-        ResultsError: it is damaged, another network's, or behind a disk in trouble.
-    """
-    path = results.table_path(network.images, network.spec)
-    try:
-        if not path.exists():
-            return False
-    except OSError as problem:
-        raise ResultsError(f"{path}: can't be looked for: {problem.strerror}") from None
-    try:
-        found = read_table(path, half_epochs=half_epochs).spec
-    except TableError as problem:
-        raise ResultsError(
-            f"{problem}; move this table away to have its network trained again"
-        ) from None
-    if replace(found, train_gpu=network.spec.train_gpu) != network.spec:
-        raise ResultsError(
-            f"{path}: this table describes another network than the campaign's {network.spec.id}; "
-            "move it away to have the campaign's own trained"
-        )
-    return True

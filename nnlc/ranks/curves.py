@@ -92,16 +92,19 @@ class Curves:
                 self._job.watcher.message(f"{curve.id}: {where}{message['reason']}")
 
     def finished(self, message: wire.Message) -> Curve:
-        """All half epochs of a network are there: `write` has its table stand.
+        """All half epochs of a network are there, or those up to where the campaign's rule has
+        stopped it: `write` has its table stand.
 
         Raises:
             NnlcError: some are missing.
         """
         curve = self.end(message["index"])
         network, half_epochs = curve.network, self._job.campaign.half_epochs
-        if len(curve.rows) != half_epochs:
+        stop = message.get("stop")
+        wanted = round(2 * stop["epoch"]) if stop and stop["stopped"] else half_epochs
+        if len(curve.rows) != wanted:
             raise NnlcError(
-                f"network {curve.id}: {len(curve.rows)} half epochs of {half_epochs} came; "
+                f"network {curve.id}: {len(curve.rows)} half epochs of {wanted} came; "
                 "please report this as a bug in nnlc"
             )
         self._finished[network.index] = curve, _facts(message)
@@ -123,7 +126,7 @@ class Curves:
             with contextlib.suppress(OSError):  # what is left costs room, and is passed over
                 job.results.remove_checkpoints(curve.id)
             job.leases.release(curve.id)
-            job.watcher.finished(curve.network, curve.rows, facts["seconds"])
+            job.watcher.finished(curve.network, curve.rows, facts["seconds"], facts.get("stop"))
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
         """By ID of the networks under way: half epochs so far, and the last accuracy."""

@@ -116,11 +116,12 @@ class HandOut:
         """Learn from what earlier jobs have finished on devices of these names."""
         count: Counter[str] = Counter()
         for network, finish in reversed(self._job.finished):
-            if finish.device not in names or finish.seconds is None:
+            seconds = finish.seconds_of_all(self._job.campaign.half_epochs)
+            if finish.device not in names or seconds is None:
                 continue
             count[network.images.name] += 1
             if count[network.images.name] <= REMEMBERED:
-                self.backlog.remember([(network, finish.seconds)])
+                self.backlog.remember([(network, seconds)])
 
     def _next_of(
         self, places: Iterator[Place], *, beside: bool = False

@@ -39,7 +39,14 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     if options.elements > 1:
         networks = share(campaign, networks, options.element, options.elements)
         name += f", element {options.element} of {options.elements}"
-    work = unfinished(networks, campaign.half_epochs, results, history.failures)
+    work = unfinished(
+        networks,
+        campaign.half_epochs,
+        results,
+        history.failures,
+        stop=campaign.stop,
+        finishes=history.finishes,
+    )
     if not work.networks and not options.preflight:
         where = f"{name}: all {work.done} tables stand in {results.path}"
         if not work.failed:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -73,8 +74,14 @@ class Progress:
         self._under_way[network.index] = (network, half_epoch, row)
         self._head_starts.setdefault(network.index, 0.0)  # what it resumes later is of this job
 
-    def finished(self, network: CampaignNetwork, rows: list[Row], seconds: float) -> None:
-        """A table stands."""
+    def finished(
+        self,
+        network: CampaignNetwork,
+        rows: list[Row],
+        seconds: float,
+        stop: Mapping[str, Any] | None = None,
+    ) -> None:
+        """A table stands; `stop`: what the stop rule said last, where the campaign has one."""
         self._under_way.pop(network.index, None)
         self._done += 1
         self._finished.add(network.index)
@@ -82,7 +89,7 @@ class Progress:
         best = max(row.val_accuracy_percent or 0.0 for row in rows)
         self.message(
             f"{self._done}/{self._total} {network.images.name} {network.spec.id} in {seconds:.1f} s"
-            f": accuracy {last:.1f} %, best {best:.1f} %"
+            f": accuracy {last:.1f} %, best {best:.1f} %{_stop_words(stop)}"
         )
 
     def failed(self, network: CampaignNetwork, reason: str, *, for_good: bool) -> None:
@@ -177,6 +184,15 @@ class Progress:
                 f"accuracy {row.val_accuracy_percent:.1f} %",
             )
         return Group(Text(self._counts(), style="bold"), grid)
+
+
+def _stop_words(stop: Mapping[str, Any] | None) -> str:
+    if stop is None or not stop["stopped"]:
+        return ""
+    return (
+        f"; stopped at epoch {stop['epoch']:g}, predicted {stop['predicted']:.1f} % at epoch "
+        f"{stop['target']:g}"
+    )
 
 
 def _forget_standard_output() -> None:

@@ -1,7 +1,7 @@
 """What is told of a job's work, to show it: `Progress` in a job, a list in a test."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from nnlc.campaign import CampaignNetwork
 from nnlc.tables import Row
@@ -19,8 +19,14 @@ class Watcher(Protocol):
     def row(self, network: CampaignNetwork, half_epoch: int, row: Row) -> None:
         """A half epoch of a network is over."""
 
-    def finished(self, network: CampaignNetwork, rows: list[Row], seconds: float) -> None:
-        """A table stands."""
+    def finished(
+        self,
+        network: CampaignNetwork,
+        rows: list[Row],
+        seconds: float,
+        stop: Mapping[str, Any] | None = None,
+    ) -> None:
+        """A table stands; `stop`: what the stop rule said last, where the campaign has one."""
 
     def failed(self, network: CampaignNetwork, reason: str, *, for_good: bool) -> None:
         """An attempt at a network ended badly."""

@@ -6,15 +6,19 @@ the agent that it lives.
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from nnlc import wire
+from nnlc.tables import Row
 from nnlc.training.checkpoint import Checkpoints
 from nnlc.training.facts import forget_peak_memory, peak_memory
 from nnlc.training.inbox import Inbox
 from nnlc.training.loop import HalfEpochLoop
+
+if TYPE_CHECKING:
+    from nnlc.analysis.stopper import Stopper
 
 SIGN_SECONDS = 0.25
 """A sign of life at most so often."""
@@ -35,6 +39,7 @@ class Attempt:
         inbox: where the agent's word to leave would come.
         send: takes messages to the agent.
         checkpoint_seconds: at least between two checkpoints.
+        stopper: the campaign's stop rule, which has seen nothing yet; None trains to the end.
     """
 
     def __init__(
@@ -45,9 +50,11 @@ class Attempt:
         send: Callable[[wire.Message], None],
         *,
         checkpoint_seconds: float,
+        stopper: "Stopper | None" = None,
     ) -> None:
         self._index, self._checkpoints, self._inbox = index, checkpoints, inbox
         self._send_message, self._interval = send, checkpoint_seconds
+        self._stopper, self._stopper_seconds = stopper, 0.0
         self._loop: HalfEpochLoop | None = None
         self._steps = 0
         self._last_save = 0.0
@@ -59,7 +66,7 @@ class Attempt:
         make_loop: Callable[[Callable[[], None]], HalfEpochLoop],
         device: torch.device,
     ) -> dict[str, Any]:
-        """Train to the end; returns seconds and memory for the journal.
+        """Train to the end, or until the stop rule is content; returns facts for the journal.
 
         Raises:
             Left: told to leave.
@@ -70,13 +77,15 @@ class Attempt:
         loop = self._loop = make_loop(self._between_steps)
         self._resume(loop)
         self._leave_if_told()
-        for row in loop:
+        rows = iter(loop)
+        while not self._is_stopped and (row := next(rows, None)) is not None:
             self._tell(
                 "row",
                 half_epoch=len(loop.rows),
                 values=[row.train_loss, row.val_loss, row.val_accuracy_percent],
                 seconds=loop.seconds[-1],
             )
+            self._ask_to_stop(row)
         facts: dict[str, Any] = {
             "seconds": round(sum(loop.seconds), 3),
             "half_epoch_seconds": [round(seconds, 3) for seconds in loop.seconds],
@@ -84,7 +93,34 @@ class Attempt:
         }
         if loop.steps.eager_because is not None:
             facts["eager_because"] = loop.steps.eager_because
+        if self._stopper is not None:
+            facts["stop"] = self._about_stop(self._stopper)
         return facts
+
+    @property
+    def _is_stopped(self) -> bool:
+        decision = self._stopper.decision if self._stopper is not None else None
+        return decision is not None and decision.stop
+
+    def _ask_to_stop(self, row: Row) -> None:
+        """Show the stop rule the next row: what it says is a function of the rows alone."""
+        if self._stopper is not None:
+            start = time.monotonic()
+            self._stopper.add(row)
+            self._stopper_seconds += time.monotonic() - start
+
+    def _about_stop(self, stopper: "Stopper") -> dict[str, Any]:
+        """What the rule said last; epochs are counted, predictions in percent at the target."""
+        decision = stopper.decision
+        return {
+            "method": stopper.method,
+            "target": stopper.target,
+            "stopped": self._is_stopped,
+            "epoch": decision.epoch if decision else None,
+            "predicted": decision.predicted if decision else None,
+            "reason": decision.reason if decision else None,
+            "seconds": round(self._stopper_seconds, 3),
+        }
 
     def _resume(self, loop: HalfEpochLoop) -> None:
         state, wrong = self._checkpoints.load()
@@ -93,6 +129,11 @@ class Attempt:
         if state is None:
             return
         loop.resume(state)
+        for count, row in enumerate(loop.rows, 1):
+            self._ask_to_stop(row)
+            if self._is_stopped:  # on this processor earlier than on the one before
+                del loop.rows[count:], loop.seconds[count:]
+                break
         rows = [[row.train_loss, row.val_loss, row.val_accuracy_percent] for row in loop.rows]
         self._tell("resumed", rows=rows, step=loop.step)
 

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import torch
 
@@ -29,6 +29,9 @@ from nnlc.training.images import check_images, load_images
 from nnlc.training.inbox import Inbox
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
+
+if TYPE_CHECKING:
+    from nnlc.analysis.stopper import Stopper
 
 SEEN_SECONDS = 30.0
 """For a network file system to show one node what another has written."""
@@ -100,6 +103,7 @@ class Trainer:
         spec = NetworkSpec.from_json(message["spec"])
         images = ImageSet(**message["image_set"])
         epochs = message.get("epochs", campaign.epochs)
+        stopper = self._stopper() if "epochs" not in message else None
         made = made_with(self._device)
         try:
             on_device = self._on_device(images)
@@ -109,6 +113,7 @@ class Trainer:
                 self._inbox,
                 self._send,
                 checkpoint_seconds=60 * campaign.run.checkpoint_minutes,
+                stopper=stopper,
             ).run(
                 lambda between_steps: HalfEpochLoop(
                     spec, images, on_device, campaign.training, epochs, between_steps
@@ -121,6 +126,15 @@ class Trainer:
             os._exit(0)  # at once: a device that failed can keep Python's own end waiting
         give_back_memory(self._device)  # before another trainer is told to begin beside this one
         self._send({"kind": "finished", "index": index, **facts, **made})
+
+    def _stopper(self) -> "Stopper | None":
+        """The campaign's stop rule, for one network."""
+        campaign = self._settings()
+        if campaign.stop is None:
+            return None
+        from nnlc.analysis.stopper import Stopper  # what no other campaign needs
+
+        return Stopper(campaign.stop, epoch=campaign.epochs)
 
     def _checkpoints_of(
         self, spec: NetworkSpec, images: ImageSet, decisive: dict[str, object]

@@ -10,6 +10,7 @@ from nnlc.campaign import Campaign, CampaignNetwork
 from nnlc.errors import CampaignError, SpecError, TableError
 from nnlc.history import Finish, read_history
 from nnlc.networks import ImageSet, NetworkSpec, walk_network
+from nnlc.stopping import curve_of, wrong_ends
 from nnlc.tables import Table, parse_table
 from nnlc.tables.folders import Skipped, find_tables
 from nnlc.tables.reading import read_content
@@ -91,20 +92,21 @@ class _Reader:
 
     def read(self, path: Path, *, follow_link: bool) -> Subject | Refused:
         content, _ = read_content(str(path), follow_link=follow_link)
+        digest = hashlib.sha256(content).hexdigest()
         try:
             table = parse_table(content, path=path)
+            finish = self._finishes_of(path).get(table.spec.id)
             campaign = self._campaign(path)
             network = self._networks_of(campaign).get(table.spec.id) if campaign else None
             if campaign and network:
-                parse_table(content, path=path, half_epochs=campaign.half_epochs)
+                known = finish is not None and finish.sha256 == digest
+                _check_length(table, content, path, campaign, ends_well=known)
             elif not (self._given or table.spec.torch_set_deterministic):
                 campaign = None  # a published table beside a campaign is not trained under it
             origin = origin_of(table.spec, campaign)
             _check_trainable(table.spec, origin.images)
         except (TableError, CampaignError, SpecError) as problem:
             return Refused(path, str(problem).removeprefix(f"{path}, ").removeprefix(f"{path}: "))
-        finish = self._finishes_of(path).get(table.spec.id)
-        digest = hashlib.sha256(content).hexdigest()
         return Subject(
             path,
             table,
@@ -149,6 +151,32 @@ def _as_trained(
     recorded = _on_gpu(finish)
     on_gpu = table.spec.train_gpu if recorded is None else recorded
     return replace(network.spec, train_gpu=on_gpu)
+
+
+def _check_length(
+    table: Table, content: bytes, path: Path, campaign: Campaign, *, ends_well: bool
+) -> None:
+    """See that a table has all rows, or those up to where its campaign's rule stops it.
+
+    Args:
+        table: what is in `content`.
+        content: bytes.
+        path: for the error.
+        campaign: its own.
+        ends_well: the journal knows the table, so that its rule need not be asked.
+
+    Raises:
+        TableError: it has others.
+    """
+    if campaign.stop is None:
+        parse_table(content, path=path, half_epochs=campaign.half_epochs)
+        return
+    if ends_well:
+        return
+    [problem] = wrong_ends([curve_of(table)], campaign.half_epochs, campaign.stop)
+    if problem is not None:
+        line = min(len(table.rows), campaign.half_epochs) + 2
+        raise TableError(problem, path=path, line=line)
 
 
 def _check_trainable(spec: NetworkSpec, images: ImageSet) -> None:

@@ -1,0 +1,111 @@
+"""Campaigns that end networks early: what their tables hold, and what is still refused."""
+
+import shutil
+
+import numpy as np
+import pytest
+from worker_jobs import TINY, events, run_worker, tables
+
+from nnlc.campaign import load_campaign
+from nnlc.errors import CampaignError
+from nnlc.stopping import wrong_ends
+
+LONG = TINY.replace("epochs = 1", "epochs = 6")
+RULE = "penguin:points=2:tolerance=5"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Results with the rule, and without it."""
+    folder = tmp_path_factory.mktemp("stopping")
+    found = []
+    for name, stop in (("stopped", f'stop = "{RULE}"\n'), ("whole", "")):
+        campaign = folder / f"{name}.toml"
+        campaign.write_text(LONG.replace("epochs = 6\n", f"epochs = 6\n{stop}"))
+        job = run_worker(campaign, "--results", folder / name)
+        assert job.returncode == 0, job.stdout + job.stderr
+        found.append((campaign, folder / name, job.stdout))
+    return found
+
+
+def test_a_stopped_table_is_the_beginning_of_the_whole_one(trained):
+    (_, stopped, _), (_, whole, _) = trained
+    ours, others = tables(stopped), tables(whole)
+    assert ours.keys() == others.keys()
+    assert all(others[name].startswith(content) for name, content in ours.items())
+    assert sum(map(len, ours.values())) < sum(map(len, others.values()))
+
+
+def test_the_journal_and_the_log_say_where_and_what_was_predicted(trained):
+    (_, stopped, log), (_, whole, _) = trained
+    lengths = {name: content.count(b"\n") - 1 for name, content in tables(stopped).items()}
+    said = [event["stop"] for event in events(stopped, "finish") if event["stop"]["stopped"]]
+    assert len(said) == sum(length < 12 for length in lengths.values()) > 0
+    assert log.count("stopped at epoch") == len(said)
+    assert not any(event.get("stop") for event in events(whole, "finish"))
+
+
+def test_two_ranks_and_an_interruption_change_no_byte(trained, tmp_path):
+    (campaign, stopped, _), _ = trained
+    job = run_worker(campaign, "--results", tmp_path / "r", ranks=2)
+    assert job.returncode == 0, job.stdout + job.stderr
+    assert tables(tmp_path / "r") == tables(stopped)
+
+
+def test_a_second_start_finds_short_tables_whole_without_a_journal(trained, tmp_path):
+    (campaign, stopped, _), _ = trained
+    results = tmp_path / "r"
+    shutil.copytree(stopped, results)
+    shutil.rmtree(results / "journal")
+    job = run_worker(campaign, "--results", results)
+    assert job.returncode == 0, job.stdout + job.stderr
+    assert tables(results) == tables(stopped)
+
+
+def test_a_table_that_was_cut_off_is_refused_and_left_alone(trained, tmp_path):
+    (campaign, stopped, _), _ = trained
+    results = tmp_path / "r"
+    shutil.copytree(stopped, results)
+    shutil.rmtree(results / "journal")
+    path = next(iter(sorted(results.glob("*_models/*.txt"))))
+    cut = b"".join(path.read_bytes().splitlines(keepends=True)[:-1])
+    path.write_bytes(cut)
+    job = run_worker(campaign, "--results", results)
+    assert job.returncode == 1
+    assert path.name in job.stderr
+    assert "Traceback" not in job.stderr
+    assert path.read_bytes() == cut
+
+
+@pytest.mark.parametrize(
+    ("stop", "word"),
+    [
+        ("pinguin", "penguin"),
+        ("last1", "never stops"),
+        ("penguin:epoch=7", "the campaign's last is 6"),
+        ("penguin:speed=1", "no setting 'speed'"),
+        ("penguin:points", "where a setting belongs"),
+    ],
+)
+def test_a_rule_that_cant_be_is_refused_with_what_would_be_right(tmp_path, stop, word):
+    path = tmp_path / "wrong.toml"
+    path.write_text(LONG.replace("epochs = 6\n", f'epochs = 6\nstop = "{stop}"\n'))
+    with pytest.raises(CampaignError) as caught:
+        load_campaign(str(path))
+    assert word in str(caught.value)
+    assert "stop" in str(caught.value)
+
+
+def test_none_and_nothing_are_the_same_campaign(tmp_path):
+    path = tmp_path / "none.toml"
+    path.write_text(LONG.replace("epochs = 6\n", 'epochs = 6\nstop = "none"\n'))
+    assert load_campaign(str(path)).stop is None
+
+
+def test_only_where_the_rule_ends_a_curve_is_its_end():
+    flat = np.full((40, 3), 50.0)  # PENGUIN's third fit agrees with its first two
+    (none,) = wrong_ends([flat[:4]], 40, "penguin")
+    cut, long = wrong_ends([flat[:3], flat[:9]], 40, "penguin")
+    assert none is None
+    assert "does not stop it there" in cut
+    assert "stops it after 4" in long
