@@ -7,8 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nnlc.analysis.comparison import compare
     from nnlc.analysis.csvfiles import aggregate_csv
     from nnlc.analysis.metrics import metrics
+    from nnlc.analysis.prediction import predict
+    from nnlc.analysis.stopper import Stopper
     from nnlc.auditing.audit import Audit, audit
     from nnlc.benchmark import Benchmark
     from nnlc.campaign import Campaign, load_campaign
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from nnlc.exporting.exporting import export_tables
     from nnlc.exporting.importing import import_tables
     from nnlc.networks import ImageSet, NetworkSpec, SearchSpace, sample_network, walk_network
+    from nnlc.plotting.plot import plot_comparison, plot_tables
+    from nnlc.reporting.report import write_report
     from nnlc.tables import Table, read_table, write_table
     from nnlc.tables.frames import Tables, load_tables
     from nnlc.training.rebuild import rebuild
@@ -42,12 +47,18 @@ _HOME = {
     "Tables": "nnlc.tables.frames",
     "load_tables": "nnlc.tables.frames",
     "merge_tables": "nnlc.collection.merging",
+    "compare": "nnlc.analysis.comparison",
     "metrics": "nnlc.analysis.metrics",
+    "predict": "nnlc.analysis.prediction",
+    "Stopper": "nnlc.analysis.stopper",
     "subset_tables": "nnlc.collection.merging",
     "aggregate_csv": "nnlc.analysis.csvfiles",
+    "plot_comparison": "nnlc.plotting.plot",
+    "plot_tables": "nnlc.plotting.plot",
     "read_table": "nnlc.tables",
     "rebuild": "nnlc.training.rebuild",
     "verify": "nnlc.verification.verifying",
+    "write_report": "nnlc.reporting.report",
     "write_table": "nnlc.tables",
 }
 
@@ -59,23 +70,29 @@ __all__ = [
     "NetworkSpec",
     "NnlcError",
     "SearchSpace",
+    "Stopper",
     "Table",
     "Tables",
     "__version__",
     "aggregate_csv",
     "audit",
+    "compare",
     "export_tables",
     "import_tables",
     "load_campaign",
     "load_tables",
     "merge_tables",
     "metrics",
+    "plot_comparison",
+    "plot_tables",
+    "predict",
     "read_table",
     "rebuild",
     "sample_network",
     "subset_tables",
     "verify",
     "walk_network",
+    "write_report",
     "write_table",
 ]
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from nnlc import folderverbs, tableverbs, verbs
+from nnlc import curveverbs, folderverbs, pictureverbs, tableverbs, verbs
 from nnlc.console import writing
 
 app = typer.Typer(
@@ -181,6 +181,8 @@ def show(table: Annotated[Path, typer.Argument(help="A table, ours or a publishe
 app.registered_commands += verbs.app.registered_commands
 app.registered_commands += tableverbs.app.registered_commands
 app.registered_commands += folderverbs.app.registered_commands
+app.registered_commands += curveverbs.app.registered_commands
+app.registered_commands += pictureverbs.app.registered_commands
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "tomlfile": {"errors", "shipped"},
     "networks": {"errors"},
     "tables": {"errors", "files", "networks"},
-    "campaign": BASE | {"networks"},
+    "campaign": BASE | {"networks", "analysis"},
+    "stopping": {"errors", "networks", "tables", "analysis"},
     "results": BASE | {"networks", "campaign"},
     "journal": {"files"},
     "console": {"errors"},
@@ -34,23 +35,28 @@ MAY_IMPORT = {
     "wire": {"errors"},
     "history": {"errors", "journal", "results"},
     "shares": {"networks", "campaign"},
-    "status": {"results", "journal", "history"},
+    "status": {"results", "journal", "history", "tables"},
     "listing": {"campaign", "networks", "tables"},
     "calibration": BASE | {"networks", "campaign", "results", "history"},
-    "training": BASE | {"networks", "tables", "campaign", "results", "wire"},
+    "training": BASE | {"networks", "tables", "campaign", "results", "wire", "analysis"},
     "ranks": BASE
     | {"networks", "tables", "campaign", "results", "journal", "history", "shares", "wire"}
-    | {"calibration"},
+    | {"calibration", "stopping"},
     "verification": BASE
-    | {"networks", "tables", "campaign", "results", "history", "wire", "training"},
+    | {"networks", "tables", "campaign", "results", "history", "wire", "training", "stopping"},
     "worker": BASE | {"ranks"},
     "launching": BASE | {"campaign", "networks", "results", "history", "shares", "calibration"},
     "analysis": {"errors", "files", "networks", "tables"},
-    "auditing": BASE | {"networks", "tables", "analysis", "campaign", "results", "history"},
+    "auditing": BASE
+    | {"networks", "tables", "analysis", "campaign", "results", "history", "stopping"},
     "collection": {"errors", "files", "networks", "tables", "journal", "analysis"},
     "exporting": {"errors", "files", "networks", "tables", "collection"}
     | {"campaign", "history", "results"},
     "benchmark": {"errors", "networks", "tables", "collection"},
+    "outputs": {"errors", "files"},
+    "plotting": {"errors", "networks", "tables", "analysis", "outputs"},
+    "reporting": {"errors", "networks", "tables", "analysis", "outputs"}
+    | {"campaign", "results", "journal", "history", "calibration"},
 }
 VERBS = {path.stem for path in PACKAGE.glob("*verbs.py")}
 ALL_ROOMS = {*MAY_IMPORT, *VERBS, "cli"}
@@ -87,8 +93,8 @@ def test_a_room_imports_only_the_rooms_below_it(path):
     assert _imports(path) <= allowed | {room}
 
 
-def test_torch_is_imported_in_training_and_mpi4py_in_one_file_only():
-    users: dict[str, set[str]] = {"torch": set(), "mpi4py": set()}
+def test_torch_is_imported_in_training_matplotlib_in_plotting_and_mpi4py_in_one_file_only():
+    users: dict[str, set[str]] = {"torch": set(), "mpi4py": set(), "matplotlib": set()}
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
@@ -101,6 +107,8 @@ def test_torch_is_imported_in_training_and_mpi4py_in_one_file_only():
     assert users["mpi4py"] == {"ranks/mpi.py"}
     assert users["torch"]
     assert all(user.startswith("training/") for user in users["torch"])
+    assert users["matplotlib"]
+    assert all(user.startswith("plotting/") for user in users["matplotlib"])
 
 
 @pytest.mark.parametrize(
@@ -114,6 +122,7 @@ def test_torch_is_imported_in_training_and_mpi4py_in_one_file_only():
         "nnlc.cli",
         "nnlc.launching.render",
         "nnlc.analysis.drawing",
+        "nnlc.analysis.stopper",
         "nnlc.benchmark",
         "nnlc.collection.merging",
         "nnlc.status",
@@ -137,23 +146,29 @@ def test_the_public_names_are_these_and_each_can_be_had():
         "NetworkSpec",
         "NnlcError",
         "SearchSpace",
+        "Stopper",
         "Table",
         "Tables",
         "__version__",
         "aggregate_csv",
         "audit",
+        "compare",
         "export_tables",
         "import_tables",
         "load_campaign",
         "load_tables",
         "merge_tables",
         "metrics",
+        "plot_comparison",
+        "plot_tables",
+        "predict",
         "read_table",
         "rebuild",
         "sample_network",
         "subset_tables",
         "verify",
         "walk_network",
+        "write_report",
         "write_table",
     ]
     for name in nnlc.__all__:
@@ -194,6 +209,10 @@ def test_the_wheel_carries_every_data_file_byte_for_byte(wheel):
         assert "nnlc/training/sample/fashion_mnist_sample.npz" in archive.namelist()
         assert "nnlc/training/sample/LICENSE.fashion-mnist" in archive.namelist()
         assert "nnlc/py.typed" in archive.namelist()
+        page = sorted((PACKAGE / "reporting" / "page").iterdir())
+        assert page
+        for part in page:
+            assert archive.read(f"nnlc/reporting/page/{part.name}") == part.read_bytes()
 
 
 LIST = (

@@ -1,0 +1,98 @@
+"""The verbs of the `nnlc` command that make pictures and pages of tables; a few lines each.
+
+Rooms are imported inside the verbs, as in `nnlc.cli`, which these belong to.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from nnlc.console import say
+
+app = typer.Typer()
+
+
+@app.command()
+def plot(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Tables, or folders of tables; or what 'nnlc compare -o' wrote."),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .svg or .pdf.")],
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="curves, saw-tooth, or final accuracy by learning-rate, batch-size, depth or "
+            "layer-types. A comparison has one picture."
+        ),
+    ] = "curves",
+    value: Annotated[
+        str, typer.Option(help="Of curves: accuracy, val-loss or train-loss.")
+    ] = "accuracy",
+    val_loss: Annotated[
+        str, typer.Option(help="as-published, or corrected for the published tables' slip.")
+    ] = "as-published",
+    damaged: Annotated[str, typer.Option(help="refuse, or skip damaged tables.")] = "refuse",
+) -> None:
+    """Draw tables into a file for papers and slides: curves, or accuracy by a setting."""
+    from nnlc.plotting.plot import Kind, Value, check_plot, plot_comparison, plot_tables
+    from nnlc.tables.frames import Damaged, ValLoss, load_tables
+
+    check_plot(output, kind, value)
+    if len(paths) == 1 and paths[0].suffix.lower() == ".csv":
+        from nnlc.analysis.comparisonfile import read_comparison
+
+        say(plot_comparison(read_comparison(paths[0]), output))
+        return
+    tables = load_tables(paths, val_loss=cast(ValLoss, val_loss), damaged=cast(Damaged, damaged))
+    for one in tables.skipped:
+        print(f"skipped: {one}", file=sys.stderr)
+    say(plot_tables(tables, output, kind=cast(Kind, kind), value=cast(Value, value)))
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="A results folder, or tables.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="An .html file.")],
+    comparison: Annotated[
+        Path | None,
+        typer.Option("--compare", help="What 'nnlc compare -o' wrote, to be shown too."),
+    ] = None,
+    val_loss: Annotated[
+        str, typer.Option(help="as-published, or corrected; of tables without a campaign.")
+    ] = "as-published",
+) -> None:
+    """Write one page that shows all networks, their curves and layers; it needs no network."""
+    from nnlc.analysis.comparisonfile import read_comparison
+    from nnlc.reporting.report import write_report
+    from nnlc.tables.frames import ValLoss
+
+    done = write_report(
+        folder,
+        output,
+        comparison=None if comparison is None else read_comparison(comparison),
+        val_loss=cast(ValLoss, val_loss),
+    )
+    networks = f"{done.networks:,} network{'' if done.networks == 1 else 's'}"
+    say(f"{networks}, {done.bytes / 1e6:.1f} MB: {output}")
+
+
+@app.command()
+def serve(
+    results: Annotated[Path, typer.Argument(help="A results folder.")],
+    port: Annotated[int, typer.Option(help="On 127.0.0.1; 0: any that is free.")] = 8765,
+) -> None:
+    """Show a results folder in a browser on this machine, live while jobs run; it only reads."""
+    from nnlc.reporting.live import LiveCampaign
+    from nnlc.reporting.server import PageServer
+
+    with PageServer(LiveCampaign(results), port) as server:
+        say(f"open {server.address}")
+        say("Ctrl-C ends it")
+        sys.stdout.flush()
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            say("\nended")

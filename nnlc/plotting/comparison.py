@@ -1,0 +1,97 @@
+"""Methods that predict curves: how wrong they are, against the epochs that they save."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nnlc.plotting.style import (
+    BLACK,
+    COLOURS,
+    LINES,
+    legend_beside,
+    listed,
+    plain,
+    plain_logarithmic,
+    shortened,
+    wide_panel,
+)
+
+_MOST_NAMED = 6
+"""Methods beside the baseline that get a colour; the rest are grey."""
+_BASELINE = "last1"
+_STOP_MARKS = "D^vPX*"
+
+
+def draw_comparison(found: pd.DataFrame) -> tuple[Figure, str]:
+    """Mean error against epochs saved: a line a method, a mark a stop rule.
+
+    Args:
+        found: what `nnlc.compare` gave.
+
+    Returns:
+        The figure, and its caption.
+    """
+    figure, axes = wide_panel()
+    drawn = found[found["mean_error"] > 0]
+    lines, stops = drawn[~drawn["stop_rule"]], drawn[drawn["stop_rule"]]
+    order = _by_error(lines)
+    named, rest = order[:_MOST_NAMED], order[_MOST_NAMED:]
+    for name in rest:
+        _draw_line(axes, lines[lines["method"] == name], color="#c8c8c8", linewidth=1, zorder=1)
+    _draw_line(axes, lines[lines["method"] == _BASELINE], color=BLACK, label=_BASELINE)
+    for i, name in enumerate(named):
+        style = {"color": COLOURS[i], "linestyle": LINES[i % len(LINES)]}
+        _draw_line(axes, lines[lines["method"] == name], label=_label(name), **style)
+    for i, name in enumerate(stops["method"]):
+        label = f"{_label(name)} (stops by itself)"
+        style = {"color": COLOURS[-1 - i % len(COLOURS)], "label": label}
+        style |= {"markersize": 9, "linestyle": ""}
+        _draw_line(axes, stops.iloc[[i]], marker=_STOP_MARKS[i % len(_STOP_MARKS)], **style)
+    axes.set_xlabel("epochs saved (%)")
+    axes.set_ylabel("mean absolute error\n(percent of accuracy)")
+    if len(drawn):
+        plain_logarithmic(axes)
+        legend_beside(figure, axes)
+    return figure, _words(found, rest)
+
+
+def _by_error(lines: pd.DataFrame) -> list[str]:
+    """Methods but the baseline, the least wrong first: by their errors beside the baseline's.
+
+    Those are of the same networks and cutoffs; how many could not be predicted doesn't count.
+    """
+    others = lines[lines["method"] != _BASELINE]
+    shares = (others["mean_error"] / others["baseline_mean_error"]).groupby(others["method"]).mean()
+    return [str(name) for name in shares.sort_values(kind="stable").index]
+
+
+def _draw_line(axes: Axes, rows: pd.DataFrame, **style: Any) -> None:
+    rows = rows.sort_values("epochs_saved_percent")
+    axes.errorbar(
+        rows["epochs_saved_percent"],
+        rows["mean_error"],
+        yerr=rows["standard_error"],
+        elinewidth=0.8,
+        **{"marker": "o", "markersize": 4, **style},
+    )
+
+
+def _label(name: str) -> str:
+    return plain(shortened(name))
+
+
+def _words(found: pd.DataFrame, rest: list[str]) -> str:
+    networks, target = int(found["networks"].max()), found["target_epoch"].iloc[0]
+    failed = int(found["failed"].sum())
+    waiting = int(found["not_converged"].fillna(0).sum())
+    return listed(
+        [
+            f"{networks:,} networks, accuracy at epoch {target:g} predicted; bars are standard "
+            "errors.",
+            f"Grey: {', '.join(rest)}." if rest else "",
+            f"{failed:,} predictions failed and have no error." if failed else "",
+            f"Stop rules trained {waiting:,} networks to the end." if waiting else "",
+        ]
+    )

@@ -1,0 +1,163 @@
+"""Learning curves: each for itself where there are few, else the middle half of every depth."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nnlc.plotting.grids import (
+    Band,
+    Curves,
+    Integers,
+    datasets,
+    groups,
+    half_epochs_to_draw,
+)
+from nnlc.plotting.style import (
+    BLACK,
+    BLUE,
+    COLOURS,
+    LINES,
+    SKY,
+    TEXT_GREY,
+    counted,
+    dataset_name,
+    legend,
+    legend_beside,
+    listed,
+    multiples,
+    plain_logarithmic,
+    wide_panel,
+)
+from nnlc.tables.frames import Tables
+
+_ACCURACY = "val_accuracy_percent"
+MOST_LABELLED = 8
+"""Networks that get a line and a label of their own."""
+_DEPTH_GROUPS = 5
+_BESIDE = 18
+"""Letters that fit beside a small panel."""
+_TITLES = {
+    "val_accuracy_percent": "validation accuracy (%)",
+    "val_loss": "validation loss (nats)",
+    "train_loss": "training loss (nats)",
+}
+_SHORT_TITLES = {
+    "val_accuracy_percent": "accuracy (%)",
+    "val_loss": "val. loss (nats)",
+    "train_loss": "train. loss (nats)",
+}
+
+
+def draw_curves(tables: Tables, value: str) -> tuple[Figure, str]:
+    """Curves of one value over the epochs.
+
+    Args:
+        tables: of any lengths.
+        value: a column of `tables.curves`.
+
+    Returns:
+        The figure, and what its caption must say beside the counts.
+    """
+    if len(tables) <= MOST_LABELLED:
+        return _draw_each(tables, value), _short_curves(tables)
+    shown, note = datasets(tables.networks)
+    depths = groups(tables.networks["depth"], _DEPTH_GROUPS)
+    figure, rows = multiples(len(shown), len(depths))
+    for row, (dataset, positions) in zip(rows, shown, strict=True):
+        _draw_row(row, tables, value, positions, [members for _, members in depths])
+        row[0].set_ylabel(f"{dataset_name(dataset, _BESIDE)}\n{_SHORT_TITLES[value]}")
+    for axes, (name, _) in zip(rows[0], depths, strict=True):
+        axes.set_title(f"{name} convolution{'' if name == '1' else 's'}")
+    for axes in rows[-1]:
+        axes.set_xlabel("epoch")
+    legend(figure, rows[0][0])
+    return figure, listed([_short_curves(tables), note])
+
+
+def _draw_each(tables: Tables, value: str) -> Figure:
+    figure, axes = wide_panel()
+    curves = Curves(tables, value, positive=value != _ACCURACY)
+    several = tables.networks["dataset"].nunique() > 1
+    for i, (id_, dataset, depth) in enumerate(
+        tables.networks[["id", "dataset", "depth"]].itertuples(index=False)
+    ):
+        values = curves.of(i)
+        axes.plot(
+            np.arange(1, len(values) + 1) / 2,
+            values,
+            color=COLOURS[i % len(COLOURS)],
+            linestyle=LINES[i % len(LINES)],
+            marker="o" if len(values) == 1 else None,
+            label=f"{id_}\n" * several
+            + f"{dataset_name(dataset) if several else id_}, depth {depth}",
+        )
+    if not several:
+        axes.set_title(dataset_name(tables.networks["dataset"].iloc[0]))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(_TITLES[value])
+    _scale(axes, value)
+    legend_beside(figure, axes)
+    return figure
+
+
+def _draw_row(
+    row: Sequence[Axes],
+    tables: Tables,
+    value: str,
+    positions: Integers,
+    depths: Sequence[Integers],
+) -> None:
+    """One dataset: a panel a depth, each with the median of all depths to compare with."""
+    curves = Curves(tables, value, positive=value != _ACCURACY)
+    numbers = half_epochs_to_draw(int(curves.lengths[positions].max()))
+    of_all = Band.of(numbers / 2, [curves.at(n, positions) for n in numbers])
+    for axes, members in zip(row, depths, strict=True):
+        networks = np.intersect1d(members, positions)
+        band = Band.of(numbers / 2, [curves.at(n, networks) for n in numbers])
+        axes.fill_between(band.epochs, band.lowest, band.highest, color=SKY, alpha=0.25, lw=0)
+        axes.fill_between(band.epochs, band.low, band.high, color=BLUE, alpha=0.35, lw=0)
+        axes.plot(of_all.epochs, of_all.middle, color=BLACK, linewidth=1, linestyle=":")
+        axes.plot(band.epochs, band.middle, color=BLUE)
+        axes.annotate(
+            f"n = {len(networks):,}",
+            (1, 1),
+            (-2, -2),
+            "axes fraction",
+            "offset points",
+            ha="right",
+            va="top",
+            fontsize=10,
+            color=TEXT_GREY,
+        )
+        _scale(axes, value)
+    _draw_key(row[0])
+
+
+def _draw_key(axes: Axes) -> None:
+    nothing: list[float] = []
+    axes.plot(nothing, nothing, color=BLUE, label="median")
+    axes.plot(nothing, nothing, color=BLUE, alpha=0.45, linewidth=9, label="middle half")
+    axes.plot(nothing, nothing, color=SKY, alpha=0.3, linewidth=9, label="middle 90%")
+    axes.plot(
+        nothing, nothing, color=BLACK, linewidth=1, linestyle=":", label="median of all depths"
+    )
+
+
+def _scale(axes: Axes, value: str) -> None:
+    """With room above the curves for what stands in a corner."""
+    axes.margins(y=0.16)
+    axes.set_xlim(left=0)
+    if value == _ACCURACY:
+        axes.set_ylim(bottom=0)
+    else:
+        plain_logarithmic(axes)
+
+
+def _short_curves(tables: Tables) -> str:
+    lengths = tables.networks["half_epochs"]
+    short = int((lengths < lengths.max()).sum())
+    if not short:
+        return ""
+    return f"{counted(short, 'curve')} of {len(tables):,} end before epoch {lengths.max() / 2:g}."

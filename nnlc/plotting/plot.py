@@ -1,0 +1,141 @@
+"""Draws tables into a file: chooses the picture, says what is counted, writes the same bytes."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from nnlc.analysis.metrics import metrics
+from nnlc.errors import NnlcError
+from nnlc.outputs import check_output, write_output
+from nnlc.plotting.comparison import draw_comparison
+from nnlc.plotting.curves import draw_curves
+from nnlc.plotting.finals import SETTINGS, draw_finals, draw_layer_types
+from nnlc.plotting.sawtooth import draw_saw_tooth
+from nnlc.plotting.style import caption, counted, listed, settings
+from nnlc.tables.frames import Tables, check_choice
+
+Kind = Literal["curves", "learning-rate", "batch-size", "depth", "layer-types", "saw-tooth"]
+KINDS: tuple[str, ...] = get_args(Kind)
+Value = Literal["accuracy", "val-loss", "train-loss"]
+VALUES = {"accuracy": "val_accuracy_percent", "val-loss": "val_loss", "train-loss": "train_loss"}
+"""Columns of `Tables.curves` by what a user calls them."""
+
+_MARK = b"drawn by nnlc"
+_METADATA: dict[str, dict[str, Any]] = {
+    # No dates: the same tables give the same bytes.
+    ".png": {"Software": _MARK.decode()},
+    ".svg": {"Creator": _MARK.decode(), "Date": None},
+    ".pdf": {"Creator": _MARK.decode(), "CreationDate": None},
+}
+
+
+def plot_tables(
+    tables: Tables, path: str | Path, *, kind: Kind = "curves", value: Value = "accuracy"
+) -> str:
+    """Draw tables into a file; the same tables and versions of libraries give the same bytes.
+
+    Args:
+        tables: what `load_tables` gave; curves of any lengths.
+        path: a .png, .svg or .pdf; one that nnlc drew before is replaced.
+        kind: curves, final accuracy by a setting, or the training losses' saw-tooth.
+        value: what curves show.
+
+    Returns:
+        The caption: what was counted, and what was left out.
+
+    Raises:
+        NnlcError: another kind or ending, nothing to draw, or the file can't be written.
+    """
+    path = Path(path)
+    check_plot(path, kind, value)
+    if not len(tables):
+        raise NnlcError("there is no table to draw")
+    # Losses may be near the largest double; what overflows is infinite, and drawn as such.
+    with settings(), np.errstate(over="ignore"):
+        figure, note = _draw(kind, value)(tables)
+        words = listed([_counts(tables), note])
+        caption(figure, words)
+        write_picture(figure, path)
+    return words
+
+
+def plot_comparison(found: pd.DataFrame, path: str | Path) -> str:
+    """Draw how well methods predict curves: mean error against epochs saved.
+
+    Args:
+        found: what `nnlc.compare` gave.
+        path: as `plot_tables` takes it.
+
+    Returns:
+        The caption.
+
+    Raises:
+        NnlcError: another ending, or the file can't be written.
+    """
+    path = Path(path)
+    check_plot(path)
+    with settings():
+        figure, words = draw_comparison(found)
+        caption(figure, words)
+        write_picture(figure, path)
+    return words
+
+
+def _draw(kind: str, value: str) -> Callable[[Tables], tuple[Figure, str]]:
+    match kind:
+        case "curves":
+            return lambda tables: draw_curves(tables, VALUES[value])
+        case "layer-types":
+            return draw_layer_types
+        case "saw-tooth":
+            return draw_saw_tooth
+        case _:
+            return lambda tables: draw_finals(tables, SETTINGS[kind])
+
+
+def check_plot(path: Path, kind: str = KINDS[0], value: str = "accuracy") -> None:
+    """See that there is such a picture, and that it could be written there.
+
+    Raises:
+        NnlcError: there is none, or something that nnlc did not draw stands there.
+    """
+    check_choice("kind", kind, KINDS)
+    check_choice("value", value, tuple(VALUES))
+    check_choice("the picture's ending", path.suffix.lower(), tuple(_METADATA))
+    check_output(path, mark=_MARK)
+
+
+def write_picture(figure: Figure, path: Path) -> None:
+    """Write a figure in the format that the file's ending says.
+
+    Raises:
+        NnlcError: it can't be written; what stood there still does.
+    """
+    ending = path.suffix.lower()
+    content = io.BytesIO()
+    figure.savefig(content, format=ending[1:], metadata=_METADATA[ending])
+    write_output(path, content.getvalue(), mark=_MARK)
+
+
+def _counts(tables: Tables) -> str:
+    """How many networks, and how many of them can't be seen in full."""
+    found = metrics(tables, columns=())
+    diverged = int(found["diverged"].sum())
+    never = int((found["never_learned"] & ~found["diverged"]).sum())
+    unknown = int(found["never_learned"].isna().sum())
+    parts = [counted(len(tables), "network")]
+    if diverged:
+        parts.append(f"{diverged:,} diverged (values that are not finite are left out)")
+    if never:
+        parts.append(f"{never:,} never learned better than chance")
+    if unknown:
+        parts.append(f"of {unknown:,} it is not known whether they learned")
+    text = "; ".join(parts) + "."
+    if tables.curves.attrs["val_loss"] == "corrected":
+        text += " Published validation losses are corrected."
+    return text

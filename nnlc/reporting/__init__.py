@@ -1,0 +1,7 @@
+"""A page that shows networks, their curves and how far a campaign is; as a file, or live.
+
+    folder → CampaignFolder or tables → payload → page      one HTML file, with all it needs
+                                        payload → server    the same, asked again and again
+
+`page/` holds the page's own HTML, CSS and JavaScript. Nothing comes from elsewhere.
+"""

@@ -1,0 +1,196 @@
+"""A results folder: its campaign's networks, and where each of them stands at this moment."""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnlc.campaign import CampaignNetwork
+from nnlc.errors import ResultsError, TableError
+from nnlc.history import History, read_history
+from nnlc.journal import read_progress
+from nnlc.reporting.facts import JobFacts, campaign_facts, read_job_facts
+from nnlc.reporting.shelf import Shelf
+from nnlc.reporting.standing import Curve, PageNetwork, Standing, State, flags_of
+from nnlc.reporting.subject import DatasetProgress, Moment, Progress, Subject
+from nnlc.results import ResultsFolder
+from nnlc.tables.frames import frames_of
+from nnlc.tables.reading import Reading
+
+MOST_OF_THE_TIME = 0.05
+"""Reading a journal takes no larger part of one processor, and neither does looking at all."""
+_LONGEST_CAMPAIGN_BYTES = 1_000_000
+
+
+class CampaignFolder:
+    """Looks at a results folder, again and again; it writes nothing there.
+
+    A long journal that grows is read again only now and then.
+
+    Args:
+        results: the folder.
+        clock: seconds, never set back.
+
+    Raises:
+        ResultsError: no results folder.
+    """
+
+    def __init__(self, results: ResultsFolder, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.results = results
+        self.campaign = results.campaign()
+        self.networks: tuple[CampaignNetwork, ...] = tuple(self.campaign.networks())
+        self._shelves = {
+            name: Shelf(results.models_folder(images))
+            for name, images in self.campaign.image_sets().items()
+        }
+        self._flags: dict[str, int] = {}
+        self._journal_stamp: object = None
+        self._journal_due = -math.inf
+        self._history = History()
+        self.jobs = JobFacts()
+        self._watched: dict[str, dict[int, float]] = {}
+
+    def subject(self) -> Subject:
+        """What never changes of it."""
+        networks = [PageNetwork(n.spec, n.images.name, n.images) for n in self.networks]
+        try:
+            with self.results.campaign_file.open("rb") as file:
+                text = file.read(_LONGEST_CAMPAIGN_BYTES).decode("utf-8", "replace")
+        except OSError as problem:
+            raise ResultsError(
+                f"{self.results.campaign_file}: can't be read: {problem.strerror}"
+            ) from None
+        return Subject(f"campaign {self.campaign.name}", networks, text)
+
+    def look(self) -> Moment:
+        """Where everything stands now; only what changed since the last time is read.
+
+        Raises:
+            ResultsError: a folder of tables can't be read.
+        """
+        running = read_progress(self.results.journal_folder)
+        self._look_at_journal()
+        fresh = [one for shelf in self._shelves.values() for one in shelf.look()]
+        if fresh:
+            self._flags |= flags_of(frames_of(fresh))
+        self._watch(running)
+        standings = [self._standing(network, running) for network in self.networks]
+        trouble = self._history.trouble if running else None
+        return Moment(
+            standings,
+            campaign_facts(self.campaign, self.networks, standings, self._history, self.jobs),
+            Progress(tuple(self._count(standings)), trouble),
+            self._notes(),
+        )
+
+    def _look_at_journal(self) -> None:
+        folder, start = self.results.journal_folder, self._clock()
+        stamp = _stamp(folder)
+        if stamp != self._journal_stamp and start >= self._journal_due:
+            self._history, self.jobs = read_history(folder), read_job_facts(folder)
+            self._journal_stamp, end = stamp, self._clock()
+            self._journal_due = end + (end - start) / MOST_OF_THE_TIME
+
+    def _watch(self, running: Mapping[str, Mapping[str, Any]]) -> None:
+        """Remember the accuracies that jobs tell of networks under way, by half epoch."""
+        for id_ in self._watched.keys() - running.keys():
+            del self._watched[id_]
+        for id_, entry in running.items():
+            reached, accuracy = entry["half_epochs"], entry.get("accuracy")
+            points = self._watched.setdefault(id_, {})
+            for later in [number for number in points if number > reached]:
+                del points[later]  # it went on from a checkpoint
+            if 0 < reached <= self.campaign.half_epochs and isinstance(accuracy, int | float):
+                points[reached] = float(accuracy)
+
+    def _standing(
+        self, network: CampaignNetwork, running: Mapping[str, Mapping[str, Any]]
+    ) -> Standing:
+        id_ = network.spec.id
+        table = self._shelves[network.images.name].found.get(id_)
+        finish = self._history.finishes.get(id_)
+        match table:
+            case Reading():
+                return Standing(
+                    State.DONE,
+                    table.curve,
+                    len(table.curve),
+                    self._flags.get(id_, 0),
+                    seconds=_finite(finish.seconds) if finish else None,
+                )
+            case TableError():
+                return Standing(State.DAMAGED, reason=str(table))
+        attempts = self._history.attempts.get(id_, 0)
+        if id_ in running:
+            reached = max(0, min(running[id_]["half_epochs"], self.campaign.half_epochs))
+            curve = _partial(self._watched[id_])
+            return Standing(State.UNDER_WAY, curve, reached, attempts=attempts)
+        if id_ in self._history.failures:
+            return Standing(State.FAILED, reason=self._history.failures[id_], attempts=attempts)
+        return Standing(State.WAITING, attempts=attempts)
+
+    def _count(self, standings: Sequence[Standing]) -> list[DatasetProgress]:
+        groups: dict[str, list[Standing]] = {name: [] for name in self._shelves}
+        for network, standing in zip(self.networks, standings, strict=True):
+            groups[network.images.name].append(standing)
+        return [_progress(name, group, self.campaign.half_epochs) for name, group in groups.items()]
+
+    def _notes(self) -> list[str]:
+        ids = {network.spec.id for network in self.networks}
+        notes = []
+        for shelf in self._shelves.values():
+            damaged = [one for one in shelf.found.values() if isinstance(one, TableError)]
+            notes += [f"A table is damaged: {one}" for one in damaged]
+            if strangers := len(shelf.found.keys() - ids):
+                what = "tables are" if strangers > 1 else "table is"
+                notes.append(
+                    f"{strangers} {what} of no network of this campaign, and not shown: "
+                    f"{shelf.folder.name}"
+                )
+        return notes
+
+
+def _progress(name: str, group: Sequence[Standing], half_epochs: int) -> DatasetProgress:
+    states = Counter(one.state for one in group)
+    short = [half_epochs - one.half_epochs for one in group if one.state == State.DONE]
+    return DatasetProgress(
+        name,
+        # A damaged table stands: no job trains its network again.
+        done=states[State.DONE] + states[State.DAMAGED],
+        under_way=states[State.UNDER_WAY],
+        waiting=states[State.WAITING],
+        failed=states[State.FAILED],
+        rows=sum(one.half_epochs for one in group),
+        all_rows=len(group) * half_epochs,
+        stopped=sum(rest > 0 for rest in short),
+        saved=sum(short),
+    )
+
+
+def _partial(points: Mapping[int, float]) -> Curve:
+    """A curve of which only some accuracies are known."""
+    curve = np.full((max(points, default=0), 3), math.nan)
+    for number, accuracy in points.items():
+        curve[number - 1, 2] = accuracy
+    return curve
+
+
+def _finite(seconds: float | None) -> float | None:
+    return seconds if seconds is not None and math.isfinite(seconds) else None
+
+
+def _stamp(folder: Path) -> object:
+    """What changes when a journal does."""
+    found = []
+    for path in sorted(folder.glob("*.jsonl")):
+        try:
+            status = path.stat()
+            found.append((path.name, status.st_size, status.st_mtime_ns))
+        except OSError:
+            continue
+    return found

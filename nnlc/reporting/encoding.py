@@ -1,0 +1,63 @@
+"""Curves and layers as short text for a page's data."""
+
+import base64
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnlc.networks import Layer, Walk
+
+_LARGEST = float(np.finfo(np.float32).max)
+_LARGEST_BITS, _NAN_BITS = 0x7F7FFF00, 0x7FC00000
+_HALF = 0x80
+_LETTERS = {
+    "convolution": "c",
+    "relu": "r",
+    "dropout": "d",
+    "pooling": "p",
+    "flatten": "f",
+    "linear": "l",
+}
+
+
+def encode_values(values: NDArray[np.float64]) -> str:
+    """Numbers as base64 of the first three bytes of each as a float32, so four letters a number.
+
+    The relative error is below 2^-16, for numbers from 1e-38 to 3e38; larger ones become the
+    largest. NaN and infinities stay what they are.
+    """
+    flat = values.ravel()
+    finite = np.isfinite(flat)
+    clipped = np.where(finite, np.clip(flat, -_LARGEST, _LARGEST), flat)
+    bits = clipped.astype(np.float32).view(np.uint32)
+    sign = bits & np.uint32(0x80000000)
+    rounded = np.minimum((bits & np.uint32(0x7FFFFFFF)) + np.uint32(_HALF), _LARGEST_BITS)
+    bits = np.where(finite, rounded | sign, np.where(np.isnan(flat), _NAN_BITS, bits))
+    octets = bits.astype(">u4").view(np.uint8).reshape(-1, 4)[:, :3]
+    return base64.b64encode(octets.tobytes()).decode("ascii")
+
+
+def encode_layers(walk: Walk) -> str:
+    """Layers as `page/layers.js` reads them: a letter and numbers each, divided by semicolons."""
+    return ";".join(" ".join(map(_short, _numbers(layer))) for layer in walk.layers)
+
+
+def _numbers(layer: Layer) -> Iterator[str | float]:
+    yield _LETTERS[layer.kind]
+    match layer.kind:
+        case "convolution":
+            yield from (layer.kernel, layer.stride, layer.padding)
+            yield from (*layer.output[:2], layer.parameters)
+        case "pooling":
+            yield from (layer.kernel, layer.stride, layer.padding, layer.output[1])
+        case "dropout":
+            yield layer.rate
+        case "flatten":
+            yield layer.output[0]
+        case "linear":
+            yield from (layer.output[0], layer.parameters)
+
+
+def _short(value: str | float) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,111 @@
+"""A campaign's page that goes on while one looks: what is new is told to whoever asks."""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nnlc.errors import ResultsError
+from nnlc.reporting.campaignfolder import MOST_OF_THE_TIME, CampaignFolder
+from nnlc.reporting.pace import Pace
+from nnlc.reporting.page import build_page
+from nnlc.reporting.payload import changed_payload, moment_payload, subject_payload, to_json
+from nnlc.reporting.report import check_size
+from nnlc.results import ResultsFolder
+
+POLL_SECONDS = 5.0
+"""Between two looks; jobs say as often how far they are."""
+
+
+class LiveCampaign:
+    """The page of a results folder, for many readers at once; nothing is read while none asks.
+
+    Args:
+        path: the results folder.
+        clock: seconds, never set back.
+
+    Raises:
+        ResultsError: no results folder.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._folder = CampaignFolder(ResultsFolder(path), clock)
+        self._pace = Pace(self._folder)
+        subject = self._folder.subject()
+        check_size(subject, path)
+        self._subject = subject_payload(subject)
+        self._lock = threading.Lock()
+        self._token = secrets.token_hex(8)
+        """Of this process: versions of another one mean nothing here."""
+        self._version = 0
+        self._trouble: str | None = None
+        start = clock()
+        self._moment = self._folder.look()
+        self._changed_in = [0] * len(self._moment.standings)
+        self._left = self._pace.seconds_left(self._moment.standings, clock())
+        self._plan_next(start)
+
+    def page(self) -> bytes:
+        """The page as of now."""
+        with self._lock:
+            self._look()
+            payload = self._subject | moment_payload(self._moment)
+            return build_page(payload, live=self._live())
+
+    def changes(self, since: str) -> bytes:
+        """JSON of all that is new since a version; of everything if that is not one of ours."""
+        with self._lock:
+            self._look()
+            known = self._read_version(since)
+            changed = (
+                (i, standing)
+                for i, standing in enumerate(self._moment.standings)
+                if self._changed_in[i] > known
+            )
+            news = changed_payload(changed, self._moment)
+            return to_json(news | {"live": self._live()}).encode("ascii")
+
+    def _look(self) -> None:
+        """See what is new, if it is time to."""
+        start = self._clock()
+        if start < self._next:
+            return
+        try:
+            moment = self._folder.look()
+        except (ResultsError, OSError) as problem:
+            self._trouble = f"can't look at the folder: {problem}"
+        else:
+            self._trouble = None
+            self._take(moment.standings)
+            self._moment = moment
+            self._left = self._pace.seconds_left(moment.standings, self._clock())
+        self._plan_next(start)
+
+    def _take(self, standings: Any) -> None:
+        pairs = zip(self._moment.standings, standings, strict=True)
+        changed = [i for i, (old, new) in enumerate(pairs) if not new.same_as(old)]
+        if changed:
+            self._version += 1
+            for i in changed:
+                self._changed_in[i] = self._version
+
+    def _plan_next(self, start: float) -> None:
+        now = self._clock()
+        self._next = max(start + POLL_SECONDS, now + (now - start) / MOST_OF_THE_TIME) - 0.5
+
+    def _live(self) -> dict[str, Any]:
+        return {
+            "version": f"{self._token}.{self._version}",
+            "seconds": POLL_SECONDS,
+            "left": None if self._left is None else round(self._left),
+            "trouble": self._trouble,
+        }
+
+    def _read_version(self, text: str) -> int:
+        token, _, number = text.partition(".")
+        if token == self._token and number.isascii() and number.isdecimal():
+            return int(number[:18])
+        return -1

@@ -1,0 +1,81 @@
+"""The page as one HTML file that brings all it needs and may ask for nothing else."""
+
+import base64
+import hashlib
+import html
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from nnlc.reporting.payload import to_json
+
+MARK = b'<meta name="generator" content="nnlc report">'
+"""What tells such a file."""
+_FOLDER = Path(__file__).parent / "page"
+_SCRIPTS = (
+    *(
+        "text",
+        "data",
+        "filters",
+        "scales",
+        "bands",
+        "chart",
+        "grid",
+        "layers",
+        "detail",
+        "overview",
+    ),
+    *("comparison", "live", "main"),
+)
+"""In the order in which they build on one another."""
+_NOWHERE = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+def build_page(payload: dict[str, Any], *, live: dict[str, Any] | None = None) -> bytes:
+    """The page with its data; the same data give the same bytes.
+
+    Args:
+        payload: what `whole_payload` gave.
+        live: for `page/live.js`; None for a page that never changes.
+    """
+    style, script = _style(), _script()
+    data = to_json(payload | {"live": live})
+    parts = {
+        "policy": content_policy(live=live is not None),
+        "title": html.escape(payload["title"]),
+        "style": style,
+        "data": data,
+        "script": script,
+    }
+    pieces = []
+    for piece in (_FOLDER / "page.html").read_text("utf-8").split("@@"):
+        pieces.append(parts.get(piece, piece))
+    return "".join(pieces).encode("utf-8", "replace")
+
+
+def content_policy(*, live: bool) -> str:
+    """What the browser may load and run: this style, this script, and of a live page its news.
+
+    Source: W3C, Content Security Policy Level 3, and Trusted Types.
+    """
+    policy = (
+        f"{_NOWHERE}; script-src '{_digest(_script())}'; style-src '{_digest(_style())}'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+    return policy + "; connect-src 'self'" if live else policy
+
+
+@cache
+def _style() -> str:
+    return (_FOLDER / "page.css").read_text("utf-8")
+
+
+@cache
+def _script() -> str:
+    texts = [(_FOLDER / f"{name}.js").read_text("utf-8") for name in _SCRIPTS]
+    return '"use strict";\n(() => {\n' + "\n".join(texts) + "\n})();\n"
+
+
+def _digest(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"sha256-{digest}"

@@ -1,0 +1,92 @@
+// How well methods predict accuracy: mean error against epochs saved.
+
+const MOST_COLOURED = 6;
+const BASELINE = "last1";
+const PLOT = {width: 760, height: 300, left: 56, right: 16, top: 14, bottom: 40};
+
+const COMPARED = [
+  ["method", (row) => row.method],
+  ["cutoff (epoch)", (row) => (row.stop_rule ? `\u00d8 ${digits(row.cutoff_epoch, 3)}` : digits(row.cutoff_epoch, 3))],
+  ["epochs saved (%)", (row) => row.epochs_saved_percent.toFixed(1)],
+  ["mean error", (row) => percent(row.mean_error ?? NaN)],
+  ["\u00b1", (row) => percent(row.standard_error ?? NaN)],
+  ["median error", (row) => percent(row.median_error ?? NaN)],
+  ["last value's error", (row) => percent(row.baseline_mean_error ?? NaN)],
+  ["top tenth found (%)", (row) => digits(row.top_overlap_percent, 3)],
+  ["predicted", (row) => `${whole(row.predicted)} of ${whole(row.networks)}`],
+  ["trained to the end", (row) => (row.not_converged === null ? "" : whole(row.not_converged))],
+  ["ms a network", (row) => digits(row.milliseconds, 2)],
+];
+
+function showComparison(rows) {
+  $("comparison").hidden = !rows;
+  if (!rows) return;
+  const words = `Accuracy at epoch ${digits(rows[0].target_epoch)} predicted for `
+    + `${counted(rows[0].networks, "network")}; errors in percent of accuracy. Methods are ordered `
+    + "as compared; the six that do best beside the last value seen are coloured.";
+  const head = element("tr", {}, ...COMPARED.map(([title]) => element("th", {scope: "col"}, title)));
+  const body = rows.map((row) => element("tr", {}, ...COMPARED.map(([, text], k) =>
+    element("td", k ? {} : {title: row.method}, text(row)))));
+  const table = element("table", {}, element("thead", {}, head), element("tbody", {}, ...body));
+  $("comparison-body").replaceChildren(element("p", {class: "quiet small"}, words), errorPlot(rows),
+    element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "All methods and cutoffs"}, table));
+}
+
+// The least wrong first, by their errors beside the baseline's on the same networks.
+function methodsByError(rows) {
+  const shares = new Map();
+  for (const row of rows) {
+    if (row.stop_rule || row.method === BASELINE || !(row.mean_error > 0)) continue;
+    if (!shares.has(row.method)) shares.set(row.method, []);
+    shares.get(row.method).push(row.mean_error / row.baseline_mean_error);
+  }
+  const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  return [...shares].map(([name, values]) => [name, mean(values)]).sort((a, b) => a[1] - b[1])
+    .map(([name]) => name);
+}
+
+function errorPlot(rows) {
+  const drawable = rows.filter((row) => row.mean_error > 0);
+  const errors = drawable.map((row) => row.mean_error);
+  const svg = drawn("svg", {class: "errors", viewBox: `0 0 ${PLOT.width} ${PLOT.height}`,
+    role: "img", "aria-label": "Mean error against epochs saved; the table below has the numbers"});
+  const bottom = PLOT.height - PLOT.bottom;
+  const y = verticalScale(Math.min(...errors), Math.max(...errors), PLOT.top, bottom, true);
+  if (!y) return svg;
+  const x = (saved) => PLOT.left + saved / 100 * (PLOT.width - PLOT.left - PLOT.right);
+  for (const tick of y.ticks) {
+    svg.append(drawn("line", {class: "rule", x1: PLOT.left, x2: x(100), y1: y.at(tick), y2: y.at(tick)}),
+      drawn("text", {x: PLOT.left - 6, y: y.at(tick) + 4, "text-anchor": "end"}, digits(tick, 3)));
+  }
+  for (let saved = 0; saved <= 100; saved += 20) {
+    svg.append(drawn("text", {x: x(saved), y: bottom + 18, "text-anchor": "middle"}, String(saved)));
+  }
+  svg.append(drawn("text", {x: x(100), y: bottom + 34, "text-anchor": "end"}, "epochs saved (%)"),
+    drawn("text", {x: PLOT.left + 4, y: PLOT.top}, "mean error (percent of accuracy)"));
+  const place = (row) => `${x(row.epochs_saved_percent)},${y.at(row.mean_error)}`;
+  const best = methodsByError(rows).slice(0, MOST_COLOURED);
+  const names = [...new Set(drawable.map((row) => row.method))];
+  for (const name of names.sort((a, b) => best.includes(a) - best.includes(b))) {
+    const those = drawable.filter((row) => row.method === name);
+    const rank = best.indexOf(name);
+    const colour = name === BASELINE ? "var(--c6)" : rank < 0 ? "var(--idle)" : `var(--c${rank})`;
+    const title = drawn("title", {}, name);
+    if (those[0].stop_rule) {
+      const [cx, cy] = place(those[0]).split(",").map(Number);
+      svg.append(drawn("path", {d: `M${cx} ${cy - 6}l6 6l-6 6l-6 -6z`, fill: "var(--c6)"}, title),
+        drawn("text", {x: cx + 10, y: cy + 4}, shortened(name, 30)));
+      continue;
+    }
+    const shown = rank >= 0 || name === BASELINE;
+    svg.append(drawn("polyline", {points: those.map(place).join(" "), stroke: colour,
+      "stroke-dasharray": rank < 0 ? "" : DASHES[rank].join(" "), "stroke-opacity": shown ? 1 : 0.45},
+      title));
+  }
+  const wrap = element("div", {}, element("div", {class: "plot"}, svg), element("ul", {class: "legend"}, ...[BASELINE, ...best].map((name, k) => {
+    const line = drawn("line", {x1: 0, y1: 5, x2: 30, y2: 5, "stroke-width": 2.5,
+      stroke: k ? `var(--c${k - 1})` : "var(--c6)", "stroke-dasharray": k ? DASHES[k - 1].join(" ") : ""});
+    return element("li", {}, drawn("svg", {width: 30, height: 10, "aria-hidden": "true"}, line),
+      shortened(name, 60));
+  })));
+  return wrap;
+}

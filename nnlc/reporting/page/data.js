@@ -1,0 +1,83 @@
+// The networks: settings that never change, and what becomes of them. The Python beside this
+// folder writes what is read here (payload.py, encoding.py).
+
+const STATES = ["done", "under way", "waiting", "failed", "damaged"];
+const DIVERGED = 1, NEVER_LEARNED = 2, CHANCE_UNKNOWN = 4;
+const OUTCOMES = ["learned", "never learned", "diverged", "finished", "under way", "waiting",
+  "failed", "damaged"];
+const TRAIN_LOSS = 0, VAL_LOSS = 1, ACCURACY = 2;
+const TRAINING = "CrossEntropyLoss, SGD";
+
+// The first three bytes of each float32, as base64.
+function decodeValues(text) {
+  const octets = atob(text);
+  const bits = new Uint32Array(octets.length / 3);
+  for (let i = 0, at = 0; i < bits.length; i++, at += 3) {
+    bits[i] = octets.charCodeAt(at) << 24 | octets.charCodeAt(at + 1) << 16
+      | octets.charCodeAt(at + 2) << 8;
+  }
+  return new Float32Array(bits.buffer);
+}
+
+class Networks {
+  constructor(payload) {
+    Object.assign(this, payload.networks);  // id, depth, rate and other columns
+    this.datasets = payload.datasets;
+    this.count = this.id.length;
+    const standings = payload.standings;
+    this.state = standings.state;
+    this.flags = standings.flags;
+    this.reached = standings.reached;
+    this.attempts = standings.attempts;
+    this.seconds = standings.seconds;
+    this.reasons = new Map(Object.entries(standings.reasons).map(([i, why]) => [Number(i), why]));
+    this.lengths = standings.lengths;
+    this.final = new Float64Array(this.count);
+    this.best = new Float64Array(this.count);
+    this.outcome = new Uint8Array(this.count);
+    this.words = new Array(this.count);
+    const values = decodeValues(standings.curves);
+    let start = 0;
+    this.curves = this.lengths.map((length) => values.subarray(start, start += 3 * length));
+    for (let i = 0; i < this.count; i++) this.derive(i);
+  }
+
+  // What follows from a network's standing.
+  derive(i) {
+    const accuracy = this.curve(i, ACCURACY);
+    let best = NaN;
+    for (const value of accuracy) if (value > best || (best !== best && isFinite(value))) best = value;
+    this.best[i] = best;
+    this.final[i] = accuracy.length ? accuracy[accuracy.length - 1] : NaN;
+    this.outcome[i] = OUTCOMES.indexOf(this.outcomeName(i));
+    this.words[i] = [this.id[i], this.datasets[this.dataset[i]], this.reasons.get(i) ?? ""]
+      .join("\n").toLowerCase();
+  }
+
+  outcomeName(i) {
+    if (this.state[i] !== 0) return STATES[this.state[i]];
+    if (this.flags[i] & DIVERGED) return "diverged";
+    if (this.flags[i] & CHANCE_UNKNOWN) return "finished";
+    return this.flags[i] & NEVER_LEARNED ? "never learned" : "learned";
+  }
+
+  // One value's curve: a number for each half epoch.
+  curve(i, value) {
+    const length = this.lengths[i];
+    return this.curves[i].subarray(value * length, (value + 1) * length);
+  }
+
+  change(changes) {
+    for (const change of changes) {
+      const i = change.i;
+      for (const name of ["state", "flags", "reached", "attempts", "seconds"]) {
+        this[name][i] = change[name];
+      }
+      if (change.reason) this.reasons.set(i, change.reason);
+      else this.reasons.delete(i);
+      this.lengths[i] = change.length;
+      this.curves[i] = decodeValues(change.curve);
+      this.derive(i);
+    }
+  }
+}

@@ -1,0 +1,54 @@
+// A page that is served asks now and then what is new. One that is a file never does.
+
+const MOST_PATIENCE = 60;
+
+class Live {
+  constructor(live, onNews) {
+    this.version = live.version;
+    this.seconds = live.seconds;
+    this.onNews = onNews;
+    this.wait = live.seconds;
+    this.say(live);
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) this.ask();
+    });
+    this.later();
+  }
+
+  later() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.ask(), 1000 * this.wait);
+  }
+
+  async ask() {
+    if (document.hidden || this.asking) return;
+    this.asking = true;
+    clearTimeout(this.timer);
+    try {
+      const answer = await fetch(`changes?since=${encodeURIComponent(this.version)}`,
+        {cache: "no-store", credentials: "omit"});
+      if (answer.status === 404 || answer.status === 403) {
+        $("live").textContent = "This address is no longer served: open the one that nnlc serve prints.";
+        return;
+      }
+      if (!answer.ok) throw new Error(String(answer.status));
+      const news = await answer.json();
+      this.version = news.live.version;
+      this.wait = this.seconds;
+      this.onNews(news);
+      this.say(news.live);
+    } catch {
+      this.wait = Math.min(2 * this.wait, MOST_PATIENCE);
+      $("live").textContent = `No answer from nnlc serve; asking again in ${Math.round(this.wait)} s.`;
+    } finally {
+      this.asking = false;
+    }
+    this.later();
+  }
+
+  say(live) {
+    const left = live.left === null ? "" : `, about ${duration(live.left)} left`;
+    const trouble = live.trouble ? `; ${live.trouble}` : "";
+    $("live").textContent = `Live${left}${trouble}`;
+  }
+}

@@ -1,0 +1,71 @@
+// How far a campaign is, what failed, what was run.
+
+const MOST_FAILURES = 200;
+
+function showSummary(networks, payload) {
+  const per = networks.datasets.map((name, place) => {
+    const count = networks.dataset.reduce((sum, other) => sum + (other === place), 0);
+    return networks.datasets.length > 1 ? `${whole(count)} on ${shortened(name, 40)}`
+      : `on ${shortened(name, 40)}`;
+  });
+  const done = networks.state.reduce((sum, state) => sum + (state === 0), 0);
+  const finished = done < networks.count ? `, ${whole(done)} with a table` : "";
+  const names = per.length > 4 ? [...per.slice(0, 3), `${per.length - 3} more datasets`] : per;
+  $("summary").textContent = `${counted(networks.count, "network")}${finished}: ${names.join(", ")}`;
+  $("campaign").hidden = !payload.campaign;
+  $("campaign-text").textContent = payload.campaign;
+}
+
+function showAbout(payload) {
+  pairs($("facts"), payload.facts);
+  $("notes").replaceChildren(...payload.notes.map((note) => element("li", {}, note)));
+  const progress = payload.progress;
+  $("progress").hidden = !progress;
+  if (!progress) return;
+  $("progress-bars").replaceChildren(...progress.datasets.map(progressBar));
+  $("trouble").hidden = !progress.trouble;
+  $("trouble").textContent = `Last trouble of what is under way: ${progress.trouble ?? ""}`;
+}
+
+function progressBar(dataset) {
+  const all = dataset.done + dataset.under_way + dataset.waiting + dataset.failed;
+  const track = element("div", {class: "track", "aria-hidden": "true"});
+  for (const name of ["done", "under_way", "failed"]) {
+    const part = element("i", {class: `${name.replace("_", "-")}-colour`});
+    part.style.width = `${100 * dataset[name] / Math.max(1, all)}%`;
+    track.append(part);
+  }
+  const words = [`${whole(dataset.done)} of ${whole(all)} done`];
+  for (const name of ["under_way", "waiting", "failed"]) {
+    if (dataset[name]) words.push(`${whole(dataset[name])} ${name.replace("_", " ")}`);
+  }
+  const share = 100 * (dataset.rows + dataset.saved) / Math.max(1, dataset.all_rows);
+  words.push(`${whole(dataset.rows)} of ${whole(dataset.all_rows)} half epochs`);
+  if (dataset.stopped) {
+    words.push(`${whole(dataset.saved)} saved by stopping ${counted(dataset.stopped, "network")}`);
+  }
+  words[words.length - 1] += ` (${share.toFixed(1)}%)`;
+  return element("div", {class: "bar"}, element("b", {}, dataset.name), track,
+    element("span", {class: "words"}, words.join(", ")));
+}
+
+function showFailures(networks, goTo) {
+  const failed = [];
+  for (let i = 0; i < networks.count; i++) {
+    if (STATES[networks.state[i]] === "failed" || STATES[networks.state[i]] === "damaged") failed.push(i);
+  }
+  $("failures").hidden = !failed.length;
+  $("failures-title").textContent = `${counted(failed.length, "network")} without a usable table, and why`;
+  const items = failed.slice(0, MOST_FAILURES).map((i) => {
+    const name = element("button", {type: "button", class: "link mono"}, networks.id[i]);
+    name.addEventListener("click", () => goTo(i));
+    const often = networks.attempts[i] ? ` (${counted(networks.attempts[i], "attempt")})` : "";
+    return element("li", {}, name, ` ${STATES[networks.state[i]]}${often}: `
+      + (networks.reasons.get(i) ?? "for no recorded reason"));
+  });
+  if (failed.length > MOST_FAILURES) {
+    items.push(element("li", {class: "quiet"},
+      `and ${whole(failed.length - MOST_FAILURES)} more; the outcome filter shows all`));
+  }
+  $("failures-list").replaceChildren(...items);
+}

@@ -1,0 +1,167 @@
+"""A page's data, as JSON that `page/data.js` reads."""
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from nnlc.errors import SpecError
+from nnlc.networks import Walk, walk_network
+from nnlc.reporting.encoding import encode_layers, encode_values
+from nnlc.reporting.standing import PageNetwork, Standing
+from nnlc.reporting.subject import Moment, Progress, Subject
+from nnlc.tables import METADATA_COLUMNS
+
+_NUMBERS = {
+    "depth": "depth",
+    "random_seed": "seed",
+    "batch_size": "batch",
+    "learning_rate": "rate",
+    "momentum": "momentum",
+    "dampening": "dampening",
+    "weight_decay": "decay",
+}
+"""Fields of a specification, by the names that the page has for them."""
+_LISTS = (
+    *("layer_types", "conv_kernels", "conv_strides", "conv_paddings", "conv_filters"),
+    *("pool_kernels", "pool_strides", "pool_paddings", "fc_filters", "fc_dropout_layers"),
+)
+
+
+def whole_payload(subject: Subject, moment: Moment) -> dict[str, Any]:
+    """All that a page needs to show a subject at a moment."""
+    return subject_payload(subject) | moment_payload(moment)
+
+
+def subject_payload(subject: Subject) -> dict[str, Any]:
+    """What never changes."""
+    datasets = list(dict.fromkeys(network.dataset for network in subject.networks))
+    return {
+        "title": subject.title,
+        "campaign": subject.campaign_text,
+        "datasets": datasets,
+        "networks": _networks(subject.networks, datasets),
+        "comparison": None if subject.comparison is None else _comparison(subject.comparison),
+    }
+
+
+def moment_payload(moment: Moment) -> dict[str, Any]:
+    """How everything stands."""
+    standings = moment.standings
+    return {
+        "standings": {
+            "state": [int(one.state) for one in standings],
+            "flags": [one.flags for one in standings],
+            "reached": [one.half_epochs for one in standings],
+            "attempts": [one.attempts for one in standings],
+            "seconds": [_rounded(one.seconds) for one in standings],
+            "reasons": {i: one.reason for i, one in enumerate(standings) if one.reason},
+            "lengths": [len(one.curve) for one in standings],
+            "curves": "".join(encode_values(one.curve.T) for one in standings),
+        },
+        **_about(moment),
+    }
+
+
+def changed_payload(changed: Iterable[tuple[int, Standing]], moment: Moment) -> dict[str, Any]:
+    """What is new: of these networks, by their place, and of everything that is not a network."""
+    return {
+        "changed": [
+            {
+                "i": i,
+                "state": int(one.state),
+                "flags": one.flags,
+                "reached": one.half_epochs,
+                "attempts": one.attempts,
+                "seconds": _rounded(one.seconds),
+                "reason": one.reason,
+                "length": len(one.curve),
+                "curve": encode_values(one.curve.T),
+            }
+            for i, one in changed
+        ],
+        **_about(moment),
+    }
+
+
+def to_json(payload: dict[str, Any]) -> str:
+    """JSON in plain ASCII that can stand in a script element: nothing in it ends or opens one."""
+    text = json.dumps(payload, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _about(moment: Moment) -> dict[str, Any]:
+    return {
+        "facts": [list(fact) for fact in moment.facts],
+        "notes": list(moment.notes),
+        "progress": None if moment.progress is None else _progress(moment.progress),
+    }
+
+
+def _progress(progress: Progress) -> dict[str, Any]:
+    return {
+        "datasets": [asdict(dataset) for dataset in progress.datasets],
+        "trouble": progress.trouble,
+    }
+
+
+def _networks(networks: Sequence[PageNetwork], datasets: Sequence[str]) -> dict[str, Any]:
+    places = {name: i for i, name in enumerate(datasets)}
+    walks = [_walk(network) for network in networks]
+    trainings = [f"{n.spec.loss_fn}, {n.spec.optimizer}" for n in networks]
+    return {
+        "id": [network.spec.id for network in networks],
+        "dataset": [places[network.dataset] for network in networks],
+        **{
+            short: [_rounded(getattr(network.spec, field)) for network in networks]
+            for field, short in _NUMBERS.items()
+        },
+        "training": {i: text for i, text in enumerate(trainings) if text != _TRAINING},
+        "input": [[n.images.channels, n.images.width] if n.images else 0 for n in networks],
+        "layers": [encode_layers(walk) if walk else "" for walk in walks],
+        "parameters": [walk.parameters if walk else None for walk in walks],
+        "multiply_adds": [walk.multiply_adds if walk else None for walk in walks],
+        "lists": {i: _lists(n) for i, n in enumerate(networks) if not walks[i]},
+    }
+
+
+_TRAINING = "CrossEntropyLoss, SGD"
+"""How every network of the article was trained, and all of nnlc's."""
+
+
+def _walk(network: PageNetwork) -> Walk | None:
+    if network.images is None:
+        return None
+    try:
+        return walk_network(network.spec, network.images)
+    except SpecError:  # a table that contradicts itself; `nnlc audit` tells how
+        return None
+
+
+def _lists(network: PageNetwork) -> list[list[str]]:
+    """What a table says of a network whose layers can't be drawn."""
+    written = {column.field: column for column in METADATA_COLUMNS}
+    found = [(written[f].name, written[f].write(getattr(network.spec, f))) for f in _LISTS]
+    return [[name, text] for name, text in found if text]
+
+
+def _comparison(found: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {str(key): _plain(value) for key, value in row.items()} for row in found.to_dict("records")
+    ]
+
+
+def _plain(value: Any) -> Any:
+    if pd.isna(value):
+        return None
+    return _rounded(value) if isinstance(value, float) else value
+
+
+def _rounded(value: float | None) -> float | int | None:
+    """Six digits are enough to look at; JSON knows no infinity."""
+    if value is None or isinstance(value, int):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None

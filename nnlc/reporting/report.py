@@ -1,0 +1,77 @@
+"""Writes the page of a folder into a file."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from nnlc.errors import NnlcError
+from nnlc.outputs import check_output, write_output
+from nnlc.reporting.campaignfolder import CampaignFolder
+from nnlc.reporting.page import MARK, build_page
+from nnlc.reporting.payload import whole_payload
+from nnlc.reporting.subject import Moment, Subject
+from nnlc.reporting.tablesfolder import look_at_tables
+from nnlc.results import ResultsFolder
+from nnlc.tables.frames import ValLoss, load_tables
+
+MOST_NETWORKS = 30_000
+"""More are no page that a browser opens gladly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was written."""
+
+    networks: int
+    bytes: int
+
+
+def write_report(
+    path: str | Path,
+    output: str | Path,
+    *,
+    comparison: pd.DataFrame | None = None,
+    val_loss: ValLoss = "as-published",
+) -> Report:
+    """Write a page of a results folder or of tables: one file, which opens without a network.
+
+    The same folder and comparison give the same bytes.
+
+    Args:
+        path: a results folder, of which all networks are shown; or tables, or folders of them.
+        output: the file; one that was written so before is replaced.
+        comparison: what `nnlc.compare` gave, to be shown too.
+        val_loss: as `load_tables` takes it; for tables without a campaign.
+
+    Raises:
+        NnlcError: nothing to show, too much of it, or the file can't be written.
+    """
+    path, output = Path(path), Path(output)
+    check_output(output, mark=MARK)
+    subject, moment = _look(path, val_loss)
+    check_size(subject, path)
+    page = build_page(whole_payload(replace(subject, comparison=comparison), moment))
+    write_output(output, page, mark=MARK)
+    return Report(len(subject.networks), len(page))
+
+
+def check_size(subject: Subject, path: Path) -> None:
+    """See that a browser can hold it.
+
+    Raises:
+        NnlcError: it has too many networks.
+    """
+    if len(subject.networks) > MOST_NETWORKS:
+        raise NnlcError(
+            f"{path}: {len(subject.networks):,} networks are too many for one page, which holds "
+            f"{MOST_NETWORKS:,}; 'nnlc subset' puts some of them into a folder of their own"
+        )
+
+
+def _look(path: Path, val_loss: ValLoss) -> tuple[Subject, Moment]:
+    results = ResultsFolder(path)
+    if results.campaign_file.is_file():
+        folder = CampaignFolder(results)
+        return folder.subject(), folder.look()
+    return look_at_tables(load_tables(path, val_loss=val_loss, damaged="skip"), path)

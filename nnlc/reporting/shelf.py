@@ -1,0 +1,86 @@
+"""The tables of a folder as they come to stand: each is read once, and again if it changes."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from nnlc.errors import ResultsError, TableError
+from nnlc.networks.spec import ID_PATTERN
+from nnlc.tables.cache import Stamp
+from nnlc.tables.folders import TableFiles
+from nnlc.tables.reading import Reading, read_files
+
+_ENDING = ".txt"
+
+
+class Shelf:
+    """What stands in one folder.
+
+    Args:
+        folder: of tables; it may come to be later.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._stamps: dict[str, Stamp] = {}
+        self._found: dict[str, Reading | TableError] = {}
+
+    @property
+    def found(self) -> Mapping[str, Reading | TableError]:
+        """By ID: each table, or what is wrong with it."""
+        return self._found
+
+    def look(self) -> list[Reading]:
+        """See what is new; the tables that were read.
+
+        Raises:
+            ResultsError: the folder can't be read.
+        """
+        stamps = self._look_at_names()
+        for id_ in self._found.keys() - stamps.keys():
+            del self._found[id_]
+        changed = [id_ for id_, stamp in stamps.items() if self._stamps.get(id_) != stamp]
+        self._stamps = stamps
+        names = tuple(id_ + _ENDING for id_ in changed)
+        files = TableFiles(self.folder, names, whole=len(names) == len(stamps))
+        read = dict(zip(changed, self._read(files), strict=True)) if names else {}
+        self._found |= read
+        return [one for one in read.values() if isinstance(one, Reading)]
+
+    def _read(self, files: TableFiles) -> Iterator[Reading | TableError]:
+        for name, one in zip(files.names, read_files(files, cache=True), strict=True):
+            if isinstance(one, Reading) and one.id + _ENDING != name:
+                yield TableError(
+                    f"the table is of network {one.id}",
+                    path=self.folder / name,
+                    line=2,
+                    column=5,
+                    column_name="ID",
+                )
+            else:
+                yield one
+
+    def _look_at_names(self) -> dict[str, Stamp]:
+        found = {}
+        try:
+            with os.scandir(self.folder) as entries:
+                for entry in entries:
+                    id_ = entry.name.removesuffix(_ENDING)
+                    if id_ != entry.name and ID_PATTERN.fullmatch(id_):
+                        status = _status(entry)
+                        if status is not None:
+                            found[id_] = Stamp.of(status)
+        except FileNotFoundError:
+            return {}
+        except OSError as problem:
+            raise ResultsError(f"{self.folder}: can't be read: {problem.strerror}") from None
+        return dict(sorted(found.items()))
+
+
+def _status(entry: "os.DirEntry[str]") -> os.stat_result | None:
+    """Of a regular file; links are not followed."""
+    try:
+        is_file = entry.is_file(follow_symlinks=False)
+        return entry.stat(follow_symlinks=False) if is_file else None
+    except FileNotFoundError:  # gone in between
+        return None
