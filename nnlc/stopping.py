@@ -9,6 +9,7 @@ rarely, where it stops. Who has the journal's checksum of a table needs no rule.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,14 +21,23 @@ from nnlc.tables.bulk import Curve
 _FIELDS = [column.field for column in CURVE_COLUMNS]
 
 
+@dataclass(frozen=True, slots=True)
+class WrongEnd:
+    """A table that does not end where it should."""
+
+    problem: str
+    line: int
+    """The first that is missing or too many."""
+
+
 def curve_of(table: Table) -> Curve:
     """A table's curve as numbers."""
     rows = [[getattr(row, field) for field in _FIELDS] for row in table.rows]
     return np.array(rows, dtype=np.float64)  # None becomes NaN
 
 
-def wrong_ends(curves: Sequence[Curve], half_epochs: int, stop: str) -> list[str | None]:
-    """What is wrong with where each curve ends, in words; None where that is right.
+def wrong_ends(curves: Sequence[Curve], half_epochs: int, stop: str) -> list[WrongEnd | None]:
+    """What is wrong with where each curve ends; None where that is right.
 
     Args:
         curves: of networks of one campaign. Many at once take far less time than one by one.
@@ -42,7 +52,7 @@ def wrong_ends(curves: Sequence[Curve], half_epochs: int, stop: str) -> list[str
     rule = make_stop_rule(stop, epoch=half_epochs / 2)
     ends = _ends(curves, rule)
     return [
-        _problem(len(curve), end, half_epochs, stop)
+        _wrong_end(len(curve), end, half_epochs, stop)
         for curve, end in zip(curves, ends, strict=True)
     ]
 
@@ -60,14 +70,18 @@ def _ends(curves: Sequence[Curve], rule: StopRule) -> list[int | None]:
     return [end if stopped and end <= len(curve) else None for curve, end, stopped in found]
 
 
-def _problem(rows: int, end: int | None, half_epochs: int, stop: str) -> str | None:
+def _wrong_end(rows: int, end: int | None, half_epochs: int, stop: str) -> WrongEnd | None:
     if rows > half_epochs:
-        return f"the table has {rows} half epochs where {half_epochs} are expected"
+        problem = f"the table has {rows} half epochs where {half_epochs} are expected"
+        return WrongEnd(problem, half_epochs + 2)
     if end is not None and end < rows:
-        return f"the table has {rows} half epochs, but {stop} stops it after {end}"
+        return WrongEnd(
+            f"the table has {rows} half epochs, but {stop} stops it after {end}", end + 2
+        )
     if end is None and rows < half_epochs:
-        return (
+        problem = (
             f"the table ends after {rows} of {half_epochs} half epochs, and {stop} does not stop "
             "it there"
         )
+        return WrongEnd(problem, rows + 2)
     return None

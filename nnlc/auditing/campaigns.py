@@ -94,12 +94,11 @@ class Home:
         known = {id_: finish.sha256 for id_, finish in self._history.finishes.items()}
         unknown = [t for t in tables if t.id is None or known.get(t.id) != t.sha256]
         found = [(t, t.curve) for t in unknown if t.curve is not None and len(t.curve)]
-        problems = wrong_ends([curve for _, curve in found], most, stop)
-        for (table, curve), problem in zip(found, problems, strict=True):
-            if problem is not None:
-                right = f"{most}, or up to where {stop} stops it"
-                line = min(len(curve), most) + 2
-                table.findings.add("half-epochs", problem, right, line=line)
+        ends = wrong_ends([curve for _, curve in found], most, stop)
+        for (table, _), wrong in zip(found, ends, strict=True):
+            if wrong is not None:
+                right = f"{most}, or up to where the rule stops it"
+                table.findings.add("half-epochs", wrong.problem, right, line=wrong.line)
 
     @cached_property
     def _history(self) -> History:

@@ -96,12 +96,11 @@ class Standing:
         from nnlc.stopping import curve_of, wrong_ends  # NumPy, which else no agent needs
 
         curves = [curve_of(table) for _, table in found]
-        problems = wrong_ends(curves, self._half_epochs, self._stop)
-        for (network, table), problem in zip(found, problems, strict=True):
-            if problem is not None:
+        ends = wrong_ends(curves, self._half_epochs, self._stop)
+        for (network, _), wrong in zip(found, ends, strict=True):
+            if wrong is not None:
                 path = self._results.table_path(network.images, network.spec)
-                line = min(len(table.rows), self._half_epochs) + 2
-                raise _refusal(TableError(problem, path=path, line=line))
+                raise _refusal(TableError(wrong.problem, path=path, line=wrong.line))
 
 
 def _refusal(problem: TableError) -> ResultsError:

@@ -173,10 +173,9 @@ def _check_length(
         return
     if ends_well:
         return
-    [problem] = wrong_ends([curve_of(table)], campaign.half_epochs, campaign.stop)
-    if problem is not None:
-        line = min(len(table.rows), campaign.half_epochs) + 2
-        raise TableError(problem, path=path, line=line)
+    [wrong] = wrong_ends([curve_of(table)], campaign.half_epochs, campaign.stop)
+    if wrong is not None:
+        raise TableError(wrong.problem, path=path, line=wrong.line)
 
 
 def _check_trainable(spec: NetworkSpec, images: ImageSet) -> None:
