@@ -173,7 +173,7 @@ class Page:
         values: dict[str, Any] = {
             "key": key,
             "code": key if len(key) > 1 else f"Key{key.upper()}" if key != " " else "Space",
-            "windowsVirtualKeyCode": _KEYS.get(key, ord(key.upper())),
+            "windowsVirtualKeyCode": _KEYS.get(key) or ord(key.upper()),
             "modifiers": _SHIFT * shift + _CONTROL * control,
         }
         text = {"Enter": "\r", " ": " "}.get(key, key if len(key) == 1 else "")

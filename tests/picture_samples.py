@@ -3,13 +3,14 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from nnlc.campaign import CampaignNetwork, load_campaign
 from nnlc.networks import ImageSet, NetworkSpec
-from nnlc.tables import METADATA_COLUMNS, Row, Table
+from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS, Row, Table
 from nnlc.tables.frames import Tables, frames_of
 from nnlc.tables.reading import Reading
 
@@ -85,3 +86,16 @@ def write_tables(
         path = folder / f"{network.images.name}_models" / f"{network.spec.id}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(table_of(network, half_epochs, **changes).to_bytes())
+
+
+def copies(tables: Tables, count: int) -> Tables:
+    """So many tables: these, again and again, each with an ID of its own."""
+    fields = [column.field for column in METADATA_COLUMNS]
+    curves = tables.curves[[column.field for column in CURVE_COLUMNS]].to_numpy()
+    ends = np.cumsum(tables.networks["half_epochs"]).tolist()
+    parts = [curves[start:end] for start, end in pairwise([0, *ends])]
+    rows = list(tables.networks[fields].itertuples(index=False, name=None))
+    return frames_of(
+        Reading("x.txt", (f"2022_01_05_00_00_00_{i:06d}", *rows[i % len(rows)][1:]), parts[j])
+        for i, j in ((i, i % len(rows)) for i in range(count))
+    )

@@ -56,7 +56,9 @@ class Trial:
     `after` holds what to do after so many steps; each step takes `step_seconds` of the clock.
     """
 
-    def __init__(self, folder, clock, after=None, minutes=1000.0, epochs=2, step_seconds=1.0):
+    def __init__(
+        self, folder, clock, after=None, minutes=1000.0, epochs=2, step_seconds=1.0, stopper=None
+    ):
         read, self._write = os.pipe()
         self.clock, self._after, self._epochs = clock, after or {}, epochs
         self._step_seconds = step_seconds
@@ -64,7 +66,12 @@ class Trial:
         self.checkpoints = Checkpoints(folder, NETWORK.id, about)
         self.messages, self.times, self.steps = [], [], 0
         self.attempt = Attempt(
-            7, self.checkpoints, Inbox(read), self._receive, checkpoint_seconds=60 * minutes
+            7,
+            self.checkpoints,
+            Inbox(read),
+            self._receive,
+            checkpoint_seconds=60 * minutes,
+            stopper=stopper,
         )
 
     def _receive(self, message):

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from worker_jobs import TINY, write_campaign
+
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 
 
@@ -39,3 +41,10 @@ def test_commands_on_many_tables_are_measured_and_lose_none(tmp_path):
     (queries_a_second,) = run("tables.py", *words)
     assert queries_a_second > 0
     assert not list(tmp_path.iterdir())
+
+
+def test_a_stop_rule_is_set_against_training_to_the_end(tmp_path):
+    text = TINY.replace("per_depth = 3", "per_depth = 1").replace("[1, 2]\n\n", "[1, 1]\n\n", 1)
+    campaign = write_campaign(tmp_path, text.replace("epochs = 1", "epochs = 4"))
+    same, networks = run("stopping.py", campaign, "--stop", "penguin:tolerance=20:window=2")
+    assert same == networks == 1

@@ -13,7 +13,7 @@ from nnlc.campaign import CampaignNetwork
 from nnlc.errors import ResultsError, TableError
 from nnlc.history import History, read_history
 from nnlc.journal import read_progress
-from nnlc.reporting.facts import JobFacts, campaign_facts, read_job_facts
+from nnlc.reporting.facts import JobFacts, campaign_facts, read_job_facts, seconds_of, why_not_read
 from nnlc.reporting.shelf import Shelf
 from nnlc.reporting.standing import Curve, PageNetwork, Standing, State, flags_of
 from nnlc.reporting.subject import DatasetProgress, Moment, Progress, Subject
@@ -51,6 +51,7 @@ class CampaignFolder:
         self._flags: dict[str, int] = {}
         self._journal_stamp: object = None
         self._journal_due = -math.inf
+        self._no_journal: str | None = None
         self._history = History()
         self.jobs = JobFacts()
         self._watched: dict[str, dict[int, float]] = {}
@@ -73,7 +74,8 @@ class CampaignFolder:
         Raises:
             ResultsError: a folder of tables can't be read.
         """
-        running = read_progress(self.results.journal_folder)
+        self._no_journal = why_not_read(self.results.journal_folder)
+        running = {} if self._no_journal else read_progress(self.results.journal_folder)
         self._look_at_journal()
         fresh = [one for shelf in self._shelves.values() for one in shelf.look()]
         if fresh:
@@ -91,7 +93,7 @@ class CampaignFolder:
     def _look_at_journal(self) -> None:
         folder, start = self.results.journal_folder, self._clock()
         stamp = _stamp(folder)
-        if stamp != self._journal_stamp and start >= self._journal_due:
+        if self._no_journal is None and stamp != self._journal_stamp and start >= self._journal_due:
             self._history, self.jobs = read_history(folder), read_job_facts(folder)
             self._journal_stamp, end = stamp, self._clock()
             self._journal_due = end + (end - start) / MOST_OF_THE_TIME
@@ -113,7 +115,6 @@ class CampaignFolder:
     ) -> Standing:
         id_ = network.spec.id
         table = self._shelves[network.images.name].found.get(id_)
-        finish = self._history.finishes.get(id_)
         match table:
             case Reading():
                 return Standing(
@@ -121,7 +122,7 @@ class CampaignFolder:
                     table.curve,
                     len(table.curve),
                     self._flags.get(id_, 0),
-                    seconds=_finite(finish.seconds) if finish else None,
+                    seconds=seconds_of(self._history, id_),
                 )
             case TableError():
                 return Standing(State.DAMAGED, reason=str(table))
@@ -142,7 +143,7 @@ class CampaignFolder:
 
     def _notes(self) -> list[str]:
         ids = {network.spec.id for network in self.networks}
-        notes = []
+        notes = [f"The journal is not read: {self._no_journal}"] if self._no_journal else []
         for shelf in self._shelves.values():
             damaged = [one for one in shelf.found.values() if isinstance(one, TableError)]
             notes += [f"A table is damaged: {one}" for one in damaged]
@@ -178,10 +179,6 @@ def _partial(points: Mapping[int, float]) -> Curve:
     for number, accuracy in points.items():
         curve[number - 1, 2] = accuracy
     return curve
-
-
-def _finite(seconds: float | None) -> float | None:
-    return seconds if seconds is not None and math.isfinite(seconds) else None
 
 
 def _stamp(folder: Path) -> object:

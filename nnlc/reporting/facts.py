@@ -1,7 +1,9 @@
 """What was run, when, and on what: the lines of a page that say it."""
 
+import math
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +57,24 @@ def read_job_facts(folder: Path) -> JobFacts:
     )
 
 
+def why_not_read(folder: Path) -> str | None:
+    """What in a journal folder would lead a reader astray, or hold it up for ever; None: nothing.
+
+    That the folder itself is a link is its owner's wish: a job writes there too.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                is_read = entry.name.endswith((".jsonl", ".progress.json"))
+                if is_read and not entry.is_file(follow_symlinks=False):
+                    return f"{entry.name} in it is no regular file"
+    except FileNotFoundError:
+        return None
+    except OSError as problem:
+        return problem.strerror
+    return None
+
+
 def _names(rank: dict[str, Any]) -> list[str]:
     devices = rank.get("devices")
     found = devices if isinstance(devices, list) else []
@@ -97,18 +117,14 @@ def campaign_facts(
         facts.append(("last job", f"{ranks} on {', '.join(sorted(jobs.device_names))}"))
     pairs = zip(networks, standings, strict=True)
     done = [n.spec.id for n, standing in pairs if standing.state == State.DONE]
-    made = makers(history.finishes[id_] for id_ in done if id_ in history.finishes)
-    facts += [("tables come from", f"{count:,} from {words}") for words, count in made]
-    seconds = sum(standing.seconds or 0 for standing in standings)
-    if seconds:
-        facts.append(("training", f"{_duration(seconds)} for all tables together"))
+    facts += _origins(done, history)
     if attempts := sum(history.attempts.values()):
         facts.append(("attempts that ended badly", f"{attempts:,} since the last success"))
     return facts
 
 
-def tables_facts(tables: Tables) -> list[Fact]:
-    """The lines on tables without a campaign."""
+def tables_facts(tables: Tables, history: History) -> list[Fact]:
+    """The lines on tables without a campaign; a collection may have a journal."""
     networks = tables.networks
     published = int(networks["published"].sum())
     shortest, longest = networks["half_epochs"].min(), networks["half_epochs"].max()
@@ -128,6 +144,23 @@ def tables_facts(tables: Tables) -> list[Fact]:
         facts.append(("their validation losses", slip[losses]))
     if len(networks) > published:
         facts.append(("origin", f"{len(networks) - published:,} were written by nnlc"))
+    return facts + _origins(networks["id"], history)
+
+
+def seconds_of(history: History, id_: str) -> float | None:
+    """What the training of a network took, if a journal knows."""
+    finish = history.finishes.get(id_)
+    seconds = None if finish is None else finish.seconds
+    return seconds if seconds is not None and 0 <= seconds < math.inf else None
+
+
+def _origins(ids: Iterable[str], history: History) -> list[Fact]:
+    """What these tables were made with, and how long that took, as far as a journal knows."""
+    known = [id_ for id_ in ids if id_ in history.finishes]
+    made = makers(history.finishes[id_] for id_ in known)
+    facts = [("tables come from", f"{count:,} from {words}") for words, count in made]
+    if total := sum(seconds_of(history, id_) or 0 for id_ in known):
+        facts.append(("training", f"{_duration(total)} together, as far as a journal knows"))
     return facts
 
 

@@ -13,7 +13,7 @@ from nnlc.reporting.payload import whole_payload
 from nnlc.reporting.subject import Moment, Subject
 from nnlc.reporting.tablesfolder import look_at_tables
 from nnlc.results import ResultsFolder
-from nnlc.tables.frames import ValLoss, load_tables
+from nnlc.tables.frames import ValLoss, check_choice, load_tables
 
 MOST_NETWORKS = 30_000
 """More are no page that a browser opens gladly."""
@@ -48,6 +48,7 @@ def write_report(
         NnlcError: nothing to show, too much of it, or the file can't be written.
     """
     path, output = Path(path), Path(output)
+    check_choice("val_loss", val_loss, ("as-published", "corrected"))
     check_output(output, mark=MARK)
     subject, moment = _look(path, val_loss)
     check_size(subject, path)
@@ -74,4 +75,8 @@ def _look(path: Path, val_loss: ValLoss) -> tuple[Subject, Moment]:
     if results.campaign_file.is_file():
         folder = CampaignFolder(results)
         return folder.subject(), folder.look()
-    return look_at_tables(load_tables(path, val_loss=val_loss, damaged="skip"), path)
+    tables = load_tables(path, val_loss=val_loss, damaged="skip")
+    if not len(tables):
+        why = "; ".join(map(str, tables.skipped[:3]))
+        raise NnlcError(f"{path}: no whole table to show" + (f": {why}" if why else ""))
+    return look_at_tables(tables, path)

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from nnlc.history import History, read_history
 from nnlc.networks import NetworkSpec, image_set_of_table
-from nnlc.reporting.facts import tables_facts
+from nnlc.reporting.facts import seconds_of, tables_facts, why_not_read
 from nnlc.reporting.standing import PageNetwork, Standing, State, flags_of
 from nnlc.reporting.subject import Moment, Subject
 from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS
+from nnlc.tables.folders import PROVENANCE_FILE
 from nnlc.tables.frames import Tables
 
 _MOST_NOTES = 20
@@ -22,15 +24,32 @@ def look_at_tables(tables: Tables, path: Path) -> tuple[Subject, Moment]:
     ends = np.cumsum(tables.networks["half_epochs"]).tolist()
     flags = flags_of(tables)
     networks = [_network(values) for values in _metadata(tables)]
+    history, trouble = _journal_of(path)
     standings = [
-        Standing(State.DONE, curves[start:end], end - start, flags[network.spec.id])
+        Standing(
+            State.DONE,
+            curves[start:end],
+            end - start,
+            flags[network.spec.id],
+            seconds=seconds_of(history, network.spec.id),
+        )
         for network, (start, end) in zip(networks, pairwise([0, *ends]), strict=True)
     ]
     subject = Subject(f"tables of {path.absolute().name or path.absolute()}", networks)
-    notes = [f"Passed over: {one}" for one in tables.skipped[:_MOST_NOTES]]
+    notes = [f"The journal is not read: {trouble}"] if trouble else []
+    notes += [f"Passed over: {one}" for one in tables.skipped[:_MOST_NOTES]]
     if len(tables.skipped) > _MOST_NOTES:
         notes.append(f"And {len(tables.skipped) - _MOST_NOTES:,} more were passed over.")
-    return subject, Moment(standings, tables_facts(tables), notes=notes)
+    return subject, Moment(standings, tables_facts(tables, history), notes=notes)
+
+
+def _journal_of(path: Path) -> tuple[History, str | None]:
+    """What the journal of a collection says, or why it is not read."""
+    folder = path / "journal"
+    if not (path / PROVENANCE_FILE).is_file():
+        return History(), None
+    trouble = "it is a symbolic link" if folder.is_symlink() else why_not_read(folder)
+    return (History() if trouble else read_history(folder)), trouble
 
 
 def _metadata(tables: Tables) -> Sequence[tuple[object, ...]]:

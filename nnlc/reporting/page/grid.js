@@ -2,6 +2,7 @@
 
 const ROW_HEIGHT = 30;
 const SPARE_ROWS = 6;
+const MOST_ROWS = 200;
 const MOST_PRINTED = 100;
 
 const COLUMNS = [
@@ -110,10 +111,17 @@ class Grid {
     });
   }
 
-  render(first = null, last = null) {
+  // Which rows are elements: those that can be seen, or the first ones on paper.
+  extent() {
+    if (this.printing) return [0, Math.min(this.order.length, MOST_PRINTED)];
     const height = this.box.clientHeight, top = this.box.scrollTop;
-    first ??= Math.max(0, Math.floor(top / ROW_HEIGHT) - SPARE_ROWS);
-    last ??= Math.min(this.order.length, Math.ceil((top + height) / ROW_HEIGHT) + SPARE_ROWS);
+    const first = Math.max(0, Math.floor(top / ROW_HEIGHT) - SPARE_ROWS);
+    const seen = Math.min(MOST_ROWS, Math.ceil(height / ROW_HEIGHT) + 2 * SPARE_ROWS);
+    return [first, Math.min(this.order.length, first + seen)];
+  }
+
+  render() {
+    const [first, last] = this.extent();
     const chosen = new Set(this.selected), rows = [];
     for (let place = first; place < last; place++) rows.push(this.row(place, chosen));
     this.body.replaceChildren(...rows);
@@ -211,8 +219,11 @@ class Grid {
     return true;
   }
 
-  print() {
-    this.render(0, Math.min(this.order.length, MOST_PRINTED));
+  print(printing) {
+    this.printing = printing;
+    this.render();
+    $("printed").textContent = this.order.length > MOST_PRINTED
+      ? `The first ${MOST_PRINTED} of ${counted(this.order.length, "network")}.` : "";
   }
 }
 

@@ -70,8 +70,8 @@ function start() {
   for (const input of document.querySelectorAll("input[name=value]")) {
     input.addEventListener("change", redraw);
   }
-  addEventListener("beforeprint", () => grid.print());
-  addEventListener("afterprint", () => grid.render());
+  addEventListener("beforeprint", () => grid.print(true));
+  addEventListener("afterprint", () => grid.print(false));
 
   showSummary(networks, payload);
   showAbout(payload);

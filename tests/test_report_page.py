@@ -1,0 +1,400 @@
+"""The page in a real browser: it opens, filters, sorts, selects and draws, and asks for nothing."""
+
+from dataclasses import replace
+
+import pytest
+from browser import Page
+from picture_samples import copies, few_networks, sample_tables, table_of, write_tables
+from test_plots import comparison
+from worker_jobs import TINY, write_campaign
+
+import nnlc
+from nnlc import load_campaign
+from nnlc.analysis.comparisonfile import read_comparison
+from nnlc.journal import Journal
+from nnlc.reporting.page import build_page
+from nnlc.reporting.payload import whole_payload
+from nnlc.reporting.tablesfolder import look_at_tables
+from nnlc.results import ResultsFolder
+
+ROWS = "#grid-body [role=row]"
+SHOWN = f"[...document.querySelectorAll('{ROWS}')].map((row) => row.firstChild.title)"
+PIXELS = "document.getElementById('chart').toDataURL()"
+COUNT = "document.getElementById('count').textContent"
+SELECTED = f"document.querySelectorAll('{ROWS}[aria-selected=true]').length"
+FOCUS = "document.activeElement.id || document.activeElement.textContent"
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&\u2028"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    page = Page(tmp_path_factory.mktemp("browser"))
+    yield page
+    page.end()
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A page of 6,000 networks on three datasets, with a comparison."""
+    folder = tmp_path_factory.mktemp("many")
+    tables = sample_tables(few_networks(4, "CIFAR-100", "F-MNIST", "SVHN"))
+    subject, moment = look_at_tables(copies(tables, 6000), folder / "many")
+    subject = replace(subject, comparison=read_comparison(comparison(folder / "c.csv")))
+    path = folder / "many.html"
+    path.write_bytes(build_page(whole_payload(subject, moment)))
+    return path
+
+
+@pytest.fixture
+def page(browser, many):
+    """The 6,000, opened anew, which must have gone without a word."""
+    browser.media()
+    browser.size(1280, 800)
+    browser.open(many.as_uri())
+    yield browser
+    assert browser.complaints == []
+    assert browser.dialogs == []
+    assert [address for address in browser.requests if not address.startswith("data:")] == [
+        many.as_uri()
+    ]
+
+
+def opened(browser, path, output, **options):
+    nnlc.write_report(path, output, **options)
+    browser.open(output.as_uri())
+    assert browser.complaints == []
+    return browser
+
+
+def cells(column):
+    """What stands in the rows that can be seen."""
+    rows = f"[...document.querySelectorAll('{ROWS}')]"
+    return f"{rows}.map((row) => row.children[{column - 1}].textContent)"
+
+
+def text(page, selector):
+    return page.run(f"document.querySelector({selector!r}).innerText")
+
+
+def test_six_thousand_networks_are_few_elements_and_less_than_ten_megabytes(page, many):
+    assert text(page, "#count") == "all 6,000 networks"
+    assert page.run(f"document.querySelectorAll('{ROWS}').length") < 60
+    assert page.run("document.querySelectorAll('*').length") < 3000
+    assert many.stat().st_size < 10_000_000
+    assert page.run("document.getElementById('grid').getAttribute('aria-rowcount')") == "6001"
+    page.run("document.getElementById('grid').scrollTop = 1e9")
+    page.settle()
+    assert page.run(SHOWN)[-1] == "2022_01_05_00_00_00_005999"
+    assert page.run(f"document.querySelectorAll('{ROWS}').length") < 60
+
+
+def test_words_chips_and_ranges_leave_only_what_has_all_of_them(page):
+    before = page.run(PIXELS)
+    page.click("#text")
+    page.type("_0059")
+    assert text(page, "#count") == "100 of 6,000 networks"
+    page.click("#dataset-chips button:nth-child(2)")
+    left = page.run(SHOWN)
+    assert set(page.run(cells(2))) == {"F-MNIST"}
+    assert all("_0059" in id_ for id_ in left)
+    page.click("#ranges summary")
+    page.click("#range-fields input")
+    page.type("3")
+    depths = page.run(cells(3))
+    assert depths
+    assert min(map(int, depths)) >= 3
+    assert page.run(PIXELS) != before
+    page.click("#outcome-chips button:nth-child(3)")  # diverged
+    assert page.run(COUNT).endswith("of 6,000 networks")
+    page.click("#reset")
+    assert page.run(COUNT) == "all 6,000 networks"
+    assert page.run(PIXELS) == before
+    page.type("no such network")
+
+
+def test_nothing_left_is_said(page):
+    page.click("#text")
+    page.type("no such network")
+    assert page.run(COUNT) == "0 of 6,000 networks"
+    assert page.run("document.getElementById('grid-empty').checkVisibility()")
+    assert page.run(SHOWN) == []
+
+
+@pytest.mark.parametrize("column", [5, 7])
+def test_a_click_on_a_heading_sorts_and_another_turns_it_around(page, column):
+    heading = f"#grid-head [role=columnheader]:nth-child({column})"
+    page.click(f"{heading} button")
+    found = list(map(float, page.run(cells(column))))
+    assert found == sorted(found, reverse=True)
+    assert page.run(f"document.querySelector({heading!r}).ariaSort") == "descending"
+    page.click(f"{heading} button")
+    found = list(map(float, page.run(cells(column))))
+    assert found == sorted(found)
+    assert page.run(f"document.querySelector({heading!r}).ariaSort") == "ascending"
+
+
+def test_a_selected_network_is_drawn_and_told_layer_by_layer(page):
+    before = page.run(PIXELS)
+    page.click(f"{ROWS}:nth-child(2)")
+    assert page.run(PIXELS) != before
+    assert text(page, "#detail .name") == "2022_01_05_00_00_00_000001"
+    network = few_networks(4, "CIFAR-100", "F-MNIST", "SVHN")[1]
+    walk = nnlc.walk_network(network.spec, network.images)
+    layers = page.run("[...document.querySelectorAll('.layers li')].map((li) => li.innerText)")
+    assert len(layers) == len(walk.layers) + 1
+    first = walk.layers[0]
+    assert f"{first.kernel}×{first.kernel}, stride {first.stride}, padding" in layers[1]
+    assert f"{first.output[0]} filters, {first.output[1]} × {first.output[1]}" in layers[1]
+    assert f"{first.parameters:,} parameters" in layers[1]
+    assert f"{walk.parameters:,}" in text(page, "#detail dl")
+    legend = text(page, "#legend")
+    page.click(f"{ROWS}:nth-child(4)", control=True)
+    assert page.run(SELECTED) == 2
+    assert len(text(page, "#legend")) > len(legend)
+    page.press("Escape")
+    assert page.run(SELECTED) == 0
+    assert page.run(PIXELS) == before
+    assert "Select a network" in text(page, "#detail-body")
+
+
+def test_all_that_is_selected_becomes_bands(page):
+    page.click("#text")
+    page.type("_00599")
+    page.click("#grid")
+    page.press("a", control=True)
+    assert text(page, "#selection") == "10 selected"
+    assert "10 selected networks; lines are medians" in text(page, "#chart-words")
+
+
+def test_the_switch_changes_the_curves_and_a_pointer_reads_their_values(page):
+    pictures = {page.run(PIXELS)}
+    for value in (1, 0):
+        page.click(f"input[name=value][value='{value}']")
+        pictures.add(page.run(PIXELS))
+    assert len(pictures) == 3
+    page.run("document.getElementById('chart').scrollIntoView({block: 'center'})")
+    page.settle()
+    box = page.run(
+        "(({x, y, width, height}) => [x + width / 2, y + height / 2])"
+        "(document.getElementById('chart').getBoundingClientRect())"
+    )
+    page.hover(*box)
+    tip = text(page, "#tip").split("\n")
+    assert tip[0].startswith("epoch ")
+    assert len([line for line in tip if "CIFAR-100" in line]) == 1
+    page.hover(0, 0)
+    assert page.run("document.getElementById('tip').hidden")
+
+
+def test_the_keyboard_alone_reaches_and_does_everything(page):
+    seen = []
+    for _ in range(60):
+        page.press("Tab")
+        seen.append(page.run(FOCUS))
+        outline = page.run("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline != "none", seen
+        if seen[-1] == "grid":
+            break
+    for wanted in ("Skip to the table of networks", "text", "CIFAR-100", "learned", "chart"):
+        assert wanted in seen
+    page.press("ArrowDown")
+    page.press("ArrowDown")
+    page.press("Enter")
+    active = page.run("document.getElementById('grid').getAttribute('aria-activedescendant')")
+    assert active == "row-2"
+    assert page.run(SELECTED) == 1
+    page.press("ArrowDown", shift=True)
+    assert page.run(SELECTED) == 2
+    page.press(" ")
+    assert page.run(SELECTED) == 1
+    page.press("End")
+    assert page.run(SHOWN)[-1] == "2022_01_05_00_00_00_005999"
+    page.press("PageUp")
+    page.press("Home")
+    assert page.run(SHOWN)[0] == "2022_01_05_00_00_00_000000"
+    page.press("Escape")
+    assert page.run("document.querySelectorAll('[aria-selected=true]').length") == 0
+    for _ in range(3):
+        page.press("Tab", shift=True)
+    page.run("document.getElementById('chart').focus()")
+    page.press("ArrowRight")
+    assert text(page, "#chart-point").startswith("epoch 0.5 ; CIFAR-100 ")
+    page.press("End")
+    assert text(page, "#chart-point").startswith("epoch 40 ; ")
+
+
+def test_everything_has_a_name_for_those_who_listen(page):
+    page.click(f"{ROWS}:nth-child(2)")
+    tree = page.ask("Accessibility.getFullAXTree")["nodes"]
+    nameless = [
+        (node["role"]["value"], node.get("name", {}).get("value"))
+        for node in tree
+        if not node.get("ignored")
+        and node.get("role", {}).get("value")
+        in ("button", "textbox", "searchbox", "radio", "spinbutton", "grid", "image", "checkbox")
+        and not node.get("name", {}).get("value")
+    ]
+    assert nameless == []
+    roles = {node["role"]["value"] for node in tree if not node.get("ignored")}
+    assert {"grid", "row", "gridcell", "columnheader", "main", "search", "banner"} <= roles
+
+
+@pytest.mark.parametrize("width", [360, 390, 800, 1280])
+def test_no_width_makes_the_page_scroll_sideways(page, width):
+    page.click(f"{ROWS}:nth-child(2)")
+    page.size(width, 800)
+    page.settle()
+    assert page.run("document.documentElement.scrollWidth") <= width
+    assert page.run(SELECTED) == 1
+
+
+def test_light_dark_narrow_and_paper_each_have_a_picture(page, tmp_path):
+    page.click(f"{ROWS}:nth-child(2)")
+    desktop = page.picture(tmp_path / "desktop.png")
+    page.media(dark=True)
+    dark = page.picture(tmp_path / "dark.png")
+    page.media(print_=True)
+    paper = page.picture(tmp_path / "paper.png", whole=True)
+    page.media()
+    page.size(390, 844)
+    narrow = page.picture(tmp_path / "narrow.png", whole=True)
+    pictures = {desktop, dark, paper, narrow}
+    assert len(pictures) == 4
+    assert min(map(len, pictures)) > 20_000
+
+
+def test_paper_has_the_first_hundred_rows_and_no_controls(page):
+    page.media(print_=True)
+    page.run("dispatchEvent(new Event('beforeprint'))")
+    page.settle()
+    assert page.run(f"document.querySelectorAll('{ROWS}').length") == 100
+    assert text(page, "#printed") == "The first 100 of 6,000 networks."
+    assert not page.run("document.getElementById('filters').checkVisibility()")
+    page.media()
+    page.run("dispatchEvent(new Event('afterprint'))")
+    assert page.run(f"document.querySelectorAll('{ROWS}').length") < 60
+
+
+def test_a_comparison_is_a_picture_and_a_table(page):
+    assert page.run("document.querySelectorAll('#comparison tbody tr').length") == 5
+    assert "pow3:$x" in text(page, "#comparison .legend")
+    assert page.run("document.querySelectorAll('#comparison polyline').length") == 2
+
+
+def test_hostile_words_stay_words(browser, tmp_path):
+    campaign = load_campaign(write_campaign(tmp_path, TINY))
+    results = ResultsFolder(tmp_path / "r")
+    results.open(campaign)
+    networks = list(campaign.networks())
+    journal = Journal(results.journal_folder)
+    ranks = [{"devices": [{"name": HOSTILE}]}]
+    journal.write("job", device="cpu", ranks=ranks)
+    journal.write("failure", id=networks[0].spec.id, reason=HOSTILE)
+    write_tables(results.path, networks[1:2], 2)
+    journal.write("finish", id=networks[1].spec.id, device={"name": HOSTILE})
+    journal.write("trouble", reason=HOSTILE)
+    journal.progress({networks[2].spec.id: {"half_epochs": 1, "accuracy": 3}})
+    text_ = results.campaign_file.read_text()
+    results.campaign_file.write_text(text_.replace("# The", f"# {HOSTILE[:-1]}\n# The"))
+    found = read_comparison(comparison(tmp_path / "c.csv"))
+    found["method"] = HOSTILE
+    page = opened(browser, results.path, tmp_path / "x.html", comparison=found)
+    check_harmless(page)
+    assert "alert(1)" in text(page, "#trouble")
+    assert "alert(1)" in text(page, "#facts")
+    page.click("#failures summary")
+    assert "<script>alert(1)</script>" in text(page, "#failures-list")
+    page.click("#failures-list button")
+    assert "<img src=x onerror=alert(2)>" in text(page, "#detail")
+    check_harmless(page)
+
+
+def test_a_hostile_dataset_stays_a_word(browser, tmp_path):
+    name = "</script><script>alert(1)</script><img/src=x/onerror=alert(2)>&amp;\\u003cb>"
+    folder = tmp_path / "<b>t</b>"[:4]
+    folder.mkdir()
+    write_tables(folder, few_networks(1, "F-MNIST")[:3], 4, dataset=name)
+    page = opened(browser, folder, tmp_path / "x.html")
+    page.click(f"{ROWS}:nth-child(1)")
+    check_harmless(page)
+    assert name in text(page, "#detail")
+    assert "tables of <b>t" in page.run("document.title")
+    assert "how" not in text(page, "#detail h3")
+
+
+def check_harmless(page):
+    assert page.run("document.querySelectorAll('script').length") == 1
+    assert page.run("document.querySelectorAll('img, iframe, b b').length") == 0
+    assert page.dialogs == []
+    assert page.complaints == []
+    assert len([one for one in page.requests if not one.startswith("data:")]) == 1
+
+
+def test_a_policy_stops_what_would_have_come_in_as_markup(page):
+    blocked = page.run(
+        "(() => { try { document.body.innerHTML = '<b>x</b>'; return false; } "
+        "catch (problem) { return problem instanceof TypeError; } })()"
+    )
+    assert blocked
+    asked = page.run("fetch('https://example.org/').then(() => 'went', () => 'stopped')")
+    assert asked == "stopped"
+    page.complaints.clear()
+    page.requests[1:] = []
+
+
+def small(tmp_path, *, done=0, failed=0, curve=None):
+    campaign = load_campaign(write_campaign(tmp_path, TINY))
+    results = ResultsFolder(tmp_path / "r")
+    results.open(campaign)
+    networks = list(campaign.networks())
+    for network in networks[:done]:
+        table = table_of(network, 2)
+        if curve is not None:
+            table = replace(table, rows=curve)
+        results.table_path(network.images, network.spec).write_bytes(table.to_bytes())
+    journal = Journal(results.journal_folder)
+    for network in networks[6 - failed :]:
+        journal.write("failure", id=network.spec.id, reason="out of memory")
+    return results.path
+
+
+def test_a_campaign_that_has_not_begun_says_so(browser, tmp_path):
+    page = opened(browser, small(tmp_path), tmp_path / "x.html")
+    assert "6 networks, 0 with a table" in text(page, "#summary")
+    assert "6 without a curve yet" in text(page, "#chart-words")
+    assert "0 of 6 done, 6 waiting" in text(page, "#progress")
+    page.click(f"{ROWS}:nth-child(1)")
+    assert page.complaints == []
+
+
+def test_failures_only_are_listed_and_lead_to_their_networks(browser, tmp_path):
+    page = opened(browser, small(tmp_path, failed=6), tmp_path / "x.html")
+    assert "6 networks without a usable table" in text(page, "#failures-title")
+    page.click("#failures summary")
+    page.click("#text")
+    page.type("nothing like it")
+    page.click("#failures-list li:nth-child(2) button")
+    assert page.run(SELECTED) == 1
+    assert page.run(FOCUS) == "grid"
+    assert "out of memory" in text(page, "#detail")
+    assert page.complaints == []
+
+
+def test_networks_that_all_diverged_have_an_empty_chart_that_says_why(browser, tmp_path):
+    nothing = (nnlc.tables.Row(float("nan"), float("inf"), None),) * 2
+    page = opened(browser, small(tmp_path, done=6, curve=nothing), tmp_path / "x.html")
+    assert "6 diverged: what is not finite is left out" in text(page, "#chart-words")
+    before = page.run(PIXELS)
+    page.click(f"{ROWS}:nth-child(1)")
+    assert "diverged" in text(page, "#detail")
+    assert page.run(PIXELS) == before
+    assert page.complaints == []
+
+
+def test_one_network_is_a_whole_page(browser, tmp_path):
+    write_tables(tmp_path / "t", few_networks(1, "SVHN")[:1], 1)
+    page = opened(browser, tmp_path / "t", tmp_path / "x.html")
+    assert text(page, "#count") == "all 1 network"
+    page.click(f"{ROWS}:nth-child(1)")
+    assert page.run("document.querySelectorAll('.layers li').length") > 3
+    assert page.complaints == []

@@ -1,0 +1,120 @@
+"""The live page in a real browser: it follows the folder and loses nothing of what one does."""
+
+import threading
+
+import pytest
+from browser import Page
+from picture_samples import write_tables
+from test_report_page import FOCUS, PIXELS, ROWS, SELECTED, text
+from worker_jobs import TINY, write_campaign
+
+from nnlc import load_campaign
+from nnlc.journal import Journal
+from nnlc.reporting import live as living
+from nnlc.reporting.live import LiveCampaign
+from nnlc.reporting.server import PageServer
+from nnlc.results import ResultsFolder
+
+TOP = "document.getElementById('grid').getBoundingClientRect().top"
+MANY = TINY.replace("networks_per_depth = 3", "networks_per_depth = 40")
+"""Eighty networks, more than the table shows at once."""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    page = Page(tmp_path_factory.mktemp("browser"))
+    yield page
+    page.end()
+
+
+@pytest.fixture
+def served(browser, tmp_path, monkeypatch):
+    """The page of a campaign under way, asked for several times a second."""
+    monkeypatch.setattr(living, "POLL_SECONDS", 0.6)
+    results = ResultsFolder(tmp_path / "r")
+    results.open(load_campaign(write_campaign(tmp_path, MANY)))
+    write_tables(results.path, list(results.campaign().networks())[:3], 2)
+    server = PageServer(LiveCampaign(results.path), 0)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    browser.size(1280, 800)
+    browser.open(server.address)
+    yield browser, results, server
+    if thread.is_alive():
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_what_comes_to_stand_shows_and_nothing_that_one_did_is_lost(served):
+    page, results, server = served
+    networks = list(results.campaign().networks())
+    assert "3 of 80 done" in text(page, "#progress")
+    page.click(f"{ROWS}:nth-child(2)")
+    page.click("#text")
+    page.type("F-MNIST")
+    page.click("#grid-head button")  # sorted by name
+    page.run("document.getElementById('grid').scrollTop = 600")
+    page.run("document.getElementById('grid').focus({preventScroll: true})")
+    page.settle()
+    before, top = page.run(PIXELS), page.run(TOP)
+    journal = Journal(results.journal_folder)
+    write_tables(results.path, networks[3:40], 2)
+    journal.write("failure", id=networks[40].spec.id, reason="<b>no memory</b>")
+    journal.progress({networks[41].spec.id: {"half_epochs": 1, "accuracy": 10.5}})
+    for words in ("40 of 80 done", "1 under way", "1 failed"):
+        page.wait_for(f"document.getElementById('progress').innerText.includes('{words}')")
+    assert "1 network without a usable table" in text(page, "#failures-title")
+    assert page.run("document.getElementById('text').value") == "F-MNIST"
+    assert page.run("document.getElementById('grid').scrollTop") == 600
+    assert abs(page.run(TOP) - top) < 1  # though more is said above it
+    assert page.run(FOCUS) == "grid"
+    assert text(page, "#selection") == "1 selected"
+    assert text(page, "#detail .name") == networks[1].spec.id
+    assert page.run(PIXELS) != before  # the median beside the selected network has moved
+    chips = "[...document.querySelectorAll('#outcome-chips button')]"
+    shown = page.run(f"{chips}.filter((chip) => !chip.hidden).map((chip) => chip.textContent)")
+    assert {"under way", "waiting", "failed"} <= set(shown)
+    page.run("document.getElementById('grid').scrollTop = 1200")
+    page.settle()
+    assert "epoch 0.5" in text(page, "#grid-body")
+    journal.progress({networks[41].spec.id: {"half_epochs": 2, "accuracy": 30.5}})
+    page.wait_for("document.getElementById('grid-body').innerText.includes('epoch 1')")
+    assert "30.50" in text(page, "#grid-body")
+    assert page.complaints == []
+    assert page.dialogs == []
+    own = f"http://127.0.0.1:{server.server_port}/{server.secret}/"
+    assert all(one.startswith(("data:", own)) for one in page.requests)
+    assert len(page.requests) < 60
+
+
+def test_a_server_that_is_gone_is_said_and_asked_again(served):
+    page, results, server = served
+    page.click(f"{ROWS}:nth-child(1)")
+    server.shutdown()
+    server.server_close()
+    page.wait_for("document.getElementById('live').innerText.includes('No answer')")
+    assert page.run(SELECTED) == 1
+    again = PageServer(LiveCampaign(results.path), server.server_port)
+    again.secret = server.secret
+    threading.Thread(target=again.serve_forever, args=(0.02,)).start()
+    page.wait_for("document.getElementById('live').innerText.startsWith('Live')")
+    assert page.run(SELECTED) == 1
+    again.secret = "another start's"
+    page.wait_for("document.getElementById('live').innerText.includes('no longer served')")
+    again.shutdown()
+    again.server_close()
+
+
+def test_a_page_that_nobody_sees_asks_for_nothing(served):
+    page, _, _ = served
+    page.wait_for("performance.getEntriesByType('resource').length > 0")
+    page.run(
+        "Object.defineProperty(document, 'hidden', {get: () => !window.seen, configurable: true})"
+    )
+    page.run("new Promise((done) => setTimeout(done, 700))")
+    asked = page.run("performance.getEntriesByType('resource').length")
+    page.run("new Promise((done) => setTimeout(done, 1500))")
+    assert page.run("performance.getEntriesByType('resource').length") == asked
+    page.run("window.seen = true; document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for(f"performance.getEntriesByType('resource').length > {asked}")
