@@ -10,7 +10,7 @@ from nnlc.campaign import load_campaign
 from nnlc.errors import CampaignError
 from nnlc.stopping import wrong_ends
 
-LONG = TINY.replace("epochs = 1", "epochs = 3")
+LONG = TINY.replace("epochs = 1", "epochs = 3").replace("per_depth = 3", "per_depth = 1")
 RULE = "penguin:points=2:tolerance=5"
 
 

@@ -129,7 +129,7 @@ def test_a_trainer_that_stands_still_is_replaced_and_its_network_resumed(
     wait_for(results, "checkpoint", 2)
     [trainer] = processes("nnlc.training.trainer", str(tmp_path))
     os.kill(trainer, signal.SIGSTOP)
-    output, _ = job.communicate(timeout=120)
+    output, _ = job.communicate(timeout=300)
     assert job.returncode == 0, output
     [attempt] = events(results, "attempt")
     assert "no progress: its trainer did no step for" in attempt["reason"]
@@ -172,7 +172,7 @@ def test_a_network_that_no_memory_holds_is_named_with_its_size_and_the_rest_is_f
     campaign, results = write_campaign(tmp_path, text + "fc_units = [1000000, 1048576]\n"), tmp_path
     words = ["prlimit", f"--as={40 << 30}", sys.executable, "-m", "nnlc.worker", str(campaign)]
     job = subprocess.run(
-        [*words, "--results", str(results / "r")], capture_output=True, text=True, timeout=120
+        [*words, "--results", str(results / "r")], capture_output=True, text=True, timeout=300
     )
     assert job.returncode == 3, job.stdout + job.stderr
     failures = events(results / "r", "failure")
