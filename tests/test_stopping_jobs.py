@@ -45,7 +45,7 @@ def test_the_journal_and_the_log_say_where_and_what_was_predicted(trained):
     assert not any(event.get("stop") for event in events(whole, "finish"))
 
 
-def test_two_ranks_and_an_interruption_change_no_byte(trained, tmp_path):
+def test_two_ranks_change_no_byte(trained, tmp_path):
     (campaign, stopped, _), _ = trained
     job = run_worker(campaign, "--results", tmp_path / "r", ranks=2)
     assert job.returncode == 0, job.stdout + job.stderr
