@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from browser import Page
 from picture_samples import copies, few_networks, sample_tables, table_of, write_tables
@@ -14,12 +15,20 @@ from nnlc.analysis.comparisonfile import read_comparison
 from nnlc.journal import Journal
 from nnlc.reporting.page import build_page
 from nnlc.reporting.payload import whole_payload
+from nnlc.reporting.standing import State
 from nnlc.reporting.tablesfolder import look_at_tables
 from nnlc.results import ResultsFolder
 
 ROWS = "#grid-body [role=row]"
 SHOWN = f"[...document.querySelectorAll('{ROWS}')].map((row) => row.firstChild.title)"
 PIXELS = "document.getElementById('chart').toDataURL()"
+INK = (
+    "(() => { const chart = document.getElementById('chart'); const {data} = "
+    "chart.getContext('2d').getImageData(60, 10, chart.width - 80, chart.height - 60); "
+    "let dots = 0; for (let i = 0; i < data.length; i += 4) "
+    "dots += data[i + 2] - data[i] > 60 && data[i + 3] > 128; return dots; })()"
+)
+"""How many dots of the curves' own first colour there are, a blue."""
 COUNT = "document.getElementById('count').textContent"
 SELECTED = f"document.querySelectorAll('{ROWS}[aria-selected=true]').length"
 FOCUS = "document.activeElement.id || document.activeElement.textContent"
@@ -279,6 +288,7 @@ def test_a_comparison_is_a_picture_and_a_table(page):
     assert page.run("document.querySelectorAll('#comparison tbody tr').length") == 5
     assert "pow3:$x" in text(page, "#comparison .legend")
     assert page.run("document.querySelectorAll('#comparison polyline').length") == 2
+    assert page.run("document.querySelectorAll('#comparison circle').length") == 4
 
 
 def test_hostile_words_stay_words(browser, tmp_path):
@@ -389,6 +399,36 @@ def test_networks_that_all_diverged_have_an_empty_chart_that_says_why(browser, t
     assert "diverged" in text(page, "#detail")
     assert page.run(PIXELS) == before
     assert page.complaints == []
+
+
+def test_the_last_accuracy_of_a_network_under_way_is_told(browser, tmp_path):
+    results = ResultsFolder(small(tmp_path))
+    networks = list(results.campaign().networks())
+    journal = Journal(results.journal_folder)
+    journal.progress({networks[0].spec.id: {"half_epochs": 1, "accuracy": 40.0}})
+    page = opened(browser, results.path, tmp_path / "x.html")
+    assert "1 under way" in text(page, "#progress")
+    page.click(f"{ROWS}:nth-child(1)")
+    assert "last accuracy\n40.00 %" in text(page, "#detail dl")
+    assert "reached\nepoch 0.5" in text(page, "#detail dl")
+
+
+def test_unknown_accuracies_of_a_network_under_way_are_bridged_and_infinite_ones_not(
+    browser, tmp_path
+):
+    tables = sample_tables(few_networks(1, "SVHN")[:1], 9)
+    subject, moment = look_at_tables(tables, tmp_path)
+    curve = np.full((9, 3), np.nan)
+    curve[[1, 8], 2] = 10, 80
+    pictures = []
+    for state in (State.UNDER_WAY, State.DONE):
+        standing = replace(moment.standings[0], state=state, curve=curve)
+        payload = whole_payload(subject, replace(moment, standings=[standing]))
+        (tmp_path / "x.html").write_bytes(build_page(payload))
+        browser.open((tmp_path / "x.html").as_uri())
+        browser.click(f"{ROWS}:nth-child(1)")
+        pictures.append(browser.run(INK))
+    assert pictures[0] > 3 * pictures[1] > 0
 
 
 def test_one_network_is_a_whole_page(browser, tmp_path):

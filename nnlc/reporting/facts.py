@@ -104,7 +104,7 @@ def campaign_facts(
     images = ", ".join(f"{count:,} on {name}" for name, count in counts.items())
     facts = [
         ("campaign", campaign.name),
-        ("networks", f"{len(networks):,}: {images}"),
+        ("networks", f"{len(networks):,}: {images}" if len(counts) > 1 else images),
         ("epochs", f"{campaign.epochs:g}, {campaign.half_epochs:,} half epochs"),
         ("seed", str(campaign.seed)),
     ]

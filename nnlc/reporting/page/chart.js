@@ -52,12 +52,15 @@ class Chart {
 
   lines(selected, filtered, value) {
     const around = new Set(selected.map((i) => this.networks.dataset[i]));
-    const others = this.byDataset(filtered.filter((i) => around.has(this.networks.dataset[i])))
-      .map(([place, those]) => ({name: `median of ${counted(those.length, "network")} on `
-        + this.networks.datasets[place], behind: true, style: place % DASHES.length,
-        band: bandOf(this.networks, those, value)})).filter((one) => one.band.half.length);
+    const beside = filtered.filter((i) => around.has(this.networks.dataset[i]));
+    const others = this.byDataset(beside).filter(([, those]) => those.length > 1)
+      .map(([place, those]) => ({
+        name: `median of ${counted(those.length, "network")} on ${this.networks.datasets[place]}`,
+        behind: true, style: place % DASHES.length, band: bandOf(this.networks, those, value)}))
+      .filter((one) => one.band.half.length);
     const chosen = selected.map((i, order) => ({name: this.networks.id[i], network: i,
-      style: order % DASHES.length, line: this.networks.curve(i, value)}));
+      style: order % DASHES.length, line: this.networks.curve(i, value),
+      sparse: STATES[this.networks.state[i]] === "under way"}));
     return [...others, ...chosen];
   }
 
@@ -139,7 +142,8 @@ class Chart {
     }
     pen.textBaseline = "top";
     pen.textAlign = "center";
-    for (const epoch of linearTicks(0, this.longest / 2, Math.max(2, (this.right - MARGIN.left) / 70))) {
+    const most = Math.max(2, (this.right - MARGIN.left) / 70);
+    for (const epoch of linearTicks(0, this.longest / 2, most)) {
       const x = Math.round(this.x(2 * epoch - 1)) + 0.5;
       this.segment(x, bottom, x, bottom + 4);
       pen.fillText(digits(epoch), x, bottom + 7);
@@ -161,7 +165,8 @@ class Chart {
 
   fill({band, style}) {
     const {pen, scale} = this;
-    const points = [...band.half.keys()].filter((p) => scale.shows(band.low[p]) && scale.shows(band.high[p]));
+    const points = [...band.half.keys()]
+      .filter((p) => scale.shows(band.low[p]) && scale.shows(band.high[p]));
     pen.globalAlpha = 0.16;
     pen.fillStyle = this.ink.series[style];
     pen.beginPath();
@@ -179,16 +184,18 @@ class Chart {
     pen.lineWidth = one.behind ? 1 : 2;
     pen.setLineDash(one.behind ? [1, 3] : DASHES[one.style]);
     pen.beginPath();
-    const alone = [];
+    const places = [], alone = [];
     for (let p = 0; p < values.length; p++) {
-      if (!scale.shows(values[p])) continue;
-      const before = p > 0 && scale.shows(values[p - 1]);
-      const after = p + 1 < values.length && scale.shows(values[p + 1]);
-      const place = [this.x(halfOf(p)), scale.at(values[p])];
-      if (before) pen.lineTo(...place);
-      else pen.moveTo(...place);
-      if (!before && !after) alone.push(place);
+      places.push(scale.shows(values[p]) ? [this.x(halfOf(p)), scale.at(values[p])] : null);
     }
+    // Of a network under way only some points are known: the line goes on over the others.
+    const drawn = one.sparse ? places.filter(Boolean) : places;
+    drawn.forEach((place, p) => {
+      if (!place) return;
+      if (drawn[p - 1]) pen.lineTo(...place);
+      else pen.moveTo(...place);
+      if (one.sparse || (!drawn[p - 1] && !drawn[p + 1])) alone.push(place);
+    });
     pen.stroke();
     pen.setLineDash([]);
     for (const [x, y] of alone) {

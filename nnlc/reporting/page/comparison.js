@@ -6,7 +6,7 @@ const PLOT = {width: 760, height: 300, left: 56, right: 16, top: 14, bottom: 40}
 
 const COMPARED = [
   ["method", (row) => row.method],
-  ["cutoff (epoch)", (row) => (row.stop_rule ? `\u00d8 ${digits(row.cutoff_epoch, 3)}` : digits(row.cutoff_epoch, 3))],
+  ["cutoff (epoch)", (row) => (row.stop_rule ? "\u00d8 " : "") + digits(row.cutoff_epoch, 3)],
   ["epochs saved (%)", (row) => row.epochs_saved_percent.toFixed(1)],
   ["mean error", (row) => percent(row.mean_error ?? NaN)],
   ["\u00b1", (row) => percent(row.standard_error ?? NaN)],
@@ -24,12 +24,14 @@ function showComparison(rows) {
   const words = `Accuracy at epoch ${digits(rows[0].target_epoch)} predicted for `
     + `${counted(rows[0].networks, "network")}; errors in percent of accuracy. Methods are ordered `
     + "as compared; the six that do best beside the last value seen are coloured.";
-  const head = element("tr", {}, ...COMPARED.map(([title]) => element("th", {scope: "col"}, title)));
+  const titles = COMPARED.map(([title]) => element("th", {scope: "col"}, title));
+  const head = element("tr", {}, ...titles);
   const body = rows.map((row) => element("tr", {}, ...COMPARED.map(([, text], k) =>
     element("td", k ? {} : {title: row.method}, text(row)))));
   const table = element("table", {}, element("thead", {}, head), element("tbody", {}, ...body));
   $("comparison-body").replaceChildren(element("p", {class: "quiet small"}, words), errorPlot(rows),
-    element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": "All methods and cutoffs"}, table));
+    element("div", {class: "scroll", tabindex: 0, role: "region",
+      "aria-label": "All methods and cutoffs"}, table));
 }
 
 // The least wrong first, by their errors beside the baseline's on the same networks.
@@ -55,11 +57,13 @@ function errorPlot(rows) {
   if (!y) return svg;
   const x = (saved) => PLOT.left + saved / 100 * (PLOT.width - PLOT.left - PLOT.right);
   for (const tick of y.ticks) {
-    svg.append(drawn("line", {class: "rule", x1: PLOT.left, x2: x(100), y1: y.at(tick), y2: y.at(tick)}),
-      drawn("text", {x: PLOT.left - 6, y: y.at(tick) + 4, "text-anchor": "end"}, digits(tick, 3)));
+    const at = y.at(tick);
+    svg.append(drawn("line", {class: "rule", x1: PLOT.left, x2: x(100), y1: at, y2: at}),
+      drawn("text", {x: PLOT.left - 6, y: at + 4, "text-anchor": "end"}, digits(tick, 3)));
   }
   for (let saved = 0; saved <= 100; saved += 20) {
-    svg.append(drawn("text", {x: x(saved), y: bottom + 18, "text-anchor": "middle"}, String(saved)));
+    const where = {x: x(saved), y: bottom + 18, "text-anchor": "middle"};
+    svg.append(drawn("text", where, String(saved)));
   }
   svg.append(drawn("text", {x: x(100), y: bottom + 34, "text-anchor": "end"}, "epochs saved (%)"),
     drawn("text", {x: PLOT.left + 4, y: PLOT.top}, "mean error (percent of accuracy)"));
@@ -78,15 +82,20 @@ function errorPlot(rows) {
       continue;
     }
     const shown = rank >= 0 || name === BASELINE;
-    svg.append(drawn("polyline", {points: those.map(place).join(" "), stroke: colour,
-      "stroke-dasharray": rank < 0 ? "" : DASHES[rank].join(" "), "stroke-opacity": shown ? 1 : 0.45},
-      title));
+    const dash = rank < 0 ? "" : DASHES[rank].join(" ");
+    svg.append(drawn("g", {opacity: shown ? 1 : 0.45}, title,
+      drawn("polyline", {points: those.map(place).join(" "), stroke: colour,
+        "stroke-dasharray": dash}),
+      ...those.map((row) => drawn("circle", {cx: x(row.epochs_saved_percent),
+        cy: y.at(row.mean_error), r: 3, fill: colour}))));
   }
-  const wrap = element("div", {}, element("div", {class: "plot"}, svg), element("ul", {class: "legend"}, ...[BASELINE, ...best].map((name, k) => {
+  const legend = [BASELINE, ...best].map((name, k) => {
     const line = drawn("line", {x1: 0, y1: 5, x2: 30, y2: 5, "stroke-width": 2.5,
-      stroke: k ? `var(--c${k - 1})` : "var(--c6)", "stroke-dasharray": k ? DASHES[k - 1].join(" ") : ""});
+      stroke: k ? `var(--c${k - 1})` : "var(--c6)",
+      "stroke-dasharray": k ? DASHES[k - 1].join(" ") : ""});
     return element("li", {}, drawn("svg", {width: 30, height: 10, "aria-hidden": "true"}, line),
       shortened(name, 60));
-  })));
-  return wrap;
+  });
+  return element("div", {}, element("div", {class: "plot"}, svg),
+    element("ul", {class: "legend"}, ...legend));
 }

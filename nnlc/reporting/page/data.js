@@ -46,7 +46,9 @@ class Networks {
   derive(i) {
     const accuracy = this.curve(i, ACCURACY);
     let best = NaN;
-    for (const value of accuracy) if (value > best || (best !== best && isFinite(value))) best = value;
+    for (const value of accuracy) {
+      if (Number.isFinite(value) && !(value <= best)) best = value;
+    }
     this.best[i] = best;
     this.final[i] = accuracy.length ? accuracy[accuracy.length - 1] : NaN;
     this.outcome[i] = OUTCOMES.indexOf(this.outcomeName(i));

@@ -29,12 +29,13 @@ class Detail {
     const n = this.networks;
     const outcome = element("span", {}, dot(n, i), OUTCOMES[n.outcome[i]]);
     const found = [["dataset", n.datasets[n.dataset[i]]], ["outcome", outcome]];
-    if (n.state[i] === 1) found.push(["reached", `epoch ${n.reached[i] / 2}`]);
+    if (STATES[n.state[i]] === "under way") found.push(["reached", `epoch ${n.reached[i] / 2}`]);
     if (n.lengths[i] && n.state[i] === 0) {
       found.push(["curve", `to epoch ${n.lengths[i] / 2}`]);
     }
     if (n.lengths[i]) {
-      found.push(["final accuracy", `${percent(n.final[i])} %`]);
+      const last = STATES[n.state[i]] === "under way" ? "last accuracy" : "final accuracy";
+      found.push([last, `${percent(n.final[i])} %`]);
       const at = n.curve(i, ACCURACY).indexOf(n.best[i]);
       const where = at < 0 ? "" : ` at epoch ${(at + 1) / 2}`;
       found.push(["best accuracy", `${percent(n.best[i])} %${where}`]);

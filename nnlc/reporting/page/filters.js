@@ -69,9 +69,12 @@ class Filters {
     this.onChange();
   }
 
+  limits() {
+    return [...this.ranges].filter(([, [low, high]]) => low > -Infinity || high < Infinity);
+  }
+
   get active() {
-    const limited = [...this.ranges.values()].some(([low, high]) => low > -Infinity || high < Infinity);
-    return limited || $("text").value.trim() !== "" || this.chosen.dataset.size > 0
+    return this.limits().length > 0 || $("text").value.trim() !== "" || this.chosen.dataset.size > 0
       || this.chosen.outcome.size > 0;
   }
 
@@ -79,8 +82,7 @@ class Filters {
   apply() {
     const {networks, chosen} = this;
     const words = $("text").value.toLowerCase().split(/\s+/).filter(Boolean);
-    const ranges = [...this.ranges].filter(([, [low, high]]) => low > -Infinity || high < Infinity)
-      .map(([key, [low, high]]) => [networks[key], low, high]);
+    const ranges = this.limits().map(([key, [low, high]]) => [networks[key], low, high]);
     const found = [];
     for (let i = 0; i < networks.count; i++) {
       if (chosen.dataset.size && !chosen.dataset.has(networks.dataset[i])) continue;

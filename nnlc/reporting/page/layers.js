@@ -63,7 +63,8 @@ function sizeWords({kind, channels, width, features}) {
   if (kind === "r" || kind === "d") return "";
   if (features) return whole(features);
   const map = `${width} \u00d7 ${width}`;
-  return kind === "c" ? `${counted(channels, "filter")}, ${map}` : `${whole(channels)} \u00d7 ${map}`;
+  return kind === "c" ? `${counted(channels, "filter")}, ${map}`
+    : `${whole(channels)} \u00d7 ${map}`;
 }
 
 function glyph({kind, channels, width, features}, widest, deepest, most) {

@@ -28,7 +28,8 @@ class Live {
       const answer = await fetch(`changes?since=${encodeURIComponent(this.version)}`,
         {cache: "no-store", credentials: "omit"});
       if (answer.status === 404 || answer.status === 403) {
-        $("live").textContent = "This address is no longer served: open the one that nnlc serve prints.";
+        $("live").textContent =
+          "This address is no longer served: open the one that nnlc serve prints.";
         return;
       }
       if (!answer.ok) throw new Error(String(answer.status));
@@ -39,7 +40,8 @@ class Live {
       this.say(news.live);
     } catch {
       this.wait = Math.min(2 * this.wait, MOST_PATIENCE);
-      $("live").textContent = `No answer from nnlc serve; asking again in ${Math.round(this.wait)} s.`;
+      const seconds = Math.round(this.wait);
+      $("live").textContent = `No answer from nnlc serve; asking again in ${seconds} s.`;
     } finally {
       this.asking = false;
     }

@@ -11,7 +11,8 @@ function showSummary(networks, payload) {
   const done = networks.state.reduce((sum, state) => sum + (state === 0), 0);
   const finished = done < networks.count ? `, ${whole(done)} with a table` : "";
   const names = per.length > 4 ? [...per.slice(0, 3), `${per.length - 3} more datasets`] : per;
-  $("summary").textContent = `${counted(networks.count, "network")}${finished}: ${names.join(", ")}`;
+  const all = counted(networks.count, "network");
+  $("summary").textContent = `${all}${finished}: ${names.join(", ")}`;
   $("campaign").hidden = !payload.campaign;
   $("campaign-text").textContent = payload.campaign;
 }
@@ -52,10 +53,11 @@ function progressBar(dataset) {
 function showFailures(networks, goTo) {
   const failed = [];
   for (let i = 0; i < networks.count; i++) {
-    if (STATES[networks.state[i]] === "failed" || STATES[networks.state[i]] === "damaged") failed.push(i);
+    if (["failed", "damaged"].includes(STATES[networks.state[i]])) failed.push(i);
   }
   $("failures").hidden = !failed.length;
-  $("failures-title").textContent = `${counted(failed.length, "network")} without a usable table, and why`;
+  const count = counted(failed.length, "network");
+  $("failures-title").textContent = `${count} without a usable table, and why`;
   const items = failed.slice(0, MOST_FAILURES).map((i) => {
     const name = element("button", {type: "button", class: "link mono"}, networks.id[i]);
     name.addEventListener("click", () => goTo(i));
