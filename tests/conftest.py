@@ -4,6 +4,7 @@ Only tests of reference material that is not part of the repository may be skipp
 """
 
 import os
+import signal
 
 import pytest
 from worker_jobs import run_worker, write_campaign
@@ -29,6 +30,10 @@ WAITING = ("test_slurm.py", "test_survival.py", "test_lsf.py", "test_harness.py"
 
 
 def pytest_configure(config):
+    # A shell that starts the tests in the background has them, and all that they start, ignore what
+    # Ctrl-C sends.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config.option, "loadscopereorder"):  # pytest-xdist would put the fewest tests last
         config.option.loadscopereorder = False
 

@@ -411,9 +411,7 @@ def test_ctrl_c_ends_the_trainer_and_leaves_nothing_behind(monkeypatch, results,
     stand_in(monkeypatch, "time.sleep(600)")
     (tmp_path / "tmp").mkdir()
     code = (
-        "import signal, sys; from nnlc.verification import process; from nnlc.cli import main\n"
-        # A shell that starts a job in the background has it ignore what Ctrl-C sends.
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "import sys; from nnlc.verification import process; from nnlc.cli import main\n"
         f"process.COMMAND = {process.COMMAND!r}\n"
         "sys.argv[0] = 'nnlc'; main()"
     )
