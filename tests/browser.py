@@ -187,8 +187,8 @@ class Page:
         self.ask("Input.insertText", text=text)
         self.settle()
 
-    def click(self, selector: str, *, control: bool = False) -> None:
-        """The middle of the first element of a selector."""
+    def click(self, selector: str, *, control: bool = False, between: str | None = None) -> None:
+        """The middle of the first element of a selector; `between` runs before the letting go."""
         place = self.run(
             f"(() => {{ const found = document.querySelector({json.dumps(selector)}); "
             "found.scrollIntoView({block: 'center'}); const box = found.getBoundingClientRect(); "
@@ -204,6 +204,9 @@ class Page:
                 clickCount=1,
                 modifiers=_CONTROL * control,
             )
+            if kind == "mousePressed" and between is not None:
+                self.run(between)
+                self.settle()
         self.settle()
 
     def hover(self, x: float, y: float) -> None:

@@ -166,6 +166,14 @@ def test_a_selected_network_is_drawn_and_told_layer_by_layer(page):
     assert "Select a network" in text(page, "#detail-body")
 
 
+def test_a_redraw_between_press_and_release_loses_no_click_and_is_made_up_for(page):
+    grid = "document.getElementById('grid')"
+    page.click(f"{ROWS}:nth-child(3)", between=f"{grid}.dispatchEvent(new Event('scroll'))")
+    assert page.run(SELECTED) == 1
+    page.click(f"{ROWS}:nth-child(3)", between=f"{grid}.scrollTop = 3000")  # released elsewhere
+    page.wait_for("parseInt(document.querySelector('#grid-body [role=row]').style.top) > 2000")
+
+
 def test_all_that_is_selected_becomes_bands(page):
     page.click("#text")
     page.type("_00599")

@@ -44,6 +44,10 @@ class Grid {
     this.box.addEventListener("scroll", () => this.later());
     this.box.addEventListener("keydown", (event) => this.onKey(event));
     this.body.addEventListener("click", (event) => this.onClick(event));
+    this.body.addEventListener("pointerdown", () => { this.pressed = true; });
+    for (const end of ["pointerup", "pointercancel"]) {
+      addEventListener(end, () => setTimeout(() => this.letGo()));  // after the click
+    }
     new ResizeObserver(() => this.render()).observe(this.box);
     this.header();
   }
@@ -121,7 +125,15 @@ class Grid {
     return [first, Math.min(this.order.length, first + seen)];
   }
 
+  // A row that is replaced while it is pressed would never be clicked: redrawing waits.
+  letGo() {
+    this.pressed = false;
+    if (this.stale) this.render();
+  }
+
   render() {
+    this.stale = Boolean(this.pressed);
+    if (this.stale) return;
     const [first, last] = this.extent();
     const chosen = new Set(this.selected), rows = [];
     for (let place = first; place < last; place++) rows.push(this.row(place, chosen));
@@ -155,6 +167,7 @@ class Grid {
   onClick(event) {
     const row = event.target.closest("[role=row]");
     if (!row) return;
+    this.pressed = false;
     const i = Number(row.id.slice(4)), before = this.active;
     this.active = i;
     if (event.shiftKey && before !== null) this.choose(this.between(before, i));
