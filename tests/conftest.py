@@ -25,8 +25,13 @@ def pytest_runtest_makereport(item, call):
         report.longrepr = f"skipped, which is forbidden here: {report.longrepr}"
 
 
-WAITING = ("test_slurm.py", "test_survival.py", "test_lsf.py", "test_harness.py")
-"""Files whose tests wait for schedulers and jobs: first, so that the others fill the time."""
+FIRST = (
+    *("test_slurm.py", "test_survival.py", "test_lsf.py", "test_harness.py"),
+    *("test_worker.py", "test_worker_faults.py", "test_stopping.py", "test_verify.py"),
+    *("test_worker_refusals.py", "test_stopping_jobs.py"),
+)
+"""Files whose tests wait for schedulers and jobs, the longest first: others fill the time, and none
+of them ends the run alone."""
 
 
 def pytest_configure(config):
@@ -39,7 +44,8 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.name not in WAITING)
+    place = {name: number for number, name in enumerate(FIRST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(FIRST)))
 
 
 @pytest.fixture
