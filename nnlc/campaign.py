@@ -194,6 +194,11 @@ class Campaign(_Section):
             raise ValueError(
                 f"{rule.name} predicts epoch {rule.epoch:g}, but the campaign's last is {epochs}"
             )
+        if rule.earliest >= rule.last_point:
+            raise ValueError(
+                f"{stop} can't stop before epoch {rule.earliest / 2:g}, and its last is "
+                f"{rule.epoch:g}: nothing would ever be saved"
+            )
         return predictor_text(rule) if rule.name in BUILT_IN else stop
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from nnlc.console import say
+from nnlc.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,7 +138,7 @@ def compare(
         say(line)
     for key, words in (("diverged", "diverged"), ("short", f"end before epoch {target:g}")):
         if found.attrs[key]:
-            say(f"{len(found.attrs[key])} networks {words}: left out")
+            say(f"{counted(len(found.attrs[key]), 'network')} {words}: left out")
     if output is not None:
         _write(found, output, mark)
 
@@ -160,7 +161,7 @@ def _write(found: "pd.DataFrame", path: Path, mark: str) -> None:
 
     text = found.to_csv(index=False, lineterminator="\n", float_format="%.10g")
     write_output(path, text.encode(), mark=mark.encode())
-    say(f"{len(found)} rows: {path}")
+    say(f"{counted(len(found), 'row')}: {path}")
 
 
 def _read_epoch(text: str) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from nnlc.console import say
+from nnlc.wording import counted
 
 if TYPE_CHECKING:
     from nnlc.collection.merging import Collected
@@ -146,7 +147,10 @@ def export_(
     for line in done.remarks():
         print(line, file=sys.stderr)
     size = sum(facts.bytes for facts in done.files.values())
-    say(f"{done.tables} tables, {done.half_epochs} half epochs, {size / 1e6:.1f} MB: {output}")
+    say(
+        f"{counted(done.tables, 'table')}, {counted(done.half_epochs, 'half epoch')}, "
+        f"{size / 1e6:.1f} MB: {output}"
+    )
 
 
 @app.command("import")
@@ -157,4 +161,4 @@ def import_(
     """Write the tables of an export as files again, byte for byte, each digest compared."""
     from nnlc.exporting.importing import import_tables
 
-    say(f"{import_tables(export, output)} tables: {output}")
+    say(f"{counted(import_tables(export, output), 'table')}: {output}")

@@ -10,6 +10,7 @@ from typing import Annotated, cast
 import typer
 
 from nnlc.console import say
+from nnlc.wording import counted
 
 app = typer.Typer()
 
@@ -54,7 +55,7 @@ def metrics(
         csv_ready(found).to_csv(sys.stdout, index=False, lineterminator="\n")
     else:
         write_csv(found, output)
-        say(f"{len(found)} networks: {output}")
+        say(f"{counted(len(found), 'network')}: {output}")
 
 
 @app.command()

@@ -401,6 +401,13 @@ def test_a_table_that_may_still_change_unseen_is_not_kept(tmp_path, download, mo
     assert len(cache_files(tmp_path)) == 3
 
 
+def test_a_folder_may_have_any_name_that_the_file_system_lets_it_have(tmp_path, download):
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\n_models"))
+    (download / "CIFAR-100_models").rename(odd)
+    tables = load_tables(odd)
+    assert {Path(path).parent for path in tables.networks["path"]} == {odd}
+
+
 def test_small_folders_and_single_files_are_not_kept(tmp_path, download, settled, monkeypatch):
     load_tables(list(download.glob("*/*.txt")))
     assert cache_files(tmp_path) == []

@@ -248,6 +248,20 @@ def test_menndl_ends_where_the_minimum_is_old(losses, patience, last):
     assert stops.values[0] == accuracies[end - 1]
 
 
+@pytest.mark.parametrize("rule", [Penguin(), Penguin(points=3, window=4), Menndl(patience=1.5)])
+def test_a_rule_knows_the_first_point_at_which_it_can_stop(rule):
+    same = curves_of(np.full(40, 50.0), train_loss=np.ones(40))
+    assert rule.decide(same).points[0] == rule.earliest
+
+
+def test_an_accuracy_that_is_no_number_stops_nothing_followed_or_not():
+    unknown = curves_of([1.0, 1.0, math.nan, math.inf, 1.0, 1.0], train_loss=np.ones(6))
+    rule = Menndl(epoch=3, patience=1)
+    assert (rule.decide(unknown).points[0], rule.decide(unknown).converged[0]) == (5, True)
+    outcomes = [rule.follow().add(unknown.first(count)) for count in range(1, 6)]
+    assert [getattr(one, "stop", False) for one in outcomes] == [False] * 4 + [True]
+
+
 def test_menndl_waits_ten_epochs_of_at_most_twenty():
     falling = [5.0 - n / 10 for n in range(40)]
     stops = Menndl().decide(curves_of(np.ones(40), train_loss=falling))

@@ -144,7 +144,7 @@ def _first(results):
 
 
 def test_a_campaign_that_stops_early_is_counted_as_status_counts_it(tmp_path):
-    stopping = TINY.replace("epochs = 1", 'epochs = 4\nstop = "menndl"')
+    stopping = TINY.replace("epochs = 1", 'epochs = 4\nstop = "menndl:patience=1"')
     campaign = load_campaign(write_campaign(tmp_path, stopping))
     folder = ResultsFolder(tmp_path / "r")
     folder.open(campaign)

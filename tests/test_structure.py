@@ -17,12 +17,13 @@ DATA_FOLDERS = ("jobs", "launch", "site_configs")
 
 # Each room and the rooms below it that it may import. Modules at the top of the package are rooms
 # of their own.
-BASE = {"errors", "files", "shipped", "environment", "tomlfile"}
+BASE = {"errors", "files", "shipped", "environment", "tomlfile", "wording"}
 MAY_IMPORT = {
     "errors": set(),
     "files": set(),
     "shipped": set(),
     "environment": set(),
+    "wording": set(),
     "tomlfile": {"errors", "shipped"},
     "networks": {"errors"},
     "tables": {"errors", "files", "networks"},
@@ -46,15 +47,15 @@ MAY_IMPORT = {
     | {"networks", "tables", "campaign", "results", "history", "wire", "training", "stopping"},
     "worker": BASE | {"ranks"},
     "launching": BASE | {"campaign", "networks", "results", "history", "shares", "calibration"},
-    "analysis": {"errors", "files", "networks", "tables"},
+    "analysis": {"errors", "files", "wording", "networks", "tables"},
     "auditing": BASE
     | {"networks", "tables", "analysis", "campaign", "results", "history", "stopping"},
-    "collection": {"errors", "files", "networks", "tables", "journal", "analysis"},
+    "collection": {"errors", "files", "wording", "networks", "tables", "journal", "analysis"},
     "exporting": {"errors", "files", "networks", "tables", "collection"}
     | {"campaign", "history", "results"},
     "benchmark": {"errors", "networks", "tables", "collection"},
     "outputs": {"errors", "files"},
-    "plotting": {"errors", "networks", "tables", "analysis", "outputs"},
+    "plotting": {"errors", "wording", "networks", "tables", "analysis", "outputs"},
     "reporting": {"errors", "networks", "tables", "analysis", "outputs"}
     | {"campaign", "results", "journal", "history", "calibration"},
 }

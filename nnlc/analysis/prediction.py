@@ -12,6 +12,7 @@ from nnlc.analysis.predictors.registry import DEFAULT_EPOCH, make_predictor, pre
 from nnlc.analysis.sharing import decide_shared, predict_shared
 from nnlc.errors import NnlcError
 from nnlc.tables.frames import Tables
+from nnlc.wording import counted
 
 PREDICTION_COLUMNS = (
     *("id", "dataset", "converged", "end_epoch", "predicted", "uncertainty", "observed"),
@@ -130,7 +131,7 @@ def prediction_lines(found: pd.DataFrame) -> Iterator[str]:
     yield f"{found.attrs['method']}: accuracy at epoch {target:g}"
     for key, words in (("diverged", "diverged"), ("short", f"end before epoch {target:g}")):
         if found.attrs[key]:
-            yield f"{len(found.attrs[key])} networks {words}: left out"
+            yield f"{counted(len(found.attrs[key]), 'network')} {words}: left out"
     if not found.attrs["stop_rule"]:
         cutoff = found["end_epoch"].iloc[0]
         yield f"{converged.sum()} of {networks} networks predicted from epochs up to {cutoff:g}"

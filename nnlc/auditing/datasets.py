@@ -13,6 +13,7 @@ from nnlc.auditing.divisor import Divisor
 from nnlc.auditing.findings import Findings, shown
 from nnlc.auditing.specifications import makes_even_batches
 from nnlc.tables import METADATA_COLUMNS
+from nnlc.wording import counted
 
 _NOT_DRAWN = {"id", "random_seed", "train_gpu", "torch_set_deterministic"}
 _DRAWN = tuple(c.field for c in METADATA_COLUMNS if c.field not in _NOT_DRAWN)
@@ -55,8 +56,8 @@ def check_mixture(folder: Path, tables: Sequence[Audited]) -> Findings:
     elif flags[:1] == [False]:
         findings.add(
             "not-deterministic",
-            f"torch_set_deterministic is False, as in published tables, in {_tables(len(tables))}: "
-            "no curve can be made again bit by bit",
+            "torch_set_deterministic is False, as in published tables, in "
+            f"{counted(len(tables), 'table')}: no curve can be made again bit by bit",
         )
     if mixture := _mixed(table.values.get("train_gpu") for table in tables):
         findings.add("mixed-devices", f"train_GPU is {mixture}")
@@ -68,11 +69,9 @@ def _mixed(values: Iterable[Any]) -> str:
     counts = Counter(value for value in values if value is not None)
     if len(counts) < 2:
         return ""
-    return " and ".join(f"{value} ({_tables(count)})" for value, count in counts.most_common())
-
-
-def _tables(count: int) -> str:
-    return f"{count} table" if count == 1 else f"{count} tables"
+    return " and ".join(
+        f"{value} ({counted(count, 'table')})" for value, count in counts.most_common()
+    )
 
 
 def count_svhn_images(folder: Path, tables: Sequence[Audited]) -> SvhnImages | None:
@@ -91,7 +90,7 @@ def count_svhn_images(folder: Path, tables: Sequence[Audited]) -> SvhnImages | N
 def tell_svhn_images(svhn: SvhnImages, findings: Findings) -> None:
     """Put what was counted into words."""
     counts = ", ".join(f"{count} speak against {images}" for images, count in svhn.against.items())
-    found = f"training images by the batch sizes of {_tables(svhn.tables)}: {counts}"
+    found = f"training images by the batch sizes of {counted(svhn.tables, 'table')}: {counts}"
     possible = " or ".join(map(str, svhn.possible))
     if possible:
         findings.add("svhn-images", f"{found}: possible is {possible}")
@@ -106,7 +105,7 @@ def tell_divisor(divisor: Divisor, findings: Findings) -> None:
         return
     kind = "published" if divisor.published else "nnlc's"
     found = (
-        f"{divisor.networks} never-learning networks of {kind} tables: valLoss lacks "
+        f"{counted(divisor.networks, 'never-learning network')} of {kind} tables: valLoss lacks "
         f"{estimate:.3f} ± {error:.3f} of what the published slip takes away"
     )
     match divisor.verdict, divisor.published:

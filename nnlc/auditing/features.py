@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from nnlc.auditing.subject import Subject, capped, counted, is_not_drawn
+from nnlc.auditing.subject import Subject, capped, is_not_drawn
 from nnlc.networks import DROPOUT, POOLING
 from nnlc.networks.geometry import output_width
+from nnlc.wording import counted
 
 Bounds = tuple[int, int | str]
 
@@ -40,9 +41,9 @@ def _lengths_agree(subject: Subject) -> bool:
             subject.refuse(
                 "list-length",
                 field,
-                f"{counted(len(values[field]))}, where convKernels and layer_types have {depth} "
-                f"convolutions and {pooled} pooling layers",
-                counted(length),
+                f"{counted(len(values[field]), 'entry', 'entries')}, where convKernels and "
+                f"layer_types have {depth} convolutions and {pooled} pooling layers",
+                counted(length, "entry", "entries"),
             )
     return agree
 

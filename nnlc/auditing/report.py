@@ -9,6 +9,7 @@ from nnlc.auditing.audit import Audit
 from nnlc.auditing.divisor import Divisor
 from nnlc.auditing.findings import shown
 from nnlc.auditing.rules import RULES, Severity
+from nnlc.wording import counted
 
 FEW = 3
 """So many findings of a rule are told, unless all are asked for."""
@@ -16,10 +17,10 @@ FEW = 3
 
 def audit_lines(audit: Audit, *, show_all: bool = False) -> Iterator[str]:
     """A summary: what was read, findings by rule with the first few of each, estimates."""
-    counts = ", ".join(_counted(audit.count(one), one.word) for one in reversed(Severity))
+    counts = ", ".join(counted(audit.count(one), one.word) for one in reversed(Severity))
     damaged = f", {audit.damaged} of them damaged," if audit.damaged else ""
-    folders = _counted(len(audit.folders), "folder")
-    yield f"{_counted(audit.tables, 'table')}{damaged} in {folders}: {counts}"
+    folders = counted(len(audit.folders), "folder")
+    yield f"{counted(audit.tables, 'table')}{damaged} in {folders}: {counts}"
     ranks = {name: rank for rank, name in enumerate(audit.by_rule())}
     ordered = sorted(audit.findings, key=lambda one: ranks[one.rule.name])
     for rule, group in groupby(ordered, key=lambda one: one.rule):
@@ -47,7 +48,7 @@ def rule_lines() -> Iterator[str]:
 def _divisor_line(divisor: Divisor) -> str:
     kind = "published tables" if divisor.published else "nnlc's tables"
     head = f"valLoss of {kind} in {shown(divisor.path)}: {divisor.verdict}"
-    networks = _counted(divisor.networks, "never-learning network")
+    networks = counted(divisor.networks, "never-learning network")
     if divisor.estimate is None or divisor.log10_likelihood_ratio is None:
         return f"{head} ({networks})"
     error, ratio = divisor.standard_error, divisor.log10_likelihood_ratio
@@ -55,7 +56,3 @@ def _divisor_line(divisor: Divisor) -> str:
         f"{head} ({networks}: {divisor.estimate:.3f} ± {error:.3f}, where 0 is the true mean and "
         f"1 the slip; log10 of their likelihoods, slip over mean: {ratio:.1f})"
     )
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"

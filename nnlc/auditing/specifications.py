@@ -7,9 +7,10 @@ from functools import lru_cache
 from nnlc.auditing.features import check_features
 from nnlc.auditing.findings import Findings, quoted
 from nnlc.auditing.standards import Standard
-from nnlc.auditing.subject import Subject, Values, counted, is_not_drawn
+from nnlc.auditing.subject import Subject, Values, is_not_drawn
 from nnlc.networks.draws import power_of_ten
 from nnlc.networks.spec import ID_PATTERN
+from nnlc.wording import counted
 
 _ROUNDING = 1e-12
 """A power of ten may be rounded otherwise at the end of its range; it is written to 1e-16."""
@@ -134,8 +135,12 @@ def _check_fc_dropout(subject: Subject, units: Sequence[int]) -> None:
     if layers is None:
         return
     if units and len(layers) != len(units) - 1:
-        found = f"{counted(len(layers))} for {len(units)} fully connected layers"
-        subject.refuse("list-length", "fc_dropout_layers", found, counted(len(units) - 1))
+        found = (
+            f"{counted(len(layers), 'entry', 'entries')} for "
+            f"{counted(len(units), 'fully connected layer')}"
+        )
+        right = counted(len(units) - 1, "entry", "entries")
+        subject.refuse("list-length", "fc_dropout_layers", found, right)
     for number, layer in enumerate(layers, 1):
         if layer not in (0, 1) or (layer and rate is not None and is_not_drawn(rate)):
             found = f"entry {number} is {layer}, and the rate {rate!r}"

@@ -48,8 +48,3 @@ def capped(bounds: tuple[int, int | str], natural: int | None) -> tuple[int, int
         return low, None if isinstance(cap, str) else cap
     high = natural if isinstance(cap, str) else min(cap, natural)
     return min(low, high), high
-
-
-def counted(count: int) -> str:
-    """A number of entries, in words."""
-    return f"{count} entry" if count == 1 else f"{count} entries"

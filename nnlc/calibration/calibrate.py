@@ -25,6 +25,7 @@ from nnlc.networks.buffers import DeviceKind
 from nnlc.networks.cost import Machine, half_epoch_work
 from nnlc.networks.memory import library_bytes, memory_bytes
 from nnlc.results import ResultsFolder
+from nnlc.wording import counted
 
 _AS_LONG = 0.1
 """Half epochs shorter than this share of the longest were filled in, of a diverged network."""
@@ -97,7 +98,7 @@ def calibrate(results: ResultsFolder) -> list[Calibration]:
 def calibration_lines(found: Sequence[Calibration], results: ResultsFolder) -> Iterator[str]:
     """What a person reads."""
     for calibration in found:
-        yield f"{calibration.device}: {len(calibration.samples)} networks"
+        yield f"{calibration.device}: {counted(len(calibration.samples), 'network')}"
         yield f"  {'error of a half epoch':<34}{'median':>10}{'9 in 10 below':>16}"
         yield _error_line("before, nominal", calibration.before)
         yield _error_line("calibrated, networks not seen", calibration.unseen)

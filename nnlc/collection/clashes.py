@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nnlc.collection.sources import Source
 from nnlc.errors import NnlcError
+from nnlc.wording import counted
 
 _NAMED = 20
 """So many IDs of a kind a message names."""
@@ -93,12 +94,12 @@ def notes(merger: Merger) -> list[str]:
     found = []
     if again := [id_ for id_, sources in merger.taken.items() if sources[1:]]:
         found.append(
-            f"{_tables(len(again))} found more than once with the same bytes, and taken once: "
-            + _some(again)
+            f"{counted(len(again), 'table')} found more than once with the same bytes, and taken "
+            "once: " + _some(again)
         )
     if left_out := [clash.second.id for clash in merger.clashes]:
         found.append(
-            f"{_tables(len(left_out))} left out, as another of the same ID came first: "
+            f"{counted(len(left_out), 'table')} left out, as another of the same ID came first: "
             + _some(left_out)
         )
     found += _twins(firsts)
@@ -106,8 +107,8 @@ def notes(merger: Merger) -> list[str]:
     found += _mixed(((one.folder, one.dataset) for one in firsts), "folder {} has datasets {}")
     if renamed := [one.id for one in firsts if one.path.name != f"{one.id}.txt"]:
         found.append(
-            f"{_tables(len(renamed))} named after the ID inside, as the file's name was another: "
-            + _some(renamed)
+            f"{counted(len(renamed), 'table')} named after the ID inside, as the file's name was "
+            "another: " + _some(renamed)
         )
     return found
 
@@ -131,10 +132,6 @@ def _mixed(pairs: Iterable[tuple[str, str]], words: str) -> list[str]:
         for key, values in sorted(found.items())
         if len(values) > 1
     ]
-
-
-def _tables(count: int) -> str:
-    return f"{count} table" if count == 1 else f"{count} tables"
 
 
 def _some(words: Collection[str]) -> str:

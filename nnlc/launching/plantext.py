@@ -6,6 +6,7 @@ from textwrap import wrap
 from nnlc.launching.limits import SAVE_MINUTES, START_MINUTES, as_hours
 from nnlc.launching.needs import disk, images_to_stage, too_large
 from nnlc.launching.plan import Option, Plan
+from nnlc.wording import counted
 
 _WIDTH = 100
 _LABEL = 14
@@ -67,8 +68,8 @@ def _size(option: Option) -> str:
     length = "no walltime" if option.minutes is None else f"{as_hours(option.minutes)} h"
     ranks = option.replay.shape.ranks
     return (
-        f"{_count(option.nodes, 'node')} x {length} x {_count(option.elements, 'array element')}: "
-        f"{_count(ranks, 'rank')} a job"
+        f"{counted(option.nodes, 'node')} x {length} x "
+        f"{counted(option.elements, 'array element')}: {counted(ranks, 'rank')} a job"
     )
 
 
@@ -106,7 +107,7 @@ def _needs(plan: Plan) -> Iterator[tuple[str, str]]:
     more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     yield (
         "WARNING",
-        f"{_count(len(found), 'network')} can't fit into a GPU's {room:g} GB and would fail (the "
+        f"{counted(len(found), 'network')} can't fit into a GPU's {room:g} GB and would fail (the "
         f"largest needs about {_gigabytes(most.memory_bytes)}): {names}{more}",
     )
 
@@ -117,7 +118,7 @@ def _basis(plan: Plan) -> str:
     peak = f"{gpu.fp32_teraflops:g} TFLOP/s"
     if fitted:
         basis = (
-            f"a machine fitted to {_count(fitted.networks, 'network')} on {fitted.name}, whose "
+            f"a machine fitted to {counted(fitted.networks, 'network')} on {fitted.name}, whose "
             f"predictions were off by {fitted.median_error:.0%} in the median"
         )
     else:
@@ -129,7 +130,7 @@ def _basis(plan: Plan) -> str:
             f"{basis}, the site file's assumption: it may be wrong by "
             "a factor of 2. Nothing measured on this GPU is in the results folder's journal yet"
         )
-    networks = _count(measured.networks, "network")
+    networks = counted(measured.networks, "network")
     return (
         f"{networks} measured on this GPU: they took {measured.ratio:.3g} times what "
         f"{basis} would give, eight in ten of them between "
@@ -167,10 +168,6 @@ def _comparison(plan: Plan) -> Iterator[str]:
             f"{100 * option.replay.idle_share:.0f} %",
         )
         yield f"{label:<{_LABEL}}" + "".join(f"{value:>11}" for value in values)
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _number(value: float) -> str:

@@ -21,7 +21,6 @@ from nnlc.plotting.style import (
     LINES,
     SKY,
     TEXT_GREY,
-    counted,
     dataset_name,
     legend,
     legend_beside,
@@ -31,6 +30,7 @@ from nnlc.plotting.style import (
     wide_panel,
 )
 from nnlc.tables.frames import Tables
+from nnlc.wording import counted
 
 _ACCURACY = "val_accuracy_percent"
 MOST_LABELLED = 8

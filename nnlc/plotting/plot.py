@@ -16,8 +16,9 @@ from nnlc.plotting.comparison import draw_comparison
 from nnlc.plotting.curves import draw_curves
 from nnlc.plotting.finals import SETTINGS, draw_finals, draw_layer_types
 from nnlc.plotting.sawtooth import draw_saw_tooth
-from nnlc.plotting.style import caption, counted, listed, settings
+from nnlc.plotting.style import caption, listed, settings
 from nnlc.tables.frames import Tables, check_choice
+from nnlc.wording import counted
 
 Kind = Literal["curves", "learning-rate", "batch-size", "depth", "layer-types", "saw-tooth"]
 KINDS: tuple[str, ...] = get_args(Kind)

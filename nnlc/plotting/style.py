@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from nnlc.networks import image_set_of_table
+from nnlc.wording import counted
 
 BLACK, GREY = "#000000", "#8a8a8a"
 BLUE, VERMILLION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
@@ -162,11 +163,6 @@ def panel_title(table_name: str, networks: int) -> str:
 def shortened(name: str, letters: int = 28) -> str:
     """A name that fits above a panel, or beside one."""
     return name if len(name) <= letters else name[: letters - 1] + "…"
-
-
-def counted(number: int, noun: str) -> str:
-    """Such as "1 network" and "6,000 networks"."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def listed(parts: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from nnlc.ranks.backlog import Backlog
 from nnlc.ranks.job import GO_ON, Job
 from nnlc.ranks.places import Place, Places
 from nnlc.ranks.sharing import Seating
+from nnlc.wording import counted
 
 START_SECONDS = 10.0
 """For a trainer to read images, before a network's first step."""
@@ -179,7 +180,7 @@ class HandOut:
         if not failures:
             return ExitStatus.DONE, f"all {tables} tables stand in {here}"
         return ExitStatus.DONE_WITH_FAILURES, (
-            f"{tables} tables stand in {here}; {failures} networks failed: 'nnlc status "
+            f"{tables} tables stand in {here}; {counted(failures, 'network')} failed: 'nnlc status "
             f"{here}' gives the reasons, 'nnlc retry {here}' lets the next start try them again"
         )
 

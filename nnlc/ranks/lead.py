@@ -20,6 +20,7 @@ from nnlc.ranks.progress import Progress
 from nnlc.ranks.timeleft import TimeLeft, seconds_left
 from nnlc.results import ResultsFolder
 from nnlc.shares import share
+from nnlc.wording import counted
 
 
 def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
@@ -54,8 +55,8 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             agent.stop_all(ExitStatus.DONE)
             return
         console.print(
-            f"{where} but those of {work.failed} networks that failed; 'nnlc retry {results.path}' "
-            "lets the next start try them again"
+            f"{where} but those of {counted(work.failed, 'network')} that failed; "
+            f"'nnlc retry {results.path}' lets the next start try them again"
         )
         agent.stop_all(ExitStatus.DONE_WITH_FAILURES)
         return

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from nnlc.campaign import CampaignNetwork
 from nnlc.tables import Row
+from nnlc.wording import counted
 
 LOG_SECONDS = 15.0
 """A log gets a line at least so often while the work goes on."""
@@ -53,7 +54,7 @@ class Progress:
         self._expected, self._done, self._total = waiting, done, done + len(waiting)
         self._start = self._shown = time.monotonic()
         self.message(
-            f"{self._name}: {self._total} networks, {done} done before, "
+            f"{self._name}: {counted(self._total, 'network')}, {done} done before, "
             f"{trainers} trainer{'s' if trainers > 1 else ''}"
         )
         if self._console.is_terminal:
@@ -161,7 +162,7 @@ class Progress:
 
     def _counts(self) -> str:
         failed = f", {self._failed} failed" if self._failed else ""
-        return f"{self._done} of {self._total} networks done{failed}{self._time_left()}"
+        return f"{self._done} of {counted(self._total, 'network')} done{failed}{self._time_left()}"
 
     def _log_line(self) -> str:
         longest = sorted(self._under_way.values(), key=lambda entry: entry[1])[:3]

@@ -156,7 +156,8 @@ def _network_frame(readings: list[Reading]) -> pd.DataFrame:
     frame["depth"] = frame["conv_kernels"].map(len).astype("int64")
     frame["half_epochs"] = pd.Series([len(one.curve) for one in readings], dtype="int64")
     frame["published"] = is_published(frame)
-    frame["path"] = pd.Series([one.path for one in readings], dtype=str)
+    # Names of folders that are not UTF-8 do not fit into pandas' own strings.
+    frame["path"] = pd.Series([one.path for one in readings], dtype=object)
     return frame
 
 

@@ -6,6 +6,7 @@ from nnlc.tables import CURVE_COLUMNS
 from nnlc.verification.differences import Difference
 from nnlc.verification.places import Place
 from nnlc.verification.verdicts import Verdict
+from nnlc.wording import counted
 
 _FEW_STEPS = 1_000_000
 _LONGEST = 100
@@ -30,11 +31,11 @@ def summary(verdicts: Sequence[Verdict]) -> str:
 def _headline(verdict: Verdict) -> str:
     if verdict.problem:
         return f"not verified: {verdict.problem}"
-    trained = _count(verdict.half_epochs, "half epoch")
+    trained = counted(verdict.half_epochs, "half epoch")
     if verdict.half_epochs < verdict.half_epochs_of_table:
         trained = f"the first {trained} of {verdict.half_epochs_of_table}"
     if verdict.seeds:
-        return f"published, {trained} under {_count(verdict.seeds, 'seed')}"
+        return f"published, {trained} under {counted(verdict.seeds, 'seed')}"
     if verdict.identical:
         return f"identical, {trained}"
     return f"differs, {trained} trained again"
@@ -100,7 +101,7 @@ def _places(verdict: Verdict) -> Iterator[str]:
     chance = 200 / (verdict.seeds + 1)
     yield (
         "its random streams are not known; were it one more seed, a value would lie outside the "
-        f"range of {_count(verdict.seeds, 'seed')} with chance {chance:.0f}%"
+        f"range of {counted(verdict.seeds, 'seed')} with chance {chance:.0f}%"
     )
     yield f"{'epoch':>6}  {'column':<10}{'published':>11}{'lowest':>11}{'highest':>11}  place"
     for place in verdict.places:
@@ -123,7 +124,7 @@ def _place(place: Place) -> str:
     if place.distance is not None:
         words += f", {place.distance:+.1f} standard deviations from the mean"
     if place.outside:
-        words += f", outside the range of {_count(len(place.among), 'seed')}"
+        words += f", outside the range of {counted(len(place.among), 'seed')}"
     return f"{start}{low:>11.5g}{high:>11.5g}  {words}"
 
 
@@ -132,9 +133,5 @@ def _sum(name: str, among: Iterable[Place]) -> str:
     inside = sum(not place.outside for place in compared)
     corrected = " (corrected)" if name == "valLoss" else ""
     return (
-        f"{name}{corrected}: within the range in {inside} of {_count(len(compared), 'half epoch')}"
+        f"{name}{corrected}: within the range in {inside} of {counted(len(compared), 'half epoch')}"
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

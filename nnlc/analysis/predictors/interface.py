@@ -179,6 +179,11 @@ class StopRule(Predictor):
         """The same for one network while it is being trained."""
 
     @property
+    def earliest(self) -> int:
+        """The first point at which it could stop."""
+        return 1
+
+    @property
     def last_point(self) -> int:
         """How many points there are up to `epoch`."""
         return round(2 * self.epoch)

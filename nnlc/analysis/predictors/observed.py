@@ -47,6 +47,11 @@ class Menndl(StopRule):
     epoch: float = 20.0
     patience: float = 10.0
 
+    @property
+    def earliest(self) -> int:
+        """Where a loss that never falls has not fallen for long enough."""
+        return round(2 * self.patience) + 1
+
     def decide(self, curves: Curves) -> Stops:
         """Where each network's training ends; the prediction is the accuracy there."""
         seen = curves.first(self.last_point)
@@ -56,8 +61,9 @@ class Menndl(StopRule):
         fell[:, 1:] = losses[:, 1:] < lowest[:, :-1]
         numbers = np.arange(seen.points)
         since = numbers - np.maximum.accumulate(np.where(fell, numbers, 0), axis=1)
-        # At the last point training ends anyway.
-        stale = (since >= 2 * self.patience) & (numbers < self.last_point - 1)
+        # At the last point training ends anyway; and what can't be told is not stopped for.
+        known = np.isfinite(seen.val_accuracy_percent)
+        stale = (since >= self.earliest - 1) & (numbers < self.last_point - 1) & known
         converged = stale.any(axis=1)
         points = np.where(converged, stale.argmax(axis=1) + 1, seen.points)
         values = seen.val_accuracy_percent[np.arange(len(seen)), points - 1]

@@ -118,6 +118,11 @@ class Penguin(StopRule):
     window: int = 3
     tolerance: float = 0.5
 
+    @property
+    def earliest(self) -> int:
+        """Where as many fits have been made as must agree."""
+        return self.points + self.window - 1
+
     def decide(self, curves: Curves) -> Stops:
         """Where each network's training ends, and the accuracy predicted for `epoch`."""
         return self._run(curves)[0]
