@@ -1,0 +1,156 @@
+"""PENGUIN beside its published engine: `python benchmarks/engine.py TABLE|FOLDER… [--networks N]`.
+
+The engine fits with SciPy's `curve_fit`, one network after the other; nnlc fits many side by side,
+with code of its own, so that its answers don't hang on SciPy's version. This runs both on the same
+tables and counts at how many networks both end at the same epoch with the same prediction. Where
+they do not, what SciPy finds hangs on the last bits of its input: the script shows how many of
+these it ends elsewhere too when the accuracies move by their last bits. Networks whose losses or
+accuracies are not all finite are left out, as in the engine.
+
+The digests are of all networks' end epochs: nnlc's is the same whatever the SciPy, SciPy's own may
+not be.
+"""
+
+import argparse
+import hashlib
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+from scipy.optimize import curve_fit
+
+import nnlc
+from nnlc.analysis.predictors.interface import Curves
+from nnlc.analysis.predictors.penguin import Penguin
+from nnlc.errors import NnlcError
+
+Floats = NDArray[np.float64]
+FIELDS = ("train_loss", "val_loss", "val_accuracy_percent")
+NUDGES = (1 + 2.3e-16, 1 - 1.2e-16, 1 + 1e-15, 1 - 1e-15)
+"""Accuracies times these differ from themselves in their last bits."""
+SAME = 1e-3
+"""Percent: predictions closer than this are the same."""
+
+
+@dataclass(frozen=True)
+class End:
+    """Where training ends: after how many half epochs, with which prediction, None without one."""
+
+    half_epochs: int
+    predicted: float | None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, End) or self.half_epochs != other.half_epochs:
+            return False
+        if self.predicted is None or other.predicted is None:
+            return self.predicted is other.predicted
+        return abs(self.predicted - other.predicted) < SAME
+
+
+def saturation(x: Floats, a: float, b: float, c: float) -> Floats:
+    """f(x) = a - b^(c - x)."""
+    return np.asarray(a - b ** (c - x))
+
+
+def engine_end(accuracies: Floats) -> End:
+    """The rule as PENGUIN's article has it, with SciPy's fits."""
+    last, recorded = len(accuracies), list[float]()
+    x = np.arange(1.0, last + 1)
+    for count in range(2, last):
+        try:
+            (a, b, c), _ = curve_fit(
+                saturation,
+                x[:count],
+                accuracies[:count],
+                p0=(10, 1.001, 100),
+                bounds=((0.5, 1, 0), (200, np.inf, np.inf)),
+            )
+        except RuntimeError:
+            continue
+        predicted = float(saturation(np.array(float(last)), a, b, c))
+        if a >= 199.99:
+            recorded = []
+        elif np.isfinite([a, predicted]).all():
+            recorded.append(predicted)
+            if len(recorded) == 3:
+                middle = median(recorded)
+                if all(abs(p - middle) <= 0.5 for p in recorded) and 0 < predicted <= 100:
+                    return End(count, predicted)
+                del recorded[0]
+    return End(last, None)
+
+
+def finite_curves(tables: nnlc.Tables, half_epochs: int, most: int | None) -> Curves:
+    """The first half epochs of networks that have them, all finite."""
+    found = []
+    for _, curve in tables.curves.groupby("id", sort=False):
+        values = curve[list(FIELDS)].to_numpy()[:half_epochs]
+        if len(values) == half_epochs and np.isfinite(values).all():
+            found.append(values)
+    if not found:
+        raise NnlcError(f"no network has {half_epochs} half epochs with finite numbers")
+    fields = np.moveaxis(np.array(found[:most]), 2, 0)
+    return Curves(np.arange(1, half_epochs + 1) / 2, **dict(zip(FIELDS, fields, strict=True)))
+
+
+def digest(ends: list[End]) -> str:
+    """Of all end epochs."""
+    return hashlib.sha256(",".join(str(end.half_epochs) for end in ends).encode()).hexdigest()[:12]
+
+
+def measure(curves: Curves) -> None:
+    """Print what both found, and how long they took."""
+    start = time.perf_counter()
+    stops = Penguin(epoch=curves.epochs[-1]).decide(curves)
+    ours_seconds = time.perf_counter() - start
+    ours = [
+        End(int(points), float(value) if converged else None)
+        for points, converged, value in zip(
+            stops.points, stops.converged, stops.values, strict=True
+        )
+    ]
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of covariances that nobody asks for
+        theirs = [engine_end(one) for one in curves.val_accuracy_percent]
+        seconds = time.perf_counter() - start
+        differing = [
+            n for n, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1]
+        ]
+        unsure = sum(
+            any(engine_end(curves.val_accuracy_percent[n] * nudge) != theirs[n] for nudge in NUDGES)
+            for n in differing
+        )
+    print(f"NumPy {np.__version__}, SciPy {scipy.__version__}")
+    print(f"end epochs: {digest(ours)} by nnlc, {digest(theirs)} by curve_fit")
+    print(f"seconds: {ours_seconds:.2f} by nnlc, {seconds:.2f} by curve_fit")
+    print(
+        f"{len(ours) - len(differing)} of {len(ours)} networks end alike; of the other "
+        f"{len(differing)}, {unsure} end elsewhere by curve_fit itself when last bits move"
+    )
+
+
+def main() -> int:
+    """Read tables, and measure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("paths", nargs="+", type=Path)
+    parser.add_argument("--networks", type=int, help="not more than these; default all")
+    parser.add_argument("--epoch", type=float, default=20.0, help="the epoch that is predicted")
+    options = parser.parse_args()
+    try:
+        tables = nnlc.load_tables(options.paths)
+        measure(finite_curves(tables, round(2 * options.epoch), options.networks))
+    except NnlcError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
