@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from curve_samples import saturating, table
 from worker_jobs import TINY, write_campaign
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
@@ -48,3 +49,13 @@ def test_a_stop_rule_is_set_against_training_to_the_end(tmp_path):
     campaign = write_campaign(tmp_path, text.replace("epochs = 1", "epochs = 4"))
     same, networks = run("stopping.py", campaign, "--stop", "penguin:tolerance=20:window=2")
     assert same == networks == 1
+
+
+def test_penguin_is_set_against_its_published_engine(tmp_path):
+    lost = [*[50.0] * 8, float("nan"), 50.0]
+    for number, accuracies in enumerate([*saturating(3, 10, seed=4), lost]):
+        one = table(number, accuracies)
+        (tmp_path / f"{one.spec.id}.txt").write_bytes(one.to_bytes())
+    alike, networks, differing, unsure = run("engine.py", tmp_path, "--epoch", 5)
+    assert networks == 3
+    assert (alike + differing, differing) == (3, unsure)
