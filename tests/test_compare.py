@@ -13,6 +13,8 @@ import nnlc
 from nnlc.analysis import sharing
 from nnlc.analysis.comparison import COMPARISON_COLUMNS
 from nnlc.analysis.prediction import PREDICTION_COLUMNS
+from nnlc.analysis.predictors import fitted
+from nnlc.analysis.predictors.fitting import fit_family
 from nnlc.cli import app
 from nnlc.errors import NnlcError
 from nnlc.tables import Row, write_table
@@ -68,6 +70,8 @@ def test_a_failure_is_counted_and_the_baseline_is_over_the_same_networks():
     assert row["baseline_mean_error"] == pytest.approx(np.abs(curves[:, 9] - curves[:, 19]).mean())
     assert row["baseline_mean_error"] != row_of(found, "last1", 5)["mean_error"]
     assert pd.isna(row["not_converged"])
+    # What can't be predicted is trained to the end.
+    assert row["epochs_saved_percent"] == pytest.approx(50 * 3 / 4)
 
 
 def test_a_stop_rule_has_one_row_with_its_own_end():
@@ -80,7 +84,7 @@ def test_a_stop_rule_has_one_row_with_its_own_end():
     assert row["stop_rule"]
     assert row["cutoff_epoch"] == (7 + 10) / 2
     assert row["epochs_saved_percent"] == pytest.approx(15)
-    assert (row["predicted"], row["failed"], row["not_converged"]) == (1, 1, 1)
+    assert (row["predicted"], row["failed"], row["not_converged"]) == (1, 0, 1)
     assert row["mean_error"] == 19 - 13
 
 
@@ -92,6 +96,38 @@ def test_the_predicted_top_is_compared_within_each_dataset():
     tables = loaded(*(table(i, curve) for i, curve in enumerate(curves)), *others)
     row = nnlc.compare(tables, [], cutoffs=[0.5], target=1).iloc[0]
     assert row["top_overlap_percent"] == pytest.approx(100 * (1 + 1) / (2 + 1))
+
+
+def test_equals_share_the_places_at_the_top_and_nothing_predicted_has_none():
+    equal = nnlc.compare(tables_of([[9.0, 9.0]] * 20), [], cutoffs=[0.5], target=1).iloc[0]
+    assert equal["top_overlap_percent"] == pytest.approx(10)  # as likely as any two of twenty
+    found = nnlc.compare(tables_of([[7.0] * 20] * 3), ["pow4"], cutoffs=[5], target=10)
+    row = row_of(found, "pow4", 5)
+    assert (row["predicted"], row["epochs_saved_percent"]) == (0, 0)
+    assert math.isnan(row["top_overlap_percent"])
+
+
+def test_who_is_trained_to_the_target_is_ranked_by_what_is_seen_there():
+    curves = saturating(19, 20, noise=0, seed=3).clip(0, 80)
+    tables = tables_of([*curves, [*[5.0] * 10, *[95.0] * 10]])  # the best, and no family rises
+    row = row_of(nnlc.compare(tables, ["exp3"], cutoffs=[5], target=10), "exp3", 5)
+    assert (row["networks"] - row["predicted"], row["top_overlap_percent"]) == (1, 100)
+
+
+def test_of_a_small_target_only_cutoffs_before_it_are_taken_unless_others_are_asked_for():
+    tables = tables_of(saturating(2, 10))
+    assert set(nnlc.compare(tables, [], target=1)["cutoff_epoch"]) == {0.5}
+    with pytest.raises(NnlcError, match=r"the target, epoch 0.5, has no half epoch before it"):
+        nnlc.compare(tables, [], target=0.5)
+
+
+def test_a_fit_whose_time_is_told_is_made_each_time_and_once(monkeypatch):
+    made = []
+    monkeypatch.setattr(fitted, "fit_family", lambda *a: made.append(a[0].name) or fit_family(*a))
+    for _ in range(2):
+        methods = ["pow3", "ensemble:members=pow3+log2"]
+        nnlc.compare(tables_of(saturating(3, 20)), methods, cutoffs=[8], target=10)
+    assert made == ["pow3", "log2"] * 2
 
 
 def test_diverged_and_short_networks_are_left_out_and_named():
@@ -159,6 +195,10 @@ def test_predict_tells_each_network_and_what_was_seen():
     assert found["predicted"][0] == pytest.approx(25.7121, abs=1e-3)
     assert found["error"][0] == pytest.approx(1.2779, abs=1e-3)
     assert found.attrs["method"] == "penguin:epoch=20:points=2:window=3:tolerance=0.5"
+    # Without agreement the answer is what was observed, which is no prediction to score.
+    assert (found["converged"][1], found["predicted"][1]) == (False, found["observed"][1])
+    assert math.isnan(found["error"][1])
+    assert found["reason"][1] == "has not converged by epoch 20"
 
 
 def test_predict_by_a_family_sees_half_of_the_way_unless_it_is_told():
@@ -177,7 +217,11 @@ def test_predict_by_a_family_sees_half_of_the_way_unless_it_is_told():
     [
         ({"method": "penguin:epoch=5", "target": 4}, "predicts epoch 5, not 4"),
         ({"method": "menndl", "cutoff": 3, "target": 5}, "finds its own end"),
-        ({"method": "pow3", "cutoff": 6, "target": 5}, "is after the target"),
+        ({"method": "pow3", "cutoff": 6, "target": 5}, "is not before the target"),
+        ({"method": "last1", "cutoff": 5, "target": 5}, "nothing would be left to predict"),
+        ({"method": "last1", "target": 0.5}, "is not before the target"),
+        ({"method": "penguin", "target": math.nan}, "steps of a half"),
+        ({"only": ["2021_02_15_13_55_26_000001", "mine"]}, "'mine' is no ID of the 2 networks"),
         ({"method": "pow3", "target": 0}, "can only be one from 0.5"),
     ],
 )
@@ -204,7 +248,7 @@ def test_the_command_predict_prints_networks_and_a_summary_and_writes_csv(folder
     done = run("predict", folder, "--target", 10, "--processes", 1)
     assert done.exit_code == 0, done.output
     assert "2021_02_15_13_55_26_000002" in done.output
-    assert "1 networks diverged: left out" in done.output
+    assert "1 network diverged: left out" in done.output
     assert "of 3 networks converged" in done.output
     assert "% saved" in done.output
     path = tmp_path / "p.csv"
@@ -220,7 +264,7 @@ def test_the_command_compare_prints_a_table_and_writes_csv(folder, tmp_path):
     done = run("compare", folder, *asked, "-o", path)
     assert done.exit_code == 0, done.output
     assert done.output.count("\nlast1") == 2
-    assert "1 networks diverged: left out" in done.output
+    assert "1 network diverged: left out" in done.output
     written = pd.read_csv(path)
     assert list(written.columns) == list(COMPARISON_COLUMNS)
     assert list(written["cutoff_epoch"]) == [2, 5] * 3

@@ -1,6 +1,7 @@
 """PENGUIN and MENNDL's rule: the published answer, the rule as it is written, and SciPy's fits."""
 
 import math
+import re
 import warnings
 from pathlib import Path
 from statistics import median
@@ -18,6 +19,7 @@ from nnlc.analysis.predictors.interface import FitFailure
 from nnlc.analysis.predictors.observed import Menndl
 from nnlc.analysis.predictors.penguin import Penguin, Saturation, fit_first
 
+NOTHING = "no prediction stands: the fits failed, or lean on their bound"
 TABLE = (
     Path(__file__).resolve().parents[2] / "shared" / "published" / "2021_02_15_13_55_26_539263.txt"
 )
@@ -209,10 +211,26 @@ def test_points_after_the_end_change_nothing(seed, lost):
 
 def test_a_prefix_is_predicted_as_far_as_the_rule_has_come():
     found = [Penguin().predict(curves_of(PUBLISHED).first(n), 20.0).one(0) for n in (1, 6, 8)]
-    assert found[0] == FitFailure("no fit has given a prediction yet")
+    assert found[0] == FitFailure(NOTHING)
     assert not found[1].stop
     assert found[2].stop
     assert found[2].value == pytest.approx(25.7121, abs=1e-3)
+
+
+def test_what_is_no_accuracy_is_no_prediction_on_the_way():
+    steep = 150 - 150 * np.exp(-0.05 * np.arange(1.0, 21))
+    word = r"its curve gives 1\d\d.*%, which is no accuracy"
+    assert re.match(word, Penguin().predict(curves_of(steep), 20.0).one(0).reason)
+    follower = Penguin().follow()
+    outcomes = [follower.add(curves_of(steep).first(count)) for count in range(1, 21)]
+    assert re.match(word, outcomes[-1].reason)
+
+
+def test_a_network_no_fit_of_which_gives_a_prediction_has_failed_and_not_just_waited():
+    rising = curves_of(np.arange(40) ** 2 / 16)  # each fit leans on the bound of its asymptote
+    assert Penguin(points=8).decide(rising).reasons == (NOTHING,)
+    wild = curves_of(np.tile([20.0, 60.0], 20))
+    assert Penguin(tolerance=0.01).decide(wild).reasons == (None,)
 
 
 # ---- MENNDL's rule

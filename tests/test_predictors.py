@@ -195,6 +195,16 @@ def test_a_likelihood_ensemble_believes_the_family_that_the_points_come_from():
     assert Ensemble("equal", members).predict(seen, 20.0).values[0] != pytest.approx(alone, abs=0.5)
 
 
+def test_who_has_no_say_in_an_ensemble_may_know_no_uncertainty(monkeypatch):
+    sure = np.array([50.0]), np.array([2.0]), (None,)
+    unsure = np.array([70.0]), np.array([math.nan]), (None,)
+    given = iter([sure, unsure])
+    monkeypatch.setattr(fitted, "_read", lambda *_: next(given))
+    monkeypatch.setattr(fitted, "_likelihoods", lambda *_: np.array([[1.0], [0.0]]))
+    found = Ensemble("likelihood", ("pow3", "exp3")).predict(curves_of(saturating(1, 10)), 20.0)
+    assert found.one(0) == Prediction(50.0, 2.0)
+
+
 def test_an_exact_fit_is_no_infinite_likelihood():
     formula, parameters = PRINTED["exp3"]
     seen = curves_of(formula(**parameters)[:20])

@@ -104,6 +104,25 @@ def test_a_method_that_never_stops_is_no_stop_rule():
     assert make_stop_rule("menndl").epoch == 20
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "penguin:epoch=20:points=2:window=3:tolerance=0.00005",
+        "penguin:epoch=10000:points=3:window=1000:tolerance=0.1234567",
+        "menndl:epoch=100.5:patience=0.5",
+        "ensemble:weights=likelihood:members=pow4+mmf4",
+    ],
+)
+def test_a_text_with_all_settings_is_read_as_what_it_was_made_of(text):
+    assert predictor_text(make_predictor(text)) == text
+
+
+@pytest.mark.parametrize("epoch", [float("nan"), float("inf"), 20.3, 0, 20_000])
+def test_an_epoch_that_no_table_has_is_refused(epoch):
+    with pytest.raises(NnlcError, match=r"can only be one from 0\.5 to 10000, in steps of a half"):
+        make_stop_rule("penguin", epoch=epoch)
+
+
 # ---- plugs
 
 GOOD = """
@@ -169,6 +188,9 @@ def test_a_plug_that_decides_is_a_stop_rule_everywhere(install):
     assert list(found["cutoff_epoch"]) == [5, 2.5, 5]
     stopper = nnlc.Stopper("eager")
     decisions = [stopper.add(row).stop for row in table(1, range(5)).rows]
+    # At the last point training ends anyway.
+    at_the_end = nnlc.Stopper("eager", epoch=2.5)
+    assert not any(at_the_end.add(row).stop for row in table(1, range(5)).rows)
     assert decisions == [False, False, False, False, True]
     with pytest.raises(NnlcError, match="half never stops"):
         make_stop_rule("half")

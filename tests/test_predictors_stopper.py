@@ -45,7 +45,7 @@ def test_its_state_is_the_rows():
         assert resumed.decision == whole[done - 1]
         assert [resumed.add(row) for row in rows[done:]] == whole[done:]
     assert [one.stop for one in whole] == [False] * 7 + [True]
-    assert whole[0].reason == "no fit has given a prediction yet"
+    assert whole[0].reason == "no prediction stands: the fits failed, or lean on their bound"
     assert whole[7].predicted == pytest.approx(25.7121, abs=1e-3)
     assert step.method == "penguin:epoch=20:points=2:window=3:tolerance=0.5"
     assert step.target == 20

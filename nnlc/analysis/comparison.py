@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nnlc.analysis.observation import Observation, check_epoch, observe
+from nnlc.analysis.observation import Observation, observe
 from nnlc.analysis.predictors.interface import Predictor, StopRule
 from nnlc.analysis.predictors.registry import (
     ALL_METHODS,
     DEFAULT_EPOCH,
+    check_epoch,
     make_predictor,
     predictor_text,
 )
@@ -60,17 +61,19 @@ def compare(
 
         - `method`, as it was asked for; `stop_rule`: whether it finds its own end.
         - `cutoff_epoch`: for a stop rule the mean of its ends; `target_epoch`.
-        - `networks`: how many were looked at; `predicted`: of how many there is a prediction;
-          `failed`: of how many there is none; `not_converged`: of those, how many a stop rule
-          would have trained to the target, missing for others.
-        - `epochs_saved_percent`: of all epochs up to the target, those not trained.
+        - `networks`: how many were looked at. Of these, `predicted` have a prediction, `failed`
+          none, as no fit is one, and on `not_converged` a stop rule's fits have not agreed; missing
+          for methods that don't stop.
+        - `epochs_saved_percent`: of all epochs up to the target, those not trained. Who has no
+          prediction is trained to the target.
         - `mean_error`, `standard_error` (of that mean), `median_error`: over the predicted.
         - `baseline_mean_error`: of `last1` at the same cutoff over the same networks; a stop rule's
           is that of the accuracy where it stopped.
         - `covered_percent`: of the predictions with an uncertainty, how many are no further off
           than two of its standard deviations.
         - `top_overlap_percent`: of the best tenth of each dataset (one network at least), how many
-          are in the predicted best tenth; what has no prediction is predicted last.
+          are in the predicted best tenth, as expected where equals are drawn by lot. Who is trained
+          to the target is ranked by what is seen there. Missing where nothing is predicted.
         - `milliseconds`: of one processor, a network. Families are fitted once: an ensemble's are
           what it adds to members that stand before it in `methods`.
 
@@ -96,11 +99,12 @@ def compare(
             found, seconds = by_cutoff[end][number]
             last = seen.curves.val_accuracy_percent[:, round(2 * end) - 1]
             row = _scores(seen, found.values, found.uncertainties, last, seconds)
+            spent = np.where(np.isfinite(found.values), end, target).mean()
             row |= {"stop_rule": False, "cutoff_epoch": end, "not_converged": None}
+            row["epochs_saved_percent"] = 100 * (1 - spent / target)
             rows.append({"method": text, **row})
     frame = pd.DataFrame(rows)
     frame["target_epoch"] = target
-    frame["epochs_saved_percent"] = 100 * (1 - frame["cutoff_epoch"] / target)
     frame["not_converged"] = frame["not_converged"].astype("Int64")
     frame = frame[list(COMPARISON_COLUMNS)]
     frame.attrs.update(diverged=list(seen.diverged), short=list(seen.short))
@@ -125,7 +129,10 @@ def _make(methods: Sequence[str], target: float) -> dict[str, Predictor]:
 
 def _check_cutoffs(cutoffs: Sequence[float] | None, target: float) -> list[float]:
     if cutoffs is None:
-        cutoffs = [max(1.0, round(2 * share * target)) / 2 for share in CUTOFF_SHARES]
+        shares = [max(1.0, round(2 * share * target)) / 2 for share in CUTOFF_SHARES]
+        cutoffs = [end for end in shares if end < target]
+        if not cutoffs:
+            raise NnlcError(f"the target, epoch {target:g}, has no half epoch before it")
     for end in cutoffs:
         check_epoch("a cutoff", end)
         if end >= target:
@@ -140,11 +147,12 @@ def _stop_rule_row(rule: StopRule, seen: Observation, processes: int) -> dict[st
     values = np.where(stops.converged, stops.values, np.nan)
     last = seen.curves.val_accuracy_percent[np.arange(len(values)), stops.points - 1]
     row = _scores(seen, values, np.full(len(values), np.nan), last, seconds)
-    # A network that is trained to the target is ranked by what is seen there.
-    ranked = np.where(stops.converged, stops.values, seen.observed)
-    row["top_overlap_percent"] = _top_overlap(seen, ranked)
-    row |= {"stop_rule": True, "cutoff_epoch": float(stops.points.mean() / 2)}
-    row["not_converged"] = int((~stops.converged).sum())
+    mean_end = float(stops.points.mean() / 2)
+    row |= {"stop_rule": True, "cutoff_epoch": mean_end}
+    row["epochs_saved_percent"] = 100 * (1 - mean_end / seen.target)
+    waited = ~stops.converged & [why is None for why in stops.reasons]
+    row["not_converged"] = int(waited.sum())
+    row["failed"] -= row["not_converged"]
     return row
 
 
@@ -168,28 +176,29 @@ def _scores(
             float(np.abs(last - seen.observed)[known].mean()) if count else math.nan
         ),
         "covered_percent": 100 * float(within.mean()) if len(within) else math.nan,
-        "top_overlap_percent": _top_overlap(seen, values),
+        "top_overlap_percent": _top_overlap(seen, values) if count else math.nan,
         "milliseconds": 1000 * seconds / len(values),
     }
 
 
 def _top_overlap(seen: Observation, values: Floats) -> float:
     """How much of the best tenth of each dataset is in the predicted best tenth, in percent."""
-    ids, datasets = np.array(seen.ids), np.array(seen.datasets)
-    shared = wanted = 0
+    ranked = np.where(np.isfinite(values), values, seen.observed)
+    datasets = np.array(seen.datasets)
+    shared, wanted = 0.0, 0
     for dataset in sorted(set(seen.datasets)):
-        rows = np.flatnonzero(datasets == dataset)
-        count = max(1, round(TOP_SHARE * len(rows)))
-        best = _top(ids[rows], seen.observed[rows], count)
-        shared += len(best & _top(ids[rows], values[rows], count))
+        own = datasets == dataset
+        count = max(1, round(TOP_SHARE * int(own.sum())))
+        shared += float(_in_top(seen.observed[own], count) @ _in_top(ranked[own], count))
         wanted += count
     return 100 * shared / wanted
 
 
-def _top(ids: NDArray[np.str_], values: Floats, count: int) -> set[str]:
-    """The best so many; equals by their ID, and those without a value last."""
-    order = np.lexsort((ids, -np.where(np.isfinite(values), values, -np.inf)))
-    return set(ids[order[:count]])
+def _in_top(values: Floats, count: int) -> Floats:
+    """How likely each is to be among the best so many, where equals are drawn by lot."""
+    least = np.sort(values)[-count]
+    above, equal = values > least, values == least
+    return np.asarray(above + equal * (count - above.sum()) / equal.sum())
 
 
 def comparison_lines(found: pd.DataFrame) -> Iterator[str]:

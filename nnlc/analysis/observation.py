@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from nnlc.analysis.metrics import check_rows
 from nnlc.analysis.predictors.interface import Curves
-from nnlc.analysis.predictors.registry import MOST_EPOCHS
+from nnlc.analysis.predictors.registry import check_epoch
 from nnlc.errors import NnlcError
 from nnlc.tables import CURVE_COLUMNS
 from nnlc.tables.frames import Tables
+from nnlc.wording import counted
 
 _FIELDS = [column.field for column in CURVE_COLUMNS]
 
@@ -58,16 +59,19 @@ def observe(tables: Tables, target: float, *, only: Collection[str] | None = Non
         only: IDs of the networks to look at; None takes all.
 
     Raises:
-        NnlcError: an epoch that can't be, frames that were changed, or no network is left.
+        NnlcError: an epoch that can't be, frames that were changed, an ID that is none of theirs,
+            or no network is left.
     """
     check_epoch("the target", target)
     check_rows(tables)
     networks = tables.networks
+    if unknown := sorted(set(only or ()).difference(networks["id"])):
+        raise NnlcError(f"{unknown[0]!r} is no ID of the {counted(len(networks), 'network')} given")
     values = tables.curves[_FIELDS].to_numpy()
     lengths = networks["half_epochs"].to_numpy()
     ends = np.cumsum(lengths)
     points = round(2 * target)
-    chosen, diverged, short = [], [], []
+    chosen, diverged, short, longest = [], [], [], 0.0
     for i, id_ in enumerate(networks["id"]):
         if only is not None and id_ not in only:
             continue
@@ -76,10 +80,11 @@ def observe(tables: Tables, target: float, *, only: Collection[str] | None = Non
             diverged.append(id_)
         elif len(own) < points:
             short.append(id_)
+            longest = max(longest, len(own) / 2)
         else:
             chosen.append(i)
     if not chosen:
-        raise NnlcError(_nothing_left(target, diverged, short, lengths))
+        raise NnlcError(_nothing_left(target, diverged, short, longest))
     blocks = np.stack([values[ends[i] - lengths[i] :][:points] for i in chosen])
     train_loss, val_loss, accuracy = np.moveaxis(blocks, 2, 0)
     rows = networks.iloc[chosen]
@@ -94,24 +99,12 @@ def observe(tables: Tables, target: float, *, only: Collection[str] | None = Non
     )
 
 
-def check_epoch(name: str, epoch: float) -> None:
-    """See that an epoch is one that a table may have.
-
-    Raises:
-        NnlcError: it is none.
-    """
-    if not (0.5 <= epoch <= MOST_EPOCHS and float(2 * epoch).is_integer()):
-        raise NnlcError(
-            f"{name} is epoch {epoch:g}, but can only be one from 0.5 to {MOST_EPOCHS}, in steps "
-            "of a half"
-        )
-
-
-def _nothing_left(
-    target: float, diverged: list[str], short: list[str], lengths: NDArray[np.int64]
-) -> str:
+def _nothing_left(target: float, diverged: list[str], short: list[str], longest: float) -> str:
     text = (
-        f"there is nothing to predict for epoch {target:g}: of {len(diverged) + len(short)} "
-        f"networks {len(diverged)} diverged and {len(short)} end before it"
+        f"there is nothing to predict for epoch {target:g}: of "
+        f"{counted(len(diverged) + len(short), 'network')} {len(diverged)} diverged and "
+        f"{len(short)} end before it"
     )
-    return f"{text}; the longest ends at epoch {lengths.max() / 2:g}" if short else text
+    return (
+        f"{text}; the longest ends at epoch {longest:g}: give another --target" if short else text
+    )

@@ -6,9 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nnlc.analysis.observation import Observation, check_epoch, observe
+from nnlc.analysis.observation import Observation, observe
 from nnlc.analysis.predictors.interface import Predictor, StopRule
-from nnlc.analysis.predictors.registry import DEFAULT_EPOCH, make_predictor, predictor_text
+from nnlc.analysis.predictors.registry import (
+    DEFAULT_EPOCH,
+    check_epoch,
+    make_predictor,
+    predictor_text,
+)
 from nnlc.analysis.sharing import decide_shared, predict_shared
 from nnlc.errors import NnlcError
 from nnlc.tables.frames import Tables
@@ -46,8 +51,10 @@ def predict(
         - `id`, `dataset`.
         - `converged`: a stop rule ended its training; for other methods, there is a prediction.
         - `end_epoch`: the last epoch seen.
-        - `predicted`, `uncertainty` (a standard deviation, NaN where the method has none).
-        - `observed`: at the target; `error`: how far from it the prediction is.
+        - `predicted`, `uncertainty` (a standard deviation, NaN where the method has none). A stop
+          rule that has not converged answers, as PENGUIN's engine does, what is observed at last.
+        - `observed`: at the target; `error`: how far from it the prediction is, NaN where
+          `converged` is false.
         - `reason`: why there is no prediction.
 
         `attrs` holds `method` (with all settings), `target`, `stop_rule`, and the IDs of the
@@ -70,7 +77,8 @@ def predict(
     else:
         columns = _by_cutoff(made, seen, cutoff, processes)
     columns |= {"id": seen.ids, "dataset": seen.datasets, "observed": seen.observed}
-    columns["error"] = np.abs(columns["predicted"] - seen.observed)
+    errors = np.abs(columns["predicted"] - seen.observed)
+    columns["error"] = np.where(columns["converged"], errors, np.nan)
     found = pd.DataFrame(columns)[list(PREDICTION_COLUMNS)]
     found.attrs.update(
         method=predictor_text(made),
@@ -84,13 +92,17 @@ def predict(
 
 def _by_stop_rule(rule: StopRule, seen: Observation, processes: int) -> dict[str, Any]:
     stops = decide_shared(rule, seen.curves, processes)
-    known = np.isfinite(stops.values)
+    waited = f"has not converged by epoch {rule.epoch:g}"
+    reasons = [
+        None if converged else why or waited
+        for converged, why in zip(stops.converged, stops.reasons, strict=True)
+    ]
     return {
-        "converged": stops.converged & known,
+        "converged": stops.converged,
         "end_epoch": stops.points / 2,
         "predicted": stops.values,
-        "uncertainty": np.full(len(known), np.nan),
-        "reason": pd.Series(stops.reasons, dtype=object),
+        "uncertainty": np.full(len(reasons), np.nan),
+        "reason": pd.Series(reasons, dtype=object),
     }
 
 
@@ -99,8 +111,11 @@ def _by_cutoff(
 ) -> dict[str, Any]:
     end = max(0.5, np.floor(seen.target) / 2) if cutoff is None else cutoff
     check_epoch("the cutoff", end)
-    if end > seen.target:
-        raise NnlcError(f"the cutoff, epoch {end:g}, is after the target, epoch {seen.target:g}")
+    if end >= seen.target:
+        raise NnlcError(
+            f"the cutoff, epoch {end:g}, is not before the target, epoch {seen.target:g}: nothing "
+            "would be left to predict"
+        )
     first = seen.curves.first(round(2 * end))
     found = predict_shared(method, first, seen.target, processes)
     return {
@@ -120,8 +135,7 @@ def network_lines(found: pd.DataFrame) -> Iterator[str]:
         if row["converged"]:
             yield f"{line} {row['predicted']:>10.4f} {row['observed']:>9.4f} {row['error']:>7.4f}"
         else:
-            why = row["reason"] or ""
-            yield f"{line} {'-':>10} {row['observed']:>9.4f} {'-':>7}  {why}".rstrip()
+            yield f"{line} {'-':>10} {row['observed']:>9.4f} {'-':>7}  {row['reason']}"
 
 
 def prediction_lines(found: pd.DataFrame) -> Iterator[str]:

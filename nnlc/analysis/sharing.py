@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from nnlc.analysis.predictors.fitted import forget_fits
 from nnlc.analysis.predictors.interface import Curves, Predictions, Predictor, StopRule, Stops
 from nnlc.analysis.predictors.plugs import Plug, PlugRule
 from nnlc.errors import NnlcError
@@ -51,6 +52,7 @@ def decide_timed(rule: StopRule, curves: Curves, processes: int) -> tuple[Stops,
 def _predict(
     methods: Sequence[Predictor], epoch: float, curves: Curves
 ) -> list[tuple[Predictions, float]]:
+    forget_fits()
     return [_timed(partial(one.predict, curves, epoch)) for one in methods]
 
 
@@ -83,7 +85,8 @@ def _share(
         return list(pool.map(work, batches))
     except BrokenProcessPool:
         raise NnlcError(
-            f"one of {processes} processes was killed, perhaps for want of memory; take fewer"
+            f"one of {processes} processes ended: for want of memory, then take fewer; or because "
+            'a program that asks for several does not begin with: if __name__ == "__main__":'
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)

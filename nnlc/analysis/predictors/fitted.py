@@ -63,9 +63,8 @@ class Ensemble(Predictor):
             weights = weights / total(weights)
             known = np.where(good, values, 0.0)
             means = dot(weights, known)
-            own = np.array(
-                [np.where(one, u, 0.0) ** 2 for one, (_, u, _) in zip(good, read, strict=True)]
-            )
+            own = np.array([u for _, u, _ in read]) ** 2
+            own = np.where(weights > 0, own, 0.0)  # who has no say may know no uncertainty
             spread = dot(weights, own + np.where(good, known - means, 0.0) ** 2)
         reasons = tuple(
             None if any_good else _first_reason(read, i) for i, any_good in enumerate(some)
@@ -79,7 +78,7 @@ class Ensemble(Predictor):
 
 
 def _fit(family: str, curves: Curves) -> FamilyFits:
-    accuracies = np.ascontiguousarray(curves.val_accuracy_percent)
+    accuracies = np.ascontiguousarray(curves.val_accuracy_percent, dtype=np.float64)
     return _fit_bytes(family, accuracies.tobytes(), accuracies.shape)
 
 
@@ -87,6 +86,11 @@ def _fit(family: str, curves: Curves) -> FamilyFits:
 def _fit_bytes(family: str, content: bytes, shape: tuple[int, int]) -> FamilyFits:
     # Ensembles ask for what has just been fitted.
     return fit_family(FAMILIES[family], np.frombuffer(content).reshape(shape))
+
+
+def forget_fits() -> None:
+    """Fit again what was fitted before: its time is about to be measured."""
+    _fit_bytes.cache_clear()
 
 
 def _read(fits: FamilyFits, epoch: float) -> tuple[Floats, Floats, tuple[str | None, ...]]:

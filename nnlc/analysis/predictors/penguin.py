@@ -32,6 +32,7 @@ ASYMPTOTE_IN_BOUNDS = 199.99
 """An `a` from here on leans on its bound, 200: the curve has no bend yet."""
 LANES = 2048
 """How many fits run side by side, if there are so many: more only fall out of the caches."""
+_NOTHING = "no prediction stands: the fits failed, or lean on their bound"
 _DIFFERENCE = float(np.sqrt(np.finfo(float).eps))
 
 
@@ -78,6 +79,8 @@ class _Record:
     tolerance: float
     recent: list[float] = field(default_factory=list)
     latest: float = float("nan")
+    has_any: bool = False
+    """Whether a prediction was ever recorded."""
 
     def add(self, asymptote: float, prediction: float) -> bool:
         """Record what a fit gave; whether the predictions have converged."""
@@ -87,7 +90,7 @@ class _Record:
             return False
         if not (np.isfinite(asymptote) and np.isfinite(prediction)):
             return False
-        self.latest = prediction
+        self.latest, self.has_any = prediction, True
         self.recent.append(prediction)
         if len(self.recent) < self.window:
             return False
@@ -130,11 +133,12 @@ class Penguin(StopRule):
     def predict(self, curves: Curves, epoch: float) -> Predictions:
         """The converged prediction, or the newest recorded one."""
         stops, latest = replace(self, epoch=epoch)._run(curves)
-        values = np.where(stops.converged, stops.values, latest)
+        given = np.where(stops.converged, stops.values, latest)
         reasons = tuple(
-            None if np.isfinite(value) else reason or "no fit has given a prediction yet"
-            for value, reason in zip(values, stops.reasons, strict=True)
+            None if converged else why or _no_accuracy(value)
+            for converged, why, value in zip(stops.converged, stops.reasons, given, strict=True)
         )
+        values = np.where([why is None for why in reasons], given, np.nan)
         return Predictions(values, np.full(len(values), np.nan), stops.converged, reasons)
 
     def follow(self) -> Follower:
@@ -170,9 +174,11 @@ class Penguin(StopRule):
                     points[network], values[network] = reached[i], predicted[i]
             begin = end
             under_way = under_way[~converged[under_way] & (last[under_way] >= begin)]
-        lost = [None if k == seen.points else _lost(seen, k) for k in known]
-        reasons = tuple(None if c else why for c, why in zip(converged, lost, strict=True))
         latest = np.array([record.latest for record in records])
+        failures = [None if record.has_any else _NOTHING for record in records]
+        for network in np.flatnonzero(known < seen.points):
+            failures[network] = _lost(seen, known[network])
+        reasons = tuple(None if c else why for c, why in zip(converged, failures, strict=True))
         return Stops(points, converged, values, reasons), latest
 
 
@@ -193,9 +199,8 @@ class _Follower(Follower):
                 return Prediction(predicted, stop=True)
         if points >= method.last_point:
             return FitFailure(f"has not converged by epoch {method.epoch:g}")
-        if np.isfinite(self._record.latest):
-            return Prediction(self._record.latest)
-        return FitFailure("no fit has given a prediction yet")
+        why = _no_accuracy(self._record.latest)
+        return Prediction(self._record.latest) if why is None else FitFailure(why)
 
 
 def fit_first(accuracies: Floats, points: Integers) -> Floats:
@@ -216,6 +221,13 @@ def fit_first(accuracies: Floats, points: Integers) -> Floats:
 def _leading(truths: Truths) -> Integers:
     """How many of each row's first entries hold without a gap."""
     return np.asarray(np.logical_and.accumulate(truths, axis=1).sum(axis=1))
+
+
+def _no_accuracy(latest: float) -> str | None:
+    """What is wrong with the newest recorded prediction; None where nothing is."""
+    if not np.isfinite(latest):
+        return _NOTHING
+    return None if 0 <= latest <= 100 else f"its curve gives {latest:.4g}%, which is no accuracy"
 
 
 def _lost(curves: Curves, known: int) -> str:

@@ -6,7 +6,7 @@ what is no prediction.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.metadata import EntryPoint, entry_points
 from numbers import Real
 from typing import Any
@@ -141,8 +141,11 @@ class _Follower(Follower):
         self._rule = rule
 
     def add(self, curve: Curves) -> Outcome:
-        """Ask about all points so far."""
-        return ask(self._rule, next(_prefixes(curve)), self._rule.epoch)
+        """Ask about all points so far; at the last point training ends anyway."""
+        outcome = ask(self._rule, next(_prefixes(curve)), self._rule.epoch)
+        if isinstance(outcome, Prediction) and curve.points >= self._rule.last_point:
+            return replace(outcome, stop=False)
+        return outcome
 
 
 def ask(plug: Plug | PlugRule, prefix: Prefix, epoch: float) -> Outcome:

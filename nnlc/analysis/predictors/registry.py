@@ -7,6 +7,7 @@ separated by commas.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from decimal import Decimal
 from typing import Any
 
 from nnlc.analysis.predictors.families import FAMILIES
@@ -39,14 +40,18 @@ def _number(text: str) -> float:
 
 def _half_epochs(text: str) -> float:
     value = _number(text)
-    if not (0.5 <= value <= MOST_EPOCHS and (2 * value).is_integer()):
+    if not _is_epoch(value):
         raise ValueError(f"a number of epochs from 0.5 to {MOST_EPOCHS}, in steps of a half")
     return value
 
 
+def _is_epoch(value: float) -> bool:
+    return 0.5 <= value <= MOST_EPOCHS and float(2 * value).is_integer()
+
+
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= most):
+        if not (_NUMBER.fullmatch(text) and text.isdigit() and least <= int(text) <= most):
             raise ValueError(f"a whole number from {least} to {most}")
         return int(text)
 
@@ -73,7 +78,7 @@ def _members(text: str) -> tuple[str, ...]:
     return names
 
 
-_EPOCH = _Setting(_half_epochs, "the epoch to predict, and the last to train")
+_EPOCH = _Setting(_half_epochs, "the epoch to predict; what has not stopped before is not stopped")
 _SETTINGS: dict[str, dict[str, _Setting]] = {
     "penguin": {
         "epoch": _EPOCH,
@@ -112,9 +117,10 @@ def make_predictor(text: str, *, epoch: float = DEFAULT_EPOCH) -> Predictor:
         epoch: what a stop rule predicts, unless its settings say otherwise.
 
     Raises:
-        NnlcError: no such method or setting (those that there are), a value that can't be, or a
-            plug that doesn't load.
+        NnlcError: no such method or setting (those that there are), a value or an epoch that can't
+            be, or a plug that doesn't load.
     """
+    check_epoch("the epoch to predict", epoch)
     name, *parts = text.split(":")
     given = _read_parts(text, parts)
     if name not in _MAKERS:
@@ -140,6 +146,19 @@ def make_predictor(text: str, *, epoch: float = DEFAULT_EPOCH) -> Predictor:
     return made
 
 
+def check_epoch(name: str, epoch: float) -> None:
+    """See that an epoch is one that a table may have.
+
+    Raises:
+        NnlcError: it is none.
+    """
+    if not _is_epoch(epoch):
+        raise NnlcError(
+            f"{name} is {epoch:g}, but can only be one from 0.5 to {MOST_EPOCHS}, in steps of a "
+            "half"
+        )
+
+
 def make_stop_rule(text: str, *, epoch: float = DEFAULT_EPOCH) -> StopRule:
     """The same for a method that decides when to stop.
 
@@ -153,13 +172,21 @@ def make_stop_rule(text: str, *, epoch: float = DEFAULT_EPOCH) -> StopRule:
 
 
 def predictor_text(predictor: Predictor) -> str:
-    """A method with all its settings, for `make_predictor` to read."""
+    """A method with all its settings, for `make_predictor` to read: the same value to the bit."""
     parts = [predictor.name]
     for key in _SETTINGS.get(predictor.name, {}):
         value = getattr(predictor, key)
-        text = "+".join(value) if isinstance(value, tuple) else value
-        parts.append(f"{key}={text}" if isinstance(text, str) else f"{key}={text:g}")
+        parts.append(f"{key}={_written(value)}")
     return ":".join(parts)
+
+
+def _written(value: str | float | tuple[str, ...]) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, tuple):
+        return "+".join(value)
+    text = f"{Decimal(repr(value)):f}"  # no exponent, which no setting may have
+    return text.removesuffix(".0")
 
 
 def describe_methods() -> list[str]:
