@@ -180,7 +180,7 @@ def _finish(event: dict[str, Any]) -> Finish:
         for key in ("device", "versions", "settings")
     )
     return Finish(
-        seconds=_number(event.get("seconds")),
+        seconds=as_number(event.get("seconds")),
         half_epoch_seconds=_numbers(event.get("half_epoch_seconds")),
         peak_memory_bytes=_whole(event.get("peak_memory_bytes")),
         attempts=_whole(event.get("attempts")),
@@ -216,7 +216,8 @@ def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _number(value: Any) -> float | None:
+def as_number(value: Any) -> float | None:
+    """A journal's number; None for what is none."""
     try:
         return float(value) if isinstance(value, int | float) else None
     except OverflowError:
@@ -225,7 +226,7 @@ def _number(value: Any) -> float | None:
 
 def _numbers(value: Any) -> tuple[float, ...]:
     """Those of a list that are numbers."""
-    found = map(_number, value) if isinstance(value, list) else ()
+    found = map(as_number, value) if isinstance(value, list) else ()
     return tuple(number for number in found if number is not None)
 
 

@@ -4,18 +4,21 @@ Rooms are imported inside the verbs, as in `nnlc.cli`, which these belong to.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 
 from nnlc.console import say
+from nnlc.wording import counted
 
 app = typer.Typer()
 
 
 @app.command()
 def plot(
+    context: typer.Context,
     paths: Annotated[
         list[Path],
         typer.Argument(help="Tables, or folders of tables; or what 'nnlc compare -o' wrote."),
@@ -44,6 +47,7 @@ def plot(
     if len(paths) == 1 and paths[0].suffix.lower() == ".csv":
         from nnlc.analysis.comparisonfile import read_comparison
 
+        _refuse(context, ("kind", "value", "val_loss", "damaged"), f"{paths[0]} is a comparison")
         say(plot_comparison(read_comparison(paths[0]), output))
         return
     tables = load_tables(paths, val_loss=cast(ValLoss, val_loss), damaged=cast(Damaged, damaged))
@@ -52,8 +56,20 @@ def plot(
     say(plot_tables(tables, output, kind=cast(Kind, kind), value=cast(Value, value)))
 
 
+def _refuse(context: typer.Context, names: Sequence[str], why: str) -> None:
+    """See that no option is given that means nothing here."""
+    from nnlc.errors import NnlcError
+
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise NnlcError(f"{option} changes tables, but {why}; leave {option} out")
+
+
 @app.command()
 def report(
+    context: typer.Context,
     folder: Annotated[Path, typer.Argument(help="A results folder, or tables.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="An .html file.")],
     comparison: Annotated[
@@ -67,16 +83,18 @@ def report(
     """Write one page that shows all networks, their curves and layers; it needs no network."""
     from nnlc.analysis.comparisonfile import read_comparison
     from nnlc.reporting.report import write_report
+    from nnlc.results import ResultsFolder
     from nnlc.tables.frames import ValLoss
 
+    if ResultsFolder(folder).campaign_file.is_file():
+        _refuse(context, ("val_loss",), f"{folder} is a campaign of nnlc, whose losses are right")
     done = write_report(
         folder,
         output,
         comparison=None if comparison is None else read_comparison(comparison),
         val_loss=cast(ValLoss, val_loss),
     )
-    networks = f"{done.networks:,} network{'' if done.networks == 1 else 's'}"
-    say(f"{networks}, {done.bytes / 1e6:.1f} MB: {output}")
+    say(f"{counted(done.networks, 'network')}, {done.bytes / 1e6:.1f} MB: {output}")
 
 
 @app.command()

@@ -193,7 +193,7 @@ def test_a_network_that_failed_stays_so_at_the_next_start_until_it_is_cleared(tm
     assert job.handed_out == [(0, index)]
     job.fail(0, index, OUT_OF_MEMORY)
     assert job.train_all() == ExitStatus.DONE_WITH_FAILURES
-    assert "1 networks failed" in job.watcher.messages[-1]
+    assert "1 network failed" in job.watcher.messages[-1]
     assert "nnlc retry" in job.watcher.messages[-1]
     assert job.history().failures == {job.id(index): OUT_OF_MEMORY}
     assert Job(tmp_path).status == ExitStatus.DONE_WITH_FAILURES

@@ -134,7 +134,7 @@ def test_a_job_with_nothing_left_while_another_lives_ends_unfinished_and_says_wh
     assert index not in [i for _, i in second.handed_out]
     assert second.part() == ExitStatus.UNFINISHED
     told = next(text for text in second.watcher.messages if "nothing is left to start" in text)
-    assert "1 networks are under way in a job on " in told
+    assert "1 network under way in a job on " in told
     assert "(process " in told
     first.finish(0, index)
     first.tick(LOOK_SECONDS)

@@ -226,7 +226,7 @@ def test_the_datasheet_counts_and_measures_what_is_there(tmp_path):
     assert "A, half epochs in which val_loss is nan: 0; infinite: 0; blank: 1." in text
     assert "A, networks with a loss that is nan or infinite: 1." in text
     assert "B, networks with" not in text
-    assert "Networks: 3; 2 with 1 half epochs, 1 with 3 half epochs." in text
+    assert "Networks: 3; 2 with 1 half epoch, 1 with 3 half epochs." in text
 
 
 @pytest.mark.parametrize(

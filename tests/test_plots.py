@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import matplotlib
 import numpy as np
 import pytest
 from picture_samples import few_networks, sample_tables, write_tables
@@ -14,6 +15,8 @@ import nnlc
 from nnlc.analysis.comparison import COMPARISON_COLUMNS
 from nnlc.analysis.comparisonfile import read_comparison
 from nnlc.errors import NnlcError
+from nnlc.plotting.curves import draw_curves
+from nnlc.plotting.finals import _kinds
 from nnlc.plotting.plot import KINDS, VALUES
 from nnlc.tables import METADATA_COLUMNS
 from nnlc.tables.frames import frames_of
@@ -76,6 +79,55 @@ def test_vectors_stay_vectors_and_only_dense_points_become_dots(many, tmp_path):
     assert b"<text" not in content  # letters are drawn
     nnlc.plot_tables(many, tmp_path / "saw.svg", kind="saw-tooth")
     assert b"<image" not in (tmp_path / "saw.svg").read_bytes()
+
+
+@pytest.mark.parametrize("column", VALUES.values())
+def test_no_panel_of_a_row_cuts_off_what_is_drawn_in_it(many, column):
+    """Each depth lies ten times as high as the one before; the row has one scale."""
+    tables = replace(many, curves=many.curves.copy())
+    depth = np.repeat(many.networks["depth"].to_numpy(), many.networks["half_epochs"])
+    tables.curves[column] = 10.0 ** (depth - 9)
+    tables.curves.attrs.update(many.curves.attrs)
+    figure, _ = draw_curves(tables, column)
+    seen = 0
+    for axes in figure.axes:
+        low, high = axes.get_ylim()
+        for line in axes.lines:
+            values = np.asarray(line.get_ydata(), float)
+            assert ((low <= values) & (values <= high)).all()
+            seen += len(values)
+    assert seen == 2 * 30 * 5  # of five panels
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1
+
+
+def test_published_validation_losses_are_told_where_they_are_drawn(tmp_path):
+    published, own = (tables_of([[2, 3, 10]] * 4, torch_set_deterministic=t) for t in (False, True))
+    slip = "as published, too small by a known factor (--val-loss corrected undoes it)"
+    for tables, value, told in (
+        (published, "val-loss", True),
+        (published, "accuracy", False),
+        (own, "val-loss", False),
+    ):
+        assert (slip in nnlc.plot_tables(tables, tmp_path / "x.png", value=value)) == told
+
+
+def test_whether_networks_of_unknown_images_learned_is_not_known(tmp_path):
+    known, lost = [[2, 3, 50]] * 4, [[2, NAN, 50]] * 4
+    tables = tables_of(known, known, lost, dataset="Mine")
+    words = nnlc.plot_tables(tables, tmp_path / "x.png", kind="depth")
+    assert "1 diverged" in words
+    assert "of 2 it is not known whether they learned" in words
+    marks = _kinds(nnlc.metrics(tables))
+    assert [rows.tolist() for rows in marks] == [[], [], [2], [0, 1]]
+
+
+def test_nobodys_own_matplotlibrc_changes_a_byte(many, tmp_path):
+    contents = set()
+    for i, own in enumerate(({}, {"savefig.bbox": "tight", "axes.facecolor": "yellow"})):
+        with matplotlib.rc_context(own):
+            nnlc.plot_tables(many, tmp_path / f"{i}.svg", kind="depth")
+        contents.add((tmp_path / f"{i}.svg").read_bytes())
+    assert len(contents) == 1
 
 
 @pytest.mark.parametrize("value", VALUES)
@@ -187,11 +239,20 @@ def test_a_comparison_has_a_picture_and_says_what_it_counts(tmp_path):
     job = run_nnlc("plot", path, "-o", tmp_path / "c.png")
     assert job.returncode == 0, job.stderr
     assert job.stdout.startswith("9 networks, accuracy at epoch 20 predicted")
-    assert "Stop rules trained 3 networks to the end." in job.stdout
+    assert "Not converged and trained to the end: penguin 3 networks." in job.stdout
+    assert "failed" not in job.stdout
     assert ink(tmp_path / "c.png") > 0.001
     found = read_comparison(path)
     assert found["mean_error"].tolist() == [4, 9, 3, 5, 2]
     assert found["not_converged"].isna().sum() == 4
+
+
+def test_what_a_comparison_has_no_place_for_is_said(tmp_path):
+    found = read_comparison(comparison(tmp_path / "c.csv"))
+    found.loc[0, ["failed", "mean_error"]] = 2, 0.0
+    words = nnlc.plot_comparison(found, tmp_path / "c.png")
+    assert "2 predictions failed: these networks are trained to the end, and have no error" in words
+    assert "1 point without any error can't be drawn here." in words
 
 
 def test_a_comparison_without_any_error_is_an_empty_picture(tmp_path):
@@ -210,6 +271,9 @@ def test_a_comparison_without_any_error_is_an_empty_picture(tmp_path):
         (lambda text: text.split("\n")[0] + "\n", "has no row below its header"),
         (lambda text: "", "is no comparison"),
         (lambda text: text.replace(",9,", ",-9,"), "column 5 (networks): '-9'"),
+        (lambda text: text.replace(",9,", f",{10**30},"), "column 5 (networks): '1000"),
+        (lambda text: text.replace(",4.0,", ",1e300,"), "column 10 (mean_error): '1e300'"),
+        (lambda text: text.replace(",4.0,", ",101,"), "column 10 (mean_error): '101'"),
     ],
 )
 def test_a_damaged_comparison_is_refused_with_line_and_column(tmp_path, change, words):
@@ -225,6 +289,15 @@ def test_the_command_draws_folders_and_says_what_it_counted(tmp_path):
     job = run_nnlc("plot", "t", "-o", "x.pdf", "--value", "val-loss", cwd=tmp_path)
     assert (job.returncode, job.stderr) == (0, "")
     assert job.stdout == "8 networks; 1 never learned better than chance.\n"
+
+
+def test_options_of_tables_are_refused_where_there_are_none(tmp_path):
+    path = comparison(tmp_path / "c.csv")
+    job = run_nnlc("plot", path, "-o", tmp_path / "c.png", "--val-loss", "corrected")
+    assert job.returncode == 1
+    assert "--val-loss changes tables, but" in job.stderr
+    assert "c.csv is a comparison; leave --val-loss out" in job.stderr
+    assert not (tmp_path / "c.png").exists()
 
 
 def test_its_own_picture_is_replaced(tmp_path):

@@ -121,6 +121,17 @@ def test_words_chips_and_ranges_leave_only_what_has_all_of_them(page):
     page.type("no such network")
 
 
+def test_a_range_has_the_numbers_that_are_shown(browser, tmp_path):
+    path = small(tmp_path, done=6, curve=(nnlc.tables.Row(1.0, 1.0, 99.95),) * 2)
+    page = opened(browser, path, tmp_path / "x.html")
+    assert page.run(cells(5))[0] == "99.95"
+    page.click("#ranges summary")
+    for field, left in (("least", 6), ("most", 6)):
+        page.click(f"[aria-label='last accuracy (%), {field}']")
+        page.type("99.95")
+        assert page.run(COUNT) == f"{left} of 6 networks"
+
+
 def test_nothing_left_is_said(page):
     page.click("#text")
     page.type("no such network")
@@ -172,6 +183,18 @@ def test_a_redraw_between_press_and_release_loses_no_click_and_is_made_up_for(pa
     assert page.run(SELECTED) == 1
     page.click(f"{ROWS}:nth-child(3)", between=f"{grid}.scrollTop = 3000")  # released elsewhere
     page.wait_for("parseInt(document.querySelector('#grid-body [role=row]').style.top) > 2000")
+
+
+def test_medians_of_several_datasets_are_told_apart_and_count_curves_only(page):
+    page.click(f"{ROWS}:nth-child(1)")
+    page.click("#text")
+    page.type("SVHN")
+    page.click(f"{ROWS}:nth-child(1)", control=True)
+    page.click("#reset")
+    dashes = "[...document.querySelectorAll('#legend line')].map((one) => one.outerHTML)"
+    found = page.run(dashes)
+    assert len(found) == len(set(found)) == 4
+    assert text(page, "#legend").count("median of 2,000 networks on") == 2
 
 
 def test_all_that_is_selected_becomes_bands(page):
@@ -419,6 +442,9 @@ def test_the_last_accuracy_of_a_network_under_way_is_told(browser, tmp_path):
     page.click(f"{ROWS}:nth-child(1)")
     assert "last accuracy\n40.00 %" in text(page, "#detail dl")
     assert "reached\nepoch 0.5" in text(page, "#detail dl")
+    assert "best accuracy" not in text(page, "#detail dl")
+    assert page.run(cells(5))[0] == "40.00"
+    assert page.run(cells(6))[0] == "\u2013"
 
 
 def test_unknown_accuracies_of_a_network_under_way_are_bridged_and_infinite_ones_not(
@@ -437,6 +463,18 @@ def test_unknown_accuracies_of_a_network_under_way_are_bridged_and_infinite_ones
         browser.click(f"{ROWS}:nth-child(1)")
         pictures.append(browser.run(INK))
     assert pictures[0] > 3 * pictures[1] > 0
+
+
+def test_of_long_curves_the_arrows_reach_what_was_looked_at(browser, tmp_path):
+    write_tables(tmp_path / "t", few_networks(1, "SVHN")[:3], 400)
+    page = opened(browser, tmp_path / "t", tmp_path / "x.html")
+    page.run("document.getElementById('chart').focus()")
+    read = []
+    for _ in range(3):
+        page.press("ArrowRight")
+        read.append(text(page, "#chart-point"))
+    assert [words.split(" ;")[0] for words in read] == ["epoch 0.5", "epoch 1.5", "epoch 2.5"]
+    assert not any("\u2013" in words for words in read)
 
 
 def test_one_network_is_a_whole_page(browser, tmp_path):

@@ -20,6 +20,7 @@ from worker_jobs import TINY, write_campaign
 from nnlc import load_campaign
 from nnlc.errors import NnlcError, ResultsError
 from nnlc.journal import Journal
+from nnlc.reporting import server as serving
 from nnlc.reporting.campaignfolder import CampaignFolder
 from nnlc.reporting.live import LiveCampaign
 from nnlc.reporting.pace import Pace
@@ -263,6 +264,55 @@ def test_nothing_is_read_while_nobody_asks_and_seldom_while_it_takes_long(result
     before = len(looks)
     clock.now += 1e6
     assert len(looks) == before
+
+
+def test_strangers_who_say_nothing_keep_nobody_out(server, monkeypatch):
+    monkeypatch.setattr(serving, "MOST_CONNECTIONS", 3)
+    own = HTTPConnection("127.0.0.1", server.server_port, timeout=5)
+    own.request("GET", f"/{server.secret}/")
+    assert own.getresponse().read()
+    silent = [socket.create_connection(("127.0.0.1", server.server_port)) for _ in range(2)]
+    own.request("GET", f"/{server.secret}/changes")
+    assert own.getresponse().read()
+    silent += [socket.create_connection(("127.0.0.1", server.server_port)) for _ in range(2)]
+    for stranger in silent[:2]:  # the owner has been heard of since
+        stranger.settimeout(5)
+        assert stranger.recv(1) == b""
+    connected = own.sock
+    own.request("GET", f"/{server.secret}/changes")
+    assert own.getresponse().read()
+    assert own.sock is connected
+    for stranger in silent:
+        stranger.close()
+
+
+def test_a_folder_that_is_gone_is_trouble_and_no_campaign_that_has_not_begun(
+    results, clock, server
+):
+    results.path.rename(results.path.with_name("away"))
+    clock.now += 60
+    news = json.loads(server.campaign.changes("0"))
+    assert "is gone" in news["live"]["trouble"]
+    assert news["progress"]["datasets"][0]["done"] == 2
+    results.path.with_name("away").rename(results.path)
+    clock.now += 60
+    assert json.loads(server.campaign.changes("0"))["live"]["trouble"] is None
+
+
+def test_a_number_that_is_none_in_a_progress_file_is_passed_over(results):
+    network = list(results.campaign().networks())[3]
+    entry = {"half_epochs": 1, "accuracy": 10**400}
+    Journal(results.journal_folder).progress({network.spec.id: entry})
+    standing = CampaignFolder(results).look().standings[3]
+    assert (standing.state, len(standing.curve)) == (State.UNDER_WAY, 0)
+
+
+def test_only_a_stop_rule_stops_networks_and_no_table_counts_for_more_than_all_epochs(results):
+    networks = list(results.campaign().networks())
+    write_tables(results.path, networks[:1], 1)
+    write_tables(results.path, networks[1:2], 7)
+    [counts] = CampaignFolder(results).look().progress.datasets
+    assert (counts.rows, counts.stopped, counts.saved) == (3, 0, 0)
 
 
 def test_a_folder_that_can_not_be_read_is_told_and_what_was_known_stays(results, clock, server):

@@ -88,6 +88,32 @@ def test_what_comes_to_stand_shows_and_nothing_that_one_did_is_lost(served):
     assert len(page.requests) < 60
 
 
+def test_news_leave_focus_and_reading_where_they_are(served):
+    page, results, _ = served
+    networks = list(results.campaign().networks())
+    journal = Journal(results.journal_folder)
+    for network in networks[4:6]:
+        journal.write("failure", id=network.spec.id, reason="no memory")
+    page.wait_for("document.getElementById('progress').innerText.includes('2 failed')")
+    page.run("document.getElementById('chart').focus()")
+    for _ in range(2):
+        page.press("ArrowRight")
+    page.click("#failures summary")
+    page.run("document.querySelectorAll('#failures-list button')[1].focus()")
+    page.run("window.facts = document.querySelector('#facts dd')")
+    page.run("document.getElementById('chart').focus()")
+    page.press("ArrowRight")
+    write_tables(results.path, networks[6:9], 2)
+    page.wait_for("document.getElementById('progress').innerText.includes('6 of 80')")
+    assert not page.run("document.getElementById('tip').hidden")
+    assert text(page, "#tip").startswith("epoch 0.5")
+    assert page.run("window.facts.isConnected")
+    page.run("document.querySelectorAll('#failures-list button')[1].focus()")
+    journal.write("failure", id=networks[3].spec.id, reason="no memory")
+    page.wait_for("document.getElementById('progress').innerText.includes('3 failed')")
+    assert page.run("document.activeElement.textContent") == networks[5].spec.id
+
+
 def test_a_server_that_is_gone_is_said_and_asked_again(served):
     page, results, server = served
     page.click(f"{ROWS}:nth-child(1)")

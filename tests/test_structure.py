@@ -51,12 +51,12 @@ MAY_IMPORT = {
     "auditing": BASE
     | {"networks", "tables", "analysis", "campaign", "results", "history", "stopping"},
     "collection": {"errors", "files", "wording", "networks", "tables", "journal", "analysis"},
-    "exporting": {"errors", "files", "networks", "tables", "collection"}
+    "exporting": {"errors", "files", "wording", "networks", "tables", "collection"}
     | {"campaign", "history", "results"},
     "benchmark": {"errors", "networks", "tables", "collection"},
     "outputs": {"errors", "files"},
     "plotting": {"errors", "wording", "networks", "tables", "analysis", "outputs"},
-    "reporting": {"errors", "networks", "tables", "analysis", "outputs"}
+    "reporting": {"errors", "wording", "networks", "tables", "analysis", "outputs"}
     | {"campaign", "results", "journal", "history", "calibration"},
 }
 VERBS = {path.stem for path in PACKAGE.glob("*verbs.py")}

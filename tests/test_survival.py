@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 
-import pytest
 from worker_jobs import (
     TINY,
     events,
@@ -148,7 +147,7 @@ def test_a_network_that_kills_its_trainer_becomes_a_failure_until_it_is_cleared(
     [failure] = events(results, "failure")
     assert (failure["id"], failure["attempts"]) == (cursed, 3)
     assert "SIGSEGV" in failure["reason"]
-    assert "1 networks failed" in job.stdout
+    assert "1 network failed" in job.stdout
     others = {name: table for name, table in tables(expected).items() if cursed not in name}
     assert tables(results) == others
     starts = len(events(results, "start"))
@@ -161,10 +160,10 @@ def test_a_network_that_kills_its_trainer_becomes_a_failure_until_it_is_cleared(
 
 
 def test_a_network_that_no_memory_holds_is_named_with_its_size_and_the_rest_is_finished(tmp_path):
-    """Those with a hidden layer would need 200 GB; the limit refuses it on every machine."""
+    """Those with a hidden layer would need 50 GB; the limit refuses it on every machine."""
     text = TINY.replace("fc_layers = [1, 2]\nfc_units = [8, 16]", "fc_layers = [1, 2]").replace(
         "kernel = [2, 4]\nstride = [1, 2]\npadding = [0, 1]\nfilters = [1, 10]",
-        "kernel = [1, 2]\nstride = [1, 1]\npadding = [0, 1]\nfilters = [60, 64]\nblocks = [1]",
+        "kernel = [1, 2]\nstride = [1, 1]\npadding = [0, 1]\nfilters = [18, 20]\nblocks = [1]",
     )
     text = text.replace("depths = [1, 2]", "depths = [1, 1]").replace(
         "per_depth = 3", "per_depth = 4"
@@ -185,12 +184,11 @@ def test_a_network_that_no_memory_holds_is_named_with_its_size_and_the_rest_is_f
     assert finished + len(failures) == 4
 
 
-@pytest.mark.parametrize("ranks", [None, 2])
-def test_two_jobs_on_one_folder_share_the_work_and_train_each_network_once(alone, tmp_path, ranks):
+def test_two_jobs_on_one_folder_share_the_work_and_train_each_network_once(alone, tmp_path):
     campaign, expected = alone
     results = tmp_path / "r"
     slow = slow_steps(tmp_path, 0.05)
-    jobs = [start_worker(campaign, "--results", results, ranks=ranks, **slow) for _ in range(2)]
+    jobs = [start_worker(campaign, "--results", results, ranks=2, **slow) for _ in range(2)]
     outputs = [job.communicate(timeout=200)[0] for job in jobs]
     statuses = sorted(job.returncode for job in jobs)
     assert statuses in ([0, 0], [0, 75]), outputs

@@ -8,15 +8,18 @@ import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from nnlc.analysis.comparison import COMPARISON_COLUMNS
+from nnlc.analysis.predictors.registry import MOST_EPOCHS
 from nnlc.errors import NnlcError
 
 _MAX_BYTES = 10_000_000
 """No comparison is near this; a larger file is something else."""
 
-_Count = Annotated[int, Field(ge=0)]
-_Finite = Annotated[float, Field(allow_inf_nan=False)]
+_Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+_Epoch = Annotated[float, Field(gt=0, le=MOST_EPOCHS)]
+_Percent = Annotated[float, Field(ge=0, le=100)]
+_Milliseconds = Annotated[float, Field(ge=0, le=1e9)]
 _Blank = BeforeValidator(lambda text: None if text == "" else text)
-_Maybe = Annotated[_Finite | None, _Blank]
+_Maybe = Annotated[_Percent | None, _Blank]
 _FLOATS = ("_error", "_percent", "_epoch", "milliseconds")
 """Ends of names."""
 
@@ -26,20 +29,20 @@ class _Row(BaseModel):
 
     method: Annotated[str, Field(min_length=1, max_length=1000)]
     stop_rule: bool
-    cutoff_epoch: _Finite
-    target_epoch: _Finite
+    cutoff_epoch: _Epoch
+    target_epoch: _Epoch
     networks: _Count
     predicted: _Count
     failed: _Count
     not_converged: Annotated[_Count | None, _Blank]
-    epochs_saved_percent: _Finite
+    epochs_saved_percent: _Percent
     mean_error: _Maybe
     standard_error: _Maybe
     median_error: _Maybe
     baseline_mean_error: _Maybe
     covered_percent: _Maybe
     top_overlap_percent: _Maybe
-    milliseconds: _Maybe
+    milliseconds: Annotated[_Milliseconds | None, _Blank]
 
 
 def read_comparison(path: str | Path) -> pd.DataFrame:

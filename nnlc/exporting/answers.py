@@ -19,6 +19,7 @@ from nnlc.exporting.origins import (
     Publication,
 )
 from nnlc.exporting.schema import VALUES
+from nnlc.wording import counted
 
 UNKNOWN = "Not known from the tables."
 _NAMED = 10
@@ -76,7 +77,9 @@ def _motivation(origins: Origins, publication: Publication) -> list[tuple[str, l
 
 
 def _composition(facts: Facts, origins: Origins) -> list[tuple[str, list[str]]]:
-    lengths = [f"{count} with {length} half epochs" for length, count in facts.by_half_epochs]
+    lengths = [
+        f"{count} with {counted(length, 'half epoch')}" for length, count in facts.by_half_epochs
+    ]
     more = [f"{len(lengths) - _NAMED} more lengths"] if lengths[_NAMED:] else []
     return [
         (
@@ -155,7 +158,7 @@ def _oddities(facts: Facts, origins: Origins) -> Iterator[str]:
 
 
 def _collection(origins: Origins) -> list[tuple[str, list[str]]]:
-    made = [f"{words}: {count} tables" for words, count in origins.makers]
+    made = [f"{words}: {counted(count, 'table')}" for words, count in origins.makers]
     hours = origins.train_seconds / 3600
     return [
         (

@@ -11,6 +11,7 @@ from nnlc.collection.sources import Source, home_of
 from nnlc.errors import CampaignError, NnlcError, ResultsError
 from nnlc.history import Finish, makers, read_history
 from nnlc.results import ResultsFolder
+from nnlc.wording import counted
 
 DATASET_URL = "https://doi.org/10.7910/DVN/ZXTCGF"
 ARTICLE_URL = "https://pubmed.ncbi.nlm.nih.gov/35036484"
@@ -114,7 +115,7 @@ class Origins:
     def citation(self) -> str:
         """How to cite the tables."""
         own = " and ".join(words for words, _ in self.campaigns) or "an unknown campaign"
-        parts = [f"{self.own} tables of {own}, made with nnlc"] if self.own else []
+        parts = [f"{counted(self.own, 'table')} of {own}, made with nnlc"] if self.own else []
         return "\n".join([*parts, *([ARTICLE_CITATION] if self.published else [])])
 
 

@@ -17,10 +17,13 @@ from nnlc.plotting.style import (
     shortened,
     wide_panel,
 )
+from nnlc.wording import counted
 
 _MOST_NAMED = 6
 """Methods beside the baseline that get a colour; the rest are grey."""
 _BASELINE = "last1"
+_MOST_TOLD = 12
+"""Grey methods that the caption names."""
 _STOP_MARKS = "D^vPX*"
 
 
@@ -52,7 +55,7 @@ def draw_comparison(found: pd.DataFrame) -> tuple[Figure, str]:
     axes.set_xlabel("epochs saved (%)")
     axes.set_ylabel("mean absolute error\n(percent of accuracy)")
     if len(drawn):
-        plain_logarithmic(axes)
+        plain_logarithmic([axes])
         legend_beside(figure, axes)
     return figure, _words(found, rest)
 
@@ -85,13 +88,24 @@ def _label(name: str) -> str:
 def _words(found: pd.DataFrame, rest: list[str]) -> str:
     networks, target = int(found["networks"].max()), found["target_epoch"].iloc[0]
     failed = int(found["failed"].sum())
-    waiting = int(found["not_converged"].fillna(0).sum())
+    waited = [
+        f"{shortened(name)} {counted(int(count), 'network')}"
+        for name, count in found[["method", "not_converged"]].dropna().itertuples(index=False)
+        if count
+    ]
+    exact = int((found["mean_error"] == 0).sum())
+    names = [shortened(name) for name in rest[:_MOST_TOLD]]
+    names += [f"{len(rest) - _MOST_TOLD} more"] * (len(rest) > _MOST_TOLD)
     return listed(
         [
-            f"{networks:,} networks, accuracy at epoch {target:g} predicted; bars are standard "
-            "errors.",
-            f"Grey: {', '.join(rest)}." if rest else "",
-            f"{failed:,} predictions failed and have no error." if failed else "",
-            f"Stop rules trained {waiting:,} networks to the end." if waiting else "",
+            f"{counted(networks, 'network')}, accuracy at epoch {target:g} predicted; bars are "
+            "standard errors.",
+            f"Grey: {', '.join(names)}." if rest else "",
+            f"{counted(failed, 'prediction')} failed: these networks are trained to the end, and "
+            "have no error."
+            if failed
+            else "",
+            f"Not converged and trained to the end: {', '.join(waited)}." if waited else "",
+            f"{counted(exact, 'point')} without any error can't be drawn here." if exact else "",
         ]
     )

@@ -97,7 +97,7 @@ def _draw_each(tables: Tables, value: str) -> Figure:
         axes.set_title(dataset_name(tables.networks["dataset"].iloc[0]))
     axes.set_xlabel("epoch")
     axes.set_ylabel(_TITLES[value])
-    _scale(axes, value)
+    _scale([axes], value)
     legend_beside(figure, axes)
     return figure
 
@@ -131,7 +131,7 @@ def _draw_row(
             fontsize=10,
             color=TEXT_GREY,
         )
-        _scale(axes, value)
+    _scale(row, value)
     _draw_key(row[0])
 
 
@@ -145,14 +145,18 @@ def _draw_key(axes: Axes) -> None:
     )
 
 
-def _scale(axes: Axes, value: str) -> None:
-    """With room above the curves for what stands in a corner."""
-    axes.margins(y=0.16)
-    axes.set_xlim(left=0)
+def _scale(row: Sequence[Axes], value: str) -> None:
+    """One scale for a row whose panels are all drawn, with room above for what stands in a corner.
+
+    A limit that is set keeps the whole row from following what is drawn later.
+    """
+    for axes in row:
+        axes.margins(y=0.16)
+    row[0].set_xlim(left=0)
     if value == _ACCURACY:
-        axes.set_ylim(bottom=0)
+        row[0].set_ylim(bottom=0)
     else:
-        plain_logarithmic(axes)
+        plain_logarithmic(row)
 
 
 def _short_curves(tables: Tables) -> str:

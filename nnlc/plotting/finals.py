@@ -19,6 +19,7 @@ from nnlc.plotting.style import (
     BLUE,
     GREY,
     ORANGE,
+    PURPLE,
     SKY,
     VERMILLION,
     label_panels,
@@ -83,7 +84,9 @@ _MARKS = (
     _Mark("learned", SKY, "o", 9, 0.45),
     _Mark("never better than chance", GREY, "o", 9, 0.3),
     _Mark("diverged", VERMILLION, "x", 16, 0.8),
+    _Mark("not known", PURPLE, "^", 12, 0.45),
 )
+"""The last: of images whose classes nobody told."""
 
 
 def draw_finals(tables: Tables, setting: Setting) -> tuple[Figure, str]:
@@ -100,7 +103,7 @@ def draw_finals(tables: Tables, setting: Setting) -> tuple[Figure, str]:
         axes.set_title(panel_title(dataset, len(positions)))
         axes.set_ylim(bottom=0)
     label_panels(found, setting.label, _ACCURACY)
-    _draw_key(found[0])
+    _draw_key(found[0], networks)
     legend(figure, found[0])
     missing = int((~_places(networks, setting)).sum())
     blank = f"{missing:,} have no place on these axes." if missing else ""
@@ -159,17 +162,21 @@ def _swelling(points: int) -> float:
     return min(max(1000 / points, 1.0), 4.0)
 
 
-def _kinds(networks: pd.DataFrame) -> tuple[Integers, Integers, Integers]:
+def _kinds(networks: pd.DataFrame) -> tuple[Integers, ...]:
     """The rows of each of `_MARKS`."""
     diverged = networks["diverged"].fillna(value=False).to_numpy(dtype=bool)
+    unknown = networks["never_learned"].isna().to_numpy() & ~diverged
     never = networks["never_learned"].fillna(value=False).to_numpy(dtype=bool) & ~diverged
-    return np.flatnonzero(~(diverged | never)), np.flatnonzero(never), np.flatnonzero(diverged)
+    kinds = ~(diverged | never | unknown), never, diverged, unknown
+    return tuple(map(np.flatnonzero, kinds))
 
 
-def _draw_key(axes: Axes) -> None:
-    """What the marks mean, larger and denser than they are."""
+def _draw_key(axes: Axes, networks: pd.DataFrame) -> None:
+    """What the marks mean that there are, larger and denser than they are."""
     nothing: list[float] = []
-    for mark in _MARKS:
+    for mark, rows in zip(_MARKS, _kinds(networks), strict=True):
+        if not len(rows):
+            continue
         axes.scatter(nothing, nothing, s=40, color=mark.colour, marker=mark.shape, label=mark.name)
     axes.plot(nothing, nothing, color=BLACK, marker="s", markersize=4.5, label="median, quartiles")
 

@@ -59,7 +59,7 @@ def plot_tables(
     # Losses may be near the largest double; what overflows is infinite, and drawn as such.
     with settings(), np.errstate(over="ignore"):
         figure, note = _draw(kind, value)(tables)
-        words = listed([_counts(tables), note])
+        words = listed([_counts(tables), _losses(tables, kind, value), note])
         caption(figure, words)
         write_picture(figure, path)
     return words
@@ -128,7 +128,7 @@ def _counts(tables: Tables) -> str:
     found = metrics(tables, columns=())
     diverged = int(found["diverged"].sum())
     never = int((found["never_learned"] & ~found["diverged"]).sum())
-    unknown = int(found["never_learned"].isna().sum())
+    unknown = int((found["never_learned"].isna() & ~found["diverged"]).sum())
     parts = [counted(len(tables), "network")]
     if diverged:
         parts.append(f"{diverged:,} diverged (values that are not finite are left out)")
@@ -136,7 +136,16 @@ def _counts(tables: Tables) -> str:
         parts.append(f"{never:,} never learned better than chance")
     if unknown:
         parts.append(f"of {unknown:,} it is not known whether they learned")
-    text = "; ".join(parts) + "."
+    return "; ".join(parts) + "."
+
+
+def _losses(tables: Tables, kind: str, value: str) -> str:
+    """What must be said of validation losses that were published, where they are drawn."""
+    if kind != "curves" or value != "val-loss" or not tables.networks["published"].any():
+        return ""
     if tables.curves.attrs["val_loss"] == "corrected":
-        text += " Published validation losses are corrected."
-    return text
+        return "Published validation losses are corrected."
+    return (
+        "Validation losses as published, too small by a known factor (--val-loss corrected undoes "
+        "it)."
+    )

@@ -5,7 +5,8 @@ both are told apart with any colour vision, and every line has a style of its ow
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import ceil, log10
 from typing import Any
 
@@ -63,9 +64,13 @@ _LEGEND_INCHES, _KEY_INCHES = 0.09, 0.6
 """Of an average letter in a legend, and of what stands before its words."""
 
 
-def settings() -> Any:
-    """A context in which figures look so."""
-    return matplotlib.rc_context(SETTINGS)
+@contextmanager
+def settings() -> Iterator[None]:
+    """A context in which figures look so, whatever a user's own matplotlibrc says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(SETTINGS)
+        yield
 
 
 def panels(count: int) -> tuple[Figure, list[Axes]]:
@@ -93,17 +98,22 @@ def multiples(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
     ).tolist()
 
 
-def plain_logarithmic(axes: Axes) -> None:
-    """A logarithmic vertical axis with numbers as people write them; call it with all drawn."""
-    if not np.isfinite(axes.dataLim.intervaly).all():  # nothing is drawn
-        axes.set_yticks([])
+def plain_logarithmic(row: Sequence[Axes]) -> None:
+    """A logarithmic vertical axis with numbers as people write them; call it with all drawn.
+
+    Args:
+        row: panels that share the axis.
+    """
+    axis = row[0].yaxis
+    if not any(np.isfinite(axes.dataLim.intervaly).all() for axes in row):  # nothing is drawn
+        axis.set_ticks([])
         return
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
+    row[0].set_yscale("log")
+    low, high = row[0].get_ylim()
     decades = log10(high) - log10(low)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1,)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -193,7 +193,7 @@ class HandOut:
             return None
         ids, leases = [n.spec.id for n in self.backlog.elsewhere], self._job.leases
         return ExitStatus.UNFINISHED, (
-            f"nothing is left to start: {len(ids)} networks are under way in "
+            f"nothing is left to start: {counted(len(ids), 'network')} under way in "
             f"{leases.holder(ids[0])}; should that end without their tables, {GO_ON}"
         )
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from nnlc.campaign import CampaignNetwork
+from nnlc.campaign import Campaign, CampaignNetwork
 from nnlc.errors import ResultsError, TableError
-from nnlc.history import History, read_history
+from nnlc.history import History, as_number, read_history
 from nnlc.journal import read_progress
 from nnlc.reporting.facts import JobFacts, campaign_facts, read_job_facts, seconds_of, why_not_read
 from nnlc.reporting.shelf import Shelf
@@ -72,8 +72,10 @@ class CampaignFolder:
         """Where everything stands now; only what changed since the last time is read.
 
         Raises:
-            ResultsError: a folder of tables can't be read.
+            ResultsError: the folder is gone, or a folder of tables can't be read.
         """
+        if not self.results.campaign_file.exists():  # an unmounted disk has no tables either
+            raise ResultsError(f"{self.results.campaign_file} is gone: what is shown is older")
         self._no_journal = why_not_read(self.results.journal_folder)
         running = {} if self._no_journal else read_progress(self.results.journal_folder)
         self._look_at_journal()
@@ -107,8 +109,9 @@ class CampaignFolder:
             points = self._watched.setdefault(id_, {})
             for later in [number for number in points if number > reached]:
                 del points[later]  # it went on from a checkpoint
-            if 0 < reached <= self.campaign.half_epochs and isinstance(accuracy, int | float):
-                points[reached] = float(accuracy)
+            value = as_number(accuracy)
+            if 0 < reached <= self.campaign.half_epochs and value is not None:
+                points[reached] = value
 
     def _standing(
         self, network: CampaignNetwork, running: Mapping[str, Mapping[str, Any]]
@@ -139,7 +142,7 @@ class CampaignFolder:
         groups: dict[str, list[Standing]] = {name: [] for name in self._shelves}
         for network, standing in zip(self.networks, standings, strict=True):
             groups[network.images.name].append(standing)
-        return [_progress(name, group, self.campaign.half_epochs) for name, group in groups.items()]
+        return [_progress(name, group, self.campaign) for name, group in groups.items()]
 
     def _notes(self) -> list[str]:
         ids = {network.spec.id for network in self.networks}
@@ -156,9 +159,15 @@ class CampaignFolder:
         return notes
 
 
-def _progress(name: str, group: Sequence[Standing], half_epochs: int) -> DatasetProgress:
+def _progress(name: str, group: Sequence[Standing], campaign: Campaign) -> DatasetProgress:
+    """As `nnlc status` counts."""
     states = Counter(one.state for one in group)
-    short = [half_epochs - one.half_epochs for one in group if one.state == State.DONE]
+    rows = [min(one.half_epochs, campaign.half_epochs) for one in group]
+    short = [
+        campaign.half_epochs - reached
+        for reached, one in zip(rows, group, strict=True)
+        if one.state == State.DONE and campaign.stop is not None
+    ]
     return DatasetProgress(
         name,
         # A damaged table stands: no job trains its network again.
@@ -166,8 +175,8 @@ def _progress(name: str, group: Sequence[Standing], half_epochs: int) -> Dataset
         under_way=states[State.UNDER_WAY],
         waiting=states[State.WAITING],
         failed=states[State.FAILED],
-        rows=sum(one.half_epochs for one in group),
-        all_rows=len(group) * half_epochs,
+        rows=sum(rows),
+        all_rows=len(group) * campaign.half_epochs,
         stopped=sum(rest > 0 for rest in short),
         saved=sum(short),
     )

@@ -16,6 +16,7 @@ from nnlc.networks.buffers import DeviceKind
 from nnlc.reporting.standing import Standing, State
 from nnlc.reporting.subject import Fact
 from nnlc.tables.frames import Tables
+from nnlc.wording import counted
 
 PUBLISHED_DOI = "doi:10.7910/DVN/ZXTCGF"
 
@@ -113,8 +114,9 @@ def campaign_facts(
     if jobs.began:
         several = f"{len(jobs.began):,} jobs, the first" if len(jobs.began) > 1 else "one job,"
         facts.append(("jobs", f"{several} began {jobs.began[0]}; the last word: {jobs.last}"))
-        ranks = f"{jobs.ranks:,} rank{'' if jobs.ranks == 1 else 's'}"
-        facts.append(("last job", f"{ranks} on {', '.join(sorted(jobs.device_names))}"))
+        ranks = counted(jobs.ranks, "rank")
+        if jobs.device_names:
+            facts.append(("last job", f"{ranks} on {', '.join(sorted(jobs.device_names))}"))
     pairs = zip(networks, standings, strict=True)
     done = [n.spec.id for n, standing in pairs if standing.state == State.DONE]
     facts += _origins(done, history)

@@ -5,10 +5,13 @@ So the addresses begin with a secret, and the Host header must be this very serv
 is asked for ever reaches the file system.
 """
 
+import contextlib
 import errno
 import secrets
+import socket
 import socketserver
 import sys
+import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,8 +26,10 @@ HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
 _ALLOWED = ("GET", "HEAD")
 _SECRET_BYTES = 16
-_PATIENCE_SECONDS = 60
+_PATIENCE_SECONDS = 10
 """For a browser that says nothing more."""
+MOST_CONNECTIONS = 64
+"""At once. Whoever is on this machine can open some, without knowing the secret."""
 
 
 class PageServer(ThreadingHTTPServer):
@@ -44,6 +49,9 @@ class PageServer(ThreadingHTTPServer):
     def __init__(self, campaign: LiveCampaign, port: int = DEFAULT_PORT) -> None:
         self.campaign = campaign
         self.secret = secrets.token_urlsafe(_SECRET_BYTES)
+        self._connections: dict[Any, None] = {}
+        """The one that has not been heard of for longest first."""
+        self._lock = threading.Lock()
         try:
             super().__init__((HOST, port), _Handler)
         except OSError as problem:
@@ -55,6 +63,30 @@ class PageServer(ThreadingHTTPServer):
         """Bind, without the question for the machine's full name that could take minutes."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = HOST, self.server_address[1]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer on a thread of its own; where there are too many, the silent have to go."""
+        with self._lock:
+            self._connections[request] = None
+            if len(self._connections) > MOST_CONNECTIONS:
+                silent = next(iter(self._connections))
+                del self._connections[silent]
+                with contextlib.suppress(OSError):
+                    silent.shutdown(socket.SHUT_RDWR)  # its thread sees the end, and closes it
+        super().process_request(request, client_address)
+
+    def heard_of(self, request: Any) -> None:
+        """A connection has said the secret: it is the last that has to go."""
+        with self._lock:
+            if request in self._connections:
+                del self._connections[request]
+                self._connections[request] = None
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget a connection that is over."""
+        with self._lock:
+            self._connections.pop(request, None)
+        super().shutdown_request(request)
 
     @property
     def address(self) -> str:
@@ -106,6 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "Nothing is here. Open the address that 'nnlc serve' printed when it began.\n",
             )
             return
+        self.server.heard_of(self.connection)
         self._answer(HTTPStatus.OK, *answer())
 
     do_HEAD = do_GET  # noqa: N815

@@ -2,6 +2,7 @@
 
 const MOST_LINES = 8;
 const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3], [12, 4], [4, 2], [1, 2], [9, 3, 2, 3, 2, 3]];
+const BEHIND = [[1, 3], [6, 3], [1, 7], [10, 3, 1, 3]];
 const VALUE_NAMES = ["training loss (nats)", "validation loss (nats)", "validation accuracy (%)"];
 const MARGIN = {left: 50, right: 14, top: 10, bottom: 36};
 
@@ -14,7 +15,9 @@ class Chart {
     this.value = ACCURACY;
     this.pointed = null;
     new ResizeObserver(() => this.draw()).observe(this.canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redress());
+    for (const query of ["(prefers-color-scheme: dark)", "print"]) {
+      matchMedia(query).addEventListener("change", () => this.redress());
+    }
     this.canvas.addEventListener("pointermove", (event) => this.pointAt(event));
     this.canvas.addEventListener("pointerleave", () => this.point(null));
     this.canvas.addEventListener("blur", () => this.point(null));
@@ -28,8 +31,11 @@ class Chart {
     const members = selected.length ? selected : filtered;
     this.series = each ? this.lines(selected, filtered, value) : this.bands(members, value);
     this.members = members;
-    this.point(null);
+    this.halves = this.pointable();
+    const kept = this.pointed;
+    this.pointed = null;
     this.draw();
+    this.point(this.halves.includes(kept) ? kept : null);
     this.legend();
     this.describe(members, selected.length > 0);
   }
@@ -46,22 +52,42 @@ class Chart {
 
   bands(members, value) {
     return this.byDataset(members).map(([place, those]) => ({
-      name: this.networks.datasets[place], style: place % DASHES.length, members: those.length,
+      name: this.networks.datasets[place], style: place % DASHES.length,
+      members: this.withCurve(those),
       band: bandOf(this.networks, those, value)})).filter((one) => one.band.half.length);
   }
 
   lines(selected, filtered, value) {
     const around = new Set(selected.map((i) => this.networks.dataset[i]));
     const beside = filtered.filter((i) => around.has(this.networks.dataset[i]));
-    const others = this.byDataset(beside).filter(([, those]) => those.length > 1)
-      .map(([place, those]) => ({
-        name: `median of ${counted(those.length, "network")} on ${this.networks.datasets[place]}`,
-        behind: true, style: place % DASHES.length, band: bandOf(this.networks, those, value)}))
+    const others = this.byDataset(beside).filter(([, those]) => this.withCurve(those) > 1)
+      .map(([place, those], order) => ({
+        name: `median of ${counted(this.withCurve(those), "network")} on `
+          + this.networks.datasets[place],
+        behind: true, style: order % BEHIND.length, band: bandOf(this.networks, those, value)}))
       .filter((one) => one.band.half.length);
     const chosen = selected.map((i, order) => ({name: this.networks.id[i], network: i,
       style: order % DASHES.length, line: this.networks.curve(i, value),
       sparse: STATES[this.networks.state[i]] === "under way"}));
     return [...others, ...chosen];
+  }
+
+  withCurve(members) {
+    return members.reduce((sum, i) => sum + (this.networks.lengths[i] > 0), 0);
+  }
+
+  // Which half epochs can be pointed at: of bands of long curves only those that were looked at.
+  pointable() {
+    if (this.series.some((one) => one.line)) {
+      const ends = this.series.map((one) => one.line?.length ?? one.band.half.at(-1) + 1);
+      return [...Array(Math.max(...ends)).keys()];
+    }
+    const found = new Set(this.series.flatMap((one) => [...one.band.half]));
+    return [...found].sort((a, b) => a - b);
+  }
+
+  dash(one) {
+    return one.behind ? BEHIND[one.style] : DASHES[one.style];
   }
 
   colour(one) {
@@ -182,7 +208,7 @@ class Chart {
     const halfOf = one.line ? (p) => p : (p) => one.band.half[p];
     pen.strokeStyle = pen.fillStyle = this.colour(one);
     pen.lineWidth = one.behind ? 1 : 2;
-    pen.setLineDash(one.behind ? [1, 3] : DASHES[one.style]);
+    pen.setLineDash(this.dash(one));
     pen.beginPath();
     const places = [], alone = [];
     for (let p = 0; p < values.length; p++) {
@@ -222,24 +248,25 @@ class Chart {
   }
 
   valueAt(one, half) {
-    if (one.line) return one.line[half] ?? NaN;
-    const p = one.band.half.indexOf(half);
-    return p < 0 ? NaN : one.band.mid[p];
+    return one.line ? one.line[half] ?? NaN : one.band.mid[nearest(one.band.half, half)] ?? NaN;
   }
 
   pointAt(event) {
     if (!this.scale) return;
     const x = event.clientX - this.canvas.getBoundingClientRect().left;
     const half = Math.round((x - MARGIN.left) / (this.right - MARGIN.left) * this.longest) - 1;
-    this.point(half < 0 || half >= this.longest ? null : half);
+    const inside = half >= 0 && half < this.longest;
+    this.point(inside ? this.halves[nearest(this.halves, half)] ?? null : null);
   }
 
   onKey(event) {
     const steps = {ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -1e9, End: 1e9};
     if (!(event.key in steps) || !this.scale) return;
     event.preventDefault();
-    const from = this.pointed ?? (event.key === "ArrowLeft" ? this.longest : -1);
-    this.point(Math.min(this.longest - 1, Math.max(0, from + steps[event.key])));
+    const last = this.halves.length - 1;
+    const from = this.pointed === null ? (event.key === "ArrowLeft" ? last + 1 : -1)
+      : this.halves.indexOf(this.pointed);
+    this.point(this.halves[Math.min(last, Math.max(0, from + steps[event.key]))]);
     $("chart-point").textContent = this.readings().map((words) => words.join(" ")).join("; ");
   }
 
@@ -264,7 +291,7 @@ class Chart {
     const half = this.pointed, show = this.value === ACCURACY ? percent : digits;
     const found = this.series.map((one) => {
       if (one.line) return [one.name, show(one.line[half] ?? NaN)];
-      const p = one.band.half.indexOf(half);
+      const p = nearest(one.band.half, half);
       if (p < 0) return [one.name, "\u2013"];
       const {low, mid, high, count} = one.band;
       const range = one.behind ? "" : ` (${show(low[p])} to ${show(high[p])}, ${whole(count[p])})`;
@@ -277,7 +304,7 @@ class Chart {
     $("legend").replaceChildren(...this.series.map((one) => {
       const line = drawn("line", {x1: 0, y1: 5, x2: 30, y2: 5, stroke: this.colour(one),
         "stroke-width": one.behind ? 1 : 2.5,
-        "stroke-dasharray": (one.behind ? [1, 3] : DASHES[one.style]).join(" ")});
+        "stroke-dasharray": this.dash(one).join(" ")});
       const sample = drawn("svg", {width: 30, height: 10, "aria-hidden": "true"}, line);
       const name = one.members ? `${one.name}, ${counted(one.members, "network")}` : one.name;
       return element("li", {}, sample, shortened(name, 80));
@@ -290,18 +317,33 @@ class Chart {
     for (const i of members) {
       if (OUTCOMES[networks.outcome[i]] === "diverged") diverged++;
       if (OUTCOMES[networks.outcome[i]] === "never learned") never++;
-      if (!networks.lengths[i]) without++;
+      if (!networks.lengths[i] && !["failed", "damaged"].includes(STATES[networks.state[i]])) {
+        without++;
+      }
     }
     const each = this.series.some((one) => one.line);
     const parts = [`${counted(members.length, some ? "selected network" : "network")}`];
     if (this.series.length && !each) parts.push("lines are medians, bands the middle half");
     if (diverged) parts.push(`${whole(diverged)} diverged: what is not finite is left out`);
     if (never) parts.push(`${whole(never)} never better than chance`);
+    if (this.series.filter((one) => one.band && !one.behind).length > DASHES.length) {
+      parts.push("colours and dashes repeat");
+    }
     if (without) parts.push(`${whole(without)} without a curve yet`);
     $("chart-words").textContent = `${parts.join("; ")}.`;
     this.canvas.setAttribute("aria-label", `${VALUE_NAMES[this.value]} over epochs of `
       + `${counted(members.length, "network")}; arrow keys read values`);
   }
+}
+
+// The place of the nearest of ascending numbers; -1 beyond the last.
+function nearest(numbers, wanted) {
+  if (!(wanted <= numbers.at(-1))) return -1;
+  let found = 0;
+  for (let p = 1; p < numbers.length; p++) {
+    if (Math.abs(numbers[p] - wanted) < Math.abs(numbers[found] - wanted)) found = p;
+  }
+  return found;
 }
 
 function readInk() {

@@ -14,7 +14,8 @@ const COMPARED = [
   ["last value's error", (row) => percent(row.baseline_mean_error ?? NaN)],
   ["top tenth found (%)", (row) => digits(row.top_overlap_percent, 3)],
   ["predicted", (row) => `${whole(row.predicted)} of ${whole(row.networks)}`],
-  ["trained to the end", (row) => (row.not_converged === null ? "" : whole(row.not_converged))],
+  ["failed", (row) => whole(row.failed)],
+  ["not converged", (row) => (row.not_converged === null ? "" : whole(row.not_converged))],
   ["ms a network", (row) => digits(row.milliseconds, 2)],
 ];
 
@@ -23,13 +24,17 @@ function showComparison(rows) {
   if (!rows) return;
   const words = `Accuracy at epoch ${digits(rows[0].target_epoch)} predicted for `
     + `${counted(rows[0].networks, "network")}; errors in percent of accuracy. Methods are ordered `
-    + "as compared; the six that do best beside the last value seen are coloured.";
+    + "as compared; those that do best beside the last value seen are coloured. What a method can't "
+    + "predict is trained to the end.";
+  const exact = rows.filter((row) => row.mean_error === 0).length;
+  const left = exact ? ` ${counted(exact, "point")} without any error can't be drawn here.` : "";
   const titles = COMPARED.map(([title]) => element("th", {scope: "col"}, title));
   const head = element("tr", {}, ...titles);
   const body = rows.map((row) => element("tr", {}, ...COMPARED.map(([, text], k) =>
     element("td", k ? {} : {title: row.method}, text(row)))));
   const table = element("table", {}, element("thead", {}, head), element("tbody", {}, ...body));
-  $("comparison-body").replaceChildren(element("p", {class: "quiet small"}, words), errorPlot(rows),
+  $("comparison-body").replaceChildren(element("p", {class: "quiet small"}, words + left),
+    errorPlot(rows),
     element("div", {class: "scroll", tabindex: 0, role: "region",
       "aria-label": "All methods and cutoffs"}, table));
 }
@@ -54,7 +59,7 @@ function errorPlot(rows) {
     role: "img", "aria-label": "Mean error against epochs saved; the table below has the numbers"});
   const bottom = PLOT.height - PLOT.bottom;
   const y = verticalScale(Math.min(...errors), Math.max(...errors), PLOT.top, bottom, true);
-  if (!y) return svg;
+  if (!y) return element("p", {}, "There is no error to draw.");
   const x = (saved) => PLOT.left + saved / 100 * (PLOT.width - PLOT.left - PLOT.right);
   for (const tick of y.ticks) {
     const at = y.at(tick);
@@ -78,7 +83,8 @@ function errorPlot(rows) {
     if (those[0].stop_rule) {
       const [cx, cy] = place(those[0]).split(",").map(Number);
       svg.append(drawn("path", {d: `M${cx} ${cy - 6}l6 6l-6 6l-6 -6z`, fill: "var(--c6)"}, title),
-        drawn("text", {x: cx + 10, y: cy + 4}, shortened(name, 30)));
+        drawn("text", cx < x(50) ? {x: cx + 10, y: cy + 4}
+          : {x: cx - 10, y: cy + 4, "text-anchor": "end"}, shortened(name, 30)));
       continue;
     }
     const shown = rank >= 0 || name === BASELINE;

@@ -19,6 +19,8 @@ function decodeValues(text) {
   return new Float32Array(bits.buffer);
 }
 
+const hundredths = (value) => Math.round(100 * value) / 100;
+
 class Networks {
   constructor(payload) {
     Object.assign(this, payload.networks);  // id, depth, rate and other columns
@@ -34,6 +36,7 @@ class Networks {
     this.lengths = standings.lengths;
     this.final = new Float64Array(this.count);
     this.best = new Float64Array(this.count);
+    this.bestHalf = new Int32Array(this.count);
     this.outcome = new Uint8Array(this.count);
     this.words = new Array(this.count);
     const values = decodeValues(standings.curves);
@@ -45,12 +48,16 @@ class Networks {
   // What follows from a network's standing.
   derive(i) {
     const accuracy = this.curve(i, ACCURACY);
-    let best = NaN;
-    for (const value of accuracy) {
-      if (Number.isFinite(value) && !(value <= best)) best = value;
+    let best = -1;
+    // Of a network under way only some points are known.
+    const known = STATES[this.state[i]] === "under way" ? 0 : accuracy.length;
+    for (let half = 0; half < known; half++) {
+      if (Number.isFinite(accuracy[half]) && !(accuracy[half] <= accuracy[best])) best = half;
     }
-    this.best[i] = best;
-    this.final[i] = accuracy.length ? accuracy[accuracy.length - 1] : NaN;
+    this.bestHalf[i] = best;
+    // What is filtered is what is shown: hundredths.
+    this.best[i] = hundredths(best < 0 ? NaN : accuracy[best]);
+    this.final[i] = hundredths(accuracy.length ? accuracy[accuracy.length - 1] : NaN);
     this.outcome[i] = OUTCOMES.indexOf(this.outcomeName(i));
     this.words[i] = [this.id[i], this.datasets[this.dataset[i]], this.reasons.get(i) ?? ""]
       .join("\n").toLowerCase();

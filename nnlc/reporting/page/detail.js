@@ -36,9 +36,10 @@ class Detail {
     if (n.lengths[i]) {
       const last = STATES[n.state[i]] === "under way" ? "last accuracy" : "final accuracy";
       found.push([last, `${percent(n.final[i])} %`]);
-      const at = n.curve(i, ACCURACY).indexOf(n.best[i]);
-      const where = at < 0 ? "" : ` at epoch ${(at + 1) / 2}`;
-      found.push(["best accuracy", `${percent(n.best[i])} %${where}`]);
+      if (n.bestHalf[i] >= 0) {
+        found.push(["best accuracy",
+          `${percent(n.best[i])} % at epoch ${(n.bestHalf[i] + 1) / 2}`]);
+      }
     }
     if (n.attempts[i]) found.push(["attempts", `${whole(n.attempts[i])} ended badly`]);
     if (n.seconds[i] !== null) found.push(["trained for", duration(n.seconds[i])]);
@@ -60,8 +61,9 @@ class Detail {
     if (n.layers[i]) return [title, layerList(parseLayers(n.layers[i], n.input[i]))];
     const list = element("dl");
     pairs(list, n.lists[i] ?? []);
-    return [title, element("p", {class: "quiet small"},
-      "What size these images have is not known here, so the layers are told as the table does."),
-      list];
+    const why = n.input[i] ? "These layers contradict one another or the images (nnlc audit tells "
+      + "how), so they are told as the table does."
+      : "What size these images have is not known here, so the layers are told as the table does.";
+    return [title, element("p", {class: "quiet small"}, why), list];
   }
 }

@@ -1,6 +1,6 @@
 // What is shown: words, datasets, outcomes and ranges that a network must have.
 
-const RANGES = [["depth", "depth (convolutions)"], ["final", "final accuracy (%)"],
+const RANGES = [["depth", "depth (convolutions)"], ["final", "last accuracy (%)"],
   ["best", "best accuracy (%)"], ["rate", "learning rate"], ["batch", "batch size"],
   ["parameters", "parameters"]];
 

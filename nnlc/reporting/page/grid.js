@@ -12,7 +12,7 @@ const COLUMNS = [
     text: (n, i) => n.datasets[n.dataset[i]]},
   {key: "depth", title: "depth", track: "52px", number: true, text: (n, i) => whole(n.depth[i])},
   {key: "outcome", title: "outcome", track: "minmax(124px, 0.7fr)", text: outcomeText},
-  {key: "final", title: "final %", track: "59px", number: true,
+  {key: "final", title: "last %", track: "59px", number: true,
     text: (n, i) => percent(n.final[i])},
   {key: "best", title: "best %", track: "59px", number: true, text: (n, i) => percent(n.best[i])},
   {key: "rate", title: "learning rate", track: "98px", number: true,

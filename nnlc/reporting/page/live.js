@@ -28,20 +28,19 @@ class Live {
       const answer = await fetch(`changes?since=${encodeURIComponent(this.version)}`,
         {cache: "no-store", credentials: "omit"});
       if (answer.status === 404 || answer.status === 403) {
-        $("live").textContent =
-          "This address is no longer served: open the one that nnlc serve prints.";
+        this.tell("This address is no longer served: open the one that nnlc serve prints.");
         return;
       }
       if (!answer.ok) throw new Error(String(answer.status));
       const news = await answer.json();
       this.version = news.live.version;
       this.wait = this.seconds;
-      this.onNews(news);
       this.say(news.live);
+      setTimeout(() => this.onNews(news));  // a mistake there is no silence of the server
     } catch {
       this.wait = Math.min(2 * this.wait, MOST_PATIENCE);
       const seconds = Math.round(this.wait);
-      $("live").textContent = `No answer from nnlc serve; asking again in ${seconds} s.`;
+      this.tell(`No answer from nnlc serve; asking again in ${seconds} s.`);
     } finally {
       this.asking = false;
     }
@@ -51,6 +50,10 @@ class Live {
   say(live) {
     const left = live.left === null ? "" : `, about ${duration(live.left)} left`;
     const trouble = live.trouble ? `; ${live.trouble}` : "";
-    $("live").textContent = `Live${left}${trouble}`;
+    this.tell(`Live${left}${trouble}`);
+  }
+
+  tell(words) {
+    if ($("live").textContent !== words) $("live").textContent = words;
   }
 }

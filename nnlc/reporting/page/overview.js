@@ -17,10 +17,22 @@ function showSummary(networks, payload) {
   $("campaign-text").textContent = payload.campaign;
 }
 
-function showAbout(payload) {
-  pairs($("facts"), payload.facts);
-  $("notes").replaceChildren(...payload.notes.map((note) => element("li", {}, note)));
-  const progress = payload.progress;
+// What stands on the page already stays: a selection in it, and who listens, are left in peace.
+const said = new Map();
+
+function isNew(name, value) {
+  const text = JSON.stringify(value);
+  if (said.get(name) === text) return false;
+  said.set(name, text);
+  return true;
+}
+
+function showAbout({facts, notes, progress}) {
+  if (isNew("facts", facts)) pairs($("facts"), facts);
+  if (isNew("notes", notes)) {
+    $("notes").replaceChildren(...notes.map((note) => element("li", {}, note)));
+  }
+  if (!isNew("progress", progress)) return;
   $("progress").hidden = !progress;
   if (!progress) return;
   $("progress-bars").replaceChildren(...progress.datasets.map(progressBar));
@@ -55,11 +67,15 @@ function showFailures(networks, goTo) {
   for (let i = 0; i < networks.count; i++) {
     if (["failed", "damaged"].includes(STATES[networks.state[i]])) failed.push(i);
   }
+  if (!isNew("failures", failed.map((i) =>
+    [i, networks.state[i], networks.attempts[i], networks.reasons.get(i)]))) return;
+  const focused = document.activeElement?.dataset.network;
   $("failures").hidden = !failed.length;
   const count = counted(failed.length, "network");
   $("failures-title").textContent = `${count} without a usable table, and why`;
   const items = failed.slice(0, MOST_FAILURES).map((i) => {
-    const name = element("button", {type: "button", class: "link mono"}, networks.id[i]);
+    const name = element("button", {type: "button", class: "link mono", "data-network": i},
+      networks.id[i]);
     name.addEventListener("click", () => goTo(i));
     const often = networks.attempts[i] ? ` (${counted(networks.attempts[i], "attempt")})` : "";
     return element("li", {}, name, ` ${STATES[networks.state[i]]}${often}: `
@@ -70,4 +86,5 @@ function showFailures(networks, goTo) {
       `and ${whole(failed.length - MOST_FAILURES)} more; the outcome filter shows all`));
   }
   $("failures-list").replaceChildren(...items);
+  if (focused) $("failures-list").querySelector(`[data-network="${focused}"]`)?.focus();
 }

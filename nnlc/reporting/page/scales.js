@@ -13,6 +13,7 @@ function linearTicks(low, high, most) {
 
 function logTicks(low, high, most) {
   const first = Math.floor(Math.log10(low)), last = Math.ceil(Math.log10(high));
+  if (!(last - first < 1000)) return [];
   const parts = last - first <= 2 ? [1, 2, 5] : [1];
   const every = Math.max(1, Math.ceil((last - first) / most));
   const ticks = [];
