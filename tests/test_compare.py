@@ -70,8 +70,9 @@ def test_a_failure_is_counted_and_the_baseline_is_over_the_same_networks():
     assert row["baseline_mean_error"] == pytest.approx(np.abs(curves[:, 9] - curves[:, 19]).mean())
     assert row["baseline_mean_error"] != row_of(found, "last1", 5)["mean_error"]
     assert pd.isna(row["not_converged"])
-    # What can't be predicted is trained to the end.
+    # What can't be predicted is trained to the end, which costs epochs and no error.
     assert row["epochs_saved_percent"] == pytest.approx(50 * 3 / 4)
+    assert row["cost_error"] == pytest.approx(row["mean_error"] * 3 / 4)
 
 
 def test_a_stop_rule_has_one_row_with_its_own_end():

@@ -100,6 +100,18 @@ def test_no_panel_of_a_row_cuts_off_what_is_drawn_in_it(many, column):
     assert len({axes.get_ylim() for axes in figure.axes}) == 1
 
 
+def test_a_few_losses_that_exploded_press_no_others_flat(tmp_path):
+    usual = [[2.0, 2.0 / n, 50] for n in range(1, 9)]
+    wild = [[2.0, 1e30, 10]] * 4 + usual[4:]
+    tables = tables_of(*([usual] * 30), *([wild] * 5))
+    figure, words = draw_curves(tables, "val_loss")
+    low, high = figure.axes[0].get_ylim()
+    assert 0.1 < low < 0.25
+    assert 2 < high < 20
+    assert "lie beyond the picture" in words
+    assert "lie beyond" not in draw_curves(tables_of(*([usual] * 30)), "val_loss")[1]
+
+
 def test_published_validation_losses_are_told_where_they_are_drawn(tmp_path):
     published, own = (tables_of([[2, 3, 10]] * 4, torch_set_deterministic=t) for t in (False, True))
     slip = "as published, too small by a known factor (--val-loss corrected undoes it)"
@@ -225,7 +237,7 @@ def comparison(path, **changes):
     ):
         row = dict.fromkeys(COMPARISON_COLUMNS, 1)
         row |= {"method": method, "stop_rule": stop, "target_epoch": 20, "cutoff_epoch": 5}
-        row |= {"epochs_saved_percent": saved, "mean_error": error, "standard_error": 0.1}
+        row |= {"epochs_saved_percent": saved, "mean_error": error, "cost_error": error}
         row |= {"networks": 9, "predicted": 9, "not_converged": 3 if stop else "", "failed": 0}
         rows.append(row | changes)
     lines = [",".join(COMPARISON_COLUMNS)]
@@ -239,7 +251,7 @@ def test_a_comparison_has_a_picture_and_says_what_it_counts(tmp_path):
     job = run_nnlc("plot", path, "-o", tmp_path / "c.png")
     assert job.returncode == 0, job.stderr
     assert job.stdout.startswith("9 networks, accuracy at epoch 20 predicted")
-    assert "Not converged and trained to the end: penguin 3 networks." in job.stdout
+    assert "Not converged: penguin 3 networks." in job.stdout
     assert "failed" not in job.stdout
     assert ink(tmp_path / "c.png") > 0.001
     found = read_comparison(path)
@@ -249,14 +261,14 @@ def test_a_comparison_has_a_picture_and_says_what_it_counts(tmp_path):
 
 def test_what_a_comparison_has_no_place_for_is_said(tmp_path):
     found = read_comparison(comparison(tmp_path / "c.csv"))
-    found.loc[0, ["failed", "mean_error"]] = 2, 0.0
+    found.loc[0, ["failed", "predicted"]] = 2, 0
     words = nnlc.plot_comparison(found, tmp_path / "c.png")
-    assert "2 predictions failed: these networks are trained to the end, and have no error" in words
-    assert "1 point without any error can't be drawn here." in words
+    assert "2 predictions failed." in words
+    assert "Left out: 1 point where nothing was predicted." in words
 
 
-def test_a_comparison_without_any_error_is_an_empty_picture(tmp_path):
-    found = read_comparison(comparison(tmp_path / "c.csv", mean_error=""))
+def test_a_comparison_without_any_prediction_is_an_empty_picture(tmp_path):
+    found = read_comparison(comparison(tmp_path / "c.csv", predicted=0))
     nnlc.plot_comparison(found, tmp_path / "c.png")
     assert (tmp_path / "c.png").exists()
 
@@ -264,16 +276,16 @@ def test_a_comparison_without_any_error_is_an_empty_picture(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda text: text.replace(",4.0,", ",nan,"), "line 2, column 10 (mean_error): 'nan'"),
+        (lambda text: text.replace(",4.0,", ",nan,"), "line 2, column 10 (cost_error): 'nan'"),
         (lambda text: text.replace("True", "perhaps"), "line 6, column 2 (stop_rule): 'perhaps'"),
-        (lambda text: text.replace("last1,", "", 1), "line 2: 15 fields where 16 belong"),
+        (lambda text: text.replace("last1,", "", 1), "line 2: 17 fields where 18 belong"),
         (lambda text: text.replace("method", "way"), "is no comparison; 'nnlc compare"),
         (lambda text: text.split("\n")[0] + "\n", "has no row below its header"),
         (lambda text: "", "is no comparison"),
         (lambda text: text.replace(",9,", ",-9,"), "column 5 (networks): '-9'"),
         (lambda text: text.replace(",9,", f",{10**30},"), "column 5 (networks): '1000"),
-        (lambda text: text.replace(",4.0,", ",1e300,"), "column 10 (mean_error): '1e300'"),
-        (lambda text: text.replace(",4.0,", ",101,"), "column 10 (mean_error): '101'"),
+        (lambda text: text.replace(",4.0,", ",1e300,"), "column 10 (cost_error): '1e300'"),
+        (lambda text: text.replace(",4.0,", ",101,"), "column 10 (cost_error): '101'"),
     ],
 )
 def test_a_damaged_comparison_is_refused_with_line_and_column(tmp_path, change, words):

@@ -70,6 +70,7 @@ def page(browser, many):
 
 def opened(browser, path, output, **options):
     nnlc.write_report(path, output, **options)
+    browser.size(1280, 800)
     browser.open(output.as_uri())
     assert browser.complaints == []
     return browser

@@ -28,8 +28,9 @@ CUTOFF_SHARES = (0.1, 0.2, 0.3, 0.5, 0.75)
 COVERED_DEVIATIONS = 2
 COMPARISON_COLUMNS = (
     *("method", "stop_rule", "cutoff_epoch", "target_epoch", "networks", "predicted", "failed"),
-    *("not_converged", "epochs_saved_percent", "mean_error", "standard_error", "median_error"),
-    *("baseline_mean_error", "covered_percent", "top_overlap_percent", "milliseconds"),
+    *("not_converged", "epochs_saved_percent", "cost_error", "cost_standard_error"),
+    *("mean_error", "standard_error", "median_error", "baseline_mean_error", "covered_percent"),
+    *("top_overlap_percent", "milliseconds"),
 )
 
 Floats = NDArray[np.float64]
@@ -66,6 +67,8 @@ def compare(
           for methods that don't stop.
         - `epochs_saved_percent`: of all epochs up to the target, those not trained. Who has no
           prediction is trained to the target.
+        - `cost_error`, `cost_standard_error`: what these savings cost: the mean error over all
+          networks, where one that is trained to the target has none.
         - `mean_error`, `standard_error` (of that mean), `median_error`: over the predicted.
         - `baseline_mean_error`: of `last1` at the same cutoff over the same networks; a stop rule's
           is that of the accuracy where it stopped.
@@ -160,17 +163,19 @@ def _scores(
     seen: Observation, values: Floats, uncertainties: Floats, last: Floats, seconds: float
 ) -> dict[str, Any]:
     known = np.isfinite(values)
-    errors = np.abs(values - seen.observed)[known]
+    costs = np.where(known, np.abs(values - seen.observed), 0.0)
+    errors = costs[known]
     sure = np.isfinite(uncertainties[known])
     count = len(errors)
-    deviation = float(errors.std(ddof=1)) if count > 1 else math.nan
     within = errors[sure] <= COVERED_DEVIATIONS * uncertainties[known][sure]
     return {
         "networks": len(values),
         "predicted": count,
         "failed": len(values) - count,
+        "cost_error": float(costs.mean()),
+        "cost_standard_error": _standard_error(costs),
         "mean_error": float(errors.mean()) if count else math.nan,
-        "standard_error": deviation / math.sqrt(count) if count else math.nan,
+        "standard_error": _standard_error(errors),
         "median_error": float(np.median(errors)) if count else math.nan,
         "baseline_mean_error": (
             float(np.abs(last - seen.observed)[known].mean()) if count else math.nan
@@ -179,6 +184,11 @@ def _scores(
         "top_overlap_percent": _top_overlap(seen, values) if count else math.nan,
         "milliseconds": 1000 * seconds / len(values),
     }
+
+
+def _standard_error(errors: Floats) -> float:
+    """Of their mean."""
+    return float(errors.std(ddof=1)) / math.sqrt(len(errors)) if len(errors) > 1 else math.nan
 
 
 def _top_overlap(seen: Observation, values: Floats) -> float:
@@ -205,14 +215,16 @@ def comparison_lines(found: pd.DataFrame) -> Iterator[str]:
     """What `compare` found, as a table of text; percent, but for epochs and milliseconds."""
     width = max(6, *(len(name) for name in found["method"]))
     yield (
-        f"{'method':<{width}} {'cutoff':>6} {'saved':>6} {'error':>13} {'median':>7} {'last1':>6} "
+        f"{'method':<{width}} {'cutoff':>6} {'saved':>6} {'at a cost of':>13} "
+        f"{'error':>13} {'median':>7} {'last1':>6} "
         f"{'top':>5} {'within':>6} {'predicted':>11} {'ms':>7}"
     )
     for row in found.to_dict("records"):
+        cost = f"{_text(row['cost_error'], 2)} ± {_text(row['cost_standard_error'], 2)}"
         error = f"{_text(row['mean_error'], 2)} ± {_text(row['standard_error'], 2)}"
         yield (
             f"{row['method']:<{width}} {row['cutoff_epoch']:>6.4g} "
-            f"{_text(row['epochs_saved_percent'], 1):>6} {error:>13} "
+            f"{_text(row['epochs_saved_percent'], 1):>6} {cost:>13} {error:>13} "
             f"{_text(row['median_error'], 2):>7} {_text(row['baseline_mean_error'], 2):>6} "
             f"{_text(row['top_overlap_percent'], 0):>5} {_text(row['covered_percent'], 0):>6} "
             f"{row['predicted']:>5}/{row['networks']:<5} {row['milliseconds']:>7.2f}"

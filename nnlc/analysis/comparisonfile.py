@@ -36,6 +36,8 @@ class _Row(BaseModel):
     failed: _Count
     not_converged: Annotated[_Count | None, _Blank]
     epochs_saved_percent: _Percent
+    cost_error: _Percent
+    cost_standard_error: _Maybe
     mean_error: _Maybe
     standard_error: _Maybe
     median_error: _Maybe

@@ -13,7 +13,6 @@ from nnlc.plotting.style import (
     legend_beside,
     listed,
     plain,
-    plain_logarithmic,
     shortened,
     wide_panel,
 )
@@ -28,7 +27,7 @@ _STOP_MARKS = "D^vPX*"
 
 
 def draw_comparison(found: pd.DataFrame) -> tuple[Figure, str]:
-    """Mean error against epochs saved: a line a method, a mark a stop rule.
+    """What epochs saved cost: a line a method, a mark a stop rule.
 
     Args:
         found: what `nnlc.compare` gave.
@@ -36,8 +35,8 @@ def draw_comparison(found: pd.DataFrame) -> tuple[Figure, str]:
     Returns:
         The figure, and its caption.
     """
-    figure, axes = wide_panel()
-    drawn = found[found["mean_error"] > 0]
+    figure, axes = wide_panel(4.2)
+    drawn = found[found["predicted"] > 0]
     lines, stops = drawn[~drawn["stop_rule"]], drawn[drawn["stop_rule"]]
     order = _by_error(lines)
     named, rest = order[:_MOST_NAMED], order[_MOST_NAMED:]
@@ -50,12 +49,12 @@ def draw_comparison(found: pd.DataFrame) -> tuple[Figure, str]:
     for i, name in enumerate(stops["method"]):
         label = f"{_label(name)} (stops by itself)"
         style = {"color": COLOURS[-1 - i % len(COLOURS)], "label": label}
-        style |= {"markersize": 9, "linestyle": ""}
+        style |= {"markersize": 9, "linestyle": "", "clip_on": False}
         _draw_line(axes, stops.iloc[[i]], marker=_STOP_MARKS[i % len(_STOP_MARKS)], **style)
     axes.set_xlabel("epochs saved (%)")
-    axes.set_ylabel("mean absolute error\n(percent of accuracy)")
+    axes.set_ylabel("mean absolute error of all\nnetworks (percent of accuracy)")
+    axes.set_ylim(bottom=0)
     if len(drawn):
-        plain_logarithmic([axes])
         legend_beside(figure, axes)
     return figure, _words(found, rest)
 
@@ -74,8 +73,8 @@ def _draw_line(axes: Axes, rows: pd.DataFrame, **style: Any) -> None:
     rows = rows.sort_values("epochs_saved_percent")
     axes.errorbar(
         rows["epochs_saved_percent"],
-        rows["mean_error"],
-        yerr=rows["standard_error"],
+        rows["cost_error"],
+        yerr=rows["cost_standard_error"],
         elinewidth=0.8,
         **{"marker": "o", "markersize": 4, **style},
     )
@@ -93,7 +92,7 @@ def _words(found: pd.DataFrame, rest: list[str]) -> str:
         for name, count in found[["method", "not_converged"]].dropna().itertuples(index=False)
         if count
     ]
-    exact = int((found["mean_error"] == 0).sum())
+    nothing = int((found["predicted"] == 0).sum())
     names = [shortened(name) for name in rest[:_MOST_TOLD]]
     names += [f"{len(rest) - _MOST_TOLD} more"] * (len(rest) > _MOST_TOLD)
     return listed(
@@ -101,11 +100,13 @@ def _words(found: pd.DataFrame, rest: list[str]) -> str:
             f"{counted(networks, 'network')}, accuracy at epoch {target:g} predicted; bars are "
             "standard errors.",
             f"Grey: {', '.join(names)}." if rest else "",
-            f"{counted(failed, 'prediction')} failed: these networks are trained to the end, and "
-            "have no error."
-            if failed
+            f"{counted(failed, 'prediction')} failed." if failed else "",
+            f"Not converged: {', '.join(waited)}." if waited else "",
+            "Networks without a prediction are trained to the end, with no error."
+            if failed or waited
             else "",
-            f"Not converged and trained to the end: {', '.join(waited)}." if waited else "",
-            f"{counted(exact, 'point')} without any error can't be drawn here." if exact else "",
+            f"Left out: {counted(nothing, 'point')} where nothing was predicted."
+            if nothing
+            else "",
         ]
     )

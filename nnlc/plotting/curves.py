@@ -38,6 +38,8 @@ MOST_LABELLED = 8
 _DEPTH_GROUPS = 5
 _BESIDE = 18
 """Letters that fit beside a small panel."""
+_EXPLODED = 1000.0
+"""So many times the upper quartile."""
 _TITLES = {
     "val_accuracy_percent": "validation accuracy (%)",
     "val_loss": "validation loss (nats)",
@@ -65,15 +67,17 @@ def draw_curves(tables: Tables, value: str) -> tuple[Figure, str]:
     shown, note = datasets(tables.networks)
     depths = groups(tables.networks["depth"], _DEPTH_GROUPS)
     figure, rows = multiples(len(shown), len(depths))
+    cut = False
     for row, (dataset, positions) in zip(rows, shown, strict=True):
-        _draw_row(row, tables, value, positions, [members for _, members in depths])
+        cut |= _draw_row(row, tables, value, positions, [members for _, members in depths])
         row[0].set_ylabel(f"{dataset_name(dataset, _BESIDE)}\n{_SHORT_TITLES[value]}")
     for axes, (name, _) in zip(rows[0], depths, strict=True):
         axes.set_title(f"{name} convolution{'' if name == '1' else 's'}")
     for axes in rows[-1]:
         axes.set_xlabel("epoch")
     legend(figure, rows[0][0])
-    return figure, listed([_short_curves(tables), note])
+    beyond = "Some of the middle 90% are so large that they lie beyond the picture." if cut else ""
+    return figure, listed([_short_curves(tables), beyond, note])
 
 
 def _draw_each(tables: Tables, value: str) -> Figure:
@@ -108,14 +112,20 @@ def _draw_row(
     value: str,
     positions: Integers,
     depths: Sequence[Integers],
-) -> None:
-    """One dataset: a panel a depth, each with the median of all depths to compare with."""
+) -> bool:
+    """One dataset: a panel a depth, each with the median of all depths to compare with.
+
+    Returns:
+        Whether something lies beyond the picture.
+    """
     curves = Curves(tables, value, positive=value != _ACCURACY)
     numbers = half_epochs_to_draw(int(curves.lengths[positions].max()))
+    bands = []
     of_all = Band.of(numbers / 2, [curves.at(n, positions) for n in numbers])
     for axes, members in zip(row, depths, strict=True):
         networks = np.intersect1d(members, positions)
         band = Band.of(numbers / 2, [curves.at(n, networks) for n in numbers])
+        bands.append(band)
         axes.fill_between(band.epochs, band.lowest, band.highest, color=SKY, alpha=0.25, lw=0)
         axes.fill_between(band.epochs, band.low, band.high, color=BLUE, alpha=0.35, lw=0)
         axes.plot(of_all.epochs, of_all.middle, color=BLACK, linewidth=1, linestyle=":")
@@ -133,6 +143,20 @@ def _draw_row(
         )
     _scale(row, value)
     _draw_key(row[0])
+    return value != _ACCURACY and _cut_off(row, bands)
+
+
+def _cut_off(row: Sequence[Axes], bands: Sequence[Band]) -> bool:
+    """Let a few losses that have exploded not press all others flat."""
+    usual = np.concatenate([band.high for band in bands])
+    all_of_it = np.concatenate([band.highest for band in bands])
+    top = np.nanmax(usual, initial=0.0)
+    if not 0 < top * _EXPLODED < np.nanmax(all_of_it, initial=0.0):
+        return False
+    least = np.nanmin(np.concatenate([band.lowest for band in bands]))
+    row[0].set_ylim(least / 1.5, 4 * top)
+    plain_logarithmic(row)
+    return True
 
 
 def _draw_key(axes: Axes) -> None:

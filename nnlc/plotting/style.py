@@ -84,9 +84,9 @@ def panels(count: int) -> tuple[Figure, list[Axes]]:
     return figure, found[:count]
 
 
-def wide_panel() -> tuple[Figure, Axes]:
-    """A figure of one panel with room for a legend beside it."""
-    figure = _figure(_WIDE_INCHES, 0)
+def wide_panel(inches: float = 3.6) -> tuple[Figure, Axes]:
+    """A figure of one panel, so high, with room for a legend beside it."""
+    figure = _figure(_WIDE_INCHES, inches)
     return figure, figure.subplots()
 
 

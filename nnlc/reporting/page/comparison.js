@@ -6,17 +6,19 @@ const PLOT = {width: 760, height: 300, left: 56, right: 16, top: 14, bottom: 40}
 
 const COMPARED = [
   ["method", (row) => row.method],
-  ["cutoff (epoch)", (row) => (row.stop_rule ? "\u00d8 " : "") + digits(row.cutoff_epoch, 3)],
-  ["epochs saved (%)", (row) => row.epochs_saved_percent.toFixed(1)],
+  ["cutoff", (row) => (row.stop_rule ? "\u00d8 " : "") + digits(row.cutoff_epoch, 3)],
+  ["saved %", (row) => row.epochs_saved_percent.toFixed(1)],
+  ["cost", (row) => percent(row.cost_error)],
+  ["\u00b1", (row) => percent(row.cost_standard_error ?? NaN)],
   ["mean error", (row) => percent(row.mean_error ?? NaN)],
   ["\u00b1", (row) => percent(row.standard_error ?? NaN)],
-  ["median error", (row) => percent(row.median_error ?? NaN)],
-  ["last value's error", (row) => percent(row.baseline_mean_error ?? NaN)],
-  ["top tenth found (%)", (row) => digits(row.top_overlap_percent, 3)],
+  ["median", (row) => percent(row.median_error ?? NaN)],
+  ["last1's", (row) => percent(row.baseline_mean_error ?? NaN)],
+  ["top tenth %", (row) => digits(row.top_overlap_percent, 3)],
   ["predicted", (row) => `${whole(row.predicted)} of ${whole(row.networks)}`],
   ["failed", (row) => whole(row.failed)],
   ["not converged", (row) => (row.not_converged === null ? "" : whole(row.not_converged))],
-  ["ms a network", (row) => digits(row.milliseconds, 2)],
+  ["ms", (row) => digits(row.milliseconds, 2)],
 ];
 
 function showComparison(rows) {
@@ -24,10 +26,13 @@ function showComparison(rows) {
   if (!rows) return;
   const words = `Accuracy at epoch ${digits(rows[0].target_epoch)} predicted for `
     + `${counted(rows[0].networks, "network")}; errors in percent of accuracy. Methods are ordered `
-    + "as compared; those that do best beside the last value seen are coloured. What a method can't "
-    + "predict is trained to the end.";
-  const exact = rows.filter((row) => row.mean_error === 0).length;
-  const left = exact ? ` ${counted(exact, "point")} without any error can't be drawn here.` : "";
+    + "as compared; those that do best beside the last value seen are coloured. What a method "
+    + "can't predict is trained to the end: the cost of the epochs saved is the mean error of all "
+    + "networks, and those have none. The mean and median error are of what was predicted, last1's "
+    + "of the same networks; times are milliseconds a network.";
+  const nothing = rows.filter((row) => !row.predicted).length;
+  const left = nothing
+    ? ` Left out of the picture: ${counted(nothing, "row")} where nothing was predicted.` : "";
   const titles = COMPARED.map(([title]) => element("th", {scope: "col"}, title));
   const head = element("tr", {}, ...titles);
   const body = rows.map((row) => element("tr", {}, ...COMPARED.map(([, text], k) =>
@@ -43,7 +48,7 @@ function showComparison(rows) {
 function methodsByError(rows) {
   const shares = new Map();
   for (const row of rows) {
-    if (row.stop_rule || row.method === BASELINE || !(row.mean_error > 0)) continue;
+    if (row.stop_rule || row.method === BASELINE || !(row.baseline_mean_error > 0)) continue;
     if (!shares.has(row.method)) shares.set(row.method, []);
     shares.get(row.method).push(row.mean_error / row.baseline_mean_error);
   }
@@ -53,13 +58,14 @@ function methodsByError(rows) {
 }
 
 function errorPlot(rows) {
-  const drawable = rows.filter((row) => row.mean_error > 0);
-  const errors = drawable.map((row) => row.mean_error);
+  const drawable = rows.filter((row) => row.predicted);
+  const errors = drawable.map((row) => row.cost_error);
   const svg = drawn("svg", {class: "errors", viewBox: `0 0 ${PLOT.width} ${PLOT.height}`,
-    role: "img", "aria-label": "Mean error against epochs saved; the table below has the numbers"});
+    role: "img",
+    "aria-label": "Error of all networks against epochs saved; the table below has the numbers"});
   const bottom = PLOT.height - PLOT.bottom;
-  const y = verticalScale(Math.min(...errors), Math.max(...errors), PLOT.top, bottom, true);
-  if (!y) return element("p", {}, "There is no error to draw.");
+  const y = verticalScale(0, Math.max(...errors), PLOT.top, bottom, false);
+  if (!drawable.length) return element("p", {}, "There is no error to draw.");
   const x = (saved) => PLOT.left + saved / 100 * (PLOT.width - PLOT.left - PLOT.right);
   for (const tick of y.ticks) {
     const at = y.at(tick);
@@ -71,8 +77,9 @@ function errorPlot(rows) {
     svg.append(drawn("text", where, String(saved)));
   }
   svg.append(drawn("text", {x: x(100), y: bottom + 34, "text-anchor": "end"}, "epochs saved (%)"),
-    drawn("text", {x: PLOT.left + 4, y: PLOT.top}, "mean error (percent of accuracy)"));
-  const place = (row) => `${x(row.epochs_saved_percent)},${y.at(row.mean_error)}`;
+    drawn("text", {x: PLOT.left + 4, y: PLOT.top},
+      "mean error of all networks (percent of accuracy)"));
+  const place = (row) => `${x(row.epochs_saved_percent)},${y.at(row.cost_error)}`;
   const best = methodsByError(rows).slice(0, MOST_COLOURED);
   const names = [...new Set(drawable.map((row) => row.method))];
   for (const name of names.sort((a, b) => best.includes(a) - best.includes(b))) {
@@ -82,9 +89,11 @@ function errorPlot(rows) {
     const title = drawn("title", {}, name);
     if (those[0].stop_rule) {
       const [cx, cy] = place(those[0]).split(",").map(Number);
+      const label = shortened(name, 30);
+      const fits = cx + 10 + 8 * label.length < PLOT.width;
+      const where = fits ? {x: cx + 10} : {x: cx - 10, "text-anchor": "end"};
       svg.append(drawn("path", {d: `M${cx} ${cy - 6}l6 6l-6 6l-6 -6z`, fill: "var(--c6)"}, title),
-        drawn("text", cx < x(50) ? {x: cx + 10, y: cy + 4}
-          : {x: cx - 10, y: cy + 4, "text-anchor": "end"}, shortened(name, 30)));
+        drawn("text", {...where, y: cy + 4}, label));
       continue;
     }
     const shown = rank >= 0 || name === BASELINE;
@@ -93,7 +102,7 @@ function errorPlot(rows) {
       drawn("polyline", {points: those.map(place).join(" "), stroke: colour,
         "stroke-dasharray": dash}),
       ...those.map((row) => drawn("circle", {cx: x(row.epochs_saved_percent),
-        cy: y.at(row.mean_error), r: 3, fill: colour}))));
+        cy: y.at(row.cost_error), r: 3, fill: colour}))));
   }
   const legend = [BASELINE, ...best].map((name, k) => {
     const line = drawn("line", {x1: 0, y1: 5, x2: 30, y2: 5, "stroke-width": 2.5,
