@@ -59,3 +59,8 @@ def test_penguin_is_set_against_its_published_engine(tmp_path):
     alike, networks, differing, unsure = run("engine.py", tmp_path, "--epoch", 5)
     assert networks == 3
     assert (alike + differing, differing) == (3, unsure)
+
+
+def test_a_page_is_opened_and_used_in_a_browser():
+    typical, most = run("page.py", "--networks", 60, "--rounds", 1)  # of scrolling to the end
+    assert 0 < typical == most
