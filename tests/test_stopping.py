@@ -24,6 +24,9 @@ from nnlc.analysis.stopper import Decision, Stopper
 from nnlc.cli import app
 from nnlc.errors import ExitStatus, ResultsError
 from nnlc.history import Finish, read_history
+from nnlc.networks.cost import CPU
+from nnlc.ranks.backlog import Backlog
+from nnlc.ranks.leases import Leases
 from nnlc.ranks.progress import Progress
 from nnlc.ranks.standing import Standing
 from nnlc.results import ResultsFolder
@@ -226,6 +229,27 @@ def test_a_table_whose_checksum_the_journal_has_needs_no_rule(results, campaign)
     journal.write_text(json.dumps({**event, "sha256": "0" * 64}) + "\n")
     with pytest.raises(ResultsError, match="does not stop it there"):
         missing(results, campaign)
+
+
+def test_what_another_processors_rule_ended_meanwhile_is_not_trained_again(results, campaign):
+    path = put(results, campaign, 1, ROSE[:3])
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    event = {"time": "2026-01-01T00:00:00+00:00", "event": "finish", "id": path.stem}
+    network = list(campaign.networks())[1]
+
+    def taken():
+        leases = Leases(results.leases_folder)
+        leases.begin()
+        backlog = Backlog([network], campaign, results, leases, CPU, "longest")
+        found = backlog.take(lambda _: True, ())
+        if found:
+            leases.release(network.spec.id)
+        return found
+
+    assert taken() == network  # a table that nobody vouches for
+    journal = results.journal_folder / "x.jsonl"
+    journal.write_text(json.dumps({**event, "sha256": digest}) + "\n")
+    assert taken() is None
 
 
 def test_status_counts_the_stopped_and_the_epochs_saved(results, campaign):

@@ -195,11 +195,24 @@ class Backlog:
             self._elsewhere[network.index] = network
             return False
         # Looked for with the lease in hand: whoever had it before wrote the table before leaving.
-        with contextlib.suppress(ResultsError):
-            if self._standing.has_table(network):
-                self._leases.release(network.spec.id)
-                return False
+        if self._stands(network):
+            self._leases.release(network.spec.id)
+            return False
         return True
+
+    def _stands(self, network: CampaignNetwork) -> bool:
+        """Whether its table does; what is wrong with another is told when this job writes it."""
+        half_epochs, stop = self._campaign.half_epochs, self._campaign.stop
+        try:
+            return self._standing.has_table(network)
+        except ResultsError:
+            if stop is None:
+                return False
+        # On another processor the rule may have stopped it elsewhere, with the journal's word.
+        finishes = read_history(self._results.journal_folder).finishes
+        with contextlib.suppress(ResultsError):
+            return Standing(self._results, half_epochs, stop, finishes).has_table(network)
+        return False
 
 
 @dataclass(frozen=True, slots=True)
