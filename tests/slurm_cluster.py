@@ -141,9 +141,12 @@ class SlurmCluster:
 
     def _end(self, node: str | None = None) -> None:
         def ended() -> bool:
-            for pid in (found := self._members(node)):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            found = self._members(node)
+            # All stand still before the first ends: no daemon lives to report the end of a job.
+            for number in (signal.SIGSTOP, signal.SIGKILL):
+                for pid in found:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, number)
             return not found
 
         self._wait(15, ended, lambda: f"still there: {self._members(node)}")
