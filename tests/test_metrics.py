@@ -169,6 +169,12 @@ def test_of_unknown_images_nobody_says_who_never_learned():
     assert metrics_of(learning([None, None]))["never_learned"] is pd.NA
 
 
+@pytest.mark.filterwarnings("error")
+def test_losses_near_the_largest_double_have_no_mean_and_no_warning():
+    found = metrics_of([Row(1.7e308, 1.6e308, 10.0)] * 4)
+    assert (found["train_loss_max"], found["train_loss_mean"]) == (1.7e308, math.inf)
+
+
 def test_the_columns_of_interest_are_those_asked_for():
     tables = loaded(table(1, learning([1.0])), table(2, learning([2.0, 3.0])))
     assert list(nnlc.metrics(tables))[2:10] == list(nnlc.analysis.metrics.COLUMNS_OF_INTEREST)

@@ -70,7 +70,8 @@ def metrics(
     check_columns(tables, columns)
     check_rows(tables)
     networks = tables.networks
-    parts = [_measure(group) for group in _groups(tables, epochs)]
+    with np.errstate(over="ignore"):  # the mean of the largest doubles is infinite
+        parts = [_measure(group) for group in _groups(tables, epochs)]
     if not parts and len(networks):
         raise NnlcError(f"no table has a half epoch from epoch {epochs[0]:g} to {epochs[1]:g}")
     measured = pd.concat(parts) if parts else _measure(_NOTHING)
