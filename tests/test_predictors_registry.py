@@ -1,7 +1,9 @@
 """Methods by name: their grammar, and plugs of other packages, well-behaved and hostile."""
 
 import math
+import re
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -175,6 +177,20 @@ def test_a_plug_predicts_and_takes_settings(install):
     )
     assert make_predictor("half").predict(curves, 20.0).one(0) == Prediction(60.0, 1.5)
     assert "half" in "\n".join(describe_methods())
+
+
+def test_the_readmes_own_method_works_as_it_says(install):
+    readme = (Path(__file__).resolve().parent.parent / "README.md").read_text()
+    [code] = [
+        block for block in re.findall(r"```python\n(.*?)```", readme, re.S) if "Halfway" in block
+    ]
+    install(code, {"halfway": "Halfway"}, package="halfway")
+    curves = curves_of([[10, 20, 30, 60, 70], [50, 70, 81, 82, 83]])
+    made = make_predictor("halfway:share=0.25")
+    assert made.predict(curves, 20.0).one(0) == Prediction(77.5, 5.0)
+    assert made.predict(curves.first(3), 20.0).one(0) == FitFailure("three points are no curve")
+    stops = make_stop_rule("halfway").decide(curves)
+    assert (list(stops.points), list(stops.converged)) == ([5, 4], [False, True])
 
 
 def test_a_plug_that_decides_is_a_stop_rule_everywhere(install):
