@@ -1,7 +1,13 @@
 """Methods scored over tables: the numbers, who is left out, and the two commands."""
 
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -303,3 +309,39 @@ def test_a_wrong_cutoff_is_one_message(folder):
     done = run("compare", folder, "--cutoffs", "2,five")
     assert isinstance(done.exception, NnlcError)
     assert "'five' is no epoch" in str(done.exception)
+
+
+LONG = """
+from curve_samples import loaded, saturating, table
+import nnlc
+from nnlc.analysis import sharing
+
+if __name__ == "__main__":
+    sharing.BATCH = 100
+    tables = loaded(*(table(i, curve) for i, curve in enumerate(saturating(2000, 60))))
+    nnlc.compare(tables, target=30, processes=2)
+"""
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_ctrl_c_ends_all_processes_at_once_however_often_it_comes(tmp_path, signals):
+    (tmp_path / "long.py").write_text(LONG)
+    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    environment = os.environ | {"PYTHONPATH": paths}
+    job = subprocess.Popen([sys.executable, tmp_path / "long.py"], env=environment, stderr=-1)
+    children = Path(f"/proc/{job.pid}/task/{job.pid}/children")
+    wait_until(lambda: len(children.read_text().split()) == 3)  # with one that only tracks them
+    own = children.read_text().split()
+    time.sleep(1)
+    for _ in range(signals):
+        job.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    assert b"KeyboardInterrupt" in job.communicate(timeout=30)[1]
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in own))
+
+
+def wait_until(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)

@@ -77,6 +77,7 @@ def _share(
     processes = min(processes, len(batches))
     if processes <= 1 or any(isinstance(one, Plug | PlugRule) for one in methods):
         return [work(one) for one in batches]
+    others = set(multiprocessing.active_children())
     # Not forked: the caller's program may have threads.
     pool = ProcessPoolExecutor(
         processes, multiprocessing.get_context("spawn"), initializer=_leave_interrupts
@@ -88,6 +89,11 @@ def _share(
             f"one of {processes} processes ended: for want of memory, then take fewer; or because "
             'a program that asks for several does not begin with: if __name__ == "__main__":'
         ) from None
+    except BaseException:
+        # A second Ctrl-C would come while the pool waits for its processes, and never end.
+        for one in set(multiprocessing.active_children()) - others:
+            one.kill()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
