@@ -41,7 +41,8 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(ExitStatus.ERROR)
     except OSError as problem:
-        print(f"error: {problem.filename}: {problem.strerror}", file=sys.stderr)
+        where = problem.filename or "the output"
+        print(f"error: {where}: {problem.strerror}", file=sys.stderr)
         sys.exit(ExitStatus.ERROR)
 
 

@@ -10,6 +10,8 @@ from nnlc.errors import NnlcError
 
 def say(text: str) -> None:
     """Print a line; a character that the terminal's encoding lacks becomes a question mark."""
+    if sys.stdout is None:  # closed by who started this
+        return
     encoding = sys.stdout.encoding or "utf-8"
     print(text.encode(encoding, "replace").decode(encoding))
 

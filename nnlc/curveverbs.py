@@ -75,7 +75,7 @@ def predict(
 
     mark = ",".join(PREDICTION_COLUMNS)
     if csv is not None:
-        check_output(csv, mark=mark.encode())
+        check_output(csv, mark=f"{mark}\n".encode())
     tables, only = _load(paths, damaged, cache, sample, seed)
     found = foretell(
         tables,
@@ -90,6 +90,8 @@ def predict(
     elif len(found) <= MANY:
         for line in network_lines(found):
             say(line)
+    else:
+        say(f"{counted(len(found), 'network')}: --csv FILE writes a row for each")
     for line in prediction_lines(found):
         say(line)
 
@@ -122,8 +124,8 @@ def compare(
 
     mark = ",".join(COMPARISON_COLUMNS)
     if output is not None:
-        check_output(output, mark=mark.encode())
-    chosen = ALL_METHODS if methods is None else tuple(methods.split(","))
+        check_output(output, mark=f"{mark}\n".encode())
+    chosen = ALL_METHODS if methods is None else tuple(one.strip() for one in methods.split(","))
     ends = None if cutoffs is None else [_read_epoch(text) for text in cutoffs.split(",")]
     tables, only = _load(paths, damaged, cache, sample, seed)
     found = measure(
@@ -134,13 +136,13 @@ def compare(
         only=only,
         processes=processes or _processors(),
     )
+    if output is not None:
+        _write(found, output, mark)
     for line in comparison_lines(found):
         say(line)
     for key, words in (("diverged", "diverged"), ("short", f"end before epoch {target:g}")):
         if found.attrs[key]:
             say(f"{counted(len(found.attrs[key]), 'network')} {words}: left out")
-    if output is not None:
-        _write(found, output, mark)
 
 
 def _load(
@@ -159,8 +161,9 @@ def _load(
 def _write(found: "pd.DataFrame", path: Path, mark: str) -> None:
     from nnlc.outputs import write_output
 
+    # The whole first line is the mark: a file with a column of one's own is not replaced.
     text = found.to_csv(index=False, lineterminator="\n", float_format="%.10g")
-    write_output(path, text.encode(), mark=mark.encode())
+    write_output(path, text.encode(), mark=f"{mark}\n".encode())
     say(f"{counted(len(found), 'row')}: {path}")
 
 

@@ -37,11 +37,24 @@ class Finish:
     """By name: nnlc, torch, cuda, cudnn and others."""
     settings: dict[str, str] = field(default_factory=dict)
     """Of the libraries, by name, in JSON."""
+    stop: "Stop | None" = None
+    """Where a stop rule has ended it."""
 
     def seconds_of_all(self, half_epochs: int) -> float | None:
         """Seconds that so many half epochs would have taken, of which a stop rule ended some."""
         trained = len(self.half_epoch_seconds) or half_epochs
         return None if self.seconds is None else self.seconds * (half_epochs / trained)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Where a stop rule has ended a network, and what it said, as far as the event tells."""
+
+    epoch: float | None
+    predicted: float | None
+    """Percent, at the target."""
+    target: float | None
+    """The epoch that is predicted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +188,9 @@ def _cudnn(version: str) -> str:
 
 
 def _finish(event: dict[str, Any]) -> Finish:
-    device, versions, settings = (
+    device, versions, settings, stop = (
         value if isinstance(value := event.get(key), dict) else {}
-        for key in ("device", "versions", "settings")
+        for key in ("device", "versions", "settings", "stop")
     )
     return Finish(
         seconds=as_number(event.get("seconds")),
@@ -190,6 +203,9 @@ def _finish(event: dict[str, Any]) -> Finish:
         instructions=_word(device.get("instructions")),
         versions={str(_word(k)): word for k, v in versions.items() if (word := _word(v))},
         settings={str(_word(k)): json.dumps(v) for k, v in settings.items() if _is_plain(v)},
+        stop=Stop(*(as_number(stop.get(key)) for key in ("epoch", "predicted", "target")))
+        if stop.get("stopped") is True
+        else None,
     )
 
 

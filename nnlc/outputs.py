@@ -40,8 +40,8 @@ def check_output(path: Path, *, mark: bytes) -> None:
             raise NnlcError(f"{path}: there is no folder {path.parent}; make it first")
         if path.exists() and not (path.is_file() and _holds(path, mark)):
             raise NnlcError(
-                f"{path}: stands already, and nnlc did not make it; give another name, or remove "
-                "it first"
+                f"{path}: stands already, and is not what this command writes; give another name, "
+                "or remove it first"
             )
     except OSError as problem:
         raise NnlcError(f"{path}: can't be written: {problem.strerror}") from None

@@ -48,12 +48,17 @@ def plot(
         from nnlc.analysis.comparisonfile import read_comparison
 
         _refuse(context, ("kind", "value", "val_loss", "damaged"), f"{paths[0]} is a comparison")
-        say(plot_comparison(read_comparison(paths[0]), output))
+        say(f"{plot_comparison(read_comparison(paths[0]), output)}\n{output}")
         return
+    if any(path.suffix.lower() == ".csv" for path in paths):
+        from nnlc.errors import NnlcError
+
+        raise NnlcError("a comparison, a .csv, has a picture of its own: give it alone")
     tables = load_tables(paths, val_loss=cast(ValLoss, val_loss), damaged=cast(Damaged, damaged))
     for one in tables.skipped:
         print(f"skipped: {one}", file=sys.stderr)
-    say(plot_tables(tables, output, kind=cast(Kind, kind), value=cast(Value, value)))
+    words = plot_tables(tables, output, kind=cast(Kind, kind), value=cast(Value, value))
+    say(f"{words}\n{output}")
 
 
 def _refuse(context: typer.Context, names: Sequence[str], why: str) -> None:
@@ -94,6 +99,8 @@ def report(
         comparison=None if comparison is None else read_comparison(comparison),
         val_loss=cast(ValLoss, val_loss),
     )
+    for note in done.notes:
+        print(f"note: {note}", file=sys.stderr)
     say(f"{counted(done.networks, 'network')}, {done.bytes / 1e6:.1f} MB: {output}")
 
 

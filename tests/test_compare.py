@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 import nnlc
 from nnlc.analysis import sharing
-from nnlc.analysis.comparison import COMPARISON_COLUMNS
+from nnlc.analysis.comparison import COMPARISON_COLUMNS, comparison_lines
 from nnlc.analysis.prediction import PREDICTION_COLUMNS
 from nnlc.analysis.predictors import fitted
 from nnlc.analysis.predictors.fitting import fit_family
@@ -128,6 +128,13 @@ def test_of_a_small_target_only_cutoffs_before_it_are_taken_unless_others_are_as
         nnlc.compare(tables, [], target=0.5)
 
 
+def test_why_a_method_predicts_nothing_at_all_is_told():
+    found = nnlc.compare(tables_of([[7.0] * 20] * 3), ["pow4", "log2"], cutoffs=[5], target=10)
+    assert found.attrs["failures"]["pow4"] == "the accuracy is the same at all points"
+    lines = list(comparison_lines(found))
+    assert "pow4 predicted nothing: the accuracy is the same at all points" in lines
+
+
 def test_a_fit_whose_time_is_told_is_made_each_time_and_once(monkeypatch):
     made = []
     monkeypatch.setattr(fitted, "fit_family", lambda *a: made.append(a[0].name) or fit_family(*a))
@@ -135,6 +142,17 @@ def test_a_fit_whose_time_is_told_is_made_each_time_and_once(monkeypatch):
         methods = ["pow3", "ensemble:members=pow3+log2"]
         nnlc.compare(tables_of(saturating(3, 20)), methods, cutoffs=[8], target=10)
     assert made == ["pow3", "log2"] * 2
+
+
+def test_an_ensembles_time_is_that_of_all_its_fits_whoever_made_them(monkeypatch):
+    def slow(*arguments):
+        time.sleep(0.2)
+        return fit_family(*arguments)
+
+    monkeypatch.setattr(fitted, "fit_family", slow)
+    methods = ["pow3", "ensemble:members=pow3+log2"]
+    found = nnlc.compare(tables_of(saturating(1, 20)), methods, cutoffs=[8], target=10)
+    assert row_of(found, methods[1])["milliseconds"] > 400
 
 
 def test_diverged_and_short_networks_are_left_out_and_named():
@@ -202,8 +220,9 @@ def test_predict_tells_each_network_and_what_was_seen():
     assert found["predicted"][0] == pytest.approx(25.7121, abs=1e-3)
     assert found["error"][0] == pytest.approx(1.2779, abs=1e-3)
     assert found.attrs["method"] == "penguin:epoch=20:points=2:window=3:tolerance=0.5"
-    # Without agreement the answer is what was observed, which is no prediction to score.
-    assert (found["converged"][1], found["predicted"][1]) == (False, found["observed"][1])
+    # Without agreement the engine's answer is what was observed, which is no prediction to score.
+    assert not found["converged"][1]
+    assert math.isnan(found["predicted"][1])
     assert math.isnan(found["error"][1])
     assert found["reason"][1] == "has not converged by epoch 20"
 

@@ -263,7 +263,7 @@ def test_what_a_comparison_has_no_place_for_is_said(tmp_path):
     found = read_comparison(comparison(tmp_path / "c.csv"))
     found.loc[0, ["failed", "predicted"]] = 2, 0
     words = nnlc.plot_comparison(found, tmp_path / "c.png")
-    assert "2 predictions failed." in words
+    assert "Where a method has no prediction" in words
     assert "Left out: 1 point where nothing was predicted." in words
 
 
@@ -300,7 +300,7 @@ def test_the_command_draws_folders_and_says_what_it_counted(tmp_path):
     write_tables(tmp_path / "t", nnlc.load_campaign("smoke").networks(), 6)
     job = run_nnlc("plot", "t", "-o", "x.pdf", "--value", "val-loss", cwd=tmp_path)
     assert (job.returncode, job.stderr) == (0, "")
-    assert job.stdout == "8 networks; 1 never learned better than chance.\n"
+    assert job.stdout == "8 networks; 1 never learned better than chance.\nx.pdf\n"
 
 
 def test_options_of_tables_are_refused_where_there_are_none(tmp_path):
@@ -310,6 +310,16 @@ def test_options_of_tables_are_refused_where_there_are_none(tmp_path):
     assert "--val-loss changes tables, but" in job.stderr
     assert "c.csv is a comparison; leave --val-loss out" in job.stderr
     assert not (tmp_path / "c.png").exists()
+
+
+def test_what_one_picture_can_not_show_is_refused(tmp_path):
+    path = comparison(tmp_path / "c.csv")
+    for words, message in (
+        ((path, path), "a comparison, a .csv, has a picture of its own: give it alone"),
+        ((tmp_path, "--kind", "depth", "--value", "val-loss"), "value 'val-loss' is of curves"),
+    ):
+        job = run_nnlc("plot", *words, "-o", tmp_path / "x.png")
+        assert (job.returncode, message in job.stderr) == (1, True), job.stderr
 
 
 def test_its_own_picture_is_replaced(tmp_path):
@@ -324,7 +334,7 @@ BAD = {
     "an unknown ending": ("x.gif", {}, "ending is '.gif', but can only be '.png' or"),
     "no folder to write to": ("no/x.png", {}, "/no; make it first"),
     "a folder in its place": ("folder.png", {}, "is a folder; name a file in it"),
-    "a stranger's file": ("mine.png", {}, "stands already, and nnlc did not make it"),
+    "a stranger's file": ("mine.png", {}, "stands already, and is not what this command writes"),
 }
 
 

@@ -466,6 +466,21 @@ def test_unknown_accuracies_of_a_network_under_way_are_bridged_and_infinite_ones
     assert pictures[0] > 3 * pictures[1] > 0
 
 
+def test_curves_that_end_early_are_counted_and_a_stop_is_told(browser, tmp_path):
+    stopping = TINY.replace("epochs = 1", 'epochs = 4\nstop = "menndl:patience=1"')
+    results = ResultsFolder(tmp_path / "r")
+    results.open(load_campaign(write_campaign(tmp_path, stopping)))
+    networks = list(results.campaign().networks())
+    write_tables(results.path, networks[:2], 8)
+    write_tables(results.path, networks[2:3], 5)
+    stop = {"stopped": True, "epoch": 2.5, "predicted": 76.543, "target": 4.0}
+    Journal(results.journal_folder).write("finish", id=networks[2].spec.id, stop=stop)
+    page = opened(browser, results.path, tmp_path / "x.html")
+    assert "1 curve shorter than 4 epochs" in text(page, "#chart-words")
+    page.click(f"{ROWS}:nth-child(3)")
+    assert "stopped\nat epoch 2.5; 76.54 % predicted for epoch 4" in text(page, "#detail dl")
+
+
 def test_of_long_curves_the_arrows_reach_what_was_looked_at(browser, tmp_path):
     write_tables(tmp_path / "t", few_networks(1, "SVHN")[:3], 400)
     page = opened(browser, tmp_path / "t", tmp_path / "x.html")

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from http.client import HTTPConnection, HTTPResponse
 
 import pytest
@@ -272,6 +273,8 @@ def test_strangers_who_say_nothing_keep_nobody_out(server, monkeypatch):
     own.request("GET", f"/{server.secret}/")
     assert own.getresponse().read()
     silent = [socket.create_connection(("127.0.0.1", server.server_port)) for _ in range(2)]
+    while len(server._connections) < 3:  # both have been let in
+        time.sleep(0.01)
     own.request("GET", f"/{server.secret}/changes")
     assert own.getresponse().read()
     silent += [socket.create_connection(("127.0.0.1", server.server_port)) for _ in range(2)]
@@ -307,12 +310,19 @@ def test_a_number_that_is_none_in_a_progress_file_is_passed_over(results):
     assert (standing.state, len(standing.curve)) == (State.UNDER_WAY, 0)
 
 
-def test_only_a_stop_rule_stops_networks_and_no_table_counts_for_more_than_all_epochs(results):
+def test_a_table_of_another_length_is_damaged_where_no_rule_stops_networks(results):
     networks = list(results.campaign().networks())
     write_tables(results.path, networks[:1], 1)
     write_tables(results.path, networks[1:2], 7)
-    [counts] = CampaignFolder(results).look().progress.datasets
-    assert (counts.rows, counts.stopped, counts.saved) == (3, 0, 0)
+    moment = CampaignFolder(results).look()
+    [counts] = moment.progress.datasets
+    assert (counts.done, counts.rows, counts.stopped, counts.saved) == (2, 0, 0, 0)
+    reasons = [one.reason for one in moment.standings[:2]]
+    assert [why.split(" where")[0] for why in reasons] == [
+        "the table has 1 half epochs",
+        "the table has 7 half epochs",
+    ]
+    assert len([note for note in moment.notes if "not 2: " in note]) == 2
 
 
 def test_a_folder_that_can_not_be_read_is_told_and_what_was_known_stays(results, clock, server):

@@ -1,6 +1,7 @@
 """Methods against one another, over the same networks: error against epochs saved."""
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -58,7 +59,8 @@ def compare(
     Returns:
         A row for each method and cutoff, and one for each stop rule, in the order of `methods`
         after `last1`; errors in percent of accuracy. Networks that diverged or end before the
-        target are left out of all rows: `attrs` holds their IDs, `diverged` and `short`.
+        target are left out of all rows: `attrs` holds their IDs, `diverged` and `short`. Its
+        `failures` has the commonest reason of each method that predicted nothing at all.
 
         - `method`, as it was asked for; `stop_rule`: whether it finds its own end.
         - `cutoff_epoch`: for a stop rule the mean of its ends; `target_epoch`.
@@ -77,8 +79,8 @@ def compare(
         - `top_overlap_percent`: of the best tenth of each dataset (one network at least), how many
           are in the predicted best tenth, as expected where equals are drawn by lot. Who is trained
           to the target is ranked by what is seen there. Missing where nothing is predicted.
-        - `milliseconds`: of one processor, a network. Families are fitted once: an ensemble's are
-          what it adds to members that stand before it in `methods`.
+        - `milliseconds`: of one processor, a network. An ensemble's fits count, although they are
+          not made again where a member stands before it in `methods`.
 
     Raises:
         NnlcError: an unknown method or setting, an epoch that can't be, or nothing to compare.
@@ -92,12 +94,16 @@ def compare(
         end: predict_timed(predictors, seen.curves.first(round(2 * end)), target, processes)
         for end in ends
     }
-    rows = []
+    rows, failures = [], {}
     for text, one in made.items():
         if isinstance(one, StopRule):
             rows.append({"method": text, **_stop_rule_row(one, seen, processes)})
             continue
         number = predictors.index(one)
+        of_all = [by_cutoff[end][number][0] for end in ends]
+        if not any(np.isfinite(found.values).any() for found in of_all):
+            reasons = Counter(why for found in of_all for why in found.reasons)
+            failures[text] = str(reasons.most_common(1)[0][0])
         for end in ends:
             found, seconds = by_cutoff[end][number]
             last = seen.curves.val_accuracy_percent[:, round(2 * end) - 1]
@@ -110,7 +116,7 @@ def compare(
     frame["target_epoch"] = target
     frame["not_converged"] = frame["not_converged"].astype("Int64")
     frame = frame[list(COMPARISON_COLUMNS)]
-    frame.attrs.update(diverged=list(seen.diverged), short=list(seen.short))
+    frame.attrs.update(diverged=list(seen.diverged), short=list(seen.short), failures=failures)
     return frame
 
 
@@ -229,6 +235,14 @@ def comparison_lines(found: pd.DataFrame) -> Iterator[str]:
             f"{_text(row['top_overlap_percent'], 0):>5} {_text(row['covered_percent'], 0):>6} "
             f"{row['predicted']:>5}/{row['networks']:<5} {row['milliseconds']:>7.2f}"
         )
+    for name, why in found.attrs.get("failures", {}).items():
+        yield f"{name} predicted nothing: {why}"
+    yield (
+        "saved: percent of epochs not trained, at a cost of the mean error of all networks; who "
+        "has no prediction is trained to the end. error, median: of the predicted; last1: of the "
+        "last accuracy on the same networks; top: percent found of the best tenth; within: percent no "
+        "further off than two deviations."
+    )
 
 
 def _text(value: float, digits: int) -> str:

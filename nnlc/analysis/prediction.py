@@ -51,10 +51,9 @@ def predict(
         - `id`, `dataset`.
         - `converged`: a stop rule ended its training; for other methods, there is a prediction.
         - `end_epoch`: the last epoch seen.
-        - `predicted`, `uncertainty` (a standard deviation, NaN where the method has none). A stop
-          rule that has not converged answers, as PENGUIN's engine does, what is observed at last.
-        - `observed`: at the target; `error`: how far from it the prediction is, NaN where
-          `converged` is false.
+        - `predicted`, `uncertainty` (a standard deviation, NaN where the method has none).
+        - `observed`: at the target, which is also what PENGUIN's engine answers where it has not
+          converged; here that is no prediction. `error`: how far from it the prediction is.
         - `reason`: why there is no prediction.
 
         `attrs` holds `method` (with all settings), `target`, `stop_rule`, and the IDs of the
@@ -77,8 +76,7 @@ def predict(
     else:
         columns = _by_cutoff(made, seen, cutoff, processes)
     columns |= {"id": seen.ids, "dataset": seen.datasets, "observed": seen.observed}
-    errors = np.abs(columns["predicted"] - seen.observed)
-    columns["error"] = np.where(columns["converged"], errors, np.nan)
+    columns["error"] = np.abs(columns["predicted"] - seen.observed)
     found = pd.DataFrame(columns)[list(PREDICTION_COLUMNS)]
     found.attrs.update(
         method=predictor_text(made),
@@ -100,7 +98,7 @@ def _by_stop_rule(rule: StopRule, seen: Observation, processes: int) -> dict[str
     return {
         "converged": stops.converged,
         "end_epoch": stops.points / 2,
-        "predicted": stops.values,
+        "predicted": np.where(stops.converged, stops.values, np.nan),
         "uncertainty": np.full(len(reasons), np.nan),
         "reason": pd.Series(reasons, dtype=object),
     }

@@ -3,6 +3,7 @@
 No network depends on another, so a result is the same however they are shared.
 """
 
+import ctypes
 import multiprocessing
 import signal
 import time
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from nnlc.analysis.predictors.fitted import forget_fits
+from nnlc.analysis.predictors.fitted import forget_fits, spared_seconds
 from nnlc.analysis.predictors.interface import Curves, Predictions, Predictor, StopRule, Stops
 from nnlc.analysis.predictors.plugs import Plug, PlugRule
 from nnlc.errors import NnlcError
@@ -61,8 +62,10 @@ def _decide(rule: StopRule, curves: Curves) -> tuple[Stops, float]:
 
 
 def _timed(work: Any) -> tuple[Any, float]:
+    spared_seconds()  # of before
     began = time.perf_counter()
-    return work(), time.perf_counter() - began
+    result = work()
+    return result, time.perf_counter() - began + spared_seconds()
 
 
 def _share(
@@ -80,14 +83,14 @@ def _share(
     others = set(multiprocessing.active_children())
     # Not forked: the caller's program may have threads.
     pool = ProcessPoolExecutor(
-        processes, multiprocessing.get_context("spawn"), initializer=_leave_interrupts
+        processes, multiprocessing.get_context("spawn"), initializer=_belong_to_the_one_that_shares
     )
     try:
         return list(pool.map(work, batches))
     except BrokenProcessPool:
         raise NnlcError(
-            f"one of {processes} processes ended: for want of memory, then take fewer; or because "
-            'a program that asks for several does not begin with: if __name__ == "__main__":'
+            f"one of {processes} processes ended. If memory is short, take fewer; if this is a "
+            'program of your own, let it begin with: if __name__ == "__main__":'
         ) from None
     except BaseException:
         # A second Ctrl-C would come while the pool waits for its processes, and never end.
@@ -98,9 +101,11 @@ def _share(
         pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C is answered by the process that shares the work."""
+def _belong_to_the_one_that_shares() -> None:
+    """Ctrl-C is answered by the process that shares the work; when that ends, so do these."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG, prctl(2)
+    ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGKILL))
 
 
 def _joined(kind: Any, parts: Sequence[tuple[Any, float]]) -> Any:

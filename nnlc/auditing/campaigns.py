@@ -97,7 +97,7 @@ class Home:
         ends = wrong_ends([curve for _, curve in found], most, stop)
         for (table, _), wrong in zip(found, ends, strict=True):
             if wrong is not None:
-                right = f"{most}, or up to where the rule stops it"
+                right = f"as many as the rule lets it train, {most} at most"
                 table.findings.add("half-epochs", wrong.problem, right, line=wrong.line)
 
     @cached_property

@@ -100,9 +100,8 @@ def _words(found: pd.DataFrame, rest: list[str]) -> str:
             f"{counted(networks, 'network')}, accuracy at epoch {target:g} predicted; bars are "
             "standard errors.",
             f"Grey: {', '.join(names)}." if rest else "",
-            f"{counted(failed, 'prediction')} failed." if failed else "",
             f"Not converged: {', '.join(waited)}." if waited else "",
-            "Networks without a prediction are trained to the end, with no error."
+            "Where a method has no prediction, a network is trained to the end, with no error."
             if failed or waited
             else "",
             f"Left out: {counted(nothing, 'point')} where nothing was predicted."

@@ -107,6 +107,10 @@ def check_plot(path: Path, kind: str = KINDS[0], value: str = "accuracy") -> Non
     """
     check_choice("kind", kind, KINDS)
     check_choice("value", value, tuple(VALUES))
+    if kind != KINDS[0] and value != "accuracy":
+        raise NnlcError(
+            f"value {value!r} is of curves, but kind is {kind!r}; leave one of them out"
+        )
     check_choice("the picture's ending", path.suffix.lower(), tuple(_METADATA))
     check_output(path, mark=_MARK)
 

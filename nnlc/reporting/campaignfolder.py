@@ -13,13 +13,21 @@ from nnlc.campaign import Campaign, CampaignNetwork
 from nnlc.errors import ResultsError, TableError
 from nnlc.history import History, as_number, read_history
 from nnlc.journal import read_progress
-from nnlc.reporting.facts import JobFacts, campaign_facts, read_job_facts, seconds_of, why_not_read
+from nnlc.reporting.facts import (
+    JobFacts,
+    campaign_facts,
+    read_job_facts,
+    seconds_of,
+    stop_of,
+    why_not_read,
+)
 from nnlc.reporting.shelf import Shelf
 from nnlc.reporting.standing import Curve, PageNetwork, Standing, State, flags_of
 from nnlc.reporting.subject import DatasetProgress, Moment, Progress, Subject
 from nnlc.results import ResultsFolder
 from nnlc.tables.frames import frames_of
 from nnlc.tables.reading import Reading
+from nnlc.wording import counted
 
 MOST_OF_THE_TIME = 0.05
 """Reading a journal takes no larger part of one processor, and neither does looking at all."""
@@ -119,6 +127,10 @@ class CampaignFolder:
         id_ = network.spec.id
         table = self._shelves[network.images.name].found.get(id_)
         match table:
+            case Reading() if self._is_cut(table):
+                rows, all_rows = len(table.curve), self.campaign.half_epochs
+                reason = f"the table has {rows} half epochs where {all_rows} are expected"
+                return Standing(State.DAMAGED, reason=reason)
             case Reading():
                 return Standing(
                     State.DONE,
@@ -126,6 +138,7 @@ class CampaignFolder:
                     len(table.curve),
                     self._flags.get(id_, 0),
                     seconds=seconds_of(self._history, id_),
+                    stop=stop_of(self._history, id_),
                 )
             case TableError():
                 return Standing(State.DAMAGED, reason=str(table))
@@ -138,6 +151,11 @@ class CampaignFolder:
             return Standing(State.FAILED, reason=self._history.failures[id_], attempts=attempts)
         return Standing(State.WAITING, attempts=attempts)
 
+    def _is_cut(self, table: Reading) -> bool:
+        """Whether it can be told at once that a table has too few or too many rows."""
+        half_epochs, rows = self.campaign.half_epochs, len(table.curve)
+        return rows > half_epochs or (self.campaign.stop is None and rows < half_epochs)
+
     def _count(self, standings: Sequence[Standing]) -> list[DatasetProgress]:
         groups: dict[str, list[Standing]] = {name: [] for name in self._shelves}
         for network, standing in zip(self.networks, standings, strict=True):
@@ -148,8 +166,12 @@ class CampaignFolder:
         ids = {network.spec.id for network in self.networks}
         notes = [f"The journal is not read: {self._no_journal}"] if self._no_journal else []
         for shelf in self._shelves.values():
-            damaged = [one for one in shelf.found.values() if isinstance(one, TableError)]
-            notes += [f"A table is damaged: {one}" for one in damaged]
+            for id_, one in shelf.found.items():
+                if isinstance(one, TableError):
+                    notes.append(f"A table is damaged: {one}")
+                elif id_ in ids and self._is_cut(one):
+                    rows = counted(len(one.curve), "half epoch")
+                    notes.append(f"A table has {rows}, not {self.campaign.half_epochs}: {one.path}")
             if strangers := len(shelf.found.keys() - ids):
                 what = "tables are" if strangers > 1 else "table is"
                 notes.append(
@@ -162,12 +184,7 @@ class CampaignFolder:
 def _progress(name: str, group: Sequence[Standing], campaign: Campaign) -> DatasetProgress:
     """As `nnlc status` counts."""
     states = Counter(one.state for one in group)
-    rows = [min(one.half_epochs, campaign.half_epochs) for one in group]
-    short = [
-        campaign.half_epochs - reached
-        for reached, one in zip(rows, group, strict=True)
-        if one.state == State.DONE and campaign.stop is not None
-    ]
+    short = [campaign.half_epochs - one.half_epochs for one in group if one.state == State.DONE]
     return DatasetProgress(
         name,
         # A damaged table stands: no job trains its network again.
@@ -175,7 +192,7 @@ def _progress(name: str, group: Sequence[Standing], campaign: Campaign) -> Datas
         under_way=states[State.UNDER_WAY],
         waiting=states[State.WAITING],
         failed=states[State.FAILED],
-        rows=sum(rows),
+        rows=sum(one.half_epochs for one in group),
         all_rows=len(group) * campaign.half_epochs,
         stopped=sum(rest > 0 for rest in short),
         saved=sum(short),

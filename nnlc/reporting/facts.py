@@ -156,6 +156,18 @@ def seconds_of(history: History, id_: str) -> float | None:
     return seconds if seconds is not None and 0 <= seconds < math.inf else None
 
 
+def stop_of(history: History, id_: str) -> str:
+    """Where a stop rule has ended a network, in words; nothing where none has."""
+    finish = history.finishes.get(id_)
+    if finish is None or finish.stop is None or finish.stop.epoch is None:
+        return ""
+    stop = finish.stop
+    words = f"at epoch {stop.epoch:g}"
+    if stop.predicted is not None and stop.target is not None:
+        words += f"; {stop.predicted:.2f} % predicted for epoch {stop.target:g}"
+    return words
+
+
 def _origins(ids: Iterable[str], history: History) -> list[Fact]:
     """What these tables were made with, and how long that took, as far as a journal knows."""
     known = [id_ for id_ in ids if id_ in history.finishes]

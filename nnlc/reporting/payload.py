@@ -59,6 +59,7 @@ def moment_payload(moment: Moment) -> dict[str, Any]:
             "attempts": [one.attempts for one in standings],
             "seconds": [_rounded(one.seconds) for one in standings],
             "reasons": {i: one.reason for i, one in enumerate(standings) if one.reason},
+            "stops": {i: one.stop for i, one in enumerate(standings) if one.stop},
             "lengths": [len(one.curve) for one in standings],
             "curves": "".join(encode_values(one.curve.T) for one in standings),
         },
@@ -78,6 +79,7 @@ def changed_payload(changed: Iterable[tuple[int, Standing]], moment: Moment) -> 
                 "attempts": one.attempts,
                 "seconds": _rounded(one.seconds),
                 "reason": one.reason,
+                "stop": one.stop,
                 "length": len(one.curve),
                 "curve": encode_values(one.curve.T),
             }

@@ -25,6 +25,8 @@ class Report:
 
     networks: int
     bytes: int
+    notes: tuple[str, ...] = ()
+    """What is wrong with the folder; the page says it too."""
 
 
 def write_report(
@@ -54,7 +56,7 @@ def write_report(
     check_size(subject, path)
     page = build_page(whole_payload(replace(subject, comparison=comparison), moment))
     write_output(output, page, mark=MARK)
-    return Report(len(subject.networks), len(page))
+    return Report(len(subject.networks), len(page), tuple(moment.notes))
 
 
 def check_size(subject: Subject, path: Path) -> None:

@@ -55,10 +55,12 @@ class Standing:
     """That ended badly."""
     seconds: float | None = None
     """Of training, as far as a journal knows."""
+    stop: str = ""
+    """Where a stop rule has ended it, and with which prediction, in words."""
 
     def same_as(self, other: "Standing") -> bool:
         """Whether a page would show the same."""
-        plain = ("state", "half_epochs", "flags", "reason", "attempts", "seconds")
+        plain = ("state", "half_epochs", "flags", "reason", "attempts", "seconds", "stop")
         return all(getattr(self, name) == getattr(other, name) for name in plain) and (
             self.curve is other.curve or np.array_equal(self.curve, other.curve, equal_nan=True)
         )

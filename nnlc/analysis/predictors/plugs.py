@@ -158,7 +158,7 @@ def ask(plug: Plug | PlugRule, prefix: Prefix, epoch: float) -> Outcome:
     if problem is not None:
         return FitFailure(f"{plug.name} {problem}")
     if isinstance(outcome, FitFailure):
-        return FitFailure(_line(outcome.reason))
+        return FitFailure(_line(outcome.reason) or f"{plug.name} gave no reason")
     uncertainty = None if outcome.uncertainty is None else float(outcome.uncertainty)
     return Prediction(float(outcome.value), uncertainty, bool(outcome.stop))
 

@@ -59,10 +59,9 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
 
 
 def _percent(text: str) -> float:
-    value = _number(text)
-    if not 0 < value <= 100:
-        raise ValueError("more than 0 and at most 100 percent")
-    return value
+    if not (_NUMBER.fullmatch(text) and 0 < float(text) <= 100):
+        raise ValueError("a plain number, more than 0 and at most 100 percent")
+    return float(text)
 
 
 def _weights(text: str) -> str:
@@ -200,7 +199,10 @@ def describe_methods() -> list[str]:
         else:
             lines.append(f"{name:<10} {predictor_text(make_predictor(name))}")
             lines += [f"{'':<12}{k}: {one.meaning}" for k, one in _SETTINGS[name].items()]
-    return lines + [f"{name:<10} of another package" for name in plug_names()]
+    for name in plug_names():
+        taken = "; not used: nnlc has a method of this name" if name in _MAKERS else ""
+        lines.append(f"{name:<10} of another package{taken}")
+    return lines
 
 
 def _read_parts(text: str, parts: list[str]) -> dict[str, str]:

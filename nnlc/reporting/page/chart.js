@@ -313,10 +313,12 @@ class Chart {
 
   describe(members, some) {
     const {networks} = this;
-    let diverged = 0, never = 0, without = 0;
+    let diverged = 0, never = 0, without = 0, short = 0;
+    const longest = members.reduce((most, i) => Math.max(most, networks.lengths[i]), 0);
     for (const i of members) {
       if (OUTCOMES[networks.outcome[i]] === "diverged") diverged++;
       if (OUTCOMES[networks.outcome[i]] === "never learned") never++;
+      if (networks.state[i] === 0 && networks.lengths[i] < longest) short++;
       if (!networks.lengths[i] && !["failed", "damaged"].includes(STATES[networks.state[i]])) {
         without++;
       }
@@ -329,6 +331,7 @@ class Chart {
     if (this.series.filter((one) => one.band && !one.behind).length > DASHES.length) {
       parts.push("colours and dashes repeat");
     }
+    if (short) parts.push(`${counted(short, "curve")} shorter than ${longest / 2} epochs`);
     if (without) parts.push(`${whole(without)} without a curve yet`);
     $("chart-words").textContent = `${parts.join("; ")}.`;
     this.canvas.setAttribute("aria-label", `${VALUE_NAMES[this.value]} over epochs of `

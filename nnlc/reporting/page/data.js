@@ -19,6 +19,7 @@ function decodeValues(text) {
   return new Float32Array(bits.buffer);
 }
 
+const byPlace = (words) => new Map(Object.entries(words).map(([i, word]) => [Number(i), word]));
 const hundredths = (value) => Math.round(100 * value) / 100;
 
 class Networks {
@@ -32,7 +33,8 @@ class Networks {
     this.reached = standings.reached;
     this.attempts = standings.attempts;
     this.seconds = standings.seconds;
-    this.reasons = new Map(Object.entries(standings.reasons).map(([i, why]) => [Number(i), why]));
+    this.reasons = byPlace(standings.reasons);
+    this.stops = byPlace(standings.stops);
     this.lengths = standings.lengths;
     this.final = new Float64Array(this.count);
     this.best = new Float64Array(this.count);
@@ -82,8 +84,10 @@ class Networks {
       for (const name of ["state", "flags", "reached", "attempts", "seconds"]) {
         this[name][i] = change[name];
       }
-      if (change.reason) this.reasons.set(i, change.reason);
-      else this.reasons.delete(i);
+      for (const [words, word] of [[this.reasons, change.reason], [this.stops, change.stop]]) {
+        if (word) words.set(i, word);
+        else words.delete(i);
+      }
       this.lengths[i] = change.length;
       this.curves[i] = decodeValues(change.curve);
       this.derive(i);

@@ -33,6 +33,7 @@ class Detail {
     if (n.lengths[i] && n.state[i] === 0) {
       found.push(["curve", `to epoch ${n.lengths[i] / 2}`]);
     }
+    if (n.stops.has(i)) found.push(["stopped", n.stops.get(i)]);
     if (n.lengths[i]) {
       const last = STATES[n.state[i]] === "under way" ? "last accuracy" : "final accuracy";
       found.push([last, `${percent(n.final[i])} %`]);
