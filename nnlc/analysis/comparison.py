@@ -240,8 +240,8 @@ def comparison_lines(found: pd.DataFrame) -> Iterator[str]:
     yield (
         "saved: percent of epochs not trained, at a cost of the mean error of all networks; who "
         "has no prediction is trained to the end. error, median: of the predicted; last1: of the "
-        "last accuracy on the same networks; top: percent found of the best tenth; within: percent no "
-        "further off than two deviations."
+        "last accuracy on the same networks; top: percent found of the best tenth; within: percent "
+        "no further off than two deviations."
     )
 
 
