@@ -34,6 +34,14 @@ COMPARISON_COLUMNS = (
     *("top_overlap_percent", "milliseconds"),
 )
 
+_LEGEND = (
+    "saved: percent of epochs not trained, at a cost of the mean error of all networks;",
+    "who has no prediction is trained to the end. error, median: of the predicted;",
+    "last1: of the last accuracy on the same networks; top: percent found of the best",
+    "tenth; within: percent no further off than two of their standard deviations.",
+)
+"""What the columns of text mean."""
+
 Floats = NDArray[np.float64]
 
 
@@ -237,12 +245,7 @@ def comparison_lines(found: pd.DataFrame) -> Iterator[str]:
         )
     for name, why in found.attrs.get("failures", {}).items():
         yield f"{name} predicted nothing: {why}"
-    yield (
-        "saved: percent of epochs not trained, at a cost of the mean error of all networks; who "
-        "has no prediction is trained to the end. error, median: of the predicted; last1: of the "
-        "last accuracy on the same networks; top: percent found of the best tenth; within: percent "
-        "no further off than two deviations."
-    )
+    yield from _LEGEND
 
 
 def _text(value: float, digits: int) -> str:

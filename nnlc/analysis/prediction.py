@@ -158,4 +158,4 @@ def prediction_lines(found: pd.DataFrame) -> Iterator[str]:
         yield f"error: mean {error.mean():.2f} %, median {error.median():.2f} %"
     reasons = found.loc[~converged, "reason"].dropna().value_counts()
     for reason, count in sorted(reasons.items(), key=lambda one: (-one[1], one[0])):
-        yield f"  {count} times: {reason}"
+        yield f"  {counted(count, 'time')}: {reason}"
