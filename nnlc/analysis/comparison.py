@@ -35,12 +35,12 @@ COMPARISON_COLUMNS = (
 )
 
 _LEGEND = (
-    "saved: percent of epochs not trained, at a cost of the mean error of all networks;",
-    "who has no prediction is trained to the end. error, median: of the predicted;",
-    "last1: of the last accuracy on the same networks; top: percent found of the best",
-    "tenth; within: percent no further off than two of their standard deviations.",
+    "  saved: percent of epochs not trained, at a cost of the mean error of all networks;",
+    "  who has no prediction is trained to the end. error, median: of the predicted;",
+    "  last1: of the last accuracy on the same networks; top: percent found of the best",
+    "  tenth; within: percent no further off than two of their standard deviations.",
 )
-"""What the columns of text mean."""
+"""What the columns of text mean; indented, as no row of the table is."""
 
 Floats = NDArray[np.float64]
 
