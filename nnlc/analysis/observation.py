@@ -65,7 +65,8 @@ def observe(tables: Tables, target: float, *, only: Collection[str] | None = Non
     check_epoch("the target", target)
     check_rows(tables)
     networks = tables.networks
-    if unknown := sorted(set(only or ()).difference(networks["id"])):
+    asked = None if only is None else set(only)
+    if unknown := sorted((asked or set()).difference(networks["id"])):
         raise NnlcError(f"{unknown[0]!r} is no ID of the {counted(len(networks), 'network')} given")
     values = tables.curves[_FIELDS].to_numpy()
     lengths = networks["half_epochs"].to_numpy()
@@ -73,7 +74,7 @@ def observe(tables: Tables, target: float, *, only: Collection[str] | None = Non
     points = round(2 * target)
     chosen, diverged, short, longest = [], [], [], 0.0
     for i, id_ in enumerate(networks["id"]):
-        if only is not None and id_ not in only:
+        if asked is not None and id_ not in asked:
             continue
         own = values[ends[i] - lengths[i] : ends[i]]
         if not np.isfinite(own[:, 1:]).all():

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlc.campaign import Campaign, CampaignNetwork
+from nnlc.campaign import CampaignNetwork
 from nnlc.errors import ResultsError, TableError
 from nnlc.history import History, as_number, read_history
 from nnlc.journal import read_progress
@@ -127,10 +127,8 @@ class CampaignFolder:
         id_ = network.spec.id
         table = self._shelves[network.images.name].found.get(id_)
         match table:
-            case Reading() if self._is_cut(table):
-                rows, all_rows = len(table.curve), self.campaign.half_epochs
-                reason = f"the table has {rows} half epochs where {all_rows} are expected"
-                return Standing(State.DAMAGED, reason=reason)
+            case Reading() if wrong := self._wrong_length(table):
+                return Standing(State.DAMAGED, reason=wrong)
             case Reading():
                 return Standing(
                     State.DONE,
@@ -151,27 +149,27 @@ class CampaignFolder:
             return Standing(State.FAILED, reason=self._history.failures[id_], attempts=attempts)
         return Standing(State.WAITING, attempts=attempts)
 
-    def _is_cut(self, table: Reading) -> bool:
-        """Whether it can be told at once that a table has too few or too many rows."""
+    def _wrong_length(self, table: Reading) -> str:
+        """What is wrong with how many rows a table has, where that shows without its rule."""
         half_epochs, rows = self.campaign.half_epochs, len(table.curve)
-        return rows > half_epochs or (self.campaign.stop is None and rows < half_epochs)
+        if rows == half_epochs or (self.campaign.stop is not None and rows < half_epochs):
+            return ""
+        return f"{table.path}: {counted(rows, 'half epoch')} where {half_epochs} are expected"
 
     def _count(self, standings: Sequence[Standing]) -> list[DatasetProgress]:
         groups: dict[str, list[Standing]] = {name: [] for name in self._shelves}
         for network, standing in zip(self.networks, standings, strict=True):
             groups[network.images.name].append(standing)
-        return [_progress(name, group, self.campaign) for name, group in groups.items()]
+        return [_progress(name, group, self.campaign.half_epochs) for name, group in groups.items()]
 
     def _notes(self) -> list[str]:
         ids = {network.spec.id for network in self.networks}
         notes = [f"The journal is not read: {self._no_journal}"] if self._no_journal else []
         for shelf in self._shelves.values():
             for id_, one in shelf.found.items():
-                if isinstance(one, TableError):
-                    notes.append(f"A table is damaged: {one}")
-                elif id_ in ids and self._is_cut(one):
-                    rows = counted(len(one.curve), "half epoch")
-                    notes.append(f"A table has {rows}, not {self.campaign.half_epochs}: {one.path}")
+                wrong = one if isinstance(one, TableError) else self._wrong_length(one)
+                if wrong and (id_ in ids or isinstance(one, TableError)):
+                    notes.append(f"A table is damaged: {wrong}")
             if strangers := len(shelf.found.keys() - ids):
                 what = "tables are" if strangers > 1 else "table is"
                 notes.append(
@@ -181,10 +179,9 @@ class CampaignFolder:
         return notes
 
 
-def _progress(name: str, group: Sequence[Standing], campaign: Campaign) -> DatasetProgress:
-    """As `nnlc status` counts."""
+def _progress(name: str, group: Sequence[Standing], half_epochs: int) -> DatasetProgress:
     states = Counter(one.state for one in group)
-    short = [campaign.half_epochs - one.half_epochs for one in group if one.state == State.DONE]
+    short = [half_epochs - one.half_epochs for one in group if one.state == State.DONE]
     return DatasetProgress(
         name,
         # A damaged table stands: no job trains its network again.
@@ -193,7 +190,7 @@ def _progress(name: str, group: Sequence[Standing], campaign: Campaign) -> Datas
         waiting=states[State.WAITING],
         failed=states[State.FAILED],
         rows=sum(one.half_epochs for one in group),
-        all_rows=len(group) * campaign.half_epochs,
+        all_rows=len(group) * half_epochs,
         stopped=sum(rest > 0 for rest in short),
         saved=sum(short),
     )
