@@ -5,6 +5,7 @@ Only tests of reference material that is not part of the repository may be skipp
 
 import os
 import signal
+import sysconfig
 
 import pytest
 from worker_jobs import run_worker, write_campaign
@@ -35,6 +36,9 @@ of them ends the run alone."""
 
 
 def pytest_configure(config):
+    # Jobs call mpirun and python by name: those of the environment that runs the tests, which need
+    # not be an active one.
+    os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
     # A shell that starts the tests in the background has them, and all that they start, ignore what
     # Ctrl-C sends.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
