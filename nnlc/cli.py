@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from nnlc import curveverbs, folderverbs, pictureverbs, tableverbs, verbs
-from nnlc.console import writing
+from nnlc.console import prepare_output, say_aside, writing
 
 app = typer.Typer(
     help="Learning curves of random convolutional networks. To train: python -m nnlc.worker.",
@@ -32,17 +32,18 @@ def main() -> None:
     """Run the command; a user's mistake is one message, no traceback."""
     from nnlc.errors import ExitStatus, NnlcError
 
+    prepare_output()
     try:
         app()
     except NnlcError as problem:
-        print(f"error: {problem}", file=sys.stderr)
+        say_aside(f"error: {problem}")
         sys.exit(ExitStatus.ERROR)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         sys.stderr.close()
         sys.exit(ExitStatus.ERROR)
     except OSError as problem:
         where = problem.filename or "the output"
-        print(f"error: {where}: {problem.strerror}", file=sys.stderr)
+        say_aside(f"error: {where}: {problem.strerror}")
         sys.exit(ExitStatus.ERROR)
 
 

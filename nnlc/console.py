@@ -1,24 +1,66 @@
-"""What the command line prints and writes."""
+"""All that is printed, by the command and by the worker: the one way from text to a terminal."""
 
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 from nnlc.errors import NnlcError
 
+if TYPE_CHECKING:
+    from rich.console import Console
 
-def say(text: str) -> None:
-    """Print a line; a character that the terminal's encoding lacks becomes a question mark."""
-    if sys.stdout is None:  # closed by who started this
+
+def prepare_output() -> None:
+    """Have what a terminal or a log can't show printed as question marks.
+
+    Called first by every process that prints, so that it holds for what libraries print too: no
+    letter of a path or a name ever ends the work.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where it was closed by who started this
+            stream.reconfigure(errors="replace")
+
+
+def say(text: str, *, end: str = "\n") -> None:
+    """Print a line of what was asked for, on standard output."""
+    _print(text, sys.stdout, end)
+
+
+def say_aside(text: str) -> None:
+    """Print a line about the work, such as a warning or an error, on standard error, at once."""
+    _print(text, sys.stderr, "\n")
+    if sys.stderr is not None:
+        sys.stderr.flush()
+
+
+def standard_output() -> TextIO:
+    """Return standard output, for what writes more than lines."""
+    return sys.stdout
+
+
+def make_console() -> "Console":
+    """Return a rich console on standard output in which all text stands for itself.
+
+    A path such as `a[old]b` is no markup. What is to be styled is styled by `rich.text.Text`.
+    """
+    from rich.console import Console
+
+    return Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def _print(text: str, stream: TextIO | None, end: str) -> None:
+    if stream is None:
         return
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding))
+    encoding = stream.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding), end=end, file=stream)
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """What the file system refuses becomes one message that names the file."""
+    """Turn what the file system refuses into one message that names the file."""
     try:
         yield
     except OSError as problem:

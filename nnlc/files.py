@@ -1,9 +1,10 @@
-"""Writing files so that no reader ever sees half of one."""
+"""Writing files so that no reader ever sees half of one, and opening none that is no file."""
 
 import contextlib
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -12,6 +13,75 @@ TEMPORARY_SUFFIX = ".tmp"
 
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
 """What file systems without hard links answer to the wish for one."""
+
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFLNK: "a symbolic link",
+}
+
+
+class NotAFileError(OSError):
+    """What stands there is no regular file; `strerror` says what it is, after the path."""
+
+
+def open_regular(path: str | Path, *, follow_link: bool = True) -> IO[bytes]:
+    """Open a regular file for reading, without ever waiting for one.
+
+    Everything that nnlc reads is opened here: a named pipe in a file's place would hold up whoever
+    opens it, a device may never end, and what was looked at by name may be another file by the time
+    it is opened. Ask the open file, with `os.fstat`, what it is.
+
+    Args:
+        path: the file.
+        follow_link: whether it may be a symbolic link to a regular file.
+
+    Raises:
+        NotAFileError: something else stands there, or a link that leads nowhere.
+        OSError: it can't be opened.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | (0 if follow_link else os.O_NOFOLLOW)
+    try:
+        handle = os.open(path, flags)
+    except OSError as problem:
+        raise _why_not(path, problem, follow_link=follow_link) from None
+    try:
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISREG(mode):
+            raise _not_a_file(path, mode)
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_regular(path: str | Path, *, follow_link: bool = True) -> bytes:
+    """Read a regular file whole.
+
+    Raises:
+        OSError: as from `open_regular`, or it can't be read.
+    """
+    with open_regular(path, follow_link=follow_link) as file:
+        return file.read()
+
+
+def _why_not(path: str | Path, problem: OSError, *, follow_link: bool) -> OSError:
+    """Find words for a refusal to open that only tells of a link or a socket by its number."""
+    if problem.errno == errno.ENOENT and os.path.islink(path):  # noqa: PTH114  text or Path
+        return NotAFileError(errno.ENOENT, "is a symbolic link that leads nowhere", str(path))
+    if problem.errno == errno.ENXIO or (problem.errno == errno.ELOOP and not follow_link):
+        with contextlib.suppress(OSError):
+            return _not_a_file(path, os.lstat(path).st_mode)
+    return problem
+
+
+def _not_a_file(path: str | Path, mode: int) -> NotAFileError:
+    kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+    return NotAFileError(errno.EINVAL, f"is {kind} where a file is expected", str(path))
 
 
 Content = bytes | Callable[[IO[bytes]], object]

@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from nnlc.errors import NnlcError
 from nnlc.shipped import shipped_names
+from nnlc.textfile import read_text
 
 Model = TypeVar("Model", bound=BaseModel)
 Values = dict[str, Any]
@@ -103,19 +104,12 @@ def find_file(name_or_path: str, folder: str, error: type[NnlcError]) -> Path:
 
 
 def read_toml(path: Path, error: type[NnlcError]) -> Values:
-    """A TOML file as a dictionary; what can't be read is refused as an `error`."""
+    """Read a TOML file as a dictionary; what can't be read is refused as an `error`."""
+    if path.is_dir():
+        raise error(f"{path}: this is a folder; give a .toml file")
+    text = read_text(path, error)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise error(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise error(f"{path}: this is a folder; give a .toml file") from None
-    except OSError as problem:
-        raise error(f"{path}: can't be read: {problem.strerror}") from None
-    except UnicodeDecodeError as problem:
-        raise error(
-            f"{path}: not a text file (byte {problem.start} is no UTF-8); give a .toml file"
-        ) from None
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as problem:  # its own errors, and numbers beyond Python's
         raise error(f"{path}: not valid TOML: {problem}") from None
 

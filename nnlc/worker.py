@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 
+from nnlc.console import prepare_output
 from nnlc.errors import ExitStatus, LaunchError, NnlcError
 from nnlc.ranks.notices import Notices
 
@@ -14,6 +15,7 @@ from nnlc.ranks.notices import Notices
 def main(arguments: list[str] | None = None) -> int:
     """Run one rank; returns its exit status, the same on every rank."""
     since, notices = time.monotonic(), Notices()
+    prepare_output()
     # Only now: where a thousand ranks read the same disk, a notice may come before this is read.
     from nnlc.ranks.agent import Agent
     from nnlc.ranks.mpi import connect

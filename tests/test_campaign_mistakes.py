@@ -215,7 +215,7 @@ def test_every_mistake_of_a_file_is_told_at_once(write):
         (b'name = "a"\nname = "b"\n', ["not valid TOML"]),
         (b'name = "a\n', ["not valid TOML", "line 1"]),
         (b"stamp = 2022-13-05T00:00:00\n", ["not valid TOML"]),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", ["not a text file", "give a .toml file"]),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", ["not a text file", "byte 0"]),
         (b"name = \xff\n", ["not a text file", "byte 7"]),
         (b"\x00\x00\x00\x00", ["not valid TOML"]),
         (b"epochs = " + b"1" * 5_000, ["TOML"]),

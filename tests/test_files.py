@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import random
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import nnlc.files
-from nnlc.files import write_atomically, write_once
+from nnlc.files import NotAFileError, open_regular, read_regular, write_atomically, write_once
 
 BOTH = pytest.mark.parametrize("write", [write_atomically, write_once])
 NO_HARD_LINKS = [errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV]
@@ -127,7 +128,7 @@ def test_content_is_synced_before_it_has_its_name_and_the_name_after(tmp_path, m
 WRITER = """
 import itertools, sys
 from pathlib import Path
-from nnlc.files import write_atomically, write_once
+from nnlc.files import NotAFileError, open_regular, read_regular, write_atomically, write_once
 folder = Path(sys.argv[1])
 for i in itertools.count():
     content = f"{i:06}".encode() * (200_000 + i)
@@ -162,3 +163,51 @@ def test_no_reader_ever_sees_half_a_file_though_the_writer_is_killed(tmp_path):
             writer.kill()
             writer.wait()
         assert all(stands(path) for path in tmp_path.glob("[!.]*"))
+
+
+def pipe(path):
+    os.mkfifo(path)
+
+
+def socket_file(path):
+    with socket.socket(socket.AF_UNIX) as one, contextlib.chdir(path.parent):
+        one.bind(path.name)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (pipe, "is a named pipe"),
+        (socket_file, "is a socket"),
+        (Path.mkdir, "is a folder"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a device"),
+        (lambda path: path.symlink_to("nowhere"), "is a symbolic link that leads nowhere"),
+    ],
+)
+def test_what_is_no_file_is_named_and_never_waited_for(tmp_path, make, words):
+    make(tmp_path / "a")
+    with pytest.raises(NotAFileError) as caught:
+        read_regular(tmp_path / "a")
+    assert caught.value.strerror.startswith(words)
+    assert caught.value.filename == str(tmp_path / "a")
+
+
+def test_a_link_is_followed_only_where_it_may_be(tmp_path):
+    (tmp_path / "a").write_bytes(b"content")
+    (tmp_path / "b").symlink_to("a")
+    assert read_regular(tmp_path / "b") == b"content"
+    with pytest.raises(NotAFileError, match="is a symbolic link"):
+        open_regular(tmp_path / "b", follow_link=False)
+
+
+def test_no_handle_is_left_open_by_a_refusal(tmp_path):
+    before = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    for _ in range(10):
+        with pytest.raises(NotAFileError):
+            open_regular(tmp_path)
+    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
+
+
+def test_what_is_not_there_is_not_found(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_regular(tmp_path / "a")

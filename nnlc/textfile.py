@@ -1,0 +1,47 @@
+"""Text that a person may have edited: one reader, whatever editor it was."""
+
+import codecs
+import re
+from pathlib import Path
+
+from nnlc.errors import NnlcError
+from nnlc.files import read_regular
+
+_OTHER_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def read_text(path: Path, error: type[NnlcError] = NnlcError) -> str:
+    """Read a text file as it was meant, with line ends of one character.
+
+    A byte-order mark, as Notepad and Excel write it, is no part of the text; lines may end as on
+    any system.
+
+    Args:
+        path: the file.
+        error: what to raise.
+
+    Raises:
+        error: it can't be read, or is no text; the message begins with the path.
+    """
+    try:
+        content = read_regular(path)
+    except FileNotFoundError:
+        raise error(f"{path}: no such file") from None
+    except OSError as problem:
+        raise error(f"{path}: can't be read: {problem.strerror}") from None
+    return decode_text(content, path, error)
+
+
+def decode_text(content: bytes, path: Path, error: type[NnlcError] = NnlcError) -> str:
+    """Return the text of bytes that were read already, as `read_text` does.
+
+    Raises:
+        error: they are no UTF-8.
+    """
+    if content.startswith(_OTHER_MARKS):
+        raise error(f"{path}: is UTF-16 or UTF-32; save it as UTF-8")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise error(f"{path}: not a text file (byte {problem.start} is no UTF-8)") from None
+    return re.sub(r"\r\n?", "\n", text)
