@@ -27,7 +27,7 @@ from reading import NEVER_LEARNS, SETTLE_SECONDS, machine, make_tables
 import nnlc
 from nnlc.networks import image_set_of_table
 
-FORMATS = ("parquet", "csv", "hdf5")
+FORMATS = ("parquet", "csv")
 QUERIES = 100_000
 SLACK = 2e-5
 """Relative; a never-learning network's corrected loss is ln(classes) to four digits."""

@@ -11,7 +11,16 @@ from typing import Annotated
 import typer
 
 from nnlc import curveverbs, folderverbs, pictureverbs, tableverbs, verbs
-from nnlc.console import prepare_output, say_aside, writing
+from nnlc.console import (
+    flush_output,
+    make_console,
+    prepare_output,
+    say,
+    say_aside,
+    standard_output,
+    stop_printing,
+    writing,
+)
 
 app = typer.Typer(
     help="Learning curves of random convolutional networks. To train: python -m nnlc.worker.",
@@ -34,16 +43,19 @@ def main() -> None:
 
     prepare_output()
     try:
-        app()
+        try:
+            app()
+        finally:
+            flush_output()
     except NnlcError as problem:
         say_aside(f"error: {problem}")
         sys.exit(ExitStatus.ERROR)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
-        sys.stderr.close()
+        stop_printing()
         sys.exit(ExitStatus.ERROR)
     except OSError as problem:
-        where = problem.filename or "the output"
-        say_aside(f"error: {where}: {problem.strerror}")
+        where = f"{problem.filename}: " if problem.filename else ""
+        say_aside(f"error: {where}{problem.strerror or problem}")
         sys.exit(ExitStatus.ERROR)
 
 
@@ -51,7 +63,7 @@ def _version(asked: bool) -> None:
     if asked:
         from nnlc import __version__
 
-        print(f"nnlc {__version__}")
+        say(f"nnlc {__version__}")
         raise typer.Exit
 
 
@@ -74,8 +86,8 @@ def campaigns() -> None:
         campaign = load_campaign(name)
         networks = sum(1 for _ in campaign.networks())
         images = ", ".join(campaign.image_sets())
-        print(f"{name:<16}{networks:>6} networks, {campaign.epochs} epochs on {images}")
-        print(f"{'':<16}{path}")
+        say(f"{name:<16}{networks:>6} networks, {campaign.epochs} epochs on {images}")
+        say(f"{'':<16}{path}")
 
 
 @app.command()
@@ -99,9 +111,9 @@ def specs(
     loaded = load_campaign(campaign)
     if csv is None:
         for line in summarise(loaded, memory):
-            print(line)
+            say(line)
     elif str(csv) == "-":
-        write_csv(loaded, sys.stdout)
+        write_csv(loaded, standard_output())
     else:
         with writing(csv), csv.open("w", newline="", encoding="utf-8") as file:
             write_csv(loaded, file)
@@ -128,7 +140,7 @@ def describe(file: Annotated[Path, typer.Argument(help="Images of your own, as .
     """Print what a campaign file must say of images of your own."""
     from nnlc.training.ownimages import describe_npz
 
-    print(describe_npz(file), end="")
+    say(describe_npz(file), end="")
 
 
 @app.command()
@@ -137,14 +149,12 @@ def status(
     watch: Annotated[bool, typer.Option(help="Again every ten seconds, until Ctrl-C.")] = False,
 ) -> None:
     """Show how far a results folder is, and its jobs in the queue; safe while a job runs."""
-    from rich.console import Console
-
     from nnlc.statustext import show_status
 
     show_status(results)
     while watch:
         time.sleep(WATCH_SECONDS)
-        Console().clear()
+        make_console().clear()
         show_status(results)
 
 
@@ -159,11 +169,11 @@ def retry(
 
     cleared = clear_failures(ResultsFolder(results), ids or [])
     for id_ in cleared:
-        print(f"{id_} is no longer failed")
+        say(f"{id_} is no longer failed")
     if cleared:
-        print("the next start of the campaign trains them again")
+        say("the next start of the campaign trains them again")
     else:
-        print(f"{results}: no network has failed")
+        say(f"{results}: no network has failed")
 
 
 @app.command()
@@ -177,7 +187,7 @@ def show(table: Annotated[Path, typer.Argument(help="A table, ours or a publishe
     images = image_set_of_table(found.spec.dataset)
     walk = walk_network(found.spec, images) if images else None
     for line in draw_table(found.spec, found.rows, walk):
-        print(line)
+        say(line)
 
 
 app.registered_commands += verbs.app.registered_commands

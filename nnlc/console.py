@@ -1,9 +1,10 @@
 """All that is printed, by the command and by the worker: the one way from text to a terminal."""
 
 import io
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -37,8 +38,31 @@ def say_aside(text: str) -> None:
 
 
 def standard_output() -> TextIO:
-    """Return standard output, for what writes more than lines."""
-    return sys.stdout
+    """Return standard output, for what writes more than lines; nowhere, if that was closed."""
+    return io.StringIO() if sys.stdout is None else sys.stdout
+
+
+def flush_output() -> None:
+    """Have all that was printed reach its reader.
+
+    Raises:
+        BrokenPipeError: the reader has gone.
+        NnlcError: it can't be written.
+    """
+    try:
+        standard_output().flush()
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        raise NnlcError(f"the output can't be written: {problem.strerror}") from None
+
+
+def stop_printing() -> None:
+    """Print nothing more, not even complaints at the end, for a reader that has gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # closed, or no file
+            os.dup2(nowhere, stream.fileno())
 
 
 def make_console() -> "Console":

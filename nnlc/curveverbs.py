@@ -4,13 +4,12 @@ Rooms are imported inside the verbs, as in `nnlc.cli`, which these belong to.
 """
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from nnlc.console import say
+from nnlc.console import say, say_aside
 from nnlc.wording import counted
 
 if TYPE_CHECKING:
@@ -153,7 +152,7 @@ def _load(
 
     tables = load_tables(paths, damaged=cast(Damaged, damaged), cache=cache)
     for one in tables.skipped:
-        print(f"skipped: {one}", file=sys.stderr)
+        say_aside(f"skipped: {one}")
     only = None if sample is None else draw_sample(tables.networks["id"], sample, seed)
     return tables, only
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 import secrets
 import stat
@@ -29,7 +30,7 @@ class NotAFileError(OSError):
     """What stands there is no regular file; `strerror` says what it is, after the path."""
 
 
-def open_regular(path: str | Path, *, follow_link: bool = True) -> IO[bytes]:
+def open_regular(path: str | Path, *, follow_link: bool = True) -> io.BufferedReader:
     """Open a regular file for reading, without ever waiting for one.
 
     Everything that nnlc reads is opened here: a named pipe in a file's place would hold up whoever

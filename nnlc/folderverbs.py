@@ -3,13 +3,12 @@
 Rooms are imported inside the verbs, as in `nnlc.cli`, which these belong to.
 """
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from nnlc.console import say
+from nnlc.console import say, say_aside
 from nnlc.wording import counted
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def merge(
 
 def _say_collected(done: "Collected", folder: Path) -> None:
     for line in done.remarks():
-        print(line, file=sys.stderr)
+        say_aside(line)
     say(f"{done.tables} of {done.among} tables: {folder}")
     say(f"{done.recorded} of them with recorded seconds")
 
@@ -111,7 +110,7 @@ def export_(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="A new folder, or an earlier export.")
     ],
-    format: Annotated[str, typer.Option(help="parquet, csv or hdf5.")] = "parquet",
+    format: Annotated[str, typer.Option(help="parquet or csv.")] = "parquet",
     title: Annotated[str, typer.Option(help="What it is called.")] = "",
     creator: Annotated[
         list[str] | None, typer.Option(help="Of our tables; may be said several times.")
@@ -145,7 +144,7 @@ def export_(
         version=data_version,
     )
     for line in done.remarks():
-        print(line, file=sys.stderr)
+        say_aside(line)
     size = sum(facts.bytes for facts in done.files.values())
     say(
         f"{counted(done.tables, 'table')}, {counted(done.half_epochs, 'half epoch')}, "

@@ -3,14 +3,13 @@
 Rooms are imported inside the verbs, as in `nnlc.cli`, which these belong to.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 
-from nnlc.console import say
+from nnlc.console import flush_output, say, say_aside
 from nnlc.wording import counted
 
 app = typer.Typer()
@@ -56,7 +55,7 @@ def plot(
         raise NnlcError("a comparison, a .csv, has a picture of its own: give it alone")
     tables = load_tables(paths, val_loss=cast(ValLoss, val_loss), damaged=cast(Damaged, damaged))
     for one in tables.skipped:
-        print(f"skipped: {one}", file=sys.stderr)
+        say_aside(f"skipped: {one}")
     words = plot_tables(tables, output, kind=cast(Kind, kind), value=cast(Value, value))
     say(f"{words}\n{output}")
 
@@ -100,7 +99,7 @@ def report(
         val_loss=cast(ValLoss, val_loss),
     )
     for note in done.notes:
-        print(f"note: {note}", file=sys.stderr)
+        say_aside(f"note: {note}")
     say(f"{counted(done.networks, 'network')}, {done.bytes / 1e6:.1f} MB: {output}")
 
 
@@ -116,7 +115,7 @@ def serve(
     with PageServer(LiveCampaign(results), port) as server:
         say(f"open {server.address}")
         say("Ctrl-C ends it")
-        sys.stdout.flush()
+        flush_output()
         try:
             server.serve_forever()
         except KeyboardInterrupt:

@@ -3,13 +3,12 @@
 Rooms are imported inside the verbs, as in `nnlc.cli`, which these belong to.
 """
 
-import sys
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 
-from nnlc.console import say
+from nnlc.console import say, say_aside, standard_output
 from nnlc.wording import counted
 
 app = typer.Typer()
@@ -47,12 +46,12 @@ def metrics(
         paths, val_loss=cast(ValLoss, val_loss), damaged=cast(Damaged, damaged), cache=cache
     )
     for one in tables.skipped:
-        print(f"skipped: {one}", file=sys.stderr)
+        say_aside(f"skipped: {one}")
     found = measure(tables, epochs=epochs, columns=chosen)
     if curves is not None:
         aggregate_csv(tables, curves, columns=() if columns is None else chosen)
     if output is None:
-        csv_ready(found).to_csv(sys.stdout, index=False, lineterminator="\n")
+        csv_ready(found).to_csv(standard_output(), index=False, lineterminator="\n")
     else:
         write_csv(found, output)
         say(f"{counted(len(found), 'network')}: {output}")
@@ -115,7 +114,7 @@ def rebuild(
     spec = read_table(table).spec
     origin = origin_of(spec, campaign_of(table, campaign))
     if python:
-        print(python_source(spec, origin), end="")
+        say(python_source(spec, origin), end="")
         return
     for line in describe_network(spec, origin):
         say(line)
@@ -156,7 +155,7 @@ def verify(
         device=device,
         campaign=campaign,
         on_verdict=lambda verdict: say("\n".join(verdict_lines(verdict))),
-        tell=lambda words: print(words, file=sys.stderr, flush=True),
+        tell=say_aside,
     )
     say(summary(verdicts))
     if any(verdict.differs for verdict in verdicts):

@@ -62,7 +62,7 @@ def calibrate(
     folder = ResultsFolder(results)
     found = fit(folder)
     if as_json:
-        print(json.dumps([calibration.to_json() for calibration in found], indent=2))
+        say(json.dumps([calibration.to_json() for calibration in found], indent=2))
     else:
         for line in calibration_lines(found, folder):
             say(line)
@@ -97,7 +97,7 @@ def render(
     )
     script = render_script(request, load_site(site, account=account))
     if output is None:
-        print(script, end="")
+        say(script, end="")
     else:
         with writing(output):
             output.write_text(script, encoding="utf-8")
@@ -145,11 +145,11 @@ def submit(
     folder.open(loaded)
     if dry_run:
         for path, text in scripts:
-            print(f"# {path}\n{text}", end="")
+            say(f"# {path}\n{text}", end="")
         return
     for record in put_into_queue(scripts, chosen, scheduler_of(chosen), folder):
-        print(f"job {record.id}: {record.script}")
-    print(f"nnlc status {shlex.quote(str(folder.path))} follows it")
+        say(f"job {record.id}: {record.script}")
+    say(f"nnlc status {shlex.quote(str(folder.path))} follows it")
 
 
 @app.command()
@@ -163,7 +163,7 @@ def cancel(results: Annotated[Path, typer.Argument(help="A results folder.")]) -
     folder.campaign()
     scheduler = scheduler_of_folder(folder)
     ended = cancel_all(folder, scheduler) if scheduler else []
-    print(f"cancelled {', '.join(ended)}" if ended else f"{results}: no job is in the queue")
+    say(f"cancelled {', '.join(ended)}" if ended else f"{results}: no job is in the queue")
 
 
 @app.command()

@@ -71,7 +71,6 @@ _TYPES: dict[Kind, str] = {
 _MEDIA_TYPES: dict[Format, str] = {
     "parquet": "application/x-parquet",
     "csv": "text/csv",
-    "hdf5": "application/x-hdf5",
 }
 
 
@@ -210,7 +209,6 @@ def _record_set(
 
 def _field(format: Format, records: str, part: Part) -> dict[str, Any]:
     file = RECORDS[format][records == "curves"]
-    column = f"{records}/{part.name}" if format == "hdf5" else part.name
     is_list = part.kind == "integers"
     words = part.description + (f" Unit: {part.unit}." if part.unit else "")
     if is_list and format == "csv":
@@ -222,7 +220,7 @@ def _field(format: Format, records: str, part: Part) -> dict[str, Any]:
         "description": words,
         # pandas, and with it any reader of CSV, may take a list of one for a number.
         "dataType": "sc:Text" if is_list and format == "csv" else _TYPES[part.kind],
-        "source": {"fileObject": {"@id": file}, "extract": {"column": column}},
+        "source": {"fileObject": {"@id": file}, "extract": {"column": part.name}},
     }
     if is_list and format != "csv":
         found["repeated"] = True

@@ -30,11 +30,6 @@ import pandas as pd
 curves = pd.read_csv("curves.csv")
 networks = pd.read_csv("networks.csv", dtype={_AS_TEXT})
 """,
-    "hdf5": """\
-import h5py, pandas as pd
-def frame(group): return pd.DataFrame({name: list(column[:]) for name, column in group.items()})
-with h5py.File("tables.h5") as f: networks, curves = frame(f["networks"]), frame(f["curves"])
-""",
 }
 """How pandas loads an export: three lines of Python, in its folder."""
 _TYPES: dict[Format, dict[Kind, str]] = {
@@ -51,13 +46,6 @@ _TYPES: dict[Format, dict[Kind, str]] = {
         "flag": "True or False",
         "number": "number",
         "integers": "whole numbers, joined by -",
-    },
-    "hdf5": {
-        "text": "string",
-        "integer": "int64",
-        "flag": "bool",
-        "number": "float64",
-        "integers": "vlen int32",
     },
 }
 

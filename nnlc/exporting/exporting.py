@@ -6,13 +6,12 @@ from pathlib import Path
 
 from nnlc.collection.sources import Source, read_sources
 from nnlc.errors import NnlcError, TableError
-from nnlc.exporting import croissant, csvfiles, datasheet, hdf5files, parquetfiles
+from nnlc.exporting import croissant, csvfiles, datasheet, parquetfiles
 from nnlc.exporting.contents import contents_of
 from nnlc.exporting.folders import check_place, new_folder
 from nnlc.exporting.manifest import (
     CROISSANT,
     DATASHEET,
-    FORMATS,
     NAME,
     FileFacts,
     Format,
@@ -23,11 +22,7 @@ from nnlc.exporting.origins import Publication, origins_of
 from nnlc.tables.folders import Skipped
 from nnlc.tables.frames import Damaged, check_choice
 
-_WRITERS = {
-    "parquet": parquetfiles.write,
-    "csv": csvfiles.write,
-    "hdf5": hdf5files.write,
-}
+_WRITERS = {"parquet": parquetfiles.write, "csv": csvfiles.write}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +69,7 @@ def export_tables(
         paths: what `load_tables` takes: tables, folders of them, results folders, downloads.
         folder: a new or empty folder, or an earlier export, which is replaced; it is there whole
             in the end, or as it was.
-        format: "parquet", "csv" or "hdf5".
+        format: "parquet" or "csv".
         damaged: "skip" leaves out damaged tables, and a second table of the same ID.
         title, url, published, version: what the descriptions say of the export: a name, a page, a
             day (2026-01-31), and a version (1.0.0).
@@ -85,7 +80,12 @@ def export_tables(
         TableError: nothing there to read, a damaged table, or two tables of one network.
         NnlcError: a word that is none of its kind, or the folder is in use or can't be written.
     """
-    check_choice("format", format, FORMATS)
+    if format == "hdf5":
+        raise NnlcError(
+            "format 'hdf5' is no longer written, though 'nnlc import' still reads it; take "
+            "'parquet', which pandas, polars, DuckDB and R read, or 'csv'"
+        )
+    check_choice("format", format, tuple(_WRITERS))
     check_choice("damaged", damaged, ("refuse", "skip"))
     publication = Publication(
         title=title,

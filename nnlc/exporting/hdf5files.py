@@ -1,11 +1,11 @@
-"""An export as one HDF5 file with two groups, `networks` and `curves`; a dataset a column.
+"""Reads exports that earlier versions wrote as HDF5: two groups, a dataset a column.
 
-Texts of networks and lists have variable lengths. HDF5 has no null: which values of `curves` are
-blank, and not NaN, says its dataset `blank`. Nothing in the file is a pickle.
+Parquet has taken its place. Texts of networks and lists have variable lengths. HDF5 has no null:
+which values of `curves` are blank, and not NaN, says its dataset `blank`.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from nnlc.exporting.contents import (
     needed,
 )
 from nnlc.exporting.manifest import RECORDS, Manifest
-from nnlc.exporting.schema import CURVES, NETWORKS, VALUES, Part
+from nnlc.exporting.schema import NETWORKS, VALUES
 
 FILE, _ = RECORDS["hdf5"]
 _TEXT = h5py.string_dtype()
@@ -34,70 +34,9 @@ _LIST = h5py.vlen_dtype(np.dtype("<i4"))
 _PLAIN = {"integer": "<i8", "number": "<f8", "flag": "|b1"}
 _ROWS_AT_ONCE = 1 << 16
 _LONGEST_FIXED_TEXT = 64
-"""Bytes of a text that is repeated in every row: of fixed length, it is compressed."""
-_BLANK = Part(
-    "blank",
-    "integer",
-    "Which values of the row are blank in the table, and not nan: a sum of "
-    + ", ".join(f"{1 << i} ({part.name})" for i, part in enumerate(VALUES))
-    + "; nearly always 0.",
-)
-
-
-def write(contents: Contents, folder: Path) -> None:
-    """Write the file of an export into a folder."""
-    with h5py.File(folder / FILE, "x", libver="earliest", track_order=False) as file:
-        networks = file.create_group("networks")
-        for part in NETWORKS:
-            _write(networks, part, _networks_array(part, contents.column(part.name)))
-        curves = file.create_group("curves")
-        layout = contents.layout
-        owners = layout.owners(0, layout.rows)
-        half_epochs = layout.half_epochs(0, layout.rows)
-        columns: dict[str, NDArray[Any]] = {
-            "id": _repeated(contents.networks["id"], owners),
-            "dataset": _repeated(contents.networks["dataset"], owners),
-            "half_epoch": half_epochs,
-            "epoch": half_epochs / 2,
-        }
-        columns |= {part.name: contents.values[:, i] for i, part in enumerate(VALUES)}
-        for part in CURVES:
-            _write(curves, part, columns[part.name])
-        bits = (contents.blanks << np.arange(len(VALUES))).sum(axis=1)
-        _write(curves, _BLANK, bits.astype("u1"))
-
-
-def _networks_array(part: Part, values: Sequence[Any]) -> NDArray[Any]:
-    if part.kind in _PLAIN:
-        return np.array(values, dtype=_PLAIN[part.kind])
-    found = np.empty(len(values), dtype=_LIST if part.kind == "integers" else _TEXT)
-    for i, value in enumerate(values):
-        found[i] = np.array(value, dtype="<i4") if part.kind == "integers" else value
-    return found
-
-
-def _repeated(texts: Sequence[str], owners: NDArray[np.int64]) -> NDArray[Any]:
-    longest = max(map(len, texts))
-    fixed = np.array(texts, dtype=f"S{longest}" if longest <= _LONGEST_FIXED_TEXT else _TEXT)
-    found: NDArray[Any] = fixed[owners]
-    return found
-
-
-def _write(group: h5py.Group, part: Part, values: NDArray[Any]) -> None:
-    is_plain = values.dtype.kind != "O"
-    dataset = group.create_dataset(
-        part.name,
-        data=values,
-        chunks=(min(len(values), _ROWS_AT_ONCE),) if is_plain else None,
-        compression="gzip" if is_plain else None,
-        shuffle=is_plain,
-        track_times=False,
-    )
-    dataset.attrs["description"] = part.description
-    if part.unit:
-        dataset.attrs["unit"] = part.unit
-    if part.table_column:
-        dataset.attrs["table_column"] = part.table_column
+"""Bytes of a text that is repeated in every row."""
+_BLANK = "blank"
+"""The column of flags, a bit for each value of a row: whether the table leaves it blank."""
 
 
 def read(folder: Path, manifest: Manifest) -> Contents:
@@ -226,7 +165,7 @@ def _read_curves(group: _Group, layout: Layout) -> tuple[NDArray[np.float64], ND
         column = group.column(part.name, layout.rows, _PLAIN["number"])
         layout.check_end(group.path, len(column))
         columns.append(column[:])
-    bits = group.column(_BLANK.name, layout.rows, "|u1")
+    bits = group.column(_BLANK, layout.rows, "|u1")
     layout.check_end(group.path, len(bits))
     blanks = bits[:][:, np.newaxis] >> np.arange(len(VALUES)) & 1
     return np.column_stack(columns), blanks.astype(bool)

@@ -3,13 +3,13 @@
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from nnlc.errors import NnlcError
+from nnlc.files import NotAFileError, open_regular
 
 Format = Literal["parquet", "csv", "hdf5"]
 FORMATS: tuple[Format, ...] = ("parquet", "csv", "hdf5")
@@ -20,7 +20,7 @@ RECORDS: dict[Format, tuple[str, str]] = {
     "csv": ("networks.csv", "curves.csv"),
     "hdf5": ("tables.h5", "tables.h5"),
 }
-"""Where records of networks and of half epochs stand."""
+"""Where records of networks and of half epochs stand; HDF5 is only read."""
 ALL_NAMES = {NAME, CROISSANT, DATASHEET}.union(*RECORDS.values())
 """That an export may have."""
 VERSION = 1
@@ -88,28 +88,22 @@ class Manifest:
 
 
 def open_plain(path: Path) -> IO[bytes]:
-    """Open a file of an export for reading: a link is not followed, nor a pipe waited for.
+    """Open a file of an export for reading; a link is not followed.
 
     Raises:
         NnlcError: it can't be opened, or is no regular file.
     """
     try:
-        file = open(path, "rb", opener=_open)  # noqa: SIM115  Path.open takes no opener
+        return open_regular(path, follow_link=False)
+    except NotAFileError as problem:
+        raise NnlcError(f"{path}: {problem.strerror}") from None
     except OSError as problem:
         raise NnlcError(f"{path}: can't be read: {problem.strerror}") from None
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise NnlcError(f"{path}: is no regular file")
-    return file
-
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
 def facts_of(path: Path) -> FileFacts:
     """Size and sha256 of a file that was written."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return FileFacts(os.fstat(file.fileno()).st_size, digest)
 
