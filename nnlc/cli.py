@@ -3,6 +3,7 @@
 Rooms are imported inside the verbs, so that `--help` is instant and needs neither torch nor MPI.
 """
 
+import errno
 import sys
 import time
 from pathlib import Path
@@ -30,6 +31,8 @@ app = typer.Typer(
 )
 
 WATCH_SECONDS = 10.0
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""What a disk answers that takes no more."""
 
 CampaignArgument = Annotated[str, typer.Argument(help="A shipped campaign or a .toml file.")]
 ImagesOption = Annotated[
@@ -54,8 +57,8 @@ def main() -> None:
         stop_printing()
         sys.exit(ExitStatus.ERROR)
     except OSError as problem:
-        where = f"{problem.filename}: " if problem.filename else ""
-        say_aside(f"error: {where}{problem.strerror or problem}")
+        nameless = "the output" if problem.errno in _FULL else "the system"
+        say_aside(f"error: {problem.filename or nameless}: {problem.strerror or problem}")
         sys.exit(ExitStatus.ERROR)
 
 

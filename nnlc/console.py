@@ -46,15 +46,9 @@ def flush_output() -> None:
     """Have all that was printed reach its reader.
 
     Raises:
-        BrokenPipeError: the reader has gone.
-        NnlcError: it can't be written.
+        OSError: it can't, such as BrokenPipeError where the reader has gone.
     """
-    try:
-        standard_output().flush()
-    except BrokenPipeError:
-        raise
-    except OSError as problem:
-        raise NnlcError(f"the output can't be written: {problem.strerror}") from None
+    standard_output().flush()
 
 
 def stop_printing() -> None:
