@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from nnlc.errors import ResultsError
-from nnlc.journal import Journal, read_events
+from nnlc.journal import Journal, read_files
+from nnlc.openjobs import OpenJob, OpenJobs
 from nnlc.results import ResultsFolder
 
-_KINDS = frozenset({"job", "end", "trouble", "attempt", "failure", "finish", "retire", "retry"})
+_KINDS = frozenset(
+    {"job", "end", "lost", "trouble", "start", "attempt", "failure", "finish", "retire", "retry"}
+)
 _NAMED = 5
 """So many networks an error names."""
 _NAMES = {"torch": "torch", "cuda": "CUDA", "cudnn": "cuDNN", "nnlc": "nnlc"}
@@ -71,6 +74,8 @@ class History:
     """The last, with its time, since a job began or ended."""
     last_time: str | None = None
     """Of the last event, as that says it."""
+    open_jobs: Sequence[OpenJob] = ()
+    """Those that have not written down their end: `nnlc.openjobs`. Older journals tell of none."""
 
 
 def read_history(folder: Path) -> History:
@@ -80,15 +85,17 @@ def read_history(folder: Path) -> History:
     """
     history = History()
     last_time = trouble = None
-    for event in read_events(folder, _KINDS):
+    open_jobs = OpenJobs()
+    for name, event in read_files(folder, _KINDS):
         last_time = _word(event["time"])
+        open_jobs.follow(name, event)
         if event["event"] == "trouble":
             trouble = f"{last_time}: {_word(event.get('reason'))}"
         elif event["event"] in ("job", "end"):
             trouble = None
         for id_ in _ids(event):
             _take(history, id_, event)
-    return replace(history, trouble=trouble, last_time=last_time)
+    return replace(history, trouble=trouble, last_time=last_time, open_jobs=open_jobs.untold())
 
 
 def _take(history: History, id_: str, event: dict[str, Any]) -> None:

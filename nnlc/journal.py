@@ -21,7 +21,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from nnlc.files import write_atomically
+from nnlc.files import open_regular, read_regular, write_atomically
 
 PROGRESS_SECONDS = 5.0
 """How often a running job writes its progress down."""
@@ -163,10 +163,33 @@ def read_events(folder: Path, kinds: Set[str] | None = None) -> Iterator[dict[st
     whatever their own clock said. What can't
     be read is passed over, be it a file or a line.
     """
-    paths = sorted(folder.glob("*.jsonl"), key=lambda path: path.stem)
-    files = [_in_order(_read_file(path, kinds)) for path in paths]
-    for _, event in heapq.merge(*files, key=itemgetter(0)):
+    for _, event in read_files(folder, kinds):
         yield event
+
+
+def read_files(folder: Path, kinds: Set[str] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the events of `read_events`, each with the name of its file, which is one job's."""
+    paths = sorted(folder.glob("*.jsonl"), key=lambda path: path.stem)
+    files = [[(m, path.stem, e) for m, e in _in_order(_read_file(path, kinds))] for path in paths]
+    for _, name, event in heapq.merge(*files, key=itemgetter(0)):
+        yield name, event
+
+
+def is_silent(folder: Path, name: str, last: str) -> bool:
+    """Return whether a job has written down neither an event nor its progress for a minute.
+
+    Args:
+        folder: the journal.
+        name: of the job's file in it.
+        last: when the job wrote its last event.
+    """
+    times = [last]
+    with suppress(OSError, *_NOT_OURS):
+        times.append(json.loads(read_regular(folder / f"{name}.progress.json"))["time"])
+    try:
+        return time.time() - max(map(_seconds, times)) >= SILENT_SECONDS
+    except _NOT_OURS:
+        return True
 
 
 def read_progress(folder: Path) -> dict[str, dict[str, Any]]:
@@ -174,7 +197,7 @@ def read_progress(folder: Path) -> dict[str, dict[str, Any]]:
     under_way: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.glob("*.progress.json")):
         try:
-            snapshot = json.loads(path.read_bytes())
+            snapshot = json.loads(read_regular(path))
             if time.time() - _seconds(snapshot["time"]) < SILENT_SECONDS:
                 under_way |= {
                     str(key): {**entry, "half_epochs": int(entry["half_epochs"])}
@@ -189,7 +212,7 @@ def _read_file(path: Path, kinds: Set[str] | None) -> list[dict[str, Any]]:
     """The events of one file; a line that was written again, in case it was lost, counts once."""
     events: list[dict[str, Any]] = []
     last = b""
-    with suppress(OSError), path.open("rb") as file:
+    with suppress(OSError), open_regular(path) as file:
         for line in iter(lambda: file.readline(LONGEST_LINE_BYTES), b""):
             try:
                 event = json.loads(line)

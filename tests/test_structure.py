@@ -34,17 +34,19 @@ MAY_IMPORT = {
     "stopping": {"networks", "tables", "analysis"},
     "results": BASE | {"networks", "campaign"},
     "journal": set(),
+    "process": set(),
     "statustext": {"results", "status", "launching"},
     "wire": set(),
-    "history": {"journal", "results"},
+    "openjobs": {"journal", "process"},
+    "history": {"journal", "openjobs", "results"},
     "shares": {"networks", "campaign"},
-    "status": {"results", "journal", "history", "tables"},
+    "status": {"results", "journal", "history", "openjobs", "tables"},
     "listing": {"campaign", "networks", "tables"},
     "calibration": BASE | {"networks", "campaign", "results", "history"},
     "training": BASE | {"networks", "tables", "campaign", "results", "wire", "analysis"},
     "ranks": BASE
     | {"networks", "tables", "campaign", "results", "journal", "history", "shares", "wire"}
-    | {"calibration", "stopping"},
+    | {"calibration", "stopping", "process", "openjobs"},
     "verification": BASE
     | {"networks", "tables", "campaign", "results", "history", "wire", "training", "stopping"},
     "worker": BASE | {"ranks"},

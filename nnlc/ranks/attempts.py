@@ -8,6 +8,14 @@ SICK_AFTER = 3
 LAST_RANK_SICK_AFTER = 10
 """The same for the last rank: without it the job ends, so it is given more chances."""
 
+FOR_WANT_OF_MEMORY = ("out of memory", "SIGKILL", "ALLOC_FAILED", "unable to find an engine")
+"""Words of a bad end that a large network has on every device: the kernel's, cuBLAS's, cuDNN's."""
+
+
+def is_of_memory(reason: str) -> bool:
+    """Return whether a bad end was for want of memory."""
+    return any(word in reason for word in FOR_WANT_OF_MEMORY)
+
 
 @dataclass(frozen=True, slots=True)
 class BadEnd:

@@ -12,6 +12,8 @@ from dataclasses import asdict, replace
 from nnlc import wire
 from nnlc.campaign import CampaignNetwork
 from nnlc.errors import DeviceError, ExitStatus, NnlcError
+from nnlc.process import this_process
+from nnlc.ranks.attempts import is_of_memory
 from nnlc.ranks.curves import Curves
 from nnlc.ranks.departure import Departure
 from nnlc.ranks.devices import choose_device, device_names
@@ -20,8 +22,6 @@ from nnlc.ranks.job import GO_ON, Job
 from nnlc.ranks.preflight import examine, report, warnings
 from nnlc.ranks.sharing import arrange
 
-FOR_WANT_OF_MEMORY = ("out of memory", "SIGKILL", "ALLOC_FAILED", "unable to find an engine")
-"""Words of a bad end that a large network has on every device: the kernel's, cuBLAS's, cuDNN's."""
 MAX_IDLE_DEATHS = 3
 """A rank whose trainers end so often without a network has something wrong with it."""
 
@@ -43,6 +43,7 @@ class Gatherer:
         self._idle_deaths: Counter[int] = Counter()
         self._given_up: dict[str, CampaignNetwork] = {}
         self._told_of: str | None = None
+        self._why = ""  # of the end
         self._out: Outbox = []
 
     def __call__(self, rank: int, *messages: wire.Message) -> Outbox:
@@ -145,7 +146,7 @@ class Gatherer:
             for r, hello in sorted(self._hellos.items())
         ]
         about = {"device": self._device, "campaign": job.campaign.name, "after": job.last_time}
-        job.journal.write("job", **about, ranks=ranks)
+        job.journal.write("job", **about, process=this_process(), ranks=ranks)
         seconds, trainers = self._hand_out.backlog.expected, sum(self._trainers.values())
         job.watcher.begin(seconds, job.work.done, trainers)
         for warning in warnings(self._hellos, self._trainers, self._device):
@@ -211,8 +212,7 @@ class Gatherer:
         first = self._hand_out.first_to_fall(message["index"])
         self._hand_out.ended(message["index"])
         curve = self._curves.end(message["index"])
-        of_memory = any(word in reason for word in FOR_WANT_OF_MEMORY)
-        suspicious = first and not curve.trained and not of_memory
+        suspicious = first and not curve.trained and not is_of_memory(reason)
         end = job.attempts.bad_end(curve.id, rank, suspicious=suspicious)
         event = "failure" if end.for_good else "attempt"
         job.journal.write(event, id=curve.id, reason=reason, attempts=end.attempts, rank=rank)
@@ -294,6 +294,7 @@ class Gatherer:
         """Have every trainer save and every rank part; what comes meanwhile still counts."""
         first = self._departure.begin(status)
         if first or status == ExitStatus.ERROR:  # a notice may come on every rank
+            self._why = why
             self._job.watcher.message(why)
         if first:
             self._out.extend((rank, {"kind": "leave"}) for rank in range(self._job.ranks))
@@ -312,7 +313,7 @@ class Gatherer:
         status = ExitStatus(self._departure.status or ExitStatus.DONE)
         self._departure.over = True
         job.watcher.end()
-        job.journal.write("end", status=status.name)
+        job.journal.write("end", status=status.name, reason=self._why)
         job.journal.end()
         job.results.remove_mark(job.leases.token)
         job.leases.end()

@@ -19,15 +19,14 @@ for dead goes on unaware: then a network is trained twice, to the same table.
 import contextlib
 import errno
 import json
-import os
-import platform
 import re
 import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from nnlc.files import TEMPORARY_SUFFIX, write_atomically
+from nnlc.files import TEMPORARY_SUFFIX, open_regular, write_atomically
+from nnlc.process import process_lives, this_process
 
 _HEARTBEAT = re.compile(rf"\.?(.+?)\.job(\.\w+{re.escape(TEMPORARY_SUFFIX)})?")
 """Names of heartbeats, unfinished ones too."""
@@ -56,7 +55,7 @@ class Leases:
     ) -> None:
         self._folder, self._clock = folder, clock
         self._beat_seconds, self._expiry_seconds = beat_seconds, expiry_seconds
-        self._me = _this_process()
+        self._me = this_process()
         host = re.sub(r"[^A-Za-z0-9_.-]", "_", self._me["host"])
         self.token = f"{host}-{self._me['pid']}-{secrets.token_hex(4)}"
         self._heartbeat = folder / f"{self.token}.job"
@@ -190,7 +189,7 @@ class Leases:
     def _is_dead(self, token: str) -> bool:
         asked = self._clock()  # before the look: nobody looks older because a disk hangs
         try:
-            with (self._folder / f"{token}.job").open("rb") as file:
+            with open_regular(self._folder / f"{token}.job") as file:
                 heartbeat = file.read(LONGEST_HEARTBEAT)
         except OSError:  # gone, or not to be read: a job that lives writes it again
             heartbeat = b""
@@ -198,44 +197,18 @@ class Leases:
         if heartbeat != before:
             since = self._clock()
         self._seen[token] = heartbeat, since
-        lives = _process_lives(heartbeat, self._me)
+        lives = process_lives(_read(heartbeat), self._me)
         if lives or (heartbeat and heartbeat != before):
             self._seen_alive.add(token)
         return lives is False or asked - since >= self._expiry_seconds
 
 
-def _this_process() -> dict[str, str]:
-    """What tells this process from every other; without `boot`, others can only watch its beats."""
-    pid = os.getpid()
-    me = {"host": platform.node(), "pid": str(pid), "boot": "", "namespace": "", "started": ""}
-    with contextlib.suppress(OSError):
-        me["started"] = _state_and_start(pid)[1]
-        me["namespace"] = str(Path("/proc/self/ns/pid").readlink())
-        me["boot"] = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return me
-
-
-def _process_lives(heartbeat: bytes, me: dict[str, str]) -> bool | None:
-    """Whether the process of a heartbeat lives; None where that can't be seen from here."""
+def _read(heartbeat: bytes) -> object:
+    """Return what a heartbeat says; None for what is none."""
     try:
-        its = json.loads(heartbeat)
-        if not me["boot"] or any(its[key] != me[key] for key in ("host", "boot", "namespace")):
-            return None
-        pid = int(its["pid"])
-        with contextlib.suppress(PermissionError):  # another user's
-            os.kill(pid, 0)
-        state, started = _state_and_start(pid)
-        return state not in "ZX" and started == its["started"]
-    except ProcessLookupError:
-        return False
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return None  # hidden from other users, or no heartbeat
-
-
-def _state_and_start(pid: int) -> tuple[str, str]:
-    """State letter, and start in ticks since boot. The name before them may hold anything."""
-    fields = Path(f"/proc/{pid}/stat").read_text("latin-1").rpartition(")")[2].split()
-    return fields[0], fields[19]
+        return json.loads(heartbeat)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _entries(lease: Path) -> list[str]:

@@ -1,0 +1,90 @@
+"""Jobs that have written down their start and not their end: they run, or they were ended.
+
+A job that is killed with all its processes, or whose node is lost, can't say so itself. The next
+start and `status` do, from what it had written before.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nnlc.journal import is_silent
+from nnlc.process import process_lives, this_process
+
+
+@dataclass(slots=True)
+class OpenJob:
+    """A job that may run or may have been ended."""
+
+    name: str
+    """Of its file in the journal."""
+    process: dict[str, Any]
+    """What `nnlc.process` says of its rank 0."""
+    began: str
+    last: str
+    """When it wrote its last event."""
+    under_way: set[str] = field(default_factory=set)
+    """IDs of what it trained."""
+
+    def how_it_ended(self, missing: Iterable[str]) -> str:
+        """Return the news of an end that the job itself could not tell.
+
+        Args:
+            missing: IDs of networks without a table.
+        """
+        began, host = self.began[:16].replace("T", " "), self.process.get("host")
+        left = len(self.under_way.intersection(missing))
+        goes_on = {0: "", 1: "; 1 network goes on from its checkpoint"}.get(
+            left, f"; {left:,} networks go on from their checkpoints"
+        )
+        text = f"the job of {began} UTC on {host} ended without a word (killed, or its node was "
+        return "".join(c if c.isprintable() else "?" for c in f"{text}lost){goes_on}")
+
+
+class OpenJobs:
+    """Finds them among the events of a journal."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, OpenJob] = {}
+        self._told: set[str] = set()
+
+    def follow(self, name: str, event: dict[str, Any]) -> None:
+        """Take note of an event of the file of this name; they come in order of time."""
+        process, time, kind = event.get("process"), str(event["time"]), event["event"]
+        ids = _ids(event)
+        if kind == "job" and isinstance(process, dict):
+            self._jobs[name] = OpenJob(name, process, time, time)
+        elif kind == "end":
+            self._jobs.pop(name, None)
+        elif kind == "lost":
+            self._told.update(ids)
+        elif name in self._jobs:
+            job = self._jobs[name]
+            job.last = time
+            job.under_way = job.under_way | ids if kind == "start" else job.under_way - ids
+
+    def untold(self) -> list[OpenJob]:
+        """Return those that no later start has told of as lost."""
+        return [job for name, job in self._jobs.items() if name not in self._told]
+
+
+def unsaid_ends(folder: Path, jobs: Iterable[OpenJob]) -> list[OpenJob]:
+    """Return the jobs that have ended without a word.
+
+    Args:
+        folder: the journal.
+        jobs: that have not written down their end.
+    """
+    me = this_process()
+    return [job for job in jobs if _has_ended(folder, job, process_lives(job.process, me))]
+
+
+def _has_ended(folder: Path, job: OpenJob, lives: bool | None) -> bool:
+    return lives is False or (lives is None and is_silent(folder, job.name, job.last))
+
+
+def _ids(event: dict[str, Any]) -> set[str]:
+    several = event.get("ids")
+    values: Sequence[Any] = several if isinstance(several, list) else [event.get("id")]
+    return {value for value in values if isinstance(value, str)}
