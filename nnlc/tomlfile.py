@@ -19,11 +19,18 @@ from pydantic_core import ErrorDetails
 from nnlc.errors import NnlcError
 from nnlc.shipped import shipped_names
 from nnlc.textfile import read_text
+from nnlc.wording import first_few, reason_of
 
 Model = TypeVar("Model", bound=BaseModel)
 Values = dict[str, Any]
 
 _UNION_TAG = re.compile(r"int|literal\[.*\]")
+_DEEPEST = 20
+"""Tables and arrays within one another; no file of ours has a quarter of that."""
+_MOST_BITS = 1024
+"""Of a whole number. TOML has 64; larger ones are refused by their keys, if they can be told."""
+_SHOWN = 200
+"""Letters of a value that a message repeats."""
 
 
 class Layers:
@@ -109,9 +116,40 @@ def read_toml(path: Path, error: type[NnlcError]) -> Values:
         raise error(f"{path}: this is a folder; give a .toml file")
     text = read_text(path, error)
     try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as problem:  # its own errors, and numbers beyond Python's
-        raise error(f"{path}: not valid TOML: {problem}") from None
+        values = tomllib.loads(text)
+    except (
+        Exception
+    ) as problem:  # its own errors, numbers beyond Python's, nesting beyond its stack
+        raise error(f"{path}: not valid TOML: {reason_of(problem)}") from None
+    _check_plain(values, path, error)
+    return values
+
+
+def _check_plain(values: Values, path: Path, error: type[NnlcError]) -> None:
+    """See that a file can be merged, checked and shown: neither deep nor with endless numbers.
+
+    Raises:
+        error: it can't; with the key.
+    """
+    level: list[tuple[str, Any]] = list(values.items())
+    for _ in range(_DEEPEST):
+        for key, value in level:
+            if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+                raise error(f"{path}, key {_shortened(key)}: the number is too large")
+        level = [(key, inner) for key, value in level for inner in _inside(value)]
+    if level:
+        key = _shortened(level[0][0])
+        raise error(f"{path}, key {key}: tables or arrays within one another, over {_DEEPEST} deep")
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def validate(model: type[Model], layers: Layers, error: type[NnlcError]) -> Model:
@@ -124,19 +162,20 @@ def validate(model: type[Model], layers: Layers, error: type[NnlcError]) -> Mode
         text = json.dumps(layers.merged, default=_as_text)
         return model.model_validate_json(text, strict=True)
     except ValidationError as problem:
-        wrong: dict[str, list[str]] = {}
-        for e in problem.errors(include_url=False):
-            where, message = _explain(e, model, layers)
-            wrong.setdefault(where, []).append(message)
-        lines = [f"{where}: {', or '.join(messages)}" for where, messages in wrong.items()]
+        wrong: dict[tuple[str, ...], list[ErrorDetails]] = {}
+        for e in problem.errors(include_url=False, include_context=False):
+            wrong.setdefault(_location(e), []).append(e)
+        lines = first_few(
+            list(wrong), write=lambda where: _explain(where, wrong[where], model, layers)
+        )
         raise error("\n".join(lines)) from None
 
 
 def did_you_mean(word: str, valid: Iterable[str]) -> str:
     """Half a sentence: the closest valid word, if one is close, and all of them."""
     listed = list(valid)
-    close = difflib.get_close_matches(word, listed, n=1)
-    everything = "valid: " + ", ".join(listed)
+    close = difflib.get_close_matches(word[:_SHOWN], listed, n=1)
+    everything = "valid: " + ", ".join(first_few(listed, 40))
     return f"did you mean {close[0]!r}? ({everything})" if close else everything
 
 
@@ -156,24 +195,34 @@ def _as_text(value: Any) -> str:
     return str(value.isoformat())
 
 
-def _explain(error: ErrorDetails, model: type[BaseModel], layers: Layers) -> tuple[str, str]:
-    """File and key; what is wrong and what would be right."""
+def _location(error: ErrorDetails) -> tuple[str, ...]:
     location = [str(part) for part in error["loc"]]
     if len(location) > 1 and _UNION_TAG.fullmatch(location[-1]):
         location.pop()  # pydantic's name for one of the types that a value may have
-    message = error["msg"].removeprefix("Value error, ")
+    return tuple(location)
+
+
+def _explain(
+    location: tuple[str, ...], errors: list[ErrorDetails], model: type[BaseModel], layers: Layers
+) -> str:
+    """File and key; what is wrong and what would be right."""
+    messages = ", or ".join(_message(location, error, model) for error in errors)
+    key = _shortened(".".join(location))
+    return f"{layers.file_of(location)}{', key ' + key if key else ''}: {messages}"
+
+
+def _message(location: tuple[str, ...], error: ErrorDetails, model: type[BaseModel]) -> str:
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        valid = _keys_at(model, location[:-1])
-        message = f"unknown key; {did_you_mean(location[-1], valid)}"
-    elif error["type"].startswith("missing"):
-        message = "this key is missing"
-    elif not isinstance(error["input"], dict):
-        message += f"; found {json.dumps(error['input'], default=str)}"
-    key = ".".join(location)
-    return f"{layers.file_of(location)}{', key ' + key if key else ''}", message
+        return f"unknown key; {did_you_mean(location[-1], _keys_at(model, location[:-1]))}"
+    if error["type"].startswith("missing"):
+        return "this key is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    if isinstance(error["input"], dict):
+        return message
+    return f"{message}; found {_shortened(json.dumps(error['input'], default=str))}"
 
 
-def _keys_at(model: Any, location: list[str]) -> list[str]:
+def _keys_at(model: Any, location: tuple[str, ...]) -> list[str]:
     """The keys that the table at `location` may have, found by walking the model's fields."""
     here: Any = model
     for part in location:

@@ -1,6 +1,9 @@
 """Numbers of things in sentences that a person reads."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+Mistake = TypeVar("Mistake")
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
@@ -14,8 +17,21 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
-def first_few(lines: Sequence[str], most: int = 10) -> list[str]:
-    """Return lines that tell of mistakes, or the first of them and how many more there are."""
-    if len(lines) <= most + 1:
-        return list(lines)
-    return [*lines[:most], f"and {len(lines) - most:,} more"]
+def first_few(
+    mistakes: Sequence[Mistake], most: int = 10, write: Callable[[Mistake], str] = str
+) -> list[str]:
+    """Return lines that tell of mistakes, or the first of them and how many more there are.
+
+    Args:
+        mistakes: of which there may be very many.
+        most: lines.
+        write: gives the line of one; those that are not told are not written.
+    """
+    if len(mistakes) <= most + 1:
+        return list(map(write, mistakes))
+    return [*map(write, mistakes[:most]), f"and {len(mistakes) - most:,} more"]
+
+
+def reason_of(problem: Exception) -> str:
+    """Return what another library's exception says, in one short line; its kind if it is mute."""
+    return " ".join(str(problem).split())[:200] or type(problem).__name__

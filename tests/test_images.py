@@ -105,7 +105,7 @@ DAMAGE = {
     "is missing": Path.unlink,
     "checksum differs|is truncated": truncate,
     "checksum differs": flip_a_bit,
-    "can't be read": _replace_by_a_folder,
+    "is a folder where a file is expected": _replace_by_a_folder,
 }
 
 
@@ -139,9 +139,10 @@ def test_a_foreign_pickle_in_the_place_of_cifar_is_never_unpickled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     facts, _ = write_cifar100(tmp_path, monkeypatch)
-    (tmp_path / "cifar-100-python/meta").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(ImagesError, match="meta is damaged or another file"):
-        load_images(facts, SECTION, tmp_path)
+    for name, use in (("train", load_images), ("meta", check_images)):
+        (tmp_path / f"cifar-100-python/{name}").write_bytes(pickle.dumps(Bomb()))
+        with pytest.raises(ImagesError, match=f"{name} is damaged or another file"):
+            use(facts, SECTION, tmp_path)
 
 
 @each_set

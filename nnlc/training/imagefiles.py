@@ -4,12 +4,17 @@ Places are torchvision's own, so that a folder which torchvision filled can be u
 """
 
 import hashlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, Literal
 
 from nnlc.campaign import DatasetSection
+from nnlc.errors import ImagesError
+from nnlc.files import NotAFileError, open_regular, read_regular
 
 # torchvision only looks whether Fashion-MNIST's files exist, so their content is pinned here.
 # Taken from files that, packed as published, have the md5s in torchvision's
@@ -42,6 +47,26 @@ SVHN_EXTRA_IMAGES = {"train": 0, "train+extra300000": 300_000, "train+extra": No
 SVHN_DEFAULT = "train+extra300000"
 
 
+class WrongFileError(ImagesError):
+    """A file of images is missing, or its checksum is another; the message begins with the path."""
+
+
+@contextmanager
+def unchanged(file: BufferedReader, path: Path) -> Iterator[None]:
+    """See that an open file stays as it is while its checksum is taken and it is parsed.
+
+    Raises:
+        ImagesError: something was written to it meanwhile.
+    """
+    before = os.fstat(file.fileno())
+    yield
+    after = os.fstat(file.fileno())
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise ImagesError(
+            f"{path}: was changed while it was read; start again once nothing writes to it"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Published:
     """How a file is published: the name and md5 to download, which may hold several files."""
@@ -66,19 +91,57 @@ class ImageFile:
     def problem(self, root: Path) -> str | None:
         """What is wrong with the file below `root`, or None; it is read, but not parsed."""
         try:
-            with (root / self.path).open("rb") as file:
-                digest = hashlib.file_digest(file, self._hash)
-                return self._difference(digest.hexdigest(), file.tell())
-        except (FileNotFoundError, NotADirectoryError):
-            return "is missing"
+            with open_regular(root / self.path) as file:
+                return self._problem_of_open(file)
         except OSError as problem:
-            return f"can't be read: {problem.strerror}"
+            return _trouble(problem)
+
+    def read(self, root: Path) -> bytes:
+        """Return the file's content, whose checksum was taken.
+
+        Raises:
+            WrongFileError: it can't be read, or is another file.
+        """
+        try:
+            content = read_regular(root / self.path)
+        except OSError as problem:
+            raise WrongFileError(f"{root / self.path} {_trouble(problem)}") from None
+        if wrong := self.problem_of(content):
+            raise WrongFileError(f"{root / self.path} {wrong}")
+        return content
+
+    @contextmanager
+    def verified(self, root: Path) -> Iterator[BufferedReader]:
+        """Open the file, take its checksum and give it to be parsed, for files of any size.
+
+        Raises:
+            WrongFileError: as from `read`.
+            ImagesError: it was written to meanwhile.
+        """
+        path = root / self.path
+        try:
+            opened = open_regular(path)
+        except OSError as problem:
+            raise WrongFileError(f"{path} {_trouble(problem)}") from None
+        with opened as file, unchanged(file, path):
+            try:
+                wrong = self._problem_of_open(file)
+            except OSError as problem:
+                wrong = _trouble(problem)
+            if wrong:
+                raise WrongFileError(f"{path} {wrong}")
+            file.seek(0)
+            yield file
 
     def problem_of(self, content: bytes) -> str | None:
         """What is wrong with this content for the file, or None."""
         digest = self._hash()
         digest.update(content)
         return self._difference(digest.hexdigest(), len(content))
+
+    def _problem_of_open(self, file: BufferedReader) -> str | None:
+        digest = hashlib.file_digest(file, self._hash)
+        return self._difference(digest.hexdigest(), file.tell())
 
     def _hash(self) -> Any:
         # md5 is all that torchvision pins. It tells damage and, since forging a file for a given
@@ -94,6 +157,15 @@ class ImageFile:
                 f"{size_bytes:,} bytes is {checksum} and should be {self.checksum}"
             )
         return None
+
+
+def _trouble(problem: OSError) -> str:
+    """Return what a file system's refusal means, to be read after the path."""
+    if isinstance(problem, NotAFileError):
+        return str(problem.strerror)
+    if isinstance(problem, FileNotFoundError | NotADirectoryError):
+        return "is missing"
+    return f"can't be read: {problem.strerror}"
 
 
 FilesOf = Callable[[DatasetSection], list[ImageFile]]

@@ -1,9 +1,11 @@
 """The images that networks train on: verified, then read whole into memory. Never downloaded.
 
 Compute nodes have no network, so files are brought beforehand (`nnlc.training.stage`). Whatever
-is read here has had its checksum verified before a single byte of it is parsed.
+is parsed here are the very bytes whose checksum was taken: no file is opened by its name twice.
 """
 
+import io
+import pickle
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +19,9 @@ from nnlc.errors import ImagesError
 from nnlc.networks import ImageSet
 from nnlc.networks.imagesets import CIFAR100, FASHION_MNIST, FASHION_MNIST_SAMPLE, SVHN
 from nnlc.training.imagefiles import (
-    SAMPLE_PATH,
     FilesOf,
     ImageFile,
+    WrongFileError,
     cifar100_files,
     fashion_mnist_files,
     own_files,
@@ -60,8 +62,11 @@ def load_images(facts: ImageSet, section: DatasetSection, root: Path) -> Images:
     Raises:
         ImagesError: a file is missing, damaged, or not what `facts` say; and what to do.
     """
-    check_images(facts, section, root)
-    images = _source(facts, section).read(section, root)
+    try:
+        images = _source(facts, section).read(section, root)
+    except WrongFileError as problem:
+        check_images(facts, section, root)  # names all that is wrong, and what to do
+        raise ImagesError(f"{problem}; it was changed just now: start again") from None
     _check_facts(facts, images, section.npz or root)
     return images
 
@@ -91,7 +96,7 @@ class _Source:
 
     files: FilesOf
     read: Callable[[DatasetSection, Path], Images]
-    """From files that are already verified."""
+    """From what `ImageFile` gives, which is verified."""
     remedy: Callable[[DatasetSection, Path], str]
     """What to do about files that are missing or damaged."""
 
@@ -119,43 +124,47 @@ def _check_facts(facts: ImageSet, images: Images, where: str | Path) -> None:
             )
 
 
-def _read_cifar100(_section: DatasetSection, root: Path) -> Images:
-    return Images(*_cifar100_split(root, train=True), *_cifar100_split(root, train=False))
+def _content(files: list[ImageFile], name: str, root: Path) -> bytes:
+    """Return the verified content of the file of this name."""
+    return next(file for file in files if Path(file.path).name == name).read(root)
 
 
-def _cifar100_split(root: Path, train: bool) -> tuple[Pixels, Labels]:
-    from torchvision import datasets
-
-    # These files are pickles, which could run any code. They are acceptable only because their
-    # md5 pins the content to the published one: check_images verified it, torchvision does again.
-    images = datasets.CIFAR100(root, train=train, download=False)
-    pixels = images.data.transpose(0, 3, 1, 2)  # torchvision puts the channels last
-    return np.ascontiguousarray(pixels), np.array(images.targets, dtype=np.int64)
+def _read_cifar100(section: DatasetSection, root: Path) -> Images:
+    files = cifar100_files(section)
+    return Images(*_cifar100_split(files, "train", root), *_cifar100_split(files, "test", root))
 
 
-def _read_fashion_mnist(_section: DatasetSection, root: Path) -> Images:
-    raw = root / "FashionMNIST" / "raw"
-    return Images(*_fashion_mnist_split(raw, "train"), *_fashion_mnist_split(raw, "t10k"))
+def _cifar100_split(files: list[ImageFile], split: str, root: Path) -> tuple[Pixels, Labels]:
+    # A pickle could run any code. It is acceptable only because the md5 of these very bytes pins
+    # them to the published ones. Python 2 wrote them.
+    batch = pickle.loads(_content(files, split, root), encoding="latin1")  # noqa: S301
+    pixels = batch["data"].reshape(-1, 3, 32, 32)
+    return np.ascontiguousarray(pixels), np.array(batch["fine_labels"], dtype=np.int64)
 
 
-def _fashion_mnist_split(raw: Path, split: str) -> tuple[Pixels, Labels]:
-    # Not the class FashionMNIST: where an old torchvision left processed/*.pt beside the raw files
-    # it would read those instead, and nobody has verified them.
-    from torchvision.datasets.mnist import read_image_file, read_label_file
+def _read_fashion_mnist(section: DatasetSection, root: Path) -> Images:
+    files = fashion_mnist_files(section)
+    return Images(
+        *_fashion_mnist_split(files, "train", root), *_fashion_mnist_split(files, "t10k", root)
+    )
 
-    pixels = read_image_file(str(raw / f"{split}-images-idx3-ubyte")).unsqueeze(1)
-    labels = read_label_file(str(raw / f"{split}-labels-idx1-ubyte"))
-    return pixels.numpy(), labels.numpy()
+
+def _fashion_mnist_split(files: list[ImageFile], split: str, root: Path) -> tuple[Pixels, Labels]:
+    """Read idx files: a header of 16 or 8 bytes, then the values."""
+    pixels = np.frombuffer(_content(files, f"{split}-images-idx3-ubyte", root), np.uint8, offset=16)
+    labels = np.frombuffer(_content(files, f"{split}-labels-idx1-ubyte", root), np.uint8, offset=8)
+    return pixels.reshape(-1, 1, 28, 28).copy(), labels.astype(np.int64)
 
 
 def _read_svhn(section: DatasetSection, root: Path) -> Images:
-    pixels, labels = _svhn_split(root, "train")
+    files = svhn_files(section)
+    pixels, labels = _svhn_split(files, "train", root)
     extra = svhn_extra_images(section)
     if extra != 0:
-        more_pixels, more_labels = _svhn_split(root, "extra")
+        more_pixels, more_labels = _svhn_split(files, "extra", root)
         pixels = _joined(pixels, more_pixels[:extra])
         labels = np.concatenate([labels, more_labels[:extra]])
-    validation_pixels, validation_labels = _svhn_split(root, "test")
+    validation_pixels, validation_labels = _svhn_split(files, "test", root)
     return Images(
         train_images=np.ascontiguousarray(pixels),
         train_labels=labels,
@@ -164,12 +173,13 @@ def _read_svhn(section: DatasetSection, root: Path) -> Images:
     )
 
 
-def _svhn_split(root: Path, split: str) -> tuple[Pixels, Labels]:
+def _svhn_split(files: list[ImageFile], split: str, root: Path) -> tuple[Pixels, Labels]:
     """Images (N, C, H, W), in the memory order of the .mat file, and labels (N,)."""
-    from torchvision import datasets
+    import scipy.io
 
-    images = datasets.SVHN(root, split=split, download=False)
-    return images.data, images.labels
+    arrays = scipy.io.loadmat(io.BytesIO(_content(files, f"{split}_32x32.mat", root)))
+    labels = arrays["y"].astype(np.int64).reshape(-1)
+    return arrays["X"].transpose(3, 2, 0, 1), labels % 10  # 10 stands for the digit 0
 
 
 def _joined(first: Pixels, second: Pixels) -> Pixels:
@@ -188,9 +198,16 @@ def _install_again(_section: DatasetSection, _root: Path) -> str:
 
 def _describe_again(section: DatasetSection, _root: Path) -> str:
     return (
-        "bring the right file, or if it was changed on purpose replace the campaign's lines with "
-        f"those that this prints: nnlc describe {shlex.quote(str(section.npz))}"
+        "bring the right file; if it was moved, name its new place in the campaign file, and give "
+        "that to the worker, or to 'nnlc verify' with --campaign; if it was changed on purpose, "
+        "replace the campaign's lines with those that this prints: "
+        f"nnlc describe {shlex.quote(str(section.npz))}"
     )
+
+
+def _read_npz(file: ImageFile, root: Path) -> Images:
+    with file.verified(root) as content:
+        return Images(**read_npz(content, root / file.path))
 
 
 _SOURCES = {
@@ -198,9 +215,11 @@ _SOURCES = {
     FASHION_MNIST.name: _Source(fashion_mnist_files, _read_fashion_mnist, _stage_first),
     SVHN.name: _Source(svhn_files, _read_svhn, _stage_first),
     FASHION_MNIST_SAMPLE.name: _Source(
-        sample_files, lambda _section, _root: Images(**read_npz(SAMPLE_PATH)), _install_again
+        sample_files,
+        lambda section, root: _read_npz(sample_files(section)[0], root),
+        _install_again,
     ),
 }
 _OWN = _Source(
-    own_files, lambda section, _root: Images(**read_npz(Path(str(section.npz)))), _describe_again
+    own_files, lambda section, root: _read_npz(own_files(section)[0], root), _describe_again
 )

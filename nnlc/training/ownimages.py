@@ -5,44 +5,47 @@ train_labels, validation_labels    integer  (images,), each 0 .. classes - 1
 """
 
 import hashlib
+import math
+import os
 import re
-import zlib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import IO, Any
+from zipfile import ZipFile
 
 import numpy as np
 import numpy.typing as npt
 import tomli_w
 
 from nnlc.errors import ImagesError
+from nnlc.files import open_regular
 from nnlc.networks import KNOWN_IMAGE_SETS, image_set_of_table
+from nnlc.training.imagefiles import unchanged
+from nnlc.wording import counted, first_few, reason_of
 
 SPLITS = ("train", "validation")
 ARRAYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
-# What numpy and zipfile raise on files that are no npz, are damaged, or promise absurd shapes.
-# A pickled array is a ValueError, since allow_pickle is off: a pickle could run any code.
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    MemoryError,
-    NotImplementedError,
-    RuntimeError,
-    BadZipFile,
-    zlib.error,
-)
+_MOST_INFLATED = 1032
+"""Deflate, which npz files are compressed by, makes no file larger than so many times its size."""
 
 Array = npt.NDArray[Any]
 
 
-def read_npz(path: Path) -> dict[str, Array]:
+def read_npz(file: BufferedReader, path: Path) -> dict[str, Array]:
     """The four arrays by name: images uint8 (N, C, H, W) in C order, labels int64 (N,).
+
+    Args:
+        file: the open file.
+        path: what it is called in messages.
 
     Raises:
         ImagesError: the file can't be read, or an array is missing or not as it should be.
     """
-    arrays = _load(path)
+    arrays = _load(file, path)
     for split in SPLITS:
         images, labels = f"{split}_images", f"{split}_labels"
         arrays[images] = _checked_images(path, images, arrays[images])
@@ -58,65 +61,164 @@ def read_npz(path: Path) -> dict[str, Array]:
 def describe_npz(path: Path) -> str:
     """The `[datasets.NAME]` block of TOML with which a campaign uses these images.
 
+    What is legal but seldom meant is told in comments above it.
+
     Raises:
         ImagesError: the file isn't usable as images; the message says what would be right.
     """
-    arrays = read_npz(path)
+    try:
+        opened = open_regular(path)
+    except FileNotFoundError:
+        raise ImagesError(f"{path}: no such file") from None
+    except OSError as problem:
+        raise ImagesError(f"{path}: not a readable .npz file: it {problem.strerror}") from None
+    with opened as file, unchanged(file, path):
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        arrays = read_npz(file, path)
     train, validation = arrays["train_images"], arrays["validation_images"]
     if train.shape[1:] != validation.shape[1:]:
         raise ImagesError(
             f"{path}: arrays train_images and validation_images must agree in channels and width, "
             f"but their shapes are {train.shape} and {validation.shape}"
         )
-    classes = 1 + int(max(arrays[f"{split}_labels"].max() for split in SPLITS))
-    if classes < 2:
-        raise ImagesError(
-            f"{path}: every label in train_labels and validation_labels is 0; "
-            "at least 2 classes are needed, labelled 0, 1, ..."
-        )
+    _refuse_what_teaches_nothing(path, arrays)
+    place = str(path.resolve())
+    if not place.isprintable():
+        raise ImagesError(f"{path}: a campaign file can't hold this name; rename the file")
     facts = {
         "networks_per_depth": 1,
-        "npz": str(path.resolve()),
-        "sha256": _sha256(path),
+        "npz": place,
+        "sha256": checksum,
         "channels": train.shape[1],
         "width": train.shape[2],
-        "classes": classes,
+        "classes": _classes(arrays),
         "train_images": len(train),
         "validation_images": len(validation),
     }
-    return tomli_w.dumps({"datasets": {_free_name(path): facts}})
+    notes = "".join(f"# note: {note}\n" for note in _doubts(arrays))
+    return notes + tomli_w.dumps({"datasets": {_free_name(path): facts}})
 
 
-def _load(path: Path) -> dict[str, Array]:
+def _classes(arrays: dict[str, Array]) -> int:
+    return 1 + int(max(arrays[f"{split}_labels"].max() for split in SPLITS))
+
+
+def _refuse_what_teaches_nothing(path: Path, arrays: dict[str, Array]) -> None:
+    """Refuse a single class and images that are all of one value."""
+    labels, images = arrays["train_labels"], arrays["train_images"]
+    if labels.min() == labels.max():
+        raise ImagesError(
+            f"{path}: every label in train_labels is {labels[0]}; "
+            "at least 2 classes are needed, labelled 0, 1, ..."
+        )
+    if images.min() == images.max():
+        raise ImagesError(
+            f"{path}: every pixel in train_images is {images.min()}; pixels must be 0 to 255"
+        )
+
+
+def _doubts(arrays: dict[str, Array]) -> Iterator[str]:
+    """Tell what a campaign can train on and its author hardly means, a sentence each."""
+    classes = _classes(arrays)
+    trained, validated = (np.unique(arrays[f"{split}_labels"]).tolist() for split in SPLITS)
+    if untrained := classes - len(trained):
+        yield (
+            f"no training image has {_labels_between(trained, classes)}, so {untrained:,} of the "
+            f"{counted(classes, 'class', 'classes')} can't be learned; labels should be "
+            "0, 1, ... without gaps"
+        )
+    if unseen := len(set(validated) - set(trained)):
+        yield f"validation images have {counted(unseen, 'label')} that no training image has"
+    if unchecked := len(set(trained) - set(validated)):
+        yield f"training images have {counted(unchecked, 'label')} that no validation image has"
+    if arrays["train_images"].max() <= 1:
+        yield "no pixel is above 1, where 0 to 255 is expected; were they divided by 255?"
+    if alike := _alike(arrays):
+        images = counted(alike, "validation image")
+        yield f"{images} of {len(arrays['validation_images']):,} stand among the training images"
+
+
+def _labels_between(known: list[int], classes: int) -> str:
+    """Labels below `classes` that are not known, such as "labels 0, 3 to 7"."""
+    gaps = [(a + 1, b - 1) for a, b in pairwise([-1, *known, classes]) if b - a > 1]
+    texts = [str(low) if low == high else f"{low} to {high}" for low, high in gaps]
+    one = len(gaps) == 1 and gaps[0][0] == gaps[0][1]
+    return f"{'label' if one else 'labels'} {', '.join(first_few(texts))}"
+
+
+def _alike(arrays: dict[str, Array]) -> int:
+    """How many validation images are training images too, to the pixel."""
+    train, validation = (
+        [hashlib.blake2b(image, digest_size=16).digest() for image in arrays[f"{split}_images"]]
+        for split in SPLITS
+    )
+    known = set(train)
+    return sum(image in known for image in validation)
+
+
+@contextmanager
+def _guarded(what: str, advice: str) -> Iterator[None]:
+    """Turn whatever numpy, zipfile and zlib find wrong with a strange file into one message.
+
+    They raise nearly anything: a header of an array is Python's own syntax.
+    """
     try:
-        file = np.load(path, allow_pickle=False)
-        if not isinstance(file, np.lib.npyio.NpzFile):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except ImagesError:
+        raise
+    except Exception as problem:
+        raise ImagesError(f"{what} ({reason_of(problem)}); {advice}") from None
+
+
+def _load(file: BufferedReader, path: Path) -> dict[str, Array]:
+    with _guarded(f"{path}: not a readable .npz file", "write it with np.savez_compressed"):
+        if file.seek(0) == 0 and file.read(6) == b"\x93NUMPY":
             raise ValueError("it is a single array")
-        with file:
-            missing = [name for name in ARRAYS if name not in file.files]
+        with ZipFile(file) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            missing = [name for name in ARRAYS if name not in names]
             if missing:
+                has = ", ".join(first_few([name[:80] for name in names]))
                 raise ImagesError(
                     f"{path}: no array {missing[0]}; it needs {', '.join(ARRAYS)}, "
-                    f"and has {', '.join(file.files) or 'none'}"
+                    f"and has {has or 'none'}"
                 )
-            return {name: _load_array(path, file, name) for name in ARRAYS}
-    except FileNotFoundError:
-        raise ImagesError(f"{path}: no such file") from None
-    except _UNREADABLE as problem:
-        raise ImagesError(
-            f"{path}: not a readable .npz file ({problem}); write it with np.savez_compressed"
-        ) from problem
+            size = os.fstat(file.fileno()).st_size
+            return {name: _load_array(path, archive, name, size) for name in ARRAYS}
 
 
-def _load_array(path: Path, file: Any, name: str) -> Array:
-    try:
-        array: Array = file[name]
-    except _UNREADABLE as problem:
-        raise ImagesError(
-            f"{path}: array {name} can't be read ({problem}); it must be a plain array of "
-            "integers, written with np.savez_compressed"
-        ) from problem
-    return array
+def _load_array(path: Path, archive: ZipFile, name: str, file_size: int) -> Array:
+    """Read one array, once its header promises no more than the file can hold."""
+    what = f"{path}: array {name} can't be read"
+    advice = "it must be a plain array of integers, written with np.savez_compressed"
+    with _guarded(what, advice):
+        member_name = f"{name}.npy" if f"{name}.npy" in archive.namelist() else name
+        with archive.open(member_name) as member:
+            shape, dtype = _read_header(member)
+            promised = math.prod(shape) * dtype.itemsize
+            held = archive.getinfo(member_name).file_size - member.tell()
+        if dtype.hasobject:
+            raise ValueError("it is pickled")
+        if promised != held or held > file_size * _MOST_INFLATED:
+            raise ValueError(f"{promised:,} bytes are promised and {held:,} stand there")
+        with archive.open(member_name) as member:
+            array: Array = np.lib.format.read_array(member, allow_pickle=False)
+            member.read()  # to the end, where its checksum is compared
+        return array
+
+
+def _read_header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(member)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"it is of numpy's format {version[0]}.{version[1]}")
+    first = version == (1, 0)
+    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(member)
+    if any(length < 0 for length in shape):
+        raise ValueError(f"its shape is {shape}")
+    return shape, dtype
 
 
 def _checked_images(path: Path, name: str, images: Array) -> Array:
@@ -162,8 +264,3 @@ def _free_name(path: Path) -> str:
     taken = name in KNOWN_IMAGE_SETS or image_set_of_table(name) is not None
     fits = re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name)
     return name if fits and not taken else "my-images"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

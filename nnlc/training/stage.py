@@ -10,8 +10,8 @@ copy may replace a damaged file, and nothing else ever does.
 """
 
 import gzip
+import os
 import tarfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -21,22 +21,22 @@ from shlex import quote
 from tempfile import TemporaryDirectory
 
 from nnlc.campaign import Campaign
+from nnlc.console import say
 from nnlc.errors import ImagesError
-from nnlc.files import write_atomically
+from nnlc.files import NotAFileError, open_regular, read_regular, write_atomically
 from nnlc.networks.imagesets import FASHION_MNIST
 from nnlc.training.imagefiles import ImageFile, Published
 from nnlc.training.images import check_images, image_files
+from nnlc.wording import reason_of
 
 Report = Callable[[str], None]
 
 KNOWN_FOLDERS = {FASHION_MNIST.name: Path("/usr/share/datasets/fashion-mnist")}
 """Where a distribution's package puts the images: Debian's dataset-fashion-mnist."""
 
-_UNREADABLE = (OSError, EOFError, KeyError, zlib.error, tarfile.TarError)
-
 
 def stage_images(
-    campaign: Campaign, root: Path, source: Path | None = None, report: Report = print
+    campaign: Campaign, root: Path, source: Path | None = None, report: Report = say
 ) -> None:
     """Place every file that the campaign's images are read from under `root`.
 
@@ -89,8 +89,11 @@ def _take(files: Iterable[ImageFile], folder: Path, root: Path) -> dict[ImageFil
         for path, read in _copies(file, folder):
             try:
                 content = read()
-            except _UNREADABLE as problem:
-                problems.append(f"{path} can't be read: {problem}")
+            except NotAFileError as problem:
+                problems.append(f"{path} {problem.strerror}")
+                continue
+            except Exception as problem:  # whatever tarfile, gzip and zlib find wrong
+                problems.append(f"{path} can't be read: {reason_of(problem)}")
                 continue
             if wrong := file.problem_of(content):
                 problems.append(f"{path} {wrong}")
@@ -110,29 +113,31 @@ def _copies(file: ImageFile, folder: Path) -> Iterator[tuple[Path, Callable[[], 
     """
     laid_out = folder / file.path
     for path in dict.fromkeys((laid_out, folder / laid_out.name)):
-        if path.is_file():
-            yield path, path.read_bytes
+        if os.path.lexists(path) and not path.is_dir():
+            yield path, partial(read_regular, path)
     if file.published is None or file.published.archive == laid_out.name:
         return
     archive = file.published.archive
     unpack = _from_tar if archive.endswith(".tar.gz") else _from_gzip
     for path in (folder / archive, laid_out.parent / archive):
-        if path.is_file():
-            yield path, partial(unpack, path, file.path)
+        if os.path.lexists(path) and not path.is_dir():
+            yield path, partial(unpack, path, file)
 
 
-def _from_gzip(path: Path, _member: str) -> bytes:
-    with gzip.open(path) as file:
-        return file.read()
+def _from_gzip(path: Path, wanted: ImageFile) -> bytes:
+    most = -1 if wanted.size_bytes is None else wanted.size_bytes + 1
+    with open_regular(path) as file, gzip.open(file) as content:
+        return content.read(most)
 
 
-def _from_tar(path: Path, member: str) -> bytes:
+def _from_tar(path: Path, wanted: ImageFile) -> bytes:
     # Nothing is extracted to disk, so it doesn't matter which paths the archive holds.
-    with tarfile.open(path) as archive:
-        file = archive.extractfile(member)
-        if file is None:
-            raise KeyError(f"{member} is no file in it")
-        return file.read()
+    with open_regular(path) as file, tarfile.open(fileobj=file) as archive:
+        member = archive.getmember(wanted.path)
+        content = archive.extractfile(member) if member.isreg() else None
+        if content is None:
+            raise KeyError(f"{wanted.path} is no file in it")
+        return content.read()
 
 
 def _place(file: ImageFile, content: bytes, root: Path) -> None:
