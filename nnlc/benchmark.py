@@ -43,6 +43,7 @@ from numpy.typing import NDArray
 from nnlc.collection.journals import Journals, half_epoch_seconds
 from nnlc.collection.selection import Range, are_of, draw_sample
 from nnlc.errors import NnlcError, TableError
+from nnlc.files import read_regular
 from nnlc.networks import NetworkSpec
 from nnlc.tables import CURVE_COLUMNS, read_table
 from nnlc.tables.folders import Skipped
@@ -286,7 +287,7 @@ class Benchmark:
             if not journals.candidates(path, id_):
                 continue
             try:
-                event = journals.finish(path, id_, sha256(path.read_bytes()).hexdigest())
+                event = journals.finish(path, id_, sha256(read_regular(path)).hexdigest())
             except OSError as problem:
                 raise TableError(f"can't be read: {problem.strerror}", path=path) from None
             half_epochs = len(self._curves[id_])

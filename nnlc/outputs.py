@@ -1,9 +1,10 @@
 """A file that a person asked for by name: written whole, and never over one that isn't ours."""
 
+import os
 from pathlib import Path
 
 from nnlc.errors import NnlcError
-from nnlc.files import write_atomically
+from nnlc.files import open_regular, write_atomically
 
 _LOOKED_AT = 65_536
 """Bytes at either end of a file in which its mark stands."""
@@ -48,8 +49,8 @@ def check_output(path: Path, *, mark: bytes) -> None:
 
 
 def _holds(path: Path, mark: bytes) -> bool:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         if mark in file.read(_LOOKED_AT):
             return True
-        file.seek(max(0, path.stat().st_size - _LOOKED_AT))
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _LOOKED_AT))
         return mark in file.read()

@@ -28,7 +28,7 @@ from export_samples import (
 from hypothesis import given, settings
 from typer.testing import CliRunner
 
-from nnlc import NnlcError, export_tables, import_tables, load_tables
+from nnlc import NnlcError, export_tables, import_tables, load_tables, newfolder
 from nnlc.cli import app
 from nnlc.errors import TableError
 from nnlc.exporting import importing
@@ -228,6 +228,7 @@ def test_an_export_whose_last_rename_fails_puts_the_earlier_one_back(
             raise problem
         return rename(self, target)
 
+    monkeypatch.setattr(newfolder, "_exchange", lambda one, other: False)
     monkeypatch.setattr(Path, "rename", fail_second)
     with pytest.raises((NnlcError, KeyboardInterrupt)):
         export_tables(tmp_path / "tables", export)

@@ -411,7 +411,7 @@ def test_whatever_ends_a_merger_leaves_nothing_behind(tmp_path, two, trouble, mo
         if len(calls) == 4:
             raise trouble
 
-    monkeypatch.setattr(nnlc.collection.folder, "_sync", sync)
+    monkeypatch.setattr(nnlc.newfolder, "_sync_file", sync)
     with pytest.raises((NnlcError, KeyboardInterrupt)) as caught:
         merge_tables(two, tmp_path / "out")
     if isinstance(trouble, OSError):
@@ -421,7 +421,7 @@ def test_whatever_ends_a_merger_leaves_nothing_behind(tmp_path, two, trouble, mo
 
 
 def test_a_folder_that_comes_into_use_meanwhile_is_left_as_it_is(tmp_path, two, monkeypatch):
-    monkeypatch.setattr(nnlc.collection.folder, "_sync", lambda path: write(tmp_path / "out", 50))
+    monkeypatch.setattr(nnlc.newfolder, "_sync_file", lambda path: write(tmp_path / "out", 50))
     with pytest.raises(NnlcError, match="is in use"):
         merge_tables(two, tmp_path / "out")
     assert list(tree(tmp_path / "out")) == [f"CIFAR-100_models/{id_of(50)}.txt"]

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "files": set(),
     "textfile": {"errors", "files"},
     "console": {"errors"},
+    "newfolder": set(),
     "shipped": set(),
     "environment": set(),
     "wording": set(),
@@ -54,8 +55,9 @@ MAY_IMPORT = {
     "analysis": {"networks", "tables"},
     "auditing": BASE
     | {"networks", "tables", "analysis", "campaign", "results", "history", "stopping"},
-    "collection": {"networks", "tables", "journal", "analysis"},
-    "exporting": {"networks", "tables", "collection", "campaign", "history", "results"},
+    "collection": {"networks", "tables", "journal", "analysis", "newfolder"},
+    "exporting": {"networks", "tables", "collection", "campaign", "history", "results"}
+    | {"newfolder"},
     "benchmark": {"networks", "tables", "collection"},
     "outputs": set(),
     "plotting": {"networks", "tables", "analysis", "outputs"},

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from nnlc.analysis.comparison import COMPARISON_COLUMNS
 from nnlc.analysis.predictors.registry import MOST_EPOCHS
 from nnlc.errors import NnlcError
+from nnlc.files import open_regular
 
 _MAX_BYTES = 10_000_000
 """No comparison is near this; a larger file is something else."""
@@ -55,7 +56,7 @@ def read_comparison(path: str | Path) -> pd.DataFrame:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(_MAX_BYTES + 1)
         rows = list(csv.reader(content.decode().splitlines(), strict=True))
     except OSError as problem:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from nnlc.collection.sources import Source, read_sources
 from nnlc.errors import NnlcError, TableError
 from nnlc.exporting import croissant, csvfiles, datasheet, parquetfiles
 from nnlc.exporting.contents import contents_of
-from nnlc.exporting.folders import check_place, new_folder
+from nnlc.exporting.folders import check_place
 from nnlc.exporting.manifest import (
     CROISSANT,
     DATASHEET,
@@ -19,6 +20,7 @@ from nnlc.exporting.manifest import (
     facts_of,
 )
 from nnlc.exporting.origins import Publication, origins_of
+from nnlc.newfolder import new_folder
 from nnlc.tables.folders import Skipped
 from nnlc.tables.frames import Damaged, check_choice
 
@@ -99,7 +101,8 @@ def export_tables(
     folder = Path(folder)
     if not places:
         raise NnlcError("no folder was given to be read")
-    check_place(folder, places)
+    check = partial(check_place, folder, places)
+    check()
     found, skipped = read_sources(places, damaged)
     sources = list(_first_of_each(found, damaged, skipped))
     if not sources:
@@ -107,7 +110,7 @@ def export_tables(
     contents = contents_of(sources)
     origins = origins_of(sources, places, sum(contents.column("published")))
     croissant.check_publication(origins, publication)
-    with new_folder(folder, places, replace=True) as temporary:
+    with new_folder(folder, check, replaces=NAME) as temporary:
         _WRITERS[format](contents, temporary)
         files = {path.name: facts_of(path) for path in sorted(temporary.iterdir())}
         described = croissant.describe(contents, origins, publication, format, files)

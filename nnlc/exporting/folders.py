@@ -1,20 +1,12 @@
-"""Where exports, and tables that come from them, are put: a folder that is there whole or not."""
+"""Where an export may be put."""
 
 import os
-import secrets
-import shutil
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from nnlc.collection.sources import check_destination
 from nnlc.errors import NnlcError
 from nnlc.exporting.manifest import ALL_NAMES, NAME, read_manifest
-from nnlc.files import TEMPORARY_SUFFIX, sync_folder
-
-_SYNCING = 16
-"""So many files at a time are waited for until the disk has them."""
 
 
 def check_place(folder: Path, paths: Sequence[Path]) -> None:
@@ -48,71 +40,3 @@ def _check_replaceable(folder: Path) -> None:
             )
     if folder.samefile(Path.cwd()):
         raise NnlcError(f"{folder}: is where you are, and would be replaced; go to another folder")
-
-
-@contextmanager
-def new_folder(folder: Path, paths: Sequence[Path], *, replace: bool) -> Iterator[Path]:
-    """A hidden folder beside that takes this one's place in the end; gone where that fails.
-
-    Args:
-        folder: the place.
-        paths: what is read.
-        replace: whether an earlier export may stand there.
-
-    Raises:
-        NnlcError: it can't be written, or something stands there by now.
-    """
-    place = Path(os.path.abspath(folder))  # noqa: PTH100  a link in its place is none of ours
-    temporary = _beside(place)
-    try:
-        temporary.mkdir()
-        yield temporary
-        _sync(temporary)
-        (check_place if replace else check_destination)(folder, paths)
-        if replace and (place / NAME).exists():
-            _replace(temporary, place)
-        else:
-            temporary.rename(place)  # fails where anything came to stand meanwhile
-        sync_folder(place.parent)
-    except OSError as problem:
-        raise NnlcError(f"{folder}: can't be written: {problem.strerror}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _beside(place: Path) -> Path:
-    return place.with_name(f".{place.name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
-
-
-def _replace(temporary: Path, place: Path) -> None:
-    """Have a folder take the place of an earlier export, which is removed when it has."""
-    earlier = _beside(place)
-    try:
-        place.rename(earlier)
-        temporary.rename(place)
-    except BaseException:  # the user's Ctrl-C too
-        if earlier.exists() and not place.exists():
-            earlier.rename(place)
-        raise
-    shutil.rmtree(earlier, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    """Have the disk take all of a folder."""
-    files: list[Path] = []
-    folders = [folder]
-    for path in folder.rglob("*"):
-        (folders if path.is_dir() else files).append(path)
-    # Side by side, so that a journalling file system takes many with one commit.
-    with ThreadPoolExecutor(_SYNCING) as pool:
-        list(pool.map(_sync_file, files))
-    for path in folders:
-        sync_folder(path)
-
-
-def _sync_file(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -46,8 +46,8 @@ def read(folder: Path, manifest: Manifest) -> Contents:
         NnlcError: the file is not the one that was exported, or is none that nnlc writes.
     """
     path = folder / FILE
-    content = io.BytesIO(manifest.read_file(path))
-    with _reading(path) as at, h5py.File(content, "r") as file:
+    stream = io.BytesIO(manifest.read_file(path))
+    with _reading(path) as at, h5py.File(stream, "r") as file:
         networks = _read_networks(_Group(path, file, "networks", at))
         check_records(networks, path)
         layout = Layout(networks["id"], networks["half_epochs"])

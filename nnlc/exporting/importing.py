@@ -1,5 +1,6 @@
 """`nnlc import`: the tables of an export as files again, byte for byte."""
 
+from functools import partial
 from pathlib import Path
 
 from nnlc.collection.sources import check_destination
@@ -7,8 +8,8 @@ from nnlc.errors import NnlcError
 from nnlc.exporting import csvfiles
 from nnlc.exporting.apart import read_apart
 from nnlc.exporting.contents import tables_of
-from nnlc.exporting.folders import new_folder
 from nnlc.exporting.manifest import NAME, read_manifest
+from nnlc.newfolder import new_folder, standing
 
 
 def import_tables(folder: str | Path, out: str | Path) -> int:
@@ -28,9 +29,10 @@ def import_tables(folder: str | Path, out: str | Path) -> int:
         NnlcError: no export, a damaged or edited one (with file, column and row, or the table), or
             the folder is in use or can't be written.
     """
-    folder, out = Path(folder), Path(out)
+    folder, out = standing(Path(folder)), Path(out)
     manifest = read_manifest(folder)
-    check_destination(out, [folder])
+    check = partial(check_destination, out, [folder])
+    check()
     read = csvfiles.read if manifest.format == "csv" else read_apart
     contents = read(folder, manifest)
     if len(contents) != manifest.tables:
@@ -43,7 +45,7 @@ def import_tables(folder: str | Path, out: str | Path) -> int:
             f"{folder}: has other tables than those that were exported ({NAME}, tables_sha256); "
             "get it again, or export the tables again"
         )
-    with new_folder(out, [folder], replace=False) as temporary:
+    with new_folder(out, check) as temporary:
         for name, content in tables_of(contents, folder):
             path = temporary / name
             path.parent.mkdir(exist_ok=True)

@@ -150,8 +150,8 @@ def _reading(path: Path) -> Iterator[list[str]]:
 
 @contextmanager
 def _open(path: Path, manifest: Manifest, most_rows: int) -> Iterator[pq.ParquetFile]:
-    content = pa.BufferReader(manifest.read_file(path))
-    with pq.ParquetFile(content, page_checksum_verification=True) as file:
+    stream = pa.BufferReader(manifest.read_file(path))
+    with pq.ParquetFile(stream, page_checksum_verification=True) as file:
         if file.metadata.num_rows > most_rows:
             raise NnlcError(
                 f"{path}: has {file.metadata.num_rows} rows where at most {most_rows} belong"

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from nnlc.files import read_regular
 from nnlc.reporting.payload import to_json
 
 MARK = b'<meta name="generator" content="nnlc report">'
@@ -48,7 +49,7 @@ def build_page(payload: dict[str, Any], *, live: dict[str, Any] | None = None) -
         "script": script,
     }
     pieces = []
-    for piece in (_FOLDER / "page.html").read_text("utf-8").split("@@"):
+    for piece in _text("page.html").split("@@"):
         pieces.append(parts.get(piece, piece))
     return "".join(pieces).encode("utf-8", "replace")
 
@@ -67,13 +68,17 @@ def content_policy(*, live: bool) -> str:
 
 @cache
 def _style() -> str:
-    return (_FOLDER / "page.css").read_text("utf-8")
+    return _text("page.css")
 
 
 @cache
 def _script() -> str:
-    texts = [(_FOLDER / f"{name}.js").read_text("utf-8") for name in _SCRIPTS]
+    texts = [_text(f"{name}.js") for name in _SCRIPTS]
     return '"use strict";\n(() => {\n' + "\n".join(texts) + "\n})();\n"
+
+
+def _text(name: str) -> str:
+    return read_regular(_FOLDER / name).decode()
 
 
 def _digest(text: str) -> str:

@@ -1,0 +1,200 @@
+"""A folder that is there whole or not at all, whoever is killed while it is made.
+
+Beside its place stands a hidden folder meanwhile, with `lock` and `new`. Where a file system can't
+exchange two folders at once, `earlier` is there too, for an instant. The lock tells a hidden folder
+that is being filled from one that a killed process left behind.
+"""
+
+import ctypes
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from nnlc.errors import NnlcError
+from nnlc.files import TEMPORARY_SUFFIX, open_regular, read_regular, sync_folder
+
+_LOCK, _NEW, _EARLIER = "lock", "new", "earlier"
+_ABANDONED_SECONDS = 86_400
+"""Without a change for so long, a hidden folder whose lock can't be asked for is nobody's."""
+_SYNCING = 16
+"""So many files at a time are waited for until the disk has them."""
+
+
+@contextmanager
+def new_folder(
+    folder: Path, check: Callable[[], object], *, replaces: str | None = None
+) -> Iterator[Path]:
+    """Give a hidden folder beside that takes this one's place in the end; gone where that fails.
+
+    Args:
+        folder: the place.
+        check: raises an error where nothing may be put; asked again just before it is.
+        replaces: a folder that holds a file of this name is replaced, at once where the file system
+            can do that.
+
+    Raises:
+        NnlcError: it can't be written, or something stands there by now.
+    """
+    place = _absolute(folder)
+    _sweep(place)
+    hidden = place.with_name(f".{place.name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+    try:
+        with _claimed(hidden):
+            new = hidden / _NEW
+            new.mkdir()
+            yield new
+            _sync(new)
+            check()
+            if replaces and (place / replaces).exists():
+                _replace(hidden, place)
+            else:
+                new.rename(place)  # fails where anything came to stand meanwhile
+            sync_folder(place.parent)
+    except OSError as problem:
+        raise NnlcError(f"{folder}: can't be written: {problem.strerror}") from None
+    finally:
+        _remove(hidden, place)
+
+
+def standing(folder: Path) -> Path:
+    """Return where a folder stands: in its place, or where a killed replacement has left it."""
+    place = _absolute(folder)
+    if not os.path.lexists(place):
+        for hidden in _hidden_beside(place):
+            if (hidden / _EARLIER).is_dir():
+                return hidden / _EARLIER
+    return folder
+
+
+def _absolute(folder: Path) -> Path:
+    return Path(os.path.abspath(folder))  # noqa: PTH100  a link in its place is none of ours
+
+
+@contextmanager
+def _claimed(hidden: Path) -> Iterator[None]:
+    """Make a hidden folder that no other process takes for an abandoned one."""
+    hidden.mkdir()
+    lock = os.open(hidden / _LOCK, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with suppress(OSError):  # a file system without locks: its age tells
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.write(lock, _this_boot())
+        yield
+    finally:
+        os.close(lock)
+
+
+def _this_boot() -> bytes:
+    """Return what names the running kernel: a lock may mean nothing to another one."""
+    with suppress(OSError):
+        return read_regular("/proc/sys/kernel/random/boot_id")
+    return b""
+
+
+def _replace(hidden: Path, place: Path) -> None:
+    """Have the new folder take the place of an earlier one."""
+    new, earlier = hidden / _NEW, hidden / _EARLIER
+    if _exchange(new, place):
+        return
+    try:
+        place.rename(earlier)
+        new.rename(place)
+    except BaseException:  # the user's Ctrl-C too
+        if earlier.exists() and not place.exists():
+            earlier.rename(place)
+        raise
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange the names of two folders at once (renameat2(2)); False where that can't be."""
+    at_working_directory, rename_exchange = -100, 2
+    with suppress(AttributeError):  # a C library without it
+        rename = ctypes.CDLL(None).renameat2
+        names = (os.fsencode(one), os.fsencode(other))
+        pairs = [(at_working_directory, ctypes.c_char_p(name)) for name in names]
+        return bool(rename(*pairs[0], *pairs[1], ctypes.c_uint(rename_exchange)) == 0)
+    return False
+
+
+def _sweep(place: Path) -> None:
+    """Remove what killed processes left beside a place; put back what one was to replace."""
+    for hidden in _hidden_beside(place):
+        if _is_abandoned(hidden, place):
+            earlier = hidden / _EARLIER
+            with suppress(OSError):
+                if earlier.exists() and not os.path.lexists(place):
+                    earlier.rename(place)
+            _remove(hidden, place)
+
+
+def _remove(hidden: Path, place: Path) -> None:
+    if place.exists() or not (hidden / _EARLIER).exists():
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _hidden_beside(place: Path) -> list[Path]:
+    name = re.compile(rf"\.{re.escape(place.name)}\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}")
+    with suppress(OSError), os.scandir(place.parent) as entries:
+        found = [
+            e.name for e in entries if name.fullmatch(e.name) and e.is_dir(follow_symlinks=False)
+        ]
+        return [place.with_name(name) for name in sorted(found)]
+    return []
+
+
+def _is_abandoned(hidden: Path, place: Path) -> bool:
+    """Tell whether no process fills a hidden folder any more; False in doubt."""
+    try:
+        lock = hidden / _LOCK
+        boot = read_regular(lock, follow_link=False)
+        if boot and boot == _this_boot():
+            return _is_free(lock)
+    except BlockingIOError:
+        return False
+    except OSError:  # no lock in it, as in those of earlier versions
+        if not place.exists():  # it may hold what an earlier version was replacing
+            return False
+    with suppress(OSError):
+        changes = [path.lstat().st_mtime for path in (hidden, *hidden.rglob("*"))]
+        return time.time() - max(changes) > _ABANDONED_SECONDS
+    return False
+
+
+def _is_free(lock: Path) -> bool:
+    """Tell whether nobody holds a lock.
+
+    Raises:
+        BlockingIOError: somebody does.
+        OSError: it can't be asked for.
+    """
+    with open_regular(lock, follow_link=False) as file:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return True
+
+
+def _sync(folder: Path) -> None:
+    """Have the disk take all of a folder."""
+    files: list[Path] = []
+    folders = [folder]
+    for path in folder.rglob("*"):
+        (folders if path.is_dir() else files).append(path)
+    try:
+        # Side by side, so that a journalling file system takes many with one commit.
+        with ThreadPoolExecutor(_SYNCING) as pool:
+            list(pool.map(_sync_file, files))
+    except RuntimeError:  # no more threads may be started
+        list(map(_sync_file, files))
+    for path in folders:
+        sync_folder(path)
+
+
+def _sync_file(path: Path) -> None:
+    with open_regular(path, follow_link=False) as file:
+        os.fsync(file.fileno())
