@@ -4,7 +4,7 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -40,6 +40,13 @@ def say_aside(text: str) -> None:
 def standard_output() -> TextIO:
     """Return standard output, for what writes more than lines; nowhere, if that was closed."""
     return io.StringIO() if sys.stdout is None else sys.stdout
+
+
+@contextmanager
+def printing_aside() -> Iterator[None]:
+    """Have what others print meanwhile go to standard error: it is none of what was asked for."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def flush_output() -> None:

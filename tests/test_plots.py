@@ -15,6 +15,7 @@ import nnlc
 from nnlc.analysis.comparison import COMPARISON_COLUMNS
 from nnlc.analysis.comparisonfile import read_comparison
 from nnlc.errors import NnlcError
+from nnlc.plotting.comparison import draw_comparison
 from nnlc.plotting.curves import draw_curves
 from nnlc.plotting.finals import _kinds
 from nnlc.plotting.plot import KINDS, VALUES
@@ -265,6 +266,15 @@ def test_what_a_comparison_has_no_place_for_is_said(tmp_path):
     words = nnlc.plot_comparison(found, tmp_path / "c.png")
     assert "Where a method has no prediction" in words
     assert "Left out: 1 point where nothing was predicted." in words
+
+
+def test_methods_with_one_long_beginning_have_names_of_their_own(tmp_path):
+    found = read_comparison(comparison(tmp_path / "c.csv"))
+    beginning = "ensemble:weights=likelihood:members="
+    found["method"] = [f"{beginning}pow4+{end}" for end in ("exp3", "mmf4", "exp4", "log2", "pow3")]
+    figure, _ = draw_comparison(found)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert len(set(labels)) == len(labels) == 5
 
 
 def test_a_comparison_without_any_prediction_is_an_empty_picture(tmp_path):

@@ -1,7 +1,9 @@
 """Methods by name: their grammar, and plugs of other packages, well-behaved and hostile."""
 
 import math
+import os
 import re
+import signal
 import textwrap
 from pathlib import Path
 
@@ -298,6 +300,58 @@ def test_whatever_a_plug_does_is_its_own_failure(kind):
 
 
 def test_a_plug_may_be_interrupted():
-    plug = plugs.Plug("slow", Hostile(lambda _: _raise(KeyboardInterrupt())).predict)
+    act = lambda _: os.kill(os.getpid(), signal.SIGINT)  # noqa: E731
+    plug = plugs.Plug("slow", Hostile(act).predict)
     with pytest.raises(KeyboardInterrupt):
         plug.predict(curves_of(PUBLISHED), 20.0)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(
+    "problem",
+    ["SystemExit", "KeyboardInterrupt", "GeneratorExit", "SyntaxError", "MemoryError"]
+    + ["RecursionError", "BaseException"],
+)
+@pytest.mark.parametrize("place", ["at import", "when made", "when asked"])
+def test_whatever_a_plug_raises_is_words(install, place, problem):
+    raising = (
+        f"raise BaseException.__subclasses__()[{BaseException.__subclasses__().index(problem)}]"
+    )
+    module = {
+        "at import": raising,
+        "when made": f"def Plug():\n    {raising}",
+        "when asked": f"class Plug:\n    def predict(self, *_):\n        {raising}",
+    }[place]
+    install(module, {"bad": "Plug"}, package=f"bad{abs(hash((place, problem)))}")
+    tables = loaded(table(1, range(40)))
+    if place == "when asked":
+        found = nnlc.predict(tables, method="bad")
+        assert problem in found["reason"][0]
+    else:
+        with pytest.raises(NnlcError, match=f"the predictor 'bad' .*{problem}"):
+            nnlc.predict(tables, method="bad")
+
+
+def test_what_a_plug_prints_is_none_of_what_was_asked_for(install, capsys):
+    install(GOOD.replace("share=0.5):", "share=0.5):\n            print('mine')"), {"half": "Half"})
+    make_predictor("half")
+    words = capsys.readouterr()
+    assert (words.out, words.err) == ("", "mine\n")
+
+
+def test_damaged_entry_points_of_any_package_are_one_message(install):
+    install("", {"x": "y\ngarbage"})
+    with pytest.raises(NnlcError, match="entry points of a Python package here can't be read"):
+        make_predictor("unknown")
+
+
+def test_methods_that_differ_in_a_plugs_settings_only_are_two_methods_everywhere(install):
+    install(GOOD, {"half": "Half", "eager": "Eager"})
+    tables = loaded(table(1, range(40)), table(2, range(1, 41)))
+    methods = ["half", "half:share=0.05", "half:share=0.050", "eager", "eager:share=0.1"]
+    found = nnlc.compare(tables, methods, cutoffs=[5])
+    names = ["last1", "half", "half:share=0.05", "eager", "eager:share=0.1"]
+    assert list(found["method"]) == names
+    assert found["mean_error"].nunique() == len(names)
+    assert nnlc.predict(tables, method="half:share=0.05").attrs["method"] == "half:share=0.05"
+    assert nnlc.Stopper("eager:share=0.1").method == "eager:share=0.1"

@@ -1,5 +1,6 @@
 """Methods that predict curves: how wrong they are, against the epochs that they save."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -36,7 +37,7 @@ def draw_comparison(found: pd.DataFrame) -> tuple[Figure, str]:
         The figure, and its caption.
     """
     figure, axes = wide_panel(4.2)
-    drawn = found[found["predicted"] > 0]
+    drawn, short = found[found["predicted"] > 0], _short_names(found["method"])
     lines, stops = drawn[~drawn["stop_rule"]], drawn[drawn["stop_rule"]]
     order = _by_error(lines)
     named, rest = order[:_MOST_NAMED], order[_MOST_NAMED:]
@@ -45,9 +46,9 @@ def draw_comparison(found: pd.DataFrame) -> tuple[Figure, str]:
     _draw_line(axes, lines[lines["method"] == _BASELINE], color=BLACK, label=_BASELINE)
     for i, name in enumerate(named):
         style = {"color": COLOURS[i], "linestyle": LINES[i % len(LINES)]}
-        _draw_line(axes, lines[lines["method"] == name], label=_label(name), **style)
+        _draw_line(axes, lines[lines["method"] == name], label=plain(short[name]), **style)
     for i, name in enumerate(stops["method"]):
-        label = f"{_label(name)} (stops by itself)"
+        label = f"{plain(short[name])} (stops by itself)"
         style = {"color": COLOURS[-1 - i % len(COLOURS)], "label": label}
         style |= {"markersize": 9, "linestyle": "", "clip_on": False}
         _draw_line(axes, stops.iloc[[i]], marker=_STOP_MARKS[i % len(_STOP_MARKS)], **style)
@@ -56,7 +57,7 @@ def draw_comparison(found: pd.DataFrame) -> tuple[Figure, str]:
     axes.set_ylim(bottom=0)
     if len(drawn):
         legend_beside(figure, axes)
-    return figure, _words(found, rest)
+    return figure, _words(found, [short[name] for name in rest], short)
 
 
 def _by_error(lines: pd.DataFrame) -> list[str]:
@@ -80,20 +81,24 @@ def _draw_line(axes: Axes, rows: pd.DataFrame, **style: Any) -> None:
     )
 
 
-def _label(name: str) -> str:
-    return plain(shortened(name))
+def _short_names(names: Iterable[str]) -> dict[str, str]:
+    """Each name, cut where that leaves all of them different."""
+    whole, letters = set(names), 28
+    while len({shortened(name, letters) for name in whole}) < len(whole):
+        letters += 1
+    return {name: shortened(name, letters) for name in whole}
 
 
-def _words(found: pd.DataFrame, rest: list[str]) -> str:
+def _words(found: pd.DataFrame, rest: list[str], short: dict[str, str]) -> str:
     networks, target = int(found["networks"].max()), found["target_epoch"].iloc[0]
     failed = int(found["failed"].sum())
     waited = [
-        f"{shortened(name)} {counted(int(count), 'network')}"
+        f"{short[name]} {counted(int(count), 'network')}"
         for name, count in found[["method", "not_converged"]].dropna().itertuples(index=False)
         if count
     ]
     nothing = int((found["predicted"] == 0).sum())
-    names = [shortened(name) for name in rest[:_MOST_TOLD]]
+    names = rest[:_MOST_TOLD]
     names += [f"{len(rest) - _MOST_TOLD} more"] * (len(rest) > _MOST_TOLD)
     return listed(
         [

@@ -5,11 +5,15 @@ what is no prediction.
 """
 
 import math
+import signal
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from importlib.metadata import EntryPoint, entry_points
 from numbers import Real
-from typing import Any
+from types import FrameType
+from typing import Any, cast
 
 import numpy as np
 
@@ -25,19 +29,60 @@ from nnlc.analysis.predictors.interface import (
     StopRule,
     Stops,
 )
+from nnlc.console import printing_aside
 from nnlc.errors import NnlcError
 
 GROUP = "nnlc.predictors"
 LONGEST_TEXT = 200
 """Characters of a plug's words that are passed on."""
 
-_MISBEHAVIOUR = (Exception, SystemExit)
-"""What a plug may raise without ending anything; Ctrl-C is the user's."""
+
+class PlugError(Exception):
+    """What a plug raised, in words; it may have been anything."""
+
+
+@contextmanager
+def _contained() -> Iterator[None]:
+    """Let nothing out that a plug prints or raises, but the user's Ctrl-C.
+
+    Raises:
+        PlugError: in place of whatever the plug raised.
+    """
+    pressed: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        cast(Any, handler)(number, frame)
+
+    listens = callable(handler) and threading.current_thread() is threading.main_thread()
+    if listens:
+        signal.signal(signal.SIGINT, hear)
+    try:
+        with printing_aside():
+            yield
+    except BaseException as problem:
+        if pressed and isinstance(problem, KeyboardInterrupt):
+            raise
+        raise PlugError(_told(problem)) from None
+    finally:
+        if listens:
+            signal.signal(signal.SIGINT, handler)
 
 
 def plug_names() -> list[str]:
     """The names of all plugs that are installed; none is loaded."""
-    return sorted({one.name for one in entry_points(group=GROUP)})
+    return sorted({one.name for one in _installed()})
+
+
+def _installed() -> list[EntryPoint]:
+    try:
+        return list(entry_points(group=GROUP))
+    except Exception as problem:  # whatever a package's damaged metadata give
+        raise NnlcError(
+            f"the entry points of a Python package here can't be read: {_told(problem)}; 'pip "
+            "check' may tell which; install it again"
+        ) from None
 
 
 def load_plug(name: str, settings: dict[str, str], epoch: float) -> Predictor:
@@ -51,7 +96,7 @@ def load_plug(name: str, settings: dict[str, str], epoch: float) -> Predictor:
     Raises:
         NnlcError: no such plug, several, or one that doesn't load or refuses its settings.
     """
-    found = list(entry_points(group=GROUP, name=name))
+    found = [one for one in _installed() if one.name == name]
     if len({one.value for one in found}) != 1:
         several = ", ".join(sorted(map(_origin, found)))
         raise NnlcError(
@@ -63,20 +108,20 @@ def load_plug(name: str, settings: dict[str, str], epoch: float) -> Predictor:
 
 
 def _make(name: str, entry: EntryPoint, settings: dict[str, str], epoch: float) -> Predictor:
+    doing = "loaded"
+    given = {key: _value(text) for key, text in sorted(settings.items())}
     try:
-        maker = entry.load()
-    except _MISBEHAVIOUR as problem:
+        with _contained():
+            maker = entry.load()
+            doing = "made"
+            plug = maker(**given)
+            predict, decides = plug.predict, bool(getattr(plug, "decides", False))
+    except PlugError as problem:
         raise NnlcError(
-            f"the predictor {name!r} of {_origin(entry)} can't be loaded: {_told(problem)}"
+            f"the predictor {name!r} of {_origin(entry)} can't be {doing}: {problem}"
         ) from None
-    try:
-        plug = maker(**{key: _value(text) for key, text in settings.items()})
-        predict, decides = plug.predict, bool(getattr(plug, "decides", False))
-    except _MISBEHAVIOUR as problem:
-        raise NnlcError(
-            f"the predictor {name!r} of {_origin(entry)} can't be made: {_told(problem)}"
-        ) from None
-    return PlugRule(name, predict, epoch) if decides else Plug(name, predict)
+    text = "".join(f":{key}={value}" for key, value in given.items())
+    return PlugRule(name, predict, epoch, text) if decides else Plug(name, predict, text)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +130,8 @@ class Plug(Predictor):
 
     plug_name: str
     function: Any
+    settings: str = ""
+    """As a method's text has them, in one order."""
 
     @property
     def name(self) -> str:
@@ -103,6 +150,8 @@ class PlugRule(StopRule):
     plug_name: str
     function: Any
     epoch: float
+    settings: str = ""
+    """As a method's text has them, in one order."""
 
     @property
     def name(self) -> str:
@@ -151,16 +200,17 @@ class _Follower(Follower):
 def ask(plug: Plug | PlugRule, prefix: Prefix, epoch: float) -> Outcome:
     """What a plug says of one network; a failure with its name, if that is nothing."""
     try:
-        outcome = plug.function(prefix, epoch)
-        problem = _problem(outcome)
-    except _MISBEHAVIOUR as raised:
-        return FitFailure(f"{plug.name} raised {_told(raised)}")
-    if problem is not None:
-        return FitFailure(f"{plug.name} {problem}")
-    if isinstance(outcome, FitFailure):
-        return FitFailure(_line(outcome.reason) or f"{plug.name} gave no reason")
-    uncertainty = None if outcome.uncertainty is None else float(outcome.uncertainty)
-    return Prediction(float(outcome.value), uncertainty, bool(outcome.stop))
+        with _contained():
+            outcome = plug.function(prefix, epoch)
+            problem = _problem(outcome)
+            if problem is not None:
+                return FitFailure(f"{plug.name} {problem}")
+            if isinstance(outcome, FitFailure):
+                return FitFailure(_line(outcome.reason) or f"{plug.name} gave no reason")
+            uncertainty = None if outcome.uncertainty is None else float(outcome.uncertainty)
+            return Prediction(float(outcome.value), uncertainty, bool(outcome.stop))
+    except PlugError as raised:
+        return FitFailure(f"{plug.name} raised {raised}")
 
 
 def _problem(outcome: Any) -> str | None:
@@ -210,7 +260,7 @@ def _origin(entry: EntryPoint) -> str:
 def _told(problem: BaseException) -> str:
     try:
         text = str(problem)
-    except _MISBEHAVIOUR:
+    except BaseException:  # whatever it is, it can't say
         text = "(no text)"
     return _line(f"{type(problem).__name__}: {text}")
 

@@ -57,6 +57,13 @@ function methodsByError(rows) {
     .map(([name]) => name);
 }
 
+// Cuts names where that leaves all of them different.
+function cutApart(names, letters) {
+  const count = (length) => new Set(names.map((name) => shortened(name, length))).size;
+  while (count(letters) < new Set(names).size) letters += 1;
+  return (name) => shortened(name, letters);
+}
+
 function errorPlot(rows) {
   const drawable = rows.filter((row) => row.predicted);
   const errors = drawable.map((row) => row.cost_error);
@@ -80,6 +87,7 @@ function errorPlot(rows) {
     drawn("text", {x: PLOT.left + 4, y: PLOT.top},
       "mean error of all networks (percent of accuracy)"));
   const place = (row) => `${x(row.epochs_saved_percent)},${y.at(row.cost_error)}`;
+  const label = cutApart(rows.map((row) => row.method), 30);
   const best = methodsByError(rows).slice(0, MOST_COLOURED);
   const names = [...new Set(drawable.map((row) => row.method))];
   for (const name of names.sort((a, b) => best.includes(a) - best.includes(b))) {
@@ -89,11 +97,11 @@ function errorPlot(rows) {
     const title = drawn("title", {}, name);
     if (those[0].stop_rule) {
       const [cx, cy] = place(those[0]).split(",").map(Number);
-      const label = shortened(name, 30);
-      const fits = cx + 10 + 8 * label.length < PLOT.width;
+      const words = label(name);
+      const fits = cx + 10 + 8 * words.length < PLOT.width;
       const where = fits ? {x: cx + 10} : {x: cx - 10, "text-anchor": "end"};
       svg.append(drawn("path", {d: `M${cx} ${cy - 6}l6 6l-6 6l-6 -6z`, fill: "var(--c6)"}, title),
-        drawn("text", {...where, y: cy + 4}, label));
+        drawn("text", {...where, y: cy + 4}, words));
       continue;
     }
     const shown = rank >= 0 || name === BASELINE;
@@ -109,7 +117,7 @@ function errorPlot(rows) {
       stroke: k ? `var(--c${k - 1})` : "var(--c6)",
       "stroke-dasharray": k ? DASHES[k - 1].join(" ") : ""});
     return element("li", {}, drawn("svg", {width: 30, height: 10, "aria-hidden": "true"}, line),
-      shortened(name, 60));
+      label(name));
   });
   return element("div", {}, element("div", {class: "plot"}, svg),
     element("ul", {class: "legend"}, ...legend));
