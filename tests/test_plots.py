@@ -274,7 +274,7 @@ def test_methods_with_one_long_beginning_have_names_of_their_own(tmp_path):
     found["method"] = [f"{beginning}pow4+{end}" for end in ("exp3", "mmf4", "exp4", "log2", "pow3")]
     figure, _ = draw_comparison(found)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert len(set(labels)) == len(labels) == 5
+    assert len(set(labels)) == len(labels) == 6  # last1 too
 
 
 def test_a_comparison_without_any_prediction_is_an_empty_picture(tmp_path):
