@@ -203,16 +203,21 @@ class Campaign(_Section):
 
     @model_validator(mode="after")
     def _check_networks(self) -> Self:
-        total = sum(
-            section.networks_per_depth * (section.depths[1] - section.depths[0] + 1)
-            for section in self.datasets.values()
-        )
+        total = self.network_count
         if not 1 <= total <= MAX_NETWORKS:
             raise ValueError(
                 f"the campaign has {total} networks; networks_per_depth and depths must make "
                 f"between 1 and {MAX_NETWORKS}"
             )
         return self
+
+    @property
+    def network_count(self) -> int:
+        """Networks of all image sets."""
+        return sum(
+            section.networks_per_depth * (section.depths[1] - section.depths[0] + 1)
+            for section in self.datasets.values()
+        )
 
     @property
     def half_epochs(self) -> int:

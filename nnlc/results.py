@@ -151,11 +151,13 @@ def _is_content(path: Path) -> bool:
 
 
 def _to_toml(campaign: Campaign) -> bytes:
-    values = campaign.model_dump(mode="python", exclude_none=True)
-    text = tomli_w.dumps({"results_format": FORMAT, **values})
-    return b"# The campaign of this results folder, whole. Written by nnlc; don't edit.\n" + (
-        text.encode()
-    )
+    head = "# The campaign of this results folder, whole. Written by nnlc; don't edit.\n"
+    return f"{head}results_format = {FORMAT}\n".encode() + campaign_toml(campaign)
+
+
+def campaign_toml(campaign: Campaign) -> bytes:
+    """Return a campaign as a file that extends no other and says where its own images lie."""
+    return tomli_w.dumps(campaign.model_dump(mode="python", exclude_none=True)).encode()
 
 
 def _identity(campaign: Campaign) -> dict[str, Any]:

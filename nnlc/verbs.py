@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from nnlc.console import say, writing
+from nnlc.console import say, say_aside
 
 app = typer.Typer()
 
@@ -82,9 +82,12 @@ def render(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Default stdout.")] = None,
 ) -> None:
     """Write the job script that runs a campaign at a site, one rank a GPU."""
+    from nnlc.launching.prepare import check_script
     from nnlc.launching.render import Request, render_script
     from nnlc.launching.site import load_site
+    from nnlc.outputs import write_output
 
+    chosen = load_site(site, account=account)
     request = Request(
         campaign=campaign,
         nodes=nodes,
@@ -95,12 +98,13 @@ def render(
         python=python,
         script=None if output is None else str(output.absolute()),
     )
-    script = render_script(request, load_site(site, account=account))
+    script = render_script(request, chosen)
+    for note in check_script(output or Path("job.sh"), script, chosen):
+        say_aside(note)
     if output is None:
         say(script, end="")
     else:
-        with writing(output):
-            output.write_text(script, encoding="utf-8")
+        write_output(output, script.encode(), mark=b"nnlc.worker")
 
 
 @app.command()
@@ -120,10 +124,10 @@ def submit(
 ) -> None:
     """Check everything, and put a campaign into the queue."""
     from nnlc.campaign import load_campaign
+    from nnlc.launching.prepare import find_python, prepare
     from nnlc.launching.render import Request
     from nnlc.launching.scheduler import scheduler_of
     from nnlc.launching.site import load_site
-    from nnlc.launching.submit import prepare
     from nnlc.launching.submit import submit as put_into_queue
     from nnlc.results import ResultsFolder
     from nnlc.training.images import check_images
@@ -137,17 +141,20 @@ def submit(
         elements=elements,
         results=str(folder.path),
         images=str(images.absolute()),
-        python=python,
+        python=find_python(python, chosen),
     )
-    scripts = prepare(request, chosen, folder)
+    submission = prepare(request, chosen, folder, loaded)
+    scheduler = None if dry_run else scheduler_of(chosen)
     for name, image_set in loaded.image_sets().items():
         check_images(image_set, loaded.datasets[name], images)
     folder.open(loaded)
-    if dry_run:
-        for path, text in scripts:
+    for note in submission.notes:
+        say_aside(note)
+    if scheduler is None:
+        for path, text in submission.scripts:
             say(f"# {path}\n{text}", end="")
         return
-    for record in put_into_queue(scripts, chosen, scheduler_of(chosen), folder):
+    for record in put_into_queue(submission, chosen, scheduler, folder):
         say(f"job {record.id}: {record.script}")
     say(f"nnlc status {shlex.quote(str(folder.path))} follows it")
 

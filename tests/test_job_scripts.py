@@ -23,6 +23,7 @@ exit "${FAKE_STATUS:-0}"
 
 WORKER = ["-np", "2", "python", "-m", "nnlc.worker"]
 DEVICE = ["--device", "auto"]
+DONE = b"job script: status 0: nothing is left to train\n"
 
 
 class Run:
@@ -102,7 +103,7 @@ def test_a_results_folder_of_any_name_arrives_unchanged_or_is_refused(text):
     with tempfile.TemporaryDirectory() as folder:
         run = Run(script, Path(folder))
     assert run.argv == [*WORKER, "paper", "--results", text, *DEVICE]
-    assert (run.status, run.output, run.left_behind) == (0, b"", [])
+    assert (run.status, run.output, run.left_behind) == (0, DONE, [])
 
 
 @each_well_known
@@ -115,7 +116,7 @@ def test_a_python_of_any_name_arrives_unchanged_or_is_refused(text):
     with tempfile.TemporaryDirectory() as folder:
         run = Run(script, Path(folder))
     assert run.argv == ["-np", "2", text, "-m", "nnlc.worker", "paper", *DEVICE]
-    assert (run.status, run.output, run.left_behind) == (0, b"", [])
+    assert (run.status, run.output, run.left_behind) == (0, DONE, [])
 
 
 @each_well_known
@@ -131,7 +132,7 @@ def test_a_campaign_file_of_any_name_arrives_by_its_absolute_path_or_is_refused(
             return
         run = Run(script, Path(folder))
     assert run.argv == [*WORKER, str(path), *DEVICE]
-    assert (run.status, run.output, run.left_behind) == (0, b"", [])
+    assert (run.status, run.output, run.left_behind) == (0, DONE, [])
 
 
 @pytest.mark.parametrize("text", ["a b", "it's", "$(touch x)", "größe-漢字", "a\\", "#a"])

@@ -27,7 +27,7 @@ def golden_case(name: str, campaign: str, folder: Path) -> str:
         "paper",
         site,
         nodes=1 if local else 8,
-        walltime_minutes=115,
+        walltime_minutes=None if local else 115,
         elements=1 if local else 12,
         results="results/the paper's",
         images="/projects/abc123/images",
@@ -84,7 +84,7 @@ def test_there_is_one_rank_a_gpu(scheduler):
 @pytest.mark.parametrize(
     ("minutes", "slurm", "lsf"),
     [
-        (1, "00:01:00", "0:01"),
+        (5, "00:05:00", "0:05"),
         (60, "01:00:00", "1:00"),
         (90, "01:30:00", "1:30"),
         (1505, "25:05:00", "25:05"),

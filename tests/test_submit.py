@@ -9,10 +9,11 @@ from worker_jobs import write_campaign
 from nnlc.campaign import load_campaign
 from nnlc.errors import SchedulerError, SiteError, UnansweredError
 from nnlc.launching import scheduler as schedulers
+from nnlc.launching.prepare import prepare
 from nnlc.launching.render import Request
 from nnlc.launching.scheduler import Lsf, Slurm, scheduler_of
 from nnlc.launching.site import load_site
-from nnlc.launching.submit import cancel, prepare, queue, records, submit
+from nnlc.launching.submit import cancel, queue, records, submit
 from nnlc.results import ResultsFolder
 
 # Each writes down its arguments and says what the file beside it holds.
@@ -61,7 +62,7 @@ def folder(tmp_path):
 
 def scripts_for(folder, site="slurm", **wishes):
     request = Request(campaign=str(folder.path.parent / "tiny.toml"), **wishes)
-    return prepare(request, load_site(site), folder)
+    return prepare(request, load_site(site), folder, folder.campaign())
 
 
 def put(folder, **wishes):
@@ -131,15 +132,16 @@ def test_a_folder_whose_jobs_are_in_the_queue_gets_no_second_ones(commands, fold
 
 
 def test_an_array_beyond_the_sites_limit_is_split_and_no_element_is_lost(commands, folder):
-    site = load_site("slurm").model_copy(update={"max_array_elements": 4})
-    request = Request(campaign=str(folder.path.parent / "tiny.toml"), elements=10)
-    scripts = prepare(request, site, folder)
+    site = load_site("slurm").model_copy(update={"max_array_elements": 3})
+    submission = prepare(
+        Request(campaign="smoke", elements=8), site, folder, load_campaign("smoke")
+    )
     commands.says("sbatch", "7\n")
-    assert len(submit(scripts, site, Slurm(), folder)) == 3
-    texts = [text for _, text in scripts]
-    assert [text.split("--array=")[1].split()[0] for text in texts] == ["0-3", "0-3", "0-1"]
-    for first, text in zip((0, 4, 8), texts, strict=True):
-        assert f'--elements 10 --element "$(({first} + SLURM_ARRAY_TASK_ID))"' in text
+    assert len(submit(submission, site, Slurm(), folder)) == 3
+    texts = [text for _, text in submission.scripts]
+    assert [text.split("--array=")[1].split()[0] for text in texts] == ["0-2", "0-2", "0-1"]
+    for first, text in zip((0, 3, 6), texts, strict=True):
+        assert f'--elements 8 --element "$(({first} + SLURM_ARRAY_TASK_ID))"' in text
 
 
 def test_a_script_that_breaks_a_rule_is_not_submitted(commands, folder, tmp_path):

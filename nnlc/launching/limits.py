@@ -13,6 +13,10 @@ measured; on the safe side where thousands of ranks don't read at once."""
 SAVE_MINUTES = 1
 """From the warning to the end of the job: every network is saved, the ranks part. Slurm may warn
 so much earlier than asked (sbatch(1), --signal: "up to 60 seconds earlier")."""
+LEAST_SECONDS = 60
+"""A job that ended sooner got nothing done: it does not start itself again."""
+EARLY_MINUTES = {"slurm": 1, "lsf": 0}
+"""So much earlier than asked the warning may come: sbatch(1), --signal; bsub(1), -wt."""
 MOST_ELEMENTS = 100
 """More are planned only if they are asked for."""
 _STEP = 1.15
@@ -70,6 +74,11 @@ def walltime_minutes(request: PlanRequest, site: Site, nodes: int) -> int | None
         return request.minutes
     longest = site.longest_minutes(nodes)
     return site.walltime_minutes if longest is None else longest
+
+
+def shortest_minutes(scheduler: str, notice_minutes: int) -> int:
+    """Return the shortest walltime in which the warning leaves a job time to get anything done."""
+    return notice_minutes + EARLY_MINUTES[scheduler] + -(-LEAST_SECONDS // 60)
 
 
 def work_minutes(site: Site, minutes: int) -> int:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from nnlc.errors import SiteError
+from nnlc.files import read_regular
 from nnlc.launching import rules_lsf, rules_slurm
 from nnlc.launching.rules import COMMON, Finding, Rule
 from nnlc.launching.script import Script
@@ -23,13 +24,13 @@ def lint_script(text: str, site: Site) -> list[Finding]:
 
 
 def lint_file(path: Path, site: Site) -> list[Finding]:
-    """The same for a file.
+    """Return the same for a file.
 
     Raises:
         SiteError: the file can't be read.
     """
     try:
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        content = read_regular(path)
     except OSError as problem:
         raise SiteError(f"{path}: can't be read: {problem.strerror}") from None
-    return lint_script(text, site)
+    return lint_script(content.decode("utf-8", "surrogateescape"), site)

@@ -3,8 +3,34 @@
 From bsub(1), jsrun(1), sbatch(1) and srun(1). Nothing is expanded: a value may hold `$NAME`.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+_GPUS = r"(\w+:)?\d{1,9}"
+_MEANINGS = (
+    (
+        "ntasks ntasks-per-core ntasks-per-gpu ntasks-per-node ntasks-per-socket cpus-per-gpu "
+        "cpus-per-task cores-per-socket sockets-per-node threads-per-core mincpus np ppn elements "
+        "element kill-on-bad-exit",
+        r"\d{1,9}",
+        "a number",
+    ),
+    (
+        "nrs rs_per_host rs_per_socket tasks_per_rs cpu_per_rs gpu_per_rs memory_per_rs",
+        r"\d{1,9}|ALL_\w+",
+        "a number or ALL_...",
+    ),
+    ("gpus gpus-per-node gpus-per-task gpus-per-socket", f"{_GPUS}(,{_GPUS})*", "as 4 or a100:4"),
+    ("mem mem-per-cpu mem-per-gpu tmp", r"\d{1,12}([KMGTkmgt][bB]?)?", "as 4000, 4000M, 4G or 1T"),
+    ("open-mode", "a|append|t|truncate", "append or truncate"),
+    ("trainers", "auto|[1-9]|[1-5][0-9]|6[0-4]", "a number from 1 to 64, or auto"),
+    ("device", "auto|cpu|cuda", "auto, cpu or cuda"),
+    ("order", "longest|shortest", "longest or shortest"),
+    ("time-left", r"\d{1,9}(\.\d{1,9})?", "minutes, such as 120"),
+)
+"""Options, the pattern of their values, and what these must be."""
+_VALUES = {name: meaning for names, *meaning in _MEANINGS for name in names.split()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +51,14 @@ class Option:
     value: str | None
     line: int
     known: bool = True
+
+    @property
+    def must_be(self) -> str | None:
+        """What its value must be, where it is something else."""
+        pattern, right = _VALUES.get(self.name, ("", ""))
+        if self.value is None or not pattern or "$" in self.value:
+            return None
+        return None if re.fullmatch(pattern, self.value, re.ASCII) else right
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,3 +208,11 @@ MPIRUN = Grammar(
     flags=_names("genvall verbose"),
     dashes="-",
 )
+
+WORKER = Grammar(
+    valued=_names("results images device trainers order time-left elements element"),
+    flags=_names("mps preflight help"),
+    short=_letters("h:help"),
+    shortens=True,
+)
+"""Of python -m nnlc.worker."""

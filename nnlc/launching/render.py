@@ -12,9 +12,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
-from nnlc.campaign import load_campaign
+from nnlc.campaign import Campaign, load_campaign
 from nnlc.environment import DETERMINISM
 from nnlc.errors import SiteError
+from nnlc.launching.limits import LEAST_SECONDS, shortest_minutes
+from nnlc.launching.script import LAUNCHERS
 from nnlc.launching.site import Site, check_line, check_word
 from nnlc.shipped import shipped_folder, shipped_names
 
@@ -22,8 +24,8 @@ BUNDLED = "F-MNIST-sample"
 """Images that every installation has: nothing to stage."""
 MOST_RESTARTS = 1000
 """A chain of so many jobs is no longer meant."""
-LEAST_SECONDS = 60
-"""A job that ended sooner got nothing done: it does not start itself again."""
+ENDING_SIGNALS = ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "XCPU")
+"""What ends a job from outside and can be heard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +36,6 @@ class Request:
     """A shipped name, or the path of a campaign file."""
     nodes: int | None = None
     walltime_minutes: int | None = None
-    """Without effect on a local site, where nothing ends the job."""
     elements: int = 1
     """Of the job array: they share the campaign's networks."""
     first_element: int = 0
@@ -48,10 +49,17 @@ class Request:
     """The interpreter to start, taken literally."""
     script: str | None = None
     """Where the script will stand, if it is known: an LSF job submits it again."""
+    submitted: bool = False
+    """Whether the campaign is a copy that nobody edits."""
 
 
-def render_script(request: Request, site: Site) -> str:
-    """The job script that trains a campaign on a site.
+def render_script(request: Request, site: Site, campaign: Campaign | None = None) -> str:
+    """Return the job script that trains a campaign on a site.
+
+    Args:
+        request: what a user wants.
+        site: where.
+        campaign: the campaign, where no file holds it yet.
 
     Raises:
         CampaignError: the campaign can't be used.
@@ -66,9 +74,10 @@ def render_script(request: Request, site: Site) -> str:
             f"site {site.name}, key account: this site starts no job without one; "
             f'write a site file with extends = "{site.name}" and account = "YOUR_PROJECT"'
         )
-    nodes, minutes = _size(request, site)
+    campaign = campaign or load_campaign(request.campaign)
+    nodes, minutes = _size(request, site, campaign)
     here = request.elements if request.here is None else request.here
-    campaign = load_campaign(request.campaign)
+    argument = _campaign_argument(request.campaign)
     from_files = [
         name
         for name in campaign.image_sets()
@@ -76,7 +85,11 @@ def render_script(request: Request, site: Site) -> str:
     ]
     words = site.model_dump(exclude={"notice"}) | {
         "job_name": campaign.name,
-        "campaign": _campaign_argument(request.campaign),
+        "campaign": argument,
+        "campaign_is_file": argument.startswith("/"),
+        "submitted": request.submitted,
+        "launcher": LAUNCHERS[site.scheduler],
+        "ending_signals": [s for s in ENDING_SIGNALS if s != site.notice.signal],
         "nodes": nodes,
         "ranks": nodes * site.gpus_per_node,
         "walltime": _WALLTIME[site.scheduler](minutes),
@@ -118,8 +131,8 @@ def _directives(site: Site) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _size(request: Request, site: Site) -> tuple[int, int]:
-    """Nodes and minutes, as the site allows them."""
+def _size(request: Request, site: Site, campaign: Campaign) -> tuple[int, int]:
+    """Return nodes and minutes, as the site allows them."""
     nodes = site.nodes if request.nodes is None else request.nodes
     asked = request.walltime_minutes
     minutes = site.walltime_minutes if asked is None else asked
@@ -139,8 +152,18 @@ def _size(request: Request, site: Site) -> tuple[int, int]:
             f"walltime_minutes = {minutes}, but a job of {nodes} nodes on {site.name} may last "
             f"{longest}"
         )
-    if request.elements > 1 and site.scheduler == "local":
-        raise SiteError("elements: without a scheduler there is no job array")
+    if site.scheduler == "local":
+        if asked is not None:
+            raise SiteError(f"walltime_minutes = {asked}: nothing ends a job on {site.name}")
+        if request.elements > 1:
+            raise SiteError("elements: without a scheduler there is no job array")
+    elif minutes < (least := shortest_minutes(site.scheduler, site.notice.minutes)):
+        raise SiteError(
+            f"walltime_minutes = {minutes}: the job would get nothing done before the warning of "
+            f"{site.name}, notice.minutes = {site.notice.minutes}; it must be at least {least}"
+        )
+    if request.elements > (networks := campaign.network_count):
+        raise SiteError(f"elements = {request.elements}: the campaign has {networks} networks")
     return nodes, minutes
 
 

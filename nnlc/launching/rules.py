@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from nnlc.environment import DETERMINISM
-from nnlc.launching.options import Option
+from nnlc.launching.options import WORKER, Option
 from nnlc.launching.script import LAUNCHERS, SENTINELS, Launch, Script
 from nnlc.launching.shell import Variable
 from nnlc.launching.site import Site
@@ -70,7 +70,10 @@ def indices(text: str) -> tuple[int, int, int] | None:
 
 def shebang(script: Script, _site: Site) -> Iterator[Finding]:
     """sbatch(1): a script must begin with #!; ours is written for bash."""
-    if not re.match(r"#!\s*\S*\b(env\s+)?bash\b", script.lines[0]):
+    if script.text.startswith("\ufeff"):
+        problem = "the file begins with a byte-order mark, so that #! is not its beginning"
+        yield Finding(1, problem, "save it as UTF-8 without one")
+    elif not re.match(r"#!\s*\S*\b(env\s+)?bash\b", script.lines[0]):
         yield Finding(1, "the first line does not name bash", "it must be #!/bin/bash")
 
 
@@ -132,6 +135,36 @@ def known_options(script: Script, _site: Site) -> Iterator[Finding]:
             if not option.known and script.scheduler != "local":
                 program = launch.command.program
                 yield _unknown(script, option, script.launcher_names, f"{program} does not know")
+    for option in script.worker.arguments if script.worker else []:
+        if not option.known:
+            near = difflib.get_close_matches(f"--{option.name}", WORKER.names(), 1, 0.5)
+            problem = f"nnlc.worker does not know the option {option.name!r}"
+            yield Finding(option.line, problem, f"valid: {', '.join(near or WORKER.names())}")
+
+
+def values(script: Script, _site: Site) -> Iterator[Finding]:
+    """The manual pages named in nnlc.launching.options, and the worker's own help."""
+    found = [*script.directives, *(option for each in script.launches for option in each.options)]
+    for option in [*found, *(script.worker.arguments if script.worker else [])]:
+        if option.known and option.must_be:
+            problem = f"{option.name} is {option.value!r}"
+            yield Finding(option.line, problem, f"it must be {option.must_be}")
+
+
+_MAY_REPEAT = {"output", "error", "o", "e", "oo", "eo", "R", "alloc_flags"}
+"""Of directives: logs that a site moves, what LSF adds up, and what has a rule of its own."""
+
+
+def repeated(script: Script, _site: Site) -> Iterator[Finding]:
+    """sbatch(1), bsub(1): of an option that is given twice only one counts."""
+    first: dict[str, Option] = {}
+    for option in script.directives:
+        name = option.name.removeprefix("no-")
+        before = first.setdefault(name, option)
+        differs = (before.name, before.value) != (option.name, option.value)
+        if option.known and differs and name not in _MAY_REPEAT:
+            problem = f"{option.name} contradicts line {before.line}"
+            yield Finding(option.line, problem, "leave one of the two out")
 
 
 def _unknown(script: Script, option: Option, names: list[str], problem: str) -> Finding:
@@ -216,10 +249,10 @@ def devices(script: Script, _site: Site) -> Iterator[Finding]:
 
 def shared_gpus(script: Script, site: Site) -> Iterator[Finding]:
     """docs.nvidia.com/deploy/mps: without the service, processes on a GPU take turns."""
-    trainers = script.worker and script.worker.argument("--trainers")
+    trainers = script.worker and script.worker.argument("trainers")
     if script.scheduler == "lsf" or site.device == "cpu" or not script.worker or not trainers:
         return
-    if (whole(trainers.value) or 0) > 1 and not script.worker.argument("--mps"):
+    if (whole(trainers.value) or 0) > 1 and not script.worker.argument("mps"):
         problem = f"{trainers.value} trainers take turns on each GPU"
         right = "add --mps, if it is NVIDIA's and the site lets you"
         yield Finding(trainers.line, problem, right, note=True)
@@ -255,5 +288,5 @@ def heard(script: Script, signal: str, line: int) -> Iterator[Finding]:
 
 COMMON: tuple[Rule, ...] = (
     *(shebang, line_ends, syntax, known_directives, known_options, worker_is_launched),
-    *(determinism, devices, shared_gpus, waited_for),
+    *(values, repeated, determinism, devices, shared_gpus, waited_for),
 )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
+from nnlc.launching.contradictions import countdown, shared_out, too_short
 from nnlc.launching.options import BSUB, Option, Word
 from nnlc.launching.rules import Finding, Rule, head, heard, indices, whole
 from nnlc.launching.script import Launch, Script, signal_name
@@ -53,10 +54,8 @@ def walltime(script: Script, site: Site) -> Iterator[Finding]:
         yield Finding(option.line, f"-W is {option.value!r}", right)
         return
     count = _nodes(script)
-    if count is None:
-        return
     try:
-        longest = site.longest_minutes(count)
+        longest = site.longest_minutes(count) if count else None
     except ValueError as problem:
         yield Finding(getattr(script.option("nnodes"), "line", 1), str(problem), "choose others")
         return
@@ -66,6 +65,8 @@ def walltime(script: Script, site: Site) -> Iterator[Finding]:
             f"-W is {option.value}, but {site.name} allows {count} nodes {longest} minutes",
             f"at most -W {longest // 60}:{longest % 60:02}",
         )
+    else:
+        yield from countdown(script, option, minutes)
 
 
 def easy_mode(script: Script, _site: Site) -> Iterator[Finding]:
@@ -107,8 +108,9 @@ def notice(script: Script, _site: Site) -> Iterator[Finding]:
     before, limit = lsf_minutes(minutes.value or ""), script.option("W")
     if not before:
         yield Finding(minutes.line, f"-wt is {minutes.value!r}", "it must be [hours:]minutes")
-    elif limit and before >= (lsf_minutes(limit.value or "") or before + 1):
-        yield Finding(minutes.line, "-wt comes before the job begins", "it must be less than -W")
+    else:
+        length = lsf_minutes((limit and limit.value) or "")
+        yield from too_short("lsf", limit, length, minutes, before)
     yield from heard(script, signal, action.line)
 
 
@@ -127,6 +129,7 @@ def array(script: Script, site: Site) -> Iterator[Finding]:
     option = script.option("J")
     found = re.fullmatch(r"[^\[\]]*\[(.*)\](?:%([0-9]+))?", (option and option.value) or "")
     if option is None or (found is None and "[" not in (option.value or "")):
+        yield from shared_out(script, head(script), None)
         return
     listed = indices(found[1]) if found else None
     if listed is None or listed[1] < 1:
@@ -136,8 +139,10 @@ def array(script: Script, site: Site) -> Iterator[Finding]:
         yield Finding(
             option.line,
             f"-J is {option.value}, but {site.name} takes {site.max_array_elements} elements",
-            "split the array; nnlc render --elements does",
+            "split the array; nnlc submit --elements does",
         )
+    else:
+        yield from shared_out(script, option.line, listed)
     for name in ("o", "e"):
         log = script.option(name)
         if log and listed[0] > 1 and "%I" not in (log.value or ""):
@@ -230,12 +235,12 @@ def shared_gpus(script: Script, _site: Site) -> Iterator[Finding]:
     if worker is None:
         return
     right = 'write gpumps into -alloc_flags, as "NVME smt1 gpumps"'
-    if own := worker.argument("--mps"):
+    if own := worker.argument("mps"):
         problem = "--mps starts a service of the rank's own, where the system has one"
         yield Finding(own.line, problem, f"leave it out; {right}")
     if "gpumps" in _flags(script):
         return
-    trainers = worker.argument("--trainers")
+    trainers = worker.argument("trainers")
     many = trainers is not None and (whole(trainers.value) or 0) > 1
     if many or (_number(worker.option("tasks_per_rs")) or 0) > 1:
         line = trainers.line if many and trainers else _line(worker, "tasks_per_rs")
@@ -278,7 +283,7 @@ def _plain(text: str) -> str:
 def _paths(command: Command) -> list[Word]:
     """The words that may be files: of what only prints or sets, where its output goes."""
     words = list(command.words)
-    if command.program in ("echo", "printf", "export", "declare", "readonly", "trap"):
+    if command.program in ("echo", "end_job", "printf", "export", "declare", "readonly", "trap"):
         return [b for a, b in pairwise(words) if a.operator]
     return words
 

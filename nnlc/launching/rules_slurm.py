@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterator
 
+from nnlc.launching.contradictions import countdown, shared_out, too_short
 from nnlc.launching.options import Option
 from nnlc.launching.rules import Finding, Rule, head, heard, indices, unknowable, whole
 from nnlc.launching.script import Script, signal_name
@@ -78,10 +79,8 @@ def time(script: Script, site: Site) -> Iterator[Finding]:
         yield Finding(option.line, f"--time is {option.value!r}", right)
         return
     count = _nodes(script)
-    if not count:
-        return
     try:
-        longest = site.longest_minutes(count)
+        longest = site.longest_minutes(count) if count else None
     except ValueError as problem:
         yield Finding(getattr(script.option("nodes"), "line", 1), str(problem), "choose others")
         return
@@ -91,6 +90,8 @@ def time(script: Script, site: Site) -> Iterator[Finding]:
             f"--time is {option.value}, but {site.name} allows {count} nodes {longest} minutes",
             f"at most --time={longest // 60:02}:{longest % 60:02}:00",
         )
+    else:
+        yield from countdown(script, option, minutes)
 
 
 def tasks(script: Script, site: Site) -> Iterator[Finding]:
@@ -105,32 +106,34 @@ def tasks(script: Script, site: Site) -> Iterator[Finding]:
 
 
 def _differs(option: Option | None, right: int | None, why: str) -> Iterator[Finding]:
-    if option and right is not None and whole(option.value) != right and not unknowable(option):
+    found = whole((option.value or "").rpartition(":")[2]) if option else None
+    if option and None not in (found, right) and found != right:
         yield Finding(
             option.line, f"--{option.name} is {option.value}", f"it must be {right}: {why}"
         )
 
 
 def gpus(script: Script, site: Site) -> Iterator[Finding]:
-    """sbatch(1), --gpus-per-node: a job that asks for no GPU sees none."""
+    """sbatch(1), srun(1): a job that asks for no GPU sees none, and each rank takes one."""
     if site.device == "cpu":
         return
-    right = site.gpus_per_node
-    gres = script.option("gres")
-    asked = script.option("gpus-per-node") or (
-        gres if gres and (gres.value or "").startswith("gpu") else None
-    )
-    if asked is None:
-        if site.device == "cuda" and not (script.option("gpus") or script.option("gpus-per-task")):
-            remedy = f"write #SBATCH --gpus-per-node={right}"
-            yield Finding(head(script), "no --gpus-per-node: ranks would see no GPU", remedy)
-    elif whole((asked.value or "").rpartition(":")[2]) != right and not unknowable(asked):
-        yield Finding(asked.line, f"--{asked.name} is {asked.value}", f"it must be {right}")
+    each = site.gpus_per_node
+    right = {"gpus-per-node": each, "gres": each, "gpus": _ranks(script, site)}
+    right |= {"gpus-per-task": 1, "ntasks-per-gpu": 1}
+    found = [*script.directives, *(script.worker.options if script.worker else ())]
+    asked = [o for o in found if o.name in right and (o.name != "gres" or "gpu" in f"{o.value}")]
+    for option in asked:
+        yield from _differs(option, right[option.name], f"{each} GPUs a node, a rank each")
+    if site.device == "cuda" and not any(option in asked for option in script.directives):
+        remedy = f"write #SBATCH --gpus-per-node={each}"
+        yield Finding(head(script), "no --gpus-per-node: ranks would see no GPU", remedy)
 
 
 def array(script: Script, site: Site) -> Iterator[Finding]:
     """sbatch(1), -a: MaxArraySize caps the index, and each element needs a log of its own."""
     option = script.option("array")
+    if option is None:
+        yield from shared_out(script, head(script), None)
     if option is None or unknowable(option):
         return
     listed, percent, at_once = (option.value or "").partition("%")
@@ -145,8 +148,10 @@ def array(script: Script, site: Site) -> Iterator[Finding]:
         yield Finding(
             option.line,
             f"--array is {option.value}, but {site.name} takes {site.max_array_elements} elements",
-            "split the array; nnlc render --elements does",
+            "split the array; nnlc submit --elements does",
         )
+    else:
+        yield from shared_out(script, option.line, found)
     log = script.option("output")
     if log and count > 1 and not re.search("%[0-9]*[aj]", log.value or ""):
         yield Finding(log.line, "all elements write to one file", "name it with %A_%a")
@@ -165,10 +170,7 @@ def notice(script: Script, _site: Site) -> Iterator[Finding]:
     signal = signal_name(found[2])
     limit = script.option("time")
     minutes = slurm_minutes(limit.value or "") if limit else None
-    if minutes is not None and int(found[3] or 60) >= 60 * minutes:
-        yield Finding(
-            option.line, "--signal comes before the job begins", "it must be less than --time"
-        )
+    yield from too_short("slurm", limit, minutes, option, int(found[3] or 60) / 60)
     if "B" in (found[1] or ""):
         yield from heard(script, signal, option.line)
     elif signal in script.traps:

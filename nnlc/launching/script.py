@@ -8,9 +8,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import zip_longest
 
-from nnlc.launching.options import BSUB, JSRUN, MPIRUN, SBATCH, SRUN, Grammar, Option, Word
+from nnlc.launching.options import BSUB, JSRUN, MPIRUN, SBATCH, SRUN, WORKER, Grammar, Option, Word
 from nnlc.launching.shell import ASSIGNMENT, Command, Variable, read_commands
 
 SENTINELS = {"slurm": "#SBATCH", "lsf": "#BSUB"}
@@ -23,7 +22,7 @@ _GRAMMARS = {"srun": SRUN, "jsrun": JSRUN, "mpirun": MPIRUN}
 _EXPORTS = {"export", "declare", "typeset", "readonly", "local"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Launch:
     """A command that starts ranks: srun, jsrun or mpirun."""
 
@@ -44,15 +43,15 @@ class Launch:
         """The last one of this name, which is the one that counts."""
         return last(self.options, name)
 
+    @cached_property
+    def arguments(self) -> list[Option]:
+        """The options of nnlc.worker."""
+        at = next(i for i, word in enumerate(self.started) if word.text == "nnlc.worker")
+        return _read_all(WORKER, self.started[at + 1 :])
+
     def argument(self, name: str) -> Option | None:
-        """The last such option of the command that the ranks run, and the word behind it."""
-        found = None
-        for word, following in zip_longest(self.started, self.started[1:]):
-            given, equals, value = word.text.partition("=")
-            if given == name:
-                behind = following.text if following else None
-                found = Option(name, value if equals else behind, word.line)
-        return found
+        """The last of the worker's options of this name."""
+        return last(self.arguments, name)
 
 
 @dataclass(frozen=True)
@@ -190,11 +189,21 @@ def _read_directive(grammar: Grammar, number: int, text: str) -> list[Option]:
     except ValueError:  # a quote that does not end
         words = text.split()
     options: list[Option] = []
-    rest = [Word(word, number) for word in words]
+    rest: Sequence[Word] = [Word(word, number) for word in words]
     while rest:
         found, rest = grammar.parse(rest)
         options += found
         if rest and (not options or options[-1].known):
             options.append(Option(rest[0].text, None, number, known=False))
         rest = rest[1:]
+    return options
+
+
+def _read_all(grammar: Grammar, words: Sequence[Word]) -> list[Option]:
+    """Return all options, whatever stands between them."""
+    options: list[Option] = []
+    while words:
+        found, rest = grammar.parse(words)
+        options += found
+        words = rest[1:]
     return options

@@ -14,10 +14,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from nnlc.errors import SchedulerError, SiteError, UnansweredError
+from nnlc.errors import SchedulerError, UnansweredError
 from nnlc.files import write_atomically
-from nnlc.launching.lint import lint_script
-from nnlc.launching.render import Request, render_script
+from nnlc.launching.prepare import Submission
 from nnlc.launching.scheduler import Scheduler, scheduler_named
 from nnlc.launching.site import Site
 from nnlc.results import ResultsFolder
@@ -38,35 +37,8 @@ class Record:
     """None while the scheduler has not answered."""
 
 
-def prepare(request: Request, site: Site, results: ResultsFolder) -> list[tuple[Path, str]]:
-    """The scripts of a request: one, or several where the site's arrays are shorter than asked.
-
-    Returns:
-        Where each is to stand, and its text.
-
-    Raises:
-        SiteError, CampaignError: the request can't be fulfilled, or a script breaks a rule.
-    """
-    folder = results.jobs_folder.absolute()
-    scripts = []
-    most = site.max_array_elements
-    parts = -(-request.elements // most)
-    for part in range(parts):
-        first = part * most
-        here = min(most, request.elements - first)
-        path = folder / (f"{site.name}-{part}.sh" if parts > 1 else f"{site.name}.sh")
-        text = render_script(
-            replace(request, first_element=first, here=here, script=str(path)), site
-        )
-        findings = [finding for finding in lint_script(text, site) if not finding.note]
-        if findings:
-            raise SiteError("\n".join(f"{path}:{finding}" for finding in findings))
-        scripts.append((path, text))
-    return scripts
-
-
 def submit(
-    scripts: list[tuple[Path, str]], site: Site, scheduler: Scheduler, results: ResultsFolder
+    submission: Submission, site: Site, scheduler: Scheduler, results: ResultsFolder
 ) -> list[Record]:
     """Write the scripts and put them into the queue.
 
@@ -81,10 +53,9 @@ def submit(
             f"{results.path}: its jobs {', '.join(waiting)} are in the queue already; "
             f"'nnlc status {results.path}' shows them, 'nnlc cancel {results.path}' ends them"
         )
-    results.jobs_folder.mkdir(exist_ok=True)
+    submission.keep()
     records = []
-    for path, text in scripts:
-        write_atomically(path, text.encode())
+    for path, _ in submission.scripts:
         record = Record(
             mark=f"nnlc-{secrets.token_hex(6)}",
             script=str(path),

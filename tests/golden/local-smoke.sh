@@ -2,7 +2,35 @@
 # Rendered by nnlc for the campaign smoke and the site local.
 # Start it with: bash FILE, FILE being this script; 'nnlc submit' checks it and does so.
 # It ends as the worker does: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
+# shellcheck disable=SC2317,SC2329 # traps call the functions
 set -euo pipefail
+
+# Every end has its reason in the log, in its last line; only SIGKILL leaves none.
+launcher='' heard='' said='' hint=''
+end_job() { # STATUS REASON
+    said=yes
+    echo "job script: status $1: $2" >&2 || true # the log's disk may be full
+    exit "$1"
+}
+failed() { # STATUS LINE COMMAND; what a sourced file does within is its own affair
+    [ -n "${BASH_SOURCE[2]:-}" ] || end_job 1 "line $2 failed with status $1: $3$hint"
+}
+pass_on() { kill -TERM "$launcher"; }
+hear() { # SIGNAL
+    heard=$1
+    echo "job script: SIG$1 came: its user, the scheduler or the system sent it" >&2 || true
+    [ -n "$launcher" ] || end_job 75 "SIG$1 came before any rank began; started again it goes on"
+    pass_on
+}
+trap 'hear TERM' TERM
+trap 'hear INT' INT
+trap 'hear HUP' HUP
+trap 'hear QUIT' QUIT
+trap 'hear USR1' USR1
+trap 'hear USR2' USR2
+trap 'hear XCPU' XCPU
+trap 'failed "$?" "$LINENO" "$BASH_COMMAND"' ERR
+trap '[ -n "$said" ] || end_job "$(($? ? $? : 1))" "it ended too early, at: $BASH_COMMAND"' EXIT
 
 # The same network gives the same table only if these are set before Python starts.
 export CUBLAS_WORKSPACE_CONFIG=:4096:8
@@ -16,6 +44,7 @@ mpirun -np 2 \
     --device auto &
 launcher=$!
 set +e # from here on a status is looked at
+trap - ERR
 
 # The scheduler's warning saves every network; the ranks then leave with 75 by themselves.
 trap 'kill -TERM "$launcher"' TERM INT USR1 # mpirun passes TERM on
@@ -29,4 +58,13 @@ if [ "$status" -gt 128 ]; then # it may have ended while the warning was passed 
     late=$?
     [ "$late" -eq 127 ] || status=$late
 fi
-exit "$status"
+case $status in
+    0) reason="nothing is left to train" ;;
+    3) reason="nothing is left to train, but not every table stands: nnlc status says why" ;;
+    75) reason="unfinished; started again it goes on" ;;
+    126 | 127) reason="mpirun could not be started, or could not start its command" ;;
+    129 | 1[3-9]? | 2??) reason="ranks ended by SIG$(kill -l "$status" 2>/dev/null || true)" ;;
+    *) reason="an error, whose words stand above" ;;
+esac
+[ -z "$heard" ] || reason+=", after SIG$heard"
+end_job "$status" "$reason"

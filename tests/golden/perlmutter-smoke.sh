@@ -16,7 +16,38 @@
 # Rendered by nnlc for the campaign smoke and the site perlmutter.
 # Start it with: sbatch FILE, FILE being this script; 'nnlc submit' checks it and does so.
 # It ends as the worker does: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
+# shellcheck disable=SC2317,SC2329 # traps call the functions
 set -euo pipefail
+
+# The walltime in the directives above, from which ranks count down: change both.
+walltime_minutes=120
+
+# Every end has its reason in the log, in its last line; only SIGKILL leaves none.
+launcher='' heard='' said='' hint=''
+end_job() { # STATUS REASON
+    said=yes
+    echo "job script: status $1: $2" >&2 || true # the log's disk may be full
+    exit "$1"
+}
+failed() { # STATUS LINE COMMAND; what a sourced file does within is its own affair
+    [ -n "${BASH_SOURCE[2]:-}" ] || end_job 1 "line $2 failed with status $1: $3$hint"
+}
+pass_on() { kill -TERM "$launcher"; }
+hear() { # SIGNAL
+    heard=$1
+    echo "job script: SIG$1 came: its user, the scheduler or the system sent it" >&2 || true
+    [ -n "$launcher" ] || end_job 75 "SIG$1 came before any rank began; started again it goes on"
+    pass_on
+}
+trap 'hear TERM' TERM
+trap 'hear INT' INT
+trap 'hear HUP' HUP
+trap 'hear QUIT' QUIT
+trap 'hear USR1' USR1
+trap 'hear USR2' USR2
+trap 'hear XCPU' XCPU
+trap 'failed "$?" "$LINENO" "$BASH_COMMAND"' ERR
+trap '[ -n "$said" ] || end_job "$(($? ? $? : 1))" "it ended too early, at: $BASH_COMMAND"' EXIT
 
 # The same network gives the same table only if these are set before Python starts.
 export CUBLAS_WORKSPACE_CONFIG=:4096:8
@@ -32,15 +63,17 @@ srun --nodes=1 --ntasks=4 --ntasks-per-node=4 \
     --kill-on-bad-exit=0 --wait=60 --label \
     --cpu-bind=cores \
     python -m nnlc.worker smoke \
-    --time-left "$((120 - (SECONDS + 59) / 60))" \
+    --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!
 set +e # from here on a status is looked at
+trap - ERR
 
 # The scheduler's warning saves every network; the ranks then leave with 75 by themselves.
 # Slurm brings it to every rank; srun would keep it to itself.
-job=$SLURM_JOB_ID
-trap 'scancel --signal=URG "$job"' URG
+job=${SLURM_JOB_ID:-}
+pass_on() { scancel --signal=URG "$job"; }
+trap pass_on URG
 status=129
 while [ "$status" -gt 128 ] && kill -0 "$launcher" 2>/dev/null; do
     wait "$launcher"
@@ -51,10 +84,29 @@ if [ "$status" -gt 128 ]; then # it may have ended while the warning was passed 
     late=$?
     [ "$late" -eq 127 ] || status=$late
 fi
+case $status in
+    0) reason="nothing is left to train" ;;
+    3) reason="nothing is left to train, but not every table stands: nnlc status says why" ;;
+    75) reason="unfinished; started again it goes on" ;;
+    126 | 127) reason="srun could not be started, or could not start its command" ;;
+    129 | 1[3-9]? | 2??) reason="ranks ended by SIG$(kill -l "$status" 2>/dev/null || true)" ;;
+    *) reason="an error, whose words stand above" ;;
+esac
+[ -z "$heard" ] || reason+=", after SIG$heard"
 # Unfinished, or ended by a signal: into the queue again, but not over and over for nothing.
 if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
-    if [ "$SECONDS" -ge 60 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt 1000 ]; then
-        scontrol requeue "$job"
+    if [ -n "$heard" ]; then
+        reason+="; not into the queue again, since it was told to end"
+    elif [ "$SECONDS" -lt 60 ]; then
+        reason+="; not into the queue again: it ended within 60 s"
+    elif [ "${SLURM_RESTART_COUNT:-0}" -ge 1000 ]; then
+        reason+="; not into the queue again: it was there 1000 times"
+    else
+        echo "job script: status $status: $reason; now into the queue again" >&2
+        trap '' TERM # Slurm's own, by which it takes the job back
+        said=yes
+        scontrol requeue "$job" && exit "$status"
+        reason+="; scontrol did not put it into the queue again"
     fi
 fi
-exit "$status"
+end_job "$status" "$reason"

@@ -11,7 +11,38 @@
 # Rendered by nnlc for the campaign paper and the site summit.
 # Start it with: bsub FILE, FILE being this script; 'nnlc submit' checks it and does so.
 # It ends as the worker does: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
+# shellcheck disable=SC2317,SC2329 # traps call the functions
 set -euo pipefail
+
+# The walltime in the directives above, from which ranks count down: change both.
+walltime_minutes=115
+
+# Every end has its reason in the log, in its last line; only SIGKILL leaves none.
+launcher='' heard='' said='' hint=''
+end_job() { # STATUS REASON
+    said=yes
+    echo "job script: status $1: $2" >&2 || true # the log's disk may be full
+    exit "$1"
+}
+failed() { # STATUS LINE COMMAND; what a sourced file does within is its own affair
+    [ -n "${BASH_SOURCE[2]:-}" ] || end_job 1 "line $2 failed with status $1: $3$hint"
+}
+pass_on() { kill -TERM "$launcher"; }
+hear() { # SIGNAL
+    heard=$1
+    echo "job script: SIG$1 came: its user, the scheduler or the system sent it" >&2 || true
+    [ -n "$launcher" ] || end_job 75 "SIG$1 came before any rank began; started again it goes on"
+    pass_on
+}
+trap 'hear TERM' TERM
+trap 'hear INT' INT
+trap 'hear HUP' HUP
+trap 'hear QUIT' QUIT
+trap 'hear USR1' USR1
+trap 'hear USR2' USR2
+trap 'hear XCPU' XCPU
+trap 'failed "$?" "$LINENO" "$BASH_COMMAND"' ERR
+trap '[ -n "$said" ] || end_job "$(($? ? $? : 1))" "it ended too early, at: $BASH_COMMAND"' EXIT
 
 # The same network gives the same table only if these are set before Python starts.
 export CUBLAS_WORKSPACE_CONFIG=:4096:8
@@ -21,10 +52,8 @@ export OPENBLAS_NUM_THREADS=1
 
 # Every node gets the images on its own disk, which only what jsrun starts can see.
 staged="/mnt/bb/$USER/nnlc-images"
-jsrun -n 8 -r 1 -a 1 -c 1 -g 0 cp -rT -- /projects/abc123/images "$staged" || {
-    echo "the images could not be copied to /mnt/bb/$USER of every node" >&2
-    exit 1
-}
+jsrun -n 8 -r 1 -a 1 -c 1 -g 0 cp -rT -- /projects/abc123/images "$staged" ||
+    end_job 1 "the images could not be copied to /mnt/bb/$USER of every node"
 
 # One rank a GPU, in the background: bash hears a signal only while it waits.
 jsrun -n 48 -r 6 -a 1 -c 7 -g 1 \
@@ -34,13 +63,15 @@ jsrun -n 48 -r 6 -a 1 -c 7 -g 1 \
     --results 'results/the paper'"'"'s' \
     --images "$staged" \
     --elements 12 --element "$((0 + LSB_JOBINDEX - 1))" \
-    --time-left "$((115 - (SECONDS + 59) / 60))" \
+    --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!
 set +e # from here on a status is looked at
+trap - ERR
 
 # The scheduler's warning saves every network; the ranks then leave with 75 by themselves.
-trap 'kill -URG "$launcher"' URG
+pass_on() { kill -URG "$launcher"; }
+trap pass_on URG
 status=129
 while [ "$status" -gt 128 ] && kill -0 "$launcher" 2>/dev/null; do
     wait "$launcher"
@@ -51,9 +82,29 @@ if [ "$status" -gt 128 ]; then # it may have ended while the warning was passed 
     late=$?
     [ "$late" -eq 127 ] || status=$late
 fi
+case $status in
+    0) reason="nothing is left to train" ;;
+    3) reason="nothing is left to train, but not every table stands: nnlc status says why" ;;
+    75) reason="unfinished; started again it goes on" ;;
+    126 | 127) reason="jsrun could not be started, or could not start its command" ;;
+    129 | 1[3-9]? | 2??) reason="ranks ended by SIG$(kill -l "$status" 2>/dev/null || true)" ;;
+    *) reason="an error, whose words stand above" ;;
+esac
+[ -z "$heard" ] || reason+=", after SIG$heard"
 # Unfinished, or ended by a signal: the next job of the chain, but not over and over for nothing.
 again=/projects/abc123/results/paper/jobs/paper.sh
-if { [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; } && [ "$SECONDS" -ge 60 ]; then
-    bsub -J paper"[$LSB_JOBINDEX]" -w "ended(${LSB_JOBID}[$LSB_JOBINDEX])" "$again" | tee -a "$again.jobs"
+if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
+    if [ -n "$heard" ]; then
+        reason+="; no next job, since it was told to end"
+    elif [ "$SECONDS" -lt 60 ]; then
+        reason+="; no next job: it ended within 60 s"
+    else
+        bsub -J paper"[$LSB_JOBINDEX]" -w "ended(${LSB_JOBID}[$LSB_JOBINDEX])" "$again" | tee -a "$again.jobs"
+        case "${PIPESTATUS[*]}" in
+            "0 0") reason+="; the next job is submitted" ;;
+            0*) reason+="; the next job is submitted, but $again.jobs could not be written" ;;
+            *) reason+="; bsub refused the next job" ;;
+        esac
+    fi
 fi
-exit "$status"
+end_job "$status" "$reason"

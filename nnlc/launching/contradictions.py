@@ -1,0 +1,64 @@
+"""Where two parts of a job script speak of the same thing, and one of them was edited."""
+
+import math
+import re
+from collections.abc import Iterator
+
+from nnlc.launching.limits import shortest_minutes
+from nnlc.launching.options import Option
+from nnlc.launching.rules import Finding, whole
+from nnlc.launching.script import Script
+
+
+def countdown(script: Script, limit: Option, minutes: float) -> Iterator[Finding]:
+    """Compare --time-left, by which ranks leave, with the job's walltime."""
+    left = script.worker and script.worker.argument("time-left")
+    found = re.match(
+        r"(\$\(\()?\s*\$?\{?([A-Za-z_]\w*|\d{1,9}(?:\.\d+)?)", (left and left.value) or ""
+    )
+    if not left or not found:
+        return
+    set_to = next((v for v in reversed(script.variables) if v.name == found[2]), None)
+    text, line = (set_to.value, set_to.line) if set_to else (found[2], left.line)
+    if not re.fullmatch(r"\d{1,9}(\.\d+)?", text, re.ASCII) or float(text) == minutes:
+        return
+    yield Finding(
+        line,
+        f"--time-left counts down from {text} minutes where line {limit.line} gives the job "
+        f"{minutes:g}",
+        "make both the same",
+        note=float(text) < minutes and not found[1],  # a margin of one's own
+    )
+
+
+def too_short(
+    scheduler: str, limit: Option | None, minutes: float | None, notice: Option, before: float
+) -> Iterator[Finding]:
+    """Refuse a warning that comes before the job has done anything."""
+    least = shortest_minutes(scheduler, math.ceil(before))
+    if limit and minutes and minutes < least:
+        problem = f"the warning of line {notice.line} may come before the job has done anything"
+        yield Finding(limit.line, problem, f"it must last at least {least} minutes")
+
+
+def shared_out(script: Script, line: int, found: tuple[int, int, int] | None) -> Iterator[Finding]:
+    """Compare an array's number of elements, lowest and highest index with --elements."""
+    worker = script.worker
+    told = worker and worker.argument("elements")
+    elements = whole(told.value) if told else None
+    if worker is None or told is None or elements is None:
+        return
+    element = worker.argument("element")
+    if found is None:
+        if elements > 1 and element is None:
+            problem = f"--elements is {elements}, and there is no array"
+            yield Finding(told.line, problem, "add --element I, or leave it out")
+        return
+    count, _, high = found
+    form = re.fullmatch(r"\$\(\((\d{1,9}) \+ \w+( - 1)?\)\)", (element and element.value) or "")
+    last = int(form[1]) + high - bool(form[2]) if form else count - 1
+    if last >= elements:
+        problem = (
+            f"the array goes up to element {last}, and --elements {elements} to {elements - 1}"
+        )
+        yield Finding(line, problem, "make the two agree")

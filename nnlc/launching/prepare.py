@@ -1,0 +1,133 @@
+"""Everything that a submission depends on, checked and then kept in the results folder's `jobs/`.
+
+What was submitted is what runs, at every start and at every link of a chain: the scripts name a
+copy of the campaign, and no file of one submission is ever written over by another.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+
+from nnlc.campaign import Campaign
+from nnlc.errors import ResultsError, SiteError
+from nnlc.files import read_regular, write_once
+from nnlc.launching.lint import lint_script
+from nnlc.launching.render import Request, render_script
+from nnlc.launching.rules import Finding
+from nnlc.launching.site import Site
+from nnlc.results import ResultsFolder, campaign_toml
+
+_HEAD = b"# A campaign as it was submitted, whole: its jobs read this copy. Written by nnlc.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Scripts that are ready for the queue, and the campaign that they train."""
+
+    scripts: list[tuple[Path, str]]
+    """Where each is to stand, and its text; several where the site's arrays are shorter."""
+    campaign_file: Path
+    campaign: bytes
+    notes: list[str]
+    """What is right only under conditions."""
+
+    def keep(self) -> None:
+        """Write what does not stand yet.
+
+        Raises:
+            ResultsError: another file has one of the names, or it can't be written.
+        """
+        texts = [(path, text.encode()) for path, text in self.scripts]
+        for path, content in [(self.campaign_file, self.campaign), *texts]:
+            try:
+                path.parent.mkdir(exist_ok=True)
+                if not write_once(path, content) and read_regular(path) != content:
+                    raise ResultsError(f"{path}: another file stands there; submit once more")
+            except OSError as problem:
+                raise ResultsError(f"{path}: can't be written: {problem.strerror}") from None
+
+
+def prepare(request: Request, site: Site, results: ResultsFolder, campaign: Campaign) -> Submission:
+    """Return the scripts of a request; nothing is written.
+
+    Raises:
+        SiteError, CampaignError: the request can't be fulfilled, or a script breaks a rule.
+    """
+    folder = results.jobs_folder.absolute()
+    content = _HEAD + campaign_toml(campaign)
+    copy = folder / f"campaign-{hashlib.sha256(content).hexdigest()[:12]}.toml"
+    request = replace(request, campaign=str(copy), submitted=True)
+    for number in count(1):
+        stem = site.name if number == 1 else f"{site.name}.{number}"
+        parts = _parts(request, site, folder / stem)
+        scripts = [(Path(p.script or ""), render_script(p, site, campaign)) for p in parts]
+        if all(_free(path, text) for path, text in scripts):
+            break
+    notes = [note for path, text in scripts for note in check_script(path, text, site)]
+    return Submission(scripts, copy, content, notes)
+
+
+def check_script(path: Path, text: str, site: Site) -> list[str]:
+    """Refuse a script that breaks a rule; return the notes on one that doesn't.
+
+    Raises:
+        SiteError: all that is wrong.
+    """
+    findings = lint_script(text, site)
+    wrong = [finding for finding in findings if not finding.note]
+    if wrong:
+        raise SiteError("\n".join(_lines(path, wrong)))
+    return list(_lines(path, findings))
+
+
+def find_python(python: str, site: Site) -> str:
+    """Return the path of the interpreter that ranks are to run.
+
+    Args:
+        python: a path, or the name of a program.
+        site: its setup lines may bring a program of that name, and what its launcher starts, such
+            as a container, may hold another.
+
+    Raises:
+        SiteError: there is none.
+    """
+    if site.template or any(not option.startswith("-") for option in site.launcher_options):
+        return python
+    if site.setup and "/" not in python:
+        return python
+    found = shutil.which(python)
+    if found is None:
+        raise SiteError(
+            f"--python {python}: no program here; if only the compute nodes have it, 'nnlc render' "
+            f"writes a script for '{site.submit}'"
+        )
+    return str(Path(found).absolute())  # not resolved: a link into an environment is that one's
+
+
+def _lines(path: Path, findings: list[Finding]) -> Iterator[str]:
+    return (f"{path}:{finding}" for finding in findings)
+
+
+def _parts(request: Request, site: Site, stem: Path) -> list[Request]:
+    """Return one request for each array, of at most as many elements as the site takes."""
+    most = site.max_array_elements
+    parts = []
+    for first in range(0, max(1, request.elements), most):
+        end = f"-{first // most}.sh" if request.elements > most else ".sh"
+        here = min(most, request.elements - first)
+        script = f"{stem}{end}"
+        parts.append(replace(request, first_element=first, here=here, script=script))
+    return parts
+
+
+def _free(path: Path, text: str) -> bool:
+    """Whether no other script has this name."""
+    try:
+        return read_regular(path) == text.encode()
+    except FileNotFoundError:
+        return not path.is_symlink()
+    except OSError:
+        return False
