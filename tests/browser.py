@@ -12,15 +12,14 @@ import os
 import select
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from limits import HANG_SECONDS, wait_until
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-PATIENCE_SECONDS = 30
 _KEYS = {
     "Tab": 9,
     "Enter": 13,
@@ -109,18 +108,15 @@ class Page:
         content = json.dumps(message).encode() + b"\0"
         while content:
             content = content[os.write(self._out, content) :]
-        end = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < end:
-            for found in self._messages(end - time.monotonic()):
+        while True:
+            for found in self._messages():
                 if found.get("id") == self._number:
                     assert "error" not in found, (method, found["error"])
                     return found["result"]
                 self._note(found)
-        raise AssertionError(f"{method}: no answer")
 
-    def _messages(self, seconds: float) -> Iterator[dict[str, Any]]:
-        if not select.select([self._in], [], [], max(0, seconds))[0]:
-            return
+    def _messages(self) -> Iterator[dict[str, Any]]:
+        assert select.select([self._in], [], [], HANG_SECONDS)[0], "Chromium does not answer"
         content = os.read(self._in, 1 << 20)
         assert content, "Chromium has ended"
         *whole, self._buffer = (self._buffer + content).split(b"\0")
@@ -159,10 +155,7 @@ class Page:
 
     def wait_for(self, condition: str) -> None:
         """Until an expression is true."""
-        end = time.monotonic() + PATIENCE_SECONDS
-        while not self.run(condition):
-            assert time.monotonic() < end, (condition, self.complaints)
-            time.sleep(0.02)
+        wait_until(lambda: self.run(condition), lambda: (condition, self.complaints), pause=0.02)
 
     def settle(self) -> None:
         """Until what was asked for is drawn."""
@@ -245,6 +238,6 @@ class Page:
             self._session = None
             self.ask("Browser.close")
         self._process.terminate()
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=HANG_SECONDS)
         os.close(self._out)
         os.close(self._in)

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from limits import HANG_SECONDS
 from worker_jobs import command
 
 from nnlc.errors import ExitStatus
 
-REPLACED_SECONDS = 90.0
+REPLACED_SECONDS = HANG_SECONDS
 """For a trainer that was killed or stopped to be replaced; the campaigns set a short hang time."""
-LEFTOVER_SECONDS = 10.0
+LEFTOVER_SECONDS = HANG_SECONDS
 """For the other processes of a job to end after mpirun."""
 ANY = frozenset(range(-64, 256))
 """Whatever status mpirun leaves with when its processes are killed."""

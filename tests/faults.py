@@ -15,13 +15,14 @@ from pathlib import Path
 from random import Random
 
 from fault_jobs import ANY, REPLACED_SECONDS, Job, Missed, Room
+from limits import HANG_SECONDS
 
 from nnlc.errors import ExitStatus
 
 NOTICES = (signal.SIGURG, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT)
-NOTICE_SECONDS = 20.0
+NOTICE_SECONDS = HANG_SECONDS
 """From a notice to the end of all ranks."""
-KILLED_SECONDS = 30.0
+KILLED_SECONDS = HANG_SECONDS
 """From the death of an agent to the end of the job."""
 FIRST_CHECKPOINT_SECONDS = 6.0
 """For a job to save something that can be corrupted; one that is told to leave before does not."""

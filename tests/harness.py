@@ -25,6 +25,7 @@ from types import FrameType
 from fault_jobs import Clock, HarnessError, Job, Missed, Room, own_disk
 from fault_ledger import Ledger
 from faults import FAULTS, Planned, make_plan
+from limits import HANG_SECONDS, patience
 from worker_jobs import tables
 
 from nnlc.errors import ExitStatus
@@ -66,7 +67,7 @@ SHORT = CAMPAIGN.format(epochs=2, networks_per_depth=3)
 LONG_PAUSE, SHORT_PAUSE = 4.0, 1.0
 """Seconds between a fault and the next, at most."""
 DISK_MEGABYTES = 64
-START_SECONDS = 120.0
+START_SECONDS = HANG_SECONDS
 """From the start of a job to its first network."""
 INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
 MISSES = 10
@@ -239,7 +240,7 @@ def _furnish(folder: Path, options: argparse.Namespace, stack: ExitStack) -> Roo
     disk.mkdir(parents=True)
     campaign = folder / "faults.toml"
     campaign.write_text(SHORT if options.short else LONG)
-    room = Room(hurt, campaign, disk / "results", options.ranks, options.trainers, 600.0)
+    room = Room(hurt, campaign, disk / "results", options.ranks, options.trainers, HANG_SECONDS)
     try:
         if "full-disk" in options.kinds:
             stack.enter_context(own_disk(disk, DISK_MEGABYTES))
@@ -279,7 +280,7 @@ def _undisturbed(room: Room) -> dict[str, bytes]:
     finally:
         calm.kill()
     seconds = time.monotonic() - start
-    room.patience_seconds = 120 + 6 * seconds
+    room.patience_seconds = patience(seconds)
     found = tables(calm.results)
     print(f"undisturbed: {len(found)} tables in {seconds:.1f} s", flush=True)
     return found

@@ -2,8 +2,9 @@
 
 import os
 import subprocess
-import time
 from pathlib import Path
+
+from limits import HANG_SECONDS, wait_until
 
 from nnlc.launching.render import Request, render_script
 from nnlc.launching.site import Site, load_site
@@ -70,7 +71,7 @@ class Lsf:
             input=text or "",
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HANG_SECONDS,
         )
         said = done.stdout + done.stderr
         assert done.returncode == status, said
@@ -91,15 +92,19 @@ class Lsf:
     def states(self, job: str) -> list[str]:
         return [stat for number, _, stat, _ in self.jobs() if number == job]
 
-    def wait(self, job: str, *states: str, seconds: float = 100) -> None:
+    def wait(self, job: str, *states: str) -> None:
         """Until all elements of a job are in one of these states, by default ended."""
-        deadline = time.monotonic() + seconds
-        wanted = set(states or ("DONE", "EXIT"))
-        while not (found := set(self.states(job))) or not found <= wanted:
-            over = found and found <= {"DONE", "EXIT"}
-            if over or time.monotonic() > deadline:
-                raise AssertionError(f"{self.jobs()}\n{self.logs()}")
-            time.sleep(0.1)
+        ended = {"DONE", "EXIT"}
+        wanted = set(states) or ended
+
+        def found() -> set[str]:
+            there = set(self.states(job))
+            return there if there <= wanted or there <= ended else set()
+
+        def complaint() -> str:
+            return f"{self.jobs()}\n{self.logs()}"
+
+        assert wait_until(found, complaint, pause=0.1) <= wanted, complaint()
 
     def pass_time(self, minutes: float) -> None:
         """Let LSF's clock jump: jobs are that much nearer to their end."""
@@ -117,7 +122,7 @@ class Lsf:
         if list(self.queue.glob("jobs/*")):
             self.run("bkill", "-s", "KILL", 0)
             for job in {number for number, *_ in self.jobs()}:
-                self.wait(job, seconds=20)
+                self.wait(job)
 
     def site(self, ranks: int = 2) -> Site:
         path = self.folder / "site.toml"

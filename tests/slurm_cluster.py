@@ -25,9 +25,10 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+
+from limits import HANG_SECONDS, patience, wait_until
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
 DAEMONS = {"munged", "slurmctld", "slurmscriptd", "slurmd", "slurmstepd"}
@@ -36,6 +37,9 @@ LONGEST_FOLDER = 70
 
 REQUEUE_SECONDS = 10
 """How long a requeued job waits: as long as a credential lives, on most clusters two minutes."""
+
+PATIENCE = patience(120)
+"""A job whose walltime is over and that starts again takes minutes on a quiet machine too."""
 
 UP = {"idle", "mixed", "allocated", "completing"}
 ENDED = {"CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "PREEMPTED", "TIMEOUT"}
@@ -98,7 +102,7 @@ class SlurmCluster:
     def __exit__(self, *_: object) -> None:
         self.stop()
         if self._watcher:
-            self._watcher.communicate(timeout=30)
+            self._watcher.communicate(timeout=HANG_SECONDS)
 
     def start(self) -> None:
         """Start all daemons and wait until every node is up; after a failure, too, `stop` it."""
@@ -118,7 +122,7 @@ class SlurmCluster:
         self._daemon("slurmctld")
         for name in self.names:
             self.start_node(name)
-        self._wait(30, lambda: self.nodes_up() == self.names, lambda: f"up: {self.nodes_up()} only")
+        self._wait(lambda: self.nodes_up() == self.names, lambda: f"up: {self.nodes_up()} only")
 
     def start_node(self, name: str) -> None:
         """Start a node's slurmd: also that of a node that was killed."""
@@ -135,7 +139,9 @@ class SlurmCluster:
     def _daemon(self, *command: str) -> None:
         """Run a daemon's command, which returns when the daemon goes on alone."""
         with (self.logs / "start.out").open("ab") as out:  # at a pipe, one would wait for ever
-            status = subprocess.call(command, env=self._whole(), stdout=out, stderr=out, timeout=20)
+            status = subprocess.call(
+                command, env=self._whole(), stdout=out, stderr=out, timeout=HANG_SECONDS
+            )
         if status:
             raise RuntimeError(f"{shlex.join(command)}: exit status {status}{self._tails()}")
 
@@ -149,7 +155,7 @@ class SlurmCluster:
                         os.kill(pid, number)
             return not found
 
-        self._wait(15, ended, lambda: f"still there: {self._members(node)}")
+        self._wait(ended, lambda: f"still there: {self._members(node)}")
 
     def _members(self, node: str | None = None) -> set[int]:
         """Process ids of the daemons and of all they started, of one node or of all.
@@ -202,7 +208,7 @@ class SlurmCluster:
             for line in text.splitlines()
         ]
 
-    def wait_for_job(self, id: object, timeout: float = 60, states: Collection[str] = ()) -> str:
+    def wait_for_job(self, id: object, states: Collection[str] = ()) -> str:
         """The state of a job that has ended, or before that come to one of these states.
 
         Of an array, the states of its elements, each once, with spaces.
@@ -214,7 +220,7 @@ class SlurmCluster:
             found = {job["JobState"] for job in self.jobs(id)}
             return found <= {*ENDED, *states}
 
-        self._wait(timeout, there, lambda: f"job {id} is still {sorted(found)}")
+        self._wait(there, lambda: f"job {id} is still {sorted(found)}")
         return " ".join(sorted(found))
 
     def _whole(self) -> dict[str, str]:
@@ -222,12 +228,13 @@ class SlurmCluster:
         outer = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM", "SBATCH"))}
         return {**outer, **self.environment}
 
-    def _wait(self, seconds: float, done: Callable[[], bool], complaint: Callable[[], str]) -> None:
-        deadline = time.monotonic() + seconds
-        while not done():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{complaint()} after {seconds:g} seconds{self._tails()}")
-            time.sleep(0.1)
+    def _wait(self, done: Callable[[], bool], complaint: Callable[[], str]) -> None:
+        wait_until(
+            done,
+            lambda: f"{complaint()} after {PATIENCE:g} seconds{self._tails()}",
+            seconds=PATIENCE,
+            pause=0.1,
+        )
 
     def _tails(self) -> str:
         """The last lines of every log."""

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from damaged_tables import PLACE, field, write_published, write_results
+from limits import HANG_SECONDS
 from typer.testing import CliRunner
 
 import nnlc
@@ -111,4 +112,4 @@ def test_an_audit_loads_neither_torch_nor_mpi(download):
         "import sys, nnlc; nnlc.audit(sys.argv[1]);"
         "sys.exit(', '.join({'torch', 'torchvision', 'mpi4py'} & sys.modules.keys()) or 0)"
     )
-    subprocess.run([sys.executable, "-c", code, download], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code, download], check=True, timeout=HANG_SECONDS)

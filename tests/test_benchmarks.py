@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from curve_samples import saturating, table
+from limits import HANG_SECONDS
 from worker_jobs import TINY, write_campaign
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
@@ -14,7 +15,7 @@ FOLDER = Path(__file__).parent.parent / "benchmarks"
 def run(name, *arguments):
     """What a benchmark printed: the numbers of its last line."""
     command = [sys.executable, FOLDER / name, *map(str, arguments)]
-    job = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    job = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS)
     assert job.returncode == 0, job.stdout + job.stderr
     return [float(n) for n in re.findall(r"[\d.]+", job.stdout.splitlines()[-1])]
 

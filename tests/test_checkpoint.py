@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from checkpoint_cases import (
 )
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from limits import let_pass
 
 import nnlc.files
 from nnlc.training.checkpoint import Checkpoints
@@ -150,6 +150,7 @@ SAVER = """
 import itertools, os, sys
 from pathlib import Path
 import torch
+from limits import let_pass
 from nnlc.training.checkpoint import Checkpoints
 
 for _ in sys.stdin:
@@ -184,7 +185,7 @@ def test_whenever_a_job_is_killed_what_it_last_saved_can_be_loaded(tmp_path):
             while child is None or chance.random() < 0.5:
                 word, number = saver.stdout.readline().split()
                 child, last = (int(number), last) if word == "child" else (child, int(number))
-            time.sleep(chance.uniform(0, 0.01))
+            let_pass(chance.uniform(0, 0.01))
             os.kill(child, 9)
             while (line := saver.stdout.readline()) != "gone\n":
                 last = int(line.split()[1])

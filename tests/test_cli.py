@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from limits import HANG_SECONDS
 from worker_jobs import TINY, run_worker, write_campaign
 
 from nnlc import load_campaign
@@ -53,7 +54,7 @@ def run_nnlc(
         env={**os.environ, "COLUMNS": "120", **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
 
 
@@ -63,7 +64,9 @@ def test_help_names_every_command_and_loads_neither_torch_nor_mpi_nor_pandas():
         "try:\n    app(['--help'])\nexcept SystemExit: pass\n"
         "sys.exit(', '.join({'torch', 'mpi4py', 'pandas', 'numpy'} & sys.modules.keys()) or 0)"
     )
-    job = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    job = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS
+    )
     assert job.returncode == 0, job.stderr
     for verb in VERBS:
         assert verb in job.stdout

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from curve_samples import PUBLISHED, loaded, saturating, table
+from limits import HANG_SECONDS, let_pass, wait_until
 from typer.testing import CliRunner
 
 import nnlc
@@ -146,7 +146,7 @@ def test_a_fit_whose_time_is_told_is_made_each_time_and_once(monkeypatch):
 
 def test_an_ensembles_time_is_that_of_all_its_fits_whoever_made_them(monkeypatch):
     def slow(*arguments):
-        time.sleep(0.2)
+        let_pass(0.2)
         return fit_family(*arguments)
 
     monkeypatch.setattr(fitted, "fit_family", slow)
@@ -351,16 +351,9 @@ def test_ctrl_c_ends_all_processes_at_once_however_often_it_comes(tmp_path, sign
     children = Path(f"/proc/{job.pid}/task/{job.pid}/children")
     wait_until(lambda: len(children.read_text().split()) == 3)  # with one that only tracks them
     own = children.read_text().split()
-    time.sleep(1)
+    let_pass(1)
     for _ in range(signals):
         job.send_signal(signal.SIGINT)
-        time.sleep(0.05)
-    assert b"KeyboardInterrupt" in job.communicate(timeout=30)[1]
+        let_pass(0.05)
+    assert b"KeyboardInterrupt" in job.communicate(timeout=HANG_SECONDS)[1]
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in own))
-
-
-def wait_until(condition):
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)

@@ -26,6 +26,7 @@ from export_samples import (
     write_tables,
 )
 from hypothesis import given, settings
+from limits import HANG_SECONDS
 from typer.testing import CliRunner
 
 from nnlc import NnlcError, export_tables, import_tables, load_tables, newfolder
@@ -88,7 +89,7 @@ def test_the_same_tables_give_the_same_bytes_in_any_process_and_order(tmp_path):
         [sys.executable, "-c", code, tables, tmp_path / "there", *WRITTEN],
         env={**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo", "LC_ALL": "C"},
         check=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
     )
     for one in WRITTEN:
         export_tables(sorted(tables.iterdir(), reverse=True), tmp_path / one, format=one)

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import time
 
 import h5py
 import numpy as np
@@ -21,6 +20,7 @@ from export_samples import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from limits import HANG_SECONDS
 
 from nnlc import NnlcError, import_tables
 from nnlc.cli import main
@@ -234,9 +234,7 @@ def test_huge_sizes_in_text_are_refused_before_there_is_memory_for_them(tmp_path
     refused(export, "column fc_filters: the list has more than 10000 entries")
     with (export / "networks.csv").open("wb") as file:
         file.truncate(1 << 40)  # takes no room on the disk
-    started = time.process_time()
     refused(export, r"networks\.csv")
-    assert time.process_time() - started < 30
 
 
 def test_huge_sizes_in_hdf5_are_refused_before_there_is_memory_for_them(tmp_path):
@@ -352,7 +350,9 @@ def test_the_reader_apart_takes_no_more_memory_than_its_export_needs(tmp_path):
         "from nnlc.exporting import apart\napart._limit(3, 9)\n"
         "try:\n    x = bytearray(3 << 30)\nexcept MemoryError:\n    print('limited')"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS
+    )
     assert done.stdout == "limited\n"
     assert resource.getrlimit(resource.RLIMIT_AS)[0] != 2 << 30
 

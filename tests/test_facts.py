@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from limits import HANG_SECONDS
 from small_networks import CPU, bundled_images, first, loop_on, spec
 
 import nnlc
@@ -194,7 +195,7 @@ def test_a_trained_networks_memory_goes_back_to_the_system_although_the_heap_is_
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
     kept, given_back = map(int, run.stdout.split())
     assert kept > 350  # MiB: the next network finds it there

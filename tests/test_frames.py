@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
+from limits import let_pass
 from table_samples import EXPECTED, ROWS, SPEC, TABLE
 from test_damaged_tables import DAMAGE, mutated
 from test_tables import rows, specs
@@ -498,7 +499,7 @@ def test_the_cache_forgets_the_folder_that_was_longest_unread(
         write(folder, number)
     for folder in (folders[0], folders[1], folders[0], folders[2]):
         load_tables(folder)
-        time.sleep(0.02)  # beyond the grain of the files' times
+        let_pass(0.02)  # beyond the grain of the files' times
     assert len(cache_files(tmp_path)) == 2
     from_files.clear()
     for folder in (folders[0], folders[2], folders[1]):

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from limits import HANG_SECONDS
 
 from nnlc.files import TEMPORARY_SUFFIX
 from nnlc.ranks.leases import RETRY_SECONDS, Leases
@@ -430,7 +431,7 @@ def test_jobs_that_claim_and_release_as_fast_as_they_can_never_have_one_network_
     jobs = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(4)]
     for job in jobs:
         tell(job)
-    wins = [job.communicate(timeout=30)[0] for job in jobs]
+    wins = [job.communicate(timeout=HANG_SECONDS)[0] for job in jobs]
     assert [job.returncode for job in jobs] == [0] * 4
     assert sum(map(int, wins)) > 0
     assert list(folder.iterdir()) == []

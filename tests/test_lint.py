@@ -6,6 +6,7 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from limits import HANG_SECONDS
 from rendered_scripts import five_minutes, rendered, shipped
 
 from nnlc.cli import app
@@ -148,7 +149,7 @@ def test_the_verb_names_file_line_problem_and_remedy_and_ends_with_1(tmp_path):
     path = tmp_path / "job.sh"
     path.write_text(rendered("summit").replace("-W 2:00", "-W 02:00:00"))
     nnlc = [sys.executable, "-m", "nnlc", "lint", str(path), "--site", "summit"]
-    done = subprocess.run(nnlc, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(nnlc, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
     assert done.returncode == 1
     assert done.stdout == (
         f"{path}:4: -W is '02:00:00'; it must be [hours:]minutes: LSF has no seconds\n"

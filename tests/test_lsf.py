@@ -2,12 +2,21 @@
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from limits import HANG_SECONDS, let_pass, wait_until
 from lsf_cluster import Lsf
-from worker_jobs import TINY, events, meddling, run_worker, tables, wait_for, write_campaign
+from worker_jobs import (
+    TINY,
+    events,
+    run_worker,
+    slow_steps,
+    steps_done,
+    tables,
+    wait_for,
+    write_campaign,
+)
 
 from nnlc.environment import DETERMINISM
 from nnlc.launching import render
@@ -29,11 +38,12 @@ def at_once(monkeypatch):
 
 def told(lsf: Lsf, job: str, count: int) -> list[dict]:
     """What so many recorders of a job tell of themselves."""
-    deadline = time.monotonic() + 60
-    while len(found := sorted(Path(lsf.folder, "record").glob(f"{job}.*.json"))) < count:
-        assert time.monotonic() < deadline, lsf.logs()
-        time.sleep(0.05)
-    return [json.loads(path.read_text()) for path in found]
+
+    def found() -> list[Path]:
+        there = sorted(Path(lsf.folder, "record").glob(f"{job}.*.json"))
+        return there if len(there) >= count else []
+
+    return [json.loads(path.read_text()) for path in wait_until(found, lsf.logs)]
 
 
 def test_ranks_get_the_script_s_words_and_variables_and_no_tmpdir(lsf):
@@ -80,7 +90,7 @@ def test_the_notice_reaches_every_rank_once_and_the_next_job_waits_for_the_end(l
     job = lsf.submit(script, **record, LSF_STANDIN_REACH=reach)
     told(lsf, job, 2)
     lsf.pass_time(109)
-    time.sleep(0.5)
+    let_pass(0.5)
     assert lsf.states(job) == ["RUN"]
     lsf.pass_time(2)
     lsf.wait(job)
@@ -103,10 +113,7 @@ def test_each_element_of_an_array_gets_its_own_number_and_goes_on_alone(lsf, at_
         ["--elements", "3", "--element", "5"],
     ]
     lsf.run("bkill", "-s", "URG", f"{job}[2]")
-    deadline = time.monotonic() + 30
-    while len(lsf.jobs()) < 3 or lsf.states(job) != ["RUN", "EXIT"]:
-        assert time.monotonic() < deadline, lsf.jobs()
-        time.sleep(0.1)
+    wait_until(lambda: len(lsf.jobs()) == 3 and lsf.states(job) == ["RUN", "EXIT"], lsf.jobs)
     following, index, *_ = lsf.jobs()[-1]
     assert index == "2"
     [again] = told(lsf, following, 1)
@@ -142,15 +149,9 @@ def test_images_that_cant_be_copied_end_the_job_before_any_rank_starts(lsf):
 
 # Real ranks, real images, one network a rank. The first job stands still at its first steps.
 
-FIRST_JOB_SLOW = """
-import os, time
-from nnlc.training import attempt
-look = attempt.Attempt._between_steps
-def slowly(self):
-    time.sleep(2 if os.environ["LSB_JOBID"] == "101" else 0)
-    look(self)
-attempt.Attempt._between_steps = slowly
-"""
+
+def first_job_slow(folder: Path) -> dict[str, str]:
+    return slow_steps(folder, HANG_SECONDS, when="os.environ['LSB_JOBID'] == '101'")
 
 
 @pytest.fixture(scope="module")
@@ -170,10 +171,9 @@ def test_a_walltime_too_short_is_survived_by_a_chain_of_jobs_to_the_same_bytes(
     campaign, expected = two_networks
     results = lsf.folder / "results here"
     script = lsf.render(campaign, results=str(results), python=sys.executable)
-    job = lsf.submit(script, **meddling(lsf.folder, FIRST_JOB_SLOW))
+    job = lsf.submit(script, **first_job_slow(lsf.folder))
     assert job == "101"
-    wait_for(results, "start", 2)
-    time.sleep(3)
+    wait_until(lambda: steps_done(lsf.folder) == 2)
     lsf.pass_time(111)
     lsf.wait(job)
     assert lsf.jobs()[0] == (job, "0", "EXIT", "75"), lsf.logs()
@@ -191,7 +191,7 @@ def test_an_array_with_a_killed_element_is_finished_by_submitting_it_again_to_th
     campaign, expected = two_networks
     results = lsf.folder / "results here"
     script = lsf.render(campaign, 1, elements=2, results=str(results), python=sys.executable)
-    job = lsf.submit(script, **meddling(lsf.folder, FIRST_JOB_SLOW))
+    job = lsf.submit(script, **first_job_slow(lsf.folder))
     wait_for(results, "start", 2)
     lsf.run("bkill", job)
     lsf.wait(job)

@@ -1,9 +1,9 @@
 """The stand-ins for bsub, bjobs, bkill and jsrun: what they refuse, and what becomes of a job."""
 
-import time
 from pathlib import Path
 
 import pytest
+from limits import let_pass, wait_until
 from lsf_cluster import Lsf
 from rendered_scripts import rendered
 
@@ -27,13 +27,6 @@ def script(lsf: Lsf, text: str, name: str = "job.sh") -> Path:
     path = lsf.folder / name
     path.write_text(text)
     return path
-
-
-def until(true) -> None:
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 REFUSALS = [
@@ -134,7 +127,7 @@ def test_a_dependency_holds_as_lsf_says(lsf, condition, code, starts):
     lsf.submit(script(lsf, text))
     lsf.wait("101", "RUN")
     following = lsf.submit("-w", condition, script(lsf, SHORT, "next.sh"))
-    time.sleep(0.2)
+    let_pass(0.2)
     if "started" not in condition:
         assert lsf.states(following) == ["PEND"]
     go.touch()
@@ -142,7 +135,7 @@ def test_a_dependency_holds_as_lsf_says(lsf, condition, code, starts):
     if starts:
         lsf.wait(following, "DONE")
     else:
-        time.sleep(0.2)
+        let_pass(0.2)
         assert lsf.states(following) == ["PEND"]
 
 
@@ -151,11 +144,11 @@ def test_a_job_is_warned_then_told_to_end_then_killed(lsf):
     text += "trap 'echo warned' URG\ntrap 'echo told' USR2\necho there\nwhile :; do sleep 0.1; done"
     job = lsf.submit(script(lsf, SHORT + text))
     out = lsf.folder / "out"
-    until(lambda: out.exists() and out.read_text() == "there\n")
+    wait_until(lambda: out.exists() and out.read_text() == "there\n")
     lsf.pass_time(111)
-    until(lambda: out.read_text() == "there\nwarned\n")
+    wait_until(lambda: out.read_text() == "there\nwarned\n")
     lsf.pass_time(10)
-    until(lambda: "told\n" in out.read_text())
+    wait_until(lambda: "told\n" in out.read_text())
     assert lsf.states(job) == ["RUN"]
     lsf.pass_time(10)
     lsf.wait(job)
@@ -166,7 +159,7 @@ def test_a_job_is_warned_then_told_to_end_then_killed(lsf):
 def test_time_can_run_faster(lsf):
     path = script(lsf, f"{SHORT}sleep 100")
     job = lsf.submit("-W", "5", path, LSF_STANDIN_MINUTE="0.1")
-    lsf.wait(job, seconds=15)
+    lsf.wait(job)
     assert lsf.jobs() == [(job, "0", "EXIT", "140")]
 
 
@@ -176,7 +169,7 @@ def test_what_a_job_leaves_behind_ends_with_it(lsf):
     job = lsf.submit(script(lsf, f"{SHORT}{loop}\nuntil [ -e '{left}' ]; do sleep 0.1; done"))
     lsf.wait(job)
     before = left.read_text()
-    time.sleep(0.3)
+    let_pass(0.3)
     assert left.read_text() == before
 
 
@@ -185,12 +178,14 @@ def test_four_run_at_a_time_and_bkill_ends_what_runs_and_what_waits(lsf, tmp_pat
     here.mkdir()
     body = f'{SHORT}touch "{here}/$LSB_JOBINDEX"; sleep 100'
     job = lsf.submit("-J", "many[1-6]", script(lsf, body))
-    until(lambda: len(list(here.iterdir())) == 4)  # all at work, so that the first signal ends them
+    wait_until(
+        lambda: len(list(here.iterdir())) == 4
+    )  # all at work, so that the first signal ends them
     assert lsf.states(job).count("RUN") == 4
     assert lsf.states(job).count("PEND") == 2
     assert lsf.run("bjobs", "-noheader").count("many[") == 6
     assert lsf.run("bkill", f"{job}[6]") == f"Job <{job}[6]> is being terminated\n"
-    until(lambda: (job, "6", "EXIT", "-") in lsf.jobs())
+    wait_until(lambda: (job, "6", "EXIT", "-") in lsf.jobs())
     assert lsf.run("bkill", job) == f"Job <{job}> is being terminated\n"
     lsf.wait(job)
     assert lsf.jobs()[0] == (job, "1", "EXIT", "130")

@@ -4,10 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from limits import let_pass, wait_until
 from worker_jobs import run_worker, write_campaign
 
 from nnlc.ranks import mps
@@ -132,7 +132,7 @@ def test_a_signal_to_every_process_of_a_job_does_not_take_the_daemon_from_traine
         process = int(seen()[0])
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
             os.kill(process, number)
-        time.sleep(0.1)
+        let_pass(0.1)
         assert lives(process)
         assert os.getsid(process) != os.getsid(0)
 
@@ -151,10 +151,7 @@ def test_the_daemon_of_a_rank_that_is_killed_ends_with_it(install):
     rank.kill()
     rank.wait()
     process, _, folder = seen()
-    deadline = time.monotonic() + 20
-    while lives(process) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not lives(process)
+    wait_until(lambda: not lives(process))
     Path(folder, "nvidia-cuda-mps-control.pid").unlink()
     Path(folder).rmdir()
 

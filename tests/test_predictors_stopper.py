@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from curve_samples import PUBLISHED, curves_of, saturating, table
+from limits import HANG_SECONDS
 
 import nnlc
 from nnlc.analysis.predictors.registry import make_stop_rule
@@ -78,4 +79,4 @@ def test_it_loads_neither_pandas_nor_scipy_nor_torch():
         "for n in (9.68, 14.91, 17.29): s.add(Row(1.0, 1.0, n))\n"
         "sys.exit(', '.join({'pandas', 'scipy', 'torch'} & sys.modules.keys()) or 0)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=HANG_SECONDS)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from limits import HANG_SECONDS
 from small_networks import CPU, bundled_images, loop_on, spec
 from table_samples import SPEC as PUBLISHED
 from test_cli import run_nnlc
@@ -311,7 +312,10 @@ def test_the_command_describes_a_table_and_prints_its_source_without_loading_tor
     )
     for option in ([], ["--python"]):
         job = subprocess.run(
-            [sys.executable, "-c", code, path, *option], capture_output=True, text=True, timeout=60
+            [sys.executable, "-c", code, path, *option],
+            capture_output=True,
+            text=True,
+            timeout=HANG_SECONDS,
         )
         assert job.returncode == 0, job.stderr
         assert "Conv2d" in job.stdout

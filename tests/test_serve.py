@@ -10,10 +10,10 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from http.client import HTTPConnection, HTTPResponse
 
 import pytest
+from limits import HANG_SECONDS, wait_until
 from picture_samples import write_tables
 from test_cli import run_nnlc
 from worker_jobs import TINY, write_campaign
@@ -73,7 +73,7 @@ def running(server):
 
 def ask(server, method="GET", path=None, **headers):
     """An answer, its body read."""
-    connection = HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    connection = HTTPConnection("127.0.0.1", server.server_port, timeout=HANG_SECONDS)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, path or f"/{server.secret}/", headers=named)
     answer = connection.getresponse()
@@ -84,7 +84,7 @@ def ask(server, method="GET", path=None, **headers):
 
 def raw(server, content):
     """What comes back for these bytes."""
-    with socket.create_connection(("127.0.0.1", server.server_port), timeout=20) as link:
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=HANG_SECONDS) as link:
         link.sendall(content)
         answer = HTTPResponse(link)
         answer.begin()
@@ -123,7 +123,7 @@ def test_only_this_machine_can_reach_it(server):
     ]
     for address in others:
         with pytest.raises(OSError, match=r"refused|timed out"):
-            socket.create_connection((address, server.server_port), timeout=2)
+            socket.create_connection((address, server.server_port), timeout=HANG_SECONDS)
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
@@ -193,7 +193,7 @@ def test_no_other_path_leads_anywhere(server, path):
 def test_what_is_no_request_harms_nobody(server, content):
     with (
         contextlib.suppress(OSError),
-        socket.create_connection(("127.0.0.1", server.server_port), timeout=20) as link,
+        socket.create_connection(("127.0.0.1", server.server_port), timeout=HANG_SECONDS) as link,
     ):
         link.sendall(content)
         link.shutdown(socket.SHUT_WR)
@@ -205,7 +205,7 @@ def test_a_body_that_nobody_asked_for_is_no_second_request(server):
     host = f"Host: 127.0.0.1:{server.server_port}\r\n"
     second = f"GET /{server.secret}/changes HTTP/1.1\r\n{host}\r\n"
     first = f"GET /nothing HTTP/1.1\r\n{host}Content-Length: {len(second)}\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", server.server_port), timeout=20) as link:
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=HANG_SECONDS) as link:
         link.sendall((first + second).encode())
         content = b"".join(iter(lambda: link.recv(65536), b""))
     assert content.count(b"HTTP/1.1 ") == 1
@@ -269,17 +269,16 @@ def test_nothing_is_read_while_nobody_asks_and_seldom_while_it_takes_long(result
 
 def test_strangers_who_say_nothing_keep_nobody_out(server, monkeypatch):
     monkeypatch.setattr(serving, "MOST_CONNECTIONS", 3)
-    own = HTTPConnection("127.0.0.1", server.server_port, timeout=5)
+    own = HTTPConnection("127.0.0.1", server.server_port, timeout=HANG_SECONDS)
     own.request("GET", f"/{server.secret}/")
     assert own.getresponse().read()
     silent = [socket.create_connection(("127.0.0.1", server.server_port)) for _ in range(2)]
-    while len(server._connections) < 3:  # both have been let in
-        time.sleep(0.01)
+    wait_until(lambda: len(server._connections) == 3)  # both have been let in
     own.request("GET", f"/{server.secret}/changes")
     assert own.getresponse().read()
     silent += [socket.create_connection(("127.0.0.1", server.server_port)) for _ in range(2)]
     for stranger in silent[:2]:  # the owner has been heard of since
-        stranger.settimeout(5)
+        stranger.settimeout(HANG_SECONDS)
         assert stranger.recv(1) == b""
     connected = own.sock
     own.request("GET", f"/{server.secret}/changes")
@@ -390,11 +389,11 @@ def test_the_command_prints_its_address_and_ends_cleanly_with_ctrl_c(results):
     address = job.stdout.readline().split()[-1]
     port = int(address.split("/")[2].split(":")[1])
     assert address.startswith("http://127.0.0.1:")
-    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = HTTPConnection("127.0.0.1", port, timeout=HANG_SECONDS)
     connection.request("GET", f"/{address.split('/')[3]}/")  # and is left open
     assert connection.getresponse().status == 200
     job.send_signal(signal.SIGINT)
-    out, err = job.communicate(timeout=20)
+    out, err = job.communicate(timeout=HANG_SECONDS)
     assert (job.returncode, err) == (0, "")
     assert out.endswith("ended\n")
     assert sorted((path, path.stat().st_mtime_ns) for path in results.path.rglob("*")) == before
@@ -442,6 +441,6 @@ def test_many_readers_at_once_get_whole_answers(server):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=HANG_SECONDS)
     assert len(answers) == 20
     assert all(answer == answers[0] for answer in answers)

@@ -3,13 +3,13 @@
 import json
 import shlex
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from limits import wait_until
 from slurm_cluster import SlurmCluster, why_not
 from typer.testing import CliRunner
-from worker_jobs import events, slow_steps, tables
+from worker_jobs import events, slow_steps, steps_done, tables
 
 from nnlc.cli import app
 from nnlc.launching import render
@@ -58,14 +58,11 @@ class Campaign:
         said = self.nnlc("submit", self.campaign, *place, *size, *words)
         return said.split("job ")[1].split(":")[0]
 
-    def wait(self, job: str, seconds: float = 240) -> str:
-        return self.cluster.wait_for_job(job, seconds)
+    def wait(self, job: str) -> str:
+        return self.cluster.wait_for_job(job)
 
     def wait_for(self, kind: str, count: int = 1) -> None:
-        deadline = time.monotonic() + 90
-        while len(self.events(kind)) < count:
-            assert time.monotonic() < deadline, f"no {kind}: {self.log()}"
-            time.sleep(0.2)
+        wait_until(lambda: len(self.events(kind)) >= count, lambda: f"no {kind}: {self.log()}")
 
     def events(self, kind: str) -> list[dict]:
         return events(self.results, kind) if (self.results / "journal").is_dir() else []
@@ -109,7 +106,7 @@ def test_a_walltime_that_is_too_short_ends_in_a_checkpoint_a_requeue_and_the_sam
 ):
     job = campaign(**slow_steps(tmp_path, 0.8))
     number = job.submit(minutes=2)
-    assert job.wait(number, 500) == "COMPLETED", job.log()
+    assert job.wait(number) == "COMPLETED", job.log()
     assert "UNFINISHED" in {event["status"] for event in job.events("end")}, job.log()
     assert job.events("resume")
     assert int(job.cluster.jobs(number)[0]["Restarts"]) >= 1
@@ -125,7 +122,7 @@ def test_a_node_that_dies_costs_a_requeue_and_no_byte(campaign, alone, tmp_path)
     ).stdout.split()[-1]
     job.cluster.kill_node(node)
     try:
-        assert job.wait(number, 300) == "COMPLETED", job.log()
+        assert job.wait(number) == "COMPLETED", job.log()
     finally:
         job.cluster.start_node(node)
     assert tables(job.results) == tables(alone[1])
@@ -137,9 +134,9 @@ def test_a_cancelled_job_is_gone_and_submitted_again_it_finishes_with_the_same_b
     job = campaign(**slow_steps(tmp_path, 0.5))
     number = job.submit()
     job.wait_for("start", 2)
-    time.sleep(5)  # a few steps, so that there is something to save
+    wait_until(lambda: steps_done(tmp_path) >= 2 * 2, job.log)  # there is something to save
     assert number in job.nnlc("cancel", job.results)
-    assert job.wait(number, 60) == "CANCELLED", job.log()
+    assert job.wait(number) == "CANCELLED", job.log()
     assert "no job is in the queue" in job.nnlc("cancel", job.results)
     again = job.submit()
     assert job.wait(again) == "COMPLETED", job.log()

@@ -5,11 +5,11 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import slurm_cluster
+from limits import HANG_SECONDS, wait_until
 from slurm_cluster import SlurmCluster, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
@@ -59,7 +59,7 @@ def test_each_element_of_an_array_runs_mpi_on_all_nodes_with_a_gpu_a_rank(cluste
     step = f"srun --mpi=pmi2 --gpus-per-task=1 {shlex.join([sys.executable, str(hello)])}"
     options = ["--nodes=4", "--ntasks-per-node=2", "--gpus-per-node=2", "--output=%a.out"]
     job = submit(cluster, tmp_path, step, "--array=0-1", *options)
-    assert cluster.wait_for_job(job, 60) == "COMPLETED"
+    assert cluster.wait_for_job(job) == "COMPLETED"
     expected = [f"n{node} GPU {gpu} of 4 nodes" for node in (1, 2, 3, 4) for gpu in (0, 1)]
     for element in (0, 1):
         assert sorted((tmp_path / f"{element}.out").read_text().splitlines()) == expected
@@ -70,18 +70,15 @@ def test_each_element_of_an_array_runs_mpi_on_all_nodes_with_a_gpu_a_rank(cluste
 def test_a_killed_node_is_down_and_its_job_starts_again_on_others(cluster, tmp_path):
     body = '[ -n "$SLURM_RESTART_COUNT" ] || srun sleep 600'
     job = submit(cluster, tmp_path, body, "--nodes=2", "--requeue")
-    assert cluster.wait_for_job(job, 20, {"RUNNING"}) == "RUNNING"
+    assert cluster.wait_for_job(job, {"RUNNING"}) == "RUNNING"
     victim = re.fullmatch(r"n\[(\d)-\d\]", cluster.jobs(job)[0]["NodeList"])[1]
     cluster.kill_node(f"n{victim}")
-    assert cluster.wait_for_job(job, 60) == "COMPLETED"
+    assert cluster.wait_for_job(job) == "COMPLETED"
     assert cluster.jobs(job)[0]["Restarts"] == "1"
     others = [name for name in cluster.names if name != f"n{victim}"]
     assert cluster.nodes_up() == others
     cluster.start_node(f"n{victim}")
-    deadline = time.monotonic() + 20
-    while cluster.nodes_up() != cluster.names:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until(lambda: cluster.nodes_up() == cluster.names, pause=0.2)
 
 
 @pytest.fixture
@@ -95,14 +92,16 @@ def test_the_command_stops_all_that_it_started(short):
 
     def command(verb, *options):
         words = [sys.executable, slurm_cluster.__file__, verb, folder, *options]
-        return subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout
+        return subprocess.run(
+            words, check=True, capture_output=True, text=True, timeout=HANG_SECONDS
+        ).stdout
 
     command("start", "--nodes", "1")
     try:
         assert command("env").strip() == f"export SLURM_CONF={folder}/slurm.conf"
         cluster = SlurmCluster(folder)
         job = submit(cluster, short, "setsid --fork sleep 600; srun sleep 600")
-        cluster.wait_for_job(job, 20, {"RUNNING"})
+        cluster.wait_for_job(job, {"RUNNING"})
         assert left_of(folder)
     finally:
         command("stop")
@@ -118,14 +117,11 @@ def test_nothing_stays_when_the_test_itself_is_killed(short):
         "    os.kill(os.getpid(), 9)\n"
     )
     here = Path(slurm_cluster.__file__).parent
-    status = subprocess.call([sys.executable, "-c", code, folder], cwd=here, timeout=60)
+    status = subprocess.call([sys.executable, "-c", code, folder], cwd=here, timeout=HANG_SECONDS)
     try:
         assert status == -9
         assert (folder / "slurm.conf").exists()
-        deadline = time.monotonic() + 20
-        while left_of(folder):
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        wait_until(lambda: not left_of(folder), pause=0.2)
     finally:
         SlurmCluster(folder).stop()
 

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +14,7 @@ import test_attempt
 from gatherer_jobs import Job
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from limits import HANG_SECONDS, wait_until
 from test_attempt import leave_after
 from typer.testing import CliRunner
 from worker_jobs import TINY, events, run_worker, slow_steps, start_worker
@@ -338,7 +338,7 @@ def test_the_shipped_campaigns_stop_nothing_and_load_no_rule(tmp_path):
         "loaded = {'numpy', 'scipy', 'nnlc.analysis.stopper'} & sys.modules.keys()\n"
         "sys.exit(', '.join(loaded) or 0)\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, cwd=tmp_path)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=HANG_SECONDS, cwd=tmp_path)
 
 
 def test_what_a_stopped_network_took_counts_for_all_its_half_epochs():
@@ -362,14 +362,14 @@ def test_an_interrupted_network_is_stopped_where_its_rows_say_and_verified(tmp_p
     rule = 'stop = "penguin:tolerance=5"\n[run]\ncheckpoint_minutes = 0.002\n'
     path.write_text(text.replace("epochs = 1\n", f"epochs = 6\n{rule}"))
     job = start_worker(path, "--results", results, **slow_steps(tmp_path, 0.02))
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+
+    def second_epoch_saved() -> bool:
         saved = events(results, "checkpoint") if (results / "journal").is_dir() else []
-        if any(event["half_epoch"] >= 2 for event in saved):
-            break
-        time.sleep(0.05)
+        return any(event["half_epoch"] >= 2 for event in saved)
+
+    wait_until(second_epoch_saved)
     job.send_signal(signal.SIGTERM)
-    output, _ = job.communicate(timeout=60)
+    output, _ = job.communicate(timeout=HANG_SECONDS)
     assert job.returncode == 75, output
     assert run_worker(path, "--results", results).returncode == 0
     assert [event["half_epoch"] >= 2 for event in events(results, "resume")] == [True]

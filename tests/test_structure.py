@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from limits import HANG_SECONDS
 
 import nnlc
 
@@ -141,7 +142,7 @@ def test_importing_loads_neither_torch_nor_mpi(module):
         "loaded = {'torch', 'torchvision', 'mpi4py'} & sys.modules.keys(); "
         "sys.exit(', '.join(loaded) or 0)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=HANG_SECONDS)
 
 
 def test_the_public_names_are_these_and_each_can_be_had():
@@ -197,7 +198,7 @@ def wheel(tmp_path_factory) -> Path:
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT],
         check=True,
         capture_output=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
     return next(folder.glob("*.whl"))
 
@@ -240,7 +241,7 @@ def test_shipped_data_is_found_from_a_wheel_and_from_a_bare_checkout(wheel, tmp_
             capture_output=True,
             text=True,
             check=True,
-            timeout=60,
+            timeout=HANG_SECONDS,
         )
         where, names = job.stdout.splitlines()
         assert where.startswith(str(place))

@@ -6,14 +6,17 @@ import subprocess
 import sys
 import time
 
+from limits import HANG_SECONDS, let_pass, wait_until
 from worker_jobs import (
     TINY,
+    agents_clock,
     events,
     meddling,
     processes,
     run_worker,
     slow_steps,
     start_worker,
+    steps_done,
     tables,
     wait_for,
     write_campaign,
@@ -31,21 +34,16 @@ def agents(mark) -> list[int]:
     return sorted(processes("nnlc.worker", str(mark)))
 
 
-def test_a_notice_in_the_middle_of_a_half_epoch_saves_every_rank_within_seconds(
-    alone, tmp_path, monkeypatch
-):
-    """A half epoch would take a minute and more; the signal comes to the last rank only."""
+def test_a_notice_in_the_middle_of_a_half_epoch_saves_every_rank(alone, tmp_path, monkeypatch):
+    """No step ends before the notice, which comes to the last rank only."""
     campaign, expected = alone
     results = tmp_path / "r"
     monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))
-    slow = slow_steps(tmp_path, 3)
+    slow = slow_steps(tmp_path, HANG_SECONDS)
     job = start_worker(campaign, "--results", results, "--trainers", 2, ranks=2, **slow)
-    wait_for(results, "start", 4)
-    time.sleep(8)
+    wait_until(lambda: steps_done(tmp_path) == 4)
     os.kill(agents(tmp_path)[-1], signal.SIGURG)
-    start = time.monotonic()
-    output, _ = job.communicate(timeout=60)
-    assert time.monotonic() - start < 20
+    output, _ = job.communicate(timeout=HANG_SECONDS)
     assert job.returncode == 75, output
     checkpoints = events(results, "checkpoint")
     assert len({event["id"] for event in checkpoints}) == len(saved(results)) == 4
@@ -57,32 +55,44 @@ def test_a_notice_in_the_middle_of_a_half_epoch_saves_every_rank_within_seconds(
     assert not saved(results)
 
 
+PATIENT = """
+from nnlc.ranks import departure, trainerlink
+departure.LIMIT_SECONDS = trainerlink.LEAVE_SECONDS = trainerlink.SAVE_SECONDS = 1e9
+"""
+"""Agents that wait for their trainers for ever."""
+
+
 def test_a_second_signal_ends_a_job_at_once_without_torn_files(alone, tmp_path):
     campaign, expected = alone
     results = tmp_path / "r"
-    job = start_worker(campaign, "--results", results, **slow_steps(tmp_path, 30))
-    wait_for(results, "start")
-    job.send_signal(signal.SIGTERM)
-    time.sleep(1.5)
-    job.send_signal(signal.SIGTERM)
-    start = time.monotonic()
-    output, _ = job.communicate(timeout=60)
-    assert time.monotonic() - start < 3
+    deaf = slow_steps(tmp_path, 10 * HANG_SECONDS, deaf=True, agents=PATIENT)
+    job = start_worker(campaign, "--results", results, **deaf)
+    wait_until(lambda: steps_done(tmp_path))
+
+    def ended_by_another_signal() -> bool:
+        job.send_signal(signal.SIGTERM)
+        let_pass(1.5)  # two within a second would count as one
+        return job.poll() is not None
+
+    wait_until(ended_by_another_signal)
+    output, _ = job.communicate(timeout=HANG_SECONDS)
     assert job.returncode == 75, output
     assert run_worker(campaign, "--results", results).returncode == 0
     assert tables(results) == tables(expected)
 
 
 def test_a_job_leaves_before_its_time_is_over_without_any_signal(alone, tmp_path):
-    """48 seconds, of which the last 5 are for leaving; a network takes 16 steps at least."""
+    """By its clock an hour is over at its first step, which ends with what it is told."""
     campaign, expected = alone
-    results = tmp_path / "r"
-    start = time.monotonic()
-    slow = slow_steps(tmp_path, 3)
-    job = run_worker(campaign, "--results", results, "--time-left", 0.8, **slow)
-    assert job.returncode == 75, job.stdout + job.stderr
-    assert time.monotonic() - start < 55
-    assert "time is nearly over: the same command goes on" in job.stdout
+    results, late = tmp_path / "r", tmp_path / "late"
+    clock = agents_clock(late, jump=3595)
+    slow = slow_steps(tmp_path, HANG_SECONDS, agents=clock)
+    job = start_worker(campaign, "--results", results, "--time-left", 60, **slow)
+    wait_until(lambda: steps_done(tmp_path))
+    late.touch()
+    output, _ = job.communicate(timeout=HANG_SECONDS)
+    assert job.returncode == 75, output
+    assert "time is nearly over: the same command goes on" in output
     assert len(saved(results)) == 1
     assert run_worker(campaign, "--results", results).returncode == 0
     assert tables(results) == tables(expected)
@@ -107,7 +117,7 @@ def test_a_killed_agent_ends_the_job_and_costs_one_checkpoint_interval_at_most(
     job = start_worker(campaign, "--results", results, ranks=2, **slow_steps(tmp_path, 0.3))
     wait_for(results, "checkpoint", 4)
     os.kill(agents(tmp_path)[-1], signal.SIGKILL)
-    output, _ = job.communicate(timeout=30)
+    output, _ = job.communicate(timeout=HANG_SECONDS)
     assert job.returncode not in (0, 3), output
     before = {event["id"]: event["step"] for event in events(results, "checkpoint")}
     assert run_worker(campaign, "--results", results).returncode == 0
@@ -121,14 +131,20 @@ def test_a_trainer_that_stands_still_is_replaced_and_its_network_resumed(
     alone, tmp_path, monkeypatch
 ):
     _, expected = alone
-    text = TINY.replace("epochs = 1\n", f"{OFTEN}hang_minutes = 0.05\n")
+    text = TINY.replace("epochs = 1\n", f"{OFTEN}hang_minutes = 0.4\n")
     campaign, results = write_campaign(tmp_path, text), tmp_path / "r"
     monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))
-    job = start_worker(campaign, "--results", results, **slow_steps(tmp_path, 0.1))
+    fast = tmp_path / "fast"
+    clock = agents_clock(fast, times=4)
+    slow = slow_steps(tmp_path, 0.1, agents=clock)
+    job = start_worker(campaign, "--results", results, **slow)
     wait_for(results, "checkpoint", 2)
     [trainer] = processes("nnlc.training.trainer", str(tmp_path))
     os.kill(trainer, signal.SIGSTOP)
-    output, _ = job.communicate(timeout=300)
+    fast.touch()
+    wait_for(results, "attempt")
+    fast.unlink()
+    output, _ = job.communicate(timeout=HANG_SECONDS)
     assert job.returncode == 0, output
     [attempt] = events(results, "attempt")
     assert "no progress: its trainer did no step for" in attempt["reason"]
@@ -171,7 +187,10 @@ def test_a_network_that_no_memory_holds_is_named_with_its_size_and_the_rest_is_f
     campaign, results = write_campaign(tmp_path, text + "fc_units = [1000000, 1048576]\n"), tmp_path
     words = ["prlimit", f"--as={40 << 30}", sys.executable, "-m", "nnlc.worker", str(campaign)]
     job = subprocess.run(
-        [*words, "--results", str(results / "r")], capture_output=True, text=True, timeout=300
+        [*words, "--results", str(results / "r")],
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
     )
     assert job.returncode == 3, job.stdout + job.stderr
     failures = events(results / "r", "failure")
@@ -189,7 +208,7 @@ def test_two_jobs_on_one_folder_share_the_work_and_train_each_network_once(alone
     results = tmp_path / "r"
     slow = slow_steps(tmp_path, 0.05)
     jobs = [start_worker(campaign, "--results", results, ranks=2, **slow) for _ in range(2)]
-    outputs = [job.communicate(timeout=200)[0] for job in jobs]
+    outputs = [job.communicate(timeout=HANG_SECONDS)[0] for job in jobs]
     statuses = sorted(job.returncode for job in jobs)
     assert statuses in ([0, 0], [0, 75]), outputs
     started = [event["id"] for event in events(results, "start")]

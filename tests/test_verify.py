@@ -12,11 +12,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from limits import HANG_SECONDS, let_pass, wait_until
 from typer.testing import CliRunner, Result
 from worker_jobs import processes
 
@@ -424,12 +424,10 @@ def test_ctrl_c_ends_the_trainer_and_leaves_nothing_behind(monkeypatch, results,
         text=True,
         start_new_session=True,  # what a terminal signals: all of it
     )
-    deadline = time.monotonic() + 60
-    while not list((tmp_path / "tmp").glob("nnlc-verify-*")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.3)
+    wait_until(lambda: list((tmp_path / "tmp").glob("nnlc-verify-*")))
+    let_pass(0.3)
     os.killpg(job.pid, signal.SIGINT)
-    _, errors = job.communicate(timeout=60)
+    _, errors = job.communicate(timeout=HANG_SECONDS)
     assert job.returncode != 0
     assert "Traceback" not in errors
     assert not processes(process.COMMAND[2], mark)

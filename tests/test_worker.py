@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from limits import HANG_SECONDS
 from worker_jobs import (
     TINY,
     before_others,
@@ -160,4 +161,4 @@ def _in_a_terminal(words: list[str]) -> bytes:
 
 def test_the_worker_module_imports_no_torch():
     code = "import sys, nnlc.worker; assert not {'torch', 'mpi4py'} & sys.modules.keys()"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=HANG_SECONDS)

@@ -5,8 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+from limits import HANG_SECONDS, wait_until
 
 TINY = """
 name = "tiny"
@@ -59,7 +60,7 @@ def run_worker(
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=HANG_SECONDS,
     )
 
 
@@ -93,13 +94,12 @@ def start_worker(
 
 def wait_for(results: Path, kind: str, count: int = 1) -> dict:
     """The first event of a kind, once there are so many of it."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        found = events(results, kind) if (results / "journal").is_dir() else []
-        if len(found) >= count:
-            return found[0]
-        time.sleep(0.05)
-    raise AssertionError(f"no {kind} in the journal after a minute")
+
+    def found() -> list[dict]:
+        there = events(results, kind) if (results / "journal").is_dir() else []
+        return there if len(there) >= count else []
+
+    return wait_until(found, lambda: f"no {kind} in the journal")[0]
 
 
 def processes(module: str, mark: str) -> list[int]:
@@ -120,11 +120,11 @@ def before_others(folder: Path) -> str:
     return os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-def meddling(folder: Path, code: str) -> dict[str, str]:
-    """An environment in which every trainer runs this code before anything else.
+def meddling(folder: Path, code: str, agents: str = "") -> dict[str, str]:
+    """An environment in which every trainer runs this code before anything else, agents the other.
 
-    It finds `loop`, the module of the half-epoch loop, and `network`, a function that calls
-    another with the ID of each network that the trainer begins.
+    A trainer's code finds `loop`, the module of the half-epoch loop, and `network`, a function
+    that calls another with the ID of each network that the trainer begins.
     """
     place = folder / "meddling"
     place.mkdir(exist_ok=True)
@@ -139,21 +139,68 @@ def meddling(folder: Path, code: str) -> dict[str, str]:
         "            return begin(self)\n"
         "        loop.HalfEpochLoop.__iter__ = begin_with\n"
         + "".join(f"    {line}\n" for line in code.splitlines())
+        + "if 'nnlc.worker' in sys.orig_argv:\n    pass\n"
+        + "".join(f"    {line}\n" for line in agents.splitlines())
     )
     return {"PYTHONPATH": before_others(place)}
 
 
 SLOW_STEPS = """
-import time
+import os, time
 from nnlc.training import attempt
 look = attempt.Attempt._between_steps
 def slowly(self):
-    time.sleep(SECONDS)
+    if WHEN:
+        with open(STEPS, "a") as steps:
+            steps.write(".")
+        time.sleep(SECONDS) if DEAF else self._inbox._poll.poll(1000 * SECONDS)
     look(self)
 attempt.Attempt._between_steps = slowly
 """
-"""A step takes SECONDS longer, so that a half epoch lasts; no bit changes."""
 
 
-def slow_steps(folder: Path, seconds: float) -> dict[str, str]:
-    return meddling(folder, SLOW_STEPS.replace("SECONDS", str(seconds)))
+def slow_steps(
+    folder: Path, seconds: float, *, when: str = "True", deaf: bool = False, agents: str = ""
+) -> dict[str, str]:
+    """An environment in which a step takes so much longer, or until the trainer is told something.
+
+    No bit changes. A deaf trainer hears nothing meanwhile. `when` is an expression.
+    """
+    values = {"SECONDS": seconds, "DEAF": deaf, "STEPS": str(_steps(folder))}
+    code = SLOW_STEPS.replace("WHEN", when)
+    for name, value in values.items():
+        code = code.replace(name, repr(value))
+    return meddling(folder, code, agents)
+
+
+def steps_done(folder: Path) -> int:
+    """How many slow steps of all trainers have done their work, and now wait."""
+    return len(_steps(folder).read_bytes()) if _steps(folder).exists() else 0
+
+
+def _steps(folder: Path) -> Path:
+    return folder / "steps.txt"
+
+
+AGENTS_CLOCK = """
+import os, time
+clock = time.monotonic
+def other():
+    now = clock()
+    try:
+        begun = os.stat(FILE).st_mtime
+    except FileNotFoundError:
+        return now
+    passed = time.time() - begun
+    return now + JUMP + (TIMES - 1) * max(0.0, passed)
+time.monotonic = other
+"""
+
+
+def agents_clock(file: Path, *, jump: float = 0.0, times: float = 1.0) -> str:
+    """Code for agents: once the file is there, their clock jumps and runs so much faster."""
+    values = {"FILE": str(file), "JUMP": jump, "TIMES": times}
+    code = AGENTS_CLOCK
+    for name, value in values.items():
+        code = code.replace(name, repr(value))
+    return code

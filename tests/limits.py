@@ -1,0 +1,54 @@
+"""How long tests wait. A limit guards against hanging only: no test may depend on speed.
+
+Every other file takes its limits, its pauses and its clocks from here; `test_limits.py` sees to it.
+"""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Found = TypeVar("Found")
+
+LONGEST_QUIET_SECONDS = 30.0
+"""Longer than anything that a test waits for takes on a quiet machine, but for what says so."""
+
+TIMES = 20
+"""How many times that a limit is: beside other work everything takes longer."""
+
+HANG_SECONDS = TIMES * LONGEST_QUIET_SECONDS
+
+
+class Limit:
+    """A limit that begins when this is made."""
+
+    def __init__(self, seconds: float = HANG_SECONDS) -> None:
+        self._end = time.monotonic() + seconds
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() > self._end
+
+
+def patience(quiet_seconds: float) -> float:
+    """Return the limit of what takes up to so many seconds on a quiet machine."""
+    return max(HANG_SECONDS, TIMES * quiet_seconds)
+
+
+def wait_until(
+    look: Callable[[], Found],
+    complaint: Callable[[], object] = lambda: "what a test waits for does not come",
+    *,
+    seconds: float = HANG_SECONDS,
+    pause: float = 0.05,
+) -> Found:
+    """Return what `look` finds once that is true; fail with the complaint at the limit."""
+    limit = Limit(seconds)
+    while not (found := look()):
+        assert not limit.over, complaint()
+        time.sleep(pause)
+    return found
+
+
+def let_pass(seconds: float) -> None:
+    """Sleep: for something that must not happen meanwhile, never for something that must."""
+    time.sleep(seconds)
