@@ -85,6 +85,16 @@ def _not_a_file(path: str | Path, mode: int) -> NotAFileError:
     return NotAFileError(errno.EINVAL, f"is {kind} where a file is expected", str(path))
 
 
+Ready = Callable[[Path], None]
+"""Called with a folder before something is written there; raises OSError where nothing may be."""
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder unless it is there, in one that is."""
+    if not folder.is_dir():
+        folder.mkdir(exist_ok=True)
+
+
 Content = bytes | Callable[[IO[bytes]], object]
 """What a file is to hold: the bytes, or what writes them into an open file."""
 

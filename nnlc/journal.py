@@ -21,7 +21,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from nnlc.files import open_regular, read_regular, write_atomically
+from nnlc.files import Ready, open_regular, read_regular, write_atomically
 
 PROGRESS_SECONDS = 5.0
 """How often a running job writes its progress down."""
@@ -42,9 +42,14 @@ class Journal:
     Nothing here raises OSError. A line that can't be written waits in memory, and those after it
     too; a line has about 1 KB and a campaign a few for each network, so their number has no bound.
     What is written survives this process, though not a power cut in the same second.
+
+    Args:
+        folder: where the file will be.
+        ready: called with the folder before it is written to.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ready: Ready = lambda _: None) -> None:
+        self._ready = ready
         self._stem = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{platform.node()}-{os.getpid()}"
         self.path = folder / f"{self._stem}.jsonl"
         """The file; settled when its first line is written, as its name may turn out taken."""
@@ -88,6 +93,7 @@ class Journal:
         self._last_progress = time.monotonic()
         content = json.dumps({"time": _now(), "under_way": under_way})
         with suppress(OSError):
+            self._ready(self.path.parent)
             if not self._is_ours:
                 os.close(self._open())
             write_atomically(self._snapshot, content.encode())
@@ -120,6 +126,7 @@ class Journal:
             OSError: the file may now have nothing of the line, a part, or all of it. Whatever comes
                 next is to begin on a line of its own.
         """
+        self._ready(self.path.parent)
         handle = self._open()
         rest = b"\n" + line if self._torn else line
         self._torn = True

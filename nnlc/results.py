@@ -13,6 +13,7 @@ All but the tables can be deleted at the cost of time only.
 """
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import tomli_w
 
 from nnlc.campaign import Campaign, parse_campaign
 from nnlc.errors import CampaignError, ResultsError
-from nnlc.files import TEMPORARY_SUFFIX, write_atomically
+from nnlc.files import TEMPORARY_SUFFIX, make_folder, write_atomically
 from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.tomlfile import read_toml
 
@@ -40,6 +41,8 @@ class ResultsFolder:
         self.leases_folder = path / "leases"
         self.jobs_folder = path / "jobs"
         self.machines_file = path / "machines.toml"
+        self._opened: Campaign | None = None
+        self._seen: tuple[int, ...] = ()
 
     def models_folder(self, images: ImageSet) -> Path:
         """Where the tables of one dataset stand."""
@@ -68,10 +71,11 @@ class ResultsFolder:
                 # First of all, so that a folder which an error left unfinished can be told.
                 self.path.mkdir(parents=True, exist_ok=True)
                 write_atomically(self.campaign_file, _to_toml(campaign))
-            self.journal_folder.mkdir(exist_ok=True)
-            self.checkpoints_folder.mkdir(exist_ok=True)
+            self.remember(campaign)
+            for folder in (self.journal_folder, self.checkpoints_folder, self.leases_folder):
+                self.ready(folder)
             for images in campaign.image_sets().values():
-                self.models_folder(images).mkdir(exist_ok=True)
+                self.ready(self.models_folder(images))
             probe = self.journal_folder / ".write-test"
             write_atomically(probe, b"")
             probe.unlink(missing_ok=True)  # another job may be here at the same time
@@ -80,6 +84,41 @@ class ResultsFolder:
                 f"{problem.filename or self.path}: can't be written: {problem.strerror}; "
                 "give another folder with --results"
             ) from None
+
+    def remember(self, campaign: Campaign) -> None:
+        """Take the folder for this campaign's, which it was when a job began; see `ready`."""
+        self._opened = campaign
+
+    def check(self) -> None:
+        """See that the folder still stands at its path.
+
+        It may have been moved away or unmounted, and another may stand there by now. Once a job
+        has begun, nothing makes the folder anew: it would be in the way when it comes back.
+
+        Raises:
+            OSError: it doesn't, with words for it, or can't be looked at.
+        """
+        try:
+            about = self.campaign_file.stat()
+            seen = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
+            if self._opened is not None and seen != self._seen:
+                self._check_same(self._opened)
+                self._seen = seen
+        except (FileNotFoundError, NotADirectoryError):
+            words = f"the results folder {self.path} is gone (moved away, or not mounted?)"
+            raise OSError(errno.ENOENT, words, str(self.path)) from None
+        except ResultsError:
+            words = f"another folder stands where the results folder {self.path} was"
+            raise OSError(errno.ESTALE, words, str(self.path)) from None
+
+    def ready(self, folder: Path) -> None:
+        """See that one of its folders is there to be written to, and make it if need be.
+
+        Raises:
+            OSError: as from `check`, or it can't be made.
+        """
+        self.check()
+        make_folder(folder)
 
     def make_mark(self, token: str) -> Path:
         """A file for all nodes to see that their folder is the same.

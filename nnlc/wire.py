@@ -22,7 +22,7 @@ infinities included) and runs nothing, whatever arrives.
                                    rule said last, if it has one
                         failed     index, reason: the network can't be trained; the trainer leaves
                         fatal      message: the job can't go on
-    agent     trainer   configure  campaign, images, checkpoints, device; threads, else 1
+    agent     trainer   configure  campaign, images, checkpoints, device; results; threads, else 1
                         circumstances  : tell them
                         check      mark: see that all images are there and undamaged, that this
                                    file is seen, and that its folder can be written

@@ -100,7 +100,7 @@ class Job:
             failed = self.work.failed
             self._stopped = ExitStatus.DONE_WITH_FAILURES if failed else ExitStatus.DONE
             return
-        self.leases = Leases(self.results.leases_folder, clock=self.clock)
+        self.leases = Leases(self.results.leases_folder, self.results.ready, clock=self.clock)
         self.leases.begin()
         self.gatherer = Gatherer(
             Shared(
@@ -120,7 +120,8 @@ class Job:
                 attempts=Attempts(self.campaign.run.attempts, history.attempts),
                 leases=self.leases,
                 time_left=TimeLeft(minutes and 60 * minutes, self.clock),
-                journal=Journal(self.results.journal_folder),
+                journal=Journal(self.results.journal_folder, self.results.ready),
+                open_jobs=history.open_jobs,
                 watcher=self.watcher,
                 clock=self.clock,
             )

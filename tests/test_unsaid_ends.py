@@ -1,8 +1,13 @@
 """Jobs that were ended without a chance to say so: found in what they had written before."""
 
 import json
+import signal
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from gatherer_jobs import Clock
+from gatherer_jobs import Job as GathererJob
+from worker_jobs import TINY, events, start_worker, wait_for, write_campaign
 
 from nnlc.history import read_history
 from nnlc.journal import SILENT_SECONDS, Journal
@@ -12,7 +17,6 @@ from nnlc.process import this_process
 GONE = {**this_process(), "started": "1"}
 """A process with this number has lived here before."""
 FAR = {**this_process(), "host": "node7", "boot": "another"}
-FAR_OFF = "2026-01-02T03:04:05+00:00"
 
 
 def unsaid(folder):
@@ -21,8 +25,6 @@ def unsaid(folder):
 
 def age(journal, seconds):
     """Have all that a journal holds be written so long ago."""
-    from datetime import UTC, datetime, timedelta
-
     moment = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
     lines = [json.loads(line) for line in journal.path.read_text().splitlines()]
     journal.path.write_text("".join(json.dumps({**e, "time": moment}) + "\n" for e in lines))
@@ -79,3 +81,80 @@ def test_what_a_later_start_has_told_is_no_news(tmp_path):
     [job] = unsaid(tmp_path)
     Journal(tmp_path).write("lost", ids=[job.name])
     assert unsaid(tmp_path) == []
+
+
+@pytest.fixture
+def two(tmp_path):
+    """A job on the folder of another, which trains two networks elsewhere."""
+    clock = Clock()
+    other = GathererJob(tmp_path, clock=clock)
+    journal = other.gatherer._job.journal
+    journal.write("job", process=FAR)
+    for index in range(2):
+        journal.write("start", id=other.id(index))
+    journal.progress({})
+    for lease in other.results.leases_folder.iterdir():
+        lease.unlink()
+    return journal, GathererJob(tmp_path, clock=clock).begin()
+
+
+def told(job):
+    return [text for text in job.watcher.messages if "without a word" in text]
+
+
+def test_a_job_on_another_machine_is_told_of_after_a_minute_of_silence_and_once(two):
+    journal, job = two
+    job.tick(SILENT_SECONDS - 1)
+    assert not told(job)
+    journal.progress({"a": {"half_epochs": 3, "accuracy": 1.0}})
+    job.tick(SILENT_SECONDS - 1)
+    job.tick(SILENT_SECONDS - 1)
+    assert not told(job)
+    for _ in range(3):
+        job.tick(SILENT_SECONDS)
+    [words] = told(job)
+    assert words.endswith("2 networks go on from their checkpoints")
+    assert [event["ids"] for event in job.events("lost")] == [[journal.path.stem]]
+
+
+def test_a_job_that_ends_in_words_meanwhile_is_no_news(two):
+    journal, job = two
+    job.tick(10)
+    journal.write("end", status="DONE")
+    journal.end()
+    for _ in range(3):
+        job.tick(SILENT_SECONDS)
+    assert not told(job)
+    assert job.events("lost") == []
+
+
+def test_every_ordinary_end_is_in_the_journal_with_its_reason(tmp_path):
+    job = GathererJob(tmp_path).begin()
+    job.say(0, kind="notice", signal="SIGTERM")
+    job.part()
+    again = GathererJob(tmp_path).begin()
+    again.train_all()
+    ends = {event["status"]: event["reason"] for event in job.events("end")}
+    assert ends.keys() == {"UNFINISHED", "DONE"}
+    assert ends["UNFINISHED"].startswith("SIGTERM came on rank 0")
+    assert ends["DONE"].startswith("all 6 tables stand")
+
+
+def test_the_next_start_tells_of_a_real_job_that_was_killed_whole(tmp_path):
+    text, results = TINY.replace("epochs = 1", "epochs = 300"), tmp_path / "r"
+    campaign = write_campaign(tmp_path, text)
+    job = start_worker(campaign, "--results", results)
+    wait_for(results, "start")
+    job.kill()
+    job.communicate(timeout=300)
+    outputs = []
+    for number in (2, 3):
+        again = start_worker(campaign, "--results", results)
+        wait_for(results, "start", number)
+        again.send_signal(signal.SIGTERM)
+        outputs.append(again.communicate(timeout=300)[0])
+        assert again.returncode == 75, outputs
+    assert outputs[0].count("ended without a word (killed, or its node was lost)") == 1
+    assert "1 network goes on from its checkpoint" in outputs[0]
+    assert "without a word" not in outputs[1]
+    assert len(events(results, "end")) == 2

@@ -43,7 +43,7 @@ class Curves:
         self._job = job
         self._under_way: dict[int, Curve] = {}
         self._finished: dict[int, tuple[Curve, dict[str, Any]]] = {}
-        self.tables = TableWriter(60 * job.campaign.run.disk_minutes, job.clock)
+        self.tables = TableWriter(60 * job.campaign.run.disk_minutes, job.clock, job.results.ready)
 
     def __bool__(self) -> bool:
         """Whether anything is under way, or finished and not yet written."""

@@ -17,8 +17,10 @@ from nnlc.ranks.attempts import is_of_memory
 from nnlc.ranks.curves import Curves
 from nnlc.ranks.departure import Departure
 from nnlc.ranks.devices import choose_device, device_names
+from nnlc.ranks.disktrouble import DiskTrouble
 from nnlc.ranks.handout import HandOut
 from nnlc.ranks.job import GO_ON, Job
+from nnlc.ranks.lostjobs import LostJobs
 from nnlc.ranks.preflight import examine, report, warnings
 from nnlc.ranks.sharing import arrange
 
@@ -42,7 +44,8 @@ class Gatherer:
         self._unchecked: set[int] | None = None  # hosts that look at their images, by a rank
         self._idle_deaths: Counter[int] = Counter()
         self._given_up: dict[str, CampaignNetwork] = {}
-        self._told_of: str | None = None
+        self._trouble = DiskTrouble(job, self._curves.tables)
+        self._lost_jobs = LostJobs(job)
         self._why = ""  # of the end
         self._out: Outbox = []
 
@@ -69,7 +72,9 @@ class Gatherer:
             self._job.leases.beat()
             self._job.journal.try_again()
             self._curves.write()
-            self._tell_of_trouble()
+            if self._trouble.lasts_too_long() and self._departure.status is None:
+                raise NnlcError(f"{self._trouble.problem}; {self._trouble.advice}")
+            self._lost_jobs.tell()
             if self._device and self._departure.status is None:
                 self._look_at_the_time()
                 self._show()
@@ -159,6 +164,7 @@ class Gatherer:
             "kind": "configure",
             "campaign": job.campaign.model_dump(mode="json"),
             "images": str(job.images_root.absolute()),
+            "results": str(job.results.path.absolute()),
             "checkpoints": str(job.results.checkpoints_folder.absolute()),
             "device": self._device,
         }
@@ -272,18 +278,6 @@ class Gatherer:
         if self._job.time_left.for_work() <= 0:
             self._leave(ExitStatus.UNFINISHED, f"the job's time is nearly over: {GO_ON}")
 
-    def _tell_of_trouble(self) -> None:
-        """Say it once when something can't be written, and once when it can again."""
-        tables, watcher = self._curves.tables, self._job.watcher
-        problem = tables.problem or self._job.journal.trouble
-        if tables.too_long() and self._departure.status is None:
-            raise NnlcError(f"{problem}; make room or mend the folder and start again")
-        if problem and not self._told_of:
-            watcher.message(f"{problem}; it is kept and tried again")
-        elif self._told_of and not problem:
-            watcher.message("everything could be written again")
-        self._told_of = problem
-
     def _show(self) -> None:
         """Keep the display and the journal's snapshot fresh."""
         self._job.watcher.tick()
@@ -302,14 +296,10 @@ class Gatherer:
     def _end_if_all_left(self) -> None:
         if not self._departure.complete():
             return
-        job, tables = self._job, self._curves.tables
+        job = self._job
         self._curves.write(now=True)
-        if tables:
-            self._departure.begin(ExitStatus.ERROR)
-            job.watcher.message(
-                f"error: {tables.problem}; {len(tables)} finished networks go back to their last "
-                "checkpoint; make room or mend the folder and start again"
-            )
+        if (loss := self._trouble.loss()) is not None:
+            self._leave(ExitStatus.ERROR, f"error: {loss}")
         status = ExitStatus(self._departure.status or ExitStatus.DONE)
         self._departure.over = True
         job.watcher.end()

@@ -8,6 +8,7 @@ from pathlib import Path
 from nnlc.campaign import Campaign, CampaignNetwork
 from nnlc.history import Finish
 from nnlc.journal import Journal
+from nnlc.openjobs import OpenJob
 from nnlc.ranks.attempts import Attempts
 from nnlc.ranks.backlog import Unfinished
 from nnlc.ranks.leases import Leases
@@ -48,6 +49,8 @@ class Job:
     journal: Journal
     last_time: str | None = None
     """Of the last event that any job wrote down before: this one's count as later."""
+    open_jobs: Sequence[OpenJob] = ()
+    """Earlier ones that have not written down their end."""
     watcher: Watcher
     clock: Callable[[], float] = time.monotonic
     """Seconds."""

@@ -60,7 +60,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
         )
         agent.stop_all(ExitStatus.DONE_WITH_FAILURES)
         return
-    leases = Leases(results.leases_folder)
+    leases = Leases(results.leases_folder, results.ready)
     try:
         leases.begin()
     except OSError as problem:
@@ -81,8 +81,9 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             attempts=Attempts(campaign.run.attempts, history.attempts),
             leases=leases,
             time_left=TimeLeft(seconds_left(options.time_left, os.environ), since=options.since),
-            journal=Journal(results.journal_folder),
+            journal=Journal(results.journal_folder, results.ready),
             last_time=history.last_time,
+            open_jobs=history.open_jobs,
             watcher=Progress(name, campaign.half_epochs, console),
             only_preflight=options.preflight,
         )

@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from nnlc.files import TEMPORARY_SUFFIX, open_regular, write_atomically
+from nnlc.files import TEMPORARY_SUFFIX, Ready, make_folder, open_regular, write_atomically
 from nnlc.process import process_lives, this_process
 
 _HEARTBEAT = re.compile(rf"\.?(.+?)\.job(\.\w+{re.escape(TEMPORARY_SUFFIX)})?")
@@ -48,12 +48,13 @@ class Leases:
     def __init__(
         self,
         folder: Path,
+        ready: Ready = make_folder,
         *,
         beat_seconds: float = 10.0,
         expiry_seconds: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._folder, self._clock = folder, clock
+        self._folder, self._ready_to_write, self._clock = folder, ready, clock
         self._beat_seconds, self._expiry_seconds = beat_seconds, expiry_seconds
         self._me = this_process()
         host = re.sub(r"[^A-Za-z0-9_.-]", "_", self._me["host"])
@@ -69,7 +70,6 @@ class Leases:
 
     def begin(self) -> None:
         """Show that this job lives; an OSError says that the folder can't be written."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         self._renew()
         with contextlib.suppress(OSError):
             self._sweep()
@@ -94,6 +94,7 @@ class Leases:
         self._ours.discard(id)
         self._unwritten.discard(id)
         try:
+            self._ready_to_write(self._folder)
             _remove_entry(self._lease(id), self.token)
         except OSError:
             self._unwritten.add(id)
@@ -107,7 +108,6 @@ class Leases:
         self._last_try = now
         if due:
             with contextlib.suppress(OSError):
-                self._folder.mkdir(parents=True, exist_ok=True)
                 self._renew()
                 self._sweep()
         for network in sorted(self._unwritten):
@@ -143,6 +143,7 @@ class Leases:
 
     def _obtain(self, lease: Path) -> str | None:
         """Make a lease ours; returns the token of the job that keeps us from it, if one does."""
+        self._ready_to_write(self._folder)
         for owner in _entries(lease):
             if owner == self.token:
                 return None
@@ -163,6 +164,7 @@ class Leases:
         return None
 
     def _renew(self) -> None:
+        self._ready_to_write(self._folder)
         self._beats += 1
         write_atomically(self._heartbeat, json.dumps({**self._me, "beats": self._beats}).encode())
         now = self._clock()

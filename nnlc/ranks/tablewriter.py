@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnlc.files import sync_folder, write_once
+from nnlc.files import Ready, make_folder, read_regular, sync_folder, write_once
 from nnlc.tables import Table
 
 AGAIN_SECONDS = 5.0
@@ -32,15 +32,19 @@ class TableWriter:
     Args:
         patience_seconds: how long the oldest table may wait.
         clock: seconds.
+        ready: called with a table's folder before it is written to.
 
     Attributes:
         problem: why tables wait, in words, or None.
     """
 
     def __init__(
-        self, patience_seconds: float, clock: Callable[[], float] = time.monotonic
+        self,
+        patience_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        ready: Ready = make_folder,
     ) -> None:
-        self._patience, self._clock = patience_seconds, clock
+        self._patience, self._clock, self._ready = patience_seconds, clock, ready
         self._waiting: list[tuple[float, FinishedTable]] = []
         self._last_try = float("-inf")
         self.problem: str | None = None
@@ -70,8 +74,9 @@ class TableWriter:
         for entry in list(self._waiting):
             table = entry[1]
             try:
+                self._ready(table.path.parent)
                 new = write_once(table.path, table.content, sync=False)
-                standing.append((table, new or table.path.read_bytes() == table.content))
+                standing.append((table, new or read_regular(table.path) == table.content))
             except OSError as problem:
                 self.problem = f"{table.path}: the table can't be written: {problem.strerror}"
                 continue  # another folder may be well

@@ -23,7 +23,7 @@ from typing import IO, Any, cast
 
 import torch
 
-from nnlc.files import TEMPORARY_SUFFIX, write_atomically
+from nnlc.files import TEMPORARY_SUFFIX, Ready, make_folder, write_atomically
 from nnlc.training.loop import State
 
 FORMAT = 2
@@ -47,10 +47,13 @@ class Checkpoints:
         id: the network's.
         about: what the network's bits depend on: its specification, the campaign's settings,
             device and versions. Plain values.
+        ready: called with a folder before it is written to.
     """
 
-    def __init__(self, folder: Path, id: str, about: dict[str, Any]) -> None:
-        self._folder, self._id = folder, id
+    def __init__(
+        self, folder: Path, id: str, about: dict[str, Any], ready: Ready = make_folder
+    ) -> None:
+        self._folder, self._id, self._ready = folder, id, ready
         text = json.dumps({"format": FORMAT, **about}, sort_keys=True)
         self._about = json.loads(text)  # strings and numbers: torch refuses to read any other
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -70,7 +73,7 @@ class Checkpoints:
             hashing.raise_problem()
             file.write(hashing.digest.hexdigest().encode())
 
-        self._folder.mkdir(exist_ok=True)
+        self._ready(self._folder)
         write_atomically(self._newest, write, keep=self._before)
         return self._newest.stat().st_size
 
@@ -142,7 +145,8 @@ class Checkpoints:
         targets = (aside / f"{path.stem}.{number}.ckpt" for number in count())
         target = next(target for target in targets if not os.path.lexists(target))
         try:
-            aside.mkdir(exist_ok=True)
+            self._ready(self._folder)
+            self._ready(aside)
             path.replace(target)
         except OSError:
             return path  # it is passed over all the same

@@ -19,8 +19,9 @@ import torch
 from nnlc import wire
 from nnlc.campaign import Campaign, parse_campaign
 from nnlc.errors import DeviceError, NnlcError, ResultsError
-from nnlc.files import write_atomically
+from nnlc.files import Ready, make_folder, write_atomically
 from nnlc.networks import ImageSet, NetworkSpec
+from nnlc.results import ResultsFolder
 from nnlc.training.attempt import Attempt, Left
 from nnlc.training.checkpoint import Checkpoints
 from nnlc.training.determinism import make_deterministic
@@ -52,6 +53,7 @@ class Trainer:
         self._gpu_index = local_rank % gpus if gpus else None
         self._device = torch.device("cpu")
         self._root, self._checkpoints = Path(), Path()
+        self._ready: Ready = make_folder
         self._campaign: Campaign | None = None
         self._images: dict[str, DeviceImages] = {}
 
@@ -81,6 +83,10 @@ class Trainer:
     def _configure(self, message: wire.Message) -> None:
         self._campaign = parse_campaign(message["campaign"], Path("the campaign of this job"))
         self._root, self._checkpoints = Path(message["images"]), Path(message["checkpoints"])
+        if "results" in message:
+            results = ResultsFolder(Path(message["results"]))
+            results.remember(self._campaign)
+            self._ready = results.ready
         if message["device"] == "cuda":
             if self._gpu_index is None:
                 raise DeviceError("no GPU is visible: start with --device cpu, or ask for GPUs")
@@ -148,7 +154,7 @@ class Trainer:
             "train images": images.train_images,
             **decisive,
         }
-        return Checkpoints(self._checkpoints, spec.id, about)
+        return Checkpoints(self._checkpoints, spec.id, about, self._ready)
 
     def _on_device(self, images: ImageSet) -> DeviceImages:
         campaign = self._settings()
