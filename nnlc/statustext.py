@@ -1,7 +1,6 @@
 """A results folder's state in words: tables, failures, makers, and the jobs in the queue."""
 
 import shlex
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from rich.table import Table
 
 from nnlc.console import say
 from nnlc.errors import SchedulerError
-from nnlc.launching.submit import queue, scheduler_of_folder, settle
+from nnlc.launching.submit import count_states, queue, scheduler_of_folder, settle
 from nnlc.results import ResultsFolder
 from nnlc.status import Status, read_status
 
@@ -74,7 +73,6 @@ def _queue_lines(results: ResultsFolder) -> Iterator[str]:
     try:
         settle(results, scheduler)
         for job, states in queue(results, scheduler).items():
-            counts = ", ".join(f"{n} {state}" for state, n in sorted(Counter(states).items()))
-            yield f"job {job}: {counts or 'no longer in the queue'}"
+            yield f"job {job}: {count_states(states) or 'no longer in the queue'}"
     except SchedulerError as problem:
         yield f"the queue is unknown: {problem}"

@@ -3,6 +3,7 @@
 Rooms are imported inside the verbs, as in `nnlc.cli`, which these belong to.
 """
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -124,6 +125,7 @@ def submit(
 ) -> None:
     """Check everything, and put a campaign into the queue."""
     from nnlc.campaign import load_campaign
+    from nnlc.launching.commands import removed_wishes
     from nnlc.launching.prepare import find_python, prepare
     from nnlc.launching.render import Request
     from nnlc.launching.scheduler import scheduler_of
@@ -148,14 +150,14 @@ def submit(
     for name, image_set in loaded.image_sets().items():
         check_images(image_set, loaded.datasets[name], images)
     folder.open(loaded)
-    for note in submission.notes:
+    for note in (*submission.notes, *removed_wishes(os.environ)):
         say_aside(note)
     if scheduler is None:
         for path, text in submission.scripts:
             say(f"# {path}\n{text}", end="")
         return
     for record in put_into_queue(submission, chosen, scheduler, folder):
-        say(f"job {record.id}: {record.script}")
+        say(f"job {record.job}: {record.script}")
     say(f"nnlc status {shlex.quote(str(folder.path))} follows it")
 
 

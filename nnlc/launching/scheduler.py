@@ -1,30 +1,40 @@
 """Slurm and LSF as their users meet them: submit a script, look into the queue, cancel.
 
-Every call has an end: a scheduler that does not answer is an error with what to do about it.
+A job is named as `sbatch --parsable` names it: by its ID, or ID;CLUSTER where it is not on this
+machine's own cluster.
 """
 
+import os
 import re
-import shutil
-import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from nnlc.errors import SchedulerError, UnansweredError
+from nnlc.files import read_regular
+from nnlc.launching.commands import run_command
 from nnlc.launching.site import Site
 
-ANSWER_SECONDS = 60.0
-"""For a scheduler to answer; busy ones take their time."""
+SUBMITTED_BY_LSF = re.compile(r"Job <(\d+)(?:\[[^]>]*\])?> is submitted")
+_SUBMITTED_BY_SLURM = re.compile(
+    r"^[ \t]*(?:(\d+)(?:;(\S+))?|Submitted batch job (\d+)(?: on cluster (\S+))?)[ \t]*$",
+    re.MULTILINE,
+)
+_CLUSTERS = re.compile(r"^#SBATCH\s(?:.*\s)?(?:--clusters?[=\s]|-M)\s*([^\s#]+)", re.MULTILINE)
 
 
 class Scheduler(ABC):
     """A scheduler's commands on this machine."""
 
     name: str
+    over: frozenset[str]
+    """States of a job that has ended, or goes on in another queue."""
+    ending: frozenset[str] = frozenset()
+    """States of a job that was ended and that the queue still shows for a while."""
 
     @abstractmethod
     def submit(self, script: Path, mark: str) -> str:
-        """Put a script into the queue; returns the job's ID.
+        """Put a script into the queue; returns the job.
 
         Args:
             script: the job script.
@@ -36,117 +46,151 @@ class Scheduler(ABC):
         """
 
     @abstractmethod
-    def find(self, mark: str) -> str | None:
-        """The ID of the job with this mark, while the queue knows it."""
+    def find(self, mark: str, script: Path) -> str | None:
+        """Return the job with this mark, made of this script, while the queue knows it."""
 
     @abstractmethod
-    def states(self, ids: Sequence[str]) -> dict[str, list[str]]:
-        """By ID, the state of each element that the queue knows, or of the job itself."""
+    def states(self, jobs: Sequence[str]) -> dict[str, list[str]]:
+        """Return by job the state of each element that is in the queue, or of the job itself."""
 
     @abstractmethod
-    def cancel(self, ids: Sequence[str]) -> None:
-        """End jobs, all elements of them; those that are gone are no error."""
+    def cancel(self, job: str) -> None:
+        """End a job, all elements of it; one that is gone is no error."""
 
-    def _ask(self, words: Sequence[str], *, gone_is_fine: Iterable[str] = ()) -> str:
-        if shutil.which(words[0]) is None:
-            raise SchedulerError(
-                f"{words[0]}: not found on this machine; run this where {self.name}'s commands are"
-            )
-        try:
-            done = subprocess.run(  # noqa: S603  a list, no shell
-                list(words),
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=ANSWER_SECONDS,
-                stdin=subprocess.DEVNULL,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise UnansweredError(
-                f"{words[0]} did not answer within {ANSWER_SECONDS:.0f} s"
-            ) from None
-        said = f"{done.stdout}{done.stderr}"
-        if done.returncode and not any(word in said for word in gone_is_fine):
-            raise SchedulerError(f"{words[0]} refused: {said.strip() or 'it said nothing'}")
-        return done.stdout
+    def _submitted(self, said: str, jobs: Iterable[str], mark: str, script: Path) -> str:
+        """Return the one job that an answer names, else the one that the queue knows by its mark.
+
+        Raises:
+            UnansweredError: there is none.
+        """
+        named = set(jobs)
+        job = named.pop() if len(named) == 1 else self.find(mark, script)
+        if job is None:
+            raise UnansweredError(f"{self.name} said {said.strip()!r}, which names no job")
+        return job
 
 
 class Slurm(Scheduler):
     """sbatch, squeue and scancel."""
 
     name = "Slurm"
+    over = frozenset(["REVOKED"])  # squeue leaves the others out
+    ending = frozenset(["COMPLETING"])
 
     def submit(self, script: Path, mark: str) -> str:
-        said = self._ask(["sbatch", "--parsable", f"--comment={mark}", str(script)])
-        # ID, or ID;CLUSTER in a federation; a site's own words may come before.
-        found = re.search(r"^(\d+)(?:;\S+)?$", said, re.MULTILINE)
-        if not found:
-            raise UnansweredError(f"sbatch said {said.strip()!r}, which names no job")
-        return found[1]
+        words = ["sbatch", "--parsable", f"--comment={mark}", str(script)]
+        said = run_command(words, self.name, own_cluster=bool(_clusters_of(script)))
+        found = (
+            _job(answer[1] or answer[3], answer[2] or answer[4] or "")
+            for answer in _SUBMITTED_BY_SLURM.finditer(said)
+        )
+        return self._submitted(said, found, mark, script)
 
-    def find(self, mark: str) -> str | None:
-        lines = self._ask(["squeue", "--noheader", "--me", "--format=%F %k"]).splitlines()
-        return _with_mark(lines, " ", mark)
+    def find(self, mark: str, script: Path) -> str | None:
+        for clusters in dict.fromkeys([_clusters_of(script), asked_clusters(), ""]):
+            for cluster, line in self._squeue(clusters, "--me", "--format=%F %k"):
+                number, _, about = line.partition(" ")
+                if mark in about:
+                    return _job(number, cluster)
+        return None
 
-    def states(self, ids: Sequence[str]) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {job: [] for job in ids}
-        if not ids:
-            return found
-        words = ["squeue", "--noheader", "--array", f"--jobs={','.join(ids)}", "--format=%F %T"]
-        for line in self._ask(words, gone_is_fine=["Invalid job id"]).splitlines():
-            job, _, state = line.strip().partition(" ")
-            if job in found:
-                found[job].append(state)
+    def states(self, jobs: Sequence[str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {job: [] for job in jobs}
+        pairs = [_parts(job) for job in jobs]
+        for clusters in dict.fromkeys(clusters for _, clusters in pairs):
+            numbers = ",".join(number for number, place in pairs if place == clusters)
+            words = ["--array", f"--jobs={numbers}", "--format=%F %T"]
+            for _, line in self._squeue(clusters, *words):
+                number, _, state = line.partition(" ")
+                if (job := _job(number, clusters)) in found and state not in self.over:
+                    found[job].append(state)
         return found
 
-    def cancel(self, ids: Sequence[str]) -> None:
-        for job in ids:
-            self._ask(["scancel", job], gone_is_fine=["Invalid job id"])
+    def cancel(self, job: str) -> None:
+        number, clusters = _parts(job)
+        where = [f"--clusters={clusters}"] if clusters else []
+        gone = ["Invalid job id", "already completing or completed"]
+        run_command(["scancel", *where, number], self.name, own_cluster=True, gone_is_fine=gone)
+
+    def _squeue(self, clusters: str, *words: str) -> Iterator[tuple[str, str]]:
+        """Ask for jobs in all partitions; returns their lines, each with the cluster it is on."""
+        where = f"--clusters={clusters}" if clusters else "--federation"
+        words = ("squeue", "--all", where, *words)
+        cluster = clusters
+        for line in run_command(
+            words, self.name, own_cluster=True, gone_is_fine=["Invalid job id"]
+        ).splitlines():
+            if line.startswith("CLUSTER: "):
+                cluster = line.removeprefix("CLUSTER: ").strip()
+            else:
+                yield cluster, line.strip()
 
 
 class Lsf(Scheduler):
     """bsub, bjobs and bkill."""
 
     name = "LSF"
+    over = frozenset(["DONE", "EXIT", "POST_DONE", "POST_ERR"])
 
     def __init__(self, *, reads_input: bool) -> None:
         self._reads_input = reads_input
 
     def submit(self, script: Path, mark: str) -> str:
-        words = ["bsub", "-Jd", mark, str(script)]
-        if self._reads_input:
-            words = ["bash", "-c", 'bsub -Jd "$1" < "$2"', "bsub", mark, str(script)]
-        said = self._ask(words)
-        found = re.search(r"Job <(\d+)> is submitted", said)
-        if not found:
-            raise UnansweredError(f"bsub said {said.strip()!r}, which names no job")
-        return found[1]
+        words = ["bsub", "-Jd", mark, *([] if self._reads_input else [str(script)])]
+        said = run_command(words, self.name, script=script if self._reads_input else None)
+        return self._submitted(said, SUBMITTED_BY_LSF.findall(said), mark, script)
 
-    def find(self, mark: str) -> str | None:
-        words = ["bjobs", "-noheader", "-o", "jobid job_description delimiter='|'"]
-        lines = self._ask(words, gone_is_fine=["No unfinished job"]).splitlines()
-        return _with_mark(lines, "|", mark)
+    def find(self, mark: str, script: Path) -> str | None:  # noqa: ARG002  it has one queue
+        for number, about in self._bjobs("jobid job_description delimiter='|'", "|"):
+            if mark in about:
+                return number
+        return None
 
-    def states(self, ids: Sequence[str]) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {job: [] for job in ids}
-        if not ids:
-            return found
-        words = ["bjobs", "-noheader", "-a", "-o", "jobid stat", *ids]
-        for line in self._ask(words, gone_is_fine=["is not found"]).splitlines():
-            job, _, state = line.strip().partition(" ")
-            if job in found and state.strip() not in ("DONE", "EXIT"):
-                found[job].append(state.strip())
+    def states(self, jobs: Sequence[str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {job: [] for job in jobs}
+        for number, state in self._bjobs("jobid stat", " ", "-a", *jobs) if jobs else ():
+            if number in found and state not in self.over:
+                found[number].append(state)
         return found
 
-    def cancel(self, ids: Sequence[str]) -> None:
-        for job in ids:
-            self._ask(["bkill", job], gone_is_fine=["is not found", "already finished"])
+    def cancel(self, job: str) -> None:
+        gone = ["is not found", "already finished", "No matching job found"]
+        run_command(["bkill", job], self.name, gone_is_fine=gone)
+
+    def _bjobs(self, form: str, separator: str, *words: str) -> Iterator[tuple[str, str]]:
+        """Ask for jobs; returns the ID of each, without the index of an element, and the rest."""
+        said = run_command(
+            ["bjobs", "-noheader", *words[:1], "-o", form, *words[1:]],
+            self.name,
+            gone_is_fine=["No unfinished job", "No job found", "is not found"],
+        )
+        for line in said.splitlines():
+            name, _, rest = line.strip().partition(separator)
+            if number := re.match(r"\d+", name):
+                yield number[0], rest.strip()
 
 
-def _with_mark(lines: list[str], separator: str, mark: str) -> str | None:
-    pairs = (line.strip().partition(separator) for line in lines)
-    return next((job for job, _, about in pairs if about.strip() == mark), None)
+def asked_clusters() -> str:
+    """Return the clusters that the user's environment names for Slurm's commands; often none."""
+    return os.environ.get("SLURM_CLUSTERS", "")
+
+
+def _job(number: str, cluster: str) -> str:
+    return f"{number};{cluster}" if cluster else number
+
+
+def _parts(job: str) -> tuple[str, str]:
+    number, _, cluster = job.partition(";")
+    return number, cluster
+
+
+def _clusters_of(script: Path) -> str:
+    """Return the clusters that a script itself asks for; none where it is gone."""
+    try:
+        found = _CLUSTERS.findall(read_regular(script).decode(errors="replace"))
+    except OSError:
+        return ""
+    return found[-1] if found else ""
 
 
 def scheduler_of(site: Site) -> Scheduler:

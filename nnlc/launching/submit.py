@@ -9,17 +9,27 @@ import contextlib
 import json
 import re
 import secrets
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from nnlc.errors import SchedulerError, UnansweredError
-from nnlc.files import write_atomically
+from nnlc.files import read_regular, write_atomically
 from nnlc.launching.prepare import Submission
-from nnlc.launching.scheduler import Scheduler, scheduler_named
+from nnlc.launching.scheduler import (
+    SUBMITTED_BY_LSF,
+    Scheduler,
+    asked_clusters,
+    scheduler_named,
+)
 from nnlc.launching.site import Site
 from nnlc.results import ResultsFolder
+
+LEAVE_SECONDS = 45.0
+"""For a cancelled job to leave the queue: LSF ends one within 20 s, between three signals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +45,18 @@ class Record:
     time: str
     id: str | None
     """None while the scheduler has not answered."""
+    cluster: str = ""
+    """Where sbatch has put it, if not on this machine's own cluster."""
+
+    @property
+    def job(self) -> str:
+        """The job as its scheduler names it."""
+        return f"{self.id};{self.cluster}" if self.cluster else str(self.id)
+
+    def of(self, job: str) -> "Record":
+        """Return this record, of a job that is known now."""
+        number, _, cluster = job.partition(";")
+        return replace(self, id=number, cluster=cluster)
 
 
 def submit(
@@ -66,7 +88,7 @@ def submit(
         )
         _write(results, record)
         try:
-            record = replace(record, id=scheduler.submit(path, record.mark))
+            record = record.of(scheduler.submit(path, record.mark))
         except UnansweredError as problem:
             raise UnansweredError(
                 f"{problem}; whether {path} is in the queue is found out by the next 'nnlc submit' "
@@ -90,11 +112,11 @@ def settle(results: ResultsFolder, scheduler: Scheduler) -> None:
     """Find out what became of scripts on which the scheduler has not answered."""
     for record in records(results):
         if record.id is None:
-            job = scheduler.find(record.mark)
+            job = scheduler.find(record.mark, Path(record.script))
             if job is None:
                 _forget(results, record)
             else:
-                _write(results, replace(record, id=job))
+                _write(results, record.of(job))
 
 
 def records(results: ResultsFolder) -> list[Record]:
@@ -103,17 +125,62 @@ def records(results: ResultsFolder) -> list[Record]:
 
 
 def queue(results: ResultsFolder, scheduler: Scheduler) -> dict[str, list[str]]:
-    """By ID of each remembered job: the states of its elements in the queue, none when it ended."""
-    ids = [record.id for record in records(results) if record.id is not None]
-    return scheduler.states([*ids, *_chained(results.jobs_folder)])
+    """By remembered job: the states of its elements in the queue, none when it ended."""
+    jobs = [record.job for record in records(results) if record.id is not None]
+    return scheduler.states([*jobs, *_chained(results.jobs_folder)])
 
 
 def cancel(results: ResultsFolder, scheduler: Scheduler) -> list[str]:
-    """End every job of a folder that is in the queue; returns their IDs."""
+    """End every job of a folder, and see that it leaves the queue; returns the jobs.
+
+    Jobs that come while others leave, as the next of a chain, are ended too.
+
+    Raises:
+        SchedulerError: some are still there, or the scheduler refuses.
+    """
     settle(results, scheduler)
-    there = _waiting(results, scheduler)
-    scheduler.cancel(there)
-    return there
+    asked: list[str] = []
+    refused: dict[str, str] = {}
+    end, pause = time.monotonic() + LEAVE_SECONDS, 0.1
+    while there := _staying(results, scheduler):
+        for job in [job for job in there if job not in asked]:
+            asked.append(job)
+            try:
+                scheduler.cancel(job)
+            except SchedulerError as problem:
+                refused[job] = str(problem)
+        if there.keys() <= refused.keys() or time.monotonic() > end:
+            raise SchedulerError(_remains(results, there, asked, refused))
+        time.sleep(pause)
+        pause = min(2 * pause, 2.0)
+    return asked
+
+
+def _staying(results: ResultsFolder, scheduler: Scheduler) -> dict[str, list[str]]:
+    """Elements in the queue that are not about to leave it, by job."""
+    return {
+        job: [state for state in states if state not in scheduler.ending]
+        for job, states in queue(results, scheduler).items()
+        if not scheduler.ending.issuperset(states)
+    }
+
+
+def _remains(
+    results: ResultsFolder, there: dict[str, list[str]], asked: list[str], refused: dict[str, str]
+) -> str:
+    """Say which jobs are still in the queue, why, and which are not."""
+    gone = [job for job in asked if job not in there]
+    lines = [f"cancelled {', '.join(gone)}"] if gone else []
+    for job, states in there.items():
+        lines.append(f"job {job} is still in the queue: {count_states(states)}")
+        lines += [refused[job]] if job in refused else []
+    lines.append(f"'nnlc cancel {results.path}' tries again")
+    return "\n".join(lines)
+
+
+def count_states(states: Iterable[str]) -> str:
+    """Return how many elements of a job are in which state."""
+    return ", ".join(f"{count} {state}" for state, count in sorted(Counter(states).items()))
 
 
 def _waiting(results: ResultsFolder, scheduler: Scheduler) -> list[str]:
@@ -122,18 +189,22 @@ def _waiting(results: ResultsFolder, scheduler: Scheduler) -> list[str]:
 
 
 def _read(folder: Path) -> Iterator[Record]:
+    names = {field.name for field in fields(Record)}
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
-        try:
-            yield Record(**json.loads(path.read_bytes()))
-        except (OSError, ValueError, TypeError):
-            continue
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+            content = json.loads(read_regular(path))
+            if not re.fullmatch(r"\d+", content["id"] or "0"):
+                continue
+            # What was written before clusters were: those that the user's commands speak to.
+            content.setdefault("cluster", asked_clusters())
+            yield Record(**{name: content[name] for name in names})
 
 
 def _chained(folder: Path) -> Iterator[str]:
     """Jobs that LSF scripts have submitted to go on after themselves: bsub's own words, kept."""
     for path in sorted(folder.glob("*.sh.jobs")) if folder.is_dir() else []:
         with contextlib.suppress(OSError):
-            yield from re.findall(r"Job <(\d+)> is submitted", path.read_text(errors="replace"))
+            yield from SUBMITTED_BY_LSF.findall(read_regular(path).decode(errors="replace"))
 
 
 def _write(results: ResultsFolder, record: Record) -> None:

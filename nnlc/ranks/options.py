@@ -3,11 +3,13 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from nnlc.console import say_aside
 from nnlc.errors import ExitStatus
+from nnlc.ranks.arrayelement import element_of
 from nnlc.ranks.mpi import launcher_rank
 
 MAX_TRAINERS = 64
@@ -97,24 +99,15 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     )
     options = parser.parse_args(arguments)
     if options.element is None:
-        options.element = _index_in_array(environment) if options.elements > 1 else 0
-    if options.element is None:
-        parser.error("--elements needs --element I where no scheduler tells it")
+        try:
+            options.element = (
+                element_of(environment, options.elements) if options.elements > 1 else 0
+            )
+        except ValueError as problem:
+            parser.error(str(problem))
     if options.element >= options.elements:
         parser.error(f"--element {options.element} is none of 0 to {options.elements - 1}")
     return options
-
-
-def _index_in_array(environment: Mapping[str, str]) -> int | None:
-    """From 0: sbatch(1) and LSF's "environment variables set for job execution"."""
-    try:
-        if "SLURM_ARRAY_TASK_ID" in environment:
-            first = int(environment.get("SLURM_ARRAY_TASK_MIN", "0"))
-            return int(environment["SLURM_ARRAY_TASK_ID"]) - first
-        index = int(environment.get("LSB_JOBINDEX", "0"))
-    except ValueError:
-        return None
-    return index - 1 if index > 0 else None  # 0: a job outside any array
 
 
 def _trainers(text: str) -> int | None:
@@ -156,5 +149,5 @@ def refuse(message: str, status: ExitStatus) -> ExitStatus:
     """Print an error on the launcher's rank 0, where all ranks meet the same one."""
     told = launcher_rank(dict(os.environ))
     if told is None or told[1] == 0:
-        print(f"error: {message}", file=sys.stderr, flush=True)
+        say_aside(f"error: {message}")
     return status

@@ -49,7 +49,8 @@ def seconds_left(asked_minutes: float | None, environment: Mapping[str, str]) ->
 
     Newer Slurms give SLURM_JOB_END_TIME, in seconds since 1970 (sbatch(1), "output environment
     variables"); 22.05 doesn't, and LSF tells a job no end at all (its "environment variables set
-    for job execution"): rendered scripts say --time-left.
+    for job execution"): rendered scripts say --time-left. A time that is over is that of a job
+    around this one, whose variables sbatch handed on.
     """
     if asked_minutes is not None:
         return 60 * asked_minutes
@@ -57,4 +58,4 @@ def seconds_left(asked_minutes: float | None, environment: Mapping[str, str]) ->
         seconds = float(environment["SLURM_JOB_END_TIME"]) - time.time()
     except (KeyError, ValueError):
         return None
-    return seconds if math.isfinite(seconds) else None
+    return seconds if 0 < seconds < math.inf else None
