@@ -8,8 +8,13 @@ from worker_jobs import write_campaign
 
 from nnlc.campaign import load_campaign
 from nnlc.errors import SchedulerError, SiteError, UnansweredError
+<<<<<<< HEAD
 from nnlc.launching import scheduler as schedulers
 from nnlc.launching.prepare import prepare
+=======
+from nnlc.launching import commands as scheduler_commands
+from nnlc.launching import submit as submitting
+>>>>>>> bf19a07 (Scripts forget what was exported for the scheduler's commands; cancel looks again)
 from nnlc.launching.render import Request
 from nnlc.launching.scheduler import Lsf, Slurm, scheduler_of
 from nnlc.launching.site import load_site
@@ -70,11 +75,21 @@ def put(folder, **wishes):
     return submit(scripts_for(folder, **wishes), site, Slurm(), folder)
 
 
-@pytest.mark.parametrize("said", ["4711\n", "4711;cluster2\n", "a site's greeting\n4711\n"])
-def test_a_job_id_is_found_in_every_form_that_sbatch_has(commands, folder, said):
+ANSWERS = {
+    "4711\n": "4711",
+    "4711;cluster2\n": "4711;cluster2",
+    "a site's greeting\n4711\n": "4711",
+    "  4711;cluster2  \r\nyou have used 12 of 40 hours\n": "4711;cluster2",
+    "Submitted batch job 4711\n": "4711",
+    "Submitted batch job 4711 on cluster cluster2\n": "4711;cluster2",
+}
+
+
+@pytest.mark.parametrize(("said", "job"), ANSWERS.items())
+def test_a_job_is_found_in_every_form_that_sbatch_has(commands, folder, said, job):
     commands.says("sbatch", said)
     [record] = put(folder)
-    assert record.id == "4711"
+    assert (record.id, record.job) == ("4711", job)
     assert records(folder) == [record]
     assert Path(record.script).read_text().startswith("#!/bin/bash\n#SBATCH")
 
@@ -95,7 +110,7 @@ def test_an_answer_without_an_id_is_looked_up_in_the_queue_before_anything_is_su
 
 
 def test_a_scheduler_that_does_not_answer_is_an_error_with_an_end(commands, folder, monkeypatch):
-    monkeypatch.setattr(schedulers, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(scheduler_commands, "ANSWER_SECONDS", 0.3)
     commands.says("sbatch", "1\n", body="sleep 5")
     with pytest.raises(UnansweredError, match="did not answer within"):
         put(folder)
@@ -156,11 +171,49 @@ def test_cancel_ends_what_is_in_the_queue_and_a_job_that_is_gone_is_no_error(com
     commands.says("sbatch", "8\n")
     put(folder)
     commands.says("squeue", "8 RUNNING\n")
-    commands.says("scancel", "scancel: error: Kill job error on job id 8: Invalid job id\n", 1)
+    gone = "scancel: error: Kill job error on job id 8: Invalid job id\n"
+    commands.says("scancel", gone, 1, body=': > "$here/squeue.says"')
     assert cancel(folder, Slurm()) == ["8"]
     assert commands.asked("scancel") == ["8"]
-    commands.says("squeue", "")
     assert cancel(folder, Slurm()) == []
+
+
+def test_cancel_looks_again_and_names_what_is_still_in_the_queue(commands, folder, monkeypatch):
+    monkeypatch.setattr(submitting, "LEAVE_SECONDS", 1.0)
+    commands.says("sbatch", "8\n")
+    put(folder)
+    commands.says("squeue", "8 RUNNING\n8 PENDING\n8 RUNNING\n8 COMPLETING\n")
+    commands.says("scancel", "")
+    with pytest.raises(SchedulerError, match="job 8 is still in the queue: 1 PENDING, 2 RUNNING"):
+        cancel(folder, Slurm())
+    commands.says("squeue", "8 COMPLETING\n8 COMPLETING\n")
+    assert cancel(folder, Slurm()) == []
+
+
+def test_a_job_that_may_not_be_ended_keeps_no_other_from_it(commands, folder):
+    for job in ("8", "9"):
+        commands.says("sbatch", f"{job}\n")
+        put(folder)
+    commands.says("squeue", "8 RUNNING\n9 RUNNING\n")
+    body = 'if [ "$1" = 8 ]; then echo "Access denied"; exit 1; fi'
+    commands.says("scancel", "", body=f'{body}; echo "8 RUNNING" > "$here/squeue.says"')
+    with pytest.raises(SchedulerError) as problem:
+        cancel(folder, Slurm())
+    assert str(problem.value).startswith("cancelled 9\njob 8 is still in the queue: 1 RUNNING\n")
+    assert "Access denied" in str(problem.value)
+
+
+def test_the_next_job_of_a_chain_that_comes_meanwhile_is_ended_too(commands, folder):
+    folder.jobs_folder.mkdir()
+    chain = folder.jobs_folder / "summit.sh.jobs"
+    chain.write_text("Job <11> is submitted to default queue <batch>.\n")
+    commands.says("bjobs", "11 RUN\n")
+    follow = f"""if [ "$1" = 11 ]; then
+        echo "Job <12> is submitted to default queue <batch>." >> '{chain}'
+        echo "12 PEND" > $here/bjobs.says
+    else : > $here/bjobs.says; fi"""
+    commands.says("bkill", "", body=follow)
+    assert cancel(folder, Lsf(reads_input=False)) == ["11", "12"]
 
 
 def test_garbage_among_the_records_is_passed_over(commands, folder):
@@ -172,13 +225,14 @@ def test_garbage_among_the_records_is_passed_over(commands, folder):
 
 
 def test_jobs_that_lsf_scripts_chained_belong_to_the_folder_too(commands, folder):
-    commands.says("bjobs", "12 RUN\n11 DONE\n")
+    commands.says("bjobs", "12[1] RUN\n12[2] PEND\n11 DONE\n")
     folder.jobs_folder.mkdir()
     (folder.jobs_folder / "summit.sh.jobs").write_text(
         "Job <11> is submitted to default queue <batch>.\nJob <12> is submitted to queue <q>.\n"
     )
-    assert queue(folder, Lsf(reads_input=False)) == {"11": [], "12": ["RUN"]}
-    commands.says("bkill", "Job <12> is being terminated\n")
+    assert queue(folder, Lsf(reads_input=False)) == {"11": [], "12": ["RUN", "PEND"]}
+    end = ': > "$here/bjobs.says"'
+    commands.says("bkill", "Job <12> is being terminated\n", body=end)
     assert cancel(folder, Lsf(reads_input=False)) == ["12"]
 
 

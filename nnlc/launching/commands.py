@@ -53,7 +53,7 @@ def scheduler_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def removed_wishes(environment: Mapping[str, str]) -> list[str]:
-    """Return a note on what is removed and asks for an account, a partition or their like, if so."""
+    """Return a note on removed variables that ask for an account, a partition or their like."""
     removed = sorted(environment.keys() - scheduler_environment(environment).keys())
     wishes = [
         f"{name}={environment[name]}"

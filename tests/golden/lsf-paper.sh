@@ -45,6 +45,9 @@ trap 'hear XCPU' XCPU
 trap 'failed "$?" "$LINENO" "$BASH_COMMAND"' ERR
 trap '[ -n "$said" ] || end_job "$(($? ? $? : 1))" "it ended too early, at: $BASH_COMMAND"' EXIT
 
+# What a shell or a job around this one exported for bsub is not meant for the next of the chain.
+unset "${!BSUB_@}" LSB_DEFAULTPROJECT LSB_DEFAULTQUEUE LSB_DEFAULT_JOBGROUP LSB_DEFAULT_USERGROUP
+
 # The site's own lines. Modules and conda read variables that nobody has set, and fail within.
 set +eu +o pipefail
 hint="; if that is no error, write '|| true' behind it in the setup of the site file"

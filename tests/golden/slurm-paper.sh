@@ -51,6 +51,13 @@ trap 'hear XCPU' XCPU
 trap 'failed "$?" "$LINENO" "$BASH_COMMAND"' ERR
 trap '[ -n "$said" ] || end_job "$(($? ? $? : 1))" "it ended too early, at: $BASH_COMMAND"' EXIT
 
+# What a shell or a job around this one exported for Slurm's commands is not meant for those here.
+unset "${!SBATCH_@}" "${!SRUN_@}" "${!SCANCEL_@}" "${!SCONTROL_@}" "${!SLURM_CPU_BIND@}" \
+    SLURM_CLUSTERS SLURM_EXPORT_ENV SLURM_TIMELIMIT SLURM_EXACT SLURM_EXCLUSIVE SLURM_OVERLAP \
+    SLURM_IMMEDIATE SLURM_LABELIO SLURM_STEP_GRES SLURM_{PRO,EPI}LOG SLURM_TASK_{PRO,EPI}LOG \
+    SLURM_STD{IN,OUT,ERR}MODE SLURM_REMOTE_CWD SLURM_WORKING_DIR SLURM_TEST_EXEC SLURM_THREADS \
+    SLURM_ACCOUNT SLURM_PARTITION SLURM_QOS SLURM_RESERVATION SLURM_WCKEY SLURM_DEPENDENCY
+
 # The site's own lines. Modules and conda read variables that nobody has set, and fail within.
 set +eu +o pipefail
 hint="; if that is no error, write '|| true' behind it in the setup of the site file"

@@ -46,6 +46,13 @@ trap 'hear XCPU' XCPU
 trap 'failed "$?" "$LINENO" "$BASH_COMMAND"' ERR
 trap '[ -n "$said" ] || end_job "$(($? ? $? : 1))" "it ended too early, at: $BASH_COMMAND"' EXIT
 
+# What a shell or a job around this one exported for Slurm's commands is not meant for those here.
+unset "${!SBATCH_@}" "${!SRUN_@}" "${!SCANCEL_@}" "${!SCONTROL_@}" "${!SLURM_CPU_BIND@}" \
+    SLURM_CLUSTERS SLURM_EXPORT_ENV SLURM_TIMELIMIT SLURM_EXACT SLURM_EXCLUSIVE SLURM_OVERLAP \
+    SLURM_IMMEDIATE SLURM_LABELIO SLURM_STEP_GRES SLURM_{PRO,EPI}LOG SLURM_TASK_{PRO,EPI}LOG \
+    SLURM_STD{IN,OUT,ERR}MODE SLURM_REMOTE_CWD SLURM_WORKING_DIR SLURM_TEST_EXEC SLURM_THREADS \
+    SLURM_ACCOUNT SLURM_PARTITION SLURM_QOS SLURM_RESERVATION SLURM_WCKEY SLURM_DEPENDENCY
+
 # The same network gives the same table only if these are set before Python starts.
 export CUBLAS_WORKSPACE_CONFIG=:4096:8
 export OMP_NUM_THREADS=1

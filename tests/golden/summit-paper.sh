@@ -44,6 +44,9 @@ trap 'hear XCPU' XCPU
 trap 'failed "$?" "$LINENO" "$BASH_COMMAND"' ERR
 trap '[ -n "$said" ] || end_job "$(($? ? $? : 1))" "it ended too early, at: $BASH_COMMAND"' EXIT
 
+# What a shell or a job around this one exported for bsub is not meant for the next of the chain.
+unset "${!BSUB_@}" LSB_DEFAULTPROJECT LSB_DEFAULTQUEUE LSB_DEFAULT_JOBGROUP LSB_DEFAULT_USERGROUP
+
 # The same network gives the same table only if these are set before Python starts.
 export CUBLAS_WORKSPACE_CONFIG=:4096:8
 export OMP_NUM_THREADS=1
