@@ -8,13 +8,9 @@ from worker_jobs import write_campaign
 
 from nnlc.campaign import load_campaign
 from nnlc.errors import SchedulerError, SiteError, UnansweredError
-<<<<<<< HEAD
-from nnlc.launching import scheduler as schedulers
-from nnlc.launching.prepare import prepare
-=======
 from nnlc.launching import commands as scheduler_commands
 from nnlc.launching import submit as submitting
->>>>>>> bf19a07 (Scripts forget what was exported for the scheduler's commands; cancel looks again)
+from nnlc.launching.prepare import prepare
 from nnlc.launching.render import Request
 from nnlc.launching.scheduler import Lsf, Slurm, scheduler_of
 from nnlc.launching.site import load_site
