@@ -16,10 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
+import needs
 from limits import HANG_SECONDS, wait_until
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 _KEYS = {
     "Tab": 9,
     "Enter": 13,
@@ -47,9 +46,8 @@ class Page:
     """
 
     def __init__(self, folder: Path) -> None:
-        program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-        if program is None:
-            pytest.skip("no Chromium here: apt-get install chromium")
+        needs.require("Chromium")
+        program = next(filter(None, map(shutil.which, needs.CHROMIUM)))
         to_read, to_write = os.pipe(), os.pipe()
         self._process = subprocess.Popen(
             [

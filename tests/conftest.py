@@ -7,11 +7,10 @@ import os
 import signal
 import sysconfig
 
+import needs
 import pytest
+import speed
 from worker_jobs import run_worker, write_campaign
-
-OUTSIDE = "reference material outside the repository"
-"""Every skip for such material says this."""
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -20,19 +19,15 @@ def pytest_runtest_makereport(item, call):
     if (
         report.skipped
         and os.environ.get("NNLC_FORBID_SKIPS")
-        and OUTSIDE not in str(report.longrepr)
+        and needs.OUTSIDE not in str(report.longrepr)
     ):
         report.outcome = "failed"
         report.longrepr = f"skipped, which is forbidden here: {report.longrepr}"
 
 
-FIRST = (
-    *("test_slurm.py", "test_survival.py", "test_lsf.py", "test_harness.py"),
-    *("test_worker.py", "test_worker_faults.py", "test_stopping.py", "test_verify.py"),
-    *("test_worker_refusals.py", "test_stopping_jobs.py"),
-)
-"""Files whose tests wait for schedulers and jobs, the longest first: others fill the time, and none
-of them ends the run alone."""
+def pytest_runtest_setup(item):
+    for mark in item.iter_markers("needs"):
+        needs.require(*mark.args)
 
 
 def pytest_configure(config):
@@ -47,9 +42,26 @@ def pytest_configure(config):
         config.option.loadscopereorder = False
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items):
-    place = {name: number for number, name in enumerate(FIRST)}
-    items.sort(key=lambda item: place.get(item.path.name, len(FIRST)))
+    for item in items:
+        if not speed.is_slow(item.path.name, getattr(item, "originalname", item.name)):
+            item.add_marker("quick")
+    order = [*speed.FIRST, *speed.SPREAD]
+    items.sort(key=lambda item: order.index(item.path.name) if item.path.name in order else 99)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep a file's tests on one worker, which shares its fixtures, but for those of SPREAD."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return nodeid if file.rpartition("/")[2] in speed.SPREAD else file
+
+    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture

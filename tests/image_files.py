@@ -13,6 +13,7 @@ import pickle
 import tarfile
 from pathlib import Path
 
+import needs
 import numpy as np
 import pytest
 import scipy.io
@@ -35,10 +36,7 @@ OWN = ImageSet(
     train_images=9,
     validation_images=6,
 )
-DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-needs_fashion_mnist = pytest.mark.skipif(
-    not DEBIAN.is_dir(), reason=f"{DEBIAN} is absent (Debian package dataset-fashion-mnist)"
-)
+DEBIAN = needs.FASHION_MNIST
 A_FILE = {
     "CIFAR-100": "cifar-100-python/train",
     "F-MNIST": "FashionMNIST/raw/t10k-images-idx3-ubyte",

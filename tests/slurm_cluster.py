@@ -28,9 +28,9 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+import needs
 from limits import HANG_SECONDS, patience, wait_until
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
 DAEMONS = {"munged", "slurmctld", "slurmscriptd", "slurmd", "slurmstepd"}
 LONGEST_FOLDER = 70
 """Sockets lie in the folder, and the path of a socket has at most 107 characters."""
@@ -61,13 +61,6 @@ SETTINGS = {
     "SchedulerParameters": "sched_interval=2,bf_interval=2,batch_sched_delay=0",
 }
 """Lines of slurm.conf, which keyword arguments of SlurmCluster and --set change or add to."""
-
-
-def why_not() -> str | None:
-    """Why no cluster can be started here, if so."""
-    if not all(map(shutil.which, PROGRAMS)):
-        return "Slurm is not installed: apt install slurm-wlm munge"
-    return None if os.geteuid() == 0 else "only root can start a Slurm of virtual nodes"
 
 
 class SlurmCluster:
@@ -106,7 +99,7 @@ class SlurmCluster:
 
     def start(self) -> None:
         """Start all daemons and wait until every node is up; after a failure, too, `stop` it."""
-        if reason := why_not():
+        if reason := needs.why_not("Slurm", "root"):
             raise RuntimeError(reason)
         if len(str(self.folder)) > LONGEST_FOLDER or " " in str(self.folder):
             raise ValueError(

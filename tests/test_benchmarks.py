@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from curve_samples import saturating, table
 from limits import HANG_SECONDS
 from worker_jobs import TINY, write_campaign
@@ -62,6 +63,7 @@ def test_penguin_is_set_against_its_published_engine(tmp_path):
     assert (alike + differing, differing) == (3, unsure)
 
 
+@pytest.mark.needs("Chromium")
 def test_a_page_is_opened_and_used_in_a_browser():
     typical, most = run("page.py", "--networks", 60, "--rounds", 1)  # of scrolling to the end
     assert 0 < typical == most

@@ -161,10 +161,9 @@ def test_status_names_failures_and_retry_clears_them(tmp_path):
     assert "failed:" not in run_nnlc("status", "r", cwd=tmp_path).stdout
 
 
+@pytest.mark.needs("published tables")
 def test_show_draws_the_published_table():
     published = ROOT.parent / "shared" / "published" / "2021_02_15_13_55_26_539263.txt"
-    if not published.exists():
-        pytest.skip("the published table is reference material outside the repository")
     job = run_nnlc("show", published)
     assert job.returncode == 0, job.stderr
     assert "12420" in job.stdout

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from export_samples import read_tables, three_exported, three_tables
+from limits import HANG_SECONDS
 
 from nnlc import export_tables, import_tables, merge_tables, newfolder, subset_tables
 
@@ -126,7 +127,9 @@ def test_what_is_replaced_is_found_and_put_back_when_its_process_is_killed_betwe
         "def once(self, target):\n    rename(self, target)\n    os.kill(os.getpid(), 9)\n"
         "Path.rename = once\nexport_tables(sys.argv[1], sys.argv[2])"
     )
-    job = subprocess.run([sys.executable, "-c", code, tmp_path / "tables", export], timeout=600)
+    job = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "tables", export], timeout=HANG_SECONDS
+    )
     assert job.returncode == -signal.SIGKILL
     assert not export.exists()
     assert import_tables(export, tmp_path / "out") == 3

@@ -10,7 +10,6 @@ from image_files import (
     OWN,
     SECTION,
     flip_a_bit,
-    needs_fashion_mnist,
     no_network,  # noqa: F401
     pack_as_published,
     random_images,
@@ -50,7 +49,7 @@ def test_the_sample_s_readme_gives_its_checksum() -> None:
     assert hashlib.sha256(imagefiles.SAMPLE_PATH.read_bytes()).hexdigest() in readme
 
 
-@needs_fashion_mnist
+@pytest.mark.needs("Fashion-MNIST")
 def test_make_sample_reproduces_the_sample_to_the_byte() -> None:
     assert make_sample(DEBIAN) == imagefiles.SAMPLE_PATH.read_bytes()
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 from limits import wait_until
-from slurm_cluster import SlurmCluster, why_not
+from slurm_cluster import SlurmCluster
 from typer.testing import CliRunner
 from worker_jobs import events, slow_steps, steps_done, tables
 
 from nnlc.cli import app
 from nnlc.launching import render
 
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+pytestmark = pytest.mark.needs("Slurm", "root")
 
 SITE = """
 extends = "slurm"

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import slurm_cluster
 from limits import HANG_SECONDS, wait_until
-from slurm_cluster import SlurmCluster, why_not
+from slurm_cluster import SlurmCluster
 
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+pytestmark = pytest.mark.needs("Slurm", "root")
 
 HELLO = """
 import os

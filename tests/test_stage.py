@@ -15,7 +15,6 @@ from image_files import (
     SECTION,
     WRITERS,
     flip_a_bit,
-    needs_fashion_mnist,
     no_network,  # noqa: F401
     own,
     pack_as_published,
@@ -47,7 +46,7 @@ def campaign(*names: str, **sections: DatasetSection) -> Campaign:
     )
 
 
-@needs_fashion_mnist
+@pytest.mark.needs("Fashion-MNIST")
 def test_the_real_fashion_mnist_is_staged_from_debian_s_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,10 +79,7 @@ def test_a_table_without_rows_is_not_written():
         Table(SPEC, ()).to_bytes()
 
 
-@pytest.mark.skipif(
-    not PUBLISHED.exists(),
-    reason="the published table is reference material outside the repository",
-)
+@pytest.mark.needs("published tables")
 def test_a_published_table_is_read_without_loss():
     content = PUBLISHED.read_bytes()
     table = read_table(PUBLISHED, half_epochs=80)

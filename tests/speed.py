@@ -1,0 +1,70 @@
+"""Which tests are slow, in one place. All others are quick: `python -m pytest -m quick`.
+
+A file is slow whose tests start jobs, schedulers or a browser. In other files a few tests are,
+each of which takes a second of a processor or more.
+"""
+
+SPREAD = (
+    *("test_survival.py", "test_worker.py", "test_worker_faults.py", "test_worker_refusals.py"),
+    *("test_lsf.py", "test_stopping.py", "test_benchmarks.py", "test_cli.py"),
+    *("test_preflight.py", "test_mps.py", "test_agent.py"),
+)
+"""Files whose tests share nothing dear: pytest-xdist gives each test to whoever is free."""
+
+FIRST = ("test_slurm.py", "test_harness.py", "test_stopping_jobs.py", "test_slurm_cluster.py")
+"""Files that begin first, each on one worker: they wait for long, and others fill the time."""
+
+SLOW_FILES = {
+    *(name for name in SPREAD if name not in ("test_stopping.py", "test_preflight.py")),
+    *FIRST,
+    *("test_lsf_standins.py", "test_serve_page.py", "test_report_page.py", "test_verify.py"),
+    *("test_penguin.py", "test_network_identity.py", "test_audit_mutations.py"),
+}
+
+SLOW_TESTS = {
+    "test_stopping.py": {
+        "test_an_interrupted_network_is_stopped_where_its_rows_say_and_verified",
+        "test_so_does_penguin",
+    },
+    "test_preflight.py": {"test_the_preflight_alone_names_every_rank_and_trains_nothing"},
+    "test_geometry.py": {"test_shapes_and_parameters_of_the_paper_networks_are_torchs_own"},
+    "test_loop.py": {
+        "test_an_overfitting_network_shows_the_saw_tooth_of_reshuffling_once_an_epoch",
+        "test_the_saw_tooth_is_gone_where_each_half_epoch_is_drawn_by_itself",
+    },
+    "test_compare.py": {
+        "test_the_order_of_networks_and_the_number_of_processes_change_nothing",
+        "test_ctrl_c_ends_all_processes_at_once_however_often_it_comes",
+    },
+    "test_facts.py": {
+        "test_a_trained_networks_memory_goes_back_to_the_system_although_the_heap_is_kept",
+    },
+    "test_checkpoint.py": {"test_whenever_a_job_is_killed_what_it_last_saved_can_be_loaded"},
+    "test_attempt.py": {"test_a_trainer_told_to_save_leaves_and_another_goes_on_to_the_same_rows"},
+    "test_plan.py": {
+        "test_the_papers_6000_networks_finish_at_each_site_within_its_limits",
+        "test_whatever_is_asked_a_plan_is_legal_or_the_nearest_possible_is",
+    },
+    "test_plots.py": {
+        "test_each_format_is_whole_has_no_date_and_is_the_same_each_time",
+        "test_what_one_picture_can_not_show_is_refused",
+        "test_a_comparison_has_a_picture_and_says_what_it_counts",
+    },
+    "test_resuming.py": {"test_interrupted_several_times_it_has_the_same_rows_and_repeats_no_step"},
+    "test_replay.py": {"test_the_papers_6000_networks_are_replayed_to_the_end"},
+    "test_export.py": {"test_any_tables_come_back_byte_for_byte"},
+}
+
+
+QUICK_TESTS = {
+    "test_worker.py": {"test_a_job_leaves_a_table_for_every_network_of_the_campaign"},
+    "test_cli.py": {"test_campaigns_lists_what_is_shipped"},
+}
+"""Tests of slow files that are quick all the same: no other test shows what they show."""
+
+
+def is_slow(file: str, function: str) -> bool:
+    """Say whether a test function of a file is slow."""
+    if function in QUICK_TESTS.get(file, ()):
+        return False
+    return file in SLOW_FILES or function in SLOW_TESTS.get(file, ())
