@@ -22,6 +22,11 @@ SLOW_FILES = {
 }
 
 SLOW_TESTS = {
+    "test_folder_away.py": {
+        "test_a_real_job_goes_on_when_its_folder_was_away_for_a_while",
+        "test_a_real_job_without_its_folder_leaves_nothing_in_its_place",
+    },
+    "test_unsaid_ends.py": {"test_the_next_start_tells_of_a_real_job_that_was_killed_whole"},
     "test_stopping.py": {
         "test_an_interrupted_network_is_stopped_where_its_rows_say_and_verified",
         "test_so_does_penguin",

@@ -5,11 +5,11 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 from gatherer_jobs import Clock, Job
+from limits import HANG_SECONDS, wait_until
 from worker_jobs import (
     TINY,
     command,
@@ -192,13 +192,13 @@ def test_a_real_job_goes_on_when_its_folder_was_away_for_a_while(alone, tmp_path
     wait_for(here, moment)
     here.rename(away)
     tmp_path.joinpath("r").rmdir()  # not even its parent is made
-    while "kept and tried again" not in (tmp_path / "log").read_text():
-        assert job.poll() is None, (tmp_path / "log").read_text()
-        time.sleep(0.1)
+    log = tmp_path / "log"
+    wait_until(lambda: "kept and tried again" in log.read_text() or job.poll() is not None)
+    assert job.poll() is None, log.read_text()
     assert not tmp_path.joinpath("r").exists()
     tmp_path.joinpath("r").mkdir()
     away.rename(here)
-    assert job.wait(300) == 0, (tmp_path / "log").read_text()
+    assert job.wait(HANG_SECONDS) == 0, (tmp_path / "log").read_text()
     assert "everything could be written again" in (tmp_path / "log").read_text()
     assert tables(here) == tables(results)
 
@@ -210,7 +210,7 @@ def test_a_real_job_without_its_folder_leaves_nothing_in_its_place(tmp_path):
     wait_for(here, "start")
     here.rename(tmp_path / "away")
     job.send_signal(signal.SIGTERM)
-    output, _ = job.communicate(timeout=300)
+    output, _ = job.communicate(timeout=HANG_SECONDS)
     assert job.returncode == 1, output
     assert "Traceback" not in output
     assert "is gone (moved away, or not mounted?)" in output
@@ -220,5 +220,5 @@ def test_a_real_job_without_its_folder_leaves_nothing_in_its_place(tmp_path):
     again = start_worker(write_campaign(tmp_path, text), "--results", here)
     wait_for(here, "start", 2)
     again.send_signal(signal.SIGTERM)
-    output, _ = again.communicate(timeout=300)
+    output, _ = again.communicate(timeout=HANG_SECONDS)
     assert again.returncode == 75, output

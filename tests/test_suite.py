@@ -42,6 +42,8 @@ def test_limits_come_from_their_owner_and_no_test_looks_at_a_clock(name):
         limits = [word.value for word in call.keywords if word.arg in ("timeout", "deadline")]
         if function.endswith((".settimeout", ".communicate")):
             limits += call.args[-1:]
+        if re.fullmatch(r"(job|run|left|rank|again|process|thread)\.(wait|join)", function):
+            limits += call.args
         if any(is_number(limit) for limit in limits):
             found.append(f"line {call.lineno}: a limit of its own: take HANG_SECONDS")
         if (

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from gatherer_jobs import Clock
 from gatherer_jobs import Job as GathererJob
+from limits import HANG_SECONDS
 from worker_jobs import TINY, events, start_worker, wait_for, write_campaign
 
 from nnlc.history import read_history
@@ -146,13 +147,13 @@ def test_the_next_start_tells_of_a_real_job_that_was_killed_whole(tmp_path):
     job = start_worker(campaign, "--results", results)
     wait_for(results, "start")
     job.kill()
-    job.communicate(timeout=300)
+    job.communicate(timeout=HANG_SECONDS)
     outputs = []
     for number in (2, 3):
         again = start_worker(campaign, "--results", results)
         wait_for(results, "start", number)
         again.send_signal(signal.SIGTERM)
-        outputs.append(again.communicate(timeout=300)[0])
+        outputs.append(again.communicate(timeout=HANG_SECONDS)[0])
         assert again.returncode == 75, outputs
     assert outputs[0].count("ended without a word (killed, or its node was lost)") == 1
     assert "1 network goes on from its checkpoint" in outputs[0]
