@@ -37,7 +37,7 @@ from nnlc.networks import (
     network_seed,
     sample_network,
 )
-from nnlc.networks.imagesets import NAME_PATTERN
+from nnlc.networks.imagesets import NAME_PATTERN, OWN_FACTS, own_image_set
 from nnlc.tomlfile import Layers, did_you_mean, find_file, read_layers, validate
 
 Count = Annotated[int, Field(ge=1)]
@@ -88,6 +88,8 @@ class DatasetSection(_Section):
     classes: Count | None = None
     train_images: Count | None = None
     validation_images: Count | None = None
+    largest_class: Count | None = None
+    """Validation images of the commonest label, if 'nnlc describe' told it."""
 
     def image_set(self, name: str) -> ImageSet:
         """What the sampler must know of these images.
@@ -95,8 +97,8 @@ class DatasetSection(_Section):
         Raises:
             ValueError: an unknown name, or keys that are missing or make no sense together.
         """
-        own = ("sha256", "channels", "width", "classes", "train_images", "validation_images")
-        given = [key for key in own if getattr(self, key) is not None]
+        own = ("sha256", *OWN_FACTS)
+        given = [key for key in (*own, "largest_class") if getattr(self, key) is not None]
         if self.npz is None:
             if name not in KNOWN_IMAGE_SETS:
                 raise ValueError(
@@ -119,8 +121,7 @@ class DatasetSection(_Section):
                 "a dataset's name may have letters, digits, dots, dashes and underscores, "
                 "64 at most, the first a letter or digit"
             )
-        facts = {key: getattr(self, key) for key in own if key != "sha256"}
-        return ImageSet(name=name, table_name=name, **facts)
+        return own_image_set(name, self.model_dump())
 
     def _known(self, known: ImageSet) -> ImageSet:
         if self.train is None:

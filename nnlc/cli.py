@@ -183,11 +183,12 @@ def retry(
 def show(table: Annotated[Path, typer.Argument(help="A table, ours or a published one.")]) -> None:
     """Draw a table's network and its learning curve as text."""
     from nnlc.analysis.drawing import draw_table
-    from nnlc.networks import image_set_of_table, walk_network
+    from nnlc.networks import walk_network
     from nnlc.tables import read_table
+    from nnlc.tables.imagesof import image_set_of
 
     found = read_table(table)
-    images = image_set_of_table(found.spec.dataset)
+    images = image_set_of(found.spec.dataset, table)
     walk = walk_network(found.spec, images) if images else None
     for line in draw_table(found.spec, found.rows, walk):
         say(line)

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "wording": set(),
     "tomlfile": {"shipped"},
     "networks": set(),
-    "tables": {"networks"},
+    "tables": {"networks", "tomlfile"},
     "campaign": BASE | {"networks", "analysis"},
     "stopping": {"networks", "tables", "analysis"},
     "results": BASE | {"networks", "campaign"},

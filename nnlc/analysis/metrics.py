@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nnlc.errors import NnlcError
-from nnlc.networks import image_set_of_table
 from nnlc.tables import CURVE_COLUMNS
 from nnlc.tables.frames import Tables
+from nnlc.tables.imagesof import image_sets_of
 
 COLUMNS_OF_INTEREST = (
     *("batch_size", "learning_rate", "momentum", "dampening", "weight_decay"),
@@ -21,9 +21,6 @@ COLUMNS_OF_INTEREST = (
 NEAR_BEST = 0.9
 CHANCE_DEVIATIONS = 5
 """An accuracy is no chance where it is so many standard deviations above it."""
-LARGEST_CLASS = {"SVHN": 5_099 / 26_032}
-"""The commonest label's share of the validation images, by table name, where it isn't 1/classes.
-SVHN: of its test labels 5,099 are the digit 1."""
 
 _NULLABLE = {"half_epochs_to_90_percent": "Int64", "diverged": "boolean"}
 """Columns of whole numbers and truths that a network may lack."""
@@ -193,15 +190,14 @@ def _saw_tooth(values: Floats, numbers: Integers) -> Floats:
 
 def _chance_limits(networks: pd.DataFrame) -> Floats:
     """The accuracy in percent that chance may give each network; NaN for unknown images."""
+    paths = networks["path"] if "path" in networks else [""] * len(networks)
     limits = np.full(len(networks), np.nan)
-    for dataset in networks["dataset"].unique():
-        images = image_set_of_table(dataset)
-        if images is None:
-            continue
-        rows = (networks["dataset"] == dataset).to_numpy()
-        sizes = networks.loc[rows, "batch_size"].to_numpy()
+    found = image_sets_of(networks["dataset"], paths)
+    for images in filter(None, set(found)):
+        rows = np.array([one == images for one in found])
+        sizes = networks["batch_size"].to_numpy()[rows]
         validated = images.validation_images // sizes * sizes
-        share = LARGEST_CLASS.get(dataset, 1 / images.classes)
+        share = images.largest_share
         deviation = np.sqrt(share * (1 - share) / np.maximum(validated, 1))
         limits[rows] = 100 * (share + CHANCE_DEVIATIONS * deviation)
     return limits

@@ -7,7 +7,7 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlc.analysis.metrics import CHANCE_DEVIATIONS, LARGEST_CLASS
+from nnlc.analysis.metrics import CHANCE_DEVIATIONS
 from nnlc.auditing.audited import Audited
 from nnlc.auditing.subject import COLUMN_OF
 
@@ -56,14 +56,9 @@ def chance_limits(tables: Iterable[Audited]) -> Floats:
     As `nnlc.metrics` tells networks that never learned.
     """
     chosen = list(tables)
-    shares = np.array([_largest_share(table) for table in chosen])
+    shares = np.array([t.images.largest_share if t.images else np.nan for t in chosen])
     deviations = np.sqrt(shares * (1 - shares) / validated_images(chosen))
     return np.asarray(100 * (shares + CHANCE_DEVIATIONS * deviations))
-
-
-def _largest_share(table: Audited) -> float:
-    images = table.images
-    return LARGEST_CLASS.get(images.table_name, 1 / images.classes) if images else np.nan
 
 
 def log_classes(tables: Iterable[Audited]) -> Floats:

@@ -1,6 +1,7 @@
 """The image sets that networks are generated for: what the sampler must know of each."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nnlc.errors import SpecError
@@ -22,6 +23,8 @@ class ImageSet:
     classes: int
     train_images: int
     validation_images: int
+    largest_class: int | None = None
+    """Validation images of the commonest label; None: as many as of every other."""
 
     def __post_init__(self) -> None:
         for field in ("name", "table_name"):
@@ -34,6 +37,13 @@ class ImageSet:
         for field in ("channels", "width", "classes", "train_images", "validation_images"):
             if getattr(self, field) < 1:
                 raise SpecError(f"image set {self.name}: {field} must be at least 1")
+
+    @property
+    def largest_share(self) -> float:
+        """The accuracy of naming the commonest class always, from 0 to 1."""
+        if self.largest_class is None:
+            return 1 / self.classes
+        return self.largest_class / self.validation_images
 
 
 # Sizes as the article prints them (section 2.2). SVHN's `train` split has 73,257 images and
@@ -66,6 +76,7 @@ SVHN = ImageSet(
     classes=10,
     train_images=SVHN_TRAIN_IMAGES["train+extra300000"],
     validation_images=26_032,
+    largest_class=5_099,  # the digit 1
 )
 # Shipped in the package (nnlc/training/sample), so that a first run needs no download.
 FASHION_MNIST_SAMPLE = ImageSet(
@@ -86,3 +97,24 @@ KNOWN_IMAGE_SETS = {
 def image_set_of_table(table_name: str) -> ImageSet | None:
     """The known image set whose tables carry `table_name` in their `dataset` column."""
     return next((s for s in KNOWN_IMAGE_SETS.values() if s.table_name == table_name), None)
+
+
+OWN_FACTS = ("channels", "width", "classes", "train_images", "validation_images")
+"""What a campaign must say of images of a user's own."""
+
+
+def own_image_set(name: str, section: Mapping[str, object]) -> ImageSet:
+    """Return the image set that a campaign's `[datasets.NAME]` describes.
+
+    Raises:
+        SpecError: a fact is missing or no whole number, or makes no sense.
+    """
+    facts = {key: section.get(key) for key in OWN_FACTS}
+    largest = section.get("largest_class")
+    whole = {key: value for key, value in facts.items() if type(value) is int}
+    if len(whole) < len(facts) or not (largest is None or type(largest) is int):
+        raise SpecError(f"image set {name}: {', '.join(OWN_FACTS)} must be whole numbers")
+    found = ImageSet(name=name, table_name=name, largest_class=largest, **whole)
+    if not 0 < found.largest_share <= 1:
+        raise SpecError(f"largest_class = {largest}: there are {found.validation_images} in all")
+    return found

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from nnlc.history import History, read_history
-from nnlc.networks import NetworkSpec, image_set_of_table
+from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.reporting.facts import seconds_of, tables_facts, why_not_read
 from nnlc.reporting.standing import PageNetwork, Standing, State, flags_of
 from nnlc.reporting.subject import Moment, Subject
 from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS
 from nnlc.tables.folders import PROVENANCE_FILE
 from nnlc.tables.frames import Tables
+from nnlc.tables.imagesof import image_sets_of
 
 _MOST_NOTES = 20
 
@@ -23,7 +24,8 @@ def look_at_tables(tables: Tables, path: Path) -> tuple[Subject, Moment]:
     curves = tables.curves[[column.field for column in CURVE_COLUMNS]].to_numpy()
     ends = np.cumsum(tables.networks["half_epochs"]).tolist()
     flags = flags_of(tables)
-    networks = [_network(values) for values in _metadata(tables)]
+    image_sets = image_sets_of(tables.networks["dataset"], tables.networks["path"])
+    networks = list(map(_network, _metadata(tables), image_sets))
     history, trouble = _journal_of(path)
     standings = [
         Standing(
@@ -57,8 +59,7 @@ def _metadata(tables: Tables) -> Sequence[tuple[object, ...]]:
     return list(zip(*columns, strict=True))
 
 
-def _network(values: tuple[object, ...]) -> PageNetwork:
+def _network(values: tuple[object, ...], images: ImageSet | None) -> PageNetwork:
     names = (column.field for column in METADATA_COLUMNS)
     spec = NetworkSpec(**dict(zip(names, values, strict=True)))  # type: ignore[arg-type]
-    images = image_set_of_table(spec.dataset)
     return PageNetwork(spec, images.name if images else spec.dataset, images)

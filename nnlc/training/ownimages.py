@@ -94,6 +94,7 @@ def describe_npz(path: Path) -> str:
         "classes": _classes(arrays),
         "train_images": len(train),
         "validation_images": len(validation),
+        "largest_class": int(np.unique(arrays["validation_labels"], return_counts=True)[1].max()),
     }
     notes = "".join(f"# note: {note}\n" for note in _doubts(arrays))
     return notes + tomli_w.dumps({"datasets": {_free_name(path): facts}})
