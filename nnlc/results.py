@@ -54,6 +54,8 @@ class ResultsFolder:
     def open(self, campaign: Campaign) -> None:
         """Make the folder ready for a campaign, or see that it is this campaign's.
 
+        Where images of a user's own lie elsewhere by now, its campaign.toml says so afterwards.
+
         Raises:
             ResultsError: it can't be written, or belongs to something else. Nothing is changed.
         """
@@ -61,7 +63,7 @@ class ResultsFolder:
             # Looked at before the file: another job may be making the folder at this moment.
             in_use = self.path.exists() and any(map(_is_content, self.path.iterdir()))
             if self.campaign_file.exists():
-                self._check_same(campaign)
+                self._renew_places(campaign, self._check_same(campaign))
             elif in_use:
                 raise ResultsError(
                     f"{self.path}: there are files but no campaign.toml, so this is no results "
@@ -171,8 +173,10 @@ class ResultsFolder:
         except CampaignError as problem:
             raise ResultsError(str(problem)) from None
 
-    def _check_same(self, campaign: Campaign) -> None:
-        here, there = _identity(campaign), _identity(self.campaign())
+    def _check_same(self, campaign: Campaign) -> Campaign:
+        """Return the campaign of this folder, which must be the one that is asked for."""
+        standing = self.campaign()
+        here, there = _identity(campaign), _identity(standing)
         different = [key for key in sorted(here | there) if here.get(key) != there.get(key)]
         if different:
             key = different[0]
@@ -182,6 +186,18 @@ class ResultsFolder:
                 + (f" (and {len(different) - 1} more keys differ)" if different[1:] else "")
                 + "; give another folder with --results"
             )
+        return standing
+
+    def _renew_places(self, campaign: Campaign, standing: Campaign) -> None:
+        """Write down where images of a user's own lie now, if that is another place."""
+        moved = {
+            name: section.model_copy(update={"npz": campaign.datasets[name].npz})
+            for name, section in standing.datasets.items()
+            if section.npz != campaign.datasets[name].npz
+        }
+        if moved:
+            renewed = standing.model_copy(update={"datasets": standing.datasets | moved})
+            write_atomically(self.campaign_file, _to_toml(renewed))
 
 
 def _is_content(path: Path) -> bool:

@@ -197,11 +197,15 @@ def _install_again(_section: DatasetSection, _root: Path) -> str:
 
 
 def _describe_again(section: DatasetSection, _root: Path) -> str:
+    place = Path(str(section.npz))
+    if not place.exists():
+        return (
+            "bring it there; or if it was moved, name its new place in the campaign file, and give "
+            "that to the worker, or to 'nnlc verify' with --campaign"
+        )
     return (
-        "bring the right file; if it was moved, name its new place in the campaign file, and give "
-        "that to the worker, or to 'nnlc verify' with --campaign; if it was changed on purpose, "
-        "replace the campaign's lines with those that this prints: "
-        f"nnlc describe {shlex.quote(str(section.npz))}"
+        "bring the right file, or if it was changed on purpose replace the campaign's lines with "
+        f"those that this prints: nnlc describe {shlex.quote(str(place))}"
     )
 
 
