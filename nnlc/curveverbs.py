@@ -148,11 +148,12 @@ def _load(
     paths: list[Path], damaged: str, cache: bool, sample: int | None, seed: int
 ) -> "tuple[Tables, list[str] | None]":
     from nnlc.collection.selection import draw_sample
+    from nnlc.tables.folders import skipped_lines
     from nnlc.tables.frames import Damaged, load_tables
 
     tables = load_tables(paths, damaged=cast(Damaged, damaged), cache=cache)
-    for one in tables.skipped:
-        say_aside(f"skipped: {one}")
+    for line in skipped_lines(tables.skipped):
+        say_aside(line)
     only = None if sample is None else draw_sample(tables.networks["id"], sample, seed)
     return tables, only
 

@@ -10,7 +10,7 @@ from typing import Annotated, cast
 import typer
 
 from nnlc.console import flush_output, say, say_aside
-from nnlc.wording import counted
+from nnlc.wording import counted, first_few
 
 app = typer.Typer()
 
@@ -40,6 +40,7 @@ def plot(
 ) -> None:
     """Draw tables into a file for papers and slides: curves, or accuracy by a setting."""
     from nnlc.plotting.plot import Kind, Value, check_plot, plot_comparison, plot_tables
+    from nnlc.tables.folders import skipped_lines
     from nnlc.tables.frames import Damaged, ValLoss, load_tables
 
     check_plot(output, kind, value)
@@ -54,8 +55,8 @@ def plot(
 
         raise NnlcError("a comparison, a .csv, has a picture of its own: give it alone")
     tables = load_tables(paths, val_loss=cast(ValLoss, val_loss), damaged=cast(Damaged, damaged))
-    for one in tables.skipped:
-        say_aside(f"skipped: {one}")
+    for line in skipped_lines(tables.skipped):
+        say_aside(line)
     words = plot_tables(tables, output, kind=cast(Kind, kind), value=cast(Value, value))
     say(f"{words}\n{output}")
 
@@ -98,8 +99,8 @@ def report(
         comparison=None if comparison is None else read_comparison(comparison),
         val_loss=cast(ValLoss, val_loss),
     )
-    for note in done.notes:
-        say_aside(f"note: {note}")
+    for line in first_few(done.notes, write=lambda note: f"note: {note}"):
+        say_aside(line)
     say(f"{counted(done.networks, 'network')}, {done.bytes / 1e6:.1f} MB: {output}")
 
 

@@ -39,14 +39,15 @@ def metrics(
     from nnlc.analysis.csvfiles import aggregate_csv, csv_ready, write_csv
     from nnlc.analysis.metrics import COLUMNS_OF_INTEREST
     from nnlc.analysis.metrics import metrics as measure
+    from nnlc.tables.folders import skipped_lines
     from nnlc.tables.frames import Damaged, ValLoss, load_tables
 
     chosen = COLUMNS_OF_INTEREST if columns is None else tuple(filter(None, columns.split(",")))
     tables = load_tables(
         paths, val_loss=cast(ValLoss, val_loss), damaged=cast(Damaged, damaged), cache=cache
     )
-    for one in tables.skipped:
-        say_aside(f"skipped: {one}")
+    for line in skipped_lines(tables.skipped):
+        say_aside(line)
     found = measure(tables, epochs=epochs, columns=chosen)
     if curves is not None:
         aggregate_csv(tables, curves, columns=() if columns is None else chosen)

@@ -5,12 +5,14 @@ import re
 from pathlib import Path
 
 from nnlc.errors import NnlcError
-from nnlc.files import read_regular
+from nnlc.files import open_regular
 
+MOST_BYTES = 64 << 20
+"""No text that somebody edits is larger; a list of a million IDs has 27 MB."""
 _OTHER_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def read_text(path: Path, error: type[NnlcError] = NnlcError) -> str:
+def read_text(path: Path, error: type[NnlcError] = NnlcError, *, errors: str = "strict") -> str:
     """Read a text file as it was meant, with line ends of one character.
 
     A byte-order mark, as Notepad and Excel write it, is no part of the text; lines may end as on
@@ -19,20 +21,26 @@ def read_text(path: Path, error: type[NnlcError] = NnlcError) -> str:
     Args:
         path: the file.
         error: what to raise.
+        errors: "replace" takes letters of another encoding for unknown ones.
 
     Raises:
-        error: it can't be read, or is no text; the message begins with the path.
+        error: it can't be read, is too large, or is no text; the message begins with the path.
     """
     try:
-        content = read_regular(path)
+        with open_regular(path) as file:
+            content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise error(f"{path}: no such file") from None
     except OSError as problem:
         raise error(f"{path}: can't be read: {problem.strerror}") from None
-    return decode_text(content, path, error)
+    if len(content) > MOST_BYTES:
+        raise error(f"{path}: has over {MOST_BYTES >> 20} MB, too many for a text of this kind")
+    return decode_text(content, path, error, errors=errors)
 
 
-def decode_text(content: bytes, path: Path, error: type[NnlcError] = NnlcError) -> str:
+def decode_text(
+    content: bytes, path: Path, error: type[NnlcError] = NnlcError, *, errors: str = "strict"
+) -> str:
     """Return the text of bytes that were read already, as `read_text` does.
 
     Raises:
@@ -41,7 +49,7 @@ def decode_text(content: bytes, path: Path, error: type[NnlcError] = NnlcError) 
     if content.startswith(_OTHER_MARKS):
         raise error(f"{path}: is UTF-16 or UTF-32; save it as UTF-8")
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig", errors)
     except UnicodeDecodeError as problem:
         raise error(f"{path}: not a text file (byte {problem.start} is no UTF-8)") from None
     return re.sub(r"\r\n?", "\n", text)

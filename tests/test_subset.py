@@ -99,7 +99,7 @@ def test_a_subset_has_the_tables_that_are_all_that_is_asked_for(tmp_path, folder
         (["--best-accuracy", "nan"], "--best-accuracy 'nan'"),
         (["--best-accuracy", "1e2"], "--best-accuracy '1e2'"),
         (["--sample", "7"], "a sample of 7 can't be drawn from 6 networks"),
-        (["--ids", "gone"], "gone: can't be read: No such file"),
+        (["--ids", "gone"], "gone: no such file"),
     ],
 )
 def test_a_subset_that_is_none_is_an_error_and_nothing_is_written(
@@ -163,10 +163,10 @@ def test_a_list_of_ids_that_is_wrong_is_refused_with_the_line(tmp_path, folder, 
 
 
 def test_an_endless_list_of_ids_is_not_read_to_its_end(tmp_path, monkeypatch):
-    monkeypatch.setattr("nnlc.collection.selection._LARGEST_FILE", 50)
+    monkeypatch.setattr("nnlc.textfile.MOST_BYTES", 50)
     path = tmp_path / "ids"
     path.write_text(f"{id_of(1)}\n" * 3)
-    with pytest.raises(NnlcError, match="too large"):
+    with pytest.raises(NnlcError, match="too many for a text"):
         read_ids(path)
 
 

@@ -1,6 +1,7 @@
 """What `nnlc compare -o FILE` wrote, read back with every value checked."""
 
 import csv
+import io
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from nnlc.analysis.comparison import COMPARISON_COLUMNS
 from nnlc.analysis.predictors.registry import MOST_EPOCHS
 from nnlc.errors import NnlcError
-from nnlc.files import open_regular
-
-_MAX_BYTES = 10_000_000
-"""No comparison is near this; a larger file is something else."""
+from nnlc.textfile import read_text
 
 _Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 _Epoch = Annotated[float, Field(gt=0, le=MOST_EPOCHS)]
@@ -56,14 +54,10 @@ def read_comparison(path: str | Path) -> pd.DataFrame:
     """
     path = Path(path)
     try:
-        with open_regular(path) as file:
-            content = file.read(_MAX_BYTES + 1)
-        rows = list(csv.reader(content.decode().splitlines(), strict=True))
-    except OSError as problem:
-        raise NnlcError(f"{path}: can't be read: {problem.strerror}") from None
-    except (UnicodeDecodeError, csv.Error):
+        rows = list(csv.reader(io.StringIO(read_text(path)), strict=True))
+    except csv.Error:
         rows = []
-    if len(content) > _MAX_BYTES or not rows or tuple(rows[0]) != COMPARISON_COLUMNS:
+    if not rows or tuple(rows[0]) != COMPARISON_COLUMNS:
         raise NnlcError(f"{path}: is no comparison; 'nnlc compare FOLDER -o FILE.csv' writes one")
     if not rows[1:]:
         raise NnlcError(f"{path}: has no row below its header; compare again")

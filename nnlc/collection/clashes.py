@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nnlc.collection.sources import Source
 from nnlc.errors import NnlcError
-from nnlc.wording import counted
+from nnlc.wording import counted, first_few
 
 _NAMED = 20
 """So many IDs of a kind a message names."""
@@ -117,7 +117,7 @@ def _twins(sources: Sequence[Source]) -> list[str]:
     by_specification: defaultdict[object, list[str]] = defaultdict(list)
     for one in sources:
         by_specification[one.reading.metadata[1:]].append(one.id)
-    groups = [" = ".join(ids) for ids in by_specification.values() if ids[1:]]
+    groups = [" = ".join(first_few(ids)) for ids in by_specification.values() if ids[1:]]
     if not groups:
         return []
     return [f"the same network, seed included, under several IDs: {_some(groups)}"]

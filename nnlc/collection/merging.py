@@ -11,7 +11,7 @@ from nnlc.collection.journals import Journals
 from nnlc.collection.selection import check_known
 from nnlc.collection.sources import check_destination, read_sources
 from nnlc.errors import NnlcError
-from nnlc.tables.folders import Skipped
+from nnlc.tables.folders import Skipped, skipped_lines
 from nnlc.tables.frames import Damaged, Tables, check_choice, frames_of
 
 Paths = str | Path | Iterable[str | Path]
@@ -36,7 +36,7 @@ class Collected:
 
     def remarks(self) -> Iterator[str]:
         """What a user should know of, a line each."""
-        yield from (f"skipped: {one}" for one in self.skipped)
+        yield from skipped_lines(self.skipped)
         yield from (f"note: {one}" for one in self.notes)
 
 

@@ -16,7 +16,9 @@ from pathlib import Path
 
 from nnlc.collection.clashes import Merger
 from nnlc.collection.sources import Source, home_of
+from nnlc.errors import NnlcError
 from nnlc.tables.folders import PROVENANCE_FILE
+from nnlc.textfile import read_text
 
 COLUMNS = ("id", "dataset", "folder", "sha256", "source")
 _LONGEST_SOURCE = 4096
@@ -83,8 +85,8 @@ def _read(path: Path) -> _Told:
     told: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     if path.is_symlink() or not path.is_file():
         return {}
-    with suppress(OSError, ValueError, csv.Error), path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file, strict=True):
+    with suppress(NnlcError, csv.Error):
+        for row in csv.DictReader(io.StringIO(read_text(path)), strict=True):
             source = row.get("source") or ""
             is_text = source.isprintable() and 0 < len(source) <= _LONGEST_SOURCE
             if tuple(row) == COLUMNS and is_text:

@@ -14,12 +14,11 @@ from nnlc.networks import image_set_of_table
 from nnlc.networks.draws import Draws, derive_seed
 from nnlc.networks.spec import ID_PATTERN
 from nnlc.tables.frames import Tables
+from nnlc.textfile import read_text
 
 Range = tuple[float, float]
 """The least and the greatest, both included."""
 _RANGE = re.compile(r"([0-9]+(?:\.[0-9]+)?)?(-)?([0-9]+(?:\.[0-9]+)?)?")
-_LARGEST_FILE = 64 << 20
-"""Bytes; a million IDs have 27 MB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,15 +161,8 @@ def read_ids(path: Path) -> frozenset[str]:
     Raises:
         NnlcError: the file can't be read, has none, or has something else, with the line.
     """
-    try:
-        with path.open("rb") as file:
-            text = file.read(_LARGEST_FILE + 1).decode("utf-8-sig", "replace")
-    except OSError as problem:
-        raise NnlcError(f"{path}: can't be read: {problem.strerror}") from None
-    if len(text) > _LARGEST_FILE:
-        raise NnlcError(f"{path}: is too large for a list of IDs")
     found = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(read_text(path, errors="replace").split("\n"), 1):
         word = line.partition(",")[0].strip()
         if not word or (number == 1 and word == "id"):
             continue

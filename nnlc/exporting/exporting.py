@@ -21,7 +21,7 @@ from nnlc.exporting.manifest import (
 )
 from nnlc.exporting.origins import Publication, origins_of
 from nnlc.newfolder import new_folder
-from nnlc.tables.folders import Skipped
+from nnlc.tables.folders import Skipped, skipped_lines
 from nnlc.tables.frames import Damaged, check_choice
 
 _WRITERS = {"parquet": parquetfiles.write, "csv": csvfiles.write}
@@ -42,7 +42,7 @@ class Exported:
 
     def remarks(self) -> Iterator[str]:
         """What a user should know of, a line each."""
-        yield from (f"skipped: {one}" for one in self.skipped)
+        yield from skipped_lines(self.skipped)
         if self.unsaid:
             yield (
                 f"note: the tables can't know {', '.join(self.unsaid)}, which croissant.json and "

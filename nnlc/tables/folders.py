@@ -6,12 +6,13 @@ what was not taken for a table is named with the reason.
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nnlc.errors import TableError
 from nnlc.networks.spec import ID_PATTERN
+from nnlc.wording import first_few
 
 _LEVELS = 2
 """A download holds results folders, which hold dataset folders."""
@@ -37,6 +38,11 @@ class Skipped:
     def __str__(self) -> str:
         """Where and why, the path said once."""
         return self.reason if str(self.path) in self.reason else f"{self.path}: {self.reason}"
+
+
+def skipped_lines(skipped: Sequence[Skipped]) -> list[str]:
+    """Return what a verb says of what it passed over: the first few, and how many more."""
+    return first_few(skipped, write=lambda one: f"skipped: {one}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.networks.draws import derive_seed
 from nnlc.shipped import shipped_names
 from nnlc.tables import Row
+from nnlc.tables.folders import skipped_lines
 from nnlc.tables.frames import check_choice
 from nnlc.tables.slip import correction_factors
 from nnlc.training.images import check_images
@@ -77,8 +78,8 @@ def verify(
     _check_number("threads", threads, MOST_THREADS)
     several = [paths] if isinstance(paths, str | Path) else paths
     subjects, skipped = read_subjects(map(Path, several), campaign_of(None, campaign))
-    for one in skipped:
-        tell(f"skipped: {one}")
+    for line in skipped_lines(skipped):
+        tell(line)
     _check_images((s.origin for s in subjects if isinstance(s, Subject)), Path(images))
     verdicts = []
     with _Trainings(Path(images), threads, device, tell) as trainings:
