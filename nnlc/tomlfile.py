@@ -87,8 +87,10 @@ def read_layers(path: Path, find: Callable[[str], Path], error: type[NnlcError])
             if any(path.resolve() == seen.resolve() for seen, _ in layers):
                 raise error(f"{path} extends itself in a circle; break it")
             layers.append((path, read_toml(path, error)))
-        except (error, OSError, ValueError) as problem:
+        except error as problem:
             raise error(f"{child}, key extends: {problem}") from None
+        except (OSError, ValueError) as problem:
+            raise error(f"{child}, key extends: {reason_of(problem)}") from None
     return Layers(layers)
 
 
