@@ -215,3 +215,82 @@ def test_describe_refuses_splits_that_disagree_and_a_single_class(tmp_path: Path
     path.write_bytes(npz(arrays | zeros))
     with pytest.raises(ImagesError, match="at least 2 classes"):
         describe_npz(path)
+
+
+def _described(tmp_path: Path, **changes: object) -> str:
+    path = tmp_path / "mine.npz"
+    path.write_bytes(npz(random_images(OWN, train=60, validation=30) | changes))
+    return describe_npz(path)
+
+
+def test_describe_has_no_doubts_about_images_as_they_should_be(tmp_path: Path) -> None:
+    assert _described(tmp_path).startswith("[datasets.mine]")
+
+
+NUMBERS = np.arange(60)
+DOUBTS = {
+    "from 1": (
+        {"train_labels": 1 + NUMBERS % 3, "validation_labels": 1 + NUMBERS[:30] % 3},
+        "no training image has label 0, so 1 of the 4 classes can't be learned",
+    ),
+    "gaps": (
+        {"train_labels": NUMBERS % 2 * 255, "validation_labels": NUMBERS[:30] % 2 * 255},
+        "no training image has labels 1 to 254, so 254 of the 256 classes",
+    ),
+    "huge gaps": (
+        {"train_labels": NUMBERS * 30_000_000, "validation_labels": NUMBERS[:30] * 30_000_000},
+        "labels 1 to 29999999, 30000001 to 59999999",
+    ),
+    "never trained": (
+        {"train_labels": NUMBERS % 2, "validation_labels": NUMBERS[:30] % 4},
+        "validation images have 2 labels that no training image has",
+    ),
+    "never validated": (
+        {"train_labels": NUMBERS % 3, "validation_labels": NUMBERS[:30] % 2},
+        "training images have 1 label that no validation image has",
+    ),
+    "divided": (
+        {"train_images": (random_images(OWN, train=60)["train_images"] > 99).astype(np.uint8)},
+        "no pixel is above 1, where 0 to 255 is expected",
+    ),
+    "the same images": (
+        {
+            "validation_images": random_images(OWN, train=60)["train_images"][:30],
+            "validation_labels": NUMBERS[:30] % 3,
+        },
+        "30 validation images of 30 stand among the training images",
+    ),
+}
+
+
+@pytest.mark.parametrize("doubt", DOUBTS)
+def test_describe_tells_beside_the_block_what_is_legal_and_hardly_meant(
+    doubt: str, tmp_path: Path
+) -> None:
+    changes, words = DOUBTS[doubt]
+    lines = _described(tmp_path, **changes).splitlines()
+    (note,) = [line for line in lines if words in line]
+    assert note.startswith("# note: ")
+    assert len(note) < 400
+    file = tmp_path / "campaign.toml"
+    if doubt != "huge gaps":  # more classes than any network may have
+        head = 'name = "mine"\nseed = 1\nstamp = 2024-01-01T00:00:00\n'
+        file.write_text(head + "\n".join(lines))
+        load_campaign(file)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"train_labels": np.full(60, 3)}, "every label in train_labels is 3; at least 2 classes"),
+        (
+            {"train_images": np.full((60, 2, 5, 5), 7, np.uint8)},
+            "every pixel in train_images is 7",
+        ),
+    ],
+)
+def test_describe_refuses_what_nothing_can_be_learned_from(
+    tmp_path: Path, changes: Arrays, words: str
+) -> None:
+    with pytest.raises(ImagesError, match=words):
+        _described(tmp_path, **changes)
