@@ -18,6 +18,7 @@ import numpy as np
 from nnlc.analysis.predictors.fitted import forget_fits, spared_seconds
 from nnlc.analysis.predictors.interface import Curves, Predictions, Predictor, StopRule, Stops
 from nnlc.analysis.predictors.plugs import Plug, PlugRule
+from nnlc.console import say_aside
 from nnlc.errors import NnlcError
 
 BATCH = 500
@@ -73,6 +74,8 @@ def _share(
 ) -> list[T]:
     """The work's results for one batch of networks after the other, in their order.
 
+    Where no processes can be shared with, as in containers without /dev/shm, this one does it all.
+
     Raises:
         NnlcError: a process was killed.
     """
@@ -80,6 +83,25 @@ def _share(
     processes = min(processes, len(batches))
     if processes <= 1 or any(isinstance(one, Plug | PlugRule) for one in methods):
         return [work(one) for one in batches]
+    try:
+        return _share_out(work, batches, processes)
+    except (OSError, ImportError, RuntimeError) as problem:
+        if not _is_lack(problem):
+            raise
+        say_aside(
+            f"note: no other process can share the work ({problem}: is /dev/shm writable, and may "
+            "processes be started?), so this one does it all, as with --processes 1"
+        )
+        return [work(one) for one in batches]
+
+
+def _is_lack(problem: Exception) -> bool:
+    """Tell whether a machine lacks semaphores, processes or threads, by what Python raises then."""
+    lacks = not isinstance(problem, RuntimeError) or isinstance(problem, NotImplementedError)
+    return lacks or "can't start new thread" in str(problem)
+
+
+def _share_out(work: partial[T], batches: Sequence[Curves], processes: int) -> list[T]:
     others = set(multiprocessing.active_children())
     # Not forked: the caller's program may have threads.
     pool = ProcessPoolExecutor(
@@ -89,8 +111,9 @@ def _share(
         return list(pool.map(work, batches))
     except BrokenProcessPool:
         raise NnlcError(
-            f"one of {processes} processes ended. If memory is short, take fewer; if this is a "
-            'program of your own, let it begin with: if __name__ == "__main__":'
+            f"one of {processes} processes ended. If memory is short, take fewer (--processes 1 "
+            "starts none); if this is a program of your own, let it begin with: "
+            'if __name__ == "__main__":'
         ) from None
     except BaseException:
         # A second Ctrl-C would come while the pool waits for its processes, and never end.

@@ -41,13 +41,19 @@ def read_apart(folder: Path, manifest: Manifest) -> Contents:
         NnlcError: it can't be read, with file and column, or its reader broke down.
     """
     paths = [str(_PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
-    done = subprocess.run(  # noqa: S603  our own module
-        # -P: no module is taken from where the user is, which may be the export.
-        [sys.executable, "-P", "-m", __name__, folder],
-        env={**os.environ, **_MODEST, "PYTHONPATH": os.pathsep.join(paths)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-    )
+    try:
+        done = subprocess.run(  # noqa: S603  our own module
+            # -P: no module is taken from where the user is, which may be the export.
+            [sys.executable, "-P", "-m", __name__, folder],
+            env={**os.environ, **_MODEST, "PYTHONPATH": os.pathsep.join(paths)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+        )
+    except OSError as problem:
+        raise NnlcError(
+            f"{folder}: no process can be started to read {manifest.format} in "
+            f"({problem.strerror}); export the tables with --format csv, which needs none"
+        ) from None
     if done.returncode == _REFUSED:
         raise NnlcError(done.stderr.decode("utf-8", "replace").rstrip("\n"))
     if done.returncode:

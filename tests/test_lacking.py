@@ -1,0 +1,81 @@
+"""What an environment may lack: it goes on without, or says what is missing."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+from curve_samples import loaded, table
+from export_samples import three_exported
+from test_cli import run_nnlc
+
+import nnlc
+from nnlc.analysis import sharing
+from nnlc.errors import NnlcError
+from nnlc.exporting import apart
+
+LACKS = {
+    "/dev/shm": PermissionError(errno.EACCES, "Permission denied"),
+    "semaphores": OSError(errno.ENOSYS, "Function not implemented"),
+    "room there": OSError(errno.ENOSPC, "No space left on device"),
+    "sem_open": ImportError("This platform lacks a functioning sem_open implementation"),
+    "limits": NotImplementedError("system provides too few semaphores"),
+    "processes": BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),
+    "threads": RuntimeError("can't start new thread"),
+}
+
+
+def failing(problem):
+    def fail(*_args, **_kwargs):
+        raise problem
+
+    return fail
+
+
+@pytest.fixture
+def shared(monkeypatch):
+    """Three tables, each a batch of its own."""
+    monkeypatch.setattr(sharing, "BATCH", 1)
+    return loaded(*(table(i, range(i, i + 40)) for i in range(3)))
+
+
+@pytest.mark.parametrize("lack", LACKS)
+@pytest.mark.parametrize("where", ["ProcessPoolExecutor.map", "ProcessPoolExecutor.__init__"])
+def test_one_process_does_the_work_where_no_other_can_be_had(
+    shared, monkeypatch, capsys, lack, where
+):
+    alone = nnlc.predict(shared, method="last1", cutoff=4)
+    monkeypatch.setattr(f"concurrent.futures.{where}", failing(LACKS[lack]))
+    found = nnlc.predict(shared, method="last1", cutoff=4, processes=2)
+    assert found.equals(alone)
+    words = capsys.readouterr()
+    assert words.out == ""
+    assert words.err.startswith("note: no other process can share the work")
+    assert "--processes 1" in words.err
+
+
+def test_a_program_that_shares_while_it_is_imported_is_still_told(shared, monkeypatch):
+    problem = RuntimeError("An attempt has been made to start a new process before")
+    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor.map", failing(problem))
+    with pytest.raises(RuntimeError, match="An attempt has been made"):
+        nnlc.compare(shared, ["last1"], cutoffs=[4], processes=2)
+
+
+@pytest.mark.parametrize("backend", ["no_such_backend", "QtAgg"])
+def test_a_picture_needs_no_backend(tmp_path, backend):
+    drawn = table(1, range(40))
+    (tmp_path / f"{drawn.spec.id}.txt").write_bytes(drawn.to_bytes())
+    env = os.environ | {"MPLBACKEND": backend}
+    job = run_nnlc("plot", tmp_path, "-o", tmp_path / "x.svg", MPLBACKEND=backend)
+    assert job.returncode == 0, job.stderr
+    code = "import os, nnlc.plotting.plot; assert os.environ['MPLBACKEND']"
+    subprocess.run([sys.executable, "-c", code], env=env, check=True, timeout=600)
+
+
+def test_an_export_that_no_process_can_be_started_for_says_what_needs_none(monkeypatch, tmp_path):
+    export = three_exported(tmp_path, "parquet")
+    problem = BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+    monkeypatch.setattr(apart.subprocess, "run", failing(problem))
+    with pytest.raises(NnlcError, match=r"Resource temporarily unavailable.*--format csv"):
+        nnlc.import_tables(export, tmp_path / "out")
