@@ -6,6 +6,7 @@ Rooms are imported inside the verbs, so that `--help` is instant and needs neith
 import errno
 import sys
 import time
+from io import StringIO
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,6 @@ from nnlc.console import (
     say_aside,
     standard_output,
     stop_printing,
-    writing,
 )
 
 app = typer.Typer(
@@ -109,17 +109,21 @@ def specs(
     train_GPU is the value that a table has when it is trained on a GPU.
     """
     from nnlc.campaign import load_campaign
-    from nnlc.listing import summarise, write_csv
+    from nnlc.listing import HEADER, summarise, write_csv
+    from nnlc.outputs import CSV, check_output, write_output
 
     loaded = load_campaign(campaign)
+    if csv is not None and str(csv) != "-":
+        check_output(csv, mark=HEADER.encode(), endings=CSV)
     if csv is None:
         for line in summarise(loaded, memory):
             say(line)
     elif str(csv) == "-":
         write_csv(loaded, standard_output())
     else:
-        with writing(csv), csv.open("w", newline="", encoding="utf-8") as file:
-            write_csv(loaded, file)
+        text = StringIO(newline="")
+        write_csv(loaded, text)
+        write_output(csv, text.getvalue().encode(), mark=HEADER.encode(), endings=CSV)
 
 
 @app.command()

@@ -70,11 +70,11 @@ def predict(
     """Predict each network's accuracy from the first part of its curve, and score it."""
     from nnlc.analysis.prediction import PREDICTION_COLUMNS, network_lines, prediction_lines
     from nnlc.analysis.prediction import predict as foretell
-    from nnlc.outputs import check_output
+    from nnlc.outputs import CSV, check_output
 
     mark = ",".join(PREDICTION_COLUMNS)
     if csv is not None:
-        check_output(csv, mark=f"{mark}\n".encode())
+        check_output(csv, mark=f"{mark}\n".encode(), endings=CSV)
     tables, only = _load(paths, damaged, cache, sample, seed)
     found = foretell(
         tables,
@@ -119,11 +119,11 @@ def compare(
     from nnlc.analysis.comparison import COMPARISON_COLUMNS, comparison_lines
     from nnlc.analysis.comparison import compare as measure
     from nnlc.analysis.predictors.registry import ALL_METHODS
-    from nnlc.outputs import check_output
+    from nnlc.outputs import CSV, check_output
 
     mark = ",".join(COMPARISON_COLUMNS)
     if output is not None:
-        check_output(output, mark=f"{mark}\n".encode())
+        check_output(output, mark=f"{mark}\n".encode(), endings=CSV)
     chosen = ALL_METHODS if methods is None else tuple(one.strip() for one in methods.split(","))
     ends = None if cutoffs is None else [_read_epoch(text) for text in cutoffs.split(",")]
     tables, only = _load(paths, damaged, cache, sample, seed)
@@ -159,11 +159,11 @@ def _load(
 
 
 def _write(found: "pd.DataFrame", path: Path, mark: str) -> None:
-    from nnlc.outputs import write_output
+    from nnlc.outputs import CSV, write_output
 
     # The whole first line is the mark: a file with a column of one's own is not replaced.
     text = found.to_csv(index=False, lineterminator="\n", float_format="%.10g")
-    write_output(path, text.encode(), mark=f"{mark}\n".encode())
+    write_output(path, text.encode(), mark=f"{mark}\n".encode(), endings=CSV)
     say(f"{counted(len(found), 'row')}: {path}")
 
 

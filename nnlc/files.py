@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import secrets
 import stat
 from collections.abc import Callable, Iterator
@@ -154,7 +155,7 @@ def write_once(path: Path, content: bytes, *, sync: bool = True) -> bool:
 @contextlib.contextmanager
 def _temporary_beside(path: Path, content: Content) -> Iterator[Path]:
     """A whole and synced temporary file in the same folder; gone afterwards, come what may."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+    temporary = temporary_beside(path)
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -168,6 +169,19 @@ def _temporary_beside(path: Path, content: Content) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # renamed, or the disk's trouble is told already
             temporary.unlink()
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return a hidden name beside a path that nothing has yet."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+
+
+def temporaries_of(path: Path) -> list[Path]:
+    """Return all that stands beside a path under such names, sorted."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}")
+    with contextlib.suppress(OSError):
+        return sorted(one for one in path.parent.iterdir() if name.fullmatch(one.name))
+    return []
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,12 +10,14 @@ from nnlc.networks.cost import NetworkCost, network_cost
 from nnlc.networks.memory import fits
 from nnlc.tables import METADATA_COLUMNS
 
+HEADER = ",".join(["index", *(column.name for column in METADATA_COLUMNS)])
+"""What the first line of the CSV begins with."""
+
 
 def write_csv(campaign: Campaign, file: TextIO) -> None:
     """A row a network: index, the 24 metadata columns as a table writes them, sizes and cost."""
     writer = csv.writer(file, lineterminator="\n")
-    names = [column.name for column in METADATA_COLUMNS]
-    writer.writerow(["index", *names, *(field.name for field in fields(NetworkCost))])
+    writer.writerow([*HEADER.split(","), *(field.name for field in fields(NetworkCost))])
     for network in campaign.networks():
         metadata = [c.write(getattr(network.spec, c.field)) for c in METADATA_COLUMNS]
         cost = network_cost(network.spec, network.images, campaign.epochs)

@@ -8,8 +8,6 @@ that is being filled from one that a killed process left behind.
 import ctypes
 import fcntl
 import os
-import re
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +16,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nnlc.errors import NnlcError
-from nnlc.files import TEMPORARY_SUFFIX, open_regular, read_regular, sync_folder
+from nnlc.files import (
+    open_regular,
+    read_regular,
+    sync_folder,
+    temporaries_of,
+    temporary_beside,
+)
 
 _LOCK, _NEW, _EARLIER = "lock", "new", "earlier"
 _ABANDONED_SECONDS = 86_400
@@ -44,7 +48,7 @@ def new_folder(
     """
     place = _absolute(folder)
     _sweep(place)
-    hidden = place.with_name(f".{place.name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+    hidden = temporary_beside(place)
     try:
         with _claimed(hidden):
             new = hidden / _NEW
@@ -140,13 +144,7 @@ def _remove(hidden: Path, place: Path) -> None:
 
 
 def _hidden_beside(place: Path) -> list[Path]:
-    name = re.compile(rf"\.{re.escape(place.name)}\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}")
-    with suppress(OSError), os.scandir(place.parent) as entries:
-        found = [
-            e.name for e in entries if name.fullmatch(e.name) and e.is_dir(follow_symlinks=False)
-        ]
-        return [place.with_name(name) for name in sorted(found)]
-    return []
+    return [one for one in temporaries_of(place) if one.is_dir() and not one.is_symlink()]
 
 
 def _is_abandoned(hidden: Path, place: Path) -> bool:

@@ -36,12 +36,22 @@ def metrics(
     cache: Annotated[bool, typer.Option(help="Keep what was read, for the next time.")] = True,
 ) -> None:
     """Tell each network's curve in a few numbers: best, final, area, diverged and more, as CSV."""
-    from nnlc.analysis.csvfiles import aggregate_csv, csv_ready, write_csv
+    from nnlc.analysis.csvfiles import (
+        CURVES_MARK,
+        METRICS_MARK,
+        aggregate_csv,
+        csv_ready,
+        write_csv,
+    )
     from nnlc.analysis.metrics import COLUMNS_OF_INTEREST
     from nnlc.analysis.metrics import metrics as measure
+    from nnlc.outputs import CSV, check_output
     from nnlc.tables.folders import skipped_lines
     from nnlc.tables.frames import Damaged, ValLoss, load_tables
 
+    for path, mark in ((output, METRICS_MARK), (curves, CURVES_MARK)):
+        if path is not None:
+            check_output(path, mark=mark, endings=CSV)
     chosen = COLUMNS_OF_INTEREST if columns is None else tuple(filter(None, columns.split(",")))
     tables = load_tables(
         paths, val_loss=cast(ValLoss, val_loss), damaged=cast(Damaged, damaged), cache=cache
@@ -54,7 +64,7 @@ def metrics(
     if output is None:
         csv_ready(found).to_csv(standard_output(), index=False, lineterminator="\n")
     else:
-        write_csv(found, output)
+        write_csv(found, output, mark=METRICS_MARK)
         say(f"{counted(len(found), 'network')}: {output}")
 
 

@@ -86,7 +86,7 @@ def render(
     from nnlc.launching.prepare import check_script
     from nnlc.launching.render import Request, render_script
     from nnlc.launching.site import load_site
-    from nnlc.outputs import write_output
+    from nnlc.outputs import SCRIPT, write_output
 
     chosen = load_site(site, account=account)
     request = Request(
@@ -105,7 +105,7 @@ def render(
     if output is None:
         say(script, end="")
     else:
-        write_output(output, script.encode(), mark=b"nnlc.worker")
+        write_output(output, script.encode(), mark=b"nnlc.worker", endings=SCRIPT)
 
 
 @app.command()

@@ -53,10 +53,10 @@ MAY_IMPORT = {
     | {"networks", "tables", "campaign", "results", "history", "wire", "training", "stopping"},
     "worker": BASE | {"ranks"},
     "launching": BASE | {"campaign", "networks", "results", "history", "shares", "calibration"},
-    "analysis": {"networks", "tables"},
+    "analysis": {"networks", "tables", "outputs"},
     "auditing": BASE
     | {"networks", "tables", "analysis", "campaign", "results", "history", "stopping"},
-    "collection": {"networks", "tables", "journal", "analysis", "newfolder"},
+    "collection": {"networks", "tables", "journal", "analysis", "newfolder", "outputs"},
     "exporting": {"networks", "tables", "collection", "campaign", "history", "results"}
     | {"newfolder"},
     "benchmark": {"networks", "tables", "collection"},

@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 
 from nnlc.analysis.metrics import check_columns
-from nnlc.errors import NnlcError
-from nnlc.files import write_atomically
+from nnlc.outputs import CSV, write_output
 from nnlc.tables.frames import Tables
+
+CURVES_MARK = b"id,dataset,half_epoch,epoch,train_loss,val_loss,val_accuracy_percent"
+METRICS_MARK = b",counted_half_epochs,train_loss_max,"
+"""What every CSV of curves, and of metrics, has in its header."""
 
 
 def aggregate_csv(tables: Tables, path: str | Path, *, columns: Sequence[str] = ()) -> None:
@@ -20,25 +24,33 @@ def aggregate_csv(tables: Tables, path: str | Path, *, columns: Sequence[str] = 
         columns: of `tables.networks`, to be repeated in each row of their network.
 
     Raises:
-        NnlcError: an unknown column, or the file can't be written.
+        NnlcError: an unknown column, or the file can't be written, such as where one stands that
+            holds something else.
     """
     check_columns(tables, columns)
     chosen = [name for name in dict.fromkeys(columns) if name not in tables.curves]
     networks = tables.networks[["id", *chosen]]
-    write_csv(tables.curves.merge(networks, on="id", how="left") if chosen else tables.curves, path)
+    curves = tables.curves.merge(networks, on="id", how="left") if chosen else tables.curves
+    write_csv(curves, Path(path), mark=CURVES_MARK)
 
 
-def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
+def write_csv(frame: pd.DataFrame, path: Path, *, mark: bytes) -> None:
     """Write a frame as CSV: floats to the last bit, lists as tables write them (3-5).
+
+    Args:
+        frame: to be written.
+        path: the file; one that holds the mark is replaced.
+        mark: a part of the header that no other file has.
 
     Raises:
         NnlcError: the file can't be written.
     """
-    path, text = Path(path), csv_ready(frame)
-    try:
-        write_atomically(path, lambda file: text.to_csv(file, index=False, lineterminator="\n"))
-    except OSError as problem:
-        raise NnlcError(f"{path}: can't be written: {problem.strerror}") from None
+    text = csv_ready(frame)
+
+    def write(file: IO[bytes]) -> None:
+        text.to_csv(file, index=False, lineterminator="\n", errors="replace")
+
+    write_output(path, write, mark=mark, endings=CSV)
 
 
 def csv_ready(frame: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from pathlib import Path
 from nnlc.errors import NnlcError, TableError
 from nnlc.networks import image_set_of_table
 from nnlc.networks.imagesets import NAME_PATTERN
+from nnlc.outputs import check_ending
 from nnlc.tables import METADATA_COLUMNS
 from nnlc.tables.bulk import parse_arrays
 from nnlc.tables.folders import PART_NAMES, Skipped, TableFiles, find_tables
@@ -137,6 +138,8 @@ def check_destination(folder: Path, paths: Iterable[Path]) -> None:
         NnlcError: something stands there, or it lies in a folder that is read.
     """
     place = Path(os.path.abspath(folder))  # noqa: PTH100  a link in its place is none of ours
+    if not place.is_dir():
+        check_ending(folder)
     if place.is_symlink() or (place.exists() and not place.is_dir()):
         raise NnlcError(f"{folder}: something else stands there; name a new folder")
     if place.is_dir() and (any(place.iterdir()) or place.samefile(Path.cwd())):

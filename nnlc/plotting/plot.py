@@ -112,7 +112,7 @@ def check_plot(path: Path, kind: str = KINDS[0], value: str = "accuracy") -> Non
             f"value {value!r} is of curves, but kind is {kind!r}; leave one of them out"
         )
     check_choice("the picture's ending", path.suffix.lower(), tuple(_METADATA))
-    check_output(path, mark=_MARK)
+    check_output(path, mark=_MARK, endings=tuple(_METADATA))
 
 
 def write_picture(figure: Figure, path: Path) -> None:
@@ -124,7 +124,7 @@ def write_picture(figure: Figure, path: Path) -> None:
     ending = path.suffix.lower()
     content = io.BytesIO()
     figure.savefig(content, format=ending[1:], metadata=_METADATA[ending])
-    write_output(path, content.getvalue(), mark=_MARK)
+    write_output(path, content.getvalue(), mark=_MARK, endings=(ending,))
 
 
 def _counts(tables: Tables) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from nnlc.errors import NnlcError
-from nnlc.outputs import check_output, write_output
+from nnlc.outputs import PAGE, check_output, write_output
 from nnlc.reporting.campaignfolder import CampaignFolder
 from nnlc.reporting.page import MARK, build_page
 from nnlc.reporting.payload import whole_payload
@@ -51,11 +51,11 @@ def write_report(
     """
     path, output = Path(path), Path(output)
     check_choice("val_loss", val_loss, ("as-published", "corrected"))
-    check_output(output, mark=MARK)
+    check_output(output, mark=MARK, endings=PAGE)
     subject, moment = _look(path, val_loss)
     check_size(subject, path)
     page = build_page(whole_payload(replace(subject, comparison=comparison), moment))
-    write_output(output, page, mark=MARK)
+    write_output(output, page, mark=MARK, endings=PAGE)
     return Report(len(subject.networks), len(page), tuple(moment.notes))
 
 
