@@ -1,4 +1,4 @@
-"""One way to print and one to open: whatever goes around them is found here, in any module."""
+"""One way to print, one to open, one to ask a scheduler: what goes around them is found here."""
 
 import ast
 from pathlib import Path
@@ -11,12 +11,19 @@ PACKAGE = Path(nnlc.__file__).parent
 
 PRINTING = "nnlc.console prints: say, say_aside, make_console, standard_output"
 OPENING = "nnlc.files opens: open_regular, read_regular; nnlc.textfile reads what people edit"
+STARTING = "nnlc.launching.commands asks a scheduler: run_command"
 
 OWNERS = {
     "console.py": {PRINTING},
     "files.py": {OPENING},
+    "launching/commands.py": {STARTING},
+    # Processes of nnlc's own, NVIDIA's daemon, and bash, which reads a script and runs nothing.
+    "verification/process.py": {STARTING},
+    "ranks/trainerlink.py": {STARTING},
+    "ranks/mps.py": {STARTING},
+    "launching/rules.py": {STARTING},
     # Programs of their own, whose standard output is their answer to the process that began them.
-    "exporting/apart.py": {PRINTING},
+    "exporting/apart.py": {PRINTING, STARTING},
     "training/sample/make_sample.py": {PRINTING, OPENING},
 }
 """Modules that own a question, or stand outside the package's processes."""
@@ -43,6 +50,19 @@ PRINTERS = {
     *("rich.print", "rich.console.Console", "sys.stdout", "sys.stderr", "sys.__stdout__"),
     "sys.__stderr__",
 }
+STARTERS = {
+    *(f"subprocess.{n}" for n in ("run", "Popen", "call", "check_call", "check_output")),
+    *("subprocess.getoutput", "subprocess.getstatusoutput", "os.system", "os.popen", "pty.spawn"),
+    *("os.posix_spawn", "os.posix_spawnp", "asyncio.create_subprocess_exec"),
+    *("asyncio.create_subprocess_shell"),
+    *(f"os.{kind}{end}" for kind in ("exec", "spawn") for end in ("l", "le", "lp", "lpe")),
+    *(f"os.{kind}{end}" for kind in ("exec", "spawn") for end in ("v", "ve", "vp", "vpe")),
+}
+SCHEDULERS = {
+    *("sbatch", "squeue", "scancel", "scontrol", "salloc", "srun", "sinfo", "sacct", "sattach"),
+    *("bsub", "bjobs", "bkill", "bmod", "bhist", "jsrun", "qsub", "qstat", "qdel", "qsig"),
+}
+"""Commands whose options a variable of the user's environment may be."""
 
 
 def around(source: str) -> list[tuple[int, str]]:
@@ -55,7 +75,19 @@ def around(source: str) -> list[tuple[int, str]]:
             found.append((node.lineno, PRINTING))
         if isinstance(node, ast.Call) and _opens(node, names):
             found.append((node.lineno, OPENING))
+        if isinstance(node, ast.Call) and _dotted(node.func, names) in STARTERS:
+            found.append((node.lineno, STARTING))
     return found
+
+
+def scheduler_words(source: str) -> set[str]:
+    """Return the schedulers' commands that a module's strings begin with."""
+    texts = (
+        node.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    return {text.split()[0].rpartition("/")[2] for text in texts if text.strip()} & SCHEDULERS
 
 
 def _imported(tree: ast.AST) -> dict[str, str]:
@@ -88,8 +120,10 @@ def _opens(call: ast.Call, names: dict[str, str]) -> bool:
     method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
     if method in ("read_text", "read_bytes"):
         return True
-    # Path.open; other objects' open methods take no mode.
-    return method == "open" and bool(call.args) and not _only_writes(call, first=0)
+    # Path.open; a results folder is opened for a campaign, and other objects with nothing.
+    mode = next(iter(call.args), None)
+    told = isinstance(mode, ast.Constant) or (isinstance(mode, ast.Name) and "mode" in mode.id)
+    return method == "open" and told and not _only_writes(call, first=0)
 
 
 def _only_writes(call: ast.Call, *, first: int) -> bool:
@@ -115,6 +149,36 @@ def test_every_module_prints_and_opens_in_the_one_way(path):
     assert not found, "\n".join(f"{path}:{line}: {rule}" for line, rule in found)
 
 
+STARTERS_BUT_ONE = sorted(
+    name for name, rules in OWNERS.items() if STARTING in rules and "commands" not in name
+)
+
+
+@pytest.mark.parametrize("name", STARTERS_BUT_ONE)
+def test_a_module_that_starts_other_processes_names_no_command_of_a_scheduler(name):
+    assert scheduler_words((PACKAGE / name).read_text()) == set()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import subprocess\nsubprocess.run(['squeue'])",
+        "from subprocess import Popen\nPopen(words)",
+        "def verb():\n    import subprocess as s\n    s.check_output('sbatch job.sh', shell=True)",
+        "import os\nos.system('bkill 7')",
+        "from os import execvp\nexecvp('scancel', ['scancel', '7'])",
+    ],
+)
+def test_a_command_that_is_run_around_the_one_function_is_found(source):
+    assert {rule for _, rule in around(source)} == {STARTING}
+
+
+def test_a_scheduler_s_command_is_known_by_its_name_and_its_path():
+    assert scheduler_words("run(['/usr/bin/squeue', x])\nrun('bsub < job.sh')\nrun(['ls'])") == {
+        *("squeue", "bsub")
+    }
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -135,6 +199,7 @@ def test_a_verb_that_prints_by_itself_is_found(source):
         "open(path)",
         "open(path, 'rb')",
         "path.open('rb')",
+        "path.open(mode)",
         "path.read_text()",
         "path.read_bytes()",
         "import os\nos.open(path, os.O_RDONLY)",
@@ -158,6 +223,7 @@ def test_a_file_that_is_opened_around_the_opener_is_found(source):
         "import os\nos.open(path, os.O_WRONLY | os.O_CREAT)",
         "import numpy as np\nnp.load(io.BytesIO(content))",
         "folder.open()",
+        "ResultsFolder(path).open(campaign)",
         "from nnlc.console import say\nsay('done')",
     ],
 )

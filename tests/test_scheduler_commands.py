@@ -1,0 +1,193 @@
+"""The environment of a scheduler's commands: nothing in it wins over a job's script."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+from worker_jobs import write_campaign
+
+from nnlc.cli import app
+from nnlc.errors import SchedulerError
+from nnlc.launching.commands import removed_wishes, run_command, scheduler_environment
+from nnlc.launching.scheduler import Lsf, Slurm
+
+LOCATES = {
+    *("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", "LSF_ENVDIR"),
+    *("LSF_SERVERDIR", "LSF_BINDIR", "LSF_LIBDIR", "LSF_TOP", "XLSF_UIDDIR", "EGO_CONFDIR"),
+    *("PBS_CONF_FILE", "PBS_SERVER", "PBS_DEFAULT", "PBS_EXEC"),
+}
+OF_USERS = {"PATH", "HOME", "LS_COLORS", "OMP_NUM_THREADS", "MY_SLURM_NOTES", "NNLC_IMAGES", "BSUB"}
+OPTIONS = {
+    *("SBATCH_TIMELIMIT", "SBATCH_ACCOUNT", "SBATCH_EXPORT", "SBATCH_CLUSTERS", "SALLOC_ACCOUNT"),
+    *("SQUEUE_PARTITION", "SQUEUE_STATES", "SQUEUE_FORMAT2", "SCANCEL_STATE", "SCONTROL_ALL"),
+    *("SLURM_CPU_BIND", "SLURM_JOB_ID", "SLURM_EXPORT_ENV", "SLURM_TIME_FORMAT", "SLURM_HOSTFILE"),
+    *("SRUN_EXPORT_ENV", "SLURMD_DEBUG", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_END_TIME"),
+    *("BSUB_QUIET", "BSUB_CHK_RESREQ", "BSUB_STDERR", "LSB_DEFAULTQUEUE", "LSB_DEFAULTPROJECT"),
+    *("LSB_JOBID", "LSB_JOBINDEX", "LSB_BJOBS_FORMAT", "BJOBS_W_DISPLAY_MEM_SWAP_PIDS"),
+    *("LSF_NIOS_DEBUG", "LSF_JOB_STARTER", "LSF_DEBUG_CMD", "PBS_JOBID", "PBS_O_QUEUE"),
+}
+"""From the manual pages of Slurm's commands and LSF's environment variable reference."""
+
+
+def test_what_finds_the_cluster_and_what_is_the_users_own_passes():
+    environment = dict.fromkeys(LOCATES | OF_USERS | OPTIONS, "x")
+    assert scheduler_environment(environment).keys() == LOCATES | OF_USERS
+
+
+@given(
+    st.sampled_from(["SBATCH_", "SQUEUE_", "SCANCEL_", "SLURM_", "LSB_", "BSUB_", "PBS_"]),
+    st.text(),
+)
+def test_any_variable_of_a_scheduler_is_removed_unless_it_finds_the_cluster(prefix, rest):
+    kept = scheduler_environment({prefix + rest: "x", rest: "y"})
+    assert prefix + rest not in kept or "CONF" in rest or rest in ("CLUSTERS", "JWT", "SHAREDIR")
+
+
+def test_one_note_names_each_account_partition_and_reservation_that_is_removed():
+    asked = {f"SBATCH_{name}": "a" for name in ("ACCOUNT", "PARTITION", "RESERVATION", "TIMELIMIT")}
+    asked |= {"LSB_DEFAULTPROJECT": "p", "LSB_DEFAULTQUEUE": "q", "SLURM_JOB_ACCOUNT": "around"}
+    [note] = removed_wishes(asked)
+    assert set(re.findall(r"\w+=\w+", note)) == {
+        *("SBATCH_ACCOUNT=a", "SBATCH_PARTITION=a", "SBATCH_RESERVATION=a"),
+        *("LSB_DEFAULTPROJECT=p", "LSB_DEFAULTQUEUE=q"),
+    }
+    assert removed_wishes({"SBATCH_TIMELIMIT": "3", "PATH": "/bin", "SLURM_CLUSTERS": "a"}) == []
+
+
+# Stands where each command would, and writes down what it sees of the environment.
+SEES = """#!/bin/bash
+env | cut -d= -f1 | sort >> "{seen}"
+case ${{0##*/}} in
+    sbatch) echo 7 ;;
+    bsub) echo "Job <7> is submitted to queue <q>." ;;
+esac
+"""
+
+
+@pytest.fixture
+def seen(tmp_path, monkeypatch):
+    """Where the commands write down the names of the variables that they see."""
+    folder = tmp_path / "commands"
+    folder.mkdir()
+    for name in ("sbatch", "squeue", "scancel", "bsub", "bjobs", "bkill"):
+        (folder / name).write_text(SEES.format(seen=tmp_path / "seen"))
+        (folder / name).chmod(0o755)
+    for name in OPTIONS | LOCATES:
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path / "seen"
+
+
+@pytest.mark.parametrize("scheduler", [Slurm(), Lsf(reads_input=True), Lsf(reads_input=False)])
+def test_every_command_of_a_scheduler_sees_the_cluster_and_no_option(scheduler, seen, tmp_path):
+    script = tmp_path / "job.sh"
+    script.write_text("#!/bin/bash\n")
+    for ask in (
+        lambda: scheduler.submit(script, "mark"),
+        lambda: scheduler.find("mark", script),
+        lambda: scheduler.states(["7"]),
+        lambda: scheduler.cancel("7"),
+    ):
+        ask()
+        names = set(seen.read_text().split())
+        seen.unlink()
+        assert names >= LOCATES - {"SLURM_CLUSTERS"}
+        assert names.isdisjoint(OPTIONS)
+
+
+def test_submit_status_and_cancel_show_no_command_the_users_options(seen, tmp_path):
+    campaign, results = write_campaign(tmp_path), tmp_path / "r"
+    site = tmp_path / "ours.toml"
+    site.write_text('extends = "slurm"\nname = "ours"\ndevice = "cpu"\naccount = "mine"\n')
+    words = ["submit", campaign, "--site", site, "--results", results]
+    for command in (words, ["status", results], ["cancel", results]):
+        done = CliRunner().invoke(app, [str(word) for word in command])
+        assert done.exit_code == 0, done.output
+        assert ("SBATCH_ACCOUNT=x" in done.output) == (command is words)
+        assert set(seen.read_text().split()).isdisjoint(OPTIONS)
+
+
+def test_a_command_that_can_t_be_run_is_named(tmp_path, monkeypatch):
+    (tmp_path / "squeue").write_text("no program")
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SchedulerError, match="squeue: can't be run: Exec format error"):
+        run_command(["squeue"], "Slurm")
+
+
+# Jobs on clusters that are not this machine's own
+
+SBATCH = """#!/bin/bash
+echo "7;other"
+"""
+SQUEUE = """#!/bin/bash
+case " $* " in
+    *" --clusters=other "*) [ -e "$0.gone" ] || printf 'CLUSTER: other\\nID STATE\\n7 RUNNING\\n' ;;
+    *) [ -z "$SLURM_CLUSTERS" ] || echo "7 RUNNING" ;;
+esac
+"""
+SCANCEL = """#!/bin/bash
+[ "$*" = "--clusters=other 7" ] && touch "${0%/*}/squeue.gone" && exit
+echo "scancel: error: Invalid job id"
+exit 1
+"""
+
+
+@pytest.fixture
+def two_clusters(tmp_path, monkeypatch):
+    """A Slurm that shows and ends a job only where its cluster is named."""
+    folder = tmp_path / "commands"
+    folder.mkdir()
+    for name, text in (("sbatch", SBATCH), ("squeue", SQUEUE), ("scancel", SCANCEL)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+def nnlc(*words: object, status: int = 0) -> str:
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == status, f"{done.output}\n{done.exception!r}"
+    return f"{done.output}{done.exception or ''}"
+
+
+@pytest.fixture
+def site(tmp_path) -> Path:
+    path = tmp_path / "fed.toml"
+    path.write_text('extends = "slurm"\nname = "fed"\ndirectives = ["--clusters=other"]\n')
+    return path
+
+
+@pytest.mark.usefixtures("two_clusters")
+def test_a_job_on_another_cluster_is_shown_is_not_submitted_twice_and_is_cancelled_there(
+    site, tmp_path, monkeypatch
+):
+    campaign, results = write_campaign(tmp_path), tmp_path / "r"
+    place = ["submit", campaign, "--site", site, "--results", results]
+    assert "job 7;other" in nnlc(*place)
+    assert "job 7;other: 1 RUNNING" in nnlc("status", results)
+    assert "7;other are in the queue already" in nnlc(*place, status=1)
+    # Where the user looks by default changes nothing.
+    monkeypatch.setenv("SLURM_CLUSTERS", "third")
+    assert "job 7;other: 1 RUNNING" in nnlc("status", results)
+    assert "cancelled 7;other" in nnlc("cancel", results)
+    assert "no job is in the queue" in nnlc("cancel", results)
+
+
+@pytest.mark.usefixtures("two_clusters")
+def test_a_record_of_before_knows_no_cluster_and_is_where_the_user_s_commands_look(
+    site, tmp_path, monkeypatch
+):
+    campaign, results = write_campaign(tmp_path), tmp_path / "r"
+    nnlc("submit", campaign, "--site", site, "--results", results)
+    [path] = (results / "jobs").glob("*.json")
+    record = json.loads(path.read_text())
+    assert record.pop("cluster") == "other"
+    path.write_text(json.dumps(record))
+    assert "job 7: no longer in the queue" in nnlc("status", results)
+    monkeypatch.setenv("SLURM_CLUSTERS", "other")
+    assert "job 7;other: 1 RUNNING" in nnlc("status", results)
