@@ -12,6 +12,8 @@ import pytest
 import speed
 from worker_jobs import run_worker, write_campaign
 
+from nnlc.launching.commands import scheduler_environment
+
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
@@ -34,6 +36,9 @@ def pytest_configure(config):
     # Jobs call mpirun and python by name: those of the environment that runs the tests, which need
     # not be an active one.
     os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+    # What a job around the tests or the shell has for schedulers' commands; a test sets its own.
+    for name in [name for name in os.environ if name not in scheduler_environment(os.environ)]:
+        del os.environ[name]
     # A shell that starts the tests in the background has them, and all that they start, ignore what
     # Ctrl-C sends.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

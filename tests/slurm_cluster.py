@@ -181,8 +181,20 @@ class SlurmCluster:
     def run(
         self, command: Sequence[object], *, timeout: float = 60, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command of Slurm's, or one that uses them, on this cluster."""
-        words, env = [str(word) for word in command], self._whole()
+        """Run a command of Slurm's, or one that uses them, on this cluster.
+
+        It meets the whole environment of who asks, as on any cluster.
+        """
+        return self._run(command, {**os.environ, **self.environment}, timeout, check)
+
+    def _run(
+        self,
+        command: Sequence[object],
+        env: dict[str, str],
+        timeout: float = 60,
+        check: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
+        words = [str(word) for word in command]
         job = subprocess.run(words, env=env, capture_output=True, text=True, timeout=timeout)
         if check and job.returncode:
             raise RuntimeError(f"{shlex.join(words)}: {job.returncode}\n{job.stdout}{job.stderr}")
@@ -190,12 +202,13 @@ class SlurmCluster:
 
     def nodes_up(self) -> list[str]:
         """The nodes that take work or do some: not those down, drained or silent."""
-        lines = self.run(["sinfo", "-hN", "-o", "%N %T"], check=False).stdout.splitlines()
+        asked = self._run(["sinfo", "-hN", "-o", "%N %T"], self._whole(), check=False)
+        lines = asked.stdout.splitlines()
         return [name for name in self.names if any(f"{name} {state}" in lines for state in UP)]
 
     def jobs(self, id: object) -> list[dict[str, str]]:
         """What `scontrol show job` says: a dictionary a job, several for an array."""
-        text = self.run(["scontrol", "--oneliner", "show", "job", id]).stdout
+        text = self._run(["scontrol", "--oneliner", "show", "job", id], self._whole()).stdout
         return [
             dict(word.split("=", 1) for word in line.split(" ") if "=" in word)
             for line in text.splitlines()
@@ -217,8 +230,9 @@ class SlurmCluster:
         return " ".join(sorted(found))
 
     def _whole(self) -> dict[str, str]:
-        """This process's environment with the cluster's, and nothing of a Slurm job around it."""
-        outer = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM", "SBATCH"))}
+        """For daemons and the cluster's own questions: nothing of a Slurm job around this one."""
+        of_slurm = ("SLURM", "SBATCH", "SINFO", "SCONTROL")
+        outer = {k: v for k, v in os.environ.items() if not k.startswith(of_slurm)}
         return {**outer, **self.environment}
 
     def _wait(self, done: Callable[[], bool], complaint: Callable[[], str]) -> None:

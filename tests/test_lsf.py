@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from limits import HANG_SECONDS, let_pass, wait_until
 from lsf_cluster import Lsf
+from typer.testing import CliRunner
 from worker_jobs import (
     TINY,
     events,
@@ -18,6 +19,7 @@ from worker_jobs import (
     write_campaign,
 )
 
+from nnlc.cli import app
 from nnlc.environment import DETERMINISM
 from nnlc.launching import render
 from nnlc.launching.lint import lint_script
@@ -145,6 +147,55 @@ def test_images_that_cant_be_copied_end_the_job_before_any_rank_starts(lsf):
     assert lsf.jobs() == [(job, "0", "EXIT", "1")]
     assert not list(Path(record["RECORD"]).iterdir())
     assert "could not be copied" in (lsf.folder / f"paper-{job}.err").read_text()
+
+
+OF_THE_USER = {
+    "LSB_DEFAULTQUEUE": "debug",
+    "LSB_DEFAULTPROJECT": "OTHER",
+    "LSB_JOBINDEX": "7",
+    "BSUB_QUIET": "Y",
+    "BSUB_STDERR": "Y",
+    "BSUB_CHK_RESREQ": "Y",
+    "LSB_BJOBS_FORMAT": "stat",
+}
+
+
+@pytest.mark.parametrize("conf", ["", "LSB_BJOBS_DISPLAY_ENH=Y\n"])
+def test_submit_status_and_cancel_see_every_element_whatever_the_user_and_the_site_have_set(
+    lsf, monkeypatch, conf
+):
+    lsf.queue.mkdir()
+    (lsf.queue / "lsf.conf").write_text(conf)
+    for name, value in (lsf.environment | lsf.recorder() | OF_THE_USER).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(lsf.folder)
+    lsf.site(1)  # writes its file
+
+    def nnlc(*words: object, status: int = 0) -> str:
+        done = CliRunner().invoke(app, [str(word) for word in words])
+        assert done.exit_code == status, f"{done.output}\n{done.exception!r}"
+        return done.output
+
+    place = ["smoke", "--site", "site.toml", "--results", "r", "--elements", 2]
+    said = nnlc("submit", *place, "--python", lsf.folder / "python-recorder")
+    assert "job 101: " in said
+    assert "LSB_DEFAULTQUEUE=debug" in said
+    told(lsf, "101", 2)
+    assert lsf.run("bjobs", "-noheader", "-o", "queue delimiter=','", "101") == "batch\nbatch\n"
+    assert "job 101: 2 RUN" in nnlc("status", "r")
+    nnlc("submit", *place, status=1)
+    assert "cancelled 101" in nnlc("cancel", "r")
+    assert [stat for _, _, stat, _ in lsf.jobs()] == ["EXIT", "EXIT"]
+
+
+def test_a_chain_of_a_script_submitted_by_hand_is_written_down_whatever_was_exported(lsf, at_once):
+    record = lsf.recorder()
+    script = lsf.render("smoke", python=str(lsf.folder / "python-recorder"))
+    asked = {name: OF_THE_USER[name] for name in ("BSUB_QUIET", "LSB_DEFAULTQUEUE")}
+    assert lsf.run("bsub", script, **record, **asked, STATUS="75") == ""
+    lsf.wait("101")
+    following = (lsf.folder / "the job.sh.jobs").read_text().splitlines()[0]
+    assert following == "Job <102> is submitted to default queue <batch>."
 
 
 # Real ranks, real images, one network a rank. The first job stands still at its first steps.

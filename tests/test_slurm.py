@@ -142,3 +142,56 @@ def test_a_cancelled_job_is_gone_and_submitted_again_it_finishes_with_the_same_b
     assert job.wait(again) == "COMPLETED", job.log()
     assert job.events("resume"), "what was under way was saved"
     assert tables(job.results) == tables(alone[1])
+
+
+OF_THE_USER = {
+    "SBATCH_TIMELIMIT": "3",
+    "SBATCH_ACCOUNT": "other",
+    "SBATCH_NO_REQUEUE": "1",
+    "SQUEUE_PARTITION": "gpu",
+    "SQUEUE_STATES": "COMPLETED",
+    "SQUEUE_FORMAT": "%T",
+    "SCANCEL_STATE": "PENDING",
+    "SCANCEL_PARTITION": "gpu",
+    "SRUN_EXPORT_ENV": "NONE",
+    "SLURM_CPU_BIND": "mask_cpu:zzz",
+    "SLURM_TIMELIMIT": "0:01",
+    "SLURM_JOB_ID": "1",
+}
+
+
+def test_what_a_user_has_exported_for_slurm_s_commands_changes_and_hides_nothing(
+    campaign, alone, tmp_path, monkeypatch
+):
+    for name, value in OF_THE_USER.items():
+        monkeypatch.setenv(name, value)
+    job = campaign(**slow_steps(tmp_path, 0.5))
+    number = job.submit("--account", "mine")
+    job.wait_for("start", 2)
+    [told] = job.cluster.jobs(number)
+    assert (told["TimeLimit"], told["Account"], told["Requeue"]) == ("00:10:00", "mine", "1")
+    assert f"job {number}: 1 RUNNING" in job.nnlc("status", job.results)
+    place = ["--site", job.site, "--results", job.results, "--account", "mine"]
+    job.nnlc("submit", job.campaign, *place, status=1)
+    assert f"cancelled {number}" in job.nnlc("cancel", job.results)
+    assert job.wait(number) == "CANCELLED", job.log()
+
+
+def test_a_script_submitted_by_hand_warns_its_ranks_whatever_was_exported(
+    campaign, alone, tmp_path, monkeypatch
+):
+    job = campaign(**slow_steps(tmp_path, 0.5))
+    script = tmp_path / "job.sh"
+    place = ["--site", job.site, "--results", job.results, "--python", sys.executable]
+    job.nnlc("render", job.campaign, *place, "--nodes", 2, "--minutes", 10, "-o", script)
+    with monkeypatch.context() as patch:
+        for name, value in OF_THE_USER.items():
+            if not name.startswith("SBATCH"):
+                patch.setenv(name, value)
+        number = job.cluster.run(["sbatch", "--parsable", "--no-requeue", script]).stdout.strip()
+    job.wait_for("start", 2)
+    wait_until(lambda: steps_done(tmp_path) >= 2 * 2, job.log)  # there is something to save
+    job.cluster.run(["scancel", "--batch", "--signal=URG", number])
+    job.wait_for("end")
+    assert [event["status"] for event in job.events("end")] == ["UNFINISHED"], job.log()
+    assert job.wait(number) == "FAILED", job.log()

@@ -67,6 +67,21 @@ def test_each_element_of_an_array_runs_mpi_on_all_nodes_with_a_gpu_a_rank(cluste
     assert "Invalid job array specification" in refused.stderr
 
 
+def test_a_command_meets_the_environment_of_who_asks_and_the_cluster_s_own_questions_do_not(
+    cluster, tmp_path, monkeypatch
+):
+    for name, value in {"SBATCH_JOB_NAME": "outer", "SCONTROL_LOCAL": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SLURM_CLUSTERS", "nowhere")
+    refused = cluster.run(["squeue"], check=False)
+    assert "nowhere" in refused.stderr
+    monkeypatch.delenv("SLURM_CLUSTERS")
+    job = submit(cluster, tmp_path, "true", "--hold")
+    monkeypatch.setenv("SLURM_CLUSTERS", "nowhere")
+    assert cluster.jobs(job)[0]["JobName"] == "outer"
+    assert cluster.nodes_up() == cluster.names
+
+
 def test_a_killed_node_is_down_and_its_job_starts_again_on_others(cluster, tmp_path):
     body = '[ -n "$SLURM_RESTART_COUNT" ] || srun sleep 600'
     job = submit(cluster, tmp_path, body, "--nodes=2", "--requeue")

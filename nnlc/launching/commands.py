@@ -63,8 +63,8 @@ def removed_wishes(environment: Mapping[str, str]) -> list[str]:
     if not wishes:
         return []
     return [
-        f"note: {', '.join(wishes)} in your environment counts for nothing: a job has what its "
-        "script says, by --account and the site file's account, queue and directives"
+        f"note: {', '.join(wishes)} in your environment counts for nothing: the script decides, by "
+        "--account and the site file's account, queue and directives"
     ]
 
 

@@ -40,6 +40,7 @@ def job_environment(queue: Queue, job_id: int, job: Submission, index: int) -> d
         **{k: v for k, v in os.environ.items() if k != "TMPDIR"},
         "LSB_JOBID": str(job_id),
         "LSB_JOBINDEX": str(index),
+        **({"LSB_JOBINDEX_END": str(max(job.indices)), "LSB_JOBINDEX_STEP": "1"} if index else {}),
         "LSB_JOBNAME": name,
         "LSB_QUEUE": job.queue,
         **({"LSB_HOSTS": short} if len(short) <= LONGEST_HOSTS else {}),

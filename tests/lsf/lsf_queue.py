@@ -40,6 +40,12 @@ class Queue:
         self.jobs_folder = self.folder / "jobs"
         self.jobs_folder.mkdir(parents=True, exist_ok=True)
 
+    def configured(self) -> dict[str, str]:
+        """What a site's lsf.conf says, if a test wrote one into the folder."""
+        path = self.folder / "lsf.conf"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return dict(line.split("=", 1) for line in lines)
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         with (self.folder / "lock").open("w") as file:
