@@ -115,6 +115,27 @@ def test_a_scheduler_that_does_not_answer_is_an_error_with_an_end(commands, fold
     assert len(records(folder)) == 1
 
 
+def test_a_refusal_after_which_the_job_may_be_in_the_queue_submits_no_second_one(commands, folder):
+    late = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n"
+    commands.says("sbatch", late, status=1)
+    with pytest.raises(UnansweredError, match=r"Socket timed out.*found out by the next"):
+        put(folder)
+    [record] = records(folder)
+    commands.says(
+        "squeue", f"ARRAY_JOB_ID COMMENT\n4712 {record.mark}; of the site's own\n4712 PENDING\n"
+    )
+    with pytest.raises(SchedulerError, match="4712 are in the queue already"):
+        put(folder)
+
+
+def test_an_answer_of_several_numbers_is_told_apart_by_what_the_queue_knows(commands, folder):
+    mark = f"$(cat {folder.jobs_folder}/*.json | grep -o 'nnlc-[0-9a-f]*' | tail -1)"
+    commands.says("squeue", "", body=f'[ "$*" = "${{*/--me/}}" ] || echo "4711 {mark}"')
+    commands.says("sbatch", "hours left:\n1200\n4711\n")
+    [record] = put(folder)
+    assert record.id == "4711"
+
+
 def test_a_refusal_is_told_in_the_schedulers_words_and_leaves_no_record(commands, folder):
     commands.says("sbatch", "sbatch: error: Invalid account\n", status=1)
     with pytest.raises(SchedulerError, match=r"sbatch refused: .*Invalid account"):

@@ -46,6 +46,10 @@ def test_what_is_asked_goes_before_what_slurm_says():
     assert seconds_left(None, {}) is None
 
 
+def test_an_end_that_is_over_is_that_of_a_job_around_this_one():
+    assert seconds_left(None, slurm(-100)) is None
+
+
 @pytest.mark.parametrize("garbage", ["", "never", "nan", "inf", "-inf", "9" * 400, "2026-01-01"])
 def test_a_word_of_slurms_that_is_no_time_is_ignored(garbage):
     assert seconds_left(None, {"SLURM_JOB_END_TIME": garbage}) is None

@@ -33,6 +33,10 @@ _LOCATES = frozenset(
     ]
 )
 """What says where a cluster is, and who asks."""
+_NO_ANSWER = re.compile(
+    r"timed out|time out|Zero Bytes were transmitted|LSF is down|not responding", re.IGNORECASE
+)
+"""Refusals by which a command says that its request may have arrived."""
 _OF_A_JOB_AROUND = re.compile(r"SLURM_JOB_|LSB_(QUEUE|PROJECT_NAME)$|PBS_(O_)?QUEUE$")
 _WISH = re.compile(
     r"_(ACCOUNT|PARTITION|RESERVATION|QOS|WCKEY|CLUSTERS"
@@ -114,5 +118,6 @@ def run_command(
         raise SchedulerError(f"{words[0]}: can't be run: {problem.strerror}") from None
     said = f"{done.stdout}\n{done.stderr}"
     if done.returncode and not any(word in said for word in gone_is_fine):
-        raise SchedulerError(f"{words[0]} refused: {said.strip() or 'it said nothing'}")
+        refused = UnansweredError if _NO_ANSWER.search(said) else SchedulerError
+        raise refused(f"{words[0]} refused: {said.strip() or 'it said nothing'}")
     return said
