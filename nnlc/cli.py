@@ -168,19 +168,16 @@ def status(
 @app.command()
 def retry(
     results: Annotated[Path, typer.Argument(help="A results folder.")],
-    ids: Annotated[list[str] | None, typer.Argument(help="Failed networks; default all.")] = None,
+    ids: Annotated[
+        list[str] | None, typer.Argument(help="Failed networks, or with damaged tables; all.")
+    ] = None,
 ) -> None:
-    """Clear failures, so that the next start trains these networks again."""
-    from nnlc.history import clear_failures
+    """Clear failures and set damaged tables aside, so that the next start trains them again."""
     from nnlc.results import ResultsFolder
+    from nnlc.retry import retry as retry_networks
 
-    cleared = clear_failures(ResultsFolder(results), ids or [])
-    for id_ in cleared:
-        say(f"{id_} is no longer failed")
-    if cleared:
-        say("the next start of the campaign trains them again")
-    else:
-        say(f"{results}: no network has failed")
+    for line in retry_networks(ResultsFolder(results), ids or []):
+        say(line)
 
 
 @app.command()

@@ -71,6 +71,12 @@ def read_regular(path: str | Path, *, follow_link: bool = True) -> bytes:
         return file.read()
 
 
+def why_unread(problem: OSError) -> str:
+    """Return in words, to stand after its path, why a file was not read."""
+    words = problem.strerror or str(problem)
+    return words if isinstance(problem, NotAFileError) else f"can't be read: {words}"
+
+
 def _why_not(path: str | Path, problem: OSError, *, follow_link: bool) -> OSError:
     """Find words for a refusal to open that only tells of a link or a socket by its number."""
     if problem.errno == errno.ENOENT and os.path.islink(path):  # noqa: PTH114  text or Path

@@ -7,16 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from nnlc.errors import ResultsError
-from nnlc.journal import Journal, read_files
+from nnlc.journal import read_files
 from nnlc.openjobs import OpenJob, OpenJobs
-from nnlc.results import ResultsFolder
 
 _KINDS = frozenset(
     {"job", "end", "lost", "trouble", "start", "attempt", "failure", "finish", "retire", "retry"}
 )
-_NAMED = 5
-"""So many networks an error names."""
 _NAMES = {"torch": "torch", "cuda": "CUDA", "cudnn": "cuDNN", "nnlc": "nnlc"}
 """Versions that a table's bits depend on, and how they are written."""
 
@@ -121,38 +117,6 @@ def _take(history: History, id_: str, event: dict[str, Any]) -> None:
         history.attempts[id_] = count
 
 
-def clear_failures(results: ResultsFolder, ids: Sequence[str] = ()) -> list[str]:
-    """Let failed networks be trained again by the next job: these, or all of them.
-
-    Returns:
-        The IDs that were cleared.
-
-    Raises:
-        ResultsError: no results folder; an ID that has not failed; the journal can't be written.
-            Nothing is changed.
-    """
-    done = {
-        path.stem
-        for images in results.campaign().image_sets().values()
-        for path in results.models_folder(images).glob("*.txt")
-    }
-    history = read_history(results.journal_folder)
-    failed = {id_: None for id_ in history.failures if id_ not in done}
-    unknown = [id_ for id_ in ids if id_ not in failed]
-    if unknown:
-        raise ResultsError(
-            f"{results.path}: not among the failed networks: {_some(unknown)}; "
-            + (f"those are {_some(list(failed))}" if failed else "there are none")
-        )
-    chosen = [id_ for id_ in failed if not ids or id_ in ids]
-    if chosen:
-        journal = Journal(results.journal_folder)
-        journal.write("retry", ids=chosen, after=history.last_time)
-        if journal.trouble:
-            raise ResultsError(f"{journal.trouble}; no failure is cleared")
-    return chosen
-
-
 def makers(finishes: Iterable[Finish]) -> list[tuple[str, int]]:
     """The devices and versions that tables come from, in words, and how many from each.
 
@@ -251,8 +215,3 @@ def _numbers(value: Any) -> tuple[float, ...]:
     """Those of a list that are numbers."""
     found = map(as_number, value) if isinstance(value, list) else ()
     return tuple(number for number in found if number is not None)
-
-
-def _some(ids: Sequence[str]) -> str:
-    more = len(ids) - _NAMED
-    return ", ".join(ids[:_NAMED]) + (f" and {more} more" if more > 0 else "")

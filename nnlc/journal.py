@@ -21,7 +21,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from nnlc.files import Ready, open_regular, read_regular, write_atomically
+from nnlc.files import Ready, open_regular, read_regular, why_unread, write_atomically
 
 PROGRESS_SECONDS = 5.0
 """How often a running job writes its progress down."""
@@ -192,11 +192,26 @@ def is_silent(folder: Path, name: str, last: str) -> bool:
     """
     times = [last]
     with suppress(OSError, *_NOT_OURS):
-        times.append(json.loads(read_regular(folder / f"{name}.progress.json"))["time"])
+        times.append(
+            json.loads(read_regular(folder / f"{name}.progress.json", follow_link=False))["time"]
+        )
     try:
         return time.time() - max(map(_seconds, times)) >= SILENT_SECONDS
     except _NOT_OURS:
         return True
+
+
+def passed_over(folder: Path) -> list[str]:
+    """Return which files of a journal are not read, and why: they are no regular files, say."""
+    found = []
+    for path in sorted([*folder.glob("*.jsonl"), *folder.glob("*.progress.json")]):
+        try:
+            open_regular(path, follow_link=False).close()
+        except FileNotFoundError:
+            continue  # of a job that ended in between
+        except OSError as problem:
+            found.append(f"{path}: {why_unread(problem)}; it is passed over")
+    return found
 
 
 def read_progress(folder: Path) -> dict[str, dict[str, Any]]:
@@ -204,7 +219,7 @@ def read_progress(folder: Path) -> dict[str, dict[str, Any]]:
     under_way: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.glob("*.progress.json")):
         try:
-            snapshot = json.loads(read_regular(path))
+            snapshot = json.loads(read_regular(path, follow_link=False))
             if time.time() - _seconds(snapshot["time"]) < SILENT_SECONDS:
                 under_way |= {
                     str(key): {**entry, "half_epochs": int(entry["half_epochs"])}
@@ -219,7 +234,7 @@ def _read_file(path: Path, kinds: Set[str] | None) -> list[dict[str, Any]]:
     """The events of one file; a line that was written again, in case it was lost, counts once."""
     events: list[dict[str, Any]] = []
     last = b""
-    with suppress(OSError), open_regular(path) as file:
+    with suppress(OSError), open_regular(path, follow_link=False) as file:
         for line in iter(lambda: file.readline(LONGEST_LINE_BYTES), b""):
             try:
                 event = json.loads(line)

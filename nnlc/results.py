@@ -8,12 +8,14 @@ results/<campaign>/
   leases/                     which job works on which network: nnlc.ranks.leases
   jobs/                       scripts that were submitted, and their IDs: nnlc.launching.submit
   machines.toml               what networks take on its devices: nnlc.calibration.machines
+  aside/<number>/             what stood in a table's place and was none: nnlc.retry
 
 All but the tables can be deleted at the cost of time only.
 """
 
 import contextlib
 import errno
+import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,7 @@ class ResultsFolder:
         self.leases_folder = path / "leases"
         self.jobs_folder = path / "jobs"
         self.machines_file = path / "machines.toml"
+        self.aside_folder = path / "aside"
         self._opened: Campaign | None = None
         self._seen: tuple[int, ...] = ()
 
@@ -62,7 +65,7 @@ class ResultsFolder:
         try:
             # Looked at before the file: another job may be making the folder at this moment.
             in_use = self.path.exists() and any(map(_is_content, self.path.iterdir()))
-            if self.campaign_file.exists():
+            if os.path.lexists(self.campaign_file):
                 self._renew_places(campaign, self._check_same(campaign))
             elif in_use:
                 raise ResultsError(
@@ -143,6 +146,20 @@ class ResultsFolder:
     def _mark(self, token: str) -> Path:
         return self.checkpoints_folder / f".seen-by-all.{token}"
 
+    def make_aside_folder(self) -> Path:
+        """Make a new folder, of a number that none had, for files that are to be kept.
+
+        Raises:
+            OSError: what the file system says.
+        """
+        self.aside_folder.mkdir(exist_ok=True)
+        for number in itertools.count(1):
+            place = self.aside_folder / str(number)
+            with contextlib.suppress(FileExistsError):
+                place.mkdir()
+                break
+        return place
+
     def remove_checkpoints(self, id: str) -> None:
         """Forget how far a network was: its table stands.
 
@@ -159,7 +176,7 @@ class ResultsFolder:
         Raises:
             ResultsError: there is none, or it can't be read.
         """
-        if not self.campaign_file.is_file():
+        if not os.path.lexists(self.campaign_file):
             raise ResultsError(f"{self.path}: no results folder (it has no campaign.toml)")
         values = read_toml(self.campaign_file, ResultsError)
         found = values.pop("results_format", None)

@@ -1,13 +1,12 @@
 """How far a results folder is: counted from its tables, with the journal's word on the rest."""
 
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from nnlc.history import makers, read_history
-from nnlc.journal import read_progress
+from nnlc.journal import passed_over, read_progress
+from nnlc.openjobs import unsaid_ends
 from nnlc.results import ResultsFolder
-from nnlc.tables.table import MAX_BYTES
+from nnlc.tablecheck import NotWhole, TableCheck
 
 
 @dataclass(slots=True)
@@ -17,6 +16,8 @@ class DatasetStatus:
     done: int = 0
     under_way: int = 0
     waiting: int = 0
+    not_whole: int = 0
+    """Networks in whose table's place stands something else."""
     failed: int = 0
     rows: int = 0
     """Half epochs recorded so far, finished tables and networks under way together."""
@@ -52,14 +53,20 @@ class Status:
     datasets: dict[str, DatasetStatus]
     failures: dict[str, Failure]
     """By ID, in the campaign's order."""
+    not_whole: dict[str, NotWhole]
+    """By ID: what stands in the place of tables and is none."""
     makers: list[tuple[str, int]]
     """The devices and versions that the standing tables come from, as far as the journal knows."""
+    passed_over: list[str]
+    """Files of the journal that are not read, and why."""
+    unsaid_ends: list[str]
+    """Of jobs that were killed or lost their node, in words."""
     trouble: str | None
     """What a job that is under way reported last, such as a disk that is full."""
 
 
 def read_status(results: ResultsFolder) -> Status:
-    """Count; safe while a job runs. A network is done when its table stands.
+    """Count; safe while a job runs. A network is done when its table stands, and is whole.
 
     One under way is so whatever became of it before, and one that failed stays so until `retry`.
 
@@ -72,23 +79,21 @@ def read_status(results: ResultsFolder) -> Status:
     failures: dict[str, Failure] = {}
     finishes = []
     datasets: dict[str, DatasetStatus] = {}
-    tables = {
-        name: {path.stem for path in results.models_folder(images).glob("*.txt")}
-        for name, images in campaign.image_sets().items()
-    }
-    for network in campaign.networks():
+    networks = list(campaign.networks())
+    tables = TableCheck(results, campaign, history.finishes, cache=True).look(networks)
+    for network in networks:
         name, id_ = network.images.name, network.spec.id
         status = datasets.setdefault(name, DatasetStatus())
-        if id_ in tables[name]:
+        if id_ in tables.rows:
             status.done += 1
-            rows = campaign.half_epochs
-            if campaign.stop is not None:
-                rows = min(_rows(results.table_path(network.images, network.spec)), rows)
-                status.stopped += rows < campaign.half_epochs
-                status.saved += campaign.half_epochs - rows
+            rows = tables.rows[id_]
+            status.stopped += rows < campaign.half_epochs
+            status.saved += campaign.half_epochs - rows
             status.rows += rows
             if id_ in history.finishes:
                 finishes.append(history.finishes[id_])
+        elif id_ in tables.not_whole:
+            status.not_whole += 1
         elif id_ in running:
             status.under_way += 1
             status.rows += max(0, min(running[id_]["half_epochs"], campaign.half_epochs))
@@ -103,13 +108,12 @@ def read_status(results: ResultsFolder) -> Status:
         stop=campaign.stop,
         datasets=datasets,
         failures=failures,
+        not_whole=tables.not_whole,
         makers=makers(finishes),
+        unsaid_ends=[
+            job.how_it_ended(n.spec.id for n in networks if n.spec.id not in tables.rows)
+            for job in unsaid_ends(results.journal_folder, history.open_jobs)
+        ],
+        passed_over=passed_over(results.journal_folder),
         trouble=history.trouble if running else None,
     )
-
-
-def _rows(table: Path) -> int:
-    """Rows of a table, the header not counted; none of one that can't be read."""
-    with suppress(OSError), table.open("rb") as file:
-        return max(0, file.read(MAX_BYTES).count(b"\n") - 1)
-    return 0

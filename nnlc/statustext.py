@@ -4,14 +4,15 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
-from nnlc.console import say
+from nnlc.console import make_console, say
 from nnlc.errors import SchedulerError
 from nnlc.launching.submit import count_states, queue, scheduler_of_folder, settle
 from nnlc.results import ResultsFolder
 from nnlc.status import Status, read_status
+from nnlc.tablecheck import not_whole_lines
+from nnlc.wording import first_few
 
 
 def show_status(path: Path) -> None:
@@ -22,17 +23,21 @@ def show_status(path: Path) -> None:
     """
     results = ResultsFolder(path)
     found = read_status(results)
-    Console().print(_grid(found))
+    make_console().print(_grid(found))
     if found.stop is not None:
         say(_stop_line(found))
     for id_, failure in found.failures.items():
         say(f"{id_} {failure}")
     if found.failures:
         say(f"nnlc retry {shlex.quote(str(path))} clears failures")
+    for line in not_whole_lines(found.not_whole.values(), path):
+        say(line)
     if len(found.makers) > 1:
-        print(f"warning: tables come from {len(found.makers)} devices or versions:")
+        say(f"warning: tables come from {len(found.makers)} devices or versions:")
         for words, count in found.makers:
             say(f"{count:>6} from {words}")
+    for line in first_few([*found.passed_over, *found.unsaid_ends]):
+        say(f"warning: {line}")
     if found.trouble:
         say(f"last trouble of what is under way: {found.trouble}")
     for line in _queue_lines(results):
@@ -42,12 +47,12 @@ def show_status(path: Path) -> None:
 def _grid(found: Status) -> Table:
     grid = Table(title=f"campaign {found.campaign}", title_justify="left")
     grid.add_column("dataset")
-    for name in ("done", "under way", "waiting", "failed", "rows"):
-        grid.add_column(name, justify="right")
+    states = ["done", "under_way", "waiting", "failed", *(["not_whole"] if found.not_whole else [])]
+    for name in (*states, "rows"):
+        grid.add_column(name.replace("_", " "), justify="right")
     for name, counts in found.datasets.items():
-        of_all = sum((counts.done, counts.under_way, counts.waiting, counts.failed))
-        rows = f"{counts.rows} of {of_all * found.half_epochs}"
-        numbers = (counts.done, counts.under_way, counts.waiting, counts.failed)
+        numbers = [getattr(counts, state) for state in states]
+        rows = f"{counts.rows} of {sum(numbers) * found.half_epochs}"
         grid.add_row(name, *map(str, numbers), rows)
     return grid
 

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from nnlc.errors import NnlcError
-from nnlc.files import open_regular
+from nnlc.files import open_regular, why_unread
 
 MOST_BYTES = 64 << 20
 """No text that somebody edits is larger; a list of a million IDs has 27 MB."""
@@ -32,7 +32,7 @@ def read_text(path: Path, error: type[NnlcError] = NnlcError, *, errors: str = "
     except FileNotFoundError:
         raise error(f"{path}: no such file") from None
     except OSError as problem:
-        raise error(f"{path}: can't be read: {problem.strerror}") from None
+        raise error(f"{path}: {why_unread(problem)}") from None
     if len(content) > MOST_BYTES:
         raise error(f"{path}: has over {MOST_BYTES >> 20} MB, too many for a text of this kind")
     return decode_text(content, path, error, errors=errors)

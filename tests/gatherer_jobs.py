@@ -16,6 +16,7 @@ from nnlc.ranks.job import Job as Shared
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.timeleft import TimeLeft
 from nnlc.results import ResultsFolder
+from nnlc.tablecheck import TableCheck
 
 HALF_EPOCHS = 2
 CUDA_ERROR = "RuntimeError: CUDA error: an illegal memory access was encountered"
@@ -93,11 +94,11 @@ class Job:
         self.clock, self.watcher = clock or Clock(), Silent()
         self.sent: list[tuple[int, dict]] = []
         history = self.history()
-        half_epochs = self.campaign.half_epochs
-        self.work = unfinished(self.networks, half_epochs, self.results, history.failures)
+        check = TableCheck(self.results, self.campaign, history.finishes)
+        self.work = unfinished(self.networks, check, history.failures)
         self._stopped = None
         if not self.work.networks:
-            failed = self.work.failed
+            failed = self.work.failed or self.work.not_whole
             self._stopped = ExitStatus.DONE_WITH_FAILURES if failed else ExitStatus.DONE
             return
         self.leases = Leases(self.results.leases_folder, self.results.ready, clock=self.clock)

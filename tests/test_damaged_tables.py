@@ -185,8 +185,8 @@ def test_another_number_of_rows_than_expected_is_refused(half_epochs, words):
 
 
 def test_what_cannot_be_read_is_a_table_error(tmp_path):
-    for path in (tmp_path, tmp_path / "gone.txt"):
-        with pytest.raises(TableError, match="can't be read") as refusal:
+    for path, why in ((tmp_path, "is a folder where"), (tmp_path / "gone.txt", "can't be read")):
+        with pytest.raises(TableError, match=why) as refusal:
             read_table(path)
         assert refusal.value.path == path
 

@@ -315,13 +315,17 @@ def test_a_table_of_another_length_is_damaged_where_no_rule_stops_networks(resul
     write_tables(results.path, networks[1:2], 7)
     moment = CampaignFolder(results).look()
     [counts] = moment.progress.datasets
-    assert (counts.done, counts.rows, counts.stopped, counts.saved) == (2, 0, 0, 0)
+    assert (counts.done, counts.not_whole, counts.rows, counts.stopped) == (0, 2, 0, 0)
     reasons = [one.reason for one in moment.standings[:2]]
     for network, why, rows in zip(
-        networks, reasons, ("1 half epoch", "7 half epochs"), strict=False
+        networks,
+        reasons,
+        ("ends after 1 of 2 half epochs", "has 7 half epochs where 2 are expected"),
+        strict=False,
     ):
         path = results.table_path(network.images, network.spec)
-        assert why == f"{path}: {rows} where 2 are expected"
+        assert why.startswith(f"{path}, line ")
+        assert why.endswith(f": the table {rows}")
         assert f"A table is damaged: {why}" in moment.notes
 
 

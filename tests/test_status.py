@@ -7,6 +7,7 @@ from nnlc import load_campaign
 from nnlc.journal import Journal
 from nnlc.results import ResultsFolder
 from nnlc.status import Failure, read_status
+from nnlc.tables import Row, Table, write_table
 
 
 @pytest.fixture
@@ -22,9 +23,10 @@ def ids(results):
 
 
 def stand(results, *ids):
-    [images] = results.campaign().image_sets().values()
-    for id_ in ids:
-        (results.models_folder(images) / f"{id_}.txt").touch()
+    for network in results.campaign().networks():
+        if network.spec.id in ids:
+            table = Table(network.spec, (Row(2.0, 2.0, 10.0),) * 2)
+            write_table(table, results.table_path(network.images, network.spec))
 
 
 def test_status_counts_what_runs_waits_and_failed(results, ids):

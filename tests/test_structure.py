@@ -37,18 +37,20 @@ MAY_IMPORT = {
     "results": BASE | {"networks", "campaign"},
     "journal": set(),
     "process": set(),
-    "statustext": {"results", "status", "launching"},
+    "statustext": {"results", "status", "tablecheck", "launching"},
     "wire": set(),
     "openjobs": {"journal", "process"},
     "history": {"journal", "openjobs", "results"},
     "shares": {"networks", "campaign"},
-    "status": {"results", "journal", "history", "openjobs", "tables"},
+    "tablecheck": {"campaign", "results", "history", "tables", "stopping"},
+    "retry": {"results", "journal", "history", "tablecheck"},
+    "status": {"results", "journal", "history", "openjobs", "tablecheck"},
     "listing": {"campaign", "networks", "tables"},
     "calibration": BASE | {"networks", "campaign", "results", "history"},
     "training": BASE | {"networks", "tables", "campaign", "results", "wire", "analysis"},
     "ranks": BASE
     | {"networks", "tables", "campaign", "results", "journal", "history", "shares", "wire"}
-    | {"calibration", "stopping", "process", "openjobs"},
+    | {"calibration", "tablecheck", "process", "openjobs"},
     "verification": BASE
     | {"networks", "tables", "campaign", "results", "history", "wire", "training", "stopping"},
     "worker": BASE | {"ranks"},
@@ -63,7 +65,7 @@ MAY_IMPORT = {
     "outputs": set(),
     "plotting": {"networks", "tables", "analysis", "outputs"},
     "reporting": {"networks", "tables", "analysis", "outputs"}
-    | {"campaign", "results", "journal", "history", "calibration"},
+    | {"campaign", "results", "journal", "history", "calibration", "tablecheck"},
 }
 VERBS = {path.stem for path in PACKAGE.glob("*verbs.py")}
 ALL_ROOMS = {*MAY_IMPORT, *VERBS, "cli"}

@@ -231,11 +231,11 @@ def test_checkpoints_of_a_finished_network_are_removed_and_no_others(tmp_path):
 def test_a_table_that_another_job_wrote_is_never_written_over(tmp_path, same):
     job = Job(tmp_path).begin()
     index = job.handed_out[0][1]
-    content = b"other bytes"
-    if same:
-        other = Job(tmp_path / "other").begin()
-        other.finish(0, index)
-        content = other.path(index).read_bytes()
+    other = Job(tmp_path / "other").begin()
+    other.finish(0, index)
+    content = other.path(index).read_bytes()
+    if not same:
+        content = content.replace(b" 10.0", b" 11.0")
     job.path(index).write_bytes(content)
     job.finish(0, index)
     assert job.path(index).read_bytes() == content
@@ -244,3 +244,39 @@ def test_a_table_that_another_job_wrote_is_never_written_over(tmp_path, same):
     told = [text for text in job.watcher.messages if "other bytes" in text]
     assert [str(job.path(index)) in text for text in told] == [True] * (not same)
     assert job.train_all() == ExitStatus.DONE
+
+
+PLACE_TAKEN = {
+    "another file": lambda path: path.write_bytes(b"half a table"),
+    "a pipe": os.mkfifo,
+    "a folder": lambda path: path.mkdir(),
+    "a link": lambda path: path.symlink_to("nowhere"),
+}
+
+
+@pytest.mark.parametrize("kind", PLACE_TAKEN)
+def test_what_takes_a_tables_place_while_it_is_trained_is_named_and_its_checkpoint_kept(
+    tmp_path, kind
+):
+    job = Job(tmp_path).begin()
+    index = job.handed_out[0][1]
+    PLACE_TAKEN[kind](job.path(index))
+    checkpoint = job.results.checkpoints_folder / f"{job.id(index)}.x.ckpt"
+    checkpoint.touch()
+    job.finish(0, index)
+    assert job.train_all() == ExitStatus.DONE_WITH_FAILURES
+    assert checkpoint.exists()
+    last = job.watcher.messages[-1]
+    assert last.startswith("5 tables stand in ")
+    assert "1 table is not whole" in last
+    assert str(job.path(index)) in last
+
+
+@pytest.mark.parametrize("kind", PLACE_TAKEN)
+def test_a_network_whose_place_is_taken_before_its_turn_is_not_trained(tmp_path, kind):
+    job = Job(tmp_path)
+    PLACE_TAKEN[kind](job.path(3))
+    assert job.begin().train_all() == ExitStatus.DONE_WITH_FAILURES
+    assert 3 not in [index for _, index in job.handed_out]
+    assert not job.leased
+    assert "1 table is not whole" in job.watcher.messages[-1]

@@ -4,14 +4,17 @@ import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 from worker_jobs import (
     TINY,
     before_others,
     run_worker,
+    tables,
     write_campaign,
 )
 
 from nnlc import load_campaign
+from nnlc.cli import app
 from nnlc.results import ResultsFolder
 
 
@@ -90,18 +93,34 @@ def _rename(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("damage", "word"), [(_cut, "line 3"), (_rename, "another network")])
-def test_a_damaged_or_foreign_table_stops_the_job_and_is_left_alone(alone, tmp_path, damage, word):
+def test_a_damaged_or_foreign_table_is_named_and_left_alone_while_the_rest_is_trained(
+    alone, tmp_path, damage, word
+):
     campaign, results = alone
     shutil.copytree(results, tmp_path / "r")
-    path = sorted((tmp_path / "r").glob("*_models/*.txt"))[2]
+    whole = tables(results)
+    missing, path = sorted((tmp_path / "r").glob("*_models/*.txt"))[1:3]
+    missing.unlink()
     damage(path)
     content = path.read_bytes()
     job = run_worker(campaign, "--results", tmp_path / "r")
-    assert job.returncode == 1
-    assert path.name in job.stderr
-    assert word in job.stderr
-    assert "move" in job.stderr
+    assert job.returncode == 3
+    last = job.stdout.splitlines()[-2:]
+    assert "1 table is not whole; 'nnlc retry" in last[0]
+    assert path.name in last[1]
+    assert word in last[1]
+    assert missing.exists()
     assert path.read_bytes() == content
+    job = run_worker(campaign, "--results", tmp_path / "r")  # with nothing left to train
+    assert job.returncode == 3
+    assert path.name in job.stdout
+    done = CliRunner().invoke(app, ["retry", str(tmp_path / "r"), path.stem])
+    assert done.exit_code == 0
+    aside = tmp_path / "r" / "aside" / "1" / path.name
+    assert f"moved to {aside}" in done.output
+    assert aside.read_bytes() == content
+    assert run_worker(campaign, "--results", tmp_path / "r").returncode == 0
+    assert tables(tmp_path / "r") == whole
 
 
 def test_mpirun_without_mpi4py_is_said_once_and_ends_the_job(tmp_path):

@@ -29,6 +29,7 @@ from nnlc.auditing.rules import Rule, Severity
 from nnlc.auditing.specifications import check_specification
 from nnlc.auditing.standards import ANY_CAMPAIGN, ARTICLE, Standard
 from nnlc.errors import TableError
+from nnlc.files import why_unread
 from nnlc.tables import METADATA_COLUMNS
 from nnlc.tables.bulk import parse_arrays
 from nnlc.tables.folders import TableFiles
@@ -191,9 +192,9 @@ def _audit_files(files: TableFiles, home: Home | None) -> Iterable[Audited]:
         path = files.folder / name
         try:
             content, _ = read_content(str(path), follow_link=not files.whole)
-        except TableError as problem:
+        except OSError as problem:
             findings = Findings(path)
-            findings.add("unreadable", words_of(problem, path), "a readable file")
+            findings.add("unreadable", why_unread(problem), "a readable file")
             yield Audited(path, {}, None, None, ANY_CAMPAIGN, findings, is_whole=False)
         else:
             yield audit_bytes(content, path, home)

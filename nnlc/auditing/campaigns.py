@@ -103,9 +103,8 @@ class Home:
     @cached_property
     def _history(self) -> History:
         journal = ResultsFolder(self.path).journal_folder
-        if journal.is_symlink() or any(path.is_symlink() for path in journal.glob("*.jsonl")):
-            return History()  # links in a folder are not followed
-        return read_history(journal)
+        # Links in a folder are not followed.
+        return History() if journal.is_symlink() else read_history(journal)
 
 
 def read_homes(places: Places) -> dict[Path | None, Home]:

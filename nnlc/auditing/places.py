@@ -10,6 +10,7 @@ from pathlib import Path
 from nnlc.auditing.findings import Finding, make_finding, shown
 from nnlc.auditing.rules import Severity
 from nnlc.errors import NnlcError, TableError
+from nnlc.files import open_regular
 from nnlc.networks.spec import ID_PATTERN
 from nnlc.tables.columns import HEADER
 from nnlc.tables.folders import PART_NAMES, PROVENANCE_FILE, TableFiles, find_tables
@@ -166,12 +167,7 @@ def _tell_skipped(path: Path, places: Places) -> None:
 
 def _looks_like_table(path: Path) -> bool:
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open_regular(path, follow_link=False) as file:
+            return file.read(_PEEK) == HEADER.encode()[:_PEEK]
     except OSError:
         return False
-    try:
-        return os.read(handle, _PEEK) == HEADER.encode()[:_PEEK]
-    except OSError:
-        return False
-    finally:
-        os.close(handle)

@@ -4,6 +4,7 @@
 nothing but the better prediction.
 """
 
+import os
 from collections.abc import Container, Sequence
 from dataclasses import asdict
 from math import inf
@@ -102,7 +103,7 @@ def fitted_machines(results: ResultsFolder) -> tuple[tuple[FittedMachine, ...], 
     """All that the file has, and why it could not be read, if so: then there are none."""
     path = results.machines_file
     try:
-        if not path.exists():
+        if not os.path.lexists(path):
             return (), None
         values = read_toml(path, ResultsError)
         return validate(_File, Layers([(path, values)]), ResultsError).devices, None

@@ -4,20 +4,18 @@ Several jobs may share a results folder: a network is handed out only with its l
 another job has is looked at again now and then.
 """
 
-import contextlib
 import time
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass, field
 
 from nnlc.campaign import Campaign, CampaignNetwork
-from nnlc.errors import ResultsError
-from nnlc.history import Finish, read_history
+from nnlc.history import read_history
 from nnlc.networks.cost import Machine, predict_seconds, predict_step_seconds
 from nnlc.ranks.learning import Kind, Speeds, size_of
 from nnlc.ranks.leases import Leases
-from nnlc.ranks.standing import Standing
 from nnlc.ranks.waiting import Expected, Order, Waiting
 from nnlc.results import ResultsFolder
+from nnlc.tablecheck import NotWhole, TableCheck
 
 LOOK_SECONDS = 5.0
 """Between two looks at networks that another job has."""
@@ -39,6 +37,7 @@ class Backlog:
         order: "shortest" turns it round.
         clock: seconds.
         sharers: indices of networks that may run beside each other.
+        not_whole: by ID, files in the place of tables that are none; those found later are added.
 
     Attributes:
         seconds: by index, the predicted seconds of each network.
@@ -56,9 +55,9 @@ class Backlog:
         order: Order = "longest",
         clock: Callable[[], float] = time.monotonic,
         sharers: Container[int] = (),
+        not_whole: dict[str, NotWhole] | None = None,
     ) -> None:
         self._campaign, self._results, self._leases = campaign, results, leases
-        self._standing = Standing(results, campaign.half_epochs, campaign.stop)
         self._machine, self._clock = machine, clock
         self.seconds = {
             n.index: predict_seconds(n.spec, n.images, campaign.epochs, machine) for n in networks
@@ -75,6 +74,7 @@ class Backlog:
         self._elsewhere: dict[int, CampaignNetwork] = {}
         self._last_look = clock()
         self.failed_elsewhere = 0
+        self._not_whole = {} if not_whole is None else not_whole
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -201,18 +201,16 @@ class Backlog:
         return True
 
     def _stands(self, network: CampaignNetwork) -> bool:
-        """Whether its table does; what is wrong with another is told when this job writes it."""
-        half_epochs, stop = self._campaign.half_epochs, self._campaign.stop
-        try:
-            return self._standing.has_table(network)
-        except ResultsError:
-            if stop is None:
+        """Whether something stands in its table's place; what is no table is kept in mind.
+
+        What can't be read because of the disk keeps no network from being trained.
+        """
+        found = TableCheck(self._results, self._campaign).look_at(network)
+        if isinstance(found, NotWhole):
+            if found.unread:
                 return False
-        # On another processor the rule may have stopped it elsewhere, with the journal's word.
-        finishes = read_history(self._results.journal_folder).finishes
-        with contextlib.suppress(ResultsError):
-            return Standing(self._results, half_epochs, stop, finishes).has_table(network)
-        return False
+            self._not_whole[network.spec.id] = found
+        return found is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,31 +223,26 @@ class Unfinished:
     """With a table."""
     failed: int
     """Given up by an earlier job."""
+    not_whole: dict[str, NotWhole] = field(default_factory=dict)
+    """By ID: whose place is taken by a file that is not the table."""
 
 
 def unfinished(
-    networks: Sequence[CampaignNetwork],
-    half_epochs: int,
-    results: ResultsFolder,
-    given_up: Container[str] = (),
-    *,
-    stop: str | None = None,
-    finishes: Mapping[str, Finish] | None = None,
+    networks: Sequence[CampaignNetwork], check: TableCheck, given_up: Container[str] = ()
 ) -> Unfinished:
     """Look through the tables. One that stands is read whole, to see that it is this network's.
 
     Args:
         networks: a campaign's, or an array element's share of them.
-        half_epochs: of each table.
+        check: of their tables.
         given_up: IDs of networks that failed for good.
-        stop: the campaign's stop rule, by which a table may have fewer.
-        finishes: what the journal says of finished networks: tables that it knows are not shown
-            to the rule.
 
     Raises:
-        ResultsError: a table is damaged, another network's, or ends where it should not. Nothing
-            is changed.
+        ResultsError: a folder of tables can't be listed.
     """
-    missing = Standing(results, half_epochs, stop, finishes).missing(networks)
+    found = check.look(networks)
+    missing = [
+        n for n in networks if n.spec.id not in found.rows and n.spec.id not in found.not_whole
+    ]
     waiting = [n for n in missing if n.spec.id not in given_up]
-    return Unfinished(waiting, len(networks) - len(missing), len(missing) - len(waiting))
+    return Unfinished(waiting, len(found.rows), len(missing) - len(waiting), found.not_whole)

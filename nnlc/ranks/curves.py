@@ -9,6 +9,7 @@ from nnlc.campaign import CampaignNetwork
 from nnlc.errors import NnlcError
 from nnlc.ranks.job import Job
 from nnlc.ranks.tablewriter import FinishedTable, TableWriter
+from nnlc.tablecheck import NotWhole, TableCheck
 from nnlc.tables import Row, Table
 
 _ENVELOPE = ("kind", "index", "trainer")
@@ -123,8 +124,9 @@ class Curves:
                 job.journal.write("finish", id=curve.id, **facts)
             else:
                 self._say_it_differs(curve, table)
-            with contextlib.suppress(OSError):  # what is left costs room, and is passed over
-                job.results.remove_checkpoints(curve.id)
+            if curve.id not in job.work.not_whole:
+                with contextlib.suppress(OSError):  # what is left costs room, and is passed over
+                    job.results.remove_checkpoints(curve.id)
             job.leases.release(curve.id)
             job.watcher.finished(curve.network, curve.rows, facts["seconds"], facts.get("stop"))
 
@@ -143,6 +145,10 @@ class Curves:
             f"{table.path}: another job has written this table with other bytes than this one "
             "has: on another device or with another version? It is left as it is"
         )
+        found = TableCheck(self._job.results, self._job.campaign).look_at(curve.network)
+        if isinstance(found, NotWhole):
+            reason = f"{found}; it has come to stand in the table's place, and is left as it is"
+            self._job.work.not_whole[curve.id] = found
         self._job.journal.write("trouble", id=curve.id, reason=reason, sha256=table.sha256)
         self._job.watcher.message(reason)
 

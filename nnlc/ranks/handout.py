@@ -11,6 +11,7 @@ from nnlc.ranks.backlog import Backlog
 from nnlc.ranks.job import GO_ON, Job
 from nnlc.ranks.places import Place, Places
 from nnlc.ranks.sharing import Seating
+from nnlc.tablecheck import not_whole_lines
 from nnlc.wording import counted
 
 START_SECONDS = 10.0
@@ -45,7 +46,9 @@ class HandOut:
             job.order,
             job.clock,
             seating.sharers,
+            job.work.not_whole,
         )
+        self._networks = len(job.work.networks) + len(job.work.not_whole)
         self._sharers = seating.sharers
         self._gpus = seating.number_of_gpus
         self._places = Places(seating.gpu_of)
@@ -176,13 +179,17 @@ class HandOut:
             return self._left_to_others()
         work, here = self._job.work, self._job.results.path
         failures = self.failures + self.backlog.failed_elsewhere
-        tables = work.done + len(work.networks) + work.failed - failures
-        if not failures:
+        tables = work.done + self._networks + work.failed - failures - len(work.not_whole)
+        if not failures and not work.not_whole:
             return ExitStatus.DONE, f"all {tables} tables stand in {here}"
-        return ExitStatus.DONE_WITH_FAILURES, (
-            f"{tables} tables stand in {here}; {counted(failures, 'network')} failed: 'nnlc status "
-            f"{here}' gives the reasons, 'nnlc retry {here}' lets the next start try them again"
-        )
+        told = [f"{tables} tables stand in {here}"]
+        if failures:
+            told[0] += (
+                f"; {counted(failures, 'network')} failed: 'nnlc status {here}' gives the reasons, "
+                f"'nnlc retry {here}' lets the next start try them again"
+            )
+        told += not_whole_lines(work.not_whole.values(), here)
+        return ExitStatus.DONE_WITH_FAILURES, "\n".join(told)
 
     def _left_to_others(self) -> tuple[ExitStatus, str] | None:
         """A job that may be dead is waited for, since that shows within a minute."""

@@ -9,7 +9,7 @@ from rich.console import Console
 from nnlc.campaign import load_campaign
 from nnlc.errors import ExitStatus, ResultsError
 from nnlc.history import read_history
-from nnlc.journal import Journal
+from nnlc.journal import Journal, passed_over
 from nnlc.ranks.agent import Agent
 from nnlc.ranks.attempts import Attempts
 from nnlc.ranks.backlog import unfinished
@@ -20,7 +20,8 @@ from nnlc.ranks.progress import Progress
 from nnlc.ranks.timeleft import TimeLeft, seconds_left
 from nnlc.results import ResultsFolder
 from nnlc.shares import share
-from nnlc.wording import counted
+from nnlc.tablecheck import TableCheck, not_whole_lines
+from nnlc.wording import counted, first_few
 
 
 def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
@@ -40,23 +41,23 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     if options.elements > 1:
         networks = share(campaign, networks, options.element, options.elements)
         name += f", element {options.element} of {options.elements}"
-    work = unfinished(
-        networks,
-        campaign.half_epochs,
-        results,
-        history.failures,
-        stop=campaign.stop,
-        finishes=history.finishes,
-    )
+    check = TableCheck(results, campaign, history.finishes)
+    work = unfinished(networks, check, history.failures)
+    warnings = [f"warning: {line}" for line in first_few(passed_over(results.journal_folder))]
+    for line in [*warnings, *not_whole_lines(work.not_whole.values(), results.path)]:
+        console.print(line)
     if not work.networks and not options.preflight:
         where = f"{name}: all {work.done} tables stand in {results.path}"
-        if not work.failed:
+        if not work.failed and not work.not_whole:
             console.print(where)
             agent.stop_all(ExitStatus.DONE)
             return
         console.print(
             f"{where} but those of {counted(work.failed, 'network')} that failed; "
             f"'nnlc retry {results.path}' lets the next start try them again"
+            if work.failed
+            else f"{name}: nothing is left to train; {counted(work.done, 'table')} stand in "
+            f"{results.path}"
         )
         agent.stop_all(ExitStatus.DONE_WITH_FAILURES)
         return

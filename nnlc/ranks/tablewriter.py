@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnlc.files import Ready, make_folder, read_regular, sync_folder, write_once
+from nnlc.files import NotAFileError, Ready, make_folder, read_regular, sync_folder, write_once
 from nnlc.tables import Table
 
 AGAIN_SECONDS = 5.0
@@ -76,7 +76,7 @@ class TableWriter:
             try:
                 self._ready(table.path.parent)
                 new = write_once(table.path, table.content, sync=False)
-                standing.append((table, new or read_regular(table.path) == table.content))
+                standing.append((table, new or _holds(table)))
             except OSError as problem:
                 self.problem = f"{table.path}: the table can't be written: {problem.strerror}"
                 continue  # another folder may be well
@@ -89,3 +89,15 @@ class TableWriter:
     def too_long(self) -> bool:
         """Whether the oldest table has waited for longer than is sensible."""
         return bool(self._waiting) and self._clock() - self._waiting[0][0] > self._patience
+
+
+def _holds(table: FinishedTable) -> bool:
+    """Whether what stands in the table's place already is this table.
+
+    Raises:
+        OSError: the disk keeps it from being read.
+    """
+    try:
+        return read_regular(table.path, follow_link=False) == table.content
+    except NotAFileError:
+        return False

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +11,23 @@ import numpy as np
 
 from nnlc.campaign import CampaignNetwork
 from nnlc.errors import ResultsError, TableError
+from nnlc.files import open_regular, why_unread
 from nnlc.history import History, as_number, read_history
-from nnlc.journal import read_progress
+from nnlc.journal import passed_over, read_progress
 from nnlc.reporting.facts import (
     JobFacts,
     campaign_facts,
     read_job_facts,
     seconds_of,
     stop_of,
-    why_not_read,
 )
 from nnlc.reporting.shelf import Shelf
 from nnlc.reporting.standing import Curve, PageNetwork, Standing, State, flags_of
 from nnlc.reporting.subject import DatasetProgress, Moment, Progress, Subject
 from nnlc.results import ResultsFolder
+from nnlc.tablecheck import NotWhole, TableCheck
 from nnlc.tables.frames import frames_of
 from nnlc.tables.reading import Reading
-from nnlc.wording import counted
 
 MOST_OF_THE_TIME = 0.05
 """Reading a journal takes no larger part of one processor, and neither does looking at all."""
@@ -56,10 +56,11 @@ class CampaignFolder:
             name: Shelf(results.models_folder(images))
             for name, images in self.campaign.image_sets().items()
         }
+        self._check = TableCheck(results, self.campaign)
+        self._wrong_ends: dict[str, NotWhole] = {}
         self._flags: dict[str, int] = {}
         self._journal_stamp: object = None
         self._journal_due = -math.inf
-        self._no_journal: str | None = None
         self._history = History()
         self.jobs = JobFacts()
         self._watched: dict[str, dict[int, float]] = {}
@@ -68,12 +69,10 @@ class CampaignFolder:
         """What never changes of it."""
         networks = [PageNetwork(n.spec, n.images.name, n.images) for n in self.networks]
         try:
-            with self.results.campaign_file.open("rb") as file:
+            with open_regular(self.results.campaign_file) as file:
                 text = file.read(_LONGEST_CAMPAIGN_BYTES).decode("utf-8", "replace")
         except OSError as problem:
-            raise ResultsError(
-                f"{self.results.campaign_file}: can't be read: {problem.strerror}"
-            ) from None
+            raise ResultsError(f"{self.results.campaign_file}: {why_unread(problem)}") from None
         return Subject(f"campaign {self.campaign.name}", networks, text)
 
     def look(self) -> Moment:
@@ -84,12 +83,12 @@ class CampaignFolder:
         """
         if not self.results.campaign_file.exists():  # an unmounted disk has no tables either
             raise ResultsError(f"{self.results.campaign_file} is gone: what is shown is older")
-        self._no_journal = why_not_read(self.results.journal_folder)
-        running = {} if self._no_journal else read_progress(self.results.journal_folder)
+        running = read_progress(self.results.journal_folder)
         self._look_at_journal()
         fresh = [one for shelf in self._shelves.values() for one in shelf.look()]
         if fresh:
             self._flags |= flags_of(frames_of(fresh))
+        self._check_ends({one.id for one in fresh})
         self._watch(running)
         standings = [self._standing(network, running) for network in self.networks]
         trouble = self._history.trouble if running else None
@@ -97,16 +96,24 @@ class CampaignFolder:
             standings,
             campaign_facts(self.campaign, self.networks, standings, self._history, self.jobs),
             Progress(tuple(self._count(standings)), trouble),
-            self._notes(),
+            self._notes(standings),
         )
 
     def _look_at_journal(self) -> None:
         folder, start = self.results.journal_folder, self._clock()
         stamp = _stamp(folder)
-        if self._no_journal is None and stamp != self._journal_stamp and start >= self._journal_due:
+        if stamp != self._journal_stamp and start >= self._journal_due:
             self._history, self.jobs = read_history(folder), read_job_facts(folder)
             self._journal_stamp, end = stamp, self._clock()
             self._journal_due = end + (end - start) / MOST_OF_THE_TIME
+
+    def _check_ends(self, fresh: Set[str]) -> None:
+        """Ask the campaign's stop rule of new tables, and again of those that it found wrong."""
+        asked = fresh | self._wrong_ends.keys()
+        if asked and self.campaign.stop is not None:
+            check = TableCheck(self.results, self.campaign, self._history.finishes)
+            found = check.look([n for n in self.networks if n.spec.id in asked])
+            self._wrong_ends = found.not_whole
 
     def _watch(self, running: Mapping[str, Mapping[str, Any]]) -> None:
         """Remember the accuracies that jobs tell of networks under way, by half epoch."""
@@ -127,8 +134,10 @@ class CampaignFolder:
         id_ = network.spec.id
         table = self._shelves[network.images.name].found.get(id_)
         match table:
-            case Reading() if wrong := self._wrong_length(table):
-                return Standing(State.DAMAGED, reason=wrong)
+            case Reading() if wrong := (
+                self._check.problem(network, table) or self._wrong_ends.get(id_)
+            ):
+                return Standing(State.DAMAGED, reason=str(wrong))
             case Reading():
                 return Standing(
                     State.DONE,
@@ -149,27 +158,21 @@ class CampaignFolder:
             return Standing(State.FAILED, reason=self._history.failures[id_], attempts=attempts)
         return Standing(State.WAITING, attempts=attempts)
 
-    def _wrong_length(self, table: Reading) -> str:
-        """What is wrong with how many rows a table has, where that shows without its rule."""
-        half_epochs, rows = self.campaign.half_epochs, len(table.curve)
-        if rows == half_epochs or (self.campaign.stop is not None and rows < half_epochs):
-            return ""
-        return f"{table.path}: {counted(rows, 'half epoch')} where {half_epochs} are expected"
-
     def _count(self, standings: Sequence[Standing]) -> list[DatasetProgress]:
         groups: dict[str, list[Standing]] = {name: [] for name in self._shelves}
         for network, standing in zip(self.networks, standings, strict=True):
             groups[network.images.name].append(standing)
         return [_progress(name, group, self.campaign.half_epochs) for name, group in groups.items()]
 
-    def _notes(self) -> list[str]:
+    def _notes(self, standings: Sequence[Standing]) -> list[str]:
         ids = {network.spec.id for network in self.networks}
-        notes = [f"The journal is not read: {self._no_journal}"] if self._no_journal else []
+        notes = passed_over(self.results.journal_folder)
+        damaged = [one.reason for one in standings if one.state == State.DAMAGED]
+        notes += [f"A table is damaged: {reason}" for reason in damaged]
         for shelf in self._shelves.values():
             for id_, one in shelf.found.items():
-                wrong = one if isinstance(one, TableError) else self._wrong_length(one)
-                if wrong and (id_ in ids or isinstance(one, TableError)):
-                    notes.append(f"A table is damaged: {wrong}")
+                if isinstance(one, TableError) and id_ not in ids:
+                    notes.append(f"A table is damaged: {one}")
             if strangers := len(shelf.found.keys() - ids):
                 what = "tables are" if strangers > 1 else "table is"
                 notes.append(
@@ -184,11 +187,11 @@ def _progress(name: str, group: Sequence[Standing], half_epochs: int) -> Dataset
     short = [half_epochs - one.half_epochs for one in group if one.state == State.DONE]
     return DatasetProgress(
         name,
-        # A damaged table stands: no job trains its network again.
-        done=states[State.DONE] + states[State.DAMAGED],
+        done=states[State.DONE],
         under_way=states[State.UNDER_WAY],
         waiting=states[State.WAITING],
         failed=states[State.FAILED],
+        not_whole=states[State.DAMAGED],
         rows=sum(one.half_epochs for one in group),
         all_rows=len(group) * half_epochs,
         stopped=sum(rest > 0 for rest in short),

@@ -1,7 +1,6 @@
 """What was run, when, and on what: the lines of a page that say it."""
 
 import math
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -56,24 +55,6 @@ def read_job_facts(folder: Path) -> JobFacts:
         frozenset(name for rank in ranks for name in _names(rank)),
         len(ranks),
     )
-
-
-def why_not_read(folder: Path) -> str | None:
-    """What in a journal folder would lead a reader astray, or hold it up for ever; None: nothing.
-
-    That the folder itself is a link is its owner's wish: a job writes there too.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                is_read = entry.name.endswith((".jsonl", ".progress.json"))
-                if is_read and not entry.is_file(follow_symlinks=False):
-                    return f"{entry.name} in it is no regular file"
-    except FileNotFoundError:
-        return None
-    except OSError as problem:
-        return problem.strerror
-    return None
 
 
 def _names(rank: dict[str, Any]) -> list[str]:

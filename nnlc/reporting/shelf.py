@@ -48,7 +48,8 @@ class Shelf:
         return [one for one in read.values() if isinstance(one, Reading)]
 
     def _read(self, files: TableFiles) -> Iterator[Reading | TableError]:
-        for name, one in zip(files.names, read_files(files, cache=True), strict=True):
+        readings = read_files(files, cache=True, follow_link=False)
+        for name, one in zip(files.names, readings, strict=True):
             if isinstance(one, Reading) and one.id + _ENDING != name:
                 yield TableError(
                     f"the table is of network {one.id}",
@@ -78,9 +79,8 @@ class Shelf:
 
 
 def _status(entry: "os.DirEntry[str]") -> os.stat_result | None:
-    """Of a regular file; links are not followed."""
+    """Return what is known of whatever stands there; links are not followed."""
     try:
-        is_file = entry.is_file(follow_symlinks=False)
-        return entry.stat(follow_symlinks=False) if is_file else None
+        return entry.stat(follow_symlinks=False)
     except FileNotFoundError:  # gone in between
         return None

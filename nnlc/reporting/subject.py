@@ -20,6 +20,8 @@ class DatasetProgress:
     under_way: int
     waiting: int
     failed: int
+    not_whole: int
+    """Whose table's place is taken by something else."""
     rows: int
     """Half epochs recorded so far."""
     all_rows: int

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from nnlc.history import History, read_history
+from nnlc.journal import passed_over
 from nnlc.networks import ImageSet, NetworkSpec
-from nnlc.reporting.facts import seconds_of, tables_facts, why_not_read
+from nnlc.reporting.facts import seconds_of, tables_facts
 from nnlc.reporting.standing import PageNetwork, Standing, State, flags_of
 from nnlc.reporting.subject import Moment, Subject
 from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS
@@ -26,7 +27,7 @@ def look_at_tables(tables: Tables, path: Path) -> tuple[Subject, Moment]:
     flags = flags_of(tables)
     image_sets = image_sets_of(tables.networks["dataset"], tables.networks["path"])
     networks = list(map(_network, _metadata(tables), image_sets))
-    history, trouble = _journal_of(path)
+    history, notes = _journal_of(path)
     standings = [
         Standing(
             State.DONE,
@@ -38,20 +39,20 @@ def look_at_tables(tables: Tables, path: Path) -> tuple[Subject, Moment]:
         for network, (start, end) in zip(networks, pairwise([0, *ends]), strict=True)
     ]
     subject = Subject(f"tables of {path.absolute().name or path.absolute()}", networks)
-    notes = [f"The journal is not read: {trouble}"] if trouble else []
     notes += [f"Passed over: {one}" for one in tables.skipped[:_MOST_NOTES]]
     if len(tables.skipped) > _MOST_NOTES:
         notes.append(f"And {len(tables.skipped) - _MOST_NOTES:,} more were passed over.")
     return subject, Moment(standings, tables_facts(tables, history), notes=notes)
 
 
-def _journal_of(path: Path) -> tuple[History, str | None]:
-    """What the journal of a collection says, or why it is not read."""
+def _journal_of(path: Path) -> tuple[History, list[str]]:
+    """Read the journal of a collection, and note what of it is not read."""
     folder = path / "journal"
     if not (path / PROVENANCE_FILE).is_file():
-        return History(), None
-    trouble = "it is a symbolic link" if folder.is_symlink() else why_not_read(folder)
-    return (History() if trouble else read_history(folder)), trouble
+        return History(), []
+    if folder.is_symlink():
+        return History(), [f"{folder}: the journal is a symbolic link, and is not read"]
+    return read_history(folder), passed_over(folder)
 
 
 def _metadata(tables: Tables) -> Sequence[tuple[object, ...]]:

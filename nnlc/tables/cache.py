@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 
 from nnlc import __version__
-from nnlc.files import write_atomically
+from nnlc.files import open_regular, write_atomically
 from nnlc.tables.bulk import Curve, Metadata
 from nnlc.tables.columns import HEADER
 
@@ -118,7 +118,7 @@ def _read(path: Path) -> dict[str, Kept]:
     Raises:
         Exception: of many kinds, where the file is another one or damaged.
     """
-    with np.load(path, allow_pickle=False) as arrays:
+    with open_regular(path) as file, np.load(file, allow_pickle=False) as arrays:
         texts, curves = orjson.loads(arrays["texts"].tobytes()), arrays["curves"]
     if texts["format"] != FORMAT:
         return {}

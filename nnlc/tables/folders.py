@@ -19,7 +19,10 @@ _LEVELS = 2
 _TABLE_NAME = re.compile(rf"{ID_PATTERN.pattern}\.txt")
 PROVENANCE_FILE = "provenance.csv"
 _PARTS = {
-    "campaign.toml": {"campaign.toml", "checkpoints", "jobs", "journal", "leases", "machines.toml"},
+    "campaign.toml": {
+        *("campaign.toml", "machines.toml"),
+        *("aside", "checkpoints", "jobs", "journal", "leases"),
+    },
     PROVENANCE_FILE: {PROVENANCE_FILE, "journal"},
 }
 """By the file that tells a results folder (`nnlc.results`), or one that tables were collected in

@@ -8,10 +8,10 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from nnlc.errors import TableError
+from nnlc.files import open_regular, why_unread
 from nnlc.tables.bulk import Curve, Metadata, parse_arrays
 from nnlc.tables.cache import FolderCache, Kept, Stamp
 from nnlc.tables.folders import TableFiles
@@ -31,8 +31,17 @@ class Reading:
         return str(self.metadata[0])
 
 
-def read_files(files: TableFiles, *, cache: bool) -> Iterator[Reading | TableError]:
-    """Each table in turn, or what is wrong with it; once all were taken, the cache has them."""
+def read_files(
+    files: TableFiles, *, cache: bool, follow_link: bool | None = None
+) -> Iterator[Reading | TableError]:
+    """Each table in turn, or what is wrong with it; once all were taken, the cache has them.
+
+    Args:
+        files: the tables.
+        cache: use the cache, where they are all that the folder has.
+        follow_link: whether they may be symbolic links; else if they were named one by one.
+    """
+    follow_link = not files.whole if follow_link is None else follow_link
     folder_cache = FolderCache(files.folder) if cache and files.whole else None
     kept = folder_cache.load() if folder_cache else {}
     now = time.time_ns()  # before a file is read, so that a change meanwhile shows in its stamp
@@ -42,7 +51,7 @@ def read_files(files: TableFiles, *, cache: bool) -> Iterator[Reading | TableErr
         try:
             one = kept.get(name)
             if one is None or one.stamp != _stamp(path):
-                one = _read_file(path, follow_link=not files.whole)
+                one = _read_file(path, follow_link=follow_link)
         except TableError as problem:
             yield problem
         else:
@@ -66,31 +75,26 @@ def _read_file(path: str, *, follow_link: bool) -> Kept:
     Raises:
         TableError: unreadable or damaged, in the words of `read_table`.
     """
-    content, status = read_content(path, follow_link=follow_link)
+    try:
+        content, status = read_content(path, follow_link=follow_link)
+    except OSError as problem:
+        raise TableError(why_unread(problem), path=Path(path)) from None
     return Kept(Stamp.of(status), *parse_arrays(content, path=Path(path)))
 
 
-def read_content(path: str, *, follow_link: bool) -> tuple[bytes, os.stat_result]:
-    """The bytes of a file that must be a table, more than `MAX_BYTES` cut off, and its status.
+def read_content(path: str | Path, *, follow_link: bool) -> tuple[bytes, os.stat_result]:
+    """Read the bytes of a file that must be a table, and its status; no more than `MAX_BYTES` + 1.
 
     Args:
         path: the file.
         follow_link: whether it may be a symbolic link.
 
     Raises:
-        TableError: unreadable.
+        OSError: it is no regular file, or can't be read.
     """
-    try:
-        with open(path, "rb", opener=partial(_open, follow_link=follow_link)) as file:
-            status = os.fstat(file.fileno())
-            content = file.read(min(status.st_size, MAX_BYTES) + 1)
-            if len(content) > status.st_size:  # it grew
-                content += file.read(MAX_BYTES)
-    except OSError as problem:
-        raise TableError(f"can't be read: {problem.strerror}", path=Path(path)) from None
+    with open_regular(path, follow_link=follow_link) as file:
+        status = os.fstat(file.fileno())
+        content = file.read(min(status.st_size, MAX_BYTES) + 1)
+        if len(content) > status.st_size:  # it grew
+            content += file.read(MAX_BYTES)
     return content, status
-
-
-def _open(path: str, flags: int, *, follow_link: bool) -> int:
-    # A pipe in a table's place must not hold up the reader, nor a link lead it astray.
-    return os.open(path, flags | os.O_NONBLOCK | (0 if follow_link else os.O_NOFOLLOW))

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from nnlc.errors import SpecError, TableError
-from nnlc.files import write_atomically
+from nnlc.files import open_regular, why_unread, write_atomically
 from nnlc.networks import NetworkSpec
 from nnlc.tables.columns import COLUMNS, CURVE_COLUMNS, EPOCHS, HEADER, METADATA_COLUMNS, Column
 
 MAX_BYTES = 64 * 1024 * 1024
 """No table is near this; a larger file is something else."""
+
+BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
+"""What editors put before text to tell its encoding: UTF-8, UTF-16 and UTF-32."""
 
 _STRANGE_BYTE = re.compile(rb"[^\n -~]")
 _CURVE_FIELDS = 1 + len(CURVE_COLUMNS)
@@ -80,10 +83,10 @@ def read_table(path: str | Path, *, half_epochs: int | None = None) -> Table:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as problem:
-        raise TableError(f"can't be read: {problem.strerror}", path=path) from None
+        raise TableError(why_unread(problem), path=path) from None
     return parse_table(content, path=path, half_epochs=half_epochs)
 
 
@@ -98,15 +101,22 @@ def parse_table(
         raise TableError("the table ends after its header", path=path, line=2)
     rows = tuple(_parse_row(line, number, path) for number, line in enumerate(lines[1:], 2))
     spec = _parse_metadata(lines[1], path)
-    if half_epochs is not None and len(rows) != half_epochs:
-        raise TableError(
-            f"the table ends after {len(rows)} of {half_epochs} half epochs"
-            if len(rows) < half_epochs
-            else f"the table has {len(rows)} half epochs where {half_epochs} are expected",
-            path=path,
-            line=min(len(rows), half_epochs) + 2,
-        )
+    if half_epochs is not None and (problem := wrong_length(len(rows), half_epochs, path)):
+        raise problem
     return Table(spec, rows)
+
+
+def wrong_length(rows: int, half_epochs: int, path: Path | None = None) -> TableError | None:
+    """Return what is wrong with a table of so many rows where so many are expected."""
+    if rows == half_epochs:
+        return None
+    return TableError(
+        f"the table ends after {rows} of {half_epochs} half epochs"
+        if rows < half_epochs
+        else f"the table has {rows} half epochs where {half_epochs} are expected",
+        path=path,
+        line=min(rows, half_epochs) + 2,
+    )
 
 
 def _split_lines(content: bytes, path: Path | None) -> list[str]:
@@ -118,8 +128,8 @@ def _split_lines(content: bytes, path: Path | None) -> list[str]:
         position = strange.start()
         start = content.rfind(b"\n", 0, position) + 1
         raise TableError(
-            f"byte {content[position]:#04x} belongs in no table (plain ASCII, lines ended by one "
-            "newline)",
+            f"{_name_strange(content, position)} belongs in no table (plain ASCII, lines ended by "
+            "one newline)",
             path=path,
             line=content.count(b"\n", 0, position) + 1,
             column=content.count(b" ", start, position) + 1,
@@ -131,6 +141,15 @@ def _split_lines(content: bytes, path: Path | None) -> list[str]:
             line=content.count(b"\n") + 1,
         )
     return content.decode("ascii")[:-1].split("\n")
+
+
+def _name_strange(content: bytes, position: int) -> str:
+    """Say what a byte is that belongs in no table; an editor may have put it there."""
+    if position == 0 and content.startswith(BYTE_ORDER_MARKS):
+        return "the file begins with a byte-order mark, which"
+    if content[position : position + 2] == b"\r\n":
+        return "the line ends in carriage return and newline, as on Windows, which"
+    return f"byte {content[position]:#04x}"
 
 
 def _refuse_header(line: str, path: Path | None) -> None:

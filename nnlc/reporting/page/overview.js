@@ -41,7 +41,8 @@ function showAbout({facts, notes, progress}) {
 }
 
 function progressBar(dataset) {
-  const all = dataset.done + dataset.under_way + dataset.waiting + dataset.failed;
+  const states = ["done", "under_way", "waiting", "failed", "not_whole"];
+  const all = states.reduce((sum, name) => sum + dataset[name], 0);
   const track = element("div", {class: "track", "aria-hidden": "true"});
   for (const name of ["done", "under_way", "failed"]) {
     const part = element("i", {class: `${name.replace("_", "-")}-colour`});
@@ -49,7 +50,7 @@ function progressBar(dataset) {
     track.append(part);
   }
   const words = [`${whole(dataset.done)} of ${whole(all)} done`];
-  for (const name of ["under_way", "waiting", "failed"]) {
+  for (const name of states.slice(1)) {
     if (dataset[name]) words.push(`${whole(dataset[name])} ${name.replace("_", " ")}`);
   }
   const share = 100 * (dataset.rows + dataset.saved) / Math.max(1, dataset.all_rows);
