@@ -15,6 +15,7 @@ from nnlc.networks.draws import Draws, derive_seed
 from nnlc.networks.spec import ID_PATTERN
 from nnlc.tables.frames import Tables
 from nnlc.textfile import read_text
+from nnlc.wording import first_few
 
 Range = tuple[float, float]
 """The least and the greatest, both included."""
@@ -111,7 +112,7 @@ def _dataset_value(name: str, networks: pd.DataFrame) -> str:
         names |= {images.name: value} if images else {}
         names[value] = value
     if name not in names:
-        listed = ", ".join(sorted(set(names.values())))
+        listed = ", ".join(first_few(sorted(set(names.values()))))
         raise NnlcError(f"no table is of dataset {name!r}; there are {listed}")
     return names[name]
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from nnlc.campaign import DatasetSection
 from nnlc.errors import ImagesError
-from nnlc.files import NotAFileError, open_regular, read_regular
+from nnlc.files import open_regular, read_regular, why_unread
 
 # torchvision only looks whether Fashion-MNIST's files exist, so their content is pinned here.
 # Taken from files that, packed as published, have the md5s in torchvision's
@@ -161,11 +161,8 @@ class ImageFile:
 
 def _trouble(problem: OSError) -> str:
     """Return what a file system's refusal means, to be read after the path."""
-    if isinstance(problem, NotAFileError):
-        return str(problem.strerror)
-    if isinstance(problem, FileNotFoundError | NotADirectoryError):
-        return "is missing"
-    return f"can't be read: {problem.strerror}"
+    is_missing = isinstance(problem, FileNotFoundError | NotADirectoryError)
+    return "is missing" if is_missing else why_unread(problem)
 
 
 FilesOf = Callable[[DatasetSection], list[ImageFile]]

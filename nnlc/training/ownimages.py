@@ -22,7 +22,7 @@ import numpy.typing as npt
 import tomli_w
 
 from nnlc.errors import ImagesError
-from nnlc.files import open_regular
+from nnlc.files import open_regular, why_unread
 from nnlc.networks import KNOWN_IMAGE_SETS, image_set_of_table
 from nnlc.training.imagefiles import unchanged
 from nnlc.wording import counted, first_few, reason_of
@@ -71,7 +71,7 @@ def describe_npz(path: Path) -> str:
     except FileNotFoundError:
         raise ImagesError(f"{path}: no such file") from None
     except OSError as problem:
-        raise ImagesError(f"{path}: not a readable .npz file: it {problem.strerror}") from None
+        raise ImagesError(f"{path}: not a readable .npz file: it {why_unread(problem)}") from None
     with opened as file, unchanged(file, path):
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
         arrays = read_npz(file, path)

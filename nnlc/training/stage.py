@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 from nnlc.campaign import Campaign
 from nnlc.console import say
 from nnlc.errors import ImagesError
-from nnlc.files import NotAFileError, open_regular, read_regular, write_atomically
+from nnlc.files import open_regular, read_regular, why_unread, write_atomically
 from nnlc.networks.imagesets import FASHION_MNIST
 from nnlc.training.imagefiles import ImageFile, Published
 from nnlc.training.images import check_images, image_files
@@ -89,8 +89,8 @@ def _take(files: Iterable[ImageFile], folder: Path, root: Path) -> dict[ImageFil
         for path, read in _copies(file, folder):
             try:
                 content = read()
-            except NotAFileError as problem:
-                problems.append(f"{path} {problem.strerror}")
+            except OSError as problem:
+                problems.append(f"{path} {why_unread(problem)}")
                 continue
             except Exception as problem:  # whatever tarfile, gzip and zlib find wrong
                 problems.append(f"{path} can't be read: {reason_of(problem)}")
