@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from nnlc.environment import rule_of
 from nnlc.journal import read_files
 from nnlc.openjobs import OpenJob, OpenJobs
 
@@ -124,10 +125,11 @@ def makers(finishes: Iterable[Finish]) -> list[tuple[str, int]]:
     Settings are named where they differ. What says nothing of its device and versions is left out.
     """
     groups = Counter(_maker(finish) for finish in finishes)
-    values: dict[str, set[str]] = {}
-    for _, settings in groups:
-        for key, value in settings:
-            values.setdefault(key, set()).add(value)
+    values: dict[str, set[str | None]] = {}
+    for each in (dict(settings) for _, settings in groups):
+        for key in {key for _, settings in groups for key, _ in settings}:
+            if key in each or rule_of(key) == "recorded":  # this one was not set where it lacks
+                values.setdefault(key, set()).add(each.get(key))
     words: Counter[str] = Counter()
     for (device_and_versions, settings), count in groups.items():
         named = [f"{key} {value}" for key, value in settings if len(values[key]) > 1]

@@ -31,7 +31,8 @@ infinities included) and runs nothing, whatever arrives.
                         save       : save the network and leave
     agent     rank 0    hello      host, cores, node_cores, node_gpus, launcher, trainers: how many
                                    the user wants, or None; without_mps: why it is not to be
-                                   had, or None; devices: one for each trainer, all ready
+                                   had, or None; overruled: variables that trainers do not get,
+                                   in words; devices: one for each trainer, all ready
                         idle       trainer: it has nothing to do
                         died       trainer, index or None, reason: it ended by itself, or hung
                         returned   index: the trainer that it was for is gone; no attempt
@@ -48,9 +49,10 @@ infinities included) and runs nothing, whatever arrives.
 """
 
 import json
-import sys
 from collections.abc import Iterable
 from typing import Any, NotRequired, TypedDict
+
+from nnlc.console import say_aside
 
 Message = dict[str, Any]
 
@@ -72,6 +74,8 @@ class DeviceFacts(TypedDict):
     torch: str
     cuda: str | None
     cudnn: int | None
+    variables: NotRequired[dict[str, str]]
+    """Of the environment, in words: those that decide bits, by kind of device."""
 
 
 def encode(message: Message) -> bytes:
@@ -108,7 +112,7 @@ def decode_all(lines: Iterable[bytes]) -> list[Message]:
         try:
             messages.append(decode(line))
         except ValueError:
-            print(line.decode(errors="replace").rstrip(), file=sys.stderr, flush=True)
+            say_aside(line.decode(errors="replace").rstrip())
     return messages
 
 

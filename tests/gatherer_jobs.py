@@ -254,4 +254,5 @@ def place(rank: int, gpus: int = 0, trainers: int | None = 1, **others: object) 
     devices = [facts(gpus)] * (trainers or 1)
     node = {"host": f"n{rank}", "cores": 8, "node_cores": 8, "node_gpus": gpus}
     about = {"launcher": "mpirun", "trainers": trainers, "without_mps": None}
+    about["overruled"] = ""
     return {**node, **about, "devices": devices, **others}

@@ -23,6 +23,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_networks import bits, loop_on, spec
 
+from nnlc.files import open_regular
+
 pytestmark = pytest.mark.usefixtures("every_step_counts")
 
 
@@ -159,6 +161,16 @@ def test_no_flipped_bit_and_no_cut_is_ever_loaded(interrupted, data):
         assert path.read_bytes() == damaged
 
 
+@pytest.mark.parametrize("what", ["a named pipe", "a symbolic link that leads nowhere"])
+def test_what_is_no_file_is_put_aside_at_once(two, what):
+    newest, _ = newest_and_before(two)
+    newest.unlink()
+    os.mkfifo(newest) if what == "a named pipe" else newest.symlink_to(two / "nowhere")
+    state, [(path, reason)] = checkpoints(two, NETWORK).load()
+    assert f"it is {what}" in reason
+    assert (steps_of(state), path.parent.name) == (4, "aside")
+
+
 def test_what_is_put_aside_stays_whatever_comes_later(two):
     newest, _ = newest_and_before(two)
     kept, put_aside = checkpoints(two, NETWORK), {}
@@ -185,22 +197,22 @@ def test_where_nothing_can_be_put_aside_a_damaged_one_is_passed_over_all_the_sam
 def test_one_that_cant_be_read_stays_where_it_is_and_nothing_starts_over(two, monkeypatch):
     newest, before = newest_and_before(two)
     monkeypatch.setattr("nnlc.training.checkpoint.PAUSES_SECONDS", (0.0, 0.0))
-    content, opened = newest.read_bytes(), Path.open
+    content, opened = newest.read_bytes(), open_regular
 
-    def fail(path, *how):
+    def fail(path):
         if path == newest:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return opened(path, *how)
+        return opened(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", fail)
+        patch.setattr("nnlc.training.checkpoint.open_regular", fail)
         state, [(path, reason)] = checkpoints(two, NETWORK).load()
     assert (steps_of(state), path) == (4, newest)
     assert "Input/output error" in reason
     assert newest.read_bytes() == content
     before.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", fail)
+        patch.setattr("nnlc.training.checkpoint.open_regular", fail)
         with pytest.raises(OSError, match="Input/output error"):
             checkpoints(two, NETWORK).load()
 
@@ -208,15 +220,15 @@ def test_one_that_cant_be_read_stays_where_it_is_and_nothing_starts_over(two, mo
 def test_one_that_can_be_read_a_moment_later_is_used(two, monkeypatch):
     newest, _ = newest_and_before(two)
     monkeypatch.setattr("nnlc.training.checkpoint.PAUSES_SECONDS", (0.0,))
-    opened, failures = Path.open, [OSError(errno.ESTALE, os.strerror(errno.ESTALE))]
+    opened, failures = open_regular, [OSError(errno.ESTALE, os.strerror(errno.ESTALE))]
 
-    def fail_once(path, *how):
+    def fail_once(path):
         if path == newest and failures:
             raise failures.pop()
-        return opened(path, *how)
+        return opened(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", fail_once)
+        patch.setattr("nnlc.training.checkpoint.open_regular", fail_once)
         state, wrong = checkpoints(two, NETWORK).load()
     assert not wrong
     assert steps_of(state) > 4

@@ -135,14 +135,14 @@ def _may_forget():
 
 def test_peak_memory_is_told_where_proc_is_not(monkeypatch):
     real = peak_memory(CPU)
-    monkeypatch.setattr(Path, "read_text", _missing)
+    monkeypatch.setattr(training_facts, "read_regular", _missing)
     monkeypatch.setattr(Path, "write_text", _missing)
     forget_peak_memory(CPU)
     assert peak_memory(CPU) >= 0.9 * real
 
 
 def test_a_processor_has_a_name_where_proc_is_not(monkeypatch):
-    monkeypatch.setattr(Path, "read_text", _missing)
+    monkeypatch.setattr(training_facts, "read_regular", _missing)
     assert processor_name() == os.uname().machine
 
 
@@ -170,13 +170,15 @@ def _missing(path, *_):
 )
 def test_the_driver_is_read_from_the_line_that_its_module_writes(monkeypatch, text, version):
     asked = []
-    monkeypatch.setattr(Path, "read_text", lambda path: asked.append(str(path)) or text)
+    monkeypatch.setattr(
+        training_facts, "read_regular", lambda path: asked.append(path) or text.encode()
+    )
     assert _driver_version() == version
     assert asked == ["/proc/driver/nvidia/version"]
 
 
 def test_there_is_no_driver_version_without_a_driver(monkeypatch):
-    monkeypatch.setattr(Path, "read_text", _missing)
+    monkeypatch.setattr(training_facts, "read_regular", _missing)
     assert _driver_version() is None
 
 

@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "statustext": {"results", "status", "tablecheck", "launching"},
     "wire": set(),
     "openjobs": {"journal", "process"},
-    "history": {"journal", "openjobs", "results"},
+    "history": {"journal", "openjobs", "results", "environment"},
     "shares": {"networks", "campaign"},
     "tablecheck": {"campaign", "results", "history", "tables", "stopping"},
     "retry": {"results", "journal", "history", "tablecheck"},

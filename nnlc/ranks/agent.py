@@ -3,6 +3,7 @@
 It never imports torch and never trains, so that nothing which happens to a network can hurt it.
 """
 
+import os
 import selectors
 import sys
 import time
@@ -10,6 +11,7 @@ from collections import Counter
 from typing import Protocol
 
 from nnlc import wire
+from nnlc.environment import in_words, overruled
 from nnlc.errors import ExitStatus
 from nnlc.ranks.mpi import Link
 from nnlc.ranks.notices import Notices
@@ -57,7 +59,11 @@ class Agent:
         self, link: Link, trainers: int | None, notices: Notices, without_mps: str | None = None
     ) -> None:
         self._link, self._notices = link, notices
-        self._about = {"trainers": trainers, "without_mps": without_mps}
+        self._about = {
+            "trainers": trainers,
+            "without_mps": without_mps,
+            "overruled": in_words(overruled(os.environ)),
+        }
         self.gatherer: Handler | None = None
         self._next_tick = 0.0
         notices.at_once = lambda: self._link.abort(ExitStatus.UNFINISHED)

@@ -50,6 +50,8 @@ def examine(hellos: Mapping[int, wire.Message], device: str) -> None:
     of_device = ("name", "multiprocessors") if device == "cuda" else ("processor",)
     for name in (*_MUST_AGREE, *of_device):
         _refuse_different(hellos, name, {rank: f.get(name) for rank, f in facts.items()})
+    variables = {rank: f.get("variables", {}).get(device) or "none" for rank, f in facts.items()}
+    _refuse_different(hellos, "variables of the environment", variables)
     if device == "cuda":
         _refuse_shared(hellos, facts)
 
@@ -64,6 +66,10 @@ def warnings(
         trainers: by rank, how many it keeps.
         device: that the job trains on, "cpu" or "cuda".
     """
+    for words, ranks in _by_value({r: h["overruled"] for r, h in sorted(hellos.items())}).items():
+        if words:
+            where = "" if len(ranks) == len(hellos) else f" on {_some(hellos, ranks)}"
+            yield f"of the environment{where} trainers do not get what changes tables: {words}"
     for rank, hello in sorted(hellos.items()):
         if hello["cores"] < trainers[rank]:
             yield (
@@ -97,14 +103,20 @@ def report(
 def _refuse_different(
     hellos: Mapping[int, wire.Message], what: str, values: Mapping[int, Hashable]
 ) -> None:
-    groups: defaultdict[Hashable, list[int]] = defaultdict(list)
-    for rank, value in values.items():
-        groups[value].append(rank)
+    groups = _by_value(values)
     if len(groups) > 1:
         found = "; ".join(f"{value} on {_some(hellos, ranks)}" for value, ranks in groups.items())
         raise DeviceError(
             f"the ranks of a job must agree, or a table would depend on its rank; {what}: {found}"
         )
+
+
+def _by_value(values: Mapping[int, Hashable]) -> dict[Hashable, list[int]]:
+    """Return the ranks that have each value."""
+    groups: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for rank, value in values.items():
+        groups[value].append(rank)
+    return groups
 
 
 def _refuse_shared(

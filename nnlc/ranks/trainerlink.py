@@ -9,7 +9,7 @@ import time
 from typing import IO, cast
 
 from nnlc import wire
-from nnlc.environment import ALLOCATION, DETERMINISM
+from nnlc.environment import trainer_environment
 from nnlc.ranks.notices import NOTICES
 from nnlc.ranks.watchdog import Watchdog
 
@@ -54,7 +54,7 @@ class TrainerLink:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,  # a message that could not be sent is not kept
-            env={**ALLOCATION, **os.environ, **DETERMINISM},
+            env=trainer_environment(os.environ),
         )
         signal.pthread_sigmask(signal.SIG_SETMASK, kept)
         os.set_blocking(self.fileno(), False)

@@ -23,7 +23,14 @@ from typing import IO, Any, cast
 
 import torch
 
-from nnlc.files import TEMPORARY_SUFFIX, Ready, make_folder, write_atomically
+from nnlc.files import (
+    TEMPORARY_SUFFIX,
+    NotAFileError,
+    Ready,
+    make_folder,
+    open_regular,
+    write_atomically,
+)
 from nnlc.training.loop import State
 
 FORMAT = 2
@@ -209,11 +216,11 @@ def _check_digest(file: IO[bytes]) -> None:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:  # opened once: another job may put a newer one in its place
+        with open_regular(path) as file:  # once: another job may put a newer one in its place
             _check_digest(file)
             content = torch.load(file, map_location="cpu", weights_only=True)
-    except IsADirectoryError:
-        raise DamagedError("no checkpoint of nnlc: it is a folder") from None
+    except NotAFileError as problem:
+        raise DamagedError(f"no checkpoint of nnlc: it {problem.strerror}") from None
     except (OSError, MemoryError, DamagedError):
         raise
     except Exception as problem:  # whatever torch makes of what another program wrote

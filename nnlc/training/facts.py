@@ -7,6 +7,7 @@ import platform
 import re
 import resource
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ import torch
 
 import nnlc
 from nnlc import wire
-from nnlc.environment import DETERMINISM
+from nnlc.environment import DETERMINISM, in_words, recorded
+from nnlc.files import read_regular
+from nnlc.training.determinism import fp32_precision
 
 _C_LIBRARY = ctypes.CDLL(None)
-_STATUS = Path("/proc/self/status")
+_STATUS = "/proc/self/status"
 # docs.nvidia.com/deploy/mps: where a control daemon's pipes are, and its process number with them.
 _MPS_PIPES = "/tmp/nvidia-mps"  # noqa: S108
 _MPS_FILES = ("nvidia-cuda-mps-control.pid", "control")
@@ -34,6 +37,10 @@ def visible_device(gpu: int | None) -> wire.DeviceFacts:
         "torch": str(torch.__version__),  # a class of torch's own
         "cuda": torch.version.cuda,
         "cudnn": None,
+        "variables": {
+            device: in_words(recorded(os.environ, device, _libraries()))
+            for device in ("cpu", "cuda")
+        },
     }
     if gpu is not None:
         properties = torch.cuda.get_device_properties(gpu)
@@ -72,12 +79,21 @@ def made_with(device: torch.device) -> dict[str, dict[str, Any]]:
         },
         "settings": {
             "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
-            "fp32_precision": "ieee",
+            "fp32_precision": fp32_precision(),
             "cudnn_benchmark": torch.backends.cudnn.benchmark,
             "threads": torch.get_num_threads(),
-            **DETERMINISM,
+            **{name: os.environ.get(name) for name in DETERMINISM},
+            **recorded(os.environ, device.type, _libraries()),
         },
     }
+
+
+@cache
+def _libraries() -> frozenset[str]:
+    """Return what torch computes with on CPUs: of MKL, oneDNN ("mkldnn") and another BLAS."""
+    blas = "mkl" if torch.backends.mkl.is_available() else "blas"  # type: ignore[no-untyped-call]
+    onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return frozenset({blas, "mkldnn"} if onednn else {blas})
 
 
 def decides_bits(made: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -85,10 +101,12 @@ def decides_bits(made: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
     Flat. A device is its model, not the piece of it; a driver only loads what torch brings; and
     the Multi-Process Service shares multiprocessors without dividing them, unless it is told to:
-    then there are fewer.
+    then there are fewer. A processor's instructions are those that torch uses, whoever chose them.
     """
     left_out = {f"device.{key}" for key in ("uuid", "mps")}
     left_out |= {f"versions.{key}" for key in ("nnlc", "python", "driver")}
+    if made["device"]["instructions"] is not None:
+        left_out.add("settings.ATEN_CPU_CAPABILITY")
     flat = {f"{part}.{key}": value for part, facts in made.items() for key, value in facts.items()}
     return {key: value for key, value in flat.items() if key not in left_out}
 
@@ -128,7 +146,7 @@ def peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
+        found = re.search(rb"^VmHWM:\s+(\d+) kB$", read_regular(_STATUS), re.MULTILINE)
         if found:
             return int(found[1]) * 1024
     except OSError:
@@ -140,7 +158,7 @@ def peak_memory(device: torch.device) -> int:
 def processor_name() -> str:
     """As /proc/cpuinfo has it, or else the architecture."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = read_regular("/proc/cpuinfo").decode(errors="replace").splitlines()
         return next(
             line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
         )
@@ -151,7 +169,7 @@ def processor_name() -> str:
 def _driver_version() -> str | None:
     """NVIDIA's, from its first line under /proc: torch does not tell it."""
     try:
-        line = Path("/proc/driver/nvidia/version").read_text().split("\n")[0]
+        line = read_regular("/proc/driver/nvidia/version").decode().split("\n")[0]
     except OSError:
         return None
     found = re.search(r"\b(\d+(?:\.\d+)+)\b", line)

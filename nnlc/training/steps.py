@@ -7,13 +7,13 @@ real ones, so that nothing has to be undone, and the optimizer's first step, whi
 later ones, is among them.
 """
 
-import sys
 from collections import deque
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from nnlc.console import say_aside
 from nnlc.training.build import Network
 from nnlc.training.pixels import DeviceImages
 
@@ -117,7 +117,7 @@ class Steps:
                 # It was not run: the same step, by itself, does the same arithmetic.
                 self.capture = False
                 self.eager_because = str(problem).split("\n")[0]
-                print(f"steps are not captured: {self.eager_because}", file=sys.stderr, flush=True)
+                say_aside(f"steps are not captured: {self.eager_because}")
                 step()
                 return
         self._graphs[step].replay()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nnlc.environment import rule_of
 from nnlc.history import Finish
 from nnlc.networks import NetworkSpec
 from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS, Row
@@ -114,8 +115,10 @@ class Change:
 
 
 def changes(then: Circumstances, now: Circumstances) -> tuple[Change, ...]:
-    """What is recorded and is not so any more."""
-    pairs = ((name, word, now.get(name, "none")) for name, word in then.items())
+    """Return what is recorded and is not so any more, and variables that are set and were not."""
+    new = [name for name in now if then and name not in then and rule_of(name) == "recorded"]
+    before = then | dict.fromkeys(new, "not recorded")
+    pairs = ((name, word, now.get(name, "none")) for name, word in before.items())
     return tuple(Change(*pair) for pair in pairs if pair[1] != pair[2])
 
 

@@ -17,7 +17,7 @@ from typing import IO, cast
 
 from nnlc import wire
 from nnlc.campaign import Campaign
-from nnlc.environment import ALLOCATION, DETERMINISM
+from nnlc.environment import trainer_environment
 from nnlc.errors import NnlcError
 from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.tables import Row
@@ -56,7 +56,7 @@ class TrainingProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
-                env={**ALLOCATION, **os.environ, **DETERMINISM},
+                env=trainer_environment(os.environ),
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, kept)

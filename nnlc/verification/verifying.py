@@ -1,5 +1,6 @@
 """Training networks again from their tables, and holding these against what comes out."""
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Self
 import pandas as pd
 
 from nnlc.campaign import Campaign, load_campaign
+from nnlc.environment import in_words, overruled
 from nnlc.errors import DeviceError, ImagesError, NnlcError, TableError
 from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.networks.draws import derive_seed
@@ -80,6 +82,9 @@ def verify(
     subjects, skipped = read_subjects(map(Path, several), campaign_of(None, campaign))
     for line in skipped_lines(skipped):
         tell(line)
+    if variables := overruled(os.environ):
+        words = in_words(variables)
+        tell(f"note: of the environment a trainer does not get what changes tables: {words}")
     _check_images((s.origin for s in subjects if isinstance(s, Subject)), Path(images))
     verdicts = []
     with _Trainings(Path(images), threads, device, tell) as trainings:
