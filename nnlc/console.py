@@ -30,6 +30,16 @@ def say(text: str, *, end: str = "\n") -> None:
     _print(text, sys.stdout, end)
 
 
+def say_whole(text: str) -> None:
+    """Print what is meant for a file, such as a script, and tell if that lost any letter."""
+    _print(text, sys.stdout, "")
+    encoding = "utf-8" if sys.stdout is None else sys.stdout.encoding or "utf-8"
+    if text.encode(encoding, "replace").decode(encoding) != text:
+        say_aside(
+            f"note: question marks stand for letters that {encoding} lacks; -o FILE writes all"
+        )
+
+
 def say_aside(text: str) -> None:
     """Print a line about the work, such as a warning or an error, on standard error, at once."""
     _print(text, sys.stderr, "\n")

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from nnlc.console import say, say_aside
+from nnlc.console import say, say_aside, say_whole
 
 app = typer.Typer()
 
@@ -103,7 +103,7 @@ def render(
     for note in check_script(output or Path("job.sh"), script, chosen):
         say_aside(note)
     if output is None:
-        say(script, end="")
+        say_whole(script)
     else:
         write_output(output, script.encode(), mark=b"nnlc.worker", endings=SCRIPT)
 

@@ -211,7 +211,7 @@ def _read_parts(text: str, parts: list[str]) -> dict[str, str]:
     given: dict[str, str] = {}
     for part in parts:
         key, equals, value = part.partition("=")
-        if not (key and equals and value) or key in given:
+        if not (key and equals and value and part.isprintable()) or key in given:
             raise NnlcError(
                 f"{text}: {part!r} where a setting belongs; a method is written as its name and "
                 "settings, each once: penguin:points=3:tolerance=1"

@@ -1,0 +1,166 @@
+"""What a terminal can't show, and what looks like markup: no verb ends otherwise for it."""
+
+import io
+import os
+import re
+
+import numpy as np
+import pytest
+from export_samples import three_exported, three_tables
+from typer.main import get_command
+
+from nnlc.campaign import load_campaign
+from nnlc.cli import app, main
+from nnlc.launching.render import Request, render_script
+from nnlc.launching.site import load_site
+from nnlc.results import ResultsFolder
+
+NASTY = os.fsdecode("ü[old] [/x]\n:smile: $x$ ".encode() + b"\xff")
+"""A letter beyond ASCII, markup of several kinds, a new line, and a byte that is no letter."""
+
+VERBS = {
+    "campaigns": "campaigns",
+    "specs": "specs {campaign}|specs {campaign} --csv -|specs {campaign} --csv {new}",
+    "stage": "stage {campaign} --root {new}",
+    "describe": "describe {images}",
+    "status": "status {results}",
+    "retry": "retry {results}",
+    "show": "show {table}",
+    "plan": "plan {campaign} --site local --results {new}",
+    "calibrate": "calibrate {results}",
+    "render": "render {campaign} --site local --nodes 1 --results {new}",
+    "submit": "submit {campaign} --site slurm --results {new} --dry-run",
+    "cancel": "cancel {results}",
+    "doctor": "doctor {absent}",
+    "lint": "lint {script} --site slurm",
+    "metrics": "metrics {tables}|metrics {tables} --columns path|metrics {tables} -o {new}",
+    "audit": "audit {tables}|audit {tables} --json --all",
+    "rebuild": "rebuild {table}|rebuild {table} --python",
+    "verify": "verify {absent}",
+    "merge": "merge {tables} -o {new}",
+    "subset": "subset {tables} -o {new} --depth 1-",
+    "export": "export {tables} -o {new} --format csv",
+    "import": "import {export} -o {new}",
+    "predict": "predict {tables} --method last1 --target 1|predict {tables} --list",
+    "compare": "compare {tables} --methods last1 --target 1 --cutoffs 0.5 -o {new}",
+    "plot": "plot {tables} -o {new}.svg",
+    "report": "report {tables} -o {new}",
+    "serve": "serve {results} --port 70000",
+}
+"""What each verb is asked for; several are parted by |."""
+REFUSED = ("calibrate", "describe", "doctor", "plan", "render", "serve", "submit", "verify")
+STATUSES = dict.fromkeys(REFUSED, 1) | {"audit": 4}
+"""A setting of a script is one line, a port is below 65536, and so on."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    found = tmp_path_factory.mktemp("terminals") / NASTY
+    found.mkdir(parents=True)
+    (found / "my.toml").write_text('extends = "smoke"\nname = "mine"\n')
+    three_tables(found / "tables")
+    (found / "before").mkdir()
+    three_exported(found / "before", "csv")
+    np.savez(found / "images.npz", x_train=np.zeros(3))
+    ResultsFolder(found / "results").open(load_campaign(str(found / "my.toml")))
+    request = Request(campaign="smoke", nodes=1)
+    (found / "job.sh").write_text(render_script(request, load_site("slurm")))
+    return found
+
+
+def paths(folder, new):
+    return {
+        "campaign": folder / "my.toml",
+        "images": folder / "images.npz",
+        "results": folder / "results",
+        "tables": folder / "tables",
+        "table": next((folder / "tables").rglob("*.txt")),
+        "export": folder / "before" / "export",
+        "script": folder / "job.sh",
+        "absent": folder / "absent",
+        "new": new,
+    }
+
+
+def run(monkeypatch, words, encoding):
+    """Run the command in this process as in a terminal of this encoding: status and all it said."""
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.argv", ["nnlc", *words])
+        patch.setattr("sys.stdout", streams[0])
+        patch.setattr("sys.stderr", streams[1])
+        with pytest.raises(SystemExit) as end:
+            main()
+    status = end.value.code or 0
+    for stream in streams:
+        stream.flush()
+    return status, "".join(s.buffer.getvalue().decode(encoding) for s in streams)
+
+
+def check(monkeypatch, words_of):
+    """See that a command ends alike in every encoding.
+
+    Args:
+        monkeypatch: pytest's.
+        words_of: gives the command's words for a name of the encoding.
+    """
+    said = {}
+    for encoding in ("utf-8", "ascii"):
+        said[encoding] = run(monkeypatch, words_of(encoding), encoding)
+        assert "Traceback" not in said[encoding][1]
+    statuses = {encoding: status for encoding, (status, _) in said.items()}
+    assert len(set(statuses.values())) == 1, said
+    counts = {encoding: text.count("[old]") for encoding, (_, text) in said.items()}
+    assert len(set(counts.values())) == 1, said
+    assert "ü" not in said["ascii"][1]
+    return said["ascii"]
+
+
+def test_every_verb_is_tried():
+    assert VERBS.keys() == get_command(app).commands.keys()
+
+
+@pytest.mark.parametrize("command", [c for verb in VERBS.values() for c in verb.split("|")])
+def test_no_letter_changes_how_a_verb_ends(folder, monkeypatch, tmp_path, command):
+    def words(encoding):
+        known = paths(folder, tmp_path / NASTY / encoding)
+        known["new"].parent.mkdir(parents=True, exist_ok=True)
+        return [word.format(**known) for word in command.split()]
+
+    status, text = check(monkeypatch, words)
+    assert status == STATUSES.get(command.split()[0], 0), text
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_letter_changes_how_a_verb_refuses(folder, monkeypatch, tmp_path, verb):
+    command = VERBS[verb].split("|")[0]
+    if "{" in command:
+        missing = dict.fromkeys(paths(folder, tmp_path), folder / "absent" / "deep")
+        words = [word.format(**missing) for word in command.split()]
+        status, text = check(monkeypatch, lambda _: words)
+        assert status == 1
+        assert re.search(r"\?*\[old\] \[/x\]", text), text
+    status, text = check(monkeypatch, lambda _: [verb, f"--{NASTY}"])
+    assert status == 2
+    assert "[old]" in text
+    status, text = check(monkeypatch, lambda _: [NASTY, verb])
+    assert status == 2
+    assert "[old]" in text
+
+
+def test_letters_that_latin_1_has_are_shown_in_it(folder, monkeypatch):
+    words = ["show", str(paths(folder, folder)["table"])]
+    status, text = run(monkeypatch, words, "latin-1")
+    assert status == 0
+    assert "?" in text  # the curve is drawn in dots that it lacks
+    status, text = run(monkeypatch, ["show", str(folder / "absent")], "latin-1")
+    assert "ü[old] [/x]" in text
+
+
+def test_a_script_that_a_terminal_changes_is_told(monkeypatch, tmp_path):
+    words = ["render", "smoke", "--site", "local", "--nodes", "1", "--results", "ü"]
+    status, text = run(monkeypatch, words, "ascii")
+    assert status == 0
+    assert "note: question marks stand for letters that ascii lacks; -o FILE writes all" in text
+    status, text = run(monkeypatch, words, "utf-8")
+    assert "question marks" not in text
