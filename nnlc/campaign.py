@@ -274,6 +274,7 @@ def load_campaign(name_or_path: str | Path) -> Campaign:
     layers = read_layers(path, find_campaign, CampaignError)
     campaign = validate(Campaign, layers, CampaignError)
     _check_against_images(campaign, layers)
+    campaign.space.tell_oddities(layers.file_of(["space", "blocks"]))
     return _with_absolute_npz(campaign, layers)
 
 

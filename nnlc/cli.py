@@ -4,6 +4,7 @@ Rooms are imported inside the verbs, so that `--help` is instant and needs neith
 """
 
 import errno
+import math
 import sys
 import time
 from io import StringIO
@@ -109,10 +110,15 @@ def specs(
     train_GPU is the value that a table has when it is trained on a GPU.
     """
     from nnlc.campaign import load_campaign
+    from nnlc.errors import NnlcError
     from nnlc.listing import HEADER, summarise, write_csv
     from nnlc.outputs import CSV, check_output, write_output
 
     loaded = load_campaign(campaign)
+    if memory is not None and (csv is not None or math.isnan(memory)):
+        raise NnlcError(
+            "--memory is a number of gigabytes for the summary; the CSV has each network's"
+        )
     if csv is not None and str(csv) != "-":
         check_output(csv, mark=HEADER.encode(), endings=CSV)
     if csv is None:

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -45,6 +46,12 @@ def say_aside(text: str) -> None:
     _print(text, sys.stderr, "\n")
     if sys.stderr is not None:
         sys.stderr.flush()
+
+
+@cache
+def say_once(text: str) -> None:
+    """Print a line on standard error, unless this process has done so already."""
+    say_aside(text)
 
 
 def standard_output() -> TextIO:

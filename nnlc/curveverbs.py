@@ -45,7 +45,7 @@ ProcessesOption = Annotated[
 SampleOption = Annotated[
     int | None, typer.Option(min=1, help="So many of the networks, at random.")
 ]
-SeedOption = Annotated[int, typer.Option(help="Of the sample.")]
+SeedOption = Annotated[int | None, typer.Option(help="Of the sample; default 0.")]
 
 
 @app.command()
@@ -61,7 +61,7 @@ def predict(
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write a row a network here.")] = None,
     sample: SampleOption = None,
-    seed: SeedOption = 0,
+    seed: SeedOption = None,
     processes: ProcessesOption = None,
     damaged: DamagedOption = "refuse",
     cache: CacheOption = True,
@@ -109,7 +109,7 @@ def compare(
         Path | None, typer.Option("-o", "--output", help="Write CSV here too.")
     ] = None,
     sample: SampleOption = None,
-    seed: SeedOption = 0,
+    seed: SeedOption = None,
     processes: ProcessesOption = None,
     damaged: DamagedOption = "refuse",
     cache: CacheOption = True,
@@ -145,16 +145,17 @@ def compare(
 
 
 def _load(
-    paths: list[Path], damaged: str, cache: bool, sample: int | None, seed: int
+    paths: list[Path], damaged: str, cache: bool, sample: int | None, seed: int | None
 ) -> "tuple[Tables, list[str] | None]":
-    from nnlc.collection.selection import draw_sample
+    from nnlc.collection.selection import draw_sample, seed_of
     from nnlc.tables.folders import skipped_lines
     from nnlc.tables.frames import Damaged, load_tables
 
+    chosen_seed = seed_of(sample, seed)
     tables = load_tables(paths, damaged=cast(Damaged, damaged), cache=cache)
     for line in skipped_lines(tables.skipped):
         say_aside(line)
-    only = None if sample is None else draw_sample(tables.networks["id"], sample, seed)
+    only = None if sample is None else draw_sample(tables.networks["id"], sample, chosen_seed)
     return tables, only
 
 

@@ -70,7 +70,7 @@ def subset(
     ] = None,
     ids: Annotated[Path | None, typer.Option(help="A file with an ID a line, or CSV.")] = None,
     sample: Annotated[int | None, typer.Option(min=1, help="So many of these, at random.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the sample.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Of the sample; default 0.")] = None,
     on_clash: Annotated[
         str, typer.Option(help="refuse, or skip the later of two tables of one ID that differ.")
     ] = "refuse",
@@ -79,19 +79,25 @@ def subset(
 ) -> None:
     """Put some of the tables into a new folder: those that are all that is asked for."""
     from nnlc.collection.merging import OnClash, subset_tables
-    from nnlc.collection.selection import Selection, read_ids, read_range
+    from nnlc.collection.selection import (
+        Selection,
+        read_depths,
+        read_ids,
+        read_percent,
+        seed_of,
+    )
     from nnlc.tables.frames import Damaged
 
     selection = Selection(
         datasets=tuple(dataset or ()),
-        depth=read_range("--depth", depth),
-        final_accuracy=read_range("--final-accuracy", final_accuracy),
-        best_accuracy=read_range("--best-accuracy", best_accuracy),
+        depth=read_depths("--depth", depth),
+        final_accuracy=read_percent("--final-accuracy", final_accuracy),
+        best_accuracy=read_percent("--best-accuracy", best_accuracy),
         diverged=diverged,
         learned=learned,
         ids=None if ids is None else read_ids(ids),
         sample=sample,
-        seed=seed,
+        seed=seed_of(sample, seed),
     )
     done = subset_tables(
         folders,

@@ -130,6 +130,17 @@ def test_a_list_is_replaced_whole(write):
     assert load_campaign(path).space.blocks == (4,)
 
 
+def test_repeated_blocks_that_may_be_meant_as_weights_are_told_once(write, capsys):
+    path = write(PLAIN + "[space]\nblocks = [2, 1, 1, 1, 1, 1, 1]\n")
+    load_campaign(path)
+    words = capsys.readouterr().err
+    assert f"{path}: space.blocks = [2, 1, 1, 1, 1, 1, 1] is a list of codes" in words
+    assert "code 1 for 6 of 7 layers, code 2 for 1 of 7 layers" in words
+    load_campaign(path)
+    load_campaign(write(PLAIN + "[space]\nblocks = [7, 1, 2, 3, 4, 5, 6]\n", "other.toml"))
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("length", [1, 2, 3])
 def test_a_circle_is_refused(write, length):
     for i in range(length):

@@ -333,7 +333,11 @@ def test_whatever_a_plug_raises_is_words(install, place, problem):
 
 
 def test_what_a_plug_prints_is_none_of_what_was_asked_for(install, capsys):
-    install(GOOD.replace("share=0.5):", "share=0.5):\n            print('mine')"), {"half": "Half"})
+    install(
+        GOOD.replace("share=0.5):", "share=0.5):\n            print('mine')"),
+        {"half": "Half"},
+        "printing",
+    )
     make_predictor("half")
     words = capsys.readouterr()
     assert (words.out, words.err) == ("", "mine\n")

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from test_merge import CURVE, finished, id_of, provenance_of, run, tree, write
 
 from nnlc import Benchmark, load_tables, subset_tables
-from nnlc.collection.selection import Selection, draw_sample, read_ids, read_range
+from nnlc.collection.selection import (
+    Selection,
+    draw_sample,
+    read_depths,
+    read_ids,
+    read_percent,
+    read_range,
+    seed_of,
+)
 from nnlc.errors import NnlcError
 from nnlc.tables import Row
 
@@ -257,3 +265,21 @@ def test_no_text_breaks_the_reader_of_ranges(text):
 
 def test_nothing_asked_for_chooses_all(folder):
     assert Selection().choose(load_tables(folder)) == [id_of(n) for n in range(1, 7)]
+
+
+def test_what_no_table_can_be_is_no_selection(capsys):
+    with pytest.raises(NnlcError, match=r"--depth '2\.5-3': convolutions are counted in whole"):
+        read_depths("--depth", "2.5-3")
+    assert read_depths("--depth", "2-3") == (2, 3)
+    with pytest.raises(NnlcError, match="no accuracy is above 100 percent"):
+        read_percent("--best-accuracy", "50-101")
+    assert read_percent("--best-accuracy", "50-") == (50, math.inf)
+    assert capsys.readouterr().err == ""
+    assert read_percent("--best-accuracy", "0.9-") == (0.9, math.inf)
+    assert "half of all images are 50" in capsys.readouterr().err
+
+
+def test_a_seed_without_a_sample_is_refused():
+    with pytest.raises(NnlcError, match="--seed 0: is of a sample"):
+        seed_of(None, 0)
+    assert (seed_of(None, None), seed_of(3, None), seed_of(3, 5)) == (0, 0, 5)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from nnlc.analysis.metrics import metrics
+from nnlc.console import say_aside
 from nnlc.errors import NnlcError
 from nnlc.networks import image_set_of_table
 from nnlc.networks.draws import Draws, derive_seed
@@ -117,6 +118,19 @@ def _dataset_value(name: str, networks: pd.DataFrame) -> str:
     return names[name]
 
 
+def seed_of(sample: int | None, seed: int | None) -> int:
+    """Return the seed of a sample, 0 unless one is given.
+
+    Raises:
+        NnlcError: one is given, and no sample is drawn.
+    """
+    if seed is not None and sample is None:
+        raise NnlcError(
+            f"--seed {seed}: is of a sample; say how many with --sample, or leave it out"
+        )
+    return seed or 0
+
+
 def draw_sample(ids: Iterable[str], count: int, seed: int) -> list[str]:
     """So many of these at random, without repetition, in the order they were drawn.
 
@@ -133,6 +147,32 @@ def draw_sample(ids: Iterable[str], count: int, seed: int) -> list[str]:
         other = draws.integer(i, len(left) - 1)
         left[i], left[other] = left[other], left[i]
     return left[:count]
+
+
+def read_depths(name: str, text: str | None) -> Range | None:
+    """Return the least and the greatest number of convolutions, as `read_range` does.
+
+    Raises:
+        NnlcError: as from there, or one is no whole number.
+    """
+    if text is not None and "." in text:
+        raise NnlcError(f"{name} {text!r}: convolutions are counted in whole numbers, such as 2-5")
+    return read_range(name, text)
+
+
+def read_percent(name: str, text: str | None) -> Range | None:
+    """Return the least and the greatest percentage, as `read_range` does.
+
+    Raises:
+        NnlcError: as from there, or one is above 100.
+    """
+    bounds = read_range(name, text)
+    known = [bound for bound in bounds or () if math.isfinite(bound)]
+    if max(known, default=0) > 100:
+        raise NnlcError(f"{name} {text!r}: no accuracy is above 100 percent")
+    if known and 0 < max(known) <= 1:
+        say_aside(f"note: {name} {text}: in percent; half of all images are 50")
+    return bounds
 
 
 def read_range(name: str, text: str | None) -> Range | None:
