@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from site_files import render, shipped_site
 from typer.testing import CliRunner
 from worker_jobs import write_campaign
 
@@ -110,6 +112,39 @@ def test_submit_status_and_cancel_show_no_command_the_users_options(seen, tmp_pa
         assert done.exit_code == 0, done.output
         assert ("SBATCH_ACCOUNT=x" in done.output) == (command is words)
         assert set(seen.read_text().split()).isdisjoint(OPTIONS)
+
+
+IN_A_JOB = {
+    "slurm": {"SLURM_JOB_ID", "SLURM_CONF", "SLURM_GPUS_PER_NODE", "SLURM_NTASKS", "OMP_PLACES"},
+    "lsf": {"LSB_JOBID", "LSB_JOBINDEX", "LSB_DJOB_HOSTFILE", "LSF_ENVDIR", "OMP_PLACES"},
+}
+"""What the scheduler itself sets in a job, and what is the user's own."""
+NOT_IN_A_JOB = {
+    "slurm": {
+        *("SBATCH_TIMELIMIT", "SCANCEL_STATE", "SCONTROL_ALL", "SRUN_EXPORT_ENV", "SLURM_CPU_BIND"),
+        *("SLURM_CPU_BIND_TYPE", "SLURM_CLUSTERS", "SLURM_EXPORT_ENV", "SLURM_TIMELIMIT"),
+        *("SLURM_PARTITION", "SLURM_LABELIO", "SLURM_TASK_PROLOG", "SLURM_STDOUTMODE"),
+    },
+    "lsf": {"BSUB_QUIET", "BSUB_CHK_RESREQ", "LSB_DEFAULTQUEUE", "LSB_DEFAULTPROJECT"},
+}
+
+
+@pytest.mark.parametrize(("scheduler", "launcher"), [("slurm", "srun"), ("lsf", "jsrun")])
+def test_a_script_submitted_by_hand_forgets_what_was_exported_for_its_commands(
+    scheduler, launcher, tmp_path
+):
+    (tmp_path / launcher).write_text(SEES.format(seen=tmp_path / "seen"))
+    (tmp_path / launcher).chmod(0o755)
+    (tmp_path / "job.sh").write_text(render("smoke", shipped_site(scheduler)))
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    told = dict.fromkeys(IN_A_JOB[scheduler] | NOT_IN_A_JOB[scheduler], "1")
+    done = subprocess.run(
+        ["bash", tmp_path / "job.sh"], env={**told, "PATH": path}, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    names = set((tmp_path / "seen").read_text().split())
+    assert names >= IN_A_JOB[scheduler]
+    assert names.isdisjoint(NOT_IN_A_JOB[scheduler])
 
 
 def test_a_command_that_can_t_be_run_is_named(tmp_path, monkeypatch):

@@ -128,6 +128,14 @@ def test_a_refusal_after_which_the_job_may_be_in_the_queue_submits_no_second_one
         put(folder)
 
 
+def test_an_answer_that_can_t_be_looked_up_now_is_looked_up_by_the_next_call(commands, folder):
+    commands.says("squeue", "", body='[ "${*/--me/}" = "$*" ] || { echo "no database"; exit 1; }')
+    commands.says("sbatch", "Submitted, I think\n")
+    with pytest.raises(UnansweredError, match="names no job"):
+        put(folder)
+    assert [record.id for record in records(folder)] == [None]
+
+
 def test_an_answer_of_several_numbers_is_told_apart_by_what_the_queue_knows(commands, folder):
     mark = f"$(cat {folder.jobs_folder}/*.json | grep -o 'nnlc-[0-9a-f]*' | tail -1)"
     commands.says("squeue", "", body=f'[ "$*" = "${{*/--me/}}" ] || echo "4711 {mark}"')

@@ -37,9 +37,8 @@ _NO_ANSWER = re.compile(
     r"timed out|time out|Zero Bytes were transmitted|LSF is down|not responding", re.IGNORECASE
 )
 """Refusals by which a command says that its request may have arrived."""
-_OF_A_JOB_AROUND = re.compile(r"SLURM_JOB_|LSB_(QUEUE|PROJECT_NAME)$|PBS_(O_)?QUEUE$")
 _WISH = re.compile(
-    r"_(ACCOUNT|PARTITION|RESERVATION|QOS|WCKEY|CLUSTERS"
+    r"(?!SLURM_JOB_)\w+_(ACCOUNT|PARTITION|RESERVATION|QOS|WCKEY|CLUSTERS"
     r"|DEFAULT_?PROJECT|DEFAULT_?QUEUE|DEFAULT_USERGROUP)$"
 )
 
@@ -59,11 +58,7 @@ def scheduler_environment(environment: Mapping[str, str]) -> dict[str, str]:
 def removed_wishes(environment: Mapping[str, str]) -> list[str]:
     """Return a note on removed variables that ask for an account, a partition or their like."""
     removed = sorted(environment.keys() - scheduler_environment(environment).keys())
-    wishes = [
-        f"{name}={environment[name]}"
-        for name in removed
-        if _WISH.search(name) and not _OF_A_JOB_AROUND.match(name)
-    ]
+    wishes = [f"{name}={environment[name]}" for name in removed if _WISH.match(name)]
     if not wishes:
         return []
     return [

@@ -64,7 +64,10 @@ class Scheduler(ABC):
             UnansweredError: there is none.
         """
         named = set(jobs)
-        job = named.pop() if len(named) == 1 else self.find(mark, script)
+        try:
+            job = named.pop() if len(named) == 1 else self.find(mark, script)
+        except SchedulerError:  # it can't be looked up now
+            job = None
         if job is None:
             raise UnansweredError(f"{self.name} said {said.strip()!r}, which names no job")
         return job
