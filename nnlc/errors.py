@@ -101,7 +101,8 @@ class ExitStatus(IntEnum):
     USAGE = 2
     """The command line is wrong."""
     DONE_WITH_FAILURES = 3
-    """Nothing is left to train, but some networks failed; the journal says why."""
+    """Nothing is left to train, but some networks failed, or files in the place of tables are none;
+    `nnlc status` says why."""
     UNFINISHED = 75
     """Stopped on notice or before its time was over: start the same command again (BSD's
     EX_TEMPFAIL)."""

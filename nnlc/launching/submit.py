@@ -12,7 +12,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,6 +28,8 @@ from nnlc.launching.scheduler import (
 from nnlc.launching.site import Site
 from nnlc.results import ResultsFolder
 
+_NOT_OURS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What JSON that is no record may raise."""
 LEAVE_SECONDS = 45.0
 """For a cancelled job to leave the queue: LSF ends one within 20 s, between three signals."""
 
@@ -191,13 +193,15 @@ def _waiting(results: ResultsFolder, scheduler: Scheduler) -> list[str]:
 def _read(folder: Path) -> Iterator[Record]:
     names = {field.name for field in fields(Record)}
     for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
-        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
+        with contextlib.suppress(OSError, *_NOT_OURS):
             content = json.loads(read_regular(path))
-            if not re.fullmatch(r"\d+", content["id"] or "0"):
+            if not re.fullmatch(r"[0-9]+", content["id"] or "0") or content["mark"] != path.stem:
                 continue
             # What was written before clusters were: those that the user's commands speak to.
             content.setdefault("cluster", asked_clusters())
-            yield Record(**{name: content[name] for name in names})
+            record = Record(**{name: content[name] for name in names})
+            if all(isinstance(value, str) for value in astuple(replace(record, id=""))):
+                yield record
 
 
 def _chained(folder: Path) -> Iterator[str]:
