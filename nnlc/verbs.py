@@ -154,7 +154,7 @@ def submit(
         say_aside(note)
     if scheduler is None:
         for path, text in submission.scripts:
-            say(f"# {path}\n{text}", end="")
+            say_whole(f"# {path}\n{text}")
         return
     for record in put_into_queue(submission, chosen, scheduler, folder):
         say(f"job {record.job}: {record.script}")

@@ -114,7 +114,7 @@ def test_more_nodes_or_minutes_than_the_site_has_are_refused_with_the_limit(tmp_
 @pytest.mark.parametrize("value", [0, -1])
 @pytest.mark.parametrize("key", ["nodes", "walltime_minutes"])
 def test_less_than_one_node_or_minute_is_refused(key, value):
-    with pytest.raises(SiteError, match=f"{key} must be at least 1; found {value}"):
+    with pytest.raises(SiteError, match=f"{key} must be a number from 1 to .*; found {value}"):
         render("paper", load_site("slurm"), **{key: value})
 
 

@@ -34,6 +34,12 @@ LSF = [
     ('"NVME smt1 gpumps"', "smt1\n#BSUB -alloc_flags NVME", "flags NVME", "only one -alloc_flags"),
     ("#BSUB -W", "#BSUB -n 84\n#BSUB -W", "-n 84", "-n is refused"),
     ("#BSUB -W", '#BSUB -R "span[ptile=42]"\n#BSUB -W', "-R", "-R is refused"),
+    ("-W 2:00", "-W 1:00", "walltime_minutes=", "--time-left counts down from 120 minutes"),
+    ("walltime_minutes=120", "walltime_minutes=60", "walltime_minutes=", "--time-left counts"),
+    ("#BSUB -W", "#BSUB -q batch\n#BSUB -q debug\n#BSUB -W", "-q debug", "q contradicts q of"),
+    ("-c 7 -g 1", "-c 7x -g 1", "-c 7x", "cpu_per_rs is '7x'"),
+    ("[1-4]", "[2-5]", "-J", "the array's last element is 4"),
+    ("$((0 + LSB_JOBINDEX - 1))", "$((1 + LSB_JOBINDEX - 1))", "-J", "last element is 4"),
     ("#BSUB -wt 5\n", "", "-wa URG", "-wa has no effect alone"),
     ("#BSUB -wa URG\n", "", "-wt 5", "-wt has no effect alone"),
     ("-wt 5", "-wt 0:10:00", "-wt", "-wt is '0:10:00'"),
@@ -137,7 +143,38 @@ SLURM = [
     ("--time=02:00:00", "--time=2-00:01", "--time", "perlmutter allows 2 nodes 2880 minutes"),
     ("--time=02:00:00", "--time=2881", "--time", "perlmutter allows 2 nodes 2880 minutes"),
     ("--time=02:00:00", "--time=0", "--time", "perlmutter allows 2 nodes 2880 minutes"),
+    ("--time=02:00:00", "--time=00:20:00", "walltime_minutes=", "counts down from 120 minutes"),
+    ("walltime_minutes=120", "walltime_minutes=500", "walltime_minutes=", "from 500 minutes"),
+    ("$((walltime_minutes - ", "$((500 - ", "$((500", "from 500 minutes"),
+    ('"$((walltime_minutes - (SECONDS + 59) / 60))"', "500", "--time-left 500", "500 minutes"),
+    ('"$((walltime_minutes - (SECONDS + 59) / 60))"', "2h", "--time-left 2h", "time-left is '2h'"),
     ("#SBATCH --nodes=2\n", "", "--job-name", "no --nodes"),
+    ("--gpus-per-task=1", "--gpus-per-task=2", "--gpus-per-task=2", "--gpus-per-task is 2"),
+    ("#SBATCH --requeue", "#SBATCH --gpus-per-task=2\n#SBATCH --requeue", "=2", "task is 2"),
+    ("#SBATCH --requeue", "#SBATCH --gpus=4\n#SBATCH --requeue", "--gpus=4", "--gpus is 4"),
+    ("#SBATCH --requeue", "#SBATCH --gpus=four\n#SBATCH --requeue", "four", "gpus is 'four'"),
+    ("#SBATCH --requeue", "#SBATCH --mem-per-gpu=40Q\n#SBATCH --requeue", "40Q", "is '40Q'"),
+    ("#SBATCH --requeue", "#SBATCH --mem=-4G\n#SBATCH --requeue", "-4G", "mem is '-4G'"),
+    ("--cpus-per-task=32\n", "--cpus-per-task=many\n", "many", "is 'many'"),
+    (
+        "#SBATCH --qos=regular",
+        "#SBATCH --qos=regular\n#SBATCH --qos=debug",
+        "=debug",
+        "contradicts",
+    ),
+    ("#SBATCH --requeue", "#SBATCH --no-requeue\n#SBATCH --requeue", "--requeue", "contradicts"),
+    (
+        "#SBATCH --requeue",
+        "#SBATCH --mem=4G\n#SBATCH --mem-per-gpu=4G\n#SBATCH --requeue",
+        "mem-per-gpu",
+        "mem-per-gpu contradicts mem of line",
+    ),
+    ("--elements 4", "--elements 3", "--array", "the array's last element is 3"),
+    ("$((0 + SLURM", "$((4 + SLURM", "--array", "the array's last element is 7"),
+    ("--array=0-3", "--array=0-6:2", "--array", "the array's last element is 6"),
+    ("--device cuda", "--device gpu", "gpu", "device is 'gpu'"),
+    ("--device cuda", "--trainers 0 --device cuda", "trainers", "trainers is '0'"),
+    ("--device cuda", "--devise cuda", "devise", "nnlc.worker does not know the option 'devise'"),
     ("#SBATCH --nodes=2", "#SBATCH --nodes=2-4", "--nodes=2-4", "--nodes is '2-4'"),
     ("--ntasks=8\n", "--ntasks=2\n", "--ntasks=2", "--ntasks is 2"),
     ("--ntasks-per-node=4\n", "--ntasks-per-node=1\n", "per-node=1", "--ntasks-per-node is 1"),
@@ -199,6 +236,7 @@ EVERYWHERE = [
         "CUDA",
         "takes multiprocessors away",
     ),
+    ("#!/bin/bash\n", "\ufeff#!/bin/bash\n", "#!", "a byte-order mark stands before"),
     ("nnlc.worker", "nnlc.works", "", "nothing starts nnlc.worker"),
 ]
 
@@ -233,3 +271,58 @@ def test_a_signal_that_only_the_ranks_hear_is_a_note():
     [finding] = lint_script(script, five_minutes("slurm"))
     assert finding.note
     assert "the ranks hear it, the script does not" in finding.problem
+
+
+def test_a_margin_of_ones_own_before_the_walltime_is_a_note():
+    whole = '"$((walltime_minutes - (SECONDS + 59) / 60))"'
+    script = rendered("slurm").replace(whole, "110")
+    [finding] = lint_script(script, five_minutes("slurm"))
+    assert finding.note
+    assert "from 110 minutes where line" in finding.problem
+
+
+def test_scripts_rendered_before_the_walltime_had_a_line_of_its_own_are_compared_too():
+    old = rendered("slurm").replace("walltime_minutes=120\n", "")
+    old = old.replace("$((walltime_minutes - ", "$((120 - ")
+    assert lint_script(old, five_minutes("slurm")) == []
+    refused("slurm", old, "--time=02:00:00", "--time=00:20:00", "$((120", "from 120 minutes")
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "short", "enough"),
+    [
+        ("slurm", "--time=02:00:00", "--time=6", "--time=7"),
+        ("slurm", "--signal=B:URG@300", "--signal=B:URG@7081", "--signal=B:URG@7080"),
+        ("summit", "-W 2:00", "-W 5", "-W 6"),
+        ("summit", "-wt 5", "-wt 120", "-wt 119"),
+    ],
+)
+def test_a_walltime_must_leave_time_before_the_warning(name, right, short, enough):
+    for change, problems in ((short, ["may come before"]), (enough, [])):
+        script = rendered(name).replace(right, change)
+        minutes = change.partition("=")[2] or change.split()[1]
+        if "time" in change or "-W" in change:
+            script = script.replace("walltime_minutes=120", f"walltime_minutes={minutes}")
+        found = [finding.problem for finding in lint_script(script, five_minutes(name))]
+        assert [p in f for p, f in zip(problems, found, strict=True)] == [True] * len(problems)
+
+
+def test_lint_knows_every_option_of_the_worker(monkeypatch):
+    import argparse
+
+    from nnlc.launching.options import WORKER
+    from nnlc.ranks.options import parse_options
+
+    seen = {}
+
+    def add(self, *names, **words):
+        for name in names:
+            if name.startswith("--"):
+                seen[name.removeprefix("--")] = "action" not in words
+        return original(self, *names, **words)
+
+    original = argparse.ArgumentParser.add_argument
+    monkeypatch.setattr(argparse.ArgumentParser, "add_argument", add)
+    parse_options(["smoke"])
+    assert {name for name, valued in seen.items() if valued} == WORKER.valued
+    assert {name for name, valued in seen.items() if not valued} == WORKER.flags

@@ -13,21 +13,20 @@ from nnlc.launching.script import Script
 def countdown(script: Script, limit: Option, minutes: float) -> Iterator[Finding]:
     """Compare --time-left, by which ranks leave, with the job's walltime."""
     left = script.worker and script.worker.argument("time-left")
-    found = re.match(
-        r"(\$\(\()?\s*\$?\{?([A-Za-z_]\w*|\d{1,9}(?:\.\d+)?)", (left and left.value) or ""
-    )
-    if not left or not found:
+    if not left or not left.value or left.must_be:
         return
-    set_to = next((v for v in reversed(script.variables) if v.name == found[2]), None)
-    text, line = (set_to.value, set_to.line) if set_to else (found[2], left.line)
-    if not re.fullmatch(r"\d{1,9}(\.\d+)?", text, re.ASCII) or float(text) == minutes:
+    found = re.match(r"\$(?:\(\()?\s*\$?\{?(\w+)", left.value)
+    name = found[1] if found else left.value
+    set_to = next((v for v in reversed(script.variables) if v.name == name), None)
+    text, line = (set_to.value, set_to.line) if set_to else (name, left.line)
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text, re.ASCII) or float(text) == minutes:
         return
     yield Finding(
         line,
         f"--time-left counts down from {text} minutes where line {limit.line} gives the job "
         f"{minutes:g}",
         "make both the same",
-        note=float(text) < minutes and not found[1],  # a margin of one's own
+        note=float(text) < minutes and not found,  # a margin of one's own
     )
 
 
@@ -58,7 +57,5 @@ def shared_out(script: Script, line: int, found: tuple[int, int, int] | None) ->
     form = re.fullmatch(r"\$\(\((\d{1,9}) \+ \w+( - 1)?\)\)", (element and element.value) or "")
     last = int(form[1]) + high - bool(form[2]) if form else count - 1
     if last >= elements:
-        problem = (
-            f"the array goes up to element {last}, and --elements {elements} to {elements - 1}"
-        )
+        problem = f"the array's last element is {last}, but --elements {elements} ends before it"
         yield Finding(line, problem, "make the two agree")

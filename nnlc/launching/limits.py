@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nnlc.errors import SiteError
-from nnlc.launching.site import Site
+from nnlc.launching.site import MOST, Site
 
 START_MINUTES = 2
 """From a job's begin to its first training step: the launcher, Python, torch, the images. Not
@@ -41,7 +41,7 @@ def plan_request(nodes: int | None, hours: float | None, elements: int | None) -
     Raises:
         SiteError: hours that are no number.
     """
-    if hours is not None and not math.isfinite(hours):
+    if hours is not None and not (math.isfinite(hours) and hours <= MOST / 60):
         raise SiteError(f"--hours {hours}: must be a number of hours, such as 2.5")
     minutes = None if hours is None else round(60 * hours)
     return PlanRequest(nodes=nodes, minutes=minutes, elements=elements)

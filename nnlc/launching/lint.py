@@ -15,11 +15,15 @@ _RULES: dict[str, tuple[Rule, ...]] = {
     "local": COMMON,
 }
 
+_MARK = "\ufeff"
+
 
 def lint_script(text: str, site: Site) -> list[Finding]:
-    """Everything in a script that breaks a rule, in the order of its lines."""
-    script = Script(text, site.scheduler)
+    """Return everything in a script that breaks a rule, in the order of its lines."""
+    script = Script(text.removeprefix(_MARK), site.scheduler)
     found = {finding for rule in _RULES[site.scheduler] for finding in rule(script, site)}
+    if text.startswith(_MARK):
+        found.add(Finding(1, "a byte-order mark stands before #!", "save it as UTF-8 without one"))
     return sorted(found, key=lambda finding: (finding.line, finding.problem))
 
 

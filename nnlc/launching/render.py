@@ -17,7 +17,7 @@ from nnlc.environment import DETERMINISM
 from nnlc.errors import SiteError
 from nnlc.launching.limits import LEAST_SECONDS, shortest_minutes
 from nnlc.launching.script import LAUNCHERS
-from nnlc.launching.site import Site, check_line, check_word
+from nnlc.launching.site import MOST, Site, check_line, check_word
 from nnlc.shipped import shipped_folder, shipped_names
 
 BUNDLED = "F-MNIST-sample"
@@ -141,8 +141,8 @@ def _size(request: Request, site: Site, campaign: Campaign) -> tuple[int, int]:
         ("walltime_minutes", minutes),
         ("elements", request.elements),
     ):
-        if value < 1:
-            raise SiteError(f"{key} must be at least 1; found {value}")
+        if not 1 <= value <= MOST:
+            raise SiteError(f"{key} must be a number from 1 to {MOST}; found {value}")
     try:
         longest = site.longest_minutes(nodes)
     except ValueError as problem:

@@ -70,10 +70,7 @@ def indices(text: str) -> tuple[int, int, int] | None:
 
 def shebang(script: Script, _site: Site) -> Iterator[Finding]:
     """sbatch(1): a script must begin with #!; ours is written for bash."""
-    if script.text.startswith("\ufeff"):
-        problem = "the file begins with a byte-order mark, so that #! is not its beginning"
-        yield Finding(1, problem, "save it as UTF-8 without one")
-    elif not re.match(r"#!\s*\S*\b(env\s+)?bash\b", script.lines[0]):
+    if not re.match(r"#!\s*\S*\b(env\s+)?bash\b", script.lines[0]):
         yield Finding(1, "the first line does not name bash", "it must be #!/bin/bash")
 
 
@@ -152,18 +149,25 @@ def values(script: Script, _site: Site) -> Iterator[Finding]:
 
 
 _MAY_REPEAT = {"output", "error", "o", "e", "oo", "eo", "R", "alloc_flags"}
-"""Of directives: logs that a site moves, what LSF adds up, and what has a rule of its own."""
+"""Directives: logs that a site moves, what LSF adds up, and what has a rule of its own."""
+_EXCLUSIVE = {
+    "no-requeue": "requeue",
+    "mem-per-cpu": "mem",
+    "mem-per-gpu": "mem",
+    "cpus-per-gpu": "cpus-per-task",
+    "oversubscribe": "exclusive",
+}
+"""sbatch(1): which options exclude another one."""
 
 
 def repeated(script: Script, _site: Site) -> Iterator[Finding]:
     """sbatch(1), bsub(1): of an option that is given twice only one counts."""
     first: dict[str, Option] = {}
     for option in script.directives:
-        name = option.name.removeprefix("no-")
-        before = first.setdefault(name, option)
+        before = first.setdefault(_EXCLUSIVE.get(option.name, option.name), option)
         differs = (before.name, before.value) != (option.name, option.value)
-        if option.known and differs and name not in _MAY_REPEAT:
-            problem = f"{option.name} contradicts line {before.line}"
+        if option.known and differs and option.name not in _MAY_REPEAT:
+            problem = f"{option.name} contradicts {before.name} of line {before.line}"
             yield Finding(option.line, problem, "leave one of the two out")
 
 

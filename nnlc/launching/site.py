@@ -10,11 +10,18 @@ import unicodedata
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 from nnlc.errors import SiteError
 from nnlc.shipped import shipped_names
-from nnlc.tomlfile import find_file, read_layers, validate
+from nnlc.tomlfile import Layers, find_file, read_layers, validate
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 # Control characters, halves of surrogate pairs that no file can hold, and Unicode's line ends.
@@ -49,7 +56,9 @@ def check_line(text: str) -> str:
     return text
 
 
-Count = Annotated[int, Field(ge=1)]
+MOST = 10_000_000
+"""Of anything that is counted: nodes, minutes, elements."""
+Count = Annotated[int, Field(ge=1, le=MOST)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Word = Annotated[str, AfterValidator(check_word)]
 Line = Annotated[str, AfterValidator(check_line)]
@@ -79,7 +88,14 @@ class Bin(BaseModel):
 
     nodes: tuple[Count, Count]
     """Fewest and most."""
-    hours: Positive
+    hours: Annotated[float, Field(ge=1 / 60, le=MOST / 60)]
+
+    @field_validator("nodes")
+    @classmethod
+    def _in_order(cls, nodes: tuple[int, int]) -> tuple[int, int]:
+        if nodes[0] > nodes[1]:
+            raise ValueError("must be [fewest, most]")
+        return nodes
 
 
 class Notice(BaseModel):
@@ -155,6 +171,15 @@ class Site(BaseModel):
     launcher_options: tuple[Line, ...] = ()
     """Further arguments for srun, jsrun or mpirun, one an element."""
 
+    @field_validator("submit")
+    @classmethod
+    def _is_what_submits(cls, submit: str, info: ValidationInfo) -> str:
+        """Refuse options and wrappers, which 'nnlc submit' would leave out."""
+        right = {"slurm": ["sbatch"], "lsf": ["bsub", "bsub <"]}.get(info.data.get("scheduler", ""))
+        if right and " ".join(submit.split()) not in right:
+            raise ValueError(f"must be {' or '.join(right)}; options belong into directives")
+        return submit
+
     def longest_minutes(self, nodes: int) -> int | None:
         """The longest walltime of a job of so many nodes; None where there is no limit.
 
@@ -186,6 +211,8 @@ def load_site(name_or_path: str | Path, *, account: str | None = None) -> Site:
     path = find_site(str(name_or_path))
     layers = read_layers(path, find_site, SiteError)
     site = validate(Site, layers, SiteError)
+    if site.scheduler == "local":
+        _check_local(site, layers, account)
     changes: dict[str, str] = {}
     if site.template is not None:
         folder = layers.file_of(["template"]).parent
@@ -196,6 +223,25 @@ def load_site(name_or_path: str | Path, *, account: str | None = None) -> Site:
         except ValueError as problem:
             raise SiteError(f"--account: {problem}") from None
     return site.model_copy(update=changes)
+
+
+_OF_SCHEDULERS = (
+    *("account", "account_required", "queue", "walltime_minutes", "max_walltime_minutes", "bins"),
+    *("max_queued_jobs", "max_running_jobs", "max_array_elements", "notice", "requeue"),
+    *("local_disk", "directives"),
+)
+
+
+def _check_local(site: Site, layers: Layers, account: str | None) -> None:
+    """Refuse what only a scheduler would read."""
+    if account is not None:
+        raise SiteError(f"--account: {site.name} is a local site, where nobody pays; leave it out")
+    for key in _OF_SCHEDULERS:
+        if getattr(site, key) != Site.model_fields[key].default:
+            raise SiteError(
+                f"{layers.file_of([key])}, key {key}: means nothing on a local site, which has no "
+                "scheduler; leave it out"
+            )
 
 
 def find_site(name_or_path: str) -> Path:

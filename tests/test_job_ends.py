@@ -1,0 +1,242 @@
+"""Rendered scripts, ended in every way: each leaves its status and a last line with the reason."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from site_files import SCHEDULERS, SITES, render, shipped_site
+
+from nnlc.launching import render as rendering
+from nnlc.launching.render import ENDING_SIGNALS
+
+# Stands in for every program of a script: notes its call, and fails in the one that a test names.
+STUB = """#!/bin/bash
+exec 9>>"$RECORD/calls"
+flock 9
+call=$(($(wc -l < "$RECORD/calls") + 1))
+printf '%s\\n' "${0##*/} $*" >&9
+exec 9>&-
+[ "$call" != "${FAILING:-}" ] || eval "$FAILURE"
+case "$*" in
+*nnlc.worker*)
+    trap 'exit 75' TERM URG
+    touch "$RECORD/ranks"
+    while [ -n "${LASTING:-}" ] && [ ! -e "$RECORD/told" ] && kill -0 $PPID; do sleep 0.02; done
+    [ -z "${LASTING:-}" ] || exit 75
+    exit "${STATUS:-0}" ;;
+esac
+[ "${0##*/}" != scancel ] || touch "$RECORD/told"
+[ "${0##*/}" != tee ] || cat
+"""
+PROGRAMS = {
+    "slurm": ("srun", "scancel", "scontrol"),
+    "lsf": ("jsrun", "bsub", "tee"),
+    "local": ("mpirun",),
+}
+UNSET = ("SLURM_", "LSB_")
+JOB = {"SLURM_JOB_ID": "7", "LSB_JOBID": "7", "USER": "tester"}
+LAST = re.compile(r"job script: status (\d+): (.{10,})")
+SECONDS = 120
+"""Against hanging only."""
+
+
+class Job:
+    """A script of a site, and the stubs that it meets."""
+
+    def __init__(self, folder: Path, name: str, **changes: object) -> None:
+        site = shipped_site(name).model_copy(update={"local_disk": str(folder), **changes})
+        if site.scheduler == "local":
+            site = site.model_copy(update={"local_disk": None})
+        self.folder, self.site = folder, site
+        self.script = folder / "job.sh"
+        words = {"images": str(folder), "script": str(self.script)}
+        self.script.write_text(render("paper", site, **words))
+        (folder / "bin").mkdir()
+        for program in PROGRAMS[site.scheduler]:
+            self.stub(program)
+        for tool in ("cat", "flock", "sleep", "touch", "wc"):
+            (folder / "bin" / tool).symlink_to(shutil.which(tool))
+
+    def stub(self, program: str) -> None:
+        path = self.folder / "bin" / program
+        path.write_text(STUB)
+        path.chmod(0o755)
+
+    def start(self, **environment: str) -> subprocess.Popen[str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(UNSET)}
+        (self.folder / "calls").write_text("")
+        for name in ("ranks", "told"):
+            (self.folder / name).unlink(missing_ok=True)
+        return subprocess.Popen(
+            ["/bin/bash", self.script],
+            cwd=self.folder,
+            env={
+                **inherited,
+                **JOB,
+                "PATH": str(self.folder / "bin"),
+                "RECORD": str(self.folder),
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, **environment: str) -> tuple[int, str]:
+        """Status and reason; fails where the last line does not give them."""
+        return told(self.start(**environment))
+
+    def calls(self) -> list[str]:
+        return (self.folder / "calls").read_text().splitlines()
+
+
+def told(process: subprocess.Popen[str]) -> tuple[int, str]:
+    said = process.communicate(timeout=SECONDS)[1]
+    found = LAST.fullmatch(said.splitlines()[-1] if said else "")
+    assert found, said
+    assert int(found[1]) == process.returncode, said
+    return process.returncode, found[2]
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    monkeypatch.setattr(rendering, "LEAST_SECONDS", 0)
+    return lambda name, **changes: Job(tmp_path, name, **changes)
+
+
+STATUSES = {
+    0: "nothing is left",
+    1: "an error",
+    2: "an error",
+    3: "not every table stands",
+    75: "unfinished",
+    126: "could not be started",
+    127: "could not be started",
+    137: "SIGKILL",
+    143: "SIGTERM",
+    255: "ended",
+}
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_every_status_of_the_launcher_is_the_script_s_and_has_its_reason(job, name):
+    script = job(name)
+    for status, reason in STATUSES.items():
+        found, said = script.run(STATUS=str(status))
+        assert found == status
+        assert reason in said
+
+
+FAILURES = {"exit 9": 9, "kill -9 $$": 137, "exit 127": 127}
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_each_command_that_fails_in_turn_ends_in_a_reason(job, name):
+    """Also where it can't be found at all."""
+    script = job(name)
+    status, whole = script.run(STATUS="75")
+    calls = script.calls()
+    assert {call.split()[0] for call in calls} >= set(PROGRAMS[script.site.scheduler]) - {"scancel"}
+    for number, call in enumerate(calls, 1):
+        for failure in FAILURES:
+            status, said = script.run(STATUS="75", FAILING=str(number), FAILURE=failure)
+            assert status, call
+            assert said != whole, (call, failure)
+    for program in {call.split()[0] for call in calls}:
+        (script.folder / "bin" / program).unlink()
+        status, said = script.run(STATUS="75")
+        assert status, program
+        assert said != whole, program
+        script.stub(program)
+
+
+SETUP = {
+    "false": "line .* failed with status 1: false; if that is no error",
+    "(exit 4)": r"failed with status 4: \( exit 4 \)",
+    "source ./quiet.sh": r"failed with status 1: source \./quiet\.sh; if that is no error",
+    "no_such_command": "failed with status 127: no_such_command",
+    "exit 0": "ended too early, at: exit 0",
+    "exit 3": "ended too early, at: exit 3",
+    "set -u; echo $NEVER_SET": "ended too early",
+    "kill -TERM $$": "SIGTERM came before any rank began",
+    "module_of_ours() { return 2; }; module_of_ours": "failed with status 2",
+}
+
+
+@pytest.mark.parametrize("line", SETUP)
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_setup_line_that_ends_the_script_is_named(job, name, line):
+    script = job(name, setup=("true", line, "true"))
+    (script.folder / "quiet.sh").write_text('false\n[ -n "$UNSET" ] && export OTHER=1\n')
+    status, said = script.run()
+    assert status
+    assert re.search(SETUP[line], said), said
+    assert script.calls() == []
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_setup_lines_may_fail_within_and_be_parts_of_one_command(job, name):
+    lines = ("if true; then", "source ./noisy.sh", "fi", "false || true", "false | true", "! true")
+    script = job(name, setup=lines)
+    (script.folder / "noisy.sh").write_text("false\necho $UNSET\nls /nowhere | false\ntrue\n")
+    assert script.run()[0] == 0
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("number", ENDING_SIGNALS)
+def test_a_signal_from_outside_saves_and_is_told_and_nothing_starts_again(job, name, number):
+    script = job(name)
+    process = script.start(LASTING="yes")
+    deadline = time.monotonic() + SECONDS
+    while not (script.folder / "ranks").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(getattr(signal, f"SIG{number}"))
+    status, said = told(process)
+    assert status == 75
+    assert not any(call.startswith(("scontrol requeue", "bsub")) for call in script.calls()), said
+    assert name == "local" or f"SIG{number}" in said
+
+
+@pytest.mark.parametrize("name", ["slurm", "lsf"])
+def test_a_job_that_does_not_start_again_says_why(job, name, monkeypatch):
+    script = job(name)
+    if name == "slurm":
+        assert "1000 times" in script.run(STATUS="75", SLURM_RESTART_COUNT="1000")[1]
+    monkeypatch.setattr(rendering, "LEAST_SECONDS", 60_000)
+    script.script.write_text(render("paper", script.site, script=str(script.script)))
+    assert "it ended within 60000 s" in script.run(STATUS="75")[1]
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_log_that_can_t_be_written_changes_no_status(job, name):
+    script = job(name)
+    for status in (0, 3, 75):
+        with Path("/dev/full").open("w") as full:
+            environment = {**os.environ, **JOB, "PATH": f"{script.folder}/bin"}
+            done = subprocess.run(
+                ["/bin/bash", script.script],
+                env={**environment, "RECORD": str(script.folder), "STATUS": str(status)},
+                stderr=full,
+                check=False,
+                timeout=SECONDS,
+            )
+        assert done.returncode == status
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_campaign_that_is_gone_when_the_job_starts_is_named(job, name):
+    script = job(name)
+    campaign = script.folder / "mine's.toml"
+    campaign.write_text('extends = "smoke"\n')
+    script.script.write_text(render(str(campaign), script.site))
+    assert script.run()[0] == 0
+    campaign.unlink()
+    status, said = script.run()
+    assert status == 1
+    assert said.startswith(f"{campaign}: the campaign is gone")
