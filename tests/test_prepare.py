@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -248,15 +247,3 @@ def test_an_array_longer_than_the_site_s_is_refused_by_render(tmp_path, monkeypa
     assert "takes 4 elements; split the array; nnlc submit" in str(
         CliRunner().invoke(app, words).exception
     )
-
-
-def test_a_script_is_printed_byte_for_byte_whatever_the_terminal_shows(tmp_path):
-    words = ["render", "smoke", "--site", "slurm", "--results", "größe"]
-    done = subprocess.run(
-        [sys.executable, "-m", "nnlc", *words],
-        env={**os.environ, "PYTHONIOENCODING": "ascii"},
-        capture_output=True,
-        check=True,
-        timeout=600,
-    )
-    assert "--results 'größe' ".encode() in done.stdout
