@@ -236,7 +236,10 @@ def test_render_writes_over_scripts_alone(tmp_path, monkeypatch):
 
     assert render("job.sh") is None
     assert render("job.sh") is None
-    assert "is not what this command writes" in str(render("mine.toml"))
+    Path("notes.txt").write_text("mine\n")
+    assert "is not what this command writes" in str(render("notes.txt"))
+    assert Path("notes.txt").read_text() == "mine\n"
+    assert render("mine.toml") is not None
     assert Path("mine.toml").read_text() == 'extends = "smoke"\n'
 
 
