@@ -284,7 +284,10 @@ def parse_campaign(values: dict[str, Any], path: Path) -> Campaign:
     Raises:
         CampaignError: as `load_campaign`; `path` is named in it.
     """
-    return validate(Campaign, Layers([(path, values)]), CampaignError)
+    layers = Layers([(path, values)])
+    campaign = validate(Campaign, layers, CampaignError)
+    _check_against_images(campaign, layers)
+    return campaign
 
 
 def find_campaign(name_or_path: str) -> Path:

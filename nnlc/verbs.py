@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from nnlc.console import say, say_aside, say_whole
+from nnlc.wording import first_few
 
 app = typer.Typer()
 
@@ -199,9 +200,9 @@ def lint(
     from nnlc.launching.site import load_site
 
     chosen = load_site(site)
-    findings = lint_file(script, chosen)
-    for finding in findings:
-        say(f"{script}:{finding}")
+    findings = sorted(lint_file(script, chosen), key=lambda finding: finding.note)
+    for line in first_few(findings, write=lambda finding: f"{script}:{finding}"):
+        say(line)
     if not all(finding.note for finding in findings):
         raise typer.Exit(1)
     say(f"{script}: fine for {chosen.name}")

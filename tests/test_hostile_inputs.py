@@ -29,10 +29,11 @@ from test_stage import campaign
 
 from nnlc.calibration.machines import fitted_machines
 from nnlc.campaign import load_campaign
-from nnlc.errors import CampaignError, ImagesError, NnlcError, SiteError
+from nnlc.errors import CampaignError, ImagesError, NnlcError, ResultsError, SiteError
 from nnlc.launching.site import load_site
 from nnlc.results import ResultsFolder
 from nnlc.shipped import shipped_names
+from nnlc.tables.imagesof import image_set_of
 from nnlc.training import images
 from nnlc.training.images import load_images
 from nnlc.training.ownimages import describe_npz
@@ -86,7 +87,7 @@ def _message_of(error: type[NnlcError], use) -> str | None:
 
 @given(st.one_of(damaged(npz(ARRAYS)), damaged(_stored(ARRAYS))))
 @quickly
-def test_a_damaged_npz_is_check_message(tmp_path, content):
+def test_a_damaged_npz_is_one_message(tmp_path, content):
     path = tmp_path / "mine.npz"
     path.write_bytes(content)
     _check_message(path, ImagesError, lambda: describe_npz(path))
@@ -110,7 +111,7 @@ HEADERS = st.one_of(
 
 @given(HEADERS, st.integers(0, 4), st.integers(0, 3), st.binary(max_size=80))
 @quickly
-def test_a_hostile_header_of_an_array_is_check_message(tmp_path, header, major, minor, values):
+def test_a_hostile_header_of_an_array_is_one_message(tmp_path, header, major, minor, values):
     path = tmp_path / "mine.npz"
     text = header.encode("utf-8", "replace")
     length = len(text).to_bytes(2 if major < 2 else 4, "little")
@@ -160,6 +161,28 @@ learning_rate_exponent = [-4.0, -1.0]
 [run]
 attempts = 1
 """
+KEPT = b"""results_format = 1
+name = "own"
+seed = 1
+stamp = 2026-02-01 00:00:00
+epochs = 1
+[datasets.good]
+networks_per_depth = 1
+depths = [1, 2]
+npz = "/nowhere/good.npz"
+sha256 = "db744492b1ece27aa6c651b0c24fb7fb849f114873b315d654365cc487f463d0"
+channels = 1
+width = 12
+classes = 10
+train_images = 200
+validation_images = 50
+[datasets.SVHN]
+networks_per_depth = 0
+train = "train"
+[space]
+batch_size = [5, 20]
+filters = [1, 16]
+"""
 SITE = b"""extends = "slurm"
 name = "mine"
 [gpus]
@@ -200,13 +223,26 @@ WORDS = st.sampled_from(
     st.one_of(damaged(CAMPAIGN), st.lists(WORDS, max_size=30).map(lambda w: " ".join(w).encode()))
 )
 @quickly
-def test_a_damaged_campaign_is_check_message(tmp_path, content):
+def test_a_damaged_campaign_is_one_message(tmp_path, content):
     path = tmp_path / "c.toml"
     path.write_bytes(content)
     _check_message(path, CampaignError, lambda: load_campaign(path))
     results = ResultsFolder(tmp_path)
     results.machines_file.write_bytes(content)
     fitted_machines(results)
+
+
+@given(damaged(KEPT))
+@quickly
+def test_a_damaged_campaign_of_a_results_folder_is_one_message(tmp_path, content):
+    results = ResultsFolder(tmp_path)
+    results.campaign_file.write_bytes(content)
+
+    def use():
+        next(results.campaign().networks())
+
+    _check_message(tmp_path, ResultsError, use)
+    image_set_of("good", tmp_path / "good_models" / "a.txt")
 
 
 @given(
@@ -216,7 +252,7 @@ def test_a_damaged_campaign_is_check_message(tmp_path, content):
     )
 )
 @quickly
-def test_a_damaged_site_is_check_message(tmp_path, content):
+def test_a_damaged_site_is_one_message(tmp_path, content):
     path = tmp_path / "s.toml"
     path.write_bytes(content)
     _check_message(path, SiteError, lambda: load_site(str(path)))
