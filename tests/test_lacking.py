@@ -8,6 +8,7 @@ import sys
 import pytest
 from curve_samples import loaded, table
 from export_samples import three_exported
+from limits import HANG_SECONDS
 
 import nnlc
 from nnlc.analysis import sharing
@@ -73,7 +74,7 @@ def test_a_picture_needs_no_backend_and_the_variable_stays(tmp_path):
         [sys.executable, "-c", code, tmp_path, tmp_path / "x.svg"],
         env=os.environ | {"MPLBACKEND": "no_such_backend"},
         check=True,
-        timeout=600,
+        timeout=HANG_SECONDS,
     )
 
 
