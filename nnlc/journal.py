@@ -201,7 +201,7 @@ def is_silent(folder: Path, name: str, last: str) -> bool:
         return True
 
 
-def passed_over(folder: Path) -> list[str]:
+def unread_files(folder: Path) -> list[tuple[Path, OSError]]:
     """Return which files of a journal are not read, and why: they are no regular files, say."""
     found = []
     for path in sorted([*folder.glob("*.jsonl"), *folder.glob("*.progress.json")]):
@@ -210,8 +210,14 @@ def passed_over(folder: Path) -> list[str]:
         except FileNotFoundError:
             continue  # of a job that ended in between
         except OSError as problem:
-            found.append(f"{path}: {why_unread(problem)}; it is passed over")
+            found.append((path, problem))
     return found
+
+
+def passed_over(folder: Path) -> list[str]:
+    """Return a line for each file of a journal that is not read."""
+    found = unread_files(folder)
+    return [f"{path}: {why_unread(problem)}; it is passed over" for path, problem in found]
 
 
 def read_progress(folder: Path) -> dict[str, dict[str, Any]]:

@@ -91,7 +91,7 @@ def report(
     from nnlc.results import ResultsFolder
     from nnlc.tables.frames import ValLoss
 
-    if ResultsFolder(folder).campaign_file.is_file():
+    if ResultsFolder(folder).has_campaign:
         _refuse(context, ("val_loss",), f"{folder} is a campaign of nnlc, whose losses are right")
     done = write_report(
         folder,

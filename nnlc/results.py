@@ -65,7 +65,7 @@ class ResultsFolder:
         try:
             # Looked at before the file: another job may be making the folder at this moment.
             in_use = self.path.exists() and any(map(_is_content, self.path.iterdir()))
-            if os.path.lexists(self.campaign_file):
+            if self.has_campaign:
                 self._renew_places(campaign, self._check_same(campaign))
             elif in_use:
                 raise ResultsError(
@@ -170,13 +170,18 @@ class ResultsFolder:
             if name.startswith(f"{id}."):
                 (self.checkpoints_folder / name).unlink(missing_ok=True)
 
+    @property
+    def has_campaign(self) -> bool:
+        """Whether it is a results folder; `campaign` tells whether its file can be used."""
+        return os.path.lexists(self.campaign_file)
+
     def campaign(self) -> Campaign:
         """The campaign of this folder.
 
         Raises:
             ResultsError: there is none, or it can't be read.
         """
-        if not os.path.lexists(self.campaign_file):
+        if not self.has_campaign:
             raise ResultsError(f"{self.path}: no results folder (it has no campaign.toml)")
         values = read_toml(self.campaign_file, ResultsError)
         found = values.pop("results_format", None)

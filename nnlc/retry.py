@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from nnlc.errors import ResultsError
 from nnlc.history import read_history
-from nnlc.journal import Journal
+from nnlc.journal import Journal, passed_over
 from nnlc.results import ResultsFolder
 from nnlc.tablecheck import NotWhole, TableCheck
 
@@ -50,6 +50,7 @@ def retry(results: ResultsFolder, ids: Sequence[str] = ()) -> Iterator[str]:
             raise ResultsError(f"{journal.trouble}; no failure is cleared")
         yield from (f"{id_} is no longer failed" for id_ in failed)
         yield "the next start of the campaign trains them again"
+    yield from passed_over(results.journal_folder)
     left = found.not_whole.keys() - aside.keys()
     for id_ in sorted(left):
         yield f"{found.not_whole[id_]}; it is left there: mend that, or name {id_} to set it aside"

@@ -167,6 +167,22 @@ SPECIAL = {
     "a folder": lambda path: path.mkdir(),
     "a file without rights": lambda path: path.touch(mode=0),
 }
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SPECIAL if "rights" not in kind])
+def test_a_campaign_file_that_is_none_is_named_by_all(tmp_path, kind):
+    job = Job(tmp_path).begin()
+    job.train_all()
+    path = job.results.campaign_file
+    path.unlink()
+    SPECIAL[kind](path)
+    for verb in ("status", "retry", "calibrate", "cancel", "report", "audit"):
+        more = ["-o", str(tmp_path / "x.html")] if verb == "report" else []
+        told = CliRunner().invoke(app, [verb, str(job.results.path), *more])
+        assert told.exit_code, verb
+        assert f"{path}: " in told.output + str(told.exception), verb
+
+
 PLACES = ["journal/x.jsonl", "journal/x.progress.json", "jobs/x.json", "jobs/x.sh.jobs"]
 PLACES += ["machines.toml", "leases/x.job", "leases/x.lease"]
 
@@ -179,9 +195,9 @@ def test_what_is_no_file_holds_up_nobody(job, kind, place):
     try:
         assert_words(job.results, "status", "retry", "calibrate", "audit", "report", "cancel")
         if place.startswith("journal") and kind != "a file without rights":
-            told = CliRunner().invoke(app, ["status", str(job.results.path)]).output
-            assert f"{path}: is " in told
-            assert "where a file is expected; it is passed over" in told
+            for verb in ("status", "retry", "calibrate", "audit"):
+                told = CliRunner().invoke(app, [verb, str(job.results.path)])
+                assert f"{path}: is " in told.output + str(told.exception), verb
         again = Job(job.results.path.parent)
         assert again.begin().leased
         again.gatherer._job.leases.end()

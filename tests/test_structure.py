@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "retry": {"results", "journal", "history", "tablecheck"},
     "status": {"results", "journal", "history", "openjobs", "tablecheck"},
     "listing": {"campaign", "networks", "tables"},
-    "calibration": BASE | {"networks", "campaign", "results", "history"},
+    "calibration": BASE | {"networks", "campaign", "results", "history", "journal"},
     "training": BASE | {"networks", "tables", "campaign", "results", "wire", "analysis"},
     "ranks": BASE
     | {"networks", "tables", "campaign", "results", "journal", "history", "shares", "wire"}
@@ -57,7 +57,7 @@ MAY_IMPORT = {
     "launching": BASE | {"campaign", "networks", "results", "history", "shares", "calibration"},
     "analysis": {"networks", "tables", "outputs"},
     "auditing": BASE
-    | {"networks", "tables", "analysis", "campaign", "results", "history", "stopping"},
+    | {"networks", "tables", "analysis", "campaign", "results", "history", "journal", "stopping"},
     "collection": {"networks", "tables", "journal", "analysis", "newfolder", "outputs"},
     "exporting": {"networks", "tables", "collection", "campaign", "history", "results"}
     | {"newfolder"},
@@ -65,7 +65,8 @@ MAY_IMPORT = {
     "outputs": set(),
     "plotting": {"networks", "tables", "analysis", "outputs"},
     "reporting": {"networks", "tables", "analysis", "outputs"}
-    | {"campaign", "results", "journal", "history", "calibration", "tablecheck"},
+    | {"campaign", "results", "journal", "history", "calibration", "tablecheck"}
+    | {"openjobs"},
 }
 VERBS = {path.stem for path in PACKAGE.glob("*verbs.py")}
 ALL_ROOMS = {*MAY_IMPORT, *VERBS, "cli"}

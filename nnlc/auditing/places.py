@@ -135,6 +135,8 @@ def _note_homes(path: Path, levels: int, places: Places) -> None:
             places.add("symbolic-link", file, "a symbolic link", "a regular file")
         elif file.is_file():
             places.homes.append(path)
+        elif os.path.lexists(file):
+            places.add("special-file", file, "no regular file", "the file that nnlc wrote")
         elif levels:
             with os.scandir(path) as entries:
                 folders = sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))

@@ -51,7 +51,9 @@ _ALL = (
     Rule("no-tables", _E, _FOLDERS, "a path that is audited holds tables"),
     Rule("unreadable", _E, _FOLDERS, "files and folders can be read"),
     Rule("symbolic-link", _W, _FOLDERS, "links in a folder are not followed, so not audited"),
-    Rule("special-file", _W, _FOLDERS, "a table is a regular file"),
+    Rule(
+        "special-file", _W, _FOLDERS, "a table, as any file of a results folder, is a regular file"
+    ),
     Rule("misnamed-table", _W, _FOLDERS, "a table's file is named <ID>.txt"),
     Rule("hidden-file", _N, _FOLDERS, "names that begin with a dot are passed over"),
     Rule("foreign-file", _N, _FOLDERS, "what is no table is passed over"),

@@ -184,7 +184,7 @@ def _gpu_of(site: Site) -> Gpu:
 
 def _check_campaign(results: ResultsFolder, campaign: Campaign) -> None:
     """See that a folder, if it is there, is this campaign's."""
-    if results.campaign_file.is_file() and _identity(results.campaign()) != _identity(campaign):
+    if results.has_campaign and _identity(results.campaign()) != _identity(campaign):
         raise ResultsError(
             f"{results.path}: belongs to another campaign than the one asked for; give its own "
             "folder with --results"

@@ -14,6 +14,7 @@ from nnlc.errors import ResultsError, TableError
 from nnlc.files import open_regular, why_unread
 from nnlc.history import History, as_number, read_history
 from nnlc.journal import passed_over, read_progress
+from nnlc.openjobs import unsaid_ends
 from nnlc.reporting.facts import (
     JobFacts,
     campaign_facts,
@@ -166,7 +167,11 @@ class CampaignFolder:
 
     def _notes(self, standings: Sequence[Standing]) -> list[str]:
         ids = {network.spec.id for network in self.networks}
-        notes = passed_over(self.results.journal_folder)
+        journal = self.results.journal_folder
+        pairs = zip(self.networks, standings, strict=True)
+        missing = [n.spec.id for n, one in pairs if one.state not in (State.DONE, State.DAMAGED)]
+        ended = unsaid_ends(journal, self._history.open_jobs)
+        notes = passed_over(journal) + [job.how_it_ended(missing) for job in ended]
         damaged = [one.reason for one in standings if one.state == State.DAMAGED]
         notes += [f"A table is damaged: {reason}" for reason in damaged]
         for shelf in self._shelves.values():

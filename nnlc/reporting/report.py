@@ -74,7 +74,7 @@ def check_size(subject: Subject, path: Path) -> None:
 
 def _look(path: Path, val_loss: ValLoss) -> tuple[Subject, Moment]:
     results = ResultsFolder(path)
-    if results.campaign_file.is_file():
+    if results.has_campaign:
         folder = CampaignFolder(results)
         return folder.subject(), folder.look()
     tables = load_tables(path, val_loss=val_loss, damaged="skip")

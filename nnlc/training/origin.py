@@ -32,7 +32,7 @@ class Origin:
 def results_of(table: Path) -> ResultsFolder | None:
     """The results folder that a table stands in, told by its campaign.toml; None if in none."""
     folder = ResultsFolder(Path(os.path.abspath(table)).parent.parent)  # noqa: PTH100  links stay
-    return folder if folder.campaign_file.is_file() else None
+    return folder if folder.has_campaign else None
 
 
 def campaign_of(table: Path | None, given: Campaign | str | Path | None = None) -> Campaign | None:
