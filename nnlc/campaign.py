@@ -270,10 +270,8 @@ def load_campaign(name_or_path: str | Path) -> Campaign:
     Raises:
         CampaignError: what is wrong, in which file and key, and what would be right.
     """
-    path = find_campaign(str(name_or_path))
-    layers = read_layers(path, find_campaign, CampaignError)
-    campaign = validate(Campaign, layers, CampaignError)
-    _check_against_images(campaign, layers)
+    layers = read_layers(find_campaign(str(name_or_path)), find_campaign, CampaignError)
+    campaign = _checked(layers)
     campaign.space.tell_oddities(layers.file_of(["space", "blocks"]))
     return _with_absolute_npz(campaign, layers)
 
@@ -284,10 +282,7 @@ def parse_campaign(values: dict[str, Any], path: Path) -> Campaign:
     Raises:
         CampaignError: as `load_campaign`; `path` is named in it.
     """
-    layers = Layers([(path, values)])
-    campaign = validate(Campaign, layers, CampaignError)
-    _check_against_images(campaign, layers)
-    return campaign
+    return _checked(Layers([(path, values)]))
 
 
 def find_campaign(name_or_path: str) -> Path:
@@ -299,7 +294,9 @@ def find_campaign(name_or_path: str) -> Path:
     return find_file(name_or_path, "jobs", CampaignError)
 
 
-def _check_against_images(campaign: Campaign, layers: Layers) -> None:
+def _checked(layers: Layers) -> Campaign:
+    """Return a campaign of which every network fits its images."""
+    campaign = validate(Campaign, layers, CampaignError)
     for name, section in campaign.datasets.items():
         key = ["datasets", name]
         try:
@@ -310,6 +307,7 @@ def _check_against_images(campaign: Campaign, layers: Layers) -> None:
             field = ["space", str(problem).split(" ")[0]]
             key = field if layers.says(field) else key
             raise CampaignError(f"{layers.file_of(key)}, key {'.'.join(key)}: {problem}") from None
+    return campaign
 
 
 def _with_absolute_npz(campaign: Campaign, layers: Layers) -> Campaign:
