@@ -351,6 +351,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--scale", choices=["small", "large"], default="large")
+    parser.add_argument("--networks", type=int, metavar="N", help="no more than these (all)")
     parser.add_argument("--seconds", type=float, default=1.5)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
@@ -369,7 +370,7 @@ def main() -> None:
     )
     ratios: list[tuple[float, float]] = []
     shares: list[float] = []
-    for index in SMALL + (LARGE if options.scale == "large" else ()):
+    for index in (SMALL + (LARGE if options.scale == "large" else ()))[: options.networks]:
         of = network(index)
         walk, b = walk_network(of.spec, of.images), of.spec.batch_size
         seconds, set_up = [math.inf] * len(ways), math.inf

@@ -46,7 +46,8 @@ from nnlc.ranks.sharing import Seating
 from nnlc.results import ResultsFolder
 from nnlc.shares import share_out
 
-HALF_EPOCHS = 80
+CAMPAIGN = load_campaign("paper")
+HALF_EPOCHS = CAMPAIGN.half_epochs
 SIZES = {
     "summit": (6, 24, 96, 384, 1536, 6144, 27648),
     "frontier": (8, 24, 96, 384, 1536, 6144, 37000),
@@ -101,7 +102,7 @@ class Work:
 @cache
 def work_at(site: str) -> Work:
     """The article's campaign there."""
-    forecast = forecast_campaign(load_campaign("paper"), load_site(site), ResultsFolder(NOWHERE))
+    forecast = forecast_campaign(CAMPAIGN, load_site(site), ResultsFolder(NOWHERE))
     networks = forecast.networks
     true, nominal = ([getattr(n, s) for n in networks] for s in ("seconds", "nominal_seconds"))
     return Work([n.network.images for n in networks], np.array(true), np.array(nominal))
@@ -164,7 +165,7 @@ def hand_out_of(
 
     job: Any = SimpleNamespace(
         work=SimpleNamespace(networks=networks, failed=0),
-        campaign=SimpleNamespace(epochs=HALF_EPOCHS // 2, half_epochs=HALF_EPOCHS),
+        campaign=CAMPAIGN,
         results=SimpleNamespace(table_path=lambda *_: NOWHERE, machines_file=NOWHERE),
         finished=(),
         leases=SimpleNamespace(claim=claim),

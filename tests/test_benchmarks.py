@@ -1,5 +1,6 @@
-"""The benchmarks of rank 0 and of whole jobs run, and check what they measured."""
+"""Every benchmark runs, in its smallest form, and checks what it measured."""
 
+import os
 import re
 import subprocess
 import sys
@@ -8,17 +9,28 @@ from pathlib import Path
 import pytest
 from curve_samples import saturating, table
 from limits import HANG_SECONDS
-from worker_jobs import TINY, write_campaign
+from worker_jobs import TINY, before_others, write_campaign
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 
 
-def run(name, *arguments):
-    """What a benchmark printed: the numbers of its last line."""
-    command = [sys.executable, FOLDER / name, *map(str, arguments)]
-    job = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS)
+def output_of(name, *arguments):
+    """Return what a benchmark, or code that imports them, prints."""
+    program = [name] if name == "-c" else [FOLDER / name]
+    job = subprocess.run(
+        [sys.executable, *program, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": before_others(FOLDER)},
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+    )
     assert job.returncode == 0, job.stdout + job.stderr
-    return [float(n) for n in re.findall(r"[\d.]+", job.stdout.splitlines()[-1])]
+    return job.stdout
+
+
+def run(name, *arguments):
+    """Return the numbers of the last line that a benchmark prints."""
+    return [float(n) for n in re.findall(r"[\d.]+", output_of(name, *arguments).splitlines()[-1])]
 
 
 def test_rank_0_gathers_the_articles_networks_from_trainers_that_train_nothing(tmp_path):
@@ -67,3 +79,42 @@ def test_penguin_is_set_against_its_published_engine(tmp_path):
 def test_a_page_is_opened_and_used_in_a_browser():
     typical, most = run("page.py", "--networks", 60, "--rounds", 1)  # of scrolling to the end
     assert 0 < typical == most
+
+
+SMALLEST = {
+    "checkpoints.py": (["--saves", 1], r"^median .*\n99th percentile "),
+    "loop.py": (["--networks", 1, "--seconds", 0.01, "--rounds", 1], r"^geometric means: ours "),
+    "cost.py": (["--networks", 4, "--memory", 1, "--rounds", 1], r"^predicted over measured: \d"),
+    "reading.py": (["--networks", 30, "--rounds", 1], r"^load_tables, cached +\d"),
+    "gpu.py": (["--device", "cpu", "--networks", 1], r"^neighbours +1 of 1 networks have the same"),
+    "schedule.py": (
+        ["--site", "summit", "--gpus", 24, "--copies", 1, "--seeds", 1],
+        r"^summit +24 +6000 .* by all +1\.000 +1\.000 ",
+    ),
+}
+"""Options, and what is printed then, but for figures that other work beside it changes."""
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+def test_a_benchmark_runs_in_its_smallest_form(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options, told = SMALLEST[name]
+    assert re.search(told, output_of(name, *options), re.MULTILINE)
+
+
+def test_shares_of_an_array_are_set_against_leases():
+    """The second table of schedule.py, which takes too long as it is printed."""
+    code = "import schedule; print(*schedule.array_row('summit', 24, 4, 1))"
+    found = output_of("-c", code).split()
+    assert found[:3] == ["summit", "24", "4"]
+    assert all(1 <= float(ratio) < 1.5 for ratio in found[3:])
+
+
+def test_every_program_among_the_benchmarks_is_run_here():
+    programs = {
+        path.name
+        for path in FOLDER.glob("*.py")
+        if "argparse.ArgumentParser" in path.read_text(encoding="utf-8")
+    }
+    here = Path(__file__).read_text(encoding="utf-8")
+    assert {name for name in programs if f'"{name}"' not in here} == set()
