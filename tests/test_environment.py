@@ -4,7 +4,6 @@ import ast
 import json
 import os
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from gatherer_jobs import facts, place
+from limits import HANG_SECONDS, Limit
 from small_networks import CPU
 from worker_jobs import TINY, tables, write_campaign
 
@@ -143,7 +143,7 @@ def test_every_process_that_trains_is_started_with_what_the_table_says(tmp_path,
         monkeypatch.setenv(parameter.values[0], "the user's")
     command = (sys.executable, "-c", SAY)
     monkeypatch.setattr(trainerlink, "COMMAND", (*command, str(tmp_path / "agent")))
-    TrainerLink(0, 0).wait(60)
+    TrainerLink(0, 0).wait(HANG_SECONDS)
     monkeypatch.setattr(process, "COMMAND", (*command, str(tmp_path / "verify")))
     with pytest.raises(NnlcError, match="no trainer could be started"):
         TrainingProcess(load_campaign("smoke"), tmp_path, "cpu", 1)
@@ -314,15 +314,15 @@ def conversation(campaign: nnlc.Campaign, folder: Path) -> Iterator[wire.Message
     link.send({"kind": "configure", **settings, **places})
     spec, images = network.spec.to_json(), asdict(network.images)
     link.send({"kind": "train", "index": 0, "spec": spec, "image_set": images})
-    deadline = time.monotonic() + 120
+    limit = Limit()
     while (lines := link.receive()) is not None:
-        assert time.monotonic() < deadline
+        assert not limit.over
         for message in wire.decode_all(lines):
             yield message
             if message["kind"] == "row" and link.network is None:
                 link.network = 0
                 link.send({"kind": "save"})
-    link.wait(60)
+    link.wait(HANG_SECONDS)
 
 
 def test_a_checkpoint_goes_on_under_the_same_bits_alone(tmp_path, monkeypatch):

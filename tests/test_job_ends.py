@@ -5,10 +5,10 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
+from limits import HANG_SECONDS, wait_until
 from site_files import SCHEDULERS, SITES, render, shipped_site
 
 from nnlc.launching import render as rendering
@@ -41,8 +41,6 @@ PROGRAMS = {
 UNSET = ("SLURM_", "LSB_")
 JOB = {"SLURM_JOB_ID": "7", "LSB_JOBID": "7", "USER": "tester"}
 LAST = re.compile(r"job script: status (\d+): (.{10,})")
-SECONDS = 120
-"""Against hanging only."""
 
 
 class Job:
@@ -96,7 +94,7 @@ class Job:
 
 
 def told(process: subprocess.Popen[str]) -> tuple[int, str]:
-    said = process.communicate(timeout=SECONDS)[1]
+    said = process.communicate(timeout=HANG_SECONDS)[1]
     found = LAST.fullmatch(said.splitlines()[-1] if said else "")
     assert found, said
     assert int(found[1]) == process.returncode, said
@@ -192,10 +190,7 @@ def test_setup_lines_may_fail_within_and_be_parts_of_one_command(job, name):
 def test_a_signal_from_outside_saves_and_is_told_and_nothing_starts_again(job, name, number):
     script = job(name)
     process = script.start(LASTING="yes")
-    deadline = time.monotonic() + SECONDS
-    while not (script.folder / "ranks").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until((script.folder / "ranks").exists)
     process.send_signal(getattr(signal, f"SIG{number}"))
     status, said = told(process)
     assert status == 75
@@ -224,7 +219,7 @@ def test_a_log_that_can_t_be_written_changes_no_status(job, name):
                 env={**environment, "RECORD": str(script.folder), "STATUS": str(status)},
                 stderr=full,
                 check=False,
-                timeout=SECONDS,
+                timeout=HANG_SECONDS,
             )
         assert done.returncode == status
 
