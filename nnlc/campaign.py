@@ -6,7 +6,7 @@ file says, table by table. Whatever is wrong is refused with file, key, and what
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -116,11 +116,6 @@ class DatasetSection(_Section):
             raise ValueError(
                 f"npz needs {', '.join(missing)} too: 'nnlc describe {self.npz}' prints them"
             )
-        if not NAME_PATTERN.fullmatch(name):
-            raise ValueError(
-                "a dataset's name may have letters, digits, dots, dashes and underscores, "
-                "64 at most, the first a letter or digit"
-            )
         return own_image_set(name, self.model_dump())
 
     def _known(self, known: ImageSet) -> ImageSet:
@@ -128,8 +123,7 @@ class DatasetSection(_Section):
             return known
         if known.name != "SVHN":
             raise ValueError("train is a choice for SVHN only; leave it out")
-        facts = {key: getattr(known, key) for key in ImageSet.__slots__}
-        return ImageSet(**facts | {"train_images": SVHN_TRAIN_IMAGES[self.train]})
+        return replace(known, train_images=SVHN_TRAIN_IMAGES[self.train])
 
 
 class TrainingSection(_Section):

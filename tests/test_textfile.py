@@ -96,11 +96,8 @@ def _provenance(path):
 def _record(path):
     results = ResultsFolder(path.parent)
     results.jobs_folder.mkdir()
-    fields = {"mark": "a", "id": "1", "script": "s", "time": "t", "scheduler": "slurm"}
-    names = {field.name for field in dataclasses.fields(Record)}
-    (results.jobs_folder / "a.json").write_text(
-        json.dumps({name: fields.get(name) for name in names})
-    )
+    record = Record(mark="a", script="s", scheduler="slurm", site="s", time="t", id="1")
+    (results.jobs_folder / "a.json").write_text(json.dumps(dataclasses.asdict(record)))
     return lambda: len(records(results)) == 1
 
 
