@@ -309,7 +309,6 @@ def _with_absolute_npz(campaign: Campaign, layers: Layers) -> Campaign:
     datasets = dict(campaign.datasets)
     for name, section in datasets.items():
         if section.npz is not None:
-            folder = layers.file_of(["datasets", name, "npz"]).parent
-            absolute = str((folder / section.npz).resolve())
-            datasets[name] = section.model_copy(update={"npz": absolute})
+            path = layers.file_of(["datasets", name, "npz"]).parent / section.npz
+            datasets[name] = section.model_copy(update={"npz": str(path.resolve())})
     return campaign.model_copy(update={"datasets": datasets})
