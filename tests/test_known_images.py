@@ -1,7 +1,9 @@
 """Images of a user's own are known to every reader of tables, by the campaign beside them."""
 
+import ast
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from nnlc.results import ResultsFolder
 from nnlc.tables import Table, write_table
 from nnlc.training.ownimages import describe_npz
 
+PACKAGE = Path(nnlc.__file__).parent
 HEAD = 'name = "own"\nseed = 1\nstamp = 2026-02-01T00:00:00\nepochs = 40\n'
 SPACE = "[space]\nbatch_size = [5, 10]\nfilters = [1, 16]\nkernel = [1, 3]\n"
 
@@ -114,3 +117,31 @@ def test_missing_images_name_the_way_to_say_where_they_are(results, tmp_path):
     assert "is missing" in str(done.exception)
     assert "'nnlc verify' with --campaign" in str(done.exception)
     assert "describe" not in str(done.exception)
+
+
+KNOW_NAMES_ONLY = {
+    "networks/imagesets.py",
+    "networks/__init__.py",
+    "campaign.py",
+    "tables/imagesof.py",
+    "tables/slip.py",  # the article's tables alone
+    "training/origin.py",  # has the campaign, if there is one
+    "training/ownimages.py",  # names that are taken
+    "auditing/standards.py",  # the article
+    "collection/selection.py",  # names of folders, as the next two
+    "collection/sources.py",
+    "plotting/style.py",
+}
+"""Modules that may ask for a known image set by its name: all others ask whose table it is."""
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_whoever_reads_tables_asks_for_their_images_in_the_one_way(path):
+    words = {"image_set_of_table", "KNOWN_IMAGE_SETS"}
+    names = {
+        node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
+        for node in ast.walk(ast.parse(path.read_text()))
+    }
+    assert not (words & names) or str(path.relative_to(PACKAGE)) in KNOW_NAMES_ONLY
