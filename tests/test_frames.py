@@ -166,7 +166,7 @@ def test_a_file_too_large_for_a_table_is_refused(tmp_path, monkeypatch):
 def test_a_pipe_does_not_hold_up_the_reader_nor_a_new_link_lead_it_astray(tmp_path):
     pipe, link = tmp_path / f"{id_of(1)}.txt", tmp_path / f"{id_of(2)}.txt"
     os.mkfifo(pipe)
-    with pytest.raises(TableError, match="the file is empty"):
+    with pytest.raises(TableError, match="is a named pipe where a file is expected"):
         load_tables(pipe)
     link.symlink_to(write(tmp_path / "outside", 2))
     assert len(load_tables(link)) == 1
@@ -509,6 +509,7 @@ def test_the_cache_forgets_the_folder_that_was_longest_unread(
 
 def test_every_part_of_a_results_folder_is_known_and_nothing_of_it_is_named_as_skipped(download):
     results = ResultsFolder(download)
-    for part in set(vars(results).values()) - {download}:
+    parts = {part for part in vars(results).values() if isinstance(part, Path)}
+    for part in parts - {download}:
         part.write_text("not a table")
     assert load_tables(download).skipped == ()
