@@ -26,7 +26,7 @@ import torch
 
 from nnlc.calibration.fitting import Errors, Sample, errors, errors_of, fit_machine
 from nnlc.campaign import CampaignNetwork, TrainingSection, load_campaign
-from nnlc.environment import ALLOCATION, DETERMINISM
+from nnlc.environment import trainer_environment
 from nnlc.networks import walk_network
 from nnlc.networks.cost import CPU, predict_step_seconds
 from nnlc.networks.memory import memory_bytes
@@ -133,7 +133,8 @@ def peak_of(of: CampaignNetwork) -> int:
 def trainer_process() -> ProcessPoolExecutor:
     """A process with a trainer's environment and switches."""
     before = dict(os.environ)
-    os.environ.update(ALLOCATION | DETERMINISM)
+    os.environ.clear()
+    os.environ.update(trainer_environment(before))
     pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), make_deterministic)
     pool.submit(os.getpid).result()
     os.environ.clear()

@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 
 from nnlc.campaign import DatasetSection, TrainingSection, load_campaign
-from nnlc.environment import DETERMINISM
+from nnlc.environment import trainer_environment
 from nnlc.networks import KNOWN_IMAGE_SETS, NetworkSpec, walk_network
 from nnlc.training.determinism import make_deterministic
 from nnlc.training.facts import give_back_memory
@@ -99,7 +99,9 @@ def main() -> int:
     parser.add_argument("--networks", type=int, default=100)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     options = parser.parse_args()
-    os.environ.update(DETERMINISM)
+    given = trainer_environment(os.environ)
+    os.environ.clear()
+    os.environ.update(given)
     if options.device == "cuda" and not torch.cuda.is_available():
         print("error: no GPU is visible; --device cpu goes through the motions", file=sys.stderr)
         return 1

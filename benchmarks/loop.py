@@ -35,7 +35,7 @@ from torch import nn
 from torchvision import datasets, transforms
 
 from nnlc.campaign import CampaignNetwork, TrainingSection, load_campaign
-from nnlc.environment import ALLOCATION, DETERMINISM
+from nnlc.environment import ALLOCATION, DETERMINISM, overruled
 from nnlc.networks import Walk, walk_network
 from nnlc.networks.trimming import computed_multiply_adds
 from nnlc.training.determinism import make_deterministic
@@ -327,6 +327,8 @@ class Machine:
 def process(threads: int, variables: dict[str, str]) -> ProcessPoolExecutor:
     """A process that has started, with these variables in its environment."""
     before = dict(os.environ)
+    for name in overruled(before) if variables else ():
+        del os.environ[name]
     os.environ.update(variables)
     pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), set_up, (threads,))
     pool.submit(os.getpid).result()

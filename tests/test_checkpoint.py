@@ -23,6 +23,7 @@ from checkpoint_cases import (
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from limits import let_pass
+from worker_jobs import before_others
 
 import nnlc.files
 from nnlc.training.checkpoint import Checkpoints
@@ -172,6 +173,7 @@ def test_whenever_a_job_is_killed_what_it_last_saved_can_be_loaded(tmp_path):
     checkpoints = Checkpoints(tmp_path, "id", {"epochs": 1})
     saver = subprocess.Popen(
         [sys.executable, "-c", SAVER, tmp_path],
+        env={**os.environ, "PYTHONPATH": before_others(Path(__file__).parent)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
