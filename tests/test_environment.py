@@ -340,7 +340,7 @@ def test_a_checkpoint_goes_on_under_the_same_bits_alone(tmp_path, monkeypatch):
     for name, value in HARMLESS.items():
         monkeypatch.setenv(name, value)
     assert kinds() == {"resumed"}
-    for name, value in CHANGING.items():
-        monkeypatch.setenv(name, value)
+    for name in ("MKL_CBWR", "ONEDNN_MAX_CPU_ISA"):
+        monkeypatch.setenv(name, CHANGING[name])
     assert kinds() == {"aside"}
     assert kinds() == {"aside", "resumed"}
