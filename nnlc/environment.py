@@ -117,6 +117,12 @@ VARIABLES = (
     ),
     Variables(
         "left",
+        "CUDA_VISIBLE_DEVICES CUDA_MPS_ACTIVE_THREAD_PERCENTAGE",
+        "what they leave is recorded: a GPU's model and its multiprocessors",
+        "CUDA programming guide, NVIDIA MPS: environment variables",
+    ),
+    Variables(
+        "left",
         "OMP_* KMP_* GOMP_* MKL_DYNAMIC",
         "places, waiting and schedules of threads: with one thread no sum depends on them",
         "OpenMP: environment variables; libgomp and LLVM's OpenMP: the same; measured",

@@ -148,6 +148,7 @@ def test_rank_0_says_how_many_trainers_a_rank_keeps_where_the_user_does_not(
     tmp_path, notices, monkeypatch, wanted, first
 ):
     monkeypatch.setattr(trainerlink, "COMMAND", (sys.executable, "-c", NO_TORCH))
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
 
     def script(link):
         while not link.count("hello"):
@@ -165,6 +166,7 @@ def test_rank_0_says_how_many_trainers_a_rank_keeps_where_the_user_does_not(
     [hello] = [m for m in link.heard if m["kind"] == "hello"]
     assert len(hello["devices"]) == first
     assert (hello["trainers"], hello["without_mps"]) == (wanted, "no such program")
+    assert "NVIDIA_TF32_OVERRIDE=1" in hello["overruled"]
     assert hello["node_cores"] >= hello["cores"] >= 1
     idle = sorted(m["trainer"] for m in link.heard if m["kind"] == "idle")
     assert idle == list(range(wanted or 3))

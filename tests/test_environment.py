@@ -262,10 +262,11 @@ def test_what_trainers_do_not_get_is_told_once_for_all_ranks():
     same = {rank: place(rank, overruled="MKL_X=1, OMP_NUM_THREADS=8") for rank in range(3)}
     counts = dict.fromkeys(same, 1)
     [warning] = warnings(same, counts, "cpu")
-    assert warning.endswith("trainers do not get what changes tables: MKL_X=1, OMP_NUM_THREADS=8")
+    assert warning.startswith("trainers do not get these variables")
+    assert warning.endswith(": MKL_X=1, OMP_NUM_THREADS=8")
     same[1]["overruled"] = ""
     [warning] = warnings(same, counts, "cpu")
-    assert "on rank 0 (n0), rank 2 (n2) trainers" in warning
+    assert "trainers on rank 0 (n0), rank 2 (n2) do not get" in warning
 
 
 def test_ranks_under_different_values_are_refused():
@@ -277,7 +278,7 @@ def test_ranks_under_different_values_are_refused():
         examine(both, "cpu")
 
 
-def test_a_worker_and_verify_say_what_their_trainers_do_not_get(alone, monkeypatch):
+def test_verify_says_what_its_trainers_do_not_get(alone, monkeypatch):
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     told: list[str] = []
@@ -285,7 +286,7 @@ def test_a_worker_and_verify_say_what_their_trainers_do_not_get(alone, monkeypat
     with pytest.raises(pytest.fail.Exception):
         verify(first_table(alone[1]), tell=told.append)
     assert told == [
-        "note: of the environment a trainer does not get what changes tables: "
+        "note: trainers do not get these variables, which change tables: "
         "NVIDIA_TF32_OVERRIDE=1, OMP_NUM_THREADS=8"
     ]
 

@@ -69,7 +69,7 @@ def warnings(
     for words, ranks in _by_value({r: h["overruled"] for r, h in sorted(hellos.items())}).items():
         if words:
             where = "" if len(ranks) == len(hellos) else f" on {_some(hellos, ranks)}"
-            yield f"of the environment{where} trainers do not get what changes tables: {words}"
+            yield f"trainers{where} do not get these variables, which change tables: {words}"
     for rank, hello in sorted(hellos.items()):
         if hello["cores"] < trainers[rank]:
             yield (

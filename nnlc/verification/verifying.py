@@ -84,7 +84,7 @@ def verify(
         tell(line)
     if variables := overruled(os.environ):
         words = in_words(variables)
-        tell(f"note: of the environment a trainer does not get what changes tables: {words}")
+        tell(f"note: trainers do not get these variables, which change tables: {words}")
     _check_images((s.origin for s in subjects if isinstance(s, Subject)), Path(images))
     verdicts = []
     with _Trainings(Path(images), threads, device, tell) as trainings:
