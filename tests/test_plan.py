@@ -23,6 +23,7 @@ from nnlc.launching.plantext import plan_lines
 from nnlc.launching.site import Bin, Gpu, Site, load_site
 from nnlc.networks.cost import GPU, gpu_machine, predict_seconds
 from nnlc.results import ResultsFolder
+from nnlc.tables import Row, Table, write_table
 
 SMOKE = load_campaign("smoke")
 V100 = Gpu(model="NVIDIA V100", fp32_teraflops=15.7, memory_gigabytes=16)
@@ -309,14 +310,18 @@ def test_a_folder_that_is_not_there_says_nothing_and_is_not_made(tmp_path):
 def test_finished_and_failed_networks_are_not_planned(results):
     networks = list(SMOKE.networks())
     for n in networks[:3]:
-        results.table_path(n.images, n.spec).touch()
+        rows = (Row(2.0, 2.0, 10.0),) * SMOKE.half_epochs
+        write_table(Table(n.spec, rows), results.table_path(n.images, n.spec))
+    n = networks[7]
+    results.table_path(n.images, n.spec).touch()
     Journal(results.journal_folder).write("failure", id=networks[5].spec.id, reason="no memory")
     Journal(results.journal_folder).write("failure", id=networks[0].spec.id, reason="done since")
     found = forecast_campaign(SMOKE, a_site(), results)
-    assert [f.network.index for f in found.left] == [3, 4, 6, 7]
-    assert (found.done, found.failed) == (3, 1)
+    assert [f.network.index for f in found.left] == [3, 4, 6]
+    assert (found.done, found.failed, found.not_whole) == (3, 1, 1)
     plan = make_plan(found, PlanRequest(elements=2))
-    assert sum(map(len, plan.chosen.replay.spans)) == 4
+    assert sum(map(len, plan.chosen.replay.spans)) == 3
+    assert "1 failed, 1 table not whole; " in "\n".join(plan_lines(plan))
 
 
 def test_where_nothing_is_left_there_is_nothing_to_plan():

@@ -54,7 +54,8 @@ MAY_IMPORT = {
     "verification": BASE
     | {"networks", "tables", "campaign", "results", "history", "wire", "training", "stopping"},
     "worker": BASE | {"ranks"},
-    "launching": BASE | {"campaign", "networks", "results", "history", "shares", "calibration"},
+    "launching": BASE
+    | {"campaign", "networks", "results", "history", "shares", "calibration", "tablecheck"},
     "analysis": {"networks", "tables", "outputs"},
     "auditing": BASE
     | {"networks", "tables", "analysis", "campaign", "results", "history", "journal", "stopping"},

@@ -27,6 +27,8 @@ from nnlc.networks.cost import (
 )
 from nnlc.networks.memory import training_bytes
 from nnlc.results import ResultsFolder
+from nnlc.tablecheck import TableCheck
+from nnlc.wording import counted
 
 _COPY_SHARE = 0.8
 """Of a memory's peak, what copies are assumed to reach."""
@@ -82,6 +84,8 @@ class Forecast:
     """What the results folder knows of this GPU."""
     trouble: str | None = None
     """Why what it knows can't be read."""
+    not_whole: int = 0
+    """Networks whose table's place is taken by something else."""
 
     @property
     def left(self) -> list[NetworkForecast]:
@@ -125,11 +129,10 @@ def forecast_campaign(campaign: Campaign, site: Site, results: ResultsFolder) ->
     measured = _measure(networks, history.finishes, campaign.half_epochs, gpu.model)
     if measured:
         networks = [replace(f, seconds=measured.ratio * f.seconds) for f in networks]
-    tables = {
-        name: {path.stem for path in results.models_folder(images).glob("*.txt")}
-        for name, images in campaign.image_sets().items()
-    }
-    missing = [n for f in networks if (n := f.network).spec.id not in tables[n.images.name]]
+    check = TableCheck(results, campaign, history.finishes, cache=True)
+    tables = check.look([f.network for f in networks])
+    standing = tables.rows.keys() | tables.not_whole.keys()
+    missing = [f.network for f in networks if f.network.spec.id not in standing]
     waiting = frozenset(n.index for n in missing if n.spec.id not in history.failures)
     return Forecast(
         campaign=campaign,
@@ -137,12 +140,18 @@ def forecast_campaign(campaign: Campaign, site: Site, results: ResultsFolder) ->
         gpu=gpu,
         networks=tuple(networks),
         waiting=waiting,
-        done=len(networks) - len(missing),
+        done=len(tables.rows),
+        not_whole=len(tables.not_whole),
         failed=len(missing) - len(waiting),
         measured=measured,
         fitted=fitted,
         trouble=trouble,
     )
+
+
+def not_whole_words(forecast: Forecast) -> str:
+    """Say how many networks wait for `nnlc retry`, to stand after those that failed."""
+    return f", {counted(forecast.not_whole, 'table')} not whole" if forecast.not_whole else ""
 
 
 def nominal_machine(gpu: Gpu) -> Machine:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from nnlc.campaign import load_campaign
 from nnlc.errors import SiteError
-from nnlc.launching.forecast import Forecast, NetworkForecast, forecast_campaign
+from nnlc.launching.forecast import Forecast, NetworkForecast, forecast_campaign, not_whole_words
 from nnlc.launching.limits import (
     SAVE_MINUTES,
     START_MINUTES,
@@ -109,8 +109,12 @@ def make_plan(forecast: Forecast, request: PlanRequest) -> Plan:
     if not left:
         raise SiteError(
             f"campaign {forecast.campaign.name}: nothing to plan: {forecast.done} tables stand and "
-            f"{forecast.failed} networks failed"
-            + ("; 'nnlc retry RESULTS' lets these be tried again" if forecast.failed else "")
+            f"{forecast.failed} networks failed{not_whole_words(forecast)}"
+            + (
+                "; 'nnlc retry RESULTS' lets these be tried again"
+                if forecast.failed or forecast.not_whole
+                else ""
+            )
         )
     check_request(request, site, len(left))
     planner = _Planner(forecast)

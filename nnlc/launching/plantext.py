@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from textwrap import wrap
 
+from nnlc.launching.forecast import not_whole_words
 from nnlc.launching.limits import SAVE_MINUTES, START_MINUTES, as_hours
 from nnlc.launching.needs import disk, images_to_stage, too_large
 from nnlc.launching.plan import Option, Plan
@@ -36,7 +37,8 @@ def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
     operations = sum(f.operations for f in left)
     yield (
         "networks",
-        f"{len(left):,} to train, {forecast.done:,} done, {forecast.failed:,} failed; "
+        f"{len(left):,} to train, {forecast.done:,} done, {forecast.failed:,} failed"
+        f"{not_whole_words(forecast)}; "
         f"{operations:.2e} operations",
     )
     longest = plan.longest
