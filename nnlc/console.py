@@ -6,10 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
-
-from nnlc.errors import NnlcError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -98,12 +95,3 @@ def _print(text: str, stream: TextIO | None, end: str) -> None:
         return
     encoding = stream.encoding or "utf-8"
     print(text.encode(encoding, "replace").decode(encoding), end=end, file=stream)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn what the file system refuses into one message that names the file."""
-    try:
-        yield
-    except OSError as problem:
-        raise NnlcError(f"{path}: can't be written: {problem.strerror}") from None

@@ -118,12 +118,11 @@ def _replace(hidden: Path, place: Path) -> None:
 
 def _exchange(one: Path, other: Path) -> bool:
     """Exchange the names of two folders at once (renameat2(2)); False where that can't be."""
-    at_working_directory, rename_exchange = -100, 2
+    here, rename_exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    names = os.fsencode(one), os.fsencode(other)
     with suppress(AttributeError):  # a C library without it
         rename = ctypes.CDLL(None).renameat2
-        names = (os.fsencode(one), os.fsencode(other))
-        pairs = [(at_working_directory, ctypes.c_char_p(name)) for name in names]
-        return bool(rename(*pairs[0], *pairs[1], ctypes.c_uint(rename_exchange)) == 0)
+        return bool(rename(here, names[0], here, names[1], rename_exchange) == 0)
     return False
 
 

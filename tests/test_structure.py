@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "errors": set(),
     "files": set(),
     "textfile": {"errors", "files"},
-    "console": {"errors"},
+    "console": set(),
     "newfolder": set(),
     "shipped": set(),
     "environment": set(),
