@@ -30,6 +30,7 @@ from test_stage import campaign
 from nnlc.calibration.machines import fitted_machines
 from nnlc.campaign import load_campaign
 from nnlc.errors import CampaignError, ImagesError, NnlcError, ResultsError, SiteError
+from nnlc.launching.render import Request, render_script
 from nnlc.launching.site import load_site
 from nnlc.results import ResultsFolder
 from nnlc.shipped import shipped_names
@@ -185,8 +186,8 @@ filters = [1, 16]
 """
 SITE = b"""extends = "slurm"
 name = "mine"
-[gpus]
-per_node = 4
+gpus_per_node = 4
+walltime_minutes = 60
 """
 WORDS = st.sampled_from(
     [
@@ -364,3 +365,40 @@ def test_images_that_are_written_to_while_they_are_read_are_refused(tmp_path, mo
     monkeypatch.setattr(images, "read_npz", written_first)
     with pytest.raises(ImagesError, match=r"mine\.npz"):
         load_images(OWN, section, tmp_path)
+
+
+OWN_TEMPLATE = '{% extends "slurm.sh.j2" %}\n'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe{\x00",
+        b"name: \xe4",
+        b"{{ 1 / 0 }}",
+        b"{{ [].append.x.y }}",
+        b"{% include 'a.j2' %}",
+        b"{{ '9' ~ ('9' * 5000) | int }}{{ 10 ** 5000 }}",
+        b"{% macro a() %}{{ a() }}{% endmacro %}{{ a() }}",
+        b"{{ " + b"(" * 3000 + b")" * 3000 + b" }}",
+        b"{% if %}",
+    ],
+)
+def test_a_wrong_template_is_one_message(tmp_path, content):
+    (tmp_path / "s.toml").write_bytes(b'template = "a.j2"\n' + SITE)
+    (tmp_path / "a.j2").write_bytes(content)
+    with pytest.raises(SiteError, match=r"job-script template .*a\.j2: ") as caught:
+        render_script(Request(campaign="smoke"), load_site(str(tmp_path / "s.toml")))
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_template_may_begin_with_a_mark_and_have_any_line_ends(tmp_path):
+    (tmp_path / "s.toml").write_text('extends = "slurm"\nname = "s"\ntemplate = "a.j2"\n')
+    scripts = []
+    for content in (OWN_TEMPLATE, "\ufeff" + OWN_TEMPLATE.replace("\n", "\r\n")):
+        (tmp_path / "a.j2").write_bytes(content.encode())
+        scripts.append(
+            render_script(Request(campaign="smoke"), load_site(str(tmp_path / "s.toml")))
+        )
+    assert scripts[0] == scripts[1]

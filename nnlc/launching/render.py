@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from nnlc.campaign import Campaign, load_campaign
 from nnlc.environment import DETERMINISM
@@ -19,6 +19,7 @@ from nnlc.launching.limits import LEAST_SECONDS, shortest_minutes
 from nnlc.launching.script import LAUNCHERS
 from nnlc.launching.site import MOST, Site, check_line, check_word
 from nnlc.shipped import shipped_folder, shipped_names
+from nnlc.wording import reason_of
 
 BUNDLED = "F-MNIST-sample"
 """Images that every installation has: nothing to stage."""
@@ -207,7 +208,9 @@ def _render(site: Site, words: dict[str, Any]) -> str:
     own = Path(site.template) if site.template else None
     environment = Environment(  # noqa: S701  a script is no HTML: quote and word escape it
         loader=FileSystemLoader(
-            [*([own.parent] if own else []), shipped_folder("launch")], followlinks=True
+            [*([own.parent] if own else []), shipped_folder("launch")],
+            encoding="utf-8-sig",  # without the mark that some editors begin a file with
+            followlinks=True,
         ),
         undefined=StrictUndefined,
         finalize=_one_line,
@@ -219,8 +222,11 @@ def _render(site: Site, words: dict[str, Any]) -> str:
     name = own.name if own else shipped
     try:
         return environment.get_template(name).render(words)
-    except TemplateError as problem:
-        raise SiteError(f"job-script template {own or shipped}: {problem}") from problem
+    except SiteError:
+        raise
+    except Exception as problem:  # a template may compute anything, and be of any encoding
+        reason = reason_of(problem)
+        raise SiteError(f"job-script template {own or shipped}: {reason}") from problem
 
 
 def _one_line(value: object) -> str:
