@@ -6,7 +6,7 @@ results/<campaign>/
   checkpoints/                networks under way: nnlc.training.checkpoint
   journal/                    events, one file for each job
   leases/                     which job works on which network: nnlc.ranks.leases
-  jobs/                       scripts that were submitted, and their IDs: nnlc.launching.submit
+  jobs/                       scripts and campaigns that were submitted, and the jobs' IDs
   machines.toml               what networks take on its devices: nnlc.calibration.machines
   aside/<number>/             what stood in a table's place and was none: nnlc.retry
 

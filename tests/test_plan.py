@@ -32,7 +32,8 @@ HOUR = 3600
 
 
 def a_site(**facts) -> Site:
-    known = {"name": "here", "scheduler": "slurm", "submit": "sbatch", "gpus_per_node": 2}
+    submit = {"slurm": "sbatch", "lsf": "bsub", "local": "bash"}[facts.get("scheduler", "slurm")]
+    known = {"name": "here", "scheduler": "slurm", "submit": submit, "gpus_per_node": 2}
     return Site(**known | {"cores_per_rank": 1, "gpu": V100} | facts)
 
 
