@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+STANDARD_ERROR = 2
+"""Its descriptor, for what must be said while another line may be half printed."""
+
+
 def prepare_output() -> None:
     """Have what a terminal or a log can't show printed as question marks.
 

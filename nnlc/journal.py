@@ -145,13 +145,13 @@ class Journal:
 
         As a clock may be set back, not even one of a process with the same number has it.
         """
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        flags = os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW
         if self._is_ours:
-            return os.open(self.path, flags, 0o666)
+            return os.open(self.path, os.O_WRONLY | flags, 0o666)
         number, path = 1, self.path
         while True:
             try:
-                handle = os.open(path, flags | os.O_EXCL, 0o666)
+                handle = os.open(path, os.O_WRONLY | flags | os.O_EXCL, 0o666)
             except FileExistsError:
                 number += 1
                 path = self.path.with_name(f"{self._stem}-{number}.jsonl")

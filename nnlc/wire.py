@@ -11,6 +11,7 @@ infinities included) and runs nothing, whatever arrives.
                         aside      index, path, reason: a checkpoint that can't be used
                         resumed    index, rows, step: it goes on from a checkpoint
                         alive      index, steps: steps were done; a few times a second at most
+                        notice     signal: it came here, where processor time is used
                         saving     index: a checkpoint is being written
                         saved      index, half_epoch, step, seconds, bytes: and is
                         trouble    index, reason: or is not

@@ -23,6 +23,8 @@ OUTSIDE = "reference material outside the repository"
 PUBLISHED = Path(__file__).parent.parent.parent / "shared" / "published"
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+OPEN_MPI_PYTHON = "NNLC_OPENMPI_PYTHON"
+"""Names a Python; `.ci/run` makes it."""
 SLURM = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
 
 
@@ -61,6 +63,13 @@ def _compiler() -> str | None:
     return "cc finds no headers of libc" if headers.returncode else None
 
 
+def _open_mpi() -> str | None:
+    if absent := _programs("mpirun.openmpi", "mpicc.openmpi")():
+        return absent
+    found = shutil.which(os.environ.get(OPEN_MPI_PYTHON, ""))
+    return None if found else f"{OPEN_MPI_PYTHON} names no Python whose mpi4py is of Open MPI"
+
+
 def _mounting() -> str | None:
     if absent := _programs("mount", "umount", "unshare")():
         return absent
@@ -77,7 +86,7 @@ NEEDS = {
     "Chromium": Need(
         lambda: None if any(map(shutil.which, CHROMIUM)) else "no Chromium here", "chromium"
     ),
-    "Open MPI": Need(_programs("mpirun.openmpi", "mpicc.openmpi"), "openmpi-bin libopenmpi-dev"),
+    "Open MPI": Need(_open_mpi, "openmpi-bin libopenmpi-dev"),
     "compiler": Need(_compiler, "gcc libc6-dev"),
     "mounting": Need(_mounting),
     "Fashion-MNIST": Need(

@@ -3,14 +3,15 @@
 It never imports torch and never trains, so that nothing which happens to a network can hurt it.
 """
 
+import contextlib
 import os
 import selectors
-import sys
 import time
 from collections import Counter
 from typing import Protocol
 
 from nnlc import wire
+from nnlc.console import STANDARD_ERROR, say_aside
 from nnlc.environment import in_words, overruled
 from nnlc.errors import ExitStatus
 from nnlc.ranks.mpi import Link
@@ -66,7 +67,7 @@ class Agent:
         }
         self.gatherer: Handler | None = None
         self._next_tick = 0.0
-        notices.at_once = lambda: self._link.abort(ExitStatus.UNFINISHED)
+        notices.at_once = self._end_at_once
         others = range(1, link.ranks) if link.rank == RANK_0 else [RANK_0]
         self._pulse = Pulse(list(others))
         self._selector = selectors.DefaultSelector()
@@ -98,6 +99,13 @@ class Agent:
         for trainer in self._trainers.values():
             trainer.wait(PATIENCE_SECONDS)
         return self._status
+
+    def _end_at_once(self) -> None:
+        """End the job, whatever else goes on: a signal has come a second time."""
+        words = f"rank {self._link.rank}: a second signal came, so the job ends unsaved\n"
+        with contextlib.suppress(OSError):
+            os.write(STANDARD_ERROR, words.encode())  # past what may be half printed just now
+        self._link.abort(ExitStatus.UNFINISHED)
 
     def _tick(self) -> None:
         if self.gatherer is not None and time.monotonic() >= self._next_tick:
@@ -134,11 +142,9 @@ class Agent:
         for rank in self._pulse.due():
             self._link.send(rank, {"kind": "alive"})
         if (gone := self._pulse.silent()) is not None:
-            print(
+            say_aside(
                 f"error: rank {self._link.rank} has not heard from rank {gone} for "
-                f"{SILENT_SECONDS:.0f} s; the job ends: start it again",
-                file=sys.stderr,
-                flush=True,
+                f"{SILENT_SECONDS:.0f} s; the job ends: start it again"
             )
             self._link.abort(ExitStatus.UNFINISHED)
 

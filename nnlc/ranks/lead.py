@@ -4,9 +4,8 @@ import argparse
 import os
 from pathlib import Path
 
-from rich.console import Console
-
 from nnlc.campaign import load_campaign
+from nnlc.console import make_console, say
 from nnlc.errors import ExitStatus, ResultsError
 from nnlc.history import read_history
 from nnlc.journal import Journal, passed_over
@@ -16,6 +15,7 @@ from nnlc.ranks.backlog import unfinished
 from nnlc.ranks.gatherer import Gatherer
 from nnlc.ranks.job import Job
 from nnlc.ranks.leases import Leases
+from nnlc.ranks.mpi import OPEN_MPI, launcher_rank
 from nnlc.ranks.progress import Progress
 from nnlc.ranks.timeleft import TimeLeft, seconds_left
 from nnlc.results import ResultsFolder
@@ -30,7 +30,6 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     Raises:
         NnlcError: what the user must mend.
     """
-    console = Console(soft_wrap=True)
     campaign = load_campaign(options.campaign)
     results = ResultsFolder(options.results or Path("results") / campaign.name)
     results.open(campaign)
@@ -45,14 +44,14 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     work = unfinished(networks, check, history.failures)
     warnings = [f"warning: {line}" for line in first_few(passed_over(results.journal_folder))]
     for line in [*warnings, *not_whole_lines(work.not_whole.values(), results.path)]:
-        console.print(line)
+        say(line)
     if not work.networks and not options.preflight:
         where = f"{name}: all {work.done} tables stand in {results.path}"
         if not work.failed and not work.not_whole:
-            console.print(where)
+            say(where)
             agent.stop_all(ExitStatus.DONE)
             return
-        console.print(
+        say(
             f"{where} but those of {counted(work.failed, 'network')} that failed; "
             f"'nnlc retry {results.path}' lets the next start try them again"
             if work.failed
@@ -85,7 +84,13 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             journal=Journal(results.journal_folder, results.ready),
             last_time=history.last_time,
             open_jobs=history.open_jobs,
-            watcher=Progress(name, campaign.half_epochs, console),
+            watcher=Progress(name, campaign.half_epochs, make_console(), live=not _has_own_pty()),
             only_preflight=options.preflight,
         )
     )
+
+
+def _has_own_pty() -> bool:
+    """Return whether the launcher gives ranks a terminal of its own, whatever its own output is."""
+    found = launcher_rank(dict(os.environ))
+    return found is not None and found[0] == OPEN_MPI

@@ -6,7 +6,6 @@ What is to be sent to a rank is collected and goes as one MPI message, a line a 
 """
 
 import os
-import sys
 import time
 from abc import ABC, abstractmethod
 from typing import Any
@@ -16,8 +15,9 @@ from nnlc.errors import LaunchError
 
 # Variables in which launchers tell a process its rank, the number of ranks and its rank on the
 # node. Hydra's are those of mpich and Intel MPI, JSM's those of jsrun, PALS's those of HPE Cray.
+OPEN_MPI = "Open MPI's mpirun"
 _LAUNCHERS = {
-    "Open MPI's mpirun": (
+    OPEN_MPI: (
         "OMPI_COMM_WORLD_RANK",
         "OMPI_COMM_WORLD_SIZE",
         "OMPI_COMM_WORLD_LOCAL_RANK",
@@ -157,7 +157,6 @@ class Mpi(Link):
             time.sleep(self.pause())
 
     def abort(self, status: int) -> None:
-        sys.stderr.flush()
         self._world.Abort(status)
 
 

@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from nnlc.files import read_regular
 from nnlc.ranks.notices import NOTICES
 
 PROGRAM = "nvidia-cuda-mps-control"
@@ -121,7 +122,7 @@ def _trouble(daemon: subprocess.Popen[bytes] | None, folder: Path) -> str | None
 def _last_words(folder: Path) -> str:
     """Of its log."""
     try:
-        lines = (folder / "control.log").read_text(errors="replace").split("\n")
+        lines = read_regular(folder / "control.log").decode(errors="replace").split("\n")
     except OSError:
         return ""
     return next((f": {line.strip()}" for line in reversed(lines) if line.strip()), "")

@@ -1,5 +1,9 @@
 """Signals that ask a rank, and through it the job, to stop. Schedulers differ in which they send.
 
+A terminal that is closed sends SIGHUP, a limit on processor time SIGXCPU, Ctrl-\\ SIGQUIT, and a
+power supply that fails may send SIGPWR: they save too, unless who started this had them ignored, as
+nohup does.
+
 The first one lets every network be saved; a second one ends the job at once.
 """
 
@@ -11,13 +15,19 @@ from types import FrameType
 
 from nnlc.errors import ExitStatus
 
-NOTICES = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG)
+_ALWAYS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG)
+_UNLESS_IGNORED = tuple(
+    getattr(signal, name)
+    for name in ("SIGHUP", "SIGQUIT", "SIGXCPU", "SIGPWR")
+    if hasattr(signal, name)  # not every system has each
+)
+NOTICES = (*_ALWAYS, *_UNLESS_IGNORED)
 
 ECHO_SECONDS = 1.0
 """A launcher and a terminal may both pass one Ctrl-C on: that is no second signal."""
 SCHEDULER_ECHO_SECONDS = 10.0
 """The same for what only schedulers send: to the script, to the launcher and to the ranks."""
-_OF_SCHEDULERS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG)
+_OF_SCHEDULERS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG, signal.SIGHUP)
 
 
 class Notices:
@@ -33,7 +43,8 @@ class Notices:
         self._time = 0.0
         self.at_once: Callable[[], None] = lambda: os._exit(ExitStatus.UNFINISHED)
         for notice in NOTICES:
-            signal.signal(notice, self._hear)
+            if notice in _ALWAYS or signal.getsignal(notice) != signal.SIG_IGN:
+                signal.signal(notice, self._hear)
 
     def take(self) -> str | None:
         """The name of the signal that came, once; None before and after."""
@@ -51,7 +62,7 @@ class Notices:
         now = time.monotonic()
         if self._first is None:
             self._first, self._time = number, now
-        else:
+        elif number != signal.SIGXCPU:  # which comes every second from its first time on
             echo = number == self._first and number in _OF_SCHEDULERS
             if now - self._time >= (SCHEDULER_ECHO_SECONDS if echo else ECHO_SECONDS):
                 self.at_once()

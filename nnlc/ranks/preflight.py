@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nnlc import wire
 from nnlc.errors import DeviceError
+from nnlc.files import read_regular
 
 FLAGS = "jsrun -g 1 -c 7; srun --gpus-per-task=1 --cpus-per-task=8"
 """What gives each rank a GPU and cores of its own."""
@@ -30,7 +31,7 @@ def gpus_of_node() -> int:
     nvidia = Path("/proc/driver/nvidia/gpus")
     nodes = Path("/sys/class/kfd/kfd/topology/nodes").glob("*/gpu_id")  # 0 for a processor
     try:
-        amd = sum(path.read_text().strip() not in ("", "0") for path in nodes)
+        amd = sum(read_regular(path).strip() not in (b"", b"0") for path in nodes)
         return amd or (len(list(nvidia.iterdir())) if nvidia.is_dir() else 0)
     except OSError:
         return 0

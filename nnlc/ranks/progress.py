@@ -1,16 +1,14 @@
 """What a person sees of a running job: a live display in a terminal, plain lines in a log."""
 
 import contextlib
-import io
 import os
 import time
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table as Grid
 from rich.text import Text
@@ -18,6 +16,9 @@ from rich.text import Text
 from nnlc.campaign import CampaignNetwork
 from nnlc.tables import Row
 from nnlc.wording import counted
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 LOG_SECONDS = 15.0
 """A log gets a line at least so often while the work goes on."""
@@ -36,11 +37,16 @@ class Progress:
     Args:
         name: of the work.
         half_epochs: of each network.
-        console: where to show; a terminal gets the live display.
+        console: where to show.
+        live: whether a terminal gets the live display, and not a log's plain lines.
     """
 
-    def __init__(self, name: str, half_epochs: int, console: Console) -> None:
-        self._name, self._half_epochs, self._console = name, half_epochs, console
+    def __init__(
+        self, name: str, half_epochs: int, console: "Console", *, live: bool = True
+    ) -> None:
+        self._name, self._half_epochs = name, half_epochs
+        self._console: Console | None = console
+        self._is_live = live and console.is_terminal
         self._live: Live | None = None
         self._under_way: dict[int, tuple[CampaignNetwork, int, Row]] = {}
         self._expected: Mapping[int, float] = {}
@@ -57,7 +63,7 @@ class Progress:
             f"{self._name}: {counted(self._total, 'network')}, {done} done before, "
             f"{trainers} trainer{'s' if trainers > 1 else ''}"
         )
-        if self._console.is_terminal:
+        if self._console and self._is_live:
             self._live = Live(console=self._console, auto_refresh=False)
             try:
                 self._live.start()
@@ -103,13 +109,15 @@ class Progress:
     def message(self, text: str) -> None:
         """One line, above the live display or in the log."""
         self._shown = time.monotonic()
-        clock = time.strftime("%H:%M:%S")
+        if self._console is None:
+            return
+        clock = time.strftime("%H:%M:%S ")
         try:
-            if self._console.is_terminal:
-                line = f"[dim]{clock}[/dim] {escape(text)}"
-                self._console.print(line, highlight=False, soft_wrap=True)
+            if self._is_live:
+                self._console.print(Text.assemble((clock, "dim"), text), soft_wrap=True)
             else:  # rich would take as long for the same line as all else that a table needs
-                print(clock, text, file=self._console.file, flush=True)
+                self._console.file.write(f"{clock}{text}\n")
+                self._console.file.flush()
         except _CONSOLE_ERRORS:
             self._lose_console()
 
@@ -137,8 +145,7 @@ class Progress:
 
     def _lose_console(self) -> None:
         """Go on without: tables matter more than a log or a terminal."""
-        self._live = None
-        self._console = Console(file=io.StringIO())
+        self._live = self._console = None
         _forget_standard_output()
 
     def _seconds_left(self) -> float | None:
@@ -178,8 +185,8 @@ class Progress:
         grid = Grid.grid(padding=(0, 2))
         for network, half_epoch, row in list(self._under_way.values())[:MAX_SHOWN]:
             grid.add_row(
-                escape(network.spec.id),
-                escape(network.images.name),
+                network.spec.id,
+                Text(network.images.name),
                 f"epoch {half_epoch / 2}",
                 ProgressBar(self._half_epochs, half_epoch, width=20),
                 f"accuracy {row.val_accuracy_percent:.1f} %",

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, BinaryIO
 
 import torch
@@ -56,6 +57,7 @@ class Trainer:
         self._ready: Ready = make_folder
         self._campaign: Campaign | None = None
         self._images: dict[str, DeviceImages] = {}
+        self._limit: str | None = None
 
     def serve(self) -> None:
         """Answer until the messages end, or one says to leave."""
@@ -168,7 +170,14 @@ class Trainer:
             raise RuntimeError("the agent must configure a trainer before it uses it")
         return self._campaign
 
+    def hear_limit(self, number: int, _frame: FrameType | None) -> None:
+        """Take note that this process has used up its processor time, or is told so."""
+        self._limit = signal.Signals(number).name
+
     def _send(self, message: wire.Message) -> None:
+        if self._limit is not None:
+            notice, self._limit = {"kind": "notice", "signal": self._limit}, None
+            self._channel.write(wire.encode(notice))
         self._channel.write(wire.encode(message))
         self._channel.flush()
 
@@ -180,6 +189,9 @@ def main(arguments: list[str]) -> None:
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints goes to the log, not between the messages
     trainer = Trainer(Inbox(0), channel, int(arguments[0]))
+    if signal.getsignal(signal.SIGXCPU) != signal.SIG_IGN:  # it is this process that computes
+        signal.signal(signal.SIGXCPU, trainer.hear_limit)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGXCPU])
     try:
         make_deterministic()
         gc.freeze()  # what is imported by now stays: the collector need not look at it
