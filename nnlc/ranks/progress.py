@@ -45,7 +45,7 @@ class Progress:
         self, name: str, half_epochs: int, console: "Console", *, live: bool = True
     ) -> None:
         self._name, self._half_epochs = name, half_epochs
-        self._console: Console | None = console
+        self._console, self._is_lost = console, False
         self._is_live = live and console.is_terminal
         self._live: Live | None = None
         self._under_way: dict[int, tuple[CampaignNetwork, int, Row]] = {}
@@ -63,7 +63,7 @@ class Progress:
             f"{self._name}: {counted(self._total, 'network')}, {done} done before, "
             f"{trainers} trainer{'s' if trainers > 1 else ''}"
         )
-        if self._console and self._is_live:
+        if self._is_live and not self._is_lost:
             self._live = Live(console=self._console, auto_refresh=False)
             try:
                 self._live.start()
@@ -109,7 +109,7 @@ class Progress:
     def message(self, text: str) -> None:
         """One line, above the live display or in the log."""
         self._shown = time.monotonic()
-        if self._console is None:
+        if self._is_lost:
             return
         clock = time.strftime("%H:%M:%S ")
         try:
@@ -145,7 +145,7 @@ class Progress:
 
     def _lose_console(self) -> None:
         """Go on without: tables matter more than a log or a terminal."""
-        self._live = self._console = None
+        self._live, self._is_lost = None, True
         _forget_standard_output()
 
     def _seconds_left(self) -> float | None:

@@ -39,7 +39,19 @@ export MKL_NUM_THREADS=1
 export OPENBLAS_NUM_THREADS=1
 
 # One rank a GPU, in the background: bash hears a signal only while it waits.
-mpirun -np 2 \
+# Every mpirun passes USR1 on to its ranks, but Open MPI's kills them at TERM: that is for a second
+# signal, unless it is the first one's echo.
+first=''
+pass_on() {
+    if [ -z "$first" ]; then
+        first=$SECONDS
+        kill -USR1 "$launcher"
+    elif [ "$((SECONDS - first))" -gt 1 ]; then
+        kill -TERM "$launcher"
+    fi
+}
+set -m # in a group of its own: a terminal's Ctrl-C, or its end, reaches this script alone
+mpirun -np 2 </dev/null \
     python -m nnlc.worker smoke \
     --device auto &
 launcher=$!
@@ -47,7 +59,6 @@ set +e # from here on a status is looked at
 trap - ERR
 
 # The scheduler's warning saves every network; the ranks then leave with 75 by themselves.
-trap 'kill -TERM "$launcher"' TERM INT USR1 # mpirun passes TERM on
 status=129
 while [ "$status" -gt 128 ] && kill -0 "$launcher" 2>/dev/null; do
     wait "$launcher"
