@@ -235,3 +235,16 @@ def test_a_campaign_that_is_gone_when_the_job_starts_is_named(job, name):
     status, said = script.run()
     assert status == 1
     assert said.startswith(f"{campaign}: the campaign is gone")
+
+
+def test_a_template_of_ones_own_may_end_the_script_by_itself(job):
+    script = job("slurm")
+    template = script.folder / "ours.sh.j2"
+    template.write_text(
+        '{% extends "slurm.sh.j2" %}{% block end %}\nexit "$status"\n{% endblock %}'
+    )
+    site = script.site.model_copy(update={"template": str(template)})
+    script.script.write_text(render("smoke", site))
+    for status in (0, 3, 75):
+        assert script.run(STATUS=str(status))[0] == status
+    assert script.run()[1] == "nothing is left to train"

@@ -18,7 +18,7 @@ set -euo pipefail
 walltime_minutes=120
 
 # Every end has its reason in the log, in its last line; only SIGKILL leaves none.
-launcher='' heard='' said='' hint=''
+launcher='' heard='' reason='' said='' hint=''
 end_job() { # STATUS REASON
     said=yes
     echo "job script: status $1: $2" >&2 || true # the log's disk may be full
@@ -26,6 +26,11 @@ end_job() { # STATUS REASON
 }
 failed() { # STATUS LINE COMMAND; what a sourced file does within is its own affair
     [ -n "${BASH_SOURCE[2]:-}" ] || end_job 1 "line $2 failed with status $1: $3$hint"
+}
+ended() { # STATUS COMMAND
+    [ -z "$said" ] || return 0
+    [ -z "$reason" ] || end_job "$1" "$reason"
+    end_job "$(($1 ? $1 : 1))" "it ended too early, at: $2"
 }
 pass_on() { kill -TERM "$launcher"; }
 hear() { # SIGNAL
@@ -42,7 +47,7 @@ trap 'hear USR1' USR1
 trap 'hear USR2' USR2
 trap 'hear XCPU' XCPU
 trap 'failed "$?" "$LINENO" "$BASH_COMMAND"' ERR
-trap '[ -n "$said" ] || end_job "$(($? ? $? : 1))" "it ended too early, at: $BASH_COMMAND"' EXIT
+trap 'ended "$?" "$BASH_COMMAND"' EXIT
 
 # What a shell or a job around this one exported for bsub is not meant for the next of the chain.
 unset "${!BSUB_@}" LSB_DEFAULTPROJECT LSB_DEFAULTQUEUE LSB_DEFAULT_JOBGROUP LSB_DEFAULT_USERGROUP
