@@ -534,3 +534,14 @@ def test_paths_of_any_kind_name_what_was_read(tmp_path, two):
     one = merge_tables(str(two[0]), tmp_path / "one")
     assert one.tables == 3
     assert merge_tables(iter(two), str(tmp_path / "all")).tables == 5
+
+
+def test_a_table_that_can_not_be_read_is_refused_or_left_out(tmp_path, two):
+    one = next(two[0].rglob("*.txt"))
+    pipe = one.with_name(f"{id_of(77)}.txt")
+    pipe.symlink_to("nowhere")
+    paths = [*two, pipe]
+    with pytest.raises(TableError, match="is a symbolic link that leads nowhere"):
+        merge_tables(paths, tmp_path / "a")
+    done = merge_tables(paths, tmp_path / "b", damaged="skip")
+    assert "leads nowhere" in str(done.skipped)

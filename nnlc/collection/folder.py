@@ -13,7 +13,7 @@ from nnlc.collection.sources import Source, check_destination
 from nnlc.errors import NnlcError
 from nnlc.newfolder import new_folder
 from nnlc.tables.folders import PROVENANCE_FILE
-from nnlc.tables.reading import read_content
+from nnlc.tables.reading import read_bytes
 
 
 def write_collection(
@@ -73,7 +73,7 @@ def _write_table(source: Source, collection: Path, *, link: bool) -> None:
             f"{source.path}: can't be linked into {collection.parent.parent}: {problem.strerror}; "
             "leave out --link to have copies"
         ) from None
-    content, _ = read_content(str(path), follow_link=False)
+    content, _ = read_bytes(str(path), follow_link=False)
     source.check(content)
 
 

@@ -14,7 +14,7 @@ from nnlc.tables import METADATA_COLUMNS
 from nnlc.tables.bulk import parse_arrays
 from nnlc.tables.folders import PART_NAMES, Skipped, TableFiles, find_tables
 from nnlc.tables.frames import Damaged
-from nnlc.tables.reading import Reading, read_content
+from nnlc.tables.reading import Reading, read_bytes
 
 _DATASET = [column.field for column in METADATA_COLUMNS].index("dataset")
 
@@ -45,7 +45,7 @@ class Source:
         Raises:
             TableError: they can't be read, or are others by now.
         """
-        content, _ = read_content(str(self.path), follow_link=self.is_link)
+        content, _ = read_bytes(str(self.path), follow_link=self.is_link)
         self.check(content)
         return content
 
@@ -88,7 +88,7 @@ def _read(files: TableFiles) -> Iterator[Source | TableError]:
         path = files.folder / name
         is_link = not files.whole and path.is_symlink()
         try:
-            content, _ = read_content(str(path), follow_link=is_link)
+            content, _ = read_bytes(str(path), follow_link=is_link)
             reading = Reading(str(path), *parse_arrays(content, path=path))
         except TableError as problem:
             yield problem

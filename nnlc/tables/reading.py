@@ -75,11 +75,20 @@ def _read_file(path: str, *, follow_link: bool) -> Kept:
     Raises:
         TableError: unreadable or damaged, in the words of `read_table`.
     """
+    content, status = read_bytes(path, follow_link=follow_link)
+    return Kept(Stamp.of(status), *parse_arrays(content, path=Path(path)))
+
+
+def read_bytes(path: str | Path, *, follow_link: bool) -> tuple[bytes, os.stat_result]:
+    """Read what `read_content` does, and refuse as `read_table` does.
+
+    Raises:
+        TableError: unreadable.
+    """
     try:
-        content, status = read_content(path, follow_link=follow_link)
+        return read_content(path, follow_link=follow_link)
     except OSError as problem:
         raise TableError(why_unread(problem), path=Path(path)) from None
-    return Kept(Stamp.of(status), *parse_arrays(content, path=Path(path)))
 
 
 def read_content(path: str | Path, *, follow_link: bool) -> tuple[bytes, os.stat_result]:

@@ -13,7 +13,7 @@ from nnlc.networks import ImageSet, NetworkSpec, walk_network
 from nnlc.stopping import curve_of, wrong_ends
 from nnlc.tables import Table, parse_table
 from nnlc.tables.folders import Skipped, find_tables
-from nnlc.tables.reading import read_content
+from nnlc.tables.reading import read_bytes
 from nnlc.training.origin import Origin, origin_of, results_of
 
 _JOURNAL = "journal"
@@ -91,7 +91,7 @@ class _Reader:
         self._finishes: dict[Path, dict[str, Finish]] = {}
 
     def read(self, path: Path, *, follow_link: bool) -> Subject | Refused:
-        content, _ = read_content(str(path), follow_link=follow_link)
+        content, _ = read_bytes(str(path), follow_link=follow_link)
         digest = hashlib.sha256(content).hexdigest()
         try:
             table = parse_table(content, path=path)
