@@ -57,3 +57,25 @@ def test_a_second_signal_later_ends_the_job_at_once(notices, clock):
     signal.raise_signal(signal.SIGTERM)
     assert notices.ended == 1
     assert notices.take() == "SIGUSR1"
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGXCPU", "SIGQUIT", "SIGPWR"])
+def test_what_who_started_this_had_ignored_stays_so_as_under_nohup(name):
+    number = getattr(signal, name)
+    before = signal.signal(number, signal.SIG_IGN)
+    kept = {each: signal.getsignal(each) for each in NOTICES}
+    try:
+        notices = Notices()
+        signal.raise_signal(number)
+        assert notices.take() is None
+    finally:
+        for each, handler in {**kept, number: before}.items():
+            signal.signal(each, handler)
+
+
+def test_a_used_up_limit_which_is_told_every_second_is_told_once(notices, clock):
+    for _ in range(20):
+        signal.raise_signal(signal.SIGXCPU)
+        clock.now += 1
+    assert notices.take() == "SIGXCPU"
+    assert not notices.ended

@@ -1,6 +1,7 @@
 """Jobs that are hurt: signals, kills, logs that fail. Every table comes out all the same."""
 
 import os
+import resource
 import signal
 import subprocess
 from pathlib import Path
@@ -38,7 +39,7 @@ def test_sigterm_ends_a_job_as_unfinished_and_the_same_command_goes_on(alone, tm
     assert tables(again) == tables(results)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGURG])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGURG, signal.SIGHUP])
 def test_a_signal_to_every_process_of_a_job_is_a_notice_and_no_failure(tmp_path, number):
     """As schedulers send it: to the trainers too, with no attempt left to lose."""
     text = TINY.replace("epochs = 1", "epochs = 1\n[run]\nattempts = 1\n")
@@ -57,6 +58,20 @@ def test_a_signal_to_every_process_of_a_job_is_a_notice_and_no_failure(tmp_path,
     assert "failed" not in output
     assert not events(results, "failure") + events(results, "attempt")
     assert events(results, "end")[0]["status"] == "UNFINISHED"
+
+
+def test_a_trainer_that_has_used_up_its_processor_time_has_the_job_save(tmp_path, monkeypatch):
+    campaign, results = write_campaign(tmp_path, LONG), tmp_path / "r"
+    monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))
+    job = start_worker(campaign, "--results", results)
+    wait_for(results, "start")
+    [trainer] = processes("nnlc.training.trainer", str(tmp_path))
+    resource.prlimit(trainer, resource.RLIMIT_CPU, (1, resource.RLIM_INFINITY))
+    output, _ = job.communicate(timeout=300)
+    assert job.returncode == 75, output
+    assert "SIGXCPU came on rank 0" in output
+    assert len(events(results, "checkpoint")) == 1
+    assert not events(results, "attempt")
 
 
 @pytest.mark.parametrize("reader", ["full", "gone"])
