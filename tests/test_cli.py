@@ -151,13 +151,14 @@ def test_status_names_failures_and_retry_clears_them(tmp_path):
 
     job = run_nnlc("retry", "r", first, third, cwd=tmp_path)
     assert job.returncode == 1
-    assert f"failed networks: {third}; those are {first}, {second}\n" in job.stderr
+    assert f": {third}; those that failed are {first}, {second}\n" in job.stderr
     job = run_nnlc("retry", "r", second, cwd=tmp_path)
     assert job.stdout == f"{second} is no longer failed\n{NEXT_START}\n"
     job = run_nnlc("retry", "r", cwd=tmp_path)
     assert job.stdout == f"{first} is no longer failed\n{NEXT_START}\n"
     job = run_nnlc("retry", "r", cwd=tmp_path)
-    assert (job.returncode, job.stdout) == (0, "r: no network has failed\n")
+    whole = "r: no network has failed, and every table that stands is whole\n"
+    assert (job.returncode, job.stdout) == (0, whole)
     assert "failed:" not in run_nnlc("status", "r", cwd=tmp_path).stdout
 
 
