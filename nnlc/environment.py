@@ -7,14 +7,12 @@ it `trainer_environment`: once Python runs, it is too late. Job scripts export `
 
 import shlex
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Variables:
+class Variables(NamedTuple):
     """A row of `VARIABLES`: variables that are treated alike, and why."""
 
     rule: Literal["fixed", "recorded", "left", "removed"]

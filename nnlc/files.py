@@ -5,7 +5,6 @@ import errno
 import io
 import os
 import re
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -179,7 +178,7 @@ def _temporary_beside(path: Path, content: Content) -> Iterator[Path]:
 
 def temporary_beside(path: Path) -> Path:
     """Return a hidden name beside a path that nothing has yet."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+    return path.with_name(f".{path.name}.{os.urandom(8).hex()}{TEMPORARY_SUFFIX}")
 
 
 def temporaries_of(path: Path) -> list[Path]:
