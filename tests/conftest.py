@@ -47,6 +47,17 @@ def pytest_configure(config):
         config.option.loadscopereorder = False
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks
+def pytest_cmdline_main(config):
+    """Share the quick tests among the cores, unless -n says among how many."""
+    if hasattr(config, "workerinput"):  # a worker, which would begin workers of its own, and so on
+        return
+    option = config.option
+    if option.markexpr == "quick" and getattr(option, "numprocesses", 0) is None:
+        option.numprocesses = min(4, len(os.sched_getaffinity(0)))
+        option.dist = "loadfile"
+
+
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items):
     for item in items:

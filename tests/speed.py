@@ -14,15 +14,15 @@ SPREAD = (
 FIRST = ("test_slurm.py", "test_harness.py", "test_stopping_jobs.py", "test_slurm_cluster.py")
 """Files that begin first, each on one worker: they wait for long, and others fill the time."""
 
-SLOW_FILES = {
-    *(name for name in SPREAD if name not in ("test_stopping.py", "test_preflight.py")),
-    *FIRST,
-    *("test_lsf_standins.py", "test_serve_page.py", "test_report_page.py", "test_verify.py"),
-    *("test_penguin.py", "test_network_identity.py", "test_audit_mutations.py"),
-    "test_documents.py",
-}
-
 SLOW_TESTS = {
+    "test_environment.py": {
+        "test_a_checkpoint_goes_on_under_the_same_bits_alone",
+        "test_a_table_of_another_value_differs_and_verify_names_the_variable",
+    },
+    "test_damaged_journal.py": {
+        "test_what_is_no_file_holds_up_nobody",
+        "test_a_journal_of_anything_is_read_by_all_and_a_job_begins",
+    },
     "test_folder_away.py": {
         "test_a_real_job_goes_on_when_its_folder_was_away_for_a_while",
         "test_a_real_job_without_its_folder_leaves_nothing_in_its_place",
@@ -55,6 +55,8 @@ SLOW_TESTS = {
         "test_each_format_is_whole_has_no_date_and_is_the_same_each_time",
         "test_what_one_picture_can_not_show_is_refused",
         "test_a_comparison_has_a_picture_and_says_what_it_counts",
+        "test_odd_curves_are_drawn_or_left_out_without_a_word_from_libraries",
+        "test_more_datasets_than_panels_are_told",
     },
     "test_resuming.py": {"test_interrupted_several_times_it_has_the_same_rows_and_repeats_no_step"},
     "test_replay.py": {"test_the_papers_6000_networks_are_replayed_to_the_end"},
@@ -63,6 +65,14 @@ SLOW_TESTS = {
     "test_export.py": {"test_any_tables_come_back_byte_for_byte"},
 }
 
+
+SLOW_FILES = {
+    *(name for name in SPREAD if name not in SLOW_TESTS),
+    *FIRST,
+    *("test_lsf_standins.py", "test_serve_page.py", "test_report_page.py", "test_verify.py"),
+    *("test_penguin.py", "test_network_identity.py", "test_audit_mutations.py"),
+    "test_documents.py",
+}
 
 QUICK_TESTS = {
     "test_worker.py": {"test_a_job_leaves_a_table_for_every_network_of_the_campaign"},

@@ -9,10 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from limits import HANG_SECONDS, wait_until
 from needs import OPEN_MPI_PYTHON
 from typer.testing import CliRunner
 from worker_jobs import TINY, events, mpirun, tables, wait_for, write_campaign
@@ -22,8 +22,6 @@ from nnlc.journal import read_progress
 
 needs_open_mpi = pytest.mark.needs("Open MPI")
 LONG = TINY.replace("epochs = 1", "epochs = 300")
-SECONDS = 300.0
-"""More than any of this takes."""
 
 
 class Launcher:
@@ -73,7 +71,7 @@ def test_a_job_script_under_open_mpi_leaves_the_same_tables_and_a_log_of_plain_l
 ):
     campaign, results = alone
     launcher = Launcher(tmp_path, "Open MPI")
-    assert launcher.start(campaign.read_text()).wait(SECONDS) == 0, launcher.log
+    assert launcher.start(campaign.read_text()).wait(HANG_SECONDS) == 0, launcher.log
     assert tables(tmp_path / "r") == tables(results)
     assert {event["rank"] for event in events(tmp_path / "r", "finish")} == {0, 1}
     assert "6/6" in launcher.log
@@ -103,7 +101,7 @@ def test_a_signal_to_a_local_job_script_saves_every_network_and_gives_75(
         job.send_signal(number)
     else:
         os.killpg(job.pid, number)
-    assert job.wait(SECONDS) == 75, launcher.log
+    assert job.wait(HANG_SECONDS) == 75, launcher.log
     assert [event["status"] for event in events(tmp_path / "r", "end")] == ["UNFINISHED"]
     saved = {path.name.split(".")[0] for path in (tmp_path / "r" / "checkpoints").glob("*.ckpt")}
     assert saved == {event["id"] for event in events(tmp_path / "r", "checkpoint")}
@@ -113,7 +111,9 @@ def test_a_signal_to_a_local_job_script_saves_every_network_and_gives_75(
 
 def _wait_for_half_epochs(journal: Path, networks: int) -> None:
     """Until so many networks have something that is worth saving."""
-    deadline = time.monotonic() + SECONDS
-    while sum(bool(each["half_epochs"]) for each in read_progress(journal).values()) < networks:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+
+    def begun() -> bool:
+        found = [bool(each["half_epochs"]) for each in read_progress(journal).values()]
+        return sum(found) >= networks
+
+    wait_until(begun)
