@@ -24,7 +24,7 @@ exec 9>&-
 [ "$call" != "${FAILING:-}" ] || eval "$FAILURE"
 case "$*" in
 *nnlc.worker*)
-    trap 'exit 75' TERM URG
+    trap 'exit 75' TERM URG USR1
     touch "$RECORD/ranks"
     while [ -n "${LASTING:-}" ] && [ ! -e "$RECORD/told" ] && kill -0 $PPID; do sleep 0.02; done
     [ -z "${LASTING:-}" ] || exit 75

@@ -67,7 +67,7 @@ def test_a_trainer_that_has_used_up_its_processor_time_has_the_job_save(tmp_path
     wait_for(results, "start")
     [trainer] = processes("nnlc.training.trainer", str(tmp_path))
     resource.prlimit(trainer, resource.RLIMIT_CPU, (1, resource.RLIM_INFINITY))
-    output, _ = job.communicate(timeout=300)
+    output, _ = job.communicate(timeout=HANG_SECONDS)
     assert job.returncode == 75, output
     assert "SIGXCPU came on rank 0" in output
     assert len(events(results, "checkpoint")) == 1
