@@ -44,9 +44,7 @@ class Family:
         formula: in that name's parameters, x being the number of the half epoch.
         form: how the shape enters.
         shape: w and its derivatives by θ: x (R × 1), θ (Q × L) → R × L, Q × R × L.
-        lower: of each θ.
-        upper: of each θ.
-        parameters: the formula's parameters from the coefficients and θ.
+        bounds: the least and the greatest value of each θ.
         most: the greatest size, for `GROWTH`.
     """
 
@@ -54,10 +52,22 @@ class Family:
     formula: str
     form: Form
     shape: Callable[[Floats, Floats], tuple[Floats, Floats]]
-    lower: tuple[float, ...]
-    upper: tuple[float, ...]
-    parameters: Callable[[Floats, Floats], dict[str, Floats]]
+    bounds: tuple[tuple[float, float], ...] = ()
     most: float = np.inf
+
+    @property
+    def lower(self) -> tuple[float, ...]:
+        """Return the least value of each θ."""
+        return tuple(least for least, _ in self.bounds)
+
+    @property
+    def upper(self) -> tuple[float, ...]:
+        """Return the greatest value of each θ."""
+        return tuple(most for _, most in self.bounds)
+
+    def parameters(self, coefficients: Floats, theta: Floats) -> dict[str, Floats]:
+        """Return the formula's parameters by name."""
+        return _PARAMETERS[self.name](coefficients, theta)
 
     @property
     def coefficients(self) -> int:
@@ -67,7 +77,7 @@ class Family:
     @property
     def size(self) -> int:
         """How many parameters it has."""
-        return self.coefficients + len(self.lower)
+        return self.coefficients + len(self.bounds)
 
     def coefficient_bounds(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """The least and greatest coefficients."""
@@ -100,160 +110,52 @@ class Family:
                 return np.asarray(coefficients[1] - coefficients[0])
 
 
-_RATE, _EXPONENT = (np.log(1e-4), np.log(20.0)), (np.log(0.1), np.log(5.0))
-_MIDDLE = (np.log(1e-3), np.log(1e4))
+_RATE, _MIDDLE = (np.log(1e-4), np.log(20.0)), (np.log(1e-3), np.log(1e4))
+_EXPONENT = (np.log(0.1), np.log(5.0))
+_WEIBULL, _HILL = (_RATE, _EXPONENT), (_MIDDLE, _EXPONENT)
+_POW3, _EXP3 = (np.log(1e-3), np.log(10.0)), (np.log(1e-3), np.log(20.0))
+_POW4 = (_POW3, (0.0, np.log(101.0)))
+_LEVEL, _GROWTH, _BETWEEN = Form.LEVEL, Form.GROWTH, Form.BETWEEN
 
-FAMILIES = {
-    family.name: family
-    for family in (
-        Family(
-            "pow2",
-            "a·x^b",
-            Form.GROWTH,
-            shapes.power,
-            (0.0,),
-            (3.0,),
-            lambda k, t: {"a": k[0], "b": t[0]},
-        ),
-        Family(
-            "pow3",
-            "a − b·x^(−c)",
-            Form.LEVEL,
-            shapes.falling_power,
-            (np.log(1e-3),),
-            (np.log(10.0),),
-            lambda k, t: {"a": k[0], "b": k[1], "c": np.exp(t[0])},
-        ),
-        Family(
-            "pow4",
-            "a − b·(x + d)^(−c)",
-            Form.LEVEL,
-            shapes.shifted_power,
-            (np.log(1e-3), 0.0),
-            (np.log(10.0), np.log(101.0)),
-            lambda k, t: {
-                "a": k[0],
-                "b": k[1] * np.exp(t[1] * np.exp(t[0])),
-                "c": np.exp(t[0]),
-                "d": np.expm1(t[1]),
-            },
-        ),
-        Family(
-            "log2",
-            "a·log(x) + b",
-            Form.LEVEL,
-            shapes.minus_log,
-            (),
-            (),
-            lambda k, _: {"a": k[1], "b": k[0]},
-        ),
-        Family(
-            "ilog2",
-            "b − a / log(x + 1)",
-            Form.LEVEL,
-            shapes.inverse_log,
-            (),
-            (),
-            lambda k, _: {"a": k[1], "b": k[0]},
-        ),
-        Family(
-            "exp2",
-            "a·e^(−b·x)",
-            Form.GROWTH,
-            shapes.growth,
-            (0.0,),
-            (1.0,),
-            lambda k, t: {"a": k[0], "b": -t[0]},
-        ),
-        Family(
-            "exp3",
-            "a·e^(−b·x) + c",
-            Form.LEVEL,
-            shapes.decay,
-            (np.log(1e-3),),
-            (np.log(20.0),),
-            lambda k, t: {"a": -k[1] * np.exp(np.exp(t[0])), "b": np.exp(t[0]), "c": k[0]},
-        ),
-        Family(
-            "exp4",
-            "c − e^(−a·x^d + b)",
-            Form.LEVEL,
-            shapes.weibull,
-            (_RATE[0], _EXPONENT[0]),
-            (_RATE[1], _EXPONENT[1]),
-            lambda k, t: {
-                "a": np.exp(t[0]),
-                "b": np.log(k[1]) + np.exp(t[0]),
-                "c": k[0],
-                "d": np.exp(t[1]),
-            },
-        ),
-        Family(
-            "wbl4",
-            "c − b·e^(−a·x^d)",
-            Form.LEVEL,
-            shapes.weibull,
-            (_RATE[0], _EXPONENT[0]),
-            (_RATE[1], _EXPONENT[1]),
-            lambda k, t: {
-                "a": np.exp(t[0]),
-                "b": k[1] * np.exp(np.exp(t[0])),
-                "c": k[0],
-                "d": np.exp(t[1]),
-            },
-        ),
-        Family(
-            "janoschek",
-            "α − (α − β)·e^(−κ·x^δ)",
-            Form.BETWEEN,
-            shapes.weibull_from_zero,
-            (_RATE[0], _EXPONENT[0]),
-            (_RATE[1], _EXPONENT[1]),
-            lambda k, t: {"α": k[0], "β": k[1], "κ": np.exp(t[0]), "δ": np.exp(t[1])},
-        ),
-        Family(
-            "mmf4",
-            "(a·b + c·x^d) / (b + x^d)",
-            Form.BETWEEN,
-            shapes.falling_hill,
-            (_MIDDLE[0], _EXPONENT[0]),
-            (_MIDDLE[1], _EXPONENT[1]),
-            lambda k, t: {
-                "a": k[1],
-                "b": np.exp(t[0] * np.exp(t[1])),
-                "c": k[0],
-                "d": np.exp(t[1]),
-            },
-        ),
-        Family(
-            "hill3",
-            "y·x^η / (κ^η + x^η)",
-            Form.GROWTH,
-            shapes.hill,
-            (_MIDDLE[0], _EXPONENT[0]),
-            (_MIDDLE[1], _EXPONENT[1]),
-            lambda k, t: {"y": k[0], "κ": np.exp(t[0]), "η": np.exp(t[1])},
-            most=100.0,
-        ),
-        Family(
-            "logpower3",
-            "a / (1 + (x / e^b)^c)",
-            Form.GROWTH,
-            shapes.hill,
-            (_MIDDLE[0], _EXPONENT[0]),
-            (_MIDDLE[1], _EXPONENT[1]),
-            lambda k, t: {"a": k[0], "b": t[0], "c": -np.exp(t[1])},
-            most=100.0,
-        ),
-        Family(
-            "vap3",
-            "e^(a + b/x + c·log(x))",
-            Form.GROWTH,
-            shapes.vapour,
-            (0.0, 0.0),
-            (50.0, 2.0),
-            lambda k, t: {"a": np.log(k[0]), "b": -t[0], "c": t[1]},
-        ),
-    )
-}
+_ALL = (
+    Family("pow2", "a·x^b", _GROWTH, shapes.power, ((0.0, 3.0),)),
+    Family("pow3", "a − b·x^(−c)", _LEVEL, shapes.falling_power, (_POW3,)),
+    Family("pow4", "a − b·(x + d)^(−c)", _LEVEL, shapes.shifted_power, _POW4),
+    Family("log2", "a·log(x) + b", _LEVEL, shapes.minus_log),
+    Family("ilog2", "b − a / log(x + 1)", _LEVEL, shapes.inverse_log),
+    Family("exp2", "a·e^(−b·x)", _GROWTH, shapes.growth, ((0.0, 1.0),)),
+    Family("exp3", "a·e^(−b·x) + c", _LEVEL, shapes.decay, (_EXP3,)),
+    Family("exp4", "c − e^(−a·x^d + b)", _LEVEL, shapes.weibull, _WEIBULL),
+    Family("wbl4", "c − b·e^(−a·x^d)", _LEVEL, shapes.weibull, _WEIBULL),
+    Family("janoschek", "α − (α − β)·e^(−κ·x^δ)", _BETWEEN, shapes.weibull_from_zero, _WEIBULL),
+    Family("mmf4", "(a·b + c·x^d) / (b + x^d)", _BETWEEN, shapes.falling_hill, _HILL),
+    Family("hill3", "y·x^η / (κ^η + x^η)", _GROWTH, shapes.hill, _HILL, most=100.0),
+    Family("logpower3", "a / (1 + (x / e^b)^c)", _GROWTH, shapes.hill, _HILL, most=100.0),
+    Family("vap3", "e^(a + b/x + c·log(x))", _GROWTH, shapes.vapour, ((0.0, 50.0), (0.0, 2.0))),
+)
+FAMILIES = {family.name: family for family in _ALL}
 """By name."""
+
+_e = np.exp
+_PARAMETERS: dict[str, Callable[[Floats, Floats], dict[str, Floats]]] = {
+    "pow2": lambda k, t: {"a": k[0], "b": t[0]},
+    "pow3": lambda k, t: {"a": k[0], "b": k[1], "c": _e(t[0])},
+    "pow4": lambda k, t: {
+        "a": k[0],
+        "b": k[1] * _e(t[1] * _e(t[0])),
+        "c": _e(t[0]),
+        "d": np.expm1(t[1]),
+    },
+    "log2": lambda k, _: {"a": k[1], "b": k[0]},
+    "ilog2": lambda k, _: {"a": k[1], "b": k[0]},
+    "exp2": lambda k, t: {"a": k[0], "b": -t[0]},
+    "exp3": lambda k, t: {"a": -k[1] * _e(_e(t[0])), "b": _e(t[0]), "c": k[0]},
+    "exp4": lambda k, t: {"a": _e(t[0]), "b": np.log(k[1]) + _e(t[0]), "c": k[0], "d": _e(t[1])},
+    "wbl4": lambda k, t: {"a": _e(t[0]), "b": k[1] * _e(_e(t[0])), "c": k[0], "d": _e(t[1])},
+    "janoschek": lambda k, t: {"α": k[0], "β": k[1], "κ": _e(t[0]), "δ": _e(t[1])},
+    "mmf4": lambda k, t: {"a": k[1], "b": _e(t[0] * _e(t[1])), "c": k[0], "d": _e(t[1])},
+    "hill3": lambda k, t: {"y": k[0], "κ": _e(t[0]), "η": _e(t[1])},
+    "logpower3": lambda k, t: {"a": k[0], "b": t[0], "c": -_e(t[1])},
+    "vap3": lambda k, t: {"a": np.log(k[0]), "b": -t[0], "c": t[1]},
+}
+"""Parameters of each formula from the coefficients k and the shape t."""
