@@ -17,7 +17,7 @@ import numpy as np
 
 from nnlc.analysis.predictors.fitted import forget_fits, spared_seconds
 from nnlc.analysis.predictors.interface import Curves, Predictions, Predictor, StopRule, Stops
-from nnlc.analysis.predictors.plugs import Plug, PlugRule
+from nnlc.analysis.predictors.plugs import Plug
 from nnlc.console import say_aside
 from nnlc.errors import NnlcError
 
@@ -81,7 +81,7 @@ def _share(
     """
     batches = [curves.of(slice(i, i + BATCH)) for i in range(0, len(curves), BATCH)]
     processes = min(processes, len(batches))
-    if processes <= 1 or any(isinstance(one, Plug | PlugRule) for one in methods):
+    if processes <= 1 or any(isinstance(one, Plug) for one in methods):
         return [work(one) for one in batches]
     try:
         return _share_out(work, batches, processes)

@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import EntryPoint, entry_points
 from numbers import Real
 from types import FrameType
@@ -121,7 +121,9 @@ def _make(name: str, entry: EntryPoint, settings: dict[str, str], epoch: float) 
             f"the predictor {name!r} of {_origin(entry)} can't be {doing}: {problem}"
         ) from None
     text = "".join(f":{key}={value}" for key, value in given.items())
-    return PlugRule(name, predict, epoch, text) if decides else Plug(name, predict, text)
+    if decides:
+        return PlugRule(name, predict, text, epoch=epoch)
+    return Plug(name, predict, text)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,23 +146,10 @@ class Plug(Predictor):
 
 
 @dataclass(frozen=True, eq=False)
-class PlugRule(StopRule):
+class PlugRule(Plug, StopRule):
     """A predictor of another package that may say `stop`."""
 
-    plug_name: str
-    function: Any
-    epoch: float
-    settings: str = ""
-    """As a method's text has them, in one order."""
-
-    @property
-    def name(self) -> str:
-        """The entry point's."""
-        return self.plug_name
-
-    def predict(self, curves: Curves, epoch: float) -> Predictions:
-        """Ask it about one network after the other."""
-        return Predictions.of([ask(self, one, epoch) for one in _prefixes(curves)])
+    epoch: float = field(kw_only=True)
 
     def decide(self, curves: Curves) -> Stops:
         """Ask it about one network after the other, at one point after the other."""
@@ -197,7 +186,7 @@ class _Follower(Follower):
         return outcome
 
 
-def ask(plug: Plug | PlugRule, prefix: Prefix, epoch: float) -> Outcome:
+def ask(plug: Plug, prefix: Prefix, epoch: float) -> Outcome:
     """What a plug says of one network; a failure with its name, if that is nothing."""
     try:
         with _contained():

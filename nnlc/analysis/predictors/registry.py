@@ -15,7 +15,7 @@ from nnlc.analysis.predictors.fitted import Ensemble, FamilyPredictor
 from nnlc.analysis.predictors.interface import Predictor, StopRule
 from nnlc.analysis.predictors.observed import LastValue, Menndl
 from nnlc.analysis.predictors.penguin import Penguin
-from nnlc.analysis.predictors.plugs import Plug, PlugRule, load_plug, plug_names
+from nnlc.analysis.predictors.plugs import Plug, load_plug, plug_names
 from nnlc.errors import NnlcError
 
 DEFAULT_EPOCH = 20.0
@@ -172,7 +172,7 @@ def make_stop_rule(text: str, *, epoch: float = DEFAULT_EPOCH) -> StopRule:
 
 def predictor_text(predictor: Predictor) -> str:
     """A method with all its settings, for `make_predictor` to read: the same value to the bit."""
-    if isinstance(predictor, Plug | PlugRule):
+    if isinstance(predictor, Plug):
         return f"{predictor.name}{predictor.settings}"
     parts = [predictor.name]
     for key in _SETTINGS.get(predictor.name, {}):
