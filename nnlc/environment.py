@@ -42,23 +42,10 @@ VARIABLES = (
     ),
     Variables(
         "fixed",
-        "OMP_NUM_THREADS",
-        "sums over threads depend on how many there are: one thread everywhere, whatever the cores",
-        "OpenMP: OMP_NUM_THREADS",
-        value="1",
-    ),
-    Variables(
-        "fixed",
-        "MKL_NUM_THREADS",
-        "MKL's own count wins over OpenMP's",
-        "oneMKL developer guide: controlling the number of threads",
-        value="1",
-    ),
-    Variables(
-        "fixed",
-        "OPENBLAS_NUM_THREADS",
-        "OpenBLAS's own count wins over OpenMP's",
-        "OpenBLAS: runtime variables",
+        "OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS",
+        "sums over threads depend on how many there are: one thread everywhere, whatever the "
+        "cores; the counts of MKL and OpenBLAS win over OpenMP's",
+        "OpenMP: OMP_NUM_THREADS; oneMKL: number of threads; OpenBLAS: runtime variables",
         value="1",
     ),
     # Recorded is what people need, for the same bytes on two kinds of node or to start at all.
@@ -129,23 +116,14 @@ VARIABLES = (
         "left",
         "MKL_VERBOSE* MKL_THREADING_LAYER MKL_INTERFACE_LAYER MKL_SERVICE_FORCE_INTEL "
         "MKL_DISABLE_FAST_MM ONEDNN_VERBOSE* DNNL_VERBOSE* ONEDNN_JIT_* DNNL_JIT_* "
-        "ONEDNN_PRIMITIVE_CACHE_CAPACITY DNNL_PRIMITIVE_CACHE_CAPACITY",
-        "messages, linking, and what is kept in memory",
-        "oneMKL: environment variables; oneDNN: verbose mode, JIT code, primitive cache; measured",
-    ),
-    Variables(
-        "left",
+        "ONEDNN_PRIMITIVE_CACHE_CAPACITY DNNL_PRIMITIVE_CACHE_CAPACITY "
         "CUBLAS*_LOG* CUBLAS*_NVTX_LEVEL CUDNN_LOG* CUDNN_NVTX_LEVEL CUDNN_FRONTEND_LOG* "
-        "TORCH_CUDNN_V8_API_DEBUG TORCH_CUDNN_V8_API_LRU_CACHE_LIMIT TORCH_CUBLAS_WORKSPACE_CACHE",
-        "messages, and what is kept in memory",
-        "cuBLAS, cuDNN: logging; PyTorch: CUDA environment variables",
-    ),
-    Variables(
-        "left",
+        "TORCH_CUDNN_V8_API_DEBUG TORCH_CUDNN_V8_API_LRU_CACHE_LIMIT TORCH_CUBLAS_WORKSPACE_CACHE "
         "MIOPEN_ENABLE_LOGGING* MIOPEN_LOG_LEVEL MIOPEN_CHECK_NUMERICS MIOPEN_DISABLE_CACHE "
         "MIOPEN_COMPILE_PARALLEL_LEVEL ROCBLAS_LAYER ROCBLAS_LOG_* ROCBLAS_VERBOSE* HIPBLASLT_LOG*",
-        "messages, and what is kept on a disk",
-        "MIOpen: environment variables; rocBLAS, hipBLASLt: logging",
+        "messages, linking, and what is kept in memory or on a disk",
+        "oneMKL, MIOpen, PyTorch (CUDA): environment variables; oneDNN: verbose mode, JIT code, "
+        "primitive cache; cuBLAS, cuDNN, rocBLAS, hipBLASLt: logging; measured",
     ),
     # Removed is what torch's own settings are there for, with the rest of its family: libraries
     # document few of their variables.
@@ -197,7 +175,9 @@ VARIABLES = (
 """The first row that names a variable decides. One that no row names is left alone: nothing is
 taken away that is not known to change bits, as CUDA_LAUNCH_BLOCKING or PYTORCH_CUDA_ALLOC_CONF."""
 
-DETERMINISM: dict[str, str] = {row.names: row.value for row in VARIABLES if row.rule == "fixed"}
+DETERMINISM: dict[str, str] = {
+    name: row.value for row in VARIABLES if row.rule == "fixed" for name in row.names.split()
+}
 """What every trainer has."""
 
 ALLOCATION: dict[str, str] = {

@@ -83,11 +83,6 @@ class Walk:
         return sum(layer.activations for layer in self.layers)
 
     @property
-    def flattened_features(self) -> int:
-        """Features that enter the first fully connected layer."""
-        return next(layer.output[0] for layer in self.layers if layer.kind == "flatten")
-
-    @property
     def classes(self) -> int:
         return self.layers[-1].output[0]
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nnlc.campaign import Campaign, CampaignNetwork
 from nnlc.history import Finish
@@ -14,8 +15,10 @@ from nnlc.ranks.backlog import Unfinished
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.timeleft import TimeLeft
 from nnlc.ranks.waiting import Order
-from nnlc.ranks.watcher import Watcher
 from nnlc.results import ResultsFolder
+
+if TYPE_CHECKING:
+    from nnlc.ranks.progress import Progress
 
 GO_ON = "the same command goes on where this ended"
 """What to do after a job that is unfinished."""
@@ -51,6 +54,7 @@ class Job:
     """Of the last event that any job wrote down before: this one's count as later."""
     open_jobs: Sequence[OpenJob] = ()
     """Earlier ones that have not written down their end."""
-    watcher: Watcher
+    watcher: "Progress"
+    """Or whatever else is to be told of the work."""
     clock: Callable[[], float] = time.monotonic
     """Seconds."""

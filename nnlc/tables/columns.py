@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-_INTEGER = re.compile(r"0|[1-9][0-9]{0,18}")
+_WHOLE = re.compile(r"0|[1-9][0-9]{0,18}")
 _FLOAT = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?|nan|-?inf")
-_TEXT = re.compile(r"[!-~]+")
+_WORD = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,6 @@ class Column:
     write: Callable[[Any], str]
     read: Callable[[str], Any]
     """Raises ValueError, whose text says what would be right."""
-
-
-def _write_number(value: float) -> str:
-    return repr(value)
 
 
 def _read_number(text: str) -> float:
@@ -46,7 +42,7 @@ def read_float(text: str) -> float:
 
 
 def _read_integer(text: str) -> int:
-    if not _INTEGER.fullmatch(text):
+    if not _WHOLE.fullmatch(text):
         raise ValueError(f"{text!r} is not a whole number without sign or leading zeros")
     return int(text)
 
@@ -67,7 +63,7 @@ def _read_flag(text: str) -> bool:
 
 
 def _read_text(text: str) -> str:
-    if not _TEXT.fullmatch(text):
+    if not _WORD.fullmatch(text):
         raise ValueError(f"{text!r} is no word of printable characters")
     return text
 
@@ -81,63 +77,43 @@ def _read_curve_value(text: str) -> float | None:
     return read_float(text) if text else None
 
 
-def _curve(name: str, field: str) -> Column:
-    return Column(name, field, _write_curve_value, _read_curve_value)
-
-
-def _text(name: str, field: str) -> Column:
-    return Column(name, field, str, _read_text)
-
-
-def _flag(name: str, field: str) -> Column:
-    return Column(name, field, repr, _read_flag)
-
-
-def _integer(name: str, field: str) -> Column:
-    return Column(name, field, str, _read_integer)
-
-
-def _number(name: str, field: str) -> Column:
-    return Column(name, field, _write_number, _read_number)
-
-
-def _integers(name: str, field: str) -> Column:
-    return Column(name, field, _write_integers, _read_integers)
-
+_CURVE = (_write_curve_value, _read_curve_value)
+_TEXT, _FLAG, _INTEGER = (str, _read_text), (repr, _read_flag), (str, _read_integer)
+_NUMBER, _INTEGERS = (repr, _read_number), (_write_integers, _read_integers)
 
 EPOCHS = Column("epochs", "epochs", repr, read_float)
 
 CURVE_COLUMNS = (
-    _curve("trainLoss", "train_loss"),
-    _curve("valLoss", "val_loss"),
-    _curve("valAcc", "val_accuracy_percent"),
+    Column("trainLoss", "train_loss", *_CURVE),
+    Column("valLoss", "val_loss", *_CURVE),
+    Column("valAcc", "val_accuracy_percent", *_CURVE),
 )
 
 METADATA_COLUMNS = (
-    _text("ID", "id"),
-    _integer("random_seed", "random_seed"),
-    _flag("train_GPU", "train_gpu"),
-    _flag("torch_set_deterministic", "torch_set_deterministic"),
-    _text("dataset", "dataset"),
-    _integer("batch_size", "batch_size"),
-    _text("loss_fn", "loss_fn"),
-    _text("optimizer", "optimizer"),
-    _number("learning_rate", "learning_rate"),
-    _number("momentum", "momentum"),
-    _number("dampening", "dampening"),
-    _number("weight_decay", "weight_decay"),
-    _integers("layer_types", "layer_types"),
-    _number("dropout_rate", "dropout_rate"),
-    _integers("convKernels", "conv_kernels"),
-    _integers("convStrides", "conv_strides"),
-    _integers("convPaddings", "conv_paddings"),
-    _integers("poolKernels", "pool_kernels"),
-    _integers("poolStrides", "pool_strides"),
-    _integers("poolPaddings", "pool_paddings"),
-    _integers("convFilters", "conv_filters"),
-    _number("FC_dropout_rate", "fc_dropout_rate"),
-    _integers("FC_dropout_layers", "fc_dropout_layers"),
-    _integers("FCFilters", "fc_filters"),
+    Column("ID", "id", *_TEXT),
+    Column("random_seed", "random_seed", *_INTEGER),
+    Column("train_GPU", "train_gpu", *_FLAG),
+    Column("torch_set_deterministic", "torch_set_deterministic", *_FLAG),
+    Column("dataset", "dataset", *_TEXT),
+    Column("batch_size", "batch_size", *_INTEGER),
+    Column("loss_fn", "loss_fn", *_TEXT),
+    Column("optimizer", "optimizer", *_TEXT),
+    Column("learning_rate", "learning_rate", *_NUMBER),
+    Column("momentum", "momentum", *_NUMBER),
+    Column("dampening", "dampening", *_NUMBER),
+    Column("weight_decay", "weight_decay", *_NUMBER),
+    Column("layer_types", "layer_types", *_INTEGERS),
+    Column("dropout_rate", "dropout_rate", *_NUMBER),
+    Column("convKernels", "conv_kernels", *_INTEGERS),
+    Column("convStrides", "conv_strides", *_INTEGERS),
+    Column("convPaddings", "conv_paddings", *_INTEGERS),
+    Column("poolKernels", "pool_kernels", *_INTEGERS),
+    Column("poolStrides", "pool_strides", *_INTEGERS),
+    Column("poolPaddings", "pool_paddings", *_INTEGERS),
+    Column("convFilters", "conv_filters", *_INTEGERS),
+    Column("FC_dropout_rate", "fc_dropout_rate", *_NUMBER),
+    Column("FC_dropout_layers", "fc_dropout_layers", *_INTEGERS),
+    Column("FCFilters", "fc_filters", *_INTEGERS),
 )
 
 COLUMNS = (EPOCHS, *CURVE_COLUMNS, *METADATA_COLUMNS)

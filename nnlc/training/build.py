@@ -66,8 +66,3 @@ class Network(nn.Sequential):
         if self._masks is not None:
             return Dropout(rate, self._masks, whole_channels=whole_channels)
         return nn.Dropout2d(rate) if whole_channels else nn.Dropout(rate)
-
-
-def parameter_count(module: nn.Module) -> int:
-    """Weights and biases."""
-    return sum(parameter.numel() for parameter in module.parameters())
