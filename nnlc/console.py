@@ -76,10 +76,14 @@ def flush_output() -> None:
     standard_output().flush()
 
 
-def stop_printing() -> None:
-    """Print nothing more, not even complaints at the end, for a reader that has gone."""
+def stop_printing(*, errors: bool = True) -> None:
+    """Print nothing more, not even complaints at the end, for a reader that has gone.
+
+    Args:
+        errors: on standard error either.
+    """
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdout, *([sys.stderr] if errors else [])):
         with suppress(AttributeError, OSError, ValueError):  # closed, or no file
             os.dup2(nowhere, stream.fileno())
 

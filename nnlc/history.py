@@ -10,6 +10,7 @@ from typing import Any
 from nnlc.environment import rule_of
 from nnlc.journal import read_files
 from nnlc.openjobs import OpenJob, OpenJobs
+from nnlc.wording import printable
 
 _KINDS = frozenset(
     {"job", "end", "lost", "trouble", "start", "attempt", "failure", "finish", "retire", "retry"}
@@ -85,12 +86,13 @@ def read_history(folder: Path) -> History:
     open_jobs = OpenJobs()
     for name, event in read_files(folder, _KINDS):
         last_time = _word(event["time"])
-        open_jobs.follow(name, event)
+        ids = _ids(event)
+        open_jobs.follow(name, event, set(ids))
         if event["event"] == "trouble":
             trouble = f"{last_time}: {_word(event.get('reason'))}"
         elif event["event"] in ("job", "end"):
             trouble = None
-        for id_ in _ids(event):
+        for id_ in ids:
             _take(history, id_, event)
     return replace(history, trouble=trouble, last_time=last_time, open_jobs=open_jobs.untold())
 
@@ -193,8 +195,7 @@ def _word(value: Any) -> str | None:
     """A value on one line that any terminal can show; None for what is empty or no plain value."""
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         return None
-    text = " ".join(str(value).split())
-    return "".join(c if c.isprintable() else "?" for c in text) or None
+    return printable(" ".join(str(value).split())) or None
 
 
 def _is_plain(value: Any) -> bool:

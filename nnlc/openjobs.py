@@ -4,13 +4,14 @@ A job that is killed with all its processes, or whose node is lost, can't say so
 start and `status` do, from what it had written before.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nnlc.journal import is_silent
 from nnlc.process import process_lives, this_process
+from nnlc.wording import counted, printable
 
 
 @dataclass(slots=True)
@@ -35,11 +36,11 @@ class OpenJob:
         """
         began, host = self.began[:16].replace("T", " "), self.process.get("host")
         left = len(self.under_way.intersection(missing))
-        goes_on = {0: "", 1: "; 1 network goes on from its checkpoint"}.get(
-            left, f"; {left:,} networks go on from their checkpoints"
+        text = (
+            f"the job of {began} UTC on {host} ended without a word (killed, or its node was lost)"
         )
-        text = f"the job of {began} UTC on {host} ended without a word (killed, or its node was "
-        return "".join(c if c.isprintable() else "?" for c in f"{text}lost){goes_on}")
+        on = ("network goes on from its checkpoint", "networks go on from their checkpoints")
+        return printable(f"{text}; {counted(left, *on)}" if left else text)
 
 
 class OpenJobs:
@@ -49,10 +50,9 @@ class OpenJobs:
         self._jobs: dict[str, OpenJob] = {}
         self._told: set[str] = set()
 
-    def follow(self, name: str, event: dict[str, Any]) -> None:
-        """Take note of an event of the file of this name; they come in order of time."""
+    def follow(self, name: str, event: dict[str, Any], ids: set[str]) -> None:
+        """Take note of an event of this file about these IDs; they come in order of time."""
         process, time, kind = event.get("process"), str(event["time"]), event["event"]
-        ids = _ids(event)
         if kind == "job" and isinstance(process, dict):
             self._jobs[name] = OpenJob(name, process, time, time)
         elif kind == "end":
@@ -77,14 +77,9 @@ def unsaid_ends(folder: Path, jobs: Iterable[OpenJob]) -> list[OpenJob]:
         jobs: that have not written down their end.
     """
     me = this_process()
-    return [job for job in jobs if _has_ended(folder, job, process_lives(job.process, me))]
-
-
-def _has_ended(folder: Path, job: OpenJob, lives: bool | None) -> bool:
-    return lives is False or (lives is None and is_silent(folder, job.name, job.last))
-
-
-def _ids(event: dict[str, Any]) -> set[str]:
-    several = event.get("ids")
-    values: Sequence[Any] = several if isinstance(several, list) else [event.get("id")]
-    return {value for value in values if isinstance(value, str)}
+    lives = [(job, process_lives(job.process, me)) for job in jobs]
+    return [
+        job
+        for job, it in lives
+        if it is False or (it is None and is_silent(folder, job.name, job.last))
+    ]

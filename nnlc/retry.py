@@ -7,6 +7,7 @@ from nnlc.history import read_history
 from nnlc.journal import Journal, passed_over
 from nnlc.results import ResultsFolder
 from nnlc.tablecheck import NotWhole, TableCheck
+from nnlc.wording import some_of
 
 _NAMED = 5
 """So many networks an error names."""
@@ -36,9 +37,9 @@ def retry(results: ResultsFolder, ids: Sequence[str] = ()) -> Iterator[str]:
         if (not ids or id_ in ids) and id_ not in found.rows.keys() | found.not_whole.keys()
     ]
     if unknown := [i for i in ids if i not in found.not_whole and i not in failed]:
-        those = f"those that failed are {_some(list(history.failures))}"
+        those = f"those that failed are {some_of(history.failures, _NAMED)}"
         raise ResultsError(
-            f"{results.path}: neither failed nor with a damaged table: {_some(unknown)}; "
+            f"{results.path}: neither failed nor with a damaged table: {some_of(unknown, _NAMED)}; "
             + (those if history.failures else "none has failed")
         )
     aside = {i: wrong for i, wrong in found.not_whole.items() if ids or not wrong.unread}
@@ -76,8 +77,3 @@ def _set_aside(results: ResultsFolder, files: dict[str, NotWhole]) -> Iterator[s
         raise ResultsError(
             f"{problem.filename}: can't be moved aside: {problem.strerror}; move it away yourself"
         ) from None
-
-
-def _some(ids: Sequence[str]) -> str:
-    more = len(ids) - _NAMED
-    return ", ".join(ids[:_NAMED]) + (f" and {more} more" if more > 0 else "")

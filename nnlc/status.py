@@ -7,6 +7,7 @@ from nnlc.journal import passed_over, read_progress
 from nnlc.openjobs import unsaid_ends
 from nnlc.results import ResultsFolder
 from nnlc.tablecheck import NotWhole, TableCheck
+from nnlc.wording import counted
 
 
 @dataclass(slots=True)
@@ -36,9 +37,7 @@ class Failure:
     """How many ended badly; 0 where that isn't known."""
 
     def __str__(self) -> str:
-        times = {0: "", 1: " after 1 attempt"}.get(
-            self.attempts, f" after {self.attempts} attempts"
-        )
+        times = f" after {counted(self.attempts, 'attempt')}" if self.attempts else ""
         return f"failed{times}: {self.reason}"
 
 

@@ -1,6 +1,6 @@
 """Numbers of things in sentences that a person reads."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 Mistake = TypeVar("Mistake")
@@ -30,6 +30,17 @@ def first_few(
     if len(mistakes) <= most + 1:
         return list(map(write, mistakes))
     return [*map(write, mistakes[:most]), f"and {len(mistakes) - most:,} more"]
+
+
+def some_of(names: Collection[str], most: int) -> str:
+    """Return the first of many names on one line, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(list(names)[:most]) + more
+
+
+def printable(text: str) -> str:
+    """Return a text with a question mark for whatever no terminal shows."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def reason_of(problem: Exception) -> str:

@@ -31,7 +31,12 @@ LSF = [
     ("-W 2:00", "-W 0", "-W 0", "-W is '0'"),
     ("-W 2:00", "-W 2:01", "-W 2:01", "summit allows 2 nodes 120 minutes"),
     ("-W 2:00", "-W 121", "-W 121", "summit allows 2 nodes 120 minutes"),
-    ('"NVME smt1 gpumps"', "smt1\n#BSUB -alloc_flags NVME", "flags NVME", "only one -alloc_flags"),
+    (
+        '"NVME smt1 gpumps"',
+        "smt1\n#BSUB -alloc_flags NVME",
+        "flags NVME",
+        "contradicts alloc_flags",
+    ),
     ("#BSUB -W", "#BSUB -n 84\n#BSUB -W", "-n 84", "-n is refused"),
     ("#BSUB -W", '#BSUB -R "span[ptile=42]"\n#BSUB -W', "-R", "-R is refused"),
     ("-W 2:00", "-W 1:00", "walltime_minutes=", "--time-left counts down from 120 minutes"),

@@ -18,6 +18,7 @@ from nnlc.networks import NetworkSpec
 from nnlc.results import ResultsFolder
 from nnlc.stopping import wrong_ends
 from nnlc.tables import METADATA_COLUMNS
+from nnlc.wording import some_of
 
 _NAMED = 5
 """So many networks a finding names."""
@@ -76,7 +77,7 @@ class Home:
         failures = self._history.failures if missing else {}
         for folder, ids in missing.items():
             tables = "1 table is" if len(ids) == 1 else f"{len(ids)} tables are"
-            found = f"{folder}: {tables} missing: {_some(ids)}"
+            found = f"{folder}: {tables} missing: {some_of(ids, _NAMED)}"
             findings.add("missing-table", found, "start the worker again")
             for id_ in ids:
                 if id_ in failures:
@@ -139,8 +140,3 @@ def compare(table: Audited, spec: NetworkSpec, rule: str, where: str) -> None:
                 line=2,
                 column=COLUMN_OF[column.field],
             )
-
-
-def _some(ids: Sequence[str]) -> str:
-    more = len(ids) - _NAMED
-    return ", ".join(ids[:_NAMED]) + (f" and {more} more" if more > 0 else "")

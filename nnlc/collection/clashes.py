@@ -1,13 +1,13 @@
 """Where tables of several folders contradict or repeat one another, and the words for it."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nnlc.collection.sources import Source
 from nnlc.errors import NnlcError
-from nnlc.wording import counted, first_few
+from nnlc.wording import counted, first_few, some_of
 
 _NAMED = 20
 """So many IDs of a kind a message names."""
@@ -65,7 +65,7 @@ def refuse_clashes(merger: Merger) -> None:
         if not chosen:
             continue
         for (first, second), ids in _by_folders(chosen).items():
-            lines.append(f"  in {first} and {second}: {_some(ids)}")
+            lines.append(f"  in {first} and {second}: {some_of(ids, _NAMED)}")
         lines.append(_SAME_NETWORK if is_same_network else _OTHER_NETWORK)
     raise NnlcError("\n".join(lines))
 
@@ -95,12 +95,12 @@ def notes(merger: Merger) -> list[str]:
     if again := [id_ for id_, sources in merger.taken.items() if sources[1:]]:
         found.append(
             f"{counted(len(again), 'table')} found more than once with the same bytes, and taken "
-            "once: " + _some(again)
+            "once: " + some_of(again, _NAMED)
         )
     if left_out := [clash.second.id for clash in merger.clashes]:
         found.append(
             f"{counted(len(left_out), 'table')} left out, as another of the same ID came first: "
-            + _some(left_out)
+            + some_of(left_out, _NAMED)
         )
     found += _twins(firsts)
     found += _mixed(((one.dataset, one.folder) for one in firsts), "dataset {} has folders {}")
@@ -108,7 +108,7 @@ def notes(merger: Merger) -> list[str]:
     if renamed := [one.id for one in firsts if one.path.name != f"{one.id}.txt"]:
         found.append(
             f"{counted(len(renamed), 'table')} named after the ID inside, as the file's name was "
-            "another: " + _some(renamed)
+            "another: " + some_of(renamed, _NAMED)
         )
     return found
 
@@ -120,7 +120,7 @@ def _twins(sources: Sequence[Source]) -> list[str]:
     groups = [" = ".join(first_few(ids)) for ids in by_specification.values() if ids[1:]]
     if not groups:
         return []
-    return [f"the same network, seed included, under several IDs: {_some(groups)}"]
+    return [f"the same network, seed included, under several IDs: {some_of(groups, _NAMED)}"]
 
 
 def _mixed(pairs: Iterable[tuple[str, str]], words: str) -> list[str]:
@@ -132,8 +132,3 @@ def _mixed(pairs: Iterable[tuple[str, str]], words: str) -> list[str]:
         for key, values in sorted(found.items())
         if len(values) > 1
     ]
-
-
-def _some(words: Collection[str]) -> str:
-    more = len(words) - _NAMED
-    return ", ".join(list(words)[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -9,12 +9,11 @@ from nnlc.collection.clashes import Merger, merge_sources, notes, refuse_clashes
 from nnlc.collection.folder import write_collection
 from nnlc.collection.journals import Journals
 from nnlc.collection.selection import check_known
-from nnlc.collection.sources import check_destination, read_sources
+from nnlc.collection.sources import Paths, as_paths, check_destination, read_sources
 from nnlc.errors import NnlcError
 from nnlc.tables.folders import Skipped, skipped_lines
 from nnlc.tables.frames import Damaged, Tables, check_choice, frames_of
 
-Paths = str | Path | Iterable[str | Path]
 OnClash = Literal["refuse", "skip"]
 Chooser = Callable[[Tables], Iterable[str]]
 
@@ -65,7 +64,7 @@ def merge_tables(
         NnlcError: clashes, or the folder is in use or can't be written; nothing is written.
     """
     check_choice("on_clash", on_clash, ("refuse", "skip"))
-    places, folder = _as_paths(paths), Path(folder)
+    places, folder = as_paths(paths), Path(folder)
     merger, skipped = _read(places, folder, on_clash, damaged)
     return _write(merger, merger, folder, places, skipped, link=link)
 
@@ -89,18 +88,11 @@ def subset_tables(
         NnlcError: as there, and for an ID that has no table, or where none is chosen.
     """
     check_choice("on_clash", on_clash, ("refuse", "skip"))
-    places, folder = _as_paths(paths), Path(folder)
+    places, folder = as_paths(paths), Path(folder)
     merger, skipped = _read(places, folder, on_clash, damaged)
     chosen = ids(frames_of(one.reading for one in merger.firsts)) if callable(ids) else ids
     part = _part(merger, chosen)
     return _write(part, merger, folder, places, skipped, link=link)
-
-
-def _as_paths(paths: Paths) -> list[Path]:
-    found = [Path(paths)] if isinstance(paths, str | Path) else list(map(Path, paths))
-    if not found:
-        raise NnlcError("no folder was given to be read")
-    return found
 
 
 def _read(

@@ -19,6 +19,22 @@ from nnlc.tables.reading import Reading, read_bytes
 _DATASET = [column.field for column in METADATA_COLUMNS].index("dataset")
 
 
+Paths = str | Path | Iterable[str | Path]
+"""What a user may give: one path, or several."""
+
+
+def as_paths(paths: Paths) -> list[Path]:
+    """Return the paths that a user gave.
+
+    Raises:
+        NnlcError: there is none.
+    """
+    found = [Path(paths)] if isinstance(paths, str | Path) else list(map(Path, paths))
+    if not found:
+        raise NnlcError("no folder was given to be read")
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A table in a folder that was given; `reading` and `sha256` are of the same bytes."""

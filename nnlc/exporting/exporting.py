@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from nnlc.collection.sources import Source, read_sources
+from nnlc.collection.sources import Source, as_paths, read_sources
 from nnlc.errors import NnlcError, TableError
 from nnlc.exporting import croissant, csvfiles, datasheet, parquetfiles
 from nnlc.exporting.contents import contents_of
@@ -97,10 +97,7 @@ def export_tables(
         published=published,
         version=version,
     )
-    places = [Path(paths)] if isinstance(paths, str | Path) else list(map(Path, paths))
-    folder = Path(folder)
-    if not places:
-        raise NnlcError("no folder was given to be read")
+    places, folder = as_paths(paths), Path(folder)
     check = partial(check_place, folder, places)
     check()
     found, skipped = read_sources(places, damaged)

@@ -27,6 +27,7 @@ from nnlc.exporting.contents import (
 )
 from nnlc.exporting.manifest import RECORDS, Manifest
 from nnlc.exporting.schema import NETWORKS, VALUES
+from nnlc.wording import reason_of
 
 FILE, _ = RECORDS["hdf5"]
 _TEXT = h5py.string_dtype()
@@ -63,8 +64,7 @@ def _reading(path: Path) -> Iterator[list[str]]:
         yield at
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, MemoryError) as problem:
         where = f"{path}, {at[0]}" if at[0] else str(path)
-        words = (str(problem).splitlines() or ["no reason is given"])[0][:200]
-        raise NnlcError(f"{where}: can't be read as HDF5: {words}") from None
+        raise NnlcError(f"{where}: can't be read as HDF5: {reason_of(problem)}") from None
 
 
 class _Group:

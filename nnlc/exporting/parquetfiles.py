@@ -24,6 +24,7 @@ from nnlc.exporting.contents import (
 )
 from nnlc.exporting.manifest import RECORDS, Manifest
 from nnlc.exporting.schema import CURVES, NETWORKS, VALUES, Kind, Part
+from nnlc.wording import reason_of
 
 NETWORKS_FILE, CURVES_FILE = RECORDS["parquet"]
 _TYPES: dict[Kind, pa.DataType] = {
@@ -144,8 +145,7 @@ def _reading(path: Path) -> Iterator[list[str]]:
         yield at
     except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as problem:
         column = f", column {at[0]}" if at[0] else ""
-        words = (str(problem).splitlines() or ["no reason is given"])[0][:200]
-        raise NnlcError(f"{path}{column}: can't be read as Parquet: {words}") from None
+        raise NnlcError(f"{path}{column}: can't be read as Parquet: {reason_of(problem)}") from None
 
 
 @contextmanager
@@ -181,12 +181,10 @@ def _unpacked_bytes(file: pq.ParquetFile, name: str) -> int:
     for i in range(file.metadata.num_row_groups):
         group = file.metadata.row_group(i)
         chunks = [group.column(j) for j in range(group.num_columns)]
-        total += sum(c.total_uncompressed_size for c in chunks if _top(c.path_in_schema) == name)
+        total += sum(
+            c.total_uncompressed_size for c in chunks if c.path_in_schema.partition(".")[0] == name
+        )
     return total
-
-
-def _top(path: str) -> str:
-    return path.partition(".")[0]
 
 
 def _part(parts: tuple[Part, ...], name: str) -> Part:

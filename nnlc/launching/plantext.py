@@ -7,7 +7,7 @@ from nnlc.launching.forecast import not_whole_words
 from nnlc.launching.limits import SAVE_MINUTES, START_MINUTES, as_hours
 from nnlc.launching.needs import disk, images_to_stage, too_large
 from nnlc.launching.plan import Option, Plan
-from nnlc.wording import counted
+from nnlc.wording import counted, some_of
 
 _WIDTH = 100
 _LABEL = 14
@@ -105,12 +105,11 @@ def _needs(plan: Plan) -> Iterator[tuple[str, str]]:
             "GB, images and libraries included",
         )
         return
-    names = ", ".join(f.network.spec.id for f in found[:_NAMED])
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    names = some_of([f.network.spec.id for f in found], _NAMED)
     yield (
         "WARNING",
         f"{counted(len(found), 'network')} can't fit into a GPU's {room:g} GB and would fail (the "
-        f"largest needs about {_gigabytes(most.memory_bytes)}): {names}{more}",
+        f"largest needs about {_gigabytes(most.memory_bytes)}): {names}",
     )
 
 

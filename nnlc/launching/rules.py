@@ -87,7 +87,7 @@ def syntax(script: Script, _site: Site) -> Iterator[Finding]:
     bash = shutil.which("bash")
     if bash is None:
         return
-    text = script.text.encode("utf-8", "surrogateescape" if _escaped(script.text) else "replace")
+    text = script.text.encode("utf-8", "replace")  # letters of another encoding do no harm
     try:
         done = subprocess.run(  # noqa: S603  nothing of the script runs
             [bash, "-n"], input=text, capture_output=True, timeout=BASH_SECONDS, check=False
@@ -99,10 +99,6 @@ def syntax(script: Script, _site: Site) -> Iterator[Finding]:
         found = re.search(r"line ([0-9]{1,9}): (.*)", said[0] if said else "")
         line, why = (int(found[1]), found[2]) if found else (1, "syntax error")
         yield Finding(line, f"bash can't read the script: {why}", "see bash -n FILE")
-
-
-def _escaped(text: str) -> bool:
-    return all(not "\ud800" <= c <= "\udfff" or "\udc80" <= c <= "\udcff" for c in text)
 
 
 def known_directives(script: Script, _site: Site) -> Iterator[Finding]:
@@ -148,7 +144,7 @@ def values(script: Script, _site: Site) -> Iterator[Finding]:
             yield Finding(option.line, problem, f"it must be {option.must_be}")
 
 
-_MAY_REPEAT = {"output", "error", "o", "e", "oo", "eo", "R", "alloc_flags"}
+_MAY_REPEAT = {"output", "error", "o", "e", "oo", "eo", "R"}
 """Directives: logs that a site moves, what LSF adds up, and what has a rule of its own."""
 _EXCLUSIVE = {
     "no-requeue": "requeue",
@@ -168,7 +164,7 @@ def repeated(script: Script, _site: Site) -> Iterator[Finding]:
         differs = (before.name, before.value) != (option.name, option.value)
         if option.known and differs and option.name not in _MAY_REPEAT:
             problem = f"{option.name} contradicts {before.name} of line {before.line}"
-            yield Finding(option.line, problem, "leave one of the two out")
+            yield Finding(option.line, problem, "leave one of the two out, or write both in one")
 
 
 def _unknown(script: Script, option: Option, names: list[str], problem: str) -> Finding:
@@ -223,17 +219,12 @@ def _set_by_launcher(worker: Launch) -> list[Variable]:
 
 
 _LEFT_ALONE = {
-    "CUDA_VISIBLE_DEVICES": ("is set over the launcher's", "each rank gets its own GPU"),
-    "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": (
-        "takes multiprocessors away",
-        "tables would differ from those of a whole GPU",
-    ),
-    "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT": (
-        "takes memory away",
-        "where it is scarce other algorithms are taken, and tables differ",
-    ),
+    "CUDA_VISIBLE_DEVICES": "is set over the launcher's, which gives each rank its own GPU",
+    "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": "takes multiprocessors away, and tables differ",
+    "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT": "takes memory away, other algorithms are chosen, and "
+    "tables differ",
 }
-"""Variables that a script must not set: what is wrong with each, and why."""
+"""Variables that a script must not set, and what each does."""
 
 
 def devices(script: Script, _site: Site) -> Iterator[Finding]:
@@ -246,8 +237,8 @@ def devices(script: Script, _site: Site) -> Iterator[Finding]:
         found += _set_by_launcher(script.worker)
     for variable in found:
         if variable.name in _LEFT_ALONE:
-            problem, why = _LEFT_ALONE[variable.name]
-            yield Finding(variable.line, f"{variable.name} {problem}", f"leave it out: {why}")
+            problem = f"{variable.name} {_LEFT_ALONE[variable.name]}"
+            yield Finding(variable.line, problem, "leave it out")
             return
 
 
@@ -265,15 +256,13 @@ def shared_gpus(script: Script, site: Site) -> Iterator[Finding]:
 def waited_for(script: Script, _site: Site) -> Iterator[Finding]:
     """bash(1): a script ends without its background commands, and the job with the script."""
     worker = script.worker
-    if worker and worker.command.background and not _waits(script, worker):
+    if worker is None or not worker.command.background:
+        return
+    if not any(c.program == "wait" and c.line >= worker.line for c in script.commands):
         program = worker.command.program
         yield Finding(
             worker.line, f"nothing waits for {program}: the job ends at once", "write wait below it"
         )
-
-
-def _waits(script: Script, worker: Launch) -> bool:
-    return any(c.program == "wait" and c.line >= worker.line for c in script.commands)
 
 
 def heard(script: Script, signal: str, line: int) -> Iterator[Finding]:

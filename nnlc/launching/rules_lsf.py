@@ -84,15 +84,6 @@ def _flags(script: Script) -> list[str]:
     return (option.value or "").lower().split() if option else []
 
 
-def alloc_flags(script: Script, _site: Site) -> Iterator[Finding]:
-    """Summit User Guide, "Common bsub Options": only one -alloc_flags is recognized."""
-    found = [option for option in script.directives if option.name == "alloc_flags"]
-    for option in found[1:]:
-        words = " ".join(filter(None, (each.value for each in found)))
-        problem = "only one -alloc_flags line counts, and this is another"
-        yield Finding(option.line, problem, f'write one: #BSUB -alloc_flags "{words}"')
-
-
 def notice(script: Script, _site: Site) -> Iterator[Finding]:
     """bsub(1), -wa and -wt: each needs the other. AMReX's workflow notes: why URG."""
     action, minutes = script.option("wa"), script.option("wt")
@@ -294,6 +285,6 @@ def _mentions(word: Word, place: str, names: set[str]) -> bool:
 
 
 RULES: tuple[Rule, ...] = (
-    *(account, nodes, walltime, easy_mode, alloc_flags, notice, tmpdir, array, chain),
+    *(account, nodes, walltime, easy_mode, notice, tmpdir, array, chain),
     *(resource_sets, layout_words, shared_gpus, launch_node, local_disk),
 )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from nnlc import wire
 from nnlc.errors import DeviceError
 from nnlc.ranks.preflight import FLAGS
+from nnlc.wording import some_of
 
 
 def choose_device(asked: str, hellos: Mapping[int, wire.Message]) -> str:
@@ -31,10 +32,9 @@ def choose_device(asked: str, hellos: Mapping[int, wire.Message]) -> str:
             f"{reason}: have the launcher give one to each rank ({FLAGS}), or start with "
             "--device cpu"
         )
-    places = ", ".join(f"{rank} on {hellos[rank]['host']}" for rank in blind[:8])
-    more = f" and {len(blind) - 8} more" if len(blind) > 8 else ""
+    places = some_of([f"{rank} on {hellos[rank]['host']}" for rank in blind], 8)
     raise DeviceError(
-        f"{len(blind)} of {len(hellos)} ranks see no GPU where others do (rank {places}{more}): "
+        f"{len(blind)} of {len(hellos)} ranks see no GPU where others do (rank {places}): "
         f"start one rank a GPU ({FLAGS}), or all with --device cpu"
     )
 

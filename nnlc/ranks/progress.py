@@ -1,7 +1,6 @@
 """What a person sees of a running job: a live display in a terminal, plain lines in a log."""
 
 import contextlib
-import os
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -14,6 +13,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from nnlc.campaign import CampaignNetwork
+from nnlc.console import stop_printing
 from nnlc.tables import Row
 from nnlc.wording import counted
 
@@ -61,7 +61,7 @@ class Progress:
         self._start = self._shown = time.monotonic()
         self.message(
             f"{self._name}: {counted(self._total, 'network')}, {done} done before, "
-            f"{trainers} trainer{'s' if trainers > 1 else ''}"
+            f"{counted(trainers, 'trainer')}"
         )
         if self._is_live and not self._is_lost:
             self._live = Live(console=self._console, auto_refresh=False)
@@ -146,7 +146,7 @@ class Progress:
     def _lose_console(self) -> None:
         """Go on without: tables matter more than a log or a terminal."""
         self._live, self._is_lost = None, True
-        _forget_standard_output()
+        stop_printing(errors=False)
 
     def _seconds_left(self) -> float | None:
         """From the share of the expected work that is done; None until some is."""
@@ -201,10 +201,3 @@ def _stop_words(stop: Mapping[str, Any] | None) -> str:
         f"; stopped at epoch {stop['epoch']:g}, predicted {stop['predicted']:.1f} % at epoch "
         f"{stop['target']:g}"
     )
-
-
-def _forget_standard_output() -> None:
-    """Lead it nowhere, or Python would fail at its end for what is still unwritten."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)

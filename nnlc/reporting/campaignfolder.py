@@ -29,6 +29,7 @@ from nnlc.results import ResultsFolder
 from nnlc.tablecheck import NotWhole, TableCheck
 from nnlc.tables.frames import frames_of
 from nnlc.tables.reading import Reading
+from nnlc.wording import counted
 
 MOST_OF_THE_TIME = 0.05
 """Reading a journal takes no larger part of one processor, and neither does looking at all."""
@@ -179,11 +180,9 @@ class CampaignFolder:
                 if isinstance(one, TableError) and id_ not in ids:
                     notes.append(f"A table is damaged: {one}")
             if strangers := len(shelf.found.keys() - ids):
-                what = "tables are" if strangers > 1 else "table is"
-                notes.append(
-                    f"{strangers} {what} of no network of this campaign, and not shown: "
-                    f"{shelf.folder.name}"
-                )
+                what = counted(strangers, "table is", "tables are")
+                what += " of no network of this campaign, and not shown"
+                notes.append(f"{what}: {shelf.folder.name}")
         return notes
 
 

@@ -16,8 +16,7 @@ from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS
 from nnlc.tables.folders import PROVENANCE_FILE
 from nnlc.tables.frames import Tables
 from nnlc.tables.imagesof import image_sets_of
-
-_MOST_NOTES = 20
+from nnlc.wording import first_few
 
 
 def look_at_tables(tables: Tables, path: Path) -> tuple[Subject, Moment]:
@@ -39,9 +38,7 @@ def look_at_tables(tables: Tables, path: Path) -> tuple[Subject, Moment]:
         for network, (start, end) in zip(networks, pairwise([0, *ends]), strict=True)
     ]
     subject = Subject(f"tables of {path.absolute().name or path.absolute()}", networks)
-    notes += [f"Passed over: {one}" for one in tables.skipped[:_MOST_NOTES]]
-    if len(tables.skipped) > _MOST_NOTES:
-        notes.append(f"And {len(tables.skipped) - _MOST_NOTES:,} more were passed over.")
+    notes += first_few(tables.skipped, write=lambda one: f"Passed over: {one}")
     return subject, Moment(standings, tables_facts(tables, history), notes=notes)
 
 

@@ -31,6 +31,7 @@ from nnlc.analysis.predictors.interface import (
 )
 from nnlc.console import printing_aside
 from nnlc.errors import NnlcError
+from nnlc.wording import printable
 
 GROUP = "nnlc.predictors"
 LONGEST_TEXT = 200
@@ -256,5 +257,5 @@ def _told(problem: BaseException) -> str:
 
 def _line(text: str) -> str:
     """A plug's words as one printable line."""
-    shown = "".join(c if c.isprintable() else "?" for c in text[: LONGEST_TEXT + 1])
+    shown = printable(text[: LONGEST_TEXT + 1])
     return shown if len(shown) <= LONGEST_TEXT else shown[: LONGEST_TEXT - 1] + "…"
