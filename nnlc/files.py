@@ -105,6 +105,14 @@ Content = bytes | Callable[[IO[bytes]], object]
 """What a file is to hold: the bytes, or what writes them into an open file."""
 
 
+def write_content(content: Content, file: IO[bytes]) -> None:
+    """Write what a file is to hold into it, opened."""
+    if callable(content):
+        content(file)
+    else:
+        file.write(content)
+
+
 def write_atomically(path: Path, content: Content, *, keep: Path | None = None) -> None:
     """Write a file whole or not at all: a temporary file beside it, synced, then renamed.
 
@@ -164,10 +172,7 @@ def _temporary_beside(path: Path, content: Content) -> Iterator[Path]:
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
-            if callable(content):
-                content(file)
-            else:
-                file.write(content)
+            write_content(content, file)
             file.flush()
             os.fsync(file.fileno())
         yield temporary

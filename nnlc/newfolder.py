@@ -23,6 +23,7 @@ from nnlc.files import (
     temporaries_of,
     temporary_beside,
 )
+from nnlc.process import this_process
 
 _LOCK, _NEW, _EARLIER = "lock", "new", "earlier"
 _ABANDONED_SECONDS = 86_400
@@ -89,17 +90,10 @@ def _claimed(hidden: Path) -> Iterator[None]:
     try:
         with suppress(OSError):  # a file system without locks: its age tells
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.write(lock, _this_boot())
+            os.write(lock, this_process()["boot"].encode())  # to another kernel it may mean nothing
         yield
     finally:
         os.close(lock)
-
-
-def _this_boot() -> bytes:
-    """Return what names the running kernel: a lock may mean nothing to another one."""
-    with suppress(OSError):
-        return read_regular("/proc/sys/kernel/random/boot_id")
-    return b""
 
 
 def _replace(hidden: Path, place: Path) -> None:
@@ -151,7 +145,7 @@ def _is_abandoned(hidden: Path, place: Path) -> bool:
     try:
         lock = hidden / _LOCK
         boot = read_regular(lock, follow_link=False)
-        if boot and boot == _this_boot():
+        if boot and boot == this_process()["boot"].encode():
             return _is_free(lock)
     except BlockingIOError:
         return False

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import IO
 
 from nnlc.errors import NnlcError
-from nnlc.files import Content, open_regular, temporaries_of, write_atomically
+from nnlc.files import (
+    Content,
+    open_regular,
+    temporaries_of,
+    write_atomically,
+    write_content,
+)
 
 _LOOKED_AT = 65_536
 """Bytes at either end of a file in which its mark stands."""
@@ -89,10 +95,7 @@ def check_ending(path: Path, endings: tuple[str, ...] = ()) -> None:
 def _write_locked(content: Content, file: IO[bytes]) -> None:
     with suppress(OSError):  # a file system without locks
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    if callable(content):
-        content(file)
-    else:
-        file.write(content)
+    write_content(content, file)
 
 
 def _sweep(path: Path) -> None:

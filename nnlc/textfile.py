@@ -9,7 +9,12 @@ from nnlc.files import open_regular, why_unread
 
 MOST_BYTES = 64 << 20
 """No text that somebody edits is larger; a list of a million IDs has 27 MB."""
-_OTHER_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    **dict.fromkeys((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE), "utf-32"),
+    **dict.fromkeys((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), "utf-16"),
+}
+"""By their bytes, the encodings that a byte-order mark tells; a longer mark before a shorter."""
 
 
 def read_text(path: Path, error: type[NnlcError] = NnlcError, *, errors: str = "strict") -> str:
@@ -46,7 +51,7 @@ def decode_text(
     Raises:
         error: they are no UTF-8.
     """
-    if content.startswith(_OTHER_MARKS):
+    if content.startswith(tuple(MARKS)) and not content.startswith(codecs.BOM_UTF8):
         raise error(f"{path}: is UTF-16 or UTF-32; save it as UTF-8")
     try:
         text = content.decode("utf-8-sig", errors)

@@ -133,7 +133,7 @@ def test_a_missing_column_is_named_with_its_file(tmp_path, format, records):
         refused(export, rf"{records}\.parquet: has not one column {name}")
     else:
         edit_hdf5(export, lambda file: file[records].__delitem__(name))
-        refused(export, rf"tables\.h5, {records}/{name}: there is none")
+        refused(export, rf"tables\.h5, {records}/{name}: can.t be read as HDF5: there is none")
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -156,7 +156,9 @@ def test_a_column_of_another_type_is_named(tmp_path, format):
             file["networks/conv_kernels"] = [3, 5, 7]
 
         edit_hdf5(export, edit)
-        refused(export, r"tables\.h5, networks/conv_kernels: is of type int64")
+        refused(
+            export, r"tables\.h5, networks/conv_kernels: can.t be read as HDF5: it is of type int64"
+        )
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -245,7 +247,7 @@ def test_huge_sizes_in_hdf5_are_refused_before_there_is_memory_for_them(tmp_path
         file["networks"].create_dataset("random_seed", (10**12,), "i8", chunks=(4096,))
 
     edit_hdf5(export, edit)
-    refused(export, r"tables\.h5, networks/random_seed: has 1000000000000 values")
+    refused(export, r"tables\.h5, networks/random_seed: .*it has 1000000000000 values")
 
 
 def test_huge_sizes_in_parquet_are_refused_before_there_is_memory_for_them(tmp_path):
@@ -276,9 +278,9 @@ def test_data_from_elsewhere_is_not_fetched_into_an_hdf5_file(tmp_path):
         file["curves"] = h5py.SoftLink("/networks")
 
     for edit, words in (
-        (external, "networks/batch_size: is stored in a way that nnlc never does"),
-        (link, "networks/batch_size: there is none, or it is no column"),
-        (soft, "h5, curves: there is none, or it is no group"),
+        (external, "networks/batch_size: .*it is stored in a way that nnlc never does"),
+        (link, "networks/batch_size: .*there is none, or it is no column"),
+        (soft, "h5, curves/id: .*there is none, or it is no column"),
     ):
         folder = tmp_path / edit.__name__
         folder.mkdir()

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "files": set(),
     "textfile": {"errors", "files"},
     "console": set(),
-    "newfolder": set(),
+    "newfolder": {"process"},
     "shipped": set(),
     "environment": set(),
     "wording": set(),
@@ -52,7 +52,8 @@ MAY_IMPORT = {
     | {"networks", "tables", "campaign", "results", "journal", "history", "shares", "wire"}
     | {"calibration", "tablecheck", "process", "openjobs"},
     "verification": BASE
-    | {"networks", "tables", "campaign", "results", "history", "wire", "training", "stopping"},
+    | {"networks", "tables", "campaign", "results", "history", "wire", "training", "stopping"}
+    | {"process"},
     "worker": BASE | {"ranks"},
     "launching": BASE
     | {"campaign", "networks", "results", "history", "shares", "calibration", "tablecheck"},

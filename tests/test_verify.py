@@ -383,7 +383,7 @@ def stand_in(monkeypatch, train: str, ready: str = READY) -> None:
     ("train", "reason"),
     [
         ("sys.exit(9)", "its trainer left with status 9"),
-        ("import os; os.kill(os.getpid(), 9)", "was killed by signal 9, as the kernel does when"),
+        ("import os; os.kill(os.getpid(), 9)", "was killed by SIGKILL, as the kernel does when"),
         ("send('failed', reason='out of memory: so')", "out of memory: so"),
         ("send('fatal', message='mend this')", "mend this"),
     ],

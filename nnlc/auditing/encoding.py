@@ -22,15 +22,8 @@ from nnlc.tables.columns import (
     Column,
 )
 from nnlc.tables.table import MAX_BYTES
+from nnlc.textfile import MARKS
 
-_MARKS = {
-    b"\xef\xbb\xbf": "utf-8-sig",
-    b"\xff\xfe\x00\x00": "utf-32",
-    b"\x00\x00\xfe\xff": "utf-32",
-    b"\xff\xfe": "utf-16",
-    b"\xfe\xff": "utf-16",
-}
-"""By their bytes, the encodings that a byte-order mark tells; a longer mark before a shorter."""
 _MOST_STRANGE = 5
 MOST_LINES = 1_000_000
 """No campaign has so many half epochs."""
@@ -101,10 +94,10 @@ def _as_text(content: bytes, findings: Findings) -> str | None:
 
 
 def _without_mark(content: bytes, findings: Findings) -> str:
-    mark = next((mark for mark in _MARKS if content.startswith(mark)), None)
+    mark = next((mark for mark in MARKS if content.startswith(mark)), None)
     if mark is None:
         return content.decode("latin-1")  # a character for each byte
-    encoding = _MARKS[mark]
+    encoding = MARKS[mark]
     findings.add(
         "byte-order-mark",
         f"the file begins with the byte-order mark (BOM) of {encoding.removesuffix('-sig')}",

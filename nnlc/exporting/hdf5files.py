@@ -7,6 +7,7 @@ which values of `curves` are blank, and not NaN, says its dataset `blank`.
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,12 @@ from nnlc.exporting.contents import (
     Layout,
     Records,
     check_records,
-    needed,
 )
 from nnlc.exporting.manifest import RECORDS, Manifest
 from nnlc.exporting.schema import NETWORKS, VALUES
 from nnlc.wording import reason_of
 
-FILE, _ = RECORDS["hdf5"]
-_TEXT = h5py.string_dtype()
+FILE = RECORDS["hdf5"][0]
 _LIST = h5py.vlen_dtype(np.dtype("<i4"))
 _PLAIN = {"integer": "<i8", "number": "<f8", "flag": "|b1"}
 _ROWS_AT_ONCE = 1 << 16
@@ -49,16 +48,16 @@ def read(folder: Path, manifest: Manifest) -> Contents:
     path = folder / FILE
     stream = io.BytesIO(manifest.read_file(path))
     with _reading(path) as at, h5py.File(stream, "r") as file:
-        networks = _read_networks(_Group(path, file, "networks", at))
+        networks = _read_networks(_Columns(file, at))
         check_records(networks, path)
         layout = Layout(networks["id"], networks["half_epochs"])
-        values, blanks = _read_curves(_Group(path, file, "curves", at), layout)
+        values, blanks = _read_curves(_Columns(file, at), layout, path)
     return Contents(networks, values, blanks)
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[list[str]]:
-    """What the library finds wrong becomes one message with the file and the column."""
+    """Turn what is wrong, for the library or for us, into one message with file and column."""
     at = [""]
     try:
         yield at
@@ -67,50 +66,41 @@ def _reading(path: Path) -> Iterator[list[str]]:
         raise NnlcError(f"{where}: can't be read as HDF5: {reason_of(problem)}") from None
 
 
-class _Group:
-    """A group of the file, of which only plain datasets are read: no links, nothing from elsewhere.
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns of a file; only plain datasets are read: no links, nothing from elsewhere."""
 
-    Args:
-        path: of the file, for errors.
-        file: the open file.
-        name: of the group.
-        at: keeps what is read, for errors.
-    """
+    file: h5py.File
+    at: list[str]
+    """Keeps what is read, for errors."""
 
-    def __init__(self, path: Path, file: h5py.File, name: str, at: list[str]) -> None:
-        self.path, self._name, self._at = path, name, at
-        self._at[0] = name
-        self._group = self._hard(file, name, h5py.Group)
-
-    def _hard(self, group: h5py.Group, name: str, kind: type) -> Any:
-        link = group.get(name, getlink=True)
-        found = group[name] if isinstance(link, h5py.HardLink) else None
-        if not isinstance(found, kind):
-            what = "group" if kind is h5py.Group else "column"
-            raise NnlcError(f"{self.path}, {self._at[0]}: there is none, or it is no {what}")
-        return found
-
-    def column(self, name: str, rows: int | None, dtype: Any) -> h5py.Dataset:
-        """A dataset of one dimension and this type.
+    def get(self, place: str, most_rows: int, dtype: Any = None) -> h5py.Dataset:
+        """Return a dataset of one dimension.
 
         Args:
-            name: of the column.
-            rows: that it must have; None takes what a million networks may have.
-            dtype: None stands for text, of any length.
+            place: its group and name.
+            most_rows: that it may have.
+            dtype: its type; None stands for text, of any length.
+
+        Raises:
+            ValueError: there is none, or it is not as nnlc writes it.
         """
-        self._at[0] = where = f"{self._name}/{name}"
-        found: h5py.Dataset = self._hard(self._group, name, h5py.Dataset)
-        problem = ""
+        self.at[0] = place
+        found: Any = self.file
+        for name in place.split("/"):
+            link = found.get(name, getlink=True) if isinstance(found, h5py.Group) else None
+            found = found[name] if isinstance(link, h5py.HardLink) else None
+        if not isinstance(found, h5py.Dataset):
+            raise ValueError("there is none, or it is no column")
         if found.external or found.is_virtual or found.compression not in (None, "gzip"):
-            problem = "is stored in a way that nnlc never does"
-        elif len(found.shape) != 1 or found.size > (MOST_TABLES if rows is None else rows):
-            problem = f"has {' × '.join(map(str, found.shape))} values where {rows} belong"
-        elif found.chunks and found.chunks[0] > _ROWS_AT_ONCE:
-            problem = "has chunks that are larger than nnlc writes"
-        elif not _is_of(found, dtype):
-            problem = f"is of type {found.dtype}"
-        if problem:
-            raise NnlcError(f"{self.path}, {where}: {problem}")
+            raise ValueError("it is stored in a way that nnlc never does")
+        if len(found.shape) != 1 or found.size > most_rows:
+            shape = " × ".join(map(str, found.shape))
+            raise ValueError(f"it has {shape} values where at most {most_rows} belong")
+        if found.chunks and found.chunks[0] > _ROWS_AT_ONCE:
+            raise ValueError("it has chunks that are larger than nnlc writes")
+        if not _is_of(found, dtype):
+            raise ValueError(f"it is of type {found.dtype}")
         return found
 
 
@@ -123,49 +113,35 @@ def _is_of(dataset: h5py.Dataset, dtype: Any) -> bool:
     return bool(dataset.dtype == np.dtype(dtype))
 
 
-def _read_networks(group: _Group) -> Records:
+def _read_networks(columns: _Columns) -> Records:
     networks: Records = {}
-    parts = {part.name: part for part in NETWORKS}
-    for name in needed():
-        kind = parts[name].kind
-        if kind == "text":
-            networks[name] = _texts(group, name)
-        elif kind == "integers":
-            networks[name] = _lists(group, name)
-        else:
-            networks[name] = group.column(name, None, _PLAIN[kind])[:].tolist()
+    for part in NETWORKS:
+        if part.derived:
+            continue
+        dtype = None if part.kind == "text" else _PLAIN.get(part.kind, _LIST)
+        column = columns.get(f"networks/{part.name}", MOST_TABLES, dtype)
+        values = (column.asstr() if dtype is None else column)[:].tolist()
+        most = {"text": LONGEST_TEXT, "integers": MOST_ENTRIES}.get(part.kind)
+        if most is not None and any(len(value) > most for value in values):
+            raise ValueError(f"a value is longer than {most}")
+        lists = part.kind == "integers"
+        networks[part.name] = [tuple(value.tolist()) for value in values] if lists else values
     return networks
 
 
-def _texts(group: _Group, name: str) -> list[str]:
-    texts: list[str] = group.column(name, None, None).asstr()[:].tolist()
-    if any(len(text) > LONGEST_TEXT for text in texts):
-        raise NnlcError(f"{group.path}, column {name}: a text is longer than {LONGEST_TEXT}")
-    return texts
+def _read_curves(
+    columns: _Columns, layout: Layout, path: Path
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def whole(name: str, dtype: Any) -> h5py.Dataset:
+        found = columns.get(f"curves/{name}", layout.rows, dtype)
+        layout.check_end(path, len(found))
+        return found
 
-
-def _lists(group: _Group, name: str) -> list[tuple[int, ...]]:
-    arrays = group.column(name, None, _LIST)[:]
-    if any(len(array) > MOST_ENTRIES for array in arrays):
-        raise NnlcError(f"{group.path}, column {name}: a list is longer than {MOST_ENTRIES}")
-    return [tuple(array.tolist()) for array in arrays]
-
-
-def _read_curves(group: _Group, layout: Layout) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    ids = group.column("id", layout.rows, None)
-    layout.check_end(group.path, len(ids))
-    numbers = group.column("half_epoch", layout.rows, _PLAIN["integer"])
-    layout.check_end(group.path, len(numbers))
+    ids, numbers = whole("id", None), whole("half_epoch", _PLAIN["integer"])
     for start in range(0, layout.rows, _ROWS_AT_ONCE):
         chunk = slice(start, start + _ROWS_AT_ONCE)
-        layout.check(group.path, "id", start, ids.asstr()[chunk])
-        layout.check(group.path, "half_epoch", start, numbers[chunk])
-    columns = []
-    for part in VALUES:
-        column = group.column(part.name, layout.rows, _PLAIN["number"])
-        layout.check_end(group.path, len(column))
-        columns.append(column[:])
-    bits = group.column(_BLANK, layout.rows, "|u1")
-    layout.check_end(group.path, len(bits))
-    blanks = bits[:][:, np.newaxis] >> np.arange(len(VALUES)) & 1
-    return np.column_stack(columns), blanks.astype(bool)
+        layout.check(path, "id", start, ids.asstr()[chunk])
+        layout.check(path, "half_epoch", start, numbers[chunk])
+    values = [whole(part.name, _PLAIN["number"])[:] for part in VALUES]
+    blanks = whole(_BLANK, "|u1")[:][:, np.newaxis] >> np.arange(len(VALUES)) & 1
+    return np.column_stack(values), blanks.astype(bool)

@@ -10,6 +10,7 @@ from typing import IO, cast
 
 from nnlc import wire
 from nnlc.environment import trainer_environment
+from nnlc.process import end_in_words
 from nnlc.ranks.notices import NOTICES
 from nnlc.ranks.watchdog import Watchdog
 
@@ -96,12 +97,7 @@ class TrainerLink:
         status = self._process.returncode
         if status is None:
             return "its trainer closed its output and can't be ended"
-        if status < 0:
-            known = -status in set(signal.Signals)
-            name = signal.Signals(-status).name if known else f"signal {-status}"
-            hint = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
-            return f"its trainer was killed by {name}{hint}"
-        return f"its trainer left with status {status}"
+        return end_in_words(status)
 
     def leave(self) -> None:
         """Have the trainer save and end; one without a network just ends."""

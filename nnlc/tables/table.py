@@ -15,12 +15,10 @@ from nnlc.errors import SpecError, TableError
 from nnlc.files import open_regular, why_unread, write_atomically
 from nnlc.networks import NetworkSpec
 from nnlc.tables.columns import COLUMNS, CURVE_COLUMNS, EPOCHS, HEADER, METADATA_COLUMNS, Column
+from nnlc.textfile import MARKS
 
 MAX_BYTES = 64 * 1024 * 1024
 """No table is near this; a larger file is something else."""
-
-BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
-"""What editors put before text to tell its encoding: UTF-8, UTF-16 and UTF-32."""
 
 _STRANGE_BYTE = re.compile(rb"[^\n -~]")
 _CURVE_FIELDS = 1 + len(CURVE_COLUMNS)
@@ -145,7 +143,7 @@ def _split_lines(content: bytes, path: Path | None) -> list[str]:
 
 def _name_strange(content: bytes, position: int) -> str:
     """Say what a byte is that belongs in no table; an editor may have put it there."""
-    if position == 0 and content.startswith(BYTE_ORDER_MARKS):
+    if position == 0 and content.startswith(tuple(MARKS)):
         return "the file begins with a byte-order mark, which"
     if content[position : position + 2] == b"\r\n":
         return "the line ends in carriage return and newline, as on Windows, which"

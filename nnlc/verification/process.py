@@ -20,6 +20,7 @@ from nnlc.campaign import Campaign
 from nnlc.environment import trainer_environment
 from nnlc.errors import NnlcError
 from nnlc.networks import ImageSet, NetworkSpec
+from nnlc.process import end_in_words
 from nnlc.tables import Row
 from nnlc.verification.differences import Circumstances, present_circumstances
 
@@ -145,10 +146,6 @@ class TrainingProcess:
 
     def _end_in_words(self) -> str:
         try:
-            status = self._process.wait(_PATIENCE_SECONDS)
+            return end_in_words(self._process.wait(_PATIENCE_SECONDS))
         except subprocess.TimeoutExpired:
             return "its trainer closed its output"
-        if status < 0:
-            hint = ", as the kernel does when memory runs out" if status == -signal.SIGKILL else ""
-            return f"its trainer was killed by signal {-status}{hint}"
-        return f"its trainer left with status {status}"
