@@ -5,7 +5,6 @@ are rounded. `VARIABLES` says of each what becomes of it. Whoever starts a proce
 it `trainer_environment`: once Python runs, it is too late. Job scripts export `DETERMINISM`.
 """
 
-import shlex
 from collections.abc import Container, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
@@ -236,4 +235,8 @@ def recorded(
 
 def in_words(variables: Mapping[str, str]) -> str:
     """Return variables and their values on one line, as a shell would take them."""
+    if not variables:
+        return ""
+    import shlex  # which an agent seldom needs
+
     return ", ".join(f"{name}={shlex.quote(value)}" for name, value in sorted(variables.items()))

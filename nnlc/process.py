@@ -3,7 +3,6 @@
 import contextlib
 import os
 import platform
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,16 +40,6 @@ def process_lives(its: Any, me: Mapping[str, str]) -> bool | None:
         return False
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None  # hidden from other users, or nothing that a process said
-
-
-def end_in_words(status: int) -> str:
-    """Return how a trainer has ended, by the status that `subprocess` tells."""
-    if status >= 0:
-        return f"its trainer left with status {status}"
-    known = -status in set(signal.Signals)
-    name = signal.Signals(-status).name if known else f"signal {-status}"
-    hint = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
-    return f"its trainer was killed by {name}{hint}"
 
 
 def _state_and_start(pid: int) -> tuple[str, str]:

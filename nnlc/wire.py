@@ -50,6 +50,7 @@ infinities included) and runs nothing, whatever arrives.
 """
 
 import json
+import signal
 from collections.abc import Iterable
 from typing import Any, NotRequired, TypedDict
 
@@ -124,6 +125,16 @@ def is_row(line: bytes) -> bool:
 
 
 _ROW = b'{"kind":"row",'
+
+
+def end_in_words(status: int) -> str:
+    """Return how a trainer has ended, by the status that `subprocess` tells."""
+    if status >= 0:
+        return f"its trainer left with status {status}"
+    known = -status in set(signal.Signals)
+    name = signal.Signals(-status).name if known else f"signal {-status}"
+    hint = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
+    return f"its trainer was killed by {name}{hint}"
 
 
 class LineBuffer:

@@ -52,8 +52,7 @@ MAY_IMPORT = {
     | {"networks", "tables", "campaign", "results", "journal", "history", "shares", "wire"}
     | {"calibration", "tablecheck", "process", "openjobs"},
     "verification": BASE
-    | {"networks", "tables", "campaign", "results", "history", "wire", "training", "stopping"}
-    | {"process"},
+    | {"networks", "tables", "campaign", "results", "history", "wire", "training", "stopping"},
     "worker": BASE | {"ranks"},
     "launching": BASE
     | {"campaign", "networks", "results", "history", "shares", "calibration", "tablecheck"},

@@ -10,7 +10,6 @@ from typing import IO, cast
 
 from nnlc import wire
 from nnlc.environment import trainer_environment
-from nnlc.process import end_in_words
 from nnlc.ranks.notices import NOTICES
 from nnlc.ranks.watchdog import Watchdog
 
@@ -97,7 +96,7 @@ class TrainerLink:
         status = self._process.returncode
         if status is None:
             return "its trainer closed its output and can't be ended"
-        return end_in_words(status)
+        return wire.end_in_words(status)
 
     def leave(self) -> None:
         """Have the trainer save and end; one without a network just ends."""

@@ -20,7 +20,6 @@ from nnlc.campaign import Campaign
 from nnlc.environment import trainer_environment
 from nnlc.errors import NnlcError
 from nnlc.networks import ImageSet, NetworkSpec
-from nnlc.process import end_in_words
 from nnlc.tables import Row
 from nnlc.verification.differences import Circumstances, present_circumstances
 
@@ -146,6 +145,6 @@ class TrainingProcess:
 
     def _end_in_words(self) -> str:
         try:
-            return end_in_words(self._process.wait(_PATIENCE_SECONDS))
+            return wire.end_in_words(self._process.wait(_PATIENCE_SECONDS))
         except subprocess.TimeoutExpired:
             return "its trainer closed its output"
