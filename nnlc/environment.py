@@ -128,45 +128,32 @@ VARIABLES = (
     # document few of their variables.
     Variables(
         "removed",
-        "NVIDIA_TF32_OVERRIDE TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
-        "wins over the precision that torch is told; NVIDIA's containers set the second",
-        "cuBLAS: TF32; PyTorch: CUDA environment variables",
-    ),
-    Variables(
-        "removed",
-        "MKL_* ONEDNN_* DNNL_*",
+        "MKL_* ONEDNN_* DNNL_* TORCH_MKLDNN_*",
         "precision, instructions and threads, as ONEDNN_DEFAULT_FPMATH_MODE, MKL_DEBUG_CPU_TYPE "
         "(older MKL) and MKL_DOMAIN_NUM_THREADS",
-        "oneMKL: environment variables; oneDNN: floating-point math mode",
+        "oneMKL: environment variables; oneDNN: floating-point math mode; PyTorch's source",
     ),
     Variables(
         "removed",
-        "CUBLAS_* CUBLASLT_* TORCH_CUBLAS* TORCH_BLAS_PREFER_* DISABLE_ADDMM_CUDA_LT "
-        "DISABLE_ADDMM_HIP_LT",
-        "emulated precision, workspaces, heuristics, and which library multiplies",
-        "cuBLAS: floating point emulation; PyTorch: CUDA environment variables",
-    ),
-    Variables(
-        "removed",
-        "CUDNN_* TORCH_CUDNN_* MIOPEN_* PYTORCH_MIOPEN_*",
-        "which convolution, as CUDNN_CONV_WSCAP_DBG, CUDNN_ERRATA_JSON_FILE, MIOPEN_FIND_MODE",
-        "cuDNN: environment variables; PyTorch: the same; MIOpen: the same",
-    ),
-    Variables(
-        "removed",
-        "ROCBLAS_* HIPBLASLT_* HIPBLAS_* TENSILE_*",
-        "precision, atomics and kernels, as HIPBLASLT_ALLOW_TF32, ROCBLAS_DEFAULT_ATOMICS_MODE",
-        "PyTorch: HIP semantics; rocBLAS, hipBLASLt: environment variables",
-    ),
-    Variables(
-        "removed",
+        "NVIDIA_TF32_OVERRIDE TORCH_ALLOW_TF32_CUBLAS_OVERRIDE CUBLAS_* CUBLASLT_* TORCH_CUBLAS* "
+        "TORCH_BLAS_PREFER_* DISABLE_ADDMM_CUDA_LT CUDNN_* TORCH_CUDNN_* "
         "CUDA_FORCE_PTX_JIT CUDA_FORCE_JIT NVVM_OVERRIDE_OPTIONS",
-        "kernels compiled by the driver in place of those that torch brings",
-        "CUDA programming guide: environment variables",
+        "precision, over what torch is told (NVIDIA's containers set the second), workspaces, "
+        "heuristics, which library multiplies, which convolution, as CUDNN_CONV_WSCAP_DBG and "
+        "CUDNN_ERRATA_JSON_FILE, and kernels compiled by the driver in place of torch's",
+        "cuBLAS: TF32, floating point emulation; cuDNN, PyTorch (CUDA), CUDA programming guide: "
+        "environment variables",
     ),
     Variables(
         "removed",
-        "PYTORCH_TUNABLEOP_* TORCH_MKLDNN_* TORCH_*NATIVE_* PYTORCH_SUM_INNER_TREE",
+        "MIOPEN_* PYTORCH_MIOPEN_* ROCBLAS_* HIPBLASLT_* HIPBLAS_* TENSILE_* DISABLE_ADDMM_HIP_LT",
+        "the same on AMD's GPUs, as MIOPEN_FIND_MODE, HIPBLASLT_ALLOW_TF32 and "
+        "ROCBLAS_DEFAULT_ATOMICS_MODE",
+        "PyTorch: HIP semantics; MIOpen, rocBLAS, hipBLASLt: environment variables",
+    ),
+    Variables(
+        "removed",
+        "PYTORCH_TUNABLEOP_* TORCH_*NATIVE_* PYTORCH_SUM_INNER_TREE",
         "other kernels for an operation, some of them chosen by their speed",
         "PyTorch: TunableOp; torch 2.14's source",
     ),

@@ -4,7 +4,7 @@ A job that is killed with all its processes, or whose node is lost, can't say so
 start and `status` do, from what it had written before.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,17 +69,18 @@ class OpenJobs:
         return [job for name, job in self._jobs.items() if name not in self._told]
 
 
-def unsaid_ends(folder: Path, jobs: Iterable[OpenJob]) -> list[OpenJob]:
-    """Return the jobs that have ended without a word.
+def unsaid_ends(folder: Path, jobs: Iterable[OpenJob], missing: Sequence[str]) -> list[str]:
+    """Return the news of jobs that have ended without a word.
 
     Args:
         folder: the journal.
         jobs: that have not written down their end.
+        missing: IDs of networks without a table.
     """
     me = this_process()
     lives = [(job, process_lives(job.process, me)) for job in jobs]
     return [
-        job
+        job.how_it_ended(missing)
         for job, it in lives
         if it is False or (it is None and is_silent(folder, job.name, job.last))
     ]

@@ -109,10 +109,11 @@ def read_status(results: ResultsFolder) -> Status:
         failures=failures,
         not_whole=tables.not_whole,
         makers=makers(finishes),
-        unsaid_ends=[
-            job.how_it_ended(n.spec.id for n in networks if n.spec.id not in tables.rows)
-            for job in unsaid_ends(results.journal_folder, history.open_jobs)
-        ],
+        unsaid_ends=unsaid_ends(
+            results.journal_folder,
+            history.open_jobs,
+            [n.spec.id for n in networks if n.spec.id not in tables.rows],
+        ),
         passed_over=passed_over(results.journal_folder),
         trouble=history.trouble if running else None,
     )

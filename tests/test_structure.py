@@ -67,7 +67,7 @@ MAY_IMPORT = {
     "plotting": {"networks", "tables", "analysis", "outputs"},
     "reporting": {"networks", "tables", "analysis", "outputs"}
     | {"campaign", "results", "journal", "history", "calibration", "tablecheck"}
-    | {"openjobs"},
+    | {"openjobs", "status"},
 }
 VERBS = {path.stem for path in PACKAGE.glob("*verbs.py")}
 ALL_ROOMS = {*MAY_IMPORT, *VERBS, "cli"}

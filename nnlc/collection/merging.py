@@ -63,7 +63,6 @@ def merge_tables(
         TableError: nothing there to read, or a damaged table; nothing is written.
         NnlcError: clashes, or the folder is in use or can't be written; nothing is written.
     """
-    check_choice("on_clash", on_clash, ("refuse", "skip"))
     places, folder = as_paths(paths), Path(folder)
     merger, skipped = _read(places, folder, on_clash, damaged)
     return _write(merger, merger, folder, places, skipped, link=link)
@@ -87,7 +86,6 @@ def subset_tables(
     Raises:
         NnlcError: as there, and for an ID that has no table, or where none is chosen.
     """
-    check_choice("on_clash", on_clash, ("refuse", "skip"))
     places, folder = as_paths(paths), Path(folder)
     merger, skipped = _read(places, folder, on_clash, damaged)
     chosen = ids(frames_of(one.reading for one in merger.firsts)) if callable(ids) else ids
@@ -98,6 +96,7 @@ def subset_tables(
 def _read(
     paths: Sequence[Path], folder: Path, on_clash: OnClash, damaged: Damaged
 ) -> tuple[Merger, list[Skipped]]:
+    check_choice("on_clash", on_clash, ("refuse", "skip"))
     check_choice("damaged", damaged, ("refuse", "skip"))
     check_destination(folder, paths)
     sources, skipped = read_sources(paths, damaged)

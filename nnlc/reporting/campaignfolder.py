@@ -171,8 +171,7 @@ class CampaignFolder:
         journal = self.results.journal_folder
         pairs = zip(self.networks, standings, strict=True)
         missing = [n.spec.id for n, one in pairs if one.state not in (State.DONE, State.DAMAGED)]
-        ended = unsaid_ends(journal, self._history.open_jobs)
-        notes = passed_over(journal) + [job.how_it_ended(missing) for job in ended]
+        notes = passed_over(journal) + unsaid_ends(journal, self._history.open_jobs, missing)
         damaged = [one.reason for one in standings if one.state == State.DAMAGED]
         notes += [f"A table is damaged: {reason}" for reason in damaged]
         for shelf in self._shelves.values():
@@ -190,7 +189,7 @@ def _progress(name: str, group: Sequence[Standing], half_epochs: int) -> Dataset
     states = Counter(one.state for one in group)
     short = [half_epochs - one.half_epochs for one in group if one.state == State.DONE]
     return DatasetProgress(
-        name,
+        name=name,
         done=states[State.DONE],
         under_way=states[State.UNDER_WAY],
         waiting=states[State.WAITING],

@@ -14,19 +14,8 @@ MARK = b'<meta name="generator" content="nnlc report">'
 """What tells such a file."""
 _FOLDER = Path(__file__).parent / "page"
 _SCRIPTS = (
-    *(
-        "text",
-        "data",
-        "filters",
-        "scales",
-        "bands",
-        "chart",
-        "grid",
-        "layers",
-        "detail",
-        "overview",
-    ),
-    *("comparison", "live", "main"),
+    *("text", "data", "filters", "scales", "bands", "chart", "grid", "layers", "detail"),
+    *("overview", "comparison", "live", "main"),
 )
 """In the order in which they build on one another."""
 _NOWHERE = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'"

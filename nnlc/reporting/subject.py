@@ -6,29 +6,19 @@ from dataclasses import dataclass
 import pandas as pd
 
 from nnlc.reporting.standing import PageNetwork, Standing
+from nnlc.status import DatasetStatus
 
 Fact = tuple[str, str]
 """A name and what it is, both for people."""
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetProgress:
+@dataclass(slots=True)
+class DatasetProgress(DatasetStatus):
     """One dataset of a campaign, as `nnlc status` counts it."""
 
-    name: str
-    done: int
-    under_way: int
-    waiting: int
-    failed: int
-    not_whole: int
-    """Whose table's place is taken by something else."""
-    rows: int
-    """Half epochs recorded so far."""
-    all_rows: int
-    stopped: int
-    """Of those done, how many the campaign's stop rule ended early."""
-    saved: int
-    """Half epochs that these were not trained for."""
+    name: str = ""
+    all_rows: int = 0
+    """Half epochs of all its networks."""
 
 
 @dataclass(frozen=True, slots=True)
