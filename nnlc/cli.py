@@ -23,6 +23,7 @@ from nnlc.console import (
     standard_output,
     stop_printing,
 )
+from nnlc.verbs import CampaignArgument
 
 app = typer.Typer(
     help="Learning curves of random convolutional networks. To train: python -m nnlc.worker.",
@@ -35,7 +36,6 @@ WATCH_SECONDS = 10.0
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """What a disk answers that takes no more."""
 
-CampaignArgument = Annotated[str, typer.Argument(help="A shipped campaign or a .toml file.")]
 ImagesOption = Annotated[
     Path, typer.Option("--root", envvar="NNLC_IMAGES", help="Where images are kept.")
 ]

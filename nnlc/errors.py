@@ -1,18 +1,5 @@
 """What can go wrong on a user's side, and the exit status that says so.
 
-    NnlcError            anything below; its text is the whole message for the user
-    ├── SpecError        a network's metadata contradicts itself
-    ├── SpaceError       a search space with nothing in it
-    ├── CampaignError    a campaign file: missing, malformed or impossible
-    ├── TableError       a table that is damaged; carries line and column
-    ├── ImagesError      images that are missing, damaged or of the wrong shape
-    ├── ResultsError     a results folder that can't be used for this campaign
-    ├── SiteError        a site file or a job-script template
-    ├── SchedulerError   a scheduler that is absent or refuses
-    │   └── UnansweredError  or does not answer: nobody knows what became of the request
-    ├── DeviceError      a GPU that was asked for or promised is not there
-    └── LaunchError      the MPI launcher and the Python environment don't fit together
-
 Each message says what was wrong, where, and what to do next.
 """
 

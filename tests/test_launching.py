@@ -11,8 +11,8 @@ from site_files import GOLDEN, OWN_SITES, SCHEDULERS, SITES, own_site, render, s
 
 from nnlc.errors import SiteError
 from nnlc.launching import render as rendering
+from nnlc.launching.limits import lsf_walltime, slurm_walltime
 from nnlc.launching.lint import lint_file
-from nnlc.launching.render import lsf_walltime, slurm_walltime
 from nnlc.launching.site import Site, load_site
 from nnlc.shipped import shipped_folder, shipped_names
 

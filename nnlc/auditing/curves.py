@@ -73,6 +73,8 @@ class _Group:
         self._tables = tables
         curves = np.stack([table.curve for table in tables if table.curve is not None])
         self._train, self._val, self._accuracy = np.moveaxis(curves, 2, 0)
+        losses = ("train_loss", "trainLoss", self._train), ("val_loss", "valLoss", self._val)
+        self._losses = losses
 
     def check(self) -> None:
         in_range = self._check_accuracies()
@@ -106,10 +108,7 @@ class _Group:
         return in_range
 
     def _check_losses(self, in_range: Truths) -> None:
-        for field, name, loss in (
-            ("train_loss", "trainLoss", self._train),
-            ("val_loss", "valLoss", self._val),
-        ):
+        for field, name, loss in self._losses:
             self._add(
                 "loss-range",
                 field,
@@ -138,10 +137,7 @@ class _Group:
         first = np.where(is_nan.any(axis=1), is_nan.argmax(axis=1), is_nan.shape[1])[:, np.newaxis]
         rows = np.arange(is_nan.shape[1])
         after = rows >= first
-        for field, name, loss in (
-            ("train_loss", "trainLoss", self._train),
-            ("val_loss", "valLoss", self._val),
-        ):
+        for field, name, loss in self._losses:
             self._add(
                 "nan-stays",
                 field,

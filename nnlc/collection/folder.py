@@ -44,10 +44,10 @@ def write_collection(
     with new_folder(folder, partial(check_destination, folder, paths)) as temporary:
         for one in merger.firsts:
             _write_table(one, temporary, link=link)
-        _write(temporary / PROVENANCE_FILE, provenance(merger, paths))
+        write_new(temporary / PROVENANCE_FILE, provenance(merger, paths))
         if recorded:
             lines = "".join(json.dumps(event) + "\n" for event in recorded)
-            _write(temporary / FOLDER / "finishes.jsonl", lines.encode())
+            write_new(temporary / FOLDER / "finishes.jsonl", lines.encode())
     return len(recorded)
 
 
@@ -63,7 +63,7 @@ def _recorded(merger: Merger, journals: Journals) -> list[Event]:
 def _write_table(source: Source, collection: Path, *, link: bool) -> None:
     path = collection / source.folder / f"{source.id}.txt"
     if not link:
-        _write(path, source.content())
+        write_new(path, source.content())
         return
     path.parent.mkdir(exist_ok=True)
     try:
@@ -77,7 +77,12 @@ def _write_table(source: Source, collection: Path, *, link: bool) -> None:
     source.check(content)
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that does not stand yet, and make its folder.
+
+    Raises:
+        OSError: it stands, or can't be written.
+    """
     path.parent.mkdir(exist_ok=True)
     with path.open("xb") as file:
         file.write(content)

@@ -1,16 +1,17 @@
 """`nnlc export`: many tables as a few files that other programs read."""
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from nnlc.collection.sources import Source, as_paths, read_sources
+from nnlc.collection.sources import Source, as_paths, check_destination, read_sources
 from nnlc.errors import NnlcError, TableError
 from nnlc.exporting import croissant, csvfiles, datasheet, parquetfiles
 from nnlc.exporting.contents import contents_of
-from nnlc.exporting.folders import check_place
 from nnlc.exporting.manifest import (
+    ALL_NAMES,
     CROISSANT,
     DATASHEET,
     NAME,
@@ -18,6 +19,7 @@ from nnlc.exporting.manifest import (
     Format,
     Manifest,
     facts_of,
+    read_manifest,
 )
 from nnlc.exporting.origins import Publication, origins_of
 from nnlc.newfolder import new_folder
@@ -98,7 +100,7 @@ def export_tables(
         version=version,
     )
     places, folder = as_paths(paths), Path(folder)
-    check = partial(check_place, folder, places)
+    check = partial(_check_place, folder, places)
     check()
     found, skipped = read_sources(places, damaged)
     sources = list(_first_of_each(found, damaged, skipped))
@@ -157,3 +159,36 @@ def _first_of_each(
         if damaged == "refuse":
             raise problem
         skipped.append(Skipped(one.path, str(problem)))
+
+
+def _check_place(folder: Path, paths: Sequence[Path]) -> None:
+    """See that an export can be put here: into a new or empty folder, or an earlier export's place.
+
+    Args:
+        folder: the export's.
+        paths: what is read.
+
+    Raises:
+        NnlcError: something else stands there, or it lies in a folder that is read.
+    """
+    if not folder.is_symlink() and (folder / NAME).exists():
+        _check_replaceable(folder)
+    else:
+        check_destination(folder, paths)
+
+
+def _check_replaceable(folder: Path) -> None:
+    """See that a folder is an export and nothing but that.
+
+    Raises:
+        NnlcError: there is something in it that an export has not, or it is where the user is.
+    """
+    known = ALL_NAMES & {NAME, *read_manifest(folder).files}
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.name not in known or not entry.is_file(follow_symlinks=False):
+            raise NnlcError(
+                f"{folder}: holds {entry.name!r} beside an earlier export, and would be replaced "
+                "with it; move that away, or name another folder"
+            )
+    if folder.samefile(Path.cwd()):
+        raise NnlcError(f"{folder}: is where you are, and would be replaced; go to another folder")

@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+from nnlc.collection.folder import write_new
 from nnlc.collection.sources import check_destination
 from nnlc.errors import NnlcError
 from nnlc.exporting import csvfiles
@@ -47,8 +48,5 @@ def import_tables(folder: str | Path, out: str | Path) -> int:
         )
     with new_folder(out, check) as temporary:
         for name, content in tables_of(contents, folder):
-            path = temporary / name
-            path.parent.mkdir(exist_ok=True)
-            with path.open("xb") as file:
-                file.write(content)
+            write_new(temporary / name, content)
     return len(contents)

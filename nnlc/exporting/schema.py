@@ -62,15 +62,8 @@ _DESCRIPTIONS = {
     "the last.",
     "fc_filters": f"Units, {_ONE_EACH}fully connected layer; the last has one for each class.",
 }
-_UNITS = {
-    "batch_size": "images",
-    "conv_kernels": "pixels",
-    "conv_strides": "pixels",
-    "conv_paddings": "pixels",
-    "pool_kernels": "pixels",
-    "pool_strides": "pixels",
-    "pool_paddings": "pixels",
-}
+_SIZES = [f"{kind}_{of}" for kind in ("conv", "pool") for of in ("kernels", "strides", "paddings")]
+_UNITS = {"batch_size": "images"} | dict.fromkeys(_SIZES, "pixels")
 _TYPES = {field.name: field.type for field in fields(NetworkSpec)}
 
 SPECIFICATION = tuple(

@@ -4,13 +4,34 @@ import math
 import re
 from collections.abc import Iterator
 
-from nnlc.launching.limits import shortest_minutes
+from nnlc.launching.limits import lsf_walltime, shortest_minutes, slurm_walltime
 from nnlc.launching.options import Option
 from nnlc.launching.rules import Finding, whole
 from nnlc.launching.script import Script
+from nnlc.launching.site import Site
 
 
-def countdown(script: Script, limit: Option, minutes: float) -> Iterator[Finding]:
+def too_long(
+    script: Script, site: Site, limit: Option, minutes: float, nodes: Option | None
+) -> Iterator[Finding]:
+    """Compare a walltime with what the site gives so many nodes, and with --time-left."""
+    count = whole(nodes.value) if nodes else None
+    try:
+        longest = site.longest_minutes(count) if count else None
+    except ValueError as impossible:
+        yield Finding(nodes.line if nodes else 1, str(impossible), "choose others")
+        return
+    if longest is None or minutes <= longest:
+        yield from _countdown(script, limit, minutes)
+        return
+    name, most = f"--{limit.name}", slurm_walltime(longest)
+    if script.scheduler == "lsf":
+        name, most = f"-{limit.name}", lsf_walltime(longest)
+    problem = f"{name} is {limit.value}, but {site.name} allows {count} nodes {longest} minutes"
+    yield Finding(limit.line, problem, f"at most {most}")
+
+
+def _countdown(script: Script, limit: Option, minutes: float) -> Iterator[Finding]:
     """Compare --time-left, by which ranks leave, with the job's walltime."""
     left = script.worker and script.worker.argument("time-left")
     if not left or not left.value or left.must_be:
@@ -38,6 +59,18 @@ def too_short(
     if limit and minutes and minutes < least:
         problem = f"the warning of line {notice.line} may come before the job has done anything"
         yield Finding(limit.line, problem, f"it must last at least {least} minutes")
+
+
+def check_array(
+    script: Script, site: Site, option: Option, found: tuple[int, int, int], elements: int
+) -> Iterator[Finding]:
+    """Compare an array that needs so many places with the site and with --elements."""
+    if elements > site.max_array_elements:
+        takes = f"{site.name} takes {site.max_array_elements} elements"
+        problem = f"the array is {option.value}, but {takes}"
+        yield Finding(option.line, problem, "split the array; nnlc submit --elements does")
+    else:
+        yield from shared_out(script, option.line, found)
 
 
 def shared_out(script: Script, line: int, found: tuple[int, int, int] | None) -> Iterator[Finding]:

@@ -81,6 +81,16 @@ def shortest_minutes(scheduler: str, notice_minutes: int) -> int:
     return notice_minutes + EARLY_MINUTES[scheduler] + -(-LEAST_SECONDS // 60)
 
 
+def slurm_walltime(minutes: int) -> str:
+    """Return HH:MM:SS; Slurm takes any number of hours."""
+    return f"{minutes // 60:02}:{minutes % 60:02}:00"
+
+
+def lsf_walltime(minutes: int) -> str:
+    """Return [hours:]minutes, as LSF demands: it has no seconds."""
+    return f"{minutes // 60}:{minutes % 60:02}"
+
+
 def work_minutes(site: Site, minutes: int) -> int:
     """What is left of a walltime for training: not the start, the warning and saving."""
     return minutes - START_MINUTES - SAVE_MINUTES - site.notice.minutes

@@ -15,7 +15,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from nnlc.campaign import Campaign, load_campaign
 from nnlc.environment import DETERMINISM
 from nnlc.errors import SiteError
-from nnlc.launching.limits import LEAST_SECONDS, shortest_minutes
+from nnlc.launching.limits import (
+    LEAST_SECONDS,
+    lsf_walltime,
+    shortest_minutes,
+    slurm_walltime,
+)
 from nnlc.launching.script import LAUNCHERS
 from nnlc.launching.site import MOST, Site, check_line, check_word
 from nnlc.shipped import shipped_folder, shipped_names
@@ -166,16 +171,6 @@ def _size(request: Request, site: Site, campaign: Campaign) -> tuple[int, int]:
     if request.elements > (networks := campaign.network_count):
         raise SiteError(f"elements = {request.elements}: the campaign has {networks} networks")
     return nodes, minutes
-
-
-def slurm_walltime(minutes: int) -> str:
-    """HH:MM:SS; Slurm takes any number of hours."""
-    return f"{minutes // 60:02}:{minutes % 60:02}:00"
-
-
-def lsf_walltime(minutes: int) -> str:
-    """[hours:]minutes, as LSF demands: it has no seconds."""
-    return f"{minutes // 60}:{minutes % 60:02}"
 
 
 _WALLTIME = {"slurm": slurm_walltime, "lsf": lsf_walltime, "local": slurm_walltime}

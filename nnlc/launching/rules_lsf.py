@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from nnlc.launching.contradictions import countdown, shared_out, too_short
+from nnlc.launching.contradictions import check_array, shared_out, too_long, too_short
 from nnlc.launching.options import BSUB, Option, Word
 from nnlc.launching.rules import Finding, Rule, head, heard, indices, whole
 from nnlc.launching.script import Launch, Script, signal_name
@@ -53,20 +53,7 @@ def walltime(script: Script, site: Site) -> Iterator[Finding]:
         right = "it must be [hours:]minutes: LSF has no seconds"
         yield Finding(option.line, f"-W is {option.value!r}", right)
         return
-    count = _nodes(script)
-    try:
-        longest = site.longest_minutes(count) if count else None
-    except ValueError as problem:
-        yield Finding(getattr(script.option("nnodes"), "line", 1), str(problem), "choose others")
-        return
-    if longest is not None and minutes > longest:
-        yield Finding(
-            option.line,
-            f"-W is {option.value}, but {site.name} allows {count} nodes {longest} minutes",
-            f"at most -W {longest // 60}:{longest % 60:02}",
-        )
-    else:
-        yield from countdown(script, option, minutes)
+    yield from too_long(script, site, option, minutes, script.option("nnodes"))
 
 
 def easy_mode(script: Script, _site: Site) -> Iterator[Finding]:
@@ -126,14 +113,7 @@ def array(script: Script, site: Site) -> Iterator[Finding]:
     if listed is None or listed[1] < 1:
         yield Finding(option.line, f"-J is {option.value!r}", "it must be as NAME[1-9], from 1 on")
         return
-    if max(listed[0], listed[2]) > site.max_array_elements:
-        yield Finding(
-            option.line,
-            f"-J is {option.value}, but {site.name} takes {site.max_array_elements} elements",
-            "split the array; nnlc submit --elements does",
-        )
-    else:
-        yield from shared_out(script, option.line, listed)
+    yield from check_array(script, site, option, listed, max(listed[0], listed[2]))
     for name in ("o", "e"):
         log = script.option(name)
         if log and listed[0] > 1 and "%I" not in (log.value or ""):

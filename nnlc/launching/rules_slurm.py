@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterator
 
-from nnlc.launching.contradictions import countdown, shared_out, too_short
+from nnlc.launching.contradictions import check_array, shared_out, too_long, too_short
 from nnlc.launching.options import Option
 from nnlc.launching.rules import Finding, Rule, head, heard, indices, unknowable, whole
 from nnlc.launching.script import Script, signal_name
@@ -78,20 +78,7 @@ def time(script: Script, site: Site) -> Iterator[Finding]:
         right = "Slurm takes M, M:S, H:M:S, D-H, D-H:M and D-H:M:S"
         yield Finding(option.line, f"--time is {option.value!r}", right)
         return
-    count = _nodes(script)
-    try:
-        longest = site.longest_minutes(count) if count else None
-    except ValueError as problem:
-        yield Finding(getattr(script.option("nodes"), "line", 1), str(problem), "choose others")
-        return
-    if longest is not None and minutes > longest:
-        yield Finding(
-            option.line,
-            f"--time is {option.value}, but {site.name} allows {count} nodes {longest} minutes",
-            f"at most --time={longest // 60:02}:{longest % 60:02}:00",
-        )
-    else:
-        yield from countdown(script, option, minutes)
+    yield from too_long(script, site, option, minutes, script.option("nodes"))
 
 
 def tasks(script: Script, site: Site) -> Iterator[Finding]:
@@ -144,14 +131,7 @@ def array(script: Script, site: Site) -> Iterator[Finding]:
         )
         return
     count, _, high = found
-    if max(count, high + 1) > site.max_array_elements:
-        yield Finding(
-            option.line,
-            f"--array is {option.value}, but {site.name} takes {site.max_array_elements} elements",
-            "split the array; nnlc submit --elements does",
-        )
-    else:
-        yield from shared_out(script, option.line, found)
+    yield from check_array(script, site, option, found, max(count, high + 1))
     log = script.option("output")
     if log and count > 1 and not re.search("%[0-9]*[aj]", log.value or ""):
         yield Finding(log.line, "all elements write to one file", "name it with %A_%a")

@@ -160,7 +160,7 @@ def _origins(ids: Iterable[str], history: History) -> list[Fact]:
 
 
 def _duration(seconds: float) -> str:
-    for size, unit in ((86_400 * 3, "days"), (3600 * 2, "hours"), (120, "minutes")):
-        if seconds >= size:
-            return f"{seconds / {'days': 86_400, 'hours': 3600, 'minutes': 60}[unit]:,.1f} {unit}"
+    for least, unit, name in ((3, 86_400, "days"), (2, 3600, "hours"), (2, 60, "minutes")):
+        if seconds >= least * unit:
+            return f"{seconds / unit:,.1f} {name}"
     return f"{seconds:.1f} seconds"
