@@ -66,9 +66,11 @@ VARIABLES = (
     ),
     Variables(
         "recorded",
-        "OPENBLAS_CORETYPE OPENBLAS_L2_SIZE OPENBLAS_BLOCK_FACTOR NVPL_BLAS_DEBUG_CPU_TYPE",
-        "chooses kernels and the blocks of sums; some processors don't start without the first",
-        "OpenBLAS: runtime variables, and its source; NVPL: BLAS",
+        "OPENBLAS_CORETYPE OPENBLAS_L2_SIZE OPENBLAS_BLOCK_FACTOR NVPL_BLAS_DEBUG_CPU_TYPE "
+        "BLIS_ARCH_TYPE FLEXIBLAS FLEXIBLAS64",
+        "chooses kernels and the blocks of sums, the last two the library; some processors don't "
+        "start without the first",
+        "OpenBLAS: runtime variables, and its source; NVPL: BLAS; BLIS: kernels; FlexiBLAS: README",
         devices=("cpu",),
         library="blas",
     ),
@@ -80,7 +82,8 @@ VARIABLES = (
     ),
     Variables(
         "recorded",
-        "HSA_OVERRIDE_GFX_VERSION* ROCBLAS_TENSILE_LIBPATH HIPBLASLT_TENSILE_LIBPATH",
+        "HSA_OVERRIDE_GFX_VERSION* ROCBLAS_TENSILE_LIBPATH HIPBLASLT_TENSILE_LIBPATH "
+        "HIPBLASLT_EXT_OP_LIBRARY_PATH",
         "chooses an AMD GPU's kernels, and some GPUs have none without it",
         "ROCm: environment variables; rocBLAS, hipBLASLt: the same",
         devices=("cuda",),
@@ -91,6 +94,12 @@ VARIABLES = (
         "where memory is scarce other algorithms are taken",
         "NVIDIA MPS: environment variables",
         devices=("cuda",),
+    ),
+    Variables(
+        "removed",
+        "ROCBLAS_TENSILE_GEMM_OVERRIDE_PATH",
+        "kernels that a file names, chosen by their speed",
+        "rocBLAS: rocblas-gemm-tune",
     ),
     # Left alone is what would else belong to a family below, and all that is in no row.
     Variables(

@@ -228,8 +228,9 @@ def not_whole_lines(not_whole: Collection[NotWhole], results: Path) -> list[str]
     if not not_whole:
         return []
     number = counted(len(not_whole), "table is", "tables are")
+    which = "those that can be read" if any(one.unread for one in not_whole) else "such files"
     return [
-        f"{number} not whole; 'nnlc retry {shlex.quote(str(results))}' moves such files aside, and "
+        f"{number} not whole; 'nnlc retry {shlex.quote(str(results))}' moves {which} aside, and "
         "the next start trains their networks again:",
         *first_few([f"  {one}" for one in not_whole]),
     ]

@@ -13,6 +13,7 @@ from site_files import SCHEDULERS, SITES, render, shipped_site
 
 from nnlc.launching import render as rendering
 from nnlc.launching.render import ENDING_SIGNALS
+from nnlc.ranks.notices import NOTICES
 
 # Stands in for every program of a script: notes its call, and fails in the one that a test names.
 STUB = """#!/bin/bash
@@ -117,7 +118,8 @@ STATUSES = {
     127: "could not be started",
     137: "SIGKILL",
     143: "SIGTERM",
-    255: "ended",
+    200: "an error",
+    255: "an error",
 }
 
 
@@ -131,6 +133,10 @@ def test_every_status_of_the_launcher_is_the_script_s_and_has_its_reason(job, na
 
 
 FAILURES = {"exit 9": 9, "kill -9 $$": 137, "exit 127": 127}
+
+
+def test_scripts_hear_every_signal_that_ranks_save_at():
+    assert {f"SIG{name}" for name in ENDING_SIGNALS} == {s.name for s in NOTICES} - {"SIGURG"}
 
 
 @pytest.mark.parametrize("name", SITES)

@@ -175,6 +175,17 @@ SLURM = [
         "mem-per-gpu contradicts mem of line",
     ),
     ("--elements 4", "--elements 3", "--array", "the array's last element is 3"),
+    (
+        '"$((0 + SLURM_ARRAY_TASK_ID))"',
+        "0",
+        "--element 0",
+        "each job of the array trains element 0",
+    ),
+    ("--array=0-3", "--array=1-4", "--array", "the array's last element is 4"),
+    ("--gpus-per-node=4", "--gres=gpu", "--gres", "--gres is gpu"),
+    ("--gpus-per-node=4", "--gres=gpu:a100", "--gres", "--gres is gpu:a100"),
+    ("--label", "--label --time=30", "--label", "srun --time ends ranks"),
+    ('"$((walltime_minutes - (SECONDS + 59) / 60))"', "0", "--time-left 0", "time-left is '0'"),
     ("$((0 + SLURM", "$((4 + SLURM", "--array", "the array's last element is 7"),
     ("--array=0-3", "--array=0-6:2", "--array", "the array's last element is 6"),
     ("--device cuda", "--device gpu", "gpu", "device is 'gpu'"),
@@ -243,6 +254,9 @@ EVERYWHERE = [
     ),
     ("#!/bin/bash\n", "\ufeff#!/bin/bash\n", "#!", "a byte-order mark stands before"),
     ("nnlc.worker", "nnlc.works", "", "nothing starts nnlc.worker"),
+    ("# One rank", "exec newgrp my_project\n#", "exec", "exec puts newgrp in its place"),
+    (" &\nlauncher=$!", " --results &\nlauncher=$!", "--results", "results is empty"),
+    (" &\nlauncher=$!", " --images '' &\nlauncher=$!", "--images", "images is empty"),
 ]
 
 
@@ -254,6 +268,36 @@ def test_a_script_for_any_scheduler_is_refused_by_line_for(name, right, wrong, w
     else:
         script = rendered(name)
     refused(name, script, right, wrong, where, problem)
+
+
+@pytest.mark.parametrize("line", ["exec > log 2>&1", "exec 3>log", "exec {log}>&1", "exec &> log"])
+def test_a_script_may_send_its_words_elsewhere(line):
+    script = rendered("slurm").replace("# One rank", f"{line}\n# One rank")
+    assert not lint_script(script, five_minutes("slurm"))
+
+
+@pytest.mark.parametrize("index", ["$SLURM_ARRAY_TASK_ID", "${SLURM_ARRAY_TASK_ID}"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_an_element_is_understood_in_each_form_that_people_write(index, first):
+    script = rendered("slurm", elements=4).replace("--array=0-3", f"--array={first}-{first + 3}")
+    ours = '"$((0 + SLURM_ARRAY_TASK_ID))"'
+    for said in (f'"{index}"', f'"$(({index} - 1))"', f"$(( {index}-1 ))", f'"$((0+{index}))"'):
+        found = lint_script(script.replace(ours, said), five_minutes("slurm"))
+        last = first + 3 - ("1 ))" in said or "1))" in said)
+        assert [f.problem for f in found] == (
+            [f"the array's last element is {last}, but --elements 4 ends before it"]
+            if last > 3
+            else []
+        )
+
+
+@pytest.mark.parametrize(
+    "minutes", ["$((60 * 2))", "$((2*60 - SECONDS/60))", "${walltime_minutes}"]
+)
+def test_a_countdown_that_only_the_shell_can_work_out_is_not_judged(minutes):
+    ours = '"$((walltime_minutes - (SECONDS + 59) / 60))"'
+    script = rendered("slurm").replace(ours, f'"{minutes}"')
+    assert not lint_script(script, five_minutes("slurm"))
 
 
 def test_jsrun_does_not_set_another_number_of_threads_behind_the_scripts_back():

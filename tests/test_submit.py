@@ -15,6 +15,7 @@ from nnlc.launching.render import Request
 from nnlc.launching.scheduler import Lsf, Slurm, scheduler_of
 from nnlc.launching.site import load_site
 from nnlc.launching.submit import cancel, queue, records, submit
+from nnlc.process import this_process
 from nnlc.results import ResultsFolder
 
 # Each writes down its arguments and says what the file beside it holds.
@@ -169,6 +170,32 @@ def test_a_folder_whose_jobs_are_in_the_queue_gets_no_second_ones(commands, fold
     commands.says("squeue", "slurm_load_jobs error: Invalid job id specified\n", status=1)
     put(folder)
     assert len(commands.asked("sbatch")) == 2
+
+
+def test_of_two_at_once_one_submits_and_the_other_forgets_nothing(commands, folder, monkeypatch):
+    lock = folder.jobs_folder / ".submit"
+
+    def meanwhile(*_):
+        monkeypatch.setattr(submitting, "this_process", lambda: {**me, "pid": "0"})
+        with pytest.raises(SchedulerError, match=f"another 'nnlc submit'.*remove {lock}"):
+            put(folder)
+        submitting.settle(folder, Slurm())  # as `nnlc status` does
+        monkeypatch.setattr(submitting, "this_process", lambda: me)
+        return "7"
+
+    me = this_process()
+    monkeypatch.setattr(Slurm, "submit", meanwhile)
+    [record] = put(folder)
+    assert records(folder) == [record]
+    assert not lock.exists()
+
+
+def test_what_a_killed_submit_left_behind_is_in_nobodys_way(commands, folder):
+    commands.says("sbatch", "7\n")
+    folder.jobs_folder.mkdir()
+    gone = {**this_process(), "started": "long ago"}
+    (folder.jobs_folder / ".submit").write_text(json.dumps(gone))
+    assert [record.id for record in put(folder)] == ["7"]
 
 
 def test_an_array_beyond_the_sites_limit_is_split_and_no_element_is_lost(commands, folder):

@@ -10,6 +10,13 @@ from nnlc.launching.rules import Finding, whole
 from nnlc.launching.script import Script
 from nnlc.launching.site import Site
 
+_INDEX = {"slurm": '"$SLURM_ARRAY_TASK_ID"', "lsf": '"$((LSB_JOBINDEX - 1))"'}
+_ELEMENT = re.compile(
+    r"\$(?:\(\()?\s*(?:(\d{1,9})\s*\+\s*)?\$?\{?(?:SLURM_ARRAY_TASK_ID|LSB_JOBINDEX)\}?"
+    r"\s*(-\s*1)?\s*(?:\)\))?"
+)
+"""An --element: what is added to the array's index, and whether 1 is taken away."""
+
 
 def too_long(
     script: Script, site: Site, limit: Option, minutes: float, nodes: Option | None
@@ -36,7 +43,7 @@ def _countdown(script: Script, limit: Option, minutes: float) -> Iterator[Findin
     left = script.worker and script.worker.argument("time-left")
     if not left or not left.value or left.must_be:
         return
-    found = re.match(r"\$(?:\(\()?\s*\$?\{?(\w+)", left.value)
+    found = re.match(r"\$(?:\(\()?\s*\$?\{?(\w+)\}?\s*(?:-|\)\)|$)", left.value)
     name = found[1] if found else left.value
     set_to = next((v for v in reversed(script.variables) if v.name == name), None)
     text, line = (set_to.value, set_to.line) if set_to else (name, left.line)
@@ -87,8 +94,16 @@ def shared_out(script: Script, line: int, found: tuple[int, int, int] | None) ->
             yield Finding(told.line, problem, "add --element I, or leave it out")
         return
     count, _, high = found
-    form = re.fullmatch(r"\$\(\((\d{1,9}) \+ \w+( - 1)?\)\)", (element and element.value) or "")
-    last = int(form[1]) + high - bool(form[2]) if form else count - 1
+    said = (element and element.value) or ""
+    if element and count > 1 and whole(said) is not None:
+        yield Finding(
+            element.line,
+            f"each job of the array trains element {said}",
+            f"write {_INDEX[script.scheduler]}",
+        )
+        return
+    form = _ELEMENT.fullmatch(said)
+    last = int(form[1] or 0) + high - bool(form[2]) if form else count - 1
     if last >= elements:
         problem = f"the array's last element is {last}, but --elements {elements} ends before it"
         yield Finding(line, problem, "make the two agree")

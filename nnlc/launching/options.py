@@ -27,7 +27,8 @@ _MEANINGS = (
     ("trainers", "auto|[1-9]|[1-5][0-9]|6[0-4]", "a number from 1 to 64, or auto"),
     ("device", "auto|cpu|cuda", "auto, cpu or cuda"),
     ("order", "longest|shortest", "longest or shortest"),
-    ("time-left", r"\d{1,9}(\.\d{1,9})?", "minutes, such as 120"),
+    ("time-left", r"(?=.*[1-9])\d{1,9}(\.\d{1,9})?", "minutes, such as 120"),
+    ("results images", ".+", "a folder"),
 )
 """Options, the pattern of their values, and what these must be."""
 _VALUES = {name: meaning for names, *meaning in _MEANINGS for name in names.split()}
@@ -90,8 +91,8 @@ class Grammar:
             if word.text == "--":
                 break
             name, value, known = self._split(word.text)
-            if known and value is None and name in self.valued and at < len(words):
-                value = words[at].text
+            if known and value is None and name in self.valued:
+                value = words[at].text if at < len(words) else ""
                 at += 1
             found.append(Option(name, value, word.line, known))
         return found, list(words[at:])

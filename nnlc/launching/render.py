@@ -6,6 +6,7 @@ directive, where no shell does.
 """
 
 import shlex
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,9 @@ BUNDLED = "F-MNIST-sample"
 """Images that every installation has: nothing to stage."""
 MOST_RESTARTS = 1000
 """A chain of so many jobs is no longer meant."""
-ENDING_SIGNALS = ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "XCPU")
-"""What ends a job from outside and can be heard."""
+_HEARD = ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "XCPU", "PWR")
+ENDING_SIGNALS = [name for name in _HEARD if hasattr(signal, f"SIG{name}")]
+"""What ends a job from outside and can be heard: all that ranks listen for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,7 +132,8 @@ def known_options(script: Script, _site: Site) -> Iterator[Finding]:
         if not option.known:
             near = difflib.get_close_matches(f"--{option.name}", WORKER.names(), 1, 0.5)
             problem = f"nnlc.worker does not know the option {option.name!r}"
-            yield Finding(option.line, problem, f"valid: {', '.join(near or WORKER.names())}")
+            right = f"did you mean {near[0]}?" if near else f"valid: {', '.join(WORKER.names())}"
+            yield Finding(option.line, problem, right)
 
 
 def values(script: Script, _site: Site) -> Iterator[Finding]:
@@ -140,7 +141,9 @@ def values(script: Script, _site: Site) -> Iterator[Finding]:
     found = [*script.directives, *(option for each in script.launches for option in each.options)]
     for option in [*found, *(script.worker.arguments if script.worker else [])]:
         if option.known and option.must_be:
-            problem = f"{option.name} is {option.value!r}"
+            problem = (
+                f"{option.name} is {option.value!r}" if option.value else f"{option.name} is empty"
+            )
             yield Finding(option.line, problem, f"it must be {option.must_be}")
 
 
@@ -253,6 +256,15 @@ def shared_gpus(script: Script, site: Site) -> Iterator[Finding]:
         yield Finding(trainers.line, problem, right, note=True)
 
 
+def replaced(script: Script, _site: Site) -> Iterator[Finding]:
+    """bash(1), exec: what it starts takes the script's place, and no trap of the script runs."""
+    end = script.worker.line if script.worker else len(script.lines)
+    for number, line in enumerate(script.lines[: end - 1], 1):
+        if found := re.match(r"\s*exec\s+([^\s<>&{0-9-]\S*)", line):
+            problem = f"the script ends here, since exec puts {found[1]} in its place"
+            yield Finding(number, problem, "leave exec out")
+
+
 def waited_for(script: Script, _site: Site) -> Iterator[Finding]:
     """bash(1): a script ends without its background commands, and the job with the script."""
     worker = script.worker
@@ -281,5 +293,5 @@ def heard(script: Script, signal: str, line: int) -> Iterator[Finding]:
 
 COMMON: tuple[Rule, ...] = (
     *(shebang, line_ends, syntax, known_directives, known_options, worker_is_launched),
-    *(values, repeated, determinism, devices, shared_gpus, waited_for),
+    *(values, repeated, determinism, devices, shared_gpus, replaced, waited_for),
 )

@@ -94,6 +94,8 @@ def tasks(script: Script, site: Site) -> Iterator[Finding]:
 
 def _differs(option: Option | None, right: int | None, why: str) -> Iterator[Finding]:
     found = whole((option.value or "").rpartition(":")[2]) if option else None
+    if option and option.name == "gres" and found is None:
+        found = 1  # sbatch(1), --gres: without a count, as in gpu:a100
     if option and None not in (found, right) and found != right:
         yield Finding(
             option.line, f"--{option.name} is {option.value}", f"it must be {right}: {why}"
@@ -192,6 +194,8 @@ def steps(script: Script, site: Site) -> Iterator[Finding]:
         yield from _differs(mine, whole(cores.value), "as in the directives")
     yield from _differs(worker.option("ntasks"), _ranks(script, site), "a rank a GPU")
     yield from _differs(worker.option("nodes"), _nodes(script), "all of the job's")
+    if limit := worker.option("time"):
+        yield Finding(limit.line, "srun --time ends ranks without a warning", "leave it out")
     passed = worker.option("export")
     if passed and "ALL" not in (passed.value or "").split(","):
         problem = f"srun --export={passed.value} takes the script's variables away"

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nnlc.errors import SchedulerError, UnansweredError
-from nnlc.files import read_regular, write_atomically
+from nnlc.files import read_regular, write_atomically, write_once
 from nnlc.launching.prepare import Submission
 from nnlc.launching.scheduler import (
     SUBMITTED_BY_LSF,
@@ -26,6 +26,7 @@ from nnlc.launching.scheduler import (
     scheduler_named,
 )
 from nnlc.launching.site import Site
+from nnlc.process import process_lives, this_process
 from nnlc.results import ResultsFolder
 
 _NOT_OURS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
@@ -70,15 +71,61 @@ def submit(
         SchedulerError: jobs of this folder are in the queue already, or the scheduler refuses.
         UnansweredError: it does not answer; the next call looks for what may be in the queue.
     """
-    settle(results, scheduler)
-    waiting = _waiting(results, scheduler)
-    if waiting:
-        raise SchedulerError(
-            f"{results.path}: its jobs {', '.join(waiting)} are in the queue already; "
-            f"'nnlc status {results.path}' shows them, 'nnlc cancel {results.path}' ends them"
-        )
-    submission.keep()
-    records = []
+    with _alone(results):
+        settle(results, scheduler)
+        waiting = _waiting(results, scheduler)
+        if waiting:
+            raise SchedulerError(
+                f"{results.path}: its jobs {', '.join(waiting)} are in the queue already; "
+                f"'nnlc status {results.path}' shows them, 'nnlc cancel {results.path}' ends them"
+            )
+        submission.keep()
+        return list(_submit_all(submission, site, scheduler, results))
+
+
+@contextlib.contextmanager
+def _alone(results: ResultsFolder) -> Iterator[None]:
+    """Let no other `nnlc submit` put jobs of this folder into the queue meanwhile.
+
+    Raises:
+        SchedulerError: another is about to, or may be; this one does nothing.
+    """
+    lock, me = _lock(results), json.dumps(this_process()).encode()
+    try:
+        results.jobs_folder.mkdir(exist_ok=True)
+        if not _is_held(results):
+            lock.unlink(missing_ok=True)
+        if not write_once(lock, me):
+            raise SchedulerError(
+                f"{results.path}: another 'nnlc submit' is at work on it; if none is, remove {lock}"
+            )
+    except OSError as problem:
+        raise SchedulerError(f"{lock}: can't be written: {problem.strerror}") from None
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            lock.unlink()
+
+
+def _lock(results: ResultsFolder) -> Path:
+    return results.jobs_folder / ".submit"
+
+
+def _is_held(results: ResultsFolder) -> bool:
+    """Whether an `nnlc submit` that is not seen to have ended puts jobs into the queue."""
+    try:
+        its = json.loads(read_regular(_lock(results)))
+    except FileNotFoundError:
+        return False
+    except (OSError, *_NOT_OURS):
+        its = None
+    return its != this_process() and process_lives(its, this_process()) is not False
+
+
+def _submit_all(
+    submission: Submission, site: Site, scheduler: Scheduler, results: ResultsFolder
+) -> Iterator[Record]:
     for path, _ in submission.scripts:
         record = Record(
             mark=f"nnlc-{secrets.token_hex(6)}",
@@ -100,8 +147,7 @@ def submit(
             _forget(results, record)
             raise
         _write(results, record)
-        records.append(record)
-    return records
+        yield record
 
 
 def scheduler_of_folder(results: ResultsFolder) -> Scheduler | None:
@@ -115,10 +161,10 @@ def settle(results: ResultsFolder, scheduler: Scheduler) -> None:
     for record in records(results):
         if record.id is None:
             job = scheduler.find(record.mark, Path(record.script))
-            if job is None:
-                _forget(results, record)
-            else:
+            if job is not None:
                 _write(results, record.of(job))
+            elif not _is_held(results):
+                _forget(results, record)
 
 
 def records(results: ResultsFolder) -> list[Record]:

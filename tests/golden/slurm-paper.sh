@@ -53,6 +53,7 @@ trap 'hear QUIT' QUIT
 trap 'hear USR1' USR1
 trap 'hear USR2' USR2
 trap 'hear XCPU' XCPU
+trap 'hear PWR' PWR
 trap 'failed "$?" "$LINENO" "$BASH_COMMAND"' ERR
 trap 'ended "$?" "$BASH_COMMAND"' EXIT
 
@@ -117,9 +118,11 @@ case $status in
     3) reason="nothing is left to train, but not every table stands: nnlc status says why" ;;
     75) reason="unfinished; started again it goes on" ;;
     126 | 127) reason="srun could not be started, or could not start its command" ;;
-    129 | 1[3-9]? | 2??) reason="ranks ended by SIG$(kill -l "$status" 2>/dev/null || true)" ;;
     *) reason="an error, whose words stand above" ;;
 esac
+if [ "$status" -gt 128 ] && signal=$(kill -l "$status" 2>/dev/null); then
+    reason="ranks ended by SIG$signal"
+fi
 [ -z "$heard" ] || reason+=", after SIG$heard"
 # Unfinished, or ended by a signal: into the queue again, but not over and over for nothing.
 if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
