@@ -4,11 +4,13 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from image_files import OWN, random_images
+from limits import HANG_SECONDS
 from typer.testing import CliRunner
 
 from nnlc.campaign import load_campaign
@@ -138,6 +140,24 @@ def test_a_pipe_with_a_script_s_name_holds_nothing_up(project):
     shutil.move("r/jobs/ours.sh", "r/jobs/gone.sh")
     os.mkfifo("r/jobs/ours.sh")
     assert "ours.2.sh" in submit()
+
+
+@pytest.mark.parametrize("place", ["r", "r/jobs"])
+def test_a_file_where_a_folder_belongs_is_named_and_nothing_waits(project, place):
+    ResultsFolder(project / "r").open(load_campaign("mine.toml"))
+    if place == "r":
+        shutil.rmtree("r")
+    Path(place).write_text("a file")
+    words = ["submit", "mine.toml", "--site", "ours.toml", "--results", "r", "--images", "data"]
+    done = subprocess.run(
+        [sys.executable, "-m", "nnlc", *words],
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert re.search(rf"error: .*/{place}.*can't be written", done.stderr)
 
 
 def test_a_shipped_campaign_is_copied_too(project):

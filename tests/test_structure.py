@@ -55,7 +55,8 @@ MAY_IMPORT = {
     | {"networks", "tables", "campaign", "results", "history", "wire", "training", "stopping"},
     "worker": BASE | {"ranks"},
     "launching": BASE
-    | {"campaign", "networks", "results", "history", "shares", "calibration", "tablecheck"},
+    | {"campaign", "networks", "results", "history", "shares", "calibration", "tablecheck"}
+    | {"process"},
     "analysis": {"networks", "tables", "outputs"},
     "auditing": BASE
     | {"networks", "tables", "analysis", "campaign", "results", "history", "journal", "stopping"},

@@ -5,6 +5,7 @@ copy of the campaign, and no file of one submission is ever written over by anot
 """
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -124,10 +125,8 @@ def _parts(request: Request, site: Site, stem: Path) -> list[Request]:
 
 
 def _free(path: Path, text: str) -> bool:
-    """Whether no other script has this name."""
+    """Whether no other script has this name; where it can't be written, `keep` says why."""
     try:
         return read_regular(path) == text.encode()
-    except FileNotFoundError:
-        return not path.is_symlink()
     except OSError:
-        return False
+        return not os.path.lexists(path)
