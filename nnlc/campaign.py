@@ -208,7 +208,7 @@ class Campaign(_Section):
 
     @property
     def network_count(self) -> int:
-        """Networks of all image sets."""
+        """Return the number of networks of all image sets."""
         return sum(
             section.networks_per_depth * (section.depths[1] - section.depths[0] + 1)
             for section in self.datasets.values()

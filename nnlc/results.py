@@ -64,7 +64,9 @@ class ResultsFolder:
         """
         try:
             # Looked at before the file: another job may be making the folder at this moment.
-            in_use = self.path.exists() and any(map(_is_content, self.path.iterdir()))
+            in_use = self.path.exists() and any(
+                path.suffix != TEMPORARY_SUFFIX for path in self.path.iterdir()
+            )
             if self.has_campaign:
                 self._renew_places(campaign, self._check_same(campaign))
             elif in_use:
@@ -172,7 +174,7 @@ class ResultsFolder:
 
     @property
     def has_campaign(self) -> bool:
-        """Whether it is a results folder; `campaign` tells whether its file can be used."""
+        """Tell whether it is a results folder; `campaign` reads its file."""
         return os.path.lexists(self.campaign_file)
 
     def campaign(self) -> Campaign:
@@ -220,11 +222,6 @@ class ResultsFolder:
         if moved:
             renewed = standing.model_copy(update={"datasets": standing.datasets | moved})
             write_atomically(self.campaign_file, _to_toml(renewed))
-
-
-def _is_content(path: Path) -> bool:
-    """Not a temporary file that an interrupted write left behind."""
-    return path.suffix != TEMPORARY_SUFFIX
 
 
 def _to_toml(campaign: Campaign) -> bytes:

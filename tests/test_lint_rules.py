@@ -202,6 +202,7 @@ SLURM = [
     ("--array=0-3", "--array=3-0", "--array", "--array is '3-0'"),
     ("--array=0-3", "--array=0-3%0", "--array", "--array is '0-3%0'"),
     ("%A_%a", "%A", "--output", "all elements write to one file"),
+    ("#SBATCH --requeue", "#SBATCH -e x.err\n#SBATCH --requeue", "-e x", "write to one file"),
     ("B:URG@300", "B:URG@9:00", "--signal", "--signal is 'B:URG@9:00'"),
     ("B:URG@300", "B:URG@65536", "--signal", "--signal is 'B:URG@65536'"),
     ("B:URG@300", "B:URG@7200", "--time", "may come before the job has done anything"),

@@ -55,7 +55,7 @@ class Option:
 
     @property
     def must_be(self) -> str | None:
-        """What its value must be, where it is something else."""
+        """Return what its value must be, where it is something else."""
         pattern, right = _VALUES.get(self.name, ("", ""))
         if self.value is None or not pattern or "$" in self.value:
             return None

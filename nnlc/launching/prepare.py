@@ -125,7 +125,7 @@ def _parts(request: Request, site: Site, stem: Path) -> list[Request]:
 
 
 def _free(path: Path, text: str) -> bool:
-    """Whether no other script has this name; where it can't be written, `keep` says why."""
+    """Tell whether no other script has this name; where it can't be written, `keep` says why."""
     try:
         return read_regular(path) == text.encode()
     except OSError:

@@ -134,9 +134,9 @@ def array(script: Script, site: Site) -> Iterator[Finding]:
         return
     count, _, high = found
     yield from check_array(script, site, option, found, max(count, high + 1))
-    log = script.option("output")
-    if log and count > 1 and not re.search("%[0-9]*[aj]", log.value or ""):
-        yield Finding(log.line, "all elements write to one file", "name it with %A_%a")
+    for log in filter(None, map(script.option, ("output", "error"))):
+        if count > 1 and not re.search("%[0-9]*[aj]", log.value or ""):
+            yield Finding(log.line, "all elements write to one file", "name it with %A_%a")
 
 
 def notice(script: Script, _site: Site) -> Iterator[Finding]:

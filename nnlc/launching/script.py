@@ -45,7 +45,7 @@ class Launch:
 
     @cached_property
     def arguments(self) -> list[Option]:
-        """The options of nnlc.worker."""
+        """Return the options of nnlc.worker."""
         at = next(i for i, word in enumerate(self.started) if word.text == "nnlc.worker")
         return _read_all(WORKER, self.started[at + 1 :])
 

@@ -252,14 +252,10 @@ def find_site(name_or_path: str) -> Path:
         SiteError: none of these.
     """
     if re.fullmatch(r"[\w.-]+", name_or_path):
-        for folder in (Path(), _own_sites()):
+        own = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"  # as XDG has it
+        for folder in (Path(), Path(own) / "nnlc"):
             path = folder / f"{name_or_path}.toml"
             # A site named like a shipped one may extend it: from there the shipped one is meant.
             if path.is_file() and name_or_path not in shipped_names("site_configs", ".toml"):
                 return path
     return find_file(name_or_path, "site_configs", SiteError)
-
-
-def _own_sites() -> Path:
-    """The XDG base directory specification's place for a user's settings."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "nnlc"

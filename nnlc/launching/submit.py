@@ -53,7 +53,7 @@ class Record:
 
     @property
     def job(self) -> str:
-        """The job as its scheduler names it."""
+        """Return the job as its scheduler names it."""
         return f"{self.id};{self.cluster}" if self.cluster else str(self.id)
 
     def of(self, job: str) -> "Record":
@@ -205,7 +205,7 @@ def cancel(results: ResultsFolder, scheduler: Scheduler) -> list[str]:
 
 
 def _staying(results: ResultsFolder, scheduler: Scheduler) -> dict[str, list[str]]:
-    """Elements in the queue that are not about to leave it, by job."""
+    """Return by job the elements in the queue that are not about to leave it."""
     return {
         job: [state for state in states if state not in scheduler.ending]
         for job, states in queue(results, scheduler).items()

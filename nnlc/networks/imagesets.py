@@ -40,7 +40,7 @@ class ImageSet:
 
     @property
     def largest_share(self) -> float:
-        """The accuracy of naming the commonest class always, from 0 to 1."""
+        """Return the accuracy of naming the commonest class always, from 0 to 1."""
         if self.largest_class is None:
             return 1 / self.classes
         return self.largest_class / self.validation_images

@@ -82,7 +82,7 @@ def _draw_line(axes: Axes, rows: pd.DataFrame, **style: Any) -> None:
 
 
 def _short_names(names: Iterable[str]) -> dict[str, str]:
-    """Each name, cut where that leaves all of them different."""
+    """Return each name, cut where that leaves all of them different."""
     whole, letters = set(names), 28
     while len({shortened(name, letters) for name in whole}) < len(whole):
         letters += 1

@@ -43,7 +43,7 @@ class DiskTrouble:
 
     @property
     def advice(self) -> str:
-        """What to do."""
+        """Say what the user can do."""
         mend = "bring it back" if self._away else "make room or mend the folder"
         return f"{mend} and start again"
 

@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import IO, Any, cast
@@ -95,7 +94,8 @@ class Checkpoints:
         """
         found: State | None = None
         unreadable: OSError | None = None
-        wrong = [(path, self._how_foreign(path)) for path in self._foreign()]
+        there = set(self._folder.glob(f"{self._id}.*.ckpt")) - {self._newest, self._before}
+        wrong = [(path, self._how_foreign(path)) for path in sorted(there)]
         for path in (self._newest, self._before):
             try:
                 found = self._read_patiently(path)
@@ -134,11 +134,6 @@ class Checkpoints:
         if content["about"] != self._about:
             raise DamagedError("it is another network's, or of other settings, under this name")
         return content["state"]  # type: ignore[no-any-return]
-
-    def _foreign(self) -> Iterator[Path]:
-        for path in sorted(self._folder.glob(f"{self._id}.*.ckpt")):
-            if path not in (self._newest, self._before):
-                yield path
 
     def _how_foreign(self, path: Path) -> str:
         try:

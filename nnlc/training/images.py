@@ -192,10 +192,6 @@ def _stage_first(_section: DatasetSection, root: Path) -> str:
     return f"run: nnlc stage <campaign> --root {shlex.quote(str(root))}"
 
 
-def _install_again(_section: DatasetSection, _root: Path) -> str:
-    return "this file comes with nnlc: install nnlc again"
-
-
 def _describe_again(section: DatasetSection, _root: Path) -> str:
     place = Path(str(section.npz))
     if not place.exists():
@@ -221,7 +217,7 @@ _SOURCES = {
     FASHION_MNIST_SAMPLE.name: _Source(
         sample_files,
         lambda section, root: _read_npz(sample_files(section)[0], root),
-        _install_again,
+        lambda _section, _root: "this file comes with nnlc: install nnlc again",
     ),
 }
 _OWN = _Source(

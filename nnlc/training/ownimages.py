@@ -140,7 +140,7 @@ def _doubts(arrays: dict[str, Array]) -> Iterator[str]:
 
 
 def _labels_between(known: list[int], classes: int) -> str:
-    """Labels below `classes` that are not known, such as "labels 0, 3 to 7"."""
+    """Name labels below `classes` that are not known, such as "labels 0, 3 to 7"."""
     gaps = [(a + 1, b - 1) for a, b in pairwise([-1, *known, classes]) if b - a > 1]
     texts = [str(low) if low == high else f"{low} to {high}" for low, high in gaps]
     one = len(gaps) == 1 and gaps[0][0] == gaps[0][1]
@@ -148,7 +148,7 @@ def _labels_between(known: list[int], classes: int) -> str:
 
 
 def _alike(arrays: dict[str, Array]) -> int:
-    """How many validation images are training images too, to the pixel."""
+    """Count the validation images that are training images too, to the pixel."""
     train, validation = (
         [hashlib.blake2b(image, digest_size=16).digest() for image in arrays[f"{split}_images"]]
         for split in SPLITS
