@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 STANDARD_ERROR = 2
 """Its descriptor, for what must be said while another line may be half printed."""
+
+
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Characters that a terminal obeys in place of showing them, from whatever file they come."""
 
 
 def prepare_output() -> None:
@@ -29,7 +34,7 @@ def prepare_output() -> None:
 
 def say(text: str, *, end: str = "\n") -> None:
     """Print a line of what was asked for, on standard output."""
-    _print(text, sys.stdout, end)
+    _print(_COMMANDS.sub("?", text), sys.stdout, end)
 
 
 def say_whole(text: str) -> None:
@@ -44,7 +49,7 @@ def say_whole(text: str) -> None:
 
 def say_aside(text: str) -> None:
     """Print a line about the work, such as a warning or an error, on standard error, at once."""
-    _print(text, sys.stderr, "\n")
+    _print(_COMMANDS.sub("?", text), sys.stderr, "\n")
     if sys.stderr is not None:
         sys.stderr.flush()
 

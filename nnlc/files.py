@@ -60,14 +60,28 @@ def open_regular(path: str | Path, *, follow_link: bool = True) -> io.BufferedRe
         raise
 
 
-def read_regular(path: str | Path, *, follow_link: bool = True) -> bytes:
-    """Read a regular file whole.
+def read_regular(path: str | Path, *, follow_link: bool = True, most: int = -1) -> bytes:
+    """Read a regular file whole, or its first bytes if it has more than `most`.
 
     Raises:
         OSError: as from `open_regular`, or it can't be read.
     """
     with open_regular(path, follow_link=follow_link) as file:
-        return file.read()
+        return file.read(most)
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the names of all that stands in a folder, sorted; none where there is no folder.
+
+    Raises:
+        OSError: it can't be listed, or something else stands there.
+    """
+    try:
+        return sorted(os.listdir(folder))  # noqa: PTH208  names are wanted
+    except FileNotFoundError as problem:
+        if folder.is_symlink():
+            raise _why_not(folder, problem, follow_link=True) from None
+        return []
 
 
 def why_unread(problem: OSError) -> str:

@@ -21,7 +21,14 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from nnlc.files import Ready, open_regular, read_regular, why_unread, write_atomically
+from nnlc.files import (
+    Ready,
+    names_in,
+    open_regular,
+    read_regular,
+    why_unread,
+    write_atomically,
+)
 
 PROGRESS_SECONDS = 5.0
 """How often a running job writes its progress down."""
@@ -204,7 +211,11 @@ def is_silent(folder: Path, name: str, last: str) -> bool:
 def unread_files(folder: Path) -> list[tuple[Path, OSError]]:
     """Return which files of a journal are not read, and why: they are no regular files, say."""
     found = []
-    for path in sorted([*folder.glob("*.jsonl"), *folder.glob("*.progress.json")]):
+    try:
+        names = names_in(folder)
+    except OSError as problem:
+        return [(folder, problem)]
+    for path in (folder / name for name in names if name.endswith((".jsonl", ".progress.json"))):
         try:
             open_regular(path, follow_link=False).close()
         except FileNotFoundError:

@@ -85,15 +85,30 @@ def _absolute(folder: Path) -> Path:
 @contextmanager
 def _claimed(hidden: Path) -> Iterator[None]:
     """Make a hidden folder that no other process takes for an abandoned one."""
-    hidden.mkdir()
-    lock = os.open(hidden / _LOCK, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    lock = _lock(hidden)
     try:
-        with suppress(OSError):  # a file system without locks: its age tells
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.write(lock, this_process()["boot"].encode())  # to another kernel it may mean nothing
         yield
     finally:
         os.close(lock)
+
+
+def _lock(hidden: Path) -> int:
+    """Make the folder and its lock, again where both were swept before the lock was held."""
+    while True:
+        hidden.mkdir(exist_ok=True)
+        with suppress(FileNotFoundError):
+            lock = os.open(hidden / _LOCK, os.O_WRONLY | os.O_CREAT, 0o666)
+            with suppress(OSError):  # a file system without locks: its age tells
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.write(lock, _this_boot())
+            if (hidden / _LOCK).exists():
+                return lock
+            os.close(lock)
+
+
+def _this_boot() -> bytes:
+    """Return what names the running kernel: a lock may mean nothing to another one."""
+    return this_process()["boot"].encode()
 
 
 def _replace(hidden: Path, place: Path) -> None:
@@ -123,6 +138,8 @@ def _exchange(one: Path, other: Path) -> bool:
 def _sweep(place: Path) -> None:
     """Remove what killed processes left beside a place; put back what one was to replace."""
     for hidden in _hidden_beside(place):
+        with suppress(OSError):
+            hidden.rmdir()  # killed before it held anything
         if _is_abandoned(hidden, place):
             earlier = hidden / _EARLIER
             with suppress(OSError):
@@ -145,7 +162,7 @@ def _is_abandoned(hidden: Path, place: Path) -> bool:
     try:
         lock = hidden / _LOCK
         boot = read_regular(lock, follow_link=False)
-        if boot and boot == this_process()["boot"].encode():
+        if boot == _this_boot() or not (boot or (hidden / _NEW).exists()):
             return _is_free(lock)
     except BlockingIOError:
         return False

@@ -74,15 +74,17 @@ def check_output(path: Path, *, mark: bytes, endings: tuple[str, ...]) -> None:
 
 
 def check_ending(path: Path, endings: tuple[str, ...] = ()) -> None:
-    """See that a name doesn't promise another kind of file than what is written there.
+    """See that a name doesn't promise anything else than what is written there.
 
     Args:
         path: the file, or the folder.
         endings: which of the well-known ones are right; a folder has none.
 
     Raises:
-        NnlcError: it has another one.
+        NnlcError: it has another one, or is the - by which others name standard output.
     """
+    if str(path) == "-":
+        raise NnlcError("-: give the name of a file or folder; nothing is called so here")
     ending = path.suffix.lower()
     if ending in _PROMISES and ending not in endings:
         right = f"one that ends in {endings[0]}" if endings else "a folder, such as one without it"

@@ -72,10 +72,10 @@ def _stop_line(found: Status) -> str:
 
 def _queue_lines(results: ResultsFolder) -> Iterator[str]:
     """A line a job that was submitted; a scheduler that can't be asked is no error here."""
-    scheduler = scheduler_of_folder(results)
-    if scheduler is None:
-        return
     try:
+        scheduler = scheduler_of_folder(results)
+        if scheduler is None:
+            return
         settle(results, scheduler)
         for job, states in queue(results, scheduler).items():
             yield f"job {job}: {count_states(states) or 'no longer in the queue'}"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnlc.campaign import Campaign, CampaignNetwork
 from nnlc.errors import ResultsError, TableError
-from nnlc.files import NotAFileError, why_unread
+from nnlc.files import NotAFileError, names_in, why_unread
 from nnlc.history import Finish, read_history
 from nnlc.results import ResultsFolder
 from nnlc.tables.columns import METADATA_COLUMNS
@@ -243,8 +243,6 @@ def _names(folder: Path) -> Collection[str]:
         ResultsError: it can't be listed.
     """
     try:
-        return {name for name in os.listdir(folder) if name.endswith(".txt")}  # noqa: PTH208
-    except FileNotFoundError:
-        return ()
+        return {name for name in names_in(folder) if name.endswith(".txt")}
     except OSError as problem:
-        raise ResultsError(f"{folder}: can't be looked into: {problem.strerror}") from None
+        raise ResultsError(f"{folder}: {why_unread(problem)}") from None

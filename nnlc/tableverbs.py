@@ -45,10 +45,13 @@ def metrics(
     )
     from nnlc.analysis.metrics import COLUMNS_OF_INTEREST
     from nnlc.analysis.metrics import metrics as measure
+    from nnlc.errors import NnlcError
     from nnlc.outputs import CSV, check_output
     from nnlc.tables.folders import skipped_lines
     from nnlc.tables.frames import Damaged, ValLoss, load_tables
 
+    if output is not None and curves is not None and output.resolve() == curves.resolve():
+        raise NnlcError(f"{output}: is named for both, metrics and curves; give each its own file")
     for path, mark in ((output, METRICS_MARK), (curves, CURVES_MARK)):
         if path is not None:
             check_output(path, mark=mark, endings=CSV)

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from nnlc.errors import NnlcError
-from nnlc.files import open_regular, why_unread
+from nnlc.files import read_regular, why_unread
 
 MOST_BYTES = 64 << 20
 """No text that somebody edits is larger; a list of a million IDs has 27 MB."""
@@ -31,16 +31,24 @@ def read_text(path: Path, error: type[NnlcError] = NnlcError, *, errors: str = "
     Raises:
         error: it can't be read, is too large, or is no text; the message begins with the path.
     """
+    return decode_text(read_undecoded(path, error), path, error, errors=errors)
+
+
+def read_undecoded(path: Path, error: type[NnlcError] = NnlcError) -> bytes:
+    """Return the bytes of a text file, for those who look at its line ends too.
+
+    Raises:
+        error: it can't be read or is too large; the message begins with the path.
+    """
     try:
-        with open_regular(path) as file:
-            content = file.read(MOST_BYTES + 1)
+        content = read_regular(path, most=MOST_BYTES + 1)
     except FileNotFoundError:
         raise error(f"{path}: no such file") from None
     except OSError as problem:
         raise error(f"{path}: {why_unread(problem)}") from None
     if len(content) > MOST_BYTES:
         raise error(f"{path}: has over {MOST_BYTES >> 20} MB, too many for a text of this kind")
-    return decode_text(content, path, error, errors=errors)
+    return content
 
 
 def decode_text(

@@ -217,7 +217,7 @@ def _message(location: tuple[str, ...], error: ErrorDetails, model: type[BaseMod
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown key; {did_you_mean(location[-1], _keys_at(model, location[:-1]))}"
     if error["type"].startswith("missing"):
-        return "this key is missing"
+        return "the array has too few values" if location[-1].isdigit() else "this key is missing"
     message = error["msg"].removeprefix("Value error, ")
     if isinstance(error["input"], dict):
         return message

@@ -314,7 +314,7 @@ def test_a_manifest_of_another_version_or_with_strange_numbers_is_told(tmp_path)
     export = three_exported(tmp_path, "parquet")
     values = json.loads((export / "export.json").read_text())
     (export / "export.json").write_text(json.dumps(values | {"nnlc_export": 2}))
-    refused(export, "an export of version 2, and this nnlc reads version 1")
+    refused(export, "an export of version 2; this nnlc reads version 1")
     for strange in (-1, 1.5, "3", True, None):
         (export / "export.json").write_text(json.dumps(values | {"tables": strange}))
         refused(export, "is damaged, or was never written by nnlc")

@@ -239,6 +239,8 @@ def test_the_datasheet_counts_and_measures_what_is_there(tmp_path):
         ({"version": "1"}, "is not of the form 1.0.0"),
         ({"title": "a\nb"}, "can't be printed"),
         ({"creators": ["a\x1b[2J"]}, "can't be printed"),
+        ({"creators": ["Ada", ""]}, "creators '': is empty"),
+        ({"title": " "}, "title ' ': is empty"),
         ({"format": "xlsx"}, "can only be 'parquet' or 'csv'$"),
         ({"damaged": "keep"}, "can only be 'refuse' or 'skip'"),
     ],

@@ -10,7 +10,8 @@ from limits import HANG_SECONDS
 from rendered_scripts import five_minutes, rendered, shipped
 
 from nnlc.cli import app
-from nnlc.launching.lint import lint_script
+from nnlc.errors import SiteError
+from nnlc.launching.lint import lint_file, lint_script
 from nnlc.launching.render import Request, render_script
 from nnlc.launching.rules_lsf import lsf_minutes
 from nnlc.launching.rules_slurm import slurm_minutes
@@ -163,7 +164,7 @@ def test_the_verb_says_when_a_script_is_fine_and_when_there_is_none(tmp_path, ru
     assert run_nnlc("lint", path, "--site", "slurm") == (0, f"{path}: fine for slurm\n")
     status, said = run_nnlc("lint", tmp_path / "none.sh", "--site", "slurm")
     assert status == 1
-    assert "none.sh: can't be read: No such file or directory" in said
+    assert "none.sh: no such file" in said
 
 
 def test_a_note_alone_does_not_refuse_a_script(tmp_path, run_nnlc):
@@ -189,3 +190,10 @@ def run_nnlc():
         return result.exit_code, result.stdout
 
     return run
+
+
+def test_a_script_of_any_size_is_one_message(tmp_path):
+    with (tmp_path / "job.sh").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(SiteError, match="too many for a text of this kind"):
+        lint_file(tmp_path / "job.sh", load_site("slurm"))

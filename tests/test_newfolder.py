@@ -149,3 +149,28 @@ def test_files_are_synced_where_no_more_threads_may_be_started(tmp_path, monkeyp
     monkeypatch.setattr(newfolder, "_sync_file", synced.append)
     make(tmp_path / "place")
     assert [path.name for path in synced] == ["file"]
+
+
+@pytest.mark.parametrize("lock", [b"", None])
+def test_what_was_killed_before_it_held_anything_goes_at_once(tmp_path, lock):
+    old = tmp_path / ".place.0123456789abcdef.tmp"
+    old.mkdir()
+    if lock is not None:
+        (old / "lock").write_bytes(lock)
+    make(tmp_path / "place")
+    assert not old.exists()
+
+
+def test_a_folder_that_is_swept_before_its_lock_is_held_is_made_again(tmp_path, monkeypatch):
+    locks = []
+
+    def swept(handle, kind, lock=newfolder.fcntl.flock):
+        locks.append(kind)
+        if len(locks) == 1:
+            newfolder.shutil.rmtree(hidden(tmp_path / "place")[0])
+        return lock(handle, kind)
+
+    monkeypatch.setattr(newfolder.fcntl, "flock", swept)
+    make(tmp_path / "place")
+    assert (tmp_path / "place" / "file").read_text() == "whole"
+    assert len(locks) == 2

@@ -56,6 +56,21 @@ def test_a_name_that_promises_another_kind_of_file_is_refused(tmp_path, inputs, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "specs"])
+def test_a_dash_is_no_name_unless_it_means_standard_output(tmp_path, inputs, name, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run(COMMANDS[name][0], inputs, "-")
+    assert isinstance(done.exception, NnlcError), done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_metrics_and_curves_need_a_file_each(tmp_path, inputs):
+    command = f"metrics {{tables}} -o {{out}} --curves {tmp_path}/../{tmp_path.name}/m.csv"
+    done = run(command, inputs, tmp_path / "m.csv")
+    assert "give each its own file" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_what_is_not_its_like_is_never_replaced_and_its_like_is(tmp_path, inputs, name):
     command, ending = COMMANDS[name]

@@ -253,6 +253,17 @@ DOUBTS = {
         {"train_images": (random_images(OWN, train=60)["train_images"] > 99).astype(np.uint8)},
         "no pixel is above 1, where 0 to 255 is expected",
     ),
+    "two labels of an image": (
+        {
+            "train_images": np.repeat(random_images(OWN, train=30)["train_images"], 2, axis=0),
+            "train_labels": NUMBERS % 4 // 3 + NUMBERS % 2,
+        },
+        "training images stand there again with another label, 30 times",
+    ),
+    "nothing to see": (
+        {"validation_images": np.full_like(random_images(OWN, train=30)["train_images"], 7)},
+        "every pixel in validation_images is 7",
+    ),
     "the same images": (
         {
             "validation_images": random_images(OWN, train=60)["train_images"][:30],

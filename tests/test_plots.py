@@ -288,6 +288,7 @@ def test_a_comparison_without_any_prediction_is_an_empty_picture(tmp_path):
     [
         (lambda text: text.replace(",4.0,", ",nan,"), "line 2, column 10 (cost_error): 'nan'"),
         (lambda text: text.replace("True", "perhaps"), "line 6, column 2 (stop_rule): 'perhaps'"),
+        (lambda text: text.replace("last1", "\x1b[2J", 1), "line 2, column 1 (method)"),
         (lambda text: text.replace("last1,", "", 1), "line 2: 17 fields where 18 belong"),
         (lambda text: text.replace("method", "way"), "is no comparison; 'nnlc compare"),
         (lambda text: text.split("\n")[0] + "\n", "has no row below its header"),

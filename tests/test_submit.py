@@ -1,13 +1,14 @@
 """Putting jobs into a queue: whatever the scheduler says, nothing twice and nothing lost."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from worker_jobs import write_campaign
 
 from nnlc.campaign import load_campaign
-from nnlc.errors import SchedulerError, SiteError, UnansweredError
+from nnlc.errors import NnlcError, SchedulerError, SiteError, UnansweredError
 from nnlc.launching import commands as scheduler_commands
 from nnlc.launching import submit as submitting
 from nnlc.launching.prepare import prepare
@@ -266,6 +267,23 @@ def test_the_next_job_of_a_chain_that_comes_meanwhile_is_ended_too(commands, fol
     else : > $here/bjobs.says; fi"""
     commands.says("bkill", "", body=follow)
     assert cancel(folder, Lsf(reads_input=False)) == ["11", "12"]
+
+
+@pytest.mark.parametrize("name", ["nnlc-x.json", "summit.sh.jobs", ""])
+@pytest.mark.parametrize("stands", [os.mkfifo, lambda path: path.symlink_to("nowhere")])
+def test_what_may_tell_of_jobs_and_can_t_be_read_is_an_error(commands, folder, name, stands):
+    commands.says("sbatch", "9\n")
+    commands.says("squeue", "9 RUNNING\n")
+    put(folder)
+    if not name:
+        folder.jobs_folder.rename(folder.path / "elsewhere")
+    stands(folder.jobs_folder / name)
+    for act in (cancel, queue):
+        with pytest.raises(SchedulerError, match="it tells of jobs that may be in the queue"):
+            act(folder, Slurm())
+    with pytest.raises(NnlcError):
+        put(folder)
+    assert len(commands.asked("sbatch")) == 1
 
 
 def test_garbage_among_the_records_is_passed_over(commands, folder):

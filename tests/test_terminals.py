@@ -17,8 +17,8 @@ from nnlc.launching.site import load_site
 from nnlc.ranks.notices import NOTICES
 from nnlc.results import ResultsFolder
 
-NASTY = os.fsdecode("ü[old] [/x]\n:smile: $x$ ".encode() + b"\xff")
-"""A letter beyond ASCII, markup of several kinds, a new line, and a byte that is no letter."""
+NASTY = os.fsdecode("ü[old] [/x]\n:smile: $x$ \x1b[31m".encode() + b"\xff")
+"""Beyond ASCII, markup, a new line, a terminal's command, and a byte that is no letter."""
 
 VERBS = {
     "campaigns": "campaigns",
@@ -113,6 +113,8 @@ def check(monkeypatch, words_of):
     for encoding in ("utf-8", "ascii"):
         said[encoding] = run(monkeypatch, words_of(encoding), encoding)
         assert "Traceback" not in said[encoding][1]
+        if "path" not in words_of(encoding):  # a CSV file has what is so
+            assert "\x1b" not in said[encoding][1]
     statuses = {encoding: status for encoding, (status, _) in said.items()}
     assert len(set(statuses.values())) == 1, said
     counts = {encoding: text.count("[old]") for encoding, (_, text) in said.items()}
@@ -169,3 +171,14 @@ def test_a_script_that_a_terminal_changes_is_told(monkeypatch, tmp_path):
     assert "note: question marks stand for letters that ascii lacks; -o FILE writes all" in text
     status, text = run(monkeypatch, words, "utf-8")
     assert "question marks" not in text
+
+
+def test_no_character_of_a_file_commands_a_terminal(monkeypatch, tmp_path):
+    (tmp_path / "c.toml").write_text('extends = "smoke"\n"a\\u001b[2Jb\\u0007\\u202ec" = 1\n')
+    status, text = run(monkeypatch, ["specs", str(tmp_path / "c.toml")], "utf-8")
+    assert status == 1
+    assert "a?[2Jb??c" in text
+    (tmp_path / "export.json").write_text('{"nnlc_export": "\\u009b2J"}')
+    status, text = run(monkeypatch, ["import", str(tmp_path), "-o", str(tmp_path / "x")], "utf-8")
+    assert status == 1
+    assert "an export of version ?2J" in text

@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from nnlc.analysis.comparison import COMPARISON_COLUMNS
 from nnlc.analysis.predictors.registry import MOST_EPOCHS
@@ -23,10 +30,16 @@ _FLOATS = ("_error", "_percent", "_epoch", "milliseconds")
 """Ends of names."""
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError
+    return text
+
+
 class _Row(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    method: Annotated[str, Field(min_length=1, max_length=1000)]
+    method: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
     stop_rule: bool
     cutoff_epoch: _Epoch
     target_epoch: _Epoch

@@ -123,12 +123,12 @@ def read_manifest(folder: Path) -> Manifest:
         content = file.read(_LARGEST + 1)
     try:
         values = json.loads(content) if len(content) <= _LARGEST else None
-        return _parse(values)
+        return _parse(values, path)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise NnlcError(f"{path}: is damaged, or was never written by nnlc") from None
 
 
-def _parse(values: Any) -> Manifest:
+def _parse(values: Any, path: Path) -> Manifest:
     """The manifest in JSON that was read.
 
     Raises:
@@ -137,7 +137,8 @@ def _parse(values: Any) -> Manifest:
     """
     if values[_KEY] != VERSION:
         raise NnlcError(
-            f"an export of version {str(values[_KEY])[:20]}, and this nnlc reads version {VERSION}"
+            f"{path}: is of an export of version {str(values[_KEY])[:20]}; this nnlc reads version "
+            f"{VERSION}"
         )
     if values["format"] not in FORMATS:
         raise ValueError

@@ -65,6 +65,8 @@ class Publication:
             for text in [value] if isinstance(value, str) else value:
                 if not text.isprintable():
                     raise NnlcError(f"{name} {text!r}: has characters that can't be printed")
+                if text.isspace() or (name == "creators" and not text):
+                    raise NnlcError(f"{name} {text!r}: is empty; give it, or leave it out")
         if self.license and not (_SPDX.fullmatch(self.license) or _URL.fullmatch(self.license)):
             raise NnlcError(
                 f"license {self.license!r}: is neither an SPDX identifier, such as CC-BY-4.0, nor "

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from nnlc.errors import SiteError
-from nnlc.files import read_regular
 from nnlc.launching import rules_lsf, rules_slurm
 from nnlc.launching.rules import COMMON, Finding, Rule
 from nnlc.launching.script import Script
 from nnlc.launching.site import Site
+from nnlc.textfile import read_undecoded
 
 _RULES: dict[str, tuple[Rule, ...]] = {
     "slurm": (*COMMON, *rules_slurm.RULES),
@@ -28,13 +28,10 @@ def lint_script(text: str, site: Site) -> list[Finding]:
 
 
 def lint_file(path: Path, site: Site) -> list[Finding]:
-    """Return the same for a file.
+    """Return everything in a script's file that breaks a rule, in the order of its lines.
 
     Raises:
         SiteError: the file can't be read.
     """
-    try:
-        content = read_regular(path)
-    except OSError as problem:
-        raise SiteError(f"{path}: can't be read: {problem.strerror}") from None
-    return lint_script(content.decode("utf-8", "surrogateescape"), site)
+    text = read_undecoded(path, SiteError).decode("utf-8", "surrogateescape")
+    return lint_script(text, site)

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nnlc.errors import SchedulerError, UnansweredError
-from nnlc.files import read_regular, write_atomically, write_once
+from nnlc.files import names_in, read_regular, why_unread, write_atomically, write_once
 from nnlc.launching.prepare import Submission
 from nnlc.launching.scheduler import (
     SUBMITTED_BY_LSF,
@@ -168,7 +168,11 @@ def settle(results: ResultsFolder, scheduler: Scheduler) -> None:
 
 
 def records(results: ResultsFolder) -> list[Record]:
-    """What is remembered of a folder's jobs, the oldest first; what is no record is passed over."""
+    """Return what is remembered of a folder's jobs, the oldest first; all but what is no record.
+
+    Raises:
+        SchedulerError: a file there can't be read.
+    """
     return sorted(_read(results.jobs_folder), key=lambda record: record.time)
 
 
@@ -238,9 +242,9 @@ def _waiting(results: ResultsFolder, scheduler: Scheduler) -> list[str]:
 
 def _read(folder: Path) -> Iterator[Record]:
     names = {field.name for field in fields(Record)}
-    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
-        with contextlib.suppress(OSError, *_NOT_OURS):
-            content = json.loads(read_regular(path))
+    for path, text in _contents(folder, ".json"):
+        with contextlib.suppress(*_NOT_OURS):
+            content = json.loads(text)
             if not re.fullmatch(r"[0-9]+", content["id"] or "0") or content["mark"] != path.stem:
                 continue
             # What was written before clusters were: those that the user's commands speak to.
@@ -252,9 +256,25 @@ def _read(folder: Path) -> Iterator[Record]:
 
 def _chained(folder: Path) -> Iterator[str]:
     """Jobs that LSF scripts have submitted to go on after themselves: bsub's own words, kept."""
-    for path in sorted(folder.glob("*.sh.jobs")) if folder.is_dir() else []:
-        with contextlib.suppress(OSError):
-            yield from SUBMITTED_BY_LSF.findall(read_regular(path).decode(errors="replace"))
+    for _, text in _contents(folder, ".sh.jobs"):
+        yield from SUBMITTED_BY_LSF.findall(text)
+
+
+def _contents(folder: Path, ending: str) -> Iterator[tuple[Path, str]]:
+    """Yield the files in a folder of jobs whose names end so, and what they hold.
+
+    Raises:
+        SchedulerError: one can't be read, so that nobody knows of its jobs.
+    """
+    path = folder
+    try:
+        for path in [folder / name for name in names_in(folder) if name.endswith(ending)]:
+            with contextlib.suppress(FileNotFoundError):  # another process has forgotten it
+                yield path, read_regular(path).decode("utf-8-sig", errors="replace")
+    except OSError as problem:
+        raise SchedulerError(
+            f"{path}: {why_unread(problem)}; it tells of jobs that may be in the queue"
+        ) from None
 
 
 def _write(results: ResultsFolder, record: Record) -> None:

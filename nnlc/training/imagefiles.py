@@ -47,6 +47,10 @@ SVHN_EXTRA_IMAGES = {"train": 0, "train+extra300000": 300_000, "train+extra": No
 SVHN_DEFAULT = "train+extra300000"
 
 
+_LARGEST = 2 << 30
+"""Bytes; the largest published file has 1.3 GB. What is larger has another checksum anyway."""
+
+
 class WrongFileError(ImagesError):
     """A file of images is missing, or its checksum is another; the message begins with the path."""
 
@@ -103,7 +107,7 @@ class ImageFile:
             WrongFileError: it can't be read, or is another file.
         """
         try:
-            content = read_regular(root / self.path)
+            content = read_regular(root / self.path, most=_LARGEST)
         except OSError as problem:
             raise WrongFileError(f"{root / self.path} {_trouble(problem)}") from None
         if wrong := self.problem_of(content):

@@ -132,11 +132,18 @@ def _doubts(arrays: dict[str, Array]) -> Iterator[str]:
         yield f"validation images have {counted(unseen, 'label')} that no training image has"
     if unchecked := len(set(trained) - set(validated)):
         yield f"training images have {counted(unchecked, 'label')} that no validation image has"
+    if arrays["validation_images"].min() == arrays["validation_images"].max():
+        yield f"every pixel in validation_images is {arrays['validation_images'].min()}"
     if arrays["train_images"].max() <= 1:
         yield "no pixel is above 1, where 0 to 255 is expected; were they divided by 255?"
-    if alike := _alike(arrays):
+    train, validation = (_digests(arrays[f"{split}_images"]) for split in SPLITS)
+    known = set(train)
+    labelled = set(zip(train, arrays["train_labels"].tolist(), strict=True))
+    if again := len(labelled) - len(known):
+        yield f"training images stand there again with another label, {counted(again, 'time')}"
+    if alike := sum(image in known for image in validation):
         images = counted(alike, "validation image")
-        yield f"{images} of {len(arrays['validation_images']):,} stand among the training images"
+        yield f"{images} of {len(validation):,} stand among the training images"
 
 
 def _labels_between(known: list[int], classes: int) -> str:
@@ -147,14 +154,9 @@ def _labels_between(known: list[int], classes: int) -> str:
     return f"{'label' if one else 'labels'} {', '.join(first_few(texts))}"
 
 
-def _alike(arrays: dict[str, Array]) -> int:
-    """Count the validation images that are training images too, to the pixel."""
-    train, validation = (
-        [hashlib.blake2b(image, digest_size=16).digest() for image in arrays[f"{split}_images"]]
-        for split in SPLITS
-    )
-    known = set(train)
-    return sum(image in known for image in validation)
+def _digests(images: Array) -> list[bytes]:
+    """Return what is the same for two images only if they are alike to the pixel."""
+    return [hashlib.blake2b(image, digest_size=16).digest() for image in images]
 
 
 @contextmanager
