@@ -100,15 +100,10 @@ def _lock(hidden: Path) -> int:
             lock = os.open(hidden / _LOCK, os.O_WRONLY | os.O_CREAT, 0o666)
             with suppress(OSError):  # a file system without locks: its age tells
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.write(lock, _this_boot())
+                os.write(lock, this_process()["boot"].encode())  # another kernel may see no lock
             if (hidden / _LOCK).exists():
                 return lock
             os.close(lock)
-
-
-def _this_boot() -> bytes:
-    """Return what names the running kernel: a lock may mean nothing to another one."""
-    return this_process()["boot"].encode()
 
 
 def _replace(hidden: Path, place: Path) -> None:
@@ -162,7 +157,8 @@ def _is_abandoned(hidden: Path, place: Path) -> bool:
     try:
         lock = hidden / _LOCK
         boot = read_regular(lock, follow_link=False)
-        if boot == _this_boot() or not (boot or (hidden / _NEW).exists()):
+        here = boot and boot == this_process()["boot"].encode()
+        if here or not (boot or (hidden / _NEW).exists()):  # without a word and empty: just begun
             return _is_free(lock)
     except BlockingIOError:
         return False

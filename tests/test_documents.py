@@ -59,7 +59,7 @@ SMALLEST = {
     ".venv/bin/nnlc show TABLE": "nnlc show {table}",
     "nnlc show TABLE": "nnlc show {table}",
     "nnlc specs CAMPAIGN": "nnlc specs smoke",
-    "nnlc specs CAMPAIGN [--csv FILE] [--memory GB]": "nnlc specs smoke --csv - --memory 16",
+    "nnlc specs CAMPAIGN [--csv FILE | --memory GB]": "nnlc specs smoke --csv -",
     "nnlc describe FILE.npz": "nnlc describe own.npz",
     "nnlc plan paper --site …": "nnlc plan fashion-mnist --site frontier",
     "nnlc plan CAMPAIGN --site SITE": "nnlc plan fashion-mnist --site perlmutter",

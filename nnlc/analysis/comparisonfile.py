@@ -6,14 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from nnlc.analysis.comparison import COMPARISON_COLUMNS
 from nnlc.analysis.predictors.registry import MOST_EPOCHS
@@ -30,16 +23,10 @@ _FLOATS = ("_error", "_percent", "_epoch", "milliseconds")
 """Ends of names."""
 
 
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError
-    return text
-
-
 class _Row(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    method: Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
+    method: Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
     stop_rule: bool
     cutoff_epoch: _Epoch
     target_epoch: _Epoch

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from nnlc.errors import NnlcError
-from nnlc.files import NotAFileError, open_regular
+from nnlc.files import open_regular, why_unread
 
 Format = Literal["parquet", "csv", "hdf5"]
 FORMATS: tuple[Format, ...] = ("parquet", "csv", "hdf5")
@@ -95,10 +95,8 @@ def open_plain(path: Path) -> IO[bytes]:
     """
     try:
         return open_regular(path, follow_link=False)
-    except NotAFileError as problem:
-        raise NnlcError(f"{path}: {problem.strerror}") from None
     except OSError as problem:
-        raise NnlcError(f"{path}: can't be read: {problem.strerror}") from None
+        raise NnlcError(f"{path}: {why_unread(problem)}") from None
 
 
 def facts_of(path: Path) -> FileFacts:
