@@ -58,8 +58,12 @@ def main() -> None:
         stop_printing()
         sys.exit(ExitStatus.ERROR)
     except OSError as problem:
-        nameless = "the output" if problem.errno in _FULL else "the system"
+        gone = "the folder you are in" if problem.errno == errno.ENOENT else "the system"
+        nameless = "the output" if problem.errno in _FULL else gone
         say_aside(f"error: {problem.filename or nameless}: {problem.strerror or problem}")
+        sys.exit(ExitStatus.ERROR)
+    except MemoryError:
+        say_aside("error: there is too little memory; see 'ulimit -v', or give fewer tables")
         sys.exit(ExitStatus.ERROR)
 
 

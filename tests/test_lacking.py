@@ -11,6 +11,7 @@ from export_samples import three_exported
 from limits import HANG_SECONDS
 
 import nnlc
+from nnlc import cli
 from nnlc.analysis import sharing
 from nnlc.errors import NnlcError
 from nnlc.exporting import apart
@@ -84,3 +85,19 @@ def test_an_export_that_no_process_can_be_started_for_says_what_needs_none(monke
     monkeypatch.setattr(apart.subprocess, "run", failing(problem))
     with pytest.raises(NnlcError, match=r"Resource temporarily unavailable.*--format csv"):
         nnlc.import_tables(export, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("lacking", "words"),
+    [
+        (MemoryError(), "error: there is too little memory"),
+        (FileNotFoundError(errno.ENOENT, "No such file"), "error: the folder you are in: No such"),
+        (OSError(errno.EMFILE, "Too many open files"), "error: the system: Too many open files"),
+    ],
+)
+def test_what_the_system_lacks_is_one_message_of_every_verb(monkeypatch, capsys, lacking, words):
+    monkeypatch.setattr(cli, "app", failing(lacking))
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 1
+    assert capsys.readouterr().err.startswith(words)
