@@ -48,10 +48,16 @@ def say_whole(text: str) -> None:
 
 
 def say_aside(text: str) -> None:
-    """Print a line about the work, such as a warning or an error, on standard error, at once."""
-    _print(_COMMANDS.sub("?", text), sys.stderr, "\n")
-    if sys.stderr is not None:
-        sys.stderr.flush()
+    """Print a line about the work, such as a warning or an error, on standard error, at once.
+
+    One that can't be written, as on a full disk, is lost, and those after it: no status changes.
+    """
+    try:
+        _print(_COMMANDS.sub("?", text), sys.stderr, "\n")
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except OSError:
+        _silence(sys.stderr)
 
 
 @cache
@@ -87,10 +93,14 @@ def stop_printing(*, errors: bool = True) -> None:
     Args:
         errors: on standard error either.
     """
+    _silence(sys.stdout, *([sys.stderr] if errors else []))
+
+
+def _silence(*streams: TextIO | None) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, *([sys.stderr] if errors else [])):
+    for stream in streams:
         with suppress(AttributeError, OSError, ValueError):  # closed, or no file
-            os.dup2(nowhere, stream.fileno())
+            os.dup2(nowhere, stream.fileno())  # type: ignore[union-attr]
 
 
 def make_console() -> "Console":

@@ -292,6 +292,14 @@ def test_an_element_is_understood_in_each_form_that_people_write(index, first):
         )
 
 
+@pytest.mark.parametrize("time", ["0", "UNLIMITED"])
+def test_a_countdown_of_ones_own_where_nothing_ends_the_job_is_a_note(time):
+    script = rendered("slurm").replace("--time=02:00:00", f"--time={time}")
+    [finding] = lint_script(script, five_minutes("slurm"))
+    assert finding.note
+    assert finding.problem.endswith("gives the job no limit")
+
+
 @pytest.mark.parametrize(
     "minutes", ["$((60 * 2))", "$((2*60 - SECONDS/60))", "${walltime_minutes}"]
 )

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -89,6 +90,25 @@ def test_a_log_that_cant_be_written_costs_no_table(alone, tmp_path, reader):
         status = left.wait(HANG_SECONDS)
     assert status == 0
     assert tables(tmp_path / "r") == tables(results)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_log_that_cant_be_written_changes_no_status(alone, tmp_path, monkeypatch, unbuffered):
+    campaign, results = alone
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    damaged = tmp_path / "r"
+    shutil.copytree(results, damaged)
+    next(damaged.glob("*_models/*.txt")).write_text("")
+    ends = {
+        0: command(campaign, "--results", results),
+        1: command("nowhere.toml", "--results", results),
+        2: command(campaign, "--elements", "x"),
+        3: command(campaign, "--results", damaged),
+    }
+    with Path("/dev/full").open("w") as log:
+        for status, words in ends.items():
+            job = subprocess.run(words, stdout=log, stderr=log, timeout=HANG_SECONDS)
+            assert job.returncode == status
 
 
 def test_a_killed_trainer_costs_one_attempt_and_no_byte(alone, tmp_path, monkeypatch):

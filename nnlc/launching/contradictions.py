@@ -49,12 +49,13 @@ def _countdown(script: Script, limit: Option, minutes: float) -> Iterator[Findin
     text, line = (set_to.value, set_to.line) if set_to else (name, left.line)
     if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text, re.ASCII) or float(text) == minutes:
         return
+    given = "no limit" if math.isinf(minutes) else f"{minutes:g}"
     yield Finding(
         line,
         f"--time-left counts down from {text} minutes where line {limit.line} gives the job "
-        f"{minutes:g}",
+        f"{given}",
         "make both the same",
-        note=float(text) < minutes and not found,  # a margin of one's own
+        note=float(text) < minutes and (not found or math.isinf(minutes)),  # a margin of one's own
     )
 
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from nnlc.campaign import load_campaign
-from nnlc.console import make_console, say
+from nnlc.console import flush_output, make_console, say, stop_printing
 from nnlc.errors import ExitStatus, ResultsError
 from nnlc.history import read_history
 from nnlc.journal import Journal, passed_over
@@ -44,14 +44,14 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     work = unfinished(networks, check, history.failures)
     warnings = [f"warning: {line}" for line in first_few(passed_over(results.journal_folder))]
     for line in [*warnings, *not_whole_lines(work.not_whole.values(), results.path)]:
-        say(line)
+        _tell(line)
     if not work.networks and not options.preflight:
         where = f"{name}: all {work.done} tables stand in {results.path}"
         if not work.failed and not work.not_whole:
-            say(where)
+            _tell(where)
             agent.stop_all(ExitStatus.DONE)
             return
-        say(
+        _tell(
             f"{where} but those of {counted(work.failed, 'network')} that failed; "
             f"'nnlc retry {results.path}' lets the next start try them again"
             if work.failed
@@ -88,6 +88,15 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             only_preflight=options.preflight,
         )
     )
+
+
+def _tell(line: str) -> None:
+    """Print a line, or go on without: a log that can't be written changes no status."""
+    try:
+        say(line)
+        flush_output()
+    except OSError:
+        stop_printing(errors=False)
 
 
 def _has_own_pty() -> bool:
