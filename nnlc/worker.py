@@ -5,7 +5,6 @@ Rank 0 reads the campaign, hands out networks and writes tables; every rank trai
 
 import sys
 import time
-import traceback
 
 from nnlc.console import prepare_output
 from nnlc.errors import ExitStatus, LaunchError, NnlcError
@@ -41,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
             status = agent.run()
         link.leave(status)
     except BaseException:  # whatever it is, no other rank may wait for this one
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
         link.abort(ExitStatus.ERROR)
         raise
     return status

@@ -40,9 +40,14 @@ def pytest_configure(config):
     for name in [name for name in os.environ if name not in scheduler_environment(os.environ)]:
         del os.environ[name]
     # A shell that starts the tests in the background has them, and all that they start, ignore what
-    # Ctrl-C sends.
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # a terminal's keys send; nohup does so with its end. Bash can't trap what was ignored before.
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGQUIT, signal.SIG_DFL),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     if hasattr(config.option, "loadscopereorder"):  # pytest-xdist would put the fewest tests last
         config.option.loadscopereorder = False
 

@@ -5,7 +5,6 @@ from io import StringIO
 from types import SimpleNamespace
 
 import pytest
-from rich.console import Console
 
 from nnlc.ranks import progress
 from nnlc.ranks.progress import LOG_SECONDS, Progress
@@ -21,7 +20,7 @@ class Shown:
     def __init__(self, monkeypatch, expected):
         self._now, self._out = 0.0, StringIO()
         monkeypatch.setattr(progress.time, "monotonic", lambda: self._now)
-        self.display = Progress("tiny", HALF_EPOCHS, Console(file=self._out, width=200))
+        self.display = Progress("tiny", HALF_EPOCHS, self._out)
         self.display.begin(expected, 0, 2)
 
     def network(self, index):

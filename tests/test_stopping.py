@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from io import StringIO
 from types import SimpleNamespace
 
 import pytest
@@ -133,8 +134,7 @@ def test_a_stop_at_another_row_than_came_is_no_table(tmp_path, stop):
 
 def test_the_line_of_a_stopped_network_says_where_it_ended_and_what_was_predicted(capsys):
     lines = []
-    console = SimpleNamespace(is_terminal=False, file=None)
-    display = Progress("tiny", 8, console)
+    display = Progress("tiny", 8, StringIO())
     display.message = lines.append
     display.begin({0: 1.0, 1: 1.0}, 0, 1)
     images, spec = SimpleNamespace(name="x"), SimpleNamespace(id="y")

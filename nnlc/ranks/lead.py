@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from nnlc.campaign import load_campaign
-from nnlc.console import flush_output, make_console, say, stop_printing
+from nnlc.console import flush_output, say, standard_output, stop_printing
 from nnlc.errors import ExitStatus, ResultsError
 from nnlc.history import read_history
 from nnlc.journal import Journal, passed_over
@@ -67,6 +67,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
         raise ResultsError(
             f"{results.leases_folder}: can't be written: {problem.strerror}"
         ) from None
+    log = standard_output()
     agent.gatherer = Gatherer(
         Job(
             campaign=campaign,
@@ -84,7 +85,9 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             journal=Journal(results.journal_folder, results.ready),
             last_time=history.last_time,
             open_jobs=history.open_jobs,
-            watcher=Progress(name, campaign.half_epochs, make_console(), live=not _has_own_pty()),
+            watcher=Progress(
+                name, campaign.half_epochs, log, live=log.isatty() and not _has_own_pty()
+            ),
             only_preflight=options.preflight,
         )
     )

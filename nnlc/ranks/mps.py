@@ -11,12 +11,9 @@ change the number of multiprocessors that a trainer sees, and with it the bits.
 """
 
 import contextlib
-import ctypes
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +63,9 @@ def control_daemon(*, wanted: bool) -> Iterator[str | None]:
 @contextlib.contextmanager
 def _folder() -> Iterator[str]:
     """A place of this process's own on the node's own disk, with room in its name for sockets."""
+    import shutil  # here and below: few jobs want a daemon, and each rank of all reads this module
+    import tempfile
+
     name = tempfile.mkdtemp(prefix="nnlc-mps-", dir=_SOCKETS if _SOCKETS.is_dir() else None)
     try:
         yield name
@@ -87,6 +87,9 @@ def _start() -> subprocess.Popen[bytes] | None:
     Schedulers signal every process of a job, and a terminal all of its group: trainers still save
     then, and need it. So it begins with those signals blocked, and ends when its rank does.
     """
+    import ctypes
+    import shutil
+
     program = shutil.which(PROGRAM)
     if program is None:
         return None

@@ -4,13 +4,7 @@ import contextlib
 import time
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
-
-from rich.console import Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table as Grid
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, TextIO
 
 from nnlc.campaign import CampaignNetwork
 from nnlc.console import stop_printing
@@ -18,7 +12,7 @@ from nnlc.tables import Row
 from nnlc.wording import counted
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from nnlc.ranks.livedisplay import LiveDisplay
 
 LOG_SECONDS = 15.0
 """A log gets a line at least so often while the work goes on."""
@@ -37,17 +31,14 @@ class Progress:
     Args:
         name: of the work.
         half_epochs: of each network.
-        console: where to show.
-        live: whether a terminal gets the live display, and not a log's plain lines.
+        log: where plain lines go.
+        live: show a live display on standard output instead, which is a terminal.
     """
 
-    def __init__(
-        self, name: str, half_epochs: int, console: "Console", *, live: bool = True
-    ) -> None:
+    def __init__(self, name: str, half_epochs: int, log: TextIO, *, live: bool = False) -> None:
         self._name, self._half_epochs = name, half_epochs
-        self._console, self._is_lost = console, False
-        self._is_live = live and console.is_terminal
-        self._live: Live | None = None
+        self._log, self._is_lost = log, False
+        self._live = _live_display(half_epochs) if live else None
         self._under_way: dict[int, tuple[CampaignNetwork, int, Row]] = {}
         self._expected: Mapping[int, float] = {}
         self._finished: set[int] = set()
@@ -63,8 +54,7 @@ class Progress:
             f"{self._name}: {counted(self._total, 'network')}, {done} done before, "
             f"{counted(trainers, 'trainer')}"
         )
-        if self._is_live and not self._is_lost:
-            self._live = Live(console=self._console, auto_refresh=False)
+        if self._live:
             try:
                 self._live.start()
             except _CONSOLE_ERRORS:
@@ -113,11 +103,11 @@ class Progress:
             return
         clock = time.strftime("%H:%M:%S ")
         try:
-            if self._is_live:
-                self._console.print(Text.assemble((clock, "dim"), text), soft_wrap=True)
-            else:  # rich would take as long for the same line as all else that a table needs
-                self._console.file.write(f"{clock}{text}\n")
-                self._console.file.flush()
+            if self._live:
+                self._live.message(clock, text)
+            else:
+                self._log.write(f"{clock}{text}\n")
+                self._log.flush()
         except _CONSOLE_ERRORS:
             self._lose_console()
 
@@ -129,7 +119,7 @@ class Progress:
         self._shown = time.monotonic()
         if self._live:
             try:
-                self._live.update(self._display(), refresh=True)
+                self._live.show(self._counts(), list(self._under_way.values())[:MAX_SHOWN])
             except _CONSOLE_ERRORS:
                 self._lose_console()
         else:
@@ -139,8 +129,7 @@ class Progress:
         """Nothing more comes: give the terminal back."""
         if self._live:
             with contextlib.suppress(*_CONSOLE_ERRORS):
-                self._live.update(Text(""), refresh=True)
-                self._live.stop()
+                self._live.end()
             self._live = None
 
     def _lose_console(self) -> None:
@@ -181,17 +170,11 @@ class Progress:
             f": {shown}" if shown else ""
         )
 
-    def _display(self) -> Group:
-        grid = Grid.grid(padding=(0, 2))
-        for network, half_epoch, row in list(self._under_way.values())[:MAX_SHOWN]:
-            grid.add_row(
-                network.spec.id,
-                Text(network.images.name),
-                f"epoch {half_epoch / 2}",
-                ProgressBar(self._half_epochs, half_epoch, width=20),
-                f"accuracy {row.val_accuracy_percent:.1f} %",
-            )
-        return Group(Text(self._counts(), style="bold"), grid)
+
+def _live_display(half_epochs: int) -> "LiveDisplay":
+    from nnlc.ranks.livedisplay import LiveDisplay  # a log needs nothing of it
+
+    return LiveDisplay(half_epochs)
 
 
 def _stop_words(stop: Mapping[str, Any] | None) -> str:
