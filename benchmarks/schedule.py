@@ -164,7 +164,7 @@ def hand_out_of(
         return free
 
     job: Any = SimpleNamespace(
-        work=SimpleNamespace(networks=networks, failed=0),
+        work=SimpleNamespace(networks=networks, failed=0, not_whole={}),
         campaign=CAMPAIGN,
         results=SimpleNamespace(table_path=lambda *_: NOWHERE, machines_file=NOWHERE),
         finished=(),

@@ -1,5 +1,6 @@
 """The page in a real browser: it opens, filters, sorts, selects and draws, and asks for nothing."""
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -474,7 +475,11 @@ def test_curves_that_end_early_are_counted_and_a_stop_is_told(browser, tmp_path)
     write_tables(results.path, networks[:2], 8)
     write_tables(results.path, networks[2:3], 5)
     stop = {"stopped": True, "epoch": 2.5, "predicted": 76.543, "target": 4.0}
-    Journal(results.journal_folder).write("finish", id=networks[2].spec.id, stop=stop)
+    content = results.table_path(networks[2].images, networks[2].spec).read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    Journal(results.journal_folder).write(
+        "finish", id=networks[2].spec.id, stop=stop, sha256=digest
+    )
     page = opened(browser, results.path, tmp_path / "x.html")
     assert "1 curve shorter than 4 epochs" in text(page, "#chart-words")
     page.click(f"{ROWS}:nth-child(3)")
