@@ -120,6 +120,7 @@ class Lsf:
 
     def close(self) -> None:
         if list(self.queue.glob("jobs/*")):
+            (self.queue / "closed").touch()  # or a chain that goes on at once would never end
             self.run("bkill", "-s", "KILL", 0)
             for job in {number for number, *_ in self.jobs()}:
                 self.wait(job)

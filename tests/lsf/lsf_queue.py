@@ -38,6 +38,7 @@ class Queue:
     def __init__(self) -> None:
         self.folder = Path(os.environ["LSF_STANDIN"]).absolute()
         self.jobs_folder = self.folder / "jobs"
+        self.closed = self.folder / "closed"
         self.jobs_folder.mkdir(parents=True, exist_ok=True)
 
     def configured(self) -> dict[str, str]:
