@@ -187,6 +187,7 @@ class Room:
         clock: the wall clock that the jobs see; None for the machine's.
         corrupted: networks a checkpoint of which was hurt.
         patience_seconds: for a whole campaign, twice at once.
+        start_cpu_seconds: a trainer's processor time until it has a network, as seen so far.
     """
 
     folder: Path
@@ -197,6 +198,7 @@ class Room:
     patience_seconds: float
     disk: Path | None = None
     clock: "Clock | None" = None
+    start_cpu_seconds: float = 0.0
     jobs: list[Job] = field(default_factory=list)
     corrupted: set[str] = field(default_factory=set)
 

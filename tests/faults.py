@@ -26,8 +26,8 @@ KILLED_SECONDS = HANG_SECONDS
 """From the death of an agent to the end of the job."""
 FIRST_CHECKPOINT_SECONDS = 6.0
 """For a job to save something that can be corrupted; one that is told to leave before does not."""
-AT_WORK_SECONDS = 5.0
-"""Processor time after which a trainer has started and trains: then a short silence counts."""
+AT_WORK_SECONDS = 0.2
+"""Processor time beyond a start's by which a trainer trains: then a short silence counts."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _one_at_work(room: Room, job: Job, random: Random) -> int:
     while time.monotonic() < deadline and job.goes_on_for(0.1):
         pid = job.one("trainer", random)
         with contextlib.suppress(OSError):
-            if _cpu_seconds(pid) > AT_WORK_SECONDS:
+            if cpu_seconds(pid) > room.start_cpu_seconds + AT_WORK_SECONDS:
                 return pid
     raise Missed
 
@@ -115,7 +115,7 @@ def _saves(room: Room, pid: int) -> bool:
     return room.results / "checkpoints" in folders
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

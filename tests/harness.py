@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, deque
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -24,7 +24,7 @@ from types import FrameType
 
 from fault_jobs import Clock, HarnessError, Job, Missed, Room, own_disk
 from fault_ledger import Ledger
-from faults import FAULTS, Planned, make_plan
+from faults import FAULTS, Planned, cpu_seconds, make_plan
 from limits import HANG_SECONDS, patience
 from worker_jobs import tables
 
@@ -42,7 +42,7 @@ depths = [1, 2]
 
 [run]
 attempts = 1000             # a killed trainer is one
-checkpoint_minutes = 0.02
+checkpoint_minutes = 0.005
 hang_minutes = 0.1
 disk_minutes = 0.5
 
@@ -70,7 +70,7 @@ DISK_MEGABYTES = 64
 START_SECONDS = HANG_SECONDS
 """From the start of a job to its first network."""
 INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
-MISSES = 10
+MISSES = 30
 """A fault that can't be dealt in so many tries is a failure: something keeps it away."""
 
 
@@ -82,7 +82,7 @@ class Run:
         self._waiting = deque(plan)
         self._random = Random(f"tables {seed}")
         self._start_time = time.monotonic()
-        self._misses = 0
+        self._misses = self._late = 0
         self._last = "before the first fault"
         self.dealt: Counter[str] = Counter()
         self.restarts = 0
@@ -103,9 +103,14 @@ class Run:
         job = None
         while self._waiting:
             job = job or self._start()
-            # A second longer each time that it was missed: it may have come too early.
-            if job.goes_on_for(self._waiting[0].pause_seconds + self._misses):
+            # A second longer each time that it was missed: it may have come too early; and half as
+            # long each time that the job was over before.
+            pause = (self._waiting[0].pause_seconds + self._misses) / 2**self._late
+            if job.goes_on_for(pause):
                 self._deal(job)
+            else:
+                self._late += 1
+                job.insist(self._late < MISSES, f"{MISSES} jobs were over before the fault")
             if job.status is not None or job.must_end_in is not None:
                 self._end(job, job.must_end_in or 0.0)
                 job = None
@@ -126,6 +131,9 @@ class Run:
             if any(b'"event": "start"' in path.read_bytes() for path in new):
                 break
             job.insist(time.monotonic() < deadline, f"no network in {START_SECONDS:.0f} s")
+        with suppress(OSError):  # one that is gone by now
+            trained = [cpu_seconds(pid) for pid in job.processes("trainer")]
+            self.room.start_cpu_seconds = max([self.room.start_cpu_seconds, *trained])
         job.note_shared_memory()
         return job
 
@@ -139,7 +147,7 @@ class Run:
             job.insist(self._misses < MISSES, f"the fault could not be dealt in {MISSES} tries")
             return
         self._waiting.popleft()
-        self._misses = 0
+        self._misses = self._late = 0
         self.dealt[fault.kind] += 1
         self._say(f"{fault.number:3} {job.log.stem} {fault.kind}: {whom}")
         self.ledger.look(self.room.results)
