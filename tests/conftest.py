@@ -13,6 +13,7 @@ import speed
 from worker_jobs import run_worker, write_campaign
 
 from nnlc.launching.commands import scheduler_environment
+from nnlc.ranks.notices import NOTICES
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -50,6 +51,17 @@ def pytest_configure(config):
             signal.signal(number, handler)
     if hasattr(config.option, "loadscopereorder"):  # pytest-xdist would put the fewest tests last
         config.option.loadscopereorder = False
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    """Have signals mean what they meant before: `nnlc doctor` in a test would leave them ignored,
+    and what later tests start in this process inherits that."""
+    before = {number: signal.getsignal(number) for number in NOTICES}
+    yield
+    for number, handler in before.items():
+        if signal.getsignal(number) != handler:
+            signal.signal(number, handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks

@@ -1,6 +1,6 @@
 """How long tests wait. A limit guards against hanging only: no test may depend on speed.
 
-Every other file takes its limits, its pauses and its clocks from here; `test_limits.py` sees to it.
+Every other file takes its limits, its pauses and its clocks from here; `test_suite.py` sees to it.
 """
 
 import time

@@ -4,7 +4,7 @@
     pytestmark = pytest.mark.needs("Chromium")      every test of a file
     needs.require("compiler")                       in the middle of a test or fixture
 
-No test looks by itself: `test_needs.py` sees to it.
+No test looks by itself: `test_suite.py` sees to it.
 """
 
 import os

@@ -79,3 +79,12 @@ def test_a_used_up_limit_which_is_told_every_second_is_told_once(notices, clock)
         clock.now += 1
     assert notices.take() == "SIGXCPU"
     assert not notices.ended
+
+
+def test_a_test_that_leaves_signals_ignored():
+    Notices().ignore()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_and_the_next_one_in_the_same_process_that_hears_them_again():
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
