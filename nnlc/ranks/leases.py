@@ -38,6 +38,10 @@ LONGEST_HEARTBEAT = 4096
 """Bytes; ours have some 200."""
 
 
+_TRIES = 10
+"""To take a lease that others take and release meanwhile."""
+
+
 class Leases:
     """This job's leases on networks, in a folder that other jobs may use too.
 
@@ -152,15 +156,20 @@ class Leases:
             _remove_entry(lease, owner)
         self._ready.mkdir(exist_ok=True)
         (self._ready / self.token).touch()
-        try:
-            self._ready.rename(lease)
-        except OSError as problem:
-            owners = _entries(lease)
-            if self.token in owners:
-                return None  # NFS may do a rename, lose the answer, and do it again
-            if problem.errno in (errno.EEXIST, errno.ENOTEMPTY) and owners:
-                return owners[0]
-            raise  # also where something of the disk's own keeps the folder
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                self._ready.rename(lease)
+                return None
+            except OSError as problem:
+                owners = _entries(lease)
+                if self.token in owners:
+                    return None  # NFS may do a rename, lose the answer, and do it again
+                in_the_way = problem.errno in (errno.EEXIST, errno.ENOTEMPTY)
+                if in_the_way and owners:
+                    return owners[0]
+                if not in_the_way or not tries_left:
+                    raise  # also where something of the disk's own keeps the folder
+                # It was another's, who has released it by now.
         return None
 
     def _renew(self) -> None:
