@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from nnlc.console import say_once
 from nnlc.errors import CampaignError, NnlcError
 from nnlc.networks import (
     KNOWN_IMAGE_SETS,
@@ -266,7 +267,8 @@ def load_campaign(name_or_path: str | Path) -> Campaign:
     """
     layers = read_layers(find_campaign(str(name_or_path)), find_campaign, CampaignError)
     campaign = _checked(layers)
-    campaign.space.tell_oddities(layers.file_of(["space", "blocks"]))
+    if campaign.space.doubt:
+        say_once(f"note: {layers.file_of(['space', 'blocks'])}: {campaign.space.doubt}")
     return _with_absolute_npz(campaign, layers)
 
 

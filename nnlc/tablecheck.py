@@ -164,10 +164,12 @@ class TableCheck:
 
     def _read_now(self, network: CampaignNetwork) -> tuple["Reading | NotWhole | None", str]:
         """Read a table from its file, and its checksum where there is a stop rule."""
+        path = self._results.table_path(network.images, network.spec)
+        if not os.path.lexists(path):
+            return None, ""
         from nnlc.tables.bulk import parse_arrays
         from nnlc.tables.reading import Reading, read_content
 
-        path = self._results.table_path(network.images, network.spec)
         try:
             content, _ = read_content(path, follow_link=False)
         except FileNotFoundError:

@@ -119,9 +119,7 @@ def read_toml(path: Path, error: type[NnlcError]) -> Values:
     text = read_text(path, error)
     try:
         values = tomllib.loads(text)
-    except (
-        Exception
-    ) as problem:  # its own errors, numbers beyond Python's, nesting beyond its stack
+    except Exception as problem:  # also of numbers and nesting that are too large for Python
         raise error(f"{path}: not valid TOML: {reason_of(problem)}") from None
     _check_plain(values, path, error)
     return values

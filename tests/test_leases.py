@@ -437,6 +437,23 @@ def test_jobs_that_claim_and_release_as_fast_as_they_can_never_have_one_network_
     assert list(folder.iterdir()) == []
 
 
+def test_a_lease_that_is_released_in_the_instant_of_asking_is_one_jobs_alone(begin, monkeypatch):
+    fast, slow, rename = begin(), begin(), Path.rename
+
+    def meet(source, target):
+        """The other job has it when it is asked for, and no longer when its owner is looked for."""
+        monkeypatch.setattr(Path, "rename", rename)
+        assert fast.claim(ID)
+        try:
+            return rename(source, target)
+        finally:
+            fast.release(ID)
+
+    monkeypatch.setattr(Path, "rename", meet)
+    assert slow.claim(ID)
+    assert not fast.claim(ID)
+
+
 def test_a_late_taker_over_does_not_take_from_the_one_that_was_faster(
     begin, start, monkeypatch, folder
 ):

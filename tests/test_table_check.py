@@ -245,7 +245,9 @@ def test_a_folder_without_tables_loads_no_numpy(tmp_path):
         "from nnlc.tablecheck import TableCheck\n"
         f"results = ResultsFolder(Path({str(job.results.path)!r}))\n"
         "campaign = results.campaign()\n"
-        "TableCheck(results, campaign).look(list(campaign.networks()))\n"
+        "networks = list(campaign.networks())\n"
+        "TableCheck(results, campaign).look(networks)\n"
+        "TableCheck(results, campaign).look_at(networks[0])\n"
         "sys.exit('numpy' in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

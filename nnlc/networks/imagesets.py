@@ -9,7 +9,7 @@ from nnlc.errors import SpecError
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ImageSet:
     """A set of labelled square images, as far as a network's shape depends on it."""
 
@@ -50,15 +50,44 @@ class ImageSet:
 # `extra` 531,131; the printed 373,257 is read as train plus the first 300,000 of extra.
 SVHN_TRAIN_IMAGES = {"train+extra300000": 373_257, "train": 73_257, "train+extra": 604_388}
 
-# Name, name in tables, channels, width, classes, images to train on and to validate with.
-CIFAR100 = ImageSet("CIFAR-100", "CIFAR100", 3, 32, 100, 50_000, 10_000)
-FASHION_MNIST = ImageSet("F-MNIST", "FashionMNIST", 1, 28, 10, 60_000, 10_000)
+CIFAR100 = ImageSet(
+    name="CIFAR-100",
+    table_name="CIFAR100",
+    channels=3,
+    width=32,
+    classes=100,
+    train_images=50_000,
+    validation_images=10_000,
+)
+FASHION_MNIST = ImageSet(
+    name="F-MNIST",
+    table_name="FashionMNIST",
+    channels=1,
+    width=28,
+    classes=10,
+    train_images=60_000,
+    validation_images=10_000,
+)
 SVHN = ImageSet(
-    *("SVHN", "SVHN", 3, 32, 10, SVHN_TRAIN_IMAGES["train+extra300000"], 26_032),
+    name="SVHN",
+    table_name="SVHN",
+    channels=3,
+    width=32,
+    classes=10,
+    train_images=SVHN_TRAIN_IMAGES["train+extra300000"],
+    validation_images=26_032,
     largest_class=5_099,  # the digit 1
 )
 # Shipped in the package (nnlc/training/sample), so that a first run needs no download.
-FASHION_MNIST_SAMPLE = ImageSet("F-MNIST-sample", "FashionMNIST-sample", 1, 28, 10, 4_000, 1_000)
+FASHION_MNIST_SAMPLE = ImageSet(
+    name="F-MNIST-sample",
+    table_name="FashionMNIST-sample",
+    channels=1,
+    width=28,
+    classes=10,
+    train_images=4_000,
+    validation_images=1_000,
+)
 
 KNOWN_IMAGE_SETS = {
     image_set.name: image_set for image_set in (CIFAR100, FASHION_MNIST, SVHN, FASHION_MNIST_SAMPLE)

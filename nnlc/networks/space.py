@@ -1,10 +1,8 @@
 """The search space: what a network's parameters are drawn from. Default: the article's Table 3."""
 
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Literal
 
-from nnlc.console import say_once
 from nnlc.errors import SpaceError
 from nnlc.networks.imagesets import ImageSet
 
@@ -74,17 +72,18 @@ class SearchSpace:
                 "1 (ReLU), 2 (pooling) and 4 (dropout)"
             )
 
-    def tell_oddities(self, path: Path) -> None:
-        """Tell, once, of a list of blocks in this file that may have been meant as weights."""
+    @property
+    def doubt(self) -> str | None:
+        """Say what repeated codes among the blocks mean: they may have been meant as weights."""
         if len(set(self.blocks)) == len(self.blocks):
-            return
+            return None
         drawn = ", ".join(
             f"code {code} for {self.blocks.count(code)} of {len(self.blocks)} layers"
             for code in sorted(set(self.blocks))
         )
-        say_once(
-            f"note: {path}: space.blocks = {list(self.blocks)} is a list of codes to draw from, "
-            f"not of weights: {drawn}. Write each code as often as it is to count"
+        return (
+            f"space.blocks = {list(self.blocks)} is a list of codes to draw from, not of weights: "
+            f"{drawn}. Write each code as often as it is to count"
         )
 
     def check_against(self, images: ImageSet) -> None:

@@ -19,6 +19,7 @@ for dead goes on unaware: then a network is trained twice, to the same table.
 import contextlib
 import errno
 import json
+import os
 import re
 import secrets
 import time
@@ -39,7 +40,7 @@ LONGEST_HEARTBEAT = 4096
 
 
 _TRIES = 10
-"""To take a lease that others take and release meanwhile."""
+"""To take a lease: another job may have it when it is asked for, and not when its owner is."""
 
 
 class Leases:
@@ -156,7 +157,7 @@ class Leases:
             _remove_entry(lease, owner)
         self._ready.mkdir(exist_ok=True)
         (self._ready / self.token).touch()
-        for tries_left in reversed(range(_TRIES)):
+        for _ in range(_TRIES):
             try:
                 self._ready.rename(lease)
                 return None
@@ -164,13 +165,12 @@ class Leases:
                 owners = _entries(lease)
                 if self.token in owners:
                     return None  # NFS may do a rename, lose the answer, and do it again
-                in_the_way = problem.errno in (errno.EEXIST, errno.ENOTEMPTY)
-                if in_the_way and owners:
+                if problem.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+                if owners:
                     return owners[0]
-                if not in_the_way or not tries_left:
-                    raise  # also where something of the disk's own keeps the folder
-                # It was another's, who has released it by now.
-        return None
+        # No other job's, or released by each before it was looked for.
+        raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(lease))
 
     def _renew(self) -> None:
         self._ready_to_write(self._folder)

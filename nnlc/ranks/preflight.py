@@ -9,6 +9,7 @@ from pathlib import Path
 from nnlc import wire
 from nnlc.errors import DeviceError
 from nnlc.files import read_regular
+from nnlc.wording import some_of
 
 FLAGS = "jsrun -g 1 -c 7; srun --gpus-per-task=1 --cpus-per-task=8"
 """What gives each rank a GPU and cores of its own."""
@@ -139,5 +140,4 @@ def _refuse_shared(
 
 
 def _some(hellos: Mapping[int, wire.Message], ranks: list[int]) -> str:
-    named = ", ".join(f"rank {rank} ({hellos[rank]['host']})" for rank in ranks[:_NAMED])
-    return named + (f" and {len(ranks) - _NAMED} more" if ranks[_NAMED:] else "")
+    return some_of([f"rank {rank} ({hellos[rank]['host']})" for rank in ranks], _NAMED)
