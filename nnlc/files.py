@@ -6,7 +6,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -17,6 +17,7 @@ _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, err
 
 
 _KINDS = {
+    stat.S_IFREG: "a file",
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -27,7 +28,7 @@ _KINDS = {
 
 
 class NotAFileError(OSError):
-    """What stands there is no regular file; `strerror` says what it is, after the path."""
+    """What stands there is not what is expected; `strerror` says what it is, after the path."""
 
 
 def open_regular(path: str | Path, *, follow_link: bool = True) -> io.BufferedReader:
@@ -53,7 +54,7 @@ def open_regular(path: str | Path, *, follow_link: bool = True) -> io.BufferedRe
     try:
         mode = os.fstat(handle).st_mode
         if not stat.S_ISREG(mode):
-            raise _not_a_file(path, mode)
+            raise _not_a(path, mode, "a file")
         return os.fdopen(handle, "rb")
     except BaseException:
         os.close(handle)
@@ -82,12 +83,47 @@ def names_in(folder: Path) -> list[str]:
         if folder.is_symlink():
             raise _why_not(folder, problem, follow_link=True) from None
         return []
+    except NotADirectoryError:
+        raise _not_a(folder, os.lstat(folder).st_mode, "a folder") from None
 
 
-def why_unread(problem: OSError) -> str:
-    """Return in words, to stand after its path, why a file was not read."""
+def strangers(
+    folder: Path, *, files: tuple[str, ...], folders: tuple[str, ...] = ()
+) -> list[tuple[Path, OSError]]:
+    """Return what a folder holds that its name does not promise, or that can't be read, and why.
+
+    Args:
+        folder: the folder; it may be absent.
+        files: endings of the names of regular files.
+        folders: endings of the names of folders.
+    """
+    try:
+        names = names_in(folder)
+    except OSError as problem:
+        return [(folder, problem)]
+    found: list[tuple[Path, OSError]] = []
+    for path in (folder / name for name in names):
+        try:
+            if path.name.endswith(files):
+                open_regular(path, follow_link=False).close()
+            elif path.name.endswith(folders) and not stat.S_ISDIR(mode := path.lstat().st_mode):
+                raise _not_a(path, mode, "a folder")
+        except FileNotFoundError:
+            continue  # another process has removed it
+        except OSError as problem:
+            found.append((path, problem))
+    return found
+
+
+def why_unread(problem: OSError, done: str = "read") -> str:
+    """Return in words, to stand after its path, why something was not read or, say, written."""
     words = problem.strerror or str(problem)
-    return words if isinstance(problem, NotAFileError) else f"can't be read: {words}"
+    return words if isinstance(problem, NotAFileError) else f"can't be {done}: {words}"
+
+
+def passed_over(found: Iterable[tuple[Path, OSError]]) -> list[str]:
+    """Return a line for each of what `strangers` has found."""
+    return [f"{path}: {why_unread(problem)}; it is passed over" for path, problem in found]
 
 
 def _why_not(path: str | Path, problem: OSError, *, follow_link: bool) -> OSError:
@@ -96,13 +132,13 @@ def _why_not(path: str | Path, problem: OSError, *, follow_link: bool) -> OSErro
         return NotAFileError(errno.ENOENT, "is a symbolic link that leads nowhere", str(path))
     if problem.errno == errno.ENXIO or (problem.errno == errno.ELOOP and not follow_link):
         with contextlib.suppress(OSError):
-            return _not_a_file(path, os.lstat(path).st_mode)
+            return _not_a(path, os.lstat(path).st_mode, "a file")
     return problem
 
 
-def _not_a_file(path: str | Path, mode: int) -> NotAFileError:
+def _not_a(path: str | Path, mode: int, expected: str) -> NotAFileError:
     kind = _KINDS.get(stat.S_IFMT(mode), "something else")
-    return NotAFileError(errno.EINVAL, f"is {kind} where a file is expected", str(path))
+    return NotAFileError(errno.EINVAL, f"is {kind} where {expected} is expected", str(path))
 
 
 Ready = Callable[[Path], None]
@@ -110,9 +146,18 @@ Ready = Callable[[Path], None]
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder unless it is there, in one that is."""
-    if not folder.is_dir():
+    """Make a folder unless it is there, in one that is.
+
+    Raises:
+        NotAFileError: something else stands there.
+        OSError: it can't be made.
+    """
+    if folder.is_dir():
+        return
+    try:
         folder.mkdir(exist_ok=True)
+    except FileExistsError:
+        raise _not_a(folder, os.lstat(folder).st_mode, "a folder") from None
 
 
 Content = bytes | Callable[[IO[bytes]], object]

@@ -23,10 +23,9 @@ from typing import Any
 
 from nnlc.files import (
     Ready,
-    names_in,
     open_regular,
     read_regular,
-    why_unread,
+    strangers,
     write_atomically,
 )
 
@@ -210,25 +209,7 @@ def is_silent(folder: Path, name: str, last: str) -> bool:
 
 def unread_files(folder: Path) -> list[tuple[Path, OSError]]:
     """Return which files of a journal are not read, and why: they are no regular files, say."""
-    found = []
-    try:
-        names = names_in(folder)
-    except OSError as problem:
-        return [(folder, problem)]
-    for path in (folder / name for name in names if name.endswith((".jsonl", ".progress.json"))):
-        try:
-            open_regular(path, follow_link=False).close()
-        except FileNotFoundError:
-            continue  # of a job that ended in between
-        except OSError as problem:
-            found.append((path, problem))
-    return found
-
-
-def passed_over(folder: Path) -> list[str]:
-    """Return a line for each file of a journal that is not read."""
-    found = unread_files(folder)
-    return [f"{path}: {why_unread(problem)}; it is passed over" for path, problem in found]
+    return strangers(folder, files=(".jsonl", ".progress.json"))
 
 
 def read_progress(folder: Path) -> dict[str, dict[str, Any]]:

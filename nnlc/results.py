@@ -24,7 +24,8 @@ import tomli_w
 
 from nnlc.campaign import Campaign, parse_campaign
 from nnlc.errors import CampaignError, ResultsError
-from nnlc.files import TEMPORARY_SUFFIX, make_folder, write_atomically
+from nnlc.files import TEMPORARY_SUFFIX, make_folder, strangers, why_unread, write_atomically
+from nnlc.journal import unread_files
 from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.tomlfile import read_toml
 
@@ -88,7 +89,7 @@ class ResultsFolder:
             probe.unlink(missing_ok=True)  # another job may be here at the same time
         except OSError as problem:
             raise ResultsError(
-                f"{problem.filename or self.path}: can't be written: {problem.strerror}; "
+                f"{problem.filename or self.path}: {why_unread(problem, 'written')}; "
                 "give another folder with --results"
             ) from None
 
@@ -161,6 +162,11 @@ class ResultsFolder:
                 place.mkdir()
                 break
         return place
+
+    def strangers(self) -> list[tuple[Path, OSError]]:
+        """Return what stands in the place of files and folders of jobs and is none, and why."""
+        leases = strangers(self.leases_folder, files=(".job",), folders=(".lease",))
+        return [*unread_files(self.journal_folder), *leases]
 
     def remove_checkpoints(self, id: str) -> None:
         """Forget how far a network was: its table stands.

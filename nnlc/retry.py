@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from nnlc.errors import ResultsError
+from nnlc.files import passed_over
 from nnlc.history import read_history
-from nnlc.journal import Journal, passed_over
+from nnlc.journal import Journal
 from nnlc.results import ResultsFolder
 from nnlc.tablecheck import NotWhole, TableCheck
 from nnlc.wording import some_of
@@ -51,7 +52,7 @@ def retry(results: ResultsFolder, ids: Sequence[str] = ()) -> Iterator[str]:
             raise ResultsError(f"{journal.trouble}; no failure is cleared")
         yield from (f"{id_} is no longer failed" for id_ in failed)
         yield "the next start of the campaign trains them again"
-    yield from passed_over(results.journal_folder)
+    yield from passed_over(results.strangers())
     left = found.not_whole.keys() - aside.keys()
     for id_ in sorted(left):
         yield f"{found.not_whole[id_]}; it is left there: mend that, or name {id_} to set it aside"

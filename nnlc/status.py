@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from nnlc.files import passed_over
 from nnlc.history import makers, read_history
-from nnlc.journal import passed_over, read_progress
+from nnlc.journal import read_progress
 from nnlc.openjobs import unsaid_ends
 from nnlc.results import ResultsFolder
 from nnlc.tablecheck import NotWhole, TableCheck
@@ -57,7 +58,7 @@ class Status:
     makers: list[tuple[str, int]]
     """The devices and versions that the standing tables come from, as far as the journal knows."""
     passed_over: list[str]
-    """Files of the journal that are not read, and why."""
+    """What stands in the place of files of jobs and is none, and why."""
     unsaid_ends: list[str]
     """Of jobs that were killed or lost their node, in words."""
     trouble: str | None
@@ -114,6 +115,6 @@ def read_status(results: ResultsFolder) -> Status:
             history.open_jobs,
             [n.spec.id for n in networks if n.spec.id not in tables.rows],
         ),
-        passed_over=passed_over(results.journal_folder),
+        passed_over=passed_over(results.strangers()),
         trouble=history.trouble if running else None,
     )

@@ -165,7 +165,7 @@ def test_an_id_that_is_a_path_is_refused(begin, bad):
 
 def test_a_folder_that_cannot_be_made_is_an_error_at_the_beginning(tmp_path):
     (tmp_path / "leases").write_text("in the way")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(OSError, match="is a file where a folder is expected"):
         Leases(tmp_path / "leases").begin()
 
 

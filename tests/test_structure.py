@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "tables": {"networks", "tomlfile"},
     "campaign": BASE | {"networks", "analysis"},
     "stopping": {"networks", "tables", "analysis"},
-    "results": BASE | {"networks", "campaign"},
+    "results": BASE | {"networks", "campaign", "journal"},
     "journal": set(),
     "process": set(),
     "statustext": {"results", "status", "tablecheck", "launching"},

@@ -13,7 +13,6 @@ from nnlc.campaign import Campaign
 from nnlc.errors import ResultsError
 from nnlc.files import NotAFileError, why_unread
 from nnlc.history import History, read_history
-from nnlc.journal import unread_files
 from nnlc.networks import NetworkSpec
 from nnlc.results import ResultsFolder
 from nnlc.stopping import wrong_ends
@@ -114,7 +113,7 @@ def read_homes(places: Places) -> dict[Path | None, Home]:
     """The results folders among the places, by their paths; a broken campaign file is told."""
     homes: dict[Path | None, Home] = {}
     for path in places.homes:
-        for file, problem in unread_files(ResultsFolder(path).journal_folder):
+        for file, problem in ResultsFolder(path).strangers():
             rule = "special-file" if isinstance(problem, NotAFileError) else "unreadable"
             places.add(rule, file, why_unread(problem), "a file that nnlc wrote")
         try:

@@ -19,8 +19,8 @@ from nnlc.calibration.fitting import (
 from nnlc.calibration.machines import NOMINAL, FittedMachine, write_machines
 from nnlc.campaign import CampaignNetwork
 from nnlc.errors import ResultsError
+from nnlc.files import passed_over
 from nnlc.history import Finish, read_history
-from nnlc.journal import passed_over
 from nnlc.networks import walk_network
 from nnlc.networks.buffers import DeviceKind
 from nnlc.networks.cost import Machine, half_epoch_work
@@ -86,7 +86,7 @@ def calibrate(results: ResultsFolder) -> list[Calibration]:
     enough = {name: of for name, of in sorted(by_device.items()) if len(of) >= FEWEST_NETWORKS}
     if not enough:
         counts = ", ".join(f"{len(of)} on {name}" for name, of in sorted(by_device.items()))
-        unread = "".join(f"\n{line}" for line in passed_over(results.journal_folder))
+        unread = "".join(f"\n{line}" for line in passed_over(results.strangers()))
         raise ResultsError(
             f"{results.journal_folder}: {FEWEST_NETWORKS} networks finished on one kind of device "
             f"are needed to calibrate; there are {counts or 'none'}. Let a job train more of them, "
@@ -110,7 +110,7 @@ def calibration_lines(found: Sequence[Calibration], results: ResultsFolder) -> I
         before, after = asdict(calibration.nominal), asdict(calibration.machine)
         for key, rate in after.items():
             yield f"  {key:<34}{_rate(before[key]):>10}{_rate(rate):>16}"
-    yield from passed_over(results.journal_folder)
+    yield from passed_over(results.strangers())
     yield f"{results.machines_file}: the next job, and 'nnlc plan', predict with it"
 
 

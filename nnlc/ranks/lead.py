@@ -7,8 +7,9 @@ from pathlib import Path
 from nnlc.campaign import load_campaign
 from nnlc.console import flush_output, say, standard_output, stop_printing
 from nnlc.errors import ExitStatus, ResultsError
+from nnlc.files import passed_over, why_unread
 from nnlc.history import read_history
-from nnlc.journal import Journal, passed_over
+from nnlc.journal import Journal
 from nnlc.ranks.agent import Agent
 from nnlc.ranks.attempts import Attempts
 from nnlc.ranks.backlog import unfinished
@@ -42,7 +43,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
         name += f", element {options.element} of {options.elements}"
     check = TableCheck(results, campaign, history.finishes)
     work = unfinished(networks, check, history.failures)
-    warnings = [f"warning: {line}" for line in first_few(passed_over(results.journal_folder))]
+    warnings = [f"warning: {line}" for line in first_few(passed_over(results.strangers()))]
     for line in [*warnings, *not_whole_lines(work.not_whole.values(), results.path)]:
         _tell(line)
     if not work.networks and not options.preflight:
@@ -64,9 +65,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     try:
         leases.begin()
     except OSError as problem:
-        raise ResultsError(
-            f"{results.leases_folder}: can't be written: {problem.strerror}"
-        ) from None
+        raise ResultsError(f"{results.leases_folder}: {why_unread(problem, 'written')}") from None
     log = standard_output()
     agent.gatherer = Gatherer(
         Job(

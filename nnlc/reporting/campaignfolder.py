@@ -11,9 +11,9 @@ import numpy as np
 
 from nnlc.campaign import CampaignNetwork
 from nnlc.errors import ResultsError, TableError
-from nnlc.files import open_regular, why_unread
+from nnlc.files import open_regular, passed_over, why_unread
 from nnlc.history import History, as_number, read_history
-from nnlc.journal import passed_over, read_progress
+from nnlc.journal import read_progress
 from nnlc.openjobs import unsaid_ends
 from nnlc.reporting.facts import (
     JobFacts,
@@ -171,7 +171,8 @@ class CampaignFolder:
         journal = self.results.journal_folder
         pairs = zip(self.networks, standings, strict=True)
         missing = [n.spec.id for n, one in pairs if one.state not in (State.DONE, State.DAMAGED)]
-        notes = passed_over(journal) + unsaid_ends(journal, self._history.open_jobs, missing)
+        notes = passed_over(self.results.strangers())
+        notes += unsaid_ends(journal, self._history.open_jobs, missing)
         damaged = [one.reason for one in standings if one.state == State.DAMAGED]
         notes += [f"A table is damaged: {reason}" for reason in damaged]
         for shelf in self._shelves.values():

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from nnlc.files import passed_over
 from nnlc.history import History, read_history
-from nnlc.journal import passed_over
+from nnlc.journal import unread_files
 from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.reporting.facts import seconds_of, tables_facts
 from nnlc.reporting.standing import PageNetwork, Standing, State, flags_of
@@ -49,7 +50,7 @@ def _journal_of(path: Path) -> tuple[History, list[str]]:
         return History(), []
     if folder.is_symlink():
         return History(), [f"{folder}: the journal is a symbolic link, and is not read"]
-    return read_history(folder), passed_over(folder)
+    return read_history(folder), passed_over(unread_files(folder))
 
 
 def _metadata(tables: Tables) -> Sequence[tuple[object, ...]]:
