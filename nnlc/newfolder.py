@@ -13,16 +13,11 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 
 from nnlc.errors import NnlcError
-from nnlc.files import (
-    open_regular,
-    read_regular,
-    sync_folder,
-    temporaries_of,
-    temporary_beside,
-)
+from nnlc.files import open_regular, sync_folder, temporaries_of, temporary_beside
 from nnlc.process import this_process
 
 _LOCK, _NEW, _EARLIER = "lock", "new", "earlier"
@@ -51,7 +46,7 @@ def new_folder(
     _sweep(place)
     hidden = temporary_beside(place)
     try:
-        with _claimed(hidden):
+        with _claim(hidden):
             new = hidden / _NEW
             new.mkdir()
             yield new
@@ -82,28 +77,21 @@ def _absolute(folder: Path) -> Path:
     return Path(os.path.abspath(folder))  # noqa: PTH100  a link in its place is none of ours
 
 
-@contextmanager
-def _claimed(hidden: Path) -> Iterator[None]:
-    """Make a hidden folder that no other process takes for an abandoned one."""
-    lock = _lock(hidden)
-    try:
-        yield
-    finally:
-        os.close(lock)
+def _claim(hidden: Path) -> FileIO:
+    """Make a folder that no other process takes for an abandoned one while its lock is open.
 
-
-def _lock(hidden: Path) -> int:
-    """Make the folder and its lock, again where both were swept before the lock was held."""
+    It is made again where it was swept before the lock was held.
+    """
     while True:
         hidden.mkdir(exist_ok=True)
         with suppress(FileNotFoundError):
-            lock = os.open(hidden / _LOCK, os.O_WRONLY | os.O_CREAT, 0o666)
+            lock = (hidden / _LOCK).open("wb", buffering=0)
             with suppress(OSError):  # a file system without locks: its age tells
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.write(lock, this_process()["boot"].encode())  # another kernel may see no lock
+                lock.write(this_process()["boot"].encode())  # another kernel may see no lock
             if (hidden / _LOCK).exists():
                 return lock
-            os.close(lock)
+            lock.close()
 
 
 def _replace(hidden: Path, place: Path) -> None:
@@ -123,11 +111,9 @@ def _replace(hidden: Path, place: Path) -> None:
 def _exchange(one: Path, other: Path) -> bool:
     """Exchange the names of two folders at once (renameat2(2)); False where that can't be."""
     here, rename_exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)  # some C libraries lack it
     names = os.fsencode(one), os.fsencode(other)
-    with suppress(AttributeError):  # a C library without it
-        rename = ctypes.CDLL(None).renameat2
-        return bool(rename(here, names[0], here, names[1], rename_exchange) == 0)
-    return False
+    return bool(rename and rename(here, names[0], here, names[1], rename_exchange) == 0)
 
 
 def _sweep(place: Path) -> None:
@@ -155,12 +141,13 @@ def _hidden_beside(place: Path) -> list[Path]:
 def _is_abandoned(hidden: Path, place: Path) -> bool:
     """Tell whether no process fills a hidden folder any more; False in doubt."""
     try:
-        lock = hidden / _LOCK
-        boot = read_regular(lock, follow_link=False)
-        here = boot and boot == this_process()["boot"].encode()
-        if here or not (boot or (hidden / _NEW).exists()):  # without a word and empty: just begun
-            return _is_free(lock)
-    except BlockingIOError:
+        with open_regular(hidden / _LOCK, follow_link=False) as lock:
+            boot = lock.read()
+            here = boot and boot == this_process()["boot"].encode()
+            if here or not (boot or (hidden / _NEW).exists()):  # neither: just begun
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return True
+    except BlockingIOError:  # held
         return False
     except OSError:  # no lock in it, as in those of earlier versions
         if not place.exists():  # it may hold what an earlier version was replacing
@@ -169,18 +156,6 @@ def _is_abandoned(hidden: Path, place: Path) -> bool:
         changes = [path.lstat().st_mtime for path in (hidden, *hidden.rglob("*"))]
         return time.time() - max(changes) > _ABANDONED_SECONDS
     return False
-
-
-def _is_free(lock: Path) -> bool:
-    """Tell whether nobody holds a lock.
-
-    Raises:
-        BlockingIOError: somebody does.
-        OSError: it can't be asked for.
-    """
-    with open_regular(lock, follow_link=False) as file:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    return True
 
 
 def _sync(folder: Path) -> None:
