@@ -258,7 +258,7 @@ DOUBTS = {
             "train_images": np.repeat(random_images(OWN, train=30)["train_images"], 2, axis=0),
             "train_labels": NUMBERS % 4 // 3 + NUMBERS % 2,
         },
-        "training images stand there again with another label, 30 times",
+        "the same training image has another label, 30 times",
     ),
     "nothing to see": (
         {"validation_images": np.full_like(random_images(OWN, train=30)["train_images"], 7)},

@@ -63,7 +63,8 @@ def load_images(facts: ImageSet, section: DatasetSection, root: Path) -> Images:
         ImagesError: a file is missing, damaged, or not what `facts` say; and what to do.
     """
     try:
-        images = _source(facts, section).read(section, root)
+        source = _source(facts, section)
+        images = source.read(source.files(section), section, root)
     except WrongFileError as problem:
         check_images(facts, section, root)  # names all that is wrong, and what to do
         raise ImagesError(f"{problem}; it was changed just now: start again") from None
@@ -95,8 +96,8 @@ class _Source:
     """One kind of files that images come from."""
 
     files: FilesOf
-    read: Callable[[DatasetSection, Path], Images]
-    """From what `ImageFile` gives, which is verified."""
+    read: Callable[[list[ImageFile], DatasetSection, Path], Images]
+    """From these files; what an `ImageFile` gives of itself is verified."""
     remedy: Callable[[DatasetSection, Path], str]
     """What to do about files that are missing or damaged."""
 
@@ -129,8 +130,7 @@ def _content(files: list[ImageFile], name: str, root: Path) -> bytes:
     return next(file for file in files if Path(file.path).name == name).read(root)
 
 
-def _read_cifar100(section: DatasetSection, root: Path) -> Images:
-    files = cifar100_files(section)
+def _read_cifar100(files: list[ImageFile], _section: DatasetSection, root: Path) -> Images:
     return Images(*_cifar100_split(files, "train", root), *_cifar100_split(files, "test", root))
 
 
@@ -142,8 +142,7 @@ def _cifar100_split(files: list[ImageFile], split: str, root: Path) -> tuple[Pix
     return np.ascontiguousarray(pixels), np.array(batch["fine_labels"], dtype=np.int64)
 
 
-def _read_fashion_mnist(section: DatasetSection, root: Path) -> Images:
-    files = fashion_mnist_files(section)
+def _read_fashion_mnist(files: list[ImageFile], _section: DatasetSection, root: Path) -> Images:
     return Images(
         *_fashion_mnist_split(files, "train", root), *_fashion_mnist_split(files, "t10k", root)
     )
@@ -156,8 +155,7 @@ def _fashion_mnist_split(files: list[ImageFile], split: str, root: Path) -> tupl
     return pixels.reshape(-1, 1, 28, 28).copy(), labels.astype(np.int64)
 
 
-def _read_svhn(section: DatasetSection, root: Path) -> Images:
-    files = svhn_files(section)
+def _read_svhn(files: list[ImageFile], section: DatasetSection, root: Path) -> Images:
     pixels, labels = _svhn_split(files, "train", root)
     extra = svhn_extra_images(section)
     if extra != 0:
@@ -205,7 +203,8 @@ def _describe_again(section: DatasetSection, _root: Path) -> str:
     )
 
 
-def _read_npz(file: ImageFile, root: Path) -> Images:
+def _read_npz(files: list[ImageFile], _section: DatasetSection, root: Path) -> Images:
+    (file,) = files
     with file.verified(root) as content:
         return Images(**read_npz(content, root / file.path))
 
@@ -216,10 +215,8 @@ _SOURCES = {
     SVHN.name: _Source(svhn_files, _read_svhn, _stage_first),
     FASHION_MNIST_SAMPLE.name: _Source(
         sample_files,
-        lambda section, root: _read_npz(sample_files(section)[0], root),
+        _read_npz,
         lambda _section, _root: "this file comes with nnlc: install nnlc again",
     ),
 }
-_OWN = _Source(
-    own_files, lambda section, root: _read_npz(own_files(section)[0], root), _describe_again
-)
+_OWN = _Source(own_files, _read_npz, _describe_again)

@@ -140,7 +140,7 @@ def _doubts(arrays: dict[str, Array]) -> Iterator[str]:
     known = set(train)
     labelled = set(zip(train, arrays["train_labels"].tolist(), strict=True))
     if again := len(labelled) - len(known):
-        yield f"training images stand there again with another label, {counted(again, 'time')}"
+        yield f"the same training image has another label, {counted(again, 'time')}"
     if alike := sum(image in known for image in validation):
         images = counted(alike, "validation image")
         yield f"{images} of {len(validation):,} stand among the training images"
@@ -177,7 +177,8 @@ def _guarded(what: str, advice: str) -> Iterator[None]:
 
 def _load(file: BufferedReader, path: Path) -> dict[str, Array]:
     with _guarded(f"{path}: not a readable .npz file", "write it with np.savez_compressed"):
-        if file.seek(0) == 0 and file.read(6) == b"\x93NUMPY":
+        file.seek(0)
+        if file.read(6) == b"\x93NUMPY":
             raise ValueError("it is a single array")
         with ZipFile(file) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
