@@ -63,17 +63,20 @@ def test_a_program_that_shares_while_it_is_imported_is_still_told(shared, monkey
         nnlc.compare(shared, ["last1"], cutoffs=[4], processes=2)
 
 
-def test_a_picture_needs_no_backend_and_the_variable_stays(tmp_path):
+@pytest.mark.parametrize("named", ["no_such_backend", "svg"])
+def test_a_picture_needs_no_backend_and_one_that_is_there_stays_chosen(tmp_path, named):
     drawn = table(1, range(40))
     (tmp_path / f"{drawn.spec.id}.txt").write_bytes(drawn.to_bytes())
     code = (
-        "import os, sys, nnlc\nfolder, picture = sys.argv[1:]\n"
+        "import os, sys, nnlc\nfolder, picture, named = sys.argv[1:]\n"
         "nnlc.plot_tables(nnlc.load_tables(folder), picture)\n"
-        "assert os.environ['MPLBACKEND'] == 'no_such_backend'"
+        "assert os.environ['MPLBACKEND'] == named\n"
+        "import matplotlib\n"
+        "assert named != 'svg' or matplotlib.rcParams['backend'] == named"
     )
     subprocess.run(
-        [sys.executable, "-c", code, tmp_path, tmp_path / "x.svg"],
-        env=os.environ | {"MPLBACKEND": "no_such_backend"},
+        [sys.executable, "-c", code, tmp_path, tmp_path / "x.svg", named],
+        env=os.environ | {"MPLBACKEND": named},
         check=True,
         timeout=HANG_SECONDS,
     )
