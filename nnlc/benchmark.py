@@ -42,12 +42,12 @@ from numpy.typing import NDArray
 
 from nnlc.collection.journals import Journals, half_epoch_seconds
 from nnlc.collection.selection import Range, are_of, draw_sample
-from nnlc.errors import NnlcError, TableError
-from nnlc.files import read_regular
+from nnlc.errors import NnlcError
 from nnlc.networks import NetworkSpec
 from nnlc.tables import CURVE_COLUMNS, read_table
 from nnlc.tables.folders import Skipped
 from nnlc.tables.frames import Damaged, ValLoss, load_tables
+from nnlc.tables.reading import read_bytes
 
 _FIELDS = [column.field for column in CURVE_COLUMNS]
 _ACCURACY = _FIELDS.index("val_accuracy_percent")
@@ -286,10 +286,8 @@ class Benchmark:
         for id_, path in zip(self.ids, map(Path, self.networks["path"]), strict=True):
             if not journals.candidates(path, id_):
                 continue
-            try:
-                event = journals.finish(path, id_, sha256(read_regular(path)).hexdigest())
-            except OSError as problem:
-                raise TableError(f"can't be read: {problem.strerror}", path=path) from None
+            content, _ = read_bytes(path, follow_link=True)
+            event = journals.finish(path, id_, sha256(content).hexdigest())
             half_epochs = len(self._curves[id_])
             if event and (seconds := half_epoch_seconds(event, half_epochs)) is not None:
                 found[id_] = np.cumsum(seconds)

@@ -191,7 +191,7 @@ def _audit_files(files: TableFiles, home: Home | None) -> Iterable[Audited]:
     for name in files.names:
         path = files.folder / name
         try:
-            content, _ = read_content(str(path), follow_link=not files.whole)
+            content, _ = read_content(path, follow_link=not files.whole)
         except OSError as problem:
             findings = Findings(path)
             findings.add("unreadable", why_unread(problem), "a readable file")

@@ -13,9 +13,8 @@ from nnlc.errors import NnlcError, TableError
 from nnlc.files import open_regular
 from nnlc.networks.spec import ID_PATTERN
 from nnlc.tables.columns import HEADER
-from nnlc.tables.folders import PART_NAMES, PROVENANCE_FILE, TableFiles, find_tables
+from nnlc.tables.folders import CAMPAIGN_FILE, PART_NAMES, PROVENANCE_FILE, TableFiles, find_tables
 
-CAMPAIGN_FILE = "campaign.toml"
 _LEVELS = 2
 """A download holds results folders, which hold dataset folders."""
 _TABLE_NAME = re.compile(rf"{ID_PATTERN.pattern}\.txt")

@@ -73,7 +73,7 @@ def _write_table(source: Source, collection: Path, *, link: bool) -> None:
             f"{source.path}: can't be linked into {collection.parent.parent}: {problem.strerror}; "
             "leave out --link to have copies"
         ) from None
-    content, _ = read_bytes(str(path), follow_link=False)
+    content, _ = read_bytes(path, follow_link=False)
     source.check(content)
 
 

@@ -61,7 +61,7 @@ class Source:
         Raises:
             TableError: they can't be read, or are others by now.
         """
-        content, _ = read_bytes(str(self.path), follow_link=self.is_link)
+        content, _ = read_bytes(self.path, follow_link=self.is_link)
         self.check(content)
         return content
 
@@ -104,7 +104,7 @@ def _read(files: TableFiles) -> Iterator[Source | TableError]:
         path = files.folder / name
         is_link = not files.whole and path.is_symlink()
         try:
-            content, _ = read_bytes(str(path), follow_link=is_link)
+            content, _ = read_bytes(path, follow_link=is_link)
             reading = Reading(str(path), *parse_arrays(content, path=path))
         except TableError as problem:
             yield problem

@@ -48,10 +48,11 @@ def read(folder: Path, manifest: Manifest) -> Contents:
     path = folder / FILE
     stream = io.BytesIO(manifest.read_file(path))
     with _reading(path) as at, h5py.File(stream, "r") as file:
-        networks = _read_networks(_Columns(file, at))
+        columns = _Columns(file, at)
+        networks = _read_networks(columns)
         check_records(networks, path)
         layout = Layout(networks["id"], networks["half_epochs"])
-        values, blanks = _read_curves(_Columns(file, at), layout, path)
+        values, blanks = _read_curves(columns, layout, path)
     return Contents(networks, values, blanks)
 
 

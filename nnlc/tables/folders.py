@@ -17,10 +17,10 @@ from nnlc.wording import first_few
 _LEVELS = 2
 """A download holds results folders, which hold dataset folders."""
 _TABLE_NAME = re.compile(rf"{ID_PATTERN.pattern}\.txt")
-PROVENANCE_FILE = "provenance.csv"
+CAMPAIGN_FILE, PROVENANCE_FILE = "campaign.toml", "provenance.csv"
 _PARTS = {
-    "campaign.toml": {
-        *("campaign.toml", "machines.toml"),
+    CAMPAIGN_FILE: {
+        *(CAMPAIGN_FILE, "machines.toml"),
         *("aside", "checkpoints", "jobs", "journal", "leases"),
     },
     PROVENANCE_FILE: {PROVENANCE_FILE, "journal"},

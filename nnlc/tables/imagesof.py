@@ -11,8 +11,7 @@ from pathlib import Path
 from nnlc.errors import NnlcError, SpecError
 from nnlc.networks import ImageSet, image_set_of_table
 from nnlc.networks.imagesets import own_image_set
-
-CAMPAIGN_FILE = "campaign.toml"
+from nnlc.tables.folders import CAMPAIGN_FILE
 
 
 def image_set_of(dataset: str, table: str | Path) -> ImageSet | None:

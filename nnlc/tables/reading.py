@@ -39,7 +39,7 @@ def read_files(
     Args:
         files: the tables.
         cache: use the cache, where they are all that the folder has.
-        follow_link: whether they may be symbolic links; else if they were named one by one.
+        follow_link: whether they may be symbolic links; by default if they were named one by one.
     """
     follow_link = not files.whole if follow_link is None else follow_link
     folder_cache = FolderCache(files.folder) if cache and files.whole else None

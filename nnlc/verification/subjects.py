@@ -91,7 +91,7 @@ class _Reader:
         self._finishes: dict[Path, dict[str, Finish]] = {}
 
     def read(self, path: Path, *, follow_link: bool) -> Subject | Refused:
-        content, _ = read_bytes(str(path), follow_link=follow_link)
+        content, _ = read_bytes(path, follow_link=follow_link)
         digest = hashlib.sha256(content).hexdigest()
         try:
             table = parse_table(content, path=path)
