@@ -84,13 +84,12 @@ def check_ending(path: Path, endings: tuple[str, ...] = ()) -> None:
         NnlcError: it has another one, or is the - by which others name standard output.
     """
     if str(path) == "-":
-        raise NnlcError("-: give the name of a file or folder; nothing is called so here")
+        raise NnlcError("-: does not mean standard output here; give the name of a file or folder")
     ending = path.suffix.lower()
     if ending in _PROMISES and ending not in endings:
-        right = f"one that ends in {endings[0]}" if endings else "a folder, such as one without it"
+        written = f"a {endings[0]} file" if endings else "a folder"
         raise NnlcError(
-            f"{path}: what is written there is no {ending} file, as its name says; give the name "
-            f"of {right}"
+            f"{path}: promises a {ending} file, and {written} is written; give another name"
         )
 
 

@@ -85,7 +85,7 @@ def _share(
         return [work(one) for one in batches]
     try:
         return _share_out(work, batches, processes)
-    except (OSError, ImportError, RuntimeError) as problem:
+    except Exception as problem:
         if not _is_lack(problem):
             raise
         say_aside(
@@ -96,9 +96,9 @@ def _share(
 
 
 def _is_lack(problem: Exception) -> bool:
-    """Tell whether a machine lacks semaphores, processes or threads, by what Python raises then."""
-    lacks = not isinstance(problem, RuntimeError) or isinstance(problem, NotImplementedError)
-    return lacks or "can't start new thread" in str(problem)
+    """Tell whether Python raised this for want of semaphores, processes or threads."""
+    no_process = isinstance(problem, OSError | ImportError | NotImplementedError)
+    return no_process or "can't start new thread" in str(problem)
 
 
 def _share_out(work: partial[T], batches: Sequence[Curves], processes: int) -> list[T]:
