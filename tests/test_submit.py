@@ -1,5 +1,7 @@
 """Putting jobs into a queue: whatever the scheduler says, nothing twice and nothing lost."""
 
+import errno
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -16,7 +18,6 @@ from nnlc.launching.render import Request
 from nnlc.launching.scheduler import Lsf, Slurm, scheduler_of
 from nnlc.launching.site import load_site
 from nnlc.launching.submit import cancel, queue, records, submit
-from nnlc.process import this_process
 from nnlc.results import ResultsFolder
 
 # Each writes down its arguments and says what the file beside it holds.
@@ -174,28 +175,39 @@ def test_a_folder_whose_jobs_are_in_the_queue_gets_no_second_ones(commands, fold
 
 
 def test_of_two_at_once_one_submits_and_the_other_forgets_nothing(commands, folder, monkeypatch):
-    lock = folder.jobs_folder / ".submit"
-
     def meanwhile(*_):
-        monkeypatch.setattr(submitting, "this_process", lambda: {**me, "pid": "0"})
-        with pytest.raises(SchedulerError, match=f"another 'nnlc submit'.*remove {lock}"):
+        [record] = records(folder)
+        with pytest.raises(SchedulerError, match="another 'nnlc submit' is at work on it"):
             put(folder)
         submitting.settle(folder, Slurm())  # as `nnlc status` does
-        monkeypatch.setattr(submitting, "this_process", lambda: me)
+        assert records(folder) == [record]
         return "7"
 
-    me = this_process()
     monkeypatch.setattr(Slurm, "submit", meanwhile)
     [record] = put(folder)
     assert records(folder) == [record]
-    assert not lock.exists()
 
 
 def test_what_a_killed_submit_left_behind_is_in_nobodys_way(commands, folder):
+    commands.says("sbatch", "", body="kill -9 $PPID")
+    if (child := os.fork()) == 0:
+        try:
+            put(folder)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
+    assert [record.id for record in records(folder)] == [None]
     commands.says("sbatch", "7\n")
-    folder.jobs_folder.mkdir()
-    gone = {**this_process(), "started": "long ago"}
-    (folder.jobs_folder / ".submit").write_text(json.dumps(gone))
+    assert [record.id for record in put(folder)] == ["7"]
+    assert [record.id for record in records(folder)] == ["7"]
+
+
+def test_a_file_system_without_locks_keeps_nobody_from_submitting(commands, folder, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    commands.says("sbatch", "7\n")
+    monkeypatch.setattr(fcntl, "flock", refuse)
     assert [record.id for record in put(folder)] == ["7"]
 
 

@@ -1,8 +1,5 @@
 """Text that a person has edited is read as it was meant, whatever editor it was."""
 
-import dataclasses
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -97,7 +94,7 @@ def _record(path):
     results = ResultsFolder(path.parent)
     results.jobs_folder.mkdir()
     record = Record(mark="a", script="s", scheduler="slurm", site="s", time="t", id="1")
-    (results.jobs_folder / "a.json").write_text(json.dumps(dataclasses.asdict(record)))
+    (results.jobs_folder / "a.json").write_text(record.model_dump_json())
     return lambda: len(records(results)) == 1
 
 

@@ -44,7 +44,6 @@ class Submission:
         texts = [(path, text.encode()) for path, text in self.scripts]
         for path, content in [(self.campaign_file, self.campaign), *texts]:
             try:
-                path.parent.mkdir(exist_ok=True)
                 if not write_once(path, content) and read_regular(path) != content:
                     raise ResultsError(f"{path}: another file stands there; submit once more")
             except OSError as problem:

@@ -6,18 +6,21 @@ written before the scheduler is asked and completed after: whatever happens betw
 """
 
 import contextlib
+import fcntl
 import json
-import re
+import os
 import secrets
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, astuple, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from nnlc.errors import SchedulerError, UnansweredError
-from nnlc.files import names_in, read_regular, why_unread, write_atomically, write_once
+from nnlc.files import names_in, read_regular, why_unread, write_atomically
 from nnlc.launching.prepare import Submission
 from nnlc.launching.scheduler import (
     SUBMITTED_BY_LSF,
@@ -26,18 +29,16 @@ from nnlc.launching.scheduler import (
     scheduler_named,
 )
 from nnlc.launching.site import Site
-from nnlc.process import process_lives, this_process
 from nnlc.results import ResultsFolder
 
-_NOT_OURS = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
-"""What JSON that is no record may raise."""
 LEAVE_SECONDS = 45.0
 """For a cancelled job to leave the queue: LSF ends one within 20 s, between three signals."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(BaseModel):
     """One script and the job that it became."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
 
     mark: str
     """Kept by the queue with the job."""
@@ -46,10 +47,11 @@ class Record:
     """slurm or lsf."""
     site: str
     time: str
-    id: str | None
+    id: Annotated[str, Field(pattern="^[0-9]+$")] | None
     """None while the scheduler has not answered."""
-    cluster: str = ""
-    """Where sbatch has put it, if not on this machine's own cluster."""
+    cluster: str = Field(default_factory=asked_clusters)
+    """Where sbatch has put it; empty on this machine's own cluster. Records of versions that did
+    not know it are of the cluster that the user's commands ask."""
 
     @property
     def job(self) -> str:
@@ -59,7 +61,7 @@ class Record:
     def of(self, job: str) -> "Record":
         """Return this record, of a job that is known now."""
         number, _, cluster = job.partition(";")
-        return replace(self, id=number, cluster=cluster)
+        return self.model_copy(update={"id": number, "cluster": cluster})
 
 
 def submit(
@@ -72,7 +74,7 @@ def submit(
         UnansweredError: it does not answer; the next call looks for what may be in the queue.
     """
     with _alone(results):
-        settle(results, scheduler)
+        settle(results, scheduler, forget=True)
         waiting = _waiting(results, scheduler)
         if waiting:
             raise SchedulerError(
@@ -87,40 +89,29 @@ def submit(
 def _alone(results: ResultsFolder) -> Iterator[None]:
     """Let no other `nnlc submit` put jobs of this folder into the queue meanwhile.
 
+    The lock goes with its process, however that ends. On a file system without locks nobody is kept
+    out: the jobs of two such calls share the networks, as all jobs of a folder do.
+
     Raises:
-        SchedulerError: another is about to, or may be; this one does nothing.
+        SchedulerError: another is at work; this one does nothing.
     """
-    lock, me = _lock(results), json.dumps(this_process()).encode()
+    lock = results.jobs_folder / ".submit"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW  # a pipe holds nothing up
     try:
         results.jobs_folder.mkdir(exist_ok=True)
-        if not _is_held(results):
-            lock.unlink(missing_ok=True)
-        if not write_once(lock, me):
-            raise SchedulerError(
-                f"{results.path}: another 'nnlc submit' is at work on it; if none is, remove {lock}"
-            )
+        file = os.fdopen(os.open(lock, flags, 0o666), "wb")
     except OSError as problem:
         raise SchedulerError(f"{lock}: can't be written: {problem.strerror}") from None
-    try:
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SchedulerError(
+                f"{results.path}: another 'nnlc submit' is at work on it"
+            ) from None
+        except OSError:
+            pass  # no locks here
         yield
-    finally:
-        with contextlib.suppress(OSError):
-            lock.unlink()
-
-
-def _lock(results: ResultsFolder) -> Path:
-    return results.jobs_folder / ".submit"
-
-
-def _is_held(results: ResultsFolder) -> bool:
-    """Whether an `nnlc submit` that is not seen to have ended puts jobs into the queue."""
-    try:
-        its = json.loads(read_regular(_lock(results)))
-    except FileNotFoundError:
-        return False
-    except (OSError, *_NOT_OURS):
-        its = None
-    return its != this_process() and process_lives(its, this_process()) is not False
 
 
 def _submit_all(
@@ -134,6 +125,7 @@ def _submit_all(
             site=site.name,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             id=None,
+            cluster="",
         )
         _write(results, record)
         try:
@@ -156,14 +148,20 @@ def scheduler_of_folder(results: ResultsFolder) -> Scheduler | None:
     return scheduler_named(kept[-1].scheduler) if kept else None
 
 
-def settle(results: ResultsFolder, scheduler: Scheduler) -> None:
-    """Find out what became of scripts on which the scheduler has not answered."""
+def settle(results: ResultsFolder, scheduler: Scheduler, *, forget: bool = False) -> None:
+    """Find out what became of scripts on which the scheduler has not answered.
+
+    Args:
+        results: the folder.
+        scheduler: its scheduler.
+        forget: forget those that are not in the queue, which another process may just submit.
+    """
     for record in records(results):
         if record.id is None:
             job = scheduler.find(record.mark, Path(record.script))
             if job is not None:
                 _write(results, record.of(job))
-            elif not _is_held(results):
+            elif forget:
                 _forget(results, record)
 
 
@@ -241,16 +239,10 @@ def _waiting(results: ResultsFolder, scheduler: Scheduler) -> list[str]:
 
 
 def _read(folder: Path) -> Iterator[Record]:
-    names = {field.name for field in fields(Record)}
     for path, text in _contents(folder, ".json"):
-        with contextlib.suppress(*_NOT_OURS):
-            content = json.loads(text)
-            if not re.fullmatch(r"[0-9]+", content["id"] or "0") or content["mark"] != path.stem:
-                continue
-            # What was written before clusters were: those that the user's commands speak to.
-            content.setdefault("cluster", asked_clusters())
-            record = Record(**{name: content[name] for name in names})
-            if all(isinstance(value, str) for value in astuple(replace(record, id=""))):
+        with contextlib.suppress(ValueError, RecursionError):  # JSON that is no record, or none
+            record = Record.model_validate(json.loads(text))
+            if record.mark == path.stem:
                 yield record
 
 
@@ -278,7 +270,7 @@ def _contents(folder: Path, ending: str) -> Iterator[tuple[Path, str]]:
 
 
 def _write(results: ResultsFolder, record: Record) -> None:
-    content = json.dumps(asdict(record), indent=1).encode()
+    content = json.dumps(record.model_dump(), indent=1).encode()
     write_atomically(results.jobs_folder / f"{record.mark}.json", content)
 
 
