@@ -212,7 +212,7 @@ def test_a_request_that_means_nothing_is_refused_before_anything_is_written(
         ("lsf", 'submit = "sbatch"', "key submit: must be bsub or bsub <"),
         ("slurm", "bins = [{ nodes = [9, 1], hours = 2 }]", "must be .fewest, most."),
         ("slurm", "bins = [{ nodes = [1, 9], hours = 0.01 }]", "greater than or equal"),
-        ("slurm", 'directives = ["--nodes=9"]', "nodes contradicts nodes of line"),
+        ("slurm", 'directives = ["--nodes=9"]', "--nodes contradicts --nodes of line"),
         ("slurm", 'directives = ["--mem-per-gpu=40Q"]', "mem-per-gpu is '40Q'"),
         ("slurm", 'launcher_options = ["--gpus-per-task=2"]', "--gpus-per-task is 2"),
         ("local", 'directives = ["-q x"]', "key directives: means nothing on a local site"),

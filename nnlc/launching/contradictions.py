@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterator
 
-from nnlc.launching.limits import lsf_walltime, shortest_minutes, slurm_walltime
+from nnlc.launching.limits import WALLTIMES, shortest_minutes
 from nnlc.launching.options import Option
 from nnlc.launching.rules import Finding, whole
 from nnlc.launching.script import Script
@@ -31,11 +31,8 @@ def too_long(
     if longest is None or minutes <= longest:
         yield from _countdown(script, limit, minutes)
         return
-    name, most = f"--{limit.name}", slurm_walltime(longest)
-    if script.scheduler == "lsf":
-        name, most = f"-{limit.name}", lsf_walltime(longest)
-    problem = f"{name} is {limit.value}, but {site.name} allows {count} nodes {longest} minutes"
-    yield Finding(limit.line, problem, f"at most {most}")
+    problem = f"{limit} is {limit.value}, but {site.name} allows {count} nodes {longest} minutes"
+    yield Finding(limit.line, problem, f"at most {WALLTIMES[script.scheduler](longest)}")
 
 
 def _countdown(script: Script, limit: Option, minutes: float) -> Iterator[Finding]:

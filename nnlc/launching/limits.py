@@ -91,6 +91,10 @@ def lsf_walltime(minutes: int) -> str:
     return f"{minutes // 60}:{minutes % 60:02}"
 
 
+WALLTIMES = {"slurm": slurm_walltime, "lsf": lsf_walltime, "local": slurm_walltime}
+"""How to write so many minutes, by scheduler."""
+
+
 def work_minutes(site: Site, minutes: int) -> int:
     """What is left of a walltime for training: not the start, the warning and saving."""
     return minutes - START_MINUTES - SAVE_MINUTES - site.notice.minutes

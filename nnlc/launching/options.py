@@ -52,6 +52,10 @@ class Option:
     value: str | None
     line: int
     known: bool = True
+    dashes: str = "--"
+
+    def __str__(self) -> str:
+        return f"{self.dashes}{self.name}"
 
     @property
     def must_be(self) -> str | None:
@@ -94,7 +98,7 @@ class Grammar:
             if known and value is None and name in self.valued:
                 value = words[at].text if at < len(words) else ""
                 at += 1
-            found.append(Option(name, value, word.line, known))
+            found.append(Option(name, value, word.line, known, self.dashes))
         return found, list(words[at:])
 
     def _split(self, text: str) -> tuple[str, str | None, bool]:

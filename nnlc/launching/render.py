@@ -16,12 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from nnlc.campaign import Campaign, load_campaign
 from nnlc.environment import DETERMINISM
 from nnlc.errors import SiteError
-from nnlc.launching.limits import (
-    LEAST_SECONDS,
-    lsf_walltime,
-    shortest_minutes,
-    slurm_walltime,
-)
+from nnlc.launching.limits import LEAST_SECONDS, WALLTIMES, shortest_minutes
 from nnlc.launching.script import LAUNCHERS
 from nnlc.launching.site import MOST, Site, check_line, check_word
 from nnlc.shipped import shipped_folder, shipped_names
@@ -100,7 +95,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         "ending_signals": [s for s in ENDING_SIGNALS if s != site.notice.signal],
         "nodes": nodes,
         "ranks": nodes * site.gpus_per_node,
-        "walltime": _WALLTIME[site.scheduler](minutes),
+        "walltime": WALLTIMES[site.scheduler](minutes),
         "minutes": minutes,
         "elements": request.elements,
         "first_element": request.first_element,
@@ -173,9 +168,6 @@ def _size(request: Request, site: Site, campaign: Campaign) -> tuple[int, int]:
     if request.elements > (networks := campaign.network_count):
         raise SiteError(f"elements = {request.elements}: the campaign has {networks} networks")
     return nodes, minutes
-
-
-_WALLTIME = {"slurm": slurm_walltime, "lsf": lsf_walltime, "local": slurm_walltime}
 
 
 def _campaign_argument(name_or_path: str) -> str:

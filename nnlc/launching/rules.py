@@ -140,11 +140,9 @@ def values(script: Script, _site: Site) -> Iterator[Finding]:
     """The manual pages named in nnlc.launching.options, and the worker's own help."""
     found = [*script.directives, *(option for each in script.launches for option in each.options)]
     for option in [*found, *(script.worker.arguments if script.worker else [])]:
-        if option.known and option.must_be:
-            problem = (
-                f"{option.name} is {option.value!r}" if option.value else f"{option.name} is empty"
-            )
-            yield Finding(option.line, problem, f"it must be {option.must_be}")
+        if option.known and (right := option.must_be):
+            problem = f"{option} is {option.value!r}" if option.value else f"{option} is empty"
+            yield Finding(option.line, problem, f"it must be {right}")
 
 
 _MAY_REPEAT = {"output", "error", "o", "e", "oo", "eo", "R"}
@@ -166,7 +164,7 @@ def repeated(script: Script, _site: Site) -> Iterator[Finding]:
         before = first.setdefault(_EXCLUSIVE.get(option.name, option.name), option)
         differs = (before.name, before.value) != (option.name, option.value)
         if option.known and differs and option.name not in _MAY_REPEAT:
-            problem = f"{option.name} contradicts {before.name} of line {before.line}"
+            problem = f"{option} contradicts {before} of line {before.line}"
             yield Finding(option.line, problem, "leave one of the two out, or write both in one")
 
 

@@ -93,13 +93,14 @@ def tasks(script: Script, site: Site) -> Iterator[Finding]:
 
 
 def _differs(option: Option | None, right: int | None, why: str) -> Iterator[Finding]:
-    found = whole((option.value or "").rpartition(":")[2]) if option else None
+    value = (option and option.value) or ""
+    if option and option.name == "gres":  # sbatch(1): gpu:4,nvme:1
+        value = next(each for each in value.split(",") if "gpu" in each)
+    found = whole(value.rpartition(":")[2])
     if option and option.name == "gres" and found is None:
         found = 1  # sbatch(1), --gres: without a count, as in gpu:a100
     if option and None not in (found, right) and found != right:
-        yield Finding(
-            option.line, f"--{option.name} is {option.value}", f"it must be {right}: {why}"
-        )
+        yield Finding(option.line, f"{option} is {option.value}", f"it must be {right}: {why}")
 
 
 def gpus(script: Script, site: Site) -> Iterator[Finding]:
