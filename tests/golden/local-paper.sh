@@ -1,6 +1,6 @@
 #!/bin/bash
 # Rendered by nnlc for the campaign paper and the site my-workstation.
-# Start it with: bash FILE, FILE being this script; 'nnlc submit' checks it and does so.
+# Start it with: bash FILE, FILE being this script.
 # It ends as the worker does: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
 # shellcheck disable=SC2317,SC2329 # traps call the functions
 set -euo pipefail
@@ -12,7 +12,7 @@ end_job() { # STATUS REASON
     echo "job script: status $1: $2" >&2 || true # the log's disk may be full
     exit "$1"
 }
-failed() { # STATUS LINE COMMAND; what a sourced file does within is its own affair
+failed() { # STATUS LINE COMMAND; a file that is sourced may fail inside
     [ -n "${BASH_SOURCE[2]:-}" ] || end_job 1 "line $2 failed with status $1: $3$hint"
 }
 ended() { # STATUS COMMAND
@@ -23,7 +23,7 @@ ended() { # STATUS COMMAND
 pass_on() { kill -TERM "$launcher"; }
 hear() { # SIGNAL
     heard=$1
-    echo "job script: SIG$1 came: its user, the scheduler or the system sent it" >&2 || true
+    echo "job script: SIG$1 came, from its user, the scheduler or the system" >&2 || true
     [ -n "$launcher" ] || end_job 75 "SIG$1 came before any rank began; started again it goes on"
     pass_on
 }
@@ -38,7 +38,7 @@ trap 'hear PWR' PWR
 trap 'failed "$?" "$LINENO" "$BASH_COMMAND"' ERR
 trap 'ended "$?" "$BASH_COMMAND"' EXIT
 
-# The site's own lines. Modules and conda read variables that nobody has set, and fail within.
+# The site's own lines. Scripts of modules and conda read unset variables, and fail inside.
 set +eu +o pipefail
 hint="; if that is no error, write '|| true' behind it in the setup of the site file"
 source env/bin/activate
@@ -75,7 +75,7 @@ launcher=$!
 set +e # from here on a status is looked at
 trap - ERR
 
-# The scheduler's warning saves every network; the ranks then leave with 75 by themselves.
+# A signal ends wait too, with a status above 128: wait again while the launcher is there.
 status=129
 while [ "$status" -gt 128 ] && kill -0 "$launcher" 2>/dev/null; do
     wait "$launcher"

@@ -30,7 +30,7 @@ end_job() { # STATUS REASON
     echo "job script: status $1: $2" >&2 || true # the log's disk may be full
     exit "$1"
 }
-failed() { # STATUS LINE COMMAND; what a sourced file does within is its own affair
+failed() { # STATUS LINE COMMAND; a file that is sourced may fail inside
     [ -n "${BASH_SOURCE[2]:-}" ] || end_job 1 "line $2 failed with status $1: $3$hint"
 }
 ended() { # STATUS COMMAND
@@ -41,7 +41,7 @@ ended() { # STATUS COMMAND
 pass_on() { kill -TERM "$launcher"; }
 hear() { # SIGNAL
     heard=$1
-    echo "job script: SIG$1 came: its user, the scheduler or the system sent it" >&2 || true
+    echo "job script: SIG$1 came, from its user, the scheduler or the system" >&2 || true
     [ -n "$launcher" ] || end_job 75 "SIG$1 came before any rank began; started again it goes on"
     pass_on
 }
@@ -56,7 +56,7 @@ trap 'hear PWR' PWR
 trap 'failed "$?" "$LINENO" "$BASH_COMMAND"' ERR
 trap 'ended "$?" "$BASH_COMMAND"' EXIT
 
-# What a shell or a job around this one exported for Slurm's commands is not meant for those here.
+# Options that the submitting shell exported for Slurm's commands would count here too.
 unset "${!SBATCH_@}" "${!SRUN_@}" "${!SCANCEL_@}" "${!SCONTROL_@}" "${!SLURM_CPU_BIND@}" \
     SLURM_CLUSTERS SLURM_EXPORT_ENV SLURM_TIMELIMIT SLURM_EXACT SLURM_EXCLUSIVE SLURM_OVERLAP \
     SLURM_IMMEDIATE SLURM_LABELIO SLURM_STEP_GRES SLURM_{PRO,EPI}LOG SLURM_TASK_{PRO,EPI}LOG \
@@ -87,11 +87,12 @@ set +e # from here on a status is looked at
 trap - ERR
 
 # The scheduler's warning saves every network; the ranks then leave with 75 by themselves.
-# Slurm brings it to every rank; srun would keep it to itself.
+# scancel brings it to every rank; srun would keep it to itself.
 # The last element's SLURM_JOB_ID is the array's.
 job="${SLURM_ARRAY_JOB_ID:-}_${SLURM_ARRAY_TASK_ID:-}"
 pass_on() { scancel --signal=URG "$job"; }
 trap pass_on URG
+# A signal ends wait too, with a status above 128: wait again while the launcher is there.
 status=129
 while [ "$status" -gt 128 ] && kill -0 "$launcher" 2>/dev/null; do
     wait "$launcher"
