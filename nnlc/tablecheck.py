@@ -151,16 +151,16 @@ class TableCheck:
         from nnlc.tables.folders import TableFiles
         from nnlc.tables.reading import read_files
 
-        wanted = tuple(sorted(f"{network.spec.id}.txt" for network in networks))
-        by_name = {f"{network.spec.id}.txt": network for network in networks}
+        there = sorted(networks, key=lambda network: f"{network.spec.id}.txt")
+        wanted = tuple(f"{network.spec.id}.txt" for network in there)
         files = TableFiles(folder, wanted, whole=len(wanted) == len(names))
-        for name, one in zip(wanted, read_files(files, cache=True, follow_link=False), strict=True):
-            if isinstance(one, TableError):
-                path = folder / name
-                wrong = NotWhole(path, str(one)) if os.path.lexists(path) else None
-                yield by_name[name], wrong, ""
+        for network, one in zip(
+            there, read_files(files, cache=True, follow_link=False), strict=True
+        ):
+            if isinstance(one, TableError):  # damaged, refused by the file system, or gone by now
+                yield network, *self._read_now(network)
             else:
-                yield by_name[name], one, ""
+                yield network, one, ""
 
     def _read_now(self, network: CampaignNetwork) -> tuple["Reading | NotWhole | None", str]:
         """Read a table from its file, and its checksum where there is a stop rule."""
