@@ -12,7 +12,7 @@ from nnlc import load_campaign, wire
 from nnlc.ranks import trainerlink
 from nnlc.ranks.agent import Agent
 from nnlc.ranks.mpi import Link
-from nnlc.ranks.notices import NOTICES, Notices
+from nnlc.ranks.notices import Notices
 
 
 class Rank0(Link):
@@ -64,11 +64,7 @@ def configure(folder) -> dict:
 
 @pytest.fixture
 def notices():
-    """The handlers of this process are put back."""
-    kept = {number: signal.getsignal(number) for number in NOTICES}
-    yield Notices()
-    for number, handler in kept.items():
-        signal.signal(number, handler)
+    return Notices()
 
 
 def test_a_network_that_crosses_the_end_of_its_trainer_is_given_back_not_lost(tmp_path, notices):

@@ -178,9 +178,8 @@ def test_four_run_at_a_time_and_bkill_ends_what_runs_and_what_waits(lsf, tmp_pat
     here.mkdir()
     body = f'{SHORT}touch "{here}/$LSB_JOBINDEX"; sleep 100'
     job = lsf.submit("-J", "many[1-6]", script(lsf, body))
-    wait_until(
-        lambda: len(list(here.iterdir())) == 4
-    )  # all at work, so that the first signal ends them
+    # All at work, so that the first signal ends them.
+    wait_until(lambda: len(list(here.iterdir())) == 4)
     assert lsf.states(job).count("RUN") == 4
     assert lsf.states(job).count("PEND") == 2
     assert lsf.run("bjobs", "-noheader").count("many[") == 6

@@ -3,6 +3,7 @@
 import signal
 from types import SimpleNamespace
 
+import conftest
 import pytest
 from gatherer_jobs import Clock
 
@@ -18,8 +19,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def notices(clock):
-    """Those of this process, which gets its own handlers back."""
-    kept = {number: signal.getsignal(number) for number in NOTICES}
+    """Those of this process, which gets its own handlers back after each test."""
     notices = Notices()
     notices.ended = 0
 
@@ -27,9 +27,7 @@ def notices(clock):
         notices.ended += 1
 
     notices.at_once = at_once
-    yield notices
-    for number, handler in kept.items():
-        signal.signal(number, handler)
+    return notices
 
 
 @pytest.mark.parametrize("number", NOTICES, ids=lambda number: number.name)
@@ -62,15 +60,10 @@ def test_a_second_signal_later_ends_the_job_at_once(notices, clock):
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGXCPU", "SIGQUIT", "SIGPWR"])
 def test_what_who_started_this_had_ignored_stays_so_as_under_nohup(name):
     number = getattr(signal, name)
-    before = signal.signal(number, signal.SIG_IGN)
-    kept = {each: signal.getsignal(each) for each in NOTICES}
-    try:
-        notices = Notices()
-        signal.raise_signal(number)
-        assert notices.take() is None
-    finally:
-        for each, handler in {**kept, number: before}.items():
-            signal.signal(each, handler)
+    signal.signal(number, signal.SIG_IGN)
+    notices = Notices()
+    signal.raise_signal(number)
+    assert notices.take() is None
 
 
 def test_a_used_up_limit_which_is_told_every_second_is_told_once(notices, clock):
@@ -81,10 +74,10 @@ def test_a_used_up_limit_which_is_told_every_second_is_told_once(notices, clock)
     assert not notices.ended
 
 
-def test_a_test_that_leaves_signals_ignored():
+def test_signals_that_a_test_leaves_ignored_are_heard_by_the_next():
+    before = {number: signal.getsignal(number) for number in NOTICES}
+    around = conftest.pytest_runtest_protocol(None)
+    next(around)
     Notices().ignore()
-    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-
-
-def test_and_the_next_one_in_the_same_process_that_hears_them_again():
-    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    next(around, None)
+    assert {number: signal.getsignal(number) for number in NOTICES} == before

@@ -1,7 +1,6 @@
 """Methods by name: their grammar, and plugs of other packages, well-behaved and hostile."""
 
 import math
-import os
 import re
 import signal
 import textwrap
@@ -300,8 +299,7 @@ def test_whatever_a_plug_does_is_its_own_failure(kind):
 
 
 def test_a_plug_may_be_interrupted():
-    act = lambda _: os.kill(os.getpid(), signal.SIGINT)  # noqa: E731
-    plug = plugs.Plug("slow", Hostile(act).predict)
+    plug = plugs.Plug("slow", Hostile(lambda _: signal.raise_signal(signal.SIGINT)).predict)
     with pytest.raises(KeyboardInterrupt):
         plug.predict(curves_of(PUBLISHED), 20.0)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -322,7 +320,7 @@ def test_whatever_a_plug_raises_is_words(install, place, problem):
         "when made": f"def Plug():\n    {raising}",
         "when asked": f"class Plug:\n    def predict(self, *_):\n        {raising}",
     }[place]
-    install(module, {"bad": "Plug"}, package=f"bad{abs(hash((place, problem)))}")
+    install(module, {"bad": "Plug"}, package=f"bad_{place}_{problem}".replace(" ", "_"))
     tables = loaded(table(1, range(40)))
     if place == "when asked":
         found = nnlc.predict(tables, method="bad")

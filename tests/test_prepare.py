@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from image_files import OWN, random_images
 from limits import HANG_SECONDS
@@ -35,8 +36,6 @@ SBATCH = "#!/bin/sh\nfor script; do :; done\ncat \"$script\" >> '{kept}'\necho 4
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A folder with a campaign that extends another, images of one's own, a site and a template."""
-    import numpy as np
-
     folder = tmp_path / "project"
     (folder / "data").mkdir(parents=True)
     np.savez(folder / "data" / "mine.npz", **random_images(OWN))
@@ -97,8 +96,6 @@ def test_another_submission_leaves_every_file_of_the_first_as_it_was(project):
     first = {path: path.read_bytes() for path in Path("r/jobs").iterdir()}
     for change in ("--minutes", 60), ("--minutes", 90), ():
         assert "submitted" not in submit(*change)
-    with Path("mine.toml").open("a") as file:
-        file.write("")
     text = Path("mine.toml").read_text()
     Path("mine.toml").write_text(text.replace("attempts = 2", "attempts = 5"))
     assert "ours.4.sh" in submit()

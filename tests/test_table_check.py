@@ -66,7 +66,7 @@ def instead(make):
     return do
 
 
-def link_to_itself(path, content):
+def link_to_the_table(path, content):
     (path.parent / "elsewhere").write_bytes(content)
     path.symlink_to("elsewhere")
 
@@ -119,7 +119,7 @@ NOT_WHOLE = {
         ": is a symbolic link where a file is expected",
     ),
     "a link to the table": (
-        instead(link_to_itself),
+        instead(link_to_the_table),
         ": is a symbolic link where a file is expected",
     ),
 }

@@ -3,7 +3,6 @@
 import io
 import os
 import re
-import signal
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from nnlc.campaign import load_campaign
 from nnlc.cli import app, main
 from nnlc.launching.render import Request, render_script
 from nnlc.launching.site import load_site
-from nnlc.ranks.notices import NOTICES
 from nnlc.results import ResultsFolder
 
 NASTY = os.fsdecode("ü[old] [/x]\n:smile: $x$ \x1b[31m".encode() + b"\xff")
@@ -87,15 +85,12 @@ def paths(folder, new):
 def run(monkeypatch, words, encoding):
     """Run the command in this process as in a terminal of this encoding: status and all it said."""
     streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
-    heard = {number: signal.getsignal(number) for number in NOTICES}
     with monkeypatch.context() as patch:
         patch.setattr("sys.argv", ["nnlc", *words])
         patch.setattr("sys.stdout", streams[0])
         patch.setattr("sys.stderr", streams[1])
         with pytest.raises(SystemExit) as end:
             main()
-    for number, handler in heard.items():  # doctor is the worker, which listens
-        signal.signal(number, handler)
     status = end.value.code or 0
     for stream in streams:
         stream.flush()

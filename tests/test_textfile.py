@@ -20,7 +20,6 @@ from nnlc.launching.submit import Record, records
 from nnlc.results import ResultsFolder
 from nnlc.tables import Table, write_table
 from nnlc.textfile import decode_text, read_text
-from nnlc.wording import first_few
 
 
 @given(
@@ -109,14 +108,6 @@ def test_every_reader_takes_what_another_editor_has_saved(tmp_path, prepare):
     for path in [path for path in tmp_path.rglob("*") if path.is_file()]:
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     assert is_read()
-
-
-def test_of_many_mistakes_the_first_few_are_told_and_their_number():
-    written = []
-    lines = first_few(range(200_000), write=lambda one: written.append(one) or str(one))
-    assert lines == [*map(str, range(10)), "and 199,990 more"]
-    assert len(written) == 10
-    assert first_few(["a"] * 11) == ["a"] * 11
 
 
 def test_of_many_files_that_are_no_tables_the_first_few_are_named(tmp_path):
