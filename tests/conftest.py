@@ -110,11 +110,12 @@ def write(tmp_path):
 
 @pytest.fixture(scope="session")
 def alone(tmp_path_factory):
-    """The tiny campaign, trained without any launcher."""
+    """The tiny campaign, trained without any launcher; what it said stands beside the results."""
     folder = tmp_path_factory.mktemp("alone")
     campaign, results = write_campaign(folder), folder / "results"
     job = run_worker(campaign, "--results", results)
     assert job.returncode == 0, job.stdout + job.stderr
+    (folder / "log").write_text(job.stdout)
     return campaign, results
 
 

@@ -17,7 +17,7 @@ FIRST = ("test_slurm.py", "test_harness.py", "test_stopping_jobs.py", "test_slur
 SLOW_TESTS = {
     "test_environment.py": {
         "test_a_checkpoint_goes_on_under_the_same_bits_alone",
-        "test_a_table_of_another_value_differs_and_verify_names_the_variable",
+        "test_a_table_of_other_values_differs_and_verify_names_each_variable",
     },
     "test_damaged_journal.py": {
         "test_what_is_no_file_holds_up_nobody",

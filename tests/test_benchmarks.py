@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from curve_samples import saturating, table
 from limits import HANG_SECONDS
-from worker_jobs import TINY, before_others, write_campaign
+from worker_jobs import ONE, before_others, write_campaign
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 
@@ -59,8 +59,7 @@ def test_commands_on_many_tables_are_measured_and_lose_none(tmp_path):
 
 
 def test_a_stop_rule_is_set_against_training_to_the_end(tmp_path):
-    text = TINY.replace("per_depth = 3", "per_depth = 1").replace("[1, 2]\n\n", "[1, 1]\n\n", 1)
-    campaign = write_campaign(tmp_path, text.replace("epochs = 1", "epochs = 4"))
+    campaign = write_campaign(tmp_path, ONE.replace("epochs = 1", "epochs = 4"))
     same, networks = run("stopping.py", campaign, "--stop", "penguin:tolerance=20:window=2")
     assert same == networks == 1
 

@@ -9,7 +9,7 @@ from limits import HANG_SECONDS, let_pass, wait_until
 from lsf_cluster import Lsf
 from typer.testing import CliRunner
 from worker_jobs import (
-    TINY,
+    TWO,
     events,
     run_worker,
     slow_steps,
@@ -209,8 +209,7 @@ def first_job_slow(folder: Path) -> dict[str, str]:
 def two_networks(tmp_path_factory):
     """A campaign, and its tables from a run without any scheduler."""
     folder = tmp_path_factory.mktemp("two")
-    text = TINY.replace("networks_per_depth = 3", "networks_per_depth = 1")
-    campaign, results = write_campaign(folder, text), folder / "results"
+    campaign, results = write_campaign(folder, TWO), folder / "results"
     job = run_worker(campaign, "--results", results)
     assert job.returncode == 0, job.stdout + job.stderr
     return campaign, tables(results)

@@ -15,13 +15,11 @@ import pytest
 from limits import HANG_SECONDS, wait_until
 from needs import OPEN_MPI_PYTHON
 from typer.testing import CliRunner
-from worker_jobs import TINY, events, mpirun, tables, wait_for, write_campaign
+from worker_jobs import events, mpirun, slow_steps, steps_done, tables, write_campaign
 
 from nnlc.cli import app
-from nnlc.journal import read_progress
 
 needs_open_mpi = pytest.mark.needs("Open MPI")
-LONG = TINY.replace("epochs = 1", "epochs = 300")
 
 
 class Launcher:
@@ -44,9 +42,9 @@ class Launcher:
             "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         }
 
-    def start(self, text: str) -> subprocess.Popen[bytes]:
-        """Start the job script of a campaign, as nohup or a terminal would: in its own session."""
-        script, campaign = self._folder / "job.sh", write_campaign(self._folder, text)
+    def start(self, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a campaign's job script, as nohup or a terminal would: in a session of its own."""
+        script, campaign = self._folder / "job.sh", write_campaign(self._folder)
         words = ["render", campaign, "--site", "local", "--nodes", 1, "--python", self._python]
         words += ["--results", self._folder / "r", "-o", script]
         found = CliRunner().invoke(app, list(map(str, words)))
@@ -54,7 +52,7 @@ class Launcher:
         with (self._folder / "log").open("wb") as log:
             return subprocess.Popen(
                 ["bash", script],
-                env=self._environment,
+                env={**self._environment, **environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -69,10 +67,9 @@ class Launcher:
 def test_a_job_script_under_open_mpi_leaves_the_same_tables_and_a_log_of_plain_lines(
     alone, tmp_path
 ):
-    campaign, results = alone
     launcher = Launcher(tmp_path, "Open MPI")
-    assert launcher.start(campaign.read_text()).wait(HANG_SECONDS) == 0, launcher.log
-    assert tables(tmp_path / "r") == tables(results)
+    assert launcher.start().wait(HANG_SECONDS) == 0, launcher.log
+    assert tables(tmp_path / "r") == tables(alone[1])
     assert {event["rank"] for event in events(tmp_path / "r", "finish")} == {0, 1}
     assert "6/6" in launcher.log
     assert "\x1b" not in launcher.log
@@ -94,9 +91,8 @@ def test_a_signal_to_a_local_job_script_saves_every_network_and_gives_75(
 ):
     """To its group: as a terminal sends Ctrl-C, and its own end."""
     launcher = Launcher(tmp_path, kind)
-    job = launcher.start(LONG)
-    wait_for(tmp_path / "r", "start", 2)
-    _wait_for_half_epochs(tmp_path / "r" / "journal", 2)
+    job = launcher.start(**slow_steps(tmp_path, HANG_SECONDS))
+    wait_until(lambda: steps_done(tmp_path) == 2)
     if whom == "script":
         job.send_signal(number)
     else:
@@ -107,13 +103,3 @@ def test_a_signal_to_a_local_job_script_saves_every_network_and_gives_75(
     assert saved == {event["id"] for event in events(tmp_path / "r", "checkpoint")}
     assert len(saved) == 2
     assert not list((tmp_path / "r" / "leases").iterdir())
-
-
-def _wait_for_half_epochs(journal: Path, networks: int) -> None:
-    """Until so many networks have something that is worth saving."""
-
-    def begun() -> bool:
-        found = [bool(each["half_epochs"]) for each in read_progress(journal).values()]
-        return sum(found) >= networks
-
-    wait_until(begun)

@@ -4,14 +4,12 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from image_files import OWN, random_images
-from limits import HANG_SECONDS
 from typer.testing import CliRunner
 
 from nnlc.campaign import load_campaign
@@ -145,16 +143,8 @@ def test_a_file_where_a_folder_belongs_is_named_and_nothing_waits(project, place
     if place == "r":
         shutil.rmtree("r")
     Path(place).write_text("a file")
-    words = ["submit", "mine.toml", "--site", "ours.toml", "--results", "r", "--images", "data"]
-    done = subprocess.run(
-        [sys.executable, "-m", "nnlc", *words],
-        capture_output=True,
-        text=True,
-        timeout=HANG_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert re.search(rf"error: .*/{place}.*can't be written", done.stderr)
+    refusal = submit("--images", "data", status=1)
+    assert re.search(rf"/{place}.*can't be written", refusal)
 
 
 def test_a_shipped_campaign_is_copied_too(project):

@@ -71,17 +71,23 @@ esac
 """
 
 
+def before_path(folder: Path, **commands: str) -> str:
+    """Write commands into a new folder; return a PATH on which they stand before all others."""
+    folder.mkdir()
+    for name, text in commands.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
 @pytest.fixture
 def seen(tmp_path, monkeypatch):
     """Where the commands write down the names of the variables that they see."""
-    folder = tmp_path / "commands"
-    folder.mkdir()
-    for name in ("sbatch", "squeue", "scancel", "bsub", "bjobs", "bkill"):
-        (folder / name).write_text(SEES.format(seen=tmp_path / "seen"))
-        (folder / name).chmod(0o755)
+    names = ("sbatch", "squeue", "scancel", "bsub", "bjobs", "bkill")
+    text = SEES.format(seen=tmp_path / "seen")
+    monkeypatch.setenv("PATH", before_path(tmp_path / "commands", **dict.fromkeys(names, text)))
     for name in OPTIONS | LOCATES:
         monkeypatch.setenv(name, "x")
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     return tmp_path / "seen"
 
 
@@ -133,10 +139,8 @@ NOT_IN_A_JOB = {
 def test_a_script_submitted_by_hand_forgets_what_was_exported_for_its_commands(
     scheduler, launcher, tmp_path
 ):
-    (tmp_path / launcher).write_text(SEES.format(seen=tmp_path / "seen"))
-    (tmp_path / launcher).chmod(0o755)
+    path = before_path(tmp_path / "bin", **{launcher: SEES.format(seen=tmp_path / "seen")})
     (tmp_path / "job.sh").write_text(render("smoke", shipped_site(scheduler)))
-    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
     told = dict.fromkeys(IN_A_JOB[scheduler] | NOT_IN_A_JOB[scheduler], "1")
     done = subprocess.run(
         ["bash", tmp_path / "job.sh"], env={**told, "PATH": path}, capture_output=True, check=False
@@ -176,12 +180,8 @@ exit 1
 @pytest.fixture
 def two_clusters(tmp_path, monkeypatch):
     """A Slurm that shows and ends a job only where its cluster is named."""
-    folder = tmp_path / "commands"
-    folder.mkdir()
-    for name, text in (("sbatch", SBATCH), ("squeue", SQUEUE), ("scancel", SCANCEL)):
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    found = before_path(tmp_path / "commands", sbatch=SBATCH, squeue=SQUEUE, scancel=SCANCEL)
+    monkeypatch.setenv("PATH", found)
 
 
 def nnlc(*words: object, status: int = 0) -> str:

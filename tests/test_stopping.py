@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from limits import HANG_SECONDS, wait_until
 from test_attempt import leave_after
 from typer.testing import CliRunner
-from worker_jobs import TINY, events, run_worker, slow_steps, start_worker
+from worker_jobs import ONE, TINY, events, run_worker, slow_steps, start_worker
 
 from nnlc import load_campaign, read_table
 from nnlc.analysis.stopper import Decision, Stopper
@@ -358,9 +358,8 @@ def test_a_listing_says_that_savings_are_not_counted(tmp_path, campaign):
 def test_an_interrupted_network_is_stopped_where_its_rows_say_and_verified(tmp_path):
     """Its rows are in a checkpoint: the rule sees them again before the next."""
     path, results = tmp_path / "mine.toml", tmp_path / "r"
-    text = TINY.replace("per_depth = 3", "per_depth = 1").replace("[1, 2]\n\n", "[1, 1]\n\n", 1)
     rule = 'stop = "penguin:tolerance=5"\n[run]\ncheckpoint_minutes = 0.002\n'
-    path.write_text(text.replace("epochs = 1\n", f"epochs = 6\n{rule}"))
+    path.write_text(ONE.replace("epochs = 1\n", f"epochs = 6\n{rule}"))
     job = start_worker(path, "--results", results, **slow_steps(tmp_path, 0.02))
 
     def second_epoch_saved() -> bool:

@@ -62,10 +62,10 @@ BAD = {
     ),
     "own images missing": (_own_images_missing, 1, ["no.npz"]),
     "no GPU": (lambda folder: [write_campaign(folder), "--device", "cuda"], 1, ["no rank sees"]),
-    "unknown device": (lambda folder: ["--device", "tpu"], 2, ["--device", "tpu"]),
-    "no trainers": (lambda folder: ["--trainers", "0"], 2, ["--trainers"]),
     "unknown option": (lambda folder: ["--fast"], 2, ["--fast"]),
 }
+BY_TWO_RANKS = ("unknown option", "unknown campaign", "no GPU")
+"""Every rank finds the first, rank 0 alone the second, and what all ranks say shows the third."""
 
 
 @pytest.mark.parametrize("kind", BAD)
@@ -73,7 +73,8 @@ def test_bad_input_is_one_message_from_one_rank_and_ends_the_job(tmp_path, kind)
     prepare, status, words = BAD[kind]
     arguments = prepare(tmp_path)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
-    job = run_worker(*arguments, "--results", tmp_path / "r", ranks=2, cwd=tmp_path)
+    ranks = 2 if kind in BY_TWO_RANKS else None
+    job = run_worker(*arguments, "--results", tmp_path / "r", ranks=ranks, cwd=tmp_path)
     output = job.stdout + job.stderr
     assert job.returncode == status, output
     assert output.count("error: ") == 1, output
@@ -83,32 +84,20 @@ def test_bad_input_is_one_message_from_one_rank_and_ends_the_job(tmp_path, kind)
     assert {p: p.read_bytes() for p in before} == before
 
 
-def _cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-40])
-
-
-def _rename(path: Path) -> None:
-    other = next(p for p in path.parent.glob("*.txt") if p != path)
-    path.write_bytes(other.read_bytes())
-
-
-@pytest.mark.parametrize(("damage", "word"), [(_cut, "line 3"), (_rename, "another network")])
-def test_a_damaged_or_foreign_table_is_named_and_left_alone_while_the_rest_is_trained(
-    alone, tmp_path, damage, word
-):
+def test_a_damaged_table_is_named_and_left_alone_while_the_rest_is_trained(alone, tmp_path):
     campaign, results = alone
     shutil.copytree(results, tmp_path / "r")
     whole = tables(results)
     missing, path = sorted((tmp_path / "r").glob("*_models/*.txt"))[1:3]
     missing.unlink()
-    damage(path)
-    content = path.read_bytes()
+    content = path.read_bytes()[:-40]
+    path.write_bytes(content)
     job = run_worker(campaign, "--results", tmp_path / "r")
     assert job.returncode == 3
     last = job.stdout.splitlines()[-2:]
     assert "1 table is not whole; 'nnlc retry" in last[0]
     assert path.name in last[1]
-    assert word in last[1]
+    assert "line 3" in last[1]
     assert missing.exists()
     assert path.read_bytes() == content
     job = run_worker(campaign, "--results", tmp_path / "r")  # with nothing left to train

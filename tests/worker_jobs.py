@@ -29,6 +29,9 @@ fc_layers = [1, 2]
 fc_units = [8, 16]
 batch_size = [100, 250]
 """
+TWO = TINY.replace("networks_per_depth = 3", "networks_per_depth = 1")
+"""A network of each depth."""
+ONE = TWO.replace("depths = [1, 2]", "depths = [1, 1]")
 
 
 def write_campaign(folder: Path, text: str = TINY) -> Path:
