@@ -11,27 +11,23 @@ it: where that was slow, the step counts as faster. The median of all rounds is 
 """
 
 import argparse
-import multiprocessing
-import os
 import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from statistics import median, quantiles
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from own_process import trainer_process
 
 from nnlc.calibration.fitting import Errors, Sample, errors, errors_of, fit_machine
 from nnlc.campaign import CampaignNetwork, TrainingSection, load_campaign
-from nnlc.environment import trainer_environment
 from nnlc.networks import walk_network
 from nnlc.networks.cost import CPU, predict_step_seconds
 from nnlc.networks.memory import memory_bytes
 from nnlc.networks.operations import forward_work, training_work
-from nnlc.training.determinism import make_deterministic
 from nnlc.training.facts import forget_peak_memory, peak_memory, processor_name
 from nnlc.training.images import Images
 from nnlc.training.loop import HalfEpochLoop
@@ -128,18 +124,6 @@ def peak_of(of: CampaignNetwork) -> int:
     """Resident bytes of a process that trains this network, at their most."""
     next(iter(make_loop(few_images(of), lambda: None)))
     return peak_memory(torch.device("cpu"))
-
-
-def trainer_process() -> ProcessPoolExecutor:
-    """A process with a trainer's environment and switches."""
-    before = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(trainer_environment(before))
-    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), make_deterministic)
-    pool.submit(os.getpid).result()
-    os.environ.clear()
-    os.environ.update(before)
-    return pool
 
 
 def quiet(timings: Sequence[Sequence[Timing]]) -> Iterator[Steps]:

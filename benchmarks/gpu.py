@@ -12,19 +12,15 @@ GPU, to see that the script itself works.
 """
 
 import argparse
-import multiprocessing
-import os
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from own_process import trainer_process
 
 from nnlc.campaign import DatasetSection, TrainingSection, load_campaign
-from nnlc.environment import trainer_environment
 from nnlc.networks import KNOWN_IMAGE_SETS, NetworkSpec, walk_network
-from nnlc.training.determinism import make_deterministic
 from nnlc.training.facts import give_back_memory
 from nnlc.training.images import Images, load_images
 from nnlc.training.loop import HalfEpochLoop
@@ -54,7 +50,6 @@ def networks(count: int) -> list[NetworkSpec]:
 
 def curves(specs: list[NetworkSpec], device_name: str, graphs: bool) -> tuple[list[Curve], list]:
     """The bits of each network's rows, and the bytes held after each; in a process of its own."""
-    make_deterministic()
     device = torch.device(device_name)
     whole = load_images(SAMPLE, DatasetSection(networks_per_depth=1), Path("unused"))
     few = Images(
@@ -99,18 +94,14 @@ def main() -> int:
     parser.add_argument("--networks", type=int, default=100)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     options = parser.parse_args()
-    given = trainer_environment(os.environ)
-    os.environ.clear()
-    os.environ.update(given)
     if options.device == "cuda" and not torch.cuda.is_available():
         print("error: no GPU is visible; --device cpu goes through the motions", file=sys.stderr)
         return 1
     specs = networks(options.networks)
-    spawn = multiprocessing.get_context("spawn")
 
     def run(*each_graphs: bool) -> list[tuple[list[Curve], list]]:
         """As many processes at once, each fresh."""
-        pools = [ProcessPoolExecutor(1, spawn) for _ in each_graphs]
+        pools = [trainer_process() for _ in each_graphs]
         futures = [
             pool.submit(curves, specs, options.device, graphs)
             for pool, graphs in zip(pools, each_graphs, strict=True)

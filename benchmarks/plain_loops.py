@@ -1,0 +1,139 @@
+"""Loops that one would write without nnlc, of PyTorch's own modules."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import torch
+from step_times import BATCHES, Rates, random_images, seconds_a_batch
+from torch import nn
+
+from nnlc.campaign import CampaignNetwork
+from nnlc.networks import Walk, walk_network
+
+
+def resident(of: CampaignNetwork, seconds: float, device: torch.device) -> Rates:
+    """PyTorch's own modules on images that are already there, as bytes."""
+    images = random_images(of)
+    pixels = torch.from_numpy(images.train_images).to(device)
+    labels = torch.from_numpy(images.train_labels).to(device)
+    indices = torch.arange(len(labels), device=device).view(BATCHES, -1)
+
+    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for batch in indices:
+            chosen = pixels.index_select(0, batch).to(torch.float32).div_(255)
+            yield chosen, labels.index_select(0, batch)
+
+    return plain_training(of, batches, seconds, device)
+
+
+def usual(of: CampaignNetwork, seconds: float, device: torch.device) -> Rates:
+    """Dataset, transforms and DataLoader; its workers' start is not counted."""
+    from torchvision import datasets, transforms  # not in each of the other processes
+
+    images = random_images(of)
+    kind = {"CIFAR-100": datasets.CIFAR100, "SVHN": datasets.SVHN}.get(
+        of.images.name, datasets.FashionMNIST
+    )
+    dataset = kind.__new__(kind)  # real __getitem__, without files
+    dataset.transform, dataset.target_transform = transforms.ToTensor(), None
+    pixels = images.train_images
+    if kind is datasets.CIFAR100:
+        dataset.data, dataset.targets = pixels.transpose(0, 2, 3, 1), images.train_labels.tolist()
+    elif kind is datasets.SVHN:
+        dataset.data, dataset.labels = pixels, images.train_labels
+    else:
+        dataset.data = torch.from_numpy(pixels[:, 0])
+        dataset.targets = torch.from_numpy(images.train_labels)
+    loader = torch.utils.data.DataLoader(
+        dataset,
+        batch_size=of.spec.batch_size,
+        sampler=Endless(len(images.train_labels)),
+        num_workers=len(os.sched_getaffinity(0)),
+        pin_memory=device.type == "cuda",
+    )
+    steps = iter(loader)
+
+    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for _ in range(BATCHES):
+            chosen, labels = next(steps)
+            yield chosen.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+
+    return plain_training(of, batches, seconds, device, item=True)
+
+
+class Endless(torch.utils.data.Sampler[int]):
+    """Permutations of all images, one after the other."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __iter__(self) -> Iterator[int]:
+        while True:
+            yield from torch.randperm(self._count).tolist()
+
+
+def plain_training(
+    of: CampaignNetwork,
+    batches: Callable[[], Iterator[tuple[torch.Tensor, torch.Tensor]]],
+    seconds: float,
+    device: torch.device,
+    *,
+    item: bool = False,
+) -> Rates:
+    """Seconds of the steps that one would write, on these batches."""
+    model = plain_network(walk_network(of.spec, of.images)).to(device)
+    spec, criterion = of.spec, nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=spec.learning_rate,
+        momentum=spec.momentum,
+        dampening=spec.dampening,
+        weight_decay=spec.weight_decay,
+    )
+    total = 0.0
+
+    def train() -> None:
+        nonlocal total
+        for pixels, labels in batches():
+            optimizer.zero_grad()
+            loss = criterion(model(pixels), labels)
+            loss.backward()
+            optimizer.step()
+            if item:
+                total += loss.item()
+
+    @torch.no_grad()
+    def validate() -> None:
+        nonlocal total
+        for pixels, labels in batches():
+            scores = model(pixels)
+            loss, right = criterion(scores, labels), (scores.argmax(1) == labels).sum()
+            if item:
+                total += loss.item() + right.item()
+
+    model.train()
+    training = seconds_a_batch(train, seconds, device)
+    model.eval()
+    return Rates(training, seconds_a_batch(validate, seconds / 4, device))
+
+
+def plain_network(walk: Walk) -> nn.Sequential:
+    """PyTorch's own modules."""
+
+    def module(layer) -> nn.Module:
+        match layer.kind:
+            case "convolution":
+                sizes = layer.input[0], layer.output[0], layer.kernel, layer.stride, layer.padding
+                return nn.Conv2d(*sizes)
+            case "relu":
+                return nn.ReLU()
+            case "dropout":
+                return nn.Dropout(layer.rate)
+            case "pooling":
+                return nn.MaxPool2d(layer.kernel, layer.stride, layer.padding)
+            case "flatten":
+                return nn.Flatten()
+            case _:
+                return nn.Linear(layer.input[0], layer.output[0])
+
+    return nn.Sequential(*map(module, walk.layers))

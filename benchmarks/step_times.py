@@ -1,0 +1,52 @@
+"""Seconds that a network's steps take, on random pixels of the right shapes."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from nnlc.campaign import CampaignNetwork
+from nnlc.training.images import Images
+
+BATCHES = 6
+"""Of the images that are kept: enough that no cache holds them all."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Seconds of one step, and of a network's beginning."""
+
+    train: float
+    validate: float
+    set_up: float = math.nan
+
+
+def random_images(of: CampaignNetwork) -> Images:
+    """Of the right shapes and types."""
+    generator, facts = np.random.default_rng(of.index), of.images
+    many = BATCHES * of.spec.batch_size
+    shape = (many, facts.channels, facts.width, facts.width)
+    pixels = generator.integers(0, 256, shape, dtype=np.uint8)
+    labels = generator.integers(0, facts.classes, many)
+    return Images(pixels, labels, pixels, labels)
+
+
+def seconds_a_batch(go_through_all: Callable[[], None], seconds: float, device) -> float:
+    """After one time that is not counted."""
+    go_through_all()
+    synchronize(device)
+    start, times = time.perf_counter(), 0
+    while not times or time.perf_counter() - start < seconds:
+        go_through_all()
+        times += 1
+    synchronize(device)
+    return (time.perf_counter() - start) / times / BATCHES
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for what a GPU still does."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
