@@ -1,7 +1,4 @@
-"""A skipped test is a failure where NNLC_FORBID_SKIPS is set, as `.ci/run` does.
-
-Only tests of reference material that is not part of the repository may be skipped there.
-"""
+"""What every test meets: environment, signals, order, what may be skipped; and shared fixtures."""
 
 import os
 import signal
@@ -18,6 +15,10 @@ from nnlc.ranks.notices import NOTICES
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
+    """Have a skipped test fail where NNLC_FORBID_SKIPS is set, as `.ci/run` does.
+
+    Only tests of reference material that is not part of the repository may be skipped there.
+    """
     report = (yield).get_result()
     if (
         report.skipped
@@ -38,7 +39,7 @@ def pytest_configure(config):
     # not be an active one.
     os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
     # What a job around the tests or the shell has for schedulers' commands; a test sets its own.
-    for name in [name for name in os.environ if name not in scheduler_environment(os.environ)]:
+    for name in os.environ.keys() - scheduler_environment(os.environ).keys():
         del os.environ[name]
     # A shell that starts the tests in the background has them, and all that they start, ignore what
     # a terminal's keys send; nohup does so with its end. Bash can't trap what was ignored before.
@@ -80,8 +81,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if not speed.is_slow(item.path.name, getattr(item, "originalname", item.name)):
             item.add_marker("quick")
-    order = [*speed.FIRST, *speed.SPREAD]
-    items.sort(key=lambda item: order.index(item.path.name) if item.path.name in order else 99)
+    place = {name: number for number, name in enumerate([*speed.FIRST, *speed.SPREAD])}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
 @pytest.hookimpl(optionalhook=True)

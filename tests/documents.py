@@ -9,9 +9,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 DOCUMENTS.remove(ROOT / "CHANGELOG.md")  # tells of what was
 
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_PROGRAMS = re.compile(
-    r"(?:\.venv/bin/)?(?:nnlc|python3?|mpirun|pip|ssh|pytest)(?: |$)|\.ci/run|\[?nnlc [a-z]"
-)
+_PROGRAMS = re.compile(r"(?:\.venv/bin/)?(?:nnlc|python3?|mpirun|pip|ssh|pytest)(?: |$)|\.ci/run")
 _OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*(?![\w./])")
 
 
@@ -51,11 +49,7 @@ def commands(document: Path) -> Iterator[str]:
         if _PROGRAMS.match(block[0]):
             lines = re.sub(r"\n {8,}", " ", "\n".join(block)).splitlines()  # those that go on
             yield from (re.sub(r"\s+#.*", "", line) for line in lines)
-    for code in inline(document):
-        if (_PROGRAMS.match(code) and "/" not in code.split()[0].removeprefix(".venv/bin/")) or (
-            code.startswith(".ci/run")
-        ):
-            yield code
+    yield from filter(_PROGRAMS.match, inline(document))
 
 
 def options(text: str) -> set[str]:

@@ -179,23 +179,19 @@ class SlurmCluster:
         return found
 
     def run(
-        self, command: Sequence[object], *, timeout: float = 60, check: bool = True
+        self, command: Sequence[object], *, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Run a command of Slurm's, or one that uses them, on this cluster.
 
         It meets the whole environment of who asks, as on any cluster.
         """
-        return self._run(command, {**os.environ, **self.environment}, timeout, check)
+        return self._run(command, {**os.environ, **self.environment}, check=check)
 
     def _run(
-        self,
-        command: Sequence[object],
-        env: dict[str, str],
-        timeout: float = 60,
-        check: bool = True,
+        self, command: Sequence[object], env: dict[str, str], *, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         words = [str(word) for word in command]
-        job = subprocess.run(words, env=env, capture_output=True, text=True, timeout=timeout)
+        job = subprocess.run(words, env=env, capture_output=True, text=True, timeout=HANG_SECONDS)
         if check and job.returncode:
             raise RuntimeError(f"{shlex.join(words)}: {job.returncode}\n{job.stdout}{job.stderr}")
         return job

@@ -60,7 +60,7 @@ SLOW_TESTS = {
     },
     "test_resuming.py": {"test_interrupted_several_times_it_has_the_same_rows_and_repeats_no_step"},
     "test_replay.py": {"test_the_papers_6000_networks_are_replayed_to_the_end"},
-    "test_hostile_inputs.py": {"test_a_damaged_archive_is_named_and_nothing_is_staged"},
+    "test_hostile_images.py": {"test_a_damaged_archive_is_named_and_nothing_is_staged"},
     "test_known_images.py": {"test_show_plot_report_and_subset_know_them"},
     "test_export.py": {"test_any_tables_come_back_byte_for_byte"},
 }

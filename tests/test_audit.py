@@ -5,19 +5,18 @@ import os
 from pathlib import Path
 
 import pytest
-from damaged_tables import (
-    BYTE_KINDS,
+from audit_samples import (
     CIFAR,
-    FOLDER_KINDS,
     GOOD,
     PLACE,
     PUBLISHED,
-    field,
     learning,
     table_of,
     write_published,
     write_results,
 )
+from damaged_folders import FOLDER_KINDS
+from damaged_tables import BYTE_KINDS, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from table_samples import EXPECTED

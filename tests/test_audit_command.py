@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from damaged_tables import PLACE, field, write_published, write_results
+from audit_samples import PLACE, write_published, write_results
+from damaged_tables import field
 from limits import HANG_SECONDS
 from typer.testing import CliRunner
 

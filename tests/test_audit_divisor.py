@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
-from damaged_tables import CIFAR, PUBLISHED, SLIP_SIZES, at_chance, never_learning, others, write
+from audit_samples import CIFAR, PUBLISHED, SLIP_SIZES, at_chance, never_learning, others, write
 
 import nnlc
 from nnlc.auditing.rules import Severity

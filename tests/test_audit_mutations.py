@@ -5,7 +5,7 @@ import math
 import random
 
 import pytest
-from damaged_tables import CIFAR, GOOD, PLACE, PUBLISHED, slip_factor, write_results
+from audit_samples import CIFAR, GOOD, PLACE, PUBLISHED, slip_factor, write_results
 from network_rules import PUBLISHED as ARTICLE
 from network_rules import broken_rules
 

@@ -23,7 +23,6 @@ from checkpoint_cases import (
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from limits import let_pass
-from worker_jobs import before_others
 
 import nnlc.files
 from nnlc.training.checkpoint import Checkpoints
@@ -151,7 +150,6 @@ SAVER = """
 import itertools, os, sys
 from pathlib import Path
 import torch
-from limits import let_pass
 from nnlc.training.checkpoint import Checkpoints
 
 for _ in sys.stdin:
@@ -173,7 +171,6 @@ def test_whenever_a_job_is_killed_what_it_last_saved_can_be_loaded(tmp_path):
     checkpoints = Checkpoints(tmp_path, "id", {"epochs": 1})
     saver = subprocess.Popen(
         [sys.executable, "-c", SAVER, tmp_path],
-        env={**os.environ, "PYTHONPATH": before_others(Path(__file__).parent)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

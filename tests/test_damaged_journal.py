@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 from gatherer_jobs import Job
@@ -67,8 +68,7 @@ def job(tmp_path_factory):
     job.gatherer = None
     for lease in job.results.leases_folder.iterdir():
         if lease.is_dir():
-            [entry.unlink() for entry in lease.iterdir()]
-            lease.rmdir()
+            shutil.rmtree(lease)
     job.results.jobs_folder.mkdir()
     return job
 
@@ -81,11 +81,15 @@ def _nothing_is_asked_or_waited_for():
         yield
 
 
+def run(verb: str, results):
+    more = ["-o", str(results.path.parent / "x.html")] if verb == "report" else []
+    return CliRunner().invoke(app, [verb, str(results.path), *more])
+
+
 def assert_words(results, *verbs: str) -> None:
     """Each verb ends in words, whatever stands in the folder."""
     for verb in verbs:
-        more = ["-o", str(results.path.parent / "x.html")] if verb == "report" else []
-        done = CliRunner().invoke(app, [verb, str(results.path), *more])
+        done = run(verb, results)
         assert done.exception is None or isinstance(done.exception, SystemExit | NnlcError), verb
         if verb == "status":
             assert done.exit_code == 0
@@ -177,8 +181,7 @@ def test_a_campaign_file_that_is_none_is_named_by_all(tmp_path, kind):
     path.unlink()
     SPECIAL[kind](path)
     for verb in ("status", "retry", "calibrate", "cancel", "report", "audit"):
-        more = ["-o", str(tmp_path / "x.html")] if verb == "report" else []
-        told = CliRunner().invoke(app, [verb, str(job.results.path), *more])
+        told = run(verb, job.results)
         assert told.exit_code, verb
         assert f"{path}: " in told.output + str(told.exception), verb
 
@@ -197,7 +200,7 @@ def test_what_is_no_file_holds_up_nobody(job, kind, place):
         promised = place.endswith(".lease") and kind == "a folder"
         if place.startswith(("journal", "leases")) and "rights" not in kind and not promised:
             for verb in ("status", "retry", "calibrate", "audit"):
-                told = CliRunner().invoke(app, [verb, str(job.results.path)])
+                told = run(verb, job.results)
                 assert f"{path}: is " in told.output + str(told.exception), verb
         again = Job(job.results.path.parent)
         assert again.begin().leased

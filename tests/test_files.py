@@ -128,7 +128,7 @@ def test_content_is_synced_before_it_has_its_name_and_the_name_after(tmp_path, m
 WRITER = """
 import itertools, sys
 from pathlib import Path
-from nnlc.files import NotAFileError, open_regular, read_regular, write_atomically, write_once
+from nnlc.files import write_atomically, write_once
 folder = Path(sys.argv[1])
 for i in itertools.count():
     content = f"{i:06}".encode() * (200_000 + i)

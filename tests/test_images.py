@@ -12,12 +12,16 @@ import pytest
 import torch
 from image_files import (
     A_FILE,
+    OWN,
     SECTION,
     WRITERS,
     Bomb,
     assert_same,
     flip_a_bit,
     no_network,  # noqa: F401
+    npz,
+    own,
+    random_images,
     truncate,
     write_cifar100,
     write_fashion_mnist,
@@ -29,6 +33,7 @@ from nnlc.errors import ImagesError
 from nnlc.networks import ImageSet
 from nnlc.training import imagefiles
 from nnlc.training.images import check_images, load_images
+from nnlc.training.ownimages import read_npz
 
 each_set = pytest.mark.parametrize("name", WRITERS)
 
@@ -155,3 +160,59 @@ def test_loading_never_downloads(
         with pytest.raises(ImagesError, match="is missing"):
             use(facts, SECTION, tmp_path)
     assert not tmp_path.exists()
+
+
+@pytest.fixture(scope="module")
+def opened():
+    """Paths as they are opened; the hook can't be taken away again, but falls silent."""
+    paths: list[str] = []
+    over: list[bool] = []
+
+    def note(event, arguments):
+        if event == "open" and not over and isinstance(arguments[0], str | Path):
+            paths.append(str(arguments[0]))
+
+    sys.addaudithook(note)
+    yield paths
+    over.append(True)
+
+
+@pytest.mark.parametrize("name", [*WRITERS, "own"])
+def test_no_image_file_is_opened_twice_so_what_is_hashed_is_what_is_parsed(
+    name, tmp_path, monkeypatch, opened
+):
+    if name == "own":
+        facts, section = OWN, own(tmp_path / "mine.npz", random_images(OWN))
+    else:
+        facts, section = WRITERS[name](tmp_path, monkeypatch)[0], SECTION
+    opened.clear()
+    load_images(facts, section, tmp_path)
+    there = [path for path in opened if path.startswith(str(tmp_path))]
+    assert there
+    assert sorted(there) == sorted(set(there))
+
+
+def test_images_that_are_replaced_while_they_are_read_are_those_of_the_checksum(
+    tmp_path, monkeypatch
+):
+    section = own(tmp_path / "mine.npz", random_images(OWN))
+
+    def replaced_first(file, path):
+        (tmp_path / "other.npz").write_bytes(npz(random_images(OWN, seed=5)))
+        (tmp_path / "other.npz").replace(path)
+        return read_npz(file, path)
+
+    monkeypatch.setattr("nnlc.training.images.read_npz", replaced_first)
+    assert_same(load_images(OWN, section, tmp_path), random_images(OWN))
+
+
+def test_images_that_are_written_to_while_they_are_read_are_refused(tmp_path, monkeypatch):
+    section = own(tmp_path / "mine.npz", random_images(OWN))
+
+    def written_first(file, path):
+        path.write_bytes(npz(random_images(OWN, seed=5)))
+        return read_npz(file, path)
+
+    monkeypatch.setattr("nnlc.training.images.read_npz", written_first)
+    with pytest.raises(ImagesError, match=r"mine\.npz"):
+        load_images(OWN, section, tmp_path)

@@ -66,21 +66,19 @@ class Job:
         path.write_text(STUB)
         path.chmod(0o755)
 
-    def start(self, **environment: str) -> subprocess.Popen[str]:
+    def environment(self, **more: str) -> dict[str, str]:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(UNSET)}
+        ours = {"PATH": str(self.folder / "bin"), "RECORD": str(self.folder)}
+        return {**inherited, **JOB, **ours, **more}
+
+    def start(self, **environment: str) -> subprocess.Popen[str]:
         (self.folder / "calls").write_text("")
         for name in ("ranks", "told"):
             (self.folder / name).unlink(missing_ok=True)
         return subprocess.Popen(
             ["/bin/bash", self.script],
             cwd=self.folder,
-            env={
-                **inherited,
-                **JOB,
-                "PATH": str(self.folder / "bin"),
-                "RECORD": str(self.folder),
-                **environment,
-            },
+            env=self.environment(**environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -132,7 +130,7 @@ def test_every_status_of_the_launcher_is_the_script_s_and_has_its_reason(job, na
         assert reason in said
 
 
-FAILURES = {"exit 9": 9, "kill -9 $$": 137, "exit 127": 127}
+FAILURES = ("exit 9", "kill -9 $$", "exit 127")
 
 
 def test_scripts_hear_every_signal_that_ranks_save_at():
@@ -219,10 +217,9 @@ def test_a_log_that_can_t_be_written_changes_no_status(job, name):
     script = job(name)
     for status in (0, 3, 75):
         with Path("/dev/full").open("w") as full:
-            environment = {**os.environ, **JOB, "PATH": f"{script.folder}/bin"}
             done = subprocess.run(
                 ["/bin/bash", script.script],
-                env={**environment, "RECORD": str(script.folder), "STATUS": str(status)},
+                env=script.environment(STATUS=str(status)),
                 stderr=full,
                 check=False,
                 timeout=HANG_SECONDS,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from damaged_tables import never_learning
+from audit_samples import never_learning
 from image_files import npz
 from typer.testing import CliRunner
 

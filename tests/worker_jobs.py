@@ -124,7 +124,7 @@ def before_others(folder: Path) -> str:
 
 
 def meddling(folder: Path, code: str, agents: str = "") -> dict[str, str]:
-    """An environment in which every trainer runs this code before anything else, agents the other.
+    """An environment in which every trainer first runs `code`, and every agent `agents`.
 
     A trainer's code finds `loop`, the module of the half-epoch loop, and `network`, a function
     that calls another with the ID of each network that the trainer begins.
@@ -142,8 +142,8 @@ def meddling(folder: Path, code: str, agents: str = "") -> dict[str, str]:
         "            return begin(self)\n"
         "        loop.HalfEpochLoop.__iter__ = begin_with\n"
         + "".join(f"    {line}\n" for line in code.splitlines())
-        + "if 'nnlc.worker' in sys.orig_argv:\n    pass\n"
-        + "".join(f"    {line}\n" for line in agents.splitlines())
+        + "if 'nnlc.worker' in sys.orig_argv:\n"
+        + "".join(f"    {line}\n" for line in (agents or "pass").splitlines())
     )
     return {"PYTHONPATH": before_others(place)}
 
@@ -169,11 +169,16 @@ def slow_steps(
 
     No bit changes. A deaf trainer hears nothing meanwhile. `when` is an expression.
     """
-    values = {"SECONDS": seconds, "DEAF": deaf, "STEPS": str(_steps(folder))}
     code = SLOW_STEPS.replace("WHEN", when)
+    steps = str(_steps(folder))
+    return meddling(folder, _with(code, SECONDS=seconds, DEAF=deaf, STEPS=steps), agents)
+
+
+def _with(code: str, **values: object) -> str:
+    """Return code with values in the place of their names."""
     for name, value in values.items():
         code = code.replace(name, repr(value))
-    return meddling(folder, code, agents)
+    return code
 
 
 def steps_done(folder: Path) -> int:
@@ -202,8 +207,4 @@ time.monotonic = other
 
 def agents_clock(file: Path, *, jump: float = 0.0, times: float = 1.0) -> str:
     """Code for agents: once the file is there, their clock jumps and runs so much faster."""
-    values = {"FILE": str(file), "JUMP": jump, "TIMES": times}
-    code = AGENTS_CLOCK
-    for name, value in values.items():
-        code = code.replace(name, repr(value))
-    return code
+    return _with(AGENTS_CLOCK, FILE=str(file), JUMP=jump, TIMES=times)
