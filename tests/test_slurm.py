@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from limits import wait_until
+from limits import HANG_SECONDS, wait_until
 from slurm_cluster import SlurmCluster
 from typer.testing import CliRunner
 from worker_jobs import events, slow_steps, steps_done, tables
@@ -101,10 +101,15 @@ def test_an_array_over_several_nodes_leaves_the_tables_of_a_local_job(campaign, 
     assert hosts == [2, 2]
 
 
+def first_start_slow(folder):
+    """An environment in which no network gets further than a step before the job is requeued."""
+    return slow_steps(folder, HANG_SECONDS, when="'SLURM_RESTART_COUNT' not in os.environ")
+
+
 def test_a_walltime_that_is_too_short_ends_in_a_checkpoint_a_requeue_and_the_same_bytes(
     campaign, alone, tmp_path
 ):
-    job = campaign(**slow_steps(tmp_path, 0.8))
+    job = campaign(**first_start_slow(tmp_path))
     number = job.submit(minutes=3)
     assert job.wait(number) == "COMPLETED", job.log()
     assert "UNFINISHED" in {event["status"] for event in job.events("end")}, job.log()
@@ -114,7 +119,7 @@ def test_a_walltime_that_is_too_short_ends_in_a_checkpoint_a_requeue_and_the_sam
 
 
 def test_a_node_that_dies_costs_a_requeue_and_no_byte(campaign, alone, tmp_path):
-    job = campaign(**slow_steps(tmp_path, 0.3))
+    job = campaign(**first_start_slow(tmp_path))
     number = job.submit()
     job.wait_for("start", 2)
     node = job.cluster.run(
@@ -125,19 +130,23 @@ def test_a_node_that_dies_costs_a_requeue_and_no_byte(campaign, alone, tmp_path)
         assert job.wait(number) == "COMPLETED", job.log()
     finally:
         job.cluster.start_node(node)
+    assert int(job.cluster.jobs(number)[0]["Restarts"]) == 1
     assert tables(job.results) == tables(alone[1])
 
 
 def test_a_cancelled_job_is_gone_and_submitted_again_it_finishes_with_the_same_bytes(
     campaign, alone, tmp_path
 ):
-    job = campaign(**slow_steps(tmp_path, 0.5))
+    over = tmp_path / "over"
+    when = f"not os.path.exists({str(over)!r})"
+    job = campaign(**slow_steps(tmp_path, HANG_SECONDS, when=when))
     number = job.submit()
     job.wait_for("start", 2)
-    wait_until(lambda: steps_done(tmp_path) >= 2 * 2, job.log)  # there is something to save
+    wait_until(lambda: steps_done(tmp_path) == 2, job.log)  # there is something to save
     assert number in job.nnlc("cancel", job.results)
     assert job.wait(number) == "CANCELLED", job.log()
     assert "no job is in the queue" in job.nnlc("cancel", job.results)
+    over.touch()
     again = job.submit()
     assert job.wait(again) == "COMPLETED", job.log()
     assert job.events("resume"), "what was under way was saved"

@@ -185,7 +185,9 @@ def test_a_network_that_no_memory_holds_is_named_with_its_size_and_the_rest_is_f
         "kernel = [2, 4]\nstride = [1, 2]\npadding = [0, 1]\nfilters = [1, 10]",
         "kernel = [1, 2]\nstride = [1, 1]\npadding = [0, 1]\nfilters = [18, 20]\nblocks = [1]",
     )
-    text = text.replace("depths = [1, 2]", "depths = [1, 1]")
+    text = text.replace("depths = [1, 2]", "depths = [1, 1]").replace(
+        "per_depth = 3", "per_depth = 4"
+    )
     text = text.replace("epochs = 1", "epochs = 1\n[run]\nattempts = 1")
     campaign, results = write_campaign(tmp_path, text + "fc_units = [1000000, 1048576]\n"), tmp_path
     words = ["prlimit", f"--as={40 << 30}", sys.executable, "-m", "nnlc.worker", str(campaign)]
@@ -203,7 +205,7 @@ def test_a_network_that_no_memory_holds_is_named_with_its_size_and_the_rest_is_f
         assert any(int(word) > 40 << 30 for word in failure["reason"].split() if word.isdigit())
     finished = len(tables(results / "r"))
     assert finished >= 1
-    assert finished + len(failures) == 3
+    assert finished + len(failures) == 4
 
 
 def test_two_jobs_on_one_folder_share_the_work_and_train_each_network_once(alone, tmp_path):

@@ -96,10 +96,10 @@ def _alone(results: ResultsFolder) -> Iterator[None]:
         SchedulerError: another is at work; this one does nothing.
     """
     lock = results.jobs_folder / ".submit"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW  # a pipe holds nothing up
     try:
         results.jobs_folder.mkdir(exist_ok=True)
-        file = os.fdopen(os.open(lock, flags, 0o666), "wb")
+        no_wait = os.O_NONBLOCK | os.O_NOFOLLOW  # for what may stand in its place, such as a pipe
+        file = os.fdopen(os.open(lock, os.O_WRONLY | os.O_CREAT | no_wait, 0o666), "wb")
     except OSError as problem:
         raise SchedulerError(f"{lock}: can't be written: {problem.strerror}") from None
     with file:
