@@ -67,10 +67,11 @@ VARIABLES = (
     Variables(
         "recorded",
         "OPENBLAS_CORETYPE OPENBLAS_L2_SIZE OPENBLAS_BLOCK_FACTOR NVPL_BLAS_DEBUG_CPU_TYPE "
-        "BLIS_ARCH_TYPE FLEXIBLAS FLEXIBLAS64",
+        "BLIS_ARCH_TYPE BLIS_MODEL_TYPE AOCL_ENABLE_INSTRUCTIONS FLEXIBLAS FLEXIBLAS64",
         "chooses kernels and the blocks of sums, the last two the library; some processors don't "
         "start without the first",
-        "OpenBLAS: runtime variables, and its source; NVPL: BLAS; BLIS: kernels; FlexiBLAS: README",
+        "OpenBLAS: runtime variables, and its source; NVPL: BLAS; BLIS: kernels; AOCL: dynamic "
+        "dispatch; FlexiBLAS: README",
         devices=("cpu",),
         library="blas",
     ),
@@ -137,10 +138,11 @@ VARIABLES = (
     # document few of their variables.
     Variables(
         "removed",
-        "MKL_* ONEDNN_* DNNL_* TORCH_MKLDNN_*",
+        "MKL_* ONEDNN_* DNNL_* TORCH_MKLDNN_* BLIS_*",
         "precision, instructions and threads, as ONEDNN_DEFAULT_FPMATH_MODE, MKL_DEBUG_CPU_TYPE "
-        "(older MKL) and MKL_DOMAIN_NUM_THREADS",
-        "oneMKL: environment variables; oneDNN: floating-point math mode; PyTorch's source",
+        "(older MKL), MKL_DOMAIN_NUM_THREADS and BLIS_NUM_THREADS, which wins over OpenMP's",
+        "oneMKL: environment variables; oneDNN: floating-point math mode; BLIS: multithreading; "
+        "PyTorch's source",
     ),
     Variables(
         "removed",

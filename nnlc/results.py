@@ -219,11 +219,15 @@ class ResultsFolder:
         return standing
 
     def _renew_places(self, campaign: Campaign, standing: Campaign) -> None:
-        """Write down where images of a user's own lie now, if that is another place."""
+        """Write down where images of a user's own lie now, if that is another place.
+
+        A job that was submitted before they were moved still names the old one.
+        """
         moved = {
-            name: section.model_copy(update={"npz": campaign.datasets[name].npz})
+            name: section.model_copy(update={"npz": place})
             for name, section in standing.datasets.items()
-            if section.npz != campaign.datasets[name].npz
+            if (place := campaign.datasets[name].npz) and place != section.npz
+            if os.access(place, os.R_OK)
         }
         if moved:
             renewed = standing.model_copy(update={"datasets": standing.datasets | moved})

@@ -96,7 +96,8 @@ def test_every_variable_of_the_table_becomes_what_its_row_says(name, row):
         (
             "recorded",
             "MKL_CBWR MKL_ENABLE_INSTRUCTIONS ONEDNN_MAX_CPU_ISA DNNL_MAX_CPU_ISA "
-            "ATEN_CPU_CAPABILITY OPENBLAS_CORETYPE HSA_OVERRIDE_GFX_VERSION",
+            "ATEN_CPU_CAPABILITY OPENBLAS_CORETYPE AOCL_ENABLE_INSTRUCTIONS "
+            "HSA_OVERRIDE_GFX_VERSION",
         ),
         (
             "removed",
@@ -106,7 +107,8 @@ def test_every_variable_of_the_table_becomes_what_its_row_says(name, row):
             "DISABLE_ADDMM_CUDA_LT CUDNN_CONV_WSCAP_DBG CUDNN_ERRATA_JSON_FILE "
             "TORCH_CUDNN_USE_HEURISTIC_MODE_B TORCH_CUDNN_V8_API_DISABLED MIOPEN_FIND_MODE "
             "MIOPEN_DEBUG_CONV_WINOGRAD PYTORCH_MIOPEN_SUGGEST_NHWC HIPBLASLT_ALLOW_TF32 "
-            "ROCBLAS_DEFAULT_ATOMICS_MODE PYTORCH_TUNABLEOP_ENABLED TORCH_MKLDNN_MATMUL_MIN_DIM",
+            "ROCBLAS_DEFAULT_ATOMICS_MODE PYTORCH_TUNABLEOP_ENABLED TORCH_MKLDNN_MATMUL_MIN_DIM "
+            "BLIS_NUM_THREADS BLIS_IC_NT",
         ),
         (
             "left",

@@ -109,6 +109,8 @@ def test_a_start_writes_down_where_the_images_lie_now(results, tmp_path):
     written = folder.campaign_file.stat().st_mtime_ns
     folder.open(load_campaign(moved / "own.toml"))
     assert folder.campaign_file.stat().st_mtime_ns == written
+    folder.open(before)  # as a job does that was submitted before the images were moved
+    assert folder.campaign() == after
 
 
 def test_missing_images_name_the_way_to_say_where_they_are(results, tmp_path):

@@ -130,11 +130,17 @@ def test_a_file_that_came_to_stand_there_meanwhile_is_never_written_over(project
     assert path.read_text() == "another's\n"
 
 
-def test_a_pipe_with_a_script_s_name_holds_nothing_up(project):
+@pytest.mark.parametrize("name", ["ours.sh", "campaign-*.toml"])
+@pytest.mark.parametrize("stands", [os.mkfifo, lambda path: path.write_text("edited = \n")])
+def test_what_stands_in_place_of_a_submitted_file_stays_and_holds_nothing_up(project, name, stands):
     submit()
-    shutil.move("r/jobs/ours.sh", "r/jobs/gone.sh")
-    os.mkfifo("r/jobs/ours.sh")
+    [path] = Path("r/jobs").glob(name)
+    kept = path.rename("kept").read_text()
+    stands(path)
     assert "ours.2.sh" in submit()
+    script = Path("r/jobs/ours.2.sh").read_text()
+    assert load_campaign(named_campaign(script)) == load_campaign("mine.toml")
+    assert path.is_fifo() or path.read_text() != kept
 
 
 @pytest.mark.parametrize("place", ["r", "r/jobs"])

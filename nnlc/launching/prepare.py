@@ -58,13 +58,13 @@ def prepare(request: Request, site: Site, results: ResultsFolder, campaign: Camp
     """
     folder = results.jobs_folder.absolute()
     content = _HEAD + campaign_toml(campaign)
-    copy = folder / f"campaign-{hashlib.sha256(content).hexdigest()[:12]}.toml"
+    names = _numbered(f"campaign-{hashlib.sha256(content).hexdigest()[:12]}")
+    copy = next(p for name in names if _free(p := folder / f"{name}.toml", content))
     request = replace(request, campaign=str(copy), submitted=True)
-    for number in count(1):
-        stem = site.name if number == 1 else f"{site.name}.{number}"
-        parts = _parts(request, site, folder / stem)
+    for name in _numbered(site.name):
+        parts = _parts(request, site, folder / name)
         scripts = [(Path(p.script or ""), render_script(p, site, campaign)) for p in parts]
-        if all(_free(path, text) for path, text in scripts):
+        if all(_free(path, text.encode()) for path, text in scripts):
             break
     notes = [note for path, text in scripts for note in check_script(path, text, site)]
     return Submission(scripts, copy, content, notes)
@@ -123,9 +123,15 @@ def _parts(request: Request, site: Site, stem: Path) -> list[Request]:
     return parts
 
 
-def _free(path: Path, text: str) -> bool:
-    """Tell whether no other script has this name; where it can't be written, `keep` says why."""
+def _numbered(name: str) -> Iterator[str]:
+    """Yield a name, then the same with numbers from 2 on."""
+    yield name
+    yield from (f"{name}.{number}" for number in count(2))
+
+
+def _free(path: Path, content: bytes) -> bool:
+    """Tell whether no other file has this name; where it can't be written, `keep` says why."""
     try:
-        return read_regular(path) == text.encode()
+        return read_regular(path) == content
     except OSError:
         return not os.path.lexists(path)
