@@ -1,5 +1,6 @@
 """Rendered scripts, ended in every way: each leaves its status and a last line with the reason."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -212,19 +213,44 @@ def test_a_job_that_does_not_start_again_says_why(job, name, monkeypatch):
     assert "it ended within 60000 s" in script.run(STATUS="75")[1]
 
 
+@contextlib.contextmanager
+def full_disk():
+    with Path("/dev/full").open("w") as full:
+        yield full
+
+
+@contextlib.contextmanager
+def reader_that_is_gone():
+    reader, writer = os.pipe()
+    os.close(reader)
+    yield writer
+    os.close(writer)
+
+
+@pytest.mark.parametrize("log", [full_disk, reader_that_is_gone])
 @pytest.mark.parametrize("name", SCHEDULERS)
-def test_a_log_that_can_t_be_written_changes_no_status(job, name):
+def test_a_log_that_can_t_be_written_changes_no_status(job, name, log):
     script = job(name)
     for status in (0, 3, 75):
-        with Path("/dev/full").open("w") as full:
+        with log() as stderr:
             done = subprocess.run(
                 ["/bin/bash", script.script],
                 env=script.environment(STATUS=str(status)),
-                stderr=full,
+                stderr=stderr,
                 check=False,
                 timeout=HANG_SECONDS,
             )
         assert done.returncode == status
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_a_signal_reaches_the_ranks_though_nobody_reads_the_log(job, name):
+    script = job(name)
+    process = script.start(LASTING="yes")
+    wait_until((script.folder / "ranks").exists)
+    process.stderr.close()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(HANG_SECONDS) == 75
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)

@@ -83,6 +83,8 @@ srun --nodes=8 --ntasks=8 --ntasks-per-node=1 \
     cp -rT -- /projects/abc123/images "$staged" ||
     end_job 1 "the images could not be copied to /mnt/bb/$USER of every node"
 
+# A log whose reader is gone, such as tee after Ctrl-C, is no reason to end.
+trap '' PIPE
 # One rank a GPU, in the background: bash hears a signal only while it waits.
 # A rank that ends before the others ends them all after a minute.
 srun --nodes=8 --ntasks=64 --ntasks-per-node=8 \

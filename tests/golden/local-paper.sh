@@ -51,6 +51,8 @@ export OMP_NUM_THREADS=1
 export MKL_NUM_THREADS=1
 export OPENBLAS_NUM_THREADS=1
 
+# A log whose reader is gone, such as tee after Ctrl-C, is no reason to end.
+trap '' PIPE
 # One rank a GPU, in the background: bash hears a signal only while it waits.
 # Every mpirun passes USR1 on to its ranks, but Open MPI's kills them at TERM: that is for a second
 # signal, unless it is the first one's echo.

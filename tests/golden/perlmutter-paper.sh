@@ -69,6 +69,8 @@ export OMP_NUM_THREADS=1
 export MKL_NUM_THREADS=1
 export OPENBLAS_NUM_THREADS=1
 
+# A log whose reader is gone, such as tee after Ctrl-C, is no reason to end.
+trap '' PIPE
 # One rank a GPU, in the background: bash hears a signal only while it waits.
 # A rank that ends before the others ends them all after a minute.
 srun --nodes=8 --ntasks=32 --ntasks-per-node=4 \

@@ -64,6 +64,8 @@ staged="/mnt/bb/$USER/nnlc-images"
 jsrun -n 8 -r 1 -a 1 -c 1 -g 0 cp -rT -- /projects/abc123/images "$staged" ||
     end_job 1 "the images could not be copied to /mnt/bb/$USER of every node"
 
+# A log whose reader is gone, such as tee after Ctrl-C, is no reason to end.
+trap '' PIPE
 # One rank a GPU, in the background: bash hears a signal only while it waits.
 jsrun -n 48 -r 6 -a 1 -c 7 -g 1 \
     -b rs -d packed -l gpu-cpu -E OMP_NUM_THREADS=1 \

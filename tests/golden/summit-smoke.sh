@@ -59,6 +59,8 @@ export OMP_NUM_THREADS=1
 export MKL_NUM_THREADS=1
 export OPENBLAS_NUM_THREADS=1
 
+# A log whose reader is gone, such as tee after Ctrl-C, is no reason to end.
+trap '' PIPE
 # One rank a GPU, in the background: bash hears a signal only while it waits.
 jsrun -n 6 -r 6 -a 1 -c 7 -g 1 \
     -b rs -d packed -l gpu-cpu -E OMP_NUM_THREADS=1 \
