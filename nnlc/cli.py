@@ -20,6 +20,7 @@ from nnlc.console import (
     prepare_output,
     say,
     say_aside,
+    say_whole,
     standard_output,
     stop_printing,
 )
@@ -157,7 +158,7 @@ def describe(file: Annotated[Path, typer.Argument(help="Images of your own, as .
     """Print what a campaign file must say of images of your own."""
     from nnlc.training.ownimages import describe_npz
 
-    say(describe_npz(file), end="")
+    say_whole(describe_npz(file))
 
 
 @app.command()

@@ -32,18 +32,19 @@ def prepare_output() -> None:
             stream.reconfigure(errors="replace")
 
 
-def say(text: str, *, end: str = "\n") -> None:
+def say(text: str) -> None:
     """Print a line of what was asked for, on standard output."""
-    _print(_COMMANDS.sub("?", text), sys.stdout, end)
+    _print(_COMMANDS.sub("?", text), sys.stdout, "\n")
 
 
 def say_whole(text: str) -> None:
-    """Print what is meant for a file, such as a script, and tell if that lost any letter."""
+    """Print what is meant for a file or a program, and tell if that lost any letter."""
     _print(text, sys.stdout, "")
     encoding = "utf-8" if sys.stdout is None else sys.stdout.encoding or "utf-8"
     if text.encode(encoding, "replace").decode(encoding) != text:
         say_aside(
-            f"note: question marks stand for letters that {encoding} lacks; -o FILE writes all"
+            f"note: question marks stand for letters that {encoding} lacks; with "
+            "PYTHONIOENCODING=utf-8 all are printed"
         )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, cast
 
 import typer
 
-from nnlc.console import say, say_aside, standard_output
+from nnlc.console import say, say_aside, say_whole
 from nnlc.wording import counted
 
 app = typer.Typer()
@@ -65,7 +65,7 @@ def metrics(
     if curves is not None:
         aggregate_csv(tables, curves, columns=() if columns is None else chosen)
     if output is None:
-        csv_ready(found).to_csv(standard_output(), index=False, lineterminator="\n")
+        say_whole(csv_ready(found).to_csv(index=False, lineterminator="\n"))
     else:
         write_csv(found, output, mark=METRICS_MARK)
         say(f"{counted(len(found), 'network')}: {output}")
@@ -96,7 +96,7 @@ def audit(
 
     found = audit_tables(paths)
     if as_json:
-        say(audit_json(found))
+        say_whole(audit_json(found) + "\n")
     else:
         for line in audit_lines(found, show_all=show_all):
             say(line)
@@ -128,7 +128,7 @@ def rebuild(
     spec = read_table(table).spec
     origin = origin_of(spec, campaign_of(table, campaign))
     if python:
-        say(python_source(spec, origin), end="")
+        say_whole(python_source(spec, origin))
         return
     for line in describe_network(spec, origin):
         say(line)
