@@ -267,8 +267,9 @@ def load_campaign(name_or_path: str | Path) -> Campaign:
     """
     layers = read_layers(find_campaign(str(name_or_path)), find_campaign, CampaignError)
     campaign = _checked(layers)
-    if campaign.space.doubt:
-        say_once(f"note: {layers.file_of(['space', 'blocks'])}: {campaign.space.doubt}")
+    for name, words in campaign.space.doubts():
+        value = list(getattr(campaign.space, name))
+        say_once(f"note: {layers.file_of(['space', name])}: space.{name} = {value} {words}")
     return _with_absolute_npz(campaign, layers)
 
 

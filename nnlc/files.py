@@ -253,6 +253,14 @@ def temporaries_of(path: Path) -> list[Path]:
     return []
 
 
+def folder_of_user(variable: str, in_home: str) -> Path | None:
+    """Return nnlc's own folder where XDG has a user's; None for a user without a home."""
+    given = Path(os.environ.get(variable, ""))
+    with contextlib.suppress(RuntimeError):
+        return (given if given.is_absolute() else Path.home() / in_home) / "nnlc"
+    return None
+
+
 def sync_folder(folder: Path) -> None:
     """Make new names in this folder survive a power cut."""
     # Some network file systems can't; the rename itself is still atomic.

@@ -1,5 +1,6 @@
 """`nnlc retry`: what keeps networks from being trained again is taken out of the way."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 
 from nnlc.errors import ResultsError
@@ -72,9 +73,10 @@ def _set_aside(results: ResultsFolder, files: dict[str, NotWhole]) -> Iterator[s
         place = results.make_aside_folder()
         for wrong in files.values():
             yield f"{wrong}"
-            wrong.path.rename(place / wrong.path.name)
+            shutil.move(wrong.path, place / wrong.path.name)  # to another disk too
             yield f"  moved to {place / wrong.path.name}"
     except OSError as problem:
         raise ResultsError(
-            f"{problem.filename}: can't be moved aside: {problem.strerror}; move it away yourself"
+            f"{problem.filename or results.aside_folder}: can't be moved aside: "
+            f"{problem.strerror or problem}; move it away yourself"
         ) from None

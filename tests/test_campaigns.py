@@ -141,6 +141,16 @@ def test_repeated_blocks_that_may_be_meant_as_weights_are_told_once(write, capsy
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("name", ["learning_rate_exponent", "weight_decay_exponent"])
+def test_exponents_that_may_be_meant_as_the_values_themselves_are_told(write, capsys, name):
+    path = write(PLAIN + f"[space]\n{name} = [0.001, 0.1]\n")
+    load_campaign(path)
+    words = f"{path}: space.{name} = [0.001, 0.1] are powers of ten: the values are 1.002 to 1.259"
+    assert words in capsys.readouterr().err
+    load_campaign(write(PLAIN + f"[space]\n{name} = [-3.0, 0.5]\n", "other.toml"))
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("length", [1, 2, 3])
 def test_a_circle_is_refused(write, length):
     for i in range(length):

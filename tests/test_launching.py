@@ -267,3 +267,21 @@ def test_a_site_of_ones_own_is_found_by_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "ours.toml").write_text('extends = "slurm"\nname = "ours"\nnodes = 8\n')
     assert load_site("ours").nodes == 8
+
+
+@pytest.mark.parametrize("home", ["no home", "one that can't be looked into"])
+def test_a_site_needs_no_home(tmp_path, monkeypatch, home):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/" + "x" * 300)
+    if home == "no home":
+
+        def fail():
+            raise RuntimeError("Could not determine home directory.")
+
+        monkeypatch.setattr(Path, "home", fail)
+    assert load_site("slurm").name == "slurm"
+    (tmp_path / "ours.toml").write_text('extends = "slurm"\nname = "ours"\n')
+    assert load_site("ours").name == "ours"
+    with pytest.raises(SiteError, match="no file and no shipped name 'other'"):
+        load_site("other")

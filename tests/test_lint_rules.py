@@ -28,6 +28,7 @@ LSF = [
     ("-nnodes 2", "-nnodes 0", "-nnodes 0", "-nnodes is '0'"),
     ("-W 2:00", "-W 2:00:00", "-W 2:00:00", "-W is '2:00:00'"),
     ("-W 2:00", "-W 2h", "-W 2h", "-W is '2h'"),
+    ("#BSUB -W", "#BSUB #BSUB -q debug\n#BSUB -W", "#BSUB #", "nothing behind the second #BSUB"),
     ("-W 2:00", "-W 0", "-W 0", "-W is '0'"),
     ("-W 2:00", "-W 2:01", "-W 2:01", "summit allows 2 nodes 120 minutes"),
     ("-W 2:00", "-W 121", "-W 121", "summit allows 2 nodes 120 minutes"),
@@ -160,6 +161,9 @@ SLURM = [
     ("#SBATCH --requeue", "#SBATCH --gpus=four\n#SBATCH --requeue", "four", "gpus is 'four'"),
     ("#SBATCH --requeue", "#SBATCH --mem-per-gpu=40Q\n#SBATCH --requeue", "40Q", "is '40Q'"),
     ("#SBATCH --requeue", "#SBATCH --mem=-4G\n#SBATCH --requeue", "-4G", "mem is '-4G'"),
+    ("#SBATCH --requeue", "#SBATCH --mem=64\n#SBATCH --requeue", "=64", "mem is '64'"),
+    ("#SBATCH --requeue", "#SBATCH --mem-per-cpu=4\n#SBATCH --requeue", "=4", "cpu is '4'"),
+    ("#SBATCH --requeue", "#SBATCH #SBATCH --requeue", "SBATCH #SBATCH", "behind the second"),
     ("--cpus-per-task=32\n", "--cpus-per-task=many\n", "many", "is 'many'"),
     (
         "#SBATCH --qos=regular",
@@ -218,6 +222,7 @@ SLURM = [
     ("srun --nodes=2 --ntasks=8", "srun --nodes=2 --ntasks=4", "srun", "--ntasks is 4"),
     ("srun --nodes=2", "srun --nodes=1", "srun", "--nodes is 1"),
     ("--label", "--label --export=NONE", "NONE", "takes the script's variables away"),
+    ("--label", "--label --ntasks-per-node=1", "node=1", "ntasks-per-node is 1"),
     ("#SBATCH --requeue", "date\n#SBATCH --requeue", "#SBATCH --requeue", "does not read"),
     ("#SBATCH --requeue", "#SBATCH --reqeue", "--reqeue", "does not know the option 'reqeue'"),
     ("#SBATCH --requeue", "#SBTACH --requeue", "#SBTACH", "#SBTACH is only a comment"),
@@ -328,6 +333,18 @@ def test_a_signal_that_only_the_ranks_hear_is_a_note():
     [finding] = lint_script(script, five_minutes("slurm"))
     assert finding.note
     assert "the ranks hear it, the script does not" in finding.problem
+
+
+def test_a_script_that_srun_would_take_the_variables_of_is_refused():
+    script = rendered("slurm").replace(
+        "#SBATCH --requeue", "#SBATCH --export=NONE\n#SBATCH --requeue"
+    )
+    assert lint_script(script, five_minutes("slurm")) == []  # ours has srun forget it
+    script = script.replace("SLURM_EXPORT_ENV ", "")
+    [finding] = lint_script(script, five_minutes("slurm"))
+    assert "--export=NONE takes the script's variables away" in finding.problem
+    said = script.replace("srun --nodes", "srun --export=ALL --nodes")
+    assert lint_script(said, five_minutes("slurm")) == []
 
 
 def test_a_margin_of_ones_own_before_the_walltime_is_a_note():

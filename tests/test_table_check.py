@@ -214,6 +214,23 @@ def test_a_whole_table_is_never_set_aside(folder):
     assert not job.results.aside_folder.exists()
 
 
+def test_a_file_is_set_aside_from_tables_that_lie_on_another_disk(folder, monkeypatch):
+    job = Job(folder)
+    job.path(0).write_bytes(b"damaged")
+    job.path(1).unlink()
+    job.path(1).symlink_to("nowhere")
+
+    def refuse(self, target):
+        raise OSError(errno.EXDEV, "Invalid cross-device link", str(self))
+
+    monkeypatch.setattr(os, "rename", refuse)
+    list(retry(job.results))
+    kept = [job.results.aside_folder / "1" / job.path(i).name for i in (0, 1)]
+    assert kept[0].read_bytes() == b"damaged"
+    assert str(kept[1].readlink()) == "nowhere"
+    assert not any(os.path.lexists(job.path(i)) for i in (0, 1))
+
+
 def test_where_nothing_can_be_moved_the_file_stays_and_the_message_says_so(folder, monkeypatch):
     job = Job(folder)
     job.path(0).write_bytes(b"")

@@ -108,6 +108,9 @@ def known_directives(script: Script, _site: Site) -> Iterator[Finding]:
         if not option.known:
             yield _unknown(script, option, script.directive_names, f"{sentinel} does not know")
     for number, line in enumerate(script.lines, 1):
+        if sentinel and re.match(rf"{sentinel}\s+{sentinel}\b", line):
+            problem = f"{script.scheduler} reads nothing behind the second {sentinel}"
+            yield Finding(number, problem, "write it once")
         found = re.match(r"#([A-Za-z]{3,9})\s+-", line)
         if found and (right := _misspelt(f"#{found[1]}", sentinel)):
             problem = f"#{found[1]} is only a comment to {script.scheduler}"

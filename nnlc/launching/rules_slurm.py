@@ -194,13 +194,15 @@ def steps(script: Script, site: Site) -> Iterator[Finding]:
     elif cores is not None:
         yield from _differs(mine, whole(cores.value), "as in the directives")
     yield from _differs(worker.option("ntasks"), _ranks(script, site), "a rank a GPU")
+    yield from _differs(worker.option("ntasks-per-node"), site.gpus_per_node, "a rank a GPU")
     yield from _differs(worker.option("nodes"), _nodes(script), "all of the job's")
     if limit := worker.option("time"):
         yield Finding(limit.line, "srun --time ends ranks without a warning", "leave it out")
-    passed = worker.option("export")
+    ours = "SLURM_EXPORT_ENV" in script.text  # from which srun has the job's --export
+    passed = worker.option("export") or (None if ours else script.option("export"))
     if passed and "ALL" not in (passed.value or "").split(","):
-        problem = f"srun --export={passed.value} takes the script's variables away"
-        yield Finding(passed.line, problem, "write --export=ALL,... or leave it out")
+        problem = f"--export={passed.value} takes the script's variables away from the ranks"
+        yield Finding(passed.line, problem, "write srun --export=ALL")
 
 
 RULES: tuple[Rule, ...] = (

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from nnlc.errors import SiteError
+from nnlc.files import folder_of_user
 from nnlc.shipped import shipped_names
 from nnlc.tomlfile import Layers, find_file, read_layers, validate
 
@@ -180,6 +181,14 @@ class Site(BaseModel):
             raise ValueError(f"must be {' or '.join(right)}; options belong into directives")
         return submit
 
+    @field_validator("launcher_options")
+    @classmethod
+    def _is_one_word_each(cls, options: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse elements of several words, which the launcher gets as one."""
+        if several := [o for o in options if re.match(r"--?[\w-]+\s|.*\s--\w", o)]:
+            raise ValueError(f"{several[0]!r} is one word to a launcher; make it several elements")
+        return options
+
     def longest_minutes(self, nodes: int) -> int | None:
         """The longest walltime of a job of so many nodes; None where there is no limit.
 
@@ -252,10 +261,9 @@ def find_site(name_or_path: str) -> Path:
         SiteError: none of these.
     """
     if re.fullmatch(r"[\w.-]+", name_or_path):
-        own = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"  # as XDG has it
-        for folder in (Path(), Path(own) / "nnlc"):
+        for folder in filter(None, (Path(), folder_of_user("XDG_CONFIG_HOME", ".config"))):
             path = folder / f"{name_or_path}.toml"
             # A site named like a shipped one may extend it: from there the shipped one is meant.
-            if path.is_file() and name_or_path not in shipped_names("site_configs", ".toml"):
+            if os.path.lexists(path) and name_or_path not in shipped_names("site_configs", ".toml"):
                 return path
     return find_file(name_or_path, "site_configs", SiteError)

@@ -1,5 +1,6 @@
 """The search space: what a network's parameters are drawn from. Default: the article's Table 3."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Literal
 
@@ -72,19 +73,22 @@ class SearchSpace:
                 "1 (ReLU), 2 (pooling) and 4 (dropout)"
             )
 
-    @property
-    def doubt(self) -> str | None:
-        """Say what repeated codes among the blocks mean: they may have been meant as weights."""
-        if len(set(self.blocks)) == len(self.blocks):
-            return None
-        drawn = ", ".join(
-            f"code {code} for {self.blocks.count(code)} of {len(self.blocks)} layers"
-            for code in sorted(set(self.blocks))
-        )
-        return (
-            f"space.blocks = {list(self.blocks)} is a list of codes to draw from, not of weights: "
-            f"{drawn}. Write each code as often as it is to count"
-        )
+    def doubts(self) -> Iterator[tuple[str, str]]:
+        """Yield fields that are legal and seldom meant, each with words for what it means."""
+        if len(set(self.blocks)) < len(self.blocks):  # weights?
+            drawn = ", ".join(
+                f"code {code} for {self.blocks.count(code)} of {len(self.blocks)} layers"
+                for code in sorted(set(self.blocks))
+            )
+            yield (
+                "blocks",
+                f"is a list of codes to draw from, not of weights: {drawn}. Write each code as "
+                "often as it is to count",
+            )
+        for name in ("learning_rate_exponent", "weight_decay_exponent"):
+            low, high = getattr(self, name)
+            if low >= 0 < high:  # the values themselves?
+                yield name, f"are powers of ten: the values are {10**low:.4g} to {10**high:.4g}"
 
     def check_against(self, images: ImageSet) -> None:
         """Check that some network of this space fits `images`.

@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 
 from nnlc import __version__
-from nnlc.files import open_regular, write_atomically
+from nnlc.files import folder_of_user, open_regular, write_atomically
 from nnlc.tables.bulk import Curve, Metadata
 from nnlc.tables.columns import HEADER
 
@@ -60,19 +60,11 @@ class Kept:
     curve: Curve
 
 
-def cache_directory() -> Path | None:
-    """`$XDG_CACHE_HOME/nnlc` or `~/.cache/nnlc`; None for a user without a home."""
-    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    with suppress(RuntimeError):
-        return (given if given.is_absolute() else Path.home() / ".cache") / "nnlc"
-    return None
-
-
 class FolderCache:
     """The cache of one folder of tables."""
 
     def __init__(self, folder: Path) -> None:
-        directory = cache_directory()
+        directory = folder_of_user("XDG_CACHE_HOME", ".cache")
         name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
         self._path = directory / "tables" / f"{name}.npz" if directory else None
 
