@@ -108,6 +108,17 @@ def test_files_folders_downloads_and_results_are_read_alike_and_each_table_once(
     assert list(several.networks["published"]) == [True] * 6 + [False]
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["the folder", "its tables"])
+def test_a_folder_in_which_all_is_a_link_says_so(tmp_path, download, whole):
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / ".cache").touch()
+    folder = download / "SVHN_models"
+    for path in [folder] if whole else folder.iterdir():
+        (tmp_path / "linked" / path.name).symlink_to(path)
+    with pytest.raises(TableError, match=r"no table is in this folder.*: a symbolic link$"):
+        load_tables(tmp_path / "linked")
+
+
 def test_what_is_no_table_is_named_and_never_followed(tmp_path, download):
     folder = download / "SVHN_models"
     outside = write(tmp_path / "outside", 50)

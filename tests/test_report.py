@@ -395,7 +395,11 @@ def test_a_folder_without_tables_or_rights_is_an_error_of_one_line(tmp_path, res
     folder = results.models_folder(images)
     folder.rename(tmp_path / "elsewhere")
     folder.write_text("no folder")
-    with pytest.raises(ResultsError, match="can't be read: Not a directory"):
+    with pytest.raises(ResultsError, match="is a file where a folder is expected"):
+        nnlc.write_report(results.path, tmp_path / "x.html")
+    folder.unlink()
+    folder.symlink_to("nowhere")
+    with pytest.raises(ResultsError, match="is a symbolic link that leads nowhere"):
         nnlc.write_report(results.path, tmp_path / "x.html")
     assert not (tmp_path / "x.html").exists()
 

@@ -1,10 +1,11 @@
 """The tables of a folder as they come to stand: each is read once, and again if it changes."""
 
-import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from nnlc.errors import ResultsError, TableError
+from nnlc.files import names_in, why_unread
 from nnlc.networks.spec import ID_PATTERN
 from nnlc.tables.cache import Stamp
 from nnlc.tables.folders import TableFiles
@@ -64,23 +65,11 @@ class Shelf:
     def _look_at_names(self) -> dict[str, Stamp]:
         found = {}
         try:
-            with os.scandir(self.folder) as entries:
-                for entry in entries:
-                    id_ = entry.name.removesuffix(_ENDING)
-                    if id_ != entry.name and ID_PATTERN.fullmatch(id_):
-                        status = _status(entry)
-                        if status is not None:
-                            found[id_] = Stamp.of(status)
-        except FileNotFoundError:
-            return {}
+            for name in names_in(self.folder):
+                id_ = name.removesuffix(_ENDING)
+                if id_ != name and ID_PATTERN.fullmatch(id_):
+                    with suppress(FileNotFoundError):  # gone in between
+                        found[id_] = Stamp.of((self.folder / name).lstat())
         except OSError as problem:
-            raise ResultsError(f"{self.folder}: can't be read: {problem.strerror}") from None
-        return dict(sorted(found.items()))
-
-
-def _status(entry: "os.DirEntry[str]") -> os.stat_result | None:
-    """Return what is known of whatever stands there; links are not followed."""
-    try:
-        return entry.stat(follow_symlinks=False)
-    except FileNotFoundError:  # gone in between
-        return None
+            raise ResultsError(f"{self.folder}: {why_unread(problem)}") from None
+        return found

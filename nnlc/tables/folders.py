@@ -75,9 +75,11 @@ def find_tables(paths: Iterable[Path]) -> tuple[list[TableFiles], list[Skipped]]
         if os.path.isdir(path):  # noqa: PTH112  False where even that can't be read
             tables, passed_over = _search(path, _LEVELS)
             if not tables:
+                told = [one for one in passed_over if one.reason != "hidden"][:1]
                 raise TableError(
                     "no table is in this folder, nor in a folder of it; tables are files "
-                    "<ID>.txt, such as SVHN_models/2022_01_05_00_00_00_000000.txt",
+                    "<ID>.txt, such as SVHN_models/2022_01_05_00_00_00_000000.txt"
+                    + "".join(f"; {line}" for line in skipped_lines(told)),
                     path=path,
                 )
         else:
