@@ -32,9 +32,14 @@ def prepare_output() -> None:
             stream.reconfigure(errors="replace")
 
 
+def harmless(text: str) -> str:
+    """Return a text in which nothing commands the terminal that it is printed on."""
+    return _COMMANDS.sub("?", text)
+
+
 def say(text: str) -> None:
     """Print a line of what was asked for, on standard output."""
-    _print(_COMMANDS.sub("?", text), sys.stdout, "\n")
+    _print(harmless(text), sys.stdout, "\n")
 
 
 def say_whole(text: str) -> None:
@@ -54,7 +59,7 @@ def say_aside(text: str) -> None:
     One that can't be written, as on a full disk, is lost, and those after it: no status changes.
     """
     try:
-        _print(_COMMANDS.sub("?", text), sys.stderr, "\n")
+        _print(harmless(text), sys.stderr, "\n")
         if sys.stderr is not None:
             sys.stderr.flush()
     except OSError:

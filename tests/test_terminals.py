@@ -13,6 +13,7 @@ from nnlc.campaign import load_campaign
 from nnlc.cli import app, main
 from nnlc.launching.render import Request, render_script
 from nnlc.launching.site import load_site
+from nnlc.ranks.progress import Progress
 from nnlc.results import ResultsFolder
 
 NASTY = os.fsdecode("ü[old] [/x]\n:smile: $x$ \x1b[31m".encode() + b"\xff")
@@ -192,3 +193,12 @@ def test_no_character_of_a_file_commands_a_terminal(monkeypatch, tmp_path):
     status, text = run(monkeypatch, ["import", str(tmp_path), "-o", str(tmp_path / "x")], "utf-8")
     assert status == 1
     assert "an export of version ?2J" in text
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_no_line_of_a_job_commands_a_terminal(monkeypatch, live):
+    shown = io.StringIO()
+    monkeypatch.setattr("sys.stdout", shown)
+    Progress("tiny", 10, shown, live=live).message(f"error: {NASTY}: no such folder")
+    assert "[old] [/x]" in shown.getvalue()
+    assert "\x1b" not in shown.getvalue()

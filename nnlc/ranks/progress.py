@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TextIO
 
 from nnlc.campaign import CampaignNetwork
-from nnlc.console import stop_printing
+from nnlc.console import harmless, stop_printing
 from nnlc.tables import Row
 from nnlc.wording import counted
 
@@ -101,7 +101,7 @@ class Progress:
         self._shown = time.monotonic()
         if self._is_lost:
             return
-        clock = time.strftime("%H:%M:%S ")
+        clock, text = time.strftime("%H:%M:%S "), harmless(text)
         try:
             if self._live:
                 self._live.message(clock, text)
