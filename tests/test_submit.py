@@ -318,6 +318,22 @@ def test_jobs_that_lsf_scripts_chained_belong_to_the_folder_too(commands, folder
     assert cancel(folder, Lsf(reads_input=False)) == ["12"]
 
 
+@pytest.mark.parametrize(
+    ("scheduler", "command", "line", "asked"),
+    [
+        (Slurm(), "sbatch", '#SBATCH --comment="48 hours"', "--comment=48 hours nnlc-1"),
+        (Lsf(reads_input=False), "bsub", "#BSUB -Jd mine -P x", "-Jd mine nnlc-1"),
+    ],
+)
+def test_what_a_script_has_the_queue_keep_stays_before_the_mark(
+    commands, tmp_path, scheduler, command, line, asked
+):
+    (tmp_path / "job.sh").write_text(f"#!/bin/bash\n{line}\n")
+    commands.says(command, "7\nJob <7> is submitted to queue <q>.\n")
+    assert scheduler.submit(tmp_path / "job.sh", "nnlc-1") == "7"
+    assert asked in commands.asked(command)[0]
+
+
 HOSTILE = ["a b", "it's", "$(touch x)", "a\\", "-x", "größe"]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from nnlc.errors import SchedulerError, UnansweredError
 from nnlc.files import read_regular
 from nnlc.launching.commands import run_command
+from nnlc.launching.script import Script
 from nnlc.launching.site import Site
 
 SUBMITTED_BY_LSF = re.compile(r"Job <(\d+)(?:\[[^]>]*\])?> is submitted")
@@ -20,7 +21,6 @@ _SUBMITTED_BY_SLURM = re.compile(
     r"^[ \t]*(?:(\d+)(?:;(\S+))?|Submitted batch job (\d+)(?: on cluster (\S+))?)[ \t]*$",
     re.MULTILINE,
 )
-_CLUSTERS = re.compile(r"^#SBATCH\s(?:.*\s)?(?:--clusters?[=\s]|-M)\s*([^\s#]+)", re.MULTILINE)
 
 
 class Scheduler(ABC):
@@ -38,7 +38,8 @@ class Scheduler(ABC):
 
         Args:
             script: the job script.
-            mark: a word that the queue keeps with the job, to find it again.
+            mark: a word that the queue keeps with the job, to find it again, behind what the
+                script itself has it keep.
 
         Raises:
             SchedulerError: it is absent or refuses; nothing was submitted.
@@ -56,6 +57,15 @@ class Scheduler(ABC):
     @abstractmethod
     def cancel(self, job: str) -> None:
         """End a job, all elements of it; one that is gone is no error."""
+
+    def _asked(self, script: Path, name: str) -> str:
+        """Return the value of a script's own directive; nothing where it or the script lacks."""
+        try:
+            text = read_regular(script).decode(errors="replace")
+        except OSError:
+            return ""
+        option = Script(text, self.name.lower()).option(name)
+        return (option and option.value) or ""
 
     def _submitted(self, said: str, jobs: Iterable[str], mark: str, script: Path) -> str:
         """Return the one job that an answer names, else the one that the queue knows by its mark.
@@ -81,8 +91,9 @@ class Slurm(Scheduler):
     ending = frozenset(["COMPLETING"])
 
     def submit(self, script: Path, mark: str) -> str:
-        words = ["sbatch", "--parsable", f"--comment={mark}", str(script)]
-        said = run_command(words, self.name, own_cluster=bool(_clusters_of(script)))
+        comment = f"{self._asked(script, 'comment')} {mark}".strip()
+        words = ["sbatch", "--parsable", f"--comment={comment}", str(script)]
+        said = run_command(words, self.name, own_cluster=bool(self._asked(script, "clusters")))
         found = (
             _job(answer[1] or answer[3], answer[2] or answer[4] or "")
             for answer in _SUBMITTED_BY_SLURM.finditer(said)
@@ -90,7 +101,7 @@ class Slurm(Scheduler):
         return self._submitted(said, found, mark, script)
 
     def find(self, mark: str, script: Path) -> str | None:
-        for clusters in dict.fromkeys([_clusters_of(script), asked_clusters(), ""]):
+        for clusters in dict.fromkeys([self._asked(script, "clusters"), asked_clusters(), ""]):
             for cluster, line in self._squeue(clusters, "--me", "--format=%F %k"):
                 number, _, about = line.partition(" ")
                 if mark in about:
@@ -139,7 +150,8 @@ class Lsf(Scheduler):
         self._reads_input = reads_input
 
     def submit(self, script: Path, mark: str) -> str:
-        words = ["bsub", "-Jd", mark, *([] if self._reads_input else [str(script)])]
+        about = f"{self._asked(script, 'Jd')} {mark}".strip()
+        words = ["bsub", "-Jd", about, *([] if self._reads_input else [str(script)])]
         said = run_command(words, self.name, script=script if self._reads_input else None)
         return self._submitted(said, SUBMITTED_BY_LSF.findall(said), mark, script)
 
@@ -185,15 +197,6 @@ def _job(number: str, cluster: str) -> str:
 def _parts(job: str) -> tuple[str, str]:
     number, _, cluster = job.partition(";")
     return number, cluster
-
-
-def _clusters_of(script: Path) -> str:
-    """Return the clusters that a script itself asks for; none where it is gone."""
-    try:
-        found = _CLUSTERS.findall(read_regular(script).decode(errors="replace"))
-    except OSError:
-        return ""
-    return found[-1] if found else ""
 
 
 def scheduler_of(site: Site) -> Scheduler:
