@@ -104,7 +104,7 @@ class ResultsFolder:
         has begun, nothing makes the folder anew: it would be in the way when it comes back.
 
         Raises:
-            OSError: it doesn't, with words for it, or can't be looked at.
+            OSError: it doesn't, or can't be looked at, with words for it.
         """
         try:
             about = self.campaign_file.stat()
@@ -116,8 +116,13 @@ class ResultsFolder:
             words = f"the results folder {self.path} is gone (moved away, or not mounted?)"
             raise OSError(errno.ENOENT, words, str(self.path)) from None
         except ResultsError:
-            words = f"another folder stands where the results folder {self.path} was"
+            words = (
+                f"{self.campaign_file} is not this campaign's any more (another folder, or edited?)"
+            )
             raise OSError(errno.ESTALE, words, str(self.path)) from None
+        except OSError as problem:
+            words = f"the results folder {self.path} can't be looked at: {problem.strerror}"
+            raise OSError(problem.errno, words, str(self.path)) from None
 
     def ready(self, folder: Path) -> None:
         """See that one of its folders is there to be written to, and make it if need be.

@@ -6,6 +6,7 @@ import random
 import torch
 from small_networks import bundled_images, first, loop_on, spec
 
+from nnlc.files import make_folder
 from nnlc.training.checkpoint import Checkpoints
 
 EPOCHS = 2
@@ -39,10 +40,10 @@ def network_of(name):
     return spec(**{"batch_size": 10} | changes), chosen
 
 
-def checkpoints(folder, network, /, **changes):
+def checkpoints(folder, network, ready=make_folder, /, **changes):
     about = {"network": network.to_json(), "epochs": EPOCHS, "training": {"truncate": "dataset"}}
     about |= {"versions.torch": "2.4.0", "device.name": "one"}
-    return Checkpoints(folder, network.id, about | changes)
+    return Checkpoints(folder, network.id, about | changes, ready)
 
 
 def train(name, folder, stops=()):

@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -232,6 +233,31 @@ def test_one_that_can_be_read_a_moment_later_is_used(two, monkeypatch):
         state, wrong = checkpoints(two, NETWORK).load()
     assert not wrong
     assert steps_of(state) > 4
+
+
+def test_nothing_starts_over_because_the_folder_is_away(two, monkeypatch):
+    pauses, away = (0.0,) * 4, OSError(errno.ENOENT, "the folder is gone")
+    monkeypatch.setattr("nnlc.training.checkpoint.PAUSES_SECONDS", pauses)
+    last = steps_of(checkpoints(two, NETWORK).load()[0])
+    hidden = two.with_name("away")
+    looks = []
+
+    def back_at(number, _):
+        looks.append(number)
+        if len(looks) == number:
+            hidden.rename(two)
+        if not two.exists():
+            raise away
+
+    for number in (2, len(pauses) + 1):
+        looks.clear()
+        two.rename(hidden)
+        state, wrong = checkpoints(two, NETWORK, partial(back_at, number)).load()
+        assert (steps_of(state), wrong) == (last, [])
+    looks.clear()
+    two.rename(hidden)
+    with pytest.raises(OSError, match="the folder is gone"):
+        checkpoints(two, NETWORK, partial(back_at, len(pauses) + 2)).load()
 
 
 # --- Foreign ------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """A results folder that goes away under a job: nothing is made in its place, nothing is lost."""
 
 import ast
+import errno
 import os
 import shutil
 import signal
@@ -168,6 +169,37 @@ def test_a_notice_after_the_folder_came_back_is(job):
     away.rename(job.results.path)
     job.say(0, kind="notice", signal="SIGTERM")
     assert job.part() == ExitStatus.UNFINISHED
+
+
+def test_nothing_begins_while_the_folder_is_away(job):
+    """It could not see its checkpoint and would start over."""
+    away = move(job)
+    job.tick(2)
+    begun = job.handed_out
+    job.finish(*begun[0])
+    job.tick(60)
+    assert job.handed_out == begun
+    assert not job.leaving
+    away.rename(job.results.path)
+    job.tick(10)
+    assert len(job.handed_out) == len(begun) + 1
+    assert job.train_all() == ExitStatus.DONE
+
+
+REFUSALS = [errno.ESTALE, errno.EIO, errno.EACCES, errno.ENOTCONN]
+
+
+@pytest.mark.parametrize("number", REFUSALS, ids=errno.errorcode.get)
+def test_whatever_a_file_system_says_of_a_lost_mount_the_folder_is_named(job, number, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", refuse)
+        job.tick(2)
+        [told] = job.watcher.messages
+    assert str(job.results.path) in told
+    assert os.strerror(number) in told
 
 
 @pytest.mark.parametrize("name", ["leases", "journal", "checkpoints", "F-MNIST-sample_models"])

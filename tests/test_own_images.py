@@ -253,6 +253,25 @@ DOUBTS = {
         {"train_images": (random_images(OWN, train=60)["train_images"] > 99).astype(np.uint8)},
         "no pixel is above 1, where 0 to 255 is expected",
     ),
+    "one split divided": (
+        {"validation_images": (random_images(OWN, train=30)["train_images"] > 99).astype(np.uint8)},
+        "in validation_images no pixel is above 1",
+    ),
+    "sorted": (
+        {"train_labels": np.sort(NUMBERS % 3)},
+        "training images stand sorted by label, and those that fill no last batch, of label 2,",
+    ),
+    "sorted in another order": (
+        {"validation_labels": (NUMBERS[:30] // 10 + 2) % 3},
+        "validation images stand sorted by label, and those that fill no last batch, of label 1,",
+    ),
+    "two labels of an image to validate with": (
+        {
+            "validation_images": np.repeat(random_images(OWN, train=15)["train_images"], 2, axis=0),
+            "validation_labels": NUMBERS[:30] % 3,
+        },
+        "the same validation image has another label, 15 times",
+    ),
     "two labels of an image": (
         {
             "train_images": np.repeat(random_images(OWN, train=30)["train_images"], 2, axis=0),

@@ -3,7 +3,7 @@
 from nnlc.ranks.job import Job
 from nnlc.ranks.tablewriter import TableWriter
 
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 1.0
 """Between two looks at the folder: it may be away while nothing is to be written."""
 
 
@@ -15,12 +15,13 @@ class DiskTrouble:
         tables: that may wait.
 
     Attributes:
+        away: why the folder can't be used, in words, or None; nothing is begun without it.
         problem: what can't be written and why, in words, or None.
     """
 
     def __init__(self, job: Job, tables: TableWriter) -> None:
         self._job, self._tables = job, tables
-        self._away: str | None = None
+        self.away: str | None = None
         self._well = self._last_look = job.clock()
         self.problem: str | None = None
 
@@ -33,7 +34,7 @@ class DiskTrouble:
         now, before = self._job.clock(), self.problem
         if now - self._last_look >= LOOK_SECONDS:
             self._look()
-        self.problem = self._away or self._tables.problem or self._job.journal.trouble
+        self.problem = self.away or self._tables.problem or self._job.journal.trouble
         if self.problem and not before:
             self._job.watcher.message(f"{self.problem}; it is kept and tried again")
         elif before and not self.problem:
@@ -44,7 +45,7 @@ class DiskTrouble:
     @property
     def advice(self) -> str:
         """Say what the user can do."""
-        mend = "bring it back" if self._away else "make room or mend the folder"
+        mend = "bring it back" if self.away else "make room or mend the folder"
         return f"{mend} and start again"
 
     def loss(self) -> str | None:
@@ -56,8 +57,8 @@ class DiskTrouble:
         if self._tables:
             lost = f"{len(self._tables)} finished networks go back to their last checkpoint"
             return f"{self._tables.problem}; {lost}; {self.advice}"
-        if self._away:
-            return f"{self._away}; what it trained goes back to its last checkpoint; {self.advice}"
+        if self.away:
+            return f"{self.away}; what it trained goes back to its last checkpoint; {self.advice}"
         return None
 
     def _look(self) -> None:
@@ -66,6 +67,6 @@ class DiskTrouble:
         try:
             self._job.results.check()
         except OSError as problem:
-            self._away = problem.strerror
+            self.away = problem.strerror
         else:
-            self._away, self._well = None, self._last_look
+            self.away, self._well = None, self._last_look

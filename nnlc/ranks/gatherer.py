@@ -127,7 +127,7 @@ class Gatherer:
         if self._departure.status is not None:
             self._end_if_all_left()
             return
-        if not self._checked:
+        if not self._checked or self._trouble.away:
             return
         while work := self._hand_out.next():
             self._start(*work)

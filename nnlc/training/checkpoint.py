@@ -16,9 +16,11 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TypeVar, cast
 
 import torch
 
@@ -36,9 +38,11 @@ FORMAT = 2
 """Raised when a step's bits change, or what is kept of it: older checkpoints are then foreign."""
 
 PAUSES_SECONDS = (1.0, 5.0, 15.0, 40.0)
-"""Between looks at a file that the file system can't read just now."""
+"""Between looks at what the file system can't show just now."""
 
 _DIGITS = 64  # of a SHA-256
+
+T = TypeVar("T")
 
 
 class DamagedError(Exception):
@@ -89,18 +93,17 @@ class Checkpoints:
         A damaged one is put aside, a foreign one left where it is.
 
         Raises:
-            OSError: one can't be read, again and again, and there is no other: nothing may start
-                over because of that.
+            OSError: one can't be read, again and again, and there is no other, or the folder is
+                away: nothing may start over because of that.
         """
+        _patiently(lambda: self._ready(self._folder.parent))
         found: State | None = None
         unreadable: OSError | None = None
         there = set(self._folder.glob(f"{self._id}.*.ckpt")) - {self._newest, self._before}
         wrong = [(path, self._how_foreign(path)) for path in sorted(there)]
         for path in (self._newest, self._before):
             try:
-                found = self._read_patiently(path)
-            except FileNotFoundError:
-                continue
+                found = _patiently(partial(self._read, path))
             except DamagedError as problem:
                 wrong.append((self._put_aside(path), str(problem)))
             except OSError as problem:
@@ -118,19 +121,11 @@ class Checkpoints:
             with contextlib.suppress(OSError):
                 path.unlink()
 
-    def _read_patiently(self, path: Path) -> State:
-        """Ask again for a minute: to start over would cost more."""
-        for pause in PAUSES_SECONDS:
-            try:
-                return self._read(path)
-            except FileNotFoundError:
-                raise
-            except OSError:
-                time.sleep(pause)
-        return self._read(path)
-
-    def _read(self, path: Path) -> State:
-        content = _load(path)
+    def _read(self, path: Path) -> State | None:
+        try:
+            content = _load(path)
+        except FileNotFoundError:
+            return None
         if content["about"] != self._about:
             raise DamagedError("it is another network's, or of other settings, under this name")
         return content["state"]  # type: ignore[no-any-return]
@@ -162,6 +157,16 @@ def _first_difference(there: object, here: object, name: str = "") -> str:
             if there.get(key) != here.get(key):
                 return _first_difference(there.get(key), here.get(key), f"{name}.{key}".strip("."))
     return f"{name}: {there!r:.80} where this job has {here!r:.80}"
+
+
+def _patiently(do: Callable[[], T]) -> T:
+    """Ask again for a minute what the file system refuses: to start over would cost more."""
+    for pause in PAUSES_SECONDS:
+        try:
+            return do()
+        except OSError:
+            time.sleep(pause)
+    return do()
 
 
 class _HashingFile:

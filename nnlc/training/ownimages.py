@@ -132,18 +132,30 @@ def _doubts(arrays: dict[str, Array]) -> Iterator[str]:
         yield f"validation images have {counted(unseen, 'label')} that no training image has"
     if unchecked := len(set(trained) - set(validated)):
         yield f"training images have {counted(unchecked, 'label')} that no validation image has"
-    if arrays["validation_images"].min() == arrays["validation_images"].max():
-        yield f"every pixel in validation_images is {arrays['validation_images'].min()}"
-    if arrays["train_images"].max() <= 1:
-        yield "no pixel is above 1, where 0 to 255 is expected; were they divided by 255?"
-    train, validation = (_digests(arrays[f"{split}_images"]) for split in SPLITS)
-    known = set(train)
-    labelled = set(zip(train, arrays["train_labels"].tolist(), strict=True))
-    if again := len(labelled) - len(known):
-        yield f"the same training image has another label, {counted(again, 'time')}"
-    if alike := sum(image in known for image in validation):
-        images = counted(alike, "validation image")
-        yield f"{images} of {len(validation):,} stand among the training images"
+    digests: list[list[bytes]] = []
+    for split, kind in zip(SPLITS, ("training", "validation"), strict=True):
+        images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
+        low, high, changes = images.min(), images.max(), np.count_nonzero(np.diff(labels))
+        if low == high:
+            yield f"every pixel in {split}_images is {low}"
+        elif high <= 1:
+            yield (
+                f"in {split}_images no pixel is above 1, where 0 to 255 is expected; were they "
+                "divided by 255?"
+            )
+        if 0 < changes < len(np.unique(labels)) < len(labels):
+            yield (
+                f"{kind} images stand sorted by label, and those that fill no last batch, of label "
+                f"{labels[-1]}, are left out; shuffle them"
+            )
+        digests.append(_digests(images))
+        labelled = set(zip(digests[-1], labels.tolist(), strict=True))
+        if again := len(labelled) - len(set(digests[-1])):
+            yield f"the same {kind} image has another label, {counted(again, 'time')}"
+    known = set(digests[0])
+    if alike := sum(image in known for image in digests[1]):
+        images_alike = counted(alike, "validation image")
+        yield f"{images_alike} of {len(digests[1]):,} stand among the training images"
 
 
 def _labels_between(known: list[int], classes: int) -> str:
