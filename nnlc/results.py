@@ -112,17 +112,14 @@ class ResultsFolder:
             if self._opened is not None and seen != self._seen:
                 self._check_same(self._opened)
                 self._seen = seen
-        except (FileNotFoundError, NotADirectoryError):
-            words = f"the results folder {self.path} is gone (moved away, or not mounted?)"
-            raise OSError(errno.ENOENT, words, str(self.path)) from None
-        except ResultsError:
-            words = (
-                f"{self.campaign_file} is not this campaign's any more (another folder, or edited?)"
-            )
-            raise OSError(errno.ESTALE, words, str(self.path)) from None
         except OSError as problem:
-            words = f"the results folder {self.path} can't be looked at: {problem.strerror}"
+            gone = isinstance(problem, FileNotFoundError | NotADirectoryError)
+            why = "gone (moved away, or not mounted?)" if gone else f"away: {problem.strerror}"
+            words = f"the results folder {self.path} is {why}"
             raise OSError(problem.errno, words, str(self.path)) from None
+        except ResultsError:
+            words = "is not this campaign's any more (another folder, or edited?)"
+            raise OSError(errno.ESTALE, f"{self.campaign_file} {words}", str(self.path)) from None
 
     def ready(self, folder: Path) -> None:
         """See that one of its folders is there to be written to, and make it if need be.

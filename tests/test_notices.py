@@ -49,6 +49,17 @@ def test_an_echo_within_a_second_is_nothing(notices, clock):
     assert not notices.ended
 
 
+@pytest.mark.parametrize("number", [signal.SIGURG, signal.SIGUSR1, signal.SIGUSR2])
+def test_what_a_script_passes_on_of_a_scheduler_s_two_warnings_leaves_time_to_save(
+    number, notices, clock
+):
+    """LSF's bkill: SIGINT to the script, SIGTERM 10 s later, and SIGKILL after as much again."""
+    signal.raise_signal(number)
+    clock.now += 10.5
+    signal.raise_signal(number)
+    assert not notices.ended
+
+
 def test_a_second_signal_later_ends_the_job_at_once(notices, clock):
     signal.raise_signal(signal.SIGUSR1)
     clock.now += ECHO_SECONDS

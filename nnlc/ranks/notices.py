@@ -25,8 +25,9 @@ NOTICES = (*_ALWAYS, *_UNLESS_IGNORED)
 
 ECHO_SECONDS = 1.0
 """A launcher and a terminal may both pass one Ctrl-C on: that is no second signal."""
-SCHEDULER_ECHO_SECONDS = 10.0
-"""The same for what only schedulers send: to the script, to the launcher and to the ranks."""
+SCHEDULER_ECHO_SECONDS = 15.0
+"""The same for what only schedulers send: to the script, to the launcher and to the ranks. LSF's
+bkill has the script send it twice, 10 s apart, and the third time kills."""
 _OF_SCHEDULERS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG, signal.SIGHUP)
 
 

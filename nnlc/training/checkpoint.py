@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import IO, Any, TypeVar, cast
+from typing import IO, Any, cast
 
 import torch
 
@@ -41,8 +41,6 @@ PAUSES_SECONDS = (1.0, 5.0, 15.0, 40.0)
 """Between looks at what the file system can't show just now."""
 
 _DIGITS = 64  # of a SHA-256
-
-T = TypeVar("T")
 
 
 class DamagedError(Exception):
@@ -159,7 +157,7 @@ def _first_difference(there: object, here: object, name: str = "") -> str:
     return f"{name}: {there!r:.80} where this job has {here!r:.80}"
 
 
-def _patiently(do: Callable[[], T]) -> T:
+def _patiently(do: Callable[[], State | None]) -> State | None:
     """Ask again for a minute what the file system refuses: to start over would cost more."""
     for pause in PAUSES_SECONDS:
         try:

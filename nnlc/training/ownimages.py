@@ -139,15 +139,11 @@ def _doubts(arrays: dict[str, Array]) -> Iterator[str]:
         if low == high:
             yield f"every pixel in {split}_images is {low}"
         elif high <= 1:
-            yield (
-                f"in {split}_images no pixel is above 1, where 0 to 255 is expected; were they "
-                "divided by 255?"
-            )
+            words = "no pixel is above 1, where 0 to 255 is expected; were they divided by 255?"
+            yield f"in {split}_images {words}"
         if 0 < changes < len(np.unique(labels)) < len(labels):
-            yield (
-                f"{kind} images stand sorted by label, and those that fill no last batch, of label "
-                f"{labels[-1]}, are left out; shuffle them"
-            )
+            words = f"those that fill no last batch, of label {labels[-1]}, are left out"
+            yield f"{kind} images stand sorted by label, and {words}; shuffle them"
         digests.append(_digests(images))
         labelled = set(zip(digests[-1], labels.tolist(), strict=True))
         if again := len(labelled) - len(set(digests[-1])):
