@@ -13,8 +13,10 @@ from nnlc.campaign import load_campaign
 from nnlc.cli import app, main
 from nnlc.launching.render import Request, render_script
 from nnlc.launching.site import load_site
+from nnlc.ranks.livedisplay import LiveDisplay
 from nnlc.ranks.progress import Progress
 from nnlc.results import ResultsFolder
+from nnlc.tables import Row
 
 NASTY = os.fsdecode("ü[old] [/x]\n:smile: $x$ \x1b[31m".encode() + b"\xff")
 """Beyond ASCII, markup, a new line, a terminal's command, and a byte that is no letter."""
@@ -202,3 +204,26 @@ def test_no_line_of_a_job_commands_a_terminal(monkeypatch, live):
     Progress("tiny", 10, shown, live=live).message(f"error: {NASTY}: no such folder")
     assert "[old] [/x]" in shown.getvalue()
     assert "\x1b" not in shown.getvalue()
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_a_narrow_terminal_or_log_hides_no_part_of_a_status(folder, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    status, text = run(monkeypatch, ["status", str(folder / "results")], "utf-8")
+    assert status == 0
+    assert "…" not in text
+
+
+def test_a_live_display_of_80_columns_shows_whole_ids(monkeypatch):
+    shown = io.StringIO()
+    monkeypatch.setattr("sys.stdout", shown)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as for a terminal
+    network = next(load_campaign("smoke").networks())
+    display = LiveDisplay(80)
+    display.start()
+    display.show("0 of 2 networks done", [(network, 79, Row(1.0, 1.0, 99.9))])
+    display.end()
+    assert network.spec.id in shown.getvalue()
+    assert "accuracy 99.9 %" in shown.getvalue()
+    assert "…" not in shown.getvalue()

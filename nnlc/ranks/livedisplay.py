@@ -38,13 +38,14 @@ class LiveDisplay:
         """Show how far the job and its networks are: of each, half epochs and its last row."""
         if not self._live.is_started:
             return
-        grid = Grid.grid(padding=(0, 2))
+        grid = Grid.grid(padding=(0, 1))  # so that 80 columns hold whole IDs
+        grid.add_column(no_wrap=True)
         for network, half_epoch, row in under_way:
             grid.add_row(
                 network.spec.id,
                 Text(network.images.name),
                 f"epoch {half_epoch / 2}",
-                ProgressBar(self._half_epochs, half_epoch, width=20),
+                ProgressBar(self._half_epochs, half_epoch, width=10),
                 f"accuracy {row.val_accuracy_percent:.1f} %",
             )
         self._live.update(Group(Text(counts, style="bold"), grid), refresh=True)
