@@ -199,16 +199,14 @@ class TableCheck:
                 found.not_whole[id_] = NotWhole(Path(one.path), str(problem))
             elif one is not None:
                 found.rows[id_] = len(one.curve)
-                if self._campaign.stop is not None and not self._is_known(id_, sha256):
+                finish = self._finishes.get(id_)
+                known = finish is not None and finish.sha256 == sha256
+                if self._campaign.stop is not None and not known:
                     unknown.append((Path(one.path), id_, one.curve))
             if len(unknown) == _AT_ONCE:
                 self._check_ends(unknown, found)
                 unknown = []
         self._check_ends(unknown, found)
-
-    def _is_known(self, id_: str, sha256: str) -> bool:
-        finish = self._finishes.get(id_)
-        return finish is not None and finish.sha256 == sha256
 
     def _check_ends(self, unknown: Sequence[tuple[Path, str, "Curve"]], found: Found) -> None:
         """Ask the stop rule of many tables at once whether each ends where it should."""
