@@ -22,12 +22,13 @@ CSV = (".csv", ".txt")
 PAGE = (".html", ".htm")
 SCRIPT = (".sh", ".txt")
 _PROMISES = {
-    *(".csv", ".tsv", ".txt", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".md", ".tex"),
-    *(".html", ".htm", ".pdf", ".ps", ".eps", ".svg", ".png", ".jpg", ".jpeg", ".gif", ".webp"),
-    *(".bmp", ".tif", ".tiff", ".doc", ".docx", ".odt", ".rtf", ".xls", ".xlsx", ".ods", ".pptx"),
-    *(".parquet", ".feather", ".arrow", ".orc", ".h5", ".hdf5", ".npy", ".npz", ".pkl", ".mat"),
-    *(".db", ".sqlite", ".zip", ".gz", ".bz2", ".xz", ".zst", ".7z", ".tar", ".tgz", ".mp4"),
-    *(".py", ".ipynb", ".r", ".sh"),
+    f".{ending}"
+    for ending in (
+        "csv tsv txt json jsonl ndjson geojson xml yaml yml toml md tex html htm xhtml mht mhtml "
+        "pdf ps eps svg png jpg jpeg gif webp bmp tif tiff mp4 doc docx odt rtf ppt pptx odp xls "
+        "xlsx xlsm xlsb ods parquet feather arrow avro orc h5 hdf hdf5 nc npy npz pkl pickle mat "
+        "dta sav rds rdata db sqlite duckdb zip gz bz2 xz zst lz4 7z tar tgz py ipynb r js css sh"
+    ).split()
 }
 """Endings that say what a file is."""
 

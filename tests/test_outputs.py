@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from nnlc.cli import app
 from nnlc.errors import NnlcError
-from nnlc.outputs import check_ending, write_output
+from nnlc.outputs import CSV, check_ending, write_output
 
 COMMANDS = {
     "report": ("report {tables} -o {out}", ".html"),
@@ -87,6 +87,15 @@ def test_what_is_not_its_like_is_never_replaced_and_its_like_is(tmp_path, inputs
     out.unlink()
     os.mkfifo(out)
     assert "stands already" in str(run(command, inputs, out).exception)
+
+
+@pytest.mark.parametrize(
+    "program", ["xlsm odp ppt", "dta sav rds rdata", "pickle avro hdf", "mhtml"]
+)
+def test_what_other_programs_take_for_their_own_files_is_no_name_of_a_csv(program):
+    for ending in program.split():
+        with pytest.raises(NnlcError, match=rf"promises a \.{ending} file"):
+            check_ending(Path(f"x.{ending}"), CSV)
 
 
 def test_endings_that_promise_nothing_are_anyones():
