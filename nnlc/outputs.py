@@ -21,16 +21,13 @@ _LOOKED_AT = 65_536
 CSV = (".csv", ".txt")
 PAGE = (".html", ".htm")
 SCRIPT = (".sh", ".txt")
-_PROMISES = {
-    f".{ending}"
-    for ending in (
-        "csv tsv txt json jsonl ndjson geojson xml yaml yml toml md tex html htm xhtml mht mhtml "
-        "pdf ps eps svg png jpg jpeg gif webp bmp tif tiff mp4 doc docx odt rtf ppt pptx odp xls "
-        "xlsx xlsm xlsb ods parquet feather arrow avro orc h5 hdf hdf5 nc npy npz pkl pickle mat "
-        "dta sav rds rdata db sqlite duckdb zip gz bz2 xz zst lz4 7z tar tgz py ipynb r js css sh"
-    ).split()
-}
-"""Endings that say what a file is."""
+_ENDINGS = (
+    "csv tsv txt json jsonl ndjson geojson xml yaml yml toml md tex html htm xhtml mht mhtml "
+    "pdf ps eps svg png jpg jpeg gif webp bmp tif tiff mp4 doc docx odt rtf ppt pptx odp xls "
+    "xlsx xlsm xlsb ods parquet feather arrow avro orc h5 hdf hdf5 nc npy npz pkl pickle mat "
+    "dta sav rds rdata db sqlite duckdb zip gz bz2 xz zst lz4 7z tar tgz py ipynb r js css sh"
+)
+"""What a file is, by its name."""
 
 
 def write_output(path: Path, content: Content, *, mark: bytes, endings: tuple[str, ...]) -> None:
@@ -87,7 +84,7 @@ def check_ending(path: Path, endings: tuple[str, ...] = ()) -> None:
     if str(path) == "-":
         raise NnlcError("-: does not mean standard output here; give the name of a file or folder")
     ending = path.suffix.lower()
-    if ending in _PROMISES and ending not in endings:
+    if ending[1:] in _ENDINGS.split() and ending not in endings:
         written = f"a {endings[0]} file" if endings else "a folder"
         raise NnlcError(
             f"{path}: promises a {ending} file, and {written} is written; give another name"
