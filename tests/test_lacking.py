@@ -82,6 +82,24 @@ def test_a_picture_needs_no_backend_and_one_that_is_there_stays_chosen(tmp_path,
     )
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+def test_settings_of_matplotlib_that_it_can_t_read_are_named(tmp_path, encoding):
+    settings, drawn = tmp_path / "matplotlibrc", table(1, range(40))
+    settings.write_text("# Größe\nlines.linewidth: 3\n", encoding)
+    (tmp_path / f"{drawn.spec.id}.txt").write_bytes(drawn.to_bytes())
+    done = subprocess.run(
+        [sys.executable, "-m", "nnlc", "plot", tmp_path, "-o", tmp_path / "x.svg"],
+        env=os.environ | {"MATPLOTLIBRC": str(settings)},
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+    )
+    assert done.returncode == 1
+    assert str(settings) in done.stderr
+    assert "error: matplotlib can't read matplotlibrc" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_an_export_that_no_process_can_be_started_for_says_what_needs_none(monkeypatch, tmp_path):
     export = three_exported(tmp_path, "parquet")
     problem = BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")

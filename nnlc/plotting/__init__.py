@@ -9,11 +9,14 @@ import os
 import sys
 from contextlib import suppress
 
-_backend = os.environ.get("MPLBACKEND")
-if _backend and "matplotlib" not in sys.modules:
-    del os.environ["MPLBACKEND"]
-    import matplotlib
+from nnlc.errors import NnlcError
 
+_backend = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
+try:
+    import matplotlib
+except UnicodeError as problem:  # a person's file, which it names in a line before
+    raise NnlcError(f"matplotlib can't read matplotlibrc: {problem}; save it as UTF-8") from None
+if _backend:
     os.environ["MPLBACKEND"] = _backend
     with suppress(ValueError):  # one that is lacking
         matplotlib.rcParams["backend"] = _backend

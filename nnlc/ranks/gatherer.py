@@ -55,10 +55,8 @@ class Gatherer:
         if self._departure.over:
             return self._out
         for message in messages:
-            try:
+            with self._giving_up():
                 self._handle(rank, message)
-            except NnlcError as problem:
-                self._give_up(problem)
         with self._giving_up():
             self._go_on()
         return self._out
@@ -83,14 +81,11 @@ class Gatherer:
 
     @contextlib.contextmanager
     def _giving_up(self) -> Iterator[None]:
+        """End the job at what the user must mend."""
         try:
             yield
         except NnlcError as problem:
-            self._give_up(problem)
-
-    def _give_up(self, problem: NnlcError) -> None:
-        """What the user must mend ends the job."""
-        self._leave(ExitStatus.ERROR, f"error: {problem}")
+            self._leave(ExitStatus.ERROR, f"error: {problem}")
 
     def _handle(self, rank: int, message: wire.Message) -> None:
         match message["kind"]:
