@@ -255,6 +255,16 @@ def test_cancel_looks_again_and_names_what_is_still_in_the_queue(commands, folde
     assert cancel(folder, Slurm()) == []
 
 
+def test_a_job_that_is_ending_is_told_to_stay_away_too(commands, folder):
+    """Slurm shows one that goes into the queue again so, until its processes have ended."""
+    commands.says("sbatch", "8\n")
+    put(folder)
+    commands.says("squeue", "8 COMPLETING\n")
+    commands.says("scancel", "scancel: error: Job/step already completing or completed\n", 1)
+    assert cancel(folder, Slurm()) == []
+    assert commands.asked("scancel") == ["8"]
+
+
 def test_a_job_that_may_not_be_ended_keeps_no_other_from_it(commands, folder):
     for job in ("8", "9"):
         commands.says("sbatch", f"{job}\n")

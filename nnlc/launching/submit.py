@@ -75,8 +75,7 @@ def submit(
     """
     with _alone(results):
         settle(results, scheduler, forget=True)
-        waiting = _waiting(results, scheduler)
-        if waiting:
+        if waiting := [job for job, states in queue(results, scheduler).items() if states]:
             raise SchedulerError(
                 f"{results.path}: its jobs {', '.join(waiting)} are in the queue already; "
                 f"'nnlc status {results.path}' shows them, 'nnlc cancel {results.path}' ends them"
@@ -189,28 +188,34 @@ def cancel(results: ResultsFolder, scheduler: Scheduler) -> list[str]:
         SchedulerError: some are still there, or the scheduler refuses.
     """
     settle(results, scheduler)
+    told: list[str] = []
     asked: list[str] = []
     refused: dict[str, str] = {}
     end, pause = time.monotonic() + LEAVE_SECONDS, 0.1
-    while there := _staying(results, scheduler):
-        for job in [job for job in there if job not in asked]:
-            asked.append(job)
+    while True:
+        found = queue(results, scheduler)
+        # What is ending too: a job that is put into the queue again looks like that before.
+        for job in [job for job, states in found.items() if states and job not in told]:
+            told.append(job)
             try:
                 scheduler.cancel(job)
             except SchedulerError as problem:
                 refused[job] = str(problem)
+        there = _staying(found, scheduler)
+        asked += [job for job in there if job not in asked]
+        if not there:
+            return asked
         if there.keys() <= refused.keys() or time.monotonic() > end:
             raise SchedulerError(_remains(results, there, asked, refused))
         time.sleep(pause)
         pause = min(2 * pause, 2.0)
-    return asked
 
 
-def _staying(results: ResultsFolder, scheduler: Scheduler) -> dict[str, list[str]]:
+def _staying(found: dict[str, list[str]], scheduler: Scheduler) -> dict[str, list[str]]:
     """Return by job the elements in the queue that are not about to leave it."""
     return {
         job: [state for state in states if state not in scheduler.ending]
-        for job, states in queue(results, scheduler).items()
+        for job, states in found.items()
         if not scheduler.ending.issuperset(states)
     }
 
@@ -231,11 +236,6 @@ def _remains(
 def count_states(states: Iterable[str]) -> str:
     """Return how many elements of a job are in which state."""
     return ", ".join(f"{count} {state}" for state, count in sorted(Counter(states).items()))
-
-
-def _waiting(results: ResultsFolder, scheduler: Scheduler) -> list[str]:
-    """The jobs that are in the queue, waiting or running."""
-    return [job for job, states in queue(results, scheduler).items() if states]
 
 
 def _read(folder: Path) -> Iterator[Record]:
