@@ -63,7 +63,7 @@ COLUMNS = ("site", "GPUs", "networks", "bound", "", *ERRORS, "longest", "first c
 ROW = "{:9}{:>6}{:>9}{:>9} {:9}" + 4 * "{:>9}" + "{:>9}{:>12}{:>7}{:>8}"
 ARRAY_ROW = "{:9}{:>6}{:>6}" + 4 * "{:>17}{:>8}"
 HEADS = [word for error in ERRORS for word in (f"{error}: shares", "leases")]
-NOWHERE = Path("/nonexistent")
+NOWHERE = Path(__file__).parent / "no results"
 
 Seconds = NDArray[np.float64]
 

@@ -105,10 +105,11 @@ def test_a_trainer_that_hangs_is_replaced_and_one_that_is_told_to_leave_saves(tm
         yield configure(tmp_path)
         while not link.count("idle"):
             yield None
-        yield train(0) | {"hang_seconds": 0.5, "step_seconds": 0}
+        yield train(0)
         while not link.count("row"):
             yield None
         os.kill(agents[0]._trainers[0]._process.pid, signal.SIGSTOP)
+        agents[0]._trainers[0].watchdog.network(hang_seconds=0.1, step_seconds=0)
         while link.count("idle") < 2:
             yield None
         yield train(0)
