@@ -109,8 +109,7 @@ def known_directives(script: Script, _site: Site) -> Iterator[Finding]:
             yield _unknown(script, option, script.directive_names, f"{sentinel} does not know")
     for number, line in enumerate(script.lines, 1):
         if sentinel and re.match(rf"{sentinel}\s+{sentinel}\b", line):
-            problem = f"{script.scheduler} reads nothing behind the second {sentinel}"
-            yield Finding(number, problem, "write it once")
+            yield Finding(number, f"nothing behind the second {sentinel} is read", "write it once")
         found = re.match(r"#([A-Za-z]{3,9})\s+-", line)
         if found and (right := _misspelt(f"#{found[1]}", sentinel)):
             problem = f"#{found[1]} is only a comment to {script.scheduler}"
