@@ -59,6 +59,10 @@ SLOW_TESTS = {
         "test_more_datasets_than_panels_are_told",
     },
     "test_resuming.py": {"test_interrupted_several_times_it_has_the_same_rows_and_repeats_no_step"},
+    "test_old.py": {
+        "test_a_half_done_folder_is_finished_and_its_tables_stay",
+        "test_a_script_that_was_queued_before_still_runs",
+    },
     "test_replay.py": {"test_the_papers_6000_networks_are_replayed_to_the_end"},
     "test_hostile_images.py": {"test_a_damaged_archive_is_named_and_nothing_is_staged"},
     "test_known_images.py": {"test_show_plot_report_and_subset_know_them"},

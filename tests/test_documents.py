@@ -128,6 +128,7 @@ NOT_RUN = {
     "ssh -L 8765:127.0.0.1:8765 HOST": "it needs another machine",
     ".ci/run": "it runs these tests",
     "python -m pytest -m quick": "it runs these tests",
+    "python tests/old/make.py VERSION": "it replaces what tests/test_old.py reads",
 }
 
 

@@ -1,0 +1,110 @@
+"""What earlier versions left behind (`tests/old/`): today's nnlc goes on with it, or says why."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from limits import HANG_SECONDS
+from typer.testing import CliRunner
+from worker_jobs import events, run_worker, tables
+
+from nnlc.cli import app
+from nnlc.launching.site import load_site
+from nnlc.process import this_process
+
+OLD = Path(__file__).parent / "old"
+VERSIONS = sorted(path.name for path in OLD.iterdir() if path.is_dir() and path.name[0].isdigit())
+WHERE_MADE = "/tmp/nnlc-as-it-was"
+"""As the files say; `make.py` has made them there."""
+
+
+@pytest.fixture(params=VERSIONS)
+def old(request, tmp_path):
+    """What a version left behind, moved to another place with all its scripts and campaigns."""
+    place = Path(shutil.copytree(OLD / request.param, tmp_path / "old"))
+    for path in [*place.glob("*.sh"), *place.glob("half-done/jobs/*")]:
+        text = path.read_text()
+        path.write_text(text.replace(WHERE_MADE, str(place)))
+    for path in place.glob("half-done/leases/*.job"):  # its process is seen to be gone, at once
+        here = this_process() | {"started": "before"}
+        path.write_text(json.dumps(json.loads(path.read_text()) | here))
+    return place
+
+
+def run(*words):
+    done = CliRunner().invoke(app, [*map(str, words)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_a_half_done_folder_is_finished_and_its_tables_stay(old):
+    results = old / "half-done"
+    before, resumed = tables(results), len(events(results, "resume"))
+    [saved] = {path.name.split(".")[0] for path in (results / "checkpoints").glob("*.ckpt")}
+    job = run_worker(old / "half.toml", "--results", results)
+    assert job.returncode == 3, job.stdout + job.stderr
+    after = tables(results)
+    assert before.items() <= after.items()
+    assert len(after) == len(before) + 1
+    goes_on = [event["id"] for event in events(results, "resume")][resumed:] == [saved]
+    assert goes_on or "made with another" in job.stdout  # another processor than the one it had
+    [failed] = {event["id"] for event in events(results, "failure")}
+    assert failed in run("retry", results)
+
+
+def test_a_half_done_folder_is_told_and_audited(old):
+    results = old / "half-done"
+    told = run("status", results)
+    assert "SIGSEGV" in told
+    assert "ended without a word" in told
+    assert "2 tables" in run("audit", results)
+    page = old / "again.html"
+    run("report", results, "-o", page)
+    assert page.stat().st_size > (old / "page.html").stat().st_size / 2
+
+
+@pytest.mark.parametrize("format_", ["csv", "parquet"])
+def test_exports_give_the_same_tables(old, format_):
+    run("import", old / f"export-{format_}", "-o", old / "again")
+    assert tables(old / "again") == tables(old / "half-done")
+
+
+@pytest.mark.parametrize("scheduler", ["slurm", "lsf", "local"])
+def test_sites_load_and_their_scripts_are_still_right(old, scheduler):
+    site = old / f"{scheduler}.toml"
+    assert load_site(str(site)).scheduler == scheduler
+    run("lint", old / f"{scheduler}.sh", "--site", site)
+
+
+def test_a_script_that_was_queued_before_still_runs(old):
+    """With a launcher that starts one rank here, and the Python of today."""
+    [script] = (old / "half-done" / "jobs").glob("*.sh")
+    script.write_text(script.read_text().replace("/usr/bin/python3", sys.executable))
+    srun = old / "bin" / "srun"
+    srun.write_text('#!/bin/bash\nwhile [[ $1 == --* ]]; do shift; done\nexec "$@"\n')
+    srun.chmod(0o755)
+    scheduler = {"PATH": f"{srun.parent}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
+    device = script.read_text().replace("--device cuda", "--device cpu")
+    job = subprocess.run(
+        ["bash", "-c", device],
+        env=os.environ | scheduler,
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+    )
+    assert job.returncode == 3, job.stdout + job.stderr
+    assert len(tables(old / "half-done")) == 3
+
+
+def test_a_plug_in_is_still_asked(old, monkeypatch):
+    entry = old / "halfway-1.dist-info"
+    entry.mkdir()
+    (entry / "METADATA").write_text("Metadata-Version: 2.1\nName: halfway\nVersion: 1\n")
+    (entry / "entry_points.txt").write_text("[nnlc.predictors]\nhalfway = halfway:Halfway\n")
+    monkeypatch.syspath_prepend(old)
+    told = run("predict", old / "half-done", "--method", "halfway:share=0.3", "--target", "2")
+    assert "2 times: three points are no curve" in told  # its own words
