@@ -53,6 +53,7 @@ def test_an_option_of_a_site_s_own_plugin_is_a_note():
         ("#SBATCH --account=", "#SBATCH --acco="),
         ("#SBATCH --gpus-per-node=4", "#SBATCH --gres=gpu:a100:4"),
         ("#SBATCH --gpus-per-node=4", "#SBATCH --gres=gpu:4,nvme:1"),
+        ("#SBATCH --gpus-per-node=4", "#SBATCH --gres=gpumem:24g,gpu:a100:2,gpu:2"),
         ("--array=0-3", "--array=0-3:3%2"),
         ("--array=0-3", "--array=0,1,2-3:1"),
         ("#SBATCH --requeue", "##SBATCH --requeue was here\n#SBATCH --requeue"),

@@ -201,6 +201,8 @@ SLURM = [
     ("#SBATCH --gpus-per-node=4\n", "", "--job-name", "ranks would see no GPU"),
     ("--gpus-per-node=4", "--gpus-per-node=a100:2", "a100:2", "--gpus-per-node is a100:2"),
     ("--gpus-per-node=4", "--gres=gpu:2", "--gres", "--gres is gpu:2"),
+    ("--gpus-per-node=4", "--gres=gpu:4,gpu:h100:4", "--gres", "--gres is gpu:4,gpu:h100:4"),
+    ("--gpus-per-node=4", "--gres=gpumem:24g", "--job-name", "no --gpus-per-node"),
     ("--array=0-3", "--array=0-1000", "--array", "takes 1000 elements"),
     ("--array=0-3", "--array=0-2000:500", "--array", "takes 1000 elements"),
     ("--array=0-3", "--array=3-0", "--array", "--array is '3-0'"),

@@ -93,14 +93,21 @@ def tasks(script: Script, site: Site) -> Iterator[Finding]:
 
 
 def _differs(option: Option | None, right: int | None, why: str) -> Iterator[Finding]:
-    value = (option and option.value) or ""
-    if option and option.name == "gres":  # sbatch(1): gpu:4,nvme:1
-        value = next(each for each in value.split(",") if "gpu" in each)
-    found = whole(value.rpartition(":")[2])
-    if option and option.name == "gres" and found is None:
-        found = 1  # sbatch(1), --gres: without a count, as in gpu:a100
-    if option and None not in (found, right) and found != right:
+    if option is None:
+        return
+    found = _gpus_of(option) if option.name == "gres" else _last_number(option.value or "")
+    if None not in (found, right) and found != right:
         yield Finding(option.line, f"{option} is {option.value}", f"it must be {right}: {why}")
+
+
+def _gpus_of(option: Option) -> int:
+    """Return how many GPUs a --gres asks for; sbatch(1): gpu:a100:2,gpu:2,nvme:1, 1 by default."""
+    each = [one for one in (option.value or "").split(",") if one.partition(":")[0] == "gpu"]
+    return sum(1 if (n := _last_number(one)) is None else n for one in each)
+
+
+def _last_number(value: str) -> int | None:
+    return whole(value.rpartition(":")[2])
 
 
 def gpus(script: Script, site: Site) -> Iterator[Finding]:
@@ -111,7 +118,7 @@ def gpus(script: Script, site: Site) -> Iterator[Finding]:
     right = {"gpus-per-node": each, "gres": each, "gpus": _ranks(script, site)}
     right |= {"gpus-per-task": 1, "ntasks-per-gpu": 1}
     found = [*script.directives, *(script.worker.options if script.worker else ())]
-    asked = [o for o in found if o.name in right and (o.name != "gres" or "gpu" in f"{o.value}")]
+    asked = [o for o in found if o.name in right and (o.name != "gres" or _gpus_of(o))]
     for option in asked:
         yield from _differs(option, right[option.name], f"{each} GPUs a node, a rank each")
     if site.device == "cuda" and not any(option in asked for option in script.directives):
