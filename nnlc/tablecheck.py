@@ -199,8 +199,8 @@ class TableCheck:
                 found.not_whole[id_] = NotWhole(Path(one.path), str(problem))
             elif one is not None:
                 found.rows[id_] = len(one.curve)
-                known = (finish := self._finishes.get(id_)) and finish.sha256 == sha256
-                if self._campaign.stop is not None and not known:
+                finish = self._finishes.get(id_)
+                if self._campaign.stop is not None and (not finish or finish.sha256 != sha256):
                     unknown.append((Path(one.path), id_, one.curve))
             if len(unknown) == _AT_ONCE:
                 self._check_ends(unknown, found)

@@ -259,11 +259,11 @@ DOUBTS = {
     ),
     "sorted": (
         {"train_labels": np.sort(NUMBERS % 3)},
-        "training images stand sorted by label, and those that fill no last batch, of label 2,",
+        "training images stand sorted by label: what fills no whole batch, all of label 2,",
     ),
     "sorted in another order": (
         {"validation_labels": (NUMBERS[:30] // 10 + 2) % 3},
-        "validation images stand sorted by label, and those that fill no last batch, of label 1,",
+        "validation images stand sorted by label: what fills no whole batch, all of label 1,",
     ),
     "two labels of an image to validate with": (
         {

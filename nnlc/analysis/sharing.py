@@ -97,6 +97,7 @@ def _share(
 
 def _is_lack(problem: Exception) -> bool:
     """Tell whether Python raised this for want of semaphores, processes or threads."""
+    # The last is what multiprocessing raises of a system with too few semaphores.
     no_process = isinstance(problem, OSError | ImportError | NotImplementedError)
     return no_process or "can't start new thread" in str(problem)
 

@@ -1,7 +1,6 @@
 """The tables in paths that a user gave, and a finding for whatever else is there."""
 
 import os
-import re
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,13 +10,17 @@ from nnlc.auditing.findings import Finding, make_finding, shown
 from nnlc.auditing.rules import Severity
 from nnlc.errors import NnlcError, TableError
 from nnlc.files import open_regular
-from nnlc.networks.spec import ID_PATTERN
 from nnlc.tables.columns import HEADER
-from nnlc.tables.folders import CAMPAIGN_FILE, PART_NAMES, PROVENANCE_FILE, TableFiles, find_tables
+from nnlc.tables.folders import (
+    CAMPAIGN_FILE,
+    LEVELS,
+    PART_NAMES,
+    PROVENANCE_FILE,
+    TABLE_NAME,
+    TableFiles,
+    find_tables,
+)
 
-_LEVELS = 2
-"""A download holds results folders, which hold dataset folders."""
-_TABLE_NAME = re.compile(rf"{ID_PATTERN.pattern}\.txt")
 _PEEK = len(HEADER) // 2
 """A file that begins with so much of the header is a table, whatever its name."""
 
@@ -53,7 +56,7 @@ def find_places(paths: Iterable[Path]) -> Places:
         if not os.path.lexists(path):
             raise NnlcError(f"{shown(path)}: there is nothing of this name")
         homes, findings = len(places.homes), len(places.findings)
-        found = _find(path, _LEVELS, places)
+        found = _find(path, LEVELS, places)
         if not found and len(places.homes) == homes:
             _forget_notes(places, findings)
             places.add(
@@ -111,7 +114,7 @@ def _find_part(folder: Path, levels: int, places: Places) -> list[TableFiles]:
             continue
         if levels and kind == stat.S_IFDIR and not name.startswith("."):
             found += _find(path, levels - 1, places)
-        elif kind == stat.S_IFREG and _TABLE_NAME.fullmatch(name):
+        elif kind == stat.S_IFREG and TABLE_NAME.fullmatch(name):
             tables.append(name)
         else:
             _tell_skipped(path, places)

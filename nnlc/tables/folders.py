@@ -14,9 +14,9 @@ from nnlc.errors import TableError
 from nnlc.networks.spec import ID_PATTERN
 from nnlc.wording import first_few
 
-_LEVELS = 2
+LEVELS = 2
 """A download holds results folders, which hold dataset folders."""
-_TABLE_NAME = re.compile(rf"{ID_PATTERN.pattern}\.txt")
+TABLE_NAME = re.compile(rf"{ID_PATTERN.pattern}\.txt")
 CAMPAIGN_FILE, PROVENANCE_FILE = "campaign.toml", "provenance.csv"
 _PARTS = {
     CAMPAIGN_FILE: {
@@ -73,7 +73,7 @@ def find_tables(paths: Iterable[Path]) -> tuple[list[TableFiles], list[Skipped]]
     seen: set[tuple[Path, str]] = set()
     for path in paths:
         if os.path.isdir(path):  # noqa: PTH112  False where even that can't be read
-            tables, passed_over = _search(path, _LEVELS)
+            tables, passed_over = _search(path, LEVELS)
             if not tables:
                 told = [one for one in passed_over if one.reason != "hidden"][:1]
                 raise TableError(
@@ -134,6 +134,6 @@ def _reason_to_skip(entry: os.DirEntry[str]) -> str | None:
         return "a symbolic link"
     if entry.is_dir(follow_symlinks=False):
         return None
-    if not _TABLE_NAME.fullmatch(entry.name):
+    if not TABLE_NAME.fullmatch(entry.name):
         return "its name is not <ID>.txt"
     return None if entry.is_file(follow_symlinks=False) else "no regular file"

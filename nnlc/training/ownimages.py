@@ -142,8 +142,8 @@ def _doubts(arrays: dict[str, Array]) -> Iterator[str]:
             words = "no pixel is above 1, where 0 to 255 is expected; were they divided by 255?"
             yield f"in {split}_images {words}"
         if 0 < changes < len(np.unique(labels)) < len(labels):
-            words = f"those that fill no last batch, of label {labels[-1]}, are left out"
-            yield f"{kind} images stand sorted by label, and {words}; shuffle them"
+            left_out = f"what fills no whole batch, all of label {labels[-1]}, is left out"
+            yield f"{kind} images stand sorted by label: {left_out}; shuffle them"
         digests.append(_digests(images))
         labelled = set(zip(digests[-1], labels.tolist(), strict=True))
         if again := len(labelled) - len(set(digests[-1])):
