@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nnlc.training.rebuild import rebuild
     from nnlc.verification.verifying import verify
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _NAMES = {
     "analysis.comparison": "compare",

@@ -192,6 +192,24 @@ def retry(
 
 
 @app.command()
+def upgrade(
+    results: Annotated[Path, typer.Argument(help="A results folder.")],
+    dry_run: Annotated[bool, typer.Option(help="Rewrite nothing.")] = False,
+    new_arithmetic: Annotated[
+        bool, typer.Option("--new-arithmetic", help="Give up old ways that it has kept.")
+    ] = False,
+) -> None:
+    """Tell what of a folder of an older nnlc stays, goes on or is lost; rewrite what has to be."""
+    from nnlc.results import ResultsFolder
+    from nnlc.upgrading.upgrade import upgrade as upgrade_folder
+
+    for line in upgrade_folder(
+        ResultsFolder(results), dry_run=dry_run, new_arithmetic=new_arithmetic
+    ):
+        say(line)
+
+
+@app.command()
 def show(table: Annotated[Path, typer.Argument(help="A table, ours or a published one.")]) -> None:
     """Draw a table's network and its learning curve as text."""
     from nnlc.analysis.drawing import draw_table

@@ -9,14 +9,15 @@ from typing import Any
 
 from nnlc.environment import rule_of
 from nnlc.journal import read_files
+from nnlc.networks.arithmetic import FIRST
 from nnlc.openjobs import OpenJob, OpenJobs
 from nnlc.wording import printable
 
 _KINDS = frozenset(
     {"job", "end", "lost", "trouble", "start", "attempt", "failure", "finish", "retire", "retry"}
 )
-_NAMES = {"torch": "torch", "cuda": "CUDA", "cudnn": "cuDNN", "nnlc": "nnlc"}
-"""Versions that a table's bits depend on, and how they are written."""
+_NAMES = {"torch": "torch", "cuda": "CUDA", "cudnn": "cuDNN"}
+"""Libraries that a table's bits depend on, and how they are written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +36,22 @@ class Finish:
     instructions: str | None = None
     """What of the processor's instruction set was used."""
     versions: dict[str, str] = field(default_factory=dict)
-    """By name: nnlc, torch, cuda, cudnn and others."""
+    """By name: arithmetic, nnlc, torch, cuda, cudnn and others."""
     settings: dict[str, str] = field(default_factory=dict)
     """Of the libraries, by name, in JSON."""
     stop: "Stop | None" = None
     """Where a stop rule has ended it."""
+
+    @property
+    def on_gpu(self) -> bool | None:
+        """Whether it was trained on a GPU; None where nothing tells."""
+        return None if self.device is None else self.multiprocessors is not None
+
+    @property
+    def arithmetic(self) -> str | None:
+        """The network's own, as `nnlc.networks.arithmetic` says it; None where nothing tells."""
+        said = FIRST if "nnlc" in self.versions else None  # 0.1.0 did not say it
+        return self.versions.get("arithmetic", said)
 
     def seconds_of_all(self, half_epochs: int) -> float | None:
         """Seconds that so many half epochs would have taken, of which a stop rule ended some."""
@@ -121,12 +133,18 @@ def _take(history: History, id_: str, event: dict[str, Any]) -> None:
 
 
 def makers(finishes: Iterable[Finish]) -> list[tuple[str, int]]:
-    """The devices and versions that tables come from, in words, and how many from each.
+    """The devices and libraries that tables come from, in words, and how many from each.
 
-    Two differ where their tables could: tables of one are a pure function of network and campaign.
-    Settings are named where they differ. What says nothing of its device and versions is left out.
+    Two differ where their tables could: tables of one, and of one arithmetic, are a pure function
+    of network and campaign. Settings are named where they differ, and all versions of nnlc. What
+    says nothing of its device and versions is left out.
     """
-    groups = Counter(_maker(finish) for finish in finishes)
+    groups: Counter[_Maker] = Counter()
+    releases: dict[tuple[str, ...], set[str]] = {}
+    for finish in finishes:
+        maker = _maker(finish)
+        groups[maker] += 1
+        releases.setdefault(maker[0], set()).update(filter(None, [finish.versions.get("nnlc")]))
     values: dict[str, set[str | None]] = {}
     for each in (dict(settings) for _, settings in groups):
         for key in {key for _, settings in groups for key, _ in settings}:
@@ -135,12 +153,17 @@ def makers(finishes: Iterable[Finish]) -> list[tuple[str, int]]:
     words: Counter[str] = Counter()
     for (device_and_versions, settings), count in groups.items():
         named = [f"{key} {value}" for key, value in settings if len(values[key]) > 1]
-        words[", ".join([*device_and_versions, *named])] += count
+        found = sorted(releases[device_and_versions])
+        by = [f"nnlc {' and '.join(found)}"] if found else []
+        words[", ".join([*device_and_versions, *by, *named])] += count
     words.pop("", None)
     return sorted(words.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _maker(finish: Finish) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+_Maker = tuple[tuple[str, ...], tuple[tuple[str, str], ...]]
+
+
+def _maker(finish: Finish) -> _Maker:
     """What a table's bits depend on beside network and campaign: words, and settings in order."""
     units = finish.multiprocessors
     details = [f"{units} multiprocessors"] if units is not None else []

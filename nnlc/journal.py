@@ -1,7 +1,7 @@
 """The journal of a results folder: a line of JSON an event, one file for each rank-0 process.
 
 It holds what the 28 columns of a table can't: when, how long, on what, and why a network failed.
-Deleting it costs no table.
+Deleting it costs no table. The first line of a file says its format and the nnlc that wrote it.
 
 A line is written whole, or again: a disk that is full or away tears and loses nothing. Readers
 pass over whatever is no event.
@@ -21,6 +21,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from nnlc import __version__
+from nnlc.errors import ResultsError
 from nnlc.files import (
     Ready,
     open_regular,
@@ -28,7 +30,10 @@ from nnlc.files import (
     strangers,
     write_atomically,
 )
+from nnlc.formats import too_new
 
+FORMAT = 1
+"""Raised when an older nnlc would take a journal for what it does not say."""
 PROGRESS_SECONDS = 5.0
 """How often a running job writes its progress down."""
 SILENT_SECONDS = 60.0
@@ -73,6 +78,8 @@ class Journal:
         Each has its number `n` in the file, by which a reader knows a line that came twice.
         """
         self._lines += 1
+        if self._lines == 1:
+            facts = {"format": FORMAT, "nnlc": __version__, **facts}
         line = json.dumps({"time": _now(), "n": self._lines, "event": event, **facts}, default=str)
         self._waiting.append(line.encode() + b"\n")
         self._write_waiting()
@@ -175,6 +182,9 @@ def read_events(folder: Path, kinds: Set[str] | None = None) -> Iterator[dict[st
     with the field `after`, and those that follow it in its file, count as later than that time,
     whatever their own clock said. What can't
     be read is passed over, be it a file or a line.
+
+    Raises:
+        ResultsError: a newer nnlc has written a file, in a format that this one does not know.
     """
     for _, event in read_files(folder, kinds):
         yield event
@@ -229,7 +239,11 @@ def read_progress(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _read_file(path: Path, kinds: Set[str] | None) -> list[dict[str, Any]]:
-    """The events of one file; a line that was written again, in case it was lost, counts once."""
+    """The events of one file; a line that was written again, in case it was lost, counts once.
+
+    Raises:
+        ResultsError: its format is too new.
+    """
     events: list[dict[str, Any]] = []
     last = b""
     with suppress(OSError), open_regular(path, follow_link=False) as file:
@@ -242,6 +256,8 @@ def _read_file(path: Path, kinds: Set[str] | None) -> list[dict[str, Any]]:
                 continue
             if not isinstance(event.get("event"), str):
                 continue
+            if newer := too_new(path, event.get("format"), FORMAT, event.get("nnlc")):
+                raise ResultsError(newer)
             again = "n" in event and line.strip() == last
             last = line.strip()
             if not again and (kinds is None or event["event"] in kinds):

@@ -77,10 +77,10 @@ def unsaid_ends(folder: Path, jobs: Iterable[OpenJob], missing: Sequence[str]) -
         jobs: that have not written down their end.
         missing: IDs of networks without a table.
     """
-    me = this_process()
-    lives = [(job, process_lives(job.process, me)) for job in jobs]
-    return [
-        job.how_it_ended(missing)
-        for job, it in lives
-        if it is False or (it is None and is_silent(folder, job.name, job.last))
-    ]
+    return [job.how_it_ended(missing) for job in jobs if has_ended(folder, job)]
+
+
+def has_ended(folder: Path, job: OpenJob) -> bool:
+    """Return whether a job that has not written down its end is over, as far as can be seen."""
+    lives = process_lives(job.process, this_process())
+    return lives is False or (lives is None and is_silent(folder, job.name, job.last))

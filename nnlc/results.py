@@ -18,19 +18,21 @@ import errno
 import itertools
 import os
 from pathlib import Path
-from typing import Any
 
-import tomli_w
-
-from nnlc.campaign import Campaign, parse_campaign
-from nnlc.errors import CampaignError, ResultsError
-from nnlc.files import TEMPORARY_SUFFIX, make_folder, strangers, why_unread, write_atomically
+from nnlc.campaign import Campaign
+from nnlc.campaignfile import Written, campaign_file, identity, read_campaign_file
+from nnlc.errors import ResultsError
+from nnlc.files import (
+    TEMPORARY_SUFFIX,
+    make_folder,
+    names_in,
+    strangers,
+    why_unread,
+    write_atomically,
+)
 from nnlc.journal import unread_files
 from nnlc.networks import ImageSet, NetworkSpec
-from nnlc.tomlfile import read_toml
-
-FORMAT = 1
-"""Raised when a results folder of an older nnlc could no longer be used."""
+from nnlc.networks.arithmetic import choices, kept
 
 
 class ResultsFolder:
@@ -55,10 +57,24 @@ class ResultsFolder:
     def table_path(self, images: ImageSet, spec: NetworkSpec) -> Path:
         return self.models_folder(images) / f"{spec.id}.txt"
 
+    def resolve(self, campaign: Campaign) -> Campaign:
+        """Return a campaign as this folder has it: where it was begun before, with its old ways.
+
+        Raises:
+            ResultsError: there is a campaign, and it can't be read.
+        """
+        if not self.has_campaign:
+            return campaign
+        training = kept(campaign.training, self.campaign().training)
+        return campaign.model_copy(update={"training": training})
+
     def open(self, campaign: Campaign) -> None:
         """Make the folder ready for a campaign, or see that it is this campaign's.
 
         Where images of a user's own lie elsewhere by now, its campaign.toml says so afterwards.
+
+        Args:
+            campaign: as `resolve` returns it.
 
         Raises:
             ResultsError: it can't be written, or belongs to something else. Nothing is changed.
@@ -69,7 +85,7 @@ class ResultsFolder:
                 path.suffix != TEMPORARY_SUFFIX for path in self.path.iterdir()
             )
             if self.has_campaign:
-                self._renew_places(campaign, self._check_same(campaign))
+                self._renew_places(campaign, self.check_same(campaign))
             elif in_use:
                 raise ResultsError(
                     f"{self.path}: there are files but no campaign.toml, so this is no results "
@@ -78,7 +94,7 @@ class ResultsFolder:
             else:
                 # First of all, so that a folder which an error left unfinished can be told.
                 self.path.mkdir(parents=True, exist_ok=True)
-                write_atomically(self.campaign_file, _to_toml(campaign))
+                write_atomically(self.campaign_file, campaign_file(campaign))
             self.remember(campaign)
             for folder in (self.journal_folder, self.checkpoints_folder, self.leases_folder):
                 self.ready(folder)
@@ -110,7 +126,7 @@ class ResultsFolder:
             about = self.campaign_file.stat()
             seen = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
             if self._opened is not None and seen != self._seen:
-                self._check_same(self._opened)
+                self.check_same(self._opened)
                 self._seen = seen
         except OSError as problem:
             gone = isinstance(problem, FileNotFoundError | NotADirectoryError)
@@ -189,26 +205,40 @@ class ResultsFolder:
         """The campaign of this folder.
 
         Raises:
-            ResultsError: there is none, or it can't be read.
+            ResultsError: as from `written`.
+        """
+        return self.written().campaign
+
+    def written(self) -> Written:
+        """Return all that campaign.toml says.
+
+        Raises:
+            ResultsError: there is none, it can't be read, a newer nnlc has written it, or it was
+                edited.
         """
         if not self.has_campaign:
             raise ResultsError(f"{self.path}: no results folder (it has no campaign.toml)")
-        values = read_toml(self.campaign_file, ResultsError)
-        found = values.pop("results_format", None)
-        if found != FORMAT:
-            raise ResultsError(
-                f"{self.campaign_file}, key results_format: {found!r} where this nnlc writes "
-                f"{FORMAT}; use the nnlc that made the folder"
-            )
-        try:
-            return parse_campaign(values, self.campaign_file)
-        except CampaignError as problem:
-            raise ResultsError(str(problem)) from None
+        return read_campaign_file(self.campaign_file)
 
-    def _check_same(self, campaign: Campaign) -> Campaign:
-        """Return the campaign of this folder, which must be the one that is asked for."""
+    def rewrite(self, campaign: Campaign) -> None:
+        """Write campaign.toml anew, in this nnlc's format.
+
+        Raises:
+            ResultsError: it can't be written; what was there stands.
+        """
+        try:
+            write_atomically(self.campaign_file, campaign_file(campaign))
+        except OSError as problem:
+            raise ResultsError(f"{self.campaign_file}: {why_unread(problem, 'written')}") from None
+
+    def check_same(self, campaign: Campaign) -> Campaign:
+        """Return the campaign of this folder, which must be the one that is asked for.
+
+        Raises:
+            ResultsError: it is another, or can't be read.
+        """
         standing = self.campaign()
-        here, there = _identity(campaign), _identity(standing)
+        here, there = identity(campaign), identity(standing)
         different = [key for key in sorted(here | there) if here.get(key) != there.get(key)]
         if different:
             key = different[0]
@@ -216,7 +246,7 @@ class ResultsFolder:
                 f"{self.path}: belongs to another campaign: {key} is {there.get(key)!r} there and "
                 f"{here.get(key)!r} in the one asked for"
                 + (f" (and {len(different) - 1} more keys differ)" if different[1:] else "")
-                + "; give another folder with --results"
+                + f"; give another folder with --results{_or_upgrade(different, self.path)}"
             )
         return standing
 
@@ -233,36 +263,21 @@ class ResultsFolder:
         }
         if moved:
             renewed = standing.model_copy(update={"datasets": standing.datasets | moved})
-            write_atomically(self.campaign_file, _to_toml(renewed))
+            write_atomically(self.campaign_file, campaign_file(renewed))
 
 
-def _to_toml(campaign: Campaign) -> bytes:
-    head = "# The campaign of this results folder, whole. Written by nnlc; don't edit.\n"
-    return f"{head}results_format = {FORMAT}\n".encode() + campaign_toml(campaign)
+def checkpoints_in(folder: Path) -> dict[str, list[str]]:
+    """Return the names of the files of checkpoints in a folder, by the ID of their network."""
+    found: dict[str, list[str]] = {}
+    with contextlib.suppress(OSError):
+        for name in names_in(folder):
+            if name.endswith(".ckpt"):
+                found.setdefault(name.split(".")[0], []).append(name)
+    return found
 
 
-def campaign_toml(campaign: Campaign) -> bytes:
-    """Return a campaign as a file that extends no other and says where its own images lie."""
-    return tomli_w.dumps(campaign.model_dump(mode="python", exclude_none=True)).encode()
-
-
-def _identity(campaign: Campaign) -> dict[str, Any]:
-    """All that the tables depend on, flat: not how the work is done, nor where own images lie.
-
-    Their checksum says all of them.
-    """
-    values = campaign.model_dump(mode="json", exclude_none=True, exclude={"run"})
-    for section in values["datasets"].values():
-        for key in ("npz", "largest_class"):
-            section.pop(key, None)
-    return _flatten(values)
-
-
-def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
+def _or_upgrade(different: list[str], path: Path) -> str:
+    """Return what else helps where nothing but the choice of an old or a new way differs."""
+    if not {key.removeprefix("training.") for key in different} <= choices():
+        return ""
+    return f", or have this one go on in the new way: nnlc upgrade {path} --new-arithmetic"

@@ -8,6 +8,7 @@ from nnlc.journal import read_progress
 from nnlc.openjobs import unsaid_ends
 from nnlc.results import ResultsFolder
 from nnlc.tablecheck import NotWhole, TableCheck
+from nnlc.upgrading.mixture import Mixture, mixture_of
 from nnlc.wording import counted
 
 
@@ -57,6 +58,8 @@ class Status:
     """By ID: what stands in the place of tables and is none."""
     makers: list[tuple[str, int]]
     """The devices and versions that the standing tables come from, as far as the journal knows."""
+    mixture: Mixture
+    """Whether they come from one arithmetic."""
     passed_over: list[str]
     """What stands in the place of files of jobs and is none, and why."""
     unsaid_ends: list[str]
@@ -110,6 +113,12 @@ def read_status(results: ResultsFolder) -> Status:
         failures=failures,
         not_whole=tables.not_whole,
         makers=makers(finishes),
+        mixture=mixture_of(
+            ((n.spec, n.images) for n in networks),
+            campaign.training,
+            history.finishes,
+            tables.rows,
+        ),
         unsaid_ends=unsaid_ends(
             results.journal_folder,
             history.open_jobs,

@@ -33,9 +33,11 @@ def show_status(path: Path) -> None:
     for line in not_whole_lines(found.not_whole.values(), path):
         say(line)
     if len(found.makers) > 1:
-        say(f"warning: tables come from {len(found.makers)} devices or versions:")
+        say(f"warning: tables come from {len(found.makers)} devices or libraries:")
         for words, count in found.makers:
             say(f"{count:>6} from {words}")
+    if found.mixture.is_mixed:
+        say(f"warning: {found.mixture.words}")
     for line in first_few([*found.passed_over, *found.unsaid_ends]):
         say(f"warning: {line}")
     if found.trouble:

@@ -137,6 +137,7 @@ def submit(
 
     loaded, chosen = load_campaign(campaign), load_site(site, account=account)
     folder = ResultsFolder((results or Path("results") / loaded.name).absolute())
+    loaded = folder.resolve(loaded)
     request = Request(
         campaign=campaign,
         nodes=nodes,

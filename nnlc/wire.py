@@ -7,7 +7,10 @@ infinities included) and runs nothing, whatever arrives.
     trainer   agent     ready      device: what this process could train on (`DeviceFacts`)
                         circumstances  device, versions, settings: what a table's bits depend on
                                    beside network and campaign
-                        checked    : all images of the campaign are there and undamaged
+                        checked    : all images of the campaign are there and undamaged; go_on,
+                                   foreign: as in `checkpoints`
+                        checkpoints  go_on: IDs; foreign: id, path, differences, seconds, nnlc of
+                                   the farthest checkpoint of each network that can't go on
                         aside      index, path, reason: a checkpoint that can't be used
                         resumed    index, rows, step: it goes on from a checkpoint
                         alive      index, steps: steps were done; a few times a second at most
@@ -26,7 +29,9 @@ infinities included) and runs nothing, whatever arrives.
     agent     trainer   configure  campaign, images, checkpoints, device; results; threads, else 1
                         circumstances  : tell them
                         check      mark: see that all images are there and undamaged, that this
-                                   file is seen, and that its folder can be written
+                                   file is seen, and that its folder can be written; networks:
+                                   as in `checkpoints`, to one trainer of a job
+                        checkpoints  networks, with spec and image_set, folder: look which go on
                         train      index, spec, image_set, hang_seconds, step_seconds; epochs, in
                                    halves too, if not the campaign's: no rule stops them then
                         save       : save the network and leave

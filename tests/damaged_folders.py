@@ -114,6 +114,18 @@ def _fail(folder: Path) -> None:
     Journal(folder / "journal").write("failure", id=path.stem, reason="loss nan\n")
 
 
+def _two_arithmetics(folder: Path) -> None:
+    journal = Journal(folder / "journal")
+    for path, arithmetic in zip(sorted(folder.glob(f"{_OURS}*.txt")), ("1", "7"), strict=False):
+        versions = {"arithmetic": arithmetic}
+        journal.write("finish", id=path.stem, versions=versions)
+
+
+def _newer_journal(folder: Path) -> None:
+    first_table(folder).unlink()
+    Journal(folder / "journal").write("end", format=99, nnlc="9.0.0")
+
+
 def _apart(folder: Path) -> None:
     """Tables of the article's campaign in a folder without campaign.toml, one changed."""
     campaign = load_campaign("paper")
@@ -282,6 +294,8 @@ FOLDER_KINDS = {
             )
         ),
     ),
+    "a journal of a newer nnlc": FolderKind("newer-journal", "", _results(_newer_journal)),
+    "tables of two arithmetics": FolderKind("mixed-arithmetic", "", _results(_two_arithmetics)),
     "another seed": FolderKind(
         "seed-specification", f"{_OURS}0.txt", _results(_another_seed), line=2, column=6
     ),

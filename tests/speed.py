@@ -59,7 +59,14 @@ SLOW_TESTS = {
         "test_more_datasets_than_panels_are_told",
     },
     "test_resuming.py": {"test_interrupted_several_times_it_has_the_same_rows_and_repeats_no_step"},
+    "test_formats.py": {
+        "test_a_results_folder_of_a_newer_nnlc_is_refused_with_the_version_to_install",
+        "test_a_campaign_toml_that_was_edited_is_refused_by_all",
+    },
     "test_old.py": {
+        "test_what_would_be_lost_is_told_before_the_first_network_begins",
+        "test_tables_are_trained_again_to_the_same_bytes_unless_something_that_is_named_differs",
+        "test_an_upgrade_tells_of_all_and_leaves_tables_checkpoints_and_journal",
         "test_a_half_done_folder_is_finished_and_its_tables_stay",
         "test_a_script_that_was_queued_before_still_runs",
     },
@@ -75,7 +82,7 @@ SLOW_FILES = {
     *FIRST,
     *("test_lsf_standins.py", "test_serve_page.py", "test_report_page.py", "test_verify.py"),
     *("test_penguin.py", "test_network_identity.py", "test_audit_mutations.py"),
-    "test_documents.py",
+    *("test_documents.py", "test_upgrade.py"),
 }
 
 QUICK_TESTS = {

@@ -269,7 +269,8 @@ seconds_a_kernel = 1e-5
     ("text", "trouble"),
     [
         ("format = ", "not valid TOML"),
-        (GOOD.replace("format = 1", "format = 2"), "key format"),
+        (GOOD.replace("format = 1", "format = 0"), "key format"),
+        (GOOD.replace("format = 1", "format = 7"), "has format 7"),
         (GOOD.replace("1e10", "-1.0"), "devices.0.operations_per_second"),
         (GOOD.replace("1e10", "inf"), "devices.0.operations_per_second"),
         (GOOD.replace("1e-5", '"fast"'), "devices.0.seconds_a_kernel"),
@@ -338,7 +339,7 @@ def test_a_plan_says_that_a_damaged_file_was_passed_over(results):
     assert planned.fitted is None
     # Without blanks: a long path is broken where the line ends.
     text = "".join("".join(plan_lines(make_plan(planned, PlanRequest()))).split())
-    assert "machines.toml,keyformat" in text
+    assert "machines.toml:hasformat7" in text
     assert "assumption" in text
 
 

@@ -133,16 +133,39 @@ def test_tables_are_grouped_by_all_that_can_change_their_bits_and_by_nothing_els
     others = [
         {**one, "device": {**A100, "name": "NVIDIA H100"}},
         {**one, "device": {**A100, "multiprocessors": 98}},
-        *({**one, "versions": {**VERSIONS, key: "9.9"}} for key in ("torch", "cuda", "nnlc")),
+        *({**one, "versions": {**VERSIONS, key: "9.9"}} for key in ("torch", "cuda")),
         {**one, "versions": {**VERSIONS, "cudnn": 8907}},
         {"device": {"name": "CPU", "instructions": "AVX2"}, "versions": {"torch": "2.14.1"}},
         {},
     ]
     found = makers(finishes_of(tmp_path, *same, *others))
     assert found[0] == (A100_WORDS, 3)
-    assert len(found) == 8
+    assert len(found) == 7
     assert ("CPU (AVX2), torch 2.14.1", 1) in found
     assert (A100_WORDS.replace("9.10.2", "8.9.7"), 1) in found
+
+
+def test_all_versions_of_nnlc_are_named_and_none_makes_a_group_of_its_own(tmp_path):
+    """What they do to bits, the arithmetic says."""
+    one, other = ({"device": A100, "versions": {"nnlc": v}} for v in ("0.1.0", "0.2.0"))
+    device = "NVIDIA A100-SXM4-40GB (108 multiprocessors)"
+    assert makers(finishes_of(tmp_path, other, one)) == [(f"{device}, nnlc 0.1.0 and 0.2.0", 2)]
+
+
+@pytest.mark.parametrize(
+    ("versions", "arithmetic"),
+    [
+        ({"nnlc": "0.1.0"}, "1"),
+        ({"nnlc": "0.4.0", "arithmetic": "4 without 3"}, "4 without 3"),
+        ({}, None),
+        ({"torch": "2.14.1"}, None),
+    ],
+)
+def test_an_event_of_0_1_0_is_of_arithmetic_1_and_one_that_says_no_nnlc_of_none(
+    tmp_path, versions, arithmetic
+):
+    [found] = finishes_of(tmp_path, {"versions": versions})
+    assert found.arithmetic == arithmetic
 
 
 def test_settings_are_named_where_they_differ(tmp_path):

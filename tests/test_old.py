@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from limits import HANG_SECONDS
 from typer.testing import CliRunner
 from worker_jobs import events, run_worker, tables
 
+import nnlc
 from nnlc.cli import app
 from nnlc.launching.site import load_site
 from nnlc.process import this_process
+from nnlc.verification.wording import verdict_lines
 
 OLD = Path(__file__).parent / "old"
 VERSIONS = sorted(path.name for path in OLD.iterdir() if path.is_dir() and path.name[0].isdigit())
@@ -51,9 +54,48 @@ def test_a_half_done_folder_is_finished_and_its_tables_stay(old):
     assert before.items() <= after.items()
     assert len(after) == len(before) + 1
     goes_on = [event["id"] for event in events(results, "resume")][resumed:] == [saved]
-    assert goes_on or "made with another" in job.stdout  # another processor than the one it had
+    assert goes_on or told_losses(job.stdout)  # another processor than the one it had
     [failed] = {event["id"] for event in events(results, "failure")}
     assert failed in run("retry", results)
+
+
+def told_losses(log):
+    """Whether a log names the time that is lost before any network is done."""
+    stay, anew, go_back = (
+        log.find(words)
+        for words in ("2 tables stand and stay", "1 network begins anew, and", "to go on as before")
+    )
+    return 0 < stay < anew < go_back < log.find(" 3/3 ")
+
+
+def test_what_would_be_lost_is_told_before_the_first_network_begins(old):
+    """As other instructions change bits, its checkpoint is another's."""
+    results = old / "half-done"
+    words = (old / "half.toml", "--results", results)
+    job = run_worker(*words, ATEN_CPU_CAPABILITY="default")
+    assert told_losses(job.stdout), job.stdout
+    assert re.search(
+        r"and [1-9][0-9]* s of training are lost: .*device instructions was", job.stdout
+    )
+    assert "and want device instructions 'AVX" in job.stdout
+
+
+def test_tables_are_trained_again_to_the_same_bytes_unless_something_that_is_named_differs(old):
+    """A change of bits without a new arithmetic fails here, on a machine like that of before."""
+    for verdict in nnlc.verify([old / "half-done", *old.glob("every-kind")]):
+        assert verdict.identical or verdict.changes, list(verdict_lines(verdict))
+        assert f"in arithmetic {verdict.arithmetic}" in next(verdict_lines(verdict))
+
+
+def test_an_upgrade_tells_of_all_and_leaves_tables_checkpoints_and_journal(old):
+    results = old / "half-done"
+    kept = {path: path.read_bytes() for path in results.glob("*/*") if path.is_file()}
+    told = run("upgrade", results)
+    assert "tables: 2 of 4 stand and stay" in told
+    assert "checkpoints: 1 network goes on" in told or "1 network begins anew, and" in told
+    assert re.search(r"job 7: .*my-slurm.sh: (still fits|no longer fits, .*its Python)", told)
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert run("upgrade", results, "--dry-run").endswith("to rewrite: nothing\n")
 
 
 def test_a_half_done_folder_is_told_and_audited(old):

@@ -72,8 +72,8 @@ def test_a_folder_of_another_format_is_refused(campaign, tmp_path):
     results = ResultsFolder(tmp_path / "r")
     results.open(campaign)
     text = results.campaign_file.read_text()
-    results.campaign_file.write_text(text.replace("results_format = 1", "results_format = 2"))
-    with pytest.raises(ResultsError, match="results_format"):
+    results.campaign_file.write_text(text.replace("results_format = 2", "results_format = 0"))
+    with pytest.raises(ResultsError, match="results_format: 0 where this nnlc writes 2"):
         results.open(campaign)
 
 

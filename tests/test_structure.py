@@ -18,7 +18,7 @@ DATA_FOLDERS = ("jobs", "launch", "site_configs")
 
 # Each room and the rooms below it that it may import. Modules at the top of the package are rooms
 # of their own.
-EVERYWHERE = {"errors", "files", "textfile", "console", "wording"}
+EVERYWHERE = {"errors", "files", "textfile", "console", "wording", "formats"}
 BASE = {"shipped", "environment", "tomlfile"}
 MAY_IMPORT = {
     "errors": set(),
@@ -29,46 +29,52 @@ MAY_IMPORT = {
     "shipped": set(),
     "environment": set(),
     "wording": set(),
+    "formats": set(),
     "tomlfile": {"shipped"},
     "networks": set(),
     "tables": {"networks", "tomlfile"},
     "campaign": BASE | {"networks", "analysis"},
     "stopping": {"networks", "tables", "analysis"},
-    "results": BASE | {"networks", "campaign", "journal"},
+    "campaignfile": BASE | {"networks", "campaign"},
+    "results": BASE | {"networks", "campaign", "campaignfile", "journal"},
     "journal": set(),
     "process": set(),
     "statustext": {"results", "status", "tablecheck", "launching"},
     "wire": set(),
     "openjobs": {"journal", "process"},
-    "history": {"journal", "openjobs", "results", "environment"},
+    "history": {"journal", "openjobs", "results", "environment", "networks"},
     "shares": {"networks", "campaign"},
     "tablecheck": {"campaign", "results", "history", "tables", "stopping"},
     "retry": {"results", "journal", "history", "tablecheck"},
-    "status": {"results", "journal", "history", "openjobs", "tablecheck"},
+    "status": {"results", "journal", "history", "openjobs", "tablecheck", "upgrading"},
+    "upgrading": BASE
+    | {"networks", "campaign", "campaignfile", "results", "journal", "history", "openjobs"}
+    | {"tablecheck", "launching", "verification"},
     "listing": {"campaign", "networks", "tables"},
     "calibration": BASE | {"networks", "campaign", "results", "history", "journal"},
     "training": BASE | {"networks", "tables", "campaign", "results", "wire", "analysis"},
     "ranks": BASE
     | {"networks", "tables", "campaign", "results", "journal", "history", "shares", "wire"}
-    | {"calibration", "tablecheck", "process", "openjobs"},
+    | {"calibration", "tablecheck", "process", "openjobs", "upgrading"},
     "verification": BASE
     | {"networks", "tables", "campaign", "results", "history", "wire", "training", "stopping"},
     "worker": BASE | {"ranks"},
     "launching": BASE
     | {"campaign", "networks", "results", "history", "shares", "calibration", "tablecheck"}
-    | {"process"},
+    | {"process", "campaignfile"},
     "analysis": {"networks", "tables", "outputs"},
     "auditing": BASE
-    | {"networks", "tables", "analysis", "campaign", "results", "history", "journal", "stopping"},
+    | {"networks", "tables", "analysis", "campaign", "results", "history", "journal", "stopping"}
+    | {"upgrading"},
     "collection": {"networks", "tables", "journal", "analysis", "newfolder", "outputs"},
     "exporting": {"networks", "tables", "collection", "campaign", "history", "results"}
-    | {"newfolder"},
+    | {"newfolder", "upgrading"},
     "benchmark": {"networks", "tables", "collection"},
     "outputs": set(),
     "plotting": {"networks", "tables", "analysis", "outputs"},
     "reporting": {"networks", "tables", "analysis", "outputs"}
     | {"campaign", "results", "journal", "history", "calibration", "tablecheck"}
-    | {"openjobs", "status"},
+    | {"openjobs", "status", "upgrading"},
 }
 VERBS = {path.stem for path in PACKAGE.glob("*verbs.py")}
 ALL_ROOMS = {*MAY_IMPORT, *VERBS, "cli"}

@@ -27,6 +27,7 @@ VERBS = {
     "stage": "stage {campaign} --root {new}",
     "describe": "describe {images}",
     "status": "status {results}",
+    "upgrade": "upgrade {results}",
     "retry": "retry {results}",
     "show": "show {table}",
     "plan": "plan {campaign} --site local --results {new}",

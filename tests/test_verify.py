@@ -149,7 +149,7 @@ def test_a_whole_folder_that_is_identical_leaves_with_0(remembered, results):
     tables_of(results)[3].unlink()  # the one that fails
     job = run(results)
     assert job.exit_code == 0
-    lines = [f"{path}: identical, 2 half epochs" for path in tables_of(results)]
+    lines = [f"{path}: identical, 2 half epochs in arithmetic 1" for path in tables_of(results)]
     assert job.stdout.splitlines() == [*lines, "5 of 5 identical"]
     assert len(remembered) == 1  # one process for all
 
@@ -162,13 +162,13 @@ def test_what_differs_is_named_by_line_and_column_with_its_size_and_leaves_with_
     job = run(path, other)
     assert job.exit_code == 3
     assert (
-        f"{path}: differs, 2 half epochs trained again\n"
+        f"{path}: differs, 2 half epochs trained again in arithmetic 1\n"
         "  changed since it was written: the journal has the checksum of other bytes\n"
         f"  line 3, column 2 (trainLoss): 1.5 in the table, {before.train_loss!r} now; "
     ) in job.stdout
     assert "\n  half epochs that differ: 1 of 2\n" in job.stdout
     assert "  no recorded circumstance differs" in job.stdout
-    assert f"{other}: identical, 2 half epochs\n1 of 2 identical\n" in job.stdout
+    assert f"{other}: identical, 2 half epochs in arithmetic 1\n1 of 2 identical\n" in job.stdout
 
 
 def test_a_changed_specification_is_told_before_the_curve(remembered, results):
@@ -193,7 +193,7 @@ def test_what_was_not_trained_again_is_not_called_identical_if_its_bytes_are_oth
     assert "of the half epochs that were trained again none differs" in words(verdict)
     (results / "journal").rename(results / "elsewhere")
     (verdict,) = verify(path, half_epochs=1)
-    assert words(verdict) == f"{path}: identical, the first 1 half epoch of 2"
+    assert words(verdict) == f"{path}: identical, the first 1 half epoch of 2 in arithmetic 1"
 
 
 def test_a_recorded_circumstance_that_differs_is_named(remembered, results):
@@ -307,9 +307,9 @@ def test_a_network_that_cannot_be_trained_is_told_and_the_next_is_verified(remem
     job = run(*tables_of(results)[2:5])
     assert job.exit_code == 3
     assert [line.split(": ", 1)[1] for line in job.stdout.splitlines()[:3]] == [
-        "identical, 2 half epochs",
+        "identical, 2 half epochs in arithmetic 1",
         "not verified: out of memory: it said so",
-        "identical, 2 half epochs",
+        "identical, 2 half epochs in arithmetic 1",
     ]
     assert len(remembered) == 2  # a process that failed is of no more use
 

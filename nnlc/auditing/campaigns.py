@@ -17,6 +17,7 @@ from nnlc.networks import NetworkSpec
 from nnlc.results import ResultsFolder
 from nnlc.stopping import wrong_ends
 from nnlc.tables import METADATA_COLUMNS
+from nnlc.upgrading.mixture import mixture_of
 from nnlc.wording import some_of
 
 _NAMED = 5
@@ -31,6 +32,7 @@ class Home:
     def __init__(self, path: Path, campaign: Campaign) -> None:
         self.path = path
         self.campaign = campaign
+        self._newer = ""
         image_sets = campaign.image_sets().values()
         self.standard = Standard(
             campaign.space, {one.table_name: (one,) for one in image_sets}, campaign.half_epochs
@@ -54,7 +56,12 @@ class Home:
         for table in tables:
             self.check_network(table, drawn)
         self._check_ends(tables)
-        return self._tell_missing(missing)
+        findings = Findings(self.path)
+        self._tell_missing(missing, findings)
+        self._tell_mixture(tables, findings)
+        if self._newer:
+            findings.add("newer-journal", self._newer)
+        return findings
 
     def check_network(self, table: Audited, drawn: Mapping[str, NetworkSpec]) -> None:
         """See that a table's network is what the campaign draws for its ID."""
@@ -71,8 +78,7 @@ class Home:
         else:
             compare(table, drawn[table.id], "seed-specification", f"in {self.campaign.name}")
 
-    def _tell_missing(self, missing: Mapping[str, list[str]]) -> Findings:
-        findings = Findings(self.path)
+    def _tell_missing(self, missing: Mapping[str, list[str]], findings: Findings) -> None:
         failures = self._history.failures if missing else {}
         for folder, ids in missing.items():
             tables = "1 table is" if len(ids) == 1 else f"{len(ids)} tables are"
@@ -82,7 +88,14 @@ class Home:
                 if id_ in failures:
                     found = f"network {id_} failed: {failures[id_]}"
                     findings.add("failed-network", found, "'nnlc retry' clears failures")
-        return findings
+
+    def _tell_mixture(self, tables: Sequence[Audited], findings: Findings) -> None:
+        """Tell of tables that come from several arithmetics, as far as the journal knows."""
+        ids = [table.id for table in tables if table.id is not None]
+        networks = ((n.spec, n.images) for n in self.campaign.networks())
+        mixture = mixture_of(networks, self.campaign.training, self._history.finishes, ids)
+        if mixture.is_mixed:
+            findings.add("mixed-arithmetic", mixture.words, "all of one")
 
     def _check_ends(self, tables: Sequence[Audited]) -> None:
         """Hold lengths to the campaign's stop rule, where it has one; many tables at once.
@@ -105,8 +118,13 @@ class Home:
     @cached_property
     def _history(self) -> History:
         journal = ResultsFolder(self.path).journal_folder
-        # Links in a folder are not followed.
-        return History() if journal.is_symlink() else read_history(journal)
+        if journal.is_symlink():  # links in a folder are not followed
+            return History()
+        try:
+            return read_history(journal)
+        except ResultsError as problem:
+            self._newer = words_of(problem, journal)
+            return History()
 
 
 def read_homes(places: Places) -> dict[Path | None, Home]:

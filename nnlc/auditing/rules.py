@@ -130,6 +130,8 @@ _ALL = (
     Rule("slip-neither", _W, _BYTES, "valLoss is the mean, or divided by a batch too many"),
     # A results folder.
     Rule("campaign-file", _W, _RESULTS, "a results folder's campaign.toml can be read"),
+    Rule("newer-journal", _W, _RESULTS, "a results folder's journal is of no newer nnlc"),
+    Rule("mixed-arithmetic", _W, _RESULTS, "a campaign's tables come from one arithmetic"),
     Rule("seed-specification", _E, _SAMPLER, "a table's network is what its campaign draws"),
     Rule("beyond-campaign", _E, _RESULTS, "a table belongs to the campaign of its folder"),
     Rule("other-space", _W, _SAMPLER, "its seed gives this network in the article's space"),

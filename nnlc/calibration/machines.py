@@ -13,14 +13,17 @@ from typing import Annotated, Literal, NamedTuple
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
+from nnlc import __version__
 from nnlc.errors import ResultsError
 from nnlc.files import write_atomically
+from nnlc.formats import too_new
 from nnlc.networks.buffers import DeviceKind
 from nnlc.networks.cost import CPU, GPU, Machine
 from nnlc.results import ResultsFolder
 from nnlc.tomlfile import Layers, read_toml, validate
 
-_FORMAT = 1
+_FORMAT = 2
+"""1, of 0.1.0, did not say which nnlc had written it."""
 _HEADER = b"# What networks take on the devices of this folder. Written by 'nnlc calibrate'.\n"
 
 NOMINAL: dict[DeviceKind, Machine] = {"cuda": GPU, "cpu": CPU}
@@ -71,7 +74,9 @@ class FittedMachine(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1]
+    format: Literal[1, 2]
+    nnlc: str = ""
+    """The version that has written it."""
     devices: tuple[FittedMachine, ...] = ()
 
 
@@ -106,6 +111,8 @@ def fitted_machines(results: ResultsFolder) -> tuple[tuple[FittedMachine, ...], 
         if not os.path.lexists(path):
             return (), None
         values = read_toml(path, ResultsError)
+        if newer := too_new(path, values.get("format"), _FORMAT, values.get("nnlc")):
+            raise ResultsError(newer)
         return validate(_File, Layers([(path, values)]), ResultsError).devices, None
     except (ResultsError, OSError) as problem:
         first_line = str(problem).split("\n", 1)[0]
@@ -119,7 +126,7 @@ def write_machines(results: ResultsFolder, machines: Sequence[FittedMachine]) ->
         ResultsError: it can't be written; one that was there still stands.
     """
     devices = [machine.model_dump(exclude_none=True) for machine in machines]
-    text = tomli_w.dumps({"format": _FORMAT, "devices": devices})
+    text = tomli_w.dumps({"format": _FORMAT, "nnlc": __version__, "devices": devices})
     try:
         write_atomically(results.machines_file, _HEADER + text.encode())
     except OSError as problem:

@@ -146,6 +146,7 @@ def _oddities(facts: Facts, origins: Origins) -> Iterator[str]:
             "the number of all batches. It is exported as published; "
             'nnlc.load_tables(…, val_loss="corrected") undoes it.'
         )
+    yield from origins.mixed
     yield "fc_dropout_rate may be above 0 where no fully connected layer has dropout."
     yield (
         "Validation leaves out the last partial batch, so accuracies are multiples of "

@@ -39,12 +39,15 @@ class Exported:
     """By name."""
     skipped: tuple[Skipped, ...]
     """What was found beside the tables and not read, and why."""
+    mixed: tuple[str, ...]
+    """Of campaigns whose tables come from two arithmetics, in words."""
     unsaid: tuple[str, ...]
     """What a published dataset needs, and was not given."""
 
     def remarks(self) -> Iterator[str]:
         """What a user should know of, a line each."""
         yield from skipped_lines(self.skipped)
+        yield from (f"warning: {words}" for words in self.mixed)
         if self.unsaid:
             yield (
                 f"note: the tables can't know {', '.join(self.unsaid)}, which croissant.json and "
@@ -131,6 +134,7 @@ def export_tables(
         half_epochs=manifest.half_epochs,
         files=files,
         skipped=tuple(skipped),
+        mixed=origins.mixed,
         unsaid=tuple(croissant.missing(origins, publication)),
     )
 

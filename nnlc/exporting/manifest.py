@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from nnlc import __version__
 from nnlc.errors import NnlcError
 from nnlc.files import open_regular, why_unread
+from nnlc.formats import too_new
 
 Format = Literal["parquet", "csv", "hdf5"]
 FORMATS: tuple[Format, ...] = ("parquet", "csv", "hdf5")
@@ -56,6 +58,7 @@ class Manifest:
         files = {name: {"bytes": f.bytes, "sha256": f.sha256} for name, f in self.files.items()}
         values = {
             _KEY: VERSION,
+            "nnlc": __version__,
             "format": self.format,
             "tables": self.tables,
             "half_epochs": self.half_epochs,
@@ -133,6 +136,8 @@ def _parse(values: Any, path: Path) -> Manifest:
         ValueError, TypeError, KeyError, AttributeError: it is none.
         NnlcError: it is one of another version.
     """
+    if newer := too_new(path, values[_KEY], VERSION, values.get("nnlc")):
+        raise NnlcError(newer)
     if values[_KEY] != VERSION:
         raise NnlcError(
             f"{path}: is of an export of version {str(values[_KEY])[:20]}; this nnlc reads version "

@@ -1,16 +1,19 @@
 """Where exported tables come from: the article, campaigns, devices; licence and citation."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from nnlc.campaign import Campaign
 from nnlc.collection.sources import Source, home_of
 from nnlc.errors import CampaignError, NnlcError, ResultsError
 from nnlc.history import Finish, makers, read_history
 from nnlc.results import ResultsFolder
+from nnlc.upgrading.mixture import mixture_of
 from nnlc.wording import counted
 
 DATASET_URL = "https://doi.org/10.7910/DVN/ZXTCGF"
@@ -103,6 +106,8 @@ class Origins:
     """Of the results folders that they stood in: which, and what it does, in words."""
     makers: tuple[tuple[str, int], ...]
     """Devices and versions, and how many tables each made."""
+    mixed: tuple[str, ...]
+    """Of campaigns whose tables come from two arithmetics, in words."""
     recorded: int
     """So many have an event in a journal that says how they were finished."""
     train_seconds: float
@@ -130,23 +135,38 @@ def origins_of(sources: Sequence[Source], paths: Sequence[Path], published: int)
         published: so many of the tables are the article's.
     """
     homes = sorted({home for one in sources if (home := home_of(one.path.parent, paths))})
-    finishes = list(_finishes(sources, homes))
+    standing: defaultdict[Path, list[Source]] = defaultdict(list)
+    for one in sources:
+        standing[one.path.parent.parent].append(one)
+    by_home = {home: dict(_finishes(standing[home], home)) for home in homes if _is_safe(home)}
+    finishes = [finish for found in by_home.values() for finish in found.values()]
     return Origins(
         tables=len(sources),
         published=published,
         campaigns=tuple(sorted(set(_campaigns(homes)))),
         makers=tuple(makers(finishes)),
+        mixed=tuple(_mixed(by_home)),
         recorded=len(finishes),
         train_seconds=sum(finish.seconds or 0 for finish in finishes),
     )
 
 
-def _finishes(sources: Sequence[Source], homes: Iterable[Path]) -> Iterator[Finish]:
-    histories = {home: read_history(home / "journal").finishes for home in homes if _is_safe(home)}
+def _finishes(sources: Iterable[Source], home: Path) -> Iterator[tuple[str, Finish]]:
+    """How the tables that stand in a folder were finished, by ID."""
+    finishes = read_history(home / "journal").finishes
     for one in sources:
-        finish = histories.get(one.path.parent.parent, {}).get(one.id)
+        finish = finishes.get(one.id)
         if finish and finish.sha256 in (None, one.sha256):
-            yield finish
+            yield one.id, finish
+
+
+def _mixed(by_home: Mapping[Path, Mapping[str, Finish]]) -> Iterator[str]:
+    for home, finishes in by_home.items():
+        if campaign := _campaign_of(home):
+            networks = ((n.spec, n.images) for n in campaign.networks())
+            mixture = mixture_of(networks, campaign.training, finishes)
+            if mixture.is_mixed:
+                yield f'campaign "{campaign.name}": {mixture.words}'
 
 
 def _is_safe(home: Path) -> bool:
@@ -157,13 +177,17 @@ def _is_safe(home: Path) -> bool:
     return all(path.is_file() and not path.is_symlink() for path in folder.glob("*.jsonl"))
 
 
+def _campaign_of(home: Path) -> Campaign | None:
+    results = ResultsFolder(home)
+    if not results.campaign_file.is_symlink():
+        with suppress(ResultsError, CampaignError):
+            return results.campaign()
+    return None
+
+
 def _campaigns(homes: Iterable[Path]) -> Iterator[tuple[str, str]]:
     for home in homes:
-        results = ResultsFolder(home)
-        if results.campaign_file.is_symlink():
-            continue
-        with suppress(ResultsError, CampaignError):
-            campaign = results.campaign()
+        if campaign := _campaign_of(home):
             training = campaign.training
             yield (
                 f'the campaign "{campaign.name}" (seed {campaign.seed}, stamp {campaign.stamp})',

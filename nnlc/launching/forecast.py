@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from nnlc.calibration.machines import FittedMachine, fitted_machines
 from nnlc.campaign import Campaign, CampaignNetwork
-from nnlc.errors import ResultsError, SiteError
+from nnlc.errors import SiteError
 from nnlc.history import Finish, read_history
 from nnlc.launching.site import Gpu, Site
 from nnlc.networks import walk_network
@@ -120,7 +120,9 @@ def forecast_campaign(campaign: Campaign, site: Site, results: ResultsFolder) ->
         ResultsError: the folder belongs to another campaign, or can't be read.
     """
     gpu = _gpu_of(site)
-    _check_campaign(results, campaign)
+    if results.has_campaign:
+        campaign = results.resolve(campaign)
+        results.check_same(campaign)
     machines, trouble = fitted_machines(results)
     fitted = next((found for found in machines if is_this_gpu(gpu.model, found.name)), None)
     machine = fitted.machine if fitted else nominal_machine(gpu)
@@ -189,24 +191,6 @@ def _gpu_of(site: Site) -> Gpu:
             "and with max_nodes and max_walltime_minutes, or bins, if jobs are limited there"
         )
     return site.gpu
-
-
-def _check_campaign(results: ResultsFolder, campaign: Campaign) -> None:
-    """See that a folder, if it is there, is this campaign's."""
-    if results.has_campaign and _identity(results.campaign()) != _identity(campaign):
-        raise ResultsError(
-            f"{results.path}: belongs to another campaign than the one asked for; give its own "
-            "folder with --results"
-        )
-
-
-def _identity(campaign: Campaign) -> Campaign:
-    """All that tables depend on: not how the work is done, nor where images of one's own lie."""
-    datasets = {
-        name: section.model_copy(update={"npz": None})
-        for name, section in campaign.datasets.items()
-    }
-    return campaign.model_copy(update={"run": None, "datasets": datasets})
 
 
 def _forecast(network: CampaignNetwork, epochs: int, machine: Machine) -> NetworkForecast:

@@ -13,13 +13,14 @@ from itertools import count
 from pathlib import Path
 
 from nnlc.campaign import Campaign
+from nnlc.campaignfile import campaign_toml
 from nnlc.errors import ResultsError, SiteError
 from nnlc.files import read_regular, write_once
 from nnlc.launching.lint import lint_script
 from nnlc.launching.render import Request, render_script
 from nnlc.launching.rules import Finding
 from nnlc.launching.site import Site
-from nnlc.results import ResultsFolder, campaign_toml
+from nnlc.results import ResultsFolder
 
 _HEAD = b"# A campaign as it was submitted, whole: its jobs read this copy. Written by nnlc.\n"
 

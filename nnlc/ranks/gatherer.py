@@ -7,13 +7,13 @@ import contextlib
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
 
 from nnlc import wire
 from nnlc.campaign import CampaignNetwork
 from nnlc.errors import DeviceError, ExitStatus, NnlcError
 from nnlc.process import this_process
 from nnlc.ranks.attempts import is_of_memory
+from nnlc.ranks.begun import as_told, begun_networks, on_device, tell_losses
 from nnlc.ranks.curves import Curves
 from nnlc.ranks.departure import Departure
 from nnlc.ranks.devices import choose_device, device_names
@@ -94,7 +94,7 @@ class Gatherer:
             case "idle":
                 self._hand_out.idle(rank, message["trainer"])
             case "checked":
-                self._on_checked(rank)
+                self._on_checked(rank, message)
             case "row":
                 curve = self._curves.row(message)
                 self._job.attempts.went_well(curve.rank)
@@ -171,20 +171,25 @@ class Gatherer:
         self._unchecked = set(by_host.values())
         check = {"kind": "check", "trainer": 0, "mark": str(mark.absolute())}
         self._out.extend((each, check) for each in sorted(self._unchecked))
+        # One of them looks at checkpoints too: all would say the same.
+        begun = begun_networks(job, self._device)
+        self._out[-1] = self._out[-1][0], {**check, "networks": begun}
 
     @property
     def _checked(self) -> bool:
         """Whether all hosts have all that they need."""
         return self._unchecked is not None and not self._unchecked
 
-    def _on_checked(self, rank: int) -> None:
+    def _on_checked(self, rank: int, message: wire.Message) -> None:
         """A host has all that it needs; when all have, the work begins, if that was wanted."""
         if self._unchecked is None:
             return
+        job = self._job
+        if "go_on" in message:
+            tell_losses(job, message)
         self._unchecked.discard(rank)
         if self._unchecked:
             return
-        job = self._job
         job.results.remove_mark(job.leases.token)
         if job.only_preflight:
             for line in report(self._hellos, self._trainers, self._device):
@@ -192,15 +197,14 @@ class Gatherer:
             self._leave(ExitStatus.DONE, f"all is well: {job.ranks} ranks could begin")
 
     def _start(self, network: CampaignNetwork, rank: int, trainer: int) -> None:
-        network = replace(network, spec=replace(network.spec, train_gpu=self._device == "cuda"))
+        network = on_device(network, self._device)
         self._curves.start(network, rank)
         self._job.journal.write("start", id=network.spec.id, rank=rank, trainer=trainer)
         message = {
             "kind": "train",
             "trainer": trainer,
             "index": network.index,
-            "spec": network.spec.to_json(),
-            "image_set": asdict(network.images),
+            **as_told(network),
         }
         self._out.append((rank, message | self._hand_out.facts(network)))
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from nnlc.ranks.leases import Leases
 from nnlc.ranks.timeleft import TimeLeft
 from nnlc.ranks.waiting import Order
 from nnlc.results import ResultsFolder
+from nnlc.upgrading.mixture import Mixture
 
 if TYPE_CHECKING:
     from nnlc.ranks.progress import Progress
@@ -35,6 +36,8 @@ class Job:
     """What earlier jobs have finished, and how, the newest last."""
     results: ResultsFolder
     """Already opened."""
+    mixture: Mixture = field(default_factory=Mixture)
+    """Of the tables that stand."""
     source: str
     """What the user calls the campaign on a command line."""
     images_root: Path

@@ -2,17 +2,18 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from nnlc.campaign import load_campaign
+from nnlc.campaign import Campaign, CampaignNetwork, load_campaign
 from nnlc.console import flush_output, say, standard_output, stop_printing
 from nnlc.errors import ExitStatus, ResultsError
 from nnlc.files import passed_over, why_unread
-from nnlc.history import read_history
+from nnlc.history import History, read_history
 from nnlc.journal import Journal
 from nnlc.ranks.agent import Agent
 from nnlc.ranks.attempts import Attempts
-from nnlc.ranks.backlog import unfinished
+from nnlc.ranks.backlog import Unfinished, unfinished
 from nnlc.ranks.gatherer import Gatherer
 from nnlc.ranks.job import Job
 from nnlc.ranks.leases import Leases
@@ -22,6 +23,7 @@ from nnlc.ranks.timeleft import TimeLeft, seconds_left
 from nnlc.results import ResultsFolder
 from nnlc.shares import share
 from nnlc.tablecheck import TableCheck, not_whole_lines
+from nnlc.upgrading.mixture import Mixture, mixture_of
 from nnlc.wording import counted, first_few
 
 
@@ -33,6 +35,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     """
     campaign = load_campaign(options.campaign)
     results = ResultsFolder(options.results or Path("results") / campaign.name)
+    campaign = results.resolve(campaign)
     results.open(campaign)
     history = read_history(results.journal_folder)
     networks = list(campaign.networks())
@@ -73,6 +76,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             work=work,
             finished=[(by_id[i], f) for i, f in history.finishes.items() if i in by_id],
             results=results,
+            mixture=_mixture(campaign, networks, work, history),
             source=options.campaign,
             images_root=options.images,
             device=options.device,
@@ -90,6 +94,17 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             only_preflight=options.preflight,
         )
     )
+
+
+def _mixture(
+    campaign: Campaign, networks: Sequence[CampaignNetwork], work: Unfinished, history: History
+) -> Mixture:
+    """Whether the tables that stand come from one arithmetic."""
+    left = {network.spec.id for network in work.networks} | work.not_whole.keys()
+    standing = [network for network in networks if network.spec.id not in left]
+    trained = [(network.spec, network.images) for network in standing]
+    ids = (spec.id for spec, _ in trained)
+    return mixture_of(trained, campaign.training, history.finishes, ids)
 
 
 def _tell(line: str) -> None:

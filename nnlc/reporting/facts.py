@@ -15,6 +15,7 @@ from nnlc.networks.buffers import DeviceKind
 from nnlc.reporting.standing import Standing, State
 from nnlc.reporting.subject import Fact
 from nnlc.tables.frames import Tables
+from nnlc.upgrading.mixture import mixture_of
 from nnlc.wording import counted
 
 PUBLISHED_DOI = "doi:10.7910/DVN/ZXTCGF"
@@ -101,6 +102,10 @@ def campaign_facts(
     pairs = zip(networks, standings, strict=True)
     done = [n.spec.id for n, standing in pairs if standing.state == State.DONE]
     facts += _origins(done, history)
+    trained = ((network.spec, network.images) for network in networks)
+    mixture = mixture_of(trained, campaign.training, history.finishes, done)
+    if mixture.is_mixed:
+        facts.append(("arithmetic", mixture.words))
     if attempts := sum(history.attempts.values()):
         facts.append(("attempts that ended badly", f"{attempts:,} since the last success"))
     return facts

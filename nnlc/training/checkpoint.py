@@ -16,14 +16,15 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
 import torch
 
+from nnlc import __version__
 from nnlc.files import (
     TEMPORARY_SUFFIX,
     NotAFileError,
@@ -32,10 +33,13 @@ from nnlc.files import (
     open_regular,
     write_atomically,
 )
+from nnlc.formats import too_new
+from nnlc.networks.arithmetic import FIRST
 from nnlc.training.loop import State
 
 FORMAT = 2
-"""Raised when a step's bits change, or what is kept of it: older checkpoints are then foreign."""
+"""Raised when something else is kept of a step: older checkpoints are then foreign. Where a step's
+bits change, it is the arithmetic of the networks concerned that rises: `networks.arithmetic`."""
 
 PAUSES_SECONDS = (1.0, 5.0, 15.0, 40.0)
 """Between looks at what the file system can't show just now."""
@@ -45,6 +49,18 @@ _DIGITS = 64  # of a SHA-256
 
 class DamagedError(Exception):
     """A checkpoint that can't be used; the text says why."""
+
+
+class Head(NamedTuple):
+    """What a foreign checkpoint says of itself."""
+
+    path: Path
+    differences: list[tuple[str, str, str]]
+    """In what it is foreign: dotted key, and the values there and here, in words."""
+    seconds: float
+    """Of training that are in it."""
+    nnlc: str | None
+    """The version that has written it; 0.1.0 did not say so."""
 
 
 class Checkpoints:
@@ -77,7 +93,8 @@ class Checkpoints:
 
         def write(file: IO[bytes]) -> None:
             hashing = _HashingFile(file)
-            torch.save({"about": self._about, "state": state}, cast(IO[bytes], hashing))
+            content = {"about": self._about, "nnlc": __version__, "state": state}
+            torch.save(content, cast(IO[bytes], hashing))
             hashing.raise_problem()
             file.write(hashing.digest.hexdigest().encode())
 
@@ -113,6 +130,36 @@ class Checkpoints:
             raise unreadable
         return found, wrong
 
+    def look(self, names: Iterable[str]) -> list[Head] | None:
+        """Tell what keeps a network from going on, though there are checkpoints of it.
+
+        None where one is there to go on from, which is not read. A foreign one is read as little as
+        can be; one that can't be read is left out.
+
+        Args:
+            names: of all files of this network.
+        """
+        paths = {self._folder / name for name in names}
+        if paths & {self._newest, self._before}:
+            return None
+        heads = []
+        for path in sorted(path for path in paths if path.suffix == ".ckpt"):
+            with contextlib.suppress(OSError, DamagedError):
+                heads.append(self._head(path))
+        return heads
+
+    def _head(self, path: Path) -> Head:
+        if not path.is_file():
+            raise DamagedError("no checkpoint of nnlc: it is no regular file")
+        content = _unpickled(str(path))  # mapped into memory: of a gigabyte little counts here
+        state, nnlc = content["state"], content.get("nnlc")
+        try:
+            seconds = float(state["rows"][:, 3].sum()) + float(state["seconds"])
+        except (TypeError, KeyError, IndexError, ValueError):  # of another format
+            seconds = 0.0
+        differences = list(_differences(_whole(content["about"]), _whole(self._about)))
+        return Head(path, differences, seconds, nnlc if isinstance(nnlc, str) else None)
+
     def clean(self) -> None:
         """Remove what an interrupted write of this network left behind: it may be large."""
         for path in self._folder.glob(f".{self._id}.*{TEMPORARY_SUFFIX}"):
@@ -130,10 +177,14 @@ class Checkpoints:
 
     def _how_foreign(self, path: Path) -> str:
         try:
-            there = _load(path)["about"]
+            content = _load(path)
         except (OSError, DamagedError) as problem:
             return f"of other settings, and can't be read: {problem}"
-        return "made with another " + _first_difference(there, self._about)
+        differences = _differences(_whole(content["about"]), _whole(self._about))
+        key, there, here = next(differences, ("name", "", ""))
+        if newer := too_new(path, content["about"].get("format"), FORMAT, content.get("nnlc")):
+            return newer.removeprefix(f"{path}: ")
+        return f"made with another {key}: {there} where this job has {here}"
 
     def _put_aside(self, path: Path) -> Path:
         aside = self._folder / "aside"
@@ -148,13 +199,20 @@ class Checkpoints:
         return target
 
 
-def _first_difference(there: object, here: object, name: str = "") -> str:
-    """Where two objects of plain values begin to differ: the dotted key and both values."""
+def _whole(about: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of itself, and what goes without saying."""
+    return {"versions.arithmetic": FIRST, **about}
+
+
+def _differences(there: object, here: object, name: str = "") -> Iterator[tuple[str, str, str]]:
+    """Where two objects of plain values differ: the dotted key and both values, in words."""
     if isinstance(there, dict) and isinstance(here, dict):
         for key in {**here, **there}:
             if there.get(key) != here.get(key):
-                return _first_difference(there.get(key), here.get(key), f"{name}.{key}".strip("."))
-    return f"{name}: {there!r:.80} where this job has {here!r:.80}"
+                inner = f"{name}.{key}".strip(".")
+                yield from _differences(there.get(key), here.get(key), inner)
+    else:
+        yield name, f"{there!r:.80}", f"{here!r:.80}"
 
 
 def _patiently(do: Callable[[], State | None]) -> State | None:
@@ -216,14 +274,30 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         with open_regular(path) as file:  # once: another job may put a newer one in its place
             _check_digest(file)
-            content = torch.load(file, map_location="cpu", weights_only=True)
+            return _unpickled(file)
     except NotAFileError as problem:
         raise DamagedError(f"no checkpoint of nnlc: it {problem.strerror}") from None
+
+
+def _unpickled(file: str | IO[bytes]) -> dict[str, Any]:
+    """What is in a checkpoint; tensors of one that is named stay on the disk until they are used.
+
+    Raises:
+        DamagedError: it is none.
+        OSError, MemoryError: it can't be read.
+    """
+    try:
+        mapped = isinstance(file, str)
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except (OSError, MemoryError, DamagedError):
         raise
     except Exception as problem:  # whatever torch makes of what another program wrote
         first_line = str(problem).split("\n")[0]
         raise DamagedError(f"no checkpoint of nnlc: {first_line}") from None
-    if not isinstance(content, dict) or not {"about", "state"} <= content.keys():
+    if (
+        not isinstance(content, dict)
+        or not {"about", "state"} <= content.keys()
+        or not isinstance(content["about"], dict)
+    ):
         raise DamagedError("no checkpoint of nnlc: it has no state")
     return content

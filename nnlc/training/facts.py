@@ -17,6 +17,7 @@ import nnlc
 from nnlc import wire
 from nnlc.environment import DETERMINISM, in_words, recorded
 from nnlc.files import read_regular
+from nnlc.networks.arithmetic import FIRST
 from nnlc.training.determinism import fp32_precision
 
 _C_LIBRARY = ctypes.CDLL(None)
@@ -53,11 +54,15 @@ def visible_device(gpu: int | None) -> wire.DeviceFacts:
     return facts
 
 
-def made_with(device: torch.device) -> dict[str, dict[str, Any]]:
+def made_with(device: torch.device, arithmetic: str | None = None) -> dict[str, dict[str, Any]]:
     """Device, versions and settings for the journal: JSON objects, each of plain values.
 
     Dropout masks depend on a GPU's multiprocessors, and the kernels of a processor on its
     instruction set.
+
+    Args:
+        device: that trains.
+        arithmetic: of the network, where there is one.
     """
     seen = visible_device(device.index if device.type == "cuda" else None)
     on_gpu = device.type == "cuda"
@@ -70,6 +75,7 @@ def made_with(device: torch.device) -> dict[str, dict[str, Any]]:
             "instructions": None if on_gpu else torch.backends.cpu.get_cpu_capability(),
         },
         "versions": {
+            **({"arithmetic": arithmetic} if arithmetic else {}),
             "nnlc": nnlc.__version__,
             "python": platform.python_version(),
             "torch": seen["torch"],
@@ -102,11 +108,14 @@ def decides_bits(made: dict[str, dict[str, Any]]) -> dict[str, Any]:
     Flat. A device is its model, not the piece of it; a driver only loads what torch brings; and
     the Multi-Process Service shares multiprocessors without dividing them, unless it is told to:
     then there are fewer. A processor's instructions are those that torch uses, whoever chose them.
+    The first arithmetic is not said, as in the checkpoints of 0.1.0.
     """
     left_out = {f"device.{key}" for key in ("uuid", "mps")}
     left_out |= {f"versions.{key}" for key in ("nnlc", "python", "driver")}
     if made["device"]["instructions"] is not None:
         left_out.add("settings.ATEN_CPU_CAPABILITY")
+    if made["versions"].get("arithmetic") == FIRST:
+        left_out.add("versions.arithmetic")
     flat = {f"{part}.{key}": value for part, facts in made.items() for key, value in facts.items()}
     return {key: value for key, value in flat.items() if key not in left_out}
 

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
 
@@ -22,7 +22,8 @@ from nnlc.campaign import Campaign, parse_campaign
 from nnlc.errors import DeviceError, NnlcError, ResultsError
 from nnlc.files import Ready, make_folder, write_atomically
 from nnlc.networks import ImageSet, NetworkSpec
-from nnlc.results import ResultsFolder
+from nnlc.networks.arithmetic import arithmetic_of, fingerprint
+from nnlc.results import ResultsFolder, checkpoints_in
 from nnlc.training.attempt import Attempt, Left
 from nnlc.training.checkpoint import Checkpoints
 from nnlc.training.determinism import make_deterministic
@@ -70,7 +71,10 @@ class Trainer:
                     case "circumstances":
                         self._send({"kind": "circumstances", **made_with(self._device)})
                     case "check":
-                        self._check(Path(message["mark"]))
+                        self._check(message)
+                    case "checkpoints":
+                        looked = self._look_at(message["networks"], Path(message["folder"]))
+                        self._send({"kind": "checkpoints", **looked})
                     case "train":
                         self._train(message)
                     case "save":
@@ -97,13 +101,36 @@ class Trainer:
         if "threads" in message:
             torch.set_num_threads(message["threads"])
 
-    def _check(self, mark: Path) -> None:
+    def _check(self, message: wire.Message) -> None:
         """See that this node has what it needs: the images, and the folder of rank 0."""
-        _check_folder(mark)
+        _check_folder(Path(message["mark"]))
         campaign = self._settings()
         for name, images in campaign.image_sets().items():
             check_images(images, campaign.datasets[name], self._root)
-        self._send({"kind": "checked"})
+        begun = message.get("networks")
+        looked = {} if begun is None else self._look_at(begun, self._checkpoints)
+        self._send({"kind": "checked", **looked})
+
+    def _look_at(self, networks: list[wire.Message], folder: Path) -> wire.Message:
+        """Tell which of these networks go on from a checkpoint, and what others would lose."""
+        go_on, foreign = [], []
+        names = checkpoints_in(folder)
+        for each in networks:
+            spec, images = NetworkSpec.from_json(each["spec"]), ImageSet(**each["image_set"])
+            made = self._made_with(spec, images)
+            about = self._about(spec, images, decides_bits(made))
+            heads = Checkpoints(folder, spec.id, about).look(names.get(spec.id, []))
+            if heads is None:
+                go_on.append(spec.id)
+            elif heads:  # the one that is farthest
+                head = max(heads, key=lambda head: head.seconds)
+                foreign.append({"id": spec.id, **head._asdict(), "path": str(head.path)})
+        return {"go_on": go_on, "foreign": foreign}
+
+    def _made_with(self, spec: NetworkSpec, images: ImageSet) -> dict[str, dict[str, Any]]:
+        """What a network's bits depend on beside network and campaign."""
+        settings, device = self._settings().training, "cuda" if spec.train_gpu else "cpu"
+        return made_with(self._device, arithmetic_of(spec, images, settings, device))
 
     def _train(self, message: wire.Message) -> None:
         """Train one network. What it needs of the images is loaded once and kept."""
@@ -112,12 +139,17 @@ class Trainer:
         images = ImageSet(**message["image_set"])
         epochs = message.get("epochs", campaign.epochs)
         stopper = self._stopper() if "epochs" not in message else None
-        made = made_with(self._device)
+        made = self._made_with(spec, images)
         try:
             on_device = self._on_device(images)
             facts = Attempt(
                 index,
-                self._checkpoints_of(spec, images, decides_bits(made)),
+                Checkpoints(
+                    self._checkpoints,
+                    spec.id,
+                    self._about(spec, images, decides_bits(made)),
+                    self._ready,
+                ),
                 self._inbox,
                 self._send,
                 checkpoint_seconds=60 * campaign.run.checkpoint_minutes,
@@ -144,19 +176,19 @@ class Trainer:
 
         return Stopper(campaign.stop, epoch=campaign.epochs)
 
-    def _checkpoints_of(
+    def _about(
         self, spec: NetworkSpec, images: ImageSet, decisive: dict[str, object]
-    ) -> Checkpoints:
+    ) -> dict[str, Any]:
+        """What a network's checkpoints are for."""
         campaign = self._settings()
-        about = {
+        return {
             "network": spec.to_json(),
             "epochs": campaign.epochs,
-            "training": campaign.training.model_dump(mode="json"),
+            "training": fingerprint(campaign.training),
             "images": campaign.datasets[images.name].sha256 or images.name,
             "train images": images.train_images,
             **decisive,
         }
-        return Checkpoints(self._checkpoints, spec.id, about, self._ready)
 
     def _on_device(self, images: ImageSet) -> DeviceImages:
         campaign = self._settings()

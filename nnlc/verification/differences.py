@@ -13,8 +13,8 @@ from nnlc.networks import NetworkSpec
 from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS, Row
 
 _FIRST_METADATA_COLUMN = 2 + len(CURVE_COLUMNS)
-_VERSIONS = ("nnlc", "torch", "cuda", "cudnn")
-"""Others decide no bit: `nnlc.training.facts.decides_bits`. A newer nnlc may."""
+_VERSIONS = ("torch", "cuda", "cudnn")
+"""Others decide no bit: `nnlc.training.facts.decides_bits`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,7 @@ def recorded_circumstances(finish: Finish) -> Circumstances:
         "device": finish.device,
         "multiprocessors": multiprocessors,
         "instructions": finish.instructions,
+        "arithmetic": finish.arithmetic,
         **{name: finish.versions.get(name) for name in _VERSIONS},
         **finish.settings,
     }
@@ -93,7 +94,7 @@ def recorded_circumstances(finish: Finish) -> Circumstances:
 
 
 def present_circumstances(made: Mapping[str, Any]) -> Circumstances:
-    """The same of a trainer's own word, `nnlc.training.facts.made_with`."""
+    """The same of a trainer's own word, `nnlc.training.facts.made_with`, of any network."""
     device, versions, settings = made["device"], made["versions"], made["settings"]
     told = {
         "device": device["name"],

@@ -94,6 +94,15 @@ class TrainingProcess:
             yield Row(*self._expect("row")["values"])
         self._expect("finished")
 
+    def look_at(self, networks: list[wire.Message], folder: Path) -> wire.Message:
+        """Which networks go on from the checkpoints in a folder, as `nnlc.wire` has it.
+
+        Raises:
+            TrainingFailed: the process is gone.
+        """
+        self._send({"kind": "checkpoints", "networks": networks, "folder": str(folder.absolute())})
+        return self._expect("checkpoints")
+
     @property
     def closed(self) -> bool:
         """Whether it can train no more."""

@@ -10,6 +10,7 @@ from nnlc.campaign import Campaign, CampaignNetwork
 from nnlc.errors import CampaignError, SpecError, TableError
 from nnlc.history import Finish, read_history
 from nnlc.networks import ImageSet, NetworkSpec, walk_network
+from nnlc.networks.arithmetic import settings_for
 from nnlc.stopping import curve_of, wrong_ends
 from nnlc.tables import Table, parse_table
 from nnlc.tables.folders import Skipped, find_tables
@@ -44,10 +45,24 @@ class Subject:
     def id(self) -> str:
         return self.table.spec.id
 
+    def as_recorded(self) -> "Subject":
+        """Return it with the settings that keep the arithmetic in which it was made, if they do."""
+        said = self.finish.arithmetic if self.finish else None
+        if said is None:
+            return self
+        device = "cuda" if self.on_gpu else "cpu"
+        settings = settings_for(
+            said, self.table.spec, self.origin.images, self.origin.settings, device
+        )
+        if settings == self.origin.settings:
+            return self
+        campaign = self.origin.campaign.model_copy(update={"training": settings})
+        return replace(self, origin=replace(self.origin, campaign=campaign))
+
     @property
     def on_gpu(self) -> bool:
         """Whether it was trained on a GPU: by the journal, or else by its own word."""
-        recorded = _on_gpu(self.finish)
+        recorded = self.finish.on_gpu if self.finish else None
         return self.table.spec.train_gpu if recorded is None else recorded
 
 
@@ -148,7 +163,7 @@ def _as_trained(
     """The campaign's network with the one value that is no draw: where it was trained."""
     if network is None:
         return None
-    recorded = _on_gpu(finish)
+    recorded = finish.on_gpu if finish else None
     on_gpu = table.spec.train_gpu if recorded is None else recorded
     return replace(network.spec, train_gpu=on_gpu)
 
@@ -193,10 +208,3 @@ def _check_trainable(spec: NetworkSpec, images: ImageSet) -> None:
             f"its batch size {spec.batch_size} is too large for {images.train_images} training "
             f"images in two halves, or for {images.validation_images} validation images"
         )
-
-
-def _on_gpu(finish: Finish | None) -> bool | None:
-    """None where nothing tells."""
-    if finish is None or finish.device is None:
-        return None
-    return finish.multiprocessors is not None

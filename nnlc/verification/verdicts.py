@@ -29,6 +29,8 @@ class Verdict:
     """The journal has the checksum of other bytes."""
     changes: tuple[Change, ...] = ()
     """Recorded circumstances that are others now."""
+    arithmetic: str = ""
+    """The network's own, as it was trained again."""
     is_recorded: bool = False
     """A journal tells of the circumstances."""
     is_assumed: bool = False

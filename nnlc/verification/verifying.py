@@ -13,6 +13,7 @@ from nnlc.campaign import Campaign, load_campaign
 from nnlc.environment import in_words, overruled
 from nnlc.errors import DeviceError, ImagesError, NnlcError, TableError
 from nnlc.networks import ImageSet, NetworkSpec
+from nnlc.networks.arithmetic import arithmetic_of
 from nnlc.networks.draws import derive_seed
 from nnlc.shipped import shipped_names
 from nnlc.tables import Row
@@ -126,14 +127,18 @@ def _verdict(
 def _compared(
     verdict: Verdict, subject: Subject, trainings: "_Trainings", half_epochs: int
 ) -> Verdict:
+    subject = subject.as_recorded()
     process = trainings.process_for(subject)
-    rows = trainings.train(subject, subject.table.spec, half_epochs)
+    spec, origin = subject.table.spec, subject.origin
+    arithmetic = arithmetic_of(spec, origin.images, origin.settings, process.device)
+    rows = trainings.train(subject, spec, half_epochs)
     then = recorded_circumstances(subject.finish) if subject.finish else {}
     return replace(
         verdict,
         half_epochs=half_epochs,
         rows=tuple(row_differences(subject.table.rows, rows)),
-        changes=changes(then, process.circumstances),
+        arithmetic=arithmetic,
+        changes=changes(then, {**process.circumstances, "arithmetic": arithmetic}),
         lacks_gpu=subject.on_gpu and process.device == "cpu",
     )
 

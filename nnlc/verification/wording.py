@@ -36,9 +36,10 @@ def _headline(verdict: Verdict) -> str:
         trained = f"the first {trained} of {verdict.half_epochs_of_table}"
     if verdict.seeds:
         return f"published, {trained} under {counted(verdict.seeds, 'seed')}"
+    arithmetic = f" in arithmetic {verdict.arithmetic}" if verdict.arithmetic else ""
     if verdict.identical:
-        return f"identical, {trained}"
-    return f"differs, {trained} trained again"
+        return f"identical, {trained}{arithmetic}"
+    return f"differs, {trained} trained again{arithmetic}"
 
 
 def _details(verdict: Verdict) -> Iterator[str]:
@@ -72,7 +73,10 @@ def _circumstances(verdict: Verdict) -> Iterator[str]:
     if verdict.rows and not verdict.is_recorded:
         yield "no journal tells in what circumstances it was made"
     elif verdict.rows and not verdict.changes:
-        yield "no recorded circumstance differs: device, versions and settings are the same"
+        yield (
+            "no recorded circumstance differs: device, arithmetic, libraries and settings are the "
+            "same"
+        )
 
 
 def _field(difference: Difference, where: str) -> str:

@@ -4,8 +4,9 @@
 
 Run it in a checkout of that version, before the version changes. It fills `tests/old/<version>/`:
 a campaign that extends another, site files, a plug-in, rendered scripts, a half-done results folder
-(two tables, a failure, a checkpoint, the lease of a job that was killed, a submitted script), and
-exports in each format and a page of it. All paths in them lie below `PLACE`.
+(two tables, a failure, a checkpoint, the lease of a job that was killed, a submitted script), a
+whole one, from 0.2.0 on, with networks of every kind of layer, and exports in each format and a
+page of the first. All paths in them lie below `PLACE`.
 """
 
 import os
@@ -56,6 +57,23 @@ name = "half"
 attempts = 1
 checkpoint_minutes = 0.001
 """,
+    "every-kind.toml": """\
+extends = "curves"
+name = "every-kind"
+seed = 8
+epochs = 1
+
+[datasets.F-MNIST-sample]
+networks_per_depth = 3
+depths = [1, 3]
+
+[space]
+kernel = [1, 9]
+padding = [0, 5]
+filters = [1, 24]
+fc_units = [1, 40]
+batch_size = [50, 250]
+""",
     "slurm.toml": """\
 extends = "slurm"
 name = "my-slurm"
@@ -88,6 +106,8 @@ def main(version: str) -> None:
     codes = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.DOTALL | re.MULTILINE)
     (PLACE / "halfway.py").write_text(next(code for code in codes if "class Halfway" in code))
     half_done(PLACE / "half.toml", PLACE / "half-done")
+    whole = command(PLACE / "every-kind.toml", "--results", PLACE / "every-kind", "--trainers", 2)
+    subprocess.run(whole, check=True)
     for site in ("slurm", "lsf", "local"):
         place = ("--site", f"{site}.toml", "--results", "half-done", "--python", PYTHON)
         nnlc("render", "half.toml", *place, "-o", f"{site}.sh")

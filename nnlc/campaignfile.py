@@ -1,0 +1,119 @@
+"""campaign.toml of a results folder: its campaign, whole, as it was when the folder was begun."""
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tomli_w
+
+from nnlc import __version__
+from nnlc.campaign import Campaign, parse_campaign
+from nnlc.errors import CampaignError, ResultsError
+from nnlc.formats import install, is_newer, too_new
+from nnlc.networks.arithmetic import old_ways
+from nnlc.tomlfile import Values, read_toml
+
+FORMAT = 2
+"""Raised when an older nnlc could no longer use a results folder. 1, of 0.1.0, said neither which
+nnlc had written it nor its digest."""
+
+_HEAD = b"# The campaign of this results folder, whole. Written by nnlc; don't edit.\n"
+_KEYS = ("results_format", "nnlc", "digest")
+"""Those that are none of a campaign."""
+_ASIDE = ("npz", "largest_class")
+"""Of images of a user's own: where they lie, and what only judges curves."""
+
+
+class Written(NamedTuple):
+    """What a campaign.toml says."""
+
+    campaign: Campaign
+    format: int
+    nnlc: str
+    """The version that has written it."""
+
+
+def read_campaign_file(path: Path) -> Written:
+    """Read a campaign.toml; a setting that it is too old to know has the value of its time.
+
+    Raises:
+        ResultsError: it can't be read, a newer nnlc has written it, or it was edited.
+    """
+    values = read_toml(path, ResultsError)
+    found, made_by, digest = (values.pop(key, None) for key in _KEYS)
+    if newer := too_new(path, found, FORMAT, made_by):
+        raise ResultsError(newer)
+    if type(found) is not int or found < 1:
+        raise ResultsError(
+            f"{path}, key results_format: {found!r:.80} where this nnlc writes {FORMAT}; use the "
+            "nnlc that made the folder"
+        )
+    if found > 1 and digest != _digest(values):
+        raise ResultsError(
+            f"{path}: was edited: its digest is that of other values, under which the tables here "
+            "were made; put those back, or give another campaign a folder of its own"
+        )
+    training = values.get("training", {})
+    if isinstance(training, dict):
+        values["training"] = old_ways() | training
+    try:
+        campaign = parse_campaign(values, path)
+    except CampaignError as problem:
+        words = f"; {install(made_by)}" if is_newer(made_by) else ""
+        raise ResultsError(f"{problem}{words}") from None
+    return Written(campaign, found, str(made_by or "0.1.0"))
+
+
+def campaign_file(campaign: Campaign) -> bytes:
+    """Return the campaign.toml of a campaign."""
+    content = campaign_toml(campaign)
+    digest = _digest(tomllib.loads(content.decode()))
+    about = dict(zip(_KEYS, (FORMAT, __version__, digest), strict=True))
+    return _HEAD + tomli_w.dumps(about).encode() + content
+
+
+def campaign_toml(campaign: Campaign) -> bytes:
+    """Return a campaign as a file that extends no other and says where its own images lie."""
+    return tomli_w.dumps(campaign.model_dump(mode="python", exclude_none=True)).encode()
+
+
+def identity(campaign: Campaign) -> dict[str, Any]:
+    """All that the tables depend on, flat: not how the work is done, nor where own images lie.
+
+    Their checksum says all of them.
+    """
+    return _flatten(_decisive(campaign.model_dump(mode="json", exclude_none=True)))
+
+
+def _digest(values: Values) -> str:
+    """Return a digest of what a campaign.toml says that tables depend on.
+
+    It is one of the file's own values, so that no version adds any to it.
+    """
+    text = json.dumps(_decisive(values), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _decisive(values: Values) -> Values:
+    """The values without those on which no table depends."""
+    kept = {key: value for key, value in values.items() if key != "run"}
+    datasets = kept.get("datasets")
+    if isinstance(datasets, dict):
+        kept["datasets"] = {
+            name: {key: value for key, value in section.items() if key not in _ASIDE}
+            for name, section in datasets.items()
+            if isinstance(section, dict)
+        }
+    return kept
+
+
+def _flatten(values: Values, prefix: str = "") -> Values:
+    flat: Values = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

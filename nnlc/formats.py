@@ -1,0 +1,44 @@
+"""Files of newer versions of nnlc: told by what they say of themselves, and refused in words.
+
+Each format has a number, raised when an older nnlc could no longer use a file, and each file says
+beside it which nnlc has written it: that is the one to install.
+"""
+
+import re
+from pathlib import Path
+
+from nnlc import __version__
+
+_VERSION = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){1,3}")
+
+
+def too_new(path: Path, found: object, known: int, made_by: object) -> str | None:
+    """Return why a file can't be used if its format is newer than what this nnlc knows, else None.
+
+    Args:
+        path: the file.
+        found: what it says of its format.
+        known: the newest that this nnlc knows.
+        made_by: what it says of the nnlc that has written it.
+    """
+    if type(found) is not int or found <= known:
+        return None
+    return f"{path}: has format {found}, and this nnlc knows none above {known}; {install(made_by)}"
+
+
+def install(made_by: object) -> str:
+    """Return what to do about a file that this nnlc does not understand."""
+    if isinstance(made_by, str) and _VERSION.fullmatch(made_by):
+        return f"nnlc {made_by} has written it: install that or a later one (this is {__version__})"
+    return f"use the nnlc that has written it (this is {__version__})"
+
+
+def is_newer(made_by: object) -> bool:
+    """Tell whether a version of nnlc is a later one than this."""
+    if not (isinstance(made_by, str) and _VERSION.fullmatch(made_by)):
+        return False
+    return _numbers(made_by) > _numbers(__version__)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in version.split(".")]

@@ -1,0 +1,195 @@
+"""`nnlc upgrade`: what becomes of a results folder with this nnlc, before a job finds out."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from nnlc import __version__
+from nnlc.campaign import Campaign, CampaignNetwork
+from nnlc.campaignfile import FORMAT, Written
+from nnlc.errors import NnlcError, ResultsError
+from nnlc.history import History, read_history
+from nnlc.journal import read_events
+from nnlc.networks.arithmetic import CHANGES, choices, numbered, version
+from nnlc.openjobs import has_ended
+from nnlc.results import ResultsFolder, checkpoints_in
+from nnlc.tablecheck import Found, TableCheck, not_whole_lines
+from nnlc.upgrading.mixture import mixture_of
+from nnlc.upgrading.outlook import Foreign, Outlook, in_hours
+from nnlc.upgrading.queued import queued_lines
+from nnlc.verification.process import TrainingFailed, TrainingProcess
+from nnlc.wording import counted, first_few
+
+
+def upgrade(
+    results: ResultsFolder, *, dry_run: bool = False, new_arithmetic: bool = False
+) -> Iterator[str]:
+    """Say what of a results folder stays, goes on and is lost, and rewrite what has to be.
+
+    Tables, checkpoints and the journal are never changed.
+
+    Args:
+        results: the folder.
+        dry_run: rewrite nothing.
+        new_arithmetic: give up the old ways that the campaign has kept: networks that are left are
+            trained as a new campaign's would be.
+
+    Yields:
+        Lines.
+
+    Raises:
+        ResultsError: no results folder, or one of a newer nnlc, or edited; a job is at work there,
+            or a table is not whole, and something would have been rewritten.
+    """
+    written = results.written()
+    history = read_history(results.journal_folder)
+    campaign = _in_the_new_way(written.campaign) if new_arithmetic else written.campaign
+    networks = list(campaign.networks())
+    tables = TableCheck(results, campaign, history.finishes, cache=True).look(networks)
+    left = [n for n in networks if n.spec.id not in tables.rows]
+    yield (
+        f"{results.path}: campaign.toml is of nnlc {written.nnlc}; this is nnlc {__version__}, "
+        f"arithmetic {version()}"
+    )
+    yield from _table_lines(campaign, networks, tables, history, results.path)
+    yield from _checkpoint_lines(results, campaign, left)
+    yield from _setting_lines(campaign, left, _last_device(results) or "cpu")
+    yield from queued_lines(results)
+    todo = list(_to_rewrite(written, campaign))
+    if not todo:
+        yield "to rewrite: nothing"
+        return
+    yield f"to rewrite: {results.campaign_file}: {', '.join(todo)}"
+    if not dry_run:
+        _check_rewritable(results, history, tables)
+        results.rewrite(campaign)
+        yield f"rewritten; versions before {__version__} can't use the folder any more"
+
+
+def _in_the_new_way(campaign: Campaign) -> Campaign:
+    fields = type(campaign.training).model_fields
+    chosen = {name: fields[name].default for name in choices()}
+    return campaign.model_copy(update={"training": campaign.training.model_copy(update=chosen)})
+
+
+def _table_lines(
+    campaign: Campaign,
+    networks: list[CampaignNetwork],
+    tables: Found,
+    history: History,
+    path: Path,
+) -> Iterator[str]:
+    yield f"tables: {len(tables.rows):,} of {len(networks):,} stand and stay"
+    trained = ((n.spec, n.images) for n in networks)
+    mixture = mixture_of(trained, campaign.training, history.finishes, tables.rows)
+    if mixture.words:
+        yield f"  {mixture.words}"
+    yield from (f"  {line}" for line in not_whole_lines(tables.not_whole.values(), path))
+
+
+def _checkpoint_lines(
+    results: ResultsFolder, campaign: Campaign, left: list[CampaignNetwork]
+) -> Iterator[str]:
+    """What becomes of networks that were begun, on devices as they had before."""
+    there = checkpoints_in(results.checkpoints_folder)
+    begun = [n for n in left if n.spec.id in there]
+    if not begun:
+        yield "checkpoints: none"
+        return
+    try:
+        process = TrainingProcess(campaign, Path("images"), "cuda", threads=1)
+        try:
+            kind = _last_device(results) or process.device
+            asked = [
+                {
+                    "spec": replace(n.spec, train_gpu=kind == "cuda").to_json(),
+                    "image_set": asdict(n.images),
+                }
+                for n in begun
+            ]
+            outlook = Outlook.of(process.look_at(asked, results.checkpoints_folder))
+        finally:
+            process.close()
+    except TrainingFailed as problem:
+        raise NnlcError(f"checkpoints can't be looked at: {problem}") from None
+    apart = [_on_its_device(each, alike=kind == process.device) for each in outlook.foreign]
+    elsewhere = [
+        each for each, one in zip(outlook.foreign, apart, strict=True) if not one.differences
+    ]
+    lost = Outlook(outlook.go_on, tuple(each for each in apart if each.differences))
+    yield f"checkpoints: {counted(outlook.go_on, 'network goes on', 'networks go on')}"
+    if elsewhere:
+        words = Outlook(0, tuple(elsewhere)).reasons()
+        number = counted(len(elsewhere), "goes on", "go on")
+        yield f"  {number} where they were made, not here: {words}"
+    if lost.foreign:
+        number = counted(len(lost.foreign), "network begins anew", "networks begin anew")
+        yield f"  {number}, and {in_hours(lost.seconds)} of training are lost: {lost.reasons()}"
+        yield from first_few(
+            lost.foreign, write=lambda each: f"    {each.path}: {in_hours(each.seconds)}"
+        )
+
+
+def _on_its_device(foreign: Foreign, *, alike: bool) -> Foreign:
+    """What would be foreign of a checkpoint even on a device like that which it was made on."""
+    parts = ["device."] if alike else ["device.", "versions.cu", "settings."]
+    kept = [each for each in foreign.differences if not each[0].startswith(tuple(parts))]
+    return foreign._replace(differences=tuple(kept))
+
+
+def _last_device(results: ResultsFolder) -> str | None:
+    """What the last job trained on: "cpu" or "cuda"."""
+    device = None
+    for event in read_events(results.journal_folder, {"job"}):
+        device = event.get("device")
+    return device if device in ("cpu", "cuda") else None
+
+
+def _setting_lines(campaign: Campaign, left: list[CampaignNetwork], device: str) -> Iterator[str]:
+    """Which settings keep old bits, and which changes no setting undoes."""
+    if not CHANGES:
+        yield "settings: none is needed, as no bit has changed since nnlc 0.1.0"
+        return
+    yield "settings:"
+    for number, change in numbered():
+        settings = campaign.training
+        touched = sum(change.touches(n.spec, n.images, settings, device) for n in left)
+        whom = f"{touched:,} of the {counted(len(left), 'network')} left"
+        about = f"arithmetic {number} (nnlc {change.release}: {change.what})"
+        if change.keeps is None:
+            yield f"  no setting keeps the bits of before {about}, which touches {whom}"
+            continue
+        name, old = change.keeps
+        value = getattr(settings, name)
+        verb = "keeps" if value == old else f'has not kept, as "{old}" would,'
+        yield f'  training.{name} = "{value}" {verb} the bits of before {about} for {whom}'
+
+
+def _to_rewrite(written: Written, campaign: Campaign) -> Iterator[str]:
+    """What becomes of campaign.toml."""
+    if written.format < FORMAT:
+        yield f"format {written.format} becomes {FORMAT}"
+    for name in sorted(choices()):
+        before, now = (getattr(c.training, name) for c in (written.campaign, campaign))
+        if before != now:
+            yield f'training.{name} = "{before}" becomes "{now}"'
+
+
+def _check_rewritable(results: ResultsFolder, history: History, tables: Found) -> None:
+    """See that nobody is at work in the folder, and that its campaign is that of its tables.
+
+    Raises:
+        ResultsError: it is not so; nothing was changed.
+    """
+    for job in history.open_jobs:
+        if not has_ended(results.journal_folder, job):
+            raise ResultsError(
+                f"{results.path}: the job of {job.began[:16].replace('T', ' ')} UTC on "
+                f"{job.process.get('host')} is at work there; let it end, then upgrade. Nothing "
+                "was changed"
+            )
+    if tables.not_whole:
+        raise ResultsError(
+            f"{results.path}: not every table is whole (above): if campaign.toml was edited put "
+            "back what stood there, else 'nnlc retry' first. Nothing was changed"
+        )

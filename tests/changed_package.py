@@ -1,0 +1,79 @@
+"""A later nnlc, as tests imagine it: a copy of the package in which a change has altered bits."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from limits import HANG_SECONDS
+
+ROOT = Path(__file__).resolve().parent.parent
+LATER = "0.9.0"
+_TOUCHES = (
+    "lambda spec, images, settings, device: any(block & 4 for block in spec.layer_types)"
+    " or bool(spec.fc_dropout_rate and any(spec.fc_dropout_layers))"
+)
+_WHAT = "dropout draws other masks"
+
+
+class ChangedPackage:
+    """nnlc with other masks for dropout: arithmetic 2 for networks that have it, and no others.
+
+    Args:
+        folder: where it is put.
+        kept: whether `training.masks = "first"` keeps the old ones.
+    """
+
+    def __init__(self, folder: Path, *, kept: bool) -> None:
+        self.folder = folder
+        shutil.copytree(
+            ROOT / "nnlc", folder / "nnlc", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        for name in ("jobs", "launch", "site_configs"):
+            shutil.copytree(ROOT / name, folder / name)
+        keeps = "('masks', 'first')" if kept else "None"
+        self._replace(
+            "networks/arithmetic.py",
+            "CHANGES: tuple[Change, ...] = ()",
+            f"CHANGES = (Change('{LATER}', '{_WHAT}', {_TOUCHES}, {keeps}),)",
+        )
+        seed = 'self._seed("dropout", step)'
+        others = seed.replace('"dropout"', '"other masks"')
+        if kept:
+            others += " if self._other_masks else " + seed
+            truncate = "self._truncate, self._between_steps"
+            masks = 'self._other_masks = settings.masks == "second"'
+            self._replace(
+                "training/loop.py", f"        {truncate}", f"        {masks}\n        {truncate}"
+            )
+            pooling = '    pooling: Literal["max", "average"] = "max"\n'
+            new = '    masks: Literal["first", "second"] = "second"\n'
+            self._replace("campaign.py", pooling, pooling + new)
+        self._replace("training/loop.py", seed, others)
+        self._replace("__init__.py", '__version__ = "', f'__version__ = "{LATER}"  # "')
+
+    def _replace(self, name: str, old: str, new: str) -> None:
+        path = self.folder / "nnlc" / name
+        text = path.read_text()
+        assert text.count(old) == 1, (name, old)
+        path.write_text(text.replace(old, new))
+
+    def run(self, *words: object, module: str = "nnlc", status: int = 0) -> str:
+        """Run a command of this nnlc to its end; returns what it said."""
+        done = subprocess.run(
+            [sys.executable, "-m", module, *map(str, words)],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(self.folder)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=HANG_SECONDS,
+        )
+        assert done.returncode == status, done.stdout
+        return done.stdout
+
+    def work(self, campaign: Path, results: Path, *, status: int = 0) -> str:
+        """Have its worker train a campaign."""
+        words = (campaign, "--results", results, "--device", "cpu")
+        return self.run(*words, module="nnlc.worker", status=status)

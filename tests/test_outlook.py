@@ -1,0 +1,58 @@
+"""What a start says before it loses hours of training."""
+
+from pathlib import Path
+
+import pytest
+
+from nnlc.upgrading.mixture import Mixture
+from nnlc.upgrading.outlook import Outlook, start_lines
+
+
+def foreign(number, *differences, seconds=1800.0, nnlc=None):
+    about = {"id": f"id{number}", "path": f"c/{number}.ckpt", "nnlc": nnlc, "seconds": seconds}
+    return about | {"differences": [*differences]}
+
+
+TORCH = ("versions.torch", "'2.13.0'", "'2.14.1'")
+ARITHMETIC = ("versions.arithmetic", "'1'", "'2'")
+DEVICE = ("device.name", "'A100'", "'H100'")
+
+
+def lines(*several, go_on=()):
+    outlook = Outlook.of({"go_on": [*go_on], "foreign": [*several]})
+    return start_lines(outlook, Mixture(), 12, Path("results/my curves"))
+
+
+def test_nothing_is_said_where_nothing_is_lost():
+    assert lines() == lines(go_on=["a", "b"]) == []
+
+
+def test_three_lines_say_what_stays_what_is_lost_and_how_to_go_back():
+    assert lines(foreign(1, ARITHMETIC), foreign(2, ARITHMETIC, seconds=90), go_on=["a"]) == [
+        "warning: 12 tables stand and stay",
+        "warning: 1 network goes on from checkpoints; 2 networks begin anew, and 0.5 h of training "
+        "are lost: arithmetic was '1' and is '2'",
+        "warning: to go on as before end this job; those checkpoints stay until their tables "
+        "stand, and want nnlc 0.1.0; 'nnlc upgrade 'results/my curves' --dry-run' says more",
+    ]
+
+
+def test_each_reason_is_told_with_how_often_it_occurs():
+    found = lines(foreign(1, TORCH), foreign(2, TORCH), foreign(3, DEVICE, TORCH))
+    assert (
+        "are lost: torch was '2.13.0' and is '2.14.1' (2); device name was 'A100' and is 'H100', "
+        "torch was '2.13.0' and is '2.14.1' (1)"
+    ) in found[1]
+    assert "want torch '2.13.0', device name 'A100'" in found[2]
+
+
+def test_many_reasons_are_cut():
+    several = [("settings.MKL_CBWR", f"'{number}'", "None") for number in range(5)]
+    found = lines(*(foreign(i, one) for i, one in enumerate(several)))
+    assert "and 2 more reasons" in found[1]
+    assert "MKL_CBWR was '0' and is None" in found[1]
+
+
+@pytest.mark.parametrize("key", ["format", "versions.arithmetic"])
+def test_what_another_nnlc_alone_can_use_wants_that_one(key):
+    assert "want nnlc 0.4.0;" in lines(foreign(1, (key, "'4'", "'2'"), nnlc="0.4.0"))[2]

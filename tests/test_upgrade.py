@@ -1,0 +1,163 @@
+"""From one version to the next: a later nnlc, made here, with other bits for some networks."""
+
+import hashlib
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+from changed_package import LATER, ChangedPackage
+from limits import HANG_SECONDS, wait_until
+from worker_jobs import TINY, events, run_worker, slow_steps, start_worker, steps_done, tables
+
+CAMPAIGN = TINY.replace("networks_per_depth = 3", "networks_per_depth = 2").replace("11", "26")
+PLAIN = {"2026_01_02_03_04_05_000000", "2026_01_02_03_04_05_000002"}
+DROPOUT = {"2026_01_02_03_04_05_000001", "2026_01_02_03_04_05_000003"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A campaign; `half-done`, in which each network is saved in its middle; and `done`."""
+    folder = tmp_path_factory.mktemp("before")
+    campaign = folder / "tiny.toml"
+    campaign.write_text(CAMPAIGN)
+    words = (campaign, "--device", "cpu", "--results")
+    held = slow_steps(folder, HANG_SECONDS, when="self._loop.rows")
+    job = start_worker(*words, folder / "half-done", "--trainers", 4, **held)
+    wait_until(lambda: steps_done(folder) == 4 or job.poll())
+    job.send_signal(signal.SIGTERM)
+    assert job.wait(HANG_SECONDS) == 75, job.stdout.read()
+    assert run_worker(*words, folder / "done").returncode == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory):
+    return ChangedPackage(tmp_path_factory.mktemp("changed"), kept=False)
+
+
+@pytest.fixture(scope="module")
+def keeping(tmp_path_factory):
+    return ChangedPackage(tmp_path_factory.mktemp("keeping"), kept=True)
+
+
+@pytest.fixture
+def half_done(place, tmp_path):
+    return Path(shutil.copytree(place / "half-done", tmp_path / "half-done"))
+
+
+@pytest.fixture
+def done(place, tmp_path):
+    return Path(shutil.copytree(place / "done", tmp_path / "done"))
+
+
+def by_id(results):
+    return {Path(name).stem: content for name, content in tables(results).items()}
+
+
+def resumed(results):
+    return {event["id"] for event in events(results, "resume")}
+
+
+def state(folder):
+    """Every file below a folder and a digest of what is in it."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def without_table(results, id_):
+    [path] = results.glob(f"*_models/{id_}.txt")
+    path.unlink()
+
+
+def test_a_change_for_networks_with_dropout_leaves_all_other_checkpoints_in_use(
+    place, half_done, changed
+):
+    before = state(half_done)
+    told = changed.run("upgrade", half_done, "--dry-run")
+    assert "checkpoints: 2 networks go on" in told
+    assert "2 networks begin anew" in told
+    assert "arithmetic was '1' and is '2'" in told
+    assert "touches 2 of the 4 networks left" in told
+    assert state(half_done) == before
+    log = changed.work(place / "tiny.toml", half_done).splitlines()
+    first_table = next(i for i, line in enumerate(log) if "1/4" in line)
+    [stay, lost, go_back] = [line for line in log if "warning:" in line]
+    assert max(map(log.index, (stay, lost, go_back))) < first_table
+    assert "0 tables stand and stay" in stay
+    assert "2 networks go on from checkpoints; 2 networks begin anew" in lost
+    assert "arithmetic was '1' and is '2'" in lost
+    assert "want nnlc 0." in go_back
+    assert f"nnlc upgrade {half_done} --dry-run" in go_back
+    assert resumed(half_done) == PLAIN
+    old, new = by_id(place / "done"), by_id(half_done)
+    assert {id_ for id_ in old if old[id_] == new[id_]} == PLAIN
+    assert old.keys() == new.keys() == PLAIN | DROPOUT
+
+
+def test_tables_of_two_arithmetics_are_told_by_status_report_audit_export_and_verify(
+    place, done, changed, tmp_path
+):
+    """And not before the second one has made a table."""
+    for words in (("status", done), ("audit", done)):
+        assert "two arithmetics:" not in changed.run(*words)
+    without_table(done, min(DROPOUT))
+    log = changed.work(place / "tiny.toml", done)
+    assert "warning: tables come from another arithmetic than today's: of 3 tables, 1 of" in log
+    words = (
+        "tables come from two arithmetics: of 4 tables, 1 of arithmetic 1 (now 2); "
+        f"2 is since nnlc {LATER}: dropout draws other masks"
+    )
+    assert f"warning: {words}" in " ".join(changed.run("status", done).split())
+    assert words in changed.run("audit", done, status=3)
+    assert words in changed.run("export", done, "-o", tmp_path / "out", "--format", "csv")
+    for name in ("datasheet.html", "croissant.json"):
+        assert words in (tmp_path / "out" / name).read_text()
+    changed.run("report", done, "-o", tmp_path / "page.html")
+    assert "tables come from two arithmetics" in (tmp_path / "page.html").read_text()
+    verdict = changed.run("verify", done, status=3)
+    assert verdict.count("identical, 2 half epochs in arithmetic 1") == 2
+    assert verdict.count("identical, 2 half epochs in arithmetic 2") == 1
+    assert "arithmetic was 1 and is 2" in verdict
+
+
+def test_a_campaign_that_was_begun_before_keeps_the_old_way_until_told_otherwise(
+    place, half_done, keeping
+):
+    told = keeping.run("upgrade", half_done, "--dry-run")
+    assert "checkpoints: 4 networks go on" in told
+    assert 'training.masks = "first" keeps the bits of before arithmetic 2' in told
+    log = keeping.work(place / "tiny.toml", half_done)
+    assert "warning" not in log
+    assert resumed(half_done) == PLAIN | DROPOUT
+    assert by_id(half_done) == by_id(place / "done")
+    explicit = place / "explicit.toml"
+    explicit.write_text(f'{CAMPAIGN}\n[training]\nmasks = "second"\n')
+    refused = keeping.work(explicit, half_done, status=1)
+    assert "training.masks is 'first' there and 'second' in the one asked for" in refused
+    assert f"nnlc upgrade {half_done} --new-arithmetic" in refused
+
+
+def test_a_new_campaign_has_the_new_way_and_an_old_one_after_it_was_told(place, done, keeping):
+    without_table(done, min(DROPOUT))
+    told = keeping.run("upgrade", done, "--new-arithmetic")
+    assert 'training.masks = "first" becomes "second"' in told
+    assert "rewritten" in told
+    assert 'masks = "second"' in (done / "campaign.toml").read_text()
+    keeping.work(place / "tiny.toml", done)
+    old, now = by_id(place / "done"), by_id(done)
+    assert {id_ for id_ in old if old[id_] != now[id_]} == {min(DROPOUT)}
+    new = done.parent / "new"
+    keeping.work(place / "tiny.toml", new)
+    assert {id_ for id_ in old if old[id_] != by_id(new)[id_]} == DROPOUT
+    assert by_id(new)[min(DROPOUT)] == now[min(DROPOUT)]
+    # Which is not called mixed, though those without dropout have no other arithmetic than before.
+    versions = [event["versions"]["arithmetic"] for event in events(new, "finish")]
+    assert sorted(versions) == ["1", "1", "2", "2"]
+    assert "two arithmetics:" not in keeping.run("status", new) + keeping.run("audit", new)
+    assert "tables come from two arithmetics" in keeping.run("status", done)
+    # Each table is trained again in the way in which it was made.
+    assert "4 of 4 identical" in keeping.run("verify", done)
