@@ -4,12 +4,9 @@ Each format has a number, raised when an older nnlc could no longer use a file, 
 beside it which nnlc has written it: that is the one to install.
 """
 
-import re
 from pathlib import Path
 
 from nnlc import __version__
-
-_VERSION = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){1,3}")
 
 
 def too_new(path: Path, found: object, known: int, made_by: object) -> str | None:
@@ -28,17 +25,20 @@ def too_new(path: Path, found: object, known: int, made_by: object) -> str | Non
 
 def install(made_by: object) -> str:
     """Return what to do about a file that this nnlc does not understand."""
-    if isinstance(made_by, str) and _VERSION.fullmatch(made_by):
+    if _numbers(made_by):
         return f"nnlc {made_by} has written it: install that or a later one (this is {__version__})"
     return f"use the nnlc that has written it (this is {__version__})"
 
 
 def is_newer(made_by: object) -> bool:
     """Tell whether a version of nnlc is a later one than this."""
-    if not (isinstance(made_by, str) and _VERSION.fullmatch(made_by)):
-        return False
     return _numbers(made_by) > _numbers(__version__)
 
 
-def _numbers(version: str) -> list[int]:
-    return [int(number) for number in version.split(".")]
+def _numbers(version: object) -> list[int]:
+    """The numbers of a version such as 0.2.0; none of what is no version."""
+    parts = version.split(".") if isinstance(version, str) else []
+    if not 1 < len(parts) < 5:
+        return []
+    is_version = all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts)
+    return [int(part) for part in parts] if is_version else []

@@ -27,7 +27,7 @@ FIRST = "1"
 """The arithmetic of 0.1.0, and of every network that no change has touched since."""
 
 _SETTINGS_OF_0_1_0 = ("pixels", "pooling", "dropout", "truncate")
-_WORDS = re.compile(r"([1-9][0-9]*)(?: without ([0-9]+(?: and [0-9]+)*))?")
+_WORDS = r"([1-9][0-9]*)(?: without ([0-9]+(?: and [0-9]+)*))?"
 
 
 class Change(NamedTuple):
@@ -84,7 +84,7 @@ def arithmetic_of(
 
 def has_change(arithmetic: str, number: int) -> bool | None:
     """Tell whether a network's own arithmetic has a change; None where it is in no known words."""
-    found = _WORDS.fullmatch(arithmetic)
+    found = re.fullmatch(_WORDS, arithmetic)
     if found is None:
         return None
     return number <= int(found[1]) and str(number) not in (found[2] or "").split(" and ")

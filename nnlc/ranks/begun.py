@@ -6,7 +6,6 @@ from nnlc import wire
 from nnlc.campaign import CampaignNetwork
 from nnlc.ranks.job import Job
 from nnlc.results import checkpoints_in
-from nnlc.upgrading.outlook import Outlook, start_lines
 
 
 def on_device(network: CampaignNetwork, device: str) -> CampaignNetwork:
@@ -28,6 +27,10 @@ def begun_networks(job: Job, device: str) -> list[wire.Message]:
 
 def tell_losses(job: Job, message: wire.Message) -> None:
     """Say what a job will lose, before it does, as a trainer has found it out."""
+    if not message["foreign"] and job.mixture is None:
+        return
+    from nnlc.upgrading.outlook import Outlook, start_lines  # what few jobs need
+
     lines = start_lines(Outlook.of(message), job.mixture, job.work.done, job.results.path)
     for line in lines:
         job.watcher.message(line)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,10 @@ from nnlc.ranks.leases import Leases
 from nnlc.ranks.timeleft import TimeLeft
 from nnlc.ranks.waiting import Order
 from nnlc.results import ResultsFolder
-from nnlc.upgrading.mixture import Mixture
 
 if TYPE_CHECKING:
     from nnlc.ranks.progress import Progress
+    from nnlc.upgrading.mixture import Mixture
 
 GO_ON = "the same command goes on where this ended"
 """What to do after a job that is unfinished."""
@@ -36,8 +36,8 @@ class Job:
     """What earlier jobs have finished, and how, the newest last."""
     results: ResultsFolder
     """Already opened."""
-    mixture: Mixture = field(default_factory=Mixture)
-    """Of the tables that stand."""
+    mixture: "Mixture | None" = None
+    """Of the tables that stand; None where no journal tells of any."""
     source: str
     """What the user calls the campaign on a command line."""
     images_root: Path

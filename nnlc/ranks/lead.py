@@ -4,6 +4,7 @@ import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nnlc.campaign import Campaign, CampaignNetwork, load_campaign
 from nnlc.console import flush_output, say, standard_output, stop_printing
@@ -23,8 +24,10 @@ from nnlc.ranks.timeleft import TimeLeft, seconds_left
 from nnlc.results import ResultsFolder
 from nnlc.shares import share
 from nnlc.tablecheck import TableCheck, not_whole_lines
-from nnlc.upgrading.mixture import Mixture, mixture_of
 from nnlc.wording import counted, first_few
+
+if TYPE_CHECKING:
+    from nnlc.upgrading.mixture import Mixture
 
 
 def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
@@ -76,7 +79,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             work=work,
             finished=[(by_id[i], f) for i, f in history.finishes.items() if i in by_id],
             results=results,
-            mixture=_mixture(campaign, networks, work, history),
+            mixture=_mixture(campaign, networks, work, history) if history.finishes else None,
             source=options.campaign,
             images_root=options.images,
             device=options.device,
@@ -98,8 +101,10 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
 
 def _mixture(
     campaign: Campaign, networks: Sequence[CampaignNetwork], work: Unfinished, history: History
-) -> Mixture:
+) -> "Mixture":
     """Whether the tables that stand come from one arithmetic."""
+    from nnlc.upgrading.mixture import mixture_of  # which a first start does not need
+
     left = {network.spec.id for network in work.networks} | work.not_whole.keys()
     standing = [network for network in networks if network.spec.id not in left]
     trained = [(network.spec, network.images) for network in standing]

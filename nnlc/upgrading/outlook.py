@@ -87,23 +87,24 @@ class Outlook:
         return "; ".join(words[:_SEVERAL]) + more
 
 
-def start_lines(outlook: Outlook, mixture: Mixture, tables: int, results: Path) -> list[str]:
+def start_lines(outlook: Outlook, mixture: Mixture | None, tables: int, results: Path) -> list[str]:
     """Return what a start says before it loses anything; nothing where it loses nothing.
 
     Args:
         outlook: of the networks that are left.
-        mixture: of the tables that stand.
+        mixture: of the tables that stand, if a journal tells of any.
         tables: how many stand.
         results: the folder.
     """
+    others = mixture.words if mixture else ""
     if not outlook.foreign:
-        return [f"warning: {mixture.words}"] if mixture.words else []
+        return [f"warning: {others}"] if others else []
     tell_more = f"'nnlc upgrade {shlex.quote(str(results))} --dry-run' says more"
     wants = list(dict.fromkeys(want for each in outlook.foreign for want in each.wants))
     anew = counted(len(outlook.foreign), "network begins anew", "networks begin anew")
     return [
         f"warning: {counted(tables, 'table stands and stays', 'tables stand and stay')}"
-        + (f"; {mixture.words}" if mixture.words else ""),
+        + (f"; {others}" if others else ""),
         f"warning: {counted(outlook.go_on, 'network goes on', 'networks go on')} from checkpoints; "
         f"{anew}, and {in_hours(outlook.seconds)} of training are lost: {outlook.reasons()}",
         "warning: to go on as before end this job; those checkpoints stay until their tables "
