@@ -113,12 +113,7 @@ def read_status(results: ResultsFolder) -> Status:
         failures=failures,
         not_whole=tables.not_whole,
         makers=makers(finishes),
-        mixture=mixture_of(
-            ((n.spec, n.images) for n in networks),
-            campaign.training,
-            history.finishes,
-            tables.rows,
-        ),
+        mixture=mixture_of(networks, campaign.training, history.finishes, tables.rows),
         unsaid_ends=unsaid_ends(
             results.journal_folder,
             history.open_jobs,

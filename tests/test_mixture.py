@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from small_networks import SAMPLE, spec
 
-from nnlc.campaign import TrainingSection
+from nnlc.campaign import CampaignNetwork, TrainingSection
 from nnlc.history import Finish
 from nnlc.networks import arithmetic
 from nnlc.networks.arithmetic import Change
@@ -13,7 +13,7 @@ from nnlc.upgrading.mixture import mixture_of
 
 PLAIN = spec(dropout_rate=0, layer_types=(3,))
 WITH = replace(spec(), id="2026_01_01_00_00_00_000001")
-NETWORKS = [(PLAIN, SAMPLE), (WITH, SAMPLE)]
+NETWORKS = [CampaignNetwork(0, SAMPLE, PLAIN), CampaignNetwork(1, SAMPLE, WITH)]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def mixture(plain, with_dropout, *, gpus=False, standing=None):
         for id_, word in said.items()
         if word is not None
     }
-    return mixture_of(NETWORKS, TrainingSection(), finishes, standing)
+    return mixture_of(NETWORKS, TrainingSection(), finishes, standing or said)
 
 
 @pytest.mark.parametrize(
@@ -78,5 +78,5 @@ def test_without_any_change_no_network_is_looked_at():
         yield
 
     finishes = {"a": Finish(versions={"nnlc": "0.1.0"}), "b": Finish()}
-    found = mixture_of(networks(), TrainingSection(), finishes)
+    found = mixture_of(networks(), TrainingSection(), finishes, finishes)
     assert (found.tables, found.words, found.is_mixed) == (1, "", False)

@@ -92,8 +92,8 @@ class Home:
     def _tell_mixture(self, tables: Sequence[Audited], findings: Findings) -> None:
         """Tell of tables that come from several arithmetics, as far as the journal knows."""
         ids = [table.id for table in tables if table.id is not None]
-        networks = ((n.spec, n.images) for n in self.campaign.networks())
-        mixture = mixture_of(networks, self.campaign.training, self._history.finishes, ids)
+        campaign, finishes = self.campaign, self._history.finishes
+        mixture = mixture_of(campaign.networks(), campaign.training, finishes, ids)
         if mixture.is_mixed:
             findings.add("mixed-arithmetic", mixture.words, "all of one")
 

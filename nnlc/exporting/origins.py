@@ -163,8 +163,7 @@ def _finishes(sources: Iterable[Source], home: Path) -> Iterator[tuple[str, Fini
 def _mixed(by_home: Mapping[Path, Mapping[str, Finish]]) -> Iterator[str]:
     for home, finishes in by_home.items():
         if campaign := _campaign_of(home):
-            networks = ((n.spec, n.images) for n in campaign.networks())
-            mixture = mixture_of(networks, campaign.training, finishes)
+            mixture = mixture_of(campaign.networks(), campaign.training, finishes, finishes)
             if mixture.is_mixed:
                 yield f'campaign "{campaign.name}": {mixture.words}'
 

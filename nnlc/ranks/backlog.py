@@ -5,7 +5,7 @@ another job has is looked at again now and then.
 """
 
 import time
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from nnlc.campaign import Campaign, CampaignNetwork
@@ -219,12 +219,17 @@ class Unfinished:
 
     networks: list[CampaignNetwork]
     """Without a table and not given up."""
-    done: int
-    """With a table."""
+    tables: Collection[str]
+    """IDs of those with a table."""
     failed: int
     """Given up by an earlier job."""
     not_whole: dict[str, NotWhole] = field(default_factory=dict)
     """By ID: whose place is taken by a file that is not the table."""
+
+    @property
+    def done(self) -> int:
+        """Return how many have a table."""
+        return len(self.tables)
 
 
 def unfinished(
@@ -245,4 +250,4 @@ def unfinished(
         n for n in networks if n.spec.id not in found.rows and n.spec.id not in found.not_whole
     ]
     waiting = [n for n in missing if n.spec.id not in given_up]
-    return Unfinished(waiting, len(found.rows), len(missing) - len(waiting), found.not_whole)
+    return Unfinished(waiting, found.rows, len(missing) - len(waiting), found.not_whole)

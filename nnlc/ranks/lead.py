@@ -102,14 +102,10 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
 def _mixture(
     campaign: Campaign, networks: Sequence[CampaignNetwork], work: Unfinished, history: History
 ) -> "Mixture":
-    """Whether the tables that stand come from one arithmetic."""
+    """Return from how many arithmetics the tables that stand come."""
     from nnlc.upgrading.mixture import mixture_of  # which a first start does not need
 
-    left = {network.spec.id for network in work.networks} | work.not_whole.keys()
-    standing = [network for network in networks if network.spec.id not in left]
-    trained = [(network.spec, network.images) for network in standing]
-    ids = (spec.id for spec, _ in trained)
-    return mixture_of(trained, campaign.training, history.finishes, ids)
+    return mixture_of(networks, campaign.training, history.finishes, work.tables)
 
 
 def _tell(line: str) -> None:

@@ -102,8 +102,7 @@ def campaign_facts(
     pairs = zip(networks, standings, strict=True)
     done = [n.spec.id for n, standing in pairs if standing.state == State.DONE]
     facts += _origins(done, history)
-    trained = ((network.spec, network.images) for network in networks)
-    mixture = mixture_of(trained, campaign.training, history.finishes, done)
+    mixture = mixture_of(networks, campaign.training, history.finishes, done)
     if mixture.is_mixed:
         facts.append(("arithmetic", mixture.words))
     if attempts := sum(history.attempts.values()):

@@ -2,31 +2,28 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from nnlc.campaign import TrainingSection
+from nnlc.campaign import CampaignNetwork, TrainingSection
 from nnlc.history import Finish
-from nnlc.networks import ImageSet, NetworkSpec
-from nnlc.networks.arithmetic import arithmetic_of, has_change, numbered, version
+from nnlc.networks.arithmetic import FIRST, arithmetic_of, has_change, numbered, version
 from nnlc.wording import counted
-
-Trained = tuple[NetworkSpec, ImageSet]
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """Tables by the arithmetic of their networks."""
+    """The tables of a campaign, counted by the arithmetic of their networks."""
 
     tables: int = 0
-    """Whose arithmetic is known."""
-    others: Counter[tuple[str, str]] | None = None
-    """How many tables have the first arithmetic, where a new training would have the second."""
+    """How many have a known arithmetic."""
+    others: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many another arithmetic has made: by that one, and the one of a new training."""
     is_mixed: bool = False
-    """No single version of nnlc's arithmetic gives all of these tables."""
+    """True if no single version of nnlc's arithmetic gives all of these tables."""
 
     @property
     def words(self) -> str:
-        """What is to be known of it, in one line; nothing where all have today's arithmetic."""
+        """Return a line on tables of other arithmetics than today's; "" where there are none."""
         if not self.others:
             return ""
         pairs = sorted(self.others.items())
@@ -39,27 +36,28 @@ class Mixture:
 
 
 def mixture_of(
-    networks: Iterable[Trained],
+    networks: Iterable[CampaignNetwork],
     settings: TrainingSection,
     finishes: Mapping[str, Finish],
-    standing: Iterable[str] | None = None,
+    standing: Iterable[str],
 ) -> Mixture:
-    """Hold the arithmetic of tables to that which their networks have today.
+    """Count tables by the arithmetic that made them, where a new training would have another.
 
     Args:
-        networks: of one campaign, each with its images.
-        settings: the campaign's.
+        networks: the campaign's; not read where every arithmetic is the first.
+        settings: the campaign's, of training.
         finishes: what the journal says of tables, by ID.
-        standing: IDs of the tables that count; by default all that the journal tells of.
+        standing: IDs of the tables to count.
     """
-    counted_ids = finishes.keys() if standing is None else set(standing) & finishes.keys()
-    known = {i: said for i in counted_ids if (said := finishes[i].arithmetic) is not None}
-    if version() == 1 and set(known.values()) <= {"1"}:
+    recorded = finishes.keys() & set(standing)
+    known = {i: said for i in recorded if (said := finishes[i].arithmetic) is not None}
+    if version() == 1 and set(known.values()) <= {FIRST}:
         return Mixture(len(known))
     others: Counter[tuple[str, str]] = Counter()
     alike = 0
     explaining = set(range(1, version() + 1))
-    for spec, images in networks:
+    for network in networks:
+        spec, images = network.spec, network.images
         then = known.get(spec.id)
         if then is None:
             continue
@@ -71,13 +69,13 @@ def mixture_of(
             others[then, now] += 1
         else:
             alike += 1
-    # Those of a newer nnlc, which this one can't explain, may be of one arithmetic all the same.
+    # Tables that only a newer nnlc can explain are not mixed if all say the same arithmetic.
     several = alike > 0 or len({then for then, _ in others}) > 1
     return Mixture(len(known), others, is_mixed=several and not explaining)
 
 
 def _differences(pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """Which changes lie between arithmetics, in words."""
+    """Return the changes that one arithmetic of a pair has and the other has not, in words."""
     return [
         f"{number} is since nnlc {change.release}: {change.what}"
         for number, change in numbered()

@@ -80,8 +80,7 @@ def _table_lines(
     path: Path,
 ) -> Iterator[str]:
     yield f"tables: {len(tables.rows):,} of {len(networks):,} stand and stay"
-    trained = ((n.spec, n.images) for n in networks)
-    mixture = mixture_of(trained, campaign.training, history.finishes, tables.rows)
+    mixture = mixture_of(networks, campaign.training, history.finishes, tables.rows)
     if mixture.words:
         yield f"  {mixture.words}"
     yield from (f"  {line}" for line in not_whole_lines(tables.not_whole.values(), path))
