@@ -47,10 +47,10 @@ def read_campaign_file(path: Path) -> Written:
         raise ResultsError(newer)
     if type(found) is not int or found < 1:
         raise ResultsError(
-            f"{path}, key results_format: {found!r:.80} where this nnlc writes {FORMAT}; use the "
-            "nnlc that made the folder"
+            f"{path}, key results_format: {found!r:.80} where this nnlc writes {FORMAT}: emptied, "
+            "cut off, edited, or no file of nnlc; put back what stood there"
         )
-    if found > 1 and digest != _digest(values):
+    if (found > 1 or digest is not None) and digest != _digest(values):
         raise ResultsError(
             f"{path}: was edited: its digest is that of other values, under which the tables here "
             "were made; put those back, or give another campaign a folder of its own"
@@ -72,6 +72,19 @@ def campaign_file(campaign: Campaign) -> bytes:
     digest = _digest(tomllib.loads(content.decode()))
     about = dict(zip(_KEYS, (FORMAT, __version__, digest), strict=True))
     return _HEAD + tomli_w.dumps(about).encode() + content
+
+
+def renewed_file(path: Path, places: dict[str, str]) -> bytes:
+    """Return a campaign.toml as it stands, of its own format, but with other places of own images.
+
+    Args:
+        path: the file, which was read before.
+        places: by the names of the images.
+    """
+    values = read_toml(path, ResultsError)
+    for name, place in places.items():
+        values["datasets"][name]["npz"] = place
+    return _HEAD + tomli_w.dumps(values).encode()
 
 
 def campaign_toml(campaign: Campaign) -> bytes:
@@ -106,6 +119,9 @@ def _decisive(values: Values) -> Values:
             for name, section in datasets.items()
             if isinstance(section, dict)
         }
+        # IDs are numbers in this order; a dataset without networks has none.
+        used = (n for n, section in kept["datasets"].items() if section.get("networks_per_depth"))
+        kept["order of datasets"] = list(used)
     return kept
 
 

@@ -20,7 +20,13 @@ import os
 from pathlib import Path
 
 from nnlc.campaign import Campaign
-from nnlc.campaignfile import Written, campaign_file, identity, read_campaign_file
+from nnlc.campaignfile import (
+    Written,
+    campaign_file,
+    identity,
+    read_campaign_file,
+    renewed_file,
+)
 from nnlc.errors import ResultsError
 from nnlc.files import (
     TEMPORARY_SUFFIX,
@@ -256,14 +262,13 @@ class ResultsFolder:
         A job that was submitted before they were moved still names the old one.
         """
         moved = {
-            name: section.model_copy(update={"npz": place})
+            name: place
             for name, section in standing.datasets.items()
             if (place := campaign.datasets[name].npz) and place != section.npz
             if os.access(place, os.R_OK)
         }
         if moved:
-            renewed = standing.model_copy(update={"datasets": standing.datasets | moved})
-            write_atomically(self.campaign_file, campaign_file(renewed))
+            write_atomically(self.campaign_file, renewed_file(self.campaign_file, moved))
 
 
 def checkpoints_in(folder: Path) -> dict[str, list[str]]:

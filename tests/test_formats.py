@@ -131,7 +131,13 @@ def edited_digest(results):
     edit(results / "campaign.toml", r'digest = "', 'digest = "0')
 
 
-@pytest.mark.parametrize("edited", [edited_training, edited_seed, edited_digest])
+def edited_format(results):
+    """As if an older nnlc were to use it."""
+    edited_seed(results)
+    edit(results / "campaign.toml", r"results_format = \d+", "results_format = 1")
+
+
+@pytest.mark.parametrize("edited", [edited_training, edited_seed, edited_digest, edited_format])
 def test_a_campaign_toml_that_was_edited_is_refused_by_all(made, results, tmp_path, edited):
     """Or tables of two campaigns would stand side by side, and nothing would tell."""
     edited(results)
@@ -151,6 +157,33 @@ def test_what_no_table_depends_on_may_be_edited(results):
     edit(results / "campaign.toml", r"\[run\]", "# mine\n[run]")
     edit(results / "campaign.toml", r"attempts = \d+", "attempts = 7")
     assert ResultsFolder(results).campaign().run.attempts == 7
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace("\n", "\n\t"),
+        lambda text: text.replace("\nseed = 11", '\n"seed"  =  1_1 # mine'),
+        lambda text: text.replace("02 03:", "02T03:"),
+        lambda text: re.sub(r"(?s)(\nseed.*?)(\nstamp.*?)\n", r"\2\1\n", text),
+        lambda text: re.sub(r"(?s)(\[training\].*?)(\[space\].*)", r"\2\n\1", text),
+    ],
+    ids=["mark", "line ends", "indented", "spaced", "time", "keys moved", "tables moved"],
+)
+def test_an_edit_of_the_form_alone_is_none(results, form):
+    path = results / "campaign.toml"
+    before, campaign = path.read_text(), ResultsFolder(results).campaign()
+    path.write_bytes(form(before).encode())
+    assert path.read_bytes() != before.encode()
+    assert ResultsFolder(results).campaign() == campaign
+
+
+def test_datasets_in_another_order_are_an_edit():
+    """IDs are numbers in their order."""
+    two = {"a": {"networks_per_depth": 1}, "b": {"networks_per_depth": 1}}
+    assert _digest({"datasets": two}) != _digest({"datasets": dict(reversed(two.items()))})
 
 
 def test_an_edited_campaign_of_0_1_0_shows_in_its_tables_and_is_not_rewritten(results, tmp_path):

@@ -1,6 +1,7 @@
 """Images of a user's own are known to every reader of tables, by the campaign beside them."""
 
 import ast
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -111,6 +112,19 @@ def test_a_start_writes_down_where_the_images_lie_now(results, tmp_path):
     assert folder.campaign_file.stat().st_mtime_ns == written
     folder.open(before)  # as a job does that was submitted before the images were moved
     assert folder.campaign() == after
+
+
+def test_a_start_that_writes_it_down_leaves_the_format_as_it_was(results, tmp_path):
+    """Or the nnlc that has begun the folder could not go on there."""
+    file = results / "campaign.toml"
+    head = r"results_format = .*\nnnlc = .*\ndigest = .*"
+    file.write_text(re.sub(head, "results_format = 1", file.read_text()))
+    (tmp_path / "mine.npz").rename(tmp_path / "now.npz")
+    campaign = tmp_path / "own.toml"
+    campaign.write_text(campaign.read_text().replace("mine.npz", "now.npz"))
+    before = file.read_text()
+    ResultsFolder(results).open(load_campaign(campaign))
+    assert file.read_text() == before.replace("mine.npz", "now.npz")
 
 
 def test_missing_images_name_the_way_to_say_where_they_are(results, tmp_path):

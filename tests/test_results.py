@@ -1,5 +1,7 @@
 """A results folder, and the drawing of what lies in it."""
 
+import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,19 @@ def test_whatever_changes_a_table_makes_it_another_campaign(campaign, tmp_path, 
     with pytest.raises(ResultsError, match=key.replace(".", r"\.")):
         results.open(other)
     assert results.campaign_file.read_bytes() == before
+
+
+@pytest.mark.parametrize("networks", [0, 3])
+def test_datasets_in_another_order_make_another_campaign(tmp_path, networks):
+    """IDs are numbers in the order of datasets; one without networks has none."""
+    head, sample, space = re.split(r"(?=^\[)", TINY, flags=re.MULTILINE)
+    other = sample.replace("F-MNIST-sample", "SVHN").replace("= 3", f"= {networks}")
+    results = ResultsFolder(tmp_path / "r")
+    results.open(load_campaign(write_campaign(tmp_path, head + sample + other + space)))
+    moved = load_campaign(write_campaign(tmp_path, head + other + sample + space))
+    order = pytest.raises(ResultsError, match=r"order of datasets is .*-sample', 'SVHN")
+    with order if networks else nullcontext():
+        results.open(moved)
 
 
 def test_a_folder_whose_making_failed_can_be_made_once_there_is_room(
