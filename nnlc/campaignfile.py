@@ -120,8 +120,9 @@ def _decisive(values: Values) -> Values:
             if isinstance(section, dict)
         }
         # IDs are numbers in this order; a dataset without networks has none.
-        used = (n for n, section in kept["datasets"].items() if section.get("networks_per_depth"))
-        kept["order of datasets"] = list(used)
+        used = [n for n, section in kept["datasets"].items() if section.get("networks_per_depth")]
+        if len(used) > 1:
+            kept["order of datasets"] = used
     return kept
 
 
