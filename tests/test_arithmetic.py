@@ -52,18 +52,16 @@ def changes(monkeypatch):
     monkeypatch.setattr(arithmetic, "CHANGES", made)
 
 
-def own(settings=None, device="cpu", newest=None, **changes):
-    return arithmetic_of(spec(**changes), SAMPLE, settings or Settings(), device, newest)
+def own(settings=None, device="cpu", **changes):
+    return arithmetic_of(spec(**changes), SAMPLE, settings or Settings(), device)
 
 
 def test_a_network_has_the_arithmetic_of_what_touches_it(changes):
     assert version() == 4
     assert own() == "3"
     assert own(device="cuda") == "4"
-    assert own(newest=2) == "2"
-    assert own(newest=1) == "1"
     plain = {"dropout_rate": 0, "layer_types": (3,)}
-    assert own(newest=2, **plain) == "1"
+    assert own(Settings(convolutions="direct"), **plain) == "1"
 
 
 def test_an_old_way_that_is_kept_leaves_the_arithmetic_as_it_was(changes):
@@ -90,7 +88,25 @@ def test_an_arithmetic_in_words_says_which_changes_it_has(words, number, has):
     assert has_change(words, number) is has
 
 
-@given(masks=st.sampled_from(["first", "second"]), convolutions=st.sampled_from(["direct", "auto"]))
+def test_a_way_that_is_older_than_the_old_one_is_kept_through_every_later_change(monkeypatch):
+    made = (
+        change("a", keeps=("convolutions", "direct")),
+        change("b"),
+        change("c", keeps=("convolutions", "blocked")),
+    )
+    monkeypatch.setattr(arithmetic, "CHANGES", made[:1])
+    assert own(Settings(convolutions="direct")) == "1"
+    monkeypatch.setattr(arithmetic, "CHANGES", made)
+    assert own(Settings(convolutions="direct")) == "3 without 2"
+    assert own(Settings(convolutions="blocked")) == "3"
+    assert own(Settings(convolutions="auto")) == "4"
+    assert old_ways() == {"convolutions": "direct"}
+
+
+WAYS = st.sampled_from(["direct", "blocked", "auto"])
+
+
+@given(masks=st.sampled_from(["first", "second"]), convolutions=WAYS)
 def test_settings_can_be_had_for_every_arithmetic_that_they_made(masks, convolutions):
     """So that a table can be trained again in the way in which it was made."""
     patch = pytest.MonkeyPatch()
@@ -98,6 +114,8 @@ def test_settings_can_be_had_for_every_arithmetic_that_they_made(masks, convolut
         made = (
             change("a", keeps=("masks", "first")),
             change("b", keeps=("convolutions", "direct")),
+            change("c"),
+            change("d", keeps=("convolutions", "blocked")),
         )
         context.setattr(arithmetic, "CHANGES", made)
         wanted = Settings(masks=masks, convolutions=convolutions, pooling="average")

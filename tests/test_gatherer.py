@@ -16,6 +16,7 @@ from nnlc import read_table
 from nnlc.errors import ExitStatus
 from nnlc.ranks.departure import LIMIT_SECONDS
 from nnlc.ranks.gatherer import MAX_IDLE_DEATHS
+from nnlc.ranks.leases import Leases
 from nnlc.tables import Row, Table
 
 KIND_FROM = 4
@@ -199,6 +200,20 @@ def test_nothing_is_handed_out_before_every_rank_is_there_and_the_images_are_che
     assert not job.handed_out
     job.say(1, kind="checked", trainer=0)
     assert [rank for rank, _ in job.handed_out] == [0, 1]
+
+
+def test_a_network_that_another_job_has_is_not_told_to_be_lost(tmp_path):
+    job = Job(tmp_path)
+    other = Leases(job.results.leases_folder)
+    other.begin()
+    ids = [network.spec.id for network in job.networks[:2]]
+    assert other.claim(ids[0])
+    about = {"differences": [["device.name", "'A'", "'B'"]], "seconds": 60.0, "nnlc": None}
+    foreign = [{"id": id_, "path": id_, **about} for id_ in ids]
+    job.say(0, kind="checked", trainer=0, go_on=[], foreign=foreign)
+    _, lost, _, theirs = job.watcher.messages
+    assert "1 network begins anew, and 60 s" in lost
+    assert "1 network is under way in another job" in theirs
 
 
 def test_a_retried_network_keeps_no_row_of_the_attempt_that_died(tmp_path):

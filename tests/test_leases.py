@@ -54,6 +54,22 @@ def test_whoever_is_refused_is_told_by_whom(begin, start):
     assert mine.holder(ID) == f"a job on {os.uname().nodename} (process {job.pid})"
 
 
+def test_networks_of_other_jobs_are_elsewhere_until_these_let_go_or_are_seen_to_be_dead(
+    begin, start, folder
+):
+    job, other, mine = start(IDS[:1]), begin(), begin()
+    tell(job)
+    assert claims(job) == IDS[:1]
+    assert other.claim(IDS[1])
+    assert mine.claim(IDS[2])
+    assert mine.elsewhere(IDS) == set(IDS[:2])
+    other.release(IDS[1])
+    assert mine.elsewhere(IDS) == {IDS[0]}
+    job.kill()
+    job.wait()
+    assert mine.elsewhere(IDS) == set()
+
+
 @pytest.mark.parametrize("bad", ["", "a/b", "/a", "../a"])
 def test_an_id_that_is_a_path_is_refused(begin, bad):
     with pytest.raises(ValueError, match="ID of a network"):

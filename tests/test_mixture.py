@@ -57,6 +57,27 @@ def test_tables_are_mixed_where_no_version_of_nnlc_makes_them_all(
     assert mixture(plain, with_dropout, gpus=gpus).is_mixed is mixed
 
 
+@pytest.mark.parametrize(
+    ("plain", "with_dropout", "mixed"),
+    [
+        ("3", "3 without 2", False),
+        ("3", "3", False),
+        ("1", "1", False),
+        ("3", "1", True),
+        ("1", "3 without 2", True),
+    ],
+)
+def test_tables_of_a_campaign_that_kept_an_old_way_are_of_one_arithmetic_when_it_is_given_up(
+    monkeypatch, plain, with_dropout, mixed
+):
+    made = (
+        Change("0.5", "masks", lambda spec, *_: bool(spec.dropout_rate), ("pooling", "average")),
+        Change("0.7", "graphs", lambda *_: True),
+    )
+    monkeypatch.setattr(arithmetic, "CHANGES", made)
+    assert mixture(plain, with_dropout).is_mixed is mixed
+
+
 def test_words_say_how_many_come_from_which_and_what_has_changed(changes):
     words = mixture("3", "1", gpus=True).words
     assert words == (

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from nnlc.networks import arithmetic
+from nnlc.networks.arithmetic import Change
 from nnlc.upgrading.mixture import Mixture
 from nnlc.upgrading.outlook import Outlook, start_lines
 
@@ -15,12 +17,13 @@ def foreign(number, *differences, seconds=1800.0, nnlc=None):
 
 TORCH = ("versions.torch", "'2.13.0'", "'2.14.1'")
 ARITHMETIC = ("versions.arithmetic", "'1'", "'2'")
+THERE = ("'1'", "'3'", "'9'")
 DEVICE = ("device.name", "'A100'", "'H100'")
 
 
-def lines(*several, go_on=()):
+def lines(*several, go_on=(), elsewhere=()):
     outlook = Outlook.of({"go_on": [*go_on], "foreign": [*several]})
-    return start_lines(outlook, Mixture(), 12, Path("results/my curves"))
+    return start_lines(outlook, Mixture(), 12, Path("results/my curves"), elsewhere)
 
 
 def test_nothing_is_said_where_nothing_is_lost():
@@ -37,6 +40,16 @@ def test_three_lines_say_what_stays_what_is_lost_and_how_to_go_back():
     ]
 
 
+def test_what_another_job_has_is_not_lost_unless_that_ends_too_early():
+    theirs = (
+        "warning: 1 network is under way in another job; should that end without the tables, this "
+        "one begins anew, and 0.5 h of training are lost: device name was 'A100' and is 'H100'"
+    )
+    assert lines(foreign(1, DEVICE), elsewhere={"id1"}) == [theirs]
+    both = lines(foreign(1, DEVICE), foreign(2, TORCH), elsewhere={"id1"})
+    assert both == [*lines(foreign(2, TORCH)), theirs]
+
+
 def test_each_reason_is_told_with_how_often_it_occurs():
     found = lines(foreign(1, TORCH), foreign(2, TORCH), foreign(3, DEVICE, TORCH))
     assert (
@@ -51,6 +64,21 @@ def test_many_reasons_are_cut():
     found = lines(*(foreign(i, one) for i, one in enumerate(several)))
     assert "and 2 more reasons" in found[1]
     assert "MKL_CBWR was '0' and is None" in found[1]
+
+
+def test_what_undoes_a_change_is_its_setting_or_the_releases_before_it(monkeypatch):
+    made = (
+        Change("0.5", "masks", lambda *_: True, ("masks", "first")),
+        Change("0.6", "graphs", lambda *_: True),
+        Change("0.7", "sums", lambda *_: True),
+    )
+    monkeypatch.setattr(arithmetic, "CHANGES", made)
+    three = [lines(foreign(1, (ARITHMETIC[0], there, "'4'"), nnlc="0.1.0")) for there in THERE]
+    assert [found[2].split("want ")[1].split(";")[0] for found in three] == [
+        'training.masks = "first", nnlc before 0.6',
+        "nnlc before 0.7",
+        "nnlc 0.1.0",
+    ]
 
 
 @pytest.mark.parametrize("key", ["format", "versions.arithmetic"])

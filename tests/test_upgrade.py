@@ -90,7 +90,7 @@ def test_a_change_for_networks_with_dropout_leaves_all_other_checkpoints_in_use(
     assert "0 tables stand and stay" in stay
     assert "2 networks go on from checkpoints; 2 networks begin anew" in lost
     assert "arithmetic was '1' and is '2'" in lost
-    assert "want nnlc 0." in go_back
+    assert f"want nnlc before {LATER};" in go_back
     assert f"nnlc upgrade {half_done} --dry-run" in go_back
     assert resumed(half_done) == PLAIN
     old, new = by_id(place / "done"), by_id(half_done)

@@ -27,7 +27,7 @@ FIRST = "1"
 """The arithmetic of 0.1.0, and of every network that no change has touched since."""
 
 _SETTINGS_OF_0_1_0 = ("pixels", "pooling", "dropout", "truncate")
-_WORDS = r"([1-9][0-9]*)(?: without ([0-9]+(?: and [0-9]+)*))?"
+_WORDS = r"([1-9][0-9]{0,8})(?: without ([0-9]+(?: and [0-9]+)*))?"
 
 
 class Change(NamedTuple):
@@ -57,13 +57,7 @@ def numbered() -> Iterator[tuple[int, Change]]:
     yield from enumerate(CHANGES, 2)
 
 
-def arithmetic_of(
-    spec: NetworkSpec,
-    images: ImageSet,
-    settings: BaseModel,
-    device: str,
-    newest: int | None = None,
-) -> str:
+def arithmetic_of(spec: NetworkSpec, images: ImageSet, settings: BaseModel, device: str) -> str:
     """Return a network's own arithmetic, such as "1", "4" or "4 without 3".
 
     Args:
@@ -71,13 +65,12 @@ def arithmetic_of(
         images: that it trains on.
         settings: the campaign's; they may keep old ways.
         device: "cpu" or "cuda".
-        newest: as of this version of the arithmetic; by default this nnlc's.
     """
     used: list[int] = [1]
     unused: list[int] = []
     for number, change in numbered():
-        if (newest is None or number <= newest) and change.touches(spec, images, settings, device):
-            (unused if _is_kept(change, settings) else used).append(number)
+        if change.touches(spec, images, settings, device):
+            (unused if is_kept(number, settings) else used).append(number)
     without = [str(number) for number in unused if number < used[-1]]
     return f"{used[-1]}" + (f" without {' and '.join(without)}" if without else "")
 
@@ -88,6 +81,20 @@ def has_change(arithmetic: str, number: int) -> bool | None:
     if found is None:
         return None
     return number <= int(found[1]) and str(number) not in (found[2] or "").split(" and ")
+
+
+def is_known(arithmetic: str) -> bool:
+    """Tell whether this nnlc knows all changes of a network's own arithmetic."""
+    found = re.fullmatch(_WORDS, arithmetic)
+    return found is not None and int(found[1]) <= version()
+
+
+def is_kept(number: int, settings: BaseModel) -> bool:
+    """Tell whether settings keep the way of before a change, or one that is older still."""
+    if (keeps := CHANGES[number - 2].keeps) is None:
+        return False
+    chosen = (keeps[0], getattr(settings, keeps[0]))
+    return chosen in [change.keeps for change in CHANGES[: number - 1]]
 
 
 def choices() -> set[str]:
@@ -136,15 +143,12 @@ def settings_for(
     """
     if arithmetic_of(spec, images, settings, device) == arithmetic:
         return settings
+    if not is_known(arithmetic):
+        return settings
     fields = type(settings).model_fields
-    chosen: dict[str, str] = {}
-    for number, change in numbered():
-        if change.keeps and (has := has_change(arithmetic, number)) is not None:
+    chosen = {name: fields[name].default for name in choices()}
+    for number, change in reversed(list(numbered())):
+        if change.keeps and not has_change(arithmetic, number):
             name, old = change.keeps
-            chosen[name] = fields[name].default if has else old
+            chosen[name] = old
     return settings.model_copy(update=chosen)
-
-
-def _is_kept(change: Change, settings: BaseModel) -> bool:
-    """Whether a campaign stays with the way of before a change."""
-    return change.keeps is not None and getattr(settings, change.keeps[0]) == change.keeps[1]

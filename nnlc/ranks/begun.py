@@ -31,6 +31,7 @@ def tell_losses(job: Job, message: wire.Message) -> None:
         return
     from nnlc.upgrading.outlook import Outlook, start_lines  # what few jobs need
 
-    lines = start_lines(Outlook.of(message), job.mixture, job.work.done, job.results.path)
-    for line in lines:
+    outlook = Outlook.of(message)
+    elsewhere = job.leases.elsewhere(each.id for each in outlook.foreign)
+    for line in start_lines(outlook, job.mixture, job.work.done, job.results.path, elsewhere):
         job.watcher.message(line)

@@ -23,7 +23,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from nnlc.files import TEMPORARY_SUFFIX, Ready, make_folder, open_regular, write_atomically
@@ -131,6 +131,15 @@ class Leases:
     def seen_alive(self, id: str) -> bool:
         """Whether that holder gave a sign of life since we look; if not, it may be long dead."""
         return self._refused.get(id) in self._seen_alive
+
+    def elsewhere(self, ids: Iterable[str]) -> set[str]:
+        """Return the networks that other jobs have; a job that was killed may still count."""
+        held = set()
+        for network in ids:
+            with contextlib.suppress(OSError):
+                owners = [one for one in _entries(self._lease(network)) if one != self.token]
+                held |= {network for owner in owners if not self._is_dead(owner)}
+        return held
 
     def end(self) -> None:
         """Release everything and leave no file behind."""

@@ -1,12 +1,12 @@
 """Whether the tables of a campaign come from one arithmetic, or from several."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from nnlc.campaign import CampaignNetwork, TrainingSection
 from nnlc.history import Finish
-from nnlc.networks.arithmetic import FIRST, arithmetic_of, has_change, numbered, version
+from nnlc.networks.arithmetic import FIRST, arithmetic_of, has_change, is_known, numbered, version
 from nnlc.wording import counted
 
 
@@ -19,7 +19,7 @@ class Mixture:
     others: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many another arithmetic has made: by that one, and the one of a new training."""
     is_mixed: bool = False
-    """True if no single version of nnlc's arithmetic gives all of these tables."""
+    """True if no single nnlc gives all of these tables under one set of settings."""
 
     @property
     def words(self) -> str:
@@ -55,15 +55,16 @@ def mixture_of(
         return Mixture(len(known))
     others: Counter[tuple[str, str]] = Counter()
     alike = 0
-    explaining = set(range(1, version() + 1))
+    having: defaultdict[int, set[bool | None]] = defaultdict(set)
     for network in networks:
         spec, images = network.spec, network.images
         then = known.get(spec.id)
         if then is None:
             continue
         device = "cuda" if finishes[spec.id].on_gpu else "cpu"
-        own = {n: arithmetic_of(spec, images, settings, device, n) for n in explaining}
-        explaining = {n for n, arithmetic in own.items() if arithmetic == then}
+        for number, change in numbered():
+            if change.touches(spec, images, settings, device):
+                having[number].add(has_change(then, number))
         now = arithmetic_of(spec, images, settings, device)
         if now != then:
             others[then, now] += 1
@@ -71,7 +72,23 @@ def mixture_of(
             alike += 1
     # Tables that only a newer nnlc can explain are not mixed if all say the same arithmetic.
     several = alike > 0 or len({then for then, _ in others}) > 1
-    return Mixture(len(known), others, is_mixed=several and not explaining)
+    is_one = all(is_known(then) for then, _ in others) and _is_one(having)
+    return Mixture(len(known), others, is_mixed=several and not is_one)
+
+
+def _is_one(having: Mapping[int, set[bool | None]]) -> bool:
+    """Tell whether one nnlc makes all tables under one set of settings.
+
+    Args:
+        having: by number of the change, whether tables of networks that it touches have it.
+    """
+    newest = max((number for number, found in having.items() if True in found), default=1)
+    keeps = {number: change.keeps for number, change in numbered()}
+    return all(
+        found == {False} and (keeps[number] is not None or number > newest)
+        for number, found in having.items()
+        if False in found
+    )
 
 
 def _differences(pairs: Iterable[tuple[str, str]]) -> list[str]:

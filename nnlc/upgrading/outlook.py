@@ -6,11 +6,12 @@ their bits depend on. The words are the same before a job and in `nnlc upgrade`.
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nnlc.networks.arithmetic import has_change, numbered
 from nnlc.upgrading.mixture import Mixture
 from nnlc.wording import counted
 
@@ -40,12 +41,13 @@ class Foreign(NamedTuple):
     @property
     def wants(self) -> list[str]:
         """What it would take to go on from it."""
-        return [
-            f"nnlc {self.nnlc}"
-            if key in ("format", "versions.arithmetic")
-            else f"{_short(key)} {there}"
-            for key, there, _ in self._first
-        ]
+        wants: list[str] = []
+        for key, there, here in self._first:
+            if key == "versions.arithmetic":
+                wants += _older_ways(there, here) or [f"nnlc {self.nnlc}"]
+            else:
+                wants.append(f"nnlc {self.nnlc}" if key == "format" else f"{_short(key)} {there}")
+        return wants
 
     @property
     def _first(self) -> Sequence[tuple[str, str, str]]:
@@ -87,7 +89,13 @@ class Outlook:
         return "; ".join(words[:_SEVERAL]) + more
 
 
-def start_lines(outlook: Outlook, mixture: Mixture | None, tables: int, results: Path) -> list[str]:
+def start_lines(
+    outlook: Outlook,
+    mixture: Mixture | None,
+    tables: int,
+    results: Path,
+    elsewhere: Container[str] = (),
+) -> list[str]:
     """Return what a start says before it loses anything; nothing where it loses nothing.
 
     Args:
@@ -95,7 +103,24 @@ def start_lines(outlook: Outlook, mixture: Mixture | None, tables: int, results:
         mixture: of the tables that stand, if a journal tells of any.
         tables: how many stand.
         results: the folder.
+        elsewhere: IDs of networks that other jobs have: lost only if those end too early.
     """
+    theirs = Outlook(0, tuple(each for each in outlook.foreign if each.id in elsewhere))
+    ours = tuple(each for each in outlook.foreign if each.id not in elsewhere)
+    lines = _lines_of_losses(Outlook(outlook.go_on, ours), mixture, tables, results)
+    if theirs.foreign:
+        are = counted(len(theirs.foreign), "network is", "networks are")
+        lines.append(
+            f"warning: {are} under way in another job; should that end without the tables, this "
+            f"one begins anew, and {in_hours(theirs.seconds)} of training are lost: "
+            f"{theirs.reasons()}"
+        )
+    return lines
+
+
+def _lines_of_losses(
+    outlook: Outlook, mixture: Mixture | None, tables: int, results: Path
+) -> list[str]:
     others = mixture.words if mixture else ""
     if not outlook.foreign:
         return [f"warning: {others}"] if others else []
@@ -115,6 +140,18 @@ def start_lines(outlook: Outlook, mixture: Mixture | None, tables: int, results:
 def in_hours(seconds: float) -> str:
     """Return a time of training, in hours unless it is short."""
     return f"{seconds / _HOUR:,.1f} h" if seconds >= _HOUR / 10 else f"{seconds:.0f} s"
+
+
+def _older_ways(there: str, here: str) -> list[str]:
+    """What undoes the changes that one arithmetic has not and the other has: settings, a release.
+
+    An older nnlc than the one of that release may know neither the folder nor the campaign.
+    """
+    then, now = there.strip("'"), here.strip("'")
+    lacked = [c for n, c in numbered() if has_change(then, n) is False and has_change(now, n)]
+    settings = dict(change.keeps for change in reversed(lacked) if change.keeps)
+    releases = [f"nnlc before {change.release}" for change in lacked if not change.keeps]
+    return [f'training.{name} = "{old}"' for name, old in settings.items()] + releases[:1]
 
 
 def _short(key: str) -> str:

@@ -10,7 +10,7 @@ from nnlc.campaignfile import FORMAT, Written
 from nnlc.errors import NnlcError, ResultsError
 from nnlc.history import History, read_history
 from nnlc.journal import read_events
-from nnlc.networks.arithmetic import CHANGES, choices, numbered, version
+from nnlc.networks.arithmetic import CHANGES, choices, is_kept, numbered, version
 from nnlc.openjobs import has_ended
 from nnlc.results import ResultsFolder, checkpoints_in
 from nnlc.tablecheck import Found, TableCheck, not_whole_lines
@@ -160,7 +160,7 @@ def _setting_lines(campaign: Campaign, left: list[CampaignNetwork], device: str)
             continue
         name, old = change.keeps
         value = getattr(settings, name)
-        verb = "keeps" if value == old else f'has not kept, as "{old}" would,'
+        verb = "keeps" if is_kept(number, settings) else f'has not kept, as "{old}" would,'
         yield f'  training.{name} = "{value}" {verb} the bits of before {about} for {whom}'
 
 
