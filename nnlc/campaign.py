@@ -6,7 +6,7 @@ file says, table by table. Whatever is wrong is refused with file, key, and what
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -258,6 +258,14 @@ class CampaignNetwork:
     images: ImageSet
     spec: NetworkSpec
 
+    def on(self, device: str) -> "CampaignNetwork":
+        """Return the network as "cpu" or "cuda" trains it."""
+        return replace(self, spec=replace(self.spec, train_gpu=device == "cuda"))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the network and its images as a trainer is told of them: `nnlc.wire`."""
+        return {"spec": self.spec.to_json(), "image_set": asdict(self.images)}
+
 
 def load_campaign(name_or_path: str | Path) -> Campaign:
     """Read a campaign: the name of a shipped one, or the path of a TOML file.
@@ -283,11 +291,7 @@ def parse_campaign(values: dict[str, Any], path: Path) -> Campaign:
 
 
 def find_campaign(name_or_path: str) -> Path:
-    """The file of a campaign.
-
-    Raises:
-        CampaignError: neither a file nor a shipped name.
-    """
+    """Return the file of a campaign; raise CampaignError for no file and no shipped name."""
     return find_file(name_or_path, "jobs", CampaignError)
 
 
@@ -295,14 +299,13 @@ def _checked(layers: Layers) -> Campaign:
     """Return a campaign of which every network fits its images."""
     campaign = validate(Campaign, layers, CampaignError)
     for name, section in campaign.datasets.items():
-        key = ["datasets", name]
         try:
             images = section.image_set(name)
             if section.networks_per_depth:
                 campaign.space.check_against(images)
         except ValueError as problem:
             field = ["space", str(problem).split(" ")[0]]
-            key = field if layers.says(field) else key
+            key = field if layers.says(field) else ["datasets", name]
             raise CampaignError(f"{layers.file_of(key)}, key {'.'.join(key)}: {problem}") from None
     return campaign
 

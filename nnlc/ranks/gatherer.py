@@ -13,7 +13,7 @@ from nnlc.campaign import CampaignNetwork
 from nnlc.errors import DeviceError, ExitStatus, NnlcError
 from nnlc.process import this_process
 from nnlc.ranks.attempts import is_of_memory
-from nnlc.ranks.begun import as_told, begun_networks, on_device, tell_losses
+from nnlc.ranks.begun import begun_networks, tell_losses
 from nnlc.ranks.curves import Curves
 from nnlc.ranks.departure import Departure
 from nnlc.ranks.devices import choose_device, device_names
@@ -170,10 +170,10 @@ class Gatherer:
         by_host = {hello["host"]: r for r, hello in sorted(self._hellos.items(), reverse=True)}
         self._unchecked = set(by_host.values())
         check = {"kind": "check", "trainer": 0, "mark": str(mark.absolute())}
-        self._out.extend((each, check) for each in sorted(self._unchecked))
+        first, *others = sorted(self._unchecked)
         # One of them looks at checkpoints too: all would say the same.
-        begun = begun_networks(job, self._device)
-        self._out[-1] = self._out[-1][0], {**check, "networks": begun}
+        self._out.append((first, {**check, "networks": begun_networks(job, self._device)}))
+        self._out.extend((each, check) for each in others)
 
     @property
     def _checked(self) -> bool:
@@ -197,14 +197,14 @@ class Gatherer:
             self._leave(ExitStatus.DONE, f"all is well: {job.ranks} ranks could begin")
 
     def _start(self, network: CampaignNetwork, rank: int, trainer: int) -> None:
-        network = on_device(network, self._device)
+        network = network.on(self._device)
         self._curves.start(network, rank)
         self._job.journal.write("start", id=network.spec.id, rank=rank, trainer=trainer)
         message = {
             "kind": "train",
             "trainer": trainer,
             "index": network.index,
-            **as_told(network),
+            **network.to_json(),
         }
         self._out.append((rank, message | self._hand_out.facts(network)))
 

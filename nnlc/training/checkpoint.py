@@ -131,19 +131,18 @@ class Checkpoints:
         return found, wrong
 
     def look(self, names: Iterable[str]) -> list[Head] | None:
-        """Tell what keeps a network from going on, though there are checkpoints of it.
+        """Return what each foreign checkpoint says of itself; None if one is there to go on from.
 
-        None where one is there to go on from, which is not read. A foreign one is read as little as
-        can be; one that can't be read is left out.
+        That one is not read. A foreign one that can't be read is left out.
 
         Args:
-            names: of all files of this network.
+            names: of all checkpoints of this network.
         """
         paths = {self._folder / name for name in names}
         if paths & {self._newest, self._before}:
             return None
         heads = []
-        for path in sorted(path for path in paths if path.suffix == ".ckpt"):
+        for path in sorted(paths):
             with contextlib.suppress(OSError, DamagedError):
                 heads.append(self._head(path))
         return heads
@@ -157,8 +156,9 @@ class Checkpoints:
             seconds = float(state["rows"][:, 3].sum()) + float(state["seconds"])
         except (TypeError, KeyError, IndexError, ValueError):  # of another format
             seconds = 0.0
-        differences = list(_differences(_whole(content["about"]), _whole(self._about)))
-        return Head(path, differences, seconds, nnlc if isinstance(nnlc, str) else None)
+        return Head(
+            path, self._differences(content), seconds, nnlc if isinstance(nnlc, str) else None
+        )
 
     def clean(self) -> None:
         """Remove what an interrupted write of this network left behind: it may be large."""
@@ -180,11 +180,16 @@ class Checkpoints:
             content = _load(path)
         except (OSError, DamagedError) as problem:
             return f"of other settings, and can't be read: {problem}"
-        differences = _differences(_whole(content["about"]), _whole(self._about))
-        key, there, here = next(differences, ("name", "", ""))
         if newer := too_new(path, content["about"].get("format"), FORMAT, content.get("nnlc")):
             return newer.removeprefix(f"{path}: ")
-        return f"made with another {key}: {there} where this job has {here}"
+        for key, there, here in self._differences(content):
+            return f"made with another {key}: {there} where this job has {here}"
+        return "its file has another name"
+
+    def _differences(self, content: dict[str, Any]) -> list[tuple[str, str, str]]:
+        """Return in what a checkpoint is foreign; 0.1.0 did not say the arithmetic: it was 1."""
+        first = {"versions.arithmetic": FIRST}
+        return list(_differences(first | content["about"], first | self._about))
 
     def _put_aside(self, path: Path) -> Path:
         aside = self._folder / "aside"
@@ -199,13 +204,8 @@ class Checkpoints:
         return target
 
 
-def _whole(about: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint says of itself, and what goes without saying."""
-    return {"versions.arithmetic": FIRST, **about}
-
-
 def _differences(there: object, here: object, name: str = "") -> Iterator[tuple[str, str, str]]:
-    """Where two objects of plain values differ: the dotted key and both values, in words."""
+    """Yield where two objects of plain values differ: the dotted key and both values, in words."""
     if isinstance(there, dict) and isinstance(here, dict):
         for key in {**here, **there}:
             if there.get(key) != here.get(key):

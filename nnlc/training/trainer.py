@@ -117,9 +117,8 @@ class Trainer:
         names = checkpoints_in(folder)
         for each in networks:
             spec, images = NetworkSpec.from_json(each["spec"]), ImageSet(**each["image_set"])
-            made = self._made_with(spec, images)
-            about = self._about(spec, images, decides_bits(made))
-            heads = Checkpoints(folder, spec.id, about).look(names.get(spec.id, []))
+            checkpoints = self._checkpoints_of(spec, images, self._made_with(spec, images), folder)
+            heads = checkpoints.look(names.get(spec.id, []))
             if heads is None:
                 go_on.append(spec.id)
             elif heads:  # the one that is farthest
@@ -128,7 +127,7 @@ class Trainer:
         return {"go_on": go_on, "foreign": foreign}
 
     def _made_with(self, spec: NetworkSpec, images: ImageSet) -> dict[str, dict[str, Any]]:
-        """What a network's bits depend on beside network and campaign."""
+        """Return what a table's bits depend on beside network and campaign."""
         settings, device = self._settings().training, "cuda" if spec.train_gpu else "cpu"
         return made_with(self._device, arithmetic_of(spec, images, settings, device))
 
@@ -144,12 +143,7 @@ class Trainer:
             on_device = self._on_device(images)
             facts = Attempt(
                 index,
-                Checkpoints(
-                    self._checkpoints,
-                    spec.id,
-                    self._about(spec, images, decides_bits(made)),
-                    self._ready,
-                ),
+                self._checkpoints_of(spec, images, made, self._checkpoints),
                 self._inbox,
                 self._send,
                 checkpoint_seconds=60 * campaign.run.checkpoint_minutes,
@@ -176,19 +170,19 @@ class Trainer:
 
         return Stopper(campaign.stop, epoch=campaign.epochs)
 
-    def _about(
-        self, spec: NetworkSpec, images: ImageSet, decisive: dict[str, object]
-    ) -> dict[str, Any]:
-        """What a network's checkpoints are for."""
+    def _checkpoints_of(
+        self, spec: NetworkSpec, images: ImageSet, made: dict[str, dict[str, Any]], folder: Path
+    ) -> Checkpoints:
         campaign = self._settings()
-        return {
+        about = {
             "network": spec.to_json(),
             "epochs": campaign.epochs,
             "training": fingerprint(campaign.training),
             "images": campaign.datasets[images.name].sha256 or images.name,
             "train images": images.train_images,
-            **decisive,
+            **decides_bits(made),
         }
+        return Checkpoints(folder, spec.id, about, self._ready)
 
     def _on_device(self, images: ImageSet) -> DeviceImages:
         campaign = self._settings()

@@ -1,7 +1,6 @@
 """`nnlc upgrade`: what becomes of a results folder with this nnlc, before a job finds out."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
 from pathlib import Path
 
 from nnlc import __version__
@@ -99,28 +98,20 @@ def _checkpoint_lines(
         process = TrainingProcess(campaign, Path("images"), "cuda", threads=1)
         try:
             kind = _last_device(results) or process.device
-            asked = [
-                {
-                    "spec": replace(n.spec, train_gpu=kind == "cuda").to_json(),
-                    "image_set": asdict(n.images),
-                }
-                for n in begun
-            ]
+            asked = [network.on(kind).to_json() for network in begun]
             outlook = Outlook.of(process.look_at(asked, results.checkpoints_folder))
         finally:
             process.close()
     except TrainingFailed as problem:
         raise NnlcError(f"checkpoints can't be looked at: {problem}") from None
     apart = [_on_its_device(each, alike=kind == process.device) for each in outlook.foreign]
-    elsewhere = [
-        each for each, one in zip(outlook.foreign, apart, strict=True) if not one.differences
-    ]
-    lost = Outlook(outlook.go_on, tuple(each for each in apart if each.differences))
+    pairs = zip(outlook.foreign, apart, strict=True)
+    elsewhere = Outlook(0, tuple(each for each, one in pairs if not one.differences))
+    lost = Outlook(0, tuple(each for each in apart if each.differences))
     yield f"checkpoints: {counted(outlook.go_on, 'network goes on', 'networks go on')}"
-    if elsewhere:
-        words = Outlook(0, tuple(elsewhere)).reasons()
-        number = counted(len(elsewhere), "goes on", "go on")
-        yield f"  {number} where they were made, not here: {words}"
+    if elsewhere.foreign:
+        number = counted(len(elsewhere.foreign), "goes on", "go on")
+        yield f"  {number} where they were made, not here: {elsewhere.reasons()}"
     if lost.foreign:
         number = counted(len(lost.foreign), "network begins anew", "networks begin anew")
         yield f"  {number}, and {in_hours(lost.seconds)} of training are lost: {lost.reasons()}"
@@ -131,8 +122,8 @@ def _checkpoint_lines(
 
 def _on_its_device(foreign: Foreign, *, alike: bool) -> Foreign:
     """What would be foreign of a checkpoint even on a device like that which it was made on."""
-    parts = ["device."] if alike else ["device.", "versions.cu", "settings."]
-    kept = [each for each in foreign.differences if not each[0].startswith(tuple(parts))]
+    parts = ("device.",) if alike else ("device.", "versions.cu", "settings.")
+    kept = [each for each in foreign.differences if not each[0].startswith(parts)]
     return foreign._replace(differences=tuple(kept))
 
 
