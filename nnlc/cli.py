@@ -196,7 +196,8 @@ def upgrade(
     results: Annotated[Path, typer.Argument(help="A results folder.")],
     dry_run: Annotated[bool, typer.Option(help="Rewrite nothing.")] = False,
     new_arithmetic: Annotated[
-        bool, typer.Option("--new-arithmetic", help="Give up old ways that it has kept.")
+        bool,
+        typer.Option("--new-arithmetic", help="Give up the old ways that the campaign has kept."),
     ] = False,
 ) -> None:
     """Tell what of a folder of an older nnlc stays, goes on or is lost; rewrite what has to be."""

@@ -1,4 +1,4 @@
-"""Files of newer versions of nnlc: told by what they say of themselves, and refused in words.
+"""Files of a newer nnlc: told by what they say of themselves, and refused in words.
 
 Each format has a number, raised when an older nnlc could no longer use a file, and each file says
 beside it which nnlc has written it: that is the one to install.
@@ -10,13 +10,13 @@ from nnlc import __version__
 
 
 def too_new(path: Path, found: object, known: int, made_by: object) -> str | None:
-    """Return why a file can't be used if its format is newer than what this nnlc knows, else None.
+    """Return why a file can't be used, if its format is newer than this nnlc knows; else None.
 
     Args:
         path: the file.
-        found: what it says of its format.
-        known: the newest that this nnlc knows.
-        made_by: what it says of the nnlc that has written it.
+        found: its format, by its own word.
+        known: the newest format that this nnlc knows.
+        made_by: the version that has written it, by its own word.
     """
     if type(found) is not int or found <= known:
         return None
@@ -36,7 +36,7 @@ def is_newer(made_by: object) -> bool:
 
 
 def _numbers(version: object) -> list[int]:
-    """The numbers of a version such as 0.2.0; none of what is no version."""
+    """Return the numbers of a version such as 0.2.0; none for what is no version."""
     parts = version.split(".") if isinstance(version, str) else []
     if not 1 < len(parts) < 5:
         return []

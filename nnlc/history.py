@@ -44,12 +44,12 @@ class Finish:
 
     @property
     def on_gpu(self) -> bool | None:
-        """Whether it was trained on a GPU; None where nothing tells."""
+        """Return whether it was trained on a GPU; None where nothing tells."""
         return None if self.device is None else self.multiprocessors is not None
 
     @property
     def arithmetic(self) -> str | None:
-        """The network's own, as `nnlc.networks.arithmetic` says it; None where nothing tells."""
+        """Return the network's own, of `nnlc.networks.arithmetic`; None where nothing tells."""
         said = FIRST if "nnlc" in self.versions else None  # 0.1.0 did not say it
         return self.versions.get("arithmetic", said)
 
@@ -133,7 +133,7 @@ def _take(history: History, id_: str, event: dict[str, Any]) -> None:
 
 
 def makers(finishes: Iterable[Finish]) -> list[tuple[str, int]]:
-    """The devices and libraries that tables come from, in words, and how many from each.
+    """Return the devices and libraries that tables come from, in words, and how many from each.
 
     Two differ where their tables could: tables of one, and of one arithmetic, are a pure function
     of network and campaign. Settings are named where they differ, and all versions of nnlc. What

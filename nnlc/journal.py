@@ -33,7 +33,7 @@ from nnlc.files import (
 from nnlc.formats import too_new
 
 FORMAT = 1
-"""Raised when an older nnlc would take a journal for what it does not say."""
+"""Raised when an older nnlc would misread a journal."""
 PROGRESS_SECONDS = 5.0
 """How often a running job writes its progress down."""
 SILENT_SECONDS = 60.0

@@ -133,6 +133,12 @@ def test_what_a_campaign_file_does_not_say_stays_as_the_results_folder_has_it(ch
     assert old_ways() == {"masks": "first", "convolutions": "direct"}
 
 
+def test_a_campaign_older_than_two_changes_of_one_setting_has_its_oldest_way(monkeypatch):
+    made = (change("a", keeps=("masks", "first")), change("b", keeps=("masks", "second")))
+    monkeypatch.setattr(arithmetic, "CHANGES", made)
+    assert old_ways() == {"masks": "first"}
+
+
 def test_a_checkpoint_knows_no_setting_that_came_later_and_says_nothing(changes):
     """Those of 0.1.0 have these four, whatever settings there are by now."""
     assert fingerprint(TrainingSection()) == {

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from worker_jobs import ONE, run_worker, write_campaign
 
 import nnlc
-from nnlc.calibration.machines import fitted_machines
+from nnlc.calibration.machines import fitted_machines, write_machines
 from nnlc.campaign import load_campaign
 from nnlc.campaignfile import _KEYS, _digest
 from nnlc.cli import app
@@ -23,7 +23,8 @@ from nnlc.errors import NnlcError, ResultsError
 from nnlc.formats import is_newer, too_new
 from nnlc.journal import Journal
 from nnlc.process import this_process
-from nnlc.results import ResultsFolder
+from nnlc.results import ResultsFolder, checkpoints_in
+from nnlc.tomlfile import read_toml
 from nnlc.training.checkpoint import Checkpoints
 
 NEWER = "9.0.0"
@@ -204,6 +205,15 @@ def test_machines_of_a_newer_nnlc_are_passed_over_with_the_version_to_install(re
     path = results / "machines.toml"
     path.write_text(f'format = 99\nnnlc = "{NEWER}"\nfuture = 1\n')
     assert INSTALL in fitted_machines(ResultsFolder(results))[1]
+
+
+def test_machines_and_checkpoints_say_which_nnlc_has_written_them(results, tmp_path):
+    """Campaigns, journals and exports: above and below."""
+    write_machines(ResultsFolder(results), [])
+    assert read_toml(results / "machines.toml", ResultsError)["nnlc"] == nnlc.__version__
+    Checkpoints(tmp_path, "a", {}).save({})
+    [head] = Checkpoints(tmp_path, "a", {"epochs": 2}).look(checkpoints_in(tmp_path)["a"])
+    assert (head.nnlc, head.differences) == (nnlc.__version__, [("epochs", "None", "2")])
 
 
 def test_an_export_of_a_newer_nnlc_is_refused_with_the_version_to_install(results, tmp_path):

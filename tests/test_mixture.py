@@ -81,8 +81,8 @@ def test_tables_of_a_campaign_that_kept_an_old_way_are_of_one_arithmetic_when_it
 def test_words_say_how_many_come_from_which_and_what_has_changed(changes):
     words = mixture("3", "1", gpus=True).words
     assert words == (
-        "tables come from two arithmetics: of 2 tables, 1 of arithmetic 1 (now 3); "
-        "2 is since nnlc 0.5: masks; 3 is since nnlc 0.7: graphs"
+        "tables come from two arithmetics: of 2 tables, 1 has arithmetic 1 instead of 3; "
+        "arithmetic 2 came with nnlc 0.5: masks; arithmetic 3 came with nnlc 0.7: graphs"
     )
     assert mixture("1", "1").words.startswith("tables come from another arithmetic than today's: ")
     assert mixture("1", "2").words == ""

@@ -35,8 +35,8 @@ def test_three_lines_say_what_stays_what_is_lost_and_how_to_go_back():
         "warning: 12 tables stand and stay",
         "warning: 1 network goes on from checkpoints; 2 networks begin anew, and 0.5 h of training "
         "are lost: arithmetic was '1' and is '2'",
-        "warning: to go on as before end this job; those checkpoints stay until their tables "
-        "stand, and want nnlc 0.1.0; 'nnlc upgrade 'results/my curves' --dry-run' says more",
+        "warning: to go on as before, end this job; those checkpoints stay until their tables "
+        "stand, and need nnlc 0.1.0; 'nnlc upgrade 'results/my curves' --dry-run' says more",
     ]
 
 
@@ -56,7 +56,7 @@ def test_each_reason_is_told_with_how_often_it_occurs():
         "are lost: torch was '2.13.0' and is '2.14.1' (2); device name was 'A100' and is 'H100', "
         "torch was '2.13.0' and is '2.14.1' (1)"
     ) in found[1]
-    assert "want torch '2.13.0', device name 'A100'" in found[2]
+    assert "need torch '2.13.0', device name 'A100'" in found[2]
 
 
 def test_many_reasons_are_cut():
@@ -74,7 +74,7 @@ def test_what_undoes_a_change_is_its_setting_or_the_releases_before_it(monkeypat
     )
     monkeypatch.setattr(arithmetic, "CHANGES", made)
     three = [lines(foreign(1, (ARITHMETIC[0], there, "'4'"), nnlc="0.1.0")) for there in THERE]
-    assert [found[2].split("want ")[1].split(";")[0] for found in three] == [
+    assert [found[2].split("need ")[1].split(";")[0] for found in three] == [
         'training.masks = "first", nnlc before 0.6',
         "nnlc before 0.7",
         "nnlc 0.1.0",
@@ -82,5 +82,5 @@ def test_what_undoes_a_change_is_its_setting_or_the_releases_before_it(monkeypat
 
 
 @pytest.mark.parametrize("key", ["format", "versions.arithmetic"])
-def test_what_another_nnlc_alone_can_use_wants_that_one(key):
-    assert "want nnlc 0.4.0;" in lines(foreign(1, (key, "'4'", "'2'"), nnlc="0.4.0"))[2]
+def test_what_another_nnlc_alone_can_use_needs_that_one(key):
+    assert "need nnlc 0.4.0;" in lines(foreign(1, (key, "'4'", "'2'"), nnlc="0.4.0"))[2]

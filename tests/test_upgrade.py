@@ -90,7 +90,7 @@ def test_a_change_for_networks_with_dropout_leaves_all_other_checkpoints_in_use(
     assert "0 tables stand and stay" in stay
     assert "2 networks go on from checkpoints; 2 networks begin anew" in lost
     assert "arithmetic was '1' and is '2'" in lost
-    assert f"want nnlc before {LATER};" in go_back
+    assert f"need nnlc before {LATER};" in go_back
     assert f"nnlc upgrade {half_done} --dry-run" in go_back
     assert resumed(half_done) == PLAIN
     old, new = by_id(place / "done"), by_id(half_done)
@@ -106,10 +106,10 @@ def test_tables_of_two_arithmetics_are_told_by_status_report_audit_export_and_ve
         assert "two arithmetics:" not in changed.run(*words)
     without_table(done, min(DROPOUT))
     log = changed.work(place / "tiny.toml", done)
-    assert "warning: tables come from another arithmetic than today's: of 3 tables, 1 of" in log
+    assert "warning: tables come from another arithmetic than today's: of 3 tables, 1 has" in log
     words = (
-        "tables come from two arithmetics: of 4 tables, 1 of arithmetic 1 (now 2); "
-        f"2 is since nnlc {LATER}: dropout draws other masks"
+        "tables come from two arithmetics: of 4 tables, 1 has arithmetic 1 instead of 2; "
+        f"arithmetic 2 came with nnlc {LATER}: dropout draws other masks"
     )
     assert f"warning: {words}" in " ".join(changed.run("status", done).split())
     assert words in changed.run("audit", done, status=3)
@@ -129,7 +129,7 @@ def test_a_campaign_that_was_begun_before_keeps_the_old_way_until_told_otherwise
 ):
     told = keeping.run("upgrade", half_done, "--dry-run")
     assert "checkpoints: 4 networks go on" in told
-    assert 'training.masks = "first" keeps the bits of before arithmetic 2' in told
+    assert 'touches 2 of the 4 networks left; training.masks = "first" keeps their old' in told
     log = keeping.work(place / "tiny.toml", half_done)
     assert "warning" not in log
     assert resumed(half_done) == PLAIN | DROPOUT
@@ -145,6 +145,7 @@ def test_a_new_campaign_has_the_new_way_and_an_old_one_after_it_was_told(place, 
     without_table(done, min(DROPOUT))
     told = keeping.run("upgrade", done, "--new-arithmetic")
     assert 'training.masks = "first" becomes "second"' in told
+    assert 'training.masks is "second"; "first" would have kept their old bits' in told
     assert "rewritten" in told
     assert 'masks = "second"' in (done / "campaign.toml").read_text()
     keeping.work(place / "tiny.toml", done)

@@ -118,7 +118,7 @@ def _description(contents: Contents, origins: Origins) -> str:
             "val_loss is as published, too small by the factor ⌊N/b⌋/⌈N/b⌉ for N validation "
             "images in batches of b."
         )
-    return words + "".join(f" Of {mixed}." for mixed in origins.mixed)
+    return words + "".join(f" Note: {mixed}." for mixed in origins.mixed)
 
 
 def _licenses(origins: Origins, publication: Publication) -> list[Any]:

@@ -40,7 +40,7 @@ class Exported:
     skipped: tuple[Skipped, ...]
     """What was found beside the tables and not read, and why."""
     mixed: tuple[str, ...]
-    """Of campaigns whose tables come from two arithmetics, in words."""
+    """A line on each campaign whose tables come from several arithmetics."""
     unsaid: tuple[str, ...]
     """What a published dataset needs, and was not given."""
 

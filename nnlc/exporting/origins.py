@@ -107,7 +107,7 @@ class Origins:
     makers: tuple[tuple[str, int], ...]
     """Devices and versions, and how many tables each made."""
     mixed: tuple[str, ...]
-    """Of campaigns whose tables come from two arithmetics, in words."""
+    """A line on each campaign whose tables come from several arithmetics."""
     recorded: int
     """So many have an event in a journal that says how they were finished."""
     train_seconds: float
@@ -152,7 +152,7 @@ def origins_of(sources: Sequence[Source], paths: Sequence[Path], published: int)
 
 
 def _finishes(sources: Iterable[Source], home: Path) -> Iterator[tuple[str, Finish]]:
-    """How the tables that stand in a folder were finished, by ID."""
+    """Yield how the tables of a results folder were finished, each with its ID."""
     finishes = read_history(home / "journal").finishes
     for one in sources:
         finish = finishes.get(one.id)

@@ -1,14 +1,15 @@
 """The arithmetic: which changes of nnlc have altered the bits of which networks' curves.
 
-The package's version rises with every release. The arithmetic's version rises exactly when a change
-alters the bits of some network: the first is 1, and each of `CHANGES` makes the next. A network has
-its own: only what touches it counts. Two tables of one network and campaign that were made on alike
-devices with the same libraries are the same bytes if its own arithmetic was the same; checkpoints,
-the journal and `nnlc verify` compare that, and never the package's version.
+The package's version rises with every release. The arithmetic's version rises only when a change
+alters the bits of some networks: the first is 1, and each of `CHANGES` makes the next. Each network
+has its own arithmetic, in which only the changes that touch it count. A network that is trained
+twice in one campaign, on alike devices and with the same libraries, gives the same bytes if its own
+arithmetic is the same. Checkpoints, the journal and `nnlc verify` compare that, never the package's
+version.
 
-Whoever changes bits adds a `Change` and a line "arithmetic N" to the changelog that says which
+To change bits, add a `Change` here, and to the changelog a line "arithmetic N" that says which
 networks it touches. Where the old way can be kept, it is a setting of `[training]`: its default is
-the new way, `keeps` names the old one, and campaigns that were begun before stay with it.
+the new way, `keeps` names the old one, and campaigns that were begun before keep it by themselves.
 """
 
 import re
@@ -38,9 +39,10 @@ class Change(NamedTuple):
     what: str
     """Whose bits, and how, in a few words."""
     touches: Callable[[NetworkSpec, ImageSet, Any, str], bool]
-    """Whether a network has other bits since, on "cpu" or "cuda", where `keeps` does not hold."""
+    """True for network, images, settings and device ("cpu" or "cuda") whose bits the new way
+    changes."""
     keeps: tuple[str, str] | None = None
-    """The setting of `[training]` and its value that keep the old way, if one does."""
+    """The setting of `[training]`, and its value, that keep the old way, if one does."""
 
 
 CHANGES: tuple[Change, ...] = ()
@@ -62,8 +64,8 @@ def arithmetic_of(spec: NetworkSpec, images: ImageSet, settings: BaseModel, devi
 
     Args:
         spec: the network.
-        images: that it trains on.
-        settings: the campaign's; they may keep old ways.
+        images: those that it trains on.
+        settings: the campaign's, which may keep old ways.
         device: "cpu" or "cuda".
     """
     used: list[int] = [1]
@@ -76,7 +78,7 @@ def arithmetic_of(spec: NetworkSpec, images: ImageSet, settings: BaseModel, devi
 
 
 def has_change(arithmetic: str, number: int) -> bool | None:
-    """Tell whether a network's own arithmetic has a change; None where it is in no known words."""
+    """Tell whether an arithmetic such as "4 without 3" has a change; None if it can't be read."""
     found = re.fullmatch(_WORDS, arithmetic)
     if found is None:
         return None
@@ -103,16 +105,16 @@ def choices() -> set[str]:
 
 
 def old_ways() -> dict[str, str]:
-    """Return the settings of a campaign whose file is older than all of them."""
+    """Return what a campaign.toml means that is older than all choices: the oldest way of each."""
     return dict(change.keeps for change in reversed(CHANGES) if change.keeps)
 
 
 def kept(asked: Settings, standing: Settings) -> Settings:
-    """Return settings with the old ways of a campaign that was begun before.
+    """Return the settings of a campaign file, with the results folder's choices where it has none.
 
     Args:
-        asked: what a campaign file says, or does not say.
-        standing: what the results folder says; it holds wherever the file says nothing.
+        asked: those of the campaign file.
+        standing: those of the results folder.
     """
     silent = choices() - asked.model_fields_set
     return asked.model_copy(update={name: getattr(standing, name) for name in silent})
@@ -121,9 +123,9 @@ def kept(asked: Settings, standing: Settings) -> Settings:
 def fingerprint(settings: BaseModel) -> dict[str, Any]:
     """Return what checkpoints compare of settings.
 
-    Those that choose an old or new way are left out, as each network's own arithmetic says what
-    they mean for it, and so are those that came after 0.1.0 at their defaults: a checkpoint from
-    before them is still known.
+    Choices between an old and a new way are left out: a network's own arithmetic tells what they
+    mean for it. A setting that 0.1.0 did not have is left out at its default, so that checkpoints
+    from before it still match.
     """
     values = settings.model_dump(mode="json", exclude=choices())
     defaults = {name: field.default for name, field in type(settings).model_fields.items()}
@@ -137,10 +139,7 @@ def settings_for(
     settings: Settings,
     device: str,
 ) -> Settings:
-    """Return settings under which a network's own arithmetic is this one, as near as they get.
-
-    What other settings there are is left as it is.
-    """
+    """Return settings whose choices give a network this arithmetic, as far as choices can."""
     if arithmetic_of(spec, images, settings, device) == arithmetic:
         return settings
     if not is_known(arithmetic):

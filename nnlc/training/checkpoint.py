@@ -38,8 +38,8 @@ from nnlc.networks.arithmetic import FIRST
 from nnlc.training.loop import State
 
 FORMAT = 2
-"""Raised when something else is kept of a step: older checkpoints are then foreign. Where a step's
-bits change, it is the arithmetic of the networks concerned that rises: `networks.arithmetic`."""
+"""Raised when something else is kept of a step: older checkpoints are then foreign. When a step's
+bits change, only the arithmetic of its networks rises: `nnlc.networks.arithmetic`."""
 
 PAUSES_SECONDS = (1.0, 5.0, 15.0, 40.0)
 """Between looks at what the file system can't show just now."""
@@ -56,9 +56,9 @@ class Head(NamedTuple):
 
     path: Path
     differences: list[tuple[str, str, str]]
-    """In what it is foreign: dotted key, and the values there and here, in words."""
+    """Dotted key, value there and value here, in words."""
     seconds: float
-    """Of training that are in it."""
+    """How long its network had been trained."""
     nnlc: str | None
     """The version that has written it; 0.1.0 did not say so."""
 
@@ -150,7 +150,7 @@ class Checkpoints:
     def _head(self, path: Path) -> Head:
         if not path.is_file():
             raise DamagedError("no checkpoint of nnlc: it is no regular file")
-        content = _unpickled(str(path))  # mapped into memory: of a gigabyte little counts here
+        content = _unpickled(str(path))  # by its path, as little of a gigabyte is needed
         state, nnlc = content["state"], content.get("nnlc")
         try:
             seconds = float(state["rows"][:, 3].sum()) + float(state["seconds"])
@@ -280,7 +280,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _unpickled(file: str | IO[bytes]) -> dict[str, Any]:
-    """What is in a checkpoint; tensors of one that is named stay on the disk until they are used.
+    """Return what a checkpoint holds; tensors of one that is given by its path are read when used.
 
     Raises:
         DamagedError: it is none.

@@ -27,7 +27,10 @@ class Mixture:
         if not self.others:
             return ""
         pairs = sorted(self.others.items())
-        parts = [f"{count:,} of arithmetic {then} (now {now})" for (then, now), count in pairs]
+        parts = [
+            f"{counted(count, 'has', 'have')} arithmetic {then} instead of {now}"
+            for (then, now), count in pairs
+        ]
         what = "; ".join(_differences({pair for pair, _ in pairs}))
         known = counted(self.tables, "table")
         from_ = "two arithmetics" if self.is_mixed else "another arithmetic than today's"
@@ -94,7 +97,7 @@ def _is_one(having: Mapping[int, set[bool | None]]) -> bool:
 def _differences(pairs: Iterable[tuple[str, str]]) -> list[str]:
     """Return the changes that one arithmetic of a pair has and the other has not, in words."""
     return [
-        f"{number} is since nnlc {change.release}: {change.what}"
+        f"arithmetic {number} came with nnlc {change.release}: {change.what}"
         for number, change in numbered()
         if any(has_change(then, number) != has_change(now, number) for then, now in pairs)
     ]

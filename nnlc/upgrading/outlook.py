@@ -1,7 +1,7 @@
 """Which networks of a results folder go on from their checkpoints, and what the others lose.
 
-A trainer says it of the networks that have any (`nnlc.wire`, `checkpoints`): it alone knows what
-their bits depend on. The words are the same before a job and in `nnlc upgrade`.
+A trainer looks at the checkpoints (`nnlc.wire`), as it alone knows what their bits depend on. A
+job's start and `nnlc upgrade` say it in the same words.
 """
 
 import shlex
@@ -17,7 +17,7 @@ from nnlc.wording import counted
 
 _HOUR = 3600.0
 _SEVERAL = 3
-"""So many reasons a line names."""
+"""How many reasons a line names."""
 
 
 class Foreign(NamedTuple):
@@ -26,21 +26,21 @@ class Foreign(NamedTuple):
     id: str
     path: str
     differences: tuple[tuple[str, str, str], ...]
-    """In what it is foreign: key, and the values there and here, in words."""
+    """Dotted key, value there and value here, in words."""
     seconds: float
-    """Of training that are in it."""
+    """How long its network had been trained."""
     nnlc: str
     """The version that has written it."""
 
     @property
     def reason(self) -> str:
-        """What is another there, such as the version of a library, in words."""
+        """Return what has changed since, such as the version of a library, in words."""
         changed = [f"{_short(key)} was {there} and is {here}" for key, there, here in self._first]
         return ", ".join(changed) or "its file has another name"
 
     @property
     def wants(self) -> list[str]:
-        """What it would take to go on from it."""
+        """Return what it takes to go on from it, such as nnlc 0.1.0."""
         wants: list[str] = []
         for key, there, here in self._first:
             if key == "versions.arithmetic":
@@ -63,7 +63,7 @@ class Outlook:
 
     @classmethod
     def of(cls, message: Mapping[str, Any]) -> "Outlook":
-        """As a trainer has told it."""
+        """Return what a trainer has told of checkpoints."""
         foreign = (
             Foreign(
                 each["id"],
@@ -78,11 +78,11 @@ class Outlook:
 
     @property
     def seconds(self) -> float:
-        """Of training that are lost where all that are foreign begin anew."""
+        """Return the training time that is lost if the foreign ones begin anew."""
         return sum(each.seconds for each in self.foreign)
 
     def reasons(self) -> str:
-        """Why checkpoints are foreign, the most frequent first."""
+        """Return why checkpoints are foreign, the most frequent reason first."""
         reasons = Counter(each.reason for each in self.foreign).most_common()
         words = [f"{reason} ({count})" if len(reasons) > 1 else reason for reason, count in reasons]
         more = f"; and {len(words) - _SEVERAL} more reasons" if len(words) > _SEVERAL else ""
@@ -96,7 +96,7 @@ def start_lines(
     results: Path,
     elsewhere: Container[str] = (),
 ) -> list[str]:
-    """Return what a start says before it loses anything; nothing where it loses nothing.
+    """Return what a start says before it loses training; only of the tables if it loses none.
 
     Args:
         outlook: of the networks that are left.
@@ -132,20 +132,20 @@ def _lines_of_losses(
         + (f"; {others}" if others else ""),
         f"warning: {counted(outlook.go_on, 'network goes on', 'networks go on')} from checkpoints; "
         f"{anew}, and {in_hours(outlook.seconds)} of training are lost: {outlook.reasons()}",
-        "warning: to go on as before end this job; those checkpoints stay until their tables "
-        f"stand, and want {', '.join(wants[:_SEVERAL])}; {tell_more}",
+        "warning: to go on as before, end this job; those checkpoints stay until their tables "
+        f"stand, and need {', '.join(wants[:_SEVERAL])}; {tell_more}",
     ]
 
 
 def in_hours(seconds: float) -> str:
-    """Return a time of training, in hours unless it is short."""
+    """Return a training time in hours, or in seconds if it is short."""
     return f"{seconds / _HOUR:,.1f} h" if seconds >= _HOUR / 10 else f"{seconds:.0f} s"
 
 
 def _older_ways(there: str, here: str) -> list[str]:
-    """What undoes the changes that one arithmetic has not and the other has: settings, a release.
+    """Return what undoes the changes that only the second arithmetic has: settings, a release.
 
-    An older nnlc than the one of that release may know neither the folder nor the campaign.
+    The release is the last that can, as older ones may know neither the folder nor the campaign.
     """
     then, now = there.strip("'"), here.strip("'")
     lacked = [c for n, c in numbered() if has_change(then, n) is False and has_change(now, n)]
@@ -155,6 +155,6 @@ def _older_ways(there: str, here: str) -> list[str]:
 
 
 def _short(key: str) -> str:
-    """What a key of a checkpoint is called: `torch` for `versions.torch`."""
+    """Return what a key of a checkpoint is called, such as torch for versions.torch."""
     part, _, name = key.partition(".")
     return name if part in ("versions", "settings") else key.replace(".", " ")

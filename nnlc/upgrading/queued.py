@@ -14,7 +14,7 @@ from nnlc.wording import counted
 
 
 def queued_lines(results: ResultsFolder) -> Iterator[str]:
-    """Say of each job in the queue, or that may be there, whether its script still fits."""
+    """Yield whether the script still fits of each job that is, or may be, in the queue."""
     kept = [record for record in records(results) if record.id is not None]
     try:
         scheduler = scheduler_of_folder(results)
@@ -32,7 +32,7 @@ def queued_lines(results: ResultsFolder) -> Iterator[str]:
 
 
 def _problem(record: Record, results: ResultsFolder) -> str:
-    """Why a script's job would be refused; nothing where it would not."""
+    """Return why a script's job would be refused; "" where it would not."""
     try:
         text = read_regular(record.script).decode("utf-8-sig", errors="replace")
     except OSError as problem:

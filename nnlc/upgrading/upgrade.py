@@ -30,15 +30,15 @@ def upgrade(
     Args:
         results: the folder.
         dry_run: rewrite nothing.
-        new_arithmetic: give up the old ways that the campaign has kept: networks that are left are
-            trained as a new campaign's would be.
+        new_arithmetic: give up the old ways that the campaign has kept, so that the networks that
+            are left are trained as in a new campaign.
 
     Yields:
         Lines.
 
     Raises:
-        ResultsError: no results folder, or one of a newer nnlc, or edited; a job is at work there,
-            or a table is not whole, and something would have been rewritten.
+        ResultsError: it is no results folder, a newer nnlc has written it, or it was edited; or
+            something has to be rewritten, and a job is at work there or a table is not whole.
     """
     written = results.written()
     history = read_history(results.journal_folder)
@@ -88,7 +88,7 @@ def _table_lines(
 def _checkpoint_lines(
     results: ResultsFolder, campaign: Campaign, left: list[CampaignNetwork]
 ) -> Iterator[str]:
-    """What becomes of networks that were begun, on devices as they had before."""
+    """Yield what becomes of the networks that were begun, on devices as they had before."""
     there = checkpoints_in(results.checkpoints_folder)
     begun = [n for n in left if n.spec.id in there]
     if not begun:
@@ -110,8 +110,9 @@ def _checkpoint_lines(
     lost = Outlook(0, tuple(each for each in apart if each.differences))
     yield f"checkpoints: {counted(outlook.go_on, 'network goes on', 'networks go on')}"
     if elsewhere.foreign:
-        number = counted(len(elsewhere.foreign), "goes on", "go on")
-        yield f"  {number} where they were made, not here: {elsewhere.reasons()}"
+        where = ("goes on where it was made", "go on where they were made")
+        number = counted(len(elsewhere.foreign), *where)
+        yield f"  {number}, not here: {elsewhere.reasons()}"
     if lost.foreign:
         number = counted(len(lost.foreign), "network begins anew", "networks begin anew")
         yield f"  {number}, and {in_hours(lost.seconds)} of training are lost: {lost.reasons()}"
@@ -121,14 +122,14 @@ def _checkpoint_lines(
 
 
 def _on_its_device(foreign: Foreign, *, alike: bool) -> Foreign:
-    """What would be foreign of a checkpoint even on a device like that which it was made on."""
+    """Return a checkpoint with what keeps it foreign even on a device like its own."""
     parts = ("device.",) if alike else ("device.", "versions.cu", "settings.")
     kept = [each for each in foreign.differences if not each[0].startswith(parts)]
     return foreign._replace(differences=tuple(kept))
 
 
 def _last_device(results: ResultsFolder) -> str | None:
-    """What the last job trained on: "cpu" or "cuda"."""
+    """Return what the last job trained on: "cpu" or "cuda"."""
     device = None
     for event in read_events(results.journal_folder, {"job"}):
         device = event.get("device")
@@ -136,7 +137,7 @@ def _last_device(results: ResultsFolder) -> str | None:
 
 
 def _setting_lines(campaign: Campaign, left: list[CampaignNetwork], device: str) -> Iterator[str]:
-    """Which settings keep old bits, and which changes no setting undoes."""
+    """Yield which settings keep old bits, and which changes no setting undoes."""
     if not CHANGES:
         yield "settings: none is needed, as no bit has changed since nnlc 0.1.0"
         return
@@ -145,18 +146,20 @@ def _setting_lines(campaign: Campaign, left: list[CampaignNetwork], device: str)
         settings = campaign.training
         touched = sum(change.touches(n.spec, n.images, settings, device) for n in left)
         whom = f"{touched:,} of the {counted(len(left), 'network')} left"
-        about = f"arithmetic {number} (nnlc {change.release}: {change.what})"
+        about = f"  arithmetic {number} (nnlc {change.release}: {change.what}) touches {whom}"
         if change.keeps is None:
-            yield f"  no setting keeps the bits of before {about}, which touches {whom}"
+            yield f"{about}; no setting keeps their old bits"
             continue
         name, old = change.keeps
         value = getattr(settings, name)
-        verb = "keeps" if is_kept(number, settings) else f'has not kept, as "{old}" would,'
-        yield f'  training.{name} = "{value}" {verb} the bits of before {about} for {whom}'
+        if is_kept(number, settings):
+            yield f'{about}; training.{name} = "{value}" keeps their old bits'
+        else:
+            yield f'{about}; training.{name} is "{value}"; "{old}" would have kept their old bits'
 
 
 def _to_rewrite(written: Written, campaign: Campaign) -> Iterator[str]:
-    """What becomes of campaign.toml."""
+    """Yield what has to become another in campaign.toml."""
     if written.format < FORMAT:
         yield f"format {written.format} becomes {FORMAT}"
     for name in sorted(choices()):
@@ -180,6 +183,6 @@ def _check_rewritable(results: ResultsFolder, history: History, tables: Found) -
             )
     if tables.not_whole:
         raise ResultsError(
-            f"{results.path}: not every table is whole (above): if campaign.toml was edited put "
+            f"{results.path}: not every table is whole (above): if campaign.toml was edited, put "
             "back what stood there, else 'nnlc retry' first. Nothing was changed"
         )

@@ -94,7 +94,7 @@ def recorded_circumstances(finish: Finish) -> Circumstances:
 
 
 def present_circumstances(made: Mapping[str, Any]) -> Circumstances:
-    """The same of a trainer's own word, `nnlc.training.facts.made_with`, of any network."""
+    """Return those in which a trainer is (`nnlc.training.facts.made_with`), for any network."""
     device, versions, settings = made["device"], made["versions"], made["settings"]
     told = {
         "device": device["name"],

@@ -95,7 +95,7 @@ class TrainingProcess:
         self._expect("finished")
 
     def look_at(self, networks: list[wire.Message], folder: Path) -> wire.Message:
-        """Which networks go on from the checkpoints in a folder, as `nnlc.wire` has it.
+        """Return which networks go on from the checkpoints in a folder, as `nnlc.wire` has it.
 
         Raises:
             TrainingFailed: the process is gone.
