@@ -1,6 +1,7 @@
 """What an export says of itself: croissant.json for programs, datasheet.html for people."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import mlcroissant
@@ -159,6 +160,22 @@ def test_campaign_devices_and_versions_come_from_what_stands_beside_the_tables(t
     export_tables(results.path, tmp_path / "export")
     words = Page(tmp_path / "export").after("With which software and devices?")
     assert words.strip().startswith(UNKNOWN)
+
+
+def test_a_campaign_is_mixed_too_where_each_of_its_folders_has_one_arithmetic(tmp_path):
+    campaign = load_campaign("smoke")
+    networks = list(campaign.networks())
+    for number, arithmetic in enumerate(("1", "7")):
+        results = ResultsFolder(tmp_path / f"results{number}")
+        results.open(campaign)
+        table, id_ = sample(number), networks[number].spec.id
+        table = replace(table, spec=replace(table.spec, id=id_))
+        write_tables(results.models_folder(networks[0].images), {f"{id_}.txt": table.to_bytes()})
+        Journal(results.journal_folder).write("finish", id=id_, versions={"arithmetic": arithmetic})
+        assert not export_tables(results.path, tmp_path / "export").mixed
+    both = export_tables([tmp_path / "results0", tmp_path / "results1"], tmp_path / "export")
+    [told] = both.mixed
+    assert told.startswith('campaign "smoke": tables come from two arithmetics: of 2 tables, 1 of')
 
 
 HOSTILE = "<script>alert('1')</script><img/src=x/onerror=alert(1)>"

@@ -161,11 +161,16 @@ def _finishes(sources: Iterable[Source], home: Path) -> Iterator[tuple[str, Fini
 
 
 def _mixed(by_home: Mapping[Path, Mapping[str, Finish]]) -> Iterator[str]:
+    """Which campaigns are mixed, be it in one results folder or as one of several has another."""
+    together: dict[tuple[object, ...], tuple[Campaign, dict[str, Finish]]] = {}
     for home, finishes in by_home.items():
         if campaign := _campaign_of(home):
-            mixture = mixture_of(campaign.networks(), campaign.training, finishes, finishes)
-            if mixture.is_mixed:
-                yield f'campaign "{campaign.name}": {mixture.words}'
+            key = campaign.name, campaign.seed, campaign.stamp
+            together.setdefault(key, (campaign, {}))[1].update(finishes)
+    for campaign, all_finishes in together.values():
+        mixture = mixture_of(campaign.networks(), campaign.training, all_finishes, all_finishes)
+        if mixture.is_mixed:
+            yield f'campaign "{campaign.name}": {mixture.words}'
 
 
 def _is_safe(home: Path) -> bool:
