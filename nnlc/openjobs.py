@@ -39,8 +39,9 @@ class OpenJob:
         text = (
             f"the job of {began} UTC on {host} ended without a word (killed, or its node was lost)"
         )
-        on = ("network goes on from its checkpoint", "networks go on from their checkpoints")
-        return printable(f"{text}; {counted(left, *on)}" if left else text)
+        one = "network goes on from its checkpoint, if one is there that fits"
+        several = "networks go on from their checkpoints, if some are there that fit"
+        return printable(f"{text}; {counted(left, one, several)}" if left else text)
 
 
 class OpenJobs:
