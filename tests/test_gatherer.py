@@ -6,8 +6,9 @@ import shutil
 from dataclasses import replace
 from random import Random
 
+import gatherer_jobs
 import pytest
-from gatherer_jobs import CUDA_ERROR, HALF_EPOCHS, Clock, Job, values_of
+from gatherer_jobs import CUDA_ERROR, HALF_EPOCHS, Clock, Job, facts, values_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -200,6 +201,19 @@ def test_nothing_is_handed_out_before_every_rank_is_there_and_the_images_are_che
     assert not job.handed_out
     job.say(1, kind="checked", trainer=0)
     assert [rank for rank, _ in job.handed_out] == [0, 1]
+
+
+@pytest.mark.parametrize(("memory_bytes", "looked_at"), [(16 * 10**9, 1), (1, 0)])
+def test_checkpoints_are_looked_at_of_networks_that_a_device_has_room_for(
+    tmp_path, memory_bytes, looked_at
+):
+    job = Job(tmp_path, greet=False)
+    (job.results.checkpoints_folder / f"{job.networks[0].spec.id}.0.ckpt").touch()
+    job.say(
+        0, kind="hello", **gatherer_jobs.place(0, 1, devices=[facts(1, memory_bytes=memory_bytes)])
+    )
+    [check] = [message for _, message in job.sent if message["kind"] == "check"]
+    assert len(check["networks"]) == looked_at
 
 
 def test_a_network_that_another_job_has_is_not_told_to_be_lost(tmp_path):

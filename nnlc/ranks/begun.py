@@ -1,14 +1,23 @@
 """What earlier jobs have begun: which networks go on is said before the first one does."""
 
+from collections.abc import Container
+
 from nnlc import wire
 from nnlc.ranks.job import Job
 from nnlc.results import checkpoints_in
 
 
-def begun_networks(job: Job, device: str) -> list[wire.Message]:
-    """Return the networks that are left and have a checkpoint, whatever has written it."""
+def begun_networks(job: Job, device: str, too_large: Container[int]) -> list[wire.Message]:
+    """Return the networks that are left, fit and have a checkpoint, whatever has written it.
+
+    Args:
+        job: what is shared.
+        device: that the job trains on.
+        too_large: indices of networks that no device has room for.
+    """
     begun = checkpoints_in(job.results.checkpoints_folder)
-    left = (network for network in job.work.networks if network.spec.id in begun)
+    fitting = (network for network in job.work.networks if network.index not in too_large)
+    left = (network for network in fitting if network.spec.id in begun)
     return [network.on(device).to_json() for network in left]
 
 

@@ -172,7 +172,8 @@ class Gatherer:
         check = {"kind": "check", "trainer": 0, "mark": str(mark.absolute())}
         first, *others = sorted(self._unchecked)
         # One of them looks at checkpoints too: all would say the same.
-        self._out.append((first, {**check, "networks": begun_networks(job, self._device)}))
+        begun = begun_networks(job, self._device, seating.too_large)
+        self._out.append((first, {**check, "networks": begun}))
         self._out.extend((each, check) for each in others)
 
     @property
