@@ -161,7 +161,7 @@ def _finishes(sources: Iterable[Source], home: Path) -> Iterator[tuple[str, Fini
 
 
 def _mixed(by_home: Mapping[Path, Mapping[str, Finish]]) -> Iterator[str]:
-    """Which campaigns are mixed, be it in one results folder or as one of several has another."""
+    """Yield a line on each campaign that is mixed, in one results folder or across several."""
     together: dict[tuple[object, ...], tuple[Campaign, dict[str, Finish]]] = {}
     for home, finishes in by_home.items():
         if campaign := _campaign_of(home):
