@@ -1,5 +1,6 @@
 """What a start says before it loses hours of training."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,9 @@ THERE = ("'1'", "'3'", "'9'")
 DEVICE = ("device.name", "'A100'", "'H100'")
 
 
-def lines(*several, go_on=(), elsewhere=()):
+def lines(*several, go_on=(), elsewhere=(), mixture=None):
     outlook = Outlook.of({"go_on": [*go_on], "foreign": [*several]})
-    return start_lines(outlook, Mixture(), 12, Path("results/my curves"), elsewhere)
+    return start_lines(outlook, mixture, 12, Path("results/my curves"), elsewhere)
 
 
 def test_nothing_is_said_where_nothing_is_lost():
@@ -36,8 +37,16 @@ def test_three_lines_say_what_stays_what_is_lost_and_how_to_go_back():
         "warning: 1 network goes on from checkpoints; 2 networks begin anew, and 0.5 h of training "
         "are lost: arithmetic was '1' and is '2'",
         "warning: to go on as before, end this job; those checkpoints stay until their tables "
-        "stand, and need nnlc 0.1.0; 'nnlc upgrade 'results/my curves' --dry-run' says more",
+        "stand, and need nnlc 0.1.0; nnlc upgrade 'results/my curves' --dry-run says more",
     ]
+
+
+def test_tables_of_another_arithmetic_are_told_with_the_tables_that_stay_or_alone():
+    mixture = Mixture(12, Counter({("1", "2"): 5}))
+    words = "tables come from another arithmetic than today's: of 12 tables, 5 have arithmetic 1"
+    assert lines(mixture=mixture) == [f"warning: {words} instead of 2"]
+    [stay, *_] = lines(foreign(1, TORCH), mixture=mixture)
+    assert stay == f"warning: 12 tables stand and stay; {words} instead of 2"
 
 
 def test_what_another_job_has_is_not_lost_unless_that_ends_too_early():
@@ -51,19 +60,25 @@ def test_what_another_job_has_is_not_lost_unless_that_ends_too_early():
 
 
 def test_each_reason_is_told_with_how_often_it_occurs():
-    found = lines(foreign(1, TORCH), foreign(2, TORCH), foreign(3, DEVICE, TORCH))
+    found = lines(foreign(3, DEVICE, TORCH), foreign(1, TORCH), foreign(2, TORCH))
     assert (
         "are lost: torch was '2.13.0' and is '2.14.1' (2); device name was 'A100' and is 'H100', "
         "torch was '2.13.0' and is '2.14.1' (1)"
     ) in found[1]
-    assert "need torch '2.13.0', device name 'A100'" in found[2]
+    assert "need device name 'A100', torch '2.13.0';" in found[2]
+
+
+def test_a_short_training_is_told_in_seconds_and_a_checkpoint_that_was_renamed_as_such():
+    found = lines(foreign(1, seconds=90))
+    assert found[1].endswith("and 90 s of training are lost: its file has another name")
 
 
 def test_many_reasons_are_cut():
     several = [("settings.MKL_CBWR", f"'{number}'", "None") for number in range(5)]
     found = lines(*(foreign(i, one) for i, one in enumerate(several)))
-    assert "and 2 more reasons" in found[1]
-    assert "MKL_CBWR was '0' and is None" in found[1]
+    assert found[1].endswith("MKL_CBWR was '2' and is None (1); and 2 more reasons")
+    assert "need MKL_CBWR '0', MKL_CBWR '1', MKL_CBWR '2';" in found[2]
+    assert lines(foreign(1, *several))[1].endswith("MKL_CBWR was '2' and is None")
 
 
 def test_what_undoes_a_change_is_its_setting_or_the_releases_before_it(monkeypatch):

@@ -124,7 +124,7 @@ def _lines_of_losses(
     others = mixture.words if mixture else ""
     if not outlook.foreign:
         return [f"warning: {others}"] if others else []
-    tell_more = f"'nnlc upgrade {shlex.quote(str(results))} --dry-run' says more"
+    tell_more = f"nnlc upgrade {shlex.quote(str(results))} --dry-run says more"
     wants = list(dict.fromkeys(want for each in outlook.foreign for want in each.wants))
     anew = counted(len(outlook.foreign), "network begins anew", "networks begin anew")
     return [
