@@ -15,9 +15,11 @@ from nnlc.formats import install, is_newer, too_new
 from nnlc.networks.arithmetic import old_ways
 from nnlc.tomlfile import Values, read_toml
 
-FORMAT = 2
-"""Raised when an older nnlc could no longer use a results folder. 1, of 0.1.0, said neither which
-nnlc had written it nor its digest."""
+FORMATS = {1: "0.1.0", 2: "0.2.0"}
+"""By number, the first nnlc that can use such a results folder. 1 said neither which nnlc had
+written it nor its digest."""
+FORMAT = max(FORMATS)
+"""Raised when an older nnlc could no longer use a results folder."""
 
 _HEAD = b"# The campaign of this results folder, whole. Written by nnlc; don't edit.\n"
 _KEYS = ("results_format", "nnlc", "digest")

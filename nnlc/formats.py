@@ -25,17 +25,17 @@ def too_new(path: Path, found: object, known: int, made_by: object) -> str | Non
 
 def install(made_by: object) -> str:
     """Return what to do about a file that this nnlc does not understand."""
-    if _numbers(made_by):
+    if version_numbers(made_by):
         return f"nnlc {made_by} has written it: install that or a later one (this is {__version__})"
     return f"use the nnlc that has written it (this is {__version__})"
 
 
-def is_newer(made_by: object) -> bool:
-    """Tell whether a version of nnlc is a later one than this."""
-    return _numbers(made_by) > _numbers(__version__)
+def is_newer(made_by: object, than: str | None = None) -> bool:
+    """Tell whether a version of nnlc is a later one than another, by default this."""
+    return version_numbers(made_by) > version_numbers(than or __version__)
 
 
-def _numbers(version: object) -> list[int]:
+def version_numbers(version: object) -> list[int]:
     """Return the numbers of a version such as 0.2.0; none for what is no version."""
     parts = version.split(".") if isinstance(version, str) else []
     if not 1 < len(parts) < 5:

@@ -63,15 +63,19 @@ class ResultsFolder:
     def table_path(self, images: ImageSet, spec: NetworkSpec) -> Path:
         return self.models_folder(images) / f"{spec.id}.txt"
 
-    def resolve(self, campaign: Campaign) -> Campaign:
+    def resolve(self, campaign: Campaign, standing: Campaign | None = None) -> Campaign:
         """Return a campaign as this folder has it: where it was begun before, with its old ways.
+
+        Args:
+            campaign: that is asked for.
+            standing: the folder's; by default as its campaign.toml has it.
 
         Raises:
             ResultsError: there is a campaign, and it can't be read.
         """
         if not self.has_campaign:
             return campaign
-        training = kept(campaign.training, self.campaign().training)
+        training = kept(campaign.training, (standing or self.campaign()).training)
         return campaign.model_copy(update={"training": training})
 
     def open(self, campaign: Campaign) -> None:
@@ -237,13 +241,17 @@ class ResultsFolder:
         except OSError as problem:
             raise ResultsError(f"{self.campaign_file}: {why_unread(problem, 'written')}") from None
 
-    def check_same(self, campaign: Campaign) -> Campaign:
+    def check_same(self, campaign: Campaign, standing: Campaign | None = None) -> Campaign:
         """Return the campaign of this folder, which must be the one that is asked for.
+
+        Args:
+            campaign: that is asked for.
+            standing: the folder's; by default as its campaign.toml has it.
 
         Raises:
             ResultsError: it is another, or can't be read.
         """
-        standing = self.campaign()
+        standing = standing or self.campaign()
         here, there = identity(campaign), identity(standing)
         different = [key for key in sorted(here | there) if here.get(key) != there.get(key)]
         if different:

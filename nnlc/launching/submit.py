@@ -176,7 +176,28 @@ def records(results: ResultsFolder) -> list[Record]:
 def queue(results: ResultsFolder, scheduler: Scheduler) -> dict[str, list[str]]:
     """By remembered job: the states of its elements in the queue, none when it ended."""
     jobs = [record.job for record in records(results) if record.id is not None]
-    return scheduler.states([*jobs, *_chained(results.jobs_folder)])
+    return scheduler.states([*jobs, *(job for _, job in _chained(results.jobs_folder))])
+
+
+def in_queue(results: ResultsFolder, scheduler: Scheduler) -> list[tuple[str, Record]]:
+    """Return the jobs that are in the queue, each with the record of its script.
+
+    Those on which the scheduler has not answered yet are looked for; nothing is written down.
+
+    Raises:
+        SchedulerError: as from `records` and `queue`.
+    """
+    kept = records(results)
+    by_script = {Path(record.script).name: record for record in kept}
+    jobs = [(record.job, record) for record in kept if record.id is not None]
+    jobs += [(j, by_script[n]) for n, j in _chained(results.jobs_folder) if n in by_script]
+    states = queue(results, scheduler)
+    unanswered = [record for record in kept if record.id is None]
+    sought = [(scheduler.find(r.mark, Path(r.script)), r) for r in unanswered]
+    return [
+        *((job, record) for job, record in jobs if states.get(job)),
+        *((job, record) for job, record in sought if job is not None),
+    ]
 
 
 def cancel(results: ResultsFolder, scheduler: Scheduler) -> list[str]:
@@ -246,10 +267,15 @@ def _read(folder: Path) -> Iterator[Record]:
                 yield record
 
 
-def _chained(folder: Path) -> Iterator[str]:
-    """Jobs that LSF scripts have submitted to go on after themselves: bsub's own words, kept."""
-    for _, text in _contents(folder, ".sh.jobs"):
-        yield from SUBMITTED_BY_LSF.findall(text)
+def _chained(folder: Path) -> Iterator[tuple[str, str]]:
+    """Jobs that LSF scripts have submitted to go on after themselves: bsub's own words, kept.
+
+    Yields:
+        A script's name, and a job.
+    """
+    for path, text in _contents(folder, ".sh.jobs"):
+        for job in SUBMITTED_BY_LSF.findall(text):
+            yield path.name.removesuffix(".jobs"), job
 
 
 def _contents(folder: Path, ending: str) -> Iterator[tuple[Path, str]]:

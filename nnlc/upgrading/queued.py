@@ -1,55 +1,180 @@
 """Scripts that were submitted before: whether their jobs still fit the results folder."""
 
 import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from nnlc.campaign import load_campaign
+from nnlc.campaign import Campaign, load_campaign
 from nnlc.errors import NnlcError, SchedulerError
 from nnlc.files import read_regular, why_unread
-from nnlc.launching.script import Script
-from nnlc.launching.submit import Record, queue, records, scheduler_of_folder
+from nnlc.formats import is_newer
+from nnlc.launching.script import Launch, Script
+from nnlc.launching.submit import Record, in_queue, records, scheduler_of_folder
 from nnlc.results import ResultsFolder
-from nnlc.wording import counted
+from nnlc.wording import counted, reason_of
+
+_ANSWER_SECONDS = 30.0
+"""For a script's Python to tell its nnlc; a busy file system takes its time."""
 
 
-def queued_lines(results: ResultsFolder) -> Iterator[str]:
-    """Yield whether the script still fits of each job that is, or may be, in the queue."""
-    kept = [record for record in records(results) if record.id is not None]
+class _UnseenError(Exception):
+    """What a job does is not to be seen in its script; the text says what is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standard:
+    """What a job must go with: a folder's campaign.toml as it stands, or as it will."""
+
+    results: ResultsFolder
+    campaign: Campaign
+    oldest: str
+    """The oldest nnlc that can use the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedScripts:
+    """Jobs in the queue, or that may be there, and what becomes of each."""
+
+    heading: str
+    verdicts: tuple[tuple[str, str], ...]
+    """Job and script, and whether it still fits."""
+    hindered: tuple[str, ...]
+    """Jobs that are in the queue and fit until campaign.toml is rewritten, and why no longer."""
+
+    def lines(self) -> Iterator[str]:
+        """Yield lines for it."""
+        yield f"queued scripts: {self.heading}"
+        yield from (f"  {job}: {verdict}" for job, verdict in self.verdicts)
+
+
+def judge_queue(now: Standard, then: Standard) -> QueuedScripts:
+    """Look at the script of each job in the queue.
+
+    Args:
+        now: what jobs must go with today.
+        then: what they must go with once campaign.toml is rewritten; the same if it is not.
+    """
+    results = now.results
     try:
         scheduler = scheduler_of_folder(results)
-        states = queue(results, scheduler) if scheduler else {}
-        waiting = [record for record in kept if states.get(record.job)]
-        heading = f"{counted(len(waiting), 'job')} in the queue"
+        waiting = in_queue(results, scheduler) if scheduler else []
+        heading, is_known = f"{counted(len(waiting), 'job')} in the queue", True
     except SchedulerError as refusal:
-        waiting, why = kept, str(refusal).split("\n")[0]
-        heading = f"{counted(len(kept), 'job')} submitted, and the queue is unknown: {why}"
-    yield f"queued scripts: {heading}"
-    for record in waiting:
-        problem = _problem(record, results)
-        verdict = f"no longer fits, submit again: {problem}" if problem else "still fits"
-        yield f"  job {record.job}: {record.script}: {verdict}"
+        waiting = [
+            (record.job if record.id else "not known", record) for record in records(results)
+        ]
+        why = str(refusal).split("\n")[0]
+        heading = f"{counted(len(waiting), 'job')} submitted, and the queue is unknown: {why}"
+        is_known = False
+    verdicts, hindered = [], []
+    for job, record in waiting:
+        script = results.jobs_folder / Path(record.script).name
+        try:
+            if problem := _problem(script, record, now):
+                verdict = f"no longer fits, cancel and submit again: {problem}"
+            elif problem := _problem(script, record, then):
+                verdict = f"fits until campaign.toml is rewritten: {problem}"
+                hindered += [f"job {job}: {problem}"] if is_known else []
+            else:
+                verdict = "still fits"
+        except _UnseenError as unseen:
+            verdict = f"can't be told: {unseen}"
+        verdicts.append((f"job {job}: {script}", verdict))
+    return QueuedScripts(heading, tuple(verdicts), tuple(hindered))
 
 
-def _problem(record: Record, results: ResultsFolder) -> str:
-    """Return why a script's job would be refused; "" where it would not."""
+def _problem(path: Path, record: Record, wanted: Standard) -> str:
+    """Return why a script's job would be refused; "" where it would not.
+
+    Raises:
+        _UnseenError: that is not to be seen.
+    """
     try:
-        text = read_regular(record.script).decode("utf-8-sig", errors="replace")
+        text = read_regular(path).decode("utf-8-sig", errors="replace")
     except OSError as problem:
-        return why_unread(problem)
+        raise _UnseenError(f"{why_unread(problem)}; the scheduler has a copy") from None
     worker = Script(text, record.scheduler).worker
     if worker is None:
-        return "it starts no nnlc.worker"
+        raise _UnseenError("how it starts nnlc.worker is not to be seen in it")
     if unknown := [option.name for option in worker.arguments if not option.known]:
         return f"nnlc.worker has no option {', '.join(unknown)}"
-    python = worker.started[0].text
-    if "/" in python and not os.access(python, os.X_OK):
+    return (
+        _problem_of_folder(worker, wanted.results)
+        or _problem_of_python(worker, wanted)
+        or _problem_of_campaign(worker, path.parent, wanted)
+    )
+
+
+def _problem_of_folder(worker: Launch, results: ResultsFolder) -> str:
+    folder = worker.argument("results")
+    if folder is None or folder.value is None or "$" in folder.value:
+        raise _UnseenError("its --results is not to be seen in it")
+    if os.path.realpath(folder.value) == os.path.realpath(results.path):
+        return ""
+    if ResultsFolder(Path(folder.value)).has_campaign:
+        again = f"'nnlc upgrade {shlex.quote(folder.value)}'"
+        raise _UnseenError(f"it works in another folder, of which {again} tells")
+    return f"its folder {folder.value} is gone"
+
+
+def _problem_of_python(worker: Launch, wanted: Standard) -> str:
+    """Return what is wrong with an interpreter, if no container or the like starts it."""
+    python, *rest = [word.text for word in worker.started]
+    if rest[:2] != ["-m", "nnlc.worker"] or "/" not in python or python == sys.executable:
+        return ""
+    if "$" in python:
+        raise _UnseenError(f"its Python is {python}")
+    if not os.access(python, os.X_OK):
         return f"its Python {python} is not here"
+    nnlc = _nnlc_of(os.path.abspath(python))  # noqa: PTH100  as it is named, links and all
+    if nnlc is None:
+        return f"its Python {python} has no nnlc"
+    if is_newer(wanted.oldest, than=nnlc):
+        return f"its Python {python} has nnlc {nnlc} where {wanted.oldest} is needed"
+    return ""
+
+
+@cache
+def _nnlc_of(python: str) -> str | None:
+    """Ask a Python for the version of its nnlc; None where it has none.
+
+    Raises:
+        _UnseenError: it does not tell.
+    """
+    try:
+        told = subprocess.run(  # noqa: S603  a list, no shell
+            [python, "-c", "import nnlc; print(nnlc.__version__)"],
+            cwd="/",  # where no checkout of nnlc is taken for what is installed
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_ANSWER_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise _UnseenError(f"its Python {python} can't be asked: {reason_of(problem)}") from None
+    if "No module named 'nnlc'" in told.stderr:
+        return None
+    if told.returncode:
+        last = told.stderr.strip().rpartition("\n")[2] or "it said nothing"
+        raise _UnseenError(f"its Python {python} can't be asked: {last:.200}")
+    return told.stdout.strip().rpartition("\n")[2]
+
+
+def _problem_of_campaign(worker: Launch, folder: Path, wanted: Standard) -> str:
     words = [word.text for word in worker.started]
     campaign = words[words.index("nnlc.worker") + 1 :][:1]
+    if not campaign or campaign[0].startswith("-") or "$" in campaign[0]:
+        raise _UnseenError("its campaign is not to be seen in it")
     try:
-        asked = results.resolve(load_campaign(Path(record.script).parent / campaign[0]))
-        results.check_same(asked)
-    except (NnlcError, IndexError) as problem:
-        return str(problem) or "it names no campaign"
+        asked = wanted.results.resolve(load_campaign(folder / campaign[0]), wanted.campaign)
+        wanted.results.check_same(asked, wanted.campaign)
+    except NnlcError as problem:
+        return str(problem)
     return ""

@@ -1,12 +1,15 @@
 """`nnlc upgrade`: what becomes of a results folder with this nnlc, before a job finds out."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 from nnlc import __version__
 from nnlc.campaign import Campaign, CampaignNetwork
-from nnlc.campaignfile import FORMAT, Written
+from nnlc.campaignfile import FORMAT, FORMATS, Written
 from nnlc.errors import NnlcError, ResultsError
+from nnlc.files import passed_over, strangers
+from nnlc.formats import version_numbers
 from nnlc.history import History, read_history
 from nnlc.journal import read_events
 from nnlc.networks.arithmetic import CHANGES, choices, is_kept, numbered, version
@@ -15,7 +18,7 @@ from nnlc.results import ResultsFolder, checkpoints_in
 from nnlc.tablecheck import Found, TableCheck, not_whole_lines
 from nnlc.upgrading.mixture import mixture_of
 from nnlc.upgrading.outlook import Foreign, Outlook, in_hours
-from nnlc.upgrading.queued import queued_lines
+from nnlc.upgrading.queued import QueuedScripts, Standard, judge_queue
 from nnlc.verification.process import TrainingFailed, TrainingProcess
 from nnlc.wording import counted, first_few
 
@@ -38,7 +41,8 @@ def upgrade(
 
     Raises:
         ResultsError: it is no results folder, a newer nnlc has written it, or it was edited; or
-            something has to be rewritten, and a job is at work there or a table is not whole.
+            something has to be rewritten, and a job is at work there or waits that could not use it
+            afterwards, or a table is not whole.
     """
     written = results.written()
     history = read_history(results.journal_folder)
@@ -53,16 +57,27 @@ def upgrade(
     yield from _table_lines(campaign, networks, tables, history, results.path)
     yield from _checkpoint_lines(results, campaign, left)
     yield from _setting_lines(campaign, left, _last_device(results) or "cpu")
-    yield from queued_lines(results)
     todo = list(_to_rewrite(written, campaign))
+    now = Standard(results, written.campaign, FORMATS[written.format])
+    then = Standard(results, campaign, _oldest_reader()) if todo else now
+    queued = judge_queue(now, then)
+    yield from queued.lines()
+    yield from passed_over(_unreadable(results))
     if not todo:
         yield "to rewrite: nothing"
         return
-    yield f"to rewrite: {results.campaign_file}: {', '.join(todo)}"
-    if not dry_run:
-        _check_rewritable(results, history, tables)
+    yield (
+        f"to rewrite: {results.campaign_file}: {', '.join(todo)}; nnlc before {then.oldest} can't "
+        "use the folder afterwards"
+    )
+    obstacle = _obstacle(results, written, tables, queued)
+    if dry_run:
+        yield from [f"  not now: {obstacle}"] if obstacle else []
+    elif obstacle:
+        raise ResultsError(f"{results.path}: {obstacle}. Nothing was changed")
+    else:
         results.rewrite(campaign)
-        yield f"rewritten; versions before {__version__} can't use the folder any more"
+        yield "rewritten"
 
 
 def _in_the_new_way(campaign: Campaign) -> Campaign:
@@ -168,21 +183,39 @@ def _to_rewrite(written: Written, campaign: Campaign) -> Iterator[str]:
             yield f'training.{name} = "{before}" becomes "{now}"'
 
 
-def _check_rewritable(results: ResultsFolder, history: History, tables: Found) -> None:
-    """See that nobody is at work in the folder, and that its campaign is that of its tables.
+def _oldest_reader() -> str:
+    """Return the oldest nnlc that can use a campaign.toml of this one."""
+    choosing = [change.release for change in CHANGES if change.keeps]
+    return max([FORMATS[FORMAT], *choosing], key=version_numbers)
 
-    Raises:
-        ResultsError: it is not so; nothing was changed.
+
+def _unreadable(results: ResultsFolder) -> list[tuple[Path, OSError]]:
+    checkpoints = strangers(results.checkpoints_folder, files=(".ckpt",))
+    return [*results.strangers(), *checkpoints]
+
+
+def _obstacle(
+    results: ResultsFolder, written: Written, tables: Found, queued: QueuedScripts
+) -> str | None:
+    """Return why campaign.toml may not be rewritten now, if so.
+
+    Somebody is at work in the folder or about to be, or its campaign is not that of its tables.
     """
-    for job in history.open_jobs:
+    # Anew: looking at checkpoints and tables may have taken minutes.
+    for job in read_history(results.journal_folder).open_jobs:
         if not has_ended(results.journal_folder, job):
-            raise ResultsError(
-                f"{results.path}: the job of {job.began[:16].replace('T', ' ')} UTC on "
-                f"{job.process.get('host')} is at work there; let it end, then upgrade. Nothing "
-                "was changed"
+            return (
+                f"the job of {job.began[:16].replace('T', ' ')} UTC on {job.process.get('host')} "
+                "is at work there; let it end, then upgrade"
             )
-    if tables.not_whole:
-        raise ResultsError(
-            f"{results.path}: not every table is whole (above): if campaign.toml was edited, put "
-            "back what stood there, else 'nnlc retry' first. Nothing was changed"
+    if queued.hindered:
+        return (
+            f"{'; '.join(first_few(queued.hindered))}; let them end, or 'nnlc cancel "
+            f"{shlex.quote(str(results.path))}' ends them all; then upgrade, and submit again"
         )
+    if tables.not_whole:
+        return (
+            "not every table is whole (above): if campaign.toml was edited, put back what stood "
+            "there, else 'nnlc retry' first"
+        )
+    return None if results.written() == written else "campaign.toml was rewritten; upgrade again"
