@@ -9,8 +9,9 @@ infinities included) and runs nothing, whatever arrives.
                                    beside network and campaign
                         checked    : all images of the campaign are there and undamaged; go_on,
                                    foreign: as in `checkpoints`
-                        checkpoints  go_on: IDs; foreign: id, path, differences, seconds, nnlc of
-                                   the farthest checkpoint of each network that can't go on
+                        checkpoints  go_on: IDs; foreign: id, path, differences, seconds, nnlc,
+                                   arithmetic of the farthest checkpoint of each network that
+                                   can't go on; older_ways: what brings that arithmetic back
                         aside      index, path, reason: a checkpoint that can't be used
                         resumed    index, rows, step: it goes on from a checkpoint
                         alive      index, steps: steps were done; a few times a second at most

@@ -17,11 +17,15 @@ from nnlc.networks.arithmetic import (
     has_change,
     kept,
     old_ways,
+    older_ways,
     settings_for,
     version,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+BEFORE = "nnlc before 0.9"
 
 
 class Settings(TrainingSection):
@@ -101,6 +105,28 @@ def test_a_way_that_is_older_than_the_old_one_is_kept_through_every_later_change
     assert own(Settings(convolutions="blocked")) == "3"
     assert own(Settings(convolutions="auto")) == "4"
     assert old_ways() == {"convolutions": "direct"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "device", "said", "ways"),
+    [
+        (Settings(), "cpu", "1", ['training.convolutions = "direct"', 'training.masks = "first"']),
+        (Settings(), "cpu", "2", ['training.convolutions = "direct"']),
+        (Settings(masks="first"), "cuda", "1", ['training.convolutions = "direct"', BEFORE]),
+        (Settings(masks="first", convolutions="direct"), "cuda", "1", [BEFORE]),
+        (Settings(), "cuda", "9", []),
+    ],
+)
+def test_what_brings_an_older_arithmetic_back_are_settings_and_a_release(
+    changes, settings, device, said, ways
+):
+    assert older_ways(said, spec(), SAMPLE, settings, device) == ways
+
+
+def test_a_change_that_does_not_touch_a_network_need_not_be_undone(changes):
+    plain = spec(dropout_rate=0, layer_types=(3,))
+    told = older_ways("1", plain, SAMPLE, Settings(convolutions="direct"), "cuda")
+    assert told == [BEFORE]
 
 
 WAYS = st.sampled_from(["direct", "blocked", "auto"])

@@ -223,6 +223,7 @@ def test_a_network_that_another_job_has_is_not_told_to_be_lost(tmp_path):
     ids = [network.spec.id for network in job.networks[:2]]
     assert other.claim(ids[0])
     about = {"differences": [["device.name", "'A'", "'B'"]], "seconds": 60.0, "nnlc": None}
+    about["older_ways"] = []
     foreign = [{"id": id_, "path": id_, **about} for id_ in ids]
     job.say(0, kind="checked", trainer=0, go_on=[], foreign=foreign)
     _, lost, _, theirs = job.watcher.messages

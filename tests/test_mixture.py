@@ -88,6 +88,13 @@ def test_words_say_how_many_come_from_which_and_what_has_changed(changes):
     assert mixture("1", "2").words == ""
 
 
+def test_words_name_no_change_that_does_not_touch_a_network_of_another_arithmetic(changes):
+    words = mixture("1", "3", gpus=True).words
+    assert "1 has arithmetic 1 instead of 3" in words
+    assert "masks" not in words
+    assert "graphs" in words
+
+
 def test_only_tables_that_stand_count(changes):
     assert not mixture("3", "1", gpus=True, standing=[WITH.id]).is_mixed
     assert mixture("3", "1", gpus=True, standing=[WITH.id]).tables == 1

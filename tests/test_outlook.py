@@ -5,20 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from nnlc.networks import arithmetic
-from nnlc.networks.arithmetic import Change
 from nnlc.upgrading.mixture import Mixture
 from nnlc.upgrading.outlook import Outlook, start_lines
 
 
 def foreign(number, *differences, seconds=1800.0, nnlc=None):
     about = {"id": f"id{number}", "path": f"c/{number}.ckpt", "nnlc": nnlc, "seconds": seconds}
-    return about | {"differences": [*differences]}
+    return about | {"differences": [*differences], "older_ways": []}
 
 
 TORCH = ("versions.torch", "'2.13.0'", "'2.14.1'")
 ARITHMETIC = ("versions.arithmetic", "'1'", "'2'")
-THERE = ("'1'", "'3'", "'9'")
 DEVICE = ("device.name", "'A100'", "'H100'")
 
 
@@ -81,19 +78,10 @@ def test_many_reasons_are_cut():
     assert lines(foreign(1, *several))[1].endswith("MKL_CBWR was '2' and is None")
 
 
-def test_what_undoes_a_change_is_its_setting_or_the_releases_before_it(monkeypatch):
-    made = (
-        Change("0.5", "masks", lambda *_: True, ("masks", "first")),
-        Change("0.6", "graphs", lambda *_: True),
-        Change("0.7", "sums", lambda *_: True),
-    )
-    monkeypatch.setattr(arithmetic, "CHANGES", made)
-    three = [lines(foreign(1, (ARITHMETIC[0], there, "'4'"), nnlc="0.1.0")) for there in THERE]
-    assert [found[2].split("need ")[1].split(";")[0] for found in three] == [
-        'training.masks = "first", nnlc before 0.6',
-        "nnlc before 0.7",
-        "nnlc 0.1.0",
-    ]
+def test_what_brings_an_older_arithmetic_back_is_told_in_place_of_the_nnlc_that_had_it():
+    ways = {"older_ways": ['training.masks = "first"', "nnlc before 0.6"]}
+    found = lines(foreign(1, ARITHMETIC, nnlc="0.1.0") | ways)
+    assert 'need training.masks = "first", nnlc before 0.6;' in found[2]
 
 
 @pytest.mark.parametrize("key", ["format", "versions.arithmetic"])

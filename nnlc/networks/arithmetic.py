@@ -132,6 +132,24 @@ def fingerprint(settings: BaseModel) -> dict[str, Any]:
     return {k: v for k, v in values.items() if k in _SETTINGS_OF_0_1_0 or v != defaults[k]}
 
 
+def older_ways(
+    arithmetic: str, spec: NetworkSpec, images: ImageSet, settings: BaseModel, device: str
+) -> list[str]:
+    """Return what brings a network back to an older arithmetic: settings, and a release, in words.
+
+    The release is the newest that can, as older ones may know neither the folder nor the campaign.
+    """
+    lacked = [
+        change
+        for number, change in numbered()
+        if change.touches(spec, images, settings, device)
+        if not is_kept(number, settings) and has_change(arithmetic, number) is False
+    ]
+    kept_by = dict(change.keeps for change in reversed(lacked) if change.keeps)
+    releases = [f"nnlc before {change.release}" for change in lacked if not change.keeps]
+    return [f'training.{name} = "{kept_by[name]}"' for name in sorted(kept_by)] + releases[:1]
+
+
 def settings_for(
     arithmetic: str,
     spec: NetworkSpec,

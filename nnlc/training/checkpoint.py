@@ -61,6 +61,8 @@ class Head(NamedTuple):
     """How long its network had been trained."""
     nnlc: str | None
     """The version that has written it; 0.1.0 did not say so."""
+    arithmetic: str
+    """Of its network, when it was trained."""
 
 
 class Checkpoints:
@@ -157,7 +159,11 @@ class Checkpoints:
         except (TypeError, KeyError, IndexError, ValueError):  # of another format
             seconds = 0.0
         return Head(
-            path, self._differences(content), seconds, nnlc if isinstance(nnlc, str) else None
+            path,
+            self._differences(content),
+            seconds,
+            nnlc if isinstance(nnlc, str) else None,
+            str(content["about"].get("versions.arithmetic", FIRST)),
         )
 
     def clean(self) -> None:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import torch
 
 from nnlc import wire
-from nnlc.campaign import Campaign, parse_campaign
+from nnlc.campaign import Campaign, TrainingSection, parse_campaign
 from nnlc.errors import DeviceError, NnlcError, ResultsError
 from nnlc.files import Ready, make_folder, write_atomically
 from nnlc.networks import ImageSet, NetworkSpec
-from nnlc.networks.arithmetic import arithmetic_of, fingerprint
+from nnlc.networks.arithmetic import arithmetic_of, fingerprint, older_ways
 from nnlc.results import ResultsFolder, checkpoints_in
 from nnlc.training.attempt import Attempt, Left
 from nnlc.training.checkpoint import Checkpoints
@@ -123,13 +123,20 @@ class Trainer:
                 go_on.append(spec.id)
             elif heads:  # the one that is farthest
                 head = max(heads, key=lambda head: head.seconds)
-                foreign.append({"id": spec.id, **head._asdict(), "path": str(head.path)})
+                ways = older_ways(head.arithmetic, *self._for_arithmetic(spec, images))
+                about = {**head._asdict(), "path": str(head.path), "older_ways": ways}
+                foreign.append({"id": spec.id, **about})
         return {"go_on": go_on, "foreign": foreign}
 
     def _made_with(self, spec: NetworkSpec, images: ImageSet) -> dict[str, dict[str, Any]]:
         """Return what a table's bits depend on beside network and campaign."""
-        settings, device = self._settings().training, "cuda" if spec.train_gpu else "cpu"
-        return made_with(self._device, arithmetic_of(spec, images, settings, device))
+        return made_with(self._device, arithmetic_of(*self._for_arithmetic(spec, images)))
+
+    def _for_arithmetic(
+        self, spec: NetworkSpec, images: ImageSet
+    ) -> tuple[NetworkSpec, ImageSet, TrainingSection, str]:
+        """Return what the arithmetic of a network depends on."""
+        return spec, images, self._settings().training, "cuda" if spec.train_gpu else "cpu"
 
     def _train(self, message: wire.Message) -> None:
         """Train one network. What it needs of the images is loaded once and kept."""

@@ -18,6 +18,8 @@ class Mixture:
     """How many have a known arithmetic."""
     others: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How many another arithmetic has made: by that one, and the one of a new training."""
+    between: frozenset[int] = frozenset()
+    """Which changes those networks have in one of the two and not in the other."""
     is_mixed: bool = False
     """True if no single nnlc gives all of these tables under one set of settings."""
 
@@ -26,12 +28,15 @@ class Mixture:
         """Return a line on tables of other arithmetics than today's; "" where there are none."""
         if not self.others:
             return ""
-        pairs = sorted(self.others.items())
         parts = [
             f"{counted(count, 'has', 'have')} arithmetic {then} instead of {now}"
-            for (then, now), count in pairs
+            for (then, now), count in sorted(self.others.items())
         ]
-        what = "; ".join(_differences({pair for pair, _ in pairs}))
+        what = "; ".join(
+            f"arithmetic {number} came with nnlc {change.release}: {change.what}"
+            for number, change in numbered()
+            if number in self.between
+        )
         known = counted(self.tables, "table")
         from_ = "two arithmetics" if self.is_mixed else "another arithmetic than today's"
         told = f"tables come from {from_}: of {known}, {', '.join(parts)}"
@@ -58,6 +63,7 @@ def mixture_of(
         return Mixture(len(known))
     others: Counter[tuple[str, str]] = Counter()
     alike = 0
+    between: set[int] = set()
     having: defaultdict[int, set[bool | None]] = defaultdict(set)
     for network in networks:
         spec, images = network.spec, network.images
@@ -65,10 +71,12 @@ def mixture_of(
         if then is None:
             continue
         device = "cuda" if finishes[spec.id].on_gpu else "cpu"
+        now = arithmetic_of(spec, images, settings, device)
         for number, change in numbered():
             if change.touches(spec, images, settings, device):
-                having[number].add(has_change(then, number))
-        now = arithmetic_of(spec, images, settings, device)
+                having[number].add(has := has_change(then, number))
+                if has != has_change(now, number):
+                    between.add(number)
         if now != then:
             others[then, now] += 1
         else:
@@ -76,7 +84,7 @@ def mixture_of(
     # Tables that only a newer nnlc can explain are not mixed if all say the same arithmetic.
     several = alike > 0 or len({then for then, _ in others}) > 1
     is_one = all(is_known(then) for then, _ in others) and _is_one(having)
-    return Mixture(len(known), others, is_mixed=several and not is_one)
+    return Mixture(len(known), others, frozenset(between), is_mixed=several and not is_one)
 
 
 def _is_one(having: Mapping[int, set[bool | None]]) -> bool:
@@ -92,12 +100,3 @@ def _is_one(having: Mapping[int, set[bool | None]]) -> bool:
         for number, found in having.items()
         if False in found
     )
-
-
-def _differences(pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the changes that one arithmetic of a pair has and the other has not, in words."""
-    return [
-        f"arithmetic {number} came with nnlc {change.release}: {change.what}"
-        for number, change in numbered()
-        if any(has_change(then, number) != has_change(now, number) for then, now in pairs)
-    ]

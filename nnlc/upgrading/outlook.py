@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nnlc.networks.arithmetic import has_change, numbered
 from nnlc.upgrading.mixture import Mixture
 from nnlc.wording import counted
 
@@ -31,6 +30,8 @@ class Foreign(NamedTuple):
     """How long its network had been trained."""
     nnlc: str
     """The version that has written it."""
+    older_ways: tuple[str, ...] = ()
+    """What brings its arithmetic back, as `nnlc.networks.arithmetic.older_ways` says it."""
 
     @property
     def reason(self) -> str:
@@ -42,9 +43,9 @@ class Foreign(NamedTuple):
     def wants(self) -> list[str]:
         """Return what it takes to go on from it, such as nnlc 0.1.0."""
         wants: list[str] = []
-        for key, there, here in self._first:
+        for key, there, _ in self._first:
             if key == "versions.arithmetic":
-                wants += _older_ways(there, here) or [f"nnlc {self.nnlc}"]
+                wants += self.older_ways or [f"nnlc {self.nnlc}"]
             else:
                 wants.append(f"nnlc {self.nnlc}" if key == "format" else f"{_short(key)} {there}")
         return wants
@@ -71,6 +72,7 @@ class Outlook:
                 tuple((key, there, here) for key, there, here in each["differences"]),
                 each["seconds"],
                 each["nnlc"] or "0.1.0",
+                tuple(each["older_ways"]),
             )
             for each in message.get("foreign", ())
         )
@@ -140,18 +142,6 @@ def _lines_of_losses(
 def in_hours(seconds: float) -> str:
     """Return a training time in hours, or in seconds if it is short."""
     return f"{seconds / _HOUR:,.1f} h" if seconds >= _HOUR / 10 else f"{seconds:.0f} s"
-
-
-def _older_ways(there: str, here: str) -> list[str]:
-    """Return what undoes the changes that only the second arithmetic has: settings, a release.
-
-    The release is the last that can, as older ones may know neither the folder nor the campaign.
-    """
-    then, now = there.strip("'"), here.strip("'")
-    lacked = [c for n, c in numbered() if has_change(then, n) is False and has_change(now, n)]
-    settings = dict(change.keeps for change in reversed(lacked) if change.keeps)
-    releases = [f"nnlc before {change.release}" for change in lacked if not change.keeps]
-    return [f'training.{name} = "{old}"' for name, old in settings.items()] + releases[:1]
 
 
 def _short(key: str) -> str:
