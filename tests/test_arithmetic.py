@@ -129,6 +129,12 @@ def test_a_change_that_does_not_touch_a_network_need_not_be_undone(changes):
     assert told == [BEFORE]
 
 
+def test_settings_follow_what_an_arithmetic_of_a_later_nnlc_says_of_known_changes(changes):
+    found = settings_for("9 without 2", spec(), SAMPLE, Settings(), "cpu")
+    assert (found.masks, found.convolutions) == ("first", "auto")
+    assert settings_for("?", spec(), SAMPLE, Settings(), "cpu") == Settings()
+
+
 WAYS = st.sampled_from(["direct", "blocked", "auto"])
 
 

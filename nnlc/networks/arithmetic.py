@@ -160,7 +160,7 @@ def settings_for(
     """Return settings whose choices give a network this arithmetic, as far as choices can."""
     if arithmetic_of(spec, images, settings, device) == arithmetic:
         return settings
-    if not is_known(arithmetic):
+    if has_change(arithmetic, 1) is None:
         return settings
     fields = type(settings).model_fields
     chosen = {name: fields[name].default for name in choices()}
