@@ -68,6 +68,7 @@ def test_each_reason_is_told_with_how_often_it_occurs():
 def test_a_short_training_is_told_in_seconds_and_a_checkpoint_that_was_renamed_as_such():
     found = lines(foreign(1, seconds=90))
     assert found[1].endswith("and 90 s of training are lost: its file has another name")
+    assert "need the former name of its file;" in found[2]
 
 
 def test_many_reasons_are_cut():

@@ -48,7 +48,7 @@ class Foreign(NamedTuple):
                 wants += self.older_ways or [f"nnlc {self.nnlc}"]
             else:
                 wants.append(f"nnlc {self.nnlc}" if key == "format" else f"{_short(key)} {there}")
-        return wants
+        return wants or ["the former name of its file"]
 
     @property
     def _first(self) -> Sequence[tuple[str, str, str]]:
