@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlc.environment import rule_of
+from nnlc.formats import version_numbers
 from nnlc.journal import read_files
 from nnlc.networks.arithmetic import FIRST
 from nnlc.openjobs import OpenJob, OpenJobs
@@ -153,7 +154,7 @@ def makers(finishes: Iterable[Finish]) -> list[tuple[str, int]]:
     words: Counter[str] = Counter()
     for (device_and_versions, settings), count in groups.items():
         named = [f"{key} {value}" for key, value in settings if len(values[key]) > 1]
-        found = sorted(releases[device_and_versions])
+        found = sorted(releases[device_and_versions], key=lambda v: (version_numbers(v), v))
         by = [f"nnlc {' and '.join(found)}"] if found else []
         words[", ".join([*device_and_versions, *by, *named])] += count
     words.pop("", None)
