@@ -26,6 +26,7 @@ from nnlc.process import this_process
 from nnlc.results import ResultsFolder, checkpoints_in
 from nnlc.tomlfile import read_toml
 from nnlc.training.checkpoint import Checkpoints
+from nnlc.upgrading.upgrade import upgrade
 
 NEWER = "9.0.0"
 INSTALL = f"nnlc {NEWER} has written it: install that or a later one (this is {nnlc.__version__})"
@@ -68,6 +69,14 @@ def edit(path, old, new):
     text = path.read_text()
     assert re.search(old, text), text
     path.write_text(re.sub(old, new, text, count=1))
+
+
+@pytest.fixture
+def of_0_1_0(results):
+    """As 0.1.0 would have begun it."""
+    head = r"results_format = .*\nnnlc = .*\ndigest = .*"
+    edit(results / "campaign.toml", head, "results_format = 1")
+    return results
 
 
 def newer_folder(results):
@@ -187,10 +196,9 @@ def test_datasets_in_another_order_are_an_edit():
     assert _digest({"datasets": two}) != _digest({"datasets": dict(reversed(two.items()))})
 
 
-def test_an_edited_campaign_of_0_1_0_shows_in_its_tables_and_is_not_rewritten(results, tmp_path):
+def test_an_edited_campaign_of_0_1_0_shows_in_its_tables_and_is_not_rewritten(of_0_1_0, tmp_path):
     """It has no digest."""
-    path = results / "campaign.toml"
-    edit(path, r"results_format = .*\nnnlc = .*\ndigest = .*", "results_format = 1")
+    results = of_0_1_0
     assert "format 1 becomes 2" in what_it_says("upgrade", results, "--dry-run")
     edited_seed(results)
     before = state(tmp_path)
@@ -270,14 +278,32 @@ def test_versions_are_compared_by_their_numbers(monkeypatch):
     ]  # fmt: skip
 
 
-def test_upgrading_waits_for_a_job_that_is_at_work(results, tmp_path):
-    edit(
-        results / "campaign.toml",
-        r"results_format = .*\nnnlc = .*\ndigest = .*",
-        "results_format = 1",
-    )
+def a_job_begins(results):
     Journal(results / "journal").write("job", process=this_process(), ranks=[])
+
+
+def another_upgrade(results):
+    assert "rewritten" in what_it_says("upgrade", results)
+
+
+@pytest.mark.parametrize(
+    ("between", "words"),
+    [(a_job_begins, "is at work there"), (another_upgrade, "was rewritten; upgrade again")],
+)
+def test_upgrading_waits_for_who_came_while_it_looked(of_0_1_0, tmp_path, between, words):
+    """Tables and checkpoints may take minutes."""
+    lines = upgrade(ResultsFolder(of_0_1_0))
+    next(lines)
+    between(of_0_1_0)
     before = state(tmp_path)
-    with pytest.raises(ResultsError, match="is at work there"):
-        CliRunner().invoke(app, ["upgrade", str(results)], catch_exceptions=False)
+    with pytest.raises(ResultsError, match=words):
+        list(lines)
+    assert state(tmp_path) == before
+
+
+def test_upgrading_waits_for_a_job_that_is_at_work(of_0_1_0, tmp_path):
+    a_job_begins(of_0_1_0)
+    before = state(tmp_path)
+    assert "not now: the job of" in what_it_says("upgrade", of_0_1_0, "--dry-run")
+    assert "is at work there" in what_it_says("upgrade", of_0_1_0)
     assert state(tmp_path) == before

@@ -140,7 +140,7 @@ def _parse(values: Any, path: Path) -> Manifest:
         raise NnlcError(newer)
     if values[_KEY] != VERSION:
         raise NnlcError(
-            f"{path}: is of an export of version {str(values[_KEY])[:20]}; this nnlc reads version "
+            f"{path}: is of an export of version {values[_KEY]!r:.20}; this nnlc reads version "
             f"{VERSION}"
         )
     if values["format"] not in FORMATS:
