@@ -307,3 +307,13 @@ def test_upgrading_waits_for_a_job_that_is_at_work(of_0_1_0, tmp_path):
     assert "not now: the job of" in what_it_says("upgrade", of_0_1_0, "--dry-run")
     assert "is at work there" in what_it_says("upgrade", of_0_1_0)
     assert state(tmp_path) == before
+
+
+def test_upgrading_tells_of_what_it_can_not_read(results):
+    for name in ("checkpoints", "journal"):
+        shutil.rmtree(results / name)
+        (results / name).write_text("")
+    told = what_it_says("upgrade", results)
+    for name in ("checkpoints", "journal"):
+        assert f"{results / name}: is a file where a folder is expected; it is passed over" in told
+    assert "checkpoints: none that can be read" in told

@@ -62,7 +62,7 @@ def upgrade(
     then = Standard(results, campaign, _oldest_reader()) if todo else now
     queued = judge_queue(now, then)
     yield from queued.lines()
-    yield from passed_over(_unreadable(results))
+    yield from passed_over(results.strangers())
     if not todo:
         yield "to rewrite: nothing"
         return
@@ -106,8 +106,10 @@ def _checkpoint_lines(
     """Yield what becomes of the networks that were begun, on devices as they had before."""
     there = checkpoints_in(results.checkpoints_folder)
     begun = [n for n in left if n.spec.id in there]
+    unread = strangers(results.checkpoints_folder, files=(".ckpt",))
+    yield from passed_over(unread)
     if not begun:
-        yield "checkpoints: none"
+        yield f"checkpoints: none{' that can be read' if unread else ''}"
         return
     try:
         process = TrainingProcess(campaign, Path("images"), "cuda", threads=1)
@@ -187,11 +189,6 @@ def _oldest_reader() -> str:
     """Return the oldest nnlc that can use a campaign.toml of this one."""
     choosing = [change.release for change in CHANGES if change.keeps]
     return max([FORMATS[FORMAT], *choosing], key=version_numbers)
-
-
-def _unreadable(results: ResultsFolder) -> list[tuple[Path, OSError]]:
-    checkpoints = strangers(results.checkpoints_folder, files=(".ckpt",))
-    return [*results.strangers(), *checkpoints]
 
 
 def _obstacle(
