@@ -64,7 +64,7 @@ class ResultsFolder:
         return self.models_folder(images) / f"{spec.id}.txt"
 
     def resolve(self, campaign: Campaign, standing: Campaign | None = None) -> Campaign:
-        """Return a campaign as this folder has it: where it was begun before, with its old ways.
+        """Return a campaign with the old ways that this folder keeps, where its file chooses none.
 
         Args:
             campaign: that is asked for.

@@ -109,6 +109,12 @@ def old_ways() -> dict[str, str]:
     return dict(change.keeps for change in reversed(CHANGES) if change.keeps)
 
 
+def new_ways(settings: Settings) -> Settings:
+    """Return settings with the new way of each choice, as a new campaign has it."""
+    fields = type(settings).model_fields
+    return settings.model_copy(update={name: fields[name].default for name in choices()})
+
+
 def kept(asked: Settings, standing: Settings) -> Settings:
     """Return the settings of a campaign file, with the results folder's choices where it has none.
 
@@ -158,14 +164,9 @@ def settings_for(
     device: str,
 ) -> Settings:
     """Return settings whose choices give a network this arithmetic, as far as choices can."""
-    if arithmetic_of(spec, images, settings, device) == arithmetic:
+    own = arithmetic_of(spec, images, settings, device)
+    if own == arithmetic or has_change(arithmetic, 1) is None:
         return settings
-    if has_change(arithmetic, 1) is None:
-        return settings
-    fields = type(settings).model_fields
-    chosen = {name: fields[name].default for name in choices()}
-    for number, change in reversed(list(numbered())):
-        if change.keeps and not has_change(arithmetic, number):
-            name, old = change.keeps
-            chosen[name] = old
-    return settings.model_copy(update=chosen)
+    lacked = [change for n, change in numbered() if not has_change(arithmetic, n)]
+    old = dict(change.keeps for change in reversed(lacked) if change.keeps)
+    return new_ways(settings).model_copy(update=old)

@@ -90,8 +90,11 @@ def mixture_of(
 def _is_one(having: Mapping[int, set[bool | None]]) -> bool:
     """Tell whether one nnlc makes all tables under one set of settings.
 
+    A change that some tables lack must be lacked by all that it touches; and either a setting keeps
+    its old way, or no table has a later change.
+
     Args:
-        having: by number of the change, whether tables of networks that it touches have it.
+        having: by the number of a change, whether the tables have it whose networks it touches.
     """
     newest = max((number for number, found in having.items() if True in found), default=1)
     keeps = {number: change.keeps for number, change in numbered()}

@@ -12,7 +12,7 @@ from nnlc.files import passed_over, strangers
 from nnlc.formats import version_numbers
 from nnlc.history import History, read_history
 from nnlc.journal import read_events
-from nnlc.networks.arithmetic import CHANGES, choices, is_kept, numbered, version
+from nnlc.networks.arithmetic import CHANGES, choices, is_kept, new_ways, numbered, version
 from nnlc.openjobs import has_ended
 from nnlc.results import ResultsFolder, checkpoints_in
 from nnlc.tablecheck import Found, TableCheck, not_whole_lines
@@ -46,7 +46,9 @@ def upgrade(
     """
     written = results.written()
     history = read_history(results.journal_folder)
-    campaign = _in_the_new_way(written.campaign) if new_arithmetic else written.campaign
+    campaign = written.campaign
+    if new_arithmetic:
+        campaign = campaign.model_copy(update={"training": new_ways(campaign.training)})
     networks = list(campaign.networks())
     tables = TableCheck(results, campaign, history.finishes, cache=True).look(networks)
     left = [n for n in networks if n.spec.id not in tables.rows]
@@ -55,8 +57,9 @@ def upgrade(
         f"arithmetic {version()}"
     )
     yield from _table_lines(campaign, networks, tables, history, results.path)
-    yield from _checkpoint_lines(results, campaign, left)
-    yield from _setting_lines(campaign, left, _last_device(results) or "cpu")
+    device = _last_device(results)
+    yield from _checkpoint_lines(results, campaign, left, device)
+    yield from _setting_lines(campaign, left, device or "cpu")
     todo = list(_to_rewrite(written, campaign))
     now = Standard(results, written.campaign, FORMATS[written.format])
     then = Standard(results, campaign, _oldest_reader()) if todo else now
@@ -80,12 +83,6 @@ def upgrade(
         yield "rewritten"
 
 
-def _in_the_new_way(campaign: Campaign) -> Campaign:
-    fields = type(campaign.training).model_fields
-    chosen = {name: fields[name].default for name in choices()}
-    return campaign.model_copy(update={"training": campaign.training.model_copy(update=chosen)})
-
-
 def _table_lines(
     campaign: Campaign,
     networks: list[CampaignNetwork],
@@ -101,7 +98,7 @@ def _table_lines(
 
 
 def _checkpoint_lines(
-    results: ResultsFolder, campaign: Campaign, left: list[CampaignNetwork]
+    results: ResultsFolder, campaign: Campaign, left: list[CampaignNetwork], device: str | None
 ) -> Iterator[str]:
     """Yield what becomes of the networks that were begun, on devices as they had before."""
     there = checkpoints_in(results.checkpoints_folder)
@@ -114,7 +111,7 @@ def _checkpoint_lines(
     try:
         process = TrainingProcess(campaign, Path("images"), "cuda", threads=1)
         try:
-            kind = _last_device(results) or process.device
+            kind = device or process.device
             asked = [network.on(kind).to_json() for network in begun]
             outlook = Outlook.of(process.look_at(asked, results.checkpoints_folder))
         finally:
