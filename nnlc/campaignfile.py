@@ -23,9 +23,9 @@ FORMAT = max(FORMATS)
 
 _HEAD = b"# The campaign of this results folder, whole. Written by nnlc; don't edit.\n"
 _KEYS = ("results_format", "nnlc", "digest")
-"""Those that are none of a campaign."""
+"""Keys of the file itself; all others are the campaign's."""
 _ASIDE = ("npz", "largest_class")
-"""Of images of a user's own: where they lie, and what only judges curves."""
+"""Keys of a user's own images on which no table depends: their place, and what judges curves."""
 
 
 class Written(NamedTuple):
@@ -95,24 +95,21 @@ def campaign_toml(campaign: Campaign) -> bytes:
 
 
 def identity(campaign: Campaign) -> dict[str, Any]:
-    """All that the tables depend on, flat: not how the work is done, nor where own images lie.
-
-    Their checksum says all of them.
-    """
+    """Return all values that tables depend on, flat; of a user's own images the checksum is one."""
     return _flatten(_decisive(campaign.model_dump(mode="json", exclude_none=True)))
 
 
 def _digest(values: Values) -> str:
     """Return a digest of what a campaign.toml says that tables depend on.
 
-    It is one of the file's own values, so that no version adds any to it.
+    Only the file's own values count, so that a version with more settings finds the same.
     """
     text = json.dumps(_decisive(values), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _decisive(values: Values) -> Values:
-    """The values without those on which no table depends."""
+    """Return the values that tables depend on."""
     kept = {key: value for key, value in values.items() if key != "run"}
     datasets = kept.get("datasets")
     if isinstance(datasets, dict):

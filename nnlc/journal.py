@@ -239,7 +239,7 @@ def read_progress(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _read_file(path: Path, kinds: Set[str] | None) -> list[dict[str, Any]]:
-    """The events of one file; a line that was written again, in case it was lost, counts once.
+    """Return the events of a file. A line that was written again, in case it was lost, counts once.
 
     Raises:
         ResultsError: its format is too new.

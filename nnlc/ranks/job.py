@@ -37,7 +37,7 @@ class Job:
     results: ResultsFolder
     """Already opened."""
     mixture: "Mixture | None" = None
-    """Of the tables that stand; None where no journal tells of any."""
+    """The arithmetics of the tables that stand; None where no journal tells of any."""
     source: str
     """What the user calls the campaign on a command line."""
     images_root: Path
