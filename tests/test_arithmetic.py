@@ -34,6 +34,7 @@ class Settings(TrainingSection):
     masks: str = "second"
     convolutions: str = "auto"
     smoothing: float = 0.0
+    scales: tuple[int, ...] = (1, 2)
 
 
 def change(what, touches=lambda *_: True, keeps=None):

@@ -134,7 +134,7 @@ def fingerprint(settings: BaseModel) -> dict[str, Any]:
     from before it still match.
     """
     values = settings.model_dump(mode="json", exclude=choices())
-    defaults = {name: field.default for name, field in type(settings).model_fields.items()}
+    defaults = type(settings)().model_dump(mode="json")
     return {k: v for k, v in values.items() if k in _SETTINGS_OF_0_1_0 or v != defaults[k]}
 
 
