@@ -3,6 +3,7 @@
 import hashlib
 import json
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from nnlc.errors import CampaignError, ResultsError
 from nnlc.formats import install, is_newer, too_new
 from nnlc.networks.arithmetic import old_ways
 from nnlc.tomlfile import Values, read_toml
+from nnlc.wording import counted
 
 FORMATS = {1: "0.1.0", 2: "0.2.0"}
 """By number, the first nnlc that can use such a results folder. 1 said neither which nnlc had
@@ -94,9 +96,24 @@ def campaign_toml(campaign: Campaign) -> bytes:
     return tomli_w.dumps(campaign.model_dump(mode="python", exclude_none=True)).encode()
 
 
-def identity(campaign: Campaign) -> dict[str, Any]:
+def _identity(campaign: Campaign) -> dict[str, Any]:
     """Return all values that tables depend on, flat; of a user's own images the checksum is one."""
     return _flatten(_decisive(campaign.model_dump(mode="json", exclude_none=True)))
+
+
+def differences(asked: Campaign, standing: Campaign) -> dict[str, tuple[Any, Any]]:
+    """Return by key what differs of a campaign that is asked for and a folder's, in that order."""
+    here, there = _identity(asked), _identity(standing)
+    keys = (key for key in sorted(here | there) if here.get(key) != there.get(key))
+    return {key: (here.get(key), there.get(key)) for key in keys}
+
+
+def in_words(different: Mapping[str, tuple[Any, Any]]) -> str:
+    """Return what differs: the first of it, and how much else."""
+    key, (here, there) = next(iter(different.items()))
+    others = len(different) - 1
+    more = f" (and {counted(others, 'other key differs', 'other keys differ')})" if others else ""
+    return f"{key} is {there!r} there and {here!r} in the one asked for{more}"
 
 
 def _digest(values: Values) -> str:

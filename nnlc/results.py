@@ -17,13 +17,16 @@ import contextlib
 import errno
 import itertools
 import os
+import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 from nnlc.campaign import Campaign
 from nnlc.campaignfile import (
     Written,
     campaign_file,
-    identity,
+    differences,
+    in_words,
     read_campaign_file,
     renewed_file,
 )
@@ -241,26 +244,17 @@ class ResultsFolder:
         except OSError as problem:
             raise ResultsError(f"{self.campaign_file}: {why_unread(problem, 'written')}") from None
 
-    def check_same(self, campaign: Campaign, standing: Campaign | None = None) -> Campaign:
+    def check_same(self, campaign: Campaign) -> Campaign:
         """Return the campaign of this folder, which must be the one that is asked for.
-
-        Args:
-            campaign: that is asked for.
-            standing: the folder's; by default as its campaign.toml has it.
 
         Raises:
             ResultsError: it is another, or can't be read.
         """
-        standing = standing or self.campaign()
-        here, there = identity(campaign), identity(standing)
-        different = [key for key in sorted(here | there) if here.get(key) != there.get(key)]
-        if different:
-            key = different[0]
+        standing = self.campaign()
+        if different := differences(campaign, standing):
             raise ResultsError(
-                f"{self.path}: belongs to another campaign: {key} is {there.get(key)!r} there and "
-                f"{here.get(key)!r} in the one asked for"
-                + (f" (and {len(different) - 1} more keys differ)" if different[1:] else "")
-                + f"; give another folder with --results{_or_upgrade(different, self.path)}"
+                f"{self.path}: belongs to another campaign: {in_words(different)}; give another "
+                f"folder with --results{_or_upgrade(different, self.path)}"
             )
         return standing
 
@@ -289,8 +283,9 @@ def checkpoints_in(folder: Path) -> dict[str, list[str]]:
     return found
 
 
-def _or_upgrade(different: list[str], path: Path) -> str:
+def _or_upgrade(different: Iterable[str], path: Path) -> str:
     """Return what else helps where nothing but the choice of an old or a new way differs."""
     if not {key.removeprefix("training.") for key in different} <= choices():
         return ""
-    return f", or have this one go on in the new way: nnlc upgrade {path} --new-arithmetic"
+    command = f"nnlc upgrade {shlex.quote(str(path))} --new-arithmetic"
+    return f", or have this one go on in the new way: {command}"

@@ -96,7 +96,7 @@ def elsewhere(results, script):
 
 ANSWERS = {
     "no longer fits, .*: no such file": without_campaign,
-    "no longer fits, .* seed is 11 there and 3 in the one asked for": with_another_seed,
+    "no longer fits, .*: its campaign is another: seed is 11 there and 3 in": with_another_seed,
     "no longer fits, .*: its folder /gone is gone": (r"--results \S+", "--results /gone"),
     "no longer fits, .*: nnlc.worker has no option wonder": ("--results", "--wonder --results"),
     "no longer fits, .*: its Python /gone/python is not here": (sys.executable, "/gone/python"),
@@ -143,8 +143,10 @@ def test_a_script_that_fits_until_campaign_toml_is_rewritten_is_told_beforehand(
     put(results, cluster)
     campaign = results.campaign().model_copy(update={"seed": 12})
     [verdict] = verdicts(results, Standard(results, campaign, "0.2.0"))
-    assert verdict.startswith("fits until campaign.toml is rewritten: ")
-    assert "seed is 12 there and 11 in the one asked for" in verdict
+    assert verdict == (
+        "fits until campaign.toml is rewritten: its campaign is another: seed is 12 there and 11 "
+        "in the one asked for"
+    )
 
 
 def python_with(folder, nnlc):

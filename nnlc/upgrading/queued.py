@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from nnlc.campaign import Campaign, load_campaign
+from nnlc.campaignfile import differences, in_words
 from nnlc.errors import NnlcError, SchedulerError
 from nnlc.files import read_regular, why_unread
 from nnlc.formats import is_newer
@@ -174,7 +175,7 @@ def _problem_of_campaign(worker: Launch, folder: Path, wanted: Standard) -> str:
         raise _UnseenError("its campaign is not to be seen in it")
     try:
         asked = wanted.results.resolve(load_campaign(folder / campaign[0]), wanted.campaign)
-        wanted.results.check_same(asked, wanted.campaign)
     except NnlcError as problem:
         return str(problem)
-    return ""
+    different = differences(asked, wanted.campaign)
+    return f"its campaign is another: {in_words(different)}" if different else ""
