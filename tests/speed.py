@@ -11,8 +11,11 @@ SPREAD = (
 )
 """Files whose tests share nothing dear: pytest-xdist gives each test to whoever is free."""
 
-FIRST = ("test_slurm.py", "test_harness.py", "test_stopping_jobs.py", "test_slurm_cluster.py")
-"""Files that begin first, each on one worker: they wait for long, and others fill the time."""
+FIRST = (
+    *("test_slurm.py", "test_harness.py", "test_stopping_jobs.py", "test_slurm_cluster.py"),
+    *("test_upgrade.py", "test_old.py"),
+)
+"""Files that begin first, each on one worker: they take long, and others fill the time."""
 
 SLOW_TESTS = {
     "test_environment.py": {

@@ -96,7 +96,7 @@ def test_an_upgrade_tells_of_all_and_leaves_tables_checkpoints_and_journal(old):
     told = run("upgrade", results)
     assert "tables: 2 of 4 stand and stay" in told
     assert "checkpoints: 1 network goes on" in told or "1 network begins anew, and" in told
-    assert re.search(r"job 7: .*my-slurm.sh: (still fits|no longer fits, .*its Python)", told)
+    assert re.search(r"job 7: .*my-slurm.sh: (still fits|can't be told: its Python)", told)
     assert {path: path.read_bytes() for path in kept} == kept
     assert run("upgrade", results, "--dry-run").endswith("to rewrite: nothing\n")
 

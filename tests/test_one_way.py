@@ -19,6 +19,7 @@ OWNERS = {
     "launching/commands.py": {STARTING},
     # Processes of nnlc's own, NVIDIA's daemon, and bash, which reads a script and runs nothing.
     "verification/process.py": {STARTING},
+    "upgrading/queued.py": {STARTING},
     "ranks/trainerlink.py": {STARTING},
     "ranks/mps.py": {STARTING},
     "launching/rules.py": {STARTING},

@@ -193,6 +193,24 @@ def test_nothing_is_rewritten_while_a_job_waits_whose_nnlc_could_not_use_it(
     queued._nnlc_of.cache_clear()
 
 
+def test_nothing_is_started_for_a_job_that_the_scheduler_does_not_know(
+    results, cluster, tmp_path, monkeypatch
+):
+    """The folder may be somebody else's, and so may what its scripts name."""
+    python, started = tmp_path / "python", tmp_path / "started"
+    python.write_text(f"#!/bin/sh\ntouch {started}\n")
+    python.chmod(0o755)
+    put(results, cluster, python=str(python))
+
+    def refuses(jobs):
+        raise SchedulerError("no squeue here")
+
+    monkeypatch.setattr(cluster, "states", refuses)
+    [verdict] = verdicts(results)
+    assert verdict.startswith(f"can't be told: its Python {python} is asked for its nnlc only if")
+    assert not started.exists()
+
+
 def test_a_python_without_nnlc_fits_no_more(results, cluster, tmp_path):
     put(results, cluster, python=python_with(tmp_path, None))
     [verdict] = verdicts(results)

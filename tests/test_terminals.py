@@ -195,7 +195,8 @@ def test_no_character_of_a_file_commands_a_terminal(monkeypatch, tmp_path):
     (tmp_path / "export.json").write_text('{"nnlc_export": "\\u009b2J"}')
     status, text = run(monkeypatch, ["import", str(tmp_path), "-o", str(tmp_path / "x")], "utf-8")
     assert status == 1
-    assert "an export of version ?2J" in text
+    assert "\x9b" not in text
+    assert "an export of version '\\x9b2J'" in text
 
 
 @pytest.mark.parametrize("live", [False, True])

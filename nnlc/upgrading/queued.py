@@ -76,9 +76,9 @@ def judge_queue(now: Standard, then: Standard) -> QueuedScripts:
     for job, record in waiting:
         script = results.jobs_folder / Path(record.script).name
         try:
-            if problem := _problem(script, record, now):
+            if problem := _problem(script, record, now, is_known=is_known):
                 verdict = f"no longer fits, cancel and submit again: {problem}"
-            elif problem := _problem(script, record, then):
+            elif problem := _problem(script, record, then, is_known=is_known):
                 verdict = f"fits until campaign.toml is rewritten: {problem}"
                 hindered += [f"job {job}: {problem}"] if is_known else []
             else:
@@ -89,8 +89,15 @@ def judge_queue(now: Standard, then: Standard) -> QueuedScripts:
     return QueuedScripts(heading, tuple(verdicts), tuple(hindered))
 
 
-def _problem(path: Path, record: Record, wanted: Standard) -> str:
+def _problem(path: Path, record: Record, wanted: Standard, *, is_known: bool) -> str:
     """Return why a script's job would be refused; "" where it would not.
+
+    Args:
+        path: of the script.
+        record: of its job.
+        wanted: what it must go with.
+        is_known: the scheduler says that the user has this job. Nothing that a script names is
+            started for any other, as a results folder may be somebody else's.
 
     Raises:
         _UnseenError: that is not to be seen.
@@ -106,7 +113,7 @@ def _problem(path: Path, record: Record, wanted: Standard) -> str:
         return f"nnlc.worker has no option {', '.join(unknown)}"
     return (
         _problem_of_folder(worker, wanted.results)
-        or _problem_of_python(worker, wanted)
+        or _problem_of_python(worker, wanted, is_known=is_known)
         or _problem_of_campaign(worker, path.parent, wanted)
     )
 
@@ -123,7 +130,7 @@ def _problem_of_folder(worker: Launch, results: ResultsFolder) -> str:
     return f"its folder {folder.value} is gone"
 
 
-def _problem_of_python(worker: Launch, wanted: Standard) -> str:
+def _problem_of_python(worker: Launch, wanted: Standard, *, is_known: bool) -> str:
     """Return what is wrong with an interpreter, if no container or the like starts it."""
     python, *rest = [word.text for word in worker.started]
     if rest[:2] != ["-m", "nnlc.worker"] or "/" not in python or python == sys.executable:
@@ -132,6 +139,8 @@ def _problem_of_python(worker: Launch, wanted: Standard) -> str:
         raise _UnseenError(f"its Python is {python}")
     if not os.access(python, os.X_OK):
         return f"its Python {python} is not here"
+    if not is_known:
+        raise _UnseenError(f"its Python {python} is asked for its nnlc only if the job is seen")
     nnlc = _nnlc_of(os.path.abspath(python))  # noqa: PTH100  as it is named, links and all
     if nnlc is None:
         return f"its Python {python} has no nnlc"
