@@ -1,9 +1,13 @@
-"""Steps on a GPU, as far as can be seen without one: what becomes of a capture that fails."""
+"""Steps: what becomes of a capture that fails on a GPU, as far as can be seen without one."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
+from limits import HANG_SECONDS
 from small_networks import CPU, bundled_images, first, loop_on, spec
 
 from nnlc.environment import DETERMINISM
@@ -92,3 +96,18 @@ def test_the_journal_is_told_why_a_network_was_trained_without_capture(tmp_path,
     assert attempt.run(make, CPU)["eager_because"] == "a reason"
     os.close(writing)
     os.close(reading)
+
+
+def test_training_loads_no_compiler():
+    """Which takes as long to load as torch itself, and 140 MB that a trainer has no use for."""
+    code = (
+        "import sys\n"
+        "from small_networks import bundled_images, first, loop_on, spec\n"
+        "loop = loop_on(first(bundled_images(), 200), spec())\n"
+        "rows = list(loop)\n"
+        "loop_on(first(bundled_images(), 200), spec()).resume(loop.state())\n"
+        "assert len(rows) == 2\n"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    words = [sys.executable, "-c", code]
+    subprocess.run(words, cwd=Path(__file__).parent, check=True, timeout=HANG_SECONDS)

@@ -19,6 +19,7 @@ from nnlc.campaign import TrainingSection
 from nnlc.networks import ImageSet, NetworkSpec, walk_network
 from nnlc.tables import Row
 from nnlc.training.build import Network
+from nnlc.training.lightoptim import keep_compiler_away
 from nnlc.training.pixels import DeviceImages
 from nnlc.training.seeds import training_seed
 from nnlc.training.steps import Steps
@@ -61,6 +62,7 @@ class HalfEpochLoop:
         self.network = Network(
             walk, pooling=settings.pooling, dropout=settings.dropout, device=images.device
         )
+        keep_compiler_away()
         self._optimizer = torch.optim.SGD(
             self.network.parameters(),
             lr=spec.learning_rate,

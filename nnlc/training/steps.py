@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from nnlc.console import say_aside
 from nnlc.training.build import Network
+from nnlc.training.lightoptim import step_of
 from nnlc.training.pixels import DeviceImages
 
 WARM_STEPS = 3
@@ -52,6 +53,7 @@ class Steps:
         graphs: bool = True,
     ) -> None:
         self._network, self._images, self._optimizer = network, images, optimizer
+        self._step = step_of(optimizer)
         device = images.device
         self.sums = torch.zeros(3, dtype=torch.float64, device=device)
         self.eager_because: str | None = None
@@ -82,7 +84,7 @@ class Steps:
         loss = self._loss(self._network(pixels), labels)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self._optimizer.step()
+        self._step()
         self.sums[0].add_(loss.detach())
 
     @torch.no_grad()
