@@ -1,9 +1,9 @@
 """torch's optimizers without torch's compiler.
 
-An optimizer tells the compiler to leave it alone, and loads it for that: 900 modules and 140 MB, two
-fifths of the time that a trainer takes to start, for all ranks of a job from one file system. Nothing
-is compiled here. Where a version of torch is built otherwise, the compiler is loaded as before; no
-bit depends on it.
+An optimizer tells the compiler to leave it alone, and loads it for that: 900 modules and 140 MB,
+two fifths of the time that a trainer takes to start, for all ranks of a job from one file system.
+Nothing is compiled here. Where a version of torch is built otherwise, the compiler is loaded as
+before; no bit depends on it.
 """
 
 from collections.abc import Callable
