@@ -39,6 +39,7 @@ from nnlc.networks import (
     sample_network,
 )
 from nnlc.networks.imagesets import NAME_PATTERN, OWN_FACTS, own_image_set
+from nnlc.networks.recipe import TrainingSection
 from nnlc.tomlfile import Layers, did_you_mean, find_file, read_layers, validate
 
 Count = Annotated[int, Field(ge=1)]
@@ -125,20 +126,6 @@ class DatasetSection(_Section):
         if known.name != "SVHN":
             raise ValueError("train is a choice for SVHN only; leave it out")
         return replace(known, train_images=SVHN_TRAIN_IMAGES[self.train])
-
-
-class TrainingSection(_Section):
-    """`[training]`: our readings where the article leaves a choice. Each changes the tables."""
-
-    pixels: Literal["unit", "standardised"] = "unit"
-    """unit: scaled to [0, 1] and nothing else. standardised: also mean 0 and deviation 1 for
-    each channel over the training images."""
-    pooling: Literal["max", "average"] = "max"
-    dropout: Literal["element", "channel"] = "element"
-    """What a dropout layer of the feature part drops: single values or whole channels."""
-    truncate: Literal["dataset", "epoch"] = "dataset"
-    """dataset: the last images that fill no batch are never seen. epoch: each epoch's
-    permutation of all images is cut instead."""
 
 
 class RunSection(_Section):
@@ -239,7 +226,14 @@ class Campaign(_Section):
                     index, seed = len(seen), next(seeds)
                     seen.add(seed)
                     name_of_it = network_id(self.stamp, index)
-                    spec = sample_network(self.space, images, depth, seed, id=name_of_it)
+                    spec = sample_network(
+                        self.space,
+                        images,
+                        depth,
+                        seed,
+                        id=name_of_it,
+                        optimizer=self.training.optimizer,
+                    )
                     yield CampaignNetwork(index, images, spec)
 
     def _seeds(self, name: str, depth: int, seen: set[int]) -> Iterator[int]:

@@ -130,16 +130,34 @@ def test_validation_is_the_true_mean_over_the_full_batches(images):
     assert row.val_accuracy_percent == 100 * correct / used
 
 
-def test_the_first_half_epoch_is_what_plain_pytorch_makes_of_the_same_batches(images):
-    network = spec(layer_types=(3,), dropout_rate=0)
-    settings = TrainingSection()
+OPTIMIZED = {
+    "SGD": lambda weights: torch.optim.SGD(weights, lr=0.05, momentum=0.5, dampening=0.25),
+    "SGD-Nesterov": lambda weights: torch.optim.SGD(weights, lr=0.05, momentum=0.5, nesterov=True),
+    "Adam": lambda weights: torch.optim.Adam(weights, lr=0.05, betas=(0.5, 0.9), eps=1e-3),
+    "AdamW": lambda weights: torch.optim.AdamW(
+        weights, lr=0.05, betas=(0.5, 0.9), eps=1e-3, weight_decay=0
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZED)
+def test_the_first_half_epoch_is_what_plain_pytorch_makes_of_the_same_batches(images, name):
+    has_momentum, own = name.startswith("SGD"), {"betas": (0.5, 0.9), "eps": 1e-3}
+    network = spec(
+        layer_types=(3,),
+        dropout_rate=0,
+        optimizer=name,
+        momentum=0.5 if has_momentum else 0,
+        dampening=0.25 if name == "SGD" else 0,
+    )
+    settings = TrainingSection(optimizer=name, **({} if has_momentum else own))
     loop = HalfEpochLoop(network, SAMPLE, DeviceImages(images, settings, CPU), settings, 1)
     twin = Network(walk_network(network, SAMPLE))
     twin.load_state_dict(loop.network.state_dict())
     batches = loop._batches(0)
     assert sorted(batches.flatten().tolist()) == list(range(4000))
     row = next(iter(loop))
-    optimizer = torch.optim.SGD(twin.parameters(), lr=0.05, momentum=0.5)
+    optimizer = OPTIMIZED[name](twin.parameters())
     losses = []
     for batch in batches[:20]:
         pixels = torch.from_numpy(images.train_images[batch.numpy()]).float() / 255

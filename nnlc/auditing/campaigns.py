@@ -35,7 +35,10 @@ class Home:
         self._newer = ""
         image_sets = campaign.image_sets().values()
         self.standard = Standard(
-            campaign.space, {one.table_name: (one,) for one in image_sets}, campaign.half_epochs
+            campaign.space,
+            {one.table_name: (one,) for one in image_sets},
+            campaign.half_epochs,
+            (campaign.training.optimizer,),
         )
 
     def check(self, tables: Sequence[Audited]) -> Findings:

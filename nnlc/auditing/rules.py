@@ -75,7 +75,7 @@ _ALL = (
     # The network.
     Rule("id", _E, _BYTES, "an ID is a date, a time and six digits"),
     Rule("seed-range", _E, _BYTES, "random_seed has 32 bits"),
-    Rule("loss-and-optimizer", _E, _SECTION_2_2, "CrossEntropyLoss and SGD"),
+    Rule("loss-and-optimizer", _E, _SECTION_2_2, "a loss and an optimizer that may be"),
     Rule("list-length", _E, _SECTION_1, "an entry for each convolution, pooling or FC layer"),
     Rule("block", _E, _TABLE_1, "a block is 1 to 7: ReLU 1, pooling 2, dropout 4"),
     Rule("conv-kernel", _E, _TABLE_3, "a kernel fits into the unpadded input that reaches it"),
@@ -94,9 +94,9 @@ _ALL = (
     Rule("fc-dropout-rate", _E, _SECTION_2_1, "0.1 to 0.7 if the coin came up true, else 0"),
     Rule("fc-dropout-layers", _E, _SECTION_2_1, "0 or 1; no 1 without a rate"),
     Rule("learning-rate", _E, _TABLE_3, "10^-6 to 1"),
-    Rule("momentum", _E, _TABLE_3, "0, or 10^-6 to 1"),
-    Rule("dampening", _E, _TABLE_3, "0, or 10^-6 to 1"),
-    Rule("weight-decay", _E, _TABLE_3, "0, or 10^-6 to 1"),
+    Rule("momentum", _E, _TABLE_3, "0, or 10^-6 to 1; 0 where the optimizer has none"),
+    Rule("dampening", _E, _TABLE_3, "0, or 10^-6 to 1; 0 where the optimizer has none"),
+    Rule("weight-decay", _E, _TABLE_3, "0, or 10^-6 to 1; 0 where the optimizer has none"),
     Rule("batch-size", _E, _TABLE_3, "25 to 250, and no more than there are validation images"),
     Rule("batches", _E, _FIGURE_3, "the training images make an even number of batches"),
     # The curve.

@@ -9,12 +9,12 @@ from nnlc.auditing.findings import Findings, quoted
 from nnlc.auditing.standards import Standard
 from nnlc.auditing.subject import Subject, Values, is_not_drawn
 from nnlc.networks.draws import power_of_ten
+from nnlc.networks.optimizers import LOSSES, OPTIMIZERS
 from nnlc.networks.spec import ID_PATTERN
 from nnlc.wording import counted
 
 _ROUNDING = 1e-12
 """A power of ten may be rounded otherwise at the end of its range; it is written to 1e-16."""
-_WORDS = {"loss_fn": "CrossEntropyLoss", "optimizer": "SGD"}
 
 
 def check_specification(values: Values, standard: Standard, findings: Findings) -> None:
@@ -46,9 +46,10 @@ def _check_identity(subject: Subject) -> None:
     seed = values.get("random_seed")
     if seed is not None and not 0 <= seed < 2**32:
         subject.refuse("seed-range", "random_seed", f"{seed}", "0 to 4294967295")
-    for field, word in _WORDS.items():
-        if values.get(field, word) != word:
-            subject.refuse("loss-and-optimizer", field, quoted(values[field]), word)
+    for field, known in (("loss_fn", LOSSES), ("optimizer", subject.standard.optimizers)):
+        if field in values and values[field] not in known:
+            right = " or ".join(known)
+            subject.refuse("loss-and-optimizer", field, quoted(values[field]), right)
     if not subject.images and "dataset" in values:
         subject.refuse(
             "unknown-dataset",
@@ -71,6 +72,7 @@ def _is_moment(id_: str) -> bool:
 
 def _check_training(subject: Subject) -> None:
     space = subject.standard.space
+    optimizer = OPTIMIZERS.get(subject.values.get("optimizer", ""))
     for rule, field, exponents in (
         ("learning-rate", "learning_rate", space.learning_rate_exponent),
         ("momentum", "momentum", space.momentum_exponent),
@@ -80,6 +82,9 @@ def _check_training(subject: Subject) -> None:
         value = subject.values.get(field)
         may_be_zero = rule != "learning-rate"
         if value is None or (may_be_zero and is_not_drawn(value)):
+            continue
+        if optimizer and rule in ("momentum", "dampening") and field not in optimizer.uses:
+            subject.refuse(rule, field, f"{value!r}", f"0 under {optimizer.name}")
             continue
         low, high = map(_power, exponents)
         if not low * (1 - _ROUNDING) <= value <= high * (1 + _ROUNDING):

@@ -9,6 +9,7 @@ from nnlc.networks import (
     ImageSet,
     SearchSpace,
 )
+from nnlc.networks.optimizers import OPTIMIZERS
 
 ARTICLE_HALF_EPOCHS = 80
 
@@ -23,6 +24,7 @@ class Standard:
     number of training images."""
     half_epochs: int | None
     """Rows of a table; None for any number."""
+    optimizers: tuple[str, ...] = tuple(OPTIMIZERS)
 
     def images(self, dataset: object) -> tuple[ImageSet, ...]:
         """The readings of an image set; none if it is not known."""
@@ -39,7 +41,7 @@ _IMAGE_SETS = {
     for images in KNOWN_IMAGE_SETS.values()
 }
 
-ARTICLE = Standard(SearchSpace(), _IMAGE_SETS, ARTICLE_HALF_EPOCHS)
+ARTICLE = Standard(SearchSpace(), _IMAGE_SETS, ARTICLE_HALF_EPOCHS, ("SGD",))
 """For published tables."""
 
 ANY_CAMPAIGN = Standard(

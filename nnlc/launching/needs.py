@@ -8,8 +8,10 @@ from nnlc.campaign import DatasetSection
 from nnlc.launching.forecast import Forecast, NetworkForecast
 from nnlc.launching.plan import Plan
 from nnlc.networks import ImageSet
+from nnlc.networks.buffers import VALUE_BYTES
 from nnlc.networks.imagesets import CIFAR100, FASHION_MNIST, FASHION_MNIST_SAMPLE, SVHN
 from nnlc.networks.memory import fits
+from nnlc.networks.optimizers import optimizer_of
 
 # Megabytes to download, from the pages that publish them: cs.toronto.edu/~kriz/cifar.html,
 # github.com/zalandoresearch/fashion-mnist, ufldl.stanford.edu/housenumbers (train and test, and
@@ -19,8 +21,6 @@ _SVHN_EXTRA_MEGABYTES = 1330
 # Measured on the campaign `paper`: 6,306 bytes a table of 80 rows.
 _TABLE_BYTES = 900
 _ROW_BYTES = 68
-_CHECKPOINT_BYTES = 2 * 4
-"""A parameter's weight and momentum."""
 _GENERATIONS = 3
 """Checkpoints of one network: the newest, the one before, and one that is being written."""
 
@@ -51,10 +51,10 @@ def disk(plan: Plan) -> Disk:
     left, chosen = plan.forecast.left, plan.chosen
     rows = plan.forecast.campaign.half_epochs
     at_once = chosen.elements * chosen.replay.shape.ranks
-    largest = sorted((f.parameters for f in left), reverse=True)[:at_once]
+    largest = sorted(map(_checkpoint_bytes, left), reverse=True)[:at_once]
     return Disk(
         tables=len(left) * (_TABLE_BYTES + _ROW_BYTES * rows),
-        checkpoints=_GENERATIONS * _CHECKPOINT_BYTES * sum(largest),
+        checkpoints=_GENERATIONS * sum(largest),
     )
 
 
@@ -63,6 +63,12 @@ def too_large(forecast: Forecast) -> list[NetworkForecast]:
     room = 1e9 * forecast.gpu.memory_gigabytes
     found = [f for f in forecast.left if not fits(f.memory_bytes, room)]
     return sorted(found, key=lambda f: -f.memory_bytes)
+
+
+def _checkpoint_bytes(forecast: NetworkForecast) -> int:
+    """Of a network's weights, and of what its optimizer keeps for each."""
+    spec = forecast.network.spec
+    return VALUE_BYTES * (1 + optimizer_of(spec).kept_values(spec)) * forecast.parameters
 
 
 def _megabytes(images: ImageSet, section: DatasetSection) -> int | None:

@@ -1,6 +1,6 @@
 """How much memory a device needs to train a network: predicted, so that what can't fit isn't tried.
 
-    need = libraries + images + heap * (4 bytes * parameters * (weights, gradients, momentum)
+    need = libraries + images + heap * (4 bytes * parameters * (weights, gradients, optimizer)
                                         + the worst moment of a step)
 
 A step is walked forward and back: at each layer there is what the layers before it keep for the
@@ -14,6 +14,7 @@ from math import prod
 from nnlc.networks.buffers import VALUE_BYTES, Buffers, DeviceKind, buffers
 from nnlc.networks.geometry import Walk, walk_network
 from nnlc.networks.imagesets import ImageSet
+from nnlc.networks.optimizers import optimizer_of
 from nnlc.networks.spec import NetworkSpec
 
 _LABEL_BYTES = 8
@@ -55,12 +56,12 @@ def training_bytes(
     resident: Collection[ImageSet] = (),
 ) -> int:
     """`memory_bytes` of a network that has been walked."""
-    # Weights and gradients; PyTorch keeps no momentum where that is 0. What weight decay adds to
-    # the gradients is a copy of them all.
-    copies = 2 + bool(spec.momentum)
+    optimizer = optimizer_of(spec)
+    copies = 2 + optimizer.kept_values(spec)  # weights and gradients
     parameters = VALUE_BYTES * walk.parameters
     layers = [buffers(layer, spec.batch_size, device) for layer in walk.layers]
-    worst = max(*_moments(walk, spec.batch_size, layers), parameters if spec.weight_decay else 0)
+    update = optimizer.copied_values(spec) * parameters
+    worst = max(*_moments(walk, spec.batch_size, layers), update)
     if device == "cuda":
         worst += max(_forward_moments(walk, spec.batch_size, layers))
     images_held = sum(map(image_bytes, {images, *resident}))

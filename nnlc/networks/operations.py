@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from nnlc.networks.buffers import Windows, windows
 from nnlc.networks.geometry import Layer, Walk
+from nnlc.networks.optimizers import optimizer_of
 from nnlc.networks.spec import NetworkSpec
 
 FEW_CHANNELS = 4
@@ -74,8 +75,7 @@ def learning_work(walk: Walk, spec: NetworkSpec) -> Work:
 def _learning_parts(walk: Walk, spec: NetworkSpec) -> Iterator[Work]:
     for number, layer in enumerate(walk.layers):
         yield _backward(layer, spec.batch_size, first=number == 0)
-    # Weights, gradients and new weights; momenta and decayed gradients go there and back.
-    passes = 3 + 2 * bool(spec.momentum) + 2 * bool(spec.weight_decay)
+    passes = optimizer_of(spec).passes(spec)
     yield Work(weights=passes * walk.parameters, kernels=_TRAINING_KERNELS)
 
 

@@ -10,6 +10,7 @@ from nnlc.errors import SpecError
 from nnlc.networks.draws import Draws, derive_seed, power_of_ten
 from nnlc.networks.geometry import output_width
 from nnlc.networks.imagesets import ImageSet
+from nnlc.networks.optimizers import LOSSES, OPTIMIZERS
 from nnlc.networks.space import Coin, SearchSpace
 from nnlc.networks.spec import DROPOUT, POOLING, NetworkSpec
 
@@ -38,6 +39,7 @@ def sample_network(
     *,
     id: str,
     train_gpu: bool = True,
+    optimizer: str = "SGD",
 ) -> NetworkSpec:
     """Draw one network (article, section 2.1, Table 3, Figs 1 to 3).
 
@@ -48,6 +50,7 @@ def sample_network(
         random_seed: 32-bit unsigned.
         id: the network's ID, as `network_id` makes it; no draw depends on it.
         train_gpu: value of the `train_GPU` column; no draw depends on it.
+        optimizer: one of `OPTIMIZERS`; no draw depends on it, and what it has no use for is 0.
 
     Raises:
         SpaceError: the space has no network for these images.
@@ -71,8 +74,8 @@ def sample_network(
         train_gpu=train_gpu,
         torch_set_deterministic=True,
         dataset=images.table_name,
-        loss_fn="CrossEntropyLoss",
-        optimizer="SGD",
+        loss_fn=LOSSES[0],
+        optimizer=optimizer,
         layer_types=tuple(features.blocks),
         dropout_rate=dropout_rate,
         conv_kernels=tuple(features.kernels),
@@ -86,8 +89,8 @@ def sample_network(
         fc_dropout_layers=tuple(int(draws.coin()) if fc_dropout else 0 for _ in units),
         fc_filters=(*units, images.classes),
         learning_rate=power_of_ten(draws.uniform(*space.learning_rate_exponent)),
-        momentum=_draw_power(draws, space.momentum, space.momentum_exponent),
-        dampening=_draw_power(draws, space.dampening, space.dampening_exponent),
+        momentum=_draw_used(draws, "momentum", space, optimizer),
+        dampening=_draw_used(draws, "dampening", space, optimizer),
         weight_decay=_draw_power(draws, space.weight_decay, space.weight_decay_exponent),
         batch_size=draws.choice(space.legal_batch_sizes(images)),
     )
@@ -104,6 +107,12 @@ def _toss(draws: Draws, coin: Coin) -> bool:
 
 def _draw_power(draws: Draws, coin: Coin, exponent: tuple[float, float]) -> float:
     return power_of_ten(draws.uniform(*exponent)) if _toss(draws, coin) else 0
+
+
+def _draw_used(draws: Draws, field: str, space: SearchSpace, optimizer: str) -> float:
+    """Draw a momentum or dampening, so that all draws keep their order, and use it or not."""
+    drawn = _draw_power(draws, getattr(space, field), getattr(space, f"{field}_exponent"))
+    return drawn if field in OPTIMIZERS[optimizer].uses else 0
 
 
 def _draw_filters(draws: Draws, space: SearchSpace, images: ImageSet, depth: int) -> list[int]:

@@ -1,13 +1,16 @@
-"""From a specification to a torch module."""
+"""From a specification to a torch module, its optimizer and its loss."""
 
 from typing import Literal
 
 import torch
 from torch import nn
 
-from nnlc.networks import Layer, Walk
+from nnlc.networks import Layer, NetworkSpec, Walk
+from nnlc.networks.optimizers import optimizer_of
+from nnlc.networks.recipe import TrainingSection
 from nnlc.training.convolution import Convolution
 from nnlc.training.dropout import Dropout, Masks
+from nnlc.training.lightoptim import keep_compiler_away
 
 
 class Network(nn.Sequential):
@@ -66,3 +69,31 @@ class Network(nn.Sequential):
         if self._masks is not None:
             return Dropout(rate, self._masks, whole_channels=whole_channels)
         return nn.Dropout2d(rate) if whole_channels else nn.Dropout(rate)
+
+
+def make_optimizer(
+    network: nn.Module, spec: NetworkSpec, settings: TrainingSection, device: torch.device
+) -> torch.optim.Optimizer:
+    """Return the optimizer that a network's specification names, for a device.
+
+    Raises:
+        SpecError: nnlc does not know it, or not with such parameters.
+    """
+    known = optimizer_of(spec)
+    arguments = known.arguments(spec, settings)
+    if known.capturable and device.type == "cuda":
+        arguments["capturable"] = True
+    keep_compiler_away()
+    # foreach: the same bits as one by one, and less Python.
+    kind = getattr(torch.optim, known.torch_name)
+    return kind(network.parameters(), **arguments, foreach=True)  # type: ignore[no-any-return]
+
+
+def make_loss(spec: NetworkSpec) -> nn.Module:
+    """Return the loss that a network's specification names.
+
+    Raises:
+        SpecError: nnlc does not know it.
+    """
+    optimizer_of(spec)
+    return getattr(nn, spec.loss_fn)()  # type: ignore[no-any-return]

@@ -7,9 +7,9 @@ its own into it.
 import math
 from collections.abc import Iterator
 
-from nnlc.campaign import TrainingSection
-from nnlc.errors import NnlcError
 from nnlc.networks import Layer, NetworkSpec, Walk, walk_network
+from nnlc.networks.optimizers import optimizer_of
+from nnlc.networks.recipe import TrainingSection
 from nnlc.training.origin import Origin
 from nnlc.training.seeds import training_seed
 
@@ -28,14 +28,13 @@ def describe_network(spec: NetworkSpec, origin: Origin) -> Iterator[str]:
     Multiply-adds are those of one image's forward pass.
 
     Raises:
-        NnlcError: an optimizer or a loss that no network of nnlc or the article has; sizes that
-            don't fit the images.
+        SpecError: an optimizer or a loss that nnlc does not know; sizes that don't fit the images.
     """
     walk, settings = walk_network(spec, origin.images), origin.settings
     yield f"{spec.id}  {spec.dataset}  seed {spec.random_seed}"
     yield from _layers(walk, settings)
-    yield f"optimizer   {_optimizer(spec)}"
-    yield f"loss        torch.nn.{_loss(spec)}"
+    yield f"optimizer   {_optimizer(spec, settings)}"
+    yield f"loss        torch.nn.{spec.loss_fn}()"
     yield f"batch size  {spec.batch_size}"
     yield f"images      {_PIXELS[settings.pixels]}"
     yield f"settings    {_settings_from(origin)}"
@@ -46,7 +45,7 @@ def python_source(spec: NetworkSpec, origin: Origin) -> str:
     """A program that builds the network, its loss and its optimizer, with PyTorch alone.
 
     Raises:
-        NnlcError: as `describe_network`.
+        SpecError: as `describe_network`.
     """
     walk, settings = walk_network(spec, origin.images), origin.settings
     channels, width, _ = walk.layers[0].input
@@ -65,8 +64,8 @@ def python_source(spec: NetworkSpec, origin: Origin) -> str:
         "network = nn.Sequential(",
         *(f"    nn.{_call(layer, settings)}," for layer in walk.layers),
         ")",
-        f"loss_function = nn.{_loss(spec)}",
-        f"optimizer = {_optimizer(spec)}",
+        f"loss_function = nn.{spec.loss_fn}()",
+        f"optimizer = {_optimizer(spec, settings)}",
         f"batch_size = {_number(spec.batch_size)}",
     ]
     return "\n".join(lines) + "\n"
@@ -147,24 +146,16 @@ def _call(layer: Layer, settings: TrainingSection) -> str:
     return f"{_kind(layer, settings)}({arguments.get(layer.kind, '')})"
 
 
-def _optimizer(spec: NetworkSpec) -> str:
-    if spec.optimizer != "SGD":
-        raise NnlcError(
-            f"network {spec.id}: its optimizer is {spec.optimizer!r}; nnlc knows only SGD"
-        )
-    return (
-        f"torch.optim.SGD(network.parameters(), lr={_number(spec.learning_rate)}, "
-        f"momentum={_number(spec.momentum)}, dampening={_number(spec.dampening)}, "
-        f"weight_decay={_number(spec.weight_decay)})"
-    )
+def _optimizer(spec: NetworkSpec, settings: TrainingSection) -> str:
+    known = optimizer_of(spec)
+    words = (f"{key}={_value(value)}" for key, value in known.arguments(spec, settings).items())
+    return f"torch.optim.{known.torch_name}(network.parameters(), {', '.join(words)})"
 
 
-def _loss(spec: NetworkSpec) -> str:
-    if spec.loss_fn != "CrossEntropyLoss":
-        raise NnlcError(
-            f"network {spec.id}: its loss is {spec.loss_fn!r}; nnlc knows only CrossEntropyLoss"
-        )
-    return "CrossEntropyLoss()"
+def _value(value: float | tuple[float, ...]) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_number, value))})"
+    return repr(value) if isinstance(value, bool) else _number(value)
 
 
 def _number(value: float) -> str:

@@ -15,11 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nnlc.campaign import TrainingSection
 from nnlc.networks import ImageSet, NetworkSpec, walk_network
+from nnlc.networks.recipe import TrainingSection
 from nnlc.tables import Row
-from nnlc.training.build import Network
-from nnlc.training.lightoptim import keep_compiler_away
+from nnlc.training.build import Network, make_loss, make_optimizer
 from nnlc.training.pixels import DeviceImages
 from nnlc.training.seeds import training_seed
 from nnlc.training.steps import Steps
@@ -62,19 +61,12 @@ class HalfEpochLoop:
         self.network = Network(
             walk, pooling=settings.pooling, dropout=settings.dropout, device=images.device
         )
-        keep_compiler_away()
-        self._optimizer = torch.optim.SGD(
-            self.network.parameters(),
-            lr=spec.learning_rate,
-            momentum=spec.momentum,
-            dampening=spec.dampening,
-            weight_decay=spec.weight_decay,
-            foreach=True,  # the same bits as one by one, and less Python
-        )
+        self._optimizer = make_optimizer(self.network, spec, settings, images.device)
         self.steps = Steps(
             self.network,
             images,
             self._optimizer,
+            make_loss(spec),
             spec.batch_size,
             operations=6 * walk.multiply_adds * spec.batch_size,
         )

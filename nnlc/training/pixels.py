@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nnlc.campaign import TrainingSection
+from nnlc.networks.recipe import TrainingSection
 from nnlc.training.images import Images
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from nnlc.campaign import Campaign, TrainingSection
+from nnlc.campaign import Campaign
 from nnlc.errors import NnlcError
 from nnlc.networks import ImageSet, Layer, NetworkSpec, Walk, walk_network
+from nnlc.networks.recipe import TrainingSection
 from nnlc.tables import Table, read_table
 from nnlc.training.build import Network
 from nnlc.training.origin import campaign_of, origin_of

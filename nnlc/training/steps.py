@@ -33,6 +33,7 @@ class Steps:
         network: on the images' device.
         images: with labels.
         optimizer: of the network.
+        loss: takes scores and labels.
         batch_size: of all steps.
         operations: of a training step, as an estimate.
         graphs: capture the steps where the device can.
@@ -47,6 +48,7 @@ class Steps:
         network: Network,
         images: DeviceImages,
         optimizer: torch.optim.Optimizer,
+        loss: nn.Module,
         batch_size: int,
         *,
         operations: float,
@@ -58,7 +60,7 @@ class Steps:
         self.sums = torch.zeros(3, dtype=torch.float64, device=device)
         self.eager_because: str | None = None
         self._indices = torch.zeros(batch_size, dtype=torch.int64, device=device)
-        self._loss = nn.CrossEntropyLoss()
+        self._loss = loss
         self._on_gpu = device.type == "cuda"
         self.capture = self._on_gpu and graphs
         self._stream = torch.cuda.Stream(device) if self._on_gpu else None  # type: ignore[no-untyped-call]

@@ -4,9 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from nnlc.campaign import CampaignNetwork, TrainingSection
+from nnlc.campaign import CampaignNetwork
 from nnlc.history import Finish
 from nnlc.networks.arithmetic import FIRST, arithmetic_of, has_change, is_known, numbered, version
+from nnlc.networks.recipe import TrainingSection
 from nnlc.wording import counted
 
 

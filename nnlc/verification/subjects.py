@@ -11,6 +11,7 @@ from nnlc.errors import CampaignError, SpecError, TableError
 from nnlc.history import Finish, read_history
 from nnlc.networks import ImageSet, NetworkSpec, walk_network
 from nnlc.networks.arithmetic import settings_for
+from nnlc.networks.optimizers import optimizer_of
 from nnlc.stopping import curve_of, wrong_ends
 from nnlc.tables import Table, parse_table
 from nnlc.tables.folders import Skipped, find_tables
@@ -200,9 +201,7 @@ def _check_trainable(spec: NetworkSpec, images: ImageSet) -> None:
         SpecError: it does not, and why.
     """
     walk_network(spec, images)
-    for field, known in (("optimizer", "SGD"), ("loss_fn", "CrossEntropyLoss")):
-        if getattr(spec, field) != known:
-            raise SpecError(f"its {field} is {getattr(spec, field)!r}; nnlc trains with {known}")
+    optimizer_of(spec)
     if spec.batch_size > min(images.train_images // 2, images.validation_images):
         raise SpecError(
             f"its batch size {spec.batch_size} is too large for {images.train_images} training "
