@@ -35,7 +35,6 @@ from step_times import BATCHES, Rates, random_images, seconds_a_batch, synchroni
 from nnlc.campaign import CampaignNetwork, TrainingSection, load_campaign
 from nnlc.environment import ALLOCATION, trainer_environment
 from nnlc.networks import walk_network
-from nnlc.networks.trimming import computed_multiply_adds
 from nnlc.training.determinism import make_deterministic
 from nnlc.training.facts import processor_name
 from nnlc.training.loop import HalfEpochLoop
@@ -163,7 +162,7 @@ def main() -> None:
                 if way is ours:
                     set_up = min(set_up, rates.set_up)
         operations = 6 * walk.multiply_adds * b
-        computed = sum(map(computed_multiply_adds, walk.layers)) / walk.multiply_adds
+        computed = sum(x.computed_multiply_adds for x in walk.layers) / walk.multiply_adds
         floor = half_epoch(
             of, Rates(floor_seconds(walk, b, peaks, True), floor_seconds(walk, b, peaks, False))
         )

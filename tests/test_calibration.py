@@ -38,7 +38,7 @@ from nnlc.launching.site import load_site
 from nnlc.networks import walk_network
 from nnlc.networks.cost import CPU, GPU, Machine, half_epoch_work, predict_seconds
 from nnlc.networks.memory import library_bytes, memory_bytes
-from nnlc.networks.operations import Work
+from nnlc.networks.work import Work
 from nnlc.results import ResultsFolder
 
 HALF_EPOCHS = 8

@@ -9,8 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nnlc.campaign import load_campaign
 from nnlc.networks import Layer, buffers, walk_network
-from nnlc.networks.geometry import output_width
-from nnlc.networks.trimming import computed_multiply_adds, trim
+from nnlc.networks import layers as kinds
+from nnlc.networks.layer import output_width
+from nnlc.networks.trimming import trim
 from nnlc.training.convolution import Convolution
 
 
@@ -20,8 +21,7 @@ def layers(draw) -> Layer:
     kernel = draw(st.integers(1, width))
     stride = draw(st.integers(1, kernel + 2))  # beyond the kernel too: other search spaces may
     outputs = output_width(width, kernel, stride, padding)
-    return Layer(
-        kind="convolution",
+    return kinds.Convolution(
         input=(draw(st.integers(1, 5)), width, width),
         output=(draw(st.integers(1, 6)), outputs, outputs),
         kernel=kernel,
@@ -74,12 +74,10 @@ def test_what_is_left_out_sees_only_padding_and_what_is_computed_sees_the_input(
 @pytest.mark.parametrize("products", [True, False])
 def test_only_outputs_that_see_the_input_are_computed(products, monkeypatch):
     monkeypatch.setattr(buffers, "WORTH_TRIMMING", 0)
-    layer = Layer(
-        kind="convolution", input=(8, 2, 2), output=(16, 12, 12), kernel=1, stride=1, padding=5
-    )
+    layer = kinds.Convolution(input=(8, 2, 2), output=(16, 12, 12), kernel=1, stride=1, padding=5)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         Convolution(layer, products=products)(torch.zeros(3, 8, 2, 2))
-    assert counter.get_total_flops() == 3 * 2 * computed_multiply_adds(layer) == 3 * 2 * 8 * 16 * 4
+    assert counter.get_total_flops() == 3 * 2 * layer.computed_multiply_adds == 3 * 2 * 8 * 16 * 4
 
 
 def test_a_fifth_of_the_papers_direct_convolutions_is_padding_alone():
@@ -90,7 +88,7 @@ def test_a_fifth_of_the_papers_direct_convolutions_is_padding_alone():
         layers = walk_network(network.spec, network.images).layers
         spent, needed = (
             sum(x.multiply_adds for x in layers),
-            sum(map(computed_multiply_adds, layers)),
+            sum(x.computed_multiply_adds for x in layers),
         )
         direct += spent * network.images.train_images
         computed += needed * network.images.train_images
@@ -100,9 +98,7 @@ def test_a_fifth_of_the_papers_direct_convolutions_is_padding_alone():
 
 
 def test_the_same_input_gives_the_same_bits():
-    layer = Layer(
-        kind="convolution", input=(3, 9, 9), output=(7, 3, 3), kernel=4, stride=3, padding=1
-    )
+    layer = kinds.Convolution(input=(3, 9, 9), output=(7, 3, 3), kernel=4, stride=3, padding=1)
     torch.manual_seed(1)
     ours, pixels = Convolution(layer, products=True), torch.randn(5, 3, 9, 9)
     results = []

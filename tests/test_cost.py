@@ -20,8 +20,8 @@ from nnlc.networks.cost import (
     predict_step_seconds,
     training_operations,
 )
-from nnlc.networks.operations import Work, forward_work, learning_work, training_work
-from nnlc.networks.trimming import computed_multiply_adds
+from nnlc.networks.operations import forward_work, learning_work, training_work
+from nnlc.networks.work import Work
 
 PLAIN = spec(layer_types=(1,), pool_kernels=(), pool_strides=(), pool_paddings=(), momentum=0)
 RATES = st.floats(1e-3, 1e15)
@@ -52,7 +52,7 @@ def test_outputs_that_see_only_padding_cost_no_operations():
     for n in paper()[1][::150]:
         walk = walk_network(n.spec, n.images)
         counted = forward_work(walk, n.spec).operations
-        computed = 2 * n.spec.batch_size * sum(map(computed_multiply_adds, walk.layers))
+        computed = 2 * n.spec.batch_size * sum(x.computed_multiply_adds for x in walk.layers)
         direct = 2 * n.spec.batch_size * walk.multiply_adds
         # Where little would be saved, all outputs are computed.
         assert computed <= counted <= direct

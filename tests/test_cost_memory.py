@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from nnlc.cli import app
 from nnlc.networks import walk_network
-from nnlc.networks.buffers import buffers
 from nnlc.networks.imagesets import CIFAR100
 from nnlc.networks.memory import (
     fits,
@@ -66,7 +65,7 @@ def test_what_a_network_keeps_for_its_backward_pass_is_what_pytorch_keeps():
         walk, batch = walk_network(n.spec, n.images), n.spec.batch_size
         kinds |= {layer.kind for layer in walk.layers}
         pixels = 4 * batch * n.images.channels * n.images.width**2
-        layers = [buffers(layer, batch, "cpu") for layer in walk.layers]
+        layers = [layer.buffers(batch, "cpu") for layer in walk.layers]
         predicted = pixels + sum(kept_bytes(layers))
         # The scores of the last layer are kept by the loss, which is not computed here.
         assert bytes_saved(n, walk, batch) == pytest.approx(predicted - 4 * batch * walk.classes)
@@ -102,7 +101,7 @@ def test_activations_grow_with_the_batch_and_parameters_do_not(device):
 def test_a_gpu_holds_a_captured_validation_step_beside_a_training_step():
     network = spec(layer_types=(2,))
     walk = walk_network(network, SAMPLE)
-    layers = [buffers(layer, 100, "cuda") for layer in walk.layers]
+    layers = [layer.buffers(100, "cuda") for layer in walk.layers]
     pixels, convolution = 4 * 100 * 28 * 28, layers[0]
     kept = pixels + sum(kept_bytes(layers[:2]))
     least = kept + pixels + convolution.output

@@ -19,7 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from nnlc.campaign import load_campaign
 from nnlc.errors import SpecError
 from nnlc.networks import ImageSet, NetworkSpec, walk_network
-from nnlc.networks.geometry import output_width
+from nnlc.networks.layer import output_width
+from nnlc.networks.recipe import TrainingSection
 from nnlc.training.build import Network
 from nnlc.training.convolution import Convolution
 from nnlc.training.dropout import Dropout
@@ -217,7 +218,7 @@ def test_layers_carry_their_own_window_and_rate():
 
 def test_the_other_readings_change_pooling_and_feature_dropout_alone():
     walk = walk_network(LAWFUL, IMAGES)
-    other = Network(walk, pooling="average", dropout="channel")
+    other = Network(walk, TrainingSection(pooling="average", dropout="channel"))
     features = [CONV, RELU, DROP, nn.AvgPool2d, CONV, nn.AvgPool2d, nn.Flatten]
     assert [type(layer) for layer in other] == [*features, nn.Linear, DROP, nn.Linear, nn.Linear]
     drops = [layer for layer in other if isinstance(layer, DROP)]

@@ -287,7 +287,7 @@ def test_a_table_without_its_campaign_is_trained_under_nnlcs_own_settings(
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"optimizer": "Adam"}, "nnlc trains with SGD"),
+        ({"optimizer": "Lion"}, "nnlc trains with SGD"),
         ({"loss_fn": "MSELoss"}, "nnlc trains with CrossEntropyLoss"),
         ({"batch_size": 1001}, "too large for 4000 training images"),
         ({"conv_kernels": (1000,)}, "does not fit"),

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from nnlc.networks import Layer, NetworkSpec, Walk
+from nnlc.networks import NetworkSpec, Walk
 from nnlc.tables import Row
 
 PLOT_HEIGHT = 8
@@ -16,7 +16,7 @@ def draw_network(walk: Walk) -> Iterator[str]:
     yield f"{'input':<34}{_shape(walk.layers[0].input):>16}"
     for layer in walk.layers:
         parameters = f"{layer.parameters:,}" if layer.parameters else ""
-        yield f"{_describe(layer):<34}{_shape(layer.output):>16}{parameters:>16}"
+        yield f"{layer.words:<34}{_shape(layer.output):>16}{parameters:>16}"
     yield f"{'sum':<34}{'':>16}{walk.parameters:>16,}"
 
 
@@ -63,19 +63,6 @@ def draw_table(spec: NetworkSpec, rows: Sequence[Row], walk: Walk | None) -> Ite
     yield from draw_curve([row.val_accuracy_percent for row in rows], "validation accuracy", " %")
     yield ""
     yield from draw_curve([row.val_loss for row in rows], "validation loss")
-
-
-def _describe(layer: Layer) -> str:
-    match layer.kind:
-        case "convolution" | "pooling":
-            return (
-                f"{layer.kind} {layer.kernel}×{layer.kernel} stride {layer.stride}"
-                f" padding {layer.padding}"
-            )
-        case "dropout":
-            return f"dropout {layer.rate:.3f}"
-        case _:
-            return layer.kind
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from nnlc.auditing.subject import Subject, capped, is_not_drawn
 from nnlc.networks import DROPOUT, POOLING
-from nnlc.networks.geometry import output_width
+from nnlc.networks.layer import output_width
 from nnlc.wording import counted
 
 Bounds = tuple[int, int | str]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.optimize import least_squares
 
 from nnlc.networks.cost import Machine
-from nnlc.networks.operations import Work
+from nnlc.networks.work import Work
 
 FEWEST_NETWORKS = 10
 """For a fit."""

@@ -1,12 +1,13 @@
 """What a network is: specification, search space, sampler, geometry, cost. No torch in here."""
 
-from nnlc.networks.geometry import Layer, Walk, walk_network
+from nnlc.networks.geometry import Walk, walk_network
 from nnlc.networks.imagesets import (
     KNOWN_IMAGE_SETS,
     SVHN_TRAIN_IMAGES,
     ImageSet,
     image_set_of_table,
 )
+from nnlc.networks.layer import Layer
 from nnlc.networks.sampler import MAX_DEPTH, network_seed, sample_network
 from nnlc.networks.space import SearchSpace
 from nnlc.networks.spec import (

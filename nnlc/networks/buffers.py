@@ -1,20 +1,21 @@
-"""The memory that each layer of a network allocates in a training step, in bytes.
+"""The memory that a layer allocates in a training step, in bytes, and how a convolution goes.
 
 Written down from what PyTorch's layers and `nnlc.training`'s own do: which values they keep for the
 backward pass, and what their kernels take besides and give back.
 """
 
-from math import prod
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from nnlc.networks.geometry import Layer
 from nnlc.networks.trimming import Trim, trim
+
+if TYPE_CHECKING:
+    from nnlc.networks.layer import Layer
 
 DeviceKind = Literal["cuda", "cpu"]
 
 VALUE_BYTES = 4
 """Everything is computed in single precision."""
-_PLACE_BYTES = 8
+PLACE_BYTES = 8
 """Where in its window a pooling found the maximum."""
 
 # How `nnlc.training.convolution` computes: what must be saved for an output's trimming to be worth
@@ -57,7 +58,7 @@ class Windows(NamedTuple):
     """Values of one image's windows: those of the outputs that are computed."""
 
 
-def windows(layer: Layer) -> Windows:
+def windows(layer: "Layer") -> Windows:
     """The way that a convolution takes, on a processor as far as it matters there."""
     found, outputs = trim(layer), layer.output[1]
     saved = layer.input[0] * layer.kernel**2 * (outputs**2 - found.width**2) / outputs**2
@@ -70,59 +71,4 @@ def windows(layer: Layer) -> Windows:
         forward=part.width <= FEW_OUTPUTS,
         for_weights=part.width <= FEW_OUTPUTS_FOR_WEIGHTS,
         values=layer.input[0] * (part.width * layer.kernel) ** 2,
-    )
-
-
-def buffers(layer: Layer, batch: int, device: DeviceKind) -> Buffers:
-    """What a layer allocates."""
-    given, made = (VALUE_BYTES * batch * prod(shape) for shape in (layer.input, layer.output))
-    on_cpu = device == "cpu"
-    match layer.kind:
-        case "convolution":
-            return _of_convolution(layer, batch, device)
-        case "relu":  # in place
-            return Buffers(0, backward=(made,), keeps_output=True)
-        case "dropout" if on_cpu:  # random bits and a comparison, then the mask
-            return Buffers(
-                made, kept=(made,), forward=(made, made // VALUE_BYTES), backward=(given,)
-            )
-        case "dropout":
-            return Buffers(made, kept=(made // VALUE_BYTES,), backward=(given,))
-        case "pooling":
-            places = made // VALUE_BYTES * _PLACE_BYTES
-            return Buffers(made, kept=(places,), backward=(given,), keeps_input=True)
-        case "flatten":  # from channels last, a copy
-            is_copied = on_cpu and prod(layer.input[1:]) > 1
-            return Buffers(made if is_copied else 0)
-        case "linear":
-            return Buffers(made, backward=(given,), keeps_input=True)
-
-
-def _of_convolution(layer: Layer, batch: int, device: DeviceKind) -> Buffers:
-    channels, filters = layer.input[0], layer.output[0]
-    given, made = (VALUE_BYTES * batch * prod(shape) for shape in (layer.input, layer.output))
-    way = windows(layer)
-    part = way.part
-    computed = VALUE_BYTES * batch * filters * part.width**2
-    padded_width = layer.input[1] + part.left + part.right
-    padded = VALUE_BYTES * batch * channels * padded_width**2
-    gathered = VALUE_BYTES * batch * way.values
-    has_products = device == "cpu" and way.for_weights
-    is_product = device == "cpu" and way.forward
-    inner = (computed,) if way.is_trimmed else ()
-    copy = (padded,) if way.is_padded else ()
-    forward = [*inner]
-    backward = [given, *inner]
-    if has_products:
-        forward += copy
-        backward += [*copy, gathered]
-    if is_product:
-        forward.append(gathered)
-        backward += [gathered, padded]
-    return Buffers(
-        made,
-        kept=() if has_products else copy,
-        forward=tuple(forward),
-        backward=tuple(backward),
-        keeps_input=has_products or not way.is_padded,
     )

@@ -13,8 +13,9 @@ from math import inf
 from nnlc.networks.geometry import Walk, walk_network
 from nnlc.networks.imagesets import ImageSet
 from nnlc.networks.memory import training_bytes
-from nnlc.networks.operations import Work, forward_work, learning_work, sum_work, training_work
+from nnlc.networks.operations import forward_work, learning_work, training_work
 from nnlc.networks.spec import NetworkSpec
+from nnlc.networks.work import Work, sum_work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ captured steps holds a validation step's memory beside a training step's.
 from collections.abc import Collection, Iterator
 from math import prod
 
-from nnlc.networks.buffers import VALUE_BYTES, Buffers, DeviceKind, buffers
+from nnlc.networks.buffers import VALUE_BYTES, Buffers, DeviceKind
 from nnlc.networks.geometry import Walk, walk_network
 from nnlc.networks.imagesets import ImageSet
 from nnlc.networks.optimizers import optimizer_of
@@ -59,7 +59,7 @@ def training_bytes(
     optimizer = optimizer_of(spec)
     copies = 2 + optimizer.kept_values(spec)  # weights and gradients
     parameters = VALUE_BYTES * walk.parameters
-    layers = [buffers(layer, spec.batch_size, device) for layer in walk.layers]
+    layers = [layer.buffers(spec.batch_size, device) for layer in walk.layers]
     update = optimizer.copied_values(spec) * parameters
     worst = max(*_moments(walk, spec.batch_size, layers), update)
     if device == "cuda":

@@ -148,13 +148,14 @@ def optimizer_of(spec: NetworkSpec) -> Optimizer:
         SpecError: its optimizer or its loss is not known, so that nothing can train it; or it has
             a momentum or dampening that its optimizer does not.
     """
+    its = f"network {spec.id}: its"
     if spec.loss_fn not in LOSSES:
-        raise SpecError(f"its loss_fn is {spec.loss_fn!r}; nnlc trains with {', '.join(LOSSES)}")
+        raise SpecError(f"{its} loss_fn is {spec.loss_fn!r}; nnlc trains with {', '.join(LOSSES)}")
     found = OPTIMIZERS.get(spec.optimizer)
     if found is None:
         known = ", ".join(OPTIMIZERS)
-        raise SpecError(f"its optimizer is {spec.optimizer!r}; nnlc trains with {known}")
+        raise SpecError(f"{its} optimizer is {spec.optimizer!r}; nnlc trains with {known}")
     for field in ("momentum", "dampening"):
         if field not in found.uses and getattr(spec, field):
-            raise SpecError(f"its {field} is {getattr(spec, field)}, and {found.name} has none")
+            raise SpecError(f"{its} {field} is {getattr(spec, field)}, and {found.name} has none")
     return found

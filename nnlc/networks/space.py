@@ -6,6 +6,7 @@ from typing import Literal
 
 from nnlc.errors import SpaceError
 from nnlc.networks.imagesets import ImageSet
+from nnlc.networks.layers import ALL_BITS, BLOCK
 
 Coin = Literal["coin", "always", "never"]
 
@@ -67,10 +68,10 @@ class SearchSpace:
                 raise SpaceError(
                     f"{field.name} = {list(value)}: the range is empty; write the smaller end first"
                 )
-        if not self.blocks or any(block not in range(1, 8) for block in self.blocks):
+        if not self.blocks or any(block not in range(1, ALL_BITS + 1) for block in self.blocks):
             raise SpaceError(
-                f"blocks = {list(self.blocks)}: give at least one of 1..7, a sum of "
-                "1 (ReLU), 2 (pooling) and 4 (dropout)"
+                f"blocks = {list(self.blocks)}: give at least one of 1..{ALL_BITS}, a sum of "
+                + ", ".join(f"{kind.bit} ({kind.kind})" for kind in BLOCK)
             )
 
     def doubts(self) -> Iterator[tuple[str, str]]:

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from nnlc.errors import SpecError
+from nnlc.networks.layers import ALL_BITS, Dropout, Pooling, ReLU
 
-RELU, POOLING, DROPOUT = 1, 2, 4
+RELU, POOLING, DROPOUT = ReLU.bit, Pooling.bit, Dropout.bit
 """Bits of a `layer_types` entry (article, Table 1): 5 is ReLU then dropout."""
 
 ID_PATTERN = re.compile(r"[0-9]{4}(_[0-9]{2}){5}_[0-9]{6}")
@@ -119,7 +120,7 @@ class NetworkSpec:
         ranges: dict[str, tuple[float, float]] = {
             "random_seed": (0, 2**32 - 1),
             "batch_size": (1, 2**31 - 1),
-            "layer_types": (1, 7),
+            "layer_types": (1, ALL_BITS),
             "conv_kernels": (1, 2**31 - 1),
             "conv_strides": (1, 2**31 - 1),
             "conv_paddings": (0, 2**31 - 1),

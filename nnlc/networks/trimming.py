@@ -7,8 +7,10 @@ it in one network out of three.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from nnlc.networks.geometry import Layer
+if TYPE_CHECKING:
+    from nnlc.networks.layer import Layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Trim:
     """Padding that they need after its last one; negative: pixels left out."""
 
 
-def trim(layer: Layer) -> Trim:
+def trim(layer: "Layer") -> Trim:
     """The outputs of a convolution that see its input.
 
     Output i looks at the inputs from i * stride - padding on, kernel of them.
@@ -39,10 +41,3 @@ def trim(layer: Layer) -> Trim:
     left = padding - first * stride
     right = last * stride - padding + kernel - input_width
     return Trim(first, last - first + 1, left, right)
-
-
-def computed_multiply_adds(layer: Layer) -> int:
-    """Multiply-adds of one image's forward pass, outputs that see only padding left out."""
-    if layer.kind != "convolution":
-        return layer.multiply_adds
-    return layer.input[0] * layer.kernel**2 * layer.output[0] * trim(layer).width ** 2

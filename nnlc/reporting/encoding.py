@@ -1,24 +1,15 @@
 """Curves and layers as short text for a page's data."""
 
 import base64
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlc.networks import Layer, Walk
+from nnlc.networks import Walk
 
 _LARGEST = float(np.finfo(np.float32).max)
 _LARGEST_BITS, _NAN_BITS = 0x7F7FFF00, 0x7FC00000
 _HALF = 0x80
-_LETTERS = {
-    "convolution": "c",
-    "relu": "r",
-    "dropout": "d",
-    "pooling": "p",
-    "flatten": "f",
-    "linear": "l",
-}
 
 
 def encode_values(values: NDArray[np.float64]) -> str:
@@ -40,23 +31,7 @@ def encode_values(values: NDArray[np.float64]) -> str:
 
 def encode_layers(walk: Walk) -> str:
     """Layers as `page/layers.js` reads them: a letter and numbers each, divided by semicolons."""
-    return ";".join(" ".join(map(_short, _numbers(layer))) for layer in walk.layers)
-
-
-def _numbers(layer: Layer) -> Iterator[str | float]:
-    yield _LETTERS[layer.kind]
-    match layer.kind:
-        case "convolution":
-            yield from (layer.kernel, layer.stride, layer.padding)
-            yield from (*layer.output[:2], layer.parameters)
-        case "pooling":
-            yield from (layer.kernel, layer.stride, layer.padding, layer.output[1])
-        case "dropout":
-            yield layer.rate
-        case "flatten":
-            yield layer.output[0]
-        case "linear":
-            yield from (layer.output[0], layer.parameters)
+    return ";".join(" ".join(map(_short, layer.page_parts())) for layer in walk.layers)
 
 
 def _short(value: str | float) -> str:

@@ -12,6 +12,7 @@ from nnlc.networks.optimizers import optimizer_of
 from nnlc.networks.recipe import TrainingSection
 from nnlc.training.origin import Origin
 from nnlc.training.seeds import training_seed
+from nnlc.training.torchcalls import CALLS
 
 _PIXELS = {
     "unit": "pixels from 0 to 1",
@@ -109,41 +110,15 @@ def _shape(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape))
 
 
-def _kind(layer: Layer, settings: TrainingSection) -> str:
-    match layer.kind:
-        case "convolution":
-            return "Conv2d"
-        case "relu":
-            return "ReLU"
-        case "dropout":
-            whole_channels = settings.dropout == "channel" and len(layer.input) == 3
-            return "Dropout2d" if whole_channels else "Dropout"
-        case "pooling":
-            return "MaxPool2d" if settings.pooling == "max" else "AvgPool2d"
-        case "flatten":
-            return "Flatten"
-        case "linear":
-            return "Linear"
-
-
 def _name(layer: Layer, settings: TrainingSection) -> str:
-    kind = _kind(layer, settings)
-    return f"{kind} {layer.rate:.3f}" if layer.kind == "dropout" else kind
+    kind, _, _ = CALLS[layer.kind](layer, settings)
+    return f"{kind} {layer.rate:.3f}" if layer.rate else kind
 
 
 def _call(layer: Layer, settings: TrainingSection) -> str:
-    window = (
-        f"kernel_size={_number(layer.kernel)}, stride={_number(layer.stride)}, "
-        f"padding={_number(layer.padding)}"
-    )
-    sizes = f"{_number(layer.input[0])}, {_number(layer.output[0])}"
-    arguments = {
-        "convolution": f"{sizes}, {window}",
-        "pooling": window,
-        "dropout": f"p={_number(layer.rate)}",
-        "linear": sizes,
-    }
-    return f"{_kind(layer, settings)}({arguments.get(layer.kind, '')})"
+    kind, sizes, arguments = CALLS[layer.kind](layer, settings)
+    named = (f"{name}={_number(value)}" for name, value in arguments.items())
+    return f"{kind}({', '.join([*map(_number, sizes), *named])})"
 
 
 def _optimizer(spec: NetworkSpec, settings: TrainingSection) -> str:

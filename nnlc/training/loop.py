@@ -58,9 +58,7 @@ class HalfEpochLoop:
         self._truncate, self._between_steps = settings.truncate, between_steps
         torch.manual_seed(self._seed("init"))  # on the CPU: the same weights for every device
         walk = walk_network(spec, facts)
-        self.network = Network(
-            walk, pooling=settings.pooling, dropout=settings.dropout, device=images.device
-        )
+        self.network = Network(walk, settings, device=images.device)
         self._optimizer = make_optimizer(self.network, spec, settings, images.device)
         self.steps = Steps(
             self.network,

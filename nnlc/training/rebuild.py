@@ -9,10 +9,10 @@ from torch import nn
 
 from nnlc.campaign import Campaign
 from nnlc.errors import NnlcError
-from nnlc.networks import ImageSet, Layer, NetworkSpec, Walk, walk_network
-from nnlc.networks.recipe import TrainingSection
+from nnlc.networks import ImageSet, NetworkSpec, Walk, walk_network
 from nnlc.tables import Table, read_table
 from nnlc.training.build import Network
+from nnlc.training.modules import plain_module
 from nnlc.training.origin import campaign_of, origin_of
 from nnlc.training.seeds import training_seed
 
@@ -53,8 +53,8 @@ def rebuild(
     walk, settings = walk_network(spec, origin.images), origin.settings
     with _weights_of(spec, walk):
         if plain:
-            return nn.Sequential(*(_plain_layer(layer, settings) for layer in walk.layers))
-        return Network(walk, pooling=settings.pooling, dropout=settings.dropout)
+            return nn.Sequential(*(plain_module(layer, settings) for layer in walk.layers))
+        return Network(walk, settings)
 
 
 @contextmanager
@@ -73,22 +73,3 @@ def _weights_of(spec: NetworkSpec, walk: Walk) -> Iterator[None]:
         ) from None
     finally:
         torch.set_default_dtype(usual)
-
-
-def _plain_layer(layer: Layer, settings: TrainingSection) -> nn.Module:
-    match layer.kind:
-        case "convolution":
-            sizes = (layer.input[0], layer.output[0], layer.kernel, layer.stride, layer.padding)
-            return nn.Conv2d(*sizes)
-        case "relu":
-            return nn.ReLU()
-        case "dropout":
-            whole_channels = settings.dropout == "channel" and len(layer.input) == 3
-            return nn.Dropout2d(layer.rate) if whole_channels else nn.Dropout(layer.rate)
-        case "pooling":
-            pool = nn.MaxPool2d if settings.pooling == "max" else nn.AvgPool2d
-            return pool(layer.kernel, layer.stride, layer.padding)
-        case "flatten":
-            return nn.Flatten()
-        case "linear":
-            return nn.Linear(layer.input[0], layer.output[0])

@@ -22,6 +22,9 @@ function parseLayers(text, input) {
     } else if (kind === "l") {
       features = numbers[0];
       layers.push({kind, features, parameters: numbers[1]});
+    } else if (kind === "o") {  // one that this page has no picture of
+      const shape = features ? {features} : {channels, width};
+      layers.push({kind, name: rest[0].replaceAll("_", " "), parameters: numbers[1], ...shape});
     } else if (features) {
       layers.push({kind, features, rate: numbers[0]});
     } else {
@@ -46,7 +49,7 @@ function layerList(layers) {
   }));
 }
 
-function layerWords({kind, kernel, stride, padding, rate}) {
+function layerWords({kind, name, kernel, stride, padding, rate}) {
   const window = `${kernel}\u00d7${kernel}, stride ${stride}, padding ${padding}`;
   switch (kind) {
     case "i": return ["input", ""];
@@ -55,12 +58,13 @@ function layerWords({kind, kernel, stride, padding, rate}) {
     case "d": return ["dropout", `rate ${digits(rate, 3)}`];
     case "r": return ["ReLU", ""];
     case "f": return ["flatten", ""];
+    case "o": return [name, ""];
     default: return ["fully connected", ""];
   }
 }
 
 function sizeWords({kind, channels, width, features}) {
-  if (kind === "r" || kind === "d") return "";
+  if (kind === "r" || kind === "d" || kind === "o") return "";
   if (features) return whole(features);
   const map = `${width} \u00d7 ${width}`;
   return kind === "c" ? `${counted(channels, "filter")}, ${map}`
