@@ -2,7 +2,7 @@
 
 A new kind is a class here, in `KINDS`, and how PyTorch calls it in `nnlc.training.torchcalls`. One
 with a `bit` may stand in a block after a convolution: `layer_types` of a table is the sum of the
-bits of its block, whose layers come in the order of `KINDS`. What each method returns, `Layer` says.
+bits of its block, whose layers come in the order of `KINDS`. `Layer` says what each method returns.
 """
 
 from collections.abc import Iterator
