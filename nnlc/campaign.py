@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -29,7 +29,6 @@ from nnlc.networks import (
     KNOWN_IMAGE_SETS,
     MAX_DEPTH,
     MAX_NETWORKS,
-    SVHN_TRAIN_IMAGES,
     ImageSet,
     NetworkSpec,
     SearchSpace,
@@ -38,7 +37,7 @@ from nnlc.networks import (
     network_seed,
     sample_network,
 )
-from nnlc.networks.imagesets import NAME_PATTERN, OWN_FACTS, own_image_set
+from nnlc.networks.imagesets import KNOWN, NAME_PATTERN, OWN_FACTS, own_image_set
 from nnlc.networks.recipe import TrainingSection
 from nnlc.tomlfile import Layers, did_you_mean, find_file, read_layers, validate
 
@@ -73,6 +72,13 @@ def _read_stamp(value: object) -> datetime:
     )
 
 
+def _check_split(split: str) -> str:
+    known = [f"'{name}'" for each in KNOWN.values() for name in each.splits]
+    if f"'{split}'" not in known:
+        raise ValueError(f"must be one of {', '.join(known)}")
+    return split
+
+
 class DatasetSection(_Section):
     """`[datasets.NAME]`: how many networks on which images. NAME is the name in folders."""
 
@@ -80,8 +86,8 @@ class DatasetSection(_Section):
     """0 drops a dataset that an extended campaign has."""
     depths: Annotated[tuple[int, int], AfterValidator(_check_depths)] = (1, 10)
     """Fewest and most convolutions; each number between gets `networks_per_depth` networks."""
-    train: Literal["train+extra300000", "train", "train+extra"] | None = None
-    """SVHN only: which of its splits are trained on."""
+    train: Annotated[str, AfterValidator(_check_split)] | None = None
+    """Which of its splits are trained on, where there are several: of SVHN."""
     npz: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")] | None = None
     """A user's own images: path of the file, relative to the campaign file."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
@@ -123,9 +129,12 @@ class DatasetSection(_Section):
     def _known(self, known: ImageSet) -> ImageSet:
         if self.train is None:
             return known
-        if known.name != "SVHN":
-            raise ValueError("train is a choice for SVHN only; leave it out")
-        return replace(known, train_images=SVHN_TRAIN_IMAGES[self.train])
+        splits = KNOWN[known.name].splits
+        if self.train not in splits:
+            which = ", ".join(name for name, each in KNOWN.items() if self.train in each.splits)
+            raise ValueError(f"train is a choice for {which} only; leave it out")
+        train_images, _ = splits[self.train]
+        return replace(known, train_images=train_images)
 
 
 class RunSection(_Section):

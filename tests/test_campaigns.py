@@ -45,6 +45,9 @@ def test_the_paper_campaign_is_the_articles():
         "pooling": "max",
         "dropout": "element",
         "truncate": "dataset",
+        "optimizer": "SGD",
+        "betas": (0.9, 0.999),  # of other optimizers
+        "eps": 1e-8,
     }
     images = campaign.image_sets()
     assert list(images) == ["CIFAR-100", "F-MNIST", "SVHN"]

@@ -9,15 +9,10 @@ from nnlc.launching.forecast import Forecast, NetworkForecast
 from nnlc.launching.plan import Plan
 from nnlc.networks import ImageSet
 from nnlc.networks.buffers import VALUE_BYTES
-from nnlc.networks.imagesets import CIFAR100, FASHION_MNIST, FASHION_MNIST_SAMPLE, SVHN
+from nnlc.networks.imagesets import KNOWN, comes_with_nnlc
 from nnlc.networks.memory import fits
 from nnlc.networks.optimizers import optimizer_of
 
-# Megabytes to download, from the pages that publish them: cs.toronto.edu/~kriz/cifar.html,
-# github.com/zalandoresearch/fashion-mnist, ufldl.stanford.edu/housenumbers (train and test, and
-# extra). Fashion-MNIST is 55 MB once unpacked, CIFAR-100 as large as its archive.
-_MEGABYTES = {CIFAR100.name: 169, FASHION_MNIST.name: 30, SVHN.name: 182 + 64}
-_SVHN_EXTRA_MEGABYTES = 1330
 # Measured on the campaign `paper`: 6,306 bytes a table of 80 rows.
 _TABLE_BYTES = 900
 _ROW_BYTES = 68
@@ -42,7 +37,7 @@ def images_to_stage(forecast: Forecast) -> Iterator[tuple[str, int | None]]:
     """
     left = {f.network.images.name for f in forecast.left}
     for name, images in forecast.campaign.image_sets().items():
-        if name in left and name != FASHION_MNIST_SAMPLE.name:
+        if name in left and not comes_with_nnlc(name):
             yield name, _megabytes(images, forecast.campaign.datasets[name])
 
 
@@ -75,5 +70,6 @@ def _megabytes(images: ImageSet, section: DatasetSection) -> int | None:
     if section.npz is not None:
         path = Path(section.npz)
         return round(path.stat().st_size / 1e6) if path.is_file() else None
-    extra = _SVHN_EXTRA_MEGABYTES if images.name == SVHN.name and section.train != "train" else 0
-    return _MEGABYTES[images.name] + extra
+    known = KNOWN[images.name]
+    _, more = known.splits.get(section.train or known.default_split, (0, 0))
+    return known.megabytes + more

@@ -19,11 +19,10 @@ from nnlc.errors import SiteError
 from nnlc.launching.limits import LEAST_SECONDS, WALLTIMES, shortest_minutes
 from nnlc.launching.script import LAUNCHERS
 from nnlc.launching.site import MOST, Site, check_line, check_word
+from nnlc.networks.imagesets import comes_with_nnlc
 from nnlc.shipped import shipped_folder, shipped_names
 from nnlc.wording import reason_of
 
-BUNDLED = "F-MNIST-sample"
-"""Images that every installation has: nothing to stage."""
 MOST_RESTARTS = 1000
 """A chain of so many jobs is no longer meant."""
 _HEARD = ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "XCPU", "PWR")
@@ -84,7 +83,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
     from_files = [
         name
         for name in campaign.image_sets()
-        if campaign.datasets[name].npz is None and name != BUNDLED
+        if campaign.datasets[name].npz is None and not comes_with_nnlc(name)
     ]
     words = site.model_dump(exclude={"notice"}) | {
         "job_name": campaign.name,

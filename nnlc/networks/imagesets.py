@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nnlc.errors import SpecError
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+OWN_FACTS = ("channels", "width", "classes", "train_images", "validation_images")
+"""What a campaign must say of images of a user's own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,16 +29,16 @@ class ImageSet:
     """Validation images of the commonest label; None: as many as of every other."""
 
     def __post_init__(self) -> None:
-        for field in ("name", "table_name"):
-            value = getattr(self, field)
+        for name in ("name", "table_name"):
+            value = getattr(self, name)
             if not NAME_PATTERN.fullmatch(value):
                 raise SpecError(
-                    f"{field} {value!r} is not usable in a file name: use up to 64 letters, "
+                    f"{name} {value!r} is not usable in a file name: use up to 64 letters, "
                     "digits, dots, dashes and underscores, the first a letter or digit"
                 )
-        for field in ("channels", "width", "classes", "train_images", "validation_images"):
-            if getattr(self, field) < 1:
-                raise SpecError(f"image set {self.name}: {field} must be at least 1")
+        for name in OWN_FACTS:
+            if getattr(self, name) < 1:
+                raise SpecError(f"image set {self.name}: {name} must be at least 1")
 
     @property
     def largest_share(self) -> float:
@@ -46,9 +48,32 @@ class ImageSet:
         return self.largest_class / self.validation_images
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownImages:
+    """An image set that nnlc can bring and read, with what is particular to it.
+
+    How its files are read stands in `nnlc.training.imagesources`.
+    """
+
+    images: ImageSet
+    megabytes: int
+    """To download, as the pages say that publish it; 0: it comes with nnlc."""
+    splits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Where a campaign's key `train` chooses: training images by its value, and megabytes more."""
+    default_split: str = ""
+
+
 # Sizes as the article prints them (section 2.2). SVHN's `train` split has 73,257 images and
 # `extra` 531,131; the printed 373,257 is read as train plus the first 300,000 of extra.
-SVHN_TRAIN_IMAGES = {"train+extra300000": 373_257, "train": 73_257, "train+extra": 604_388}
+# Megabytes: cs.toronto.edu/~kriz/cifar.html, github.com/zalandoresearch/fashion-mnist,
+# ufldl.stanford.edu/housenumbers (train and test; extra has 1,330). Fashion-MNIST is 55 MB once
+# unpacked, CIFAR-100 as large as its archive.
+_SVHN_SPLITS = {
+    "train+extra300000": (373_257, 1330),
+    "train": (73_257, 0),
+    "train+extra": (604_388, 1330),
+}
+SVHN_TRAIN_IMAGES = {split: images for split, (images, _) in _SVHN_SPLITS.items()}
 
 CIFAR100 = ImageSet(
     name="CIFAR-100",
@@ -89,18 +114,32 @@ FASHION_MNIST_SAMPLE = ImageSet(
     validation_images=1_000,
 )
 
-KNOWN_IMAGE_SETS = {
-    image_set.name: image_set for image_set in (CIFAR100, FASHION_MNIST, SVHN, FASHION_MNIST_SAMPLE)
+KNOWN = {
+    each.images.name: each
+    for each in (
+        KnownImages(images=CIFAR100, megabytes=169),
+        KnownImages(images=FASHION_MNIST, megabytes=30),
+        KnownImages(
+            images=SVHN,
+            megabytes=182 + 64,
+            splits=_SVHN_SPLITS,
+            default_split="train+extra300000",
+        ),
+        KnownImages(images=FASHION_MNIST_SAMPLE, megabytes=0),
+    )
 }
+"""By name. A new one is an entry here and one in `nnlc.training.imagesources`."""
+KNOWN_IMAGE_SETS = {name: known.images for name, known in KNOWN.items()}
+
+
+def comes_with_nnlc(name: str) -> bool:
+    """Tell whether the images of this name need no staging, as every installation has them."""
+    return name in KNOWN and not KNOWN[name].megabytes
 
 
 def image_set_of_table(table_name: str) -> ImageSet | None:
     """The known image set whose tables carry `table_name` in their `dataset` column."""
     return next((s for s in KNOWN_IMAGE_SETS.values() if s.table_name == table_name), None)
-
-
-OWN_FACTS = ("channels", "width", "classes", "train_images", "validation_images")
-"""What a campaign must say of images of a user's own."""
 
 
 def own_image_set(name: str, section: Mapping[str, object]) -> ImageSet:

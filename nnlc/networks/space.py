@@ -71,7 +71,7 @@ class SearchSpace:
         if not self.blocks or any(block not in range(1, ALL_BITS + 1) for block in self.blocks):
             raise SpaceError(
                 f"blocks = {list(self.blocks)}: give at least one of 1..{ALL_BITS}, a sum of "
-                + ", ".join(f"{kind.bit} ({kind.kind})" for kind in BLOCK)
+                + ", ".join(sorted(f"{kind.bit} ({kind.__name__})" for kind in BLOCK))
             )
 
     def doubts(self) -> Iterator[tuple[str, str]]:

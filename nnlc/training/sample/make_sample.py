@@ -16,7 +16,7 @@ from zipfile import ZIP_BZIP2, ZipFile, ZipInfo
 import numpy as np
 
 from nnlc.errors import ImagesError
-from nnlc.training.imagefiles import FASHION_MNIST_FILES, SAMPLE_PATH
+from nnlc.training.imagesources import FASHION_MNIST_FILES, SAMPLE_PATH
 from nnlc.training.ownimages import Array
 
 SPLITS = {"train": ("train", 400), "validation": ("t10k", 100)}
