@@ -6,7 +6,7 @@ file says, table by table. Whatever is wrong is refused with file, key, and what
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -37,7 +37,7 @@ from nnlc.networks import (
     network_seed,
     sample_network,
 )
-from nnlc.networks.imagesets import KNOWN, NAME_PATTERN, OWN_FACTS, own_image_set
+from nnlc.networks.imagesets import KNOWN, NAME_PATTERN, OWN_FACTS, check_split, own_image_set
 from nnlc.networks.recipe import TrainingSection
 from nnlc.tomlfile import Layers, did_you_mean, find_file, read_layers, validate
 
@@ -72,13 +72,6 @@ def _read_stamp(value: object) -> datetime:
     )
 
 
-def _check_split(split: str) -> str:
-    known = [f"'{name}'" for each in KNOWN.values() for name in each.splits]
-    if f"'{split}'" not in known:
-        raise ValueError(f"must be one of {', '.join(known)}")
-    return split
-
-
 class DatasetSection(_Section):
     """`[datasets.NAME]`: how many networks on which images. NAME is the name in folders."""
 
@@ -86,7 +79,7 @@ class DatasetSection(_Section):
     """0 drops a dataset that an extended campaign has."""
     depths: Annotated[tuple[int, int], AfterValidator(_check_depths)] = (1, 10)
     """Fewest and most convolutions; each number between gets `networks_per_depth` networks."""
-    train: Annotated[str, AfterValidator(_check_split)] | None = None
+    train: Annotated[str, AfterValidator(check_split)] | None = None
     """Which of its splits are trained on, where there are several: of SVHN."""
     npz: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")] | None = None
     """A user's own images: path of the file, relative to the campaign file."""
@@ -116,7 +109,7 @@ class DatasetSection(_Section):
                 )
             if given:
                 raise ValueError(f"{given[0]} is only for images of your own, given by npz")
-            return self._known(KNOWN_IMAGE_SETS[name])
+            return KNOWN[name].with_split(self.train)
         if image_set_of_table(name) or name in KNOWN_IMAGE_SETS or self.train is not None:
             raise ValueError("npz goes with a name that is not taken, and without train")
         missing = [key for key in own if key not in given]
@@ -125,16 +118,6 @@ class DatasetSection(_Section):
                 f"npz needs {', '.join(missing)} too: 'nnlc describe {self.npz}' prints them"
             )
         return own_image_set(name, self.model_dump())
-
-    def _known(self, known: ImageSet) -> ImageSet:
-        if self.train is None:
-            return known
-        splits = KNOWN[known.name].splits
-        if self.train not in splits:
-            which = ", ".join(name for name, each in KNOWN.items() if self.train in each.splits)
-            raise ValueError(f"train is a choice for {which} only; leave it out")
-        train_images, _ = splits[self.train]
-        return replace(known, train_images=train_images)
 
 
 class RunSection(_Section):

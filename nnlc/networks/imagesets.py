@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nnlc.errors import SpecError
 
@@ -61,6 +61,19 @@ class KnownImages:
     splits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Where a campaign's key `train` chooses: training images by its value, and megabytes more."""
     default_split: str = ""
+
+    def with_split(self, split: str | None) -> ImageSet:
+        """Return the image set with the training images that a campaign has chosen, if it has.
+
+        Raises:
+            ValueError: there is no such choice.
+        """
+        if split is None:
+            return self.images
+        if split not in self.splits:
+            which = ", ".join(name for name, each in KNOWN.items() if split in each.splits)
+            raise ValueError(f"train is a choice for {which} only; leave it out")
+        return replace(self.images, train_images=self.splits[split][0])
 
 
 # Sizes as the article prints them (section 2.2). SVHN's `train` split has 73,257 images and
@@ -130,6 +143,18 @@ KNOWN = {
 }
 """By name. A new one is an entry here and one in `nnlc.training.imagesources`."""
 KNOWN_IMAGE_SETS = {name: known.images for name, known in KNOWN.items()}
+
+
+def check_split(split: str) -> str:
+    """Return the value of a campaign's key `train`, if some known image set has it.
+
+    Raises:
+        ValueError: none has.
+    """
+    known = [f"'{name}'" for each in KNOWN.values() for name in each.splits]
+    if f"'{split}'" not in known:
+        raise ValueError(f"must be one of {', '.join(known)}")
+    return split
 
 
 def comes_with_nnlc(name: str) -> bool:
