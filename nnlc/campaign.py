@@ -6,7 +6,7 @@ file says, table by table. Whatever is wrong is refused with file, key, and what
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
