@@ -1,4 +1,4 @@
-"""A later nnlc, as tests imagine it: a copy of the package in which a change has altered bits."""
+"""Copies of the package with changes in them, such as a later nnlc in which bits are others."""
 
 import os
 import shutil
@@ -17,41 +17,20 @@ _TOUCHES = (
 _WHAT = "dropout draws other masks"
 
 
-class ChangedPackage:
-    """nnlc with other masks for dropout: arithmetic 2 for networks that have it, and no others.
+class CopiedPackage:
+    """A copy of nnlc, to be changed.
 
     Args:
         folder: where it is put.
-        kept: whether `training.masks = "first"` keeps the old ones.
     """
 
-    def __init__(self, folder: Path, *, kept: bool) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         shutil.copytree(
             ROOT / "nnlc", folder / "nnlc", ignore=shutil.ignore_patterns("__pycache__")
         )
         for name in ("jobs", "launch", "site_configs"):
             shutil.copytree(ROOT / name, folder / name)
-        keeps = "('masks', 'first')" if kept else "None"
-        self._replace(
-            "networks/arithmetic.py",
-            "CHANGES: tuple[Change, ...] = ()",
-            f"CHANGES = (Change('{LATER}', '{_WHAT}', {_TOUCHES}, {keeps}),)",
-        )
-        seed = 'self._seed("dropout", step)'
-        others = seed.replace('"dropout"', '"other masks"')
-        if kept:
-            others += " if self._other_masks else " + seed
-            truncate = "self._truncate, self._between_steps"
-            masks = 'self._other_masks = settings.masks == "second"'
-            self._replace(
-                "training/loop.py", f"        {truncate}", f"        {masks}\n        {truncate}"
-            )
-            pooling = '    pooling: Literal["max", "average"] = "max"\n'
-            new = '    masks: Literal["first", "second"] = "second"\n'
-            self._replace("campaign.py", pooling, pooling + new)
-        self._replace("training/loop.py", seed, others)
-        self._replace("__init__.py", '__version__ = "', f'__version__ = "{LATER}"  # "')
 
     def _replace(self, name: str, old: str, new: str) -> None:
         path = self.folder / "nnlc" / name
@@ -77,3 +56,35 @@ class ChangedPackage:
         """Have its worker train a campaign."""
         words = (campaign, "--results", results, "--device", "cpu")
         return self.run(*words, module="nnlc.worker", status=status)
+
+
+class ChangedPackage(CopiedPackage):
+    """nnlc with other masks for dropout: arithmetic 2 for networks that have it, and no others.
+
+    Args:
+        folder: where it is put.
+        kept: whether `training.masks = "first"` keeps the old ones.
+    """
+
+    def __init__(self, folder: Path, *, kept: bool) -> None:
+        super().__init__(folder)
+        keeps = "('masks', 'first')" if kept else "None"
+        self._replace(
+            "networks/arithmetic.py",
+            "CHANGES: tuple[Change, ...] = ()",
+            f"CHANGES = (Change('{LATER}', '{_WHAT}', {_TOUCHES}, {keeps}),)",
+        )
+        seed = 'self._seed("dropout", step)'
+        others = seed.replace('"dropout"', '"other masks"')
+        if kept:
+            others += " if self._other_masks else " + seed
+            truncate = "self._truncate, self._between_steps"
+            masks = 'self._other_masks = settings.masks == "second"'
+            self._replace(
+                "training/loop.py", f"        {truncate}", f"        {masks}\n        {truncate}"
+            )
+            pooling = '    pooling: Literal["max", "average"] = "max"\n'
+            new = '    masks: Literal["first", "second"] = "second"\n'
+            self._replace("networks/recipe.py", pooling, pooling + new)
+        self._replace("training/loop.py", seed, others)
+        self._replace("__init__.py", '__version__ = "', f'__version__ = "{LATER}"  # "')

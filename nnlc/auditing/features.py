@@ -12,9 +12,10 @@ Bounds = tuple[int, int | str]
 
 def check_features(subject: Subject) -> None:
     """Hold convolutions, blocks and pooling layers to Tables 1 and 3 and Fig. 2."""
+    most = subject.standard.most_block
     for number, block in enumerate(subject.entries("layer_types"), 1):
-        if not 1 <= block <= 7:
-            subject.refuse("block", "layer_types", f"block {number} is {block}", "1 to 7")
+        if not 1 <= block <= most:
+            subject.refuse("block", "layer_types", f"block {number} is {block}", f"1 to {most}")
     if _lengths_agree(subject):
         _check_dropout(subject)
         _check_filters(subject)

@@ -77,7 +77,7 @@ _ALL = (
     Rule("seed-range", _E, _BYTES, "random_seed has 32 bits"),
     Rule("loss-and-optimizer", _E, _SECTION_2_2, "a loss and an optimizer that may be"),
     Rule("list-length", _E, _SECTION_1, "an entry for each convolution, pooling or FC layer"),
-    Rule("block", _E, _TABLE_1, "a block is 1 to 7: ReLU 1, pooling 2, dropout 4"),
+    Rule("block", _E, _TABLE_1, "a block is a sum of ReLU 1, pooling 2, dropout 4"),
     Rule("conv-kernel", _E, _TABLE_3, "a kernel fits into the unpadded input that reaches it"),
     Rule("conv-stride", _E, _TABLE_3, "a stride is at most its kernel"),
     Rule("conv-padding", _E, _TABLE_3, "padding is 0 to 5, or what the campaign says"),

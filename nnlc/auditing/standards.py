@@ -9,6 +9,7 @@ from nnlc.networks import (
     ImageSet,
     SearchSpace,
 )
+from nnlc.networks.layers import ALL_BITS
 from nnlc.networks.optimizers import OPTIMIZERS
 
 ARTICLE_HALF_EPOCHS = 80
@@ -25,6 +26,8 @@ class Standard:
     half_epochs: int | None
     """Rows of a table; None for any number."""
     optimizers: tuple[str, ...] = tuple(OPTIMIZERS)
+    most_block: int = ALL_BITS
+    """The largest entry of `layer_types`."""
 
     def images(self, dataset: object) -> tuple[ImageSet, ...]:
         """The readings of an image set; none if it is not known."""
@@ -41,7 +44,7 @@ _IMAGE_SETS = {
     for images in KNOWN_IMAGE_SETS.values()
 }
 
-ARTICLE = Standard(SearchSpace(), _IMAGE_SETS, ARTICLE_HALF_EPOCHS, ("SGD",))
+ARTICLE = Standard(SearchSpace(), _IMAGE_SETS, ARTICLE_HALF_EPOCHS, ("SGD",), most_block=7)
 """For published tables."""
 
 ANY_CAMPAIGN = Standard(

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import torch
 
 from nnlc import wire
-from nnlc.campaign import Campaign, TrainingSection, parse_campaign
+from nnlc.campaign import Campaign, parse_campaign
 from nnlc.errors import DeviceError, NnlcError, ResultsError
 from nnlc.files import Ready, make_folder, write_atomically
 from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.networks.arithmetic import arithmetic_of, fingerprint, older_ways
+from nnlc.networks.recipe import TrainingSection
 from nnlc.results import ResultsFolder, checkpoints_in
 from nnlc.training.attempt import Attempt, Left
 from nnlc.training.checkpoint import Checkpoints

@@ -1,0 +1,92 @@
+"""Each worked example of docs/extending.md, put into a copy of the package and used for real."""
+
+import re
+from pathlib import Path
+
+import pytest
+from changed_package import ROOT, CopiedPackage
+from worker_jobs import TINY
+
+DOCUMENT = ROOT / "docs" / "extending.md"
+_BLOCK = re.compile(r"```python\n# In (\S+), (before|in place of): ([^\n]*)\n(.*?)```", re.DOTALL)
+SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", DOCUMENT.read_text(), re.M | re.S))
+MOST_FILES = {"A kind of layer": 2, "An optimizer": 1, "An image set": 2}
+"""Of the package that an example may touch."""
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory):
+    """A copy of the package with all examples in it."""
+    package = CopiedPackage(tmp_path_factory.mktemp("extended"))
+    for section in SECTIONS.values():
+        for name, where, line, code in _BLOCK.findall(section):
+            text = (package.folder / name).read_text()
+            assert text.count(f"\n{line}") == 1, line
+            gap = "\n\n" if code.startswith(("class", "def")) else ""
+            kept = line if where == "before" else ""
+            new = f"{code}{gap}{kept}".rstrip("\n" if not kept else "")
+            (package.folder / name).write_text(text.replace(f"\n{line}", f"\n{new}"))
+    return package
+
+
+def test_each_section_has_an_example_in_as_few_files_as_promised():
+    found = {title: {name for name, *_ in _BLOCK.findall(text)} for title, text in SECTIONS.items()}
+    assert {title: len(names) for title, names in found.items()} == MOST_FILES
+
+
+def train(package, folder, lines):
+    campaign = folder / "tiny.toml"
+    campaign.write_text(
+        f"{TINY.replace('networks_per_depth = 3', 'networks_per_depth = 1')}{lines}"
+    )
+    package.work(campaign, folder / "results")
+    return sorted((folder / "results").glob("*_models/*.txt"))
+
+
+def test_a_new_kind_of_layer_and_optimizer_live_their_whole_life(extended, tmp_path):
+    """Sampled, trained, written, read, audited, verified, rebuilt, drawn, shown in a report."""
+    lines = 'blocks = [9, 11]\nmomentum = "always"\n[training]\noptimizer = "RMSprop"\n'
+    paths = train(extended, tmp_path, lines)
+    results = tmp_path / "results"
+    assert len(paths) == 2
+    for path in paths:
+        assert "\tRMSprop\t" in path.read_text() or " RMSprop " in path.read_text()
+    audit = extended.run("audit", results, "--all")
+    assert not re.search(r"^ *(warning|error) ", audit, re.MULTILINE), audit
+    assert "2 of 2 identical" in extended.run("verify", results)
+    source = extended.run("rebuild", paths[0], "--python")
+    assert "nn.BatchNorm2d(" in source
+    assert "torch.optim.RMSprop(network.parameters(), lr=" in source
+    exec(source, {})
+    assert "batch norm" in extended.run("show", paths[0])
+    extended.run("report", results, "-o", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "o batch_norm " in page
+    assert "CrossEntropyLoss, RMSprop" in page
+
+
+def test_a_new_image_set_is_planned_and_staged_by_what_torchvision_knows(extended, tmp_path):
+    campaign = tmp_path / "cifar10.toml"
+    text = TINY.replace("F-MNIST-sample", "CIFAR-10").replace("kernel = [2, 4]", "kernel = [2, 8]")
+    campaign.write_text(text)
+    assert "CIFAR-10 163 MB" in " ".join(extended.run("plan", campaign, "--site", "summit").split())
+    told = extended.run("stage", campaign, "--root", tmp_path, "--from", tmp_path, status=1)
+    assert "cifar-10-batches-py/data_batch_1" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "words"),
+    [
+        ("networks/layers.py", "Flatten, Linear)", "relu: a kind of layer stands in"),
+        ("networks/imagesets.py", "", "an image set stands in"),
+    ],
+)
+def test_whoever_forgets_one_place_is_told_of_it(tmp_path, name, entry, words):
+    package = CopiedPackage(tmp_path)
+    if entry:
+        package._replace("training/torchcalls.py", '    "relu": lambda *_: ("ReLU", (), {}),\n', "")
+        told = package.run("rebuild", Path("no-table"), status=1)
+    else:
+        package._replace("training/imagesources.py", "    SVHN.name: Source(", "    'x': Source(")
+        told = package.run("stage", "smoke", status=1)
+    assert words in told
