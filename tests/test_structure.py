@@ -76,8 +76,7 @@ MAY_IMPORT = {
     | {"campaign", "results", "journal", "history", "calibration", "tablecheck"}
     | {"openjobs", "status", "upgrading"},
 }
-VERBS = {path.stem for path in PACKAGE.glob("*verbs.py")}
-ALL_ROOMS = {*MAY_IMPORT, *VERBS, "cli"}
+ALL_ROOMS = {*MAY_IMPORT, "cli"}
 
 
 def _room(path: Path) -> str:
@@ -107,7 +106,7 @@ def _modules() -> list[Path]:
 @pytest.mark.parametrize("path", _modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_a_room_imports_only_the_rooms_below_it(path):
     room = _room(path)
-    allowed = ALL_ROOMS if room in {*VERBS, "cli", "__main__"} else MAY_IMPORT[room]
+    allowed = ALL_ROOMS if room in {"cli", "__main__"} else MAY_IMPORT[room]
     everywhere = set() if room in EVERYWHERE else EVERYWHERE
     assert _imports(path) <= allowed | everywhere | {room}
 

@@ -1,11 +1,6 @@
-"""The `nnlc` command. Each verb is a few lines over the room that does the work.
+"""The verbs that lead from a campaign to its tables, but for those of a cluster."""
 
-Rooms are imported inside the verbs, so that `--help` is instant and needs neither torch nor MPI.
-"""
-
-import errno
 import math
-import sys
 import time
 from io import StringIO
 from pathlib import Path
@@ -13,76 +8,16 @@ from typing import Annotated
 
 import typer
 
-from nnlc import curveverbs, folderverbs, pictureverbs, tableverbs, verbs
-from nnlc.console import (
-    flush_output,
-    make_console,
-    prepare_output,
-    say,
-    say_aside,
-    say_whole,
-    standard_output,
-    stop_printing,
-)
-from nnlc.verbs import CampaignArgument
+from nnlc.cli.cluster import CampaignArgument
+from nnlc.console import make_console, say, say_whole, standard_output
 
-app = typer.Typer(
-    help="Learning curves of random convolutional networks. To train: python -m nnlc.worker.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer()
 
 WATCH_SECONDS = 10.0
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
-"""What a disk answers that takes no more."""
 
 ImagesOption = Annotated[
     Path, typer.Option("--root", envvar="NNLC_IMAGES", help="Where images are kept.")
 ]
-
-
-def main() -> None:
-    """Run the command; a user's mistake is one message, no traceback."""
-    from nnlc.errors import ExitStatus, NnlcError
-
-    prepare_output()
-    try:
-        try:
-            app()
-        finally:
-            flush_output()
-    except NnlcError as problem:
-        say_aside(f"error: {problem}")
-        sys.exit(ExitStatus.ERROR)
-    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
-        stop_printing()
-        sys.exit(ExitStatus.ERROR)
-    except OSError as problem:
-        gone = "the folder you are in" if problem.errno == errno.ENOENT else "the system"
-        nameless = "the output" if problem.errno in _FULL else gone
-        say_aside(f"error: {problem.filename or nameless}: {problem.strerror or problem}")
-        sys.exit(ExitStatus.ERROR)
-    except MemoryError:
-        say_aside("error: there is too little memory; see 'ulimit -v', or give fewer tables")
-        sys.exit(ExitStatus.ERROR)
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        from nnlc import __version__
-
-        say(f"nnlc {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
-    pass
 
 
 @app.command()
@@ -208,29 +143,3 @@ def upgrade(
         ResultsFolder(results), dry_run=dry_run, new_arithmetic=new_arithmetic
     ):
         say(line)
-
-
-@app.command()
-def show(table: Annotated[Path, typer.Argument(help="A table, ours or a published one.")]) -> None:
-    """Draw a table's network and its learning curve as text."""
-    from nnlc.analysis.drawing import draw_table
-    from nnlc.networks import walk_network
-    from nnlc.tables import read_table
-    from nnlc.tables.imagesof import image_set_of
-
-    found = read_table(table)
-    images = image_set_of(found.spec.dataset, table)
-    walk = walk_network(found.spec, images) if images else None
-    for line in draw_table(found.spec, found.rows, walk):
-        say(line)
-
-
-app.registered_commands += verbs.app.registered_commands
-app.registered_commands += tableverbs.app.registered_commands
-app.registered_commands += folderverbs.app.registered_commands
-app.registered_commands += curveverbs.app.registered_commands
-app.registered_commands += pictureverbs.app.registered_commands
-
-
-if __name__ == "__main__":
-    main()

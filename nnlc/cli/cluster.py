@@ -1,7 +1,4 @@
-"""The verbs of the `nnlc` command that speak of sites and schedulers; a few lines each.
-
-Rooms are imported inside the verbs, as in `nnlc.cli`, which these belong to.
-"""
+"""The verbs that speak of sites and schedulers."""
 
 import os
 import shlex

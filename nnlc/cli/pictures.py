@@ -1,7 +1,4 @@
-"""The verbs of the `nnlc` command that make pictures and pages of tables; a few lines each.
-
-Rooms are imported inside the verbs, as in `nnlc.cli`, which these belong to.
-"""
+"""The verbs that draw tables."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""The verbs of the `nnlc` command that make folders of tables from others; a few lines each.
-
-Rooms are imported inside the verbs, as in `nnlc.cli`, which these belong to.
-"""
+"""The verbs that make folders of tables from others."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast

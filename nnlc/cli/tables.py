@@ -1,7 +1,4 @@
-"""The verbs of the `nnlc` command that look at tables; a few lines each.
-
-Rooms are imported inside the verbs, as in `nnlc.cli`, which these belong to.
-"""
+"""The verbs that look at tables."""
 
 from pathlib import Path
 from typing import Annotated, cast
@@ -174,3 +171,18 @@ def verify(
     say(summary(verdicts))
     if any(verdict.differs for verdict in verdicts):
         raise typer.Exit(ExitStatus.DONE_WITH_FAILURES)
+
+
+@app.command()
+def show(table: Annotated[Path, typer.Argument(help="A table, ours or a published one.")]) -> None:
+    """Draw a table's network and its learning curve as text."""
+    from nnlc.analysis.drawing import draw_table
+    from nnlc.networks import walk_network
+    from nnlc.tables import read_table
+    from nnlc.tables.imagesof import image_set_of
+
+    found = read_table(table)
+    images = image_set_of(found.spec.dataset, table)
+    walk = walk_network(found.spec, images) if images else None
+    for line in draw_table(found.spec, found.rows, walk):
+        say(line)

@@ -1,7 +1,4 @@
-"""The verbs of the `nnlc` command that predict curves; a few lines each.
-
-Rooms are imported inside the verbs, as in `nnlc.cli`, which these belong to.
-"""
+"""The verbs that predict curves, and compare predictions."""
 
 import os
 from pathlib import Path
