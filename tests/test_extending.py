@@ -10,7 +10,14 @@ from worker_jobs import TINY
 DOCUMENT = ROOT / "docs" / "extending.md"
 _BLOCK = re.compile(r"```python\n# In (\S+), (before|in place of): ([^\n]*)\n(.*?)```", re.DOTALL)
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", DOCUMENT.read_text(), re.M | re.S))
-MOST_FILES = {"A kind of layer": 2, "An optimizer": 1, "An image set": 2}
+MOST_FILES = {
+    "A kind of layer": 2,
+    "An optimizer": 1,
+    "An image set": 2,
+    "A metric": 1,
+    "A verb": 1,
+    "A predictor": 1,
+}
 """Of the package that an example may touch."""
 
 
@@ -44,7 +51,10 @@ def train(package, folder, lines):
 
 
 def test_a_new_kind_of_layer_and_optimizer_live_their_whole_life(extended, tmp_path):
-    """Sampled, trained, written, read, audited, verified, rebuilt, drawn, shown in a report."""
+    """Sampled, trained, written, read, audited, verified, rebuilt, drawn, shown in a report.
+
+    And what is measured, predicted and said of its tables by a new metric, predictor and verb.
+    """
     lines = 'blocks = [9, 11]\nmomentum = "always"\n[training]\noptimizer = "RMSprop"\n'
     paths = train(extended, tmp_path, lines)
     results = tmp_path / "results"
@@ -60,6 +70,10 @@ def test_a_new_kind_of_layer_and_optimizer_live_their_whole_life(extended, tmp_p
     exec(source, {})
     assert "batch norm" in extended.run("show", paths[0])
     extended.run("report", results, "-o", tmp_path / "page.html")
+    assert "late_gain" in extended.run("metrics", results).split("\n")[0]
+    assert re.match(r"2026_\S+: [0-9.]+ %", extended.run("best", results))
+    told = extended.run("predict", results, "--method", "root2", "--target", "1")
+    assert "root2" in told
     page = (tmp_path / "page.html").read_text()
     assert "o batch_norm " in page
     assert "CrossEntropyLoss, RMSprop" in page
