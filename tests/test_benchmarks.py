@@ -82,7 +82,10 @@ def test_a_page_is_opened_and_used_in_a_browser():
 
 SMALLEST = {
     "checkpoints.py": (["--saves", 1], r"^median .*\n99th percentile "),
-    "loop.py": (["--networks", 1, "--seconds", 0.01, "--rounds", 1], r"^geometric means: ours "),
+    "loop.py": (
+        ["--networks", 1, "--seconds", 0.01, "--rounds", 1, "--cores", 1],
+        r"^geometric means: ours ",
+    ),
     "cost.py": (["--networks", 4, "--memory", 1, "--rounds", 1], r"^predicted over measured: \d"),
     "reading.py": (["--networks", 30, "--rounds", 1], r"^load_tables, cached +\d"),
     "gpu.py": (["--device", "cpu", "--networks", 1], r"^neighbours +1 of 1 networks have the same"),

@@ -11,8 +11,8 @@ from export_samples import three_exported
 from limits import HANG_SECONDS
 
 import nnlc
-from nnlc import cli
 from nnlc.analysis import sharing
+from nnlc.cli import command
 from nnlc.errors import NnlcError
 from nnlc.exporting import apart
 
@@ -117,8 +117,8 @@ def test_an_export_that_no_process_can_be_started_for_says_what_needs_none(monke
     ],
 )
 def test_what_the_system_lacks_is_one_message_of_every_verb(monkeypatch, capsys, lacking, words):
-    monkeypatch.setattr(cli, "app", failing(lacking))
+    monkeypatch.setattr(command, "app", failing(lacking))
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        command.main()
     assert end.value.code == 1
     assert capsys.readouterr().err.startswith(words)
