@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from limits import HANG_SECONDS
@@ -40,8 +41,17 @@ class CopiedPackage:
 
     def run(self, *words: object, module: str = "nnlc", status: int = 0) -> str:
         """Run a command of this nnlc to its end; returns what it said."""
+        return self._python("-m", module, *words, status=status)
+
+    def run_all(self, *commands: Sequence[object]) -> str:
+        """Run several commands in one process; returns what they said."""
+        lists = [list(map(str, words)) for words in commands]
+        code = f"from nnlc.cli import app\nfor c in {lists!r}: app(c, standalone_mode=False)"
+        return self._python("-c", code)
+
+    def _python(self, *words: object, status: int = 0) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", module, *map(str, words)],
+            [sys.executable, *map(str, words)],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(self.folder)},
             stdout=subprocess.PIPE,

@@ -21,6 +21,8 @@ from nnlc.verification.wording import verdict_lines
 
 OLD = Path(__file__).parent / "old"
 VERSIONS = sorted(path.name for path in OLD.iterdir() if path.is_dir() and path.name[0].isdigit())
+EARLIER = [version for version in VERSIONS if version != nnlc.__version__]
+"""What this version leaves behind, all other tests go on with."""
 WHERE_MADE = "/tmp/nnlc-as-it-was"
 """As the files say; `make.py` has made them there."""
 
@@ -44,6 +46,7 @@ def run(*words):
     return done.output
 
 
+@pytest.mark.parametrize("old", EARLIER, indirect=True)
 def test_a_half_done_folder_is_finished_and_its_tables_stay(old):
     results = old / "half-done"
     before, resumed = tables(results), len(events(results, "resume"))
@@ -90,6 +93,7 @@ def test_tables_are_trained_again_to_the_same_bytes_unless_something_that_is_nam
         assert f"in arithmetic {verdict.arithmetic}" in next(verdict_lines(verdict))
 
 
+@pytest.mark.parametrize("old", EARLIER, indirect=True)
 def test_an_upgrade_tells_of_all_and_leaves_tables_checkpoints_and_journal(old):
     results = old / "half-done"
     kept = {path: path.read_bytes() for path in results.glob("*/*") if path.is_file()}
@@ -133,6 +137,7 @@ def test_sites_load_and_their_scripts_are_still_right(old, scheduler):
     run("lint", old / f"{scheduler}.sh", "--site", site)
 
 
+@pytest.mark.parametrize("old", EARLIER, indirect=True)
 def test_a_script_that_was_queued_before_still_runs(old):
     """With a launcher that starts one rank here, and the Python of today."""
     [script] = (old / "half-done" / "jobs").glob("*.sh")
