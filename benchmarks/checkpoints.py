@@ -15,11 +15,11 @@ from statistics import median
 
 import torch
 
-from nnlc.campaign import DatasetSection, RunSection, TrainingSection
+from nnlc.campaign.campaign import DatasetSection, RunSection, TrainingSection
 from nnlc.networks import KNOWN_IMAGE_SETS, NetworkSpec, SearchSpace, sample_network, walk_network
 from nnlc.training.attempt import SAVING_SHARE
 from nnlc.training.checkpoint import Checkpoints
-from nnlc.training.images import load_images
+from nnlc.training.loaded_images import load_images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
 

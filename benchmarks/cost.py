@@ -22,14 +22,14 @@ import numpy as np
 import torch
 from own_process import trainer_process
 
-from nnlc.calibration.fitting import Errors, Sample, errors, errors_of, fit_machine
-from nnlc.campaign import CampaignNetwork, TrainingSection, load_campaign
+from nnlc.calibration.machine_fit import Errors, Sample, errors, errors_of, fit_machine
+from nnlc.campaign.campaign import CampaignNetwork, TrainingSection, load_campaign
 from nnlc.networks import walk_network
 from nnlc.networks.cost import CPU, predict_step_seconds
 from nnlc.networks.memory import memory_bytes
 from nnlc.networks.operations import forward_work, training_work
-from nnlc.training.facts import forget_peak_memory, peak_memory, processor_name
-from nnlc.training.images import Images
+from nnlc.training.device_info import forget_peak_memory, peak_memory, processor_name
+from nnlc.training.loaded_images import Images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
 

@@ -16,7 +16,7 @@ from measured_job import MeasuredJob, run_job
 from null_trainer import values_of
 
 from nnlc import load_campaign
-from nnlc.campaign import Campaign
+from nnlc.campaign.campaign import Campaign
 from nnlc.tables import Row, Table
 
 SAMPLE = 60

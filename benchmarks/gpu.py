@@ -19,10 +19,10 @@ from pathlib import Path
 import torch
 from own_process import trainer_process
 
-from nnlc.campaign import DatasetSection, TrainingSection, load_campaign
+from nnlc.campaign.campaign import DatasetSection, TrainingSection, load_campaign
 from nnlc.networks import KNOWN_IMAGE_SETS, NetworkSpec, walk_network
-from nnlc.training.facts import give_back_memory
-from nnlc.training.images import Images, load_images
+from nnlc.training.device_info import give_back_memory
+from nnlc.training.loaded_images import Images, load_images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
 

@@ -32,11 +32,11 @@ from own_process import own_process, trainer_process
 from plain_loops import resident, usual
 from step_times import BATCHES, Rates, random_images, seconds_a_batch, synchronize
 
-from nnlc.campaign import CampaignNetwork, TrainingSection, load_campaign
-from nnlc.environment import ALLOCATION, trainer_environment
+from nnlc.campaign.campaign import CampaignNetwork, TrainingSection, load_campaign
 from nnlc.networks import walk_network
+from nnlc.system.environment import ALLOCATION, trainer_environment
 from nnlc.training.determinism import make_deterministic
-from nnlc.training.facts import processor_name
+from nnlc.training.device_info import processor_name
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
 

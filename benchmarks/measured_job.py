@@ -12,8 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from nnlc.journal import read_events
-from nnlc.results import ResultsFolder
+from nnlc.results.journal import read_events
+from nnlc.results.paths import ResultsFolder
 
 HERE = Path(__file__).parent
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from nnlc import worker
-from nnlc.ranks import trainerlink
+from nnlc.ranks import trainer_link
 from nnlc.ranks.mpi import launcher_rank
 
 SAMPLE_SECONDS = 0.25
@@ -39,7 +39,7 @@ def main() -> int:
     """Run the rank; returns its exit status."""
     folder, kind, *arguments = sys.argv[1:]
     if kind == "null":
-        trainerlink.COMMAND = NULL_TRAINER
+        trainer_link.COMMAND = NULL_TRAINER
     told = launcher_rank(dict(os.environ))
     rank = told[1] if told else 0
     samples = [(time.time(), time.process_time())]

@@ -8,7 +8,7 @@ import os
 import random
 import sys
 
-from nnlc import wire
+from nnlc.system import messages
 from nnlc.training.inbox import Inbox
 
 _random = random.Random(20220105)  # noqa: S311  (no secrets here)
@@ -17,7 +17,7 @@ POOL = [_random.lognormvariate(0, 1) for _ in range(4093)]
 _TEXTS = [repr(value) for value in POOL]
 ROW_SECONDS = 0.01
 """What it says that a half epoch took."""
-DEVICE: wire.DeviceFacts = {
+DEVICE: messages.DeviceFacts = {
     "gpus": 0,
     "name": "no device",
     "processor": "none",
@@ -35,8 +35,8 @@ def values_of(index: int, half_epoch: int) -> list[float]:
 
 
 def lines_of(index: int, half_epochs: int) -> bytes:
-    """All that a trainer says of one network, as `nnlc.wire` would encode it, but faster."""
-    lines = [wire.encode({"kind": "alive", "index": index, "steps": 1})]
+    """Return a trainer's messages on one network, encoded as nnlc does, but faster."""
+    lines = [messages.encode({"kind": "alive", "index": index, "steps": 1})]
     for half_epoch in range(1, half_epochs + 1):
         first = 241 * index + 3 * half_epoch
         values = ",".join(_TEXTS[(first + i) % len(POOL)] for i in range(3))
@@ -48,7 +48,7 @@ def lines_of(index: int, half_epochs: int) -> bytes:
     facts = {"seconds": sum(times), "half_epoch_seconds": times, "peak_memory_bytes": 1 << 28}
     device = {"name": "no device", "uuid": None, "multiprocessors": None, "instructions": None}
     made = {"device": device, "versions": {"torch": "none"}, "settings": {"threads": 1}}
-    lines.append(wire.encode({"kind": "finished", "index": index, **facts, **made}))
+    lines.append(messages.encode({"kind": "finished", "index": index, **facts, **made}))
     return b"".join(lines)
 
 
@@ -57,13 +57,13 @@ def main() -> None:
     channel = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     half_epochs = 0
-    channel.write(wire.encode({"kind": "ready", "device": DEVICE}))
+    channel.write(messages.encode({"kind": "ready", "device": DEVICE}))
     for message in Inbox(0):
         match message["kind"]:
             case "configure":
                 half_epochs = 2 * message["campaign"]["epochs"]
             case "check":
-                channel.write(wire.encode({"kind": "checked"}))
+                channel.write(messages.encode({"kind": "checked"}))
             case "train":
                 channel.write(lines_of(message["index"], half_epochs))
             case "save":

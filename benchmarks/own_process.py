@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 
-from nnlc.environment import trainer_environment
+from nnlc.system.environment import trainer_environment
 from nnlc.training.determinism import make_deterministic
 
 

@@ -7,7 +7,7 @@ import torch
 from step_times import BATCHES, Rates, random_images, seconds_a_batch
 from torch import nn
 
-from nnlc.campaign import CampaignNetwork
+from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.networks import Walk, walk_network
 
 

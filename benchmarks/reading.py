@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from nnlc import load_campaign, load_tables, read_table
-from nnlc.campaign import CampaignNetwork
+from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.tables import Row, Table
 
 HALF_EPOCHS = 80

@@ -37,14 +37,14 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlc.campaign import load_campaign
+from nnlc.campaign.array_split import share_out
+from nnlc.campaign.campaign import load_campaign
 from nnlc.launching.forecast import forecast_campaign
 from nnlc.launching.site import load_site
 from nnlc.networks import MAX_NETWORKS, ImageSet
+from nnlc.ranks.gpu_packing import Seating
 from nnlc.ranks.handout import HandOut
-from nnlc.ranks.sharing import Seating
-from nnlc.results import ResultsFolder
-from nnlc.shares import share_out
+from nnlc.results.paths import ResultsFolder
 
 CAMPAIGN = load_campaign("paper")
 HALF_EPOCHS = CAMPAIGN.half_epochs

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from nnlc.campaign import CampaignNetwork
-from nnlc.training.images import Images
+from nnlc.campaign.campaign import CampaignNetwork
+from nnlc.training.loaded_images import Images
 
 BATCHES = 6
 """Of the images that are kept: enough that no cache holds them all."""

@@ -22,10 +22,10 @@ from typing import Any
 import tomli_w
 from measured_job import run_job
 
-from nnlc.campaign import Campaign, load_campaign, parse_campaign
+from nnlc.campaign.campaign import Campaign, load_campaign, parse_campaign
 from nnlc.errors import NnlcError
-from nnlc.journal import read_events
-from nnlc.results import ResultsFolder
+from nnlc.results.journal import read_events
+from nnlc.results.paths import ResultsFolder
 from nnlc.tables import Row, parse_table
 
 

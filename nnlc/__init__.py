@@ -7,14 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nnlc.analysis.aggregate_csv import aggregate_csv
     from nnlc.analysis.comparison import compare
-    from nnlc.analysis.csvfiles import aggregate_csv
     from nnlc.analysis.metrics import metrics
     from nnlc.analysis.prediction import predict
     from nnlc.analysis.stopper import Stopper
     from nnlc.auditing.audit import Audit, audit
     from nnlc.benchmark import Benchmark
-    from nnlc.campaign import Campaign, load_campaign
+    from nnlc.campaign.campaign import Campaign, load_campaign
     from nnlc.collection.merging import merge_tables, subset_tables
     from nnlc.errors import NnlcError
     from nnlc.exporting.exporting import export_tables
@@ -31,13 +31,13 @@ __version__ = "0.2.0"
 
 _NAMES = {
     "analysis.comparison": "compare",
-    "analysis.csvfiles": "aggregate_csv",
+    "analysis.aggregate_csv": "aggregate_csv",
     "analysis.metrics": "metrics",
     "analysis.prediction": "predict",
     "analysis.stopper": "Stopper",
     "auditing.audit": "Audit audit",
     "benchmark": "Benchmark",
-    "campaign": "Campaign load_campaign",
+    "campaign.campaign": "Campaign load_campaign",
     "collection.merging": "merge_tables subset_tables",
     "errors": "NnlcError",
     "exporting.exporting": "export_tables",

@@ -45,9 +45,9 @@ from nnlc.collection.selection import Range, are_of, draw_sample
 from nnlc.errors import NnlcError
 from nnlc.networks import NetworkSpec
 from nnlc.tables import CURVE_COLUMNS, read_table
-from nnlc.tables.folders import Skipped
 from nnlc.tables.frames import Damaged, ValLoss, load_tables
-from nnlc.tables.reading import read_bytes
+from nnlc.tables.table_folders import Skipped
+from nnlc.tables.table_reading import read_bytes
 
 _FIELDS = [column.field for column in CURVE_COLUMNS]
 _ACCURACY = _FIELDS.index("val_accuracy_percent")

@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     from nnlc.ranks.agent import Agent
     from nnlc.ranks.mpi import connect
     from nnlc.ranks.mps import control_daemon
-    from nnlc.ranks.options import parse_options, refuse
+    from nnlc.ranks.worker_options import parse_options, refuse
 
     options = parse_options(arguments)
     options.since = since

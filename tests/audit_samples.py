@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nnlc.campaign import Campaign, load_campaign
+from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.networks import KNOWN_IMAGE_SETS, ImageSet, NetworkSpec
-from nnlc.results import ResultsFolder
+from nnlc.results.paths import ResultsFolder
 from nnlc.tables import Row, Table
 
 CIFAR = KNOWN_IMAGE_SETS["CIFAR-100"]

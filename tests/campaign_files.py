@@ -2,7 +2,7 @@
 
 import pytest
 
-from nnlc.campaign import load_campaign
+from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import CampaignError
 
 HEAD = 'name = "mine"\nseed = 1\nstamp = 2022-01-05T00:00:00\n'

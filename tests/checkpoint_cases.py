@@ -6,7 +6,7 @@ import random
 import torch
 from small_networks import bundled_images, first, loop_on, spec
 
-from nnlc.files import make_folder
+from nnlc.system.files import make_folder
 from nnlc.training.checkpoint import Checkpoints
 
 EPOCHS = 2

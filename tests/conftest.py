@@ -123,7 +123,7 @@ def alone(tmp_path_factory):
 @pytest.fixture(scope="module")
 def every_step_counts():
     """A diverged network takes all its steps too, and each step is deterministic."""
-    from nnlc.environment import DETERMINISM
+    from nnlc.system.environment import DETERMINISM
     from nnlc.training.determinism import make_deterministic
     from nnlc.training.loop import HalfEpochLoop
 

@@ -9,7 +9,7 @@ from nnlc.analysis.predictors.interface import Curves
 from nnlc.tables import Row, Table
 from nnlc.tables.bulk import parse_arrays
 from nnlc.tables.frames import frames_of
-from nnlc.tables.reading import Reading
+from nnlc.tables.table_reading import Reading
 
 PUBLISHED = (9.68, 14.91, 17.29, 19.5, 20.97, 22.67, 23.36, 24.2)
 """The first eight accuracies of a published table; at epoch 20 it has 26.99."""

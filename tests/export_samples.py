@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from table_samples import ROWS, SPEC
 
 from nnlc import export_tables
-from nnlc.exporting import csvfiles, hdf5files, parquetfiles
+from nnlc.exporting import csv_export, hdf5_import, parquet_export
 from nnlc.exporting.contents import Contents
 from nnlc.exporting.manifest import Manifest, read_manifest
 from nnlc.networks import NetworkSpec
@@ -25,7 +25,7 @@ FILES = {
     "hdf5": ("tables.h5", "tables.h5"),
 }
 """By format: where records of networks and of half epochs stand."""
-READERS = {"parquet": parquetfiles.read, "csv": csvfiles.read, "hdf5": hdf5files.read}
+READERS = {"parquet": parquet_export.read, "csv": csv_export.read, "hdf5": hdf5_import.read}
 MOST = 2**31 - 1
 words = st.one_of(
     st.sampled_from(["CIFAR100", "=1+1", "'quoted'", '"a,b"', "-inf", "nan", "5", "@x", "<b>&"]),

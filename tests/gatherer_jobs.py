@@ -5,18 +5,19 @@ from pathlib import Path
 
 from worker_jobs import TINY, events, write_campaign
 
-from nnlc import load_campaign, wire
+from nnlc import load_campaign
 from nnlc.errors import ExitStatus
-from nnlc.history import read_history
-from nnlc.journal import Journal
 from nnlc.ranks.attempts import Attempts
 from nnlc.ranks.backlog import unfinished
 from nnlc.ranks.gatherer import Gatherer
 from nnlc.ranks.job import Job as Shared
 from nnlc.ranks.leases import Leases
-from nnlc.ranks.timeleft import TimeLeft
-from nnlc.results import ResultsFolder
-from nnlc.tablecheck import TableCheck
+from nnlc.ranks.time_left import TimeLeft
+from nnlc.results.history import read_history
+from nnlc.results.inventory import TableCheck
+from nnlc.results.journal import Journal
+from nnlc.results.paths import ResultsFolder
+from nnlc.system import messages
 
 HALF_EPOCHS = 2
 CUDA_ERROR = "RuntimeError: CUDA error: an illegal memory access was encountered"
@@ -134,7 +135,7 @@ class Job:
         self.say(rank, kind="hello", **place(rank, gpus, self.trainers))
 
     def say(self, rank: int, **message) -> list[tuple[int, dict]]:
-        answers = self.gatherer(rank, wire.decode(wire.encode(message)))
+        answers = self.gatherer(rank, messages.decode(messages.encode(message)))
         if message["kind"] == "finished":  # the next tick writes its table
             answers += self.gatherer.tick()
         self.sent += answers

@@ -19,11 +19,11 @@ import pytest
 import scipy.io
 from torchvision import datasets
 
-from nnlc.campaign import DatasetSection
+from nnlc.campaign.campaign import DatasetSection
 from nnlc.networks import ImageSet
-from nnlc.networks.imagesets import CIFAR100, FASHION_MNIST, SVHN
-from nnlc.training import imagesources, stage
-from nnlc.training.images import Images
+from nnlc.networks.image_sets import CIFAR100, FASHION_MNIST, SVHN
+from nnlc.training import image_sources, stage
+from nnlc.training.loaded_images import Images
 
 Arrays = dict[str, np.ndarray]
 SECTION = DatasetSection(networks_per_depth=1)
@@ -105,7 +105,7 @@ def write_fashion_mnist(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Im
             path.write_bytes(idx(array))
             content = path.read_bytes()
             pinned[path.name] = (hashlib.sha256(content).hexdigest(), len(content))
-    monkeypatch.setattr(imagesources, "FASHION_MNIST_FILES", pinned)
+    monkeypatch.setattr(image_sources, "FASHION_MNIST_FILES", pinned)
     return facts, arrays
 
 
@@ -133,7 +133,7 @@ def write_svhn(
         scipy.io.savemat(root / name, mat, do_compression=True)
         split_list[split] = [url, name, md5(root / name)]
     monkeypatch.setattr(datasets.SVHN, "split_list", split_list)
-    monkeypatch.setitem(imagesources.SVHN_EXTRA_IMAGES, "train+extra300000", extra_taken)
+    monkeypatch.setitem(image_sources.SVHN_EXTRA_IMAGES, "train+extra300000", extra_taken)
     return facts, arrays
 
 

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from nnlc.campaign import Campaign, CampaignNetwork, load_campaign
+from nnlc.campaign.campaign import Campaign, CampaignNetwork, load_campaign
 
 
 @cache

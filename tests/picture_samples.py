@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from nnlc.campaign import CampaignNetwork, load_campaign
+from nnlc.campaign.campaign import CampaignNetwork, load_campaign
 from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS, Row, Table
 from nnlc.tables.frames import Tables, frames_of
-from nnlc.tables.reading import Reading
+from nnlc.tables.table_reading import Reading
 
 _TOPS = {"CIFAR-100": 38.0, "F-MNIST": 93.0, "SVHN": 92.0}
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from nnlc.campaign import DatasetSection, TrainingSection
+from nnlc.campaign.campaign import DatasetSection, TrainingSection
 from nnlc.networks import KNOWN_IMAGE_SETS, NetworkSpec
 from nnlc.tables import Row
-from nnlc.training.images import Images, load_images
+from nnlc.training.loaded_images import Images, load_images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
 

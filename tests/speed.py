@@ -6,7 +6,7 @@ each of which takes a second of a processor or more.
 
 SPREAD = (
     *("test_survival.py", "test_worker.py", "test_worker_faults.py", "test_worker_refusals.py"),
-    *("test_lsf.py", "test_stopping.py", "test_benchmarks.py", "test_cli.py"),
+    *("test_lsf.py", "test_stop_ends.py", "test_benchmarks.py", "test_cli.py"),
     *("test_preflight.py", "test_mps.py", "test_agent.py", "test_openmpi.py"),
 )
 """Files whose tests share nothing dear: pytest-xdist gives each test to whoever is free."""
@@ -31,7 +31,7 @@ SLOW_TESTS = {
         "test_a_real_job_without_its_folder_leaves_nothing_in_its_place",
     },
     "test_unsaid_ends.py": {"test_the_next_start_tells_of_a_real_job_that_was_killed_whole"},
-    "test_stopping.py": {
+    "test_stop_ends.py": {
         "test_an_interrupted_network_is_stopped_where_its_rows_say_and_verified",
         "test_so_does_penguin",
     },
@@ -45,7 +45,7 @@ SLOW_TESTS = {
         "test_the_order_of_networks_and_the_number_of_processes_change_nothing",
         "test_ctrl_c_ends_all_processes_at_once_however_often_it_comes",
     },
-    "test_facts.py": {
+    "test_device_info.py": {
         "test_a_trained_networks_memory_goes_back_to_the_system_although_the_heap_is_kept",
     },
     "test_checkpoint.py": {"test_whenever_a_job_is_killed_what_it_last_saved_can_be_loaded"},
@@ -62,7 +62,7 @@ SLOW_TESTS = {
         "test_more_datasets_than_panels_are_told",
     },
     "test_resuming.py": {"test_interrupted_several_times_it_has_the_same_rows_and_repeats_no_step"},
-    "test_formats.py": {
+    "test_newer_format.py": {
         "test_a_results_folder_of_a_newer_nnlc_is_refused_with_the_version_to_install",
         "test_a_campaign_toml_that_was_edited_is_refused_by_all",
     },

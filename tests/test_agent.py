@@ -8,11 +8,12 @@ from dataclasses import asdict
 import pytest
 from limits import Limit
 
-from nnlc import load_campaign, wire
-from nnlc.ranks import trainerlink
+from nnlc import load_campaign
+from nnlc.ranks import trainer_link
 from nnlc.ranks.agent import Agent
 from nnlc.ranks.mpi import Link
 from nnlc.ranks.notices import Notices
+from nnlc.system import messages
 
 
 class Rank0(Link):
@@ -27,7 +28,7 @@ class Rank0(Link):
         self._limit = Limit()
 
     def pass_on(self, rank, line):
-        self.heard.append(wire.decode(line))
+        self.heard.append(messages.decode(line))
 
     def flush(self):
         pass
@@ -144,7 +145,7 @@ for line in sys.stdin:
 def test_rank_0_says_how_many_trainers_a_rank_keeps_where_the_user_does_not(
     tmp_path, notices, monkeypatch, wanted, first
 ):
-    monkeypatch.setattr(trainerlink, "COMMAND", (sys.executable, "-c", NO_TORCH))
+    monkeypatch.setattr(trainer_link, "COMMAND", (sys.executable, "-c", NO_TORCH))
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
 
     def script(link):

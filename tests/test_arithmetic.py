@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_networks import SAMPLE, spec
 
-from nnlc.campaign import TrainingSection
+from nnlc.campaign.campaign import TrainingSection
 from nnlc.networks import arithmetic
 from nnlc.networks.arithmetic import (
     Change,

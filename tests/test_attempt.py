@@ -11,16 +11,16 @@ import pytest
 from small_networks import CPU, SAMPLE, bits, bundled_images, first, loop_on, spec
 from worker_jobs import TINY
 
-import nnlc.files
+import nnlc.system.files
 import nnlc.training.attempt
-from nnlc import wire
-from nnlc.campaign import parse_campaign
-from nnlc.environment import DETERMINISM
+from nnlc.campaign.campaign import parse_campaign
+from nnlc.system import messages
+from nnlc.system.environment import DETERMINISM
 from nnlc.tables import Row
 from nnlc.training.attempt import SIGN_SECONDS, Attempt, Left
 from nnlc.training.checkpoint import Checkpoints
 from nnlc.training.determinism import make_deterministic
-from nnlc.training.facts import decides_bits, made_with
+from nnlc.training.device_info import decides_bits, made_with
 from nnlc.training.inbox import Inbox
 from nnlc.training.trainer import Trainer
 
@@ -75,13 +75,13 @@ class Trial:
         )
 
     def _receive(self, message):
-        received = wire.decode(wire.encode(message))
+        received = messages.decode(messages.encode(message))
         assert bits_of(received) == bits_of(message)
         self.messages.append(received)
         self.times.append(self.clock.now)
 
     def tell(self, kind):
-        os.write(self._write, wire.encode({"kind": kind}))
+        os.write(self._write, messages.encode({"kind": kind}))
 
     def run(self):
         return self.attempt.run(self._make_loop, CPU)
@@ -196,7 +196,7 @@ def test_every_half_epoch_is_told_with_its_values_and_seconds(start, undisturbed
     assert facts["half_epoch_seconds"] == pytest.approx(told, abs=1e-3)
     assert facts["seconds"] == pytest.approx(sum(told), abs=1e-3)
     assert facts["peak_memory_bytes"] > 1 << 20
-    wire.encode(facts)
+    messages.encode(facts)
 
 
 def test_checkpoints_come_at_the_interval_and_change_no_bit(start, undisturbed):
@@ -284,7 +284,7 @@ def disk(monkeypatch):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         fsync(handle)
 
-    monkeypatch.setattr(nnlc.files.os, "fsync", sync)
+    monkeypatch.setattr(nnlc.system.files.os, "fsync", sync)
     return disk
 
 
@@ -317,19 +317,19 @@ def test_told_to_leave_it_leaves_though_nothing_can_be_saved(start, disk, tmp_pa
 class Agent:
     """The other side of a trainer: sends these messages, and `save` after the first step."""
 
-    def __init__(self, *messages, then_save):
+    def __init__(self, *outgoing, then_save):
         read, self._write = os.pipe()
         self.received, self._then_save = [], then_save
-        for message in messages:
-            os.write(self._write, wire.encode(message))
+        for message in outgoing:
+            os.write(self._write, messages.encode(message))
         if not then_save:
             os.close(self._write)
         Trainer(Inbox(read), self, 0).serve()
 
     def write(self, line):
-        self.received.append(wire.decode(line))
+        self.received.append(messages.decode(line))
         if self._then_save and self.received[-1]["kind"] == "alive":
-            os.write(self._write, wire.encode({"kind": "save"}))
+            os.write(self._write, messages.encode({"kind": "save"}))
 
     def flush(self):
         """As files have it."""

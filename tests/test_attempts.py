@@ -5,7 +5,7 @@ from gatherer_jobs import CUDA_ERROR, Job
 
 from nnlc.errors import ExitStatus
 from nnlc.ranks.attempts import LAST_RANK_SICK_AFTER, SICK_AFTER, Attempts, BadEnd
-from nnlc.retry import retry
+from nnlc.results.retry import retry
 
 OUT_OF_MEMORY = "out of memory: CUDA out of memory. Tried to allocate 2 GiB"
 

@@ -24,8 +24,8 @@ from table_samples import EXPECTED
 import nnlc
 from nnlc import NnlcError, SearchSpace, sample_network
 from nnlc.auditing.audit import audit_bytes
-from nnlc.auditing.curves import check_curves
-from nnlc.auditing.rules import RULES, Severity
+from nnlc.auditing.curve_rules import check_curves
+from nnlc.auditing.rule_list import RULES, Severity
 from nnlc.networks import KNOWN_IMAGE_SETS, SVHN_TRAIN_IMAGES
 
 REFERENCE = Path(__file__).parent.parent.parent / "shared/published/2021_02_15_13_55_26_539263.txt"

@@ -11,7 +11,7 @@ from limits import HANG_SECONDS
 from typer.testing import CliRunner
 
 import nnlc
-from nnlc.auditing.rules import RULES
+from nnlc.auditing.rule_list import RULES
 from nnlc.cli import app
 
 

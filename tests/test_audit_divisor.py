@@ -8,7 +8,7 @@ import pytest
 from audit_samples import CIFAR, PUBLISHED, SLIP_SIZES, at_chance, never_learning, others, write
 
 import nnlc
-from nnlc.auditing.rules import Severity
+from nnlc.auditing.rule_list import Severity
 from nnlc.tables import Row, Table
 
 

@@ -13,7 +13,7 @@ from nnlc.errors import ExitStatus
 from nnlc.networks.cost import CPU
 from nnlc.ranks.backlog import LOOK_SECONDS, Backlog, unfinished
 from nnlc.ranks.leases import Leases
-from nnlc.tablecheck import TableCheck
+from nnlc.results.inventory import TableCheck
 
 EXPIRY_SECONDS = 60
 
@@ -68,7 +68,7 @@ def test_a_disk_in_trouble_while_a_job_runs_keeps_no_network_from_being_trained(
     def stale(path, **_):
         raise OSError(116, "Stale file handle")
 
-    monkeypatch.setattr("nnlc.tables.reading.open_regular", stale)
+    monkeypatch.setattr("nnlc.tables.table_reading.open_regular", stale)
     assert job.begin().train_all() == ExitStatus.DONE
 
 

@@ -22,9 +22,9 @@ import nnlc.training.loop
 from nnlc import Benchmark, read_table
 from nnlc.benchmark import Observation
 from nnlc.errors import NnlcError, TableError
-from nnlc.journal import Journal
+from nnlc.results.journal import Journal
 from nnlc.tables import Row
-from nnlc.training.steps import Steps
+from nnlc.training.training_steps import Steps
 
 ONE, TWO, THREE, FOUR = map(id_of, range(1, 5))
 

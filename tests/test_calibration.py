@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from nnlc.calibration.calibrate import calibrate, calibration_lines
-from nnlc.calibration.fitting import (
+from nnlc.calibration.machine_fit import (
     FEWEST_NETWORKS,
     Sample,
     errors,
@@ -26,20 +26,20 @@ from nnlc.calibration.machines import (
     machine_for,
     write_machines,
 )
-from nnlc.campaign import Campaign, load_campaign
+from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.cli import app
 from nnlc.errors import ResultsError
-from nnlc.journal import Journal
 from nnlc.launching.forecast import forecast_campaign, nominal_machine
 from nnlc.launching.limits import PlanRequest
 from nnlc.launching.plan import make_plan
-from nnlc.launching.plantext import plan_lines
+from nnlc.launching.plan_text import plan_lines
 from nnlc.launching.site import load_site
 from nnlc.networks import walk_network
 from nnlc.networks.cost import CPU, GPU, Machine, half_epoch_work, predict_seconds
 from nnlc.networks.memory import library_bytes, memory_bytes
 from nnlc.networks.work import Work
-from nnlc.results import ResultsFolder
+from nnlc.results.journal import Journal
+from nnlc.results.paths import ResultsFolder
 
 HALF_EPOCHS = 8
 # Nothing like the nominal processor, and not in the same proportion everywhere.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from campaign_files import HEAD, IMAGES, OWN, PLAIN, refusal
 
-from nnlc.campaign import load_campaign
+from nnlc.campaign.campaign import load_campaign
 
 
 def own(old, new):

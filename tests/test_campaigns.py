@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from campaign_files import HEAD, OWN, PLAIN, refusal
 
-from nnlc.campaign import find_campaign, load_campaign, parse_campaign
+from nnlc.campaign.campaign import find_campaign, load_campaign, parse_campaign
 from nnlc.errors import CampaignError
 from nnlc.networks import SearchSpace
-from nnlc.shipped import shipped_names
+from nnlc.system.shipped import shipped_names
 
 # ---- what is shipped
 

@@ -24,7 +24,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from limits import let_pass
 
-import nnlc.files
+import nnlc.system.files
 from nnlc.training.checkpoint import Checkpoints
 
 pytestmark = pytest.mark.usefixtures("every_step_counts")
@@ -50,7 +50,7 @@ def fail_writing(patch, number, after_bytes, for_good=True):
     def fdopen(handle, _):  # with a small buffer: it would lose no byte of what is tried again
         return io.BufferedWriter(FailingFile(handle, number, after_bytes, for_good), 16)
 
-    patch.setattr(nnlc.files.os, "fdopen", fdopen)
+    patch.setattr(nnlc.system.files.os, "fdopen", fdopen)
 
 
 def fail_renaming(patch, number, which):
@@ -76,9 +76,9 @@ def fail_at(place):
 
 
 FAILURES = {
-    "making the file": fail_at((nnlc.files.os, "open")),
+    "making the file": fail_at((nnlc.system.files.os, "open")),
     "the first write": lambda patch, number: fail_writing(patch, number, 0),
-    "syncing": fail_at((nnlc.files.os, "fsync")),
+    "syncing": fail_at((nnlc.system.files.os, "fsync")),
     "keeping the one before": lambda patch, number: fail_renaming(patch, number, 1),
 }
 EACH_NUMBER = pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT])

@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_networks import bits, loop_on, spec
 
-from nnlc.files import open_regular
+from nnlc.system.files import open_regular
 from nnlc.training.checkpoint import Checkpoints
 
 pytestmark = pytest.mark.usefixtures("every_step_counts")

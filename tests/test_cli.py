@@ -11,8 +11,8 @@ from limits import HANG_SECONDS
 from worker_jobs import TINY, run_worker, write_campaign
 
 from nnlc import load_campaign
-from nnlc.journal import Journal
-from nnlc.results import ResultsFolder
+from nnlc.results.journal import Journal
+from nnlc.results.paths import ResultsFolder
 from nnlc.tables import METADATA_COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -16,11 +16,11 @@ from limits import HANG_SECONDS, let_pass, wait_until
 from typer.testing import CliRunner
 
 import nnlc
-from nnlc.analysis import sharing
+from nnlc.analysis import parallel
 from nnlc.analysis.comparison import COMPARISON_COLUMNS, comparison_lines
 from nnlc.analysis.prediction import PREDICTION_COLUMNS
 from nnlc.analysis.predictors import fitted
-from nnlc.analysis.predictors.fitting import fit_family
+from nnlc.analysis.predictors.curve_fits import fit_family
 from nnlc.cli import app
 from nnlc.errors import NnlcError
 from nnlc.tables import Row, write_table
@@ -173,7 +173,7 @@ def test_the_order_of_networks_and_the_number_of_processes_change_nothing(monkey
     whole = nnlc.compare(loaded(*tables), CHEAP, target=10)
     again = nnlc.compare(loaded(*reversed(tables)), CHEAP, target=10)
     pd.testing.assert_frame_equal(whole[WITHOUT_TIME], again[WITHOUT_TIME], rtol=1e-12)
-    monkeypatch.setattr(sharing, "BATCH", 3)
+    monkeypatch.setattr(parallel, "BATCH", 3)
     shared = nnlc.compare(loaded(*tables), CHEAP, target=10, processes=2)
     pd.testing.assert_frame_equal(whole[WITHOUT_TIME], shared[WITHOUT_TIME], check_exact=True)
 
@@ -333,7 +333,7 @@ def test_a_wrong_cutoff_is_one_message(folder):
 LONG = """
 from curve_samples import loaded, saturating, table
 import nnlc
-from nnlc.analysis import sharing
+from nnlc.analysis import parallel
 
 if __name__ == "__main__":
     sharing.BATCH = 100

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nnlc.campaign import load_campaign
+from nnlc.campaign.campaign import load_campaign
 from nnlc.networks import Layer, buffers, walk_network
 from nnlc.networks import layers as kinds
 from nnlc.networks.layer import output_width

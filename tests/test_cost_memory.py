@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from nnlc.cli import app
 from nnlc.networks import walk_network
-from nnlc.networks.imagesets import CIFAR100
+from nnlc.networks.image_sets import CIFAR100
 from nnlc.networks.memory import (
     fits,
     image_bytes,

@@ -27,11 +27,11 @@ from worker_jobs import mpirun, write_campaign
 
 from nnlc.analysis.predictors import FitFailure
 from nnlc.analysis.predictors.interface import Prefix
-from nnlc.campaign import load_campaign
+from nnlc.campaign.campaign import load_campaign
 from nnlc.cli import app
-from nnlc.journal import Journal
 from nnlc.launching.site import load_site
-from nnlc.results import ResultsFolder
+from nnlc.results.journal import Journal
+from nnlc.results.paths import ResultsFolder
 
 COMMANDS = sorted({words for each in DOCUMENTS for words in documents.commands(each)})
 VERBS = get_command(app).commands

@@ -16,8 +16,14 @@ from small_networks import CPU
 from worker_jobs import TINY, tables, write_campaign
 
 import nnlc
-from nnlc import load_campaign, verify, wire
-from nnlc.environment import (
+from nnlc import load_campaign, verify
+from nnlc.errors import DeviceError, NnlcError
+from nnlc.ranks import trainer_link
+from nnlc.ranks.preflight import examine, warnings
+from nnlc.ranks.trainer_link import TrainerLink
+from nnlc.results.history import Finish, makers
+from nnlc.system import messages
+from nnlc.system.environment import (
     ALLOCATION,
     DETERMINISM,
     VARIABLES,
@@ -27,18 +33,13 @@ from nnlc.environment import (
     rule_of,
     trainer_environment,
 )
-from nnlc.errors import DeviceError, NnlcError
-from nnlc.history import Finish, makers
-from nnlc.ranks import trainerlink
-from nnlc.ranks.preflight import examine, warnings
-from nnlc.ranks.trainerlink import TrainerLink
 from nnlc.training.determinism import make_deterministic
-from nnlc.training.facts import decides_bits, made_with
-from nnlc.verification import process
+from nnlc.training.device_info import decides_bits, made_with
+from nnlc.verification import verify_trainer
 from nnlc.verification.differences import changes
-from nnlc.verification.process import TrainingProcess
 from nnlc.verification.verdicts import Verdict
-from nnlc.verification.wording import verdict_lines
+from nnlc.verification.verify_text import verdict_lines
+from nnlc.verification.verify_trainer import TrainingProcess
 
 NAMES = [
     pytest.param(pattern.replace("*", "ANY"), row, id=pattern)
@@ -142,9 +143,9 @@ def test_every_process_that_trains_is_started_with_what_the_table_says(tmp_path,
     for parameter in NAMES:
         monkeypatch.setenv(parameter.values[0], "the user's")
     command = (sys.executable, "-c", SAY)
-    monkeypatch.setattr(trainerlink, "COMMAND", (*command, str(tmp_path / "agent")))
+    monkeypatch.setattr(trainer_link, "COMMAND", (*command, str(tmp_path / "agent")))
     TrainerLink(0, 0).wait(HANG_SECONDS)
-    monkeypatch.setattr(process, "COMMAND", (*command, str(tmp_path / "verify")))
+    monkeypatch.setattr(verify_trainer, "COMMAND", (*command, str(tmp_path / "verify")))
     with pytest.raises(NnlcError, match="no trainer could be started"):
         TrainingProcess(load_campaign("smoke"), tmp_path, "cpu", 1)
     for who in ("agent", "verify"):
@@ -162,7 +163,7 @@ def test_no_other_module_starts_a_trainer():
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and node.value == "nnlc.training.trainer"
     }
-    assert starters == {"ranks/trainerlink.py", "verification/process.py"}
+    assert starters == {"ranks/trainer_link.py", "verification/verify_trainer.py"}
 
 
 def test_a_trainer_that_was_started_otherwise_does_not_train(monkeypatch):
@@ -181,7 +182,7 @@ def test_a_trainer_that_was_started_otherwise_does_not_train(monkeypatch):
 
 @pytest.mark.parametrize(("name", "row"), NAMES)
 def test_a_checkpoint_is_foreign_exactly_where_a_recorded_variable_differs(name, row, monkeypatch):
-    monkeypatch.setattr("nnlc.training.facts._libraries", lambda: LIBRARIES)
+    monkeypatch.setattr("nnlc.training.device_info._libraries", lambda: LIBRARIES)
     monkeypatch.delenv(name, raising=False)
     before = decides_bits(made_with(CPU))
     monkeypatch.setenv(name, row.value or "the user's")
@@ -305,7 +306,7 @@ def test_a_table_of_other_values_differs_and_verify_names_each_variable(alone, m
     assert not verdict.rows or CHANGING.keys() <= {change.name for change in verdict.changes}
 
 
-def conversation(campaign: nnlc.Campaign, folder: Path) -> Iterator[wire.Message]:
+def conversation(campaign: nnlc.Campaign, folder: Path) -> Iterator[messages.Message]:
     """Train a network on in a real trainer; messages as they come, until it is told to save."""
     network = next(iter(campaign.networks()))
     link = TrainerLink(0, 0)
@@ -318,7 +319,7 @@ def conversation(campaign: nnlc.Campaign, folder: Path) -> Iterator[wire.Message
     limit = Limit()
     while (lines := link.receive()) is not None:
         assert not limit.over
-        for message in wire.decode_all(lines):
+        for message in messages.decode_all(lines):
             yield message
             if message["kind"] == "row" and link.network is None:
                 link.network = 0

@@ -29,10 +29,11 @@ from hypothesis import given, settings
 from limits import HANG_SECONDS
 from typer.testing import CliRunner
 
-from nnlc import NnlcError, export_tables, import_tables, load_tables, newfolder
+from nnlc import NnlcError, export_tables, import_tables, load_tables
 from nnlc.cli import app
 from nnlc.errors import TableError
 from nnlc.exporting import importing
+from nnlc.system import new_folder
 from nnlc.tables import Row
 
 PUBLISHED = Path(__file__).resolve().parent.parent.parent / "shared" / "published"
@@ -228,7 +229,7 @@ def test_an_export_whose_last_rename_fails_puts_the_earlier_one_back(
             raise problem
         return rename(self, target)
 
-    monkeypatch.setattr(newfolder, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(new_folder, "_exchange", lambda one, other: False)
     monkeypatch.setattr(Path, "rename", fail_second)
     with pytest.raises((NnlcError, KeyboardInterrupt)):
         export_tables(tmp_path / "tables", export)

@@ -24,7 +24,7 @@ from limits import HANG_SECONDS
 
 from nnlc import NnlcError, import_tables
 from nnlc.cli import main
-from nnlc.exporting import apart, importing
+from nnlc.exporting import importing, reader_process
 
 TABLE = "CIFAR-100_models/2026_01_01_00_00_00_000000.txt"
 
@@ -96,7 +96,7 @@ def test_a_damaged_file_never_reaches_its_library(tmp_path, format, monkeypatch)
     refused(export, f"{path}: is not the file that was exported .its sha256 is not")
     path.write_bytes(whole[:-1])
     words = f"{path}: is not the file that was exported: it has {len(whole) - 1} bytes"
-    refused(export, words, read=apart.read_apart)
+    refused(export, words, read=reader_process.read_apart)
 
 
 @settings(max_examples=25, deadline=None)
@@ -329,13 +329,13 @@ def test_a_manifest_of_another_version_or_with_strange_numbers_is_told(tmp_path)
 
 def test_a_library_that_breaks_down_costs_one_message(tmp_path, monkeypatch):
     export = three_exported(tmp_path, "parquet")
-    monkeypatch.setattr(apart, "__name__", "breaks_down")
+    monkeypatch.setattr(reader_process, "__name__", "breaks_down")
     (tmp_path / "breaks_down.py").write_text("import os; os.abort()")
-    monkeypatch.setattr(apart, "_PACKAGES", tmp_path)
+    monkeypatch.setattr(reader_process, "_PACKAGES", tmp_path)
     words = "the library that reads parquet broke down on it .signal 6."
-    refused(export, words, read=apart.read_apart)
+    refused(export, words, read=reader_process.read_apart)
     (tmp_path / "breaks_down.py").write_text("import os; os.kill(os.getpid(), 24)")
-    refused(export, "it took too long", read=apart.read_apart)
+    refused(export, "it took too long", read=reader_process.read_apart)
 
 
 def test_no_module_is_taken_from_where_the_user_is(tmp_path, monkeypatch):
@@ -351,7 +351,7 @@ def test_the_reader_apart_takes_no_more_memory_than_its_export_needs(tmp_path):
     import sys
 
     code = (
-        "from nnlc.exporting import apart\napart._limit(3, 9)\n"
+        "from nnlc.exporting import reader_process\nreader_process._limit(3, 9)\n"
         "try:\n    x = bytearray(3 << 30)\nexcept MemoryError:\n    print('limited')"
     )
     done = subprocess.run(

@@ -97,15 +97,17 @@ def test_a_new_image_set_is_planned_and_staged_by_what_torchvision_knows(extende
     ("name", "entry", "words"),
     [
         ("networks/layers.py", "Flatten, Linear)", "relu: a kind of layer stands in"),
-        ("networks/imagesets.py", "", "an image set stands in"),
+        ("networks/image_sets.py", "", "an image set stands in"),
     ],
 )
 def test_whoever_forgets_one_place_is_told_of_it(tmp_path, name, entry, words):
     package = CopiedPackage(tmp_path)
     if entry:
-        package._replace("training/torchcalls.py", '    "relu": lambda *_: ("ReLU", (), {}),\n', "")
+        package._replace(
+            "training/torch_calls.py", '    "relu": lambda *_: ("ReLU", (), {}),\n', ""
+        )
         told = package.run("rebuild", Path("no-table"), status=1)
     else:
-        package._replace("training/imagesources.py", "    SVHN.name: Source(", "    'x': Source(")
+        package._replace("training/image_sources.py", "    SVHN.name: Source(", "    'x': Source(")
         told = package.run("stage", "smoke", status=1)
     assert words in told

@@ -12,8 +12,14 @@ from pathlib import Path
 
 import pytest
 
-import nnlc.files
-from nnlc.files import NotAFileError, open_regular, read_regular, write_atomically, write_once
+import nnlc.system.files
+from nnlc.system.files import (
+    NotAFileError,
+    open_regular,
+    read_regular,
+    write_atomically,
+    write_once,
+)
 
 BOTH = pytest.mark.parametrize("write", [write_atomically, write_once])
 NO_HARD_LINKS = [errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV]
@@ -120,7 +126,7 @@ def test_content_is_synced_before_it_has_its_name_and_the_name_after(tmp_path, m
         seen.append((Path(f"/proc/self/fd/{handle}").is_dir(), path.exists()))
         fsync(handle)
 
-    monkeypatch.setattr(nnlc.files.os, "fsync", noting)
+    monkeypatch.setattr(nnlc.system.files.os, "fsync", noting)
     write(path, b"content")
     assert seen == [(False, False), (True, True)]
 
@@ -128,7 +134,7 @@ def test_content_is_synced_before_it_has_its_name_and_the_name_after(tmp_path, m
 WRITER = """
 import itertools, sys
 from pathlib import Path
-from nnlc.files import write_atomically, write_once
+from nnlc.system.files import write_atomically, write_once
 folder = Path(sys.argv[1])
 for i in itertools.count():
     content = f"{i:06}".encode() * (200_000 + i)

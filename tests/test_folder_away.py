@@ -25,16 +25,23 @@ from worker_jobs import (
 import nnlc
 from nnlc import load_campaign
 from nnlc.errors import ExitStatus
-from nnlc.results import ResultsFolder
+from nnlc.results.paths import ResultsFolder
 
 PACKAGE = Path(nnlc.__file__).parent
 MAKES_PARENTS = {
-    "results.py": "a results folder, when a job or an import opens it",
+    "results/paths.py": "a results folder, when a job or an import opens it",
     "tables/cache.py": "the user's own cache",
     "training/stage.py": "the images folder, by 'nnlc stage'",
 }
 """Modules that may make a folder with its parents, and which."""
-WORKER = ("ranks", "training", "journal.py", "worker.py", "openjobs.py", "history.py")
+WORKER = (
+    "ranks",
+    "training",
+    "results/journal.py",
+    "worker.py",
+    "results/open_jobs.py",
+    "results/history.py",
+)
 """Where a job's processes live: they make folders through `ready` alone."""
 MAKERS = {"ranks/leases.py": "a lease is a folder", "training/stage.py": "no job's process"}
 MINUTES = 5

@@ -15,12 +15,12 @@ from frame_samples import (
 )
 
 from nnlc import load_tables, read_table
-from nnlc.campaign import load_campaign
+from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import NnlcError, TableError
-from nnlc.results import ResultsFolder
+from nnlc.results.paths import ResultsFolder
 from nnlc.tables import METADATA_COLUMNS
-from nnlc.tables.folders import TableFiles
-from nnlc.tables.reading import read_files
+from nnlc.tables.table_folders import TableFiles
+from nnlc.tables.table_reading import read_files
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def download(tmp_path):
 def test_a_file_too_large_for_a_table_is_refused(tmp_path, monkeypatch):
     path = write(tmp_path, 1)
     monkeypatch.setattr("nnlc.tables.table.MAX_BYTES", path.stat().st_size - 1)
-    monkeypatch.setattr("nnlc.tables.reading.MAX_BYTES", path.stat().st_size - 1)
+    monkeypatch.setattr("nnlc.tables.table_reading.MAX_BYTES", path.stat().st_size - 1)
     with pytest.raises(TableError, match="larger"):
         load_tables(path)
 

@@ -12,12 +12,12 @@ from gatherer_jobs import CUDA_ERROR, HALF_EPOCHS, Clock, Job, facts, values_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import nnlc.files
+import nnlc.system.files
 from nnlc import read_table
 from nnlc.errors import ExitStatus
-from nnlc.ranks.departure import LIMIT_SECONDS
 from nnlc.ranks.gatherer import MAX_IDLE_DEATHS
 from nnlc.ranks.leases import Leases
+from nnlc.ranks.shutdown import LIMIT_SECONDS
 from nnlc.tables import Row, Table
 
 KIND_FROM = 4
@@ -38,7 +38,7 @@ class World:
     def write_once(self, path, content, **options):
         if self.disk_full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return nnlc.files.write_once(path, content, **options)
+        return nnlc.system.files.write_once(path, content, **options)
 
     def one_of(self, *choices):
         return self._random.choice(choices)
@@ -174,7 +174,7 @@ def test_whatever_happens_every_network_ends_as_one_table_or_one_recorded_failur
 ):
     world = World(tmp_path_factory.mktemp("world"), seed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nnlc.ranks.tablewriter.write_once", world.write_once)
+        patch.setattr("nnlc.ranks.table_writer.write_once", world.write_once)
         patch.setattr("os.fsync", lambda _: None)  # no power cut here, and it takes long
         while (job := world.start()).status in (ExitStatus.UNFINISHED, ExitStatus.ERROR, None):
             assert world.starts <= KIND_FROM

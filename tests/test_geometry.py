@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nnlc.campaign import load_campaign
+from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import SpecError
 from nnlc.networks import ImageSet, NetworkSpec, walk_network
 from nnlc.networks.layer import output_width

@@ -7,11 +7,11 @@ from gatherer_jobs import Job
 
 from nnlc.calibration.machines import FittedMachine, write_machines
 from nnlc.errors import ExitStatus
-from nnlc.journal import Journal
 from nnlc.networks.cost import CPU, Machine, predict_seconds, predict_step_seconds
 from nnlc.ranks.backlog import Backlog
 from nnlc.ranks.handout import FIRST_STEPS, START_SECONDS
-from nnlc.ranks.timeleft import MARGIN_SECONDS
+from nnlc.ranks.time_left import MARGIN_SECONDS
+from nnlc.results.journal import Journal
 
 
 def seconds_of(job) -> dict[int, float]:

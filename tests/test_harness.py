@@ -22,7 +22,7 @@ from faults import FAULTS, make_plan
 from harness import LONG, SHORT
 from limits import HANG_SECONDS, wait_until
 
-from nnlc.campaign import load_campaign
+from nnlc.campaign.campaign import load_campaign
 
 KINDS = list(FAULTS)
 NEEDED = {"clock-jump": ["compiler"], "full-disk": ["mounting"]}

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worker_jobs import write_campaign
 
-import nnlc.journal
+import nnlc.results.journal
 from nnlc import load_campaign
 from nnlc.errors import ResultsError
-from nnlc.history import Finish, History, makers, read_history
-from nnlc.journal import Journal, read_events
-from nnlc.results import ResultsFolder
-from nnlc.retry import retry
+from nnlc.results.history import Finish, History, makers, read_history
+from nnlc.results.journal import Journal, read_events
+from nnlc.results.paths import ResultsFolder
+from nnlc.results.retry import retry
 
 A100 = {"name": "NVIDIA A100-SXM4-40GB", "uuid": "1", "multiprocessors": 108}
 VERSIONS = {"torch": "2.14.1", "cuda": "13.0", "cudnn": 91002, "driver": "580", "nnlc": "0.1.0"}
@@ -224,7 +224,7 @@ def test_a_journal_that_cannot_be_written_is_an_error_and_clears_nothing(results
 
     history_of(results.journal_folder, ("failure", A))
     with monkeypatch.context() as patch:
-        patch.setattr(nnlc.journal.os, "write", full)
+        patch.setattr(nnlc.results.journal.os, "write", full)
         with pytest.raises(ResultsError, match="jsonl: No space left on device; no failure"):
             cleared(results)
     assert read_history(results.journal_folder).failures == {"a": "why a"}

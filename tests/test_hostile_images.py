@@ -23,7 +23,7 @@ from image_files import (
 from test_stage import campaign
 
 from nnlc.errors import ImagesError
-from nnlc.training.ownimages import describe_npz
+from nnlc.training.own_images import describe_npz
 from nnlc.training.stage import stage_images
 
 ARRAYS = random_images(OWN)

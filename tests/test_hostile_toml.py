@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnlc.calibration.machines import fitted_machines
-from nnlc.campaign import load_campaign
+from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import CampaignError, ResultsError, SiteError
 from nnlc.launching.render import Request, render_script
 from nnlc.launching.site import load_site
-from nnlc.results import ResultsFolder
-from nnlc.shipped import shipped_names
-from nnlc.tables.imagesof import image_set_of
+from nnlc.results.paths import ResultsFolder
+from nnlc.system.shipped import shipped_names
+from nnlc.tables.images_of_table import image_set_of
 
 CAMPAIGN = b"""extends = "smoke"
 name = "mine"

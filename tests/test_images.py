@@ -28,12 +28,12 @@ from image_files import (
     write_svhn,
 )
 
-from nnlc.campaign import DatasetSection
+from nnlc.campaign.campaign import DatasetSection
 from nnlc.errors import ImagesError
 from nnlc.networks import ImageSet
-from nnlc.training import imagesources
-from nnlc.training.images import check_images, load_images
-from nnlc.training.ownimages import read_npz
+from nnlc.training import image_sources
+from nnlc.training.loaded_images import check_images, load_images
+from nnlc.training.own_images import read_npz
 
 each_set = pytest.mark.parametrize("name", WRITERS)
 
@@ -70,7 +70,7 @@ def test_svhn_trains_on_train_and_then_the_first_images_of_extra(
 
 
 def test_the_article_s_svhn_takes_300000_images_of_extra() -> None:
-    assert imagesources.svhn_extra_images(SECTION) == 300_000
+    assert image_sources.svhn_extra_images(SECTION) == 300_000
 
 
 def test_svhn_without_extra_needs_no_extra_file(
@@ -97,7 +97,7 @@ def test_processed_files_of_an_old_torchvision_are_not_read(
 
 
 def test_images_can_be_described_without_importing_torch() -> None:
-    code = "import nnlc.training.images, sys; sys.exit('torch' in sys.modules)"
+    code = "import nnlc.training.loaded_images, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -202,7 +202,7 @@ def test_images_that_are_replaced_while_they_are_read_are_those_of_the_checksum(
         (tmp_path / "other.npz").replace(path)
         return read_npz(file, path)
 
-    monkeypatch.setattr("nnlc.training.imagesources.read_npz", replaced_first)
+    monkeypatch.setattr("nnlc.training.image_sources.read_npz", replaced_first)
     assert_same(load_images(OWN, section, tmp_path), random_images(OWN))
 
 
@@ -213,6 +213,6 @@ def test_images_that_are_written_to_while_they_are_read_are_refused(tmp_path, mo
         path.write_bytes(npz(random_images(OWN, seed=5)))
         return read_npz(file, path)
 
-    monkeypatch.setattr("nnlc.training.imagesources.read_npz", written_first)
+    monkeypatch.setattr("nnlc.training.image_sources.read_npz", written_first)
     with pytest.raises(ImagesError, match=r"mine\.npz"):
         load_images(OWN, section, tmp_path)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnlc import wire
+from nnlc.system import messages
 from nnlc.training.inbox import Inbox
 
 SAVE, CHECK = {"kind": "save"}, {"kind": "check"}
@@ -55,7 +55,7 @@ def test_looking_into_an_empty_pipe_finds_nothing_and_does_not_wait(pipe):
 
 
 def test_looking_does_not_wait_for_the_rest_of_a_message(pipe):
-    line = wire.encode(SAVE)
+    line = messages.encode(SAVE)
     for byte in line[:-1]:
         pipe.put(bytes([byte]))
         assert pipe.inbox.look() is None
@@ -64,39 +64,39 @@ def test_looking_does_not_wait_for_the_rest_of_a_message(pipe):
 
 
 def test_several_messages_at_once_come_one_by_one_in_order(pipe):
-    pipe.put(wire.encode(CHECK) + wire.encode(SAVE) + wire.encode(CHECK)[:5])
+    pipe.put(messages.encode(CHECK) + messages.encode(SAVE) + messages.encode(CHECK)[:5])
     assert looks(pipe.inbox) == [CHECK, SAVE]
-    pipe.put(wire.encode(CHECK)[5:])
+    pipe.put(messages.encode(CHECK)[5:])
     assert looks(pipe.inbox) == [CHECK]
 
 
 @settings(max_examples=50, deadline=None)
-@given(data=st.data(), messages=st.lists(st.sampled_from([SAVE, CHECK, LONG]), max_size=4))
-def test_however_the_pipe_cuts_them_messages_come_whole_and_in_order(data, messages):
+@given(data=st.data(), sent=st.lists(st.sampled_from([SAVE, CHECK, LONG]), max_size=4))
+def test_however_the_pipe_cuts_them_messages_come_whole_and_in_order(data, sent):
     pipe, found, start = Pipe(), [], 0
-    stream = b"".join(wire.encode(message) for message in messages)
+    stream = b"".join(messages.encode(message) for message in sent)
     for end in [*sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6))), len(stream)]:
         for piece in range(start, end, 50_000):
             pipe.put(stream[piece : min(piece + 50_000, end)])
             found += looks(pipe.inbox)
         start = end
     pipe.end()
-    assert found + list(pipe.inbox) == messages
+    assert found + list(pipe.inbox) == sent
 
 
 def test_waiting_gives_every_message_and_ends_with_the_pipe(pipe):
-    pipe.put(wire.encode(CHECK) + wire.encode(SAVE))
+    pipe.put(messages.encode(CHECK) + messages.encode(SAVE))
     waiting = iter(pipe.inbox)
     assert [next(waiting), next(waiting)] == [CHECK, SAVE]
-    pipe.put(wire.encode(LONG)[:100])
-    pipe.put(wire.encode(LONG)[100:5000])
+    pipe.put(messages.encode(LONG)[:100])
+    pipe.put(messages.encode(LONG)[100:5000])
     pipe.end()
     assert list(waiting) == []
     assert pipe.inbox.ended
 
 
 def test_a_message_that_came_with_the_end_is_not_lost_to_looking(pipe):
-    pipe.put(wire.encode(SAVE))
+    pipe.put(messages.encode(SAVE))
     pipe.end()
     assert looks(pipe.inbox) == [SAVE]
     assert pipe.inbox.look() is None
@@ -105,7 +105,7 @@ def test_a_message_that_came_with_the_end_is_not_lost_to_looking(pipe):
 
 
 def test_waiting_goes_on_where_looking_left_off(pipe):
-    pipe.put(wire.encode(CHECK) + wire.encode(SAVE))
+    pipe.put(messages.encode(CHECK) + messages.encode(SAVE))
     assert pipe.inbox.look() == CHECK
     pipe.end()
     assert list(pipe.inbox) == [SAVE]

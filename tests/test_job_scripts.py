@@ -10,9 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from site_files import render
 
-from nnlc.environment import DETERMINISM
 from nnlc.errors import CampaignError, SiteError
 from nnlc.launching.site import load_site
+from nnlc.system.environment import DETERMINISM
 
 FAKE_MPIRUN = """#!/bin/bash
 printf '%s\\0' "$@" > "$RECORD/argv"

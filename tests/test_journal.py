@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import nnlc.journal
-from nnlc.files import passed_over
-from nnlc.history import read_history
-from nnlc.journal import Journal, read_events, read_progress, unread_files
+import nnlc.results.journal
+from nnlc.results.history import read_history
+from nnlc.results.journal import Journal, read_events, read_progress, unread_files
+from nnlc.system.files import passed_over
 
 
 def numbers(folder) -> list[int]:
@@ -86,7 +86,7 @@ def test_trying_again_does_nothing_more_often_than_every_second(tmp_path, monkey
         calls.append(content)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(nnlc.journal.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(nnlc.results.journal.time, "monotonic", lambda: clock[0])
     journal = Journal(tmp_path)
     journal.try_again()
     with monkeypatch.context() as patch:
@@ -111,7 +111,7 @@ def test_a_snapshot_that_cannot_be_written_is_no_error(tmp_path, monkeypatch):
 
     journal = Journal(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(nnlc.journal, "write_atomically", full)
+        patch.setattr(nnlc.results.journal, "write_atomically", full)
         journal.progress({"a": {"half_epochs": 1}})
     assert not journal.progress_is_due()
     assert read_progress(tmp_path) == {}

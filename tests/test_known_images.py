@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 import nnlc
 from nnlc import load_campaign, load_tables
 from nnlc.cli import app
-from nnlc.results import ResultsFolder
+from nnlc.results.paths import ResultsFolder
 from nnlc.tables import Table, write_table
-from nnlc.training.ownimages import describe_npz
+from nnlc.training.own_images import describe_npz
 
 PACKAGE = Path(nnlc.__file__).parent
 HEAD = 'name = "own"\nseed = 1\nstamp = 2026-02-01T00:00:00\nepochs = 40\n'
@@ -136,13 +136,13 @@ def test_missing_images_name_the_way_to_say_where_they_are(results, tmp_path):
 
 
 KNOW_NAMES_ONLY = {
-    "networks/imagesets.py",
+    "networks/image_sets.py",
     "networks/__init__.py",
-    "campaign.py",
-    "tables/imagesof.py",
+    "campaign/campaign.py",
+    "tables/images_of_table.py",
     "tables/slip.py",  # the article's tables alone
     "training/origin.py",  # has the campaign, if there is one
-    "training/ownimages.py",  # names that are taken
+    "training/own_images.py",  # names that are taken
     "auditing/standards.py",  # the article
     "collection/selection.py",  # names of folders, as the next two
     "collection/sources.py",

@@ -11,10 +11,10 @@ from export_samples import three_exported
 from limits import HANG_SECONDS
 
 import nnlc
-from nnlc.analysis import sharing
+from nnlc.analysis import parallel
 from nnlc.cli import command
 from nnlc.errors import NnlcError
-from nnlc.exporting import apart
+from nnlc.exporting import reader_process
 
 LACKS = {
     "/dev/shm": PermissionError(errno.EACCES, "Permission denied"),
@@ -37,7 +37,7 @@ def failing(problem):
 @pytest.fixture
 def shared(monkeypatch):
     """Three tables, each a batch of its own."""
-    monkeypatch.setattr(sharing, "BATCH", 1)
+    monkeypatch.setattr(parallel, "BATCH", 1)
     return loaded(*(table(i, range(i, i + 40)) for i in range(3)))
 
 
@@ -103,7 +103,7 @@ def test_settings_of_matplotlib_that_it_can_t_read_are_named(tmp_path, encoding)
 def test_an_export_that_no_process_can_be_started_for_says_what_needs_none(monkeypatch, tmp_path):
     export = three_exported(tmp_path, "parquet")
     problem = BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
-    monkeypatch.setattr(apart.subprocess, "run", failing(problem))
+    monkeypatch.setattr(reader_process.subprocess, "run", failing(problem))
     with pytest.raises(NnlcError, match=r"Resource temporarily unavailable.*--format csv"):
         nnlc.import_tables(export, tmp_path / "out")
 

@@ -14,7 +14,7 @@ from nnlc.launching import render as rendering
 from nnlc.launching.limits import lsf_walltime, slurm_walltime
 from nnlc.launching.lint import lint_file
 from nnlc.launching.site import Site, load_site
-from nnlc.shipped import shipped_folder, shipped_names
+from nnlc.system.shipped import shipped_folder, shipped_names
 
 
 def golden_case(name: str, campaign: str, folder: Path) -> str:

@@ -8,8 +8,8 @@ import lease_jobs
 import pytest
 from lease_jobs import ID, IDS, claims, heartbeat, pass_time, rewrite, tell
 
-from nnlc.files import TEMPORARY_SUFFIX
 from nnlc.ranks.leases import RETRY_SECONDS
+from nnlc.system.files import TEMPORARY_SUFFIX
 
 TROUBLES = [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES]
 

@@ -16,7 +16,7 @@ from nnlc.launching.render import Request, render_script
 from nnlc.launching.rules_lsf import lsf_minutes
 from nnlc.launching.rules_slurm import slurm_minutes
 from nnlc.launching.site import load_site
-from nnlc.shipped import shipped_names
+from nnlc.system.shipped import shipped_names
 
 SITES = sorted(shipped_names("site_configs", ".toml"))
 

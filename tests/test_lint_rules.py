@@ -388,7 +388,7 @@ def test_lint_knows_every_option_of_the_worker(monkeypatch):
     import argparse
 
     from nnlc.launching.options import WORKER
-    from nnlc.ranks.options import parse_options
+    from nnlc.ranks.worker_options import parse_options
 
     seen = {}
 

@@ -12,13 +12,13 @@ import torch
 from small_networks import CPU, SAMPLE, bits, bundled_images, curve, first, loop_on, spec
 from torch import nn
 
-from nnlc.campaign import TrainingSection
-from nnlc.environment import DETERMINISM
+from nnlc.campaign.campaign import TrainingSection
 from nnlc.errors import DeviceError
 from nnlc.networks import NetworkSpec, SearchSpace, sample_network, walk_network
+from nnlc.system.environment import DETERMINISM
 from nnlc.training.build import Network
 from nnlc.training.determinism import make_deterministic
-from nnlc.training.images import Images
+from nnlc.training.loaded_images import Images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages, channel_statistics
 from nnlc.training.trainer import in_words

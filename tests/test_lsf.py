@@ -20,9 +20,9 @@ from worker_jobs import (
 )
 
 from nnlc.cli import app
-from nnlc.environment import DETERMINISM
 from nnlc.launching import render
 from nnlc.launching.lint import lint_script
+from nnlc.system.environment import DETERMINISM
 
 
 @pytest.fixture

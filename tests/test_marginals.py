@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nnlc.campaign import load_campaign
+from nnlc.campaign.campaign import load_campaign
 from nnlc.networks import SearchSpace, sample_network
 
 LEAST_P = 1e-4

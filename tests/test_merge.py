@@ -18,10 +18,10 @@ import nnlc.collection.folder
 from nnlc import Benchmark, load_tables, merge_tables
 from nnlc.cli import app
 from nnlc.errors import NnlcError, ResultsError, TableError
-from nnlc.history import read_history
-from nnlc.journal import Journal
 from nnlc.networks import KNOWN_IMAGE_SETS
-from nnlc.results import ResultsFolder
+from nnlc.results.history import read_history
+from nnlc.results.journal import Journal
+from nnlc.results.paths import ResultsFolder
 from nnlc.tables import Row, Table
 
 CURVE = tuple(Row(4.25 / i, 0.1 + 0.2 * i, float(10 * i)) for i in range(1, 5))
@@ -411,7 +411,7 @@ def test_whatever_ends_a_merger_leaves_nothing_behind(tmp_path, two, trouble, mo
         if len(calls) == 4:
             raise trouble
 
-    monkeypatch.setattr(nnlc.newfolder, "_sync_file", sync)
+    monkeypatch.setattr(nnlc.system.new_folder, "_sync_file", sync)
     with pytest.raises((NnlcError, KeyboardInterrupt)) as caught:
         merge_tables(two, tmp_path / "out")
     if isinstance(trouble, OSError):
@@ -421,7 +421,9 @@ def test_whatever_ends_a_merger_leaves_nothing_behind(tmp_path, two, trouble, mo
 
 
 def test_a_folder_that_comes_into_use_meanwhile_is_left_as_it_is(tmp_path, two, monkeypatch):
-    monkeypatch.setattr(nnlc.newfolder, "_sync_file", lambda path: write(tmp_path / "out", 50))
+    monkeypatch.setattr(
+        nnlc.system.new_folder, "_sync_file", lambda path: write(tmp_path / "out", 50)
+    )
     with pytest.raises(NnlcError, match="is in use"):
         merge_tables(two, tmp_path / "out")
     assert list(tree(tmp_path / "out")) == [f"CIFAR-100_models/{id_of(50)}.txt"]

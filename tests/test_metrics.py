@@ -20,7 +20,7 @@ from nnlc.networks import KNOWN_IMAGE_SETS
 from nnlc.tables import Row, Table
 from nnlc.tables.bulk import parse_arrays
 from nnlc.tables.frames import _tables
-from nnlc.tables.reading import Reading
+from nnlc.tables.table_reading import Reading
 
 LOSSES = ("train_loss", "val_loss")
 CURVE = (*LOSSES, "val_accuracy_percent")

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 from small_networks import SAMPLE, spec
 
-from nnlc.campaign import CampaignNetwork, TrainingSection
-from nnlc.history import Finish
+from nnlc.campaign.campaign import CampaignNetwork, TrainingSection
 from nnlc.networks import arithmetic
 from nnlc.networks.arithmetic import Change
-from nnlc.upgrading.mixture import mixture_of
+from nnlc.results.history import Finish
+from nnlc.results.mixture import mixture_of
 
 PLAIN = spec(dropout_rate=0, layer_types=(3,))
 WITH = replace(spec(), id="2026_01_01_00_00_00_000001")

@@ -22,8 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from network_rules import ARTICLE, ID, PUBLISHED, sample
 
-from nnlc.campaign import load_campaign
-from nnlc.listing import write_csv
+from nnlc.campaign.campaign import load_campaign
+from nnlc.campaign.network_list import write_csv
 from nnlc.networks import (
     KNOWN_IMAGE_SETS,
     sample_network,
@@ -66,8 +66,8 @@ try:
     locale.setlocale(locale.LC_ALL, "")
 except locale.Error:
     pass
-from nnlc.campaign import load_campaign
-from nnlc.listing import write_csv
+from nnlc.campaign.campaign import load_campaign
+from nnlc.campaign.network_list import write_csv
 file = io.StringIO(newline="")
 write_csv(load_campaign("fashion-mnist"), file)
 specs = [n.spec for n in itertools.islice(load_campaign("paper").networks(), 1500, 1800)]

@@ -22,7 +22,7 @@ from network_rules import (
     sample,
 )
 
-from nnlc.campaign import load_campaign
+from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import NnlcError, SpaceError, SpecError
 from nnlc.networks import (
     KNOWN_IMAGE_SETS,
@@ -264,7 +264,7 @@ def test_seeds_and_ids_are_distinct_and_ids_carry_the_stamp_and_the_index(paper)
 def test_a_seed_that_is_taken_is_drawn_again(monkeypatch):
     given_out = {draw: draw // 3 for draw in range(100)}  # each seed three times
     monkeypatch.setattr(
-        "nnlc.campaign.network_seed", lambda seed, name, depth, draw: given_out[draw]
+        "nnlc.campaign.campaign.network_seed", lambda seed, name, depth, draw: given_out[draw]
     )
     networks = list(load_campaign("smoke").networks())
     assert [network.spec.random_seed for network in networks] == list(range(8))

@@ -16,8 +16,8 @@ from worker_jobs import events, run_worker, tables
 import nnlc
 from nnlc.cli import app
 from nnlc.launching.site import load_site
-from nnlc.process import this_process
-from nnlc.verification.wording import verdict_lines
+from nnlc.system.process import this_process
+from nnlc.verification.verify_text import verdict_lines
 
 OLD = Path(__file__).parent / "old"
 VERSIONS = sorted(path.name for path in OLD.iterdir() if path.is_dir() and path.name[0].isdigit())

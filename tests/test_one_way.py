@@ -10,21 +10,24 @@ import nnlc
 PACKAGE = Path(nnlc.__file__).parent
 
 PRINTING = "nnlc.console prints: say, say_aside, make_console, standard_output"
-OPENING = "nnlc.files opens: open_regular, read_regular; nnlc.textfile reads what people edit"
+OPENING = (
+    "nnlc.system.files opens: open_regular, read_regular; "
+    "nnlc.system.text_file reads what people edit"
+)
 STARTING = "nnlc.launching.commands asks a scheduler: run_command"
 
 OWNERS = {
     "console.py": {PRINTING},
-    "files.py": {OPENING},
+    "system/files.py": {OPENING},
     "launching/commands.py": {STARTING},
     # Processes of nnlc's own, NVIDIA's daemon, and bash, which reads a script and runs nothing.
-    "verification/process.py": {STARTING},
+    "verification/verify_trainer.py": {STARTING},
     "upgrading/queued.py": {STARTING},
-    "ranks/trainerlink.py": {STARTING},
+    "ranks/trainer_link.py": {STARTING},
     "ranks/mps.py": {STARTING},
     "launching/rules.py": {STARTING},
     # Programs of their own, whose standard output is their answer to the process that began them.
-    "exporting/apart.py": {PRINTING, STARTING},
+    "exporting/reader_process.py": {PRINTING, STARTING},
     "training/sample/make_sample.py": {PRINTING, OPENING},
 }
 """Modules that own a question, or stand outside the package's processes."""
@@ -219,7 +222,7 @@ def test_a_file_that_is_opened_around_the_opener_is_found(source):
 @pytest.mark.parametrize(
     "source",
     [
-        "from nnlc.files import open_regular\nwith open_regular(path) as file:\n    file.read()",
+        "from nnlc.system.files import open_regular as o\nwith o(path) as file:\n    file.read()",
         "path.open('xb')",
         "import os\nos.open(path, os.O_WRONLY | os.O_CREAT)",
         "import numpy as np\nnp.load(io.BytesIO(content))",

@@ -11,15 +11,15 @@ from worker_jobs import ONE
 
 import nnlc
 from nnlc.auditing.findings import Findings
-from nnlc.auditing.specifications import check_specification
+from nnlc.auditing.specification_rules import check_specification
 from nnlc.auditing.standards import ANY_CAMPAIGN, ARTICLE
 from nnlc.cli import app
-from nnlc.environment import DETERMINISM
 from nnlc.errors import CampaignError, SpecError
 from nnlc.networks import SearchSpace, sample_network
 from nnlc.networks.memory import memory_bytes
 from nnlc.networks.optimizers import OPTIMIZERS, optimizer_of
 from nnlc.networks.recipe import TrainingSection
+from nnlc.system.environment import DETERMINISM
 from nnlc.training.build import make_loss, make_optimizer
 from nnlc.training.determinism import make_deterministic
 

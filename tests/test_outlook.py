@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nnlc.upgrading.mixture import Mixture
+from nnlc.results.mixture import Mixture
 from nnlc.upgrading.outlook import Outlook, start_lines
 
 

@@ -16,11 +16,11 @@ from image_files import (
     random_images,
 )
 
-from nnlc.campaign import load_campaign
+from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import ImagesError
 from nnlc.networks import ImageSet
-from nnlc.training import imagesources
-from nnlc.training.images import check_images, describe_npz, load_images
+from nnlc.training import image_sources
+from nnlc.training.loaded_images import check_images, describe_npz, load_images
 
 
 def test_an_npz_of_one_s_own_loads_to_its_arrays(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_an_npz_that_is_not_the_campaign_s_is_refused_before_it_is_parsed(
     section = own(path, random_images(OWN))
     use(OWN, section, tmp_path)
     path.write_bytes(npz(random_images(OWN, seed=5)))
-    monkeypatch.setattr(imagesources, "read_npz", lambda *_: pytest.fail("parsed before verified"))
+    monkeypatch.setattr(image_sources, "read_npz", lambda *_: pytest.fail("parsed before verified"))
     with pytest.raises(ImagesError, match=r"mine\.npz .*checksum differs") as caught:
         use(OWN, section, tmp_path)
     assert f"nnlc describe {path}" in str(caught.value)

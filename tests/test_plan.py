@@ -11,18 +11,18 @@ from paper_networks import paper
 from site_files import own_site
 from typer.testing import CliRunner
 
-from nnlc.campaign import Campaign, load_campaign
+from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.cli import app
 from nnlc.errors import ResultsError, SiteError
-from nnlc.journal import Journal
 from nnlc.launching.forecast import Forecast, NetworkForecast, forecast_campaign, is_this_gpu
 from nnlc.launching.limits import PlanRequest, plan_request, work_minutes
-from nnlc.launching.needs import disk, images_to_stage, too_large
 from nnlc.launching.plan import Plan, make_plan
-from nnlc.launching.plantext import plan_lines
+from nnlc.launching.plan_text import plan_lines
 from nnlc.launching.site import Bin, Gpu, Site, load_site
+from nnlc.launching.storage_estimate import disk, images_to_stage, too_large
 from nnlc.networks.cost import GPU, gpu_machine, predict_seconds
-from nnlc.results import ResultsFolder
+from nnlc.results.journal import Journal
+from nnlc.results.paths import ResultsFolder
 from nnlc.tables import Row, Table, write_table
 
 SMOKE = load_campaign("smoke")

@@ -14,16 +14,16 @@ from typer.testing import CliRunner
 
 import nnlc
 from nnlc.analysis.comparison import COMPARISON_COLUMNS
-from nnlc.analysis.comparisonfile import read_comparison
+from nnlc.analysis.comparison_file import read_comparison
 from nnlc.cli import app
 from nnlc.errors import NnlcError
-from nnlc.plotting.comparison import draw_comparison
-from nnlc.plotting.curves import draw_curves
-from nnlc.plotting.finals import _kinds
+from nnlc.plotting.comparison_plot import draw_comparison
+from nnlc.plotting.curve_plots import draw_curves
+from nnlc.plotting.final_accuracies import _kinds
 from nnlc.plotting.plot import KINDS, VALUES
 from nnlc.tables import METADATA_COLUMNS
 from nnlc.tables.frames import frames_of
-from nnlc.tables.reading import Reading
+from nnlc.tables.table_reading import Reading
 
 NAN = math.nan
 

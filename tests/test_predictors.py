@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
-from nnlc.analysis.predictors import fitted, trustregion
+from nnlc.analysis.predictors import fitted, trust_region
+from nnlc.analysis.predictors.curve_fits import fit_family
 from nnlc.analysis.predictors.families import FAMILIES
 from nnlc.analysis.predictors.fitted import ENSEMBLE_MEMBERS, Ensemble, FamilyPredictor
-from nnlc.analysis.predictors.fitting import fit_family
 from nnlc.analysis.predictors.interface import FitFailure, Prediction
 from nnlc.analysis.predictors.observed import LastValue
 
@@ -159,8 +159,8 @@ def test_a_value_that_is_no_accuracy_is_a_failure():
 
 
 def test_a_fit_that_does_not_converge_is_a_failure(monkeypatch):
-    few = trustregion.Settings(tolerance=0.0, evaluations_per_parameter=1)
-    monkeypatch.setattr("nnlc.analysis.predictors.fitting.SETTINGS", few)
+    few = trust_region.Settings(tolerance=0.0, evaluations_per_parameter=1)
+    monkeypatch.setattr("nnlc.analysis.predictors.curve_fits.SETTINGS", few)
     reasons = fit_family(FAMILIES["pow4"], saturating(3, 12)).reasons
     assert set(reasons) == {"the fit did not converge"}
 

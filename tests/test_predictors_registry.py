@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nnlc
-from nnlc.analysis.predictors import plugs
+from nnlc.analysis.predictors import plug_ins
 from nnlc.analysis.predictors.families import FAMILIES
 from nnlc.analysis.predictors.interface import FitFailure, Prediction
 from nnlc.analysis.predictors.penguin import Penguin
@@ -288,7 +288,7 @@ HOSTILE = {
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_whatever_a_plug_does_is_its_own_failure(kind):
     act, word = HOSTILE[kind]
-    plug = plugs.Plug("hostile", Hostile(act).predict)
+    plug = plug_ins.Plug("hostile", Hostile(act).predict)
     curves = curves_of([PUBLISHED, PUBLISHED])
     outcome = plug.predict(curves, 20.0).one(1)
     assert isinstance(outcome, FitFailure)
@@ -299,7 +299,7 @@ def test_whatever_a_plug_does_is_its_own_failure(kind):
 
 
 def test_a_plug_may_be_interrupted():
-    plug = plugs.Plug("slow", Hostile(lambda _: signal.raise_signal(signal.SIGINT)).predict)
+    plug = plug_ins.Plug("slow", Hostile(lambda _: signal.raise_signal(signal.SIGINT)).predict)
     with pytest.raises(KeyboardInterrupt):
         plug.predict(curves_of(PUBLISHED), 20.0)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

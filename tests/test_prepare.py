@@ -12,14 +12,14 @@ import pytest
 from image_files import OWN, random_images
 from typer.testing import CliRunner
 
-from nnlc.campaign import load_campaign
+from nnlc.campaign.campaign import load_campaign
 from nnlc.cli import app
 from nnlc.errors import NnlcError, ResultsError, SiteError
 from nnlc.launching.prepare import find_python, prepare
 from nnlc.launching.render import Request
 from nnlc.launching.site import load_site
-from nnlc.results import ResultsFolder
-from nnlc.training.ownimages import describe_npz
+from nnlc.results.paths import ResultsFolder
+from nnlc.training.own_images import describe_npz
 
 SITE = """
 extends = "slurm"

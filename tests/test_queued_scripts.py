@@ -10,14 +10,14 @@ import pytest
 from typer.testing import CliRunner
 from worker_jobs import ONE, write_campaign
 
-from nnlc.campaign import load_campaign
+from nnlc.campaign.campaign import load_campaign
 from nnlc.cli import app
 from nnlc.errors import SchedulerError
 from nnlc.launching.prepare import prepare
 from nnlc.launching.render import Request
 from nnlc.launching.site import load_site
 from nnlc.launching.submit import submit
-from nnlc.results import ResultsFolder
+from nnlc.results.paths import ResultsFolder
 from nnlc.upgrading import queued
 from nnlc.upgrading.queued import Standard, judge_queue
 

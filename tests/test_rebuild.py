@@ -19,14 +19,14 @@ from torch import nn
 from typer.testing import CliRunner, Result
 
 import nnlc
-from nnlc.campaign import Campaign
+from nnlc.campaign.campaign import Campaign
 from nnlc.cli import app
 from nnlc.errors import NnlcError, SpecError
 from nnlc.networks import ImageSet, NetworkSpec
-from nnlc.results import ResultsFolder
+from nnlc.results.paths import ResultsFolder
 from nnlc.tables import Row, Table, write_table
 from nnlc.training.build import Network
-from nnlc.training.layertext import describe_network, python_source
+from nnlc.training.layer_text import describe_network, python_source
 from nnlc.training.origin import origin_of
 from nnlc.training.rebuild import rebuild
 

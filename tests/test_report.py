@@ -20,15 +20,15 @@ from worker_jobs import TINY, write_campaign
 import nnlc
 from nnlc import load_campaign, walk_network
 from nnlc.errors import NnlcError, ResultsError, TableError
-from nnlc.journal import Journal
 from nnlc.reporting import report as reporting
-from nnlc.reporting.campaignfolder import CampaignFolder
-from nnlc.reporting.encoding import encode_layers, encode_values
+from nnlc.reporting.campaign_folder import CampaignFolder
+from nnlc.reporting.compact_text import encode_layers, encode_values
+from nnlc.reporting.network_state import State
 from nnlc.reporting.payload import to_json, whole_payload
-from nnlc.reporting.standing import State
-from nnlc.reporting.tablesfolder import look_at_tables
-from nnlc.results import ResultsFolder
-from nnlc.status import read_status
+from nnlc.reporting.tables_folder import look_at_tables
+from nnlc.results.journal import Journal
+from nnlc.results.paths import ResultsFolder
+from nnlc.results.status import read_status
 
 HOSTILE = "<script>alert(1)</script>'\"&\u2028<img src=x onerror=alert(2)>"
 
@@ -291,13 +291,15 @@ def test_a_table_under_anothers_name_is_damaged_and_never_taken_for_it(results):
 
 
 def test_only_what_changed_is_read_again(results, monkeypatch):
-    from nnlc.reporting import campaignfolder, shelf
+    from nnlc.reporting import campaign_folder, folder_watcher
 
     folder = CampaignFolder(results)
     first = folder.look()
     read, journals = [], []
-    monkeypatch.setattr(shelf, "read_files", spy(shelf.read_files, read))
-    monkeypatch.setattr(campaignfolder, "read_history", spy(campaignfolder.read_history, journals))
+    monkeypatch.setattr(folder_watcher, "read_files", spy(folder_watcher.read_files, read))
+    monkeypatch.setattr(
+        campaign_folder, "read_history", spy(campaign_folder.read_history, journals)
+    )
     second = folder.look()
     assert read == journals == []
     pairs = zip(first.standings, second.standings, strict=True)
@@ -322,7 +324,7 @@ def spy(function, calls):
 
 
 def test_a_long_journal_is_read_again_only_now_and_then(results, monkeypatch):
-    from nnlc.reporting import campaignfolder
+    from nnlc.reporting import campaign_folder
 
     now = [0.0]
     folder = CampaignFolder(results, lambda: now[0])
@@ -331,8 +333,8 @@ def test_a_long_journal_is_read_again_only_now_and_then(results, monkeypatch):
         now[0] += 2
         return read(path)
 
-    read = campaignfolder.read_history
-    monkeypatch.setattr(campaignfolder, "read_history", slow)
+    read = campaign_folder.read_history
+    monkeypatch.setattr(campaign_folder, "read_history", slow)
     folder.look()
     ids = [network.spec.id for network in results.campaign().networks()]
     Journal(results.journal_folder).write("failure", id=ids[5], reason="late")

@@ -12,13 +12,13 @@ from worker_jobs import TINY, write_campaign
 
 import nnlc
 from nnlc import load_campaign
-from nnlc.analysis.comparisonfile import read_comparison
-from nnlc.journal import Journal
+from nnlc.analysis.comparison_file import read_comparison
+from nnlc.reporting.network_state import State
 from nnlc.reporting.page import build_page
 from nnlc.reporting.payload import whole_payload
-from nnlc.reporting.standing import State
-from nnlc.reporting.tablesfolder import look_at_tables
-from nnlc.results import ResultsFolder
+from nnlc.reporting.tables_folder import look_at_tables
+from nnlc.results.journal import Journal
+from nnlc.results.paths import ResultsFolder
 
 ROWS = "#grid-body [role=row]"
 SHOWN = f"[...document.querySelectorAll('{ROWS}')].map((row) => row.firstChild.title)"

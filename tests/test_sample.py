@@ -17,14 +17,14 @@ from image_files import (
 )
 
 from nnlc.errors import ImagesError
-from nnlc.networks.imagesets import FASHION_MNIST_SAMPLE
-from nnlc.training import imagesources
-from nnlc.training.images import check_images, load_images
+from nnlc.networks.image_sets import FASHION_MNIST_SAMPLE
+from nnlc.training import image_sources
+from nnlc.training.loaded_images import check_images, load_images
 from nnlc.training.sample.make_sample import first_of_each_class, make_sample, npz_bytes
 
 
 def test_the_sample_is_small_and_balanced() -> None:
-    assert imagesources.SAMPLE_PATH.stat().st_size < 3_000_000
+    assert image_sources.SAMPLE_PATH.stat().st_size < 3_000_000
     images = load_images(FASHION_MNIST_SAMPLE, SECTION, Path("no root"))
     assert images.train_images.shape == (4_000, 1, 28, 28)
     assert images.validation_images.shape == (1_000, 1, 28, 28)
@@ -45,13 +45,13 @@ def test_the_sample_s_bytes_depend_on_its_arrays_alone(monkeypatch: pytest.Monke
 
 
 def test_the_sample_s_readme_gives_its_checksum() -> None:
-    readme = imagesources.SAMPLE_PATH.with_name("README.md").read_text()
-    assert hashlib.sha256(imagesources.SAMPLE_PATH.read_bytes()).hexdigest() in readme
+    readme = image_sources.SAMPLE_PATH.with_name("README.md").read_text()
+    assert hashlib.sha256(image_sources.SAMPLE_PATH.read_bytes()).hexdigest() in readme
 
 
 @pytest.mark.needs("Fashion-MNIST")
 def test_make_sample_reproduces_the_sample_to_the_byte() -> None:
-    assert make_sample(DEBIAN) == imagesources.SAMPLE_PATH.read_bytes()
+    assert make_sample(DEBIAN) == image_sources.SAMPLE_PATH.read_bytes()
 
 
 def test_make_sample_refuses_what_is_not_fashion_mnist(
@@ -68,8 +68,8 @@ def test_make_sample_refuses_what_is_not_fashion_mnist(
 
 def test_a_damaged_sample_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = tmp_path / "sample.npz"
-    copy.write_bytes(imagesources.SAMPLE_PATH.read_bytes())
-    monkeypatch.setattr(imagesources, "SAMPLE_PATH", copy)
+    copy.write_bytes(image_sources.SAMPLE_PATH.read_bytes())
+    monkeypatch.setattr(image_sources, "SAMPLE_PATH", copy)
     check_images(FASHION_MNIST_SAMPLE, SECTION, tmp_path)
     flip_a_bit(copy)
     with pytest.raises(ImagesError, match=r"(?s)sample\.npz .*checksum differs.*install nnlc"):

@@ -20,14 +20,14 @@ from worker_jobs import TINY, write_campaign
 
 from nnlc import load_campaign
 from nnlc.errors import NnlcError, ResultsError
-from nnlc.journal import Journal
 from nnlc.reporting import server as serving
-from nnlc.reporting.campaignfolder import CampaignFolder
+from nnlc.reporting.campaign_folder import CampaignFolder
 from nnlc.reporting.live import LiveCampaign
-from nnlc.reporting.pace import Pace
+from nnlc.reporting.network_state import NO_CURVE, Standing, State
 from nnlc.reporting.server import PageServer
-from nnlc.reporting.standing import NO_CURVE, Standing, State
-from nnlc.results import ResultsFolder
+from nnlc.reporting.time_estimate import Pace
+from nnlc.results.journal import Journal
+from nnlc.results.paths import ResultsFolder
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from test_report_page import FOCUS, PIXELS, ROWS, SELECTED, text
 from worker_jobs import TINY, write_campaign
 
 from nnlc import load_campaign
-from nnlc.journal import Journal
 from nnlc.reporting import live as living
 from nnlc.reporting.live import LiveCampaign
 from nnlc.reporting.server import PageServer
-from nnlc.results import ResultsFolder
+from nnlc.results.journal import Journal
+from nnlc.results.paths import ResultsFolder
 
 TOP = "document.getElementById('grid').getBoundingClientRect().top"
 MANY = TINY.replace("networks_per_depth = 3", "networks_per_depth = 40")

@@ -27,10 +27,10 @@ from image_files import (
 )
 from torchvision import datasets
 
-from nnlc.campaign import Campaign, DatasetSection
+from nnlc.campaign.campaign import Campaign, DatasetSection
 from nnlc.errors import ImagesError
-from nnlc.networks.imagesets import FASHION_MNIST, FASHION_MNIST_SAMPLE
-from nnlc.training.images import check_images, load_images
+from nnlc.networks.image_sets import FASHION_MNIST, FASHION_MNIST_SAMPLE
+from nnlc.training.loaded_images import check_images, load_images
 from nnlc.training.sample.make_sample import first_of_each_class
 from nnlc.training.stage import stage_images
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from worker_jobs import TWO, events, run_worker, tables
 
-from nnlc.campaign import load_campaign
+from nnlc.analysis.stop_ends import wrong_ends
+from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import CampaignError
-from nnlc.stopping import wrong_ends
 
 LONG = TWO.replace("epochs = 1", "epochs = 3")
 RULE = "penguin:points=2:tolerance=5"

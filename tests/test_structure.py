@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from limits import HANG_SECONDS
+from rooms import CONTRIBUTING, EVERYWHERE, ROOMS, table, tree
 
 import nnlc
 
@@ -16,67 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "nnlc"
 DATA_FOLDERS = ("jobs", "launch", "site_configs")
 
-# Each room and the rooms below it that it may import. Modules at the top of the package are rooms
-# of their own.
-EVERYWHERE = {"errors", "files", "textfile", "console", "wording", "formats"}
-BASE = {"shipped", "environment", "tomlfile"}
-MAY_IMPORT = {
-    "errors": set(),
-    "files": set(),
-    "textfile": {"errors", "files"},
-    "console": set(),
-    "newfolder": {"process"},
-    "shipped": set(),
-    "environment": set(),
-    "wording": set(),
-    "formats": set(),
-    "tomlfile": {"shipped"},
-    "networks": set(),
-    "tables": {"networks", "tomlfile"},
-    "campaign": BASE | {"networks", "analysis"},
-    "stopping": {"networks", "tables", "analysis"},
-    "campaignfile": BASE | {"networks", "campaign"},
-    "results": BASE | {"networks", "campaign", "campaignfile", "journal"},
-    "journal": set(),
-    "process": set(),
-    "statustext": {"results", "status", "tablecheck", "launching"},
-    "wire": set(),
-    "openjobs": {"journal", "process"},
-    "history": {"journal", "openjobs", "results", "environment", "networks"},
-    "shares": {"networks", "campaign"},
-    "tablecheck": {"campaign", "results", "history", "tables", "stopping"},
-    "retry": {"results", "journal", "history", "tablecheck"},
-    "status": {"results", "journal", "history", "openjobs", "tablecheck", "upgrading"},
-    "upgrading": BASE
-    | {"networks", "campaign", "campaignfile", "results", "journal", "history", "openjobs"}
-    | {"tablecheck", "launching", "verification"},
-    "listing": {"campaign", "networks", "tables"},
-    "calibration": BASE | {"networks", "campaign", "results", "history", "journal"},
-    "training": BASE | {"networks", "tables", "campaign", "results", "wire", "analysis"},
-    "ranks": BASE
-    | {"networks", "tables", "campaign", "results", "journal", "history", "shares", "wire"}
-    | {"calibration", "tablecheck", "process", "openjobs", "upgrading"},
-    "verification": BASE
-    | {"networks", "tables", "campaign", "results", "history", "wire", "training", "stopping"},
-    "worker": BASE | {"ranks"},
-    "launching": BASE
-    | {"campaign", "networks", "results", "history", "shares", "calibration", "tablecheck"}
-    | {"process", "campaignfile"},
-    "analysis": {"networks", "tables", "outputs"},
-    "auditing": BASE
-    | {"networks", "tables", "analysis", "campaign", "results", "history", "journal", "stopping"}
-    | {"upgrading"},
-    "collection": {"networks", "tables", "journal", "analysis", "newfolder", "outputs"},
-    "exporting": {"networks", "tables", "collection", "campaign", "history", "results"}
-    | {"newfolder", "upgrading"},
-    "benchmark": {"networks", "tables", "collection"},
-    "outputs": set(),
-    "plotting": {"networks", "tables", "analysis", "outputs"},
-    "reporting": {"networks", "tables", "analysis", "outputs"}
-    | {"campaign", "results", "journal", "history", "calibration", "tablecheck"}
-    | {"openjobs", "status", "upgrading"},
-}
-ALL_ROOMS = {*MAY_IMPORT, "cli"}
+MAY_IMPORT = {room: set(below.split()) for room, (_, below) in ROOMS.items()}
+MOST_MODULES_AT_THE_TOP = 10
 
 
 def _room(path: Path) -> str:
@@ -93,7 +35,7 @@ def _imports(path: Path) -> set[str]:
             names = [alias.name for alias in node.names]
         else:
             continue
-        found |= {n.split(".")[1] for n in names if n.startswith("nnlc.")} & ALL_ROOMS
+        found |= {n.split(".")[1] for n in names if n.startswith("nnlc.")} & ROOMS.keys()
     return found
 
 
@@ -106,9 +48,26 @@ def _modules() -> list[Path]:
 @pytest.mark.parametrize("path", _modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_a_room_imports_only_the_rooms_below_it(path):
     room = _room(path)
-    allowed = ALL_ROOMS if room in {"cli", "__main__"} else MAY_IMPORT[room]
+    allowed = ROOMS.keys() if room in {"cli", "__main__"} else MAY_IMPORT[room]
     everywhere = set() if room in EVERYWHERE else EVERYWHERE
     assert _imports(path) <= allowed | everywhere | {room}
+
+
+def test_rooms_stand_in_an_order_in_which_each_imports_those_before_it_only():
+    before: set[str] = set()
+    for room, below in MAY_IMPORT.items():
+        assert below - {"all"} <= before, room
+        before.add(room)
+
+
+def test_contributing_has_the_rooms_as_they_are_and_few_modules_stand_at_the_top():
+    contributing = CONTRIBUTING.read_text(encoding="utf-8")
+    assert tree() in contributing, "run: python tests/rooms.py"
+    assert table() in contributing, "run: python tests/rooms.py"
+    top = {path.stem for path in PACKAGE.glob("*.py")}
+    assert len(top) <= MOST_MODULES_AT_THE_TOP
+    assert top - {"__init__", "__main__"} <= ROOMS.keys()
+    assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} <= ROOMS.keys()
 
 
 def test_torch_is_imported_in_training_matplotlib_in_plotting_and_mpi4py_in_one_file_only():
@@ -135,15 +94,15 @@ def test_torch_is_imported_in_training_matplotlib_in_plotting_and_mpi4py_in_one_
         "nnlc",
         "nnlc.tables",
         "nnlc.networks",
-        "nnlc.campaign",
+        "nnlc.campaign.campaign",
         "nnlc.worker",
         "nnlc.cli",
         "nnlc.launching.render",
-        "nnlc.analysis.drawing",
+        "nnlc.analysis.text_drawing",
         "nnlc.analysis.stopper",
         "nnlc.benchmark",
         "nnlc.collection.merging",
-        "nnlc.status",
+        "nnlc.results.status",
     ],
 )
 def test_importing_loads_neither_torch_nor_mpi(module):
@@ -234,7 +193,8 @@ def test_the_wheel_carries_every_data_file_byte_for_byte(wheel):
 
 
 LIST = (
-    "import nnlc, nnlc.shipped as s; print(nnlc.__file__); print(*s.shipped_names('jobs', '.toml'))"
+    "import nnlc, nnlc.system.shipped as s; "
+    "print(nnlc.__file__); print(*s.shipped_names('jobs', '.toml'))"
 )
 
 

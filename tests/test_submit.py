@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from worker_jobs import write_campaign
 
-from nnlc.campaign import load_campaign
+from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import NnlcError, SchedulerError, SiteError, UnansweredError
 from nnlc.launching import commands as scheduler_commands
 from nnlc.launching import submit as submitting
@@ -18,7 +18,7 @@ from nnlc.launching.render import Request
 from nnlc.launching.scheduler import Lsf, Slurm, scheduler_of
 from nnlc.launching.site import load_site
 from nnlc.launching.submit import cancel, queue, records, submit
-from nnlc.results import ResultsFolder
+from nnlc.results.paths import ResultsFolder
 
 # Each writes down its arguments and says what the file beside it holds.
 COMMAND = """#!/bin/bash

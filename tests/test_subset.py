@@ -171,7 +171,7 @@ def test_a_list_of_ids_that_is_wrong_is_refused_with_the_line(tmp_path, folder, 
 
 
 def test_an_endless_list_of_ids_is_not_read_to_its_end(tmp_path, monkeypatch):
-    monkeypatch.setattr("nnlc.textfile.MOST_BYTES", 50)
+    monkeypatch.setattr("nnlc.system.text_file.MOST_BYTES", 50)
     path = tmp_path / "ids"
     path.write_text(f"{id_of(1)}\n" * 3)
     with pytest.raises(NnlcError, match="too many for a text"):

@@ -18,7 +18,7 @@ from frame_samples import (
 from limits import let_pass
 from test_damaged_tables import mutated
 
-import nnlc.tables.reading
+import nnlc.tables.table_reading
 from nnlc import load_tables
 from nnlc.errors import TableError
 
@@ -44,8 +44,8 @@ def from_files(monkeypatch):
         names.append(Path(path).name)
         return read_file(path, **keywords)
 
-    read_file = nnlc.tables.reading._read_file
-    monkeypatch.setattr("nnlc.tables.reading._read_file", take_note)
+    read_file = nnlc.tables.table_reading._read_file
+    monkeypatch.setattr("nnlc.tables.table_reading._read_file", take_note)
     return names
 
 

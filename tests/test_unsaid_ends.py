@@ -10,10 +10,10 @@ from gatherer_jobs import Job as GathererJob
 from limits import HANG_SECONDS
 from worker_jobs import TINY, events, start_worker, wait_for, write_campaign
 
-from nnlc.history import read_history
-from nnlc.journal import SILENT_SECONDS, Journal
-from nnlc.openjobs import unsaid_ends
-from nnlc.process import this_process
+from nnlc.results.history import read_history
+from nnlc.results.journal import SILENT_SECONDS, Journal
+from nnlc.results.open_jobs import unsaid_ends
+from nnlc.system.process import this_process
 
 GONE = {**this_process(), "started": "1"}
 """A process with this number has lived here before."""

@@ -23,14 +23,14 @@ from worker_jobs import processes
 from nnlc import load_campaign, read_table, verify, write_table
 from nnlc.cli import app
 from nnlc.errors import NnlcError
-from nnlc.history import read_history
 from nnlc.networks import ImageSet, NetworkSpec
+from nnlc.results.history import read_history
 from nnlc.tables import Row, Table
-from nnlc.verification import process, verifying
+from nnlc.verification import verify_trainer, verifying
 from nnlc.verification.differences import recorded_circumstances
-from nnlc.verification.process import TrainingFailed, TrainingProcess
 from nnlc.verification.verdicts import Verdict
-from nnlc.verification.wording import verdict_lines
+from nnlc.verification.verify_text import verdict_lines
+from nnlc.verification.verify_trainer import TrainingFailed, TrainingProcess
 
 MODELS = "F-MNIST-sample_models"
 
@@ -376,7 +376,7 @@ READY = "send('ready', device={'gpus': 0})"
 
 def stand_in(monkeypatch, train: str, ready: str = READY) -> None:
     code = STAND_IN.replace("READY", ready).replace("TRAIN", train)
-    monkeypatch.setattr(process, "COMMAND", (sys.executable, "-c", code))
+    monkeypatch.setattr(verify_trainer, "COMMAND", (sys.executable, "-c", code))
 
 
 @pytest.mark.parametrize(
@@ -411,8 +411,8 @@ def test_ctrl_c_ends_the_trainer_and_leaves_nothing_behind(monkeypatch, results,
     stand_in(monkeypatch, "time.sleep(600)")
     (tmp_path / "tmp").mkdir()
     code = (
-        "import sys; from nnlc.verification import process; from nnlc.cli import main\n"
-        f"process.COMMAND = {process.COMMAND!r}\n"
+        "import sys; from nnlc.verification import verify_trainer; from nnlc.cli import main\n"
+        f"verify_trainer.COMMAND = {verify_trainer.COMMAND!r}\n"
         "sys.argv[0] = 'nnlc'; main()"
     )
     mark = f"NNLC_TEST_MARK={tmp_path}"
@@ -430,5 +430,5 @@ def test_ctrl_c_ends_the_trainer_and_leaves_nothing_behind(monkeypatch, results,
     _, errors = job.communicate(timeout=HANG_SECONDS)
     assert job.returncode != 0
     assert "Traceback" not in errors
-    assert not processes(process.COMMAND[2], mark)
+    assert not processes(verify_trainer.COMMAND[2], mark)
     assert not list((tmp_path / "tmp").glob("nnlc-verify-*"))

@@ -14,22 +14,22 @@ from test_attempt import Agent
 from test_verify import run
 
 from nnlc import verify, write_table
-from nnlc.history import read_history
-from nnlc.journal import Journal
+from nnlc.results.history import read_history
+from nnlc.results.journal import Journal
 from nnlc.tables import Row, Table
-from nnlc.training.images import load_images
+from nnlc.training.loaded_images import load_images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.origin import origin_of
 from nnlc.training.pixels import DeviceImages
 from nnlc.verification import verifying
+from nnlc.verification.curve_ranks import Place
 from nnlc.verification.differences import (
     Difference,
     present_circumstances,
     recorded_circumstances,
     row_differences,
 )
-from nnlc.verification.places import Place
-from nnlc.verification.wording import verdict_lines
+from nnlc.verification.verify_text import verdict_lines
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 

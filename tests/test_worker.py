@@ -20,7 +20,7 @@ from worker_jobs import (
 
 from nnlc import load_campaign, read_table
 from nnlc.errors import ExitStatus
-from nnlc.ranks.options import parse_options
+from nnlc.ranks.worker_options import parse_options
 
 
 def test_a_job_leaves_a_table_for_every_network_of_the_campaign(alone):

@@ -15,7 +15,7 @@ from worker_jobs import (
 
 from nnlc import load_campaign
 from nnlc.cli import app
-from nnlc.results import ResultsFolder
+from nnlc.results.paths import ResultsFolder
 
 
 def _foreign_files(folder: Path) -> list[object]:

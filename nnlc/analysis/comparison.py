@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nnlc.analysis.observation import Observation, observe
+from nnlc.analysis.parallel import decide_timed, predict_timed
 from nnlc.analysis.predictors.interface import Predictor, StopRule
 from nnlc.analysis.predictors.registry import (
     ALL_METHODS,
@@ -18,7 +19,6 @@ from nnlc.analysis.predictors.registry import (
     make_predictor,
     predictor_text,
 )
-from nnlc.analysis.sharing import decide_timed, predict_timed
 from nnlc.errors import NnlcError
 from nnlc.tables.frames import Tables
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nnlc.errors import NnlcError
 from nnlc.tables import CURVE_COLUMNS
 from nnlc.tables.frames import Tables
-from nnlc.tables.imagesof import image_sets_of
+from nnlc.tables.images_of_table import image_sets_of
 
 COLUMNS_OF_INTEREST = (
     *("batch_size", "learning_rate", "momentum", "dampening", "weight_decay"),

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from nnlc.analysis.observation import Observation, observe
+from nnlc.analysis.parallel import decide_shared, predict_shared
 from nnlc.analysis.predictors.interface import Predictor, StopRule
 from nnlc.analysis.predictors.registry import (
     DEFAULT_EPOCH,
@@ -14,7 +15,6 @@ from nnlc.analysis.predictors.registry import (
     make_predictor,
     predictor_text,
 )
-from nnlc.analysis.sharing import decide_shared, predict_shared
 from nnlc.errors import NnlcError
 from nnlc.tables.frames import Tables
 from nnlc.wording import counted

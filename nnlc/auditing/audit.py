@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from nnlc import __version__
-from nnlc.auditing.audited import Audited
-from nnlc.auditing.campaigns import Home, read_homes
-from nnlc.auditing.curves import check_curves
-from nnlc.auditing.datasets import (
+from nnlc.auditing.audited_table import Audited
+from nnlc.auditing.campaign_rules import Home, read_homes
+from nnlc.auditing.curve_rules import check_curves
+from nnlc.auditing.damaged_bytes import Salvage, is_beyond_reading, salvage
+from nnlc.auditing.divisor import Divisor, judge_divisor
+from nnlc.auditing.findings import Finding, Findings, in_order, quoted, shown, words_of
+from nnlc.auditing.folder_rules import (
     SvhnImages,
     check_duplicates,
     check_mixture,
@@ -20,20 +23,17 @@ from nnlc.auditing.datasets import (
     tell_divisor,
     tell_svhn_images,
 )
-from nnlc.auditing.divisor import Divisor, judge_divisor
-from nnlc.auditing.encoding import Salvage, is_beyond_reading, salvage
-from nnlc.auditing.findings import Finding, Findings, in_order, quoted, shown, words_of
-from nnlc.auditing.places import find_places
+from nnlc.auditing.given_paths import find_places
 from nnlc.auditing.redraws import check_redraws
-from nnlc.auditing.rules import Rule, Severity
-from nnlc.auditing.specifications import check_specification
+from nnlc.auditing.rule_list import Rule, Severity
+from nnlc.auditing.specification_rules import check_specification
 from nnlc.auditing.standards import ANY_CAMPAIGN, ARTICLE, Standard
 from nnlc.errors import TableError
-from nnlc.files import why_unread
+from nnlc.system.files import why_unread
 from nnlc.tables import METADATA_COLUMNS
 from nnlc.tables.bulk import parse_arrays
-from nnlc.tables.folders import TableFiles
-from nnlc.tables.reading import read_content
+from nnlc.tables.table_folders import TableFiles
+from nnlc.tables.table_reading import read_content
 
 JSON_FORMAT = 1
 """Raised when a key of `Audit.to_json` goes or changes its meaning."""

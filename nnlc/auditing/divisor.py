@@ -29,8 +29,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nnlc.auditing.audited import Audited
-from nnlc.auditing.curves import Floats, chance_limits
+from nnlc.auditing.audited_table import Audited
+from nnlc.auditing.curve_rules import Floats, chance_limits
 from nnlc.auditing.findings import shown
 
 FEWEST_NETWORKS = 3

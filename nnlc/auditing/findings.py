@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nnlc.auditing.rules import RULES, Rule, Severity
+from nnlc.auditing.rule_list import RULES, Rule, Severity
 from nnlc.tables import COLUMNS
 
 MOST_ALIKE = 20

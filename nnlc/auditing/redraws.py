@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from nnlc.auditing.audited import Audited
-from nnlc.auditing.campaigns import compare
+from nnlc.auditing.audited_table import Audited
+from nnlc.auditing.campaign_rules import compare
 from nnlc.errors import NnlcError
 from nnlc.networks import ImageSet, NetworkSpec, SearchSpace, sample_network
 

@@ -7,7 +7,7 @@ from math import inf
 from statistics import median
 from typing import Any
 
-from nnlc.calibration.fitting import (
+from nnlc.calibration.machine_fit import (
     FEWEST_NETWORKS,
     Errors,
     Sample,
@@ -17,15 +17,15 @@ from nnlc.calibration.fitting import (
     fit_machine,
 )
 from nnlc.calibration.machines import NOMINAL, FittedMachine, write_machines
-from nnlc.campaign import CampaignNetwork
+from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import ResultsError
-from nnlc.files import passed_over
-from nnlc.history import Finish, read_history
 from nnlc.networks import walk_network
 from nnlc.networks.buffers import DeviceKind
 from nnlc.networks.cost import Machine, half_epoch_work
 from nnlc.networks.memory import library_bytes, memory_bytes
-from nnlc.results import ResultsFolder
+from nnlc.results.history import Finish, read_history
+from nnlc.results.paths import ResultsFolder
+from nnlc.system.files import passed_over
 from nnlc.wording import counted
 
 _AS_LONG = 0.1

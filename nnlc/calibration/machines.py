@@ -15,12 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nnlc import __version__
 from nnlc.errors import ResultsError
-from nnlc.files import write_atomically
-from nnlc.formats import too_new
 from nnlc.networks.buffers import DeviceKind
 from nnlc.networks.cost import CPU, GPU, Machine
-from nnlc.results import ResultsFolder
-from nnlc.tomlfile import Layers, read_toml, validate
+from nnlc.results.paths import ResultsFolder
+from nnlc.system.files import write_atomically
+from nnlc.system.newer_format import too_new
+from nnlc.system.toml_file import Layers, read_toml, validate
 
 _FORMAT = 2
 """1, of 0.1.0, did not say which nnlc had written it."""

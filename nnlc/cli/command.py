@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nnlc.cli import cluster, curves, folders, pictures, run, tables
+from nnlc.cli import cluster_verbs, curve_verbs, folder_verbs, picture_verbs, run_verbs, table_verbs
 from nnlc.console import flush_output, prepare_output, say, say_aside, stop_printing
 
 app = typer.Typer(
@@ -17,11 +17,11 @@ app = typer.Typer(
 )
 
 GROUPS = {
-    "Run": (run,),
-    "On a cluster": (cluster,),
-    "Tables": (tables, folders),
-    "Curves": (curves,),
-    "Pictures": (pictures,),
+    "Run": (run_verbs,),
+    "On a cluster": (cluster_verbs,),
+    "Tables": (table_verbs, folder_verbs),
+    "Curves": (curve_verbs,),
+    "Pictures": (picture_verbs,),
 }
 """The modules of each group of verbs, in the order of `nnlc --help`."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}

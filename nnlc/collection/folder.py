@@ -11,9 +11,9 @@ from nnlc.collection.journals import FOLDER, Event, Journals
 from nnlc.collection.provenance import provenance
 from nnlc.collection.sources import Source, check_destination
 from nnlc.errors import NnlcError
-from nnlc.newfolder import new_folder
-from nnlc.tables.folders import PROVENANCE_FILE
-from nnlc.tables.reading import read_bytes
+from nnlc.system.new_folder import new_folder
+from nnlc.tables.table_folders import PROVENANCE_FILE
+from nnlc.tables.table_reading import read_bytes
 
 
 def write_collection(

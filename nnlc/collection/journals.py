@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from nnlc.collection.sources import home_of
-from nnlc.journal import read_events
-from nnlc.tables.folders import Skipped
+from nnlc.results.journal import read_events
+from nnlc.tables.table_folders import Skipped
 
 FOLDER = "journal"
 MOST_SECONDS = 1e12

@@ -11,8 +11,8 @@ from nnlc.collection.journals import Journals
 from nnlc.collection.selection import check_known
 from nnlc.collection.sources import Paths, as_paths, check_destination, read_sources
 from nnlc.errors import NnlcError
-from nnlc.tables.folders import Skipped, skipped_lines
 from nnlc.tables.frames import Damaged, Tables, check_choice, frames_of
+from nnlc.tables.table_folders import Skipped, skipped_lines
 
 OnClash = Literal["refuse", "skip"]
 Chooser = Callable[[Tables], Iterable[str]]

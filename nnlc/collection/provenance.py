@@ -17,8 +17,8 @@ from pathlib import Path
 from nnlc.collection.clashes import Merger
 from nnlc.collection.sources import Source, home_of
 from nnlc.errors import NnlcError
-from nnlc.tables.folders import PROVENANCE_FILE
-from nnlc.textfile import read_text
+from nnlc.system.text_file import read_text
+from nnlc.tables.table_folders import PROVENANCE_FILE
 
 COLUMNS = ("id", "dataset", "folder", "sha256", "source")
 _LONGEST_SOURCE = 4096

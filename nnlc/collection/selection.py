@@ -14,8 +14,8 @@ from nnlc.errors import NnlcError
 from nnlc.networks import image_set_of_table
 from nnlc.networks.draws import Draws, derive_seed
 from nnlc.networks.spec import ID_PATTERN
+from nnlc.system.text_file import read_text
 from nnlc.tables.frames import Tables
-from nnlc.textfile import read_text
 from nnlc.wording import first_few
 
 Range = tuple[float, float]

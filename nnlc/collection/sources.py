@@ -8,13 +8,13 @@ from pathlib import Path
 
 from nnlc.errors import NnlcError, TableError
 from nnlc.networks import image_set_of_table
-from nnlc.networks.imagesets import NAME_PATTERN
-from nnlc.outputs import check_ending
+from nnlc.networks.image_sets import NAME_PATTERN
+from nnlc.system.output_file import check_ending
 from nnlc.tables import METADATA_COLUMNS
 from nnlc.tables.bulk import parse_arrays
-from nnlc.tables.folders import PART_NAMES, Skipped, TableFiles, find_tables
 from nnlc.tables.frames import Damaged
-from nnlc.tables.reading import Reading, read_bytes
+from nnlc.tables.table_folders import PART_NAMES, Skipped, TableFiles, find_tables
+from nnlc.tables.table_reading import Reading, read_bytes
 
 _DATASET = [column.field for column in METADATA_COLUMNS].index("dataset")
 

@@ -14,7 +14,7 @@ from nnlc.errors import NnlcError, TableError
 from nnlc.exporting.schema import NETWORKS, NUMBERS, SPECIFICATION, VALUES
 from nnlc.networks import NetworkSpec
 from nnlc.tables import Row, Table
-from nnlc.tables.folders import PART_NAMES
+from nnlc.tables.table_folders import PART_NAMES
 
 if TYPE_CHECKING:
     from nnlc.collection.sources import Source

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from nnlc.exporting.answers import answers
 from nnlc.exporting.contents import Contents
 from nnlc.exporting.croissant import dataset_name
-from nnlc.exporting.facts import facts_of
+from nnlc.exporting.datasheet_answers import answers
+from nnlc.exporting.export_facts import facts_of
 from nnlc.exporting.manifest import FileFacts, Format
 from nnlc.exporting.origins import Origins, Publication
 from nnlc.exporting.schema import CURVES, NETWORKS, VALUES, Kind

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nnlc.collection.sources import Source, as_paths, check_destination, read_sources
 from nnlc.errors import NnlcError, TableError
-from nnlc.exporting import croissant, csvfiles, datasheet, parquetfiles
+from nnlc.exporting import croissant, csv_export, datasheet, parquet_export
 from nnlc.exporting.contents import contents_of
 from nnlc.exporting.manifest import (
     ALL_NAMES,
@@ -22,11 +22,11 @@ from nnlc.exporting.manifest import (
     read_manifest,
 )
 from nnlc.exporting.origins import Publication, origins_of
-from nnlc.newfolder import new_folder
-from nnlc.tables.folders import Skipped, skipped_lines
+from nnlc.system.new_folder import new_folder
 from nnlc.tables.frames import Damaged, check_choice
+from nnlc.tables.table_folders import Skipped, skipped_lines
 
-_WRITERS = {"parquet": parquetfiles.write, "csv": csvfiles.write}
+_WRITERS = {"parquet": parquet_export.write, "csv": csv_export.write}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,11 @@ from pathlib import Path
 from nnlc.collection.folder import write_new
 from nnlc.collection.sources import check_destination
 from nnlc.errors import NnlcError
-from nnlc.exporting import csvfiles
-from nnlc.exporting.apart import read_apart
+from nnlc.exporting import csv_export
 from nnlc.exporting.contents import tables_of
 from nnlc.exporting.manifest import NAME, read_manifest
-from nnlc.newfolder import new_folder, standing
+from nnlc.exporting.reader_process import read_apart
+from nnlc.system.new_folder import new_folder, standing
 
 
 def import_tables(folder: str | Path, out: str | Path) -> int:
@@ -34,7 +34,7 @@ def import_tables(folder: str | Path, out: str | Path) -> int:
     manifest = read_manifest(folder)
     check = partial(check_destination, out, [folder])
     check()
-    read = csvfiles.read if manifest.format == "csv" else read_apart
+    read = csv_export.read if manifest.format == "csv" else read_apart
     contents = read(folder, manifest)
     if len(contents) != manifest.tables:
         raise NnlcError(

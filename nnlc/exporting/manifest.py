@@ -10,8 +10,8 @@ from typing import IO, Any, Literal
 
 from nnlc import __version__
 from nnlc.errors import NnlcError
-from nnlc.files import open_regular, why_unread
-from nnlc.formats import too_new
+from nnlc.system.files import open_regular, why_unread
+from nnlc.system.newer_format import too_new
 
 Format = Literal["parquet", "csv", "hdf5"]
 FORMATS: tuple[Format, ...] = ("parquet", "csv", "hdf5")

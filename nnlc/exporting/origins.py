@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from nnlc.campaign import Campaign
+from nnlc.campaign.campaign import Campaign
 from nnlc.collection.sources import Source, home_of
 from nnlc.errors import CampaignError, NnlcError, ResultsError
-from nnlc.history import Finish, makers, read_history
-from nnlc.results import ResultsFolder
-from nnlc.upgrading.mixture import mixture_of
+from nnlc.results.history import Finish, makers, read_history
+from nnlc.results.mixture import mixture_of
+from nnlc.results.paths import ResultsFolder
 from nnlc.wording import counted
 
 DATASET_URL = "https://doi.org/10.7910/DVN/ZXTCGF"

@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from nnlc.errors import SchedulerError, UnansweredError
-from nnlc.files import open_regular
+from nnlc.system.files import open_regular
 
 ANSWER_SECONDS = 60.0
 """For a scheduler to answer; busy ones take their time."""

@@ -13,9 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from nnlc.calibration.machines import FittedMachine, fitted_machines
-from nnlc.campaign import Campaign, CampaignNetwork
+from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import SiteError
-from nnlc.history import Finish, read_history
 from nnlc.launching.site import Gpu, Site
 from nnlc.networks import walk_network
 from nnlc.networks.cost import (
@@ -26,8 +25,9 @@ from nnlc.networks.cost import (
     training_operations,
 )
 from nnlc.networks.memory import training_bytes
-from nnlc.results import ResultsFolder
-from nnlc.tablecheck import TableCheck
+from nnlc.results.history import Finish, read_history
+from nnlc.results.inventory import TableCheck
+from nnlc.results.paths import ResultsFolder
 from nnlc.wording import counted
 
 _COPY_SHARE = 0.8

@@ -7,7 +7,7 @@ from nnlc.launching import rules_lsf, rules_slurm
 from nnlc.launching.rules import COMMON, Finding, Rule
 from nnlc.launching.script import Script
 from nnlc.launching.site import Site
-from nnlc.textfile import read_undecoded
+from nnlc.system.text_file import read_undecoded
 
 _RULES: dict[str, tuple[Rule, ...]] = {
     "slurm": (*COMMON, *rules_slurm.RULES),

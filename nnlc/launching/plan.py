@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from nnlc.campaign import load_campaign
+from nnlc.campaign.array_split import share_out
+from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import SiteError
 from nnlc.launching.forecast import Forecast, NetworkForecast, forecast_campaign, not_whole_words
 from nnlc.launching.limits import (
@@ -34,8 +35,7 @@ from nnlc.launching.limits import (
 )
 from nnlc.launching.replay import MS_AN_HOUR, JobShape, Replay, replay
 from nnlc.launching.site import Site, load_site
-from nnlc.results import ResultsFolder
-from nnlc.shares import share_out
+from nnlc.results.paths import ResultsFolder
 
 NODE_HOURS_TOLERANCE = 0.02
 MAKESPAN_TOLERANCE = 0.01

@@ -13,14 +13,14 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from nnlc.campaign import Campaign, load_campaign
-from nnlc.environment import DETERMINISM
+from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.errors import SiteError
 from nnlc.launching.limits import LEAST_SECONDS, WALLTIMES, shortest_minutes
 from nnlc.launching.script import LAUNCHERS
 from nnlc.launching.site import MOST, Site, check_line, check_word
-from nnlc.networks.imagesets import comes_with_nnlc
-from nnlc.shipped import shipped_folder, shipped_names
+from nnlc.networks.image_sets import comes_with_nnlc
+from nnlc.system.environment import DETERMINISM
+from nnlc.system.shipped import shipped_folder, shipped_names
 from nnlc.wording import reason_of
 
 MOST_RESTARTS = 1000

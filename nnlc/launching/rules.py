@@ -11,11 +11,11 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from nnlc.environment import DETERMINISM
 from nnlc.launching.options import WORKER, Option
 from nnlc.launching.script import LAUNCHERS, SENTINELS, Launch, Script
 from nnlc.launching.shell import Variable
 from nnlc.launching.site import Site
+from nnlc.system.environment import DETERMINISM
 
 BASH_SECONDS = 20
 """For `bash -n`, which only reads."""
@@ -195,7 +195,7 @@ def worker_is_launched(script: Script, _site: Site) -> Iterator[Finding]:
 
 
 def determinism(script: Script, _site: Site) -> Iterator[Finding]:
-    """nnlc.environment: the same network gives the same table only with these variables."""
+    """nnlc.system.environment: the same network gives the same table only with these variables."""
     worker = script.worker
     if worker is None:
         return

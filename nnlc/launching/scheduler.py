@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from nnlc.errors import SchedulerError, UnansweredError
-from nnlc.files import read_regular
 from nnlc.launching.commands import run_command
 from nnlc.launching.script import Script
 from nnlc.launching.site import Site
+from nnlc.system.files import read_regular
 
 SUBMITTED_BY_LSF = re.compile(r"Job <(\d+)(?:\[[^]>]*\])?> is submitted")
 _SUBMITTED_BY_SLURM = re.compile(

@@ -20,9 +20,9 @@ from pydantic import (
 )
 
 from nnlc.errors import SiteError
-from nnlc.files import folder_of_user
-from nnlc.shipped import shipped_names
-from nnlc.tomlfile import Layers, find_file, read_layers, validate
+from nnlc.system.files import folder_of_user
+from nnlc.system.shipped import shipped_names
+from nnlc.system.toml_file import Layers, find_file, read_layers, validate
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 # Control characters, halves of surrogate pairs that no file can hold, and Unicode's line ends.

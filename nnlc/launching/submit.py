@@ -20,7 +20,6 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from nnlc.errors import SchedulerError, UnansweredError
-from nnlc.files import names_in, read_regular, why_unread, write_atomically
 from nnlc.launching.prepare import Submission
 from nnlc.launching.scheduler import (
     SUBMITTED_BY_LSF,
@@ -29,7 +28,8 @@ from nnlc.launching.scheduler import (
     scheduler_named,
 )
 from nnlc.launching.site import Site
-from nnlc.results import ResultsFolder
+from nnlc.results.paths import ResultsFolder
+from nnlc.system.files import names_in, read_regular, why_unread, write_atomically
 
 LEAVE_SECONDS = 45.0
 """For a cancelled job to leave the queue: LSF ends one within 20 s, between three signals."""

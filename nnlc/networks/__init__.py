@@ -1,7 +1,7 @@
 """What a network is: specification, search space, sampler, geometry, cost. No torch in here."""
 
 from nnlc.networks.geometry import Walk, walk_network
-from nnlc.networks.imagesets import (
+from nnlc.networks.image_sets import (
     KNOWN_IMAGE_SETS,
     SVHN_TRAIN_IMAGES,
     ImageSet,

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
-from nnlc.networks.imagesets import ImageSet
+from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.spec import NetworkSpec
 
 Settings = TypeVar("Settings", bound=BaseModel)

@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass, fields
 from math import inf
 
 from nnlc.networks.geometry import Walk, walk_network
-from nnlc.networks.imagesets import ImageSet
+from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.memory import training_bytes
 from nnlc.networks.operations import forward_work, learning_work, training_work
 from nnlc.networks.spec import NetworkSpec

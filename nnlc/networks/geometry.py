@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import prod
 
 from nnlc.errors import SpecError
-from nnlc.networks.imagesets import ImageSet
+from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.layer import Layer, Shape, windowed
 from nnlc.networks.layers import BLOCK, Convolution, Dropout, Flatten, Linear
 from nnlc.networks.spec import NetworkSpec

@@ -1,6 +1,6 @@
 """The kinds of layers, one class each: sizes, parameters, arithmetic, time and memory.
 
-A new kind is a class here, in `KINDS`, and how PyTorch calls it in `nnlc.training.torchcalls`. One
+A new kind is a class here, in `KINDS`, and how PyTorch calls it in `nnlc.training.torch_calls`. One
 with a `bit` may stand in a block after a convolution: `layer_types` of a table is the sum of the
 bits of its block, whose layers come in the order of `KINDS`. `Layer` says what each method returns.
 """

@@ -13,7 +13,7 @@ from math import prod
 
 from nnlc.networks.buffers import VALUE_BYTES, Buffers, DeviceKind
 from nnlc.networks.geometry import Walk, walk_network
-from nnlc.networks.imagesets import ImageSet
+from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.optimizers import optimizer_of
 from nnlc.networks.spec import NetworkSpec
 

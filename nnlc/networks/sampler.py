@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nnlc.errors import SpecError
 from nnlc.networks.draws import Draws, derive_seed, power_of_ten
-from nnlc.networks.imagesets import ImageSet
+from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.layer import output_width
 from nnlc.networks.optimizers import LOSSES, OPTIMIZERS
 from nnlc.networks.space import Coin, SearchSpace

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from nnlc.errors import SpaceError
-from nnlc.networks.imagesets import ImageSet
+from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.layers import ALL_BITS, BLOCK
 
 Coin = Literal["coin", "always", "never"]

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 
 from nnlc.analysis.metrics import metrics
 from nnlc.errors import NnlcError
-from nnlc.outputs import check_output, write_output
-from nnlc.plotting.comparison import draw_comparison
-from nnlc.plotting.curves import draw_curves
-from nnlc.plotting.finals import SETTINGS, draw_finals, draw_layer_types
+from nnlc.plotting.comparison_plot import draw_comparison
+from nnlc.plotting.curve_plots import draw_curves
+from nnlc.plotting.final_accuracies import SETTINGS, draw_finals, draw_layer_types
 from nnlc.plotting.sawtooth import draw_saw_tooth
 from nnlc.plotting.style import caption, listed, settings
+from nnlc.system.output_file import check_output, write_output
 from nnlc.tables.frames import Tables, check_choice
 from nnlc.wording import counted
 

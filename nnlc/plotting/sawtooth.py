@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nnlc.plotting.curves import MOST_LABELLED
+from nnlc.plotting.curve_plots import MOST_LABELLED
 from nnlc.plotting.grids import Band, Curves, Floats, Integers, datasets, half_epochs_to_draw
 from nnlc.plotting.style import (
     BLUE,

@@ -10,15 +10,15 @@ import time
 from collections import Counter
 from typing import Protocol
 
-from nnlc import wire
 from nnlc.console import STANDARD_ERROR, say_aside
-from nnlc.environment import in_words, overruled
 from nnlc.errors import ExitStatus
+from nnlc.ranks.heartbeat import SILENT_SECONDS, Pulse
 from nnlc.ranks.mpi import Link
 from nnlc.ranks.notices import Notices
 from nnlc.ranks.preflight import where
-from nnlc.ranks.pulse import SILENT_SECONDS, Pulse
-from nnlc.ranks.trainerlink import TrainerLink
+from nnlc.ranks.trainer_link import TrainerLink
+from nnlc.system import messages
+from nnlc.system.environment import in_words, overruled
 
 PATIENCE_SECONDS = 5.0
 """For an idle trainer to leave when its input ends."""
@@ -29,13 +29,13 @@ MOST_SECONDS = 60.0
 RANK_0 = 0
 _FOR_AGENTS = ("configure", "check", "train", "leave", "stop")
 
-Outbox = list[tuple[int, wire.Message]]
+Outbox = list[tuple[int, messages.Message]]
 
 
 class Handler(Protocol):
     """The gatherer, as its rank's agent sees it."""
 
-    def __call__(self, rank: int, *messages: wire.Message) -> Outbox:
+    def __call__(self, rank: int, *received: messages.Message) -> Outbox:
         """Messages and the rank they come from in, messages to ranks out."""
 
     def tick(self) -> Outbox:
@@ -74,8 +74,8 @@ class Agent:
         self._trainers = {number: self._start(number) for number in range(trainers or 1)}
         self._due: dict[int, float] = {}
         self._deaths: Counter[int] = Counter()
-        self._devices: dict[int, wire.DeviceFacts] = {}
-        self._configuration: wire.Message | None = None
+        self._devices: dict[int, messages.DeviceFacts] = {}
+        self._configuration: messages.Message | None = None
         self._leaving = False
         self._status: int | None = None
 
@@ -130,11 +130,11 @@ class Agent:
         self._selector.register(trainer, selectors.EVENT_READ)
         return trainer
 
-    def _tell(self, message: wire.Message) -> None:
+    def _tell(self, message: messages.Message) -> None:
         self._link.send(RANK_0, message)
 
-    def _send_all(self, messages: Outbox) -> None:
-        for rank, message in messages:
+    def _send_all(self, outbox: Outbox) -> None:
+        for rank, message in outbox:
             self._link.send(rank, message)
 
     def _feel_pulse(self) -> None:
@@ -150,10 +150,10 @@ class Agent:
 
     def _pass_on(self) -> None:
         """What came from other ranks, and from this one for itself."""
-        for rank, messages in self._link.receive():
+        for rank, received in self._link.receive():
             self._pulse.heard(rank)
             for_gatherer = []
-            for message in messages:
+            for message in received:
                 if message["kind"] in _FOR_AGENTS:
                     self._obey(message)
                 elif message["kind"] != "alive":
@@ -161,7 +161,7 @@ class Agent:
             if self.gatherer is not None and for_gatherer:
                 self._send_all(self.gatherer(rank, *for_gatherer))
 
-    def _obey(self, message: wire.Message) -> None:
+    def _obey(self, message: messages.Message) -> None:
         """Do what rank 0 says."""
         match message["kind"]:
             case "stop":
@@ -179,14 +179,14 @@ class Agent:
             case "train":
                 self._train(message)
 
-    def _check(self, message: wire.Message) -> None:
+    def _check(self, message: messages.Message) -> None:
         """Have a trainer look at its images; where it has just ended, its end is told."""
         trainer = self._trainers.get(message["trainer"])
         if trainer is not None:
             trainer.watchdog.starts()
             trainer.send(message)
 
-    def _train(self, message: wire.Message) -> None:
+    def _train(self, message: messages.Message) -> None:
         """Give a network to a trainer, or back to rank 0 where the two have crossed.
 
         A trainer may end while rank 0's answer to its `idle` is under way; the one in its place
@@ -218,13 +218,13 @@ class Agent:
             self._on_end(trainer)
             return
         for line in lines:
-            if wire.is_row(line):
+            if messages.is_row(line):
                 self._link.pass_on(RANK_0, line)
                 continue
-            for message in wire.decode_all([line]):
+            for message in messages.decode_all([line]):
                 self._hear_message(trainer, message)
 
-    def _hear_message(self, trainer: TrainerLink, message: wire.Message) -> None:
+    def _hear_message(self, trainer: TrainerLink, message: messages.Message) -> None:
         match message["kind"]:
             case "ready":
                 self._on_ready(trainer, message["device"])
@@ -244,7 +244,7 @@ class Agent:
                 if kind == "finished":
                     self._say_idle(trainer)
 
-    def _on_ready(self, trainer: TrainerLink, device: wire.DeviceFacts) -> None:
+    def _on_ready(self, trainer: TrainerLink, device: messages.DeviceFacts) -> None:
         trainer.ready = True
         trainer.watchdog.rest()
         if self._configuration is not None:  # one that took the place of another

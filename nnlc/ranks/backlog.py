@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from nnlc.campaign import Campaign, CampaignNetwork
-from nnlc.history import read_history
+from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.networks.cost import Machine, predict_seconds, predict_step_seconds
-from nnlc.ranks.learning import Kind, Speeds, size_of
 from nnlc.ranks.leases import Leases
+from nnlc.ranks.speed_correction import Kind, Speeds, size_of
 from nnlc.ranks.waiting import Expected, Order, Waiting
-from nnlc.results import ResultsFolder
-from nnlc.tablecheck import NotWhole, TableCheck
+from nnlc.results.history import read_history
+from nnlc.results.inventory import NotWhole, TableCheck
+from nnlc.results.paths import ResultsFolder
 
 LOOK_SECONDS = 5.0
 """Between two looks at networks that another job has."""

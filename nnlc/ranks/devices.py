@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from nnlc import wire
 from nnlc.errors import DeviceError
 from nnlc.ranks.preflight import FLAGS
+from nnlc.system import messages
 from nnlc.wording import some_of
 
 
-def choose_device(asked: str, hellos: Mapping[int, wire.Message]) -> str:
+def choose_device(asked: str, hellos: Mapping[int, messages.Message]) -> str:
     """`cuda` or `cpu`, from what the user asked for and what every rank's trainers see.
 
     Args:
@@ -39,7 +39,7 @@ def choose_device(asked: str, hellos: Mapping[int, wire.Message]) -> str:
     )
 
 
-def device_names(hellos: Mapping[int, wire.Message], device: str) -> set[str]:
+def device_names(hellos: Mapping[int, messages.Message], device: str) -> set[str]:
     """What ranks train on, as the journal has it: models of GPUs, or of processors."""
     facts = [facts for hello in hellos.values() for facts in hello["devices"]]
     if device == "cuda":
@@ -47,7 +47,7 @@ def device_names(hellos: Mapping[int, wire.Message], device: str) -> set[str]:
     return {one["processor"].rpartition(", ")[0] for one in facts}  # without instruction sets
 
 
-def _withheld(hellos: Mapping[int, wire.Message]) -> str | None:
+def _withheld(hellos: Mapping[int, messages.Message]) -> str | None:
     """Why it is no accident of the machine that nobody sees a GPU."""
     for rank, hello in sorted(hellos.items()):
         if hello["node_gpus"]:

@@ -8,26 +8,26 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from nnlc import wire
-from nnlc.campaign import CampaignNetwork
+from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import DeviceError, ExitStatus, NnlcError
-from nnlc.process import this_process
 from nnlc.ranks.attempts import is_of_memory
-from nnlc.ranks.begun import begun_networks, tell_losses
-from nnlc.ranks.curves import Curves
-from nnlc.ranks.departure import Departure
+from nnlc.ranks.begun_networks import begun_networks, tell_losses
 from nnlc.ranks.devices import choose_device, device_names
-from nnlc.ranks.disktrouble import DiskTrouble
+from nnlc.ranks.disk_trouble import DiskTrouble
+from nnlc.ranks.gpu_packing import arrange
 from nnlc.ranks.handout import HandOut
 from nnlc.ranks.job import GO_ON, Job
-from nnlc.ranks.lostjobs import LostJobs
+from nnlc.ranks.lost_jobs import LostJobs
 from nnlc.ranks.preflight import examine, report, warnings
-from nnlc.ranks.sharing import arrange
+from nnlc.ranks.running_networks import Curves
+from nnlc.ranks.shutdown import Departure
+from nnlc.system import messages
+from nnlc.system.process import this_process
 
 MAX_IDLE_DEATHS = 3
 """A rank whose trainers end so often without a network has something wrong with it."""
 
-Outbox = list[tuple[int, wire.Message]]
+Outbox = list[tuple[int, messages.Message]]
 
 
 class Gatherer:
@@ -38,7 +38,7 @@ class Gatherer:
         self._curves = Curves(job)
         self._hand_out: HandOut  # from the last hello on
         self._departure = Departure(job.ranks, job.clock)
-        self._hellos: dict[int, wire.Message] = {}
+        self._hellos: dict[int, messages.Message] = {}
         self._device = ""
         self._trainers: Mapping[int, int] = {}
         self._unchecked: set[int] | None = None  # hosts that look at their images, by a rank
@@ -49,12 +49,12 @@ class Gatherer:
         self._why = ""  # of the end
         self._out: Outbox = []
 
-    def __call__(self, rank: int, *messages: wire.Message) -> Outbox:
+    def __call__(self, rank: int, *received: messages.Message) -> Outbox:
         """Messages of an agent; returns messages to agents."""
         self._out = []
         if self._departure.over:
             return self._out
-        for message in messages:
+        for message in received:
             with self._giving_up():
                 self._handle(rank, message)
         with self._giving_up():
@@ -87,7 +87,7 @@ class Gatherer:
         except NnlcError as problem:
             self._leave(ExitStatus.ERROR, f"error: {problem}")
 
-    def _handle(self, rank: int, message: wire.Message) -> None:
+    def _handle(self, rank: int, message: messages.Message) -> None:
         match message["kind"]:
             case "hello":
                 self._on_hello(rank, message)
@@ -129,7 +129,7 @@ class Gatherer:
         if not self._curves and (end := self._hand_out.what_is_left()):
             self._leave(*end)
 
-    def _on_hello(self, rank: int, message: wire.Message) -> None:
+    def _on_hello(self, rank: int, message: messages.Message) -> None:
         """When all ranks are there: choose the device, and begin with a look at the images."""
         job = self._job
         self._hellos[rank] = message
@@ -181,7 +181,7 @@ class Gatherer:
         """Whether all hosts have all that they need."""
         return self._unchecked is not None and not self._unchecked
 
-    def _on_checked(self, rank: int, message: wire.Message) -> None:
+    def _on_checked(self, rank: int, message: messages.Message) -> None:
         """A host has all that it needs; when all have, the work begins, if that was wanted."""
         if self._unchecked is None:
             return
@@ -209,7 +209,7 @@ class Gatherer:
         }
         self._out.append((rank, message | self._hand_out.facts(network)))
 
-    def _on_bad_end(self, rank: int, message: wire.Message) -> None:
+    def _on_bad_end(self, rank: int, message: messages.Message) -> None:
         """An attempt ended badly: try again, or record a failure after too many attempts."""
         if message["index"] is None:
             self._on_idle_death(rank, message)
@@ -247,7 +247,7 @@ class Gatherer:
         self._hand_out.retire(rank)
         self._job.watcher.message(f"{where} gets no more networks: {what}")
 
-    def _on_fatal(self, rank: int, message: wire.Message) -> None:
+    def _on_fatal(self, rank: int, message: messages.Message) -> None:
         """A trainer can't begin: the whole job's trouble, or, once all was well, its node's."""
         if self._checked:
             self._on_idle_death(rank, {**message, "reason": message["message"]})
@@ -256,7 +256,7 @@ class Gatherer:
         source = shlex.quote(self._job.source)
         raise NnlcError(message["message"].replace("<campaign>", source))
 
-    def _on_idle_death(self, rank: int, message: wire.Message) -> None:
+    def _on_idle_death(self, rank: int, message: messages.Message) -> None:
         """A trainer ended while it had no network. One that can't start is not tried for ever."""
         if self._departure.status is not None:
             return

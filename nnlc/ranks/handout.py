@@ -3,15 +3,15 @@
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterator
 
-from nnlc import wire
 from nnlc.calibration.machines import machine_for
-from nnlc.campaign import CampaignNetwork
+from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import ExitStatus
 from nnlc.ranks.backlog import Backlog
+from nnlc.ranks.gpu_packing import Seating
+from nnlc.ranks.idle_slots import Place, Places
 from nnlc.ranks.job import GO_ON, Job
-from nnlc.ranks.places import Place, Places
-from nnlc.ranks.sharing import Seating
-from nnlc.tablecheck import not_whole_lines
+from nnlc.results.inventory import not_whole_lines
+from nnlc.system import messages
 from nnlc.wording import counted
 
 START_SECONDS = 10.0
@@ -162,7 +162,7 @@ class HandOut:
             return False
         return self.backlog.expected[large.index] * self._gpus >= self.backlog.seconds_waiting
 
-    def facts(self, network: CampaignNetwork) -> wire.Message:
+    def facts(self, network: CampaignNetwork) -> messages.Message:
         """By what the agent judges whether a trainer of this network has hung."""
         return {
             "hang_seconds": 60 * self._job.campaign.run.hang_minutes,

@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnlc.campaign import Campaign, CampaignNetwork
-from nnlc.history import Finish
-from nnlc.journal import Journal
-from nnlc.openjobs import OpenJob
+from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.ranks.attempts import Attempts
 from nnlc.ranks.backlog import Unfinished
 from nnlc.ranks.leases import Leases
-from nnlc.ranks.timeleft import TimeLeft
+from nnlc.ranks.time_left import TimeLeft
 from nnlc.ranks.waiting import Order
-from nnlc.results import ResultsFolder
+from nnlc.results.history import Finish
+from nnlc.results.journal import Journal
+from nnlc.results.open_jobs import OpenJob
+from nnlc.results.paths import ResultsFolder
 
 if TYPE_CHECKING:
     from nnlc.ranks.progress import Progress
-    from nnlc.upgrading.mixture import Mixture
+    from nnlc.results.mixture import Mixture
 
 GO_ON = "the same command goes on where this ended"
 """What to do after a job that is unfinished."""

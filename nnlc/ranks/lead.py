@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnlc.campaign import Campaign, CampaignNetwork, load_campaign
+from nnlc.campaign.array_split import share
+from nnlc.campaign.campaign import Campaign, CampaignNetwork, load_campaign
 from nnlc.console import flush_output, say, standard_output, stop_printing
 from nnlc.errors import ExitStatus, ResultsError
-from nnlc.files import passed_over, why_unread
-from nnlc.history import History, read_history
-from nnlc.journal import Journal
 from nnlc.ranks.agent import Agent
 from nnlc.ranks.attempts import Attempts
 from nnlc.ranks.backlog import Unfinished, unfinished
@@ -20,14 +18,16 @@ from nnlc.ranks.job import Job
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.mpi import OPEN_MPI, launcher_rank
 from nnlc.ranks.progress import Progress
-from nnlc.ranks.timeleft import TimeLeft, seconds_left
-from nnlc.results import ResultsFolder
-from nnlc.shares import share
-from nnlc.tablecheck import TableCheck, not_whole_lines
+from nnlc.ranks.time_left import TimeLeft, seconds_left
+from nnlc.results.history import History, read_history
+from nnlc.results.inventory import TableCheck, not_whole_lines
+from nnlc.results.journal import Journal
+from nnlc.results.paths import ResultsFolder
+from nnlc.system.files import passed_over, why_unread
 from nnlc.wording import counted, first_few
 
 if TYPE_CHECKING:
-    from nnlc.upgrading.mixture import Mixture
+    from nnlc.results.mixture import Mixture
 
 
 def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
@@ -103,7 +103,7 @@ def _mixture(
     campaign: Campaign, networks: Sequence[CampaignNetwork], work: Unfinished, history: History
 ) -> "Mixture":
     """Return from how many arithmetics the tables that stand come."""
-    from nnlc.upgrading.mixture import mixture_of  # which a first start does not need
+    from nnlc.results.mixture import mixture_of  # which a first start does not need
 
     return mixture_of(networks, campaign.training, history.finishes, work.tables)
 

@@ -26,8 +26,8 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from nnlc.files import TEMPORARY_SUFFIX, Ready, make_folder, open_regular, write_atomically
-from nnlc.process import process_lives, this_process
+from nnlc.system.files import TEMPORARY_SUFFIX, Ready, make_folder, open_regular, write_atomically
+from nnlc.system.process import process_lives, this_process
 
 _HEARTBEAT = re.compile(rf"\.?(.+?)\.job(\.\w+{re.escape(TEMPORARY_SUFFIX)})?")
 """Names of heartbeats, unfinished ones too."""

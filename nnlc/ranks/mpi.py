@@ -10,8 +10,8 @@ import time
 from abc import ABC, abstractmethod
 from typing import Any
 
-from nnlc import wire
 from nnlc.errors import LaunchError
+from nnlc.system import messages
 
 # Variables in which launchers tell a process its rank, the number of ranks and its rank on the
 # node. Hydra's are those of mpich and Intel MPI, JSM's those of jsrun, PALS's those of HPE Cray.
@@ -57,9 +57,9 @@ class Link(ABC):
         self._waiting: dict[int, list[bytes]] = {}
         self._pause = 0.0
 
-    def send(self, rank: int, message: wire.Message) -> None:
+    def send(self, rank: int, message: messages.Message) -> None:
         """Have a message sent by the next `flush`."""
-        self.pass_on(rank, wire.encode(message))
+        self.pass_on(rank, messages.encode(message))
 
     def pass_on(self, rank: int, line: bytes) -> None:
         """The same for the line of a message."""
@@ -76,7 +76,7 @@ class Link(ABC):
         """Send what was collected, without waiting."""
 
     @abstractmethod
-    def receive(self) -> list[tuple[int, list[wire.Message]]]:
+    def receive(self) -> list[tuple[int, list[messages.Message]]]:
         """What has come, with the rank that sent it; all of it but in a flood."""
 
     @abstractmethod
@@ -87,10 +87,10 @@ class Link(ABC):
     def abort(self, status: int) -> None:
         """End all ranks at once."""
 
-    def _own(self) -> list[tuple[int, list[wire.Message]]]:
+    def _own(self) -> list[tuple[int, list[messages.Message]]]:
         """What this rank has for itself."""
         lines = self._waiting.pop(self.rank, [])
-        return [(self.rank, wire.decode_batch(b"".join(lines)))] if lines else []
+        return [(self.rank, messages.decode_batch(b"".join(lines)))] if lines else []
 
 
 class Alone(Link):
@@ -102,7 +102,7 @@ class Alone(Link):
     def flush(self) -> None:
         pass
 
-    def receive(self) -> list[tuple[int, list[wire.Message]]]:
+    def receive(self) -> list[tuple[int, list[messages.Message]]]:
         return self._own()
 
     def leave(self, status: int) -> None:
@@ -131,7 +131,7 @@ class Mpi(Link):
             self._under_way.append((request, content))
             self._pause = 0.0
 
-    def receive(self) -> list[tuple[int, list[wire.Message]]]:
+    def receive(self) -> list[tuple[int, list[messages.Message]]]:
         self._under_way = [(r, c) for r, c in self._under_way if not r.Test()]
         found = self._own()
         status = self._mpi.Status()
@@ -141,7 +141,7 @@ class Mpi(Link):
             content = bytearray(status.Get_count(self._mpi.BYTE))
             source = status.Get_source()
             self._world.Recv([content, self._mpi.BYTE], source=source, tag=TAG)
-            found.append((source, wire.decode_batch(content)))
+            found.append((source, messages.decode_batch(content)))
         if found:
             self._pause = 0.0
         return found

@@ -18,8 +18,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from nnlc.files import read_regular
 from nnlc.ranks.notices import NOTICES
+from nnlc.system.files import read_regular
 
 PROGRAM = "nvidia-cuda-mps-control"
 START_SECONDS = 20.0

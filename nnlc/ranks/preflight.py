@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 
-from nnlc import wire
 from nnlc.errors import DeviceError
-from nnlc.files import read_regular
+from nnlc.system import messages
+from nnlc.system.files import read_regular
 from nnlc.wording import some_of
 
 FLAGS = "jsrun -g 1 -c 7; srun --gpus-per-task=1 --cpus-per-task=8"
@@ -18,7 +18,7 @@ _MUST_AGREE = ("torch", "cuda", "cudnn", "nnlc")
 _NAMED = 6
 
 
-def where() -> wire.Message:
+def where() -> messages.Message:
     """What `hello` says of this rank's place: its host, and how much of it there is for it."""
     known = hasattr(os, "sched_getaffinity")
     node_cores = os.cpu_count() or 1
@@ -38,7 +38,7 @@ def gpus_of_node() -> int:
         return 0
 
 
-def examine(hellos: Mapping[int, wire.Message], device: str) -> None:
+def examine(hellos: Mapping[int, messages.Message], device: str) -> None:
     """See that ranks have a device each and are alike, since a table must not depend on its rank.
 
     Args:
@@ -59,7 +59,7 @@ def examine(hellos: Mapping[int, wire.Message], device: str) -> None:
 
 
 def warnings(
-    hellos: Mapping[int, wire.Message], trainers: Mapping[int, int], device: str
+    hellos: Mapping[int, messages.Message], trainers: Mapping[int, int], device: str
 ) -> Iterator[str]:
     """What is no reason to stop but worth knowing.
 
@@ -88,7 +88,7 @@ def warnings(
 
 
 def report(
-    hellos: Mapping[int, wire.Message], trainers: Mapping[int, int], device: str
+    hellos: Mapping[int, messages.Message], trainers: Mapping[int, int], device: str
 ) -> Iterator[str]:
     """A line a rank: where it is, how many trainers it keeps, and what they train on."""
     for rank, hello in sorted(hellos.items()):
@@ -103,7 +103,7 @@ def report(
 
 
 def _refuse_different(
-    hellos: Mapping[int, wire.Message], what: str, values: Mapping[int, Hashable]
+    hellos: Mapping[int, messages.Message], what: str, values: Mapping[int, Hashable]
 ) -> None:
     groups = _by_value(values)
     if len(groups) > 1:
@@ -122,7 +122,7 @@ def _by_value(values: Mapping[int, Hashable]) -> dict[Hashable, list[int]]:
 
 
 def _refuse_shared(
-    hellos: Mapping[int, wire.Message], facts: Mapping[int, wire.DeviceFacts]
+    hellos: Mapping[int, messages.Message], facts: Mapping[int, messages.DeviceFacts]
 ) -> None:
     """Ranks share a GPU only where their node has no other that would idle."""
     users: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
@@ -139,5 +139,5 @@ def _refuse_shared(
             )
 
 
-def _some(hellos: Mapping[int, wire.Message], ranks: list[int]) -> str:
+def _some(hellos: Mapping[int, messages.Message], ranks: list[int]) -> str:
     return some_of([f"rank {rank} ({hellos[rank]['host']})" for rank in ranks], _NAMED)

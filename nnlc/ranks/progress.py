@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TextIO
 
-from nnlc.campaign import CampaignNetwork
+from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.console import harmless, stop_printing
 from nnlc.tables import Row
 from nnlc.wording import counted
 
 if TYPE_CHECKING:
-    from nnlc.ranks.livedisplay import LiveDisplay
+    from nnlc.ranks.live_display import LiveDisplay
 
 LOG_SECONDS = 15.0
 """A log gets a line at least so often while the work goes on."""
@@ -172,7 +172,7 @@ class Progress:
 
 
 def _live_display(half_epochs: int) -> "LiveDisplay":
-    from nnlc.ranks.livedisplay import LiveDisplay  # a log needs nothing of it
+    from nnlc.ranks.live_display import LiveDisplay  # a log needs nothing of it
 
     return LiveDisplay(half_epochs)
 

@@ -9,7 +9,7 @@ import heapq
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from nnlc.ranks.learning import Kind, Speeds
+from nnlc.ranks.speed_correction import Kind, Speeds
 
 Order = Literal["longest", "shortest"]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from nnlc.errors import ResultsError
-from nnlc.reporting.campaignfolder import MOST_OF_THE_TIME, CampaignFolder
-from nnlc.reporting.pace import Pace
+from nnlc.reporting.campaign_folder import MOST_OF_THE_TIME, CampaignFolder
 from nnlc.reporting.page import build_page
 from nnlc.reporting.payload import changed_payload, moment_payload, subject_payload, to_json
 from nnlc.reporting.report import check_size
-from nnlc.results import ResultsFolder
+from nnlc.reporting.time_estimate import Pace
+from nnlc.results.paths import ResultsFolder
 
 POLL_SECONDS = 5.0
 """Between two looks; jobs say as often how far they are."""

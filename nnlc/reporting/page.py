@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nnlc.files import read_regular
 from nnlc.reporting.payload import to_json
+from nnlc.system.files import read_regular
 
 MARK = b'<meta name="generator" content="nnlc report">'
 """What tells such a file."""

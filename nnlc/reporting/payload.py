@@ -10,9 +10,9 @@ import pandas as pd
 
 from nnlc.errors import SpecError
 from nnlc.networks import Walk, walk_network
-from nnlc.reporting.encoding import encode_layers, encode_values
-from nnlc.reporting.standing import PageNetwork, Standing
-from nnlc.reporting.subject import Moment, Progress, Subject
+from nnlc.reporting.compact_text import encode_layers, encode_values
+from nnlc.reporting.network_state import PageNetwork, Standing
+from nnlc.reporting.page_subject import Moment, Progress, Subject
 from nnlc.tables import METADATA_COLUMNS
 
 _NUMBERS = {

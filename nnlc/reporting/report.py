@@ -6,13 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from nnlc.errors import NnlcError
-from nnlc.outputs import PAGE, check_output, write_output
-from nnlc.reporting.campaignfolder import CampaignFolder
+from nnlc.reporting.campaign_folder import CampaignFolder
 from nnlc.reporting.page import MARK, build_page
+from nnlc.reporting.page_subject import Moment, Subject
 from nnlc.reporting.payload import whole_payload
-from nnlc.reporting.subject import Moment, Subject
-from nnlc.reporting.tablesfolder import look_at_tables
-from nnlc.results import ResultsFolder
+from nnlc.reporting.tables_folder import look_at_tables
+from nnlc.results.paths import ResultsFolder
+from nnlc.system.output_file import PAGE, check_output, write_output
 from nnlc.tables.frames import ValLoss, check_choice, load_tables
 
 MOST_NETWORKS = 30_000

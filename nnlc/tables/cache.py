@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 
 from nnlc import __version__
-from nnlc.files import folder_of_user, open_regular, write_atomically
+from nnlc.system.files import folder_of_user, open_regular, write_atomically
 from nnlc.tables.bulk import Curve, Metadata
 from nnlc.tables.columns import HEADER
 

@@ -12,9 +12,9 @@ from nnlc.errors import NnlcError, TableError
 from nnlc.networks import NetworkSpec
 from nnlc.tables.bulk import Curve
 from nnlc.tables.columns import CURVE_COLUMNS, METADATA_COLUMNS
-from nnlc.tables.folders import Skipped, find_tables
-from nnlc.tables.reading import Reading, read_files
 from nnlc.tables.slip import correction_factors, is_published
+from nnlc.tables.table_folders import Skipped, find_tables
+from nnlc.tables.table_reading import Reading, read_files
 
 ValLoss = Literal["as-published", "corrected"]
 Damaged = Literal["refuse", "skip"]

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from nnlc.errors import SpecError, TableError
-from nnlc.files import open_regular, why_unread, write_atomically
 from nnlc.networks import NetworkSpec
+from nnlc.system.files import open_regular, why_unread, write_atomically
+from nnlc.system.text_file import MARKS
 from nnlc.tables.columns import COLUMNS, CURVE_COLUMNS, EPOCHS, HEADER, METADATA_COLUMNS, Column
-from nnlc.textfile import MARKS
 
 MAX_BYTES = 64 * 1024 * 1024
 """No table is near this; a larger file is something else."""

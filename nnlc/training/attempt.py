@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from nnlc import wire
+from nnlc.system import messages
 from nnlc.tables import Row
 from nnlc.training.checkpoint import Checkpoints
-from nnlc.training.facts import forget_peak_memory, peak_memory
+from nnlc.training.device_info import forget_peak_memory, peak_memory
 from nnlc.training.inbox import Inbox
 from nnlc.training.loop import HalfEpochLoop
 
@@ -47,7 +47,7 @@ class Attempt:
         index: int,
         checkpoints: Checkpoints,
         inbox: Inbox,
-        send: Callable[[wire.Message], None],
+        send: Callable[[messages.Message], None],
         *,
         checkpoint_seconds: float,
         stopper: "Stopper | None" = None,

@@ -7,7 +7,7 @@ from nnlc.networks import NetworkSpec, Walk
 from nnlc.networks.optimizers import optimizer_of
 from nnlc.networks.recipe import TrainingSection
 from nnlc.training.dropout import Masks
-from nnlc.training.lightoptim import keep_compiler_away
+from nnlc.training.light_optimizers import keep_compiler_away
 from nnlc.training.modules import fast_module
 
 

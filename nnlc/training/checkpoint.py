@@ -25,7 +25,8 @@ from typing import IO, Any, NamedTuple, cast
 import torch
 
 from nnlc import __version__
-from nnlc.files import (
+from nnlc.networks.arithmetic import FIRST
+from nnlc.system.files import (
     TEMPORARY_SUFFIX,
     NotAFileError,
     Ready,
@@ -33,8 +34,7 @@ from nnlc.files import (
     open_regular,
     write_atomically,
 )
-from nnlc.formats import too_new
-from nnlc.networks.arithmetic import FIRST
+from nnlc.system.newer_format import too_new
 from nnlc.training.loop import State
 
 FORMAT = 2

@@ -4,8 +4,8 @@ import os
 
 import torch
 
-from nnlc.environment import DETERMINISM, in_words, overruled
 from nnlc.errors import DeviceError
+from nnlc.system.environment import DETERMINISM, in_words, overruled
 
 
 def make_deterministic() -> None:

@@ -5,7 +5,7 @@ import select
 from collections import deque
 from collections.abc import Iterator
 
-from nnlc import wire
+from nnlc.system import messages
 
 _CHUNK = 1 << 16
 
@@ -19,14 +19,14 @@ class Inbox:
 
     def __init__(self, handle: int) -> None:
         self._handle = handle
-        self._buffer = wire.LineBuffer()
-        self._messages: deque[wire.Message] = deque()
+        self._buffer = messages.LineBuffer()
+        self._messages: deque[messages.Message] = deque()
         self._poll = select.poll()
         self._poll.register(handle, select.POLLIN)
         self.ended = False
         """The agent has closed the pipe, or is gone."""
 
-    def __iter__(self) -> Iterator[wire.Message]:
+    def __iter__(self) -> Iterator[messages.Message]:
         """Every message, in order, until the pipe ends; sleeps in between."""
         while True:
             while self._messages:
@@ -35,7 +35,7 @@ class Inbox:
                 return
             self._read()
 
-    def look(self) -> wire.Message | None:
+    def look(self) -> messages.Message | None:
         """The next message if one has come. About a microsecond if none has."""
         if not self._messages and not self.ended and self._poll.poll(0):
             self._read()
@@ -44,4 +44,4 @@ class Inbox:
     def _read(self) -> None:
         data = os.read(self._handle, _CHUNK)
         self.ended = not data
-        self._messages.extend(wire.decode_all(self._buffer.feed(data)))
+        self._messages.extend(messages.decode_all(self._buffer.feed(data)))

@@ -21,7 +21,7 @@ from nnlc.tables import Row
 from nnlc.training.build import Network, make_loss, make_optimizer
 from nnlc.training.pixels import DeviceImages
 from nnlc.training.seeds import training_seed
-from nnlc.training.steps import Steps
+from nnlc.training.training_steps import Steps
 
 State = dict[str, Any]
 """Tensors, numbers, strings, and lists and dicts of them: what `torch.load` reads safely."""

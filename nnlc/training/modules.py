@@ -8,7 +8,7 @@ from nnlc.networks import Layer
 from nnlc.networks.recipe import TrainingSection
 from nnlc.training.convolution import Convolution
 from nnlc.training.dropout import Dropout, Masks
-from nnlc.training.torchcalls import CALLS, drops_channels
+from nnlc.training.torch_calls import CALLS, drops_channels
 
 FAST: dict[str, Callable[[Layer, TrainingSection, Masks | None], nn.Module]] = {
     "convolution": lambda layer, _, masks: Convolution(layer, products=masks is not None),

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from nnlc.campaign import Campaign, DatasetSection, load_campaign
+from nnlc.campaign.campaign import Campaign, DatasetSection, load_campaign
 from nnlc.errors import CampaignError
 from nnlc.networks import ImageSet, NetworkSpec, image_set_of_table
 from nnlc.networks.recipe import TrainingSection
-from nnlc.results import ResultsFolder
+from nnlc.results.paths import ResultsFolder
 
 
 @dataclass(frozen=True, slots=True)

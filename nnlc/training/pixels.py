@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from nnlc.networks.recipe import TrainingSection
-from nnlc.training.images import Images
+from nnlc.training.loaded_images import Images
 
 
 class DeviceImages:

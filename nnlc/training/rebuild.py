@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from nnlc.campaign import Campaign
+from nnlc.campaign.campaign import Campaign
 from nnlc.errors import NnlcError
 from nnlc.networks import ImageSet, NetworkSpec, Walk, walk_network
 from nnlc.tables import Table, read_table

@@ -20,13 +20,13 @@ from pathlib import Path
 from shlex import quote
 from tempfile import TemporaryDirectory
 
-from nnlc.campaign import Campaign
+from nnlc.campaign.campaign import Campaign
 from nnlc.console import say
 from nnlc.errors import ImagesError
-from nnlc.files import open_regular, read_regular, why_unread, write_atomically
-from nnlc.networks.imagesets import FASHION_MNIST
-from nnlc.training.imagefiles import ImageFile, Published
-from nnlc.training.images import check_images, image_files
+from nnlc.networks.image_sets import FASHION_MNIST
+from nnlc.system.files import open_regular, read_regular, why_unread, write_atomically
+from nnlc.training.image_files import ImageFile, Published
+from nnlc.training.loaded_images import check_images, image_files
 from nnlc.wording import reason_of
 
 Report = Callable[[str], None]

@@ -1,7 +1,7 @@
 """The trainer process: `python -m nnlc.training.trainer LOCAL_RANK`, started by its rank's agent.
 
 Reads messages from standard input, writes them to what was standard output, and trains one
-network after another until its input ends. `nnlc.wire` lists the messages.
+network after another until its input ends. `nnlc.system.messages` lists the messages.
 """
 
 import ctypes
@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
 
-from nnlc import wire
-from nnlc.campaign import Campaign, parse_campaign
+from nnlc.campaign.campaign import Campaign, parse_campaign
 from nnlc.errors import DeviceError, NnlcError, ResultsError
-from nnlc.files import Ready, make_folder, write_atomically
 from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.networks.arithmetic import arithmetic_of, fingerprint, older_ways
 from nnlc.networks.recipe import TrainingSection
-from nnlc.results import ResultsFolder, checkpoints_in
+from nnlc.results.paths import ResultsFolder, checkpoints_in
+from nnlc.system import messages
+from nnlc.system.files import Ready, make_folder, write_atomically
 from nnlc.training.attempt import Attempt, Left
 from nnlc.training.checkpoint import Checkpoints
 from nnlc.training.determinism import make_deterministic
-from nnlc.training.facts import decides_bits, give_back_memory, made_with, visible_device
-from nnlc.training.images import check_images, load_images
+from nnlc.training.device_info import decides_bits, give_back_memory, made_with, visible_device
 from nnlc.training.inbox import Inbox
+from nnlc.training.loaded_images import check_images, load_images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
 
@@ -87,7 +87,7 @@ class Trainer:
             except Left:
                 return
 
-    def _configure(self, message: wire.Message) -> None:
+    def _configure(self, message: messages.Message) -> None:
         self._campaign = parse_campaign(message["campaign"], Path("the campaign of this job"))
         self._root, self._checkpoints = Path(message["images"]), Path(message["checkpoints"])
         if "results" in message:
@@ -102,7 +102,7 @@ class Trainer:
         if "threads" in message:
             torch.set_num_threads(message["threads"])
 
-    def _check(self, message: wire.Message) -> None:
+    def _check(self, message: messages.Message) -> None:
         """See that this node has what it needs: the images, and the folder of rank 0."""
         _check_folder(Path(message["mark"]))
         campaign = self._settings()
@@ -112,7 +112,7 @@ class Trainer:
         looked = {} if begun is None else self._look_at(begun, self._checkpoints)
         self._send({"kind": "checked", **looked})
 
-    def _look_at(self, networks: list[wire.Message], folder: Path) -> wire.Message:
+    def _look_at(self, networks: list[messages.Message], folder: Path) -> messages.Message:
         """Tell which of these networks go on from a checkpoint, and what others would lose."""
         go_on, foreign = [], []
         names = checkpoints_in(folder)
@@ -139,7 +139,7 @@ class Trainer:
         """Return what the arithmetic of a network depends on."""
         return spec, images, self._settings().training, "cuda" if spec.train_gpu else "cpu"
 
-    def _train(self, message: wire.Message) -> None:
+    def _train(self, message: messages.Message) -> None:
         """Train one network. What it needs of the images is loaded once and kept."""
         campaign, index = self._settings(), message["index"]
         spec = NetworkSpec.from_json(message["spec"])
@@ -208,11 +208,11 @@ class Trainer:
         """Take note that this process has used up its processor time, or is told so."""
         self._limit = signal.Signals(number).name
 
-    def _send(self, message: wire.Message) -> None:
+    def _send(self, message: messages.Message) -> None:
         if self._limit is not None:
             notice, self._limit = {"kind": "notice", "signal": self._limit}, None
-            self._channel.write(wire.encode(notice))
-        self._channel.write(wire.encode(message))
+            self._channel.write(messages.encode(notice))
+        self._channel.write(messages.encode(message))
         self._channel.flush()
 
 
@@ -232,7 +232,7 @@ def main(arguments: list[str]) -> None:
         trainer.serve()
         os._exit(0)  # Python and the device's libraries would take a second to take leave
     except NnlcError as problem:
-        channel.write(wire.encode({"kind": "fatal", "message": str(problem)}))
+        channel.write(messages.encode({"kind": "fatal", "message": str(problem)}))
         channel.flush()
     except BrokenPipeError:
         os._exit(1)  # the agent is gone, and nobody is left to tell

@@ -1,7 +1,7 @@
 """Which networks of a results folder go on from their checkpoints, and what the others lose.
 
-A trainer looks at the checkpoints (`nnlc.wire`), as it alone knows what their bits depend on. A
-job's start and `nnlc upgrade` say it in the same words.
+A trainer reads the checkpoints, since it alone knows what their bits depend on. A job's start and
+`nnlc upgrade` report it in the same words.
 """
 
 import shlex
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nnlc.upgrading.mixture import Mixture
+from nnlc.results.mixture import Mixture
 from nnlc.wording import counted
 
 _HOUR = 3600.0

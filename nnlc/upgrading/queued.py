@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from nnlc.campaign import Campaign, load_campaign
-from nnlc.campaignfile import differences, in_words
+from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.errors import NnlcError, SchedulerError
-from nnlc.files import read_regular, why_unread
-from nnlc.formats import is_newer
 from nnlc.launching.script import Launch, Script
 from nnlc.launching.submit import Record, in_queue, records, scheduler_of_folder
-from nnlc.results import ResultsFolder
+from nnlc.results.campaign_file import differences, in_words
+from nnlc.results.paths import ResultsFolder
+from nnlc.system.files import read_regular, why_unread
+from nnlc.system.newer_format import is_newer
 from nnlc.wording import counted, reason_of
 
 _ANSWER_SECONDS = 30.0

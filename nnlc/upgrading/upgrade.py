@@ -5,21 +5,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nnlc import __version__
-from nnlc.campaign import Campaign, CampaignNetwork
-from nnlc.campaignfile import FORMAT, FORMATS, Written
+from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import NnlcError, ResultsError
-from nnlc.files import passed_over, strangers
-from nnlc.formats import version_numbers
-from nnlc.history import History, read_history
-from nnlc.journal import read_events
 from nnlc.networks.arithmetic import CHANGES, choices, is_kept, new_ways, numbered, version
-from nnlc.openjobs import has_ended
-from nnlc.results import ResultsFolder, checkpoints_in
-from nnlc.tablecheck import Found, TableCheck, not_whole_lines
-from nnlc.upgrading.mixture import mixture_of
+from nnlc.results.campaign_file import FORMAT, FORMATS, Written
+from nnlc.results.history import History, read_history
+from nnlc.results.inventory import Found, TableCheck, not_whole_lines
+from nnlc.results.journal import read_events
+from nnlc.results.mixture import mixture_of
+from nnlc.results.open_jobs import has_ended
+from nnlc.results.paths import ResultsFolder, checkpoints_in
+from nnlc.system.files import passed_over, strangers
+from nnlc.system.newer_format import version_numbers
 from nnlc.upgrading.outlook import Foreign, Outlook, in_hours
 from nnlc.upgrading.queued import QueuedScripts, Standard, judge_queue
-from nnlc.verification.process import TrainingFailed, TrainingProcess
+from nnlc.verification.verify_trainer import TrainingFailed, TrainingProcess
 from nnlc.wording import counted, first_few
 
 

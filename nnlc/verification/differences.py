@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nnlc.environment import rule_of
-from nnlc.history import Finish
 from nnlc.networks import NetworkSpec
+from nnlc.results.history import Finish
+from nnlc.system.environment import rule_of
 from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS, Row
 
 _FIRST_METADATA_COLUMN = 2 + len(CURVE_COLUMNS)
 _VERSIONS = ("torch", "cuda", "cudnn")
-"""Others decide no bit: `nnlc.training.facts.decides_bits`."""
+"""Others decide no bit: `nnlc.training.device_info.decides_bits`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def recorded_circumstances(finish: Finish) -> Circumstances:
 
 
 def present_circumstances(made: Mapping[str, Any]) -> Circumstances:
-    """Return those in which a trainer is (`nnlc.training.facts.made_with`), for any network."""
+    """Return a trainer's circumstances, from `nnlc.training.device_info.made_with`."""
     device, versions, settings = made["device"], made["versions"], made["settings"]
     told = {
         "device": device["name"],

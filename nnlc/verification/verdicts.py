@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnlc.verification.curve_ranks import Place
 from nnlc.verification.differences import Change, Difference
-from nnlc.verification.places import Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

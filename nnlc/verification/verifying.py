@@ -9,29 +9,29 @@ from typing import Self
 
 import pandas as pd
 
-from nnlc.campaign import Campaign, load_campaign
-from nnlc.environment import in_words, overruled
+from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.errors import DeviceError, ImagesError, NnlcError, TableError
 from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.networks.arithmetic import arithmetic_of
 from nnlc.networks.draws import derive_seed
-from nnlc.shipped import shipped_names
+from nnlc.system.environment import in_words, overruled
+from nnlc.system.shipped import shipped_names
 from nnlc.tables import Row
-from nnlc.tables.folders import skipped_lines
 from nnlc.tables.frames import check_choice
 from nnlc.tables.slip import correction_factors
-from nnlc.training.images import check_images
+from nnlc.tables.table_folders import skipped_lines
+from nnlc.training.loaded_images import check_images
 from nnlc.training.origin import Origin, campaign_of
+from nnlc.verification.curve_ranks import places
 from nnlc.verification.differences import (
     changes,
     recorded_circumstances,
     row_differences,
     spec_differences,
 )
-from nnlc.verification.places import places
-from nnlc.verification.process import TrainingFailed, TrainingProcess
-from nnlc.verification.subjects import Refused, Subject, read_subjects
+from nnlc.verification.tables_to_verify import Refused, Subject, read_subjects
 from nnlc.verification.verdicts import Verdict
+from nnlc.verification.verify_trainer import TrainingFailed, TrainingProcess
 
 Tell = Callable[[str], object]
 MOST_HALF_EPOCHS, MOST_SEEDS, MOST_THREADS = 200_000, 1000, 1024
@@ -56,7 +56,7 @@ def verify(
     A table that nnlc wrote is compared to the byte: its metadata with the campaign's own draw, its
     half epochs with those that are trained now, by a trainer as a job has it. Where something
     differs, the journal's circumstances are held against those of now. A published table has a
-    place among some seeds instead (`nnlc.verification.places`), its validation losses corrected.
+    rank among some seeds instead (`nnlc.verification.curve_ranks`), validation losses corrected.
 
     Args:
         paths: a table, or a folder of tables, such as a results folder; or several.

@@ -7,10 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from nnlc.analysis.predictors.curve_fits import FamilyFits, fit_family
 from nnlc.analysis.predictors.families import FAMILIES
-from nnlc.analysis.predictors.fitting import FamilyFits, fit_family
 from nnlc.analysis.predictors.interface import Curves, Floats, Predictions, Predictor, Truths
-from nnlc.analysis.predictors.steps import dot, total
+from nnlc.analysis.predictors.trust_region_step import dot, total
 
 ENSEMBLE_MEMBERS = ("pow3", "pow4", "log2", "ilog2", "exp3", "wbl4", "mmf4", "hill3", "vap3")
 """The families of an ensemble, unless it is told others: each curve once (see `families`), without

@@ -24,7 +24,7 @@ from nnlc.analysis.predictors.interface import (
     Stops,
     Truths,
 )
-from nnlc.analysis.predictors.trustregion import fit
+from nnlc.analysis.predictors.trust_region import fit
 
 START = (10.0, 1.001, 100.0)
 """Where every fit of a, b and c begins."""

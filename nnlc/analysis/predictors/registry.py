@@ -15,7 +15,7 @@ from nnlc.analysis.predictors.fitted import Ensemble, FamilyPredictor
 from nnlc.analysis.predictors.interface import Predictor, StopRule
 from nnlc.analysis.predictors.observed import LastValue, Menndl
 from nnlc.analysis.predictors.penguin import Penguin
-from nnlc.analysis.predictors.plugs import Plug, load_plug, plug_names
+from nnlc.analysis.predictors.plug_ins import Plug, load_plug, plug_names
 from nnlc.errors import NnlcError
 
 DEFAULT_EPOCH = 20.0

@@ -16,8 +16,8 @@ from zipfile import ZIP_BZIP2, ZipFile, ZipInfo
 import numpy as np
 
 from nnlc.errors import ImagesError
-from nnlc.training.imagesources import FASHION_MNIST_FILES, SAMPLE_PATH
-from nnlc.training.ownimages import Array
+from nnlc.training.image_sources import FASHION_MNIST_FILES, SAMPLE_PATH
+from nnlc.training.own_images import Array
 
 SPLITS = {"train": ("train", 400), "validation": ("t10k", 100)}
 """Name here to Fashion-MNIST's name and the number of images of each class."""

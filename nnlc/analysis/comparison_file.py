@@ -1,0 +1,85 @@
+"""What `nnlc compare -o FILE` wrote, read back with every value checked."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from nnlc.analysis.comparison import COMPARISON_COLUMNS
+from nnlc.analysis.predictors.registry import MOST_EPOCHS
+from nnlc.errors import NnlcError
+from nnlc.system.text_file import read_text
+
+_Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+_Epoch = Annotated[float, Field(gt=0, le=MOST_EPOCHS)]
+_Percent = Annotated[float, Field(ge=0, le=100)]
+_Milliseconds = Annotated[float, Field(ge=0, le=1e9)]
+_Blank = BeforeValidator(lambda text: None if text == "" else text)
+_Maybe = Annotated[_Percent | None, _Blank]
+_FLOATS = ("_error", "_percent", "_epoch", "milliseconds")
+"""Ends of names."""
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    method: Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+    stop_rule: bool
+    cutoff_epoch: _Epoch
+    target_epoch: _Epoch
+    networks: _Count
+    predicted: _Count
+    failed: _Count
+    not_converged: Annotated[_Count | None, _Blank]
+    epochs_saved_percent: _Percent
+    cost_error: _Percent
+    cost_standard_error: _Maybe
+    mean_error: _Maybe
+    standard_error: _Maybe
+    median_error: _Maybe
+    baseline_mean_error: _Maybe
+    covered_percent: _Maybe
+    top_overlap_percent: _Maybe
+    milliseconds: Annotated[_Milliseconds | None, _Blank]
+
+
+def read_comparison(path: str | Path) -> pd.DataFrame:
+    """The frame of `nnlc.compare`, without its `attrs`.
+
+    Raises:
+        NnlcError: unreadable, or not such a file; with line and column.
+    """
+    path = Path(path)
+    try:
+        rows = list(csv.reader(io.StringIO(read_text(path)), strict=True))
+    except csv.Error:
+        rows = []
+    if not rows or tuple(rows[0]) != COMPARISON_COLUMNS:
+        raise NnlcError(f"{path}: is no comparison; 'nnlc compare FOLDER -o FILE.csv' writes one")
+    if not rows[1:]:
+        raise NnlcError(f"{path}: has no row below its header; compare again")
+    values = [_read_row(row, number, path) for number, row in enumerate(rows[1:], 2)]
+    frame = pd.DataFrame([row.model_dump() for row in values])
+    whole = {"not_converged": "Int64"}
+    return frame.astype(
+        whole | {name: "float64" for name in COMPARISON_COLUMNS if name.endswith(_FLOATS)}
+    )
+
+
+def _read_row(row: list[str], line: int, path: Path) -> _Row:
+    if len(row) != len(COMPARISON_COLUMNS):
+        raise NnlcError(
+            f"{path}, line {line}: {len(row)} fields where {len(COMPARISON_COLUMNS)} belong"
+        )
+    try:
+        return _Row.model_validate(dict(zip(COMPARISON_COLUMNS, row, strict=True)))
+    except ValidationError as problem:
+        name = str(problem.errors()[0]["loc"][0])
+        number = COMPARISON_COLUMNS.index(name)
+        raise NnlcError(
+            f"{path}, line {line}, column {number + 1} ({name}): {row[number][:40]!r} is no such "
+            "value"
+        ) from None

@@ -1,0 +1,175 @@
+"""Families of curves fitted to many networks' first points, and what the fits predict.
+
+A fit begins at the best place of a fixed grid over the shape θ, where the coefficients follow
+exactly, and goes on from there in all parameters (`trustregion`). So there is no chance in it, and
+no network depends on another. A fit that is no good is a failure with its reason.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnlc.analysis.predictors.families import Family
+from nnlc.analysis.predictors.interface import Floats, Integers
+from nnlc.analysis.predictors.starts import best_start
+from nnlc.analysis.predictors.trust_region import Settings, fit
+from nnlc.analysis.predictors.trust_region_step import dot, triangularise
+
+SETTINGS = Settings(tolerance=1e-10, evaluations_per_parameter=50)
+LEAST_RISE = 0.001
+"""Percent from the first to the last point; a curve that rises less says nothing of its shape."""
+CHUNK = 512
+"""Networks × grid × points must fit into the caches."""
+_AT_BOUND = 1e-6
+
+
+class _FamilyModel:
+    """A family as `trustregion` wants it: coefficients, then θ."""
+
+    def __init__(self, family: Family) -> None:
+        self._family = family
+        lower, upper = family.coefficient_bounds()
+        self.lower = np.array([*lower, *family.lower])[:, np.newaxis]
+        self.upper = np.array([*upper, *family.upper])[:, np.newaxis]
+
+    def inside(self, parameters: Floats) -> Floats:
+        """The same, but a little within the bounds."""
+        room = np.where(np.isfinite(self.upper), self.upper - self.lower, 1.0)
+        return np.clip(parameters, self.lower + 1e-6 * room, self.upper - 1e-6 * room)
+
+    def values(self, parameters: Floats, rows: int) -> Floats:
+        return self.values_at(parameters, _numbers(rows))
+
+    def values_at(self, parameters: Floats, x: Floats) -> Floats:
+        """The function at half epochs x (R × 1): P × L → R × L."""
+        count = self._family.coefficients
+        w, _ = self._family.shape(x, parameters[count:])
+        basis = self._family.basis(w)
+        return np.asarray(sum(k * part for k, part in zip(parameters[:count], basis, strict=True)))
+
+    def jacobian(self, parameters: Floats, residuals: Floats, targets: Floats) -> Floats:  # noqa: ARG002
+        return self.slopes_at(parameters, _numbers(len(residuals)))
+
+    def slopes_at(self, parameters: Floats, x: Floats) -> Floats:
+        """Derivatives by all parameters: P × R × L."""
+        count = self._family.coefficients
+        w, slopes = self._family.shape(x, parameters[count:])
+        steepness = self._family.steepness(parameters[:count])
+        return np.concatenate([np.stack(self._family.basis(w)), steepness * slopes])
+
+
+@dataclass(frozen=True, eq=False)
+class FamilyFits:
+    """A family fitted to many networks.
+
+    Attributes:
+        family: the family.
+        parameters: P × networks: coefficients, then θ; `family.parameters` gives the formula's.
+        cost: half the sum of the squared residuals.
+        points: how many points were fitted to.
+        reasons: why a fit is no good; None where it is.
+    """
+
+    family: Family
+    parameters: Floats
+    cost: Floats
+    points: int
+    reasons: tuple[str | None, ...]
+
+    def at(self, epoch: float) -> Floats:
+        """The fitted accuracies in percent at an epoch."""
+        x = np.array([[2 * epoch]])
+        return np.asarray(_FamilyModel(self.family).values_at(self.parameters, x)[0])
+
+    def uncertainty_at(self, epoch: float) -> Floats:
+        """Standard deviations in percent of what will be seen at an epoch; NaN where unknown.
+
+        By the delta method: the residuals' variance, and that of the fitted curve. Parameters at
+        their bounds count as known.
+        """
+        freedom = self.points - self.family.size
+        model = _FamilyModel(self.family)
+        variance = 2 * self.cost / freedom
+        jacobian = model.slopes_at(self.parameters, _numbers(self.points))
+        gradient = model.slopes_at(self.parameters, np.array([[2 * epoch]]))[:, 0]
+        room = np.where(np.isfinite(model.upper), model.upper - model.lower, np.inf)
+        near = np.minimum(self.parameters - model.lower, model.upper - self.parameters)
+        free = near > _AT_BOUND * np.minimum(room, np.maximum(1.0, np.abs(self.parameters)))
+        jacobian, gradient = jacobian * free[:, np.newaxis], gradient * free
+        triangle, _ = triangularise(jacobian, np.zeros(jacobian.shape[1:]))
+        share = _solve_transposed(triangle, gradient)
+        deviation = np.sqrt(variance * (1 + dot(share, share)))
+        return np.where(np.isfinite(deviation) & (deviation < 100), deviation, np.nan)
+
+
+def fit_family(family: Family, accuracies: Floats) -> FamilyFits:
+    """Fit a family to curves.
+
+    Args:
+        family: the family.
+        accuracies: networks × points, percent, at half epochs 1, 2, …
+
+    Returns:
+        Parameters and costs, and for each network whose fit is no good the reason: an accuracy that
+        isn't finite, no more points than parameters, the same accuracy throughout, a fit that
+        didn't converge, or a curve that doesn't rise.
+    """
+    count, points = accuracies.shape
+    reasons: list[str | None] = [None] * count
+    if points <= family.size:
+        few = f"{points} points where {family.name} needs at least {family.size + 1}"
+        reasons = [few] * count
+    fits = FamilyFits(
+        family,
+        np.full((family.size, count), np.nan),
+        np.full(count, np.nan),
+        points,
+        tuple(_unfit(curve, reason) for curve, reason in zip(accuracies, reasons, strict=True)),
+    )
+    usable = np.array([i for i in range(count) if fits.reasons[i] is None], dtype=np.int64)
+    reasons = list(fits.reasons)
+    for begin in range(0, len(usable), CHUNK):
+        which = usable[begin : begin + CHUNK]
+        for network, why in zip(which, _fit_chunk(fits, accuracies[which], which), strict=True):
+            reasons[network] = why
+    return FamilyFits(family, fits.parameters, fits.cost, points, tuple(reasons))
+
+
+def _unfit(curve: Floats, reason: str | None) -> str | None:
+    finite = np.isfinite(curve)
+    if not finite.all():
+        epoch = (int(finite.argmin()) + 1) / 2
+        return f"the accuracy at epoch {epoch:g} is not a finite number"
+    if reason is None and (curve == curve[0]).all():
+        return "the accuracy is the same at all points"
+    return reason
+
+
+def _fit_chunk(into: FamilyFits, accuracies: Floats, which: Integers) -> list[str | None]:
+    family, model = into.family, _FamilyModel(into.family)
+    start = model.inside(best_start(family, accuracies))
+    points = np.full(len(which), into.points)
+    with np.errstate(all="ignore"):
+        found = fit(model, accuracies.T, points, start, SETTINGS)
+        ends = model.values_at(found.parameters, np.array([[1.0], [float(into.points)]]))
+    into.parameters[:, which], into.cost[which] = found.parameters, found.cost
+    return [
+        "the fit did not converge"
+        if not converged
+        else ("the curve does not rise" if not rise > LEAST_RISE else None)
+        for converged, rise in zip(found.converged, ends[1] - ends[0], strict=True)
+    ]
+
+
+def _solve_transposed(triangle: Floats, right: Floats) -> Floats:
+    """z of triangleᵀ z = right, for upper triangles P × P × L; 0 where a parameter is fixed."""
+    solution = np.zeros_like(right)
+    for i in range(len(right)):
+        rest = right[i] - sum((triangle[j, i] * solution[j] for j in range(i)), np.zeros(1))
+        pivot = triangle[i, i]
+        solution[i] = np.where(pivot > 0, rest / np.where(pivot > 0, pivot, 1.0), 0.0)
+    return solution
+
+
+def _numbers(rows: int) -> Floats:
+    return np.arange(1.0, rows + 1)[:, np.newaxis]

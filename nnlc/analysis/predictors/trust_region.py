@@ -1,0 +1,258 @@
+"""Bounded nonlinear least squares for thousands of small problems side by side.
+
+The trust-region reflective method of Branch, Coleman and Li (SIAM J. Sci. Comput. 21(1), 1999) with
+Moré's search for the step (Lecture Notes in Mathematics 630, 1977), which SciPy's `least_squares`
+and `curve_fit` follow for bounded problems. Decisions and tolerances are SciPy's, so that a fit
+that ends early, or not at all, does so here too. SciPy goes from problem to problem; here each
+is a lane of the same arrays.
+
+Lanes don't see one another: a lane's result is the same to the last bit whatever stands beside it.
+Sums add row after row, in arrays whose last axis is the lanes', and nothing but singular value
+decompositions of 4 × 4 at most is left to LAPACK.
+
+Shapes: P parameters, R rows (points), L lanes.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+import numpy as np
+
+from nnlc.analysis.predictors.interface import Floats, Integers, Truths
+from nnlc.analysis.predictors.trust_region_step import (
+    LocalModel,
+    choose_step,
+    dot,
+    length,
+    pick,
+    solve_radius,
+    total,
+    triangularise,
+)
+
+RUNNING, GRADIENT, COST, STEP, EXHAUSTED = 0, 1, 2, 3, -1
+"""What a lane ended by: its gradient, cost or step was small enough, or its evaluations were used
+up, which is a failed fit."""
+
+
+class Model(Protocol):
+    """A function to be fitted."""
+
+    lower: Floats
+    """P × 1; the least value of each parameter."""
+    upper: Floats
+    """P × 1."""
+
+    def values(self, parameters: Floats, rows: int) -> Floats:
+        """The function at the first rows: P × L → R × L."""
+
+    def jacobian(self, parameters: Floats, residuals: Floats, targets: Floats) -> Floats:
+        """Derivatives of the residuals: P × L, R × L, R × L → P × R × L."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """When a fit ends; the defaults are SciPy's."""
+
+    tolerance: float = 1e-8
+    """Of cost, step (both relative) and gradient."""
+    evaluations_per_parameter: int = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Fits:
+    """What came of many fits."""
+
+    parameters: Floats
+    """P × L; where the fit ended, converged or not."""
+    cost: Floats
+    """L; half the sum of the squared residuals."""
+    converged: Truths
+    """L."""
+
+
+@dataclass
+class _Lanes:
+    """The lanes that are still running; every array's last axis is theirs."""
+
+    number: Integers
+    targets: Floats
+    points: Integers
+    parameters: Floats
+    triangle: Floats
+    """P × P × L: what is left of the derivatives, once orthogonal directions are taken out."""
+    projected: Floats
+    """P × L: the residuals in these directions."""
+    cost: Floats
+    gradient: Floats
+    radius: Floats
+    damping: Floats
+    evaluations: Integers
+    status: Integers
+    moved: Truths
+    local: LocalModel
+
+    def keep(self, which: Integers) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            kept = value.of(which) if isinstance(value, LocalModel) else pick(value, which)
+            setattr(self, field.name, kept)
+
+
+def fit(
+    model: Model,
+    targets: Floats,
+    points: Integers,
+    start: Floats,
+    settings: Settings | None = None,
+) -> Fits:
+    """Fit a model in many lanes, each from its own start to its own targets.
+
+    Args:
+        model: the function.
+        targets: R × L; a lane's rows beyond its points are not looked at.
+        points: L; how many rows count.
+        start: P × L, strictly within the bounds.
+        settings: when a fit ends.
+    """
+    targets = np.ascontiguousarray(targets)
+    with np.errstate(all="ignore"):
+        return _Solver(model, settings or Settings()).run(targets, points, start)
+
+
+class _Solver:
+    def __init__(self, model: Model, settings: Settings) -> None:
+        self._model, self._settings = model, settings
+        self._limit = settings.evaluations_per_parameter * len(model.lower)
+
+    def run(self, targets: Floats, points: Integers, start: Floats) -> Fits:
+        lanes = self._begin(targets, points, start)
+        done = Fits(start.copy(), lanes.cost.copy(), np.zeros(len(points), dtype=bool))
+        while len(lanes.number):
+            self._look_around(lanes)
+            ended = lanes.status != RUNNING
+            if ended.any():
+                which = lanes.number[ended]
+                done.parameters[:, which] = lanes.parameters[:, ended]
+                done.cost[which] = lanes.cost[ended]
+                done.converged[which] = lanes.status[ended] > RUNNING
+                lanes.keep(np.flatnonzero(~ended))
+            else:
+                self._step(lanes)
+        return done
+
+    def _begin(self, targets: Floats, points: Integers, start: Floats) -> _Lanes:
+        parameters, count = start.shape
+        lanes = _Lanes(
+            number=np.arange(count),
+            targets=targets,
+            points=points,
+            parameters=start.copy(),
+            triangle=np.zeros((parameters, parameters, count)),
+            projected=np.zeros((parameters, count)),
+            cost=np.zeros(count),
+            gradient=np.zeros((parameters, count)),
+            radius=np.zeros(count),
+            damping=np.zeros(count),
+            evaluations=np.ones(count, dtype=np.int64),
+            status=np.full(count, RUNNING),
+            moved=np.zeros(count, dtype=bool),
+            local=LocalModel.empty(parameters, count),
+        )
+        everywhere = lanes.number
+        self._differentiate(lanes, everywhere, self._residuals(lanes, start, everywhere))
+        scale, _ = self._scale(start, lanes.gradient)
+        radius = length(start / np.sqrt(scale))
+        lanes.radius = np.where(radius == 0, 1.0, radius)
+        return lanes
+
+    def _residuals(self, lanes: _Lanes, parameters: Floats, which: Integers) -> Floats:
+        rows = int(lanes.points[which].max())
+        away = self._model.values(parameters, rows) - pick(lanes.targets[:rows], which)
+        return np.where(np.arange(rows)[:, np.newaxis] < lanes.points[which], away, 0.0)
+
+    def _differentiate(self, lanes: _Lanes, which: Integers, residuals: Floats) -> None:
+        """Take new residuals and the derivatives at the lanes' parameters."""
+        rows = len(residuals)
+        targets, parameters = pick(lanes.targets[:rows], which), pick(lanes.parameters, which)
+        counts = np.arange(rows)[:, np.newaxis] < lanes.points[which]
+        derivatives = self._model.jacobian(parameters, residuals, targets)
+        derivatives = np.where(counts, derivatives, 0.0)
+        lanes.triangle[..., which], lanes.projected[:, which] = triangularise(
+            derivatives, residuals
+        )
+        lanes.cost[which] = 0.5 * dot(residuals, residuals)
+        lanes.gradient[:, which] = total(derivatives * residuals, axis=1)
+        lanes.moved[which] = True
+
+    def _scale(self, parameters: Floats, gradient: Floats) -> tuple[Floats, Floats]:
+        """Coleman and Li's distances to the bounds ahead, and their slopes."""
+        lower, upper = self._model.lower, self._model.upper
+        down, up = (gradient > 0) & np.isfinite(lower), (gradient < 0) & np.isfinite(upper)
+        distance = np.where(down, parameters - lower, np.where(up, upper - parameters, 1.0))
+        return distance, down.astype(float) - up
+
+    def _look_around(self, lanes: _Lanes) -> None:
+        """Model the cost around lanes that have moved, and end those that are where they should."""
+        which = np.flatnonzero(lanes.moved)
+        if len(which):
+            gradient = pick(lanes.gradient, which)
+            distance, slope = self._scale(pick(lanes.parameters, which), gradient)
+            steepness = np.abs(gradient * distance).max(axis=0)
+            flat = steepness < self._settings.tolerance
+            lanes.status[which] = np.where(flat, GRADIENT, lanes.status[which])
+            lanes.local.update(
+                which,
+                pick(lanes.triangle, which),
+                pick(lanes.projected, which),
+                gradient,
+                np.sqrt(distance),
+                gradient * slope,
+                np.maximum(0.995, 1 - steepness),
+            )
+            lanes.moved[which] = False
+        used_up = (lanes.evaluations >= self._limit) & (lanes.status == RUNNING)
+        lanes.status[used_up] = EXHAUSTED
+
+    def _step(self, lanes: _Lanes) -> None:
+        """Try one step in every lane, and take it where the cost falls."""
+        model, local, radius = self._model, lanes.local, lanes.radius
+        inward, lanes.damping = solve_radius(local, lanes.points, radius, lanes.damping)
+        step, scaled, promised = choose_step(
+            lanes.parameters, local, inward, radius, model.lower, model.upper
+        )
+        there = lanes.parameters + step
+        there = np.where(there <= model.lower, np.nextafter(model.lower, model.upper), there)
+        there = np.where(there >= model.upper, np.nextafter(model.upper, model.lower), there)
+        residuals = self._residuals(lanes, there, np.arange(len(lanes.number)))
+        lanes.evaluations += 1
+
+        cost, stride = 0.5 * dot(residuals, residuals), length(scaled)
+        finite = np.asarray(np.isfinite(residuals).all(axis=0))
+        gain = np.where(finite, lanes.cost - cost, -1.0)
+        agreement = np.where(
+            promised > 0, gain / promised, np.where((promised == 0) & (gain == 0), 1.0, 0.0)
+        )
+        self._end_small_steps(lanes, finite, gain, agreement, length(step))
+        wide = (agreement > 0.75) & (stride > 0.95 * radius)
+        next_radius = np.where(wide, 2 * radius, radius)
+        next_radius = np.where(agreement < 0.25, 0.25 * stride, next_radius)
+        running = lanes.status == RUNNING
+        lanes.damping = np.where(
+            finite & running, lanes.damping * radius / next_radius, lanes.damping
+        )
+        lanes.radius = np.where(finite, np.where(running, next_radius, radius), 0.25 * stride)
+
+        taken = np.flatnonzero(gain > 0)
+        if len(taken):
+            lanes.parameters[:, taken] = there[:, taken]
+            self._differentiate(lanes, taken, pick(residuals, taken))
+
+    def _end_small_steps(
+        self, lanes: _Lanes, finite: Truths, gain: Floats, agreement: Floats, step: Floats
+    ) -> None:
+        tolerance = self._settings.tolerance
+        settled = (gain < tolerance * lanes.cost) & (agreement > 0.25)
+        still = step < tolerance * (tolerance + length(lanes.parameters))
+        lanes.status = np.where(finite & still, STEP, lanes.status)
+        lanes.status = np.where(finite & settled, COST, lanes.status)

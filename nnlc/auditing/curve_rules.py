@@ -1,0 +1,205 @@
+"""Learning curves against what losses and accuracies can be; thousands at once."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from math import log
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnlc.analysis.metrics import CHANCE_DEVIATIONS
+from nnlc.auditing.audited_network import COLUMN_OF
+from nnlc.auditing.audited_table import Audited
+
+OTHER_ORDER = 4 * np.finfo(np.float64).eps
+"""An accuracy is 100 c / n for c right ones of n, rounded once, in every published table at hand
+and in nnlc's. A published one may have been computed in another order: one rounding more, each at
+most half of this machine epsilon. That stays four orders below the distance of two counts."""
+FLOAT32_ROUNDING = 1e-4
+"""Losses are computed with 24 bits, thousands of them are summed."""
+LARGEST_LOSS = float(np.finfo(np.float32).max)
+FAR_ABOVE = 10
+"""So many times ln(classes) a first loss is told of."""
+
+Floats = NDArray[np.float64]
+Truths = NDArray[np.bool_]
+Words = Callable[[int, int], tuple[str, str]]
+"""From the positions of table and row to what was found and what is right."""
+
+
+def check_curves(tables: Iterable[Audited]) -> None:
+    """Add to each table's findings what is wrong with its curve, or worth a note."""
+    by_length: defaultdict[int, list[Audited]] = defaultdict(list)
+    for table in tables:
+        if table.curve is not None and len(table.curve):
+            by_length[len(table.curve)].append(table)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for group in by_length.values():
+            _Group(group).check()
+
+
+def validated_images(tables: Iterable[Audited]) -> Floats:
+    """Images that each accuracy is a share of, the last partial batch left out; NaN if unknown."""
+    counts = [t.validation_batches[0] * t.values.get("batch_size", 0) for t in tables]
+    return np.array([count or np.nan for count in counts], dtype=np.float64)
+
+
+def slip_factors(tables: Iterable[Audited]) -> Floats:
+    """⌊N/b⌋/⌈N/b⌉ of each table, N validation images in batches of b; NaN if unknown."""
+    batches = [table.validation_batches for table in tables]
+    return np.array([full / every if full else np.nan for full, every in batches])
+
+
+def chance_limits(tables: Iterable[Audited]) -> Floats:
+    """The accuracy in percent that chance may give each network; NaN if unknown.
+
+    As `nnlc.metrics` tells networks that never learned.
+    """
+    chosen = list(tables)
+    shares = np.array([t.images.largest_share if t.images else np.nan for t in chosen])
+    deviations = np.sqrt(shares * (1 - shares) / validated_images(chosen))
+    return np.asarray(100 * (shares + CHANCE_DEVIATIONS * deviations))
+
+
+def log_classes(tables: Iterable[Audited]) -> Floats:
+    """ln(classes), the loss of a network that knows nothing; NaN if unknown."""
+    return np.array([log(t.images.classes) if t.images else np.nan for t in tables])
+
+
+class _Group:
+    """Tables of equally many rows; arrays are tables × rows."""
+
+    def __init__(self, tables: list[Audited]) -> None:
+        self._tables = tables
+        curves = np.stack([table.curve for table in tables if table.curve is not None])
+        self._train, self._val, self._accuracy = np.moveaxis(curves, 2, 0)
+        losses = ("train_loss", "trainLoss", self._train), ("val_loss", "valLoss", self._val)
+        self._losses = losses
+
+    def check(self) -> None:
+        in_range = self._check_accuracies()
+        self._check_losses(in_range)
+        self._check_nan()
+        self._tell_notes()
+
+    def _check_accuracies(self) -> Truths:
+        accuracy = self._accuracy
+        in_range: Truths = (accuracy >= 0) & (accuracy <= 100) & ~np.signbit(accuracy)
+        self._add(
+            "accuracy-range",
+            "val_accuracy_percent",
+            ~in_range,
+            lambda i, j: (f"valAcc is {_value(accuracy[i, j])}", "a number from 0.0 to 100.0"),
+        )
+        validated = validated_images(self._tables)[:, np.newaxis]
+        counts = np.rint(accuracy * validated / 100)
+        right = 100 * counts / validated
+        published = np.array([table.is_published for table in self._tables])[:, np.newaxis]
+        off = np.abs(accuracy - right) > np.where(published, OTHER_ORDER, 0.0) * right
+        self._add(
+            "accuracy-step",
+            "val_accuracy_percent",
+            off & in_range,
+            lambda i, j: (
+                f"valAcc is {accuracy[i, j]!s}, no whole number of {validated[i, 0]:.0f} images",
+                f"{right[i, j]!s}, which is {counts[i, j]:.0f} of them, or another count",
+            ),
+        )
+        return in_range
+
+    def _check_losses(self, in_range: Truths) -> None:
+        for field, name, loss in self._losses:
+            self._add(
+                "loss-range",
+                field,
+                (loss < 0) | (np.isfinite(loss) & (loss > LARGEST_LOSS)),
+                lambda i, j, name=name, loss=loss: (  # type: ignore[misc]
+                    f"{name} is {loss[i, j]!s}",
+                    f"0.0 to {LARGEST_LOSS}, or nan or inf",
+                ),
+            )
+        published = np.array([table.is_published for table in self._tables])
+        factors = np.where(published, slip_factors(self._tables), 1.0)[:, np.newaxis]
+        least = (1 - self._accuracy / 100) * log(2) * factors * (1 - FLOAT32_ROUNDING)
+        self._add(
+            "loss-accuracy",
+            "val_loss",
+            in_range & (self._val >= 0) & (self._val < least),
+            lambda i, j: (
+                f"valLoss is {self._val[i, j]!s} at an accuracy of {self._accuracy[i, j]!s} %",
+                f"at least {least[i, j]:.6g}: where a wrong class is predicted, the right one "
+                "has no more than 1/2",
+            ),
+        )
+
+    def _check_nan(self) -> None:
+        is_nan = np.isnan(self._train)
+        first = np.where(is_nan.any(axis=1), is_nan.argmax(axis=1), is_nan.shape[1])[:, np.newaxis]
+        rows = np.arange(is_nan.shape[1])
+        after = rows >= first
+        for field, name, loss in self._losses:
+            self._add(
+                "nan-stays",
+                field,
+                after & ~np.isnan(loss),
+                lambda i, j, name=name, loss=loss: (  # type: ignore[misc]
+                    f"{name} is {loss[i, j]!s}, though trainLoss became NaN in line "
+                    f"{first[i, 0] + 2}",
+                    "nan",
+                ),
+            )
+        last = np.minimum(first, is_nan.shape[1] - 1)
+        constant = np.take_along_axis(self._accuracy, last, axis=1)
+        self._add(
+            "nan-accuracy",
+            "val_accuracy_percent",
+            after & (self._accuracy != constant) & np.isfinite(self._accuracy),
+            lambda i, j: (
+                f"valAcc is {self._accuracy[i, j]!s}, though trainLoss became NaN in line "
+                f"{first[i, 0] + 2}",
+                f"{constant[i, 0]!s}, as in that line",
+            ),
+        )
+
+    def _tell_notes(self) -> None:
+        missing = ~(np.isfinite(self._train) & np.isfinite(self._val))
+        begins, sums = np.zeros_like(missing), missing.sum(axis=1)
+        some = missing.any(axis=1)
+        begins[some, missing.argmax(axis=1)[some]] = True
+        self._add(
+            "non-finite",
+            None,
+            begins,
+            lambda i, j: (
+                f"losses that aren't finite: the first at epoch {(j + 1) / 2}, in {sums[i]} rows",
+                "",
+            ),
+        )
+        far = np.zeros_like(missing)
+        plain = log_classes(self._tables)
+        far[:, 0] = np.isfinite(self._train[:, 0]) & (self._train[:, 0] > FAR_ABOVE * plain)
+        self._add(
+            "first-loss",
+            "train_loss",
+            far,
+            lambda i, j: (
+                f"the first trainLoss is {self._train[i, j]!s}",
+                f"near ln(classes), {plain[i]:.4g}, unless it diverges",
+            ),
+        )
+        best = np.fmax.reduce(self._accuracy, axis=1)
+        limits = chance_limits(self._tables)
+        for i in np.flatnonzero(best <= limits):
+            self._tables[i].findings.add(
+                "never-learned", f"its best accuracy is {best[i]!s} %, as chance may give"
+            )
+
+    def _add(self, rule: str, field: str | None, where: Truths, words: Words) -> None:
+        column = None if field is None else COLUMN_OF[field]
+        for i, j in np.argwhere(where).tolist():
+            found, right = words(i, j)
+            self._tables[i].findings.add(rule, found, right, line=j + 2, column=column)
+
+
+def _value(number: float) -> str:
+    return "blank or nan" if np.isnan(number) else str(number)

@@ -1,0 +1,182 @@
+"""Tables of one folder beside one another, and of all folders: what they repeat or contradict."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnlc.auditing.audited_table import Audited
+from nnlc.auditing.divisor import Divisor
+from nnlc.auditing.findings import Findings, shown
+from nnlc.auditing.specification_rules import makes_even_batches
+from nnlc.tables import METADATA_COLUMNS
+from nnlc.wording import counted
+
+_NOT_DRAWN = {"id", "random_seed", "train_gpu", "torch_set_deterministic"}
+_DRAWN = tuple(c.field for c in METADATA_COLUMNS if c.field not in _NOT_DRAWN)
+
+
+@dataclass(frozen=True, slots=True)
+class SvhnImages:
+    """What the batch sizes of a folder say of SVHN's training images."""
+
+    path: Path
+    tables: int
+    against: dict[int, int]
+    """By number of training images, the tables whose batches would not be even in number."""
+
+    @property
+    def possible(self) -> list[int]:
+        """The numbers that no table speaks against."""
+        return [images for images, count in self.against.items() if not count]
+
+    def to_json(self) -> dict[str, Any]:
+        """path, tables, possible, and against by the number of images as text."""
+        against = {str(images): count for images, count in self.against.items()}
+        return {
+            "path": shown(self.path),
+            "tables": self.tables,
+            "possible": self.possible,
+            "against": against,
+        }
+
+
+def check_mixture(folder: Path, tables: Sequence[Audited]) -> Findings:
+    """Whether the tables of a folder are of one kind."""
+    findings = Findings(folder)
+    free = [table for table in tables if table.is_whole and table.standard.half_epochs is None]
+    if lengths := _mixed(table.half_epochs for table in free):
+        findings.add("mixed-lengths", f"tables have {lengths} rows", "one number")
+    flags = [table.values.get("torch_set_deterministic") for table in tables]
+    if mixture := _mixed(flags):
+        findings.add("mixed-determinism", f"torch_set_deterministic is {mixture}", "one of them")
+    elif flags[:1] == [False]:
+        findings.add(
+            "not-deterministic",
+            "torch_set_deterministic is False, as in published tables, in "
+            f"{counted(len(tables), 'table')}: no curve can be made again bit by bit",
+        )
+    if mixture := _mixed(table.values.get("train_gpu") for table in tables):
+        findings.add("mixed-devices", f"train_GPU is {mixture}")
+    return findings
+
+
+def _mixed(values: Iterable[Any]) -> str:
+    """How often each value is there, if there are several; None counts for nothing."""
+    counts = Counter(value for value in values if value is not None)
+    if len(counts) < 2:
+        return ""
+    return " and ".join(
+        f"{value} ({counted(count, 'table')})" for value, count in counts.most_common()
+    )
+
+
+def count_svhn_images(folder: Path, tables: Sequence[Audited]) -> SvhnImages | None:
+    """Which numbers of training images the batch sizes admit; None for a folder without SVHN."""
+    readings = next((t.standard.images("SVHN") for t in tables if t.dataset == "SVHN"), ())
+    sizes = [t.values["batch_size"] for t in tables if t.dataset == "SVHN" and t.is_whole]
+    if len(readings) < 2 or not sizes:
+        return None
+    against = {
+        images.train_images: sum(not makes_even_batches(b, images.train_images) for b in sizes)
+        for images in readings
+    }
+    return SvhnImages(folder, len(sizes), against)
+
+
+def tell_svhn_images(svhn: SvhnImages, findings: Findings) -> None:
+    """Put what was counted into words."""
+    counts = ", ".join(f"{count} speak against {images}" for images, count in svhn.against.items())
+    found = f"training images by the batch sizes of {counted(svhn.tables, 'table')}: {counts}"
+    possible = " or ".join(map(str, svhn.possible))
+    if possible:
+        findings.add("svhn-images", f"{found}: possible is {possible}")
+    else:
+        findings.add("svhn-impossible", found, "one number that none speaks against")
+
+
+def tell_divisor(divisor: Divisor, findings: Findings) -> None:
+    """Put an estimate into words, where it decides something."""
+    estimate, error = divisor.estimate, divisor.standard_error
+    if estimate is None or error is None:
+        return
+    kind = "published" if divisor.published else "nnlc's"
+    found = (
+        f"{counted(divisor.networks, 'never-learning network')} of {kind} tables: valLoss lacks "
+        f"{estimate:.3f} ± {error:.3f} of what the published slip takes away"
+    )
+    match divisor.verdict, divisor.published:
+        case "slip", True:
+            findings.add("slip-known", f"{found}; val_loss='corrected' undoes it")
+        case "true mean", True:
+            right = "1, or leave val_loss as published for these tables"
+            findings.add("slip-absent", found, right)
+        case "slip", False:
+            findings.add("slip-ours", found, "0")
+        case "neither", _:
+            findings.add("slip-neither", found, "0 or 1")
+
+
+def check_duplicates(tables: Sequence[Audited]) -> None:
+    """What is there twice: a network, a seed in a dataset, a specification, a curve."""
+    singles = _check_ids(tables)
+    for rule, key, found in (
+        ("duplicate-seed", _seed, "the same dataset and random_seed as"),
+        ("duplicate-network", _network, "the same specification, but for ID and seed, as"),
+        ("duplicate-curve", _curve, "the same curve as"),
+    ):
+        for first, others in _groups(singles, key):
+            for table in others:
+                table.findings.add(rule, f"{found} {shown(first.path)}", line=2)
+
+
+def _check_ids(tables: Sequence[Audited]) -> list[Audited]:
+    """The tables that stand alone, or first of those of their ID."""
+    repeated: set[int] = set()
+    for first, others in _groups(tables, lambda table: table.id):
+        repeated.update(map(id, others))
+        for table in others:
+            place = shown(first.path)
+            if table.values != first.values:
+                found = f"another network of this ID is in {place}"
+                table.findings.add("duplicate-id", found, "one network an ID", line=2, column=5)
+                continue
+            is_same = _bits(table) == _bits(first)
+            found = "the same table as" if is_same else "the same network, another curve than"
+            table.findings.add("duplicate-table", f"{found} {place}", "one of the two", line=2)
+    return [table for table in tables if id(table) not in repeated]
+
+
+def _groups(
+    tables: Iterable[Audited], key: Callable[[Audited], Hashable | None]
+) -> list[tuple[Audited, list[Audited]]]:
+    """The first of tables that share a key, and the others."""
+    found: defaultdict[Hashable, list[Audited]] = defaultdict(list)
+    for table in tables:
+        value = key(table)
+        if value is not None:
+            found[value].append(table)
+    return [(group[0], group[1:]) for group in found.values() if group[1:]]
+
+
+def _seed(table: Audited) -> Hashable | None:
+    seed = table.values.get("random_seed")
+    return None if seed is None else (table.dataset, seed)
+
+
+def _network(table: Audited) -> Hashable | None:
+    return tuple(table.values[name] for name in _DRAWN) if table.is_whole else None
+
+
+def _curve(table: Audited) -> Hashable | None:
+    """A curve's bits; None for one that is NaN from the start, as many may be."""
+    if table.curve is None or not np.isfinite(table.curve[:, 0]).any():
+        return None
+    return _bits(table)
+
+
+def _bits(table: Audited) -> bytes | None:
+    return None if table.curve is None else table.curve.tobytes()

@@ -1,0 +1,177 @@
+"""The tables in paths that a user gave, and a finding for whatever else is there."""
+
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nnlc.auditing.findings import Finding, make_finding, shown
+from nnlc.auditing.rule_list import Severity
+from nnlc.errors import NnlcError, TableError
+from nnlc.system.files import open_regular
+from nnlc.tables.columns import HEADER
+from nnlc.tables.table_folders import (
+    CAMPAIGN_FILE,
+    LEVELS,
+    PART_NAMES,
+    PROVENANCE_FILE,
+    TABLE_NAME,
+    TableFiles,
+    find_tables,
+)
+
+_PEEK = len(HEADER) // 2
+"""A file that begins with so much of the header is a table, whatever its name."""
+
+
+@dataclass(slots=True)
+class Places:
+    """What stands in paths that a user gave."""
+
+    files: list[TableFiles] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    homes: list[Path] = field(default_factory=list)
+    """Results folders: they have a campaign.toml."""
+
+    def add(self, rule: str, path: Path, found: str, right: str = "") -> None:
+        """Note a finding of the rule of this name."""
+        self.findings.append(make_finding(rule, path, found, right))
+
+    def home_of(self, folder: Path) -> Path | None:
+        """The results folder that a dataset folder lies in, if that was given too."""
+        place = folder.resolve().parent
+        return next((home for home in self.homes if home.resolve() == place), None)
+
+
+def find_places(paths: Iterable[Path]) -> Places:
+    """Look for tables as `load_tables` does, without giving up at what can't be read.
+
+    Raises:
+        NnlcError: a path that isn't there.
+    """
+    places = Places()
+    seen: set[tuple[Path, str]] = set()
+    for path in dict.fromkeys(paths):
+        if not os.path.lexists(path):
+            raise NnlcError(f"{shown(path)}: there is nothing of this name")
+        homes, findings = len(places.homes), len(places.findings)
+        found = _find(path, LEVELS, places)
+        if not found and len(places.homes) == homes:
+            _forget_notes(places, findings)
+            places.add(
+                "no-tables",
+                path,
+                "no table is here",
+                "files <ID>.txt in the folder, in a folder of it, or in one of theirs",
+            )
+        for files in found:
+            folder = files.folder.resolve()
+            names = tuple(name for name in files.names if (folder, name) not in seen)
+            seen.update((folder, name) for name in names)
+            if names:
+                places.files.append(TableFiles(files.folder, names, files.whole))
+    places.homes = list({home.resolve(): home for home in reversed(places.homes)}.values())
+    return places
+
+
+def _forget_notes(places: Places, since: int) -> None:
+    """Where no table is, nobody wants to hear of all that isn't one."""
+    latest = places.findings[since:]
+    places.findings[since:] = [one for one in latest if one.severity > Severity.NOTE]
+
+
+def _find(path: Path, levels: int, places: Places) -> list[TableFiles]:
+    """The tables of a path; of a folder with trouble in it, whatever can be found."""
+    if os.path.isdir(path):  # noqa: PTH112  False where even that can't be read
+        _note_homes(path, levels, places)
+    elif os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113  as above
+        places.add("special-file", path, "no regular file", "a regular file")
+        return []
+    try:
+        found, skipped = find_tables([path])
+    except TableError:
+        return _find_part(path, levels, places)
+    for one in skipped:
+        _tell_skipped(one.path, places)
+    return found
+
+
+def _find_part(folder: Path, levels: int, places: Places) -> list[TableFiles]:
+    """What is left of a folder that holds no table, or something that can't be read."""
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208  names are wanted
+    except OSError as problem:
+        places.add("unreadable", folder, f"can't be read: {problem.strerror}", "a readable folder")
+        return []
+    has_parts = {CAMPAIGN_FILE, PROVENANCE_FILE} & set(names)
+    found: list[TableFiles] = []
+    tables = []
+    for name in names:
+        path = folder / name
+        kind = _kind(path)
+        if has_parts and name in PART_NAMES:
+            continue
+        if levels and kind == stat.S_IFDIR and not name.startswith("."):
+            found += _find(path, levels - 1, places)
+        elif kind == stat.S_IFREG and TABLE_NAME.fullmatch(name):
+            tables.append(name)
+        else:
+            _tell_skipped(path, places)
+    return [*([TableFiles(folder, tuple(tables), whole=True)] if tables else []), *found]
+
+
+def _kind(path: Path) -> int | None:
+    """The kind of file in `stat`'s words, links not followed; None where it can't be told."""
+    try:
+        return stat.S_IFMT(path.lstat().st_mode)
+    except OSError:
+        return None
+
+
+def _note_homes(path: Path, levels: int, places: Places) -> None:
+    """Remember a results folder, or those in a download."""
+    file = path / CAMPAIGN_FILE
+    try:
+        if file.is_symlink():
+            places.add("symbolic-link", file, "a symbolic link", "a regular file")
+        elif file.is_file():
+            places.homes.append(path)
+        elif os.path.lexists(file):
+            places.add("special-file", file, "no regular file", "the file that nnlc wrote")
+        elif levels:
+            with os.scandir(path) as entries:
+                folders = sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
+            for name in folders:
+                if not name.startswith("."):
+                    _note_homes(path / name, 0, places)
+    except OSError:
+        return  # told by whoever looks for tables there
+
+
+def _tell_skipped(path: Path, places: Places) -> None:
+    """Say what it is that was passed over."""
+    if path.name.startswith("."):
+        places.add("hidden-file", path, "hidden", "")
+        return
+    kind = _kind(path)
+    if kind is None:
+        places.add("unreadable", path, "can't be looked at", "a readable file")
+    elif kind == stat.S_IFLNK:
+        places.add("symbolic-link", path, "a symbolic link", "the table itself")
+    elif kind == stat.S_IFDIR:
+        places.add("foreign-file", path, "a folder without tables", "")
+    elif kind != stat.S_IFREG:
+        places.add("special-file", path, "no regular file", "a regular file")
+    elif _looks_like_table(path):
+        places.add("misnamed-table", path, "a table that is not named after its ID", "<ID>.txt")
+    else:
+        places.add("foreign-file", path, "no table", "")
+
+
+def _looks_like_table(path: Path) -> bool:
+    try:
+        with open_regular(path, follow_link=False) as file:
+            return file.read(_PEEK) == HEADER.encode()[:_PEEK]
+    except OSError:
+        return False

@@ -1,0 +1,73 @@
+"""A campaign's networks as a list: every one as CSV, or a summary a person can read."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import astuple, fields
+from typing import TextIO
+
+from nnlc.campaign.campaign import Campaign
+from nnlc.networks.cost import NetworkCost, network_cost
+from nnlc.networks.memory import fits
+from nnlc.tables import METADATA_COLUMNS
+
+HEADER = ",".join(["index", *(column.name for column in METADATA_COLUMNS)])
+"""What the first line of the CSV begins with."""
+
+
+def write_csv(campaign: Campaign, file: TextIO) -> None:
+    """A row a network: index, the 24 metadata columns as a table writes them, sizes and cost."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*HEADER.split(","), *(field.name for field in fields(NetworkCost))])
+    for network in campaign.networks():
+        metadata = [c.write(getattr(network.spec, c.field)) for c in METADATA_COLUMNS]
+        cost = network_cost(network.spec, network.images, campaign.epochs)
+        writer.writerow([network.index, *metadata, *astuple(cost)])
+
+
+def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iterator[str]:
+    """A line a dataset: networks, median and largest size, predicted cost.
+
+    Args:
+        campaign: whose networks.
+        memory_gigabytes: of a GPU; a line more for each network that can't fit into it.
+    """
+    stop = f", {campaign.stop}, whose savings are not counted" if campaign.stop else ""
+    yield f"campaign {campaign.name}: {campaign.epochs} epochs, seed {campaign.seed}{stop}"
+    yield (
+        f"{'dataset':<20}{'networks':>9}{'depths':>8}{'parameters':>24}{'multiply-adds':>24}"
+        f"{'operations':>12}{'GPU hours':>11}"
+    )
+    costs: dict[str, list[NetworkCost]] = {}
+    needs: list[tuple[int, str]] = []
+    for network in campaign.networks():
+        cost = network_cost(network.spec, network.images, campaign.epochs)
+        costs.setdefault(network.images.name, []).append(cost)
+        needs.append((cost.predicted_gpu_memory_bytes, network.spec.id))
+    for name, found in costs.items():
+        low, high = campaign.datasets[name].depths
+        operations = sum(cost.predicted_operations for cost in found)
+        hours = sum(cost.predicted_gpu_seconds for cost in found) / 3600
+        yield (
+            f"{name:<20}{len(found):>9}{f'{low}-{high}':>8}"
+            f"{_median_to_largest([c.parameters for c in found]):>24}"
+            f"{_median_to_largest([c.forward_multiply_adds for c in found]):>24}"
+            f"{operations:>12.2e}{hours:>11.2f}"
+        )
+    yield "sizes: median, largest; GPU hours on half of a V100's fp32 peak; --csv FILE lists all"
+    most, id_ = max(needs)
+    yield f"memory: network {id_} needs the most, {most / 1e9:.2f} GB of a GPU by prediction"
+    if memory_gigabytes is not None:
+        yield from _too_large(needs, memory_gigabytes)
+
+
+def _too_large(needs: list[tuple[int, str]], gigabytes: float) -> Iterator[str]:
+    """How many do not fit, and which; the largest first."""
+    found = [need for need in needs if not fits(need[0], 1e9 * gigabytes)]
+    yield f"{len(found)} of {len(needs)} networks can't fit into {gigabytes:g} GB"
+    for need, id_ in sorted(found, reverse=True):
+        yield f"  {id_} needs {need / 1e9:.2f} GB"
+
+
+def _median_to_largest(values: list[int]) -> str:
+    ordered = sorted(values)
+    return f"{ordered[len(ordered) // 2]:.3g}, {ordered[-1]:.3g}"

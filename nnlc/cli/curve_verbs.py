@@ -1,0 +1,178 @@
+"""The verbs that predict curves, and compare predictions."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from nnlc.console import say, say_aside
+from nnlc.wording import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nnlc.tables.frames import Tables
+
+app = typer.Typer()
+
+MANY = 40
+"""More networks than these are told one by one only in a file."""
+
+
+def _list_methods(asked: bool) -> None:
+    if asked:
+        from nnlc.analysis.predictors.registry import describe_methods
+
+        for line in describe_methods():
+            say(line)
+        raise typer.Exit
+
+
+PathsArgument = Annotated[list[Path], typer.Argument(help="Tables, or folders of tables.")]
+ListOption = Annotated[
+    bool,
+    typer.Option("--list", callback=_list_methods, is_eager=True, help="List all methods."),
+]
+DamagedOption = Annotated[str, typer.Option(help="refuse, or skip damaged tables.")]
+CacheOption = Annotated[bool, typer.Option(help="Keep what was read, for the next time.")]
+ProcessesOption = Annotated[
+    int | None, typer.Option(min=1, max=1024, help="Default: one a processor.")
+]
+SampleOption = Annotated[
+    int | None, typer.Option(min=1, help="So many of the networks, at random.")
+]
+SeedOption = Annotated[int | None, typer.Option(help="Of the sample; default 0.")]
+
+
+@app.command()
+def predict(
+    paths: PathsArgument,
+    method: Annotated[
+        str, typer.Option(help="With settings, as in penguin:points=3:tolerance=1.")
+    ] = "penguin",
+    target: Annotated[float | None, typer.Option(help="The epoch to predict; default 20.")] = None,
+    cutoff: Annotated[
+        float | None,
+        typer.Option(help="The last epoch seen, for methods that don't stop by themselves."),
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write a row a network here.")] = None,
+    sample: SampleOption = None,
+    seed: SeedOption = None,
+    processes: ProcessesOption = None,
+    damaged: DamagedOption = "refuse",
+    cache: CacheOption = True,
+    _list: ListOption = False,
+) -> None:
+    """Predict each network's accuracy from the first part of its curve, and score it."""
+    from nnlc.analysis.prediction import PREDICTION_COLUMNS, network_lines, prediction_lines
+    from nnlc.analysis.prediction import predict as foretell
+    from nnlc.system.output_file import CSV, check_output
+
+    mark = ",".join(PREDICTION_COLUMNS)
+    if csv is not None:
+        check_output(csv, mark=f"{mark}\n".encode(), endings=CSV)
+    tables, only = _load(paths, damaged, cache, sample, seed)
+    found = foretell(
+        tables,
+        method=method,
+        target=target,
+        cutoff=cutoff,
+        only=only,
+        processes=processes or _processors(),
+    )
+    if csv is not None:
+        _write(found, csv, mark)
+    elif len(found) <= MANY:
+        for line in network_lines(found):
+            say(line)
+    else:
+        say(f"{counted(len(found), 'network')}: --csv FILE writes a row for each")
+    for line in prediction_lines(found):
+        say(line)
+
+
+@app.command()
+def compare(
+    paths: PathsArgument,
+    methods: Annotated[
+        str | None, typer.Option(help="Comma-separated, with settings; default all.")
+    ] = None,
+    cutoffs: Annotated[
+        str | None, typer.Option(help="Epochs, comma-separated; default five before the target.")
+    ] = None,
+    target: Annotated[float, typer.Option(help="The epoch to predict.")] = 20.0,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write CSV here too.")
+    ] = None,
+    sample: SampleOption = None,
+    seed: SeedOption = None,
+    processes: ProcessesOption = None,
+    damaged: DamagedOption = "refuse",
+    cache: CacheOption = True,
+    _list: ListOption = False,
+) -> None:
+    """Compare methods that predict curves: error against epochs saved, failures, time."""
+    from nnlc.analysis.comparison import COMPARISON_COLUMNS, comparison_lines
+    from nnlc.analysis.comparison import compare as measure
+    from nnlc.analysis.predictors.registry import ALL_METHODS
+    from nnlc.system.output_file import CSV, check_output
+
+    mark = ",".join(COMPARISON_COLUMNS)
+    if output is not None:
+        check_output(output, mark=f"{mark}\n".encode(), endings=CSV)
+    chosen = ALL_METHODS if methods is None else tuple(one.strip() for one in methods.split(","))
+    ends = None if cutoffs is None else [_read_epoch(text) for text in cutoffs.split(",")]
+    tables, only = _load(paths, damaged, cache, sample, seed)
+    found = measure(
+        tables,
+        chosen,
+        cutoffs=ends,
+        target=target,
+        only=only,
+        processes=processes or _processors(),
+    )
+    if output is not None:
+        _write(found, output, mark)
+    for line in comparison_lines(found):
+        say(line)
+    for key, words in (("diverged", "diverged"), ("short", f"end before epoch {target:g}")):
+        if found.attrs[key]:
+            say(f"{counted(len(found.attrs[key]), 'network')} {words}: left out")
+
+
+def _load(
+    paths: list[Path], damaged: str, cache: bool, sample: int | None, seed: int | None
+) -> "tuple[Tables, list[str] | None]":
+    from nnlc.collection.selection import draw_sample, seed_of
+    from nnlc.tables.frames import Damaged, load_tables
+    from nnlc.tables.table_folders import skipped_lines
+
+    chosen_seed = seed_of(sample, seed)
+    tables = load_tables(paths, damaged=cast(Damaged, damaged), cache=cache)
+    for line in skipped_lines(tables.skipped):
+        say_aside(line)
+    only = None if sample is None else draw_sample(tables.networks["id"], sample, chosen_seed)
+    return tables, only
+
+
+def _write(found: "pd.DataFrame", path: Path, mark: str) -> None:
+    from nnlc.system.output_file import CSV, write_output
+
+    # The whole first line is the mark: a file with a column of one's own is not replaced.
+    text = found.to_csv(index=False, lineterminator="\n", float_format="%.10g")
+    write_output(path, text.encode(), mark=f"{mark}\n".encode(), endings=CSV)
+    say(f"{counted(len(found), 'row')}: {path}")
+
+
+def _read_epoch(text: str) -> float:
+    from nnlc.errors import NnlcError
+
+    try:
+        return float(text)
+    except ValueError:
+        raise NnlcError(f"--cutoffs: {text[:40]!r} is no epoch, such as 2.5") from None
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))

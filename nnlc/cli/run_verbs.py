@@ -1,0 +1,145 @@
+"""The verbs that lead from a campaign to its tables, but for those of a cluster."""
+
+import math
+import time
+from io import StringIO
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nnlc.cli.cluster_verbs import CampaignArgument
+from nnlc.console import make_console, say, say_whole, standard_output
+
+app = typer.Typer()
+
+WATCH_SECONDS = 10.0
+
+ImagesOption = Annotated[
+    Path, typer.Option("--root", envvar="NNLC_IMAGES", help="Where images are kept.")
+]
+
+
+@app.command()
+def campaigns() -> None:
+    """List the shipped campaigns."""
+    from nnlc.campaign.campaign import load_campaign
+    from nnlc.system.shipped import shipped_names
+
+    for name, path in shipped_names("jobs", ".toml").items():
+        campaign = load_campaign(name)
+        networks = sum(1 for _ in campaign.networks())
+        images = ", ".join(campaign.image_sets())
+        say(f"{name:<16}{networks:>6} networks, {campaign.epochs} epochs on {images}")
+        say(f"{'':<16}{path}")
+
+
+@app.command()
+def specs(
+    campaign: CampaignArgument,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write every network to this file; - for stdout.")
+    ] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(min=0, help="A GPU's gigabytes: name the networks that can't fit into it."),
+    ] = None,
+) -> None:
+    """Show the networks of a campaign: a summary, or every one of them as CSV.
+
+    train_GPU is the value that a table has when it is trained on a GPU.
+    """
+    from nnlc.campaign.campaign import load_campaign
+    from nnlc.campaign.network_list import HEADER, summarise, write_csv
+    from nnlc.errors import NnlcError
+    from nnlc.system.output_file import CSV, check_output, write_output
+
+    loaded = load_campaign(campaign)
+    if memory is not None and (csv is not None or math.isnan(memory)):
+        raise NnlcError(
+            "--memory is a number of gigabytes for the summary; the CSV has each network's"
+        )
+    if csv is not None and str(csv) != "-":
+        check_output(csv, mark=HEADER.encode(), endings=CSV)
+    if csv is None:
+        for line in summarise(loaded, memory):
+            say(line)
+    elif str(csv) == "-":
+        write_csv(loaded, standard_output())
+    else:
+        text = StringIO(newline="")
+        write_csv(loaded, text)
+        write_output(csv, text.getvalue().encode(), mark=HEADER.encode(), endings=CSV)
+
+
+@app.command()
+def stage(
+    campaign: CampaignArgument,
+    root: ImagesOption = Path("images"),
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="A folder that has the files already: no download."),
+    ] = None,
+) -> None:
+    """Bring a campaign's images to where the worker looks for them, and verify them."""
+    from nnlc.campaign.campaign import load_campaign
+    from nnlc.training.stage import stage_images
+
+    stage_images(load_campaign(campaign), root, source)
+
+
+@app.command()
+def describe(file: Annotated[Path, typer.Argument(help="Images of your own, as .npz.")]) -> None:
+    """Print what a campaign file must say of images of your own."""
+    from nnlc.training.own_images import describe_npz
+
+    say_whole(describe_npz(file))
+
+
+@app.command()
+def status(
+    results: Annotated[Path, typer.Argument(help="A results folder.")],
+    watch: Annotated[bool, typer.Option(help="Again every ten seconds, until Ctrl-C.")] = False,
+) -> None:
+    """Show how far a results folder is, and its jobs in the queue; safe while a job runs."""
+    from nnlc.cli.status_text import show_status
+
+    show_status(results)
+    while watch:
+        time.sleep(WATCH_SECONDS)
+        make_console().clear()
+        show_status(results)
+
+
+@app.command()
+def retry(
+    results: Annotated[Path, typer.Argument(help="A results folder.")],
+    ids: Annotated[
+        list[str] | None, typer.Argument(help="Failed networks, or with damaged tables; all.")
+    ] = None,
+) -> None:
+    """Clear failures and set damaged tables aside, so that the next start trains them again."""
+    from nnlc.results.paths import ResultsFolder
+    from nnlc.results.retry import retry as retry_networks
+
+    for line in retry_networks(ResultsFolder(results), ids or []):
+        say(line)
+
+
+@app.command()
+def upgrade(
+    results: Annotated[Path, typer.Argument(help="A results folder.")],
+    dry_run: Annotated[bool, typer.Option(help="Rewrite nothing.")] = False,
+    new_arithmetic: Annotated[
+        bool,
+        typer.Option("--new-arithmetic", help="Give up the old ways that the campaign has kept."),
+    ] = False,
+) -> None:
+    """Tell what of a folder of an older nnlc stays, goes on or is lost; rewrite what has to be."""
+    from nnlc.results.paths import ResultsFolder
+    from nnlc.upgrading.upgrade import upgrade as upgrade_folder
+
+    for line in upgrade_folder(
+        ResultsFolder(results), dry_run=dry_run, new_arithmetic=new_arithmetic
+    ):
+        say(line)

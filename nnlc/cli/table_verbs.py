@@ -1,0 +1,188 @@
+"""The verbs that look at tables."""
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from nnlc.console import say, say_aside, say_whole
+from nnlc.wording import counted
+
+app = typer.Typer()
+
+
+@app.command()
+def metrics(
+    paths: Annotated[list[Path], typer.Argument(help="Tables, or folders of tables.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write CSV here; default stdout.")
+    ] = None,
+    epochs: Annotated[
+        tuple[float, float], typer.Option(help="The first and the last epoch that count.")
+    ] = (0.0, float("inf")),
+    columns: Annotated[
+        str | None, typer.Option(help="Of networks, comma-separated, in place of the usual ones.")
+    ] = None,
+    curves: Annotated[
+        Path | None, typer.Option(help="Write all curves here too, a row a half epoch.")
+    ] = None,
+    val_loss: Annotated[
+        str, typer.Option(help="as-published, or corrected for the published tables' slip.")
+    ] = "as-published",
+    damaged: Annotated[str, typer.Option(help="refuse, or skip damaged tables.")] = "refuse",
+    cache: Annotated[bool, typer.Option(help="Keep what was read, for the next time.")] = True,
+) -> None:
+    """Tell each network's curve in a few numbers: best, final, area, diverged and more, as CSV."""
+    from nnlc.analysis.aggregate_csv import (
+        CURVES_MARK,
+        METRICS_MARK,
+        aggregate_csv,
+        csv_ready,
+        write_csv,
+    )
+    from nnlc.analysis.metrics import COLUMNS_OF_INTEREST
+    from nnlc.analysis.metrics import metrics as measure
+    from nnlc.errors import NnlcError
+    from nnlc.system.output_file import CSV, check_output
+    from nnlc.tables.frames import Damaged, ValLoss, load_tables
+    from nnlc.tables.table_folders import skipped_lines
+
+    if output is not None and curves is not None and output.resolve() == curves.resolve():
+        raise NnlcError(f"{output}: is named for both, metrics and curves; give each its own file")
+    for path, mark in ((output, METRICS_MARK), (curves, CURVES_MARK)):
+        if path is not None:
+            check_output(path, mark=mark, endings=CSV)
+    chosen = COLUMNS_OF_INTEREST if columns is None else tuple(filter(None, columns.split(",")))
+    tables = load_tables(
+        paths, val_loss=cast(ValLoss, val_loss), damaged=cast(Damaged, damaged), cache=cache
+    )
+    for line in skipped_lines(tables.skipped):
+        say_aside(line)
+    found = measure(tables, epochs=epochs, columns=chosen)
+    if curves is not None:
+        aggregate_csv(tables, curves, columns=() if columns is None else chosen)
+    if output is None:
+        say_whole(csv_ready(found).to_csv(index=False, lineterminator="\n"))
+    else:
+        write_csv(found, output, mark=METRICS_MARK)
+        say(f"{counted(len(found), 'network')}: {output}")
+
+
+@app.command()
+def audit(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Tables, or folders of tables.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All findings, as JSON.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="Every finding of every rule.")] = False,
+    rules: Annotated[bool, typer.Option("--rules", help="List the rules, and end.")] = False,
+) -> None:
+    """Hold tables to every rule of article, campaign and format; name file, line and column.
+
+    Leaves with 0 for nothing but notes, with 3 for warnings, and with 4 for errors.
+    """
+    from nnlc.auditing.audit_text import audit_json, audit_lines, rule_lines
+
+    if rules:
+        for line in rule_lines():
+            say(line)
+        return
+    if not paths:
+        raise typer.BadParameter("name tables, or folders of tables", param_hint="PATHS")
+    from nnlc.auditing.audit import audit as audit_tables
+
+    found = audit_tables(paths)
+    if as_json:
+        say_whole(audit_json(found) + "\n")
+    else:
+        for line in audit_lines(found, show_all=show_all):
+            say(line)
+    raise typer.Exit(found.exit_status)
+
+
+CampaignOption = Annotated[
+    str | None,
+    typer.Option(help="What it is of, if that isn't beside it: a name, file or results folder."),
+]
+
+
+@app.command()
+def rebuild(
+    table: Annotated[Path, typer.Argument(help="A table, ours or a published one.")],
+    python: Annotated[
+        bool, typer.Option("--python", help="Print a program that builds it, PyTorch alone.")
+    ] = False,
+    campaign: CampaignOption = None,
+) -> None:
+    """Show a table's network as PyTorch has it: layers, sizes, arithmetic, optimizer; or as source.
+
+    In Python, nnlc.rebuild(TABLE) gives the module itself.
+    """
+    from nnlc.tables import read_table
+    from nnlc.training.layer_text import describe_network, python_source
+    from nnlc.training.origin import campaign_of, origin_of
+
+    spec = read_table(table).spec
+    origin = origin_of(spec, campaign_of(table, campaign))
+    if python:
+        say_whole(python_source(spec, origin))
+        return
+    for line in describe_network(spec, origin):
+        say(line)
+
+
+@app.command()
+def verify(
+    tables: Annotated[list[Path], typer.Argument(help="Tables, or folders of tables.")],
+    half_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Train so many of each; default all.")
+    ] = None,
+    images: Annotated[
+        Path, typer.Option(envvar="NNLC_IMAGES", help="Where images are kept.")
+    ] = Path("images"),
+    seeds: Annotated[int, typer.Option(min=1, help="For each published table.")] = 3,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of the processor; default as recorded.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu or cuda; default as the table was made.")
+    ] = None,
+    campaign: CampaignOption = None,
+) -> None:
+    """Train networks again from their tables: is the same coming out, and if not, what differs?
+
+    Leaves with 0 when all of ours are identical, and with 3 when something differs.
+    """
+    from nnlc.errors import ExitStatus
+    from nnlc.verification.verify_text import summary, verdict_lines
+    from nnlc.verification.verifying import verify as verify_tables
+
+    verdicts = verify_tables(
+        tables,
+        half_epochs=half_epochs,
+        images=images,
+        seeds=seeds,
+        threads=threads,
+        device=device,
+        campaign=campaign,
+        on_verdict=lambda verdict: say("\n".join(verdict_lines(verdict))),
+        tell=say_aside,
+    )
+    say(summary(verdicts))
+    if any(verdict.differs for verdict in verdicts):
+        raise typer.Exit(ExitStatus.DONE_WITH_FAILURES)
+
+
+@app.command()
+def show(table: Annotated[Path, typer.Argument(help="A table, ours or a published one.")]) -> None:
+    """Draw a table's network and its learning curve as text."""
+    from nnlc.analysis.text_drawing import draw_table
+    from nnlc.networks import walk_network
+    from nnlc.tables import read_table
+    from nnlc.tables.images_of_table import image_set_of
+
+    found = read_table(table)
+    images = image_set_of(found.spec.dataset, table)
+    walk = walk_network(found.spec, images) if images else None
+    for line in draw_table(found.spec, found.rows, walk):
+        say(line)

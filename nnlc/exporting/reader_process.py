@@ -1,0 +1,124 @@
+"""Read Parquet and HDF5 in a process of its own: `python -m nnlc.exporting.reader_process DIR`.
+
+Their libraries may be brought down, or to take all memory and time, by files that were made for it;
+here that costs a process with limits, and gives one message. CSV needs none of this.
+"""
+
+import io
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from nnlc.errors import NnlcError
+from nnlc.exporting.contents import MOST_HALF_EPOCHS, MOST_TABLES, Contents, Records
+from nnlc.exporting.manifest import Manifest, read_manifest
+
+_REFUSED = 3
+"""The status of a process that says why on its standard error, in one message."""
+_BASE_BYTES, _BYTES_PER_TABLE, _BYTES_PER_HALF_EPOCH = 2 << 30, 10_000, 250
+"""Of address space, most of which the libraries only reserve."""
+_BASE_SECONDS, _HALF_EPOCHS_PER_SECOND = 30, 20_000
+"""Of processor time, many times what is needed."""
+_MODEST = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+}
+"""Keeps libraries from reserving address space for each core."""
+_PACKAGES = Path(__file__).resolve().parent.parent.parent
+
+
+def read_apart(folder: Path, manifest: Manifest) -> Contents:
+    """Read an export in Parquet or HDF5.
+
+    Raises:
+        NnlcError: it can't be read, with file and column, or its reader broke down.
+    """
+    paths = [str(_PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
+    try:
+        done = subprocess.run(  # noqa: S603  our own module
+            # -P: no module is taken from where the user is, which may be the export.
+            [sys.executable, "-P", "-m", __name__, folder],
+            env={**os.environ, **_MODEST, "PYTHONPATH": os.pathsep.join(paths)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+        )
+    except OSError as problem:
+        raise NnlcError(
+            f"{folder}: no process can be started to read {manifest.format} in "
+            f"({problem.strerror}); export the tables with --format csv, which needs none"
+        ) from None
+    if done.returncode == _REFUSED:
+        raise NnlcError(done.stderr.decode("utf-8", "replace").rstrip("\n"))
+    if done.returncode:
+        raise NnlcError(
+            f"{folder}: the library that reads {manifest.format} broke down on it "
+            f"({_ending(done.returncode)}): it is no export of nnlc, whatever it says"
+        )
+    with np.load(io.BytesIO(done.stdout), allow_pickle=False) as arrays:
+        networks: Records = json.loads(arrays["networks"].tobytes())
+        values, blanks = arrays["values"], arrays["blanks"]
+    for column in networks.values():
+        if isinstance(column[0], list):
+            column[:] = map(tuple, column)
+    return Contents(networks, values, blanks)
+
+
+def _ending(status: int) -> str:
+    if -status == signal.SIGXCPU:
+        return "it took too long"
+    return f"signal {-status}" if status < 0 else f"status {status}"
+
+
+def main() -> None:
+    """Read the export that the command line names, and write what it holds to standard output."""
+    folder = Path(sys.argv[1])
+    try:
+        manifest = read_manifest(folder)
+        _limit(min(manifest.tables, MOST_TABLES), min(manifest.half_epochs, MOST_HALF_EPOCHS))
+        contents = _read(folder, manifest)
+    except NnlcError as problem:
+        sys.stderr.write(f"{problem}\n")
+        sys.exit(_REFUSED)
+    except MemoryError:
+        sys.stderr.write(f"{folder}: needs more memory than an export of its size\n")
+        sys.exit(_REFUSED)
+    networks = np.frombuffer(json.dumps(contents.networks).encode(), dtype=np.uint8)
+    packed = io.BytesIO()
+    np.savez(packed, networks=networks, values=contents.values, blanks=contents.blanks)
+    sys.stdout.buffer.write(packed.getbuffer())
+
+
+def _limit(tables: int, half_epochs: int) -> None:
+    """Have this process take no more than an export of this size needs."""
+    size = _BASE_BYTES + _BYTES_PER_TABLE * tables + _BYTES_PER_HALF_EPOCH * half_epochs
+    limits = {
+        resource.RLIMIT_AS: size,
+        resource.RLIMIT_CPU: _BASE_SECONDS + half_epochs // _HALF_EPOCHS_PER_SECOND,
+        resource.RLIMIT_CORE: 0,
+    }
+    for limit, most in limits.items():
+        _, hard = resource.getrlimit(limit)
+        resource.setrlimit(
+            limit, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
+        )
+
+
+def _read(folder: Path, manifest: Manifest) -> Contents:
+    if manifest.format == "hdf5":
+        from nnlc.exporting import hdf5_import as hdf5files
+
+        return hdf5files.read(folder, manifest)
+    from nnlc.exporting import parquet_export
+
+    return parquet_export.read(folder, manifest)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""A plan as text, in lines of 100 characters at most; the command that starts it is one line."""
+
+from collections.abc import Iterator
+from textwrap import wrap
+
+from nnlc.launching.forecast import not_whole_words
+from nnlc.launching.limits import SAVE_MINUTES, START_MINUTES, as_hours
+from nnlc.launching.plan import Option, Plan
+from nnlc.launching.storage_estimate import disk, images_to_stage, too_large
+from nnlc.wording import counted, some_of
+
+_WIDTH = 100
+_LABEL = 14
+_NAMED = 3
+"""So many networks a warning names."""
+
+
+def plan_lines(plan: Plan) -> Iterator[str]:
+    """All that `nnlc plan` prints."""
+    forecast, site = plan.forecast, plan.forecast.site
+    yield (
+        f"campaign {forecast.campaign.name} on {site.name}: {site.gpus_per_node} x "
+        f"{forecast.gpu.model} a node"
+    )
+    for label, text in _facts(plan):
+        for number, line in enumerate(wrap(text, _WIDTH - _LABEL, break_on_hyphens=False)):
+            yield f"{'' if number else label:<{_LABEL}}{line}"
+    if plan.others:
+        yield from _comparison(plan)
+    if plan.command:
+        yield plan.command
+
+
+def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
+    forecast, chosen = plan.forecast, plan.chosen
+    left = forecast.left
+    operations = sum(f.operations for f in left)
+    yield (
+        "networks",
+        f"{len(left):,} to train, {forecast.done:,} done, {forecast.failed:,} failed"
+        f"{not_whole_words(forecast)}; "
+        f"{operations:.2e} operations",
+    )
+    longest = plan.longest
+    jobs = f"{plan.longest_jobs} jobs" if plan.longest_jobs > 1 else "1 job"
+    yield (
+        "GPU time",
+        f"{_time(sum(f.seconds for f in left))}; the longest network {_time(longest.seconds)}, "
+        f"over {jobs}: {longest.network.spec.id}",
+    )
+    yield "plan", _size(chosen)
+    yield "jobs", _jobs(plan)
+    charge = chosen.node_hours * forecast.site.charge_factor
+    yield "node-hours", f"{_number(chosen.node_hours)}, charged {_number(charge)}"
+    replay = chosen.replay
+    yield (
+        "of that",
+        f"{100 * replay.trained_share:.1f} % training, {100 * replay.overhead_share:.1f} % "
+        f"starting and saving, {100 * replay.idle_share:.1f} % idle while the last networks end",
+    )
+    yield "makespan", f"{_time(3600 * chosen.makespan_hours)}, waiting in the queue not counted"
+    yield from _needs(plan)
+    yield "rests on", _basis(plan)
+    if forecast.trouble:
+        yield "WARNING", forecast.trouble
+    yield "not counted", _not_counted(plan)
+
+
+def _size(option: Option) -> str:
+    length = "no walltime" if option.minutes is None else f"{as_hours(option.minutes)} h"
+    ranks = option.replay.shape.ranks
+    return (
+        f"{counted(option.nodes, 'node')} x {length} x "
+        f"{counted(option.elements, 'array element')}: {counted(ranks, 'rank')} a job"
+    )
+
+
+def _jobs(plan: Plan) -> str:
+    chosen, site = plan.chosen, plan.forecast.site
+    words = f"{chosen.jobs} in all"
+    if chosen.jobs > chosen.elements:
+        words += ", each element's one after the other"
+    if site.max_running_jobs and chosen.elements > 1:
+        words += f"; at most {site.max_running_jobs} run at a time"
+    return words
+
+
+def _needs(plan: Plan) -> Iterator[tuple[str, str]]:
+    images = list(images_to_stage(plan.forecast))
+    if images:
+        sizes = ", ".join(
+            f"{name} {'of unknown size' if size is None else _gigabytes(1e6 * size)}"
+            for name, size in images
+        )
+        yield "images", f"{sizes}, to be staged first"
+    needed = disk(plan)
+    checkpoints = _gigabytes(needed.checkpoints)
+    yield "disk", f"tables {_gigabytes(needed.tables)}, checkpoints {checkpoints} at worst"
+    found, room = too_large(plan.forecast), plan.forecast.gpu.memory_gigabytes
+    most = max(plan.forecast.left, key=lambda f: f.memory_bytes)
+    if not found:
+        yield (
+            "memory",
+            f"the largest network needs about {_gigabytes(most.memory_bytes)} of a GPU's {room:g} "
+            "GB, images and libraries included",
+        )
+        return
+    names = some_of([f.network.spec.id for f in found], _NAMED)
+    yield (
+        "WARNING",
+        f"{counted(len(found), 'network')} can't fit into a GPU's {room:g} GB and would fail (the "
+        f"largest needs about {_gigabytes(most.memory_bytes)}): {names}",
+    )
+
+
+def _basis(plan: Plan) -> str:
+    forecast = plan.forecast
+    gpu, measured, fitted = forecast.gpu, forecast.measured, forecast.fitted
+    peak = f"{gpu.fp32_teraflops:g} TFLOP/s"
+    if fitted:
+        basis = (
+            f"a machine fitted to {counted(fitted.networks, 'network')} on {fitted.name}, whose "
+            f"predictions were off by {fitted.median_error:.0%} in the median"
+        )
+    else:
+        basis = f"{100 * gpu.efficiency:g} % of {peak}"
+    if measured is None and fitted:
+        return basis
+    if measured is None:
+        return (
+            f"{basis}, the site file's assumption: it may be wrong by "
+            "a factor of 2. Nothing measured on this GPU is in the results folder's journal yet"
+        )
+    networks = counted(measured.networks, "network")
+    return (
+        f"{networks} measured on this GPU: they took {measured.ratio:.3g} times what "
+        f"{basis} would give, eight in ten of them between "
+        f"{measured.low:.3g} and {measured.high:.3g}; all are scaled by that"
+    )
+
+
+def _not_counted(plan: Plan) -> str:
+    site = plan.forecast.site
+    words = "other users' jobs, crashes, how far networks under way are"
+    words += ", what small networks save that share a GPU" if site.mps else ""
+    words += ", what the stop rule saves" if plan.forecast.campaign.stop else ""
+    if plan.chosen.minutes is None:
+        return words
+    words += (
+        f". Of each walltime {START_MINUTES} minutes go into the start, {site.notice.minutes} into "
+        f"the warning, {SAVE_MINUTES} into saving"
+    )
+    if site.longest_minutes(plan.chosen.nodes) is None:
+        words += ". The site file names no longest walltime: --hours tries others"
+    return words
+
+
+def _comparison(plan: Plan) -> Iterator[str]:
+    heads = ("nodes", "hours", "elements", "jobs", "node-hours", "makespan", "idle")
+    yield "compare" + " " * (_LABEL - 7) + "".join(f"{head:>11}" for head in heads)
+    for label, option in [("this plan", plan.chosen), *(("or", other) for other in plan.others)]:
+        values = (
+            f"{option.nodes:,}",
+            "-" if option.minutes is None else as_hours(option.minutes),
+            f"{option.elements:,}",
+            f"{option.jobs:,}",
+            _number(option.node_hours),
+            _time(3600 * option.makespan_hours),
+            f"{100 * option.replay.idle_share:.0f} %",
+        )
+        yield f"{label:<{_LABEL}}" + "".join(f"{value:>11}" for value in values)
+
+
+def _number(value: float) -> str:
+    """Three digits are more than a prediction has."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _time(seconds: float) -> str:
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{_number(seconds / length)} {unit}"
+    return f"{_number(seconds)} s"
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(size / 1e6, 1):.0f} MB"

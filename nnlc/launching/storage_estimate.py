@@ -1,0 +1,75 @@
+"""What a plan needs beside node-hours: images to stage, disk, and memory on the GPU."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnlc.campaign.campaign import DatasetSection
+from nnlc.launching.forecast import Forecast, NetworkForecast
+from nnlc.launching.plan import Plan
+from nnlc.networks import ImageSet
+from nnlc.networks.buffers import VALUE_BYTES
+from nnlc.networks.image_sets import KNOWN, comes_with_nnlc
+from nnlc.networks.memory import fits
+from nnlc.networks.optimizers import optimizer_of
+
+# Measured on the campaign `paper`: 6,306 bytes a table of 80 rows.
+_TABLE_BYTES = 900
+_ROW_BYTES = 68
+_GENERATIONS = 3
+"""Checkpoints of one network: the newest, the one before, and one that is being written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Bytes in the results folder."""
+
+    tables: int
+    """Of all networks that are still to be trained."""
+    checkpoints: int
+    """At most: all ranks of all elements have networks under way, and the largest there are."""
+
+
+def images_to_stage(forecast: Forecast) -> Iterator[tuple[str, int | None]]:
+    """Image sets of the networks that are left, and megabytes of each; None: its file is missing.
+
+    What comes with nnlc is left out.
+    """
+    left = {f.network.images.name for f in forecast.left}
+    for name, images in forecast.campaign.image_sets().items():
+        if name in left and not comes_with_nnlc(name):
+            yield name, _megabytes(images, forecast.campaign.datasets[name])
+
+
+def disk(plan: Plan) -> Disk:
+    """What the results folder needs while the plan runs."""
+    left, chosen = plan.forecast.left, plan.chosen
+    rows = plan.forecast.campaign.half_epochs
+    at_once = chosen.elements * chosen.replay.shape.ranks
+    largest = sorted(map(_checkpoint_bytes, left), reverse=True)[:at_once]
+    return Disk(
+        tables=len(left) * (_TABLE_BYTES + _ROW_BYTES * rows),
+        checkpoints=_GENERATIONS * sum(largest),
+    )
+
+
+def too_large(forecast: Forecast) -> list[NetworkForecast]:
+    """Networks whose predicted need is more than the GPU has; the largest first."""
+    room = 1e9 * forecast.gpu.memory_gigabytes
+    found = [f for f in forecast.left if not fits(f.memory_bytes, room)]
+    return sorted(found, key=lambda f: -f.memory_bytes)
+
+
+def _checkpoint_bytes(forecast: NetworkForecast) -> int:
+    """Of a network's weights, and of what its optimizer keeps for each."""
+    spec = forecast.network.spec
+    return VALUE_BYTES * (1 + optimizer_of(spec).kept_values(spec)) * forecast.parameters
+
+
+def _megabytes(images: ImageSet, section: DatasetSection) -> int | None:
+    if section.npz is not None:
+        path = Path(section.npz)
+        return round(path.stat().st_size / 1e6) if path.is_file() else None
+    known = KNOWN[images.name]
+    _, more = known.splits.get(section.train or known.default_split, (0, 0))
+    return known.megabytes + more

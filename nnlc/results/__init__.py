@@ -1,0 +1,1 @@
+"""A results folder: its paths, journal, campaign file, and the state of every network."""

@@ -1,0 +1,152 @@
+"""campaign.toml of a results folder: its campaign, whole, as it was when the folder was begun."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tomli_w
+
+from nnlc import __version__
+from nnlc.campaign.campaign import Campaign, parse_campaign
+from nnlc.errors import CampaignError, ResultsError
+from nnlc.networks.arithmetic import old_ways
+from nnlc.system.newer_format import install, is_newer, too_new
+from nnlc.system.toml_file import Values, read_toml
+from nnlc.wording import counted
+
+FORMATS = {1: "0.1.0", 2: "0.2.0"}
+"""By number, the first nnlc that can use such a results folder. 1 said neither which nnlc had
+written it nor its digest."""
+FORMAT = max(FORMATS)
+"""Raised when an older nnlc could no longer use a results folder."""
+
+_HEAD = b"# The campaign of this results folder, whole. Written by nnlc; don't edit.\n"
+_KEYS = ("results_format", "nnlc", "digest")
+"""Keys of the file itself; all others are the campaign's."""
+_ASIDE = ("npz", "largest_class")
+"""Keys of a user's own images on which no table depends: their place, and what judges curves."""
+
+
+class Written(NamedTuple):
+    """What a campaign.toml says."""
+
+    campaign: Campaign
+    format: int
+    nnlc: str
+    """The version that has written it."""
+
+
+def read_campaign_file(path: Path) -> Written:
+    """Read a campaign.toml; a setting that it is too old to know has the value of its time.
+
+    Raises:
+        ResultsError: it can't be read, a newer nnlc has written it, or it was edited.
+    """
+    values = read_toml(path, ResultsError)
+    found, made_by, digest = (values.pop(key, None) for key in _KEYS)
+    if newer := too_new(path, found, FORMAT, made_by):
+        raise ResultsError(newer)
+    if type(found) is not int or found < 1:
+        raise ResultsError(
+            f"{path}, key results_format: {found!r:.80} where this nnlc writes {FORMAT}: emptied, "
+            "cut off, edited, or no file of nnlc; put back what stood there"
+        )
+    if (found > 1 or digest is not None) and digest != _digest(values):
+        raise ResultsError(
+            f"{path}: was edited: its digest is that of other values, under which the tables here "
+            "were made; put those back, or give another campaign a folder of its own"
+        )
+    training = values.get("training", {})
+    if isinstance(training, dict):
+        values["training"] = old_ways() | training
+    try:
+        campaign = parse_campaign(values, path)
+    except CampaignError as problem:
+        words = f"; {install(made_by)}" if is_newer(made_by) else ""
+        raise ResultsError(f"{problem}{words}") from None
+    return Written(campaign, found, str(made_by or "0.1.0"))
+
+
+def campaign_file(campaign: Campaign) -> bytes:
+    """Return the campaign.toml of a campaign."""
+    content = campaign_toml(campaign)
+    digest = _digest(tomllib.loads(content.decode()))
+    about = dict(zip(_KEYS, (FORMAT, __version__, digest), strict=True))
+    return _HEAD + tomli_w.dumps(about).encode() + content
+
+
+def renewed_file(path: Path, places: dict[str, str]) -> bytes:
+    """Return a campaign.toml as it stands, of its own format, but with other places of own images.
+
+    Args:
+        path: the file, which was read before.
+        places: by the names of the images.
+    """
+    values = read_toml(path, ResultsError)
+    for name, place in places.items():
+        values["datasets"][name]["npz"] = place
+    return _HEAD + tomli_w.dumps(values).encode()
+
+
+def campaign_toml(campaign: Campaign) -> bytes:
+    """Return a campaign as a file that extends no other and says where its own images lie."""
+    return tomli_w.dumps(campaign.model_dump(mode="python", exclude_none=True)).encode()
+
+
+def _identity(campaign: Campaign) -> dict[str, Any]:
+    """Return all values that tables depend on, flat; of a user's own images the checksum is one."""
+    return _flatten(_decisive(campaign.model_dump(mode="json", exclude_none=True)))
+
+
+def differences(asked: Campaign, standing: Campaign) -> dict[str, tuple[Any, Any]]:
+    """Return by key what differs of a campaign that is asked for and a folder's, in that order."""
+    here, there = _identity(asked), _identity(standing)
+    keys = (key for key in sorted(here | there) if here.get(key) != there.get(key))
+    return {key: (here.get(key), there.get(key)) for key in keys}
+
+
+def in_words(different: Mapping[str, tuple[Any, Any]]) -> str:
+    """Return what differs: the first of it, and how much else."""
+    key, (here, there) = next(iter(different.items()))
+    others = len(different) - 1
+    more = f" (and {counted(others, 'other key differs', 'other keys differ')})" if others else ""
+    return f"{key} is {there!r} there and {here!r} in the one asked for{more}"
+
+
+def _digest(values: Values) -> str:
+    """Return a digest of what a campaign.toml says that tables depend on.
+
+    Only the file's own values count, so that a version with more settings finds the same.
+    """
+    text = json.dumps(_decisive(values), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _decisive(values: Values) -> Values:
+    """Return the values that tables depend on."""
+    kept = {key: value for key, value in values.items() if key != "run"}
+    datasets = kept.get("datasets")
+    if isinstance(datasets, dict):
+        kept["datasets"] = {
+            name: {key: value for key, value in section.items() if key not in _ASIDE}
+            for name, section in datasets.items()
+            if isinstance(section, dict)
+        }
+        # IDs are numbers in this order; a dataset without networks has none.
+        used = [n for n, section in kept["datasets"].items() if section.get("networks_per_depth")]
+        if len(used) > 1:
+            kept["order of datasets"] = used
+    return kept
+
+
+def _flatten(values: Values, prefix: str = "") -> Values:
+    flat: Values = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,244 @@
+"""What the journal of a results folder says of its networks, over all jobs so far."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from nnlc.networks.arithmetic import FIRST
+from nnlc.results.journal import read_files
+from nnlc.results.open_jobs import OpenJob, OpenJobs
+from nnlc.system.environment import rule_of
+from nnlc.system.newer_format import version_numbers
+from nnlc.wording import printable
+
+_KINDS = frozenset(
+    {"job", "end", "lost", "trouble", "start", "attempt", "failure", "finish", "retire", "retry"}
+)
+_NAMES = {"torch": "torch", "cuda": "CUDA", "cudnn": "cuDNN"}
+"""Libraries that a table's bits depend on, and how they are written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """How a network was finished, as far as its event says; older journals say little."""
+
+    seconds: float | None = None
+    half_epoch_seconds: tuple[float, ...] = ()
+    peak_memory_bytes: int | None = None
+    attempts: int | None = None
+    sha256: str | None = None
+    """Of the table."""
+    device: str | None = None
+    """The model of the GPU or processor."""
+    multiprocessors: int | None = None
+    instructions: str | None = None
+    """What of the processor's instruction set was used."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """By name: arithmetic, nnlc, torch, cuda, cudnn and others."""
+    settings: dict[str, str] = field(default_factory=dict)
+    """Of the libraries, by name, in JSON."""
+    stop: "Stop | None" = None
+    """Where a stop rule has ended it."""
+
+    @property
+    def on_gpu(self) -> bool | None:
+        """Return whether it was trained on a GPU; None where nothing tells."""
+        return None if self.device is None else self.multiprocessors is not None
+
+    @property
+    def arithmetic(self) -> str | None:
+        """Return the network's own, of `nnlc.networks.arithmetic`; None where nothing tells."""
+        said = FIRST if "nnlc" in self.versions else None  # 0.1.0 did not say it
+        return self.versions.get("arithmetic", said)
+
+    def seconds_of_all(self, half_epochs: int) -> float | None:
+        """Seconds that so many half epochs would have taken, of which a stop rule ended some."""
+        trained = len(self.half_epoch_seconds) or half_epochs
+        return None if self.seconds is None else self.seconds * (half_epochs / trained)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Where a stop rule has ended a network, and what it said, as far as the event tells."""
+
+    epoch: float | None
+    predicted: float | None
+    """Percent, at the target."""
+    target: float | None
+    """The epoch that is predicted."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All that a journal says; each dictionary is by network ID."""
+
+    attempts: dict[str, int] = field(default_factory=dict)
+    """Bad ends that count so far, none of them 0: those since the last finish or retry, less one
+    for each time that a rank with the network was found sick."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Reasons of networks that were given up and not cleared since."""
+    finishes: dict[str, Finish] = field(default_factory=dict)
+    trouble: str | None = None
+    """The last, with its time, since a job began or ended."""
+    last_time: str | None = None
+    """Of the last event, as that says it."""
+    open_jobs: Sequence[OpenJob] = ()
+    """Jobs without a written end: `nnlc.results.open_jobs`. Older journals tell of none."""
+
+
+def read_history(folder: Path) -> History:
+    """Read a journal folder; one that is not there has an empty history.
+
+    Whatever is no event is passed over, be it a file, a line or a field.
+    """
+    history = History()
+    last_time = trouble = None
+    open_jobs = OpenJobs()
+    for name, event in read_files(folder, _KINDS):
+        last_time = _word(event["time"])
+        ids = _ids(event)
+        open_jobs.follow(name, event, set(ids))
+        if event["event"] == "trouble":
+            trouble = f"{last_time}: {_word(event.get('reason'))}"
+        elif event["event"] in ("job", "end"):
+            trouble = None
+        for id_ in ids:
+            _take(history, id_, event)
+    return replace(history, trouble=trouble, last_time=last_time, open_jobs=open_jobs.untold())
+
+
+def _take(history: History, id_: str, event: dict[str, Any]) -> None:
+    """What an event says of one network."""
+    count = history.attempts.pop(id_, 0)
+    match event["event"]:
+        case "attempt":
+            count += 1
+        case "failure":
+            count += event.get("attempts") != 0  # one that no device had room for was not tried
+            history.failures[id_] = _word(event.get("reason")) or "for no recorded reason"
+        case "retire":  # a sick rank's word on the network is void
+            count -= 1
+            history.failures.pop(id_, None)
+        case "finish":
+            count = 0
+            history.failures.pop(id_, None)
+            history.finishes[id_] = _finish(event)
+        case "retry":
+            count = 0
+            history.failures.pop(id_, None)
+    if count > 0:
+        history.attempts[id_] = count
+
+
+def makers(finishes: Iterable[Finish]) -> list[tuple[str, int]]:
+    """Return the devices and libraries that tables come from, in words, and how many from each.
+
+    Two differ where their tables could: tables of one, and of one arithmetic, are a pure function
+    of network and campaign. Settings are named where they differ, and all versions of nnlc. What
+    says nothing of its device and versions is left out.
+    """
+    groups: Counter[_Maker] = Counter()
+    releases: dict[tuple[str, ...], set[str]] = {}
+    for finish in finishes:
+        maker = _maker(finish)
+        groups[maker] += 1
+        releases.setdefault(maker[0], set()).update(filter(None, [finish.versions.get("nnlc")]))
+    values: dict[str, set[str | None]] = {}
+    for each in (dict(settings) for _, settings in groups):
+        for key in {key for _, settings in groups for key, _ in settings}:
+            if key in each or rule_of(key) == "recorded":  # this one was not set where it lacks
+                values.setdefault(key, set()).add(each.get(key))
+    words: Counter[str] = Counter()
+    for (device_and_versions, settings), count in groups.items():
+        named = [f"{key} {value}" for key, value in settings if len(values[key]) > 1]
+        found = sorted(releases[device_and_versions], key=lambda v: (version_numbers(v), v))
+        by = [f"nnlc {' and '.join(found)}"] if found else []
+        words[", ".join([*device_and_versions, *by, *named])] += count
+    words.pop("", None)
+    return sorted(words.items(), key=lambda item: (-item[1], item[0]))
+
+
+_Maker = tuple[tuple[str, ...], tuple[tuple[str, str], ...]]
+
+
+def _maker(finish: Finish) -> _Maker:
+    """What a table's bits depend on beside network and campaign: words, and settings in order."""
+    units = finish.multiprocessors
+    details = [f"{units} multiprocessors"] if units is not None else []
+    details += [finish.instructions] if finish.instructions else []
+    words = [finish.device] if finish.device else ["unknown device"] if details else []
+    if details:
+        words = [f"{words[0]} ({', '.join(details)})"]
+    for key, name in _NAMES.items():
+        if version := finish.versions.get(key):
+            words.append(f"{name} {_cudnn(version) if key == 'cudnn' else version}")
+    return tuple(words), tuple(sorted(finish.settings.items()))
+
+
+def _cudnn(version: str) -> str:
+    """torch's number in cuDNN's own words: 91002 is 9.10.2, and 8907 is 8.9.7."""
+    if not (version.isdecimal() and len(version) in (4, 5)):
+        return version
+    number, major = int(version), 10_000 if len(version) == 5 else 1000
+    return f"{number // major}.{number % major // 100}.{number % 100}"
+
+
+def _finish(event: dict[str, Any]) -> Finish:
+    device, versions, settings, stop = (
+        value if isinstance(value := event.get(key), dict) else {}
+        for key in ("device", "versions", "settings", "stop")
+    )
+    return Finish(
+        seconds=as_number(event.get("seconds")),
+        half_epoch_seconds=_numbers(event.get("half_epoch_seconds")),
+        peak_memory_bytes=_whole(event.get("peak_memory_bytes")),
+        attempts=_whole(event.get("attempts")),
+        sha256=_word(event.get("sha256")),
+        device=_word(device.get("name")),
+        multiprocessors=_whole(device.get("multiprocessors")),
+        instructions=_word(device.get("instructions")),
+        versions={str(_word(k)): word for k, v in versions.items() if (word := _word(v))},
+        settings={str(_word(k)): json.dumps(v) for k, v in settings.items() if _is_plain(v)},
+        stop=Stop(*(as_number(stop.get(key)) for key in ("epoch", "predicted", "target")))
+        if stop.get("stopped") is True
+        else None,
+    )
+
+
+def _ids(event: dict[str, Any]) -> list[str]:
+    """The networks that an event is about, one or many."""
+    several = event.get("ids")
+    values = several if isinstance(several, list) else [event.get("id")]
+    return [value for value in values if isinstance(value, str) and value == _word(value)]
+
+
+def _word(value: Any) -> str | None:
+    """A value on one line that any terminal can show; None for what is empty or no plain value."""
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        return None
+    return printable(" ".join(str(value).split())) or None
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float | None)
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def as_number(value: Any) -> float | None:
+    """A journal's number; None for what is none."""
+    try:
+        return float(value) if isinstance(value, int | float) else None
+    except OverflowError:
+        return None
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    """Those of a list that are numbers."""
+    found = map(as_number, value) if isinstance(value, list) else ()
+    return tuple(number for number in found if number is not None)

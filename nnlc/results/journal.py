@@ -1,0 +1,297 @@
+"""The journal of a results folder: a line of JSON an event, one file for each rank-0 process.
+
+It holds what the 28 columns of a table can't: when, how long, on what, and why a network failed.
+Deleting it costs no table. The first line of a file says its format and the nnlc that wrote it.
+
+A line is written whole, or again: a disk that is full or away tears and loses nothing. Readers
+pass over whatever is no event.
+"""
+
+import errno
+import heapq
+import json
+import os
+import platform
+import time
+from collections import deque
+from collections.abc import Iterator, Set
+from contextlib import suppress
+from datetime import UTC, datetime
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from nnlc import __version__
+from nnlc.errors import ResultsError
+from nnlc.system.files import (
+    Ready,
+    open_regular,
+    read_regular,
+    strangers,
+    write_atomically,
+)
+from nnlc.system.newer_format import too_new
+
+FORMAT = 1
+"""Raised when an older nnlc would misread a journal."""
+PROGRESS_SECONDS = 5.0
+"""How often a running job writes its progress down."""
+SILENT_SECONDS = 60.0
+"""A job whose progress is older has ended or lost its file system."""
+RETRY_SECONDS = 1.0
+"""`Journal.try_again` leaves a disk in trouble alone for so long."""
+LONGEST_LINE_BYTES = 64 << 20
+"""No event is that long; a file without line ends is not read into memory whole."""
+
+_NOT_OURS = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""What JSON that is none, or is of another shape than ours, may raise."""
+
+
+class Journal:
+    """Appends events to this process's own file, and keeps its snapshot of progress beside it.
+
+    Nothing here raises OSError. A line that can't be written waits in memory, and those after it
+    too; a line has about 1 KB and a campaign a few for each network, so their number has no bound.
+    What is written survives this process, though not a power cut in the same second.
+
+    Args:
+        folder: where the file will be.
+        ready: called with the folder before it is written to.
+    """
+
+    def __init__(self, folder: Path, ready: Ready = lambda _: None) -> None:
+        self._ready = ready
+        self._stem = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{platform.node()}-{os.getpid()}"
+        self.path = folder / f"{self._stem}.jsonl"
+        """The file; settled when its first line is written, as its name may turn out taken."""
+        self._is_ours = False
+        self._waiting: deque[bytes] = deque()
+        self._lines = 0
+        self._torn = False
+        self._problem = ""
+        self._last_try = float("-inf")
+        self._last_progress = float("-inf")
+
+    def write(self, event: str, **facts: Any) -> None:
+        """Append one event by a single write of a single line, once those that wait are written.
+
+        Each has its number `n` in the file, by which a reader knows a line that came twice.
+        """
+        self._lines += 1
+        if self._lines == 1:
+            facts = {"format": FORMAT, "nnlc": __version__, **facts}
+        line = json.dumps({"time": _now(), "n": self._lines, "event": event, **facts}, default=str)
+        self._waiting.append(line.encode() + b"\n")
+        self._write_waiting()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why lines wait to be written, as "file: what the file system said"; None if none wait."""
+        return self._problem if self._waiting else None
+
+    def try_again(self) -> None:
+        """Write the lines that wait; call it as often as you like."""
+        if self._waiting and time.monotonic() - self._last_try >= RETRY_SECONDS:
+            self._write_waiting()
+
+    def progress_is_due(self) -> bool:
+        """Whether the snapshot of progress has become old; asked far more often than it has."""
+        return time.monotonic() - self._last_progress >= PROGRESS_SECONDS
+
+    def progress(self, under_way: dict[str, dict[str, Any]]) -> None:
+        """Write down which networks are under way: by ID, half epochs so far and last accuracy.
+
+        A snapshot that can't be written is left out: the next one says more.
+        """
+        self._last_progress = time.monotonic()
+        content = json.dumps({"time": _now(), "under_way": under_way})
+        with suppress(OSError):
+            self._ready(self.path.parent)
+            if not self._is_ours:
+                os.close(self._open())
+            write_atomically(self._snapshot, content.encode())
+
+    def end(self) -> None:
+        """Nothing is under way any more. Lines that still wait get a last try."""
+        self._write_waiting()
+        if self._is_ours:
+            with suppress(OSError):
+                self._snapshot.unlink(missing_ok=True)
+
+    @property
+    def _snapshot(self) -> Path:
+        return self.path.with_suffix(".progress.json")
+
+    def _write_waiting(self) -> None:
+        """Write the lines that wait, oldest first, up to the first that can't be."""
+        self._last_try = time.monotonic()
+        try:
+            while self._waiting:
+                self._append(self._waiting[0])
+                self._waiting.popleft()
+        except OSError as problem:
+            self._problem = f"{self.path}: {problem.strerror or problem}"
+
+    def _append(self, line: bytes) -> None:
+        """Add one line to the file.
+
+        Raises:
+            OSError: the file may now have nothing of the line, a part, or all of it. Whatever comes
+                next is to begin on a line of its own.
+        """
+        self._ready(self.path.parent)
+        handle = self._open()
+        rest = b"\n" + line if self._torn else line
+        self._torn = True
+        try:
+            while rest:
+                written = os.write(handle, rest)
+                if not written:
+                    raise OSError(errno.EIO, os.strerror(errno.EIO))
+                rest = rest[written:]
+        finally:
+            os.close(handle)  # a network file system may say only here that there is no room
+        self._torn = False
+
+    def _open(self) -> int:
+        """A handle to append to the file, which no other journal has.
+
+        As a clock may be set back, not even one of a process with the same number has it.
+        """
+        flags = os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW
+        if self._is_ours:
+            return os.open(self.path, os.O_WRONLY | flags, 0o666)
+        number, path = 1, self.path
+        while True:
+            try:
+                handle = os.open(path, os.O_WRONLY | flags | os.O_EXCL, 0o666)
+            except FileExistsError:
+                number += 1
+                path = self.path.with_name(f"{self._stem}-{number}.jsonl")
+            else:
+                self.path, self._is_ours = path, True
+                return handle
+
+
+def read_events(folder: Path, kinds: Set[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The events of all files, or those of some kinds, in order of time.
+
+    Each is an object with a `time`, and an `event` that is a string; nothing is promised of other
+    fields. Events of one file stay in the order in which they were written: where its clock was set
+    back, it had been fast, and earlier events count as no later than those that follow. An event
+    with the field `after`, and those that follow it in its file, count as later than that time,
+    whatever their own clock said. What can't
+    be read is passed over, be it a file or a line.
+
+    Raises:
+        ResultsError: a newer nnlc has written a file, in a format that this one does not know.
+    """
+    for _, event in read_files(folder, kinds):
+        yield event
+
+
+def read_files(folder: Path, kinds: Set[str] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the events of `read_events`, each with the name of its file, which is one job's."""
+    paths = sorted(folder.glob("*.jsonl"), key=lambda path: path.stem)
+    files = [[(m, path.stem, e) for m, e in _in_order(_read_file(path, kinds))] for path in paths]
+    for _, name, event in heapq.merge(*files, key=itemgetter(0)):
+        yield name, event
+
+
+def is_silent(folder: Path, name: str, last: str) -> bool:
+    """Return whether a job has written down neither an event nor its progress for a minute.
+
+    Args:
+        folder: the journal.
+        name: of the job's file in it.
+        last: when the job wrote its last event.
+    """
+    times = [last]
+    with suppress(OSError, *_NOT_OURS):
+        times.append(
+            json.loads(read_regular(folder / f"{name}.progress.json", follow_link=False))["time"]
+        )
+    try:
+        return time.time() - max(map(_seconds, times)) >= SILENT_SECONDS
+    except _NOT_OURS:
+        return True
+
+
+def unread_files(folder: Path) -> list[tuple[Path, OSError]]:
+    """Return which files of a journal are not read, and why: they are no regular files, say."""
+    return strangers(folder, files=(".jsonl", ".progress.json"))
+
+
+def read_progress(folder: Path) -> dict[str, dict[str, Any]]:
+    """What running jobs have under way: by ID, half epochs so far and the last accuracy."""
+    under_way: dict[str, dict[str, Any]] = {}
+    for path in sorted(folder.glob("*.progress.json")):
+        try:
+            snapshot = json.loads(read_regular(path, follow_link=False))
+            if time.time() - _seconds(snapshot["time"]) < SILENT_SECONDS:
+                under_way |= {
+                    str(key): {**entry, "half_epochs": int(entry["half_epochs"])}
+                    for key, entry in snapshot["under_way"].items()
+                }
+        except (OSError, *_NOT_OURS):
+            continue  # of a job that ended in between, or not ours
+    return under_way
+
+
+def _read_file(path: Path, kinds: Set[str] | None) -> list[dict[str, Any]]:
+    """Return the events of a file. A line that was written again, in case it was lost, counts once.
+
+    Raises:
+        ResultsError: its format is too new.
+    """
+    events: list[dict[str, Any]] = []
+    last = b""
+    with suppress(OSError), open_regular(path, follow_link=False) as file:
+        for line in iter(lambda: file.readline(LONGEST_LINE_BYTES), b""):
+            try:
+                event = json.loads(line)
+            except _NOT_OURS:
+                continue
+            if not (isinstance(event, dict) and "time" in event):
+                continue
+            if not isinstance(event.get("event"), str):
+                continue
+            if newer := too_new(path, event.get("format"), FORMAT, event.get("nnlc")):
+                raise ResultsError(newer)
+            again = "n" in event and line.strip() == last
+            last = line.strip()
+            if not again and (kinds is None or event["event"] in kinds):
+                events.append(event)
+    return events
+
+
+def _in_order(events: list[dict[str, Any]]) -> list[tuple[float, dict[str, Any]]]:
+    """Each event of one file with the moment, in seconds, that it counts for: none goes back."""
+    moments: list[float] = []
+    least = float("-inf")
+    for event in events:
+        try:
+            moment = _seconds(event["time"])
+        except _NOT_OURS:
+            moment = moments[-1] if moments else float("-inf")
+        with suppress(*_NOT_OURS):
+            if "after" in event:
+                least = max(least, _seconds(event["after"]) + 1e-6)
+        moments.append(max(moment, least))
+    for i in range(len(moments) - 2, -1, -1):
+        moments[i] = min(moments[i], moments[i + 1])
+    return list(zip(moments, events, strict=True))
+
+
+def _seconds(words: Any) -> float:
+    """Seconds since 1970 of a time in a journal; one that names no zone is UTC.
+
+    Raises:
+        ValueError, TypeError, OverflowError: it is none.
+    """
+    found = datetime.fromisoformat(words)
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

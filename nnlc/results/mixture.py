@@ -1,0 +1,106 @@
+"""Whether the tables of a campaign come from one arithmetic, or from several."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from nnlc.campaign.campaign import CampaignNetwork
+from nnlc.networks.arithmetic import FIRST, arithmetic_of, has_change, is_known, numbered, version
+from nnlc.networks.recipe import TrainingSection
+from nnlc.results.history import Finish
+from nnlc.wording import counted
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """The tables of a campaign, counted by the arithmetic of their networks."""
+
+    tables: int = 0
+    """How many have a known arithmetic."""
+    others: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many another arithmetic has made: by that one, and the one of a new training."""
+    between: frozenset[int] = frozenset()
+    """Which changes those networks have in one of the two and not in the other."""
+    is_mixed: bool = False
+    """True if no single nnlc gives all of these tables under one set of settings."""
+
+    @property
+    def words(self) -> str:
+        """Return a line on tables of other arithmetics than today's; "" where there are none."""
+        if not self.others:
+            return ""
+        parts = [
+            f"{counted(count, 'has', 'have')} arithmetic {then} instead of {now}"
+            for (then, now), count in sorted(self.others.items())
+        ]
+        what = "; ".join(
+            f"arithmetic {number} came with nnlc {change.release}: {change.what}"
+            for number, change in numbered()
+            if number in self.between
+        )
+        known = counted(self.tables, "table")
+        from_ = "two arithmetics" if self.is_mixed else "another arithmetic than today's"
+        told = f"tables come from {from_}: of {known}, {', '.join(parts)}"
+        return told + (f"; {what}" if what else "")
+
+
+def mixture_of(
+    networks: Iterable[CampaignNetwork],
+    settings: TrainingSection,
+    finishes: Mapping[str, Finish],
+    standing: Iterable[str],
+) -> Mixture:
+    """Count tables by the arithmetic that made them, where a new training would have another.
+
+    Args:
+        networks: the campaign's; not read where every arithmetic is the first.
+        settings: the campaign's, of training.
+        finishes: what the journal says of tables, by ID.
+        standing: IDs of the tables to count.
+    """
+    recorded = finishes.keys() & set(standing)
+    known = {i: said for i in recorded if (said := finishes[i].arithmetic) is not None}
+    if version() == 1 and set(known.values()) <= {FIRST}:
+        return Mixture(len(known))
+    others: Counter[tuple[str, str]] = Counter()
+    alike = 0
+    between: set[int] = set()
+    having: defaultdict[int, set[bool | None]] = defaultdict(set)
+    for network in networks:
+        spec, images = network.spec, network.images
+        then = known.get(spec.id)
+        if then is None:
+            continue
+        device = "cuda" if finishes[spec.id].on_gpu else "cpu"
+        now = arithmetic_of(spec, images, settings, device)
+        for number, change in numbered():
+            if change.touches(spec, images, settings, device):
+                having[number].add(has := has_change(then, number))
+                if has != has_change(now, number):
+                    between.add(number)
+        if now != then:
+            others[then, now] += 1
+        else:
+            alike += 1
+    # Tables that only a newer nnlc can explain are not mixed if all say the same arithmetic.
+    several = alike > 0 or len({then for then, _ in others}) > 1
+    is_one = all(is_known(then) for then, _ in others) and _is_one(having)
+    return Mixture(len(known), others, frozenset(between), is_mixed=several and not is_one)
+
+
+def _is_one(having: Mapping[int, set[bool | None]]) -> bool:
+    """Tell whether one nnlc makes all tables under one set of settings.
+
+    A change that some tables lack must be lacked by all that it touches; and either a setting keeps
+    its old way, or no table has a later change.
+
+    Args:
+        having: by the number of a change, whether the tables have it whose networks it touches.
+    """
+    newest = max((number for number, found in having.items() if True in found), default=1)
+    keeps = {number: change.keeps for number, change in numbered()}
+    return all(
+        found == {False} and (keeps[number] is not None or number > newest)
+        for number, found in having.items()
+        if False in found
+    )

@@ -1,0 +1,82 @@
+"""`nnlc retry`: what keeps networks from being trained again is taken out of the way."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+
+from nnlc.errors import ResultsError
+from nnlc.results.history import read_history
+from nnlc.results.inventory import NotWhole, TableCheck
+from nnlc.results.journal import Journal
+from nnlc.results.paths import ResultsFolder
+from nnlc.system.files import passed_over
+from nnlc.wording import some_of
+
+_NAMED = 5
+"""So many networks an error names."""
+
+
+def retry(results: ResultsFolder, ids: Sequence[str] = ()) -> Iterator[str]:
+    """Let the next job train networks again; yields what was done, in words.
+
+    Failures are cleared, and files in a table's place that are not the table are moved to `aside`:
+    none is ever deleted.
+
+    Args:
+        results: the folder.
+        ids: of the networks; all of them if none are given, but for files that can't be read.
+
+    Raises:
+        ResultsError: no results folder; an ID whose network has neither failed nor a file that is
+            not its table; a file that can't be moved; the journal can't be written.
+    """
+    campaign = results.campaign()
+    history = read_history(results.journal_folder)
+    networks = [n for n in campaign.networks() if not ids or n.spec.id in ids]
+    found = TableCheck(results, campaign, history.finishes).look(networks)
+    failed = [
+        id_
+        for id_ in history.failures
+        if (not ids or id_ in ids) and id_ not in found.rows.keys() | found.not_whole.keys()
+    ]
+    if unknown := [i for i in ids if i not in found.not_whole and i not in failed]:
+        those = f"those that failed are {some_of(history.failures, _NAMED)}"
+        raise ResultsError(
+            f"{results.path}: neither failed nor with a damaged table: {some_of(unknown, _NAMED)}; "
+            + (those if history.failures else "none has failed")
+        )
+    aside = {i: wrong for i, wrong in found.not_whole.items() if ids or not wrong.unread}
+    yield from _set_aside(results, aside)
+    if chosen := [*failed, *aside]:
+        journal = Journal(results.journal_folder)
+        journal.write("retry", ids=chosen, after=history.last_time)
+        if journal.trouble:
+            raise ResultsError(f"{journal.trouble}; no failure is cleared")
+        yield from (f"{id_} is no longer failed" for id_ in failed)
+        yield "the next start of the campaign trains them again"
+    yield from passed_over(results.strangers())
+    left = found.not_whole.keys() - aside.keys()
+    for id_ in sorted(left):
+        yield f"{found.not_whole[id_]}; it is left there: mend that, or name {id_} to set it aside"
+    if not chosen and not left:
+        yield f"{results.path}: no network has failed, and every table that stands is whole"
+
+
+def _set_aside(results: ResultsFolder, files: dict[str, NotWhole]) -> Iterator[str]:
+    """Move files out of their tables' places, all of them into one new folder.
+
+    Raises:
+        ResultsError: one can't be moved.
+    """
+    if not files:
+        return
+    try:
+        place = results.make_aside_folder()
+        for wrong in files.values():
+            yield f"{wrong}"
+            shutil.move(wrong.path, place / wrong.path.name)  # to another disk too
+            yield f"  moved to {place / wrong.path.name}"
+    except OSError as problem:
+        raise ResultsError(
+            f"{problem.filename or results.aside_folder}: can't be moved aside: "
+            f"{problem.strerror or problem}; move it away yourself"
+        ) from None

@@ -1,0 +1,139 @@
+"""Where tables stand: the files of a dataset folder, a results folder or a whole download.
+
+Nothing is followed out of a folder that was given, and nothing in it is passed over in silence:
+what was not taken for a table is named with the reason.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnlc.errors import TableError
+from nnlc.networks.spec import ID_PATTERN
+from nnlc.wording import first_few
+
+LEVELS = 2
+"""A download holds results folders, which hold dataset folders."""
+TABLE_NAME = re.compile(rf"{ID_PATTERN.pattern}\.txt")
+CAMPAIGN_FILE, PROVENANCE_FILE = "campaign.toml", "provenance.csv"
+_PARTS = {
+    CAMPAIGN_FILE: {
+        *(CAMPAIGN_FILE, "machines.toml"),
+        *("aside", "checkpoints", "jobs", "journal", "leases"),
+    },
+    PROVENANCE_FILE: {PROVENANCE_FILE, "journal"},
+}
+"""What a folder has beside its tables, by the file that tells its kind: a results folder
+(`nnlc.results.paths`) or a collection (`nnlc.collection`)."""
+PART_NAMES = frozenset().union(*_PARTS.values())
+"""Names that no folder of tables should have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something in a folder that was not read, and why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        """Where and why, the path said once."""
+        return self.reason if str(self.path) in self.reason else f"{self.path}: {self.reason}"
+
+
+def skipped_lines(skipped: Sequence[Skipped]) -> list[str]:
+    """Return what a verb says of what it passed over: the first few, and how many more."""
+    return first_few(skipped, write=lambda one: f"skipped: {one}")
+
+
+@dataclass(frozen=True, slots=True)
+class TableFiles:
+    """Files of one folder that must be tables."""
+
+    folder: Path
+    names: tuple[str, ...]
+    """Sorted."""
+    whole: bool
+    """Whether they are all that the folder has, and not single ones that were named."""
+
+
+def find_tables(paths: Iterable[Path]) -> tuple[list[TableFiles], list[Skipped]]:
+    """The tables in paths that a user gave, each once: a file is a table, a folder holds some.
+
+    They are in the folder, in its subfolders, or in theirs. A path that is a symbolic link is
+    followed; links inside a folder are not.
+
+    Raises:
+        TableError: a folder that holds none, or that can't be read.
+    """
+    found: list[TableFiles] = []
+    skipped: dict[Path, Skipped] = {}
+    seen: set[tuple[Path, str]] = set()
+    for path in paths:
+        if os.path.isdir(path):  # noqa: PTH112  False where even that can't be read
+            tables, passed_over = _search(path, LEVELS)
+            if not tables:
+                told = [one for one in passed_over if one.reason != "hidden"][:1]
+                raise TableError(
+                    "no table is in this folder, nor in a folder of it; tables are files "
+                    "<ID>.txt, such as SVHN_models/2022_01_05_00_00_00_000000.txt"
+                    + "".join(f"; {line}" for line in skipped_lines(told)),
+                    path=path,
+                )
+        else:
+            tables, passed_over = [TableFiles(path.parent, (path.name,), whole=False)], []
+        found += filter(None, (_without_seen(files, seen) for files in tables))
+        skipped |= {one.path: one for one in passed_over}
+    return found, list(skipped.values())
+
+
+def _without_seen(files: TableFiles, seen: set[tuple[Path, str]]) -> TableFiles | None:
+    """The files that were not met before under any path; None if none are left."""
+    folder = files.folder.resolve()
+    names = tuple(name for name in files.names if (folder, name) not in seen)
+    seen.update((folder, name) for name in names)
+    return TableFiles(files.folder, names, files.whole and names == files.names) if names else None
+
+
+def _search(folder: Path, levels: int) -> tuple[list[TableFiles], list[Skipped]]:
+    names: list[str] = []
+    subfolders: list[Path] = []
+    skipped: list[Skipped] = []
+    for entry in _entries(folder):
+        if reason := _reason_to_skip(entry):
+            skipped.append(Skipped(folder / entry.name, reason))
+        elif entry.is_file(follow_symlinks=False):
+            names.append(entry.name)
+        else:
+            subfolders.append(folder / entry.name)
+    found = [TableFiles(folder, tuple(names), whole=True)] if names else []
+    for subfolder in subfolders:
+        tables, passed_over = _search(subfolder, levels - 1) if levels else ([], [])
+        found += tables
+        skipped += passed_over if tables else [Skipped(subfolder, "a folder without tables")]
+    return found, skipped
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError as problem:
+        raise TableError(f"can't be read: {problem.strerror}", path=folder) from None
+    names = {entry.name for entry in entries}
+    parts = set().union(*(parts for file, parts in _PARTS.items() if file in names))
+    return [entry for entry in entries if entry.name not in parts]
+
+
+def _reason_to_skip(entry: os.DirEntry[str]) -> str | None:
+    if entry.name.startswith("."):
+        return "hidden"
+    if entry.is_symlink():
+        return "a symbolic link"
+    if entry.is_dir(follow_symlinks=False):
+        return None
+    if not TABLE_NAME.fullmatch(entry.name):
+        return "its name is not <ID>.txt"
+    return None if entry.is_file(follow_symlinks=False) else "no regular file"

@@ -1,0 +1,140 @@
+"""A network in words, and as source code that needs nothing but PyTorch.
+
+Only numbers enter the source, each written anew from its value, so that no table can put code of
+its own into it.
+"""
+
+import math
+from collections.abc import Iterator
+
+from nnlc.networks import Layer, NetworkSpec, Walk, walk_network
+from nnlc.networks.optimizers import optimizer_of
+from nnlc.networks.recipe import TrainingSection
+from nnlc.training.origin import Origin
+from nnlc.training.seeds import training_seed
+from nnlc.training.torch_calls import CALLS
+
+_PIXELS = {
+    "unit": "pixels from 0 to 1",
+    "standardised": "pixels of mean 0 and deviation 1 in each channel of the training images",
+}
+_KNOWN_WEIGHTS = "those that its training begins with"
+_UNKNOWN_WEIGHTS = "drawn anew: nobody recorded those that a published network began with"
+_HEAD = ("", "layer", "kernel", "stride", "padding", "output", "parameters", "multiply-adds")
+
+
+def describe_network(spec: NetworkSpec, origin: Origin) -> Iterator[str]:
+    """The layers by their places in the module, and how it was trained, as PyTorch says it.
+
+    Multiply-adds are those of one image's forward pass.
+
+    Raises:
+        SpecError: an optimizer or a loss that nnlc does not know; sizes that don't fit the images.
+    """
+    walk, settings = walk_network(spec, origin.images), origin.settings
+    yield f"{spec.id}  {spec.dataset}  seed {spec.random_seed}"
+    yield from _layers(walk, settings)
+    yield f"optimizer   {_optimizer(spec, settings)}"
+    yield f"loss        torch.nn.{spec.loss_fn}()"
+    yield f"batch size  {spec.batch_size}"
+    yield f"images      {_PIXELS[settings.pixels]}"
+    yield f"settings    {_settings_from(origin)}"
+    yield f"weights     {_KNOWN_WEIGHTS if _has_known_weights(spec) else _UNKNOWN_WEIGHTS}"
+
+
+def python_source(spec: NetworkSpec, origin: Origin) -> str:
+    """A program that builds the network, its loss and its optimizer, with PyTorch alone.
+
+    Raises:
+        SpecError: as `describe_network`.
+    """
+    walk, settings = walk_network(spec, origin.images), origin.settings
+    channels, width, _ = walk.layers[0].input
+    seed = f"torch.manual_seed({_number(training_seed(spec, 'init'))})  # its first weights"
+    lines = [
+        f'"""Network {spec.id}.',
+        "",
+        f"Input: float32 (batch, {channels}, {width}, {width}), {_PIXELS[settings.pixels]}.",
+        f"Output: (batch, {walk.classes}), unnormalised.",
+        '"""',
+        "",
+        "import torch",
+        "from torch import nn",
+        "",
+        seed if _has_known_weights(spec) else f"# {_UNKNOWN_WEIGHTS}",
+        "network = nn.Sequential(",
+        *(f"    nn.{_call(layer, settings)}," for layer in walk.layers),
+        ")",
+        f"loss_function = nn.{spec.loss_fn}()",
+        f"optimizer = {_optimizer(spec, settings)}",
+        f"batch_size = {_number(spec.batch_size)}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _layers(walk: Walk, settings: TrainingSection) -> Iterator[str]:
+    yield _line(*_HEAD)
+    yield _line("", "input", "", "", "", _shape(walk.layers[0].input), "", "")
+    for place, layer in enumerate(walk.layers):
+        window = [str(layer.kernel), str(layer.stride), str(layer.padding)]
+        yield _line(
+            str(place),
+            _name(layer, settings),
+            *(window if layer.kernel else ("", "", "")),
+            _shape(layer.output),
+            f"{layer.parameters:,}" if layer.parameters else "",
+            f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
+        )
+    yield _line("", "sum", "", "", "", "", f"{walk.parameters:,}", f"{walk.multiply_adds:,}")
+
+
+def _settings_from(origin: Origin) -> str:
+    if origin.is_assumed:
+        return "nnlc's own, as no campaign is known"
+    return f"of campaign {origin.campaign.name}"
+
+
+def _has_known_weights(spec: NetworkSpec) -> bool:
+    """Published tables don't have this switch on; their streams are PyTorch 1.3.1's, unrecorded."""
+    return spec.torch_set_deterministic
+
+
+def _line(*texts: str) -> str:
+    widths = (3, 18, 7, 7, 8, 14, 14, 18)
+    place, name, *rest = texts
+    cells = [f" {text:>{width - 1}}" for text, width in zip(rest, widths[2:], strict=True)]
+    return f"{place:>{widths[0]}}  {name:<{widths[1]}}{''.join(cells)}".rstrip()
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))
+
+
+def _name(layer: Layer, settings: TrainingSection) -> str:
+    kind, _, _ = CALLS[layer.kind](layer, settings)
+    return f"{kind} {layer.rate:.3f}" if layer.rate else kind
+
+
+def _call(layer: Layer, settings: TrainingSection) -> str:
+    kind, sizes, arguments = CALLS[layer.kind](layer, settings)
+    named = (f"{name}={_number(value)}" for name, value in arguments.items())
+    return f"{kind}({', '.join([*map(_number, sizes), *named])})"
+
+
+def _optimizer(spec: NetworkSpec, settings: TrainingSection) -> str:
+    known = optimizer_of(spec)
+    words = (f"{key}={_value(value)}" for key, value in known.arguments(spec, settings).items())
+    return f"torch.optim.{known.torch_name}(network.parameters(), {', '.join(words)})"
+
+
+def _value(value: float | tuple[float, ...]) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_number, value))})"
+    return repr(value) if isinstance(value, bool) else _number(value)
+
+
+def _number(value: float) -> str:
+    """A number as Python reads it back."""
+    if isinstance(value, int):
+        return repr(int(value))
+    return repr(float(value)) if math.isfinite(value) else f'float("{float(value)}")'

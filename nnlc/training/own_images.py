@@ -1,0 +1,278 @@
+"""Images in an .npz file: read with every mistake named, and described for a campaign file.
+
+train_images, validation_images    uint8    (images, channels, width, width)
+train_labels, validation_labels    integer  (images,), each 0 .. classes - 1
+"""
+
+import hashlib
+import math
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from itertools import pairwise
+from pathlib import Path
+from typing import IO, Any
+from zipfile import ZipFile
+
+import numpy as np
+import numpy.typing as npt
+import tomli_w
+
+from nnlc.errors import ImagesError
+from nnlc.networks import KNOWN_IMAGE_SETS, image_set_of_table
+from nnlc.system.files import open_regular, why_unread
+from nnlc.training.image_files import unchanged
+from nnlc.wording import counted, first_few, reason_of
+
+SPLITS = ("train", "validation")
+ARRAYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
+_MOST_INFLATED = 1032
+"""Deflate, which npz files are compressed by, makes no file larger than so many times its size."""
+
+Array = npt.NDArray[Any]
+
+
+def read_npz(file: BufferedReader, path: Path) -> dict[str, Array]:
+    """The four arrays by name: images uint8 (N, C, H, W) in C order, labels int64 (N,).
+
+    Args:
+        file: the open file.
+        path: what it is called in messages.
+
+    Raises:
+        ImagesError: the file can't be read, or an array is missing or not as it should be.
+    """
+    arrays = _load(file, path)
+    for split in SPLITS:
+        images, labels = f"{split}_images", f"{split}_labels"
+        arrays[images] = _checked_images(path, images, arrays[images])
+        arrays[labels] = _checked_labels(path, labels, arrays[labels])
+        if len(arrays[images]) != len(arrays[labels]):
+            raise ImagesError(
+                f"{path}: array {labels} has {len(arrays[labels])} labels for "
+                f"{len(arrays[images])} images in {images}; each image needs one"
+            )
+    return arrays
+
+
+def describe_npz(path: Path) -> str:
+    """The `[datasets.NAME]` block of TOML with which a campaign uses these images.
+
+    What is legal but seldom meant is told in comments above it.
+
+    Raises:
+        ImagesError: the file isn't usable as images; the message says what would be right.
+    """
+    try:
+        opened = open_regular(path)
+    except FileNotFoundError:
+        raise ImagesError(f"{path}: no such file") from None
+    except OSError as problem:
+        raise ImagesError(f"{path}: not a readable .npz file: it {why_unread(problem)}") from None
+    with opened as file, unchanged(file, path):
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        arrays = read_npz(file, path)
+    train, validation = arrays["train_images"], arrays["validation_images"]
+    if train.shape[1:] != validation.shape[1:]:
+        raise ImagesError(
+            f"{path}: arrays train_images and validation_images must agree in channels and width, "
+            f"but their shapes are {train.shape} and {validation.shape}"
+        )
+    _refuse_what_teaches_nothing(path, arrays)
+    place = str(path.resolve())
+    if not place.isprintable():
+        raise ImagesError(f"{path}: a campaign file can't hold this name; rename the file")
+    facts = {
+        "networks_per_depth": 1,
+        "npz": place,
+        "sha256": checksum,
+        "channels": train.shape[1],
+        "width": train.shape[2],
+        "classes": _classes(arrays),
+        "train_images": len(train),
+        "validation_images": len(validation),
+        "largest_class": int(np.unique(arrays["validation_labels"], return_counts=True)[1].max()),
+    }
+    notes = "".join(f"# note: {note}\n" for note in _doubts(arrays))
+    return notes + tomli_w.dumps({"datasets": {_free_name(path): facts}})
+
+
+def _classes(arrays: dict[str, Array]) -> int:
+    return 1 + int(max(arrays[f"{split}_labels"].max() for split in SPLITS))
+
+
+def _refuse_what_teaches_nothing(path: Path, arrays: dict[str, Array]) -> None:
+    """Refuse a single class and images that are all of one value."""
+    labels, images = arrays["train_labels"], arrays["train_images"]
+    if labels.min() == labels.max():
+        raise ImagesError(
+            f"{path}: every label in train_labels is {labels[0]}; "
+            "at least 2 classes are needed, labelled 0, 1, ..."
+        )
+    if images.min() == images.max():
+        raise ImagesError(
+            f"{path}: every pixel in train_images is {images.min()}; pixels must be 0 to 255"
+        )
+
+
+def _doubts(arrays: dict[str, Array]) -> Iterator[str]:
+    """Tell what a campaign can train on and its author hardly means, a sentence each."""
+    classes = _classes(arrays)
+    trained, validated = (np.unique(arrays[f"{split}_labels"]).tolist() for split in SPLITS)
+    if untrained := classes - len(trained):
+        yield (
+            f"no training image has {_labels_between(trained, classes)}, so {untrained:,} of the "
+            f"{counted(classes, 'class', 'classes')} can't be learned; labels should be "
+            "0, 1, ... without gaps"
+        )
+    if unseen := len(set(validated) - set(trained)):
+        yield f"validation images have {counted(unseen, 'label')} that no training image has"
+    if unchecked := len(set(trained) - set(validated)):
+        yield f"training images have {counted(unchecked, 'label')} that no validation image has"
+    digests: list[list[bytes]] = []
+    for split, kind in zip(SPLITS, ("training", "validation"), strict=True):
+        images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
+        low, high, changes = images.min(), images.max(), np.count_nonzero(np.diff(labels))
+        if low == high:
+            yield f"every pixel in {split}_images is {low}"
+        elif high <= 1:
+            words = "no pixel is above 1, where 0 to 255 is expected; were they divided by 255?"
+            yield f"in {split}_images {words}"
+        if 0 < changes < len(np.unique(labels)) < len(labels):
+            left_out = f"what fills no whole batch, all of label {labels[-1]}, is left out"
+            yield f"{kind} images stand sorted by label: {left_out}; shuffle them"
+        digests.append(_digests(images))
+        labelled = set(zip(digests[-1], labels.tolist(), strict=True))
+        if again := len(labelled) - len(set(digests[-1])):
+            yield f"the same {kind} image has another label, {counted(again, 'time')}"
+    known = set(digests[0])
+    if alike := sum(image in known for image in digests[1]):
+        images_alike = counted(alike, "validation image")
+        yield f"{images_alike} of {len(digests[1]):,} stand among the training images"
+
+
+def _labels_between(known: list[int], classes: int) -> str:
+    """Name labels below `classes` that are not known, such as "labels 0, 3 to 7"."""
+    gaps = [(a + 1, b - 1) for a, b in pairwise([-1, *known, classes]) if b - a > 1]
+    texts = [str(low) if low == high else f"{low} to {high}" for low, high in gaps]
+    one = len(gaps) == 1 and gaps[0][0] == gaps[0][1]
+    return f"{'label' if one else 'labels'} {', '.join(first_few(texts))}"
+
+
+def _digests(images: Array) -> list[bytes]:
+    """Return what is the same for two images only if they are alike to the pixel."""
+    return [hashlib.blake2b(image, digest_size=16).digest() for image in images]
+
+
+@contextmanager
+def _guarded(what: str, advice: str) -> Iterator[None]:
+    """Turn whatever numpy, zipfile and zlib find wrong with a strange file into one message.
+
+    They raise nearly anything: a header of an array is Python's own syntax.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except ImagesError:
+        raise
+    except Exception as problem:
+        raise ImagesError(f"{what} ({reason_of(problem)}); {advice}") from None
+
+
+def _load(file: BufferedReader, path: Path) -> dict[str, Array]:
+    with _guarded(f"{path}: not a readable .npz file", "write it with np.savez_compressed"):
+        file.seek(0)
+        if file.read(6) == b"\x93NUMPY":
+            raise ValueError("it is a single array")
+        with ZipFile(file) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            missing = [name for name in ARRAYS if name not in names]
+            if missing:
+                has = ", ".join(first_few([name[:80] for name in names]))
+                raise ImagesError(
+                    f"{path}: no array {missing[0]}; it needs {', '.join(ARRAYS)}, "
+                    f"and has {has or 'none'}"
+                )
+            size = os.fstat(file.fileno()).st_size
+            return {name: _load_array(path, archive, name, size) for name in ARRAYS}
+
+
+def _load_array(path: Path, archive: ZipFile, name: str, file_size: int) -> Array:
+    """Read one array, once its header promises no more than the file can hold."""
+    what = f"{path}: array {name} can't be read"
+    advice = "it must be a plain array of integers, written with np.savez_compressed"
+    with _guarded(what, advice):
+        member_name = f"{name}.npy" if f"{name}.npy" in archive.namelist() else name
+        with archive.open(member_name) as member:
+            shape, dtype = _read_header(member)
+            promised = math.prod(shape) * dtype.itemsize
+            held = archive.getinfo(member_name).file_size - member.tell()
+        if dtype.hasobject:
+            raise ValueError("it is pickled")
+        if promised != held or held > file_size * _MOST_INFLATED:
+            raise ValueError(f"{promised:,} bytes are promised and {held:,} stand there")
+        with archive.open(member_name) as member:
+            array: Array = np.lib.format.read_array(member, allow_pickle=False)
+            member.read()  # to the end, where its checksum is compared
+        return array
+
+
+def _read_header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(member)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"it is of numpy's format {version[0]}.{version[1]}")
+    first = version == (1, 0)
+    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(member)
+    if any(length < 0 for length in shape):
+        raise ValueError(f"its shape is {shape}")
+    return shape, dtype
+
+
+def _checked_images(path: Path, name: str, images: Array) -> Array:
+    if images.dtype != np.uint8:
+        raise ImagesError(
+            f"{path}: array {name} has dtype {images.dtype}; it must be uint8, pixels 0 to 255"
+        )
+    if images.ndim != 4 or 0 in images.shape:
+        raise ImagesError(
+            f"{path}: array {name} has shape {images.shape}; it must be "
+            "(images, channels, width, width), none of them 0, with channels 1 for grey images"
+        )
+    if images.shape[2] != images.shape[3]:
+        raise ImagesError(
+            f"{path}: array {name} has shape {images.shape}: images of {images.shape[2]} by "
+            f"{images.shape[3]} pixels; they must be square, "
+            "(images, channels, width, width). Channels come before the pixels, not after"
+        )
+    return np.ascontiguousarray(images)
+
+
+def _checked_labels(path: Path, name: str, labels: Array) -> Array:
+    if labels.dtype.kind not in "iu":
+        raise ImagesError(
+            f"{path}: array {name} has dtype {labels.dtype}; it must be of integers, such as int64"
+        )
+    if labels.ndim != 1 or not len(labels):
+        raise ImagesError(
+            f"{path}: array {name} has shape {labels.shape}; it must be (images,), a label an image"
+        )
+    # Before the conversion, which would wrap a huge unsigned label around.
+    low, high = int(labels.min()), int(labels.max())
+    if not 0 <= low <= high < 2**31:
+        raise ImagesError(
+            f"{path}: array {name} has labels from {low} to {high}; they must be 0 .. classes - 1"
+        )
+    return labels.astype(np.int64)
+
+
+def _free_name(path: Path) -> str:
+    """The file's own name where a dataset may be called so, else one that is to be replaced."""
+    name = path.stem
+    taken = name in KNOWN_IMAGE_SETS or image_set_of_table(name) is not None
+    fits = re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name)
+    return name if fits and not taken else "my-images"

@@ -1,0 +1,209 @@
+"""The tables that are to be verified, each with what is known of how it was made."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nnlc.analysis.stop_ends import curve_of, wrong_ends
+from nnlc.campaign.campaign import Campaign, CampaignNetwork
+from nnlc.errors import CampaignError, SpecError, TableError
+from nnlc.networks import ImageSet, NetworkSpec, walk_network
+from nnlc.networks.arithmetic import settings_for
+from nnlc.networks.optimizers import optimizer_of
+from nnlc.results.history import Finish, read_history
+from nnlc.tables import Table, parse_table
+from nnlc.tables.table_folders import Skipped, find_tables
+from nnlc.tables.table_reading import read_bytes
+from nnlc.training.origin import Origin, origin_of, results_of
+
+_JOURNAL = "journal"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A table, and what it is held against."""
+
+    path: Path
+    table: Table
+    origin: Origin
+    drawn: NetworkSpec | None
+    """The campaign's network of this ID; its `train_gpu` as the journal has it."""
+    is_stranger: bool
+    """The campaign has no network of this ID, or the file is named after another."""
+    finish: Finish | None
+    """What the journal tells of it."""
+    changed: bool
+    """Whether the journal knows other bytes of it."""
+
+    @property
+    def is_published(self) -> bool:
+        """Whether it is one of the article's, whose random streams nobody recorded."""
+        return self.drawn is None and not self.table.spec.torch_set_deterministic
+
+    @property
+    def id(self) -> str:
+        return self.table.spec.id
+
+    def as_recorded(self) -> "Subject":
+        """Return it with the settings that keep the arithmetic in which it was made, if they do."""
+        said = self.finish.arithmetic if self.finish else None
+        if said is None:
+            return self
+        device = "cuda" if self.on_gpu else "cpu"
+        settings = settings_for(
+            said, self.table.spec, self.origin.images, self.origin.settings, device
+        )
+        if settings == self.origin.settings:
+            return self
+        campaign = self.origin.campaign.model_copy(update={"training": settings})
+        return replace(self, origin=replace(self.origin, campaign=campaign))
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it was trained on a GPU: by the journal, or else by its own word."""
+        recorded = self.finish.on_gpu if self.finish else None
+        return self.table.spec.train_gpu if recorded is None else recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A table that can't be trained again, and why."""
+
+    path: Path
+    reason: str
+
+
+def read_subjects(
+    paths: Iterable[Path], campaign: Campaign | None
+) -> tuple[list[Subject | Refused], list[Skipped]]:
+    """Every table in these paths, in order, and what was found beside them.
+
+    Args:
+        paths: tables, or folders of them.
+        campaign: the one that they are all of; else each is of that beside it.
+
+    Raises:
+        NnlcError: nothing there, or it can't be read; a results folder without a right campaign.
+    """
+    files, skipped = find_tables(paths)
+    reader = _Reader(campaign)
+    found = [
+        reader.read(each.folder / name, follow_link=not each.whole)
+        for each in files
+        for name in each.names
+    ]
+    return found, skipped
+
+
+class _Reader:
+    """Reads tables; what is beside many of them is read once."""
+
+    def __init__(self, campaign: Campaign | None) -> None:
+        self._given = campaign
+        self._campaigns: dict[Path, Campaign | None] = {}
+        self._networks: dict[int, dict[str, CampaignNetwork]] = {}
+        self._finishes: dict[Path, dict[str, Finish]] = {}
+
+    def read(self, path: Path, *, follow_link: bool) -> Subject | Refused:
+        content, _ = read_bytes(path, follow_link=follow_link)
+        digest = hashlib.sha256(content).hexdigest()
+        try:
+            table = parse_table(content, path=path)
+            finish = self._finishes_of(path).get(table.spec.id)
+            campaign = self._campaign(path)
+            network = self._networks_of(campaign).get(table.spec.id) if campaign else None
+            if campaign and network:
+                known = finish is not None and finish.sha256 == digest
+                _check_length(table, content, path, campaign, ends_well=known)
+            elif not (self._given or table.spec.torch_set_deterministic):
+                campaign = None  # a published table beside a campaign is not trained under it
+            origin = origin_of(table.spec, campaign)
+            _check_trainable(table.spec, origin.images)
+        except (TableError, CampaignError, SpecError) as problem:
+            return Refused(path, str(problem).removeprefix(f"{path}, ").removeprefix(f"{path}: "))
+        return Subject(
+            path,
+            table,
+            origin,
+            _as_trained(network, table, finish),
+            campaign is not None
+            and table.spec.torch_set_deterministic
+            and (network is None or (self._given is None and path.stem != table.spec.id)),
+            finish,
+            changed=bool(finish and finish.sha256 and finish.sha256 != digest),
+        )
+
+    def _campaign(self, path: Path) -> Campaign | None:
+        if self._given is not None:
+            return self._given
+        if path.parent not in self._campaigns:
+            results = results_of(path)
+            self._campaigns[path.parent] = results.campaign() if results else None
+        return self._campaigns[path.parent]
+
+    def _networks_of(self, campaign: Campaign) -> dict[str, CampaignNetwork]:
+        if id(campaign) not in self._networks:  # each is kept above, so that none takes its number
+            self._networks[id(campaign)] = {one.spec.id: one for one in campaign.networks()}
+        return self._networks[id(campaign)]
+
+    def _finishes_of(self, path: Path) -> dict[str, Finish]:
+        folder = path.parent
+        if folder not in self._finishes:
+            home = Path(os.path.abspath(folder)).parent  # noqa: PTH100  links keep their names
+            journal = home / _JOURNAL
+            usable = journal.is_dir() and not journal.is_symlink()
+            self._finishes[folder] = read_history(journal).finishes if usable else {}
+        return self._finishes[folder]
+
+
+def _as_trained(
+    network: CampaignNetwork | None, table: Table, finish: Finish | None
+) -> NetworkSpec | None:
+    """The campaign's network with the one value that is no draw: where it was trained."""
+    if network is None:
+        return None
+    recorded = finish.on_gpu if finish else None
+    on_gpu = table.spec.train_gpu if recorded is None else recorded
+    return replace(network.spec, train_gpu=on_gpu)
+
+
+def _check_length(
+    table: Table, content: bytes, path: Path, campaign: Campaign, *, ends_well: bool
+) -> None:
+    """See that a table has all rows, or those up to where its campaign's rule stops it.
+
+    Args:
+        table: what is in `content`.
+        content: bytes.
+        path: for the error.
+        campaign: its own.
+        ends_well: the journal knows the table, so that its rule need not be asked.
+
+    Raises:
+        TableError: it has others.
+    """
+    if campaign.stop is None:
+        parse_table(content, path=path, half_epochs=campaign.half_epochs)
+        return
+    if ends_well:
+        return
+    [wrong] = wrong_ends([curve_of(table)], campaign.half_epochs, campaign.stop)
+    if wrong is not None:
+        raise TableError(wrong.problem, path=path, line=wrong.line)
+
+
+def _check_trainable(spec: NetworkSpec, images: ImageSet) -> None:
+    """See that nnlc's loop trains such a network.
+
+    Raises:
+        SpecError: it does not, and why.
+    """
+    walk_network(spec, images)
+    optimizer_of(spec)
+    if spec.batch_size > min(images.train_images // 2, images.validation_images):
+        raise SpecError(
+            f"its batch size {spec.batch_size} is too large for {images.train_images} training "
+            f"images in two halves, or for {images.validation_images} validation images"
+        )

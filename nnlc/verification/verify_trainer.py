@@ -1,0 +1,159 @@
+"""A trainer process, as a job has it, that trains networks again and keeps nothing.
+
+It is started as an agent starts it (`nnlc.ranks.trainer_link`), so that the same switches are set
+before torch loads, and it runs the same loop. Its checkpoints would go into a folder that goes with
+it, and none falls due.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO, cast
+
+from nnlc.campaign.campaign import Campaign
+from nnlc.errors import NnlcError
+from nnlc.networks import ImageSet, NetworkSpec
+from nnlc.system import messages
+from nnlc.system.environment import trainer_environment
+from nnlc.tables import Row
+from nnlc.verification.differences import Circumstances, present_circumstances
+
+COMMAND: tuple[str, ...] = (sys.executable, "-m", "nnlc.training.trainer", "0")
+"""What trains; a test sets another one here."""
+_NEVER_MINUTES = 1_000_000.0
+_PATIENCE_SECONDS = 10.0
+
+
+class TrainingFailed(Exception):  # noqa: N818  it says what became of the training
+    """A network could not be trained; its text says why. The process is of no more use."""
+
+
+class TrainingProcess:
+    """Trains networks of one campaign on one device; close it after use.
+
+    Args:
+        campaign: its training settings, and where its images come from.
+        images_root: the folder of staged images.
+        device: "cuda" is taken for a wish, and the processor where no GPU is visible.
+        threads: of the processor.
+
+    Raises:
+        NnlcError: the process did not start.
+    """
+
+    def __init__(self, campaign: Campaign, images_root: Path, device: str, threads: int) -> None:
+        self._folder = TemporaryDirectory(prefix="nnlc-verify-")
+        # Ctrl-C goes to all processes of a terminal; it is for this one to end the other.
+        kept = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  (nothing of a user's in it)
+                COMMAND,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                env=trainer_environment(os.environ),
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, kept)
+        self._incoming = self._messages()
+        try:
+            gpus = self._expect("ready")["device"]["gpus"]
+            self.device = device if gpus else "cpu"
+            self._configure(campaign, images_root, threads)
+            self._send({"kind": "circumstances"})
+            self.circumstances: Circumstances = present_circumstances(self._expect("circumstances"))
+        except TrainingFailed as problem:
+            self.close()
+            raise NnlcError(f"no trainer could be started: {problem}") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def train(self, spec: NetworkSpec, images: ImageSet, half_epochs: int) -> Iterator[Row]:
+        """The first rows of a network's curve, each as it comes.
+
+        Raises:
+            TrainingFailed: it can't be trained.
+            NnlcError: what the trainer says is for the user to mend.
+        """
+        self._send(
+            {
+                "kind": "train",
+                "index": 0,
+                "spec": spec.to_json(),
+                "image_set": asdict(images),
+                "epochs": half_epochs / 2,
+            }
+        )
+        for _ in range(half_epochs):
+            yield Row(*self._expect("row")["values"])
+        self._expect("finished")
+
+    def look_at(self, networks: list[messages.Message], folder: Path) -> messages.Message:
+        """Return which networks go on from the checkpoints in a folder (`nnlc.system.messages`).
+
+        Raises:
+            TrainingFailed: the process is gone.
+        """
+        self._send({"kind": "checkpoints", "networks": networks, "folder": str(folder.absolute())})
+        return self._expect("checkpoints")
+
+    @property
+    def closed(self) -> bool:
+        """Whether it can train no more."""
+        return self._process.poll() is not None
+
+    def close(self) -> None:
+        """End the process, and forget what it kept."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            cast(IO[bytes], pipe).close()
+        self._folder.cleanup()
+
+    def _configure(self, campaign: Campaign, images_root: Path, threads: int) -> None:
+        run = campaign.run.model_copy(update={"checkpoint_minutes": _NEVER_MINUTES})
+        self._send(
+            {
+                "kind": "configure",
+                "campaign": campaign.model_copy(update={"run": run}).model_dump(mode="json"),
+                "images": str(images_root.absolute()),
+                "checkpoints": self._folder.name,
+                "device": self.device,
+                "threads": threads,
+            }
+        )
+
+    def _send(self, message: messages.Message) -> None:
+        try:
+            cast(IO[bytes], self._process.stdin).write(messages.encode(message))
+        except BrokenPipeError:
+            raise TrainingFailed(self._end_in_words()) from None
+
+    def _expect(self, kind: str) -> messages.Message:
+        """The next message of a kind; signs of life are passed over."""
+        for message in self._incoming:
+            match message["kind"]:
+                case found if found == kind:
+                    return message
+                case "failed":
+                    raise TrainingFailed(message["reason"])
+                case "fatal":
+                    raise NnlcError(message["message"])
+        raise TrainingFailed(self._end_in_words())
+
+    def _messages(self) -> Iterator[messages.Message]:
+        buffer = messages.LineBuffer()
+        while data := os.read(cast(IO[bytes], self._process.stdout).fileno(), 1 << 16):
+            yield from messages.decode_all(buffer.feed(data))
+
+    def _end_in_words(self) -> str:
+        try:
+            return messages.end_in_words(self._process.wait(_PATIENCE_SECONDS))
+        except subprocess.TimeoutExpired:
+            return "its trainer closed its output"

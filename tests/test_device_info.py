@@ -1,0 +1,204 @@
+"""What a trainer tells of device, versions and memory, and which of it a network's bits hang on."""
+
+import json
+import os
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from limits import HANG_SECONDS
+from small_networks import CPU, bundled_images, first, loop_on, spec
+
+import nnlc
+from nnlc.system.environment import ALLOCATION, DETERMINISM
+from nnlc.training import device_info
+from nnlc.training.determinism import make_deterministic
+from nnlc.training.device_info import (
+    _driver_version,
+    decides_bits,
+    forget_peak_memory,
+    give_back_memory,
+    made_with,
+    peak_memory,
+    processor_name,
+    visible_device,
+)
+
+MIB, GIB = 1 << 20, 1 << 30
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _deterministic():
+    os.environ.update(DETERMINISM)
+    make_deterministic()
+
+
+def test_a_table_was_made_with_a_device_versions_and_settings_in_plain_values():
+    made = made_with(CPU)
+    assert json.loads(json.dumps(made)) == made
+    assert made["device"]["name"] == processor_name() != ""
+    assert made["device"]["instructions"] == torch.backends.cpu.get_cpu_capability()
+    assert made["versions"]["nnlc"] == nnlc.__version__
+    assert made["versions"]["torch"] == str(torch.__version__)
+    assert made["settings"].items() >= DETERMINISM.items()
+    assert made["settings"]["deterministic_algorithms"] is True
+    assert made["settings"]["threads"] == 1
+    plain = (str, int, bool, type(None))
+    assert all(type(value) in plain for facts in made.values() for value in facts.values())
+
+
+def test_settings_are_those_that_hold_and_not_those_that_should():
+    torch.use_deterministic_algorithms(False)
+    try:
+        assert made_with(CPU)["settings"]["deterministic_algorithms"] is False
+    finally:
+        torch.use_deterministic_algorithms(True)
+
+
+def test_no_bit_depends_on_the_piece_of_a_device_its_driver_python_or_the_version_of_nnlc():
+    made = made_with(CPU)
+    flat = {f"{part}.{key}" for part, facts in made.items() for key in facts}
+    left_out = {f"device.{key}" for key in ("uuid", "mps")}
+    left_out |= {f"versions.{key}" for key in ("driver", "python", "nnlc")}
+    decisive = decides_bits(made)
+    assert left_out < flat
+    assert set(decisive) == flat - left_out
+    for name, value in decisive.items():
+        part, key = name.split(".")
+        assert made[part][key] == value
+    for name in left_out:
+        part, key = name.split(".")
+        assert decides_bits(made | {part: made[part] | {key: "another"}}) == decisive
+
+
+def test_a_gpu_tells_its_memory_its_parts_and_whether_trainers_may_share_it(monkeypatch, tmp_path):
+    gpu = SimpleNamespace(name="a GPU", uuid="4-2", multi_processor_count=80, total_memory=16 * GIB)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: gpu)
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    seen = visible_device(0)
+    assert (seen["name"], seen["uuid"]) == ("a GPU", "4-2")
+    assert (seen["multiprocessors"], seen["memory_bytes"]) == (80, 16 * GIB)
+    assert seen["mps"] is False
+    for name in ("control", "nvidia-cuda-mps-control.pid"):
+        (tmp_path / name).touch()
+        assert visible_device(0)["mps"] is True
+        monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
+        monkeypatch.setattr(device_info, "_MPS_PIPES", str(tmp_path))
+        assert visible_device(0)["mps"] is True
+        (tmp_path / name).unlink()
+        assert visible_device(0)["mps"] is False
+    assert "mps" not in visible_device(None)
+
+
+def test_what_a_network_had_is_given_back_before_the_next_one_begins():
+    """Also where its parts refer to each other, as those of a captured step do."""
+    loop = loop_on(first(bundled_images(), 200, 100), spec())
+    next(iter(loop))
+    parameters = [weakref.ref(p) for p in loop.network.parameters()]
+    loop.itself = loop
+    del loop
+    assert all(p() is not None for p in parameters)
+    give_back_memory(CPU)
+    assert parameters
+    assert all(p() is None for p in parameters)
+
+
+def test_peak_memory_grows_with_what_is_touched_and_can_be_forgotten():
+    may_forget = _may_forget()
+    forget_peak_memory(CPU)
+    before = peak_memory(CPU)
+    assert 10 * MIB < before < 1 << 40
+    touched = np.ones(200 * MIB, dtype=np.uint8)
+    grown = peak_memory(CPU)
+    assert grown >= before + 150 * MIB
+    del touched
+    assert peak_memory(CPU) >= grown - 8 * MIB  # Linux counts pages in batches
+    forget_peak_memory(CPU)
+    if may_forget:
+        assert peak_memory(CPU) < grown - 150 * MIB
+    else:
+        assert peak_memory(CPU) >= grown - 8 * MIB
+
+
+def _may_forget():
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def test_peak_memory_is_told_where_proc_is_not(monkeypatch):
+    real = peak_memory(CPU)
+    monkeypatch.setattr(device_info, "read_regular", _missing)
+    monkeypatch.setattr(Path, "write_text", _missing)
+    forget_peak_memory(CPU)
+    assert peak_memory(CPU) >= 0.9 * real
+
+
+def test_a_processor_has_a_name_where_proc_is_not(monkeypatch):
+    monkeypatch.setattr(device_info, "read_regular", _missing)
+    assert processor_name() == os.uname().machine
+
+
+def _missing(path, *_):
+    raise FileNotFoundError(2, os.strerror(2), str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        (
+            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC "
+            "2023\nGCC version:  gcc version 11.4.0 (Ubuntu 11.4.0-1ubuntu1~22.04)\n",
+            "535.104.05",
+        ),
+        (
+            "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  550.54.15  Release Build  "
+            "(dvs-builder@U16-I3-B16-4-3)  Tue Mar  5 22:15:33 UTC 2024\nGCC version:  gcc "
+            "version 12.2.0 (Debian 12.2.0-14)\n",
+            "550.54.15",
+        ),
+        ("something else\n", None),
+        ("", None),
+    ],
+)
+def test_the_driver_is_read_from_the_line_that_its_module_writes(monkeypatch, text, version):
+    asked = []
+    monkeypatch.setattr(
+        device_info, "read_regular", lambda path: asked.append(path) or text.encode()
+    )
+    assert _driver_version() == version
+    assert asked == ["/proc/driver/nvidia/version"]
+
+
+def test_there_is_no_driver_version_without_a_driver(monkeypatch):
+    monkeypatch.setattr(device_info, "read_regular", _missing)
+    assert _driver_version() is None
+
+
+def test_a_trained_networks_memory_goes_back_to_the_system_although_the_heap_is_kept():
+    code = (
+        "import re, torch; from pathlib import Path\n"
+        "from nnlc.training.device_info import give_back_memory\n"
+        "def held(): return int(re.search(r'VmRSS:\\s+(\\d+)', "
+        "Path('/proc/self/status').read_text())[1]) >> 10\n"
+        "before = held(); values = torch.ones(100 << 20); kept = torch.ones(1000); del values\n"
+        "print(held() - before); give_back_memory(torch.device('cpu')); print(held() - before)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **ALLOCATION},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=HANG_SECONDS,
+    )
+    kept, given_back = map(int, run.stdout.split())
+    assert kept > 350  # MiB: the next network finds it there
+    assert given_back < 50
