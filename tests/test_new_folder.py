@@ -125,7 +125,8 @@ def test_what_is_replaced_is_found_and_put_back_when_its_process_is_killed_betwe
     code = (
         "import os, sys\nfrom pathlib import Path\nfrom nnlc import export_tables\n"
         "from nnlc.system import new_folder\nnew_folder._exchange = lambda one, other: False\n"
-        "rename = Path.rename\ndef once(self, target):\n    rename(self, target)\n    os.kill(os.getpid(), 9)\n"
+        "rename = Path.rename\n"
+        "def once(self, target):\n    rename(self, target)\n    os.kill(os.getpid(), 9)\n"
         "Path.rename = once\nexport_tables(sys.argv[1], sys.argv[2])"
     )
     job = subprocess.run(
