@@ -11,7 +11,7 @@ DOCUMENT = ROOT / "docs" / "extending.md"
 _BLOCK = re.compile(r"```python\n# In (\S+), (before|in place of): ([^\n]*)\n(.*?)```", re.DOTALL)
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", DOCUMENT.read_text(), re.M | re.S))
 MOST_FILES = {
-    "A kind of layer": 2,
+    "A layer type": 2,
     "An optimizer": 1,
     "An image set": 2,
     "A metric": 1,
