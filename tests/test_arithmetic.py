@@ -15,9 +15,9 @@ from nnlc.networks.arithmetic import (
     arithmetic_of,
     fingerprint,
     has_change,
-    kept,
-    old_ways,
+    keep_choices,
     older_ways,
+    oldest_choices,
     settings_for,
     version,
 )
@@ -105,7 +105,7 @@ def test_a_way_that_is_older_than_the_old_one_is_kept_through_every_later_change
     assert own(Settings(convolutions="direct")) == "3 without 2"
     assert own(Settings(convolutions="blocked")) == "3"
     assert own(Settings(convolutions="auto")) == "4"
-    assert old_ways() == {"convolutions": "direct"}
+    assert oldest_choices() == {"convolutions": "direct"}
 
 
 @pytest.mark.parametrize(
@@ -161,15 +161,15 @@ def test_settings_can_be_had_for_every_arithmetic_that_they_made(masks, convolut
 
 def test_what_a_campaign_file_does_not_say_stays_as_the_results_folder_has_it(changes):
     standing = Settings(masks="first", convolutions="direct", smoothing=0.5)
-    found = kept(Settings(convolutions="auto"), standing)
+    found = keep_choices(Settings(convolutions="auto"), standing)
     assert (found.masks, found.convolutions, found.smoothing) == ("first", "auto", 0.0)
-    assert old_ways() == {"masks": "first", "convolutions": "direct"}
+    assert oldest_choices() == {"masks": "first", "convolutions": "direct"}
 
 
 def test_a_campaign_older_than_two_changes_of_one_setting_has_its_oldest_way(monkeypatch):
     made = (change("a", keeps=("masks", "first")), change("b", keeps=("masks", "second")))
     monkeypatch.setattr(arithmetic, "CHANGES", made)
-    assert old_ways() == {"masks": "first"}
+    assert oldest_choices() == {"masks": "first"}
 
 
 def test_a_checkpoint_knows_no_setting_that_came_later_and_says_nothing(changes):

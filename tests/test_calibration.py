@@ -5,6 +5,7 @@ import random
 from dataclasses import asdict
 from functools import cache
 from math import inf
+from operator import mul
 
 import pytest
 from hypothesis import given, settings
@@ -43,8 +44,8 @@ from nnlc.results.paths import ResultsFolder
 
 HALF_EPOCHS = 8
 # Nothing like the nominal processor, and not in the same proportion everywhere.
-TRUE_CPU = Machine.from_prices(Work(*(p * f for p, f in zip(CPU.prices, (5, 2, 9, 3, 1, 8, 4, 2)))))  # noqa: B905
-TRUE_GPU = Machine.from_prices(Work(*(p * f for p, f in zip(GPU.prices, (4, 1, 3, 2, 1, 6, 3, 2)))))  # noqa: B905
+TRUE_CPU = Machine.from_unit_seconds(Work(*map(mul, CPU.unit_seconds, (5, 2, 9, 3, 1, 8, 4, 2))))
+TRUE_GPU = Machine.from_unit_seconds(Work(*map(mul, GPU.unit_seconds, (4, 1, 3, 2, 1, 6, 3, 2))))
 PROCESSOR = {"name": "A Processor", "instructions": "AVX2"}
 V100 = {"name": "Tesla V100-SXM2-16GB", "multiprocessors": 80}
 

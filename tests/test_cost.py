@@ -20,7 +20,7 @@ from nnlc.networks.cost import (
     predict_step_seconds,
     training_operations,
 )
-from nnlc.networks.operations import forward_work, learning_work, training_work
+from nnlc.networks.operations import backward_work, forward_work, training_work
 from nnlc.networks.work import Work
 
 PLAIN = spec(layer_types=(1,), pool_kernels=(), pool_strides=(), pool_paddings=(), momentum=0)
@@ -100,7 +100,7 @@ def test_a_half_epoch_is_half_of_the_training_steps_and_all_of_validation():
         6 * (20 * GPU.seconds(training) + 10 * GPU.seconds(validation))
     )
     assert predict_step_seconds(PLAIN, SAMPLE, CPU) == CPU.seconds(training)
-    forward, learning = forward_work(walk, PLAIN), learning_work(walk, PLAIN)
+    forward, learning = forward_work(walk, PLAIN), backward_work(walk, PLAIN)
     assert training == pytest.approx([f + b for f, b in zip(forward, learning, strict=True)])
 
 
@@ -108,7 +108,7 @@ def test_a_half_epoch_is_half_of_the_training_steps_and_all_of_validation():
 def test_a_machine_is_known_by_its_prices(rates):
     names = asdict(CPU)
     machine = Machine(**dict(zip(names, rates, strict=True)))
-    again = asdict(Machine.from_prices(machine.prices))
+    again = asdict(Machine.from_unit_seconds(machine.unit_seconds))
     assert again == pytest.approx(asdict(machine))
 
 

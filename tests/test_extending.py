@@ -7,6 +7,10 @@ import pytest
 from changed_package import ROOT, CopiedPackage
 from worker_jobs import TINY
 
+from nnlc.networks import Layer
+from nnlc.networks.layers import KINDS, check_kinds
+from nnlc.networks.work import Work
+
 DOCUMENT = ROOT / "docs" / "extending.md"
 _BLOCK = re.compile(r"```python\n# In (\S+), (before|in place of): ([^\n]*)\n(.*?)```", re.DOTALL)
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", DOCUMENT.read_text(), re.M | re.S))
@@ -91,6 +95,17 @@ def test_a_new_image_set_is_planned_and_staged_by_what_torchvision_knows(extende
     assert "CIFAR-10 163 MB" in " ".join(extended.run("plan", campaign, "--site", "summit").split())
     told = extended.run("stage", campaign, "--root", tmp_path, "--from", tmp_path, status=1)
     assert "cifar-10-batches-py/data_batch_1" in told
+
+
+def test_a_kind_of_layer_that_lacks_methods_is_told_of_them():
+    class HalfALayer(Layer):
+        kind = "half"
+
+        def forward_work(self, batch):
+            return Work()
+
+    with pytest.raises(TypeError, match=r"^HalfALayer: .* lacks backward_work, buffers; "):
+        check_kinds([*KINDS, HalfALayer])
 
 
 @pytest.mark.parametrize(

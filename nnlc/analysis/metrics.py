@@ -197,7 +197,7 @@ def _chance_limits(networks: pd.DataFrame) -> Floats:
         rows = np.array([one == images for one in found])
         sizes = networks["batch_size"].to_numpy()[rows]
         validated = images.validation_images // sizes * sizes
-        share = images.largest_share
+        share = images.majority_share
         deviation = np.sqrt(share * (1 - share) / np.maximum(validated, 1))
         limits[rows] = 100 * (share + CHANCE_DEVIATIONS * deviation)
     return limits

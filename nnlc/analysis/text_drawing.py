@@ -16,7 +16,7 @@ def draw_network(walk: Walk) -> Iterator[str]:
     yield f"{'input':<34}{_shape(walk.layers[0].input):>16}"
     for layer in walk.layers:
         parameters = f"{layer.parameters:,}" if layer.parameters else ""
-        yield f"{layer.words:<34}{_shape(layer.output):>16}{parameters:>16}"
+        yield f"{layer.description:<34}{_shape(layer.output):>16}{parameters:>16}"
     yield f"{'sum':<34}{'':>16}{walk.parameters:>16,}"
 
 

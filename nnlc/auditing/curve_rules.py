@@ -56,7 +56,7 @@ def chance_limits(tables: Iterable[Audited]) -> Floats:
     As `nnlc.metrics` tells networks that never learned.
     """
     chosen = list(tables)
-    shares = np.array([t.images.largest_share if t.images else np.nan for t in chosen])
+    shares = np.array([t.images.majority_share if t.images else np.nan for t in chosen])
     deviations = np.sqrt(shares * (1 - shares) / validated_images(chosen))
     return np.asarray(100 * (shares + CHANCE_DEVIATIONS * deviations))
 

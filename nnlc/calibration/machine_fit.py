@@ -55,9 +55,9 @@ def fit_machine(samples: Sequence[Sample], nominal: Machine) -> Machine:
         nominal: of the same kind of device.
     """
     work, measured = _arrays(samples)
-    prices = np.array(nominal.prices)
-    paid = prices > 0
-    work, start = work[:, paid], np.log(prices[paid])
+    unit_seconds = np.array(nominal.unit_seconds)
+    paid = unit_seconds > 0
+    work, start = work[:, paid], np.log(unit_seconds[paid])
 
     def residuals(parameters: Values) -> Values:
         factor, deviations = parameters[0], parameters[1:]
@@ -71,8 +71,8 @@ def fit_machine(samples: Sequence[Sample], nominal: Machine) -> Machine:
         loss="soft_l1",
         f_scale=_USUAL,
     )
-    prices[paid] = np.exp(start + found.x[0] + found.x[1:])
-    return Machine.from_prices(Work(*map(float, prices)))
+    unit_seconds[paid] = np.exp(start + found.x[0] + found.x[1:])
+    return Machine.from_unit_seconds(Work(*map(float, unit_seconds)))
 
 
 def errors(samples: Sequence[Sample], machine: Machine) -> Errors:

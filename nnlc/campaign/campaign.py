@@ -37,7 +37,7 @@ from nnlc.networks import (
     network_seed,
     sample_network,
 )
-from nnlc.networks.image_sets import KNOWN, NAME_PATTERN, OWN_FACTS, check_split, own_image_set
+from nnlc.networks.image_sets import KNOWN, NAME_PATTERN, OWN_KEYS, check_split, own_image_set
 from nnlc.networks.recipe import TrainingSection
 from nnlc.system.toml_file import Layers, did_you_mean, find_file, read_layers, validate
 
@@ -98,7 +98,7 @@ class DatasetSection(_Section):
         Raises:
             ValueError: an unknown name, or keys that are missing or make no sense together.
         """
-        own = ("sha256", *OWN_FACTS)
+        own = ("sha256", *OWN_KEYS)
         given = [key for key in (*own, "largest_class") if getattr(self, key) is not None]
         if self.npz is None:
             if name not in KNOWN_IMAGE_SETS:
@@ -261,7 +261,7 @@ def load_campaign(name_or_path: str | Path) -> Campaign:
     """
     layers = read_layers(find_campaign(str(name_or_path)), find_campaign, CampaignError)
     campaign = _checked(layers)
-    for name, words in campaign.space.doubts():
+    for name, words in campaign.space.likely_mistakes():
         value = list(getattr(campaign.space, name))
         say_once(f"note: {layers.file_of(['space', name])}: space.{name} = {value} {words}")
     return _with_absolute_npz(campaign, layers)

@@ -1,4 +1,4 @@
-"""What a network is: specification, search space, sampler, geometry, cost. No torch in here."""
+"""Networks: specification, search space, sampler, layers, optimizers, cost. Imports no torch."""
 
 from nnlc.networks.geometry import Walk, walk_network
 from nnlc.networks.image_sets import (

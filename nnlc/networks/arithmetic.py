@@ -1,15 +1,16 @@
-"""The arithmetic: which changes of nnlc have altered the bits of which networks' curves.
+"""Arithmetic versions: which changes of nnlc have altered the bits of which networks' curves.
 
 The package's version rises with every release. The arithmetic's version rises only when a change
 alters the bits of some networks: the first is 1, and each of `CHANGES` makes the next. Each network
-has its own arithmetic, in which only the changes that touch it count. A network that is trained
-twice in one campaign, on alike devices and with the same libraries, gives the same bytes if its own
-arithmetic is the same. Checkpoints, the journal and `nnlc verify` compare that, never the package's
-version.
+has its own arithmetic, in which only the changes that touch the network count. If two trainings of
+a network have the same campaign, the same model of device, the same libraries and the same
+arithmetic, their tables have the same bytes. Checkpoints, the journal and `nnlc verify` compare
+arithmetics, never the package's version.
 
 To change bits, add a `Change` here, and to the changelog a line "arithmetic N" that says which
-networks it touches. Where the old way can be kept, it is a setting of `[training]`: its default is
-the new way, `keeps` names the old one, and campaigns that were begun before keep it by themselves.
+networks it touches. If users can keep the old arithmetic, a setting of `[training]` chooses: its
+default is the new arithmetic, and `Change.keeps` names the value that keeps the old one. Campaigns
+that were begun before the change keep the old arithmetic by themselves.
 """
 
 import re
@@ -22,10 +23,10 @@ from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.spec import NetworkSpec
 
 Settings = TypeVar("Settings", bound=BaseModel)
-"""The section `[training]` of a campaign."""
+"""Section `[training]` of a campaign."""
 
 FIRST = "1"
-"""The arithmetic of 0.1.0, and of every network that no change has touched since."""
+"""Arithmetic of nnlc 0.1.0, and of every network that no later change touches."""
 
 _SETTINGS_OF_0_1_0 = ("pixels", "pooling", "dropout", "truncate")
 _WORDS = r"([1-9][0-9]{0,8})(?: without ([0-9]+(?: and [0-9]+)*))?"
@@ -35,18 +36,18 @@ class Change(NamedTuple):
     """A change of nnlc that has altered the bits of some networks."""
 
     release: str
-    """The version of nnlc that was the first to have it."""
+    """First version of nnlc that had the change."""
     what: str
-    """Whose bits, and how, in a few words."""
+    """Networks whose bits changed, and how, in a few words."""
     touches: Callable[[NetworkSpec, ImageSet, Any, str], bool]
-    """True for network, images, settings and device ("cpu" or "cuda") whose bits the new way
-    changes."""
+    """Called with a network, its images, settings and device ("cpu" or "cuda"); True if the change
+    alters the network's bits there."""
     keeps: tuple[str, str] | None = None
-    """The setting of `[training]`, and its value, that keep the old way, if one does."""
+    """Setting of `[training]` and its value that keep the old arithmetic; None if none does."""
 
 
 CHANGES: tuple[Change, ...] = ()
-"""In order; the first makes arithmetic 2."""
+"""All changes, the oldest first; the first makes arithmetic 2."""
 
 
 def version() -> int:
@@ -54,8 +55,8 @@ def version() -> int:
     return 1 + len(CHANGES)
 
 
-def numbered() -> Iterator[tuple[int, Change]]:
-    """Yield each change with the version that it made."""
+def numbered_changes() -> Iterator[tuple[int, Change]]:
+    """Yield each change with the arithmetic version that it made."""
     yield from enumerate(CHANGES, 2)
 
 
@@ -64,13 +65,13 @@ def arithmetic_of(spec: NetworkSpec, images: ImageSet, settings: BaseModel, devi
 
     Args:
         spec: the network.
-        images: those that it trains on.
-        settings: the campaign's, which may keep old ways.
+        images: the images that it trains on.
+        settings: `[training]` of its campaign, which may keep old arithmetic.
         device: "cpu" or "cuda".
     """
     used: list[int] = [1]
     unused: list[int] = []
-    for number, change in numbered():
+    for number, change in numbered_changes():
         if change.touches(spec, images, settings, device):
             (unused if is_kept(number, settings) else used).append(number)
     without = [str(number) for number in unused if number < used[-1]]
@@ -78,7 +79,12 @@ def arithmetic_of(spec: NetworkSpec, images: ImageSet, settings: BaseModel, devi
 
 
 def has_change(arithmetic: str, number: int) -> bool | None:
-    """Tell whether an arithmetic such as "4 without 3" has a change; None if it can't be read."""
+    """Return True if an arithmetic such as "4 without 3" has a change; None for other texts.
+
+    Args:
+        arithmetic: a network's own.
+        number: the arithmetic version that the change made.
+    """
     found = re.fullmatch(_WORDS, arithmetic)
     if found is None:
         return None
@@ -86,54 +92,64 @@ def has_change(arithmetic: str, number: int) -> bool | None:
 
 
 def is_known(arithmetic: str) -> bool:
-    """Tell whether this nnlc knows all changes of a network's own arithmetic."""
+    """Return True if this nnlc knows every change that a network's own arithmetic has."""
     found = re.fullmatch(_WORDS, arithmetic)
     return found is not None and int(found[1]) <= version()
 
 
 def is_kept(number: int, settings: BaseModel) -> bool:
-    """Tell whether settings keep the way of before a change, or one that is older still."""
+    """Return True if settings keep the arithmetic from before a change, or an older one.
+
+    Args:
+        number: the arithmetic version that the change made.
+        settings: `[training]` of a campaign.
+    """
     if (keeps := CHANGES[number - 2].keeps) is None:
         return False
     chosen = (keeps[0], getattr(settings, keeps[0]))
     return chosen in [change.keeps for change in CHANGES[: number - 1]]
 
 
-def choices() -> set[str]:
-    """Return the names of the settings that choose between an old way and a new one."""
+def arithmetic_settings() -> set[str]:
+    """Return the names of the settings that choose between old and new arithmetic."""
     return {change.keeps[0] for change in CHANGES if change.keeps}
 
 
-def old_ways() -> dict[str, str]:
-    """Return what a campaign.toml means that is older than all choices: the oldest way of each."""
+def oldest_choices() -> dict[str, str]:
+    """Return the oldest value of each arithmetic setting, by name.
+
+    A campaign.toml that was written before these settings existed means these values.
+    """
     return dict(change.keeps for change in reversed(CHANGES) if change.keeps)
 
 
-def new_ways(settings: Settings) -> Settings:
-    """Return settings with the new way of each choice, as a new campaign has it."""
+def with_new_choices(settings: Settings) -> Settings:
+    """Return settings with each arithmetic setting at its default: the newest arithmetic."""
     fields = type(settings).model_fields
-    return settings.model_copy(update={name: fields[name].default for name in choices()})
+    return settings.model_copy(
+        update={name: fields[name].default for name in arithmetic_settings()}
+    )
 
 
-def kept(asked: Settings, standing: Settings) -> Settings:
-    """Return the settings of a campaign file, with the results folder's choices where it has none.
+def keep_choices(asked: Settings, standing: Settings) -> Settings:
+    """Return a campaign file's settings; arithmetic settings that it omits are the folder's.
 
     Args:
-        asked: those of the campaign file.
-        standing: those of the results folder.
+        asked: `[training]` of the campaign file.
+        standing: `[training]` of the results folder.
     """
-    silent = choices() - asked.model_fields_set
+    silent = arithmetic_settings() - asked.model_fields_set
     return asked.model_copy(update={name: getattr(standing, name) for name in silent})
 
 
 def fingerprint(settings: BaseModel) -> dict[str, Any]:
-    """Return what checkpoints compare of settings.
+    """Return the settings that must be equal for a checkpoint to be used.
 
-    Choices between an old and a new way are left out: a network's own arithmetic tells what they
-    mean for it. A setting that 0.1.0 did not have is left out at its default, so that checkpoints
-    from before it still match.
+    Arithmetic settings are left out: a network's own arithmetic tells what they mean for it. A
+    setting that nnlc 0.1.0 did not have is left out at its default, so that checkpoints from before
+    that setting still match.
     """
-    values = settings.model_dump(mode="json", exclude=choices())
+    values = settings.model_dump(mode="json", exclude=arithmetic_settings())
     defaults = type(settings)().model_dump(mode="json")
     return {k: v for k, v in values.items() if k in _SETTINGS_OF_0_1_0 or v != defaults[k]}
 
@@ -141,13 +157,14 @@ def fingerprint(settings: BaseModel) -> dict[str, Any]:
 def older_ways(
     arithmetic: str, spec: NetworkSpec, images: ImageSet, settings: BaseModel, device: str
 ) -> list[str]:
-    """Return what brings a network back to an older arithmetic: settings, and a release, in words.
+    """Return texts for settings, and for a release, that train a network with older arithmetic.
 
-    The release is the newest that can, as older ones may know neither the folder nor the campaign.
+    A release is named only if a change can't be undone by a setting. It is the newest that lacks
+    the change: older releases may not read the results folder or the campaign.
     """
     lacked = [
         change
-        for number, change in numbered()
+        for number, change in numbered_changes()
         if change.touches(spec, images, settings, device)
         if not is_kept(number, settings) and has_change(arithmetic, number) is False
     ]
@@ -163,10 +180,18 @@ def settings_for(
     settings: Settings,
     device: str,
 ) -> Settings:
-    """Return settings whose choices give a network this arithmetic, as far as choices can."""
+    """Return settings with which a network has this arithmetic, as far as settings can do it.
+
+    Args:
+        arithmetic: the one that is wanted.
+        spec: the network.
+        images: the images that it trains on.
+        settings: `[training]` of its campaign.
+        device: "cpu" or "cuda".
+    """
     own = arithmetic_of(spec, images, settings, device)
     if own == arithmetic or has_change(arithmetic, 1) is None:
         return settings
-    lacked = [change for n, change in numbered() if not has_change(arithmetic, n)]
+    lacked = [change for n, change in numbered_changes() if not has_change(arithmetic, n)]
     old = dict(change.keeps for change in reversed(lacked) if change.keeps)
-    return new_ways(settings).model_copy(update=old)
+    return with_new_choices(settings).model_copy(update=old)

@@ -1,7 +1,7 @@
-"""The memory that a layer allocates in a training step, in bytes, and how a convolution goes.
+"""Memory that a layer allocates in a training step, in bytes, and how a convolution is computed.
 
-Written down from what PyTorch's layers and `nnlc.training`'s own do: which values they keep for the
-backward pass, and what their kernels take besides and give back.
+The numbers follow PyTorch's layers and those of `nnlc.training`: the values that a layer keeps for
+the backward pass, and the temporary memory of its kernels.
 """
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -14,61 +14,63 @@ if TYPE_CHECKING:
 DeviceKind = Literal["cuda", "cpu"]
 
 VALUE_BYTES = 4
-"""Everything is computed in single precision."""
-PLACE_BYTES = 8
-"""Where in its window a pooling found the maximum."""
+"""Bytes of a value: all arithmetic is in single precision."""
+INDEX_BYTES = 8
+"""Bytes of the index of a pooling window's maximum."""
 
-# How `nnlc.training.convolution` computes: what must be saved for an output's trimming to be worth
-# its while, and on a processor the outputs each way, at most, for which matrices are multiplied.
 WORTH_TRIMMING = 64
+"""Multiply-adds that trimming must save, averaged over all values of one filter's output."""
 FEW_OUTPUTS = 3
+"""Greatest output width for which a CPU convolves forward as a matrix product."""
 FEW_OUTPUTS_FOR_WEIGHTS = 8
+"""Greatest output width for which a CPU computes the weights' gradient as a matrix product."""
 
 
 class Buffers(NamedTuple):
-    """What one layer allocates for a whole batch."""
+    """Bytes that one layer allocates for a whole batch."""
 
     output: int
-    """What it gives; 0 where that is its input, changed in place or seen otherwise."""
+    """Bytes of its output; 0 if the output is its input, changed in place or a view of it."""
     kept: tuple[int, ...] = ()
-    """Besides, until the backward pass comes to it."""
+    """Further bytes that it keeps for its backward pass."""
     forward: tuple[int, ...] = ()
-    """Given back when its forward pass is over."""
+    """Temporary bytes, freed at the end of its forward pass."""
     backward: tuple[int, ...] = ()
-    """The same of its backward pass, gradient of the input included."""
+    """Temporary bytes of its backward pass, the gradient of its input included."""
     keeps_input: bool = False
-    """Whether its backward pass needs the input."""
+    """True if its backward pass needs its input."""
     keeps_output: bool = False
+    """True if its backward pass needs its output."""
 
 
-class Windows(NamedTuple):
-    """How a convolution is computed."""
+class ConvolutionPlan(NamedTuple):
+    """Choices on how a convolution is computed; matrix products are used on CPUs only."""
 
-    part: Trim
-    """The outputs that are."""
+    trim: Trim
+    """Outputs that are computed."""
     is_trimmed: bool
-    """Whether the others are filled in."""
+    """True if some outputs are not computed, but filled with the bias."""
     is_padded: bool
-    """Whether the input is copied into one with padding first."""
-    forward: bool
-    """On a processor: as a product of matrices."""
-    for_weights: bool
-    """The same, gradient of the weights."""
-    values: int
-    """Values of one image's windows: those of the outputs that are computed."""
+    """True if the input is first copied into a tensor with padding."""
+    is_product: bool
+    """True if a CPU computes the forward pass and the input's gradient as matrix products."""
+    gradient_is_product: bool
+    """True if a CPU computes the gradient of the weights as a matrix product."""
+    window_values: int
+    """Input values of one image, summed over the windows of all outputs that are computed."""
 
 
-def windows(layer: "Layer") -> Windows:
-    """The way that a convolution takes, on a processor as far as it matters there."""
+def plan_convolution(layer: "Layer") -> ConvolutionPlan:
+    """Return how a convolution is computed."""
     found, outputs = trim(layer), layer.output[1]
     saved = layer.input[0] * layer.kernel**2 * (outputs**2 - found.width**2) / outputs**2
     is_trimmed = saved >= WORTH_TRIMMING
     part = found if is_trimmed else Trim(0, outputs, layer.padding, layer.padding)
-    return Windows(
-        part=part,
+    return ConvolutionPlan(
+        trim=part,
         is_trimmed=is_trimmed,
         is_padded=part.left != part.right or part.left < 0,
-        forward=part.width <= FEW_OUTPUTS,
-        for_weights=part.width <= FEW_OUTPUTS_FOR_WEIGHTS,
-        values=layer.input[0] * (part.width * layer.kernel) ** 2,
+        is_product=part.width <= FEW_OUTPUTS,
+        gradient_is_product=part.width <= FEW_OUTPUTS_FOR_WEIGHTS,
+        window_values=layer.input[0] * (part.width * layer.kernel) ** 2,
     )

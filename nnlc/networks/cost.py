@@ -1,10 +1,10 @@
-"""What training a network costs: counted operations, and predicted seconds on a machine.
+"""Cost of training a network: counted operations, and predicted seconds on a machine.
 
-    seconds of a step = sum over what it asks of (count / what the machine does of that in a second)
+    seconds of a step = sum over the fields of `Work` (count / the machine's rate for that field)
 
-Dispatch hands out the longest network first, plans add up, and a job that ends soon begins nothing
-that it could not save: no table depends on the seconds. `nnlc calibrate` fits a machine to what a
-journal has measured.
+Predictions order and plan work: the longest network is trained first, `nnlc plan` adds them up, and
+a job that ends soon starts no network that it can't save. No table depends on them. `nnlc
+calibrate` fits a machine to the seconds that a journal has recorded.
 """
 
 from dataclasses import astuple, dataclass, fields
@@ -13,16 +13,16 @@ from math import inf
 from nnlc.networks.geometry import Walk, walk_network
 from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.memory import training_bytes
-from nnlc.networks.operations import forward_work, learning_work, training_work
+from nnlc.networks.operations import backward_work, forward_work, training_work
 from nnlc.networks.spec import NetworkSpec
 from nnlc.networks.work import Work, sum_work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """What a device does in a second of each thing that `Work` counts, in its order.
+    """Speed of a device: a rate for each field of `Work`, in the same order.
 
-    Infinite: it is free there.
+    An infinite rate means that the device spends no time on that field.
     """
 
     operations_per_second: float
@@ -35,32 +35,32 @@ class Machine:
     seconds_a_kernel: float
 
     @property
-    def prices(self) -> Work:
-        """Seconds of each thing."""
+    def unit_seconds(self) -> Work:
+        """Seconds per unit of each field of `Work`."""
         *rates, seconds_a_kernel = astuple(self)
         return Work._make([*(1 / rate for rate in rates), seconds_a_kernel])
 
     @classmethod
-    def from_prices(cls, prices: Work) -> "Machine":
-        """The machine with these seconds of each thing; 0: it is free."""
-        rates = [1 / price if price else inf for price in prices[:-1]]
+    def from_unit_seconds(cls, unit_seconds: Work) -> "Machine":
+        """Return the machine with these seconds per unit of each field of `Work`."""
+        rates = [1 / seconds if seconds else inf for seconds in unit_seconds[:-1]]
         names = [field.name for field in fields(cls)]
-        return cls(**dict(zip(names, [*rates, prices.kernels], strict=True)))
+        return cls(**dict(zip(names, [*rates, unit_seconds.kernels], strict=True)))
 
     def seconds(self, work: Work) -> float:
-        """What some work takes."""
-        return sum(price * count for price, count in zip(self.prices, work, strict=True))
+        """Return the predicted seconds of some work."""
+        return sum(unit * count for unit, count in zip(self.unit_seconds, work, strict=True))
 
 
 def gpu_machine(*, operations_per_second: float, bytes_per_second: float) -> Machine:
-    """A GPU, as far as two figures tell.
+    """Return a GPU as a `Machine`, estimated from two figures.
 
-    Its convolutions gather nothing, and random numbers are made where the mask is written. The
-    rest is assumed: four instructions to compare a value, 3 µs for a kernel of a captured step.
+    Assumptions: convolutions copy no values into windows, random numbers cost as much as writing
+    them, comparing a value takes four instructions, and a kernel of a captured step 3 µs.
 
     Args:
-        operations_per_second: that training reaches, not the peak.
-        bytes_per_second: that copies reach.
+        operations_per_second: rate that training reaches, not the peak.
+        bytes_per_second: rate that copies within the GPU's memory reach.
     """
     values_per_second = bytes_per_second / 4
     return Machine(
@@ -75,9 +75,9 @@ def gpu_machine(*, operations_per_second: float, bytes_per_second: float) -> Mac
     )
 
 
-# A V100: half of its fp32 peak (15.7 TFLOP/s), and 80% of its memory's (900 GB/s).
 GPU = gpu_machine(operations_per_second=7.85e12, bytes_per_second=7.2e11)
-# One core with AVX2, an EPYC of the third generation: `python benchmarks/cost.py`.
+"""Nominal GPU, a V100 at 50% of its fp32 peak (15.7 TFLOP/s) and 80% of its 900 GB/s."""
+# Measured on one core with AVX2, an EPYC of the third generation: `python benchmarks/cost.py`.
 CPU = Machine(
     operations_per_second=9.5e10,
     gathered_per_second=6.8e8,
@@ -91,10 +91,11 @@ CPU = Machine(
 
 
 def training_operations(walk: Walk, spec: NetworkSpec, images: ImageSet, epochs: int) -> int:
-    """Floating-point operations of all epochs, validation included, as direct convolutions.
+    """Return the floating-point operations of all epochs, validation included.
 
-    Two a multiply-add. A training step costs three forward passes (forward, gradient of the
-    input, gradient of the weights), but two in the first layer, whose input needs no gradient.
+    A multiply-add counts as two operations, and convolutions are counted as direct ones. A training
+    step costs three forward passes (forward, gradient of the input, gradient of the weights), but
+    two in the first layer, whose input needs no gradient.
     """
     b = spec.batch_size
     train = images.train_images // b * b * epochs
@@ -104,47 +105,47 @@ def training_operations(walk: Walk, spec: NetworkSpec, images: ImageSet, epochs:
 
 
 def half_epoch_work(walk: Walk, spec: NetworkSpec, images: ImageSet) -> Work:
-    """All steps of a half epoch: half of the training images, and all validation images."""
+    """Return the work of a half epoch: half of the training images, and all validation images."""
     train_steps = images.train_images // spec.batch_size / 2
     validation_steps = images.validation_images // spec.batch_size
     forward = forward_work(walk, spec).times(train_steps + validation_steps)
-    return sum_work((forward, learning_work(walk, spec).times(train_steps)))
+    return sum_work((forward, backward_work(walk, spec).times(train_steps)))
 
 
 def training_seconds(
     walk: Walk, spec: NetworkSpec, images: ImageSet, epochs: int, machine: Machine
 ) -> float:
-    """Predicted seconds of all epochs."""
+    """Return the predicted seconds of all epochs."""
     return machine.seconds(half_epoch_work(walk, spec, images).times(2 * epochs))
 
 
 def predict_seconds(spec: NetworkSpec, images: ImageSet, epochs: int, machine: Machine) -> float:
-    """`training_seconds` straight from a specification."""
+    """Return the predicted seconds of all epochs of a network, from its specification."""
     return training_seconds(walk_network(spec, images), spec, images, epochs, machine)
 
 
 def predict_step_seconds(spec: NetworkSpec, images: ImageSet, machine: Machine) -> float:
-    """Predicted seconds of one training step."""
+    """Return the predicted seconds of one training step."""
     return machine.seconds(training_work(walk_network(spec, images), spec))
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkCost:
-    """What is worth knowing of a network before it is trained."""
+    """Size and predicted cost of a network, known before it is trained."""
 
     parameters: int
     forward_multiply_adds: int
-    """One image, one forward pass."""
+    """Multiply-adds of one image's forward pass."""
     predicted_operations: int
     """Floating-point operations of the whole training, validation included."""
     predicted_gpu_seconds: float
-    """On the nominal `GPU`."""
+    """Seconds of the whole training on the nominal `GPU`."""
     predicted_gpu_memory_bytes: int
-    """At the worst moment, with its images."""
+    """Peak of a GPU's memory, with the images."""
 
 
 def network_cost(spec: NetworkSpec, images: ImageSet, epochs: int) -> NetworkCost:
-    """Sizes and predicted cost of one network."""
+    """Return the size and predicted cost of one network."""
     walk = walk_network(spec, images)
     return NetworkCost(
         walk.parameters,

@@ -1,10 +1,10 @@
 """Random draws that are the same on every machine, Python and library version.
 
-Only two things of the standard library are used. `random.Random(n).random()`: Python promises
-that it yields the same sequence for the same integer seed in every version (documentation of
-`random`, "Notes on Reproducibility"; MT19937, 53 bits a draw). And `decimal`, whose arithmetic is
-defined digit by digit, for powers of ten: the C library's `pow` differs between platforms in the
-last bit. Everything else is IEEE-754 arithmetic on doubles, one rounded operation at a time.
+The draws rest on two parts of the standard library. `random.Random(n).random()`: Python promises
+the same sequence for the same integer seed in every version (documentation of `random`, "Notes on
+Reproducibility"; MT19937, 53 bits a draw). And `decimal` for powers of ten, since its arithmetic is
+defined digit by digit: the C library's `pow` differs between platforms in the last bit. Everything
+else is IEEE-754 arithmetic on doubles, one rounded operation at a time.
 """
 
 import decimal
@@ -20,38 +20,38 @@ _CONTEXT = decimal.Context(prec=40, rounding=decimal.ROUND_HALF_EVEN)
 
 
 def derive_seed(*parts: str | int, bits: int = 64) -> int:
-    """A seed of `bits` bits (at most 256) that depends on every part and on their order."""
+    """Return a seed of `bits` bits, at most 256, that depends on all parts and their order."""
     text = "\x1f".join(str(part) for part in parts)
     digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest, "big") >> (256 - bits)
 
 
 def power_of_ten(exponent: float) -> float:
-    """10 to the power of `exponent`, rounded to the nearest double from 40 exact digits."""
+    """Return 10 to the power of `exponent`, rounded to the nearest double from 40 exact digits."""
     return float(_CONTEXT.power(decimal.Decimal(10), decimal.Decimal(exponent)))
 
 
 class Draws:
-    """A stream of draws from one integer seed."""
+    """A stream of random draws from one integer seed."""
 
     def __init__(self, seed: int) -> None:
         self._unit = random.Random(seed).random  # noqa: S311  (no secrets here)
 
     def integer(self, low: int, high: int) -> int:
-        """Uniform over low, low + 1, …, high.
+        """Draw an integer uniformly from low, low + 1, …, high.
 
-        The bias is below (high - low + 1) / 2**53, far under what 6,000 networks could show.
+        The bias is below (high - low + 1) / 2**53: far too small to show in 6,000 networks.
         """
         return low + math.floor(self._unit() * (high - low + 1))
 
     def uniform(self, low: float, high: float) -> float:
-        """Uniform between low and high."""
+        """Draw a number uniformly between low and high."""
         return min(high, low + (high - low) * self._unit())
 
     def coin(self) -> bool:
-        """True or False with equal chance."""
+        """Draw True or False with equal chance."""
         return self._unit() < 0.5
 
     def choice(self, options: Sequence[T]) -> T:
-        """One of the options, uniformly."""
+        """Draw one of the options uniformly."""
         return options[self.integer(0, len(options) - 1)]

@@ -1,6 +1,6 @@
-"""The shape walk: every layer of a network with its sizes, parameters and arithmetic.
+"""The walk through a network: all its layers with their shapes, from the input to the classes.
 
-The order of layers is decided here and nowhere else: the torch module is built from this walk.
+Only this module decides the order of layers: the torch module is built from the walk.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from nnlc.networks.spec import NetworkSpec
 
 @dataclass(frozen=True)
 class Walk:
-    """All layers of a network, first to last, and their sums for one image."""
+    """Layers of a network, first to last, and sums over them for one image."""
 
     layers: tuple[Layer, ...]
 
@@ -40,13 +40,13 @@ class Walk:
 
 
 def walk_network(spec: NetworkSpec, images: ImageSet) -> Walk:
-    """Follow one image of `images` through the network.
+    """Return all layers of a network with their shapes for one image of `images`.
 
-    After each convolution its block: ReLU, dropout, pooling, each only where the block has it.
-    Then flatten, and the fully connected layers with their dropout, nothing else between them.
+    Each convolution is followed by the layers of its block, in the order of `BLOCK`. Then comes a
+    flatten layer, then the fully connected layers, each followed by its dropout if it has one.
 
     Raises:
-        SpecError: a kernel that does not fit its input, or another number of classes.
+        SpecError: a kernel does not fit its input, or the images have another number of classes.
     """
     layers = [*_feature_layers(spec, (images.channels, images.width, images.width))]
     features = prod(layers[-1].output)

@@ -1,4 +1,4 @@
-"""The image sets that networks are generated for: what the sampler must know of each."""
+"""Image sets that networks are generated for: the sizes that a network depends on."""
 
 import re
 from collections.abc import Mapping
@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 from nnlc.errors import SpecError
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-OWN_FACTS = ("channels", "width", "classes", "train_images", "validation_images")
-"""What a campaign must say of images of a user's own."""
+OWN_KEYS = ("channels", "width", "classes", "train_images", "validation_images")
+"""Keys that a campaign must give for images of the user's own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageSet:
-    """A set of labelled square images, as far as a network's shape depends on it."""
+    """A set of labelled square images: its names and sizes, without the pixels."""
 
     name: str
-    """Name in folders: `<name>_models`. Letters, digits, dot, dash, underscore."""
+    """Name in campaigns and folders (`<name>_models`): letters, digits, dot, dash, underscore."""
     table_name: str
     """Value in a table's `dataset` column; no white space."""
     channels: int
@@ -26,7 +26,7 @@ class ImageSet:
     train_images: int
     validation_images: int
     largest_class: int | None = None
-    """Validation images of the commonest label; None: as many as of every other."""
+    """Number of validation images with the commonest label; None if all labels are as common."""
 
     def __post_init__(self) -> None:
         for name in ("name", "table_name"):
@@ -36,13 +36,13 @@ class ImageSet:
                     f"{name} {value!r} is not usable in a file name: use up to 64 letters, "
                     "digits, dots, dashes and underscores, the first a letter or digit"
                 )
-        for name in OWN_FACTS:
+        for name in OWN_KEYS:
             if getattr(self, name) < 1:
                 raise SpecError(f"image set {self.name}: {name} must be at least 1")
 
     @property
-    def largest_share(self) -> float:
-        """Return the accuracy of naming the commonest class always, from 0 to 1."""
+    def majority_share(self) -> float:
+        """Validation accuracy of always predicting the commonest class, from 0 to 1."""
         if self.largest_class is None:
             return 1 / self.classes
         return self.largest_class / self.validation_images
@@ -50,23 +50,24 @@ class ImageSet:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KnownImages:
-    """An image set that nnlc can bring and read, with what is particular to it.
+    """An image set that nnlc can download and read.
 
-    How its files are read stands in `nnlc.training.image_sources`.
+    `nnlc.training.image_sources` has the code that reads its files.
     """
 
     images: ImageSet
     megabytes: int
-    """To download, as the pages say that publish it; 0: it comes with nnlc."""
+    """Size of the download, from the page that publishes it; 0 if it comes with nnlc."""
     splits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Where a campaign's key `train` chooses: training images by its value, and megabytes more."""
+    """For each value of a campaign's key `train`: training images, and further megabytes."""
     default_split: str = ""
+    """Value of `train` if a campaign does not give it."""
 
     def with_split(self, split: str | None) -> ImageSet:
-        """Return the image set with the training images that a campaign has chosen, if it has.
+        """Return the image set with the training images that a campaign's key `train` chooses.
 
         Raises:
-            ValueError: there is no such choice.
+            ValueError: this image set has no split of that name.
         """
         if split is None:
             return self.images
@@ -76,8 +77,8 @@ class KnownImages:
         return replace(self.images, train_images=self.splits[split][0])
 
 
-# Sizes as the article prints them (section 2.2). SVHN's `train` split has 73,257 images and
-# `extra` 531,131; the printed 373,257 is read as train plus the first 300,000 of extra.
+# Sizes are those of the article (section 2.2). SVHN's `train` split has 73,257 images and `extra`
+# 531,131; we read the article's 373,257 as train plus the first 300,000 of extra.
 # Megabytes: cs.toronto.edu/~kriz/cifar.html, github.com/zalandoresearch/fashion-mnist,
 # ufldl.stanford.edu/housenumbers (train and test; extra has 1,330). Fashion-MNIST is 55 MB once
 # unpacked, CIFAR-100 as large as its archive.
@@ -116,7 +117,7 @@ SVHN = ImageSet(
     validation_images=26_032,
     largest_class=5_099,  # the digit 1
 )
-# Shipped in the package (nnlc/training/sample), so that a first run needs no download.
+# Part of the package (nnlc/training/sample), so that a first run needs no download.
 FASHION_MNIST_SAMPLE = ImageSet(
     name="F-MNIST-sample",
     table_name="FashionMNIST-sample",
@@ -141,15 +142,15 @@ KNOWN = {
         KnownImages(images=FASHION_MNIST_SAMPLE, megabytes=0),
     )
 }
-"""By name. A new one is an entry here and one in `nnlc.training.image_sources`."""
+"""Known image sets by name. A new one needs an entry here and in `nnlc.training.image_sources`."""
 KNOWN_IMAGE_SETS = {name: known.images for name, known in KNOWN.items()}
 
 
 def check_split(split: str) -> str:
-    """Return the value of a campaign's key `train`, if some known image set has it.
+    """Return a campaign's value of `train` if some known image set has a split of that name.
 
     Raises:
-        ValueError: none has.
+        ValueError: no image set has.
     """
     known = [f"'{name}'" for each in KNOWN.values() for name in each.splits]
     if f"'{split}'" not in known:
@@ -158,12 +159,12 @@ def check_split(split: str) -> str:
 
 
 def comes_with_nnlc(name: str) -> bool:
-    """Tell whether the images of this name need no staging, as every installation has them."""
+    """Return True if every installation has the images of this name, so that none are staged."""
     return name in KNOWN and not KNOWN[name].megabytes
 
 
 def image_set_of_table(table_name: str) -> ImageSet | None:
-    """The known image set whose tables carry `table_name` in their `dataset` column."""
+    """Return the known image set with this name in the `dataset` column of tables, or None."""
     return next((s for s in KNOWN_IMAGE_SETS.values() if s.table_name == table_name), None)
 
 
@@ -171,14 +172,13 @@ def own_image_set(name: str, section: Mapping[str, object]) -> ImageSet:
     """Return the image set that a campaign's `[datasets.NAME]` describes.
 
     Raises:
-        SpecError: a fact is missing or no whole number, or makes no sense.
+        SpecError: a key is missing, is no whole number, or is out of range.
     """
-    facts = {key: section.get(key) for key in OWN_FACTS}
     largest = section.get("largest_class")
-    whole = {key: value for key, value in facts.items() if type(value) is int}
-    if len(whole) < len(facts) or not (largest is None or type(largest) is int):
-        raise SpecError(f"image set {name}: {', '.join(OWN_FACTS)} must be whole numbers")
+    whole = {key: value for key in OWN_KEYS if type(value := section.get(key)) is int}
+    if len(whole) < len(OWN_KEYS) or not (largest is None or type(largest) is int):
+        raise SpecError(f"image set {name}: {', '.join(OWN_KEYS)} must be whole numbers")
     found = ImageSet(name=name, table_name=name, largest_class=largest, **whole)
-    if not 0 < found.largest_share <= 1:
+    if not 0 < found.majority_share <= 1:
         raise SpecError(f"largest_class = {largest}: there are {found.validation_images} in all")
     return found

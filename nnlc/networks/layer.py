@@ -1,5 +1,6 @@
-"""What every layer of a network is, whatever its kind."""
+"""The base class of all kinds of layers."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
@@ -10,12 +11,12 @@ from nnlc.networks.buffers import VALUE_BYTES, Buffers, DeviceKind
 from nnlc.networks.work import Work
 
 Shape = tuple[int, ...]
-"""(channels, height, width) in the feature part, (features,) after it; no batch dimension."""
+"""(channels, height, width) up to the flatten layer, (features,) after it; no batch dimension."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Layer:
-    """One layer, with what one image costs in it; each kind is a class of its own."""
+class Layer(ABC):
+    """One layer of a network: its shapes, parameters, work and memory. Subclasses are the kinds."""
 
     input: Shape
     output: Shape
@@ -26,85 +27,88 @@ class Layer:
     """Dropout rate."""
 
     kind: ClassVar[str]
-    """What it is called."""
+    """Name of the kind."""
     bit: ClassVar[int] = 0
-    """Of a `layer_types` entry, where it may stand in a block (article, Table 1)."""
+    """Bit of `layer_types` (article, Table 1) for kinds that may follow a convolution; else 0."""
 
     @classmethod
     def in_block(cls, shape: Shape, spec: Any, windows: Iterator[tuple[int, int, int]]) -> "Layer":
-        """Return the layer of this kind in a block.
+        """Return a layer of this kind for the block after a convolution.
 
         Args:
-            shape: what reaches it.
+            shape: shape of the layer's input.
             spec: the network's `NetworkSpec`.
-            windows: kernel, stride and padding of the pooling layers that are left.
+            windows: kernel, stride and padding of the pooling layers that are not yet built.
 
         Raises:
-            SpecError: it does not fit what reaches it.
+            SpecError: the layer does not fit its input.
         """
         del spec, windows
         return cls(input=shape, output=shape)
 
     @property
     def parameters(self) -> int:
-        """Weights and biases."""
+        """Number of weights and biases."""
         return 0
 
     @property
     def multiply_adds(self) -> int:
-        """Multiply-adds of one image's forward pass, as a direct convolution or a dot product."""
+        """Multiply-adds of one image's forward pass, if no output is left out."""
         return 0
 
     @property
     def computed_multiply_adds(self) -> int:
-        """Those of them that are done: outputs that see only padding are left out."""
+        """Multiply-adds of one image's forward pass without outputs that see only padding."""
         return self.multiply_adds
 
     @property
     def activations(self) -> int:
-        """Values that one image leaves in memory: the output, unless it is a view."""
+        """Number of values that one image's output takes in memory; 0 if the output is a view."""
         return prod(self.output)
 
     @property
-    def words(self) -> str:
-        """The layer and its settings, for a person."""
+    def description(self) -> str:
+        """Name and settings of the layer, for a person."""
         return self.kind
 
     def page_parts(self) -> tuple[str | float, ...]:
-        """Return the layer as `page/layers.js` reads it: a letter, and words without blanks.
+        """Return the layer for `page/layers.js`: a letter for its kind, and words without blanks.
 
-        Of a kind that it does not know, the letter `o`, what it is called, and its parameters.
+        Kinds that the page has no picture for get the letter "o", their name and parameters.
         """
         return "o", self.kind.replace(" ", "_"), self.parameters
 
+    @abstractmethod
     def forward_work(self, batch: int) -> Work:
-        """Return what training and validation of a batch have in common."""
-        raise NotImplementedError
+        """Return the work that a validation step and a training step of a batch share."""
 
+    @abstractmethod
     def backward_work(self, batch: int, *, first: bool) -> Work:
-        """Return what a training step has besides.
+        """Return the further work of a training step.
 
-        That is the gradients of the weights and, but in the network's `first` layer, of the input;
-        and all of a dropout.
+        It consists of the gradients of weights and input, and of all work of a dropout layer.
+
+        Args:
+            batch: number of images.
+            first: True for a network's first layer, whose input needs no gradient.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def buffers(self, batch: int, device: DeviceKind) -> Buffers:
-        """Return what it allocates."""
-        raise NotImplementedError
+        """Return the memory that the layer allocates in a training step of a batch."""
 
     def _values(self, batch: int) -> tuple[int, int]:
-        """What it is given and what it makes, of a whole batch."""
+        """Return the number of values of a batch's input, and of its output."""
         return batch * prod(self.input), batch * prod(self.output)
 
     def _bytes(self, batch: int) -> tuple[int, int]:
-        """The same in bytes."""
+        """Return the bytes of a batch's input, and of its output."""
         given, made = self._values(batch)
         return VALUE_BYTES * given, VALUE_BYTES * made
 
 
 def output_width(width: int, kernel: int, stride: int, padding: int) -> int:
-    """floor((width + 2 * padding - kernel) / stride) + 1, as PyTorch rounds."""
+    """Return floor((width + 2 * padding - kernel) / stride) + 1, as PyTorch rounds."""
     return (width + 2 * padding - kernel) // stride + 1
 
 
@@ -117,17 +121,17 @@ def windowed(
     padding: int,
     network: str,
 ) -> Layer:
-    """Return a layer that goes over its input with square windows.
+    """Return a layer that slides a square window over its input.
 
     Args:
-        kind: of the layer.
-        shape: what reaches it.
-        channels: that it gives.
-        kernel, stride, padding: of its windows.
-        network: ID, for the error.
+        kind: class of the layer.
+        shape: shape of the layer's input.
+        channels: channels of the layer's output.
+        kernel, stride, padding: width, step and padding of the window, in pixels.
+        network: the network's ID, for the error.
 
     Raises:
-        SpecError: no window fits.
+        SpecError: the window is wider than the padded input.
     """
     width = shape[1]
     if kernel > width + 2 * padding:
@@ -141,8 +145,8 @@ def windowed(
     )
 
 
-def window_words(layer: Layer) -> str:
-    """Return a layer of square windows in words."""
+def describe_window(layer: Layer) -> str:
+    """Return the description of a layer with a square window."""
     return (
         f"{layer.kind} {layer.kernel}×{layer.kernel} stride {layer.stride} padding {layer.padding}"
     )

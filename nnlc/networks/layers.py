@@ -1,28 +1,35 @@
-"""The kinds of layers, one class each: sizes, parameters, arithmetic, time and memory.
+"""Kinds of layers, a class each: shapes, parameters, work and memory.
 
-A new kind is a class here, in `KINDS`, and how PyTorch calls it in `nnlc.training.torch_calls`. One
-with a `bit` may stand in a block after a convolution: `layer_types` of a table is the sum of the
-bits of its block, whose layers come in the order of `KINDS`. `Layer` says what each method returns.
+A new kind is a class here, listed in `KINDS`, and an entry in `nnlc.training.torch_calls`. `Layer`
+documents the methods. Kinds with a `bit` may stand in a block, which follows each convolution; its
+layers come in the order of `KINDS`. A table's `layer_types` has the sum of a block's bits.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import prod
 from typing import Any
 
 from nnlc.errors import SpecError
-from nnlc.networks.buffers import PLACE_BYTES, VALUE_BYTES, Buffers, DeviceKind, Windows, windows
-from nnlc.networks.layer import Layer, Shape, window_words, windowed
+from nnlc.networks.buffers import (
+    INDEX_BYTES,
+    VALUE_BYTES,
+    Buffers,
+    ConvolutionPlan,
+    DeviceKind,
+    plan_convolution,
+)
+from nnlc.networks.layer import Layer, Shape, describe_window, windowed
 from nnlc.networks.trimming import trim
 from nnlc.networks.work import Work
 
 FEW_CHANNELS = 4
-"""Input channels, at most, that leave a convolution's vectors mostly empty: images' own."""
+"""Most input channels for which a direct convolution counts as narrow: `Work.narrow`."""
 _VECTOR = 8
-"""Channels that a pooling compares at once; what is left of them it takes one by one."""
+"""Channels that a pooling compares at once; the remainder it compares one by one."""
 
 
 class Convolution(Layer):
-    """A convolution with square windows; the outputs that see only padding are its bias."""
+    """A convolution with square windows; outputs that see only padding equal the bias."""
 
     __slots__ = ()
     kind = "convolution"
@@ -33,30 +40,29 @@ class Convolution(Layer):
 
     @property
     def multiply_adds(self) -> int:
-        """C_in * C_out * k^2 * H_out * W_out."""
+        """Product C_in * C_out * k^2 * H_out * W_out."""
         return self.input[0] * self.kernel**2 * prod(self.output)
 
     @property
     def computed_multiply_adds(self) -> int:
-        """Those of outputs that see the input."""
         return self.input[0] * self.kernel**2 * self.output[0] * trim(self).width ** 2
 
     @property
-    def words(self) -> str:
-        return window_words(self)
+    def description(self) -> str:
+        return describe_window(self)
 
     def page_parts(self) -> tuple[str | float, ...]:
         return "c", self.kernel, self.stride, self.padding, *self.output[:2], self.parameters
 
     def forward_work(self, batch: int) -> Work:
         given, made = self._values(batch)
-        way = windows(self)
-        operations = self._operations(batch, way)
-        is_narrow = self.input[0] <= FEW_CHANNELS and not way.forward
+        plan = plan_convolution(self)
+        operations = self._operations(batch, plan)
+        is_narrow = self.input[0] <= FEW_CHANNELS and not plan.is_product
         return Work(
             operations=operations,
-            gathered=way.values * batch if way.forward else 0,
-            values=given + made + (2 * made if way.is_trimmed else 0),
+            gathered=plan.window_values * batch if plan.is_product else 0,
+            values=given + made + (2 * made if plan.is_trimmed else 0),
             narrow=operations if is_narrow else 0,
             weights=self.parameters,
             kernels=4,
@@ -64,11 +70,11 @@ class Convolution(Layer):
 
     def backward_work(self, batch: int, *, first: bool) -> Work:
         given, made = self._values(batch)
-        way = windows(self)
-        copies = way.for_weights + (0 if first else 2 * way.forward)
+        plan = plan_convolution(self)
+        copies = plan.gradient_is_product + (0 if first else 2 * plan.is_product)
         return Work(
-            operations=(1 if first else 2) * self._operations(batch, way),
-            gathered=copies * way.values * batch,
+            operations=(1 if first else 2) * self._operations(batch, plan),
+            gathered=copies * plan.window_values * batch,
             values=2 * (given + made),
             weights=2 * self.parameters,
             kernels=8,
@@ -76,16 +82,16 @@ class Convolution(Layer):
 
     def buffers(self, batch: int, device: DeviceKind) -> Buffers:
         given, made = self._bytes(batch)
-        way = windows(self)
-        part = way.part
+        plan = plan_convolution(self)
+        part = plan.trim
         computed = VALUE_BYTES * batch * self.output[0] * part.width**2
         padded_width = self.input[1] + part.left + part.right
         padded = VALUE_BYTES * batch * self.input[0] * padded_width**2
-        gathered = VALUE_BYTES * batch * way.values
-        has_products = device == "cpu" and way.for_weights
-        is_product = device == "cpu" and way.forward
-        inner = (computed,) if way.is_trimmed else ()
-        copy = (padded,) if way.is_padded else ()
+        gathered = VALUE_BYTES * batch * plan.window_values
+        has_products = device == "cpu" and plan.gradient_is_product
+        is_product = device == "cpu" and plan.is_product
+        inner = (computed,) if plan.is_trimmed else ()
+        copy = (padded,) if plan.is_padded else ()
         forward = [*inner]
         backward = [given, *inner]
         if has_products:
@@ -99,16 +105,16 @@ class Convolution(Layer):
             kept=() if has_products else copy,
             forward=tuple(forward),
             backward=tuple(backward),
-            keeps_input=has_products or not way.is_padded,
+            keeps_input=has_products or not plan.is_padded,
         )
 
-    def _operations(self, batch: int, way: Windows) -> int:
-        """Of one pass; padding within a window is multiplied like anything else."""
-        return 2 * batch * self.output[0] * way.values
+    def _operations(self, batch: int, plan: ConvolutionPlan) -> int:
+        """Return the operations of one pass; padding within a window is multiplied too."""
+        return 2 * batch * self.output[0] * plan.window_values
 
 
 class ReLU(Layer):
-    """A rectifier, in place."""
+    """A ReLU that works in place."""
 
     __slots__ = ()
     kind, bit = "relu", 1
@@ -127,50 +133,47 @@ class ReLU(Layer):
 
 
 class Dropout(Layer):
-    """A dropout of single values or whole channels, as the campaign has it."""
+    """A dropout of single values or whole channels: the campaign's `training.dropout`."""
 
     __slots__ = ()
     kind, bit = "dropout", 4
 
     @classmethod
     def in_block(cls, shape: Shape, spec: Any, windows: Iterator[tuple[int, int, int]]) -> Layer:
-        """Return the dropout of a block."""
         del windows
         return cls(input=shape, output=shape, rate=spec.dropout_rate)
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         return f"dropout {self.rate:.3f}"
 
     def page_parts(self) -> tuple[str | float, ...]:
         return "d", self.rate
 
     def forward_work(self, batch: int) -> Work:
-        """Return nothing: validation has no dropout."""
-        return Work()
+        return Work()  # validation has no dropout
 
     def backward_work(self, batch: int, *, first: bool) -> Work:
-        """Return all of it: drawn, compared, scaled; multiplied forward and backward."""
+        # Drawn, compared, scaled; multiplied forward and backward.
         _, made = self._values(batch)
         return Work(random=made, values=5 * made, kernels=7)
 
     def buffers(self, batch: int, device: DeviceKind) -> Buffers:
         given, made = self._bytes(batch)
         bits = made // VALUE_BYTES
-        if device == "cpu":  # random bits and a comparison, then the mask
+        if device == "cpu":  # random bits, a comparison, and the mask
             return Buffers(made, kept=(made,), forward=(made, bits), backward=(given,))
         return Buffers(made, kept=(bits,), backward=(given,))
 
 
 class Pooling(Layer):
-    """A pooling with square windows: of the maximum or the average, as the campaign has it."""
+    """A maximum or average pooling with square windows: the campaign's `training.pooling`."""
 
     __slots__ = ()
     kind, bit = "pooling", 2
 
     @classmethod
     def in_block(cls, shape: Shape, spec: Any, windows: Iterator[tuple[int, int, int]]) -> Layer:
-        """Return the pooling of a block."""
         kernel, stride, padding = next(windows)
         if padding > kernel // 2:
             raise SpecError(
@@ -179,8 +182,8 @@ class Pooling(Layer):
         return windowed(cls, shape, shape[0], kernel, stride, padding, spec.id)
 
     @property
-    def words(self) -> str:
-        return window_words(self)
+    def description(self) -> str:
+        return describe_window(self)
 
     def page_parts(self) -> tuple[str | float, ...]:
         return "p", self.kernel, self.stride, self.padding, self.output[1]
@@ -197,37 +200,35 @@ class Pooling(Layer):
 
     def buffers(self, batch: int, device: DeviceKind) -> Buffers:
         given, made = self._bytes(batch)
-        places = made // VALUE_BYTES * PLACE_BYTES
-        return Buffers(made, kept=(places,), backward=(given,), keeps_input=True)
+        indices = made // VALUE_BYTES * INDEX_BYTES
+        return Buffers(made, kept=(indices,), backward=(given,), keeps_input=True)
 
 
 class Flatten(Layer):
-    """What stands between the feature part and the fully connected layers."""
+    """The reshaping of (channels, height, width) to (features,) before fully connected layers."""
 
     __slots__ = ()
     kind = "flatten"
 
     @property
     def activations(self) -> int:
-        """Nothing: it is a view."""
-        return 0
+        return 0  # a view
 
     def page_parts(self) -> tuple[str | float, ...]:
         return "f", self.output[0]
 
     def forward_work(self, batch: int) -> Work:
-        """Return the way across memory, where the channels are last in it."""
-        return Work(values=4 * self._values(batch)[1] if self._has_places else 0)
+        # A copy, where the channels are last in memory.
+        return Work(values=4 * self._values(batch)[1] if self._is_spatial else 0)
 
     def backward_work(self, batch: int, *, first: bool) -> Work:
         return Work(values=2 * self._values(batch)[1], kernels=1)
 
     def buffers(self, batch: int, device: DeviceKind) -> Buffers:
-        """Return what it allocates: from channels last, a copy."""
-        return Buffers(self._bytes(batch)[1] if device == "cpu" and self._has_places else 0)
+        return Buffers(self._bytes(batch)[1] if device == "cpu" and self._is_spatial else 0)
 
     @property
-    def _has_places(self) -> bool:
+    def _is_spatial(self) -> bool:
         return prod(self.input[1:]) > 1
 
 
@@ -243,7 +244,6 @@ class Linear(Layer):
 
     @property
     def multiply_adds(self) -> int:
-        """In * out."""
         return self.input[0] * self.output[0]
 
     def page_parts(self) -> tuple[str | float, ...]:
@@ -271,8 +271,25 @@ class Linear(Layer):
 
 
 KINDS: tuple[type[Layer], ...] = (Convolution, ReLU, Dropout, Pooling, Flatten, Linear)
-"""All of them, those of a block in their order there."""
+"""All kinds; those of a block in the order that they have there."""
 BLOCK = tuple(kind for kind in KINDS if kind.bit)
-"""Those that a block may have."""
+"""Kinds that a block may have."""
 ALL_BITS = sum(kind.bit for kind in BLOCK)
-"""The `layer_types` entry of a block that has them all; the least is 1."""
+"""Largest `layer_types` entry: the block with every kind. The smallest is 1."""
+
+
+def check_kinds(kinds: Iterable[type[Layer]]) -> None:
+    """Check that each kind of layer has all methods that `Layer` leaves to its kinds.
+
+    Raises:
+        TypeError: the first kind that lacks some, and which.
+    """
+    for kind in kinds:
+        if missing := sorted(kind.__abstractmethods__):
+            raise TypeError(
+                f"{kind.__name__}: this kind of layer lacks {', '.join(missing)}; "
+                "nnlc/networks/layer.py says what they return"
+            )
+
+
+check_kinds(KINDS)

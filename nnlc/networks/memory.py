@@ -1,11 +1,12 @@
-"""How much memory a device needs to train a network: predicted, so that what can't fit isn't tried.
+"""Predicted memory of training a network, so that networks that can't fit on a device aren't tried.
 
-    need = libraries + images + heap * (4 bytes * parameters * (weights, gradients, optimizer)
-                                        + the worst moment of a step)
+    peak = libraries + images + heap factor * (4 bytes * parameters * copies of them
+                                               + largest memory at any layer of a step)
 
-A step is walked forward and back: at each layer there is what the layers before it keep for the
-backward pass, what it takes and gives itself, and what its kernel needs besides. A GPU that replays
-captured steps holds a validation step's memory beside a training step's.
+Copies of the parameters are weights, gradients and the optimizer's state. The memory at a layer,
+forward or backward, is the sum of what earlier layers keep for the backward pass, the layer's input
+and output, and its kernels' temporary memory. A GPU that replays captured steps holds the memory of
+a validation step beside that of a training step.
 """
 
 from collections.abc import Collection, Iterator
@@ -18,12 +19,15 @@ from nnlc.networks.optimizers import optimizer_of
 from nnlc.networks.spec import NetworkSpec
 
 _LABEL_BYTES = 8
-# Of a GPU an assumption: CUDA's context, the kernels of cuDNN and cuBLAS, cuBLAS's workspace. Of a
-# processor measured: a process that has imported torch 2.14 and made one step on Linux.
 _LIBRARY_BYTES: dict[DeviceKind, int] = {"cuda": 600_000_000, "cpu": 580_000_000}
-# Measured on networks of the article's search space: what a processor's heap grows to, holes and
-# the libraries' own copies included, over what is in use at the worst moment.
+"""Bytes of a trainer without images and network.
+
+cuda: assumed, for CUDA's context, the kernels of cuDNN and cuBLAS, and cuBLAS's workspace. cpu:
+measured, in a process that had imported torch 2.14 and made one step on Linux."""
 _HEAP: dict[DeviceKind, float] = {"cuda": 1.0, "cpu": 1.4}
+"""Size of the heap over the bytes in use, with fragmentation and the libraries' own copies.
+
+Measured on CPUs, with networks of the article's search space."""
 
 
 def memory_bytes(
@@ -33,16 +37,18 @@ def memory_bytes(
     *,
     resident: Collection[ImageSet] = (),
 ) -> int:
-    """Peak bytes on a GPU, or resident in a trainer on a processor, while a network trains.
+    """Return the predicted peak bytes while a network trains.
+
+    They are bytes on a GPU, or resident bytes of a trainer on a CPU.
 
     Args:
         spec: the network.
-        images: what it trains on, all of it on the device.
-        device: which kind.
-        resident: further image sets that the trainer keeps there, for other networks.
+        images: the image set that it trains on, all of it on the device.
+        device: "cuda" or "cpu".
+        resident: further image sets that the trainer keeps on the device for other networks.
 
     Raises:
-        SpecError: no such network is possible on these images.
+        SpecError: the network does not fit these images.
     """
     return training_bytes(walk_network(spec, images), spec, images, device, resident=resident)
 
@@ -55,7 +61,7 @@ def training_bytes(
     *,
     resident: Collection[ImageSet] = (),
 ) -> int:
-    """`memory_bytes` of a network that has been walked."""
+    """Return `memory_bytes` of a network whose walk is known."""
     optimizer = optimizer_of(spec)
     copies = 2 + optimizer.kept_values(spec)  # weights and gradients
     parameters = VALUE_BYTES * walk.parameters
@@ -69,23 +75,26 @@ def training_bytes(
 
 
 def fits(needed_bytes: float, device_bytes: float) -> bool:
-    """Whether a network should be tried on a device that has so much memory."""
+    """Return True if a network should be tried on a device with so many bytes of memory."""
     return needed_bytes <= device_bytes
 
 
 def library_bytes(device: DeviceKind) -> int:
-    """Bytes that a trainer takes before it has images or a network."""
+    """Return the bytes of a trainer without images and network."""
     return _LIBRARY_BYTES[device]
 
 
 def image_bytes(images: ImageSet) -> int:
-    """Bytes of a whole image set on a device: pixels as uint8, labels as int64."""
+    """Return the bytes of a whole image set on a device: pixels as uint8, labels as int64."""
     count = images.train_images + images.validation_images
     return count * (images.channels * images.width**2 + _LABEL_BYTES)
 
 
 def kept_bytes(layers: list[Buffers]) -> list[int]:
-    """For each layer, what it leaves for the backward pass: a value that two layers want, once."""
+    """Return for each layer the bytes that stay for the backward pass.
+
+    An output that two layers need is counted once, as the first one's.
+    """
     return [
         sum(layer.kept) + (layer.output if _stays(layers, i) else 0)
         for i, layer in enumerate(layers)
@@ -93,9 +102,9 @@ def kept_bytes(layers: list[Buffers]) -> list[int]:
 
 
 def _moments(walk: Walk, batch: int, layers: list[Buffers]) -> Iterator[int]:
-    """Bytes of activations and temporaries at each moment of a training step."""
+    """Yield the bytes in use at each layer of a training step, parameters not counted."""
     now = VALUE_BYTES * batch * prod(walk.layers[0].input)  # the pixels stay
-    passing = 0  # what one layer gave the next, where nothing keeps it
+    passing = 0  # bytes of a layer's input that no layer keeps
     kept = kept_bytes(layers)
     for layer, stays in zip(layers, kept, strict=True):
         yield now + passing + layer.output + sum(layer.kept) + sum(layer.forward)
@@ -108,7 +117,7 @@ def _moments(walk: Walk, batch: int, layers: list[Buffers]) -> Iterator[int]:
 
 
 def _stays(layers: list[Buffers], i: int) -> bool:
-    """Whether what a layer gives is needed in the backward pass: by it or by those that see it."""
+    """Return True if a layer's output is needed in the backward pass, by this or a later layer."""
     if layers[i].keeps_output:
         return True
     for following in layers[i + 1 :]:
@@ -120,7 +129,7 @@ def _stays(layers: list[Buffers], i: int) -> bool:
 
 
 def _forward_moments(walk: Walk, batch: int, layers: list[Buffers]) -> Iterator[int]:
-    """The same of a validation step, where nothing is kept."""
+    """Yield the bytes in use at each layer of a validation step, which keeps nothing."""
     given = VALUE_BYTES * batch * prod(walk.layers[0].input)
     for layer in layers:
         yield given + layer.output + sum(layer.forward)

@@ -1,9 +1,8 @@
-"""What a step of training or validation asks of a machine, counted from the layers of a network.
+"""Work of a training or validation step, counted from the layers of a network.
 
-Time is spent on different things, and no machine is equally good at all of them: a wide pooling
-window has no arithmetic worth the name, a small network is made of launches, and a fully connected
-layer behind a large map is mostly its weights going through memory. So each is counted by itself;
-`nnlc.networks.cost` has a machine's price for each.
+Networks spend their time on different things: comparisons in a wide pooling window, kernel launches
+in a small network, and weights read from memory in a fully connected layer behind a large map. So
+each has a count of its own in `Work`, and `nnlc.networks.cost` has a rate for each.
 """
 
 from collections.abc import Iterator
@@ -15,29 +14,29 @@ from nnlc.networks.spec import NetworkSpec
 from nnlc.networks.work import Work, sum_work
 
 _STEP_KERNELS = 12
-"""Of any step: images and labels by index, pixels to floats, loss, sums."""
+"""Kernels of any step beside its layers': images and labels by index, floats, loss, sums."""
 _TRAINING_KERNELS = 8
-"""Of a training step besides: gradient of the loss, optimizer."""
+"""Further kernels of a training step: gradient of the loss, optimizer."""
 
 
 def training_work(walk: Walk, spec: NetworkSpec) -> Work:
-    """One training step: forward, dropout, backward, optimizer."""
-    return sum_work((forward_work(walk, spec), learning_work(walk, spec)))
+    """Return the work of a training step: forward pass, dropout, backward pass, optimizer."""
+    return sum_work((forward_work(walk, spec), backward_work(walk, spec)))
 
 
 def forward_work(walk: Walk, spec: NetworkSpec) -> Work:
-    """One validation step, and what a training step has in common with it: no dropout."""
+    """Return the work of a validation step, which is a training step's forward pass too."""
     return sum_work(
         (_pixels(walk, spec), *(layer.forward_work(spec.batch_size) for layer in walk.layers))
     )
 
 
-def learning_work(walk: Walk, spec: NetworkSpec) -> Work:
-    """What a training step has beside the forward pass."""
-    return sum_work(_learning_parts(walk, spec))
+def backward_work(walk: Walk, spec: NetworkSpec) -> Work:
+    """Return the work of a training step beside `forward_work`: dropout, gradients, optimizer."""
+    return sum_work(_backward_parts(walk, spec))
 
 
-def _learning_parts(walk: Walk, spec: NetworkSpec) -> Iterator[Work]:
+def _backward_parts(walk: Walk, spec: NetworkSpec) -> Iterator[Work]:
     for number, layer in enumerate(walk.layers):
         yield layer.backward_work(spec.batch_size, first=number == 0)
     passes = optimizer_of(spec).passes(spec)
@@ -45,6 +44,6 @@ def _learning_parts(walk: Walk, spec: NetworkSpec) -> Iterator[Work]:
 
 
 def _pixels(walk: Walk, spec: NetworkSpec) -> Work:
-    """Images taken by index, and made floats."""
+    """Return the work of selecting a batch of images and turning them into floats."""
     count = spec.batch_size * prod(walk.layers[0].input)
     return Work(values=3 * count, kernels=_STEP_KERNELS)

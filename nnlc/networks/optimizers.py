@@ -1,8 +1,8 @@
-"""What trains a network: the optimizers and losses that nnlc knows, with all that is asked of them.
+"""Optimizers and losses that nnlc trains with: parameters, memory and work of each.
 
-A new one is an entry in `OPTIMIZERS`: the campaign's key `training.optimizer` accepts its name, the
-sampler draws what it uses, the loop builds it, and memory, costs, checkpoints, audit and source
-text follow.
+A new optimizer is an entry in `OPTIMIZERS`. Then the campaign's key `training.optimizer` accepts
+its name, the sampler keeps the parameters that it uses, the loop builds it, and memory, cost,
+checkpoints, audit and source text follow.
 """
 
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from nnlc.errors import SpecError
 from nnlc.networks.spec import NetworkSpec
 
 LOSSES = ("CrossEntropyLoss",)
-"""By their names in `torch.nn`, which tables have too."""
+"""Names of the losses in `torch.nn` and in tables."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimizer:
-    """One optimizer; this class itself is PyTorch's SGD.
+    """An optimizer of `torch.optim`; this base class describes SGD.
 
     Args:
-        name: as campaigns and tables have it.
-        torch_name: of its class in `torch.optim`.
-        uses: what of `momentum` and `dampening` it has; the other is 0 in every table.
+        name: its name in campaigns and tables.
+        torch_name: name of its class in `torch.optim`.
+        uses: those of `momentum` and `dampening` that it has; the others are 0 in its tables.
     """
 
     name: str
@@ -31,16 +31,16 @@ class Optimizer:
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """Keys of `[training]` that it alone reads."""
+        """Keys of a campaign's `[training]` that belong to this optimizer."""
         return ()
 
     @property
     def capturable(self) -> bool:
-        """Whether torch must be told that its steps are captured on a GPU."""
+        """True if it needs `capturable=True` where its steps are captured in a CUDA graph."""
         return False
 
     def arguments(self, spec: NetworkSpec, settings: Any) -> dict[str, Any]:
-        """Return the arguments of its class in `torch.optim`.
+        """Return the arguments for its class in `torch.optim`.
 
         Args:
             spec: the network.
@@ -55,41 +55,40 @@ class Optimizer:
         }
 
     def kept_values(self, spec: NetworkSpec) -> int:
-        """Return how many values it keeps for each weight from step to step."""
-        return int(bool(spec.momentum))  # PyTorch keeps no momentum where that is 0
+        """Return the number of values a weight that it keeps from step to step."""
+        return int(bool(spec.momentum))  # PyTorch keeps no buffer for a momentum of 0
 
     def copied_values(self, spec: NetworkSpec) -> int:
-        """Return how many values for each weight it makes and drops within a step."""
+        """Return the number of temporary values a weight within a step."""
         return int(bool(spec.weight_decay))  # gradients with the decay in them
 
     def passes(self, spec: NetworkSpec) -> int:
-        """Return how often a step reads or writes all weights, or as many values."""
-        # Weights, gradients and new weights; momenta and decayed gradients go there and back.
+        """Return how often a step reads or writes all weights, or as many other values."""
+        # Read weights and gradients, write weights; read and write momenta and decayed gradients.
         return 3 + 2 * bool(spec.momentum) + 2 * bool(spec.weight_decay)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nesterov(Optimizer):
-    """SGD that looks ahead by its momentum: without momentum it is plain SGD."""
+    """SGD with Nesterov momentum; plain SGD if the momentum is 0."""
 
     uses: tuple[str, ...] = ("momentum",)
 
     def arguments(self, spec: NetworkSpec, settings: Any) -> dict[str, Any]:
-        """Return the arguments; torch refuses to look ahead by nothing."""
-        # Not super(): dataclasses with slots are made anew, and lose what it refers to.
+        # torch refuses nesterov=True without momentum. super() fails in dataclasses with slots.
         return Optimizer.arguments(self, spec, settings) | {"nesterov": bool(spec.momentum)}
 
     def passes(self, spec: NetworkSpec) -> int:
-        """Return how often a step reads or writes all weights, or as many values."""
         return Optimizer.passes(self, spec) + 2 * bool(spec.momentum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adam(Optimizer):
-    """Adam (Kingma and Ba 2015), or AdamW (Loshchilov and Hutter 2019), as PyTorch has them.
+    """PyTorch's Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019).
 
     Args:
-        decays_weights: whether weight decay acts on weights, not through gradients: AdamW.
+        decays_weights: True for AdamW, whose weight decay acts on the weights themselves, not
+            through the gradients.
     """
 
     uses: tuple[str, ...] = ()
@@ -97,16 +96,13 @@ class Adam(Optimizer):
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """Keys of `[training]` that it alone reads."""
         return ("betas", "eps")
 
     @property
     def capturable(self) -> bool:
-        """Whether torch must be told that its steps are captured on a GPU."""
-        return True  # else it counts steps on the processor
+        return True  # otherwise torch counts its steps on the CPU
 
     def arguments(self, spec: NetworkSpec, settings: Any) -> dict[str, Any]:
-        """Return the arguments of its class in `torch.optim`."""
         return {
             "lr": spec.learning_rate,
             "betas": tuple(settings.betas),
@@ -115,17 +111,14 @@ class Adam(Optimizer):
         }
 
     def kept_values(self, spec: NetworkSpec) -> int:
-        """Return how many values it keeps for each weight from step to step."""
         del spec
         return 2  # means of gradients and of their squares
 
     def copied_values(self, spec: NetworkSpec) -> int:
-        """Return how many values for each weight it makes and drops within a step."""
         return 1 + int(bool(spec.weight_decay) and not self.decays_weights)  # roots of the means
 
     def passes(self, spec: NetworkSpec) -> int:
-        """Return how often a step reads or writes all weights, or as many values."""
-        # Counted in torch's own steps (lerp, mul, addcmul, sqrt, div, add, addcdiv).
+        # Counted over the operations of torch's step (lerp, mul, addcmul, sqrt, div, add, addcdiv).
         return 18 + 2 * bool(spec.weight_decay)
 
 
@@ -138,15 +131,15 @@ OPTIMIZERS: dict[str, Optimizer] = {
         Adam(name="AdamW", torch_name="AdamW", decays_weights=True),
     )
 }
-"""By name; the first is the article's."""
+"""Optimizers by name; the first is the article's."""
 
 
 def optimizer_of(spec: NetworkSpec) -> Optimizer:
-    """Return what trains a network.
+    """Return the optimizer that a network names.
 
     Raises:
-        SpecError: its optimizer or its loss is not known, so that nothing can train it; or it has
-            a momentum or dampening that its optimizer does not.
+        SpecError: nnlc does not know the network's optimizer or loss, or its momentum or dampening
+            is not 0 though its optimizer has none.
     """
     its = f"network {spec.id}: its"
     if spec.loss_fn not in LOSSES:

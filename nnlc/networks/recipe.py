@@ -1,4 +1,4 @@
-"""How the networks of a campaign are trained: the section `[training]` of its file."""
+"""Settings of training: the section `[training]` of a campaign file."""
 
 from typing import Annotated, Literal, Self
 
@@ -16,30 +16,31 @@ def _check_optimizer(name: str) -> str:
 
 
 class TrainingSection(BaseModel):
-    """`[training]`: our readings where the article leaves a choice. Each changes the tables."""
+    """Section `[training]`: choices that the article leaves open. Each changes the tables."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     pixels: Literal["unit", "standardised"] = "unit"
-    """unit: scaled to [0, 1] and nothing else. standardised: also mean 0 and deviation 1 for
-    each channel over the training images."""
+    """Scale of pixels. unit: from 0 to 1. standardised: each channel shifted and scaled to mean 0
+    and standard deviation 1 over the training images."""
     pooling: Literal["max", "average"] = "max"
     dropout: Literal["element", "channel"] = "element"
-    """What a dropout layer of the feature part drops: single values or whole channels."""
+    """Units that dropout after convolutions sets to 0: single values or whole channels."""
     truncate: Literal["dataset", "epoch"] = "dataset"
-    """dataset: the last images that fill no batch are never seen. epoch: each epoch's
-    permutation of all images is cut instead."""
+    """Images left out because they fill no batch. dataset: the last images of the file, in every
+    epoch. epoch: the last images of each epoch's random order."""
     optimizer: Annotated[str, AfterValidator(_check_optimizer)] = "SGD"
-    """Of all networks: SGD, SGD-Nesterov, Adam or AdamW. What it has no use for is 0 in tables:
-    dampening under SGD-Nesterov, momentum and dampening under Adam and AdamW."""
+    """Optimizer of all networks: SGD, SGD-Nesterov, Adam or AdamW. Parameters that it does not have
+    are 0 in tables: dampening for SGD-Nesterov, momentum and dampening for Adam and AdamW."""
     betas: tuple[Beta, Beta] = (0.9, 0.999)
-    """Of Adam and AdamW, as `eps`."""
+    """Decay rates of the running means; only for Adam and AdamW."""
     eps: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-8
+    """Term added to the denominator; only for Adam and AdamW."""
 
     @model_validator(mode="after")
     def _check_settings(self) -> Self:
         known = OPTIMIZERS[self.optimizer].settings
         for name in ("betas", "eps"):
             if name not in known and getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} is of Adam and AdamW; {self.optimizer} has none")
+                raise ValueError(f"{name} is for Adam and AdamW only; {self.optimizer} has none")
         return self

@@ -1,7 +1,7 @@
-"""The generator of networks: from a search space, an image set, a depth and a seed to a network.
+"""Generator of networks: draws one from a search space, for an image set, a depth and a seed.
 
-A network is a pure function of those four; `nnlc.networks.draws` says why it is so everywhere.
-The order of the draws is part of that function: a change to it renames every network there is.
+A network is a pure function of these four; `nnlc.networks.draws` makes it the same on every
+machine. The order of the draws is part of that function: to change it changes every network.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from nnlc.networks.space import Coin, SearchSpace
 from nnlc.networks.spec import DROPOUT, POOLING, NetworkSpec
 
 MAX_DEPTH = 100
-"""Depths beyond this are refused: the article goes to 10."""
+"""Greatest number of convolutions; the article goes to 10."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Features:
-    """The feature part as it grows, one entry a layer."""
+    """Parameters of convolutions, blocks and pooling layers drawn so far, an entry a layer."""
 
     kernels: list[int]
     strides: list[int]
@@ -44,17 +44,18 @@ def sample_network(
     """Draw one network (article, section 2.1, Table 3, Figs 1 to 3).
 
     Args:
-        space: what to draw from.
-        images: the image set it will train on.
+        space: the search space.
+        images: the image set that the network will train on.
         depth: number of convolutions, at least 1.
-        random_seed: 32-bit unsigned.
+        random_seed: 32-bit unsigned integer.
         id: the network's ID, as `network_id` makes it; no draw depends on it.
         train_gpu: value of the `train_GPU` column; no draw depends on it.
-        optimizer: one of `OPTIMIZERS`; no draw depends on it, and what it has no use for is 0.
+        optimizer: name in `OPTIMIZERS`; no draw depends on it. Parameters that it does not use
+            are drawn and then set to 0.
 
     Raises:
-        SpaceError: the space has no network for these images.
-        SpecError: a depth or seed out of range.
+        SpaceError: the search space has no network for these images.
+        SpecError: the depth or seed is out of range.
     """
     if not 1 <= depth <= MAX_DEPTH:
         raise SpecError(f"depth {depth} is not between 1 and {MAX_DEPTH}")
@@ -97,7 +98,14 @@ def sample_network(
 
 
 def network_seed(campaign_seed: int, image_set_name: str, depth: int, draw: int) -> int:
-    """The `random_seed` of the `draw`-th try for a network of a campaign: 32 bits."""
+    """Return the 32-bit `random_seed` of a candidate for a network of a campaign.
+
+    Args:
+        campaign_seed: the campaign's seed.
+        image_set_name: name of the image set.
+        depth: number of convolutions.
+        draw: number of the candidate among those of this image set and depth.
+    """
     return derive_seed("network", campaign_seed, image_set_name, depth, draw, bits=32)
 
 
@@ -110,13 +118,16 @@ def _draw_power(draws: Draws, coin: Coin, exponent: tuple[float, float]) -> floa
 
 
 def _draw_used(draws: Draws, field: str, space: SearchSpace, optimizer: str) -> float:
-    """Draw a momentum or dampening, so that all draws keep their order, and use it or not."""
+    """Return a drawn momentum or dampening, or 0 if the optimizer has none.
+
+    It is drawn in any case, so that later draws don't depend on the optimizer.
+    """
     drawn = _draw_power(draws, getattr(space, field), getattr(space, f"{field}_exponent"))
     return drawn if field in OPTIMIZERS[optimizer].uses else 0
 
 
 def _draw_filters(draws: Draws, space: SearchSpace, images: ImageSet, depth: int) -> list[int]:
-    """Fig. 2. A single convolution counts as the last one."""
+    """Draw the numbers of filters (article, Fig. 2). A single convolution counts as the last."""
     increasing = _toss(draws, space.increasing_filters)
     low, high = space.filters
     filters: list[int] = []
@@ -129,7 +140,7 @@ def _draw_filters(draws: Draws, space: SearchSpace, images: ImageSet, depth: int
 
 
 def _draw_features(draws: Draws, space: SearchSpace, width: int, depth: int) -> _Features:
-    """Layer after layer, since each kernel's range is the width that reaches it."""
+    """Draw the layers in their order, as the width of each input limits the kernel."""
     f = _Features([], [], [], [], [], [], [])
     for _ in range(depth):
         kernel = _draw_capped(draws, space.kernel, width)
@@ -152,7 +163,7 @@ def _draw_features(draws: Draws, space: SearchSpace, width: int, depth: int) -> 
 
 
 def _draw_capped(draws: Draws, bounds: tuple[int, int | str], natural: int) -> int:
-    """Uniform over the range, whose upper end is the natural bound or a cap below it."""
+    """Draw uniformly from a range of the search space, cut to end at the natural bound."""
     low, cap = bounds
     high = natural if isinstance(cap, str) else min(cap, natural)
     return draws.integer(min(low, high), high)

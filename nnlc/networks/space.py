@@ -1,4 +1,4 @@
-"""The search space: what a network's parameters are drawn from. Default: the article's Table 3."""
+"""The search space: ranges of the networks' parameters. The default is the article's Table 3."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -13,14 +13,15 @@ Coin = Literal["coin", "always", "never"]
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """Ranges and coins that networks are drawn from; every range includes both its ends.
+    """Ranges that networks' parameters are drawn from; every range includes both its ends.
 
-    A range's upper end may name the natural bound of Table 3 ("input": the width of what the
-    layer sees; "kernel": the kernel just drawn; "half": floor(kernel / 2)). A number there caps
-    the natural bound and never exceeds it; a lower end above the bound comes down to it.
+    A range's upper end may name the natural bound of Table 3 ("input": width of the layer's input;
+    "kernel": the kernel just drawn; "half": floor(kernel / 2)). If it is a number, the smaller of
+    it and the natural bound counts; a lower end above the bound is lowered to the bound. A coin
+    decides if an option is used: by chance ("coin"), "always" or "never".
 
     Raises:
-        SpaceError: a range that is empty or leaves what PyTorch accepts.
+        SpaceError: a range is empty or has values that PyTorch does not accept.
     """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012  (campaign files: no unknown keys)
@@ -29,18 +30,18 @@ class SearchSpace:
     stride: tuple[int, int | Literal["kernel"]] = (1, "kernel")
     padding: tuple[int, int] = (0, 5)
     filters: tuple[int, int] = (1, 400)
-    """The lower end rises to the image's channels, to the previous layer's filters where they
-    must increase, and to the number of classes in the last layer."""
+    """Filters of a convolution. The lower end rises to the image's channels, to the previous
+    layer's filters if filters must increase, and in the last layer to the number of classes."""
     increasing_filters: Coin = "coin"
     blocks: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7)
-    """`layer_types` entries to draw from, uniformly. The article gives no weights."""
+    """Entries of `layer_types`, drawn uniformly: the article gives no weights."""
     dropout_rate: tuple[float, float] = (0.1, 0.7)
     pool_kernel: tuple[int, int | Literal["input"]] = (1, "input")
     pool_stride: tuple[int, int | Literal["kernel"]] = (1, "kernel")
     pool_padding: tuple[int, int | Literal["half"]] = (0, "half")
     fc_layers: tuple[int, int] = (1, 5)
     fc_units: tuple[int, int] = (1, 400)
-    """The article prints [0, 400]; a layer of 0 units is no layer."""
+    """Units of a fully connected layer. The article prints [0, 400], but 0 units make no layer."""
     fc_dropout: Coin = "coin"
     fc_dropout_rate: tuple[float, float] = (0.1, 0.7)
     learning_rate_exponent: tuple[float, float] = (-6.0, 0.0)
@@ -59,7 +60,7 @@ class SearchSpace:
             if low_limit is None or high_limit is None:
                 continue
             low, high = value
-            # Written so that NaN, which compares false with everything, is refused too.
+            # "not" makes the condition true for NaN too.
             if not low >= low_limit or not (isinstance(high, str) or high <= high_limit):
                 raise SpaceError(
                     f"{field.name} = {list(value)}: must stay within [{low_limit}, {high_limit}]"
@@ -74,8 +75,8 @@ class SearchSpace:
                 + ", ".join(sorted(f"{kind.bit} ({kind.__name__})" for kind in BLOCK))
             )
 
-    def doubts(self) -> Iterator[tuple[str, str]]:
-        """Yield fields that are legal and seldom meant, each with words for what it means."""
+    def likely_mistakes(self) -> Iterator[tuple[str, str]]:
+        """Yield fields whose values are legal but seldom meant, and what they mean, in words."""
         if len(set(self.blocks)) < len(self.blocks):  # weights?
             drawn = ", ".join(
                 f"code {code} for {self.blocks.count(code)} of {len(self.blocks)} layers"
@@ -92,10 +93,10 @@ class SearchSpace:
                 yield name, f"are powers of ten: the values are {10**low:.4g} to {10**high:.4g}"
 
     def check_against(self, images: ImageSet) -> None:
-        """Check that some network of this space fits `images`.
+        """Check that networks of this search space fit `images`.
 
         Raises:
-            SpaceError: no legal batch size, or too few filters for the classes or channels.
+            SpaceError: no batch size is legal, or filters are fewer than classes or channels.
         """
         if not self.legal_batch_sizes(images):
             low, high = self.batch_size
@@ -112,10 +113,10 @@ class SearchSpace:
             )
 
     def legal_batch_sizes(self, images: ImageSet) -> list[int]:
-        """Batch sizes b with an even, non-zero floor(train images / b), in rising order.
+        """Return the batch sizes b with an even, non-zero floor(train images / b), ascending.
 
-        The article's Fig. 3b draws until this holds, which is a uniform draw from this list. At
-        least one full validation batch is needed too.
+        The article's Fig. 3b draws until this holds, which is a uniform draw from this list. No
+        batch is larger than the validation set.
         """
         low, high = self.batch_size
         return [
@@ -125,7 +126,6 @@ class SearchSpace:
         ]
 
 
-# What each range may hold at all: beyond it PyTorch refuses, or no memory would do.
 _LIMITS: dict[str, tuple[float, float]] = {
     "kernel": (1, 1024),
     "stride": (1, 1024),
@@ -144,3 +144,4 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "weight_decay_exponent": (-30.0, 3.0),
     "batch_size": (1, 1_048_576),
 }
+"""Limits of each range; PyTorch refuses larger values, or no memory suffices for them."""

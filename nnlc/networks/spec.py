@@ -1,4 +1,4 @@
-"""The specification of one network: the 24 metadata values of its table."""
+"""Specification of one network: the 24 metadata values of its table."""
 
 import re
 from dataclasses import dataclass, fields
@@ -9,20 +9,20 @@ from nnlc.errors import SpecError
 from nnlc.networks.layers import ALL_BITS, Dropout, Pooling, ReLU
 
 RELU, POOLING, DROPOUT = ReLU.bit, Pooling.bit, Dropout.bit
-"""Bits of a `layer_types` entry (article, Table 1): 5 is ReLU then dropout."""
+"""Bits of `layer_types` entries (article, Table 1): 5 is ReLU, then dropout."""
 
 ID_PATTERN = re.compile(r"[0-9]{4}(_[0-9]{2}){5}_[0-9]{6}")
 _WORD = re.compile(r"[!-~]+")
-"""Text that fits a table's field."""
+"""Pattern of text values in a table: printable ASCII without blanks."""
 MAX_NETWORKS = 1_000_000
-"""An ID ends in six digits, so a campaign can't name more networks."""
+"""Most networks of a campaign: an ID ends in six digits."""
 
 
 def network_id(stamp: datetime, index: int) -> str:
-    """The ID of a campaign's network, in the published shape `YYYY_MM_DD_HH_MM_SS_ffffff`.
+    """Return the ID of a campaign's network, in the published form `YYYY_MM_DD_HH_MM_SS_ffffff`.
 
-    It is no clock reading: date and time are the campaign's stamp and the last six digits the
-    network's index, so that a re-run names the same network the same way.
+    Date and time are the campaign's stamp, not the time of day; the last six digits are the
+    network's index. So a network has the same ID in every run of its campaign.
     """
     if not 0 <= index < MAX_NETWORKS:
         raise SpecError(f"network index {index} does not fit the six digits of an ID")
@@ -31,19 +31,19 @@ def network_id(stamp: datetime, index: int) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkSpec:
-    """Everything that a table says of a network, in the order of its columns 5 to 28.
+    """Metadata of a network in its table, in the order of columns 5 to 28.
 
-    A parameter that was not drawn is the integer 0, as the published tables write it; one that
-    was drawn is a float. Tuples hold one entry for each convolution, pooling layer or fully
-    connected layer, the first layer first.
+    A parameter that was not drawn is the integer 0, as in the published tables; a drawn one is a
+    float. Tuples have an entry for each convolution, pooling layer or fully connected layer, the
+    first layer first.
 
     Raises:
-        SpecError: lengths, encodings or values that no network can have.
+        SpecError: lengths or values that no network can have.
     """
 
     id: str
     random_seed: int
-    """32-bit unsigned."""
+    """32-bit unsigned integer."""
     train_gpu: bool
     torch_set_deterministic: bool
     dataset: str
@@ -56,7 +56,7 @@ class NetworkSpec:
     dampening: float
     weight_decay: float
     layer_types: tuple[int, ...]
-    """The block after each convolution: a sum of RELU, POOLING and DROPOUT."""
+    """Block after each convolution: the sum of its layers' bits (`RELU`, `POOLING`, `DROPOUT`)."""
     dropout_rate: float
     conv_kernels: tuple[int, ...]
     conv_strides: tuple[int, ...]
@@ -66,11 +66,11 @@ class NetworkSpec:
     pool_paddings: tuple[int, ...]
     conv_filters: tuple[int, ...]
     fc_dropout_rate: float
-    """Non-zero whenever the network's dropout coin came up true, used or not."""
+    """Rate of dropout after fully connected layers, even if no layer has one; 0 if not drawn."""
     fc_dropout_layers: tuple[int, ...]
-    """1 where a dropout layer follows; an entry for each fully connected layer but the last."""
+    """1 if a dropout layer follows, else 0, for each fully connected layer but the last."""
     fc_filters: tuple[int, ...]
-    """Units of each fully connected layer; the last has one for each class."""
+    """Units of each fully connected layer; the last has a unit for each class."""
 
     @property
     def depth(self) -> int:
@@ -78,12 +78,12 @@ class NetworkSpec:
         return len(self.conv_kernels)
 
     def to_json(self) -> dict[str, Any]:
-        """Values that JSON keeps as they are, lists for tuples."""
+        """Return all fields by name, as values that JSON can hold."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "NetworkSpec":
-        """The specification that `to_json` gave."""
+        """Return the specification from what `to_json` returned, read from JSON."""
         fields: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }

@@ -1,9 +1,8 @@
-"""What of a padded convolution has to be computed: no output that sees nothing but padding.
+"""Outputs of a padded convolution that have to be computed: those that see some of the input.
 
-Where padding is wide and the input narrow, as in the deep layers of these networks, many windows
-lie in the padding alone. Their output is the bias, exactly, and no gradient but the bias's flows
-there: of the campaign's direct convolutions a fifth of the arithmetic is of this kind, and half of
-it in one network out of three.
+If padding is wide and the input narrow, as in deep layers, many windows lie in the padding alone.
+Their output is exactly the bias, and only the bias gets a gradient from them. In the article's
+campaign such windows are a fifth of all multiply-adds; in one of three networks, half of them.
 """
 
 from dataclasses import dataclass
@@ -15,22 +14,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trim:
-    """The outputs of a convolution that see its input, the same ones in both directions."""
+    """Range of a convolution's outputs that see its input, the same in rows and columns."""
 
     first: int
-    """The first of them."""
+    """Index of the first output."""
     width: int
-    """How many they are."""
+    """Number of outputs."""
     left: int
-    """Padding that they need before the input's first pixel; negative: pixels left out."""
+    """Padding before the input's first pixel; if negative, the number of pixels cut off."""
     right: int
-    """Padding that they need after its last one; negative: pixels left out."""
+    """Padding after the input's last pixel; if negative, the number of pixels cut off."""
 
 
 def trim(layer: "Layer") -> Trim:
-    """The outputs of a convolution that see its input.
+    """Return the outputs of a convolution that see its input.
 
-    Output i looks at the inputs from i * stride - padding on, kernel of them.
+    Output i sees the `kernel` inputs from i * stride - padding on.
     """
     input_width, output_width = layer.input[1], layer.output[1]
     kernel, stride, padding = layer.kernel, layer.stride, layer.padding

@@ -1,34 +1,36 @@
-"""What computing asks of a machine, count by count: the unit of all predictions of cost."""
+"""Counts of the work that a network asks of a machine; all cost predictions start from them."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 
 class Work(NamedTuple):
-    """Counts of a step, of all images in its batch together."""
+    """Counts of the work of one or more steps, summed over the images of a batch."""
 
     operations: float = 0
     """Floating-point operations of convolutions and fully connected layers, two a multiply-add."""
     gathered: float = 0
-    """Values copied into windows or out of them, where a convolution is a product of matrices."""
+    """Values copied into or out of windows by convolutions that are computed as matrix products."""
     comparisons: float = 0
-    """Vectors of values that pooling windows look at."""
+    """Vectors of values that pooling windows compare."""
     values: float = 0
-    """Activations and their gradients that go through memory."""
+    """Activations and their gradients that are read or written."""
     narrow: float = 0
-    """Of the operations, those of direct convolutions with `FEW_CHANNELS`: they count twice."""
+    """Operations of direct convolutions with at most `FEW_CHANNELS` input channels.
+
+    `operations` counts them too: they are slower, as they leave vector registers mostly empty."""
     random: float = 0
-    """Random numbers of dropout."""
+    """Random numbers drawn for dropout."""
     weights: float = 0
-    """Weights, their gradients and momenta that go through memory."""
+    """Weights, their gradients and the optimizer's state that are read or written."""
     kernels: float = 0
-    """Launches, or calls."""
+    """Kernel launches on a GPU, calls on a CPU."""
 
     def times(self, steps: float) -> "Work":
-        """So many such steps."""
+        """Return the work of so many steps."""
         return Work(*(steps * count for count in self))
 
 
 def sum_work(parts: Iterable[Work]) -> Work:
-    """The sum, count by count."""
+    """Return the sum, count by count."""
     return Work(*map(sum, zip(*parts, strict=True)))

@@ -12,7 +12,7 @@ import tomli_w
 from nnlc import __version__
 from nnlc.campaign.campaign import Campaign, parse_campaign
 from nnlc.errors import CampaignError, ResultsError
-from nnlc.networks.arithmetic import old_ways
+from nnlc.networks.arithmetic import oldest_choices
 from nnlc.system.newer_format import install, is_newer, too_new
 from nnlc.system.toml_file import Values, read_toml
 from nnlc.wording import counted
@@ -61,7 +61,7 @@ def read_campaign_file(path: Path) -> Written:
         )
     training = values.get("training", {})
     if isinstance(training, dict):
-        values["training"] = old_ways() | training
+        values["training"] = oldest_choices() | training
     try:
         campaign = parse_campaign(values, path)
     except CampaignError as problem:

@@ -5,7 +5,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from nnlc.campaign.campaign import CampaignNetwork
-from nnlc.networks.arithmetic import FIRST, arithmetic_of, has_change, is_known, numbered, version
+from nnlc.networks.arithmetic import (
+    FIRST,
+    arithmetic_of,
+    has_change,
+    is_known,
+    numbered_changes,
+    version,
+)
 from nnlc.networks.recipe import TrainingSection
 from nnlc.results.history import Finish
 from nnlc.wording import counted
@@ -35,7 +42,7 @@ class Mixture:
         ]
         what = "; ".join(
             f"arithmetic {number} came with nnlc {change.release}: {change.what}"
-            for number, change in numbered()
+            for number, change in numbered_changes()
             if number in self.between
         )
         known = counted(self.tables, "table")
@@ -73,7 +80,7 @@ def mixture_of(
             continue
         device = "cuda" if finishes[spec.id].on_gpu else "cpu"
         now = arithmetic_of(spec, images, settings, device)
-        for number, change in numbered():
+        for number, change in numbered_changes():
             if change.touches(spec, images, settings, device):
                 having[number].add(has := has_change(then, number))
                 if has != has_change(now, number):
@@ -98,7 +105,7 @@ def _is_one(having: Mapping[int, set[bool | None]]) -> bool:
         having: by the number of a change, whether the tables have it whose networks it touches.
     """
     newest = max((number for number, found in having.items() if True in found), default=1)
-    keeps = {number: change.keeps for number, change in numbered()}
+    keeps = {number: change.keeps for number, change in numbered_changes()}
     return all(
         found == {False} and (keeps[number] is not None or number > newest)
         for number, found in having.items()

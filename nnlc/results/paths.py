@@ -24,7 +24,7 @@ from pathlib import Path
 from nnlc.campaign.campaign import Campaign
 from nnlc.errors import ResultsError
 from nnlc.networks import ImageSet, NetworkSpec
-from nnlc.networks.arithmetic import choices, kept
+from nnlc.networks.arithmetic import arithmetic_settings, keep_choices
 from nnlc.results.campaign_file import (
     Written,
     campaign_file,
@@ -78,7 +78,7 @@ class ResultsFolder:
         """
         if not self.has_campaign:
             return campaign
-        training = kept(campaign.training, (standing or self.campaign()).training)
+        training = keep_choices(campaign.training, (standing or self.campaign()).training)
         return campaign.model_copy(update={"training": training})
 
     def open(self, campaign: Campaign) -> None:
@@ -285,7 +285,7 @@ def checkpoints_in(folder: Path) -> dict[str, list[str]]:
 
 def _or_upgrade(different: Iterable[str], path: Path) -> str:
     """Return what else helps where nothing but the choice of an old or a new way differs."""
-    if not {key.removeprefix("training.") for key in different} <= choices():
+    if not {key.removeprefix("training.") for key in different} <= arithmetic_settings():
         return ""
     command = f"nnlc upgrade {shlex.quote(str(path))} --new-arithmetic"
     return f", or have this one go on in the new way: {command}"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from nnlc.networks import Layer
-from nnlc.networks.buffers import FEW_OUTPUTS, windows
+from nnlc.networks.buffers import FEW_OUTPUTS, plan_convolution
 from nnlc.networks.trimming import Trim
 
 # Measured over 98 convolutions of the article's search space, in one run, on two cores with AVX2:
@@ -31,9 +31,9 @@ class Convolution(nn.Conv2d):
 
     def __init__(self, layer: Layer, *, products: bool) -> None:
         super().__init__(layer.input[0], layer.output[0], layer.kernel, layer.stride, layer.padding)
-        way = windows(layer)
-        self._part, self._outputs = way.part, layer.output[1]
-        self._trimmed, self._as_product = way.is_trimmed, products and way.for_weights
+        plan = plan_convolution(layer)
+        self._part, self._outputs = plan.trim, layer.output[1]
+        self._trimmed, self._as_product = plan.is_trimmed, products and plan.gradient_is_product
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(batch, channels, width, width) to (batch, filters, outputs, outputs)."""

@@ -7,7 +7,14 @@ from pathlib import Path
 from nnlc import __version__
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import NnlcError, ResultsError
-from nnlc.networks.arithmetic import CHANGES, choices, is_kept, new_ways, numbered, version
+from nnlc.networks.arithmetic import (
+    CHANGES,
+    arithmetic_settings,
+    is_kept,
+    numbered_changes,
+    version,
+    with_new_choices,
+)
 from nnlc.results.campaign_file import FORMAT, FORMATS, Written
 from nnlc.results.history import History, read_history
 from nnlc.results.inventory import Found, TableCheck, not_whole_lines
@@ -48,7 +55,7 @@ def upgrade(
     history = read_history(results.journal_folder)
     campaign = written.campaign
     if new_arithmetic:
-        campaign = campaign.model_copy(update={"training": new_ways(campaign.training)})
+        campaign = campaign.model_copy(update={"training": with_new_choices(campaign.training)})
     networks = list(campaign.networks())
     tables = TableCheck(results, campaign, history.finishes, cache=True).look(networks)
     left = [n for n in networks if n.spec.id not in tables.rows]
@@ -156,7 +163,7 @@ def _setting_lines(campaign: Campaign, left: list[CampaignNetwork], device: str)
         yield "settings: none is needed, as no bit has changed since nnlc 0.1.0"
         return
     yield "settings:"
-    for number, change in numbered():
+    for number, change in numbered_changes():
         settings = campaign.training
         touched = sum(change.touches(n.spec, n.images, settings, device) for n in left)
         whom = f"{touched:,} of the {counted(len(left), 'network')} left"
@@ -176,7 +183,7 @@ def _to_rewrite(written: Written, campaign: Campaign) -> Iterator[str]:
     """Yield what has to become another in campaign.toml."""
     if written.format < FORMAT:
         yield f"format {written.format} becomes {FORMAT}"
-    for name in sorted(choices()):
+    for name in sorted(arithmetic_settings()):
         before, now = (getattr(c.training, name) for c in (written.campaign, campaign))
         if before != now:
             yield f'training.{name} = "{before}" becomes "{now}"'
