@@ -1,8 +1,11 @@
 """What every test meets: environment, signals, order, what may be skipped; and shared fixtures."""
 
+import fcntl
 import os
+import shutil
 import signal
 import sysconfig
+from pathlib import Path
 
 import needs
 import pytest
@@ -111,13 +114,21 @@ def write(tmp_path):
 
 @pytest.fixture(scope="session")
 def alone(tmp_path_factory):
-    """The tiny campaign, trained without any launcher; what it said stands beside the results."""
-    folder = tmp_path_factory.mktemp("alone")
-    campaign, results = write_campaign(folder), folder / "results"
-    job = run_worker(campaign, "--results", results)
-    assert job.returncode == 0, job.stdout + job.stderr
-    (folder / "log").write_text(job.stdout)
-    return campaign, results
+    """The tiny campaign, trained without any launcher; what it said stands beside the results.
+
+    Workers of pytest-xdist train it once for all, and each has a copy.
+    """
+    base = tmp_path_factory.getbasetemp()
+    trained = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"
+    trained.mkdir(exist_ok=True)
+    with (trained / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (trained / "log").exists():
+            job = run_worker(write_campaign(trained), "--results", trained / "results")
+            assert job.returncode == 0, job.stdout + job.stderr
+            (trained / "log").write_text(job.stdout)
+    folder = Path(shutil.copytree(trained, base / "alone"))
+    return folder / "tiny.toml", folder / "results"
 
 
 @pytest.fixture(scope="module")

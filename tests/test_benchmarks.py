@@ -1,39 +1,59 @@
 """Every benchmark runs, in its smallest form, and checks what it measured."""
 
-import os
+import importlib
 import re
-import subprocess
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 from curve_samples import saturating, table
-from limits import HANG_SECONDS
-from worker_jobs import ONE, before_others, write_campaign
+from worker_jobs import ONE, write_campaign
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 
 
-def output_of(name, *arguments):
-    """Return what a benchmark, or code that imports them, prints."""
-    program = [name] if name == "-c" else [FOLDER / name]
-    job = subprocess.run(
-        [sys.executable, *program, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": before_others(FOLDER)},
-        capture_output=True,
-        text=True,
-        timeout=HANG_SECONDS,
-    )
-    assert job.returncode == 0, job.stdout + job.stderr
-    return job.stdout
+class Pool:
+    """This process, in the place of another."""
+
+    def submit(self, work, *arguments):
+        done = Future()
+        done.set_result(work(*arguments))
+        return done
 
 
-def run(name, *arguments):
-    """Return the numbers of the last line that a benchmark prints."""
-    return [float(n) for n in re.findall(r"[\d.]+", output_of(name, *arguments).splitlines()[-1])]
+def HERE(*_):  # noqa: N802
+    return Pool()
 
 
-def test_rank_0_gathers_the_articles_networks_from_trainers_that_train_nothing(tmp_path):
+@pytest.fixture
+def output_of(monkeypatch, capsys):
+    """A function that runs a benchmark in this process, and returns what it prints."""
+    monkeypatch.syspath_prepend(FOLDER)
+    monkeypatch.setenv("XDG_CACHE_HOME", "")  # put back afterwards
+
+    def run_benchmark(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        try:
+            status = importlib.import_module(name.removesuffix(".py")).main()
+        except SystemExit as end:
+            status = end.code
+        told = capsys.readouterr()
+        assert not status, told
+        return told.out
+
+    return run_benchmark
+
+
+@pytest.fixture
+def run(output_of):
+    """A function that returns the numbers of the last line that a benchmark prints."""
+    return lambda *words: [
+        float(n) for n in re.findall(r"[\d.]+", output_of(*words).splitlines()[-1])
+    ]
+
+
+def test_rank_0_gathers_the_articles_networks_from_trainers_that_train_nothing(run, tmp_path):
     words = ["--ranks", 3, "--per-depth", 1, "--folder", tmp_path]
     ranks, networks, rows_a_second, networks_a_second, *_ = run("gather.py", *words)
     assert (ranks, networks) == (3, 30)
@@ -41,7 +61,7 @@ def test_rank_0_gathers_the_articles_networks_from_trainers_that_train_nothing(t
     assert not list(tmp_path.iterdir())
 
 
-def test_the_time_of_a_whole_job_is_set_against_that_of_its_training(tmp_path):
+def test_the_time_of_a_whole_job_is_set_against_that_of_its_training(run, tmp_path):
     words = ["--ranks", 1, "--per-depth", 1, "--epochs", 1, "--folder", tmp_path]
     ranks, networks, training, whole, start, _, in_all, steady, *shares = run(
         "orchestra.py", *words
@@ -51,20 +71,20 @@ def test_the_time_of_a_whole_job_is_set_against_that_of_its_training(tmp_path):
     assert in_all > steady >= 0.99
 
 
-def test_commands_on_many_tables_are_measured_and_lose_none(tmp_path):
+def test_commands_on_many_tables_are_measured_and_lose_none(run, tmp_path):
     words = ["--networks", 60, "--rounds", 1, "--only", "merge", "--folder", tmp_path]
     (queries_a_second,) = run("tables.py", *words)
     assert queries_a_second > 0
     assert not list(tmp_path.iterdir())
 
 
-def test_a_stop_rule_is_set_against_training_to_the_end(tmp_path):
+def test_a_stop_rule_is_set_against_training_to_the_end(run, tmp_path):
     campaign = write_campaign(tmp_path, ONE.replace("epochs = 1", "epochs = 4"))
     same, networks = run("stopping.py", campaign, "--stop", "penguin:tolerance=20:window=2")
     assert same == networks == 1
 
 
-def test_penguin_is_set_against_its_published_engine(tmp_path):
+def test_penguin_is_set_against_its_published_engine(run, tmp_path):
     lost = [*[50.0] * 8, float("nan"), 50.0]
     for number, accuracies in enumerate([*saturating(3, 10, seed=4), lost]):
         one = table(number, accuracies)
@@ -75,41 +95,58 @@ def test_penguin_is_set_against_its_published_engine(tmp_path):
 
 
 @pytest.mark.needs("Chromium")
-def test_a_page_is_opened_and_used_in_a_browser():
+def test_a_page_is_opened_and_used_in_a_browser(run):
     typical, most = run("page.py", "--networks", 60, "--rounds", 1)  # of scrolling to the end
     assert 0 < typical == most
 
 
 SMALLEST = {
-    "checkpoints.py": (["--saves", 1], r"^median .*\n99th percentile "),
+    "checkpoints.py": (["--saves", 1], {}, r"^median .*\n99th percentile "),
     "loop.py": (
         ["--networks", 1, "--seconds", 0.01, "--rounds", 1, "--cores", 1],
+        {"own_process": HERE, "trainer_process": HERE},
         r"^geometric means: ours ",
     ),
-    "cost.py": (["--networks", 4, "--memory", 1, "--rounds", 1], r"^predicted over measured: \d"),
-    "reading.py": (["--networks", 30, "--rounds", 1], r"^load_tables, cached +\d"),
-    "gpu.py": (["--device", "cpu", "--networks", 1], r"^neighbours +1 of 1 networks have the same"),
+    "cost.py": (
+        ["--networks", 4, "--memory", 1, "--rounds", 1],
+        {"LONGEST_STEP": 0.02},
+        r"^predicted over measured: \d",
+    ),
+    "reading.py": (["--networks", 30, "--rounds", 1], {}, r"^load_tables, cached +\d"),
+    "gpu.py": (
+        ["--device", "cpu", "--networks", 1],
+        {"trainer_process": HERE, "TRAIN_IMAGES": 600, "MOST_OPERATIONS": 2e5},
+        r"^neighbours +1 of 1 networks have the same",
+    ),
     "schedule.py": (
-        ["--site", "summit", "--gpus", 24, "--copies", 1, "--seeds", 1],
-        r"^summit +24 +6000 .* by all +1\.000 +1\.000 ",
+        ["--site", "summit", "--gpus", 6, "--copies", 1, "--seeds", 1],
+        {},
+        r"^summit +6 +600 .* by longest +1\.000 +1\.000 ",
     ),
 }
-"""Options, and what is printed then, but for figures that other work beside it changes."""
+"""Options, what is smaller here or in this process, and what is printed but for its figures."""
 
 
 @pytest.mark.parametrize("name", SMALLEST)
-def test_a_benchmark_runs_in_its_smallest_form(name, tmp_path, monkeypatch):
+def test_a_benchmark_runs_in_its_smallest_form(name, output_of, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    options, told = SMALLEST[name]
+    options, smaller, told = SMALLEST[name]
+    benchmark = importlib.import_module(name.removesuffix(".py"))
+    for attribute, value in smaller.items():
+        monkeypatch.setattr(benchmark, attribute, value)
+    if name == "schedule.py":
+        every_tenth(benchmark, monkeypatch)
+        found = benchmark.array_row("summit", 24, 4, 1)  # takes too long as it is printed
+        assert found[:3] == ["summit", 24, 4]
+        assert all(1 <= float(ratio) < 1.5 for ratio in found[3:])
     assert re.search(told, output_of(name, *options), re.MULTILINE)
 
 
-def test_shares_of_an_array_are_set_against_leases():
-    """The second table of schedule.py, which takes too long as it is printed."""
-    code = "import schedule; print(*schedule.array_row('summit', 24, 4, 1))"
-    found = output_of("-c", code).split()
-    assert found[:3] == ["summit", "24", "4"]
-    assert all(1 <= float(ratio) < 1.5 for ratio in found[3:])
+def every_tenth(schedule, monkeypatch):
+    """Have the benchmark replay a tenth of the campaign's networks."""
+    work = schedule.work_at("summit")
+    tenth = schedule.Work(work.images[::10], work.true[::10], work.nominal[::10])
+    monkeypatch.setattr(schedule, "work_at", lambda _: tenth)
 
 
 def test_every_program_among_the_benchmarks_is_run_here():

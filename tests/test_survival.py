@@ -59,9 +59,8 @@ def test_a_notice_in_the_middle_of_a_half_epoch_saves_every_rank(alone, tmp_path
 
 
 PATIENT = """
-from nnlc.ranks import shutdown
-from nnlc.ranks import trainer_link
-departure.LIMIT_SECONDS = trainerlink.LEAVE_SECONDS = trainerlink.SAVE_SECONDS = 1e9
+from nnlc.ranks import shutdown, trainer_link
+shutdown.LIMIT_SECONDS = trainer_link.LEAVE_SECONDS = trainer_link.SAVE_SECONDS = 1e9
 """
 """Agents that wait for their trainers for ever."""
 

@@ -123,6 +123,17 @@ def before_others(folder: Path) -> str:
     return os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
+MEDDLING = """
+from nnlc.training import loop
+def network(do):
+    begin = loop.HalfEpochLoop.__iter__
+    def begin_with(self):
+        do(self.spec.id)
+        return begin(self)
+    loop.HalfEpochLoop.__iter__ = begin_with
+"""
+
+
 def meddling(folder: Path, code: str, agents: str = "") -> dict[str, str]:
     """An environment in which every trainer first runs `code`, and every agent `agents`.
 
@@ -131,19 +142,15 @@ def meddling(folder: Path, code: str, agents: str = "") -> dict[str, str]:
     """
     place = folder / "meddling"
     place.mkdir(exist_ok=True)
+    parts = {"nnlc.training.trainer": MEDDLING + code, "nnlc.worker": agents}
     (place / "sitecustomize.py").write_text(
-        "import sys\n"
-        "if 'nnlc.training.trainer' in sys.orig_argv:\n"
-        "    from nnlc.training import loop\n"
-        "    def network(do):\n"
-        "        begin = loop.HalfEpochLoop.__iter__\n"
-        "        def begin_with(self):\n"
-        "            do(self.spec.id)\n"
-        "            return begin(self)\n"
-        "        loop.HalfEpochLoop.__iter__ = begin_with\n"
-        + "".join(f"    {line}\n" for line in code.splitlines())
-        + "if 'nnlc.worker' in sys.orig_argv:\n"
-        + "".join(f"    {line}\n" for line in (agents or "pass").splitlines())
+        "import os, sys, traceback\n"
+        f"for module, code in {parts!r}.items():\n"
+        "    try:\n"
+        "        exec(code if module in sys.orig_argv else '', {})\n"
+        "    except BaseException:\n"  # Python itself would go on without it
+        "        traceback.print_exc()\n"
+        "        os._exit(99)\n"
     )
     return {"PYTHONPATH": before_others(place)}
 
