@@ -42,7 +42,7 @@ from nnlc.campaign.campaign import load_campaign
 from nnlc.launching.forecast import forecast_campaign
 from nnlc.launching.site import load_site
 from nnlc.networks import MAX_NETWORKS, ImageSet
-from nnlc.ranks.gpu_packing import Seating
+from nnlc.ranks.gpu_packing import GpuPacking
 from nnlc.ranks.handout import HandOut
 from nnlc.results.paths import ResultsFolder
 
@@ -133,7 +133,7 @@ def handed_out(
 
     for job in jobs:
         for rank in range(gpus // len(jobs)):
-            job.idle(rank, 0)
+            job.add_idle(rank, 0)
         go_on(0.0, job)
     while events:
         end, index, done, rank, job = heapq.heappop(events)
@@ -144,7 +144,7 @@ def handed_out(
             heapq.heappush(events, (then, index, following, rank, job))
         else:
             job.ended(index)
-            job.idle(rank, 0)
+            job.add_idle(rank, 0)
             go_on(end, job)
     return end
 
@@ -169,7 +169,7 @@ def hand_out_of(
         results=SimpleNamespace(table_path=lambda *_: NOWHERE, machines_file=NOWHERE),
         finished=(),
         leases=SimpleNamespace(claim=claim),
-        time_left=SimpleNamespace(for_work=lambda: inf),
+        time_left=SimpleNamespace(work_seconds=lambda: inf),
         clock=lambda: 0.0,
         order="longest",
         ranks=gpus,
@@ -180,7 +180,7 @@ def hand_out_of(
         return float(seconds[int(spec.id)])
 
     with mock.patch("nnlc.ranks.backlog.predict_seconds", predict):
-        return HandOut(job, "cuda", (), Seating(dict.fromkeys(range(gpus), 1), {}))
+        return HandOut(job, "cuda", (), GpuPacking(dict.fromkeys(range(gpus), 1), {}))
 
 
 def row_of(site: str, gpus: int, copies: int, seeds: int) -> list[object]:

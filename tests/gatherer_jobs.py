@@ -8,7 +8,7 @@ from worker_jobs import TINY, events, write_campaign
 from nnlc import load_campaign
 from nnlc.errors import ExitStatus
 from nnlc.ranks.attempts import Attempts
-from nnlc.ranks.backlog import unfinished
+from nnlc.ranks.backlog import find_unfinished
 from nnlc.ranks.gatherer import Gatherer
 from nnlc.ranks.job import Job as Shared
 from nnlc.ranks.leases import Leases
@@ -50,8 +50,8 @@ class Silent:
     def finished(self, network, rows, seconds, stop=None):
         self.tables.append(network.index)
 
-    def failed(self, network, reason, *, for_good):
-        self.failures.append((network.index, reason, for_good))
+    def failed(self, network, reason, *, final):
+        self.failures.append((network.index, reason, final))
 
     def message(self, text):
         self.messages.append(text)
@@ -92,11 +92,11 @@ class Job:
         self.results = ResultsFolder(folder / "r")
         self.results.open(self.campaign)
         self.ranks, self.trainers = ranks, trainers
-        self.clock, self.watcher = clock or Clock(), Silent()
+        self.clock, self.progress = clock or Clock(), Silent()
         self.sent: list[tuple[int, dict]] = []
         history = self.history()
         check = TableCheck(self.results, self.campaign, history.finishes)
-        self.work = unfinished(self.networks, check, history.failures)
+        self.work = find_unfinished(self.networks, check, history.failures)
         self._stopped = None
         if not self.work.networks:
             failed = self.work.failed or self.work.not_whole
@@ -124,7 +124,7 @@ class Job:
                 time_left=TimeLeft(minutes and 60 * minutes, self.clock),
                 journal=Journal(self.results.journal_folder, self.results.ready),
                 open_jobs=history.open_jobs,
-                watcher=self.watcher,
+                progress=self.progress,
                 clock=self.clock,
             )
         )

@@ -90,7 +90,7 @@ def pass_time(clock, seconds, *living):
     for _ in range(seconds):
         clock.now += 1
         for leases in living:
-            leases.beat()
+            leases.renew()
 
 
 def heartbeat(folder, pid):

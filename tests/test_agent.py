@@ -19,7 +19,7 @@ from nnlc.system import messages
 class Rank0(Link):
     """Rank 1's link; what rank 0 would say is scripted, a step for each thing waited for."""
 
-    rank, ranks, local_rank, longest_seconds = 1, 2, 0, 0.01
+    rank, ranks, local_rank, longest_sleep_seconds = 1, 2, 0, 0.01
 
     def __init__(self, script):
         super().__init__()
@@ -27,7 +27,7 @@ class Rank0(Link):
         self._script = script(self)
         self._limit = Limit()
 
-    def pass_on(self, rank, line):
+    def send_line(self, rank, line):
         self.heard.append(messages.decode(line))
 
     def flush(self):
@@ -110,7 +110,7 @@ def test_a_trainer_that_hangs_is_replaced_and_one_that_is_told_to_leave_saves(tm
         while not link.count("row"):
             yield None
         os.kill(agents[0]._trainers[0]._process.pid, signal.SIGSTOP)
-        agents[0]._trainers[0].watchdog.network(hang_seconds=0.1, step_seconds=0)
+        agents[0]._trainers[0].watchdog.network_begins(hang_seconds=0.1, step_seconds=0)
         while link.count("idle") < 2:
             yield None
         yield train(0)

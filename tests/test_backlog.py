@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nnlc.errors import ExitStatus
 from nnlc.networks.cost import CPU
-from nnlc.ranks.backlog import LOOK_SECONDS, Backlog, unfinished
+from nnlc.ranks.backlog import RECHECK_SECONDS, Backlog, find_unfinished
 from nnlc.ranks.leases import Leases
 from nnlc.results.inventory import TableCheck
 
@@ -55,7 +55,7 @@ def test_networks_with_a_table_or_given_up_do_not_wait(tmp_path):
     job.finish(0, index)
     failed = job.handed_out[-1][1]
     check = TableCheck(job.results, job.campaign)
-    work = unfinished(job.networks, check, {job.id(failed), job.id(index), "another"})
+    work = find_unfinished(job.networks, check, {job.id(failed), job.id(index), "another"})
     assert (work.done, work.failed) == (1, 1)
     assert {n.index for n in work.networks} == set(range(6)) - {index, failed}
 
@@ -87,13 +87,13 @@ def test_two_jobs_on_one_folder_hand_out_each_network_once(tmp_path_factory, see
         busy.remove(place)
         jobs[number].finish(rank, index)
         for job in jobs:
-            job.tick(rng.choice([0, 1, LOOK_SECONDS]))
+            job.tick(rng.choice([0, 1, RECHECK_SECONDS]))
         busy |= {(number, *given) for given in jobs[number].handed_out[before:]}
     handed_out = [index for job in jobs for _, index in job.handed_out]
     assert sorted(handed_out) == list(range(6))
     assert jobs[0].standing == set(range(6))
     for job in jobs:
-        job.tick(LOOK_SECONDS)
+        job.tick(RECHECK_SECONDS)
         assert job.leaving
         assert job.part() in (ExitStatus.DONE, ExitStatus.UNFINISHED)
     assert ExitStatus.DONE in [job.status for job in jobs]
@@ -122,13 +122,13 @@ def test_a_job_with_nothing_left_while_another_lives_ends_unfinished_and_says_wh
     assert second.leaving
     assert index not in [i for _, i in second.handed_out]
     assert second.part() == ExitStatus.UNFINISHED
-    told = next(text for text in second.watcher.messages if "nothing is left to start" in text)
+    told = next(text for text in second.progress.messages if "nothing is left to start" in text)
     assert "1 network under way in a job on " in told
     assert "(process " in told
     first.finish(0, index)
-    first.tick(LOOK_SECONDS)
+    first.tick(RECHECK_SECONDS)
     assert first.part() == ExitStatus.DONE  # the tables of the other count
-    assert "all 6 tables stand" in first.watcher.messages[-1]
+    assert "all 6 tables stand" in first.progress.messages[-1]
 
 
 def test_a_network_of_another_job_is_counted_done_when_its_table_comes(tmp_path, clock):
@@ -136,9 +136,9 @@ def test_a_network_of_another_job_is_counted_done_when_its_table_comes(tmp_path,
     while len(second.standing) < 4:
         second.finish(*second.handed_out[-1])
     first.finish(0, index, idle=False)
-    second.tick(LOOK_SECONDS)
+    second.tick(RECHECK_SECONDS)
     second.finish(*second.handed_out[-1])
-    second.tick(LOOK_SECONDS)
+    second.tick(RECHECK_SECONDS)
     assert not second.leased  # it had the lease for as long as it looked
     assert second.part() == ExitStatus.DONE
     assert index not in [i for _, i in second.handed_out]
@@ -150,7 +150,7 @@ def test_a_network_that_another_job_gives_back_is_taken(tmp_path, clock):
         second.finish(*second.handed_out[-1])
     first.say(0, kind="notice", signal="SIGTERM")
     first.part()
-    clock.now += LOOK_SECONDS
+    clock.now += RECHECK_SECONDS
     second.finish(*second.handed_out[-1])
     assert second.handed_out[-1] == (0, index)
     second.finish(0, index)
@@ -200,12 +200,12 @@ class Elsewhere:
     def __init__(self, job, index):
         folder = job.results.leases_folder
         self._path, self._beats = folder / "elsewhere-7-abcd.job", 0
-        self.beat()
+        self.renew()
         lease = folder / f"{job.id(index)}.lease"
         lease.mkdir()
         (lease / "elsewhere-7-abcd").touch()
 
-    def beat(self):
+    def renew(self):
         self._beats += 1
         self._path.write_text(json.dumps({"host": "elsewhere", "beats": self._beats}))
 
@@ -220,12 +220,12 @@ def test_a_job_waits_for_one_that_may_be_dead_until_that_shows(tmp_path, clock, 
         job.tick(5)
     assert not job.leaving
     if lives:
-        other.beat()
+        other.renew()
     for _ in range(10):
         job.tick(5)
     if lives:
         assert job.part() == ExitStatus.UNFINISHED
-        assert "in a job on elsewhere (process 7)" in job.watcher.messages[-1]
+        assert "in a job on elsewhere (process 7)" in job.progress.messages[-1]
     else:
         assert job.handed_out[-1] == (0, 3)
         assert job.train_all() == ExitStatus.DONE

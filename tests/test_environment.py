@@ -19,7 +19,7 @@ import nnlc
 from nnlc import load_campaign, verify
 from nnlc.errors import DeviceError, NnlcError
 from nnlc.ranks import trainer_link
-from nnlc.ranks.preflight import examine, warnings
+from nnlc.ranks.preflight import check_ranks, warnings
 from nnlc.ranks.trainer_link import TrainerLink
 from nnlc.results.history import Finish, makers
 from nnlc.system import messages
@@ -276,7 +276,7 @@ def test_ranks_under_different_values_are_refused():
         for rank, value in enumerate(("AVX2", "AUTO"))
     }
     with pytest.raises(DeviceError, match=r"MKL_CBWR=AVX2 on rank 0 .*; MKL_CBWR=AUTO on rank 1"):
-        examine(both, "cpu")
+        check_ranks(both, "cpu")
 
 
 def test_verify_says_what_its_trainers_do_not_get(alone, monkeypatch):

@@ -126,14 +126,14 @@ def test_nothing_is_written_in_the_place_of_a_folder_that_is_away_and_all_of_it_
     for _ in range(20):
         job.tick(3)
     assert files(job.results.path) == before
-    [told] = [text for text in job.watcher.messages if "kept and tried again" in text]
+    [told] = [text for text in job.progress.messages if "kept and tried again" in text]
     assert str(job.results.path) in told
     if job.results.path.exists():
         job.results.path.rename(job.results.path.with_name("what came"))
     away.rename(job.results.path)
     job.tick(10)
     job.tick(10)
-    assert "everything could be written again" in job.watcher.messages
+    assert "everything could be written again" in job.progress.messages
     assert job.train_all() == ExitStatus.DONE
     assert len(job.standing) == 6
     assert len(job.events("finish")) == 6
@@ -158,9 +158,9 @@ def test_a_job_whose_folder_stays_away_ends_in_words_and_as_an_error(job, finish
     job.tick(20)
     assert job.leaving
     assert job.part() == ExitStatus.ERROR
-    assert "is gone (moved away, or not mounted?)" in job.watcher.messages[-1]
-    assert "back to" in job.watcher.messages[-1]
-    assert job.watcher.messages[-1].endswith("bring it back and start again")
+    assert "is gone (moved away, or not mounted?)" in job.progress.messages[-1]
+    assert "back to" in job.progress.messages[-1]
+    assert job.progress.messages[-1].endswith("bring it back and start again")
     assert not job.results.path.exists()
 
 
@@ -204,7 +204,7 @@ def test_whatever_a_file_system_says_of_a_lost_mount_the_folder_is_named(job, nu
     with monkeypatch.context() as patch:
         patch.setattr(Path, "stat", refuse)
         job.tick(2)
-        [told] = job.watcher.messages
+        [told] = job.progress.messages
     assert str(job.results.path) in told
     assert os.strerror(number) in told
 

@@ -226,7 +226,7 @@ def test_a_network_that_another_job_has_is_not_told_to_be_lost(tmp_path):
     about["older_ways"] = []
     foreign = [{"id": id_, "path": id_, **about} for id_ in ids]
     job.say(0, kind="checked", trainer=0, go_on=[], foreign=foreign)
-    _, lost, _, theirs = job.watcher.messages
+    _, lost, _, theirs = job.progress.messages
     assert "1 network begins anew, and 60 s" in lost
     assert "1 network is under way in another job" in theirs
 
@@ -246,7 +246,7 @@ def test_a_network_goes_on_with_the_rows_of_its_checkpoint(tmp_path):
     job = Job(tmp_path).begin()
     _, index = job.handed_out[-1]
     job.say(0, kind="resumed", trainer=0, index=index, rows=[[7.0, 8.0, 9.0]], step=3)
-    assert job.watcher.resumed_with == {index: 1}
+    assert job.progress.resumed_with == {index: 1}
     job.finish(0, index, first=2)
     assert [row.train_loss for row in read_table(job.path(index)).rows] == [7.0, index + 0.2]
     [resume] = job.events("resume")
@@ -263,7 +263,7 @@ def test_a_network_given_to_a_trainer_that_had_just_ended_is_no_attempt_and_goes
         job.say(0, kind="returned", index=index)
         job.idle(0)
         assert job.handed_out[-1] == (0, index)
-    assert not job.watcher.failures
+    assert not job.progress.failures
 
 
 def test_a_table_trained_on_gpus_says_so(tmp_path):
@@ -289,7 +289,7 @@ def test_a_missing_row_stops_the_job_instead_of_shifting_the_curve(tmp_path):
 def test_a_trainer_that_never_starts_ends_the_job(tmp_path, greet):
     job = Job(tmp_path, greet=greet)
     job.say(0, kind="died", trainer=0, index=None, reason="its trainer left with status 1")
-    assert "left with status 1" in job.watcher.messages[-1]
+    assert "left with status 1" in job.progress.messages[-1]
     assert job.part() == ExitStatus.ERROR
 
 
@@ -302,7 +302,7 @@ def test_a_rank_whose_trainers_end_again_and_again_without_a_network_gets_no_mor
     job.idle(1)
     job.finish(0, job.handed_out[0][1])
     assert [rank for rank, _ in job.handed_out[given:]] == [0]
-    assert any("rank 1 gets no more networks" in text for text in job.watcher.messages)
+    assert any("rank 1 gets no more networks" in text for text in job.progress.messages)
 
 
 def test_trainers_that_end_again_and_again_without_a_network_end_a_job_of_one_rank(tmp_path):

@@ -13,8 +13,15 @@ from nnlc.errors import DeviceError, ExitStatus
 from nnlc.networks.cost import GPU, predict_seconds
 from nnlc.networks.memory import image_bytes, library_bytes, memory_bytes
 from nnlc.ranks import gpu_packing
-from nnlc.ranks.gpu_packing import BUDGET, MOST_TRAINERS, Need, Room, need_of, seat
-from nnlc.ranks.idle_slots import Places
+from nnlc.ranks.gpu_packing import (
+    BUDGET,
+    MOST_TRAINERS,
+    GpuMemory,
+    GpuNeed,
+    pack_trainers,
+    predict_need,
+)
+from nnlc.ranks.idle_slots import IdleSlots
 from nnlc.results.retry import retry
 
 GB = 10**9
@@ -24,7 +31,7 @@ def predicted(networks) -> dict[int, float]:
     return {n.index: predict_seconds(n.spec, n.images, 1, GPU) for n in networks}
 
 
-SMALL, LARGE = Need(GB // 100, launch_bound=True), Need(GB // 100, launch_bound=False)
+SMALL, LARGE = GpuNeed(GB // 100, launch_bound=True), GpuNeed(GB // 100, launch_bound=False)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,7 +52,7 @@ class GpuJob(Job):
     """A job on GPUs; what its networks need of one is given, not predicted."""
 
     def __init__(self, folder, hellos, needs, monkeypatch, **others):
-        monkeypatch.setattr(gpu_packing, "need_of", lambda n: needs(n.index))
+        monkeypatch.setattr(gpu_packing, "predict_need", lambda n: needs(n.index))
         super().__init__(folder, len(hellos), greet=False, **others)
         self.gpus = {r: gpu_packing.gpu_of_rank(r, hello) for r, hello in enumerate(hellos)}
         for rank, hello in enumerate(hellos):
@@ -93,7 +100,7 @@ class GpuJob(Job):
         return found
 
 
-def every(need: Need):
+def every(need: GpuNeed):
     return lambda _: need
 
 
@@ -115,7 +122,7 @@ def test_a_launch_bound_network_too_large_for_its_part_of_the_memory_runs_alone(
     part = int(BUDGET * device_bytes) // 2 - trainer_bytes
     hello = gpu(0, 2, device={"memory_bytes": device_bytes})
     for memory, together in ((part, 2), (part + 1, 1)):
-        needs = every(Need(memory, launch_bound=True))
+        needs = every(GpuNeed(memory, launch_bound=True))
         job = GpuJob(tmp_path / str(together), [hello], needs, monkeypatch)
         assert len(job.running) == together
 
@@ -220,14 +227,14 @@ def test_networks_that_fell_together_are_tried_again_alone_and_not_held_against_
     """A fault of one process ends all that share its GPU: three bad ends in a row, for one."""
     job = GpuJob(tmp_path, [gpu(0, 3), gpu(1, 3)], every(SMALL), monkeypatch, run="attempts = 3")
     fallen = sorted(job.on_gpu[job.gpus[0]])
-    places = {index: job.running.pop(index) for index in fallen}
-    for index, (rank, trainer) in places.items():
+    fell_at = {index: job.running.pop(index) for index in fallen}
+    for index, (rank, trainer) in fell_at.items():
         job.say(rank, kind="died", trainer=trainer, index=index, reason="its trainer left")
-    for rank, trainer in places.values():
+    for rank, trainer in fell_at.values():
         job.idle(rank, trainer)
     job.look()
     assert not job.events("retire")
-    assert not job.watcher.failures[0][2]
+    assert not job.progress.failures[0][2]
     while job.running:
         for indices in job.on_gpu.values():
             assert len(indices) == 1 or not {*indices} & {*fallen}
@@ -239,15 +246,15 @@ def test_a_network_that_no_gpu_can_hold_is_a_failure_with_its_reason_and_is_not_
     tmp_path, monkeypatch
 ):
     sizes = {0: 16 * GB, 1: 16 * GB + 1}
-    needs = lambda index: Need(sizes.get(index, 0), launch_bound=False)  # noqa: E731
+    needs = lambda index: GpuNeed(sizes.get(index, 0), launch_bound=False)  # noqa: E731
     job = GpuJob(tmp_path, [gpu(0)], needs, monkeypatch)
     while job.running:
         assert 1 not in job.running
         job.finish(*job.running)
     assert job.part() == ExitStatus.DONE_WITH_FAILURES
     assert job.standing == {0, 2, 3, 4, 5}
-    [(index, reason, for_good)] = job.watcher.failures
-    assert (index, for_good) == (1, True)
+    [(index, reason, final)] = job.progress.failures
+    assert (index, final) == (1, True)
     assert "needs about 16.0 GB" in reason
     assert "'nnlc retry'" in reason
     history = job.history()
@@ -263,18 +270,18 @@ def test_a_job_with_trainers_that_do_not_fit_ends_before_it_begins(tmp_path, mon
     hello = gpu(0, 9, device={"memory_bytes": 4 * GB})
     job = GpuJob(tmp_path, [hello], every(SMALL), monkeypatch)
     assert job.part() == ExitStatus.ERROR
-    assert "error: 9 trainers do not fit on one GPU" in job.watcher.messages[0]
+    assert "error: 9 trainers do not fit on one GPU" in job.progress.messages[0]
     assert not job.running
 
 
 def test_trainers_that_do_not_fit_are_refused_with_how_many_would():
-    room = Room(device_bytes=16 * GB, trainer_bytes=2 * GB, largest_bytes=8 * GB)
+    memory = GpuMemory(device_bytes=16 * GB, trainer_bytes=2 * GB, largest_bytes=8 * GB)
     with pytest.raises(DeviceError, match=r"9 trainers do not fit.*start at most 2"):
-        seat({0: gpu(0, 9)}, room, {})
-    assert seat({0: gpu(0, 2)}, room, {}).trainers == {0: 2}
+        pack_trainers({0: gpu(0, 9)}, memory, {})
+    assert pack_trainers({0: gpu(0, 2)}, memory, {}).trainers == {0: 2}
     both = {r: gpu(r, 2, host="n0", device={"uuid": "x"}) for r in range(2)}
     with pytest.raises(DeviceError, match="4 trainers do not fit"):
-        seat(both, room, {})
+        pack_trainers(both, memory, {})
 
 
 BYTES = st.integers(1, 100 * GB)
@@ -291,8 +298,8 @@ def test_trainers_and_networks_of_a_gpu_always_stay_within_its_budget(
     device, trainer, sizes, ranks
 ):
     """However they come together: the idle, the small side by side, or one alone."""
-    needs = {i: Need(size, launch_bound) for i, (size, launch_bound) in enumerate(sizes)}
-    room = Room(
+    needs = {i: GpuNeed(size, launch_bound) for i, (size, launch_bound) in enumerate(sizes)}
+    memory = GpuMemory(
         device_bytes=device,
         trainer_bytes=trainer,
         largest_bytes=max((size for size, _ in sizes), default=0),
@@ -302,25 +309,25 @@ def test_trainers_and_networks_of_a_gpu_always_stay_within_its_budget(
         for r, (uuid, cores) in enumerate(ranks)
     }
     try:
-        seating = seat(hellos, room, needs)
+        packing = pack_trainers(hellos, memory, needs)
     except DeviceError:
-        assert len(ranks) > room.most
+        assert len(ranks) > memory.most
         return
     on_gpu = Counter()
-    for rank, count in seating.trainers.items():
+    for rank, count in packing.trainers.items():
         assert 1 <= count <= max(1, min(ranks[rank][1], MOST_TRAINERS))
-        on_gpu[seating.gpu_of((rank, 0))] += count
+        on_gpu[packing.gpu_of((rank, 0))] += count
     budget = BUDGET * device
-    shared = sorted((needs[i].memory_bytes for i in seating.sharers), reverse=True)
+    shared = sorted((needs[i].memory_bytes for i in packing.packable), reverse=True)
     for count in on_gpu.values():
         if count > 1:
-            assert count * trainer + room.largest_bytes <= budget
+            assert count * trainer + memory.largest_bytes <= budget
             assert count * trainer + sum(shared[:count]) <= budget
-    assert all(needs[i].launch_bound for i in seating.sharers)
+    assert all(needs[i].launch_bound for i in packing.packable)
 
 
 def test_a_rank_keeps_one_trainer_unless_a_service_lets_several_share_its_gpu():
-    room = Room(device_bytes=40 * GB, trainer_bytes=GB, largest_bytes=GB)
+    memory = GpuMemory(device_bytes=40 * GB, trainer_bytes=GB, largest_bytes=GB)
     for hello, count in (
         (gpu(0), 8),
         (gpu(0, cores=7, node_cores=42), 7),
@@ -328,10 +335,10 @@ def test_a_rank_keeps_one_trainer_unless_a_service_lets_several_share_its_gpu():
         (gpu(0, 3, mps=False), 3),
         (gpu(0, 12), 12),
     ):
-        assert seat({0: hello}, room, {}).trainers == {0: count}
-    small = Room(device_bytes=16 * GB, trainer_bytes=2 * GB, largest_bytes=GB)
-    assert seat({0: gpu(0)}, small, {}).trainers == {0: 3}
-    assert gpu_packing.arrange(
+        assert pack_trainers({0: hello}, memory, {}).trainers == {0: count}
+    small = GpuMemory(device_bytes=16 * GB, trainer_bytes=2 * GB, largest_bytes=GB)
+    assert pack_trainers({0: gpu(0)}, small, {}).trainers == {0: 3}
+    assert gpu_packing.pack_gpus(
         {0: place(0, trainers=None, devices=[facts(0)])}, "cpu", []
     ).trainers == {0: 1}
 
@@ -351,14 +358,14 @@ def test_what_a_network_needs_is_its_memory_without_images_and_whether_its_steps
     network = Job(tmp_path).networks[0]
     for filters, launch_bound in ((4, True), (4000, False)):
         wide = dataclasses.replace(network.spec, conv_filters=(filters,))
-        need = need_of(dataclasses.replace(network, spec=wide))
+        need = predict_need(dataclasses.replace(network, spec=wide))
         in_all = memory_bytes(wide, network.images, "cuda")
         assert need.memory_bytes == in_all - library_bytes("cuda") - image_bytes(network.images)
         assert need.launch_bound == launch_bound
 
 
 class Model:
-    """Places, as one would write them without a thought of time."""
+    """IdleSlots, as one would write them without a thought of time."""
 
     def __init__(self):
         self.idle, self.running = [], {}
@@ -383,32 +390,32 @@ class Model:
     trainers=st.lists(st.integers(1, 3), min_size=1, max_size=4),
     steps=st.lists(st.tuples(st.integers(0, 11), st.booleans()), max_size=60),
 )
-def test_places_offer_each_gpu_by_what_runs_there(trainers, steps):
+def test_idle_slots_offer_each_gpu_by_what_runs_there(trainers, steps):
     """Two ranks a GPU."""
     gpus = {(r, t): r // 2 for r, count in enumerate(trainers) for t in range(count)}
-    places, model = Places(gpus.__getitem__), Model()
+    slots, model = IdleSlots(gpus.__getitem__), Model()
     for number, flag in steps:
         at = sorted(gpus)[number % len(gpus)]
         if at in model.running:
-            places.ends(at)
+            slots.end(at)
             del model.running[at]
         elif at not in model.idle:
-            places.idle(at)
+            slots.add(at)
             model.idle.append(at)
         elif gpus[at] in model.free(gpus) or (flag and gpus[at] in model.beside(gpus)):
-            places.begins(at, shares=flag)
+            slots.begin(at, packable=flag)
             model.idle.remove(at)
             model.running[at] = flag
         else:
-            places.gone(at)
+            slots.remove(at)
             model.idle.remove(at)
-        free, beside = list(places.free()), list(places.beside())
+        free, beside = list(slots.on_empty_gpus()), list(slots.on_packed_gpus())
         assert {gpus[p] for p in free} == model.free(gpus)
         loads = model.beside(gpus)
         assert {gpus[p] for p in beside} == set(loads)
         assert [loads[gpus[p]] for p in beside] == sorted(loads[gpus[p]] for p in beside)
         assert {*free, *beside} <= set(model.idle)
-        assert len(places) == len(model.idle)
+        assert len(slots) == len(model.idle)
         if flag and number == 0:
-            places.retire(0)
+            slots.retire(0)
             model.idle = [p for p in model.idle if p[0] != 0]

@@ -167,14 +167,14 @@ def test_an_earlier_job_s_word_without_seconds_or_device_is_passed_over(tmp_path
 
 
 def test_of_what_earlier_jobs_have_measured_the_newest_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr("nnlc.ranks.handout.REMEMBERED", 3)
+    monkeypatch.setattr("nnlc.ranks.handout.REMEMBERED_NETWORKS", 3)
     first = Job(tmp_path, networks_per_depth=20)
     journal, seconds = Journal(first.results.journal_folder), seconds_of(first)
     for index in range(10):
         took = (1.0 if index < 7 else 50.0) * seconds[index]
         journal.write("finish", id=first.id(index), seconds=took, device={"name": "x"})
     job = Job(tmp_path, networks_per_depth=20)
-    expected = job.watcher.waiting
+    expected = job.progress.waiting
     assert expected[20] == pytest.approx(50 * seconds[20])
 
 
@@ -185,7 +185,7 @@ def test_a_job_predicts_with_the_machine_that_was_fitted_to_its_device(tmp_path)
         slow = replace(slow, seconds_a_kernel=50.0 * CPU.seconds_a_kernel)
         fitted = FittedMachine.of(slow, name=name, device="cpu", networks=20, median_error=0.1)
         write_machines(first.results, [fitted])
-        expected = Job(tmp_path / name).watcher.waiting
+        expected = Job(tmp_path / name).progress.waiting
         assert dict(expected) == pytest.approx(
             {index: factor * seconds for index, seconds in seconds_of(first).items()}
         )
@@ -194,8 +194,8 @@ def test_a_job_predicts_with_the_machine_that_was_fitted_to_its_device(tmp_path)
 def test_a_damaged_file_of_machines_is_named_and_passed_over(tmp_path):
     Job(tmp_path).results.machines_file.write_text("format = 1\ndevices = 7\n")
     job = Job(tmp_path)
-    assert dict(job.watcher.waiting) == pytest.approx(seconds_of(job))
-    assert any("machines.toml" in text for text in job.watcher.messages)
+    assert dict(job.progress.waiting) == pytest.approx(seconds_of(job))
+    assert any("machines.toml" in text for text in job.progress.messages)
     assert job.begin().train_all() == ExitStatus.DONE
 
 
@@ -217,7 +217,7 @@ def test_a_job_with_no_time_for_any_network_and_none_under_way_leaves_at_once(tm
     assert not job.leaving  # the images are not checked yet
     job.checked()
     assert job.leaving
-    assert "too little time left" in job.watcher.messages[-1]
+    assert "too little time left" in job.progress.messages[-1]
     assert job.part() == ExitStatus.UNFINISHED
     assert job.handed_out == []
 

@@ -3,7 +3,13 @@
 import pytest
 from gatherer_jobs import Clock
 
-from nnlc.ranks.heartbeat import ABSENCE_SECONDS, BEAT_SECONDS, LOOK_SECONDS, SILENT_SECONDS, Pulse
+from nnlc.ranks.heartbeat import (
+    ABSENCE_SECONDS,
+    BEAT_SECONDS,
+    LOOK_SECONDS,
+    SILENT_SECONDS,
+    Heartbeat,
+)
 
 
 @pytest.fixture
@@ -11,41 +17,41 @@ def clock():
     return Clock()
 
 
-def wait(pulse, clock, seconds, *speaking):
+def wait(heartbeat, clock, seconds, *speaking):
     """Looks every second; the first rank that is found to be gone, or None."""
     for _ in range(int(seconds)):
         clock.now += 1
         for rank in speaking:
-            pulse.heard(rank)
-        if (gone := pulse.silent()) is not None:
+            heartbeat.heard(rank)
+        if (gone := heartbeat.silent_rank()) is not None:
             return gone
     return None
 
 
 def test_all_others_are_told_at_every_beat_and_not_in_between(clock):
-    pulse = Pulse([1, 2], clock)
+    heartbeat = Heartbeat([1, 2], clock)
     told = []
     for _ in range(int(10 * BEAT_SECONDS)):
         clock.now += 1
-        told.append(pulse.due())
+        told.append(heartbeat.due())
     assert sum(map(bool, told)) == 10
     assert {tuple(ranks) for ranks in told} == {(), (1, 2)}
 
 
 def test_a_rank_that_says_nothing_for_long_is_gone(clock):
-    pulse = Pulse([1, 2], clock)
-    assert wait(pulse, clock, SILENT_SECONDS, 1) is None
-    assert wait(pulse, clock, 1, 1) == 2
+    heartbeat = Heartbeat([1, 2], clock)
+    assert wait(heartbeat, clock, SILENT_SECONDS, 1) is None
+    assert wait(heartbeat, clock, 1, 1) == 2
 
 
 def test_an_agent_that_asks_at_every_turn_is_told_within_seconds_and_costs_a_look_a_second(clock):
     """There may be thousands of ranks to look through."""
     looks = []
-    pulse = Pulse([1], clock)
-    pulse._heard = Counting(pulse._heard, looks)
+    heartbeat = Heartbeat([1], clock)
+    heartbeat._heard = Counting(heartbeat._heard, looks)
     for _ in range(int(100 * (SILENT_SECONDS + 2 * LOOK_SECONDS))):
         clock.now += 0.01
-        if pulse.silent() == 1:
+        if heartbeat.silent_rank() == 1:
             break
     else:
         pytest.fail("rank 1 is gone, and nobody was told")
@@ -63,26 +69,26 @@ class Counting(dict):
 
 
 def test_every_message_is_a_sign_of_life(clock):
-    pulse = Pulse([1, 2], clock)
+    heartbeat = Heartbeat([1, 2], clock)
     for _ in range(3):
-        assert wait(pulse, clock, SILENT_SECONDS - 1) is None
-        pulse.heard(1)
-        pulse.heard(2)
+        assert wait(heartbeat, clock, SILENT_SECONDS - 1) is None
+        heartbeat.heard(1)
+        heartbeat.heard(2)
 
 
 def test_a_rank_listens_only_to_those_that_it_waits_for(clock):
-    pulse = Pulse([], clock)
-    pulse.heard(0)
+    heartbeat = Heartbeat([], clock)
+    heartbeat.heard(0)
     clock.now += 10 * SILENT_SECONDS
-    assert pulse.due() == []
-    assert pulse.silent() is None
+    assert heartbeat.due() == []
+    assert heartbeat.silent_rank() is None
 
 
 @pytest.mark.parametrize("absence", [ABSENCE_SECONDS + 1, 10 * SILENT_SECONDS])
 def test_a_rank_that_was_itself_stopped_does_not_hold_the_others_for_gone(clock, absence):
-    pulse = Pulse([1], clock)
-    assert wait(pulse, clock, SILENT_SECONDS - 10) is None
+    heartbeat = Heartbeat([1], clock)
+    assert wait(heartbeat, clock, SILENT_SECONDS - 10) is None
     clock.now += absence
-    assert pulse.silent() is None
-    assert wait(pulse, clock, 10) is None
-    assert wait(pulse, clock, 1) == 1
+    assert heartbeat.silent_rank() is None
+    assert wait(heartbeat, clock, 10) is None
+    assert wait(heartbeat, clock, 1) == 1

@@ -163,7 +163,7 @@ def test_a_job_that_stood_still_itself_does_not_count_that_against_others(begin,
     assert other.claim(ID)
     assert not mine.claim(ID)
     late.now += 500  # the disk, say, stood still for both
-    mine.beat()
+    mine.renew()
     assert not mine.claim(ID)
     pass_time(late, 61, mine)
     assert mine.claim(ID)
@@ -179,7 +179,7 @@ def test_a_job_that_was_held_for_dead_gets_its_networks_again_unless_another_has
     pass_time(clock, 61, mine)
     assert not path.exists()  # mine swept
     assert mine.claim(IDS[0])
-    other.beat()
+    other.renew()
     assert path.exists()
     assert not mine.claim(IDS[1])
     assert not other.claim(IDS[0])

@@ -41,10 +41,10 @@ def test_a_lease_that_cannot_be_written_keeps_nobody_from_training(
     with trouble(monkeypatch, number, call):
         assert one.claim(ID)
         clock.now += RETRY_SECONDS
-        one.beat()
+        one.renew()
         assert one.claim(ID)
     clock.now += RETRY_SECONDS
-    one.beat()
+    one.renew()
     assert not other.claim(ID)
     one.release(ID)
     assert other.claim(ID)
@@ -55,7 +55,7 @@ def test_a_lease_that_was_not_written_in_time_is_not_taken_from_another(begin, m
     with trouble(monkeypatch, errno.ENOSPC, "mkdir"):
         assert one.claim(ID)
     assert other.claim(ID)
-    one.beat()
+    one.renew()
     one.release(ID)
     one.end()
     assert not begin().claim(ID)
@@ -68,7 +68,7 @@ def test_a_release_that_failed_is_made_up_for(begin, monkeypatch, number):
     with trouble(monkeypatch, number, "unlink"):
         one.release(ID)
     assert not other.claim(ID)
-    one.beat()
+    one.renew()
     assert other.claim(ID)
 
 
@@ -80,12 +80,12 @@ def test_a_heartbeat_that_failed_is_tried_again_at_the_next_beat(
     before = path.read_bytes()
     clock.now += 10
     with trouble(monkeypatch, number, "open", "fsync"):
-        leases.beat()
+        leases.renew()
     assert path.read_bytes() == before
-    leases.beat()
+    leases.renew()
     assert path.read_bytes() == before  # a disk in trouble is left alone for a moment
     clock.now += RETRY_SECONDS
-    leases.beat()
+    leases.renew()
     assert path.read_bytes() != before
 
 

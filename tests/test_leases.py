@@ -62,12 +62,12 @@ def test_networks_of_other_jobs_are_elsewhere_until_these_let_go_or_are_seen_to_
     assert claims(job) == IDS[:1]
     assert other.claim(IDS[1])
     assert mine.claim(IDS[2])
-    assert mine.elsewhere(IDS) == set(IDS[:2])
+    assert mine.held_by_others(IDS) == set(IDS[:2])
     other.release(IDS[1])
-    assert mine.elsewhere(IDS) == {IDS[0]}
+    assert mine.held_by_others(IDS) == {IDS[0]}
     job.kill()
     job.wait()
-    assert mine.elsewhere(IDS) == set()
+    assert mine.held_by_others(IDS) == set()
 
 
 @pytest.mark.parametrize("bad", ["", "a/b", "/a", "../a"])

@@ -23,19 +23,19 @@ def notices(clock):
     notices = Notices()
     notices.ended = 0
 
-    def at_once():
+    def on_second_signal():
         notices.ended += 1
 
-    notices.at_once = at_once
+    notices.on_second_signal = on_second_signal
     return notices
 
 
 @pytest.mark.parametrize("number", NOTICES, ids=lambda number: number.name)
 def test_every_signal_by_which_schedulers_warn_is_a_notice_and_told_once(notices, number):
-    assert notices.take() is None
+    assert notices.take_signal() is None
     signal.raise_signal(number)
-    assert notices.take() == number.name
-    assert notices.take() is None
+    assert notices.take_signal() == number.name
+    assert notices.take_signal() is None
     assert not notices.ended
 
 
@@ -44,8 +44,8 @@ def test_an_echo_within_a_second_is_nothing(notices, clock):
     clock.now += 0.9 * ECHO_SECONDS
     signal.raise_signal(signal.SIGINT)
     signal.raise_signal(signal.SIGTERM)
-    assert notices.take() == "SIGINT"
-    assert notices.take() is None
+    assert notices.take_signal() == "SIGINT"
+    assert notices.take_signal() is None
     assert not notices.ended
 
 
@@ -65,7 +65,7 @@ def test_a_second_signal_later_ends_the_job_at_once(notices, clock):
     clock.now += ECHO_SECONDS
     signal.raise_signal(signal.SIGTERM)
     assert notices.ended == 1
-    assert notices.take() == "SIGUSR1"
+    assert notices.take_signal() == "SIGUSR1"
 
 
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGXCPU", "SIGQUIT", "SIGPWR"])
@@ -74,14 +74,14 @@ def test_what_who_started_this_had_ignored_stays_so_as_under_nohup(name):
     signal.signal(number, signal.SIG_IGN)
     notices = Notices()
     signal.raise_signal(number)
-    assert notices.take() is None
+    assert notices.take_signal() is None
 
 
 def test_a_used_up_limit_which_is_told_every_second_is_told_once(notices, clock):
     for _ in range(20):
         signal.raise_signal(signal.SIGXCPU)
         clock.now += 1
-    assert notices.take() == "SIGXCPU"
+    assert notices.take_signal() == "SIGXCPU"
     assert not notices.ended
 
 

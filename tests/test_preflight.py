@@ -8,7 +8,7 @@ from worker_jobs import run_worker, write_campaign
 
 from nnlc.errors import DeviceError, ExitStatus
 from nnlc.ranks.devices import choose_device
-from nnlc.ranks.preflight import examine, report, warnings
+from nnlc.ranks.preflight import check_ranks, report, warnings
 
 
 def hellos(*gpus: int, **others: object) -> dict[int, dict]:
@@ -67,12 +67,12 @@ def on_gpus(*uuids: str, node_gpus: int) -> dict[int, dict]:
 def test_two_ranks_on_one_gpu_are_refused_where_another_idles():
     shared = on_gpus("GPU-1", "GPU-1", node_gpus=2)
     with pytest.raises(DeviceError, match=r"ranks 0, 1 on n0 have the same GPU \(GPU-1\)"):
-        examine(shared, "cuda")
-    examine(shared, "cpu")
-    examine(on_gpus("GPU-1", "GPU-1", node_gpus=1), "cuda")
-    examine(on_gpus("GPU-1", "GPU-2", "GPU-1", node_gpus=2), "cuda")
-    examine(on_gpus("GPU-1", "GPU-2", node_gpus=4), "cuda")
-    examine(with_devices(facts(1), facts(1), host="n0", node_gpus=2), "cuda")  # they may differ
+        check_ranks(shared, "cuda")
+    check_ranks(shared, "cpu")
+    check_ranks(on_gpus("GPU-1", "GPU-1", node_gpus=1), "cuda")
+    check_ranks(on_gpus("GPU-1", "GPU-2", "GPU-1", node_gpus=2), "cuda")
+    check_ranks(on_gpus("GPU-1", "GPU-2", node_gpus=4), "cuda")
+    check_ranks(with_devices(facts(1), facts(1), host="n0", node_gpus=2), "cuda")  # they may differ
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_two_ranks_on_one_gpu_are_refused_where_another_idles():
 def test_ranks_that_would_give_other_tables_are_refused_by_name(key, device):
     different = with_devices(facts(1), facts(1), facts(1, **{key: "another"}))
     with pytest.raises(DeviceError, match=rf"{key}: .* on rank 0 .*another on rank 2 \(n2\)"):
-        examine(different, device)
+        check_ranks(different, device)
 
 
 def test_fewer_cores_than_trainers_are_told_and_no_reason_to_stop():

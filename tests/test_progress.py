@@ -76,6 +76,6 @@ def test_what_a_network_had_from_this_job_is_of_this_one_also_when_it_goes_on(sh
     job = shown({0: 1000.0, 1: 1000.0})
     job.row(0, 1)
     job.row(0, 2)
-    job.display.failed(job.network(0), "killed", for_good=False)
+    job.display.failed(job.network(0), "killed", final=False)
     job.display.resumed(job.network(0), [ROW, ROW])
     assert job.seconds_left(at=100 - LOG_SECONDS) == 100 * 1800 / 200

@@ -4,7 +4,7 @@ import pytest
 from gatherer_jobs import Clock, Job
 
 from nnlc.errors import ExitStatus
-from nnlc.ranks.shutdown import LIMIT_SECONDS, Departure
+from nnlc.ranks.shutdown import LIMIT_SECONDS, Shutdown
 
 DONE, ERROR, UNFINISHED = ExitStatus.DONE, ExitStatus.ERROR, ExitStatus.UNFINISHED
 
@@ -20,25 +20,25 @@ def notice(job, rank=0, signal="SIGTERM"):
 
 
 def test_a_departure_is_complete_when_every_rank_has_left():
-    departure = Departure(3, Clock())
-    assert departure.begin(UNFINISHED)
+    shutdown = Shutdown(3, Clock())
+    assert shutdown.begin(UNFINISHED)
     for rank in (2, 0, 2):
-        departure.left(rank)
-        assert not departure.complete()
-    departure.left(1)
-    assert departure.complete()
+        shutdown.left(rank)
+        assert not shutdown.complete()
+    shutdown.left(1)
+    assert shutdown.complete()
 
 
 def test_a_departure_waits_for_a_silent_rank_only_so_long():
     clock = Clock()
-    departure = Departure(2, clock)
+    shutdown = Shutdown(2, clock)
     clock.now += 1000  # counted from its beginning, not from the job's
-    departure.begin(DONE)
-    departure.left(0)
+    shutdown.begin(DONE)
+    shutdown.left(0)
     clock.now += LIMIT_SECONDS
-    assert not departure.complete()
+    assert not shutdown.complete()
     clock.now += 1
-    assert departure.complete()
+    assert shutdown.complete()
 
 
 @pytest.mark.parametrize(
@@ -52,22 +52,22 @@ def test_a_departure_waits_for_a_silent_rank_only_so_long():
     ],
 )
 def test_only_an_error_outweighs_what_a_departure_began_with(first, second, in_the_end):
-    departure = Departure(1, Clock())
-    assert departure.begin(first)
-    assert not departure.begin(second)
-    assert departure.status == in_the_end
+    shutdown = Shutdown(1, Clock())
+    assert shutdown.begin(first)
+    assert not shutdown.begin(second)
+    assert shutdown.status == in_the_end
 
 
 def test_a_notice_on_any_rank_has_every_rank_leave_and_all_stop_when_all_have_left(job):
     answers = notice(job, rank=1)
     assert answers == [(0, {"kind": "leave"}), (1, {"kind": "leave"})]
-    assert "SIGTERM came on rank 1" in job.watcher.messages[-1]
-    assert "same command" in job.watcher.messages[-1]
+    assert "SIGTERM came on rank 1" in job.progress.messages[-1]
+    assert "same command" in job.progress.messages[-1]
     assert job.say(1, kind="left") == []
     assert job.tick(LIMIT_SECONDS / 2) == []
     stop = {"kind": "stop", "status": UNFINISHED}
     assert job.say(0, kind="left") == [(0, stop), (1, stop)]
-    assert job.watcher.ended
+    assert job.progress.ended
     [end] = job.events("end")
     assert end["status"] == "UNFINISHED"
 
@@ -115,7 +115,7 @@ def test_a_notice_is_no_attempt_and_every_network_under_way_goes_on(tmp_path):
 def test_a_notice_that_comes_on_every_rank_is_told_once(job):
     for rank in (0, 1, 1):
         notice(job, rank)
-    assert sum("SIGTERM" in text for text in job.watcher.messages) == 1
+    assert sum("SIGTERM" in text for text in job.progress.messages) == 1
     assert job.kinds.count("leave") == 2
 
 
@@ -133,7 +133,7 @@ def test_an_error_on_the_way_out_outweighs_the_notice_and_is_told(job):
     notice(job)
     job.row(first, 2)
     assert job.kinds.count("leave") == 2
-    assert "half epoch 2 came after 0" in job.watcher.messages[-1]
+    assert "half epoch 2 came after 0" in job.progress.messages[-1]
     assert job.part() == ERROR
 
 
@@ -143,7 +143,7 @@ def test_a_notice_after_the_last_table_leaves_a_job_done(tmp_path):
         job.finish(*job.handed_out[-1])
     notice(job)
     assert job.part() == DONE
-    assert not any("SIGTERM" in text for text in job.watcher.messages)
+    assert not any("SIGTERM" in text for text in job.progress.messages)
 
 
 def test_a_failure_on_the_way_out_counts_as_an_attempt(job):

@@ -9,7 +9,7 @@ from table_samples import EXPECTED, TABLE
 
 import nnlc.system.files
 from nnlc.errors import ExitStatus
-from nnlc.ranks.table_writer import AGAIN_SECONDS, TableWriter
+from nnlc.ranks.table_writer import RETRY_SECONDS, TableWriter
 
 DISK_SECONDS = 600
 NO_SPACE = os.strerror(errno.ENOSPC)
@@ -74,7 +74,7 @@ def test_a_table_is_written_at_once(writer, tmp_path):
     writer.add(7, TABLE, tmp_path / "a.txt")
     assert indices(writer.write()) == [(7, True)]
     assert (tmp_path / "a.txt").read_bytes() == EXPECTED
-    assert (len(writer), writer.problem, writer.too_long()) == (0, None, False)
+    assert (len(writer), writer.problem, writer.waits_too_long()) == (0, None, False)
     assert writer.write() == []
 
 
@@ -90,9 +90,9 @@ def test_a_table_that_cant_be_written_is_kept_and_tried_again_now_and_then(
     for _ in range(16):
         clock.now += 1
         assert writer.write() == []
-    assert disk.tries == 1 + 16 // AGAIN_SECONDS
+    assert disk.tries == 1 + 16 // RETRY_SECONDS
     disk.trouble = None
-    clock.now += AGAIN_SECONDS
+    clock.now += RETRY_SECONDS
     assert indices(writer.write()) == [(7, True)]
     assert (tmp_path / "a.txt").read_bytes() == EXPECTED
     assert writer.problem is None
@@ -116,16 +116,16 @@ def test_how_long_is_too_long_is_counted_for_the_oldest_that_still_waits(
     writer.add(0, TABLE, tmp_path / "0.txt")
     writer.write()
     clock.now += DISK_SECONDS
-    assert not writer.too_long()
+    assert not writer.waits_too_long()
     writer.add(1, TABLE, tmp_path / "1.txt")
     clock.now += 1
-    assert writer.too_long()
+    assert writer.waits_too_long()
     disk.spared = "0.txt"  # there was room for one
     assert indices(writer.write()) == [(0, True)]
     clock.now += DISK_SECONDS - 1
-    assert not writer.too_long()
+    assert not writer.waits_too_long()
     clock.now += 1
-    assert writer.too_long()
+    assert writer.waits_too_long()
 
 
 def test_a_table_that_stands_with_the_same_bytes_is_simply_done(writer, tmp_path):
@@ -155,20 +155,20 @@ def test_the_training_goes_on_while_a_table_waits_and_the_user_is_told_once(job,
         job.tick(1)
     assert not job.standing
     assert len(job.handed_out) == 2
-    told = [text for text in job.watcher.messages if NO_SPACE in text]
+    told = [text for text in job.progress.messages if NO_SPACE in text]
     assert len(told) == 1
     assert "kept and tried again" in told[0]
     assert str(job.path(job.handed_out[0][1])) in told[0]
     disk.trouble = None
-    job.tick(AGAIN_SECONDS)
+    job.tick(RETRY_SECONDS)
     job.tick()
-    assert job.watcher.messages.count("everything could be written again") == 1
-    assert job.standing == set(job.watcher.tables) == {job.handed_out[0][1]}
+    assert job.progress.messages.count("everything could be written again") == 1
+    assert job.standing == set(job.progress.tables) == {job.handed_out[0][1]}
 
 
 def test_a_table_that_had_to_wait_has_the_bytes_of_one_that_had_not(job, disk, tmp_path):
     disk.trouble = None
-    job.tick(AGAIN_SECONDS)
+    job.tick(RETRY_SECONDS)
     assert job.train_all() == ExitStatus.DONE
     calm = Job(tmp_path / "calm").begin()
     assert calm.train_all() == ExitStatus.DONE
@@ -180,13 +180,13 @@ def test_a_network_whose_table_waits_is_not_done_and_stays_leased_to_its_job(job
     index = job.handed_out[0][1]
     assert job.id(index) in job.leased
     assert not job.events("finish")
-    while len(job.watcher.tables) + 1 < 6 and len(job.handed_out) < 6:
+    while len(job.progress.tables) + 1 < 6 and len(job.handed_out) < 6:
         job.finish(*job.handed_out[-1])
     job.finish(*job.handed_out[-1])
     job.tick(DISK_SECONDS - 1)
     assert not job.leaving  # nothing else is left to do, but the disk may come back
     disk.trouble = None
-    job.tick(AGAIN_SECONDS)
+    job.tick(RETRY_SECONDS)
     assert job.part() == ExitStatus.DONE
     assert len(job.events("finish")) == 6
 
@@ -194,14 +194,14 @@ def test_a_network_whose_table_waits_is_not_done_and_stays_leased_to_its_job(job
 def test_a_job_whose_tables_can_not_be_written_for_long_leaves_with_an_error(job, disk):
     job.tick(DISK_SECONDS)
     assert not job.leaving
-    job.tick(AGAIN_SECONDS)
+    job.tick(RETRY_SECONDS)
     assert job.leaving
-    assert NO_SPACE in job.watcher.messages[-1]
-    assert job.watcher.messages[-1].endswith("make room or mend the folder and start again")
+    assert NO_SPACE in job.progress.messages[-1]
+    assert job.progress.messages[-1].endswith("make room or mend the folder and start again")
     tries = disk.tries
     assert job.part() == ExitStatus.ERROR
     assert disk.tries == tries + 1
-    assert "1 finished networks go back to their last checkpoint" in job.watcher.messages[-1]
+    assert "1 finished networks go back to their last checkpoint" in job.progress.messages[-1]
 
 
 def test_a_last_try_saves_the_tables_of_a_job_that_leaves(job, disk):
@@ -241,7 +241,7 @@ def test_a_table_that_another_job_wrote_is_never_written_over(tmp_path, same):
     assert job.path(index).read_bytes() == content
     assert len(job.events("finish")) == same  # what stands was not made by this job
     assert len(job.events("trouble")) == (not same)
-    told = [text for text in job.watcher.messages if "other bytes" in text]
+    told = [text for text in job.progress.messages if "other bytes" in text]
     assert [str(job.path(index)) in text for text in told] == [True] * (not same)
     assert job.train_all() == ExitStatus.DONE
 
@@ -266,7 +266,7 @@ def test_what_takes_a_tables_place_while_it_is_trained_is_named_and_its_checkpoi
     job.finish(0, index)
     assert job.train_all() == ExitStatus.DONE_WITH_FAILURES
     assert checkpoint.exists()
-    last = job.watcher.messages[-1]
+    last = job.progress.messages[-1]
     assert last.startswith("5 tables stand in ")
     assert "1 table is not whole" in last
     assert str(job.path(index)) in last
@@ -279,4 +279,4 @@ def test_a_network_whose_place_is_taken_before_its_turn_is_not_trained(tmp_path,
     assert job.begin().train_all() == ExitStatus.DONE_WITH_FAILURES
     assert 3 not in [index for _, index in job.handed_out]
     assert not job.leased
-    assert "1 table is not whole" in job.watcher.messages[-1]
+    assert "1 table is not whole" in job.progress.messages[-1]

@@ -13,8 +13,8 @@ from nnlc.ranks.time_left import MARGIN_SECONDS, MOST_SAVE_SECONDS, TimeLeft, se
 
 def test_a_job_without_an_end_has_time_for_ever():
     left = TimeLeft(None, Clock())
-    left.saved(1e6)
-    assert left.for_work() == float("inf")
+    left.record_save(1e6)
+    assert left.work_seconds() == float("inf")
 
 
 @pytest.mark.parametrize(
@@ -23,16 +23,16 @@ def test_a_job_without_an_end_has_time_for_ever():
 def test_a_job_leaves_a_minute_before_its_end_and_a_short_one_a_tenth_before(seconds, margin):
     clock = Clock()
     left = TimeLeft(seconds, clock)
-    assert left.for_work() == pytest.approx(seconds - margin)
+    assert left.work_seconds() == pytest.approx(seconds - margin)
     clock.now += seconds - margin
-    assert left.for_work() == pytest.approx(0)
+    assert left.work_seconds() == pytest.approx(0)
 
 
 def test_twice_the_slowest_save_is_left_too():
     left = TimeLeft(3600, Clock())
     for seconds in (5, 100, 20):
-        left.saved(seconds)
-    assert left.for_work() == 3600 - MARGIN_SECONDS - 2 * MOST_SAVE_SECONDS
+        left.record_save(seconds)
+    assert left.work_seconds() == 3600 - MARGIN_SECONDS - 2 * MOST_SAVE_SECONDS
 
 
 def slurm(seconds: float) -> dict[str, str]:
@@ -67,7 +67,7 @@ def test_a_job_leaves_before_its_end_without_any_signal(tmp_path):
     assert not job.leaving
     job.tick(1)
     assert [(rank, m["kind"]) for rank, m in job.sent[-2:]] == [(0, "leave"), (1, "leave")]
-    assert "time is nearly over" in job.watcher.messages[-1]
+    assert "time is nearly over" in job.progress.messages[-1]
     assert job.part() == ExitStatus.UNFINISHED
 
 

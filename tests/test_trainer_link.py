@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nnlc.ranks import trainer_link
 from nnlc.ranks.agent import Agent
-from nnlc.ranks.mpi import MOST_AT_ONCE, SHORTEST_SECONDS, Alone, Link, Mpi
+from nnlc.ranks.mpi import MOST_AT_ONCE, SHORTEST_SLEEP_SECONDS, Link, MpiLink, SingleRank
 from nnlc.system import messages
 
 ODD_ROW = b'{"kind":"row","index": 7, "values":[1.10,NaN,  2e0],"half_epoch":1}\n'
@@ -59,7 +59,7 @@ class World:
 
         world.Isend, world.Iprobe, world.Recv = isend, iprobe, recv
         mpi = SimpleNamespace(COMM_WORLD=world, BYTE=None, ANY_SOURCE=-1, Status=_Status)
-        return Mpi(mpi, rank, "mpirun")
+        return MpiLink(mpi, rank, "mpirun")
 
 
 class _Done:
@@ -99,7 +99,7 @@ def test_what_is_said_to_a_rank_before_a_flush_goes_as_one_message():
     assert world.sent == 2
 
 
-@pytest.mark.parametrize("make", [Alone, lambda: World(2).link(0)])
+@pytest.mark.parametrize("make", [SingleRank, lambda: World(2).link(0)])
 def test_what_a_rank_says_to_itself_stays_here_and_is_not_waited_for(make):
     link = make()
     link.pause()
@@ -126,9 +126,9 @@ def test_looks_grow_rare_in_silence_and_frequent_when_something_comes_or_goes(ra
 
     def silence():
         pauses = [link.pause() for _ in range(12)]
-        assert pauses[:2] == [0, SHORTEST_SECONDS]
+        assert pauses[:2] == [0, SHORTEST_SLEEP_SECONDS]
         assert pauses == sorted(pauses)
-        assert pauses[-1] == link.longest_seconds
+        assert pauses[-1] == link.longest_sleep_seconds
 
     silence()
     link.send(1 - rank, {"kind": "n"})
@@ -143,13 +143,13 @@ def test_looks_grow_rare_in_silence_and_frequent_when_something_comes_or_goes(ra
 class Rank0(Link):
     """Rank 1's link to a rank 0 that keeps every line, and says stop when all has come."""
 
-    rank, ranks, local_rank, longest_seconds = 1, 2, 0, 0.01
+    rank, ranks, local_rank, longest_sleep_seconds = 1, 2, 0, 0.01
 
     def __init__(self):
         super().__init__()
         self.lines = []
 
-    def pass_on(self, rank, line):
+    def send_line(self, rank, line):
         self.lines.append(line)
 
     def flush(self):
@@ -170,7 +170,7 @@ class Rank0(Link):
 def test_rows_pass_an_agent_to_the_byte_and_all_else_says_from_which_trainer(monkeypatch, capfd):
     monkeypatch.setattr(trainer_link, "COMMAND", (sys.executable, "-c", CHATTY_TRAINER))
     link = Rank0()
-    notices = SimpleNamespace(take=lambda: None, ignore=lambda: None)
+    notices = SimpleNamespace(take_signal=lambda: None, ignore=lambda: None)
     assert Agent(link, 1, notices).run() == 0
     _, *said = link.lines
     assert ODD_ROW in said

@@ -102,7 +102,7 @@ def two(tmp_path):
 
 
 def told(job):
-    return [text for text in job.watcher.messages if "without a word" in text]
+    return [text for text in job.progress.messages if "without a word" in text]
 
 
 def test_a_job_on_another_machine_is_told_of_after_a_minute_of_silence_and_once(two):

@@ -22,22 +22,22 @@ class Watched:
     def __init__(self, step_seconds: float = 0.01):
         self.clock = Clock()
         self.dog = Watchdog(self.clock)
-        self.dog.rest()
-        self.dog.network(HANG, step_seconds)
+        self.dog.idle_begins()
+        self.dog.network_begins(HANG, step_seconds)
 
     def wait(self, seconds: float) -> bool:
         """Whether all stays well so long."""
         end = self.clock.now + seconds
         while self.clock.now < end:
             self.clock.now = min(end, self.clock.now + 1)
-            if self.dog.silence() is not None:
+            if self.dog.overlong_silence() is not None:
                 return False
         return True
 
     def steps(self, seconds: float, count: int = 3) -> None:
         for _ in range(count):
             assert self.wait(seconds)
-            self.dog.step()
+            self.dog.steps_done()
 
 
 def test_a_slow_network_is_not_killed_for_a_silence_of_some_of_its_steps():
@@ -87,9 +87,9 @@ def test_what_loading_takes_is_no_step():
 def test_saving_may_take_longer_than_a_step_and_is_none():
     watched = Watched()
     watched.steps(1)
-    watched.dog.saving()
+    watched.dog.save_begins()
     assert watched.wait(DISK_TIMES * HANG)
-    watched.dog.saved()
+    watched.dog.save_ended()
     watched.steps(1)
     assert not watched.wait(HANG + 1)
 
@@ -97,7 +97,7 @@ def test_saving_may_take_longer_than_a_step_and_is_none():
 def test_a_trainer_may_hang_while_it_saves():
     watched = Watched()
     watched.steps(1)
-    watched.dog.saving()
+    watched.dog.save_begins()
     assert not watched.wait(DISK_TIMES * HANG + 1)
 
 
@@ -105,13 +105,13 @@ def test_after_a_save_steps_are_judged_and_measured_again():
     for pace, patience in ((1, HANG), (60, SLOWEST_TIMES * 60)):
         watched = Watched()
         watched.steps(1)
-        watched.dog.saving()
-        watched.dog.saved()
+        watched.dog.save_begins()
+        watched.dog.save_ended()
         watched.steps(pace, 1)
         assert watched.wait(patience)
         assert not watched.wait(1)
-    watched.dog.saving()
-    watched.dog.saved()  # its own slowest is not forgotten
+    watched.dog.save_begins()
+    watched.dog.save_ended()  # its own slowest is not forgotten
     assert watched.wait(patience)
     assert not watched.wait(1)
 
@@ -119,7 +119,7 @@ def test_after_a_save_steps_are_judged_and_measured_again():
 def test_a_new_network_is_not_judged_by_the_last():
     watched = Watched()
     watched.steps(60)
-    watched.dog.network(HANG, 0.01)
+    watched.dog.network_begins(HANG, 0.01)
     watched.steps(1)
     assert not watched.wait(HANG + 1)
 
@@ -127,7 +127,7 @@ def test_a_new_network_is_not_judged_by_the_last():
 def test_an_idle_trainer_is_left_in_peace():
     watched = Watched()
     watched.steps(1)
-    watched.dog.rest()
+    watched.dog.idle_begins()
     assert watched.wait(10 * HANG)
 
 
@@ -144,7 +144,7 @@ def test_a_watcher_that_was_itself_stopped_kills_nobody(absence):
     watched.steps(1)
     watched.wait(HANG - 10)
     watched.clock.now += absence
-    assert watched.dog.silence() is None
+    assert watched.dog.overlong_silence() is None
     assert watched.wait(10)
     assert not watched.wait(absence + 10)  # signs may have come until it was back
 
@@ -153,7 +153,7 @@ def test_its_own_absence_does_not_make_a_watcher_more_patient_with_steps():
     watched = Watched()
     watched.steps(1)
     watched.clock.now += 1000
-    watched.dog.step()  # what lay unread is heard before the next look
-    watched.dog.silence()
+    watched.dog.steps_done()  # what lay unread is heard before the next look
+    watched.dog.overlong_silence()
     watched.steps(1)
     assert not watched.wait(HANG + 1)

@@ -12,19 +12,19 @@ from typing import Protocol
 
 from nnlc.console import STANDARD_ERROR, say_aside
 from nnlc.errors import ExitStatus
-from nnlc.ranks.heartbeat import SILENT_SECONDS, Pulse
+from nnlc.ranks.heartbeat import SILENT_SECONDS, Heartbeat
 from nnlc.ranks.mpi import Link
 from nnlc.ranks.notices import Notices
-from nnlc.ranks.preflight import where
+from nnlc.ranks.preflight import describe_host
 from nnlc.ranks.trainer_link import TrainerLink
 from nnlc.system import messages
 from nnlc.system.environment import in_words, overruled
 
-PATIENCE_SECONDS = 5.0
+TRAINER_END_SECONDS = 5.0
 """For an idle trainer to leave when its input ends."""
 TICK_SECONDS = 0.1
 """Between two calls of the gatherer's `tick`."""
-MOST_SECONDS = 60.0
+LONGEST_RESTART_SECONDS = 60.0
 """Between two trainers that end without any work, as where a disk or a device is away."""
 RANK_0 = 0
 _FOR_AGENTS = ("configure", "check", "train", "leave", "stop")
@@ -60,16 +60,16 @@ class Agent:
         self, link: Link, trainers: int | None, notices: Notices, without_mps: str | None = None
     ) -> None:
         self._link, self._notices = link, notices
-        self._about = {
+        self._hello = {
             "trainers": trainers,
             "without_mps": without_mps,
             "overruled": in_words(overruled(os.environ)),
         }
         self.gatherer: Handler | None = None
         self._next_tick = 0.0
-        notices.at_once = self._end_at_once
+        notices.on_second_signal = self._end_at_once
         others = range(1, link.ranks) if link.rank == RANK_0 else [RANK_0]
-        self._pulse = Pulse(list(others))
+        self._heartbeat = Heartbeat(list(others))
         self._selector = selectors.DefaultSelector()
         self._trainers = {number: self._start(number) for number in range(trainers or 1)}
         self._due: dict[int, float] = {}
@@ -82,22 +82,22 @@ class Agent:
     def run(self) -> int:
         """Pass messages until rank 0 says stop; returns the exit status it names."""
         while self._status is None:
-            if name := self._notices.take():
-                self._tell({"kind": "notice", "signal": name})
+            if name := self._notices.take_signal():
+                self._send_to_gatherer({"kind": "notice", "signal": name})
             for key, _ in self._selector.select(self._link.pause()):
-                self._hear(key.fileobj)  # type: ignore[arg-type]
-            self._pass_on()
+                self._read_trainer(key.fileobj)  # type: ignore[arg-type]
+            self._handle_received()
             self._tick()
             for trainer in self._trainers.values():
                 trainer.kill_if_hung()
             self._start_due()
-            self._feel_pulse()
+            self._check_heartbeat()
             self._link.flush()
         self._notices.ignore()
         for trainer in self._trainers.values():
             trainer.end()
         for trainer in self._trainers.values():
-            trainer.wait(PATIENCE_SECONDS)
+            trainer.wait(TRAINER_END_SECONDS)
         return self._status
 
     def _end_at_once(self) -> None:
@@ -130,38 +130,38 @@ class Agent:
         self._selector.register(trainer, selectors.EVENT_READ)
         return trainer
 
-    def _tell(self, message: messages.Message) -> None:
+    def _send_to_gatherer(self, message: messages.Message) -> None:
         self._link.send(RANK_0, message)
 
     def _send_all(self, outbox: Outbox) -> None:
         for rank, message in outbox:
             self._link.send(rank, message)
 
-    def _feel_pulse(self) -> None:
+    def _check_heartbeat(self) -> None:
         """Tell the others that this rank lives, and end the job if one of them does not."""
-        for rank in self._pulse.due():
+        for rank in self._heartbeat.due():
             self._link.send(rank, {"kind": "alive"})
-        if (gone := self._pulse.silent()) is not None:
+        if (gone := self._heartbeat.silent_rank()) is not None:
             say_aside(
                 f"error: rank {self._link.rank} has not heard from rank {gone} for "
                 f"{SILENT_SECONDS:.0f} s; the job ends: start it again"
             )
             self._link.abort(ExitStatus.UNFINISHED)
 
-    def _pass_on(self) -> None:
+    def _handle_received(self) -> None:
         """What came from other ranks, and from this one for itself."""
         for rank, received in self._link.receive():
-            self._pulse.heard(rank)
+            self._heartbeat.heard(rank)
             for_gatherer = []
             for message in received:
                 if message["kind"] in _FOR_AGENTS:
-                    self._obey(message)
+                    self._on_command(message)
                 elif message["kind"] != "alive":
                     for_gatherer.append(message)
             if self.gatherer is not None and for_gatherer:
                 self._send_all(self.gatherer(rank, *for_gatherer))
 
-    def _obey(self, message: messages.Message) -> None:
+    def _on_command(self, message: messages.Message) -> None:
         """Do what rank 0 says."""
         match message["kind"]:
             case "stop":
@@ -183,7 +183,7 @@ class Agent:
         """Have a trainer look at its images; where it has just ended, its end is told."""
         trainer = self._trainers.get(message["trainer"])
         if trainer is not None:
-            trainer.watchdog.starts()
+            trainer.watchdog.start_begins()
             trainer.send(message)
 
     def _train(self, message: messages.Message) -> None:
@@ -194,10 +194,10 @@ class Agent:
         """
         trainer = self._trainers.get(message["trainer"])
         if self._leaving or trainer is None or not trainer.ready or trainer.network is not None:
-            self._tell({"kind": "returned", "index": message["index"]})
+            self._send_to_gatherer({"kind": "returned", "index": message["index"]})
             return
         trainer.network = message["index"]
-        trainer.watchdog.network(message["hang_seconds"], message["step_seconds"])
+        trainer.watchdog.network_begins(message["hang_seconds"], message["step_seconds"])
         trainer.send(message)
 
     def _leave(self) -> None:
@@ -205,13 +205,13 @@ class Agent:
         self._leaving = True
         for trainer in self._trainers.values():
             trainer.leave()
-        self._say_left()
+        self._report_left()
 
-    def _say_left(self) -> None:
+    def _report_left(self) -> None:
         if self._leaving and not self._trainers:
-            self._tell({"kind": "left"})
+            self._send_to_gatherer({"kind": "left"})
 
-    def _hear(self, trainer: TrainerLink) -> None:
+    def _read_trainer(self, trainer: TrainerLink) -> None:
         """Pass on what a trainer says."""
         lines = trainer.receive()
         if lines is None:
@@ -219,53 +219,53 @@ class Agent:
             return
         for line in lines:
             if messages.is_row(line):
-                self._link.pass_on(RANK_0, line)
+                self._link.send_line(RANK_0, line)
                 continue
             for message in messages.decode_all([line]):
-                self._hear_message(trainer, message)
+                self._on_trainer_message(trainer, message)
 
-    def _hear_message(self, trainer: TrainerLink, message: messages.Message) -> None:
+    def _on_trainer_message(self, trainer: TrainerLink, message: messages.Message) -> None:
         match message["kind"]:
             case "ready":
                 self._on_ready(trainer, message["device"])
             case "alive":
-                trainer.watchdog.step()
+                trainer.watchdog.steps_done()
             case "saving":
-                trainer.saves()
+                trainer.save_begins()
             case kind:
-                self._tell({**message, "trainer": trainer.number})
+                self._send_to_gatherer({**message, "trainer": trainer.number})
                 if kind in ("finished", "failed", "checked"):
-                    trainer.done = trainer.done or trainer.network is not None
+                    trainer.has_worked = trainer.has_worked or trainer.network is not None
                     trainer.network = None
-                    trainer.watchdog.rest()
+                    trainer.watchdog.idle_begins()
                 elif kind in ("saved", "trouble"):
-                    trainer.saved()
+                    trainer.save_ended()
                 trainer.leaving = kind in ("failed", "fatal")
                 if kind == "finished":
-                    self._say_idle(trainer)
+                    self._report_idle(trainer)
 
     def _on_ready(self, trainer: TrainerLink, device: messages.DeviceFacts) -> None:
         trainer.ready = True
-        trainer.watchdog.rest()
+        trainer.watchdog.idle_begins()
         if self._configuration is not None:  # one that took the place of another
             self._configure(trainer)
             return
         self._devices[trainer.number] = device
-        if len(self._devices) == (self._about["trainers"] or 1):
+        if len(self._devices) == (self._hello["trainers"] or 1):
             devices = [self._devices[number] for number in sorted(self._devices)]
-            about = {**self._about, "launcher": self._link.launcher, "devices": devices}
-            self._tell({"kind": "hello", **where(), **about})
+            about = {**self._hello, "launcher": self._link.launcher, "devices": devices}
+            self._send_to_gatherer({"kind": "hello", **describe_host(), **about})
 
     def _configure(self, trainer: TrainerLink) -> None:
         if self._configuration is not None:
             trainer.send(self._configuration)
-            self._say_idle(trainer)
+            self._report_idle(trainer)
 
-    def _say_idle(self, trainer: TrainerLink) -> None:
+    def _report_idle(self, trainer: TrainerLink) -> None:
         if self._leaving:
             trainer.end()
         else:
-            self._tell({"kind": "idle", "trainer": trainer.number})
+            self._send_to_gatherer({"kind": "idle", "trainer": trainer.number})
 
     def _on_end(self, trainer: TrainerLink) -> None:
         """A trainer has ended: say so and start another; or, when leaving, be done with it."""
@@ -273,12 +273,12 @@ class Agent:
         reason = trainer.how_it_ended()
         if self._leaving:
             del self._trainers[trainer.number]
-            self._say_left()
+            self._report_left()
             return
         if not trainer.leaving:
             message = {"kind": "died", "trainer": trainer.number, "index": trainer.network}
-            self._tell({**message, "reason": reason})
+            self._send_to_gatherer({**message, "reason": reason})
         del self._trainers[trainer.number]
-        worked = trainer.network is not None or trainer.done
+        worked = trainer.network is not None or trainer.has_worked
         deaths = self._deaths[trainer.number] = 0 if worked else self._deaths[trainer.number] + 1
-        self._due[trainer.number] = time.monotonic() + min(2.0**deaths - 1, MOST_SECONDS)
+        self._due[trainer.number] = time.monotonic() + min(2.0**deaths - 1, LONGEST_RESTART_SECONDS)

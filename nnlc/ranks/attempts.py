@@ -3,27 +3,27 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-SICK_AFTER = 3
+FAULTY_AFTER = 3
 """So many different networks in a row that end before their first half epoch: the rank is sick."""
-LAST_RANK_SICK_AFTER = 10
+LAST_RANK_FAULTY_AFTER = 10
 """The same for the last rank: without it the job ends, so it is given more chances."""
 
-FOR_WANT_OF_MEMORY = ("out of memory", "SIGKILL", "ALLOC_FAILED", "unable to find an engine")
+OUT_OF_MEMORY_WORDS = ("out of memory", "SIGKILL", "ALLOC_FAILED", "unable to find an engine")
 """Words of a bad end that a large network has on every device: the kernel's, cuBLAS's, cuDNN's."""
 
 
-def is_of_memory(reason: str) -> bool:
+def is_out_of_memory(reason: str) -> bool:
     """Return whether a bad end was for want of memory."""
-    return any(word in reason for word in FOR_WANT_OF_MEMORY)
+    return any(word in reason for word in OUT_OF_MEMORY_WORDS)
 
 
 @dataclass(frozen=True, slots=True)
-class BadEnd:
+class FailedAttempt:
     """What a bad end comes to."""
 
     attempts: int
     """How many of this network ended badly, this one included."""
-    for_good: bool
+    final: bool
     """Whether it is given up."""
 
 
@@ -44,7 +44,7 @@ class Attempts:
         """Bad ends so far."""
         return self._counts.get(id, 0)
 
-    def bad_end(self, id: str, rank: int, *, suspicious: bool) -> BadEnd:
+    def record_failure(self, id: str, rank: int, *, suspicious: bool) -> FailedAttempt:
         """A network ended badly on a rank.
 
         Args:
@@ -55,20 +55,20 @@ class Attempts:
         streak = self._streaks.setdefault(rank, [])
         if suspicious and id not in streak:
             streak.append(id)
-        return BadEnd(attempts, attempts >= self._limit)
+        return FailedAttempt(attempts, attempts >= self._limit)
 
-    def went_well(self, rank: int) -> None:
+    def record_success(self, rank: int) -> None:
         """A rank finished a half epoch."""
         self._streaks.pop(rank, None)
 
-    def sick(self, rank: int, *, last: bool) -> list[str]:
+    def faulty(self, rank: int, *, last: bool) -> list[str]:
         """The networks that tell of a sick rank; empty if it is well.
 
         Args:
             last: no other rank is at work. Unless it is, each is given an attempt back.
         """
         streak = self._streaks.get(rank, [])
-        if len(streak) < (LAST_RANK_SICK_AFTER if last else SICK_AFTER):
+        if len(streak) < (LAST_RANK_FAULTY_AFTER if last else FAULTY_AFTER):
             return []
         self._streaks.pop(rank)
         if not last:  # else nobody could tell the rank's fault from theirs, for ever

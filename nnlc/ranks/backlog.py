@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.networks.cost import Machine, predict_seconds, predict_step_seconds
 from nnlc.ranks.leases import Leases
-from nnlc.ranks.speed_correction import Kind, Speeds, size_of
-from nnlc.ranks.waiting import Expected, Order, Waiting
+from nnlc.ranks.speed_correction import Kind, SpeedCorrection, size_class
+from nnlc.ranks.waiting import ExpectedSeconds, Order, WaitingNetworks
 from nnlc.results.history import read_history
 from nnlc.results.inventory import NotWhole, TableCheck
 from nnlc.results.paths import ResultsFolder
 
-LOOK_SECONDS = 5.0
+RECHECK_SECONDS = 5.0
 """Between two looks at networks that another job has."""
-LOOK_AT = 20
+RECHECK_NETWORKS = 20
 """So many of them at a time: each look asks the file system."""
 
 
@@ -36,13 +36,13 @@ class Backlog:
         machine: what their cost is predicted for.
         order: "shortest" turns it round.
         clock: seconds.
-        sharers: indices of networks that may run beside each other.
+        packable: indices of networks that may run beside each other.
         not_whole: by ID, files in the place of tables that are none; those found later are added.
 
     Attributes:
         seconds: by index, the predicted seconds of each network.
         expected: by index, the same with what is learned of such networks.
-        failed_elsewhere: how many of them another job has given up.
+        failed_by_others: how many of them another job has given up.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Backlog:
         machine: Machine,
         order: Order = "longest",
         clock: Callable[[], float] = time.monotonic,
-        sharers: Container[int] = (),
+        packable: Container[int] = (),
         not_whole: dict[str, NotWhole] | None = None,
     ) -> None:
         self._campaign, self._results, self._leases = campaign, results, leases
@@ -64,38 +64,38 @@ class Backlog:
         }
         self._step_seconds: dict[int, float] = {}
         self._networks = {n.index: n for n in networks}
-        self._sharers = sharers
-        self._speeds = Speeds()
+        self._packable = packable
+        self._correction = SpeedCorrection()
         self._kinds = {n.index: self._kind(n, self.seconds[n.index]) for n in networks}
-        self.expected = Expected(self.seconds, self._kinds, self._speeds)
-        self._waiting = Waiting(self.seconds, self._kinds, self._speeds, order)
+        self.expected = ExpectedSeconds(self.seconds, self._kinds, self._correction)
+        self._waiting = WaitingNetworks(self.seconds, self._kinds, self._correction, order)
         for index in self._kinds:
             self._waiting.push(index)
-        self._elsewhere: dict[int, CampaignNetwork] = {}
+        self._held_by_others: dict[int, CampaignNetwork] = {}
         self._last_look = clock()
-        self.failed_elsewhere = 0
+        self.failed_by_others = 0
         self._not_whole = {} if not_whole is None else not_whole
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     @property
-    def elsewhere(self) -> list[CampaignNetwork]:
+    def held_by_others(self) -> list[CampaignNetwork]:
         """Networks that another job has, or had when it was looked at last."""
-        return list(self._elsewhere.values())
+        return list(self._held_by_others.values())
 
     @property
     def seconds_waiting(self) -> float:
-        """Expected of all that wait, together."""
+        """ExpectedSeconds of all that wait, together."""
         return self._waiting.expected_seconds
 
     def factor(self, network: CampaignNetwork) -> float:
         """Its expected seconds over its predicted ones."""
-        return self._speeds.factor(self._kinds[network.index])
+        return self._correction.factor(self._kinds[network.index])
 
     def measure(self, index: int, predicted: float, measured: float) -> None:
         """Some work of a network took so many seconds, where so many were predicted."""
-        self._speeds.measure(index, self._kinds[index], predicted, measured)
+        self._correction.measure(index, self._kinds[index], predicted, measured)
 
     def remember(self, finished: Iterable[tuple[CampaignNetwork, float]]) -> None:
         """Learn from networks that wait no longer: each with the seconds that it took."""
@@ -103,7 +103,7 @@ class Backlog:
             epochs, machine = self._campaign.epochs, self._machine
             predicted = predict_seconds(network.spec, network.images, epochs, machine)
             kind = self._kind(network, predicted)
-            self._speeds.measure(network.index, kind, predicted, measured)
+            self._correction.measure(network.index, kind, predicted, measured)
 
     def step_seconds(self, network: CampaignNetwork) -> float:
         """Predicted seconds of one of its steps."""
@@ -128,57 +128,57 @@ class Backlog:
             tried: indices that are left out, for they ended badly on the rank that asks.
             beside: only one of those that may run beside each other.
         """
-        shares = True if beside else None
-        return self._first(lambda n: n.index not in tried and fits(n), shares)
+        packable = True if beside else None
+        return self._take_first(lambda n: n.index not in tried and fits(n), packable)
 
-    def next_alone(self) -> CampaignNetwork | None:
+    def next_exclusive(self) -> CampaignNetwork | None:
         """The next that waits and may not run beside others."""
-        index = self._waiting.first(shares=False)
+        index = self._waiting.first(packable=False)
         return None if index is None else self._networks[index]
 
-    def shares(self, network: CampaignNetwork) -> bool:
+    def packable(self, network: CampaignNetwork) -> bool:
         """Whether it may run beside others."""
-        return self._kinds[network.index].shares
+        return self._kinds[network.index].packable
 
     def put_back(self, network: CampaignNetwork, *, alone: bool = False) -> None:
         """Let a network wait again; `alone`: it shall not run beside others any more."""
         if alone:
-            self._kinds[network.index] = self._kinds[network.index]._replace(shares=False)
+            self._kinds[network.index] = self._kinds[network.index]._replace(packable=False)
         self._leases.release(network.spec.id)
         self._waiting.push(network.index)
 
-    def look_again(self, *, now: bool = False) -> None:
+    def recheck(self, *, now: bool = False) -> None:
         """Let networks that another job had wait again, where it has ended or given them back.
 
         Args:
             now: also where the last look was not long ago.
         """
-        due = now or self._clock() - self._last_look >= LOOK_SECONDS
-        if not self._elsewhere or not due:
+        due = now or self._clock() - self._last_look >= RECHECK_SECONDS
+        if not self._held_by_others or not due:
             return
         self._last_look = self._clock()
         free = []
-        for index in list(self._elsewhere)[:LOOK_AT]:  # a claim that is refused goes to the end
+        for index in list(self._held_by_others)[:RECHECK_NETWORKS]:  # refused claims go to the end
             if self._claim(self._networks[index]):
                 free.append(index)
         given_up = read_history(self._results.journal_folder).failures if free else {}
         for index in free:
             if self._networks[index].spec.id in given_up:
-                self.failed_elsewhere += 1
+                self.failed_by_others += 1
             else:
                 self._waiting.push(index)
 
     def _kind(self, network: CampaignNetwork, seconds: float) -> Kind:
         """What kind of network one of so many predicted seconds is."""
-        return Kind(network.images.name, size_of(seconds), network.index in self._sharers)
+        return Kind(network.images.name, size_class(seconds), network.index in self._packable)
 
-    def _first(
-        self, wanted: Callable[[CampaignNetwork], bool], shares: bool | None
+    def _take_first(
+        self, wanted: Callable[[CampaignNetwork], bool], packable: bool | None
     ) -> CampaignNetwork | None:
         """The first that is wanted and that this job gets the lease of."""
         passed_over: list[int] = []
         found = None
-        while found is None and (index := self._waiting.pop(shares=shares)) is not None:
+        while found is None and (index := self._waiting.pop(packable=packable)) is not None:
             network = self._networks[index]
             if not wanted(network):
                 passed_over.append(index)
@@ -190,17 +190,17 @@ class Backlog:
 
     def _claim(self, network: CampaignNetwork) -> bool:
         """Whether this job may train it: nobody else does, and nobody has."""
-        self._elsewhere.pop(network.index, None)
+        self._held_by_others.pop(network.index, None)
         if not self._leases.claim(network.spec.id):
-            self._elsewhere[network.index] = network
+            self._held_by_others[network.index] = network
             return False
         # Looked for with the lease in hand: whoever had it before wrote the table before leaving.
-        if self._stands(network):
+        if self._has_table(network):
             self._leases.release(network.spec.id)
             return False
         return True
 
-    def _stands(self, network: CampaignNetwork) -> bool:
+    def _has_table(self, network: CampaignNetwork) -> bool:
         """Whether something stands in its table's place; what is no table is kept in mind.
 
         What can't be read because of the disk keeps no network from being trained.
@@ -232,7 +232,7 @@ class Unfinished:
         return len(self.tables)
 
 
-def unfinished(
+def find_unfinished(
     networks: Sequence[CampaignNetwork], check: TableCheck, given_up: Container[str] = ()
 ) -> Unfinished:
     """Look through the tables. One that stands is read whole, to see that it is this network's.

@@ -28,6 +28,6 @@ def tell_losses(job: Job, message: messages.Message) -> None:
     from nnlc.upgrading.outlook import Outlook, start_lines  # what few jobs need
 
     outlook = Outlook.of(message)
-    elsewhere = job.leases.elsewhere(each.id for each in outlook.foreign)
+    elsewhere = job.leases.held_by_others(each.id for each in outlook.foreign)
     for line in start_lines(outlook, job.mixture, job.work.done, job.results.path, elsewhere):
-        job.watcher.message(line)
+        job.progress.message(line)

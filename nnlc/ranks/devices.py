@@ -24,7 +24,7 @@ def choose_device(asked: str, hellos: Mapping[int, messages.Message]) -> str:
     if not blind:
         return "cuda"
     if len(blind) == len(hellos):
-        withheld = _withheld(hellos)
+        withheld = _why_no_gpu(hellos)
         if asked == "auto" and not withheld:
             return "cpu"
         reason = withheld or "no rank sees a GPU, but --device cuda asks for one"
@@ -47,7 +47,7 @@ def device_names(hellos: Mapping[int, messages.Message], device: str) -> set[str
     return {one["processor"].rpartition(", ")[0] for one in facts}  # without instruction sets
 
 
-def _withheld(hellos: Mapping[int, messages.Message]) -> str | None:
+def _why_no_gpu(hellos: Mapping[int, messages.Message]) -> str | None:
     """Why it is no accident of the machine that nobody sees a GPU."""
     for rank, hello in sorted(hellos.items()):
         if hello["node_gpus"]:

@@ -21,7 +21,7 @@ class DiskTrouble:
 
     def __init__(self, job: Job, tables: TableWriter) -> None:
         self._job, self._tables = job, tables
-        self.away: str | None = None
+        self.unavailable: str | None = None
         self._well = self._last_look = job.clock()
         self.problem: str | None = None
 
@@ -34,18 +34,18 @@ class DiskTrouble:
         now, before = self._job.clock(), self.problem
         if now - self._last_look >= LOOK_SECONDS:
             self._look()
-        self.problem = self.away or self._tables.problem or self._job.journal.trouble
+        self.problem = self.unavailable or self._tables.problem or self._job.journal.trouble
         if self.problem and not before:
-            self._job.watcher.message(f"{self.problem}; it is kept and tried again")
+            self._job.progress.message(f"{self.problem}; it is kept and tried again")
         elif before and not self.problem:
-            self._job.watcher.message("everything could be written again")
+            self._job.progress.message("everything could be written again")
         patience = 60 * self._job.campaign.run.disk_minutes
-        return self._tables.too_long() or now - self._well > patience
+        return self._tables.waits_too_long() or now - self._well > patience
 
     @property
     def advice(self) -> str:
         """Say what the user can do."""
-        mend = "bring it back" if self.away else "make room or mend the folder"
+        mend = "bring it back" if self.unavailable else "make room or mend the folder"
         return f"{mend} and start again"
 
     def loss(self) -> str | None:
@@ -57,8 +57,9 @@ class DiskTrouble:
         if self._tables:
             lost = f"{len(self._tables)} finished networks go back to their last checkpoint"
             return f"{self._tables.problem}; {lost}; {self.advice}"
-        if self.away:
-            return f"{self.away}; what it trained goes back to its last checkpoint; {self.advice}"
+        if self.unavailable:
+            lost = "what it trained goes back to its last checkpoint"
+            return f"{self.unavailable}; {lost}; {self.advice}"
         return None
 
     def _look(self) -> None:
@@ -67,6 +68,6 @@ class DiskTrouble:
         try:
             self._job.results.check()
         except OSError as problem:
-            self.away = problem.strerror
+            self.unavailable = problem.strerror
         else:
-            self.away, self._well = None, self._last_look
+            self.unavailable, self._well = None, self._last_look

@@ -10,17 +10,17 @@ from collections.abc import Iterator, Mapping
 
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import DeviceError, ExitStatus, NnlcError
-from nnlc.ranks.attempts import is_of_memory
+from nnlc.ranks.attempts import is_out_of_memory
 from nnlc.ranks.begun_networks import begun_networks, tell_losses
 from nnlc.ranks.devices import choose_device, device_names
 from nnlc.ranks.disk_trouble import DiskTrouble
-from nnlc.ranks.gpu_packing import arrange
+from nnlc.ranks.gpu_packing import pack_gpus
 from nnlc.ranks.handout import HandOut
 from nnlc.ranks.job import GO_ON, Job
 from nnlc.ranks.lost_jobs import LostJobs
-from nnlc.ranks.preflight import examine, report, warnings
-from nnlc.ranks.running_networks import Curves
-from nnlc.ranks.shutdown import Departure
+from nnlc.ranks.preflight import check_ranks, report, warnings
+from nnlc.ranks.running_networks import RunningNetworks
+from nnlc.ranks.shutdown import Shutdown
 from nnlc.system import messages
 from nnlc.system.process import this_process
 
@@ -35,126 +35,130 @@ class Gatherer:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._curves = Curves(job)
+        self._running = RunningNetworks(job)
         self._hand_out: HandOut  # from the last hello on
-        self._departure = Departure(job.ranks, job.clock)
+        self._shutdown = Shutdown(job.ranks, job.clock)
         self._hellos: dict[int, messages.Message] = {}
         self._device = ""
         self._trainers: Mapping[int, int] = {}
-        self._unchecked: set[int] | None = None  # hosts that look at their images, by a rank
+        self._unchecked_hosts: set[int] | None = None  # hosts that look at their images, by a rank
         self._idle_deaths: Counter[int] = Counter()
         self._given_up: dict[str, CampaignNetwork] = {}
-        self._trouble = DiskTrouble(job, self._curves.tables)
+        self._disk_trouble = DiskTrouble(job, self._running.tables)
         self._lost_jobs = LostJobs(job)
-        self._why = ""  # of the end
+        self._end_reason = ""  # of the end
         self._out: Outbox = []
 
     def __call__(self, rank: int, *received: messages.Message) -> Outbox:
         """Messages of an agent; returns messages to agents."""
         self._out = []
-        if self._departure.over:
+        if self._shutdown.over:
             return self._out
         for message in received:
-            with self._giving_up():
+            with self._ending_on_error():
                 self._handle(rank, message)
-        with self._giving_up():
-            self._go_on()
+        with self._ending_on_error():
+            self._hand_out_networks()
         return self._out
 
     def tick(self) -> Outbox:
         """What is due without a message: tables that wait, the time, the display."""
         self._out = []
-        if self._departure.over:
+        if self._shutdown.over:
             return self._out
-        with self._giving_up():
-            self._job.leases.beat()
+        with self._ending_on_error():
+            self._job.leases.renew()
             self._job.journal.try_again()
-            self._curves.write()
-            if self._trouble.lasts_too_long() and self._departure.status is None:
-                raise NnlcError(f"{self._trouble.problem}; {self._trouble.advice}")
-            self._lost_jobs.tell()
-            if self._device and self._departure.status is None:
-                self._look_at_the_time()
-                self._show()
-            self._go_on()
+            self._running.write()
+            if self._disk_trouble.lasts_too_long() and self._shutdown.status is None:
+                raise NnlcError(f"{self._disk_trouble.problem}; {self._disk_trouble.advice}")
+            self._lost_jobs.report()
+            if self._device and self._shutdown.status is None:
+                self._check_time_left()
+                self._show_progress()
+            self._hand_out_networks()
         return self._out
 
     @contextlib.contextmanager
-    def _giving_up(self) -> Iterator[None]:
+    def _ending_on_error(self) -> Iterator[None]:
         """End the job at what the user must mend."""
         try:
             yield
         except NnlcError as problem:
-            self._leave(ExitStatus.ERROR, f"error: {problem}")
+            self._begin_shutdown(ExitStatus.ERROR, f"error: {problem}")
 
     def _handle(self, rank: int, message: messages.Message) -> None:
         match message["kind"]:
             case "hello":
                 self._on_hello(rank, message)
             case "idle":
-                self._hand_out.idle(rank, message["trainer"])
+                self._hand_out.add_idle(rank, message["trainer"])
             case "checked":
                 self._on_checked(rank, message)
             case "row":
-                curve = self._curves.row(message)
-                self._job.attempts.went_well(curve.rank)
+                running = self._running.add_row(message)
+                self._job.attempts.record_success(running.rank)
                 self._hand_out.measure(message["index"], message["seconds"])
             case "finished":
                 self._hand_out.ended(message["index"])
-                self._idle_deaths[self._curves.finished(message).rank] = 0
+                self._idle_deaths[self._running.finish(message).rank] = 0
             case "resumed" | "saved" | "aside" | "trouble":
-                self._curves.note(message)
+                self._running.on_checkpoint(message)
             case "failed" | "died":
-                self._on_bad_end(rank, message)
+                self._on_failed_attempt(rank, message)
             case "returned":
                 self._hand_out.ended(message["index"])
-                self._hand_out.backlog.put_back(self._curves.end(message["index"]).network)
+                self._hand_out.backlog.put_back(self._running.remove(message["index"]).network)
             case "fatal":
                 self._on_fatal(rank, message)
             case "notice":
                 told = f"{message['signal']} came on rank {rank}: {GO_ON}"
-                self._leave(ExitStatus.UNFINISHED, told)
+                self._begin_shutdown(ExitStatus.UNFINISHED, told)
             case "left":
-                self._departure.left(rank)
+                self._shutdown.left(rank)
 
-    def _go_on(self) -> None:
+    def _hand_out_networks(self) -> None:
         """Give waiting networks to idle trainers; end the job when nothing is left."""
-        if self._departure.status is not None:
-            self._end_if_all_left()
+        if self._shutdown.status is not None:
+            self._end_if_all_ranks_left()
             return
-        if not self._checked or self._trouble.away:
+        if not self._checked or self._disk_trouble.unavailable:
             return
         while work := self._hand_out.next():
             self._start(*work)
-        if not self._curves and (end := self._hand_out.what_is_left()):
-            self._leave(*end)
+        if not self._running and (end := self._hand_out.outcome()):
+            self._begin_shutdown(*end)
 
     def _on_hello(self, rank: int, message: messages.Message) -> None:
         """When all ranks are there: choose the device, and begin with a look at the images."""
         job = self._job
         self._hellos[rank] = message
-        if len(self._hellos) < job.ranks or self._departure.status is not None:
+        if len(self._hellos) < job.ranks or self._shutdown.status is not None:
             return
         self._device = choose_device(job.device, self._hellos)
-        examine(self._hellos, self._device)
-        seating = arrange(self._hellos, self._device, job.work.networks)
-        self._trainers = seating.trainers
+        check_ranks(self._hellos, self._device)
+        packing = pack_gpus(self._hellos, self._device, job.work.networks)
+        self._trainers = packing.trainers
         names = device_names(self._hellos, self._device)
-        self._hand_out = HandOut(job, self._device, names, seating)
+        self._hand_out = HandOut(job, self._device, names, packing)
         ranks = [
-            {"rank": r, **hello, "trainers": seating.trainers[r]}
+            {"rank": r, **hello, "trainers": packing.trainers[r]}
             for r, hello in sorted(self._hellos.items())
         ]
-        about = {"device": self._device, "campaign": job.campaign.name, "after": job.last_time}
+        about = {
+            "device": self._device,
+            "campaign": job.campaign.name,
+            "after": job.last_event_time,
+        }
         job.journal.write("job", **about, process=this_process(), ranks=ranks)
         seconds, trainers = self._hand_out.backlog.expected, sum(self._trainers.values())
-        job.watcher.begin(seconds, job.work.done, trainers)
+        job.progress.begin(seconds, job.work.done, trainers)
         for warning in warnings(self._hellos, self._trainers, self._device):
-            job.watcher.message(f"warning: {warning}")
+            job.progress.message(f"warning: {warning}")
         for network in job.work.networks:
-            if (reason := seating.too_large.get(network.index)) is not None:
+            if (reason := packing.too_large.get(network.index)) is not None:
                 job.journal.write("failure", id=network.spec.id, reason=reason, attempts=0)
-                job.watcher.failed(network, reason, for_good=True)
+                job.progress.failed(network, reason, final=True)
         configuration = {
             "kind": "configure",
             "campaign": job.campaign.model_dump(mode="json"),
@@ -168,38 +172,38 @@ class Gatherer:
         )
         mark = job.results.make_mark(job.leases.token)
         by_host = {hello["host"]: r for r, hello in sorted(self._hellos.items(), reverse=True)}
-        self._unchecked = set(by_host.values())
+        self._unchecked_hosts = set(by_host.values())
         check = {"kind": "check", "trainer": 0, "mark": str(mark.absolute())}
-        first, *others = sorted(self._unchecked)
+        first, *others = sorted(self._unchecked_hosts)
         # One of them looks at checkpoints too: all would say the same.
-        begun = begun_networks(job, self._device, seating.too_large)
+        begun = begun_networks(job, self._device, packing.too_large)
         self._out.append((first, {**check, "networks": begun}))
         self._out.extend((each, check) for each in others)
 
     @property
     def _checked(self) -> bool:
         """Whether all hosts have all that they need."""
-        return self._unchecked is not None and not self._unchecked
+        return self._unchecked_hosts is not None and not self._unchecked_hosts
 
     def _on_checked(self, rank: int, message: messages.Message) -> None:
         """A host has all that it needs; when all have, the work begins, if that was wanted."""
-        if self._unchecked is None:
+        if self._unchecked_hosts is None:
             return
         job = self._job
         if "go_on" in message:
             tell_losses(job, message)
-        self._unchecked.discard(rank)
-        if self._unchecked:
+        self._unchecked_hosts.discard(rank)
+        if self._unchecked_hosts:
             return
         job.results.remove_mark(job.leases.token)
         if job.only_preflight:
             for line in report(self._hellos, self._trainers, self._device):
-                job.watcher.message(line)
-            self._leave(ExitStatus.DONE, f"all is well: {job.ranks} ranks could begin")
+                job.progress.message(line)
+            self._begin_shutdown(ExitStatus.DONE, f"all is well: {job.ranks} ranks could begin")
 
     def _start(self, network: CampaignNetwork, rank: int, trainer: int) -> None:
         network = network.on(self._device)
-        self._curves.start(network, rank)
+        self._running.add(network, rank)
         self._job.journal.write("start", id=network.spec.id, rank=rank, trainer=trainer)
         message = {
             "kind": "train",
@@ -207,45 +211,45 @@ class Gatherer:
             "index": network.index,
             **network.to_json(),
         }
-        self._out.append((rank, message | self._hand_out.facts(network)))
+        self._out.append((rank, message | self._hand_out.hang_limits(network)))
 
-    def _on_bad_end(self, rank: int, message: messages.Message) -> None:
+    def _on_failed_attempt(self, rank: int, message: messages.Message) -> None:
         """An attempt ended badly: try again, or record a failure after too many attempts."""
         if message["index"] is None:
             self._on_idle_death(rank, message)
             return
         job, reason = self._job, message["reason"]
-        first = self._hand_out.first_to_fall(message["index"])
+        first = self._hand_out.first_failure_on_gpu(message["index"])
         self._hand_out.ended(message["index"])
-        curve = self._curves.end(message["index"])
-        suspicious = first and not curve.trained and not is_of_memory(reason)
-        end = job.attempts.bad_end(curve.id, rank, suspicious=suspicious)
-        event = "failure" if end.for_good else "attempt"
-        job.journal.write(event, id=curve.id, reason=reason, attempts=end.attempts, rank=rank)
-        job.watcher.failed(curve.network, reason, for_good=end.for_good)
-        if end.for_good:
+        running = self._running.remove(message["index"])
+        suspicious = first and not running.trained and not is_out_of_memory(reason)
+        end = job.attempts.record_failure(running.id, rank, suspicious=suspicious)
+        event = "failure" if end.final else "attempt"
+        job.journal.write(event, id=running.id, reason=reason, attempts=end.attempts, rank=rank)
+        job.progress.failed(running.network, reason, final=end.final)
+        if end.final:
             self._hand_out.failures += 1
-            self._given_up[curve.id] = curve.network
+            self._given_up[running.id] = running.network
         else:
-            self._hand_out.ended_badly(rank, curve.network)
-        self._retire_if_sick(rank, reason)
+            self._hand_out.retry(rank, running.network)
+        self._retire_if_faulty(rank, reason)
 
-    def _retire_if_sick(self, rank: int, reason: str) -> None:
+    def _retire_if_faulty(self, rank: int, reason: str) -> None:
         """Give no more to a rank on which everything fails; what it spoiled is forgiven."""
-        last = self._hand_out.is_last(rank)
-        forgiven = self._job.attempts.sick(rank, last=last)
+        last = self._hand_out.is_last_rank(rank)
+        forgiven = self._job.attempts.faulty(rank, last=last)
         if not forgiven:
             return
         self._job.journal.write("retire", rank=rank, reason=reason, ids=forgiven)
         for name in self._given_up.keys() & set(forgiven):
             self._hand_out.failures -= 1
-            self._hand_out.ended_badly(rank, self._given_up.pop(name))
+            self._hand_out.retry(rank, self._given_up.pop(name))
         where = f"rank {rank} on {self._hellos[rank]['host']}"
         what = f"{len(forgiven)} networks in a row ended before their first half epoch ({reason})"
         if last:
             raise DeviceError(f"{where}: {what}; mend its device, or give the job another node")
         self._hand_out.retire(rank)
-        self._job.watcher.message(f"{where} gets no more networks: {what}")
+        self._job.progress.message(f"{where} gets no more networks: {what}")
 
     def _on_fatal(self, rank: int, message: messages.Message) -> None:
         """A trainer can't begin: the whole job's trouble, or, once all was well, its node's."""
@@ -258,52 +262,52 @@ class Gatherer:
 
     def _on_idle_death(self, rank: int, message: messages.Message) -> None:
         """A trainer ended while it had no network. One that can't start is not tried for ever."""
-        if self._departure.status is not None:
+        if self._shutdown.status is not None:
             return
         reason = f"{message['reason']} while it had no network; what it printed before says why"
         if not self._checked:
             raise DeviceError(f"rank {rank}: {reason}")
-        self._hand_out.not_idle(rank, message["trainer"])
+        self._hand_out.remove_idle(rank, message["trainer"])
         self._idle_deaths[rank] += 1
         if self._idle_deaths[rank] < MAX_IDLE_DEATHS:
             return
-        if self._hand_out.is_last(rank):
+        if self._hand_out.is_last_rank(rank):
             raise DeviceError(f"rank {rank}: {reason}")
         if self._idle_deaths[rank] == MAX_IDLE_DEATHS:
             self._hand_out.retire(rank)
             self._job.journal.write("retire", rank=rank, reason=reason, ids=[])
-            self._job.watcher.message(f"rank {rank} gets no more networks: {reason}")
+            self._job.progress.message(f"rank {rank} gets no more networks: {reason}")
 
-    def _look_at_the_time(self) -> None:
-        if self._job.time_left.for_work() <= 0:
-            self._leave(ExitStatus.UNFINISHED, f"the job's time is nearly over: {GO_ON}")
+    def _check_time_left(self) -> None:
+        if self._job.time_left.work_seconds() <= 0:
+            self._begin_shutdown(ExitStatus.UNFINISHED, f"the job's time is nearly over: {GO_ON}")
 
-    def _show(self) -> None:
+    def _show_progress(self) -> None:
         """Keep the display and the journal's snapshot fresh."""
-        self._job.watcher.tick()
+        self._job.progress.tick()
         if self._job.journal.progress_is_due():
-            self._job.journal.progress(self._curves.snapshot())
+            self._job.journal.progress(self._running.snapshot())
 
-    def _leave(self, status: ExitStatus, why: str) -> None:
+    def _begin_shutdown(self, status: ExitStatus, why: str) -> None:
         """Have every trainer save and every rank part; what comes meanwhile still counts."""
-        first = self._departure.begin(status)
+        first = self._shutdown.begin(status)
         if first or status == ExitStatus.ERROR:  # a notice may come on every rank
-            self._why = why
-            self._job.watcher.message(why)
+            self._end_reason = why
+            self._job.progress.message(why)
         if first:
             self._out.extend((rank, {"kind": "leave"}) for rank in range(self._job.ranks))
 
-    def _end_if_all_left(self) -> None:
-        if not self._departure.complete():
+    def _end_if_all_ranks_left(self) -> None:
+        if not self._shutdown.complete():
             return
         job = self._job
-        self._curves.write(now=True)
-        if (loss := self._trouble.loss()) is not None:
-            self._leave(ExitStatus.ERROR, f"error: {loss}")
-        status = ExitStatus(self._departure.status or ExitStatus.DONE)
-        self._departure.over = True
-        job.watcher.end()
-        job.journal.write("end", status=status.name, reason=self._why)
+        self._running.write(now=True)
+        if (loss := self._disk_trouble.loss()) is not None:
+            self._begin_shutdown(ExitStatus.ERROR, f"error: {loss}")
+        status = ExitStatus(self._shutdown.status or ExitStatus.DONE)
+        self._shutdown.over = True
+        job.progress.end()
+        job.journal.write("end", status=status.name, reason=self._end_reason)
         job.journal.end()
         job.results.remove_mark(job.leases.token)
         job.leases.end()

@@ -17,7 +17,7 @@ from nnlc.networks import walk_network
 from nnlc.networks.cost import GPU
 from nnlc.networks.memory import image_bytes, library_bytes, training_bytes
 from nnlc.networks.operations import training_work
-from nnlc.ranks.idle_slots import Place
+from nnlc.ranks.idle_slots import Slot
 from nnlc.system import messages
 
 MOST_TRAINERS = 8
@@ -29,7 +29,7 @@ LAUNCHES_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class GpuNeed:
     """What a network needs of a GPU."""
 
     memory_bytes: int
@@ -38,7 +38,7 @@ class Need:
     """Whether its steps wait for launches rather than for arithmetic."""
 
 
-def need_of(network: CampaignNetwork) -> Need:
+def predict_need(network: CampaignNetwork) -> GpuNeed:
     """Predicted, for a GPU."""
     spec, images = network.spec, network.images
     walk = walk_network(spec, images)
@@ -46,11 +46,11 @@ def need_of(network: CampaignNetwork) -> Need:
     own = in_all - library_bytes("cuda") - image_bytes(images)
     step = training_work(walk, spec)
     launches = step.kernels * GPU.seconds_a_kernel
-    return Need(own, launches >= LAUNCHES_SHARE * GPU.seconds(step))
+    return GpuNeed(own, launches >= LAUNCHES_SHARE * GPU.seconds(step))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class GpuMemory:
     """The memory of a GPU, and what is wanted of it; all in bytes."""
 
     device_bytes: int
@@ -78,13 +78,13 @@ class Room:
         return self.budget // trainers - self.trainer_bytes
 
 
-def room_of(
+def gpu_memory(
     hellos: Mapping[int, messages.Message],
     networks: Sequence[CampaignNetwork],
-    needs: Mapping[int, Need],
-) -> Room:
+    needs: Mapping[int, GpuNeed],
+) -> GpuMemory:
     """The least that a rank's GPU has, and what these networks want of it."""
-    return Room(
+    return GpuMemory(
         device_bytes=min(hello["devices"][0]["memory_bytes"] for hello in hellos.values()),
         trainer_bytes=library_bytes("cuda") + sum(map(image_bytes, {n.images for n in networks})),
         largest_bytes=max((needs[n.index].memory_bytes for n in networks), default=0),
@@ -92,14 +92,14 @@ def room_of(
 
 
 @dataclass(frozen=True, slots=True)
-class Seating:
+class GpuPacking:
     """Who sits where, and which networks may sit together."""
 
     trainers: Mapping[int, int]
     """By rank."""
     gpus: Mapping[int, Hashable]
     """By rank, what its trainers share; a rank that is left out shares nothing."""
-    sharers: frozenset[int] = frozenset()
+    packable: frozenset[int] = frozenset()
     """Indices of the networks that may run beside each other."""
     too_large: Mapping[int, str] = field(default_factory=dict)
     """By index of networks that no GPU here has the memory for, why."""
@@ -108,14 +108,14 @@ class Seating:
     def number_of_gpus(self) -> int:
         return len({self.gpu_of((rank, 0)) for rank in self.trainers})
 
-    def gpu_of(self, place: Place) -> Hashable:
-        """What a trainer trains on; places with the same share it."""
-        return self.gpus.get(place[0], place)
+    def gpu_of(self, slot: Slot) -> Hashable:
+        """What a trainer trains on; slots with the same share it."""
+        return self.gpus.get(slot[0], slot)
 
 
-def arrange(
+def pack_gpus(
     hellos: Mapping[int, messages.Message], device: str, networks: Sequence[CampaignNetwork]
-) -> Seating:
+) -> GpuPacking:
     """Decide for a whole job.
 
     Args:
@@ -127,25 +127,27 @@ def arrange(
         DeviceError: more trainers on a GPU than fit into its memory.
     """
     if device == "cpu":  # one trainer a core: the user says how many, by ranks or by --trainers
-        return Seating({rank: hello["trainers"] or 1 for rank, hello in hellos.items()}, {})
-    needs = {n.index: need_of(n) for n in networks}
-    device_bytes = room_of(hellos, (), needs).device_bytes
+        return GpuPacking({rank: hello["trainers"] or 1 for rank, hello in hellos.items()}, {})
+    needs = {n.index: predict_need(n) for n in networks}
+    device_bytes = gpu_memory(hellos, (), needs).device_bytes
     too_large = {
         n.index: _too_large(needs[n.index], device_bytes)
         for n in networks
         if needs[n.index].memory_bytes > device_bytes
     }
     fitting = [n for n in networks if n.index not in too_large]
-    seating = seat(hellos, room_of(hellos, fitting, needs), needs)
-    return replace(seating, too_large=too_large)
+    packing = pack_trainers(hellos, gpu_memory(hellos, fitting, needs), needs)
+    return replace(packing, too_large=too_large)
 
 
-def seat(hellos: Mapping[int, messages.Message], room: Room, needs: Mapping[int, Need]) -> Seating:
+def pack_trainers(
+    hellos: Mapping[int, messages.Message], memory: GpuMemory, needs: Mapping[int, GpuNeed]
+) -> GpuPacking:
     """Decide who shares a GPU.
 
     Args:
-        hellos: as for `arrange`.
-        room: of each GPU, for ranks are alike.
+        hellos: as for `pack_gpus`.
+        memory: of each GPU, for ranks are alike.
         needs: by index, of each network that waits.
 
     Raises:
@@ -155,20 +157,20 @@ def seat(hellos: Mapping[int, messages.Message], room: Room, needs: Mapping[int,
     ranks_of = Counter(gpus.values())
     cores = cores_of(hellos)
     trainers = {
-        rank: hello["trainers"] or _automatic(hello, ranks_of[gpus[rank]], cores[rank], room)
+        rank: hello["trainers"] or _automatic(hello, ranks_of[gpus[rank]], cores[rank], memory)
         for rank, hello in hellos.items()
     }
     on_gpu: Counter[Hashable] = Counter()
     for rank, count in trainers.items():
         on_gpu[gpus[rank]] += count
     most = max(on_gpu.values())
-    if most > room.most:
-        raise DeviceError(_too_many(most, room))
+    if most > memory.most:
+        raise DeviceError(_too_many(most, memory))
     if most == 1:
-        return Seating(trainers, {})
-    part = room.part(most)
-    sharers = (i for i, need in needs.items() if need.launch_bound and need.memory_bytes <= part)
-    return Seating(trainers, gpus, frozenset(sharers))
+        return GpuPacking(trainers, {})
+    part = memory.part(most)
+    packable = (i for i, need in needs.items() if need.launch_bound and need.memory_bytes <= part)
+    return GpuPacking(trainers, gpus, frozenset(packable))
 
 
 def gpu_of_rank(rank: int, hello: messages.Message) -> Hashable:
@@ -192,27 +194,27 @@ def cores_of(hellos: Mapping[int, messages.Message]) -> dict[int, int]:
     }
 
 
-def _automatic(hello: messages.Message, ranks: int, cores: int, room: Room) -> int:
+def _automatic(hello: messages.Message, ranks: int, cores: int, memory: GpuMemory) -> int:
     """Trainers of a rank whose user left it to us: several only where MPS lets them work at once.
 
     Without it they would take turns, and a GPU in exclusive mode would refuse the second.
     """
     if not hello["devices"][0].get("mps"):
         return 1
-    return max(1, min(cores, room.best // ranks))
+    return max(1, min(cores, memory.best // ranks))
 
 
-def _too_many(trainers: int, room: Room) -> str:
+def _too_many(trainers: int, memory: GpuMemory) -> str:
     return (
         f"{trainers} trainers do not fit on one GPU: each needs about "
-        f"{room.trainer_bytes / 1e9:.1f} GB, beside the {room.largest_bytes / 1e9:.1f} GB of the "
-        f"largest network, and together they may take {100 * BUDGET:.0f} % of its "
-        f"{room.device_bytes / 1e9:.1f} GB; start at most {room.most}, by fewer ranks on it or "
+        f"{memory.trainer_bytes / 1e9:.1f} GB, beside the {memory.largest_bytes / 1e9:.1f} GB of "
+        f"the largest network, and together they may take {100 * BUDGET:.0f} % of its "
+        f"{memory.device_bytes / 1e9:.1f} GB; start at most {memory.most}, by fewer ranks on it or "
         "with --trainers auto"
     )
 
 
-def _too_large(need: Need, device_bytes: int) -> str:
+def _too_large(need: GpuNeed, device_bytes: int) -> str:
     return (
         f"it needs about {need.memory_bytes / 1e9:.1f} GB of memory by prediction, images and "
         f"libraries not counted, and the GPU has {device_bytes / 1e9:.1f} GB: it was not tried; on "

@@ -16,7 +16,7 @@ ABSENCE_SECONDS = 5.0
 """This rank itself was stopped or held up if it did not look for so long."""
 
 
-class Pulse:
+class Heartbeat:
     """Keeps count of when each rank was last heard.
 
     Args:
@@ -43,7 +43,7 @@ class Pulse:
         self._last_beat = now
         return list(self._heard)
 
-    def silent(self) -> int | None:
+    def silent_rank(self) -> int | None:
         """A rank that is gone, or None."""
         now = self._clock()
         absence = now - self._last_look

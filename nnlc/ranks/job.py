@@ -53,11 +53,11 @@ class Job:
     """Begun."""
     time_left: TimeLeft
     journal: Journal
-    last_time: str | None = None
+    last_event_time: str | None = None
     """Of the last event that any job wrote down before: this one's count as later."""
     open_jobs: Sequence[OpenJob] = ()
     """Earlier ones that have not written down their end."""
-    watcher: "Progress"
+    progress: "Progress"
     """Or whatever else is to be told of the work."""
     clock: Callable[[], float] = time.monotonic
     """Seconds."""

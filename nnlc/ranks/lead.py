@@ -12,7 +12,7 @@ from nnlc.console import flush_output, say, standard_output, stop_printing
 from nnlc.errors import ExitStatus, ResultsError
 from nnlc.ranks.agent import Agent
 from nnlc.ranks.attempts import Attempts
-from nnlc.ranks.backlog import Unfinished, unfinished
+from nnlc.ranks.backlog import Unfinished, find_unfinished
 from nnlc.ranks.gatherer import Gatherer
 from nnlc.ranks.job import Job
 from nnlc.ranks.leases import Leases
@@ -48,7 +48,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
         networks = share(campaign, networks, options.element, options.elements)
         name += f", element {options.element} of {options.elements}"
     check = TableCheck(results, campaign, history.finishes)
-    work = unfinished(networks, check, history.failures)
+    work = find_unfinished(networks, check, history.failures)
     warnings = [f"warning: {line}" for line in first_few(passed_over(results.strangers()))]
     for line in [*warnings, *not_whole_lines(work.not_whole.values(), results.path)]:
         _tell(line)
@@ -89,9 +89,9 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             leases=leases,
             time_left=TimeLeft(seconds_left(options.time_left, os.environ), since=options.since),
             journal=Journal(results.journal_folder, results.ready),
-            last_time=history.last_time,
+            last_event_time=history.last_time,
             open_jobs=history.open_jobs,
-            watcher=Progress(
+            progress=Progress(
                 name, campaign.half_epochs, log, live=log.isatty() and not _has_own_pty()
             ),
             only_preflight=options.preflight,

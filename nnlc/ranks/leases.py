@@ -75,16 +75,16 @@ class Leases:
 
     def begin(self) -> None:
         """Show that this job lives; an OSError says that the folder can't be written."""
-        self._renew()
+        self._write_heartbeat()
         with contextlib.suppress(OSError):
-            self._sweep()
+            self._clean_up()
 
     def claim(self, id: str) -> bool:
         """Whether this job has the network from now on; if not, one that may live has it."""
         lease, other = self._lease(id), None
         self._unwritten.discard(id)
         try:
-            other = self._obtain(lease)
+            other = self._acquire(lease)
         except OSError:
             self._unwritten.add(id)
         if other is None:
@@ -104,7 +104,7 @@ class Leases:
         except OSError:
             self._unwritten.add(id)
 
-    def beat(self) -> None:
+    def renew(self) -> None:
         """Show that this job lives, and make up for disk trouble; called several times a second."""
         now = self._clock()
         due = now - self._last_beat >= self._beat_seconds
@@ -113,8 +113,8 @@ class Leases:
         self._last_try = now
         if due:
             with contextlib.suppress(OSError):
-                self._renew()
-                self._sweep()
+                self._write_heartbeat()
+                self._clean_up()
         for network in sorted(self._unwritten):
             if network in self._ours:
                 self.claim(network)
@@ -132,7 +132,7 @@ class Leases:
         """Whether that holder gave a sign of life since we look; if not, it may be long dead."""
         return self._refused.get(id) in self._seen_alive
 
-    def elsewhere(self, ids: Iterable[str]) -> set[str]:
+    def held_by_others(self, ids: Iterable[str]) -> set[str]:
         """Return the networks that other jobs have; a job that was killed may still count."""
         held = set()
         for network in ids:
@@ -155,7 +155,7 @@ class Leases:
             raise ValueError(f"{id!r} is no ID of a network")
         return self._folder / f"{id}.lease"
 
-    def _obtain(self, lease: Path) -> str | None:
+    def _acquire(self, lease: Path) -> str | None:
         """Make a lease ours; returns the token of the job that keeps us from it, if one does."""
         self._ready_to_write(self._folder)
         for owner in _entries(lease):
@@ -181,7 +181,7 @@ class Leases:
         # No other job's, or released by each before it was looked for.
         raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(lease))
 
-    def _renew(self) -> None:
+    def _write_heartbeat(self) -> None:
         self._ready_to_write(self._folder)
         self._beats += 1
         write_atomically(self._heartbeat, json.dumps({**self._me, "beats": self._beats}).encode())
@@ -193,7 +193,7 @@ class Leases:
             self._unwritten |= self._ours
         self._last_beat = now
 
-    def _sweep(self) -> None:
+    def _clean_up(self) -> None:
         """Watch the other jobs, and remove what dead ones left."""
         jobs = {
             path: m[1] for path in self._folder.iterdir() if (m := _HEARTBEAT.fullmatch(path.name))

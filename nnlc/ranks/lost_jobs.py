@@ -26,7 +26,7 @@ class LostJobs:
         now = job.clock()
         self._watched = {each.name: (each, self._signs(each.name), now) for each in job.open_jobs}
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Look at them if a look is due; each that is lost is told of and written down once."""
         now = self._job.clock()
         if not self._watched or now - self._last_look < LOOK_SECONDS:
@@ -41,7 +41,7 @@ class LostJobs:
             del self._watched[each.name]
             if each.name in still_open:
                 missing = (network.spec.id for network in self._job.work.networks)
-                self._job.watcher.message(still_open[each.name].how_it_ended(missing))
+                self._job.progress.message(still_open[each.name].how_it_ended(missing))
                 self._job.journal.write("lost", ids=[each.name])
 
     def _is_silent(self, job: OpenJob) -> bool:

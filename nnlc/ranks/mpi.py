@@ -29,15 +29,15 @@ _LAUNCHERS = {
 }
 
 TAG = 1
-PART_SECONDS = 20.0
+LEAVE_SECONDS = 20.0
 """For every rank to reach the end, once all were told to."""
-SHORTEST_SECONDS = 0.001
+SHORTEST_SLEEP_SECONDS = 0.001
 """Sleep between two looks for messages of other ranks, just after one came or went."""
-LONGEST_SECONDS = 0.032
+LONGEST_SLEEP_SECONDS = 0.032
 """The same when all has been silent for a while: each look takes some of a trainer's core."""
-LONGEST_UNASKED_SECONDS = 0.064
+LONGEST_SLEEP_OF_OTHERS_SECONDS = 0.064
 """The same on the other ranks: rank 0 is asked at any time, but only answers."""
-ALONE_SECONDS = 0.5
+SINGLE_RANK_SLEEP_SECONDS = 0.5
 """The same where there are no others: trainers wake the agent by themselves."""
 MOST_AT_ONCE = 64
 """So many MPI messages are taken before a rank looks at its own trainers and signals again."""
@@ -51,7 +51,7 @@ class Link(ABC):
     local_rank: int
     launcher: str | None = None
     """What started this process."""
-    longest_seconds: float
+    longest_sleep_seconds: float
 
     def __init__(self) -> None:
         self._waiting: dict[int, list[bytes]] = {}
@@ -59,16 +59,16 @@ class Link(ABC):
 
     def send(self, rank: int, message: messages.Message) -> None:
         """Have a message sent by the next `flush`."""
-        self.pass_on(rank, messages.encode(message))
+        self.send_line(rank, messages.encode(message))
 
-    def pass_on(self, rank: int, line: bytes) -> None:
+    def send_line(self, rank: int, line: bytes) -> None:
         """The same for the line of a message."""
         self._waiting.setdefault(rank, []).append(line)
 
     def pause(self) -> float:
         """Seconds to sleep before the next look, the more the longer nothing came or went."""
         pause = 0.0 if self.rank in self._waiting else self._pause
-        self._pause = min(max(2 * self._pause, SHORTEST_SECONDS), self.longest_seconds)
+        self._pause = min(max(2 * self._pause, SHORTEST_SLEEP_SECONDS), self.longest_sleep_seconds)
         return pause
 
     @abstractmethod
@@ -87,23 +87,23 @@ class Link(ABC):
     def abort(self, status: int) -> None:
         """End all ranks at once."""
 
-    def _own(self) -> list[tuple[int, list[messages.Message]]]:
+    def _own_messages(self) -> list[tuple[int, list[messages.Message]]]:
         """What this rank has for itself."""
         lines = self._waiting.pop(self.rank, [])
         return [(self.rank, messages.decode_batch(b"".join(lines)))] if lines else []
 
 
-class Alone(Link):
+class SingleRank(Link):
     """The only rank; messages to itself stay here."""
 
     rank, ranks, local_rank = 0, 1, 0
-    longest_seconds = ALONE_SECONDS
+    longest_sleep_seconds = SINGLE_RANK_SLEEP_SECONDS
 
     def flush(self) -> None:
         pass
 
     def receive(self) -> list[tuple[int, list[messages.Message]]]:
-        return self._own()
+        return self._own_messages()
 
     def leave(self, status: int) -> None:
         pass
@@ -112,7 +112,7 @@ class Alone(Link):
         os._exit(status)
 
 
-class Mpi(Link):
+class MpiLink(Link):
     """One rank of several, over mpi4py; messages are bytes, never pickles."""
 
     def __init__(self, mpi: Any, local_rank: int, launcher: str) -> None:
@@ -120,7 +120,9 @@ class Mpi(Link):
         self._mpi = mpi
         self._world = mpi.COMM_WORLD
         self.rank, self.ranks = self._world.rank, self._world.size
-        self.longest_seconds = LONGEST_UNASKED_SECONDS if self.rank else LONGEST_SECONDS
+        self.longest_sleep_seconds = (
+            LONGEST_SLEEP_OF_OTHERS_SECONDS if self.rank else LONGEST_SLEEP_SECONDS
+        )
         self.local_rank, self.launcher = local_rank, launcher
         self._under_way: list[tuple[Any, bytes]] = []
 
@@ -133,7 +135,7 @@ class Mpi(Link):
 
     def receive(self) -> list[tuple[int, list[messages.Message]]]:
         self._under_way = [(r, c) for r, c in self._under_way if not r.Test()]
-        found = self._own()
+        found = self._own_messages()
         status = self._mpi.Status()
         while len(found) < MOST_AT_ONCE:
             if not self._world.Iprobe(source=self._mpi.ANY_SOURCE, tag=TAG, status=status):
@@ -149,7 +151,7 @@ class Mpi(Link):
     def leave(self, status: int) -> None:
         self.flush()
         everyone = self._world.Ibarrier()
-        deadline = time.monotonic() + PART_SECONDS
+        deadline = time.monotonic() + LEAVE_SECONDS
         while not everyone.Test():
             if time.monotonic() > deadline:
                 self.abort(status)  # a rank is gone, or can't end
@@ -181,7 +183,7 @@ def connect() -> Link:
     """
     told = launcher_rank(dict(os.environ))
     if told is None or told[2] == 1:
-        alone = Alone()
+        alone = SingleRank()
         alone.launcher = told[0] if told else None
         return alone
     launcher, _, size, local_rank = told
@@ -199,4 +201,4 @@ def connect() -> Link:
             f"for another MPI ({MPI.Get_library_version().strip().splitlines()[0]}); use that "
             "MPI's own mpirun, or srun --mpi=pmi2"
         )
-    return Mpi(MPI, local_rank, launcher)
+    return MpiLink(MPI, local_rank, launcher)

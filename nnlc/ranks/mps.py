@@ -48,7 +48,7 @@ def control_daemon(*, wanted: bool) -> Iterator[str | None]:
         os.environ |= dict.fromkeys(_FOLDERS, folder)
         daemon = _start()
         try:
-            trouble = _trouble(daemon, Path(folder))
+            trouble = _startup_problem(daemon, Path(folder))
             if trouble is None:
                 os.environ.pop(_VISIBLE, None)  # its clients see what it sees, numbered anew
             else:
@@ -108,21 +108,21 @@ def _start() -> subprocess.Popen[bytes] | None:
         signal.pthread_sigmask(signal.SIG_SETMASK, kept)
 
 
-def _trouble(daemon: subprocess.Popen[bytes] | None, folder: Path) -> str | None:
+def _startup_problem(daemon: subprocess.Popen[bytes] | None, folder: Path) -> str | None:
     """Why the daemon can't be used; None once it is there."""
     if daemon is None:
         return f"{PROGRAM} is not to be found"
     deadline = time.monotonic() + START_SECONDS
     while not any((folder / name).exists() for name in (f"{PROGRAM}.pid", "control")):
         if daemon.poll() is not None:
-            return f"{PROGRAM} left with status {daemon.returncode}{_last_words(folder)}"
+            return f"{PROGRAM} left with status {daemon.returncode}{_last_log_line(folder)}"
         if time.monotonic() > deadline:
-            return f"{PROGRAM} was not ready after {START_SECONDS:.0f} s{_last_words(folder)}"
+            return f"{PROGRAM} was not ready after {START_SECONDS:.0f} s{_last_log_line(folder)}"
         time.sleep(0.05)
     return None
 
 
-def _last_words(folder: Path) -> str:
+def _last_log_line(folder: Path) -> str:
     """Of its log."""
     try:
         lines = read_regular(folder / "control.log").decode(errors="replace").split("\n")

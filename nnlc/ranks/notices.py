@@ -35,19 +35,19 @@ class Notices:
     """Listens from its making on.
 
     Attributes:
-        at_once: ends the job when a second signal comes.
+        on_second_signal: ends the job when a second signal comes.
     """
 
     def __init__(self) -> None:
         self._first: int | None = None
         self._told = False
         self._time = 0.0
-        self.at_once: Callable[[], None] = lambda: os._exit(ExitStatus.UNFINISHED)
+        self.on_second_signal: Callable[[], None] = lambda: os._exit(ExitStatus.UNFINISHED)
         for notice in NOTICES:
             if notice in _ALWAYS or signal.getsignal(notice) != signal.SIG_IGN:
-                signal.signal(notice, self._hear)
+                signal.signal(notice, self._on_signal)
 
-    def take(self) -> str | None:
+    def take_signal(self) -> str | None:
         """The name of the signal that came, once; None before and after."""
         if self._first is None or self._told:
             return None
@@ -59,11 +59,11 @@ class Notices:
         for notice in NOTICES:
             signal.signal(notice, signal.SIG_IGN)
 
-    def _hear(self, number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
         if self._first is None:
             self._first, self._time = number, now
         elif number != signal.SIGXCPU:  # which comes every second from its first time on
             echo = number == self._first and number in _OF_SCHEDULERS
             if now - self._time >= (SCHEDULER_ECHO_SECONDS if echo else ECHO_SECONDS):
-                self.at_once()
+                self.on_second_signal()

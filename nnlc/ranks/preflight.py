@@ -18,7 +18,7 @@ _MUST_AGREE = ("torch", "cuda", "cudnn", "nnlc")
 _NAMED = 6
 
 
-def where() -> messages.Message:
+def describe_host() -> messages.Message:
     """What `hello` says of this rank's place: its host, and how much of it there is for it."""
     known = hasattr(os, "sched_getaffinity")
     node_cores = os.cpu_count() or 1
@@ -38,7 +38,7 @@ def gpus_of_node() -> int:
         return 0
 
 
-def examine(hellos: Mapping[int, messages.Message], device: str) -> None:
+def check_ranks(hellos: Mapping[int, messages.Message], device: str) -> None:
     """See that ranks have a device each and are alike, since a table must not depend on its rank.
 
     Args:
@@ -70,7 +70,7 @@ def warnings(
     """
     for words, ranks in _by_value({r: h["overruled"] for r, h in sorted(hellos.items())}).items():
         if words:
-            where = "" if len(ranks) == len(hellos) else f" on {_some(hellos, ranks)}"
+            where = "" if len(ranks) == len(hellos) else f" on {_name_ranks(hellos, ranks)}"
             yield f"trainers{where} do not get these variables, which change tables: {words}"
     for rank, hello in sorted(hellos.items()):
         if hello["cores"] < trainers[rank]:
@@ -107,7 +107,9 @@ def _refuse_different(
 ) -> None:
     groups = _by_value(values)
     if len(groups) > 1:
-        found = "; ".join(f"{value} on {_some(hellos, ranks)}" for value, ranks in groups.items())
+        found = "; ".join(
+            f"{value} on {_name_ranks(hellos, ranks)}" for value, ranks in groups.items()
+        )
         raise DeviceError(
             f"the ranks of a job must agree, or a table would depend on its rank; {what}: {found}"
         )
@@ -139,5 +141,5 @@ def _refuse_shared(
             )
 
 
-def _some(hellos: Mapping[int, messages.Message], ranks: list[int]) -> str:
+def _name_ranks(hellos: Mapping[int, messages.Message], ranks: list[int]) -> str:
     return some_of([f"rank {rank} ({hellos[rank]['host']})" for rank in ranks], _NAMED)

@@ -42,7 +42,7 @@ class Progress:
         self._under_way: dict[int, tuple[CampaignNetwork, int, Row]] = {}
         self._expected: Mapping[int, float] = {}
         self._finished: set[int] = set()
-        self._head_starts: dict[int, float] = {}  # shares of networks, by index
+        self._resumed_shares: dict[int, float] = {}  # shares of networks, by index
         self._done, self._failed, self._total = 0, 0, 0
         self._start = self._shown = time.monotonic()
 
@@ -58,18 +58,18 @@ class Progress:
             try:
                 self._live.start()
             except _CONSOLE_ERRORS:
-                self._lose_console()
+                self._drop_console()
 
     def resumed(self, network: CampaignNetwork, rows: list[Row]) -> None:
         """A network goes on from a checkpoint: what it had is no work of this job."""
-        self._head_starts.setdefault(network.index, len(rows) / self._half_epochs)
+        self._resumed_shares.setdefault(network.index, len(rows) / self._half_epochs)
         if rows:
             self.row(network, len(rows), rows[-1])
 
     def row(self, network: CampaignNetwork, half_epoch: int, row: Row) -> None:
         """A half epoch of a network is over."""
         self._under_way[network.index] = (network, half_epoch, row)
-        self._head_starts.setdefault(network.index, 0.0)  # what it resumes later is of this job
+        self._resumed_shares.setdefault(network.index, 0.0)  # what it resumes later is of this job
 
     def finished(
         self,
@@ -89,11 +89,11 @@ class Progress:
             f": accuracy {last:.1f} %, best {best:.1f} %{_stop_words(stop)}"
         )
 
-    def failed(self, network: CampaignNetwork, reason: str, *, for_good: bool) -> None:
+    def failed(self, network: CampaignNetwork, reason: str, *, final: bool) -> None:
         """An attempt at a network ended badly."""
         self._under_way.pop(network.index, None)
-        self._failed += for_good
-        what = "failed for good" if for_good else "will be tried again"
+        self._failed += final
+        what = "failed for good" if final else "will be tried again"
         self.message(f"{network.images.name} {network.spec.id} {what}: {reason}")
 
     def message(self, text: str) -> None:
@@ -109,7 +109,7 @@ class Progress:
                 self._log.write(f"{clock}{text}\n")
                 self._log.flush()
         except _CONSOLE_ERRORS:
-            self._lose_console()
+            self._drop_console()
 
     def tick(self) -> None:
         """Refresh what needs it."""
@@ -121,7 +121,7 @@ class Progress:
             try:
                 self._live.show(self._counts(), list(self._under_way.values())[:MAX_SHOWN])
             except _CONSOLE_ERRORS:
-                self._lose_console()
+                self._drop_console()
         else:
             self.message(self._log_line())
 
@@ -132,7 +132,7 @@ class Progress:
                 self._live.end()
             self._live = None
 
-    def _lose_console(self) -> None:
+    def _drop_console(self) -> None:
         """Go on without: tables matter more than a log or a terminal."""
         self._live, self._is_lost = None, True
         stop_printing(errors=False)
@@ -144,7 +144,7 @@ class Progress:
             expected[index] * half_epoch / self._half_epochs
             for index, (_, half_epoch, _) in self._under_way.items()
         )
-        here = done - sum(expected[index] * share for index, share in self._head_starts.items())
+        here = done - sum(expected[index] * share for index, share in self._resumed_shares.items())
         if here <= 0:
             return None
         elapsed = time.monotonic() - self._start

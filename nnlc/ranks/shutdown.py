@@ -9,7 +9,7 @@ LIMIT_SECONDS = 80.0
 """For every rank to say that it has left; one that does not may be gone."""
 
 
-class Departure:
+class Shutdown:
     """Keeps count of which ranks have left.
 
     Args:

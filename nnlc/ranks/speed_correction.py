@@ -18,9 +18,9 @@ from collections import defaultdict
 from math import exp, floor, inf, log, log10
 from typing import NamedTuple
 
-WEIGHT_ABOVE = 2
+PRIOR_WEIGHT = 2
 """So many networks' word counts as much as that of the level above."""
-TOLD = 2
+COUNTED = 2
 """Half epochs of a network that are listened to: the first warms up, the rest is as the second."""
 
 
@@ -31,11 +31,11 @@ class Kind(NamedTuple):
     """Name of the image set."""
     size: int
     """Power of ten of the predicted seconds."""
-    shares: bool = False
+    packable: bool = False
     """Whether they may run beside others on one GPU."""
 
 
-def size_of(seconds: float) -> int:
+def size_class(seconds: float) -> int:
     """The size of a network of so many predicted seconds; those of no time are small ones."""
     return floor(log10(seconds)) if 0 < seconds < inf else 0
 
@@ -61,29 +61,29 @@ class _Median:
     def towards(self, above: float) -> float:
         """The median, drawn towards another value, the more so the fewer there are."""
         count = len(self._sorted)
-        return (count * self.middle + WEIGHT_ABOVE * above) / (count + WEIGHT_ABOVE)
+        return (count * self.middle + PRIOR_WEIGHT * above) / (count + PRIOR_WEIGHT)
 
 
-class Speeds:
+class SpeedCorrection:
     """How measured seconds compare with predicted ones. A network has one vote, its newest."""
 
     def __init__(self) -> None:
         self._all = _Median()
         self._of_images: defaultdict[str, _Median] = defaultdict(_Median)
         self._of_kind: defaultdict[Kind, _Median] = defaultdict(_Median)
-        self._votes: dict[int, tuple[int, float, Kind]] = {}
+        self._measurements: dict[int, tuple[int, float, Kind]] = {}
         self._factors: dict[Kind, float] = {}
 
     def measure(self, index: int, kind: Kind, predicted: float, measured: float) -> None:
         """Some work of a network took so many seconds, where so many were predicted.
 
-        What is no time at all says nothing, nor does what comes after `TOLD` votes of a network.
+        What is no time at all says nothing, nor does what comes after `COUNTED` votes of a network.
         """
-        told, before, kind_then = self._votes.get(index, (0, 0.0, kind))
-        if told == TOLD or not (0 < predicted < inf and 0 < measured < inf):
+        told, before, kind_then = self._measurements.get(index, (0, 0.0, kind))
+        if told == COUNTED or not (0 < predicted < inf and 0 < measured < inf):
             return
         vote = log(measured / predicted)
-        self._votes[index] = told + 1, vote, kind
+        self._measurements[index] = told + 1, vote, kind
         for level in self._levels(kind_then) if told else ():
             level.remove(before)
         for level in self._levels(kind):

@@ -16,7 +16,7 @@ from nnlc.system.files import (
 )
 from nnlc.tables import Table
 
-AGAIN_SECONDS = 5.0
+RETRY_SECONDS = 5.0
 """Between two tries."""
 
 
@@ -72,7 +72,7 @@ class TableWriter:
             The tables that stand from now on, each with whether it stands with these bytes: one
             that another job has written with others is left as it is.
         """
-        if not self._waiting or not (now or self._clock() - self._last_try >= AGAIN_SECONDS):
+        if not self._waiting or not (now or self._clock() - self._last_try >= RETRY_SECONDS):
             return []
         self._last_try = self._clock()
         standing: list[tuple[FinishedTable, bool]] = []
@@ -93,7 +93,7 @@ class TableWriter:
             sync_folder(folder)
         return standing
 
-    def too_long(self) -> bool:
+    def waits_too_long(self) -> bool:
         """Whether the oldest table has waited for longer than is sensible."""
         return bool(self._waiting) and self._clock() - self._waiting[0][0] > self._patience
 

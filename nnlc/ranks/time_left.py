@@ -33,11 +33,11 @@ class TimeLeft:
         self._margin = 0.0 if seconds is None else min(MARGIN_SECONDS, MARGIN_SHARE * seconds)
         self._slowest_save = 0.0
 
-    def saved(self, seconds: float) -> None:
+    def record_save(self, seconds: float) -> None:
         """A checkpoint took so long to be saved."""
         self._slowest_save = min(max(self._slowest_save, seconds), MOST_SAVE_SECONDS)
 
-    def for_work(self) -> float:
+    def work_seconds(self) -> float:
         """Seconds until the job must leave; negative when it should have, infinite without end."""
         if self._end is None:
             return float("inf")

@@ -40,7 +40,7 @@ class TrainerLink:
         self.network: int | None = None
         self.ready = False
         self.leaving = False
-        self.done = False
+        self.has_worked = False
         self.watchdog = Watchdog()
         self._killed_for: str | None = None
         self._leave_by = float("inf")
@@ -79,7 +79,7 @@ class TrainerLink:
 
     def kill_if_hung(self) -> None:
         """End a trainer that has been silent for too long, or does not leave when told to."""
-        silence = self.watchdog.silence()
+        silence = self.watchdog.overlong_silence()
         if self._killed_for is not None:
             return
         if time.monotonic() > self._leave_by:
@@ -107,16 +107,16 @@ class TrainerLink:
         else:
             self.end()
 
-    def saves(self) -> None:
+    def save_begins(self) -> None:
         """It has begun to save a checkpoint."""
-        self.watchdog.saving()
+        self.watchdog.save_begins()
         self._saving = True
         if self._leave_by < float("inf"):
             self._leave_by = max(self._leave_by, time.monotonic() + SAVE_SECONDS)
 
-    def saved(self) -> None:
+    def save_ended(self) -> None:
         """It has ended that, well or not."""
-        self.watchdog.saved()
+        self.watchdog.save_ended()
         self._saving = False
 
     def end(self) -> None:

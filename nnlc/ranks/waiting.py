@@ -9,27 +9,27 @@ import heapq
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from nnlc.ranks.speed_correction import Kind, Speeds
+from nnlc.ranks.speed_correction import Kind, SpeedCorrection
 
 Order = Literal["longest", "shortest"]
 
 
-class Expected(Mapping[int, float]):
+class ExpectedSeconds(Mapping[int, float]):
     """By index, the expected seconds of networks, as far as is known at the moment of asking.
 
     Args:
         seconds: by index, predicted.
         kinds: by index.
-        speeds: gives each kind's factor.
+        correction: gives each kind's factor.
     """
 
     def __init__(
-        self, seconds: Mapping[int, float], kinds: Mapping[int, Kind], speeds: Speeds
+        self, seconds: Mapping[int, float], kinds: Mapping[int, Kind], correction: SpeedCorrection
     ) -> None:
-        self._seconds, self._kinds, self._speeds = seconds, kinds, speeds
+        self._seconds, self._kinds, self._correction = seconds, kinds, correction
 
     def __getitem__(self, index: int) -> float:
-        return self._speeds.factor(self._kinds[index]) * self._seconds[index]
+        return self._correction.factor(self._kinds[index]) * self._seconds[index]
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._seconds)
@@ -38,13 +38,13 @@ class Expected(Mapping[int, float]):
         return len(self._seconds)
 
 
-class Waiting:
+class WaitingNetworks:
     """An order that learns; equal networks go by their index.
 
     Args:
         seconds: by index, predicted, of every network that may ever wait.
         kinds: by index.
-        speeds: gives each kind's factor.
+        correction: gives each kind's factor.
         order: "shortest" turns it round.
     """
 
@@ -52,10 +52,10 @@ class Waiting:
         self,
         seconds: Mapping[int, float],
         kinds: Mapping[int, Kind],
-        speeds: Speeds,
+        correction: SpeedCorrection,
         order: Order = "longest",
     ) -> None:
-        self._seconds, self._kinds, self._speeds = seconds, kinds, speeds
+        self._seconds, self._kinds, self._correction = seconds, kinds, correction
         self._sign = -1 if order == "longest" else 1
         self._heaps: dict[Kind, list[tuple[float, int]]] = {}
         self._sums: dict[Kind, float] = {}
@@ -67,7 +67,7 @@ class Waiting:
     @property
     def expected_seconds(self) -> float:
         """Of all that wait, together."""
-        return sum(self._speeds.factor(kind) * total for kind, total in self._sums.items())
+        return sum(self._correction.factor(kind) * total for kind, total in self._sums.items())
 
     def push(self, index: int) -> None:
         """A network waits."""
@@ -76,14 +76,14 @@ class Waiting:
         self._sums[kind] = self._sums.get(kind, 0.0) + seconds
         self._count += 1
 
-    def first(self, *, shares: bool | None = None) -> int | None:
+    def first(self, *, packable: bool | None = None) -> int | None:
         """Index of the next one; only of those that share a GPU, or that don't, if it is said."""
-        kind = self._first_kind(shares)
+        kind = self._first_kind(packable)
         return None if kind is None else self._heaps[kind][0][1]
 
-    def pop(self, *, shares: bool | None = None) -> int | None:
+    def pop(self, *, packable: bool | None = None) -> int | None:
         """The same, and it waits no longer."""
-        kind = self._first_kind(shares)
+        kind = self._first_kind(packable)
         if kind is None:
             return None
         _, index = heapq.heappop(self._heaps[kind])
@@ -91,11 +91,11 @@ class Waiting:
         self._count -= 1
         return index
 
-    def _first_kind(self, shares: bool | None) -> Kind | None:
+    def _first_kind(self, packable: bool | None) -> Kind | None:
         """Whose first network is the first of all."""
         firsts = (
-            (self._speeds.factor(kind) * heap[0][0], heap[0][1], kind)
+            (self._correction.factor(kind) * heap[0][0], heap[0][1], kind)
             for kind, heap in self._heaps.items()
-            if heap and shares in (None, kind.shares)
+            if heap and packable in (None, kind.packable)
         )
         return min(firsts, default=(0.0, 0, None))[2]

@@ -28,12 +28,12 @@ class Watchdog:
         self._slowest = 0.0
         self._measures = False  # what loading and saving take says nothing of steps
 
-    def starts(self) -> None:
+    def start_begins(self) -> None:
         """It sets up its device and looks at images, for as long as a start may take."""
         self._sign()
         self._patience = STARTING_SECONDS
 
-    def network(self, hang_seconds: float, step_seconds: float) -> None:
+    def network_begins(self, hang_seconds: float, step_seconds: float) -> None:
         """A network begins.
 
         Args:
@@ -44,7 +44,7 @@ class Watchdog:
         self._least, self._slowest = max(hang_seconds, SLOWEST_TIMES * step_seconds), 0.0
         self._patience, self._measures = DISK_TIMES * self._least, False
 
-    def step(self) -> None:
+    def steps_done(self) -> None:
         """Steps were done."""
         attentive = self._clock() - self._last_look <= ABSENCE_SECONDS
         silence = self._sign()
@@ -53,22 +53,22 @@ class Watchdog:
         self._patience = max(self._least, SLOWEST_TIMES * self._slowest)
         self._measures = True
 
-    def saving(self) -> None:
+    def save_begins(self) -> None:
         """A checkpoint is being written."""
         self._sign()
         self._patience, self._measures = DISK_TIMES * self._least, False
 
-    def saved(self) -> None:
+    def save_ended(self) -> None:
         """It is written, or can't be: on with the steps."""
         self._sign()
         self._patience, self._measures = max(self._least, SLOWEST_TIMES * self._slowest), True
 
-    def rest(self) -> None:
+    def idle_begins(self) -> None:
         """Nothing to do: silence is right."""
         self._sign()
         self._patience = None
 
-    def silence(self) -> float | None:
+    def overlong_silence(self) -> float | None:
         """Seconds of a silence that is too long; None while all is well."""
         now = self._clock()
         absence = now - self._last_look
