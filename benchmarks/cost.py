@@ -28,7 +28,7 @@ from nnlc.networks import walk_network
 from nnlc.networks.cost import CPU, predict_step_seconds
 from nnlc.networks.memory import memory_bytes
 from nnlc.networks.operations import forward_work, training_work
-from nnlc.training.device_info import forget_peak_memory, peak_memory, processor_name
+from nnlc.training.device_info import peak_memory, processor_name, reset_peak_memory
 from nnlc.training.loaded_images import Images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
@@ -91,7 +91,7 @@ def make_loop(of: CampaignNetwork, between_steps) -> HalfEpochLoop:
     images = Images(pixels(n), labels(n), pixels(v), labels(v))
     settings = TrainingSection()
     on_device = DeviceImages(images, settings, torch.device("cpu"))
-    forget_peak_memory(on_device.device)
+    reset_peak_memory(on_device.device)
     return HalfEpochLoop(of.spec, facts, on_device, settings, 1, between_steps)
 
 

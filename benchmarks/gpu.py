@@ -21,7 +21,7 @@ from own_process import trainer_process
 
 from nnlc.campaign.campaign import DatasetSection, TrainingSection, load_campaign
 from nnlc.networks import KNOWN_IMAGE_SETS, NetworkSpec, walk_network
-from nnlc.training.device_info import give_back_memory
+from nnlc.training.device_info import free_memory
 from nnlc.training.loaded_images import Images, load_images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
@@ -74,7 +74,7 @@ def curves(specs: list[NetworkSpec], device_name: str, graphs: bool) -> tuple[li
             ]
         )
         del loop
-        give_back_memory(device)
+        free_memory(device)
         held.append(torch.cuda.memory_reserved(device) if device.type == "cuda" else 0)
     return found, held
 

@@ -17,10 +17,10 @@ from nnlc.campaign.campaign import parse_campaign
 from nnlc.system import messages
 from nnlc.system.environment import DETERMINISM
 from nnlc.tables import Row
-from nnlc.training.attempt import SIGN_SECONDS, Attempt, Left
+from nnlc.training.attempt import HEARTBEAT_SECONDS, Attempt, Interrupted
 from nnlc.training.checkpoint import Checkpoints
 from nnlc.training.determinism import make_deterministic
-from nnlc.training.device_info import decides_bits, made_with
+from nnlc.training.device_info import bit_deciding, circumstances
 from nnlc.training.inbox import Inbox
 from nnlc.training.trainer import Trainer
 
@@ -62,7 +62,7 @@ class Trial:
         read, self._write = os.pipe()
         self.clock, self._after, self._epochs = clock, after or {}, epochs
         self._step_seconds = step_seconds
-        about = {"network": NETWORK.to_json(), **decides_bits(made_with(CPU))}
+        about = {"network": NETWORK.to_json(), **bit_deciding(circumstances(CPU))}
         self.checkpoints = Checkpoints(folder, NETWORK.id, about)
         self.messages, self.times, self.steps = [], [], 0
         self.attempt = Attempt(
@@ -123,7 +123,7 @@ def start(tmp_path, clock):
 
 def leave_after(start, steps, **how):
     trial = start(after={steps: lambda: trial.tell("save")}, **how)
-    with pytest.raises(Left):
+    with pytest.raises(Interrupted):
         trial.run()
     return trial
 
@@ -160,7 +160,7 @@ def test_told_to_leave_it_saves_says_so_and_the_next_attempt_goes_on(start, undi
 def test_told_to_leave_before_anything_was_trained_it_leaves_no_file(start, tmp_path):
     trial = start()
     trial.tell("save")
-    with pytest.raises(Left):
+    with pytest.raises(Interrupted):
         trial.run()
     assert trial.steps == 0
     assert trial.messages == []
@@ -172,7 +172,7 @@ def test_told_to_leave_when_nothing_is_new_it_does_not_save_again(start, tmp_pat
     before = files(tmp_path)
     trial = start()
     trial.tell("save")
-    with pytest.raises(Left):
+    with pytest.raises(Interrupted):
         trial.run()
     assert [message["kind"] for message in trial.messages] == ["resumed"]
     assert files(tmp_path) == before
@@ -234,12 +234,14 @@ def test_where_saving_is_slow_checkpoints_take_a_hundredth_of_the_time_at_most(
 
 
 def test_signs_of_life_come_from_the_first_step_on_and_not_after_every_step(start):
-    trial = start(epochs=8, step_seconds=SIGN_SECONDS / 8)
+    trial = start(epochs=8, step_seconds=HEARTBEAT_SECONDS / 8)
     trial.run()
-    assert SIGN_SECONDS <= 1
+    assert HEARTBEAT_SECONDS <= 1
     steps = [message["steps"] for message in trial.of("alive")]
     assert steps == list(range(1, 81, 8))
-    assert {after - before for before, after in pairwise(trial.times_of("alive"))} == {SIGN_SECONDS}
+    assert {after - before for before, after in pairwise(trial.times_of("alive"))} == {
+        HEARTBEAT_SECONDS
+    }
 
 
 def test_a_damaged_checkpoint_is_told_with_path_and_reason(start, undisturbed):
@@ -268,7 +270,7 @@ def test_what_an_interrupted_save_left_behind_is_removed(start, tmp_path):
 def test_the_memory_told_is_this_attempts_own(start, monkeypatch):
     trial, forgotten = start(epochs=1), []
     attempt = nnlc.training.attempt
-    monkeypatch.setattr(attempt, "forget_peak_memory", lambda _: forgotten.append(trial.steps))
+    monkeypatch.setattr(attempt, "reset_peak_memory", lambda _: forgotten.append(trial.steps))
     monkeypatch.setattr(attempt, "peak_memory", lambda _: 1000 + trial.steps)
     assert trial.run()["peak_memory_bytes"] == 1010
     assert forgotten == [0]

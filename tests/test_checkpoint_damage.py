@@ -318,7 +318,9 @@ def test_one_begun_otherwise_may_be_damaged_too_and_is_left_alone(interrupted, d
         assert state is None
         assert len(wrong) == 2
         assert sorted(path.read_bytes() for path in folder.iterdir()) == sorted((damaged, before))
-        heads = checkpoints(folder, NETWORK, epochs=9).look(path.name for path in folder.iterdir())
+        heads = checkpoints(folder, NETWORK, epochs=9).foreign(
+            path.name for path in folder.iterdir()
+        )
         assert 1 <= len(heads) <= 2  # the one before is whole
 
 
@@ -327,7 +329,7 @@ def test_what_is_no_checkpoint_at_all_is_no_loss_to_tell_of(tmp_path):
     (tmp_path / "a.folder.ckpt").mkdir()
     for name, content in {"list": [1], "about": {"about": [1], "state": {}}}.items():
         (tmp_path / f"a.{name}.ckpt").write_bytes(with_digest(saved_by_torch(content)))
-    assert Checkpoints(tmp_path, "a", {}).look(path.name for path in tmp_path.iterdir()) == []
+    assert Checkpoints(tmp_path, "a", {}).foreign(path.name for path in tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("how", [saved_by_torch, pickled])

@@ -20,13 +20,13 @@ from nnlc.training import device_info
 from nnlc.training.determinism import make_deterministic
 from nnlc.training.device_info import (
     _driver_version,
-    decides_bits,
-    forget_peak_memory,
-    give_back_memory,
-    made_with,
+    bit_deciding,
+    circumstances,
+    describe_device,
+    free_memory,
     peak_memory,
     processor_name,
-    visible_device,
+    reset_peak_memory,
 )
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -39,7 +39,7 @@ def _deterministic():
 
 
 def test_a_table_was_made_with_a_device_versions_and_settings_in_plain_values():
-    made = made_with(CPU)
+    made = circumstances(CPU)
     assert json.loads(json.dumps(made)) == made
     assert made["device"]["name"] == processor_name() != ""
     assert made["device"]["instructions"] == torch.backends.cpu.get_cpu_capability()
@@ -55,17 +55,17 @@ def test_a_table_was_made_with_a_device_versions_and_settings_in_plain_values():
 def test_settings_are_those_that_hold_and_not_those_that_should():
     torch.use_deterministic_algorithms(False)
     try:
-        assert made_with(CPU)["settings"]["deterministic_algorithms"] is False
+        assert circumstances(CPU)["settings"]["deterministic_algorithms"] is False
     finally:
         torch.use_deterministic_algorithms(True)
 
 
 def test_no_bit_depends_on_the_piece_of_a_device_its_driver_python_or_the_version_of_nnlc():
-    made = made_with(CPU)
+    made = circumstances(CPU)
     flat = {f"{part}.{key}" for part, facts in made.items() for key in facts}
     left_out = {f"device.{key}" for key in ("uuid", "mps")}
     left_out |= {f"versions.{key}" for key in ("driver", "python", "nnlc")}
-    decisive = decides_bits(made)
+    decisive = bit_deciding(made)
     assert left_out < flat
     assert set(decisive) == flat - left_out
     for name, value in decisive.items():
@@ -73,26 +73,26 @@ def test_no_bit_depends_on_the_piece_of_a_device_its_driver_python_or_the_versio
         assert made[part][key] == value
     for name in left_out:
         part, key = name.split(".")
-        assert decides_bits(made | {part: made[part] | {key: "another"}}) == decisive
+        assert bit_deciding(made | {part: made[part] | {key: "another"}}) == decisive
 
 
 def test_a_gpu_tells_its_memory_its_parts_and_whether_trainers_may_share_it(monkeypatch, tmp_path):
     gpu = SimpleNamespace(name="a GPU", uuid="4-2", multi_processor_count=80, total_memory=16 * GIB)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: gpu)
     monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
-    seen = visible_device(0)
+    seen = describe_device(0)
     assert (seen["name"], seen["uuid"]) == ("a GPU", "4-2")
     assert (seen["multiprocessors"], seen["memory_bytes"]) == (80, 16 * GIB)
     assert seen["mps"] is False
     for name in ("control", "nvidia-cuda-mps-control.pid"):
         (tmp_path / name).touch()
-        assert visible_device(0)["mps"] is True
+        assert describe_device(0)["mps"] is True
         monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
         monkeypatch.setattr(device_info, "_MPS_PIPES", str(tmp_path))
-        assert visible_device(0)["mps"] is True
+        assert describe_device(0)["mps"] is True
         (tmp_path / name).unlink()
-        assert visible_device(0)["mps"] is False
-    assert "mps" not in visible_device(None)
+        assert describe_device(0)["mps"] is False
+    assert "mps" not in describe_device(None)
 
 
 def test_what_a_network_had_is_given_back_before_the_next_one_begins():
@@ -103,14 +103,14 @@ def test_what_a_network_had_is_given_back_before_the_next_one_begins():
     loop.itself = loop
     del loop
     assert all(p() is not None for p in parameters)
-    give_back_memory(CPU)
+    free_memory(CPU)
     assert parameters
     assert all(p() is None for p in parameters)
 
 
 def test_peak_memory_grows_with_what_is_touched_and_can_be_forgotten():
     may_forget = _may_forget()
-    forget_peak_memory(CPU)
+    reset_peak_memory(CPU)
     before = peak_memory(CPU)
     assert 10 * MIB < before < 1 << 40
     touched = np.ones(200 * MIB, dtype=np.uint8)
@@ -118,7 +118,7 @@ def test_peak_memory_grows_with_what_is_touched_and_can_be_forgotten():
     assert grown >= before + 150 * MIB
     del touched
     assert peak_memory(CPU) >= grown - 8 * MIB  # Linux counts pages in batches
-    forget_peak_memory(CPU)
+    reset_peak_memory(CPU)
     if may_forget:
         assert peak_memory(CPU) < grown - 150 * MIB
     else:
@@ -137,7 +137,7 @@ def test_peak_memory_is_told_where_proc_is_not(monkeypatch):
     real = peak_memory(CPU)
     monkeypatch.setattr(device_info, "read_regular", _missing)
     monkeypatch.setattr(Path, "write_text", _missing)
-    forget_peak_memory(CPU)
+    reset_peak_memory(CPU)
     assert peak_memory(CPU) >= 0.9 * real
 
 
@@ -185,11 +185,11 @@ def test_there_is_no_driver_version_without_a_driver(monkeypatch):
 def test_a_trained_networks_memory_goes_back_to_the_system_although_the_heap_is_kept():
     code = (
         "import re, torch; from pathlib import Path\n"
-        "from nnlc.training.device_info import give_back_memory\n"
+        "from nnlc.training.device_info import free_memory\n"
         "def held(): return int(re.search(r'VmRSS:\\s+(\\d+)', "
         "Path('/proc/self/status').read_text())[1]) >> 10\n"
         "before = held(); values = torch.ones(100 << 20); kept = torch.ones(1000); del values\n"
-        "print(held() - before); give_back_memory(torch.device('cpu')); print(held() - before)\n"
+        "print(held() - before); free_memory(torch.device('cpu')); print(held() - before)\n"
     )
     run = subprocess.run(
         [sys.executable, "-c", code],

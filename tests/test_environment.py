@@ -34,7 +34,7 @@ from nnlc.system.environment import (
     trainer_environment,
 )
 from nnlc.training.determinism import make_deterministic
-from nnlc.training.device_info import decides_bits, made_with
+from nnlc.training.device_info import bit_deciding, circumstances
 from nnlc.verification import verify_trainer
 from nnlc.verification.differences import changes
 from nnlc.verification.verdicts import Verdict
@@ -184,10 +184,10 @@ def test_a_trainer_that_was_started_otherwise_does_not_train(monkeypatch):
 def test_a_checkpoint_is_foreign_exactly_where_a_recorded_variable_differs(name, row, monkeypatch):
     monkeypatch.setattr("nnlc.training.device_info._libraries", lambda: LIBRARIES)
     monkeypatch.delenv(name, raising=False)
-    before = decides_bits(made_with(CPU))
+    before = bit_deciding(circumstances(CPU))
     monkeypatch.setenv(name, row.value or "the user's")
-    made = made_with(CPU)
-    added = decides_bits(made).items() - before.items()
+    made = circumstances(CPU)
+    added = bit_deciding(made).items() - before.items()
     if row.rule == "fixed":
         assert added == {(f"settings.{name}", row.value)}
     elif row.rule == "recorded" and "cpu" in row.devices:
@@ -201,10 +201,10 @@ def test_a_checkpoint_is_foreign_exactly_where_a_recorded_variable_differs(name,
 
 
 def test_first_weights_for_a_gpu_depend_on_torchs_instructions_too():
-    made = made_with(CPU)
+    made = circumstances(CPU)
     made["device"]["instructions"] = None  # as on a GPU
     made["settings"]["ATEN_CPU_CAPABILITY"] = "default"
-    assert decides_bits(made)["settings.ATEN_CPU_CAPABILITY"] == "default"
+    assert bit_deciding(made)["settings.ATEN_CPU_CAPABILITY"] == "default"
 
 
 def test_a_librarys_variables_count_only_where_torch_has_the_library():
@@ -217,14 +217,14 @@ def test_a_librarys_variables_count_only_where_torch_has_the_library():
 def test_settings_in_the_journal_are_read_back_and_not_claimed(monkeypatch):
     os.environ.update(DETERMINISM)
     make_deterministic()
-    assert made_with(CPU)["settings"]["fp32_precision"] == "ieee"
+    assert circumstances(CPU)["settings"]["fp32_precision"] == "ieee"
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     try:
         if hasattr(torch.backends, "fp32_precision"):
             torch.backends.cuda.matmul.fp32_precision = "tf32"
         else:
             torch.backends.cuda.matmul.allow_tf32 = True
-        settings = made_with(CPU)["settings"]
+        settings = circumstances(CPU)["settings"]
     finally:
         monkeypatch.undo()
         make_deterministic()

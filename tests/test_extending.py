@@ -111,8 +111,8 @@ def test_a_kind_of_layer_that_lacks_methods_is_told_of_them():
 @pytest.mark.parametrize(
     ("name", "entry", "words"),
     [
-        ("networks/layers.py", "Flatten, Linear)", "relu: a kind of layer stands in"),
-        ("networks/image_sets.py", "", "an image set stands in"),
+        ("networks/layers.py", "Flatten, Linear)", "relu: a kind of layer needs an entry in"),
+        ("networks/image_sets.py", "", "an image set needs an entry in"),
     ],
 )
 def test_whoever_forgets_one_place_is_told_of_it(tmp_path, name, entry, words):

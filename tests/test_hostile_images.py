@@ -88,7 +88,7 @@ def test_no_memory_is_taken_for_what_a_file_can_t_hold(tmp_path, shape):
     path.write_bytes(_with_member(member.getvalue() + bytes(72)))
     tracemalloc.start()
     try:
-        with pytest.raises(ImagesError, match="bytes are promised and 72 stand there"):
+        with pytest.raises(ImagesError, match=r"its header says .* bytes, and it has 72"):
             describe_npz(path)
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:

@@ -44,30 +44,30 @@ def _never_blocked():
     signal.signal(signal.SIGALRM, former)
 
 
-def looks(inbox):
-    """All that looking finds now."""
-    return list(iter(inbox.look, None))
+def poll_all(inbox):
+    """All messages that polling finds now."""
+    return list(iter(inbox.poll, None))
 
 
-def test_looking_into_an_empty_pipe_finds_nothing_and_does_not_wait(pipe):
-    assert pipe.inbox.look() is None
+def test_polling_an_empty_pipe_finds_nothing_and_does_not_wait(pipe):
+    assert pipe.inbox.poll() is None
     assert not pipe.inbox.ended
 
 
-def test_looking_does_not_wait_for_the_rest_of_a_message(pipe):
+def test_polling_does_not_wait_for_the_rest_of_a_message(pipe):
     line = messages.encode(SAVE)
     for byte in line[:-1]:
         pipe.put(bytes([byte]))
-        assert pipe.inbox.look() is None
+        assert pipe.inbox.poll() is None
     pipe.put(line[-1:])
-    assert looks(pipe.inbox) == [SAVE]
+    assert poll_all(pipe.inbox) == [SAVE]
 
 
 def test_several_messages_at_once_come_one_by_one_in_order(pipe):
     pipe.put(messages.encode(CHECK) + messages.encode(SAVE) + messages.encode(CHECK)[:5])
-    assert looks(pipe.inbox) == [CHECK, SAVE]
+    assert poll_all(pipe.inbox) == [CHECK, SAVE]
     pipe.put(messages.encode(CHECK)[5:])
-    assert looks(pipe.inbox) == [CHECK]
+    assert poll_all(pipe.inbox) == [CHECK]
 
 
 @settings(max_examples=50, deadline=None)
@@ -78,7 +78,7 @@ def test_however_the_pipe_cuts_them_messages_come_whole_and_in_order(data, sent)
     for end in [*sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6))), len(stream)]:
         for piece in range(start, end, 50_000):
             pipe.put(stream[piece : min(piece + 50_000, end)])
-            found += looks(pipe.inbox)
+            found += poll_all(pipe.inbox)
         start = end
     pipe.end()
     assert found + list(pipe.inbox) == sent
@@ -95,17 +95,17 @@ def test_waiting_gives_every_message_and_ends_with_the_pipe(pipe):
     assert pipe.inbox.ended
 
 
-def test_a_message_that_came_with_the_end_is_not_lost_to_looking(pipe):
+def test_a_message_that_came_with_the_end_is_not_lost_to_polling(pipe):
     pipe.put(messages.encode(SAVE))
     pipe.end()
-    assert looks(pipe.inbox) == [SAVE]
-    assert pipe.inbox.look() is None
+    assert poll_all(pipe.inbox) == [SAVE]
+    assert pipe.inbox.poll() is None
     assert pipe.inbox.ended
-    assert pipe.inbox.look() is None
+    assert pipe.inbox.poll() is None
 
 
-def test_waiting_goes_on_where_looking_left_off(pipe):
+def test_waiting_goes_on_where_polling_left_off(pipe):
     pipe.put(messages.encode(CHECK) + messages.encode(SAVE))
-    assert pipe.inbox.look() == CHECK
+    assert pipe.inbox.poll() == CHECK
     pipe.end()
     assert list(pipe.inbox) == [SAVE]

@@ -21,7 +21,7 @@ from nnlc.training.determinism import make_deterministic
 from nnlc.training.loaded_images import Images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages, channel_statistics
-from nnlc.training.trainer import in_words
+from nnlc.training.trainer import failure_reason
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -264,10 +264,10 @@ def test_trainers_refuse_to_run_without_the_switches_of_determinism(monkeypatch)
 def test_memory_that_runs_out_is_named_with_its_size():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(10**15)
-    assert re.match(r"out of memory: .*4000000000000000 bytes", in_words(caught.value))
-    assert in_words(RuntimeError("no\nmore")) == "RuntimeError: no"
+    assert re.match(r"out of memory: .*4000000000000000 bytes", failure_reason(caught.value))
+    assert failure_reason(RuntimeError("no\nmore")) == "RuntimeError: no"
     illegal = RuntimeError("CUDA error: an illegal memory access was encountered")
-    assert not in_words(illegal).startswith("out of memory")
+    assert not failure_reason(illegal).startswith("out of memory")
 
 
 def test_any_sampled_network_trains_a_step(images):

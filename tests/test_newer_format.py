@@ -220,7 +220,7 @@ def test_machines_and_checkpoints_say_which_nnlc_has_written_them(results, tmp_p
     write_machines(ResultsFolder(results), [])
     assert read_toml(results / "machines.toml", ResultsError)["nnlc"] == nnlc.__version__
     Checkpoints(tmp_path, "a", {}).save({})
-    [head] = Checkpoints(tmp_path, "a", {"epochs": 2}).look(checkpoints_in(tmp_path)["a"])
+    [head] = Checkpoints(tmp_path, "a", {"epochs": 2}).foreign(checkpoints_in(tmp_path)["a"])
     assert (head.nnlc, head.differences) == (nnlc.__version__, [("epochs", "None", "2")])
 
 
@@ -249,7 +249,7 @@ def test_a_checkpoint_of_a_newer_nnlc_is_left_alone_with_the_version_to_install(
     [(found, reason)] = checkpoints.load()[1]
     assert found == path
     assert INSTALL in reason
-    [head] = checkpoints.look([path.name])
+    [head] = checkpoints.foreign([path.name])
     assert (head.path, head.seconds, head.nnlc) == (path, 0.0, NEWER)
     assert ("format", "99", "2") in head.differences
 

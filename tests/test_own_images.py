@@ -259,25 +259,25 @@ DOUBTS = {
     ),
     "sorted": (
         {"train_labels": np.sort(NUMBERS % 3)},
-        "training images stand sorted by label: what fills no whole batch, all of label 2,",
+        "training images are sorted by label, so those that fill no batch, all of label 2,",
     ),
     "sorted in another order": (
         {"validation_labels": (NUMBERS[:30] // 10 + 2) % 3},
-        "validation images stand sorted by label: what fills no whole batch, all of label 1,",
+        "validation images are sorted by label, so those that fill no batch, all of label 1,",
     ),
     "two labels of an image to validate with": (
         {
             "validation_images": np.repeat(random_images(OWN, train=15)["train_images"], 2, axis=0),
             "validation_labels": NUMBERS[:30] % 3,
         },
-        "the same validation image has another label, 15 times",
+        "equal validation images have different labels, 15 times",
     ),
     "two labels of an image": (
         {
             "train_images": np.repeat(random_images(OWN, train=30)["train_images"], 2, axis=0),
             "train_labels": NUMBERS % 4 // 3 + NUMBERS % 2,
         },
-        "the same training image has another label, 30 times",
+        "equal training images have different labels, 30 times",
     ),
     "nothing to see": (
         {"validation_images": np.full_like(random_images(OWN, train=30)["train_images"], 7)},
@@ -288,7 +288,7 @@ DOUBTS = {
             "validation_images": random_images(OWN, train=60)["train_images"][:30],
             "validation_labels": NUMBERS[:30] % 3,
         },
-        "30 validation images of 30 stand among the training images",
+        "30 of 30 validation images are also training images",
     ),
 }
 

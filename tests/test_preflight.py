@@ -140,9 +140,9 @@ def test_a_folder_that_a_node_does_not_share_with_rank_0_is_refused(tmp_path, mo
     from nnlc.training import trainer
 
     assert sys.modules["nnlc.training.trainer"] is trainer
-    monkeypatch.setattr(trainer, "SEEN_SECONDS", 0)
+    monkeypatch.setattr(trainer, "VISIBLE_SECONDS", 0)
     (tmp_path / "mark").touch()
-    trainer._check_folder(tmp_path / "mark")
+    trainer._check_shared_folder(tmp_path / "mark")
     assert [path.name for path in tmp_path.iterdir()] == ["mark"]
     with pytest.raises(ResultsError, match="file system that all nodes share"):
-        trainer._check_folder(tmp_path / "another")
+        trainer._check_shared_folder(tmp_path / "another")

@@ -198,7 +198,7 @@ def test_images_of_ones_own_are_known_by_their_campaign_or_must_be_given():
     "sizes", [{"fc_filters": (2**31 - 1, 10)}, {"conv_paddings": (2**31 - 1, 2**31 - 1)}]
 )
 def test_a_network_that_memory_has_no_room_for_is_refused_in_words(sizes):
-    with pytest.raises(NnlcError, match="parameters can't be had"):
+    with pytest.raises(NnlcError, match="parameters can't be allocated"):
         rebuild(table(**sizes, conv_filters=(6, 2**31 - 1)))
 
 
@@ -233,7 +233,7 @@ def test_the_source_runs_and_makes_the_same_network_and_optimizer(setting):
 def test_the_source_of_a_published_network_does_not_claim_to_know_its_weights():
     source = python_source(PUBLISHED, origin_of(PUBLISHED, None))
     assert "manual_seed" not in source
-    assert "nobody recorded" in source
+    assert "were not recorded" in source
     assert run_source(source)["network"](pixels(1, 3, 32)).shape == (1, 100)
 
 

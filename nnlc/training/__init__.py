@@ -1,1 +1,1 @@
-"""Images, modules, and the deterministic half-epoch loop. The only place that imports torch."""
+"""Training: images, torch modules, the half-epoch loop, checkpoints. Only this room uses torch."""

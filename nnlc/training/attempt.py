@@ -1,7 +1,7 @@
-"""One attempt at one network: from its checkpoint, if there is one, to its last row or to notice.
+"""One attempt to train a network: from its checkpoint, if any, to its last row or an interruption.
 
-Between two steps it looks for the agent's word to leave, saves when a checkpoint is due, and tells
-the agent that it lives.
+Between two steps it checks for the agent's message to save and end, saves a checkpoint when one is
+due, and sends the agent a heartbeat.
 """
 
 import time
@@ -13,33 +13,33 @@ import torch
 from nnlc.system import messages
 from nnlc.tables import Row
 from nnlc.training.checkpoint import Checkpoints
-from nnlc.training.device_info import forget_peak_memory, peak_memory
+from nnlc.training.device_info import peak_memory, reset_peak_memory
 from nnlc.training.inbox import Inbox
 from nnlc.training.loop import HalfEpochLoop
 
 if TYPE_CHECKING:
     from nnlc.analysis.stopper import Stopper
 
-SIGN_SECONDS = 0.25
-"""A sign of life at most so often."""
+HEARTBEAT_SECONDS = 0.25
+"""Least time between two heartbeats."""
 SAVING_SHARE = 0.01
-"""Of the time, at most, goes into checkpoints."""
+"""Greatest share of the time that is spent on saving checkpoints."""
 
 
-class Left(Exception):  # noqa: N818  it is no error
-    """The agent said to leave; what could be saved is saved."""
+class Interrupted(Exception):  # noqa: N818  it is no error
+    """The agent has told the trainer to end; a checkpoint is saved, if that was possible."""
 
 
 class Attempt:
-    """Trains a network and tells the agent of it.
+    """Training of one network that reports to the agent.
 
     Args:
-        index: the network's, for the messages.
-        checkpoints: the network's.
-        inbox: where the agent's word to leave would come.
-        send: takes messages to the agent.
-        checkpoint_seconds: at least between two checkpoints.
-        stopper: the campaign's stop rule, which has seen nothing yet; None trains to the end.
+        index: the network's index in the campaign, for the messages.
+        checkpoints: the network's checkpoints.
+        inbox: the pipe on which the agent may send "save".
+        send: sends a message to the agent.
+        checkpoint_seconds: least time between two checkpoints.
+        stopper: the campaign's stop rule, before its first row; None trains all epochs.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Attempt:
         self._loop: HalfEpochLoop | None = None
         self._steps = 0
         self._last_save = 0.0
-        self._last_sign = float("-inf")
+        self._last_heartbeat = float("-inf")
         self._due = time.monotonic() + checkpoint_seconds
 
     def run(
@@ -66,17 +66,21 @@ class Attempt:
         make_loop: Callable[[Callable[[], None]], HalfEpochLoop],
         device: torch.device,
     ) -> dict[str, Any]:
-        """Train to the end, or until the stop rule is content; returns facts for the journal.
+        """Train to the last epoch, or until the stop rule stops; return values for the journal.
+
+        Args:
+            make_loop: makes the network's loop, given a function to call between steps.
+            device: the device that trains.
 
         Raises:
-            Left: told to leave.
-            RuntimeError, MemoryError: what torch says when a network can't be trained.
+            Interrupted: the agent has told the trainer to end.
+            RuntimeError, MemoryError: torch can't train the network.
         """
-        forget_peak_memory(device)
+        reset_peak_memory(device)
         self._checkpoints.clean()
         loop = self._loop = make_loop(self._between_steps)
         self._resume(loop)
-        self._leave_if_told()
+        self._raise_if_told_to_save()
         rows = iter(loop)
         while not self._is_stopped and (row := next(rows, None)) is not None:
             self._tell(
@@ -85,7 +89,7 @@ class Attempt:
                 values=[row.train_loss, row.val_loss, row.val_accuracy_percent],
                 seconds=loop.seconds[-1],
             )
-            self._ask_to_stop(row)
+            self._add_to_stop_rule(row)
         facts: dict[str, Any] = {
             "seconds": round(sum(loop.seconds), 3),
             "half_epoch_seconds": [round(seconds, 3) for seconds in loop.seconds],
@@ -94,7 +98,7 @@ class Attempt:
         if loop.steps.eager_because is not None:
             facts["eager_because"] = loop.steps.eager_because
         if self._stopper is not None:
-            facts["stop"] = self._about_stop(self._stopper)
+            facts["stop"] = self._stop_facts(self._stopper)
         return facts
 
     @property
@@ -102,15 +106,15 @@ class Attempt:
         decision = self._stopper.decision if self._stopper is not None else None
         return decision is not None and decision.stop
 
-    def _ask_to_stop(self, row: Row) -> None:
-        """Show the stop rule the next row: what it says is a function of the rows alone."""
+    def _add_to_stop_rule(self, row: Row) -> None:
+        """Give the stop rule the next row; its decision is a function of the rows alone."""
         if self._stopper is not None:
             start = time.monotonic()
             self._stopper.add(row)
             self._stopper_seconds += time.monotonic() - start
 
-    def _about_stop(self, stopper: "Stopper") -> dict[str, Any]:
-        """What the rule said last; epochs are counted, predictions in percent at the target."""
+    def _stop_facts(self, stopper: "Stopper") -> dict[str, Any]:
+        """Return the stop rule's last decision, with predicted accuracies in percent."""
         decision = stopper.decision
         return {
             "method": stopper.method,
@@ -130,8 +134,8 @@ class Attempt:
             return
         loop.resume(state)
         for count, row in enumerate(loop.rows, 1):
-            self._ask_to_stop(row)
-            if self._is_stopped:  # on this processor earlier than on the one before
+            self._add_to_stop_rule(row)
+            if self._is_stopped:  # earlier than on the device that saved the checkpoint
                 del loop.rows[count:], loop.seconds[count:]
                 break
         rows = [[row.train_loss, row.val_loss, row.val_accuracy_percent] for row in loop.rows]
@@ -139,25 +143,25 @@ class Attempt:
 
     def _between_steps(self) -> None:
         self._steps += 1
-        self._leave_if_told()
+        self._raise_if_told_to_save()
         now = time.monotonic()
-        if now - self._last_sign >= SIGN_SECONDS:
-            self._last_sign = now
+        if now - self._last_heartbeat >= HEARTBEAT_SECONDS:
+            self._last_heartbeat = now
             self._tell("alive", steps=self._steps)
         if now >= self._due:
             self._save()
 
-    def _leave_if_told(self) -> None:
-        message = self._inbox.look()
+    def _raise_if_told_to_save(self) -> None:
+        message = self._inbox.poll()
         if message is not None and message["kind"] == "save":
             self._save()
-            raise Left
+            raise Interrupted
 
     def _save(self) -> None:
-        """Save; what the file system refuses costs time at most, so the training goes on."""
+        """Save a checkpoint. If the file system refuses, tell the agent and train on."""
         loop = self._loop
         if loop is None or not self._steps:
-            return  # there is nothing that isn't saved already
+            return  # everything is saved already
         start = time.monotonic()
         self._tell("saving")
         try:
@@ -167,7 +171,7 @@ class Attempt:
             self._tell("trouble", reason=f"{where}: no checkpoint saved: {problem.strerror}")
             size = 0
         seconds = time.monotonic() - start
-        # One that failed says nothing of the next; nor does one alone that a disk has held up.
+        # The shorter of the last two saves: a failed or delayed one says nothing of the next.
         usual = min(seconds, self._last_save or seconds) if size else 0.0
         self._last_save = seconds if size else self._last_save
         self._due = start + max(self._interval, usual / SAVING_SHARE)

@@ -1,4 +1,4 @@
-"""From a specification to a torch module, its optimizer and its loss."""
+"""The torch module, optimizer and loss of a network, built from its specification."""
 
 import torch
 from torch import nn
@@ -7,21 +7,22 @@ from nnlc.networks import NetworkSpec, Walk
 from nnlc.networks.optimizers import optimizer_of
 from nnlc.networks.recipe import TrainingSection
 from nnlc.training.dropout import Masks
-from nnlc.training.light_optimizers import keep_compiler_away
+from nnlc.training.light_optimizers import skip_compiler
 from nnlc.training.modules import fast_module
 
 
 class Network(nn.Sequential):
-    """A walked network, layer for layer.
+    """A network as a torch module, a submodule for each layer of its walk.
 
-    Input: float32 (batch, channels, width, width), on a CPU best with the channels last in memory.
+    Input: float32 (batch, channels, width, width); on a CPU, channels last in memory are fastest.
     Output: float32 (batch, classes), unnormalised.
 
     Args:
-        walk: its layers.
-        settings: the campaign's: kinds of pooling and dropout.
-        device: where it will run. The parameters are drawn on the current default device, by
-            PyTorch's default initialisation from its global random stream: the same for all.
+        walk: the network's layers.
+        settings: the campaign's settings, which choose the kinds of pooling and dropout.
+        device: the device that the module will run on. PyTorch's default initialisation draws the
+            parameters on the current default device, from its global random stream, so that they
+            do not depend on this device.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Network(nn.Sequential):
         self.to(device)
 
     def restart_dropout(self, seed: int) -> None:
-        """From here on the masks depend on `seed` alone. Before each training step."""
+        """Seed the dropout masks, before each training step: later masks depend on `seed` alone."""
         if self._masks is not None:
             self._masks.restart(seed)
         else:
@@ -52,14 +53,14 @@ def make_optimizer(
     """Return the optimizer that a network's specification names, for a device.
 
     Raises:
-        SpecError: nnlc does not know it, or not with such parameters.
+        SpecError: nnlc does not know the optimizer, or the optimizer lacks a parameter.
     """
     known = optimizer_of(spec)
     arguments = known.arguments(spec, settings)
     if known.capturable and device.type == "cuda":
         arguments["capturable"] = True
-    keep_compiler_away()
-    # foreach: the same bits as one by one, and less Python.
+    skip_compiler()
+    # foreach: fewer Python calls, and the same bits.
     kind = getattr(torch.optim, known.torch_name)
     return kind(network.parameters(), **arguments, foreach=True)  # type: ignore[no-any-return]
 
@@ -68,7 +69,7 @@ def make_loss(spec: NetworkSpec) -> nn.Module:
     """Return the loss that a network's specification names.
 
     Raises:
-        SpecError: nnlc does not know it.
+        SpecError: nnlc does not know the loss.
     """
     optimizer_of(spec)
     return getattr(nn, spec.loss_fn)()  # type: ignore[no-any-return]

@@ -1,14 +1,16 @@
-"""Checkpoints: what a network needs to go on at the next step, safe from whatever ends a job.
+"""Checkpoints: the state of a network between two steps, to resume from after any end of a job.
 
 checkpoints/
-  <ID>.<about>.ckpt          the newest, by one renaming; <about> is a digest of what made it
-  <ID>.<about>.before.ckpt   the one before, should the newest be damaged
-  aside/                     damaged ones, for whoever wants to know why
+  <ID>.<about>.ckpt          the newest, renamed into place; <about> is a digest of its origin
+  <ID>.<about>.before.ckpt   the one before, in case the newest is damaged
+  aside/                     damaged checkpoints, kept for inspection
 
-A file is what `torch.save` writes, and after it the SHA-256 of that as 64 hexadecimal digits. It
-is read with `weights_only=True`: numbers and tensors, never code. What the digest in the name
-stands for is in the file too: a network that was begun under other settings, versions or on
-another device never goes on from there, and its file is left as it is.
+The origin is everything that the bits of a table depend on: network, settings, versions, device. It
+is in the file too. A training resumes only from a checkpoint of its own origin; other checkpoints
+of the network are foreign, and stay as they are.
+
+A file is the output of `torch.save`, followed by its SHA-256 as 64 hexadecimal digits. It is read
+with `weights_only=True`: numbers and tensors, never code.
 """
 
 import contextlib
@@ -38,41 +40,42 @@ from nnlc.system.newer_format import too_new
 from nnlc.training.loop import State
 
 FORMAT = 2
-"""Raised when something else is kept of a step: older checkpoints are then foreign. When a step's
-bits change, only the arithmetic of its networks rises: `nnlc.networks.arithmetic`."""
+"""Version of the content. A change of the content raises it, and makes older checkpoints foreign;
+a change of bits raises only the arithmetic of the networks concerned: `nnlc.networks.arithmetic`.
+"""
 
 PAUSES_SECONDS = (1.0, 5.0, 15.0, 40.0)
-"""Between looks at what the file system can't show just now."""
+"""Pauses between attempts to read what the file system refuses."""
 
 _DIGITS = 64  # of a SHA-256
 
 
 class DamagedError(Exception):
-    """A checkpoint that can't be used; the text says why."""
+    """A checkpoint can't be used; the text says why."""
 
 
-class Head(NamedTuple):
-    """What a foreign checkpoint says of itself."""
+class ForeignCheckpoint(NamedTuple):
+    """A checkpoint of a network under other settings or versions, or from another device."""
 
     path: Path
     differences: list[tuple[str, str, str]]
-    """Dotted key, value there and value here, in words."""
+    """Dotted key, its value in the checkpoint, and its value here, as text."""
     seconds: float
-    """How long its network had been trained."""
+    """Time that its network had been trained."""
     nnlc: str | None
-    """The version that has written it; 0.1.0 did not say so."""
+    """Version that wrote it; None for 0.1.0, which did not record its version."""
     arithmetic: str
-    """Of its network, when it was trained."""
+    """Arithmetic of the network when it was trained."""
 
 
 class Checkpoints:
     """The checkpoints of one network.
 
     Args:
-        folder: where the checkpoints of all networks are.
-        id: the network's.
-        about: what the network's bits depend on: its specification, the campaign's settings,
-            device and versions. Plain values.
+        folder: the folder with the checkpoints of all networks.
+        id: the network's ID.
+        about: the origin, as values of JSON: specification, the campaign's settings, versions,
+            device.
         ready: called with a folder before it is written to.
     """
 
@@ -81,16 +84,16 @@ class Checkpoints:
     ) -> None:
         self._folder, self._id, self._ready = folder, id, ready
         text = json.dumps({"format": FORMAT, **about}, sort_keys=True)
-        self._about = json.loads(text)  # strings and numbers: torch refuses to read any other
+        self._about = json.loads(text)  # torch.load refuses other types
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         self._newest = folder / f"{id}.{digest}.ckpt"
         self._before = folder / f"{id}.{digest}.before.ckpt"
 
     def save(self, state: State) -> int:
-        """Write a checkpoint; returns its size in bytes.
+        """Write a checkpoint and return its size in bytes.
 
         Raises:
-            OSError: it can't be written. What `load` would have given, it still gives.
+            OSError: it can't be written; `load` still returns the checkpoint before it.
         """
 
         def write(file: IO[bytes]) -> None:
@@ -105,22 +108,22 @@ class Checkpoints:
         return self._newest.stat().st_size
 
     def load(self) -> tuple[State | None, list[tuple[Path, str]]]:
-        """The newest good checkpoint, if any, and what was found wrong: path and reason of each.
+        """Return the newest usable checkpoint or None, and paths and reasons of unusable ones.
 
-        A damaged one is put aside, a foreign one left where it is.
+        Damaged checkpoints are moved to `aside`; foreign ones stay where they are.
 
         Raises:
-            OSError: one can't be read, again and again, and there is no other, or the folder is
-                away: nothing may start over because of that.
+            OSError: the folder, or the only checkpoint, can't be read for a minute. The training
+                must not start from the beginning because of that.
         """
-        _patiently(lambda: self._ready(self._folder.parent))
+        _retried(lambda: self._ready(self._folder.parent))
         found: State | None = None
         unreadable: OSError | None = None
         there = set(self._folder.glob(f"{self._id}.*.ckpt")) - {self._newest, self._before}
         wrong = [(path, self._how_foreign(path)) for path in sorted(there)]
         for path in (self._newest, self._before):
             try:
-                found = _patiently(partial(self._read, path))
+                found = _retried(partial(self._read, path))
             except DamagedError as problem:
                 wrong.append((self._put_aside(path), str(problem)))
             except OSError as problem:
@@ -132,33 +135,33 @@ class Checkpoints:
             raise unreadable
         return found, wrong
 
-    def look(self, names: Iterable[str]) -> list[Head] | None:
-        """Return what each foreign checkpoint says of itself; None if one is there to go on from.
+    def foreign(self, names: Iterable[str]) -> list[ForeignCheckpoint] | None:
+        """Return the network's foreign checkpoints, or None if it has one to resume from.
 
-        That one is not read. A foreign one that can't be read is left out.
+        Checkpoints that can't be read are left out. The one to resume from is not read.
 
         Args:
-            names: of all checkpoints of this network.
+            names: file names of all checkpoints of this network.
         """
         paths = {self._folder / name for name in names}
         if paths & {self._newest, self._before}:
             return None
-        heads = []
+        foreign = []
         for path in sorted(paths):
             with contextlib.suppress(OSError, DamagedError):
-                heads.append(self._head(path))
-        return heads
+                foreign.append(self._read_foreign(path))
+        return foreign
 
-    def _head(self, path: Path) -> Head:
+    def _read_foreign(self, path: Path) -> ForeignCheckpoint:
         if not path.is_file():
             raise DamagedError("no checkpoint of nnlc: it is no regular file")
-        content = _unpickled(str(path))  # by its path, as little of a gigabyte is needed
+        content = _unpickled(str(path))  # given a path, torch maps the tensors and reads few bytes
         state, nnlc = content["state"], content.get("nnlc")
         try:
             seconds = float(state["rows"][:, 3].sum()) + float(state["seconds"])
         except (TypeError, KeyError, IndexError, ValueError):  # of another format
             seconds = 0.0
-        return Head(
+        return ForeignCheckpoint(
             path,
             self._differences(content),
             seconds,
@@ -167,7 +170,7 @@ class Checkpoints:
         )
 
     def clean(self) -> None:
-        """Remove what an interrupted write of this network left behind: it may be large."""
+        """Remove the temporary files of interrupted writes of this network: they may be large."""
         for path in self._folder.glob(f".{self._id}.*{TEMPORARY_SUFFIX}"):
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -178,7 +181,7 @@ class Checkpoints:
         except FileNotFoundError:
             return None
         if content["about"] != self._about:
-            raise DamagedError("it is another network's, or of other settings, under this name")
+            raise DamagedError("its content is of another network or settings than its name says")
         return content["state"]  # type: ignore[no-any-return]
 
     def _how_foreign(self, path: Path) -> str:
@@ -193,7 +196,8 @@ class Checkpoints:
         return "its file has another name"
 
     def _differences(self, content: dict[str, Any]) -> list[tuple[str, str, str]]:
-        """Return in what a checkpoint is foreign; 0.1.0 did not say the arithmetic: it was 1."""
+        """Return the differences between a checkpoint's origin and this one."""
+        # Checkpoints of 0.1.0 don't name their arithmetic, which was the first.
         first = {"versions.arithmetic": FIRST}
         return list(_differences(first | content["about"], first | self._about))
 
@@ -206,12 +210,12 @@ class Checkpoints:
             self._ready(aside)
             path.replace(target)
         except OSError:
-            return path  # it is passed over all the same
+            return path  # it is ignored all the same
         return target
 
 
 def _differences(there: object, here: object, name: str = "") -> Iterator[tuple[str, str, str]]:
-    """Yield where two objects of plain values differ: the dotted key and both values, in words."""
+    """Yield the differences of two objects of JSON: dotted key and both values, as text."""
     if isinstance(there, dict) and isinstance(here, dict):
         for key in {**here, **there}:
             if there.get(key) != here.get(key):
@@ -221,8 +225,8 @@ def _differences(there: object, here: object, name: str = "") -> Iterator[tuple[
         yield name, f"{there!r:.80}", f"{here!r:.80}"
 
 
-def _patiently(do: Callable[[], State | None]) -> State | None:
-    """Ask again for a minute what the file system refuses: to start over would cost more."""
+def _retried(do: Callable[[], State | None]) -> State | None:
+    """Return the result of `do`, which is called again for a minute while it raises OSError."""
     for pause in PAUSES_SECONDS:
         try:
             return do()
@@ -232,10 +236,10 @@ def _patiently(do: Callable[[], State | None]) -> State | None:
 
 
 class _HashingFile:
-    """Passes what `torch.save` writes on to a file and keeps its SHA-256.
+    """A file for `torch.save` that takes the SHA-256 of what is written.
 
-    torch can't bear an exception in the middle of writing: what the file system says is kept for
-    `raise_problem`, and the rest of the bytes go nowhere.
+    `torch.save` aborts on exceptions from `write`: so the first OSError is kept for
+    `raise_problem`, and later bytes are dropped.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -253,7 +257,7 @@ class _HashingFile:
         return len(data)
 
     def flush(self) -> None:
-        """Left to whoever owns the file."""
+        """Do nothing: the file's owner flushes it."""
 
     def raise_problem(self) -> None:
         if self._problem is not None:
@@ -261,7 +265,7 @@ class _HashingFile:
 
 
 def _check_digest(file: IO[bytes]) -> None:
-    """See that a file is whole."""
+    """Raise DamagedError unless a file ends in the checksum of its content."""
     size = file.seek(0, 2)
     file.seek(max(0, size - _DIGITS))
     written = file.read()
@@ -278,7 +282,7 @@ def _check_digest(file: IO[bytes]) -> None:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        with open_regular(path) as file:  # once: another job may put a newer one in its place
+        with open_regular(path) as file:  # opened once: another job may replace it meanwhile
             _check_digest(file)
             return _unpickled(file)
     except NotAFileError as problem:
@@ -286,10 +290,13 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _unpickled(file: str | IO[bytes]) -> dict[str, Any]:
-    """Return what a checkpoint holds; tensors of one that is given by its path are read when used.
+    """Return the content of a checkpoint.
+
+    Args:
+        file: an open file, or a path, from which tensors are read only when they are used.
 
     Raises:
-        DamagedError: it is none.
+        DamagedError: the file is no checkpoint.
         OSError, MemoryError: it can't be read.
     """
     try:
@@ -297,7 +304,7 @@ def _unpickled(file: str | IO[bytes]) -> dict[str, Any]:
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except (OSError, MemoryError, DamagedError):
         raise
-    except Exception as problem:  # whatever torch makes of what another program wrote
+    except Exception as problem:  # torch raises many kinds for files of other programs
         first_line = str(problem).split("\n")[0]
         raise DamagedError(f"no checkpoint of nnlc: {first_line}") from None
     if (

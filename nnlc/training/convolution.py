@@ -1,8 +1,8 @@
-"""Convolutions that do no arithmetic on padding alone, as matrix products where those are faster.
+"""Convolutions that skip windows of padding alone, as matrix products where those are faster.
 
-`nnlc.networks.trimming` says which outputs have to be computed; the rest are the bias. On a CPU
-those that are left are often few with large kernels, where the libraries' direct convolutions reach
-a tenth of a core's peak and a product of matrices most of it.
+`nnlc.networks.trimming` says which outputs must be computed; the others equal the bias. Often few
+outputs with large kernels remain. On CPUs the libraries' direct convolutions then reach a tenth of
+a core's peak, and matrix products most of it.
 """
 
 from typing import Any
@@ -16,17 +16,16 @@ from nnlc.networks import Layer
 from nnlc.networks.buffers import FEW_OUTPUTS, plan_convolution
 from nnlc.networks.trimming import Trim
 
-# Measured over 98 convolutions of the article's search space, in one run, on two cores with AVX2:
-# forward 1.3 times the direct convolutions' speed in sum, gradient of the input 1.6, gradient of
-# the weights 2.0.
+# Speed over that of direct convolutions, for the sum of 98 convolutions of the article's search
+# space on two cores with AVX2: forward 1.3, gradient of the input 1.6, gradient of the weights 2.0.
 
 
 class Convolution(nn.Conv2d):
-    """`nn.Conv2d` with square windows: the same parameters and values, the bits its own.
+    """`nn.Conv2d` with square windows: the same parameters, and the same values up to rounding.
 
     Args:
-        layer: its sizes.
-        products: compute few outputs as a product of matrices: for CPUs.
+        layer: the layer, for its sizes.
+        products: True to compute few outputs as a matrix product, on CPUs.
     """
 
     def __init__(self, layer: Layer, *, products: bool) -> None:
@@ -36,7 +35,7 @@ class Convolution(nn.Conv2d):
         self._trimmed, self._as_product = plan.is_trimmed, products and plan.gradient_is_product
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(batch, channels, width, width) to (batch, filters, outputs, outputs)."""
+        """Convolve (batch, channels, width, width) to (batch, filters, outputs, outputs)."""
         part, stride = self._part, self.stride[0]
         bias = None if self._trimmed else self.bias
         if self._as_product:
@@ -65,7 +64,7 @@ def _padded(pixels: Tensor, part: Trim) -> Tensor:
 
 
 class _FewOutputs(torch.autograd.Function):
-    """A convolution of few outputs; all tensors have the channels last in memory."""
+    """A convolution with few outputs; all tensors have the channels last in memory."""
 
     @staticmethod
     def forward(
@@ -76,7 +75,7 @@ class _FewOutputs(torch.autograd.Function):
         if part.width > FEW_OUTPUTS:
             return _convolve(pixels, weight, bias, part, stride)
         windows, matrix = _windows(pixels, weight.shape[2], part, stride), _as_matrix(weight).t()
-        # Not a view of the product: a ReLU works in place on what is returned.
+        # `values` must be no view of the product, as the ReLU after it works in place.
         values = torch.empty(
             (pixels.shape[0], weight.shape[0], part.width, part.width),
             dtype=pixels.dtype,
@@ -111,7 +110,7 @@ class _FewOutputs(torch.autograd.Function):
 
 
 def _windows(pixels: Tensor, kernel: int, part: Trim, stride: int) -> Tensor:
-    """What each output sees, one row each: (batch * width * width, kernel * kernel * channels)."""
+    """Return the window of each output: (batch * width * width, kernel * kernel * channels)."""
     views = _padded(pixels, part).unfold(2, kernel, stride).unfold(3, kernel, stride)
     batch, channels = views.shape[:2]
     rows = batch * part.width**2
@@ -119,12 +118,12 @@ def _windows(pixels: Tensor, kernel: int, part: Trim, stride: int) -> Tensor:
 
 
 def _as_matrix(weight: Tensor) -> Tensor:
-    """(filters, kernel * kernel * channels)"""
+    """Return the weights as (filters, kernel * kernel * channels)."""
     return weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1)
 
 
 def _spread(rows: Tensor, shape: torch.Size, kernel: int, part: Trim, stride: int) -> Tensor:
-    """The sum of all windows, each in its place: what `_windows` took apart, for gradients."""
+    """Return images with all windows added at their places: the gradient of `_windows`."""
     batch, channels, input_width = shape[:3]
     width = part.width
     padded_width = input_width + part.left + part.right
@@ -141,7 +140,7 @@ def _spread(rows: Tensor, shape: torch.Size, kernel: int, part: Trim, stride: in
 def _direct_gradient(
     gradient: Tensor, pixels: Tensor, weight: Tensor, part: Trim, stride: int
 ) -> Tensor:
-    """The gradient of a direct convolution's input."""
+    """Return the gradient of a direct convolution's input."""
     even = part.left == part.right and part.left >= 0
     padding = part.left if even else 0
     given = pixels if even else _padded(pixels, part)

@@ -1,4 +1,4 @@
-"""Switches that make a step's bits a function of its inputs. Set before any device starts."""
+"""Torch settings that make a step's bits a function of its inputs; set before a device starts."""
 
 import os
 
@@ -9,11 +9,11 @@ from nnlc.system.environment import DETERMINISM, in_words, overruled
 
 
 def make_deterministic() -> None:
-    """Set torch's switches for this process.
+    """Set torch's deterministic settings for this process.
 
     Raises:
-        DeviceError: the environment lacks a switch that must be set before Python starts, or has
-            a variable that must not be.
+        DeviceError: an environment variable that must be set before Python starts is missing, or
+            one is set that must not be.
     """
     for name, value in DETERMINISM.items():
         if os.environ.get(name) != value:
@@ -28,15 +28,15 @@ def make_deterministic() -> None:
         )
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
-    # Filling fresh memory costs time and changes nothing: the loop reads only what it wrote.
+    # Filling new memory costs time and changes nothing: the loop reads only what it wrote.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    # The benchmark's choice of algorithm differs from process to process.
+    # cuDNN's benchmark may choose other algorithms in each process.
     torch.backends.cudnn.benchmark = False
     _use_full_precision()
 
 
 def fp32_precision() -> str:
-    """Return torch's setting for products and convolutions in fp32: "ieee" is in full."""
+    """Return torch's precision of fp32 products and convolutions: "ieee" is full precision."""
     backends = torch.backends
     if hasattr(backends, "fp32_precision"):
         convolutions = backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
@@ -48,7 +48,7 @@ def fp32_precision() -> str:
 
 
 def _use_full_precision() -> None:
-    """fp32 in full: no TF32. From torch 2.9 on only the new settings, which may not be mixed."""
+    """Turn TF32 off. torch 2.9 and later refuse a mixture of old and new settings."""
     if hasattr(torch.backends, "fp32_precision"):
         torch.backends.fp32_precision = "ieee"
         torch.backends.cuda.matmul.fp32_precision = "ieee"

@@ -1,4 +1,4 @@
-"""What a trainer runs on, and what its tables' bits depend on beside network and campaign."""
+"""Device, versions and settings of a trainer, on which its tables' bits depend."""
 
 import ctypes
 import gc
@@ -22,20 +22,20 @@ from nnlc.training.determinism import fp32_precision
 
 _C_LIBRARY = ctypes.CDLL(None)
 _STATUS = "/proc/self/status"
-# docs.nvidia.com/deploy/mps: where a control daemon's pipes are, and its process number with them.
+# Folder of the MPS control daemon's pipes, and files in it: docs.nvidia.com/deploy/mps.
 _MPS_PIPES = "/tmp/nvidia-mps"  # noqa: S108
 _MPS_FILES = ("nvidia-cuda-mps-control.pid", "control")
 _RESET_PEAK = "5"  # proc(5), clear_refs
 
 
-def visible_device(gpu: int | None) -> messages.DeviceFacts:
-    """The GPU with this index, or the processor where it is None."""
-    facts: messages.DeviceFacts = {
+def describe_device(gpu: int | None) -> messages.DeviceFacts:
+    """Return the name and other facts of the GPU with this index, or of the CPU if it is None."""
+    info: messages.DeviceFacts = {
         "gpus": torch.cuda.device_count(),
         "name": processor_name(),
         "processor": f"{processor_name()}, {torch.backends.cpu.get_cpu_capability()}",
         "nnlc": nnlc.__version__,
-        "torch": str(torch.__version__),  # a class of torch's own
+        "torch": str(torch.__version__),  # else an object of torch's own class
         "cuda": torch.version.cuda,
         "cudnn": None,
         "variables": {
@@ -45,26 +45,26 @@ def visible_device(gpu: int | None) -> messages.DeviceFacts:
     }
     if gpu is not None:
         properties = torch.cuda.get_device_properties(gpu)
-        facts["name"] = properties.name
-        facts["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
-        facts["uuid"] = str(getattr(properties, "uuid", "unknown"))
-        facts["multiprocessors"] = properties.multi_processor_count
-        facts["memory_bytes"] = properties.total_memory
-        facts["mps"] = has_mps()
-    return facts
+        info["name"] = properties.name
+        info["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        info["uuid"] = str(getattr(properties, "uuid", "unknown"))
+        info["multiprocessors"] = properties.multi_processor_count
+        info["memory_bytes"] = properties.total_memory
+        info["mps"] = has_mps()
+    return info
 
 
-def made_with(device: torch.device, arithmetic: str | None = None) -> dict[str, dict[str, Any]]:
-    """Device, versions and settings for the journal: JSON objects, each of plain values.
+def circumstances(device: torch.device, arithmetic: str | None = None) -> dict[str, dict[str, Any]]:
+    """Return device, versions and settings for the journal, as objects of JSON.
 
-    Dropout masks depend on a GPU's multiprocessors, and the kernels of a processor on its
+    Dropout masks depend on the number of a GPU's multiprocessors, and a CPU's kernels on its
     instruction set.
 
     Args:
-        device: that trains.
-        arithmetic: of the network, where there is one.
+        device: the device that trains.
+        arithmetic: the network's arithmetic; None if no network is meant.
     """
-    seen = visible_device(device.index if device.type == "cuda" else None)
+    seen = describe_device(device.index if device.type == "cuda" else None)
     on_gpu = device.type == "cuda"
     return {
         "device": {
@@ -96,19 +96,20 @@ def made_with(device: torch.device, arithmetic: str | None = None) -> dict[str, 
 
 @cache
 def _libraries() -> frozenset[str]:
-    """Return what torch computes with on CPUs: of MKL, oneDNN ("mkldnn") and another BLAS."""
+    """Return the libraries that torch uses on CPUs, of "mkl", "mkldnn" (oneDNN) and "blas"."""
     blas = "mkl" if torch.backends.mkl.is_available() else "blas"  # type: ignore[no-untyped-call]
     onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return frozenset({blas, "mkldnn"} if onednn else {blas})
 
 
-def decides_bits(made: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The part of `made_with` that must be the same from a network's first step to its last.
+def bit_deciding(made: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the part of `circumstances` that bits depend on, with dotted keys.
 
-    Flat. A device is its model, not the piece of it; a driver only loads what torch brings; and
-    the Multi-Process Service shares multiprocessors without dividing them, unless it is told to:
-    then there are fewer. A processor's instructions are those that torch uses, whoever chose them.
-    The first arithmetic is not said, as in the checkpoints of 0.1.0.
+    These values must be equal from a network's first step to its last. Left out are a device's
+    UUID, since devices of one model compute alike; the driver, which only loads torch's kernels;
+    and the use of MPS, since a limit that MPS sets shows in the number of multiprocessors. A CPU's
+    instruction set counts as torch uses it, so the variable that chooses it is left out. The first
+    arithmetic is left out, as checkpoints of 0.1.0 do not have it.
     """
     left_out = {f"device.{key}" for key in ("uuid", "mps")}
     left_out |= {f"versions.{key}" for key in ("nnlc", "python", "driver")}
@@ -116,32 +117,32 @@ def decides_bits(made: dict[str, dict[str, Any]]) -> dict[str, Any]:
         left_out.add("settings.ATEN_CPU_CAPABILITY")
     if made["versions"].get("arithmetic") == FIRST:
         left_out.add("versions.arithmetic")
-    flat = {f"{part}.{key}": value for part, facts in made.items() for key, value in facts.items()}
+    flat = {f"{part}.{key}": value for part, info in made.items() for key, value in info.items()}
     return {key: value for key, value in flat.items() if key not in left_out}
 
 
 def has_mps() -> bool:
-    """Whether a control daemon of NVIDIA's Multi-Process Service listens to this process."""
+    """Return True if a control daemon of NVIDIA's MPS serves this process."""
     pipes = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY") or _MPS_PIPES)
     return any((pipes / name).exists() for name in _MPS_FILES)
 
 
-def forget_peak_memory(device: torch.device) -> None:
-    """From here on `peak_memory` counts anew."""
+def reset_peak_memory(device: torch.device) -> None:
+    """Start a new measurement of `peak_memory`."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
     try:
         Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
     except OSError:
-        return  # not Linux, or not allowed: the peak of the whole process is told
+        return  # not Linux, or not allowed: `peak_memory` is that of the whole process
 
 
-def give_back_memory(device: torch.device) -> None:
-    """Free what nothing uses any more: a trained network, and what torch keeps for the next one.
+def free_memory(device: torch.device) -> None:
+    """Free the memory of a trained network, and the memory that torch keeps for the next one.
 
-    Its parts refer to each other, so only the collector finds them; and what torch keeps of a GPU
-    is missing to the trainers that share it.
+    A network's objects refer to each other, so only the garbage collector frees them. Memory that
+    torch keeps of a GPU is not available to other trainers on it.
     """
     gc.collect()
     if device.type == "cuda":
@@ -151,7 +152,7 @@ def give_back_memory(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes: allocated on the GPU, or resident in this process, images included."""
+    """Return the peak bytes allocated on a GPU, or resident in this process, with the images."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
@@ -165,7 +166,7 @@ def peak_memory(device: torch.device) -> int:
 
 
 def processor_name() -> str:
-    """As /proc/cpuinfo has it, or else the architecture."""
+    """Return the CPU's model name from /proc/cpuinfo, or else its architecture."""
     try:
         lines = read_regular("/proc/cpuinfo").decode(errors="replace").splitlines()
         return next(
@@ -176,7 +177,7 @@ def processor_name() -> str:
 
 
 def _driver_version() -> str | None:
-    """NVIDIA's, from its first line under /proc: torch does not tell it."""
+    """Return the version of NVIDIA's driver from /proc, as torch does not tell it; None without."""
     try:
         line = read_regular("/proc/driver/nvidia/version").decode().split("\n")[0]
     except OSError:

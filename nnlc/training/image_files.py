@@ -1,6 +1,6 @@
-"""The files that images come in: their place below the root, and the checksum each must have.
+"""Files that images are read from: the path of each below the image root, and its checksum.
 
-Places are torchvision's own, so that a folder which torchvision filled can be used as the root.
+Paths are those of torchvision, so that a folder filled by torchvision can be the root.
 """
 
 import hashlib
@@ -16,19 +16,19 @@ from nnlc.errors import ImagesError
 from nnlc.system.files import open_regular, read_regular, why_unread
 
 _LARGEST = 2 << 30
-"""Bytes; the largest published file has 1.3 GB. What is larger has another checksum anyway."""
+"""Most bytes to read. The largest published file has 1.3 GB; a larger file is a wrong one."""
 
 
 class WrongFileError(ImagesError):
-    """A file of images is missing, or its checksum is another; the message begins with the path."""
+    """An image file is missing or has a wrong checksum; the message begins with its path."""
 
 
 @contextmanager
 def unchanged(file: BufferedReader, path: Path) -> Iterator[None]:
-    """See that an open file stays as it is while its checksum is taken and it is parsed.
+    """Check that an open file does not change while its checksum is taken and it is parsed.
 
     Raises:
-        ImagesError: something was written to it meanwhile.
+        ImagesError: something was written to the file meanwhile.
     """
     before = os.fstat(file.fileno())
     yield
@@ -41,7 +41,7 @@ def unchanged(file: BufferedReader, path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """How a file is published: the name and md5 to download, which may hold several files."""
+    """A published archive or file: its name, md5 and addresses. It may hold several image files."""
 
     archive: str
     md5: str
@@ -53,15 +53,18 @@ class ImageFile:
     """One file that images are read from."""
 
     path: str
-    """Below the root, or absolute for a file that doesn't depend on it."""
+    """Path below the root; absolute for files that are elsewhere."""
     algorithm: Literal["md5", "sha256"]
     checksum: str
     size_bytes: int | None = None
     published: Published | None = None
-    """None: it comes with nnlc or from the user, and is never staged."""
+    """Archive to download; None for files of nnlc or of the user, which are never staged."""
 
     def problem(self, root: Path) -> str | None:
-        """What is wrong with the file below `root`, or None; it is read, but not parsed."""
+        """Return a text for what is wrong with the file below `root`, or None.
+
+        The whole file is read for its checksum, but not parsed.
+        """
         try:
             with open_regular(root / self.path) as file:
                 return self._problem_of_open(file)
@@ -69,10 +72,10 @@ class ImageFile:
             return _trouble(problem)
 
     def read(self, root: Path) -> bytes:
-        """Return the file's content, whose checksum was taken.
+        """Return the file's content, with its checksum verified.
 
         Raises:
-            WrongFileError: it can't be read, or is another file.
+            WrongFileError: the file can't be read, or its checksum differs.
         """
         try:
             content = read_regular(root / self.path, most=_LARGEST)
@@ -84,11 +87,11 @@ class ImageFile:
 
     @contextmanager
     def verified(self, root: Path) -> Iterator[BufferedReader]:
-        """Open the file, take its checksum and give it to be parsed, for files of any size.
+        """Open a file of any size for parsing, with its checksum verified.
 
         Raises:
-            WrongFileError: as from `read`.
-            ImagesError: it was written to meanwhile.
+            WrongFileError: the file can't be read, or its checksum differs.
+            ImagesError: something was written to the file meanwhile.
         """
         path = root / self.path
         try:
@@ -106,7 +109,7 @@ class ImageFile:
             yield file
 
     def problem_of(self, content: bytes) -> str | None:
-        """What is wrong with this content for the file, or None."""
+        """Return a text for what is wrong with this content of the file, or None."""
         digest = self._hash()
         digest.update(content)
         return self._difference(digest.hexdigest(), len(content))
@@ -116,8 +119,8 @@ class ImageFile:
         return self._difference(digest.hexdigest(), file.tell())
 
     def _hash(self) -> Any:
-        # md5 is all that torchvision pins. It tells damage and, since forging a file for a given
-        # md5 is still out of reach, a foreign file too; the flag is for FIPS machines.
+        # torchvision knows the md5 only. That detects damage, and foreign files too, as nobody can
+        # yet make a file for a given md5. Machines in FIPS mode need the flag.
         return hashlib.new(self.algorithm, usedforsecurity=False)
 
     def _difference(self, checksum: str, size_bytes: int) -> str | None:
@@ -132,6 +135,6 @@ class ImageFile:
 
 
 def _trouble(problem: OSError) -> str:
-    """Return what a file system's refusal means, to be read after the path."""
+    """Return a text for an error of the file system, to follow the path."""
     is_missing = isinstance(problem, FileNotFoundError | NotADirectoryError)
     return "is missing" if is_missing else why_unread(problem)

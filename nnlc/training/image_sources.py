@@ -1,7 +1,7 @@
-"""Where each image set's files come from, and how they are read: a place for each in `SOURCES`.
+"""Sources of the image sets: the files of each, and the function that reads them.
 
-A new image set is an entry here and one in `nnlc.networks.image_sets`. If either is missing, the
-import of this module says so.
+A new image set needs an entry in `SOURCES` and one in `nnlc.networks.image_sets`. If one of the two
+is missing, the import of this module says so.
 """
 
 import io
@@ -26,7 +26,7 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """An image set in memory: pixels 0 to 255, labels 0 to classes - 1, in the files' order."""
+    """The pixels (0 to 255) and labels (0 to classes - 1) of an image set, in the files' order."""
 
     train_images: Pixels
     """(N, C, H, W), C-contiguous."""
@@ -38,9 +38,9 @@ class Images:
     """(N,)"""
 
 
-# torchvision only looks whether Fashion-MNIST's files exist, so their content is pinned here.
-# Taken from files that, packed as published, have the md5s in torchvision's
-# FashionMNIST.resources. Repackaged .gz files (Debian's, say) differ in their headers alone.
+# torchvision only checks that Fashion-MNIST's files exist, so nnlc has checksums of its own. They
+# are those of the published .gz files' content; the .gz files have the md5s in torchvision's
+# FashionMNIST.resources. Repackaged .gz files, such as Debian's, differ only in their headers.
 FASHION_MNIST_FILES = {
     "train-images-idx3-ubyte": (
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -59,19 +59,19 @@ FASHION_MNIST_FILES = {
         10_008,
     ),
 }
-"""Name of each uncompressed idx file to its SHA-256 and its size in bytes."""
+"""SHA-256 and size in bytes of each uncompressed idx file, by its name."""
 
 SAMPLE_PATH = Path(__file__).resolve().parent / "sample" / "fashion_mnist_sample.npz"
 SAMPLE_SHA256 = "82b6c61add2a4b94401d9bafc04961169f9979d98f05c5956fb65d00d852b7d3"
 
 SVHN_EXTRA_IMAGES = {"train": 0, "train+extra300000": 300_000, "train+extra": None}
-"""How many images of SVHN's `extra` split follow those of `train`; None is all of them."""
+"""Number of images of SVHN's `extra` split that follow those of `train`; None for all."""
 
-FilesOf = Callable[[DatasetSection], list[ImageFile]]
+FindFiles = Callable[[DatasetSection], list[ImageFile]]
 
 
 def cifar100_files(_section: DatasetSection) -> list[ImageFile]:
-    """CIFAR-100's three pickles, out of one archive."""
+    """Return CIFAR-100's three pickle files, which are published in one archive."""
     from torchvision.datasets import CIFAR100
 
     published = Published(
@@ -90,7 +90,7 @@ def cifar100_files(_section: DatasetSection) -> list[ImageFile]:
 
 
 def fashion_mnist_files(_section: DatasetSection) -> list[ImageFile]:
-    """Fashion-MNIST's four idx files, uncompressed; each is published as a .gz."""
+    """Return Fashion-MNIST's four uncompressed idx files; each is published as a .gz file."""
     from torchvision.datasets import FashionMNIST
 
     md5s = dict(FashionMNIST.resources)
@@ -111,7 +111,7 @@ def fashion_mnist_files(_section: DatasetSection) -> list[ImageFile]:
 
 
 def svhn_files(section: DatasetSection) -> list[ImageFile]:
-    """SVHN's .mat files, one a split; `extra` (1.3 GB) only where it is trained on."""
+    """Return SVHN's .mat files, one for each split; `extra` (1.3 GB) only if it is trained on."""
     from torchvision.datasets import SVHN
 
     extra = [] if svhn_extra_images(section) == 0 else ["extra"]
@@ -127,38 +127,41 @@ def svhn_files(section: DatasetSection) -> list[ImageFile]:
 
 
 def svhn_extra_images(section: DatasetSection) -> int | None:
-    """How many images of `extra` are trained on; None is all of them."""
+    """Return the number of images of `extra` that are trained on; None for all."""
     return SVHN_EXTRA_IMAGES[section.train or KNOWN[SVHN.name].default_split]
 
 
 def sample_files(_section: DatasetSection) -> list[ImageFile]:
-    """The sample that comes with nnlc."""
+    """Return the file of the sample that comes with nnlc."""
     return [ImageFile(path=str(SAMPLE_PATH), algorithm="sha256", checksum=SAMPLE_SHA256)]
 
 
 def own_files(section: DatasetSection) -> list[ImageFile]:
-    """A user's own npz; the campaign file has its checksum."""
+    """Return the npz file of the user's own images; the campaign file has its checksum."""
     return [ImageFile(path=str(section.npz), algorithm="sha256", checksum=str(section.sha256))]
 
 
 @dataclass(frozen=True)
 class Source:
-    """One kind of files that images come from."""
+    """Functions that list, read and recover the files of an image set.
 
-    files: FilesOf
+    Each takes the campaign's `[datasets.NAME]`; paths are the root of the images.
+    """
+
+    files: FindFiles
     read: Callable[[list[ImageFile], DatasetSection, Path], Images]
-    """From these files; what an `ImageFile` gives of itself is verified."""
+    """Read the images from these files, with checksums verified."""
     remedy: Callable[[DatasetSection, Path], str]
-    """What to do about files that are missing or damaged."""
+    """Return advice for files that are missing or damaged."""
 
 
-def source_of(facts: ImageSet, section: DatasetSection) -> Source:
-    """Return where the images of a campaign's dataset come from."""
-    return OWN if section.npz is not None else SOURCES[facts.name]
+def source_of(image_set: ImageSet, section: DatasetSection) -> Source:
+    """Return the source of the images of a campaign's dataset."""
+    return OWN if section.npz is not None else SOURCES[image_set.name]
 
 
 def _content(files: list[ImageFile], name: str, root: Path) -> bytes:
-    """Return the verified content of the file of this name."""
+    """Return the content of the file of this name, with its checksum verified."""
     return next(file for file in files if Path(file.path).name == name).read(root)
 
 
@@ -167,8 +170,8 @@ def _read_cifar100(files: list[ImageFile], _section: DatasetSection, root: Path)
 
 
 def _cifar100_split(files: list[ImageFile], split: str, root: Path) -> tuple[Pixels, Labels]:
-    # A pickle could run any code. It is acceptable only because the md5 of these very bytes pins
-    # them to the published ones. Python 2 wrote them.
+    # A pickle can run any code; these bytes are safe to load as their md5 is that of the published
+    # file. Python 2 wrote it, hence the encoding.
     batch = pickle.loads(_content(files, split, root), encoding="latin1")  # noqa: S301
     pixels = batch["data"].reshape(-1, 3, 32, 32)
     return np.ascontiguousarray(pixels), np.array(batch["fine_labels"], dtype=np.int64)
@@ -181,7 +184,7 @@ def _read_fashion_mnist(files: list[ImageFile], _section: DatasetSection, root: 
 
 
 def _fashion_mnist_split(files: list[ImageFile], split: str, root: Path) -> tuple[Pixels, Labels]:
-    """Read idx files: a header of 16 or 8 bytes, then the values."""
+    """Return pixels and labels from idx files: a header of 16 or 8 bytes, then the values."""
     pixels = np.frombuffer(_content(files, f"{split}-images-idx3-ubyte", root), np.uint8, offset=16)
     labels = np.frombuffer(_content(files, f"{split}-labels-idx1-ubyte", root), np.uint8, offset=8)
     return pixels.reshape(-1, 1, 28, 28).copy(), labels.astype(np.int64)
@@ -204,7 +207,7 @@ def _read_svhn(files: list[ImageFile], section: DatasetSection, root: Path) -> I
 
 
 def _svhn_split(files: list[ImageFile], split: str, root: Path) -> tuple[Pixels, Labels]:
-    """Images (N, C, H, W), in the memory order of the .mat file, and labels (N,)."""
+    """Return pixels (N, C, H, W), in the .mat file's memory order, and labels (N,)."""
     import scipy.io
 
     arrays = scipy.io.loadmat(io.BytesIO(_content(files, f"{split}_32x32.mat", root)))
@@ -213,7 +216,7 @@ def _svhn_split(files: list[ImageFile], split: str, root: Path) -> tuple[Pixels,
 
 
 def _joined(first: Pixels, second: Pixels) -> Pixels:
-    """One C-contiguous array; np.concatenate alone would keep the .mat files' memory order."""
+    """Return both as one C-contiguous array; np.concatenate alone keeps the .mat file's order."""
     whole = np.empty((len(first) + len(second), *first.shape[1:]), dtype=np.uint8)
     return np.concatenate([first, second], out=whole)
 
@@ -255,15 +258,15 @@ OWN = Source(own_files, _read_npz, _describe_again)
 
 
 def _check_complete() -> None:
-    """See that every known image set can be read.
+    """Check that every known image set has a source.
 
     Raises:
-        TypeError: which can't, and where that goes.
+        TypeError: the image sets that lack one, and the files where their entries belong.
     """
     if missing := sorted(KNOWN.keys() ^ SOURCES.keys()):
         raise TypeError(
-            f"{', '.join(missing)}: an image set stands in nnlc/networks/image_sets.py, in KNOWN, "
-            "and in nnlc/training/image_sources.py, in SOURCES"
+            f"{', '.join(missing)}: an image set needs an entry in nnlc/networks/image_sets.py, in "
+            "KNOWN, and one in nnlc/training/image_sources.py, in SOURCES"
         )
 
 

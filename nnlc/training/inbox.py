@@ -1,4 +1,4 @@
-"""A trainer's end of the pipe from its agent: waited for when idle, looked into between steps."""
+"""The pipe on which a trainer receives its agent's messages."""
 
 import os
 import select
@@ -11,23 +11,23 @@ _CHUNK = 1 << 16
 
 
 class Inbox:
-    """Messages that come over a pipe.
+    """Messages from a pipe: an idle trainer waits for them, a training one polls between steps.
 
     Args:
-        handle: its file descriptor.
+        handle: the pipe's file descriptor.
     """
 
     def __init__(self, handle: int) -> None:
         self._handle = handle
         self._buffer = messages.LineBuffer()
         self._messages: deque[messages.Message] = deque()
-        self._poll = select.poll()
-        self._poll.register(handle, select.POLLIN)
+        self._poller = select.poll()
+        self._poller.register(handle, select.POLLIN)
         self.ended = False
-        """The agent has closed the pipe, or is gone."""
+        """True if the agent has closed the pipe or has ended."""
 
     def __iter__(self) -> Iterator[messages.Message]:
-        """Every message, in order, until the pipe ends; sleeps in between."""
+        """Yield every message, in order, until the pipe ends; sleep while there is none."""
         while True:
             while self._messages:
                 yield self._messages.popleft()
@@ -35,9 +35,9 @@ class Inbox:
                 return
             self._read()
 
-    def look(self) -> messages.Message | None:
-        """The next message if one has come. About a microsecond if none has."""
-        if not self._messages and not self.ended and self._poll.poll(0):
+    def poll(self) -> messages.Message | None:
+        """Return the next message, or None at once if none has come (about 1 µs)."""
+        if not self._messages and not self.ended and self._poller.poll(0):
             self._read()
         return self._messages.popleft() if self._messages else None
 

@@ -1,7 +1,7 @@
-"""A network in words, and as source code that needs nothing but PyTorch.
+"""A network as text: a description of its layers, and source code that needs only PyTorch.
 
-Only numbers enter the source, each written anew from its value, so that no table can put code of
-its own into it.
+Only numbers of a table enter the source code, each formatted from its value: no table can inject
+code.
 """
 
 import math
@@ -19,17 +19,17 @@ _PIXELS = {
     "standardised": "pixels of mean 0 and deviation 1 in each channel of the training images",
 }
 _KNOWN_WEIGHTS = "those that its training begins with"
-_UNKNOWN_WEIGHTS = "drawn anew: nobody recorded those that a published network began with"
+_UNKNOWN_WEIGHTS = "drawn anew: the first weights of published networks were not recorded"
 _HEAD = ("", "layer", "kernel", "stride", "padding", "output", "parameters", "multiply-adds")
 
 
 def describe_network(spec: NetworkSpec, origin: Origin) -> Iterator[str]:
-    """The layers by their places in the module, and how it was trained, as PyTorch says it.
+    """Yield lines for a network's layers, by index in the module, and for its training.
 
     Multiply-adds are those of one image's forward pass.
 
     Raises:
-        SpecError: an optimizer or a loss that nnlc does not know; sizes that don't fit the images.
+        SpecError: nnlc does not know the optimizer or loss, or sizes don't fit the images.
     """
     walk, settings = walk_network(spec, origin.images), origin.settings
     yield f"{spec.id}  {spec.dataset}  seed {spec.random_seed}"
@@ -43,10 +43,10 @@ def describe_network(spec: NetworkSpec, origin: Origin) -> Iterator[str]:
 
 
 def python_source(spec: NetworkSpec, origin: Origin) -> str:
-    """A program that builds the network, its loss and its optimizer, with PyTorch alone.
+    """Return a program that builds the network, its loss and its optimizer, with PyTorch alone.
 
     Raises:
-        SpecError: as `describe_network`.
+        SpecError: nnlc does not know the optimizer or loss, or sizes don't fit the images.
     """
     walk, settings = walk_network(spec, origin.images), origin.settings
     channels, width, _ = walk.layers[0].input
@@ -95,7 +95,7 @@ def _settings_from(origin: Origin) -> str:
 
 
 def _has_known_weights(spec: NetworkSpec) -> bool:
-    """Published tables don't have this switch on; their streams are PyTorch 1.3.1's, unrecorded."""
+    """Return True for a network of nnlc: `torch_set_deterministic` is False in published tables."""
     return spec.torch_set_deterministic
 
 
@@ -134,7 +134,7 @@ def _value(value: float | tuple[float, ...]) -> str:
 
 
 def _number(value: float) -> str:
-    """A number as Python reads it back."""
+    """Return the Python literal of a number."""
     if isinstance(value, int):
         return repr(int(value))
     return repr(float(value)) if math.isfinite(value) else f'float("{float(value)}")'

@@ -1,7 +1,7 @@
-"""The images that networks train on: verified, then read whole into memory. Never downloaded.
+"""Loading of images: checksums are verified, then whole image sets are read into memory.
 
-Compute nodes have no network, so files are brought beforehand (`nnlc.training.stage`). Whatever
-is parsed here are the very bytes whose checksum was taken: no file is opened by its name twice.
+Nothing is downloaded: compute nodes have no network, so `nnlc.training.stage` brings the files. No
+file is opened twice, so that the bytes that are parsed are those whose checksum was verified.
 """
 
 from pathlib import Path
@@ -16,60 +16,63 @@ from nnlc.training.own_images import SPLITS, describe_npz
 __all__ = ["Images", "check_images", "describe_npz", "image_files", "load_images"]
 
 
-def load_images(facts: ImageSet, section: DatasetSection, root: Path) -> Images:
+def load_images(image_set: ImageSet, section: DatasetSection, root: Path) -> Images:
     """Read an image set into memory, once the checksums of its files are verified.
 
     Args:
-        facts: what the networks were made for; the images must be just so.
-        section: the campaign's choices for this dataset; its npz, if any, as an absolute path.
+        image_set: names and sizes that the images must have.
+        section: the campaign's `[datasets.NAME]`; `npz`, if given, is an absolute path.
         root: the folder of staged images, in torchvision's layout.
 
     Raises:
-        ImagesError: a file is missing, damaged, or not what `facts` say; and what to do.
+        ImagesError: a file is missing or damaged, or sizes differ; the message says what to do.
     """
     try:
-        source = source_of(facts, section)
+        source = source_of(image_set, section)
         images = source.read(source.files(section), section, root)
     except WrongFileError as problem:
-        check_images(facts, section, root)  # names all that is wrong, and what to do
+        check_images(image_set, section, root)  # names every wrong file, and what to do
         raise ImagesError(f"{problem}; it was changed just now: start again") from None
-    _check_facts(facts, images, section.npz or root)
+    _check_shapes(image_set, images, section.npz or root)
     return images
 
 
-def check_images(facts: ImageSet, section: DatasetSection, root: Path) -> None:
-    """Verify that every file is there with the right checksum, without parsing any.
+def check_images(image_set: ImageSet, section: DatasetSection, root: Path) -> None:
+    """Check that every file of an image set is there with the right checksum, without parsing it.
 
     Raises:
-        ImagesError: which files are missing or damaged, and the command that mends it.
+        ImagesError: the files that are missing or damaged, and the command to run.
     """
-    files = image_files(facts, section)
+    files = image_files(image_set, section)
     problems = [(file, file.problem(root)) for file in files]
     lines = [f"  {root / file.path} {problem}" for file, problem in problems if problem]
     if lines:
-        remedy = source_of(facts, section).remedy(section, root)
-        raise ImagesError("\n".join([f"the images of {facts.name} can't be used:", *lines, remedy]))
+        remedy = source_of(image_set, section).remedy(section, root)
+        raise ImagesError(
+            "\n".join([f"the images of {image_set.name} can't be used:", *lines, remedy])
+        )
 
 
-def image_files(facts: ImageSet, section: DatasetSection) -> list[ImageFile]:
-    """The files that an image set is read from."""
-    return source_of(facts, section).files(section)
+def image_files(image_set: ImageSet, section: DatasetSection) -> list[ImageFile]:
+    """Return the files that an image set is read from."""
+    return source_of(image_set, section).files(section)
 
 
-def _check_facts(facts: ImageSet, images: Images, where: str | Path) -> None:
-    sizes = (facts.train_images, facts.validation_images)
+def _check_shapes(image_set: ImageSet, images: Images, where: str | Path) -> None:
+    sizes = (image_set.train_images, image_set.validation_images)
     for split, size in zip(SPLITS, sizes, strict=True):
         pixels = getattr(images, f"{split}_images")
         labels = getattr(images, f"{split}_labels")
-        right = (size, facts.channels, facts.width, facts.width)
+        right = (size, image_set.channels, image_set.width, image_set.width)
         if pixels.shape != right:
             raise ImagesError(
                 f"{where}: array {split}_images has shape {pixels.shape}, but the campaign's "
-                f"[datasets.{facts.name}] means {right}; make the two agree"
+                f"[datasets.{image_set.name}] means {right}; make the two agree"
             )
-        if labels.min() < 0 or labels.max() >= facts.classes:
+        if labels.min() < 0 or labels.max() >= image_set.classes:
             raise ImagesError(
                 f"{where}: array {split}_labels has labels from {labels.min()} to {labels.max()}, "
-                f"but with {facts.classes} classes in the campaign's [datasets.{facts.name}] they "
-                f"must be 0 to {facts.classes - 1}; make the two agree"
+                f"but with {image_set.classes} classes in the campaign's "
+                f"[datasets.{image_set.name}] they must be 0 to {image_set.classes - 1}; make the "
+                "two agree"
             )

@@ -1,9 +1,9 @@
-"""The deterministic half-epoch loop: one network on one device, one row a half epoch.
+"""The deterministic training loop: one network on one device, a row each half epoch.
 
-Every random number is a function of the network's seed and of where it is used: "init" for the
-weights, (epoch) for the order of images, (step) for a step's dropout masks. No random stream is
-carried from one step to the next, so what a step depends on is the weights, the momentum and the
-position: `state` gives them at any step boundary, and `resume` goes on from there.
+Every random number is a function of the network's seed and its use: the weights, an epoch's order
+of images, a step's dropout masks. No random stream is carried from one step to the next. So a step
+depends only on the weights, the optimizer's state and the position; `state` returns them between
+any two steps, and `resume` continues from them.
 """
 
 import time
@@ -24,31 +24,31 @@ from nnlc.training.seeds import training_seed
 from nnlc.training.training_steps import Steps
 
 State = dict[str, Any]
-"""Tensors, numbers, strings, and lists and dicts of them: what `torch.load` reads safely."""
+"""Tensors, numbers and strings, and lists and dicts of them, which `torch.load` reads safely."""
 
 
 class HalfEpochLoop:
-    """Trains one network; iterate over it for its rows, two an epoch.
+    """Training of one network, as an iterable over its rows, two an epoch.
 
     Args:
         spec: the network.
-        facts: its image set.
+        image_set: the image set's names and sizes.
         images: the images, already on the device.
         settings: the campaign's training settings.
-        epochs: how many, in whole half epochs.
-        between_steps: called after each step of training and of validation, with everything
-            in its place; what it raises ends the iteration.
+        epochs: number of epochs, a multiple of 0.5.
+        between_steps: called after each step of training and validation, when `state` may be
+            taken; its exceptions end the iteration.
 
     Attributes:
-        rows: the half epochs so far.
-        seconds: what each of them took, interruptions not counted.
-        step: steps done of the half epoch's training, or of its validation.
+        rows: rows of the half epochs so far.
+        seconds: training and validation time of each half epoch, without interruptions.
+        step: number of steps done of the half epoch's training, or of its validation.
     """
 
     def __init__(
         self,
         spec: NetworkSpec,
-        facts: ImageSet,
+        image_set: ImageSet,
         images: DeviceImages,
         settings: TrainingSection,
         epochs: float,
@@ -56,8 +56,8 @@ class HalfEpochLoop:
     ) -> None:
         self.spec, self.images, self.epochs = spec, images, epochs
         self._truncate, self._between_steps = settings.truncate, between_steps
-        torch.manual_seed(self._seed("init"))  # on the CPU: the same weights for every device
-        walk = walk_network(spec, facts)
+        torch.manual_seed(self._seed("init"))  # weights are drawn on the CPU for every device
+        walk = walk_network(spec, image_set)
         self.network = Network(walk, settings, device=images.device)
         self._optimizer = make_optimizer(self.network, spec, settings, images.device)
         self.steps = Steps(
@@ -80,7 +80,7 @@ class HalfEpochLoop:
         while len(self.rows) < 2 * self.epochs:
             self._start = time.monotonic()
             if self._diverged:
-                self._between_steps()  # with everything in its place
+                self._between_steps()
                 self.rows.append(self.rows[-1])
             else:
                 if not self._validating:
@@ -93,7 +93,7 @@ class HalfEpochLoop:
             yield self.rows[-1]
 
     def state(self) -> State:
-        """All that the next step depends on, and the rows so far. Tensors are not copied."""
+        """Return the rows so far and all that the next step depends on; tensors are not copied."""
         rows = [[*astuple(row), s] for row, s in zip(self.rows, self.seconds, strict=True)]
         return {
             "rows": torch.tensor(rows, dtype=torch.float64).view(-1, 4),
@@ -106,7 +106,7 @@ class HalfEpochLoop:
         }
 
     def resume(self, state: State) -> None:
-        """Go on where `state` was taken: call it before iterating."""
+        """Continue from a `state`; call this before iterating."""
         *values, seconds = state["rows"].unbind(1)
         self.rows = [Row(*row) for row in zip(*(v.tolist() for v in values), strict=True)]
         self.seconds = seconds.tolist()
@@ -119,10 +119,10 @@ class HalfEpochLoop:
         self._diverged = bool(between_rows) and self._has_diverged()
 
     def _batches(self, epoch: int) -> Tensor:
-        """Image indices of an epoch, int64 (steps, batch size): one permutation, cut into batches.
+        """Return the image indices of an epoch's batches, int64 (steps, batch size).
 
-        The training set is cut to a whole, even number of batches: the same images every epoch,
-        or, with truncate = "epoch", the first of each epoch's permutation of all.
+        They are a random order of the first images that fill whole batches; or, with truncate =
+        "epoch", the first indices of a random order of all images.
         """
         b = self.spec.batch_size
         total = len(self.images.train_labels)
@@ -133,7 +133,7 @@ class HalfEpochLoop:
         return order.to(self.images.device).view(-1, b)
 
     def _train(self) -> None:
-        """Train on what is left of the half epoch's batches."""
+        """Train on the remaining batches of the half epoch."""
         self.network.train()
         epoch, second_half = divmod(len(self.rows), 2)
         batches = self._batches(epoch)
@@ -149,7 +149,7 @@ class HalfEpochLoop:
         self._validating, self.step = True, 0
 
     def _validate(self) -> None:
-        """Go through what is left of the full batches of the validation images."""
+        """Validate on the remaining full batches of the validation images."""
         self.network.eval()
         b = self.spec.batch_size
         steps = len(self.images.validation_labels) // b
@@ -160,27 +160,26 @@ class HalfEpochLoop:
             self._between_steps()
 
     def _row(self) -> Row:
-        """Mean training loss; mean loss and accuracy in percent over the validated images.
+        """Return the half epoch's row, and prepare the next half epoch.
 
-        Batches are of equal size, so the mean of their means is the mean over all images.
+        All batches have the same size, so the mean of their means is the mean over their images.
         """
         train_loss, loss, correct = self.steps.sums.tolist()
         b, steps = self.spec.batch_size, self.step
         half = len(self.images.train_labels) // b // 2
         self.steps.sums.zero_()
         self._validating, self.step = False, 0
-        # This order of operations gives the published tables' bits: 100 * c / n, not 100 * (c / n).
+        # 100 * c / n, as in the published tables: 100 * (c / n) may differ in the last bit.
         return Row(train_loss / half, loss / steps, 100 * int(correct) / (steps * b))
 
     def _has_diverged(self) -> bool:
-        """Whether every bias of the last layer is NaN, and the rest of the curve thereby known.
+        """Return True if every bias of the last layer is NaN, so that all later rows are equal.
 
-        A score is a sum with its bias, so that all scores are NaN for every image, and with them
-        the losses and the gradients; what is NaN stays NaN under every step; and the predictions,
-        hence the accuracy, are those of this half epoch for ever.
+        Then all scores are NaN for every image, and so are losses and gradients. NaN weights stay
+        NaN in every step, so predictions and accuracy stay those of this half epoch.
         """
         if not isnan(self.rows[-1].train_loss or 0.0):
-            return False  # as nearly always: no need to ask the device
+            return False  # the usual case, without waiting for the device
         last = self.network[-1]
         assert isinstance(last, nn.Linear)  # noqa: S101  for the type checker
         return bool(last.bias.isnan().all())

@@ -1,7 +1,7 @@
-"""What a table does not say of its network: the size of its images, and the campaign's settings.
+"""Origin of a table: its campaign's settings and its images' sizes, which the table does not have.
 
-Both are in the campaign, which a results folder has beside its tables. A table that stands alone
-is taken for one of nnlc's own readings (README, "Where the article leaves a choice").
+Both are in the results folder's campaign. A table outside a results folder is taken to have nnlc's
+default settings (README, "Where the article leaves a choice").
 """
 
 import os
@@ -18,12 +18,12 @@ from nnlc.results.paths import ResultsFolder
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The campaign that a table is of, and the images that its network was made for."""
+    """Campaign of a table, and image set of its network."""
 
     campaign: Campaign
     images: ImageSet
     is_assumed: bool
-    """No campaign was found or given: nnlc's own settings, and images as the article has them."""
+    """True if no campaign was found; nnlc's default settings and known images are assumed then."""
 
     @property
     def settings(self) -> TrainingSection:
@@ -31,20 +31,20 @@ class Origin:
 
 
 def results_of(table: Path) -> ResultsFolder | None:
-    """The results folder that a table stands in, told by its campaign.toml; None if in none."""
+    """Return the results folder that a table is in, recognised by its campaign.toml, or None."""
     folder = ResultsFolder(Path(os.path.abspath(table)).parent.parent)  # noqa: PTH100  links stay
     return folder if folder.has_campaign else None
 
 
 def campaign_of(table: Path | None, given: Campaign | str | Path | None = None) -> Campaign | None:
-    """The campaign that is given, or else that of the results folder a table stands in, if any.
+    """Return the given campaign, or else the campaign of the table's results folder, or None.
 
     Args:
-        table: its file.
-        given: a campaign, the name of a shipped one, its file, or its results folder.
+        table: file of the table, or None.
+        given: a campaign, the name of a shipped one, its file, its results folder, or None.
 
     Raises:
-        NnlcError: it is none of them, or wrong.
+        NnlcError: there is no such campaign, or it has a mistake.
     """
     if isinstance(given, str | Path):
         folder = Path(given)
@@ -56,15 +56,15 @@ def campaign_of(table: Path | None, given: Campaign | str | Path | None = None) 
 def origin_of(
     spec: NetworkSpec, campaign: Campaign | None, images: ImageSet | None = None
 ) -> Origin:
-    """The origin of a network's table.
+    """Return the origin of a network's table.
 
     Args:
         spec: the network.
-        campaign: the one that it is of, if that is known.
-        images: those that it was made for, if neither campaign nor table say enough of them.
+        campaign: its campaign, if known.
+        images: its image set, needed if neither the campaign nor nnlc knows the table's dataset.
 
     Raises:
-        CampaignError: the images that the table names are unknown, and what to do.
+        CampaignError: the image set that the table names is unknown; the message says what to do.
     """
     if campaign is not None:
         known = list(campaign.image_sets().values())

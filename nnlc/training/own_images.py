@@ -1,4 +1,4 @@
-"""Images in an .npz file: read with every mistake named, and described for a campaign file.
+"""Images of the user's own in an .npz file: reading them, and describing them for a campaign file.
 
 train_images, validation_images    uint8    (images, channels, width, width)
 train_labels, validation_labels    integer  (images,), each 0 .. classes - 1
@@ -30,20 +30,20 @@ from nnlc.wording import counted, first_few, reason_of
 SPLITS = ("train", "validation")
 ARRAYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
 _MOST_INFLATED = 1032
-"""Deflate, which npz files are compressed by, makes no file larger than so many times its size."""
+"""Greatest ratio of inflated to compressed size: the limit of deflate, the format of npz files."""
 
 Array = npt.NDArray[Any]
 
 
 def read_npz(file: BufferedReader, path: Path) -> dict[str, Array]:
-    """The four arrays by name: images uint8 (N, C, H, W) in C order, labels int64 (N,).
+    """Return the four arrays by name: images uint8 (N, C, H, W) in C order, labels int64 (N,).
 
     Args:
         file: the open file.
-        path: what it is called in messages.
+        path: its path, for messages.
 
     Raises:
-        ImagesError: the file can't be read, or an array is missing or not as it should be.
+        ImagesError: the file can't be read, or an array is missing or has a wrong type or shape.
     """
     arrays = _load(file, path)
     for split in SPLITS:
@@ -59,12 +59,12 @@ def read_npz(file: BufferedReader, path: Path) -> dict[str, Array]:
 
 
 def describe_npz(path: Path) -> str:
-    """The `[datasets.NAME]` block of TOML with which a campaign uses these images.
+    """Return the section `[datasets.NAME]`, as TOML, with which a campaign uses these images.
 
-    What is legal but seldom meant is told in comments above it.
+    Comments above it name what is legal but seldom meant.
 
     Raises:
-        ImagesError: the file isn't usable as images; the message says what would be right.
+        ImagesError: the file can't be used as images; the message says what would be right.
     """
     try:
         opened = open_regular(path)
@@ -81,7 +81,7 @@ def describe_npz(path: Path) -> str:
             f"{path}: arrays train_images and validation_images must agree in channels and width, "
             f"but their shapes are {train.shape} and {validation.shape}"
         )
-    _refuse_what_teaches_nothing(path, arrays)
+    _check_trainable(path, arrays)
     place = str(path.resolve())
     if not place.isprintable():
         raise ImagesError(f"{path}: a campaign file can't hold this name; rename the file")
@@ -96,16 +96,16 @@ def describe_npz(path: Path) -> str:
         "validation_images": len(validation),
         "largest_class": int(np.unique(arrays["validation_labels"], return_counts=True)[1].max()),
     }
-    notes = "".join(f"# note: {note}\n" for note in _doubts(arrays))
-    return notes + tomli_w.dumps({"datasets": {_free_name(path): facts}})
+    notes = "".join(f"# note: {note}\n" for note in _likely_mistakes(arrays))
+    return notes + tomli_w.dumps({"datasets": {_dataset_name(path): facts}})
 
 
 def _classes(arrays: dict[str, Array]) -> int:
     return 1 + int(max(arrays[f"{split}_labels"].max() for split in SPLITS))
 
 
-def _refuse_what_teaches_nothing(path: Path, arrays: dict[str, Array]) -> None:
-    """Refuse a single class and images that are all of one value."""
+def _check_trainable(path: Path, arrays: dict[str, Array]) -> None:
+    """Raise ImagesError if training has a single class, or pixels that are all equal."""
     labels, images = arrays["train_labels"], arrays["train_images"]
     if labels.min() == labels.max():
         raise ImagesError(
@@ -118,8 +118,8 @@ def _refuse_what_teaches_nothing(path: Path, arrays: dict[str, Array]) -> None:
         )
 
 
-def _doubts(arrays: dict[str, Array]) -> Iterator[str]:
-    """Tell what a campaign can train on and its author hardly means, a sentence each."""
+def _likely_mistakes(arrays: dict[str, Array]) -> Iterator[str]:
+    """Yield sentences for what can be trained on but is probably a mistake."""
     classes = _classes(arrays)
     trained, validated = (np.unique(arrays[f"{split}_labels"]).tolist() for split in SPLITS)
     if untrained := classes - len(trained):
@@ -142,20 +142,19 @@ def _doubts(arrays: dict[str, Array]) -> Iterator[str]:
             words = "no pixel is above 1, where 0 to 255 is expected; were they divided by 255?"
             yield f"in {split}_images {words}"
         if 0 < changes < len(np.unique(labels)) < len(labels):
-            left_out = f"what fills no whole batch, all of label {labels[-1]}, is left out"
-            yield f"{kind} images stand sorted by label: {left_out}; shuffle them"
+            left_out = f"those that fill no batch, all of label {labels[-1]}, are never used"
+            yield f"{kind} images are sorted by label, so {left_out}; shuffle them"
         digests.append(_digests(images))
         labelled = set(zip(digests[-1], labels.tolist(), strict=True))
         if again := len(labelled) - len(set(digests[-1])):
-            yield f"the same {kind} image has another label, {counted(again, 'time')}"
+            yield f"equal {kind} images have different labels, {counted(again, 'time')}"
     known = set(digests[0])
     if alike := sum(image in known for image in digests[1]):
-        images_alike = counted(alike, "validation image")
-        yield f"{images_alike} of {len(digests[1]):,} stand among the training images"
+        yield f"{alike:,} of {len(digests[1]):,} validation images are also training images"
 
 
 def _labels_between(known: list[int], classes: int) -> str:
-    """Name labels below `classes` that are not known, such as "labels 0, 3 to 7"."""
+    """Return a text for the labels below `classes` that are not known: "labels 0, 3 to 7"."""
     gaps = [(a + 1, b - 1) for a, b in pairwise([-1, *known, classes]) if b - a > 1]
     texts = [str(low) if low == high else f"{low} to {high}" for low, high in gaps]
     one = len(gaps) == 1 and gaps[0][0] == gaps[0][1]
@@ -163,15 +162,15 @@ def _labels_between(known: list[int], classes: int) -> str:
 
 
 def _digests(images: Array) -> list[bytes]:
-    """Return what is the same for two images only if they are alike to the pixel."""
+    """Return a digest of each image's pixels, to find equal images."""
     return [hashlib.blake2b(image, digest_size=16).digest() for image in images]
 
 
 @contextmanager
-def _guarded(what: str, advice: str) -> Iterator[None]:
-    """Turn whatever numpy, zipfile and zlib find wrong with a strange file into one message.
+def _as_images_error(what: str, advice: str) -> Iterator[None]:
+    """Turn any exception of numpy, zipfile and zlib into an ImagesError.
 
-    They raise nearly anything: a header of an array is Python's own syntax.
+    They raise nearly any type, as numpy parses the header of an array as Python.
     """
     try:
         with warnings.catch_warnings():
@@ -184,7 +183,7 @@ def _guarded(what: str, advice: str) -> Iterator[None]:
 
 
 def _load(file: BufferedReader, path: Path) -> dict[str, Array]:
-    with _guarded(f"{path}: not a readable .npz file", "write it with np.savez_compressed"):
+    with _as_images_error(f"{path}: not a readable .npz file", "write it with np.savez_compressed"):
         file.seek(0)
         if file.read(6) == b"\x93NUMPY":
             raise ValueError("it is a single array")
@@ -202,10 +201,10 @@ def _load(file: BufferedReader, path: Path) -> dict[str, Array]:
 
 
 def _load_array(path: Path, archive: ZipFile, name: str, file_size: int) -> Array:
-    """Read one array, once its header promises no more than the file can hold."""
+    """Return one array, after checking that the file can hold as many bytes as its header says."""
     what = f"{path}: array {name} can't be read"
     advice = "it must be a plain array of integers, written with np.savez_compressed"
-    with _guarded(what, advice):
+    with _as_images_error(what, advice):
         member_name = f"{name}.npy" if f"{name}.npy" in archive.namelist() else name
         with archive.open(member_name) as member:
             shape, dtype = _read_header(member)
@@ -214,10 +213,10 @@ def _load_array(path: Path, archive: ZipFile, name: str, file_size: int) -> Arra
         if dtype.hasobject:
             raise ValueError("it is pickled")
         if promised != held or held > file_size * _MOST_INFLATED:
-            raise ValueError(f"{promised:,} bytes are promised and {held:,} stand there")
+            raise ValueError(f"its header says {promised:,} bytes, and it has {held:,}")
         with archive.open(member_name) as member:
             array: Array = np.lib.format.read_array(member, allow_pickle=False)
-            member.read()  # to the end, where its checksum is compared
+            member.read()  # zipfile compares the checksum at the end
         return array
 
 
@@ -261,7 +260,7 @@ def _checked_labels(path: Path, name: str, labels: Array) -> Array:
         raise ImagesError(
             f"{path}: array {name} has shape {labels.shape}; it must be (images,), a label an image"
         )
-    # Before the conversion, which would wrap a huge unsigned label around.
+    # Checked before the conversion, in which a huge unsigned label would overflow.
     low, high = int(labels.min()), int(labels.max())
     if not 0 <= low <= high < 2**31:
         raise ImagesError(
@@ -270,8 +269,8 @@ def _checked_labels(path: Path, name: str, labels: Array) -> Array:
     return labels.astype(np.int64)
 
 
-def _free_name(path: Path) -> str:
-    """The file's own name where a dataset may be called so, else one that is to be replaced."""
+def _dataset_name(path: Path) -> str:
+    """Return the file's stem if a dataset can have that name, else "my-images"."""
     name = path.stem
     taken = name in KNOWN_IMAGE_SETS or image_set_of_table(name) is not None
     fits = re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name)

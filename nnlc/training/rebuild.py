@@ -1,4 +1,4 @@
-"""From a table back to the network that it tells of, as a torch module."""
+"""Rebuilding of a table's network as a torch module."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,28 +24,28 @@ def rebuild(
     campaign: Campaign | str | Path | None = None,
     plain: bool = True,
 ) -> nn.Sequential:
-    """The network of a table, ours or a published one, with the weights that it begins with.
+    """Return the network of a table, of nnlc or published, with its first weights.
 
-    It takes float32 (batch, channels, width, width), with pixels as the campaign has them, from 0
-    to 1 unless it says otherwise, and gives (batch, classes), unnormalised. The weights are those
-    that nnlc's training begins with for the table's `random_seed`. Published tables were trained
-    from others, which nobody recorded. The caller's random streams are left as they were.
+    The module takes float32 (batch, channels, width, width), with pixels from 0 to 1 unless the
+    campaign standardises them, and returns (batch, classes), unnormalised. The weights are those
+    that nnlc's training begins with for the table's `random_seed`; the first weights of published
+    networks were not recorded. The caller's random streams do not change.
 
     Args:
         table: the table, or its file.
-        images: what its network was made for, where the table's `dataset` names neither a known
-            image set nor one of the campaign.
-        campaign: what it was trained under: decides the kind of pooling and of dropout, and the
-            size of images of one's own. A `Campaign`, the name of a shipped one, its file or its
-            results folder; by default the one of the results folder that the table stands in, and
-            else nnlc's own settings.
-        plain: of `torch.nn` modules only, which run on any device and in any memory format, and can
-            be saved or exported without nnlc. Otherwise the very module that nnlc trains, made for
-            speed on a CPU, whose bits a table depends on. Each loads the other's `state_dict`.
+        images: the image set, needed if the table's `dataset` is neither a known image set nor one
+            of the campaign.
+        campaign: the campaign, which decides the kinds of pooling and dropout and the size of the
+            user's own images: a `Campaign`, the name of a shipped one, its file or its results
+            folder. By default the campaign of the table's results folder, or else nnlc's default
+            settings.
+        plain: True for modules of `torch.nn` only, which run on any device and in any memory
+            format, and can be saved or exported without nnlc. False for the module that nnlc trains
+            on a CPU, which gives the table's bits. Each can load the other's `state_dict`.
 
     Raises:
-        NnlcError: a damaged table, unknown images, a campaign that is none, or a network that
-            memory has no room for.
+        NnlcError: the table is damaged, the images are unknown, there is no such campaign, or the
+            network does not fit into memory.
     """
     spec = (table if isinstance(table, Table) else read_table(table)).spec
     given = campaign_of(None if isinstance(table, Table) else Path(table), campaign)
@@ -59,7 +59,10 @@ def rebuild(
 
 @contextmanager
 def _weights_of(spec: NetworkSpec, walk: Walk) -> Iterator[None]:
-    """In here modules get the weights that training begins with, whatever the caller has set."""
+    """Make modules that are built in this context get the network's first weights.
+
+    The caller's default device, type and random streams have no effect.
+    """
     usual = torch.get_default_dtype()
     try:
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
@@ -68,7 +71,7 @@ def _weights_of(spec: NetworkSpec, walk: Walk) -> Iterator[None]:
             yield
     except (RuntimeError, MemoryError, OverflowError, TypeError) as problem:
         raise NnlcError(
-            f"network {spec.id}: its {walk.parameters:,} parameters can't be had: "
+            f"network {spec.id}: its {walk.parameters:,} parameters can't be allocated: "
             f"{str(problem).splitlines()[0]}"
         ) from None
     finally:

@@ -1,12 +1,11 @@
-"""Bring a campaign's images under one root, in torchvision's layout, each file verified.
+"""Staging: brings a campaign's images to one root folder, in torchvision's layout.
 
-    already there and right      nothing is done
-    a folder given (--from)      taken from there, or refused
-    archives in the root itself, or in a folder known to have the images    taken from there
-    otherwise                    downloaded, where there is a network
+Files that are already in the root with the right checksum stay. The others are copied from the
+folder given with --from. Without --from, they are unpacked from archives in the root, or copied
+from a folder of the Linux distribution, or else downloaded.
 
-A file is placed only once its content has the right checksum, and then by a rename. So a good
-copy may replace a damaged file, and nothing else ever does.
+A file's checksum is verified before it is renamed into place, so that only a good copy replaces a
+damaged file.
 """
 
 import gzip
@@ -32,67 +31,67 @@ from nnlc.wording import reason_of
 Report = Callable[[str], None]
 
 KNOWN_FOLDERS = {FASHION_MNIST.name: Path("/usr/share/datasets/fashion-mnist")}
-"""Where a distribution's package puts the images: Debian's dataset-fashion-mnist."""
+"""Folders where packages of Linux distributions put images: Debian's dataset-fashion-mnist."""
 
 
 def stage_images(
     campaign: Campaign, root: Path, source: Path | None = None, report: Report = say
 ) -> None:
-    """Place every file that the campaign's images are read from under `root`.
+    """Bring every file that the campaign's images are read from to `root`.
 
     Args:
-        campaign: only what its datasets need is staged.
-        root: the folder to fill; created where it is missing.
-        source: a folder to take the files from, in torchvision's layout or with the archives as
-            published; nothing is downloaded then.
-        report: is told in a line what became of each dataset.
+        campaign: the campaign; only its image sets are staged.
+        root: the folder to fill; created if missing.
+        source: a folder to copy the files from, in torchvision's layout or with the published
+            archives; then nothing is downloaded. None to search and download.
+        report: called with a line of text on each image set.
 
     Raises:
-        ImagesError: images that can't be had or aren't right, or a root that can't be written to.
+        ImagesError: images can't be found or are wrong, or the root can't be written to.
     """
     if source is not None and not source.is_dir():
         raise ImagesError(f"{source} is no folder: give --from the folder that has the files")
-    for name, facts in campaign.image_sets().items():
-        files = image_files(facts, campaign.datasets[name])
+    for name, image_set in campaign.image_sets().items():
+        files = image_files(image_set, campaign.datasets[name])
         if any(file.published for file in files):
             _stage(name, files, root, source, report)
         else:
-            check_images(facts, campaign.datasets[name], root)
+            check_images(image_set, campaign.datasets[name], root)
             report(f"{name}: verified, nothing to stage")
 
 
 def _stage(
     name: str, files: list[ImageFile], root: Path, source: Path | None, report: Report
 ) -> None:
-    lacking = [file for file in files if file.problem(root)]
-    if not lacking:
+    missing = [file for file in files if file.problem(root)]
+    if not missing:
         report(f"{name}: already in {root}, verified")
         return
     known = [folder for folder in (root, KNOWN_FOLDERS.get(name)) if folder]
     for folder in [source] if source else known:
-        tried = _take(lacking, folder, root)
-        if len(tried) < len(lacking):
-            taken = f"{len(lacking) - len(tried)} of {len(lacking)} files"
+        problems_of = _copy_from(missing, folder, root)
+        if len(problems_of) < len(missing):
+            taken = f"{len(missing) - len(problems_of)} of {len(missing)} files"
             report(f"{name}: {taken} taken from {folder}, verified")
-        lacking = list(tried)
-        if source and lacking:
-            raise ImagesError(_nothing_good(name, tried, source))
-    if lacking:
-        _download(name, lacking, root, report)
+        missing = list(problems_of)
+        if source and missing:
+            raise ImagesError(_lacking_text(name, problems_of, source))
+    if missing:
+        _download(name, missing, root, report)
 
 
-def _take(files: Iterable[ImageFile], folder: Path, root: Path) -> dict[ImageFile, list[str]]:
-    """Place what `folder` has; the files it has no good copy of, with what is wrong with each."""
-    lacking: dict[ImageFile, list[str]] = {}
+def _copy_from(files: Iterable[ImageFile], folder: Path, root: Path) -> dict[ImageFile, list[str]]:
+    """Copy files from `folder` to `root`; return the files without a good copy, and the reasons."""
+    missing: dict[ImageFile, list[str]] = {}
     for file in files:
         problems = []
-        for path, read in _copies(file, folder):
+        for path, read in _candidates(file, folder):
             try:
                 content = read()
             except OSError as problem:
                 problems.append(f"{path} {why_unread(problem)}")
                 continue
-            except Exception as problem:  # whatever tarfile, gzip and zlib find wrong
+            except Exception as problem:  # tarfile, gzip and zlib raise many types
                 problems.append(f"{path} can't be read: {reason_of(problem)}")
                 continue
             if wrong := file.problem_of(content):
@@ -101,15 +100,16 @@ def _take(files: Iterable[ImageFile], folder: Path, root: Path) -> dict[ImageFil
             _place(file, content, root)
             break
         else:
-            lacking[file] = problems
-    return lacking
+            missing[file] = problems
+    return missing
 
 
-def _copies(file: ImageFile, folder: Path) -> Iterator[tuple[Path, Callable[[], bytes]]]:
-    """Where `folder` may have the file: as it is read or as published, laid out or loose.
+def _candidates(file: ImageFile, folder: Path) -> Iterator[tuple[Path, Callable[[], bytes]]]:
+    """Yield paths in `folder` that may have the file, each with a function that reads it.
 
-    A file is held in memory whole, 1.3 GB at most, so that the bytes that are verified are the
-    bytes that are placed. Training on it takes more.
+    The file may be unpacked or in its published archive, in torchvision's folder or at the top. It
+    is read into memory whole, 1.3 GB at most, so that the bytes that are verified are those that
+    are written. Training needs more memory.
     """
     laid_out = folder / file.path
     for path in dict.fromkeys((laid_out, folder / laid_out.name)):
@@ -131,7 +131,7 @@ def _from_gzip(path: Path, wanted: ImageFile) -> bytes:
 
 
 def _from_tar(path: Path, wanted: ImageFile) -> bytes:
-    # Nothing is extracted to disk, so it doesn't matter which paths the archive holds.
+    # Nothing is extracted to disk, so that the archive's paths can do no harm.
     with open_regular(path) as file, tarfile.open(fileobj=file) as archive:
         member = archive.getmember(wanted.path)
         content = archive.extractfile(member) if member.isreg() else None
@@ -160,21 +160,21 @@ def _writing_to(root: Path) -> Iterator[None]:
 def _download(name: str, files: list[ImageFile], root: Path, report: Report) -> None:
     with _writing_to(root):
         root.mkdir(parents=True, exist_ok=True)
-        # In the root, since /tmp is often small.
+        # In the root, as /tmp is often small.
         folder = TemporaryDirectory(dir=root, prefix=".download-")
     with folder:
         for number, file in enumerate(files):
             assert file.published is not None  # noqa: S101
             report(f"{name}: downloading {file.published.archive}")
-            tried = _fetch(file.published, Path(folder.name))
-            tried = tried or _take([file], Path(folder.name), root).get(file, [])
-            if tried:
-                raise ImagesError(_by_hand(name, tried, files[number:], root))
+            problems_of = _fetch(file.published, Path(folder.name))
+            problems_of = problems_of or _copy_from([file], Path(folder.name), root).get(file, [])
+            if problems_of:
+                raise ImagesError(_manual_download_text(name, problems_of, files[number:], root))
     report(f"{name}: downloaded to {root}, verified")
 
 
 def _fetch(published: Published, folder: Path) -> list[str]:
-    """Download an archive, unless `folder` has it; what went wrong with each address if all did."""
+    """Download an archive unless `folder` has it; return the problems if all addresses fail."""
     from torchvision.datasets import utils
 
     problems = []
@@ -188,9 +188,9 @@ def _fetch(published: Published, folder: Path) -> list[str]:
     return problems
 
 
-def _nothing_good(name: str, tried: dict[ImageFile, list[str]], source: Path) -> str:
+def _lacking_text(name: str, problems_of: dict[ImageFile, list[str]], source: Path) -> str:
     lines = [f"{name}: {source} lacks good copies of these files:"]
-    for file, problems in tried.items():
+    for file, problems in problems_of.items():
         archive = file.published.archive if file.published else file.path
         lines += [f"  {problem}" for problem in problems] or [
             f"  neither {file.path} nor {archive} is there"
@@ -201,12 +201,14 @@ def _nothing_good(name: str, tried: dict[ImageFile, list[str]], source: Path) ->
     return "\n".join(lines)
 
 
-def _by_hand(name: str, tried: list[str], files: list[ImageFile], root: Path) -> str:
+def _manual_download_text(
+    name: str, problems_of: list[str], files: list[ImageFile], root: Path
+) -> str:
     archives = dict.fromkeys(file.published for file in files if file.published)
     return "\n".join(
         [
             f"{name}: the download failed:",
-            *(f"  {line}" for line in tried),
+            *(f"  {line}" for line in problems_of),
             "on a machine with a network, fetch these files into a folder:",
             *(f"  {archive.archive} from {' or '.join(archive.urls)}" for archive in archives),
             f"bring the folder here and run: nnlc stage <campaign> --root {quote(str(root))} "

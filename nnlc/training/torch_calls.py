@@ -1,7 +1,7 @@
-"""How PyTorch has each kind of layer: source text and module in one, without loading PyTorch.
+"""Calls that make each kind of layer with PyTorch, for modules and source code alike.
 
-A new kind of `nnlc.networks.layers` is an entry in `CALLS`. Whoever forgets it is told when this
-module is imported.
+A new kind of `nnlc.networks.layers` needs an entry in `CALLS`. If it is missing, the import of this
+module says so. This module does not load PyTorch.
 """
 
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from nnlc.networks.layers import KINDS
 from nnlc.networks.recipe import TrainingSection
 
 Call = tuple[str, tuple[int, ...], dict[str, float]]
-"""The name of a class in `torch.nn`, and what it is called with: source text and module in one."""
+"""Name of a class in `torch.nn`, its positional arguments, and its keyword arguments."""
 
 
 def drops_channels(layer: Layer, settings: TrainingSection) -> bool:
-    """Tell whether a dropout sets whole channels to 0: not behind the feature part."""
+    """Return True if a dropout layer sets whole channels to 0; after flatten, it never does."""
     return settings.dropout == "channel" and len(layer.input) == 3
 
 
@@ -39,20 +39,20 @@ CALLS: dict[str, Callable[[Layer, TrainingSection], Call]] = {
     "flatten": lambda *_: ("Flatten", (), {}),
     "linear": lambda layer, _: ("Linear", (layer.input[0], layer.output[0]), {}),
 }
-"""By kind: how PyTorch has it."""
+"""Functions that return the call for a layer, by its kind."""
 
 
 def _check_complete() -> None:
-    """See that every kind of layer has a module.
+    """Check that every kind of layer has a call.
 
     Raises:
-        TypeError: which has none, and where it goes.
+        TypeError: the kinds that lack one, and the files where their entries belong.
     """
     names = {kind.kind for kind in KINDS}
     if missing := sorted(names ^ CALLS.keys()):
         raise TypeError(
-            f"{', '.join(missing)}: a kind of layer stands in nnlc/networks/layers.py, in KINDS, "
-            "and in nnlc/training/torch_calls.py, in CALLS"
+            f"{', '.join(missing)}: a kind of layer needs an entry in nnlc/networks/layers.py, in "
+            "KINDS, and one in nnlc/training/torch_calls.py, in CALLS"
         )
 
 

@@ -1,7 +1,7 @@
 """The trainer process: `python -m nnlc.training.trainer LOCAL_RANK`, started by its rank's agent.
 
-Reads messages from standard input, writes them to what was standard output, and trains one
-network after another until its input ends. `nnlc.system.messages` lists the messages.
+It reads messages from standard input, answers on standard output, and trains one network after
+another until the input ends. `nnlc.system.messages` lists the messages.
 """
 
 import ctypes
@@ -25,10 +25,10 @@ from nnlc.networks.recipe import TrainingSection
 from nnlc.results.paths import ResultsFolder, checkpoints_in
 from nnlc.system import messages
 from nnlc.system.files import Ready, make_folder, write_atomically
-from nnlc.training.attempt import Attempt, Left
+from nnlc.training.attempt import Attempt, Interrupted
 from nnlc.training.checkpoint import Checkpoints
 from nnlc.training.determinism import make_deterministic
-from nnlc.training.device_info import decides_bits, give_back_memory, made_with, visible_device
+from nnlc.training.device_info import bit_deciding, circumstances, describe_device, free_memory
 from nnlc.training.inbox import Inbox
 from nnlc.training.loaded_images import check_images, load_images
 from nnlc.training.loop import HalfEpochLoop
@@ -37,17 +37,17 @@ from nnlc.training.pixels import DeviceImages
 if TYPE_CHECKING:
     from nnlc.analysis.stopper import Stopper
 
-SEEN_SECONDS = 30.0
-"""For a network file system to show one node what another has written."""
+VISIBLE_SECONDS = 30.0
+"""Time for a network file system to show one node a file that another node has written."""
 
 
 class Trainer:
-    """Answers an agent's messages.
+    """The trainer's side of the conversation with its agent: it answers each message.
 
     Args:
-        inbox: where they come from.
-        channel: where the answers go.
-        local_rank: the agent's rank on its node; chooses the GPU where several are visible.
+        inbox: the agent's messages.
+        channel: the pipe for the answers.
+        local_rank: the agent's rank on its node, which chooses among the visible GPUs.
     """
 
     def __init__(self, inbox: Inbox, channel: BinaryIO, local_rank: int) -> None:
@@ -62,29 +62,31 @@ class Trainer:
         self._limit: str | None = None
 
     def serve(self) -> None:
-        """Answer until the messages end, or one says to leave."""
-        self._send({"kind": "ready", "device": visible_device(self._gpu_index)})
+        """Answer messages until the pipe ends or a message says to end."""
+        self._send({"kind": "ready", "device": describe_device(self._gpu_index)})
         for message in self._inbox:
             try:
                 match message["kind"]:
                     case "configure":
                         self._configure(message)
                     case "circumstances":
-                        self._send({"kind": "circumstances", **made_with(self._device)})
+                        self._send({"kind": "circumstances", **circumstances(self._device)})
                     case "check":
                         self._check(message)
                     case "checkpoints":
-                        looked = self._look_at(message["networks"], Path(message["folder"]))
+                        looked = self._inspect_checkpoints(
+                            message["networks"], Path(message["folder"])
+                        )
                         self._send({"kind": "checkpoints", **looked})
                     case "train":
                         self._train(message)
                     case "save":
                         return
             except NnlcError as problem:
-                # It leaves: what is half configured must not train.
+                # Ends the process: a trainer that is not fully configured must not train.
                 self._send({"kind": "fatal", "message": str(problem)})
                 return
-            except Left:
+            except Interrupted:
                 return
 
     def _configure(self, message: messages.Message) -> None:
@@ -103,23 +105,30 @@ class Trainer:
             torch.set_num_threads(message["threads"])
 
     def _check(self, message: messages.Message) -> None:
-        """See that this node has what it needs: the images, and the folder of rank 0."""
-        _check_folder(Path(message["mark"]))
+        """Check that this node sees the images and the results folder of rank 0."""
+        _check_shared_folder(Path(message["mark"]))
         campaign = self._settings()
         for name, images in campaign.image_sets().items():
             check_images(images, campaign.datasets[name], self._root)
         begun = message.get("networks")
-        looked = {} if begun is None else self._look_at(begun, self._checkpoints)
+        looked = {} if begun is None else self._inspect_checkpoints(begun, self._checkpoints)
         self._send({"kind": "checked", **looked})
 
-    def _look_at(self, networks: list[messages.Message], folder: Path) -> messages.Message:
-        """Tell which of these networks go on from a checkpoint, and what others would lose."""
+    def _inspect_checkpoints(
+        self, networks: list[messages.Message], folder: Path
+    ) -> messages.Message:
+        """Return IDs of networks with a checkpoint to resume from, and others' foreign checkpoints.
+
+        A network's foreign checkpoint is the one with the longest training time.
+        """
         go_on, foreign = [], []
         names = checkpoints_in(folder)
         for each in networks:
             spec, images = NetworkSpec.from_json(each["spec"]), ImageSet(**each["image_set"])
-            checkpoints = self._checkpoints_of(spec, images, self._made_with(spec, images), folder)
-            heads = checkpoints.look(names.get(spec.id, []))
+            checkpoints = self._checkpoints_of(
+                spec, images, self._circumstances(spec, images), folder
+            )
+            heads = checkpoints.foreign(names.get(spec.id, []))
             if heads is None:
                 go_on.append(spec.id)
             elif heads:  # the one that is farthest
@@ -129,24 +138,24 @@ class Trainer:
                 foreign.append({"id": spec.id, **about})
         return {"go_on": go_on, "foreign": foreign}
 
-    def _made_with(self, spec: NetworkSpec, images: ImageSet) -> dict[str, dict[str, Any]]:
-        """Return what a table's bits depend on beside network and campaign."""
-        return made_with(self._device, arithmetic_of(*self._for_arithmetic(spec, images)))
+    def _circumstances(self, spec: NetworkSpec, images: ImageSet) -> dict[str, dict[str, Any]]:
+        """Return the device, versions and settings with which a network is trained here."""
+        return circumstances(self._device, arithmetic_of(*self._for_arithmetic(spec, images)))
 
     def _for_arithmetic(
         self, spec: NetworkSpec, images: ImageSet
     ) -> tuple[NetworkSpec, ImageSet, TrainingSection, str]:
-        """Return what the arithmetic of a network depends on."""
+        """Return the arguments of `arithmetic_of`."""
         return spec, images, self._settings().training, "cuda" if spec.train_gpu else "cpu"
 
     def _train(self, message: messages.Message) -> None:
-        """Train one network. What it needs of the images is loaded once and kept."""
+        """Train one network. Its images are loaded once and kept for later networks."""
         campaign, index = self._settings(), message["index"]
         spec = NetworkSpec.from_json(message["spec"])
         images = ImageSet(**message["image_set"])
         epochs = message.get("epochs", campaign.epochs)
         stopper = self._stopper() if "epochs" not in message else None
-        made = self._made_with(spec, images)
+        made = self._circumstances(spec, images)
         try:
             on_device = self._on_device(images)
             facts = Attempt(
@@ -163,18 +172,18 @@ class Trainer:
                 self._device,
             )
         except (RuntimeError, MemoryError, OSError, NnlcError) as problem:
-            # Out of memory, or a device error that may have poisoned the process: it leaves.
-            self._send({"kind": "failed", "index": index, "reason": in_words(problem)})
-            os._exit(0)  # at once: a device that failed can keep Python's own end waiting
-        give_back_memory(self._device)  # before another trainer is told to begin beside this one
+            # End the process: after a device error, it may not compute rightly.
+            self._send({"kind": "failed", "index": index, "reason": failure_reason(problem)})
+            os._exit(0)  # a device that failed can block Python's usual exit
+        free_memory(self._device)  # before the agent starts another trainer on this device
         self._send({"kind": "finished", "index": index, **facts, **made})
 
     def _stopper(self) -> "Stopper | None":
-        """The campaign's stop rule, for one network."""
+        """Return the campaign's stop rule for one network, or None."""
         campaign = self._settings()
         if campaign.stop is None:
             return None
-        from nnlc.analysis.stopper import Stopper  # what no other campaign needs
+        from nnlc.analysis.stopper import Stopper  # only campaigns with a stop rule need it
 
         return Stopper(campaign.stop, epoch=campaign.epochs)
 
@@ -188,7 +197,7 @@ class Trainer:
             "training": fingerprint(campaign.training),
             "images": campaign.datasets[images.name].sha256 or images.name,
             "train images": images.train_images,
-            **decides_bits(made),
+            **bit_deciding(made),
         }
         return Checkpoints(folder, spec.id, about, self._ready)
 
@@ -204,8 +213,8 @@ class Trainer:
             raise RuntimeError("the agent must configure a trainer before it uses it")
         return self._campaign
 
-    def hear_limit(self, number: int, _frame: FrameType | None) -> None:
-        """Take note that this process has used up its processor time, or is told so."""
+    def note_time_limit(self, number: int, _frame: FrameType | None) -> None:
+        """Remember SIGXCPU, the signal for the end of the CPU time limit, for the next message."""
         self._limit = signal.Signals(number).name
 
     def _send(self, message: messages.Message) -> None:
@@ -219,32 +228,32 @@ class Trainer:
 def main(arguments: list[str]) -> None:
     """Run a trainer on this process's standard input and output."""
     _end_with_parent()
-    _be_the_first_to_go()
+    _prefer_to_be_killed()
     channel = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints goes to the log, not between the messages
+    os.dup2(2, 1)  # output of libraries goes to the log, not between the messages
     trainer = Trainer(Inbox(0), channel, int(arguments[0]))
-    if signal.getsignal(signal.SIGXCPU) != signal.SIG_IGN:  # it is this process that computes
-        signal.signal(signal.SIGXCPU, trainer.hear_limit)
+    if signal.getsignal(signal.SIGXCPU) != signal.SIG_IGN:  # this process uses the CPU time
+        signal.signal(signal.SIGXCPU, trainer.note_time_limit)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGXCPU])
     try:
         make_deterministic()
-        gc.freeze()  # what is imported by now stays: the collector need not look at it
+        gc.freeze()  # the garbage collector need not visit what is imported by now
         trainer.serve()
-        os._exit(0)  # Python and the device's libraries would take a second to take leave
+        os._exit(0)  # Python's usual exit, with the device's libraries, takes a second
     except NnlcError as problem:
         channel.write(messages.encode({"kind": "fatal", "message": str(problem)}))
         channel.flush()
     except BrokenPipeError:
-        os._exit(1)  # the agent is gone, and nobody is left to tell
+        os._exit(1)  # the agent has ended
 
 
-def _check_folder(mark: Path) -> None:
-    """See that a file which rank 0 has made is here too, and that its folder can be written.
+def _check_shared_folder(mark: Path) -> None:
+    """Check that this node sees a file that rank 0 has made, and can write to its folder.
 
     Raises:
-        ResultsError: it isn't, or can't.
+        ResultsError: the file is not visible within 30 s, or the folder can't be written to.
     """
-    deadline = time.monotonic() + SEEN_SECONDS
+    deadline = time.monotonic() + VISIBLE_SECONDS
     while not _is_listed(mark):
         if time.monotonic() > deadline:
             raise ResultsError(
@@ -264,7 +273,7 @@ def _check_folder(mark: Path) -> None:
 
 
 def _is_listed(path: Path) -> bool:
-    """Whether a file is there, as its folder's server says; what was asked before may be kept."""
+    """Return True if a folder lists a file; unlike stat, listing is not answered from a cache."""
     try:
         return path.name in os.listdir(path.parent)  # noqa: PTH208  names are wanted
     except OSError:
@@ -272,22 +281,22 @@ def _is_listed(path: Path) -> bool:
 
 
 def _end_with_parent() -> None:
-    """Ask Linux to end this process when its agent ends, however that happens."""
+    """Ask Linux to kill this process when its agent ends for any reason."""
     if platform.system() == "Linux":
         set_parent_death_signal = 1  # PR_SET_PDEATHSIG, prctl(2)
         ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGKILL))
 
 
-def _be_the_first_to_go() -> None:
-    """Where memory runs out, have the kernel kill a trainer, never an agent: proc(5)."""
+def _prefer_to_be_killed() -> None:
+    """Ask Linux to kill a trainer, not an agent, if memory runs out: proc(5)."""
     try:
         Path("/proc/self/oom_score_adj").write_text("500")
     except OSError:
         return  # not Linux, or not allowed
 
 
-def in_words(problem: Exception) -> str:
-    """Why a network could not be trained, in one line."""
+def failure_reason(problem: Exception) -> str:
+    """Return one line on why a network could not be trained."""
     first_line = str(problem).strip().split("\n")[0]
     if isinstance(problem, torch.cuda.OutOfMemoryError | MemoryError) or (
         "can't allocate memory" in first_line

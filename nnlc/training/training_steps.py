@@ -1,10 +1,9 @@
-"""A training step and a validation step: on a GPU captured once and replayed, else as they are.
+"""Training and validation steps; on GPUs they are captured in CUDA graphs and replayed.
 
-A graph replays a step's kernels with one launch, so that a small network no longer waits for
-Python. Only what is written down here runs in a step: everything that changes from one to the next
-(indices of images, seeds of masks) is put in its place before. The steps before the capture are
-real ones, so that nothing has to be undone, and the optimizer's first step, which differs from all
-later ones, is among them.
+A graph launches all kernels of a step at once, so that small networks don't wait for Python.
+Everything that changes from step to step (image indices, seeds of masks) is set before the step.
+The warm-up steps before a capture are ordinary steps of the training, so that nothing has to be
+undone; the optimizer's first step, which differs from later ones, is among them.
 """
 
 from collections import deque
@@ -15,32 +14,32 @@ from torch import Tensor, nn
 
 from nnlc.console import say_aside
 from nnlc.training.build import Network
-from nnlc.training.light_optimizers import step_of
+from nnlc.training.light_optimizers import bare_step
 from nnlc.training.pixels import DeviceImages
 
 WARM_STEPS = 3
-"""Before a capture: libraries choose and load their kernels in these."""
-LEAD_STEPS = 8
-"""So many steps the processor may be ahead of the GPU; more would keep a notice waiting."""
+"""Ordinary steps before a capture, in which libraries choose and load their kernels."""
+MAX_STEPS_AHEAD = 8
+"""Most steps that the CPU queues on the GPU; with more, an interruption would wait too long."""
 LARGE_STEP = 2e11
-"""Operations of a step that lasts long enough to be waited for by itself."""
+"""Operations of a step from which on only one step is queued."""
 
 
 class Steps:
-    """What a half epoch of one network is made of.
+    """Training and validation steps of one network.
 
     Args:
-        network: on the images' device.
-        images: with labels.
-        optimizer: of the network.
+        network: the network, on the images' device.
+        images: images and labels.
+        optimizer: the network's optimizer.
         loss: takes scores and labels.
-        batch_size: of all steps.
-        operations: of a training step, as an estimate.
-        graphs: capture the steps where the device can.
+        batch_size: number of images in each step.
+        operations: estimated floating-point operations of a training step.
+        graphs: True to capture steps if the device is a GPU.
 
     Attributes:
-        sums: float64 (3,): training losses, validation losses, right predictions.
-        eager_because: why steps that should have been captured are not, if so.
+        sums: float64 (3,): sums of training losses, validation losses and right predictions.
+        eager_because: reason why steps could not be captured; None if they could, or need not be.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class Steps:
         graphs: bool = True,
     ) -> None:
         self._network, self._images, self._optimizer = network, images, optimizer
-        self._step = step_of(optimizer)
+        self._step = bare_step(optimizer)
         device = images.device
         self.sums = torch.zeros(3, dtype=torch.float64, device=device)
         self.eager_because: str | None = None
@@ -64,20 +63,20 @@ class Steps:
         self._on_gpu = device.type == "cuda"
         self.capture = self._on_gpu and graphs
         self._stream = torch.cuda.Stream(device) if self._on_gpu else None  # type: ignore[no-untyped-call]
-        # One pool for both graphs, which never run at once and leave nothing in it for each other.
+        # Both graphs share a pool: they never run at once, and need nothing that the other leaves.
         self._pool = torch.cuda.graph_pool_handle() if self.capture else None
         self._graphs: dict[Callable[[], None], torch.cuda.CUDAGraph] = {}
         self._runs: dict[Callable[[], None], int] = {}
-        self._under_way: deque[torch.cuda.Event] = deque()
-        self._lead = LEAD_STEPS if operations < LARGE_STEP else 1
+        self._pending: deque[torch.cuda.Event] = deque()
+        self._steps_ahead = MAX_STEPS_AHEAD if operations < LARGE_STEP else 1
 
     def train(self, indices: Tensor) -> None:
-        """One training step on the images at `indices`, int64 (batch,)."""
+        """Make a training step on the images at `indices`, int64 (batch,)."""
         self._indices.copy_(indices)
         self._run(self._train)
 
     def validate(self, indices: Tensor) -> None:
-        """Add a batch of validation images to the sums."""
+        """Make a validation step on the images at `indices`, int64 (batch,)."""
         self._indices.copy_(indices)
         self._run(self._validate)
 
@@ -100,7 +99,7 @@ class Steps:
         if self._stream is None:
             step()
             return
-        # All on one stream of this network's: the order is kept, and capture needs one of its own.
+        # One stream for all steps of a network keeps their order; capture needs a separate stream.
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
             if self.capture and self._runs.get(step, 0) >= WARM_STEPS:
@@ -109,7 +108,7 @@ class Steps:
                 self._runs[step] = self._runs.get(step, 0) + 1
                 step()
         torch.cuda.current_stream().wait_stream(self._stream)
-        self._keep_pace()
+        self._wait_for_gpu()
 
     def _replay(self, step: Callable[[], None]) -> None:
         if step not in self._graphs:
@@ -118,7 +117,7 @@ class Steps:
             except torch.cuda.OutOfMemoryError:
                 raise
             except RuntimeError as problem:
-                # It was not run: the same step, by itself, does the same arithmetic.
+                # A capture does not run the step; running it now does the same arithmetic.
                 self.capture = False
                 self.eager_because = str(problem).split("\n")[0]
                 say_aside(f"steps are not captured: {self.eager_because}")
@@ -132,10 +131,10 @@ class Steps:
             step()
         return graph
 
-    def _keep_pace(self) -> None:
-        """Wait, asleep, until the GPU is near enough."""
+    def _wait_for_gpu(self) -> None:
+        """Sleep until the GPU has few enough steps queued."""
         event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         event.record()
-        self._under_way.append(event)
-        if len(self._under_way) > self._lead:
-            self._under_way.popleft().synchronize()
+        self._pending.append(event)
+        if len(self._pending) > self._steps_ahead:
+            self._pending.popleft().synchronize()

@@ -14,7 +14,7 @@ from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS, Row
 
 _FIRST_METADATA_COLUMN = 2 + len(CURVE_COLUMNS)
 _VERSIONS = ("torch", "cuda", "cudnn")
-"""Others decide no bit: `nnlc.training.device_info.decides_bits`."""
+"""Others decide no bit: `nnlc.training.device_info.bit_deciding`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def recorded_circumstances(finish: Finish) -> Circumstances:
 
 
 def present_circumstances(made: Mapping[str, Any]) -> Circumstances:
-    """Return a trainer's circumstances, from `nnlc.training.device_info.made_with`."""
+    """Return a trainer's circumstances, from `nnlc.training.device_info.circumstances`."""
     device, versions, settings = made["device"], made["versions"], made["settings"]
     told = {
         "device": device["name"],

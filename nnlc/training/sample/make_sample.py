@@ -1,8 +1,8 @@
-"""Make the bundled sample: `python -m nnlc.training.sample.make_sample FOLDER`.
+"""Maker of the bundled sample: `python -m nnlc.training.sample.make_sample FOLDER`.
 
-FOLDER holds Fashion-MNIST's four .gz files. The sample is the first 400 images of each class of
-the training set and the first 100 of each class of the test set, in the dataset's own order.
-The same images give the same bytes, on any machine.
+FOLDER has Fashion-MNIST's four .gz files. The sample is the first 400 images of each class of the
+training set and the first 100 of each class of the test set, in the dataset's own order. It has the
+same bytes on any machine.
 """
 
 import argparse
@@ -20,12 +20,12 @@ from nnlc.training.image_sources import FASHION_MNIST_FILES, SAMPLE_PATH
 from nnlc.training.own_images import Array
 
 SPLITS = {"train": ("train", 400), "validation": ("t10k", 100)}
-"""Name here to Fashion-MNIST's name and the number of images of each class."""
+"""Name of each split to its name in Fashion-MNIST and its number of images of each class."""
 CLASSES = 10
 
 
 def make_sample(folder: Path) -> bytes:
-    """The sample's .npz file, made from the four .gz files in `folder`.
+    """Return the sample's .npz file, made from the four .gz files in `folder`.
 
     Raises:
         ImagesError: a file is missing or isn't Fashion-MNIST's.
@@ -41,13 +41,13 @@ def make_sample(folder: Path) -> bytes:
 
 
 def first_of_each_class(labels: Array, per_class: int) -> Array:
-    """Ascending indices (CLASSES * per_class,) of the first `per_class` images of each class."""
+    """Return the ascending indices (CLASSES * per_class,) of each class's first images."""
     firsts = [np.flatnonzero(labels == label)[:per_class] for label in range(CLASSES)]
     return np.sort(np.concatenate(firsts))
 
 
 def npz_bytes(arrays: dict[str, Array]) -> bytes:
-    """An .npz file that depends on the arrays alone: np.savez would put the clock into it."""
+    """Return an .npz file that depends on the arrays alone; np.savez would add the current time."""
     file = io.BytesIO()
     with ZipFile(file, "w") as archive:
         for name, array in arrays.items():
@@ -62,7 +62,7 @@ def npz_bytes(arrays: dict[str, Array]) -> bytes:
 
 
 def _read_idx(folder: Path, name: str, header_bytes: int) -> Array:
-    """All bytes behind the header of one idx file, uint8 (N,)."""
+    """Return all bytes after the header of one idx file, uint8 (N,)."""
     path = folder / f"{name}.gz"
     try:
         content = gzip.decompress(path.read_bytes())
@@ -74,7 +74,7 @@ def _read_idx(folder: Path, name: str, header_bytes: int) -> Array:
 
 
 def main() -> None:
-    """Write the sample in its place and print its checksum, which imagefiles.py pins."""
+    """Write the sample and print its checksum, which `nnlc.training.image_sources` has."""
     parser = argparse.ArgumentParser(prog="python -m nnlc.training.sample.make_sample")
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="has the four idx .gz files")
     try:
