@@ -40,11 +40,11 @@ from numpy.typing import NDArray
 from nnlc.campaign.array_split import share_out
 from nnlc.campaign.campaign import load_campaign
 from nnlc.launching.forecast import forecast_campaign
-from nnlc.launching.site import load_site
 from nnlc.networks import MAX_NETWORKS, ImageSet
 from nnlc.ranks.gpu_packing import GpuPacking
 from nnlc.ranks.handout import HandOut
 from nnlc.results.paths import ResultsFolder
+from nnlc.schedulers.site import load_site
 
 CAMPAIGN = load_campaign("paper")
 HALF_EPOCHS = CAMPAIGN.half_epochs

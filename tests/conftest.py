@@ -12,8 +12,8 @@ import pytest
 import speed
 from worker_jobs import run_worker, write_campaign
 
-from nnlc.launching.commands import scheduler_environment
 from nnlc.ranks.notices import NOTICES
+from nnlc.schedulers.commands import scheduler_environment
 
 
 @pytest.hookimpl(hookwrapper=True)

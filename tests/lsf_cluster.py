@@ -7,7 +7,7 @@ from pathlib import Path
 from limits import HANG_SECONDS, wait_until
 
 from nnlc.launching.render import Request, render_script
-from nnlc.launching.site import Site, load_site
+from nnlc.schedulers.site import Site, load_site
 
 STANDINS = Path(__file__).parent / "lsf"
 

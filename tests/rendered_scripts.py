@@ -3,7 +3,7 @@
 from functools import cache
 
 from nnlc.launching.render import Request, render_script
-from nnlc.launching.site import Notice, Site, load_site
+from nnlc.schedulers.site import Notice, Site, load_site
 
 
 def shipped(name: str) -> Site:

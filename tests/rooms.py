@@ -49,17 +49,21 @@ ROOMS = {
         "tables held against a training done again",
         "networks tables analysis campaign results training",
     ),
+    "schedulers": (
+        "a class each for Slurm, LSF and no scheduler; site files; rules of `nnlc lint`",
+        "",
+    ),
     "launching": (
-        "site files and job scripts; runs on login nodes; only commands.py runs their commands",
-        "networks campaign results calibration",
+        "job scripts, submission and plans; runs on login nodes",
+        "networks campaign results calibration schedulers",
     ),
     "upgrading": (
         "from one version to the next: checkpoints that go on, queued scripts",
-        "networks campaign results launching verification",
+        "networks campaign results schedulers launching verification",
     ),
     "ranks": (
         "agents with their trainers; the gatherer with backlog, leases and tables; the only MPI",
-        "networks tables campaign results calibration upgrading",
+        "networks tables campaign results calibration schedulers upgrading",
     ),
     "worker": ("the entry point of a rank: `python -m nnlc.worker`", "ranks"),
     "collection": (

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nnlc.launching.render import Request, render_script
-from nnlc.launching.site import Site, load_site
+from nnlc.schedulers.site import Site, load_site
 from nnlc.system.shipped import shipped_names
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -34,13 +34,13 @@ from nnlc.launching.forecast import forecast_campaign, nominal_machine
 from nnlc.launching.limits import PlanRequest
 from nnlc.launching.plan import make_plan
 from nnlc.launching.plan_text import plan_lines
-from nnlc.launching.site import load_site
 from nnlc.networks import walk_network
 from nnlc.networks.cost import CPU, GPU, Machine, half_epoch_work, predict_seconds
 from nnlc.networks.memory import library_bytes, memory_bytes
 from nnlc.networks.work import Work
 from nnlc.results.journal import Journal
 from nnlc.results.paths import ResultsFolder
+from nnlc.schedulers.site import load_site
 
 HALF_EPOCHS = 8
 # Nothing like the nominal processor, and not in the same proportion everywhere.

@@ -9,8 +9,8 @@ from nnlc.calibration.machines import fitted_machines
 from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import CampaignError, ResultsError, SiteError
 from nnlc.launching.render import Request, render_script
-from nnlc.launching.site import load_site
 from nnlc.results.paths import ResultsFolder
+from nnlc.schedulers.site import load_site
 from nnlc.system.shipped import shipped_names
 from nnlc.tables.images_of_table import image_set_of
 

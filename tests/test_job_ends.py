@@ -50,14 +50,14 @@ class Job:
 
     def __init__(self, folder: Path, name: str, **changes: object) -> None:
         site = shipped_site(name).model_copy(update={"local_disk": str(folder), **changes})
-        if site.scheduler == "local":
+        if not site.scheduler.has_queue:
             site = site.model_copy(update={"local_disk": None})
         self.folder, self.site = folder, site
         self.script = folder / "job.sh"
         words = {"images": str(folder), "script": str(self.script)}
         self.script.write_text(render("paper", site, **words))
         (folder / "bin").mkdir()
-        for program in PROGRAMS[site.scheduler]:
+        for program in PROGRAMS[site.scheduler.name]:
             self.stub(program)
         for tool in ("cat", "flock", "sleep", "touch", "wc"):
             (folder / "bin" / tool).symlink_to(shutil.which(tool))
@@ -144,7 +144,9 @@ def test_each_command_that_fails_in_turn_ends_in_a_reason(job, name):
     script = job(name)
     status, whole = script.run(STATUS="75")
     calls = script.calls()
-    assert {call.split()[0] for call in calls} >= set(PROGRAMS[script.site.scheduler]) - {"scancel"}
+    assert {call.split()[0] for call in calls} >= set(PROGRAMS[script.site.scheduler.name]) - {
+        "scancel"
+    }
     for number, call in enumerate(calls, 1):
         for failure in FAILURES:
             status, said = script.run(STATUS="75", FAILING=str(number), FAILURE=failure)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from site_files import render
 
 from nnlc.errors import CampaignError, SiteError
-from nnlc.launching.site import load_site
+from nnlc.schedulers.site import load_site
 from nnlc.system.environment import DETERMINISM
 
 FAKE_MPIRUN = """#!/bin/bash

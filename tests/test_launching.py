@@ -11,9 +11,10 @@ from site_files import GOLDEN, OWN_SITES, SCHEDULERS, SITES, own_site, render, s
 
 from nnlc.errors import SiteError
 from nnlc.launching import render as rendering
-from nnlc.launching.limits import lsf_walltime, slurm_walltime
-from nnlc.launching.lint import lint_file
-from nnlc.launching.site import Site, load_site
+from nnlc.schedulers.lint import lint_file
+from nnlc.schedulers.lsf import Lsf
+from nnlc.schedulers.site import Site, load_site
+from nnlc.schedulers.slurm import Slurm
 from nnlc.system.shipped import shipped_folder, shipped_names
 
 
@@ -22,7 +23,7 @@ def golden_case(name: str, campaign: str, folder: Path) -> str:
     if campaign == "smoke":
         return render("smoke", shipped_site(name))
     site = own_site(folder, OWN_SITES[name]) if name in OWN_SITES else shipped_site(name)
-    local = site.scheduler == "local"
+    local = not site.scheduler.has_queue
     return render(
         "paper",
         site,
@@ -92,7 +93,7 @@ def test_there_is_one_rank_a_gpu(scheduler):
     ],
 )
 def test_wall_times_are_in_each_schedulers_own_form(minutes, slurm, lsf):
-    assert (slurm_walltime(minutes), lsf_walltime(minutes)) == (slurm, lsf)
+    assert (Slurm().walltime(minutes), Lsf().walltime(minutes)) == (slurm, lsf)
     asked = render("paper", shipped_site("slurm"), walltime_minutes=minutes)
     assert f"#SBATCH --time={slurm}\n" in asked
     asked = render("paper", shipped_site("lsf"), walltime_minutes=minutes)
@@ -165,6 +166,12 @@ def test_an_unknown_site_key_is_refused_with_the_valid_ones(tmp_path):
 def test_an_unknown_site_is_refused_with_the_valid_ones():
     with pytest.raises(SiteError, match=r"did you mean 'slurm'.*lsf.*\.toml file"):
         load_site("slrum")
+
+
+@pytest.mark.parametrize("name", ['"pbs"', "[]", "3"])
+def test_an_unknown_scheduler_is_refused_with_the_known_ones(name, tmp_path):
+    with pytest.raises(SiteError, match=r"key scheduler: must be one of slurm, lsf, local; docs/"):
+        own_site(tmp_path, f'extends = "slurm"\nscheduler = {name}\n')
 
 
 def test_text_is_no_number_in_a_site_file(tmp_path):

@@ -11,11 +11,11 @@ from rendered_scripts import five_minutes, rendered, shipped
 
 from nnlc.cli import app
 from nnlc.errors import SiteError
-from nnlc.launching.lint import lint_file, lint_script
 from nnlc.launching.render import Request, render_script
-from nnlc.launching.rules_lsf import lsf_minutes
-from nnlc.launching.rules_slurm import slurm_minutes
-from nnlc.launching.site import load_site
+from nnlc.schedulers.lint import lint_file, lint_script
+from nnlc.schedulers.lsf import Lsf
+from nnlc.schedulers.site import load_site
+from nnlc.schedulers.slurm import Slurm
 from nnlc.system.shipped import shipped_names
 
 SITES = sorted(shipped_names("site_configs", ".toml"))
@@ -26,8 +26,8 @@ SITES = sorted(shipped_names("site_configs", ".toml"))
 @pytest.mark.parametrize("name", SITES)
 def test_every_rendered_script_of_every_shipped_site_is_clean(name, campaign, elements):
     site = shipped(name)
-    words = {"campaign": campaign, "elements": 1 if site.scheduler == "local" else elements}
-    size = {"nodes": 1} | ({} if site.scheduler == "local" else {"walltime_minutes": 60})
+    words = {"campaign": campaign, "elements": elements if site.scheduler.has_queue else 1}
+    size = {"nodes": 1} | ({"walltime_minutes": 60} if site.scheduler.has_queue else {})
     images = {"images": "/the images", "results": "it's here"}
     for more in ({}, images, {"script": "/a b/job.sh"}, size):
         assert lint_script(render_script(Request(**words, **more), site), site) == []
@@ -107,7 +107,7 @@ def test_another_way_to_write_the_same_for_lsf_is_fine(right, other):
     ],
 )
 def test_slurms_six_formats_of_a_time_are_read(text, minutes):
-    assert slurm_minutes(text) == minutes
+    assert Slurm().minutes(text) == minutes
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_slurms_six_formats_of_a_time_are_read(text, minutes):
     [("90", 90), ("1:30", 90), ("100:00", 6000), ("1:30/hostA", 90), ("1:30:00", None), ("", None)],
 )
 def test_lsfs_one_format_of_a_time_is_read(text, minutes):
-    assert lsf_minutes(text) == minutes
+    assert Lsf().minutes(text) == minutes
 
 
 pieces = [

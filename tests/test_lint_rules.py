@@ -3,8 +3,8 @@
 import pytest
 from rendered_scripts import five_minutes, rendered
 
-from nnlc.launching.lint import lint_script
 from nnlc.launching.render import Request, render_script
+from nnlc.schedulers.lint import lint_script
 
 
 def refused(name: str, script: str, right: str, wrong: str, where: str, problem: str) -> None:
@@ -387,8 +387,8 @@ def test_a_walltime_must_leave_time_before_the_warning(name, right, short, enoug
 def test_lint_knows_every_option_of_the_worker(monkeypatch):
     import argparse
 
-    from nnlc.launching.options import WORKER
     from nnlc.ranks.worker_options import parse_options
+    from nnlc.schedulers.options import WORKER
 
     seen = {}
 

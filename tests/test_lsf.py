@@ -21,7 +21,7 @@ from worker_jobs import (
 
 from nnlc.cli import app
 from nnlc.launching import render
-from nnlc.launching.lint import lint_script
+from nnlc.schedulers.lint import lint_script
 from nnlc.system.environment import DETERMINISM
 
 

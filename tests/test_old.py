@@ -15,7 +15,7 @@ from worker_jobs import events, run_worker, tables
 
 import nnlc
 from nnlc.cli import app
-from nnlc.launching.site import load_site
+from nnlc.schedulers.site import load_site
 from nnlc.system.process import this_process
 from nnlc.verification.verify_text import verdict_lines
 
@@ -133,7 +133,7 @@ def test_exports_give_the_same_tables(old, format_):
 @pytest.mark.parametrize("scheduler", ["slurm", "lsf", "local"])
 def test_sites_load_and_their_scripts_are_still_right(old, scheduler):
     site = old / f"{scheduler}.toml"
-    assert load_site(str(site)).scheduler == scheduler
+    assert load_site(str(site)).scheduler.name == scheduler
     run("lint", old / f"{scheduler}.sh", "--site", site)
 
 

@@ -14,18 +14,18 @@ OPENING = (
     "nnlc.system.files opens: open_regular, read_regular; "
     "nnlc.system.text_file reads what people edit"
 )
-STARTING = "nnlc.launching.commands asks a scheduler: run_command"
+STARTING = "nnlc.schedulers.commands asks a scheduler: run_command"
 
 OWNERS = {
     "console.py": {PRINTING},
     "system/files.py": {OPENING},
-    "launching/commands.py": {STARTING},
+    "schedulers/commands.py": {STARTING},
     # Processes of nnlc's own, NVIDIA's daemon, and bash, which reads a script and runs nothing.
     "verification/verify_trainer.py": {STARTING},
     "upgrading/queued.py": {STARTING},
     "ranks/trainer_link.py": {STARTING},
     "ranks/mps.py": {STARTING},
-    "launching/rules.py": {STARTING},
+    "schedulers/rules.py": {STARTING},
     # Programs of their own, whose standard output is their answer to the process that began them.
     "exporting/reader_process.py": {PRINTING, STARTING},
     "training/sample/make_sample.py": {PRINTING, OPENING},

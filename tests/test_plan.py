@@ -18,11 +18,11 @@ from nnlc.launching.forecast import Forecast, NetworkForecast, forecast_campaign
 from nnlc.launching.limits import PlanRequest, plan_request, work_minutes
 from nnlc.launching.plan import Plan, make_plan
 from nnlc.launching.plan_text import plan_lines
-from nnlc.launching.site import Bin, Gpu, Site, load_site
 from nnlc.launching.storage_estimate import disk, images_to_stage, too_large
 from nnlc.networks.cost import GPU, gpu_machine, predict_seconds
 from nnlc.results.journal import Journal
 from nnlc.results.paths import ResultsFolder
+from nnlc.schedulers.site import Bin, Gpu, Site, load_site
 from nnlc.tables import Row, Table, write_table
 
 SMOKE = load_campaign("smoke")

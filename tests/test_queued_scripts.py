@@ -15,9 +15,10 @@ from nnlc.cli import app
 from nnlc.errors import SchedulerError
 from nnlc.launching.prepare import prepare
 from nnlc.launching.render import Request
-from nnlc.launching.site import load_site
 from nnlc.launching.submit import submit
 from nnlc.results.paths import ResultsFolder
+from nnlc.schedulers.lsf import Lsf
+from nnlc.schedulers.site import load_site
 from nnlc.upgrading import queued
 from nnlc.upgrading.queued import Standard, judge_queue
 
@@ -28,9 +29,10 @@ class Cluster:
     def __init__(self, monkeypatch) -> None:
         self.jobs: list[str] = []
         self.found: str | None = None
+        self.submitted_jobs = Lsf().submitted_jobs
         monkeypatch.setattr(queued, "scheduler_of_folder", lambda results: self)
 
-    def submit(self, script, mark):
+    def submit(self, script, mark, command):
         self.jobs.append(str(len(self.jobs) + 1))
         return self.jobs[-1]
 

@@ -15,13 +15,13 @@ from worker_jobs import write_campaign
 
 from nnlc.cli import app
 from nnlc.errors import SchedulerError
-from nnlc.launching.commands import removed_wishes, run_command, scheduler_environment
-from nnlc.launching.scheduler import Lsf, Slurm
+from nnlc.schedulers.commands import removed_wishes, run_command, scheduler_environment
+from nnlc.schedulers.lsf import Lsf
+from nnlc.schedulers.slurm import Slurm
 
 LOCATES = {
     *("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT", "LSF_ENVDIR"),
     *("LSF_SERVERDIR", "LSF_BINDIR", "LSF_LIBDIR", "LSF_TOP", "XLSF_UIDDIR", "EGO_CONFDIR"),
-    *("PBS_CONF_FILE", "PBS_SERVER", "PBS_DEFAULT", "PBS_EXEC"),
 }
 OF_USERS = {"PATH", "HOME", "LS_COLORS", "OMP_NUM_THREADS", "MY_SLURM_NOTES", "NNLC_IMAGES", "BSUB"}
 OPTIONS = {
@@ -31,7 +31,7 @@ OPTIONS = {
     *("SRUN_EXPORT_ENV", "SLURMD_DEBUG", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_END_TIME"),
     *("BSUB_QUIET", "BSUB_CHK_RESREQ", "BSUB_STDERR", "LSB_DEFAULTQUEUE", "LSB_DEFAULTPROJECT"),
     *("LSB_JOBID", "LSB_JOBINDEX", "LSB_BJOBS_FORMAT", "BJOBS_W_DISPLAY_MEM_SWAP_PIDS"),
-    *("LSF_NIOS_DEBUG", "LSF_JOB_STARTER", "LSF_DEBUG_CMD", "PBS_JOBID", "PBS_O_QUEUE"),
+    *("LSF_NIOS_DEBUG", "LSF_JOB_STARTER", "LSF_DEBUG_CMD"),
     "_SLURM_SPANK_OPTION_pyxis_container_image",  # as srun finds the options of the job around it
 }
 """From the manual pages of Slurm's commands and LSF's environment variable reference."""
@@ -43,9 +43,7 @@ def test_what_finds_the_cluster_and_what_is_the_users_own_passes():
 
 
 @given(
-    st.sampled_from(
-        ["SBATCH_", "SQUEUE_", "SCANCEL_", "_SLURM_", "SLURM_", "LSB_", "BSUB_", "PBS_"]
-    ),
+    st.sampled_from(["SBATCH_", "SQUEUE_", "SCANCEL_", "_SLURM_", "SLURM_", "LSB_", "BSUB_"]),
     st.text(),
 )
 def test_any_variable_of_a_scheduler_is_removed_unless_it_finds_the_cluster(prefix, rest):
@@ -94,12 +92,16 @@ def seen(tmp_path, monkeypatch):
     return tmp_path / "seen"
 
 
-@pytest.mark.parametrize("scheduler", [Slurm(), Lsf(reads_input=True), Lsf(reads_input=False)])
-def test_every_command_of_a_scheduler_sees_the_cluster_and_no_option(scheduler, seen, tmp_path):
+@pytest.mark.parametrize(
+    ("scheduler", "command"), [(Slurm(), "sbatch"), (Lsf(), "bsub <"), (Lsf(), "bsub")]
+)
+def test_every_command_of_a_scheduler_sees_the_cluster_and_no_option(
+    scheduler, command, seen, tmp_path
+):
     script = tmp_path / "job.sh"
     script.write_text("#!/bin/bash\n")
     for ask in (
-        lambda: scheduler.submit(script, "mark"),
+        lambda: scheduler.submit(script, "mark", command),
         lambda: scheduler.find("mark", script),
         lambda: scheduler.states(["7"]),
         lambda: scheduler.cancel("7"),
@@ -159,7 +161,7 @@ def test_a_command_that_can_t_be_run_is_named(tmp_path, monkeypatch):
     (tmp_path / "squeue").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SchedulerError, match="squeue: can't be run: Exec format error"):
-        run_command(["squeue"], "Slurm")
+        run_command(["squeue"], Slurm())
 
 
 # Jobs on clusters that are not this machine's own

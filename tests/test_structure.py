@@ -1,6 +1,7 @@
 """The house: who may import whom, what an import loads, and what an installation carries."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,7 @@ from limits import HANG_SECONDS
 from rooms import CONTRIBUTING, EVERYWHERE, ROOMS, table, tree
 
 import nnlc
+from nnlc.schedulers.registry import SCHEDULERS
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "nnlc"
@@ -86,6 +88,12 @@ def test_torch_is_imported_in_training_matplotlib_in_plotting_and_mpi4py_in_one_
     assert all(user.startswith("training/") for user in users["torch"])
     assert users["matplotlib"]
     assert all(user.startswith("plotting/") for user in users["matplotlib"])
+
+
+def test_only_the_room_of_schedulers_knows_their_names():
+    names = re.compile(f'"({"|".join(SCHEDULERS)})"|scheduler [!=]=')
+    for path in _modules():
+        assert _room(path) == "schedulers" or not names.search(path.read_text()), path
 
 
 @pytest.mark.parametrize(

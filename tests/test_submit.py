@@ -11,14 +11,15 @@ from worker_jobs import write_campaign
 
 from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import NnlcError, SchedulerError, SiteError, UnansweredError
-from nnlc.launching import commands as scheduler_commands
 from nnlc.launching import submit as submitting
 from nnlc.launching.prepare import prepare
 from nnlc.launching.render import Request
-from nnlc.launching.scheduler import Lsf, Slurm, scheduler_of
-from nnlc.launching.site import load_site
 from nnlc.launching.submit import cancel, queue, records, submit
 from nnlc.results.paths import ResultsFolder
+from nnlc.schedulers import commands as scheduler_commands
+from nnlc.schedulers.lsf import Lsf
+from nnlc.schedulers.site import load_site, queue_of
+from nnlc.schedulers.slurm import Slurm
 
 # Each writes down its arguments and says what the file beside it holds.
 COMMAND = """#!/bin/bash
@@ -159,7 +160,7 @@ def test_a_scheduler_that_is_absent_is_named(tmp_path, folder, monkeypatch):
     with pytest.raises(SchedulerError, match="sbatch: not found on this machine"):
         put(folder)
     with pytest.raises(SchedulerError, match="the site local has no scheduler"):
-        scheduler_of(load_site("local"))
+        queue_of(load_site("local"))
 
 
 def test_a_folder_whose_jobs_are_in_the_queue_gets_no_second_ones(commands, folder):
@@ -288,7 +289,7 @@ def test_the_next_job_of_a_chain_that_comes_meanwhile_is_ended_too(commands, fol
         echo "12 PEND" > $here/bjobs.says
     else : > $here/bjobs.says; fi"""
     commands.says("bkill", "", body=follow)
-    assert cancel(folder, Lsf(reads_input=False)) == ["11", "12"]
+    assert cancel(folder, Lsf()) == ["11", "12"]
 
 
 @pytest.mark.parametrize("name", ["nnlc-x.json", "summit.sh.jobs", ""])
@@ -322,17 +323,17 @@ def test_jobs_that_lsf_scripts_chained_belong_to_the_folder_too(commands, folder
     (folder.jobs_folder / "summit.sh.jobs").write_text(
         "Job <11> is submitted to default queue <batch>.\nJob <12> is submitted to queue <q>.\n"
     )
-    assert queue(folder, Lsf(reads_input=False)) == {"11": [], "12": ["RUN", "PEND"]}
+    assert queue(folder, Lsf()) == {"11": [], "12": ["RUN", "PEND"]}
     end = ': > "$here/bjobs.says"'
     commands.says("bkill", "Job <12> is being terminated\n", body=end)
-    assert cancel(folder, Lsf(reads_input=False)) == ["12"]
+    assert cancel(folder, Lsf()) == ["12"]
 
 
 @pytest.mark.parametrize(
     ("scheduler", "command", "line", "asked"),
     [
         (Slurm(), "sbatch", '#SBATCH --comment="48 hours"', "--comment=48 hours nnlc-1"),
-        (Lsf(reads_input=False), "bsub", "#BSUB -Jd mine -P x", "-Jd mine nnlc-1"),
+        (Lsf(), "bsub", "#BSUB -Jd mine -P x", "-Jd mine nnlc-1"),
     ],
 )
 def test_what_a_script_has_the_queue_keep_stays_before_the_mark(
@@ -340,7 +341,7 @@ def test_what_a_script_has_the_queue_keep_stays_before_the_mark(
 ):
     (tmp_path / "job.sh").write_text(f"#!/bin/bash\n{line}\n")
     commands.says(command, "7\nJob <7> is submitted to queue <q>.\n")
-    assert scheduler.submit(tmp_path / "job.sh", "nnlc-1") == "7"
+    assert scheduler.submit(tmp_path / "job.sh", "nnlc-1", command) == "7"
     assert asked in commands.asked(command)[0]
 
 
@@ -348,14 +349,14 @@ HOSTILE = ["a b", "it's", "$(touch x)", "a\\", "-x", "größe"]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.parametrize("reads_input", [False, True])
-def test_a_script_of_any_name_reaches_bsub_unchanged(commands, tmp_path, name, reads_input):
+@pytest.mark.parametrize("command", ["bsub", "bsub <"])
+def test_a_script_of_any_name_reaches_bsub_unchanged(commands, tmp_path, name, command):
     script = tmp_path / name
     script.write_text("#BSUB -P x\n")
     commands.says(
         "bsub", "Job <3> is submitted to default queue <batch>.\n", body="cat > /dev/null"
     )
-    assert Lsf(reads_input=reads_input).submit(script, "nnlc-1") == "3"
-    asked = "-Jd nnlc-1" if reads_input else f"-Jd nnlc-1 {script}"
+    assert Lsf().submit(script, "nnlc-1", command) == "3"
+    asked = "-Jd nnlc-1" if "<" in command else f"-Jd nnlc-1 {script}"
     assert commands.asked("bsub") == [asked]
     assert not (tmp_path / "x").exists()

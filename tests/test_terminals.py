@@ -12,10 +12,10 @@ from typer.main import get_command
 from nnlc.campaign.campaign import load_campaign
 from nnlc.cli import app, main
 from nnlc.launching.render import Request, render_script
-from nnlc.launching.site import load_site
 from nnlc.ranks.live_display import LiveDisplay
 from nnlc.ranks.progress import Progress
 from nnlc.results.paths import ResultsFolder
+from nnlc.schedulers.site import load_site
 from nnlc.tables import Row
 
 NASTY = os.fsdecode("ü[old] [/x]\n:smile: $x$ \x1b[31m".encode() + b"\xff")

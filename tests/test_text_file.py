@@ -14,10 +14,10 @@ from nnlc.cli import app
 from nnlc.collection.provenance import _read as read_provenance
 from nnlc.collection.selection import read_ids
 from nnlc.errors import CampaignError
-from nnlc.launching.site import load_site
 from nnlc.launching.submit import Record, records
 from nnlc.results.journal import read_events
 from nnlc.results.paths import ResultsFolder
+from nnlc.schedulers.site import load_site
 from nnlc.system.text_file import decode_text, read_text
 from nnlc.tables import Table, write_table
 

@@ -83,7 +83,7 @@ def render(
     """Write the job script that runs a campaign at a site, one rank a GPU."""
     from nnlc.launching.prepare import check_script
     from nnlc.launching.render import Request, render_script
-    from nnlc.launching.site import load_site
+    from nnlc.schedulers.site import load_site
     from nnlc.system.output_file import SCRIPT, write_output
 
     chosen = load_site(site, account=account)
@@ -123,13 +123,12 @@ def submit(
 ) -> None:
     """Check everything, and put a campaign into the queue."""
     from nnlc.campaign.campaign import load_campaign
-    from nnlc.launching.commands import removed_wishes
     from nnlc.launching.prepare import find_python, prepare
     from nnlc.launching.render import Request
-    from nnlc.launching.scheduler import scheduler_of
-    from nnlc.launching.site import load_site
     from nnlc.launching.submit import submit as put_into_queue
     from nnlc.results.paths import ResultsFolder
+    from nnlc.schedulers.commands import removed_wishes
+    from nnlc.schedulers.site import load_site, queue_of
     from nnlc.training.loaded_images import check_images
 
     loaded, chosen = load_campaign(campaign), load_site(site, account=account)
@@ -145,7 +144,7 @@ def submit(
         python=find_python(python, chosen),
     )
     submission = prepare(request, chosen, folder, loaded)
-    scheduler = None if dry_run else scheduler_of(chosen)
+    scheduler = None if dry_run else queue_of(chosen)
     for name, image_set in loaded.image_sets().items():
         check_images(image_set, loaded.datasets[name], images)
     folder.open(loaded)
@@ -194,8 +193,8 @@ def lint(
     site: SiteOption,
 ) -> None:
     """Check a job script against the rules of its scheduler and its site."""
-    from nnlc.launching.lint import lint_file
-    from nnlc.launching.site import load_site
+    from nnlc.schedulers.lint import lint_file
+    from nnlc.schedulers.site import load_site
 
     chosen = load_site(site)
     findings = sorted(lint_file(script, chosen), key=lambda finding: finding.note)

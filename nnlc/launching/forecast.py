@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from nnlc.calibration.machines import FittedMachine, fitted_machines
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import SiteError
-from nnlc.launching.site import Gpu, Site
 from nnlc.networks import walk_network
 from nnlc.networks.cost import (
     GPU,
@@ -28,6 +27,7 @@ from nnlc.networks.memory import training_bytes
 from nnlc.results.history import Finish, read_history
 from nnlc.results.inventory import TableCheck
 from nnlc.results.paths import ResultsFolder
+from nnlc.schedulers.site import Gpu, Site
 from nnlc.wording import counted
 
 _COPY_SHARE = 0.8

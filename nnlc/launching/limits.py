@@ -5,18 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nnlc.errors import SiteError
-from nnlc.launching.site import MOST, Site
+from nnlc.schedulers.site import MOST, Site
 
 START_MINUTES = 2
 """From a job's begin to its first training step: the launcher, Python, torch, the images. Not
 measured; on the safe side where thousands of ranks don't read at once."""
 SAVE_MINUTES = 1
 """From the warning to the end of the job: every network is saved, the ranks part. Slurm may warn
-so much earlier than asked (sbatch(1), --signal: "up to 60 seconds earlier")."""
-LEAST_SECONDS = 60
-"""A job that ended sooner got nothing done: it does not start itself again."""
-EARLY_MINUTES = {"slurm": 1, "lsf": 0}
-"""So much earlier than asked the warning may come: sbatch(1), --signal; bsub(1), -wt."""
+so much earlier than asked."""
 MOST_ELEMENTS = 100
 """More are planned only if they are asked for."""
 _STEP = 1.15
@@ -53,7 +49,7 @@ def check_request(request: PlanRequest, site: Site, networks: int) -> None:
     Raises:
         SiteError: what is impossible, why, and the nearest that is possible.
     """
-    if site.scheduler == "local" and request.minutes is not None:
+    if not site.scheduler.has_queue and request.minutes is not None:
         raise SiteError(
             f"--hours: nothing ends a job on {site.name}, a local site; the nearest possible is "
             "to leave --hours out"
@@ -68,31 +64,12 @@ def check_request(request: PlanRequest, site: Site, networks: int) -> None:
 
 def walltime_minutes(request: PlanRequest, site: Site, nodes: int) -> int | None:
     """What a job of so many nodes asks for: as long as it may; None where nothing ends it."""
-    if site.scheduler == "local":
+    if not site.scheduler.has_queue:
         return None
     if request.minutes is not None:
         return request.minutes
     longest = site.longest_minutes(nodes)
     return site.walltime_minutes if longest is None else longest
-
-
-def shortest_minutes(scheduler: str, notice_minutes: int) -> int:
-    """Return the shortest walltime in which the warning leaves a job time to get anything done."""
-    return notice_minutes + EARLY_MINUTES[scheduler] + -(-LEAST_SECONDS // 60)
-
-
-def slurm_walltime(minutes: int) -> str:
-    """Return HH:MM:SS; Slurm takes any number of hours."""
-    return f"{minutes // 60:02}:{minutes % 60:02}:00"
-
-
-def lsf_walltime(minutes: int) -> str:
-    """Return [hours:]minutes, as LSF demands: it has no seconds."""
-    return f"{minutes // 60}:{minutes % 60:02}"
-
-
-WALLTIMES = {"slurm": slurm_walltime, "lsf": lsf_walltime, "local": slurm_walltime}
-"""How to write so many minutes, by scheduler."""
 
 
 def work_minutes(site: Site, minutes: int) -> int:
@@ -107,7 +84,7 @@ def node_choices(request: PlanRequest, site: Site, networks: int) -> list[int]:
     """
     if request.nodes is not None:
         return [request.nodes]
-    if site.scheduler == "local":
+    if not site.scheduler.has_queue:
         return [1]
     useful = -(-networks // site.gpus_per_node)
     found = {
@@ -124,7 +101,7 @@ def element_choices(request: PlanRequest, site: Site, networks: int) -> list[int
     if request.elements is not None:
         return [request.elements]
     limits = (queue_takes(site), site.max_running_jobs, networks, MOST_ELEMENTS)
-    most = 1 if site.scheduler == "local" else min(n for n in limits if n is not None)
+    most = min(n for n in limits if n is not None) if site.scheduler.has_queue else 1
     return list(_numbers(1, most))
 
 
@@ -132,8 +109,7 @@ def queue_takes(site: Site) -> int | None:
     """The most elements that can be submitted; None where the site file names no limit."""
     if site.max_queued_jobs is None:
         return None
-    # An LSF job submits its successor before it ends; Slurm puts the same job back.
-    doubled = site.scheduler == "lsf" and site.requeue
+    doubled = site.scheduler.submits_successor and site.requeue
     return max(1, site.max_queued_jobs // 2) if doubled else site.max_queued_jobs
 
 
@@ -210,7 +186,7 @@ def _check_elements(elements: int, site: Site, networks: int) -> None:
         most, why = takes, f"{site.name} has max_queued_jobs = {site.max_queued_jobs}"
         if takes != site.max_queued_jobs:
             why += ", and each job submits its successor before it ends"
-    if site.scheduler == "local":
+    if not site.scheduler.has_queue:
         most, why = 1, "without a scheduler there is no job array"
     if elements < 1:
         raise SiteError(

@@ -34,8 +34,8 @@ from nnlc.launching.limits import (
     work_minutes,
 )
 from nnlc.launching.replay import MS_AN_HOUR, JobShape, Replay, replay
-from nnlc.launching.site import Site, load_site
 from nnlc.results.paths import ResultsFolder
+from nnlc.schedulers.site import Site, load_site
 
 NODE_HOURS_TOLERANCE = 0.02
 MAKESPAN_TOLERANCE = 0.01
@@ -92,10 +92,10 @@ def plan_campaign(campaign: str, site: str, results: Path | None, request: PlanR
     plan = make_plan(forecast_campaign(loaded, chosen, folder), request)
     words = [campaign, "--site", site, *_options(plan.chosen, chosen)]
     words += ["--results", str(results)] if results else []
-    if chosen.scheduler == "local":
-        command = f"nnlc render {shlex.join(words)} -o job.sh && {chosen.submit} job.sh"
-    else:
+    if chosen.scheduler.has_queue:
         command = f"nnlc submit {shlex.join(words)}"
+    else:
+        command = f"nnlc render {shlex.join(words)} -o job.sh && {chosen.submit} job.sh"
     return dataclasses.replace(plan, command=command)
 
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from nnlc.campaign.campaign import Campaign
 from nnlc.errors import ResultsError, SiteError
-from nnlc.launching.lint import lint_script
 from nnlc.launching.render import Request, render_script
-from nnlc.launching.rules import Finding
-from nnlc.launching.site import Site
 from nnlc.results.campaign_file import campaign_toml
 from nnlc.results.paths import ResultsFolder
+from nnlc.schedulers.lint import lint_script
+from nnlc.schedulers.rules import Finding
+from nnlc.schedulers.site import Site
 from nnlc.system.files import read_regular, write_once
 
 _HEAD = b"# A campaign as it was submitted, whole: its jobs read this copy. Written by nnlc.\n"

@@ -15,10 +15,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.errors import SiteError
-from nnlc.launching.limits import LEAST_SECONDS, WALLTIMES, shortest_minutes
-from nnlc.launching.script import LAUNCHERS
-from nnlc.launching.site import MOST, Site, check_line, check_word
 from nnlc.networks.image_sets import comes_with_nnlc
+from nnlc.schedulers.scheduler import LEAST_SECONDS
+from nnlc.schedulers.site import MOST, Site, check_line, check_word
 from nnlc.system.environment import DETERMINISM
 from nnlc.system.shipped import shipped_folder, shipped_names
 from nnlc.wording import reason_of
@@ -85,16 +84,19 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         for name in campaign.image_sets()
         if campaign.datasets[name].npz is None and not comes_with_nnlc(name)
     ]
-    words = site.model_dump(exclude={"notice"}) | {
+    scheduler = site.scheduler
+    words = site.model_dump(exclude={"notice", "scheduler"}) | {
+        "scheduler": scheduler.name,
+        "has_queue": scheduler.has_queue,
         "job_name": campaign.name,
         "campaign": argument,
         "campaign_is_file": argument.startswith("/"),
         "submitted": request.submitted,
-        "launcher": LAUNCHERS[site.scheduler],
+        "launcher": scheduler.launcher,
         "ending_signals": [s for s in ENDING_SIGNALS if s != site.notice.signal],
         "nodes": nodes,
         "ranks": nodes * site.gpus_per_node,
-        "walltime": WALLTIMES[site.scheduler](minutes),
+        "walltime": scheduler.walltime(minutes),
         "minutes": minutes,
         "elements": request.elements,
         "first_element": request.first_element,
@@ -103,8 +105,8 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         "images": request.images,
         "stage_images": bool(site.local_disk and request.images and from_files),
         "trainers": site.trainers_per_gpu,
-        "directives": _directives(site),
-        "start_mps": site.mps and site.scheduler != "lsf",
+        "directives": scheduler.directives(site),
+        "start_mps": site.mps and not scheduler.runs_mps,
         "gpu_flags": site.device == "cuda",
         "python": request.python,
         "script": request.script,
@@ -117,20 +119,6 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         "determinism": DETERMINISM,
     }
     return _render(site, words)
-
-
-def _directives(site: Site) -> tuple[str, ...]:
-    """With gpumps where LSF's own service is wanted; of several -alloc_flags only one counts."""
-    lines = list(site.directives)
-    if not (site.mps and site.scheduler == "lsf"):
-        return tuple(lines)
-    at = next((i for i, line in enumerate(lines) if line.split()[:1] == ["-alloc_flags"]), None)
-    if at is None:
-        return (*lines, "-alloc_flags gpumps")
-    flags = lines[at].removeprefix("-alloc_flags").replace('"', " ").replace("'", " ").split()
-    if "gpumps" not in map(str.lower, flags):
-        lines[at] = f'-alloc_flags "{" ".join([*flags, "gpumps"])}"'
-    return tuple(lines)
 
 
 def _size(request: Request, site: Site, campaign: Campaign) -> tuple[int, int]:
@@ -154,12 +142,12 @@ def _size(request: Request, site: Site, campaign: Campaign) -> tuple[int, int]:
             f"walltime_minutes = {minutes}, but a job of {nodes} nodes on {site.name} may last "
             f"{longest}"
         )
-    if site.scheduler == "local":
+    if not site.scheduler.has_queue:
         if asked is not None:
             raise SiteError(f"walltime_minutes = {asked}: nothing ends a job on {site.name}")
         if request.elements > 1:
             raise SiteError("elements: without a scheduler there is no job array")
-    elif minutes < (least := shortest_minutes(site.scheduler, site.notice.minutes)):
+    elif minutes < (least := site.scheduler.shortest_minutes(site.notice.minutes)):
         raise SiteError(
             f"walltime_minutes = {minutes}: the job would get nothing done before the warning of "
             f"{site.name}, notice.minutes = {site.notice.minutes}; it must be at least {least}"
@@ -192,7 +180,7 @@ def _check_option(key: str, text: str) -> None:
 
 
 def _render(site: Site, words: dict[str, Any]) -> str:
-    shipped = f"{site.scheduler}.sh.j2"
+    shipped = f"{site.scheduler.name}.sh.j2"
     own = Path(site.template) if site.template else None
     environment = Environment(  # noqa: S701  a script is no HTML: quote and word escape it
         loader=FileSystemLoader(

@@ -21,14 +21,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nnlc.errors import SchedulerError, UnansweredError
 from nnlc.launching.prepare import Submission
-from nnlc.launching.scheduler import (
-    SUBMITTED_BY_LSF,
-    Scheduler,
-    asked_clusters,
-    scheduler_named,
-)
-from nnlc.launching.site import Site
 from nnlc.results.paths import ResultsFolder
+from nnlc.schedulers.registry import queue_named
+from nnlc.schedulers.scheduler import Queue
+from nnlc.schedulers.site import Site
+from nnlc.schedulers.slurm import asked_clusters
 from nnlc.system.files import names_in, read_regular, why_unread, write_atomically
 
 LEAVE_SECONDS = 45.0
@@ -44,7 +41,7 @@ class Record(BaseModel):
     """Kept by the queue with the job."""
     script: str
     scheduler: str
-    """slurm or lsf."""
+    """Its name, such as slurm."""
     site: str
     time: str
     id: Annotated[str, Field(pattern="^[0-9]+$")] | None
@@ -65,7 +62,7 @@ class Record(BaseModel):
 
 
 def submit(
-    submission: Submission, site: Site, scheduler: Scheduler, results: ResultsFolder
+    submission: Submission, site: Site, scheduler: Queue, results: ResultsFolder
 ) -> list[Record]:
     """Write the scripts and put them into the queue.
 
@@ -114,13 +111,13 @@ def _alone(results: ResultsFolder) -> Iterator[None]:
 
 
 def _submit_all(
-    submission: Submission, site: Site, scheduler: Scheduler, results: ResultsFolder
+    submission: Submission, site: Site, scheduler: Queue, results: ResultsFolder
 ) -> Iterator[Record]:
     for path, _ in submission.scripts:
         record = Record(
             mark=f"nnlc-{secrets.token_hex(6)}",
             script=str(path),
-            scheduler=site.scheduler,
+            scheduler=site.scheduler.name,
             site=site.name,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             id=None,
@@ -128,7 +125,7 @@ def _submit_all(
         )
         _write(results, record)
         try:
-            record = record.of(scheduler.submit(path, record.mark))
+            record = record.of(scheduler.submit(path, record.mark, site.submit))
         except UnansweredError as problem:
             raise UnansweredError(
                 f"{problem}; whether {path} is in the queue is found out by the next 'nnlc submit' "
@@ -141,13 +138,17 @@ def _submit_all(
         yield record
 
 
-def scheduler_of_folder(results: ResultsFolder) -> Scheduler | None:
-    """The scheduler that a folder's jobs were given to; None where none ever was."""
+def scheduler_of_folder(results: ResultsFolder) -> Queue | None:
+    """Return the scheduler that a folder's jobs were given to; None if none ever was.
+
+    Raises:
+        SchedulerError: this nnlc does not know it, or a file there can't be read.
+    """
     kept = records(results)
-    return scheduler_named(kept[-1].scheduler) if kept else None
+    return queue_named(kept[-1].scheduler) if kept else None
 
 
-def settle(results: ResultsFolder, scheduler: Scheduler, *, forget: bool = False) -> None:
+def settle(results: ResultsFolder, scheduler: Queue, *, forget: bool = False) -> None:
     """Find out what became of scripts on which the scheduler has not answered.
 
     Args:
@@ -173,13 +174,13 @@ def records(results: ResultsFolder) -> list[Record]:
     return sorted(_read(results.jobs_folder), key=lambda record: record.time)
 
 
-def queue(results: ResultsFolder, scheduler: Scheduler) -> dict[str, list[str]]:
+def queue(results: ResultsFolder, scheduler: Queue) -> dict[str, list[str]]:
     """By remembered job: the states of its elements in the queue, none when it ended."""
     jobs = [record.job for record in records(results) if record.id is not None]
-    return scheduler.states([*jobs, *(job for _, job in _chained(results.jobs_folder))])
+    return scheduler.states([*jobs, *(job for _, job in _chained(results.jobs_folder, scheduler))])
 
 
-def in_queue(results: ResultsFolder, scheduler: Scheduler) -> list[tuple[str, Record]]:
+def in_queue(results: ResultsFolder, scheduler: Queue) -> list[tuple[str, Record]]:
     """Return the jobs that are in the queue, each with the record of its script.
 
     Those on which the scheduler has not answered yet are looked for; nothing is written down.
@@ -190,7 +191,8 @@ def in_queue(results: ResultsFolder, scheduler: Scheduler) -> list[tuple[str, Re
     kept = records(results)
     by_script = {Path(record.script).name: record for record in kept}
     jobs = [(record.job, record) for record in kept if record.id is not None]
-    jobs += [(j, by_script[n]) for n, j in _chained(results.jobs_folder) if n in by_script]
+    chained = _chained(results.jobs_folder, scheduler)
+    jobs += [(job, by_script[name]) for name, job in chained if name in by_script]
     states = queue(results, scheduler)
     unanswered = [record for record in kept if record.id is None]
     sought = [(scheduler.find(r.mark, Path(r.script)), r) for r in unanswered]
@@ -200,7 +202,7 @@ def in_queue(results: ResultsFolder, scheduler: Scheduler) -> list[tuple[str, Re
     ]
 
 
-def cancel(results: ResultsFolder, scheduler: Scheduler) -> list[str]:
+def cancel(results: ResultsFolder, scheduler: Queue) -> list[str]:
     """End every job of a folder, and see that it leaves the queue; returns the jobs.
 
     Jobs that come while others leave, as the next of a chain, are ended too.
@@ -232,7 +234,7 @@ def cancel(results: ResultsFolder, scheduler: Scheduler) -> list[str]:
         pause = min(2 * pause, 2.0)
 
 
-def _staying(found: dict[str, list[str]], scheduler: Scheduler) -> dict[str, list[str]]:
+def _staying(found: dict[str, list[str]], scheduler: Queue) -> dict[str, list[str]]:
     """Return by job the elements in the queue that are not about to leave it."""
     return {
         job: [state for state in states if state not in scheduler.ending]
@@ -267,14 +269,14 @@ def _read(folder: Path) -> Iterator[Record]:
                 yield record
 
 
-def _chained(folder: Path) -> Iterator[tuple[str, str]]:
-    """Jobs that LSF scripts have submitted to go on after themselves: bsub's own words, kept.
+def _chained(folder: Path, scheduler: Queue) -> Iterator[tuple[str, str]]:
+    """Yield the jobs that scripts have submitted to go on after themselves.
 
     Yields:
         A script's name, and a job.
     """
     for path, text in _contents(folder, ".sh.jobs"):
-        for job in SUBMITTED_BY_LSF.findall(text):
+        for job in scheduler.submitted_jobs(text):
             yield path.name.removesuffix(".jobs"), job
 
 

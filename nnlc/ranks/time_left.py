@@ -1,6 +1,5 @@
 """How long this job may still run, as the user or the scheduler says."""
 
-import math
 import time
 from collections.abc import Callable, Mapping
 
@@ -45,17 +44,9 @@ class TimeLeft:
 
 
 def seconds_left(asked_minutes: float | None, environment: Mapping[str, str]) -> float | None:
-    """Until this job's end: what the user says, else what Slurm says; None where nobody does.
-
-    Newer Slurms give SLURM_JOB_END_TIME, in seconds since 1970 (sbatch(1), "output environment
-    variables"); 22.05 doesn't, and LSF tells a job no end at all (its "environment variables set
-    for job execution"): rendered scripts say --time-left. A time that is over is that of a job
-    around this one, whose variables sbatch handed on.
-    """
+    """Return the seconds until this job's end, as the user or else its scheduler says, if any."""
     if asked_minutes is not None:
         return 60 * asked_minutes
-    try:
-        seconds = float(environment["SLURM_JOB_END_TIME"]) - time.time()
-    except (KeyError, ValueError):
-        return None
-    return seconds if 0 < seconds < math.inf else None
+    from nnlc.schedulers.registry import seconds_left as told  # rendered scripts say --time-left
+
+    return told(environment)

@@ -9,7 +9,6 @@ from typing import NoReturn
 
 from nnlc.console import say_aside
 from nnlc.errors import ExitStatus
-from nnlc.ranks.array_element import element_of
 from nnlc.ranks.mpi import launcher_rank
 
 MAX_TRAINERS = 64
@@ -99,6 +98,8 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     )
     options = parser.parse_args(arguments)
     if options.element is None:
+        from nnlc.schedulers.registry import element_of  # rendered scripts say --element
+
         try:
             options.element = (
                 element_of(environment, options.elements) if options.elements > 1 else 0

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.errors import NnlcError, SchedulerError
-from nnlc.launching.script import Launch, Script
 from nnlc.launching.submit import Record, in_queue, records, scheduler_of_folder
 from nnlc.results.campaign_file import differences, in_words
 from nnlc.results.paths import ResultsFolder
+from nnlc.schedulers.registry import queue_named
+from nnlc.schedulers.script import Launch, Script
 from nnlc.system.files import read_regular, why_unread
 from nnlc.system.newer_format import is_newer
 from nnlc.wording import counted, reason_of
@@ -106,7 +107,10 @@ def _problem(path: Path, record: Record, wanted: Standard, *, is_known: bool) ->
         text = read_regular(path).decode("utf-8-sig", errors="replace")
     except OSError as problem:
         raise _UnseenError(f"{why_unread(problem)}; the scheduler has a copy") from None
-    worker = Script(text, record.scheduler).worker
+    try:
+        worker = Script(text, queue_named(record.scheduler)).worker
+    except SchedulerError as problem:
+        raise _UnseenError(str(problem)) from None
     if worker is None:
         raise _UnseenError("how it starts nnlc.worker is not to be seen in it")
     if unknown := [option.name for option in worker.arguments if not option.known]:

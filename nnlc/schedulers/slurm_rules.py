@@ -1,36 +1,17 @@
 """What Slurm demands of a job script."""
 
-import math
 import re
 from collections.abc import Iterator
 
-from nnlc.launching.contradictions import check_array, shared_out, too_long, too_short
-from nnlc.launching.options import Option
-from nnlc.launching.rules import Finding, Rule, head, heard, indices, unknowable, whole
-from nnlc.launching.script import Script, signal_name
-from nnlc.launching.site import Site
+from nnlc.schedulers.contradictions import check_array, shared_out, too_long, too_short
+from nnlc.schedulers.options import Option
+from nnlc.schedulers.rules import Finding, Rule, head, heard, indices, unknowable, whole
+from nnlc.schedulers.script import Script, signal_name
+from nnlc.schedulers.site import Site
 
 LONGEST_NOTICE_SECONDS = 65535
 NOTICES = ("URG", "TERM", "INT", "USR1", "USR2")
 """What ranks listen for."""
-
-_TIMES = (
-    r"(?P<m>\d{1,9})(:(?P<s>\d{1,9}))?",
-    r"(?P<h>\d{1,9}):(?P<m>\d{1,9}):(?P<s>\d{1,9})",
-    r"(?P<d>\d{1,9})-(?P<h>\d{1,9})(:(?P<m>\d{1,9})(:(?P<s>\d{1,9}))?)?",
-)
-
-
-def slurm_minutes(text: str) -> float | None:
-    """The minutes of a --time, infinite where it is no limit; None if it is no time."""
-    if text.upper() in ("UNLIMITED", "INFINITE", "-1"):
-        return math.inf
-    for form in _TIMES:
-        if found := re.fullmatch(form, text, re.ASCII):
-            parts = {key: int(value) for key, value in found.groupdict(0).items()}
-            d, h, m, s = (parts.get(key, 0) for key in "dhms")
-            return (d * 24 + h) * 60 + m + math.ceil(s / 60) or math.inf
-    return None
 
 
 def late(script: Script, _site: Site) -> Iterator[Finding]:
@@ -73,7 +54,7 @@ def time(script: Script, site: Site) -> Iterator[Finding]:
         problem = "no --time: the partition's default is not the job's"
         yield Finding(head(script), problem, "write #SBATCH --time=HH:MM:SS")
         return
-    minutes = slurm_minutes(option.value or "")
+    minutes = script.scheduler.minutes(option.value or "")
     if minutes is None:
         right = "Slurm takes M, M:S, H:M:S, D-H, D-H:M and D-H:M:S"
         yield Finding(option.line, f"--time is {option.value!r}", right)
@@ -159,8 +140,8 @@ def notice(script: Script, _site: Site) -> Iterator[Finding]:
         return
     signal = signal_name(found[2])
     limit = script.option("time")
-    minutes = slurm_minutes(limit.value or "") if limit else None
-    yield from too_short("slurm", limit, minutes, option, int(found[3] or 60) / 60)
+    minutes = script.scheduler.minutes(limit.value or "") if limit else None
+    yield from too_short(script.scheduler, limit, minutes, option, int(found[3] or 60) / 60)
     if "B" in (found[1] or ""):
         yield from heard(script, signal, option.line)
     elif signal in script.traps:

@@ -3,17 +3,10 @@
 from pathlib import Path
 
 from nnlc.errors import SiteError
-from nnlc.launching import rules_lsf, rules_slurm
-from nnlc.launching.rules import COMMON, Finding, Rule
-from nnlc.launching.script import Script
-from nnlc.launching.site import Site
+from nnlc.schedulers.rules import COMMON, Finding
+from nnlc.schedulers.script import Script
+from nnlc.schedulers.site import Site
 from nnlc.system.text_file import read_undecoded
-
-_RULES: dict[str, tuple[Rule, ...]] = {
-    "slurm": (*COMMON, *rules_slurm.RULES),
-    "lsf": (*COMMON, *rules_lsf.RULES),
-    "local": COMMON,
-}
 
 _MARK = "\ufeff"
 
@@ -21,7 +14,8 @@ _MARK = "\ufeff"
 def lint_script(text: str, site: Site) -> list[Finding]:
     """Return everything in a script that breaks a rule, in the order of its lines."""
     script = Script(text.removeprefix(_MARK), site.scheduler)
-    found = {finding for rule in _RULES[site.scheduler] for finding in rule(script, site)}
+    rules = (*COMMON, *site.scheduler.rules())
+    found = {finding for rule in rules for finding in rule(script, site)}
     if text.startswith(_MARK):
         found.add(Finding(1, "a byte-order mark stands before #!", "save it as UTF-8 without one"))
     return sorted(found, key=lambda finding: (finding.line, finding.problem))

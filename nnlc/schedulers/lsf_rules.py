@@ -4,21 +4,15 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from nnlc.launching.contradictions import check_array, shared_out, too_long, too_short
-from nnlc.launching.options import BSUB, Option, Word
-from nnlc.launching.rules import Finding, Rule, head, heard, indices, whole
-from nnlc.launching.script import Launch, Script, signal_name
-from nnlc.launching.shell import Command
-from nnlc.launching.site import Site
+from nnlc.schedulers.contradictions import check_array, shared_out, too_long, too_short
+from nnlc.schedulers.options import BSUB, Option, Word
+from nnlc.schedulers.rules import Finding, Rule, head, heard, indices, whole
+from nnlc.schedulers.script import Launch, Script, signal_name
+from nnlc.schedulers.shell import Command
+from nnlc.schedulers.site import Site
 
 NOTICE = "URG"
 """Whatever does not know of it ignores it; LSF sends it to every process of the job."""
-
-
-def lsf_minutes(text: str) -> int | None:
-    """The minutes of a `[hours:]minutes`; None if it is none."""
-    found = re.fullmatch(r"(?:([0-9]{1,6}):)?([0-9]{1,9})(?:/\S+)?", text)
-    return None if found is None else 60 * int(found[1] or 0) + int(found[2])
 
 
 def account(script: Script, site: Site) -> Iterator[Finding]:
@@ -48,7 +42,7 @@ def walltime(script: Script, site: Site) -> Iterator[Finding]:
     if option is None:
         yield Finding(head(script), "no -W", "write #BSUB -W HOURS:MINUTES")
         return
-    minutes = lsf_minutes(option.value or "")
+    minutes = script.scheduler.minutes(option.value or "")
     if not minutes:
         right = "it must be [hours:]minutes: LSF has no seconds"
         yield Finding(option.line, f"-W is {option.value!r}", right)
@@ -83,12 +77,12 @@ def notice(script: Script, _site: Site) -> Iterator[Finding]:
     if signal != NOTICE:
         problem = f"-wa {signal} reaches every process and ends those that don't know it"
         yield Finding(action.line, problem, f"write -wa {NOTICE}, which they ignore")
-    before, limit = lsf_minutes(minutes.value or ""), script.option("W")
+    before, limit = script.scheduler.minutes(minutes.value or ""), script.option("W")
     if not before:
         yield Finding(minutes.line, f"-wt is {minutes.value!r}", "it must be [hours:]minutes")
     else:
-        length = lsf_minutes((limit and limit.value) or "")
-        yield from too_short("lsf", limit, length, minutes, before)
+        length = script.scheduler.minutes((limit and limit.value) or "")
+        yield from too_short(script.scheduler, limit, length, minutes, before)
     yield from heard(script, signal, action.line)
 
 

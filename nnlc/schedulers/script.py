@@ -9,13 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from nnlc.launching.options import BSUB, JSRUN, MPIRUN, SBATCH, SRUN, WORKER, Grammar, Option, Word
-from nnlc.launching.shell import ASSIGNMENT, Command, Variable, read_commands
+from nnlc.schedulers.options import BSUB, JSRUN, MPIRUN, SBATCH, SRUN, WORKER, Grammar, Option, Word
+from nnlc.schedulers.scheduler import Scheduler
+from nnlc.schedulers.shell import ASSIGNMENT, Command, Variable, read_commands
 
-SENTINELS = {"slurm": "#SBATCH", "lsf": "#BSUB"}
-"""What begins a directive, by scheduler."""
-LAUNCHERS = {"slurm": "srun", "lsf": "jsrun", "local": "mpirun"}
-"""What starts ranks, by scheduler."""
 DIRECTIVES = {"slurm": SBATCH, "lsf": BSUB}
 _GRAMMARS = {"srun": SRUN, "jsrun": JSRUN, "mpirun": MPIRUN}
 
@@ -59,7 +56,7 @@ class Script:
     """A job script for one scheduler."""
 
     text: str
-    scheduler: str
+    scheduler: Scheduler
 
     @cached_property
     def lines(self) -> list[str]:
@@ -72,7 +69,7 @@ class Script:
     @cached_property
     def launches(self) -> list[Launch]:
         """Everything that srun, jsrun or mpirun starts; the scheduler's own launcher only."""
-        program = LAUNCHERS[self.scheduler]
+        program = self.scheduler.launcher
         return [
             Launch(command, tuple(options), tuple(rest))
             for command in self.commands
@@ -88,7 +85,7 @@ class Script:
     @cached_property
     def directives(self) -> list[Option]:
         """The options of all directives that count, in their order."""
-        grammar = DIRECTIVES.get(self.scheduler)
+        grammar = DIRECTIVES.get(self.scheduler.name)
         found: list[Option] = []
         for number, text in self._directive_lines:
             if grammar is not None and number < self._first_command_line:
@@ -102,8 +99,8 @@ class Script:
 
     @cached_property
     def _directive_lines(self) -> list[tuple[int, str]]:
-        sentinel = SENTINELS.get(self.scheduler)
-        if sentinel is None:
+        sentinel = self.scheduler.sentinel
+        if not sentinel:
             return []
         return [
             (number, line.removeprefix(sentinel))
@@ -114,7 +111,7 @@ class Script:
     @cached_property
     def _first_command_line(self) -> float:
         """Slurm reads directives up to here; LSF reads all of a script."""
-        if self.scheduler != "slurm":
+        if self.scheduler.name != "slurm":
             return float("inf")
         numbered = enumerate((line.strip() for line in self.lines), 1)
         return next((n for n, line in numbered if line and line[0] != "#"), float("inf"))
@@ -122,13 +119,13 @@ class Script:
     @property
     def directive_names(self) -> list[str]:
         """Every directive that the scheduler knows."""
-        grammar = DIRECTIVES.get(self.scheduler)
+        grammar = DIRECTIVES.get(self.scheduler.name)
         return grammar.names() if grammar else []
 
     @property
     def launcher_names(self) -> list[str]:
         """Every option that the launcher knows, by its long name."""
-        return _GRAMMARS[LAUNCHERS[self.scheduler]].names()
+        return _GRAMMARS[self.scheduler.launcher].names()
 
     def option(self, name: str) -> Option | None:
         """The last directive of this name, which is the one that counts."""

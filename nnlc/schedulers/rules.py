@@ -11,10 +11,11 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from nnlc.launching.options import WORKER, Option
-from nnlc.launching.script import LAUNCHERS, SENTINELS, Launch, Script
-from nnlc.launching.shell import Variable
-from nnlc.launching.site import Site
+from nnlc.schedulers.options import WORKER, Option
+from nnlc.schedulers.registry import SCHEDULERS
+from nnlc.schedulers.script import Launch, Script
+from nnlc.schedulers.shell import Variable
+from nnlc.schedulers.site import Site
 from nnlc.system.environment import DETERMINISM
 
 BASH_SECONDS = 20
@@ -103,7 +104,7 @@ def syntax(script: Script, _site: Site) -> Iterator[Finding]:
 
 def known_directives(script: Script, _site: Site) -> Iterator[Finding]:
     """bsub(1), sbatch(1): what is not one of their options is refused, or not even read."""
-    sentinel = SENTINELS.get(script.scheduler)
+    sentinel = script.scheduler.sentinel or None
     for option in script.directives:
         if not option.known:
             yield _unknown(script, option, script.directive_names, f"{sentinel} does not know")
@@ -112,12 +113,13 @@ def known_directives(script: Script, _site: Site) -> Iterator[Finding]:
             yield Finding(number, f"nothing behind the second {sentinel} is read", "write it once")
         found = re.match(r"#([A-Za-z]{3,9})\s+-", line)
         if found and (right := _misspelt(f"#{found[1]}", sentinel)):
-            problem = f"#{found[1]} is only a comment to {script.scheduler}"
+            problem = f"#{found[1]} is only a comment to {script.scheduler.name}"
             yield Finding(number, problem, right)
 
 
 def _misspelt(word: str, sentinel: str | None) -> str | None:
-    near = difflib.get_close_matches(word.upper(), SENTINELS.values(), 1, 0.75)
+    sentinels = [each.sentinel for each in SCHEDULERS.values() if each.sentinel]
+    near = difflib.get_close_matches(word.upper(), sentinels, 1, 0.75)
     if not near or word == sentinel:
         return None
     return f"write {sentinel}" if sentinel else "on a site without a scheduler nobody reads it"
@@ -127,7 +129,7 @@ def known_options(script: Script, _site: Site) -> Iterator[Finding]:
     """jsrun(1), srun(1): an option that they don't know ends the job before it began."""
     for launch in script.launches:
         for option in launch.options:
-            if not option.known and script.scheduler != "local":
+            if not option.known and script.scheduler.has_queue:
                 program = launch.command.program
                 yield _unknown(script, option, script.launcher_names, f"{program} does not know")
     for option in script.worker.arguments if script.worker else []:
@@ -139,7 +141,7 @@ def known_options(script: Script, _site: Site) -> Iterator[Finding]:
 
 
 def values(script: Script, _site: Site) -> Iterator[Finding]:
-    """The manual pages named in nnlc.launching.options, and the worker's own help."""
+    """The manual pages named in nnlc.schedulers.options, and the worker's own help."""
     found = [*script.directives, *(option for each in script.launches for option in each.options)]
     for option in [*found, *(script.worker.arguments if script.worker else [])]:
         if option.known and (right := option.must_be):
@@ -177,14 +179,14 @@ def _unknown(script: Script, option: Option, names: list[str], problem: str) -> 
     if near:
         right = next(name for name in names if name.lstrip("-") == near[0])
         return Finding(option.line, problem, f"did you mean {right}?")
-    if script.scheduler == "slurm":
+    if script.scheduler.name == "slurm":
         return Finding(option.line, problem, "right, if a plugin of the site does", note=True)
     return Finding(option.line, problem, "see its manual page")
 
 
 def worker_is_launched(script: Script, _site: Site) -> Iterator[Finding]:
     """Our own: ranks come from the scheduler's launcher, or all work is on one shared node."""
-    launcher = LAUNCHERS[script.scheduler]
+    launcher = script.scheduler.launcher
     for command in script.commands:
         if command.has("nnlc.worker") and command.program != launcher:
             problem = f"{command.program or 'the script'} starts nnlc.worker without {launcher}"
@@ -248,7 +250,7 @@ def devices(script: Script, _site: Site) -> Iterator[Finding]:
 def shared_gpus(script: Script, site: Site) -> Iterator[Finding]:
     """docs.nvidia.com/deploy/mps: without the service, processes on a GPU take turns."""
     trainers = script.worker and script.worker.argument("trainers")
-    if script.scheduler == "lsf" or site.device == "cpu" or not script.worker or not trainers:
+    if script.scheduler.runs_mps or site.device == "cpu" or not script.worker or not trainers:
         return
     if (whole(trainers.value) or 0) > 1 and not script.worker.argument("mps"):
         problem = f"{trainers.value} trainers take turns on each GPU"

@@ -4,11 +4,11 @@ import math
 import re
 from collections.abc import Iterator
 
-from nnlc.launching.limits import WALLTIMES, shortest_minutes
-from nnlc.launching.options import Option
-from nnlc.launching.rules import Finding, whole
-from nnlc.launching.script import Script
-from nnlc.launching.site import Site
+from nnlc.schedulers.options import Option
+from nnlc.schedulers.rules import Finding, whole
+from nnlc.schedulers.scheduler import Scheduler
+from nnlc.schedulers.script import Script
+from nnlc.schedulers.site import Site
 
 _INDEX = {"slurm": '"$SLURM_ARRAY_TASK_ID"', "lsf": '"$((LSB_JOBINDEX - 1))"'}
 _ELEMENT = re.compile(
@@ -32,7 +32,7 @@ def too_long(
         yield from _countdown(script, limit, minutes)
         return
     problem = f"{limit} is {limit.value}, but {site.name} allows {count} nodes {longest} minutes"
-    yield Finding(limit.line, problem, f"at most {WALLTIMES[script.scheduler](longest)}")
+    yield Finding(limit.line, problem, f"at most {script.scheduler.walltime(longest)}")
 
 
 def _countdown(script: Script, limit: Option, minutes: float) -> Iterator[Finding]:
@@ -57,10 +57,10 @@ def _countdown(script: Script, limit: Option, minutes: float) -> Iterator[Findin
 
 
 def too_short(
-    scheduler: str, limit: Option | None, minutes: float | None, notice: Option, before: float
+    scheduler: Scheduler, limit: Option | None, minutes: float | None, notice: Option, before: float
 ) -> Iterator[Finding]:
     """Refuse a warning that comes before the job has done anything."""
-    least = shortest_minutes(scheduler, math.ceil(before))
+    least = scheduler.shortest_minutes(math.ceil(before))
     if limit and minutes and minutes < least:
         problem = f"the warning of line {notice.line} may come before the job has done anything"
         yield Finding(limit.line, problem, f"it must last at least {least} minutes")
@@ -97,7 +97,7 @@ def shared_out(script: Script, line: int, found: tuple[int, int, int] | None) ->
         yield Finding(
             element.line,
             f"each job of the array trains element {said}",
-            f"write {_INDEX[script.scheduler]}",
+            f"write {_INDEX[script.scheduler.name]}",
         )
         return
     form = _ELEMENT.fullmatch(said)

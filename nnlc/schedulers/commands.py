@@ -1,46 +1,23 @@
-"""Run a scheduler's commands, in an environment that leaves the job script its word.
+"""Running a scheduler's commands, in an environment that leaves the decisions to the job script.
 
-sbatch(1), squeue(1), scancel(1) and LSF's environment variable reference name variables that count
-as options, many of them before a script's own lines. Whoever submits has them from a profile, or
-from a job around this one; none of them speaks of the job that is asked about here.
+Many variables count as options of these commands, often before a script's own lines. Users have
+them from a profile, or from a job in which they work; none describes the job that is asked about.
 """
 
 import os
-import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 from nnlc.errors import SchedulerError, UnansweredError
+from nnlc.schedulers.registry import queues
+from nnlc.schedulers.scheduler import Queue
 from nnlc.system.files import open_regular
 
 ANSWER_SECONDS = 60.0
-"""For a scheduler to answer; busy ones take their time."""
-
-_REMOVED = re.compile(
-    r"(SBATCH|SQUEUE|SCANCEL|SCONTROL|SALLOC|SRUN|SINFO|_?SLURMD?|BSUB|BJOBS|BKILL|LSB|PBS)_"
-    r"|LSF_(NIOS_|JOB_STARTER|INTERACTIVE_STDERR|(DEBUG|TIME)_CMD|CMD_LOG)"
-)
-_LOCATES = frozenset(
-    [
-        *("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_JWT"),
-        *("LSB_CONFDIR", "LSB_SHAREDIR"),  # all other LSF_ variables pass
-        *("PBS_CONF_FILE", "PBS_DEFAULT", "PBS_EXEC", "PBS_HOME", "PBS_PRIMARY", "PBS_SECONDARY"),
-        *("PBS_SERVER", "PBS_SERVER_HOST_NAME", "PBS_BATCH_SERVICE_PORT", "PBS_AUTH_METHOD"),
-        *("PBS_LEAF_NAME", "PBS_LEAF_ROUTERS", "PBS_ENCRYPT_METHOD"),
-    ]
-)
-"""What says where a cluster is, and who asks."""
-_NO_ANSWER = re.compile(
-    r"timed out|time out|Zero Bytes were transmitted|LSF is down|not responding", re.IGNORECASE
-)
-"""Refusals by which a command says that its request may have arrived."""
-_WISH = re.compile(
-    r"(?!SLURM_JOB_)\w+_(ACCOUNT|PARTITION|RESERVATION|QOS|WCKEY|CLUSTERS"
-    r"|DEFAULT_?PROJECT|DEFAULT_?QUEUE|DEFAULT_USERGROUP)$"
-)
+"""Time for a scheduler to answer; busy ones take long."""
 
 
 def scheduler_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -51,14 +28,18 @@ def scheduler_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environment.items()
-        if name in _LOCATES or not _REMOVED.match(name)
+        if all(name in q.kept_variables or not q.removed_variables.match(name) for q in queues())
     }
 
 
 def removed_wishes(environment: Mapping[str, str]) -> list[str]:
     """Return a note on removed variables that ask for an account, a partition or their like."""
     removed = sorted(environment.keys() - scheduler_environment(environment).keys())
-    wishes = [f"{name}={environment[name]}" for name in removed if _WISH.match(name)]
+    wishes = [
+        f"{name}={environment[name]}"
+        for name in removed
+        if any(queue.wishes.match(name) for queue in queues())
+    ]
     if not wishes:
         return []
     return [
@@ -69,19 +50,19 @@ def removed_wishes(environment: Mapping[str, str]) -> list[str]:
 
 def run_command(
     words: Sequence[str],
-    scheduler: str,
+    queue: Queue,
     *,
     script: Path | None = None,
-    own_cluster: bool = False,
+    without: Collection[str] = (),
     gone_is_fine: Iterable[str] = (),
 ) -> str:
     """Run a scheduler's command and return all it says, standard output first.
 
     Args:
         words: the command.
-        scheduler: its name, for messages.
+        queue: its scheduler.
         script: what it reads from standard input.
-        own_cluster: whether it speaks to this machine's cluster, whatever SLURM_CLUSTERS names.
+        without: further variables that it is not to see.
         gone_is_fine: words by which it says that a job is no longer there, which is no refusal.
 
     Raises:
@@ -89,11 +70,11 @@ def run_command(
         UnansweredError: it does not answer; nobody knows what became of the request.
     """
     environment = scheduler_environment(os.environ)
-    if own_cluster:
-        environment.pop("SLURM_CLUSTERS", None)
+    for name in without:
+        environment.pop(name, None)
     if shutil.which(words[0]) is None:
         raise SchedulerError(
-            f"{words[0]}: not found on this machine; run this where {scheduler}'s commands are"
+            f"{words[0]}: not found on this machine; run this where {queue.title}'s commands are"
         )
     try:
         with open_regular(script) if script else nullcontext(subprocess.DEVNULL) as stdin:
@@ -113,6 +94,6 @@ def run_command(
         raise SchedulerError(f"{words[0]}: can't be run: {problem.strerror}") from None
     said = f"{done.stdout}\n{done.stderr}"
     if done.returncode and not any(word in said for word in gone_is_fine):
-        refused = UnansweredError if _NO_ANSWER.search(said) else SchedulerError
+        refused = UnansweredError if queue.no_answer.search(said) else SchedulerError
         raise refused(f"{words[0]} refused: {said.strip() or 'it said nothing'}")
     return said

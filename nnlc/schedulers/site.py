@@ -15,11 +15,14 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainValidator,
     ValidationInfo,
     field_validator,
 )
 
-from nnlc.errors import SiteError
+from nnlc.errors import SchedulerError, SiteError
+from nnlc.schedulers.registry import scheduler_named
+from nnlc.schedulers.scheduler import Queue, Scheduler
 from nnlc.system.files import folder_of_user
 from nnlc.system.shipped import shipped_names
 from nnlc.system.toml_file import Layers, find_file, read_layers, validate
@@ -113,12 +116,12 @@ class Notice(BaseModel):
 class Site(BaseModel):
     """A machine: its scheduler, its nodes, and what a job script there begins with."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     name: Word
     """Stands in the scripts that are rendered for the site."""
-    scheduler: Literal["slurm", "lsf", "local"]
-    """Whose directives and launcher the script has; local: none, and mpirun."""
+    scheduler: Annotated[Scheduler, PlainValidator(scheduler_named)]
+    """Scheduler whose directives and launcher the script has; local: none, and mpirun."""
     template: Line | None = None
     """A template of your own, which may extend ours; relative to the site file."""
     submit: Line
@@ -176,7 +179,8 @@ class Site(BaseModel):
     @classmethod
     def _is_what_submits(cls, submit: str, info: ValidationInfo) -> str:
         """Refuse options and wrappers, which 'nnlc submit' would leave out."""
-        right = {"slurm": ["sbatch"], "lsf": ["bsub", "bsub <"]}.get(info.data.get("scheduler", ""))
+        scheduler = info.data.get("scheduler")
+        right = scheduler.submit_commands if scheduler else ()
         if right and " ".join(submit.split()) not in right:
             raise ValueError(f"must be {' or '.join(right)}; options belong into directives")
         return submit
@@ -220,7 +224,7 @@ def load_site(name_or_path: str | Path, *, account: str | None = None) -> Site:
     path = find_site(str(name_or_path))
     layers = read_layers(path, find_site, SiteError)
     site = validate(Site, layers, SiteError)
-    if site.scheduler == "local":
+    if not site.scheduler.has_queue:
         _check_local(site, layers, account)
     changes: dict[str, str] = {}
     if site.template is not None:
@@ -267,3 +271,17 @@ def find_site(name_or_path: str) -> Path:
             if os.path.lexists(path) and name_or_path not in shipped_names("site_configs", ".toml"):
                 return path
     return find_file(name_or_path, "site_configs", SiteError)
+
+
+def queue_of(site: Site) -> Queue:
+    """Return the scheduler of a site.
+
+    Raises:
+        SchedulerError: it has none.
+    """
+    if not isinstance(site.scheduler, Queue):
+        raise SchedulerError(
+            f"the site {site.name} has no scheduler: run the script that 'nnlc render' writes "
+            "with bash"
+        )
+    return site.scheduler

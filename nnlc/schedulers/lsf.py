@@ -1,0 +1,109 @@
+"""LSF: bsub, bjobs, bkill and jsrun, from IBM's manual pages and Summit's user guide."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nnlc.schedulers.scheduler import Queue, index_variable
+
+if TYPE_CHECKING:
+    from nnlc.schedulers.rules import Rule
+    from nnlc.schedulers.site import Site
+
+_SUBMITTED = re.compile(r"Job <(\d+)(?:\[[^]>]*\])?> is submitted")
+
+
+class Lsf(Queue):
+    """LSF with jsrun. A job that is unfinished submits its script as the next job of a chain."""
+
+    name, title = "lsf", "LSF"
+    sentinel, launcher, submit_commands = "#BSUB", "jsrun", ("bsub", "bsub <")
+    submits_successor = True
+    runs_mps = True
+    over = frozenset(["DONE", "EXIT", "POST_DONE", "POST_ERR"])
+    removed_variables = re.compile(
+        r"(BSUB|BJOBS|BKILL|LSB)_"
+        r"|LSF_(NIOS_|JOB_STARTER|INTERACTIVE_STDERR|(DEBUG|TIME)_CMD|CMD_LOG)"
+    )
+    kept_variables = frozenset(["LSB_CONFDIR", "LSB_SHAREDIR"])  # all other LSF_ variables pass
+    wishes = re.compile(r"\w+_DEFAULT(_?PROJECT|_?QUEUE|_USERGROUP)$")
+    no_answer = re.compile(r"timed out|time out|LSF is down|not responding", re.IGNORECASE)
+
+    def walltime(self, minutes: int) -> str:
+        """Return [hours:]minutes: LSF has no seconds."""
+        return f"{minutes // 60}:{minutes % 60:02}"
+
+    def minutes(self, walltime: str) -> int | None:
+        found = re.fullmatch(r"(?:([0-9]{1,6}):)?([0-9]{1,9})(?:/\S+)?", walltime)
+        return None if found is None else 60 * int(found[1] or 0) + int(found[2])
+
+    def rules(self) -> "tuple[Rule, ...]":
+        from nnlc.schedulers.lsf_rules import RULES
+
+        return RULES
+
+    def directives(self, site: "Site") -> tuple[str, ...]:
+        """Return them with gpumps if the site has MPS; of several -alloc_flags only one counts."""
+        lines = list(site.directives)
+        if not site.mps:
+            return tuple(lines)
+        at = next((i for i, line in enumerate(lines) if line.split()[:1] == ["-alloc_flags"]), None)
+        if at is None:
+            return (*lines, "-alloc_flags gpumps")
+        flags = lines[at].removeprefix("-alloc_flags").replace('"', " ").replace("'", " ").split()
+        if "gpumps" not in map(str.lower, flags):
+            lines[at] = f'-alloc_flags "{" ".join([*flags, "gpumps"])}"'
+        return tuple(lines)
+
+    def element(self, environment: Mapping[str, str], elements: int) -> int | None:
+        """Return the element that LSB_JOBINDEX stands for: LSF's arrays begin at 1."""
+        index = index_variable(environment, "LSB_JOBINDEX", 0)
+        if index < 1:  # a job outside any array
+            return None
+        last = max(index, index_variable(environment, "LSB_JOBINDEX_END", index))
+        if last > elements:
+            raise ValueError(
+                f"this array has an index {last}, and --elements says {elements}: give the same "
+                "number"
+            )
+        return index - 1
+
+    def submit(self, script: Path, mark: str, command: str) -> str:
+        program, *reads_input = command.split()
+        about = f"{self._directive(script, 'Jd')} {mark}".strip()
+        if reads_input:
+            said = self._run(program, "-Jd", about, script=script)
+        else:
+            said = self._run(program, "-Jd", about, str(script))
+        return self._one_job(said, self.submitted_jobs(said), mark, script)
+
+    def submitted_jobs(self, said: str) -> list[str]:
+        return _SUBMITTED.findall(said)
+
+    def find(self, mark: str, script: Path) -> str | None:
+        del script  # there is one queue to look into
+        for number, about in self._bjobs("jobid job_description delimiter='|'", "|"):
+            if mark in about:
+                return number
+        return None
+
+    def states(self, jobs: Sequence[str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {job: [] for job in jobs}
+        for number, state in self._bjobs("jobid stat", " ", "-a", *jobs) if jobs else ():
+            if number in found and state not in self.over:
+                found[number].append(state)
+        return found
+
+    def cancel(self, job: str) -> None:
+        gone = ["is not found", "already finished", "No matching job found"]
+        self._run("bkill", job, gone_is_fine=gone)
+
+    def _bjobs(self, form: str, separator: str, *words: str) -> Iterator[tuple[str, str]]:
+        """Ask for jobs; yield the ID of each, without the index of an element, and the rest."""
+        gone = ["No unfinished job", "No job found", "is not found"]
+        words = ("bjobs", "-noheader", *words[:1], "-o", form, *words[1:])
+        for line in self._run(*words, gone_is_fine=gone).splitlines():
+            name, _, rest = line.strip().partition(separator)
+            if number := re.match(r"\d+", name):
+                yield number[0], rest.strip()

@@ -1,0 +1,186 @@
+"""Base classes of schedulers: everything that one of them does in its own way."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from nnlc.errors import SchedulerError, UnansweredError
+from nnlc.system.files import read_regular
+
+if TYPE_CHECKING:
+    from nnlc.schedulers.rules import Rule
+    from nnlc.schedulers.site import Site
+
+LEAST_SECONDS = 60
+"""Shortest job that counts: one that ends sooner does not start itself again."""
+
+
+class Scheduler(ABC):
+    """Rules of a scheduler for job scripts, and what it tells a job.
+
+    Agents load the modules of all schedulers. What only `nnlc lint` or a command needs is imported
+    inside the method that needs it.
+    """
+
+    name: ClassVar[str]
+    """Name in a site file, and of the template `launch/NAME.sh.j2`."""
+    title: ClassVar[str]
+    """Name in messages."""
+    sentinel: ClassVar[str] = ""
+    """Beginning of a directive, such as `#SBATCH`; empty if there are none."""
+    launcher: ClassVar[str]
+    """Program that starts ranks."""
+    submit_commands: ClassVar[tuple[str, ...]] = ()
+    """Values that a site file's `submit` may have; empty if it may have any."""
+    early_minutes: ClassVar[int] = 0
+    """Minutes by which the warning may come earlier than asked."""
+    submits_successor: ClassVar[bool] = False
+    """True if an unfinished job submits another before it ends: it takes two places in a queue."""
+    runs_mps: ClassVar[bool] = False
+    """True if the system runs NVIDIA's Multi-Process Service, so that ranks start none."""
+    has_queue: ClassVar[bool] = False
+    """True if jobs wait, may be arrays, and end with their walltime."""
+
+    def walltime(self, minutes: int) -> str:
+        """Return a walltime as a directive takes it: HH:MM:SS, with any number of hours."""
+        return f"{minutes // 60:02}:{minutes % 60:02}:00"
+
+    @abstractmethod
+    def minutes(self, walltime: str) -> float | None:
+        """Return the minutes of a walltime, infinite if it is no limit; None if it is none."""
+
+    @abstractmethod
+    def rules(self) -> "tuple[Rule, ...]":
+        """Return the rules for its job scripts, apart from those for every script."""
+
+    def directives(self, site: "Site") -> tuple[str, ...]:
+        """Return the site's own directives, as a script has them."""
+        return site.directives
+
+    def element(self, environment: Mapping[str, str], elements: int) -> int | None:
+        """Return which element of a job array this job is, from 0; None if it is in no array.
+
+        Args:
+            environment: variables of the job.
+            elements: number of elements of the whole array.
+
+        Raises:
+            ValueError: the variables allow more than one element, or none.
+        """
+        del environment, elements
+        return None
+
+    def seconds_left(self, environment: Mapping[str, str]) -> float | None:
+        """Return the seconds until this job ends; None if the scheduler does not tell."""
+        del environment
+        return None
+
+    def shortest_minutes(self, notice_minutes: int) -> int:
+        """Return the shortest walltime that leaves a job time to work before the warning."""
+        return notice_minutes + self.early_minutes + -(-LEAST_SECONDS // 60)
+
+
+class Queue(Scheduler):
+    """Scheduler with a queue, and its commands on this machine.
+
+    A job has the name that the scheduler gives it. Slurm's is ID, or ID;CLUSTER on another cluster
+    than this machine's own, as from `sbatch --parsable`.
+    """
+
+    has_queue = True
+    over: ClassVar[frozenset[str]]
+    """States of a job that has ended, or goes on in another queue."""
+    ending: ClassVar[frozenset[str]] = frozenset()
+    """States of a job that was ended and that the queue still shows for a while."""
+    removed_variables: ClassVar[re.Pattern[str]]
+    """Beginnings of variables that count as options of its commands, or describe a job."""
+    kept_variables: ClassVar[frozenset[str]] = frozenset()
+    """Variables among these that say where the cluster is, and who asks."""
+    wishes: ClassVar[re.Pattern[str]]
+    """Variables among these that ask for an account, a queue or the like."""
+    no_answer: ClassVar[re.Pattern[str]]
+    """Words of a command that fails although its request may have arrived."""
+
+    @abstractmethod
+    def submit(self, script: Path, mark: str, command: str) -> str:
+        """Put a script into the queue; return the job.
+
+        Args:
+            script: the job script.
+            mark: a word that the queue keeps with the job, behind what the script itself has it
+                keep, so that the job can be found again.
+            command: the site file's `submit`.
+
+        Raises:
+            SchedulerError: the command is absent or refuses; nothing was submitted.
+            UnansweredError: nobody knows whether it was.
+        """
+
+    @abstractmethod
+    def find(self, mark: str, script: Path) -> str | None:
+        """Return the job with this mark, made of this script, while the queue knows it."""
+
+    @abstractmethod
+    def states(self, jobs: Sequence[str]) -> dict[str, list[str]]:
+        """Return by job the state of each element that is in the queue, or of the job itself."""
+
+    @abstractmethod
+    def cancel(self, job: str) -> None:
+        """End a job, all elements of it; one that is gone is no error."""
+
+    def submitted_jobs(self, said: str) -> list[str]:
+        """Return the jobs that scripts have submitted by themselves, by their commands' words."""
+        del said
+        return []
+
+    def _run(
+        self,
+        *words: str,
+        script: Path | None = None,
+        without: Collection[str] = (),
+        gone_is_fine: Iterable[str] = (),
+    ) -> str:
+        """Run a command of the scheduler; as `run_command`, which agents need not load."""
+        from nnlc.schedulers.commands import run_command
+
+        return run_command(words, self, script=script, without=without, gone_is_fine=gone_is_fine)
+
+    def _directive(self, script: Path, name: str) -> str:
+        """Return the value of a script's own directive; nothing if it or the script is missing."""
+        from nnlc.schedulers.script import Script
+
+        try:
+            text = read_regular(script).decode(errors="replace")
+        except OSError:
+            return ""
+        option = Script(text, self).option(name)
+        return (option and option.value) or ""
+
+    def _one_job(self, said: str, jobs: Iterable[str], mark: str, script: Path) -> str:
+        """Return the one job that an answer names, else the one that the queue knows by its mark.
+
+        Raises:
+            UnansweredError: there is none.
+        """
+        named = set(jobs)
+        try:
+            job = named.pop() if len(named) == 1 else self.find(mark, script)
+        except SchedulerError:  # it can't be looked up now
+            job = None
+        if job is None:
+            raise UnansweredError(f"{self.title} said {said.strip()!r}, which names no job")
+        return job
+
+
+def index_variable(environment: Mapping[str, str], name: str, default: int | None = None) -> int:
+    """Return a number that a scheduler tells its job.
+
+    Raises:
+        ValueError: it is no number.
+    """
+    text = environment.get(name, "" if default is None else str(default))
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{name} is {text!r} and no index: say --element")
+    return int(text)

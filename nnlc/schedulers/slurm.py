@@ -1,0 +1,172 @@
+"""Slurm: sbatch, squeue, scancel and srun, from their manual pages."""
+
+import math
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nnlc.schedulers.scheduler import Queue, index_variable
+
+if TYPE_CHECKING:
+    from nnlc.schedulers.rules import Rule
+
+_SUBMITTED = re.compile(
+    r"^[ \t]*(?:(\d+)(?:;(\S+))?|Submitted batch job (\d+)(?: on cluster (\S+))?)[ \t]*$",
+    re.MULTILINE,
+)
+_TIMES = (
+    r"(?P<m>\d{1,9})(:(?P<s>\d{1,9}))?",
+    r"(?P<h>\d{1,9}):(?P<m>\d{1,9}):(?P<s>\d{1,9})",
+    r"(?P<d>\d{1,9})-(?P<h>\d{1,9})(:(?P<m>\d{1,9})(:(?P<s>\d{1,9}))?)?",
+)
+_BY_HAND = (
+    'say --element, such as --element "$SLURM_ARRAY_TASK_ID" of an array that began at 0, or '
+    '--element "$((SLURM_ARRAY_TASK_ID - 1))" of one that began at 1'
+)
+_CLUSTERS = "SLURM_CLUSTERS"
+
+
+class Slurm(Queue):
+    """Slurm. A job that is unfinished puts itself into the queue again."""
+
+    name, title = "slurm", "Slurm"
+    sentinel, launcher, submit_commands = "#SBATCH", "srun", ("sbatch",)
+    early_minutes = 1  # sbatch(1), --signal: "up to 60 seconds earlier"
+    over = frozenset(["REVOKED"])  # squeue leaves the others out
+    ending = frozenset(["COMPLETING"])
+    removed_variables = re.compile(r"(SBATCH|SQUEUE|SCANCEL|SCONTROL|SALLOC|SRUN|SINFO|_?SLURMD?)_")
+    kept_variables = frozenset(["SLURM_CONF", "SLURM_CONF_SERVER", _CLUSTERS, "SLURM_JWT"])
+    wishes = re.compile(r"(?!SLURM_JOB_)\w+_(ACCOUNT|PARTITION|RESERVATION|QOS|WCKEY|CLUSTERS)$")
+    no_answer = re.compile(r"timed out|time out|Zero Bytes were transmitted|not responding", re.I)
+
+    def minutes(self, walltime: str) -> float | None:
+        if walltime.upper() in ("UNLIMITED", "INFINITE", "-1"):
+            return math.inf
+        for form in _TIMES:
+            if found := re.fullmatch(form, walltime, re.ASCII):
+                parts = {key: int(value) for key, value in found.groupdict(0).items()}
+                d, h, m, s = (parts.get(key, 0) for key in "dhms")
+                return (d * 24 + h) * 60 + m + math.ceil(s / 60) or math.inf
+        return None
+
+    def rules(self) -> "tuple[Rule, ...]":
+        from nnlc.schedulers.slurm_rules import RULES
+
+        return RULES
+
+    def seconds_left(self, environment: Mapping[str, str]) -> float | None:
+        """Return the seconds until SLURM_JOB_END_TIME, which Slurm 22.05 does not set yet.
+
+        A time that is over belongs to a job around this one: sbatch hands its variables on.
+        """
+        try:
+            seconds = float(environment["SLURM_JOB_END_TIME"]) - time.time()
+        except (KeyError, ValueError):
+            return None
+        return seconds if 0 < seconds < math.inf else None
+
+    def element(self, environment: Mapping[str, str], elements: int) -> int | None:
+        """Return the element that SLURM_ARRAY_TASK_ID stands for.
+
+        An array of as many tasks as there are elements is the whole one: its first task is element
+        0, wherever it begins. Of one with fewer tasks, submitted again by hand, Slurm tells nothing
+        about the array before, which began at 0 or at 1. If the indices leave only one of the two,
+        that one counts.
+
+        | tasks with --elements 4       | element of a task        |
+        | ---                           | ---                      |
+        | 0-3, 1-4, 5-8, 0-6:2          | by its place: 0, 1, 2, 3 |
+        | 0,2 (0 is no index from 1)    | its index                |
+        | 3,4 (4 is no element from 0)  | its index less 1         |
+        | 2,3 or 0,4 or 0-4             | refused                  |
+        """
+        if "SLURM_ARRAY_TASK_ID" not in environment:
+            return None
+        index = index_variable(environment, "SLURM_ARRAY_TASK_ID")
+        # What an old Slurm leaves out is that of a whole array.
+        first = index_variable(environment, "SLURM_ARRAY_TASK_MIN", 0)
+        last = index_variable(environment, "SLURM_ARRAY_TASK_MAX", first + elements - 1)
+        count = index_variable(environment, "SLURM_ARRAY_TASK_COUNT", elements)
+        step = index_variable(environment, "SLURM_ARRAY_TASK_STEP", 1)
+        inside = first <= index <= last and step > 0 and (index - first) % step == 0
+        if inside and count == elements and last - first == (elements - 1) * step:
+            return (index - first) // step
+        from_0, from_1 = last < elements, first >= 1 and last <= elements
+        if not inside or count >= elements or not (from_0 or from_1):
+            raise ValueError(
+                f"task {index} of {count} tasks from {first} to {last} is none of --elements "
+                f"{elements}: give the number of tasks of the whole array"
+            )
+        if from_0 and from_1:
+            raise ValueError(
+                f"tasks from {first} to {last} are a part of an array of --elements {elements}, "
+                f"which may have begun at 0 or at 1: {_BY_HAND}"
+            )
+        return index if from_0 else index - 1
+
+    def submit(self, script: Path, mark: str, command: str) -> str:
+        comment = f"{self._directive(script, 'comment')} {mark}".strip()
+        own = {_CLUSTERS} if self._directive(script, "clusters") else set()
+        words = (command, "--parsable", f"--comment={comment}", str(script))
+        said = self._run(*words, without=own)
+        found = (
+            _job(answer[1] or answer[3], answer[2] or answer[4] or "")
+            for answer in _SUBMITTED.finditer(said)
+        )
+        return self._one_job(said, found, mark, script)
+
+    def find(self, mark: str, script: Path) -> str | None:
+        for clusters in dict.fromkeys([self._directive(script, "clusters"), asked_clusters(), ""]):
+            for cluster, line in self._squeue(clusters, "--me", "--format=%F %k"):
+                number, _, about = line.partition(" ")
+                if mark in about:
+                    return _job(number, cluster)
+        return None
+
+    def states(self, jobs: Sequence[str]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {job: [] for job in jobs}
+        pairs = [_parts(job) for job in jobs]
+        for clusters in dict.fromkeys(clusters for _, clusters in pairs):
+            numbers = ",".join(number for number, place in pairs if place == clusters)
+            words = ["--array", f"--jobs={numbers}", "--format=%F %T"]
+            for _, line in self._squeue(clusters, *words):
+                number, _, state = line.partition(" ")
+                if (job := _job(number, clusters)) in found and state not in self.over:
+                    found[job].append(state)
+        return found
+
+    def cancel(self, job: str) -> None:
+        number, clusters = _parts(job)
+        where = [f"--clusters={clusters}"] if clusters else []
+        gone = ["Invalid job id", "already completing or completed"]
+        self._run("scancel", *where, number, without=[_CLUSTERS], gone_is_fine=gone)
+
+    def _squeue(self, clusters: str, *words: str) -> Iterator[tuple[str, str]]:
+        """Ask for jobs in all partitions; yield their lines, each with the cluster it is on."""
+        where = f"--clusters={clusters}" if clusters else "--federation"
+        words = ("squeue", "--all", where, *words)
+        cluster = clusters
+        for line in self._run(
+            *words, without=[_CLUSTERS], gone_is_fine=["Invalid job id"]
+        ).splitlines():
+            if line.startswith("CLUSTER: "):
+                cluster = line.removeprefix("CLUSTER: ").strip()
+            else:
+                yield cluster, line.strip()
+
+
+def asked_clusters() -> str:
+    """Return the clusters that the user's environment names for Slurm's commands; often none."""
+    return os.environ.get(_CLUSTERS, "")
+
+
+def _job(number: str, cluster: str) -> str:
+    return f"{number};{cluster}" if cluster else number
+
+
+def _parts(job: str) -> tuple[str, str]:
+    number, _, cluster = job.partition(";")
+    return number, cluster
