@@ -10,27 +10,27 @@ EVERYWHERE = {"errors", "console", "wording", "system"}
 # Each room, what it holds, and the rooms below it that it may import. Modules at the top of the
 # package are rooms of their own. `python tests/rooms.py` writes them into CONTRIBUTING.
 ROOMS = {
-    "errors": ("what can go wrong on a user's side, and the exit status that says so", ""),
-    "console": ("printing: the one way from text to a terminal", ""),
-    "wording": ("counts and lists in sentences", ""),
+    "errors": ("user errors and exit statuses", ""),
+    "console": ("all printing to terminals and logs", ""),
+    "wording": ("counts and lists for messages", ""),
     "system": (
-        "files, TOML, text, processes, their environment, and the messages between them",
+        "files, TOML, processes, environment variables, messages between processes",
         "errors console wording",
     ),
     "networks": (
-        "what a network is: specification, search space, sampler, layers, optimizers, cost",
+        "specification, search space, sampler, layers, optimizers, cost",
         "",
     ),
     "tables": (
-        "the 28 columns, once; reading and writing a table; thousands as frames",
+        "the 28 columns; read and write a table; load thousands as data frames",
         "networks",
     ),
     "analysis": (
-        "curves in numbers, drawn as text, and predicted; where a stop rule ends a table",
+        "metrics of curves, text drawings, predictors, stop rules",
         "networks tables",
     ),
     "campaign": (
-        "the campaign file, its networks, and the part of an array element",
+        "the campaign file, its networks, the networks of an array element",
         "networks tables analysis",
     ),
     "results": (
@@ -38,19 +38,19 @@ ROOMS = {
         "networks tables analysis campaign",
     ),
     "calibration": (
-        "machines fitted to a journal, and their file",
+        "speed of devices, fitted to a journal; machines.toml",
         "networks campaign results",
     ),
     "training": (
-        "images, modules, the loop, checkpoints, the trainer process: the only torch",
+        "images, loop, checkpoints, trainer process; the only room that imports torch",
         "networks tables analysis campaign results",
     ),
     "verification": (
-        "tables held against a training done again",
+        "train a table's network again, and compare",
         "networks tables analysis campaign results training",
     ),
     "schedulers": (
-        "a class each for Slurm, LSF and no scheduler; site files; rules of `nnlc lint`",
+        "one class for each scheduler, with its lint rules; site files",
         "",
     ),
     "launching": (
@@ -58,44 +58,47 @@ ROOMS = {
         "networks campaign results calibration schedulers",
     ),
     "upgrading": (
-        "from one version to the next: checkpoints that go on, queued scripts",
+        "check a results folder for a new version: checkpoints, queued scripts",
         "networks campaign results schedulers launching verification",
     ),
     "ranks": (
-        "agents with their trainers; the gatherer with backlog, leases and tables; the only MPI",
+        "agent of each rank, gatherer on rank 0; the only room that imports MPI",
         "networks tables campaign results calibration schedulers upgrading",
     ),
-    "worker": ("the entry point of a rank: `python -m nnlc.worker`", "ranks"),
+    "worker": ("entry point of a rank: `python -m nnlc.worker`", "ranks"),
     "collection": (
-        "tables of many folders in one: clashes, provenance, selection",
+        "merge and select tables of many folders",
         "networks tables analysis results",
     ),
-    "benchmark": ("tables asked half epoch by half epoch", "networks tables collection"),
+    "benchmark": (
+        "`nnlc.Benchmark`: query tables instead of training",
+        "networks tables collection",
+    ),
     "exporting": (
-        "tables as Parquet or CSV, and back; Croissant and datasheet",
+        "export tables and import them; Croissant metadata, datasheet",
         "networks tables campaign results collection",
     ),
     "auditing": (
-        "tables held to every rule: bytes, networks, curves, folders, campaigns",
+        "check tables: bytes, networks, curves, folders, campaigns",
         "networks tables analysis campaign results",
     ),
-    "plotting": ("pictures: the only matplotlib", "networks tables analysis"),
+    "plotting": ("figures; the only room that imports matplotlib", "networks tables analysis"),
     "reporting": (
-        "the page, as a file and live",
+        "HTML page of a campaign, as a file or live",
         "networks tables analysis campaign results calibration",
     ),
-    "cli": ("the `nnlc` command: a module a group of verbs, each verb a few lines", "all"),
+    "cli": ("the `nnlc` program: one module for each group of commands", "all"),
 }
 
 
 def tree() -> str:
-    """Return the package as a tree, a line a room."""
+    """Return the package as a tree, with one line for each room."""
     lines = [f"  {_name(room):<14}{holds}\n" for room, (holds, _) in ROOMS.items()]
     return "```\nnnlc/\n" + "".join(lines) + "```\n"
 
 
 def table() -> str:
-    """Return which room may import which, as Markdown."""
+    """Return the allowed imports of each room as a Markdown table."""
     return "| room | imports |\n| --- | --- |\n" + "".join(
         f"| `nnlc/{_name(room)}` | {below.replace(' ', ', ')} |\n"
         for room, (_, below) in ROOMS.items()

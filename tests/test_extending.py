@@ -19,7 +19,7 @@ MOST_FILES = {
     "An optimizer": 1,
     "An image set": 2,
     "A metric": 1,
-    "A verb": 1,
+    "A command": 1,
     "A predictor": 1,
 }
 """Of the package that an example may touch."""
@@ -57,7 +57,7 @@ def train(package, folder, lines):
 def test_a_new_kind_of_layer_and_optimizer_live_their_whole_life(extended, tmp_path):
     """Sampled, trained, written, read, audited, verified, rebuilt, drawn, shown in a report.
 
-    And what is measured, predicted and said of its tables by a new metric, predictor and verb.
+    And what is measured, predicted and said of its tables by a new metric, predictor and command.
     """
     lines = 'blocks = [9, 11]\nmomentum = "always"\n[training]\noptimizer = "RMSprop"\n'
     paths = train(extended, tmp_path, lines)

@@ -1,6 +1,6 @@
-"""The `nnlc` command: a module a group of verbs, each verb a few lines over the room that works.
+"""The `nnlc` program: one module for each group of commands, a few lines for each command.
 
-Rooms are imported inside the verbs, so that `--help` is instant and needs neither torch nor MPI.
+Commands import their rooms when they run, so that `--help` is instant and needs neither torch nor MPI.
 """
 
 from nnlc.cli.command import app, main

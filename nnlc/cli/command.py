@@ -1,4 +1,4 @@
-"""The program `nnlc`: its verbs in groups, and what becomes of errors."""
+"""The program `nnlc`: its commands in groups, and its handling of errors."""
 
 import errno
 import sys
@@ -6,26 +6,33 @@ from typing import Annotated
 
 import typer
 
-from nnlc.cli import cluster_verbs, curve_verbs, folder_verbs, picture_verbs, run_verbs, table_verbs
+from nnlc.cli import (
+    cluster_commands,
+    curve_commands,
+    folder_commands,
+    picture_commands,
+    run_commands,
+    table_commands,
+)
 from nnlc.console import flush_output, prepare_output, say, say_aside, stop_printing
 
 app = typer.Typer(
-    help="Learning curves of random convolutional networks. To train: python -m nnlc.worker.",
+    help="Learning curves of random convolutional networks. Train with python -m nnlc.worker.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 GROUPS = {
-    "Run": (run_verbs,),
-    "On a cluster": (cluster_verbs,),
-    "Tables": (table_verbs, folder_verbs),
-    "Curves": (curve_verbs,),
-    "Pictures": (picture_verbs,),
+    "Run": (run_commands,),
+    "On a cluster": (cluster_commands,),
+    "Tables": (table_commands, folder_commands),
+    "Curves": (curve_commands,),
+    "Pictures": (picture_commands,),
 }
-"""The modules of each group of verbs, in the order of `nnlc --help`."""
+"""Modules of each group of commands, in the order of `nnlc --help`."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
-"""What a disk answers that takes no more."""
+"""Errors of a disk that takes no more data."""
 
 
 def main() -> None:

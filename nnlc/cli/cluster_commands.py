@@ -1,4 +1,4 @@
-"""The verbs that speak of sites and schedulers."""
+"""Commands that plan and run jobs on a cluster."""
 
 import os
 import shlex
@@ -13,15 +13,21 @@ from nnlc.wording import first_few
 
 app = typer.Typer()
 
-CampaignArgument = Annotated[str, typer.Argument(help="A shipped campaign or a .toml file.")]
+CampaignArgument = Annotated[str, typer.Argument(help="A shipped campaign, or a .toml file.")]
 ImagesOption = Annotated[
-    Path, typer.Option("--images", "--root", envvar="NNLC_IMAGES", help="Where images are kept.")
+    Path, typer.Option("--images", "--root", envvar="NNLC_IMAGES", help="Image folder.")
 ]
-SiteOption = Annotated[str, typer.Option(help="A shipped site or a .toml file.")]
-NodesOption = Annotated[int | None, typer.Option(help="Nodes; default the site's.")]
-MinutesOption = Annotated[int | None, typer.Option(help="Walltime; default the site's.")]
-ElementsOption = Annotated[int, typer.Option(help="Of a job array; they share the campaign.")]
-AccountOption = Annotated[str | None, typer.Option(help="Whose allocation pays.")]
+SiteOption = Annotated[str, typer.Option(help="A shipped site, or a .toml file.")]
+NodesOption = Annotated[
+    int | None, typer.Option(help="Nodes per job; default: from the site file.")
+]
+MinutesOption = Annotated[
+    int | None, typer.Option(help="Walltime in minutes; default: from the site file.")
+]
+ElementsOption = Annotated[
+    int, typer.Option(help="Elements of a job array, which split the campaign.")
+]
+AccountOption = Annotated[str | None, typer.Option(help="Account or project to charge.")]
 PythonOption = Annotated[str, typer.Option(help="The Python to run on the nodes.")]
 
 
@@ -29,14 +35,16 @@ PythonOption = Annotated[str, typer.Option(help="The Python to run on the nodes.
 def plan(
     campaign: CampaignArgument,
     site: SiteOption,
-    nodes: Annotated[int | None, typer.Option(help="Nodes of a job; default chosen.")] = None,
-    hours: Annotated[float | None, typer.Option(help="Walltime; default chosen.")] = None,
-    elements: Annotated[int | None, typer.Option(help="Of a job array; default chosen.")] = None,
+    nodes: Annotated[int | None, typer.Option(help="Nodes per job; default: chosen.")] = None,
+    hours: Annotated[float | None, typer.Option(help="Walltime in hours; default: chosen.")] = None,
+    elements: Annotated[
+        int | None, typer.Option(help="Elements of a job array; default: chosen.")
+    ] = None,
     results: Annotated[
         Path | None, typer.Option(help="Results folder; default results/<campaign>.")
     ] = None,
 ) -> None:
-    """Predict what a campaign costs at a site, and choose nodes, walltime and array elements."""
+    """Predict a campaign's cost at a site, and propose nodes, walltime and array elements."""
     from nnlc.launching.limits import plan_request
     from nnlc.launching.plan import plan_campaign
     from nnlc.launching.plan_text import plan_lines
@@ -49,9 +57,9 @@ def plan(
 @app.command()
 def calibrate(
     results: Annotated[Path, typer.Argument(help="A results folder.")],
-    as_json: Annotated[bool, typer.Option("--json", help="All figures, as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
-    """Fit predictions to what its journal has measured; jobs that begin later and plan use them."""
+    """Fit predicted times to the measured ones; later jobs and 'nnlc plan' use the result."""
     import json
 
     from nnlc.calibration.calibrate import calibrate as fit
@@ -76,11 +84,13 @@ def render(
     elements: ElementsOption = 1,
     account: AccountOption = None,
     results: Annotated[str | None, typer.Option(help="Results folder.")] = None,
-    images: Annotated[str | None, typer.Option(help="Where the images were staged.")] = None,
+    images: Annotated[str | None, typer.Option(help="Folder of the staged images.")] = None,
     python: PythonOption = "python",
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Default stdout.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write; default: stdout.")
+    ] = None,
 ) -> None:
-    """Write the job script that runs a campaign at a site, one rank a GPU."""
+    """Write the job script that runs a campaign at a site, with one rank per GPU."""
     from nnlc.launching.prepare import check_script
     from nnlc.launching.render import Request, render_script
     from nnlc.schedulers.site import load_site
@@ -119,9 +129,9 @@ def submit(
     ] = None,
     images: ImagesOption = Path("images"),
     python: PythonOption = sys.executable,
-    dry_run: Annotated[bool, typer.Option(help="Do all but ask the scheduler.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Check everything, but submit nothing.")] = False,
 ) -> None:
-    """Check everything, and put a campaign into the queue."""
+    """Check script, images and results folder, and submit the campaign."""
     from nnlc.campaign.campaign import load_campaign
     from nnlc.launching.prepare import find_python, prepare
     from nnlc.launching.render import Request
@@ -161,7 +171,7 @@ def submit(
 
 @app.command()
 def cancel(results: Annotated[Path, typer.Argument(help="A results folder.")]) -> None:
-    """End a results folder's jobs; what is under way is saved."""
+    """Cancel the jobs of a results folder; they save their networks first."""
     from nnlc.launching.submit import cancel as cancel_all
     from nnlc.launching.submit import scheduler_of_folder
     from nnlc.results.paths import ResultsFolder
@@ -180,7 +190,7 @@ def doctor(
     images: ImagesOption = Path("images"),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """See that ranks, devices, images and folder are well; start it as you would the worker."""
+    """Check ranks, devices, images and results folder; start it as you start the worker."""
     from nnlc.worker import main as worker
 
     words = [campaign, "--images", str(images), "--device", device, "--preflight"]
@@ -189,7 +199,7 @@ def doctor(
 
 @app.command()
 def lint(
-    script: Annotated[Path, typer.Argument(help="A job script, ours or one of your own.")],
+    script: Annotated[Path, typer.Argument(help="A job script, rendered by nnlc or your own.")],
     site: SiteOption,
 ) -> None:
     """Check a job script against the rules of its scheduler and its site."""

@@ -1,4 +1,4 @@
-"""The verbs that draw tables."""
+"""Commands that draw tables."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,25 +17,27 @@ def plot(
     context: typer.Context,
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Tables, or folders of tables; or what 'nnlc compare -o' wrote."),
+        typer.Argument(help="Tables, folders of tables, or a CSV file of 'nnlc compare'."),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="A .png, .svg or .pdf.")],
     kind: Annotated[
         str,
         typer.Option(
             help="curves, saw-tooth, or final accuracy by learning-rate, batch-size, depth or "
-            "layer-types. A comparison has one picture."
+            "layer-types. A CSV file of 'nnlc compare' has only one kind."
         ),
     ] = "curves",
     value: Annotated[
-        str, typer.Option(help="Of curves: accuracy, val-loss or train-loss.")
+        str, typer.Option(help="Value that --kind curves draws: accuracy, val-loss or train-loss.")
     ] = "accuracy",
     val_loss: Annotated[
-        str, typer.Option(help="as-published, or corrected for the published tables' slip.")
+        str, typer.Option(help="valLoss of published tables: as-published, or corrected.")
     ] = "as-published",
-    damaged: Annotated[str, typer.Option(help="refuse, or skip damaged tables.")] = "refuse",
+    damaged: Annotated[
+        str, typer.Option(help="What to do with damaged tables: refuse or skip.")
+    ] = "refuse",
 ) -> None:
-    """Draw tables into a file for papers and slides: curves, or accuracy by a setting."""
+    """Draw learning curves, or final accuracy by a hyperparameter, for papers and slides."""
     from nnlc.plotting.plot import Kind, Value, check_plot, plot_comparison, plot_tables
     from nnlc.tables.frames import Damaged, ValLoss, load_tables
     from nnlc.tables.table_folders import skipped_lines
@@ -59,7 +61,7 @@ def plot(
 
 
 def _refuse(context: typer.Context, names: Sequence[str], why: str) -> None:
-    """See that no option is given that means nothing here."""
+    """Refuse options that have no effect."""
     from nnlc.errors import NnlcError
 
     for name in names:
@@ -76,13 +78,13 @@ def report(
     output: Annotated[Path, typer.Option("-o", "--output", help="An .html file.")],
     comparison: Annotated[
         Path | None,
-        typer.Option("--compare", help="What 'nnlc compare -o' wrote, to be shown too."),
+        typer.Option("--compare", help="Also show this CSV file of 'nnlc compare'."),
     ] = None,
     val_loss: Annotated[
-        str, typer.Option(help="as-published, or corrected; of tables without a campaign.")
+        str, typer.Option(help="valLoss of published tables: as-published, or corrected.")
     ] = "as-published",
 ) -> None:
-    """Write one page that shows all networks, their curves and layers; it needs no network."""
+    """Write one HTML page with all networks, curves and layers; it works offline."""
     from nnlc.analysis.comparison_file import read_comparison
     from nnlc.reporting.report import write_report
     from nnlc.results.paths import ResultsFolder
@@ -104,9 +106,9 @@ def report(
 @app.command()
 def serve(
     results: Annotated[Path, typer.Argument(help="A results folder.")],
-    port: Annotated[int, typer.Option(help="On 127.0.0.1; 0: any that is free.")] = 8765,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes any free one.")] = 8765,
 ) -> None:
-    """Show a results folder in a browser on this machine, live while jobs run; it only reads."""
+    """Show a results folder in a browser on this machine, live and read-only."""
     from nnlc.reporting.live import LiveCampaign
     from nnlc.reporting.server import PageServer
 

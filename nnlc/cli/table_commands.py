@@ -1,4 +1,4 @@
-"""The verbs that look at tables."""
+"""Commands that read tables."""
 
 from pathlib import Path
 from typing import Annotated, cast
@@ -15,24 +15,29 @@ app = typer.Typer()
 def metrics(
     paths: Annotated[list[Path], typer.Argument(help="Tables, or folders of tables.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write CSV here; default stdout.")
+        Path | None, typer.Option("-o", "--output", help="CSV file to write; default: stdout.")
     ] = None,
-    epochs: Annotated[
-        tuple[float, float], typer.Option(help="The first and the last epoch that count.")
-    ] = (0.0, float("inf")),
+    epochs: Annotated[tuple[float, float], typer.Option(help="First and last epoch to use.")] = (
+        0.0,
+        float("inf"),
+    ),
     columns: Annotated[
-        str | None, typer.Option(help="Of networks, comma-separated, in place of the usual ones.")
+        str | None,
+        typer.Option(help="Comma-separated columns of networks, instead of the usual ones."),
     ] = None,
     curves: Annotated[
-        Path | None, typer.Option(help="Write all curves here too, a row a half epoch.")
+        Path | None,
+        typer.Option(help="Also write all curves to this file, one row per half epoch."),
     ] = None,
     val_loss: Annotated[
-        str, typer.Option(help="as-published, or corrected for the published tables' slip.")
+        str, typer.Option(help="valLoss of published tables: as-published, or corrected.")
     ] = "as-published",
-    damaged: Annotated[str, typer.Option(help="refuse, or skip damaged tables.")] = "refuse",
-    cache: Annotated[bool, typer.Option(help="Keep what was read, for the next time.")] = True,
+    damaged: Annotated[
+        str, typer.Option(help="What to do with damaged tables: refuse or skip.")
+    ] = "refuse",
+    cache: Annotated[bool, typer.Option(help="Cache the parsed tables for later commands.")] = True,
 ) -> None:
-    """Tell each network's curve in a few numbers: best, final, area, diverged and more, as CSV."""
+    """Write a few numbers for each learning curve as CSV: best, final, area, diverged and more."""
     from nnlc.analysis.aggregate_csv import (
         CURVES_MARK,
         METRICS_MARK,
@@ -73,13 +78,16 @@ def audit(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Tables, or folders of tables.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="All findings, as JSON.")] = False,
-    show_all: Annotated[bool, typer.Option("--all", help="Every finding of every rule.")] = False,
-    rules: Annotated[bool, typer.Option("--rules", help="List the rules, and end.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all findings as JSON.")] = False,
+    show_all: Annotated[
+        bool,
+        typer.Option("--all", help="Print every finding, not only the first few of each rule."),
+    ] = False,
+    rules: Annotated[bool, typer.Option("--rules", help="List the rules.")] = False,
 ) -> None:
-    """Hold tables to every rule of article, campaign and format; name file, line and column.
+    """Check tables against the format, the article and their campaign; name file, line and column.
 
-    Leaves with 0 for nothing but notes, with 3 for warnings, and with 4 for errors.
+    The exit status is 0 for notes only, 3 for warnings, 4 for errors.
     """
     from nnlc.auditing.audit_text import audit_json, audit_lines, rule_lines
 
@@ -102,21 +110,26 @@ def audit(
 
 CampaignOption = Annotated[
     str | None,
-    typer.Option(help="What it is of, if that isn't beside it: a name, file or results folder."),
+    typer.Option(
+        help="The table's campaign, if it is not beside the table: a name, file or results folder."
+    ),
 ]
 
 
 @app.command()
 def rebuild(
-    table: Annotated[Path, typer.Argument(help="A table, ours or a published one.")],
+    table: Annotated[Path, typer.Argument(help="A table.")],
     python: Annotated[
-        bool, typer.Option("--python", help="Print a program that builds it, PyTorch alone.")
+        bool,
+        typer.Option(
+            "--python", help="Print a program that builds the network; it needs only PyTorch."
+        ),
     ] = False,
     campaign: CampaignOption = None,
 ) -> None:
-    """Show a table's network as PyTorch has it: layers, sizes, arithmetic, optimizer; or as source.
+    """Show a table's PyTorch network: layers, sizes, operations, optimizer; or its source.
 
-    In Python, nnlc.rebuild(TABLE) gives the module itself.
+    In Python, nnlc.rebuild(TABLE) returns the module.
     """
     from nnlc.tables import read_table
     from nnlc.training.layer_text import describe_network, python_source
@@ -135,23 +148,23 @@ def rebuild(
 def verify(
     tables: Annotated[list[Path], typer.Argument(help="Tables, or folders of tables.")],
     half_epochs: Annotated[
-        int | None, typer.Option(min=1, help="Train so many of each; default all.")
+        int | None, typer.Option(min=1, help="Half epochs to train of each network; default: all.")
     ] = None,
-    images: Annotated[
-        Path, typer.Option(envvar="NNLC_IMAGES", help="Where images are kept.")
-    ] = Path("images"),
-    seeds: Annotated[int, typer.Option(min=1, help="For each published table.")] = 3,
+    images: Annotated[Path, typer.Option(envvar="NNLC_IMAGES", help="Image folder.")] = Path(
+        "images"
+    ),
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Number of seeds to train for each published table.")
+    ] = 3,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Of the processor; default as recorded.")
+        int | None, typer.Option(min=1, help="CPU threads; default: as recorded.")
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; default as the table was made.")
-    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; default: as recorded.")] = None,
     campaign: CampaignOption = None,
 ) -> None:
-    """Train networks again from their tables: is the same coming out, and if not, what differs?
+    """Train networks again from their tables, and report every difference.
 
-    Leaves with 0 when all of ours are identical, and with 3 when something differs.
+    The exit status is 0 if all of nnlc's tables are identical, 3 if any differs.
     """
     from nnlc.errors import ExitStatus
     from nnlc.verification.verify_text import summary, verdict_lines
@@ -174,7 +187,7 @@ def verify(
 
 
 @app.command()
-def show(table: Annotated[Path, typer.Argument(help="A table, ours or a published one.")]) -> None:
+def show(table: Annotated[Path, typer.Argument(help="A table.")]) -> None:
     """Draw a table's network and its learning curve as text."""
     from nnlc.analysis.text_drawing import draw_table
     from nnlc.networks import walk_network

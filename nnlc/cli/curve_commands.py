@@ -1,4 +1,4 @@
-"""The verbs that predict curves, and compare predictions."""
+"""Commands that predict learning curves and compare predictors."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 MANY = 40
-"""More networks than these are told one by one only in a file."""
+"""Most networks that `predict` prints one by one."""
 
 
 def _list_methods(asked: bool) -> None:
@@ -34,29 +34,31 @@ ListOption = Annotated[
     bool,
     typer.Option("--list", callback=_list_methods, is_eager=True, help="List all methods."),
 ]
-DamagedOption = Annotated[str, typer.Option(help="refuse, or skip damaged tables.")]
-CacheOption = Annotated[bool, typer.Option(help="Keep what was read, for the next time.")]
+DamagedOption = Annotated[str, typer.Option(help="What to do with damaged tables: refuse or skip.")]
+CacheOption = Annotated[bool, typer.Option(help="Cache the parsed tables for later commands.")]
 ProcessesOption = Annotated[
-    int | None, typer.Option(min=1, max=1024, help="Default: one a processor.")
+    int | None, typer.Option(min=1, max=1024, help="Number of processes; default: one per core.")
 ]
 SampleOption = Annotated[
-    int | None, typer.Option(min=1, help="So many of the networks, at random.")
+    int | None, typer.Option(min=1, help="Number of networks to draw at random.")
 ]
-SeedOption = Annotated[int | None, typer.Option(help="Of the sample; default 0.")]
+SeedOption = Annotated[int | None, typer.Option(help="Seed of --sample; default: 0.")]
 
 
 @app.command()
 def predict(
     paths: PathsArgument,
     method: Annotated[
-        str, typer.Option(help="With settings, as in penguin:points=3:tolerance=1.")
+        str, typer.Option(help="Method with its settings, such as penguin:points=3:tolerance=1.")
     ] = "penguin",
-    target: Annotated[float | None, typer.Option(help="The epoch to predict; default 20.")] = None,
+    target: Annotated[float | None, typer.Option(help="Epoch to predict; default: 20.")] = None,
     cutoff: Annotated[
         float | None,
-        typer.Option(help="The last epoch seen, for methods that don't stop by themselves."),
+        typer.Option(help="Last epoch shown to a method that does not choose one itself."),
     ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write a row a network here.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write one row per network to this file.")
+    ] = None,
     sample: SampleOption = None,
     seed: SeedOption = None,
     processes: ProcessesOption = None,
@@ -64,7 +66,7 @@ def predict(
     cache: CacheOption = True,
     _list: ListOption = False,
 ) -> None:
-    """Predict each network's accuracy from the first part of its curve, and score it."""
+    """Predict each network's accuracy from the start of its curve, and score the prediction."""
     from nnlc.analysis.prediction import PREDICTION_COLUMNS, network_lines, prediction_lines
     from nnlc.analysis.prediction import predict as foretell
     from nnlc.system.output_file import CSV, check_output
@@ -96,14 +98,15 @@ def predict(
 def compare(
     paths: PathsArgument,
     methods: Annotated[
-        str | None, typer.Option(help="Comma-separated, with settings; default all.")
+        str | None, typer.Option(help="Comma-separated methods with settings; default: all.")
     ] = None,
     cutoffs: Annotated[
-        str | None, typer.Option(help="Epochs, comma-separated; default five before the target.")
+        str | None,
+        typer.Option(help="Comma-separated last epochs shown; default: five before the target."),
     ] = None,
-    target: Annotated[float, typer.Option(help="The epoch to predict.")] = 20.0,
+    target: Annotated[float, typer.Option(help="Epoch to predict.")] = 20.0,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write CSV here too.")
+        Path | None, typer.Option("-o", "--output", help="Write the result to this CSV file too.")
     ] = None,
     sample: SampleOption = None,
     seed: SeedOption = None,
@@ -112,7 +115,7 @@ def compare(
     cache: CacheOption = True,
     _list: ListOption = False,
 ) -> None:
-    """Compare methods that predict curves: error against epochs saved, failures, time."""
+    """Compare prediction methods: error, epochs saved, failures and run time."""
     from nnlc.analysis.comparison import COMPARISON_COLUMNS, comparison_lines
     from nnlc.analysis.comparison import compare as measure
     from nnlc.analysis.predictors.registry import ALL_METHODS

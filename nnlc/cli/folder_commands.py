@@ -1,4 +1,4 @@
-"""The verbs that make folders of tables from others."""
+"""Commands that make folders of tables from others."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -16,15 +16,22 @@ app = typer.Typer()
 
 @app.command()
 def merge(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of tables, ours or published.")],
+    folders: Annotated[list[Path], typer.Argument(help="Folders of tables.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="A new folder.")],
     on_clash: Annotated[
-        str, typer.Option(help="refuse, or skip the later of two tables of one ID that differ.")
+        str,
+        typer.Option(
+            help="What to do if two different tables have the same ID: refuse, or skip the second."
+        ),
     ] = "refuse",
-    damaged: Annotated[str, typer.Option(help="refuse, or skip damaged tables.")] = "refuse",
-    link: Annotated[bool, typer.Option("--link", help="Hard links in place of copies.")] = False,
+    damaged: Annotated[
+        str, typer.Option(help="What to do with damaged tables: refuse or skip.")
+    ] = "refuse",
+    link: Annotated[
+        bool, typer.Option("--link", help="Create hard links instead of copies.")
+    ] = False,
 ) -> None:
-    """Put the tables of many folders into one, byte for byte, with a list of where they were."""
+    """Copy the tables of several folders into one, byte for byte, and list their sources."""
     from nnlc.collection.merging import OnClash, merge_tables
     from nnlc.tables.frames import Damaged
 
@@ -47,34 +54,55 @@ def _say_collected(done: "Collected", folder: Path) -> None:
 
 @app.command()
 def subset(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of tables, ours or published.")],
+    folders: Annotated[list[Path], typer.Argument(help="Folders of tables.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="A new folder.")],
     dataset: Annotated[
-        list[str] | None, typer.Option(help="CIFAR-100 or so; may be said several times.")
+        list[str] | None, typer.Option(help="Dataset, such as CIFAR-100; repeatable.")
     ] = None,
-    depth: Annotated[str | None, typer.Option(help="Convolutions: N, A-B, A- or -B.")] = None,
+    depth: Annotated[
+        str | None, typer.Option(help="Number of convolutions: N, A-B, A- or -B.")
+    ] = None,
     final_accuracy: Annotated[
-        str | None, typer.Option(help="Percent after the last half epoch: A-B, A- or -B.")
+        str | None, typer.Option(help="Final accuracy in percent: A-B, A- or -B.")
     ] = None,
     best_accuracy: Annotated[
-        str | None, typer.Option(help="Percent at best: A-B, A- or -B.")
+        str | None, typer.Option(help="Best accuracy in percent: A-B, A- or -B.")
     ] = None,
     diverged: Annotated[
-        bool | None, typer.Option("--diverged/--not-diverged", help="Whether a loss is not finite.")
+        bool | None,
+        typer.Option(
+            "--diverged/--not-diverged",
+            help="Only networks with, or without, an infinite or NaN loss.",
+        ),
     ] = None,
     learned: Annotated[
-        bool | None, typer.Option("--learned/--never-learned", help="Better than chance, or not.")
+        bool | None,
+        typer.Option(
+            "--learned/--never-learned",
+            help="Only networks that were, or never were, better than chance.",
+        ),
     ] = None,
-    ids: Annotated[Path | None, typer.Option(help="A file with an ID a line, or CSV.")] = None,
-    sample: Annotated[int | None, typer.Option(min=1, help="So many of these, at random.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the sample; default 0.")] = None,
+    ids: Annotated[
+        Path | None, typer.Option(help="File with one ID per line, or a CSV file.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Number of matching tables to draw at random.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of --sample; default: 0.")] = None,
     on_clash: Annotated[
-        str, typer.Option(help="refuse, or skip the later of two tables of one ID that differ.")
+        str,
+        typer.Option(
+            help="What to do if two different tables have the same ID: refuse, or skip the second."
+        ),
     ] = "refuse",
-    damaged: Annotated[str, typer.Option(help="refuse, or skip damaged tables.")] = "refuse",
-    link: Annotated[bool, typer.Option("--link", help="Hard links in place of copies.")] = False,
+    damaged: Annotated[
+        str, typer.Option(help="What to do with damaged tables: refuse or skip.")
+    ] = "refuse",
+    link: Annotated[
+        bool, typer.Option("--link", help="Create hard links instead of copies.")
+    ] = False,
 ) -> None:
-    """Put some of the tables into a new folder: those that are all that is asked for."""
+    """Copy the tables that match all options into a new folder."""
     from nnlc.collection.merging import OnClash, subset_tables
     from nnlc.collection.selection import (
         Selection,
@@ -109,26 +137,29 @@ def subset(
 
 @app.command("export")
 def export_(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of tables, ours or published.")],
+    folders: Annotated[list[Path], typer.Argument(help="Folders of tables.")],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="A new folder, or an earlier export.")
+        Path, typer.Option("-o", "--output", help="A new folder, or an earlier export to replace.")
     ],
     format: Annotated[str, typer.Option(help="parquet or csv.")] = "parquet",
-    title: Annotated[str, typer.Option(help="What it is called.")] = "",
+    title: Annotated[str, typer.Option(help="Title of the dataset.")] = "",
     creator: Annotated[
-        list[str] | None, typer.Option(help="Of our tables; may be said several times.")
+        list[str] | None, typer.Option(help="Author of nnlc's tables; repeatable.")
     ] = None,
     license: Annotated[
-        str, typer.Option(help="Of our tables: an SPDX name, such as CC-BY-4.0, or a URL.")
+        str,
+        typer.Option(help="License of nnlc's tables: an SPDX name, such as CC-BY-4.0, or a URL."),
     ] = "",
-    url: Annotated[str, typer.Option(help="The page where it will be.")] = "",
-    published: Annotated[str, typer.Option(help="The day, such as 2026-01-31.")] = "",
-    data_version: Annotated[str, typer.Option(help="Of the tables.")] = "1.0.0",
-    damaged: Annotated[str, typer.Option(help="refuse, or skip damaged tables.")] = "refuse",
+    url: Annotated[str, typer.Option(help="Web page of the dataset.")] = "",
+    published: Annotated[str, typer.Option(help="Date of publication, such as 2026-01-31.")] = "",
+    data_version: Annotated[str, typer.Option(help="Version of the dataset.")] = "1.0.0",
+    damaged: Annotated[
+        str, typer.Option(help="What to do with damaged tables: refuse or skip.")
+    ] = "refuse",
 ) -> None:
-    """Write tables into a few files for other programs, described for machines and people.
+    """Write tables as a few files for other programs, with Croissant metadata and a datasheet.
 
-    'nnlc import' has the tables back, byte for byte.
+    'nnlc import' restores the tables, byte for byte.
     """
     from nnlc.exporting.exporting import export_tables
     from nnlc.exporting.manifest import Format
@@ -157,10 +188,10 @@ def export_(
 
 @app.command("import")
 def import_(
-    export: Annotated[Path, typer.Argument(help="What 'nnlc export' wrote.")],
+    export: Annotated[Path, typer.Argument(help="Folder written by 'nnlc export'.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="A new folder.")],
 ) -> None:
-    """Write the tables of an export as files again, byte for byte, each digest compared."""
+    """Restore the tables of an export, byte for byte, and compare their digests."""
     from nnlc.exporting.importing import import_tables
 
     say(f"{counted(import_tables(export, output), 'table')}: {output}")

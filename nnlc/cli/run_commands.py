@@ -1,4 +1,4 @@
-"""The verbs that lead from a campaign to its tables, but for those of a cluster."""
+"""Commands for a campaign, its images and its results folder."""
 
 import math
 import time
@@ -8,16 +8,14 @@ from typing import Annotated
 
 import typer
 
-from nnlc.cli.cluster_verbs import CampaignArgument
+from nnlc.cli.cluster_commands import CampaignArgument
 from nnlc.console import make_console, say, say_whole, standard_output
 
 app = typer.Typer()
 
 WATCH_SECONDS = 10.0
 
-ImagesOption = Annotated[
-    Path, typer.Option("--root", envvar="NNLC_IMAGES", help="Where images are kept.")
-]
+ImagesOption = Annotated[Path, typer.Option("--root", envvar="NNLC_IMAGES", help="Image folder.")]
 
 
 @app.command()
@@ -38,16 +36,16 @@ def campaigns() -> None:
 def specs(
     campaign: CampaignArgument,
     csv: Annotated[
-        Path | None, typer.Option("--csv", help="Write every network to this file; - for stdout.")
+        Path | None, typer.Option("--csv", help="Write every network to this file; - is stdout.")
     ] = None,
     memory: Annotated[
         float | None,
-        typer.Option(min=0, help="A GPU's gigabytes: name the networks that can't fit into it."),
+        typer.Option(min=0, help="A GPU's memory in gigabytes: list the networks that don't fit."),
     ] = None,
 ) -> None:
-    """Show the networks of a campaign: a summary, or every one of them as CSV.
+    """Summarise the networks of a campaign, or write all of them as CSV.
 
-    train_GPU is the value that a table has when it is trained on a GPU.
+    The column train_GPU has the value of a training on a GPU.
     """
     from nnlc.campaign.campaign import load_campaign
     from nnlc.campaign.network_list import HEADER, summarise, write_csv
@@ -78,10 +76,10 @@ def stage(
     root: ImagesOption = Path("images"),
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="A folder that has the files already: no download."),
+        typer.Option("--from", help="Copy the files from this folder instead of downloading them."),
     ] = None,
 ) -> None:
-    """Bring a campaign's images to where the worker looks for them, and verify them."""
+    """Download a campaign's images into the image folder, and verify them."""
     from nnlc.campaign.campaign import load_campaign
     from nnlc.training.stage import stage_images
 
@@ -89,8 +87,8 @@ def stage(
 
 
 @app.command()
-def describe(file: Annotated[Path, typer.Argument(help="Images of your own, as .npz.")]) -> None:
-    """Print what a campaign file must say of images of your own."""
+def describe(file: Annotated[Path, typer.Argument(help="An .npz file with your images.")]) -> None:
+    """Print the section of a campaign file for images of your own."""
     from nnlc.training.own_images import describe_npz
 
     say_whole(describe_npz(file))
@@ -99,9 +97,9 @@ def describe(file: Annotated[Path, typer.Argument(help="Images of your own, as .
 @app.command()
 def status(
     results: Annotated[Path, typer.Argument(help="A results folder.")],
-    watch: Annotated[bool, typer.Option(help="Again every ten seconds, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option(help="Refresh every ten seconds, until Ctrl-C.")] = False,
 ) -> None:
-    """Show how far a results folder is, and its jobs in the queue; safe while a job runs."""
+    """Show the progress of a results folder and its jobs in the queue; safe while a job runs."""
     from nnlc.cli.status_text import show_status
 
     show_status(results)
@@ -115,10 +113,11 @@ def status(
 def retry(
     results: Annotated[Path, typer.Argument(help="A results folder.")],
     ids: Annotated[
-        list[str] | None, typer.Argument(help="Failed networks, or with damaged tables; all.")
+        list[str] | None,
+        typer.Argument(help="IDs of networks that failed, or have damaged tables; default: all."),
     ] = None,
 ) -> None:
-    """Clear failures and set damaged tables aside, so that the next start trains them again."""
+    """Clear failures and move damaged tables to aside/; the next start trains these networks."""
     from nnlc.results.paths import ResultsFolder
     from nnlc.results.retry import retry as retry_networks
 
@@ -129,13 +128,15 @@ def retry(
 @app.command()
 def upgrade(
     results: Annotated[Path, typer.Argument(help="A results folder.")],
-    dry_run: Annotated[bool, typer.Option(help="Rewrite nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option(help="Only report; change no file.")] = False,
     new_arithmetic: Annotated[
         bool,
-        typer.Option("--new-arithmetic", help="Give up the old ways that the campaign has kept."),
+        typer.Option(
+            "--new-arithmetic", help="Give up settings that keep the bits of older versions."
+        ),
     ] = False,
 ) -> None:
-    """Tell what of a folder of an older nnlc stays, goes on or is lost; rewrite what has to be."""
+    """Prepare a results folder for this nnlc: show what stays valid, continues or is lost."""
     from nnlc.results.paths import ResultsFolder
     from nnlc.upgrading.upgrade import upgrade as upgrade_folder
 
