@@ -1,6 +1,6 @@
 """The `nnlc` program: one module for each group of commands, a few lines for each command.
 
-Commands import their rooms when they run, so that `--help` is instant and needs neither torch nor MPI.
+Commands import their rooms when they run: `--help` is instant and loads neither torch nor MPI.
 """
 
 from nnlc.cli.command import app, main
