@@ -37,7 +37,7 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlc.campaign.array_split import share_out
+from nnlc.campaign.array_split import split
 from nnlc.campaign.campaign import load_campaign
 from nnlc.launching.forecast import forecast_campaign
 from nnlc.networks import MAX_NETWORKS, ImageSet
@@ -215,7 +215,7 @@ def array_row(site: str, gpus: int, jobs: int, seeds: int) -> list[object]:
     for error in ERRORS:
         worst = [0.0, 0.0]
         for believed in (work.believed(error, seed) for seed in range(seeds)):
-            dealt_out = share_out(believed.tolist(), jobs)
+            dealt_out = split(believed.tolist(), jobs)
             found = (handed_out(work, believed, gpus, s) for s in (dealt_out, [everything] * jobs))
             worst = [max(w, seconds / bound) for w, seconds in zip(worst, found, strict=True)]
         words += [f"{ratio:.3f}" for ratio in worst]

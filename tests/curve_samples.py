@@ -7,7 +7,7 @@ from table_samples import SPEC
 
 from nnlc.analysis.predictors.interface import Curves
 from nnlc.tables import Row, Table
-from nnlc.tables.bulk import parse_arrays
+from nnlc.tables.fast_parsing import parse_arrays
 from nnlc.tables.frames import frames_of
 from nnlc.tables.table_reading import Reading
 

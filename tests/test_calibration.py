@@ -16,9 +16,9 @@ from nnlc.calibration.calibrate import calibrate, calibration_lines
 from nnlc.calibration.machine_fit import (
     FEWEST_NETWORKS,
     Sample,
+    cross_validated_errors,
     errors,
     errors_of,
-    errors_unseen,
     fit_machine,
 )
 from nnlc.calibration.machines import (
@@ -99,7 +99,7 @@ def finish(results: ResultsFolder, count: int, machine: Machine, made_on: dict, 
 def test_a_machine_that_is_nothing_like_the_nominal_one_is_found(true, nominal):
     measured = samples(true, 0.1)
     assert errors(measured, nominal).median > 0.5
-    assert errors_unseen(measured, nominal).median < 0.1
+    assert cross_validated_errors(measured, nominal).median < 0.1
     assert errors(samples(true), fit_machine(measured, nominal)).median < 0.05
 
 
@@ -120,7 +120,7 @@ def test_networks_that_were_disturbed_do_not_lead_the_fit_astray():
 def test_a_fit_is_the_same_every_time():
     measured = samples(TRUE_CPU, 0.3)
     assert fit_machine(measured, CPU) == fit_machine(measured, CPU)
-    assert errors_unseen(measured, CPU) == errors_unseen(measured, CPU)
+    assert cross_validated_errors(measured, CPU) == cross_validated_errors(measured, CPU)
 
 
 def test_what_is_free_on_the_nominal_machine_stays_free():
@@ -144,7 +144,7 @@ def test_unseen_networks_are_predicted_without_their_own_seconds():
     measured = [Sample(work, 10.0)] * 9 + [odd]
     machine = fit_machine(measured, CPU)
     assert machine.seconds(odd.work) > 1e4
-    assert errors_unseen(measured, CPU).nine_in_ten > 0.09
+    assert cross_validated_errors(measured, CPU).nine_in_ten > 0.09
 
 
 # From a journal to a file
@@ -155,12 +155,12 @@ def test_a_journal_is_fitted_and_the_next_prediction_uses_it(results):
     [found] = calibrate(results)
     assert (found.device, found.kind, len(found.samples)) == ("A Processor", "cpu", 60)
     assert found.before.median > 0.5
-    assert found.unseen.median < 0.1
+    assert found.cross_validated.median < 0.1
     known = machine_for(results, {"A Processor"}, "cpu")
-    assert known.trouble is None
+    assert known.warning is None
     assert asdict(known.machine) == pytest.approx(asdict(found.machine))
     assert known.fitted.networks == 60
-    assert known.fitted.median_error == pytest.approx(found.unseen.median, abs=1e-4)
+    assert known.fitted.median_error == pytest.approx(found.cross_validated.median, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_half_epochs_that_were_filled_in_do_not_count(results):
 
     finish(results, 60, TRUE_CPU, PROCESSOR, half_epoch_seconds=seconds)
     [found] = calibrate(results)
-    assert found.unseen.median < 0.02
+    assert found.cross_validated.median < 0.02
 
 
 @pytest.mark.parametrize(
@@ -283,16 +283,16 @@ def test_a_damaged_file_is_named_and_passed_over(results, text, trouble):
     results.machines_file.write_text(text)
     found = machine_for(results, {"A Processor"}, "cpu")
     assert (found.machine, found.fitted) == (CPU, None)
-    assert str(results.machines_file) in found.trouble
-    assert trouble in found.trouble
-    assert "nnlc calibrate" in found.trouble
-    assert "\n" not in found.trouble
+    assert str(results.machines_file) in found.warning
+    assert trouble in found.warning
+    assert "nnlc calibrate" in found.warning
+    assert "\n" not in found.warning
 
 
 def test_a_file_that_is_well_is_used(results):
     results.machines_file.write_text(GOOD)
     found = machine_for(results, {"A Processor"}, "cpu")
-    assert found.trouble is None
+    assert found.warning is None
     assert found.machine.operations_per_second == 1e10
     assert found.machine.values_per_second == inf
 
@@ -303,7 +303,7 @@ def test_a_folder_that_is_not_there_knows_no_machine(tmp_path):
 
 def test_a_file_that_can_not_be_read_is_passed_over_and_one_not_written_is_an_error(results):
     results.machines_file.mkdir()
-    assert "this is a folder" in machine_for(results, {"x"}, "cpu").trouble
+    assert "this is a folder" in machine_for(results, {"x"}, "cpu").warning
     finish(results, 20, TRUE_CPU, PROCESSOR)
     with pytest.raises(ResultsError, match=r"machines.toml: can't be written"):
         calibrate(results)

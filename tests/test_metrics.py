@@ -18,7 +18,7 @@ from nnlc.cli import app
 from nnlc.errors import NnlcError, TableError
 from nnlc.networks import KNOWN_IMAGE_SETS
 from nnlc.tables import Row, Table
-from nnlc.tables.bulk import parse_arrays
+from nnlc.tables.fast_parsing import parse_arrays
 from nnlc.tables.frames import _tables
 from nnlc.tables.table_reading import Reading
 
@@ -272,7 +272,7 @@ def test_the_frames_and_the_metrics_say_which_losses_they_have():
 
 def test_a_loss_that_cannot_be_corrected_is_refused_not_guessed():
     unknown = table(1, learning([1.0]), dataset="blobs")
-    with pytest.raises(TableError, match=r"column 9 \(dataset\): how many validation images blobs"):
+    with pytest.raises(TableError, match=r"column 9 \(dataset\): the number of validation images"):
         loaded(unknown, val_loss="corrected")
     assert len(loaded(unknown)) == 1
     ours = table(1, learning([1.0]), dataset="blobs", torch_set_deterministic=True)

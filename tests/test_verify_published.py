@@ -113,7 +113,7 @@ def test_a_published_table_is_never_a_failure_and_one_seed_has_no_deviation(tmp_
 def test_published_images_in_their_own_formats_are_trained_on(tmp_path, monkeypatch, write, factor):
     facts, _ = write(tmp_path / "images", monkeypatch)
     monkeypatch.setattr("nnlc.training.origin.image_set_of_table", lambda _: facts)
-    monkeypatch.setattr("nnlc.tables.slip.image_set_of_table", lambda _: facts)
+    monkeypatch.setattr("nnlc.tables.val_loss_correction.image_set_of_table", lambda _: facts)
     path = published(
         tmp_path / "t.txt",
         dataset=facts.table_name,

@@ -16,7 +16,7 @@ import numpy as np
 from nnlc.analysis.predictors.interface import Curves, StopRule
 from nnlc.analysis.predictors.registry import make_stop_rule
 from nnlc.tables import CURVE_COLUMNS, Table
-from nnlc.tables.bulk import Curve
+from nnlc.tables.fast_parsing import Curve
 
 _FIELDS = [column.field for column in CURVE_COLUMNS]
 

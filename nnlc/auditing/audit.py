@@ -31,7 +31,7 @@ from nnlc.auditing.standards import ANY_CAMPAIGN, ARTICLE, Standard
 from nnlc.errors import TableError
 from nnlc.system.files import why_unread
 from nnlc.tables import METADATA_COLUMNS
-from nnlc.tables.bulk import parse_arrays
+from nnlc.tables.fast_parsing import parse_arrays
 from nnlc.tables.table_folders import TableFiles
 from nnlc.tables.table_reading import read_content
 

@@ -7,7 +7,7 @@ from typing import Any
 from nnlc.auditing.findings import Findings
 from nnlc.auditing.standards import Standard
 from nnlc.networks import ImageSet
-from nnlc.tables.bulk import Curve
+from nnlc.tables.fast_parsing import Curve
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class Audited:
 
     @property
     def is_published(self) -> bool:
-        """The article's, by its own word (`nnlc.tables.slip`)."""
+        """The article's, by its own word (`nnlc.tables.val_loss_correction`)."""
         return self.values.get("torch_set_deterministic") is False
 
     @property

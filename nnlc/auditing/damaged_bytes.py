@@ -13,7 +13,6 @@ import numpy as np
 
 from nnlc.auditing.findings import Findings, cut, quoted
 from nnlc.system.text_file import MARKS
-from nnlc.tables.bulk import Curve
 from nnlc.tables.columns import (
     COLUMNS,
     CURVE_COLUMNS,
@@ -22,6 +21,7 @@ from nnlc.tables.columns import (
     METADATA_COLUMNS,
     Column,
 )
+from nnlc.tables.fast_parsing import Curve
 from nnlc.tables.table import MAX_BYTES
 
 _MOST_STRANGE = 5

@@ -1,7 +1,7 @@
 """Whether validation losses carry the published slip, told from networks that never learn.
 
 With N validation images in batches of b, published losses are the sum of the ⌊N/b⌋ full batches'
-means, divided by all ⌈N/b⌉ batches (`nnlc.tables.slip`): the true mean times r = ⌊N/b⌋/⌈N/b⌉. A
+means, divided by all ⌈N/b⌉ batches (`val_loss_correction`): the true mean times r = ⌊N/b⌋/⌈N/b⌉. A
 network that never learns has a true mean of ln(classes), so that x, its mean valLoss over
 ln(classes), is 1 without the slip and r with it.
 

@@ -1,1 +1,1 @@
-"""From measured seconds to a machine that predicts them: fitted, judged, and kept in a file."""
+"""Calibration: machines fitted to measured seconds, their errors, and the file that keeps them."""

@@ -1,4 +1,4 @@
-"""`nnlc calibrate`: from a results folder's journal to its machines.toml."""
+"""Calibration of a results folder: fits machines to its journal for `nnlc calibrate`."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -11,9 +11,9 @@ from nnlc.calibration.machine_fit import (
     FEWEST_NETWORKS,
     Errors,
     Sample,
+    cross_validated_errors,
     errors,
     errors_of,
-    errors_unseen,
     fit_machine,
 )
 from nnlc.calibration.machines import NOMINAL, FittedMachine, write_machines
@@ -28,13 +28,13 @@ from nnlc.results.paths import ResultsFolder
 from nnlc.system.files import passed_over
 from nnlc.wording import counted
 
-_AS_LONG = 0.1
-"""Half epochs shorter than this share of the longest were filled in, of a diverged network."""
+_SHORTEST_SHARE = 0.1
+"""Half epochs shorter than this share of the longest were not trained: the network had diverged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """What one kind of device was found to do."""
+    """A machine fitted to one model of device, and the errors of its predictions."""
 
     device: str
     kind: DeviceKind
@@ -42,11 +42,11 @@ class Calibration:
     nominal: Machine
     machine: Machine
     before: Errors
-    """Of the nominal machine."""
-    unseen: Errors
-    """Of machines fitted without the networks that they predict."""
+    """Errors of the nominal machine."""
+    cross_validated: Errors
+    """Errors of machines that were fitted without the networks that they predict."""
     memory: Errors | None
-    """Of predicted peaks of memory, where the journal has some."""
+    """Errors of predicted peak memory; None if the journal has no measurements."""
 
     @property
     def fitted(self) -> FittedMachine:
@@ -55,27 +55,28 @@ class Calibration:
             name=self.device,
             device=self.kind,
             networks=len(self.samples),
-            median_error=round(self.unseen.median, 4),
+            median_error=round(self.cross_validated.median, 4),
         )
 
     def to_json(self) -> dict[str, Any]:
-        """All figures, by name; rates that are infinite are null."""
+        """Return all figures by name; infinite rates are None."""
         return {
             "device": self.device,
             "networks": len(self.samples),
             "nominal": _rates(self.nominal),
             "calibrated": _rates(self.machine),
             "error_before": self.before._asdict(),
-            "error_unseen": self.unseen._asdict(),
+            "error_unseen": self.cross_validated._asdict(),
             "error_memory": self.memory._asdict() if self.memory else None,
         }
 
 
 def calibrate(results: ResultsFolder) -> list[Calibration]:
-    """Fit a machine to each kind of device with enough networks, and keep them in the folder.
+    """Fit a machine to each model of device with enough networks, and write machines.toml.
 
     Raises:
-        ResultsError: no results folder, none with enough networks, or it can't be written.
+        ResultsError: there is no results folder, no device has trained enough networks, or the
+            file can't be written.
     """
     networks = {network.spec.id: network for network in results.campaign().networks()}
     finishes = read_history(results.journal_folder).finishes
@@ -98,12 +99,12 @@ def calibrate(results: ResultsFolder) -> list[Calibration]:
 
 
 def calibration_lines(found: Sequence[Calibration], results: ResultsFolder) -> Iterator[str]:
-    """What a person reads."""
+    """Yield the lines that `nnlc calibrate` prints."""
     for calibration in found:
         yield f"{calibration.device}: {counted(len(calibration.samples), 'network')}"
         yield f"  {'error of a half epoch':<34}{'median':>10}{'9 in 10 below':>16}"
         yield _error_line("before, nominal", calibration.before)
-        yield _error_line("calibrated, networks not seen", calibration.unseen)
+        yield _error_line("calibrated, networks not seen", calibration.cross_validated)
         if calibration.memory:
             yield _error_line("peak memory", calibration.memory)
         yield f"  {'constant':<34}{'nominal':>10}{'calibrated':>16}"
@@ -125,7 +126,7 @@ def _of_device(name: str, of: Sequence[tuple[CampaignNetwork, Finish]]) -> Calib
         nominal=nominal,
         machine=fit_machine(samples, nominal),
         before=errors(samples, nominal),
-        unseen=errors_unseen(samples, nominal),
+        cross_validated=cross_validated_errors(samples, nominal),
         memory=_memory_errors(of, kind),
     )
 
@@ -136,24 +137,27 @@ def _sample(network: CampaignNetwork, seconds: float) -> Sample:
 
 
 def _half_epoch_seconds(finish: Finish) -> float:
-    """Of one that was trained: the median; 0 where none is known.
+    """Return the median seconds of the half epochs that were trained; 0 if none is recorded.
 
-    Of a network that has diverged for good the rest of the half epochs is filled in.
+    The half epochs after a network has diverged are copied, not trained.
     """
     seconds = [value for value in finish.half_epoch_seconds if 0 < value < inf]
-    least = _AS_LONG * max(seconds, default=0.0)
+    least = _SHORTEST_SHARE * max(seconds, default=0.0)
     return median(value for value in seconds if value >= least) if seconds else 0.0
 
 
 def _memory_errors(of: Sequence[tuple[CampaignNetwork, Finish]], kind: DeviceKind) -> Errors | None:
-    """Of a processor a process's peak, libraries included; of a GPU what torch has allocated."""
-    every_set = {network.images for network, _ in of}  # a trainer keeps what it has read
-    besides = library_bytes(kind) if kind == "cuda" else 0
+    """Return the errors of predicted peak memory; None if nothing was measured.
+
+    The measured peak is a trainer's whole memory on a CPU, but only torch's allocations on a GPU.
+    """
+    every_set = {network.images for network, _ in of}  # a trainer keeps all images that it loads
+    not_measured = library_bytes(kind) if kind == "cuda" else 0
     ratios = []
     for network, finish in of:
         if finish.peak_memory_bytes and finish.peak_memory_bytes > 0:
             need = memory_bytes(network.spec, network.images, kind, resident=every_set)
-            ratios.append((need - besides) / finish.peak_memory_bytes)
+            ratios.append((need - not_measured) / finish.peak_memory_bytes)
     return errors_of(ratios) if ratios else None
 
 

@@ -1,9 +1,9 @@
-"""Fits what a machine does in a second to seconds that were measured on it.
+"""Fit of a machine's rates to measured seconds.
 
-Least squares on the logarithms of predicted / measured, so that a small network counts as much as a
-large one, robust against those that were disturbed. A common factor is free; what the single rates
-deviate from the nominal machine's by, beside it, is held back a little: ten networks give a useful
-machine, and a hundred have the word.
+The fit is robust least squares on the logarithm of predicted over measured seconds, so that small
+and large networks count alike and outliers count little. The rates are the nominal machine's times
+a common factor, times a factor for each rate. The common factor is free; the others are pulled
+towards 1 a little, so that ten networks already give a useful machine.
 """
 
 from collections.abc import Sequence
@@ -17,71 +17,71 @@ from nnlc.networks.cost import Machine
 from nnlc.networks.work import Work
 
 FEWEST_NETWORKS = 10
-"""For a fit."""
+"""Least number of networks for a fit."""
 FOLDS = 10
-"""Each network is predicted by a machine that was fitted without its fold."""
-_USUAL = 0.15
-"""Deviation of a logarithm; far beyond it a network is an outlier."""
-_HOLD = 0.15
-"""Weight of a rate's deviation from the nominal machine's, beside that of one network."""
-_MOST = 7.0
-"""No rate moves by more than a factor of e^7, about 1,100."""
+"""Folds of the cross-validation."""
+_USUAL_DEVIATION = 0.15
+"""Deviation of the logarithm beyond which a network counts as an outlier."""
+_PRIOR_WEIGHT = 0.15
+"""Weight of the logarithm of a rate's own factor, over the weight of a network."""
+_MAX_LOG_FACTOR = 7.0
+"""Greatest logarithm of a factor: e^7 is about 1,100."""
 
-Values: TypeAlias = npt.NDArray[np.float64]
+Array: TypeAlias = npt.NDArray[np.float64]
 
 
 class Sample(NamedTuple):
-    """What was measured of one network."""
+    """Work and measured seconds of a half epoch of one network."""
 
     work: Work
     seconds: float
 
 
 class Errors(NamedTuple):
-    """Of predictions, as shares of what was measured."""
+    """Relative errors of predictions, as shares of the measured values."""
 
     median: float
     nine_in_ten: float
-    """So many are below."""
+    """Ninth decile: nine in ten errors are smaller."""
 
 
 def fit_machine(samples: Sequence[Sample], nominal: Machine) -> Machine:
-    """The machine that explains these samples best; deterministic.
+    """Return the machine that fits these samples best; the result is deterministic.
 
-    What is free on the nominal machine stays free.
+    Rates that are infinite on the nominal machine stay infinite.
 
     Args:
-        samples: at least one; positive seconds.
-        nominal: of the same kind of device.
+        samples: at least one, all with positive seconds.
+        nominal: the nominal machine of the same kind of device.
     """
     work, measured = _arrays(samples)
     unit_seconds = np.array(nominal.unit_seconds)
     paid = unit_seconds > 0
     work, start = work[:, paid], np.log(unit_seconds[paid])
 
-    def residuals(parameters: Values) -> Values:
+    def residuals(parameters: Array) -> Array:
         factor, deviations = parameters[0], parameters[1:]
         predicted = work @ np.exp(start + factor + deviations)
-        return np.concatenate([np.log(predicted / measured), _HOLD * deviations])
+        return np.concatenate([np.log(predicted / measured), _PRIOR_WEIGHT * deviations])
 
     found = least_squares(
         residuals,
         np.zeros(1 + len(start)),
-        bounds=(-_MOST, _MOST),
+        bounds=(-_MAX_LOG_FACTOR, _MAX_LOG_FACTOR),
         loss="soft_l1",
-        f_scale=_USUAL,
+        f_scale=_USUAL_DEVIATION,
     )
     unit_seconds[paid] = np.exp(start + found.x[0] + found.x[1:])
     return Machine.from_unit_seconds(Work(*map(float, unit_seconds)))
 
 
 def errors(samples: Sequence[Sample], machine: Machine) -> Errors:
-    """How far a machine's predictions are off."""
+    """Return the errors of a machine's predictions."""
     return errors_of([machine.seconds(work) / seconds for work, seconds in samples])
 
 
-def errors_unseen(samples: Sequence[Sample], nominal: Machine) -> Errors:
-    """The same of networks that the fit has not seen: each fold by a fit of all others."""
+def cross_validated_errors(samples: Sequence[Sample], nominal: Machine) -> Errors:
+    """Return the errors of cross-validated predictions: each fold's from a fit to the others."""
     folds = min(FOLDS, len(samples))
     ratios: list[float] = []
     for fold in range(folds):
@@ -91,11 +91,11 @@ def errors_unseen(samples: Sequence[Sample], nominal: Machine) -> Errors:
     return errors_of(ratios)
 
 
-def _arrays(samples: Sequence[Sample]) -> tuple[Values, Values]:
+def _arrays(samples: Sequence[Sample]) -> tuple[Array, Array]:
     return np.array([s.work for s in samples], float), np.array([s.seconds for s in samples])
 
 
 def errors_of(ratios: Sequence[float]) -> Errors:
-    """Of predicted / measured."""
+    """Return the errors of the ratios predicted / measured."""
     off = np.abs(np.array(ratios) - 1)
     return Errors(float(np.median(off)), float(np.quantile(off, 0.9)))

@@ -1,7 +1,7 @@
-"""machines.toml in a results folder: the machines that were fitted to its journal.
+"""The file machines.toml of a results folder: machines that were fitted to its journal.
 
-`nnlc calibrate` writes it; the jobs that begin later, and `nnlc plan`, read it. Deleting it costs
-nothing but the better prediction.
+`nnlc calibrate` writes it; later jobs and `nnlc plan` read it. Without the file, predictions are
+nominal.
 """
 
 import os
@@ -23,28 +23,28 @@ from nnlc.system.newer_format import too_new
 from nnlc.system.toml_file import Layers, read_toml, validate
 
 _FORMAT = 2
-"""1, of 0.1.0, did not say which nnlc had written it."""
+"""Version of the file's format; 1, written by 0.1.0, has no version of nnlc."""
 _HEADER = b"# What networks take on the devices of this folder. Written by 'nnlc calibrate'.\n"
 
 NOMINAL: dict[DeviceKind, Machine] = {"cuda": GPU, "cpu": CPU}
-"""What is predicted with until something is fitted."""
+"""Machines for predictions until one is fitted."""
 
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class FittedMachine(BaseModel):
-    """`[[devices]]`: one kind of device. A rate that is left out is infinite: free there."""
+    """Entry `[[devices]]` for a model of device; a rate that is left out is infinite."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[str, Field(min_length=1)]
-    """As the journal has it: the model of a GPU or processor."""
+    """Model of the GPU or CPU, as in the journal."""
     device: DeviceKind
     networks: Annotated[int, Field(ge=1)]
-    """That it was fitted to."""
+    """Number of networks that the machine was fitted to."""
     median_error: Share
-    """Of predictions of networks that the fit had not seen."""
+    """Median relative error of cross-validated predictions."""
     operations_per_second: Rate | None = None
     gathered_per_second: Rate | None = None
     comparisons_per_second: Rate | None = None
@@ -61,11 +61,11 @@ class FittedMachine(BaseModel):
 
     @classmethod
     def of(cls, machine: Machine, **facts: str | float) -> "FittedMachine":
-        """With the rates of a machine.
+        """Return an entry with the rates of a machine.
 
         Args:
-            machine: the rates.
-            facts: the fields that are no rates, by name.
+            machine: the machine.
+            facts: the other fields, by name.
         """
         rates = {key: rate for key, rate in asdict(machine).items() if rate != inf}
         return cls.model_validate(facts | rates)
@@ -76,36 +76,36 @@ class _File(BaseModel):
 
     format: Literal[1, 2]
     nnlc: str = ""
-    """The version that has written it."""
+    """Version of nnlc that wrote the file."""
     devices: tuple[FittedMachine, ...] = ()
 
 
-class Known(NamedTuple):
-    """The machine to predict with."""
+class ChosenMachine(NamedTuple):
+    """The machine for predictions on a device."""
 
     machine: Machine
     fitted: FittedMachine | None
-    """What it comes from, if it is not the nominal one."""
-    trouble: str | None
-    """Why the file could not be used, in a sentence for the user."""
+    """Entry of the file that it comes from; None for a nominal machine."""
+    warning: str | None
+    """Sentence for the user if the file could not be used."""
 
 
-def machine_for(results: ResultsFolder, names: Container[str], device: DeviceKind) -> Known:
-    """The machine that was fitted to a device, or else the nominal one. Nothing is raised.
+def machine_for(results: ResultsFolder, names: Container[str], device: DeviceKind) -> ChosenMachine:
+    """Return the machine that was fitted to a device, or else the nominal one, without raising.
 
     Args:
-        results: the folder; one without the file, or one that isn't there, knows no device.
-        names: of the devices, as trainers say them; where there are several, any of them.
-        device: what kind they are.
+        results: the results folder, which may lack the file or not exist.
+        names: models of the job's devices, as trainers tell them; one with an entry is chosen.
+        device: kind of the devices.
     """
     machines, trouble = fitted_machines(results)
     known = (found for found in machines if found.device == device and found.name in names)
     fitted = next(known, None)
-    return Known(fitted.machine if fitted else NOMINAL[device], fitted, trouble)
+    return ChosenMachine(fitted.machine if fitted else NOMINAL[device], fitted, trouble)
 
 
 def fitted_machines(results: ResultsFolder) -> tuple[tuple[FittedMachine, ...], str | None]:
-    """All that the file has, and why it could not be read, if so: then there are none."""
+    """Return all entries of the file; if it can't be read, none and a warning for the user."""
     path = results.machines_file
     try:
         if not os.path.lexists(path):
@@ -116,14 +116,14 @@ def fitted_machines(results: ResultsFolder) -> tuple[tuple[FittedMachine, ...], 
         return validate(_File, Layers([(path, values)]), ResultsError).devices, None
     except (ResultsError, OSError) as problem:
         first_line = str(problem).split("\n", 1)[0]
-        return (), f"{first_line}; passed over: predictions are nominal until 'nnlc calibrate'"
+        return (), f"{first_line}; ignored: predictions are nominal until 'nnlc calibrate'"
 
 
 def write_machines(results: ResultsFolder, machines: Sequence[FittedMachine]) -> None:
-    """Write the file, whole.
+    """Write the file atomically.
 
     Raises:
-        ResultsError: it can't be written; one that was there still stands.
+        ResultsError: it can't be written; an older file stays as it was.
     """
     devices = [machine.model_dump(exclude_none=True) for machine in machines]
     text = tomli_w.dumps({"format": _FORMAT, "nnlc": __version__, "devices": devices})

@@ -1,1 +1,1 @@
-"""A campaign: its file, its networks, and the part of them that an array element trains."""
+"""Campaigns: the campaign file, its networks, and their split among the elements of a job array."""

@@ -1,8 +1,8 @@
-"""Which networks of a campaign each element of a job array trains.
+"""Split of a campaign's networks among the elements of a job array.
 
-A pure function of (campaign, element, elements): elements need not speak with each other, and an
-element that starts again has the networks that it had before. With predicted hours 9 8 7 5 4 2,
-three elements get
+The split is a pure function of the campaign and the number of elements. So elements need not
+communicate, and an element that starts again has the same networks. For example, networks of 9, 8,
+7, 5, 4 and 2 predicted hours are split among three elements as
 
     element 0    9 + 2
     element 1    8 + 4
@@ -16,40 +16,41 @@ from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.networks.cost import GPU, predict_seconds
 
 
-def share(
+def networks_of_element(
     campaign: Campaign, networks: Sequence[CampaignNetwork], element: int, elements: int
 ) -> list[CampaignNetwork]:
-    """The networks of one element, in the order of their index.
+    """Return the networks of one element of a job array, by ascending index.
 
     Args:
-        campaign: for the length of the training.
-        networks: all of the campaign's, finished ones too: what is done moves no other.
-        element: counted from 0.
-        elements: of the whole array.
+        campaign: the campaign, for its number of epochs.
+        networks: all networks of the campaign, finished ones too, so that a finished network does
+            not move others to another element.
+        element: number of the element, from 0.
+        elements: number of elements of the whole array.
 
     Raises:
-        ValueError: there is no such element.
+        ValueError: the array has no such element.
     """
     if not 0 <= element < elements:
         raise ValueError(f"element {element} of {elements}: elements count from 0")
     in_order = sorted(networks, key=lambda network: network.index)
     seconds = [predict_seconds(n.spec, n.images, campaign.epochs, GPU) for n in in_order]
-    return [in_order[position] for position in share_out(seconds, elements)[element]]
+    return [in_order[position] for position in split(seconds, elements)[element]]
 
 
-def share_out(seconds: Sequence[float], elements: int) -> list[list[int]]:
-    """Positions in `seconds` for each element: the longest goes to whoever has least, and so on.
+def split(seconds: Sequence[float], elements: int) -> list[list[int]]:
+    """Return the indices into `seconds` for each element.
 
-    Equal ones go by their position, and of elements with equal sums the first has it. So an element
-    of several networks has at most its smallest more than any other: sums are as even as can be,
-    but for a network that is longer than a whole even share.
+    The longest network first, each goes to the element with the smallest sum so far. Ties go to the
+    smaller index and to the first element. So the sum of an element with several networks exceeds
+    any other sum by at most its shortest network.
     """
-    shares: list[list[int]] = [[] for _ in range(elements)]
+    parts: list[list[int]] = [[] for _ in range(elements)]
     sums = [(0.0, element) for element in range(elements)]
-    for position in sorted(range(len(seconds)), key=lambda p: (-seconds[p], p)):
+    for index in sorted(range(len(seconds)), key=lambda i: (-seconds[i], i)):
         least, element = sums[0]
-        shares[element].append(position)
-        heapq.heapreplace(sums, (least + seconds[position], element))
-    for dealt in shares:
-        dealt.sort()
-    return shares
+        parts[element].append(index)
+        heapq.heapreplace(sums, (least + seconds[index], element))
+    for part in parts:
+        part.sort()
+    return parts

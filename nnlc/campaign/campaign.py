@@ -1,7 +1,8 @@
-"""The campaign file: what to generate, on which images, and how to train it.
+"""The campaign file: networks to generate, images to train on, and settings of the training.
 
-A campaign is TOML. `extends = "NAME or path"` takes another campaign and replaces only what this
-file says, table by table. Whatever is wrong is refused with file, key, and what would be right.
+A campaign is a TOML file. With `extends = "NAME or path"` it starts from another campaign and
+replaces only the keys that it has itself, section by section. An error names the file, the key, and
+what would be right.
 """
 
 import re
@@ -62,7 +63,7 @@ _STAMP = re.compile(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}
 
 
 def _read_stamp(value: object) -> datetime:
-    """A date and time that an ID can begin with: no zone and no fractions, which it would lose."""
+    """Return a date and time that IDs can begin with: in whole seconds, without a time zone."""
     text = value.isoformat() if isinstance(value, datetime) else value
     if isinstance(text, str) and _STAMP.fullmatch(text):
         return datetime.fromisoformat(text)
@@ -73,16 +74,16 @@ def _read_stamp(value: object) -> datetime:
 
 
 class DatasetSection(_Section):
-    """`[datasets.NAME]`: how many networks on which images. NAME is the name in folders."""
+    """Section `[datasets.NAME]`: an image set and its number of networks. Folders have NAME too."""
 
     networks_per_depth: Annotated[int, Field(ge=0)]
-    """0 drops a dataset that an extended campaign has."""
+    """Number of networks of each depth; 0 drops a dataset of the extended campaign."""
     depths: Annotated[tuple[int, int], AfterValidator(_check_depths)] = (1, 10)
-    """Fewest and most convolutions; each number between gets `networks_per_depth` networks."""
+    """Fewest and most convolutions; every number from one to the other is a depth."""
     train: Annotated[str, AfterValidator(check_split)] | None = None
-    """Which of its splits are trained on, where there are several: of SVHN."""
+    """Splits to train on, for image sets that have a choice (SVHN)."""
     npz: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")] | None = None
-    """A user's own images: path of the file, relative to the campaign file."""
+    """File of the user's own images; its path is relative to the campaign file."""
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     channels: Count | None = None
     width: Count | None = None
@@ -90,13 +91,13 @@ class DatasetSection(_Section):
     train_images: Count | None = None
     validation_images: Count | None = None
     largest_class: Count | None = None
-    """Validation images of the commonest label, if 'nnlc describe' told it."""
+    """Number of validation images with the commonest label, as 'nnlc describe' prints it."""
 
     def image_set(self, name: str) -> ImageSet:
-        """What the sampler must know of these images.
+        """Return the image set of the section `[datasets.NAME]` with this name.
 
         Raises:
-            ValueError: an unknown name, or keys that are missing or make no sense together.
+            ValueError: the name is unknown, or keys are missing or contradict each other.
         """
         own = ("sha256", *OWN_KEYS)
         given = [key for key in (*own, "largest_class") if getattr(self, key) is not None]
@@ -121,31 +122,32 @@ class DatasetSection(_Section):
 
 
 class RunSection(_Section):
-    """`[run]`: how the work is done. No table depends on it."""
+    """Section `[run]`: settings of jobs, on which no table depends."""
 
     attempts: Count = 3
-    """After so many attempts that end badly a network is recorded as failed."""
+    """Failed attempts after which a network is recorded as failed."""
     checkpoint_minutes: Minutes = 5.0
-    """Between two checkpoints of a network; longer where saving would take over 1% of the time."""
+    """Minutes between checkpoints of a network; more if saving would take over 1% of the time."""
     hang_minutes: Minutes = 5.0
-    """A trainer without a step for so long, and for 20 times its own slowest, is replaced."""
+    """Minutes without a step after which a trainer is replaced, if they are also more than 20 times
+    its slowest step."""
     disk_minutes: Minutes = 10.0
-    """A job whose results can't be written for so long ends."""
+    """Minutes after which a job ends if its results can't be written."""
 
 
 class Campaign(_Section):
-    """A whole campaign: resolved, checked, and the source of every network in it."""
+    """A whole campaign, checked, with what it extends merged in; it generates its networks."""
 
     name: Annotated[str, Field(pattern=f"^{NAME_PATTERN.pattern}$")]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
-    """Every network's own seed is derived from this one."""
+    """Seed from which every network's own seed is derived."""
     stamp: Annotated[datetime, BeforeValidator(_read_stamp)]
     """Date and time that all IDs of the campaign begin with."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 40
     stop: str | None = None
-    """A rule that ends a network's training early, such as "penguin" or "menndl:patience=5", in the
-    words of `nnlc predict`; it predicts the last epoch unless it says another. "none": all epochs
-    are trained. A table has the rows that were trained."""
+    """Rule that ends a network's training early, such as "penguin" or "menndl:patience=5", in the
+    syntax of `nnlc predict --method`. It predicts the last epoch unless it names another. "none":
+    all epochs are trained. A table has only the rows that were trained."""
     datasets: Annotated[dict[str, DatasetSection], Field(min_length=1)]
     training: TrainingSection = TrainingSection()
     run: RunSection = RunSection()
@@ -154,11 +156,11 @@ class Campaign(_Section):
     @field_validator("stop")
     @classmethod
     def _with_all_settings(cls, stop: str | None, info: ValidationInfo) -> str | None:
-        """The rule with all its settings, so that one rule has one text."""
+        """Return the stop rule with all its settings written out, so that a rule has one text."""
         epochs = info.data.get("epochs")
         if stop is None or stop == "none" or epochs is None:
             return None
-        # NumPy, which no campaign needs that doesn't stop.
+        # Loads NumPy, which campaigns without a stop rule don't need.
         from nnlc.analysis.predictors.registry import BUILT_IN, make_stop_rule, predictor_text
 
         try:
@@ -171,8 +173,8 @@ class Campaign(_Section):
             )
         if rule.earliest >= rule.last_point:
             raise ValueError(
-                f"{stop} can't stop before epoch {rule.earliest / 2:g}, and its last is "
-                f"{rule.epoch:g}: nothing would ever be saved"
+                f"{stop} can't stop before epoch {rule.earliest / 2:g}, and its last epoch is "
+                f"{rule.epoch:g}: it would never save time"
             )
         return predictor_text(rule) if rule.name in BUILT_IN else stop
 
@@ -188,7 +190,7 @@ class Campaign(_Section):
 
     @property
     def network_count(self) -> int:
-        """Return the number of networks of all image sets."""
+        """Number of networks of all image sets."""
         return sum(
             section.networks_per_depth * (section.depths[1] - section.depths[0] + 1)
             for section in self.datasets.values()
@@ -196,11 +198,11 @@ class Campaign(_Section):
 
     @property
     def half_epochs(self) -> int:
-        """Rows of each table, the header not counted."""
+        """Number of rows of each table, the header not counted."""
         return 2 * self.epochs
 
     def image_sets(self) -> dict[str, ImageSet]:
-        """The image sets that have networks, by their name in folders, in the file's order."""
+        """Return the image sets that have networks, by name, in the file's order."""
         return {
             name: section.image_set(name)
             for name, section in self.datasets.items()
@@ -208,7 +210,7 @@ class Campaign(_Section):
         }
 
     def networks(self) -> Iterator["CampaignNetwork"]:
-        """Every network, in order of dataset, depth and number: 6,000 take about 2 s."""
+        """Yield every network, in order of dataset, depth and number; 6,000 take about 2 s."""
         seen: set[int] = set()
         for name, images in self.image_sets().items():
             low, high = self.datasets[name].depths
@@ -229,7 +231,7 @@ class Campaign(_Section):
                     yield CampaignNetwork(index, images, spec)
 
     def _seeds(self, name: str, depth: int, seen: set[int]) -> Iterator[int]:
-        """Seeds for one dataset and depth that no network of the campaign has yet."""
+        """Yield seeds for one dataset and depth that are not in `seen`."""
         for draw in count():
             seed = network_seed(self.seed, name, depth, draw)
             if seed not in seen:
@@ -238,26 +240,26 @@ class Campaign(_Section):
 
 @dataclass(frozen=True, slots=True)
 class CampaignNetwork:
-    """One network of a campaign and the images it trains on."""
+    """A network of a campaign, its index, and the image set that it trains on."""
 
     index: int
     images: ImageSet
     spec: NetworkSpec
 
     def on(self, device: str) -> "CampaignNetwork":
-        """Return the network as "cpu" or "cuda" trains it."""
+        """Return the network with the column `train_GPU` for a device, "cpu" or "cuda"."""
         return replace(self, spec=replace(self.spec, train_gpu=device == "cuda"))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the network and its images for a message to a trainer: `nnlc.system.messages`."""
+        """Return network and image set for a message to a trainer: `nnlc.system.messages`."""
         return {"spec": self.spec.to_json(), "image_set": asdict(self.images)}
 
 
 def load_campaign(name_or_path: str | Path) -> Campaign:
-    """Read a campaign: the name of a shipped one, or the path of a TOML file.
+    """Read a campaign from the name of a shipped one or the path of a TOML file.
 
     Raises:
-        CampaignError: what is wrong, in which file and key, and what would be right.
+        CampaignError: a mistake; the message has file and key, and what would be right.
     """
     layers = read_layers(find_campaign(str(name_or_path)), find_campaign, CampaignError)
     campaign = _checked(layers)
@@ -268,21 +270,21 @@ def load_campaign(name_or_path: str | Path) -> Campaign:
 
 
 def parse_campaign(values: dict[str, Any], path: Path) -> Campaign:
-    """A campaign from values that are already whole, such as a results folder's own record.
+    """Return a campaign from values that extend no other campaign, such as a campaign.toml's.
 
     Raises:
-        CampaignError: as `load_campaign`; `path` is named in it.
+        CampaignError: a mistake; the message names `path` as the file.
     """
     return _checked(Layers([(path, values)]))
 
 
 def find_campaign(name_or_path: str) -> Path:
-    """Return the file of a campaign; raise CampaignError for no file and no shipped name."""
+    """Return the file of a campaign, or raise CampaignError if there is no such file or name."""
     return find_file(name_or_path, "jobs", CampaignError)
 
 
 def _checked(layers: Layers) -> Campaign:
-    """Return a campaign of which every network fits its images."""
+    """Return a campaign after checking that its networks fit their images."""
     campaign = validate(Campaign, layers, CampaignError)
     for name, section in campaign.datasets.items():
         try:
@@ -297,7 +299,7 @@ def _checked(layers: Layers) -> Campaign:
 
 
 def _with_absolute_npz(campaign: Campaign, layers: Layers) -> Campaign:
-    """npz paths are relative to the file that says them; from here on they are absolute."""
+    """Return a campaign with absolute npz paths; in a file they are relative to that file."""
     datasets = dict(campaign.datasets)
     for name, section in datasets.items():
         if section.npz is not None:

@@ -1,4 +1,4 @@
-"""A campaign's networks as a list: every one as CSV, or a summary a person can read."""
+"""Lists of a campaign's networks: all of them as CSV, or a summary for a person."""
 
 import csv
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ from nnlc.networks.memory import fits
 from nnlc.tables import METADATA_COLUMNS
 
 HEADER = ",".join(["index", *(column.name for column in METADATA_COLUMNS)])
-"""What the first line of the CSV begins with."""
+"""Beginning of the first line of the CSV."""
 
 
 def write_csv(campaign: Campaign, file: TextIO) -> None:
-    """A row a network: index, the 24 metadata columns as a table writes them, sizes and cost."""
+    """Write a row for each network: index, 24 metadata columns as in tables, sizes and cost."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([*HEADER.split(","), *(field.name for field in fields(NetworkCost))])
     for network in campaign.networks():
@@ -25,11 +25,11 @@ def write_csv(campaign: Campaign, file: TextIO) -> None:
 
 
 def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iterator[str]:
-    """A line a dataset: networks, median and largest size, predicted cost.
+    """Yield a line for each dataset: networks, median and largest size, predicted cost.
 
     Args:
-        campaign: whose networks.
-        memory_gigabytes: of a GPU; a line more for each network that can't fit into it.
+        campaign: the campaign.
+        memory_gigabytes: memory of a GPU; then further lines name the networks that can't fit.
     """
     stop = f", {campaign.stop}, whose savings are not counted" if campaign.stop else ""
     yield f"campaign {campaign.name}: {campaign.epochs} epochs, seed {campaign.seed}{stop}"
@@ -61,7 +61,7 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
 
 
 def _too_large(needs: list[tuple[int, str]], gigabytes: float) -> Iterator[str]:
-    """How many do not fit, and which; the largest first."""
+    """Yield a line for the number of networks that do not fit, and one for each, largest first."""
     found = [need for need in needs if not fits(need[0], 1e9 * gigabytes)]
     yield f"{len(found)} of {len(needs)} networks can't fit into {gigabytes:g} GB"
     for need, id_ in sorted(found, reverse=True):

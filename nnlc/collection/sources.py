@@ -11,7 +11,7 @@ from nnlc.networks import image_set_of_table
 from nnlc.networks.image_sets import NAME_PATTERN
 from nnlc.system.output_file import check_ending
 from nnlc.tables import METADATA_COLUMNS
-from nnlc.tables.bulk import parse_arrays
+from nnlc.tables.fast_parsing import parse_arrays
 from nnlc.tables.frames import Damaged
 from nnlc.tables.table_folders import PART_NAMES, Skipped, TableFiles, find_tables
 from nnlc.tables.table_reading import Reading, read_bytes

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from nnlc.campaign.array_split import share_out
+from nnlc.campaign.array_split import split
 from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import SiteError
 from nnlc.launching.forecast import Forecast, NetworkForecast, forecast_campaign, not_whole_words
@@ -261,7 +261,7 @@ class _Planner:
     def _order(self, elements: int) -> list[list[int]]:
         """Of each element the networks that wait, in the order of handing out."""
         if elements not in self._orders:
-            shares = share_out(self._nominal, elements)
+            shares = split(self._nominal, elements)
             self._orders[elements] = [self._forecast.hand_out_order(share) for share in shares]
         return self._orders[elements]
 

@@ -35,8 +35,8 @@ class HandOut:
     def __init__(self, job: Job, device: str, names: Container[str], packing: GpuPacking) -> None:
         self._job = job
         known = machine_for(job.results, names, "cuda" if device == "cuda" else "cpu")
-        if known.trouble:
-            job.progress.message(f"warning: {known.trouble}")
+        if known.warning:
+            job.progress.message(f"warning: {known.warning}")
         self.backlog = Backlog(
             [n for n in job.work.networks if n.index not in packing.too_large],
             job.campaign,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnlc.campaign.array_split import share
+from nnlc.campaign.array_split import networks_of_element
 from nnlc.campaign.campaign import Campaign, CampaignNetwork, load_campaign
 from nnlc.console import flush_output, say, standard_output, stop_printing
 from nnlc.errors import ExitStatus, ResultsError
@@ -45,7 +45,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     by_id = {network.spec.id: network for network in networks}
     name = f"campaign {campaign.name}"
     if options.elements > 1:
-        networks = share(campaign, networks, options.element, options.elements)
+        networks = networks_of_element(campaign, networks, options.element, options.elements)
         name += f", element {options.element} of {options.elements}"
     check = TableCheck(results, campaign, history.finishes)
     work = find_unfinished(networks, check, history.failures)

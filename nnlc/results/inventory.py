@@ -24,7 +24,7 @@ from nnlc.tables.table import wrong_length
 from nnlc.wording import counted, first_few
 
 if TYPE_CHECKING:  # NumPy, which no agent needs before tables stand
-    from nnlc.tables.bulk import Curve
+    from nnlc.tables.fast_parsing import Curve
     from nnlc.tables.table_reading import Reading
 
 _AT_ONCE = 500
@@ -167,7 +167,7 @@ class TableCheck:
         path = self._results.table_path(network.images, network.spec)
         if not os.path.lexists(path):
             return None, ""
-        from nnlc.tables.bulk import parse_arrays
+        from nnlc.tables.fast_parsing import parse_arrays
         from nnlc.tables.table_reading import Reading, read_content
 
         try:

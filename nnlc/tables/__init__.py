@@ -1,4 +1,4 @@
-"""The published table format: its columns, defined once, and reading and writing it."""
+"""Tables in the published format: columns, reading and writing, many tables as data frames."""
 
 from nnlc.tables.columns import COLUMNS, CURVE_COLUMNS, METADATA_COLUMNS, Column
 from nnlc.tables.table import Row, Table, parse_table, read_table, write_table

@@ -19,8 +19,8 @@ import orjson
 
 from nnlc import __version__
 from nnlc.system.files import folder_of_user, open_regular, write_atomically
-from nnlc.tables.bulk import Curve, Metadata
 from nnlc.tables.columns import HEADER
+from nnlc.tables.fast_parsing import Curve, Metadata
 
 FORMAT = f"1, nnlc {__version__}, {HEADER}"
 """The number is raised when a table would be read otherwise."""

@@ -1,8 +1,8 @@
-"""The 28 columns of a table, defined once, with how each value is written and read.
+"""The 28 columns of a table, with functions that write and read the values of each.
 
-Source: the data article, section 1, and the bytes of the published tables: floats are Python's
-shortest round-trip text, a parameter that was not drawn is the integer 0, lists are joined by
-hyphens, an empty list is an empty field.
+The format is that of the data article, section 1, and of the published tables' bytes: floats are
+Python's shortest round-trip text, a parameter that was not drawn is the integer 0, lists are joined
+by hyphens, and an empty list is an empty field.
 """
 
 import re
@@ -17,22 +17,22 @@ _WORD = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its published name, its field in `NetworkSpec` or `Row`, and its encoding."""
+    """A column: its published name, its field in `NetworkSpec` or `Row`, and its encoding."""
 
     name: str
     field: str
     write: Callable[[Any], str]
     read: Callable[[str], Any]
-    """Raises ValueError, whose text says what would be right."""
+    """Return the value of a text; raise ValueError, whose text says what would be right."""
 
 
 def _read_number(text: str) -> float:
-    """A drawn parameter, or the integer 0 for one that was not drawn."""
+    """Return a drawn parameter, or the integer 0 for a parameter that was not drawn."""
     return 0 if text == "0" else read_float(text)
 
 
 def read_float(text: str) -> float:
-    """A float that is written as Python's `repr` writes it."""
+    """Return a float from its shortest text, as Python's `repr` writes it."""
     if not _FLOAT.fullmatch(text):
         raise ValueError(f"{text!r} is not a number")
     value = float(text)
@@ -52,7 +52,7 @@ def _write_integers(values: tuple[int, ...]) -> str:
 
 
 def _read_integers(text: str) -> tuple[int, ...]:
-    """Whole numbers joined by hyphens; an empty field is an empty list."""
+    """Return integers that are joined by hyphens; an empty field is an empty list."""
     return tuple(_read_integer(part) for part in text.split("-")) if text else ()
 
 
@@ -73,7 +73,7 @@ def _write_curve_value(value: float | None) -> str:
 
 
 def _read_curve_value(text: str) -> float | None:
-    """A value of the learning curve; a blank field, as some writers leave for NaN, is None."""
+    """Return a value of a learning curve; None for a blank field, as other programs write NaN."""
     return read_float(text) if text else None
 
 
@@ -117,6 +117,6 @@ METADATA_COLUMNS = (
 )
 
 COLUMNS = (EPOCHS, *CURVE_COLUMNS, *METADATA_COLUMNS)
-"""All 28, in the published order."""
+"""All 28 columns, in the published order."""
 
 HEADER = " ".join(column.name for column in COLUMNS)

@@ -1,4 +1,4 @@
-"""Thousands of tables as two pandas frames: the curves, and the networks that they belong to."""
+"""Thousands of tables as two pandas data frames, of curves and of networks."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -10,11 +10,11 @@ import pandas as pd
 
 from nnlc.errors import NnlcError, TableError
 from nnlc.networks import NetworkSpec
-from nnlc.tables.bulk import Curve
 from nnlc.tables.columns import CURVE_COLUMNS, METADATA_COLUMNS
-from nnlc.tables.slip import correction_factors, is_published
+from nnlc.tables.fast_parsing import Curve
 from nnlc.tables.table_folders import Skipped, find_tables
 from nnlc.tables.table_reading import Reading, read_files
+from nnlc.tables.val_loss_correction import correction_factors, is_published
 
 ValLoss = Literal["as-published", "corrected"]
 Damaged = Literal["refuse", "skip"]
@@ -24,7 +24,7 @@ _DTYPES: dict[Any, Any] = {int: "int64", float: "float64", bool: "bool", str: st
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """Many tables, as two frames in the same order.
+    """Many tables as two data frames, with networks in the same order.
 
     Attributes:
         curves: a row for each half epoch: `id`, `dataset`, `half_epoch` (1, 2, …), `epoch` (0.5,
@@ -32,9 +32,9 @@ class Tables:
         networks: a row for each network: the 24 metadata columns by their names in `NetworkSpec`,
             lists as tuples; `depth` (convolutions), `half_epochs` (rows of its curve), `published`
             (False for tables that nnlc wrote), and `path` of the table.
-        skipped: what was found beside the tables and not read, and why.
+        skipped: files and folders that were found but not read, with reasons.
 
-    Both frames' `attrs["val_loss"]` says whether losses are "as-published" or "corrected".
+    `attrs["val_loss"]` of both frames is "as-published" or "corrected".
     """
 
     curves: pd.DataFrame
@@ -45,18 +45,18 @@ class Tables:
         return len(self.networks)
 
     def network(self, id: str) -> "pd.Series[Any]":
-        """One network, such as its `learning_rate`.
+        """Return the row of `networks` with this ID.
 
         Raises:
-            NnlcError: no table of that ID was loaded.
+            NnlcError: no table with this ID was loaded.
         """
         return self.networks.iloc[self._position(id)]
 
     def curve(self, id: str) -> pd.DataFrame:
-        """One network's rows of `curves`.
+        """Return the rows of `curves` with this ID.
 
         Raises:
-            NnlcError: no table of that ID was loaded.
+            NnlcError: no table with this ID was loaded.
         """
         self._position(id)
         return self.curves[self.curves["id"] == id]
@@ -75,21 +75,21 @@ def load_tables(
     damaged: Damaged = "refuse",
     cache: bool = True,
 ) -> Tables:
-    """Read tables, ours and published ones, as strictly as `read_table` and far faster.
+    """Read tables, of nnlc or published, as strictly as `read_table` and far faster.
 
     Args:
-        paths: a table, a folder of tables, a folder of such folders (a results folder, a download)
-            or one that holds results folders; or several of all these.
-        val_loss: "corrected" multiplies published validation losses with what they lack
-            (`nnlc.tables.slip`); tables that nnlc wrote are right and stay as they are.
-        damaged: "skip" goes on without a damaged table, and names it in `Tables.skipped`; so it
-            does with a second table of the same ID.
-        cache: keep what was read of a folder in `$XDG_CACHE_HOME/nnlc` or `~/.cache/nnlc`, and
-            take it from there while size, times and inode of the file are the same.
+        paths: a table, a folder of tables, a results folder, a folder of results folders, or
+            several of these.
+        val_loss: "corrected" multiplies published validation losses by the missing factor
+            (`nnlc.tables.val_loss_correction`); tables that nnlc wrote are right and don't change.
+        damaged: "refuse" raises TableError for a damaged table or a second table of the same ID;
+            "skip" leaves it out and names it in `Tables.skipped`.
+        cache: True to keep what is read in `$XDG_CACHE_HOME/nnlc` or `~/.cache/nnlc`, and to use it
+            again while a file's size, times and inode are the same.
 
     Raises:
-        TableError: nothing there to read, a damaged table (with line and column), or two tables
-            of one network.
+        TableError: there is nothing to read, a table is damaged (with line and column), or two
+            tables have the same ID.
     """
     check_choice("val_loss", val_loss, ("as-published", "corrected"))
     check_choice("damaged", damaged, ("refuse", "skip"))
@@ -109,15 +109,19 @@ def load_tables(
 
 
 def frames_of(readings: Iterable[Reading]) -> Tables:
-    """Tables that were read already, each of another network: as frames, losses as they are."""
+    """Return frames of tables that are already read, with losses as published.
+
+    Args:
+        readings: the tables, each of another network.
+    """
     return _tables(list(readings), "as-published", ())
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """See that an argument is one of its words.
+    """Check that an argument has one of its allowed values.
 
     Raises:
-        NnlcError: it is none; those that there are.
+        NnlcError: it has another; the message lists the allowed ones.
     """
     if value not in choices:
         raise NnlcError(f"{name} is {value!r}, but can only be {' or '.join(map(repr, choices))}")
@@ -156,7 +160,7 @@ def _network_frame(readings: list[Reading]) -> pd.DataFrame:
     frame["depth"] = frame["conv_kernels"].map(len).astype("int64")
     frame["half_epochs"] = pd.Series([len(one.curve) for one in readings], dtype="int64")
     frame["published"] = is_published(frame)
-    # Names of folders that are not UTF-8 do not fit into pandas' own strings.
+    # As objects: pandas' own strings can't hold paths that are not UTF-8.
     frame["path"] = pd.Series([one.path for one in readings], dtype=object)
     return frame
 

@@ -1,7 +1,7 @@
-"""Which images a table's network was made for: known ones, or those that its campaign describes.
+"""Image sets of tables: known ones, or the user's own as the campaign describes them.
 
-Every reader of tables asks here. A results folder has its campaign.toml beside its tables; tables
-that were taken out of it tell of images of a user's own no more than their name.
+The campaign is the campaign.toml of the results folder that a table is in. Tables of the user's own
+images that were moved elsewhere have only the name of their image set.
 """
 
 import os
@@ -15,29 +15,34 @@ from nnlc.tables.table_folders import CAMPAIGN_FILE
 
 
 def image_set_of(dataset: str, table: str | Path) -> ImageSet | None:
-    """Return the image set of a table, None if nothing tells of it.
+    """Return the image set of a table, or None if it is unknown.
 
     Args:
-        dataset: the table's own word for it.
-        table: its file.
+        dataset: the table's `dataset` column.
+        table: the table's file.
     """
     return image_sets_of([dataset], [table])[0]
 
 
 def image_sets_of(datasets: Iterable[str], tables: Iterable[str | Path]) -> list[ImageSet | None]:
-    """Return the image set of each of these tables, None where nothing tells of it."""
+    """Return the image set of each table, or None if it is unknown.
+
+    Args:
+        datasets: the tables' `dataset` columns.
+        tables: the tables' files.
+    """
     found: dict[tuple[str, str], ImageSet | None] = {}
     folders = map(os.path.dirname, tables)
-    places = list(zip(datasets, folders, strict=True))
-    for dataset, folder in dict.fromkeys(places):
+    keys = list(zip(datasets, folders, strict=True))
+    for dataset, folder in dict.fromkeys(keys):
         known = image_set_of_table(dataset)
         found[dataset, folder] = known or _described(dataset, Path(folder))
-    return [found[place] for place in places]
+    return [found[key] for key in keys]
 
 
 def _described(dataset: str, folder: Path) -> ImageSet | None:
-    """Return what the campaign beside a folder of tables says of images of a user's own."""
-    from nnlc.system.toml_file import read_toml  # pydantic, which tables of known images don't need
+    """Return the user's own image set as the campaign beside a folder of tables describes it."""
+    from nnlc.system.toml_file import read_toml  # loads pydantic, seldom needed here
 
     path = Path(os.path.abspath(folder)).parent / CAMPAIGN_FILE  # noqa: PTH100  links keep names
     try:

@@ -1,8 +1,8 @@
-"""A table: one network's specification and its learning curve, and the bytes that say both.
+"""Tables: a network's specification and learning curve, and their text format.
 
-Format, as measured on the published tables: line 1 the header; line 2 the curve and the 24
-metadata values; every later line the curve and 24 empty fields. Fields are separated by single
-spaces, each line ends in one newline.
+The format is that of the published tables. Line 1 is the header. Line 2 has the first half epoch's
+values and the 24 metadata values; each later line has a half epoch's values and 24 empty fields.
+Fields are separated by single spaces, and each line ends in one newline.
 """
 
 import re
@@ -18,7 +18,7 @@ from nnlc.system.text_file import MARKS
 from nnlc.tables.columns import COLUMNS, CURVE_COLUMNS, EPOCHS, HEADER, METADATA_COLUMNS, Column
 
 MAX_BYTES = 64 * 1024 * 1024
-"""No table is near this; a larger file is something else."""
+"""Most bytes of a table; a larger file is something else."""
 
 _STRANGE_BYTE = re.compile(rb"[^\n -~]")
 _CURVE_FIELDS = 1 + len(CURVE_COLUMNS)
@@ -28,10 +28,10 @@ _TRAIN_LOSS, _VAL_LOSS, _ACCURACY = CURVE_COLUMNS
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One half epoch of a learning curve. None stands for a blank field."""
+    """One half epoch of a learning curve; a blank field is None."""
 
     train_loss: float | None
-    """Mean training loss over the half epoch's own batches."""
+    """Mean training loss over the half epoch's batches."""
     val_loss: float | None
     val_accuracy_percent: float | None
 
@@ -44,7 +44,7 @@ class Table:
     rows: tuple[Row, ...]
 
     def to_bytes(self) -> bytes:
-        """The table in the published format."""
+        """Return the table in the published format."""
         if not self.rows:
             raise TableError("a table has at least one half epoch")
         metadata = "".join(f" {c.write(getattr(self.spec, c.field))}" for c in METADATA_COLUMNS)
@@ -59,25 +59,25 @@ class Table:
 
 
 def write_table(table: Table, path: Path) -> None:
-    """Write a table; readers see all of it or nothing.
+    """Write a table atomically: readers see the whole file or none.
 
     Raises:
-        OSError: what the file system says; a file that was there before is untouched.
+        OSError: the file system refuses; an older file at the path stays as it was.
     """
     write_atomically(path, table.to_bytes())
 
 
 def read_table(path: str | Path, *, half_epochs: int | None = None) -> Table:
-    """Read a table, ours or a published one; nothing of its bytes is lost.
+    """Read a table, of nnlc or published.
 
-    `Table.to_bytes` gives the file back byte for byte: what it could not give back is refused.
+    Only files that `Table.to_bytes` can write again, byte for byte, are accepted.
 
     Args:
         path: the table's file.
-        half_epochs: how many rows there must be; None takes any number.
+        half_epochs: number of rows that the table must have; None accepts any number.
 
     Raises:
-        TableError: unreadable or damaged, with line and column.
+        TableError: the file can't be read or is damaged; the message has line and column.
     """
     path = Path(path)
     try:
@@ -91,7 +91,7 @@ def read_table(path: str | Path, *, half_epochs: int | None = None) -> Table:
 def parse_table(
     content: bytes, *, path: Path | None = None, half_epochs: int | None = None
 ) -> Table:
-    """`read_table` for bytes that are already in memory; `path` is only named in errors."""
+    """Return the table that bytes in memory hold, as `read_table` does; `path` is for errors."""
     lines = _split_lines(content, path)
     if lines[0] != HEADER:
         _refuse_header(lines[0], path)
@@ -105,7 +105,7 @@ def parse_table(
 
 
 def wrong_length(rows: int, half_epochs: int, path: Path | None = None) -> TableError | None:
-    """Return what is wrong with a table of so many rows where so many are expected."""
+    """Return the error for a table with `rows` rows instead of `half_epochs`; None if equal."""
     if rows == half_epochs:
         return None
     return TableError(
@@ -142,7 +142,7 @@ def _split_lines(content: bytes, path: Path | None) -> list[str]:
 
 
 def _name_strange(content: bytes, position: int) -> str:
-    """Say what a byte is that belongs in no table; an editor may have put it there."""
+    """Return a text for a byte that belongs in no table, such as one that an editor has added."""
     if position == 0 and content.startswith(tuple(MARKS)):
         return "the file begins with a byte-order mark, which"
     if content[position : position + 2] == b"\r\n":

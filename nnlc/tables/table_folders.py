@@ -1,7 +1,7 @@
-"""Where tables stand: the files of a dataset folder, a results folder or a whole download.
+"""Search for tables in a dataset folder, a results folder or a whole download.
 
-Nothing is followed out of a folder that was given, and nothing in it is passed over in silence:
-what was not taken for a table is named with the reason.
+The search does not follow symbolic links out of a given folder. Every file or folder that is not
+taken for a table is named, with the reason.
 """
 
 import os
@@ -15,7 +15,7 @@ from nnlc.networks.spec import ID_PATTERN
 from nnlc.wording import first_few
 
 LEVELS = 2
-"""A download holds results folders, which hold dataset folders."""
+"""Levels of subfolders to search: a download has results folders, which have dataset folders."""
 TABLE_NAME = re.compile(rf"{ID_PATTERN.pattern}\.txt")
 CAMPAIGN_FILE, PROVENANCE_FILE = "campaign.toml", "provenance.csv"
 _PARTS = {
@@ -25,26 +25,26 @@ _PARTS = {
     },
     PROVENANCE_FILE: {PROVENANCE_FILE, "journal"},
 }
-"""What a folder has beside its tables, by the file that tells its kind: a results folder
-(`nnlc.results.paths`) or a collection (`nnlc.collection`)."""
+"""Names of the other files and folders beside tables, by the file by which the folder is recognised
+as a results folder (`nnlc.results.paths`) or a collection (`nnlc.collection`)."""
 PART_NAMES = frozenset().union(*_PARTS.values())
 """Names that no folder of tables should have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Something in a folder that was not read, and why."""
+    """A file or folder that was not read, and the reason."""
 
     path: Path
     reason: str
 
     def __str__(self) -> str:
-        """Where and why, the path said once."""
+        """Return path and reason, with the path only once."""
         return self.reason if str(self.path) in self.reason else f"{self.path}: {self.reason}"
 
 
 def skipped_lines(skipped: Sequence[Skipped]) -> list[str]:
-    """Return what a verb says of what it passed over: the first few, and how many more."""
+    """Return lines for the first few skipped files and folders, and for the number of others."""
     return first_few(skipped, write=lambda one: f"skipped: {one}")
 
 
@@ -54,19 +54,19 @@ class TableFiles:
 
     folder: Path
     names: tuple[str, ...]
-    """Sorted."""
+    """Sorted file names."""
     whole: bool
-    """Whether they are all that the folder has, and not single ones that were named."""
+    """True for all tables of the folder, False for single files that the user named."""
 
 
 def find_tables(paths: Iterable[Path]) -> tuple[list[TableFiles], list[Skipped]]:
-    """The tables in paths that a user gave, each once: a file is a table, a folder holds some.
+    """Return the tables that a user's paths name, each once, and what was skipped.
 
-    They are in the folder, in its subfolders, or in theirs. A path that is a symbolic link is
-    followed; links inside a folder are not.
+    A path is a table, or a folder with tables in it or up to two levels below. A path may be a
+    symbolic link; links inside a folder are not followed.
 
     Raises:
-        TableError: a folder that holds none, or that can't be read.
+        TableError: a folder has no tables or can't be read.
     """
     found: list[TableFiles] = []
     skipped: dict[Path, Skipped] = {}
@@ -77,7 +77,7 @@ def find_tables(paths: Iterable[Path]) -> tuple[list[TableFiles], list[Skipped]]
             if not tables:
                 told = [one for one in passed_over if one.reason != "hidden"][:1]
                 raise TableError(
-                    "no table is in this folder, nor in a folder of it; tables are files "
+                    "no table is in this folder or its subfolders; tables are files "
                     "<ID>.txt, such as SVHN_models/2022_01_05_00_00_00_000000.txt"
                     + "".join(f"; {line}" for line in skipped_lines(told)),
                     path=path,
@@ -90,7 +90,7 @@ def find_tables(paths: Iterable[Path]) -> tuple[list[TableFiles], list[Skipped]]
 
 
 def _without_seen(files: TableFiles, seen: set[tuple[Path, str]]) -> TableFiles | None:
-    """The files that were not met before under any path; None if none are left."""
+    """Return the files that were not found before under another path; None if there are none."""
     folder = files.folder.resolve()
     names = tuple(name for name in files.names if (folder, name) not in seen)
     seen.update((folder, name) for name in names)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from nnlc.errors import TableError
 from nnlc.system.files import open_regular, why_unread
-from nnlc.tables.bulk import Curve, Metadata, parse_arrays
 from nnlc.tables.cache import FolderCache, Kept, Stamp
+from nnlc.tables.fast_parsing import Curve, Metadata, parse_arrays
 from nnlc.tables.table import MAX_BYTES
 from nnlc.tables.table_folders import TableFiles
 

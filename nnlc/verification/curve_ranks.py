@@ -82,7 +82,7 @@ def places(
 
     Args:
         table: its rows.
-        factor: what its validation losses are to be multiplied with (`nnlc.tables.slip`).
+        factor: what its validation losses are to be multiplied with (`val_loss_correction`).
         curves: a seed's rows each, all as many.
     """
     found: list[Place] = []

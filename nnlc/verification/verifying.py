@@ -18,8 +18,8 @@ from nnlc.system.environment import in_words, overruled
 from nnlc.system.shipped import shipped_names
 from nnlc.tables import Row
 from nnlc.tables.frames import check_choice
-from nnlc.tables.slip import correction_factors
 from nnlc.tables.table_folders import skipped_lines
+from nnlc.tables.val_loss_correction import correction_factors
 from nnlc.training.loaded_images import check_images
 from nnlc.training.origin import Origin, campaign_of
 from nnlc.verification.curve_ranks import places

@@ -15,7 +15,7 @@ from test_tables import rows, specs
 
 from nnlc.errors import TableError
 from nnlc.tables import METADATA_COLUMNS, Row, Table, parse_table
-from nnlc.tables.bulk import parse_arrays
+from nnlc.tables.fast_parsing import parse_arrays
 
 
 def arrays_of(table):
