@@ -111,7 +111,7 @@ STATUSES = {
     0: "nothing is left",
     1: "an error",
     2: "an error",
-    3: "not every table stands",
+    3: "some tables are missing or damaged",
     75: "unfinished",
     126: "could not be started",
     127: "could not be started",
@@ -161,14 +161,14 @@ def test_each_command_that_fails_in_turn_ends_in_a_reason(job, name):
 
 
 SETUP = {
-    "false": "line .* failed with status 1: false; if that is no error",
+    "false": "line .* failed with status 1: false; to ignore this failure",
     "(exit 4)": r"failed with status 4: \( exit 4 \)",
-    "source ./quiet.sh": r"failed with status 1: source \./quiet\.sh; if that is no error",
+    "source ./quiet.sh": r"failed with status 1: source \./quiet\.sh; to ignore this failure",
     "no_such_command": "failed with status 127: no_such_command",
     "exit 0": "ended too early, at: exit 0",
     "exit 3": "ended too early, at: exit 3",
     "set -u; echo $NEVER_SET": "ended too early",
-    "kill -TERM $$": "SIGTERM came before any rank began",
+    "kill -TERM $$": "received SIGTERM before any rank began",
     "module_of_ours() { return 2; }; module_of_ours": "failed with status 2",
 }
 
@@ -212,7 +212,7 @@ def test_a_job_that_does_not_start_again_says_why(job, name, monkeypatch):
         assert "1000 times" in script.run(STATUS="75", SLURM_RESTART_COUNT="1000")[1]
     monkeypatch.setattr(rendering, "LEAST_SECONDS", 60_000)
     script.script.write_text(render("paper", script.site, script=str(script.script)))
-    assert "it ended within 60000 s" in script.run(STATUS="75")[1]
+    assert "it ran for less than 60000 s" in script.run(STATUS="75")[1]
 
 
 @contextlib.contextmanager
@@ -265,7 +265,7 @@ def test_a_campaign_that_is_gone_when_the_job_starts_is_named(job, name):
     campaign.unlink()
     status, said = script.run()
     assert status == 1
-    assert said.startswith(f"{campaign}: the campaign is gone")
+    assert said.startswith(f"{campaign}: no such campaign file")
 
 
 def test_a_template_of_ones_own_may_end_the_script_by_itself(job):

@@ -77,7 +77,7 @@ def test_no_template_speaks_of_tmpdir():
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_there_is_one_rank_a_gpu(scheduler):
     site = shipped_site(scheduler).model_copy(update={"gpus_per_node": 3, "max_nodes": None})
-    script = render("paper", site, nodes=5).split("One rank a GPU")[1]
+    script = render("paper", site, nodes=5).split("One rank per GPU")[1]
     flag = {"slurm": "--ntasks=15 ", "lsf": "jsrun -n 15 ", "local": "mpirun -np 15 "}[scheduler]
     assert flag in script
 

@@ -79,10 +79,10 @@ LSF = [
     ("%J-%I.out", "%J.out", "-o paper-%J.out", "all elements write to one file"),
     ('"NVME smt1 gpumps"', "smt1", "jsrun -n 2 -r 1", "-alloc_flags does not ask for it"),
     ("jsrun -n 2 -r 1 -a 1 -c 1 -g 0 cp", "cp", "cp -rT", "cp can't see /mnt/bb/$USER"),
-    ("# Every node", 'ls "/mnt/bb/${USER}"\n# Every', "ls", "ls can't see /mnt/bb/$USER"),
-    ("# Every node", "date > /mnt/bb/$USER/x\n# Every", "date", "date can't see"),
-    ("# Every node", "nnlc stage paper\n# Every", "nnlc stage", "on the launch node"),
-    ("# Every node", "python -m nnlc stage paper\n#", "python", "on the launch node"),
+    ("# Copy the images", 'ls "/mnt/bb/${USER}"\n# Every', "ls", "ls can't see /mnt/bb/$USER"),
+    ("# Copy the images", "date > /mnt/bb/$USER/x\n# Copy", "date", "date can't see"),
+    ("# Copy the images", "nnlc stage paper\n# Copy", "nnlc stage", "on the launch node"),
+    ("# Copy the images", "python -m nnlc stage paper\n#", "python", "on the launch node"),
 ]
 
 

@@ -1,18 +1,18 @@
 #!/bin/bash
 # Rendered by nnlc for the campaign paper and the site my-workstation.
-# Start it with: bash FILE, FILE being this script.
-# It ends as the worker does: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
+# Submit it with: bash FILE.
+# Exit status, as the worker's: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
 # shellcheck disable=SC2317,SC2329 # traps call the functions
 set -euo pipefail
 
-# Every end has its reason in the log, in its last line; only SIGKILL leaves none.
+# The log's last line gives the reason of the end, except after SIGKILL.
 launcher='' heard='' reason='' said='' hint=''
 end_job() { # STATUS REASON
     said=yes
     echo "job script: status $1: $2" >&2 || true # the log's disk may be full
     exit "$1"
 }
-failed() { # STATUS LINE COMMAND; a file that is sourced may fail inside
+failed() { # STATUS LINE COMMAND; failures inside sourced files don't count
     [ -n "${BASH_SOURCE[2]:-}" ] || end_job 1 "line $2 failed with status $1: $3$hint"
 }
 ended() { # STATUS COMMAND
@@ -23,8 +23,8 @@ ended() { # STATUS COMMAND
 pass_on() { kill -TERM "$launcher"; }
 hear() { # SIGNAL
     heard=$1
-    echo "job script: SIG$1 came, from its user, the scheduler or the system" >&2 || true
-    [ -n "$launcher" ] || end_job 75 "SIG$1 came before any rank began; started again it goes on"
+    echo "job script: received SIG$1 from the user, the scheduler or the system" >&2 || true
+    [ -n "$launcher" ] || end_job 75 "received SIG$1 before any rank began; start it again to continue"
     pass_on
 }
 trap 'hear TERM' TERM
@@ -38,24 +38,24 @@ trap 'hear PWR' PWR
 trap 'failed "$?" "$LINENO" "$BASH_COMMAND"' ERR
 trap 'ended "$?" "$BASH_COMMAND"' EXIT
 
-# The site's own lines. Scripts of modules and conda read unset variables, and fail inside.
+# The site file's setup. Scripts of modules and conda use unset variables and commands that fail.
 set +eu +o pipefail
-hint="; if that is no error, write '|| true' behind it in the setup of the site file"
+hint="; to ignore this failure, append '|| true' to the line in the site file's setup"
 source env/bin/activate
 hint=''
 set -euo pipefail
 
-# The same network gives the same table only if these are set before Python starts.
+# Tables have the same bytes only if these are set before Python starts.
 export CUBLAS_WORKSPACE_CONFIG=:4096:8
 export OMP_NUM_THREADS=1
 export MKL_NUM_THREADS=1
 export OPENBLAS_NUM_THREADS=1
 
-# A log whose reader is gone, such as tee after Ctrl-C, is no reason to end.
+# Don't end if the log's reader, such as tee, is gone.
 trap '' PIPE
-# One rank a GPU, in the background: bash hears a signal only while it waits.
-# Every mpirun passes USR1 on to its ranks, but Open MPI's kills them at TERM: that is for a second
-# signal, unless it is the first one's echo.
+# One rank per GPU, in the background: bash runs traps only while it waits.
+# The first signal becomes USR1, which every mpirun forwards: ranks save and exit. A second signal,
+# more than a second later, becomes TERM, at which Open MPI kills the ranks.
 first=''
 pass_on() {
     if [ -z "$first" ]; then
@@ -65,7 +65,7 @@ pass_on() {
         kill -TERM "$launcher"
     fi
 }
-set -m # in a group of its own: a terminal's Ctrl-C, or its end, reaches this script alone
+set -m # own process group: a terminal's Ctrl-C or hang-up reaches only this script
 mpirun -np 4 </dev/null \
     -bind-to \
     core:2 \
@@ -74,26 +74,26 @@ mpirun -np 4 </dev/null \
     --images /projects/abc123/images \
     --device auto &
 launcher=$!
-set +e # from here on a status is looked at
+set +e # from here on, the script checks statuses itself
 trap - ERR
 
-# A signal ends wait too, with a status above 128: wait again while the launcher is there.
+# A signal interrupts wait, with a status above 128: wait again while the launcher runs.
 status=129
 while [ "$status" -gt 128 ] && kill -0 "$launcher" 2>/dev/null; do
     wait "$launcher"
     status=$?
 done
-if [ "$status" -gt 128 ]; then # it may have ended while the warning was passed on
+if [ "$status" -gt 128 ]; then # it may have ended while the signal was forwarded
     wait "$launcher" 2>/dev/null
     late=$?
     [ "$late" -eq 127 ] || status=$late
 fi
 case $status in
     0) reason="nothing is left to train" ;;
-    3) reason="nothing is left to train, but not every table stands: nnlc status says why" ;;
-    75) reason="unfinished; started again it goes on" ;;
+    3) reason="nothing is left to train, but some tables are missing or damaged: nnlc status says why" ;;
+    75) reason="unfinished; start it again to continue" ;;
     126 | 127) reason="mpirun could not be started, or could not start its command" ;;
-    *) reason="an error, whose words stand above" ;;
+    *) reason="an error; see the message above" ;;
 esac
 if [ "$status" -gt 128 ] && signal=$(kill -l "$status" 2>/dev/null); then
     reason="ranks ended by SIG$signal"

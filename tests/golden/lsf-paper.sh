@@ -10,22 +10,22 @@
 #BSUB -wt 3
 #BSUB -alloc_flags 'nvme smt1'
 # Rendered by nnlc for the campaign paper and the site my-lsf.
-# Start it with: bsub < FILE, FILE being this script; 'nnlc submit' checks it and does so.
-# It ends as the worker does: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
+# Submit it with: bsub < FILE, or with 'nnlc submit', which checks it first.
+# Exit status, as the worker's: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
 # shellcheck disable=SC2317,SC2329 # traps call the functions
 set -euo pipefail
 
-# The walltime in the directives above, from which ranks count down: change both.
+# Must equal the walltime in the directives above.
 walltime_minutes=115
 
-# Every end has its reason in the log, in its last line; only SIGKILL leaves none.
+# The log's last line gives the reason of the end, except after SIGKILL.
 launcher='' heard='' reason='' said='' hint=''
 end_job() { # STATUS REASON
     said=yes
     echo "job script: status $1: $2" >&2 || true # the log's disk may be full
     exit "$1"
 }
-failed() { # STATUS LINE COMMAND; a file that is sourced may fail inside
+failed() { # STATUS LINE COMMAND; failures inside sourced files don't count
     [ -n "${BASH_SOURCE[2]:-}" ] || end_job 1 "line $2 failed with status $1: $3$hint"
 }
 ended() { # STATUS COMMAND
@@ -36,8 +36,8 @@ ended() { # STATUS COMMAND
 pass_on() { kill -TERM "$launcher"; }
 hear() { # SIGNAL
     heard=$1
-    echo "job script: SIG$1 came, from its user, the scheduler or the system" >&2 || true
-    [ -n "$launcher" ] || end_job 75 "SIG$1 came before any rank began; started again it goes on"
+    echo "job script: received SIG$1 from the user, the scheduler or the system" >&2 || true
+    [ -n "$launcher" ] || end_job 75 "received SIG$1 before any rank began; start it again to continue"
     pass_on
 }
 trap 'hear TERM' TERM
@@ -51,25 +51,25 @@ trap 'hear PWR' PWR
 trap 'failed "$?" "$LINENO" "$BASH_COMMAND"' ERR
 trap 'ended "$?" "$BASH_COMMAND"' EXIT
 
-# Options that the submitting shell exported for bsub would count for the next job too.
+# Remove bsub's options from the environment, or they would apply to the next job.
 unset "${!BSUB_@}" LSB_DEFAULTPROJECT LSB_DEFAULTQUEUE LSB_DEFAULT_JOBGROUP LSB_DEFAULT_USERGROUP
 
-# The site's own lines. Scripts of modules and conda read unset variables, and fail inside.
+# The site file's setup. Scripts of modules and conda use unset variables and commands that fail.
 set +eu +o pipefail
-hint="; if that is no error, write '|| true' behind it in the setup of the site file"
+hint="; to ignore this failure, append '|| true' to the line in the site file's setup"
 module load python
 hint=''
 set -euo pipefail
 
-# The same network gives the same table only if these are set before Python starts.
+# Tables have the same bytes only if these are set before Python starts.
 export CUBLAS_WORKSPACE_CONFIG=:4096:8
 export OMP_NUM_THREADS=1
 export MKL_NUM_THREADS=1
 export OPENBLAS_NUM_THREADS=1
 
-# A log whose reader is gone, such as tee after Ctrl-C, is no reason to end.
+# Don't end if the log's reader, such as tee, is gone.
 trap '' PIPE
-# One rank a GPU, in the background: bash hears a signal only while it waits.
+# One rank per GPU, in the background: bash runs traps only while it waits.
 jsrun -n 48 -r 6 -a 1 -c 7 -g 1 \
     -b rs -d packed -l gpu-cpu -E OMP_NUM_THREADS=1 \
     --smpiargs=-disable_gpu_hooks \
@@ -80,41 +80,41 @@ jsrun -n 48 -r 6 -a 1 -c 7 -g 1 \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!
-set +e # from here on a status is looked at
+set +e # from here on, the script checks statuses itself
 trap - ERR
 
-# The scheduler's warning saves every network; the ranks then leave with 75 by themselves.
+# At the scheduler's warning signal, ranks save their networks and exit with 75.
 pass_on() { kill -URG "$launcher"; }
 trap pass_on URG
-# A signal ends wait too, with a status above 128: wait again while the launcher is there.
+# A signal interrupts wait, with a status above 128: wait again while the launcher runs.
 status=129
 while [ "$status" -gt 128 ] && kill -0 "$launcher" 2>/dev/null; do
     wait "$launcher"
     status=$?
 done
-if [ "$status" -gt 128 ]; then # it may have ended while the warning was passed on
+if [ "$status" -gt 128 ]; then # it may have ended while the signal was forwarded
     wait "$launcher" 2>/dev/null
     late=$?
     [ "$late" -eq 127 ] || status=$late
 fi
 case $status in
     0) reason="nothing is left to train" ;;
-    3) reason="nothing is left to train, but not every table stands: nnlc status says why" ;;
-    75) reason="unfinished; started again it goes on" ;;
+    3) reason="nothing is left to train, but some tables are missing or damaged: nnlc status says why" ;;
+    75) reason="unfinished; start it again to continue" ;;
     126 | 127) reason="jsrun could not be started, or could not start its command" ;;
-    *) reason="an error, whose words stand above" ;;
+    *) reason="an error; see the message above" ;;
 esac
 if [ "$status" -gt 128 ] && signal=$(kill -l "$status" 2>/dev/null); then
     reason="ranks ended by SIG$signal"
 fi
 [ -z "$heard" ] || reason+=", after SIG$heard"
-# Unfinished, or ended by a signal: the next job of the chain, but not over and over for nothing.
+# Unfinished, or ended by a signal: submit the next job, unless this one did nothing.
 again=/projects/abc123/results/paper/jobs/paper.sh
 if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
     if [ -n "$heard" ]; then
-        reason+="; no next job, since it was told to end"
+        reason+="; no next job, since a signal asked it to end"
     elif [ "$SECONDS" -lt 60 ]; then
-        reason+="; no next job: it ended within 60 s"
+        reason+="; no next job, since it ran for less than 60 s"
     else
         bsub -J paper"[$LSB_JOBINDEX]" -w "ended(${LSB_JOBID}[$LSB_JOBINDEX])" < "$again" | tee -a "$again.jobs"
         case "${PIPESTATUS[*]}" in

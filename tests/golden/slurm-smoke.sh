@@ -11,22 +11,22 @@
 #SBATCH --signal=B:URG@180
 #SBATCH --requeue
 # Rendered by nnlc for the campaign smoke and the site slurm.
-# Start it with: sbatch FILE, FILE being this script; 'nnlc submit' checks it and does so.
-# It ends as the worker does: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
+# Submit it with: sbatch FILE, or with 'nnlc submit', which checks it first.
+# Exit status, as the worker's: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
 # shellcheck disable=SC2317,SC2329 # traps call the functions
 set -euo pipefail
 
-# The walltime in the directives above, from which ranks count down: change both.
+# Must equal the walltime in the directives above.
 walltime_minutes=120
 
-# Every end has its reason in the log, in its last line; only SIGKILL leaves none.
+# The log's last line gives the reason of the end, except after SIGKILL.
 launcher='' heard='' reason='' said='' hint=''
 end_job() { # STATUS REASON
     said=yes
     echo "job script: status $1: $2" >&2 || true # the log's disk may be full
     exit "$1"
 }
-failed() { # STATUS LINE COMMAND; a file that is sourced may fail inside
+failed() { # STATUS LINE COMMAND; failures inside sourced files don't count
     [ -n "${BASH_SOURCE[2]:-}" ] || end_job 1 "line $2 failed with status $1: $3$hint"
 }
 ended() { # STATUS COMMAND
@@ -37,8 +37,8 @@ ended() { # STATUS COMMAND
 pass_on() { kill -TERM "$launcher"; }
 hear() { # SIGNAL
     heard=$1
-    echo "job script: SIG$1 came, from its user, the scheduler or the system" >&2 || true
-    [ -n "$launcher" ] || end_job 75 "SIG$1 came before any rank began; started again it goes on"
+    echo "job script: received SIG$1 from the user, the scheduler or the system" >&2 || true
+    [ -n "$launcher" ] || end_job 75 "received SIG$1 before any rank began; start it again to continue"
     pass_on
 }
 trap 'hear TERM' TERM
@@ -52,23 +52,23 @@ trap 'hear PWR' PWR
 trap 'failed "$?" "$LINENO" "$BASH_COMMAND"' ERR
 trap 'ended "$?" "$BASH_COMMAND"' EXIT
 
-# Options that the submitting shell exported for Slurm's commands would count here too.
+# Remove options of Slurm's commands from the environment, or they would apply to this job.
 unset "${!SBATCH_@}" "${!SRUN_@}" "${!SCANCEL_@}" "${!SCONTROL_@}" "${!SLURM_CPU_BIND@}" \
     SLURM_CLUSTERS SLURM_EXPORT_ENV SLURM_TIMELIMIT SLURM_EXACT SLURM_EXCLUSIVE SLURM_OVERLAP \
     SLURM_IMMEDIATE SLURM_LABELIO SLURM_STEP_GRES SLURM_{PRO,EPI}LOG SLURM_TASK_{PRO,EPI}LOG \
     SLURM_STD{IN,OUT,ERR}MODE SLURM_REMOTE_CWD SLURM_WORKING_DIR SLURM_TEST_EXEC SLURM_THREADS \
     SLURM_ACCOUNT SLURM_PARTITION SLURM_QOS SLURM_RESERVATION SLURM_WCKEY SLURM_DEPENDENCY
 
-# The same network gives the same table only if these are set before Python starts.
+# Tables have the same bytes only if these are set before Python starts.
 export CUBLAS_WORKSPACE_CONFIG=:4096:8
 export OMP_NUM_THREADS=1
 export MKL_NUM_THREADS=1
 export OPENBLAS_NUM_THREADS=1
 
-# A log whose reader is gone, such as tee after Ctrl-C, is no reason to end.
+# Don't end if the log's reader, such as tee, is gone.
 trap '' PIPE
-# One rank a GPU, in the background: bash hears a signal only while it waits.
-# A rank that ends before the others ends them all after a minute.
+# One rank per GPU, in the background: bash runs traps only while it waits.
+# If a rank ends, srun ends the others after 60 s.
 srun --nodes=1 --ntasks=4 --ntasks-per-node=4 \
     --cpus-per-task=8 \
     --gpus-per-task=1 \
@@ -77,50 +77,50 @@ srun --nodes=1 --ntasks=4 --ntasks-per-node=4 \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!
-set +e # from here on a status is looked at
+set +e # from here on, the script checks statuses itself
 trap - ERR
 
-# The scheduler's warning saves every network; the ranks then leave with 75 by themselves.
-# scancel brings it to every rank; srun would keep it to itself.
+# At the scheduler's warning signal, ranks save their networks and exit with 75. scancel signals
+# every rank; srun would not forward the signal.
 job=${SLURM_JOB_ID:-}
 pass_on() { scancel --signal=URG "$job"; }
 trap pass_on URG
-# A signal ends wait too, with a status above 128: wait again while the launcher is there.
+# A signal interrupts wait, with a status above 128: wait again while the launcher runs.
 status=129
 while [ "$status" -gt 128 ] && kill -0 "$launcher" 2>/dev/null; do
     wait "$launcher"
     status=$?
 done
-if [ "$status" -gt 128 ]; then # it may have ended while the warning was passed on
+if [ "$status" -gt 128 ]; then # it may have ended while the signal was forwarded
     wait "$launcher" 2>/dev/null
     late=$?
     [ "$late" -eq 127 ] || status=$late
 fi
 case $status in
     0) reason="nothing is left to train" ;;
-    3) reason="nothing is left to train, but not every table stands: nnlc status says why" ;;
-    75) reason="unfinished; started again it goes on" ;;
+    3) reason="nothing is left to train, but some tables are missing or damaged: nnlc status says why" ;;
+    75) reason="unfinished; start it again to continue" ;;
     126 | 127) reason="srun could not be started, or could not start its command" ;;
-    *) reason="an error, whose words stand above" ;;
+    *) reason="an error; see the message above" ;;
 esac
 if [ "$status" -gt 128 ] && signal=$(kill -l "$status" 2>/dev/null); then
     reason="ranks ended by SIG$signal"
 fi
 [ -z "$heard" ] || reason+=", after SIG$heard"
-# Unfinished, or ended by a signal: into the queue again, but not over and over for nothing.
+# Unfinished, or ended by a signal: requeue the job, unless it did nothing.
 if [ "$status" -eq 75 ] || [ "$status" -gt 128 ]; then
     if [ -n "$heard" ]; then
-        reason+="; not into the queue again, since it was told to end"
+        reason+="; not requeued, since a signal asked it to end"
     elif [ "$SECONDS" -lt 60 ]; then
-        reason+="; not into the queue again: it ended within 60 s"
+        reason+="; not requeued, since it ran for less than 60 s"
     elif [ "${SLURM_RESTART_COUNT:-0}" -ge 1000 ]; then
-        reason+="; not into the queue again: it was there 1000 times"
+        reason+="; not requeued, since it was requeued 1000 times before"
     else
-        echo "job script: status $status: $reason; now into the queue again" >&2
-        trap '' TERM # Slurm's own, by which it takes the job back
+        echo "job script: status $status: $reason; requeueing it" >&2
+        trap '' TERM # Slurm sends it when it requeues a job
         said=yes
         scontrol requeue "$job" && exit "$status"
-        reason+="; scontrol did not put it into the queue again"
+        reason+="; scontrol requeue failed"
     fi
 fi
 end_job "$status" "$reason"
