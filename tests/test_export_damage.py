@@ -190,7 +190,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path, format, column)
         export,
         "column folder: '../../escaped' is no name of a folder"
         if column == "folder"
-        else "ID '../../escaped' has not the form",
+        else "ID '../../escaped' does not have the form",
     )
     assert not list(tmp_path.parent.rglob("escaped*"))
 

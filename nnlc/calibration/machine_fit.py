@@ -17,7 +17,7 @@ from nnlc.networks.cost import Machine
 from nnlc.networks.work import Work
 
 FEWEST_NETWORKS = 10
-"""Least number of networks for a fit."""
+"""Minimum number of networks for a fit."""
 FOLDS = 10
 """Folds of the cross-validation."""
 _USUAL_DEVIATION = 0.15

@@ -32,7 +32,7 @@ def networks_of_element(
         ValueError: the array has no such element.
     """
     if not 0 <= element < elements:
-        raise ValueError(f"element {element} of {elements}: elements count from 0")
+        raise ValueError(f"there is no element {element} of {elements}: elements count from 0")
     in_order = sorted(networks, key=lambda network: network.index)
     seconds = [predict_seconds(n.spec, n.images, campaign.epochs, GPU) for n in in_order]
     return [in_order[position] for position in split(seconds, elements)[element]]

@@ -112,7 +112,9 @@ class DatasetSection(_Section):
                 raise ValueError(f"{given[0]} is only for images of your own, given by npz")
             return KNOWN[name].with_split(self.train)
         if image_set_of_table(name) or name in KNOWN_IMAGE_SETS or self.train is not None:
-            raise ValueError("npz goes with a name that is not taken, and without train")
+            raise ValueError(
+                "with npz, choose a name that no known image set has, and leave out train"
+            )
         missing = [key for key in own if key not in given]
         if missing:
             raise ValueError(

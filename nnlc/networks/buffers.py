@@ -19,7 +19,7 @@ INDEX_BYTES = 8
 """Bytes of the index of a pooling window's maximum."""
 
 WORTH_TRIMMING = 64
-"""Multiply-adds that trimming must save, averaged over all values of one filter's output."""
+"""Minimum saving for which outputs are trimmed, in multiply-adds per output value."""
 FEW_OUTPUTS = 3
 """Greatest output width for which a CPU convolves forward as a matrix product."""
 FEW_OUTPUTS_FOR_WEIGHTS = 8
@@ -30,17 +30,17 @@ class Buffers(NamedTuple):
     """Bytes that one layer allocates for a whole batch."""
 
     output: int
-    """Bytes of its output; 0 if the output is its input, changed in place or a view of it."""
+    """Bytes of the output; 0 if it is a view of the input, or the input changed in place."""
     kept: tuple[int, ...] = ()
-    """Further bytes that it keeps for its backward pass."""
+    """Further bytes that are kept for the backward pass."""
     forward: tuple[int, ...] = ()
-    """Temporary bytes, freed at the end of its forward pass."""
+    """Temporary bytes of the forward pass."""
     backward: tuple[int, ...] = ()
-    """Temporary bytes of its backward pass, the gradient of its input included."""
+    """Temporary bytes of the backward pass, the input's gradient included."""
     keeps_input: bool = False
-    """True if its backward pass needs its input."""
+    """True if the backward pass needs the layer's input."""
     keeps_output: bool = False
-    """True if its backward pass needs its output."""
+    """True if the backward pass needs the layer's output."""
 
 
 class ConvolutionPlan(NamedTuple):

@@ -67,9 +67,9 @@ def training_bytes(
     parameters = VALUE_BYTES * walk.parameters
     layers = [layer.buffers(spec.batch_size, device) for layer in walk.layers]
     update = optimizer.copied_values(spec) * parameters
-    worst = max(*_moments(walk, spec.batch_size, layers), update)
+    worst = max(*_bytes_in_training(walk, spec.batch_size, layers), update)
     if device == "cuda":
-        worst += max(_forward_moments(walk, spec.batch_size, layers))
+        worst += max(_bytes_in_validation(walk, spec.batch_size, layers))
     images_held = sum(map(image_bytes, {images, *resident}))
     return library_bytes(device) + images_held + int(_HEAP[device] * (copies * parameters + worst))
 
@@ -93,15 +93,15 @@ def image_bytes(images: ImageSet) -> int:
 def kept_bytes(layers: list[Buffers]) -> list[int]:
     """Return for each layer the bytes that stay for the backward pass.
 
-    An output that two layers need is counted once, as the first one's.
+    An output that several layers need is counted once, for the layer that makes it.
     """
     return [
-        sum(layer.kept) + (layer.output if _stays(layers, i) else 0)
+        sum(layer.kept) + (layer.output if _output_stays(layers, i) else 0)
         for i, layer in enumerate(layers)
     ]
 
 
-def _moments(walk: Walk, batch: int, layers: list[Buffers]) -> Iterator[int]:
+def _bytes_in_training(walk: Walk, batch: int, layers: list[Buffers]) -> Iterator[int]:
     """Yield the bytes in use at each layer of a training step, parameters not counted."""
     now = VALUE_BYTES * batch * prod(walk.layers[0].input)  # the pixels stay
     passing = 0  # bytes of a layer's input that no layer keeps
@@ -116,7 +116,7 @@ def _moments(walk: Walk, batch: int, layers: list[Buffers]) -> Iterator[int]:
         now -= stays
 
 
-def _stays(layers: list[Buffers], i: int) -> bool:
+def _output_stays(layers: list[Buffers], i: int) -> bool:
     """Return True if a layer's output is needed in the backward pass, by this or a later layer."""
     if layers[i].keeps_output:
         return True
@@ -128,7 +128,7 @@ def _stays(layers: list[Buffers], i: int) -> bool:
     return True  # the loss keeps the scores
 
 
-def _forward_moments(walk: Walk, batch: int, layers: list[Buffers]) -> Iterator[int]:
+def _bytes_in_validation(walk: Walk, batch: int, layers: list[Buffers]) -> Iterator[int]:
     """Yield the bytes in use at each layer of a validation step, which keeps nothing."""
     given = VALUE_BYTES * batch * prod(walk.layers[0].input)
     for layer in layers:

@@ -1,8 +1,8 @@
 """Optimizers and losses that nnlc trains with: parameters, memory and work of each.
 
 A new optimizer is an entry in `OPTIMIZERS`. Then the campaign's key `training.optimizer` accepts
-its name, the sampler keeps the parameters that it uses, the loop builds it, and memory, cost,
-checkpoints, audit and source text follow.
+its name, the sampler sets to 0 the parameters that it does not use, the loop builds it, and memory,
+cost, checkpoints, audit and source text follow.
 """
 
 from dataclasses import dataclass
@@ -55,11 +55,11 @@ class Optimizer:
         }
 
     def kept_values(self, spec: NetworkSpec) -> int:
-        """Return the number of values a weight that it keeps from step to step."""
+        """Return the number of values per weight that it keeps from step to step."""
         return int(bool(spec.momentum))  # PyTorch keeps no buffer for a momentum of 0
 
     def copied_values(self, spec: NetworkSpec) -> int:
-        """Return the number of temporary values a weight within a step."""
+        """Return the number of temporary values per weight within a step."""
         return int(bool(spec.weight_decay))  # gradients with the decay in them
 
     def passes(self, spec: NetworkSpec) -> int:

@@ -15,12 +15,12 @@ from nnlc.networks.space import Coin, SearchSpace
 from nnlc.networks.spec import DROPOUT, POOLING, NetworkSpec
 
 MAX_DEPTH = 100
-"""Greatest number of convolutions; the article goes to 10."""
+"""Maximum number of convolutions; the article's networks have at most 10."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Features:
-    """Parameters of convolutions, blocks and pooling layers drawn so far, an entry a layer."""
+    """Parameters of convolutions, blocks and pooling layers drawn so far, an entry per layer."""
 
     kernels: list[int]
     strides: list[int]

@@ -76,8 +76,8 @@ class SearchSpace:
             )
 
     def likely_mistakes(self) -> Iterator[tuple[str, str]]:
-        """Yield fields whose values are legal but seldom meant, and what they mean, in words."""
-        if len(set(self.blocks)) < len(self.blocks):  # weights?
+        """Yield names of fields with legal but improbable values, and texts on their meaning."""
+        if len(set(self.blocks)) < len(self.blocks):  # perhaps meant as weights
             drawn = ", ".join(
                 f"code {code} for {self.blocks.count(code)} of {len(self.blocks)} layers"
                 for code in sorted(set(self.blocks))
@@ -89,7 +89,7 @@ class SearchSpace:
             )
         for name in ("learning_rate_exponent", "weight_decay_exponent"):
             low, high = getattr(self, name)
-            if low >= 0 < high:  # the values themselves?
+            if low >= 0 < high:  # perhaps meant as values, not exponents
                 yield name, f"are powers of ten: the values are {10**low:.4g} to {10**high:.4g}"
 
     def check_against(self, images: ImageSet) -> None:

@@ -15,7 +15,7 @@ ID_PATTERN = re.compile(r"[0-9]{4}(_[0-9]{2}){5}_[0-9]{6}")
 _WORD = re.compile(r"[!-~]+")
 """Pattern of text values in a table: printable ASCII without blanks."""
 MAX_NETWORKS = 1_000_000
-"""Most networks of a campaign: an ID ends in six digits."""
+"""Maximum number of networks in a campaign: an ID ends in six digits."""
 
 
 def network_id(stamp: datetime, index: int) -> str:
@@ -138,11 +138,11 @@ class NetworkSpec:
             "weight_decay": (0, float("inf")),
         }
         if not ID_PATTERN.fullmatch(self.id):
-            raise SpecError(f"ID {self.id!r} has not the form YYYY_MM_DD_HH_MM_SS_ffffff")
+            raise SpecError(f"ID {self.id!r} does not have the form YYYY_MM_DD_HH_MM_SS_ffffff")
         for field in ("dataset", "loss_fn", "optimizer"):
             if not _WORD.fullmatch(getattr(self, field)):
                 raise SpecError(
-                    f"{field} {getattr(self, field)!r} is no word of printable ASCII characters"
+                    f"{field} {getattr(self, field)!r} must be printable ASCII without blanks"
                 )
         for field, (low, high) in ranges.items():
             value = getattr(self, field)

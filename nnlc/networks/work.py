@@ -8,7 +8,7 @@ class Work(NamedTuple):
     """Counts of the work of one or more steps, summed over the images of a batch."""
 
     operations: float = 0
-    """Floating-point operations of convolutions and fully connected layers, two a multiply-add."""
+    """Operations (fp32) of convolutions and fully connected layers, two per multiply-add."""
     gathered: float = 0
     """Values copied into or out of windows by convolutions that are computed as matrix products."""
     comparisons: float = 0

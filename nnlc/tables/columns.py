@@ -23,7 +23,7 @@ class Column:
     field: str
     write: Callable[[Any], str]
     read: Callable[[str], Any]
-    """Return the value of a text; raise ValueError, whose text says what would be right."""
+    """Function from a text to its value; raises ValueError, whose text says what would be right."""
 
 
 def _read_number(text: str) -> float:
@@ -64,7 +64,7 @@ def _read_flag(text: str) -> bool:
 
 def _read_text(text: str) -> str:
     if not _WORD.fullmatch(text):
-        raise ValueError(f"{text!r} is no word of printable characters")
+        raise ValueError(f"{text!r} must be printable ASCII without blanks")
     return text
 
 

@@ -129,7 +129,7 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 
 def _same_id(second: Reading, first: Reading) -> TableError:
     return TableError(
-        f"network {second.id} has a table in {Path(first.path).parent} already; load the two apart",
+        f"network {second.id} has a table in {Path(first.path).parent} already; load one of them",
         path=Path(second.path),
         line=2,
         column=5,

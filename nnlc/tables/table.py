@@ -18,7 +18,7 @@ from nnlc.system.text_file import MARKS
 from nnlc.tables.columns import COLUMNS, CURVE_COLUMNS, EPOCHS, HEADER, METADATA_COLUMNS, Column
 
 MAX_BYTES = 64 * 1024 * 1024
-"""Most bytes of a table; a larger file is something else."""
+"""Maximum size of a table in bytes; a larger file is something else."""
 
 _STRANGE_BYTE = re.compile(rb"[^\n -~]")
 _CURVE_FIELDS = 1 + len(CURVE_COLUMNS)
@@ -121,7 +121,7 @@ def _split_lines(content: bytes, path: Path | None) -> list[str]:
     if not content:
         raise TableError("the file is empty", path=path)
     if len(content) > MAX_BYTES:
-        raise TableError(f"the file is larger than {MAX_BYTES} bytes: no table", path=path)
+        raise TableError(f"the file is no table: it is larger than {MAX_BYTES} bytes", path=path)
     if strange := _STRANGE_BYTE.search(content):
         position = strange.start()
         start = content.rfind(b"\n", 0, position) + 1

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from nnlc.analysis.stopper import Stopper
 
 HEARTBEAT_SECONDS = 0.25
-"""Least time between two heartbeats."""
+"""Minimum time between two heartbeats."""
 SAVING_SHARE = 0.01
-"""Greatest share of the time that is spent on saving checkpoints."""
+"""Maximum share of the time that is spent on saving checkpoints."""
 
 
 class Interrupted(Exception):  # noqa: N818  it is no error
@@ -38,7 +38,7 @@ class Attempt:
         checkpoints: the network's checkpoints.
         inbox: the pipe on which the agent may send "save".
         send: sends a message to the agent.
-        checkpoint_seconds: least time between two checkpoints.
+        checkpoint_seconds: minimum time between two checkpoints.
         stopper: the campaign's stop rule, before its first row; None trains all epochs.
     """
 

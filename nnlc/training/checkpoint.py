@@ -120,7 +120,7 @@ class Checkpoints:
         found: State | None = None
         unreadable: OSError | None = None
         there = set(self._folder.glob(f"{self._id}.*.ckpt")) - {self._newest, self._before}
-        wrong = [(path, self._how_foreign(path)) for path in sorted(there)]
+        wrong = [(path, self._why_foreign(path)) for path in sorted(there)]
         for path in (self._newest, self._before):
             try:
                 found = _retried(partial(self._read, path))
@@ -184,7 +184,7 @@ class Checkpoints:
             raise DamagedError("its content is of another network or settings than its name says")
         return content["state"]  # type: ignore[no-any-return]
 
-    def _how_foreign(self, path: Path) -> str:
+    def _why_foreign(self, path: Path) -> str:
         try:
             content = _load(path)
         except (OSError, DamagedError) as problem:

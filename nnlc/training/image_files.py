@@ -16,7 +16,7 @@ from nnlc.errors import ImagesError
 from nnlc.system.files import open_regular, read_regular, why_unread
 
 _LARGEST = 2 << 30
-"""Most bytes to read. The largest published file has 1.3 GB; a larger file is a wrong one."""
+"""Maximum size in bytes of a file to read; the largest published file has 1.3 GB."""
 
 
 class WrongFileError(ImagesError):

@@ -150,9 +150,9 @@ class Source:
 
     files: FindFiles
     read: Callable[[list[ImageFile], DatasetSection, Path], Images]
-    """Read the images from these files, with checksums verified."""
+    """Function that reads the images from these files and verifies checksums."""
     remedy: Callable[[DatasetSection, Path], str]
-    """Return advice for files that are missing or damaged."""
+    """Function that returns advice on missing or damaged files."""
 
 
 def source_of(image_set: ImageSet, section: DatasetSection) -> Source:

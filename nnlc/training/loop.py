@@ -1,4 +1,4 @@
-"""The deterministic training loop: one network on one device, a row each half epoch.
+"""The deterministic training loop: one network on one device, a row per half epoch.
 
 Every random number is a function of the network's seed and its use: the weights, an epoch's order
 of images, a step's dropout masks. No random stream is carried from one step to the next. So a step
@@ -28,7 +28,7 @@ State = dict[str, Any]
 
 
 class HalfEpochLoop:
-    """Training of one network, as an iterable over its rows, two an epoch.
+    """Training of one network, as an iterable over its rows, two per epoch.
 
     Args:
         spec: the network.

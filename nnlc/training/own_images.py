@@ -30,7 +30,7 @@ from nnlc.wording import counted, first_few, reason_of
 SPLITS = ("train", "validation")
 ARRAYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
 _MOST_INFLATED = 1032
-"""Greatest ratio of inflated to compressed size: the limit of deflate, the format of npz files."""
+"""Maximum ratio of inflated to compressed size: the limit of deflate, the format of npz files."""
 
 Array = npt.NDArray[Any]
 

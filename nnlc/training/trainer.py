@@ -128,13 +128,13 @@ class Trainer:
             checkpoints = self._checkpoints_of(
                 spec, images, self._circumstances(spec, images), folder
             )
-            heads = checkpoints.foreign(names.get(spec.id, []))
-            if heads is None:
+            others = checkpoints.foreign(names.get(spec.id, []))
+            if others is None:
                 go_on.append(spec.id)
-            elif heads:  # the one that is farthest
-                head = max(heads, key=lambda head: head.seconds)
-                ways = older_ways(head.arithmetic, *self._for_arithmetic(spec, images))
-                about = {**head._asdict(), "path": str(head.path), "older_ways": ways}
+            elif others:
+                longest = max(others, key=lambda other: other.seconds)
+                ways = older_ways(longest.arithmetic, *self._for_arithmetic(spec, images))
+                about = {**longest._asdict(), "path": str(longest.path), "older_ways": ways}
                 foreign.append({"id": spec.id, **about})
         return {"go_on": go_on, "foreign": foreign}
 

@@ -20,9 +20,9 @@ from nnlc.training.pixels import DeviceImages
 WARM_STEPS = 3
 """Ordinary steps before a capture, in which libraries choose and load their kernels."""
 MAX_STEPS_AHEAD = 8
-"""Most steps that the CPU queues on the GPU; with more, an interruption would wait too long."""
+"""Maximum number of steps queued on the GPU; with more, an interruption would wait too long."""
 LARGE_STEP = 2e11
-"""Operations of a step from which on only one step is queued."""
+"""Operations of a step; if a step has as many, only one is queued."""
 
 
 class Steps:
