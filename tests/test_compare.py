@@ -189,7 +189,7 @@ def test_later_points_change_nothing_that_is_predicted():
 WRONG = {
     "a method that is none": ({"methods": ["pow9"]}, "there is no method 'pow9'"),
     "one text": ({"methods": "pow3"}, "give a list"),
-    "a cutoff at the target": ({"cutoffs": [4.0]}, "must be before the target"),
+    "a cutoff at the target": ({"cutoffs": [4.0]}, "is not before the target"),
     "a cutoff between points": ({"cutoffs": [1.25]}, "steps of a half"),
     "no cutoff": ({"cutoffs": []}, "there is no cutoff"),
     "a cutoff that is no number": ({"cutoffs": [math.nan]}, "steps of a half"),
@@ -242,13 +242,16 @@ def test_predict_by_a_family_sees_half_of_the_way_unless_it_is_told():
     ("arguments", "word"),
     [
         ({"method": "penguin:epoch=5", "target": 4}, "predicts epoch 5, not 4"),
-        ({"method": "menndl", "cutoff": 3, "target": 5}, "finds its own end"),
+        ({"method": "menndl", "cutoff": 3, "target": 5}, "decides itself when to stop"),
         ({"method": "pow3", "cutoff": 6, "target": 5}, "is not before the target"),
         ({"method": "last1", "cutoff": 5, "target": 5}, "nothing would be left to predict"),
         ({"method": "last1", "target": 0.5}, "is not before the target"),
         ({"method": "penguin", "target": math.nan}, "steps of a half"),
-        ({"only": ["2021_02_15_13_55_26_000001", "mine"]}, "'mine' is no ID of the 2 networks"),
-        ({"method": "pow3", "target": 0}, "can only be one from 0.5"),
+        (
+            {"only": ["2021_02_15_13_55_26_000001", "mine"]},
+            "none of the 2 networks given has the ID 'mine'",
+        ),
+        ({"method": "pow3", "target": 0}, "must be 0.5, 1, 1.5"),
     ],
 )
 def test_predict_refuses_what_contradicts_itself(arguments, word):

@@ -52,7 +52,7 @@ def test_one_process_does_the_work_where_no_other_can_be_had(
     assert found.equals(alone)
     words = capsys.readouterr()
     assert words.out == ""
-    assert words.err.startswith("note: no other process can share the work")
+    assert words.err.startswith("note: other processes can't be started")
     assert "--processes 1" in words.err
 
 

@@ -207,7 +207,7 @@ def test_frames_that_were_changed_are_not_measured():
         replace(tables, networks=tables.networks[1:]),
         replace(tables, curves=tables.curves[::-1]),
     ):
-        with pytest.raises(NnlcError, match="don't belong together"):
+        with pytest.raises(NnlcError, match="don't match those of"):
             nnlc.metrics(changed)
 
 

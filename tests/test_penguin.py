@@ -19,7 +19,7 @@ from nnlc.analysis.predictors.interface import FitFailure
 from nnlc.analysis.predictors.observed import Menndl
 from nnlc.analysis.predictors.penguin import Penguin, Saturation, fit_first
 
-NOTHING = "no prediction stands: the fits failed, or lean on their bound"
+NOTHING = "no prediction: every fit failed or has its asymptote at the bound"
 TABLE = (
     Path(__file__).resolve().parents[2] / "shared" / "published" / "2021_02_15_13_55_26_539263.txt"
 )

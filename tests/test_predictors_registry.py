@@ -61,19 +61,19 @@ def test_every_built_in_method_can_be_made_and_is_listed():
 
 
 WRONG = {
-    "pengiun": "there is no method 'pengiun', but last1, pow2",
+    "pengiun": "there is no method 'pengiun'; there are last1, pow2",
     "": "there is no method ''",
-    "penguin:": "'' where a setting belongs",
-    "penguin:points": "'points' where a setting belongs",
-    "penguin:points=": "'points=' where a setting belongs",
+    "penguin:": "'' is no setting",
+    "penguin:points": "'points' is no setting",
+    "penguin:points=": "'points=' is no setting",
     "penguin:points=3:points=3": "each once",
-    "penguin:e_pred=20": "penguin has no setting 'e_pred', but epoch, points, window, tolerance (",
+    "penguin:e_pred=20": "penguin has no setting 'e_pred'; it has epoch, points, window, tolerance (",
     "pow4:points=3": "pow4 has no settings",
-    "penguin:points=1": "points is '1', but can only be a whole number from 2 to",
+    "penguin:points=1": "points is '1', but must be a whole number from 2 to",
     "penguin:points=३": "whole number",
     "penguin:points=3.0": "whole number",
     "penguin:points=99999999999999999999": "whole number",
-    "penguin:points=40": "first fit has 40 half epochs, which are no fewer than the 40",
+    "penguin:points=40": "first fit needs 40 points, but must come before epoch 20, ",
     "penguin:epoch=20.25": "steps of a half",
     "penguin:epoch=0": "from 0.5",
     "penguin:epoch=1e3": "a plain number",
@@ -81,8 +81,8 @@ WRONG = {
     "penguin:tolerance=0": "more than 0",
     "menndl:patience=-1": "a plain number",
     "ensemble:weights=best": "equal or likelihood",
-    "ensemble:members=pow3+pow3": "different ones",
-    "ensemble:members=penguin": "different ones, joined by +, of pow2",
+    "ensemble:members=pow3+pow3": "different names",
+    "ensemble:members=penguin": "different names, joined by +, of pow2",
 }
 
 
@@ -122,7 +122,7 @@ def test_a_text_with_all_settings_is_read_as_what_it_was_made_of(text):
 
 @pytest.mark.parametrize("epoch", [float("nan"), float("inf"), 20.3, 0, 20_000])
 def test_an_epoch_that_no_table_has_is_refused(epoch):
-    with pytest.raises(NnlcError, match=r"can only be one from 0\.5 to 10000, in steps of a half"):
+    with pytest.raises(NnlcError, match=r"must be 0\.5, 1, 1\.5, … up to 10000"):
         make_stop_rule("penguin", epoch=epoch)
 
 
@@ -224,15 +224,15 @@ BAD_MODULES = {
     "import no_such_module": "ModuleNotFoundError",
     "raise SystemExit(3)": "SystemExit: 3",
     "": "AttributeError",
-    "Plug = 3": "TypeError",
-    "class Plug:\n    pass": "AttributeError",
-    "class Plug:\n    def __init__(self): raise ValueError('x' * 5000)": "ValueError: xxx",
+    "PlugIn = 3": "TypeError",
+    "class PlugIn:\n    pass": "AttributeError",
+    "class PlugIn:\n    def __init__(self): raise ValueError('x' * 5000)": "ValueError: xxx",
 }
 
 
 @pytest.mark.parametrize("module", BAD_MODULES)
 def test_a_plug_that_does_not_load_is_one_message_with_its_name(install, module):
-    install(module, {"bad": "Plug"}, package=f"bad{abs(hash(module))}")
+    install(module, {"bad": "PlugIn"}, package=f"bad{abs(hash(module))}")
     with pytest.raises(NnlcError, match="the predictor 'bad' of bad") as caught:
         make_predictor("bad")
     assert BAD_MODULES[module] in str(caught.value)
@@ -279,7 +279,7 @@ HOSTILE = {
     "134": (lambda _: Prediction(134.0), "gave 134.0, which is no accuracy"),
     "negative": (lambda _: Prediction(50.0, -1.0), "no standard deviation"),
     "infinite": (lambda _: Prediction(50.0, math.inf), "no standard deviation"),
-    "maybe": (lambda _: Prediction(50.0, stop="yes"), "gave no truth"),
+    "maybe": (lambda _: Prediction(50.0, stop="yes"), "gave a stop that is neither"),
     "no reason": (lambda _: FitFailure(None), "gave no text"),
     "a novel": (lambda _: FitFailure("\x1b[2J" + "x" * 9999), "?[2Jxxx"),
 }
@@ -288,7 +288,7 @@ HOSTILE = {
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_whatever_a_plug_does_is_its_own_failure(kind):
     act, word = HOSTILE[kind]
-    plug = plug_ins.Plug("hostile", Hostile(act).predict)
+    plug = plug_ins.PlugIn("hostile", Hostile(act).predict)
     curves = curves_of([PUBLISHED, PUBLISHED])
     outcome = plug.predict(curves, 20.0).one(1)
     assert isinstance(outcome, FitFailure)
@@ -299,7 +299,7 @@ def test_whatever_a_plug_does_is_its_own_failure(kind):
 
 
 def test_a_plug_may_be_interrupted():
-    plug = plug_ins.Plug("slow", Hostile(lambda _: signal.raise_signal(signal.SIGINT)).predict)
+    plug = plug_ins.PlugIn("slow", Hostile(lambda _: signal.raise_signal(signal.SIGINT)).predict)
     with pytest.raises(KeyboardInterrupt):
         plug.predict(curves_of(PUBLISHED), 20.0)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -317,10 +317,10 @@ def test_whatever_a_plug_raises_is_words(install, place, problem):
     raising = f"raise {problem}"
     module = {
         "at import": raising,
-        "when made": f"def Plug():\n    {raising}",
-        "when asked": f"class Plug:\n    def predict(self, *_):\n        {raising}",
+        "when made": f"def PlugIn():\n    {raising}",
+        "when asked": f"class PlugIn:\n    def predict(self, *_):\n        {raising}",
     }[place]
-    install(module, {"bad": "Plug"}, package=f"bad_{place}_{problem}".replace(" ", "_"))
+    install(module, {"bad": "PlugIn"}, package=f"bad_{place}_{problem}".replace(" ", "_"))
     tables = loaded(table(1, range(40)))
     if place == "when asked":
         found = nnlc.predict(tables, method="bad")
@@ -343,7 +343,9 @@ def test_what_a_plug_prints_is_none_of_what_was_asked_for(install, capsys):
 
 def test_damaged_entry_points_of_any_package_are_one_message(install):
     install("", {"x": "y\ngarbage"})
-    with pytest.raises(NnlcError, match="entry points of a Python package here can't be read"):
+    with pytest.raises(
+        NnlcError, match="entry points of an installed Python package can't be read"
+    ):
         make_predictor("unknown")
 
 

@@ -46,7 +46,7 @@ def test_its_state_is_the_rows():
         assert resumed.decision == whole[done - 1]
         assert [resumed.add(row) for row in rows[done:]] == whole[done:]
     assert [one.stop for one in whole] == [False] * 7 + [True]
-    assert whole[0].reason == "no prediction stands: the fits failed, or lean on their bound"
+    assert whole[0].reason == "no prediction: every fit failed or has its asymptote at the bound"
     assert whole[7].predicted == pytest.approx(25.7121, abs=1e-3)
     assert step.method == "penguin:epoch=20:points=2:window=3:tolerance=0.5"
     assert step.target == 20
@@ -69,7 +69,7 @@ def test_a_lost_network_is_not_stopped_and_one_at_the_end_has_not_converged():
 
 
 def test_a_method_that_never_stops_is_refused():
-    with pytest.raises(NnlcError, match="last1 never stops a training, but penguin and menndl do"):
+    with pytest.raises(NnlcError, match="last1 never stops a training; penguin and menndl do"):
         nnlc.Stopper("last1")
 
 

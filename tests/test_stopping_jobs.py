@@ -77,7 +77,7 @@ def test_a_table_that_was_cut_off_is_named_and_left_alone(trained, tmp_path):
         ("last1", "never stops"),
         ("penguin:epoch=7", "the campaign's last is 3"),
         ("penguin:speed=1", "no setting 'speed'"),
-        ("penguin:points", "where a setting belongs"),
+        ("penguin:points", "is no setting"),
         ("menndl", "can't stop before epoch 10.5, and its last is 3"),
     ],
 )

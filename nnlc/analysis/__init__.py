@@ -1,1 +1,1 @@
-"""What the curves are for: looking at them."""
+"""Analysis of learning curves: metrics, predictions, comparisons, drawings as text."""

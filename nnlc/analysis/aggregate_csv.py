@@ -12,20 +12,20 @@ from nnlc.tables.frames import Tables
 
 CURVES_MARK = b"id,dataset,half_epoch,epoch,train_loss,val_loss,val_accuracy_percent"
 METRICS_MARK = b",counted_half_epochs,train_loss_max,"
-"""What every CSV of curves, and of metrics, has in its header."""
+"""Parts of the header by which nnlc recognises its CSV files of curves and of metrics."""
 
 
 def aggregate_csv(tables: Tables, path: str | Path, *, columns: Sequence[str] = ()) -> None:
     """Write all curves into one CSV file, a row for each half epoch of each network.
 
     Args:
-        tables: what `load_tables` gave.
-        path: the file; whole or not written at all.
-        columns: of `tables.networks`, to be repeated in each row of their network.
+        tables: the result of `load_tables`.
+        path: the CSV file, written whole or not at all.
+        columns: columns of `tables.networks` that each row of a network repeats.
 
     Raises:
-        NnlcError: an unknown column, or the file can't be written, such as where one stands that
-            holds something else.
+        NnlcError: a column is unknown, the file can't be written, or another kind of file stands
+            in its place.
     """
     check_columns(tables, columns)
     chosen = [name for name in dict.fromkeys(columns) if name not in tables.curves]
@@ -35,12 +35,12 @@ def aggregate_csv(tables: Tables, path: str | Path, *, columns: Sequence[str] = 
 
 
 def write_csv(frame: pd.DataFrame, path: Path, *, mark: bytes) -> None:
-    """Write a frame as CSV: floats to the last bit, lists as tables write them (3-5).
+    """Write a frame as CSV: floats with all digits, lists as in tables (3-5).
 
     Args:
-        frame: to be written.
-        path: the file; one that holds the mark is replaced.
-        mark: a part of the header that no other file has.
+        frame: the frame.
+        path: the CSV file; a file that contains `mark` is replaced.
+        mark: a part of the header that no other kind of file has.
 
     Raises:
         NnlcError: the file can't be written.
@@ -54,7 +54,7 @@ def write_csv(frame: pd.DataFrame, path: Path, *, mark: bytes) -> None:
 
 
 def csv_ready(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same frame with lists as text."""
+    """Return a copy of a frame whose lists are text (3-5)."""
     ready = frame.copy()
     for name in frame.columns:
         if len(frame) and isinstance(frame[name].iloc[0], tuple):

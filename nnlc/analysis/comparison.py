@@ -1,4 +1,4 @@
-"""Methods against one another, over the same networks: error against epochs saved."""
+"""Comparison of prediction methods on the same networks: error and epochs saved."""
 
 import math
 from collections import Counter
@@ -25,7 +25,7 @@ from nnlc.tables.frames import Tables
 BASELINE = "last1"
 TOP_SHARE = 0.1
 CUTOFF_SHARES = (0.1, 0.2, 0.3, 0.5, 0.75)
-"""Cutoffs as shares of the target, unless others are asked for."""
+"""Default cutoffs, as shares of the target epoch."""
 COVERED_DEVIATIONS = 2
 COMPARISON_COLUMNS = (
     *("method", "stop_rule", "cutoff_epoch", "target_epoch", "networks", "predicted", "failed"),
@@ -40,7 +40,7 @@ _LEGEND = (
     "  last1: of the last accuracy on the same networks; top: percent found of the best",
     "  tenth; within: percent no further off than two of their standard deviations.",
 )
-"""What the columns of text mean; indented, as no row of the table is."""
+"""Legend below the text table; indented, so that no line looks like a row."""
 
 Floats = NDArray[np.float64]
 
@@ -54,44 +54,48 @@ def compare(
     only: Collection[str] | None = None,
     processes: int = 1,
 ) -> pd.DataFrame:
-    """Compare methods: how well does each predict an epoch from all before a cutoff?
+    """Compare how well methods predict the accuracy at a target epoch from the epochs before.
 
     Args:
-        tables: what `load_tables` gave.
-        methods: as `nnlc compare --list` tells them; `last1` always takes part.
-        cutoffs: the last epochs that are seen; None takes five shares of the target.
+        tables: the result of `load_tables`.
+        methods: methods with settings, as `nnlc compare --list` shows them. The baseline `last1`
+            is always added.
+        cutoffs: last epochs that the methods see; None: five shares of the target.
         target: the epoch to predict.
-        only: IDs of the networks to look at; None takes all.
-        processes: how many share the work; only `milliseconds` depends on it.
+        only: IDs of the networks to compare on; None: all.
+        processes: number of processes; only `milliseconds` depends on it.
 
     Returns:
-        A row for each method and cutoff, and one for each stop rule, in the order of `methods`
-        after `last1`; errors in percent of accuracy. Networks that diverged or end before the
-        target are left out of all rows: `attrs` holds their IDs, `diverged` and `short`. Its
-        `failures` has the commonest reason of each method that predicted nothing at all.
+        One row for each method and cutoff, and one for each stop rule, in the order of `methods`
+        after `last1`. Errors are in percent of accuracy. Networks that diverged or end before the
+        target are in no row: `attrs` lists their IDs as `diverged` and `short`. For each method
+        that predicted no network, `attrs["failures"]` has the most common reason.
 
-        - `method`, as it was asked for; `stop_rule`: whether it finds its own end.
-        - `cutoff_epoch`: for a stop rule the mean of its ends; `target_epoch`.
-        - `networks`: how many were looked at. Of these, `predicted` have a prediction, `failed`
-          none, as no fit is one, and on `not_converged` a stop rule's fits have not agreed; missing
-          for methods that don't stop.
-        - `epochs_saved_percent`: of all epochs up to the target, those not trained. Who has no
-          prediction is trained to the target.
-        - `cost_error`, `cost_standard_error`: what these savings cost: the mean error over all
-          networks, where one that is trained to the target has none.
-        - `mean_error`, `standard_error` (of that mean), `median_error`: over the predicted.
-        - `baseline_mean_error`: of `last1` at the same cutoff over the same networks; a stop rule's
-          is that of the accuracy where it stopped.
-        - `covered_percent`: of the predictions with an uncertainty, how many are no further off
-          than two of its standard deviations.
-        - `top_overlap_percent`: of the best tenth of each dataset (one network at least), how many
-          are in the predicted best tenth, as expected where equals are drawn by lot. Who is trained
-          to the target is ranked by what is seen there. Missing where nothing is predicted.
-        - `milliseconds`: of one processor, a network. An ensemble's fits count, although they are
-          not made again where a member stands before it in `methods`.
+        - `method`: the method as given; `stop_rule`: True if the method chooses where to stop.
+        - `cutoff_epoch`: the last epoch seen; for a stop rule, the mean epoch at which it stopped.
+        - `target_epoch`: the epoch predicted.
+        - `networks`: number of networks compared. For `predicted` of them there is a prediction,
+          for `failed` of them there is none. On `not_converged` of them a stop rule never stopped;
+          missing for methods that are no stop rules.
+        - `epochs_saved_percent`: percent of the epochs up to the target that are not trained. A
+          network without a prediction is trained to the target.
+        - `cost_error`, `cost_standard_error`: mean error over all networks, and its standard
+          error. A network trained to the target has the error 0.
+        - `mean_error`, `standard_error`, `median_error`: mean error over the predicted networks,
+          its standard error, and the median.
+        - `baseline_mean_error`: mean error of `last1` at the same cutoff on the same networks; for
+          a stop rule, the mean error of the accuracy where it stopped.
+        - `covered_percent`: percent of the predictions with an uncertainty whose error is at most
+          two standard deviations.
+        - `top_overlap_percent`: percent of each dataset's best tenth (at least one network) that
+          is in the predicted best tenth; the expected value where ties are broken at random. A
+          network trained to the target is ranked by its accuracy there. Missing where nothing is
+          predicted.
+        - `milliseconds`: processor time for each network. An ensemble's time includes all its
+          fits, even those that an earlier method had already made.
 
     Raises:
-        NnlcError: an unknown method or setting, an epoch that can't be, or nothing to compare.
+        NnlcError: a method or setting is unknown, an epoch is impossible, or no network is left.
     """
     check_epoch("the target", target)
     made = _make(methods, target)
@@ -129,16 +133,16 @@ def compare(
 
 
 def _make(methods: Sequence[str], target: float) -> dict[str, Predictor]:
-    """Methods by the text that asked for them; each once, however it is written."""
+    """Return the predictors by the text that named them; a method named twice counts once."""
     if isinstance(methods, str):
-        raise NnlcError("methods are several: give a list")
+        raise NnlcError("methods is a text, but must be a list of texts")
     made: dict[str, tuple[str, Predictor]] = {}
     for text in (BASELINE, *methods):
         one = make_predictor(text, epoch=target)
         if isinstance(one, StopRule) and one.epoch != target:
             raise NnlcError(
-                f"{text} predicts epoch {one.epoch:g}, but the others epoch {target:g}; leave its "
-                "epoch out, or change the target"
+                f"{text} predicts epoch {one.epoch:g}, but the target is epoch {target:g}; leave "
+                "out the method's epoch, or change the target"
             )
         made.setdefault(predictor_text(one), (text, one))
     return dict(made.values())
@@ -153,9 +157,12 @@ def _check_cutoffs(cutoffs: Sequence[float] | None, target: float) -> list[float
     for end in cutoffs:
         check_epoch("a cutoff", end)
         if end >= target:
-            raise NnlcError(f"a cutoff is epoch {end:g}, but must be before the target, {target:g}")
+            raise NnlcError(
+                f"the cutoff, epoch {end:g}, is not before the target, epoch {target:g}; give an "
+                "earlier one"
+            )
     if not cutoffs:
-        raise NnlcError("there is no cutoff; give one epoch at least")
+        raise NnlcError("there is no cutoff; give at least one epoch")
     return sorted(set(map(float, cutoffs)))
 
 
@@ -201,12 +208,12 @@ def _scores(
 
 
 def _standard_error(errors: Floats) -> float:
-    """Of their mean."""
+    """Return the standard error of the mean; NaN for fewer than two errors."""
     return float(errors.std(ddof=1)) / math.sqrt(len(errors)) if len(errors) > 1 else math.nan
 
 
 def _top_overlap(seen: Observation, values: Floats) -> float:
-    """How much of the best tenth of each dataset is in the predicted best tenth, in percent."""
+    """Return the percentage of each dataset's best tenth that is in the predicted best tenth."""
     ranked = np.where(np.isfinite(values), values, seen.observed)
     datasets = np.array(seen.datasets)
     shared, wanted = 0.0, 0
@@ -219,14 +226,14 @@ def _top_overlap(seen: Observation, values: Floats) -> float:
 
 
 def _in_top(values: Floats, count: int) -> Floats:
-    """How likely each is to be among the best so many, where equals are drawn by lot."""
+    """Return each value's probability to be among the `count` largest, with ties at random."""
     least = np.sort(values)[-count]
     above, equal = values > least, values == least
     return np.asarray(above + equal * (count - above.sum()) / equal.sum())
 
 
 def comparison_lines(found: pd.DataFrame) -> Iterator[str]:
-    """What `compare` found, as a table of text; percent, but for epochs and milliseconds."""
+    """Yield the result of `compare` as a text table: percent, except epochs and milliseconds."""
     width = max(6, *(len(name) for name in found["method"]))
     yield (
         f"{'method':<{width}} {'cutoff':>6} {'saved':>6} {'at a cost of':>13} "

@@ -1,4 +1,4 @@
-"""What `nnlc compare -o FILE` wrote, read back with every value checked."""
+"""Reader of the CSV file that `nnlc compare -o FILE` writes, with every value checked."""
 
 import csv
 import io
@@ -19,8 +19,8 @@ _Percent = Annotated[float, Field(ge=0, le=100)]
 _Milliseconds = Annotated[float, Field(ge=0, le=1e9)]
 _Blank = BeforeValidator(lambda text: None if text == "" else text)
 _Maybe = Annotated[_Percent | None, _Blank]
-_FLOATS = ("_error", "_percent", "_epoch", "milliseconds")
-"""Ends of names."""
+_FLOAT_ENDINGS = ("_error", "_percent", "_epoch", "milliseconds")
+"""Endings of the names of columns that hold floats."""
 
 
 class _Row(BaseModel):
@@ -47,10 +47,10 @@ class _Row(BaseModel):
 
 
 def read_comparison(path: str | Path) -> pd.DataFrame:
-    """The frame of `nnlc.compare`, without its `attrs`.
+    """Return the frame of `nnlc.compare` that a file holds, without its `attrs`.
 
     Raises:
-        NnlcError: unreadable, or not such a file; with line and column.
+        NnlcError: the file can't be read, or holds no comparison; with line and column.
     """
     path = Path(path)
     try:
@@ -58,21 +58,23 @@ def read_comparison(path: str | Path) -> pd.DataFrame:
     except csv.Error:
         rows = []
     if not rows or tuple(rows[0]) != COMPARISON_COLUMNS:
-        raise NnlcError(f"{path}: is no comparison; 'nnlc compare FOLDER -o FILE.csv' writes one")
+        raise NnlcError(
+            f"{path}: is not a comparison; 'nnlc compare FOLDER -o FILE.csv' writes one"
+        )
     if not rows[1:]:
-        raise NnlcError(f"{path}: has no row below its header; compare again")
+        raise NnlcError(f"{path}: has no row below its header; run 'nnlc compare' again")
     values = [_read_row(row, number, path) for number, row in enumerate(rows[1:], 2)]
     frame = pd.DataFrame([row.model_dump() for row in values])
     whole = {"not_converged": "Int64"}
     return frame.astype(
-        whole | {name: "float64" for name in COMPARISON_COLUMNS if name.endswith(_FLOATS)}
+        whole | {name: "float64" for name in COMPARISON_COLUMNS if name.endswith(_FLOAT_ENDINGS)}
     )
 
 
 def _read_row(row: list[str], line: int, path: Path) -> _Row:
     if len(row) != len(COMPARISON_COLUMNS):
         raise NnlcError(
-            f"{path}, line {line}: {len(row)} fields where {len(COMPARISON_COLUMNS)} belong"
+            f"{path}, line {line}: {len(row)} fields instead of {len(COMPARISON_COLUMNS)}"
         )
     try:
         return _Row.model_validate(dict(zip(COMPARISON_COLUMNS, row, strict=True)))
@@ -80,6 +82,6 @@ def _read_row(row: list[str], line: int, path: Path) -> _Row:
         name = str(problem.errors()[0]["loc"][0])
         number = COMPARISON_COLUMNS.index(name)
         raise NnlcError(
-            f"{path}, line {line}, column {number + 1} ({name}): {row[number][:40]!r} is no such "
+            f"{path}, line {line}, column {number + 1} ({name}): {row[number][:40]!r} is no valid "
             "value"
         ) from None

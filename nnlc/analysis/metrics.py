@@ -1,4 +1,4 @@
-"""What learning curves come to in a few numbers, for thousands of networks at once."""
+"""Metrics: each learning curve summarised in a few numbers, for thousands of networks at once."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -17,13 +17,13 @@ COLUMNS_OF_INTEREST = (
     *("batch_size", "learning_rate", "momentum", "dampening", "weight_decay"),
     *("depth", "dropout_rate", "fc_dropout_rate"),
 )
-"""What `metrics` tells of a network beside the numbers, unless it is asked for other columns."""
+"""Default columns of networks that `metrics` copies beside the numbers."""
 NEAR_BEST = 0.9
 CHANCE_DEVIATIONS = 5
-"""An accuracy is no chance where it is so many standard deviations above it."""
+"""Standard deviations by which a network's best accuracy must exceed chance to have learned."""
 
 _NULLABLE = {"half_epochs_to_90_percent": "Int64", "diverged": "boolean"}
-"""Columns of whole numbers and truths that a network may lack."""
+"""Types of the integer and boolean columns that may have missing values."""
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -35,34 +35,37 @@ def metrics(
     epochs: tuple[float, float] = (0.0, math.inf),
     columns: Sequence[str] = COLUMNS_OF_INTEREST,
 ) -> pd.DataFrame:
-    """Each network's curve in a few numbers, over its lifespan or a part of it.
+    """Return metrics of each network's curve, over all its epochs or some of them.
 
     Args:
-        tables: what `load_tables` gave.
-        epochs: the first and the last that count, both included.
-        columns: of `tables.networks`, to stand beside the numbers.
+        tables: the result of `load_tables`.
+        epochs: the first and the last epoch that count, both included.
+        columns: columns of `tables.networks` to copy beside the metrics.
 
     Returns:
-        A row for each network, in the order of `tables.networks`; losses in nats, accuracies in
-        percent. What a curve doesn't yield is NaN, or missing where the others are whole or true.
+        One row for each network, in the order of `tables.networks`. Losses are in nats, accuracies
+        in percent. A metric that a curve does not have is NaN, or missing in integer and boolean
+        columns.
 
-        - `id`, `dataset`, the chosen columns; `counted_half_epochs`.
-        - `train_loss_max`, `_min`, `_mean`, `_final`, and the same of `val_loss` and
-          `val_accuracy_percent`: `_final` is the last value as it is, the others are over the
-          finite ones.
-        - `best_epoch`: where `val_accuracy_percent_max` was first reached.
-        - `half_epochs_to_90_percent`: of training, until the accuracy was first 0.9 of that best.
-        - `accuracy_area`: under the accuracy's curve, percent × epochs, by the trapezoid rule.
-        - `accuracy_roughness`: the root mean square of the curve's second differences.
-        - `saw_tooth`: how far the training loss at whole epochs stands above that at half epochs,
-          each less the mean of its two neighbours, so that a trend counts for nothing. It is
-          positive where a network remembers the images that it saw last.
-        - `diverged`, `diverged_epoch`: the first half epoch with a loss that is not finite.
-        - `never_learned`: the best accuracy is no more than naming the commonest class gives, but
-          for five standard deviations of chance; missing for images that aren't known.
+        - `id`, `dataset`, and the chosen columns.
+        - `counted_half_epochs`: number of half epochs between the first and the last epoch.
+        - `train_loss_max`, `_min`, `_mean`, `_final`, and the same for `val_loss` and
+          `val_accuracy_percent`: `_final` is the last value, finite or not; the others are over
+          the finite values.
+        - `best_epoch`: epoch at which `val_accuracy_percent_max` was first reached.
+        - `half_epochs_to_90_percent`: half epochs until the accuracy first reached 0.9 of that
+          maximum.
+        - `accuracy_area`: area under the accuracy curve, percent × epochs, by the trapezoid rule.
+        - `accuracy_roughness`: root mean square of the accuracy's second differences.
+        - `saw_tooth`: height of the training loss at whole epochs over the loss at half epochs.
+          From each loss the mean of its two neighbours is subtracted, so that a trend has no
+          effect. Positive where a network remembers the images that it saw last.
+        - `diverged`: True if a loss is not finite; `diverged_epoch`: epoch of the first such loss.
+        - `never_learned`: True if the best accuracy exceeds the share of the most common class by
+          at most five standard deviations; missing for unknown images.
 
     Raises:
-        NnlcError: an unknown column, epochs that no table has, or frames that were changed.
+        NnlcError: a column is unknown, no table has these epochs, or the frames were changed.
     """
     check_columns(tables, columns)
     check_rows(tables)
@@ -83,41 +86,41 @@ def metrics(
 
 
 def check_columns(tables: Tables, columns: Sequence[str]) -> None:
-    """See that there are such columns of networks.
+    """Check that `tables.networks` has these columns.
 
     Raises:
-        NnlcError: one is unknown; those that there are.
+        NnlcError: a column is unknown; the message lists the known ones.
     """
     for name in columns:
         if name not in tables.networks:
             known = ", ".join(map(str, tables.networks))
-            raise NnlcError(f"networks have no column {name!r}, but {known}")
+            raise NnlcError(f"networks have no column {name!r}; they have {known}")
 
 
 def check_rows(tables: Tables) -> None:
-    """See that the frames are as they were loaded, row by row.
+    """Check that the rows of both frames are still as they were loaded.
 
     Raises:
-        NnlcError: they are not.
+        NnlcError: rows were removed, added or moved.
     """
     networks = tables.networks
     owners = np.repeat(networks["id"].to_numpy(), networks["half_epochs"])
     if not np.array_equal(owners, tables.curves["id"].to_numpy()):
         raise NnlcError(
-            "curves and networks don't belong together: leave the rows of both frames as they "
-            "were loaded, and choose among the metrics"
+            "the rows of tables.curves don't match those of tables.networks: leave both as they "
+            "were loaded, and select rows of the result"
         )
 
 
 class _Group(NamedTuple):
-    """Networks that have equally many half epochs."""
+    """Networks with the same number of half epochs."""
 
     owners: Integers
-    """Their positions in `Tables.networks`."""
+    """Positions of the networks in `Tables.networks`."""
     numbers: Integers
-    """Of the half epochs that count."""
+    """Numbers of the half epochs that count: 1, 2, …"""
     values: Floats
-    """Networks × half epochs × `CURVE_COLUMNS`."""
+    """Curves: networks × half epochs × `CURVE_COLUMNS`."""
 
 
 _NOTHING = _Group(np.empty(0, np.int64), np.array([1]), np.empty((0, 1, len(CURVE_COLUMNS))))
@@ -168,7 +171,7 @@ def _extremes(name: str, values: Floats) -> dict[str, Floats]:
 
 
 def _first(holds: NDArray[np.bool_], numbers: Integers) -> Floats:
-    """The number of the first half epoch for which something holds; NaN if it never does."""
+    """Return the number of each network's first half epoch that is True; NaN if there is none."""
     return np.where(holds.any(axis=1), numbers[holds.argmax(axis=1)], np.nan)
 
 
@@ -182,14 +185,14 @@ def _roughness(values: Floats) -> Floats:
 def _saw_tooth(values: Floats, numbers: Integers) -> Floats:
     if len(numbers) < 4:
         return np.full(len(values), np.nan)
-    with np.errstate(invalid="ignore"):  # infinite losses, which make it NaN
+    with np.errstate(invalid="ignore"):  # infinite losses give NaN
         above = values[:, 1:-1] - (values[:, :-2] + values[:, 2:]) / 2
         whole = numbers[1:-1] % 2 == 0
         return np.asarray(above[:, whole].mean(axis=1) - above[:, ~whole].mean(axis=1)) / 2
 
 
 def _chance_limits(networks: pd.DataFrame) -> Floats:
-    """The accuracy in percent that chance may give each network; NaN for unknown images."""
+    """Return the accuracy in percent that chance may give each network; NaN for unknown images."""
     paths = networks["path"] if "path" in networks else [""] * len(networks)
     limits = np.full(len(networks), np.nan)
     found = image_sets_of(networks["dataset"], paths)

@@ -1,4 +1,4 @@
-"""The networks whose prediction can be scored: what was seen at an epoch, and everything before."""
+"""Networks on which a prediction can be scored: their accuracy at an epoch, and their curves."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ _FIELDS = [column.field for column in CURVE_COLUMNS]
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """Networks with their curves up to an epoch.
+    """Networks with their curves up to a target epoch.
 
     Attributes:
-        target: the epoch.
-        ids: of the networks that are scored, in the order of the tables.
-        datasets: theirs.
-        curves: theirs, up to the target.
-        observed: their accuracy in percent at the target.
-        diverged: IDs of networks left out because an accuracy or validation loss is not finite
-            somewhere in their table, as PENGUIN leaves them out.
+        target: the target epoch.
+        ids: IDs of the networks that can be scored, in the order of the tables.
+        datasets: the dataset of each network.
+        curves: the networks' curves up to the target.
+        observed: each network's accuracy in percent at the target.
+        diverged: IDs of networks left out because an accuracy or validation loss in their table
+            is not finite. PENGUIN leaves them out too.
         short: IDs of networks left out because their table ends before the target.
     """
 
@@ -41,7 +41,7 @@ class Observation:
     short: tuple[str, ...]
 
     def left_out(self) -> list[str]:
-        """What is to be said of the networks left out; nothing, if there are none."""
+        """Return a phrase for each reason why networks are left out."""
         parts = []
         if self.diverged:
             parts.append(f"{len(self.diverged)} diverged and are left out")
@@ -51,23 +51,25 @@ class Observation:
 
 
 def observe(tables: Tables, target: float, *, only: Collection[str] | None = None) -> Observation:
-    """Look at the networks whose prediction for an epoch can be scored.
+    """Return the networks on which a prediction for an epoch can be scored.
 
     Args:
-        tables: what `load_tables` gave.
+        tables: the result of `load_tables`.
         target: the epoch.
-        only: IDs of the networks to look at; None takes all.
+        only: IDs of the networks to take; None: all.
 
     Raises:
-        NnlcError: an epoch that can't be, frames that were changed, an ID that is none of theirs,
-            or no network is left.
+        NnlcError: the epoch is impossible, the frames were changed, an ID is unknown, or no
+            network is left.
     """
     check_epoch("the target", target)
     check_rows(tables)
     networks = tables.networks
     asked = None if only is None else set(only)
     if unknown := sorted((asked or set()).difference(networks["id"])):
-        raise NnlcError(f"{unknown[0]!r} is no ID of the {counted(len(networks), 'network')} given")
+        raise NnlcError(
+            f"none of the {counted(len(networks), 'network')} given has the ID {unknown[0]!r}"
+        )
     values = tables.curves[_FIELDS].to_numpy()
     lengths = networks["half_epochs"].to_numpy()
     ends = np.cumsum(lengths)

@@ -1,4 +1,4 @@
-"""What one method predicts of each network, beside what was seen."""
+"""Predictions of one method for each network, beside the accuracy observed."""
 
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from nnlc.analysis.observation import Observation, observe
-from nnlc.analysis.parallel import decide_shared, predict_shared
+from nnlc.analysis.parallel import decide_parallel, predict_parallel
 from nnlc.analysis.predictors.interface import Predictor, StopRule
 from nnlc.analysis.predictors.registry import (
     DEFAULT_EPOCH,
@@ -37,37 +37,44 @@ def predict(
     """Predict each network's accuracy from the first part of its curve.
 
     Args:
-        tables: what `load_tables` gave.
-        method: as `nnlc predict --list` tells them, such as "penguin:points=3".
-        target: the epoch to predict; None is that of a stop rule's settings, or 20.
-        cutoff: the last epoch that is seen; a stop rule finds its own. None is half the target.
-        only: IDs of the networks to look at; None takes all.
-        processes: how many share the work; the numbers don't depend on it.
+        tables: the result of `load_tables`.
+        method: a method with settings, such as "penguin:points=3"; `nnlc predict --list` shows
+            all.
+        target: the epoch to predict; None: the epoch in a stop rule's settings, or 20.
+        cutoff: the last epoch that the method sees; None: half the target. A stop rule has none.
+        only: IDs of the networks to predict; None: all.
+        processes: number of processes; no result depends on it.
 
     Returns:
-        A row for each network that can be scored, in the order of the tables; accuracies in
+        One row for each network that can be scored, in the order of the tables. Accuracies are in
         percent.
 
         - `id`, `dataset`.
-        - `converged`: a stop rule ended its training; for other methods, there is a prediction.
+        - `converged`: True if a stop rule stopped the network; for other methods, True if there is
+          a prediction.
         - `end_epoch`: the last epoch seen.
-        - `predicted`, `uncertainty` (a standard deviation, NaN where the method has none).
-        - `observed`: at the target, which is also what PENGUIN's engine answers where it has not
-          converged; here that is no prediction. `error`: how far from it the prediction is.
+        - `predicted`: the accuracy predicted; `uncertainty`: its standard deviation, NaN where
+          the method gives none.
+        - `observed`: the accuracy at the target. Where PENGUIN has not converged, its engine
+          answers with this value; here, such a network has no prediction.
+        - `error`: absolute difference of `predicted` and `observed`.
         - `reason`: why there is no prediction.
 
         `attrs` holds `method` (with all settings), `target`, `stop_rule`, and the IDs of the
-        networks left out, `diverged` and `short`.
+        networks left out as `diverged` and `short`.
 
     Raises:
-        NnlcError: an unknown method or setting, an epoch that can't be, or nothing to predict.
+        NnlcError: a method or setting is unknown, an epoch is impossible, or no network is left.
     """
     made = make_predictor(method, epoch=DEFAULT_EPOCH if target is None else target)
     if isinstance(made, StopRule):
         if target is not None and made.epoch != target:
-            raise NnlcError(f"{method} predicts epoch {made.epoch:g}, not {target:g}; say one")
+            raise NnlcError(
+                f"{method} predicts epoch {made.epoch:g}, but the target is epoch {target:g}; "
+                "leave out one of them"
+            )
         if cutoff is not None:
-            raise NnlcError(f"{made.name} finds its own end; leave out the cutoff")
+            raise NnlcError(f"{made.name} decides itself when to stop; leave out the cutoff")
     elif target is None:
         target = DEFAULT_EPOCH
     seen = observe(tables, made.epoch if isinstance(made, StopRule) else target or 0, only=only)
@@ -89,7 +96,7 @@ def predict(
 
 
 def _by_stop_rule(rule: StopRule, seen: Observation, processes: int) -> dict[str, Any]:
-    stops = decide_shared(rule, seen.curves, processes)
+    stops = decide_parallel(rule, seen.curves, processes)
     waited = f"has not converged by epoch {rule.epoch:g}"
     reasons = [
         None if converged else why or waited
@@ -115,7 +122,7 @@ def _by_cutoff(
             "would be left to predict"
         )
     first = seen.curves.first(round(2 * end))
-    found = predict_shared(method, first, seen.target, processes)
+    found = predict_parallel(method, first, seen.target, processes)
     return {
         "converged": np.isfinite(found.values),
         "end_epoch": np.full(len(found.values), end),
@@ -126,7 +133,7 @@ def _by_cutoff(
 
 
 def network_lines(found: pd.DataFrame) -> Iterator[str]:
-    """What `predict` found of each network, a line each."""
+    """Yield the result of `predict` as a text table, a line for each network."""
     yield f"{'network':<27} {'end':>5} {'predicted':>10} {'observed':>9} {'error':>7}"
     for row in found.to_dict("records"):
         line = f"{row['id']:<27} {row['end_epoch']:>5g}"
@@ -137,7 +144,7 @@ def network_lines(found: pd.DataFrame) -> Iterator[str]:
 
 
 def prediction_lines(found: pd.DataFrame) -> Iterator[str]:
-    """What `predict` found, in a few lines of text."""
+    """Yield the result of `predict` summed up in a few lines of text."""
     target, networks = found.attrs["target"], len(found)
     converged, error = found["converged"], found.loc[found["converged"], "error"]
     yield f"{found.attrs['method']}: accuracy at epoch {target:g}"

@@ -1,11 +1,10 @@
-"""Where a campaign with a stop rule lets a table end.
+"""Check that a table of a campaign with a stop rule ends where the rule stops the network.
 
-Its tables may have fewer half epochs than the others have. That one ends where the rule has ended
-it, and was not cut off, follows from its own rows: asked again, the rule stops at the last of them
-and at none before. So no journal is needed to tell.
+A stopped table is shorter than the campaign's number of half epochs. Its rows alone tell whether it
+is whole: applied again, the rule must stop at the last row and at no row before.
 
-What a rule computes may differ in the last bits between processors and versions of NumPy, and then,
-rarely, where it stops. Who has the journal's checksum of a table needs no rule.
+Between processors and versions of NumPy a rule's results may differ in the last bits, and then,
+rarely, the row at which it stops. A table whose digest is in the journal needs no such check.
 """
 
 from collections.abc import Sequence
@@ -23,29 +22,29 @@ _FIELDS = [column.field for column in CURVE_COLUMNS]
 
 @dataclass(frozen=True, slots=True)
 class WrongEnd:
-    """A table that does not end where it should."""
+    """Problem of a table that does not end where it should."""
 
     problem: str
     line: int
-    """The first that is missing or too many."""
+    """Number of the first line that is missing or surplus."""
 
 
 def curve_of(table: Table) -> Curve:
-    """A table's curve as numbers."""
+    """Return a table's curve as an array, half epochs × `CURVE_COLUMNS`; NaN for blank fields."""
     rows = [[getattr(row, field) for field in _FIELDS] for row in table.rows]
-    return np.array(rows, dtype=np.float64)  # None becomes NaN
+    return np.array(rows, dtype=np.float64)
 
 
 def wrong_ends(curves: Sequence[Curve], half_epochs: int, stop: str) -> list[WrongEnd | None]:
-    """What is wrong with where each curve ends; None where that is right.
+    """Return the problem with the end of each curve; None where a curve ends as it should.
 
     Args:
-        curves: of networks of one campaign. Many at once take far less time than one by one.
-        half_epochs: of a network that is not stopped.
-        stop: the campaign's rule.
+        curves: curves of one campaign. Many in one call take far less time than one by one.
+        half_epochs: number of half epochs of a network that is not stopped.
+        stop: the campaign's stop rule.
 
     Raises:
-        NnlcError: a rule that isn't installed here.
+        NnlcError: the rule is not installed here.
     """
     if not curves:
         return []
@@ -58,7 +57,7 @@ def wrong_ends(curves: Sequence[Curve], half_epochs: int, stop: str) -> list[Wro
 
 
 def _ends(curves: Sequence[Curve], rule: StopRule) -> list[int | None]:
-    """After how many half epochs the rule stops each curve; None where it does not."""
+    """Return the number of half epochs after which the rule stops each curve; None if never."""
     longest = max(map(len, curves))
     values = np.full((len(curves), longest, len(_FIELDS)), np.nan)
     for own, curve in zip(values, curves, strict=True):
@@ -66,7 +65,7 @@ def _ends(curves: Sequence[Curve], rule: StopRule) -> list[int | None]:
     by_field = dict(zip(_FIELDS, np.moveaxis(values, 2, 0), strict=True))
     stops = rule.decide(Curves(np.arange(1, longest + 1) / 2, **by_field))
     found = zip(curves, stops.points.tolist(), stops.converged.tolist(), strict=True)
-    # Behind its last row a curve is filled up: what a rule says of that is not meant.
+    # Shorter curves are padded with NaN: a stop in the padding does not count.
     return [end if stopped and end <= len(curve) else None for curve, end, stopped in found]
 
 

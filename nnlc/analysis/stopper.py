@@ -1,4 +1,4 @@
-"""A stop rule beside a network that is being trained: told each half epoch, it says when to end.
+"""Stop rule for one network during training: fed each half epoch, it decides when to stop.
 
     stopper = Stopper("penguin:epoch=20")
     for row in rows_as_they_come:
@@ -6,7 +6,7 @@
         if decision.stop:
             break
 
-Its state is the rows: `Stopper(method, rows)` goes on where one ended that was told these.
+Its only state is the rows: after an interruption, `Stopper(method, rows)` continues from them.
 """
 
 from collections.abc import Iterable
@@ -25,32 +25,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a stop rule says after a half epoch."""
+    """Decision of a stop rule after a half epoch."""
 
     stop: bool
     epoch: float
-    """Of the half epoch."""
+    """Epoch at the end of the half epoch: 0.5, 1.0, …"""
     predicted: float | None = None
-    """Percent at the rule's epoch, as far as it is known."""
+    """Accuracy in percent predicted for the rule's epoch; None if there is no prediction."""
     reason: str | None = None
-    """Why nothing is predicted."""
+    """Reason why nothing is predicted."""
 
 
 class Stopper:
-    """A stop rule on one network's way; deterministic, and the same as the rule over whole tables.
+    """Stop rule applied to one network half epoch by half epoch.
+
+    It is deterministic, and stops where the rule stops when applied to the whole table.
 
     Args:
         method: a stop rule, such as "penguin:points=3" or "menndl".
-        rows: half epochs that it is told at once, in order.
-        epoch: the one that is predicted, unless the method's settings say otherwise.
+        rows: rows of the half epochs trained before, in order.
+        epoch: the epoch to predict, unless the method's settings give one.
 
     Attributes:
-        method: with all its settings.
+        method: the method with all its settings.
         target: the epoch that is predicted.
-        decision: the last one; None before the first half epoch.
+        decision: the newest decision; None before the first half epoch.
 
     Raises:
-        NnlcError: an unknown method or one that never stops, or rows after it has stopped.
+        NnlcError: the method is unknown or never stops, or there are rows after its stop.
     """
 
     def __init__(
@@ -65,15 +67,15 @@ class Stopper:
             self.add(row)
 
     def add(self, row: "Row") -> Decision:
-        """Tell of the next half epoch.
+        """Add the row of the next half epoch and return the decision.
 
         Raises:
-            NnlcError: it has stopped already.
+            NnlcError: the rule has stopped already.
         """
         if self.decision is not None and self.decision.stop:
             raise NnlcError(
-                f"{self.method} stopped this network at epoch {self.decision.epoch:g}; there is no "
-                "half epoch after it"
+                f"{self.method} stopped this network at epoch {self.decision.epoch:g}; no further "
+                "half epoch can be added"
             )
         values = (row.val_accuracy_percent, row.train_loss, row.val_loss)
         accuracy, train_loss, val_loss = (np.nan if one is None else one for one in values)

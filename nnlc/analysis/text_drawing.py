@@ -1,4 +1,4 @@
-"""A table as text for a terminal: the network layer by layer, and its curve as a small plot."""
+"""Text drawing of a table for a terminal: the network layer by layer, and its curve."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
 def draw_network(walk: Walk) -> Iterator[str]:
-    """A line a layer: what it is, the shape that leaves it, its parameters."""
+    """Yield a line for each layer: its kind, output shape and number of parameters."""
     yield f"{'input':<34}{_shape(walk.layers[0].input):>16}"
     for layer in walk.layers:
         parameters = f"{layer.parameters:,}" if layer.parameters else ""
@@ -21,7 +21,7 @@ def draw_network(walk: Walk) -> Iterator[str]:
 
 
 def draw_settings(spec: NetworkSpec) -> Iterator[str]:
-    """How the network was trained."""
+    """Yield lines with the settings that the network was trained with."""
     yield f"{spec.loss_fn}, {spec.optimizer}, batch size {spec.batch_size}"
     for name in ("learning_rate", "momentum", "dampening", "weight_decay"):
         value = getattr(spec, name)
@@ -29,9 +29,10 @@ def draw_settings(spec: NetworkSpec) -> Iterator[str]:
 
 
 def draw_curve(values: Sequence[float | None], title: str, unit: str = "") -> Iterator[str]:
-    """A bar a half epoch, from 0 to the largest value; what is not finite leaves a gap.
+    """Yield lines with a bar for each half epoch, from 0 to the largest value.
 
-    More half epochs than fit are thinned out, the last one kept.
+    A value that is not finite leaves a gap. Of more than `PLOT_WIDTH` half epochs, evenly spaced
+    ones are drawn, the last included.
     """
     columns = _thin_out(values)
     finite = [v for v in values if v is not None and math.isfinite(v)]
@@ -50,7 +51,7 @@ def draw_curve(values: Sequence[float | None], title: str, unit: str = "") -> It
 
 
 def draw_table(spec: NetworkSpec, rows: Sequence[Row], walk: Walk | None) -> Iterator[str]:
-    """A whole table; without a walk (unknown images) the network is left out."""
+    """Yield lines for a whole table; without a walk (unknown images), layers are left out."""
     yield f"{spec.id}  {spec.dataset}  seed {spec.random_seed}"
     yield ""
     if walk is None:

@@ -1,12 +1,13 @@
 """Methods that predict a curve's later accuracy from its first points, and say when to stop.
 
-A method takes the first points of a network's curve and gives its accuracy at a later epoch, or the
-reason why it can't (`interface`). `registry` knows methods by name. Nothing here needs pandas.
+From the first points of a network's curve, a method predicts the accuracy at a later epoch, or
+gives the reason why it can't (module `interface`). Module `registry` finds methods by name. Nothing
+here imports pandas.
 
-A method of your own is a plug: an entry point of the group `nnlc.predictors`, whose name is the
-method's. It is a class or function that is called with the settings and gives an object with
-`predict(prefix: Prefix, epoch: float) -> Prediction | FitFailure`, and `decides = True` if it may
-say `stop`.
+A method of your own is a plug-in: an entry point of the group `nnlc.predictors` with the method's
+name. The entry point is a class or function. Called with the method's settings, it returns an
+object with the method `predict(prefix: Prefix, epoch: float) -> Prediction | FitFailure`. If a
+prediction may have `stop=True`, the object also has the attribute `decides = True`.
 """
 
 from nnlc.analysis.predictors.interface import FitFailure, Prediction, Prefix

@@ -1,8 +1,8 @@
-"""Families of curves fitted to many networks' first points, and what the fits predict.
+"""Fits of a family of curves to many networks' first points, and predictions from these fits.
 
-A fit begins at the best place of a fixed grid over the shape θ, where the coefficients follow
-exactly, and goes on from there in all parameters (`trustregion`). So there is no chance in it, and
-no network depends on another. A fit that is no good is a failure with its reason.
+A fit starts at the best point of a fixed grid over the shape θ (module `starts`) and then optimises
+all parameters (module `trust_region`). It uses no random numbers, and no network depends on
+another. A bad fit is a failure with its reason.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from nnlc.analysis.predictors.trust_region_step import dot, triangularise
 
 SETTINGS = Settings(tolerance=1e-10, evaluations_per_parameter=50)
 LEAST_RISE = 0.001
-"""Percent from the first to the last point; a curve that rises less says nothing of its shape."""
+"""Percent by which a fitted curve must rise from its first to its last point."""
 CHUNK = 512
-"""Networks × grid × points must fit into the caches."""
+"""Networks fitted together; arrays of networks × grid × points must fit into the CPU's caches."""
 _AT_BOUND = 1e-6
 
 
 class _FamilyModel:
-    """A family as `trustregion` wants it: coefficients, then θ."""
+    """A family as a model to fit: its parameters are the coefficients, then θ."""
 
     def __init__(self, family: Family) -> None:
         self._family = family
@@ -33,7 +33,7 @@ class _FamilyModel:
         self.upper = np.array([*upper, *family.upper])[:, np.newaxis]
 
     def inside(self, parameters: Floats) -> Floats:
-        """The same, but a little within the bounds."""
+        """Return the parameters, moved strictly inside the bounds."""
         room = np.where(np.isfinite(self.upper), self.upper - self.lower, 1.0)
         return np.clip(parameters, self.lower + 1e-6 * room, self.upper - 1e-6 * room)
 
@@ -41,7 +41,7 @@ class _FamilyModel:
         return self.values_at(parameters, _numbers(rows))
 
     def values_at(self, parameters: Floats, x: Floats) -> Floats:
-        """The function at half epochs x (R × 1): P × L → R × L."""
+        """Return the function at half epochs x (R × 1): P × L → R × L."""
         count = self._family.coefficients
         w, _ = self._family.shape(x, parameters[count:])
         basis = self._family.basis(w)
@@ -51,7 +51,7 @@ class _FamilyModel:
         return self.slopes_at(parameters, _numbers(len(residuals)))
 
     def slopes_at(self, parameters: Floats, x: Floats) -> Floats:
-        """Derivatives by all parameters: P × R × L."""
+        """Return the derivatives by all parameters at half epochs x (R × 1): P × R × L."""
         count = self._family.coefficients
         w, slopes = self._family.shape(x, parameters[count:])
         steepness = self._family.steepness(parameters[:count])
@@ -64,10 +64,11 @@ class FamilyFits:
 
     Attributes:
         family: the family.
-        parameters: P × networks: coefficients, then θ; `family.parameters` gives the formula's.
-        cost: half the sum of the squared residuals.
-        points: how many points were fitted to.
-        reasons: why a fit is no good; None where it is.
+        parameters: P × networks: coefficients, then θ. `family.parameters` converts them into
+            those of the formula.
+        cost: half the sum of the squared residuals of each network.
+        points: number of points of each network.
+        reasons: for each network why its fit is bad; None for a good fit.
     """
 
     family: Family
@@ -77,15 +78,15 @@ class FamilyFits:
     reasons: tuple[str | None, ...]
 
     def at(self, epoch: float) -> Floats:
-        """The fitted accuracies in percent at an epoch."""
+        """Return the fitted accuracies in percent at an epoch."""
         x = np.array([[2 * epoch]])
         return np.asarray(_FamilyModel(self.family).values_at(self.parameters, x)[0])
 
     def uncertainty_at(self, epoch: float) -> Floats:
-        """Standard deviations in percent of what will be seen at an epoch; NaN where unknown.
+        """Return standard deviations in percent of the accuracies at an epoch; NaN if unknown.
 
-        By the delta method: the residuals' variance, and that of the fitted curve. Parameters at
-        their bounds count as known.
+        The variance is that of the residuals plus that of the fitted curve, by the delta method.
+        Parameters at their bounds count as exact.
         """
         freedom = self.points - self.family.size
         model = _FamilyModel(self.family)
@@ -103,16 +104,16 @@ class FamilyFits:
 
 
 def fit_family(family: Family, accuracies: Floats) -> FamilyFits:
-    """Fit a family to curves.
+    """Fit a family to the curves of many networks.
 
     Args:
         family: the family.
         accuracies: networks × points, percent, at half epochs 1, 2, …
 
     Returns:
-        Parameters and costs, and for each network whose fit is no good the reason: an accuracy that
-        isn't finite, no more points than parameters, the same accuracy throughout, a fit that
-        didn't converge, or a curve that doesn't rise.
+        The fits. The reasons for bad fits: an accuracy is not finite, there are no more points
+        than parameters, all accuracies are the same, the fit did not converge, or the curve does
+        not rise.
     """
     count, points = accuracies.shape
     reasons: list[str | None] = [None] * count
@@ -162,7 +163,7 @@ def _fit_chunk(into: FamilyFits, accuracies: Floats, which: Integers) -> list[st
 
 
 def _solve_transposed(triangle: Floats, right: Floats) -> Floats:
-    """z of triangleᵀ z = right, for upper triangles P × P × L; 0 where a parameter is fixed."""
+    """Return z with triangleᵀ z = right, for upper triangles P × P × L; 0 for fixed parameters."""
     solution = np.zeros_like(right)
     for i in range(len(right)):
         rest = right[i] - sum((triangle[j, i] * solution[j] for j in range(i)), np.zeros(1))

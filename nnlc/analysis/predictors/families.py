@@ -1,7 +1,7 @@
-"""Families of curves that rise towards what a network will reach.
+"""Parametric families of learning curves.
 
-Each is a function of x, the number of the half epoch (1, 2, …), with the accuracy in percent as its
-value. All are linear in one or two coefficients once one or two others are known, the shape θ:
+Each family gives the accuracy in percent as a function of x, the number of the half epoch (1, 2,
+…). It has one or two linear coefficients, and up to two other parameters, the shape θ:
 
     LEVEL    f = level − gap · w(x; θ)              0 ≤ level ≤ 100, gap ≥ 0
     GROWTH   f = size · w(x; θ)                     0 ≤ size
@@ -10,11 +10,11 @@ value. All are linear in one or two coefficients once one or two others are know
 Formulas: F. Mohr, T. J. Viering, M. Loog and J. N. van Rijn, "LCDB 1.0", ECML PKDD 2022, where
 they are fitted to the score itself, as here; for hill3 and janoschek, T. Domhan, J. T. Springenberg
 and F. Hutter, "Speeding up automatic hyperparameter optimization of deep neural networks by
-extrapolation of learning curves", IJCAI 2015. Both leave parameters free; here they keep within
-bounds in which accuracy rises and no asymptote is beyond 0 or 100%.
+extrapolation of learning curves", IJCAI 2015. Both articles leave the parameters free. Here bounds
+ensure that accuracy rises and that asymptotes lie between 0 and 100%.
 
-Some are one family in other letters: exp4 = wbl4, janoschek = wbl4, logpower3 = hill3; and mmf4
-with a = 0 is hill3. They are kept because people ask for them by name.
+Some families are the same curves with other parameters: exp4 = wbl4, janoschek = wbl4, logpower3 =
+hill3; and mmf4 with a = 0 is hill3. All are kept because the literature has each name.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from nnlc.analysis.predictors.interface import Floats
 
 
 class Form(Enum):
-    """How the shape enters."""
+    """Form of a family: the way in which accuracy depends on w, the shape function."""
 
     LEVEL = "level"
     GROWTH = "growth"
@@ -40,12 +40,12 @@ class Family:
     """A family of curves.
 
     Attributes:
-        name: its name in the literature.
-        formula: in that name's parameters, x being the number of the half epoch.
-        form: how the shape enters.
-        shape: w and its derivatives by θ: x (R × 1), θ (Q × L) → R × L, Q × R × L.
+        name: the family's name in the literature.
+        formula: its formula in the literature; x is the number of the half epoch.
+        form: how accuracy depends on w.
+        shape: function for w and its derivatives by θ: x (R × 1), θ (Q × L) → R × L, Q × R × L.
         bounds: the least and the greatest value of each θ.
-        most: the greatest size, for `GROWTH`.
+        most: the greatest value of `size`, for `GROWTH`.
     """
 
     name: str
@@ -71,16 +71,16 @@ class Family:
 
     @property
     def coefficients(self) -> int:
-        """How many of its parameters are linear."""
+        """Return the number of linear coefficients."""
         return 1 if self.form is Form.GROWTH else 2
 
     @property
     def size(self) -> int:
-        """How many parameters it has."""
+        """Return the number of all parameters: coefficients and θ."""
         return self.coefficients + len(self.bounds)
 
     def coefficient_bounds(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """The least and greatest coefficients."""
+        """Return the least and the greatest value of each coefficient."""
         match self.form:
             case Form.LEVEL:
                 return (0.0, 0.0), (100.0, np.inf)
@@ -90,7 +90,7 @@ class Family:
                 return (0.0, 0.0), (100.0, 100.0)
 
     def basis(self, w: Floats) -> list[Floats]:
-        """What each coefficient is multiplied with."""
+        """Return the factor of each coefficient, in the shape of w."""
         match self.form:
             case Form.LEVEL:
                 return [np.ones_like(w), -w]
@@ -100,7 +100,7 @@ class Family:
                 return [1 - w, w]
 
     def steepness(self, coefficients: Floats) -> Floats:
-        """df/dw from the coefficients (one or two × L)."""
+        """Return df/dw (L) from the coefficients (one or two × L)."""
         match self.form:
             case Form.LEVEL:
                 return np.asarray(-coefficients[1])
@@ -134,7 +134,7 @@ _ALL = (
     Family("vap3", "e^(a + b/x + c·log(x))", _GROWTH, shapes.vapour, ((0.0, 50.0), (0.0, 2.0))),
 )
 FAMILIES = {family.name: family for family in _ALL}
-"""By name."""
+"""All families by name."""
 
 _e = np.exp
 _PARAMETERS: dict[str, Callable[[Floats, Floats], dict[str, Floats]]] = {
@@ -158,4 +158,4 @@ _PARAMETERS: dict[str, Callable[[Floats, Floats], dict[str, Floats]]] = {
     "logpower3": lambda k, t: {"a": k[0], "b": t[0], "c": -_e(t[1])},
     "vap3": lambda k, t: {"a": np.log(k[0]), "b": -t[0], "c": t[1]},
 }
-"""Parameters of each formula from the coefficients k and the shape t."""
+"""Functions from the coefficients k and the shape t to the parameters of each formula."""

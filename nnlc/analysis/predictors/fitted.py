@@ -1,4 +1,4 @@
-"""Families of curves, and ensembles of them, as predictors."""
+"""Predictors that fit one family of curves, or an ensemble of families."""
 
 import time
 from collections.abc import Sequence
@@ -9,29 +9,29 @@ import numpy as np
 
 from nnlc.analysis.predictors.curve_fits import FamilyFits, fit_family
 from nnlc.analysis.predictors.families import FAMILIES
-from nnlc.analysis.predictors.interface import Curves, Floats, Predictions, Predictor, Truths
+from nnlc.analysis.predictors.interface import Booleans, Curves, Floats, Predictions, Predictor
 from nnlc.analysis.predictors.trust_region_step import dot, total
 
 ENSEMBLE_MEMBERS = ("pow3", "pow4", "log2", "ilog2", "exp3", "wbl4", "mmf4", "hill3", "vap3")
-"""The families of an ensemble, unless it is told others: each curve once (see `families`), without
-pow2 and exp2, which know no limit."""
+"""Default members of an ensemble: each distinct family once (see module `families`), without pow2
+and exp2, which have no asymptote."""
 LEAST_VARIANCE = 1e-4
-"""Percent squared: one validation image in 10,000 is 0.01 percent."""
+"""Least variance of residuals, percent²: one validation image of 10,000 is 0.01 percent."""
 
 
 @dataclass(frozen=True)
 class FamilyPredictor(Predictor):
-    """One family, fitted to all points given."""
+    """Predictor that fits one family to all points given."""
 
     family: str
 
     @property
     def name(self) -> str:
-        """The family's."""
+        """Return the family's name."""
         return self.family
 
     def predict(self, curves: Curves, epoch: float) -> Predictions:
-        """The fitted curve at an epoch, with its standard deviation by the delta method."""
+        """Return the fitted curve at an epoch, with its standard deviation by the delta method."""
         fits = _fit(self.family, curves)
         values, uncertainties, reasons = _read(fits, epoch)
         return Predictions(values, uncertainties, np.zeros(len(values), dtype=bool), reasons)
@@ -39,13 +39,12 @@ class FamilyPredictor(Predictor):
 
 @dataclass(frozen=True)
 class Ensemble(Predictor):
-    """The mean of several families' predictions, over those whose fit is good.
+    """Predictor that averages the predictions of several families, over the good fits.
 
     Attributes:
-        weights: "equal", or "likelihood": each family counts by how likely it makes the points,
-            less what its parameters explain by chance: exp(−BIC/2), with the residuals' variance as
-            the points themselves give it.
-        members: names of families.
+        weights: "equal", or "likelihood": a family's weight is exp(−BIC/2), from its likelihood
+            with the variance of its own residuals, and a penalty for its number of parameters.
+        members: names of the families.
     """
 
     name = "ensemble"
@@ -53,7 +52,7 @@ class Ensemble(Predictor):
     members: tuple[str, ...] = ENSEMBLE_MEMBERS
 
     def predict(self, curves: Curves, epoch: float) -> Predictions:
-        """The weighted mean; the deviation is the members' own and theirs from one another."""
+        """Return weighted means; their variance is the members' own and that between members."""
         fits = [_fit(name, curves) for name in self.members]
         read = [_read(one, epoch) for one in fits]
         values = np.array([value for value, _, _ in read])
@@ -65,7 +64,7 @@ class Ensemble(Predictor):
             known = np.where(good, values, 0.0)
             means = dot(weights, known)
             own = np.array([u for _, u, _ in read]) ** 2
-            own = np.where(weights > 0, own, 0.0)  # who has no say may know no uncertainty
+            own = np.where(weights > 0, own, 0.0)  # a NaN of weight 0 must not count
             spread = dot(weights, own + np.where(good, known - means, 0.0) ** 2)
         reasons = tuple(
             None if any_good else _first_reason(read, i) for i, any_good in enumerate(some)
@@ -83,35 +82,35 @@ def _fit(family: str, curves: Curves) -> FamilyFits:
     known = _fit_bytes.cache_info().hits
     fits, seconds = _fit_bytes(family, accuracies.tobytes(), accuracies.shape)
     if _fit_bytes.cache_info().hits > known:
-        _spared.append(seconds)
+        _cached_seconds.append(seconds)
     return fits
 
 
 @lru_cache(maxsize=2 * len(FAMILIES))
 def _fit_bytes(family: str, content: bytes, shape: tuple[int, int]) -> tuple[FamilyFits, float]:
-    # Ensembles ask for what has just been fitted.
+    # Cached because ensembles need the fits that single families have just made.
     began = time.perf_counter()
     fits = fit_family(FAMILIES[family], np.frombuffer(content).reshape(shape))
     return fits, time.perf_counter() - began
 
 
-_spared: list[float] = []
+_cached_seconds: list[float] = []
 
 
-def spared_seconds() -> float:
-    """Since the last call: what fits that were made before would have taken again."""
-    seconds = sum(_spared)
-    _spared.clear()
+def cached_fit_seconds() -> float:
+    """Return the seconds that the cache of fits has saved since the last call."""
+    seconds = sum(_cached_seconds)
+    _cached_seconds.clear()
     return seconds
 
 
-def forget_fits() -> None:
-    """Fit again what was fitted before."""
+def clear_fit_cache() -> None:
+    """Clear the cache of fits."""
     _fit_bytes.cache_clear()
 
 
 def _read(fits: FamilyFits, epoch: float) -> tuple[Floats, Floats, tuple[str | None, ...]]:
-    """Values, deviations and reasons at an epoch; a value that is no accuracy is a failure."""
+    """Return values, standard deviations and reasons; a value outside 0 to 100% is a failure."""
     with np.errstate(all="ignore"):
         values, uncertainties = fits.at(epoch), fits.uncertainty_at(epoch)
     reasons = tuple(
@@ -123,11 +122,11 @@ def _read(fits: FamilyFits, epoch: float) -> tuple[Floats, Floats, tuple[str | N
     return np.where(good, values, np.nan), np.where(good, uncertainties, np.nan), reasons
 
 
-def _likelihoods(fits: Sequence[FamilyFits], good: Truths) -> Floats:
-    """exp(−BIC/2) of each family and network, but for a factor: families × networks."""
+def _likelihoods(fits: Sequence[FamilyFits], good: Booleans) -> Floats:
+    """Return exp(−BIC/2) up to a factor for each network: families × networks."""
     criteria = np.full(good.shape, np.inf)
     for i, one in enumerate(fits):
-        # Accuracies are counts: an exact fit to a few of them is no infinite likelihood.
+        # Accuracies are rounded to whole images: an exact fit has no infinite likelihood.
         variance = np.maximum(2 * one.cost / one.points, LEAST_VARIANCE)
         criteria[i] = one.points * np.log(variance) + one.family.size * np.log(one.points)
     criteria = np.where(good, criteria, np.inf)

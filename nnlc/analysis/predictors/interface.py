@@ -1,10 +1,10 @@
-"""What every predictor takes and gives, for many networks at once or for one.
+"""Interface of all predictors, for many networks at once or for one.
 
-    Curves → Predictor.predict(curves, epoch) → Predictions     a value from the points given
+    Curves → Predictor.predict(curves, epoch) → Predictions     accuracy at a later epoch
     Curves → StopRule.decide(curves)          → Stops           where training would have ended
 
-A predictor sees the points that it is given, and no later ones. What it can't predict it says, with
-the reason: no failure is a number.
+A predictor sees the points that it is given, and no later ones. Where it can't predict, it returns
+a reason, never a number.
 """
 
 from abc import ABC, abstractmethod
@@ -16,73 +16,74 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Truths = NDArray[np.bool_]
+Booleans = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """The first points of many networks' curves; NaN for a blank field."""
+    """First points of many networks' curves; NaN for a blank field."""
 
     epochs: Floats
-    """Of the points: 0.5, 1.0, …"""
+    """Epochs of the points: 0.5, 1.0, …"""
     val_accuracy_percent: Floats
-    """Networks × points."""
+    """Validation accuracy in percent, networks × points."""
     train_loss: Floats
-    """Networks × points, nats."""
+    """Training loss in nats, networks × points."""
     val_loss: Floats
-    """Networks × points, nats."""
+    """Validation loss in nats, networks × points."""
 
     def __len__(self) -> int:
         return len(self.val_accuracy_percent)
 
     @property
     def points(self) -> int:
-        """How many points each curve has."""
+        """Return the number of points of each curve."""
         return len(self.epochs)
 
     def first(self, points: int) -> "Curves":
-        """The same networks' first points."""
+        """Return the first points of each curve."""
         values = (getattr(self, field.name)[..., :points] for field in fields(self))
         return Curves(*values)
 
-    def of(self, networks: Integers | Truths | slice) -> "Curves":
-        """Some of the networks."""
+    def of(self, networks: Integers | Booleans | slice) -> "Curves":
+        """Return the curves of some networks."""
         values = (getattr(self, field.name)[networks] for field in fields(self)[1:])
         return Curves(self.epochs, *values)
 
-    def finite(self) -> Truths:
-        """Networks × points: accuracy and validation loss are both finite numbers."""
+    def finite(self) -> Booleans:
+        """Return True where accuracy and validation loss are both finite, networks × points."""
         return np.isfinite(self.val_accuracy_percent) & np.isfinite(self.val_loss)
 
 
 @dataclass(frozen=True, eq=False)
 class Prefix:
-    """The first points of one network's curve, as a plug sees them; NaN for a blank field."""
+    """First points of one network's curve, as a plug-in gets them; NaN for a blank field."""
 
     epochs: Floats
-    """0.5, 1.0, …"""
+    """Epochs of the points: 0.5, 1.0, …"""
     val_accuracy_percent: Floats
+    """Validation accuracy in percent at each point."""
     train_loss: Floats
-    """Nats."""
+    """Training loss in nats at each point."""
     val_loss: Floats
-    """Nats."""
+    """Validation loss in nats at each point."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What one network's accuracy will be."""
+    """Predicted accuracy of one network."""
 
     value: float
-    """Percent."""
+    """Accuracy in percent."""
     uncertainty: float | None = None
-    """A standard deviation in percent; None from methods that have none."""
+    """Standard deviation in percent; None from methods that give none."""
     stop: bool = False
-    """Whether the method would end the training here."""
+    """True if the method would end the training here."""
 
 
 @dataclass(frozen=True, slots=True)
 class FitFailure:
-    """Why there is no prediction for one network."""
+    """Failure to predict one network's accuracy, with its reason."""
 
     reason: str
 
@@ -92,19 +93,20 @@ Outcome = Prediction | FitFailure
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Outcomes of many networks."""
+    """Predictions for many networks, or the reasons why there are none."""
 
     values: Floats
-    """Percent; NaN where there is none."""
+    """Predicted accuracies in percent; NaN without a prediction."""
     uncertainties: Floats
-    """Standard deviations in percent; NaN where there is none."""
-    stops: Truths
+    """Standard deviations in percent; NaN where the method gives none."""
+    stops: Booleans
+    """True where the method would end the training."""
     reasons: tuple[str | None, ...]
-    """Why there is no value; None where there is one."""
+    """Reason why a network has no prediction; None where it has one."""
 
     @classmethod
     def of(cls, outcomes: Sequence[Outcome]) -> "Predictions":
-        """The same as arrays."""
+        """Return the outcomes of single networks as arrays."""
         given = [one if isinstance(one, Prediction) else Prediction(np.nan) for one in outcomes]
         return cls(
             np.array([one.value for one in given], dtype=float),
@@ -114,7 +116,7 @@ class Predictions:
         )
 
     def one(self, network: int) -> Outcome:
-        """The outcome of one network."""
+        """Return the outcome of one network."""
         reason = self.reasons[network]
         if reason is not None:
             return FitFailure(reason)
@@ -128,62 +130,62 @@ class Predictions:
 
 @dataclass(frozen=True, eq=False)
 class Stops:
-    """Where a stop rule ends the training of many networks."""
+    """Decisions of a stop rule for many networks."""
 
     points: Integers
-    """How many points each network was trained for, or all that count where it wasn't stopped."""
-    converged: Truths
-    """Whether the rule ended it, and not the last point."""
+    """Number of points after which each network was stopped; without a stop, all its points."""
+    converged: Booleans
+    """True where the rule stopped the network."""
     values: Floats
-    """Percent: the prediction where it converged, else the last accuracy seen."""
+    """Accuracy in percent: the prediction where the rule stopped, else the last one seen."""
     reasons: tuple[str | None, ...]
-    """What kept the rule from deciding; None where nothing did."""
+    """Reason why the rule could not decide; None where it could."""
 
 
 class Predictor(ABC):
-    """A method with its settings."""
+    """Prediction method with its settings."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """The method's name, without settings."""
+        """Return the method's name, without settings."""
 
     @abstractmethod
     def predict(self, curves: Curves, epoch: float) -> Predictions:
-        """Each network's accuracy in percent at an epoch, from all points given."""
+        """Predict each network's accuracy at an epoch from all points given."""
 
 
 class Follower(ABC):
-    """A stop rule on one network's way: it is shown each point once, in order."""
+    """Stop rule applied to one network during its training, point by point."""
 
     @abstractmethod
     def add(self, curve: Curves) -> Outcome:
-        """Look at a curve of one network that has one point more than the last time."""
+        """Return the outcome for the network's curve, which has one point more at each call."""
 
 
 class StopRule(Predictor):
-    """A method that ends a network's training by itself.
+    """Prediction method that decides when to stop a network's training.
 
     Attributes:
-        epoch: the one it predicts, and trains to where it doesn't converge.
+        epoch: the epoch to predict; a network that is not stopped is trained up to it.
     """
 
     epoch: float
 
     @abstractmethod
     def decide(self, curves: Curves) -> Stops:
-        """Where each network's training ends; later points change nothing."""
+        """Return where each network's training stops; points after the stop have no effect."""
 
     @abstractmethod
     def follow(self) -> Follower:
-        """The same for one network while it is being trained."""
+        """Return an object that applies this rule to one network during its training."""
 
     @property
     def earliest(self) -> int:
-        """The first point at which it could stop."""
+        """Return the number of the first point at which the rule can stop."""
         return 1
 
     @property
     def last_point(self) -> int:
-        """How many points there are up to `epoch`."""
+        """Return the number of points up to `epoch`."""
         return round(2 * self.epoch)

@@ -1,10 +1,11 @@
-"""Methods without a curve: the last accuracy seen, and MENNDL's rule of patience."""
+"""Methods that fit no curve: the last accuracy seen, and MENNDL's rule of patience."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nnlc.analysis.predictors.interface import (
+    Booleans,
     Curves,
     FitFailure,
     Floats,
@@ -15,32 +16,31 @@ from nnlc.analysis.predictors.interface import (
     Predictor,
     StopRule,
     Stops,
-    Truths,
 )
 
 
 @dataclass(frozen=True)
 class LastValue(Predictor):
-    """The last accuracy seen: what every other method must beat."""
+    """Predictor that returns the last accuracy seen: the baseline for all methods."""
 
     name = "last1"
 
     def predict(self, curves: Curves, epoch: float) -> Predictions:  # noqa: ARG002
-        """The last accuracy, whatever the epoch."""
+        """Return the last accuracy seen, whatever the epoch."""
         values = curves.val_accuracy_percent[:, -1]
         return _seen(values, np.zeros(len(values), dtype=bool), curves.epochs[-1])
 
 
 @dataclass(frozen=True)
 class Menndl(StopRule):
-    """MENNDL's rule: stop where the training loss has not fallen below its minimum for long.
+    """MENNDL's rule: stop if the training loss has had no new minimum for `patience` epochs.
 
-    Source: the baseline of the PENGUIN article (see `penguin`). A loss that is not a number has
-    not fallen.
+    Source: the baseline of the PENGUIN article (see module `penguin`). A loss of NaN is no new
+    minimum.
 
     Attributes:
-        epoch: the last; the article's is 20.
-        patience: for how many epochs.
+        epoch: the last epoch; 20 in the article.
+        patience: number of epochs without a new minimum after which training stops.
     """
 
     name = "menndl"
@@ -49,11 +49,11 @@ class Menndl(StopRule):
 
     @property
     def earliest(self) -> int:
-        """Where a loss that never falls has not fallen for long enough."""
+        """Return the first point at which the rule can stop, for a loss that never fell."""
         return round(2 * self.patience) + 1
 
     def decide(self, curves: Curves) -> Stops:
-        """Where each network's training ends; the prediction is the accuracy there."""
+        """Return where each network's training stops; the prediction is the accuracy there."""
         seen = curves.first(self.last_point)
         losses = np.where(np.isnan(seen.train_loss), np.inf, seen.train_loss)
         lowest = np.minimum.accumulate(losses, axis=1)
@@ -61,7 +61,7 @@ class Menndl(StopRule):
         fell[:, 1:] = losses[:, 1:] < lowest[:, :-1]
         numbers = np.arange(seen.points)
         since = numbers - np.maximum.accumulate(np.where(fell, numbers, 0), axis=1)
-        # At the last point training ends anyway; and what can't be told is not stopped for.
+        # Training ends at the last point anyway. A network without an accuracy is not stopped.
         known = np.isfinite(seen.val_accuracy_percent)
         stale = (since >= self.earliest - 1) & (numbers < self.last_point - 1) & known
         converged = stale.any(axis=1)
@@ -70,12 +70,12 @@ class Menndl(StopRule):
         return Stops(points, np.asarray(converged), values, (None,) * len(seen))
 
     def predict(self, curves: Curves, epoch: float) -> Predictions:
-        """The accuracy where it would have stopped, or the last one seen."""
+        """Return the accuracy where the rule would have stopped, or else the last one seen."""
         stops = replace(self, epoch=epoch).decide(curves)
         return _seen(stops.values, stops.converged, curves.epochs[-1])
 
     def follow(self) -> Follower:
-        """MENNDL's rule beside one network that is being trained."""
+        """Return MENNDL's rule for one network during its training."""
         return _Follower(self)
 
 
@@ -84,7 +84,7 @@ class _Follower(Follower):
         self._method = method
 
     def add(self, curve: Curves) -> Outcome:
-        """Decide from all points so far; nothing else is remembered."""
+        """Decide from all points so far; no state is kept between calls."""
         value = float(curve.val_accuracy_percent[0, -1])
         stop = bool(self._method.decide(curve).converged[0])
         if np.isfinite(value):
@@ -92,7 +92,7 @@ class _Follower(Follower):
         return FitFailure(_blank(curve.epochs[-1]))
 
 
-def _seen(values: Floats, stops: Truths, epoch: float) -> Predictions:
+def _seen(values: Floats, stops: Booleans, epoch: float) -> Predictions:
     finite = np.isfinite(values)
     reasons = tuple(None if known else _blank(epoch) for known in finite)
     nothing = np.full(len(values), np.nan)

@@ -1,9 +1,9 @@
-"""PENGUIN: fit a saturating curve again after each half epoch, stop when its predictions agree.
+"""PENGUIN: fit a saturating curve after each half epoch, and stop when the predictions agree.
 
 Source: A. Keller Rorabaugh et al., "Building high-throughput neural architecture search workflows
 via a decoupled fitness prediction engine", IEEE TPDS 33(11), 2022. The published engine fits with
-SciPy's `curve_fit`; `trustregion` does the same for many networks at once, and gives the same
-parameters where three points or more determine them.
+SciPy's `curve_fit`. Module `trust_region` does the same for many networks at once, with the same
+parameters wherever at least three points determine them.
 """
 
 from dataclasses import dataclass, field, replace
@@ -12,6 +12,7 @@ from statistics import median
 import numpy as np
 
 from nnlc.analysis.predictors.interface import (
+    Booleans,
     Curves,
     FitFailure,
     Floats,
@@ -22,38 +23,37 @@ from nnlc.analysis.predictors.interface import (
     Predictions,
     StopRule,
     Stops,
-    Truths,
 )
 from nnlc.analysis.predictors.trust_region import fit
 
 START = (10.0, 1.001, 100.0)
-"""Where every fit of a, b and c begins."""
+"""Values of a, b and c at which every fit starts."""
 ASYMPTOTE_IN_BOUNDS = 199.99
-"""An `a` from here on leans on its bound, 200: the curve has no bend yet."""
+"""Asymptotes `a` from here on count as at their bound, 200: the curve has not levelled off yet."""
 LANES = 2048
-"""How many fits run side by side, if there are so many: more only fall out of the caches."""
-_NOTHING = "no prediction stands: the fits failed, or lean on their bound"
+"""Number of fits run together; more would not fit into the CPU's caches."""
+_NOTHING = "no prediction: every fit failed or has its asymptote at the bound"
 _DIFFERENCE = float(np.sqrt(np.finfo(float).eps))
 
 
 class Saturation:
-    """f(x) = a − b^(c − x) with 0.5 ≤ a ≤ 200, b ≥ 1, c ≥ 0, at x = 1, 2, …: half epochs.
+    """Saturating curve a − b^(c − x) with 0.5 ≤ a ≤ 200, b ≥ 1, c ≥ 0, at half epochs x = 1, 2, …
 
-    Derivatives are forward differences, as `curve_fit` takes them when it is given none: two points
-    don't determine three parameters, and what comes of them depends on the derivatives' last bits.
+    Derivatives are forward differences, as in `curve_fit`'s default: two points don't determine
+    three parameters, so that the fit to them depends on the derivatives' last bits.
     """
 
     lower = np.array([[0.5], [1.0], [0.0]])
     upper = np.array([[200.0], [np.inf], [np.inf]])
 
     def values(self, parameters: Floats, rows: int) -> Floats:
-        """The function at the first half epochs: 3 × L → rows × L."""
+        """Return the function at half epochs 1 to `rows`: 3 × L → rows × L."""
         a, b, c = parameters
         x = np.arange(1.0, rows + 1)[:, np.newaxis]
         return np.asarray(a - b ** (c - x))
 
     def jacobian(self, parameters: Floats, residuals: Floats, targets: Floats) -> Floats:
-        """3 × L, rows × L, rows × L → 3 × rows × L."""
+        """Return the derivatives by a, b and c: 3 × L, rows × L, rows × L → 3 × rows × L."""
         derivatives = np.empty((3, *residuals.shape))
         for i in range(3):
             moved = parameters.copy()
@@ -66,24 +66,24 @@ class Saturation:
 
     @staticmethod
     def at(parameters: Floats, epoch: float) -> Floats:
-        """The function at an epoch: 3 × L → L."""
+        """Return the function at an epoch: 3 × L → L."""
         a, b, c = parameters
         return np.asarray(a - b ** (c - 2 * epoch))
 
 
 @dataclass
-class _Record:
-    """One network's recent predictions."""
+class _RecentPredictions:
+    """Recent predictions for one network."""
 
     window: int
     tolerance: float
     recent: list[float] = field(default_factory=list)
     latest: float = float("nan")
     has_any: bool = False
-    """Whether a prediction was ever recorded."""
+    """True if a prediction was ever added."""
 
     def add(self, asymptote: float, prediction: float) -> bool:
-        """Record what a fit gave; whether the predictions have converged."""
+        """Add the result of a fit; return True if the predictions have converged."""
         if asymptote >= ASYMPTOTE_IN_BOUNDS:
             self.recent.clear()
             self.latest = float("nan")
@@ -106,13 +106,13 @@ class _Record:
 class Penguin(StopRule):
     """PENGUIN with its documented settings.
 
-    A network with an accuracy or validation loss that is not finite is not stopped from there on.
+    After the first accuracy or validation loss that is not finite, a network is never stopped.
 
     Attributes:
         epoch: e_pred, the epoch whose accuracy is predicted.
-        points: how many points the first fit has; the engine's are 2.
-        window: N, how many predictions must agree.
-        tolerance: t, how far in percent they may lie from their median.
+        points: number of points of the first fit; 2 in the published engine.
+        window: N, number of consecutive predictions that must agree.
+        tolerance: t, greatest distance in percent of these predictions from their median.
     """
 
     name = "penguin"
@@ -123,15 +123,15 @@ class Penguin(StopRule):
 
     @property
     def earliest(self) -> int:
-        """Where as many fits have been made as must agree."""
+        """Return the number of the point at which `window` fits have been made."""
         return self.points + self.window - 1
 
     def decide(self, curves: Curves) -> Stops:
-        """Where each network's training ends, and the accuracy predicted for `epoch`."""
+        """Return where each network's training stops, and the accuracy predicted for `epoch`."""
         return self._run(curves)[0]
 
     def predict(self, curves: Curves, epoch: float) -> Predictions:
-        """The converged prediction, or the newest recorded one."""
+        """Return the converged prediction, or else the newest one."""
         stops, latest = replace(self, epoch=epoch)._run(curves)
         given = np.where(stops.converged, stops.values, latest)
         reasons = tuple(
@@ -142,26 +142,25 @@ class Penguin(StopRule):
         return Predictions(values, np.full(len(values), np.nan), stops.converged, reasons)
 
     def follow(self) -> Follower:
-        """PENGUIN beside one network that is being trained."""
+        """Return PENGUIN for one network during its training."""
         return _Follower(self)
 
-    def record(self) -> _Record:
-        """Nothing predicted yet."""
-        return _Record(self.window, self.tolerance)
+    def new_predictions(self) -> _RecentPredictions:
+        """Return an empty list of recent predictions."""
+        return _RecentPredictions(self.window, self.tolerance)
 
     def _run(self, curves: Curves) -> tuple[Stops, Floats]:
         seen = curves.first(self.last_point)
         accuracies = seen.val_accuracy_percent
         known = _leading(seen.finite())
         last = np.minimum(known, self.last_point - 1)
-        records = [self.record() for _ in range(len(seen))]
+        recent = [self.new_predictions() for _ in range(len(seen))]
         points = np.full(len(seen), seen.points)
         converged = np.zeros(len(seen), dtype=bool)
         values = accuracies[:, -1].copy()
         under_way, begin = np.flatnonzero(last >= self.points), self.points
         while len(under_way):
-            # Fits don't depend on one another: some are begun before it is known whether they will
-            # be needed, so that there are always many side by side.
+            # Some fits may turn out not to be needed: there must always be many to run together.
             end = begin + 1 + LANES // len(under_way)
             counts = [np.arange(begin, min(end, last[network] + 1)) for network in under_way]
             owners = np.repeat(under_way, [len(one) for one in counts])
@@ -169,46 +168,46 @@ class Penguin(StopRule):
             found = fit_first(accuracies[owners], reached)
             predicted = Saturation.at(found, self.epoch)
             for i, network in enumerate(owners):
-                if not converged[network] and records[network].add(found[0, i], predicted[i]):
+                if not converged[network] and recent[network].add(found[0, i], predicted[i]):
                     converged[network] = True
                     points[network], values[network] = reached[i], predicted[i]
             begin = end
             under_way = under_way[~converged[under_way] & (last[under_way] >= begin)]
-        latest = np.array([record.latest for record in records])
-        failures = [None if record.has_any else _NOTHING for record in records]
+        latest = np.array([one.latest for one in recent])
+        failures = [None if one.has_any else _NOTHING for one in recent]
         for network in np.flatnonzero(known < seen.points):
-            failures[network] = _lost(seen, known[network])
+            failures[network] = _not_finite(seen, known[network])
         reasons = tuple(None if c else why for c, why in zip(converged, failures, strict=True))
         return Stops(points, converged, values, reasons), latest
 
 
 class _Follower(Follower):
     def __init__(self, method: Penguin) -> None:
-        self._method, self._record = method, method.record()
+        self._method, self._recent = method, method.new_predictions()
 
     def add(self, curve: Curves) -> Outcome:
-        """One fit more, to all points so far."""
+        """Fit all points so far, and compare the prediction with those before."""
         method, points = self._method, curve.points
         known = int(_leading(curve.finite())[0])
         if known < points:
-            return FitFailure(_lost(curve, known))
+            return FitFailure(_not_finite(curve, known))
         if method.points <= points < method.last_point:
             found = fit_first(curve.val_accuracy_percent, np.array([points]))
             predicted = float(Saturation.at(found, method.epoch)[0])
-            if self._record.add(float(found[0, 0]), predicted):
+            if self._recent.add(float(found[0, 0]), predicted):
                 return Prediction(predicted, stop=True)
         if points >= method.last_point:
             return FitFailure(f"has not converged by epoch {method.epoch:g}")
-        why = _no_accuracy(self._record.latest)
-        return Prediction(self._record.latest) if why is None else FitFailure(why)
+        why = _no_accuracy(self._recent.latest)
+        return Prediction(self._recent.latest) if why is None else FitFailure(why)
 
 
 def fit_first(accuracies: Floats, points: Integers) -> Floats:
-    """a, b and c for the first points of curves; NaN where the fit fails, as SciPy's would.
+    """Return a, b and c fitted to the first points of curves; NaN where SciPy's fit would fail.
 
     Args:
         accuracies: curves × half epochs, percent.
-        points: how many count, for each curve.
+        points: for each curve, the number of points to fit.
 
     Returns:
         3 × curves.
@@ -218,17 +217,17 @@ def fit_first(accuracies: Floats, points: Integers) -> Floats:
     return np.where(fits.converged, fits.parameters, np.nan)
 
 
-def _leading(truths: Truths) -> Integers:
-    """How many of each row's first entries hold without a gap."""
-    return np.asarray(np.logical_and.accumulate(truths, axis=1).sum(axis=1))
+def _leading(finite: Booleans) -> Integers:
+    """Return for each row the number of True values before its first False."""
+    return np.asarray(np.logical_and.accumulate(finite, axis=1).sum(axis=1))
 
 
 def _no_accuracy(latest: float) -> str | None:
-    """What is wrong with the newest recorded prediction; None where nothing is."""
+    """Return the problem of the newest prediction; None if it is an accuracy."""
     if not np.isfinite(latest):
         return _NOTHING
     return None if 0 <= latest <= 100 else f"its curve gives {latest:.4g}%, which is no accuracy"
 
 
-def _lost(curves: Curves, known: int) -> str:
+def _not_finite(curves: Curves, known: int) -> str:
     return f"accuracy or validation loss is not finite at epoch {curves.epochs[known]:g}"

@@ -1,7 +1,7 @@
-"""Predictors of other packages: entry points of the group `nnlc.predictors`.
+"""Plug-ins: predictors of other packages, as entry points of the group `nnlc.predictors`.
 
-Whatever a plug does, it is its own failure, told with its name: it may not load, raise, or give
-what is no prediction.
+A plug-in that does not load, raises an exception or returns no valid prediction is reported by its
+name; it never ends the program.
 """
 
 import math
@@ -35,19 +35,19 @@ from nnlc.wording import printable
 
 GROUP = "nnlc.predictors"
 LONGEST_TEXT = 200
-"""Characters of a plug's words that are passed on."""
+"""Most characters of a plug-in's text that a message quotes."""
 
 
-class PlugError(Exception):
-    """What a plug raised, in words; it may have been anything."""
+class PlugInError(Exception):
+    """Any exception that a plug-in raised, as text."""
 
 
 @contextmanager
 def _contained() -> Iterator[None]:
-    """Let nothing out that a plug prints or raises, but the user's Ctrl-C.
+    """Run a plug-in: redirect its output to stderr, and convert its exceptions but Ctrl-C.
 
     Raises:
-        PlugError: in place of whatever the plug raised.
+        PlugInError: the plug-in raised an exception.
     """
     pressed: list[int] = []
     handler = signal.getsignal(signal.SIGINT)
@@ -65,37 +65,38 @@ def _contained() -> Iterator[None]:
     except BaseException as problem:
         if pressed and isinstance(problem, KeyboardInterrupt):
             raise
-        raise PlugError(_told(problem)) from None
+        raise PlugInError(_told(problem)) from None
     finally:
         if listens:
             signal.signal(signal.SIGINT, handler)
 
 
-def plug_names() -> list[str]:
-    """The names of all plugs that are installed; none is loaded."""
+def plug_in_names() -> list[str]:
+    """Return the names of all installed plug-ins, without loading them."""
     return sorted({one.name for one in _installed()})
 
 
 def _installed() -> list[EntryPoint]:
     try:
         return list(entry_points(group=GROUP))
-    except Exception as problem:  # whatever a package's damaged metadata give
+    except Exception as problem:  # damaged metadata of a package may raise anything
         raise NnlcError(
-            f"the entry points of a Python package here can't be read: {_told(problem)}; 'pip "
-            "check' may tell which; install it again"
+            f"the entry points of an installed Python package can't be read: {_told(problem)}; "
+            "'pip check' may tell which package; install it again"
         ) from None
 
 
-def load_plug(name: str, settings: dict[str, str], epoch: float) -> Predictor:
-    """Load a plug and make its predictor.
+def load_plug_in(name: str, settings: dict[str, str], epoch: float) -> Predictor:
+    """Load a plug-in and return its predictor.
 
     Args:
-        name: the plug's.
-        settings: are handed to it as keywords, numbers as numbers.
-        epoch: the one to be predicted, if it decides when to stop.
+        name: name of the plug-in.
+        settings: keyword arguments for the plug-in; texts that are numbers become numbers.
+        epoch: the epoch to predict, if the plug-in decides when to stop.
 
     Raises:
-        NnlcError: no such plug, several, or one that doesn't load or refuses its settings.
+        NnlcError: no package or several have a plug-in of this name, it does not load, or it
+            refuses its settings.
     """
     found = [one for one in _installed() if one.name == name]
     if len({one.value for one in found}) != 1:
@@ -117,43 +118,43 @@ def _make(name: str, entry: EntryPoint, settings: dict[str, str], epoch: float) 
             doing = "made"
             plug = maker(**given)
             predict, decides = plug.predict, bool(getattr(plug, "decides", False))
-    except PlugError as problem:
+    except PlugInError as problem:
         raise NnlcError(
             f"the predictor {name!r} of {_origin(entry)} can't be {doing}: {problem}"
         ) from None
     text = "".join(f":{key}={value}" for key, value in given.items())
     if decides:
-        return PlugRule(name, predict, text, epoch=epoch)
-    return Plug(name, predict, text)
+        return PlugInStopRule(name, predict, text, epoch=epoch)
+    return PlugIn(name, predict, text)
 
 
 @dataclass(frozen=True, eq=False)
-class Plug(Predictor):
-    """A predictor of another package."""
+class PlugIn(Predictor):
+    """Predictor of another package."""
 
-    plug_name: str
+    entry_point: str
     function: Any
     settings: str = ""
-    """As a method's text has them, in one order."""
+    """Settings as in a method's text, sorted by name."""
 
     @property
     def name(self) -> str:
-        """The entry point's."""
-        return self.plug_name
+        """Return the name of the entry point."""
+        return self.entry_point
 
     def predict(self, curves: Curves, epoch: float) -> Predictions:
-        """Ask it about one network after the other."""
+        """Predict one network after the other."""
         return Predictions.of([ask(self, one, epoch) for one in _prefixes(curves)])
 
 
 @dataclass(frozen=True, eq=False)
-class PlugRule(Plug, StopRule):
-    """A predictor of another package that may say `stop`."""
+class PlugInStopRule(PlugIn, StopRule):
+    """Predictor of another package that decides when to stop."""
 
     epoch: float = field(kw_only=True)
 
     def decide(self, curves: Curves) -> Stops:
-        """Ask it about one network after the other, at one point after the other."""
+        """Return where each network stops: predict after each point, until the plug-in stops."""
         seen = curves.first(self.last_point)
         points = np.full(len(seen), seen.points)
         converged = np.zeros(len(seen), dtype=bool)
@@ -171,24 +172,24 @@ class PlugRule(Plug, StopRule):
         return Stops(points, converged, values, tuple(reasons))
 
     def follow(self) -> Follower:
-        """The same for one network; nothing is remembered."""
+        """Return the rule for one network; it keeps no state between points."""
         return _Follower(self)
 
 
 class _Follower(Follower):
-    def __init__(self, rule: PlugRule) -> None:
+    def __init__(self, rule: PlugInStopRule) -> None:
         self._rule = rule
 
     def add(self, curve: Curves) -> Outcome:
-        """Ask about all points so far; at the last point training ends anyway."""
+        """Predict from all points so far; at the last point, where training ends, never stop."""
         outcome = ask(self._rule, next(_prefixes(curve)), self._rule.epoch)
         if isinstance(outcome, Prediction) and curve.points >= self._rule.last_point:
             return replace(outcome, stop=False)
         return outcome
 
 
-def ask(plug: Plug, prefix: Prefix, epoch: float) -> Outcome:
-    """What a plug says of one network; a failure with its name, if that is nothing."""
+def ask(plug: PlugIn, prefix: Prefix, epoch: float) -> Outcome:
+    """Return a plug-in's outcome for one network; if it is invalid, a failure with its name."""
     try:
         with _contained():
             outcome = plug.function(prefix, epoch)
@@ -199,23 +200,23 @@ def ask(plug: Plug, prefix: Prefix, epoch: float) -> Outcome:
                 return FitFailure(_line(outcome.reason) or f"{plug.name} gave no reason")
             uncertainty = None if outcome.uncertainty is None else float(outcome.uncertainty)
             return Prediction(float(outcome.value), uncertainty, bool(outcome.stop))
-    except PlugError as raised:
+    except PlugInError as raised:
         return FitFailure(f"{plug.name} raised {raised}")
 
 
 def _problem(outcome: Any) -> str | None:
-    """What is wrong with what a plug gave."""
+    """Return the problem of a plug-in's outcome; None if it is valid."""
     if isinstance(outcome, FitFailure):
         return None if isinstance(outcome.reason, str) else "gave no text as its reason"
     if not isinstance(outcome, Prediction):
         return f"gave {_line(type(outcome).__name__)}, neither Prediction nor FitFailure"
     if not _is_number(outcome.value) or not 0 <= outcome.value <= 100:
-        return f"gave {_line(repr(outcome.value))}, which is no accuracy in percent"
+        return f"gave {_line(repr(outcome.value))}, which is no accuracy from 0 to 100 percent"
     uncertainty = outcome.uncertainty
     if uncertainty is not None and not (_is_number(uncertainty) and uncertainty >= 0):
         return f"gave {_line(repr(uncertainty))}, which is no standard deviation"
     if not isinstance(outcome.stop, bool | np.bool_):
-        return "gave no truth as its stop"
+        return "gave a stop that is neither True nor False"
     return None
 
 
@@ -224,7 +225,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _prefixes(curves: Curves) -> Iterator[Prefix]:
-    """Each network's points, as arrays of its own that can't be written to."""
+    """Yield each network's points as read-only arrays, copied."""
     for network in range(len(curves)):
         one = curves.of(slice(network, network + 1))
         arrays = [np.array(getattr(one, field.name)).reshape(-1) for field in fields(Prefix)]
@@ -250,12 +251,12 @@ def _origin(entry: EntryPoint) -> str:
 def _told(problem: BaseException) -> str:
     try:
         text = str(problem)
-    except BaseException:  # whatever it is, it can't say
+    except BaseException:  # even str() may raise anything here
         text = "(no text)"
     return _line(f"{type(problem).__name__}: {text}")
 
 
 def _line(text: str) -> str:
-    """A plug's words as one printable line."""
+    """Return a plug-in's text as one printable line, shortened."""
     shown = printable(text[: LONGEST_TEXT + 1])
     return shown if len(shown) <= LONGEST_TEXT else shown[: LONGEST_TEXT - 1] + "…"

@@ -1,7 +1,7 @@
-"""Predictors by name, with settings: `penguin`, `penguin:points=3`, `ensemble:members=pow4+mmf4`.
+"""Predictors by name and settings: `penguin`, `penguin:points=3`, `ensemble:members=pow4+mmf4`.
 
-A method is written as its name, and then settings, each as `:key=value`. Commands take several,
-separated by commas.
+A method is written as its name, followed by `:key=value` for each setting. Commands take several
+methods, separated by commas.
 """
 
 import re
@@ -15,11 +15,11 @@ from nnlc.analysis.predictors.fitted import Ensemble, FamilyPredictor
 from nnlc.analysis.predictors.interface import Predictor, StopRule
 from nnlc.analysis.predictors.observed import LastValue, Menndl
 from nnlc.analysis.predictors.penguin import Penguin
-from nnlc.analysis.predictors.plug_ins import Plug, load_plug, plug_names
+from nnlc.analysis.predictors.plug_ins import PlugIn, load_plug_in, plug_in_names
 from nnlc.errors import NnlcError
 
 DEFAULT_EPOCH = 20.0
-"""What is predicted where nothing else is said: PENGUIN's e_pred."""
+"""Default epoch to predict: PENGUIN's e_pred."""
 MOST_EPOCHS = 10_000
 
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 @dataclass(frozen=True)
 class _Setting:
     read: Callable[[str], Any]
-    """Raises ValueError, whose text says what would be right."""
+    """Function that converts text into a value; its ValueError says which values are allowed."""
     meaning: str
 
 
@@ -73,11 +73,11 @@ def _weights(text: str) -> str:
 def _members(text: str) -> tuple[str, ...]:
     names = tuple(text.split("+"))
     if len(set(names)) != len(names) or not set(names) <= FAMILIES.keys():
-        raise ValueError(f"different ones, joined by +, of {', '.join(FAMILIES)}")
+        raise ValueError(f"different names, joined by +, of {', '.join(FAMILIES)}")
     return names
 
 
-_EPOCH = _Setting(_half_epochs, "the epoch to predict; what has not stopped before is not stopped")
+_EPOCH = _Setting(_half_epochs, "the epoch to predict; at or after it nothing is stopped")
 _SETTINGS: dict[str, dict[str, _Setting]] = {
     "penguin": {
         "epoch": _EPOCH,
@@ -103,30 +103,32 @@ _MAKERS: dict[str, Callable[..., Predictor]] = {
 }
 
 BUILT_IN = tuple(_MAKERS)
-"""The names of the methods that come with nnlc."""
+"""Names of the methods that come with nnlc."""
 ALL_METHODS = (*BUILT_IN[:-3], "ensemble", "ensemble:weights=likelihood", "penguin", "menndl")
-"""Every built-in method, ensembles both ways."""
+"""All built-in methods; the ensemble with both kinds of weights."""
 
 
 def make_predictor(text: str, *, epoch: float = DEFAULT_EPOCH) -> Predictor:
-    """The method that a text names.
+    """Return the predictor that a text names.
 
     Args:
-        text: such as `pow4` or `penguin:points=3:tolerance=1`.
-        epoch: what a stop rule predicts, unless its settings say otherwise.
+        text: name and settings, such as `pow4` or `penguin:points=3:tolerance=1`.
+        epoch: the epoch that a stop rule predicts, unless its settings give one.
 
     Raises:
-        NnlcError: no such method or setting (those that there are), a value or an epoch that can't
-            be, or a plug that doesn't load.
+        NnlcError: a method or setting is unknown (the message lists the known ones), a value or
+            epoch is impossible, or a plug-in does not load.
     """
     check_epoch("the epoch to predict", epoch)
     name, *parts = text.split(":")
     given = _read_parts(text, parts)
     if name not in _MAKERS:
-        known = plug_names()
+        known = plug_in_names()
         if name not in known:
-            raise NnlcError(f"there is no method {name!r}, but {', '.join([*BUILT_IN, *known])}")
-        return load_plug(name, given, epoch)
+            raise NnlcError(
+                f"there is no method {name!r}; there are {', '.join([*BUILT_IN, *known])}"
+            )
+        return load_plug_in(name, given, epoch)
     settings = _SETTINGS.get(name, {})
     read: dict[str, Any] = {"epoch": epoch} if "epoch" in settings else {}
     for key, value in given.items():
@@ -135,44 +137,41 @@ def make_predictor(text: str, *, epoch: float = DEFAULT_EPOCH) -> Predictor:
         try:
             read[key] = settings[key].read(value)
         except ValueError as problem:
-            raise NnlcError(f"{text}: {key} is {value[:40]!r}, but can only be {problem}") from None
+            raise NnlcError(f"{text}: {key} is {value[:40]!r}, but must be {problem}") from None
     made = _MAKERS[name](**read)
     if isinstance(made, Penguin) and made.points >= made.last_point:
         raise NnlcError(
-            f"{text}: the first fit has {made.points} half epochs, which are no fewer than the "
-            f"{made.last_point} up to epoch {made.epoch:g}; take fewer points or a later epoch"
+            f"{text}: the first fit needs {made.points} points, but must come before epoch "
+            f"{made.epoch:g}, which is point {made.last_point}; take fewer points or a later epoch"
         )
     return made
 
 
 def check_epoch(name: str, epoch: float) -> None:
-    """See that an epoch is one that a table may have.
+    """Check that an epoch is one that a table may have.
 
     Raises:
-        NnlcError: it is none.
+        NnlcError: the epoch is impossible.
     """
     if not _is_epoch(epoch):
-        raise NnlcError(
-            f"{name} is {epoch:g}, but can only be one from 0.5 to {MOST_EPOCHS}, in steps of a "
-            "half"
-        )
+        raise NnlcError(f"{name} is {epoch:g}, but must be 0.5, 1, 1.5, … up to {MOST_EPOCHS}")
 
 
 def make_stop_rule(text: str, *, epoch: float = DEFAULT_EPOCH) -> StopRule:
-    """The same for a method that decides when to stop.
+    """Return the stop rule that a text names.
 
     Raises:
-        NnlcError: as `make_predictor`, or the method never stops.
+        NnlcError: as in `make_predictor`, or the method is no stop rule.
     """
     made = make_predictor(text, epoch=epoch)
     if not isinstance(made, StopRule):
-        raise NnlcError(f"{text} never stops a training, but penguin and menndl do")
+        raise NnlcError(f"{text} never stops a training; penguin and menndl do")
     return made
 
 
 def predictor_text(predictor: Predictor) -> str:
-    """A method with all its settings, for `make_predictor` to read: the same value to the bit."""
-    if isinstance(predictor, Plug):
+    """Return a method with all its settings as text; `make_predictor` reads back the same bits."""
+    if isinstance(predictor, PlugIn):
         return f"{predictor.name}{predictor.settings}"
     parts = [predictor.name]
     for key in _SETTINGS.get(predictor.name, {}):
@@ -186,12 +185,12 @@ def _written(value: str | float | tuple[str, ...]) -> str:
         return value
     if isinstance(value, tuple):
         return "+".join(value)
-    text = f"{Decimal(repr(value)):f}"  # no exponent, which no setting may have
+    text = f"{Decimal(repr(value)):f}"  # settings allow no exponent
     return text.removesuffix(".0")
 
 
 def describe_methods() -> list[str]:
-    """A line for each method, with its formula or settings; plugs by name."""
+    """Return a line for each method, with its formula or settings; plug-ins with their names."""
     lines = []
     for name in BUILT_IN:
         if name in FAMILIES:
@@ -201,7 +200,7 @@ def describe_methods() -> list[str]:
         else:
             lines.append(f"{name:<10} {predictor_text(make_predictor(name))}")
             lines += [f"{'':<12}{k}: {one.meaning}" for k, one in _SETTINGS[name].items()]
-    for name in plug_names():
+    for name in plug_in_names():
         taken = "; not used: nnlc has a method of this name" if name in _MAKERS else ""
         lines.append(f"{name:<10} of another package{taken}")
     return lines
@@ -213,8 +212,8 @@ def _read_parts(text: str, parts: list[str]) -> dict[str, str]:
         key, equals, value = part.partition("=")
         if not (key and equals and value and part.isprintable()) or key in given:
             raise NnlcError(
-                f"{text}: {part!r} where a setting belongs; a method is written as its name and "
-                "settings, each once: penguin:points=3:tolerance=1"
+                f"{text}: {part!r} is no setting; write a method as its name and settings, each "
+                "once: penguin:points=3:tolerance=1"
             )
         given[key] = value
     return given
@@ -226,4 +225,4 @@ def _no_setting(name: str, key: str) -> str:
         return f"{name} has no settings"
     made = _MAKERS[name]()
     shown = [f"{field.name}" for field in fields(made) if field.name in settings]  # type: ignore[arg-type]
-    return f"{name} has no setting {key!r}, but {', '.join(shown)} ({predictor_text(made)})"
+    return f"{name} has no setting {key!r}; it has {', '.join(shown)} ({predictor_text(made)})"

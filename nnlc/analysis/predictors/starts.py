@@ -1,9 +1,9 @@
-"""Where the fits of families begin: a fixed grid over the shape, with exact coefficients.
+"""Starting values for the fits of families: the best point of a fixed grid over the shape θ.
 
-With the shape θ known, a family is linear, and its best coefficients within their bounds follow
-without search (variable projection: Golub and Pereyra, SIAM J. Numer. Anal. 10(2), 1973).
+For a given shape θ a family is linear, so that its best coefficients within their bounds have a
+closed form (variable projection: Golub and Pereyra, SIAM J. Numer. Anal. 10(2), 1973).
 
-Shapes: K coefficients, Q shape parameters, R points, L networks, G places of the grid.
+Array shapes: K coefficients, Q shape parameters, P = K + Q, R points, L networks, G grid points.
 """
 
 from functools import lru_cache
@@ -14,11 +14,11 @@ from nnlc.analysis.predictors.families import FAMILIES, Family
 from nnlc.analysis.predictors.interface import Floats
 
 GRID = {0: 1, 1: 40, 2: 18}
-"""How many places along each θ, by how many θ there are."""
+"""Number of grid points along each θ, by the number of θ."""
 
 
 def best_start(family: Family, accuracies: Floats) -> Floats:
-    """Where a fit begins: the place of a fixed grid whose best coefficients cost least.
+    """Return where a fit starts: the grid point with the lowest cost under its best coefficients.
 
     Args:
         family: the family.
@@ -34,7 +34,7 @@ def best_start(family: Family, accuracies: Floats) -> Floats:
     basis = np.stack(family.basis(np.asarray(w)))
     products = np.zeros((len(basis), len(accuracies), theta.shape[1]))
     for i, part in enumerate(basis):
-        for number, row in enumerate(part):  # point by point: a network's sums are its own
+        for number, row in enumerate(part):  # in one order, so that no sum depends on L
             products[i] += accuracies[:, number, np.newaxis] * row
     lower, upper = family.coefficient_bounds()
     coefficients, costs = _best_coefficients(basis, products, lower, upper)
@@ -45,7 +45,7 @@ def best_start(family: Family, accuracies: Floats) -> Floats:
 
 @lru_cache(maxsize=64)
 def _grid(family_name: str) -> Floats:
-    """Q × places."""
+    """Return the grid points: Q × G."""
     family = FAMILIES[family_name]
     count = GRID[len(family.lower)]
     axes = [
@@ -58,16 +58,17 @@ def _grid(family_name: str) -> Floats:
 def _best_coefficients(
     basis: Floats, products: Floats, lower: tuple[float, ...], upper: tuple[float, ...]
 ) -> tuple[Floats, Floats]:
-    """Least squares for one or two coefficients within bounds, exactly.
+    """Return the exact least-squares solution for one or two coefficients within bounds.
 
     Args:
-        basis: K × R × G.
-        products: K × L × G: of the targets with the basis.
-        lower: of each coefficient.
-        upper: of each coefficient.
+        basis: factors of the coefficients, K × R × G.
+        products: inner products of the targets and the basis, K × L × G.
+        lower: least value of each coefficient.
+        upper: greatest value of each coefficient.
 
     Returns:
-        Coefficients K × L × G, and their costs L × G less the targets' own.
+        Coefficients (K × L × G), and sums of squared residuals (L × G) minus the sum of the
+        squared targets.
     """
     squares = (basis * basis).sum(axis=1)
     with np.errstate(all="ignore"):
@@ -101,6 +102,6 @@ def _cheapest(basis: Floats, products: Floats, candidates: list[Floats]) -> tupl
         for i in range(len(basis)):
             for j in range(len(basis)):
                 cost += one[i] * one[j] * (basis[i] * basis[j]).sum(axis=0)
-        better = cost < least  # never where it is not a number
+        better = cost < least  # False for NaN
         best, least = np.where(better, one, best), np.where(better, cost, least)
     return best, least

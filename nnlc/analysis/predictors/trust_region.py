@@ -1,16 +1,15 @@
-"""Bounded nonlinear least squares for thousands of small problems side by side.
+"""Bounded nonlinear least squares for thousands of small problems at once.
 
 The trust-region reflective method of Branch, Coleman and Li (SIAM J. Sci. Comput. 21(1), 1999) with
-Moré's search for the step (Lecture Notes in Mathematics 630, 1977), which SciPy's `least_squares`
-and `curve_fit` follow for bounded problems. Decisions and tolerances are SciPy's, so that a fit
-that ends early, or not at all, does so here too. SciPy goes from problem to problem; here each
-is a lane of the same arrays.
+Moré's search for the step (Lecture Notes in Mathematics 630, 1977), as in SciPy's `least_squares`
+and `curve_fit` for bounded problems. Decisions and tolerances are SciPy's, so that a fit that ends
+early in SciPy, or does not converge, does the same here. SciPy solves one problem after the other;
+here each problem is a lane: one index along the last axis of all arrays.
 
-Lanes don't see one another: a lane's result is the same to the last bit whatever stands beside it.
-Sums add row after row, in arrays whose last axis is the lanes', and nothing but singular value
-decompositions of 4 × 4 at most is left to LAPACK.
+A lane's result has the same bits whatever the other lanes are. Sums add row after row, and only
+singular value decompositions, of at most 4 × 4, are left to LAPACK.
 
-Shapes: P parameters, R rows (points), L lanes.
+Array shapes: P parameters, R rows (points), L lanes.
 """
 
 from dataclasses import dataclass, fields
@@ -18,7 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
-from nnlc.analysis.predictors.interface import Floats, Integers, Truths
+from nnlc.analysis.predictors.interface import Booleans, Floats, Integers
 from nnlc.analysis.predictors.trust_region_step import (
     LocalModel,
     choose_step,
@@ -31,65 +30,65 @@ from nnlc.analysis.predictors.trust_region_step import (
 )
 
 RUNNING, GRADIENT, COST, STEP, EXHAUSTED = 0, 1, 2, 3, -1
-"""What a lane ended by: its gradient, cost or step was small enough, or its evaluations were used
-up, which is a failed fit."""
+"""Status of a lane: running; converged by a small gradient, change of cost or step; or failed, with
+all evaluations used up."""
 
 
 class Model(Protocol):
-    """A function to be fitted."""
+    """Function to fit."""
 
     lower: Floats
-    """P × 1; the least value of each parameter."""
+    """Least value of each parameter, P × 1."""
     upper: Floats
-    """P × 1."""
+    """Greatest value of each parameter, P × 1."""
 
     def values(self, parameters: Floats, rows: int) -> Floats:
-        """The function at the first rows: P × L → R × L."""
+        """Return the function at the first rows: P × L → R × L."""
 
     def jacobian(self, parameters: Floats, residuals: Floats, targets: Floats) -> Floats:
-        """Derivatives of the residuals: P × L, R × L, R × L → P × R × L."""
+        """Return the derivatives of the residuals: P × L, R × L, R × L → P × R × L."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """When a fit ends; the defaults are SciPy's."""
+    """Criteria that end a fit; the defaults are SciPy's."""
 
     tolerance: float = 1e-8
-    """Of cost, step (both relative) and gradient."""
+    """Bound for the relative change of the cost, the relative step, and the gradient."""
     evaluations_per_parameter: int = 100
 
 
 @dataclass(frozen=True, eq=False)
 class Fits:
-    """What came of many fits."""
+    """Results of many fits."""
 
     parameters: Floats
-    """P × L; where the fit ended, converged or not."""
+    """Parameters at the end of the fit, converged or not, P × L."""
     cost: Floats
-    """L; half the sum of the squared residuals."""
-    converged: Truths
-    """L."""
+    """Half the sum of the squared residuals, L."""
+    converged: Booleans
+    """True where the fit converged, L."""
 
 
 @dataclass
 class _Lanes:
-    """The lanes that are still running; every array's last axis is theirs."""
+    """State of the lanes that are still running; the last axis of every array is the lane."""
 
     number: Integers
     targets: Floats
     points: Integers
     parameters: Floats
     triangle: Floats
-    """P × P × L: what is left of the derivatives, once orthogonal directions are taken out."""
+    """Triangular factor of the derivatives' QR decomposition, P × P × L."""
     projected: Floats
-    """P × L: the residuals in these directions."""
+    """Residuals projected on the orthogonal factor, P × L."""
     cost: Floats
     gradient: Floats
     radius: Floats
     damping: Floats
     evaluations: Integers
     status: Integers
-    moved: Truths
+    moved: Booleans
     local: LocalModel
 
     def keep(self, which: Integers) -> None:
@@ -110,10 +109,10 @@ def fit(
 
     Args:
         model: the function.
-        targets: R × L; a lane's rows beyond its points are not looked at.
-        points: L; how many rows count.
-        start: P × L, strictly within the bounds.
-        settings: when a fit ends.
+        targets: values to fit, R × L; a lane's rows after its points are ignored.
+        points: number of rows that count in each lane, L.
+        start: starting parameters, strictly within the bounds, P × L.
+        settings: criteria that end a fit.
     """
     targets = np.ascontiguousarray(targets)
     with np.errstate(all="ignore"):
@@ -129,7 +128,7 @@ class _Solver:
         lanes = self._begin(targets, points, start)
         done = Fits(start.copy(), lanes.cost.copy(), np.zeros(len(points), dtype=bool))
         while len(lanes.number):
-            self._look_around(lanes)
+            self._update_models(lanes)
             ended = lanes.status != RUNNING
             if ended.any():
                 which = lanes.number[ended]
@@ -172,7 +171,7 @@ class _Solver:
         return np.where(np.arange(rows)[:, np.newaxis] < lanes.points[which], away, 0.0)
 
     def _differentiate(self, lanes: _Lanes, which: Integers, residuals: Floats) -> None:
-        """Take new residuals and the derivatives at the lanes' parameters."""
+        """Store the residuals and derivatives at the parameters of the lanes `which`."""
         rows = len(residuals)
         targets, parameters = pick(lanes.targets[:rows], which), pick(lanes.parameters, which)
         counts = np.arange(rows)[:, np.newaxis] < lanes.points[which]
@@ -186,14 +185,14 @@ class _Solver:
         lanes.moved[which] = True
 
     def _scale(self, parameters: Floats, gradient: Floats) -> tuple[Floats, Floats]:
-        """Coleman and Li's distances to the bounds ahead, and their slopes."""
+        """Return Coleman and Li's distances to the bounds downhill, and these distances' slopes."""
         lower, upper = self._model.lower, self._model.upper
         down, up = (gradient > 0) & np.isfinite(lower), (gradient < 0) & np.isfinite(upper)
         distance = np.where(down, parameters - lower, np.where(up, upper - parameters, 1.0))
         return distance, down.astype(float) - up
 
-    def _look_around(self, lanes: _Lanes) -> None:
-        """Model the cost around lanes that have moved, and end those that are where they should."""
+    def _update_models(self, lanes: _Lanes) -> None:
+        """Build new local models for lanes that have moved, and end those with a small gradient."""
         which = np.flatnonzero(lanes.moved)
         if len(which):
             gradient = pick(lanes.gradient, which)
@@ -215,7 +214,7 @@ class _Solver:
         lanes.status[used_up] = EXHAUSTED
 
     def _step(self, lanes: _Lanes) -> None:
-        """Try one step in every lane, and take it where the cost falls."""
+        """Try a step in every lane; take it where the cost falls."""
         model, local, radius = self._model, lanes.local, lanes.radius
         inward, lanes.damping = solve_radius(local, lanes.points, radius, lanes.damping)
         step, scaled, promised = choose_step(
@@ -249,7 +248,7 @@ class _Solver:
             self._differentiate(lanes, taken, pick(residuals, taken))
 
     def _end_small_steps(
-        self, lanes: _Lanes, finite: Truths, gain: Floats, agreement: Floats, step: Floats
+        self, lanes: _Lanes, finite: Booleans, gain: Floats, agreement: Floats, step: Floats
     ) -> None:
         tolerance = self._settings.tolerance
         settled = (gain < tolerance * lanes.cost) & (agreement > 0.25)

@@ -1,25 +1,25 @@
-"""One step of the trust-region reflective method, in every lane (see `trustregion`).
+"""One step of the trust-region reflective method in every lane (see module `trust_region`).
 
-Steps are found in scaled variables, parameter / √(distance to the bound ahead), in which the bounds
-are far away. Shapes: P parameters, R rows, L lanes.
+Steps are computed in scaled variables, parameter / √(distance to the bound downhill), in which the
+bounds are far away. Array shapes: P parameters, R rows, L lanes.
 """
 
 from dataclasses import dataclass, fields
 
 import numpy as np
 
-from nnlc.analysis.predictors.interface import Floats, Integers, Truths
+from nnlc.analysis.predictors.interface import Booleans, Floats, Integers
 
 RADIUS_SLACK = 0.01
-"""How far, relatively, a step's length may be from the radius."""
+"""Greatest relative difference between a step's length and the radius."""
 RADIUS_ROUNDS = 10
 _EPSILON = float(np.finfo(float).eps)
 
 
 def total(array: Floats, axis: int = 0) -> Floats:
-    """The lanes' sums over another axis than theirs, added one after the other.
+    """Return each lane's sum over an axis, added in order.
 
-    NumPy adds so where there are several lanes, and in another order where there is one.
+    NumPy adds in order where there are several lanes, and in another order where there is one.
     """
     if array.shape[-1] == 1:
         return np.asarray(np.add.accumulate(array, axis=axis).take(-1, axis=axis))
@@ -27,53 +27,53 @@ def total(array: Floats, axis: int = 0) -> Floats:
 
 
 def dot(a: Floats, b: Floats) -> Floats:
-    """The lanes' inner products over the first axis."""
+    """Return each lane's inner product over the first axis."""
     return total(a * b)
 
 
 def length(a: Floats) -> Floats:
-    """The lanes' Euclidean lengths over the first axis."""
+    """Return each lane's Euclidean length over the first axis."""
     return np.sqrt(dot(a, a))
 
 
 def pick(array: Floats, which: Integers) -> Floats:
-    """Some of the lanes, in C order: an index would leave another, and sums would follow it."""
+    """Return some of the lanes in C order; indexing would give another order of memory and sums."""
     return np.take(array, which, axis=-1)
 
 
 def _times(matrix: Floats, vector: Floats) -> Floats:
-    """P × P × L times P × L."""
+    """Return each lane's matrix (P × P × L) times its vector (P × L)."""
     return total(matrix * vector, axis=1)
 
 
 @dataclass
 class LocalModel:
-    """The quadratic model of the cost around each lane's parameters, in scaled variables."""
+    """Quadratic model of the cost around each lane's parameters, in scaled variables."""
 
     scale: Floats
-    """P × L: parameters a scaled variable."""
+    """Change of a parameter for a unit step of its scaled variable, P × L."""
     gradient: Floats
-    """P × L."""
+    """Gradient of the cost, P × L."""
     root: Floats
-    """P × P × L; rootᵀ root is the model's second derivative."""
+    """Root of the model's second derivative rootᵀ root, P × P × L."""
     singular: Floats
-    """P × L; the root's singular values."""
+    """Singular values of `root`, P × L."""
     right: Floats
-    """P × P × L; its right singular vectors, as columns."""
+    """Right singular vectors of `root` as columns, P × P × L."""
     rotated: Floats
-    """P × L; the residuals along its left singular vectors."""
+    """Residuals along the left singular vectors of `root`, P × L."""
     step_back: Floats
-    """L; the share of the way to a bound that a step may go."""
+    """Share of the way to a bound that a step may go, L."""
 
     @classmethod
     def empty(cls, parameters: int, lanes: int) -> "LocalModel":
-        """Room for so many."""
+        """Return a model of zeros."""
         vector, matrix = (parameters, lanes), (parameters, parameters, lanes)
         shapes = (vector, vector, matrix, vector, matrix, vector, (lanes,))
         return cls(*(np.zeros(shape) for shape in shapes))
 
     def of(self, which: Integers) -> "LocalModel":
-        """Some of the lanes."""
+        """Return the model of some lanes."""
         return LocalModel(*(pick(getattr(self, field.name), which) for field in fields(self)))
 
     def update(
@@ -89,14 +89,14 @@ class LocalModel:
         """Build the model of some lanes.
 
         Args:
-            which: the lanes.
-            triangle: P × P × their number, of the derivatives.
-            projected: P × their number, the residuals in its directions.
-            gradient: of the cost.
-            scale: the root of the distance to the bound ahead.
-            curvature: P × their number, not negative; what the scaling adds to the second
-                derivative's diagonal.
-            step_back: of the lanes.
+            which: indices of N lanes.
+            triangle: triangular factor of the derivatives, P × P × N.
+            projected: residuals projected on the orthogonal factor, P × N.
+            gradient: gradient of the cost by the parameters, P × N.
+            scale: square root of the distance to the bound downhill, P × N.
+            curvature: term that the scaling adds to the diagonal of the second derivative, at
+                least 0, P × N.
+            step_back: share of the way to a bound that a step may go, N.
         """
         parameters = len(scale)
         below = np.sqrt(curvature) * np.eye(parameters)[..., np.newaxis]
@@ -115,13 +115,16 @@ class LocalModel:
         self.step_back[which] = step_back
 
     def change(self, step: Floats) -> Floats:
-        """What the model says of the cost's change by a step in scaled variables: P × L → L."""
+        """Return the model's change of the cost for a step in scaled variables: P × L → L."""
         moved = _times(self.root, step)
         return np.asarray(0.5 * dot(moved, moved) + dot(step, self.gradient))
 
 
 def triangularise(columns: Floats, vector: Floats) -> tuple[Floats, Floats]:
-    """Modified Gram-Schmidt: P × R × L → triangle P × P × L, and the vector in its directions."""
+    """Return the triangular factor of the columns' QR decomposition, and the projected vector.
+
+    Computed by modified Gram-Schmidt: P × R × L, R × L → P × P × L, P × L.
+    """
     parameters, _, lanes = columns.shape
     triangle = np.zeros((parameters, parameters, lanes))
     projected = np.zeros((parameters, lanes))
@@ -137,7 +140,7 @@ def triangularise(columns: Floats, vector: Floats) -> tuple[Floats, Floats]:
                 triangle[i, j] = along
             else:
                 projected[i] = along
-    # Lanes whose derivatives overflowed have no model; LAPACK would stop at them.
+    # Derivatives that overflowed become zeros: LAPACK would raise an error for all lanes.
     lost = ~np.isfinite(triangle).all(axis=(0, 1))
     triangle[..., lost] = 0.0
     return triangle, projected
@@ -146,13 +149,13 @@ def triangularise(columns: Floats, vector: Floats) -> tuple[Floats, Floats]:
 def solve_radius(
     local: LocalModel, points: Integers, radius: Floats, damping: Floats
 ) -> tuple[Floats, Floats]:
-    """The step in scaled variables that is best within the radius, by Moré's search.
+    """Return the best step in scaled variables within the radius, by Moré's search.
 
     Args:
-        local: the model.
-        points: L; fewer than parameters leave the step undetermined.
-        radius: L.
-        damping: L; what the search ended with the last time.
+        local: the quadratic model.
+        points: number of points, L; fewer than parameters don't determine the step.
+        radius: greatest length of the step, L.
+        damping: damping at the end of the last search, L.
 
     Returns:
         The step (P × L) and the damping (L), 0 where the whole Gauss-Newton step fits.
@@ -184,7 +187,7 @@ def solve_radius(
 
 
 def _excess(slope: Floats, denominator: Floats, radius: Floats) -> tuple[Floats, Floats]:
-    """By how much a damped step is longer than the radius, and the derivative by the damping."""
+    """Return a damped step's length minus the radius, and its derivative by the damping."""
     size = length(slope / denominator)
     return size - radius, -total(slope**2 / denominator**3) / size
 
@@ -201,23 +204,23 @@ def choose_step(
     lower: Floats,
     upper: Floats,
 ) -> tuple[Floats, Floats, Floats]:
-    """The step to try: as it is, or where it leaves the bounds cut off, reflected or downhill.
+    """Return the step to try; a step that leaves the bounds is cut off, reflected or downhill.
 
     Returns:
-        The step in parameters (P × L), in scaled variables (P × L), and the fall of the cost that
-        the model promises (L).
+        The step in parameters (P × L), the step in scaled variables (P × L), and the fall of the
+        cost that the model predicts (L).
     """
     step, scaled, promised = local.scale * inward, inward.copy(), -local.change(inward)
     there = parameters + step
     out = np.flatnonzero(~((there >= lower) & (there <= upper)).all(axis=0))
     if len(out):
-        step[:, out], scaled[:, out], promised[out] = _stay_inside(
+        step[:, out], scaled[:, out], promised[out] = _step_inside_bounds(
             pick(parameters, out), local.of(out), pick(inward, out), radius[out], lower, upper
         )
     return step, scaled, promised
 
 
-def _stay_inside(
+def _step_inside_bounds(
     parameters: Floats,
     local: LocalModel,
     inward: Floats,
@@ -225,7 +228,7 @@ def _stay_inside(
     lower: Floats,
     upper: Floats,
 ) -> tuple[Floats, Floats, Floats]:
-    """The best of three: up to just before the bound, reflected by it, along the gradient."""
+    """Return the best of three steps: up to the bound, reflected at it, or along the gradient."""
     scale, theta = local.scale, local.step_back
     stride, hits = _to_bound(parameters, scale * inward, lower, upper)
     at_bound = inward * stride
@@ -259,8 +262,8 @@ def _stay_inside(
 
 def _to_bound(
     parameters: Floats, step: Floats, lower: Floats, upper: Floats
-) -> tuple[Floats, Truths]:
-    """How many steps it is to the first bound (L), and which parameters reach it (P × L)."""
+) -> tuple[Floats, Booleans]:
+    """Return how many steps reach the nearest bound (L), and which parameters hit it (P × L)."""
     steps = np.maximum((lower - parameters) / step, (upper - parameters) / step)
     steps = np.where(step != 0, steps, np.inf)
     nearest = steps.min(axis=0)
@@ -268,7 +271,7 @@ def _to_bound(
 
 
 def _to_radius(start: Floats, direction: Floats, radius: Floats) -> Floats:
-    """How many directions it is from a place within the radius to it."""
+    """Return the factor by which `direction` leads from `start` to the radius, L."""
     a, b = dot(direction, direction), dot(start, direction)
     c = dot(start, start) - radius**2
     q = -(b + np.copysign(np.sqrt(b * b - a * c), b))
@@ -278,7 +281,7 @@ def _to_radius(start: Floats, direction: Floats, radius: Floats) -> Floats:
 def _best_along(
     local: LocalModel, direction: Floats, start: Floats, shortest: Floats, longest: Floats
 ) -> tuple[Floats, Floats]:
-    """The best place on a stretch of a line, and the model's change there."""
+    """Return the best step on a line segment, and the model's change of the cost there."""
     ahead, here = _times(local.root, direction), _times(local.root, start)
     a = 0.5 * dot(ahead, ahead)
     b = dot(local.gradient, direction) + dot(here, ahead)
