@@ -1,7 +1,7 @@
-"""Tables as a benchmark: what training a network would give after so many half epochs, at once.
+"""Tabular benchmark: a search method looks up a network's curve instead of training the network.
 
-An optimiser asks for networks and half epochs in place of training them. Successive halving among
-27 networks, and random search with the same epochs, each network of it trained to the end:
+Example: successive halving among 27 networks, against random search with the same number of epochs,
+which trains each network to the end:
 
     import nnlc
 
@@ -14,7 +14,7 @@ An optimiser asks for networks and half epochs in place of training them. Succes
 
     alive, spent, before = bench.sample(27, 1, dataset=images), 0.0, 0.0
     for epoch in (1, 3, 9, 27):
-        spent += len(alive) * (epoch - before)  # each goes on where it was left
+        spent += len(alive) * (epoch - before)  # each network goes on from `before`
         alive.sort(key=lambda id: accuracy(id, epoch), reverse=True)
         alive, before = alive[: max(1, len(alive) // 3)], epoch
     halving = accuracy(alive[0], 27)
@@ -25,8 +25,8 @@ An optimiser asks for networks and half epochs in place of training them. Succes
     best = bench.best(dataset=images, epoch=27).val_accuracy_percent
     print(f"{spent:g} epochs: {best - halving:.1f} and {best - random_search:.1f} below the best")
 
-Of 27 networks 27 × 1 + 9 × 2 + 3 × 6 + 1 × 18 = 81 epochs are spent, as many as three whole
-networks take. What a network cost before counts even where it was dropped.
+Successive halving spends 27 × 1 + 9 × 2 + 3 × 6 + 1 × 18 = 81 epochs, as many as three networks
+trained to the end. The epochs of dropped networks count.
 """
 
 import math
@@ -41,7 +41,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nnlc.collection.journals import Journals, half_epoch_seconds
-from nnlc.collection.selection import Range, are_of, draw_sample
+from nnlc.collection.selection import Range, draw_sample, select_networks
 from nnlc.errors import NnlcError
 from nnlc.networks import NetworkSpec
 from nnlc.tables import CURVE_COLUMNS, read_table
@@ -57,34 +57,34 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A network after a half epoch; NaN for what its table leaves blank."""
+    """One network's losses, accuracy and seconds after a half epoch; NaN for a blank field."""
 
     id: str
     epoch: float
     train_loss: float
-    """Nats, over the half epoch's own batches."""
+    """Mean training loss in nats over the batches of this half epoch."""
     val_loss: float
-    """Nats."""
+    """Validation loss in nats."""
     val_accuracy_percent: float
     seconds: float | None
-    """Recorded for all half epochs so far (`Benchmark.seconds`); None where none are."""
+    """Recorded seconds of all half epochs so far (`Benchmark.seconds`); None without a record."""
 
 
 class Benchmark:
-    """The tables of a folder, or of several, to be asked one half epoch at a time.
+    """Tables of one or several folders, looked up half epoch by half epoch.
 
     Args:
-        folders: what `load_tables` takes; and `val_loss`, `damaged` and `cache` are as there.
+        folders: as for `load_tables`, like `val_loss`, `damaged` and `cache`.
 
     Attributes:
-        ids: of all networks, sorted.
-        networks: a row for each, in that order, with the columns of `load_tables`.
-        skipped: what was found beside the tables and not read, and why.
+        ids: IDs of all networks, sorted.
+        networks: a row for each network, in that order, with the columns of `load_tables`.
+        skipped: files and folders that were not read, with the reason.
 
     Raises:
-        TableError: nothing there to read, a damaged table, or two of one ID: `nnlc merge` makes one
-            folder of several.
-        NnlcError: every table is damaged, or no folder was given.
+        TableError: there is no table, one is damaged, or two have the same ID (`nnlc merge` merges
+            folders into one).
+        NnlcError: all tables are damaged, or no folder was given.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Benchmark:
         tables = load_tables(paths, val_loss=val_loss, damaged=damaged, cache=cache)
         if not len(tables):
             why = f": {tables.skipped[0]}" if tables.skipped else ", as no folder was given"
-            raise NnlcError(f"there is no table to ask{why}")
+            raise NnlcError(f"there is no table to look up{why}")
         self.networks = tables.networks.sort_values("id", ignore_index=True)
         self.ids: tuple[str, ...] = tuple(self.networks["id"])
         ends = np.cumsum(tables.networks["half_epochs"].to_numpy())
@@ -116,10 +116,11 @@ class Benchmark:
         return id in self._curves
 
     def query(self, id: str, epoch: float) -> Observation:
-        """A network after so many epochs: 0.5, 1, 1.5 and so on to the end of its table.
+        """Return a network's losses and accuracy at an epoch: 0.5, 1, 1.5, … up to its table's end.
 
         Raises:
-            NnlcError: no such network, or its table has no such half epoch; the nearest are named.
+            NnlcError: there is no such network, or its table does not have this epoch; the message
+                names the nearest ones.
         """
         number = self._half_epoch(id, epoch)
         train_loss, val_loss, accuracy = self._curves[id][number - 1].tolist()
@@ -128,21 +129,21 @@ class Benchmark:
         return Observation(id, number / 2, train_loss, val_loss, accuracy, until_then)
 
     def seconds(self, id: str, epoch: float | None = None) -> float | None:
-        """Recorded seconds of training and validation until then, by default until the table's end.
+        """Return the recorded seconds of training and validation up to an epoch; default: the last.
 
-        They are the journal's, of the attempt that finished this very table (by its sha256), on the
-        device it had and with whatever shared that device. What an interruption made an attempt do
-        again counts once; what an attempt did in vain doesn't count. Checkpoints are included, and
-        the start of the process, the loading of images and all waiting are not. The half epochs
-        that a diverged network repeats were filled in, and took next to nothing.
+        The seconds come from the journal's event of the attempt that finished this table (by its
+        sha256), on its device, which other networks may have used at the same time. Half epochs
+        that were repeated after an interruption count once, and failed attempts don't count.
+        Writing checkpoints is included; the start of the process, loading images and waiting are
+        not. After a network has diverged, its half epochs are not trained and take almost no time.
 
         Returns:
-            None where no journal in the folder tells of every half epoch: published tables have no
-            journal, and that of a results folder is found only if the results folder is given, not
-            a folder in it.
+            The seconds, or None if no journal has those of every half epoch. Published tables have
+            no journal. The journal of a results folder is found only if the results folder itself
+            was given, not a folder in it.
 
         Raises:
-            NnlcError: as `query`.
+            NnlcError: as for `query`.
         """
         curve = self._curve(id)
         number = self._half_epoch(id, len(curve) / 2 if epoch is None else epoch)
@@ -150,14 +151,14 @@ class Benchmark:
         return None if seconds is None else float(seconds[number - 1])
 
     def trajectory(self, id: str, start: float = 0.5, stop: float | None = None) -> pd.DataFrame:
-        """A network's half epochs from `start` to `stop`, both included; by default all.
+        """Return a network's half epochs from epoch `start` to `stop`, both included; default: all.
 
         Returns:
-            A row for each: `epoch`, `train_loss`, `val_loss`, `val_accuracy_percent` and `seconds`,
-            as in `Observation`; NaN for seconds that were not recorded.
+            A row for each half epoch: `epoch`, `train_loss`, `val_loss`, `val_accuracy_percent`
+            and `seconds`, as in `Observation`; NaN for seconds that were not recorded.
 
         Raises:
-            NnlcError: no such network, or none of its half epochs lies between these.
+            NnlcError: there is no such network, or its table has no half epoch in this range.
         """
         curve = self._curve(id)
         epochs = np.arange(1, len(curve) + 1) / 2
@@ -180,23 +181,23 @@ class Benchmark:
         dataset: str | None = None,
         depth: int | Range | None = None,
     ) -> list[str]:
-        """Draw networks at random, each once.
+        """Draw different networks at random and return their IDs.
 
         Args:
-            count: how many.
-            rng: a seed, which gives the same networks everywhere, however their folders are
-                ordered; or a generator, of which one number is taken.
-            dataset: only of this one; the column's value or the name in folders.
-            depth: only with so many convolutions, or from so many to so many.
+            count: number of networks.
+            rng: a seed, which gives the same networks on every machine and for every order of the
+                folders; or a generator, from which one number is drawn.
+            dataset: draw only from this dataset, named as in the column or in folders' names.
+            depth: draw only networks with this number of convolutions, or in this range.
 
         Raises:
-            NnlcError: there are not so many, or there is no such dataset.
+            NnlcError: there are fewer networks than `count`, or there is no such dataset.
         """
         ids = self._ids_of(dataset, depth)
         if isinstance(rng, np.random.Generator):
             rng = int(rng.integers(2**63))
         elif not isinstance(rng, int | np.integer):
-            raise NnlcError(f"rng is a {type(rng).__name__}: give a whole number or a Generator")
+            raise NnlcError(f"rng is a {type(rng).__name__}: give an integer or a Generator")
         return draw_sample(ids, count, int(rng))
 
     def best(
@@ -206,14 +207,15 @@ class Benchmark:
         depth: int | Range | None = None,
         epoch: float | None = None,
     ) -> Observation:
-        """The highest validation accuracy that any network has, and whose and when it is.
+        """Return the network and half epoch with the highest validation accuracy.
 
         Args:
-            dataset: as in `sample`, and so is `depth`.
-            epoch: only after so many epochs, among the networks that have them; by default ever.
+            dataset: as for `sample`, like `depth`.
+            epoch: compare only at this epoch, among the networks that have it; default: at all
+                epochs.
 
         Raises:
-            NnlcError: no network has one, or there is no such dataset.
+            NnlcError: no network has an accuracy, or there is no such dataset.
         """
         ids = self._ids_of(dataset, depth)
         found = self._best_half_epochs if epoch is None else self._all_at(epoch)
@@ -223,22 +225,22 @@ class Benchmark:
         accuracies = {id_: value for id_, value in accuracies.items() if not math.isnan(value)}
         if not accuracies:
             raise NnlcError(
-                "no network of those asked for has an accuracy"
+                "none of the chosen networks has an accuracy"
                 + ("" if epoch is None else f" at epoch {epoch!r}")
             )
         best = max(accuracies, key=accuracies.__getitem__)
         return self.query(best, found[best] / 2)
 
     def _all_at(self, epoch: float) -> dict[str, int]:
-        """The half epoch that ends then, of each network that has it."""
-        number = _twice(epoch)
+        """Return the number of the half epoch at an epoch, for each network that has it."""
+        number = _half_epochs_in(epoch)
         if not number.is_integer() or number < 1:
             return {}
         return {id_: int(number) for id_, curve in self._curves.items() if number <= len(curve)}
 
     @cached_property
     def _best_half_epochs(self) -> dict[str, int]:
-        """The first half epoch with each network's best accuracy."""
+        """Return the number of the first half epoch with each network's best accuracy."""
         found: dict[str, int] = {}
         for id_, curve in self._curves.items():
             accuracy = curve[:, _ACCURACY]
@@ -246,10 +248,10 @@ class Benchmark:
         return found
 
     def specification(self, id: str) -> NetworkSpec:
-        """A network's specification to the last bit, from its table once more.
+        """Return a network's exact specification, read from its table again.
 
         Raises:
-            NnlcError: no such network, or its table can't be read any more.
+            NnlcError: there is no such network, or its table can no longer be read.
         """
         self._curve(id)
         path = self.networks["path"].iloc[self.ids.index(id)]
@@ -259,17 +261,17 @@ class Benchmark:
         try:
             return self._curves[id]
         except (KeyError, TypeError):
-            raise NnlcError(f"no network {id!r} is among these {len(self)}") from None
+            raise NnlcError(f"none of the {len(self)} networks has the ID {id!r}") from None
 
     def _half_epoch(self, id: str, epoch: float) -> int:
         last = len(self._curve(id))
-        number = _twice(epoch)
+        number = _half_epochs_in(epoch)
         if number.is_integer() and 1 <= number <= last:
             return int(number)
         inside = min(max(number, 1), last)
         nearest = dict.fromkeys((math.floor(inside) / 2, math.ceil(inside) / 2))
         raise NnlcError(
-            f"network {id} has no half epoch at epoch {epoch!r}: nearest is "
+            f"network {id} has no half epoch at epoch {epoch!r}: the nearest is "
             f"{' or '.join(map(str, nearest))}, and its table goes from 0.5 to {last / 2}"
         )
 
@@ -278,10 +280,10 @@ class Benchmark:
         datasets = () if dataset is None else (dataset,)
         if not datasets and bounds is None:
             return list(self.ids)
-        return list(self.networks.loc[are_of(self.networks, datasets, bounds), "id"])
+        return list(self.networks.loc[select_networks(self.networks, datasets, bounds), "id"])
 
     def _read_seconds(self, journals: Journals) -> dict[str, Floats]:
-        """By ID: recorded seconds until each half epoch's end."""
+        """Return, by ID, the recorded seconds until the end of each half epoch."""
         found: dict[str, Floats] = {}
         for id_, path in zip(self.ids, map(Path, self.networks["path"]), strict=True):
             if not journals.candidates(path, id_):
@@ -294,16 +296,16 @@ class Benchmark:
         return found
 
 
-def _twice(epoch: float) -> float:
-    """Half epochs in so many epochs.
+def _half_epochs_in(epoch: float) -> float:
+    """Return the number of half epochs in a number of epochs.
 
     Raises:
-        NnlcError: that is no number.
+        NnlcError: the argument is no number.
     """
     try:
         number = 2 * float(epoch)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if math.isnan(number):
-        raise NnlcError(f"epoch {epoch!r} is no number of epochs; 0.5, 1, 1.5 and so on are")
+        raise NnlcError(f"epoch {epoch!r} is no number; give 0.5, 1, 1.5, …")
     return number

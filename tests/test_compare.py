@@ -188,14 +188,14 @@ def test_later_points_change_nothing_that_is_predicted():
 
 WRONG = {
     "a method that is none": ({"methods": ["pow9"]}, "there is no method 'pow9'"),
-    "one text": ({"methods": "pow3"}, "give a list"),
+    "one text": ({"methods": "pow3"}, "must be a list"),
     "a cutoff at the target": ({"cutoffs": [4.0]}, "is not before the target"),
-    "a cutoff between points": ({"cutoffs": [1.25]}, "steps of a half"),
+    "a cutoff between points": ({"cutoffs": [1.25]}, "steps of 0.5"),
     "no cutoff": ({"cutoffs": []}, "there is no cutoff"),
-    "a cutoff that is no number": ({"cutoffs": [math.nan]}, "steps of a half"),
-    "no target": ({"target": math.inf}, "steps of a half"),
+    "a cutoff that is no number": ({"cutoffs": [math.nan]}, "steps of 0.5"),
+    "no target": ({"target": math.inf}, "steps of 0.5"),
     "a target beyond all tables": ({"target": 30}, "5 networks 0 diverged and 5 end before it"),
-    "another epoch": ({"methods": ["penguin:epoch=3"]}, "leave its epoch out"),
+    "another epoch": ({"methods": ["penguin:epoch=3"]}, "leave out the method's epoch"),
 }
 
 
@@ -241,17 +241,17 @@ def test_predict_by_a_family_sees_half_of_the_way_unless_it_is_told():
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        ({"method": "penguin:epoch=5", "target": 4}, "predicts epoch 5, not 4"),
+        ({"method": "penguin:epoch=5", "target": 4}, "predicts epoch 5, but the target is epoch 4"),
         ({"method": "menndl", "cutoff": 3, "target": 5}, "decides itself when to stop"),
         ({"method": "pow3", "cutoff": 6, "target": 5}, "is not before the target"),
         ({"method": "last1", "cutoff": 5, "target": 5}, "nothing would be left to predict"),
         ({"method": "last1", "target": 0.5}, "is not before the target"),
-        ({"method": "penguin", "target": math.nan}, "steps of a half"),
+        ({"method": "penguin", "target": math.nan}, "steps of 0.5"),
         (
             {"only": ["2021_02_15_13_55_26_000001", "mine"]},
             "none of the 2 networks given has the ID 'mine'",
         ),
-        ({"method": "pow3", "target": 0}, "must be 0.5, 1, 1.5"),
+        ({"method": "pow3", "target": 0}, "must be from 0.5"),
     ],
 )
 def test_predict_refuses_what_contradicts_itself(arguments, word):

@@ -266,7 +266,7 @@ def test_the_command_exports_and_imports_and_says_so(tmp_path):
 def test_an_import_goes_into_a_new_folder_only(tmp_path):
     export = three_exported(tmp_path, "csv")
     out = write_tables(tmp_path / "out", {"SVHN_models/mine.txt": b"mine"})
-    with pytest.raises(NnlcError, match="is in use, and nothing is written over"):
+    with pytest.raises(NnlcError, match="is in use, and is not overwritten"):
         import_tables(export, out)
     with pytest.raises(NnlcError, match=r"lies in .* which is read"):
         import_tables(export, export / "inside")

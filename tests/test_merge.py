@@ -383,7 +383,7 @@ def test_nothing_is_ever_written_over_or_into_what_is_read(tmp_path, two, monkey
     before = tree(tmp_path)
     for name, words in (
         ("file", "something else stands there"),
-        ("used", "is in use, and nothing is written over"),
+        ("used", "is in use, and is not overwritten"),
         ("link", "something else stands there"),
         ("dangling", "something else stands there"),
         ("no/such", r"there is no folder .*/no to put it into"),

@@ -332,7 +332,10 @@ def test_what_one_picture_can_not_show_is_refused(tmp_path):
     path = comparison(tmp_path / "c.csv")
     for words, message in (
         ((path, path), "a comparison, a .csv, has a picture of its own: give it alone"),
-        ((tmp_path, "--kind", "depth", "--value", "val-loss"), "value 'val-loss' is of curves"),
+        (
+            (tmp_path, "--kind", "depth", "--value", "val-loss"),
+            "value 'val-loss' goes with kind 'curves'",
+        ),
     ):
         assert message in str(plot(*words, "-o", tmp_path / "x.png").exception)
 

@@ -100,8 +100,8 @@ def test_a_subset_has_the_tables_that_are_all_that_is_asked_for(tmp_path, folder
         (["--depth", "7"], "none of the 6 tables is chosen; nothing is written"),
         (["--final-accuracy", "99.5-"], "none of the 6 tables is chosen"),
         (["--dataset", "MNIST"], "no table is of dataset 'MNIST'; there are CIFAR100, Fashion"),
-        (["--depth", "3-2"], "--depth '3-2': the greater number comes first"),
-        (["--depth", "deep"], "--depth 'deep': is none of N, A-B, A- and -B"),
+        (["--depth", "3-2"], "--depth '3-2': the first number is greater"),
+        (["--depth", "deep"], "--depth 'deep': must be N, A-B, A- or -B"),
         (["--depth", ""], "--depth ''"),
         (["--best-accuracy", "-"], "--best-accuracy '-'"),
         (["--best-accuracy", "nan"], "--best-accuracy 'nan'"),
@@ -280,6 +280,6 @@ def test_what_no_table_can_be_is_no_selection(capsys):
 
 
 def test_a_seed_without_a_sample_is_refused():
-    with pytest.raises(NnlcError, match="--seed 0: is of a sample"):
+    with pytest.raises(NnlcError, match="--seed 0: needs --sample"):
         seed_of(None, 0)
     assert (seed_of(None, None), seed_of(3, None), seed_of(3, 5)) == (0, 0, 5)

@@ -1,9 +1,9 @@
-"""Collections: folders of tables put together from other folders.
+"""Collections: folders with tables of several other folders.
 
 <collection>/
-  provenance.csv              which table came from where, with its sha256
+  provenance.csv              source and sha256 of each table
   <dataset>_models/<ID>.txt   the tables, byte for byte
-  journal/                    what the journals of their folders say of how they were finished
+  journal/                    events "finish" of these tables, from their folders' journals
 
-A collection has no campaign.toml: no worker takes it for a results folder.
+A collection has no campaign.toml, so that no worker takes it for a results folder.
 """

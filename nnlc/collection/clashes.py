@@ -1,4 +1,4 @@
-"""Where tables of several folders contradict or repeat one another, and the words for it."""
+"""Clashes and repetitions among the tables of several folders, and messages about them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -10,12 +10,12 @@ from nnlc.errors import NnlcError
 from nnlc.wording import counted, first_few, some_of
 
 _NAMED = 20
-"""So many IDs of a kind a message names."""
+"""Most IDs of a kind that a message names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clash:
-    """Two different tables of one ID."""
+    """Two different tables with the same ID."""
 
     first: Source
     second: Source
@@ -26,22 +26,22 @@ class Clash:
 
 
 @dataclass(frozen=True, slots=True)
-class Merger:
-    """Tables of several folders, as one set."""
+class MergedTables:
+    """Tables of several folders, merged into one set."""
 
     taken: dict[str, list[Source]] = field(default_factory=dict)
-    """By ID; more than one where the same bytes stand in several places, the first found first."""
+    """Tables by ID, in the order found; several where files have the same bytes."""
     clashes: list[Clash] = field(default_factory=list)
 
     @property
     def firsts(self) -> list[Source]:
-        """The one that stands for each ID."""
+        """Return the first table found for each ID."""
         return [sources[0] for sources in self.taken.values()]
 
 
-def merge_sources(sources: Iterable[Source]) -> Merger:
-    """Put tables together: of two with one ID the first counts."""
-    merger = Merger()
+def merge_sources(sources: Iterable[Source]) -> MergedTables:
+    """Merge tables; of different tables with the same ID, keep the first."""
+    merger = MergedTables()
     for source in sources:
         same_id = merger.taken.setdefault(source.id, [])
         if same_id and same_id[0].sha256 != source.sha256:
@@ -51,11 +51,11 @@ def merge_sources(sources: Iterable[Source]) -> Merger:
     return merger
 
 
-def refuse_clashes(merger: Merger) -> None:
-    """See that there are no clashes.
+def refuse_clashes(merger: MergedTables) -> None:
+    """Check that no tables clash.
 
     Raises:
-        NnlcError: there are; what they are, where, and what to do.
+        NnlcError: tables clash; the message says which, where, and what to do.
     """
     if not merger.clashes:
         return
@@ -88,8 +88,8 @@ def _by_folders(clashes: Sequence[Clash]) -> dict[tuple[Path, Path], list[str]]:
     return found
 
 
-def notes(merger: Merger) -> list[str]:
-    """What is odd about the tables that are taken, though nothing is lost by it."""
+def notes(merger: MergedTables) -> list[str]:
+    """Return a line for each peculiarity of the merged tables that is no error."""
     firsts = merger.firsts
     found = []
     if again := [id_ for id_, sources in merger.taken.items() if sources[1:]]:
@@ -102,7 +102,7 @@ def notes(merger: Merger) -> list[str]:
             f"{counted(len(left_out), 'table')} left out, as another of the same ID came first: "
             + some_of(left_out, _NAMED)
         )
-    found += _twins(firsts)
+    found += _same_networks(firsts)
     found += _mixed(((one.dataset, one.folder) for one in firsts), "dataset {} has folders {}")
     found += _mixed(((one.folder, one.dataset) for one in firsts), "folder {} has datasets {}")
     if renamed := [one.id for one in firsts if one.path.name != f"{one.id}.txt"]:
@@ -113,7 +113,7 @@ def notes(merger: Merger) -> list[str]:
     return found
 
 
-def _twins(sources: Sequence[Source]) -> list[str]:
+def _same_networks(sources: Sequence[Source]) -> list[str]:
     by_specification: defaultdict[object, list[str]] = defaultdict(list)
     for one in sources:
         by_specification[one.reading.metadata[1:]].append(one.id)

@@ -1,4 +1,4 @@
-"""Writing a collection: all of it or nothing."""
+"""Writing of a collection, whole or not at all."""
 
 import json
 import os
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from nnlc.collection.clashes import Merger
+from nnlc.collection.clashes import MergedTables
 from nnlc.collection.journals import FOLDER, Event, Journals
 from nnlc.collection.provenance import provenance
 from nnlc.collection.sources import Source, check_destination
@@ -17,7 +17,7 @@ from nnlc.tables.table_reading import read_bytes
 
 
 def write_collection(
-    merger: Merger,
+    merger: MergedTables,
     folder: Path,
     paths: Sequence[Path],
     journals: Journals,
@@ -28,17 +28,17 @@ def write_collection(
 
     Args:
         merger: the tables.
-        folder: the collection's; new or empty.
-        paths: what was given to be read.
-        journals: of these paths.
-        link: hard links in place of copies.
+        folder: the folder of the collection; new or empty.
+        paths: paths that the user gave to read.
+        journals: journals in these paths.
+        link: True to make hard links instead of copies.
 
     Returns:
-        How many of the tables have an event that says how they were finished.
+        The number of tables with an event "finish".
 
     Raises:
-        TableError: a table is no longer what was read.
-        NnlcError: the folder can't be written, or something stands there by now.
+        TableError: a table has changed since it was read.
+        NnlcError: the folder can't be written, or something stands in its place by now.
     """
     recorded = _recorded(merger, journals)
     with new_folder(folder, partial(check_destination, folder, paths)) as temporary:
@@ -51,8 +51,8 @@ def write_collection(
     return len(recorded)
 
 
-def _recorded(merger: Merger, journals: Journals) -> list[Event]:
-    """For each table, in the order of IDs, the last event that says how it was finished."""
+def _recorded(merger: MergedTables, journals: Journals) -> list[Event]:
+    """Return the last event "finish" of each table, in the order of IDs."""
     found: list[Event] = []
     for _, sources in sorted(merger.taken.items()):
         events = (journals.finish(one.path, one.id, one.sha256) for one in sources)
@@ -78,10 +78,10 @@ def _write_table(source: Source, collection: Path, *, link: bool) -> None:
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a file that does not stand yet, and make its folder.
+    """Write a new file, and make its folder.
 
     Raises:
-        OSError: it stands, or can't be written.
+        OSError: the file exists already, or can't be written.
     """
     path.parent.mkdir(exist_ok=True)
     with path.open("xb") as file:

@@ -1,4 +1,4 @@
-"""What journals beside tables say of how these were finished."""
+"""Journals beside tables: their events "finish", which say how a network was finished."""
 
 import os
 from collections import defaultdict
@@ -6,26 +6,26 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from nnlc.collection.sources import home_of
+from nnlc.collection.sources import parent_collection
 from nnlc.results.journal import read_events
 from nnlc.tables.table_folders import Skipped
 
 FOLDER = "journal"
 MOST_SECONDS = 1e12
-"""No half epoch took so long; this keeps infinity and numbers beyond doubles out too."""
+"""Bound for the seconds of a half epoch; it also excludes infinity and numbers beyond doubles."""
 Event = dict[str, Any]
-"""Of the kind "finish", as a journal has it."""
+"""Event "finish" of a journal."""
 
 
 class Journals:
-    """The journals of the results folders and collections that tables were found in.
+    """Journals of the results folders and collections in which tables were found.
 
     Args:
-        paths: what was given to be read; no journal outside of them is looked at, nor one that is
-            a symbolic link or has anything but files in the place of its own.
+        paths: paths that the user gave to read. A journal outside of them is never read, nor one
+            that is a symbolic link or has a *.jsonl entry that is no regular file.
 
     Attributes:
-        skipped: journals that were not read, and why.
+        skipped: journals that were not read, with the reason.
     """
 
     def __init__(self, paths: Iterable[Path]) -> None:
@@ -35,22 +35,24 @@ class Journals:
         self.skipped: list[Skipped] = []
 
     def candidates(self, table: Path, id: str) -> list[Event]:
-        """Whatever the journal beside a table's folder says of finishing this network; the last
-        comes last."""
+        """Return all events "finish" of a network in the journal beside its folder, oldest first.
+
+        The events may belong to earlier tables of the network.
+        """
         folder = table.parent
         if folder not in self._beside:
             self._beside[folder] = self._finishes_beside(folder)
         return self._beside[folder].get(id, [])
 
     def finish(self, table: Path, id: str, sha256: str) -> Event | None:
-        """The last event that tells of this very table; one without digest may."""
+        """Return the last event with this table's sha256, or without any."""
         for event in reversed(self.candidates(table, id)):
             if event.get("sha256") in (None, sha256):
                 return event
         return None
 
     def _finishes_beside(self, folder: Path) -> dict[str, list[Event]]:
-        home = home_of(folder, self._paths)
+        home = parent_collection(folder, self._paths)
         if home is None or not os.path.lexists(home / FOLDER):
             return {}
         if home not in self._read:
@@ -69,7 +71,7 @@ class Journals:
 
 
 def half_epoch_seconds(event: Event, half_epochs: int) -> list[float] | None:
-    """Seconds of each half epoch; None where the event does not tell them all."""
+    """Return the seconds of each half epoch; None where the event lacks some."""
     seconds = event.get("half_epoch_seconds")
     if not isinstance(seconds, list) or len(seconds) != half_epochs:
         return None
@@ -78,7 +80,7 @@ def half_epoch_seconds(event: Event, half_epochs: int) -> list[float] | None:
 
 
 def _reason_to_skip(journal: Path) -> str | None:
-    """What in it would lead its reader astray or hold it up."""
+    """Return why a journal can't be read safely; None if it can."""
     if journal.is_symlink():
         return "a symbolic link"
     try:

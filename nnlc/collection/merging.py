@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from nnlc.collection.clashes import Merger, merge_sources, notes, refuse_clashes
+from nnlc.collection.clashes import MergedTables, merge_sources, notes, refuse_clashes
 from nnlc.collection.folder import write_collection
 from nnlc.collection.journals import Journals
 from nnlc.collection.selection import check_known
@@ -20,21 +20,21 @@ Chooser = Callable[[Tables], Iterable[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What became of a merger or a subset."""
+    """Result of a merge or a subset."""
 
     tables: int
-    """That were written."""
+    """Number of tables written."""
     among: int
-    """So many different ones were read."""
+    """Number of different tables read."""
     recorded: int
-    """Of those written have an event in the journal that says how they were finished."""
+    """Number of tables written that have an event "finish" in a journal."""
     notes: tuple[str, ...]
-    """What is odd about them, in words."""
+    """Peculiarities of the tables, a line each."""
     skipped: tuple[Skipped, ...]
-    """What was found beside the tables and not read, and why."""
+    """Files and folders that were not read, with the reason."""
 
     def remarks(self) -> Iterator[str]:
-        """What a user should know of, a line each."""
+        """Yield the lines that a user should see."""
         yield from skipped_lines(self.skipped)
         yield from (f"note: {one}" for one in self.notes)
 
@@ -47,21 +47,22 @@ def merge_tables(
     damaged: Damaged = "refuse",
     link: bool = False,
 ) -> Collected:
-    """Put the tables of many folders into one, byte for byte, with a record of where they were.
+    """Copy the tables of many folders into one, byte for byte, and record their sources.
 
-    Two tables of one ID with the same bytes are one table. With other bytes they clash: no table
-    is ever given another ID, which would change its bytes and lose the network's name.
+    Two tables with the same ID and the same bytes count as one table. Two with the same ID and
+    different bytes clash: IDs are never changed, as this would change a table's bytes.
 
     Args:
-        paths: what `load_tables` takes: tables, folders of them, results folders, downloads.
-        folder: a new or empty folder; it is there whole in the end, or not at all.
-        on_clash: "skip" leaves out what clashes with a table that was found before.
-        damaged: "skip" leaves out damaged tables.
-        link: hard links in place of copies: no room is needed, and a change shows in both places.
+        paths: tables, folders of tables, results folders or downloads, as for `load_tables`.
+        folder: a new or empty folder, written whole or not at all.
+        on_clash: "refuse", or "skip" to leave out tables that clash with one found before.
+        damaged: "refuse", or "skip" to leave out damaged tables.
+        link: True to make hard links instead of copies: they need no space, and a change of either
+            file changes both.
 
     Raises:
-        TableError: nothing there to read, or a damaged table; nothing is written.
-        NnlcError: clashes, or the folder is in use or can't be written; nothing is written.
+        TableError: there is no table, or one is damaged; nothing is written.
+        NnlcError: tables clash, or the folder is in use or can't be written; nothing is written.
     """
     places, folder = as_paths(paths), Path(folder)
     merger, skipped = _read(places, folder, on_clash, damaged)
@@ -77,14 +78,14 @@ def subset_tables(
     damaged: Damaged = "refuse",
     link: bool = False,
 ) -> Collected:
-    """Put some of the tables into a new folder, as `merge_tables` does with all of them.
+    """Copy some of the tables of many folders into a new folder, as `merge_tables` copies all.
 
     Args:
-        paths: as there, and so are `folder`, `on_clash`, `damaged` and `link`.
-        ids: of the tables, or a function that is given all of them and chooses.
+        paths: as for `merge_tables`, like `folder`, `on_clash`, `damaged` and `link`.
+        ids: IDs of the tables to copy, or a function that returns them, given all tables.
 
     Raises:
-        NnlcError: as there, and for an ID that has no table, or where none is chosen.
+        NnlcError: as for `merge_tables`; or an ID has no table, or no table is chosen.
     """
     places, folder = as_paths(paths), Path(folder)
     merger, skipped = _read(places, folder, on_clash, damaged)
@@ -95,7 +96,7 @@ def subset_tables(
 
 def _read(
     paths: Sequence[Path], folder: Path, on_clash: OnClash, damaged: Damaged
-) -> tuple[Merger, list[Skipped]]:
+) -> tuple[MergedTables, list[Skipped]]:
     check_choice("on_clash", on_clash, ("refuse", "skip"))
     check_choice("damaged", damaged, ("refuse", "skip"))
     check_destination(folder, paths)
@@ -106,7 +107,7 @@ def _read(
     return merger, skipped
 
 
-def _part(merger: Merger, ids: Iterable[str]) -> Merger:
+def _part(merger: MergedTables, ids: Iterable[str]) -> MergedTables:
     chosen = dict.fromkeys(ids)
     check_known(chosen, merger.taken)
     clashes = [clash for clash in merger.clashes if clash.first.id in chosen]
@@ -114,8 +115,8 @@ def _part(merger: Merger, ids: Iterable[str]) -> Merger:
 
 
 def _write(
-    part: Merger,
-    merger: Merger,
+    part: MergedTables,
+    merger: MergedTables,
     folder: Path,
     paths: Sequence[Path],
     skipped: Sequence[Skipped],

@@ -1,9 +1,9 @@
-"""`provenance.csv`: where each table of a collection was before it came into any.
+"""`provenance.csv`: the original source of each table of a collection.
 
-A line for each table and each place it stood in: `id`, `dataset`, `folder` (in the collection),
-`sha256`, `source`. Sources begin with the name of the folder that was given to be read, or as much
-of its path as tells it from the others, so that nothing depends on the machine; what was in a
-collection already keeps the source that this tells.
+It has a line for each table and each source: `id`, `dataset`, `folder` (in the collection),
+`sha256`, `source`. To be the same on every machine, a source begins with the name of the folder
+that the user gave, or with as much of the end of its path as is unique. A table from another
+collection keeps the sources listed there.
 """
 
 import csv
@@ -14,26 +14,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from nnlc.collection.clashes import Merger
-from nnlc.collection.sources import Source, home_of
+from nnlc.collection.clashes import MergedTables
+from nnlc.collection.sources import Source, parent_collection
 from nnlc.errors import NnlcError
 from nnlc.system.text_file import read_text
 from nnlc.tables.table_folders import PROVENANCE_FILE
 
 COLUMNS = ("id", "dataset", "folder", "sha256", "source")
 _LONGEST_SOURCE = 4096
-_Told = dict[tuple[str, str], list[str]]
+_Sources = dict[tuple[str, str], list[str]]
 """Sources by ID and sha256."""
 
 
-def provenance(merger: Merger, paths: Sequence[Path]) -> bytes:
-    """The file for these tables, sorted.
+def provenance(merger: MergedTables, paths: Sequence[Path]) -> bytes:
+    """Return the content of the file, sorted.
 
     Args:
         merger: the tables.
-        paths: what was given to be read.
+        paths: paths that the user gave to read.
     """
-    told = _Provenances(paths)
+    told = _ProvenanceFiles(paths)
     rows = {
         (id_, one.dataset, sources[0].folder, one.sha256, source)
         for id_, sources in merger.taken.items()
@@ -47,18 +47,18 @@ def provenance(merger: Merger, paths: Sequence[Path]) -> bytes:
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
-class _Provenances:
-    """What the collections among the given paths tell of their tables."""
+class _ProvenanceFiles:
+    """Files `provenance.csv` of the collections in the given paths."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths, self._names = paths, _names(paths)
-        self._told: dict[Path, _Told] = {}
+        self._told: dict[Path, _Sources] = {}
 
     def sources(self, table: Source) -> list[str]:
-        """Where this table was first of all, as far as anything tells."""
+        """Return the original sources of a table: from its collection's file, or its path."""
         folder = table.path.parent
         if folder not in self._told:
-            home = home_of(folder, self._paths)
+            home = parent_collection(folder, self._paths)
             self._told[folder] = _read(home / PROVENANCE_FILE) if home else {}
         return self._told[folder].get((table.id, table.sha256)) or list(self._place(table.path))
 
@@ -70,7 +70,7 @@ class _Provenances:
 
 
 def _names(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """Each folder that was given, and the end of its path that tells it from the others."""
+    """Return each folder that the user gave, with the shortest unique end of its path."""
     folders = dict.fromkeys(path if path.is_dir() else path.parent for path in paths)
     absolute = {f: Path(os.path.abspath(f)).parts for f in folders}  # noqa: PTH100  links keep names
     several = set(absolute.values())
@@ -80,8 +80,8 @@ def _names(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
     return [(folder, Path(*parts[1:][-count:])) for folder, parts in absolute.items()]
 
 
-def _read(path: Path) -> _Told:
-    """What a file tells; nothing where it is none of ours."""
+def _read(path: Path) -> _Sources:
+    """Return the sources in a file `provenance.csv`; none if nnlc did not write it."""
     told: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     if path.is_symlink() or not path.is_file():
         return {}

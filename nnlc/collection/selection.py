@@ -1,4 +1,4 @@
-"""Which tables a user means: by dataset, depth, accuracy, or at random."""
+"""Selection of tables by dataset, depth, accuracy or ID, or at random."""
 
 import math
 import re
@@ -19,50 +19,50 @@ from nnlc.tables.frames import Tables
 from nnlc.wording import first_few
 
 Range = tuple[float, float]
-"""The least and the greatest, both included."""
+"""Least and greatest value, both included."""
 _RANGE = re.compile(r"([0-9]+(?:\.[0-9]+)?)?(-)?([0-9]+(?:\.[0-9]+)?)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What networks must be to be chosen; nothing given, all are."""
+    """Criteria for choosing networks; a criterion of None allows all."""
 
     datasets: tuple[str, ...] = ()
-    """Any of these: values of the column `dataset`, or names as folders have them."""
+    """Datasets, as in the column `dataset` or in folders' names; empty allows all."""
     depth: Range | None = None
-    """Convolutions."""
+    """Number of convolutions."""
     final_accuracy: Range | None = None
-    """Percent, after the last half epoch of the table."""
+    """Accuracy in percent after the last half epoch of the table."""
     best_accuracy: Range | None = None
-    """Percent, the best of all half epochs."""
+    """Best accuracy in percent of all half epochs."""
     diverged: bool | None = None
-    """Whether a loss ever was no finite number."""
+    """True for networks with a loss that is not finite, False for the others."""
     learned: bool | None = None
-    """Whether the best accuracy is beyond chance (`nnlc.metrics`): of images that are not known,
-    neither is."""
+    """True for networks whose best accuracy is beyond chance (`nnlc.metrics`), False for the
+    others; both leave out networks trained on unknown images."""
     ids: frozenset[str] | None = None
     sample: int | None = None
-    """So many of those that are all this, at random."""
+    """Number of networks to draw at random from those that meet all criteria."""
     seed: int = 0
-    """Of the sample."""
+    """Seed of the random sample."""
 
     def choose(self, tables: Tables) -> list[str]:
-        """The IDs of the networks that are all this, sorted.
+        """Return the IDs of the networks that meet all criteria, sorted; a sample as drawn.
 
         Raises:
-            NnlcError: a dataset or an ID that no table has, or fewer tables than `sample`.
+            NnlcError: no table has a dataset or ID, or fewer networks than `sample` are left.
         """
         networks = tables.networks
         check_known(sorted(self.ids or ()), set(networks["id"]))
-        holds = are_of(networks, self.datasets, self.depth)
+        holds = select_networks(networks, self.datasets, self.depth)
         if self.ids is not None:
             holds &= networks["id"].isin(self.ids)
         if (self.final_accuracy, self.best_accuracy, self.diverged, self.learned) != (None,) * 4:
-            holds &= self._curves_hold(tables)
+            holds &= self._select_by_curves(tables)
         found = sorted(networks.loc[holds, "id"])
         return found if self.sample is None else draw_sample(found, self.sample, self.seed)
 
-    def _curves_hold(self, tables: Tables) -> "pd.Series[bool]":
+    def _select_by_curves(self, tables: Tables) -> "pd.Series[bool]":
         found = metrics(tables, columns=())
         holds = pd.Series(True, index=found.index)
         for bounds, which in ((self.final_accuracy, "final"), (self.best_accuracy, "max")):
@@ -76,10 +76,10 @@ class Selection:
 
 
 def check_known(ids: Iterable[str], known: Container[str]) -> None:
-    """See that each of these IDs has a table.
+    """Check that each of these IDs has a table.
 
     Raises:
-        NnlcError: one has none.
+        NnlcError: an ID has no table.
     """
     unknown = [id_ for id_ in ids if id_ not in known]
     if unknown:
@@ -89,13 +89,13 @@ def check_known(ids: Iterable[str], known: Container[str]) -> None:
         )
 
 
-def are_of(
+def select_networks(
     networks: pd.DataFrame, datasets: Sequence[str] = (), depth: Range | None = None
 ) -> "pd.Series[bool]":
-    """Which networks are of any of these datasets, and as deep as that.
+    """Return True for each network of these datasets and depths.
 
     Raises:
-        NnlcError: a dataset that no table has.
+        NnlcError: no table has one of the datasets.
     """
     holds = pd.Series(True, index=networks.index)
     if datasets:
@@ -119,31 +119,31 @@ def _dataset_value(name: str, networks: pd.DataFrame) -> str:
 
 
 def seed_of(sample: int | None, seed: int | None) -> int:
-    """Return the seed of a sample, 0 unless one is given.
+    """Return the seed of a sample; 0 by default.
 
     Raises:
-        NnlcError: one is given, and no sample is drawn.
+        NnlcError: a seed is given without a sample.
     """
     if seed is not None and sample is None:
         raise NnlcError(
-            f"--seed {seed}: is of a sample; say how many with --sample, or leave it out"
+            f"--seed {seed}: needs --sample; give the size of the sample, or leave out the seed"
         )
     return seed or 0
 
 
 def draw_sample(ids: Iterable[str], count: int, seed: int) -> list[str]:
-    """So many of these at random, without repetition, in the order they were drawn.
+    """Return `count` random IDs without repetition, in the order they were drawn.
 
-    The same IDs and seed give the same sample everywhere, in whatever order the IDs come.
+    The same IDs and seed give the same sample on every machine, whatever the order of the IDs.
 
     Raises:
-        NnlcError: there are not so many.
+        NnlcError: there are fewer IDs than `count`.
     """
     left = sorted(ids)
     if not 0 <= count <= len(left):
         raise NnlcError(f"a sample of {count} can't be drawn from {len(left)} networks")
     draws = Draws(derive_seed("sample", seed))
-    for i in range(count):  # Fisher and Yates, as far as it is needed
+    for i in range(count):  # Fisher-Yates shuffle of the first `count`
         other = draws.integer(i, len(left) - 1)
         left[i], left[other] = left[other], left[i]
     return left[:count]
@@ -153,7 +153,7 @@ def read_depths(name: str, text: str | None) -> Range | None:
     """Return the least and the greatest number of convolutions, as `read_range` does.
 
     Raises:
-        NnlcError: as from there, or one is no whole number.
+        NnlcError: as in `read_range`, or a number is no integer.
     """
     if text is not None and "." in text:
         raise NnlcError(f"{name} {text!r}: convolutions are counted in whole numbers, such as 2-5")
@@ -164,43 +164,47 @@ def read_percent(name: str, text: str | None) -> Range | None:
     """Return the least and the greatest percentage, as `read_range` does.
 
     Raises:
-        NnlcError: as from there, or one is above 100.
+        NnlcError: as in `read_range`, or a number is above 100.
     """
     bounds = read_range(name, text)
     known = [bound for bound in bounds or () if math.isfinite(bound)]
     if max(known, default=0) > 100:
         raise NnlcError(f"{name} {text!r}: no accuracy is above 100 percent")
     if known and 0 < max(known) <= 1:
-        say_aside(f"note: {name} {text}: in percent; half of all images are 50")
+        say_aside(f"note: {name} {text}: accuracies are in percent; half of all images is 50")
     return bounds
 
 
 def read_range(name: str, text: str | None) -> Range | None:
-    """The least and the greatest of "A-B", "A-", "-B" or "A"; None of None.
+    """Return the least and the greatest number of "A-B", "A-", "-B" or "A"; None for None.
+
+    Args:
+        name: name of the option, for messages.
+        text: its value.
 
     Raises:
-        NnlcError: it is none of them, or A is above B; `name` is named.
+        NnlcError: the text has another form, or A is above B.
     """
     if text is None:
         return None
     match = _RANGE.fullmatch(text)
     low, hyphen, high = match.groups() if match else (None, None, None)
     if low is None and high is None:
-        raise NnlcError(f"{name} {text!r}: is none of N, A-B, A- and -B, such as 2-5")
+        raise NnlcError(f"{name} {text!r}: must be N, A-B, A- or -B, such as 2-5")
     least = float(low) if low is not None else -math.inf
     greatest = float(high) if high is not None else math.inf if hyphen else least
     if least > greatest:
-        raise NnlcError(f"{name} {text!r}: the greater number comes first")
+        raise NnlcError(f"{name} {text!r}: the first number is greater than the second")
     return least, greatest
 
 
 def read_ids(path: Path) -> frozenset[str]:
-    """The IDs in a file: the first word of each line, up to a comma, such as a CSV file has them.
+    """Return the IDs in a text or CSV file: each line's text before the first comma.
 
-    Empty lines, and a first line "id", are passed over.
+    Empty lines, and a first line "id", are skipped.
 
     Raises:
-        NnlcError: the file can't be read, has none, or has something else, with the line.
+        NnlcError: the file can't be read, has no ID, or has a line without one.
     """
     found = []
     for number, line in enumerate(read_text(path, errors="replace").split("\n"), 1):

@@ -1,4 +1,4 @@
-"""The tables in folders that a user gave: read whole, with digests, and where they came from."""
+"""Tables in the folders that a user gave, read completely, with their digests."""
 
 import hashlib
 import os
@@ -18,16 +18,15 @@ from nnlc.tables.table_reading import Reading, read_bytes
 
 _DATASET = [column.field for column in METADATA_COLUMNS].index("dataset")
 
-
 Paths = str | Path | Iterable[str | Path]
-"""What a user may give: one path, or several."""
+"""One path that a user gives, or several."""
 
 
 def as_paths(paths: Paths) -> list[Path]:
-    """Return the paths that a user gave.
+    """Return the paths that a user gave as a list.
 
     Raises:
-        NnlcError: there is none.
+        NnlcError: there is no path.
     """
     found = [Path(paths)] if isinstance(paths, str | Path) else list(map(Path, paths))
     if not found:
@@ -37,15 +36,15 @@ def as_paths(paths: Paths) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A table in a folder that was given; `reading` and `sha256` are of the same bytes."""
+    """Table in a folder that the user gave; `reading` and `sha256` come from the same bytes."""
 
     path: Path
     reading: Reading
     sha256: str
     folder: str
-    """Name of the dataset folder that it stands in, or of the one that a collection has for it."""
+    """Name of the table's folder in a collection: its present one, or one from its dataset."""
     is_link: bool
-    """Whether a symbolic link was named itself, and may be followed."""
+    """True if the path is a symbolic link that the user named, and which may be followed."""
 
     @property
     def id(self) -> str:
@@ -56,20 +55,20 @@ class Source:
         return str(self.reading.metadata[_DATASET])
 
     def content(self) -> bytes:
-        """The table's bytes once more.
+        """Read the table's bytes again.
 
         Raises:
-            TableError: they can't be read, or are others by now.
+            TableError: the file can't be read, or has changed.
         """
         content, _ = read_bytes(self.path, follow_link=self.is_link)
         self.check(content)
         return content
 
     def check(self, content: bytes) -> None:
-        """See that these are the bytes that were read.
+        """Check that bytes are those that were read first.
 
         Raises:
-            TableError: they are not.
+            TableError: the bytes differ.
         """
         if hashlib.sha256(content).hexdigest() != self.sha256:
             raise TableError(
@@ -81,10 +80,10 @@ class Source:
 def read_sources(
     paths: Sequence[Path], damaged: Damaged = "refuse"
 ) -> tuple[list[Source], list[Skipped]]:
-    """Every table in these paths, as `load_tables` finds and judges them, and what is none.
+    """Return all tables in paths, and the files skipped, by the rules of `load_tables`.
 
     Raises:
-        TableError: nothing there to read, or a damaged table, unless those are to be skipped.
+        TableError: there is no table, or one is damaged and `damaged` is not "skip".
     """
     found, skipped = find_tables(paths)
     sources: list[Source] = []
@@ -115,10 +114,12 @@ def _read(files: TableFiles) -> Iterator[Source | TableError]:
 
 
 def _folder_name(path: Path, dataset: str) -> str:
-    """The name of a table's folder, unless it would be hidden or mistaken; then by its dataset.
+    """Return the name of a table's folder, or one from its dataset if that name can't be used.
+
+    Hidden names can't be used, nor names of other parts of a results folder.
 
     Raises:
-        TableError: the dataset makes no name either.
+        TableError: the dataset can't be used as a name either.
     """
     name = Path(os.path.abspath(path.parent)).name  # noqa: PTH100  links keep their names
     if name and name.isprintable() and not name.startswith(".") and name not in PART_NAMES:
@@ -134,38 +135,38 @@ def _folder_name(path: Path, dataset: str) -> str:
     return f"{name}_models"
 
 
-def home_of(folder: Path, paths: Iterable[Path]) -> Path | None:
-    """The results folder or collection that a dataset folder lies in, if it is in the given paths.
+def parent_collection(folder: Path, paths: Iterable[Path]) -> Path | None:
+    """Return the results folder or collection with a dataset folder; None outside the given paths.
 
-    Nothing outside of what was given is looked at.
+    Nothing outside the paths that the user gave is read.
     """
     inside = any(folder != path and folder.is_relative_to(path) for path in paths)
     return folder.parent if inside else None
 
 
 def check_destination(folder: Path, paths: Iterable[Path]) -> None:
-    """See that a collection can be made here: in a folder that is new or empty.
+    """Check that a collection can be written into a folder: a new or empty one.
 
     Args:
-        folder: the collection's.
-        paths: what is read.
+        folder: the folder of the collection.
+        paths: the paths to read.
 
     Raises:
-        NnlcError: something stands there, or it lies in a folder that is read.
+        NnlcError: something stands in the folder's place, or the folder lies inside a path to read.
     """
-    place = Path(os.path.abspath(folder))  # noqa: PTH100  a link in its place is none of ours
+    place = Path(os.path.abspath(folder))  # noqa: PTH100  a link in its place is not followed
     if not place.is_dir():
         check_ending(folder)
     if place.is_symlink() or (place.exists() and not place.is_dir()):
         raise NnlcError(f"{folder}: something else stands there; name a new folder")
     if place.is_dir() and (any(place.iterdir()) or place.samefile(Path.cwd())):
-        raise NnlcError(f"{folder}: is in use, and nothing is written over; name a new folder")
+        raise NnlcError(f"{folder}: is in use, and is not overwritten; name a new folder")
     if not place.parent.is_dir():
         raise NnlcError(f"{folder}: there is no folder {place.parent} to put it into")
     parents = [place.parent.resolve(), *place.parent.resolve().parents]
     for path in paths:
         if path.is_dir() and path.resolve() in parents:
             raise NnlcError(
-                f"{folder}: lies in {path}, which is read, and would be read with it the next "
-                "time; name a folder beside it"
+                f"{folder}: lies in {path}, which is read, so that its tables would be read again "
+                "the next time; name a folder outside"
             )

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from nnlc.campaign.campaign import Campaign
-from nnlc.collection.sources import Source, home_of
+from nnlc.collection.sources import Source, parent_collection
 from nnlc.errors import CampaignError, NnlcError, ResultsError
 from nnlc.results.history import Finish, makers, read_history
 from nnlc.results.mixture import mixture_of
@@ -134,7 +134,7 @@ def origins_of(sources: Sequence[Source], paths: Sequence[Path], published: int)
         paths: what was given to be read; nothing outside of them is looked at.
         published: so many of the tables are the article's.
     """
-    homes = sorted({home for one in sources if (home := home_of(one.path.parent, paths))})
+    homes = sorted({home for one in sources if (home := parent_collection(one.path.parent, paths))})
     standing: defaultdict[Path, list[Source]] = defaultdict(list)
     for one in sources:
         standing[one.path.parent.parent].append(one)

@@ -1,8 +1,8 @@
-"""Pictures of many learning curves, for papers and slides: the only matplotlib.
+"""Pictures of many learning curves, for papers and slides: the only use of matplotlib.
 
-Each kind of picture is a module that fills a figure; `plot` chooses among them and writes the file.
-No picture is shown, so no backend is needed: MPLBACKEND, which a notebook sets for all that it
-starts, may name one that this environment lacks.
+Each kind of picture has a module that fills a figure; `plot` chooses the module and writes the
+file. Pictures are never shown, so no matplotlib backend is needed. A notebook sets MPLBACKEND for
+all programs that it starts, perhaps to a backend that this environment lacks.
 """
 
 import os
@@ -14,9 +14,9 @@ from nnlc.errors import NnlcError
 _backend = None if "matplotlib" in sys.modules else os.environ.pop("MPLBACKEND", None)
 try:
     import matplotlib
-except UnicodeError as problem:  # a person's file, which it names in a line before
+except UnicodeError as problem:  # matplotlib has already printed the file's path
     raise NnlcError(f"matplotlib can't read matplotlibrc: {problem}; save it as UTF-8") from None
 if _backend:
     os.environ["MPLBACKEND"] = _backend
-    with suppress(ValueError):  # one that is lacking
+    with suppress(ValueError):  # raised if this environment lacks the backend
         matplotlib.rcParams["backend"] = _backend

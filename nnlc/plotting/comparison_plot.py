@@ -1,4 +1,4 @@
-"""Methods that predict curves: how wrong they are, against the epochs that they save."""
+"""Picture of a comparison of prediction methods: mean error against epochs saved."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,30 +11,30 @@ from nnlc.plotting.style import (
     BLACK,
     COLOURS,
     LINES,
+    escape_dollars,
+    join_sentences,
     legend_beside,
-    listed,
-    plain,
-    shortened,
+    shorten,
     wide_panel,
 )
 from nnlc.wording import counted
 
 _MOST_NAMED = 6
-"""Methods beside the baseline that get a colour; the rest are grey."""
+"""Number of methods in colour, the baseline not counted; the rest are grey."""
 _BASELINE = "last1"
-_MOST_TOLD = 12
-"""Grey methods that the caption names."""
+_MOST_IN_CAPTION = 12
+"""Number of grey methods that the caption names."""
 _STOP_MARKS = "D^vPX*"
 
 
 def draw_comparison(found: pd.DataFrame) -> tuple[Figure, str]:
-    """What epochs saved cost: a line a method, a mark a stop rule.
+    """Draw mean error against epochs saved: a line for each method, a mark for each stop rule.
 
     Args:
-        found: what `nnlc.compare` gave.
+        found: the result of `nnlc.compare`.
 
     Returns:
-        The figure, and its caption.
+        The figure and its caption.
     """
     figure, axes = wide_panel(4.2)
     drawn, short = found[found["predicted"] > 0], _short_names(found["method"])
@@ -46,9 +46,9 @@ def draw_comparison(found: pd.DataFrame) -> tuple[Figure, str]:
     _draw_line(axes, lines[lines["method"] == _BASELINE], color=BLACK, label=_BASELINE)
     for i, name in enumerate(named):
         style = {"color": COLOURS[i], "linestyle": LINES[i % len(LINES)]}
-        _draw_line(axes, lines[lines["method"] == name], label=plain(short[name]), **style)
+        _draw_line(axes, lines[lines["method"] == name], label=escape_dollars(short[name]), **style)
     for i, name in enumerate(stops["method"]):
-        label = f"{plain(short[name])} (stops by itself)"
+        label = f"{escape_dollars(short[name])} (stops by itself)"
         style = {"color": COLOURS[-1 - i % len(COLOURS)], "label": label}
         style |= {"markersize": 9, "linestyle": "", "clip_on": False}
         _draw_line(axes, stops.iloc[[i]], marker=_STOP_MARKS[i % len(_STOP_MARKS)], **style)
@@ -57,13 +57,13 @@ def draw_comparison(found: pd.DataFrame) -> tuple[Figure, str]:
     axes.set_ylim(bottom=0)
     if len(drawn):
         legend_beside(figure, axes)
-    return figure, _words(found, [short[name] for name in rest], short)
+    return figure, _caption(found, [short[name] for name in rest], short)
 
 
 def _by_error(lines: pd.DataFrame) -> list[str]:
-    """Methods but the baseline, the least wrong first: by their errors beside the baseline's.
+    """Return the methods but the baseline, sorted by their mean error relative to the baseline's.
 
-    Those are of the same networks and cutoffs; how many could not be predicted doesn't count.
+    Both errors are over the networks that a method predicted; their number has no effect.
     """
     others = lines[lines["method"] != _BASELINE]
     shares = (others["mean_error"] / others["baseline_mean_error"]).groupby(others["method"]).mean()
@@ -82,14 +82,14 @@ def _draw_line(axes: Axes, rows: pd.DataFrame, **style: Any) -> None:
 
 
 def _short_names(names: Iterable[str]) -> dict[str, str]:
-    """Return each name, cut where that leaves all of them different."""
+    """Return a shortened form of each name, long enough that all differ."""
     whole, letters = set(names), 28
-    while len({shortened(name, letters) for name in whole}) < len(whole):
+    while len({shorten(name, letters) for name in whole}) < len(whole):
         letters += 1
-    return {name: shortened(name, letters) for name in whole}
+    return {name: shorten(name, letters) for name in whole}
 
 
-def _words(found: pd.DataFrame, rest: list[str], short: dict[str, str]) -> str:
+def _caption(found: pd.DataFrame, rest: list[str], short: dict[str, str]) -> str:
     networks, target = int(found["networks"].max()), found["target_epoch"].iloc[0]
     failed = int(found["failed"].sum())
     waited = [
@@ -98,9 +98,9 @@ def _words(found: pd.DataFrame, rest: list[str], short: dict[str, str]) -> str:
         if count
     ]
     nothing = int((found["predicted"] == 0).sum())
-    names = rest[:_MOST_TOLD]
-    names += [f"{len(rest) - _MOST_TOLD} more"] * (len(rest) > _MOST_TOLD)
-    return listed(
+    names = rest[:_MOST_IN_CAPTION]
+    names += [f"{len(rest) - _MOST_IN_CAPTION} more"] * (len(rest) > _MOST_IN_CAPTION)
+    return join_sentences(
         [
             f"{counted(networks, 'network')}, accuracy at epoch {target:g} predicted; bars are "
             "standard errors.",

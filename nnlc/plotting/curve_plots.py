@@ -1,4 +1,4 @@
-"""Learning curves: each for itself where there are few, else the middle half of every depth."""
+"""Pictures of learning curves: few networks line by line, many as bands by depth."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ from nnlc.plotting.grids import (
     Band,
     Curves,
     Integers,
-    datasets,
-    groups,
+    group_networks,
     half_epochs_to_draw,
+    largest_datasets,
 )
 from nnlc.plotting.style import (
     BLACK,
@@ -22,11 +22,11 @@ from nnlc.plotting.style import (
     SKY,
     TEXT_GREY,
     dataset_name,
+    join_sentences,
     legend,
     legend_beside,
-    listed,
-    multiples,
-    plain_logarithmic,
+    logarithmic_axis,
+    small_panels,
     wide_panel,
 )
 from nnlc.tables.frames import Tables
@@ -34,12 +34,12 @@ from nnlc.wording import counted
 
 _ACCURACY = "val_accuracy_percent"
 MOST_LABELLED = 8
-"""Networks that get a line and a label of their own."""
+"""Most networks that get a line and a label each."""
 _DEPTH_GROUPS = 5
-_BESIDE = 18
-"""Letters that fit beside a small panel."""
+_LETTERS_BESIDE = 18
+"""Number of letters that fit beside a small panel."""
 _EXPLODED = 1000.0
-"""So many times the upper quartile."""
+"""Losses above this multiple of the highest upper quartile may lie beyond the picture."""
 _TITLES = {
     "val_accuracy_percent": "validation accuracy (%)",
     "val_loss": "validation loss (nats)",
@@ -53,31 +53,31 @@ _SHORT_TITLES = {
 
 
 def draw_curves(tables: Tables, value: str) -> tuple[Figure, str]:
-    """Curves of one value over the epochs.
+    """Draw one value of all curves over the epochs.
 
     Args:
-        tables: of any lengths.
+        tables: the tables; curves may differ in length.
         value: a column of `tables.curves`.
 
     Returns:
-        The figure, and what its caption must say beside the counts.
+        The figure, and text for its caption.
     """
     if len(tables) <= MOST_LABELLED:
         return _draw_each(tables, value), _short_curves(tables)
-    shown, note = datasets(tables.networks)
-    depths = groups(tables.networks["depth"], _DEPTH_GROUPS)
-    figure, rows = multiples(len(shown), len(depths))
+    shown, note = largest_datasets(tables.networks)
+    depths = group_networks(tables.networks["depth"], _DEPTH_GROUPS)
+    figure, rows = small_panels(len(shown), len(depths))
     cut = False
     for row, (dataset, positions) in zip(rows, shown, strict=True):
         cut |= _draw_row(row, tables, value, positions, [members for _, members in depths])
-        row[0].set_ylabel(f"{dataset_name(dataset, _BESIDE)}\n{_SHORT_TITLES[value]}")
+        row[0].set_ylabel(f"{dataset_name(dataset, _LETTERS_BESIDE)}\n{_SHORT_TITLES[value]}")
     for axes, (name, _) in zip(rows[0], depths, strict=True):
         axes.set_title(f"{name} convolution{'' if name == '1' else 's'}")
     for axes in rows[-1]:
         axes.set_xlabel("epoch")
     legend(figure, rows[0][0])
     beyond = "Some of the middle 90% are so large that they lie beyond the picture." if cut else ""
-    return figure, listed([_short_curves(tables), beyond, note])
+    return figure, join_sentences([_short_curves(tables), beyond, note])
 
 
 def _draw_each(tables: Tables, value: str) -> Figure:
@@ -113,10 +113,10 @@ def _draw_row(
     positions: Integers,
     depths: Sequence[Integers],
 ) -> bool:
-    """One dataset: a panel a depth, each with the median of all depths to compare with.
+    """Draw one dataset: a panel for each group of depths, with the median of all depths.
 
     Returns:
-        Whether something lies beyond the picture.
+        True if some losses lie beyond the picture.
     """
     curves = Curves(tables, value, positive=value != _ACCURACY)
     numbers = half_epochs_to_draw(int(curves.lengths[positions].max()))
@@ -142,12 +142,12 @@ def _draw_row(
             color=TEXT_GREY,
         )
     _scale(row, value)
-    _draw_key(row[0])
+    _add_legend_entries(row[0])
     return value != _ACCURACY and _cut_off(row, bands)
 
 
 def _cut_off(row: Sequence[Axes], bands: Sequence[Band]) -> bool:
-    """Let a few losses that have exploded not press all others flat."""
+    """Limit the axis if a few huge losses would flatten all others; return True if limited."""
     usual = np.concatenate([band.high for band in bands])
     all_of_it = np.concatenate([band.highest for band in bands])
     top = np.nanmax(usual, initial=0.0)
@@ -155,11 +155,11 @@ def _cut_off(row: Sequence[Axes], bands: Sequence[Band]) -> bool:
         return False
     least = np.nanmin(np.concatenate([band.lowest for band in bands]))
     row[0].set_ylim(least / 1.5, 4 * top)
-    plain_logarithmic(row)
+    logarithmic_axis(row)
     return True
 
 
-def _draw_key(axes: Axes) -> None:
+def _add_legend_entries(axes: Axes) -> None:
     nothing: list[float] = []
     axes.plot(nothing, nothing, color=BLUE, label="median")
     axes.plot(nothing, nothing, color=BLUE, alpha=0.45, linewidth=9, label="middle half")
@@ -170,9 +170,9 @@ def _draw_key(axes: Axes) -> None:
 
 
 def _scale(row: Sequence[Axes], value: str) -> None:
-    """One scale for a row whose panels are all drawn, with room above for what stands in a corner.
+    """Set the scale of a row of panels, with room above the curves for the text in the corner.
 
-    A limit that is set keeps the whole row from following what is drawn later.
+    Call it when all panels are drawn: the limits do not follow what is drawn later.
     """
     for axes in row:
         axes.margins(y=0.16)
@@ -180,7 +180,7 @@ def _scale(row: Sequence[Axes], value: str) -> None:
     if value == _ACCURACY:
         row[0].set_ylim(bottom=0)
     else:
-        plain_logarithmic(row)
+        logarithmic_axis(row)
 
 
 def _short_curves(tables: Tables) -> str:

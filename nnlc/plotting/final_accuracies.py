@@ -1,4 +1,4 @@
-"""The accuracy that networks end with, by one of their settings."""
+"""Pictures of networks' final accuracy by one of their settings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nnlc.analysis.metrics import metrics
 from nnlc.networks import DROPOUT, POOLING, RELU
-from nnlc.plotting.grids import Band, Floats, Integers, datasets
+from nnlc.plotting.grids import Band, Floats, Integers, largest_datasets
 from nnlc.plotting.style import (
     BLACK,
     BLUE,
@@ -22,9 +22,9 @@ from nnlc.plotting.style import (
     PURPLE,
     SKY,
     VERMILLION,
+    join_sentences,
     label_panels,
     legend,
-    listed,
     panel_title,
     panels,
 )
@@ -33,7 +33,7 @@ from nnlc.tables.frames import Tables
 _ACCURACY = "final validation accuracy (%)"
 _BINS = 12
 _FEWEST_IN_A_BIN = 5
-"""Networks from which a median and quartiles are worth drawing."""
+"""Fewest networks in a bin for which median and quartiles are drawn."""
 _BLOCKS = {"ReLU": RELU, "pooling": POOLING, "dropout": DROPOUT}
 _JITTER = 0.3
 _SIDES = (("with", BLUE, ""), ("without", ORANGE, "//"))
@@ -41,35 +41,35 @@ _SIDES = (("with", BLUE, ""), ("without", ORANGE, "//"))
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting that accuracies are drawn against."""
+    """Setting of networks that final accuracy is drawn against."""
 
     column: str
     label: str
     edges: Callable[[Floats], Floats]
-    """From the values: where bins begin and end."""
+    """Function from the setting's values to the edges of bins."""
     logarithmic: bool = False
     jitter: float = 0.0
-    """How far apart points of one whole number are spread."""
+    """Greatest random horizontal shift of a point, so that integers don't hide one another."""
 
 
-def _powers(values: Floats) -> Floats:
+def _log_edges(values: Floats) -> Floats:
     return np.geomspace(values.min(), values.max(), _BINS + 1)
 
 
-def _steps(values: Floats) -> Floats:
+def _linear_edges(values: Floats) -> Floats:
     return np.linspace(values.min(), values.max(), _BINS + 1)
 
 
-def _wholes(values: Floats) -> Floats:
+def _integer_edges(values: Floats) -> Floats:
     return np.arange(values.min(), values.max() + 2) - 0.5
 
 
 SETTINGS = {
-    "learning-rate": Setting("learning_rate", "learning rate", _powers, logarithmic=True),
-    "batch-size": Setting("batch_size", "batch size (images)", _steps),
-    "depth": Setting("depth", "convolutions", _wholes, jitter=_JITTER),
+    "learning-rate": Setting("learning_rate", "learning rate", _log_edges, logarithmic=True),
+    "batch-size": Setting("batch_size", "batch size (images)", _linear_edges),
+    "depth": Setting("depth", "convolutions", _integer_edges, jitter=_JITTER),
 }
-"""By the name of the picture."""
+"""Settings by the name of the picture."""
 
 
 class _Mark(NamedTuple):
@@ -86,33 +86,33 @@ _MARKS = (
     _Mark("diverged", VERMILLION, "x", 16, 0.8),
     _Mark("not known", PURPLE, "^", 12, 0.45),
 )
-"""The last: of images whose classes nobody told."""
+"""Marks of networks; "not known" where the number of classes is unknown."""
 
 
 def draw_finals(tables: Tables, setting: Setting) -> tuple[Figure, str]:
-    """A point a network, and over them median and quartiles of all.
+    """Draw a point for each network, and median and quartiles of all networks in each bin.
 
     Returns:
-        The figure, and what its caption must say beside the counts.
+        The figure, and text for its caption.
     """
     networks = metrics(tables, columns=(setting.column,))
-    shown, note = datasets(networks)
+    shown, note = largest_datasets(networks)
     figure, found = panels(len(shown))
     for axes, (dataset, positions) in zip(found, shown, strict=True):
         _draw_points(axes, networks.iloc[positions], setting)
         axes.set_title(panel_title(dataset, len(positions)))
         axes.set_ylim(bottom=0)
     label_panels(found, setting.label, _ACCURACY)
-    _draw_key(found[0], networks)
+    _add_legend_entries(found[0], networks)
     legend(figure, found[0])
-    missing = int((~_places(networks, setting)).sum())
+    missing = int((~_drawable(networks, setting)).sum())
     blank = f"{missing:,} have no place on these axes." if missing else ""
     median = "Black: the median of all, with bars from quartile to quartile."
-    return figure, listed([median, blank, note])
+    return figure, join_sentences([median, blank, note])
 
 
-def _places(networks: pd.DataFrame, setting: Setting) -> NDArray[np.bool_]:
-    """Which networks can be drawn."""
+def _drawable(networks: pd.DataFrame, setting: Setting) -> NDArray[np.bool_]:
+    """Return True for each network with a finite accuracy and a setting that the axis can show."""
     values = networks[setting.column].to_numpy(dtype=float)
     found: NDArray[np.bool_] = np.isfinite(
         networks["val_accuracy_percent_final"].to_numpy()
@@ -123,7 +123,7 @@ def _places(networks: pd.DataFrame, setting: Setting) -> NDArray[np.bool_]:
 
 
 def _draw_points(axes: Axes, networks: pd.DataFrame, setting: Setting) -> None:
-    networks = networks[_places(networks, setting)]
+    networks = networks[_drawable(networks, setting)]
     if not len(networks):
         return
     values = networks[setting.column].to_numpy(dtype=float)
@@ -133,7 +133,7 @@ def _draw_points(axes: Axes, networks: pd.DataFrame, setting: Setting) -> None:
         axes.scatter(
             values[rows] + spread[rows],
             accuracy[rows],
-            s=mark.size * _swelling(len(values)),
+            s=mark.size * _mark_scale(len(values)),
             color=mark.colour,
             marker=mark.shape,
             alpha=mark.alpha,
@@ -157,13 +157,13 @@ def _draw_points(axes: Axes, networks: pd.DataFrame, setting: Setting) -> None:
     )
 
 
-def _swelling(points: int) -> float:
-    """How much larger marks are where there are few."""
+def _mark_scale(points: int) -> float:
+    """Return the factor by which marks are enlarged where there are few."""
     return min(max(1000 / points, 1.0), 4.0)
 
 
 def _kinds(networks: pd.DataFrame) -> tuple[Integers, ...]:
-    """The rows of each of `_MARKS`."""
+    """Return the rows of the networks for each of `_MARKS`."""
     diverged = networks["diverged"].fillna(value=False).to_numpy(dtype=bool)
     unknown = networks["never_learned"].isna().to_numpy() & ~diverged
     never = networks["never_learned"].fillna(value=False).to_numpy(dtype=bool) & ~diverged
@@ -171,8 +171,8 @@ def _kinds(networks: pd.DataFrame) -> tuple[Integers, ...]:
     return tuple(map(np.flatnonzero, kinds))
 
 
-def _draw_key(axes: Axes, networks: pd.DataFrame) -> None:
-    """What the marks mean that there are, larger and denser than they are."""
+def _add_legend_entries(axes: Axes, networks: pd.DataFrame) -> None:
+    """Add a legend entry for each mark in use, larger and less transparent than in the panel."""
     nothing: list[float] = []
     for mark, rows in zip(_MARKS, _kinds(networks), strict=True):
         if not len(rows):
@@ -182,7 +182,7 @@ def _draw_key(axes: Axes, networks: pd.DataFrame) -> None:
 
 
 def _band(values: Floats, accuracy: Floats, edges: Floats) -> Band:
-    """Quartiles of the accuracies in each bin that has enough of them, at its values' median."""
+    """Return the quartiles of accuracy in each bin with enough networks, at their median value."""
     bins = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, max(len(edges) - 2, 0))
     members = [np.flatnonzero(bins == i) for i in range(max(len(edges) - 1, 1))]
     full = [rows for rows in members if len(rows) >= _FEWEST_IN_A_BIN]
@@ -191,9 +191,9 @@ def _band(values: Floats, accuracy: Floats, edges: Floats) -> Band:
 
 
 def draw_layer_types(tables: Tables) -> tuple[Figure, str]:
-    """Boxes: networks with and without a ReLU, a pooling, a dropout anywhere among their blocks."""
+    """Draw box plots of networks with and without any ReLU, pooling or dropout in their blocks."""
     networks = metrics(tables, columns=("layer_types",))
-    shown, note = datasets(networks)
+    shown, note = largest_datasets(networks)
     figure, found = panels(len(shown))
     for axes, (dataset, positions) in zip(found, shown, strict=True):
         _draw_boxes(axes, networks.iloc[positions])
@@ -207,7 +207,7 @@ def draw_layer_types(tables: Tables) -> tuple[Figure, str]:
         "With: at least one block of the feature part has it. Boxes from quartile to quartile, "
         "whiskers from the 5th percentile to the 95th; below each how many networks it stands for."
     )
-    return figure, listed([whiskers, note])
+    return figure, join_sentences([whiskers, note])
 
 
 def _draw_boxes(axes: Axes, networks: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""Curves of any lengths as columns of values, half epoch by half epoch."""
+"""Curves of different lengths, read by network or by half epoch; bands and groups of networks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,41 +13,39 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _MOST_POINTS = 400
-"""A band of longer curves is drawn through so many of its half epochs."""
+"""Most half epochs through which a band is drawn; longer curves are thinned out."""
 
 _MOST_DATASETS = 9
 _LARGEST = 1e100
-"""Beyond, matplotlib's margins would overflow."""
+"""Bound of drawn values: beyond it, matplotlib's margins would overflow."""
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 class Curves:
-    """One value's curves, of all networks.
+    """Curves of one value for all networks; NaN where a value can't be drawn.
 
     Args:
-        tables: whose.
+        tables: the tables.
         value: a column of `tables.curves`.
-        positive: whether an axis has a place for nothing else.
-
-    Values without a place on an axis are NaN.
+        positive: True if the axis shows only positive values.
     """
 
     def __init__(self, tables: Tables, value: str, *, positive: bool = False) -> None:
         values = tables.curves[value].to_numpy()
-        places = np.abs(values) < _LARGEST  # which NaN is not
+        drawable = np.abs(values) < _LARGEST  # False for NaN
         if positive:
-            places &= values > 0
-        self._values: Floats = np.where(places, values, np.nan)
+            drawable &= values > 0
+        self._values: Floats = np.where(drawable, values, np.nan)
         self.lengths: Integers = tables.networks["half_epochs"].to_numpy()
         self._starts = np.cumsum(self.lengths) - self.lengths
 
     def of(self, network: int) -> Floats:
-        """The values of one network."""
+        """Return the values of one network."""
         start = self._starts[network]
         return self._values[start : start + self.lengths[network]]
 
     def at(self, half_epoch: int, networks: Integers) -> Floats:
-        """The values that these networks have after so many half epochs; NaN where it ended."""
+        """Return the values of networks at a half epoch; NaN where a curve ended before."""
         found = np.full(len(networks), np.nan)
         there = self.lengths[networks] >= half_epoch
         found[there] = self._values[self._starts[networks[there]] + half_epoch - 1]
@@ -56,7 +54,7 @@ class Curves:
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """Where the middle half and the middle nine tenths of some values lie, at each epoch."""
+    """Quantiles of values at each epoch: 5%, 25%, median, 75% and 95%."""
 
     epochs: Floats
     lowest: Floats
@@ -67,7 +65,7 @@ class Band:
 
     @classmethod
     def of(cls, epochs: Sequence[float] | Floats, columns: Sequence[Floats]) -> "Band":
-        """Quantiles of the finite values in each column; NaN where there are none."""
+        """Return the quantiles of the finite values in each column; NaN where there are none."""
         quantiles = np.full((len(_QUANTILES), len(columns)), np.nan)
         for i, column in enumerate(columns):
             finite = column[np.isfinite(column)]
@@ -76,11 +74,11 @@ class Band:
         return cls(np.array(epochs, dtype=float), *quantiles)
 
 
-def datasets(networks: pd.DataFrame) -> tuple[list[tuple[str, Integers]], str]:
-    """Each dataset's table name with the positions of its networks, the largest if there are many.
+def largest_datasets(networks: pd.DataFrame) -> tuple[list[tuple[str, Integers]], str]:
+    """Return each dataset's name in tables with the positions of its networks.
 
     Returns:
-        And a sentence on those that were left out.
+        The largest datasets, and a sentence on the datasets left out, if any.
     """
     counts = networks["dataset"].value_counts(sort=False)
     chosen = set(counts.nlargest(_MOST_DATASETS).index)
@@ -95,15 +93,19 @@ def datasets(networks: pd.DataFrame) -> tuple[list[tuple[str, Integers]], str]:
 
 
 def half_epochs_to_draw(longest: int) -> Integers:
-    """Half epochs from the first to the last, thinned out where there are very many."""
+    """Return half epochs from the first to the last; evenly spaced ones of very many."""
     return np.unique(np.linspace(1, longest, min(longest, _MOST_POINTS)).round().astype(np.int64))
 
 
-def groups(values: pd.Series, most: int) -> list[tuple[str, Integers]]:
-    """Networks by a whole number of theirs, neighbours together where there are many numbers.
+def group_networks(values: pd.Series, most: int) -> list[tuple[str, Integers]]:
+    """Group networks by an integer; neighbouring integers share a group if there are many.
+
+    Args:
+        values: the integer of each network.
+        most: greatest number of groups.
 
     Returns:
-        What each group has, such as "3" or "3–4", and the positions of its networks.
+        Each group's integers, such as "3" or "3–4", and the positions of its networks.
     """
     numbers = values.to_numpy()
     parts = np.array_split(np.unique(numbers), most)

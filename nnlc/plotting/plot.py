@@ -1,4 +1,4 @@
-"""Draws tables into a file: chooses the picture, says what is counted, writes the same bytes."""
+"""Pictures of tables as files: choice of the picture, caption and reproducible bytes."""
 
 import io
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from nnlc.plotting.comparison_plot import draw_comparison
 from nnlc.plotting.curve_plots import draw_curves
 from nnlc.plotting.final_accuracies import SETTINGS, draw_finals, draw_layer_types
 from nnlc.plotting.sawtooth import draw_saw_tooth
-from nnlc.plotting.style import caption, listed, settings
+from nnlc.plotting.style import caption, join_sentences, nnlc_style
 from nnlc.system.output_file import check_output, write_output
 from nnlc.tables.frames import Tables, check_choice
 from nnlc.wording import counted
@@ -24,7 +24,7 @@ Kind = Literal["curves", "learning-rate", "batch-size", "depth", "layer-types", 
 KINDS: tuple[str, ...] = get_args(Kind)
 Value = Literal["accuracy", "val-loss", "train-loss"]
 VALUES = {"accuracy": "val_accuracy_percent", "val-loss": "val_loss", "train-loss": "train_loss"}
-"""Columns of `Tables.curves` by what a user calls them."""
+"""Columns of `Tables.curves` by the names that users give."""
 
 _MARK = b"drawn by nnlc"
 _METADATA: dict[str, dict[str, Any]] = {
@@ -41,46 +41,46 @@ def plot_tables(
     """Draw tables into a file; the same tables and versions of libraries give the same bytes.
 
     Args:
-        tables: what `load_tables` gave; curves of any lengths.
-        path: a .png, .svg or .pdf; one that nnlc drew before is replaced.
-        kind: curves, final accuracy by a setting, or the training losses' saw-tooth.
-        value: what curves show.
+        tables: the result of `load_tables`; curves may differ in length.
+        path: a .png, .svg or .pdf file; a picture that nnlc drew before is replaced.
+        kind: "curves", final accuracy by a setting, or the training losses' "saw-tooth".
+        value: the value that curves show.
 
     Returns:
-        The caption: what was counted, and what was left out.
+        The caption: numbers of networks drawn and left out.
 
     Raises:
-        NnlcError: another kind or ending, nothing to draw, or the file can't be written.
+        NnlcError: the kind or ending is unknown, there is no table, or the file can't be written.
     """
     path = Path(path)
     check_plot(path, kind, value)
     if not len(tables):
         raise NnlcError("there is no table to draw")
-    # Losses may be near the largest double; what overflows is infinite, and drawn as such.
-    with settings(), np.errstate(over="ignore"):
+    # Losses may be near the largest double, and overflow to infinity.
+    with nnlc_style(), np.errstate(over="ignore"):
         figure, note = _draw(kind, value)(tables)
-        words = listed([_counts(tables), _losses(tables, kind, value), note])
+        words = join_sentences([_counts(tables), _losses(tables, kind, value), note])
         caption(figure, words)
         write_picture(figure, path)
     return words
 
 
 def plot_comparison(found: pd.DataFrame, path: str | Path) -> str:
-    """Draw how well methods predict curves: mean error against epochs saved.
+    """Draw a comparison of prediction methods: mean error against epochs saved.
 
     Args:
-        found: what `nnlc.compare` gave.
-        path: as `plot_tables` takes it.
+        found: the result of `nnlc.compare`.
+        path: a .png, .svg or .pdf file; a picture that nnlc drew before is replaced.
 
     Returns:
         The caption.
 
     Raises:
-        NnlcError: another ending, or the file can't be written.
+        NnlcError: the ending is unknown, or the file can't be written.
     """
     path = Path(path)
     check_plot(path)
-    with settings():
+    with nnlc_style():
         figure, words = draw_comparison(found)
         caption(figure, words)
         write_picture(figure, path)
@@ -100,26 +100,27 @@ def _draw(kind: str, value: str) -> Callable[[Tables], tuple[Figure, str]]:
 
 
 def check_plot(path: Path, kind: str = KINDS[0], value: str = "accuracy") -> None:
-    """See that there is such a picture, and that it could be written there.
+    """Check that a kind of picture exists and that a file can be written at a path.
 
     Raises:
-        NnlcError: there is none, or something that nnlc did not draw stands there.
+        NnlcError: the kind, value or ending is unknown, or a file that nnlc did not draw stands
+            at the path.
     """
     check_choice("kind", kind, KINDS)
     check_choice("value", value, tuple(VALUES))
     if kind != KINDS[0] and value != "accuracy":
         raise NnlcError(
-            f"value {value!r} is of curves, but kind is {kind!r}; leave one of them out"
+            f"value {value!r} goes with kind 'curves', but kind is {kind!r}; leave one of them out"
         )
     check_choice("the picture's ending", path.suffix.lower(), tuple(_METADATA))
     check_output(path, mark=_MARK, endings=tuple(_METADATA))
 
 
 def write_picture(figure: Figure, path: Path) -> None:
-    """Write a figure in the format that the file's ending says.
+    """Write a figure in the format of the file's ending.
 
     Raises:
-        NnlcError: it can't be written; what stood there still does.
+        NnlcError: the file can't be written; an earlier file is left as it was.
     """
     ending = path.suffix.lower()
     content = io.BytesIO()
@@ -128,7 +129,7 @@ def write_picture(figure: Figure, path: Path) -> None:
 
 
 def _counts(tables: Tables) -> str:
-    """How many networks, and how many of them can't be seen in full."""
+    """Return a sentence with the number of networks, of diverged ones and of failed learners."""
     found = metrics(tables, columns=())
     diverged = int(found["diverged"].sum())
     never = int((found["never_learned"] & ~found["diverged"]).sum())
@@ -144,7 +145,7 @@ def _counts(tables: Tables) -> str:
 
 
 def _losses(tables: Tables, kind: str, value: str) -> str:
-    """What must be said of validation losses that were published, where they are drawn."""
+    """Return a sentence on published validation losses; empty if none is drawn."""
     if kind != "curves" or value != "val-loss" or not tables.networks["published"].any():
         return ""
     if tables.curves.attrs["val_loss"] == "corrected":

@@ -1,8 +1,8 @@
-"""The saw-tooth of training losses: how they change within an epoch, and from one to the next.
+"""Picture of the training losses' saw-tooth: changes within an epoch and between epochs.
 
-The training images are shuffled once an epoch, and each is seen once in it. A network that
-remembers them does worse in an epoch's second half, on images that it saw longer ago, than in the
-first: its loss rises from x.5 to x + 0.5, and falls from there to the next x.5.
+Training images are shuffled once an epoch and each is seen once. A network that remembers images
+has a lower loss in an epoch's first half than in its second: its loss rises from the half epoch
+(x.5) to the end of the epoch, and falls to the next half epoch.
 """
 
 import numpy as np
@@ -10,14 +10,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnlc.plotting.curve_plots import MOST_LABELLED
-from nnlc.plotting.grids import Band, Curves, Floats, Integers, datasets, half_epochs_to_draw
+from nnlc.plotting.grids import (
+    Band,
+    Curves,
+    Floats,
+    Integers,
+    half_epochs_to_draw,
+    largest_datasets,
+)
 from nnlc.plotting.style import (
     BLUE,
     VERMILLION,
     dataset_name,
+    join_sentences,
     label_panels,
     legend,
-    listed,
     panel_title,
     panels,
 )
@@ -27,18 +34,18 @@ _WITHIN = "from an epoch's first half to its second"
 _ACROSS = "from there to the next epoch's first half"
 _AT_HALVES, _AT_WHOLES = "epochs' first halves (x.5)", "second halves (x+0.5)"
 _FALLING_EPOCHS = 5
-"""In so many losses fall too fast for anything else to be seen; shorter curves are drawn whole."""
+"""Number of first epochs left out of long curves: fast-falling losses would hide the rest."""
 
 
 def draw_saw_tooth(tables: Tables) -> tuple[Figure, str]:
-    """Few networks: both halves' losses. Many: by how much the loss changes from half to half.
+    """Draw few networks' losses in both halves of epochs, or many networks' changes of loss.
 
     Returns:
-        The figure, and what its caption must say beside the counts.
+        The figure, and text for its caption.
     """
     if len(tables) <= MOST_LABELLED:
         return _draw_each(tables), ""
-    shown, note = datasets(tables.networks)
+    shown, note = largest_datasets(tables.networks)
     figure, found = panels(len(shown))
     curves = Curves(tables, "train_loss")
     for axes, (dataset, positions) in zip(found, shown, strict=True):
@@ -48,11 +55,11 @@ def draw_saw_tooth(tables: Tables) -> tuple[Figure, str]:
     legend(figure, found[0])
     bands = "Lines are medians over networks, bands reach from quartile to quartile."
     start = f"Epochs 1 to {_FALLING_EPOCHS} are not shown: losses fall fast in them."
-    return figure, listed([bands, start if _first(curves) > 2 else "", note])
+    return figure, join_sentences([bands, start if _first(curves) > 2 else "", note])
 
 
 def _first(curves: Curves) -> int:
-    """The first half epoch whose change is drawn."""
+    """Return the number of the first half epoch whose change is drawn."""
     return 2 * _FALLING_EPOCHS + 1 if curves.lengths.max() > 4 * _FALLING_EPOCHS else 2
 
 
@@ -70,7 +77,7 @@ def _draw_changes(axes: Axes, curves: Curves, positions: Integers) -> None:
 
 
 def _change(before: Floats, after: Floats) -> Floats:
-    """In percent; NaN where either is not finite or there is nothing to divide by."""
+    """Return the change in percent; NaN where it is undefined."""
     usable = np.isfinite(after) & (before > 0)
     changes = np.full(len(before), np.nan)
     changes[usable] = 100 * (after[usable] / before[usable] - 1)

@@ -1,7 +1,7 @@
-"""How pictures look: colours, type, panels and captions.
+"""Style of all pictures: colours, fonts, panels, legends and captions.
 
-Colours are Okabe and Ito's (https://jfly.uni-koeln.de/color), and viridis where there is an order:
-both are told apart with any colour vision, and every line has a style of its own besides.
+Colours are Okabe and Ito's (https://jfly.uni-koeln.de/color), which can be told apart with any
+colour vision. Every line also has its own line style.
 """
 
 import textwrap
@@ -26,8 +26,8 @@ TEXT_GREY = "#444444"
 COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY)
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 
-SETTINGS: Any = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so that no machine lacks it
+STYLE: Any = {
+    "font.family": "DejaVu Sans",  # part of matplotlib, so present on every machine
     "font.size": 12,
     "axes.titlesize": 12,
     "axes.titleweight": "bold",
@@ -44,38 +44,38 @@ SETTINGS: Any = {
     "figure.constrained_layout.h_pad": 0.08,
     "figure.constrained_layout.w_pad": 0.08,
     "savefig.dpi": 160,
-    "svg.hashsalt": "nnlc",  # or names in it are random
-    "svg.fonttype": "path",  # the same letters on a machine without the font
-    "pdf.fonttype": 42,  # letters that can be searched for and edited
+    "svg.hashsalt": "nnlc",  # without it, names inside the file are random
+    "svg.fonttype": "path",  # shows the same letters without the font
+    "pdf.fonttype": 42,  # text can be searched and edited
 }
 
-_ACROSS = 3
+_PANELS_PER_ROW = 3
 _PANEL_INCHES = (3.9, 3.5)
 _SMALL_INCHES = (2.4, 2.2)
 _FEWEST_INCHES = 6.4
 _WIDE_INCHES = 10.0
 _LEAST_HEIGHT_INCHES = 2.8
 _FRAME_INCHES = 0.7
-"""For legend and caption."""
+"""Height for legend and caption."""
 _CAPTION_INCHES = 0.08
-"""Of an average letter."""
+"""Width of an average letter in a caption."""
 _CAPTION_SIZE = 10
 _LEGEND_INCHES, _KEY_INCHES = 0.09, 0.6
-"""Of an average letter in a legend, and of what stands before its words."""
+"""Width of an average letter in a legend, and of the line or mark before a label."""
 
 
 @contextmanager
-def settings() -> Iterator[None]:
-    """A context in which figures look so, whatever a user's own matplotlibrc says."""
+def nnlc_style() -> Iterator[None]:
+    """Use `STYLE` and matplotlib's defaults within a `with` block, not the user's matplotlibrc."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS)
+        matplotlib.rcParams.update(STYLE)
         yield
 
 
 def panels(count: int) -> tuple[Figure, list[Axes]]:
-    """A figure of so many panels, row by row."""
-    columns = min(count, _ACROSS)
+    """Return a figure with `count` panels, and the panels row by row."""
+    columns = min(count, _PANELS_PER_ROW)
     rows = ceil(count / columns)
     figure = _figure(columns * _PANEL_INCHES[0], rows * _PANEL_INCHES[1])
     found = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
@@ -85,27 +85,27 @@ def panels(count: int) -> tuple[Figure, list[Axes]]:
 
 
 def wide_panel(inches: float = 3.6) -> tuple[Figure, Axes]:
-    """A figure of one panel, so high, with room for a legend beside it."""
+    """Return a figure with one panel of a given height, with room for a legend beside it."""
     figure = _figure(_WIDE_INCHES, inches)
     return figure, figure.subplots()
 
 
-def multiples(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of small panels, by row; those of a row share their axes."""
+def small_panels(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure with small panels, and the panels by row; each row shares its axes."""
     figure = _figure(columns * _SMALL_INCHES[0] + 0.7, rows * _SMALL_INCHES[1])
     return figure, figure.subplots(
         rows, columns, squeeze=False, sharex="row", sharey="row"
     ).tolist()
 
 
-def plain_logarithmic(row: Sequence[Axes]) -> None:
-    """A logarithmic vertical axis with numbers as people write them; call it with all drawn.
+def logarithmic_axis(row: Sequence[Axes]) -> None:
+    """Make the vertical axis logarithmic, with numbers such as 0.01; call it after drawing.
 
     Args:
         row: panels that share the axis.
     """
     axis = row[0].yaxis
-    if not any(np.isfinite(axes.dataLim.intervaly).all() for axes in row):  # nothing is drawn
+    if not any(np.isfinite(axes.dataLim.intervaly).all() for axes in row):  # all panels are empty
         axis.set_ticks([])
         return
     row[0].set_yscale("log")
@@ -122,18 +122,18 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def label_panels(found: Sequence[Axes], horizontal: str, vertical: str) -> None:
-    """Name the axes: the vertical ones in the first panel of a row only."""
+    """Label the horizontal axis of all panels, and the vertical axis of each row's first panel."""
     for i, axes in enumerate(found):
         axes.set_xlabel(horizontal)
-        if i % _ACROSS == 0:
+        if i % _PANELS_PER_ROW == 0:
             axes.set_ylabel(vertical)
 
 
 def caption(figure: Figure, text: str) -> None:
-    """Say below all panels what is counted and what is left out."""
+    """Write a caption below all panels."""
     letters = int(figure.get_size_inches()[0] / _CAPTION_INCHES)
     figure.supxlabel(
-        plain("\n".join(textwrap.wrap(text, letters))),
+        escape_dollars("\n".join(textwrap.wrap(text, letters))),
         x=0.01,
         ha="left",
         fontsize=_CAPTION_SIZE,
@@ -142,7 +142,7 @@ def caption(figure: Figure, text: str) -> None:
 
 
 def legend(figure: Figure, axes: Axes) -> None:
-    """One legend above all panels, of what one of them shows, in as many columns as fit."""
+    """Draw the legend of one panel above all panels, in as many columns as fit."""
     handles, labels = axes.get_legend_handles_labels()
     widest = _KEY_INCHES + _LEGEND_INCHES * max(map(len, labels))
     columns = min(len(labels), max(1, int(figure.get_size_inches()[0] / widest)))
@@ -150,31 +150,31 @@ def legend(figure: Figure, axes: Axes) -> None:
 
 
 def legend_beside(figure: Figure, axes: Axes) -> None:
-    """The same, at the right: for long names, one below the other."""
+    """Draw the legend of one panel at the right of the figure, in one column for long labels."""
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", handlelength=3)
 
 
-def plain(text: str) -> str:
-    """Text in which a dollar is a dollar: matplotlib would set mathematics between two."""
+def escape_dollars(text: str) -> str:
+    """Return text with escaped dollar signs: matplotlib would typeset mathematics between two."""
     return text.replace("$", r"\$")
 
 
 def dataset_name(table_name: str, letters: int = 28) -> str:
-    """What a dataset is called: as in the names of folders, where it is known."""
+    """Return the image set's name, shortened; for unknown images, the name in the table."""
     images = image_set_of_table(table_name)
-    return plain(shortened(images.name if images else table_name, letters))
+    return escape_dollars(shorten(images.name if images else table_name, letters))
 
 
 def panel_title(table_name: str, networks: int) -> str:
-    """Whose panel it is."""
+    """Return a panel's title: dataset and number of networks."""
     return f"{dataset_name(table_name)}, {counted(networks, 'network')}"
 
 
-def shortened(name: str, letters: int = 28) -> str:
-    """A name that fits above a panel, or beside one."""
+def shorten(name: str, letters: int = 28) -> str:
+    """Return a name shortened to fit above or beside a panel."""
     return name if len(name) <= letters else name[: letters - 1] + "…"
 
 
-def listed(parts: Sequence[str]) -> str:
-    """Sentences that have something to say."""
+def join_sentences(parts: Sequence[str]) -> str:
+    """Return the sentences that are not empty, joined."""
     return " ".join(part for part in parts if part)

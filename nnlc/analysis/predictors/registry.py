@@ -41,7 +41,7 @@ def _number(text: str) -> float:
 def _half_epochs(text: str) -> float:
     value = _number(text)
     if not _is_epoch(value):
-        raise ValueError(f"a number of epochs from 0.5 to {MOST_EPOCHS}, in steps of a half")
+        raise ValueError(f"a number of epochs from 0.5 to {MOST_EPOCHS}, in steps of 0.5")
     return value
 
 
@@ -154,7 +154,9 @@ def check_epoch(name: str, epoch: float) -> None:
         NnlcError: the epoch is impossible.
     """
     if not _is_epoch(epoch):
-        raise NnlcError(f"{name} is {epoch:g}, but must be 0.5, 1, 1.5, … up to {MOST_EPOCHS}")
+        raise NnlcError(
+            f"{name} is {epoch:g}, but must be from 0.5 to {MOST_EPOCHS} in steps of 0.5"
+        )
 
 
 def make_stop_rule(text: str, *, epoch: float = DEFAULT_EPOCH) -> StopRule:
