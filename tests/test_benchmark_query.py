@@ -103,7 +103,7 @@ def test_a_network_that_is_not_there_is_refused_by_every_question(bench):
         for id_ in (id_of(9), "", None, []):
             with pytest.raises(NnlcError, match=r"none of the 4 networks has the ID"):
                 ask(id_, 0.5)
-    with pytest.raises(NnlcError, match="no network"):
+    with pytest.raises(NnlcError, match="none of the 4 networks"):
         bench.specification(id_of(9))
     assert id_of(9) not in bench
     assert ONE in bench

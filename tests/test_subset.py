@@ -276,7 +276,7 @@ def test_what_no_table_can_be_is_no_selection(capsys):
     assert read_percent("--best-accuracy", "50-") == (50, math.inf)
     assert capsys.readouterr().err == ""
     assert read_percent("--best-accuracy", "0.9-") == (0.9, math.inf)
-    assert "half of all images are 50" in capsys.readouterr().err
+    assert "half of all images is 50" in capsys.readouterr().err
 
 
 def test_a_seed_without_a_sample_is_refused():
