@@ -1,17 +1,15 @@
 """What commands on many tables take: `python benchmarks/tables.py [--networks N] [--rounds N]`.
 
 Writes published tables, 6,000 of 80 half epochs unless told otherwise (benchmarks/reading.py), and
-runs each command on them in a process of its own, the start of Python included. All but the first
-find the cache filled, as far as they use it. Tables that were merged or imported are compared with
-the first ones, byte for byte, and corrected losses of networks that never learn with ln(classes).
-The audit must find no fault.
+runs each command on them in a process of its own, the start of Python included. Tables that were
+merged or imported are compared with the first ones, byte for byte, and corrected losses of networks
+that never learn with ln(classes). The audit must find no fault.
 `--only WORD` leaves out commands without the word. The last line: queries of `nnlc.Benchmark`.
 """
 
 import argparse
 import json
 import math
-import os
 import random
 import shutil
 import subprocess
@@ -22,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from reading import NEVER_LEARNS, SETTLE_SECONDS, machine, make_tables
+from reading import NEVER_LEARNS, machine, make_tables
 
 import nnlc
 from nnlc.networks import image_set_of_table
@@ -71,7 +69,7 @@ def steps(top: Path) -> list[Step]:
 
     found = [
         read("load_tables"),
-        read("load_tables, cached"),
+        read("inventory"),
         verb("metrics", tables, made="metrics.csv"),
         Step("nnlc audit", ("-m", "nnlc", "audit", tables)),
     ]
@@ -163,10 +161,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
         top = Path(name)
-        os.environ["XDG_CACHE_HOME"] = str(top / "cache")
         (top / "tables").mkdir()
         size = make_tables(top / "tables", arguments.networks)
-        time.sleep(SETTLE_SECONDS)
         check_slip(top / "tables")
         print(machine())
         print(f"{arguments.networks} tables, {size / 1e6:.1f} MB; ", end="")

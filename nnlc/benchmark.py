@@ -46,8 +46,8 @@ from nnlc.errors import NnlcError
 from nnlc.networks import NetworkSpec
 from nnlc.tables import CURVE_COLUMNS, read_table
 from nnlc.tables.frames import Damaged, ValLoss, load_tables
+from nnlc.tables.record import read_bytes
 from nnlc.tables.table_folders import Skipped
-from nnlc.tables.table_reading import read_bytes
 
 _FIELDS = [column.field for column in CURVE_COLUMNS]
 _ACCURACY = _FIELDS.index("val_accuracy_percent")
@@ -93,10 +93,10 @@ class Benchmark:
         *,
         val_loss: ValLoss = "as-published",
         damaged: Damaged = "refuse",
-        cache: bool = True,
+        cache: bool = False,  # noqa: ARG002  accepted, and without effect, until 0.3.0
     ) -> None:
         paths = [folders] if isinstance(folders, str | Path) else list(folders)
-        tables = load_tables(paths, val_loss=val_loss, damaged=damaged, cache=cache)
+        tables = load_tables(paths, val_loss=val_loss, damaged=damaged)
         if not len(tables):
             why = f": {tables.skipped[0]}" if tables.skipped else ", as no folder was given"
             raise NnlcError(f"there is no table to look up{why}")
@@ -288,7 +288,7 @@ class Benchmark:
         for id_, path in zip(self.ids, map(Path, self.networks["path"]), strict=True):
             if not journals.candidates(path, id_):
                 continue
-            content, _ = read_bytes(path, follow_link=True)
+            content = read_bytes(path, follow_link=True)
             event = journals.finish(path, id_, sha256(content).hexdigest())
             half_epochs = len(self._curves[id_])
             if event and (seconds := half_epoch_seconds(event, half_epochs)) is not None:

@@ -30,6 +30,7 @@ class TableError(NnlcError):
         path: the table's file, or None for text that came from elsewhere.
         line: 1-based line, or None where the whole file is meant.
         column: 1-based field within the line, or None where the whole line is meant.
+        unread: True if the file system refused to read the file, which may be whole all the same.
     """
 
     def __init__(
@@ -40,8 +41,9 @@ class TableError(NnlcError):
         line: int | None = None,
         column: int | None = None,
         column_name: str | None = None,
+        unread: bool = False,
     ) -> None:
-        self.path, self.line, self.column = path, line, column
+        self.path, self.line, self.column, self.unread = path, line, column, unread
         where = [str(path)] if path else []
         if line is not None:
             where.append(f"line {line}")

@@ -1,15 +1,15 @@
 """Curves for the tests of predictors, and tables of them without files."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from table_samples import SPEC
 
 from nnlc.analysis.predictors.interface import Curves
 from nnlc.tables import Row, Table
-from nnlc.tables.fast_parsing import parse_arrays
 from nnlc.tables.frames import frames_of
-from nnlc.tables.table_reading import Reading
+from nnlc.tables.record import parse_record
 
 PUBLISHED = (9.68, 14.91, 17.29, 19.5, 20.97, 22.67, 23.36, 24.2)
 """The first eight accuracies of a published table; at epoch 20 it has 26.99."""
@@ -45,6 +45,4 @@ def table(number, accuracies, *, train_loss=1.0, val_loss=2.0, **changes):
 
 def loaded(*tables):
     """The tables as `load_tables` gives them, without files."""
-    return frames_of(
-        Reading(f"{one.spec.id}.txt", *parse_arrays(one.to_bytes(), path=None)) for one in tables
-    )
+    return frames_of(parse_record(one.to_bytes(), Path(f"{one.spec.id}.txt")) for one in tables)

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from table_samples import SPEC, TABLE
 
 from nnlc.networks import KNOWN_IMAGE_SETS
@@ -32,9 +31,3 @@ def write_download(root: Path) -> Path:
         dataset = KNOWN_IMAGE_SETS[name].table_name
         write(root / f"{name}_models", number, PLAIN if number < 3 else TABLE, dataset=dataset)
     return root
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path, monkeypatch):
-    """Keep tables in a cache of the test's own: import it where tables are loaded."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

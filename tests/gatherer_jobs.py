@@ -14,7 +14,7 @@ from nnlc.ranks.job import Job as Shared
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.time_left import TimeLeft
 from nnlc.results.history import read_history
-from nnlc.results.inventory import TableCheck
+from nnlc.results.inventory import inventory
 from nnlc.results.journal import Journal
 from nnlc.results.paths import ResultsFolder
 from nnlc.system import messages
@@ -95,8 +95,8 @@ class Job:
         self.clock, self.progress = clock or Clock(), Silent()
         self.sent: list[tuple[int, dict]] = []
         history = self.history()
-        check = TableCheck(self.results, self.campaign, history.finishes)
-        self.work = find_unfinished(self.networks, check, history.failures)
+        found = inventory(self.results, self.campaign, self.networks, history.finishes)
+        self.work = find_unfinished(self.networks, found, history.failures)
         self._stopped = None
         if not self.work.networks:
             failed = self.work.failed or self.work.not_whole

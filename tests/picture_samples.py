@@ -12,7 +12,7 @@ from nnlc.campaign.campaign import CampaignNetwork, load_campaign
 from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS, Row, Table
 from nnlc.tables.frames import Tables, frames_of
-from nnlc.tables.table_reading import Reading
+from nnlc.tables.record import Record
 
 _TOPS = {"CIFAR-100": 38.0, "F-MNIST": 93.0, "SVHN": 92.0}
 
@@ -59,17 +59,18 @@ def sample_tables(
 ) -> Tables:
     """Their tables as frames; no file is written."""
     fields = [column.field for column in METADATA_COLUMNS]
-    readings = []
+    records = []
     for network in networks:
         spec = replace(network.spec, torch_set_deterministic=not published)
-        readings.append(
-            Reading(
-                f"{network.images.name}_models/{spec.id}.txt",
+        records.append(
+            Record(
+                Path(f"{network.images.name}_models/{spec.id}.txt"),
+                "",
                 tuple(getattr(spec, field) for field in fields),
                 curve_of(spec, network.images, half_epochs),
             )
         )
-    return frames_of(readings)
+    return frames_of(records)
 
 
 def table_of(network: CampaignNetwork, half_epochs: int = 80, **changes: object) -> Table:
@@ -96,6 +97,6 @@ def copies(tables: Tables, count: int) -> Tables:
     parts = [curves[start:end] for start, end in pairwise([0, *ends])]
     rows = list(tables.networks[fields].itertuples(index=False, name=None))
     return frames_of(
-        Reading("x.txt", (f"2022_01_05_00_00_00_{i:06d}", *rows[i % len(rows)][1:]), parts[j])
+        Record(Path("x.txt"), "", (f"2022_01_05_00_00_00_{i:06d}", *rows[j][1:]), parts[j])
         for i, j in ((i, i % len(rows)) for i in range(count))
     )

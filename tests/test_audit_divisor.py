@@ -92,7 +92,7 @@ def test_published_tables_and_ours_in_one_folder_are_judged_apart(tmp_path):
 
 def test_the_corrected_losses_of_a_folder_with_the_slip_are_the_true_mean(tmp_path):
     at_chance(tmp_path, 1, published=True)
-    tables = nnlc.load_tables(tmp_path, val_loss="corrected", cache=False)
+    tables = nnlc.load_tables(tmp_path, val_loss="corrected")
     assert tables.curves["val_loss"].mean() == pytest.approx(math.log(100), rel=1e-5)
 
 

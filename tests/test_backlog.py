@@ -13,7 +13,7 @@ from nnlc.errors import ExitStatus
 from nnlc.networks.cost import CPU
 from nnlc.ranks.backlog import RECHECK_SECONDS, Backlog, find_unfinished
 from nnlc.ranks.leases import Leases
-from nnlc.results.inventory import TableCheck
+from nnlc.results.inventory import inventory
 
 EXPIRY_SECONDS = 60
 
@@ -54,8 +54,8 @@ def test_networks_with_a_table_or_given_up_do_not_wait(tmp_path):
     index = job.handed_out[0][1]
     job.finish(0, index)
     failed = job.handed_out[-1][1]
-    check = TableCheck(job.results, job.campaign)
-    work = find_unfinished(job.networks, check, {job.id(failed), job.id(index), "another"})
+    found = inventory(job.results, job.campaign, job.networks)
+    work = find_unfinished(job.networks, found, {job.id(failed), job.id(index), "another"})
     assert (work.done, work.failed) == (1, 1)
     assert {n.index for n in work.networks} == set(range(6)) - {index, failed}
 
@@ -68,7 +68,7 @@ def test_a_disk_in_trouble_while_a_job_runs_keeps_no_network_from_being_trained(
     def stale(path, **_):
         raise OSError(116, "Stale file handle")
 
-    monkeypatch.setattr("nnlc.tables.table_reading.open_regular", stale)
+    monkeypatch.setattr("nnlc.tables.record.open_regular", stale)
     assert job.begin().train_all() == ExitStatus.DONE
 
 

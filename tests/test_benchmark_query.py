@@ -29,11 +29,6 @@ from nnlc.training.training_steps import Steps
 ONE, TWO, THREE, FOUR = map(id_of, range(1, 5))
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-
-
 @pytest.fixture
 def folder(tmp_path):
     """Four networks of unequal length; the first and the third have recorded seconds."""
@@ -197,7 +192,7 @@ def test_damaged_tables_are_refused_or_named(folder, tmp_path):
     bad.write_text("nothing\n")
     with pytest.raises(TableError, match="line 1"):
         Benchmark(folder)
-    bench = Benchmark(folder, damaged="skip", cache=False)
+    bench = Benchmark(folder, damaged="skip")
     assert len(bench) == 4
     assert bad in [one.path for one in bench.skipped]
     with pytest.raises(NnlcError, match=r"there is no table to look up: .*line 1"):

@@ -112,7 +112,7 @@ SMALLEST = {
         {"LONGEST_STEP": 0.02},
         r"^predicted over measured: \d",
     ),
-    "reading.py": (["--networks", 30, "--rounds", 1], {}, r"^load_tables, cached +\d"),
+    "reading.py": (["--networks", 30, "--rounds", 1], {}, r"^inventory +\d"),
     "gpu.py": (
         ["--device", "cpu", "--networks", 1],
         {"trainer_process": HERE, "TRAIN_IMAGES": 600, "MOST_OPERATIONS": 2e5},

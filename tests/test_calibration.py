@@ -6,6 +6,7 @@ from dataclasses import asdict
 from functools import cache
 from math import inf
 from operator import mul
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -41,6 +42,7 @@ from nnlc.networks.work import Work
 from nnlc.results.journal import Journal
 from nnlc.results.paths import ResultsFolder
 from nnlc.schedulers.site import load_site
+from nnlc.tables import Row, Table
 
 HALF_EPOCHS = 8
 # Nothing like the nominal processor, and not in the same proportion everywhere.
@@ -83,13 +85,20 @@ def results(tmp_path) -> ResultsFolder:
     return folder
 
 
+def write_table(results: ResultsFolder, network) -> Path:
+    path = results.table_path(network.images, network.spec)
+    path.write_bytes(Table(network.spec, (Row(1.0, 1.0, 50.0),) * HALF_EPOCHS).to_bytes())
+    return path
+
+
 def finish(results: ResultsFolder, count: int, machine: Machine, made_on: dict, **facts) -> None:
-    """Networks of a journal that were trained on a machine."""
+    """Networks of a journal, with their tables, that were trained on a machine."""
     journal = Journal(results.journal_folder)
     for network, sample in list(zip(networks(), samples(machine, 0.1), strict=True))[:count]:
         known = {"half_epoch_seconds": [sample.seconds] * HALF_EPOCHS, "device": made_on}
         found = {k: v(network) if callable(v) else v for k, v in facts.items()}
         journal.write("finish", id=network.spec.id, **known | found)
+        write_table(results, network)
 
 
 # Fitting
@@ -181,6 +190,7 @@ def test_each_kind_of_device_has_its_machine_and_one_with_too_few_networks_has_n
         device = V100 | ({"name": "another GPU"} if few else {})
         seconds = [sample.seconds] * HALF_EPOCHS
         journal.write("finish", id=network.spec.id, half_epoch_seconds=seconds, device=device)
+        write_table(results, network)
     assert [(c.device, c.kind, len(c.samples)) for c in calibrate(results)] == [
         ("A Processor", "cpu", 30),
         ("Tesla V100-SXM2-16GB", "cuda", 26),
@@ -221,6 +231,17 @@ def test_too_few_networks_are_refused_with_what_is_needed_and_nothing_is_written
     with pytest.raises(ResultsError, match=r"10 networks finished .*there are 9 on A Processor"):
         calibrate(results)
     assert not results.machines_file.exists()
+
+
+def test_only_networks_whose_own_tables_stand_count(results):
+    finish(results, 13, TRUE_CPU, PROCESSOR)
+    gone, cut, foreign, *_ = (write_table(results, network) for network in networks())
+    gone.unlink()
+    content = cut.read_bytes()
+    foreign.write_bytes(content)
+    cut.write_bytes(content[:-40])
+    [found] = calibrate(results)
+    assert len(found.samples) == 10
 
 
 def test_peaks_of_memory_are_compared_where_the_journal_has_them(results):
@@ -318,6 +339,8 @@ def test_a_plan_uses_the_machine_of_its_gpu_and_says_so(results):
     finish(results, 60, TRUE_GPU, V100)
     [found] = calibrate(results)
     for path in results.journal_folder.iterdir():
+        path.unlink()
+    for path in results.path.glob("*_models/*.txt"):
         path.unlink()
     planned = forecast_campaign(campaign(), summit, results)
     assert planned.fitted is not None

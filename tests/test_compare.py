@@ -270,7 +270,7 @@ def folder(tmp_path):
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, [*map(str, arguments), "--no-cache"])
+    return CliRunner().invoke(app, list(map(str, arguments)))
 
 
 def test_the_command_predict_prints_networks_and_a_summary_and_writes_csv(folder, tmp_path):

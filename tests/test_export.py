@@ -99,7 +99,7 @@ def test_the_same_tables_give_the_same_bytes_in_any_process_and_order(tmp_path):
 
 
 def test_parquet_has_the_values_of_load_tables_lists_units_and_null_for_blank(tmp_path):
-    tables = load_tables(three_tables(tmp_path / "tables"), cache=False)
+    tables = load_tables(three_tables(tmp_path / "tables"))
     export_tables(tmp_path / "tables", tmp_path / "export")
     curves = pq.read_table(tmp_path / "export" / "curves.parquet")
     assert curves.schema.field("train_loss").metadata[b"unit"] == b"nats"

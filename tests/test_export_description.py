@@ -77,7 +77,7 @@ def test_croissant_is_valid_and_complete_and_knows_the_files(tmp_path, format):
 @pytest.mark.parametrize("format", ["parquet", "csv"])
 def test_croissant_loads_every_record_with_its_values(tmp_path, format):
     export = three_exported(tmp_path, format)
-    tables = load_tables(tmp_path / "tables", cache=False)
+    tables = load_tables(tmp_path / "tables")
     dataset = mlcroissant.Dataset(jsonld=str(export / "croissant.json"))
     curves = pd.DataFrame(dataset.records("curves"))
     for name in tables.curves:
@@ -211,7 +211,7 @@ def test_the_lines_for_loading_load_what_load_tables_gives(tmp_path, format, mon
     lines = LOADING[format]
     assert lines.count("\n") == 3
     assert lines in Page(export).text
-    tables = load_tables(tmp_path / "tables", cache=False)
+    tables = load_tables(tmp_path / "tables")
     monkeypatch.chdir(export)
     names: dict = {}
     exec(lines, names)

@@ -30,7 +30,6 @@ from nnlc.results.paths import ResultsFolder
 PACKAGE = Path(nnlc.__file__).parent
 MAKES_PARENTS = {
     "results/paths.py": "a results folder, when a job or an import opens it",
-    "tables/cache.py": "the user's own cache",
     "training/stage.py": "the images folder, by 'nnlc stage'",
 }
 """Modules that may make a folder with its parents, and which."""

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from frame_samples import (
     CURVE,
-    _own_cache,  # noqa: F401
     id_of,
     write,
     write_download,
@@ -19,8 +18,8 @@ from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import NnlcError, TableError
 from nnlc.results.paths import ResultsFolder
 from nnlc.tables import METADATA_COLUMNS
+from nnlc.tables.record import read_records
 from nnlc.tables.table_folders import TableFiles
-from nnlc.tables.table_reading import read_files
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def download(tmp_path):
 def test_a_file_too_large_for_a_table_is_refused(tmp_path, monkeypatch):
     path = write(tmp_path, 1)
     monkeypatch.setattr("nnlc.tables.table.MAX_BYTES", path.stat().st_size - 1)
-    monkeypatch.setattr("nnlc.tables.table_reading.MAX_BYTES", path.stat().st_size - 1)
+    monkeypatch.setattr("nnlc.tables.record.MAX_BYTES", path.stat().st_size - 1)
     with pytest.raises(TableError, match="larger"):
         load_tables(path)
 
@@ -44,7 +43,7 @@ def test_a_pipe_does_not_hold_up_the_reader_nor_a_new_link_lead_it_astray(tmp_pa
     link.symlink_to(write(tmp_path / "outside", 2))
     assert len(load_tables(link)) == 1
     found_before = TableFiles(tmp_path, (link.name,), whole=True)
-    (problem,) = read_files(found_before, cache=False)
+    (problem,) = read_records(found_before)
     assert isinstance(problem, TableError)
 
 

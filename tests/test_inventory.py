@@ -1,4 +1,4 @@
-"""Whatever stands in a table's place: one judgement for worker, status, page, audit and retry."""
+"""Whatever stands in a table's place: one judgement for all that ask for it."""
 
 import errno
 import os
@@ -12,16 +12,17 @@ import pytest
 from gatherer_jobs import Job
 from typer.testing import CliRunner
 
-import nnlc.tables.table_reading
+import nnlc.tables.record
 from nnlc.cli import app
 from nnlc.errors import ExitStatus, ResultsError
 from nnlc.reporting.campaign_folder import CampaignFolder
-from nnlc.reporting.network_state import State
-from nnlc.results.inventory import TableCheck
+from nnlc.reporting.network_state import State as Shown
+from nnlc.results.inventory import State, inventory
 from nnlc.results.retry import retry
 from nnlc.results.status import read_status
 from nnlc.system.files import read_regular
 from nnlc.tables import parse_table, read_table, write_table
+from nnlc.verification.tables_to_verify import Refused, Subject, read_subjects
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -137,31 +138,37 @@ def test_what_is_no_table_is_named_alike_by_all_and_set_aside_by_retry(folder, w
     assert job.status == ExitStatus.DONE_WITH_FAILURES
     assert job.work.done == 5
     [wrong] = job.work.not_whole.values()
-    assert str(wrong).startswith(f"{path}{words}")
+    assert wrong.reason.startswith(f"{path}{words}")
+    assert wrong.state is (State.FOREIGN if kind.startswith("of another") else State.DAMAGED)
     found = read_status(job.results)
-    assert found.not_whole == {id_: wrong}
+    assert {i: one.reason for i, one in found.not_whole.items()} == {id_: wrong.reason}
     [counts] = found.datasets.values()
     assert (counts.done, counts.not_whole, counts.waiting) == (5, 1, 0)
     told = CliRunner().invoke(app, ["status", str(job.results.path)]).output
     assert "1 table is not whole; 'nnlc retry" in told
-    assert str(wrong) in told
-    moment = CampaignFolder(job.results).look()
-    assert moment.standings[3].state == State.DAMAGED
-    audit = CliRunner().invoke(app, ["audit", str(job.results.path)])
-    assert str(path) in audit.output
-    assert audit.exit_code
+    assert wrong.reason in told
+    shown = CampaignFolder(job.results).look().standings[3]
+    assert (shown.state, shown.reason) == (Shown.DAMAGED, wrong.reason)
+    errors = [one for one in nnlc.audit(job.results.path).findings if one.severity.word == "error"]
+    assert (path, wrong.problem.line) in [(one.path, one.line) for one in errors]
+    tables, skipped = read_subjects([job.results.path], None)
+    [told] = [one for one in (*tables, *skipped) if one.path == path]
+    if isinstance(told, Subject):
+        assert f"{path}, {told.foreign}" == wrong.reason
+    elif isinstance(told, Refused):
+        assert wrong.reason.endswith(told.reason)
 
     said = list(retry(job.results, [id_]))
     aside = job.results.aside_folder / "1" / path.name
     assert said == [
-        str(wrong),
+        wrong.reason,
         f"  moved to {aside}",
         "the next start of the campaign trains them again",
     ]
     now = aside.lstat()
     assert (now.st_mode, now.st_size, now.st_ino) == (about.st_mode, about.st_size, about.st_ino)
     assert not os.path.lexists(path)
-    assert str(aside) not in CliRunner().invoke(app, ["audit", str(job.results.path)]).output
+    assert aside not in [one.path for one in nnlc.audit(job.results.path).findings]
     assert Job(folder).begin().train_all() == ExitStatus.DONE
     assert read_regular(path) == read_regular(whole / path.relative_to(folder))
     assert os.path.lexists(aside)
@@ -190,8 +197,8 @@ def test_retry_without_ids_clears_failures_and_sets_all_aside_but_what_it_can_no
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return opens(path, **options)
 
-    opens = nnlc.tables.table_reading.open_regular
-    monkeypatch.setattr("nnlc.tables.table_reading.open_regular", refuse)
+    opens = nnlc.tables.record.open_regular
+    monkeypatch.setattr("nnlc.tables.record.open_regular", refuse)
     said = list(retry(job.results))
     assert said[:2] == [
         f"{job.path(1)}: the file is empty",
@@ -248,8 +255,7 @@ def test_the_rest_is_trained_beside_damaged_tables_and_an_element_names_only_its
     assert again.train_all() == ExitStatus.DONE_WITH_FAILURES
     assert [index for _, index in again.handed_out] == [5]
     assert again.progress.messages[-1].startswith("5 tables stand in ")
-    check = TableCheck(job.results, job.campaign)
-    assert check.look(job.networks[2:]).not_whole == {}
+    assert inventory(job.results, job.campaign, job.networks[2:]).not_whole == {}
     assert parse_table(job.path(5).read_bytes()).spec.id == job.id(5)
 
 
@@ -259,12 +265,12 @@ def test_a_folder_without_tables_loads_no_numpy(tmp_path):
         "import sys\n"
         "from pathlib import Path\n"
         "from nnlc.results.paths import ResultsFolder\n"
-        "from nnlc.results.inventory import TableCheck\n"
+        "from nnlc.results.inventory import entry_of, inventory\n"
         f"results = ResultsFolder(Path({str(job.results.path)!r}))\n"
         "campaign = results.campaign()\n"
         "networks = list(campaign.networks())\n"
-        "TableCheck(results, campaign).look(networks)\n"
-        "TableCheck(results, campaign).look_at(networks[0])\n"
+        "inventory(results, campaign, networks)\n"
+        "entry_of(results, campaign, networks[0])\n"
         "sys.exit('numpy' in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

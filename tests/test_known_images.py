@@ -25,12 +25,11 @@ SPACE = "[space]\nbatch_size = [5, 10]\nfilters = [1, 16]\nkernel = [1, 3]\n"
 
 
 @pytest.fixture
-def results(tmp_path, monkeypatch):
+def results(tmp_path):
     """A results folder of two networks on images of which 9 in 10 have one label.
 
     The first learned what is commonest, and the second more.
     """
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     draw = np.random.default_rng(1)
     labels = np.where(np.arange(1000) % 10 == 0, np.arange(1000) // 10 % 4, 1)
     pixels = draw.integers(0, 256, (1000, 1, 12, 12), np.uint8)

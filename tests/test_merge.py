@@ -72,11 +72,6 @@ def provenance_of(collection):
         return list(csv.DictReader(file))
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def two(tmp_path):
     """A results folder of ours and a published folder."""

@@ -4,6 +4,7 @@ import csv
 import itertools
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,9 +19,8 @@ from nnlc.cli import app
 from nnlc.errors import NnlcError, TableError
 from nnlc.networks import KNOWN_IMAGE_SETS
 from nnlc.tables import Row, Table
-from nnlc.tables.fast_parsing import parse_arrays
 from nnlc.tables.frames import _tables
-from nnlc.tables.table_reading import Reading
+from nnlc.tables.record import parse_record
 
 LOSSES = ("train_loss", "val_loss")
 CURVE = (*LOSSES, "val_accuracy_percent")
@@ -32,8 +32,8 @@ def table(number, rows, **changes):
 
 def loaded(*tables, val_loss="as-published"):
     """The tables as `load_tables` gives them, without files."""
-    readings = [Reading(f"{t.spec.id}.txt", *parse_arrays(t.to_bytes(), path=None)) for t in tables]
-    return _tables(readings, val_loss, ())
+    records = [parse_record(one.to_bytes(), Path(f"{one.spec.id}.txt")) for one in tables]
+    return _tables(records, val_loss, ())
 
 
 def metrics_of(rows, **changes):
@@ -285,8 +285,7 @@ def test_a_loss_that_cannot_be_corrected_is_refused_not_guessed():
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def folder(tmp_path):
     folder = tmp_path / "CIFAR-100_models"
     folder.mkdir()
     for one in (PUBLISHED[0], table(7, learning([1.5, 0.1 + 0.2], [math.nan, 1e-07]))):
@@ -340,7 +339,7 @@ def test_the_command_writes_metrics_and_curves_and_names_what_it_skipped(folder,
 
 
 def test_the_command_writes_to_stdout_unless_a_file_is_named(folder):
-    job = run_metrics("--no-cache", folder, "--columns", "conv_kernels")
+    job = run_metrics(folder, "--columns", "conv_kernels")
     assert (job.stderr, job.exit_code) == ("", 0)
     rows = list(csv.DictReader(job.stdout.splitlines()))
     assert [row["conv_kernels"] for row in rows] == ["24-2", "24-2"]

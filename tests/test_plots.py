@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -23,19 +24,20 @@ from nnlc.plotting.final_accuracies import _kinds
 from nnlc.plotting.plot import KINDS, VALUES
 from nnlc.tables import METADATA_COLUMNS
 from nnlc.tables.frames import frames_of
-from nnlc.tables.table_reading import Reading
+from nnlc.tables.record import Record
 
 NAN = math.nan
 
 
 def tables_of(*curves, **changes):
     """A table for each curve: half epochs × (training loss, validation loss, accuracy)."""
-    readings = []
+    records = []
     for i, curve in enumerate(curves):
         spec = replace(SPEC, id=f"2021_02_15_13_55_26_{i:06d}", **changes)
         values = tuple(getattr(spec, column.field) for column in METADATA_COLUMNS)
-        readings.append(Reading("x.txt", values, np.array(curve, float).reshape(-1, 3)))
-    return frames_of(readings)
+        points = np.array(curve, float).reshape(-1, 3)
+        records.append(Record(Path("x.txt"), "", values, points))
+    return frames_of(records)
 
 
 @pytest.fixture(scope="module")

@@ -287,7 +287,8 @@ def test_a_table_under_anothers_name_is_damaged_and_never_taken_for_it(results):
     path.write_bytes(results.table_path(images, spec).read_bytes())
     _, data = page_of(results.path)
     assert data["standings"]["state"][5] == 4
-    assert f"the table is of network {spec.id}" in data["standings"]["reasons"]["5"]
+    words = f"is of another network than the campaign's {networks[5].spec.id}: '{spec.id}' where"
+    assert words in data["standings"]["reasons"]["5"]
 
 
 def test_only_what_changed_is_read_again(results, monkeypatch):
@@ -296,7 +297,7 @@ def test_only_what_changed_is_read_again(results, monkeypatch):
     folder = CampaignFolder(results)
     first = folder.look()
     read, journals = [], []
-    monkeypatch.setattr(folder_watcher, "read_files", spy(folder_watcher.read_files, read))
+    monkeypatch.setattr(folder_watcher, "read_records", spy(folder_watcher.read_records, read))
     monkeypatch.setattr(
         campaign_folder, "read_history", spy(campaign_folder.read_history, journals)
     )

@@ -30,7 +30,7 @@ from nnlc.ranks.backlog import Backlog
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.progress import Progress
 from nnlc.results.history import Finish, read_history
-from nnlc.results.inventory import TableCheck
+from nnlc.results.inventory import inventory
 from nnlc.results.paths import ResultsFolder
 from nnlc.results.status import read_status
 from nnlc.tables import Row, Table, write_table
@@ -176,9 +176,9 @@ def put(results, campaign, index, losses):
 def not_whole(results, campaign):
     """What is wrong with tables, in words."""
     finishes = read_history(results.journal_folder).finishes
-    found = TableCheck(results, campaign, finishes).look(list(campaign.networks()))
-    assert len(found.rows) + len(found.not_whole) == 6
-    return [str(wrong) for wrong in found.not_whole.values()]
+    found = inventory(results, campaign, list(campaign.networks()), finishes)
+    assert len(found.standing) + len(found.not_whole) == 6
+    return [wrong.reason for wrong in found.not_whole.values()]
 
 
 WRONG = {
@@ -203,7 +203,7 @@ def test_a_table_of_another_length_than_the_rule_gives_is_named_by_line(results,
     content = path.read_bytes()
     [wrong] = not_whole(results, campaign)
     assert wrong.startswith(f"{path}, line {line}: the table {words}")
-    assert list(map(str, read_status(results).not_whole.values())) == [wrong]
+    assert [one.reason for one in read_status(results).not_whole.values()] == [wrong]
     assert path.read_bytes() == content
     job = CliRunner().invoke(app, ["audit", str(results.path), "--json"])
     [found] = [one for one in json.loads(job.output)["findings"] if one["rule"] == "half-epochs"]

@@ -39,11 +39,6 @@ def deep(depth):
     }
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def folder(tmp_path):
     """Six networks; by number: dataset, depth, accuracies, whether they diverged or learned."""

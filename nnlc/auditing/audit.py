@@ -1,6 +1,5 @@
 """`nnlc.audit`: every rule, over every table in the paths that were given."""
 
-import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -29,11 +28,9 @@ from nnlc.auditing.rule_list import Rule, Severity
 from nnlc.auditing.specification_rules import check_specification
 from nnlc.auditing.standards import ANY_CAMPAIGN, ARTICLE, Standard
 from nnlc.errors import TableError
-from nnlc.system.files import why_unread
 from nnlc.tables import METADATA_COLUMNS
-from nnlc.tables.fast_parsing import parse_arrays
+from nnlc.tables.record import Record, parse_record, read_bytes
 from nnlc.tables.table_folders import TableFiles
-from nnlc.tables.table_reading import read_content
 
 JSON_FORMAT = 1
 """Raised when a key of `Audit.to_json` goes or changes its meaning."""
@@ -134,7 +131,7 @@ def audit(paths: str | Path | Iterable[str | Path]) -> Audit:
         tables += audited
     check_curves(tables)
     for home in homes.values():
-        findings += home.check(standing[home]).told()
+        findings += home.check(standing[home])
     check_redraws(t for t in tables if t.standard is ANY_CAMPAIGN)
     check_duplicates(tables)
     by_folder: defaultdict[Path, list[Audited]] = defaultdict(list)
@@ -161,41 +158,42 @@ def audit_bytes(content: bytes, path: Path, home: Home | None = None) -> Audited
         path: where it stands, or would: its name and folder have to fit.
         home: the results folder that it belongs to.
     """
-    findings, problem = Findings(path), None
+    findings = Findings(path)
     if is_beyond_reading(content, findings):
-        return Audited(path, {}, None, None, ANY_CAMPAIGN, findings, is_whole=False)
+        return _unread(findings, TableError("too large to be read", path=path))
+    found: Record | TableError
     try:
-        metadata, curve = parse_arrays(content, path=path)
-        read = Salvage(dict(zip(_NAMES, metadata, strict=True)), curve, len(curve))
-    except TableError as error:
-        problem = error
-        read = salvage(content, findings)
+        found = parse_record(content, path)
+        read = Salvage(
+            dict(zip(_NAMES, found.metadata, strict=True)), found.curve, len(found.curve)
+        )
+    except TableError as problem:
+        found, read = problem, salvage(content, findings)
     standard = _standard(read.values, home)
-    told = (read.values, read.curve, read.half_epochs)
-    table = Audited(path, *told, standard, findings, is_whole=problem is None)
+    table = Audited(path, read.values, read.curve, read.half_epochs, standard, findings, found)
     _check_place(table)
-    if home is not None and home.campaign.stop is not None:
-        table.sha256 = hashlib.sha256(content).hexdigest()  # its length is looked at in `Home`
-    else:
+    if home is None or home.campaign.stop is None:  # else `Home` asks the campaign's stop rule
         _check_length(table)
     check_specification(table.values, table.standard, table.findings)
-    if problem is not None and not table.findings.explain(problem.line, problem.column):
-        # Whatever the rules don't know, the strict reader has the last word.
-        table.findings.add(
-            "strict-reading", words_of(problem, path), line=problem.line, column=problem.column
-        )
+    if isinstance(found, TableError):
+        findings.explain_or_add("strict-reading", found)
     return table
+
+
+def _unread(findings: Findings, problem: TableError) -> Audited:
+    """Return the audited table of which nothing could be read."""
+    return Audited(findings.path, {}, None, None, ANY_CAMPAIGN, findings, problem)
 
 
 def _audit_files(files: TableFiles, home: Home | None) -> Iterable[Audited]:
     for name in files.names:
         path = files.folder / name
         try:
-            content, _ = read_content(path, follow_link=not files.whole)
-        except OSError as problem:
+            content = read_bytes(path, follow_link=not files.whole)
+        except TableError as problem:
             findings = Findings(path)
-            findings.add("unreadable", why_unread(problem), "a readable file")
-            yield Audited(path, {}, None, None, ANY_CAMPAIGN, findings, is_whole=False)
+            findings.add("unreadable", words_of(problem, path), "a readable file")
+            yield _unread(findings, problem)
         else:
             yield audit_bytes(content, path, home)
 

@@ -1,13 +1,15 @@
 """One table in an audit."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nnlc.auditing.findings import Findings
 from nnlc.auditing.standards import Standard
+from nnlc.errors import TableError
 from nnlc.networks import ImageSet
 from nnlc.tables.fast_parsing import Curve
+from nnlc.tables.record import Record
 
 
 @dataclass(slots=True)
@@ -22,10 +24,13 @@ class Audited:
     """Rows; None of a table without lines."""
     standard: Standard
     findings: Findings
-    is_whole: bool = field(kw_only=True)
-    """Whether it was read strictly: its bytes follow from these values."""
-    sha256: str | None = field(kw_only=True, default=None)
-    """Of its bytes, where its campaign may end networks early."""
+    found: Record | TableError
+    """Table as it was read strictly, or the reason why it could not be."""
+
+    @property
+    def is_whole(self) -> bool:
+        """True if it was read strictly: its bytes follow from its values."""
+        return isinstance(self.found, Record)
 
     @property
     def id(self) -> str | None:

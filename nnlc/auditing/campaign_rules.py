@@ -1,19 +1,20 @@
 """Tables of a results folder against its campaign: what each seed draws, and what is missing."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
-from nnlc.analysis.stop_ends import wrong_ends
 from nnlc.auditing.audited_network import COLUMN_OF
 from nnlc.auditing.audited_table import Audited
-from nnlc.auditing.findings import Findings, quoted, words_of
+from nnlc.auditing.findings import Finding, Findings, make_finding, quoted, words_of
 from nnlc.auditing.given_paths import Places
 from nnlc.auditing.standards import Standard
-from nnlc.campaign.campaign import Campaign
-from nnlc.errors import ResultsError
+from nnlc.campaign.campaign import Campaign, CampaignNetwork
+from nnlc.errors import ResultsError, TableError
 from nnlc.networks import NetworkSpec
 from nnlc.results.history import History, read_history
+from nnlc.results.inventory import Entry, State, inventory, judge
 from nnlc.results.mixture import mixture_of
 from nnlc.results.paths import ResultsFolder
 from nnlc.system.files import NotAFileError, why_unread
@@ -24,6 +25,8 @@ _NAMED = 5
 """So many networks a finding names."""
 _BY_DEVICE = "train_gpu"
 """Not drawn, but told by the device."""
+_Place = tuple[str, str]
+"""Names of a table's folder and file."""
 
 
 class Home:
@@ -41,30 +44,58 @@ class Home:
             (campaign.training.optimizer,),
         )
 
-    def check(self, tables: Sequence[Audited]) -> Findings:
-        """Hold tables to the networks that the campaign draws; tell which networks have none.
+    def check(self, tables: Sequence[Audited]) -> list[Finding]:
+        """Hold tables to the networks that the campaign draws, and return what else is wrong.
 
-        The campaign is gone through once, and only what is needed of it is kept.
+        The inventory has the last word on each table: where no rule has found an error in one that
+        is damaged or foreign, its own reason is added to the table's findings.
         """
-        standing = {(table.path.parent.name, table.path.name) for table in tables}
-        ids = {table.id for table in tables}
-        drawn: dict[str, NetworkSpec] = {}
+        networks = list(self.campaign.networks())
+        drawn = {network.spec.id: network.spec for network in networks}
+        for one in tables:
+            self.check_network(one, drawn)
+        findings, found = Findings(self.path), []
         missing: dict[str, list[str]] = {}
-        for network in self.campaign.networks():
-            id_, folder = network.spec.id, f"{network.images.name}_models"
-            if id_ in ids:
-                drawn[id_] = network.spec
-            if (folder, f"{id_}.txt") not in standing:
-                missing.setdefault(folder, []).append(id_)
-        for table in tables:
-            self.check_network(table, drawn)
-        self._check_ends(tables)
-        findings = Findings(self.path)
+        audited = {_place(table.path): table for table in tables}
+        for id_, entry in self._inventory(networks, audited).items():
+            if entry.state is State.MISSING:
+                missing.setdefault(entry.path.parent.name, []).append(id_)
+            elif entry.problem and (table := audited.get(_place(entry.path))):
+                self._tell_problem(entry.problem, entry.state, table.findings)
+            elif entry.problem:
+                words = words_of(entry.problem, entry.path)
+                found.append(make_finding("unreadable", entry.path, words, "the network's table"))
         self._tell_missing(missing, findings)
-        self._tell_mixture(tables, findings)
+        self._tell_mixture(networks, tables, findings)
         if self._newer:
             findings.add("newer-journal", self._newer)
-        return findings
+        return findings.told() + found
+
+    def _inventory(
+        self, networks: Sequence[CampaignNetwork], audited: Mapping[_Place, Audited]
+    ) -> dict[str, Entry]:
+        """Return the state of each network's table, reading only those that were not audited."""
+        results, finishes = ResultsFolder(self.path), self._history.finishes
+        read, left = [], []
+        for network in networks:
+            path = results.table_path(network.images, network.spec)
+            if table := audited.get(_place(path)):
+                read.append((network, path, table.found))
+            else:
+                left.append(network)
+        entries = judge(self.campaign, read, finishes)
+        with suppress(ResultsError):  # of a folder that can't be listed, `given_paths` tells
+            entries |= inventory(results, self.campaign, left, finishes).entries
+        return entries
+
+    def _tell_problem(self, problem: TableError, state: State, findings: Findings) -> None:
+        """Add the inventory's reason to a table's findings, unless they explain it."""
+        most = self.campaign.half_epochs
+        if state is State.FOREIGN:
+            findings.explain_or_add("seed-specification", problem, f"of {self.campaign.name}")
+        else:
+            right = f"as many as the rule lets it train, {most} at most"
+            findings.explain_or_add("half-epochs", problem, right)
 
     def check_network(self, table: Audited, drawn: Mapping[str, NetworkSpec]) -> None:
         """See that a table's network is what the campaign draws for its ID."""
@@ -92,31 +123,18 @@ class Home:
                     found = f"network {id_} failed: {failures[id_]}"
                     findings.add("failed-network", found, "'nnlc retry' clears failures")
 
-    def _tell_mixture(self, tables: Sequence[Audited], findings: Findings) -> None:
+    def _tell_mixture(
+        self,
+        networks: Sequence[CampaignNetwork],
+        tables: Sequence[Audited],
+        findings: Findings,
+    ) -> None:
         """Tell of tables that come from several arithmetics, as far as the journal knows."""
         ids = [table.id for table in tables if table.id is not None]
         campaign, finishes = self.campaign, self._history.finishes
-        mixture = mixture_of(campaign.networks(), campaign.training, finishes, ids)
+        mixture = mixture_of(networks, campaign.training, finishes, ids)
         if mixture.is_mixed:
             findings.add("mixed-arithmetic", mixture.words, "all of one")
-
-    def _check_ends(self, tables: Sequence[Audited]) -> None:
-        """Hold lengths to the campaign's stop rule, where it has one; many tables at once.
-
-        One whose curve can't be read has findings enough, and one whose checksum the journal knows
-        ends where the rule ended it.
-        """
-        stop, most = self.campaign.stop, self.campaign.half_epochs
-        if stop is None:
-            return
-        known = {id_: finish.sha256 for id_, finish in self._history.finishes.items()}
-        unknown = [t for t in tables if t.id is None or known.get(t.id) != t.sha256]
-        found = [(t, t.curve) for t in unknown if t.curve is not None and len(t.curve)]
-        ends = wrong_ends([curve for _, curve in found], most, stop)
-        for (table, _), wrong in zip(found, ends, strict=True):
-            if wrong is not None:
-                right = f"as many as the rule lets it train, {most} at most"
-                table.findings.add("half-epochs", wrong.problem, right, line=wrong.line)
 
     @cached_property
     def _history(self) -> History:
@@ -144,6 +162,10 @@ def read_homes(places: Places) -> dict[Path | None, Home]:
             found = f"the campaign can't be read: {words_of(problem, file)}"
             places.add("campaign-file", file, found, "the file that nnlc wrote")
     return homes
+
+
+def _place(path: Path) -> _Place:
+    return path.parent.name, path.name
 
 
 def compare(table: Audited, spec: NetworkSpec, rule: str, where: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlc.auditing.rule_list import RULES, Rule, Severity
+from nnlc.errors import TableError
 from nnlc.tables import COLUMNS
 
 MOST_ALIKE = 20
@@ -94,14 +95,16 @@ class Findings:
             place = (line, column)
             self._found.append(make_finding(rule, self.path, found, right, place))
 
-    def explain(self, line: int | None, column: int | None) -> bool:
-        """Whether an error is told of this place, or of all of its line; None is any place."""
-        return any(
+    def explain_or_add(self, rule: str, problem: TableError, right: str = "") -> None:
+        """Note a problem, unless an error is noted of its place or of all of its line."""
+        line, column = problem.line, problem.column
+        if not any(
             one.severity is Severity.ERROR
             and line in (None, one.line)
             and (column is None or one.column in (None, column))
             for one in self._found
-        )
+        ):
+            self.add(rule, words_of(problem, self.path), right, line=line, column=column)
 
     def told(self) -> list[Finding]:
         """Up to `MOST_ALIKE` of each rule in the order of their coming; one more for the rest."""

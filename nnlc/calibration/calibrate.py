@@ -24,6 +24,7 @@ from nnlc.networks.buffers import DeviceKind
 from nnlc.networks.cost import Machine, half_epoch_work
 from nnlc.networks.memory import library_bytes, memory_bytes
 from nnlc.results.history import Finish, read_history
+from nnlc.results.inventory import inventory
 from nnlc.results.paths import ResultsFolder
 from nnlc.system.files import passed_over
 from nnlc.wording import counted
@@ -74,15 +75,19 @@ class Calibration:
 def calibrate(results: ResultsFolder) -> list[Calibration]:
     """Fit a machine to each model of device with enough networks, and write machines.toml.
 
+    A network counts if its table stands, and is its own.
+
     Raises:
         ResultsError: there is no results folder, no device has trained enough networks, or the
             file can't be written.
     """
-    networks = {network.spec.id: network for network in results.campaign().networks()}
+    campaign = results.campaign()
     finishes = read_history(results.journal_folder).finishes
+    networks = {n.spec.id: n for n in campaign.networks() if n.spec.id in finishes}
+    standing = inventory(results, campaign, list(networks.values()), finishes).standing
     by_device: defaultdict[str, list[tuple[CampaignNetwork, Finish]]] = defaultdict(list)
     for id_, finish in finishes.items():
-        if id_ in networks and finish.device and _half_epoch_seconds(finish):
+        if id_ in standing and finish.device and _half_epoch_seconds(finish):
             by_device[finish.device].append((networks[id_], finish))
     enough = {name: of for name, of in sorted(by_device.items()) if len(of) >= FEWEST_NETWORKS}
     if not enough:

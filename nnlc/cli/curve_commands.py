@@ -35,7 +35,8 @@ ListOption = Annotated[
     typer.Option("--list", callback=_list_methods, is_eager=True, help="List all methods."),
 ]
 DamagedOption = Annotated[str, typer.Option(help="What to do with damaged tables: refuse or skip.")]
-CacheOption = Annotated[bool, typer.Option(help="Cache the parsed tables for later commands.")]
+CacheOption = Annotated[bool, typer.Option("--cache/--no-cache", hidden=True)]
+"""Accepted, and without effect, until 0.3.0."""
 ProcessesOption = Annotated[
     int | None, typer.Option(min=1, max=1024, help="Number of processes; default: one per core.")
 ]
@@ -63,7 +64,7 @@ def predict(
     seed: SeedOption = None,
     processes: ProcessesOption = None,
     damaged: DamagedOption = "refuse",
-    cache: CacheOption = True,
+    _cache: CacheOption = False,
     _list: ListOption = False,
 ) -> None:
     """Predict each network's accuracy from the start of its curve, and score the prediction."""
@@ -74,7 +75,7 @@ def predict(
     mark = ",".join(PREDICTION_COLUMNS)
     if csv is not None:
         check_output(csv, mark=f"{mark}\n".encode(), endings=CSV)
-    tables, only = _load(paths, damaged, cache, sample, seed)
+    tables, only = _load(paths, damaged, sample, seed)
     found = foretell(
         tables,
         method=method,
@@ -112,7 +113,7 @@ def compare(
     seed: SeedOption = None,
     processes: ProcessesOption = None,
     damaged: DamagedOption = "refuse",
-    cache: CacheOption = True,
+    _cache: CacheOption = False,
     _list: ListOption = False,
 ) -> None:
     """Compare prediction methods: error, epochs saved, failures and run time."""
@@ -126,7 +127,7 @@ def compare(
         check_output(output, mark=f"{mark}\n".encode(), endings=CSV)
     chosen = ALL_METHODS if methods is None else tuple(one.strip() for one in methods.split(","))
     ends = None if cutoffs is None else [_read_epoch(text) for text in cutoffs.split(",")]
-    tables, only = _load(paths, damaged, cache, sample, seed)
+    tables, only = _load(paths, damaged, sample, seed)
     found = measure(
         tables,
         chosen,
@@ -145,14 +146,14 @@ def compare(
 
 
 def _load(
-    paths: list[Path], damaged: str, cache: bool, sample: int | None, seed: int | None
+    paths: list[Path], damaged: str, sample: int | None, seed: int | None
 ) -> "tuple[Tables, list[str] | None]":
     from nnlc.collection.selection import draw_sample, seed_of
     from nnlc.tables.frames import Damaged, load_tables
     from nnlc.tables.table_folders import skipped_lines
 
     chosen_seed = seed_of(sample, seed)
-    tables = load_tables(paths, damaged=cast(Damaged, damaged), cache=cache)
+    tables = load_tables(paths, damaged=cast(Damaged, damaged))
     for line in skipped_lines(tables.skipped):
         say_aside(line)
     only = None if sample is None else draw_sample(tables.networks["id"], sample, chosen_seed)

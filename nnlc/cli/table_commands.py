@@ -35,7 +35,7 @@ def metrics(
     damaged: Annotated[
         str, typer.Option(help="What to do with damaged tables: refuse or skip.")
     ] = "refuse",
-    cache: Annotated[bool, typer.Option(help="Cache the parsed tables for later commands.")] = True,
+    _cache: Annotated[bool, typer.Option("--cache/--no-cache", hidden=True)] = False,
 ) -> None:
     """Write a few numbers for each learning curve as CSV: best, final, area, diverged and more."""
     from nnlc.analysis.aggregate_csv import (
@@ -58,9 +58,7 @@ def metrics(
         if path is not None:
             check_output(path, mark=mark, endings=CSV)
     chosen = COLUMNS_OF_INTEREST if columns is None else tuple(filter(None, columns.split(",")))
-    tables = load_tables(
-        paths, val_loss=cast(ValLoss, val_loss), damaged=cast(Damaged, damaged), cache=cache
-    )
+    tables = load_tables(paths, val_loss=cast(ValLoss, val_loss), damaged=cast(Damaged, damaged))
     for line in skipped_lines(tables.skipped):
         say_aside(line)
     found = measure(tables, epochs=epochs, columns=chosen)

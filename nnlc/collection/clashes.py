@@ -22,7 +22,7 @@ class Clash:
 
     @property
     def is_same_network(self) -> bool:
-        return self.first.reading.metadata == self.second.reading.metadata
+        return self.first.metadata == self.second.metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def notes(merger: MergedTables) -> list[str]:
 def _same_networks(sources: Sequence[Source]) -> list[str]:
     by_specification: defaultdict[object, list[str]] = defaultdict(list)
     for one in sources:
-        by_specification[one.reading.metadata[1:]].append(one.id)
+        by_specification[one.metadata[1:]].append(one.id)
     groups = [" = ".join(first_few(ids)) for ids in by_specification.values() if ids[1:]]
     if not groups:
         return []

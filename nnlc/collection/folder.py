@@ -12,8 +12,8 @@ from nnlc.collection.provenance import provenance
 from nnlc.collection.sources import Source, check_destination
 from nnlc.errors import NnlcError
 from nnlc.system.new_folder import new_folder
+from nnlc.tables.record import read_bytes
 from nnlc.tables.table_folders import PROVENANCE_FILE
-from nnlc.tables.table_reading import read_bytes
 
 
 def write_collection(
@@ -73,8 +73,7 @@ def _write_table(source: Source, collection: Path, *, link: bool) -> None:
             f"{source.path}: can't be linked into {collection.parent.parent}: {problem.strerror}; "
             "leave out --link to have copies"
         ) from None
-    content, _ = read_bytes(path, follow_link=False)
-    source.check(content)
+    source.check(read_bytes(path, follow_link=False))
 
 
 def write_new(path: Path, content: bytes) -> None:

@@ -89,7 +89,7 @@ def subset_tables(
     """
     places, folder = as_paths(paths), Path(folder)
     merger, skipped = _read(places, folder, on_clash, damaged)
-    chosen = ids(frames_of(one.reading for one in merger.firsts)) if callable(ids) else ids
+    chosen = ids(frames_of(merger.firsts)) if callable(ids) else ids
     part = _part(merger, chosen)
     return _write(part, merger, folder, places, skipped, link=link)
 

@@ -10,13 +10,9 @@ from nnlc.errors import NnlcError, TableError
 from nnlc.networks import image_set_of_table
 from nnlc.networks.image_sets import NAME_PATTERN
 from nnlc.system.output_file import check_ending
-from nnlc.tables import METADATA_COLUMNS
-from nnlc.tables.fast_parsing import parse_arrays
 from nnlc.tables.frames import Damaged
+from nnlc.tables.record import Record, read_bytes, read_record
 from nnlc.tables.table_folders import PART_NAMES, Skipped, TableFiles, find_tables
-from nnlc.tables.table_reading import Reading, read_bytes
-
-_DATASET = [column.field for column in METADATA_COLUMNS].index("dataset")
 
 Paths = str | Path | Iterable[str | Path]
 """One path that a user gives, or several."""
@@ -34,25 +30,14 @@ def as_paths(paths: Paths) -> list[Path]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Table in a folder that the user gave; `reading` and `sha256` come from the same bytes."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Source(Record):
+    """Table in a folder that the user gave."""
 
-    path: Path
-    reading: Reading
-    sha256: str
     folder: str
     """Name of the table's folder in a collection: its present one, or one from its dataset."""
     is_link: bool
     """True if the path is a symbolic link that the user named, and which may be followed."""
-
-    @property
-    def id(self) -> str:
-        return self.reading.id
-
-    @property
-    def dataset(self) -> str:
-        return str(self.reading.metadata[_DATASET])
 
     def content(self) -> bytes:
         """Read the table's bytes again.
@@ -60,7 +45,7 @@ class Source:
         Raises:
             TableError: the file can't be read, or has changed.
         """
-        content, _ = read_bytes(self.path, follow_link=self.is_link)
+        content = read_bytes(self.path, follow_link=self.is_link)
         self.check(content)
         return content
 
@@ -103,14 +88,12 @@ def _read(files: TableFiles) -> Iterator[Source | TableError]:
         path = files.folder / name
         is_link = not files.whole and path.is_symlink()
         try:
-            content, _ = read_bytes(path, follow_link=is_link)
-            reading = Reading(str(path), *parse_arrays(content, path=path))
+            one = read_record(path, follow_link=is_link)
         except TableError as problem:
             yield problem
         else:
-            folder = _folder_name(path, str(reading.metadata[_DATASET]))
-            digest = hashlib.sha256(content).hexdigest()
-            yield Source(path, reading, digest, folder, is_link)
+            folder = _folder_name(path, one.dataset)
+            yield Source(path, one.sha256, one.metadata, one.curve, folder, is_link)
 
 
 def _folder_name(path: Path, dataset: str) -> str:

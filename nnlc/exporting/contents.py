@@ -143,7 +143,7 @@ def contents_of(sources: Sequence["Source"]) -> Contents:
         NnlcError: they are too many.
     """
     sources = sorted(sources, key=lambda one: (one.folder, one.id))
-    rows = sum(len(one.reading.curve) for one in sources)
+    rows = sum(len(one.curve) for one in sources)
     if rows > MOST_HALF_EPOCHS or len(sources) > MOST_TABLES:
         raise NnlcError(
             f"{len(sources)} tables with {rows} half epochs are more than one export holds "
@@ -152,22 +152,21 @@ def contents_of(sources: Sequence["Source"]) -> Contents:
     for one in sources:
         _check_size(one)
     networks: Records = {
-        part.name: [one.reading.metadata[i] for one in sources]
-        for i, part in enumerate(SPECIFICATION)
+        part.name: [one.metadata[i] for one in sources] for i, part in enumerate(SPECIFICATION)
     }
-    networks["half_epochs"] = [len(one.reading.curve) for one in sources]
+    networks["half_epochs"] = [len(one.curve) for one in sources]
     networks["folder"] = [one.folder for one in sources]
     networks["sha256"] = [one.sha256 for one in sources]
     parameters = [networks[name] for name in NUMBERS]
     networks["float_zeros"] = [_float_zeros(values) for values in zip(*parameters, strict=True)]
     empty = np.empty((0, len(VALUES)))
-    values = np.concatenate([empty, *(one.reading.curve for one in sources)])
+    values = np.concatenate([empty, *(one.curve for one in sources)])
     blanks = np.concatenate([empty.astype(bool), *map(_blanks, sources)])
     return Contents(networks, values, blanks)
 
 
 def _check_size(source: "Source") -> None:
-    for part, value in zip(SPECIFICATION, source.reading.metadata, strict=True):
+    for part, value in zip(SPECIFICATION, source.metadata, strict=True):
         most = {"text": LONGEST_TEXT, "integers": MOST_ENTRIES}.get(part.kind)
         if most is not None and len(value) > most:
             raise TableError(f"{part.table_column} is too long for an export", path=source.path)
@@ -185,7 +184,7 @@ def _is_zero(value: float) -> bool:
 
 def _blanks(source: "Source") -> Flags:
     """Which fields of a curve are blank: a reading has NaN for these too."""
-    curve = source.reading.curve
+    curve = source.curve
     if not np.isnan(curve).any():
         return np.zeros(curve.shape, dtype=bool)
     lines = source.content().decode("ascii").split("\n")[1 : len(curve) + 1]

@@ -25,7 +25,7 @@ from nnlc.networks.cost import (
 )
 from nnlc.networks.memory import training_bytes
 from nnlc.results.history import Finish, read_history
-from nnlc.results.inventory import TableCheck
+from nnlc.results.inventory import inventory
 from nnlc.results.paths import ResultsFolder
 from nnlc.schedulers.site import Gpu, Site
 from nnlc.wording import counted
@@ -131,10 +131,9 @@ def forecast_campaign(campaign: Campaign, site: Site, results: ResultsFolder) ->
     measured = _measure(networks, history.finishes, campaign.half_epochs, gpu.model)
     if measured:
         networks = [replace(f, seconds=measured.ratio * f.seconds) for f in networks]
-    check = TableCheck(results, campaign, history.finishes, cache=True)
-    tables = check.look([f.network for f in networks])
-    standing = tables.rows.keys() | tables.not_whole.keys()
-    missing = [f.network for f in networks if f.network.spec.id not in standing]
+    tables = inventory(results, campaign, [f.network for f in networks], history.finishes)
+    nothing = tables.missing
+    missing = [f.network for f in networks if f.network.spec.id in nothing]
     waiting = frozenset(n.index for n in missing if n.spec.id not in history.failures)
     return Forecast(
         campaign=campaign,
@@ -142,7 +141,7 @@ def forecast_campaign(campaign: Campaign, site: Site, results: ResultsFolder) ->
         gpu=gpu,
         networks=tuple(networks),
         waiting=waiting,
-        done=len(tables.rows),
+        done=len(tables.standing),
         not_whole=len(tables.not_whole),
         failed=len(missing) - len(waiting),
         measured=measured,

@@ -14,7 +14,7 @@ from nnlc.ranks.leases import Leases
 from nnlc.ranks.speed_correction import Kind, SpeedCorrection, size_class
 from nnlc.ranks.waiting import ExpectedSeconds, Order, WaitingNetworks
 from nnlc.results.history import read_history
-from nnlc.results.inventory import NotWhole, TableCheck
+from nnlc.results.inventory import Entry, Inventory, State, entry_of
 from nnlc.results.paths import ResultsFolder
 
 RECHECK_SECONDS = 5.0
@@ -55,7 +55,7 @@ class Backlog:
         order: Order = "longest",
         clock: Callable[[], float] = time.monotonic,
         packable: Container[int] = (),
-        not_whole: dict[str, NotWhole] | None = None,
+        not_whole: dict[str, Entry] | None = None,
     ) -> None:
         self._campaign, self._results, self._leases = campaign, results, leases
         self._machine, self._clock = machine, clock
@@ -205,12 +205,10 @@ class Backlog:
 
         What can't be read because of the disk keeps no network from being trained.
         """
-        found = TableCheck(self._results, self._campaign).look_at(network)
-        if isinstance(found, NotWhole):
-            if found.unread:
-                return False
-            self._not_whole[network.spec.id] = found
-        return found is not None
+        entry = entry_of(self._results, self._campaign, network)
+        if entry.problem and not entry.unread:
+            self._not_whole[network.spec.id] = entry
+        return entry.state is not State.MISSING and not entry.unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +221,7 @@ class Unfinished:
     """IDs of those with a table."""
     failed: int
     """Given up by an earlier job."""
-    not_whole: dict[str, NotWhole] = field(default_factory=dict)
+    not_whole: dict[str, Entry] = field(default_factory=dict)
     """By ID: whose place is taken by a file that is not the table."""
 
     @property
@@ -233,21 +231,16 @@ class Unfinished:
 
 
 def find_unfinished(
-    networks: Sequence[CampaignNetwork], check: TableCheck, given_up: Container[str] = ()
+    networks: Sequence[CampaignNetwork], found: Inventory, given_up: Container[str] = ()
 ) -> Unfinished:
-    """Look through the tables. One that stands is read whole, to see that it is this network's.
+    """Return what of a campaign is left to train.
 
     Args:
         networks: a campaign's, or an array element's share of them.
-        check: of their tables.
+        found: the inventory of their tables.
         given_up: IDs of networks that failed for good.
-
-    Raises:
-        ResultsError: a folder of tables can't be listed.
     """
-    found = check.look(networks)
-    missing = [
-        n for n in networks if n.spec.id not in found.rows and n.spec.id not in found.not_whole
-    ]
+    nothing = found.missing
+    missing = [n for n in networks if n.spec.id in nothing]
     waiting = [n for n in missing if n.spec.id not in given_up]
-    return Unfinished(waiting, found.rows, len(missing) - len(waiting), found.not_whole)
+    return Unfinished(waiting, found.standing, len(missing) - len(waiting), found.not_whole)

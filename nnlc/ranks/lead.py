@@ -20,7 +20,7 @@ from nnlc.ranks.mpi import OPEN_MPI, launcher_rank
 from nnlc.ranks.progress import Progress
 from nnlc.ranks.time_left import TimeLeft, seconds_left
 from nnlc.results.history import History, read_history
-from nnlc.results.inventory import TableCheck, not_whole_lines
+from nnlc.results.inventory import inventory, not_whole_lines
 from nnlc.results.journal import Journal
 from nnlc.results.paths import ResultsFolder
 from nnlc.system.files import passed_over, why_unread
@@ -47,8 +47,8 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     if options.elements > 1:
         networks = networks_of_element(campaign, networks, options.element, options.elements)
         name += f", element {options.element} of {options.elements}"
-    check = TableCheck(results, campaign, history.finishes)
-    work = find_unfinished(networks, check, history.failures)
+    found = inventory(results, campaign, networks, history.finishes)
+    work = find_unfinished(networks, found, history.failures)
     warnings = [f"warning: {line}" for line in first_few(passed_over(results.strangers()))]
     for line in [*warnings, *not_whole_lines(work.not_whole.values(), results.path)]:
         _tell(line)

@@ -8,7 +8,7 @@ from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import NnlcError
 from nnlc.ranks.job import Job
 from nnlc.ranks.table_writer import FinishedTable, TableWriter
-from nnlc.results.inventory import NotWhole, TableCheck
+from nnlc.results.inventory import entry_of
 from nnlc.system import messages
 from nnlc.tables import Row, Table
 
@@ -147,10 +147,12 @@ class RunningNetworks:
             f"{table.path}: another job has written this table with other bytes than this one "
             "has: on another device or with another version? It is left as it is"
         )
-        found = TableCheck(self._job.results, self._job.campaign).look_at(running.network)
-        if isinstance(found, NotWhole):
-            reason = f"{found}; it has come to stand in the table's place, and is left as it is"
-            self._job.work.not_whole[running.id] = found
+        entry = entry_of(self._job.results, self._job.campaign, running.network)
+        if entry.problem:
+            reason = (
+                f"{entry.reason}; it has come to stand in the table's place, and is left as it is"
+            )
+            self._job.work.not_whole[running.id] = entry
         self._job.journal.write("trouble", id=running.id, reason=reason, sha256=table.sha256)
         self._job.progress.message(reason)
 

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,17 @@ from nnlc.reporting.campaign_facts import (
     seconds_of,
     stop_of,
 )
-from nnlc.reporting.folder_watcher import Shelf
+from nnlc.reporting.folder_watcher import FolderWatcher
 from nnlc.reporting.network_state import Curve, PageNetwork, Standing, State, flags_of
 from nnlc.reporting.page_subject import DatasetProgress, Moment, Progress, Subject
 from nnlc.results.history import History, as_number, read_history
-from nnlc.results.inventory import NotWhole, TableCheck
+from nnlc.results.inventory import Entry, judge
 from nnlc.results.journal import read_progress
 from nnlc.results.open_jobs import unsaid_ends
 from nnlc.results.paths import ResultsFolder
 from nnlc.system.files import open_regular, passed_over, why_unread
 from nnlc.tables.frames import frames_of
-from nnlc.tables.table_reading import Reading
+from nnlc.tables.record import Record
 from nnlc.wording import counted
 
 MOST_OF_THE_TIME = 0.05
@@ -54,12 +54,11 @@ class CampaignFolder:
         self.results = results
         self.campaign = results.campaign()
         self.networks: tuple[CampaignNetwork, ...] = tuple(self.campaign.networks())
-        self._shelves = {
-            name: Shelf(results.models_folder(images))
+        self._watchers = {
+            name: FolderWatcher(results.models_folder(images))
             for name, images in self.campaign.image_sets().items()
         }
-        self._check = TableCheck(results, self.campaign)
-        self._wrong_ends: dict[str, NotWhole] = {}
+        self._entries: dict[str, Entry] = {}
         self._flags: dict[str, int] = {}
         self._journal_stamp: object = None
         self._journal_due = -math.inf
@@ -87,10 +86,7 @@ class CampaignFolder:
             raise ResultsError(f"{self.results.campaign_file} is gone: what is shown is older")
         running = read_progress(self.results.journal_folder)
         self._look_at_journal()
-        fresh = [one for shelf in self._shelves.values() for one in shelf.look()]
-        if fresh:
-            self._flags |= flags_of(frames_of(fresh))
-        self._check_ends({one.id for one in fresh})
+        self._look_at_tables()
         self._watch(running)
         standings = [self._standing(network, running) for network in self.networks]
         trouble = self._history.trouble if running else None
@@ -109,13 +105,25 @@ class CampaignFolder:
             self._journal_stamp, end = stamp, self._clock()
             self._journal_due = end + (end - start) / MOST_OF_THE_TIME
 
-    def _check_ends(self, fresh: Set[str]) -> None:
-        """Ask the campaign's stop rule of new tables, and again of those that it found wrong."""
-        asked = fresh | self._wrong_ends.keys()
-        if asked and self.campaign.stop is not None:
-            check = TableCheck(self.results, self.campaign, self._history.finishes)
-            found = check.look([n for n in self.networks if n.spec.id in asked])
-            self._wrong_ends = found.not_whole
+    def _look_at_tables(self) -> None:
+        """Judge tables that are new or changed, and again those that were found wrong."""
+        changed = {id_ for watcher in self._watchers.values() for id_ in watcher.look()}
+        wrong = {id_ for id_, entry in self._entries.items() if entry.problem}
+        first = not self._entries
+        tables = [
+            (network, self.results.table_path(network.images, network.spec), self._table(network))
+            for network in self.networks
+            if first or network.spec.id in changed or network.spec.id in wrong
+        ]
+        entries = judge(self.campaign, tables, self._history.finishes)
+        self._entries |= entries
+        standing = {id_ for id_, entry in entries.items() if entry.stands}
+        read = [one for n, _, one in tables if isinstance(one, Record) and n.spec.id in standing]
+        if read:
+            self._flags |= flags_of(frames_of(read))
+
+    def _table(self, network: CampaignNetwork) -> Record | TableError | None:
+        return self._watchers[network.images.name].found.get(network.spec.id)
 
     def _watch(self, running: Mapping[str, Mapping[str, Any]]) -> None:
         """Remember the accuracies that jobs tell of networks under way, by half epoch."""
@@ -134,23 +142,18 @@ class CampaignFolder:
         self, network: CampaignNetwork, running: Mapping[str, Mapping[str, Any]]
     ) -> Standing:
         id_ = network.spec.id
-        table = self._shelves[network.images.name].found.get(id_)
-        match table:
-            case Reading() if wrong := (
-                self._check.problem(network, table) or self._wrong_ends.get(id_)
-            ):
-                return Standing(State.DAMAGED, reason=str(wrong))
-            case Reading():
-                return Standing(
-                    State.DONE,
-                    table.curve,
-                    len(table.curve),
-                    self._flags.get(id_, 0),
-                    seconds=seconds_of(self._history, id_),
-                    stop=stop_of(self._history, id_),
-                )
-            case TableError():
-                return Standing(State.DAMAGED, reason=str(table))
+        entry, table = self._entries[id_], self._table(network)
+        if entry.problem:
+            return Standing(State.DAMAGED, reason=entry.reason)
+        if isinstance(table, Record):
+            return Standing(
+                State.DONE,
+                table.curve,
+                len(table.curve),
+                self._flags.get(id_, 0),
+                seconds=seconds_of(self._history, id_),
+                stop=stop_of(self._history, id_),
+            )
         attempts = self._history.attempts.get(id_, 0)
         if id_ in running:
             reached = max(0, min(running[id_]["half_epochs"], self.campaign.half_epochs))
@@ -161,7 +164,7 @@ class CampaignFolder:
         return Standing(State.WAITING, attempts=attempts)
 
     def _count(self, standings: Sequence[Standing]) -> list[DatasetProgress]:
-        groups: dict[str, list[Standing]] = {name: [] for name in self._shelves}
+        groups: dict[str, list[Standing]] = {name: [] for name in self._watchers}
         for network, standing in zip(self.networks, standings, strict=True):
             groups[network.images.name].append(standing)
         return [_progress(name, group, self.campaign.half_epochs) for name, group in groups.items()]
@@ -175,14 +178,14 @@ class CampaignFolder:
         notes += unsaid_ends(journal, self._history.open_jobs, missing)
         damaged = [one.reason for one in standings if one.state == State.DAMAGED]
         notes += [f"A table is damaged: {reason}" for reason in damaged]
-        for shelf in self._shelves.values():
-            for id_, one in shelf.found.items():
+        for watcher in self._watchers.values():
+            for id_, one in watcher.found.items():
                 if isinstance(one, TableError) and id_ not in ids:
                     notes.append(f"A table is damaged: {one}")
-            if strangers := len(shelf.found.keys() - ids):
+            if strangers := len(watcher.found.keys() - ids):
                 what = counted(strangers, "table is", "tables are")
                 what += " of no network of this campaign, and not shown"
-                notes.append(f"{what}: {shelf.folder.name}")
+                notes.append(f"{what}: {watcher.folder.name}")
         return notes
 
 

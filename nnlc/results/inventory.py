@@ -1,229 +1,184 @@
-"""Which networks of a campaign have their tables, and what is wrong with the others that stand.
+"""Inventory of a campaign: for every network what stands in its table's place, and the reason.
 
 A table is whole when it is a regular file in the published format, describes its own network of
-this campaign, and ends where it should. A file that is not whole is left as it is: its network
-counts neither as done nor as waiting, until `nnlc retry` sets the file aside.
+this campaign, and ends where it should. Any other file is left as it is: its network counts neither
+as done nor as waiting, until `nnlc retry` sets the file aside.
+
+| state | what stands there |
+| --- | --- |
+| missing | nothing |
+| whole | the network's table, with all half epochs of the campaign |
+| stopped | the network's table, which the campaign's stop rule has ended early |
+| damaged | no table, one that was cut or is of another length, or a file that can't be read |
+| foreign | a whole table of another network, or of another campaign |
 """
 
-import hashlib
 import os
 import shlex
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import ResultsError, TableError
 from nnlc.results.history import Finish, read_history
 from nnlc.results.paths import ResultsFolder
-from nnlc.system.files import NotAFileError, names_in, why_unread
+from nnlc.system.files import names_in, why_unread
 from nnlc.tables.columns import METADATA_COLUMNS
 from nnlc.tables.table import wrong_length
 from nnlc.wording import counted, first_few
 
 if TYPE_CHECKING:  # NumPy, which no agent needs before tables stand
-    from nnlc.tables.fast_parsing import Curve
-    from nnlc.tables.table_reading import Reading
+    from nnlc.tables.record import Record
+
+    Found = Record | TableError | None
+    """What was read in a table's place: a table, why there is none to read, or nothing."""
 
 _AT_ONCE = 500
-"""So many tables are shown to a stop rule together."""
+"""Number of tables that a stop rule is shown together."""
 _FIRST_METADATA = 5
-"""The column of the first of `METADATA_COLUMNS`."""
+"""Column of the first of `METADATA_COLUMNS` in a table."""
+
+
+class State(Enum):
+    """State of a network's table."""
+
+    MISSING = "missing"
+    WHOLE = "whole"
+    STOPPED = "stopped"
+    DAMAGED = "damaged"
+    FOREIGN = "foreign"
 
 
 @dataclass(frozen=True, slots=True)
-class NotWhole:
-    """A file in a table's place, and why it is not the table."""
+class Entry:
+    """Entry of one network in an inventory."""
 
     path: Path
-    problem: str
-    """In words, with path, line and column."""
-    unread: bool = False
-    """The file system refused to read it, so that it may be whole all the same."""
+    """Place of the table."""
+    state: State
+    half_epochs: int = 0
+    """Rows of the network's own table."""
+    problem: TableError | None = None
+    """Reason why the file is not the network's table."""
 
-    def __str__(self) -> str:
-        return self.problem
+    @property
+    def stands(self) -> bool:
+        """True if the network's own table is there, whole or stopped early."""
+        return self.state in (State.WHOLE, State.STOPPED)
+
+    @property
+    def reason(self) -> str:
+        """Problem in words, with path, line and column; "" without one."""
+        return str(self.problem or "")
+
+    @property
+    def unread(self) -> bool:
+        """True if the file system refused to read the file, which may be whole all the same."""
+        return self.problem is not None and self.problem.unread
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What stands of the tables that were looked for."""
+class Inventory:
+    """Entries of networks by ID, in the campaign's order."""
 
-    rows: dict[str, int] = field(default_factory=dict)
-    """Half epochs of each whole table, by the ID of its network."""
-    not_whole: dict[str, NotWhole] = field(default_factory=dict)
-    """By the ID of the network that the file is named after."""
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+    @property
+    def standing(self) -> dict[str, Entry]:
+        """Entries of networks that have their tables."""
+        return {id_: one for id_, one in self.entries.items() if one.stands}
+
+    @property
+    def not_whole(self) -> dict[str, Entry]:
+        """Entries of networks in whose table's place stands something else."""
+        return {id_: one for id_, one in self.entries.items() if one.problem is not None}
+
+    @property
+    def missing(self) -> set[str]:
+        """IDs of networks in whose table's place stands nothing."""
+        return {id_ for id_, one in self.entries.items() if one.state is State.MISSING}
 
 
-class TableCheck:
-    """Looks for tables, and judges each that stands by all of its bytes.
-
-    Where the campaign has a stop rule, the rule is asked of each table whose checksum the journal
-    does not know.
+def inventory(
+    results: ResultsFolder,
+    campaign: Campaign,
+    networks: Sequence[CampaignNetwork],
+    finishes: Mapping[str, Finish] | None = None,
+) -> Inventory:
+    """Return the state of every network's table; each that stands is read whole.
 
     Args:
-        results: where they stand.
-        campaign: whose tables they should be.
+        results: the folder.
+        campaign: the folder's.
+        networks: those of the campaign that are asked for.
         finishes: what the journal says of finished networks, by ID.
-        cache: take unchanged tables from the user's cache of what was read before.
+
+    Raises:
+        ResultsError: a folder of tables can't be listed.
     """
-
-    def __init__(
-        self,
-        results: ResultsFolder,
-        campaign: Campaign,
-        finishes: Mapping[str, Finish] | None = None,
-        *,
-        cache: bool = False,
-    ) -> None:
-        self._results, self._campaign = results, campaign
-        self._finishes = finishes or {}
-        self._cache = cache and campaign.stop is None  # the cache knows no checksums
-        self._right: dict[str, tuple[Any, ...]] = {}
-
-    def look(self, networks: Sequence[CampaignNetwork]) -> Found:
-        """Look for the tables of some networks.
-
-        Raises:
-            ResultsError: a folder of tables can't be listed.
-        """
-        found, by_folder = Found(), defaultdict(list)
-        for network in networks:
-            by_folder[self._results.models_folder(network.images)].append(network)
-        for folder, several in by_folder.items():
-            names = _names(folder)
-            there = [network for network in several if f"{network.spec.id}.txt" in names]
-            self._judge_all(self._read(folder, there, names), found)
-        return found
-
-    def look_at(self, network: CampaignNetwork) -> NotWhole | int | None:
-        """Look for one table: its half epochs, why it is not whole, or None where none stands.
-
-        Where a stop rule finds the table's end wrong, the journal of this moment has the last word:
-        on another processor the rule may have stopped the network elsewhere.
-        """
-        found = self._judge_one(network)
-        if isinstance(found, NotWhole) and self._campaign.stop is not None:
-            self._finishes = read_history(self._results.journal_folder).finishes
-            found = self._judge_one(network)
-        return found
-
-    def _judge_one(self, network: CampaignNetwork) -> NotWhole | int | None:
-        found, id_ = Found(), network.spec.id
-        self._judge_all(iter([(network, *self._read_now(network))]), found)
-        return found.rows.get(id_) or found.not_whole.get(id_)
-
-    def problem(self, network: CampaignNetwork, reading: "Reading") -> TableError | None:
-        """Return what is wrong with a table that was read, where no stop rule has to be asked."""
-        path = Path(reading.path)
-        right = self._right.get(network.spec.id)
-        if right is None:
-            right = tuple(getattr(network.spec, column.field) for column in METADATA_COLUMNS)
-            self._right[network.spec.id] = right
-        pairs = enumerate(zip(METADATA_COLUMNS, reading.metadata, right, strict=True))
-        for i, (column, found, wanted) in pairs:
-            if found != wanted and column.field != "train_gpu":  # the device tells that
-                return TableError(
-                    f"is of another network than the campaign's {network.spec.id}: "
-                    f"{column.write(found)[:80]!r} where {column.write(wanted)[:80]!r} belongs",
-                    path=path,
-                    line=2,
-                    column=_FIRST_METADATA + i,
-                    column_name=column.name,
-                )
-        rows, half_epochs = len(reading.curve), self._campaign.half_epochs
-        if rows < half_epochs and self._campaign.stop is not None:
-            return None
-        return wrong_length(rows, half_epochs, path)
-
-    def _read(
-        self, folder: Path, networks: Sequence[CampaignNetwork], names: Collection[str]
-    ) -> Iterator[tuple[CampaignNetwork, "Reading | NotWhole | None", str]]:
-        """Read each table, or what is wrong with it; with its checksum where that counts."""
-        if not networks:
-            return
-        if not self._cache:
-            for network in networks:
-                yield network, *self._read_now(network)
-            return
-        from nnlc.tables.table_folders import TableFiles
-        from nnlc.tables.table_reading import read_files
-
-        there = sorted(networks, key=lambda network: f"{network.spec.id}.txt")
-        wanted = tuple(f"{network.spec.id}.txt" for network in there)
-        files = TableFiles(folder, wanted, whole=len(wanted) == len(names))
-        for network, one in zip(
-            there, read_files(files, cache=True, follow_link=False), strict=True
-        ):
-            if isinstance(one, TableError):  # damaged, refused by the file system, or gone by now
-                yield network, *self._read_now(network)
-            else:
-                yield network, one, ""
-
-    def _read_now(self, network: CampaignNetwork) -> tuple["Reading | NotWhole | None", str]:
-        """Read a table from its file, and its checksum where there is a stop rule."""
-        path = self._results.table_path(network.images, network.spec)
-        if not os.path.lexists(path):
-            return None, ""
-        from nnlc.tables.fast_parsing import parse_arrays
-        from nnlc.tables.table_reading import Reading, read_content
-
-        try:
-            content, _ = read_content(path, follow_link=False)
-        except FileNotFoundError:
-            return None, ""
-        except OSError as problem:
-            unread = not isinstance(problem, NotAFileError)
-            return NotWhole(path, f"{path}: {why_unread(problem)}", unread), ""
-        try:
-            reading = Reading(str(path), *parse_arrays(content, path=path))
-        except TableError as damage:
-            return NotWhole(path, str(damage)), ""
-        stops = self._campaign.stop is not None
-        return reading, hashlib.sha256(content).hexdigest() if stops else ""
-
-    def _judge_all(
-        self,
-        tables: Iterator[tuple[CampaignNetwork, "Reading | NotWhole | None", str]],
-        found: Found,
-    ) -> None:
-        """Note of each table whether it is whole."""
-        unknown: list[tuple[Path, str, Curve]] = []
-        for network, one, sha256 in tables:
-            id_ = network.spec.id
-            if isinstance(one, NotWhole):
-                found.not_whole[id_] = one
-            elif one is not None and (problem := self.problem(network, one)):
-                found.not_whole[id_] = NotWhole(Path(one.path), str(problem))
-            elif one is not None:
-                found.rows[id_] = len(one.curve)
-                finish = self._finishes.get(id_)
-                if self._campaign.stop is not None and (not finish or finish.sha256 != sha256):
-                    unknown.append((Path(one.path), id_, one.curve))
-            if len(unknown) == _AT_ONCE:
-                self._check_ends(unknown, found)
-                unknown = []
-        self._check_ends(unknown, found)
-
-    def _check_ends(self, unknown: Sequence[tuple[Path, str, "Curve"]], found: Found) -> None:
-        """Ask the stop rule of many tables at once whether each ends where it should."""
-        if not unknown or self._campaign.stop is None:
-            return
-        from nnlc.analysis.stop_ends import wrong_ends
-
-        curves = [curve for _, _, curve in unknown]
-        ends = wrong_ends(curves, self._campaign.half_epochs, self._campaign.stop)
-        for (path, id_, _), wrong in zip(unknown, ends, strict=True):
-            if wrong is not None:
-                del found.rows[id_]
-                problem = TableError(wrong.problem, path=path, line=wrong.line)
-                found.not_whole[id_] = NotWhole(path, str(problem))
+    by_folder = defaultdict(list)
+    for network in networks:
+        by_folder[results.models_folder(network.images)].append(network)
+    entries: dict[str, Entry] = {}
+    for folder, several in by_folder.items():
+        names = _names(folder)
+        places = ((n, results.table_path(n.images, n.spec)) for n in several)
+        tables = ((n, path, _read(path) if path.name in names else None) for n, path in places)
+        entries |= judge(campaign, tables, finishes or {})
+    return Inventory({n.spec.id: entries[n.spec.id] for n in networks})
 
 
-def not_whole_lines(not_whole: Collection[NotWhole], results: Path) -> list[str]:
-    """Say which tables are not whole, why, and what to do; nothing where all are."""
+def entry_of(results: ResultsFolder, campaign: Campaign, network: CampaignNetwork) -> Entry:
+    """Return the state of one network's table.
+
+    Where a stop rule finds the table's end wrong, the journal of this moment has the last word:
+    on another processor the rule may have stopped the network elsewhere.
+    """
+    path, id_ = results.table_path(network.images, network.spec), network.spec.id
+    found = _read(path) if os.path.lexists(path) else None
+    entry = judge(campaign, [(network, path, found)], {})[id_]
+    if entry.problem is not None and campaign.stop is not None:
+        finishes = read_history(results.journal_folder).finishes
+        return judge(campaign, [(network, path, found)], finishes)[id_]
+    return entry
+
+
+def judge(
+    campaign: Campaign,
+    tables: Iterable[tuple[CampaignNetwork, Path, "Found"]],
+    finishes: Mapping[str, Finish],
+) -> dict[str, Entry]:
+    """Return the entry of each network, by ID, from what was read in its table's place.
+
+    A stop rule is asked only where the journal does not know the table's digest.
+
+    Args:
+        campaign: the one that the tables should be of.
+        tables: networks with the places of their tables, and what was read there.
+        finishes: what the journal says of finished networks, by ID.
+    """
+    entries: dict[str, Entry] = {}
+    unknown: list[tuple[str, Record]] = []
+    for network, path, found in tables:
+        id_ = network.spec.id
+        entry = entries[id_] = _entry(campaign, network, path, found)
+        if campaign.stop is None or found is None or isinstance(found, TableError):
+            continue
+        finish = finishes.get(id_)
+        if entry.stands and (finish is None or finish.sha256 != found.sha256):
+            unknown.append((id_, found))
+        if len(unknown) == _AT_ONCE:
+            entries |= _wrong_ends(campaign, unknown)
+            unknown = []
+    return entries | _wrong_ends(campaign, unknown)
+
+
+def not_whole_lines(not_whole: Collection[Entry], results: Path) -> list[str]:
+    """Return lines that name the tables that are not whole, why, and what to do."""
     if not not_whole:
         return []
     number = counted(len(not_whole), "table is", "tables are")
@@ -231,17 +186,79 @@ def not_whole_lines(not_whole: Collection[NotWhole], results: Path) -> list[str]
     return [
         f"{number} not whole; 'nnlc retry {shlex.quote(str(results))}' moves {which} aside, and "
         "the next start trains their networks again:",
-        *first_few([f"  {one}" for one in not_whole]),
+        *first_few([f"  {one.reason}" for one in not_whole]),
     ]
 
 
+def _entry(campaign: Campaign, network: CampaignNetwork, path: Path, found: "Found") -> Entry:
+    """Return a network's entry, as far as no stop rule is needed."""
+    if found is None:
+        return Entry(path, State.MISSING)
+    if isinstance(found, TableError):
+        return Entry(path, State.DAMAGED, problem=found)
+    if problem := _difference(network, path, found):
+        return Entry(path, State.FOREIGN, problem=problem)
+    rows, half_epochs = len(found.curve), campaign.half_epochs
+    if rows < half_epochs and campaign.stop is not None:
+        return Entry(path, State.STOPPED, rows)
+    if problem := wrong_length(rows, half_epochs, path):
+        return Entry(path, State.DAMAGED, problem=problem)
+    return Entry(path, State.WHOLE, rows)
+
+
+def _difference(network: CampaignNetwork, path: Path, record: "Record") -> TableError | None:
+    """Return the first difference between a table's metadata and its network's, if any."""
+    for i, (column, found) in enumerate(zip(METADATA_COLUMNS, record.metadata, strict=True)):
+        wanted = getattr(network.spec, column.field)
+        if found != wanted and column.field != "train_gpu":  # told by the device, not drawn
+            return TableError(
+                f"is of another network than the campaign's {network.spec.id}: "
+                f"{column.write(found)[:80]!r} where {column.write(wanted)[:80]!r} belongs",
+                path=path,
+                line=2,
+                column=_FIRST_METADATA + i,
+                column_name=column.name,
+            )
+    return None
+
+
+def _wrong_ends(campaign: Campaign, tables: Sequence[tuple[str, "Record"]]) -> dict[str, Entry]:
+    """Return entries of those tables that do not end where the campaign's stop rule ends them."""
+    if not tables or campaign.stop is None:
+        return {}
+    from nnlc.analysis.stop_ends import wrong_ends
+
+    curves = [record.curve for _, record in tables]
+    ends = wrong_ends(curves, campaign.half_epochs, campaign.stop)
+    return {
+        id_: Entry(
+            record.path,
+            State.DAMAGED,
+            problem=TableError(wrong.problem, path=record.path, line=wrong.line),
+        )
+        for (id_, record), wrong in zip(tables, ends, strict=True)
+        if wrong is not None
+    }
+
+
+def _read(path: Path) -> "Found":
+    """Read what stands in a table's place."""
+    from nnlc.tables.record import read_record
+
+    try:
+        return read_record(path, follow_link=False)
+    except TableError as problem:
+        gone = problem.unread and not os.path.lexists(path)  # since its folder was listed
+        return None if gone else problem
+
+
 def _names(folder: Path) -> Collection[str]:
-    """List what may be tables in a folder; nothing where there is none.
+    """Return the names in a folder of tables, none where there is no folder.
 
     Raises:
         ResultsError: it can't be listed.
     """
     try:
-        return {name for name in names_in(folder) if name.endswith(".txt")}
+        return set(names_in(folder))
     except OSError as problem:
         raise ResultsError(f"{folder}: {why_unread(problem)}") from None

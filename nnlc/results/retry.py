@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from nnlc.errors import ResultsError
 from nnlc.results.history import read_history
-from nnlc.results.inventory import NotWhole, TableCheck
+from nnlc.results.inventory import Entry, inventory
 from nnlc.results.journal import Journal
 from nnlc.results.paths import ResultsFolder
 from nnlc.system.files import passed_over
@@ -32,19 +32,16 @@ def retry(results: ResultsFolder, ids: Sequence[str] = ()) -> Iterator[str]:
     campaign = results.campaign()
     history = read_history(results.journal_folder)
     networks = [n for n in campaign.networks() if not ids or n.spec.id in ids]
-    found = TableCheck(results, campaign, history.finishes).look(networks)
-    failed = [
-        id_
-        for id_ in history.failures
-        if (not ids or id_ in ids) and id_ not in found.rows.keys() | found.not_whole.keys()
-    ]
-    if unknown := [i for i in ids if i not in found.not_whole and i not in failed]:
+    found = inventory(results, campaign, networks, history.finishes)
+    not_whole, occupied = found.not_whole, found.entries.keys() - found.missing
+    failed = [i for i in history.failures if (not ids or i in ids) and i not in occupied]
+    if unknown := [i for i in ids if i not in not_whole and i not in failed]:
         those = f"those that failed are {some_of(history.failures, _NAMED)}"
         raise ResultsError(
             f"{results.path}: neither failed nor with a damaged table: {some_of(unknown, _NAMED)}; "
             + (those if history.failures else "none has failed")
         )
-    aside = {i: wrong for i, wrong in found.not_whole.items() if ids or not wrong.unread}
+    aside = {i: wrong for i, wrong in not_whole.items() if ids or not wrong.unread}
     yield from _set_aside(results, aside)
     if chosen := [*failed, *aside]:
         journal = Journal(results.journal_folder)
@@ -54,14 +51,14 @@ def retry(results: ResultsFolder, ids: Sequence[str] = ()) -> Iterator[str]:
         yield from (f"{id_} is no longer failed" for id_ in failed)
         yield "the next start of the campaign trains them again"
     yield from passed_over(results.strangers())
-    left = found.not_whole.keys() - aside.keys()
+    left = not_whole.keys() - aside.keys()
     for id_ in sorted(left):
-        yield f"{found.not_whole[id_]}; it is left there: mend that, or name {id_} to set it aside"
+        yield f"{not_whole[id_].reason}; it is left there: mend that, or name {id_} to set it aside"
     if not chosen and not left:
         yield f"{results.path}: no network has failed, and every table that stands is whole"
 
 
-def _set_aside(results: ResultsFolder, files: dict[str, NotWhole]) -> Iterator[str]:
+def _set_aside(results: ResultsFolder, files: dict[str, Entry]) -> Iterator[str]:
     """Move files out of their tables' places, all of them into one new folder.
 
     Raises:
@@ -72,7 +69,7 @@ def _set_aside(results: ResultsFolder, files: dict[str, NotWhole]) -> Iterator[s
     try:
         place = results.make_aside_folder()
         for wrong in files.values():
-            yield f"{wrong}"
+            yield wrong.reason
             shutil.move(wrong.path, place / wrong.path.name)  # to another disk too
             yield f"  moved to {place / wrong.path.name}"
     except OSError as problem:

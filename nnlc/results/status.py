@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from nnlc.results.history import makers, read_history
-from nnlc.results.inventory import NotWhole, TableCheck
+from nnlc.results.inventory import Entry, State, inventory
 from nnlc.results.journal import read_progress
 from nnlc.results.mixture import Mixture, mixture_of
 from nnlc.results.open_jobs import unsaid_ends
@@ -54,7 +54,7 @@ class Status:
     datasets: dict[str, DatasetStatus]
     failures: dict[str, Failure]
     """By ID, in the campaign's order."""
-    not_whole: dict[str, NotWhole]
+    not_whole: dict[str, Entry]
     """By ID: what stands in the place of tables and is none."""
     makers: list[tuple[str, int]]
     """The devices and versions that the standing tables come from, as far as the journal knows."""
@@ -83,19 +83,20 @@ def read_status(results: ResultsFolder) -> Status:
     finishes = []
     datasets: dict[str, DatasetStatus] = {}
     networks = list(campaign.networks())
-    tables = TableCheck(results, campaign, history.finishes, cache=True).look(networks)
+    found = inventory(results, campaign, networks, history.finishes)
+    standing, not_whole = found.standing, found.not_whole
     for network in networks:
         name, id_ = network.images.name, network.spec.id
         status = datasets.setdefault(name, DatasetStatus())
-        if id_ in tables.rows:
+        if id_ in standing:
             status.done += 1
-            rows = tables.rows[id_]
-            status.stopped += rows < campaign.half_epochs
+            rows = standing[id_].half_epochs
+            status.stopped += standing[id_].state is State.STOPPED
             status.saved += campaign.half_epochs - rows
             status.rows += rows
             if id_ in history.finishes:
                 finishes.append(history.finishes[id_])
-        elif id_ in tables.not_whole:
+        elif id_ in not_whole:
             status.not_whole += 1
         elif id_ in running:
             status.under_way += 1
@@ -111,13 +112,13 @@ def read_status(results: ResultsFolder) -> Status:
         stop=campaign.stop,
         datasets=datasets,
         failures=failures,
-        not_whole=tables.not_whole,
+        not_whole=not_whole,
         makers=makers(finishes),
-        mixture=mixture_of(networks, campaign.training, history.finishes, tables.rows),
+        mixture=mixture_of(networks, campaign.training, history.finishes, standing),
         unsaid_ends=unsaid_ends(
             results.journal_folder,
             history.open_jobs,
-            [n.spec.id for n in networks if n.spec.id not in tables.rows],
+            [n.spec.id for n in networks if n.spec.id not in standing],
         ),
         passed_over=passed_over(results.strangers()),
         trouble=history.trouble if running else None,

@@ -12,8 +12,8 @@ from nnlc.errors import NnlcError, TableError
 from nnlc.networks import NetworkSpec
 from nnlc.tables.columns import CURVE_COLUMNS, METADATA_COLUMNS
 from nnlc.tables.fast_parsing import Curve
+from nnlc.tables.record import Record, read_records
 from nnlc.tables.table_folders import Skipped, find_tables
-from nnlc.tables.table_reading import Reading, read_files
 from nnlc.tables.val_loss_correction import correction_factors, is_published
 
 ValLoss = Literal["as-published", "corrected"]
@@ -73,7 +73,7 @@ def load_tables(
     *,
     val_loss: ValLoss = "as-published",
     damaged: Damaged = "refuse",
-    cache: bool = True,
+    cache: bool = False,  # noqa: ARG001  accepted, and without effect, until 0.3.0
 ) -> Tables:
     """Read tables, of nnlc or published, as strictly as `read_table` and far faster.
 
@@ -84,8 +84,7 @@ def load_tables(
             (`nnlc.tables.val_loss_correction`); tables that nnlc wrote are right and don't change.
         damaged: "refuse" raises TableError for a damaged table or a second table of the same ID;
             "skip" leaves it out and names it in `Tables.skipped`.
-        cache: True to keep what is read in `$XDG_CACHE_HOME/nnlc` or `~/.cache/nnlc`, and to use it
-            again while a file's size, times and inode are the same.
+        cache: has no effect any more, and goes with 0.3.0.
 
     Raises:
         TableError: there is nothing to read, a table is damaged (with line and column), or two
@@ -95,26 +94,26 @@ def load_tables(
     check_choice("damaged", damaged, ("refuse", "skip"))
     several = [paths] if isinstance(paths, str | Path) else paths
     found, skipped = find_tables(map(Path, several))
-    readings: dict[str, Reading] = {}
+    records: dict[str, Record] = {}
     for files in found:
-        for one in read_files(files, cache=cache):
-            if isinstance(one, Reading) and one.id not in readings:
-                readings[one.id] = one
+        for one in read_records(files):
+            if isinstance(one, Record) and one.id not in records:
+                records[one.id] = one
                 continue
-            problem = _same_id(one, readings[one.id]) if isinstance(one, Reading) else one
+            problem = _same_id(one, records[one.id]) if isinstance(one, Record) else one
             if damaged == "refuse":
                 raise problem
             skipped.append(Skipped(problem.path or files.folder, str(problem)))
-    return _tables(list(readings.values()), val_loss, tuple(skipped))
+    return _tables(list(records.values()), val_loss, tuple(skipped))
 
 
-def frames_of(readings: Iterable[Reading]) -> Tables:
+def frames_of(records: Iterable[Record]) -> Tables:
     """Return frames of tables that are already read, with losses as published.
 
     Args:
-        readings: the tables, each of another network.
+        records: the tables, each of another network.
     """
-    return _tables(list(readings), "as-published", ())
+    return _tables(list(records), "as-published", ())
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
@@ -127,19 +126,19 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
         raise NnlcError(f"{name} is {value!r}, but can only be {' or '.join(map(repr, choices))}")
 
 
-def _same_id(second: Reading, first: Reading) -> TableError:
+def _same_id(second: Record, first: Record) -> TableError:
     return TableError(
-        f"network {second.id} has a table in {Path(first.path).parent} already; load one of them",
-        path=Path(second.path),
+        f"network {second.id} has a table in {first.path.parent} already; load one of them",
+        path=second.path,
         line=2,
         column=5,
         column_name="ID",
     )
 
 
-def _tables(readings: list[Reading], val_loss: ValLoss, skipped: tuple[Skipped, ...]) -> Tables:
-    networks = _network_frame(readings)
-    curves = _curve_frame(networks, [one.curve for one in readings])
+def _tables(records: list[Record], val_loss: ValLoss, skipped: tuple[Skipped, ...]) -> Tables:
+    networks = _network_frame(records)
+    curves = _curve_frame(networks, [one.curve for one in records])
     if val_loss == "corrected":
         curves["val_loss"] *= np.repeat(correction_factors(networks), networks["half_epochs"])
     for frame in (curves, networks):
@@ -147,10 +146,10 @@ def _tables(readings: list[Reading], val_loss: ValLoss, skipped: tuple[Skipped, 
     return Tables(curves, networks, skipped)
 
 
-def _network_frame(readings: list[Reading]) -> pd.DataFrame:
+def _network_frame(records: list[Record]) -> pd.DataFrame:
     names = [column.field for column in METADATA_COLUMNS]
     types = {field.name: field.type for field in fields(NetworkSpec)}
-    values = list(zip(*(one.metadata for one in readings), strict=True)) or [()] * len(names)
+    values = list(zip(*(one.metadata for one in records), strict=True)) or [()] * len(names)
     frame = pd.DataFrame(
         {
             name: pd.Series(column, dtype=_DTYPES.get(types[name], object))
@@ -158,10 +157,10 @@ def _network_frame(readings: list[Reading]) -> pd.DataFrame:
         }
     )
     frame["depth"] = frame["conv_kernels"].map(len).astype("int64")
-    frame["half_epochs"] = pd.Series([len(one.curve) for one in readings], dtype="int64")
+    frame["half_epochs"] = pd.Series([len(one.curve) for one in records], dtype="int64")
     frame["published"] = is_published(frame)
     # As objects: pandas' own strings can't hold paths that are not UTF-8.
-    frame["path"] = pd.Series([one.path for one in readings], dtype=object)
+    frame["path"] = pd.Series([str(one.path) for one in records], dtype=object)
     return frame
 
 

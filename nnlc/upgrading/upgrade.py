@@ -17,7 +17,7 @@ from nnlc.networks.arithmetic import (
 )
 from nnlc.results.campaign_file import FORMAT, FORMATS, Written
 from nnlc.results.history import History, read_history
-from nnlc.results.inventory import Found, TableCheck, not_whole_lines
+from nnlc.results.inventory import Inventory, inventory, not_whole_lines
 from nnlc.results.journal import read_events
 from nnlc.results.mixture import mixture_of
 from nnlc.results.open_jobs import has_ended
@@ -57,8 +57,9 @@ def upgrade(
     if new_arithmetic:
         campaign = campaign.model_copy(update={"training": with_new_choices(campaign.training)})
     networks = list(campaign.networks())
-    tables = TableCheck(results, campaign, history.finishes, cache=True).look(networks)
-    left = [n for n in networks if n.spec.id not in tables.rows]
+    tables = inventory(results, campaign, networks, history.finishes)
+    standing = tables.standing
+    left = [n for n in networks if n.spec.id not in standing]
     yield (
         f"{results.path}: campaign.toml is of nnlc {written.nnlc}; this is nnlc {__version__}, "
         f"arithmetic {version()}"
@@ -93,12 +94,13 @@ def upgrade(
 def _table_lines(
     campaign: Campaign,
     networks: list[CampaignNetwork],
-    tables: Found,
+    tables: Inventory,
     history: History,
     path: Path,
 ) -> Iterator[str]:
-    yield f"tables: {len(tables.rows):,} of {len(networks):,} stand and stay"
-    mixture = mixture_of(networks, campaign.training, history.finishes, tables.rows)
+    standing = tables.standing
+    yield f"tables: {len(standing):,} of {len(networks):,} stand and stay"
+    mixture = mixture_of(networks, campaign.training, history.finishes, standing)
     if mixture.words:
         yield f"  {mixture.words}"
     yield from (f"  {line}" for line in not_whole_lines(tables.not_whole.values(), path))
@@ -196,7 +198,7 @@ def _oldest_reader() -> str:
 
 
 def _obstacle(
-    results: ResultsFolder, written: Written, tables: Found, queued: QueuedScripts
+    results: ResultsFolder, written: Written, tables: Inventory, queued: QueuedScripts
 ) -> str | None:
     """Return why campaign.toml may not be rewritten now, if so.
 

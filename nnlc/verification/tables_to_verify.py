@@ -1,21 +1,20 @@
 """The tables that are to be verified, each with what is known of how it was made."""
 
-import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from nnlc.analysis.stop_ends import curve_of, wrong_ends
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import CampaignError, SpecError, TableError
 from nnlc.networks import ImageSet, NetworkSpec, walk_network
 from nnlc.networks.arithmetic import settings_for
 from nnlc.networks.optimizers import optimizer_of
 from nnlc.results.history import Finish, read_history
+from nnlc.results.inventory import Entry, State, judge
 from nnlc.tables import Table, parse_table
+from nnlc.tables.record import Record, parse_record, read_bytes
 from nnlc.tables.table_folders import Skipped, find_tables
-from nnlc.tables.table_reading import read_bytes
 from nnlc.training.origin import Origin, origin_of, results_of
 
 _JOURNAL = "journal"
@@ -32,6 +31,8 @@ class Subject:
     """The campaign's network of this ID; its `train_gpu` as the journal has it."""
     is_stranger: bool
     """The campaign has no network of this ID, or the file is named after another."""
+    foreign: str
+    """Why it is not the table of the campaign's network that it is named after; "" if it is."""
     finish: Finish | None
     """What the journal tells of it."""
     changed: bool
@@ -107,22 +108,28 @@ class _Reader:
         self._finishes: dict[Path, dict[str, Finish]] = {}
 
     def read(self, path: Path, *, follow_link: bool) -> Subject | Refused:
-        content, _ = read_bytes(path, follow_link=follow_link)
-        digest = hashlib.sha256(content).hexdigest()
+        """Read a table and what is known of it, or return why it can't be trained again.
+
+        Raises:
+            TableError: a file that was named itself can't be read.
+        """
         try:
-            table = parse_table(content, path=path)
-            finish = self._finishes_of(path).get(table.spec.id)
+            content = read_bytes(path, follow_link=follow_link)
+            record, table = parse_record(content, path), parse_table(content, path=path)
+            finish = self._finishes_of(path).get(record.id)
             campaign = self._campaign(path)
-            network = self._networks_of(campaign).get(table.spec.id) if campaign else None
-            if campaign and network:
-                known = finish is not None and finish.sha256 == digest
-                _check_length(table, content, path, campaign, ends_well=known)
-            elif not (self._given or table.spec.torch_set_deterministic):
+            network = self._networks_of(campaign).get(record.id) if campaign else None
+            entry = self._entry(campaign, record) if campaign else None
+            if entry and entry.problem and entry.state is not State.FOREIGN:
+                raise entry.problem
+            if not (network or self._given or table.spec.torch_set_deterministic):
                 campaign = None  # a published table beside a campaign is not trained under it
             origin = origin_of(table.spec, campaign)
             _check_trainable(table.spec, origin.images)
         except (TableError, CampaignError, SpecError) as problem:
-            return Refused(path, str(problem).removeprefix(f"{path}, ").removeprefix(f"{path}: "))
+            if follow_link and isinstance(problem, TableError) and problem.unread:
+                raise
+            return Refused(path, _without_path(str(problem), path))
         return Subject(
             path,
             table,
@@ -131,9 +138,20 @@ class _Reader:
             campaign is not None
             and table.spec.torch_set_deterministic
             and (network is None or (self._given is None and path.stem != table.spec.id)),
+            _without_path(entry.reason, path) if entry else "",
             finish,
-            changed=bool(finish and finish.sha256 and finish.sha256 != digest),
+            changed=bool(finish and finish.sha256 and finish.sha256 != record.sha256),
         )
+
+    def _entry(self, campaign: Campaign, record: Record) -> Entry | None:
+        """Return the table's state in its campaign's inventory; None without such a network."""
+        networks = self._networks_of(campaign)
+        named_after = networks.get(record.path.stem) if self._given is None else None
+        network = named_after or networks.get(record.id)
+        if network is None:
+            return None
+        tables = [(network, record.path, record)]
+        return judge(campaign, tables, self._finishes_of(record.path))[network.spec.id]
 
     def _campaign(self, path: Path) -> Campaign | None:
         if self._given is not None:
@@ -158,6 +176,10 @@ class _Reader:
         return self._finishes[folder]
 
 
+def _without_path(words: str, path: Path) -> str:
+    return words.removeprefix(f"{path}, ").removeprefix(f"{path}: ")
+
+
 def _as_trained(
     network: CampaignNetwork | None, table: Table, finish: Finish | None
 ) -> NetworkSpec | None:
@@ -167,31 +189,6 @@ def _as_trained(
     recorded = finish.on_gpu if finish else None
     on_gpu = table.spec.train_gpu if recorded is None else recorded
     return replace(network.spec, train_gpu=on_gpu)
-
-
-def _check_length(
-    table: Table, content: bytes, path: Path, campaign: Campaign, *, ends_well: bool
-) -> None:
-    """See that a table has all rows, or those up to where its campaign's rule stops it.
-
-    Args:
-        table: what is in `content`.
-        content: bytes.
-        path: for the error.
-        campaign: its own.
-        ends_well: the journal knows the table, so that its rule need not be asked.
-
-    Raises:
-        TableError: it has others.
-    """
-    if campaign.stop is None:
-        parse_table(content, path=path, half_epochs=campaign.half_epochs)
-        return
-    if ends_well:
-        return
-    [wrong] = wrong_ends([curve_of(table)], campaign.half_epochs, campaign.stop)
-    if wrong is not None:
-        raise TableError(wrong.problem, path=path, line=wrong.line)
 
 
 def _check_trainable(spec: NetworkSpec, images: ImageSet) -> None:

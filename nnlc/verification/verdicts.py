@@ -23,6 +23,8 @@ class Verdict:
     """Metadata that are not those of the campaign's network."""
     is_stranger: bool = False
     """The campaign has no such network, or the file has another one's name."""
+    foreign: str = ""
+    """Why it is not the table of the campaign's network that it is named after."""
     rows: tuple[Difference, ...] = ()
     """All fields of those half epochs that are others now, in the table's order."""
     bytes_changed: bool = False
@@ -59,6 +61,7 @@ class Verdict:
             self.problem
             or self.specification
             or self.is_stranger
+            or self.foreign
             or self.rows
             or self.bytes_changed
         )

@@ -43,7 +43,9 @@ def _headline(verdict: Verdict) -> str:
 
 
 def _details(verdict: Verdict) -> Iterator[str]:
-    if verdict.is_stranger:
+    if verdict.foreign and not verdict.specification:
+        yield verdict.foreign
+    elif verdict.is_stranger:
         yield f"the campaign has no network {verdict.id}, or not under this name"
     if verdict.bytes_changed:
         yield "changed since it was written: the journal has the checksum of other bytes"

@@ -111,6 +111,7 @@ def _verdict(
         if subject.drawn
         else (),
         is_stranger=subject.is_stranger,
+        foreign=subject.foreign,
         bytes_changed=subject.changed,
         is_recorded=subject.finish is not None,
         is_assumed=subject.origin.is_assumed,
