@@ -1,6 +1,6 @@
 """nnlc: learning curves of random convolutional networks, from a campaign file to tables.
 
-Importing this package loads neither torch nor MPI; each public name is imported when it is used.
+Importing this package loads neither torch nor MPI; a public name is imported at its first use.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""`python -m nnlc` is the `nnlc` command."""
+"""The `nnlc` command as `python -m nnlc`."""
 
 from nnlc.cli import main
 

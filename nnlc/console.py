@@ -1,4 +1,4 @@
-"""All that is printed, by the command and by the worker: the one way from text to a terminal."""
+"""Printing: everything that the `nnlc` command and the worker print goes through this module."""
 
 import io
 import os
@@ -14,36 +14,36 @@ if TYPE_CHECKING:
 
 
 STANDARD_ERROR = 2
-"""Its descriptor, for what must be said while another line may be half printed."""
+"""Descriptor of standard error, for a message while another line may be half printed."""
 
 
 _COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Characters that a terminal obeys in place of showing them, from whatever file they come."""
+"""Control characters, which a terminal would obey instead of showing them."""
 
 
 def prepare_output() -> None:
-    """Have what a terminal or a log can't show printed as question marks.
+    """Have characters that the output's encoding lacks printed as question marks.
 
-    Called first by every process that prints, so that it holds for what libraries print too: no
-    letter of a path or a name ever ends the work.
+    Every process that prints calls this first, so that it covers what libraries print too: no
+    character of a path or a name raises an error.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # None where it was closed by who started this
+        if isinstance(stream, io.TextIOWrapper):  # None if closed at the start
             stream.reconfigure(errors="replace")
 
 
 def harmless(text: str) -> str:
-    """Return a text in which nothing commands the terminal that it is printed on."""
+    """Return the text with a question mark for each control character."""
     return _COMMANDS.sub("?", text)
 
 
 def say(text: str) -> None:
-    """Print a line of what was asked for, on standard output."""
+    """Print a line of a command's result, on standard output."""
     _print(harmless(text), sys.stdout, "\n")
 
 
 def say_whole(text: str) -> None:
-    """Print what is meant for a file or a program, and tell if that lost any letter."""
+    """Print text for a file or a program on standard output; say so if characters were lost."""
     _print(text, sys.stdout, "")
     encoding = "utf-8" if sys.stdout is None else sys.stdout.encoding or "utf-8"
     if text.encode(encoding, "replace").decode(encoding) != text:
@@ -54,9 +54,10 @@ def say_whole(text: str) -> None:
 
 
 def say_aside(text: str) -> None:
-    """Print a line about the work, such as a warning or an error, on standard error, at once.
+    """Print a line about the work, such as a warning or an error, on standard error.
 
-    One that can't be written, as on a full disk, is lost, and those after it: no status changes.
+    If it can't be written, as on a full disk, this line and all later ones are lost; the exit
+    status stays the same.
     """
     try:
         _print(harmless(text), sys.stderr, "\n")
@@ -68,36 +69,36 @@ def say_aside(text: str) -> None:
 
 @cache
 def say_once(text: str) -> None:
-    """Print a line on standard error, unless this process has done so already."""
+    """Print a line on standard error, unless this process has printed it before."""
     say_aside(text)
 
 
 def standard_output() -> TextIO:
-    """Return standard output, for what writes more than lines; nowhere, if that was closed."""
+    """Return standard output, or a dummy stream if that was closed."""
     return io.StringIO() if sys.stdout is None else sys.stdout
 
 
 @contextmanager
 def printing_aside() -> Iterator[None]:
-    """Have what others print meanwhile go to standard error: it is none of what was asked for."""
+    """Send what libraries print meanwhile to standard error: it is not part of the result."""
     with redirect_stdout(sys.stderr):
         yield
 
 
 def flush_output() -> None:
-    """Have all that was printed reach its reader.
+    """Flush standard output.
 
     Raises:
-        OSError: it can't, such as BrokenPipeError where the reader has gone.
+        OSError: that fails, such as BrokenPipeError if the reader has gone.
     """
     standard_output().flush()
 
 
 def stop_printing(*, errors: bool = True) -> None:
-    """Print nothing more, not even complaints at the end, for a reader that has gone.
+    """Discard all further output, Python's own complaints at exit included.
 
     Args:
-        errors: on standard error either.
+        errors: True to discard standard error too.
     """
     _silence(sys.stdout, *([sys.stderr] if errors else []))
 
@@ -110,9 +111,9 @@ def _silence(*streams: TextIO | None) -> None:
 
 
 def make_console() -> "Console":
-    """Return a rich console on standard output in which all text stands for itself.
+    """Return a rich console on standard output that prints strings literally.
 
-    A path such as `a[old]b` is no markup. What is to be styled is styled by `rich.text.Text`.
+    A path such as `a[old]b` is not taken for markup. Use `rich.text.Text` for styles.
     """
     from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""What can go wrong on a user's side, and the exit status that says so.
+"""Errors that a user can correct, and exit statuses.
 
 Each message says what was wrong, where, and what to do next.
 """
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class NnlcError(Exception):
-    """A mistake that the user can mend; shown without a traceback."""
+    """An error that the user can correct; shown without a traceback."""
 
 
 class SpecError(NnlcError, ValueError):
@@ -16,7 +16,7 @@ class SpecError(NnlcError, ValueError):
 
 
 class SpaceError(NnlcError, ValueError):
-    """A search space, or its meeting with a dataset, has nothing in it."""
+    """A search space is empty, by itself or with these images."""
 
 
 class CampaignError(NnlcError):
@@ -27,10 +27,10 @@ class TableError(NnlcError):
     """A table is damaged.
 
     Attributes:
-        path: the table's file, or None for text that came from elsewhere.
-        line: 1-based line, or None where the whole file is meant.
-        column: 1-based field within the line, or None where the whole line is meant.
-        unread: True if the file system refused to read the file, which may be whole all the same.
+        path: the table's file, or None for text from elsewhere.
+        line: line number from 1, or None for the whole file.
+        column: field number within the line from 1, or None for the whole line.
+        unread: True if the file can't be read because of the disk, but may be intact.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class TableError(NnlcError):
 
 
 class ImagesError(NnlcError):
-    """Images are missing, damaged or not of the promised shape."""
+    """Images are missing, damaged or of an unexpected shape."""
 
 
 class ResultsError(NnlcError):
@@ -65,15 +65,15 @@ class SiteError(NnlcError):
 
 
 class SchedulerError(NnlcError):
-    """A scheduler is absent or refuses."""
+    """A scheduler is not installed or refuses a request."""
 
 
 class UnansweredError(SchedulerError):
-    """A scheduler does not answer, or not in words that say what it did."""
+    """A scheduler does not answer, or its answer does not tell what it did."""
 
 
 class DeviceError(NnlcError):
-    """A GPU that was asked for, or that other ranks have, is not there."""
+    """A GPU that the user asked for, or that other ranks have, is missing."""
 
 
 class LaunchError(NnlcError):
@@ -81,17 +81,17 @@ class LaunchError(NnlcError):
 
 
 class ExitStatus(IntEnum):
-    """How a worker leaves; every rank of a job leaves with the same one."""
+    """Exit status of a worker, the same on every rank of a job."""
 
     DONE = 0
     """Every network of the campaign has its table."""
     ERROR = 1
-    """Something must be mended before the campaign can go on; the message says what."""
+    """The user must correct something before the campaign can go on; the message says what."""
     USAGE = 2
     """The command line is wrong."""
     DONE_WITH_FAILURES = 3
-    """Nothing is left to train, but some networks failed, or files in the place of tables are none;
+    """Nothing is left to train, but some networks failed, or files named like tables are damaged;
     `nnlc status` says why."""
     UNFINISHED = 75
-    """Stopped on notice or before its time was over: start the same command again (BSD's
+    """The job stopped on a signal or before its time limit: start the same command again (BSD's
     EX_TEMPFAIL)."""

@@ -1,4 +1,4 @@
-"""Numbers of things in sentences that a person reads."""
+"""Counts and lists in messages."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
@@ -7,12 +7,12 @@ Mistake = TypeVar("Mistake")
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """Such as "1 network" and "6,000 networks".
+    """Return a count with its noun, such as "1 network" or "6,000 networks".
 
     Args:
-        number: of things.
-        noun: what one of them is called.
-        plural: what several are called, where that is not the noun with an s.
+        number: the count.
+        noun: in the singular.
+        plural: the noun's plural if that is not the noun with an s.
     """
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
@@ -20,12 +20,12 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
 def first_few(
     mistakes: Sequence[Mistake], most: int = 10, write: Callable[[Mistake], str] = str
 ) -> list[str]:
-    """Return lines that tell of mistakes, or the first of them and how many more there are.
+    """Return a line for each of the first mistakes, and a last line with the number of others.
 
     Args:
-        mistakes: of which there may be very many.
-        most: lines.
-        write: gives the line of one; those that are not told are not written.
+        mistakes: any number.
+        most: number of lines before the last one.
+        write: returns the line of a mistake.
     """
     if len(mistakes) <= most + 1:
         return list(map(write, mistakes))
@@ -33,16 +33,16 @@ def first_few(
 
 
 def some_of(names: Collection[str], most: int) -> str:
-    """Return the first of many names on one line, and how many more there are."""
+    """Return the first `most` names, separated by commas, and the number of others."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(list(names)[:most]) + more
 
 
 def printable(text: str) -> str:
-    """Return a text with a question mark for whatever no terminal shows."""
+    """Return the text with a question mark for each unprintable character."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def reason_of(problem: Exception) -> str:
-    """Return what another library's exception says, in one short line; its kind if it is mute."""
+    """Return the message of another library's exception in one short line, or else its class."""
     return " ".join(str(problem).split())[:200] or type(problem).__name__

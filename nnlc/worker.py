@@ -1,6 +1,6 @@
-"""The worker: one rank of a job. `python -m nnlc.worker`, alone or under mpirun, srun or jsrun.
+"""The worker, one rank of a job: `python -m nnlc.worker`, alone or under mpirun, srun or jsrun.
 
-Rank 0 reads the campaign, hands out networks and writes tables; every rank trains, rank 0 too.
+Rank 0 reads the campaign, hands out networks and writes tables. All ranks train, rank 0 too.
 """
 
 import sys
@@ -12,10 +12,10 @@ from nnlc.ranks.notices import Notices
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one rank; returns its exit status, the same on every rank."""
+    """Run one rank; return its exit status, which is the same on every rank."""
     since, notices = time.monotonic(), Notices()
     prepare_output()
-    # Only now: where a thousand ranks read the same disk, a notice may come before this is read.
+    # Imported late: with a thousand ranks on one disk a stop signal may come before this is loaded.
     from nnlc.ranks.agent import Agent
     from nnlc.ranks.mpi import connect
     from nnlc.ranks.mps import control_daemon
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         with control_daemon(wanted=options.mps and options.device != "cpu") as without_mps:
             agent = Agent(link, options.trainers, notices, without_mps)
             if link.rank == 0:
-                from nnlc.ranks.lead import lead  # while trainers start; the others do without
+                from nnlc.ranks.lead import lead  # while trainers start; other ranks don't need it
 
                 try:
                     lead(agent, link.ranks, options)
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
                     agent.stop_all(refuse(str(problem), ExitStatus.ERROR))
             status = agent.run()
         link.leave(status)
-    except BaseException:  # whatever it is, no other rank may wait for this one
+    except BaseException:  # no other rank may wait for this one
         sys.excepthook(*sys.exc_info())
         link.abort(ExitStatus.ERROR)
         raise

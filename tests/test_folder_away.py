@@ -125,14 +125,14 @@ def test_nothing_is_written_in_the_place_of_a_folder_that_is_away_and_all_of_it_
     for _ in range(20):
         job.tick(3)
     assert files(job.results.path) == before
-    [told] = [text for text in job.progress.messages if "kept and tried again" in text]
+    [told] = [text for text in job.progress.messages if "writing is retried" in text]
     assert str(job.results.path) in told
     if job.results.path.exists():
         job.results.path.rename(job.results.path.with_name("what came"))
     away.rename(job.results.path)
     job.tick(10)
     job.tick(10)
-    assert "everything could be written again" in job.progress.messages
+    assert "everything has now been written" in job.progress.messages
     assert job.train_all() == ExitStatus.DONE
     assert len(job.standing) == 6
     assert len(job.events("finish")) == 6
@@ -158,8 +158,8 @@ def test_a_job_whose_folder_stays_away_ends_in_words_and_as_an_error(job, finish
     assert job.leaving
     assert job.part() == ExitStatus.ERROR
     assert "is gone (moved away, or not mounted?)" in job.progress.messages[-1]
-    assert "back to" in job.progress.messages[-1]
-    assert job.progress.messages[-1].endswith("bring it back and start again")
+    assert "must be trained again" in job.progress.messages[-1]
+    assert job.progress.messages[-1].endswith("restore the folder and start again")
     assert not job.results.path.exists()
 
 
@@ -230,13 +230,13 @@ def test_a_real_job_goes_on_when_its_folder_was_away_for_a_while(alone, tmp_path
     here.rename(away)
     tmp_path.joinpath("r").rmdir()  # not even its parent is made
     log = tmp_path / "log"
-    wait_until(lambda: "kept and tried again" in log.read_text() or job.poll() is not None)
+    wait_until(lambda: "writing is retried" in log.read_text() or job.poll() is not None)
     assert job.poll() is None, log.read_text()
     assert not tmp_path.joinpath("r").exists()
     tmp_path.joinpath("r").mkdir()
     away.rename(here)
     assert job.wait(HANG_SECONDS) == 0, (tmp_path / "log").read_text()
-    assert "everything could be written again" in (tmp_path / "log").read_text()
+    assert "everything has now been written" in (tmp_path / "log").read_text()
     assert tables(here) == tables(results)
 
 

@@ -89,7 +89,7 @@ def test_where_there_is_no_such_program_a_rank_goes_on_without(install, monkeypa
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
     with control_daemon(wanted=True) as trouble:
-        assert trouble == "nvidia-cuda-mps-control is not to be found"
+        assert trouble == "nvidia-cuda-mps-control was not found"
         assert environment() == {"CUDA_VISIBLE_DEVICES": "2"}
 
 

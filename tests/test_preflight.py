@@ -100,7 +100,7 @@ def test_a_service_that_was_asked_for_and_is_not_to_be_had_is_told_once_for_all_
     ranks = {r: place(r, 1, without_mps="no such program" if r else None) for r in range(3)}
     counts = dict.fromkeys(ranks, 1)
     [warning] = warnings(ranks, counts, "cuda")
-    assert "without effect on 2 of 3 ranks, as on rank 1 on n1: no such program" in warning
+    assert "no effect on 2 of 3 ranks, such as rank 1 on n1: no such program" in warning
     assert not list(warnings(ranks, counts, "cpu"))
 
 

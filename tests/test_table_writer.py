@@ -157,12 +157,12 @@ def test_the_training_goes_on_while_a_table_waits_and_the_user_is_told_once(job,
     assert len(job.handed_out) == 2
     told = [text for text in job.progress.messages if NO_SPACE in text]
     assert len(told) == 1
-    assert "kept and tried again" in told[0]
+    assert "writing is retried" in told[0]
     assert str(job.path(job.handed_out[0][1])) in told[0]
     disk.trouble = None
     job.tick(RETRY_SECONDS)
     job.tick()
-    assert job.progress.messages.count("everything could be written again") == 1
+    assert job.progress.messages.count("everything has now been written") == 1
     assert job.standing == set(job.progress.tables) == {job.handed_out[0][1]}
 
 
@@ -197,11 +197,11 @@ def test_a_job_whose_tables_can_not_be_written_for_long_leaves_with_an_error(job
     job.tick(RETRY_SECONDS)
     assert job.leaving
     assert NO_SPACE in job.progress.messages[-1]
-    assert job.progress.messages[-1].endswith("make room or mend the folder and start again")
+    assert job.progress.messages[-1].endswith("make room or repair the folder and start again")
     tries = disk.tries
     assert job.part() == ExitStatus.ERROR
     assert disk.tries == tries + 1
-    assert "1 finished networks go back to their last checkpoint" in job.progress.messages[-1]
+    assert "1 finished network must be trained again" in job.progress.messages[-1]
 
 
 def test_a_last_try_saves_the_tables_of_a_job_that_leaves(job, disk):

@@ -1,6 +1,6 @@
-"""The rank agent: one a rank. Passes messages between its trainers and rank 0's gatherer.
+"""The agent of a rank: it passes messages between the rank's trainers and rank 0's gatherer.
 
-It never imports torch and never trains, so that nothing which happens to a network can hurt it.
+An agent never imports torch and never trains, so no failure of a network can crash it.
 """
 
 import contextlib
@@ -21,11 +21,11 @@ from nnlc.system import messages
 from nnlc.system.environment import in_words, overruled
 
 TRAINER_END_SECONDS = 5.0
-"""For an idle trainer to leave when its input ends."""
+"""Time that an idle trainer has to end once its input is closed."""
 TICK_SECONDS = 0.1
-"""Between two calls of the gatherer's `tick`."""
+"""Time between two calls of the gatherer's `tick`."""
 LONGEST_RESTART_SECONDS = 60.0
-"""Between two trainers that end without any work, as where a disk or a device is away."""
+"""Longest wait before a trainer is replaced that ended without work, as when its disk fails."""
 RANK_0 = 0
 _FOR_AGENTS = ("configure", "check", "train", "leave", "stop")
 
@@ -33,27 +33,27 @@ Outbox = list[tuple[int, messages.Message]]
 
 
 class Handler(Protocol):
-    """The gatherer, as its rank's agent sees it."""
+    """Interface of the gatherer that an agent calls."""
 
     def __call__(self, rank: int, *received: messages.Message) -> Outbox:
-        """Messages and the rank they come from in, messages to ranks out."""
+        """Handle messages from one rank; return messages to send, each with its rank."""
 
     def tick(self) -> Outbox:
-        """Called several times a second, whether or not anything happened."""
+        """Do periodic work, several times a second; return messages to send."""
 
 
 class Agent:
-    """One rank's event loop.
+    """Event loop of one rank.
 
     Args:
-        link: the other ranks.
-        trainers: how many trainer processes the user wants; they start here, to be ready early.
-            None: one does, and rank 0 says how many more.
+        link: connection to all ranks.
+        trainers: number of trainer processes that the user wants; they start immediately. With
+            None one starts, and rank 0 tells later how many more to start.
         notices: signals that ask this rank to stop.
-        without_mps: why the Multi-Process Service, which was asked for, is not to be had.
+        without_mps: why the requested Multi-Process Service is unavailable; else None.
 
     Attributes:
-        gatherer: on rank 0, what answers the agents' messages; set before `run`.
+        gatherer: on rank 0 the handler of all agents' messages, set before `run`; else None.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Agent:
         self._status: int | None = None
 
     def run(self) -> int:
-        """Pass messages until rank 0 says stop; returns the exit status it names."""
+        """Pass messages until rank 0 sends "stop"; return the exit status in that message."""
         while self._status is None:
             if name := self._notices.take_signal():
                 self._send_to_gatherer({"kind": "notice", "signal": name})
@@ -101,10 +101,10 @@ class Agent:
         return self._status
 
     def _end_at_once(self) -> None:
-        """End the job, whatever else goes on: a signal has come a second time."""
+        """End the job without saving, after a second signal."""
         words = f"rank {self._link.rank}: a second signal came, so the job ends unsaved\n"
         with contextlib.suppress(OSError):
-            os.write(STANDARD_ERROR, words.encode())  # past what may be half printed just now
+            os.write(STANDARD_ERROR, words.encode())  # unbuffered: a print may be in progress
         self._link.abort(ExitStatus.UNFINISHED)
 
     def _tick(self) -> None:
@@ -113,12 +113,12 @@ class Agent:
             self._send_all(self.gatherer.tick())
 
     def stop_all(self, status: int) -> None:
-        """On rank 0, before `run`: have every rank leave with this status."""
+        """Have every rank leave with this status; for rank 0, before `run`."""
         for rank in range(self._link.ranks):
             self._link.send(rank, {"kind": "stop", "status": status})
 
     def _start_due(self) -> None:
-        """Trainers in the place of those that ended; the later, the more ended without any work."""
+        """Start the trainers that are due: additional ones, and replacements of ended ones."""
         if self._leaving:
             return
         for number in [n for n, due in self._due.items() if time.monotonic() >= due]:
@@ -138,7 +138,7 @@ class Agent:
             self._link.send(rank, message)
 
     def _check_heartbeat(self) -> None:
-        """Tell the others that this rank lives, and end the job if one of them does not."""
+        """Send heartbeats, and abort the job if another rank has been silent for too long."""
         for rank in self._heartbeat.due():
             self._link.send(rank, {"kind": "alive"})
         if (gone := self._heartbeat.silent_rank()) is not None:
@@ -149,7 +149,7 @@ class Agent:
             self._link.abort(ExitStatus.UNFINISHED)
 
     def _handle_received(self) -> None:
-        """What came from other ranks, and from this one for itself."""
+        """Handle the messages from all ranks, this one included."""
         for rank, received in self._link.receive():
             self._heartbeat.heard(rank)
             for_gatherer = []
@@ -162,7 +162,7 @@ class Agent:
                 self._send_all(self.gatherer(rank, *for_gatherer))
 
     def _on_command(self, message: messages.Message) -> None:
-        """Do what rank 0 says."""
+        """Carry out a command of rank 0."""
         match message["kind"]:
             case "stop":
                 self._status = message["status"]
@@ -180,17 +180,17 @@ class Agent:
                 self._train(message)
 
     def _check(self, message: messages.Message) -> None:
-        """Have a trainer look at its images; where it has just ended, its end is told."""
+        """Have a trainer check its images, unless it has just ended, which is reported anyway."""
         trainer = self._trainers.get(message["trainer"])
         if trainer is not None:
             trainer.watchdog.start_begins()
             trainer.send(message)
 
     def _train(self, message: messages.Message) -> None:
-        """Give a network to a trainer, or back to rank 0 where the two have crossed.
+        """Give a network to a trainer, or return it to rank 0 if the trainer can't take it.
 
-        A trainer may end while rank 0's answer to its `idle` is under way; the one in its place
-        is not ready yet, or has a network already.
+        A trainer may end while rank 0's answer to its "idle" is on its way. Its replacement is
+        then not ready, or already has a network.
         """
         trainer = self._trainers.get(message["trainer"])
         if self._leaving or trainer is None or not trainer.ready or trainer.network is not None:
@@ -201,7 +201,7 @@ class Agent:
         trainer.send(message)
 
     def _leave(self) -> None:
-        """Have every trainer save and end, and then say so to rank 0."""
+        """Have every trainer save and end; rank 0 is told once all have ended."""
         self._leaving = True
         for trainer in self._trainers.values():
             trainer.leave()
@@ -212,7 +212,7 @@ class Agent:
             self._send_to_gatherer({"kind": "left"})
 
     def _read_trainer(self, trainer: TrainerLink) -> None:
-        """Pass on what a trainer says."""
+        """Read a trainer's messages: rows go to rank 0 undecoded, the rest is handled here."""
         lines = trainer.receive()
         if lines is None:
             self._on_end(trainer)
@@ -247,7 +247,7 @@ class Agent:
     def _on_ready(self, trainer: TrainerLink, device: messages.DeviceFacts) -> None:
         trainer.ready = True
         trainer.watchdog.idle_begins()
-        if self._configuration is not None:  # one that took the place of another
+        if self._configuration is not None:  # a replacement, or one that was added later
             self._configure(trainer)
             return
         self._devices[trainer.number] = device
@@ -268,7 +268,10 @@ class Agent:
             self._send_to_gatherer({"kind": "idle", "trainer": trainer.number})
 
     def _on_end(self, trainer: TrainerLink) -> None:
-        """A trainer has ended: say so and start another; or, when leaving, be done with it."""
+        """Report the end of a trainer and schedule its replacement, unless the rank is leaving.
+
+        The wait before the replacement doubles with each trainer in a row that ended without work.
+        """
         self._selector.unregister(trainer)
         reason = trainer.how_it_ended()
         if self._leaving:

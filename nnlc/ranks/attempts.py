@@ -1,38 +1,38 @@
-"""How often networks ended badly, and whether that tells of the network or of its rank."""
+"""Counts of failed attempts: they tell a network that can't be trained from a faulty rank."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 FAULTY_AFTER = 3
-"""So many different networks in a row that end before their first half epoch: the rank is sick."""
+"""Different networks in a row that fail before their first half epoch on a faulty rank."""
 LAST_RANK_FAULTY_AFTER = 10
-"""The same for the last rank: without it the job ends, so it is given more chances."""
+"""Larger value of `FAULTY_AFTER` for the last rank, without which the job ends."""
 
 OUT_OF_MEMORY_WORDS = ("out of memory", "SIGKILL", "ALLOC_FAILED", "unable to find an engine")
-"""Words of a bad end that a large network has on every device: the kernel's, cuBLAS's, cuDNN's."""
+"""Words in the reason of a failure for lack of memory: of torch, Linux, cuBLAS and cuDNN."""
 
 
 def is_out_of_memory(reason: str) -> bool:
-    """Return whether a bad end was for want of memory."""
+    """Return True if an attempt failed for lack of memory."""
     return any(word in reason for word in OUT_OF_MEMORY_WORDS)
 
 
 @dataclass(frozen=True, slots=True)
 class FailedAttempt:
-    """What a bad end comes to."""
+    """Consequence of a failed attempt."""
 
     attempts: int
-    """How many of this network ended badly, this one included."""
+    """Number of failed attempts at the network, this one included."""
     final: bool
-    """Whether it is given up."""
+    """True if the network is given up."""
 
 
 class Attempts:
-    """Counts bad ends of networks.
+    """Failed attempts by network, and networks that failed in a row by rank.
 
     Args:
-        limit: after so many a network is given up.
-        before: by ID, how many there were in earlier jobs.
+        limit: number of failed attempts after which a network is given up.
+        before: number of failed attempts in earlier jobs, by network ID.
     """
 
     def __init__(self, limit: int, before: Mapping[str, int]) -> None:
@@ -41,15 +41,15 @@ class Attempts:
         self._streaks: dict[int, list[str]] = {}
 
     def count(self, id: str) -> int:
-        """Bad ends so far."""
+        """Return the number of failed attempts at a network."""
         return self._counts.get(id, 0)
 
     def record_failure(self, id: str, rank: int, *, suspicious: bool) -> FailedAttempt:
-        """A network ended badly on a rank.
+        """Count a failed attempt at a network on a rank.
 
         Args:
-            suspicious: it ended before its first half epoch, and not for want of memory, as
-                every network does on a broken device.
+            suspicious: True if the attempt may be the rank's fault: it failed before its first
+                half epoch, and not for lack of memory.
         """
         attempts = self._counts[id] = self.count(id) + 1
         streak = self._streaks.setdefault(rank, [])
@@ -58,20 +58,22 @@ class Attempts:
         return FailedAttempt(attempts, attempts >= self._limit)
 
     def record_success(self, rank: int) -> None:
-        """A rank finished a half epoch."""
+        """Note that a rank has finished a half epoch."""
         self._streaks.pop(rank, None)
 
     def faulty(self, rank: int, *, last: bool) -> list[str]:
-        """The networks that tell of a sick rank; empty if it is well.
+        """Return the networks whose failures in a row show a rank to be faulty; empty if it isn't.
+
+        Their failures are no longer counted then, unless the rank is the last.
 
         Args:
-            last: no other rank is at work. Unless it is, each is given an attempt back.
+            last: True if no other rank is at work.
         """
         streak = self._streaks.get(rank, [])
         if len(streak) < (LAST_RANK_FAULTY_AFTER if last else FAULTY_AFTER):
             return []
         self._streaks.pop(rank)
-        if not last:  # else nobody could tell the rank's fault from theirs, for ever
+        if not last:  # on the last rank networks must reach their limit, or the job never ends
             for network in streak:
                 self._counts[network] -= 1
         return streak

@@ -1,7 +1,7 @@
-"""What a campaign still has to train, in which order it is handed out, and what is left to others.
+"""Networks that a campaign has left to train, in the order in which the job hands them out.
 
-Several jobs may share a results folder: a network is handed out only with its lease, and one that
-another job has is looked at again now and then.
+Several jobs may share a results folder: a job hands out a network only if it gets the network's
+lease, and rechecks from time to time whether other jobs have released theirs.
 """
 
 import time
@@ -18,31 +18,31 @@ from nnlc.results.inventory import Entry, Inventory, State, entry_of
 from nnlc.results.paths import ResultsFolder
 
 RECHECK_SECONDS = 5.0
-"""Between two looks at networks that another job has."""
+"""Time between two checks of networks that other jobs hold."""
 RECHECK_NETWORKS = 20
-"""So many of them at a time: each look asks the file system."""
+"""Networks in such a check, each of which asks the file system."""
 
 
 class Backlog:
-    """Networks that wait, longest expected first; equal ones in the order of their index.
+    """Queue of networks to train, the longest first by expected time, then by index.
 
     Longest first keeps the end of a job short: the last networks to start are the smallest.
 
     Args:
-        networks: those without a table.
-        campaign: for the length of the training.
-        results: where tables stand.
-        leases: this job's.
-        machine: what their cost is predicted for.
-        order: "shortest" turns it round.
-        clock: seconds.
-        packable: indices of networks that may run beside each other.
-        not_whole: by ID, files in the place of tables that are none; those found later are added.
+        networks: networks without a table.
+        campaign: the job's campaign.
+        results: the job's results folder.
+        leases: leases of this job.
+        machine: speed for which costs are predicted.
+        order: "longest" or "shortest" first.
+        clock: returns seconds.
+        packable: indices of networks that may share a GPU.
+        not_whole: damaged files in the place of tables, by network ID; those found later are added.
 
     Attributes:
-        seconds: by index, the predicted seconds of each network.
-        expected: by index, the same with what is learned of such networks.
-        failed_by_others: how many of them another job has given up.
+        seconds: predicted seconds of each network, by index.
+        expected: predicted seconds times the correction factor of the network's kind, by index.
+        failed_by_others: number of networks that other jobs have given up since this one began.
     """
 
     def __init__(
@@ -81,24 +81,24 @@ class Backlog:
 
     @property
     def held_by_others(self) -> list[CampaignNetwork]:
-        """Networks that another job has, or had when it was looked at last."""
+        """Networks that other jobs held at the last check."""
         return list(self._held_by_others.values())
 
     @property
     def seconds_waiting(self) -> float:
-        """ExpectedSeconds of all that wait, together."""
+        """Sum of the expected seconds of all queued networks."""
         return self._waiting.expected_seconds
 
     def factor(self, network: CampaignNetwork) -> float:
-        """Its expected seconds over its predicted ones."""
+        """Return the correction factor of a network's kind."""
         return self._correction.factor(self._kinds[network.index])
 
     def measure(self, index: int, predicted: float, measured: float) -> None:
-        """Some work of a network took so many seconds, where so many were predicted."""
+        """Learn from the predicted and measured seconds of some work of a network."""
         self._correction.measure(index, self._kinds[index], predicted, measured)
 
     def remember(self, finished: Iterable[tuple[CampaignNetwork, float]]) -> None:
-        """Learn from networks that wait no longer: each with the seconds that it took."""
+        """Learn from networks that earlier jobs finished, each with its measured seconds."""
         for network, measured in finished:
             epochs, machine = self._campaign.epochs, self._machine
             predicted = predict_seconds(network.spec, network.images, epochs, machine)
@@ -106,9 +106,9 @@ class Backlog:
             self._correction.measure(network.index, kind, predicted, measured)
 
     def step_seconds(self, network: CampaignNetwork) -> float:
-        """Predicted seconds of one of its steps."""
+        """Return the predicted seconds of a network's training step."""
         index = network.index
-        if index not in self._step_seconds:  # asked of all that wait when time is short
+        if index not in self._step_seconds:  # kept: when time is short all networks are asked often
             self._step_seconds[index] = predict_step_seconds(
                 network.spec, network.images, self._machine
             )
@@ -119,39 +119,39 @@ class Backlog:
         fits: Callable[[CampaignNetwork], bool],
         tried: Container[int],
         *,
-        beside: bool = False,
+        packable_only: bool = False,
     ) -> CampaignNetwork | None:
-        """The next network that waits and fits, leased to this job; or None.
+        """Remove and return the next network that fits, leased to this job; None without one.
 
         Args:
-            fits: whether there is time for it.
-            tried: indices that are left out, for they ended badly on the rank that asks.
-            beside: only one of those that may run beside each other.
+            fits: returns True if there is time for a network.
+            tried: indices to leave out, since these networks failed on the rank that asks.
+            packable_only: True to leave out networks that can't share a GPU.
         """
-        packable = True if beside else None
+        packable = True if packable_only else None
         return self._take_first(lambda n: n.index not in tried and fits(n), packable)
 
     def next_exclusive(self) -> CampaignNetwork | None:
-        """The next that waits and may not run beside others."""
+        """Return the next network that can't share a GPU, or None."""
         index = self._waiting.first(packable=False)
         return None if index is None else self._networks[index]
 
     def packable(self, network: CampaignNetwork) -> bool:
-        """Whether it may run beside others."""
+        """Return True if the network may share a GPU."""
         return self._kinds[network.index].packable
 
     def put_back(self, network: CampaignNetwork, *, alone: bool = False) -> None:
-        """Let a network wait again; `alone`: it shall not run beside others any more."""
+        """Queue a network again and release its lease; `alone`: it may no longer share a GPU."""
         if alone:
             self._kinds[network.index] = self._kinds[network.index]._replace(packable=False)
         self._leases.release(network.spec.id)
         self._waiting.push(network.index)
 
     def recheck(self, *, now: bool = False) -> None:
-        """Let networks that another job had wait again, where it has ended or given them back.
+        """Queue the networks again that other jobs held and have released.
 
         Args:
-            now: also where the last look was not long ago.
+            now: True to check even if the last check is recent.
         """
         due = now or self._clock() - self._last_look >= RECHECK_SECONDS
         if not self._held_by_others or not due:
@@ -169,13 +169,13 @@ class Backlog:
                 self._waiting.push(index)
 
     def _kind(self, network: CampaignNetwork, seconds: float) -> Kind:
-        """What kind of network one of so many predicted seconds is."""
+        """Return the kind of a network with these predicted seconds."""
         return Kind(network.images.name, size_class(seconds), network.index in self._packable)
 
     def _take_first(
         self, wanted: Callable[[CampaignNetwork], bool], packable: bool | None
     ) -> CampaignNetwork | None:
-        """The first that is wanted and that this job gets the lease of."""
+        """Remove and return the first wanted network whose lease this job gets."""
         passed_over: list[int] = []
         found = None
         while found is None and (index := self._waiting.pop(packable=packable)) is not None:
@@ -189,21 +189,21 @@ class Backlog:
         return found
 
     def _claim(self, network: CampaignNetwork) -> bool:
-        """Whether this job may train it: nobody else does, and nobody has."""
+        """Lease a network; return True if this job shall train it."""
         self._held_by_others.pop(network.index, None)
         if not self._leases.claim(network.spec.id):
             self._held_by_others[network.index] = network
             return False
-        # Looked for with the lease in hand: whoever had it before wrote the table before leaving.
+        # Checked after leasing: the previous holder wrote its table before it released the lease.
         if self._has_table(network):
             self._leases.release(network.spec.id)
             return False
         return True
 
     def _has_table(self, network: CampaignNetwork) -> bool:
-        """Whether something stands in its table's place; what is no table is kept in mind.
+        """Return True if the network's table exists; a damaged file counts and is remembered.
 
-        What can't be read because of the disk keeps no network from being trained.
+        A file that can't be read because of the disk doesn't count.
         """
         entry = entry_of(self._results, self._campaign, network)
         if entry.problem and not entry.unread:
@@ -213,32 +213,32 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """What a campaign still has to train."""
+    """Work left in a campaign when a job begins."""
 
     networks: list[CampaignNetwork]
-    """Without a table and not given up."""
+    """Networks to train: without a table, and not given up."""
     tables: Collection[str]
-    """IDs of those with a table."""
+    """IDs of the networks with a table."""
     failed: int
-    """Given up by an earlier job."""
+    """Number of networks that earlier jobs have given up."""
     not_whole: dict[str, Entry] = field(default_factory=dict)
-    """By ID: whose place is taken by a file that is not the table."""
+    """Damaged or foreign files in the place of tables, by network ID."""
 
     @property
     def done(self) -> int:
-        """Return how many have a table."""
+        """Number of networks with a table."""
         return len(self.tables)
 
 
 def find_unfinished(
     networks: Sequence[CampaignNetwork], found: Inventory, given_up: Container[str] = ()
 ) -> Unfinished:
-    """Return what of a campaign is left to train.
+    """Return the work that is left.
 
     Args:
-        networks: a campaign's, or an array element's share of them.
-        found: the inventory of their tables.
-        given_up: IDs of networks that failed for good.
+        networks: networks of a campaign or of an array element.
+        found: inventory of the campaign's tables.
+        given_up: IDs of networks that earlier jobs have given up.
     """
     nothing = found.missing
     missing = [n for n in networks if n.spec.id in nothing]

@@ -1,4 +1,4 @@
-"""What earlier jobs have begun: which networks go on is said before the first one does."""
+"""Networks with checkpoints of earlier jobs: the job says which can go on before it begins."""
 
 from collections.abc import Container
 
@@ -8,12 +8,12 @@ from nnlc.system import messages
 
 
 def begun_networks(job: Job, device: str, too_large: Container[int]) -> list[messages.Message]:
-    """Return the networks that are left, fit and have a checkpoint, whatever has written it.
+    """Return the job's networks that have a checkpoint, as messages for a trainer.
 
     Args:
-        job: what is shared.
-        device: that the job trains on.
-        too_large: indices of networks that no device has room for.
+        job: this job.
+        device: "cpu" or "cuda".
+        too_large: indices of networks that don't fit into the memory of any device.
     """
     begun = checkpoints_in(job.results.checkpoints_folder)
     fitting = (network for network in job.work.networks if network.index not in too_large)
@@ -22,10 +22,10 @@ def begun_networks(job: Job, device: str, too_large: Container[int]) -> list[mes
 
 
 def tell_losses(job: Job, message: messages.Message) -> None:
-    """Say what the job is going to lose, as a trainer has found it out."""
+    """Tell which training of earlier jobs can't go on, as a trainer has found out."""
     if not message["foreign"] and job.mixture is None:
         return
-    from nnlc.upgrading.outlook import Outlook, start_lines  # what few jobs need
+    from nnlc.upgrading.outlook import Outlook, start_lines  # few jobs need it
 
     outlook = Outlook.of(message)
     elsewhere = job.leases.held_by_others(each.id for each in outlook.foreign)

@@ -1,4 +1,4 @@
-"""Which kind of device a job trains on: the same for every rank, or the tables would differ."""
+"""Choice of the job's kind of device, which is the same on all ranks since tables depend on it."""
 
 from collections.abc import Mapping
 
@@ -9,14 +9,15 @@ from nnlc.wording import some_of
 
 
 def choose_device(asked: str, hellos: Mapping[int, messages.Message]) -> str:
-    """`cuda` or `cpu`, from what the user asked for and what every rank's trainers see.
+    """Return "cuda" or "cpu", from what the user asked for and which ranks see GPUs.
 
     Args:
         asked: "auto", "cpu" or "cuda".
-        hellos: by rank, its `hello` message.
+        hellos: `hello` message of each rank.
 
     Raises:
-        DeviceError: a GPU was asked for, or is there for some ranks, and others see none.
+        DeviceError: some rank sees no GPU, although the user asked for one, other ranks see one
+            or its node has some.
     """
     if asked == "cpu":
         return "cpu"
@@ -35,12 +36,12 @@ def choose_device(asked: str, hellos: Mapping[int, messages.Message]) -> str:
     places = some_of([f"{rank} on {hellos[rank]['host']}" for rank in blind], 8)
     raise DeviceError(
         f"{len(blind)} of {len(hellos)} ranks see no GPU where others do (rank {places}): "
-        f"start one rank a GPU ({FLAGS}), or all with --device cpu"
+        f"start one rank per GPU ({FLAGS}), or all with --device cpu"
     )
 
 
 def device_names(hellos: Mapping[int, messages.Message], device: str) -> set[str]:
-    """What ranks train on, as the journal has it: models of GPUs, or of processors."""
+    """Return the names of all ranks' GPUs or processors, as in the journal."""
     facts = [facts for hello in hellos.values() for facts in hello["devices"]]
     if device == "cuda":
         return {one["name"] for one in facts}
@@ -48,7 +49,7 @@ def device_names(hellos: Mapping[int, messages.Message], device: str) -> set[str
 
 
 def _why_no_gpu(hellos: Mapping[int, messages.Message]) -> str | None:
-    """Why it is no accident of the machine that nobody sees a GPU."""
+    """Return why no rank sees a GPU if that looks like a mistake in the job's script, or None."""
     for rank, hello in sorted(hellos.items()):
         if hello["node_gpus"]:
             return (

@@ -1,21 +1,22 @@
-"""What a job says of a results folder that is full, away or another one, and how long it waits."""
+"""Reaction to a results folder that is full, missing or replaced: messages, and when to give up."""
 
 from nnlc.ranks.job import Job
 from nnlc.ranks.table_writer import TableWriter
+from nnlc.wording import counted
 
 LOOK_SECONDS = 1.0
-"""Between two looks at the folder: it may be away while nothing is to be written."""
+"""Time between two checks that the folder exists, which are made even if nothing is written."""
 
 
 class DiskTrouble:
-    """Follows what can't be written.
+    """State of a job's results folder: whether it can be written, and since when not.
 
     Args:
-        job: what is shared.
-        tables: that may wait.
+        job: this job.
+        tables: writer of the job's tables, which may have to wait.
 
     Attributes:
-        away: why the folder can't be used, in words, or None; nothing is begun without it.
+        unavailable: why the folder can't be used, in words, or None. Meanwhile no network starts.
         problem: what can't be written and why, in words, or None.
     """
 
@@ -26,44 +27,43 @@ class DiskTrouble:
         self.problem: str | None = None
 
     def lasts_too_long(self) -> bool:
-        """Tell of trouble once when it begins and once when it is over; call it often.
+        """Check the folder, report changes, and return True if a problem outlasts `disk_minutes`.
 
-        Returns:
-            Whether a table has waited, or the folder been away, for longer than is sensible.
+        Call it often.
         """
         now, before = self._job.clock(), self.problem
         if now - self._last_look >= LOOK_SECONDS:
             self._look()
         self.problem = self.unavailable or self._tables.problem or self._job.journal.trouble
         if self.problem and not before:
-            self._job.progress.message(f"{self.problem}; it is kept and tried again")
+            self._job.progress.message(
+                f"{self.problem}; nothing is lost yet, and writing is retried"
+            )
         elif before and not self.problem:
-            self._job.progress.message("everything could be written again")
+            self._job.progress.message("everything has now been written")
         patience = 60 * self._job.campaign.run.disk_minutes
         return self._tables.waits_too_long() or now - self._well > patience
 
     @property
     def advice(self) -> str:
-        """Say what the user can do."""
-        mend = "bring it back" if self.unavailable else "make room or mend the folder"
-        return f"{mend} and start again"
+        """Advice for the user."""
+        repair = "restore the folder" if self.unavailable else "make room or repair the folder"
+        return f"{repair} and start again"
 
     def loss(self) -> str | None:
-        """Return what a job that ends now loses, why, and what to do; None where nothing is lost.
-
-        A job whose folder is away has saved nothing, and the next start would begin another one.
-        """
+        """Return what is lost if the job ends now, why, and what to do; None if nothing is lost."""
         self._look()
         if self._tables:
-            lost = f"{len(self._tables)} finished networks go back to their last checkpoint"
+            finished = counted(len(self._tables), "finished network")
+            lost = f"{finished} must be trained again from the last checkpoint"
             return f"{self._tables.problem}; {lost}; {self.advice}"
         if self.unavailable:
-            lost = "what it trained goes back to its last checkpoint"
+            lost = "its networks must be trained again from their last checkpoints"
             return f"{self.unavailable}; {lost}; {self.advice}"
         return None
 
     def _look(self) -> None:
-        """See whether the folder is there."""
+        """Check whether the folder can be used."""
         self._last_look = self._job.clock()
         try:
             self._job.results.check()

@@ -1,6 +1,6 @@
-"""The gatherer on rank 0: hands out networks, collects rows, writes tables and the journal.
+"""The gatherer on rank 0: it hands out networks, collects rows, writes tables and the journal.
 
-A state machine without processes: messages in, messages out.
+It is a state machine without processes of its own: messages in, messages out.
 """
 
 import contextlib
@@ -25,32 +25,37 @@ from nnlc.system import messages
 from nnlc.system.process import this_process
 
 MAX_IDLE_DEATHS = 3
-"""A rank whose trainers end so often without a network has something wrong with it."""
+"""Number of trainers that may end without a network before their rank is retired as faulty."""
 
 Outbox = list[tuple[int, messages.Message]]
 
 
 class Gatherer:
-    """Call it with every message of every agent, and its `tick` often; both return answers."""
+    """State of a job: call it with every agent's messages, and call `tick` often.
+
+    Both calls return messages to send, each with its rank.
+    """
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self._running = RunningNetworks(job)
-        self._hand_out: HandOut  # from the last hello on
+        self._hand_out: HandOut  # set when the last rank has said hello
         self._shutdown = Shutdown(job.ranks, job.clock)
         self._hellos: dict[int, messages.Message] = {}
         self._device = ""
         self._trainers: Mapping[int, int] = {}
-        self._unchecked_hosts: set[int] | None = None  # hosts that look at their images, by a rank
+        self._unchecked_hosts: set[int] | None = (
+            None  # ranks, one per host, that still check images
+        )
         self._idle_deaths: Counter[int] = Counter()
         self._given_up: dict[str, CampaignNetwork] = {}
         self._disk_trouble = DiskTrouble(job, self._running.tables)
         self._lost_jobs = LostJobs(job)
-        self._end_reason = ""  # of the end
+        self._end_reason = ""
         self._out: Outbox = []
 
     def __call__(self, rank: int, *received: messages.Message) -> Outbox:
-        """Messages of an agent; returns messages to agents."""
+        """Handle messages from one rank; return messages to send, each with its rank."""
         self._out = []
         if self._shutdown.over:
             return self._out
@@ -62,7 +67,7 @@ class Gatherer:
         return self._out
 
     def tick(self) -> Outbox:
-        """What is due without a message: tables that wait, the time, the display."""
+        """Do periodic work: write tables, check time and folder, refresh the display."""
         self._out = []
         if self._shutdown.over:
             return self._out
@@ -81,7 +86,7 @@ class Gatherer:
 
     @contextlib.contextmanager
     def _ending_on_error(self) -> Iterator[None]:
-        """End the job at what the user must mend."""
+        """Begin the shutdown if an error is raised that the user must correct."""
         try:
             yield
         except NnlcError as problem:
@@ -118,7 +123,7 @@ class Gatherer:
                 self._shutdown.left(rank)
 
     def _hand_out_networks(self) -> None:
-        """Give waiting networks to idle trainers; end the job when nothing is left."""
+        """Give queued networks to idle trainers; shut down when no more can be started."""
         if self._shutdown.status is not None:
             self._end_if_all_ranks_left()
             return
@@ -130,7 +135,7 @@ class Gatherer:
             self._begin_shutdown(*end)
 
     def _on_hello(self, rank: int, message: messages.Message) -> None:
-        """When all ranks are there: choose the device, and begin with a look at the images."""
+        """Note a rank's hello; after the last one choose the device and have images checked."""
         job = self._job
         self._hellos[rank] = message
         if len(self._hellos) < job.ranks or self._shutdown.status is not None:
@@ -145,12 +150,9 @@ class Gatherer:
             {"rank": r, **hello, "trainers": packing.trainers[r]}
             for r, hello in sorted(self._hellos.items())
         ]
-        about = {
-            "device": self._device,
-            "campaign": job.campaign.name,
-            "after": job.last_event_time,
-        }
-        job.journal.write("job", **about, process=this_process(), ranks=ranks)
+        about = {"device": self._device, "campaign": job.campaign.name}
+        after, process = job.last_event_time, this_process()
+        job.journal.write("job", **about, after=after, process=process, ranks=ranks)
         seconds, trainers = self._hand_out.backlog.expected, sum(self._trainers.values())
         job.progress.begin(seconds, job.work.done, trainers)
         for warning in warnings(self._hellos, self._trainers, self._device):
@@ -175,18 +177,18 @@ class Gatherer:
         self._unchecked_hosts = set(by_host.values())
         check = {"kind": "check", "trainer": 0, "mark": str(mark.absolute())}
         first, *others = sorted(self._unchecked_hosts)
-        # One of them looks at checkpoints too: all would say the same.
+        # The first rank checks the checkpoints too, which are the same for all.
         begun = begun_networks(job, self._device, packing.too_large)
         self._out.append((first, {**check, "networks": begun}))
         self._out.extend((each, check) for each in others)
 
     @property
     def _checked(self) -> bool:
-        """Whether all hosts have all that they need."""
+        """True once all hosts have checked their images."""
         return self._unchecked_hosts is not None and not self._unchecked_hosts
 
     def _on_checked(self, rank: int, message: messages.Message) -> None:
-        """A host has all that it needs; when all have, the work begins, if that was wanted."""
+        """Note that a host has checked its images; after the last one a preflight ends here."""
         if self._unchecked_hosts is None:
             return
         job = self._job
@@ -214,7 +216,7 @@ class Gatherer:
         self._out.append((rank, message | self._hand_out.hang_limits(network)))
 
     def _on_failed_attempt(self, rank: int, message: messages.Message) -> None:
-        """An attempt ended badly: try again, or record a failure after too many attempts."""
+        """Queue a failed network again, or give it up after too many attempts."""
         if message["index"] is None:
             self._on_idle_death(rank, message)
             return
@@ -235,7 +237,7 @@ class Gatherer:
         self._retire_if_faulty(rank, reason)
 
     def _retire_if_faulty(self, rank: int, reason: str) -> None:
-        """Give no more to a rank on which everything fails; what it spoiled is forgiven."""
+        """Retire a rank on which every network fails, and try these networks again elsewhere."""
         last = self._hand_out.is_last_rank(rank)
         forgiven = self._job.attempts.faulty(rank, last=last)
         if not forgiven:
@@ -252,19 +254,19 @@ class Gatherer:
         self._job.progress.message(f"{where} gets no more networks: {what}")
 
     def _on_fatal(self, rank: int, message: messages.Message) -> None:
-        """A trainer can't begin: the whole job's trouble, or, once all was well, its node's."""
+        """End the job if a trainer can't start, or once all hosts are checked count its death."""
         if self._checked:
             self._on_idle_death(rank, {**message, "reason": message["message"]})
             return
-        # A trainer does not know what the user calls the campaign.
+        # A trainer doesn't know the campaign's name on the command line.
         source = shlex.quote(self._job.source)
         raise NnlcError(message["message"].replace("<campaign>", source))
 
     def _on_idle_death(self, rank: int, message: messages.Message) -> None:
-        """A trainer ended while it had no network. One that can't start is not tried for ever."""
+        """Count a trainer that ended without a network; retire its rank after too many."""
         if self._shutdown.status is not None:
             return
-        reason = f"{message['reason']} while it had no network; what it printed before says why"
+        reason = f"{message['reason']} while it had no network; its output above says why"
         if not self._checked:
             raise DeviceError(f"rank {rank}: {reason}")
         self._hand_out.remove_idle(rank, message["trainer"])
@@ -283,15 +285,15 @@ class Gatherer:
             self._begin_shutdown(ExitStatus.UNFINISHED, f"the job's time is nearly over: {GO_ON}")
 
     def _show_progress(self) -> None:
-        """Keep the display and the journal's snapshot fresh."""
+        """Refresh the display and the journal's snapshot."""
         self._job.progress.tick()
         if self._job.journal.progress_is_due():
             self._job.journal.progress(self._running.snapshot())
 
     def _begin_shutdown(self, status: ExitStatus, why: str) -> None:
-        """Have every trainer save and every rank part; what comes meanwhile still counts."""
+        """Have all trainers save and all ranks leave; rows and tables until then still count."""
         first = self._shutdown.begin(status)
-        if first or status == ExitStatus.ERROR:  # a notice may come on every rank
+        if first or status == ExitStatus.ERROR:  # each rank may report the same signal
             self._end_reason = why
             self._job.progress.message(why)
         if first:

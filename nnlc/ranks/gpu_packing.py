@@ -1,10 +1,12 @@
-"""How many trainers a rank keeps, and which networks may share a GPU.
+"""GPU packing: the number of trainers of each rank, and the networks that may share a GPU.
 
-The GPU of a small network waits for its kernels to be launched; others like it fill the gaps. A
-large one keeps it busy: it runs alone. Near the end of a GPU's memory cuDNN takes other algorithms
-without a word, and with them other bits, so that the trainers of a GPU stay well below it. Each has
-a context and its own copy of the images; what is left of the budget is divided into equal parts,
-and a network shares only if it fits into one. So no sum needs to be kept while they come and go.
+While a small network trains, its GPU mostly waits for kernel launches; other small networks can use
+that time. A large network keeps the GPU busy and runs alone.
+
+Trainers use only the share `BUDGET` of a GPU's memory: close to the limit cuDNN silently chooses
+other algorithms, which changes results. Each trainer has a CUDA context and a copy of the images.
+The rest of the budget is divided equally among the trainers, and a network may share the GPU if it
+fits into its trainer's part. So any combination of such networks fits.
 """
 
 from collections import Counter
@@ -21,25 +23,25 @@ from nnlc.ranks.idle_slots import Slot
 from nnlc.system import messages
 
 MOST_TRAINERS = 8
-"""On one GPU, unless the user says otherwise: more add little but contexts."""
+"""Most trainers on a GPU unless the user sets their number: more add contexts but little speed."""
 BUDGET = 0.8
-"""Of a GPU's memory, for all its trainers together."""
+"""Share of a GPU's memory for all its trainers together."""
 LAUNCHES_SHARE = 0.5
-"""Of a step's predicted time at least, in a network that is bound by launches."""
+"""Smallest share of launches in the predicted time of a step of a launch-bound network."""
 
 
 @dataclass(frozen=True, slots=True)
 class GpuNeed:
-    """What a network needs of a GPU."""
+    """Predicted use of a GPU by a network."""
 
     memory_bytes: int
-    """Beside what its trainer has for itself."""
+    """Memory of the network, without its trainer's context and images."""
     launch_bound: bool
-    """Whether its steps wait for launches rather than for arithmetic."""
+    """True if kernel launches take more of a step's time than `LAUNCHES_SHARE`."""
 
 
 def predict_need(network: CampaignNetwork) -> GpuNeed:
-    """Predicted, for a GPU."""
+    """Predict a network's use of a GPU."""
     spec, images = network.spec, network.images
     walk = walk_network(spec, images)
     in_all = training_bytes(walk, spec, images, "cuda")
@@ -51,30 +53,32 @@ def predict_need(network: CampaignNetwork) -> GpuNeed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuMemory:
-    """The memory of a GPU, and what is wanted of it; all in bytes."""
+    """Memory of a GPU and its use, in bytes."""
 
     device_bytes: int
+    """Memory of the GPU."""
     trainer_bytes: int
-    """That each trainer has for itself: its context, and images of all sets."""
+    """Memory of a trainer without a network: CUDA context and images of all sets."""
     largest_bytes: int
-    """Of the network that needs most; idle trainers beside it keep what they have."""
+    """Memory of the largest network, which must fit beside all trainers of the GPU."""
 
     @property
     def budget(self) -> int:
         return int(BUDGET * self.device_bytes)
 
     @property
-    def most(self) -> int:
-        """Trainers that fit: at least one, since a lone one has the GPU to itself."""
+    def most_trainers(self) -> int:
+        """Number of trainers that fit; at least 1, since a single one may exceed the budget."""
         return max(1, (self.budget - self.largest_bytes) // self.trainer_bytes)
 
     @property
-    def best(self) -> int:
-        """Trainers that also leave half of the budget for networks."""
-        return max(1, min(MOST_TRAINERS, self.most, self.budget // 2 // self.trainer_bytes))
+    def suggested_trainers(self) -> int:
+        """Number of trainers that leaves half of the budget to networks."""
+        most = min(MOST_TRAINERS, self.most_trainers)
+        return max(1, min(most, self.budget // 2 // self.trainer_bytes))
 
-    def part(self, trainers: int) -> int:
-        """Bytes that a network may have which shares the GPU of so many trainers."""
+    def bytes_a_network(self, trainers: int) -> int:
+        """Return the most memory of a network that shares the GPU of this many trainers."""
         return self.budget // trainers - self.trainer_bytes
 
 
@@ -83,7 +87,7 @@ def gpu_memory(
     networks: Sequence[CampaignNetwork],
     needs: Mapping[int, GpuNeed],
 ) -> GpuMemory:
-    """The least that a rank's GPU has, and what these networks want of it."""
+    """Return the memory of the smallest GPU, and the use that these networks make of it."""
     return GpuMemory(
         device_bytes=min(hello["devices"][0]["memory_bytes"] for hello in hellos.values()),
         trainer_bytes=library_bytes("cuda") + sum(map(image_bytes, {n.images for n in networks})),
@@ -93,40 +97,40 @@ def gpu_memory(
 
 @dataclass(frozen=True, slots=True)
 class GpuPacking:
-    """Who sits where, and which networks may sit together."""
+    """Trainers of each rank, and networks that may share a GPU."""
 
     trainers: Mapping[int, int]
-    """By rank."""
+    """Number of trainers of each rank."""
     gpus: Mapping[int, Hashable]
-    """By rank, what its trainers share; a rank that is left out shares nothing."""
+    """GPU of each rank; a rank that is missing here has one device per trainer."""
     packable: frozenset[int] = frozenset()
-    """Indices of the networks that may run beside each other."""
+    """Indices of the networks that may share a GPU with each other."""
     too_large: Mapping[int, str] = field(default_factory=dict)
-    """By index of networks that no GPU here has the memory for, why."""
+    """Reasons why networks don't fit on any GPU, by network index."""
 
     @property
     def number_of_gpus(self) -> int:
         return len({self.gpu_of((rank, 0)) for rank in self.trainers})
 
     def gpu_of(self, slot: Slot) -> Hashable:
-        """What a trainer trains on; slots with the same share it."""
+        """Return a key of the GPU on which a slot's trainer works: equal keys mean one GPU."""
         return self.gpus.get(slot[0], slot)
 
 
 def pack_gpus(
     hellos: Mapping[int, messages.Message], device: str, networks: Sequence[CampaignNetwork]
 ) -> GpuPacking:
-    """Decide for a whole job.
+    """Return the packing of a whole job, after leaving out networks that are too large.
 
     Args:
-        hellos: by rank, its `hello` message; `trainers` is what the user said, or None.
-        device: that the job trains on, "cpu" or "cuda".
-        networks: those that wait.
+        hellos: `hello` message of each rank; its `trainers` is the user's number or None.
+        device: "cpu" or "cuda".
+        networks: networks to be trained.
 
     Raises:
-        DeviceError: more trainers on a GPU than fit into its memory.
+        DeviceError: a GPU has more trainers than fit into its memory.
     """
-    if device == "cpu":  # one trainer a core: the user says how many, by ranks or by --trainers
+    if device == "cpu":  # the user sets the number, by ranks or --trainers
         return GpuPacking({rank: hello["trainers"] or 1 for rank, hello in hellos.items()}, {})
     needs = {n.index: predict_need(n) for n in networks}
     device_bytes = gpu_memory(hellos, (), needs).device_bytes
@@ -143,15 +147,15 @@ def pack_gpus(
 def pack_trainers(
     hellos: Mapping[int, messages.Message], memory: GpuMemory, needs: Mapping[int, GpuNeed]
 ) -> GpuPacking:
-    """Decide who shares a GPU.
+    """Return the number of trainers of each rank, and the networks that fit beside each other.
 
     Args:
-        hellos: as for `pack_gpus`.
-        memory: of each GPU, for ranks are alike.
-        needs: by index, of each network that waits.
+        hellos: `hello` message of each rank; its `trainers` is the user's number or None.
+        memory: memory of every GPU; ranks are alike.
+        needs: predicted use of a GPU, by network index.
 
     Raises:
-        DeviceError: more trainers on a GPU than fit into its memory.
+        DeviceError: a GPU has more trainers than fit into its memory.
     """
     gpus = {rank: gpu_of_rank(rank, hello) for rank, hello in hellos.items()}
     ranks_of = Counter(gpus.values())
@@ -164,23 +168,23 @@ def pack_trainers(
     for rank, count in trainers.items():
         on_gpu[gpus[rank]] += count
     most = max(on_gpu.values())
-    if most > memory.most:
+    if most > memory.most_trainers:
         raise DeviceError(_too_many(most, memory))
     if most == 1:
         return GpuPacking(trainers, {})
-    part = memory.part(most)
-    packable = (i for i, need in needs.items() if need.launch_bound and need.memory_bytes <= part)
+    limit = memory.bytes_a_network(most)
+    packable = (i for i, need in needs.items() if need.launch_bound and need.memory_bytes <= limit)
     return GpuPacking(trainers, gpus, frozenset(packable))
 
 
 def gpu_of_rank(rank: int, hello: messages.Message) -> Hashable:
-    """The GPU of a rank: the same for ranks that share one, as far as that can be seen."""
+    """Return a key of a rank's GPU: equal for ranks that share a GPU with a known UUID."""
     uuid = hello["devices"][0].get("uuid", "unknown")
     return rank if uuid == "unknown" else (hello["host"], uuid)
 
 
 def cores_of(hellos: Mapping[int, messages.Message]) -> dict[int, int]:
-    """By rank, the cores that it has for itself; ranks that are bound to none divide the node's."""
+    """Return each rank's number of cores; ranks that aren't bound to cores divide their node's."""
     claimed: Counter[str] = Counter()
     ranks_on: Counter[str] = Counter()
     for hello in hellos.values():
@@ -195,13 +199,13 @@ def cores_of(hellos: Mapping[int, messages.Message]) -> dict[int, int]:
 
 
 def _automatic(hello: messages.Message, ranks: int, cores: int, memory: GpuMemory) -> int:
-    """Trainers of a rank whose user left it to us: several only where MPS lets them work at once.
+    """Return the number of trainers of a rank for `--trainers auto`: several only under MPS.
 
-    Without it they would take turns, and a GPU in exclusive mode would refuse the second.
+    Without MPS they would take turns, and a GPU in exclusive mode would refuse the second.
     """
     if not hello["devices"][0].get("mps"):
         return 1
-    return max(1, min(cores, memory.best // ranks))
+    return max(1, min(cores, memory.suggested_trainers // ranks))
 
 
 def _too_many(trainers: int, memory: GpuMemory) -> str:
@@ -209,8 +213,8 @@ def _too_many(trainers: int, memory: GpuMemory) -> str:
         f"{trainers} trainers do not fit on one GPU: each needs about "
         f"{memory.trainer_bytes / 1e9:.1f} GB, beside the {memory.largest_bytes / 1e9:.1f} GB of "
         f"the largest network, and together they may take {100 * BUDGET:.0f} % of its "
-        f"{memory.device_bytes / 1e9:.1f} GB; start at most {memory.most}, by fewer ranks on it or "
-        "with --trainers auto"
+        f"{memory.device_bytes / 1e9:.1f} GB; start at most {memory.most_trainers}, by fewer ranks "
+        "on it or with --trainers auto"
     )
 
 

@@ -1,4 +1,4 @@
-"""Which idle trainer gets which network next, and when there is nothing left to give."""
+"""Assignment of networks to idle trainers, and the decision that no more can be assigned."""
 
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterator
@@ -15,21 +15,21 @@ from nnlc.system import messages
 from nnlc.wording import counted
 
 START_SECONDS = 10.0
-"""For a trainer to read images, before a network's first step."""
+"""Time that a trainer needs to read images before the first step of a network."""
 REMEMBERED_NETWORKS = 50
-"""Networks of each image set, the newest, by which a job knows what earlier ones have learned."""
+"""Networks of each image set, the newest of earlier jobs, whose measured times a job uses."""
 FIRST_STEPS = 5
-"""A network is worth starting where there is time for so many of its steps: then it is saved."""
+"""A network is started only if there is time for this many steps and a save."""
 
 
 class HandOut:
-    """Knows who is idle and what waits.
+    """Idle trainers, queued networks, and their assignment.
 
     Args:
-        job: what is shared.
-        device: that the job trains on, "cpu" or "cuda".
-        names: of its devices, as the journal has them: what is known of these counts here.
-        packing: which trainers share a GPU, and which networks may.
+        job: this job.
+        device: "cpu" or "cuda".
+        names: names of the job's devices, as in the journal: times on such devices are used.
+        packing: trainers that share a GPU, and networks that may.
     """
 
     def __init__(self, job: Job, device: str, names: Container[str], packing: GpuPacking) -> None:
@@ -58,66 +58,66 @@ class HandOut:
         self._tried: defaultdict[int, set[int]] = defaultdict(set)
         self._retired: set[int] = set()
         self.failures = job.work.failed + len(packing.too_large)
-        """Networks that are given up, here or in an earlier job."""
+        """Number of networks that this job or an earlier one has given up."""
         self._remember(names)
 
     def add_idle(self, rank: int, trainer: int) -> None:
-        """A trainer has nothing to do."""
+        """Note that a trainer is idle."""
         if rank not in self._retired:
             self._idle_slots.add((rank, trainer))
 
     def remove_idle(self, rank: int, trainer: int) -> None:
-        """An idle trainer has ended."""
+        """Note that an idle trainer has ended."""
         self._idle_slots.remove((rank, trainer))
 
     def ended(self, index: int) -> None:
-        """A network is no longer under way, whatever became of it."""
+        """Note that a network is no longer running, whether finished, failed or returned."""
         self._after_fault.discard(index)
         self._idle_slots.end(self._under_way.pop(index))
 
     def first_failure_on_gpu(self, index: int) -> bool:
-        """Whether a network that ends badly is the first on its GPU to do so.
+        """Return True if a network that fails is the first to fail of those on its GPU.
 
-        Under the Multi-Process Service a fault of one process ends all that share the GPU: those
-        that follow tell nothing of their rank.
+        Under the Multi-Process Service a fault of one process ends all that share the GPU, so
+        later failures on it don't count against the rank.
         """
         gpu, first = self._gpu_of(self._under_way[index]), index not in self._after_fault
         self._after_fault |= {i for i, slot in self._under_way.items() if self._gpu_of(slot) == gpu}
         return first
 
     def retire(self, rank: int) -> None:
-        """Give a rank nothing any more."""
+        """Give a rank no more networks."""
         self._retired.add(rank)
         self._idle_slots.retire(rank)
 
     def is_last_rank(self, rank: int) -> bool:
-        """Whether no other rank is given work."""
+        """Return True if all other ranks are retired."""
         return self._job.ranks - len(self._retired - {rank}) == 1
 
     def retry(self, rank: int, network: CampaignNetwork) -> None:
-        """A network waits again; another rank is better for it, and none beside it: who packable a
-        GPU may have ended it, or it may have ended them."""
+        """Queue a failed network again, for another rank if possible, and to run alone on its GPU:
+        it may have failed because of networks on the same GPU, or made them fail."""
         self._tried[rank].add(network.index)
         self.backlog.put_back(network, alone=True)
 
     def measure(self, index: int, seconds: float) -> None:
-        """A half epoch of a network took so long."""
+        """Learn from the measured seconds of a half epoch."""
         predicted = self.backlog.seconds[index] / self._job.campaign.half_epochs
         self.backlog.measure(index, predicted, seconds)
 
     def next(self) -> tuple[CampaignNetwork, int, int] | None:
-        """A network, leased to this job, and the rank and trainer that get it."""
+        """Return the next network to start, leased to this job, and its rank and trainer."""
         if not self._idle_slots or self._job.time_left.work_seconds() <= START_SECONDS:
-            return None  # without a look at all that waits
+            return None  # saves a pass over all queued networks
         self.backlog.recheck()
         if work := self._next_of(self._idle_slots.on_empty_gpus()):
             return work
         if not self._packable or self._keeps_gpus_free():
             return None
-        return self._next_of(self._idle_slots.on_packed_gpus(), beside=True)
+        return self._next_of(self._idle_slots.on_packed_gpus(), packable_only=True)
 
     def _remember(self, names: Container[str]) -> None:
-        """Learn from what earlier jobs have finished on devices of these names."""
+        """Learn from networks that earlier jobs finished on devices with these names."""
         count: Counter[str] = Counter()
         for network, finish in reversed(self._job.finished):
             seconds = finish.seconds_of_all(self._job.campaign.half_epochs)
@@ -128,23 +128,25 @@ class HandOut:
                 self.backlog.remember([(network, seconds)])
 
     def _next_of(
-        self, slots: Iterator[Slot], *, beside: bool = False
+        self, slots: Iterator[Slot], *, packable_only: bool = False
     ) -> tuple[CampaignNetwork, int, int] | None:
-        """The same from these slots; one that no rank but those that tried it is left for comes
-        last."""
+        """Return the next network for one of these slots, with its rank and trainer.
+
+        Networks that failed on every rank with such a slot come last.
+        """
         first: Slot | None = None
         for slot in slots:
             first, tried = first or slot, self._tried[slot[0]]
-            if work := self._take(slot, tried, beside=beside):
+            if work := self._take(slot, tried, packable_only=packable_only):
                 return work
             if not tried:
                 return None  # nothing fits on any rank
-        return self._take(first, (), beside=beside) if first else None
+        return self._take(first, (), packable_only=packable_only) if first else None
 
     def _take(
-        self, slot: Slot, tried: Container[int], *, beside: bool
+        self, slot: Slot, tried: Container[int], *, packable_only: bool
     ) -> tuple[CampaignNetwork, int, int] | None:
-        network = self.backlog.take(self._has_time_for, tried, beside=beside)
+        network = self.backlog.take(self._has_time_for, tried, packable_only=packable_only)
         if network is None:
             return None
         self._idle_slots.begin(slot, packable=self.backlog.packable(network))
@@ -152,10 +154,10 @@ class HandOut:
         return network, *slot
 
     def _keeps_gpus_free(self) -> bool:
-        """Whether GPUs that are shared shall become free for a network that runs alone.
+        """Return True if no packable network may start, so that a GPU becomes free for a large one.
 
-        Small ones may pass a large one as long as it would not be the last to end: when it is as
-        long as all that waits, divided by the GPUs, it is put off no longer.
+        Packable networks start first, unless the large network alone would take as long as all
+        queued work divided by the GPUs: then it would be the last to end.
         """
         large = self.backlog.next_exclusive()
         if large is None or not self._has_time_for(large):
@@ -163,16 +165,20 @@ class HandOut:
         return self.backlog.expected[large.index] * self._gpus >= self.backlog.seconds_waiting
 
     def hang_limits(self, network: CampaignNetwork) -> messages.Message:
-        """By what the agent judges whether a trainer of this network has hung."""
+        """Return the times by which an agent decides that a trainer of this network hangs."""
         return {
             "hang_seconds": 60 * self._job.campaign.run.hang_minutes,
             "step_seconds": self._slowness(network) * self.backlog.step_seconds(network),
         }
 
     def outcome(self) -> tuple[ExitStatus, str] | None:
-        """With nothing under way: how the job ends and why, or None while there is something."""
+        """Return exit status and reason if the job, with no network running, can start none.
+
+        Returns:
+            None if trainers are still starting, or other jobs may still release networks.
+        """
         if self.backlog:
-            # Who has too little time is idle; where nobody is, new trainers are on their way.
+            # Without an idle trainer, replacements are starting.
             words = f"too little time left to start a network: {GO_ON}"
             return (ExitStatus.UNFINISHED, words) if self._idle_slots else None
         if self.backlog.held_by_others:
@@ -192,23 +198,27 @@ class HandOut:
         return ExitStatus.DONE_WITH_FAILURES, "\n".join(told)
 
     def _outcome_of_others(self) -> tuple[ExitStatus, str] | None:
-        """A job that may be dead is waited for, since that shows within a minute."""
+        """Return exit status and reason if live jobs hold all networks that are left.
+
+        Returns:
+            None while one of these jobs may be dead, which shows within a minute.
+        """
         if not self._others_live():
             return None
-        self.backlog.recheck(now=True)  # what is known of them may be seconds old
+        self.backlog.recheck(now=True)  # the last check may be seconds old
         if self.backlog or not self.backlog.held_by_others or not self._others_live():
             return None
         ids, leases = [n.spec.id for n in self.backlog.held_by_others], self._job.leases
         return ExitStatus.UNFINISHED, (
             f"nothing is left to start: {counted(len(ids), 'network')} under way in "
-            f"{leases.holder(ids[0])}; should that end without their tables, {GO_ON}"
+            f"{leases.holder(ids[0])}; if that ends without their tables, {GO_ON}"
         )
 
     def _others_live(self) -> bool:
         return all(self._job.leases.seen_alive(n.spec.id) for n in self.backlog.held_by_others)
 
     def _has_time_for(self, network: CampaignNetwork) -> bool:
-        """Whether it would get as far as to a checkpoint before this job must leave."""
+        """Return True if the network would reach a checkpoint before the job must leave."""
         left = self._job.time_left.work_seconds()
         if left == float("inf"):
             return True
@@ -216,5 +226,5 @@ class HandOut:
         return START_SECONDS + steps < left
 
     def _slowness(self, network: CampaignNetwork) -> float:
-        """By how much longer steps are than predicted: where time must suffice, none is shorter."""
+        """Return the factor by which steps may be slower than predicted: at least 1, for safety."""
         return max(1.0, self.backlog.factor(network))

@@ -1,27 +1,29 @@
-"""Whether the other ranks are still there: a launcher does not always end them all.
+"""Heartbeats between ranks, since a launcher does not always end the job when one rank dies.
 
-Every rank tells rank 0 that it lives, and rank 0 tells every rank. A rank that hears nothing for
-long, from rank 0 or on rank 0 from any other, ends the job instead of waiting for ever.
+Every rank sends rank 0 heartbeats, and rank 0 sends them to every rank. A rank that receives
+nothing from rank 0 for `SILENT_SECONDS` ends the job; so does rank 0 when any rank is that silent.
 """
 
 import time
 from collections.abc import Callable
 
 BEAT_SECONDS = 20.0
+"""Time between two heartbeats."""
 LOOK_SECONDS = 1.0
-"""Between two looks: there may be thousands of ranks, and an agent asks at every turn."""
+"""Time between two checks: a job may have thousands of ranks, and the agent asks several times a
+second."""
 SILENT_SECONDS = 600.0
-"""Rank 0 may be held up for minutes by a file system that is away."""
+"""Silence after which a rank counts as dead. A slow file system may block rank 0 for minutes."""
 ABSENCE_SECONDS = 5.0
-"""This rank itself was stopped or held up if it did not look for so long."""
+"""Time between two checks from which this rank itself was suspended or blocked."""
 
 
 class Heartbeat:
-    """Keeps count of when each rank was last heard.
+    """Record of when each other rank was last heard.
 
     Args:
-        others: the ranks to hear from.
-        clock: seconds.
+        others: ranks that send heartbeats to this one.
+        clock: returns seconds.
     """
 
     def __init__(self, others: list[int], clock: Callable[[], float] = time.monotonic) -> None:
@@ -31,12 +33,12 @@ class Heartbeat:
         self._last_beat, self._last_look = now, now
 
     def heard(self, rank: int) -> None:
-        """A message came from this rank, whatever it says."""
+        """Note that a message came from this rank."""
         if rank in self._heard:
             self._heard[rank] = self._clock()
 
     def due(self) -> list[int]:
-        """The ranks to tell that this one lives; none while the last time is not long ago."""
+        """Return the ranks to send a heartbeat to now; none if the last one is recent."""
         now = self._clock()
         if now - self._last_beat < BEAT_SECONDS:
             return []
@@ -44,7 +46,7 @@ class Heartbeat:
         return list(self._heard)
 
     def silent_rank(self) -> int | None:
-        """A rank that is gone, or None."""
+        """Return a rank that has been silent for too long, or None."""
         now = self._clock()
         absence = now - self._last_look
         if absence < LOOK_SECONDS:

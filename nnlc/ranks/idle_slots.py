@@ -1,34 +1,34 @@
-"""Idle trainers, and what each may begin beside what its GPU has under way.
+"""Idle trainers, grouped by what their GPU runs.
 
-runs on its GPU        an idle trainer there may begin
-nothing                any network
-networks that share    one that packable
-one that does not      nothing
+running on the GPU       an idle trainer there may begin
+nothing                  any network
+packable networks        a packable network
+a network that is not    nothing
 """
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 
 Slot = tuple[int, int]
-"""A rank, and the number of its trainer."""
+"""A trainer: its rank, and its number on that rank."""
 
 
 @dataclass(slots=True)
 class _Gpu:
     idle: dict[Slot, None] = field(default_factory=dict)
-    """In the order in which they became so."""
+    """Idle slots, in the order in which they became idle."""
     running: set[Slot] = field(default_factory=set)
     exclusive: bool = False
-    """By a network that does not share."""
+    """True while a network runs that is not packable."""
     offered: int | None = None
-    """Under which number of running networks it is offered, if it is."""
+    """Index into `IdleSlots._offered`, the number of running networks; None if not in there."""
 
 
 class IdleSlots:
-    """Who is idle, by GPU. Each call is a matter of constant time, however many there are.
+    """Idle slots by GPU. Each call takes constant time, however many slots there are.
 
     Args:
-        gpu_of: what a trainer trains on: slots with the same share it.
+        gpu_of: returns a key of a slot's GPU: equal keys mean one GPU.
     """
 
     def __init__(self, gpu_of: Callable[[Slot], Hashable]) -> None:
@@ -38,48 +38,48 @@ class IdleSlots:
         self._idle = 0
 
     def __len__(self) -> int:
-        """How many are idle, whether or not they may begin anything."""
+        """Return the number of idle slots, those on occupied GPUs included."""
         return self._idle
 
     def add(self, slot: Slot) -> None:
-        """A trainer has nothing to do."""
+        """Add an idle slot."""
         gpu = self._gpu(slot)
         self._idle += slot not in gpu.idle
         gpu.idle[slot] = None
         self._offer(slot)
 
     def remove(self, slot: Slot) -> None:
-        """An idle trainer has ended; nothing happens if it isn't idle."""
+        """Remove a slot; do nothing if it is not idle."""
         gpu = self._gpu(slot)
         self._idle -= slot in gpu.idle
         gpu.idle.pop(slot, None)
         self._offer(slot)
 
     def retire(self, rank: int) -> None:
-        """Forget all idle trainers of a rank; what the others of it run goes on."""
+        """Remove all idle slots of a rank; its running networks go on."""
         for slot in [p for gpu in self._gpus.values() for p in gpu.idle if p[0] == rank]:
             self.remove(slot)
 
     def begin(self, slot: Slot, *, packable: bool) -> None:
-        """An idle trainer begins a network."""
+        """Note that an idle slot begins a network."""
         gpu = self._gpu(slot)
         gpu.running.add(slot)
         gpu.exclusive = not packable
         self.remove(slot)
 
     def end(self, slot: Slot) -> None:
-        """What a trainer had under way has ended, well or badly."""
+        """Note that a slot's network has ended."""
         gpu = self._gpu(slot)
         gpu.running.discard(slot)
         gpu.exclusive = gpu.exclusive and bool(gpu.running)
         self._offer(slot)
 
     def on_empty_gpus(self) -> Iterator[Slot]:
-        """An idle trainer of each GPU on which nothing runs, the longest idle GPU first."""
+        """Return an idle slot of each GPU without a network, the longest idle GPU first."""
         return self._first_of(self._offered[0])
 
     def on_packed_gpus(self) -> Iterator[Slot]:
-        """The same where networks run that share, on the emptiest GPUs first."""
+        """Yield an idle slot of each GPU with packable networks, the GPUs with fewest first."""
         for gpus in self._offered[1:]:
             yield from self._first_of(gpus)
 
@@ -90,7 +90,7 @@ class IdleSlots:
         return self._gpus.setdefault(self._gpu_of(slot), _Gpu())
 
     def _offer(self, slot: Slot) -> None:
-        """Have its GPU stand where it belongs."""
+        """Move a slot's GPU to the group of its current number of running networks."""
         key = self._gpu_of(slot)
         gpu = self._gpus[key]
         number = len(gpu.running) if gpu.idle and not gpu.exclusive else None

@@ -1,4 +1,4 @@
-"""What the parts of the gatherer share: the campaign, the folder, and what they tell of it."""
+"""Data that the parts of the gatherer share: campaign, results folder, journal and display."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from nnlc.ranks.progress import Progress
     from nnlc.results.mixture import Mixture
 
-GO_ON = "the same command goes on where this ended"
-"""What to do after a job that is unfinished."""
+GO_ON = "start the same command again to continue"
+"""Advice after an unfinished job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,33 +31,33 @@ class Job:
 
     campaign: Campaign
     work: Unfinished
-    """What had no table when the job began."""
+    """Networks without a table when the job began."""
     finished: Sequence[tuple[CampaignNetwork, Finish]] = ()
-    """What earlier jobs have finished, and how, the newest last."""
+    """Networks that earlier jobs finished, with their journal entries, the newest last."""
     results: ResultsFolder
     """Already opened."""
     mixture: "Mixture | None" = None
-    """The arithmetics of the tables that stand; None where no journal tells of any."""
+    """Versions of the arithmetic by which existing tables were trained; None if none is known."""
     source: str
-    """What the user calls the campaign on a command line."""
+    """Name or file of the campaign on the command line."""
     images_root: Path
-    """Where trainers find images."""
+    """Folder with the images."""
     device: str
-    """What the user asked for: auto, cpu or cuda."""
+    """Device that the user asked for: auto, cpu or cuda."""
     ranks: int
     order: Order = "longest"
     only_preflight: bool = False
-    """Look at ranks, images and folder, and leave."""
+    """True to check ranks, images and folder, and then end."""
     attempts: Attempts
     leases: Leases
-    """Begun."""
+    """Leases of this job, already begun."""
     time_left: TimeLeft
     journal: Journal
     last_event_time: str | None = None
-    """Of the last event that any job wrote down before: this one's count as later."""
+    """Time of the newest event of earlier jobs; this job's events sort after it."""
     open_jobs: Sequence[OpenJob] = ()
-    """Earlier ones that have not written down their end."""
+    """Earlier jobs whose end is not in their journal."""
     progress: "Progress"
-    """Or whatever else is to be told of the work."""
+    """Display or log of the job."""
     clock: Callable[[], float] = time.monotonic
-    """Seconds."""
+    """Clock in seconds."""

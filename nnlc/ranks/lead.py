@@ -1,4 +1,4 @@
-"""What rank 0 does before the work begins: the campaign, its folder, and what is left of it."""
+"""Start of rank 0: reads the campaign, opens its results folder, and finds the work left."""
 
 import argparse
 import os
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 
 def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
-    """Give rank 0's agent a gatherer, or have all ranks stop where nothing is left to do.
+    """Give rank 0's agent a gatherer, or stop all ranks if nothing is left to do.
 
     Raises:
-        NnlcError: what the user must mend.
+        NnlcError: the user must correct something.
     """
     campaign = load_campaign(options.campaign)
     results = ResultsFolder(options.results or Path("results") / campaign.name)
@@ -53,18 +53,19 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     for line in [*warnings, *not_whole_lines(work.not_whole.values(), results.path)]:
         _tell(line)
     if not work.networks and not options.preflight:
-        where = f"{name}: all {work.done} tables stand in {results.path}"
         if not work.failed and not work.not_whole:
-            _tell(where)
+            _tell(f"{name}: all {work.done} tables stand in {results.path}")
             agent.stop_all(ExitStatus.DONE)
             return
         _tell(
-            f"{where} but those of {counted(work.failed, 'network')} that failed; "
-            f"'nnlc retry {results.path}' lets the next start try them again"
-            if work.failed
-            else f"{name}: nothing is left to train; {counted(work.done, 'table')} stand in "
+            f"{name}: nothing is left to train; {counted(work.done, 'table')} stand in "
             f"{results.path}"
         )
+        if work.failed:
+            _tell(
+                f"{counted(work.failed, 'network')} failed: 'nnlc retry {results.path}' lets the "
+                "next start try them again"
+            )
         agent.stop_all(ExitStatus.DONE_WITH_FAILURES)
         return
     leases = Leases(results.leases_folder, results.ready)
@@ -102,14 +103,14 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
 def _mixture(
     campaign: Campaign, networks: Sequence[CampaignNetwork], work: Unfinished, history: History
 ) -> "Mixture":
-    """Return from how many arithmetics the tables that stand come."""
-    from nnlc.results.mixture import mixture_of  # which a first start does not need
+    """Return the versions of the arithmetic by which existing tables were trained."""
+    from nnlc.results.mixture import mixture_of  # a first start doesn't need it
 
     return mixture_of(networks, campaign.training, history.finishes, work.tables)
 
 
 def _tell(line: str) -> None:
-    """Print a line, or go on without: a log that can't be written changes no status."""
+    """Print a line; if that fails, print no more and go on."""
     try:
         say(line)
         flush_output()
@@ -118,6 +119,6 @@ def _tell(line: str) -> None:
 
 
 def _has_own_pty() -> bool:
-    """Return whether the launcher gives ranks a terminal of its own, whatever its own output is."""
+    """Return True if the launcher gives ranks a terminal even if its own output is a file."""
     found = launcher_rank(dict(os.environ))
     return found is not None and found[0] == OPEN_MPI

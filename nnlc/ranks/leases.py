@@ -1,19 +1,20 @@
-"""Who works on which network, when several jobs share one results folder.
+"""Leases on networks, so that jobs that share a results folder train different networks.
 
-<ID>.lease/<TOKEN>   a network under way: a folder with one entry, named after the job that has it
-<TOKEN>.job          the heartbeat of a job: which process it is, and a number that grows
+<ID>.lease/<TOKEN>   lease of a network: a folder with one entry, named after the job that holds it
+<TOKEN>.job          heartbeat of a job: its process, and a number that grows
 
-Clocks of machines differ and jump, and parallel file systems are often mounted without locks, so
-neither is trusted; only that a rename, an unlink and an rmdir happen whole or not at all:
+Leases need neither clocks that agree between machines nor file locks, which parallel file systems
+often lack. They need only rename, unlink and rmdir to be atomic:
 
-- To claim, a ready-made folder is renamed to <ID>.lease: refused while that has an entry.
-- To release, or to free what a dead job had, the entry of that very job is removed by its name,
-  so never the lease of another that came in between. What is free is then claimed as above.
-- Dead is a job whose process is seen to be gone from this machine, or whose heartbeat stayed the
-  same, or away, for `expiry_seconds` of the observer's own monotonic clock.
+- To claim a network, a job renames a prepared folder to <ID>.lease. This fails while that folder
+  has an entry. So if several jobs try, one succeeds.
+- To release a network, or to free that of a dead job, the entry with that job's name is removed.
+  So a lease that another job has claimed in between is never removed.
+- A job counts as dead if its process was on this machine and has ended, or if its heartbeat has
+  been unchanged or missing for `expiry_seconds` of the observer's monotonic clock.
 
-So however many race for a lease, one gets it. A job that stood still for so long that it was held
-for dead goes on unaware: then a network is trained twice, to the same table.
+A job that was suspended for so long that it counted as dead may go on later. Then two jobs train
+the same network, to the same table.
 """
 
 import contextlib
@@ -30,24 +31,24 @@ from nnlc.system.files import TEMPORARY_SUFFIX, Ready, make_folder, open_regular
 from nnlc.system.process import process_lives, this_process
 
 _HEARTBEAT = re.compile(rf"\.?(.+?)\.job(\.\w+{re.escape(TEMPORARY_SUFFIX)})?")
-"""Names of heartbeats, unfinished ones too."""
+"""Names of heartbeat files, temporary ones included."""
 
 
 RETRY_SECONDS = 1.0
-"""A disk in trouble is left alone for so long."""
+"""Time between two attempts to write after a disk error."""
 LONGEST_HEARTBEAT = 4096
-"""Bytes; ours have some 200."""
+"""Bytes of a heartbeat file that are read; nnlc's have about 200."""
 
 
 _TRIES = 10
-"""To take a lease: another job may have it when it is asked for, and not when its owner is."""
+"""Attempts to claim a lease: a holder may release it between a failed rename and the next look."""
 
 
 class Leases:
-    """This job's leases on networks, in a folder that other jobs may use too.
+    """Leases of this job, in a folder that other jobs may use too.
 
-    Trouble with the disk keeps no network from being trained, as a table that two jobs write is
-    the same: such a claim is granted, and `beat` goes on trying to write it down.
+    If a lease can't be written because of a disk error, the claim is granted and `renew` retries
+    the write. That is safe, since two jobs that train a network write the same table.
     """
 
     def __init__(
@@ -74,13 +75,17 @@ class Leases:
         self._seen_alive: set[str] = set()
 
     def begin(self) -> None:
-        """Show that this job lives; an OSError says that the folder can't be written."""
+        """Write the first heartbeat.
+
+        Raises:
+            OSError: the folder can't be written.
+        """
         self._write_heartbeat()
         with contextlib.suppress(OSError):
             self._clean_up()
 
     def claim(self, id: str) -> bool:
-        """Whether this job has the network from now on; if not, one that may live has it."""
+        """Lease a network; return False if another job that may be alive holds it."""
         lease, other = self._lease(id), None
         self._unwritten.discard(id)
         try:
@@ -95,7 +100,7 @@ class Leases:
         return False
 
     def release(self, id: str) -> None:
-        """Let others have the network; nothing happens if it isn't ours."""
+        """Release a network; do nothing if this job doesn't hold it."""
         self._ours.discard(id)
         self._unwritten.discard(id)
         try:
@@ -105,7 +110,7 @@ class Leases:
             self._unwritten.add(id)
 
     def renew(self) -> None:
-        """Show that this job lives, and make up for disk trouble; called several times a second."""
+        """Write a heartbeat if due, and retry failed writes; call it several times a second."""
         now = self._clock()
         due = now - self._last_beat >= self._beat_seconds
         if not (due or self._unwritten) or now - self._last_try < RETRY_SECONDS:
@@ -122,18 +127,18 @@ class Leases:
                 self.release(network)
 
     def holder(self, id: str) -> str | None:
-        """Who had the network when a claim was last refused, in words; None if none was."""
+        """Return in words which job held the network at the last refused claim, or None."""
         if id not in self._refused:
             return None
         host, _, pid = self._refused[id].rpartition("-")[0].rpartition("-")
         return f"a job on {host} (process {pid})" if host else "another job"
 
     def seen_alive(self, id: str) -> bool:
-        """Whether that holder gave a sign of life since we look; if not, it may be long dead."""
+        """Return True if that job has shown since this one began that it is alive."""
         return self._refused.get(id) in self._seen_alive
 
     def held_by_others(self, ids: Iterable[str]) -> set[str]:
-        """Return the networks that other jobs have; a job that was killed may still count."""
+        """Return the networks that other jobs hold, those of jobs killed recently included."""
         held = set()
         for network in ids:
             with contextlib.suppress(OSError):
@@ -142,12 +147,12 @@ class Leases:
         return held
 
     def end(self) -> None:
-        """Release everything and leave no file behind."""
+        """Release all networks and remove this job's files."""
         for network in self._ours | self._unwritten:
             self.release(network)
         with contextlib.suppress(OSError):
             _remove_entry(self._ready, self.token)
-            if not self._unwritten:  # else it tells that the job which left a lease is gone
+            if not self._unwritten:  # else the file shows others that the lease's job has ended
                 self._heartbeat.unlink(missing_ok=True)
 
     def _lease(self, id: str) -> Path:
@@ -156,7 +161,7 @@ class Leases:
         return self._folder / f"{id}.lease"
 
     def _acquire(self, lease: Path) -> str | None:
-        """Make a lease ours; returns the token of the job that keeps us from it, if one does."""
+        """Acquire a lease; return None, or the token of the job that holds it."""
         self._ready_to_write(self._folder)
         for owner in _entries(lease):
             if owner == self.token:
@@ -173,12 +178,12 @@ class Leases:
             except OSError as problem:
                 owners = _entries(lease)
                 if self.token in owners:
-                    return None  # NFS may do a rename, lose the answer, and do it again
+                    return None  # NFS may repeat a rename whose answer was lost
                 if problem.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
                 if owners:
                     return owners[0]
-        # No other job's, or released by each before it was looked for.
+        # The folder was never empty, but showed no holder.
         raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(lease))
 
     def _write_heartbeat(self) -> None:
@@ -187,14 +192,14 @@ class Leases:
         write_atomically(self._heartbeat, json.dumps({**self._me, "beats": self._beats}).encode())
         now = self._clock()
         if now - self._last_beat > (self._beat_seconds + self._expiry_seconds) / 2:
-            # We or the disk stood still, and others perhaps with us: what was seen of them before
-            # doesn't count against them. They may have held us for dead, and freed our leases.
+            # This job or the disk was suspended, and perhaps other jobs too: forget when they were
+            # last seen. They may have freed this job's leases: write these again.
             self._seen.clear()
             self._unwritten |= self._ours
         self._last_beat = now
 
     def _clean_up(self) -> None:
-        """Watch the other jobs, and remove what dead ones left."""
+        """Look at other jobs' heartbeats, and remove files and leases of dead jobs."""
         jobs = {
             path: m[1] for path in self._folder.iterdir() if (m := _HEARTBEAT.fullmatch(path.name))
         }
@@ -207,11 +212,11 @@ class Leases:
                         path.unlink(missing_ok=True)
 
     def _is_dead(self, token: str) -> bool:
-        asked = self._clock()  # before the look: nobody looks older because a disk hangs
+        asked = self._clock()  # before reading, so that a slow disk makes no job look dead
         try:
             with open_regular(self._folder / f"{token}.job") as file:
                 heartbeat = file.read(LONGEST_HEARTBEAT)
-        except OSError:  # gone, or not to be read: a job that lives writes it again
+        except OSError:  # missing or unreadable: a live job writes it again
             heartbeat = b""
         before, since = self._seen.get(token, (heartbeat, self._clock()))
         if heartbeat != before:
@@ -224,7 +229,7 @@ class Leases:
 
 
 def _read(heartbeat: bytes) -> object:
-    """Return what a heartbeat says; None for what is none."""
+    """Return a heartbeat's content, or None if it is damaged."""
     try:
         return json.loads(heartbeat)
     except (ValueError, RecursionError):
@@ -232,14 +237,17 @@ def _read(heartbeat: bytes) -> object:
 
 
 def _entries(lease: Path) -> list[str]:
-    """The job that has a lease; none when it is free. Hidden names are a network disk's own."""
+    """Return the token of the job that holds a lease; none if it is free.
+
+    Hidden files, which NFS makes for open files that were removed, don't count.
+    """
     with contextlib.suppress(FileNotFoundError):
         return sorted(path.name for path in lease.iterdir() if path.name[0] != ".")
     return []
 
 
 def _remove_entry(folder: Path, token: str) -> None:
-    """Remove one job's entry, and the folder unless another job has it by now."""
+    """Remove a job's entry from a lease, and the folder if it is empty then."""
     (folder / token).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         folder.rmdir()

@@ -1,4 +1,4 @@
-"""The live display of a running job, which a terminal gets."""
+"""Live display of a running job in a terminal."""
 
 from collections.abc import Iterable
 
@@ -14,12 +14,12 @@ from nnlc.tables import Row
 
 
 class LiveDisplay:
-    """Shows the networks under way, below the lines that a log would get.
+    """Display of the running networks, below the lines that a log would get.
+
+    Every method may raise OSError, ValueError or SystemExit when the terminal is gone.
 
     Args:
-        half_epochs: of each network.
-
-    Every method may raise OSError, ValueError or SystemExit: the terminal is gone.
+        half_epochs: number of half epochs of each network.
     """
 
     def __init__(self, half_epochs: int) -> None:
@@ -35,10 +35,15 @@ class LiveDisplay:
         self._console.print(Text.assemble((clock, "dim"), text), soft_wrap=True)
 
     def show(self, counts: str, under_way: Iterable[tuple[CampaignNetwork, int, Row]]) -> None:
-        """Show how far the job and its networks are: of each, half epochs and its last row."""
+        """Show a line for the job and one for each running network.
+
+        Args:
+            counts: line for the job.
+            under_way: each network with its number of half epochs and its last row.
+        """
         if not self._live.is_started:
             return
-        grid = Grid.grid(padding=(0, 1))  # so that 80 columns hold whole IDs
+        grid = Grid.grid(padding=(0, 1))  # whole IDs fit into 80 columns
         grid.add_column(no_wrap=True)
         for network, half_epoch, row in under_way:
             grid.add_row(

@@ -1,4 +1,4 @@
-"""Tells of earlier jobs on the same results folder that were ended without a word."""
+"""Reports earlier jobs on the same results folder that were killed or crashed."""
 
 from contextlib import suppress
 
@@ -9,15 +9,15 @@ from nnlc.results.open_jobs import OpenJob
 from nnlc.system.process import process_lives, this_process
 
 LOOK_SECONDS = 10.0
-"""Between two looks at jobs that may still live."""
+"""Time between two checks of jobs that may still run."""
 
 
 class LostJobs:
-    """Watches the jobs that had not written down their end when this one began.
+    """Earlier jobs whose journal had no end when this job began.
 
-    One whose process is seen to be gone from this machine is told of at once; one of another
-    machine when it has written nothing for a minute of this process's own clock, as clocks of
-    machines differ.
+    A job is lost if its process was on this machine and has ended. A job of another machine is
+    lost if its journal has not changed for `SILENT_SECONDS`, by this process's clock since clocks
+    of machines differ.
     """
 
     def __init__(self, job: Job) -> None:
@@ -27,7 +27,7 @@ class LostJobs:
         self._watched = {each.name: (each, self._signs(each.name), now) for each in job.open_jobs}
 
     def report(self) -> None:
-        """Look at them if a look is due; each that is lost is told of and written down once."""
+        """Check these jobs if due; report each lost one once, and write it to the journal."""
         now = self._job.clock()
         if not self._watched or now - self._last_look < LOOK_SECONDS:
             return
@@ -53,7 +53,7 @@ class LostJobs:
         return lives is False or self._job.clock() - since >= SILENT_SECONDS
 
     def _signs(self, name: str) -> list[tuple[int, int]]:
-        """Return what changes where a job writes: sizes and times of its files."""
+        """Return sizes and times of a job's files, which change while the job runs."""
         found = []
         for kind in ("jsonl", "progress.json"):
             with suppress(OSError):

@@ -1,8 +1,8 @@
-"""The link between ranks: MPI under a launcher, nothing at all without one.
+"""Messages between ranks: by MPI under a launcher, within the process otherwise.
 
-The only file that imports mpi4py. No call here blocks or spins: messages are sent without
-waiting and looked for between two short sleeps, since a busy core is a core stolen from a trainer.
-What is to be sent to a rank is collected and goes as one MPI message, a line a message of ours.
+Only this module imports mpi4py. No call blocks or spins, since trainers need all cores: sends do
+not wait, and the agent sleeps between two polls. Messages to one rank are collected and sent as
+one MPI message, one line each.
 """
 
 import os
@@ -13,8 +13,8 @@ from typing import Any
 from nnlc.errors import LaunchError
 from nnlc.system import messages
 
-# Variables in which launchers tell a process its rank, the number of ranks and its rank on the
-# node. Hydra's are those of mpich and Intel MPI, JSM's those of jsrun, PALS's those of HPE Cray.
+# Environment variables in which each launcher gives rank, number of ranks and rank on the node.
+# PMI_* come from Hydra (MPICH, Intel MPI), JSM_* from jsrun, PALS_* from HPE Cray.
 OPEN_MPI = "Open MPI's mpirun"
 _LAUNCHERS = {
     OPEN_MPI: (
@@ -30,27 +30,28 @@ _LAUNCHERS = {
 
 TAG = 1
 LEAVE_SECONDS = 20.0
-"""For every rank to reach the end, once all were told to."""
+"""Time that all ranks have to reach the final barrier."""
 SHORTEST_SLEEP_SECONDS = 0.001
-"""Sleep between two looks for messages of other ranks, just after one came or went."""
+"""Sleep between two polls for messages just after one was sent or received."""
 LONGEST_SLEEP_SECONDS = 0.032
-"""The same when all has been silent for a while: each look takes some of a trainer's core."""
+"""Sleep between two polls on rank 0 after a longer silence: each poll takes processor time from
+trainers."""
 LONGEST_SLEEP_OF_OTHERS_SECONDS = 0.064
-"""The same on the other ranks: rank 0 is asked at any time, but only answers."""
+"""Sleep between two polls on other ranks after a longer silence: rank 0 only answers messages."""
 SINGLE_RANK_SLEEP_SECONDS = 0.5
-"""The same where there are no others: trainers wake the agent by themselves."""
+"""Sleep of a single rank, which only its trainers' messages need to wake."""
 MOST_AT_ONCE = 64
-"""So many MPI messages are taken before a rank looks at its own trainers and signals again."""
+"""MPI messages that a rank receives before it attends to its own trainers and signals again."""
 
 
 class Link(ABC):
-    """This process's place among the ranks, and the messages between them."""
+    """Connection of this process to all ranks of its job, itself included."""
 
     rank: int
     ranks: int
     local_rank: int
     launcher: str | None = None
-    """What started this process."""
+    """Program that started this rank, such as "srun"; None without one."""
     longest_sleep_seconds: float
 
     def __init__(self) -> None:
@@ -58,43 +59,43 @@ class Link(ABC):
         self._pause = 0.0
 
     def send(self, rank: int, message: messages.Message) -> None:
-        """Have a message sent by the next `flush`."""
+        """Queue a message for the next `flush`."""
         self.send_line(rank, messages.encode(message))
 
     def send_line(self, rank: int, line: bytes) -> None:
-        """The same for the line of a message."""
+        """Queue an encoded message for the next `flush`."""
         self._waiting.setdefault(rank, []).append(line)
 
     def pause(self) -> float:
-        """Seconds to sleep before the next look, the more the longer nothing came or went."""
+        """Return the seconds to sleep before the next poll; they double while nothing happens."""
         pause = 0.0 if self.rank in self._waiting else self._pause
         self._pause = min(max(2 * self._pause, SHORTEST_SLEEP_SECONDS), self.longest_sleep_seconds)
         return pause
 
     @abstractmethod
     def flush(self) -> None:
-        """Send what was collected, without waiting."""
+        """Send the queued messages, without waiting."""
 
     @abstractmethod
     def receive(self) -> list[tuple[int, list[messages.Message]]]:
-        """What has come, with the rank that sent it; all of it but in a flood."""
+        """Return the sender and content of at most `MOST_AT_ONCE` received MPI messages."""
 
     @abstractmethod
     def leave(self, status: int) -> None:
-        """Wait, asleep, until every rank leaves with this status: the last call."""
+        """Wait until every rank has called this: the last call of a rank."""
 
     @abstractmethod
     def abort(self, status: int) -> None:
-        """End all ranks at once."""
+        """End all ranks immediately with this exit status."""
 
     def _own_messages(self) -> list[tuple[int, list[messages.Message]]]:
-        """What this rank has for itself."""
+        """Return the messages that this rank sent to itself."""
         lines = self._waiting.pop(self.rank, [])
         return [(self.rank, messages.decode_batch(b"".join(lines)))] if lines else []
 
 
 class SingleRank(Link):
-    """The only rank; messages to itself stay here."""
+    """Link of a job's only rank: messages to itself stay in the process."""
 
     rank, ranks, local_rank = 0, 1, 0
     longest_sleep_seconds = SINGLE_RANK_SLEEP_SECONDS
@@ -113,7 +114,7 @@ class SingleRank(Link):
 
 
 class MpiLink(Link):
-    """One rank of several, over mpi4py; messages are bytes, never pickles."""
+    """Link of one rank among several, by mpi4py; messages are bytes, never pickles."""
 
     def __init__(self, mpi: Any, local_rank: int, launcher: str) -> None:
         super().__init__()
@@ -128,7 +129,7 @@ class MpiLink(Link):
 
     def flush(self) -> None:
         for rank in self._waiting.keys() - {self.rank}:
-            content = b"".join(self._waiting.pop(rank))  # kept until sent: MPI reads it later
+            content = b"".join(self._waiting.pop(rank))  # kept below: MPI may read it later
             request = self._world.Isend([content, self._mpi.BYTE], dest=rank, tag=TAG)
             self._under_way.append((request, content))
             self._pause = 0.0
@@ -154,8 +155,8 @@ class MpiLink(Link):
         deadline = time.monotonic() + LEAVE_SECONDS
         while not everyone.Test():
             if time.monotonic() > deadline:
-                self.abort(status)  # a rank is gone, or can't end
-            self.receive()  # so that nobody's last message is left half sent
+                self.abort(status)  # a rank is dead or hangs
+            self.receive()  # lets the other ranks complete their last sends
             time.sleep(self.pause())
 
     def abort(self, status: int) -> None:
@@ -163,23 +164,23 @@ class MpiLink(Link):
 
 
 def launcher_rank(environment: dict[str, str]) -> tuple[str, int, int, int] | None:
-    """Launcher, rank, number of ranks and local rank as the environment tells; None without one."""
+    """Return launcher, rank, number of ranks and rank on the node; None without a launcher."""
     for launcher, (rank, size, local) in _LAUNCHERS.items():
         try:
             found = int(environment[rank]), int(environment[size])
         except (KeyError, ValueError):
             continue
-        # Slurm's own PMI tells mpich no rank on the node.
+        # Slurm's PMI sets no rank on the node for MPICH.
         node_rank = environment.get(local) or environment.get("SLURM_LOCALID", "")
         return launcher, *found, int(node_rank) if node_rank.isdigit() else found[0]
     return None
 
 
 def connect() -> Link:
-    """Join the other ranks, or be the only one where no launcher started this process.
+    """Return this rank's link: `SingleRank` without a launcher or with one rank, else `MpiLink`.
 
     Raises:
-        LaunchError: a launcher started several ranks that can't find each other.
+        LaunchError: a launcher started several ranks, but mpi4py is missing or sees others.
     """
     told = launcher_rank(dict(os.environ))
     if told is None or told[2] == 1:

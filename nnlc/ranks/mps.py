@@ -1,13 +1,13 @@
-"""A control daemon of NVIDIA's Multi-Process Service, so that trainers share their rank's GPU.
+"""Control daemons of NVIDIA's Multi-Process Service (MPS), which lets trainers share a rank's GPU.
 
-Each rank has its own, started by the rank itself: it then sees just the GPU that the launcher gave
-the rank, whether by a cgroup or by CUDA_VISIBLE_DEVICES. One daemon for a whole node would number
-the GPUs anew, and ranks that each know theirs as number 0 would all work on the first.
+Each rank starts its own daemon, which sees only the GPU that the launcher gave the rank, by a
+cgroup or by CUDA_VISIBLE_DEVICES. With one daemon per node the GPUs would be numbered anew, and
+ranks that each see theirs as number 0 would all work on the first.
 
-From docs.nvidia.com/deploy/mps: "Starting multiple control/server pairs", on directories;
-"CUDA_VISIBLE_DEVICES", which the daemon obeys and its clients must not have; "nvidia-cuda-mps-
-control", on the file with its process number. The percentage of threads is never set: it would
-change the number of multiprocessors that a trainer sees, and with it the bits.
+The variables and files are documented on docs.nvidia.com/deploy/mps: "Starting multiple
+control/server pairs" on directories, "CUDA_VISIBLE_DEVICES", which clients must not have, and
+"nvidia-cuda-mps-control" on the file with the process ID. The percentage of active threads is never
+set: it would change the number of multiprocessors that a trainer sees, and with it results.
 """
 
 import contextlib
@@ -23,22 +23,22 @@ from nnlc.system.files import read_regular
 
 PROGRAM = "nvidia-cuda-mps-control"
 START_SECONDS = 20.0
-"""For the daemon to be there; a node's first one may have to wake the driver."""
+"""Time that a daemon has to start; the first on a node may have to load the driver."""
 END_SECONDS = 10.0
-_SOCKETS = Path("/tmp")  # noqa: S108  a path of more than 87 bytes is too long for its sockets
+_SOCKETS = Path("/tmp")  # noqa: S108  paths of its sockets may have at most 87 bytes
 _FOLDERS = ("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY")
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @contextlib.contextmanager
 def control_daemon(*, wanted: bool) -> Iterator[str | None]:
-    """Have a daemon for what this process starts meanwhile, and end it with all that it left.
+    """Run a daemon for processes that this one starts meanwhile; then end it and remove its files.
 
-    The environment of this process says where it is. Without a daemon CUDA works as ever, for one
-    trainer at a time, so it is no reason to end when none can be had.
+    Variables of this process's environment tell them where it is. Without a daemon CUDA works for
+    one trainer at a time, so a failure to start is not an error.
 
     Yields:
-        Why there is none although one is wanted; else None.
+        Why a daemon that is wanted could not start, or None.
     """
     if not wanted:
         yield None
@@ -50,7 +50,7 @@ def control_daemon(*, wanted: bool) -> Iterator[str | None]:
         try:
             trouble = _startup_problem(daemon, Path(folder))
             if trouble is None:
-                os.environ.pop(_VISIBLE, None)  # its clients see what it sees, numbered anew
+                os.environ.pop(_VISIBLE, None)  # clients see the daemon's GPUs, numbered from 0
             else:
                 _restore(before)
             yield trouble
@@ -62,8 +62,8 @@ def control_daemon(*, wanted: bool) -> Iterator[str | None]:
 
 @contextlib.contextmanager
 def _folder() -> Iterator[str]:
-    """A place of this process's own on the node's own disk, with room in its name for sockets."""
-    import shutil  # here and below: few jobs want a daemon, and each rank of all reads this module
+    """Yield a temporary folder on the node's disk, whose name is short enough for sockets."""
+    import shutil  # here and below: all ranks load this module, but few jobs want a daemon
     import tempfile
 
     name = tempfile.mkdtemp(prefix="nnlc-mps-", dir=_SOCKETS if _SOCKETS.is_dir() else None)
@@ -82,10 +82,11 @@ def _restore(variables: dict[str, str | None]) -> None:
 
 
 def _start() -> subprocess.Popen[bytes] | None:
-    """The daemon, in the foreground of a session of its own; None where it is not installed.
+    """Start the daemon in its own session; return None if it is not installed.
 
-    Schedulers signal every process of a job, and a terminal all of its group: trainers still save
-    then, and need it. So it begins with those signals blocked, and ends when its rank does.
+    Schedulers send signals to every process of a job, terminals to every process of a group.
+    Trainers then still need the daemon to save. So it starts with these signals blocked, and Linux
+    kills it when its rank ends.
     """
     import ctypes
     import shutil
@@ -96,7 +97,7 @@ def _start() -> subprocess.Popen[bytes] | None:
     prctl, set_parent_death_signal = ctypes.CDLL(None).prctl, 1  # PR_SET_PDEATHSIG, prctl(2)
     kept = signal.pthread_sigmask(signal.SIG_BLOCK, NOTICES)
     try:
-        return subprocess.Popen(  # noqa: S603  (nothing of a user's in it)
+        return subprocess.Popen(  # noqa: S603  (no user input)
             [program, "-f"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -109,9 +110,9 @@ def _start() -> subprocess.Popen[bytes] | None:
 
 
 def _startup_problem(daemon: subprocess.Popen[bytes] | None, folder: Path) -> str | None:
-    """Why the daemon can't be used; None once it is there."""
+    """Wait until the daemon is ready; return None, or why it can't be used."""
     if daemon is None:
-        return f"{PROGRAM} is not to be found"
+        return f"{PROGRAM} was not found"
     deadline = time.monotonic() + START_SECONDS
     while not any((folder / name).exists() for name in (f"{PROGRAM}.pid", "control")):
         if daemon.poll() is not None:
@@ -123,7 +124,7 @@ def _startup_problem(daemon: subprocess.Popen[bytes] | None, folder: Path) -> st
 
 
 def _last_log_line(folder: Path) -> str:
-    """Of its log."""
+    """Return the last line of the daemon's log, after a colon; empty without one."""
     try:
         lines = read_regular(folder / "control.log").decode(errors="replace").split("\n")
     except OSError:
@@ -132,9 +133,9 @@ def _last_log_line(folder: Path) -> str:
 
 
 def _end(daemon: subprocess.Popen[bytes], folder: str) -> None:
-    """Ask it to end, its server too; one that doesn't is killed."""
+    """End the daemon and its server; kill it if it doesn't end in time."""
     with contextlib.suppress(subprocess.TimeoutExpired, OSError):
-        subprocess.run(  # noqa: S603  (nothing of a user's in it)
+        subprocess.run(  # noqa: S603  (no user input)
             [PROGRAM],
             env=dict(os.environ) | dict.fromkeys(_FOLDERS, folder),
             input=b"quit\n",

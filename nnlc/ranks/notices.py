@@ -1,10 +1,9 @@
-"""Signals that ask a rank, and through it the job, to stop. Schedulers differ in which they send.
+"""Signals that ask a rank, and through it the job, to stop.
 
-A terminal that is closed sends SIGHUP, a limit on processor time SIGXCPU, Ctrl-\\ SIGQUIT, and a
-power supply that fails may send SIGPWR: they save too, unless who started this had them ignored, as
-nohup does.
-
-The first one lets every network be saved; a second one ends the job at once.
+The first signal has every network saved; a second one ends the job immediately. Schedulers differ
+in which signals they send. A closed terminal sends SIGHUP, a limit on processor time SIGXCPU,
+Ctrl-\\ SIGQUIT, a failing power supply SIGPWR; these four stay ignored if they were ignored at the
+start, as under nohup.
 """
 
 import os
@@ -24,18 +23,19 @@ _UNLESS_IGNORED = tuple(
 NOTICES = (*_ALWAYS, *_UNLESS_IGNORED)
 
 ECHO_SECONDS = 1.0
-"""A launcher and a terminal may both pass one Ctrl-C on: that is no second signal."""
+"""Time within which a second signal counts as an echo: a launcher and a terminal may both pass on
+one Ctrl-C."""
 SCHEDULER_ECHO_SECONDS = 15.0
-"""The same for what only schedulers send: to the script, to the launcher and to the ranks. LSF's
-bkill has the script send it twice, 10 s apart, and the third time kills."""
+"""Time within which the same signal of a scheduler counts as an echo: it may reach the script, the
+launcher and the ranks. After LSF's bkill the script sends it twice, 10 s apart, then kills."""
 _OF_SCHEDULERS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGURG, signal.SIGHUP)
 
 
 class Notices:
-    """Listens from its making on.
+    """Handler of the stop signals, from construction on.
 
     Attributes:
-        on_second_signal: ends the job when a second signal comes.
+        on_second_signal: called when a second signal comes, to end the job.
     """
 
     def __init__(self) -> None:
@@ -48,14 +48,14 @@ class Notices:
                 signal.signal(notice, self._on_signal)
 
     def take_signal(self) -> str | None:
-        """The name of the signal that came, once; None before and after."""
+        """Return the name of the first signal, once; None before it came and after this call."""
         if self._first is None or self._told:
             return None
         self._told = True
         return signal.Signals(self._first).name
 
     def ignore(self) -> None:
-        """The rank ends, with a status that no signal may change any more."""
+        """Ignore all stop signals: the rank is ending, and its exit status is final."""
         for notice in NOTICES:
             signal.signal(notice, signal.SIG_IGN)
 
@@ -63,7 +63,7 @@ class Notices:
         now = time.monotonic()
         if self._first is None:
             self._first, self._time = number, now
-        elif number != signal.SIGXCPU:  # which comes every second from its first time on
+        elif number != signal.SIGXCPU:  # the kernel repeats it every second
             echo = number == self._first and number in _OF_SCHEDULERS
             if now - self._time >= (SCHEDULER_ECHO_SECONDS if echo else ECHO_SECONDS):
                 self.on_second_signal()

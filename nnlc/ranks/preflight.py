@@ -1,4 +1,4 @@
-"""What is looked at in a job's first seconds, so that nothing fails or differs at hour eleven."""
+"""Checks in a job's first seconds that its ranks are alike and have the devices they need."""
 
 import os
 import platform
@@ -12,14 +12,14 @@ from nnlc.system.files import read_regular
 from nnlc.wording import some_of
 
 FLAGS = "jsrun -g 1 -c 7; srun --gpus-per-task=1 --cpus-per-task=8"
-"""What gives each rank a GPU and cores of its own."""
+"""Launcher options that give each rank its own GPU and cores."""
 
 _MUST_AGREE = ("torch", "cuda", "cudnn", "nnlc")
 _NAMED = 6
 
 
 def describe_host() -> messages.Message:
-    """What `hello` says of this rank's place: its host, and how much of it there is for it."""
+    """Return host, cores and GPUs of this rank for its "hello" message."""
     known = hasattr(os, "sched_getaffinity")
     node_cores = os.cpu_count() or 1
     cores = len(os.sched_getaffinity(0)) if known else node_cores
@@ -28,7 +28,7 @@ def describe_host() -> messages.Message:
 
 
 def gpus_of_node() -> int:
-    """GPUs that this node has, whether or not this process was given any: NVIDIA's and AMD's."""
+    """Return the number of NVIDIA or AMD GPUs of this node, those not visible here included."""
     nvidia = Path("/proc/driver/nvidia/gpus")
     nodes = Path("/sys/class/kfd/kfd/topology/nodes").glob("*/gpu_id")  # 0 for a processor
     try:
@@ -39,14 +39,15 @@ def gpus_of_node() -> int:
 
 
 def check_ranks(hellos: Mapping[int, messages.Message], device: str) -> None:
-    """See that ranks have a device each and are alike, since a table must not depend on its rank.
+    """Check that ranks are alike, since a table must not depend on its rank, and use all GPUs.
 
     Args:
-        hellos: by rank, its `hello` message.
-        device: that the job trains on, "cpu" or "cuda".
+        hellos: `hello` message of each rank.
+        device: "cpu" or "cuda".
 
     Raises:
-        DeviceError: two ranks have the same GPU, or ranks differ in GPU or software.
+        DeviceError: ranks differ in device, software or environment, or two ranks have the same
+            GPU while another of their node is unused.
     """
     facts = {rank: hello["devices"][0] for rank, hello in sorted(hellos.items())}
     of_device = ("name", "multiprocessors") if device == "cuda" else ("processor",)
@@ -61,12 +62,12 @@ def check_ranks(hellos: Mapping[int, messages.Message], device: str) -> None:
 def warnings(
     hellos: Mapping[int, messages.Message], trainers: Mapping[int, int], device: str
 ) -> Iterator[str]:
-    """What is no reason to stop but worth knowing.
+    """Yield warnings: removed environment variables, too few cores, and MPS without effect.
 
     Args:
-        hellos: by rank, its `hello` message.
-        trainers: by rank, how many it keeps.
-        device: that the job trains on, "cpu" or "cuda".
+        hellos: `hello` message of each rank.
+        trainers: number of trainers of each rank.
+        device: "cpu" or "cuda".
     """
     for words, ranks in _by_value({r: h["overruled"] for r, h in sorted(hellos.items())}).items():
         if words:
@@ -82,7 +83,7 @@ def warnings(
     if without and device == "cuda":
         rank = min(without)
         yield (
-            f"--mps is without effect on {len(without)} of {len(hellos)} ranks, as on rank {rank} "
+            f"--mps has no effect on {len(without)} of {len(hellos)} ranks, such as rank {rank} "
             f"on {hellos[rank]['host']}: {without[rank]}"
         )
 
@@ -90,7 +91,7 @@ def warnings(
 def report(
     hellos: Mapping[int, messages.Message], trainers: Mapping[int, int], device: str
 ) -> Iterator[str]:
-    """A line a rank: where it is, how many trainers it keeps, and what they train on."""
+    """Yield a line for each rank: host, cores, trainers, device and software."""
     for rank, hello in sorted(hellos.items()):
         fact = hello["devices"][0]
         on = f"{fact['name']} {fact.get('uuid', '')}".strip()
@@ -116,7 +117,7 @@ def _refuse_different(
 
 
 def _by_value(values: Mapping[int, Hashable]) -> dict[Hashable, list[int]]:
-    """Return the ranks that have each value."""
+    """Return the ranks with each value."""
     groups: defaultdict[Hashable, list[int]] = defaultdict(list)
     for rank, value in values.items():
         groups[value].append(rank)
@@ -126,7 +127,7 @@ def _by_value(values: Mapping[int, Hashable]) -> dict[Hashable, list[int]]:
 def _refuse_shared(
     hellos: Mapping[int, messages.Message], facts: Mapping[int, messages.DeviceFacts]
 ) -> None:
-    """Ranks share a GPU only where their node has no other that would idle."""
+    """Raise an error if ranks share a GPU while another of their node is unused."""
     users: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for rank, fact in facts.items():
         if fact.get("uuid", "unknown") != "unknown":
@@ -135,9 +136,9 @@ def _refuse_shared(
     for (host, uuid), ranks in users.items():
         if len(ranks) > 1 and in_use[host] < hellos[ranks[0]]["node_gpus"]:
             raise DeviceError(
-                f"ranks {', '.join(map(str, ranks))} on {host} have the same GPU ({uuid}), and "
-                f"others of it idle: start one rank a GPU ({FLAGS}); several trainers of one rank "
-                "share its GPU with --mps"
+                f"ranks {', '.join(map(str, ranks))} on {host} have the same GPU ({uuid}), while "
+                f"others of {host} are idle: start one rank per GPU ({FLAGS}); to run several "
+                "trainers on a GPU, use --mps"
             )
 
 

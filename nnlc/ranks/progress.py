@@ -1,4 +1,4 @@
-"""What a person sees of a running job: a live display in a terminal, plain lines in a log."""
+"""Progress of a running job for a person: a live display in a terminal, plain lines in a log."""
 
 import contextlib
 import time
@@ -15,24 +15,25 @@ if TYPE_CHECKING:
     from nnlc.ranks.live_display import LiveDisplay
 
 LOG_SECONDS = 15.0
-"""A log gets a line at least so often while the work goes on."""
+"""Time after which a log gets a line on the progress if it got no other."""
 DISPLAY_SECONDS = 0.25
+"""Time between two updates of the live display."""
 MAX_SECONDS = 1e10
-"""Three centuries: more can be predicted for a network that no memory holds."""
-# A pipe or terminal that is gone, on which rich leaves; a path that its encoding can't say.
+"""Longest time left to show, three centuries: for absurdly large networks more is predicted."""
+# A closed pipe or terminal (for which rich raises SystemExit), or a path the encoding lacks.
 _CONSOLE_ERRORS = (OSError, ValueError, SystemExit)
 MAX_SHOWN = 12
-"""Networks under way in the live display."""
+"""Running networks in the live display."""
 
 
 class Progress:
-    """Follows a job and shows it.
+    """Progress of a job, shown in a log or a live display.
 
     Args:
-        name: of the work.
-        half_epochs: of each network.
-        log: where plain lines go.
-        live: show a live display on standard output instead, which is a terminal.
+        name: name of the job's work, such as "campaign smoke".
+        half_epochs: number of half epochs of each network.
+        log: stream for plain lines.
+        live: True to show a live display on standard output, a terminal, instead.
     """
 
     def __init__(self, name: str, half_epochs: int, log: TextIO, *, live: bool = False) -> None:
@@ -42,12 +43,12 @@ class Progress:
         self._under_way: dict[int, tuple[CampaignNetwork, int, Row]] = {}
         self._expected: Mapping[int, float] = {}
         self._finished: set[int] = set()
-        self._resumed_shares: dict[int, float] = {}  # shares of networks, by index
+        self._resumed_shares: dict[int, float] = {}  # trained by earlier jobs, by network index
         self._done, self._failed, self._total = 0, 0, 0
         self._start = self._shown = time.monotonic()
 
     def begin(self, waiting: Mapping[int, float], done: int, trainers: int) -> None:
-        """The work begins: expected seconds of each network that waits, now and whenever asked."""
+        """Begin with the expected seconds of each queued network, a mapping that stays current."""
         self._expected, self._done, self._total = waiting, done, done + len(waiting)
         self._start = self._shown = time.monotonic()
         self.message(
@@ -61,15 +62,15 @@ class Progress:
                 self._drop_console()
 
     def resumed(self, network: CampaignNetwork, rows: list[Row]) -> None:
-        """A network goes on from a checkpoint: what it had is no work of this job."""
+        """Note that a network continues from a checkpoint: its rows are not this job's work."""
         self._resumed_shares.setdefault(network.index, len(rows) / self._half_epochs)
         if rows:
             self.row(network, len(rows), rows[-1])
 
     def row(self, network: CampaignNetwork, half_epoch: int, row: Row) -> None:
-        """A half epoch of a network is over."""
+        """Note that a network has finished a half epoch."""
         self._under_way[network.index] = (network, half_epoch, row)
-        self._resumed_shares.setdefault(network.index, 0.0)  # what it resumes later is of this job
+        self._resumed_shares.setdefault(network.index, 0.0)  # if it resumes, from this job's work
 
     def finished(
         self,
@@ -78,7 +79,7 @@ class Progress:
         seconds: float,
         stop: Mapping[str, Any] | None = None,
     ) -> None:
-        """A table stands; `stop`: what the stop rule said last, where the campaign has one."""
+        """Note that a table is written; `stop`: last decision of the stop rule, if there is one."""
         self._under_way.pop(network.index, None)
         self._done += 1
         self._finished.add(network.index)
@@ -90,14 +91,14 @@ class Progress:
         )
 
     def failed(self, network: CampaignNetwork, reason: str, *, final: bool) -> None:
-        """An attempt at a network ended badly."""
+        """Note that an attempt at a network failed."""
         self._under_way.pop(network.index, None)
         self._failed += final
         what = "failed for good" if final else "will be tried again"
         self.message(f"{network.images.name} {network.spec.id} {what}: {reason}")
 
     def message(self, text: str) -> None:
-        """One line, above the live display or in the log."""
+        """Print a line above the live display or in the log."""
         self._shown = time.monotonic()
         if self._is_lost:
             return
@@ -112,7 +113,7 @@ class Progress:
             self._drop_console()
 
     def tick(self) -> None:
-        """Refresh what needs it."""
+        """Refresh the live display, or print a line on the progress, if that is due."""
         wait = DISPLAY_SECONDS if self._live else LOG_SECONDS
         if time.monotonic() - self._shown < wait:
             return
@@ -126,19 +127,19 @@ class Progress:
             self.message(self._log_line())
 
     def end(self) -> None:
-        """Nothing more comes: give the terminal back."""
+        """Close the live display."""
         if self._live:
             with contextlib.suppress(*_CONSOLE_ERRORS):
                 self._live.end()
             self._live = None
 
     def _drop_console(self) -> None:
-        """Go on without: tables matter more than a log or a terminal."""
+        """Print nothing more: a lost terminal or log must not end the job."""
         self._live, self._is_lost = None, True
         stop_printing(errors=False)
 
     def _seconds_left(self) -> float | None:
-        """From the share of the expected work that is done; None until some is."""
+        """Estimate from this job's share of the expected work; return None before any is done."""
         expected = self._expected
         done = sum(expected[index] for index in self._finished) + sum(
             expected[index] * half_epoch / self._half_epochs
@@ -172,7 +173,7 @@ class Progress:
 
 
 def _live_display(half_epochs: int) -> "LiveDisplay":
-    from nnlc.ranks.live_display import LiveDisplay  # a log needs nothing of it
+    from nnlc.ranks.live_display import LiveDisplay  # a log doesn't need it
 
     return LiveDisplay(half_epochs)
 

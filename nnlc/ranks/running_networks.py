@@ -1,4 +1,4 @@
-"""Learning curves on their way: rows that come in, and tables that are made of them."""
+"""Running networks of a job: their rows as they come in, and their tables at the end."""
 
 import contextlib
 from dataclasses import dataclass, field
@@ -17,13 +17,13 @@ _ENVELOPE = ("kind", "index", "trainer")
 
 @dataclass(slots=True)
 class RunningNetwork:
-    """A network under way and its half epochs so far."""
+    """A network in training, and its rows so far."""
 
     network: CampaignNetwork
     rank: int
     rows: list[Row] = field(default_factory=list)
     trained: bool = False
-    """A half epoch has been finished in this attempt."""
+    """True if this attempt has finished a half epoch."""
 
     @property
     def id(self) -> str:
@@ -31,13 +31,13 @@ class RunningNetwork:
 
 
 class RunningNetworks:
-    """The networks under way.
+    """Running networks of a job, and finished ones whose tables are not yet written.
 
     Args:
-        job: what is shared.
+        job: this job.
 
     Attributes:
-        tables: finished ones, until they stand.
+        tables: writer of the finished tables.
     """
 
     def __init__(self, job: Job) -> None:
@@ -47,22 +47,22 @@ class RunningNetworks:
         self.tables = TableWriter(60 * job.campaign.run.disk_minutes, job.clock, job.results.ready)
 
     def __bool__(self) -> bool:
-        """Whether anything is under way, or finished and not yet written."""
+        """Return True if a network is running, or finished and not yet written."""
         return bool(self._under_way or self._finished)
 
     def add(self, network: CampaignNetwork, rank: int) -> None:
-        """A network is handed to a rank."""
+        """Add a network that is handed to a rank."""
         self._under_way[network.index] = RunningNetwork(network, rank)
 
     def remove(self, index: int) -> RunningNetwork:
-        """A network is no longer under way."""
+        """Remove and return a network that is no longer running."""
         return self._under_way.pop(index)
 
     def add_row(self, message: messages.Message) -> RunningNetwork:
-        """The next half epoch.
+        """Add the row of a half epoch.
 
         Raises:
-            NnlcError: one is missing.
+            NnlcError: the half epoch before it is missing.
         """
         running = self._under_way[message["index"]]
         if message["half_epoch"] != len(running.rows) + 1:
@@ -76,7 +76,7 @@ class RunningNetworks:
         return running
 
     def on_checkpoint(self, message: messages.Message) -> None:
-        """What a trainer says of checkpoints."""
+        """Handle a trainer's message on a checkpoint: loaded, saved, put aside or unwritable."""
         running, kind, facts = self._under_way[message["index"]], message["kind"], _facts(message)
         match kind:
             case "resumed":
@@ -93,11 +93,10 @@ class RunningNetworks:
                 self._job.progress.message(f"{running.id}: {where}{message['reason']}")
 
     def finish(self, message: messages.Message) -> RunningNetwork:
-        """All half epochs of a network are there, or those up to where the campaign's rule has
-        stopped it: `write` has its table stand.
+        """Queue the table of a network that is finished, or was stopped by the campaign's rule.
 
         Raises:
-            NnlcError: some are missing.
+            NnlcError: half epochs are missing.
         """
         running = self.remove(message["index"])
         network, half_epochs = running.network, self._job.campaign.half_epochs
@@ -114,7 +113,7 @@ class RunningNetworks:
         return running
 
     def write(self, *, now: bool = False) -> None:
-        """Have finished tables stand, as far as the disk lets them; `now`: without waiting."""
+        """Write finished tables, as far as the disk permits; `now`: even if just tried."""
         job = self._job
         for table, same in self.tables.write(now=now):
             running, facts = self._finished.pop(table.index)
@@ -125,7 +124,7 @@ class RunningNetworks:
             else:
                 self._say_it_differs(running, table)
             if running.id not in job.work.not_whole:
-                with contextlib.suppress(OSError):  # what is left costs room, and is passed over
+                with contextlib.suppress(OSError):  # files that stay only take space
                     job.results.remove_checkpoints(running.id)
             job.leases.release(running.id)
             job.progress.finished(
@@ -133,7 +132,7 @@ class RunningNetworks:
             )
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
-        """By ID of the networks under way: half epochs so far, and the last accuracy."""
+        """Return half epochs and last accuracy of each running network, by ID."""
         return {
             running.id: {
                 "half_epochs": len(running.rows),
@@ -144,14 +143,12 @@ class RunningNetworks:
 
     def _say_it_differs(self, running: RunningNetwork, table: FinishedTable) -> None:
         reason = (
-            f"{table.path}: another job has written this table with other bytes than this one "
-            "has: on another device or with another version? It is left as it is"
+            f"{table.path}: another job has written this table with other bytes than this job's, "
+            "perhaps on another device or with another version; it is left as it is"
         )
         entry = entry_of(self._job.results, self._job.campaign, running.network)
         if entry.problem:
-            reason = (
-                f"{entry.reason}; it has come to stand in the table's place, and is left as it is"
-            )
+            reason = f"{entry.reason}; it appeared while the network trained, and is left as it is"
             self._job.work.not_whole[running.id] = entry
         self._job.journal.write("trouble", id=running.id, reason=reason, sha256=table.sha256)
         self._job.progress.message(reason)

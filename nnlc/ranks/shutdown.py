@@ -1,4 +1,4 @@
-"""How a job's ranks part: all are told to leave, save and say so, and then all end together."""
+"""Shutdown of a job: all ranks are told to leave, save, report that, and then end together."""
 
 import time
 from collections.abc import Callable
@@ -6,19 +6,19 @@ from collections.abc import Callable
 from nnlc.errors import ExitStatus
 
 LIMIT_SECONDS = 80.0
-"""For every rank to say that it has left; one that does not may be gone."""
+"""Time that all ranks have to report that they have left; the job ends without later ones."""
 
 
 class Shutdown:
-    """Keeps count of which ranks have left.
+    """State of a job's shutdown: its exit status, and the ranks that have not left.
 
     Args:
-        ranks: how many there are.
-        clock: seconds.
+        ranks: number of ranks.
+        clock: returns seconds.
 
     Attributes:
-        status: with which they leave; None while they work.
-        over: they have parted.
+        status: exit status of all ranks; None before the shutdown begins.
+        over: True once all ranks have been told to stop.
     """
 
     def __init__(self, ranks: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -29,7 +29,7 @@ class Shutdown:
         self.over = False
 
     def begin(self, status: ExitStatus) -> bool:
-        """Whether this is the beginning. An error on the way outweighs what it began with."""
+        """Begin the shutdown, or turn its status into an error; return True if it begins."""
         first = self.status is None
         if first:
             self._begun = self._clock()
@@ -38,9 +38,9 @@ class Shutdown:
         return first
 
     def left(self, rank: int) -> None:
-        """All trainers of a rank have ended."""
+        """Note that all trainers of a rank have ended."""
         self._here.discard(rank)
 
     def complete(self) -> bool:
-        """Whether no more can come."""
+        """Return True if all ranks have left or had their time to."""
         return not self._here or self._clock() - self._begun > LIMIT_SECONDS

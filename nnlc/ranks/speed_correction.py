@@ -1,16 +1,16 @@
-"""What measured seconds teach about predicted ones: a factor for each kind of network.
+"""Correction of predicted times: a factor measured / predicted for each kind of network.
 
-A prediction is wrong in two ways. What networks of one kind have in common (their image set, their
-size, a GPU that they share) is learned here, from the first half epochs that a job measures and
-from networks that earlier jobs have finished. What is a network's own can't be known before it
-runs, and need not be: longest-first order stands that well (benchmarks/schedule.py).
+The error of a prediction has two parts. The part that networks of one kind have in common (their
+image set, their size, a GPU that they share) is learned here: from the first half epochs that this
+job measures, and from networks that earlier jobs finished. The part of a single network can't be
+known before it runs, but hardly affects longest-first order (benchmarks/schedule.py).
 
+    level                 factor
     all networks          median of measured / predicted
-    one image set         its median, drawn towards that of all
-    one kind              its median, drawn towards its image set's
+    one image set         its own median, shrunk towards the factor of all networks
+    one kind              its own median, shrunk towards the factor of its image set
 
-Factors change the order in which networks are handed out, and what is said of the time that is
-left. No table depends on them.
+Factors affect the order of networks and the estimate of the time left. No table depends on them.
 """
 
 from bisect import bisect_left, insort
@@ -19,29 +19,29 @@ from math import exp, floor, inf, log, log10
 from typing import NamedTuple
 
 PRIOR_WEIGHT = 2
-"""So many networks' word counts as much as that of the level above."""
+"""Number of networks at which a median weighs as much as the factor of the level above."""
 COUNTED = 2
-"""Half epochs of a network that are listened to: the first warms up, the rest is as the second."""
+"""Half epochs of a network that count: the first is a warm-up, and later ones equal the second."""
 
 
 class Kind(NamedTuple):
-    """Networks whose predictions are wrong in the same way."""
+    """Group of networks with a common correction factor."""
 
     images: str
     """Name of the image set."""
     size: int
-    """Power of ten of the predicted seconds."""
+    """Predicted seconds as a power of ten: 2 for 100 to 999 s."""
     packable: bool = False
-    """Whether they may run beside others on one GPU."""
+    """True if the networks may share a GPU with others."""
 
 
 def size_class(seconds: float) -> int:
-    """The size of a network of so many predicted seconds; those of no time are small ones."""
+    """Return the power of ten of a network's predicted seconds; 0 if they are zero or infinite."""
     return floor(log10(seconds)) if 0 < seconds < inf else 0
 
 
 class _Median:
-    """Of logarithms that come and go."""
+    """Median of a changing collection of logarithms."""
 
     def __init__(self) -> None:
         self._sorted: list[float] = []
@@ -54,18 +54,18 @@ class _Median:
 
     @property
     def middle(self) -> float:
-        """The median; 0, the logarithm of 1, where there is nothing."""
+        """Median; without values 0, the logarithm of 1."""
         values, count = self._sorted, len(self._sorted)
         return (values[(count - 1) // 2] + values[count // 2]) / 2 if values else 0.0
 
-    def towards(self, above: float) -> float:
-        """The median, drawn towards another value, the more so the fewer there are."""
+    def shrunk_towards(self, above: float) -> float:
+        """Return the median, shrunk towards another value, the more so the fewer values it has."""
         count = len(self._sorted)
         return (count * self.middle + PRIOR_WEIGHT * above) / (count + PRIOR_WEIGHT)
 
 
 class SpeedCorrection:
-    """How measured seconds compare with predicted ones. A network has one vote, its newest."""
+    """Correction factors from measured times. Only the newest time of each network counts."""
 
     def __init__(self) -> None:
         self._all = _Median()
@@ -75,9 +75,9 @@ class SpeedCorrection:
         self._factors: dict[Kind, float] = {}
 
     def measure(self, index: int, kind: Kind, predicted: float, measured: float) -> None:
-        """Some work of a network took so many seconds, where so many were predicted.
+        """Compare the measured with the predicted seconds of some work of a network.
 
-        What is no time at all says nothing, nor does what comes after `COUNTED` votes of a network.
+        Values that are zero or infinite are ignored, and so are those after the first `COUNTED`.
         """
         told, before, kind_then = self._measurements.get(index, (0, 0.0, kind))
         if told == COUNTED or not (0 < predicted < inf and 0 < measured < inf):
@@ -94,9 +94,9 @@ class SpeedCorrection:
         return self._all, self._of_images[kind.images], self._of_kind[kind]
 
     def factor(self, kind: Kind) -> float:
-        """What predicted seconds of such a network are multiplied by; 1 until anything is known."""
+        """Return the factor by which to multiply predicted seconds of a kind; 1 without data."""
         found = self._factors.get(kind)
         if found is None:
-            images = self._of_images[kind.images].towards(self._all.middle)
-            found = self._factors[kind] = exp(self._of_kind[kind].towards(images))
+            images = self._of_images[kind.images].shrunk_towards(self._all.middle)
+            found = self._factors[kind] = exp(self._of_kind[kind].shrunk_towards(images))
         return found

@@ -1,4 +1,4 @@
-"""Writes finished tables, and keeps those that can't be written yet: a disk may be full or away."""
+"""Writer of finished tables, which keeps those that can't be written yet, as on a full disk."""
 
 import hashlib
 import time
@@ -17,12 +17,12 @@ from nnlc.system.files import (
 from nnlc.tables import Table
 
 RETRY_SECONDS = 5.0
-"""Between two tries."""
+"""Time between two attempts to write a table."""
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedTable:
-    """A table, and where it is to stand."""
+    """Table of a network, and the path to write it to."""
 
     index: int
     path: Path
@@ -34,12 +34,12 @@ class FinishedTable:
 
 
 class TableWriter:
-    """Takes finished tables, and tries until each of them stands.
+    """Queue of finished tables, each of which is tried until it is written.
 
     Args:
-        patience_seconds: how long the oldest table may wait.
-        clock: seconds.
-        ready: called with a table's folder before it is written to.
+        patience_seconds: longest time that a table may wait.
+        clock: returns seconds.
+        ready: makes a table's folder ready to be written to.
 
     Attributes:
         problem: why tables wait, in words, or None.
@@ -60,17 +60,17 @@ class TableWriter:
         return len(self._waiting)
 
     def add(self, index: int, table: Table, path: Path) -> None:
-        """A network is finished; `write` writes it."""
+        """Queue the table of a finished network for `write`."""
         self._waiting.append((self._clock(), FinishedTable(index, path, table.to_bytes())))
         if self.problem is None:
             self._last_try = float("-inf")
 
     def write(self, *, now: bool = False) -> list[tuple[FinishedTable, bool]]:
-        """Write what waits, if a try is due or demanded.
+        """Write the queued tables, if an attempt is due or `now` is True.
 
         Returns:
-            The tables that stand from now on, each with whether it stands with these bytes: one
-            that another job has written with others is left as it is.
+            The tables that exist from now on, each with True, or with False if another job has
+            written the table with other bytes, which are left as they are.
         """
         if not self._waiting or not (now or self._clock() - self._last_try >= RETRY_SECONDS):
             return []
@@ -86,23 +86,23 @@ class TableWriter:
                 standing.append((table, new or _holds(table)))
             except OSError as problem:
                 self.problem = f"{table.path}: the table can't be written: {problem.strerror}"
-                continue  # another folder may be well
+                continue  # the disk of another folder may work
             self._waiting.remove(entry)
             folders.add(table.path.parent)
-        for folder in folders:  # once for all tables, as it may take as long as one
+        for folder in folders:  # once for all its tables, since it may take as long as a write
             sync_folder(folder)
         return standing
 
     def waits_too_long(self) -> bool:
-        """Whether the oldest table has waited for longer than is sensible."""
+        """Return True if the oldest table has waited for longer than `patience_seconds`."""
         return bool(self._waiting) and self._clock() - self._waiting[0][0] > self._patience
 
 
 def _holds(table: FinishedTable) -> bool:
-    """Whether what stands in the table's place already is this table.
+    """Return True if the file at the table's path has the table's bytes.
 
     Raises:
-        OSError: the disk keeps it from being read.
+        OSError: the file can't be read.
     """
     try:
         return read_regular(table.path, follow_link=False) == table.content

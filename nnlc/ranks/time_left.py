@@ -1,23 +1,23 @@
-"""How long this job may still run, as the user or the scheduler says."""
+"""Time left until the job's time limit, from the user or the scheduler."""
 
 import time
 from collections.abc import Callable, Mapping
 
 MARGIN_SECONDS = 90.0
-"""A job leaves so long before its end, for trainers to save and ranks to part."""
+"""Time before its limit at which a job begins to shut down: trainers save, and ranks leave."""
 MOST_SAVE_SECONDS = 60.0
-"""What took longer was held up by a disk, and is no measure."""
+"""Longest save that is considered: longer ones waited for a disk."""
 MARGIN_SHARE = 0.1
-"""Of a job so short that a minute would be most of it."""
+"""Largest margin as a share of the job's time, for short jobs."""
 
 
 class TimeLeft:
-    """Counts down on a clock that never jumps.
+    """Countdown to the job's time limit.
 
     Args:
-        seconds: until the job's end; None where nothing ends it.
-        clock: seconds.
-        since: when, on that clock, so many seconds were left; default now.
+        seconds: time left at `since`; None without a limit.
+        clock: returns seconds, monotonically.
+        since: time on that clock; default now.
     """
 
     def __init__(
@@ -33,18 +33,18 @@ class TimeLeft:
         self._slowest_save = 0.0
 
     def record_save(self, seconds: float) -> None:
-        """A checkpoint took so long to be saved."""
+        """Note how many seconds a checkpoint took to be saved."""
         self._slowest_save = min(max(self._slowest_save, seconds), MOST_SAVE_SECONDS)
 
     def work_seconds(self) -> float:
-        """Seconds until the job must leave; negative when it should have, infinite without end."""
+        """Return the seconds until the job must shut down; infinite without a limit."""
         if self._end is None:
             return float("inf")
         return self._end - self._margin - 2 * self._slowest_save - self._clock()
 
 
 def seconds_left(asked_minutes: float | None, environment: Mapping[str, str]) -> float | None:
-    """Return the seconds until this job's end, as the user or else its scheduler says, if any."""
+    """Return the seconds until this job's time limit, from the user or its scheduler, or None."""
     if asked_minutes is not None:
         return 60 * asked_minutes
     from nnlc.schedulers.registry import seconds_left as told  # rendered scripts say --time-left

@@ -1,4 +1,4 @@
-"""An agent's end of one trainer process: starting it, talking to it, and noticing its end."""
+"""The agent's connection to one trainer process: starts it, exchanges messages, notices its end."""
 
 import contextlib
 import os
@@ -14,25 +14,25 @@ from nnlc.system import messages
 from nnlc.system.environment import trainer_environment
 
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "nnlc.training.trainer")
-"""What a trainer is; a benchmark sets another one here."""
+"""Command that starts a trainer; benchmarks replace it."""
 _CHUNK = 1 << 16
 _LAST_SECONDS = 10.0
-"""For a trainer whose output has ended to end itself; its device may need a moment."""
+"""Time that a trainer has to end after closing its output; releasing its device may take long."""
 LEAVE_SECONDS = 12.0
-"""For a trainer that was told to leave to reach the end of a step."""
+"""Time that a trainer has to finish its current step when told to leave."""
 SAVE_SECONDS = 60.0
-"""For one that has begun to save."""
+"""Time that a trainer has to finish a save that it has begun."""
 
 
 class TrainerLink:
-    """One trainer process of this agent.
+    """Connection to one trainer process of this agent.
 
     Attributes:
-        network: index of the network that it trains, or None.
-        ready: it has said that it is there.
-        leaving: it said why it ends, so that its end is no news.
-        done: it has worked on a network.
-        watchdog: told of every sign of life.
+        network: index of the network in training, or None.
+        ready: True once the trainer has sent "ready".
+        leaving: True once the trainer has reported why it ends.
+        has_worked: True once the trainer has finished work on a network.
+        watchdog: detects that the trainer hangs.
     """
 
     def __init__(self, number: int, local_rank: int) -> None:
@@ -46,31 +46,31 @@ class TrainerLink:
         self._leave_by = float("inf")
         self._saving = False
         self._buffer = messages.LineBuffer()
-        # A trainer hears no notice: Slurm and LSF signal every process of a job, and it is for the
-        # agents to decide what ends when. Blocked signals stay blocked in the child.
+        # Slurm and LSF signal every process of a job, but only agents decide when trainers end.
+        # So trainers inherit these signals blocked.
         kept = signal.pthread_sigmask(signal.SIG_BLOCK, NOTICES)
         self._process = subprocess.Popen(  # noqa: S603  (nothing of a user's in it)
             [*COMMAND, str(local_rank)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            bufsize=0,  # a message that could not be sent is not kept
+            bufsize=0,  # no message stays in a buffer
             env=trainer_environment(os.environ),
         )
         signal.pthread_sigmask(signal.SIG_SETMASK, kept)
         os.set_blocking(self.fileno(), False)
 
     def fileno(self) -> int:
-        """For `selectors`: readable when a message or the trainer's end has come."""
+        """Return the descriptor of the trainer's output, for `selectors`."""
         return cast(IO[bytes], self._process.stdout).fileno()
 
     def send(self, message: messages.Message) -> None:
-        """Send a message; a trainer that is gone is noticed by `receive`."""
+        """Send a message. If the trainer has ended, `receive` tells."""
         pipe = cast(IO[bytes], self._process.stdin)
         with contextlib.suppress(BrokenPipeError):
             pipe.write(messages.encode(message))
 
     def receive(self) -> list[bytes] | None:
-        """The lines of messages that have come, or None when the trainer has ended."""
+        """Return the received message lines, or None if the trainer has closed its output."""
         try:
             data = os.read(self.fileno(), _CHUNK)
         except BlockingIOError:
@@ -78,7 +78,7 @@ class TrainerLink:
         return self._buffer.feed(data) if data else None
 
     def kill_if_hung(self) -> None:
-        """End a trainer that has been silent for too long, or does not leave when told to."""
+        """Kill the trainer if it has been silent for too long or has not left in time."""
         silence = self.watchdog.overlong_silence()
         if self._killed_for is not None:
             return
@@ -89,7 +89,7 @@ class TrainerLink:
             self._kill(f"{doing} for {silence:.0f} s and was killed")
 
     def how_it_ended(self) -> str:
-        """In words; waits a little for the process, whose output has ended."""
+        """Wait for the process, whose output is closed, and return in words how it ended."""
         self.wait(_LAST_SECONDS)
         if self._killed_for is not None:
             return self._killed_for
@@ -99,7 +99,7 @@ class TrainerLink:
         return messages.end_in_words(status)
 
     def leave(self) -> None:
-        """Have the trainer save and end; one without a network just ends."""
+        """Have the trainer save its network, if it has one, and end."""
         patience = SAVE_SECONDS if self._saving else LEAVE_SECONDS
         self._leave_by = time.monotonic() + patience
         if self.network is not None:
@@ -108,28 +108,28 @@ class TrainerLink:
             self.end()
 
     def save_begins(self) -> None:
-        """It has begun to save a checkpoint."""
+        """Note that the trainer has begun to save a checkpoint."""
         self.watchdog.save_begins()
         self._saving = True
         if self._leave_by < float("inf"):
             self._leave_by = max(self._leave_by, time.monotonic() + SAVE_SECONDS)
 
     def save_ended(self) -> None:
-        """It has ended that, well or not."""
+        """Note that the trainer has finished saving, successfully or not."""
         self.watchdog.save_ended()
         self._saving = False
 
     def end(self) -> None:
-        """Have the trainer end: by the end of its input where it waits for some, else by force."""
+        """Have the trainer end: an idle one by closing its input, a busy one by killing it."""
         with contextlib.suppress(BrokenPipeError):
             cast(IO[bytes], self._process.stdin).close()
         if self.network is not None or not self.ready:
             self._kill("it was no longer needed")
 
     def wait(self, patience_seconds: float) -> None:
-        """Wait until it has ended; one that does not listen is killed.
+        """Wait until the trainer has ended; kill it after `patience_seconds`.
 
-        One that even then does not end, as in a device's driver, is left to the system.
+        A process that survives that, as it may inside a device driver, is left to the system.
         """
         process = self._process
         try:

@@ -1,8 +1,9 @@
-"""Networks that wait, longest expected first, while what is expected of them changes.
+"""Queue of networks by expected seconds, which change as the job learns.
 
-    expected seconds = predicted seconds * factor of the network's kind
+    expected seconds = predicted seconds * correction factor of the network's kind
 
-One heap a kind: a factor that changes moves whole kinds against each other, and none within.
+There is one heap per kind, since a new factor changes the order of kinds but not the order within
+one.
 """
 
 import heapq
@@ -15,12 +16,12 @@ Order = Literal["longest", "shortest"]
 
 
 class ExpectedSeconds(Mapping[int, float]):
-    """By index, the expected seconds of networks, as far as is known at the moment of asking.
+    """Mapping from a network's index to its expected seconds by the current correction factors.
 
     Args:
-        seconds: by index, predicted.
-        kinds: by index.
-        correction: gives each kind's factor.
+        seconds: predicted seconds, by network index.
+        kinds: kind of each network, by network index.
+        correction: current factor of each kind.
     """
 
     def __init__(
@@ -39,13 +40,13 @@ class ExpectedSeconds(Mapping[int, float]):
 
 
 class WaitingNetworks:
-    """An order that learns; equal networks go by their index.
+    """Queue of networks by expected seconds, then by index.
 
     Args:
-        seconds: by index, predicted, of every network that may ever wait.
-        kinds: by index.
-        correction: gives each kind's factor.
-        order: "shortest" turns it round.
+        seconds: predicted seconds of every network that may be queued, by network index.
+        kinds: kind of each network, by network index.
+        correction: current factor of each kind.
+        order: "longest" or "shortest" first.
     """
 
     def __init__(
@@ -66,23 +67,27 @@ class WaitingNetworks:
 
     @property
     def expected_seconds(self) -> float:
-        """Of all that wait, together."""
+        """Sum of the expected seconds of all queued networks."""
         return sum(self._correction.factor(kind) * total for kind, total in self._sums.items())
 
     def push(self, index: int) -> None:
-        """A network waits."""
+        """Add a network to the queue."""
         kind, seconds = self._kinds[index], self._seconds[index]
         heapq.heappush(self._heaps.setdefault(kind, []), (self._sign * seconds, index))
         self._sums[kind] = self._sums.get(kind, 0.0) + seconds
         self._count += 1
 
     def first(self, *, packable: bool | None = None) -> int | None:
-        """Index of the next one; only of those that share a GPU, or that don't, if it is said."""
+        """Return the index of the next network, or None.
+
+        Args:
+            packable: True for the next packable network, False for the next that is not packable.
+        """
         kind = self._first_kind(packable)
         return None if kind is None else self._heaps[kind][0][1]
 
     def pop(self, *, packable: bool | None = None) -> int | None:
-        """The same, and it waits no longer."""
+        """Return the index of the next network, as `first` does, and remove it from the queue."""
         kind = self._first_kind(packable)
         if kind is None:
             return None
@@ -92,7 +97,7 @@ class WaitingNetworks:
         return index
 
     def _first_kind(self, packable: bool | None) -> Kind | None:
-        """Whose first network is the first of all."""
+        """Return the kind of the next network."""
         firsts = (
             (self._correction.factor(kind) * heap[0][0], heap[0][1], kind)
             for kind, heap in self._heaps.items()

@@ -1,4 +1,4 @@
-"""The worker's command line, and refusing it on one rank only."""
+"""The worker's command line; errors in it are printed by one rank only."""
 
 import argparse
 import os
@@ -16,12 +16,13 @@ MAX_ELEMENTS = 1_000_000
 
 
 def parse_options(arguments: list[str] | None) -> argparse.Namespace:
-    """campaign, results, images, device, trainers (None: automatic), mps, order and time_left.
+    """Return the options of the command line; defaults may come from environment variables.
 
-    From arguments, or the first three from the environment.
+    Args:
+        arguments: default those of this process.
 
     Raises:
-        SystemExit: the arguments are wrong, or ask for help.
+        SystemExit: the arguments are wrong or ask for help.
     """
     parser = _Parser(
         prog="python -m nnlc.worker",
@@ -33,31 +34,34 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
         nargs="?",
         metavar="CAMPAIGN",
         default=environment.get("NNLC_CAMPAIGN") or "smoke",
-        help="a shipped name or a .toml file; default $NNLC_CAMPAIGN, else smoke",
+        help="name of a shipped campaign, or a .toml file; default $NNLC_CAMPAIGN, else smoke",
     )
     parser.add_argument(
         "--results",
         type=Path,
         metavar="DIR",
         default=environment.get("NNLC_RESULTS") or None,
-        help="default $NNLC_RESULTS, else results/<campaign>",
+        help="results folder; default $NNLC_RESULTS, else results/<campaign>",
     )
     parser.add_argument(
         "--images",
         type=Path,
         metavar="DIR",
         default=Path(environment.get("NNLC_IMAGES") or "images"),
-        help="where 'nnlc stage' put the images; default $NNLC_IMAGES, else images",
+        help="folder of 'nnlc stage'; default $NNLC_IMAGES, else images",
     )
     parser.add_argument(
-        "--device", choices=["auto", "cpu", "cuda"], default="auto", help="default auto"
+        "--device",
+        choices=["auto", "cpu", "cuda"],
+        default="auto",
+        help="default auto: cuda if every rank has a GPU",
     )
     parser.add_argument(
         "--trainers",
         type=_trainers,
         metavar="N|auto",
-        help="trainer processes a rank; default auto: 1, or under MPS as many as suit its GPU and "
-        "its cores",
+        help="trainer processes per rank; default auto: 1, or with --mps as many as suit the "
+        "rank's GPU and cores",
     )
     parser.add_argument(
         "--mps",
@@ -69,32 +73,32 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
         "--order",
         choices=["longest", "shortest"],
         default="longest",
-        help="which networks go first, by predicted cost; default longest: no rank waits at the "
-        "end",
+        help="networks to train first, by predicted time; default longest, which keeps all ranks "
+        "busy to the end",
     )
     parser.add_argument(
         "--time-left",
         type=_minutes,
         metavar="MINUTES",
-        help="until this job is ended: it saves and leaves before; default what Slurm says",
+        help="time until the scheduler ends this job, which saves before; default from Slurm",
     )
     parser.add_argument(
         "--elements",
         type=_whole(1, MAX_ELEMENTS),
         default=1,
         metavar="N",
-        help="of a job array, which share the campaign by predicted cost; default 1",
+        help="number of elements of a job array, among which the campaign is divided; default 1",
     )
     parser.add_argument(
         "--element",
         type=_whole(0, MAX_ELEMENTS - 1),
         metavar="I",
-        help="which of them this is, from 0; default what Slurm or LSF says",
+        help="number of this element, from 0; default from Slurm or LSF",
     )
     parser.add_argument(
         "--preflight",
         action="store_true",
-        help="see that ranks, devices, images and folder are well, and leave",
+        help="check ranks, devices, images and results folder, and end",
     )
     options = parser.parse_args(arguments)
     if options.element is None:
@@ -107,7 +111,7 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
         except ValueError as problem:
             parser.error(str(problem))
     if options.element >= options.elements:
-        parser.error(f"--element {options.element} is none of 0 to {options.elements - 1}")
+        parser.error(f"--element {options.element} is not between 0 and {options.elements - 1}")
     return options
 
 
@@ -140,14 +144,14 @@ def _minutes(text: str) -> float:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Complains on one rank only: every rank has the same command line."""
+    """Parser that prints errors on one rank only, since every rank has the same command line."""
 
     def error(self, message: str) -> NoReturn:
         sys.exit(refuse(f"{message}; see python -m nnlc.worker --help", ExitStatus.USAGE))
 
 
 def refuse(message: str, status: ExitStatus) -> ExitStatus:
-    """Print an error on the launcher's rank 0, where all ranks meet the same one."""
+    """Print an error on the launcher's rank 0, and return the status."""
     told = launcher_rank(dict(os.environ))
     if told is None or told[1] == 0:
         say_aside(f"error: {message}")
