@@ -1,5 +1,6 @@
 """Copies of the package with changes in them, such as a later nnlc in which bits are others."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -43,11 +44,17 @@ class CopiedPackage:
         """Run a command of this nnlc to its end; returns what it said."""
         return self._python("-m", module, *words, status=status)
 
-    def run_all(self, *commands: Sequence[object]) -> str:
-        """Run several commands in one process; returns what they said."""
+    def run_all(self, *commands: Sequence[object], statuses: Sequence[int] = ()) -> list[str]:
+        """Run several commands in one process; returns what each said."""
         lists = [list(map(str, words)) for words in commands]
-        code = f"from nnlc.cli import app\nfor c in {lists!r}: app(c, standalone_mode=False)"
-        return self._python("-c", code)
+        code = (
+            "import json\nfrom nnlc.cli import app\nfrom typer.testing import CliRunner\n"
+            f"done = [CliRunner().invoke(app, words) for words in {lists!r}]\n"
+            "print(json.dumps([[one.exit_code, one.output] for one in done]))"
+        )
+        done = json.loads(self._python("-c", code).splitlines()[-1])
+        assert [status for status, _ in done] == list(statuses or [0] * len(done)), done
+        return [told for _, told in done]
 
     def _python(self, *words: object, status: int = 0) -> str:
         done = subprocess.run(

@@ -30,7 +30,6 @@ SLOW_TESTS = {
         "test_a_real_job_goes_on_when_its_folder_was_away_for_a_while",
         "test_a_real_job_without_its_folder_leaves_nothing_in_its_place",
     },
-    "test_unsaid_ends.py": {"test_the_next_start_tells_of_a_real_job_that_was_killed_whole"},
     "test_stop_ends.py": {
         "test_an_interrupted_network_is_stopped_where_its_rows_say_and_verified",
         "test_so_does_penguin",
@@ -70,8 +69,7 @@ SLOW_TESTS = {
         "test_what_would_be_lost_is_told_before_the_first_network_begins",
         "test_tables_are_trained_again_to_the_same_bytes_unless_something_that_is_named_differs",
         "test_an_upgrade_tells_of_all_and_leaves_tables_checkpoints_and_journal",
-        "test_a_half_done_folder_is_finished_and_its_tables_stay",
-        "test_a_script_that_was_queued_before_still_runs",
+        "test_a_script_that_was_queued_before_finishes_a_half_done_folder_whose_tables_stay",
     },
     "test_replay.py": {"test_the_papers_6000_networks_are_replayed_to_the_end"},
     "test_hostile_images.py": {"test_a_damaged_archive_is_named_and_nothing_is_staged"},

@@ -68,7 +68,27 @@ def notices():
     return Notices()
 
 
-def test_a_network_that_crosses_the_end_of_its_trainer_is_given_back_not_lost(tmp_path, notices):
+NO_TORCH = """
+import json, sys
+def say(kind, **facts):
+    print(json.dumps({"kind": kind, **facts}), flush=True)
+say("ready", device={"gpus": 1})
+for line in sys.stdin:
+    told = json.loads(line)
+    if told["kind"] == "train":
+        say("row", index=told["index"], half_epoch=1, values=[1.0, 1.0, 1.0], seconds=1.0)
+"""
+
+
+@pytest.fixture
+def without_torch(monkeypatch):
+    """Trainers that say one row of each network, and then nothing."""
+    monkeypatch.setattr(trainer_link, "COMMAND", (sys.executable, "-c", NO_TORCH))
+
+
+def test_a_network_that_crosses_the_end_of_its_trainer_is_given_back_not_lost(
+    tmp_path, notices, without_torch
+):
     agents = []
 
     def script(link):
@@ -133,19 +153,10 @@ def test_a_trainer_that_hangs_is_replaced_and_one_that_is_told_to_leave_saves(tm
     assert len(list(tmp_path.glob("*.ckpt"))) == 1
 
 
-NO_TORCH = """
-import json, sys
-print(json.dumps({"kind": "ready", "device": {"gpus": 1}}), flush=True)
-for line in sys.stdin:
-    pass
-"""
-
-
 @pytest.mark.parametrize(("wanted", "first"), [(None, 1), (2, 2)])
 def test_rank_0_says_how_many_trainers_a_rank_keeps_where_the_user_does_not(
-    tmp_path, notices, monkeypatch, wanted, first
+    tmp_path, notices, monkeypatch, without_torch, wanted, first
 ):
-    monkeypatch.setattr(trainer_link, "COMMAND", (sys.executable, "-c", NO_TORCH))
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
 
     def script(link):

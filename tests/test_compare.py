@@ -339,7 +339,7 @@ import nnlc
 from nnlc.analysis import parallel
 
 if __name__ == "__main__":
-    sharing.BATCH = 100
+    parallel.BATCH = 100
     tables = loaded(*(table(i, curve) for i, curve in enumerate(saturating(2000, 60))))
     nnlc.compare(tables, target=30, processes=2)
 """

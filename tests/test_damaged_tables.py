@@ -1,59 +1,19 @@
 """A damaged table is refused with line and column; no byte of one is ever lost silently."""
 
 import random
-from pathlib import Path
+from contextlib import suppress
 
 import pytest
+from audit_samples import GOOD
+from damaged_tables import BYTE_KINDS, field, line, without_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from table_samples import EXPECTED, SPEC
 
 from nnlc.errors import TableError
-from nnlc.tables import parse_table, read_table
+from nnlc.tables import COLUMNS, parse_table, read_table
 
-PUBLISHED = Path(__file__).parent.parent.parent / "shared/published/2021_02_15_13_55_26_539263.txt"
-
-COLUMNS_1_TO_4 = ["epochs", "trainLoss", "valLoss", "valAcc"]
-COLUMNS_5_TO_16 = [
-    *("ID", "random_seed", "train_GPU", "torch_set_deterministic", "dataset", "batch_size"),
-    *("loss_fn", "optimizer", "learning_rate", "momentum", "dampening", "weight_decay"),
-]
-COLUMNS_17_TO_28 = [
-    *("layer_types", "dropout_rate", "convKernels", "convStrides", "convPaddings", "poolKernels"),
-    *("poolStrides", "poolPaddings", "convFilters"),
-    *("FC_dropout_rate", "FC_dropout_layers", "FCFilters"),
-]
-COLUMN_NAMES = [*COLUMNS_1_TO_4, *COLUMNS_5_TO_16, *COLUMNS_17_TO_28]
-
-
-def line(number, change):
-    """The expected table with one line changed."""
-
-    def damage(content):
-        lines = content.split(b"\n")
-        lines[number - 1] = change(lines[number - 1])
-        return b"\n".join(lines)
-
-    return damage
-
-
-def field(number, column, value):
-    """The expected table with one field changed."""
-
-    def change(text):
-        fields = text.split(b" ")
-        fields[COLUMN_NAMES.index(column)] = value
-        return b" ".join(fields)
-
-    return line(number, change)
-
-
-def without_line(number):
-    def damage(content):
-        lines = content.split(b"\n")
-        return b"\n".join(lines[: number - 1] + lines[number:])
-
-    return damage
+NAMES = [column.name for column in COLUMNS]
 
 
 def twice(number):
@@ -66,62 +26,38 @@ def twice(number):
 
 # kind: (damage, line, column name or None)
 DAMAGE = {
-    "an empty file": (lambda c: b"", None, None),
-    "the header alone": (lambda c: c.split(b"\n")[0] + b"\n", 2, None),
-    "no header": (without_line(1), 1, "epochs"),
-    "a header of other words": (field(1, "valAcc", b"valAccuracy"), 1, "valAcc"),
     "a header in another order": (
         lambda c: c.replace(b"trainLoss valLoss", b"valLoss trainLoss"),
         1,
         "trainLoss",
     ),
-    "a header that ends early": (line(1, lambda t: t.rsplit(b" ", 1)[0]), 1, "FCFilters"),
-    "a header with more": (line(1, lambda t: t + b" more"), 1, 29),
     "a header that ends in a space": (line(1, lambda t: t + b" "), 1, 29),
     "a header with two spaces": (lambda c: c.replace(b" ID", b"  ID"), 1, "ID"),
     "a tab": (lambda c: c.replace(b"nan inf", b"nan\tinf"), 3, "trainLoss"),
     "a carriage return": (line(3, lambda t: t + b"\r"), 3, "FCFilters"),
-    "carriage returns throughout": (lambda c: c.replace(b"\n", b"\r\n"), 1, "FCFilters"),
-    "a byte order mark": (lambda c: b"\xef\xbb\xbf" + c, 1, "epochs"),
-    "a zero byte": (field(4, "valAcc", b"1\x000"), 4, "valAcc"),
-    "a letter beyond ASCII": (field(2, "optimizer", "SGÐ".encode()), 2, "optimizer"),
-    "no newline at the end": (lambda c: c[:-1], 5, None),
     "cut in the middle of a line": (lambda c: c[:-60], 4, None),
-    "an empty line at the end": (lambda c: c + b"\n", 6, None),
     "an empty line in the middle": (line(4, lambda t: b"\n" + t), 4, None),
-    "a missing row": (without_line(4), 4, "epochs"),
-    "a row twice": (twice(3), 4, "epochs"),
     "a missing first row": (without_line(2), 2, "epochs"),
-    "a row without trailing spaces": (line(3, lambda t: t.rstrip(b" ")), 3, None),
     "a row with one space fewer": (line(4, lambda t: t[:-1]), 4, None),
     "a row with one space more": (line(5, lambda t: t + b" "), 5, None),
     "metadata with a field fewer": (line(2, lambda t: t.rsplit(b" ", 1)[0]), 2, None),
-    "metadata with a field more": (line(2, lambda t: t + b" 10"), 2, None),
-    "metadata in a later row": (field(4, "batch_size", b"25"), 4, "batch_size"),
     "an epoch as a whole number": (field(3, "epochs", b"1"), 3, "epochs"),
     "an epoch with more zeros": (field(3, "epochs", b"1.00"), 3, "epochs"),
     "an epoch out of order": (field(5, "epochs", b"2.5"), 5, "epochs"),
     "no epoch": (field(3, "epochs", b""), 3, "epochs"),
     "a loss in words": (field(3, "trainLoss", b"high"), 3, "trainLoss"),
-    "a loss with a comma": (field(3, "valLoss", b"4,25"), 3, "valLoss"),
     "a loss as a whole number": (field(3, "valLoss", b"4"), 3, "valLoss"),
     "a loss with a plus sign": (field(3, "valLoss", b"+4.0"), 3, "valLoss"),
     "a loss with an underscore": (field(3, "valLoss", b"4_0.0"), 3, "valLoss"),
-    "a loss with a digit too many": (field(2, "trainLoss", b"4.2537698085308080"), 2, "trainLoss"),
     "a loss beyond doubles": (field(3, "trainLoss", b"1e999"), 3, "trainLoss"),
-    "NaN in capitals": (field(3, "trainLoss", b"NaN"), 3, "trainLoss"),
     "infinity in full": (field(3, "valLoss", b"infinity"), 3, "valLoss"),
     "a negative nan": (field(3, "trainLoss", b"-nan"), 3, "trainLoss"),
     "an exponent in capitals": (field(4, "trainLoss", b"1E-07"), 4, "trainLoss"),
     "an ID with a digit fewer": (field(2, "ID", b"2021_02_15_13_55_26_53926"), 2, "ID"),
-    "an ID with dashes": (field(2, "ID", b"2021-02-15-13-55-26-539263"), 2, "ID"),
     "no ID": (field(2, "ID", b""), 2, "ID"),
-    "a seed of 33 bits": (field(2, "random_seed", b"4294967296"), 2, "random_seed"),
     "a negative seed": (field(2, "random_seed", b"-1"), 2, "random_seed"),
     "a seed with a leading zero": (field(2, "random_seed", b"01"), 2, "random_seed"),
-    "a seed as pandas guesses it": (field(2, "random_seed", b"25.0"), 2, "random_seed"),
     "a seed of 5,000 digits": (field(2, "random_seed", b"1" * 5_000), 2, "random_seed"),
-    "true in small letters": (field(2, "train_GPU", b"true"), 2, "train_GPU"),
     "truth as a number": (
         field(2, "torch_set_deterministic", b"1"),
         2,
@@ -137,19 +73,11 @@ DAMAGE = {
     "no dampening": (field(2, "dampening", b""), 2, "dampening"),
     "a weight decay of 1": (field(2, "weight_decay", b"1"), 2, "weight_decay"),
     "a dropout rate above 1": (field(2, "dropout_rate", b"1.5"), 2, "dropout_rate"),
-    "a block of 8": (field(2, "layer_types", b"3-8"), 2, "layer_types"),
     "a block of nothing": (field(2, "layer_types", b"3-0"), 2, "layer_types"),
-    "blocks in a Python list": (field(2, "layer_types", b"[3,5]"), 2, "layer_types"),
-    "a list with a hyphen too many": (field(2, "convKernels", b"24--2"), 2, "convKernels"),
     "a list that ends in a hyphen": (field(2, "convStrides", b"12-1-"), 2, "convStrides"),
-    "a list that is too short": (field(2, "convPaddings", b"4"), 2, "convPaddings"),
     "a list that is too long": (field(2, "convFilters", b"301-345-9"), 2, "convFilters"),
-    "a kernel of 0": (field(2, "convKernels", b"24-0"), 2, "convKernels"),
-    "pooling without a kernel": (field(2, "poolKernels", b""), 2, "poolKernels"),
     "a stride without pooling": (field(2, "poolStrides", b"1-1"), 2, "poolStrides"),
     "a pool padding in words": (field(2, "poolPaddings", b"none"), 2, "poolPaddings"),
-    "no kernels at all": (field(2, "convKernels", b""), 2, None),
-    "a dropout layer too many": (field(2, "FC_dropout_layers", b"1"), 2, "FC_dropout_layers"),
     "a rate of False": (field(2, "FC_dropout_rate", b"False"), 2, "FC_dropout_rate"),
     "no classes": (field(2, "FCFilters", b""), 2, None),
     "zero classes": (field(2, "FCFilters", b"0"), 2, "FCFilters"),
@@ -165,12 +93,35 @@ def test_a_damaged_table_is_refused_with_line_and_column(kind, tmp_path):
     with pytest.raises(TableError) as refusal:
         read_table(path)
     error = refusal.value
-    number = column if isinstance(column, int | None) else COLUMN_NAMES.index(column) + 1
+    number = column if isinstance(column, int | None) else NAMES.index(column) + 1
     assert (error.path, error.line, error.column) == (path, line_number, number)
     assert str(error).startswith(str(path))
     assert line_number is None or f"line {line_number}" in str(error)
     assert number is None or f"column {number}" in str(error)
     assert len(str(error)) < 1_000
+
+
+READ_ALL_THE_SAME = {
+    *("id", "id-file-name", "dataset-folder", "loss-and-optimizer", "conv-kernel", "conv-stride"),
+    *("conv-padding", "pool-kernel", "pool-stride", "pool-padding", "output-width", "filters"),
+    *("last-filters", "dropout-rate", "fc-layers", "fc-units", "classes", "fc-dropout-rate"),
+    *("fc-dropout-layers", "learning-rate", "momentum", "dampening", "weight-decay", "batches"),
+    *("batch-size", "half-epochs", "accuracy-range", "accuracy-step", "loss-range"),
+    *("loss-accuracy", "nan-stays", "nan-accuracy", "non-finite", "first-loss", "never-learned"),
+}
+"""Rules of networks and curves, which an audit holds a table to and a reader does not."""
+
+
+@pytest.mark.parametrize("kind", BYTE_KINDS)
+def test_what_an_audit_finds_wrong_in_the_bytes_is_refused_at_the_same_line(kind):
+    content = BYTE_KINDS[kind].damage(GOOD)
+    if BYTE_KINDS[kind].rule in READ_ALL_THE_SAME:
+        with suppress(TableError):
+            assert parse_table(content).to_bytes() == content
+        return
+    with pytest.raises(TableError) as refusal:
+        parse_table(content)
+    assert refusal.value.line in (BYTE_KINDS[kind].line, None) or kind == "a million lines"
 
 
 @pytest.mark.parametrize(
@@ -246,7 +197,7 @@ def test_mutated_bytes_are_refused_or_given_back_exactly():
 @given(st.data())
 def test_any_text_in_any_field_is_refused_or_given_back_exactly(data):
     number = data.draw(st.integers(2, 5))
-    column = data.draw(st.sampled_from(COLUMN_NAMES))
+    column = data.draw(st.sampled_from(NAMES))
     text = data.draw(st.text("0123456789-+.einfatTruFls_ \n", max_size=12))
     content = field(number, column, text.encode())(EXPECTED)
     line_number = 0

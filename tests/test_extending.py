@@ -65,20 +65,22 @@ def test_a_new_kind_of_layer_and_optimizer_live_their_whole_life(extended, tmp_p
     assert len(paths) == 2
     for path in paths:
         assert "\tRMSprop\t" in path.read_text() or " RMSprop " in path.read_text()
-    audit = extended.run("audit", results, "--all")
-    assert not re.search(r"^ *(warning|error) ", audit, re.MULTILINE), audit
-    assert "2 of 2 identical" in extended.run("verify", results)
-    source = extended.run("rebuild", paths[0], "--python")
-    assert "nn.BatchNorm2d(" in source
-    assert "torch.optim.RMSprop(network.parameters(), lr=" in source
-    exec(source, {})
-    told = extended.run_all(
+    audit, verdicts, source, *others = extended.run_all(
+        ["audit", results, "--all"],
+        ["verify", results],
+        ["rebuild", paths[0], "--python"],
         ["show", paths[0]],
         ["report", results, "-o", tmp_path / "page.html"],
         ["metrics", results],
         ["best", results],
         ["predict", results, "--method", "root2", "--target", "1"],
     )
+    assert not re.search(r"^ *(warning|error) ", audit, re.MULTILINE), audit
+    assert "2 of 2 identical" in verdicts
+    assert "nn.BatchNorm2d(" in source
+    assert "torch.optim.RMSprop(network.parameters(), lr=" in source
+    exec(source, {})
+    told = "".join(others)
     assert "batch norm" in told
     assert ",late_gain" in told
     assert re.search(r"^2026_\S+: [0-9.]+ %$", told, re.MULTILINE)

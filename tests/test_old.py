@@ -47,11 +47,23 @@ def run(*words):
 
 
 @pytest.mark.parametrize("old", EARLIER, indirect=True)
-def test_a_half_done_folder_is_finished_and_its_tables_stay(old):
+def test_a_script_that_was_queued_before_finishes_a_half_done_folder_whose_tables_stay(old):
+    """With a launcher that starts one rank here, and the Python of today."""
     results = old / "half-done"
     before, resumed = tables(results), len(events(results, "resume"))
     [saved] = {path.name.split(".")[0] for path in (results / "checkpoints").glob("*.ckpt")}
-    job = run_worker(old / "half.toml", "--results", results)
+    srun = old / "bin" / "srun"
+    srun.write_text('#!/bin/bash\nwhile [[ $1 == --* ]]; do shift; done\nexec "$@"\n')
+    srun.chmod(0o755)
+    [script] = (results / "jobs").glob("*.sh")
+    text = script.read_text().replace("/usr/bin/python3", sys.executable)
+    job = subprocess.run(
+        ["bash", "-c", text.replace("--device cuda", "--device cpu")],
+        env=os.environ | {"PATH": f"{srun.parent}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"},
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+    )
     assert job.returncode == 3, job.stdout + job.stderr
     after = tables(results)
     assert before.items() <= after.items()
@@ -135,27 +147,6 @@ def test_sites_load_and_their_scripts_are_still_right(old, scheduler):
     site = old / f"{scheduler}.toml"
     assert load_site(str(site)).scheduler.name == scheduler
     run("lint", old / f"{scheduler}.sh", "--site", site)
-
-
-@pytest.mark.parametrize("old", EARLIER, indirect=True)
-def test_a_script_that_was_queued_before_still_runs(old):
-    """With a launcher that starts one rank here, and the Python of today."""
-    [script] = (old / "half-done" / "jobs").glob("*.sh")
-    script.write_text(script.read_text().replace("/usr/bin/python3", sys.executable))
-    srun = old / "bin" / "srun"
-    srun.write_text('#!/bin/bash\nwhile [[ $1 == --* ]]; do shift; done\nexec "$@"\n')
-    srun.chmod(0o755)
-    scheduler = {"PATH": f"{srun.parent}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
-    device = script.read_text().replace("--device cuda", "--device cpu")
-    job = subprocess.run(
-        ["bash", "-c", device],
-        env=os.environ | scheduler,
-        capture_output=True,
-        text=True,
-        timeout=HANG_SECONDS,
-    )
-    assert job.returncode == 3, job.stdout + job.stderr
-    assert len(tables(old / "half-done")) == 3
 
 
 def test_a_plug_in_is_still_asked(old, monkeypatch):

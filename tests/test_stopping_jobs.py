@@ -1,6 +1,9 @@
 """Campaigns that end networks early: what their tables hold, and what is still refused."""
 
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,16 +19,16 @@ RULE = "penguin:points=2:tolerance=5"
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Results with the rule, by two ranks, and without it, by one."""
+    """Results with the rule and without it, as a benchmark trains them, and the jobs' logs."""
     folder = tmp_path_factory.mktemp("stopping")
-    found = []
-    for name, stop, ranks in (("stopped", f'stop = "{RULE}"\n', 2), ("whole", "", None)):
-        campaign = folder / f"{name}.toml"
-        campaign.write_text(LONG.replace("epochs = 3\n", f"epochs = 3\n{stop}"))
-        job = run_worker(campaign, "--results", folder / name, ranks=ranks)
-        assert job.returncode == 0, job.stdout + job.stderr
-        found.append((campaign, folder / name, job.stdout))
-    return found
+    (folder / "tiny.toml").write_text(LONG)
+    script = Path(__file__).parent.parent / "benchmarks" / "stopping.py"
+    words = [folder / "tiny.toml", "--stop", RULE, "--ranks", "1", "--folder", folder]
+    job = subprocess.run([sys.executable, script, *words], stdout=subprocess.PIPE, text=True)
+    assert job.returncode == 0
+    assert job.stdout.splitlines()[-1].endswith("to the byte: 2 of 2 tables")
+    places = [folder / name for name in ("stopped", "whole")]
+    return [(p / "campaign.toml", p / "results", (p / "log").read_text()) for p in places]
 
 
 def test_a_stopped_table_is_the_beginning_of_the_whole_one(trained):

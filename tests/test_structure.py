@@ -96,26 +96,16 @@ def test_only_the_room_of_schedulers_knows_their_names():
         assert _room(path) == "schedulers" or not names.search(path.read_text()), path
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "nnlc",
-        "nnlc.tables",
-        "nnlc.networks",
-        "nnlc.campaign.campaign",
-        "nnlc.worker",
-        "nnlc.cli",
-        "nnlc.launching.render",
-        "nnlc.analysis.text_drawing",
-        "nnlc.analysis.stopper",
-        "nnlc.benchmark",
-        "nnlc.collection.merging",
-        "nnlc.results.status",
-    ],
+LIGHT = (
+    *("nnlc", "nnlc.tables", "nnlc.networks", "nnlc.campaign.campaign", "nnlc.worker", "nnlc.cli"),
+    *("nnlc.launching.render", "nnlc.analysis.text_drawing", "nnlc.analysis.stopper"),
+    *("nnlc.benchmark", "nnlc.collection.merging", "nnlc.results.status"),
 )
-def test_importing_loads_neither_torch_nor_mpi(module):
+
+
+def test_importing_loads_neither_torch_nor_mpi():
     code = (
-        f"import sys, {module}; "
+        f"import sys, {', '.join(LIGHT)}; "
         "loaded = {'torch', 'torchvision', 'mpi4py'} & sys.modules.keys(); "
         "sys.exit(', '.join(loaded) or 0)"
     )

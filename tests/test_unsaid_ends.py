@@ -1,14 +1,11 @@
 """Jobs that were ended without a chance to say so: found in what they had written before."""
 
 import json
-import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from gatherer_jobs import Clock
 from gatherer_jobs import Job as GathererJob
-from limits import HANG_SECONDS
-from worker_jobs import TINY, events, start_worker, wait_for, write_campaign
 
 from nnlc.results.history import read_history
 from nnlc.results.journal import SILENT_SECONDS, Journal
@@ -141,20 +138,3 @@ def test_every_ordinary_end_is_in_the_journal_with_its_reason(tmp_path):
     assert ends.keys() == {"UNFINISHED", "DONE"}
     assert ends["UNFINISHED"].startswith("SIGTERM came on rank 0")
     assert ends["DONE"].startswith("all 6 tables stand")
-
-
-def test_the_next_start_tells_of_a_real_job_that_was_killed_whole(tmp_path):
-    text, results = TINY.replace("epochs = 1", "epochs = 300"), tmp_path / "r"
-    campaign = write_campaign(tmp_path, text)
-    job = start_worker(campaign, "--results", results)
-    wait_for(results, "start")
-    job.kill()
-    job.communicate(timeout=HANG_SECONDS)
-    again = start_worker(campaign, "--results", results)
-    wait_for(results, "start", 2)
-    again.send_signal(signal.SIGTERM)
-    output, _ = again.communicate(timeout=HANG_SECONDS)
-    assert again.returncode == 75, output
-    assert output.count("ended without a word (killed, or its node was lost)") == 1
-    assert "1 network goes on from its checkpoint" in output
-    assert len(events(results, "end")) == 1

@@ -2,7 +2,6 @@
 
 import os
 import pty
-import shutil
 import subprocess
 import sys
 
@@ -35,9 +34,11 @@ def test_a_job_leaves_a_table_for_every_network_of_the_campaign(alone):
 
 
 def test_the_same_bytes_come_from_any_number_of_ranks_and_trainers_in_any_order(alone, tmp_path):
+    """And with another locale and hash seed."""
     campaign, results = alone
     words = ["--results", tmp_path / "r", "--trainers", 2, "--order", "shortest"]
-    job = run_worker(campaign, *words, ranks=2)
+    other = {"PYTHONHASHSEED": "77", "LC_ALL": "tr_TR.UTF-8"}
+    job = run_worker(campaign, *words, ranks=2, **other)
     assert job.returncode == 0, job.stdout + job.stderr
     assert tables(tmp_path / "r") == tables(results)
     assert {event["rank"] for event in events(tmp_path / "r", "finish")} == {0, 1}
@@ -45,41 +46,26 @@ def test_the_same_bytes_come_from_any_number_of_ranks_and_trainers_in_any_order(
     assert started[0] == events(results, "start")[-1]["id"]  # there the longest began
 
 
-def test_locale_and_hash_seed_change_no_byte(alone, tmp_path):
-    campaign, results = alone
-    job = run_worker(
-        campaign, "--results", tmp_path / "r", PYTHONHASHSEED="77", LC_ALL="tr_TR.UTF-8"
-    )
-    assert job.returncode == 0, job.stdout + job.stderr
-    assert tables(tmp_path / "r") == tables(results)
-
-
-def test_a_second_start_trains_only_what_is_missing(alone, tmp_path):
-    campaign, results = alone
-    again = shutil.copytree(results, tmp_path / "r")
-    first, *others = sorted(again.glob("*_models/*.txt"))
-    first.unlink()
-    before = {path: path.stat().st_mtime_ns for path in others}
-    starts = len(events(again, "start"))
-    job = run_worker(campaign, "--results", again)
-    assert job.returncode == 0, job.stdout + job.stderr
-    assert tables(again) == tables(results)
-    assert {path: path.stat().st_mtime_ns for path in others} == before
-    assert [event["id"] for event in events(again, "start")[starts:]] == [first.stem]
-    job = run_worker(campaign, "--results", again)
-    assert job.returncode == 0
-    assert "all 6 tables stand" in job.stdout
-
-
 def test_elements_of_an_array_share_the_campaign_and_leave_the_same_bytes(alone, tmp_path):
-    """The first is told by the scheduler, the second by hand."""
+    """The first is told by the scheduler, and has campaign and folder from its environment.
+
+    The second is told by hand. An agent alone needs no MPI library.
+    """
     campaign, results = alone
-    told = {"SLURM_ARRAY_TASK_ID": "5", "SLURM_ARRAY_TASK_MIN": "5"}
+    (tmp_path / "mpi4py").mkdir()
+    (tmp_path / "mpi4py" / "__init__.py").write_text("raise ImportError('not installed here')")
+    told = {
+        "SLURM_ARRAY_TASK_ID": "5",
+        "SLURM_ARRAY_TASK_MIN": "5",
+        "NNLC_CAMPAIGN": str(campaign),
+        "NNLC_RESULTS": str(tmp_path / "r"),
+        "PYTHONPATH": before_others(tmp_path),
+    }
+    by_hand = [campaign, "--results", tmp_path / "r", "--element", "1"]
     shares = []
-    for words, environment in ([], told), (["--element", "1"], {}):
+    for words, environment in ([], told), (by_hand, {}):
         before = set(tables(tmp_path / "r"))
-        options = ["--results", tmp_path / "r", "--elements", "2", *words]
-        job = run_worker(campaign, *options, **environment)
+        job = run_worker(*words, "--elements", "2", cwd=tmp_path, **environment)
         assert job.returncode == 0, job.stdout + job.stderr
         shares.append(set(tables(tmp_path / "r")) - before)
     assert all(shares)
@@ -104,19 +90,6 @@ def test_an_option_that_makes_no_sense_is_refused(words, message, capsys):
         parse_options(words)
     assert end.value.code == ExitStatus.USAGE
     assert message in capsys.readouterr().err
-
-
-def test_an_agent_alone_needs_no_mpi_library_and_has_its_defaults_from_the_environment(tmp_path):
-    (tmp_path / "mpi4py").mkdir()
-    (tmp_path / "mpi4py" / "__init__.py").write_text("raise ImportError('not installed here')")
-    job = run_worker(
-        cwd=tmp_path,
-        NNLC_CAMPAIGN=str(write_campaign(tmp_path, TWO)),
-        NNLC_RESULTS=str(tmp_path / "elsewhere"),
-        PYTHONPATH=before_others(tmp_path),
-    )
-    assert job.returncode == 0, job.stdout + job.stderr
-    assert len(tables(tmp_path / "elsewhere")) == 2
 
 
 def test_a_terminal_gets_a_live_display_and_a_log_gets_plain_lines(alone, tmp_path):

@@ -8,14 +8,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from limits import HANG_SECONDS, let_pass, wait_until
+from limits import HANG_SECONDS
 from worker_jobs import (
     ONE,
     TINY,
     command,
     events,
     processes,
-    slow_steps,
     start_worker,
     tables,
     wait_for,
@@ -25,8 +24,7 @@ from worker_jobs import (
 LONG = ONE.replace("epochs = 1", "epochs = 500")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_every_process_of_a_job_is_a_notice_and_no_failure(tmp_path, number):
+def test_a_signal_to_every_process_of_a_job_is_a_notice_and_no_failure(tmp_path):
     """As schedulers send it: to the trainers too, with no attempt left to lose."""
     text = TINY.replace("epochs = 1", "epochs = 1\n[run]\nattempts = 1\n")
     campaign, results = write_campaign(tmp_path, text), tmp_path / "r"
@@ -38,7 +36,7 @@ def test_a_signal_to_every_process_of_a_job_is_a_notice_and_no_failure(tmp_path,
         start_new_session=True,
     )
     wait_for(results, "start")
-    os.killpg(job.pid, number)
+    os.killpg(job.pid, signal.SIGHUP)
     output, _ = job.communicate(timeout=HANG_SECONDS)
     assert job.returncode == 75, output
     assert "the same command goes on" in output
@@ -61,20 +59,13 @@ def test_a_trainer_that_has_used_up_its_processor_time_has_the_job_save(tmp_path
     assert not events(results, "attempt")
 
 
-@pytest.mark.parametrize("reader", ["full", "gone"])
-def test_a_log_that_cant_be_written_costs_no_table(alone, tmp_path, reader):
+def test_a_log_that_nobody_reads_costs_no_table(alone, tmp_path):
     campaign, results = alone
     words = command(campaign, "--results", tmp_path / "r")
-    if reader == "full":
-        with Path("/dev/full").open("w") as log:
-            job = subprocess.run(words, stdout=log, stderr=subprocess.PIPE, timeout=HANG_SECONDS)
-        status = job.returncode
-    else:
-        left = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        left.stdout.close()
-        left.stderr.read()
-        status = left.wait(HANG_SECONDS)
-    assert status == 0
+    left = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    left.stdout.close()
+    left.stderr.read()
+    assert left.wait(HANG_SECONDS) == 0
     assert tables(tmp_path / "r") == tables(results)
 
 
@@ -97,50 +88,16 @@ def test_a_log_that_cant_be_written_changes_no_status(alone, tmp_path, monkeypat
             assert job.returncode == status
 
 
-def test_a_killed_trainer_costs_one_attempt_and_no_byte(alone, tmp_path, monkeypatch):
+def test_a_killed_trainer_costs_one_attempt_and_a_full_log_nothing(alone, tmp_path, monkeypatch):
     campaign, results = alone
     again = tmp_path / "r"
     monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))
-    job = start_worker(campaign, "--results", again)
+    with Path("/dev/full").open("w") as log:
+        job = subprocess.Popen(command(campaign, "--results", again), stdout=log)
     wait_for(again, "start")
     [trainer] = processes("nnlc.training.trainer", str(tmp_path))
     os.kill(trainer, signal.SIGKILL)
-    output, _ = job.communicate(timeout=HANG_SECONDS)
-    assert job.returncode == 0, output
+    assert job.wait(HANG_SECONDS) == 0
     [attempt] = events(again, "attempt")
     assert "SIGKILL" in attempt["reason"]
     assert tables(again) == tables(results)
-
-
-def test_waiting_agents_leave_the_cores_alone(tmp_path, monkeypatch):
-    campaign, results = write_campaign(tmp_path, LONG), tmp_path / "r"
-    monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))
-    slow = slow_steps(tmp_path, HANG_SECONDS)
-    job = start_worker(campaign, "--results", results, ranks=2, **slow)
-    try:
-        wait_for(results, "start")
-        agents = processes("nnlc.worker", str(tmp_path))
-        assert len(agents) == 2
-        before = [_cpu_seconds(pid) for pid in agents]
-        let_pass(5)
-        used = [_cpu_seconds(pid) - start for pid, start in zip(agents, before, strict=True)]
-        assert max(used) < 0.5, used  # a spinning one would use its share of two cores
-    finally:
-        job.terminate()
-        job.communicate(timeout=HANG_SECONDS)
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def test_trainers_end_when_their_agent_is_killed(tmp_path, monkeypatch):
-    campaign, results = write_campaign(tmp_path, LONG), tmp_path / "r"
-    monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))
-    job = start_worker(campaign, "--results", results)
-    wait_for(results, "start")
-    assert processes("nnlc.training.trainer", str(tmp_path))
-    job.kill()
-    job.communicate(timeout=HANG_SECONDS)
-    wait_until(lambda: not processes("nnlc.training.trainer", str(tmp_path)))
