@@ -240,17 +240,8 @@ def _signal(pids: list[int], number: signal.Signals) -> None:
 FAULTS: dict[str, Callable[[Room, Job, Random], str]] = {
     function.__name__.replace("_", "-"): function
     for function in (
-        kill_trainer,
-        kill_agent,
-        kill_all,
-        stop_trainer,
-        notice_one,
-        notice_all,
-        notice_twice,
-        full_disk,
-        corrupt_checkpoint,
-        clock_jump,
-        two_jobs,
+        *(kill_trainer, kill_agent, kill_all, stop_trainer, notice_one, notice_all),
+        *(notice_twice, full_disk, corrupt_checkpoint, clock_jump, two_jobs),
     )
 }
 """By name: each hurts a job of a room and says whom; what the job owes then stands in the job."""

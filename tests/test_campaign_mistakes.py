@@ -1,12 +1,8 @@
 """Every mistake in a campaign file is refused with file, key, and what would be right."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 from campaign_files import HEAD, IMAGES, OWN, PLAIN, refusal
+from test_cli import run_nnlc
 
 from nnlc.campaign.campaign import load_campaign
 
@@ -258,16 +254,10 @@ def test_an_unknown_name_is_answered_with_the_valid_ones():
         assert word in message
 
 
-@pytest.mark.parametrize(
-    "mistake", ["text for a number", "no networks", "filters below the classes"]
-)
-def test_a_user_sees_one_message_and_no_traceback(write, mistake):
-    path = write(MISTAKES[mistake][0])
-    code = "import sys; from nnlc.cli import main; sys.exit(main())"
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
-    command = [sys.executable, "-c", code, "specs", str(path)]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert result.returncode == 1
-    assert result.stderr.startswith(f"error: {path}")
+def test_a_user_sees_one_message_and_no_traceback(write):
+    path = write(MISTAKES["text for a number"][0])
+    done = run_nnlc("specs", path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {path}")
     for word in ("Traceback", "pydantic", "ValidationError", 'File "'):
-        assert word not in result.stdout + result.stderr
+        assert word not in done.stdout + done.stderr

@@ -23,24 +23,11 @@ VALUE = st.recursive(
     max_leaves=6,
 )
 KINDS = [
-    "job",
-    "end",
-    "lost",
-    "trouble",
-    "start",
-    "attempt",
-    "failure",
-    "finish",
-    "retire",
+    *("job", "end", "lost", "trouble", "start", "attempt", "failure", "finish", "retire"),
     "retry",
 ]
 FIELDS = [
-    "ids",
-    "reason",
-    "attempts",
-    "seconds",
-    "half_epoch_seconds",
-    "peak_memory_bytes",
+    *("ids", "reason", "attempts", "seconds", "half_epoch_seconds", "peak_memory_bytes"),
     "after",
 ]
 FIELDS += ["device", "versions", "settings", "stop", "sha256", "process", "ranks", "rank", "n"]

@@ -170,11 +170,7 @@ def test_an_earlier_export_is_replaced_whole_and_nothing_else_is(tmp_path):
     export = three_exported(tmp_path, "parquet")
     export_tables(tmp_path / "tables", export, format="csv")
     assert sorted(read_tables(export)) == [
-        "croissant.json",
-        "curves.csv",
-        "datasheet.html",
-        "export.json",
-        "networks.csv",
+        *("croissant.json", "curves.csv", "datasheet.html", "export.json", "networks.csv"),
     ]
     (export / "notes.txt").write_text("mine")
     before = read_tables(export)

@@ -34,11 +34,7 @@ MAKES_PARENTS = {
 }
 """Modules that may make a folder with its parents, and which."""
 WORKER = (
-    "ranks",
-    "training",
-    "results/journal.py",
-    "worker.py",
-    "results/open_jobs.py",
+    *("ranks", "training", "results/journal.py", "worker.py", "results/open_jobs.py"),
     "results/history.py",
 )
 """Where a job's processes live: they make folders through `ready` alone."""

@@ -98,13 +98,7 @@ def test_merged_tables_keep_their_bytes_and_the_names_of_their_folders(tmp_path,
         *("CIFAR-100_models", "F-MNIST_models", "SVHN_models", "journal", "provenance.csv"),
     ]
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
-
-
-def test_a_merged_folder_is_read_like_any_other_and_nothing_of_it_is_named_as_skipped(
-    tmp_path, two
-):
-    merge_tables(two, tmp_path / "all")
-    tables = load_tables(tmp_path / "all")
+    tables = load_tables(out)  # like any other folder
     assert sorted(tables.networks["id"]) == [id_of(n) for n in range(1, 6)]
     assert tables.skipped == ()
     assert sorted(tables.networks["published"]) == [False, False, False, True, True]
@@ -310,13 +304,6 @@ def test_a_table_is_named_after_the_id_inside(tmp_path):
     assert "named after the ID inside" in done.notes[0]
     (row,) = provenance_of(tmp_path / "out")
     assert row["source"].endswith(f"{id_of(2)}.txt")
-
-
-def test_a_long_list_of_clashes_is_cut_short_with_the_number_of_the_rest(tmp_path):
-    for number in range(25):
-        write(tmp_path / "a", number), write(tmp_path / "b", number, CURVE[:1])
-    with pytest.raises(NnlcError, match=rf"{id_of(19)} and 5 more\n"):
-        merge_tables([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
 
 
 # ---- names
@@ -525,20 +512,3 @@ def test_the_commands_mistakes_are_named(tmp_path, two):
     assert str(job.exception).startswith("damaged is 'x'")
     assert run("merge", "-o", tmp_path / "out").exit_code == 2
     assert not (tmp_path / "out").exists()
-
-
-def test_paths_of_any_kind_name_what_was_read(tmp_path, two):
-    one = merge_tables(str(two[0]), tmp_path / "one")
-    assert one.tables == 3
-    assert merge_tables(iter(two), str(tmp_path / "all")).tables == 5
-
-
-def test_a_table_that_can_not_be_read_is_refused_or_left_out(tmp_path, two):
-    one = next(two[0].rglob("*.txt"))
-    pipe = one.with_name(f"{id_of(77)}.txt")
-    pipe.symlink_to("nowhere")
-    paths = [*two, pipe]
-    with pytest.raises(TableError, match="is a symbolic link that leads nowhere"):
-        merge_tables(paths, tmp_path / "a")
-    done = merge_tables(paths, tmp_path / "b", damaged="skip")
-    assert "leads nowhere" in str(done.skipped)

@@ -180,11 +180,7 @@ def test_the_columns_of_interest_are_those_asked_for():
     assert list(nnlc.metrics(tables))[2:10] == list(nnlc.analysis.metrics.COLUMNS_OF_INTEREST)
     found = nnlc.metrics(tables, columns=["conv_kernels", "half_epochs", "id"])
     assert list(found)[:5] == [
-        "id",
-        "dataset",
-        "conv_kernels",
-        "half_epochs",
-        "counted_half_epochs",
+        *("id", "dataset", "conv_kernels", "half_epochs", "counted_half_epochs"),
     ]
     assert list(found["conv_kernels"]) == [SPEC.conv_kernels] * 2
     with pytest.raises(NnlcError, match="no column 'lr', but id, random_seed, "):

@@ -270,10 +270,6 @@ def test_a_seed_that_is_taken_is_drawn_again(monkeypatch):
     assert [network.spec.random_seed for network in networks] == list(range(8))
 
 
-def test_the_paper_campaign_has_6000_networks():
-    assert sum(1 for _ in load_campaign("paper").networks()) == 6_000
-
-
 # ---- what is refused
 
 

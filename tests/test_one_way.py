@@ -38,11 +38,7 @@ BY_NAME = {
     *("pandas.read_csv", "pandas.read_parquet", "pandas.read_hdf", "pandas.read_json"),
     *("pyarrow.parquet.read_table", "pyarrow.parquet.ParquetFile", "pyarrow.csv.read_csv"),
     *(
-        "gzip.open",
-        "bz2.open",
-        "lzma.open",
-        "tarfile.open",
-        "zipfile.ZipFile",
+        *("gzip.open", "bz2.open", "lzma.open", "tarfile.open", "zipfile.ZipFile"),
         "zipfile.is_zipfile",
     ),
     *("io.open", "codecs.open", "io.FileIO", "fileinput.input", "scipy.io.loadmat", "h5py.File"),

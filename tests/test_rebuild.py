@@ -114,14 +114,7 @@ def test_the_published_network_is_built_from_its_table_alone(tmp_path):
     assert network(pixels(2, 3, 32)).shape == (2, 100)
     kinds = [type(layer).__name__ for layer in network]
     assert kinds == [
-        "Conv2d",
-        "ReLU",
-        "MaxPool2d",
-        "Conv2d",
-        "ReLU",
-        "Dropout",
-        "Flatten",
-        "Linear",
+        *("Conv2d", "ReLU", "MaxPool2d", "Conv2d", "ReLU", "Dropout", "Flatten", "Linear"),
     ]
     assert (network[0].kernel_size, network[0].stride, network[0].padding) == (
         (24, 24),

@@ -12,7 +12,6 @@ from test_merge import CURVE, finished, id_of, provenance_of, run, tree, write
 
 from nnlc import Benchmark, load_tables, subset_tables
 from nnlc.collection.selection import (
-    Selection,
     draw_sample,
     read_depths,
     read_ids,
@@ -256,10 +255,6 @@ def test_no_text_breaks_the_reader_of_ranges(text):
     with suppress(NnlcError):
         low, high = read_range("x", text)
         assert low <= high
-
-
-def test_nothing_asked_for_chooses_all(folder):
-    assert Selection().choose(load_tables(folder)) == [id_of(n) for n in range(1, 7)]
 
 
 def test_what_no_table_can_be_is_no_selection(capsys):

@@ -163,7 +163,7 @@ def slowly(self):
     if WHEN:
         with open(STEPS, "a") as steps:
             steps.write(".")
-        time.sleep(SECONDS) if DEAF else self._inbox._poll.poll(1000 * SECONDS)
+        time.sleep(SECONDS) if DEAF else self._inbox._poller.poll(1000 * SECONDS)
     look(self)
 attempt.Attempt._between_steps = slowly
 """
