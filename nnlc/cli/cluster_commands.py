@@ -8,15 +8,12 @@ from typing import Annotated
 
 import typer
 
+from nnlc.cli import options
 from nnlc.console import say, say_aside, say_whole
 from nnlc.wording import first_few
 
 app = typer.Typer()
 
-CampaignArgument = Annotated[str, typer.Argument(help="A shipped campaign, or a .toml file.")]
-ImagesOption = Annotated[
-    Path, typer.Option("--images", "--root", envvar="NNLC_IMAGES", help="Image folder.")
-]
 SiteOption = Annotated[str, typer.Option(help="A shipped site, or a .toml file.")]
 NodesOption = Annotated[
     int | None, typer.Option(help="Nodes per job; default: from the site file.")
@@ -33,16 +30,14 @@ PythonOption = Annotated[str, typer.Option(help="The Python to run on the nodes.
 
 @app.command()
 def plan(
-    campaign: CampaignArgument,
+    campaign: options.Campaign,
     site: SiteOption,
     nodes: Annotated[int | None, typer.Option(help="Nodes per job; default: chosen.")] = None,
     hours: Annotated[float | None, typer.Option(help="Walltime in hours; default: chosen.")] = None,
     elements: Annotated[
         int | None, typer.Option(help="Elements of a job array; default: chosen.")
     ] = None,
-    results: Annotated[
-        Path | None, typer.Option(help="Results folder; default results/<campaign>.")
-    ] = None,
+    results: options.ResultsOrDefault = None,
 ) -> None:
     """Predict a campaign's cost at a site, and propose nodes, walltime and array elements."""
     from nnlc.launching.limits import plan_request
@@ -56,7 +51,7 @@ def plan(
 
 @app.command()
 def calibrate(
-    results: Annotated[Path, typer.Argument(help="A results folder.")],
+    results: options.Results,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
     """Fit predicted times to the measured ones; later jobs and 'nnlc plan' use the result."""
@@ -77,7 +72,7 @@ def calibrate(
 
 @app.command()
 def render(
-    campaign: CampaignArgument,
+    campaign: options.Campaign,
     site: SiteOption,
     nodes: NodesOption = None,
     minutes: MinutesOption = None,
@@ -118,16 +113,14 @@ def render(
 
 @app.command()
 def submit(
-    campaign: CampaignArgument,
+    campaign: options.Campaign,
     site: SiteOption,
     nodes: NodesOption = None,
     minutes: MinutesOption = None,
     elements: ElementsOption = 1,
     account: AccountOption = None,
-    results: Annotated[
-        Path | None, typer.Option(help="Results folder; default results/<campaign>.")
-    ] = None,
-    images: ImagesOption = Path("images"),
+    results: options.ResultsOrDefault = None,
+    images: options.Images = Path("images"),
     python: PythonOption = sys.executable,
     dry_run: Annotated[bool, typer.Option(help="Check everything, but submit nothing.")] = False,
 ) -> None:
@@ -170,7 +163,7 @@ def submit(
 
 
 @app.command()
-def cancel(results: Annotated[Path, typer.Argument(help="A results folder.")]) -> None:
+def cancel(results: options.Results) -> None:
     """Cancel the jobs of a results folder; they save their networks first."""
     from nnlc.launching.submit import cancel as cancel_all
     from nnlc.launching.submit import scheduler_of_folder
@@ -185,9 +178,9 @@ def cancel(results: Annotated[Path, typer.Argument(help="A results folder.")]) -
 
 @app.command()
 def doctor(
-    campaign: CampaignArgument = "smoke",
+    campaign: options.Campaign = "smoke",
     results: Annotated[Path | None, typer.Option(help="Results folder.")] = None,
-    images: ImagesOption = Path("images"),
+    images: options.Images = Path("images"),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Check ranks, devices, images and results folder; start it as you start the worker."""

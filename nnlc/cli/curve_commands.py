@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from nnlc.cli import options
 from nnlc.console import say, say_aside
 from nnlc.wording import counted
 
@@ -29,26 +30,18 @@ def _list_methods(asked: bool) -> None:
         raise typer.Exit
 
 
-PathsArgument = Annotated[list[Path], typer.Argument(help="Tables, or folders of tables.")]
 ListOption = Annotated[
     bool,
     typer.Option("--list", callback=_list_methods, is_eager=True, help="List all methods."),
 ]
-DamagedOption = Annotated[str, typer.Option(help="What to do with damaged tables: refuse or skip.")]
-CacheOption = Annotated[bool, typer.Option("--cache/--no-cache", hidden=True)]
-"""Accepted, and without effect, until 0.3.0."""
 ProcessesOption = Annotated[
     int | None, typer.Option(min=1, max=1024, help="Number of processes; default: one per core.")
 ]
-SampleOption = Annotated[
-    int | None, typer.Option(min=1, help="Number of networks to draw at random.")
-]
-SeedOption = Annotated[int | None, typer.Option(help="Seed of --sample; default: 0.")]
 
 
 @app.command()
 def predict(
-    paths: PathsArgument,
+    paths: options.Tables,
     method: Annotated[
         str, typer.Option(help="Method with its settings, such as penguin:points=3:tolerance=1.")
     ] = "penguin",
@@ -60,11 +53,11 @@ def predict(
     csv: Annotated[
         Path | None, typer.Option(help="Write one row per network to this file.")
     ] = None,
-    sample: SampleOption = None,
-    seed: SeedOption = None,
+    sample: options.Sample = None,
+    seed: options.Seed = None,
     processes: ProcessesOption = None,
-    damaged: DamagedOption = "refuse",
-    _cache: CacheOption = False,
+    damaged: options.Damaged = "refuse",
+    _cache: options.Cache = False,
     _list: ListOption = False,
 ) -> None:
     """Predict each network's accuracy from the start of its curve, and score the prediction."""
@@ -97,7 +90,7 @@ def predict(
 
 @app.command()
 def compare(
-    paths: PathsArgument,
+    paths: options.Tables,
     methods: Annotated[
         str | None, typer.Option(help="Comma-separated methods with settings; default: all.")
     ] = None,
@@ -109,11 +102,11 @@ def compare(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the result to this CSV file too.")
     ] = None,
-    sample: SampleOption = None,
-    seed: SeedOption = None,
+    sample: options.Sample = None,
+    seed: options.Seed = None,
     processes: ProcessesOption = None,
-    damaged: DamagedOption = "refuse",
-    _cache: CacheOption = False,
+    damaged: options.Damaged = "refuse",
+    _cache: options.Cache = False,
     _list: ListOption = False,
 ) -> None:
     """Compare prediction methods: error, epochs saved, failures and run time."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from nnlc.cli import options
 from nnlc.console import say, say_aside
 from nnlc.wording import counted
 
@@ -16,20 +17,11 @@ app = typer.Typer()
 
 @app.command()
 def merge(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of tables.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="A new folder.")],
-    on_clash: Annotated[
-        str,
-        typer.Option(
-            help="What to do if two different tables have the same ID: refuse, or skip the second."
-        ),
-    ] = "refuse",
-    damaged: Annotated[
-        str, typer.Option(help="What to do with damaged tables: refuse or skip.")
-    ] = "refuse",
-    link: Annotated[
-        bool, typer.Option("--link", help="Create hard links instead of copies.")
-    ] = False,
+    folders: options.Folders,
+    output: options.NewFolder,
+    on_clash: options.OnClash = "refuse",
+    damaged: options.Damaged = "refuse",
+    link: options.Link = False,
 ) -> None:
     """Copy the tables of several folders into one, byte for byte, and list their sources."""
     from nnlc.collection.merging import OnClash, merge_tables
@@ -54,8 +46,8 @@ def _say_collected(done: "Collected", folder: Path) -> None:
 
 @app.command()
 def subset(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of tables.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="A new folder.")],
+    folders: options.Folders,
+    output: options.NewFolder,
     dataset: Annotated[
         list[str] | None, typer.Option(help="Dataset, such as CIFAR-100; repeatable.")
     ] = None,
@@ -85,22 +77,11 @@ def subset(
     ids: Annotated[
         Path | None, typer.Option(help="File with one ID per line, or a CSV file.")
     ] = None,
-    sample: Annotated[
-        int | None, typer.Option(min=1, help="Number of matching tables to draw at random.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of --sample; default: 0.")] = None,
-    on_clash: Annotated[
-        str,
-        typer.Option(
-            help="What to do if two different tables have the same ID: refuse, or skip the second."
-        ),
-    ] = "refuse",
-    damaged: Annotated[
-        str, typer.Option(help="What to do with damaged tables: refuse or skip.")
-    ] = "refuse",
-    link: Annotated[
-        bool, typer.Option("--link", help="Create hard links instead of copies.")
-    ] = False,
+    sample: options.Sample = None,
+    seed: options.Seed = None,
+    on_clash: options.OnClash = "refuse",
+    damaged: options.Damaged = "refuse",
+    link: options.Link = False,
 ) -> None:
     """Copy the tables that match all options into a new folder."""
     from nnlc.collection.merging import OnClash, subset_tables
@@ -137,7 +118,7 @@ def subset(
 
 @app.command("export")
 def export_(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of tables.")],
+    folders: options.Folders,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="A new folder, or an earlier export to replace.")
     ],
@@ -153,9 +134,7 @@ def export_(
     url: Annotated[str, typer.Option(help="Web page of the dataset.")] = "",
     published: Annotated[str, typer.Option(help="Date of publication, such as 2026-01-31.")] = "",
     data_version: Annotated[str, typer.Option(help="Version of the dataset.")] = "1.0.0",
-    damaged: Annotated[
-        str, typer.Option(help="What to do with damaged tables: refuse or skip.")
-    ] = "refuse",
+    damaged: options.Damaged = "refuse",
 ) -> None:
     """Write tables as a few files for other programs, with Croissant metadata and a datasheet.
 
@@ -189,7 +168,7 @@ def export_(
 @app.command("import")
 def import_(
     export: Annotated[Path, typer.Argument(help="Folder written by 'nnlc export'.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="A new folder.")],
+    output: options.NewFolder,
 ) -> None:
     """Restore the tables of an export, byte for byte, and compare their digests."""
     from nnlc.exporting.importing import import_tables

@@ -5,6 +5,7 @@ from typing import Annotated, cast
 
 import typer
 
+from nnlc.cli import options
 from nnlc.console import say, say_aside, say_whole
 from nnlc.wording import counted
 
@@ -13,7 +14,7 @@ app = typer.Typer()
 
 @app.command()
 def metrics(
-    paths: Annotated[list[Path], typer.Argument(help="Tables, or folders of tables.")],
+    paths: options.Tables,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="CSV file to write; default: stdout.")
     ] = None,
@@ -29,13 +30,9 @@ def metrics(
         Path | None,
         typer.Option(help="Also write all curves to this file, one row per half epoch."),
     ] = None,
-    val_loss: Annotated[
-        str, typer.Option(help="valLoss of published tables: as-published, or corrected.")
-    ] = "as-published",
-    damaged: Annotated[
-        str, typer.Option(help="What to do with damaged tables: refuse or skip.")
-    ] = "refuse",
-    _cache: Annotated[bool, typer.Option("--cache/--no-cache", hidden=True)] = False,
+    val_loss: options.ValLoss = "as-published",
+    damaged: options.Damaged = "refuse",
+    _cache: options.Cache = False,
 ) -> None:
     """Write a few numbers for each learning curve as CSV: best, final, area, diverged and more."""
     from nnlc.analysis.aggregate_csv import (
@@ -116,7 +113,7 @@ CampaignOption = Annotated[
 
 @app.command()
 def rebuild(
-    table: Annotated[Path, typer.Argument(help="A table.")],
+    table: options.Table,
     python: Annotated[
         bool,
         typer.Option(
@@ -144,13 +141,11 @@ def rebuild(
 
 @app.command()
 def verify(
-    tables: Annotated[list[Path], typer.Argument(help="Tables, or folders of tables.")],
+    tables: options.Tables,
     half_epochs: Annotated[
         int | None, typer.Option(min=1, help="Half epochs to train of each network; default: all.")
     ] = None,
-    images: Annotated[Path, typer.Option(envvar="NNLC_IMAGES", help="Image folder.")] = Path(
-        "images"
-    ),
+    images: options.Images = Path("images"),
     seeds: Annotated[
         int, typer.Option(min=1, help="Number of seeds to train for each published table.")
     ] = 3,
@@ -185,7 +180,7 @@ def verify(
 
 
 @app.command()
-def show(table: Annotated[Path, typer.Argument(help="A table.")]) -> None:
+def show(table: options.Table) -> None:
     """Draw a table's network and its learning curve as text."""
     from nnlc.analysis.text_drawing import draw_table
     from nnlc.networks import walk_network
