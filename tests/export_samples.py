@@ -135,7 +135,7 @@ def three_exported(folder: Path, format: str) -> Path:
 
 
 def read_here(folder: Path, manifest: Manifest) -> Contents:
-    """What `read_apart` does, in this process."""
+    """What `read_in_process` does, in this process."""
     return READERS[manifest.format](folder, manifest)
 
 

@@ -48,7 +48,7 @@ def test_any_tables_come_back_byte_for_byte(tmp_path_factory, format, tables):
     done = export_tables(folder / "in", folder / "export", format=format)
     assert done.tables == len(tables)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importing, "read_apart", read_here)  # a process each would take long
+        patch.setattr(importing, "read_in_process", read_here)  # a process each would take long
         assert import_tables(folder / "export", folder / "out") == len(tables)
     assert read_tables(folder / "out") == tables
 

@@ -33,7 +33,7 @@ def refused(export, words, *, read=read_here):
     """An import gives one message, of one line, and leaves nothing."""
     out = export.parent / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importing, "read_apart", read)  # a process each would take long
+        patch.setattr(importing, "read_in_process", read)  # a process each would take long
         with pytest.raises(NnlcError, match=words) as problem:
             import_tables(export, out)
     assert "\n" not in str(problem.value)
@@ -96,7 +96,7 @@ def test_a_damaged_file_never_reaches_its_library(tmp_path, format, monkeypatch)
     refused(export, f"{path}: is not the file that was exported .its sha256 is not")
     path.write_bytes(whole[:-1])
     words = f"{path}: is not the file that was exported: it has {len(whole) - 1} bytes"
-    refused(export, words, read=reader_process.read_apart)
+    refused(export, words, read=reader_process.read_in_process)
 
 
 @settings(max_examples=25, deadline=None)
@@ -127,13 +127,15 @@ def test_a_missing_column_is_named_with_its_file(tmp_path, format, records):
     name = {"networks": "momentum", "curves": "val_loss"}[records]
     if format == "csv":
         edit_csv(export / f"{records}.csv", lambda rows: [row.pop(name) for row in rows] and None)
-        refused(export, rf"{records}\.csv: has no columns {name} in line 1")
+        refused(export, rf"{records}\.csv: line 1 has no columns {name} instead")
     elif format == "parquet":
         edit_parquet(export, f"{records}.parquet", lambda table: table.drop_columns(name))
-        refused(export, rf"{records}\.parquet: has not one column {name}")
+        refused(export, rf"{records}\.parquet: has no column {name}, or several")
     else:
         edit_hdf5(export, lambda file: file[records].__delitem__(name))
-        refused(export, rf"tables\.h5, {records}/{name}: can.t be read as HDF5: there is none")
+        refused(
+            export, rf"tables\.h5, {records}/{name}: can.t be read as HDF5: there is no such column"
+        )
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -188,7 +190,7 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path, format, column)
     sign(export, digest=True)
     refused(
         export,
-        "column folder: '../../escaped' is no name of a folder"
+        "column folder: '../../escaped' can't be the name"
         if column == "folder"
         else "ID '../../escaped' does not have the form",
     )
@@ -221,14 +223,14 @@ def test_rows_that_are_missing_added_or_in_another_order_are_told(tmp_path):
     refused(export, r"curves\.csv: there are more rows than the 9 half epochs")
     (export / "curves.csv").write_bytes(whole)
     edit_csv(export / "curves.csv", lambda rows: [rows[1], rows[0], *rows[2:]])
-    refused(export, r"curves\.csv, row 1, column half_epoch: '2' where '1' follows")
+    refused(export, r"curves\.csv, row 1, column half_epoch: '2' instead of '1'")
 
 
 def test_huge_sizes_in_text_are_refused_before_there_is_memory_for_them(tmp_path):
     export = three_exported(tmp_path, "csv")
     whole = (export / "networks.csv").read_bytes()
     edit_csv(export / "networks.csv", lambda rows: rows[0].update(half_epochs=str(10**17)))
-    refused(export, "column half_epochs: each is at least 1, and together they are at most")
+    refused(export, "column half_epochs: each must be at least 1, and their sum at most")
     edit_csv(export / "networks.csv", lambda rows: rows[0].update(half_epochs=str(10**18 * 9)))
     refused(export, "column half_epochs")
     (export / "networks.csv").write_bytes(whole)
@@ -255,7 +257,7 @@ def test_huge_sizes_in_parquet_are_refused_before_there_is_memory_for_them(tmp_p
     many = pa.table({"id": pa.DictionaryArray.from_arrays(np.zeros(2_000_000, "i4"), [id_of(0)])})
     pq.write_table(many, export / "curves.parquet")
     sign(export)
-    refused(export, r"curves\.parquet: has 2000000 rows where at most 9 belong")
+    refused(export, r"curves\.parquet: has 2000000 rows instead of at most 9")
     entries = [np.zeros(1_000_000, "i4")] * 3
     edit_parquet(export, "networks.parquet", lambda t: replace_column(t, "conv_filters", entries))
     refused(export, r"networks\.parquet, column conv_filters: a value is longer than 10000")
@@ -278,9 +280,9 @@ def test_data_from_elsewhere_is_not_fetched_into_an_hdf5_file(tmp_path):
         file["curves"] = h5py.SoftLink("/networks")
 
     for edit, words in (
-        (external, "networks/batch_size: .*it is stored in a way that nnlc never does"),
-        (link, "networks/batch_size: .*there is none, or it is no column"),
-        (soft, "h5, curves/id: .*there is none, or it is no column"),
+        (external, "networks/batch_size: .*it is stored in a way that nnlc never uses"),
+        (link, "networks/batch_size: .*there is no such column"),
+        (soft, "h5, curves/id: .*there is no such column"),
     ):
         folder = tmp_path / edit.__name__
         folder.mkdir()
@@ -307,7 +309,7 @@ def test_links_and_pipes_in_an_export_are_not_followed(tmp_path):
 def test_a_manifest_that_is_none_is_told(tmp_path, content):
     export = three_exported(tmp_path, "csv")
     (export / "export.json").write_bytes(content)
-    refused(export, r"export\.json: is damaged, or was never written by nnlc")
+    refused(export, r"export\.json: is damaged, or nnlc did not write it")
 
 
 def test_a_manifest_of_another_version_or_with_strange_numbers_is_told(tmp_path):
@@ -319,7 +321,7 @@ def test_a_manifest_of_another_version_or_with_strange_numbers_is_told(tmp_path)
     refused(export, "an export of version 0; this nnlc reads version 1")
     for strange in (-1, 1.5, "3", True, None):
         (export / "export.json").write_text(json.dumps(values | {"tables": strange}))
-        refused(export, "is damaged, or was never written by nnlc")
+        refused(export, "is damaged, or nnlc did not write it")
     (export / "export.json").write_text(json.dumps(values | {"half_epochs": 10**30}))
     import_tables(export, tmp_path / "out")  # only what it needs is taken
     (export / "export.json").unlink()
@@ -332,10 +334,10 @@ def test_a_library_that_breaks_down_costs_one_message(tmp_path, monkeypatch):
     monkeypatch.setattr(reader_process, "__name__", "breaks_down")
     (tmp_path / "breaks_down.py").write_text("import os; os.abort()")
     monkeypatch.setattr(reader_process, "_PACKAGES", tmp_path)
-    words = "the library that reads parquet broke down on it .signal 6."
-    refused(export, words, read=reader_process.read_apart)
+    words = "the library that reads parquet crashed on it .signal 6."
+    refused(export, words, read=reader_process.read_in_process)
     (tmp_path / "breaks_down.py").write_text("import os; os.kill(os.getpid(), 24)")
-    refused(export, "it took too long", read=reader_process.read_apart)
+    refused(export, "it took too long", read=reader_process.read_in_process)
 
 
 def test_no_module_is_taken_from_where_the_user_is(tmp_path, monkeypatch):

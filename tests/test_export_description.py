@@ -110,7 +110,7 @@ def test_what_is_the_articles_is_cited_as_such_and_its_licence_told_as_far_as_kn
     assert "too small by the factor" in page.text
     assert "random streams were not recorded" in page.text
     assert "PyTorch 1.3.1" in page.text
-    with pytest.raises(NnlcError, match="license: is said of tables that nnlc wrote"):
+    with pytest.raises(NnlcError, match="license: applies to tables that nnlc wrote"):
         export_tables(table, tmp_path / "other", license="CC0-1.0")
 
 

@@ -183,7 +183,7 @@ def test_the_columns_of_interest_are_those_asked_for():
         *("id", "dataset", "conv_kernels", "half_epochs", "counted_half_epochs"),
     ]
     assert list(found["conv_kernels"]) == [SPEC.conv_kernels] * 2
-    with pytest.raises(NnlcError, match="no column 'lr', but id, random_seed, "):
+    with pytest.raises(NnlcError, match="no column 'lr'; they have id, random_seed, "):
         nnlc.metrics(tables, columns=["lr"])
 
 

@@ -1,4 +1,4 @@
-"""What an export holds, between the tables that it came from and the files that it is in."""
+"""Contents of an export in memory, made from tables or read from an export's files."""
 
 import hashlib
 import math
@@ -22,39 +22,39 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Records = dict[str, list[Any]]
-"""By the name of a part: a value for each network; lists are tuples of whole numbers."""
+"""Values for each network, by the name of a part of `NETWORKS`; lists are tuples of integers."""
 
 MOST_TABLES = 1_000_000
 MOST_HALF_EPOCHS = 20_000_000
-"""Over all tables, 40 times as many as the article's: they need 1 GB of memory."""
+"""Most half epochs of all tables together: 40 times the article's, 1 GB of memory."""
 MOST_ENTRIES = 10_000
-"""Of a list."""
+"""Most entries of a list."""
 LONGEST_TEXT = 100_000
 _LONGEST_NAME_BYTES = 255
-"""That a file system takes."""
+"""Longest name of a folder that file systems allow."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contents:
-    """Many tables."""
+    """Records of many networks, and their curves."""
 
     networks: Records
-    """All but the derived parts of `NETWORKS`."""
+    """Parts of `NETWORKS` that are not derived."""
     values: Floats
-    """Half epochs × `VALUES`, network after network."""
+    """Curves, network after network: half epochs × `VALUES`."""
     blanks: Flags
-    """Of the same shape: which fields are blank; their values are NaN."""
+    """True where a field is blank and its value NaN: half epochs × `VALUES`."""
 
     def __len__(self) -> int:
         return len(self.networks["id"])
 
     @property
     def layout(self) -> "Layout":
-        """Which row belongs to which network."""
+        """Return the layout of the curves' rows."""
         return Layout(self.networks["id"], self.networks["half_epochs"])
 
     def column(self, name: str) -> list[Any]:
-        """The values of a part of `NETWORKS`, a derived one too."""
+        """Return the values of a part of `NETWORKS`, derived or not."""
         if name == "depth":
             return [len(kernels) for kernels in self.networks["conv_kernels"]]
         if name == "published":
@@ -62,19 +62,19 @@ class Contents:
         return self.networks[name]
 
     def paths(self) -> list[str]:
-        """Where each table belongs, below a folder."""
+        """Return each table's path relative to a folder of exported tables."""
         pairs = zip(self.networks["folder"], self.networks["id"], strict=True)
         return [f"{folder}/{id_}.txt" for folder, id_ in pairs]
 
     @property
     def digest(self) -> str:
-        """The sha256 of what `sha256sum` prints of the tables, sorted: the same in each format."""
+        """Return the sha256 of the tables' sorted `sha256sum` output: the same in all formats."""
         lines = sorted(zip(self.paths(), self.networks["sha256"], strict=True))
         return hashlib.sha256("".join(f"{s}  {p}\n" for p, s in lines).encode()).hexdigest()
 
 
 class Layout:
-    """Which rows the curves have: network after network, half epoch after half epoch."""
+    """Layout of the curves' rows: network after network, half epoch after half epoch."""
 
     def __init__(self, ids: Sequence[str], half_epochs: Sequence[int]) -> None:
         self._ids = np.array(ids, dtype=object)
@@ -84,30 +84,30 @@ class Layout:
         self.rows = int(lengths.sum())
 
     def owners(self, start: int, end: int) -> NDArray[np.int64]:
-        """The position among the networks that each of these rows belongs to."""
+        """Return for each row from `start` to `end` the position of its network."""
         return np.searchsorted(self._ends, np.arange(start, end), side="right")
 
     def ids(self, start: int, end: int) -> NDArray[np.object_]:
-        """The network of each of these rows."""
+        """Return for each row from `start` to `end` the ID of its network."""
         found: NDArray[np.object_] = self._ids[self.owners(start, end)]
         return found
 
     def half_epochs(self, start: int, end: int) -> NDArray[np.int64]:
-        """The number of the half epoch of each of these rows."""
+        """Return for each row from `start` to `end` the number of its half epoch."""
         found: NDArray[np.int64] = np.arange(start, end) - self._starts[self.owners(start, end)] + 1
         return found
 
     def check(self, where: Path, name: str, start: int, found: Sequence[Any]) -> None:
-        """See that rows of a file are those that follow.
+        """Check a column of consecutive rows of a file.
 
         Args:
             where: the file.
-            name: "id" or "half_epoch".
-            start: the number of rows before these.
-            found: what they say.
+            name: the column, "id" or "half_epoch".
+            start: number of rows before these.
+            found: values of the column in these rows.
 
         Raises:
-            NnlcError: there are too many, or one is another.
+            NnlcError: there are too many rows, or a value is not the expected one.
         """
         end = start + len(found)
         if end > self.rows:
@@ -119,28 +119,28 @@ class Layout:
         if len(differing):
             at = int(differing[0])
             raise NnlcError(
-                f"{where}, row {start + at + 1}, column {name}: {str(found[at])[:80]!r} where "
-                f"{str(expected[at])!r} follows; leave rows and their order as they were exported"
+                f"{where}, row {start + at + 1}, column {name}: {str(found[at])[:80]!r} instead of "
+                f"{str(expected[at])!r}; leave rows and their order as they were exported"
             )
 
     def check_end(self, where: Path, rows: int) -> None:
-        """See that no row is missing.
+        """Check that no row is missing.
 
         Raises:
             NnlcError: the file ends too early.
         """
         if rows != self.rows:
             raise NnlcError(
-                f"{where}: ends after {rows} of {self.rows} rows, the half epochs of the networks"
+                f"{where}: ends after {rows} of {self.rows} rows, one for each half epoch"
             )
 
 
 def contents_of(sources: Sequence["Source"]) -> Contents:
-    """What tables say, in an order that depends on nothing but them.
+    """Return the contents of tables, sorted by folder and ID.
 
     Raises:
-        TableError: one is too large, or has changed since it was read.
-        NnlcError: they are too many.
+        TableError: a table is too large, or has changed since it was read.
+        NnlcError: there are too many tables or half epochs.
     """
     sources = sorted(sources, key=lambda one: (one.folder, one.id))
     rows = sum(len(one.curve) for one in sources)
@@ -178,12 +178,12 @@ def _float_zeros(values: Sequence[float]) -> str:
 
 
 def _is_zero(value: float) -> bool:
-    """Whether it is 0 and not -0.0, which only a float can be."""
+    """Return True for 0 and 0.0, but not for -0.0."""
     return value == 0 and math.copysign(1, value) > 0
 
 
 def _blanks(source: "Source") -> Flags:
-    """Which fields of a curve are blank: a reading has NaN for these too."""
+    """Return True for each blank field of a curve; `Source.curve` has NaN there, as for `nan`."""
     curve = source.curve
     if not np.isnan(curve).any():
         return np.zeros(curve.shape, dtype=bool)
@@ -192,15 +192,15 @@ def _blanks(source: "Source") -> Flags:
 
 
 def tables_of(contents: Contents, where: Path) -> Iterator[tuple[str, bytes]]:
-    """Each table's place below a folder, and its bytes, which have the recorded sha256.
+    """Yield each table's path relative to a folder, and its bytes, whose sha256 has been checked.
 
     Args:
-        contents: as they were read; nothing of them is trusted.
-        where: what errors name.
+        contents: contents as read from files; nothing in them is trusted.
+        where: path of the export, for messages.
 
     Raises:
-        NnlcError: a name that is none, a network that can't be, or a table that is not the one
-            that was exported.
+        NnlcError: a folder's name is invalid, an ID occurs twice, a network is impossible, or a
+            table differs from the one that was exported.
     """
     ends = np.cumsum(contents.networks["half_epochs"]).tolist()
     _check_names(contents, where)
@@ -226,16 +226,16 @@ def _check_names(contents: Contents, where: Path) -> None:
     for folder, id_ in zip(contents.networks["folder"], contents.networks["id"], strict=True):
         if not is_folder_name(folder):
             raise NnlcError(
-                f"{where}, network {id_[:80]!r}, column folder: {folder[:80]!r} is no name of a "
-                "folder of tables"
+                f"{where}, network {id_[:80]!r}, column folder: {folder[:80]!r} can't be the name "
+                "of a folder of tables"
             )
         if id_ in seen:
-            raise NnlcError(f"{where}: network {id_[:80]!r} is there twice")
+            raise NnlcError(f"{where}: network {id_[:80]!r} occurs twice")
         seen.add(id_)
 
 
 def is_folder_name(name: str) -> bool:
-    """Whether a folder of tables can have this name: a plain one, which leads nowhere else."""
+    """Return True for a name that a folder of tables may have: printable, not hidden, no path."""
     return (
         name.isprintable()
         and "/" not in name
@@ -264,12 +264,12 @@ def _rows(contents: Contents, start: int, end: int) -> tuple[Row, ...]:
 
 
 def check_records(networks: Records, where: Path) -> None:
-    """See that records of networks that were read are of one length, and not endless.
+    """Check that all parts of records read from a file have the same length, within bounds.
 
     Raises:
-        NnlcError: they are not.
+        NnlcError: a part is too short or too long, or there are too many half epochs.
     """
-    for name in needed():
+    for name in stored_columns():
         if len(networks[name]) != len(networks["id"]):
             raise NnlcError(
                 f"{where}, column {name}: {len(networks[name])} values for {len(networks['id'])} "
@@ -278,11 +278,11 @@ def check_records(networks: Records, where: Path) -> None:
     lengths = networks["half_epochs"]
     if any(length < 1 for length in lengths) or sum(lengths) > MOST_HALF_EPOCHS:
         raise NnlcError(
-            f"{where}, column half_epochs: each is at least 1, and together they are at most "
+            f"{where}, column half_epochs: each must be at least 1, and their sum at most "
             f"{MOST_HALF_EPOCHS}"
         )
 
 
-def needed() -> Iterable[str]:
-    """The parts of a network's record that tables are written from."""
+def stored_columns() -> Iterable[str]:
+    """Return the names of the parts of `NETWORKS` from which tables are written: not derived."""
     return [part.name for part in NETWORKS if not part.derived]

@@ -1,4 +1,4 @@
-"""`croissant.json`: an export described for programs, in the vocabulary of Croissant 1.0.
+"""`croissant.json`: description of an export for programs, in the vocabulary of Croissant 1.0.
 
 Source: the Croissant Format Specification, version 1.0, http://mlcommons.org/croissant/1.0: its
 JSON-LD context (appendix 1), `sc:Dataset`, `cr:FileObject`, `cr:RecordSet`, `cr:Field`.
@@ -10,7 +10,7 @@ from typing import Any
 
 from nnlc.errors import NnlcError
 from nnlc.exporting.contents import Contents
-from nnlc.exporting.manifest import DATASHEET, RECORDS, FileFacts, Format
+from nnlc.exporting.manifest import DATASHEET, RECORDS, FileEntry, Format
 from nnlc.exporting.origins import (
     ARTICLE_AUTHORS,
     ARTICLE_DATE,
@@ -42,7 +42,7 @@ _OTHERS: dict[str, Any] = {
     "sc": "https://schema.org/",
 }
 _CONTEXT = {key: _OTHERS.get(key, f"cr:{key}") for key in _KEYS.split()}
-"""All keys but `_OTHERS` are of Croissant's own vocabulary."""
+"""JSON-LD context; all keys but `_OTHERS` belong to Croissant's own vocabulary."""
 _TYPES: dict[Kind, str] = {
     "text": "sc:Text",
     "integer": "sc:Integer",
@@ -61,16 +61,16 @@ def describe(
     origins: Origins,
     publication: Publication,
     format: Format,
-    files: Mapping[str, FileFacts],
+    files: Mapping[str, FileEntry],
 ) -> bytes:
-    """The file: the same for the same tables, as no clock is read.
+    """Return the content of the file; the same tables give the same bytes, as no clock is read.
 
     Args:
-        contents: what is exported.
-        origins: where it comes from.
-        publication: what the user says of it.
-        format: of the export.
-        files: those that hold the records, by name.
+        contents: contents of the export.
+        origins: origins of the tables.
+        publication: information that the user gave for publishing.
+        format: format of the export.
+        files: files with the records, by name.
     """
     name = dataset_name(origins, publication)
     values: dict[str, Any] = {
@@ -99,7 +99,7 @@ def describe(
 
 
 def dataset_name(origins: Origins, publication: Publication) -> str:
-    """What an export is called."""
+    """Return the title of an export."""
     return publication.title or (
         "Learning curves of random convolutional networks" if origins.own else ARTICLE_TITLE
     )
@@ -141,21 +141,21 @@ def _creators(origins: Origins, publication: Publication) -> list[str]:
 
 
 def check_publication(origins: Origins, publication: Publication) -> None:
-    """See that nothing is said of own tables where there are none.
+    """Check that licence and creators are given only if nnlc wrote some of the tables.
 
     Raises:
-        NnlcError: there is.
+        NnlcError: a licence or a creator is given, but all tables are the article's.
     """
     for name in ("license", "creators"):
         if getattr(publication, name) and not origins.own:
             raise NnlcError(
-                f"{name}: is said of tables that nnlc wrote, and all of these are the article's; "
+                f"{name}: applies to tables that nnlc wrote, but all of these are the article's; "
                 "leave it out"
             )
 
 
 def missing(origins: Origins, publication: Publication) -> list[str]:
-    """What Croissant demands, and only the user can say: the names of the arguments."""
+    """Return the names of the arguments that Croissant requires and the user has not given."""
     if not origins.own:
         return []
     return [
@@ -165,7 +165,7 @@ def missing(origins: Origins, publication: Publication) -> list[str]:
     ]
 
 
-def _file_object(format: Format, name: str, facts: FileFacts) -> dict[str, Any]:
+def _file_object(format: Format, name: str, facts: FileEntry) -> dict[str, Any]:
     return {
         "@type": "cr:FileObject",
         "@id": name,
@@ -200,7 +200,7 @@ def _field(format: Format, records: str, part: Part) -> dict[str, Any]:
         "@id": f"{records}/{part.name}",
         "name": part.name,
         "description": words,
-        # pandas, and with it any reader of CSV, may take a list of one for a number.
+        # Readers of CSV, such as pandas, may take a list with one entry for a number.
         "dataType": "sc:Text" if is_list and format == "csv" else _TYPES[part.kind],
         "source": {"fileObject": {"@id": file}, "extract": {"column": part.name}},
     }

@@ -1,7 +1,7 @@
-"""An export as two CSV files: plain text with numbers to the last bit.
+"""Exports as two CSV files, with all digits of each number.
 
-Fields are written as in tables: lists joined by hyphens, a blank field empty and NaN as nan. A text
-that a spreadsheet would take for a formula begins with an apostrophe, which is no part of it.
+Fields are written as in tables: lists joined by hyphens, blank fields empty and NaN as nan. A text
+that a spreadsheet would take for a formula is preceded by an apostrophe, which readers must drop.
 """
 
 import csv
@@ -23,7 +23,7 @@ from nnlc.exporting.contents import (
     Layout,
     Records,
     check_records,
-    needed,
+    stored_columns,
 )
 from nnlc.exporting.manifest import RECORDS, Manifest, open_plain
 from nnlc.exporting.schema import CURVES, NETWORKS, VALUES, Part
@@ -32,14 +32,14 @@ from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS
 NETWORKS_FILE, CURVES_FILE = RECORDS["csv"]
 _FORMULA = ("=", "+", "-", "@", "'")
 _LONGEST_LINE = 4 << 20
-"""Characters; no line of ours is near that."""
+"""Most characters of a line; nnlc writes far shorter ones."""
 _ROWS_AT_ONCE = 1 << 14
 _COLUMNS = {column.field: column for column in METADATA_COLUMNS}
 _INTEGER = _COLUMNS["batch_size"]
 _FLAG = _COLUMNS["train_gpu"]
 _VALUE = CURVE_COLUMNS[0]
 _Rows = Iterator[tuple[int, list[str]]]
-"""Each row that is not the header, with the number of its line."""
+"""Rows below the header, each with its line number."""
 
 
 def write(contents: Contents, folder: Path) -> None:
@@ -63,12 +63,12 @@ def write(contents: Contents, folder: Path) -> None:
                 map(repr, (numbers / 2).tolist()),
                 *_value_texts(contents, start, end),
             ]
-            # Nothing in them is to be quoted, but for the datasets: they are already.
+            # Only datasets may need quotes, and `datasets` has them.
             file.writelines(f"{','.join(row)}\n" for row in zip(*texts, strict=True))
 
 
 def _line(texts: Iterable[str]) -> str:
-    """A line of CSV."""
+    """Return a line of CSV."""
     line = StringIO(newline="")
     csv.writer(line, lineterminator="\n").writerow(texts)
     return line.getvalue()
@@ -99,10 +99,10 @@ def _value_texts(contents: Contents, start: int, end: int) -> Iterator[list[str]
 
 
 def read(folder: Path, manifest: Manifest) -> Contents:  # noqa: ARG001  a reader like the others
-    """Read an export. Text is safe to read: edited files are told by what is wrong with them.
+    """Read an export; each field is checked, as a user may have edited the files.
 
     Raises:
-        NnlcError: a file is none that nnlc writes; with column and line.
+        NnlcError: a file has anything that nnlc does not write; with column and line.
     """
     networks = _read_networks(folder / NETWORKS_FILE)
     layout = Layout(networks["id"], networks["half_epochs"])
@@ -130,7 +130,7 @@ def read(folder: Path, manifest: Manifest) -> Contents:  # noqa: ARG001  a reade
 def _numbers(
     path: Path, chunk: list[tuple[int, list[str]]], names: list[str], at: int, texts: Sequence[str]
 ) -> list[float]:
-    """The numbers of a column, at once, or one by one to name the one that is none."""
+    """Return the numbers of a column; if a text is no number, raise an error that names it."""
     try:
         return [float(text or "nan") for text in texts]
     except ValueError:
@@ -140,7 +140,7 @@ def _numbers(
 
 
 def _read_networks(path: Path) -> Records:
-    names = list(needed())
+    names = list(stored_columns())
     parts = {part.name: part for part in NETWORKS}
     readers = [_reader_of(parts[name]) for name in names]
     networks: Records = {name: [] for name in names}
@@ -176,12 +176,12 @@ def _field(path: Path, line: int, text: str, name: str, read_field: Callable[[st
         return read_field(text)
     except ValueError as problem:
         words = f"{path}, line {line}, column {name}: {str(problem)[:200]}"
-        raise NnlcError(f"{words}; export again, and leave the file to programs") from None
+        raise NnlcError(f"{words}; export the tables again, and don't edit the file") from None
 
 
 @contextmanager
 def _reading(path: Path, names: list[str]) -> Iterator[_Rows]:
-    """The rows of a file with the fields of these names, in this order."""
+    """Open a file and yield its rows, with the fields of these names in this order."""
     try:
         with open_plain(path) as raw, TextIOWrapper(raw, "utf-8-sig", newline="") as file:
             yield _rows(path, file, names)
@@ -196,11 +196,12 @@ def _rows(path: Path, file: TextIOWrapper, names: list[str]) -> _Rows:
     header = next(reader, [])
     for name in names:
         if header.count(name) != 1:
-            raise NnlcError(f"{path}: has {header.count(name) or 'no'} columns {name} in line 1")
+            found = header.count(name) or "no"
+            raise NnlcError(f"{path}: line 1 has {found} columns {name} instead of one")
     places = [header.index(name) for name in names]
     for row in reader:
         if len(row) != len(header):
             raise NnlcError(
-                f"{path}, line {reader.line_num}: {len(row)} fields where {len(header)} belong"
+                f"{path}, line {reader.line_num}: {len(row)} fields instead of {len(header)}"
             )
         yield reader.line_num, [row[place] for place in places]

@@ -1,7 +1,7 @@
-"""`datasheet.html`: an export described for people; one page without scripts or anything to fetch.
+"""`datasheet.html`: description of an export for people, in one page without scripts.
 
-HTML, and not Markdown, as its rules for escaping leave no choice: whatever a table says is shown as
-text. The page forbids its reader to run or fetch anything, should that ever fail.
+The page is HTML and not Markdown, because HTML can escape any text from a table reliably. Should
+escaping ever fail, the page's own policy forbids browsers to run or fetch anything.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from nnlc.exporting.contents import Contents
 from nnlc.exporting.croissant import dataset_name
 from nnlc.exporting.datasheet_answers import answers
-from nnlc.exporting.export_facts import facts_of
-from nnlc.exporting.manifest import FileFacts, Format
+from nnlc.exporting.export_statistics import statistics_of
+from nnlc.exporting.manifest import FileEntry, Format
 from nnlc.exporting.origins import Origins, Publication
 from nnlc.exporting.schema import CURVES, NETWORKS, VALUES, Kind
 
@@ -31,7 +31,7 @@ curves = pd.read_csv("curves.csv")
 networks = pd.read_csv("networks.csv", dtype={_AS_TEXT})
 """,
 }
-"""How pandas loads an export: three lines of Python, in its folder."""
+"""Python code that loads an export with pandas, run in the export's folder."""
 _TYPES: dict[Format, dict[Kind, str]] = {
     "parquet": {
         "text": "string",
@@ -55,16 +55,16 @@ def render(
     origins: Origins,
     publication: Publication,
     format: Format,
-    files: Mapping[str, FileFacts],
+    files: Mapping[str, FileEntry],
 ) -> bytes:
-    """The page: the same for the same tables, as no clock is read.
+    """Return the page; the same tables give the same bytes, as no clock is read.
 
     Args:
-        contents: what is exported.
-        origins: where it comes from.
-        publication: what the user says of it.
-        format: of the export.
-        files: those of the export so far, by name.
+        contents: contents of the export.
+        origins: origins of the tables.
+        publication: information that the user gave for publishing.
+        format: format of the export.
+        files: files of the export written so far, by name.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -75,7 +75,7 @@ def render(
         keep_trailing_newline=True,
     )
     environment.filters["short"] = _short
-    facts = facts_of(contents)
+    facts = statistics_of(contents)
     page = environment.get_template("datasheet.jinja").render(
         title=dataset_name(origins, publication),
         tables=len(contents),

@@ -1,12 +1,12 @@
-"""The questions of a datasheet, with what tables and journals tell, and no more.
+"""Questions of a datasheet, answered from tables and journals alone.
 
-Source of the questions: Gebru and others, Datasheets for Datasets, in other words; those about
-people are one here, as no person is in the tables.
+The questions are those of Gebru and others, Datasheets for Datasets, reworded. Their questions
+about people are one question here, as the tables have no data about people.
 """
 
 from collections.abc import Iterator
 
-from nnlc.exporting.export_facts import Facts
+from nnlc.exporting.export_statistics import ExportStatistics
 from nnlc.exporting.origins import (
     ARTICLE_AUTHORS,
     ARTICLE_DATE,
@@ -23,13 +23,13 @@ from nnlc.wording import counted
 
 UNKNOWN = "Not known from the tables."
 _NAMED = 10
-"""So many lengths of curves are listed."""
+"""Most lengths of curves that are listed."""
 Section = tuple[str, list[tuple[str, list[str]]]]
-"""A title, and its questions with their answers, each a few paragraphs."""
+"""Title of a section, and its questions, each with the paragraphs of its answer."""
 
 
-def answers(facts: Facts, origins: Origins, publication: Publication) -> list[Section]:
-    """All questions, answered as far as it goes."""
+def answers(facts: ExportStatistics, origins: Origins, publication: Publication) -> list[Section]:
+    """Return all sections with their questions and answers."""
     return [
         ("Motivation", _motivation(origins, publication)),
         ("Composition", _composition(facts, origins)),
@@ -41,8 +41,8 @@ def answers(facts: Facts, origins: Origins, publication: Publication) -> list[Se
     ]
 
 
-def _both(origins: Origins, own: str, published: str) -> list[str]:
-    """What is said of tables of nnlc and of the article's, as far as there are any."""
+def _own_and_published(origins: Origins, own: str, published: str) -> list[str]:
+    """Return the answers for nnlc's own tables and for the article's, if there are any."""
     if origins.own and origins.published:
         return [f"Tables of nnlc: {own}", f"The article's tables: {published}"]
     return [own if origins.own else published]
@@ -52,7 +52,7 @@ def _motivation(origins: Origins, publication: Publication) -> list[tuple[str, l
     return [
         (
             "What was it made for?",
-            _both(
+            _own_and_published(
                 origins,
                 UNKNOWN,
                 "To study how networks learn, to predict how well they will do, and to develop "
@@ -61,11 +61,13 @@ def _motivation(origins: Origins, publication: Publication) -> list[tuple[str, l
         ),
         (
             "Who made it?",
-            _both(origins, ", ".join(publication.creators) or UNKNOWN, ", ".join(ARTICLE_AUTHORS)),
+            _own_and_published(
+                origins, ", ".join(publication.creators) or UNKNOWN, ", ".join(ARTICLE_AUTHORS)
+            ),
         ),
         (
             "Who paid for it?",
-            _both(
+            _own_and_published(
                 origins,
                 UNKNOWN,
                 "The Oak Ridge Leadership Computing Facility (DE-AC05-00OR22725), Science Alliance "
@@ -76,7 +78,7 @@ def _motivation(origins: Origins, publication: Publication) -> list[tuple[str, l
     ]
 
 
-def _composition(facts: Facts, origins: Origins) -> list[tuple[str, list[str]]]:
+def _composition(facts: ExportStatistics, origins: Origins) -> list[tuple[str, list[str]]]:
     lengths = [
         f"{count} with {counted(length, 'half epoch')}" for length, count in facts.by_half_epochs
     ]
@@ -99,7 +101,7 @@ def _composition(facts: Facts, origins: Origins) -> list[tuple[str, list[str]]]:
         ),
         (
             "Is it a sample of something larger?",
-            _both(
+            _own_and_published(
                 origins,
                 "Networks are drawn at random from the search space of their campaign. Whether all "
                 "of its tables are here is not known from the tables.",
@@ -127,7 +129,7 @@ def _composition(facts: Facts, origins: Origins) -> list[tuple[str, list[str]]]:
     ]
 
 
-def _oddities(facts: Facts, origins: Origins) -> Iterator[str]:
+def _oddities(facts: ExportStatistics, origins: Origins) -> Iterator[str]:
     for one in facts.datasets:
         for part, (nans, infinities, blanks) in zip(VALUES, one.odd, strict=True):
             if nans or infinities or blanks:
@@ -172,7 +174,7 @@ def _collection(origins: Origins) -> list[tuple[str, list[str]]]:
         ),
         (
             "With which software and devices?",
-            _both(
+            _own_and_published(
                 origins,
                 "; ".join(made) or UNKNOWN,
                 "PyTorch 1.3.1 and Python 3.6.10 on Summit, Oak Ridge National Laboratory, as the "
@@ -190,7 +192,7 @@ def _collection(origins: Origins) -> list[tuple[str, list[str]]]:
         ),
         (
             "Over which time was it collected?",
-            _both(
+            _own_and_published(
                 origins,
                 f"{UNKNOWN} An ID of nnlc is no clock reading.",
                 "An ID has the form of a date and time.",
@@ -198,7 +200,7 @@ def _collection(origins: Origins) -> list[tuple[str, list[str]]]:
         ),
         (
             "Can it be made again?",
-            _both(
+            _own_and_published(
                 origins,
                 "A table is a pure function of network, campaign, software and device, and comes "
                 "out with the same bytes each time.",
@@ -223,7 +225,7 @@ def _preparation(origins: Origins) -> list[tuple[str, list[str]]]:
         ),
         (
             "How were the images prepared?",
-            _both(
+            _own_and_published(
                 origins,
                 "As the campaign says, above." if origins.campaigns else UNKNOWN,
                 "The article names no preparation.",
@@ -236,7 +238,7 @@ def _uses(origins: Origins) -> list[tuple[str, list[str]]]:
     return [
         (
             "What was it used for already?",
-            _both(
+            _own_and_published(
                 origins,
                 UNKNOWN,
                 "To predict fitness for architecture search (doi:10.1109/TPDS.2022.3140681), as "
@@ -261,7 +263,7 @@ def _distribution(origins: Origins, publication: Publication) -> list[tuple[str,
     return [
         (
             "Under which licence?",
-            _both(
+            _own_and_published(
                 origins,
                 publication.license_url or f"{UNKNOWN} Ask who made them.",
                 f"{TERMS} ({ARTICLE_LICENSE}, {DATASET_URL})",

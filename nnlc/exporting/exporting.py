@@ -1,4 +1,4 @@
-"""`nnlc export`: many tables as a few files that other programs read."""
+"""`nnlc export`: many tables as a few files for other programs."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,10 +15,10 @@ from nnlc.exporting.manifest import (
     CROISSANT,
     DATASHEET,
     NAME,
-    FileFacts,
+    FileEntry,
     Format,
     Manifest,
-    facts_of,
+    file_entry,
     read_manifest,
 )
 from nnlc.exporting.origins import Publication, origins_of
@@ -31,27 +31,27 @@ _WRITERS = {"parquet": parquet_export.write, "csv": csv_export.write}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """What became of an export."""
+    """Result of an export."""
 
     tables: int
     half_epochs: int
-    files: dict[str, FileFacts]
-    """By name."""
+    files: dict[str, FileEntry]
+    """Files of the export by name, without its manifest."""
     skipped: tuple[Skipped, ...]
-    """What was found beside the tables and not read, and why."""
+    """Files and folders that were not read, with the reason."""
     mixed: tuple[str, ...]
-    """A line on each campaign whose tables come from several arithmetics."""
+    """Lines on campaigns whose tables come from several arithmetics."""
     unsaid: tuple[str, ...]
-    """What a published dataset needs, and was not given."""
+    """Arguments that a published dataset needs and that were not given."""
 
     def remarks(self) -> Iterator[str]:
-        """What a user should know of, a line each."""
+        """Yield the lines that a user should see."""
         yield from skipped_lines(self.skipped)
         yield from (f"warning: {words}" for words in self.mixed)
         if self.unsaid:
             yield (
-                f"note: the tables can't know {', '.join(self.unsaid)}, which croissant.json and "
-                "datasheet.html would tell; give them before you publish"
+                f"note: croissant.json and datasheet.html lack {', '.join(self.unsaid)}, which "
+                "tables can't tell; give them before you publish"
             )
 
 
@@ -68,28 +68,28 @@ def export_tables(
     published: str = "",
     version: str = "1.0.0",
 ) -> Exported:
-    """Write tables, ours and published ones, into a few files from which each can be had again.
+    """Write tables, nnlc's own or published ones, into a few files that `import_tables` reads back.
 
-    The same tables give the same bytes, with the same versions of the libraries.
+    The same tables and versions of the libraries give the same bytes.
 
     Args:
-        paths: what `load_tables` takes: tables, folders of them, results folders, downloads.
-        folder: a new or empty folder, or an earlier export, which is replaced; it is there whole
-            in the end, or as it was.
+        paths: tables, folders of tables, results folders or downloads, as for `load_tables`.
+        folder: a new or empty folder, or an earlier export, which is replaced. It is written whole
+            or left as it was.
         format: "parquet" or "csv".
-        damaged: "skip" leaves out damaged tables, and a second table of the same ID.
-        title, url, published, version: what the descriptions say of the export: a name, a page, a
-            day (2026-01-31), and a version (1.0.0).
-        creators, license: of tables that nnlc wrote: people, and an SPDX identifier or URL; of the
-            article's the descriptions say what the article does.
+        damaged: "refuse", or "skip" to leave out damaged tables and second tables of an ID.
+        title, url, published, version: description of the export: its name, page, day of
+            publication (2026-01-31) and version (1.0.0).
+        creators, license: authors of the tables that nnlc wrote, and their licence as an SPDX
+            identifier or URL. For the article's tables the article's are used.
 
     Raises:
-        TableError: nothing there to read, a damaged table, or two tables of one network.
-        NnlcError: a word that is none of its kind, or the folder is in use or can't be written.
+        TableError: there is no table, one is damaged, or two have the same ID.
+        NnlcError: an argument is invalid, or the folder is in use or can't be written.
     """
     if format == "hdf5":
         raise NnlcError(
-            "format 'hdf5' is no longer written, though 'nnlc import' still reads it; take "
+            "format 'hdf5' is no longer written, though 'nnlc import' still reads it; choose "
             "'parquet', which pandas, polars, DuckDB and R read, or 'csv'"
         )
     check_choice("format", format, tuple(_WRITERS))
@@ -108,19 +108,19 @@ def export_tables(
     found, skipped = read_sources(places, damaged)
     sources = list(_first_of_each(found, damaged, skipped))
     if not sources:
-        raise NnlcError("no table is left to be exported: all are damaged")
+        raise NnlcError("there is no table to export: all are damaged")
     contents = contents_of(sources)
     origins = origins_of(sources, places, sum(contents.column("published")))
     croissant.check_publication(origins, publication)
     with new_folder(folder, check, replaces=NAME) as temporary:
         _WRITERS[format](contents, temporary)
-        files = {path.name: facts_of(path) for path in sorted(temporary.iterdir())}
+        files = {path.name: file_entry(path) for path in sorted(temporary.iterdir())}
         described = croissant.describe(contents, origins, publication, format, files)
         (temporary / CROISSANT).write_bytes(described)
-        files[CROISSANT] = facts_of(temporary / CROISSANT)
+        files[CROISSANT] = file_entry(temporary / CROISSANT)
         page = datasheet.render(contents, origins, publication, format, files)
         (temporary / DATASHEET).write_bytes(page)
-        files[DATASHEET] = facts_of(temporary / DATASHEET)
+        files[DATASHEET] = file_entry(temporary / DATASHEET)
         manifest = Manifest(
             format=format,
             tables=len(contents),
@@ -142,10 +142,10 @@ def export_tables(
 def _first_of_each(
     sources: Iterable[Source], damaged: Damaged, skipped: list[Skipped]
 ) -> Iterator[Source]:
-    """One table for each ID.
+    """Yield the first table of each ID.
 
     Raises:
-        TableError: there are two, and none is to be skipped.
+        TableError: two tables have the same ID, and `damaged` is not "skip".
     """
     firsts: dict[str, Source] = {}
     for one in sources:
@@ -154,7 +154,8 @@ def _first_of_each(
             yield one
             continue
         problem = TableError(
-            f"network {one.id} has a table in {first.path.parent} already; export the two apart",
+            f"network {one.id} also has a table in {first.path.parent}; export the two folders "
+            "separately",
             path=one.path,
             line=2,
             column=5,
@@ -166,14 +167,14 @@ def _first_of_each(
 
 
 def _check_place(folder: Path, paths: Sequence[Path]) -> None:
-    """See that an export can be put here: into a new or empty folder, or an earlier export's place.
+    """Check that an export can be written into a folder: new, empty, or an earlier export.
 
     Args:
-        folder: the export's.
-        paths: what is read.
+        folder: the folder of the export.
+        paths: the paths to read.
 
     Raises:
-        NnlcError: something else stands there, or it lies in a folder that is read.
+        NnlcError: something else stands in the folder's place, or it lies inside a path to read.
     """
     if not folder.is_symlink() and (folder / NAME).exists():
         _check_replaceable(folder)
@@ -182,17 +183,19 @@ def _check_place(folder: Path, paths: Sequence[Path]) -> None:
 
 
 def _check_replaceable(folder: Path) -> None:
-    """See that a folder is an export and nothing but that.
+    """Check that a folder holds an export and nothing else, so that it can be replaced.
 
     Raises:
-        NnlcError: there is something in it that an export has not, or it is where the user is.
+        NnlcError: the folder holds something else too, or is the current folder.
     """
     known = ALL_NAMES & {NAME, *read_manifest(folder).files}
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.name not in known or not entry.is_file(follow_symlinks=False):
             raise NnlcError(
-                f"{folder}: holds {entry.name!r} beside an earlier export, and would be replaced "
-                "with it; move that away, or name another folder"
+                f"{folder}: holds {entry.name!r} beside an earlier export, which would be lost "
+                "when the export is replaced; move it away, or name another folder"
             )
     if folder.samefile(Path.cwd()):
-        raise NnlcError(f"{folder}: is where you are, and would be replaced; go to another folder")
+        raise NnlcError(
+            f"{folder}: is the current folder, and would be replaced; change to another folder"
+        )

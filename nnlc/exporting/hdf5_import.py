@@ -1,7 +1,7 @@
-"""Reads exports that earlier versions wrote as HDF5: two groups, a dataset a column.
+"""Reader of HDF5 exports, which earlier versions wrote: two groups, with a dataset for each column.
 
-Parquet has taken its place. Texts of networks and lists have variable lengths. HDF5 has no null:
-which values of `curves` are blank, and not NaN, says its dataset `blank`.
+Texts of networks and lists have variable lengths. As HDF5 has no null, the dataset `blank` marks
+the values of `curves` that are blank and not NaN. Parquet has replaced this format.
 """
 
 import io
@@ -34,16 +34,16 @@ _LIST = h5py.vlen_dtype(np.dtype("<i4"))
 _PLAIN = {"integer": "<i8", "number": "<f8", "flag": "|b1"}
 _ROWS_AT_ONCE = 1 << 16
 _LONGEST_FIXED_TEXT = 64
-"""Bytes of a text that is repeated in every row."""
+"""Most bytes of a text of fixed length."""
 _BLANK = "blank"
-"""The column of flags, a bit for each value of a row: whether the table leaves it blank."""
+"""Name of the column of flags: for each row, a bit for each of `VALUES` that is blank."""
 
 
 def read(folder: Path, manifest: Manifest) -> Contents:
-    """Read an export; of a file that was changed since, nothing reaches the HDF5 library.
+    """Read an export; a file that was changed since is refused before the HDF5 library reads it.
 
     Raises:
-        NnlcError: the file is not the one that was exported, or is none that nnlc writes.
+        NnlcError: the file is not the one that was exported, or nnlc did not write it.
     """
     path = folder / FILE
     stream = io.BytesIO(manifest.read_file(path))
@@ -58,7 +58,7 @@ def read(folder: Path, manifest: Manifest) -> Contents:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[list[str]]:
-    """Turn what is wrong, for the library or for us, into one message with file and column."""
+    """Convert errors of the library and of this module into a message with file and column."""
     at = [""]
     try:
         yield at
@@ -69,22 +69,22 @@ def _reading(path: Path) -> Iterator[list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """The columns of a file; only plain datasets are read: no links, nothing from elsewhere."""
+    """Columns of a file; only plain datasets are read, no links and no external storage."""
 
     file: h5py.File
     at: list[str]
-    """Keeps what is read, for errors."""
+    """One entry: the name of the column that is being read, for messages."""
 
     def get(self, place: str, most_rows: int, dtype: Any = None) -> h5py.Dataset:
-        """Return a dataset of one dimension.
+        """Return a one-dimensional dataset.
 
         Args:
-            place: its group and name.
-            most_rows: that it may have.
-            dtype: its type; None stands for text, of any length.
+            place: group and name of the dataset.
+            most_rows: greatest number of rows allowed.
+            dtype: type of the dataset; None for text.
 
         Raises:
-            ValueError: there is none, or it is not as nnlc writes it.
+            ValueError: there is no such dataset, or nnlc would not write it so.
         """
         self.at[0] = place
         found: Any = self.file
@@ -92,12 +92,12 @@ class _Columns:
             link = found.get(name, getlink=True) if isinstance(found, h5py.Group) else None
             found = found[name] if isinstance(link, h5py.HardLink) else None
         if not isinstance(found, h5py.Dataset):
-            raise ValueError("there is none, or it is no column")
+            raise ValueError("there is no such column")
         if found.external or found.is_virtual or found.compression not in (None, "gzip"):
-            raise ValueError("it is stored in a way that nnlc never does")
+            raise ValueError("it is stored in a way that nnlc never uses")
         if len(found.shape) != 1 or found.size > most_rows:
             shape = " × ".join(map(str, found.shape))
-            raise ValueError(f"it has {shape} values where at most {most_rows} belong")
+            raise ValueError(f"it has {shape} values instead of at most {most_rows}")
         if found.chunks and found.chunks[0] > _ROWS_AT_ONCE:
             raise ValueError("it has chunks that are larger than nnlc writes")
         if not _is_of(found, dtype):

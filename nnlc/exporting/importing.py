@@ -1,4 +1,4 @@
-"""`nnlc import`: the tables of an export as files again, byte for byte."""
+"""`nnlc import`: tables written back from an export, byte for byte."""
 
 from functools import partial
 from pathlib import Path
@@ -9,32 +9,31 @@ from nnlc.errors import NnlcError
 from nnlc.exporting import csv_export
 from nnlc.exporting.contents import tables_of
 from nnlc.exporting.manifest import NAME, read_manifest
-from nnlc.exporting.reader_process import read_apart
+from nnlc.exporting.reader_process import read_in_process
 from nnlc.system.new_folder import new_folder, standing
 
 
 def import_tables(folder: str | Path, out: str | Path) -> int:
-    """Write the tables of an export, each under the name of the folder that it stood in.
+    """Write the tables of an export, each into a folder with its former name.
 
-    Each must have the sha256 that it had when it was exported, and none may be missing; else
-    nothing is left.
+    Each table must have its former sha256 and none may be missing; otherwise nothing is written.
 
     Args:
-        folder: an export, of any format.
-        out: a new or empty folder; it is there whole in the end, or not at all.
+        folder: an export of any format.
+        out: a new or empty folder, written whole or not at all.
 
     Returns:
-        How many tables were written.
+        The number of tables written.
 
     Raises:
-        NnlcError: no export, a damaged or edited one (with file, column and row, or the table), or
-            the folder is in use or can't be written.
+        NnlcError: there is no export, it was damaged or edited (with file, column and row, or the
+            table), or the folder is in use or can't be written.
     """
     folder, out = standing(Path(folder)), Path(out)
     manifest = read_manifest(folder)
     check = partial(check_destination, out, [folder])
     check()
-    read = csv_export.read if manifest.format == "csv" else read_apart
+    read = csv_export.read if manifest.format == "csv" else read_in_process
     contents = read(folder, manifest)
     if len(contents) != manifest.tables:
         raise NnlcError(

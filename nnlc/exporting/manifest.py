@@ -1,4 +1,4 @@
-"""`export.json`: what an export is, by which it is known, and its files with size and sha256."""
+"""`export.json`: the manifest that marks a folder as an export and lists its files."""
 
 import hashlib
 import json
@@ -22,20 +22,20 @@ RECORDS: dict[Format, tuple[str, str]] = {
     "csv": ("networks.csv", "curves.csv"),
     "hdf5": ("tables.h5", "tables.h5"),
 }
-"""Where records of networks and of half epochs stand; HDF5 is only read."""
+"""Files with the records of networks and of half epochs; HDF5 is only read."""
 ALL_NAMES = {NAME, CROISSANT, DATASHEET}.union(*RECORDS.values())
-"""That an export may have."""
+"""Names of all files that an export may have."""
 VERSION = 1
-"""Raised when an older nnlc could no longer read an export."""
+"""Version of the format; to be raised when an older nnlc could no longer read new exports."""
 _KEY = "nnlc_export"
 _LARGEST = 1 << 20
 _LARGEST_FILE = 4 << 30
-"""Bytes; exports of the most half epochs have less."""
+"""Most bytes of a file to read; the largest possible export has smaller ones."""
 
 
 @dataclass(frozen=True, slots=True)
-class FileFacts:
-    """What is known of a file of an export."""
+class FileEntry:
+    """Size and digest of a file of an export."""
 
     bytes: int
     sha256: str
@@ -43,18 +43,18 @@ class FileFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What an export says that it is."""
+    """Manifest of an export: its format, size and files."""
 
     format: Format
     tables: int
     half_epochs: int
     digest: str
-    """`Contents.digest`."""
-    files: Mapping[str, FileFacts]
-    """All but the manifest, by name."""
+    """Digest of all tables, `Contents.digest`."""
+    files: Mapping[str, FileEntry]
+    """Files of the export by name, without the manifest."""
 
     def to_bytes(self) -> bytes:
-        """The file."""
+        """Return the content of `export.json`."""
         files = {name: {"bytes": f.bytes, "sha256": f.sha256} for name, f in self.files.items()}
         values = {
             _KEY: VERSION,
@@ -68,18 +68,18 @@ class Manifest:
         return (json.dumps(values, indent=2) + "\n").encode()
 
     def read_file(self, path: Path) -> bytes:
-        """The bytes of a file of the export, if they are those that were exported.
+        """Return the bytes of a file of the export, checked against size and sha256.
 
         Raises:
-            NnlcError: they are not, or can't be read.
+            NnlcError: the file differs from the one that was exported, or can't be read.
         """
         known = self.files.get(path.name)
         with open_plain(path) as file:
             size = os.fstat(file.fileno()).st_size
             if known is None or size != known.bytes or size > _LARGEST_FILE:
                 raise NnlcError(
-                    f"{path}: is not the file that was exported: it has {size} bytes, and "
-                    f"{NAME} tells of {known.bytes if known else 'no such file'}"
+                    f"{path}: is not the file that was exported: it has {size} bytes, and {NAME} "
+                    f"lists {f'{known.bytes} bytes' if known else 'no such file'}"
                 )
             content = file.read(size)
         if hashlib.sha256(content).hexdigest() != known.sha256:
@@ -91,10 +91,10 @@ class Manifest:
 
 
 def open_plain(path: Path) -> IO[bytes]:
-    """Open a file of an export for reading; a link is not followed.
+    """Open a file of an export for reading; a symbolic link is not followed.
 
     Raises:
-        NnlcError: it can't be opened, or is no regular file.
+        NnlcError: the file can't be opened, or is no regular file.
     """
     try:
         return open_regular(path, follow_link=False)
@@ -102,15 +102,15 @@ def open_plain(path: Path) -> IO[bytes]:
         raise NnlcError(f"{path}: {why_unread(problem)}") from None
 
 
-def facts_of(path: Path) -> FileFacts:
-    """Size and sha256 of a file that was written."""
+def file_entry(path: Path) -> FileEntry:
+    """Return the size and sha256 of a file."""
     with open_regular(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return FileFacts(os.fstat(file.fileno()).st_size, digest)
+        return FileEntry(os.fstat(file.fileno()).st_size, digest)
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """What an export says that it is.
+    """Return the manifest of an export.
 
     Raises:
         NnlcError: the folder is no export, or its manifest is damaged.
@@ -126,22 +126,22 @@ def read_manifest(folder: Path) -> Manifest:
         values = json.loads(content) if len(content) <= _LARGEST else None
         return _parse(values, path)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise NnlcError(f"{path}: is damaged, or was never written by nnlc") from None
+        raise NnlcError(f"{path}: is damaged, or nnlc did not write it") from None
 
 
 def _parse(values: Any, path: Path) -> Manifest:
-    """The manifest in JSON that was read.
+    """Return the manifest in parsed JSON.
 
     Raises:
-        ValueError, TypeError, KeyError, AttributeError: it is none.
-        NnlcError: it is one of another version.
+        ValueError, TypeError, KeyError, AttributeError: the JSON is no manifest.
+        NnlcError: the manifest has another version.
     """
     if newer := too_new(path, values[_KEY], VERSION, values.get("nnlc")):
         raise NnlcError(newer)
     if values[_KEY] != VERSION:
         raise NnlcError(
-            f"{path}: is of an export of version {values[_KEY]!r:.20}; this nnlc reads version "
-            f"{VERSION}"
+            f"{path}: belongs to an export of version {values[_KEY]!r:.20}; this nnlc reads "
+            f"version {VERSION}"
         )
     if values["format"] not in FORMATS:
         raise ValueError
@@ -151,7 +151,7 @@ def _parse(values: Any, path: Path) -> Manifest:
         half_epochs=_whole(values["half_epochs"]),
         digest=str(values["tables_sha256"]),
         files={
-            str(name): FileFacts(_whole(facts["bytes"]), str(facts["sha256"]))
+            str(name): FileEntry(_whole(facts["bytes"]), str(facts["sha256"]))
             for name, facts in values["files"].items()
         },
     )

@@ -1,4 +1,4 @@
-"""Where exported tables come from: the article, campaigns, devices; licence and citation."""
+"""Origins of exported tables: article, campaigns and devices; licence and citation."""
 
 import re
 from collections import defaultdict
@@ -29,7 +29,7 @@ ARTICLE_TITLE = (
     "High frequency accuracy and loss data of random neural networks trained on image datasets"
 )
 ARTICLE_DATE = "2022-01-05"
-"""When it was available online."""
+"""Day on which the article appeared online."""
 ARTICLE_CITATION = (
     "@misc{kellerrorabaugh2022, author = {" + " and ".join(ARTICLE_AUTHORS) + "}, "
     f"title = {{{ARTICLE_TITLE}}}, year = {{2022}}, howpublished = {{Data article, Elsevier}}, "
@@ -46,20 +46,20 @@ _VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """What a user says of the export of own tables; the tables can't know.
+    """Information for publishing an export, which only the user can give.
 
     Raises:
-        NnlcError: a word that is none of its kind.
+        NnlcError: a value is invalid.
     """
 
     title: str = ""
     creators: tuple[str, ...] = ()
     license: str = ""
-    """An SPDX identifier, such as CC-BY-4.0, or a URL."""
+    """SPDX identifier, such as CC-BY-4.0, or URL of the licence."""
     url: str = ""
-    """The page where the export is, or will be."""
+    """Page where the export is, or will be."""
     published: str = ""
-    """A day, as 2026-01-31."""
+    """Day of publication, such as 2026-01-31."""
     version: str = "1.0.0"
 
     def __post_init__(self) -> None:
@@ -69,22 +69,22 @@ class Publication:
                 if not text.isprintable():
                     raise NnlcError(f"{name} {text!r}: has characters that can't be printed")
                 if text.isspace() or (name == "creators" and not text):
-                    raise NnlcError(f"{name} {text!r}: is empty; give it, or leave it out")
+                    raise NnlcError(f"{name} {text!r}: is empty; give a value, or leave it out")
         if self.license and not (_SPDX.fullmatch(self.license) or _URL.fullmatch(self.license)):
             raise NnlcError(
                 f"license {self.license!r}: is neither an SPDX identifier, such as CC-BY-4.0, nor "
                 "a URL"
             )
         if self.url and not _URL.fullmatch(self.url):
-            raise NnlcError(f"url {self.url!r}: is no URL, such as https://doi.org/10.1234/5678")
+            raise NnlcError(f"url {self.url!r}: is no URL; give one as https://doi.org/10.1234/56")
         if self.published and not _is_day(self.published):
-            raise NnlcError(f"published {self.published!r}: is no day, such as 2026-01-31")
+            raise NnlcError(f"published {self.published!r}: is no day; give one as 2026-01-31")
         if not _VERSION.fullmatch(self.version):
             raise NnlcError(f"version {self.version!r}: is not of the form 1.0.0")
 
     @property
     def license_url(self) -> str:
-        """The licence as a URL; empty where none is given."""
+        """Return the licence as a URL; empty without a licence."""
         is_name = self.license and not _URL.fullmatch(self.license)
         return f"https://spdx.org/licenses/{self.license}.html" if is_name else self.license
 
@@ -97,42 +97,42 @@ def _is_day(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origins:
-    """Where tables come from, as far as anything beside them tells."""
+    """Origins of tables, from campaign files and journals beside them."""
 
     tables: int
     published: int
-    """Of them are the article's."""
+    """Number of the article's tables."""
     campaigns: tuple[tuple[str, str], ...]
-    """Of the results folders that they stood in: which, and what it does, in words."""
+    """Campaigns of the results folders that the tables stood in: name and settings as text."""
     makers: tuple[tuple[str, int], ...]
-    """Devices and versions, and how many tables each made."""
+    """Devices with versions of the software, and the number of tables made by each."""
     mixed: tuple[str, ...]
-    """A line on each campaign whose tables come from several arithmetics."""
+    """Lines on campaigns whose tables come from several arithmetics."""
     recorded: int
-    """So many have an event in a journal that says how they were finished."""
+    """Number of tables with an event "finish" in a journal."""
     train_seconds: float
-    """That these took."""
+    """Seconds of training of the tables that have such an event."""
 
     @property
     def own(self) -> int:
-        """So many were written by nnlc."""
+        """Return the number of tables that nnlc wrote."""
         return self.tables - self.published
 
     @property
     def citation(self) -> str:
-        """How to cite the tables."""
+        """Return a text for citing the tables."""
         own = " and ".join(words for words, _ in self.campaigns) or "an unknown campaign"
         parts = [f"{counted(self.own, 'table')} of {own}, made with nnlc"] if self.own else []
         return "\n".join([*parts, *([ARTICLE_CITATION] if self.published else [])])
 
 
 def origins_of(sources: Sequence[Source], paths: Sequence[Path], published: int) -> Origins:
-    """What results folders and collections among the given paths tell of tables.
+    """Return the origins of tables, from results folders and collections in the given paths.
 
     Args:
         sources: the tables.
-        paths: what was given to be read; nothing outside of them is looked at.
-        published: so many of the tables are the article's.
+        paths: paths that the user gave; nothing outside of them is read.
+        published: number of the article's tables.
     """
     homes = sorted({home for one in sources if (home := parent_collection(one.path.parent, paths))})
     standing: defaultdict[Path, list[Source]] = defaultdict(list)
@@ -152,7 +152,7 @@ def origins_of(sources: Sequence[Source], paths: Sequence[Path], published: int)
 
 
 def _finishes(sources: Iterable[Source], home: Path) -> Iterator[tuple[str, Finish]]:
-    """Yield how the tables of a results folder were finished, each with its ID."""
+    """Yield the ID and finish of each table of a results folder that its journal lists."""
     finishes = read_history(home / "journal").finishes
     for one in sources:
         finish = finishes.get(one.id)
@@ -161,7 +161,7 @@ def _finishes(sources: Iterable[Source], home: Path) -> Iterator[tuple[str, Fini
 
 
 def _mixed(by_home: Mapping[Path, Mapping[str, Finish]]) -> Iterator[str]:
-    """Yield a line on each campaign that is mixed, in one results folder or across several."""
+    """Yield a line for each campaign with several arithmetics, in one results folder or several."""
     together: dict[tuple[object, ...], tuple[Campaign, dict[str, Finish]]] = {}
     for home, finishes in by_home.items():
         if campaign := _campaign_of(home):
@@ -174,7 +174,7 @@ def _mixed(by_home: Mapping[Path, Mapping[str, Finish]]) -> Iterator[str]:
 
 
 def _is_safe(home: Path) -> bool:
-    """Whether a journal is a folder of files, none of which leads astray or holds up its reader."""
+    """Return True if the journal is a folder in which all *.jsonl entries are regular files."""
     folder = home / "journal"
     if folder.is_symlink() or not folder.is_dir():
         return False

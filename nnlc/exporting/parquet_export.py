@@ -1,6 +1,6 @@
-"""An export as two Parquet files, which pandas, polars, DuckDB, R and others read.
+"""Exports as two Parquet files, which pandas, polars, DuckDB, R and others read.
 
-Lists are lists and blank fields null; units and descriptions stand in each field's metadata.
+Lists are Parquet lists and blank fields are null. Each field's metadata has unit and description.
 """
 
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ _TYPES: dict[Kind, pa.DataType] = {
 }
 _ROWS_AT_ONCE = 1 << 16
 _LARGEST_COLUMN = 1 << 30
-"""Bytes that a column may say it has when unpacked."""
+"""Most bytes of a column when uncompressed, as stated in the file."""
 
 
 def write(contents: Contents, folder: Path) -> None:
@@ -139,7 +139,7 @@ def _plain(chunk: pa.Array, part: Part, path: Path) -> list[Any]:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[list[str]]:
-    """What the library finds wrong becomes one message with the file and the column."""
+    """Convert errors of the library into a message with file and column."""
     at = [""]
     try:
         yield at
@@ -154,24 +154,24 @@ def _open(path: Path, manifest: Manifest, most_rows: int) -> Iterator[pq.Parquet
     with pq.ParquetFile(stream, page_checksum_verification=True) as file:
         if file.metadata.num_rows > most_rows:
             raise NnlcError(
-                f"{path}: has {file.metadata.num_rows} rows where at most {most_rows} belong"
+                f"{path}: has {file.metadata.num_rows} rows instead of at most {most_rows}"
             )
         yield file
 
 
 def _chunks(file: pq.ParquetFile, part: Part, path: Path) -> Iterator[pa.Array]:
-    """The values of a column, a part at a time."""
+    """Yield the values of a column in chunks."""
     schema = file.schema_arrow
-    at = schema.get_field_index(part.name)  # -1 also where several have the name
+    at = schema.get_field_index(part.name)  # -1 if none or several have the name
     if at < 0:
-        raise NnlcError(f"{path}: has not one column {part.name}")
+        raise NnlcError(f"{path}: has no column {part.name}, or several")
     if schema.field(at).type != _TYPES[part.kind]:
         raise NnlcError(
             f"{path}, column {part.name}: is of type {schema.field(at).type}, not "
             f"{_TYPES[part.kind]}"
         )
     if _unpacked_bytes(file, part.name) > _LARGEST_COLUMN:
-        raise NnlcError(f"{path}, column {part.name}: says that it is too large to be ours")
+        raise NnlcError(f"{path}, column {part.name}: is larger than nnlc would write it")
     for batch in file.iter_batches(_ROWS_AT_ONCE, columns=[part.name], use_threads=False):
         yield batch.column(0)
 

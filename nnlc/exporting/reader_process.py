@@ -1,7 +1,7 @@
-"""Read Parquet and HDF5 in a process of its own: `python -m nnlc.exporting.reader_process DIR`.
+"""Read Parquet or HDF5 in a separate process: `python -m nnlc.exporting.reader_process DIR`.
 
-Their libraries may be brought down, or to take all memory and time, by files that were made for it;
-here that costs a process with limits, and gives one message. CSV needs none of this.
+A malicious file may crash the library that reads it, or make it use all memory and time. Here this
+ends only a process with limits, and gives one message. CSV needs no such process.
 """
 
 import io
@@ -20,46 +20,46 @@ from nnlc.exporting.contents import MOST_HALF_EPOCHS, MOST_TABLES, Contents, Rec
 from nnlc.exporting.manifest import Manifest, read_manifest
 
 _REFUSED = 3
-"""The status of a process that says why on its standard error, in one message."""
+"""Exit status of a process that has written one message to standard error."""
 _BASE_BYTES, _BYTES_PER_TABLE, _BYTES_PER_HALF_EPOCH = 2 << 30, 10_000, 250
-"""Of address space, most of which the libraries only reserve."""
+"""Limit of address space, most of which the libraries reserve but don't use."""
 _BASE_SECONDS, _HALF_EPOCHS_PER_SECOND = 30, 20_000
-"""Of processor time, many times what is needed."""
-_MODEST = {
+"""Limit of processor time, many times the time needed."""
+_LIBRARY_LIMITS = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
-"""Keeps libraries from reserving address space for each core."""
+"""Environment that keeps libraries from reserving address space for each core."""
 _PACKAGES = Path(__file__).resolve().parent.parent.parent
 
 
-def read_apart(folder: Path, manifest: Manifest) -> Contents:
-    """Read an export in Parquet or HDF5.
+def read_in_process(folder: Path, manifest: Manifest) -> Contents:
+    """Read an export in Parquet or HDF5 in a separate process.
 
     Raises:
-        NnlcError: it can't be read, with file and column, or its reader broke down.
+        NnlcError: the export can't be read (with file and column), or the process crashed.
     """
     paths = [str(_PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         done = subprocess.run(  # noqa: S603  our own module
-            # -P: no module is taken from where the user is, which may be the export.
+            # -P: import no module from the current folder, which may be the export.
             [sys.executable, "-P", "-m", __name__, folder],
-            env={**os.environ, **_MODEST, "PYTHONPATH": os.pathsep.join(paths)},
+            env={**os.environ, **_LIBRARY_LIMITS, "PYTHONPATH": os.pathsep.join(paths)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
         )
     except OSError as problem:
         raise NnlcError(
-            f"{folder}: no process can be started to read {manifest.format} in "
+            f"{folder}: reading {manifest.format} needs a process, which can't be started "
             f"({problem.strerror}); export the tables with --format csv, which needs none"
         ) from None
     if done.returncode == _REFUSED:
         raise NnlcError(done.stderr.decode("utf-8", "replace").rstrip("\n"))
     if done.returncode:
         raise NnlcError(
-            f"{folder}: the library that reads {manifest.format} broke down on it "
-            f"({_ending(done.returncode)}): it is no export of nnlc, whatever it says"
+            f"{folder}: the library that reads {manifest.format} crashed on it "
+            f"({_ending(done.returncode)}): nnlc did not write this export"
         )
     with np.load(io.BytesIO(done.stdout), allow_pickle=False) as arrays:
         networks: Records = json.loads(arrays["networks"].tobytes())
@@ -77,7 +77,7 @@ def _ending(status: int) -> str:
 
 
 def main() -> None:
-    """Read the export that the command line names, and write what it holds to standard output."""
+    """Read the export that the command line names, and write its contents to standard output."""
     folder = Path(sys.argv[1])
     try:
         manifest = read_manifest(folder)
@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def _limit(tables: int, half_epochs: int) -> None:
-    """Have this process take no more than an export of this size needs."""
+    """Limit this process to the memory and time that an export of this size needs."""
     size = _BASE_BYTES + _BYTES_PER_TABLE * tables + _BYTES_PER_HALF_EPOCH * half_epochs
     limits = {
         resource.RLIMIT_AS: size,
@@ -112,9 +112,9 @@ def _limit(tables: int, half_epochs: int) -> None:
 
 def _read(folder: Path, manifest: Manifest) -> Contents:
     if manifest.format == "hdf5":
-        from nnlc.exporting import hdf5_import as hdf5files
+        from nnlc.exporting import hdf5_import
 
-        return hdf5files.read(folder, manifest)
+        return hdf5_import.read(folder, manifest)
     from nnlc.exporting import parquet_export
 
     return parquet_export.read(folder, manifest)

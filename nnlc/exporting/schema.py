@@ -1,4 +1,4 @@
-"""What the records of an export say: a network's, and a half epoch's. The same in every format."""
+"""Schema of an export in all formats: the columns of a network's and of a half epoch's record."""
 
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -18,18 +18,18 @@ _KINDS: dict[object, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One column of an export; not to be mistaken for a column of a table."""
+    """Part of a record: one column of an export, not to be confused with a table's columns."""
 
     name: str
     kind: Kind
     description: str
     unit: str = ""
     table_column: str = ""
-    """The table's column that says it."""
+    """Name of the table's column with the same value, if any."""
     derived: bool = False
-    """Whether it only repeats what others say, for convenience, and is not read back."""
+    """True if the value follows from other parts; it is written for convenience, but not read."""
     blank: bool = False
-    """Whether a field can be blank, which differs from NaN."""
+    """True if a field can be blank, which differs from NaN."""
 
 
 _ONE_EACH = "an entry for each "
@@ -76,7 +76,7 @@ SPECIFICATION = tuple(
     )
     for column in METADATA_COLUMNS
 )
-"""The 24 metadata columns of a table, in their order, under the names that `load_tables` has."""
+"""Parts for the 24 metadata columns of a table, in their order, named as in `load_tables`."""
 
 NETWORKS = (
     *SPECIFICATION,
@@ -132,5 +132,5 @@ CURVES = (
 )
 
 VALUES = tuple(part for part in CURVES if part.blank)
-"""What a curve is about."""
+"""Parts that make up a curve."""
 NUMBERS = tuple(part.name for part in SPECIFICATION if part.kind == "number")

@@ -1,4 +1,4 @@
-"""What the records of an export come to in numbers, for its datasheet."""
+"""Statistics of an export's records, for its datasheet."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,50 +15,50 @@ _ACCURACY = [part.name for part in VALUES].index("val_accuracy_percent")
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetFacts:
-    """The networks of one dataset."""
+class DatasetStatistics:
+    """Statistics of one dataset's networks."""
 
     name: str
     tables: int
     by_depth: Counter[int]
-    """Networks by their number of convolutions."""
+    """Numbers of networks by their number of convolutions."""
     ranges: tuple[tuple[float, float] | None, ...]
-    """The least and the greatest finite one of each of `VALUES`; None where there is none."""
+    """Least and greatest finite value for each of `VALUES`; None without a finite value."""
     best: tuple[float, float, float] | None
-    """The least, median and greatest of the networks' best accuracies in percent."""
+    """Least, median and greatest of the networks' best accuracies in percent."""
     final: tuple[float, float, float] | None
-    """The same of their last."""
+    """Least, median and greatest of the networks' last accuracies in percent."""
     odd: tuple[tuple[int, int, int], ...]
-    """How often each of `VALUES` is nan, infinite or blank."""
+    """Numbers of nan, infinite and blank fields for each of `VALUES`."""
     diverged: int
-    """Networks with a loss that is nan or infinite."""
+    """Number of networks with a loss that is nan or infinite."""
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """All networks of an export."""
+class ExportStatistics:
+    """Statistics of all networks of an export."""
 
-    datasets: tuple[DatasetFacts, ...]
+    datasets: tuple[DatasetStatistics, ...]
     by_half_epochs: tuple[tuple[int, int], ...]
-    """Half epochs of a table, and how many have so many."""
+    """Pairs: a number of half epochs, and the number of tables with it."""
 
     @property
     def depths(self) -> list[int]:
-        """All numbers of convolutions that there are."""
+        """Return all numbers of convolutions that occur."""
         return sorted({depth for one in self.datasets for depth in one.by_depth})
 
 
-def facts_of(contents: Contents) -> Facts:
-    """Count and measure what is exported."""
+def statistics_of(contents: Contents) -> ExportStatistics:
+    """Return the statistics of an export's contents."""
     names = np.array(contents.networks["dataset"], dtype=object)
     lengths = np.array(contents.networks["half_epochs"])
-    return Facts(
+    return ExportStatistics(
         datasets=tuple(_of_dataset(contents, name, names == name) for name in sorted(set(names))),
         by_half_epochs=tuple(sorted(Counter(lengths.tolist()).items())),
     )
 
 
-def _of_dataset(contents: Contents, name: str, chosen: NDArray[np.bool_]) -> DatasetFacts:
+def _of_dataset(contents: Contents, name: str, chosen: NDArray[np.bool_]) -> DatasetStatistics:
     depths = np.array(contents.column("depth"))
     all_lengths = np.array(contents.networks["half_epochs"])
     rows = np.repeat(chosen, all_lengths)
@@ -67,7 +67,7 @@ def _of_dataset(contents: Contents, name: str, chosen: NDArray[np.bool_]) -> Dat
     ends = np.cumsum(lengths)
     finite = np.where(np.isfinite(values), values, np.nan)
     is_odd = (~np.isfinite(values) & ~blanks)[:, :_ACCURACY].any(axis=1)
-    return DatasetFacts(
+    return DatasetStatistics(
         name=name,
         tables=int(chosen.sum()),
         by_depth=Counter(depths[chosen].tolist()),
