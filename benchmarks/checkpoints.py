@@ -1,8 +1,8 @@
-"""What checkpoints cost here: `python benchmarks/checkpoints.py [--folder FOLDER] [--saves N]`.
+"""Cost of checkpoints: `python benchmarks/checkpoints.py [--folder FOLDER] [--saves N]`.
 
 Trains a network of the article's median size and one of its 99th percentile on the bundled images,
-on the CPU, and saves each of them several times: as a trainer does, with checksum and sync, and
-with a plain torch.save in turn with it. Shares of the run are at the default interval.
+on the CPU. Saves each several times in two ways by turns: as a trainer does, with checksum and
+sync, and with torch.save. "share" is the share of a run's time at the default interval.
 """
 
 import argparse
@@ -29,12 +29,12 @@ HIDDEN_UNITS = {"median": 401, "99th percentile": 5966}
 COLUMNS = ("network", "parameters", "bytes", "s a save", "MB/s", "share", "plain: s", "ours/plain")
 
 
-class EnoughError(Exception):
-    """All saves are done."""
+class AllSavedError(Exception):
+    """Signal that all saves are done."""
 
 
 def network(hidden_units: int) -> NetworkSpec:
-    """A convolution, and nearly all parameters in a fully connected layer; with momentum."""
+    """Return a network with nearly all parameters in a fully connected layer, and momentum."""
     space = SearchSpace(
         kernel=(5, 5),
         stride=(1, 1),
@@ -50,14 +50,14 @@ def network(hidden_units: int) -> NetworkSpec:
 
 
 def seconds_of(action: Callable[[], object]) -> float:
-    """What one call takes."""
+    """Return the seconds that one call takes."""
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
 
 
 def measure(name: str, images: DeviceImages, folder: Path, saves: int) -> tuple[object, ...]:
-    """One line of the table: medians over the saves."""
+    """Return one line of the table, with medians over the saves."""
     spec = network(HIDDEN_UNITS[name])
     kept = Checkpoints(folder, spec.id, {"network": spec.to_json()})
     ours: list[float] = []
@@ -68,10 +68,10 @@ def measure(name: str, images: DeviceImages, folder: Path, saves: int) -> tuple[
             ours.append(seconds_of(lambda: kept.save(loop.state())))
             plain.append(seconds_of(lambda: torch.save(loop.state(), folder / "plain.pt")))
         if len(ours) == saves:
-            raise EnoughError
+            raise AllSavedError
 
     loop = HalfEpochLoop(spec, IMAGES, images, TrainingSection(), 1, save_now_and_then)
-    with contextlib.suppress(EnoughError):
+    with contextlib.suppress(AllSavedError):
         list(loop)
     size = max(path.stat().st_size for path in folder.glob("*.ckpt"))
     seconds = median(ours)

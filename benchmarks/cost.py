@@ -1,13 +1,13 @@
-"""How well seconds and memory are predicted: `python benchmarks/cost.py [--networks N]`.
+"""Accuracy of predicted seconds and memory: `python benchmarks/cost.py [--networks N]`.
 
 Draws networks from the article's campaign and runs a few steps of each with the real loop, on
-random pixels, one thread, as a trainer would. A machine is fitted to half of them, and its
-predictions are compared with what the other half took; then the other way round. The constants
-printed last are fitted to all. Peaks of memory are those of fresh processes.
+random pixels, with one thread like a trainer. Fits a machine to half of the networks and compares
+its predictions with the seconds of the other half, and the other way round. Prints at the end the
+constants fitted to all networks. Peaks of memory are measured in a fresh process each.
 
-What counts is the processor's own time, so that others on the machine disturb less; and as they
-also take caches and clock, each step is compared with a product of matrices that is timed beside
-it: where that was slow, the step counts as faster. The median of all rounds is taken.
+Seconds are processor time, so that other programs disturb them less. As these also change caches
+and clock rate, a product of matrices is timed before and after each step, and the step's time is
+scaled by how slow the product was. The median of all rounds counts.
 """
 
 import argparse
@@ -34,15 +34,15 @@ from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
 
 LONGEST_STEP = 2.0
-"""Predicted seconds; longer ones would take most of the benchmark's time."""
+"""Most predicted seconds of a step; longer steps would take most of the benchmark's time."""
 MOST_MEMORY = 4e9
 STEPS = 4
-"""Of training, and of validation; the first of each is not counted."""
+"""Number of training steps and of validation steps; the first of each is not counted."""
 REFERENCE_WIDTH = 384
 
 
 class Timing(NamedTuple):
-    """Processor seconds of one network's steps; after each the reference, and once before all."""
+    """Processor seconds of one network's steps, and of the reference before and after each."""
 
     training: list[float]
     validation: list[float]
@@ -50,14 +50,14 @@ class Timing(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """Seconds of one network's steps, as on a machine that nobody else uses."""
+    """Seconds of one network's steps on a machine without other load."""
 
     training: float
     validation: float
 
 
 def choose(count: int, seed: int) -> list[CampaignNetwork]:
-    """Networks whose steps are short enough, and fit."""
+    """Return networks with short steps that fit into memory."""
     networks = list(load_campaign("paper").networks())
     random.Random(seed).shuffle(networks)  # noqa: S311  no secrets here
     chosen = (
@@ -70,14 +70,14 @@ def choose(count: int, seed: int) -> list[CampaignNetwork]:
 
 
 def few_images(of: CampaignNetwork) -> CampaignNetwork:
-    """The same network with so many images that its first half epoch has `STEPS` of each kind."""
+    """Return a network with few images: its first half epoch has `STEPS` steps of each kind."""
     b = of.spec.batch_size
     images = replace(of.images, train_images=2 * STEPS * b, validation_images=STEPS * b)
     return replace(of, images=images)
 
 
 def make_loop(of: CampaignNetwork, between_steps) -> HalfEpochLoop:
-    """On random pixels."""
+    """Return a network's training loop on random pixels."""
     facts, generator = of.images, np.random.default_rng(of.index)
 
     def pixels(count: int):
@@ -96,7 +96,7 @@ def make_loop(of: CampaignNetwork, between_steps) -> HalfEpochLoop:
 
 
 def time_network(of: CampaignNetwork) -> Timing:
-    """A few steps of one network."""
+    """Time a few steps of one network."""
     square = torch.full((REFERENCE_WIDTH, REFERENCE_WIDTH), 0.5)
     seconds: list[float] = []
     references: list[float] = []
@@ -121,13 +121,13 @@ def time_network(of: CampaignNetwork) -> Timing:
 
 
 def peak_of(of: CampaignNetwork) -> int:
-    """Resident bytes of a process that trains this network, at their most."""
+    """Return the peak of resident bytes of a process that trains this network."""
     next(iter(make_loop(few_images(of), lambda: None)))
     return peak_memory(torch.device("cpu"))
 
 
-def quiet(timings: Sequence[Sequence[Timing]]) -> Iterator[Steps]:
-    """Of each network, its rounds' steps as fast as they would be with all references fast."""
+def undisturbed(timings: Sequence[Sequence[Timing]]) -> Iterator[Steps]:
+    """Yield each network's median steps, scaled to the speed of the fastest references."""
     references = [r for rounds in timings for timing in rounds for r in timing.references]
     fast = quantiles(references, n=20)[0]
     for rounds in timings:
@@ -144,7 +144,7 @@ def quiet(timings: Sequence[Sequence[Timing]]) -> Iterator[Steps]:
 
 
 class Samples(NamedTuple):
-    """What machines are fitted to, and what they are judged by."""
+    """Samples that machines are fitted to and compared with."""
 
     half_epoch: list[Sample]
     training: list[Sample]
@@ -155,7 +155,7 @@ class Samples(NamedTuple):
 
 
 def samples_of(networks: Iterable[CampaignNetwork], steps: Iterable[Steps]) -> Samples:
-    """Works and seconds of steps, and of the half epochs that they make up."""
+    """Return the work and seconds of steps, and of the half epochs that consist of them."""
     found = Samples([], [], [])
     for network, seconds in zip(networks, steps, strict=True):
         spec, images = network.spec, network.images
@@ -172,21 +172,21 @@ def samples_of(networks: Iterable[CampaignNetwork], steps: Iterable[Steps]) -> S
 
 
 def ratios(samples: Sequence[Sample], machine) -> list[float]:
-    """Predicted over measured."""
+    """Return predicted over measured seconds."""
     return [machine.seconds(sample.work) / sample.seconds for sample in samples]
 
 
 def show(name: str, found: Errors) -> None:
-    """One line."""
+    """Print one line of the table."""
     print(f"{name:<44}{found.median:8.1%}{found.nine_in_ten:16.1%}", flush=True)
 
 
 def show_seconds(networks: list[CampaignNetwork], rounds: int) -> None:
-    """Measure, and print how far predictions are off."""
+    """Measure seconds, and print the errors of predictions."""
     with trainer_process() as pool:
         all_rounds = [list(pool.map(time_network, networks)) for _ in range(rounds)]
     timings = list(zip(*all_rounds, strict=True))
-    samples = samples_of(networks, quiet(timings))
+    samples = samples_of(networks, undisturbed(timings))
     halves = samples.part(slice(0, None, 2)), samples.part(slice(1, None, 2))
     fitted = [fit_machine(half.half_epoch, CPU) for half in halves]
     show("half epoch, nominal", errors(samples.half_epoch, CPU))
@@ -203,7 +203,7 @@ def show_seconds(networks: list[CampaignNetwork], rounds: int) -> None:
 
 
 def show_memory(networks: list[CampaignNetwork]) -> None:
-    """Measure peaks, each in a process of its own, and print how far predictions are off."""
+    """Measure peaks of memory, each in its own process, and print the errors of predictions."""
     found: list[float] = []
     for network in networks:
         with trainer_process() as pool:

@@ -1,14 +1,14 @@
-"""PENGUIN beside its published engine: `python benchmarks/engine.py TABLE|FOLDER… [--networks N]`.
+"""PENGUIN and its published engine: `python benchmarks/engine.py TABLE|FOLDER… [--networks N]`.
 
-The engine fits with SciPy's `curve_fit`, one network after the other; nnlc fits many side by side,
-with code of its own, so that its answers don't hang on SciPy's version. This runs both on the same
-tables and counts at how many networks both end at the same epoch with the same prediction. Where
-they do not, what SciPy finds hangs on the last bits of its input: the script shows how many of
-these it ends elsewhere too when the accuracies move by their last bits. Networks whose losses or
-accuracies are not all finite are left out, as in the engine.
+The engine fits with SciPy's `curve_fit`, one network after the other. nnlc fits many networks at
+once with its own code, so that no result depends on SciPy's version. This program runs both on the
+same tables and counts the networks for which both stop at the same epoch with the same prediction.
+For the other networks SciPy's result depends on the last bits of its input: the program counts for
+how many of them SciPy's result changes when the last bits of the accuracies change. Networks with
+losses or accuracies that are not finite are left out, as by the engine.
 
-The digests are of all networks' end epochs: nnlc's is the same whatever the SciPy, SciPy's own may
-not be.
+The digests cover the end epochs of all networks. nnlc's is the same for every SciPy; the engine's
+may not be.
 """
 
 import argparse
@@ -33,20 +33,20 @@ from nnlc.errors import NnlcError
 Floats = NDArray[np.float64]
 FIELDS = ("train_loss", "val_loss", "val_accuracy_percent")
 NUDGES = (1 + 2.3e-16, 1 - 1.2e-16, 1 + 1e-15, 1 - 1e-15)
-"""Accuracies times these differ from themselves in their last bits."""
+"""Factors that change only the last bits of accuracies."""
 SAME = 1e-3
-"""Percent: predictions closer than this are the same."""
+"""Predictions closer than this many percent count as the same."""
 
 
 @dataclass(frozen=True)
 class End:
-    """Where training ends: after how many half epochs, with which prediction, None without one."""
+    """End of a network's training: number of half epochs, and the prediction, if there is one."""
 
     half_epochs: int
     predicted: float | None
 
     def is_like(self, other: "End") -> bool:
-        """The same end, and the same prediction, if there is one."""
+        """Return True for the same number of half epochs and the same prediction, if any."""
         if self.predicted is None or other.predicted is None:
             return self == other
         near = abs(self.predicted - other.predicted) < SAME
@@ -54,12 +54,12 @@ class End:
 
 
 def saturation(x: Floats, a: float, b: float, c: float) -> Floats:
-    """f(x) = a - b^(c - x)."""
+    """Return a - b^(c - x)."""
     return np.asarray(a - b ** (c - x))
 
 
 def engine_end(accuracies: Floats) -> End:
-    """The rule as PENGUIN's article has it, with SciPy's fits."""
+    """Return where PENGUIN's rule ends a curve, with SciPy's fits as in the article."""
     last, recorded = len(accuracies), list[float]()
     x = np.arange(1.0, last + 1)
     for count in range(2, last):
@@ -87,7 +87,7 @@ def engine_end(accuracies: Floats) -> End:
 
 
 def finite_curves(tables: nnlc.Tables, half_epochs: int, most: int | None) -> Curves:
-    """The first half epochs of networks that have them, all finite."""
+    """Return the first half epochs of networks that are long enough and have finite values."""
     found = []
     for _, curve in tables.curves.groupby("id", sort=False):
         values = curve[list(FIELDS)].to_numpy()[:half_epochs]
@@ -100,12 +100,12 @@ def finite_curves(tables: nnlc.Tables, half_epochs: int, most: int | None) -> Cu
 
 
 def digest(ends: list[End]) -> str:
-    """Of all end epochs."""
+    """Return a digest of all end epochs."""
     return hashlib.sha256(",".join(str(end.half_epochs) for end in ends).encode()).hexdigest()[:12]
 
 
 def measure(curves: Curves) -> None:
-    """Print what both found, and how long they took."""
+    """Run both, and print results and seconds."""
     start = time.perf_counter()
     stops = Penguin(epoch=curves.epochs[-1]).decide(curves)
     ours_seconds = time.perf_counter() - start
@@ -117,7 +117,7 @@ def measure(curves: Curves) -> None:
     ]
     start = time.perf_counter()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of covariances that nobody asks for
+        warnings.simplefilter("ignore")  # about covariances, which are not used
         theirs = [engine_end(one) for one in curves.val_accuracy_percent]
         seconds = time.perf_counter() - start
         differing = [
@@ -140,7 +140,7 @@ def measure(curves: Curves) -> None:
 
 
 def main() -> int:
-    """Read tables, and measure."""
+    """Read the tables, and measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("paths", nargs="+", type=Path)
     parser.add_argument("--networks", type=int, help="not more than these; default all")

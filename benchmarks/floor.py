@@ -1,4 +1,4 @@
-"""What no loop is faster than: a network's work over the measured peaks of the machine."""
+"""Lower bound of a network's seconds: its work divided by the machine's measured peak rates."""
 
 import math
 import time
@@ -11,7 +11,7 @@ from nnlc.networks import Walk
 
 
 def measured_peaks(seconds: float, device: torch.device) -> tuple[float, float]:
-    """Operations and bytes a second: the best products of matrices, and the best copies."""
+    """Return the best operations a second of matrix products, and bytes a second of copies."""
     a, b = (torch.randn(2048, 2048, device=device) for _ in range(2))
     source = torch.randn(16 << 20, device=device)
     target = torch.empty_like(source)
@@ -21,7 +21,7 @@ def measured_peaks(seconds: float, device: torch.device) -> tuple[float, float]:
 
 
 def best(work: Callable[[], object], amount: float, seconds: float, device) -> float:
-    """The most a second."""
+    """Return the highest rate of a repeated piece of work, in `amount` a second."""
     fastest, end = math.inf, time.perf_counter() + seconds
     while time.perf_counter() < end:
         start = time.perf_counter()
@@ -32,10 +32,10 @@ def best(work: Callable[[], object], amount: float, seconds: float, device) -> f
 
 
 def floor_seconds(walk: Walk, batch_size: int, peaks: tuple[float, float], train: bool) -> float:
-    """Of one step, each layer's values and parameters read and written once a pass.
+    """Return the least seconds of one step, with each layer's data moved once a pass.
 
-    Training: forward, gradient of the input, gradient of the weights, and the update; the first
-    layer's input has no gradient.
+    Passes of training: forward, gradient of the input, gradient of the weights, and the update.
+    The first layer's input has no gradient.
     """
     operations_a_second, bytes_a_second = peaks
     total = 0.0

@@ -1,9 +1,9 @@
-"""How fast rank 0 gathers: `python benchmarks/gather.py [--ranks N …] [--per-depth N]`.
+"""Speed at which rank 0 gathers rows: `python benchmarks/gather.py [--ranks N …] [--per-depth N]`.
 
 Runs the article's campaign, 6,000 networks of 80 half epochs, through real MPI and real files, with
-trainers that train nothing (`null_trainer.py`), once for each number of ranks; then counts the
-tables and compares a sample of them byte for byte. Between the first network's start and the last
-table: rows and networks a second, and what rank 0 itself took of a core.
+trainers that train nothing (`null_trainer.py`), once for each number of ranks. Then counts the
+tables and compares a sample of them byte for byte. Rates and processor seconds of rank 0 are those
+from the first network's start to the last table.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from nnlc.campaign.campaign import Campaign
 from nnlc.tables import Row, Table
 
 SAMPLE = 60
-"""Tables that are compared byte for byte."""
+"""Number of tables that are compared byte for byte."""
 CAMPAIGN = """
 extends = "paper"
 name = "gather"
@@ -36,10 +36,10 @@ UNITS = ("", "", "", "", "s", "s", "CPU s", "CPU µs", "MB")
 
 
 def check_tables(job: MeasuredJob, campaign: Campaign) -> int:
-    """See that every network has its table, and a sample its very bytes; returns the networks.
+    """Check all tables' names and a sample's bytes; return the number of networks.
 
     Raises:
-        SystemExit: one has not.
+        SystemExit: a table is missing or has other bytes.
     """
     networks = list(campaign.networks())
     standing = {path.stem for path in job.results.path.glob("*_models/*.txt")}
@@ -56,7 +56,7 @@ def check_tables(job: MeasuredJob, campaign: Campaign) -> int:
 
 
 def measure(campaign_file: Path, folder: Path, ranks: int) -> tuple[object, ...]:
-    """One line of the table."""
+    """Run a job, and return one line of the table."""
     campaign = load_campaign(campaign_file)
     job = run_job(campaign_file, folder, ranks, "null")
     networks = check_tables(job, campaign)

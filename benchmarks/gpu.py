@@ -1,14 +1,15 @@
-"""Whether a GPU gives the same bits in every way: `python benchmarks/gpu.py [--networks N]`.
+"""Reproducible bits on a GPU: `python benchmarks/gpu.py [--networks N]`.
 
-Trains networks of the article's campaign on the bundled images and compares every row's bits:
+Trains networks of the article's campaign on the bundled images with captured CUDA graphs, repeats
+this in other ways, and compares every row's bits:
 
     eager       without graphs
     again       in another process
     neighbours  in two processes at once on the same GPU
-    row         one after the other in one process, whose memory must not grow
+    row         all networks in one process, whose memory must not grow
 
-Ends with status 1 where anything differs. `--device cpu` goes through the same motions without a
-GPU, to see that the script itself works.
+Exits with status 1 if anything differs. `--device cpu` runs the same steps without a GPU, to test
+the program itself.
 """
 
 import argparse
@@ -29,15 +30,15 @@ from nnlc.training.pixels import DeviceImages
 SAMPLE = KNOWN_IMAGE_SETS["F-MNIST-sample"]
 TRAIN_IMAGES, VALIDATION_IMAGES = 2000, 500
 MOST_OPERATIONS = 2e7
-"""Multiply-adds of one image: what even a processor trains in seconds."""
+"""Most multiply-adds of one image, so that a CPU too trains a network in seconds."""
 GROWTH_BYTES = 16 << 20
-"""What a process may hold more after the last network than after the first ten."""
+"""Most bytes by which memory may grow from the first ten networks to the last."""
 
 Curve = list[tuple[str, ...]]
 
 
 def networks(count: int) -> list[NetworkSpec]:
-    """Fashion-MNIST's, of all depths, for the bundled images."""
+    """Return Fashion-MNIST's networks of all depths, for the bundled images."""
     section = load_campaign("paper").networks()
     found = [
         replace(n.spec, dataset=SAMPLE.table_name)
@@ -49,7 +50,7 @@ def networks(count: int) -> list[NetworkSpec]:
 
 
 def curves(specs: list[NetworkSpec], device_name: str, graphs: bool) -> tuple[list[Curve], list]:
-    """The bits of each network's rows, and the bytes held after each; in a process of its own."""
+    """Train networks; return the bits of their rows, and the GPU memory held after each."""
     device = torch.device(device_name)
     whole = load_images(SAMPLE, DatasetSection(networks_per_depth=1), Path("unused"))
     few = Images(
@@ -79,8 +80,10 @@ def curves(specs: list[NetworkSpec], device_name: str, graphs: bool) -> tuple[li
     return found, held
 
 
-def differing(name: str, specs: list[NetworkSpec], there: list[Curve], here: list[Curve]) -> int:
-    """Say which networks differ; returns how many."""
+def report_differences(
+    name: str, specs: list[NetworkSpec], there: list[Curve], here: list[Curve]
+) -> int:
+    """Print which networks differ, and return their number."""
     wrong = [s.id for s, a, b in zip(specs, there, here, strict=True) if a != b]
     print(f"{name:11} {len(specs) - len(wrong)} of {len(specs)} networks have the same bits")
     for id in wrong[:10]:  # noqa: A001
@@ -95,12 +98,12 @@ def main() -> int:
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
-        print("error: no GPU is visible; --device cpu goes through the motions", file=sys.stderr)
+        print("error: no GPU is visible; --device cpu only tests this program", file=sys.stderr)
         return 1
     specs = networks(options.networks)
 
     def run(*each_graphs: bool) -> list[tuple[list[Curve], list]]:
-        """As many processes at once, each fresh."""
+        """Train all networks in fresh processes at once, one for each argument."""
         pools = [trainer_process() for _ in each_graphs]
         futures = [
             pool.submit(curves, specs, options.device, graphs)
@@ -109,10 +112,10 @@ def main() -> int:
         return [future.result() for future in futures]
 
     ((expected, held),) = run(True)
-    wrong = differing("eager", specs, expected, run(False)[0][0])
-    wrong += differing("again", specs, expected, run(True)[0][0])
+    wrong = report_differences("eager", specs, expected, run(False)[0][0])
+    wrong += report_differences("again", specs, expected, run(True)[0][0])
     for found, _ in run(True, True):
-        wrong += differing("neighbours", specs, expected, found)
+        wrong += report_differences("neighbours", specs, expected, found)
     growth = held[-1] - max(held[:10])
     print(f"row         {len(specs)} networks in a row; {growth:+,} bytes held after the last")
     return int(wrong > 0 or growth > GROWTH_BYTES)

@@ -1,23 +1,23 @@
-"""Seconds a half epoch: our loop, and what one would write else.
+"""Seconds of a half epoch: nnlc's loop, and loops written without nnlc.
 
     python benchmarks/loop.py [--scale small|large] [--seconds N] [--rounds N] [--device cpu|cuda]
 
 Networks of the article's campaign, by their index in `nnlc specs paper`, with random pixels of
-the right shapes. On a CPU three ways to use all its cores are timed by turns:
+the right shapes. On a CPU, three loops that use all its cores are timed by turns:
 
-    ours       a trainer on each core, as `python -m nnlc.worker` starts them
+    ours       nnlc's loop: a trainer on each core, as `python -m nnlc.worker` starts them
     resident   the same images and steps with PyTorch's own modules, one process on each core
     usual      a torchvision dataset, its transforms, a DataLoader with a worker for each core, and
                `.item()` after each step: one process with PyTorch's own choice of threads
 
-On a GPU: ours, the same without graphs, and the usual loop, one after the other.
+On a GPU: ours, ours without graphs (eager), and the usual loop, by turns.
 
-Seconds are those of one network on the whole machine, from the steps that were done in N seconds;
-of several rounds the fastest counts. The floor is that of direct convolutions: the sum over layers
-of the larger of operations / peak and bytes / bandwidth, with peaks measured here by products of
-matrices and by copies, on all cores at once. `computed` is the share of the direct convolutions'
-operations that ours does. `set-up` is what our first steps take beside later ones: the network is
-built, and on a GPU its steps are captured; in a process that has trained another one before.
+Seconds are those of one network on the whole machine, computed from the steps done in N seconds;
+the fastest round counts. The floor is a lower bound for direct convolutions: the sum over layers of
+the larger of operations / peak and bytes / bandwidth, with peaks measured here by products of
+matrices and by copies, on all cores at once. `computed` is the number of operations of our loop
+over those of direct convolutions. `set-up` is the extra time of our first steps, in which the
+network is built and, on a GPU, captured; in a process that has trained another network before.
 """
 
 import argparse
@@ -44,16 +44,16 @@ from nnlc.training.pixels import DeviceImages
 SMALL = (2024, 2084, 2405, 2663, 3174, 4231, 4290, 4976, 4700, 45, 496, 618)
 LARGE = (404, 434, 1876, 3615, 3763, 3868, 5294, 5787)
 LARGE_STEP = 10e9
-"""Operations of a step from which the share of the floor is asked for."""
+"""Least operations of a step for the networks in the mean share of the floor."""
 
 
 def network(index: int) -> CampaignNetwork:
-    """A network of the article's campaign."""
+    """Return a network of the article's campaign."""
     return next(n for n in load_campaign("paper").networks() if n.index == index)
 
 
 def ours(of: CampaignNetwork, seconds: float, device: torch.device, graphs: bool = True) -> Rates:
-    """Our loop's own steps."""
+    """Time the steps of nnlc's loop."""
     for_device = DeviceImages(random_images(of), TrainingSection(), device)
     start = time.perf_counter()
     loop = HalfEpochLoop(of.spec, of.images, for_device, TrainingSection(), 1)
@@ -81,12 +81,12 @@ def ours(of: CampaignNetwork, seconds: float, device: torch.device, graphs: bool
 
 
 def eager(of: CampaignNetwork, seconds: float, device: torch.device) -> Rates:
-    """Ours, without graphs."""
+    """Time the steps of nnlc's loop without CUDA graphs."""
     return ours(of, seconds, device, graphs=False)
 
 
 class Machine:
-    """All cores, used by one process a core and by one process alone; or one GPU."""
+    """Processes that use all cores, one a core or one for all; or one GPU."""
 
     def __init__(self, device: str, cores: int) -> None:
         self.device = torch.device(device)
@@ -98,15 +98,15 @@ class Machine:
         self._plain = [own_process(plain, make_deterministic) for _ in many]
         self._alone = [own_process(os.environ, torch.set_num_threads, self.cores)]
 
-    def side_by_side(self, work: Callable, *arguments) -> list:
-        """The same work at once on all cores, in processes of the kind that it is for."""
+    def run_on_all_cores(self, work: Callable, *arguments) -> list:
+        """Run the same work on all cores at once, in the kind of process that it needs."""
         pools = {ours: self._trainers, eager: self._trainers, usual: self._alone}
         futures = [p.submit(work, *arguments, self.device) for p in pools.get(work, self._plain)]
         return [future.result() for future in futures]
 
     def time(self, way: Callable, *arguments) -> Rates:
-        """Of one network on the whole machine."""
-        rates = self.side_by_side(way, *arguments)
+        """Return one network's rates on the whole machine."""
+        rates = self.run_on_all_cores(way, *arguments)
         return Rates(
             1 / sum(1 / rate.train for rate in rates),
             1 / sum(1 / rate.validate for rate in rates),
@@ -115,14 +115,14 @@ class Machine:
 
 
 def half_epoch(of: CampaignNetwork, rates: Rates) -> float:
-    """Seconds: half of the training images, and all validation images."""
+    """Return the seconds of half of the training images and all validation images."""
     b = of.spec.batch_size
     train = of.images.train_images // b // 2
     return train * rates.train + of.images.validation_images // b * rates.validate
 
 
 def geometric_mean(values: list[float]) -> float:
-    """Of positive numbers; not a number of none."""
+    """Return the geometric mean of positive numbers; NaN of none."""
     return math.exp(sum(map(math.log, values)) / len(values)) if values else math.nan
 
 
@@ -139,7 +139,7 @@ def main() -> None:
     options = parser.parse_args()
     machine = Machine(options.device, options.cores)
     ways = [ours, resident if options.device == "cpu" else eager, usual]
-    found = machine.side_by_side(measured_peaks, options.seconds)
+    found = machine.run_on_all_cores(measured_peaks, options.seconds)
     peaks = sum(p[0] for p in found), min(p[1] for p in found) * machine.cores
     name = processor_name() if options.device == "cpu" else torch.cuda.get_device_name()
     print(

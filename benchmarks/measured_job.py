@@ -1,4 +1,4 @@
-"""Running a job of the worker to be measured, and reading what it left."""
+"""Measured jobs of the worker: start one, and read its journal and measurements."""
 
 import json
 import os
@@ -15,34 +15,31 @@ from typing import Any
 from nnlc.results.journal import read_events
 from nnlc.results.paths import ResultsFolder
 
-HERE = Path(__file__).parent
+BENCHMARKS = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class MeasuredJob:
-    """A job that has ended well.
-
-    Times are seconds since 1970.
-    """
+    """Job that ended successfully; times are seconds since 1970."""
 
     results: ResultsFolder
     begin: float
-    """The launcher was called."""
+    """Time at which the launcher was started."""
     end: float
-    """And was back."""
+    """Time at which the launcher ended."""
     events: list[dict[str, Any]]
-    """Of its journal."""
+    """Events of the job's journal."""
     samples: list[list[tuple[float, float]]]
-    """By rank: times, and processor seconds of the rank's own until then."""
+    """For each rank: times, and the agent's processor seconds up to each."""
     peak_memory_bytes: list[int]
-    """By rank."""
+    """Peak memory of each rank's agent."""
 
     def moments(self, kind: str) -> list[float]:
-        """When events of one kind were, in order."""
+        """Return the times of all events of one kind, in order."""
         return [moment(event) for event in self.events if event["event"] == kind]
 
     def processor_seconds(self, rank: int, start: float, end: float) -> float:
-        """Of one rank between two moments."""
+        """Return the processor seconds of one rank's agent between two times."""
         return self._until(rank, end) - self._until(rank, start)
 
     def _until(self, rank: int, moment: float) -> float:
@@ -54,10 +51,10 @@ class MeasuredJob:
 
 
 def run_job(campaign: Path, folder: Path, ranks: int, kind: str) -> MeasuredJob:
-    """Run a campaign with `real` or `null` trainers on so many ranks under mpirun.
+    """Run a campaign under mpirun, with trainers of the kind "real" or "null".
 
     Raises:
-        SystemExit: it did not end well.
+        SystemExit: the job failed.
     """
     results = ResultsFolder(folder / "results")
     beside = Path(sys.executable).with_name("mpirun")
@@ -65,29 +62,29 @@ def run_job(campaign: Path, folder: Path, ranks: int, kind: str) -> MeasuredJob:
     if launcher is None:
         sys.exit("error: no mpirun: pip install 'nnlc[mpi]'")
     words = [campaign, "--results", results.path, "--device", "cpu"]
-    rank_of_it = [sys.executable, HERE / "measured_worker.py", folder, kind, *words]
+    rank_command = [sys.executable, BENCHMARKS / "measured_worker.py", folder, kind, *words]
     begin = time.time()
     with (folder / "log").open("wb") as log:
         status = subprocess.run(  # noqa: S603  (all of it is this file's)
-            [launcher, "-np", str(ranks), *map(str, rank_of_it)],
+            [launcher, "-np", str(ranks), *map(str, rank_command)],
             stdout=log,
             stderr=subprocess.STDOUT,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         ).returncode
     end = time.time()
     if status:
-        sys.exit(f"{(folder / 'log').read_text()[-2000:]}\nerror: the job left with {status}")
-    facts = [json.loads((folder / f"{rank}.json").read_text()) for rank in range(ranks)]
+        sys.exit(f"{(folder / 'log').read_text()[-2000:]}\nerror: the job exited with {status}")
+    measured = [json.loads((folder / f"{rank}.json").read_text()) for rank in range(ranks)]
     return MeasuredJob(
         results,
         begin,
         end,
         list(read_events(results.journal_folder)),
-        [[(t, c) for t, c in each["samples"]] for each in facts],
-        [each["peak_memory_bytes"] for each in facts],
+        [[(t, c) for t, c in each["samples"]] for each in measured],
+        [each["peak_memory_bytes"] for each in measured],
     )
 
 
 def moment(event: dict[str, Any]) -> float:
-    """When an event was, in seconds since 1970."""
+    """Return the time of an event, in seconds since 1970."""
     return datetime.fromisoformat(event["time"]).timestamp()

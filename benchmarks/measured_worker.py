@@ -1,9 +1,9 @@
-"""One rank of a job that is measured: `measured_worker.py FOLDER real|null WORKER-ARGUMENTS…`.
+"""One rank of a measured job: `measured_worker.py FOLDER real|null WORKER-ARGUMENTS…`.
 
-Runs `nnlc.worker` as it is, with real trainers or with those of `null_trainer.py`, and leaves
-`FOLDER/RANK.json`: the rank's own processor seconds over time, and its peak memory. Trainers, which
-are processes of their own, count for nothing in it. With NNLC_PROFILE set, rank 0 runs under
-cProfile and leaves `FOLDER/profile`.
+Runs `nnlc.worker` unchanged, with real trainers or with `null_trainer.py`, and writes
+`FOLDER/RANK.json`: the agent's processor seconds over time, and its peak memory. Trainers are
+separate processes and don't count. If NNLC_PROFILE is set, rank 0 runs under cProfile and writes
+`FOLDER/profile`.
 """
 
 import cProfile
@@ -24,24 +24,24 @@ NULL_TRAINER = (sys.executable, str(Path(__file__).with_name("null_trainer.py"))
 
 
 def sample(samples: list[tuple[float, float]], over: threading.Event) -> None:
-    """Note the time since 1970 and this process's processor seconds now and then."""
+    """Record the time and this process's processor seconds every `SAMPLE_SECONDS`."""
     while not over.wait(SAMPLE_SECONDS):
         samples.append((time.time(), time.process_time()))
 
 
 def peak_memory_bytes() -> int:
-    """The most that was resident of this process: proc(5), VmHWM."""
+    """Return the peak of this process's resident memory: proc(5), VmHWM."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(found[1]) * 1024 if found else 0
 
 
 def main() -> int:
-    """Run the rank; returns its exit status."""
+    """Run the rank, and return its exit status."""
     folder, kind, *arguments = sys.argv[1:]
     if kind == "null":
         trainer_link.COMMAND = NULL_TRAINER
-    told = launcher_rank(dict(os.environ))
-    rank = told[1] if told else 0
+    launched = launcher_rank(dict(os.environ))
+    rank = launched[1] if launched else 0
     samples = [(time.time(), time.process_time())]
     over = threading.Event()
     sampler = threading.Thread(target=sample, args=(samples, over), daemon=True)

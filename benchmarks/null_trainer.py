@@ -1,7 +1,7 @@
-"""A trainer that trains nothing: rows as fast as it can make them, in the messages of a real one.
+"""Trainer that trains nothing: it sends a real trainer's messages as fast as it can.
 
-`gather.py` has agents start it in place of `nnlc.training.trainer`. It needs no torch, and what it
-says of a network is a function of the network's index, so that its table can be checked.
+In `gather.py` agents start it instead of `nnlc.training.trainer`. It needs no torch. A network's
+values follow from its index, so that its table can be checked.
 """
 
 import os
@@ -13,10 +13,10 @@ from nnlc.training.inbox import Inbox
 
 _random = random.Random(20220105)  # noqa: S311  (no secrets here)
 POOL = [_random.lognormvariate(0, 1) for _ in range(4093)]
-"""Floats of the usual 17 digits; their number is a prime, so that hardly two tables are alike."""
+"""Floats of up to 17 digits; their number is a prime, so that tables rarely repeat one another."""
 _TEXTS = [repr(value) for value in POOL]
 ROW_SECONDS = 0.01
-"""What it says that a half epoch took."""
+"""Seconds that each half epoch reports."""
 DEVICE: messages.DeviceFacts = {
     "gpus": 0,
     "name": "no device",
@@ -29,13 +29,13 @@ DEVICE: messages.DeviceFacts = {
 
 
 def values_of(index: int, half_epoch: int) -> list[float]:
-    """Training loss, validation loss and accuracy of a network's half epoch, counted from 1."""
+    """Return training loss, validation loss and accuracy of a half epoch, counted from 1."""
     first = 241 * index + 3 * half_epoch
     return [POOL[(first + i) % len(POOL)] for i in range(3)]
 
 
 def lines_of(index: int, half_epochs: int) -> bytes:
-    """Return a trainer's messages on one network, encoded as nnlc does, but faster."""
+    """Return a trainer's messages on one network: the bytes that nnlc encodes, made faster."""
     lines = [messages.encode({"kind": "alive", "index": index, "steps": 1})]
     for half_epoch in range(1, half_epochs + 1):
         first = 241 * index + 3 * half_epoch
@@ -53,7 +53,7 @@ def lines_of(index: int, half_epochs: int) -> bytes:
 
 
 def main() -> None:
-    """Answer an agent's messages until they end."""
+    """Answer an agent's messages until it closes the pipe or asks to save."""
     channel = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     half_epochs = 0

@@ -1,10 +1,10 @@
-"""What a job takes beside training: `python benchmarks/orchestra.py [--ranks N …] [--per-depth N]`.
+"""Overhead of a job over training: `python benchmarks/orchestra.py [--ranks N …] [--per-depth N]`.
 
 Trains small networks on the bundled images, on the CPU, once for each number of ranks. "all" is the
-time of the whole job × ranks over the sum of the networks' own training seconds: with the start of
-interpreters and torch, and with the end, where ranks wait for the last network. "steady" is the
-same without both: from each rank's first network to its last. The agents, rank 0's with the
-gatherer in it, take the named share of a core meanwhile, which on a full machine is the trainers'.
+time of the whole job × ranks over the sum of the networks' training seconds. It includes the start
+of interpreters and torch, and the end, where ranks wait for the last network. "steady" excludes
+both: it counts from each rank's first network to its last. The last columns are the shares of a
+core that the agents take meanwhile; rank 0's includes the gatherer.
 """
 
 import argparse
@@ -26,7 +26,7 @@ COLUMNS = ("ranks", "networks", "training", "whole job", "start", "end", "all", 
 
 
 def spans(job: MeasuredJob) -> list[tuple[float, float]]:
-    """For each rank, when its first network began and its last one stood."""
+    """Return for each rank the times of its first network's start and its last network's end."""
     started, ended = defaultdict(list), defaultdict(list)
     for event in job.events:
         if event["event"] == "start":
@@ -37,7 +37,7 @@ def spans(job: MeasuredJob) -> list[tuple[float, float]]:
 
 
 def measure(campaign_file: Path, folder: Path, ranks: int) -> tuple[object, ...]:
-    """One line of the table."""
+    """Run a job, and return one line of the table."""
     job = run_job(campaign_file, folder, ranks, "real")
     finishes = [event for event in job.events if event["event"] == "finish"]
     training = sum(event["seconds"] for event in finishes)

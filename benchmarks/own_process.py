@@ -1,4 +1,4 @@
-"""Processes that start in another environment than this one's, as libraries read it but once."""
+"""Processes with their own environment, which libraries read only once, at their start."""
 
 import multiprocessing
 import os
@@ -12,7 +12,7 @@ from nnlc.training.determinism import make_deterministic
 def own_process(
     environment: Mapping[str, str], set_up: Callable[..., None], *arguments: object
 ) -> ProcessPoolExecutor:
-    """Return a process that has started in this environment, and is set up."""
+    """Return a pool of one process, started with this environment and set up."""
     before, there = dict(os.environ), dict(environment)
     os.environ.clear()
     os.environ.update(there)
@@ -24,5 +24,5 @@ def own_process(
 
 
 def trainer_process() -> ProcessPoolExecutor:
-    """Return a process with a trainer's environment and switches."""
+    """Return a pool of one process with a trainer's environment and settings of torch."""
     return own_process(trainer_environment(os.environ), make_deterministic)

@@ -1,9 +1,9 @@
-"""How fast a report is in a browser: `python benchmarks/page.py [--networks N] [--rounds N]`.
+"""Speed of a report in a browser: `python benchmarks/page.py [--networks N] [--rounds N]`.
 
-Writes tables (benchmarks/reading.py) and a report of them, opens it in Chromium without a window,
-and measures there, each until the picture that follows has been drawn: opening the file, leaving
-some networks by a word and by a range, sorting, selecting all that are left, and scrolling to the
-end. It needs Chromium and what the tests need (`tests/browser.py`).
+Writes tables (benchmarks/reading.py) and a report of them, opens it in headless Chromium, and times
+several actions until the next frame has been drawn: opening the file, filtering by a word and by a
+range, sorting, selecting all networks left, and scrolling to the end. It needs Chromium and the
+packages that the tests need (`tests/browser.py`).
 """
 
 import argparse
@@ -37,11 +37,11 @@ STEPS = {
     "show the validation loss": "document.querySelector('input[name=value][value=\"1\"]').click();",
     "scroll to the end": "document.querySelector('#grid').scrollTop = 1e9;",
 }
-"""What a user does, one after the other."""
+"""Actions of a user in order, as JavaScript."""
 
 
 def measure(page: Page, address: str) -> dict[str, float]:
-    """Milliseconds of opening, and of each step."""
+    """Return the milliseconds of opening the report and of each step."""
     page.ask("Page.navigate", url="about:blank")
     start = time.perf_counter()
     page.open(address)

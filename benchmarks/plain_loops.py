@@ -1,4 +1,4 @@
-"""Loops that one would write without nnlc, of PyTorch's own modules."""
+"""Training loops written without nnlc, with PyTorch's own modules."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from nnlc.networks import Walk, walk_network
 
 
 def resident(of: CampaignNetwork, seconds: float, device: torch.device) -> Rates:
-    """PyTorch's own modules on images that are already there, as bytes."""
+    """Time a loop with PyTorch's own modules on images that are in the device's memory."""
     images = random_images(of)
     pixels = torch.from_numpy(images.train_images).to(device)
     labels = torch.from_numpy(images.train_labels).to(device)
@@ -27,8 +27,8 @@ def resident(of: CampaignNetwork, seconds: float, device: torch.device) -> Rates
 
 
 def usual(of: CampaignNetwork, seconds: float, device: torch.device) -> Rates:
-    """Dataset, transforms and DataLoader; its workers' start is not counted."""
-    from torchvision import datasets, transforms  # not in each of the other processes
+    """Time a loop with dataset, transforms and DataLoader, without the start of its workers."""
+    from torchvision import datasets, transforms  # only this process needs it
 
     images = random_images(of)
     kind = {"CIFAR-100": datasets.CIFAR100, "SVHN": datasets.SVHN}.get(
@@ -62,7 +62,7 @@ def usual(of: CampaignNetwork, seconds: float, device: torch.device) -> Rates:
 
 
 class Endless(torch.utils.data.Sampler[int]):
-    """Permutations of all images, one after the other."""
+    """Sampler of endless random permutations of all images."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -80,7 +80,7 @@ def plain_training(
     *,
     item: bool = False,
 ) -> Rates:
-    """Seconds of the steps that one would write, on these batches."""
+    """Time training and validation steps as commonly written, on these batches."""
     model = plain_network(walk_network(of.spec, of.images)).to(device)
     spec, criterion = of.spec, nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(
@@ -118,7 +118,7 @@ def plain_training(
 
 
 def plain_network(walk: Walk) -> nn.Sequential:
-    """PyTorch's own modules."""
+    """Return the network of PyTorch's own modules."""
 
     def module(layer) -> nn.Module:
         match layer.kind:

@@ -1,11 +1,11 @@
-"""How fast tables are read: `python benchmarks/reading.py [--networks N] [--rounds N]`.
+"""Speed of reading tables: `python benchmarks/reading.py [--networks N] [--rounds N]`.
 
-Writes tables of the article's campaign, 6,000 of 80 half epochs unless told otherwise, and reads
-them in three ways, by turns and each time in a fresh process: with a loop of `pandas.read_csv`,
-with `load_tables`, and for the `inventory` that `nnlc status`, jobs and others take of a results
-folder, whose networks are drawn before. Compares a sample with `read_table`.
-A tenth of the networks diverges, in blank fields, a tenth learns until its loss is tiny, and a
-hundredth never learns. Validation losses are too small, as published ones are.
+Writes tables of the article's campaign, by default 6,000 of 80 half epochs, and reads them in three
+ways, by turns and each time in a fresh process: with a loop of `pandas.read_csv`, with
+`load_tables`, and with the `inventory` of a results folder, which `nnlc status` and jobs take; its
+networks are drawn beforehand. Compares a sample with `read_table`.
+A tenth of the networks diverge, with blank fields, a tenth learn until their loss is tiny, and a
+hundredth never learn. Validation losses are too small, like published ones.
 """
 
 import argparse
@@ -34,19 +34,19 @@ from nnlc.tables import Row, Table
 
 HALF_EPOCHS = 80
 NEVER_LEARNS = 2
-"""The remainder by 100 of the numbers of networks that don't."""
+"""Networks whose number has this remainder modulo 100 never learn."""
 SAMPLE = 60
-"""Tables that are compared value by value."""
+"""Number of tables that are compared value by value."""
 LAYOUT = "{:24} {:>8} {:>8} {:>9} {:>9} {:>9}"
 COLUMNS = ("", "seconds", "CPU s", "faster", "less CPU", "peak MB")
 
 
 def table_of(network: CampaignNetwork, number: int) -> Table:
-    """A published table of a network, with a curve much as networks have them.
+    """Return a table of a network like a published one, with a realistic random curve.
 
     Args:
-        network: its specification and images.
-        number: decides whether it diverges, learns fast, or never.
+        network: specification and images of the network.
+        number: number that decides if the network diverges, learns fast, or never learns.
     """
     noise = random.Random(network.index)  # noqa: S311
     classes = network.images.classes
@@ -75,7 +75,7 @@ def table_of(network: CampaignNetwork, number: int) -> Table:
 
 
 def make_tables(folder: Path, networks: int) -> int:
-    """Write the tables, all depths and image sets alike; returns their bytes."""
+    """Write tables evenly over all depths and image sets; return their size in bytes."""
     campaign = list(load_campaign("paper").networks())
     total = 0
     for number in range(networks):
@@ -89,10 +89,10 @@ def make_tables(folder: Path, networks: int) -> int:
 
 
 def check_sample(folder: Path) -> None:
-    """See that the frames say what `read_table` says.
+    """Check a sample of the frames against `read_table`.
 
     Raises:
-        SystemExit: they don't.
+        SystemExit: a value differs.
     """
     tables = load_tables(folder)
     paths = tables.networks["path"]
@@ -102,21 +102,21 @@ def check_sample(folder: Path) -> None:
         curve = tables.curves[tables.curves["id"] == table.spec.id]
         found = curve[["train_loss", "val_loss", "val_accuracy_percent"]].to_numpy()
         if not np.array_equal(found, np.array(rows, dtype=float), equal_nan=True):
-            raise SystemExit(f"error: {paths[number]} was read otherwise than by read_table")
+            raise SystemExit(f"error: load_tables and read_table differ on {paths[number]}")
 
 
 def loop(folder: Path) -> Callable[[], int]:
-    """Read as one would without this package."""
+    """Return a function that reads tables as one would without nnlc."""
     return lambda: len([pd.read_csv(path, sep=" ") for path in sorted(folder.glob("*/*.txt"))])
 
 
 def frames(folder: Path) -> Callable[[], int]:
-    """Read with `load_tables`."""
+    """Return a function that reads tables with `load_tables`."""
     return lambda: len(load_tables(folder))
 
 
-def judged(folder: Path) -> Callable[[], int]:
-    """Take the inventory of the campaign's networks that have tables."""
+def inventoried(folder: Path) -> Callable[[], int]:
+    """Return a function that takes the inventory of the networks that have tables."""
     results, campaign = ResultsFolder(folder), load_campaign("paper")
     networks = [
         replace(one, spec=replace(one.spec, torch_set_deterministic=False))
@@ -126,12 +126,12 @@ def judged(folder: Path) -> Callable[[], int]:
     return lambda: len(inventory(results, campaign, networks).standing)
 
 
-WAYS = {"loop of pandas.read_csv": loop, "load_tables": frames, "inventory": judged}
-"""Ways to read a folder: each prepares, and returns what reads and returns the number of tables."""
+WAYS = {"loop of pandas.read_csv": loop, "load_tables": frames, "inventory": inventoried}
+"""Ways to read a folder: functions that return a function that returns the number of tables."""
 
 
 def measure_here(way: str, folder: Path) -> None:
-    """Read once, and print what it took."""
+    """Read the tables in this process, and print seconds and peak memory."""
     read = WAYS[way](folder)
     seconds, cpu = time.perf_counter(), time.process_time()
     count = read()
@@ -142,10 +142,10 @@ def measure_here(way: str, folder: Path) -> None:
 
 
 def measure(way: str, folder: Path, count: int) -> dict[str, float]:
-    """Read once in a fresh process.
+    """Read the tables in a fresh process, and return seconds and peak memory.
 
     Raises:
-        SystemExit: it read another number of tables.
+        SystemExit: the process read another number of tables.
     """
     command = [sys.executable, __file__, "--way", way, "--folder", str(folder)]
     job = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
@@ -156,7 +156,7 @@ def measure(way: str, folder: Path, count: int) -> dict[str, float]:
 
 
 def compare(folder: Path, count: int, rounds: int) -> None:
-    """Print a line for each way: medians, and medians of the rounds' ratios to the loop."""
+    """Print a line for each way: medians, and median ratios to the loop of the same round."""
     results: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     for _ in range(rounds):
         for way, found in results.items():
@@ -178,7 +178,7 @@ def compare(folder: Path, count: int, rounds: int) -> None:
 
 
 def machine() -> str:
-    """What the figures hold for."""
+    """Return a description of this machine and its software."""
     name = platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

@@ -1,25 +1,25 @@
-"""How near the hand-out comes to what no order could beat: `python benchmarks/schedule.py`.
+"""Makespan of nnlc's hand-out of networks over its lower bound: `python benchmarks/schedule.py`.
 
-Replays the article's campaign, event by event, at sizes of which few have the machine: nnlc's own
-`HandOut` hands out its 6,000 networks, and hears their first half epochs as in a job. A network
-takes what `nnlc plan` predicts for the site's GPU; what the order is made by is wrong by a random
-factor, of each network (log-uniform) or of each image set.
+Simulates the article's campaign, event by event, on up to tens of thousands of GPUs: nnlc's own
+`HandOut` hands out the 6,000 networks, and gets the seconds of their first half epochs as in a job.
+A network's true seconds are those that `nnlc plan` predicts for the site's GPU. The estimates that
+determine the order are wrong by a random factor for each network (log-uniform) or each image set.
 
-    bound       the larger of all seconds / GPUs, and the longest network
-    nnlc        HandOut: longest expected first, learning from measured seconds
-    longest     longest predicted first, without learning
-    first come  the campaign's order, the next to whoever is idle
-    turns       the campaign's order, in turn to the GPUs, beforehand
-    blocks      equal numbers to the GPUs, beforehand
+    bound       the larger of all seconds / GPUs, and the seconds of the longest network
+    nnlc        HandOut: longest expected first, with estimates corrected by measured seconds
+    longest     longest estimate first, without correction
+    first come  the campaign's order, the next network to the first idle GPU
+    turns       the campaign's order, dealt to the GPUs by turns beforehand
+    blocks      equal blocks of the campaign's order, assigned to the GPUs beforehand
 
-Figures are makespan / bound, the worst of all seeds, for nnlc by error and for "longest" of all
-errors. Where the longest network is the bound, from about 25 GPUs on, an order has little to do:
-so the campaign comes in copies too, each wrongly predicted in its own way, as many as it takes for
-the GPUs, not a network, to be the bound, but for a campaign's limit of a million networks.
-Not replayed: starts, saves, and the walltime of jobs.
+Figures are makespan / bound, for the worst seed; nnlc's for each kind of error, "longest" for the
+worst of all errors. From about 25 GPUs on, the longest network is the bound and the order matters
+little. Therefore larger campaigns are simulated too: copies of this one, each with its own errors,
+as many as make the number of GPUs the bound, up to a campaign's limit of a million networks.
+Not simulated: starts, saves, and the walltime of jobs.
 
-The second table divides the GPUs between the jobs of an array, which either have shares of the
-campaign (`--elements`), dealt out beforehand by what is believed, or all of it, by leases.
+The second table divides the GPUs between the jobs of an array. Each job has either a share of the
+campaign (`--elements`), split beforehand by the estimates, or all of it, shared by leases.
 """
 
 import argparse
@@ -53,12 +53,12 @@ SIZES = {
     "frontier": (8, 24, 96, 384, 1536, 6144, 37000),
 }
 COPIED = 96
-"""GPUs: up to so many, a size comes with copies too."""
+"""Most GPUs for which copies of the campaign are simulated by default."""
 ARRAYS = (("summit", 24, 4), ("summit", 6, 6), ("frontier", 24, 3), ("frontier", 8, 8))
-"""Site, GPUs, and jobs that have equal parts of them."""
+"""Site, number of GPUs, and number of jobs that divide them equally."""
 ERRORS = ("1.25x", "2x", "sets 2x", "sets 10x")
 OWN_ERROR = 1.25
-"""Of each network, beside its image set's."""
+"""Error of each network in addition to that of its image set."""
 COLUMNS = ("site", "GPUs", "networks", "bound", "", *ERRORS, "longest", "first come", "turns")
 ROW = "{:9}{:>6}{:>9}{:>9} {:9}" + 4 * "{:>9}" + "{:>9}{:>12}{:>7}{:>8}"
 ARRAY_ROW = "{:9}{:>6}{:>6}" + 4 * "{:>17}{:>8}"
@@ -70,29 +70,29 @@ Seconds = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Networks: the image set of each, its true seconds, and those on the nominal device."""
+    """Networks' image sets, true seconds, and seconds on the nominal device."""
 
     images: Sequence[ImageSet]
     true: Seconds
     nominal: Seconds
 
     def times(self, copies: int) -> "Work":
-        """So many copies of all of them."""
+        """Return `copies` copies of all networks."""
         true, nominal = (np.tile(seconds, copies) for seconds in (self.true, self.nominal))
         return Work(list(self.images) * copies, true, nominal)
 
     def bound(self, gpus: int) -> float:
-        """Seconds that no order can beat."""
+        """Return the lower bound of the makespan in seconds."""
         return float(max(self.true.sum() / gpus, self.true.max()))
 
-    def believed(self, error: str, seed: int) -> Seconds:
-        """Wrong predictions."""
+    def estimates(self, error: str, seed: int) -> Seconds:
+        """Return estimated seconds with random errors."""
         random = np.random.default_rng(seed)
         factor = float(error.split()[-1].rstrip("x"))
         by_sets = error.startswith("sets")
         own = log(OWN_ERROR if by_sets else factor)
         wrong = np.exp(random.uniform(-own, own, len(self.true)))
-        if by_sets:  # some too long, and some too short, or the order would stay
+        if by_sets:  # too long for some sets and too short for others, which changes the order
             names = random.permutation(sorted({images.name for images in self.images}))
             tilt = {name: factor ** (1 - 2 * (place % 2)) for place, name in enumerate(names)}
             wrong *= [tilt[images.name] for images in self.images]
@@ -101,32 +101,32 @@ class Work:
 
 @cache
 def work_at(site: str) -> Work:
-    """The article's campaign there."""
+    """Return the article's campaign with its seconds at a site."""
     forecast = forecast_campaign(CAMPAIGN, load_site(site), ResultsFolder(NOWHERE))
     networks = forecast.networks
     true, nominal = ([getattr(n, s) for n in networks] for s in ("seconds", "nominal_seconds"))
     return Work([n.network.images for n in networks], np.array(true), np.array(nominal))
 
 
-def pulled(order: Iterable[int], true: Seconds, gpus: int) -> float:
-    """Makespan where whoever is idle takes the next of an order."""
+def makespan_of_order(order: Iterable[int], true: Seconds, gpus: int) -> float:
+    """Return the makespan if each idle GPU takes the next network of an order."""
     free = [0.0] * gpus
     for index in order:
         heapq.heapreplace(free, free[0] + true[index])
     return max(free)
 
 
-def handed_out(
-    work: Work, believed: Seconds, gpus: int, shares: Sequence[Iterable[int]] | None = None
+def makespan_of_handout(
+    work: Work, estimates: Seconds, gpus: int, shares: Sequence[Iterable[int]] | None = None
 ) -> float:
-    """Makespan with nnlc's HandOut; with shares, indices of networks, with one for each of them."""
+    """Return the makespan with nnlc's HandOut: one for all, or one for each share of networks."""
     shares, end = shares or [range(len(work.true))], 0.0
     taken: set[str] = set()
-    jobs = [hand_out_of(work, believed, gpus // len(shares), share, taken) for share in shares]
+    jobs = [make_handout(work, estimates, gpus // len(shares), share, taken) for share in shares]
     half = work.true / HALF_EPOCHS
     events: list[tuple[float, int, int, int, HandOut]] = []  # when, network, half epochs, rank, job
 
-    def go_on(now: float, job: HandOut) -> None:
+    def start_next(now: float, job: HandOut) -> None:
         while given := job.next():
             network, rank, _ = given
             heapq.heappush(events, (now + half[network.index], network.index, 1, rank, job))
@@ -134,25 +134,25 @@ def handed_out(
     for job in jobs:
         for rank in range(gpus // len(jobs)):
             job.add_idle(rank, 0)
-        go_on(0.0, job)
+        start_next(0.0, job)
     while events:
         end, index, done, rank, job = heapq.heappop(events)
         if done < HALF_EPOCHS:
             job.measure(index, half[index])
-            following = 2 if done == 1 else HALF_EPOCHS  # later ones are not listened to
+            following = 2 if done == 1 else HALF_EPOCHS  # HandOut ignores later ones
             then = end + (following - done) * half[index]
             heapq.heappush(events, (then, index, following, rank, job))
         else:
             job.ended(index)
             job.add_idle(rank, 0)
-            go_on(end, job)
+            start_next(end, job)
     return end
 
 
-def hand_out_of(
-    work: Work, believed: Seconds, gpus: int, indices: Iterable[int], taken: set[str]
+def make_handout(
+    work: Work, estimates: Seconds, gpus: int, indices: Iterable[int], taken: set[str]
 ) -> HandOut:
-    """A real one, in a job without walltime; no file is looked for but others' leases."""
+    """Return a real HandOut of a job without walltime, which reads no files."""
     networks: list[Any] = [
         SimpleNamespace(index=i, images=work.images[i], spec=SimpleNamespace(id=str(i)))
         for i in indices
@@ -174,7 +174,7 @@ def hand_out_of(
         order="longest",
         ranks=gpus,
     )
-    seconds = believed.tolist()
+    seconds = estimates.tolist()
 
     def predict(spec: Any, *_: object) -> float:
         return float(seconds[int(spec.id)])
@@ -184,21 +184,21 @@ def hand_out_of(
 
 
 def row_of(site: str, gpus: int, copies: int, seeds: int) -> list[object]:
-    """One line of the table."""
+    """Return one line of the table."""
     work = work_at(site).times(copies)
     true, bound = work.true, work.bound(gpus)
     ours: list[float] = []
     longest = 0.0
     for error in ERRORS:
-        believed = [work.believed(error, seed) for seed in range(seeds)]
-        ours.append(max(handed_out(work, seconds, gpus) for seconds in believed))
-        for seconds in believed:
+        estimates = [work.estimates(error, seed) for seed in range(seeds)]
+        ours.append(max(makespan_of_handout(work, seconds, gpus) for seconds in estimates))
+        for seconds in estimates:
             order = np.argsort(-seconds, kind="stable").tolist()
-            longest = max(longest, pulled(order, true, gpus))
+            longest = max(longest, makespan_of_order(order, true, gpus))
     shares = min(gpus, len(true))
     others = (
         longest,
-        pulled(range(len(true)), true, gpus),
+        makespan_of_order(range(len(true)), true, gpus),
         max(true[gpu::shares].sum() for gpu in range(shares)),
         max(block.sum() for block in np.array_split(true, shares)),
     )
@@ -208,22 +208,25 @@ def row_of(site: str, gpus: int, copies: int, seeds: int) -> list[object]:
 
 
 def array_row(site: str, gpus: int, jobs: int, seeds: int) -> list[object]:
-    """One line of the second table."""
+    """Return one line of the second table."""
     work = work_at(site)
     bound, everything = work.bound(gpus), range(len(work.true))
     words: list[object] = [site, gpus, jobs]
     for error in ERRORS:
         worst = [0.0, 0.0]
-        for believed in (work.believed(error, seed) for seed in range(seeds)):
-            dealt_out = split(believed.tolist(), jobs)
-            found = (handed_out(work, believed, gpus, s) for s in (dealt_out, [everything] * jobs))
+        for estimates in (work.estimates(error, seed) for seed in range(seeds)):
+            dealt_out = split(estimates.tolist(), jobs)
+            found = (
+                makespan_of_handout(work, estimates, gpus, s)
+                for s in (dealt_out, [everything] * jobs)
+            )
             worst = [max(w, seconds / bound) for w, seconds in zip(worst, found, strict=True)]
         words += [f"{ratio:.3f}" for ratio in worst]
     return words
 
 
 def copies_for(site: str, gpus: int) -> int:
-    """So many that the longest network is not the bound, where a campaign may be that large."""
+    """Return how many copies make the number of GPUs the bound, within a campaign's limit."""
     work = work_at(site)
     wanted = ceil(gpus * float(work.true.max() / work.true.sum()))
     return min(wanted, MAX_NETWORKS // len(work.true))

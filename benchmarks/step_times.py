@@ -1,4 +1,4 @@
-"""Seconds that a network's steps take, on random pixels of the right shapes."""
+"""Timing of a network's steps, on random pixels of the right shapes."""
 
 import math
 import time
@@ -12,12 +12,12 @@ from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.training.loaded_images import Images
 
 BATCHES = 6
-"""Of the images that are kept: enough that no cache holds them all."""
+"""Number of batches of images: together they exceed the CPU's caches."""
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Seconds of one step, and of a network's beginning."""
+    """Seconds of a training step, of a validation step, and of setting up a network."""
 
     train: float
     validate: float
@@ -25,7 +25,7 @@ class Rates:
 
 
 def random_images(of: CampaignNetwork) -> Images:
-    """Of the right shapes and types."""
+    """Return random images of a network's shapes and types."""
     generator, facts = np.random.default_rng(of.index), of.images
     many = BATCHES * of.spec.batch_size
     shape = (many, facts.channels, facts.width, facts.width)
@@ -35,7 +35,7 @@ def random_images(of: CampaignNetwork) -> Images:
 
 
 def seconds_a_batch(go_through_all: Callable[[], None], seconds: float, device) -> float:
-    """After one time that is not counted."""
+    """Return the mean seconds of a batch, after one uncounted pass over all batches."""
     go_through_all()
     synchronize(device)
     start, times = time.perf_counter(), 0
@@ -47,6 +47,6 @@ def seconds_a_batch(go_through_all: Callable[[], None], seconds: float, device) 
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for what a GPU still does."""
+    """Wait until a GPU has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

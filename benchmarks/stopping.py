@@ -1,12 +1,12 @@
-"""What a stop rule saves: `python benchmarks/stopping.py [CAMPAIGN] [--stop RULE] [--ranks N]`.
+"""Savings of a stop rule: `python benchmarks/stopping.py [CAMPAIGN] [--stop RULE] [--ranks N]`.
 
-Trains a campaign twice on the CPU, with the rule and to the end, and sets the one against the
-other: the epochs and training seconds saved, how far the predictions are from what came at the
-epoch that is predicted, and whether each table of the one is, to the byte, the beginning of the
-other's. The last accuracy seen stands beside the predictions, on the same networks. The rule's own
-time is that of its fits in the trainers. Networks with a loss or accuracy that is not finite are
-counted and have no error. A folder that is given keeps what was trained: the same command, started
-again, goes on there. Leaves with 1 where a table is no such beginning.
+Trains a campaign twice on the CPU, with the rule and to the end, and compares the two: epochs and
+training seconds saved, and errors of the predictions against the accuracy that was reached. Each
+stopped table must be, byte for byte, the beginning of the other table. The error of the last
+accuracy seen is printed for the same networks. The rule's own time is that of its fits in the
+trainers. Networks with a loss or accuracy that is not finite are counted and have no error. With
+--folder the results are kept, and the same command goes on from them. Exits with 1 if a stopped
+table is not the beginning of the other.
 """
 
 import argparse
@@ -31,35 +31,35 @@ from nnlc.tables import Row, parse_table
 
 @dataclass(frozen=True)
 class Pair:
-    """One network, trained with the rule and to the end."""
+    """Network trained twice: with the rule and to the end."""
 
     rows: int
     whole: tuple[Row, ...]
     is_beginning: bool
     stop: dict[str, Any]
-    """Of the journal."""
+    """Entry "stop" of the journal's event: the rule's decision."""
     seconds: tuple[float, float]
-    """Of its training, with the rule and to the end."""
+    """Seconds of training, with the rule and to the end."""
 
     @property
     def observed(self) -> float:
-        """Percent, at the epoch that is predicted."""
+        """Return the accuracy in percent at the epoch that is predicted."""
         return float(self.whole[round(2 * self.stop["target"]) - 1].val_accuracy_percent or 0.0)
 
     @property
     def last_seen(self) -> float:
-        """Percent, where it was stopped."""
+        """Return the accuracy in percent where the network was stopped."""
         return float(self.whole[self.rows - 1].val_accuracy_percent or 0.0)
 
     @property
     def is_finite(self) -> bool:
-        """Whether all its losses and accuracies are."""
+        """Return True if all losses and accuracies are finite."""
         values = (v for r in self.whole for v in (r.train_loss, r.val_loss, r.val_accuracy_percent))
         return all(value is not None and math.isfinite(value) for value in values)
 
 
 def train(campaign: Campaign, folder: Path, ranks: int) -> ResultsFolder:
-    """The results of a whole campaign."""
+    """Train a campaign and return its results folder."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "campaign.toml"
     path.write_bytes(tomli_w.dumps(campaign.model_dump(exclude_none=True)).encode())
@@ -67,7 +67,7 @@ def train(campaign: Campaign, folder: Path, ranks: int) -> ResultsFolder:
 
 
 def pairs(stopped: ResultsFolder, whole: ResultsFolder) -> Iterator[Pair]:
-    """Every network of both, in order."""
+    """Yield every network with both of its trainings."""
     finishes = [
         {event["id"]: event for event in read_events(each.journal_folder, {"finish"})}
         for each in (stopped, whole)
@@ -86,7 +86,7 @@ def pairs(stopped: ResultsFolder, whole: ResultsFolder) -> Iterator[Pair]:
 
 
 def report(found: list[Pair]) -> Iterator[str]:
-    """What came of it, line by line."""
+    """Yield the lines of the report."""
     half_epochs = sum(len(pair.whole) for pair in found)
     trained = sum(pair.rows for pair in found)
     stopped = [pair for pair in found if pair.stop["stopped"]]
@@ -117,7 +117,7 @@ def report(found: list[Pair]) -> Iterator[str]:
 
 
 def main() -> None:
-    """Train twice, and print."""
+    """Train twice, and print the report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[1])
     parser.add_argument("campaign", nargs="?", default="smoke", help="its name or file (smoke)")
     parser.add_argument("--stop", help="the rule, if the campaign names none (penguin)")
@@ -130,7 +130,9 @@ def main() -> None:
             folder = Path(arguments.folder or name)
             stopped, whole = (
                 train(campaign, folder / label, arguments.ranks)
-                for label, campaign in zip(("stopped", "whole"), both(arguments), strict=True)
+                for label, campaign in zip(
+                    ("stopped", "whole"), both_campaigns(arguments), strict=True
+                )
             )
             found = list(pairs(stopped, whole))
             print("\n".join(report(found)), flush=True)
@@ -139,8 +141,8 @@ def main() -> None:
     sys.exit(not all(pair.is_beginning for pair in found))
 
 
-def both(arguments: argparse.Namespace) -> tuple[Campaign, Campaign]:
-    """The campaign with the rule, and without any."""
+def both_campaigns(arguments: argparse.Namespace) -> tuple[Campaign, Campaign]:
+    """Return the campaign with the rule, and without any."""
     campaign = load_campaign(arguments.campaign)
     epochs = campaign.epochs if arguments.epochs is None else arguments.epochs
     rule = arguments.stop or campaign.stop or "penguin"
@@ -148,7 +150,7 @@ def both(arguments: argparse.Namespace) -> tuple[Campaign, Campaign]:
     path = Path(arguments.campaign)
     stopped = parse_campaign(values | {"stop": rule}, path)
     if stopped.stop is None:
-        raise NnlcError("there is nothing to compare without a rule; say one with --stop")
+        raise NnlcError("there is nothing to compare without a stop rule; give one with --stop")
     return stopped, parse_campaign(values | {"stop": "none"}, path)
 
 

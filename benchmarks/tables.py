@@ -1,10 +1,10 @@
-"""What commands on many tables take: `python benchmarks/tables.py [--networks N] [--rounds N]`.
+"""Seconds and memory of commands on many tables: `python benchmarks/tables.py [--networks N]`.
 
-Writes published tables, 6,000 of 80 half epochs unless told otherwise (benchmarks/reading.py), and
-runs each command on them in a process of its own, the start of Python included. Tables that were
-merged or imported are compared with the first ones, byte for byte, and corrected losses of networks
-that never learn with ln(classes). The audit must find no fault.
-`--only WORD` leaves out commands without the word. The last line: queries of `nnlc.Benchmark`.
+Writes tables like published ones, by default 6,000 of 80 half epochs (benchmarks/reading.py), and
+runs each command on them in its own process, the start of Python included. Merged and imported
+tables are compared with the originals byte for byte, and corrected losses of networks that never
+learn with ln(classes). The audit must find no fault.
+`--only WORD` runs only commands with this word. The last line is for queries of `nnlc.Benchmark`.
 """
 
 import argparse
@@ -28,9 +28,9 @@ from nnlc.networks import image_set_of_table
 FORMATS = ("parquet", "csv")
 QUERIES = 100_000
 SLACK = 2e-5
-"""Relative; a never-learning network's corrected loss is ln(classes) to four digits."""
+"""Greatest relative difference of a never-learning network's corrected loss from ln(classes)."""
 LAYOUT = "{:32} {:>8} {:>8} {:>9}"
-HERE = Path(__file__).parent
+BENCHMARKS = Path(__file__).parent
 LAUNCHER = """
 import json, resource, subprocess, sys, time
 start = time.perf_counter()
@@ -40,28 +40,28 @@ usage = resource.getrusage(resource.RUSAGE_CHILDREN)
 cpu = usage.ru_utime + usage.ru_stime
 print(json.dumps([status, seconds, cpu, usage.ru_maxrss * 1024 / 1e6]))
 """
-"""A process counts its parent's memory as its own peak, so this small one starts the command."""
+"""Program that starts a command: its small size matters, as a peak includes the parent's memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command."""
+    """Command to measure."""
 
     name: str
     words: tuple[str, ...]
-    """For Python."""
+    """Arguments of Python."""
     made: str | None = None
-    """What it makes, and what therefore has to go before the next round."""
+    """Name of the file or folder that the command makes; a folder is removed before each round."""
     has_tables: bool = False
-    """Whether that folder must have all tables, byte for byte."""
+    """True if that folder must have all tables, byte for byte."""
 
 
 def steps(top: Path) -> list[Step]:
-    """All commands, in the order in which they need one another."""
+    """Return all commands, each after those whose output it reads."""
     tables = str(top / "tables")
 
     def read(way: str) -> Step:
-        return Step(way, (str(HERE / "reading.py"), "--way", way, "--folder", tables))
+        return Step(way, (str(BENCHMARKS / "reading.py"), "--way", way, "--folder", tables))
 
     def verb(name: str, *words: str, made: str, has_tables: bool = False) -> Step:
         command = ("-m", "nnlc", name.split()[0], *words, "-o", str(top / made))
@@ -90,13 +90,13 @@ def steps(top: Path) -> list[Step]:
 
 
 def run(step: Step, top: Path) -> tuple[float, float, float]:
-    """Seconds, CPU seconds and peak memory in megabytes of one command.
+    """Run a command, and return its seconds, CPU seconds and peak memory in megabytes.
 
     Raises:
-        SystemExit: it failed, or lost tables.
+        SystemExit: the command failed or lost tables.
     """
     if step.made:
-        shutil.rmtree(top / step.made, ignore_errors=True)  # but for a file, which is replaced
+        shutil.rmtree(top / step.made, ignore_errors=True)  # leaves a file, which is replaced
     launcher = [sys.executable, "-I", "-S", "-c", LAUNCHER, sys.executable, *step.words]
     job = subprocess.run(launcher, capture_output=True, text=True)  # noqa: S603
     status, *taken = json.loads(job.stdout.splitlines()[-1])
@@ -110,22 +110,22 @@ def run(step: Step, top: Path) -> tuple[float, float, float]:
 
 
 def compare(tables: Path, copies: Path) -> None:
-    """See that all tables are there again.
+    """Check that a folder has copies of all tables.
 
     Raises:
-        SystemExit: one isn't, or has other bytes.
+        SystemExit: a copy is missing or has other bytes.
     """
     for path in tables.glob("*/*.txt"):
         copy = copies / path.relative_to(tables)
         if not copy.is_file() or copy.read_bytes() != path.read_bytes():
-            raise SystemExit(f"error: {copy} is not {path}")
+            raise SystemExit(f"error: {copy} is no copy of {path}")
 
 
 def check_slip(folder: Path) -> None:
-    """See that corrected losses of networks that never learn are ln(classes) to four digits.
+    """Check that corrected losses of networks that never learn are ln(classes) to four digits.
 
     Raises:
-        SystemExit: they are not, or there are no such networks.
+        SystemExit: a loss differs, or the number of such networks is wrong.
     """
     bench = nnlc.Benchmark(folder, val_loss="corrected")
     found = nnlc.metrics(nnlc.load_tables(folder), columns=())
@@ -141,7 +141,7 @@ def check_slip(folder: Path) -> None:
 
 
 def queries_a_second(folder: Path) -> float:
-    """Of random networks after random half epochs."""
+    """Return the queries a second for random networks and half epochs."""
     bench = nnlc.Benchmark(folder)
     draw = random.Random(1)  # noqa: S311
     asked = [(draw.choice(bench.ids), draw.randrange(1, 81) / 2) for _ in range(QUERIES)]

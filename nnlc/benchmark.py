@@ -74,7 +74,7 @@ class Benchmark:
     """Tables of one or several folders, looked up half epoch by half epoch.
 
     Args:
-        folders: as for `load_tables`, like `val_loss`, `damaged` and `cache`.
+        folders: as for `load_tables`, like `val_loss` and `damaged`. `cache` has no effect.
 
     Attributes:
         ids: IDs of all networks, sorted.
