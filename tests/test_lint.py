@@ -58,7 +58,6 @@ def test_an_option_of_a_site_s_own_plugin_is_a_note():
         ("--array=0-3", "--array=0,1,2-3:1"),
         ("#SBATCH --requeue", "##SBATCH --requeue was here\n#SBATCH --requeue"),
         ("srun --nodes=2 --ntasks=8", "time srun -N2 -n 8"),
-        ("# One rank", "cat <<END > note\nsrun python -m nnlc.worker\nEND\n# One rank"),
         ("export OMP_NUM_THREADS=1", "OMP_NUM_THREADS=1\nexport OMP_NUM_THREADS"),
     ],
 )

@@ -231,6 +231,7 @@ SLURM = [
     ("#SBATCH --requeue", "#BSUB --requeue", "#BSUB", "#BSUB is only a comment"),
     ("#SBATCH --requeue", "#sbatch --requeue", "#sbatch", "#sbatch is only a comment"),
     ("--label", "--labell", "--labell", "srun does not know"),
+    ("    --kill-on", "    # --kill-on", "--cpu-bind", "starts nnlc.worker without srun"),
 ]
 """The same for Perlmutter's. Where a directive that others need is gone, they say nothing."""
 

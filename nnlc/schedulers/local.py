@@ -1,11 +1,7 @@
 """A machine without a scheduler: scripts run with bash, and ranks with mpirun."""
 
-from typing import TYPE_CHECKING
-
+from nnlc.schedulers.options import COUNT, OptionTable
 from nnlc.schedulers.scheduler import Scheduler
-
-if TYPE_CHECKING:
-    from nnlc.schedulers.rules import Rule
 
 
 class Local(Scheduler):
@@ -13,9 +9,12 @@ class Local(Scheduler):
 
     name, title = "local", "local"
     launcher = "mpirun"
+    launcher_options = OptionTable(
+        "np n ppn f hosts bind-to map-by env genv wdir",
+        "genvall verbose",
+        values=[("np n ppn", COUNT, "a number")],
+        dashes="-",
+    )
 
     def minutes(self, walltime: str) -> None:
         del walltime
-
-    def rules(self) -> "tuple[Rule, ...]":
-        return ()

@@ -5,13 +5,39 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnlc.schedulers.scheduler import Queue, index_variable
+from nnlc.schedulers.options import COUNT, OptionTable
+from nnlc.schedulers.scheduler import Queue, number_of
 
 if TYPE_CHECKING:
-    from nnlc.schedulers.rules import Rule
+    from nnlc.schedulers.job_rules import JobRules
     from nnlc.schedulers.site import Site
 
 _SUBMITTED = re.compile(r"Job <(\d+)(?:\[[^]>]*\])?> is submitted")
+
+_BSUB = OptionTable(
+    "a alloc_flags app b C c clusters cn_cu cn_mem core_isolation csm cwd D data datagrp E Ep e "
+    "env eo eptl ext F f freq G g gpu hostfile i is J Jd jobaff jsdl jsdl_strict jsm json k L Lp "
+    "ln_mem ln_slots M m mig n nnodes network notify o oo outdir P p ptl Q q R rcacct S s sla smt "
+    "sp stage step_cgroup T t U u v W We w wa wt yaml Zs",
+    "ar B datachk H hl I Ip IS ISp ISs Is IX K N Ne pack r rn rnc ti tty ul V h x XF",
+    dashes="-",
+    repeatable="o e oo eo R",
+)
+_AMOUNTS = "nrs rs_per_host rs_per_socket tasks_per_rs cpu_per_rs gpu_per_rs memory_per_rs"
+_JSRUN = OptionTable(
+    f"{_AMOUNTS} allocate_only appfile bind chdir env env_eval env_no_propagate erf_input "
+    "erf_output exclude_hosts exit_on_error latency_priority launch_distribution launch_node_task "
+    "np pre_post_exec print_placement progress save_resources smpiargs stdin_rank stdio_input "
+    "stdio_mode stdio_stderr stdio_stdout use_reservation use_resources use_spindle",
+    "immediate help usage version",
+    "A:allocate_only f:appfile b:bind h:chdir c:cpu_per_rs E:env F:env_eval D:env_no_propagate "
+    "x:exclude_hosts X:exit_on_error g:gpu_per_rs l:latency_priority d:launch_distribution "
+    "H:launch_node_task m:memory_per_rs p:np n:nrs P:pre_post_exec Z:progress r:rs_per_host "
+    "K:rs_per_socket S:save_resources M:smpiargs I:stdin_rank t:stdio_input e:stdio_mode "
+    "k:stdio_stderr o:stdio_stdout a:tasks_per_rs J:use_reservation U:use_resources "
+    "L:use_spindle i:immediate ?:help V:version",
+    [(_AMOUNTS, r"\d{1,9}|ALL_\w+", "a number or ALL_..."), ("np", COUNT, "a number")],
+)
 
 
 class Lsf(Queue):
@@ -19,6 +45,14 @@ class Lsf(Queue):
 
     name, title = "lsf", "LSF"
     sentinel, launcher, submit_commands = "#BSUB", "jsrun", ("bsub", "bsub <")
+    directive_options, launcher_options = _BSUB, _JSRUN
+    reads_all_directives = True
+    account_option, nodes_option, walltime_option = "P", "nnodes", "W"
+    walltime_form = "HOURS:MINUTES"
+    walltime_forms = "it must be [hours:]minutes: LSF has no seconds"
+    array_option, first_index, array_forms = "J", 1, "it must be as NAME[1-9], from 1 on"
+    index_variable, index_expression = "LSB_JOBINDEX", '"$((LSB_JOBINDEX - 1))"'
+    logs, log_index, log_example = ("o", "e"), "%I", "%J and %I"
     submits_successor = True
     runs_mps = True
     over = frozenset(["DONE", "EXIT", "POST_DONE", "POST_ERR"])
@@ -38,10 +72,13 @@ class Lsf(Queue):
         found = re.fullmatch(r"(?:([0-9]{1,6}):)?([0-9]{1,9})(?:/\S+)?", walltime)
         return None if found is None else 60 * int(found[1] or 0) + int(found[2])
 
-    def rules(self) -> "tuple[Rule, ...]":
-        from nnlc.schedulers.lsf_rules import RULES
+    def array_list(self, option: str) -> str | None:
+        return re.sub(r"^[^\[]*\[(.*)\]", r"\1", option) if "[" in option else None
 
-        return RULES
+    def rules(self) -> "type[JobRules]":
+        from nnlc.schedulers.lsf_rules import LsfRules
+
+        return LsfRules
 
     def directives(self, site: "Site") -> tuple[str, ...]:
         """Return them with gpumps if the site has MPS; of several -alloc_flags only one counts."""
@@ -58,10 +95,10 @@ class Lsf(Queue):
 
     def element(self, environment: Mapping[str, str], elements: int) -> int | None:
         """Return the element that LSB_JOBINDEX stands for: LSF's arrays begin at 1."""
-        index = index_variable(environment, "LSB_JOBINDEX", 0)
+        index = number_of(environment, "LSB_JOBINDEX", 0)
         if index < 1:  # a job outside any array
             return None
-        last = max(index, index_variable(environment, "LSB_JOBINDEX_END", index))
+        last = max(index, number_of(environment, "LSB_JOBINDEX_END", index))
         if last > elements:
             raise ValueError(
                 f"this array has an index {last}, and --elements says {elements}: give the same "

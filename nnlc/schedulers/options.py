@@ -1,224 +1,171 @@
-"""How bsub, jsrun, sbatch and srun read their options: which there are, and which take a value.
+"""Options of programs: which there are, how they are written, and which values they take.
 
-From bsub(1), jsrun(1), sbatch(1) and srun(1). Nothing is expanded: a value may hold `$NAME`.
+Neither argparse nor getopt reads them: LSF's long names have one dash, Slurm's may be cut and some
+take a value only behind `=`, and each option needs its line. Nothing is expanded: a value may hold
+`$NAME`.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-
-_GPUS = r"(\w+:)?\d{1,9}"
-_MEANINGS = (
-    (
-        "ntasks ntasks-per-core ntasks-per-gpu ntasks-per-node ntasks-per-socket cpus-per-gpu "
-        "cpus-per-task cores-per-socket sockets-per-node threads-per-core mincpus np ppn elements "
-        "element kill-on-bad-exit",
-        r"\d{1,9}",
-        "a number",
-    ),
-    (
-        "nrs rs_per_host rs_per_socket tasks_per_rs cpu_per_rs gpu_per_rs memory_per_rs",
-        r"\d{1,9}|ALL_\w+",
-        "a number or ALL_...",
-    ),
-    ("gpus gpus-per-node gpus-per-task gpus-per-socket", f"{_GPUS}(,{_GPUS})*", "as 4 or a100:4"),
-    ("mem", r"0+|\d{4,12}|\d{1,12}[KMGTkmgt][bB]?", "as 4000 (megabytes), 4000M, 4G or 1T"),
-    ("mem-per-cpu mem-per-gpu tmp", r"0+|\d{3,12}|\d{1,12}[KMGTkmgt][bB]?", "as 400 (MB) or 4G"),
-    ("open-mode", "a|append|t|truncate", "append or truncate"),
-    ("trainers", "auto|[1-9]|[1-5][0-9]|6[0-4]", "a number from 1 to 64, or auto"),
-    ("device", "auto|cpu|cuda", "auto, cpu or cuda"),
-    ("order", "longest|shortest", "longest or shortest"),
-    ("time-left", r"(?=.*[1-9])\d{1,9}(\.\d{1,9})?", "minutes, such as 120"),
-    ("results images", ".+", "a folder"),
-)
-"""Options, the pattern of their values, and what these must be."""
-_VALUES = {name: meaning for names, *meaning in _MEANINGS for name in names.split()}
+from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word of a script, without its quotes, and the line it begins on."""
+class Word(NamedTuple):
+    """A word of a script, without its quotes, and the line it ends on."""
 
     text: str
     line: int
-    operator: bool = False
-    """Whether it is a redirection such as `>`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option as it was found, under its one name."""
+    """An option as it stands in a script, under its one name."""
 
     name: str
     value: str | None
     line: int
-    known: bool = True
     dashes: str = "--"
+    known: bool = True
+    must_be: str | None = None
+    """What its value must be, if it is something else."""
 
     def __str__(self) -> str:
         return f"{self.dashes}{self.name}"
 
     @property
-    def must_be(self) -> str | None:
-        """Return what its value must be, where it is something else."""
-        pattern, right = _VALUES.get(self.name, ("", ""))
-        if self.value is None or not pattern or "$" in self.value:
-            return None
-        return None if re.fullmatch(pattern, self.value, re.ASCII) else right
+    def number(self) -> int | None:
+        """Return the value if it is a whole number that makes sense."""
+        return whole(self.value)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grammar:
-    """The options of one program."""
+class Options(list[Option]):
+    """Options in their order."""
 
-    valued: frozenset[str]
-    """Those that take a value, by their long names."""
-    flags: frozenset[str]
-    """Those that take none, or one only behind `=`."""
-    short: dict[str, str] = field(default_factory=dict)
-    """One letter, and the long name that means the same."""
-    dashes: str = "--"
-    """What stands before a long name: LSF's have one dash."""
-    shortens: bool = False
-    """Whether a long name may be cut where no other begins the same."""
+    def get(self, name: str) -> Option | None:
+        """Return the last option of a name, which is the one that counts."""
+        return next((each for each in reversed(self) if each.known and each.name == name), None)
 
-    def names(self) -> list[str]:
-        """Every long name, as a user writes it."""
-        return sorted(self.dashes + name for name in self.valued | self.flags)
+    def number(self, name: str) -> int | None:
+        """Return the number that an option of this name has, if there is one."""
+        option = self.get(name)
+        return option.number if option else None
 
-    def parse(self, words: Sequence[Word]) -> tuple[list[Option], list[Word]]:
-        """The options that begin a list of words, and the words from the first other one on."""
-        found: list[Option] = []
-        at = 0
-        while at < len(words) and words[at].text.startswith("-") and words[at].text != "-":
-            word = words[at]
-            at += 1
+
+def whole(text: str | None) -> int | None:
+    """Return the number that a text says, if it is a whole one that makes sense."""
+    return int(text) if text is not None and re.fullmatch("[0-9]{1,9}", text) else None
+
+
+class OptionTable:
+    """Options of one program.
+
+    Args:
+        valued: long names of those that take a value.
+        flags: those that take none, or one only behind `=`.
+        short: letters that mean the same as a long name, as `N:nodes`.
+        values: names, the pattern of their values, and the pattern in words.
+        dashes: what stands before a long name: LSF's have one dash.
+        shortens: True if a long name may be cut where no other begins the same.
+        repeatable: options that may be given several times.
+        excludes: options that exclude another one, as `no-requeue:requeue`.
+        lists: options whose value is a list of NAME=VALUE, each an option of its own.
+    """
+
+    def __init__(
+        self,
+        valued: str = "",
+        flags: str = "",
+        short: str = "",
+        values: Sequence[tuple[str, str, str]] = (),
+        *,
+        dashes: str = "--",
+        shortens: bool = False,
+        repeatable: str = "",
+        excludes: str = "",
+        lists: str = "",
+    ) -> None:
+        self.valued, self.flags = frozenset(valued.split()), frozenset(flags.split())
+        self.names = self.valued | self.flags
+        self.dashes, self._shortens = dashes, shortens
+        self.repeatable, self._lists = frozenset(repeatable.split()), frozenset(lists.split())
+        self._short, self.excludes = _pairs(short), _pairs(excludes)
+        self._values = {name: rule for names, *rule in values for name in names.split()}
+
+    def written(self, name: str, value: object = None) -> str:
+        """Return an option as a user writes it."""
+        between = "=" if self.dashes == "--" else " "
+        return f"{self.dashes}{name}" + ("" if value is None else f"{between}{value}")
+
+    def read(self, words: Sequence[Word]) -> tuple[Options, list[Word]]:
+        """Return the options that begin a list of words, and the words after them."""
+        found, rest = Options(), list(words)
+        while rest and re.match("-.", rest[0].text):
+            word = rest.pop(0)
             if word.text == "--":
                 break
             name, value, known = self._split(word.text)
             if known and value is None and name in self.valued:
-                value = words[at].text if at < len(words) else ""
-                at += 1
-            found.append(Option(name, value, word.line, known, self.dashes))
-        return found, list(words[at:])
+                value = rest.pop(0).text if rest else ""
+            if known and name in self._lists:
+                for part in (value or "").split(","):
+                    key, _, inner = part.partition("=")
+                    found.append(Option(key, inner, word.line, f"{self.dashes}{name} "))
+            else:
+                must_be = self._must_be(name, value) if known else None
+                found.append(Option(name, value, word.line, self.dashes, known, must_be))
+        return found, rest
+
+    def read_all(self, words: Sequence[Word]) -> tuple[Options, list[Word]]:
+        """Return all options of a list of words, and the words between them."""
+        found, between, rest = Options(), list[Word](), list(words)
+        while rest:
+            options, rest = self.read(rest)
+            found += options
+            if rest and (not found or found[-1].known):  # else it may be that one's value
+                between.append(rest[0])
+            rest = rest[1:]
+        return found, between
+
+    def _must_be(self, name: str, value: str | None) -> str | None:
+        pattern, words = self._values.get(name, ("", ""))
+        if not pattern or value is None or "$" in value or re.fullmatch(pattern, value, re.ASCII):
+            return None
+        return words
 
     def _split(self, text: str) -> tuple[str, str | None, bool]:
-        """Name, the value in the same word if there is one, and whether the name is known."""
-        behind = text.removeprefix(self.dashes)
-        name, equals, value = behind.partition("=") if self.dashes == "--" else (behind, "", "")
-        if text.startswith(self.dashes) and (whole := self._whole(name)):
-            return whole, value if equals else None, True
-        letter, rest = text[1:2], text[2:]
-        name = self.short.get(letter, letter if self.dashes == "-" else "")
-        if not text.startswith("--") and name in self.valued | self.flags:
-            return name, (rest or None) if name in self.valued else None, True
+        """Return an option's one name, the value in the same word, and True if it is known."""
+        name, equals, value = text.removeprefix(self.dashes), "", ""
+        if self.dashes == "--":
+            name, equals, value = name.partition("=")
+        begun = [each for each in self.names if self._shortens and name and each.startswith(name)]
+        long = name if name in self.names else begun[0] if len(begun) == 1 else None
+        if long and text.startswith(self.dashes):
+            return long, value if equals else None, True
+        letter = self._short.get(text[1], text[1])
+        if letter in self.names and not text.startswith("--"):
+            return letter, text[2:] or None, True
         return text.lstrip("-").partition("=")[0], None, False
 
-    def _whole(self, name: str) -> str | None:
-        """The long name that is meant, if there is one."""
-        names = self.valued | self.flags
-        if name in names:
-            return name
-        begun = [each for each in names if self.shortens and name and each.startswith(name)]
-        return begun[0] if len(begun) == 1 else None
+
+def _pairs(text: str) -> dict[str, str]:
+    return dict(pair.split(":", 1) for pair in text.split())
 
 
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+COUNT = r"\d{1,9}"
 
-
-def _letters(text: str) -> dict[str, str]:
-    return {pair[0]: pair[2:] for pair in text.split()}
-
-
-BSUB = Grammar(
-    dashes="-",
-    valued=_names(
-        "a alloc_flags app b C c clusters cn_cu cn_mem core_isolation csm cwd D data datagrp E Ep "
-        "e env eo eptl ext F f freq G g gpu hostfile i is J Jd jobaff jsdl jsdl_strict jsm json k "
-        "L Lp ln_mem ln_slots M m mig n nnodes network notify o oo outdir P p ptl Q q R rcacct S s "
-        "sla smt sp stage step_cgroup T t U u v W We w wa wt yaml Zs"
-    ),
-    flags=_names("ar B datachk H hl I Ip IS ISp ISs Is IX K N Ne pack r rn rnc ti tty ul V h x XF"),
-)
-
-JSRUN = Grammar(
-    valued=_names(
-        "allocate_only appfile bind chdir cpu_per_rs env env_eval env_no_propagate erf_input "
-        "erf_output exclude_hosts exit_on_error gpu_per_rs latency_priority launch_distribution "
-        "launch_node_task memory_per_rs np nrs pre_post_exec print_placement progress rs_per_host "
-        "rs_per_socket save_resources smpiargs stdin_rank stdio_input stdio_mode stdio_stderr "
-        "stdio_stdout tasks_per_rs use_reservation use_resources use_spindle"
-    ),
-    flags=_names("immediate help usage version"),
-    short=_letters(
-        "A:allocate_only f:appfile b:bind h:chdir c:cpu_per_rs E:env F:env_eval D:env_no_propagate "
-        "x:exclude_hosts X:exit_on_error g:gpu_per_rs l:latency_priority d:launch_distribution "
-        "H:launch_node_task m:memory_per_rs p:np n:nrs P:pre_post_exec Z:progress r:rs_per_host "
-        "K:rs_per_socket S:save_resources M:smpiargs I:stdin_rank t:stdio_input e:stdio_mode "
-        "k:stdio_stderr o:stdio_stdout a:tasks_per_rs J:use_reservation U:use_resources "
-        "L:use_spindle i:immediate ?:help V:version"
-    ),
-)
-
-_SLURM_VALUED = (
-    "account acctg-freq batch bb bbf begin chdir cluster-constraint clusters comment constraint "
-    "container core-spec cores-per-socket cpu-freq cpus-per-gpu cpus-per-task deadline delay-boot "
-    "dependency distribution error exclude export extra-node-info gid gpu-bind gpu-freq gpus "
-    "gpus-per-node gpus-per-socket gpus-per-task gres gres-flags hint input job-name licenses "
-    "mail-type mail-user mcs-label mem mem-bind mem-per-cpu mem-per-gpu mincpus network nodefile "
-    "nodelist nodes ntasks ntasks-per-core ntasks-per-gpu ntasks-per-node ntasks-per-socket "
-    "open-mode output partition power prefer priority profile qos reservation segment signal "
-    "sockets-per-node switches thread-spec threads-per-core time time-min tmp tres-bind "
-    "tres-per-task uid wckey "
-)
-_SLURM_FLAGS = (
-    "contiguous exclusive help hold nice no-kill oom-kill-step overcommit oversubscribe propagate "
-    "quiet reboot spread-job stepmgr test-only usage use-min-nodes verbose version "
-)
-_SLURM_LETTERS = (
-    "A:account b:begin D:chdir M:clusters C:constraint S:core-spec c:cpus-per-task d:dependency "
-    "m:distribution e:error x:exclude B:extra-node-info G:gpus H:hold i:input J:job-name "
-    "L:licenses k:no-kill F:nodefile w:nodelist N:nodes n:ntasks o:output O:overcommit "
-    "s:oversubscribe p:partition q:qos Q:quiet t:time v:verbose V:version "
-)
-
-SBATCH = Grammar(
-    valued=_names(
-        _SLURM_VALUED + "array export-file kill-on-invalid-dep wait-all-nodes wrap job-environment"
-    ),
-    flags=_names(_SLURM_FLAGS + "get-user-env ignore-pbs no-requeue parsable requeue wait"),
-    short=_letters(_SLURM_LETTERS + "a:array W:wait h:help"),
+WORKER = OptionTable(
+    "results images device trainers order time-left elements element",
+    "mps preflight help",
+    "h:help",
+    [
+        ("elements element", COUNT, "a number"),
+        ("trainers", "auto|[1-9]|[1-5][0-9]|6[0-4]", "a number from 1 to 64, or auto"),
+        ("device", "auto|cpu|cuda", "auto, cpu or cuda"),
+        ("order", "longest|shortest", "longest or shortest"),
+        ("time-left", r"(?=.*[1-9])\d{1,9}(\.\d{1,9})?", "minutes, such as 120"),
+        ("results images", ".+", "a folder"),
+    ],
     shortens=True,
 )
-
-SRUN = Grammar(
-    valued=_names(
-        _SLURM_VALUED + "accel-bind bcast-exclude cpu-bind epilog het-group jobid mpi msg-timeout "
-        "prolog relative slurmd-debug task-epilog task-prolog threads wait"
-    ),
-    flags=_names(
-        _SLURM_FLAGS + "bcast compress disable-status exact immediate kill-on-bad-exit label "
-        "multi-prog no-allocate overlap preserve-env pty quit-on-interrupt resv-ports send-libs "
-        "unbuffered x11"
-    ),
-    short=_letters(
-        _SLURM_LETTERS + "X:disable-status I:immediate K:kill-on-bad-exit l:label Z:no-allocate "
-        "E:preserve-env r:relative T:threads u:unbuffered W:wait h:help"
-    ),
-    shortens=True,
-)
-
-MPIRUN = Grammar(
-    valued=_names("np n ppn f hosts bind-to map-by env genv wdir"),
-    flags=_names("genvall verbose"),
-    dashes="-",
-)
-
-WORKER = Grammar(
-    valued=_names("results images device trainers order time-left elements element"),
-    flags=_names("mps preflight help"),
-    short=_letters("h:help"),
-    shortens=True,
-)
-"""Of python -m nnlc.worker."""
+"""Options of python -m nnlc.worker."""

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from nnlc.errors import SchedulerError, UnansweredError
+from nnlc.schedulers.options import OptionTable
 from nnlc.system.files import read_regular
 
 if TYPE_CHECKING:
-    from nnlc.schedulers.rules import Rule
+    from nnlc.schedulers.job_rules import JobRules
     from nnlc.schedulers.site import Site
 
 LEAST_SECONDS = 60
@@ -20,7 +21,7 @@ LEAST_SECONDS = 60
 class Scheduler(ABC):
     """Rules of a scheduler for job scripts, and what it tells a job.
 
-    Agents load the modules of all schedulers. What only `nnlc lint` or a command needs is imported
+    Jobs load the modules of all schedulers. What only `nnlc lint` or a command needs is imported
     inside the method that needs it.
     """
 
@@ -30,8 +31,32 @@ class Scheduler(ABC):
     """Name in messages."""
     sentinel: ClassVar[str] = ""
     """Beginning of a directive, such as `#SBATCH`; empty if there are none."""
+    directive_options: ClassVar[OptionTable] = OptionTable()
+    reads_all_directives: ClassVar[bool] = False
+    """True if directives count behind a script's first command too."""
+    has_plugins: ClassVar[bool] = False
+    """True if plugins of a site may add options."""
+    account_option: ClassVar[str] = ""
+    nodes_option: ClassVar[str] = ""
+    walltime_option: ClassVar[str] = ""
+    walltime_form: ClassVar[str] = "HH:MM:SS"
+    walltime_forms: ClassVar[str] = "it must be HH:MM:SS"
+    array_option: ClassVar[str] = ""
+    array_forms: ClassVar[str] = "it must be as 0-9"
+    first_index: ClassVar[int] = 0
+    """Lowest index that an array may have."""
+    index_variable: ClassVar[str] = ""
+    """Variable that tells a job its index."""
+    index_expression: ClassVar[str] = ""
+    """The worker's --element in a script, from 0."""
+    logs: ClassVar[tuple[str, ...]] = ()
+    """Options that name a job's logs."""
+    log_index: ClassVar[str] = ""
+    """Pattern of what stands for the index in the name of a log."""
+    log_example: ClassVar[str] = ""
     launcher: ClassVar[str]
     """Program that starts ranks."""
+    launcher_options: ClassVar[OptionTable] = OptionTable()
     submit_commands: ClassVar[tuple[str, ...]] = ()
     """Values that a site file's `submit` may have; empty if it may have any."""
     early_minutes: ClassVar[int] = 0
@@ -51,9 +76,15 @@ class Scheduler(ABC):
     def minutes(self, walltime: str) -> float | None:
         """Return the minutes of a walltime, infinite if it is no limit; None if it is none."""
 
-    @abstractmethod
-    def rules(self) -> "tuple[Rule, ...]":
-        """Return the rules for its job scripts, apart from those for every script."""
+    def rules(self) -> "type[JobRules]":
+        """Return the rules that `nnlc lint` holds its job scripts to."""
+        from nnlc.schedulers.job_rules import JobRules
+
+        return JobRules
+
+    def array_list(self, option: str) -> str | None:
+        """Return the indices in the value of the option for arrays; None if it makes no array."""
+        return option
 
     def directives(self, site: "Site") -> tuple[str, ...]:
         """Return the site's own directives, as a script has them."""
@@ -155,7 +186,7 @@ class Queue(Scheduler):
             text = read_regular(script).decode(errors="replace")
         except OSError:
             return ""
-        option = Script(text, self).option(name)
+        option = Script(text, self).directives.get(name)
         return (option and option.value) or ""
 
     def _one_job(self, said: str, jobs: Iterable[str], mark: str, script: Path) -> str:
@@ -174,7 +205,7 @@ class Queue(Scheduler):
         return job
 
 
-def index_variable(environment: Mapping[str, str], name: str, default: int | None = None) -> int:
+def number_of(environment: Mapping[str, str], name: str, default: int | None = None) -> int:
     """Return a number that a scheduler tells its job.
 
     Raises:

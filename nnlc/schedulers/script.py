@@ -1,206 +1,199 @@
-"""Reads a job script: its directives, and the commands that its shell would run.
+"""Job scripts: their directives, and the commands that stand on their lines.
 
-Nothing is run or expanded: `$NAME` stays as it is written. Reading never fails, whatever the text;
-`bash -n` is who judges the syntax.
+Nothing is run or expanded: `$NAME` stays as it is written. Scripts of nnlc have a command a line,
+or several between `;`, `|` and the like; a backslash goes on with the line. What else bash knows,
+such as here-documents, is not understood, and `bash -n` judges the syntax. Reading never fails.
 """
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from pathlib import PurePosixPath
 
-from nnlc.schedulers.options import BSUB, JSRUN, MPIRUN, SBATCH, SRUN, WORKER, Grammar, Option, Word
+from nnlc.schedulers.options import WORKER, Option, Options, OptionTable, Word
 from nnlc.schedulers.scheduler import Scheduler
-from nnlc.schedulers.shell import ASSIGNMENT, Command, Variable, read_commands
 
-DIRECTIVES = {"slurm": SBATCH, "lsf": BSUB}
-_GRAMMARS = {"srun": SRUN, "jsrun": JSRUN, "mpirun": MPIRUN}
+WORKER_MODULE = "nnlc.worker"
+BYTE_ORDER_MARK = "\ufeff"
+_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)\+?=(.*)", re.DOTALL)
+_ARITHMETIC = re.compile(r"\$\(\(.*?\)\)")
+_PREFIX = re.compile(
+    r"if|then|elif|else|fi|while|until|do|done|esac|[!{}]|time|exec|nohup|command|env|\S*\)"
+)
+"""Words before a command that leave it what it is."""
 
-_EXPORTS = {"export", "declare", "typeset", "readonly", "local"}
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable that a script sets."""
+
+    name: str
+    value: str
+    line: int
+    exported: bool = True
 
 
-@dataclass(frozen=True)
-class Launch:
-    """A command that starts ranks: srun, jsrun or mpirun."""
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A simple command: a program with its arguments."""
 
-    command: Command
-    options: tuple[Option, ...]
-    started: tuple[Word, ...]
-    """The command that the ranks run."""
+    words: tuple[Word, ...]
+    """Program and arguments; variables that are set for it alone are left out."""
+    variables: tuple[Variable, ...] = ()
+    background: bool = False
 
     @property
     def line(self) -> int:
-        return self.command.line
+        """Return the line it begins on."""
+        return (self.words or self.variables)[0].line
 
     @property
-    def starts_worker(self) -> bool:
-        return any(word.text == "nnlc.worker" for word in self.started)
+    def program(self) -> str:
+        """Return its name without a folder; empty if only variables are set."""
+        return PurePosixPath(self.words[0].text.lstrip("(")).name if self.words else ""
 
-    def option(self, name: str) -> Option | None:
-        """The last one of this name, which is the one that counts."""
-        return last(self.options, name)
-
-    @cached_property
-    def arguments(self) -> list[Option]:
-        """Return the options of nnlc.worker."""
-        at = next(i for i, word in enumerate(self.started) if word.text == "nnlc.worker")
-        return _read_all(WORKER, self.started[at + 1 :])
-
-    def argument(self, name: str) -> Option | None:
-        """The last of the worker's options of this name."""
-        return last(self.arguments, name)
+    def has(self, text: str) -> bool:
+        """Return True if one of its words is this."""
+        return any(word.text == text for word in self.words)
 
 
-@dataclass(frozen=True)
+class Launch:
+    """A command that starts ranks.
+
+    Attributes:
+        options: those of the launcher.
+        started: the command that the ranks run.
+        arguments: options of nnlc.worker, if that is what they run.
+        variables: those that are set for the ranks alone, before the launcher or by -E.
+    """
+
+    def __init__(self, command: Command, table: OptionTable) -> None:
+        self.command, self.line = command, command.line
+        self.options, self.started = table.read(command.words[1:])
+        texts = [word.text for word in self.started]
+        self.starts_worker = WORKER_MODULE in texts
+        after = texts.index(WORKER_MODULE) + 1 if self.starts_worker else len(texts)
+        self.arguments, _ = WORKER.read_all(self.started[after:])
+        self.variables = list(command.variables)
+        for option in self.options:
+            name, equals, value = (option.value or "").partition("=")
+            if option.name == "env" and equals:
+                self.variables.append(Variable(name, value, option.line))
+
+
 class Script:
-    """A job script for one scheduler."""
+    """A job script for one scheduler.
 
-    text: str
-    scheduler: Scheduler
+    Attributes:
+        commands: its commands in their order, also those inside loops and conditions.
+        directives: options of all directives that count.
+        late_directives: lines of directives that come too late to count.
+        launches: all that the scheduler's own launcher starts.
+        worker: the launch of our ranks, if there is one.
+        variables: what is set or exported for the commands that follow.
+        traps: signals that a trap hears, each without its SIG.
+    """
 
-    @cached_property
-    def lines(self) -> list[str]:
-        return self.text.split("\n")
-
-    @cached_property
-    def commands(self) -> list[Command]:
-        return read_commands(self.text)
-
-    @cached_property
-    def launches(self) -> list[Launch]:
-        """Everything that srun, jsrun or mpirun starts; the scheduler's own launcher only."""
-        program = self.scheduler.launcher
-        return [
-            Launch(command, tuple(options), tuple(rest))
+    def __init__(self, text: str, scheduler: Scheduler) -> None:
+        self.text, self.scheduler = text, scheduler
+        self.lines = text.removeprefix(BYTE_ORDER_MARK).split("\n")
+        self.commands = list(_commands(self.lines))
+        self.directives, self.late_directives = self._directives()
+        launches = [each for each in self.commands if each.program == scheduler.launcher]
+        self.launches = [Launch(each, scheduler.launcher_options) for each in launches]
+        self.worker = next((each for each in self.launches if each.starts_worker), None)
+        self.variables = list(_variables(self.commands))
+        self.traps = {
+            signal_name(word.text)
             for command in self.commands
-            if command.program == program
-            for options, rest in [_GRAMMARS[program].parse(command.words[1:])]
-        ]
-
-    @cached_property
-    def worker(self) -> Launch | None:
-        """What starts our ranks."""
-        return next((launch for launch in self.launches if launch.starts_worker), None)
-
-    @cached_property
-    def directives(self) -> list[Option]:
-        """The options of all directives that count, in their order."""
-        grammar = DIRECTIVES.get(self.scheduler.name)
-        found: list[Option] = []
-        for number, text in self._directive_lines:
-            if grammar is not None and number < self._first_command_line:
-                found += _read_directive(grammar, number, text)
-        return found
-
-    @cached_property
-    def late_directives(self) -> list[int]:
-        """Lines of directives that come too late to count."""
-        return [n for n, _ in self._directive_lines if n >= self._first_command_line]
-
-    @cached_property
-    def _directive_lines(self) -> list[tuple[int, str]]:
-        sentinel = self.scheduler.sentinel
-        if not sentinel:
-            return []
-        return [
-            (number, line.removeprefix(sentinel))
-            for number, line in enumerate(self.lines, 1)
-            if line.startswith(sentinel) and not line[len(sentinel) :][:1].isalnum()
-        ]
-
-    @cached_property
-    def _first_command_line(self) -> float:
-        """Slurm reads directives up to here; LSF reads all of a script."""
-        if self.scheduler.name != "slurm":
-            return float("inf")
-        numbered = enumerate((line.strip() for line in self.lines), 1)
-        return next((n for n, line in numbered if line and line[0] != "#"), float("inf"))
-
-    @property
-    def directive_names(self) -> list[str]:
-        """Every directive that the scheduler knows."""
-        grammar = DIRECTIVES.get(self.scheduler.name)
-        return grammar.names() if grammar else []
-
-    @property
-    def launcher_names(self) -> list[str]:
-        """Every option that the launcher knows, by its long name."""
-        return _GRAMMARS[self.scheduler.launcher].names()
-
-    def option(self, name: str) -> Option | None:
-        """The last directive of this name, which is the one that counts."""
-        return last(self.directives, name)
-
-    @cached_property
-    def variables(self) -> list[Variable]:
-        """Whatever is set or exported for the commands that follow."""
-        return list(self._variables())
-
-    def _variables(self) -> Iterator[Variable]:
-        plain: dict[str, str] = {}
-        for command in self.commands:
-            if not command.words:
-                for variable in command.variables:
-                    plain[variable.name] = variable.value
-                    yield variable
-            if command.program not in _EXPORTS:
-                continue
-            exported = command.program == "export" or command.has("-x")
-            for word in command.words[1:]:
-                if found := ASSIGNMENT.fullmatch(word.text):
-                    plain[found[1]] = found[2]
-                    yield Variable(found[1], found[2], word.line, exported)
-                elif exported and word.text in plain:
-                    yield Variable(word.text, plain[word.text], word.line)
-
-    @cached_property
-    def traps(self) -> dict[str, int]:
-        """Signals that the script listens for, each without its SIG, and the lines that say so."""
-        return {
-            signal_name(word.text): word.line
-            for command in self.commands
-            if command.program == "trap" and _listens(command)
+            if command.program == "trap" and len(command.words) > 2
+            if command.words[1].text not in ("", "-")  # which take a trap away
             for word in command.words[2:]
         }
 
+    def _directives(self) -> tuple[Options, list[int]]:
+        found, late, sentinel = Options(), list[int](), self.scheduler.sentinel
+        is_late = False
+        for number, line in enumerate(self.lines, 1):
+            if sentinel and re.match(rf"{sentinel}\b", line):
+                if is_late:
+                    late.append(number)
+                else:
+                    found += self._directive(line.removeprefix(sentinel), number)
+            is_command = line.strip() and not line.lstrip().startswith("#")
+            is_late |= bool(is_command) and not self.scheduler.reads_all_directives
+        return found, late
 
-def last(options: Sequence[Option], name: str) -> Option | None:
-    """The last one of a name, if any."""
-    found = (option for option in reversed(options) if option.known and option.name == name)
-    return next(found, None)
+    def _directive(self, text: str, number: int) -> list[Option]:
+        try:
+            texts = shlex.split(text, comments=True)
+        except ValueError:  # a quote that does not end
+            texts = text.split()
+        words = [Word(text, number) for text in texts]
+        options, others = self.scheduler.directive_options.read_all(words)
+        return [*options, *(Option(word.text, None, number, known=False) for word in others)]
 
 
-def _listens(trap: Command) -> bool:
-    """Whether a trap does something: a dash or nothing takes it away."""
-    return len(trap.words) > 2 and trap.words[1].text not in ("", "-")
+def _variables(commands: Sequence[Command]) -> Iterator[Variable]:
+    plain: dict[str, str] = {}
+    for command in commands:
+        if not command.words:
+            plain |= {each.name: each.value for each in command.variables}
+            yield from command.variables
+        for word in command.words[1:] if command.program == "export" else ():
+            if found := _ASSIGNMENT.fullmatch(word.text):
+                yield Variable(found[1], found[2], word.line)
+            elif word.text in plain:
+                yield Variable(word.text, plain[word.text], word.line)
 
 
 def signal_name(text: str) -> str:
-    """A signal as it is spoken of: without SIG, in capitals."""
+    """Return the name of a signal without SIG, in capitals."""
     return text.upper().removeprefix("SIG")
 
 
-def _read_directive(grammar: Grammar, number: int, text: str) -> list[Option]:
+def is_redirection(word: Word) -> bool:
+    """Return True if a word is an operator such as `>`."""
+    return bool(re.fullmatch("[<>&|]*[<>][<>&|]*", word.text))
+
+
+def _commands(lines: Sequence[str]) -> Iterator[Command]:
+    pending: list[str] = []
+    for number, line in enumerate(lines, 1):
+        pending.append(line)
+        goes_on = line.endswith("\\") and not line.lstrip().startswith("#") and number < len(lines)
+        if goes_on:
+            continue
+        words: list[Word] = []
+        for word in (*_words(pending, number - len(pending) + 1), Word(";", number)):
+            if not re.fullmatch("[;&|]+", word.text):
+                words.append(word)
+            else:
+                yield from _command(words, background=word.text == "&")
+                words = []
+        pending = []
+
+
+def _words(lines: Sequence[str], first: int) -> list[Word]:
+    """Return the words of lines that a backslash joins, and the operators between them."""
+    text = " \n".join(line.removesuffix("\\") for line in lines)
+    text = _ARITHMETIC.sub(lambda found: found[0].replace(" ", ""), text)  # one word
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=";&|<>")
+    lexer.whitespace_split = True
     try:
-        words = shlex.split(text, comments=True)
+        return [Word(word, first + lexer.lineno - 1) for word in lexer]
     except ValueError:  # a quote that does not end
-        words = text.split()
-    options: list[Option] = []
-    rest: Sequence[Word] = [Word(word, number) for word in words]
-    while rest:
-        found, rest = grammar.parse(rest)
-        options += found
-        if rest and (not options or options[-1].known):
-            options.append(Option(rest[0].text, None, number, known=False))
-        rest = rest[1:]
-    return options
+        return [Word(word, first) for word in text.split()]
 
 
-def _read_all(grammar: Grammar, words: Sequence[Word]) -> list[Option]:
-    """Return all options, whatever stands between them."""
-    options: list[Option] = []
+def _command(words: list[Word], *, background: bool) -> Iterator[Command]:
+    variables: list[Variable] = []
     while words:
-        found, rest = grammar.parse(words)
-        options += found
-        words = rest[1:]
-    return options
+        if found := _ASSIGNMENT.fullmatch(words[0].text):
+            variables.append(Variable(found[1], found[2], words[0].line, exported=False))
+        elif not _PREFIX.fullmatch(words[0].text):
+            break
+        words = words[1:]
+    if words or variables:
+        yield Command(tuple(words), tuple(variables), background)

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnlc.schedulers.scheduler import Queue, index_variable
+from nnlc.schedulers.scheduler import Queue, number_of
+from nnlc.schedulers.slurm_options import SBATCH, SRUN
 
 if TYPE_CHECKING:
-    from nnlc.schedulers.rules import Rule
+    from nnlc.schedulers.job_rules import JobRules
 
 _SUBMITTED = re.compile(
     r"^[ \t]*(?:(\d+)(?:;(\S+))?|Submitted batch job (\d+)(?: on cluster (\S+))?)[ \t]*$",
@@ -34,6 +35,12 @@ class Slurm(Queue):
 
     name, title = "slurm", "Slurm"
     sentinel, launcher, submit_commands = "#SBATCH", "srun", ("sbatch",)
+    directive_options, launcher_options, has_plugins = SBATCH, SRUN, True
+    account_option, nodes_option, walltime_option = "account", "nodes", "time"
+    walltime_forms = "Slurm takes M, M:S, H:M:S, D-H, D-H:M and D-H:M:S"
+    array_option, array_forms = "array", "it must be as 0-9, 0-9:3 or 1,4%2"
+    index_variable, index_expression = "SLURM_ARRAY_TASK_ID", '"$SLURM_ARRAY_TASK_ID"'
+    logs, log_index, log_example = ("output", "error"), "%[0-9]*[aj]", "%A_%a"
     early_minutes = 1  # sbatch(1), --signal: "up to 60 seconds earlier"
     over = frozenset(["REVOKED"])  # squeue leaves the others out
     ending = frozenset(["COMPLETING"])
@@ -52,10 +59,10 @@ class Slurm(Queue):
                 return (d * 24 + h) * 60 + m + math.ceil(s / 60) or math.inf
         return None
 
-    def rules(self) -> "tuple[Rule, ...]":
-        from nnlc.schedulers.slurm_rules import RULES
+    def rules(self) -> "type[JobRules]":
+        from nnlc.schedulers.slurm_rules import SlurmRules
 
-        return RULES
+        return SlurmRules
 
     def seconds_left(self, environment: Mapping[str, str]) -> float | None:
         """Return the seconds until SLURM_JOB_END_TIME, which Slurm 22.05 does not set yet.
@@ -85,12 +92,12 @@ class Slurm(Queue):
         """
         if "SLURM_ARRAY_TASK_ID" not in environment:
             return None
-        index = index_variable(environment, "SLURM_ARRAY_TASK_ID")
+        index = number_of(environment, "SLURM_ARRAY_TASK_ID")
         # What an old Slurm leaves out is that of a whole array.
-        first = index_variable(environment, "SLURM_ARRAY_TASK_MIN", 0)
-        last = index_variable(environment, "SLURM_ARRAY_TASK_MAX", first + elements - 1)
-        count = index_variable(environment, "SLURM_ARRAY_TASK_COUNT", elements)
-        step = index_variable(environment, "SLURM_ARRAY_TASK_STEP", 1)
+        first = number_of(environment, "SLURM_ARRAY_TASK_MIN", 0)
+        last = number_of(environment, "SLURM_ARRAY_TASK_MAX", first + elements - 1)
+        count = number_of(environment, "SLURM_ARRAY_TASK_COUNT", elements)
+        step = number_of(environment, "SLURM_ARRAY_TASK_STEP", 1)
         inside = first <= index <= last and step > 0 and (index - first) % step == 0
         if inside and count == elements and last - first == (elements - 1) * step:
             return (index - first) // step

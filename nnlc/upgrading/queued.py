@@ -123,7 +123,7 @@ def _problem(path: Path, record: Record, wanted: Standard, *, is_known: bool) ->
 
 
 def _problem_of_folder(worker: Launch, results: ResultsFolder) -> str:
-    folder = worker.argument("results")
+    folder = worker.arguments.get("results")
     if folder is None or folder.value is None or "$" in folder.value:
         raise _UnseenError("its --results is not to be seen in it")
     if os.path.realpath(folder.value) == os.path.realpath(results.path):
