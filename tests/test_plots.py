@@ -223,12 +223,12 @@ def test_the_saw_tooth_shows_as_a_rise_within_epochs_and_a_fall_between_them():
 
 
 def test_bands_are_the_quartiles_of_what_is_finite_at_each_epoch():
-    from nnlc.plotting.grids import Band, Curves
+    from nnlc.plotting.grids import Band, ValueCurves
 
     tables = tables_of([[1, 1, 10]], [[1, 1, 20], [1, 1, 7]], [[1, 1, 30]], [[1, 1, NAN]])
-    curves = Curves(tables, "val_accuracy_percent")
+    curves = ValueCurves(tables, "val_accuracy_percent")
     networks = np.arange(4)
-    band = Band.of([0.5, 1], [curves.at(1, networks), curves.at(2, networks)])
+    band = Band.from_values([0.5, 1], [curves.at(1, networks), curves.at(2, networks)])
     assert band.low.tolist() == [15, 7]
     assert band.middle.tolist() == [20, 7]
     assert band.high.tolist() == [25, 7]

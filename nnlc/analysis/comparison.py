@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nnlc.analysis.observation import Observation, observe
 from nnlc.analysis.parallel import decide_timed, predict_timed
 from nnlc.analysis.predictors.interface import Predictor, StopRule
 from nnlc.analysis.predictors.registry import (
@@ -19,6 +18,7 @@ from nnlc.analysis.predictors.registry import (
     make_predictor,
     predictor_text,
 )
+from nnlc.analysis.scorable_networks import ScorableNetworks, find_scorable
 from nnlc.errors import NnlcError
 from nnlc.tables.frames import Tables
 
@@ -100,7 +100,7 @@ def compare(
     check_epoch("the target", target)
     made = _make(methods, target)
     ends = _check_cutoffs(cutoffs, target)
-    seen = observe(tables, target, only=only)
+    seen = find_scorable(tables, target, only=only)
     predictors = [one for one in made.values() if not isinstance(one, StopRule)]
     by_cutoff = {
         end: predict_timed(predictors, seen.curves.first(round(2 * end)), target, processes)
@@ -166,7 +166,7 @@ def _check_cutoffs(cutoffs: Sequence[float] | None, target: float) -> list[float
     return sorted(set(map(float, cutoffs)))
 
 
-def _stop_rule_row(rule: StopRule, seen: Observation, processes: int) -> dict[str, Any]:
+def _stop_rule_row(rule: StopRule, seen: ScorableNetworks, processes: int) -> dict[str, Any]:
     stops, seconds = decide_timed(rule, seen.curves, processes)
     values = np.where(stops.converged, stops.values, np.nan)
     last = seen.curves.val_accuracy_percent[np.arange(len(values)), stops.points - 1]
@@ -181,7 +181,7 @@ def _stop_rule_row(rule: StopRule, seen: Observation, processes: int) -> dict[st
 
 
 def _scores(
-    seen: Observation, values: Floats, uncertainties: Floats, last: Floats, seconds: float
+    seen: ScorableNetworks, values: Floats, uncertainties: Floats, last: Floats, seconds: float
 ) -> dict[str, Any]:
     known = np.isfinite(values)
     costs = np.where(known, np.abs(values - seen.observed), 0.0)
@@ -212,7 +212,7 @@ def _standard_error(errors: Floats) -> float:
     return float(errors.std(ddof=1)) / math.sqrt(len(errors)) if len(errors) > 1 else math.nan
 
 
-def _top_overlap(seen: Observation, values: Floats) -> float:
+def _top_overlap(seen: ScorableNetworks, values: Floats) -> float:
     """Return the percentage of each dataset's best tenth that is in the predicted best tenth."""
     ranked = np.where(np.isfinite(values), values, seen.observed)
     datasets = np.array(seen.datasets)

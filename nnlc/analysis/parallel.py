@@ -83,7 +83,7 @@ def _run_batches(
     Raises:
         NnlcError: a process was killed.
     """
-    batches = [curves.of(slice(i, i + BATCH)) for i in range(0, len(curves), BATCH)]
+    batches = [curves.select(slice(i, i + BATCH)) for i in range(0, len(curves), BATCH)]
     processes = min(processes, len(batches))
     if processes <= 1 or any(isinstance(one, PlugIn) for one in methods):
         return [work(one) for one in batches]

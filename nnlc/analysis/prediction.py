@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nnlc.analysis.observation import Observation, observe
 from nnlc.analysis.parallel import decide_parallel, predict_parallel
 from nnlc.analysis.predictors.interface import Predictor, StopRule
 from nnlc.analysis.predictors.registry import (
@@ -15,6 +14,7 @@ from nnlc.analysis.predictors.registry import (
     make_predictor,
     predictor_text,
 )
+from nnlc.analysis.scorable_networks import ScorableNetworks, find_scorable
 from nnlc.errors import NnlcError
 from nnlc.tables.frames import Tables
 from nnlc.wording import counted
@@ -77,7 +77,9 @@ def predict(
             raise NnlcError(f"{made.name} decides itself when to stop; leave out the cutoff")
     elif target is None:
         target = DEFAULT_EPOCH
-    seen = observe(tables, made.epoch if isinstance(made, StopRule) else target or 0, only=only)
+    seen = find_scorable(
+        tables, made.epoch if isinstance(made, StopRule) else target or 0, only=only
+    )
     if isinstance(made, StopRule):
         columns = _by_stop_rule(made, seen, processes)
     else:
@@ -95,7 +97,7 @@ def predict(
     return found
 
 
-def _by_stop_rule(rule: StopRule, seen: Observation, processes: int) -> dict[str, Any]:
+def _by_stop_rule(rule: StopRule, seen: ScorableNetworks, processes: int) -> dict[str, Any]:
     stops = decide_parallel(rule, seen.curves, processes)
     waited = f"has not converged by epoch {rule.epoch:g}"
     reasons = [
@@ -112,7 +114,7 @@ def _by_stop_rule(rule: StopRule, seen: Observation, processes: int) -> dict[str
 
 
 def _by_cutoff(
-    method: Predictor, seen: Observation, cutoff: float | None, processes: int
+    method: Predictor, seen: ScorableNetworks, cutoff: float | None, processes: int
 ) -> dict[str, Any]:
     end = max(0.5, np.floor(seen.target) / 2) if cutoff is None else cutoff
     check_epoch("the cutoff", end)

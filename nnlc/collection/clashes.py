@@ -41,27 +41,27 @@ class MergedTables:
 
 def merge_sources(sources: Iterable[Source]) -> MergedTables:
     """Merge tables; of different tables with the same ID, keep the first."""
-    merger = MergedTables()
+    merged = MergedTables()
     for source in sources:
-        same_id = merger.taken.setdefault(source.id, [])
+        same_id = merged.taken.setdefault(source.id, [])
         if same_id and same_id[0].sha256 != source.sha256:
-            merger.clashes.append(Clash(same_id[0], source))
+            merged.clashes.append(Clash(same_id[0], source))
         else:
             same_id.append(source)
-    return merger
+    return merged
 
 
-def refuse_clashes(merger: MergedTables) -> None:
+def refuse_clashes(merged: MergedTables) -> None:
     """Check that no tables clash.
 
     Raises:
         NnlcError: tables clash; the message says which, where, and what to do.
     """
-    if not merger.clashes:
+    if not merged.clashes:
         return
     lines = ["nothing is written, as tables of one ID differ:"]
     for is_same_network in (True, False):
-        chosen = [one for one in merger.clashes if one.is_same_network == is_same_network]
+        chosen = [one for one in merged.clashes if one.is_same_network == is_same_network]
         if not chosen:
             continue
         for (first, second), ids in _by_folders(chosen).items():
@@ -88,16 +88,16 @@ def _by_folders(clashes: Sequence[Clash]) -> dict[tuple[Path, Path], list[str]]:
     return found
 
 
-def notes(merger: MergedTables) -> list[str]:
+def notes(merged: MergedTables) -> list[str]:
     """Return a line for each peculiarity of the merged tables that is no error."""
-    firsts = merger.firsts
+    firsts = merged.firsts
     found = []
-    if again := [id_ for id_, sources in merger.taken.items() if sources[1:]]:
+    if again := [id_ for id_, sources in merged.taken.items() if sources[1:]]:
         found.append(
             f"{counted(len(again), 'table')} found more than once with the same bytes, and taken "
             "once: " + some_of(again, _NAMED)
         )
-    if left_out := [clash.second.id for clash in merger.clashes]:
+    if left_out := [clash.second.id for clash in merged.clashes]:
         found.append(
             f"{counted(len(left_out), 'table')} left out, as another of the same ID came first: "
             + some_of(left_out, _NAMED)

@@ -17,7 +17,7 @@ from nnlc.tables.table_folders import PROVENANCE_FILE
 
 
 def write_collection(
-    merger: MergedTables,
+    merged: MergedTables,
     folder: Path,
     paths: Sequence[Path],
     journals: Journals,
@@ -27,7 +27,7 @@ def write_collection(
     """Write tables into a new folder, whole or not at all: under another name, then renamed.
 
     Args:
-        merger: the tables.
+        merged: the tables.
         folder: the folder of the collection; new or empty.
         paths: paths that the user gave to read.
         journals: journals in these paths.
@@ -40,21 +40,21 @@ def write_collection(
         TableError: a table has changed since it was read.
         NnlcError: the folder can't be written, or something stands in its place by now.
     """
-    recorded = _recorded(merger, journals)
+    recorded = _recorded(merged, journals)
     with new_folder(folder, partial(check_destination, folder, paths)) as temporary:
-        for one in merger.firsts:
+        for one in merged.firsts:
             _write_table(one, temporary, link=link)
-        write_new(temporary / PROVENANCE_FILE, provenance(merger, paths))
+        write_new(temporary / PROVENANCE_FILE, provenance(merged, paths))
         if recorded:
             lines = "".join(json.dumps(event) + "\n" for event in recorded)
             write_new(temporary / FOLDER / "finishes.jsonl", lines.encode())
     return len(recorded)
 
 
-def _recorded(merger: MergedTables, journals: Journals) -> list[Event]:
+def _recorded(merged: MergedTables, journals: Journals) -> list[Event]:
     """Return the last event "finish" of each table, in the order of IDs."""
     found: list[Event] = []
-    for _, sources in sorted(merger.taken.items()):
+    for _, sources in sorted(merged.taken.items()):
         events = (journals.finish(one.path, one.id, one.sha256) for one in sources)
         found += [event for event in events if event is not None][:1]
     return found

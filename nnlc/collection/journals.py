@@ -52,12 +52,12 @@ class Journals:
         return None
 
     def _finishes_beside(self, folder: Path) -> dict[str, list[Event]]:
-        home = parent_collection(folder, self._paths)
-        if home is None or not os.path.lexists(home / FOLDER):
+        collection = parent_collection(folder, self._paths)
+        if collection is None or not os.path.lexists(collection / FOLDER):
             return {}
-        if home not in self._read:
-            self._read[home] = self._read_journal(home / FOLDER)
-        return self._read[home]
+        if collection not in self._read:
+            self._read[collection] = self._read_journal(collection / FOLDER)
+        return self._read[collection]
 
     def _read_journal(self, journal: Path) -> dict[str, list[Event]]:
         found: defaultdict[str, list[Event]] = defaultdict(list)

@@ -65,8 +65,8 @@ def merge_tables(
         NnlcError: tables clash, or the folder is in use or can't be written; nothing is written.
     """
     places, folder = as_paths(paths), Path(folder)
-    merger, skipped = _read(places, folder, on_clash, damaged)
-    return _write(merger, merger, folder, places, skipped, link=link)
+    merged, skipped = _read(places, folder, on_clash, damaged)
+    return _write(merged, merged, folder, places, skipped, link=link)
 
 
 def subset_tables(
@@ -88,10 +88,10 @@ def subset_tables(
         NnlcError: as for `merge_tables`; or an ID has no table, or no table is chosen.
     """
     places, folder = as_paths(paths), Path(folder)
-    merger, skipped = _read(places, folder, on_clash, damaged)
-    chosen = ids(frames_of(merger.firsts)) if callable(ids) else ids
-    part = _part(merger, chosen)
-    return _write(part, merger, folder, places, skipped, link=link)
+    merged, skipped = _read(places, folder, on_clash, damaged)
+    chosen = ids(frames_of(merged.firsts)) if callable(ids) else ids
+    part = _part(merged, chosen)
+    return _write(part, merged, folder, places, skipped, link=link)
 
 
 def _read(
@@ -101,22 +101,22 @@ def _read(
     check_choice("damaged", damaged, ("refuse", "skip"))
     check_destination(folder, paths)
     sources, skipped = read_sources(paths, damaged)
-    merger = merge_sources(sources)
+    merged = merge_sources(sources)
     if on_clash == "refuse":
-        refuse_clashes(merger)
-    return merger, skipped
+        refuse_clashes(merged)
+    return merged, skipped
 
 
-def _part(merger: MergedTables, ids: Iterable[str]) -> MergedTables:
+def _part(merged: MergedTables, ids: Iterable[str]) -> MergedTables:
     chosen = dict.fromkeys(ids)
-    check_known(chosen, merger.taken)
-    clashes = [clash for clash in merger.clashes if clash.first.id in chosen]
-    return replace(merger, taken={id_: merger.taken[id_] for id_ in chosen}, clashes=clashes)
+    check_known(chosen, merged.taken)
+    clashes = [clash for clash in merged.clashes if clash.first.id in chosen]
+    return replace(merged, taken={id_: merged.taken[id_] for id_ in chosen}, clashes=clashes)
 
 
 def _write(
     part: MergedTables,
-    merger: MergedTables,
+    merged: MergedTables,
     folder: Path,
     paths: Sequence[Path],
     skipped: Sequence[Skipped],
@@ -124,12 +124,12 @@ def _write(
     link: bool,
 ) -> Collected:
     if not part.taken:
-        raise NnlcError(f"none of the {len(merger.taken)} tables is chosen; nothing is written")
+        raise NnlcError(f"none of the {len(merged.taken)} tables is chosen; nothing is written")
     journals = Journals(paths)
     return Collected(
         recorded=write_collection(part, folder, paths, journals, link=link),
         tables=len(part.taken),
-        among=len(merger.taken),
+        among=len(merged.taken),
         notes=tuple(notes(part)),
         skipped=(*skipped, *journals.skipped),
     )

@@ -26,19 +26,19 @@ _Sources = dict[tuple[str, str], list[str]]
 """Sources by ID and sha256."""
 
 
-def provenance(merger: MergedTables, paths: Sequence[Path]) -> bytes:
+def provenance(merged: MergedTables, paths: Sequence[Path]) -> bytes:
     """Return the content of the file, sorted.
 
     Args:
-        merger: the tables.
+        merged: the tables.
         paths: paths that the user gave to read.
     """
-    told = _ProvenanceFiles(paths)
+    files = _ProvenanceFiles(paths)
     rows = {
         (id_, one.dataset, sources[0].folder, one.sha256, source)
-        for id_, sources in merger.taken.items()
+        for id_, sources in merged.taken.items()
         for one in sources
-        for source in told.sources(one)
+        for source in files.sources(one)
     }
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -52,15 +52,15 @@ class _ProvenanceFiles:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths, self._names = paths, _names(paths)
-        self._told: dict[Path, _Sources] = {}
+        self._sources: dict[Path, _Sources] = {}
 
     def sources(self, table: Source) -> list[str]:
         """Return the original sources of a table: from its collection's file, or its path."""
         folder = table.path.parent
-        if folder not in self._told:
-            home = parent_collection(folder, self._paths)
-            self._told[folder] = _read(home / PROVENANCE_FILE) if home else {}
-        return self._told[folder].get((table.id, table.sha256)) or list(self._place(table.path))
+        if folder not in self._sources:
+            collection = parent_collection(folder, self._paths)
+            self._sources[folder] = _read(collection / PROVENANCE_FILE) if collection else {}
+        return self._sources[folder].get((table.id, table.sha256)) or list(self._place(table.path))
 
     def _place(self, table: Path) -> Iterator[str]:
         for path, name in self._names:
@@ -82,7 +82,7 @@ def _names(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
 
 def _read(path: Path) -> _Sources:
     """Return the sources in a file `provenance.csv`; none if nnlc did not write it."""
-    told: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    sources: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     if path.is_symlink() or not path.is_file():
         return {}
     with suppress(NnlcError, csv.Error):
@@ -90,5 +90,5 @@ def _read(path: Path) -> _Sources:
             source = row.get("source") or ""
             is_text = source.isprintable() and 0 < len(source) <= _LONGEST_SOURCE
             if tuple(row) == COLUMNS and is_text:
-                told[row["id"], row["sha256"]].append(source)
-    return dict(told)
+                sources[row["id"], row["sha256"]].append(source)
+    return dict(sources)

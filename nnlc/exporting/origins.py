@@ -134,37 +134,40 @@ def origins_of(sources: Sequence[Source], paths: Sequence[Path], published: int)
         paths: paths that the user gave; nothing outside of them is read.
         published: number of the article's tables.
     """
-    homes = sorted({home for one in sources if (home := parent_collection(one.path.parent, paths))})
-    standing: defaultdict[Path, list[Source]] = defaultdict(list)
+    found = (parent_collection(one.path.parent, paths) for one in sources)
+    folders = sorted(set(filter(None, found)))
+    tables: defaultdict[Path, list[Source]] = defaultdict(list)
     for one in sources:
-        standing[one.path.parent.parent].append(one)
-    by_home = {home: dict(_finishes(standing[home], home)) for home in homes if _is_safe(home)}
-    finishes = [finish for found in by_home.values() for finish in found.values()]
+        tables[one.path.parent.parent].append(one)
+    by_folder = {
+        folder: dict(_finishes(tables[folder], folder)) for folder in folders if _is_safe(folder)
+    }
+    finishes = [finish for each in by_folder.values() for finish in each.values()]
     return Origins(
         tables=len(sources),
         published=published,
-        campaigns=tuple(sorted(set(_campaigns(homes)))),
+        campaigns=tuple(sorted(set(_campaigns(folders)))),
         makers=tuple(makers(finishes)),
-        mixed=tuple(_mixed(by_home)),
+        mixed=tuple(_mixed(by_folder)),
         recorded=len(finishes),
         train_seconds=sum(finish.seconds or 0 for finish in finishes),
     )
 
 
-def _finishes(sources: Iterable[Source], home: Path) -> Iterator[tuple[str, Finish]]:
+def _finishes(sources: Iterable[Source], folder: Path) -> Iterator[tuple[str, Finish]]:
     """Yield the ID and finish of each table of a results folder that its journal lists."""
-    finishes = read_history(home / "journal").finishes
+    finishes = read_history(folder / "journal").finishes
     for one in sources:
         finish = finishes.get(one.id)
         if finish and finish.sha256 in (None, one.sha256):
             yield one.id, finish
 
 
-def _mixed(by_home: Mapping[Path, Mapping[str, Finish]]) -> Iterator[str]:
+def _mixed(by_folder: Mapping[Path, Mapping[str, Finish]]) -> Iterator[str]:
     """Yield a line for each campaign with several arithmetics, in one results folder or several."""
     together: dict[tuple[object, ...], tuple[Campaign, dict[str, Finish]]] = {}
-    for home, finishes in by_home.items():
-        if campaign := _campaign_of(home):
+    for folder, finishes in by_folder.items():
+        if campaign := _campaign_of(folder):
             key = campaign.name, campaign.seed, campaign.stamp
             together.setdefault(key, (campaign, {}))[1].update(finishes)
     for campaign, all_finishes in together.values():
@@ -173,25 +176,25 @@ def _mixed(by_home: Mapping[Path, Mapping[str, Finish]]) -> Iterator[str]:
             yield f'campaign "{campaign.name}": {mixture.words}'
 
 
-def _is_safe(home: Path) -> bool:
+def _is_safe(folder: Path) -> bool:
     """Return True if the journal is a folder in which all *.jsonl entries are regular files."""
-    folder = home / "journal"
-    if folder.is_symlink() or not folder.is_dir():
+    journal = folder / "journal"
+    if journal.is_symlink() or not journal.is_dir():
         return False
-    return all(path.is_file() and not path.is_symlink() for path in folder.glob("*.jsonl"))
+    return all(path.is_file() and not path.is_symlink() for path in journal.glob("*.jsonl"))
 
 
-def _campaign_of(home: Path) -> Campaign | None:
-    results = ResultsFolder(home)
+def _campaign_of(folder: Path) -> Campaign | None:
+    results = ResultsFolder(folder)
     if not results.campaign_file.is_symlink():
         with suppress(ResultsError, CampaignError):
             return results.campaign()
     return None
 
 
-def _campaigns(homes: Iterable[Path]) -> Iterator[tuple[str, str]]:
-    for home in homes:
-        if campaign := _campaign_of(home):
+def _campaigns(folders: Iterable[Path]) -> Iterator[tuple[str, str]]:
+    for folder in folders:
+        if campaign := _campaign_of(folder):
             training = campaign.training
             yield (
                 f'the campaign "{campaign.name}" (seed {campaign.seed}, stamp {campaign.stamp})',

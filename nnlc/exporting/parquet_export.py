@@ -80,10 +80,10 @@ def _schema(parts: tuple[Part, ...]) -> pa.Schema:
 
 
 def read(folder: Path, manifest: Manifest) -> Contents:
-    """Read an export; of files that were changed since, nothing reaches the Parquet library.
+    """Read an export; files that were changed since are refused before the library reads them.
 
     Raises:
-        NnlcError: a file is not the one that was exported, or is none that nnlc writes.
+        NnlcError: a file is not the one that was exported, or nnlc did not write it.
     """
     networks = _read_networks(folder / NETWORKS_FILE, manifest)
     layout = Layout(networks["id"], networks["half_epochs"])

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from nnlc.plotting.grids import (
     Band,
-    Curves,
     Integers,
+    ValueCurves,
     group_networks,
     half_epochs_to_draw,
     largest_datasets,
@@ -82,12 +82,12 @@ def draw_curves(tables: Tables, value: str) -> tuple[Figure, str]:
 
 def _draw_each(tables: Tables, value: str) -> Figure:
     figure, axes = wide_panel()
-    curves = Curves(tables, value, positive=value != _ACCURACY)
+    curves = ValueCurves(tables, value, positive=value != _ACCURACY)
     several = tables.networks["dataset"].nunique() > 1
     for i, (id_, dataset, depth) in enumerate(
         tables.networks[["id", "dataset", "depth"]].itertuples(index=False)
     ):
-        values = curves.of(i)
+        values = curves.of_network(i)
         axes.plot(
             np.arange(1, len(values) + 1) / 2,
             values,
@@ -118,13 +118,13 @@ def _draw_row(
     Returns:
         True if some losses lie beyond the picture.
     """
-    curves = Curves(tables, value, positive=value != _ACCURACY)
+    curves = ValueCurves(tables, value, positive=value != _ACCURACY)
     numbers = half_epochs_to_draw(int(curves.lengths[positions].max()))
     bands = []
-    of_all = Band.of(numbers / 2, [curves.at(n, positions) for n in numbers])
+    of_all = Band.from_values(numbers / 2, [curves.at(n, positions) for n in numbers])
     for axes, members in zip(row, depths, strict=True):
         networks = np.intersect1d(members, positions)
-        band = Band.of(numbers / 2, [curves.at(n, networks) for n in numbers])
+        band = Band.from_values(numbers / 2, [curves.at(n, networks) for n in numbers])
         bands.append(band)
         axes.fill_between(band.epochs, band.lowest, band.highest, color=SKY, alpha=0.25, lw=0)
         axes.fill_between(band.epochs, band.low, band.high, color=BLUE, alpha=0.35, lw=0)

@@ -187,7 +187,7 @@ def _band(values: Floats, accuracy: Floats, edges: Floats) -> Band:
     members = [np.flatnonzero(bins == i) for i in range(max(len(edges) - 1, 1))]
     full = [rows for rows in members if len(rows) >= _FEWEST_IN_A_BIN]
     middles = [float(np.median(values[rows])) for rows in full]
-    return Band.of(middles, [accuracy[rows] for rows in full])
+    return Band.from_values(middles, [accuracy[rows] for rows in full])
 
 
 def draw_layer_types(tables: Tables) -> tuple[Figure, str]:

@@ -21,7 +21,7 @@ _LARGEST = 1e100
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-class Curves:
+class ValueCurves:
     """Curves of one value for all networks; NaN where a value can't be drawn.
 
     Args:
@@ -39,7 +39,7 @@ class Curves:
         self.lengths: Integers = tables.networks["half_epochs"].to_numpy()
         self._starts = np.cumsum(self.lengths) - self.lengths
 
-    def of(self, network: int) -> Floats:
+    def of_network(self, network: int) -> Floats:
         """Return the values of one network."""
         start = self._starts[network]
         return self._values[start : start + self.lengths[network]]
@@ -64,7 +64,7 @@ class Band:
     highest: Floats
 
     @classmethod
-    def of(cls, epochs: Sequence[float] | Floats, columns: Sequence[Floats]) -> "Band":
+    def from_values(cls, epochs: Sequence[float] | Floats, columns: Sequence[Floats]) -> "Band":
         """Return the quantiles of the finite values in each column; NaN where there are none."""
         quantiles = np.full((len(_QUANTILES), len(columns)), np.nan)
         for i, column in enumerate(columns):

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from nnlc.plotting.curve_plots import MOST_LABELLED
 from nnlc.plotting.grids import (
     Band,
-    Curves,
     Floats,
     Integers,
+    ValueCurves,
     half_epochs_to_draw,
     largest_datasets,
 )
@@ -47,7 +47,7 @@ def draw_saw_tooth(tables: Tables) -> tuple[Figure, str]:
         return _draw_each(tables), ""
     shown, note = largest_datasets(tables.networks)
     figure, found = panels(len(shown))
-    curves = Curves(tables, "train_loss")
+    curves = ValueCurves(tables, "train_loss")
     for axes, (dataset, positions) in zip(found, shown, strict=True):
         _draw_changes(axes, curves, positions)
         axes.set_title(panel_title(dataset, len(positions)))
@@ -58,18 +58,18 @@ def draw_saw_tooth(tables: Tables) -> tuple[Figure, str]:
     return figure, join_sentences([bands, start if _first(curves) > 2 else "", note])
 
 
-def _first(curves: Curves) -> int:
+def _first(curves: ValueCurves) -> int:
     """Return the number of the first half epoch whose change is drawn."""
     return 2 * _FALLING_EPOCHS + 1 if curves.lengths.max() > 4 * _FALLING_EPOCHS else 2
 
 
-def _draw_changes(axes: Axes, curves: Curves, positions: Integers) -> None:
+def _draw_changes(axes: Axes, curves: ValueCurves, positions: Integers) -> None:
     numbers = half_epochs_to_draw(int(curves.lengths[positions].max()))
     numbers = numbers[numbers >= _first(curves)]
     for parity, colour, line, label in ((0, VERMILLION, "-", _WITHIN), (1, BLUE, "--", _ACROSS)):
         chosen = numbers[numbers % 2 == parity]
         changes = [_change(curves.at(n - 1, positions), curves.at(n, positions)) for n in chosen]
-        band = Band.of(chosen / 2, changes)
+        band = Band.from_values(chosen / 2, changes)
         axes.fill_between(band.epochs, band.low, band.high, color=colour, alpha=0.18, lw=0)
         axes.plot(band.epochs, band.middle, color=colour, linestyle=line, label=label)
     axes.axhline(0, color="#666666", linewidth=0.9, zorder=1)
@@ -86,10 +86,10 @@ def _change(before: Floats, after: Floats) -> Floats:
 
 def _draw_each(tables: Tables) -> Figure:
     figure, found = panels(len(tables))
-    curves = Curves(tables, "train_loss")
+    curves = ValueCurves(tables, "train_loss")
     named = tables.networks[["id", "dataset"]].itertuples(index=False)
     for i, (axes, (id_, dataset)) in enumerate(zip(found, named, strict=True)):
-        values = curves.of(i)
+        values = curves.of_network(i)
         numbers = np.arange(1, len(values) + 1)
         halves = numbers % 2 == 1
         axes.plot(numbers / 2, values, color="#bbbbbb", linewidth=1)

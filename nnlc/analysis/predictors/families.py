@@ -45,7 +45,7 @@ class Family:
         form: how accuracy depends on w.
         shape: function for w and its derivatives by θ: x (R × 1), θ (Q × L) → R × L, Q × R × L.
         bounds: the least and the greatest value of each θ.
-        most: the greatest value of `size`, for `GROWTH`.
+        greatest_size: the greatest value of `size`, for `GROWTH`.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Family:
     form: Form
     shape: Callable[[Floats, Floats], tuple[Floats, Floats]]
     bounds: tuple[tuple[float, float], ...] = ()
-    most: float = np.inf
+    greatest_size: float = np.inf
 
     @property
     def lower(self) -> tuple[float, ...]:
@@ -85,7 +85,7 @@ class Family:
             case Form.LEVEL:
                 return (0.0, 0.0), (100.0, np.inf)
             case Form.GROWTH:
-                return (0.0,), (self.most,)
+                return (0.0,), (self.greatest_size,)
             case Form.BETWEEN:
                 return (0.0, 0.0), (100.0, 100.0)
 
@@ -129,8 +129,8 @@ _ALL = (
     Family("wbl4", "c − b·e^(−a·x^d)", _LEVEL, shapes.weibull, _WEIBULL),
     Family("janoschek", "α − (α − β)·e^(−κ·x^δ)", _BETWEEN, shapes.weibull_from_zero, _WEIBULL),
     Family("mmf4", "(a·b + c·x^d) / (b + x^d)", _BETWEEN, shapes.falling_hill, _HILL),
-    Family("hill3", "y·x^η / (κ^η + x^η)", _GROWTH, shapes.hill, _HILL, most=100.0),
-    Family("logpower3", "a / (1 + (x / e^b)^c)", _GROWTH, shapes.hill, _HILL, most=100.0),
+    Family("hill3", "y·x^η / (κ^η + x^η)", _GROWTH, shapes.hill, _HILL, greatest_size=100.0),
+    Family("logpower3", "a / (1 + (x / e^b)^c)", _GROWTH, shapes.hill, _HILL, greatest_size=100.0),
     Family("vap3", "e^(a + b/x + c·log(x))", _GROWTH, shapes.vapour, ((0.0, 50.0), (0.0, 2.0))),
 )
 FAMILIES = {family.name: family for family in _ALL}

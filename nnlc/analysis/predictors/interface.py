@@ -45,7 +45,7 @@ class Curves:
         values = (getattr(self, field.name)[..., :points] for field in fields(self))
         return Curves(*values)
 
-    def of(self, networks: Integers | Booleans | slice) -> "Curves":
+    def select(self, networks: Integers | Booleans | slice) -> "Curves":
         """Return the curves of some networks."""
         values = (getattr(self, field.name)[networks] for field in fields(self)[1:])
         return Curves(self.epochs, *values)
@@ -105,7 +105,7 @@ class Predictions:
     """Reason why a network has no prediction; None where it has one."""
 
     @classmethod
-    def of(cls, outcomes: Sequence[Outcome]) -> "Predictions":
+    def from_outcomes(cls, outcomes: Sequence[Outcome]) -> "Predictions":
         """Return the outcomes of single networks as arrays."""
         given = [one if isinstance(one, Prediction) else Prediction(np.nan) for one in outcomes]
         return cls(

@@ -144,7 +144,7 @@ class PlugIn(Predictor):
 
     def predict(self, curves: Curves, epoch: float) -> Predictions:
         """Predict one network after the other."""
-        return Predictions.of([ask(self, one, epoch) for one in _prefixes(curves)])
+        return Predictions.from_outcomes([ask(self, one, epoch) for one in _prefixes(curves)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +161,7 @@ class PlugInStopRule(PlugIn, StopRule):
         values = seen.val_accuracy_percent[:, -1].copy()
         reasons: list[str | None] = [None] * len(seen)
         for network in range(len(seen)):
-            curve = seen.of(slice(network, network + 1))
+            curve = seen.select(slice(network, network + 1))
             for count in range(1, min(seen.points, self.last_point - 1) + 1):
                 outcome = self.follow().add(curve.first(count))
                 reasons[network] = outcome.reason if isinstance(outcome, FitFailure) else None
@@ -227,7 +227,7 @@ def _is_number(value: Any) -> bool:
 def _prefixes(curves: Curves) -> Iterator[Prefix]:
     """Yield each network's points as read-only arrays, copied."""
     for network in range(len(curves)):
-        one = curves.of(slice(network, network + 1))
+        one = curves.select(slice(network, network + 1))
         arrays = [np.array(getattr(one, field.name)).reshape(-1) for field in fields(Prefix)]
         for array in arrays:
             array.setflags(write=False)

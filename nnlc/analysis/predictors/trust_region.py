@@ -94,7 +94,7 @@ class _Lanes:
     def keep(self, which: Integers) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            kept = value.of(which) if isinstance(value, LocalModel) else pick(value, which)
+            kept = value.select(which) if isinstance(value, LocalModel) else pick(value, which)
             setattr(self, field.name, kept)
 
 

@@ -72,7 +72,7 @@ class LocalModel:
         shapes = (vector, vector, matrix, vector, matrix, vector, (lanes,))
         return cls(*(np.zeros(shape) for shape in shapes))
 
-    def of(self, which: Integers) -> "LocalModel":
+    def select(self, which: Integers) -> "LocalModel":
         """Return the model of some lanes."""
         return LocalModel(*(pick(getattr(self, field.name), which) for field in fields(self)))
 
@@ -215,7 +215,7 @@ def choose_step(
     out = np.flatnonzero(~((there >= lower) & (there <= upper)).all(axis=0))
     if len(out):
         step[:, out], scaled[:, out], promised[out] = _step_inside_bounds(
-            pick(parameters, out), local.of(out), pick(inward, out), radius[out], lower, upper
+            pick(parameters, out), local.select(out), pick(inward, out), radius[out], lower, upper
         )
     return step, scaled, promised
 

@@ -18,7 +18,7 @@ _FIELDS = [column.field for column in CURVE_COLUMNS]
 
 
 @dataclass(frozen=True, eq=False)
-class Observation:
+class ScorableNetworks:
     """Networks with their curves up to a target epoch.
 
     Attributes:
@@ -50,7 +50,9 @@ class Observation:
         return parts
 
 
-def observe(tables: Tables, target: float, *, only: Collection[str] | None = None) -> Observation:
+def find_scorable(
+    tables: Tables, target: float, *, only: Collection[str] | None = None
+) -> ScorableNetworks:
     """Return the networks on which a prediction for an epoch can be scored.
 
     Args:
@@ -91,7 +93,7 @@ def observe(tables: Tables, target: float, *, only: Collection[str] | None = Non
     blocks = np.stack([values[ends[i] - lengths[i] :][:points] for i in chosen])
     train_loss, val_loss, accuracy = np.moveaxis(blocks, 2, 0)
     rows = networks.iloc[chosen]
-    return Observation(
+    return ScorableNetworks(
         target=target,
         ids=list(rows["id"]),
         datasets=list(rows["dataset"]),
