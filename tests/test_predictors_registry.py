@@ -189,7 +189,7 @@ def test_the_readmes_own_method_works_as_it_says(install):
     curves = curves_of([[10, 20, 30, 60, 70], [50, 70, 81, 82, 83]])
     made = make_predictor("halfway:share=0.25")
     assert made.predict(curves, 20.0).one(0) == Prediction(77.5, 5.0)
-    assert made.predict(curves.first(3), 20.0).one(0) == FitFailure("three points are no curve")
+    assert made.predict(curves.first(3), 20.0).one(0) == FitFailure("fewer than four points")
     stops = make_stop_rule("halfway").decide(curves)
     assert (list(stops.points), list(stops.converged)) == ([5, 4], [False, True])
 
