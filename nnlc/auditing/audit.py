@@ -11,7 +11,6 @@ from nnlc import __version__
 from nnlc.auditing.audited_table import Audited
 from nnlc.auditing.campaign_rules import Home, read_homes
 from nnlc.auditing.curve_rules import check_curves
-from nnlc.auditing.damaged_bytes import Salvage, is_beyond_reading, salvage
 from nnlc.auditing.divisor import Divisor, judge_divisor
 from nnlc.auditing.findings import Finding, Findings, in_order, quoted, shown, words_of
 from nnlc.auditing.folder_rules import (
@@ -28,14 +27,13 @@ from nnlc.auditing.rule_list import Rule, Severity
 from nnlc.auditing.specification_rules import check_specification
 from nnlc.auditing.standards import ANY_CAMPAIGN, ARTICLE, Standard
 from nnlc.errors import TableError
-from nnlc.tables import METADATA_COLUMNS
+from nnlc.tables.lenient_parsing import PartialRecord, is_too_large, parse_leniently
 from nnlc.tables.record import Record, parse_record, read_bytes
 from nnlc.tables.table_folders import TableFiles
 
 JSON_FORMAT = 1
 """Raised when a key of `Audit.to_json` goes or changes its meaning."""
 _EXIT_STATUS: dict[Severity | None, int] = {Severity.ERROR: 4, Severity.WARNING: 3}
-_NAMES = [column.field for column in METADATA_COLUMNS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,16 +157,14 @@ def audit_bytes(content: bytes, path: Path, home: Home | None = None) -> Audited
         home: the results folder that it belongs to.
     """
     findings = Findings(path)
-    if is_beyond_reading(content, findings):
+    if is_too_large(content, findings):
         return _unread(findings, TableError("too large to be read", path=path))
     found: Record | TableError
     try:
         found = parse_record(content, path)
-        read = Salvage(
-            dict(zip(_NAMES, found.metadata, strict=True)), found.curve, len(found.curve)
-        )
+        read = PartialRecord.of(found)
     except TableError as problem:
-        found, read = problem, salvage(content, findings)
+        found, read = problem, parse_leniently(content, findings)
     standard = _standard(read.values, home)
     table = Audited(path, read.values, read.curve, read.half_epochs, standard, findings, found)
     _check_place(table)

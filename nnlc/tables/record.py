@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nnlc.errors import TableError
-from nnlc.networks import NetworkSpec
 from nnlc.system.files import NotAFileError, open_regular, why_unread
 from nnlc.tables.columns import METADATA_COLUMNS
 from nnlc.tables.fast_parsing import Curve, Metadata, parse_arrays
@@ -40,8 +40,9 @@ class Record:
         return str(self.metadata[_DATASET])
 
     @property
-    def spec(self) -> NetworkSpec:
-        return NetworkSpec(**dict(zip(_FIELDS, self.metadata, strict=True)))
+    def values(self) -> dict[str, Any]:
+        """Metadata by field of `NetworkSpec`."""
+        return dict(zip(_FIELDS, self.metadata, strict=True))
 
 
 def parse_record(content: bytes, path: Path) -> Record:

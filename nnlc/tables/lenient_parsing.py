@@ -1,17 +1,16 @@
-"""A damaged table's bytes, looked at as far as they can be read: all that is wrong with them.
+"""Lenient parser: a damaged table's bytes, read as far as they can be, and all that is wrong.
 
-`nnlc.tables` refuses a table at the first thing that it can't give back. Here each thing is named,
-and whatever can be read all the same is handed on to the other rules.
+The strict parser (`nnlc.tables.record`) refuses a table at the first thing that it can't give back.
+This one names each such thing, and goes on.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 
-from nnlc.auditing.findings import Findings, cut, quoted
 from nnlc.system.text_file import MARKS
 from nnlc.tables.columns import (
     COLUMNS,
@@ -22,69 +21,92 @@ from nnlc.tables.columns import (
     Column,
 )
 from nnlc.tables.fast_parsing import Curve
+from nnlc.tables.record import Record
 from nnlc.tables.table import MAX_BYTES
 
 _MOST_STRANGE = 5
-MOST_LINES = 1_000_000
-"""No campaign has so many half epochs."""
-LONGEST_LINE = 1 << 20
+"""Number of different strange characters that are named."""
+_MOST_LINES = 1_000_000
+"""Lines of no table: no campaign has so many half epochs."""
+_LONGEST_LINE_BYTES = 1 << 20
+_LONGEST_QUOTE = 200
 _FIRST_METADATA = 1 + len(CURVE_COLUMNS)
 _NAMED_BYTES = {"\t": "a tab", "\0": "a zero byte", "\r": "a carriage return"}
 
 
+class Notes(Protocol):
+    """Receiver of what is wrong with a table: the name of the broken rule, and the place."""
+
+    def add(
+        self,
+        rule: str,
+        found: str,
+        right: str = "",
+        *,
+        line: int | None = None,
+        column: int | None = None,
+    ) -> None:
+        """Take what was found, and what would be right."""
+
+
 @dataclass(slots=True)
-class Salvage:
-    """What could be read of a table."""
+class PartialRecord:
+    """Record of a table as far as its bytes can be read."""
 
     values: dict[str, Any] = field(default_factory=dict)
-    """Metadata by its field in `NetworkSpec`; a field that can't be read is left out."""
+    """Metadata by field of `NetworkSpec`; a field that can't be read is left out."""
     curve: Curve | None = None
     """Half epochs × `CURVE_COLUMNS`; None where a row can't be read."""
     half_epochs: int | None = None
-    """Rows, whatever stands in them; None where the bytes have no lines."""
+    """Number of rows, whatever stands in them; None where the bytes have no lines."""
+
+    @classmethod
+    def of(cls, record: Record) -> Self:
+        """Return the partial record of a table that was read whole."""
+        return cls(record.values, record.curve, len(record.curve))
 
 
-def salvage(content: bytes, findings: Findings) -> Salvage:
-    """Name all that is wrong with a table's bytes, and read what can be read."""
-    found = Salvage()
-    text = _as_text(content, findings)
+def parse_leniently(content: bytes, notes: Notes) -> PartialRecord:
+    """Read what can be read of a table's bytes, and note all that is wrong with them."""
+    found = PartialRecord()
+    text = _as_text(content, notes)
     if text is None:
         return found
     lines = text.removesuffix("\n").split("\n")
-    _check_header(lines[0], findings)
+    _check_header(lines[0], notes)
     found.half_epochs = len(lines) - 1
     if len(lines) > 1:
-        found.curve = _read_curve(lines[1:], findings)
-        found.values = _read_metadata(lines[1].split(" "), findings)
+        found.curve = _read_curve(lines[1:], notes)
+        found.values = _read_metadata(lines[1].split(" "), notes)
     return found
 
 
-def is_beyond_reading(content: bytes, findings: Findings) -> bool:
-    """Name what no reader should take apart: it would cost many times its size in memory."""
+def is_too_large(content: bytes, notes: Notes) -> bool:
+    """Note what no reader should take apart: it would cost many times its size in memory."""
     lines = content.count(b"\n")
     if len(content) > MAX_BYTES:
-        findings.add("too-large", f"more than {MAX_BYTES} bytes", "some 6,000")
-    elif lines > MOST_LINES:
-        findings.add("too-large", f"{lines} lines", "81, or as the campaign says")
-    elif (longest := max(lengths := [*map(len, content.split(b"\n"))])) > LONGEST_LINE:
+        notes.add("too-large", f"more than {MAX_BYTES} bytes", "some 6,000")
+    elif lines > _MOST_LINES:
+        notes.add("too-large", f"{lines} lines", "81, or as the campaign says")
+    elif (longest := max(lengths := [*map(len, content.split(b"\n"))])) > _LONGEST_LINE_BYTES:
         line = lengths.index(longest) + 1
-        findings.add("too-large", f"a line of {longest} bytes", "some 500", line=line)
+        notes.add("too-large", f"a line of {longest} bytes", "some 500", line=line)
     else:
         return False
     return True
 
 
-def _as_text(content: bytes, findings: Findings) -> str | None:
-    """The text, damage to marks and line ends undone; None where it is beyond reading."""
+def _as_text(content: bytes, notes: Notes) -> str | None:
+    """Return the text, with marks and line ends repaired; None where it can't be read."""
     if not content:
-        findings.add("empty-file", "the file is empty", "a header and a row for each half epoch")
+        notes.add("empty-file", "the file is empty", "a header and a row for each half epoch")
         return None
-    text = _without_mark(content, findings)
-    text = _with_plain_line_ends(text, findings)
-    if _has_strange_bytes(text, findings):
+    text = _without_mark(content, notes)
+    text = _with_plain_line_ends(text, notes)
+    if _has_strange_bytes(text, notes):
         return None
     if not text.endswith("\n"):
-        findings.add(
+        notes.add(
             "final-newline",
             "the last line has no newline: the file was cut off or edited",
             "one newline after the last line",
@@ -93,12 +115,12 @@ def _as_text(content: bytes, findings: Findings) -> str | None:
     return text
 
 
-def _without_mark(content: bytes, findings: Findings) -> str:
+def _without_mark(content: bytes, notes: Notes) -> str:
     mark = next((mark for mark in MARKS if content.startswith(mark)), None)
     if mark is None:
         return content.decode("latin-1")  # a character for each byte
     encoding = MARKS[mark]
-    findings.add(
+    notes.add(
         "byte-order-mark",
         f"the file begins with the byte-order mark (BOM) of {encoding.removesuffix('-sig')}",
         "plain ASCII from the first byte on",
@@ -108,7 +130,7 @@ def _without_mark(content: bytes, findings: Findings) -> str:
     return content.decode(encoding, "replace")
 
 
-def _with_plain_line_ends(text: str, findings: Findings) -> str:
+def _with_plain_line_ends(text: str, notes: Notes) -> str:
     returns = text.count("\r")
     if not returns:
         return text
@@ -123,12 +145,12 @@ def _with_plain_line_ends(text: str, findings: Findings) -> str:
         return text  # a stray byte within a line
     plain = text.replace("\r\n", "\n").replace("\r", "\n")
     line = text[: text.index("\r")].count("\n") + 1
-    findings.add("line-ends", found, "a newline alone", line=line)
+    notes.add("line-ends", found, "a newline alone", line=line)
     return plain
 
 
-def _has_strange_bytes(text: str, findings: Findings) -> bool:
-    """Name the first few characters that belong in no table."""
+def _has_strange_bytes(text: str, notes: Notes) -> bool:
+    """Note the first few characters that belong in no table; True if there are some."""
     seen = ""
     while len(seen) < _MOST_STRANGE:
         match = re.search(f"[^\n -~{re.escape(seen)}]", text)
@@ -139,7 +161,7 @@ def _has_strange_bytes(text: str, findings: Findings) -> bool:
         start = text.rfind("\n", 0, position) + 1
         name = _NAMED_BYTES.get(character, f"byte {ord(character):#04x}")
         times = text.count(character)
-        findings.add(
+        notes.add(
             "plain-ascii",
             f"{name} belongs in no table" + (f", {times} times" if times > 1 else ""),
             "printable ASCII, single spaces and newlines",
@@ -149,16 +171,16 @@ def _has_strange_bytes(text: str, findings: Findings) -> bool:
     return bool(seen)
 
 
-def _check_header(line: str, findings: Findings) -> None:
+def _check_header(line: str, notes: Notes) -> None:
     if line == HEADER:
         return
     names = line.split(" ")
     for number, column in enumerate(COLUMNS, 1):
         if names[number - 1 : number] != [column.name]:
-            found = quoted(names[number - 1]) if number <= len(names) else "nothing"
-            findings.add("header", f"{found} in the header", column.name, line=1, column=number)
+            found = _quoted(names[number - 1]) if number <= len(names) else "nothing"
+            notes.add("header", f"{found} in the header", column.name, line=1, column=number)
             return
-    findings.add(
+    notes.add(
         "header",
         f"{len(names)} fields in the header",
         f"{len(COLUMNS)}",
@@ -167,31 +189,31 @@ def _check_header(line: str, findings: Findings) -> None:
     )
 
 
-def _read_curve(lines: Sequence[str], findings: Findings) -> Curve | None:
+def _read_curve(lines: Sequence[str], notes: Notes) -> Curve | None:
     rows: list[list[float | None]] = []
     epoch = 0.0
     for number, line in enumerate(lines, 2):
         fields = line.split(" ")
         if len(fields) != len(COLUMNS):
             what = f"{len(fields)} field{'s' if fields[1:] else ''}" if line else "an empty line"
-            findings.add("field-count", what, f"{len(COLUMNS)}", line=number)
-        epoch = _read_epoch(fields[0], epoch + 0.5, number, findings)
+            notes.add("field-count", what, f"{len(COLUMNS)}", line=number)
+        epoch = _read_epoch(fields[0], epoch + 0.5, number, notes)
         if len(fields) != len(COLUMNS):
             continue
         if number > 2:
-            _check_blank(fields, number, findings)
-        row = _read_row(fields, number, findings)
+            _check_blank(fields, number, notes)
+        row = _read_row(fields, number, notes)
         if row is not None:
             rows.append(row)
     return np.array(rows, dtype=np.float64) if len(rows) == len(lines) else None
 
 
-def _read_epoch(text: str, expected: float, line: int, findings: Findings) -> float:
-    """The row's epoch: what stands there if it can be one, so that a gap is named once."""
+def _read_epoch(text: str, expected: float, line: int, notes: Notes) -> float:
+    """Return the row's epoch: what stands there if it can be one, so that a gap is noted once."""
     right = EPOCHS.write(expected)
     if text == right:
         return expected
-    findings.add("epoch-grid", f"epoch {quoted(text)}", right, line=line, column=1)
+    notes.add("epoch-grid", f"epoch {_quoted(text)}", right, line=line, column=1)
     try:
         read = float(EPOCHS.read(text))
     except ValueError:
@@ -199,42 +221,50 @@ def _read_epoch(text: str, expected: float, line: int, findings: Findings) -> fl
     return read if 0 < 2 * read < 1e6 and (2 * read).is_integer() else expected
 
 
-def _check_blank(fields: Sequence[str], line: int, findings: Findings) -> None:
+def _check_blank(fields: Sequence[str], line: int, notes: Notes) -> None:
     for number in range(_FIRST_METADATA, len(fields)):
         if fields[number]:
-            findings.add(
+            notes.add(
                 "metadata-line",
-                f"{quoted(fields[number])} below line 2",
+                f"{_quoted(fields[number])} below line 2",
                 "an empty field",
                 line=line,
                 column=number + 1,
             )
 
 
-def _read_row(fields: Sequence[str], line: int, findings: Findings) -> list[float | None] | None:
+def _read_row(fields: Sequence[str], line: int, notes: Notes) -> list[float | None] | None:
     values = []
     for number, column in enumerate(CURVE_COLUMNS, 1):
         try:
             values.append(column.read(fields[number]))
         except ValueError as problem:
-            _refuse("curve-text", problem, line, number + 1, findings)
+            _refuse("curve-text", problem, line, number + 1, notes)
     return values if len(values) == len(CURVE_COLUMNS) else None
 
 
-def _read_metadata(fields: Sequence[str], findings: Findings) -> dict[str, Any]:
+def _read_metadata(fields: Sequence[str], notes: Notes) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if len(fields) != len(COLUMNS):
-        return values  # nobody knows which field is which
+        return values  # which field is which can't be told
     for number, column in enumerate(METADATA_COLUMNS, _FIRST_METADATA):
         text = fields[number]
         try:
             values[column.field] = column.read(text)
         except ValueError as problem:
-            _refuse("metadata-text", problem, 2, number + 1, findings)
+            _refuse("metadata-text", problem, 2, number + 1, notes)
     return values
 
 
-def _refuse(rule: str, problem: ValueError, line: int, number: int, findings: Findings) -> None:
+def _refuse(rule: str, problem: ValueError, line: int, number: int, notes: Notes) -> None:
     column: Column = COLUMNS[number - 1]
     right = f"{column.name} as published tables write it"
-    findings.add(rule, cut(problem), right, line=line, column=number)
+    notes.add(rule, _cut(str(problem)), right, line=line, column=number)
+
+
+def _quoted(text: str) -> str:
+    return f"'{_cut(text)}'"
+
+
+def _cut(text: str) -> str:
+    return f"{text[:_LONGEST_QUOTE]}…" if len(text) > _LONGEST_QUOTE else text
