@@ -262,7 +262,7 @@ def test_clashes_are_all_named_with_what_to_do_and_nothing_is_written(tmp_path):
     with pytest.raises(NnlcError) as caught:
         merge_tables([a, b], tmp_path / "out")
     first, same, same_advice, other, other_advice = str(caught.value).splitlines()
-    assert first == "nothing is written, as tables of one ID differ:"
+    assert first == "nothing is written, because tables with the same ID differ:"
     where = f"  in {a}/CIFAR-100_models and {b}/CIFAR-100_models: "
     assert same == where + id_of(1)
     assert "trained twice" in same_advice
@@ -280,7 +280,7 @@ def test_skipped_clashes_keep_the_table_of_the_folder_named_first(tmp_path):
     assert (done.tables, done.recorded) == (5, 1)
     models = "CIFAR-100_models"
     assert tree(tmp_path / "out" / models) == tree(b / models)
-    assert done.notes[1].startswith("4 tables left out, as another of the same ID came first: ")
+    assert done.notes[1].startswith("4 tables left out, because a different table with ")
     assert len(provenance_of(tmp_path / "out")) == 6  # number 0 is the same in both
     assert Benchmark(tmp_path / "out").seconds(id_of(1)) == 21.0
 

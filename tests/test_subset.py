@@ -191,11 +191,12 @@ def test_clashes_are_refused_unless_skipped_and_then_noted_only_where_they_are_c
         write(tmp_path / "b", number, CURVE[:2], **deep(number))
     paths = [tmp_path / "a", tmp_path / "b"]
     job = run("subset", *paths, "-o", tmp_path / "out", "--depth", "1")
-    assert "tables of one ID differ" in str(job.exception)
+    assert "tables with the same ID differ" in str(job.exception)
     job = run("subset", *paths, "-o", tmp_path / "out", "--depth", "1", "--on-clash", "skip")
     assert job.stdout.startswith("1 of 2 tables")
     assert job.stderr == (
-        f"note: 1 table left out, as another of the same ID came first: {id_of(1)}\n"
+        "note: 1 table left out, because a different table with the same ID came first: "
+        f"{id_of(1)}\n"
     )
 
 

@@ -35,10 +35,11 @@ COMPARISON_COLUMNS = (
 )
 
 _LEGEND = (
-    "  saved: percent of epochs not trained, at a cost of the mean error of all networks;",
-    "  who has no prediction is trained to the end. error, median: of the predicted;",
-    "  last1: of the last accuracy on the same networks; top: percent found of the best",
-    "  tenth; within: percent no further off than two of their standard deviations.",
+    "  saved: percent of the epochs that are not trained; a network without a prediction is",
+    "  trained to the end. at a cost of: mean error of all networks, 0 for those trained to",
+    "  the end. error, median: errors of the predicted networks. last1: error of the last",
+    "  accuracy seen on these networks. top: percent of the best tenth that is found. within:",
+    "  percent of the predictions with an error of at most two standard deviations.",
 )
 """Legend below the text table; indented, so that no line looks like a row."""
 

@@ -59,7 +59,7 @@ def refuse_clashes(merged: MergedTables) -> None:
     """
     if not merged.clashes:
         return
-    lines = ["nothing is written, as tables of one ID differ:"]
+    lines = ["nothing is written, because tables with the same ID differ:"]
     for is_same_network in (True, False):
         chosen = [one for one in merged.clashes if one.is_same_network == is_same_network]
         if not chosen:
@@ -71,13 +71,14 @@ def refuse_clashes(merged: MergedTables) -> None:
 
 
 _SAME_NETWORK = (
-    "  These are the same networks with other curves: trained twice, on another device or with "
-    "another version, or changed later. --on-clash skip keeps those of the folder named first."
+    "  These are the same networks with different curves: trained twice, on different devices or "
+    "with different versions, or changed later. --on-clash skip keeps the tables of the folder "
+    "named first."
 )
 _OTHER_NETWORK = (
-    "  These are other networks: an ID is the campaign's stamp and a number, so two campaigns with "
-    "one stamp share their IDs. Keep such folders apart, or leave the later ones out with "
-    "--on-clash skip; give the next campaign a stamp of its own."
+    "  These are different networks: an ID is the campaign's stamp and a number, so campaigns with "
+    "the same stamp have the same IDs. Keep such folders separate, or leave out the later tables "
+    "with --on-clash skip; give your next campaign its own stamp."
 )
 
 
@@ -99,16 +100,16 @@ def notes(merged: MergedTables) -> list[str]:
         )
     if left_out := [clash.second.id for clash in merged.clashes]:
         found.append(
-            f"{counted(len(left_out), 'table')} left out, as another of the same ID came first: "
-            + some_of(left_out, _NAMED)
+            f"{counted(len(left_out), 'table')} left out, because a different table with the same "
+            "ID came first: " + some_of(left_out, _NAMED)
         )
     found += _same_networks(firsts)
     found += _mixed(((one.dataset, one.folder) for one in firsts), "dataset {} has folders {}")
     found += _mixed(((one.folder, one.dataset) for one in firsts), "folder {} has datasets {}")
     if renamed := [one.id for one in firsts if one.path.name != f"{one.id}.txt"]:
         found.append(
-            f"{counted(len(renamed), 'table')} named after the ID inside, as the file's name was "
-            "another: " + some_of(renamed, _NAMED)
+            f"{counted(len(renamed), 'table')} named after the ID inside, because the file's name "
+            "was different: " + some_of(renamed, _NAMED)
         )
     return found
 
