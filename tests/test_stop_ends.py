@@ -17,6 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from limits import HANG_SECONDS, wait_until
 from test_attempt import leave_after
+from test_verify_published import TrainingHere
 from typer.testing import CliRunner
 from worker_jobs import ONE, TINY, events, run_worker, slow_steps, start_worker
 
@@ -34,6 +35,7 @@ from nnlc.results.inventory import inventory
 from nnlc.results.paths import ResultsFolder
 from nnlc.results.status import read_status
 from nnlc.tables import Row, Table, write_table
+from nnlc.verification import verifying
 
 RULE = "menndl:epoch=4:patience=0.5"
 """Stops where the training loss is not lower than half an epoch before."""
@@ -355,7 +357,7 @@ def test_a_listing_says_that_savings_are_not_counted(tmp_path, campaign):
     assert f"4 epochs, seed 11, {RULE}, whose savings are not counted" in job.output
 
 
-def test_an_interrupted_network_is_stopped_where_its_rows_say_and_verified(tmp_path):
+def test_an_interrupted_network_is_stopped_where_its_rows_say_and_verified(tmp_path, monkeypatch):
     """Its rows are in a checkpoint: the rule sees them again before the next."""
     path, results = tmp_path / "mine.toml", tmp_path / "r"
     rule = 'stop = "penguin:tolerance=5"\n[run]\ncheckpoint_minutes = 0.002\n'
@@ -379,5 +381,6 @@ def test_an_interrupted_network_is_stopped_where_its_rows_say_and_verified(tmp_p
     assert stop["stopped"]
     assert 4 <= len(table.rows) < 12
     shutil.rmtree(results / "journal")
+    monkeypatch.setattr(verifying, "TrainingProcess", TrainingHere)
     verified = CliRunner().invoke(app, ["verify", str(results)])
     assert "1 of 1 identical" in verified.output
