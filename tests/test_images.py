@@ -3,7 +3,6 @@
 import pickle
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -39,9 +38,7 @@ each_set = pytest.mark.parametrize("name", WRITERS)
 
 
 @each_set
-def test_the_true_format_loads_to_the_arrays_and_labels_in_it(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_true_format_loads_to_the_arrays_and_labels_in_it(name, tmp_path, monkeypatch):
     facts, arrays = WRITERS[name](tmp_path, monkeypatch)
     if name == "SVHN":
         for kind in ("images", "labels"):
@@ -54,8 +51,8 @@ def test_the_true_format_loads_to_the_arrays_and_labels_in_it(
     ("train", "taken"), [("train", 0), ("train+extra300000", 4), ("train+extra", 15)]
 )
 def test_svhn_trains_on_train_and_then_the_first_images_of_extra(
-    train: str, taken: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    train, taken, tmp_path, monkeypatch
+):
     facts, arrays = write_svhn(tmp_path, monkeypatch, extra_taken=4)
     facts = ImageSet(
         **{key: getattr(facts, key) for key in ImageSet.__slots__}
@@ -69,13 +66,11 @@ def test_svhn_trains_on_train_and_then_the_first_images_of_extra(
     np.testing.assert_array_equal(images.train_labels[20:], arrays["extra_labels"][:taken])
 
 
-def test_the_article_s_svhn_takes_300000_images_of_extra() -> None:
+def test_the_article_s_svhn_takes_300000_images_of_extra():
     assert image_sources.svhn_extra_images(SECTION) == 300_000
 
 
-def test_svhn_without_extra_needs_no_extra_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_svhn_without_extra_needs_no_extra_file(tmp_path, monkeypatch):
     facts, _ = write_svhn(tmp_path, monkeypatch, extra_taken=0)
     (tmp_path / "extra_32x32.mat").unlink()
     section = DatasetSection(networks_per_depth=1, train="train")
@@ -84,9 +79,7 @@ def test_svhn_without_extra_needs_no_extra_file(
         check_images(facts, DatasetSection(networks_per_depth=1, train="train+extra"), tmp_path)
 
 
-def test_processed_files_of_an_old_torchvision_are_not_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_processed_files_of_an_old_torchvision_are_not_read(tmp_path, monkeypatch):
     facts, arrays = write_fashion_mnist(tmp_path, monkeypatch)
     processed = tmp_path / "FashionMNIST" / "processed"
     processed.mkdir()
@@ -94,11 +87,6 @@ def test_processed_files_of_an_old_torchvision_are_not_read(
     for name in ("training.pt", "test.pt"):
         torch.save(other, processed / name)
     assert_same(load_images(facts, SECTION, tmp_path), arrays)
-
-
-def test_images_can_be_described_without_importing_torch() -> None:
-    code = "import nnlc.training.loaded_images, sys; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def _replace_by_a_folder(path: Path) -> None:
@@ -118,8 +106,8 @@ DAMAGE = {
 @pytest.mark.parametrize("problem", DAMAGE)
 @pytest.mark.parametrize("use", [load_images, check_images])
 def test_a_damaged_file_is_named_with_what_is_wrong_and_the_command_that_mends_it(
-    use, problem: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    use, problem, name, tmp_path, monkeypatch
+):
     root = tmp_path / "my images"
     facts, _ = WRITERS[name](root, monkeypatch)
     use(facts, SECTION, root)
@@ -131,18 +119,14 @@ def test_a_damaged_file_is_named_with_what_is_wrong_and_the_command_that_mends_i
     assert lines[-1] == f"run: nnlc stage <campaign> --root {shlex.quote(str(root))}"
 
 
-def test_atruncated_idx_file_says_how_much_of_it_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_atruncated_idx_file_says_how_much_of_it_is_there(tmp_path, monkeypatch):
     facts, _ = write_fashion_mnist(tmp_path, monkeypatch)
     truncate(tmp_path / "FashionMNIST/raw/t10k-labels-idx1-ubyte")
     with pytest.raises(ImagesError, match="t10k-labels-idx1-ubyte is truncated: 27 of 28 bytes"):
         check_images(facts, SECTION, tmp_path)
 
 
-def test_a_foreign_pickle_in_the_place_of_cifar_is_never_unpickled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_foreign_pickle_in_the_place_of_cifar_is_never_unpickled(tmp_path, monkeypatch):
     facts, _ = write_cifar100(tmp_path, monkeypatch)
     for name, use in (("train", load_images), ("meta", check_images)):
         (tmp_path / f"cifar-100-python/{name}").write_bytes(pickle.dumps(Bomb()))
@@ -151,9 +135,7 @@ def test_a_foreign_pickle_in_the_place_of_cifar_is_never_unpickled(
 
 
 @each_set
-def test_loading_never_downloads(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_loading_never_downloads(name, tmp_path, monkeypatch):
     facts, _ = WRITERS[name](tmp_path, monkeypatch)
     shutil.rmtree(tmp_path)
     for use in (load_images, check_images):

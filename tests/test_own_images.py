@@ -23,7 +23,7 @@ from nnlc.training import image_sources
 from nnlc.training.loaded_images import check_images, describe_npz, load_images
 
 
-def test_an_npz_of_one_s_own_loads_to_its_arrays(tmp_path: Path) -> None:
+def test_an_npz_of_one_s_own_loads_to_its_arrays(tmp_path):
     arrays = random_images(OWN)
     given = arrays | {
         "train_images": np.asfortranarray(arrays["train_images"]),
@@ -35,8 +35,8 @@ def test_an_npz_of_one_s_own_loads_to_its_arrays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("use", [load_images, check_images])
 def test_an_npz_that_is_not_the_campaign_s_is_refused_before_it_is_parsed(
-    use, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    use, tmp_path, monkeypatch
+):
     path = tmp_path / "mine.npz"
     section = own(path, random_images(OWN))
     use(OWN, section, tmp_path)
@@ -108,7 +108,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("mistake", WRONG)
-def test_a_wrong_array_is_named_with_what_would_be_right(mistake: str, tmp_path: Path) -> None:
+def test_a_wrong_array_is_named_with_what_would_be_right(mistake, tmp_path):
     change, message = WRONG[mistake]
     path = tmp_path / "mine.npz"
     section = own(path, change(random_images(OWN)))
@@ -128,7 +128,7 @@ NO_NPZ = {
 
 
 @pytest.mark.parametrize("content", NO_NPZ)
-def test_a_file_that_is_no_npz_is_an_images_error(content: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_npz_is_an_images_error(content, tmp_path):
     path = tmp_path / "mine.npz"
     if NO_NPZ[content] is None:
         path.mkdir()
@@ -138,13 +138,13 @@ def test_a_file_that_is_no_npz_is_an_images_error(content: str, tmp_path: Path) 
         describe_npz(path)
 
 
-def test_a_single_array_is_no_npz(tmp_path: Path) -> None:
+def test_a_single_array_is_no_npz(tmp_path):
     np.save(tmp_path / "mine.npy", np.zeros((3, 1, 2, 2), np.uint8))
     with pytest.raises(ImagesError, match=r"not a readable \.npz file \(it is a single array\)"):
         describe_npz(tmp_path / "mine.npy")
 
 
-def test_a_damaged_member_of_an_npz_is_named(tmp_path: Path) -> None:
+def test_a_damaged_member_of_an_npz_is_named(tmp_path):
     arrays = random_images(OWN)
     content = bytearray(npz(arrays))
     content[content.index(b"train_labels.npy") + 60] ^= 0xFF
@@ -153,7 +153,7 @@ def test_a_damaged_member_of_an_npz_is_named(tmp_path: Path) -> None:
         describe_npz(tmp_path / "mine.npz")
 
 
-def test_describing_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
+def test_describing_a_file_that_is_not_there_says_so(tmp_path):
     with pytest.raises(ImagesError, match=r"mine\.npz: no such file"):
         describe_npz(tmp_path / "mine.npz")
 
@@ -168,9 +168,7 @@ def test_describing_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
         ("classes", 2, "train_labels has labels from 0 to 2, but with 2 classes .* 0 to 1"),
     ],
 )
-def test_images_that_contradict_the_campaign_are_refused(
-    fact: str, value: int, message: str, tmp_path: Path
-) -> None:
+def test_images_that_contradict_the_campaign_are_refused(fact, value, message, tmp_path):
     section = own(tmp_path / "mine.npz", random_images(OWN))
     fields = {key: getattr(OWN, key) for key in ImageSet.__slots__}
     with pytest.raises(ImagesError, match=message) as caught:
@@ -179,7 +177,7 @@ def test_images_that_contradict_the_campaign_are_refused(
     assert "[datasets.mine]" in str(caught.value)
 
 
-def test_what_describe_prints_makes_a_campaign_that_loads(tmp_path: Path) -> None:
+def test_what_describe_prints_makes_a_campaign_that_loads(tmp_path):
     arrays = random_images(OWN, train=60, validation=30)
     path = tmp_path / 'my "own" images.npz'
     path.write_bytes(npz(arrays))
@@ -197,15 +195,13 @@ def test_what_describe_prints_makes_a_campaign_that_loads(tmp_path: Path) -> Non
     ("stem", "name"),
     [("flowers-2", "flowers-2"), ("SVHN", "my-images"), ("CIFAR100", "my-images")],
 )
-def test_describe_names_the_dataset_by_its_file_unless_that_is_taken(
-    stem: str, name: str, tmp_path: Path
-) -> None:
+def test_describe_names_the_dataset_by_its_file_unless_that_is_taken(stem, name, tmp_path):
     path = tmp_path / f"{stem}.npz"
     path.write_bytes(npz(random_images(OWN)))
     assert describe_npz(path).splitlines()[0] == f"[datasets.{name}]"
 
 
-def test_describe_refuses_splits_that_disagree_and_a_single_class(tmp_path: Path) -> None:
+def test_describe_refuses_splits_that_disagree_and_a_single_class(tmp_path):
     path = tmp_path / "mine.npz"
     arrays = random_images(OWN)
     path.write_bytes(npz(arrays | {"validation_images": arrays["validation_images"][:, :1]}))
@@ -223,7 +219,7 @@ def _described(tmp_path: Path, **changes: object) -> str:
     return describe_npz(path)
 
 
-def test_describe_has_no_doubts_about_images_as_they_should_be(tmp_path: Path) -> None:
+def test_describe_has_no_doubts_about_images_as_they_should_be(tmp_path):
     assert _described(tmp_path).startswith("[datasets.mine]")
 
 
@@ -294,9 +290,7 @@ DOUBTS = {
 
 
 @pytest.mark.parametrize("doubt", DOUBTS)
-def test_describe_tells_beside_the_block_what_is_legal_and_hardly_meant(
-    doubt: str, tmp_path: Path
-) -> None:
+def test_describe_tells_beside_the_block_what_is_legal_and_hardly_meant(doubt, tmp_path):
     changes, words = DOUBTS[doubt]
     lines = _described(tmp_path, **changes).splitlines()
     (note,) = [line for line in lines if words in line]
@@ -319,8 +313,6 @@ def test_describe_tells_beside_the_block_what_is_legal_and_hardly_meant(
         ),
     ],
 )
-def test_describe_refuses_what_nothing_can_be_learned_from(
-    tmp_path: Path, changes: Arrays, words: str
-) -> None:
+def test_describe_refuses_what_nothing_can_be_learned_from(tmp_path, changes, words):
     with pytest.raises(ImagesError, match=words):
         _described(tmp_path, **changes)

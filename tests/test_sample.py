@@ -23,7 +23,7 @@ from nnlc.training.loaded_images import check_images, load_images
 from nnlc.training.sample.make_sample import first_of_each_class, make_sample, npz_bytes
 
 
-def test_the_sample_is_small_and_balanced() -> None:
+def test_the_sample_is_small_and_balanced():
     assert image_sources.SAMPLE_PATH.stat().st_size < 3_000_000
     images = load_images(FASHION_MNIST_SAMPLE, SECTION, Path("no root"))
     assert images.train_images.shape == (4_000, 1, 28, 28)
@@ -32,31 +32,29 @@ def test_the_sample_is_small_and_balanced() -> None:
     assert np.bincount(images.validation_labels).tolist() == [100] * 10
 
 
-def test_the_sample_keeps_the_order_of_its_origin() -> None:
+def test_the_sample_keeps_the_order_of_its_origin():
     labels = np.array([3, 1, 3, 0, 1, 3, *range(10)], dtype=np.uint8)
     assert first_of_each_class(labels, 2).tolist() == [0, 1, 2, 3, 4, 6, 8, *range(10, 16)]
 
 
-def test_the_sample_s_bytes_depend_on_its_arrays_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sample_s_bytes_depend_on_its_arrays_alone(monkeypatch):
     arrays = random_images(OWN)
     before = npz_bytes(arrays)
     monkeypatch.setattr("time.time", lambda: 2e9)
     assert npz_bytes(arrays) == before
 
 
-def test_the_sample_s_readme_gives_its_checksum() -> None:
+def test_the_sample_s_readme_gives_its_checksum():
     readme = image_sources.SAMPLE_PATH.with_name("README.md").read_text()
     assert hashlib.sha256(image_sources.SAMPLE_PATH.read_bytes()).hexdigest() in readme
 
 
 @pytest.mark.needs("Fashion-MNIST")
-def test_make_sample_reproduces_the_sample_to_the_byte() -> None:
+def test_make_sample_reproduces_the_sample_to_the_byte():
     assert make_sample(DEBIAN) == image_sources.SAMPLE_PATH.read_bytes()
 
 
-def test_make_sample_refuses_what_is_not_fashion_mnist(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_make_sample_refuses_what_is_not_fashion_mnist(tmp_path, monkeypatch):
     with pytest.raises(ImagesError, match=r"train-images-idx3-ubyte\.gz: can't be read"):
         make_sample(tmp_path)
     with monkeypatch.context() as patched:
@@ -66,7 +64,7 @@ def test_make_sample_refuses_what_is_not_fashion_mnist(
         make_sample(tmp_path / "archives")
 
 
-def test_a_damaged_sample_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_sample_is_refused(tmp_path, monkeypatch):
     copy = tmp_path / "sample.npz"
     copy.write_bytes(image_sources.SAMPLE_PATH.read_bytes())
     monkeypatch.setattr(image_sources, "SAMPLE_PATH", copy)

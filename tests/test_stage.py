@@ -47,9 +47,7 @@ def campaign(*names: str, **sections: DatasetSection) -> Campaign:
 
 
 @pytest.mark.needs("Fashion-MNIST")
-def test_the_real_fashion_mnist_is_staged_from_debian_s_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_real_fashion_mnist_is_staged_from_debian_s_package(tmp_path, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(
         "torchvision.datasets.utils.download_url", lambda *_: pytest.fail("download tried")
@@ -68,8 +66,8 @@ def test_the_real_fashion_mnist_is_staged_from_debian_s_package(
 @each_set
 @pytest.mark.parametrize("archives", [False, True], ids=["layout", "archives"])
 def test_staging_takes_a_layout_or_archives_and_the_second_time_does_nothing(
-    archives: bool, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    archives, name, tmp_path, monkeypatch
+):
     source, root = tmp_path / "source", tmp_path / "new" / "root"
     facts, _ = WRITERS[name](source, monkeypatch)
     expected = tree(source)
@@ -92,18 +90,14 @@ def test_staging_takes_a_layout_or_archives_and_the_second_time_does_nothing(
     ]
 
 
-def test_staging_unpacks_archives_that_lie_in_the_root(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_staging_unpacks_archives_that_lie_in_the_root(tmp_path, monkeypatch):
     facts, _ = write_cifar100(tmp_path / "source", monkeypatch)
     pack_as_published(tmp_path / "source", tmp_path / "root")
     stage_images(campaign("CIFAR-100"), tmp_path / "root", report=lambda _: None)
     check_images(facts, SECTION, tmp_path / "root")
 
 
-def test_staged_files_can_be_read_by_whom_the_umask_lets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_staged_files_can_be_read_by_whom_the_umask_lets(tmp_path, monkeypatch):
     write_fashion_mnist(tmp_path / "source", monkeypatch)
     stage_images(campaign("F-MNIST"), tmp_path / "root", tmp_path / "source", lambda _: None)
     plain = tmp_path / "plain"
@@ -112,9 +106,7 @@ def test_staged_files_can_be_read_by_whom_the_umask_lets(
     assert staged.stat().st_mode == plain.stat().st_mode
 
 
-def test_only_the_svhn_files_that_are_trained_on_are_staged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_svhn_files_that_are_trained_on_are_staged(tmp_path, monkeypatch):
     write_svhn(tmp_path / "source", monkeypatch)
     section = DatasetSection(networks_per_depth=1, train="train")
     stage_images(campaign(SVHN=section), tmp_path / "root", tmp_path / "source", lambda _: None)
@@ -122,9 +114,7 @@ def test_only_the_svhn_files_that_are_trained_on_are_staged(
 
 
 @each_set
-def test_a_good_copy_replaces_a_damaged_file_at_one_stroke(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_good_copy_replaces_a_damaged_file_at_one_stroke(name, tmp_path, monkeypatch):
     source, root = tmp_path / "source", tmp_path / "root"
     WRITERS[name](source, monkeypatch)
     expected = tree(source)
@@ -143,9 +133,7 @@ def test_a_good_copy_replaces_a_damaged_file_at_one_stroke(
 
 
 @each_set
-def test_a_damaged_copy_replaces_nothing_and_is_named(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_damaged_copy_replaces_nothing_and_is_named(name, tmp_path, monkeypatch):
     source, root = tmp_path / "source", tmp_path / "root"
     WRITERS[name](source, monkeypatch)
     shutil.copytree(source, root)
@@ -158,7 +146,7 @@ def test_a_damaged_copy_replaces_nothing_and_is_named(
     assert tree(root) == before
 
 
-def test_damaged_archives_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_archives_are_named(tmp_path, monkeypatch):
     for writer in (write_cifar100, write_fashion_mnist):
         writer(tmp_path / "source", monkeypatch)
     archives = tmp_path / "archives"
@@ -173,7 +161,7 @@ def test_damaged_archives_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             stage_images(campaign(name), tmp_path / "root", archives, lambda _: None)
 
 
-def test_a_source_without_the_files_says_which_names_it_looked_for(tmp_path: Path) -> None:
+def test_a_source_without_the_files_says_which_names_it_looked_for(tmp_path):
     source = tmp_path / "source"
     source.mkdir()
     with pytest.raises(ImagesError, match=r"neither FashionMNIST/raw/t10k.* nor t10k.*gz is there"):
@@ -181,14 +169,12 @@ def test_a_source_without_the_files_says_which_names_it_looked_for(tmp_path: Pat
     assert not (tmp_path / "root").exists()
 
 
-def test_a_source_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+def test_a_source_that_is_no_folder_is_refused(tmp_path):
     with pytest.raises(ImagesError, match="source is no folder: give --from"):
         stage_images(campaign("F-MNIST"), tmp_path, tmp_path / "source", lambda _: None)
 
 
-def test_a_root_that_can_t_be_written_to_is_an_images_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_root_that_can_t_be_written_to_is_an_images_error(tmp_path, monkeypatch):
     write_fashion_mnist(tmp_path / "source", monkeypatch)
     (tmp_path / "file").touch()
     for source in (tmp_path / "source", None):
@@ -196,7 +182,7 @@ def test_a_root_that_can_t_be_written_to_is_an_images_error(
             stage_images(campaign("F-MNIST"), tmp_path / "file/root", source, lambda _: None)
 
 
-def test_the_sample_and_npz_are_verified_with_nothing_to_stage(tmp_path: Path) -> None:
+def test_the_sample_and_npz_are_verified_with_nothing_to_stage(tmp_path):
     section = own(tmp_path / "mine.npz", random_images(OWN))
     both = campaign("F-MNIST-sample", mine=section)
     said: list[str] = []
@@ -211,7 +197,7 @@ def test_the_sample_and_npz_are_verified_with_nothing_to_stage(tmp_path: Path) -
         stage_images(both, tmp_path / "root", report=said.append)
 
 
-def test_a_dataset_without_networks_is_not_staged(tmp_path: Path) -> None:
+def test_a_dataset_without_networks_is_not_staged(tmp_path):
     none = DatasetSection(networks_per_depth=0)
     said: list[str] = []
     stage_images(campaign("F-MNIST-sample", SVHN=none), tmp_path, report=said.append)
@@ -235,9 +221,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @each_set
-def test_what_no_folder_has_is_downloaded_and_verified(
-    name: str, mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_no_folder_has_is_downloaded_and_verified(name, mirror, tmp_path, monkeypatch):
     WRITERS[name](tmp_path / "published", monkeypatch)
     pack_as_published(tmp_path / "published", mirror)
     stage_images(campaign(name), tmp_path / "root", report=lambda _: None)
@@ -245,9 +229,7 @@ def test_what_no_folder_has_is_downloaded_and_verified(
     assert sorted(path.name for path in (tmp_path / "root").glob(".*")) == []
 
 
-def test_a_download_of_the_wrong_content_is_not_placed(
-    mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_download_of_the_wrong_content_is_not_placed(mirror, tmp_path, monkeypatch):
     write_svhn(tmp_path / "published", monkeypatch)
     pack_as_published(tmp_path / "published", mirror)
     flip_a_bit(mirror / "train_32x32.mat")
@@ -257,8 +239,8 @@ def test_a_download_of_the_wrong_content_is_not_placed(
 
 
 def test_a_failed_download_keeps_what_came_and_says_how_to_bring_the_rest_by_hand(
-    mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    mirror, tmp_path, monkeypatch
+):
     write_svhn(tmp_path / "published", monkeypatch)
     pack_as_published(tmp_path / "published", mirror)
     for name in ("test", "extra"):

@@ -100,6 +100,7 @@ LIGHT = (
     *("nnlc", "nnlc.tables", "nnlc.networks", "nnlc.campaign.campaign", "nnlc.worker", "nnlc.cli"),
     *("nnlc.launching.render", "nnlc.analysis.text_drawing", "nnlc.analysis.stopper"),
     *("nnlc.benchmark", "nnlc.collection.merging", "nnlc.results.status"),
+    "nnlc.training.loaded_images",
 )
 
 
