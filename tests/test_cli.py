@@ -1,6 +1,7 @@
 """The commands, as a user types them."""
 
 import csv
+import os
 import shutil
 import subprocess
 import sys
@@ -34,7 +35,7 @@ def run_nnlc(
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.chdir(cwd or Path.cwd())
         patch.setattr(sys, "argv", words)
-        patch.setenv("COLUMNS", "120")
+        patch.setenv("COLUMNS", os.environ.get("COLUMNS", "120"))
         with pytest.raises(SystemExit) as end:
             main()
     told, complained = (stream.buffer.getvalue().decode(encoding) for stream in (out, err))

@@ -7,10 +7,11 @@ import re
 import numpy as np
 import pytest
 from export_samples import three_exported, three_tables
+from test_cli import run_nnlc
 from typer.main import get_command
 
 from nnlc.campaign.campaign import load_campaign
-from nnlc.cli import app, main
+from nnlc.cli import app
 from nnlc.launching.render import Request, render_script
 from nnlc.ranks.live_display import LiveDisplay
 from nnlc.ranks.progress import Progress
@@ -86,31 +87,21 @@ def paths(folder, new):
     }
 
 
-def run(monkeypatch, words, encoding):
+def run(words, encoding):
     """Run the command in this process as in a terminal of this encoding: status and all it said."""
-    streams = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
-    with monkeypatch.context() as patch:
-        patch.setattr("sys.argv", ["nnlc", *words])
-        patch.setattr("sys.stdout", streams[0])
-        patch.setattr("sys.stderr", streams[1])
-        with pytest.raises(SystemExit) as end:
-            main()
-    status = end.value.code or 0
-    for stream in streams:
-        stream.flush()
-    return status, "".join(s.buffer.getvalue().decode(encoding) for s in streams)
+    done = run_nnlc(*words, encoding=encoding)
+    return done.returncode, done.stdout + done.stderr
 
 
-def check(monkeypatch, words_of):
+def check(words_of):
     """See that a command ends alike in every encoding.
 
     Args:
-        monkeypatch: pytest's.
         words_of: gives the command's words for a name of the encoding.
     """
     said = {}
     for encoding in ("utf-8", "ascii"):
-        said[encoding] = run(monkeypatch, words_of(encoding), encoding)
+        said[encoding] = run(words_of(encoding), encoding)
         assert "Traceback" not in said[encoding][1]
         if "path" not in words_of(encoding):  # a CSV file has what is so
             assert "\x1b" not in said[encoding][1]
@@ -127,39 +118,39 @@ def test_every_verb_is_tried():
 
 
 @pytest.mark.parametrize("command", [c for verb in VERBS.values() for c in verb.split("|")])
-def test_no_letter_changes_how_a_verb_ends(folder, monkeypatch, tmp_path, command):
+def test_no_letter_changes_how_a_verb_ends(folder, tmp_path, command):
     def words(encoding):
         known = paths(folder, tmp_path / NASTY / encoding)
         known["new"].parent.mkdir(parents=True, exist_ok=True)
         return [word.format(**known) for word in command.split()]
 
-    status, text = check(monkeypatch, words)
+    status, text = check(words)
     assert status == STATUSES.get(command.split()[0], 0), text
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_no_letter_changes_how_a_verb_refuses(folder, monkeypatch, tmp_path, verb):
+def test_no_letter_changes_how_a_verb_refuses(folder, tmp_path, verb):
     command = VERBS[verb].split("|")[0]
     if "{" in command:
         missing = dict.fromkeys(paths(folder, tmp_path), folder / "absent" / "deep")
         words = [word.format(**missing) for word in command.split()]
-        status, text = check(monkeypatch, lambda _: words)
+        status, text = check(lambda _: words)
         assert status == 1
         assert re.search(r"\?*\[old\] \[/x\]", text), text
-    status, text = check(monkeypatch, lambda _: [verb, f"--{NASTY}"])
+    status, text = check(lambda _: [verb, f"--{NASTY}"])
     assert status == 2
     assert "[old]" in text
-    status, text = check(monkeypatch, lambda _: [NASTY, verb])
+    status, text = check(lambda _: [NASTY, verb])
     assert status == 2
     assert "[old]" in text
 
 
-def test_letters_that_latin_1_has_are_shown_in_it(folder, monkeypatch):
+def test_letters_that_latin_1_has_are_shown_in_it(folder):
     words = ["show", str(paths(folder, folder)["table"])]
-    status, text = run(monkeypatch, words, "latin-1")
+    status, text = run(words, "latin-1")
     assert status == 0
     assert "?" in text  # the curve is drawn in dots that it lacks
-    status, text = run(monkeypatch, ["show", str(folder / "absent")], "latin-1")
+    status, text = run(["show", str(folder / "absent")], "latin-1")
     assert "ü[old] [/x]" in text
 
 
@@ -180,20 +171,20 @@ def test_what_is_meant_for_a_program_tells_of_letters_that_are_lost(monkeypatch,
     arrays |= {"validation_images": pixels, "validation_labels": labels}
     np.savez(tmp_path / "ü" / "ü.npz", **arrays)
     words = command.split()
-    status, text = run(monkeypatch, words, "ascii")
+    status, text = run(words, "ascii")
     assert status in (0, STATUSES["audit"])
     assert "note: question marks stand for letters that ascii lacks" in text
-    status, text = run(monkeypatch, words, "utf-8")
+    status, text = run(words, "utf-8")
     assert "question marks" not in text
 
 
-def test_no_character_of_a_file_commands_a_terminal(monkeypatch, tmp_path):
+def test_no_character_of_a_file_commands_a_terminal(tmp_path):
     (tmp_path / "c.toml").write_text('extends = "smoke"\n"a\\u001b[2Jb\\u0007\\u202ec" = 1\n')
-    status, text = run(monkeypatch, ["specs", str(tmp_path / "c.toml")], "utf-8")
+    status, text = run(["specs", str(tmp_path / "c.toml")], "utf-8")
     assert status == 1
     assert "a?[2Jb??c" in text
     (tmp_path / "export.json").write_text('{"nnlc_export": "\\u009b2J"}')
-    status, text = run(monkeypatch, ["import", str(tmp_path), "-o", str(tmp_path / "x")], "utf-8")
+    status, text = run(["import", str(tmp_path), "-o", str(tmp_path / "x")], "utf-8")
     assert status == 1
     assert "\x9b" not in text
     assert "an export of version '\\x9b2J'" in text
@@ -211,7 +202,7 @@ def test_no_line_of_a_job_commands_a_terminal(monkeypatch, live):
 @pytest.mark.parametrize("columns", [40, 60, 80])
 def test_a_narrow_terminal_or_log_hides_no_part_of_a_status(folder, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
-    status, text = run(monkeypatch, ["status", str(folder / "results")], "utf-8")
+    status, text = run(["status", str(folder / "results")], "utf-8")
     assert status == 0
     assert "…" not in text
 
