@@ -132,14 +132,28 @@ def alone(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def every_step_counts():
-    """A diverged network takes all its steps too, and each step is deterministic."""
+def no_syncs():
+    """Do without waiting for the disk: no power is cut here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def deterministic():
+    """Have torch train here as it does in a trainer."""
     from nnlc.system.environment import DETERMINISM
     from nnlc.training.determinism import make_deterministic
-    from nnlc.training.loop import HalfEpochLoop
 
     os.environ.update(DETERMINISM)
     make_deterministic()
+
+
+@pytest.fixture(scope="module")
+def every_step_counts(deterministic):
+    """A diverged network takes all its steps too, and each step is deterministic."""
+    from nnlc.training.loop import HalfEpochLoop
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(HalfEpochLoop, "_has_diverged", lambda _: False)
         yield

@@ -15,11 +15,9 @@ import nnlc.system.files
 import nnlc.training.attempt
 from nnlc.campaign.campaign import parse_campaign
 from nnlc.system import messages
-from nnlc.system.environment import DETERMINISM
 from nnlc.tables import Row
 from nnlc.training.attempt import HEARTBEAT_SECONDS, Attempt, Interrupted
 from nnlc.training.checkpoint import Checkpoints
-from nnlc.training.determinism import make_deterministic
 from nnlc.training.device_info import bit_deciding, circumstances
 from nnlc.training.inbox import Inbox
 from nnlc.training.trainer import Trainer
@@ -28,11 +26,7 @@ NETWORK = spec(batch_size=10, momentum=0.9)
 IMAGES = first(bundled_images(), 64, 25)
 # A half epoch is 3 steps of training and 2 of validation.
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _deterministic():
-    os.environ.update(DETERMINISM)
-    make_deterministic()
+pytestmark = pytest.mark.usefixtures("deterministic")
 
 
 class Clock:

@@ -17,13 +17,7 @@ from nnlc.results.inventory import inventory
 
 EXPIRY_SECONDS = 60
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_syncs():
-    """No power is cut here, and they take long."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("os.fsync", lambda _: None)
-        yield
+pytestmark = pytest.mark.usefixtures("no_syncs")
 
 
 @pytest.fixture

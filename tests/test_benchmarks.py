@@ -29,7 +29,6 @@ def HERE(*_):  # noqa: N802
 def output_of(monkeypatch, capsys):
     """A function that runs a benchmark in this process, and returns what it prints."""
     monkeypatch.syspath_prepend(FOLDER)
-    monkeypatch.setenv("XDG_CACHE_HOME", "")  # put back afterwards
 
     def run_benchmark(name, *arguments):
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])

@@ -17,7 +17,6 @@ from small_networks import CPU, bundled_images, first, loop_on, spec
 import nnlc
 from nnlc.system.environment import ALLOCATION, DETERMINISM
 from nnlc.training import device_info
-from nnlc.training.determinism import make_deterministic
 from nnlc.training.device_info import (
     _driver_version,
     bit_deciding,
@@ -31,11 +30,7 @@ from nnlc.training.device_info import (
 
 MIB, GIB = 1 << 20, 1 << 30
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _deterministic():
-    os.environ.update(DETERMINISM)
-    make_deterministic()
+pytestmark = pytest.mark.usefixtures("deterministic")
 
 
 def test_a_table_was_made_with_a_device_versions_and_settings_in_plain_values():

@@ -33,13 +33,7 @@ def predicted(networks) -> dict[int, float]:
 
 SMALL, LARGE = GpuNeed(GB // 100, launch_bound=True), GpuNeed(GB // 100, launch_bound=False)
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_syncs():
-    """No power is cut here, and they take long."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("os.fsync", lambda _: None)
-        yield
+pytestmark = pytest.mark.usefixtures("no_syncs")
 
 
 def gpu(rank: int, trainers: int | None = None, *, mps: bool = True, **others) -> dict:

@@ -2,7 +2,6 @@
 but the network."""
 
 import dataclasses
-import os
 import random
 import re
 
@@ -15,7 +14,6 @@ from torch import nn
 from nnlc.campaign.campaign import TrainingSection
 from nnlc.errors import DeviceError
 from nnlc.networks import NetworkSpec, SearchSpace, sample_network, walk_network
-from nnlc.system.environment import DETERMINISM
 from nnlc.training.build import Network
 from nnlc.training.determinism import make_deterministic
 from nnlc.training.loaded_images import Images
@@ -23,11 +21,7 @@ from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages, channel_statistics
 from nnlc.training.trainer import failure_reason
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _deterministic():
-    os.environ.update(DETERMINISM)
-    make_deterministic()
+pytestmark = pytest.mark.usefixtures("deterministic")
 
 
 @pytest.fixture(scope="module")

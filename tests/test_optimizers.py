@@ -1,6 +1,5 @@
 """What trains a network is what its table names."""
 
-import os
 from dataclasses import asdict, replace
 
 import pytest
@@ -19,20 +18,14 @@ from nnlc.networks import SearchSpace, sample_network
 from nnlc.networks.memory import memory_bytes
 from nnlc.networks.optimizers import OPTIMIZERS, optimizer_of
 from nnlc.networks.recipe import TrainingSection
-from nnlc.system.environment import DETERMINISM
 from nnlc.training.build import make_loss, make_optimizer
-from nnlc.training.determinism import make_deterministic
 
 NAMES = list(OPTIMIZERS)
 SPACE = SearchSpace(
     momentum="always", dampening="always", weight_decay="always", batch_size=(100, 200)
 )
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _deterministic():
-    os.environ.update(DETERMINISM)
-    make_deterministic()
+pytestmark = pytest.mark.usefixtures("deterministic")
 
 
 def drawn(name, seed=3):

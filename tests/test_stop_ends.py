@@ -42,7 +42,8 @@ RULE = "menndl:epoch=4:patience=0.5"
 FELL, ROSE = [3.0, 2.0, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5], [3.0, 2.0, 1.0, 1.5, 1.4, 1.3, 1.2, 1.1]
 # The one goes on to epoch 4, the other is stopped after 4 half epochs.
 
-_deterministic, clock, start = test_attempt._deterministic, test_attempt.clock, test_attempt.start
+pytestmark = pytest.mark.usefixtures("deterministic")
+clock, start = test_attempt.clock, test_attempt.start
 
 
 def rows_of(losses):

@@ -10,18 +10,12 @@ import torch
 from limits import HANG_SECONDS
 from small_networks import CPU, bundled_images, first, loop_on, spec
 
-from nnlc.system.environment import DETERMINISM
 from nnlc.training.attempt import Attempt
 from nnlc.training.checkpoint import Checkpoints
-from nnlc.training.determinism import make_deterministic
 from nnlc.training.inbox import Inbox
 from nnlc.training.training_steps import Steps
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _deterministic():
-    os.environ.update(DETERMINISM)
-    make_deterministic()
+pytestmark = pytest.mark.usefixtures("deterministic")
 
 
 @pytest.fixture
