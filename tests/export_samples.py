@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import strategies as st
-from table_samples import ROWS, SPEC
+from table_samples import ROWS, SPEC, tree
 
 from nnlc import export_tables
 from nnlc.exporting import csv_export, hdf5_import, parquet_export
@@ -38,7 +38,7 @@ numbers = st.one_of(rates, st.floats(0, allow_nan=False))
 
 
 @st.composite
-def specs(draw, id_: str) -> NetworkSpec:
+def specs(draw, id_: str = SPEC.id) -> NetworkSpec:
     blocks = draw(st.lists(st.integers(1, 7), min_size=1, max_size=3))
     pools, layers = sum(1 for block in blocks if block & 2), draw(st.integers(1, 3))
 
@@ -103,12 +103,7 @@ def write_tables(folder: Path, tables: dict[str, bytes]) -> Path:
     return folder
 
 
-def read_tables(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+read_tables = tree
 
 
 def three_tables(folder: Path) -> Path:

@@ -173,15 +173,6 @@ def md5(path: Path) -> str:
     return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, by its relative path."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
 def truncate(path: Path) -> None:
     """Cut off the last byte."""
     path.write_bytes(path.read_bytes()[:-1])

@@ -1,5 +1,7 @@
 """One small table, as values and as the bytes that it must have."""
 
+from pathlib import Path
+
 from nnlc.networks import NetworkSpec
 from nnlc.tables import Row, Table
 
@@ -49,3 +51,12 @@ EXPECTED = (
     b"2.0 -inf -0.0 0.0                        \n"
 )
 TABLE = Table(SPEC, ROWS)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Return the files below a folder, as bytes by relative name."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from audit_samples import GOOD
 from damaged_tables import BYTE_KINDS
+from export_samples import specs
 from frame_samples import CURVE, PLAIN
 from hypothesis import example, given, settings
 from table_samples import EXPECTED, ROWS, SPEC, TABLE
 from test_damaged_tables import DAMAGE, mutated
-from test_tables import rows, specs
+from test_tables import rows
 
 from nnlc.errors import TableError
 from nnlc.tables import METADATA_COLUMNS, Row, Table, parse_table

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from table_samples import ROWS, SPEC
+from table_samples import ROWS, SPEC, tree
 from typer.testing import CliRunner
 
 import nnlc
@@ -56,15 +56,6 @@ def finished(results, *tables, seconds=(1.0, 2.0, 3.0, 4.0), **changes):
             "device": {"name": "a GPU"},
         }
         journal.write("finish", **facts | changes)
-
-
-def tree(folder):
-    """Everything below a folder, as bytes by relative name."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def provenance_of(collection):

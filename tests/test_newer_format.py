@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from picture_samples import write_tables
+from table_samples import tree
 from typer.testing import CliRunner
 from worker_jobs import ONE, run_worker, write_campaign
 
@@ -49,11 +50,6 @@ def made(tmp_path_factory):
 @pytest.fixture
 def results(made, tmp_path):
     return Path(shutil.copytree(made / "results", tmp_path / "results"))
-
-
-def state(folder):
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def what_it_says(*words):
@@ -111,7 +107,7 @@ def test_a_results_folder_of_a_newer_nnlc_is_refused_with_the_version_to_install
     made, results, tmp_path, newer
 ):
     newer(results)
-    before = state(tmp_path)
+    before = tree(tmp_path)
     for verb in VERBS:
         if verb == "cancel" and newer is newer_journal:
             continue  # which asks no journal
@@ -126,7 +122,7 @@ def test_a_results_folder_of_a_newer_nnlc_is_refused_with_the_version_to_install
     )
     job = run_worker(made / "tiny.toml", "--results", results)
     assert (job.returncode, job.stderr.count(INSTALL)) == (1, 1), job.stdout + job.stderr
-    assert state(tmp_path) == before
+    assert tree(tmp_path) == before
 
 
 def edited_training(results):
@@ -151,7 +147,7 @@ def edited_format(results):
 def test_a_campaign_toml_that_was_edited_is_refused_by_all(made, results, tmp_path, edited):
     """Or tables of two campaigns would stand side by side, and nothing would tell."""
     edited(results)
-    before = state(tmp_path)
+    before = tree(tmp_path)
     words = f"{results / 'campaign.toml'}: was edited"
     for verb in VERBS:
         output = ["-o", tmp_path / "page.html"] if verb == "report" else []
@@ -160,7 +156,7 @@ def test_a_campaign_toml_that_was_edited_is_refused_by_all(made, results, tmp_pa
     job = run_worker(made / "tiny.toml", "--results", results)
     assert job.returncode == 1
     assert words in job.stderr
-    assert state(tmp_path) == before
+    assert tree(tmp_path) == before
 
 
 def test_what_no_table_depends_on_may_be_edited(results):
@@ -201,12 +197,12 @@ def test_an_edited_campaign_of_0_1_0_shows_in_its_tables_and_is_not_rewritten(of
     results = of_0_1_0
     assert "format 1 becomes 2" in what_it_says("upgrade", results, "--dry-run")
     edited_seed(results)
-    before = state(tmp_path)
+    before = tree(tmp_path)
     told = what_it_says("upgrade", results)
     assert "1 table is not whole" in told
     assert "is of another network than the campaign's" in told
     assert told.endswith("'nnlc retry' first. Nothing was changed")
-    assert state(tmp_path) == before
+    assert tree(tmp_path) == before
 
 
 def test_machines_of_a_newer_nnlc_are_passed_over_with_the_version_to_install(results):
@@ -230,13 +226,13 @@ def test_an_export_of_a_newer_nnlc_is_refused_with_the_version_to_install(result
     about = json.loads(path.read_text())
     assert about["nnlc"] == nnlc.__version__
     path.write_text(json.dumps(about | {"nnlc_export": 99, "nnlc": NEWER}))
-    before = state(tmp_path)
+    before = tree(tmp_path)
     for words in (
         ("import", tmp_path / "out", "-o", tmp_path / "again"),
         ("export", results, "-o", tmp_path / "out"),
     ):
         assert INSTALL in what_it_says(*words)
-    assert state(tmp_path) == before
+    assert tree(tmp_path) == before
 
 
 def test_a_checkpoint_of_a_newer_nnlc_is_left_alone_with_the_version_to_install(tmp_path):
@@ -295,18 +291,18 @@ def test_upgrading_waits_for_who_came_while_it_looked(of_0_1_0, tmp_path, betwee
     lines = upgrade(ResultsFolder(of_0_1_0))
     next(lines)
     between(of_0_1_0)
-    before = state(tmp_path)
+    before = tree(tmp_path)
     with pytest.raises(ResultsError, match=words):
         list(lines)
-    assert state(tmp_path) == before
+    assert tree(tmp_path) == before
 
 
 def test_upgrading_waits_for_a_job_that_is_at_work(of_0_1_0, tmp_path):
     a_job_begins(of_0_1_0)
-    before = state(tmp_path)
+    before = tree(tmp_path)
     assert "not now: the job of" in what_it_says("upgrade", of_0_1_0, "--dry-run")
     assert "is at work there" in what_it_says("upgrade", of_0_1_0)
-    assert state(tmp_path) == before
+    assert tree(tmp_path) == before
 
 
 def test_upgrading_tells_of_what_it_can_not_read(results):

@@ -1,12 +1,12 @@
 """`nnlc upgrade` and the queue: which scripts still fit, and none is made useless unasked."""
 
-import hashlib
 import re
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+from table_samples import tree
 from typer.testing import CliRunner
 from worker_jobs import ONE, write_campaign
 
@@ -160,11 +160,6 @@ def python_with(folder, nnlc):
     return str(path)
 
 
-def state(folder):
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
 def upgrade(results, *words):
     done = CliRunner().invoke(app, ["upgrade", str(results.path), *words])
     return done.output + (str(done.exception) if done.exception else "")
@@ -177,7 +172,7 @@ def test_nothing_is_rewritten_while_a_job_waits_whose_nnlc_could_not_use_it(
     edited(results.campaign_file, head, "results_format = 1")
     python = python_with(tmp_path, "0.1.0")
     put(results, cluster, python=python)
-    before = state(tmp_path)
+    before = tree(tmp_path)
     why = f"its Python {python} has nnlc 0.1.0 where 0.2.0 is needed"
     told = upgrade(results, "--dry-run")
     assert f"fits until campaign.toml is rewritten: {why}" in told
@@ -186,7 +181,7 @@ def test_nothing_is_rewritten_while_a_job_waits_whose_nnlc_could_not_use_it(
     refused = upgrade(results)
     assert f"job 1: {why}; let them end, or 'nnlc cancel {results.path}' ends them" in refused
     assert refused.endswith("Nothing was changed")
-    assert state(tmp_path) == before
+    assert tree(tmp_path) == before
     cluster.jobs = []
     assert upgrade(results).endswith("rewritten\n")
     cluster.jobs = ["1"]

@@ -19,12 +19,12 @@ from image_files import (
     own,
     pack_as_published,
     random_images,
-    tree,
     truncate,
     write_cifar100,
     write_fashion_mnist,
     write_svhn,
 )
+from table_samples import tree
 from torchvision import datasets
 
 from nnlc.campaign.campaign import Campaign, DatasetSection

@@ -8,7 +8,8 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_merge import CURVE, finished, id_of, provenance_of, run, tree, write
+from table_samples import tree
+from test_merge import CURVE, finished, id_of, provenance_of, run, write
 
 from nnlc import Benchmark, load_tables, subset_tables
 from nnlc.collection.selection import (

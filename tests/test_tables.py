@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from export_samples import specs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from table_samples import EXPECTED, ROWS, SPEC, TABLE
 
 from nnlc.errors import NnlcError, TableError
-from nnlc.networks import KNOWN_IMAGE_SETS, NetworkSpec, walk_network
+from nnlc.networks import KNOWN_IMAGE_SETS, walk_network
 from nnlc.tables import COLUMNS, Row, Table, parse_table, read_table, write_table
 
 PUBLISHED = Path(__file__).parent.parent.parent / "shared/published/2021_02_15_13_55_26_539263.txt"
@@ -98,47 +99,6 @@ curve_values = st.one_of(st.none(), st.floats())
 rows = st.lists(
     st.builds(Row, curve_values, curve_values, curve_values), min_size=1, max_size=6
 ).map(tuple)
-drawn = st.floats(0, 1)
-numbers = st.one_of(st.just(0), drawn)
-words = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=12)
-
-
-def entries(length, low=1, high=500):
-    return st.lists(st.integers(low, high), min_size=length, max_size=length).map(tuple)
-
-
-@st.composite
-def specs(draw):
-    depth, fully_connected = draw(st.integers(1, 6)), draw(st.integers(1, 6))
-    blocks = draw(entries(depth, 1, 7))
-    pools = sum(1 for block in blocks if block & 2)
-    index = draw(st.integers(0, 999_999))
-    return NetworkSpec(
-        id=f"2022_01_05_00_00_00_{index:06d}",
-        random_seed=draw(st.integers(0, 2**32 - 1)),
-        train_gpu=draw(st.booleans()),
-        torch_set_deterministic=draw(st.booleans()),
-        dataset=draw(words),
-        batch_size=draw(st.integers(1, 250)),
-        loss_fn=draw(words),
-        optimizer=draw(words),
-        learning_rate=draw(numbers),
-        momentum=draw(numbers),
-        dampening=draw(numbers),
-        weight_decay=draw(numbers),
-        layer_types=blocks,
-        dropout_rate=draw(numbers),
-        conv_kernels=draw(entries(depth)),
-        conv_strides=draw(entries(depth)),
-        conv_paddings=draw(entries(depth, 0)),
-        pool_kernels=draw(entries(pools)),
-        pool_strides=draw(entries(pools)),
-        pool_paddings=draw(entries(pools, 0)),
-        conv_filters=draw(entries(depth)),
-        fc_dropout_rate=draw(numbers),
-        fc_dropout_layers=draw(entries(fully_connected - 1, 0, 1)),
-        fc_filters=draw(entries(fully_connected)),
-    )
 
 
 @settings(deadline=None, max_examples=200)

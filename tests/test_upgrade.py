@@ -1,6 +1,5 @@
 """From one version to the next: a later nnlc, made here, with other bits for some networks."""
 
-import hashlib
 import shutil
 import signal
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 from changed_package import LATER, ChangedPackage
 from limits import HANG_SECONDS, wait_until
+from table_samples import tree
 from worker_jobs import TINY, events, run_worker, slow_steps, start_worker, steps_done, tables
 
 CAMPAIGN = (
@@ -63,15 +63,6 @@ def resumed(results):
     return {event["id"] for event in events(results, "resume")}
 
 
-def state(folder):
-    """Every file below a folder and a digest of what is in it."""
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
 def without_table(results, id_):
     [path] = results.glob(f"*_models/{id_}.txt")
     path.unlink()
@@ -80,13 +71,13 @@ def without_table(results, id_):
 def test_a_change_for_networks_with_dropout_leaves_all_other_checkpoints_in_use(
     place, half_done, changed
 ):
-    before = state(half_done)
+    before = tree(half_done)
     told = changed.run("upgrade", half_done, "--dry-run")
     assert "checkpoints: 1 network goes on" in told
     assert "2 networks begin anew" in told
     assert "arithmetic was '1' and is '2'" in told
     assert "touches 2 of the 3 networks left" in told
-    assert state(half_done) == before
+    assert tree(half_done) == before
     log = changed.work(place / "tiny.toml", half_done).splitlines()
     first_table = next(i for i, line in enumerate(log) if "1/3" in line)
     [stay, lost, go_back] = [line for line in log if "warning:" in line]
