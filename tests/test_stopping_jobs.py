@@ -81,7 +81,7 @@ def test_a_table_that_was_cut_off_is_named_and_left_alone(trained, tmp_path):
         ("penguin:epoch=7", "the campaign's last is 3"),
         ("penguin:speed=1", "no setting 'speed'"),
         ("penguin:points", "is no setting"),
-        ("menndl", "can't stop before epoch 10.5, and its last is 3"),
+        ("menndl", "can't stop before epoch 10.5, and its last epoch is 3"),
     ],
 )
 def test_a_rule_that_cant_be_is_refused_with_what_would_be_right(tmp_path, stop, word):
