@@ -101,16 +101,16 @@ def compare(
     check_epoch("the target", target)
     made = _make(methods, target)
     ends = _check_cutoffs(cutoffs, target)
-    seen = find_scorable(tables, target, only=only)
+    scorable = find_scorable(tables, target, only=only)
     predictors = [one for one in made.values() if not isinstance(one, StopRule)]
     by_cutoff = {
-        end: predict_timed(predictors, seen.curves.first(round(2 * end)), target, processes)
+        end: predict_timed(predictors, scorable.curves.first(round(2 * end)), target, processes)
         for end in ends
     }
     rows, failures = [], {}
     for text, one in made.items():
         if isinstance(one, StopRule):
-            rows.append({"method": text, **_stop_rule_row(one, seen, processes)})
+            rows.append({"method": text, **_stop_rule_row(one, scorable, processes)})
             continue
         number = predictors.index(one)
         of_all = [by_cutoff[end][number][0] for end in ends]
@@ -119,8 +119,8 @@ def compare(
             failures[text] = str(reasons.most_common(1)[0][0])
         for end in ends:
             found, seconds = by_cutoff[end][number]
-            last = seen.curves.val_accuracy_percent[:, round(2 * end) - 1]
-            row = _scores(seen, found.values, found.uncertainties, last, seconds)
+            last = scorable.curves.val_accuracy_percent[:, round(2 * end) - 1]
+            row = _scores(scorable, found.values, found.uncertainties, last, seconds)
             spent = np.where(np.isfinite(found.values), end, target).mean()
             row |= {"stop_rule": False, "cutoff_epoch": end, "not_converged": None}
             row["epochs_saved_percent"] = 100 * (1 - spent / target)
@@ -129,7 +129,9 @@ def compare(
     frame["target_epoch"] = target
     frame["not_converged"] = frame["not_converged"].astype("Int64")
     frame = frame[list(COMPARISON_COLUMNS)]
-    frame.attrs.update(diverged=list(seen.diverged), short=list(seen.short), failures=failures)
+    frame.attrs.update(
+        diverged=list(scorable.diverged), short=list(scorable.short), failures=failures
+    )
     return frame
 
 
@@ -167,14 +169,14 @@ def _check_cutoffs(cutoffs: Sequence[float] | None, target: float) -> list[float
     return sorted(set(map(float, cutoffs)))
 
 
-def _stop_rule_row(rule: StopRule, seen: ScorableNetworks, processes: int) -> dict[str, Any]:
-    stops, seconds = decide_timed(rule, seen.curves, processes)
+def _stop_rule_row(rule: StopRule, scorable: ScorableNetworks, processes: int) -> dict[str, Any]:
+    stops, seconds = decide_timed(rule, scorable.curves, processes)
     values = np.where(stops.converged, stops.values, np.nan)
-    last = seen.curves.val_accuracy_percent[np.arange(len(values)), stops.points - 1]
-    row = _scores(seen, values, np.full(len(values), np.nan), last, seconds)
+    last = scorable.curves.val_accuracy_percent[np.arange(len(values)), stops.points - 1]
+    row = _scores(scorable, values, np.full(len(values), np.nan), last, seconds)
     mean_end = float(stops.points.mean() / 2)
     row |= {"stop_rule": True, "cutoff_epoch": mean_end}
-    row["epochs_saved_percent"] = 100 * (1 - mean_end / seen.target)
+    row["epochs_saved_percent"] = 100 * (1 - mean_end / scorable.target)
     waited = ~stops.converged & [why is None for why in stops.reasons]
     row["not_converged"] = int(waited.sum())
     row["failed"] -= row["not_converged"]
@@ -182,10 +184,10 @@ def _stop_rule_row(rule: StopRule, seen: ScorableNetworks, processes: int) -> di
 
 
 def _scores(
-    seen: ScorableNetworks, values: Floats, uncertainties: Floats, last: Floats, seconds: float
+    scorable: ScorableNetworks, values: Floats, uncertainties: Floats, last: Floats, seconds: float
 ) -> dict[str, Any]:
     known = np.isfinite(values)
-    costs = np.where(known, np.abs(values - seen.observed), 0.0)
+    costs = np.where(known, np.abs(values - scorable.observed), 0.0)
     errors = costs[known]
     sure = np.isfinite(uncertainties[known])
     count = len(errors)
@@ -200,10 +202,10 @@ def _scores(
         "standard_error": _standard_error(errors),
         "median_error": float(np.median(errors)) if count else math.nan,
         "baseline_mean_error": (
-            float(np.abs(last - seen.observed)[known].mean()) if count else math.nan
+            float(np.abs(last - scorable.observed)[known].mean()) if count else math.nan
         ),
         "covered_percent": 100 * float(within.mean()) if len(within) else math.nan,
-        "top_overlap_percent": _top_overlap(seen, values) if count else math.nan,
+        "top_overlap_percent": _top_overlap(scorable, values) if count else math.nan,
         "milliseconds": 1000 * seconds / len(values),
     }
 
@@ -213,15 +215,15 @@ def _standard_error(errors: Floats) -> float:
     return float(errors.std(ddof=1)) / math.sqrt(len(errors)) if len(errors) > 1 else math.nan
 
 
-def _top_overlap(seen: ScorableNetworks, values: Floats) -> float:
+def _top_overlap(scorable: ScorableNetworks, values: Floats) -> float:
     """Return the percentage of each dataset's best tenth that is in the predicted best tenth."""
-    ranked = np.where(np.isfinite(values), values, seen.observed)
-    datasets = np.array(seen.datasets)
+    ranked = np.where(np.isfinite(values), values, scorable.observed)
+    datasets = np.array(scorable.datasets)
     shared, wanted = 0.0, 0
-    for dataset in sorted(set(seen.datasets)):
+    for dataset in sorted(set(scorable.datasets)):
         own = datasets == dataset
         count = max(1, round(TOP_SHARE * int(own.sum())))
-        shared += float(_in_top(seen.observed[own], count) @ _in_top(ranked[own], count))
+        shared += float(_in_top(scorable.observed[own], count) @ _in_top(ranked[own], count))
         wanted += count
     return 100 * shared / wanted
 

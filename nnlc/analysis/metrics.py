@@ -74,7 +74,7 @@ def metrics(
         parts = [_measure(group) for group in _groups(tables, epochs)]
     if not parts and len(networks):
         raise NnlcError(f"no table has a half epoch from epoch {epochs[0]:g} to {epochs[1]:g}")
-    measured = pd.concat(parts) if parts else _measure(_NOTHING)
+    measured = pd.concat(parts) if parts else _measure(_NO_NETWORKS)
     beside = list(dict.fromkeys(["id", "dataset", *columns]))
     found = networks[beside].join(measured.reindex(networks.index))
     found["counted_half_epochs"] = found["counted_half_epochs"].fillna(0).astype("int64")
@@ -123,7 +123,7 @@ class _Group(NamedTuple):
     """Curves: networks × half epochs × `CURVE_COLUMNS`."""
 
 
-_NOTHING = _Group(np.empty(0, np.int64), np.array([1]), np.empty((0, 1, len(CURVE_COLUMNS))))
+_NO_NETWORKS = _Group(np.empty(0, np.int64), np.array([1]), np.empty((0, 1, len(CURVE_COLUMNS))))
 
 
 def _groups(tables: Tables, epochs: tuple[float, float]) -> Iterator[_Group]:
@@ -151,9 +151,9 @@ def _measure(group: _Group) -> pd.DataFrame:
     found["accuracy_area"] = (accuracy[:, 1:] + accuracy[:, :-1]).sum(axis=1) / 4
     found["accuracy_roughness"] = _roughness(accuracy)
     found["saw_tooth"] = _saw_tooth(train_loss, numbers)
-    infinite = ~(np.isfinite(train_loss) & np.isfinite(val_loss))
-    found["diverged"] = infinite.any(axis=1)
-    found["diverged_epoch"] = _first(infinite, numbers) / 2
+    nonfinite = ~(np.isfinite(train_loss) & np.isfinite(val_loss))
+    found["diverged"] = nonfinite.any(axis=1)
+    found["diverged_epoch"] = _first(nonfinite, numbers) / 2
     return pd.DataFrame(found, index=owners).astype(_NULLABLE)
 
 

@@ -77,28 +77,28 @@ def predict(
             raise NnlcError(f"{made.name} decides itself when to stop; leave out the cutoff")
     elif target is None:
         target = DEFAULT_EPOCH
-    seen = find_scorable(
+    scorable = find_scorable(
         tables, made.epoch if isinstance(made, StopRule) else target or 0, only=only
     )
     if isinstance(made, StopRule):
-        columns = _by_stop_rule(made, seen, processes)
+        columns = _by_stop_rule(made, scorable, processes)
     else:
-        columns = _by_cutoff(made, seen, cutoff, processes)
-    columns |= {"id": seen.ids, "dataset": seen.datasets, "observed": seen.observed}
-    columns["error"] = np.abs(columns["predicted"] - seen.observed)
+        columns = _by_cutoff(made, scorable, cutoff, processes)
+    columns |= {"id": scorable.ids, "dataset": scorable.datasets, "observed": scorable.observed}
+    columns["error"] = np.abs(columns["predicted"] - scorable.observed)
     found = pd.DataFrame(columns)[list(PREDICTION_COLUMNS)]
     found.attrs.update(
         method=predictor_text(made),
-        target=seen.target,
+        target=scorable.target,
         stop_rule=isinstance(made, StopRule),
-        diverged=list(seen.diverged),
-        short=list(seen.short),
+        diverged=list(scorable.diverged),
+        short=list(scorable.short),
     )
     return found
 
 
-def _by_stop_rule(rule: StopRule, seen: ScorableNetworks, processes: int) -> dict[str, Any]:
-    stops = decide_parallel(rule, seen.curves, processes)
+def _by_stop_rule(rule: StopRule, scorable: ScorableNetworks, processes: int) -> dict[str, Any]:
+    stops = decide_parallel(rule, scorable.curves, processes)
     waited = f"has not converged by epoch {rule.epoch:g}"
     reasons = [
         None if converged else why or waited
@@ -114,17 +114,17 @@ def _by_stop_rule(rule: StopRule, seen: ScorableNetworks, processes: int) -> dic
 
 
 def _by_cutoff(
-    method: Predictor, seen: ScorableNetworks, cutoff: float | None, processes: int
+    method: Predictor, scorable: ScorableNetworks, cutoff: float | None, processes: int
 ) -> dict[str, Any]:
-    end = max(0.5, np.floor(seen.target) / 2) if cutoff is None else cutoff
+    end = max(0.5, np.floor(scorable.target) / 2) if cutoff is None else cutoff
     check_epoch("the cutoff", end)
-    if end >= seen.target:
+    if end >= scorable.target:
         raise NnlcError(
-            f"the cutoff, epoch {end:g}, is not before the target, epoch {seen.target:g}: nothing "
-            "would be left to predict"
+            f"the cutoff, epoch {end:g}, is not before the target, epoch {scorable.target:g}: "
+            "nothing would be left to predict"
         )
-    first = seen.curves.first(round(2 * end))
-    found = predict_parallel(method, first, seen.target, processes)
+    first = scorable.curves.first(round(2 * end))
+    found = predict_parallel(method, first, scorable.target, processes)
     return {
         "converged": np.isfinite(found.values),
         "end_epoch": np.full(len(found.values), end),

@@ -52,7 +52,7 @@ def write(contents: Contents, folder: Path) -> None:
     with _writing(folder / CURVES_FILE) as file:
         file.write(_line(part.name for part in CURVES))
         layout = contents.layout
-        datasets = [_line([_guard(name)])[:-1] for name in contents.networks["dataset"]]
+        datasets = [_line([_escape_formula(name)])[:-1] for name in contents.networks["dataset"]]
         for start in range(0, layout.rows, _ROWS_AT_ONCE):
             end = min(start + _ROWS_AT_ONCE, layout.rows)
             numbers = layout.half_epochs(start, end)
@@ -80,13 +80,13 @@ def _writing(path: Path) -> IO[str]:
 
 def _writer_of(part: Part) -> Callable[[Any], str]:
     if part.kind == "text":
-        return _guard
+        return _escape_formula
     if part.name in _COLUMNS:
         return _COLUMNS[part.name].write
     return _FLAG.write if part.kind == "flag" else _INTEGER.write
 
 
-def _guard(text: str) -> str:
+def _escape_formula(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
@@ -154,13 +154,13 @@ def _read_networks(path: Path) -> Records:
 
 def _reader_of(part: Part) -> Callable[[str], Any]:
     if part.kind == "text":
-        return _unguard
+        return _unescape_formula
     if part.kind == "integers":
         return partial(_read_list, part.name)
     return _COLUMNS[part.name].read if part.name in _COLUMNS else _INTEGER.read
 
 
-def _unguard(text: str) -> str:
+def _unescape_formula(text: str) -> str:
     return text.removeprefix("'")
 
 

@@ -14,7 +14,7 @@ from nnlc.exporting.manifest import (
     ALL_NAMES,
     CROISSANT,
     DATASHEET,
-    NAME,
+    MANIFEST,
     FileEntry,
     Format,
     Manifest,
@@ -112,7 +112,7 @@ def export_tables(
     contents = contents_of(sources)
     origins = origins_of(sources, places, sum(contents.column("published")))
     croissant.check_publication(origins, publication)
-    with new_folder(folder, check, replaces=NAME) as temporary:
+    with new_folder(folder, check, replaces=MANIFEST) as temporary:
         _WRITERS[format](contents, temporary)
         files = {path.name: file_entry(path) for path in sorted(temporary.iterdir())}
         described = croissant.describe(contents, origins, publication, format, files)
@@ -128,7 +128,7 @@ def export_tables(
             digest=contents.digest,
             files=files,
         )
-        (temporary / NAME).write_bytes(manifest.to_bytes())
+        (temporary / MANIFEST).write_bytes(manifest.to_bytes())
     return Exported(
         tables=manifest.tables,
         half_epochs=manifest.half_epochs,
@@ -176,7 +176,7 @@ def _check_place(folder: Path, paths: Sequence[Path]) -> None:
     Raises:
         NnlcError: something else stands in the folder's place, or it lies inside a path to read.
     """
-    if not folder.is_symlink() and (folder / NAME).exists():
+    if not folder.is_symlink() and (folder / MANIFEST).exists():
         _check_replaceable(folder)
     else:
         check_destination(folder, paths)
@@ -188,7 +188,7 @@ def _check_replaceable(folder: Path) -> None:
     Raises:
         NnlcError: the folder holds something else too, or is the current folder.
     """
-    known = ALL_NAMES & {NAME, *read_manifest(folder).files}
+    known = ALL_NAMES & {MANIFEST, *read_manifest(folder).files}
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.name not in known or not entry.is_file(follow_symlinks=False):
             raise NnlcError(

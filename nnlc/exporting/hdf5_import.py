@@ -100,12 +100,12 @@ class _Columns:
             raise ValueError(f"it has {shape} values instead of at most {most_rows}")
         if found.chunks and found.chunks[0] > _ROWS_AT_ONCE:
             raise ValueError("it has chunks that are larger than nnlc writes")
-        if not _is_of(found, dtype):
+        if not _has_type(found, dtype):
             raise ValueError(f"it is of type {found.dtype}")
         return found
 
 
-def _is_of(dataset: h5py.Dataset, dtype: Any) -> bool:
+def _has_type(dataset: h5py.Dataset, dtype: Any) -> bool:
     if dtype is None:
         text = h5py.check_string_dtype(dataset.dtype)
         return text is not None and (text.length is None or text.length <= _LONGEST_FIXED_TEXT)

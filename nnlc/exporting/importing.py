@@ -8,7 +8,7 @@ from nnlc.collection.sources import check_destination
 from nnlc.errors import NnlcError
 from nnlc.exporting import csv_export
 from nnlc.exporting.contents import tables_of
-from nnlc.exporting.manifest import NAME, read_manifest
+from nnlc.exporting.manifest import MANIFEST, read_manifest
 from nnlc.exporting.reader_process import read_in_process
 from nnlc.system.new_folder import new_folder, standing
 
@@ -38,12 +38,12 @@ def import_tables(folder: str | Path, out: str | Path) -> int:
     if len(contents) != manifest.tables:
         raise NnlcError(
             f"{folder}: has {len(contents)} of the {manifest.tables} tables that were exported "
-            f"({NAME}); get it again, or export the tables again"
+            f"({MANIFEST}); get it again, or export the tables again"
         )
     if contents.digest != manifest.digest:
         raise NnlcError(
-            f"{folder}: has other tables than those that were exported ({NAME}, tables_sha256); "
-            "get it again, or export the tables again"
+            f"{folder}: has other tables than those that were exported ({MANIFEST}, "
+            "tables_sha256); get it again, or export the tables again"
         )
     with new_folder(out, check) as temporary:
         for name, content in tables_of(contents, folder):

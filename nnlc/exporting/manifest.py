@@ -15,7 +15,7 @@ from nnlc.system.newer_format import too_new
 
 Format = Literal["parquet", "csv", "hdf5"]
 FORMATS: tuple[Format, ...] = ("parquet", "csv", "hdf5")
-NAME = "export.json"
+MANIFEST = "export.json"
 CROISSANT, DATASHEET = "croissant.json", "datasheet.html"
 RECORDS: dict[Format, tuple[str, str]] = {
     "parquet": ("networks.parquet", "curves.parquet"),
@@ -23,7 +23,7 @@ RECORDS: dict[Format, tuple[str, str]] = {
     "hdf5": ("tables.h5", "tables.h5"),
 }
 """Files with the records of networks and of half epochs; HDF5 is only read."""
-ALL_NAMES = {NAME, CROISSANT, DATASHEET}.union(*RECORDS.values())
+ALL_NAMES = {MANIFEST, CROISSANT, DATASHEET}.union(*RECORDS.values())
 """Names of all files that an export may have."""
 VERSION = 1
 """Version of the format; to be raised when an older nnlc could no longer read new exports."""
@@ -78,14 +78,14 @@ class Manifest:
             size = os.fstat(file.fileno()).st_size
             if known is None or size != known.bytes or size > _LARGEST_FILE:
                 raise NnlcError(
-                    f"{path}: is not the file that was exported: it has {size} bytes, and {NAME} "
-                    f"lists {f'{known.bytes} bytes' if known else 'no such file'}"
+                    f"{path}: is not the file that was exported: it has {size} bytes, and "
+                    f"{MANIFEST} lists {f'{known.bytes} bytes' if known else 'no such file'}"
                 )
             content = file.read(size)
         if hashlib.sha256(content).hexdigest() != known.sha256:
             raise NnlcError(
-                f"{path}: is not the file that was exported (its sha256 is not the one in {NAME}): "
-                "it was damaged or edited; get it again, or export the tables again"
+                f"{path}: is not the file that was exported (its sha256 is not the one in "
+                f"{MANIFEST}): it was damaged or edited; get it again, or export the tables again"
             )
         return content
 
@@ -115,10 +115,10 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         NnlcError: the folder is no export, or its manifest is damaged.
     """
-    path = folder / NAME
+    path = folder / MANIFEST
     if not os.path.lexists(path):
         raise NnlcError(
-            f"{folder}: is no export: there is no {NAME} in it; 'nnlc export' writes one"
+            f"{folder}: is no export: there is no {MANIFEST} in it; 'nnlc export' writes one"
         )
     with open_plain(path) as file:
         content = file.read(_LARGEST + 1)

@@ -59,7 +59,7 @@ def read_in_process(folder: Path, manifest: Manifest) -> Contents:
     if done.returncode:
         raise NnlcError(
             f"{folder}: the library that reads {manifest.format} crashed on it "
-            f"({_ending(done.returncode)}): nnlc did not write this export"
+            f"({_exit_reason(done.returncode)}): nnlc did not write this export"
         )
     with np.load(io.BytesIO(done.stdout), allow_pickle=False) as arrays:
         networks: Records = json.loads(arrays["networks"].tobytes())
@@ -70,7 +70,7 @@ def read_in_process(folder: Path, manifest: Manifest) -> Contents:
     return Contents(networks, values, blanks)
 
 
-def _ending(status: int) -> str:
+def _exit_reason(status: int) -> str:
     if -status == signal.SIGXCPU:
         return "it took too long"
     return f"signal {-status}" if status < 0 else f"status {status}"

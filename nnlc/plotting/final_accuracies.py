@@ -36,7 +36,7 @@ _FEWEST_IN_A_BIN = 5
 """Fewest networks in a bin for which median and quartiles are drawn."""
 _BLOCKS = {"ReLU": RELU, "pooling": POOLING, "dropout": DROPOUT}
 _JITTER = 0.3
-_SIDES = (("with", BLUE, ""), ("without", ORANGE, "//"))
+_VARIANTS = (("with", BLUE, ""), ("without", ORANGE, "//"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ def draw_layer_types(tables: Tables) -> tuple[Figure, str]:
         axes.set_title(panel_title(dataset, len(positions)))
         axes.set_ylim(bottom=0)
     label_panels(found, "", _ACCURACY)
-    for label, colour, hatch in _SIDES:
+    for label, colour, hatch in _VARIANTS:
         found[0].fill_between([], [], color=colour, alpha=0.6, hatch=hatch, label=label)
     legend(figure, found[0])
     whiskers = (
@@ -216,7 +216,7 @@ def _draw_boxes(axes: Axes, networks: pd.DataFrame) -> None:
     ticks = []
     for i, bit in enumerate(_BLOCKS.values()):
         has = blocks.map(lambda types, bit=bit: any(block & bit for block in types))
-        for j, (rows, (_, colour, hatch)) in enumerate(zip((has, ~has), _SIDES, strict=True)):
+        for j, (rows, (_, colour, hatch)) in enumerate(zip((has, ~has), _VARIANTS, strict=True)):
             values = accuracy[rows.to_numpy(dtype=bool)]
             values = values[np.isfinite(values)]
             place = i + 0.4 * (j - 0.5)

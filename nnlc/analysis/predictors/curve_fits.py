@@ -38,7 +38,7 @@ class _FamilyModel:
         return np.clip(parameters, self.lower + 1e-6 * room, self.upper - 1e-6 * room)
 
     def values(self, parameters: Floats, rows: int) -> Floats:
-        return self.values_at(parameters, _numbers(rows))
+        return self.values_at(parameters, _half_epoch_column(rows))
 
     def values_at(self, parameters: Floats, x: Floats) -> Floats:
         """Return the function at half epochs x (R × 1): P × L → R × L."""
@@ -48,7 +48,7 @@ class _FamilyModel:
         return np.asarray(sum(k * part for k, part in zip(parameters[:count], basis, strict=True)))
 
     def jacobian(self, parameters: Floats, residuals: Floats, targets: Floats) -> Floats:  # noqa: ARG002
-        return self.slopes_at(parameters, _numbers(len(residuals)))
+        return self.slopes_at(parameters, _half_epoch_column(len(residuals)))
 
     def slopes_at(self, parameters: Floats, x: Floats) -> Floats:
         """Return the derivatives by all parameters at half epochs x (R × 1): P × R × L."""
@@ -91,7 +91,7 @@ class FamilyFits:
         freedom = self.points - self.family.size
         model = _FamilyModel(self.family)
         variance = 2 * self.cost / freedom
-        jacobian = model.slopes_at(self.parameters, _numbers(self.points))
+        jacobian = model.slopes_at(self.parameters, _half_epoch_column(self.points))
         gradient = model.slopes_at(self.parameters, np.array([[2 * epoch]]))[:, 0]
         room = np.where(np.isfinite(model.upper), model.upper - model.lower, np.inf)
         near = np.minimum(self.parameters - model.lower, model.upper - self.parameters)
@@ -125,7 +125,7 @@ def fit_family(family: Family, accuracies: Floats) -> FamilyFits:
         np.full((family.size, count), np.nan),
         np.full(count, np.nan),
         points,
-        tuple(_unfit(curve, reason) for curve, reason in zip(accuracies, reasons, strict=True)),
+        tuple(_unusable(curve, reason) for curve, reason in zip(accuracies, reasons, strict=True)),
     )
     usable = np.array([i for i in range(count) if fits.reasons[i] is None], dtype=np.int64)
     reasons = list(fits.reasons)
@@ -136,7 +136,7 @@ def fit_family(family: Family, accuracies: Floats) -> FamilyFits:
     return FamilyFits(family, fits.parameters, fits.cost, points, tuple(reasons))
 
 
-def _unfit(curve: Floats, reason: str | None) -> str | None:
+def _unusable(curve: Floats, reason: str | None) -> str | None:
     finite = np.isfinite(curve)
     if not finite.all():
         epoch = (int(finite.argmin()) + 1) / 2
@@ -172,5 +172,5 @@ def _solve_transposed(triangle: Floats, right: Floats) -> Floats:
     return solution
 
 
-def _numbers(rows: int) -> Floats:
+def _half_epoch_column(rows: int) -> Floats:
     return np.arange(1.0, rows + 1)[:, np.newaxis]

@@ -32,7 +32,7 @@ ASYMPTOTE_IN_BOUNDS = 199.99
 """Asymptotes `a` from here on count as at their bound, 200: the curve has not levelled off yet."""
 LANES = 2048
 """Number of fits run together; more would not fit into the CPU's caches."""
-_NOTHING = "no prediction: every fit failed or has its asymptote at the bound"
+_NO_PREDICTION = "no prediction: every fit failed or has its asymptote at the bound"
 _DIFFERENCE = float(np.sqrt(np.finfo(float).eps))
 
 
@@ -135,7 +135,7 @@ class Penguin(StopRule):
         stops, latest = replace(self, epoch=epoch)._run(curves)
         given = np.where(stops.converged, stops.values, latest)
         reasons = tuple(
-            None if converged else why or _no_accuracy(value)
+            None if converged else why or _not_an_accuracy(value)
             for converged, why, value in zip(stops.converged, stops.reasons, given, strict=True)
         )
         values = np.where([why is None for why in reasons], given, np.nan)
@@ -152,18 +152,18 @@ class Penguin(StopRule):
     def _run(self, curves: Curves) -> tuple[Stops, Floats]:
         seen = curves.first(self.last_point)
         accuracies = seen.val_accuracy_percent
-        known = _leading(seen.finite())
+        known = _count_leading(seen.finite())
         last = np.minimum(known, self.last_point - 1)
         recent = [self.new_predictions() for _ in range(len(seen))]
         points = np.full(len(seen), seen.points)
         converged = np.zeros(len(seen), dtype=bool)
         values = accuracies[:, -1].copy()
-        under_way, begin = np.flatnonzero(last >= self.points), self.points
-        while len(under_way):
+        running, begin = np.flatnonzero(last >= self.points), self.points
+        while len(running):
             # Some fits may turn out not to be needed: there must always be many to run together.
-            end = begin + 1 + LANES // len(under_way)
-            counts = [np.arange(begin, min(end, last[network] + 1)) for network in under_way]
-            owners = np.repeat(under_way, [len(one) for one in counts])
+            end = begin + 1 + LANES // len(running)
+            counts = [np.arange(begin, min(end, last[network] + 1)) for network in running]
+            owners = np.repeat(running, [len(one) for one in counts])
             reached = np.concatenate(counts)
             found = fit_first(accuracies[owners], reached)
             predicted = Saturation.at(found, self.epoch)
@@ -172,9 +172,9 @@ class Penguin(StopRule):
                     converged[network] = True
                     points[network], values[network] = reached[i], predicted[i]
             begin = end
-            under_way = under_way[~converged[under_way] & (last[under_way] >= begin)]
+            running = running[~converged[running] & (last[running] >= begin)]
         latest = np.array([one.latest for one in recent])
-        failures = [None if one.has_any else _NOTHING for one in recent]
+        failures = [None if one.has_any else _NO_PREDICTION for one in recent]
         for network in np.flatnonzero(known < seen.points):
             failures[network] = _not_finite(seen, known[network])
         reasons = tuple(None if c else why for c, why in zip(converged, failures, strict=True))
@@ -188,7 +188,7 @@ class _Follower(Follower):
     def add(self, curve: Curves) -> Outcome:
         """Fit all points so far, and compare the prediction with those before."""
         method, points = self._method, curve.points
-        known = int(_leading(curve.finite())[0])
+        known = int(_count_leading(curve.finite())[0])
         if known < points:
             return FitFailure(_not_finite(curve, known))
         if method.points <= points < method.last_point:
@@ -198,7 +198,7 @@ class _Follower(Follower):
                 return Prediction(predicted, stop=True)
         if points >= method.last_point:
             return FitFailure(f"has not converged by epoch {method.epoch:g}")
-        why = _no_accuracy(self._recent.latest)
+        why = _not_an_accuracy(self._recent.latest)
         return Prediction(self._recent.latest) if why is None else FitFailure(why)
 
 
@@ -217,15 +217,15 @@ def fit_first(accuracies: Floats, points: Integers) -> Floats:
     return np.where(fits.converged, fits.parameters, np.nan)
 
 
-def _leading(finite: Booleans) -> Integers:
+def _count_leading(finite: Booleans) -> Integers:
     """Return for each row the number of True values before its first False."""
     return np.asarray(np.logical_and.accumulate(finite, axis=1).sum(axis=1))
 
 
-def _no_accuracy(latest: float) -> str | None:
+def _not_an_accuracy(latest: float) -> str | None:
     """Return the problem of the newest prediction; None if it is an accuracy."""
     if not np.isfinite(latest):
-        return _NOTHING
+        return _NO_PREDICTION
     return None if 0 <= latest <= 100 else f"its curve gives {latest:.4g}%, which is no accuracy"
 
 

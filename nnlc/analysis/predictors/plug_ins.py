@@ -43,7 +43,7 @@ class PlugInError(Exception):
 
 
 @contextmanager
-def _contained() -> Iterator[None]:
+def _isolated() -> Iterator[None]:
     """Run a plug-in: redirect its output to stderr, and convert its exceptions but Ctrl-C.
 
     Raises:
@@ -52,22 +52,22 @@ def _contained() -> Iterator[None]:
     pressed: list[int] = []
     handler = signal.getsignal(signal.SIGINT)
 
-    def hear(number: int, frame: FrameType | None) -> None:
+    def record_press(number: int, frame: FrameType | None) -> None:
         pressed.append(number)
         cast(Any, handler)(number, frame)
 
-    listens = callable(handler) and threading.current_thread() is threading.main_thread()
-    if listens:
-        signal.signal(signal.SIGINT, hear)
+    is_handled = callable(handler) and threading.current_thread() is threading.main_thread()
+    if is_handled:
+        signal.signal(signal.SIGINT, record_press)
     try:
         with printing_aside():
             yield
     except BaseException as problem:
         if pressed and isinstance(problem, KeyboardInterrupt):
             raise
-        raise PlugInError(_told(problem)) from None
+        raise PlugInError(_quote(problem)) from None
     finally:
-        if listens:
+        if is_handled:
             signal.signal(signal.SIGINT, handler)
 
 
@@ -81,7 +81,7 @@ def _installed() -> list[EntryPoint]:
         return list(entry_points(group=GROUP))
     except Exception as problem:  # damaged metadata of a package may raise anything
         raise NnlcError(
-            f"the entry points of an installed Python package can't be read: {_told(problem)}; "
+            f"the entry points of an installed Python package can't be read: {_quote(problem)}; "
             "'pip check' may tell which package; install it again"
         ) from None
 
@@ -113,7 +113,7 @@ def _make(name: str, entry: EntryPoint, settings: dict[str, str], epoch: float) 
     doing = "loaded"
     given = {key: _value(text) for key, text in sorted(settings.items())}
     try:
-        with _contained():
+        with _isolated():
             maker = entry.load()
             doing = "made"
             plug = maker(**given)
@@ -191,7 +191,7 @@ class _Follower(Follower):
 def ask(plug: PlugIn, prefix: Prefix, epoch: float) -> Outcome:
     """Return a plug-in's outcome for one network; if it is invalid, a failure with its name."""
     try:
-        with _contained():
+        with _isolated():
             outcome = plug.function(prefix, epoch)
             problem = _problem(outcome)
             if problem is not None:
@@ -248,7 +248,7 @@ def _origin(entry: EntryPoint) -> str:
     return f"{_line(package)} ({_line(entry.value)})"
 
 
-def _told(problem: BaseException) -> str:
+def _quote(problem: BaseException) -> str:
     try:
         text = str(problem)
     except BaseException:  # even str() may raise anything here
