@@ -1,5 +1,6 @@
 """Each worked example of docs/extending.md, put into a copy of the package and used for real."""
 
+import os
 import re
 from pathlib import Path
 
@@ -12,12 +13,15 @@ from nnlc.networks.layers import KINDS, check_kinds
 from nnlc.networks.work import Work
 
 DOCUMENT = ROOT / "docs" / "extending.md"
-_BLOCK = re.compile(r"```python\n# In (\S+), (before|in place of): ([^\n]*)\n(.*?)```", re.DOTALL)
+_HEAD = r"(?:# |\{# )In (\S+), (new|before|in place of): ?([^\n]*)\n"
+_BLOCK = re.compile(rf"```(?:python|jinja)\n{_HEAD}(.*?)```", re.DOTALL)
+_TOML = re.compile(r"```toml\n(.*?)```", re.DOTALL)
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", DOCUMENT.read_text(), re.M | re.S))
 MOST_FILES = {
     "A layer type": 2,
     "An optimizer": 1,
     "An image set": 2,
+    "A scheduler": 2,
     "A metric": 1,
     "A command": 1,
     "A predictor": 1,
@@ -31,6 +35,9 @@ def extended(tmp_path_factory):
     package = CopiedPackage(tmp_path_factory.mktemp("extended"))
     for section in SECTIONS.values():
         for name, where, line, code in _BLOCK.findall(section):
+            if where == "new":
+                (package.folder / name).write_text(code)
+                continue
             text = (package.folder / name).read_text()
             assert text.count(f"\n{line}") == 1, line
             gap = "\n\n" if code.startswith(("class", "def")) else ""
@@ -108,6 +115,45 @@ def test_a_kind_of_layer_that_lacks_methods_is_told_of_them():
 
     with pytest.raises(TypeError, match=r"^HalfALayer: .* lacks backward_work, buffers; "):
         check_kinds([*KINDS, HalfALayer])
+
+
+def test_jobs_of_a_new_scheduler_are_rendered_linted_submitted_shown_and_cancelled(
+    extended, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PATH", f"{Path(__file__).parent / 'pbs'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PBS_O_QUEUE", "of a job around this one")
+    site, campaign, results = (tmp_path / name for name in ("pbs.toml", "tiny.toml", "results"))
+    site.write_text(_TOML.search(SECTIONS["A scheduler"])[1])
+    campaign.write_text(TINY)
+    job, broken = tmp_path / "job.sh", tmp_path / "broken.sh"
+    at_site = [campaign, "--site", site]
+    extended.run("render", *at_site, "--elements", 2, "--nodes", 3, "-o", job)
+    text = job.read_text()
+    assert "#PBS -l select=3:ncpus=32:ngpus=4:mpiprocs=4\n#PBS -l walltime=02:00:00\n" in text
+    assert "#PBS -J 0-1\n" in text
+    broken.write_text(text.replace("walltime=02:00", "walltime=01:00").replace("-j oe", "-y oe"))
+    told = extended.run_all(
+        *(["lint", script, "--site", site] for script in (job, broken)),
+        ["submit", *at_site, "--elements", 2, "--results", results],
+        ["status", results],
+        ["cancel", results],
+        ["status", results],
+        statuses=(0, 1, 0, 0, 0, 0),
+    )
+    told = "".join(told)
+    assert f"{job}: fine for our-cluster" in told
+    found = re.findall(rf"^{broken}:\d+: (.*?)[;,]", told, re.MULTILINE)
+    assert found == [
+        "#PBS does not know the option 'y'",
+        "--time-left counts down from 120 minutes where line 5 gives the job 60",
+    ]
+    assert "job 7[].pbs: 1 Q" in told
+    assert "cancelled 7[].pbs" in told
+    assert "job 7[].pbs: no longer in the queue" in told
+    site.write_text(site.read_text() + 'directives = ["-r maybe"]\n')
+    told = extended.run("submit", *at_site, "--results", tmp_path / "more", status=1)
+    assert "qsub refused: qsub: Illegal attribute or resource value: -r maybe" in told
 
 
 @pytest.mark.parametrize(

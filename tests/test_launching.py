@@ -170,7 +170,7 @@ def test_an_unknown_site_is_refused_with_the_valid_ones():
 
 @pytest.mark.parametrize("name", ['"pbs"', "[]", "3"])
 def test_an_unknown_scheduler_is_refused_with_the_known_ones(name, tmp_path):
-    with pytest.raises(SiteError, match=r"key scheduler: must be one of slurm, lsf, local; docs/"):
+    with pytest.raises(SiteError, match=r"key scheduler: must be one of local, lsf, slurm; docs/"):
         own_site(tmp_path, f'extends = "slurm"\nscheduler = {name}\n')
 
 

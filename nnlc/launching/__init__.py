@@ -1,1 +1,1 @@
-"""From a campaign and a site to a job script. No torch, no MPI: it runs on login nodes."""
+"""Job scripts, plans and submissions, made on login nodes without torch or MPI."""

@@ -1,11 +1,11 @@
-"""What every network of a campaign will take at a site, before an hour is spent.
+"""Forecast of the seconds that each network of a campaign takes at a site.
 
-    seconds = sum over what a network asks of (count / what the GPU does of that in a second)
+    seconds = sum over kinds of operations of (count / operations of the GPU in a second)
               * measured / predicted
 
-What the GPU does comes from the site file's peaks and its assumed efficiency, or from the results
-folder, once 'nnlc calibrate' has fitted it there. The last factor is 1 until the folder's journal
-has measured seconds from this kind of GPU: it makes up for what the model misses.
+The GPU's rates come from the site file's peaks and its assumed efficiency, or from the results
+folder if 'nnlc calibrate' has fitted them. The last factor corrects errors of this model. It is 1
+until the folder's journal has measured seconds from this kind of GPU.
 """
 
 import re
@@ -31,76 +31,76 @@ from nnlc.schedulers.site import Gpu, Site
 from nnlc.wording import counted
 
 _COPY_SHARE = 0.8
-"""Of a memory's peak, what copies are assumed to reach."""
+"""Share of a memory's peak that copies are assumed to reach."""
 _OPERATIONS_A_BYTE = 16
-"""Of a GPU whose site file says nothing of its memory's speed: between those of V100 and A100."""
+"""Operations per byte of a GPU if the site file has no memory speed; between V100 and A100."""
 _SPREAD = (0.1, 0.9)
-"""Between these quantiles lie the ratios that a spread names."""
+"""Quantiles of the ratios that the plan prints."""
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkForecast:
-    """One network at a site."""
+    """Forecast of one network at a site."""
 
     network: CampaignNetwork
     seconds: float
-    """On one of the site's GPUs, from the first step to the last."""
+    """Seconds on one of the site's GPUs, from the first step to the last."""
     nominal_seconds: float
-    """On the nominal GPU: by these, networks are shared out and handed out."""
+    """Seconds on the nominal GPU; they decide how networks are shared out and handed out."""
     operations: int
     parameters: int
     memory_bytes: int
-    """On the GPU, predicted: at the worst moment, with its images and libraries."""
+    """Predicted peak of GPU memory, with images and libraries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a journal's seconds say of the prediction."""
+    """Measured seconds of a journal compared with the prediction."""
 
     networks: int
-    """That were finished on this kind of GPU."""
+    """Number of networks that were finished on this kind of GPU."""
     ratio: float
-    """Measured over predicted, of their sums: what a long network says counts for more."""
+    """Sum of measured seconds over sum of predicted seconds; long networks count for more."""
     low: float
     high: float
-    """Nine in ten of the single ratios are above the one, nine in ten below the other."""
+    """Nine in ten of the single ratios are above `low`, nine in ten below `high`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """A whole campaign at a site."""
+    """Forecast of a whole campaign at a site."""
 
     campaign: Campaign
     site: Site
     gpu: Gpu
     networks: tuple[NetworkForecast, ...]
-    """All of them; each stands where its index says."""
+    """All networks, each at the place of its index."""
     waiting: frozenset[int]
-    """Indices of those without a table that have not failed."""
+    """Indices of networks without a table that have not failed."""
     done: int
     failed: int
     measured: Measured | None
     fitted: FittedMachine | None = None
-    """What the results folder knows of this GPU."""
+    """Fit of this GPU in the results folder."""
     trouble: str | None = None
-    """Why what it knows can't be read."""
+    """Reason why the fit can't be read."""
     not_whole: int = 0
-    """Networks whose table's place is taken by something else."""
+    """Number of networks whose table's place is taken by something else."""
 
     @property
     def left(self) -> list[NetworkForecast]:
-        """The networks that are still to be trained, by index."""
+        """Return the networks that are still to be trained, by index."""
         return [self.networks[index] for index in sorted(self.waiting)]
 
     def hand_out_order(self, indices: Iterable[int]) -> list[int]:
-        """Of these networks those that wait, in the order in which ranks get them."""
+        """Return those of these networks that wait, in the order in which ranks get them."""
         left = (index for index in indices if index in self.waiting)
         return sorted(left, key=lambda index: (-self._seconds(index), index))
 
     def _seconds(self, index: int) -> float:
-        """By what a job orders networks: it has the machine of its results folder, or the nominal.
+        """Return the seconds by which a job orders networks, before it has measured any.
 
-        What it learns as it runs is not foreseen.
+        They are those of the results folder's machine, else those of the nominal one.
         """
         found = self.networks[index]
         return found.seconds if self.fitted else found.nominal_seconds
@@ -110,10 +110,10 @@ def forecast_campaign(campaign: Campaign, site: Site, results: ResultsFolder) ->
     """Predict every network of a campaign, 6,000 in about 5 s.
 
     Args:
-        campaign: whose networks.
-        site: with its `[gpu]`.
-        results: says what is done, what has failed, and what networks took; one that is not
-            there says nothing. How far networks under way are is not looked at.
+        campaign: the campaign.
+        site: a site with `[gpu]`.
+        results: the results folder, for finished and failed networks and their seconds. It need
+            not exist. Networks under way count as not begun.
 
     Raises:
         SiteError: the site file says nothing of its GPU.
@@ -156,7 +156,7 @@ def not_whole_words(forecast: Forecast) -> str:
 
 
 def nominal_machine(gpu: Gpu) -> Machine:
-    """A site's GPU by its peaks and the share of them that training is assumed to reach."""
+    """Return a site's GPU by its peaks and the share of them that training is assumed to reach."""
     peak = 1e12 * gpu.fp32_teraflops
     gigabytes = gpu.memory_gigabytes_per_second
     return gpu_machine(
@@ -167,7 +167,7 @@ def nominal_machine(gpu: Gpu) -> Machine:
 
 
 def is_this_gpu(model: str, device: str) -> bool:
-    """Whether a device's name means a site's GPU.
+    """Return True if a device's name means a site's GPU.
 
     The first word with a digit in it is the model; the rest differs between those who write it, as
     in "NVIDIA V100 (SXM2, 16 GB)" and "Tesla V100-SXM2-16GB".
@@ -212,7 +212,7 @@ def _measure(
     half_epochs: int,
     model: str,
 ) -> Measured | None:
-    """Measured over predicted seconds, of the networks that were finished on such a GPU."""
+    """Return measured over predicted seconds of the networks finished on such a GPU."""
     pairs = [
         (seconds, found.seconds)
         for found in networks

@@ -1,4 +1,4 @@
-"""What a site allows of a plan, and the nearest possible where a request asks for more."""
+"""Limits of a site for plans, and the nearest possible if a request asks for more."""
 
 import math
 from collections.abc import Iterator
@@ -8,31 +8,30 @@ from nnlc.errors import SiteError
 from nnlc.schedulers.site import MOST, Site
 
 START_MINUTES = 2
-"""From a job's begin to its first training step: the launcher, Python, torch, the images. Not
-measured; on the safe side where thousands of ranks don't read at once."""
+"""Minutes from a job's begin to its first training step, for launcher, Python, torch and images. An
+assumption, too long unless thousands of ranks read at once."""
 SAVE_MINUTES = 1
-"""From the warning to the end of the job: every network is saved, the ranks part. Slurm may warn
-so much earlier than asked."""
+"""Minutes from the warning to the end of the job, in which every network is saved."""
 MOST_ELEMENTS = 100
-"""More are planned only if they are asked for."""
+"""Most array elements of a plan, unless the user asks for more."""
 _STEP = 1.15
-"""Between numbers that are tried, beyond the first few."""
+"""Ratio of two numbers that are tried one after the other, beyond the first few."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRequest:
-    """What a user fixes of a plan; what is left out is chosen."""
+    """Values of a plan that a user fixes; the others are chosen."""
 
     nodes: int | None = None
-    """Of each job."""
+    """Nodes of each job."""
     minutes: int | None = None
     """Walltime of each job."""
     elements: int | None = None
-    """Of the job array."""
+    """Elements of the job array."""
 
 
 def plan_request(nodes: int | None, hours: float | None, elements: int | None) -> PlanRequest:
-    """A request in the words of the command line.
+    """Return a request from the options of the command line.
 
     Raises:
         SiteError: hours that are no number.
@@ -44,7 +43,7 @@ def plan_request(nodes: int | None, hours: float | None, elements: int | None) -
 
 
 def check_request(request: PlanRequest, site: Site, networks: int) -> None:
-    """Refuse what the site, or so few networks, can't take.
+    """Check that the site and the number of networks allow a request.
 
     Raises:
         SiteError: what is impossible, why, and the nearest that is possible.
@@ -63,7 +62,7 @@ def check_request(request: PlanRequest, site: Site, networks: int) -> None:
 
 
 def walltime_minutes(request: PlanRequest, site: Site, nodes: int) -> int | None:
-    """What a job of so many nodes asks for: as long as it may; None where nothing ends it."""
+    """Return the walltime of a job of so many nodes, as long as it may be; None without limit."""
     if not site.scheduler.has_queue:
         return None
     if request.minutes is not None:
@@ -73,12 +72,12 @@ def walltime_minutes(request: PlanRequest, site: Site, nodes: int) -> int | None
 
 
 def work_minutes(site: Site, minutes: int) -> int:
-    """What is left of a walltime for training: not the start, the warning and saving."""
+    """Return the minutes of a walltime that are left for training."""
     return minutes - START_MINUTES - SAVE_MINUTES - site.notice.minutes
 
 
 def node_choices(request: PlanRequest, site: Site, networks: int) -> list[int]:
-    """Numbers of nodes to try: legal, and none with more GPUs than there are networks, if any.
+    """Return numbers of nodes to try: legal, and without more GPUs than networks if possible.
 
     The fewest nodes of each bin are always among them.
     """
@@ -97,7 +96,7 @@ def node_choices(request: PlanRequest, site: Site, networks: int) -> list[int]:
 
 
 def element_choices(request: PlanRequest, site: Site, networks: int) -> list[int]:
-    """Numbers of array elements to try: no more than may run at a time."""
+    """Return numbers of array elements to try, no more than may run at a time."""
     if request.elements is not None:
         return [request.elements]
     limits = (queue_takes(site), site.max_running_jobs, networks, MOST_ELEMENTS)
@@ -106,7 +105,7 @@ def element_choices(request: PlanRequest, site: Site, networks: int) -> list[int
 
 
 def queue_takes(site: Site) -> int | None:
-    """The most elements that can be submitted; None where the site file names no limit."""
+    """Return the most elements that can be submitted; None if the site file has no limit."""
     if site.max_queued_jobs is None:
         return None
     doubled = site.scheduler.submits_successor and site.requeue
@@ -114,13 +113,13 @@ def queue_takes(site: Site) -> int | None:
 
 
 def longer_sizes(site: Site, minutes: int) -> list[int]:
-    """The fewest nodes of each bin whose jobs may last longer than this."""
+    """Return the fewest nodes of each bin whose jobs may last longer than this."""
     found = ((low, site.longest_minutes(low)) for low, _ in _regions(site))
     return [low for low, longest in found if longest is not None and longest > minutes]
 
 
 def too_short(site: Site) -> SiteError:
-    """What is wrong with a site where no job has time for training."""
+    """Return the error of a site where no job has time for training."""
     return SiteError(
         f"site {site.name}: the jobs it allows are too short: start, warning and saving take all "
         "of their time; give it longer bins, max_walltime_minutes or walltime_minutes"
@@ -128,7 +127,7 @@ def too_short(site: Site) -> SiteError:
 
 
 def as_hours(minutes: int) -> str:
-    """Hours as --hours takes them."""
+    """Return hours as --hours takes them."""
     return f"{minutes / 60:.5g}"
 
 
@@ -197,7 +196,7 @@ def _check_elements(elements: int, site: Site, networks: int) -> None:
 
 
 def _regions(site: Site) -> list[tuple[int, int | None]]:
-    """Fewest and most nodes of jobs, one a bin; a most of None has no limit."""
+    """Return the fewest and most nodes of each bin; a most of None has no limit."""
     top = site.max_nodes
     if not site.bins:
         return [(1, top)]
@@ -208,7 +207,7 @@ def _regions(site: Site) -> list[tuple[int, int | None]]:
 
 
 def _nearest(site: Site, nodes: int, minutes: int | None) -> int | None:
-    """The legal number of nodes nearest to this one whose jobs may last so long."""
+    """Return the legal number of nodes nearest to this one whose jobs may last so long."""
     clamped = (
         max(low, nodes if high is None else min(nodes, high)) for low, high in _regions(site)
     )
@@ -217,7 +216,7 @@ def _nearest(site: Site, nodes: int, minutes: int | None) -> int | None:
 
 
 def _has_time(site: Site, nodes: int, minutes: int | None) -> bool:
-    """Whether jobs of this size have time for training, and may last so long."""
+    """Return True if jobs of this size have time for training, and may last so long."""
     longest = site.longest_minutes(nodes)
     if longest is None:
         return True
@@ -225,7 +224,7 @@ def _has_time(site: Site, nodes: int, minutes: int | None) -> bool:
 
 
 def _numbers(low: int, high: int) -> Iterator[int]:
-    """From low to high, both included: each at first, then about every seventh part more."""
+    """Yield numbers from low to high, both included: each at first, then steps of 15 %."""
     number = low
     while number < high:
         yield number

@@ -1,12 +1,12 @@
-"""How many nodes, how long, how many array elements: chosen by replaying what a site allows.
+"""Choice of nodes, walltime and array elements, by a replay of the candidates that a site allows.
 
-Of all candidates that are legal there
+Of all these candidates
   1. those stay whose node-hours are within 2% of the least: GPUs that would idle cost more;
   2. of these, those whose makespan is within 1% of the shortest;
   3. of these, the one with the fewest jobs, then the fewest elements, then the fewest nodes.
 The walltime is the longest that the site gives a job of that size, since each job has to start and
-to save; where the longest job needs less than half of it, twice of what that needs, in whole hours.
-Candidates that can't win, whatever their replay says, are not replayed.
+to save. If the longest job needs less than half of it, the walltime is twice of what that job
+needs, in whole hours. Candidates that can't win are not replayed.
 """
 
 import contextlib
@@ -44,12 +44,12 @@ _MS_A_MINUTE = 60_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One way to train a campaign, and what its replay says."""
+    """One way to train a campaign, with its replay."""
 
     nodes: int
-    """Of each job."""
+    """Nodes of each job."""
     minutes: int | None
-    """Walltime of each job; None where nothing ends it."""
+    """Walltime of each job; None if nothing ends it."""
     elements: int
     replay: Replay
 
@@ -68,21 +68,23 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to submit, and what it would cost."""
+    """A choice of what to submit, with its cost."""
 
     forecast: Forecast
     chosen: Option
     others: tuple[Option, ...]
-    """Not chosen, for comparison."""
+    """Options that were not chosen, for comparison."""
     longest: NetworkForecast
     longest_jobs: int
-    """That the longest network is trained in."""
+    """Number of jobs in which the longest network is trained."""
     command: str | None = None
-    """What starts it, where it is known under which names campaign and site were asked for."""
+    """The command that starts it; None if the names of campaign and site are not known."""
 
 
 def plan_campaign(campaign: str, site: str, results: Path | None, request: PlanRequest) -> Plan:
-    """A plan from the names or paths that a user gives; results default to results/<campaign>.
+    """Return a plan from the names or paths that a user gives.
+
+    The results folder is results/<campaign> by default.
 
     Raises:
         NnlcError: what the user must mend.
@@ -100,7 +102,7 @@ def plan_campaign(campaign: str, site: str, results: Path | None, request: PlanR
 
 
 def make_plan(forecast: Forecast, request: PlanRequest) -> Plan:
-    """Choose what to submit.
+    """Return a choice of what to submit.
 
     Raises:
         SiteError: the request is impossible at this site, or nothing is left to train.
@@ -130,7 +132,7 @@ def make_plan(forecast: Forecast, request: PlanRequest) -> Plan:
 
 
 def _options(option: Option, site: Site) -> list[str]:
-    """Of `nnlc submit` and `nnlc render`."""
+    """Return the options of `nnlc submit` and `nnlc render`."""
     words = ["--nodes", str(option.nodes)]
     words += ["--minutes", str(option.minutes)] if option.minutes else []
     words += ["--elements", str(option.elements)] if option.elements > 1 else []
@@ -139,7 +141,7 @@ def _options(option: Option, site: Site) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """Something legal, and the least that its replay can come to."""
+    """A legal choice, with lower bounds of what its replay can give."""
 
     nodes: int
     minutes: int | None
@@ -149,7 +151,7 @@ class _Candidate:
 
 
 class _Planner:
-    """Replays candidates, each at most once."""
+    """Replay of candidates, each at most once."""
 
     def __init__(self, forecast: Forecast) -> None:
         self._forecast, self._site = forecast, forecast.site
@@ -163,7 +165,7 @@ class _Planner:
         return [f.nominal_seconds for f in self._forecast.networks]
 
     def choose(self, request: PlanRequest) -> Option:
-        """By the criterion of this module."""
+        """Return the best option by the criterion of this module."""
         candidates = self._candidates(request)
         least = self._least_node_ms(candidates) * (1 + NODE_HOURS_TOLERANCE)
         cheap = [c for c in candidates if c.least_node_ms <= least]
@@ -183,7 +185,7 @@ class _Planner:
         return found if request.minutes else self._not_longer_than_needed(found)
 
     def others(self, request: PlanRequest, chosen: Option) -> Iterable[Option]:
-        """What else could be asked for: free choice, or twice the nodes and longer bins."""
+        """Return other options: the free choice, or twice the nodes and longer bins."""
         if request != PlanRequest():
             with contextlib.suppress(SiteError):  # a site's own walltime may be too short
                 free = self.choose(PlanRequest())
@@ -204,7 +206,7 @@ class _Planner:
         return found
 
     def jobs_of(self, network: NetworkForecast, option: Option) -> int:
-        """How many jobs of an option a network is trained in."""
+        """Return the number of jobs of an option in which a network is trained."""
         index = network.network.index
         spans = zip(self._order(option.elements), option.replay.spans, strict=True)
         return next(jobs[order.index(index)] for order, jobs in spans if index in order)
@@ -223,7 +225,7 @@ class _Planner:
         return found
 
     def _candidate(self, nodes: int, minutes: int | None, elements: int) -> _Candidate:
-        """With the least that its jobs take: no rank idles, or the longest network goes on."""
+        """Return a candidate with lower bounds: no rank idles, or the longest network goes on."""
         shape = self._shape(nodes, minutes)
         lengths = []
         for total, longest in self._sums(elements):
@@ -259,14 +261,14 @@ class _Planner:
         return self._replays[candidate]
 
     def _order(self, elements: int) -> list[list[int]]:
-        """Of each element the networks that wait, in the order of handing out."""
+        """Return by element the networks that wait, in the order of handing out."""
         if elements not in self._orders:
             shares = split(self._nominal, elements)
             self._orders[elements] = [self._forecast.hand_out_order(share) for share in shares]
         return self._orders[elements]
 
     def _sums(self, elements: int) -> list[tuple[int, int]]:
-        """Of each element all milliseconds, and those of its longest network."""
+        """Return by element the milliseconds of all networks and of its longest one."""
         if elements not in self._totals:
             work = [[self._ms[index] for index in order] for order in self._order(elements)]
             self._totals[elements] = [(sum(ms), max(ms, default=0)) for ms in work]
@@ -281,7 +283,7 @@ class _Planner:
         )
 
     def _not_longer_than_needed(self, option: Option) -> Option:
-        """A walltime of twice the longest job, where that is less: every job still ends alike."""
+        """Return the option with twice the longest job as its walltime, if that is less."""
         if option.minutes is None:
             return option
         longest_ms = max(job.end_ms - job.begin_ms for job in option.replay.jobs)

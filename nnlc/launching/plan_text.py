@@ -1,4 +1,4 @@
-"""A plan as text, in lines of 100 characters at most; the command that starts it is one line."""
+"""Plan as text, in lines of 100 characters at most; the command that starts it is one line."""
 
 from collections.abc import Iterator
 from textwrap import wrap
@@ -12,11 +12,11 @@ from nnlc.wording import counted, some_of
 _WIDTH = 100
 _LABEL = 14
 _NAMED = 3
-"""So many networks a warning names."""
+"""Number of networks that a warning names."""
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
-    """All that `nnlc plan` prints."""
+    """Yield the lines that `nnlc plan` prints."""
     forecast, site = plan.forecast, plan.forecast.site
     yield (
         f"campaign {forecast.campaign.name} on {site.name}: {site.gpus_per_node} x "
@@ -59,7 +59,7 @@ def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
         f"starting and saving, {100 * replay.idle_share:.1f} % idle while the last networks end",
     )
     yield "makespan", f"{_time(3600 * chosen.makespan_hours)}, waiting in the queue not counted"
-    yield from _needs(plan)
+    yield from _storage_lines(plan)
     yield "rests on", _basis(plan)
     if forecast.trouble:
         yield "WARNING", forecast.trouble
@@ -85,7 +85,7 @@ def _jobs(plan: Plan) -> str:
     return words
 
 
-def _needs(plan: Plan) -> Iterator[tuple[str, str]]:
+def _storage_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     images = list(images_to_stage(plan.forecast))
     if images:
         sizes = ", ".join(
@@ -172,7 +172,7 @@ def _comparison(plan: Plan) -> Iterator[str]:
 
 
 def _number(value: float) -> str:
-    """Three digits are more than a prediction has."""
+    """Return a number with three digits: a prediction has no more."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

@@ -1,7 +1,7 @@
-"""Everything that a submission depends on, checked and then kept in the results folder's `jobs/`.
+"""Scripts of a submission and its copy of the campaign, checked and kept in `jobs/` of the folder.
 
-What was submitted is what runs, at every start and at every link of a chain: the scripts name a
-copy of the campaign, and no file of one submission is ever written over by another.
+The scripts name the copy, so that later edits of the campaign change no job. No submission writes
+over a file of another.
 """
 
 import hashlib
@@ -30,11 +30,11 @@ class Submission:
     """Scripts that are ready for the queue, and the campaign that they train."""
 
     scripts: list[tuple[Path, str]]
-    """Where each is to stand, and its text; several where the site's arrays are shorter."""
+    """Path and text of each; several if the site's arrays are shorter."""
     campaign_file: Path
     campaign: bytes
     notes: list[str]
-    """What is right only under conditions."""
+    """Notes of `nnlc lint` on the scripts."""
 
     def keep(self) -> None:
         """Write what does not stand yet.
@@ -72,7 +72,7 @@ def prepare(request: Request, site: Site, results: ResultsFolder, campaign: Camp
 
 
 def check_script(path: Path, text: str, site: Site) -> list[str]:
-    """Refuse a script that breaks a rule; return the notes on one that doesn't.
+    """Return the notes on a script, or refuse one that breaks a rule.
 
     Raises:
         SiteError: all that is wrong.
@@ -131,7 +131,7 @@ def _numbered(name: str) -> Iterator[str]:
 
 
 def _free(path: Path, content: bytes) -> bool:
-    """Tell whether no other file has this name; where it can't be written, `keep` says why."""
+    """Return True if no other file has this name; if it can't be written, `keep` says why."""
     try:
         return read_regular(path) == content
     except OSError:

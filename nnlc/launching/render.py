@@ -1,8 +1,7 @@
-"""From a campaign and a site to the text of a job script.
+"""Job scripts from a campaign, a site and a template of `launch/`.
 
-Every number is worked out and formatted here; the templates in `launch/` hold only words. What a
-user can write passes one of two filters there: `quote` where the shell reads it, `word` in a
-directive, where no shell does.
+Every number is worked out here; the templates hold only text. Values from users pass one of two
+filters there: `quote` where the shell reads them, `word` in a directive, which no shell reads.
 """
 
 import shlex
@@ -23,44 +22,44 @@ from nnlc.system.shipped import shipped_folder, shipped_names
 from nnlc.wording import reason_of
 
 MOST_RESTARTS = 1000
-"""A chain of so many jobs is no longer meant."""
+"""Most restarts of a job; more are taken for a mistake."""
 _HEARD = ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "XCPU", "PWR")
 ENDING_SIGNALS = [name for name in _HEARD if hasattr(signal, f"SIG{name}")]
-"""What ends a job from outside and can be heard: all that ranks listen for."""
+"""Signals that end a job from outside and can be caught: all that ranks listen for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a user wants of a job script; what is left out is the site's or the worker's default."""
+    """Wishes of a user for a job script; the site or the worker has the defaults."""
 
     campaign: str
     """A shipped name, or the path of a campaign file."""
     nodes: int | None = None
     walltime_minutes: int | None = None
     elements: int = 1
-    """Of the job array: they share the campaign's networks."""
+    """Elements of the job array, which share the campaign's networks."""
     first_element: int = 0
     here: int | None = None
-    """Elements in this array, where a longer one is split over several; default all."""
+    """Elements in this array if a longer one is split over several; default all."""
     results: str | None = None
     """The results folder, taken literally."""
     images: str | None = None
-    """Where 'nnlc stage' put the images, taken literally."""
+    """Folder into which 'nnlc stage' put the images, taken literally."""
     python: str = "python"
-    """The interpreter to start, taken literally."""
+    """Python interpreter, taken literally."""
     script: str | None = None
-    """Where the script will stand, if it is known: an LSF job submits it again."""
+    """Path of the script, if it is known, for jobs that submit it again."""
     submitted: bool = False
-    """Whether the campaign is a copy that nobody edits."""
+    """True if the campaign is a copy that nobody edits."""
 
 
 def render_script(request: Request, site: Site, campaign: Campaign | None = None) -> str:
     """Return the job script that trains a campaign on a site.
 
     Args:
-        request: what a user wants.
-        site: where.
-        campaign: the campaign, where no file holds it yet.
+        request: the wishes of a user.
+        site: the site.
+        campaign: the campaign, if no file holds it yet.
 
     Raises:
         CampaignError: the campaign can't be used.
@@ -158,7 +157,7 @@ def _size(request: Request, site: Site, campaign: Campaign) -> tuple[int, int]:
 
 
 def _campaign_argument(name_or_path: str) -> str:
-    """A shipped name stays; a path becomes absolute, since a job may start in another folder."""
+    """Return a shipped name as it is, and a path absolute: a job may start in another folder."""
     if name_or_path in shipped_names("jobs", ".toml"):
         return name_or_path
     # Not resolved: what a link leads to may have another path on the compute nodes.
@@ -173,7 +172,7 @@ def _check_argument(key: str, text: str) -> None:
 
 
 def _check_option(key: str, text: str) -> None:
-    """A value that a launcher or the worker could take for an option of its own is refused."""
+    """Check that launcher and worker can't take a value for an option of their own."""
     _check_argument(key, text)
     if text.startswith("-"):
         raise SiteError(f"{key}: {text!r} looks like an option; write ./{text}")
@@ -206,7 +205,7 @@ def _render(site: Site, words: dict[str, Any]) -> str:
 
 
 def _one_line(value: object) -> str:
-    """Whatever a template prints: nothing can begin a line of its own."""
+    """Return a value that a template prints, if it stays within one line."""
     text = str(value)
     if text:
         _check_argument("job script", text)

@@ -1,13 +1,13 @@
-"""A plan, replayed event by event: what its jobs would do if every prediction were right.
+"""Replay of a plan, event by event, as if every prediction were right.
 
-    one rank      pulls the longest network that waits, trains it, pulls the next
-    one job       has its ranks pull until nothing waits, or until it must save and leave; what is
-                  under way then goes on in the next job of its element
+    one rank      trains the longest network that waits, then the next
+    one job       ends when no network waits, or when it must save; networks under way then go on in
+                  the next job of its element
     one element   is a chain of jobs over its own share of the networks
-    the queue     lets so many jobs run at a time; who has waited longest is next
+    the queue     runs a limited number of jobs at a time; the one that waited longest is next
 
-Time is whole milliseconds, so that sums are exact and a test can ask for every one of them. Not in
-it: waiting for other users' jobs, crashes, and predictions that are wrong.
+Times are whole milliseconds, so that sums are exact. The replay leaves out other users' jobs,
+crashes and errors of the predictions.
 """
 
 import heapq
@@ -21,15 +21,15 @@ MS_AN_HOUR = 3_600_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobShape:
-    """What all jobs of a plan have in common."""
+    """Ranks and times that all jobs of a plan have in common."""
 
     ranks: int
     work_ms: int | None
-    """From a job's first training step until it must save; None where nothing ends it."""
+    """Time from a job's first training step until it must save; None if nothing ends it."""
     start_ms: int
-    """From a job's begin to its first training step."""
+    """Time from a job's begin to its first training step."""
     leave_ms: int
-    """From its last training step to its end."""
+    """Time from a job's last training step to its end."""
 
     @property
     def overhead_ms(self) -> int:
@@ -37,19 +37,19 @@ class JobShape:
 
     @property
     def limit_ms(self) -> int:
-        """`work_ms`, or more than any work takes."""
+        """Return `work_ms`, or more than any work takes."""
         return sys.maxsize if self.work_ms is None else self.work_ms
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job: when it ran, counted from the submission, and what its ranks got done."""
+    """One job, with its times since the submission."""
 
     element: int
     begin_ms: int
     end_ms: int
     trained_ms: int
-    """Over all ranks."""
+    """Training time, summed over all ranks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,43 +58,43 @@ class Replay:
 
     shape: JobShape
     jobs: tuple[Job, ...]
-    """In the order in which they begin."""
+    """Jobs in the order in which they begin."""
     spans: tuple[tuple[int, ...], ...]
-    """By element and by place in its order: the jobs that each network was trained in."""
+    """Number of jobs in which each network was trained, by element and place in its order."""
 
     @property
     def makespan_ms(self) -> int:
-        """From submission to the end of the last job, if none waits for other users' jobs."""
+        """Return the time from submission to the end of the last job."""
         return max(job.end_ms for job in self.jobs)
 
     @property
     def job_ms(self) -> int:
-        """Lengths of all jobs; times nodes, what is charged."""
+        """Return the sum of the lengths of all jobs."""
         return sum(job.end_ms - job.begin_ms for job in self.jobs)
 
     @property
     def trained_share(self) -> float:
-        """Of the GPU time that is charged, what was training."""
+        """Return the share of training in the GPU time that is charged."""
         return sum(job.trained_ms for job in self.jobs) / (self.shape.ranks * self.job_ms)
 
     @property
     def overhead_share(self) -> float:
-        """Of the GPU time that is charged, what went into starting and leaving."""
+        """Return the share of starting and leaving in the GPU time that is charged."""
         return len(self.jobs) * self.shape.overhead_ms / self.job_ms
 
     @property
     def idle_share(self) -> float:
-        """Of the GPU time that is charged, what had nothing to train while other ranks had."""
+        """Return the share of ranks without a network in the GPU time that is charged."""
         return max(0.0, 1 - self.trained_share - self.overhead_share)
 
 
 def replay(work: Sequence[Sequence[int]], shape: JobShape, running: int | None = None) -> Replay:
-    """Run all jobs of a plan until every network is finished.
+    """Return a replay of all jobs of a plan, until every network is finished.
 
     Args:
-        work: for each element the milliseconds of its networks, in the order of handing out.
-        shape: of every job.
-        running: the most jobs that run at a time; None is no limit.
+        work: milliseconds of the networks of each element, in the order of handing out.
+        shape: what all jobs have in common.
+        running: the most jobs that run at a time; None for no limit.
 
     Raises:
         ValueError: no element, no rank, no time for work, or a network of no length.
@@ -114,15 +114,15 @@ def replay(work: Sequence[Sequence[int]], shape: JobShape, running: int | None =
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A job of an element, wherever it stands in time."""
+    """A job of an element, without its time in the queue."""
 
     work_ms: int
-    """From the first training step to the last."""
+    """Time from the first training step to the last."""
     trained_ms: int
 
 
 def _run_element(networks: Sequence[int], shape: JobShape) -> tuple[list[_Run], list[int]]:
-    """The chain of jobs that trains these, and how many of the jobs each was trained in."""
+    """Return the chain of jobs that trains these, and in how many of them each was trained."""
     left, spans = list(networks), [0] * len(networks)
     jobs: list[_Run] = []
     fresh = 0  # all from here on wait; of those before, only the ones under way are not finished
@@ -150,7 +150,7 @@ def _run_element(networks: Sequence[int], shape: JobShape) -> tuple[list[_Run], 
 
 
 def _queue(chains: Sequence[Sequence[_Run]], shape: JobShape, running: int | None) -> list[Job]:
-    """When each job begins and ends: a chain's next job queues up as the one before it ends."""
+    """Return all jobs with their times: a chain's next job is queued as the one before ends."""
     jobs: list[Job] = []
     slots = [0] * min(len(chains), running or len(chains))  # when each falls free
     waiting = [(0, element, 0) for element in range(len(chains))]

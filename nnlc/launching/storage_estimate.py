@@ -1,4 +1,4 @@
-"""What a plan needs beside node-hours: images to stage, disk, and memory on the GPU."""
+"""Needs of a plan besides node-hours: images to stage, disk, and memory on the GPU."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,23 +17,23 @@ from nnlc.networks.optimizers import optimizer_of
 _TABLE_BYTES = 900
 _ROW_BYTES = 68
 _GENERATIONS = 3
-"""Checkpoints of one network: the newest, the one before, and one that is being written."""
+"""Number of checkpoints of one network: the newest, the one before, and one being written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """Bytes in the results folder."""
+    """Sizes in the results folder, in bytes."""
 
     tables: int
-    """Of all networks that are still to be trained."""
+    """Tables of all networks that are still to be trained."""
     checkpoints: int
-    """At most: all ranks of all elements have networks under way, and the largest there are."""
+    """Checkpoints at worst: all ranks of all elements train the largest networks."""
 
 
 def images_to_stage(forecast: Forecast) -> Iterator[tuple[str, int | None]]:
-    """Image sets of the networks that are left, and megabytes of each; None: its file is missing.
+    """Yield the image sets of the networks that are left, each with its megabytes.
 
-    What comes with nnlc is left out.
+    Sets that come with nnlc are left out. None: the file is missing.
     """
     left = {f.network.images.name for f in forecast.left}
     for name, images in forecast.campaign.image_sets().items():
@@ -42,7 +42,7 @@ def images_to_stage(forecast: Forecast) -> Iterator[tuple[str, int | None]]:
 
 
 def disk(plan: Plan) -> Disk:
-    """What the results folder needs while the plan runs."""
+    """Return the sizes in the results folder while the plan runs."""
     left, chosen = plan.forecast.left, plan.chosen
     rows = plan.forecast.campaign.half_epochs
     at_once = chosen.elements * chosen.replay.shape.ranks
@@ -54,14 +54,14 @@ def disk(plan: Plan) -> Disk:
 
 
 def too_large(forecast: Forecast) -> list[NetworkForecast]:
-    """Networks whose predicted need is more than the GPU has; the largest first."""
+    """Return the networks that need more memory than the GPU has, the largest first."""
     room = 1e9 * forecast.gpu.memory_gigabytes
     found = [f for f in forecast.left if not fits(f.memory_bytes, room)]
     return sorted(found, key=lambda f: -f.memory_bytes)
 
 
 def _checkpoint_bytes(forecast: NetworkForecast) -> int:
-    """Of a network's weights, and of what its optimizer keeps for each."""
+    """Return the bytes of a network's weights and of its optimizer's state."""
     spec = forecast.network.spec
     return VALUE_BYTES * (1 + optimizer_of(spec).kept_values(spec)) * forecast.parameters
 

@@ -1,8 +1,8 @@
-"""From a request to jobs in the queue, and what is remembered of them.
+"""Jobs in the queue, and the records of them in a results folder.
 
-A results folder keeps, in `jobs/`, each script and a record of the jobs that it became. A record is
-written before the scheduler is asked and completed after: whatever happens between, the next
-`nnlc submit` finds out whether the job is there before it submits another.
+The folder `jobs/` keeps each script and a record of the job that it became. A record is written
+before the scheduler is asked, and completed after. If this is interrupted, the next `nnlc submit`
+finds out whether the job is in the queue before it submits another.
 """
 
 import contextlib
@@ -29,26 +29,26 @@ from nnlc.schedulers.slurm import asked_clusters
 from nnlc.system.files import names_in, read_regular, why_unread, write_atomically
 
 LEAVE_SECONDS = 45.0
-"""For a cancelled job to leave the queue: LSF ends one within 20 s, between three signals."""
+"""Seconds for a cancelled job to leave the queue; LSF ends one within 20 s."""
 
 
 class Record(BaseModel):
-    """One script and the job that it became."""
+    """Record of one script and the job that it became."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
     mark: str
-    """Kept by the queue with the job."""
+    """Word that the queue keeps with the job."""
     script: str
     scheduler: str
     """Its name, such as slurm."""
     site: str
     time: str
-    id: Annotated[str, Field(pattern="^[0-9]+$")] | None
-    """None while the scheduler has not answered."""
+    id: Annotated[str, Field(pattern=r"^[0-9][\w.\[\]-]*$")] | None
+    """Number of the job; None while the scheduler has not answered."""
     cluster: str = Field(default_factory=asked_clusters)
-    """Where sbatch has put it; empty on this machine's own cluster. Records of versions that did
-    not know it are of the cluster that the user's commands ask."""
+    """Cluster of the job; empty on this machine's own. Records without it are of the cluster that
+    the user's commands ask."""
 
     @property
     def job(self) -> str:
@@ -175,7 +175,7 @@ def records(results: ResultsFolder) -> list[Record]:
 
 
 def queue(results: ResultsFolder, scheduler: Queue) -> dict[str, list[str]]:
-    """By remembered job: the states of its elements in the queue, none when it ended."""
+    """Return by job the states of its elements in the queue, none if it has ended."""
     jobs = [record.job for record in records(results) if record.id is not None]
     return scheduler.states([*jobs, *(job for _, job in _chained(results.jobs_folder, scheduler))])
 

@@ -52,7 +52,7 @@ class JobRules(Rules):
 
     def check_options(self) -> Findings:
         """Check for options that launcher and worker don't know: they end the job at once."""
-        for launch in self.script.launches if self.scheduler.has_queue else ():
+        for launch in self.script.launches:
             for option in launch.options:
                 if not option.known:
                     yield self._unknown(option, self.scheduler.launcher_options, self.launcher)

@@ -1,6 +1,6 @@
 """A machine without a scheduler: scripts run with bash, and ranks with mpirun."""
 
-from nnlc.schedulers.options import COUNT, OptionTable
+from nnlc.schedulers.options import MPIRUN
 from nnlc.schedulers.scheduler import Scheduler
 
 
@@ -9,12 +9,10 @@ class Local(Scheduler):
 
     name, title = "local", "local"
     launcher = "mpirun"
-    launcher_options = OptionTable(
-        "np n ppn f hosts bind-to map-by env genv wdir",
-        "genvall verbose",
-        values=[("np n ppn", COUNT, "a number")],
-        dashes="-",
-    )
+    launcher_options = MPIRUN
 
     def minutes(self, walltime: str) -> None:
         del walltime
+
+
+SCHEDULER = Local()

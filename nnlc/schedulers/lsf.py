@@ -144,3 +144,6 @@ class Lsf(Queue):
             name, _, rest = line.strip().partition(separator)
             if number := re.match(r"\d+", name):
                 yield number[0], rest.strip()
+
+
+SCHEDULER = Lsf()

@@ -69,7 +69,8 @@ class OptionTable:
         shortens: True if a long name may be cut where no other begins the same.
         repeatable: options that may be given several times.
         excludes: options that exclude another one, as `no-requeue:requeue`.
-        lists: options whose value is a list of NAME=VALUE, each an option of its own.
+        list_option: an option whose value is a list of NAME=VALUE, each an option of its own.
+        is_open: True if there may be other options than these.
     """
 
     def __init__(
@@ -83,19 +84,22 @@ class OptionTable:
         shortens: bool = False,
         repeatable: str = "",
         excludes: str = "",
-        lists: str = "",
+        list_option: str = "",
+        is_open: bool = False,
     ) -> None:
         self.valued, self.flags = frozenset(valued.split()), frozenset(flags.split())
         self.names = self.valued | self.flags
         self.dashes, self._shortens = dashes, shortens
-        self.repeatable, self._lists = frozenset(repeatable.split()), frozenset(lists.split())
+        self.repeatable, self._list, self._is_open = repeatable.split(), list_option, is_open
         self._short, self.excludes = _pairs(short), _pairs(excludes)
         self._values = {name: rule for names, *rule in values for name in names.split()}
 
     def written(self, name: str, value: object = None) -> str:
         """Return an option as a user writes it."""
-        between = "=" if self.dashes == "--" else " "
-        return f"{self.dashes}{name}" + ("" if value is None else f"{between}{value}")
+        is_listed = self._list and name not in self.names
+        between = "=" if is_listed or self.dashes == "--" else " "
+        before = f"{self.dashes}{self._list} " if is_listed else self.dashes
+        return f"{before}{name}" + ("" if value is None else f"{between}{value}")
 
     def read(self, words: Sequence[Word]) -> tuple[Options, list[Word]]:
         """Return the options that begin a list of words, and the words after them."""
@@ -107,13 +111,14 @@ class OptionTable:
             name, value, known = self._split(word.text)
             if known and value is None and name in self.valued:
                 value = rest.pop(0).text if rest else ""
-            if known and name in self._lists:
-                for part in (value or "").split(","):
-                    key, _, inner = part.partition("=")
-                    found.append(Option(key, inner, word.line, f"{self.dashes}{name} "))
-            else:
-                must_be = self._must_be(name, value) if known else None
-                found.append(Option(name, value, word.line, self.dashes, known, must_be))
+            listed = [(self.dashes, name, value)]
+            if known and name == self._list:
+                parts = re.split(r"[,:](?=\w+=)", value or "")
+                listed = [(f"{self.dashes}{name} ", *part.split("=", 1)) for part in parts]
+            for dashes, key, *values in listed:
+                inner = values[0] if values else None
+                must_be = self._must_be(key, inner) if known else None
+                found.append(Option(key, inner, word.line, dashes, known or self._is_open, must_be))
         return found, rest
 
     def read_all(self, words: Sequence[Word]) -> tuple[Options, list[Word]]:
@@ -153,6 +158,15 @@ def _pairs(text: str) -> dict[str, str]:
 
 
 COUNT = r"\d{1,9}"
+
+MPIRUN = OptionTable(
+    "np n ppn f hosts bind-to map-by env genv wdir",
+    "genvall verbose",
+    values=[("np n ppn", COUNT, "a number")],
+    dashes="-",
+    is_open=True,
+)
+"""Options of mpirun that several MPIs have."""
 
 WORKER = OptionTable(
     "results images device trainers order time-left elements element",

@@ -1,14 +1,18 @@
 """All schedulers that nnlc knows, by their names in a site file."""
 
 from collections.abc import Mapping
+from importlib import import_module
 
 from nnlc.errors import SchedulerError
-from nnlc.schedulers.local import Local
-from nnlc.schedulers.lsf import Lsf
 from nnlc.schedulers.scheduler import Queue, Scheduler
-from nnlc.schedulers.slurm import Slurm
+from nnlc.system.shipped import shipped_folder
 
-SCHEDULERS: dict[str, Scheduler] = {each.name: each for each in (Slurm(), Lsf(), Local())}
+SCHEDULERS: dict[str, Scheduler] = {
+    name: import_module(f"nnlc.schedulers.{name}").SCHEDULER
+    for path in sorted(shipped_folder("launch").glob("*.sh.j2"))
+    if (name := path.name.removesuffix(".sh.j2")) != "base"
+}
+"""One scheduler for each template in `launch/`: the module of the same name has it."""
 
 
 def scheduler_named(name: object) -> Scheduler:

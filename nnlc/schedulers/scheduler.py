@@ -29,6 +29,20 @@ class Scheduler(ABC):
     """Name in a site file, and of the template `launch/NAME.sh.j2`."""
     title: ClassVar[str]
     """Name in messages."""
+    launcher: ClassVar[str]
+    """Program that starts ranks."""
+    launcher_options: ClassVar[OptionTable] = OptionTable(is_open=True)
+    submit_commands: ClassVar[tuple[str, ...]] = ()
+    """Values that a site file's `submit` may have; empty if it may have any."""
+    has_queue: ClassVar[bool] = False
+    """True if jobs wait, may be arrays, and end with their walltime."""
+    submits_successor: ClassVar[bool] = False
+    """True if an unfinished job submits another before it ends: it takes two places in a queue."""
+    runs_mps: ClassVar[bool] = False
+    """True if the system runs NVIDIA's Multi-Process Service, so that ranks start none."""
+    early_minutes: ClassVar[int] = 0
+    """Minutes by which the warning may come earlier than asked."""
+
     sentinel: ClassVar[str] = ""
     """Beginning of a directive, such as `#SBATCH`; empty if there are none."""
     directive_options: ClassVar[OptionTable] = OptionTable()
@@ -37,36 +51,33 @@ class Scheduler(ABC):
     has_plugins: ClassVar[bool] = False
     """True if plugins of a site may add options."""
     account_option: ClassVar[str] = ""
+    """Name of the directive for the account, such as `account` of `--account`; so the next ones."""
     nodes_option: ClassVar[str] = ""
     walltime_option: ClassVar[str] = ""
     walltime_form: ClassVar[str] = "HH:MM:SS"
+    """Example of a walltime."""
     walltime_forms: ClassVar[str] = "it must be HH:MM:SS"
+    """Advice to whoever wrote another."""
     array_option: ClassVar[str] = ""
     array_forms: ClassVar[str] = "it must be as 0-9"
+    """Advice to whoever wrote no array."""
     first_index: ClassVar[int] = 0
     """Lowest index that an array may have."""
     index_variable: ClassVar[str] = ""
     """Variable that tells a job its index."""
     index_expression: ClassVar[str] = ""
-    """The worker's --element in a script, from 0."""
+    """Shell expression for the element, from 0."""
     logs: ClassVar[tuple[str, ...]] = ()
-    """Options that name a job's logs."""
+    """Names of the directives for log files, if an array needs one for each element."""
     log_index: ClassVar[str] = ""
-    """Pattern of what stands for the index in the name of a log."""
+    """Pattern of the index in the name of a log."""
     log_example: ClassVar[str] = ""
-    launcher: ClassVar[str]
-    """Program that starts ranks."""
-    launcher_options: ClassVar[OptionTable] = OptionTable()
-    submit_commands: ClassVar[tuple[str, ...]] = ()
-    """Values that a site file's `submit` may have; empty if it may have any."""
-    early_minutes: ClassVar[int] = 0
-    """Minutes by which the warning may come earlier than asked."""
-    submits_successor: ClassVar[bool] = False
-    """True if an unfinished job submits another before it ends: it takes two places in a queue."""
-    runs_mps: ClassVar[bool] = False
-    """True if the system runs NVIDIA's Multi-Process Service, so that ranks start none."""
-    has_queue: ClassVar[bool] = False
-    """True if jobs wait, may be arrays, and end with their walltime."""
+
+    def __init__(self) -> None:
+        annotated = (getattr(each, "__annotations__", {}) for each in type(self).__mro__)
+        names = (name for found in annotated for name in found)
+        if missing := [name for name in names if not hasattr(self, name)]:
+            raise TypeError(f"{type(self).__name__} in nnlc/schedulers lacks {', '.join(missing)}")
 
     def walltime(self, minutes: int) -> str:
         """Return a walltime as a directive takes it: HH:MM:SS, with any number of hours."""
@@ -129,9 +140,9 @@ class Queue(Scheduler):
     """Beginnings of variables that count as options of its commands, or describe a job."""
     kept_variables: ClassVar[frozenset[str]] = frozenset()
     """Variables among these that say where the cluster is, and who asks."""
-    wishes: ClassVar[re.Pattern[str]]
+    wishes: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
     """Variables among these that ask for an account, a queue or the like."""
-    no_answer: ClassVar[re.Pattern[str]]
+    no_answer: ClassVar[re.Pattern[str]] = re.compile(r"timed out|time out|not responding", re.I)
     """Words of a command that fails although its request may have arrived."""
 
     @abstractmethod

@@ -1,7 +1,7 @@
-"""The site file: facts about a machine that a job script needs.
+"""Site files: facts about a machine that a job script needs.
 
-A site is TOML. `extends = "NAME or path"` takes another site and replaces only what this file
-says. Whatever is wrong is refused with file, key, and what would be right.
+A site file is TOML. `extends = "NAME or path"` takes another site, of which this file replaces
+some keys. A mistake is refused with file, key, and valid values.
 """
 
 import os
@@ -33,7 +33,7 @@ _NOT_IN_A_LINE = {"Cc", "Cs", "Zl", "Zp"}
 
 
 def check_word(text: str) -> str:
-    """The text itself, if it can stand in a directive, where no shell takes quotes away.
+    """Return the text itself, if it can stand in a directive, where no shell takes quotes away.
 
     Raises:
         ValueError: it can't.
@@ -47,7 +47,7 @@ def check_word(text: str) -> str:
 
 
 def check_line(text: str) -> str:
-    """The text itself, if it stays within one line of a script.
+    """Return the text itself, if it stays within one line of a script.
 
     Raises:
         ValueError: it is empty or has a newline, another control character or half a character.
@@ -61,7 +61,7 @@ def check_line(text: str) -> str:
 
 
 MOST = 10_000_000
-"""Of anything that is counted: nodes, minutes, elements."""
+"""Largest count of anything: nodes, minutes, elements."""
 Count = Annotated[int, Field(ge=1, le=MOST)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Word = Annotated[str, AfterValidator(check_word)]
@@ -75,14 +75,14 @@ class Gpu(BaseModel):
 
     model: Line
     fp32_teraflops: Positive
-    """Its peak in full precision, as the manufacturer states it."""
+    """Peak in full precision, as the manufacturer states it."""
     efficiency: Annotated[float, Field(gt=0, le=1)] = 0.35
     """The share of that peak which training is assumed to reach, until a journal of the site has
     measured seconds."""
     memory_gigabytes: Positive
     memory_gigabytes_per_second: Positive | None = None
-    """The peak of its memory, as the manufacturer states it; in proportion to the other peak if
-    left out."""
+    """Peak of its memory, as the manufacturer states it; in proportion to the other peak if left
+    out."""
 
 
 class Bin(BaseModel):
@@ -91,7 +91,7 @@ class Bin(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     nodes: tuple[Count, Count]
-    """Fewest and most."""
+    """Fewest and most nodes."""
     hours: Annotated[float, Field(ge=1 / 60, le=MOST / 60)]
 
     @field_validator("nodes")
@@ -108,77 +108,77 @@ class Notice(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     signal: Literal["URG", "USR1", "USR2", "TERM", "INT"] = "URG"
-    """URG is ignored by whatever does not know of it."""
+    """Signal of the warning; programs ignore URG unless they know it."""
     minutes: Count = 3
-    """Networks are saved within seconds; Slurm may warn up to a minute early."""
+    """Minutes before the end; networks are saved within seconds, Slurm may warn a minute early."""
 
 
 class Site(BaseModel):
-    """A machine: its scheduler, its nodes, and what a job script there begins with."""
+    """A machine, with its scheduler, its nodes and its limits."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     name: Word
-    """Stands in the scripts that are rendered for the site."""
+    """Name that stands in the scripts for the site."""
     scheduler: Annotated[Scheduler, PlainValidator(scheduler_named)]
     """Scheduler whose directives and launcher the script has; local: none, and mpirun."""
     template: Line | None = None
     """A template of your own, which may extend ours; relative to the site file."""
     submit: Line
-    """What a user types before the script's name, such as `sbatch` or `bsub <`."""
+    """Command before the script's name, such as `sbatch` or `bsub <`."""
     gpus_per_node: Count
     """GPUs of a node, and ranks on it: one a GPU."""
     cores_per_rank: Count
     """CPU cores that each rank gets, most of them for reading and preparing images."""
     mps: bool = False
-    """Whether small networks share a GPU through NVIDIA's Multi-Process Service: each rank starts
-    one, or the system does where LSF is asked for it."""
+    """True if small networks share a GPU through NVIDIA's Multi-Process Service. Each rank starts
+    one; under LSF the system does."""
     trainers_per_gpu: Count | Literal["auto"] = "auto"
     """Trainer processes of a rank; auto: one, or with `mps` as many as suit its GPU and cores."""
     device: Literal["cuda", "cpu", "auto"] = "cuda"
-    """What ranks train on; a rank that finds no GPU where the site has some shall say so."""
+    """Device that ranks train on; with cuda a rank without a GPU is an error."""
     gpu: Gpu | None = None
-    """Needed to plan: what a rank's GPU can do."""
+    """Speed and memory of a rank's GPU, for `nnlc plan`."""
     account: Word | None = None
-    """The project that is charged."""
+    """Project that is charged."""
     account_required: bool = False
-    """Whether the site starts no job without an account."""
+    """True if the site starts no job without an account."""
     queue: Word | None = None
     """LSF's queue, Slurm's partition; the site's default if left out."""
     nodes: Count = 1
-    """Nodes of a job, if the user doesn't say."""
+    """Default number of nodes of a job."""
     walltime_minutes: Count = 120
-    """Length of a job, if the user doesn't say. Nothing ends a job on a local site."""
+    """Default length of a job. Nothing ends a job on a local site."""
     max_nodes: Count | None = None
-    """The most nodes that a job may have."""
+    """Most nodes of a job."""
     max_walltime_minutes: Count | None = None
-    """The longest that a job may last."""
+    """Longest walltime of a job."""
     bins: tuple[Bin, ...] = ()
-    """Where the longest walltime depends on the nodes; none else."""
+    """Longest walltimes that depend on the number of nodes."""
     max_queued_jobs: Count | None = None
-    """The most jobs that a user may have in the queue; an array's element is a job."""
+    """Most jobs of a user in the queue; an array's element is a job."""
     max_running_jobs: Count | None = None
-    """The most of them that are considered for running at a time."""
+    """Most jobs of a user that run at a time."""
     max_array_elements: Count = 1000
-    """The most elements of one array; a longer one is split."""
+    """Most elements of one array; a longer one is split."""
     charge_factor: Positive = 1.0
-    """What an hour of a node is charged, in the site's unit."""
+    """Charge for an hour of a node, in the site's unit."""
     notice: Notice = Notice()
     requeue: bool = True
-    """Whether an unfinished job puts itself into the queue again."""
+    """True if an unfinished job puts itself into the queue again."""
     local_disk: Line | None = None
-    """A node's own disk, for images and caches, such as `/mnt/bb/$USER`; the shell reads it."""
+    """Path of a node's own disk for images, such as `/mnt/bb/$USER`; the shell expands it."""
     directives: tuple[Line, ...] = ()
-    """Further directives, each without its `#SBATCH` or `#BSUB`."""
+    """More directives, each without its `#SBATCH` or `#BSUB`."""
     setup: tuple[Line, ...] = ()
     """Shell lines that run before the launcher, such as `module load python`, as they are."""
     launcher_options: tuple[Line, ...] = ()
-    """Further arguments for srun, jsrun or mpirun, one an element."""
+    """More arguments for srun, jsrun or mpirun, one an element."""
 
     @field_validator("submit")
     @classmethod
     def _is_what_submits(cls, submit: str, info: ValidationInfo) -> str:
-        """Refuse options and wrappers, which 'nnlc submit' would leave out."""
+        """Check that there are no options or wrappers, which 'nnlc submit' would leave out."""
         scheduler = info.data.get("scheduler")
         right = scheduler.submit_commands if scheduler else ()
         if right and " ".join(submit.split()) not in right:
@@ -188,13 +188,13 @@ class Site(BaseModel):
     @field_validator("launcher_options")
     @classmethod
     def _is_one_word_each(cls, options: tuple[str, ...]) -> tuple[str, ...]:
-        """Refuse elements of several words, which the launcher gets as one."""
+        """Check that each element is one word, as the launcher gets it."""
         if several := [o for o in options if re.match(r"--?[\w-]+\s|.*\s--\w", o)]:
             raise ValueError(f"{several[0]!r} is one word to a launcher; make it several elements")
         return options
 
     def longest_minutes(self, nodes: int) -> int | None:
-        """The longest walltime of a job of so many nodes; None where there is no limit.
+        """Return the longest walltime of a job of so many nodes; None if there is no limit.
 
         Raises:
             ValueError: no job of this size is allowed.
@@ -212,7 +212,7 @@ class Site(BaseModel):
 
 
 def load_site(name_or_path: str | Path, *, account: str | None = None) -> Site:
-    """Read a site: the name of a shipped one or of one's own, or the path of a TOML file.
+    """Return a site by the name of a shipped one or of one's own, or by the path of a TOML file.
 
     Args:
         name_or_path: the site.
@@ -246,7 +246,7 @@ _OF_SCHEDULERS = (
 
 
 def _check_local(site: Site, layers: Layers, account: str | None) -> None:
-    """Refuse what only a scheduler would read."""
+    """Check that a local site has no keys that only a scheduler would read."""
     if account is not None:
         raise SiteError(f"--account: {site.name} is a local site, where nobody pays; leave it out")
     for key in _OF_SCHEDULERS:
@@ -258,8 +258,9 @@ def _check_local(site: Site, layers: Layers, account: str | None) -> None:
 
 
 def find_site(name_or_path: str) -> Path:
-    """The file of a site: a path, else a name in the working directory or in ~/.config/nnlc, else
-    a shipped one.
+    """Return the file of a site: a path, or a name of one's own, or a shipped name.
+
+    Sites of one's own stand in the working directory or in ~/.config/nnlc.
 
     Raises:
         SiteError: none of these.

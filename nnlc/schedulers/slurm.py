@@ -165,6 +165,9 @@ class Slurm(Queue):
                 yield cluster, line.strip()
 
 
+SCHEDULER = Slurm()
+
+
 def asked_clusters() -> str:
     """Return the clusters that the user's environment names for Slurm's commands; often none."""
     return os.environ.get(_CLUSTERS, "")
