@@ -12,8 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import read_events
-from nnlc.results.paths import ResultsFolder
 
 BENCHMARKS = Path(__file__).parent
 

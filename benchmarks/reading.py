@@ -28,8 +28,8 @@ import pandas as pd
 
 from nnlc import load_campaign, load_tables, read_table
 from nnlc.campaign.campaign import CampaignNetwork
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.inventory import inventory
-from nnlc.results.paths import ResultsFolder
 from nnlc.tables import Row, Table
 
 HALF_EPOCHS = 80

@@ -43,7 +43,7 @@ from nnlc.launching.forecast import forecast_campaign
 from nnlc.networks import MAX_NETWORKS, ImageSet
 from nnlc.ranks.gpu_packing import GpuPacking
 from nnlc.ranks.handout import HandOut
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 from nnlc.schedulers.site import load_site
 
 CAMPAIGN = load_campaign("paper")

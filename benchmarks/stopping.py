@@ -24,8 +24,8 @@ from measured_job import run_job
 
 from nnlc.campaign.campaign import Campaign, load_campaign, parse_campaign
 from nnlc.errors import NnlcError
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import read_events
-from nnlc.results.paths import ResultsFolder
 from nnlc.tables import Row, parse_table
 
 

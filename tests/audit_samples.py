@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.networks import KNOWN_IMAGE_SETS, ImageSet, NetworkSpec
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 from nnlc.tables import Row, Table
 
 CIFAR = KNOWN_IMAGE_SETS["CIFAR-100"]

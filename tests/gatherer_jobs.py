@@ -13,10 +13,10 @@ from nnlc.ranks.gatherer import Gatherer
 from nnlc.ranks.job import Job as Shared
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.time_left import TimeLeft
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import read_history
 from nnlc.results.inventory import inventory
 from nnlc.results.journal import Journal
-from nnlc.results.paths import ResultsFolder
 from nnlc.system import messages
 
 HALF_EPOCHS = 2

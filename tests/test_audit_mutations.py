@@ -13,7 +13,7 @@ from nnlc.auditing.audit import audit_bytes
 from nnlc.auditing.campaign_rules import Home
 from nnlc.auditing.curve_rules import check_curves
 from nnlc.auditing.rule_list import Severity
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 from nnlc.tables import parse_table
 
 PIECES = [b" ", b"\n", b"-", b".", b"0", b"1", b"9", b"nan", b"inf", b"e", b"True", b"\r", b"\xff"]

@@ -39,8 +39,8 @@ from nnlc.networks import walk_network
 from nnlc.networks.cost import CPU, GPU, Machine, half_epoch_work, predict_seconds
 from nnlc.networks.memory import library_bytes, memory_bytes
 from nnlc.networks.work import Work
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
-from nnlc.results.paths import ResultsFolder
 from nnlc.schedulers.site import load_site
 from nnlc.tables import Row, Table
 

@@ -17,8 +17,8 @@ from worker_jobs import TINY, run_worker, write_campaign
 from nnlc import load_campaign
 from nnlc.cli import app, main
 from nnlc.console import say_once
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
-from nnlc.results.paths import ResultsFolder
 from nnlc.tables import METADATA_COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent

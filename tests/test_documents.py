@@ -29,8 +29,8 @@ from nnlc.analysis.predictors import FitFailure
 from nnlc.analysis.predictors.interface import Prefix
 from nnlc.campaign.campaign import load_campaign
 from nnlc.cli import app
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
-from nnlc.results.paths import ResultsFolder
 from nnlc.schedulers.site import load_site
 
 COMMANDS = sorted({words for each in DOCUMENTS for words in documents.commands(each)})

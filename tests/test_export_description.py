@@ -13,8 +13,8 @@ from export_samples import FILES, WRITTEN, sample, three_exported, three_tables,
 from nnlc import NnlcError, export_tables, load_campaign, load_tables
 from nnlc.exporting.datasheet import LOADING
 from nnlc.networks import KNOWN_IMAGE_SETS
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
-from nnlc.results.paths import ResultsFolder
 from nnlc.tables import Row
 
 SAID = {

@@ -25,11 +25,11 @@ from worker_jobs import (
 import nnlc
 from nnlc import load_campaign
 from nnlc.errors import ExitStatus
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 
 PACKAGE = Path(nnlc.__file__).parent
 MAKES_PARENTS = {
-    "results/paths.py": "a results folder, when a job or an import opens it",
+    "results/folder.py": "a results folder, when a job or an import opens it",
     "training/stage.py": "the images folder, by 'nnlc stage'",
 }
 """Modules that may make a folder with its parents, and which."""

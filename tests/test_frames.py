@@ -16,7 +16,7 @@ from frame_samples import (
 from nnlc import load_tables, read_table
 from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import NnlcError, TableError
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 from nnlc.tables import METADATA_COLUMNS
 from nnlc.tables.record import read_records
 from nnlc.tables.table_folders import TableFiles

@@ -9,7 +9,7 @@ from nnlc.calibration.machines import fitted_machines
 from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import CampaignError, ResultsError, SiteError
 from nnlc.launching.render import Request, render_script
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 from nnlc.schedulers.site import load_site
 from nnlc.system.shipped import shipped_names
 from nnlc.tables.images_of_table import image_set_of

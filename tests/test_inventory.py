@@ -264,7 +264,7 @@ def test_a_folder_without_tables_loads_no_numpy(tmp_path):
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from nnlc.results.paths import ResultsFolder\n"
+        "from nnlc.results.folder import ResultsFolder\n"
         "from nnlc.results.inventory import entry_of, inventory\n"
         f"results = ResultsFolder(Path({str(job.results.path)!r}))\n"
         "campaign = results.campaign()\n"

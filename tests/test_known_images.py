@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import nnlc
 from nnlc import load_campaign, load_tables
 from nnlc.cli import app
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 from nnlc.tables import Table, write_table
 from nnlc.training.own_images import describe_npz
 

@@ -19,9 +19,9 @@ from nnlc import Benchmark, load_tables, merge_tables
 from nnlc.cli import app
 from nnlc.errors import NnlcError, ResultsError, TableError
 from nnlc.networks import KNOWN_IMAGE_SETS
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import read_history
 from nnlc.results.journal import Journal
-from nnlc.results.paths import ResultsFolder
 from nnlc.tables import Row, Table
 
 CURVE = tuple(Row(4.25 / i, 0.1 + 0.2 * i, float(10 * i)) for i in range(1, 5))

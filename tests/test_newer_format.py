@@ -21,8 +21,8 @@ from nnlc.campaign.campaign import load_campaign
 from nnlc.cli import app
 from nnlc.errors import NnlcError, ResultsError
 from nnlc.results.campaign_file import _KEYS, _digest
+from nnlc.results.folder import ResultsFolder, checkpoints_in
 from nnlc.results.journal import Journal
-from nnlc.results.paths import ResultsFolder, checkpoints_in
 from nnlc.system.newer_format import is_newer, too_new
 from nnlc.system.process import this_process
 from nnlc.system.toml_file import read_toml

@@ -20,8 +20,8 @@ from nnlc.launching.plan import Plan, make_plan
 from nnlc.launching.plan_text import plan_lines
 from nnlc.launching.storage_estimate import disk, images_to_stage, too_large
 from nnlc.networks.cost import GPU, gpu_machine, predict_seconds
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
-from nnlc.results.paths import ResultsFolder
 from nnlc.schedulers.site import Bin, Gpu, Site, load_site
 from nnlc.tables import Row, Table, write_table
 

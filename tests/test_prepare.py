@@ -17,7 +17,7 @@ from nnlc.cli import app
 from nnlc.errors import NnlcError, ResultsError, SiteError
 from nnlc.launching.prepare import find_python, prepare
 from nnlc.launching.render import Request
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 from nnlc.schedulers.site import load_site
 from nnlc.training.own_images import describe_npz
 

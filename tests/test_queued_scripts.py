@@ -16,7 +16,7 @@ from nnlc.errors import SchedulerError
 from nnlc.launching.prepare import prepare
 from nnlc.launching.render import Request
 from nnlc.launching.submit import submit
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 from nnlc.schedulers.lsf import Lsf
 from nnlc.schedulers.site import load_site
 from nnlc.upgrading import queued

@@ -23,7 +23,7 @@ from nnlc.campaign.campaign import Campaign
 from nnlc.cli import app
 from nnlc.errors import NnlcError, SpecError
 from nnlc.networks import ImageSet, NetworkSpec
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 from nnlc.tables import Row, Table, write_table
 from nnlc.training.build import Network
 from nnlc.training.layer_text import describe_network, python_source

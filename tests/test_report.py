@@ -26,8 +26,8 @@ from nnlc.reporting.compact_text import encode_layers, encode_values
 from nnlc.reporting.network_state import State
 from nnlc.reporting.payload import to_json, whole_payload
 from nnlc.reporting.tables_folder import look_at_tables
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
-from nnlc.results.paths import ResultsFolder
 from nnlc.results.status import read_status
 
 HOSTILE = "<script>alert(1)</script>'\"&\u2028<img src=x onerror=alert(2)>"

@@ -17,8 +17,8 @@ from nnlc.reporting.network_state import State
 from nnlc.reporting.page import build_page
 from nnlc.reporting.payload import whole_payload
 from nnlc.reporting.tables_folder import look_at_tables
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
-from nnlc.results.paths import ResultsFolder
 
 ROWS = "#grid-body [role=row]"
 SHOWN = f"[...document.querySelectorAll('{ROWS}')].map((row) => row.firstChild.title)"

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from worker_jobs import TINY, write_campaign
 
-import nnlc.results.paths
+import nnlc.results.folder
 from nnlc import load_campaign
 from nnlc.analysis.text_drawing import draw_curve
 from nnlc.errors import ResultsError
 from nnlc.ranks.mpi import launcher_rank
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_folder_whose_making_failed_can_be_made_once_there_is_room(
 
     results = ResultsFolder(tmp_path / "r")
     with monkeypatch.context() as patch:
-        patch.setattr(nnlc.results.paths, "write_atomically", full)
+        patch.setattr(nnlc.results.folder, "write_atomically", full)
         with pytest.raises(ResultsError, match="No space left"):
             results.open(campaign)
     results.open(campaign)

@@ -26,8 +26,8 @@ from nnlc.reporting.live import LiveCampaign
 from nnlc.reporting.network_state import NO_CURVE, Standing, State
 from nnlc.reporting.server import PageServer
 from nnlc.reporting.time_estimate import Pace
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
-from nnlc.results.paths import ResultsFolder
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from nnlc import load_campaign
 from nnlc.reporting import live as living
 from nnlc.reporting.live import LiveCampaign
 from nnlc.reporting.server import PageServer
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
-from nnlc.results.paths import ResultsFolder
 
 TOP = "document.getElementById('grid').getBoundingClientRect().top"
 MANY = TINY.replace("networks_per_depth = 3", "networks_per_depth = 40")

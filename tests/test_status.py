@@ -4,8 +4,8 @@ import pytest
 from worker_jobs import write_campaign
 
 from nnlc import load_campaign
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
-from nnlc.results.paths import ResultsFolder
 from nnlc.results.status import Failure, read_status
 from nnlc.tables import Row, Table, write_table
 

@@ -30,9 +30,9 @@ from nnlc.networks.cost import CPU
 from nnlc.ranks.backlog import Backlog
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.progress import Progress
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
 from nnlc.results.inventory import inventory
-from nnlc.results.paths import ResultsFolder
 from nnlc.results.status import read_status
 from nnlc.tables import Row, Table, write_table
 from nnlc.verification import verifying
@@ -332,7 +332,7 @@ def test_the_shipped_campaigns_stop_nothing_and_load_no_rule(tmp_path):
         "import sys\n"
         "from pathlib import Path\n"
         "from nnlc.campaign.campaign import load_campaign\n"
-        "from nnlc.results.paths import ResultsFolder\n"
+        "from nnlc.results.folder import ResultsFolder\n"
         "for name in ('smoke', 'fashion-mnist', 'paper'):\n"
         "    campaign = load_campaign(name)\n"
         "    assert campaign.stop is None\n"

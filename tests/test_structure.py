@@ -14,6 +14,7 @@ from rooms import CONTRIBUTING, EVERYWHERE, ROOMS, table, tree
 
 import nnlc
 from nnlc.schedulers.registry import SCHEDULERS
+from nnlc.tables import folder_names as names
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "nnlc"
@@ -53,6 +54,15 @@ def test_a_room_imports_only_the_rooms_below_it(path):
     allowed = ROOMS.keys() if room in {"cli", "__main__"} else MAY_IMPORT[room]
     everywhere = set() if room in EVERYWHERE else EVERYWHERE
     assert _imports(path) <= allowed | everywhere | {room}
+
+
+def test_names_in_a_results_folder_are_written_in_one_module():
+    whole = {names.CAMPAIGN_FILE, names.MACHINES_FILE, names.PROVENANCE_FILE, names.JOURNAL}
+    ends = (names.MODELS, names.EVENTS, names.PROGRESS, names.LEASE, names.CHECKPOINT)
+    for path in _modules():
+        nodes = ast.walk(ast.parse(path.read_text())) if path.stem != "folder_names" else ()
+        texts = {n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+        assert not {t for t in texts if t in whole or (t.endswith(ends) and " " not in t)}, path
 
 
 def test_rooms_stand_in_an_order_in_which_each_imports_those_before_it_only():

@@ -15,7 +15,7 @@ from nnlc.launching import submit as submitting
 from nnlc.launching.prepare import prepare
 from nnlc.launching.render import Request
 from nnlc.launching.submit import cancel, queue, records, submit
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 from nnlc.schedulers import commands as scheduler_commands
 from nnlc.schedulers.lsf import Lsf
 from nnlc.schedulers.site import load_site, queue_of

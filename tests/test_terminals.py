@@ -15,7 +15,7 @@ from nnlc.cli import app
 from nnlc.launching.render import Request, render_script
 from nnlc.ranks.live_display import LiveDisplay
 from nnlc.ranks.progress import Progress
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 from nnlc.schedulers.site import load_site
 from nnlc.tables import Row
 

@@ -15,8 +15,8 @@ from nnlc.collection.provenance import _read as read_provenance
 from nnlc.collection.selection import read_ids
 from nnlc.errors import CampaignError
 from nnlc.launching.submit import Record, records
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import read_events
-from nnlc.results.paths import ResultsFolder
 from nnlc.schedulers.site import load_site
 from nnlc.system.text_file import decode_text, read_text
 from nnlc.tables import Table, write_table

@@ -16,7 +16,7 @@ from worker_jobs import (
 
 from nnlc import load_campaign
 from nnlc.cli import app
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 
 
 def _foreign_files(folder: Path) -> list[object]:

@@ -27,6 +27,7 @@ from nnlc.auditing.rule_list import Rule, Severity
 from nnlc.auditing.specification_rules import check_specification
 from nnlc.auditing.standards import ANY_CAMPAIGN, ARTICLE, Standard
 from nnlc.errors import TableError
+from nnlc.tables.folder_names import MODELS, models_name, table_name
 from nnlc.tables.lenient_parsing import PartialRecord, is_too_large, parse_leniently
 from nnlc.tables.record import Record, parse_record, read_bytes
 from nnlc.tables.table_folders import TableFiles
@@ -202,16 +203,16 @@ def _standard(values: dict[str, Any], home: Home | None) -> Standard:
 
 def _check_place(table: Audited) -> None:
     """A table's name and folder against what it says of itself."""
-    if table.id is not None and table.path.name != f"{table.id}.txt":
+    if table.id is not None and table.path.name != table_name(table.id):
         table.findings.add(
             "id-file-name", f"ID {quoted(table.id)}", "the name of the file", line=2, column=5
         )
     folder = os.path.basename(os.path.dirname(os.path.abspath(table.path)))  # noqa: PTH100, PTH119, PTH120
-    if table.dataset is not None and folder.endswith("_models"):
+    if table.dataset is not None and folder.endswith(MODELS):
         name = table.images.name if table.images else table.dataset
-        if folder != f"{name}_models":
+        if folder != models_name(name):
             found = f"dataset {quoted(table.dataset)} in folder {quoted(folder)}"
-            right = quoted(f"{name}_models")
+            right = quoted(models_name(name))
             table.findings.add("dataset-folder", found, right, line=2, column=9)
 
 

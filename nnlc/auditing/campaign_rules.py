@@ -13,10 +13,10 @@ from nnlc.auditing.standards import Standard
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import ResultsError, TableError
 from nnlc.networks import NetworkSpec
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import History, read_history
 from nnlc.results.inventory import Entry, State, inventory, judge
 from nnlc.results.mixture import mixture_of
-from nnlc.results.paths import ResultsFolder
 from nnlc.system.files import NotAFileError, why_unread
 from nnlc.tables import METADATA_COLUMNS
 from nnlc.wording import some_of

@@ -11,15 +11,8 @@ from nnlc.auditing.rule_list import Severity
 from nnlc.errors import NnlcError, TableError
 from nnlc.system.files import open_regular
 from nnlc.tables.columns import HEADER
-from nnlc.tables.table_folders import (
-    CAMPAIGN_FILE,
-    LEVELS,
-    PART_NAMES,
-    PROVENANCE_FILE,
-    TABLE_NAME,
-    TableFiles,
-    find_tables,
-)
+from nnlc.tables.folder_names import CAMPAIGN_FILE, PART_NAMES, PROVENANCE_FILE
+from nnlc.tables.table_folders import LEVELS, TABLE_NAME, TableFiles, find_tables
 
 _PEEK = len(HEADER) // 2
 """A file that begins with so much of the header is a table, whatever its name."""

@@ -23,9 +23,9 @@ from nnlc.networks import walk_network
 from nnlc.networks.buffers import DeviceKind
 from nnlc.networks.cost import Machine, half_epoch_work
 from nnlc.networks.memory import library_bytes, memory_bytes
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
 from nnlc.results.inventory import inventory
-from nnlc.results.paths import ResultsFolder
 from nnlc.system.files import passed_over
 from nnlc.wording import counted
 

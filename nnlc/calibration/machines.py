@@ -17,7 +17,7 @@ from nnlc import __version__
 from nnlc.errors import ResultsError
 from nnlc.networks.buffers import DeviceKind
 from nnlc.networks.cost import CPU, GPU, Machine
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 from nnlc.system.files import write_atomically
 from nnlc.system.newer_format import too_new
 from nnlc.system.toml_file import Layers, read_toml, validate

@@ -59,7 +59,7 @@ def calibrate(
 
     from nnlc.calibration.calibrate import calibrate as fit
     from nnlc.calibration.calibrate import calibration_lines
-    from nnlc.results.paths import ResultsFolder
+    from nnlc.results.folder import ResultsFolder
 
     folder = ResultsFolder(results)
     found = fit(folder)
@@ -129,7 +129,7 @@ def submit(
     from nnlc.launching.prepare import find_python, prepare
     from nnlc.launching.render import Request
     from nnlc.launching.submit import submit as put_into_queue
-    from nnlc.results.paths import ResultsFolder
+    from nnlc.results.folder import ResultsFolder
     from nnlc.schedulers.commands import removed_wishes
     from nnlc.schedulers.site import load_site, queue_of
     from nnlc.training.loaded_images import check_images
@@ -167,7 +167,7 @@ def cancel(results: options.Results) -> None:
     """Cancel the jobs of a results folder; they save their networks first."""
     from nnlc.launching.submit import cancel as cancel_all
     from nnlc.launching.submit import scheduler_of_folder
-    from nnlc.results.paths import ResultsFolder
+    from nnlc.results.folder import ResultsFolder
 
     folder = ResultsFolder(results)
     folder.campaign()

@@ -82,7 +82,7 @@ def report(
     """Write one HTML page with all networks, curves and layers; it works offline."""
     from nnlc.analysis.comparison_file import read_comparison
     from nnlc.reporting.report import write_report
-    from nnlc.results.paths import ResultsFolder
+    from nnlc.results.folder import ResultsFolder
     from nnlc.tables.frames import ValLoss
 
     if ResultsFolder(folder).has_campaign:

@@ -116,7 +116,7 @@ def retry(
     ] = None,
 ) -> None:
     """Clear failures and move damaged tables to aside/; the next start trains these networks."""
-    from nnlc.results.paths import ResultsFolder
+    from nnlc.results.folder import ResultsFolder
     from nnlc.results.retry import retry as retry_networks
 
     for line in retry_networks(ResultsFolder(results), ids or []):
@@ -135,7 +135,7 @@ def upgrade(
     ] = False,
 ) -> None:
     """Prepare a results folder for this nnlc: show what stays valid, continues or is lost."""
-    from nnlc.results.paths import ResultsFolder
+    from nnlc.results.folder import ResultsFolder
     from nnlc.upgrading.upgrade import upgrade as upgrade_folder
 
     for line in upgrade_folder(

@@ -9,8 +9,8 @@ from rich.table import Table
 from nnlc.console import make_console, say
 from nnlc.errors import SchedulerError
 from nnlc.launching.submit import count_states, queue, scheduler_of_folder, settle
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.inventory import not_whole_lines
-from nnlc.results.paths import ResultsFolder
 from nnlc.results.status import Status, read_status
 from nnlc.wording import first_few
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nnlc.collection.sources import Source
 from nnlc.errors import NnlcError
+from nnlc.tables.folder_names import table_name
 from nnlc.wording import counted, first_few, some_of
 
 _NAMED = 20
@@ -106,7 +107,7 @@ def notes(merged: MergedTables) -> list[str]:
     found += _same_networks(firsts)
     found += _mixed(((one.dataset, one.folder) for one in firsts), "dataset {} has folders {}")
     found += _mixed(((one.folder, one.dataset) for one in firsts), "folder {} has datasets {}")
-    if renamed := [one.id for one in firsts if one.path.name != f"{one.id}.txt"]:
+    if renamed := [one.id for one in firsts if one.path.name != table_name(one.id)]:
         found.append(
             f"{counted(len(renamed), 'table')} named after the ID inside, because the file's name "
             "was different: " + some_of(renamed, _NAMED)

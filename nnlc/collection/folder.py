@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 
 from nnlc.collection.clashes import MergedTables
-from nnlc.collection.journals import FOLDER, Event, Journals
+from nnlc.collection.journals import Event, Journals
 from nnlc.collection.provenance import provenance
 from nnlc.collection.sources import Source, check_destination
 from nnlc.errors import NnlcError
 from nnlc.system.new_folder import new_folder
+from nnlc.tables.folder_names import EVENTS, JOURNAL, PROVENANCE_FILE, table_name
 from nnlc.tables.record import read_bytes
-from nnlc.tables.table_folders import PROVENANCE_FILE
 
 
 def write_collection(
@@ -47,7 +47,7 @@ def write_collection(
         write_new(temporary / PROVENANCE_FILE, provenance(merged, paths))
         if recorded:
             lines = "".join(json.dumps(event) + "\n" for event in recorded)
-            write_new(temporary / FOLDER / "finishes.jsonl", lines.encode())
+            write_new(temporary / JOURNAL / f"finishes{EVENTS}", lines.encode())
     return len(recorded)
 
 
@@ -61,7 +61,7 @@ def _recorded(merged: MergedTables, journals: Journals) -> list[Event]:
 
 
 def _write_table(source: Source, collection: Path, *, link: bool) -> None:
-    path = collection / source.folder / f"{source.id}.txt"
+    path = collection / source.folder / table_name(source.id)
     if not link:
         write_new(path, source.content())
         return

@@ -8,9 +8,9 @@ from typing import Any
 
 from nnlc.collection.sources import parent_collection
 from nnlc.results.journal import read_events
+from nnlc.tables.folder_names import EVENTS, JOURNAL
 from nnlc.tables.table_folders import Skipped
 
-FOLDER = "journal"
 MOST_SECONDS = 1e12
 """Bound for the seconds of a half epoch; it also excludes infinity and numbers beyond doubles."""
 Event = dict[str, Any]
@@ -53,10 +53,10 @@ class Journals:
 
     def _finishes_beside(self, folder: Path) -> dict[str, list[Event]]:
         collection = parent_collection(folder, self._paths)
-        if collection is None or not os.path.lexists(collection / FOLDER):
+        if collection is None or not os.path.lexists(collection / JOURNAL):
             return {}
         if collection not in self._read:
-            self._read[collection] = self._read_journal(collection / FOLDER)
+            self._read[collection] = self._read_journal(collection / JOURNAL)
         return self._read[collection]
 
     def _read_journal(self, journal: Path) -> dict[str, list[Event]]:
@@ -89,6 +89,6 @@ def _reason_to_skip(journal: Path) -> str | None:
     except OSError as problem:
         return problem.strerror
     for entry in entries:
-        if entry.name.endswith(".jsonl") and not entry.is_file(follow_symlinks=False):
+        if entry.name.endswith(EVENTS) and not entry.is_file(follow_symlinks=False):
             return f"{entry.name} in it is no regular file"
     return None

@@ -18,7 +18,7 @@ from nnlc.collection.clashes import MergedTables
 from nnlc.collection.sources import Source, parent_collection
 from nnlc.errors import NnlcError
 from nnlc.system.text_file import read_text
-from nnlc.tables.table_folders import PROVENANCE_FILE
+from nnlc.tables.folder_names import PROVENANCE_FILE
 
 COLUMNS = ("id", "dataset", "folder", "sha256", "source")
 _LONGEST_SOURCE = 4096

@@ -10,9 +10,10 @@ from nnlc.errors import NnlcError, TableError
 from nnlc.networks import image_set_of_table
 from nnlc.networks.image_sets import NAME_PATTERN
 from nnlc.system.output_file import check_ending
+from nnlc.tables.folder_names import PART_NAMES, models_name
 from nnlc.tables.frames import Damaged
 from nnlc.tables.record import Record, read_bytes, read_record
-from nnlc.tables.table_folders import PART_NAMES, Skipped, TableFiles, find_tables
+from nnlc.tables.table_folders import Skipped, TableFiles, find_tables
 
 Paths = str | Path | Iterable[str | Path]
 """One path that a user gives, or several."""
@@ -115,7 +116,7 @@ def _folder_name(path: Path, dataset: str) -> str:
             "put the table into a folder such as SVHN_models",
             path=path,
         )
-    return f"{name}_models"
+    return models_name(name)
 
 
 def parent_collection(folder: Path, paths: Iterable[Path]) -> Path | None:

@@ -14,7 +14,7 @@ from nnlc.errors import NnlcError, TableError
 from nnlc.exporting.schema import NETWORKS, NUMBERS, SPECIFICATION, VALUES
 from nnlc.networks import NetworkSpec
 from nnlc.tables import Row, Table
-from nnlc.tables.table_folders import PART_NAMES
+from nnlc.tables.folder_names import PART_NAMES, table_name
 
 if TYPE_CHECKING:
     from nnlc.collection.sources import Source
@@ -64,7 +64,7 @@ class Contents:
     def paths(self) -> list[str]:
         """Return each table's path relative to a folder of exported tables."""
         pairs = zip(self.networks["folder"], self.networks["id"], strict=True)
-        return [f"{folder}/{id_}.txt" for folder, id_ in pairs]
+        return [f"{folder}/{table_name(id_)}" for folder, id_ in pairs]
 
     @property
     def digest(self) -> str:

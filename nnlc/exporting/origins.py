@@ -11,9 +11,10 @@ from pathlib import Path
 from nnlc.campaign.campaign import Campaign
 from nnlc.collection.sources import Source, parent_collection
 from nnlc.errors import CampaignError, NnlcError, ResultsError
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, makers, read_history
 from nnlc.results.mixture import mixture_of
-from nnlc.results.paths import ResultsFolder
+from nnlc.tables.folder_names import EVENTS, JOURNAL
 from nnlc.wording import counted
 
 DATASET_URL = "https://doi.org/10.7910/DVN/ZXTCGF"
@@ -156,7 +157,7 @@ def origins_of(sources: Sequence[Source], paths: Sequence[Path], published: int)
 
 def _finishes(sources: Iterable[Source], folder: Path) -> Iterator[tuple[str, Finish]]:
     """Yield the ID and finish of each table of a results folder that its journal lists."""
-    finishes = read_history(folder / "journal").finishes
+    finishes = read_history(folder / JOURNAL).finishes
     for one in sources:
         finish = finishes.get(one.id)
         if finish and finish.sha256 in (None, one.sha256):
@@ -178,10 +179,10 @@ def _mixed(by_folder: Mapping[Path, Mapping[str, Finish]]) -> Iterator[str]:
 
 def _is_safe(folder: Path) -> bool:
     """Return True if the journal is a folder in which all *.jsonl entries are regular files."""
-    journal = folder / "journal"
+    journal = folder / JOURNAL
     if journal.is_symlink() or not journal.is_dir():
         return False
-    return all(path.is_file() and not path.is_symlink() for path in journal.glob("*.jsonl"))
+    return all(path.is_file() and not path.is_symlink() for path in journal.glob(f"*{EVENTS}"))
 
 
 def _campaign_of(folder: Path) -> Campaign | None:

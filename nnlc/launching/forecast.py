@@ -24,9 +24,9 @@ from nnlc.networks.cost import (
     training_operations,
 )
 from nnlc.networks.memory import training_bytes
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
 from nnlc.results.inventory import inventory
-from nnlc.results.paths import ResultsFolder
 from nnlc.schedulers.site import Gpu, Site
 from nnlc.wording import counted
 

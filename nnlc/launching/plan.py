@@ -34,7 +34,7 @@ from nnlc.launching.limits import (
     work_minutes,
 )
 from nnlc.launching.replay import MS_AN_HOUR, JobShape, Replay, replay
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 from nnlc.schedulers.site import Site, load_site
 
 NODE_HOURS_TOLERANCE = 0.02

@@ -16,7 +16,7 @@ from nnlc.campaign.campaign import Campaign
 from nnlc.errors import ResultsError, SiteError
 from nnlc.launching.render import Request, render_script
 from nnlc.results.campaign_file import campaign_toml
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 from nnlc.schedulers.lint import lint_script
 from nnlc.schedulers.rules import Finding
 from nnlc.schedulers.site import Site

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nnlc.errors import SchedulerError, UnansweredError
 from nnlc.launching.prepare import Submission
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 from nnlc.schedulers.registry import queue_named
 from nnlc.schedulers.scheduler import Queue
 from nnlc.schedulers.site import Site

@@ -13,9 +13,9 @@ from nnlc.networks.cost import Machine, predict_seconds, predict_step_seconds
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.speed_correction import Kind, SpeedCorrection, size_class
 from nnlc.ranks.waiting import ExpectedSeconds, Order, WaitingNetworks
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import read_history
 from nnlc.results.inventory import Entry, Inventory, State, entry_of
-from nnlc.results.paths import ResultsFolder
 
 RECHECK_SECONDS = 5.0
 """Time between two checks of networks that other jobs hold."""

@@ -3,7 +3,7 @@
 from collections.abc import Container
 
 from nnlc.ranks.job import Job
-from nnlc.results.paths import checkpoints_in
+from nnlc.results.folder import checkpoints_in
 from nnlc.system import messages
 
 

@@ -12,10 +12,10 @@ from nnlc.ranks.backlog import Unfinished
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.time_left import TimeLeft
 from nnlc.ranks.waiting import Order
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish
 from nnlc.results.journal import Journal
 from nnlc.results.open_jobs import OpenJob
-from nnlc.results.paths import ResultsFolder
 
 if TYPE_CHECKING:
     from nnlc.ranks.progress import Progress

@@ -19,10 +19,10 @@ from nnlc.ranks.leases import Leases
 from nnlc.ranks.mpi import OPEN_MPI, launcher_rank
 from nnlc.ranks.progress import Progress
 from nnlc.ranks.time_left import TimeLeft, seconds_left
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import History, read_history
 from nnlc.results.inventory import inventory, not_whole_lines
 from nnlc.results.journal import Journal
-from nnlc.results.paths import ResultsFolder
 from nnlc.system.files import passed_over, why_unread
 from nnlc.wording import counted, first_few
 

@@ -29,8 +29,9 @@ from pathlib import Path
 
 from nnlc.system.files import TEMPORARY_SUFFIX, Ready, make_folder, open_regular, write_atomically
 from nnlc.system.process import process_lives, this_process
+from nnlc.tables.folder_names import HEARTBEAT, LEASE
 
-_HEARTBEAT = re.compile(rf"\.?(.+?)\.job(\.\w+{re.escape(TEMPORARY_SUFFIX)})?")
+_HEARTBEAT = re.compile(rf"\.?(.+?){re.escape(HEARTBEAT)}(\.\w+{re.escape(TEMPORARY_SUFFIX)})?")
 """Names of heartbeat files, temporary ones included."""
 
 
@@ -65,8 +66,8 @@ class Leases:
         self._me = this_process()
         host = re.sub(r"[^A-Za-z0-9_.-]", "_", self._me["host"])
         self.token = f"{host}-{self._me['pid']}-{secrets.token_hex(4)}"
-        self._heartbeat = folder / f"{self.token}.job"
-        self._ready = folder / f".{self.token}.lease"
+        self._heartbeat = folder / f"{self.token}{HEARTBEAT}"
+        self._ready = folder / f".{self.token}{LEASE}"
         self._beats, self._last_beat, self._last_try = 0, float("-inf"), float("-inf")
         self._ours: set[str] = set()
         self._unwritten: set[str] = set()
@@ -158,7 +159,7 @@ class Leases:
     def _lease(self, id: str) -> Path:
         if not id or "/" in id:
             raise ValueError(f"{id!r} is no ID of a network")
-        return self._folder / f"{id}.lease"
+        return self._folder / f"{id}{LEASE}"
 
     def _acquire(self, lease: Path) -> str | None:
         """Acquire a lease; return None, or the token of the job that holds it."""
@@ -205,7 +206,7 @@ class Leases:
         }
         for token in {*jobs.values()} - {self.token}:
             if self._is_dead(token):
-                for lease in self._folder.glob("*.lease"):
+                for lease in self._folder.glob(f"*{LEASE}"):
                     _remove_entry(lease, token)
                 for path in jobs:
                     if jobs[path] == token:
@@ -214,7 +215,7 @@ class Leases:
     def _is_dead(self, token: str) -> bool:
         asked = self._clock()  # before reading, so that a slow disk makes no job look dead
         try:
-            with open_regular(self._folder / f"{token}.job") as file:
+            with open_regular(self._folder / f"{token}{HEARTBEAT}") as file:
                 heartbeat = file.read(LONGEST_HEARTBEAT)
         except OSError:  # missing or unreadable: a live job writes it again
             heartbeat = b""

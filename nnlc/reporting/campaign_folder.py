@@ -21,12 +21,13 @@ from nnlc.reporting.campaign_facts import (
 from nnlc.reporting.folder_watcher import FolderWatcher
 from nnlc.reporting.network_state import Curve, PageNetwork, Standing, State, flags_of
 from nnlc.reporting.page_subject import DatasetProgress, Moment, Progress, Subject
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import History, as_number, read_history
 from nnlc.results.inventory import Entry, judge
 from nnlc.results.journal import read_progress
 from nnlc.results.open_jobs import unsaid_ends
-from nnlc.results.paths import ResultsFolder
 from nnlc.system.files import open_regular, passed_over, why_unread
+from nnlc.tables.folder_names import EVENTS
 from nnlc.tables.frames import frames_of
 from nnlc.tables.record import Record
 from nnlc.wording import counted
@@ -217,7 +218,7 @@ def _partial(points: Mapping[int, float]) -> Curve:
 def _stamp(folder: Path) -> object:
     """What changes when a journal does."""
     found = []
-    for path in sorted(folder.glob("*.jsonl")):
+    for path in sorted(folder.glob(f"*{EVENTS}")):
         try:
             status = path.stat()
             found.append((path.name, status.st_size, status.st_mtime_ns))

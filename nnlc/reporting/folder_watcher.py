@@ -8,10 +8,10 @@ from pathlib import Path
 from nnlc.errors import ResultsError, TableError
 from nnlc.networks.spec import ID_PATTERN
 from nnlc.system.files import names_in, why_unread
+from nnlc.tables.folder_names import TABLE, table_name
 from nnlc.tables.record import Record, read_records
 from nnlc.tables.table_folders import TableFiles
 
-_ENDING = ".txt"
 _Stamp = tuple[int, ...]
 """Size, times and inode of a file, of which one differs once the file has changed."""
 
@@ -45,7 +45,7 @@ class FolderWatcher:
             del self._found[id_]
         changed = [id_ for id_, stamp in stamps.items() if self._stamps.get(id_) != stamp]
         self._stamps = stamps
-        files = TableFiles(self.folder, tuple(id_ + _ENDING for id_ in changed), whole=True)
+        files = TableFiles(self.folder, tuple(map(table_name, changed)), whole=True)
         read = read_records(files) if changed else ()
         for id_, one in zip(changed, read, strict=True):
             self._found[id_] = one
@@ -57,7 +57,7 @@ class FolderWatcher:
         found = {}
         try:
             for name in names_in(self.folder):
-                id_ = name.removesuffix(_ENDING)
+                id_ = name.removesuffix(TABLE)
                 if id_ != name and ID_PATTERN.fullmatch(id_):
                     with suppress(FileNotFoundError):  # gone in between
                         found[id_] = _stamp(os.lstat(self.folder / name))

@@ -13,7 +13,7 @@ from nnlc.reporting.page import build_page
 from nnlc.reporting.payload import changed_payload, moment_payload, subject_payload, to_json
 from nnlc.reporting.report import check_size
 from nnlc.reporting.time_estimate import Pace
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 
 POLL_SECONDS = 5.0
 """Between two looks; jobs say as often how far they are."""

@@ -11,7 +11,7 @@ from nnlc.reporting.page import MARK, build_page
 from nnlc.reporting.page_subject import Moment, Subject
 from nnlc.reporting.payload import whole_payload
 from nnlc.reporting.tables_folder import look_at_tables
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 from nnlc.system.output_file import PAGE, check_output, write_output
 from nnlc.tables.frames import ValLoss, check_choice, load_tables
 

@@ -14,9 +14,9 @@ from nnlc.results.history import History, read_history
 from nnlc.results.journal import unread_files
 from nnlc.system.files import passed_over
 from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS
+from nnlc.tables.folder_names import JOURNAL, PROVENANCE_FILE
 from nnlc.tables.frames import Tables
 from nnlc.tables.images_of_table import image_sets_of
-from nnlc.tables.table_folders import PROVENANCE_FILE
 from nnlc.wording import first_few
 
 
@@ -45,7 +45,7 @@ def look_at_tables(tables: Tables, path: Path) -> tuple[Subject, Moment]:
 
 def _journal_of(path: Path) -> tuple[History, list[str]]:
     """Read the journal of a collection, and note what of it is not read."""
-    folder = path / "journal"
+    folder = path / JOURNAL
     if not (path / PROVENANCE_FILE).is_file():
         return History(), []
     if folder.is_symlink():

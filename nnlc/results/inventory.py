@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import ResultsError, TableError
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
-from nnlc.results.paths import ResultsFolder
 from nnlc.system.files import names_in, why_unread
 from nnlc.tables.columns import METADATA_COLUMNS
 from nnlc.tables.table import wrong_length

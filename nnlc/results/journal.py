@@ -31,6 +31,7 @@ from nnlc.system.files import (
     write_atomically,
 )
 from nnlc.system.newer_format import too_new
+from nnlc.tables.folder_names import EVENTS, PROGRESS
 
 FORMAT = 1
 """Raised when an older nnlc would misread a journal."""
@@ -62,7 +63,7 @@ class Journal:
     def __init__(self, folder: Path, ready: Ready = lambda _: None) -> None:
         self._ready = ready
         self._stem = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{platform.node()}-{os.getpid()}"
-        self.path = folder / f"{self._stem}.jsonl"
+        self.path = folder / f"{self._stem}{EVENTS}"
         """The file; settled when its first line is written, as its name may turn out taken."""
         self._is_ours = False
         self._waiting: deque[bytes] = deque()
@@ -120,7 +121,7 @@ class Journal:
 
     @property
     def _snapshot(self) -> Path:
-        return self.path.with_suffix(".progress.json")
+        return self.path.with_suffix(PROGRESS)
 
     def _write_waiting(self) -> None:
         """Write the lines that wait, oldest first, up to the first that can't be."""
@@ -167,7 +168,7 @@ class Journal:
                 handle = os.open(path, os.O_WRONLY | flags | os.O_EXCL, 0o666)
             except FileExistsError:
                 number += 1
-                path = self.path.with_name(f"{self._stem}-{number}.jsonl")
+                path = self.path.with_name(f"{self._stem}-{number}{EVENTS}")
             else:
                 self.path, self._is_ours = path, True
                 return handle
@@ -192,7 +193,7 @@ def read_events(folder: Path, kinds: Set[str] | None = None) -> Iterator[dict[st
 
 def read_files(folder: Path, kinds: Set[str] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the events of `read_events`, each with the name of its file, which is one job's."""
-    paths = sorted(folder.glob("*.jsonl"), key=lambda path: path.stem)
+    paths = sorted(folder.glob(f"*{EVENTS}"), key=lambda path: path.stem)
     files = [[(m, path.stem, e) for m, e in _in_order(_read_file(path, kinds))] for path in paths]
     for _, name, event in heapq.merge(*files, key=itemgetter(0)):
         yield name, event
@@ -209,7 +210,7 @@ def is_silent(folder: Path, name: str, last: str) -> bool:
     times = [last]
     with suppress(OSError, *_NOT_OURS):
         times.append(
-            json.loads(read_regular(folder / f"{name}.progress.json", follow_link=False))["time"]
+            json.loads(read_regular(folder / f"{name}{PROGRESS}", follow_link=False))["time"]
         )
     try:
         return time.time() - max(map(_seconds, times)) >= SILENT_SECONDS
@@ -219,13 +220,13 @@ def is_silent(folder: Path, name: str, last: str) -> bool:
 
 def unread_files(folder: Path) -> list[tuple[Path, OSError]]:
     """Return which files of a journal are not read, and why: they are no regular files, say."""
-    return strangers(folder, files=(".jsonl", ".progress.json"))
+    return strangers(folder, files=(EVENTS, PROGRESS))
 
 
 def read_progress(folder: Path) -> dict[str, dict[str, Any]]:
     """What running jobs have under way: by ID, half epochs so far and the last accuracy."""
     under_way: dict[str, dict[str, Any]] = {}
-    for path in sorted(folder.glob("*.progress.json")):
+    for path in sorted(folder.glob(f"*{PROGRESS}")):
         try:
             snapshot = json.loads(read_regular(path, follow_link=False))
             if time.time() - _seconds(snapshot["time"]) < SILENT_SECONDS:

@@ -1,4 +1,4 @@
-"""A results folder: every path in it, and the campaign that it belongs to.
+"""Every path in a results folder.
 
 results/<campaign>/
   campaign.toml               the campaign; another one is refused
@@ -13,279 +13,36 @@ results/<campaign>/
 All but the tables can be deleted at the cost of time only.
 """
 
-import contextlib
-import errno
-import itertools
-import os
-import shlex
-from collections.abc import Iterable
 from pathlib import Path
 
-from nnlc.campaign.campaign import Campaign
-from nnlc.errors import ResultsError
 from nnlc.networks import ImageSet, NetworkSpec
-from nnlc.networks.arithmetic import arithmetic_settings, keep_choices
-from nnlc.results.campaign_file import (
-    Written,
-    campaign_file,
-    differences,
-    in_words,
-    read_campaign_file,
-    renewed_file,
-)
-from nnlc.results.journal import unread_files
-from nnlc.system.files import (
-    TEMPORARY_SUFFIX,
-    make_folder,
-    names_in,
-    strangers,
-    why_unread,
-    write_atomically,
-)
+from nnlc.tables import folder_names as names
 
 
-class ResultsFolder:
-    """Knows every file name in a results folder; makes nothing until `open`."""
+class ResultsPaths:
+    """Paths of a results folder, whether it is there or not."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.campaign_file = path / "campaign.toml"
-        self.journal_folder = path / "journal"
-        self.checkpoints_folder = path / "checkpoints"
-        self.leases_folder = path / "leases"
-        self.jobs_folder = path / "jobs"
-        self.machines_file = path / "machines.toml"
-        self.aside_folder = path / "aside"
-        self._opened: Campaign | None = None
-        self._seen: tuple[int, ...] = ()
+        self.campaign_file = path / names.CAMPAIGN_FILE
+        self.machines_file = path / names.MACHINES_FILE
+        self.journal_folder = path / names.JOURNAL
+        self.checkpoints_folder = path / names.CHECKPOINTS
+        self.leases_folder = path / names.LEASES
+        self.jobs_folder = path / names.JOBS
+        self.aside_folder = path / names.ASIDE
 
     def models_folder(self, images: ImageSet) -> Path:
-        """Where the tables of one dataset stand."""
-        return self.path / f"{images.name}_models"
+        """Return the folder of an image set's tables."""
+        return self.path / names.models_name(images.name)
 
     def table_path(self, images: ImageSet, spec: NetworkSpec) -> Path:
-        return self.models_folder(images) / f"{spec.id}.txt"
-
-    def resolve(self, campaign: Campaign, standing: Campaign | None = None) -> Campaign:
-        """Return a campaign with the old ways that this folder keeps, where its file chooses none.
-
-        Args:
-            campaign: that is asked for.
-            standing: the folder's; by default as its campaign.toml has it.
-
-        Raises:
-            ResultsError: there is a campaign, and it can't be read.
-        """
-        if not self.has_campaign:
-            return campaign
-        training = keep_choices(campaign.training, (standing or self.campaign()).training)
-        return campaign.model_copy(update={"training": training})
-
-    def open(self, campaign: Campaign) -> None:
-        """Make the folder ready for a campaign, or see that it is this campaign's.
-
-        Where images of a user's own lie elsewhere by now, its campaign.toml says so afterwards.
-
-        Args:
-            campaign: as `resolve` returns it.
-
-        Raises:
-            ResultsError: it can't be written, or belongs to something else. Nothing is changed.
-        """
-        try:
-            # Looked at before the file: another job may be making the folder at this moment.
-            in_use = self.path.exists() and any(
-                path.suffix != TEMPORARY_SUFFIX for path in self.path.iterdir()
-            )
-            if self.has_campaign:
-                self._renew_places(campaign, self.check_same(campaign))
-            elif in_use:
-                raise ResultsError(
-                    f"{self.path}: there are files but no campaign.toml, so this is no results "
-                    "folder; give an empty or new one with --results"
-                )
-            else:
-                # First of all, so that a folder which an error left unfinished can be told.
-                self.path.mkdir(parents=True, exist_ok=True)
-                write_atomically(self.campaign_file, campaign_file(campaign))
-            self.remember(campaign)
-            for folder in (self.journal_folder, self.checkpoints_folder, self.leases_folder):
-                self.ready(folder)
-            for images in campaign.image_sets().values():
-                self.ready(self.models_folder(images))
-            probe = self.journal_folder / ".write-test"
-            write_atomically(probe, b"")
-            probe.unlink(missing_ok=True)  # another job may be here at the same time
-        except OSError as problem:
-            raise ResultsError(
-                f"{problem.filename or self.path}: {why_unread(problem, 'written')}; "
-                "give another folder with --results"
-            ) from None
-
-    def remember(self, campaign: Campaign) -> None:
-        """Take the folder for this campaign's, which it was when a job began; see `ready`."""
-        self._opened = campaign
-
-    def check(self) -> None:
-        """See that the folder still stands at its path.
-
-        It may have been moved away or unmounted, and another may stand there by now. Once a job
-        has begun, nothing makes the folder anew: it would be in the way when it comes back.
-
-        Raises:
-            OSError: it doesn't, or can't be looked at, with words for it.
-        """
-        try:
-            about = self.campaign_file.stat()
-            seen = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
-            if self._opened is not None and seen != self._seen:
-                self.check_same(self._opened)
-                self._seen = seen
-        except OSError as problem:
-            gone = isinstance(problem, FileNotFoundError | NotADirectoryError)
-            why = "gone (moved away, or not mounted?)" if gone else f"away: {problem.strerror}"
-            words = f"the results folder {self.path} is {why}"
-            raise OSError(problem.errno, words, str(self.path)) from None
-        except ResultsError:
-            words = "is not this campaign's any more (another folder, or edited?)"
-            raise OSError(errno.ESTALE, f"{self.campaign_file} {words}", str(self.path)) from None
-
-    def ready(self, folder: Path) -> None:
-        """See that one of its folders is there to be written to, and make it if need be.
-
-        Raises:
-            OSError: as from `check`, or it can't be made.
-        """
-        self.check()
-        make_folder(folder)
-
-    def make_mark(self, token: str) -> Path:
-        """A file for all nodes to see that their folder is the same.
-
-        Raises:
-            ResultsError: it can't be written.
-        """
-        mark = self._mark(token)
-        try:
-            write_atomically(mark, b"")
-        except OSError as problem:
-            raise ResultsError(f"{mark}: can't be written: {problem.strerror}") from None
-        return mark
-
-    def remove_mark(self, token: str) -> None:
-        """All have seen it."""
-        with contextlib.suppress(OSError):
-            self._mark(token).unlink()
+        """Return the place of a network's table."""
+        return self.models_folder(images) / names.table_name(spec.id)
 
     def _mark(self, token: str) -> Path:
         return self.checkpoints_folder / f".seen-by-all.{token}"
 
-    def make_aside_folder(self) -> Path:
-        """Make a new folder, of a number that none had, for files that are to be kept.
-
-        Raises:
-            OSError: what the file system says.
-        """
-        self.aside_folder.mkdir(exist_ok=True)
-        for number in itertools.count(1):
-            place = self.aside_folder / str(number)
-            with contextlib.suppress(FileExistsError):
-                place.mkdir()
-                break
-        return place
-
-    def strangers(self) -> list[tuple[Path, OSError]]:
-        """Return what stands in the place of files and folders of jobs and is none, and why."""
-        leases = strangers(self.leases_folder, files=(".job",), folders=(".lease",))
-        return [*unread_files(self.journal_folder), *leases]
-
-    def remove_checkpoints(self, id: str) -> None:
-        """Forget how far a network was: its table stands.
-
-        Raises:
-            OSError: what the file system says.
-        """
-        for name in os.listdir(self.checkpoints_folder):  # noqa: PTH208  names are wanted
-            if name.startswith(f"{id}."):
-                (self.checkpoints_folder / name).unlink(missing_ok=True)
-
     @property
-    def has_campaign(self) -> bool:
-        """Tell whether it is a results folder; `campaign` reads its file."""
-        return os.path.lexists(self.campaign_file)
-
-    def campaign(self) -> Campaign:
-        """The campaign of this folder.
-
-        Raises:
-            ResultsError: as from `written`.
-        """
-        return self.written().campaign
-
-    def written(self) -> Written:
-        """Return all that campaign.toml says.
-
-        Raises:
-            ResultsError: there is none, it can't be read, a newer nnlc has written it, or it was
-                edited.
-        """
-        if not self.has_campaign:
-            raise ResultsError(f"{self.path}: no results folder (it has no campaign.toml)")
-        return read_campaign_file(self.campaign_file)
-
-    def rewrite(self, campaign: Campaign) -> None:
-        """Write campaign.toml anew, in this nnlc's format.
-
-        Raises:
-            ResultsError: it can't be written; what was there stands.
-        """
-        try:
-            write_atomically(self.campaign_file, campaign_file(campaign))
-        except OSError as problem:
-            raise ResultsError(f"{self.campaign_file}: {why_unread(problem, 'written')}") from None
-
-    def check_same(self, campaign: Campaign) -> Campaign:
-        """Return the campaign of this folder, which must be the one that is asked for.
-
-        Raises:
-            ResultsError: it is another, or can't be read.
-        """
-        standing = self.campaign()
-        if different := differences(campaign, standing):
-            raise ResultsError(
-                f"{self.path}: belongs to another campaign: {in_words(different)}; give another "
-                f"folder with --results{_or_upgrade(different, self.path)}"
-            )
-        return standing
-
-    def _renew_places(self, campaign: Campaign, standing: Campaign) -> None:
-        """Write down where images of a user's own lie now, if that is another place.
-
-        A job that was submitted before they were moved still names the old one.
-        """
-        moved = {
-            name: place
-            for name, section in standing.datasets.items()
-            if (place := campaign.datasets[name].npz) and place != section.npz
-            if os.access(place, os.R_OK)
-        }
-        if moved:
-            write_atomically(self.campaign_file, renewed_file(self.campaign_file, moved))
-
-
-def checkpoints_in(folder: Path) -> dict[str, list[str]]:
-    """Return the names of the files of checkpoints in a folder, by the ID of their network."""
-    found: dict[str, list[str]] = {}
-    with contextlib.suppress(OSError):
-        for name in names_in(folder):
-            if name.endswith(".ckpt"):
-                found.setdefault(name.split(".")[0], []).append(name)
-    return found
-
-
-def _or_upgrade(different: Iterable[str], path: Path) -> str:
-    """Return what else helps where nothing but the choice of an old or a new way differs."""
-    if not {key.removeprefix("training.") for key in different} <= arithmetic_settings():
-        return ""
-    command = f"nnlc upgrade {shlex.quote(str(path))} --new-arithmetic"
-    return f", or have this one go on in the new way: {command}"
+    def _write_test(self) -> Path:
+        return self.journal_folder / ".write-test"

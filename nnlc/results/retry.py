@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 
 from nnlc.errors import ResultsError
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import read_history
 from nnlc.results.inventory import Entry, inventory
 from nnlc.results.journal import Journal
-from nnlc.results.paths import ResultsFolder
 from nnlc.system.files import passed_over
 from nnlc.wording import some_of
 

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
+from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import makers, read_history
 from nnlc.results.inventory import Entry, State, inventory
 from nnlc.results.journal import read_progress
 from nnlc.results.mixture import Mixture, mixture_of
 from nnlc.results.open_jobs import unsaid_ends
-from nnlc.results.paths import ResultsFolder
 from nnlc.system.files import passed_over
 from nnlc.wording import counted
 

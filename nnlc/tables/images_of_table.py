@@ -11,7 +11,7 @@ from pathlib import Path
 from nnlc.errors import NnlcError, SpecError
 from nnlc.networks import ImageSet, image_set_of_table
 from nnlc.networks.image_sets import own_image_set
-from nnlc.tables.table_folders import CAMPAIGN_FILE
+from nnlc.tables.folder_names import CAMPAIGN_FILE
 
 
 def image_set_of(dataset: str, table: str | Path) -> ImageSet | None:

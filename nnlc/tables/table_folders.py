@@ -12,23 +12,12 @@ from pathlib import Path
 
 from nnlc.errors import TableError
 from nnlc.networks.spec import ID_PATTERN
+from nnlc.tables.folder_names import PARTS, TABLE
 from nnlc.wording import first_few
 
 LEVELS = 2
 """Levels of subfolders to search: a download has results folders, which have dataset folders."""
-TABLE_NAME = re.compile(rf"{ID_PATTERN.pattern}\.txt")
-CAMPAIGN_FILE, PROVENANCE_FILE = "campaign.toml", "provenance.csv"
-_PARTS = {
-    CAMPAIGN_FILE: {
-        *(CAMPAIGN_FILE, "machines.toml"),
-        *("aside", "checkpoints", "jobs", "journal", "leases"),
-    },
-    PROVENANCE_FILE: {PROVENANCE_FILE, "journal"},
-}
-"""Names of the other files and folders beside tables, by the file by which the folder is recognised
-as a results folder (`nnlc.results.paths`) or a collection (`nnlc.collection`)."""
-PART_NAMES = frozenset().union(*_PARTS.values())
-"""Names that no folder of tables should have."""
+TABLE_NAME = re.compile(ID_PATTERN.pattern + re.escape(TABLE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +112,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     except OSError as problem:
         raise TableError(f"can't be read: {problem.strerror}", path=folder) from None
     names = {entry.name for entry in entries}
-    parts = set().union(*(parts for file, parts in _PARTS.items() if file in names))
+    parts = set().union(*(parts for file, parts in PARTS.items() if file in names))
     return [entry for entry in entries if entry.name not in parts]
 
 

@@ -37,6 +37,7 @@ from nnlc.system.files import (
     write_atomically,
 )
 from nnlc.system.newer_format import too_new
+from nnlc.tables.folder_names import ASIDE, CHECKPOINT
 from nnlc.training.loop import State
 
 FORMAT = 2
@@ -86,8 +87,8 @@ class Checkpoints:
         text = json.dumps({"format": FORMAT, **about}, sort_keys=True)
         self._about = json.loads(text)  # torch.load refuses other types
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        self._newest = folder / f"{id}.{digest}.ckpt"
-        self._before = folder / f"{id}.{digest}.before.ckpt"
+        self._newest = folder / f"{id}.{digest}{CHECKPOINT}"
+        self._before = folder / f"{id}.{digest}.before{CHECKPOINT}"
 
     def save(self, state: State) -> int:
         """Write a checkpoint and return its size in bytes.
@@ -119,7 +120,7 @@ class Checkpoints:
         _retried(lambda: self._ready(self._folder.parent))
         found: State | None = None
         unreadable: OSError | None = None
-        there = set(self._folder.glob(f"{self._id}.*.ckpt")) - {self._newest, self._before}
+        there = set(self._folder.glob(f"{self._id}.*{CHECKPOINT}")) - {self._newest, self._before}
         wrong = [(path, self._why_foreign(path)) for path in sorted(there)]
         for path in (self._newest, self._before):
             try:
@@ -202,8 +203,8 @@ class Checkpoints:
         return list(_differences(first | content["about"], first | self._about))
 
     def _put_aside(self, path: Path) -> Path:
-        aside = self._folder / "aside"
-        targets = (aside / f"{path.stem}.{number}.ckpt" for number in count())
+        aside = self._folder / ASIDE
+        targets = (aside / f"{path.stem}.{number}{CHECKPOINT}" for number in count())
         target = next(target for target in targets if not os.path.lexists(target))
         try:
             self._ready(self._folder)

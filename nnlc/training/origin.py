@@ -13,7 +13,7 @@ from nnlc.campaign.campaign import Campaign, DatasetSection, load_campaign
 from nnlc.errors import CampaignError
 from nnlc.networks import ImageSet, NetworkSpec, image_set_of_table
 from nnlc.networks.recipe import TrainingSection
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 
 
 @dataclass(frozen=True, slots=True)

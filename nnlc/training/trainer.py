@@ -22,7 +22,7 @@ from nnlc.errors import DeviceError, NnlcError, ResultsError
 from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.networks.arithmetic import arithmetic_of, fingerprint, older_ways
 from nnlc.networks.recipe import TrainingSection
-from nnlc.results.paths import ResultsFolder, checkpoints_in
+from nnlc.results.folder import ResultsFolder, checkpoints_in
 from nnlc.system import messages
 from nnlc.system.files import Ready, make_folder, write_atomically
 from nnlc.training.attempt import Attempt, Interrupted

@@ -13,7 +13,7 @@ from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.errors import NnlcError, SchedulerError
 from nnlc.launching.submit import Record, in_queue, records, scheduler_of_folder
 from nnlc.results.campaign_file import differences, in_words
-from nnlc.results.paths import ResultsFolder
+from nnlc.results.folder import ResultsFolder
 from nnlc.schedulers.registry import queue_named
 from nnlc.schedulers.script import Launch, Script
 from nnlc.system.files import read_regular, why_unread

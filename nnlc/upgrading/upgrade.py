@@ -16,13 +16,13 @@ from nnlc.networks.arithmetic import (
     with_new_choices,
 )
 from nnlc.results.campaign_file import FORMAT, FORMATS, Written
+from nnlc.results.folder import ResultsFolder, checkpoints_in
 from nnlc.results.history import History, read_history
 from nnlc.results.inventory import Inventory, inventory, not_whole_lines
 from nnlc.results.journal import read_events
 from nnlc.results.mixture import mixture_of
 from nnlc.results.open_jobs import has_ended
-from nnlc.results.paths import ResultsFolder, checkpoints_in
-from nnlc.system.files import passed_over, strangers
+from nnlc.system.files import passed_over
 from nnlc.system.newer_format import version_numbers
 from nnlc.upgrading.outlook import Foreign, Outlook, in_hours
 from nnlc.upgrading.queued import QueuedScripts, Standard, judge_queue
@@ -112,7 +112,7 @@ def _checkpoint_lines(
     """Yield what becomes of the networks that were begun, on devices as they had before."""
     there = checkpoints_in(results.checkpoints_folder)
     begun = [n for n in left if n.spec.id in there]
-    unread = strangers(results.checkpoints_folder, files=(".ckpt",))
+    unread = results.strange_checkpoints()
     yield from passed_over(unread)
     if not begun:
         yield f"checkpoints: none{' that can be read' if unread else ''}"

@@ -13,11 +13,10 @@ from nnlc.networks.optimizers import optimizer_of
 from nnlc.results.history import Finish, read_history
 from nnlc.results.inventory import Entry, State, judge
 from nnlc.tables import Table, parse_table
+from nnlc.tables.folder_names import JOURNAL
 from nnlc.tables.record import Record, parse_record, read_bytes
 from nnlc.tables.table_folders import Skipped, find_tables
 from nnlc.training.origin import Origin, origin_of, results_of
-
-_JOURNAL = "journal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +169,7 @@ class _Reader:
         folder = path.parent
         if folder not in self._finishes:
             home = Path(os.path.abspath(folder)).parent  # noqa: PTH100  links keep their names
-            journal = home / _JOURNAL
+            journal = home / JOURNAL
             usable = journal.is_dir() and not journal.is_symlink()
             self._finishes[folder] = read_history(journal).finishes if usable else {}
         return self._finishes[folder]
