@@ -10,6 +10,7 @@ import sys
 from io import StringIO
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import test_attempt
 from gatherer_jobs import Job
@@ -22,7 +23,7 @@ from typer.testing import CliRunner
 from worker_jobs import ONE, TINY, events, run_worker, slow_steps, start_worker
 
 from nnlc import load_campaign, read_table
-from nnlc.analysis.stop_ends import curve_of, wrong_ends
+from nnlc.analysis.stop_ends import wrong_ends
 from nnlc.analysis.stopper import Decision, Stopper
 from nnlc.cli import app
 from nnlc.errors import ExitStatus, ResultsError
@@ -278,7 +279,7 @@ CURVE = st.lists(st.tuples(NUMBER, NUMBER, st.floats(0, 100)), min_size=1, max_s
 @given(st.lists(CURVE, max_size=4))
 def test_a_curve_ends_well_where_the_rule_told_row_by_row_stops_it(curves):
     """Side by side, with shorter and longer ones, as each alone."""
-    found = wrong_ends([curve_of(SimpleNamespace(rows=to_rows(c))) for c in curves], 8, RULE)
+    found = wrong_ends(list(map(np.array, curves)), 8, RULE)
     for curve, wrong in zip(curves, found, strict=True):
         assert (wrong is None) == ends_well(curve, RULE)
 
@@ -288,7 +289,7 @@ def test_a_curve_ends_well_where_the_rule_told_row_by_row_stops_it(curves):
 def test_so_does_penguin(accuracies, steady):
     rule = "penguin:epoch=4:tolerance=5"
     curve = [(1.0, 1.0, value) for value in [*accuracies, *[50.0] * steady][:8]]
-    [wrong] = wrong_ends([curve_of(SimpleNamespace(rows=to_rows(curve)))], 8, rule)
+    [wrong] = wrong_ends([np.array(curve)], 8, rule)
     assert (wrong is None) == ends_well(curve, rule)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from nnlc.analysis.predictors.interface import Curves, StopRule
 from nnlc.analysis.predictors.registry import make_stop_rule
-from nnlc.tables import CURVE_COLUMNS, Table
+from nnlc.tables import CURVE_COLUMNS
 from nnlc.tables.fast_parsing import Curve
 
 _FIELDS = [column.field for column in CURVE_COLUMNS]
@@ -27,12 +27,6 @@ class WrongEnd:
     problem: str
     line: int
     """Number of the first line that is missing or surplus."""
-
-
-def curve_of(table: Table) -> Curve:
-    """Return a table's curve as an array, half epochs × `CURVE_COLUMNS`; NaN for blank fields."""
-    rows = [[getattr(row, field) for field in _FIELDS] for row in table.rows]
-    return np.array(rows, dtype=np.float64)
 
 
 def wrong_ends(curves: Sequence[Curve], half_epochs: int, stop: str) -> list[WrongEnd | None]:
