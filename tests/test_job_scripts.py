@@ -96,27 +96,18 @@ def renders(*args, **kwargs) -> str | None:
 @each_well_known
 @given(hostile)
 @settings(max_examples=60, deadline=None)
-def test_a_results_folder_of_any_name_arrives_unchanged_or_is_refused(text):
-    script = renders("paper", load_site("local"), results=text)
+def test_a_results_folder_and_a_python_of_any_name_arrive_unchanged_or_are_refused(text):
+    site = load_site("local")
+    script = renders("paper", site, results=text, python=text)
     if script is None:
+        assert renders("paper", site, results=text) is None or (
+            renders("paper", site, python=text) is None
+        )
         return
     with tempfile.TemporaryDirectory() as folder:
         run = Run(script, Path(folder))
-    assert run.argv == [*WORKER, "paper", "--results", text, *DEVICE]
-    assert (run.status, run.output, run.left_behind) == (0, DONE, [])
-
-
-@each_well_known
-@given(hostile)
-@settings(max_examples=60, deadline=None)
-def test_a_python_of_any_name_arrives_unchanged_or_is_refused(text):
-    script = renders("paper", load_site("local"), python=text)
-    if script is None:
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run(script, Path(folder))
-    assert run.argv == ["-np", "2", text, "-m", "nnlc.worker", "paper", *DEVICE]
-    assert (run.status, run.output, run.left_behind) == (0, DONE, [])
+    words = ["-np", "2", text, "-m", "nnlc.worker", "paper", "--results", text, *DEVICE]
+    assert (run.argv, run.status, run.output, run.left_behind) == (words, 0, DONE, [])
 
 
 @each_well_known
