@@ -6,7 +6,7 @@ each of which takes a second of a processor or more.
 
 SPREAD = (
     *("test_survival.py", "test_worker.py", "test_worker_faults.py", "test_worker_refusals.py"),
-    *("test_lsf.py", "test_stop_ends.py", "test_benchmarks.py", "test_cli.py"),
+    *("test_lsf.py", "test_stop_ends.py", "test_benchmarks.py"),
     *("test_preflight.py", "test_mps.py", "test_agent.py", "test_openmpi.py"),
 )
 """Files whose tests share nothing dear: pytest-xdist gives each test to whoever is free."""
@@ -18,6 +18,10 @@ FIRST = (
 """Files that begin first, each on one worker: they take long, and others fill the time."""
 
 SLOW_TESTS = {
+    "test_cli.py": {
+        "test_describe_prints_what_makes_a_campaign_of_images_of_ones_own_run",
+        "test_specs_of_the_paper_lists_6000_networks_200_for_each_dataset_and_depth",
+    },
     "test_environment.py": {
         "test_a_checkpoint_goes_on_under_the_same_bits_alone",
         "test_a_table_of_other_values_differs_and_verify_names_each_variable",
@@ -88,7 +92,6 @@ SLOW_FILES = {
 
 QUICK_TESTS = {
     "test_worker.py": {"test_a_job_leaves_a_table_for_every_network_of_the_campaign"},
-    "test_cli.py": {"test_campaigns_lists_what_is_shipped"},
 }
 """Tests of slow files that are quick all the same: no other test shows what they show."""
 
