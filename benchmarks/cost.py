@@ -127,7 +127,7 @@ def peak_of(of: CampaignNetwork) -> int:
 
 
 def undisturbed(timings: Sequence[Sequence[Timing]]) -> Iterator[Steps]:
-    """Yield each network's median steps, scaled to the speed of the fastest references."""
+    """Yield each network's median steps, scaled to the speed of fast references."""
     references = [r for rounds in timings for timing in rounds for r in timing.references]
     fast = quantiles(references, n=20)[0]
     for rounds in timings:

@@ -75,9 +75,9 @@ def compare(
         - `method`: the method as given; `stop_rule`: True if the method chooses where to stop.
         - `cutoff_epoch`: the last epoch seen; for a stop rule, the mean epoch at which it stopped.
         - `target_epoch`: the epoch predicted.
-        - `networks`: number of networks compared. For `predicted` of them there is a prediction,
-          for `failed` of them there is none. On `not_converged` of them a stop rule never stopped;
-          missing for methods that are no stop rules.
+        - `networks`: number of networks compared. Of these, `predicted` have a prediction and
+          `failed` have none. A stop rule has no prediction either for the `not_converged` networks
+          that it never stopped; missing for other methods.
         - `epochs_saved_percent`: percent of the epochs up to the target that are not trained. A
           network without a prediction is trained to the target.
         - `cost_error`, `cost_standard_error`: mean error over all networks, and its standard
