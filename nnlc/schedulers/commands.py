@@ -1,4 +1,4 @@
-"""Running a scheduler's commands, in an environment that leaves the decisions to the job script.
+"""Commands of schedulers, run in an environment that leaves the decisions to the job script.
 
 Many variables count as options of these commands, often before a script's own lines. Users have
 them from a profile, or from a job in which they work; none describes the job that is asked about.

@@ -5,7 +5,7 @@ from nnlc.schedulers.scheduler import Scheduler
 
 
 class Local(Scheduler):
-    """No scheduler: no directives, no queue, no array, no walltime."""
+    """A machine without a scheduler: no directives, queue, arrays or walltime."""
 
     name, title = "local", "local"
     launcher = "mpirun"

@@ -111,14 +111,15 @@ class OptionTable:
             name, value, known = self._split(word.text)
             if known and value is None and name in self.valued:
                 value = rest.pop(0).text if rest else ""
-            listed = [(self.dashes, name, value)]
+            dashes, parts = self.dashes, [(name, value)]
             if known and name == self._list:
-                parts = re.split(r"[,:](?=\w+=)", value or "")
-                listed = [(f"{self.dashes}{name} ", *part.split("=", 1)) for part in parts]
-            for dashes, key, *values in listed:
-                inner = values[0] if values else None
-                must_be = self._must_be(key, inner) if known else None
-                found.append(Option(key, inner, word.line, dashes, known or self._is_open, must_be))
+                texts = re.split(r"[,:](?=\w+=)", value or "")
+                dashes, parts = f"{dashes}{name} ", [_pair(text, "=") for text in texts]
+            known |= self._is_open
+            found += (
+                Option(key, inner, word.line, dashes, known, self._must_be(key, inner))
+                for key, inner in parts
+            )
         return found, rest
 
     def read_all(self, words: Sequence[Word]) -> tuple[Options, list[Word]]:
@@ -153,8 +154,13 @@ class OptionTable:
         return text.lstrip("-").partition("=")[0], None, False
 
 
+def _pair(text: str, between: str) -> tuple[str, str]:
+    first, _, second = text.partition(between)
+    return first, second
+
+
 def _pairs(text: str) -> dict[str, str]:
-    return dict(pair.split(":", 1) for pair in text.split())
+    return dict(_pair(pair, ":") for pair in text.split())
 
 
 COUNT = r"\d{1,9}"
