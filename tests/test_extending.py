@@ -11,6 +11,8 @@ from worker_jobs import TINY
 from nnlc.networks import Layer
 from nnlc.networks.layers import KINDS, check_kinds
 from nnlc.networks.work import Work
+from nnlc.schedulers.local import Local
+from nnlc.schedulers.scheduler import Scheduler
 
 DOCUMENT = ROOT / "docs" / "extending.md"
 _HEAD = r"(?:# |\{# )In (\S+), (new|before|in place of): ?([^\n]*)\n"
@@ -115,6 +117,15 @@ def test_a_kind_of_layer_that_lacks_methods_is_told_of_them():
 
     with pytest.raises(TypeError, match=r"^HalfALayer: .* lacks backward_work, buffers; "):
         check_kinds([*KINDS, HalfALayer])
+
+
+def test_a_scheduler_that_lacks_a_part_says_which():
+    class HalfAScheduler(Scheduler):
+        name = "half"
+        minutes = Local.minutes
+
+    with pytest.raises(TypeError, match=r"^HalfAScheduler in .* lacks title, launcher$"):
+        HalfAScheduler()
 
 
 def test_jobs_of_a_new_scheduler_are_rendered_linted_submitted_shown_and_cancelled(

@@ -78,7 +78,7 @@ class Plan:
     longest_jobs: int
     """Number of jobs in which the longest network is trained."""
     command: str | None = None
-    """The command that starts it; None if the names of campaign and site are not known."""
+    """Command that starts it; None if the names of campaign and site are not known."""
 
 
 def plan_campaign(campaign: str, site: str, results: Path | None, request: PlanRequest) -> Plan:

@@ -42,7 +42,7 @@ class Request:
     here: int | None = None
     """Elements in this array if a longer one is split over several; default all."""
     results: str | None = None
-    """The results folder, taken literally."""
+    """Path of the results folder, taken literally."""
     images: str | None = None
     """Folder into which 'nnlc stage' put the images, taken literally."""
     python: str = "python"

@@ -122,7 +122,7 @@ class JobRules(Rules):
             return
         option, found = self.directives.get(name), self.walltime()
         if option is None:
-            yield self.missing(name, self.scheduler.walltime_form)
+            yield self.missing(name, self.scheduler.walltime(self.site.walltime_minutes))
         elif found is None:
             problem = f"{option} is {option.value!r}"
             yield Finding(option.line, problem, self.scheduler.walltime_forms)

@@ -28,7 +28,7 @@ class Option:
     dashes: str = "--"
     known: bool = True
     must_be: str | None = None
-    """What its value must be, if it is something else."""
+    """Advice if the value is none that the program takes."""
 
     def __str__(self) -> str:
         return f"{self.dashes}{self.name}"

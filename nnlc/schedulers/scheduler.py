@@ -54,8 +54,6 @@ class Scheduler(ABC):
     """Name of the directive for the account, such as `account` of `--account`; so the next ones."""
     nodes_option: ClassVar[str] = ""
     walltime_option: ClassVar[str] = ""
-    walltime_form: ClassVar[str] = "HH:MM:SS"
-    """Example of a walltime."""
     walltime_forms: ClassVar[str] = "it must be HH:MM:SS"
     """Advice to whoever wrote another."""
     array_option: ClassVar[str] = ""

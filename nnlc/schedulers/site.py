@@ -77,7 +77,7 @@ class Gpu(BaseModel):
     fp32_teraflops: Positive
     """Peak in full precision, as the manufacturer states it."""
     efficiency: Annotated[float, Field(gt=0, le=1)] = 0.35
-    """The share of that peak which training is assumed to reach, until a journal of the site has
+    """Share of that peak which training is assumed to reach, until a journal of the site has
     measured seconds."""
     memory_gigabytes: Positive
     memory_gigabytes_per_second: Positive | None = None
