@@ -301,4 +301,4 @@ def test_what_stands_in_the_place_of_a_journal_s_folder_is_told(tmp_path, stands
     stands(tmp_path / "journal")
     [line] = passed_over(unread_files(tmp_path / "journal"))
     assert line.startswith(f"{tmp_path / 'journal'}: ")
-    assert line.endswith("; it is passed over")
+    assert line.endswith("; it is ignored")

@@ -196,5 +196,5 @@ def run_nnlc():
 def test_a_script_of_any_size_is_one_message(tmp_path):
     with (tmp_path / "job.sh").open("wb") as file:
         file.truncate(1 << 40)
-    with pytest.raises(SiteError, match="too many for a text of this kind"):
+    with pytest.raises(SiteError, match="too many for a text file"):
         lint_file(tmp_path / "job.sh", load_site("slurm"))

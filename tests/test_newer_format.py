@@ -311,5 +311,5 @@ def test_upgrading_tells_of_what_it_can_not_read(results):
         (results / name).write_text("")
     told = what_it_says("upgrade", results)
     for name in ("checkpoints", "journal"):
-        assert f"{results / name}: is a file where a folder is expected; it is passed over" in told
+        assert f"{results / name}: is a file where a folder is expected; it is ignored" in told
     assert "checkpoints: none that can be read" in told

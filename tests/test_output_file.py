@@ -78,7 +78,7 @@ def test_what_is_not_its_like_is_never_replaced_and_its_like_is(tmp_path, inputs
     out.write_text("id,dataset\nmine,too\n")
     done = run(command, inputs, out)
     assert isinstance(done.exception, NnlcError)
-    assert "stands already" in str(done.exception)
+    assert "exists, and was not written" in str(done.exception)
     assert out.read_text() == "id,dataset\nmine,too\n"
     out.unlink()
     for _ in range(2):
@@ -86,7 +86,7 @@ def test_what_is_not_its_like_is_never_replaced_and_its_like_is(tmp_path, inputs
         assert done.exit_code == 0, (done.output, done.exception)
     out.unlink()
     os.mkfifo(out)
-    assert "stands already" in str(run(command, inputs, out).exception)
+    assert "exists, and was not written" in str(run(command, inputs, out).exception)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_what_is_not_its_like_is_never_replaced_and_its_like_is(tmp_path, inputs
 )
 def test_what_other_programs_take_for_their_own_files_is_no_name_of_a_csv(program):
     for ending in program.split():
-        with pytest.raises(NnlcError, match=rf"promises a \.{ending} file"):
+        with pytest.raises(NnlcError, match=rf"has the name of a \.{ending} file"):
             check_ending(Path(f"x.{ending}"), CSV)
 
 

@@ -333,7 +333,7 @@ def test_options_of_tables_are_refused_where_there_are_none(tmp_path):
 def test_what_one_picture_can_not_show_is_refused(tmp_path):
     path = comparison(tmp_path / "c.csv")
     for words, message in (
-        ((path, path), "a comparison, a .csv, has a picture of its own: give it alone"),
+        ((path, path), "give a CSV file of 'nnlc compare' alone"),
         (
             (tmp_path, "--kind", "depth", "--value", "val-loss"),
             "value 'val-loss' goes with kind 'curves'",
@@ -354,7 +354,7 @@ BAD = {
     "an unknown ending": ("x.gif", {}, "ending is '.gif', but can only be '.png' or"),
     "no folder to write to": ("no/x.png", {}, "/no; make it first"),
     "a folder in its place": ("folder.png", {}, "is a folder; name a file in it"),
-    "a stranger's file": ("mine.png", {}, "stands already, and is not what this command writes"),
+    "a stranger's file": ("mine.png", {}, "exists, and was not written by this command"),
 }
 
 

@@ -178,7 +178,7 @@ def test_the_same_folder_gives_the_same_bytes_and_a_page_replaces_only_a_page(re
         assert (done.networks, done.bytes) == (6, path.stat().st_size)
     assert first.read_bytes() == second.read_bytes()
     (tmp_path / "mine.html").write_text("<p>mine</p>")
-    with pytest.raises(NnlcError, match="stands already, and is not what this command writes"):
+    with pytest.raises(NnlcError, match="exists, and was not written by this command"):
         nnlc.write_report(results.path, tmp_path / "mine.html")
     assert (tmp_path / "mine.html").read_text() == "<p>mine</p>"
 
@@ -386,7 +386,7 @@ def test_a_file_of_the_journal_that_would_hold_up_its_reader_is_named_and_passed
         (results.journal_folder / name).symlink_to("/dev/zero")
     _, data = page_of(results.path)
     what = "is a named pipe" if kind == "pipe" else "is a symbolic link"
-    assert f"{name}: {what} where a file is expected; it is passed over" in data["notes"][0]
+    assert f"{name}: {what} where a file is expected; it is ignored" in data["notes"][0]
     assert data["standings"]["state"] == [0, 0, 1, 3, 4, 2]
 
 

@@ -169,7 +169,7 @@ def test_an_endless_list_of_ids_is_not_read_to_its_end(tmp_path, monkeypatch):
     monkeypatch.setattr("nnlc.system.text_file.MOST_BYTES", 50)
     path = tmp_path / "ids"
     path.write_text(f"{id_of(1)}\n" * 3)
-    with pytest.raises(NnlcError, match="too many for a text"):
+    with pytest.raises(NnlcError, match="too many for a text file"):
         read_ids(path)
 
 

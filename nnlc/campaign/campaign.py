@@ -295,7 +295,7 @@ def _checked(layers: Layers) -> Campaign:
                 campaign.space.check_against(images)
         except ValueError as problem:
             field = ["space", str(problem).split(" ")[0]]
-            key = field if layers.says(field) else ["datasets", name]
+            key = field if layers.has_key(field) else ["datasets", name]
             raise CampaignError(f"{layers.file_of(key)}, key {'.'.join(key)}: {problem}") from None
     return campaign
 

@@ -159,7 +159,7 @@ def submit(
         return
     for record in put_into_queue(submission, chosen, scheduler, folder):
         say(f"job {record.job}: {record.script}")
-    say(f"nnlc status {shlex.quote(str(folder.path))} follows it")
+    say(f"nnlc status {shlex.quote(str(folder.path))} shows its progress")
 
 
 @app.command()

@@ -36,7 +36,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 def main() -> None:
-    """Run the command; a user's mistake is one message, no traceback."""
+    """Run the command; print a user's mistake as a message without traceback."""
     from nnlc.errors import ExitStatus, NnlcError
 
     prepare_output()
@@ -48,7 +48,7 @@ def main() -> None:
     except NnlcError as problem:
         say_aside(f"error: {problem}")
         sys.exit(ExitStatus.ERROR)
-    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+    except BrokenPipeError:  # the reader of a pipe, such as head, has ended
         stop_printing()
         sys.exit(ExitStatus.ERROR)
     except OSError as problem:

@@ -156,7 +156,7 @@ def _load(
 def _write(found: "pd.DataFrame", path: Path, mark: str) -> None:
     from nnlc.system.output_file import CSV, write_output
 
-    # The whole first line is the mark: a file with a column of one's own is not replaced.
+    # The mark is the whole first line, so a file with columns added by the user is not replaced.
     text = found.to_csv(index=False, lineterminator="\n", float_format="%.10g")
     write_output(path, text.encode(), mark=f"{mark}\n".encode(), endings=CSV)
     say(f"{counted(len(found), 'row')}: {path}")

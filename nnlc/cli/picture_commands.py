@@ -49,7 +49,7 @@ def plot(
     if any(path.suffix.lower() == ".csv" for path in paths):
         from nnlc.errors import NnlcError
 
-        raise NnlcError("a comparison, a .csv, has a picture of its own: give it alone")
+        raise NnlcError("give a CSV file of 'nnlc compare' alone, without tables")
     tables = load_tables(paths, val_loss=cast(ValLoss, val_loss), damaged=cast(Damaged, damaged))
     for line in skipped_lines(tables.skipped):
         say_aside(line)

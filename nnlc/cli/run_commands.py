@@ -53,7 +53,7 @@ def specs(
     loaded = load_campaign(campaign)
     if memory is not None and (csv is not None or math.isnan(memory)):
         raise NnlcError(
-            "--memory is a number of gigabytes for the summary; the CSV has each network's"
+            "--memory needs a number of gigabytes, and no --csv, which has each network's memory"
         )
     if csv is not None and str(csv) != "-":
         check_output(csv, mark=HEADER.encode(), endings=CSV)

@@ -1,4 +1,4 @@
-"""A results folder's state in words: tables, failures, makers, and the jobs in the queue."""
+"""Text of `nnlc status`: tables, failures and warnings of a results folder, and its queued jobs."""
 
 import shlex
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ from nnlc.wording import first_few
 
 
 def show_status(path: Path) -> None:
-    """Print it.
+    """Print the state of a results folder.
 
     Raises:
-        ResultsError: no results folder.
+        ResultsError: the path is no results folder.
     """
     results = ResultsFolder(path)
     found = read_status(results)
@@ -73,7 +73,7 @@ def _stop_line(found: Status) -> str:
 
 
 def _queue_lines(results: ResultsFolder) -> Iterator[str]:
-    """A line a job that was submitted; a scheduler that can't be asked is no error here."""
+    """Yield a line for each submitted job, or one line if the scheduler can't be asked."""
     try:
         scheduler = scheduler_of_folder(results)
         if scheduler is None:

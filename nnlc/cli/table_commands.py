@@ -50,7 +50,7 @@ def metrics(
     from nnlc.tables.table_folders import skipped_lines
 
     if output is not None and curves is not None and output.resolve() == curves.resolve():
-        raise NnlcError(f"{output}: is named for both, metrics and curves; give each its own file")
+        raise NnlcError(f"{output}: is given for metrics and curves; give each its own file")
     for path, mark in ((output, METRICS_MARK), (curves, CURVES_MARK)):
         if path is not None:
             check_output(path, mark=mark, endings=CSV)

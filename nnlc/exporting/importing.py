@@ -10,7 +10,7 @@ from nnlc.exporting import csv_export
 from nnlc.exporting.contents import tables_of
 from nnlc.exporting.manifest import MANIFEST, read_manifest
 from nnlc.exporting.reader_process import read_in_process
-from nnlc.system.new_folder import new_folder, standing
+from nnlc.system.new_folder import current_path, new_folder
 
 
 def import_tables(folder: str | Path, out: str | Path) -> int:
@@ -29,7 +29,7 @@ def import_tables(folder: str | Path, out: str | Path) -> int:
         NnlcError: there is no export, it was damaged or edited (with file, column and row, or the
             table), or the folder is in use or can't be written.
     """
-    folder, out = standing(Path(folder)), Path(out)
+    folder, out = current_path(Path(folder)), Path(out)
     manifest = read_manifest(folder)
     check = partial(check_destination, out, [folder])
     check()

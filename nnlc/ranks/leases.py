@@ -27,7 +27,13 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from nnlc.system.files import TEMPORARY_SUFFIX, Ready, make_folder, open_regular, write_atomically
+from nnlc.system.files import (
+    TEMPORARY_SUFFIX,
+    PrepareFolder,
+    make_folder,
+    open_regular,
+    write_atomically,
+)
 from nnlc.system.process import process_lives, this_process
 from nnlc.tables.folder_names import HEARTBEAT, LEASE
 
@@ -55,7 +61,7 @@ class Leases:
     def __init__(
         self,
         folder: Path,
-        ready: Ready = make_folder,
+        ready: PrepareFolder = make_folder,
         *,
         beat_seconds: float = 10.0,
         expiry_seconds: float = 60.0,

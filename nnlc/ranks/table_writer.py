@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nnlc.system.files import (
     NotAFileError,
-    Ready,
+    PrepareFolder,
     make_folder,
     read_regular,
     sync_folder,
@@ -49,7 +49,7 @@ class TableWriter:
         self,
         patience_seconds: float,
         clock: Callable[[], float] = time.monotonic,
-        ready: Ready = make_folder,
+        ready: PrepareFolder = make_folder,
     ) -> None:
         self._patience, self._clock, self._ready = patience_seconds, clock, ready
         self._waiting: list[tuple[float, FinishedTable]] = []

@@ -13,7 +13,7 @@ from nnlc import __version__
 from nnlc.campaign.campaign import Campaign, parse_campaign
 from nnlc.errors import CampaignError, ResultsError
 from nnlc.networks.arithmetic import oldest_choices
-from nnlc.system.newer_format import install, is_newer, too_new
+from nnlc.system.newer_format import install_advice, is_newer, too_new
 from nnlc.system.toml_file import Values, read_toml
 from nnlc.wording import counted
 
@@ -65,7 +65,7 @@ def read_campaign_file(path: Path) -> Written:
     try:
         campaign = parse_campaign(values, path)
     except CampaignError as problem:
-        words = f"; {install(made_by)}" if is_newer(made_by) else ""
+        words = f"; {install_advice(made_by)}" if is_newer(made_by) else ""
         raise ResultsError(f"{problem}{words}") from None
     return Written(campaign, found, str(made_by or "0.1.0"))
 

@@ -24,7 +24,7 @@ from typing import Any
 from nnlc import __version__
 from nnlc.errors import ResultsError
 from nnlc.system.files import (
-    Ready,
+    PrepareFolder,
     open_regular,
     read_regular,
     strangers,
@@ -60,7 +60,7 @@ class Journal:
         ready: called with the folder before it is written to.
     """
 
-    def __init__(self, folder: Path, ready: Ready = lambda _: None) -> None:
+    def __init__(self, folder: Path, ready: PrepareFolder = lambda _: None) -> None:
         self._ready = ready
         self._stem = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{platform.node()}-{os.getpid()}"
         self.path = folder / f"{self._stem}{EVENTS}"

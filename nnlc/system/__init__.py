@@ -1,1 +1,1 @@
-"""What nnlc needs of the system: files, TOML, text, processes, their environment and messages."""
+"""Access to the system: files, TOML, text, processes, their environment and messages."""

@@ -1,8 +1,8 @@
-"""The user's environment and the bits of a table: what a trainer process gets of it.
+"""Environment variables of processes that train, which can change the bits of a table.
 
-The libraries below torch read variables of their own when they load, and some decide how numbers
-are rounded. `VARIABLES` says of each what becomes of it. Whoever starts a process that trains gives
-it `trainer_environment`: once Python runs, it is too late. Job scripts export `DETERMINISM`.
+Libraries that torch uses read environment variables when they load, and some of these decide how
+numbers are rounded. `VARIABLES` lists how nnlc treats each. A process that trains must be started
+with `trainer_environment`: once Python runs, it is too late. Job scripts export `DETERMINISM`.
 """
 
 from collections.abc import Container, Mapping
@@ -12,23 +12,24 @@ from typing import Literal, NamedTuple
 
 
 class Variables(NamedTuple):
-    """A row of `VARIABLES`: variables that are treated alike, and why."""
+    """Row of `VARIABLES`: variables that are treated alike, and the reason."""
 
     rule: Literal["fixed", "recorded", "left", "removed"]
-    """`fixed`: every trainer has `value`. `recorded`: the user's value holds, and a checkpoint,
-    the journal and `nnlc verify` compare it. `left`: passed on, as it changes no bit. `removed`:
-    no trainer gets it."""
+    """Treatment. `fixed`: trainers get `value`. `recorded`: trainers get the user's value, which
+    is recorded in checkpoints and the journal and compared by `nnlc verify`. `left`: trainers get
+    the user's value, which changes no bit. `removed`: trainers don't get the variable."""
     names: str
-    """Separated by spaces; a `*` stands for any letters."""
+    """Names separated by spaces; `*` matches any characters."""
     why: str
+    """Effect of the variables."""
     source: str
-    """Where that is documented; "measured" where it was tried on CPUs."""
+    """Documentation of that effect; "measured" if it was tried on CPUs."""
     value: str = ""
-    """Of what is fixed."""
+    """Value of `fixed` variables."""
     devices: tuple[str, ...] = ("cpu", "cuda")
-    """Where what is recorded decides bits; of networks that train elsewhere it is not recorded."""
+    """Devices for which variables are `recorded`; on others they change no bit."""
     library: str = ""
-    """"mkl", "mkldnn" or another "blas", as torch names it: without that nothing is recorded."""
+    """Library of torch without which variables are not `recorded`: mkl, mkldnn or another blas."""
 
 
 VARIABLES = (
@@ -47,7 +48,7 @@ VARIABLES = (
         "OpenMP: OMP_NUM_THREADS; oneMKL: number of threads; OpenBLAS: runtime variables",
         value="1",
     ),
-    # Recorded is what people need, for the same bytes on two kinds of node or to start at all.
+    # Users need these, for the same bytes on two kinds of node or to start at all: recorded.
     Variables(
         "recorded",
         "MKL_CBWR MKL_ENABLE_INSTRUCTIONS",
@@ -102,17 +103,17 @@ VARIABLES = (
         "kernels that a file names, chosen by their speed",
         "rocBLAS: rocblas-gemm-tune",
     ),
-    # Left alone is what would else belong to a family below, and all that is in no row.
+    # Exceptions from the families of removed variables below: left.
     Variables(
         "left",
         "*_VERSION *_HOME *_ROOT *_PATH *_DIR",
-        "says where something is; what was found there is recorded by its version",
+        "says where something is; the version of what is there is recorded",
         "as containers and modules set them",
     ),
     Variables(
         "left",
         "CUDA_VISIBLE_DEVICES CUDA_MPS_ACTIVE_THREAD_PERCENTAGE",
-        "what they leave is recorded: a GPU's model and its multiprocessors",
+        "chooses a GPU, whose model and multiprocessors are recorded",
         "CUDA programming guide, NVIDIA MPS: environment variables",
     ),
     Variables(
@@ -134,8 +135,8 @@ VARIABLES = (
         "oneMKL, MIOpen, PyTorch (CUDA): environment variables; oneDNN: verbose mode, JIT code, "
         "primitive cache; cuBLAS, cuDNN, rocBLAS, hipBLASLt: logging; measured",
     ),
-    # Removed is what torch's own settings are there for, with the rest of its family: libraries
-    # document few of their variables.
+    # Variables that torch's own settings replace: removed, with all others of the same prefix since
+    # libraries document few of their variables.
     Variables(
         "removed",
         "MKL_* ONEDNN_* DNNL_* TORCH_MKLDNN_* BLIS_*",
@@ -169,26 +170,26 @@ VARIABLES = (
         "PyTorch: TunableOp; torch 2.14's source",
     ),
 )
-"""The first row that names a variable decides. One that no row names is left alone: nothing is
-taken away that is not known to change bits, as CUDA_LAUNCH_BLOCKING or PYTORCH_CUDA_ALLOC_CONF."""
+"""Treatment of environment variables: the first row with a variable's name applies. Variables in no
+row, such as CUDA_LAUNCH_BLOCKING and PYTORCH_CUDA_ALLOC_CONF, are `left`."""
 
 DETERMINISM: dict[str, str] = {
     name: row.value for row in VARIABLES if row.rule == "fixed" for name in row.names.split()
 }
-"""What every trainer has."""
+"""Fixed variables of every trainer."""
 
 ALLOCATION: dict[str, str] = {
-    # glibc maps every large block afresh and gives it back at once, so that each step pays anew for
-    # each page of its activations. From one heap that is kept, wide networks train up to a third
-    # faster on CPUs. Other C libraries ignore it.
+    # By default glibc maps each large block anew and unmaps it when freed, so each step pays for
+    # page faults on all its activations. With a heap that is kept, wide networks train up to a
+    # third faster on CPUs. Other C libraries ignore this variable.
     "GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=1000000000000",
 }
-"""What makes trainers faster and changes nothing else; whoever sets it otherwise is left alone."""
+"""Variables that make trainers faster without changing bits; the user's values take precedence."""
 
 
 @cache
 def row_of(name: str) -> Variables | None:
-    """Return the row of `VARIABLES` that decides what becomes of a variable, if there is one."""
+    """Return the row of `VARIABLES` that applies to a variable, or None."""
     for row in VARIABLES:
         if any(fnmatchcase(name, pattern) for pattern in row.names.split()):
             return row
@@ -196,19 +197,23 @@ def row_of(name: str) -> Variables | None:
 
 
 def rule_of(name: str) -> str:
-    """Return what becomes of a variable: the rule of its row, or "left"."""
+    """Return the rule of the row that applies to a variable, or "left"."""
     row = row_of(name)
     return row.rule if row else "left"
 
 
 def trainer_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what a process that trains is started with, where this one has `environment`."""
+    """Return the environment with which to start a process that trains.
+
+    Args:
+        environment: variables of this process.
+    """
     kept = {name: value for name, value in environment.items() if rule_of(name) != "removed"}
     return {**ALLOCATION, **kept, **DETERMINISM}
 
 
 def overruled(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return those variables that a trainer has otherwise, or not at all."""
+    """Return the variables that trainers get with another value or not at all."""
     given = trainer_environment(environment)
     return {n: v for n, v in environment.items() if v and given.get(n) != v}
 
@@ -216,12 +221,12 @@ def overruled(environment: Mapping[str, str]) -> dict[str, str]:
 def recorded(
     environment: Mapping[str, str], device: str, libraries: Container[str]
 ) -> dict[str, str]:
-    """Return those variables that hold and decide bits.
+    """Return the variables that trainers get and that change bits.
 
     Args:
-        environment: of the process that trains.
+        environment: variables of the process that trains.
         device: "cpu" or "cuda".
-        libraries: that torch has, as `Variables.library` names them.
+        libraries: libraries of torch, with names as in `Variables.library`.
     """
     return {
         name: value.strip()
@@ -232,9 +237,9 @@ def recorded(
 
 
 def in_words(variables: Mapping[str, str]) -> str:
-    """Return variables and their values on one line, as a shell would take them."""
+    """Return variables and their values on one line, quoted for a shell."""
     if not variables:
         return ""
-    import shlex  # which an agent seldom needs
+    import shlex  # agents rarely need it
 
     return ", ".join(f"{name}={shlex.quote(value)}" for name, value in sorted(variables.items()))

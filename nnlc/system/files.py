@@ -1,4 +1,4 @@
-"""Writing files so that no reader ever sees half of one, and opening none that is no file."""
+"""Reading of regular files only, and writing of files so that no reader sees a part of one."""
 
 import contextlib
 import errno
@@ -13,7 +13,7 @@ from typing import IO
 TEMPORARY_SUFFIX = ".tmp"
 
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV}
-"""What file systems without hard links answer to the wish for one."""
+"""Errors by which file systems refuse a hard link."""
 
 
 _KINDS = {
@@ -28,23 +28,23 @@ _KINDS = {
 
 
 class NotAFileError(OSError):
-    """What stands there is not what is expected; `strerror` says what it is, after the path."""
+    """A path is not a regular file or folder as expected; `strerror` says what it is."""
 
 
 def open_regular(path: str | Path, *, follow_link: bool = True) -> io.BufferedReader:
-    """Open a regular file for reading, without ever waiting for one.
+    """Open a regular file for reading, without blocking.
 
-    Everything that nnlc reads is opened here: a named pipe in a file's place would hold up whoever
-    opens it, a device may never end, and what was looked at by name may be another file by the time
-    it is opened. Ask the open file, with `os.fstat`, what it is.
+    nnlc opens all files that it reads here: opening a named pipe would block, and reading a device
+    may never end. To get an open file's size or type use `os.fstat`, since its path may lead to
+    another file by now.
 
     Args:
         path: the file.
-        follow_link: whether it may be a symbolic link to a regular file.
+        follow_link: True to accept a symbolic link to a regular file.
 
     Raises:
-        NotAFileError: something else stands there, or a link that leads nowhere.
-        OSError: it can't be opened.
+        NotAFileError: the path is not a regular file, or a broken link.
+        OSError: the file can't be opened.
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | (0 if follow_link else os.O_NOFOLLOW)
     try:
@@ -62,20 +62,20 @@ def open_regular(path: str | Path, *, follow_link: bool = True) -> io.BufferedRe
 
 
 def read_regular(path: str | Path, *, follow_link: bool = True, most: int = -1) -> bytes:
-    """Read a regular file whole, or its first bytes if it has more than `most`.
+    """Read a whole regular file, or its first `most` bytes.
 
     Raises:
-        OSError: as from `open_regular`, or it can't be read.
+        OSError: the path is not a regular file, or can't be read.
     """
     with open_regular(path, follow_link=follow_link) as file:
         return file.read(most)
 
 
 def names_in(folder: Path) -> list[str]:
-    """Return the names of all that stands in a folder, sorted; none where there is no folder.
+    """Return the sorted names of a folder's entries; none if the folder doesn't exist.
 
     Raises:
-        OSError: it can't be listed, or something else stands there.
+        OSError: the path is not a folder, or can't be listed.
     """
     try:
         return sorted(os.listdir(folder))  # noqa: PTH208  names are wanted
@@ -90,10 +90,13 @@ def names_in(folder: Path) -> list[str]:
 def strangers(
     folder: Path, *, files: tuple[str, ...], folders: tuple[str, ...] = ()
 ) -> list[tuple[Path, OSError]]:
-    """Return what a folder holds that its name does not promise, or that can't be read, and why.
+    """Return the entries of a folder that can't be used, each with the reason.
+
+    An entry can't be used if it is unreadable, or no regular file or folder although its name has
+    the ending of one.
 
     Args:
-        folder: the folder; it may be absent.
+        folder: the folder; it may be missing.
         files: endings of the names of regular files.
         folders: endings of the names of folders.
     """
@@ -109,25 +112,25 @@ def strangers(
             elif path.name.endswith(folders) and not stat.S_ISDIR(mode := path.lstat().st_mode):
                 raise _not_a(path, mode, "a folder")
         except FileNotFoundError:
-            continue  # another process has removed it
+            continue  # removed by another process
         except OSError as problem:
             found.append((path, problem))
     return found
 
 
 def why_unread(problem: OSError, done: str = "read") -> str:
-    """Return in words, to stand after its path, why something was not read or, say, written."""
+    """Return in words why a path could not be read or, with another `done`, written."""
     words = problem.strerror or str(problem)
     return words if isinstance(problem, NotAFileError) else f"can't be {done}: {words}"
 
 
 def passed_over(found: Iterable[tuple[Path, OSError]]) -> list[str]:
-    """Return a line for each of what `strangers` has found."""
-    return [f"{path}: {why_unread(problem)}; it is passed over" for path, problem in found]
+    """Return a message for each of the unusable entries."""
+    return [f"{path}: {why_unread(problem)}; it is ignored" for path, problem in found]
 
 
 def _why_not(path: str | Path, problem: OSError, *, follow_link: bool) -> OSError:
-    """Find words for a refusal to open that only tells of a link or a socket by its number."""
+    """Return a NotAFileError for an error that means a broken link or a socket, or the error."""
     if problem.errno == errno.ENOENT and os.path.islink(path):  # noqa: PTH114  text or Path
         return NotAFileError(errno.ENOENT, "is a symbolic link that leads nowhere", str(path))
     if problem.errno == errno.ENXIO or (problem.errno == errno.ELOOP and not follow_link):
@@ -141,16 +144,16 @@ def _not_a(path: str | Path, mode: int, expected: str) -> NotAFileError:
     return NotAFileError(errno.EINVAL, f"is {kind} where {expected} is expected", str(path))
 
 
-Ready = Callable[[Path], None]
-"""Called with a folder before something is written there; raises OSError where nothing may be."""
+PrepareFolder = Callable[[Path], None]
+"""Function that prepares a folder for writing, or raises OSError."""
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder unless it is there, in one that is.
+    """Make a folder if it doesn't exist; its parent must exist.
 
     Raises:
-        NotAFileError: something else stands there.
-        OSError: it can't be made.
+        NotAFileError: the path exists, but is not a folder.
+        OSError: the folder can't be made.
     """
     if folder.is_dir():
         return
@@ -161,11 +164,11 @@ def make_folder(folder: Path) -> None:
 
 
 Content = bytes | Callable[[IO[bytes]], object]
-"""What a file is to hold: the bytes, or what writes them into an open file."""
+"""Content of a file: its bytes, or a function that writes them into an open file."""
 
 
 def write_content(content: Content, file: IO[bytes]) -> None:
-    """Write what a file is to hold into it, opened."""
+    """Write content into an open file."""
     if callable(content):
         content(file)
     else:
@@ -173,16 +176,15 @@ def write_content(content: Content, file: IO[bytes]) -> None:
 
 
 def write_atomically(path: Path, content: Content, *, keep: Path | None = None) -> None:
-    """Write a file whole or not at all: a temporary file beside it, synced, then renamed.
+    """Write a whole file or none: write and sync a temporary file, then rename it.
 
     Args:
         path: the file.
-        content: what it is to hold.
-        keep: a name in the same folder for the file that stood there before, if one did.
+        content: its content.
+        keep: path in the same folder to which an existing file is renamed.
 
     Raises:
-        OSError: whatever the file system says; what stood there before still does, under its own
-            name or under that of `keep`.
+        OSError: the file can't be written; an existing file is intact, as `path` or `keep`.
     """
     with _temporary_beside(path, content) as temporary:
         if keep is not None:
@@ -193,19 +195,19 @@ def write_atomically(path: Path, content: Content, *, keep: Path | None = None) 
 
 
 def write_once(path: Path, content: bytes, *, sync: bool = True) -> bool:
-    """Write a file whole or not at all, and never over one that stands.
+    """Write a whole file or none, and never replace an existing one.
 
     Args:
         path: the file.
-        content: what it is to hold.
-        sync: have its name survive a power cut too; else `sync_folder` is left to the caller, who
-            has many to write.
+        content: its content.
+        sync: True to make the new name survive a power cut; False if the caller writes many files
+            and calls `sync_folder` then.
 
     Returns:
-        True when it was written, False when a file already stands there, which is left untouched.
+        True if the file was written, False if a file exists, which is left unchanged.
 
     Raises:
-        OSError: whatever the file system says; nothing was written then.
+        OSError: the file can't be written.
     """
     with _temporary_beside(path, content) as temporary:
         try:
@@ -215,7 +217,7 @@ def write_once(path: Path, content: bytes, *, sync: bool = True) -> bool:
         except OSError as problem:
             if problem.errno not in _NO_HARD_LINKS:
                 raise
-            # A file that comes to stand between this question and the rename is replaced, whole.
+            # A file that is created between this check and the rename is replaced.
             if os.path.lexists(path):
                 return False
             temporary.rename(path)
@@ -226,7 +228,7 @@ def write_once(path: Path, content: bytes, *, sync: bool = True) -> bool:
 
 @contextlib.contextmanager
 def _temporary_beside(path: Path, content: Content) -> Iterator[Path]:
-    """A whole and synced temporary file in the same folder; gone afterwards, come what may."""
+    """Yield a complete, synced temporary file in the same folder, and remove it afterwards."""
     temporary = temporary_beside(path)
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
@@ -236,17 +238,17 @@ def _temporary_beside(path: Path, content: Content) -> Iterator[Path]:
             os.fsync(file.fileno())
         yield temporary
     finally:
-        with contextlib.suppress(OSError):  # renamed, or the disk's trouble is told already
+        with contextlib.suppress(OSError):  # renamed, or the disk has failed before
             temporary.unlink()
 
 
 def temporary_beside(path: Path) -> Path:
-    """Return a hidden name beside a path that nothing has yet."""
+    """Return an unused hidden path in the same folder, for a temporary file or folder."""
     return path.with_name(f".{path.name}.{os.urandom(8).hex()}{TEMPORARY_SUFFIX}")
 
 
 def temporaries_of(path: Path) -> list[Path]:
-    """Return all that stands beside a path under such names, sorted."""
+    """Return the existing temporary files and folders of a path, sorted."""
     name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}")
     with contextlib.suppress(OSError):
         return sorted(one for one in path.parent.iterdir() if name.fullmatch(one.name))
@@ -254,7 +256,12 @@ def temporaries_of(path: Path) -> list[Path]:
 
 
 def folder_of_user(variable: str, in_home: str) -> Path | None:
-    """Return nnlc's own folder where XDG has a user's; None for a user without a home."""
+    """Return nnlc's folder in one of the user's XDG folders; None for a user without a home.
+
+    Args:
+        variable: environment variable of the XDG folder, such as XDG_CACHE_HOME.
+        in_home: its default, relative to the home.
+    """
     given = Path(os.environ.get(variable, ""))
     with contextlib.suppress(RuntimeError):
         return (given if given.is_absolute() else Path.home() / in_home) / "nnlc"
@@ -262,8 +269,7 @@ def folder_of_user(variable: str, in_home: str) -> Path | None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make new names in this folder survive a power cut."""
-    # Some network file systems can't; the rename itself is still atomic.
+    """Make new names in this folder survive a power cut, if the file system can."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,58 +1,61 @@
-"""Messages between the processes of a job: one JSON object a line, on pipes and over MPI alike.
+"""Messages between the processes of a job: lines of JSON, on pipes and in MPI messages.
 
-JSON keeps every float exactly (Python writes the shortest text that reads back the same, NaN and
-infinities included) and runs nothing, whatever arrives.
+JSON keeps every float exactly (Python writes the shortest text that reads back as the same float,
+NaN and infinities included), and decoding it runs no code.
 
-    from      to        kind       with
-    trainer   agent     ready      device: what this process could train on (`DeviceFacts`)
-                        circumstances  device, versions, settings: what a table's bits depend on
-                                   beside network and campaign
-                        checked    : all images of the campaign are there and undamaged; go_on,
+Each line below gives sender, receiver and kind of a message, then its keys and what it means:
+
+    from      to        kind       keys: meaning
+    trainer   agent     ready      device: this trainer's device (`DeviceFacts`)
+                        circumstances  device, versions, settings: everything but network and
+                                   campaign that affects a table's bits
+                        checked    : all images of the campaign exist and are undamaged; go_on,
                                    foreign: as in `checkpoints`
-                        checkpoints  go_on: IDs; foreign: id, path, differences, seconds, nnlc,
-                                   arithmetic of the farthest checkpoint of each network that
-                                   can't go on; older_ways: what brings that arithmetic back
-                        aside      index, path, reason: a checkpoint that can't be used
-                        resumed    index, rows, step: it goes on from a checkpoint
+                        checkpoints  go_on: IDs of networks whose checkpoint can be used; foreign:
+                                   id, path, differences, seconds, nnlc, arithmetic of the farthest
+                                   checkpoint of each other network; older_ways: settings that
+                                   bring that arithmetic back
+                        aside      index, path, reason: a checkpoint can't be used
+                        resumed    index, rows, step: the network continues from a checkpoint
                         alive      index, steps: steps were done; a few times a second at most
-                        notice     signal: it came here, where processor time is used
-                        saving     index: a checkpoint is being written
-                        saved      index, half_epoch, step, seconds, bytes: and is
-                        trouble    index, reason: or is not
-                        row        index, half_epoch, seconds, values: training and validation
+                        notice     signal: a stop signal came, such as for processor time used up
+                        saving     index: the trainer begins to write a checkpoint
+                        saved      index, half_epoch, step, seconds, bytes: it is written
+                        trouble    index, reason: it can't be written
+                        row        index, half_epoch, seconds, values: training loss, validation
                                    loss, accuracy
                         finished   index, seconds, half_epoch_seconds, peak_memory_bytes, device,
-                                   versions, settings; eager_because: why steps that should have
-                                   been captured were not, if so; stop: what the campaign's stop
-                                   rule said last, if it has one
-                        failed     index, reason: the network can't be trained; the trainer leaves
+                                   versions, settings; eager_because: why steps were not captured
+                                   as a CUDA graph; stop: last decision of the stop rule
+                        failed     index, reason: the network can't be trained; the trainer ends
                         fatal      message: the job can't go on
     agent     trainer   configure  campaign, images, checkpoints, device; results; threads, else 1
-                        circumstances  : tell them
-                        check      mark: see that all images are there and undamaged, that this
-                                   file is seen, and that its folder can be written; networks:
-                                   as in `checkpoints`, to one trainer of a job
-                        checkpoints  networks, with spec and image_set, folder: look which go on
-                        train      index, spec, image_set, hang_seconds, step_seconds; epochs, in
-                                   halves too, if not the campaign's: no rule stops them then
-                        save       : save the network and leave
-    agent     rank 0    hello      host, cores, node_cores, node_gpus, launcher, trainers: how many
-                                   the user wants, or None; without_mps: why it is not to be
-                                   had, or None; overruled: variables that trainers do not get,
-                                   in words; devices: one for each trainer, all ready
-                        idle       trainer: it has nothing to do
-                        died       trainer, index or None, reason: it ended by itself, or hung
-                        returned   index: the trainer that it was for is gone; no attempt
-                        notice     signal: this rank was told to stop
-                        left       : all its trainers have ended, as it was told
-                        alive      : the rank is there
-                        and most of what its trainers say, as it came, `row` to the byte
-    rank 0    agent     configure  as above, for all its trainers, and trainers: how many to keep
-                        check      trainer, and as above; to one rank of each host
+                        circumstances  : send `circumstances`
+                        check      mark: check that all images exist and are undamaged, that this
+                                   file is visible and its folder writable; networks: as in
+                                   `checkpoints`, for one trainer of a job
+                        checkpoints  networks, with spec and image_set, folder: check which
+                                   networks' checkpoints can be used
+                        train      index, spec, image_set, hang_seconds, step_seconds; epochs, a
+                                   multiple of 0.5, to train without the campaign's stop rule
+                        save       : save the network and end
+    agent     rank 0    hello      host, cores, node_cores, node_gpus, launcher; trainers: number
+                                   the user wants, or None; without_mps: why MPS is unavailable, or
+                                   None; overruled: variables that trainers don't get, in words;
+                                   devices: one per trainer, all of which are ready
+                        idle       trainer: the trainer has nothing to do
+                        died       trainer, index or None, reason: the trainer ended or hung
+                        returned   index: the trainer chosen for it has ended; counts as no attempt
+                        notice     signal: this rank got a stop signal
+                        left       : all trainers of this rank have ended after `leave`
+                        alive      : heartbeat
+                        and most messages of its trainers, `row` unchanged
+    rank 0    agent     configure  as above, for all its trainers; trainers: number to keep
+                        check      trainer, and as above; for one rank of each host
                         train      trainer, and as above
-                        leave      : have the trainers save and end, then say so
-                        alive      : the rank is there
-                        stop       status: leave with this exit status
+                        leave      : have all trainers save and end, then send `left`
+                        alive      : heartbeat
+                        stop       status: end with this exit status
 """
 
 import json
@@ -66,55 +69,56 @@ Message = dict[str, Any]
 
 
 class DeviceFacts(TypedDict):
-    """What a trainer sees: the GPU that it would take, or the processor."""
+    """Device of a trainer, the first visible GPU or the processor, and software versions."""
 
     gpus: int
-    """GPUs that the process sees."""
+    """Number of GPUs that the process sees."""
     name: str
+    """Model of the GPU, or of the processor without one."""
     processor: str
-    """With the instruction set that its kernels use."""
+    """Model of the processor, and the instruction set of torch's kernels."""
     nnlc: str
     uuid: NotRequired[str]
     multiprocessors: NotRequired[int]
     memory_bytes: NotRequired[int]
     mps: NotRequired[bool]
-    """Whether NVIDIA's Multi-Process Service is there."""
+    """True if NVIDIA's Multi-Process Service runs."""
     torch: str
     cuda: str | None
     cudnn: int | None
     variables: NotRequired[dict[str, str]]
-    """Of the environment, in words: those that decide bits, by kind of device."""
+    """Environment variables that affect bits, in words, by kind of device."""
 
 
 def encode(message: Message) -> bytes:
-    """One line, whose end it has."""
+    """Return the message as a line with its end."""
     return json.dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
 def decode(line: bytes) -> Message:
-    """The message of one line.
+    """Return the message of a line.
 
     Raises:
-        ValueError: no JSON object.
+        ValueError: the line is no JSON object.
     """
-    message = json.loads(line.decode())  # from bytes it would guess the encoding, at some cost
+    message = json.loads(line.decode())  # decoded first: json would guess the encoding, slowly
     if not isinstance(message, dict):
         raise ValueError(f"no message: {line[:80]!r}")
     return message
 
 
 def decode_batch(content: bytes | bytearray) -> list[Message]:
-    """The messages of lines that `encode` wrote, in one go.
+    """Return the messages of lines that `encode` wrote.
 
     Raises:
-        ValueError: one is no JSON.
+        ValueError: a line is no JSON.
     """
     text = content.decode().rstrip("\n")
     return json.loads("[" + text.replace("\n", ",") + "]")  # type: ignore[no-any-return]
 
 
 def decode_all(lines: Iterable[bytes]) -> list[Message]:
-    """The messages of many lines. What a library printed among them goes where errors go."""
+    """Return the messages of lines; print other lines, from libraries, on standard error."""
     messages = []
     for line in lines:
         try:
@@ -125,16 +129,19 @@ def decode_all(lines: Iterable[bytes]) -> list[Message]:
 
 
 def is_row(line: bytes) -> bool:
-    """Whether a line is a `row`, told by its first bytes as `encode` writes a row that says first
-    what it is: what is most of all traffic need not be decoded to be passed on."""
-    return line.startswith(_ROW)
+    """Return True if a line is a `row` message, by its first bytes.
 
-
-_ROW = b'{"kind":"row",'
+    Rows are most of the traffic, and agents pass them on undecoded.
+    """
+    return line.startswith(b'{"kind":"row",')
 
 
 def end_in_words(status: int) -> str:
-    """Return how a trainer has ended, by the status that `subprocess` tells."""
+    """Return in words how a trainer ended.
+
+    Args:
+        status: its return code, as `subprocess` gives it.
+    """
     if status >= 0:
         return f"its trainer left with status {status}"
     known = -status in set(signal.Signals)
@@ -144,12 +151,12 @@ def end_in_words(status: int) -> str:
 
 
 class LineBuffer:
-    """Collects bytes as they come from a pipe and gives back whole lines."""
+    """Buffer that splits a stream of bytes into lines."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Lines, each with its end; empty ones are left out."""
+        """Add bytes and return the lines that are complete, with their ends, but no empty ones."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         return [line + b"\n" for line in lines if line]

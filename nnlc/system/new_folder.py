@@ -1,8 +1,8 @@
-"""A folder that is there whole or not at all, whoever is killed while it is made.
+"""Creation of a folder that appears complete or not at all, even if the process is killed.
 
-Beside its place stands a hidden folder meanwhile, with `lock` and `new`. Where a file system can't
-exchange two folders at once, `earlier` is there too, for an instant. The lock tells a hidden folder
-that is being filled from one that a killed process left behind.
+The folder is filled in a hidden folder beside its final path, which has the entries `lock` and
+`new`, and, for an instant, `earlier` if the file system can't exchange two folders atomically. The
+lock shows whether a process still fills the hidden folder or was killed and left it behind.
 """
 
 import ctypes
@@ -22,25 +22,25 @@ from nnlc.system.process import this_process
 
 _LOCK, _NEW, _EARLIER = "lock", "new", "earlier"
 _ABANDONED_SECONDS = 86_400
-"""Without a change for so long, a hidden folder whose lock can't be asked for is nobody's."""
+"""Time without a change after which a hidden folder is removed if its lock can't be tested."""
 _SYNCING = 16
-"""So many files at a time are waited for until the disk has them."""
+"""Number of files that are synced at the same time."""
 
 
 @contextmanager
 def new_folder(
     folder: Path, check: Callable[[], object], *, replaces: str | None = None
 ) -> Iterator[Path]:
-    """Give a hidden folder beside that takes this one's place in the end; gone where that fails.
+    """Yield a hidden folder to fill, and move it to its final path; remove it after an error.
 
     Args:
-        folder: the place.
-        check: raises an error where nothing may be put; asked again just before it is.
-        replaces: a folder that holds a file of this name is replaced, at once where the file system
-            can do that.
+        folder: the final path.
+        check: raises an error if the path may not be written; called just before the move.
+        replaces: name of a file that marks an existing folder as one that may be replaced, if
+            possible atomically.
 
     Raises:
-        NnlcError: it can't be written, or something stands there by now.
+        NnlcError: the folder can't be written, or the path exists by now.
     """
     place = _absolute(folder)
     _sweep(place)
@@ -55,7 +55,7 @@ def new_folder(
             if replaces and (place / replaces).exists():
                 _replace(hidden, place)
             else:
-                new.rename(place)  # fails where anything came to stand meanwhile
+                new.rename(place)  # fails if the path exists by now
             sync_folder(place.parent)
     except OSError as problem:
         raise NnlcError(f"{folder}: can't be written: {problem.strerror}") from None
@@ -63,8 +63,8 @@ def new_folder(
         _remove(hidden, place)
 
 
-def standing(folder: Path) -> Path:
-    """Return where a folder stands: in its place, or where a killed replacement has left it."""
+def current_path(folder: Path) -> Path:
+    """Return a folder's path, or the hidden one to which a replacement that was killed moved it."""
     place = _absolute(folder)
     if not os.path.lexists(place):
         for hidden in _hidden_beside(place):
@@ -74,42 +74,42 @@ def standing(folder: Path) -> Path:
 
 
 def _absolute(folder: Path) -> Path:
-    return Path(os.path.abspath(folder))  # noqa: PTH100  a link in its place is none of ours
+    return Path(os.path.abspath(folder))  # noqa: PTH100  a link at the path is not followed
 
 
 def _claim(hidden: Path) -> FileIO:
-    """Make a folder that no other process takes for an abandoned one while its lock is open.
+    """Make the hidden folder and return its lock, held so that no process takes it for abandoned.
 
-    It is made again where it was swept before the lock was held.
+    If another process removes the folder before the lock is held, it is made again.
     """
     while True:
         hidden.mkdir(exist_ok=True)
         with suppress(FileNotFoundError):
             lock = (hidden / _LOCK).open("wb", buffering=0)
-            with suppress(OSError):  # a file system without locks: its age tells
+            with suppress(OSError):  # no locks on this file system: others go by its age
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                lock.write(this_process()["boot"].encode())  # another kernel may see no lock
+                lock.write(this_process()["boot"].encode())  # other machines may not see the lock
             if (hidden / _LOCK).exists():
                 return lock
             lock.close()
 
 
 def _replace(hidden: Path, place: Path) -> None:
-    """Have the new folder take the place of an earlier one."""
+    """Replace the earlier folder by the new one."""
     new, earlier = hidden / _NEW, hidden / _EARLIER
     if _exchange(new, place):
         return
     try:
         place.rename(earlier)
         new.rename(place)
-    except BaseException:  # the user's Ctrl-C too
+    except BaseException:  # Ctrl-C too
         if earlier.exists() and not place.exists():
             earlier.rename(place)
         raise
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchange the names of two folders at once (renameat2(2)); False where that can't be."""
+    """Exchange two folders atomically by renameat2(2); return False if that is not possible."""
     here, rename_exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
     rename = getattr(ctypes.CDLL(None), "renameat2", None)  # some C libraries lack it
     names = os.fsencode(one), os.fsencode(other)
@@ -117,10 +117,10 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _sweep(place: Path) -> None:
-    """Remove what killed processes left beside a place; put back what one was to replace."""
+    """Remove the hidden folders of killed processes; restore a folder that one was replacing."""
     for hidden in _hidden_beside(place):
         with suppress(OSError):
-            hidden.rmdir()  # killed before it held anything
+            hidden.rmdir()  # empty: its process was killed at the start
         if _is_abandoned(hidden, place):
             earlier = hidden / _EARLIER
             with suppress(OSError):
@@ -139,18 +139,18 @@ def _hidden_beside(place: Path) -> list[Path]:
 
 
 def _is_abandoned(hidden: Path, place: Path) -> bool:
-    """Tell whether no process fills a hidden folder any more; False in doubt."""
+    """Return True if surely no process fills a hidden folder any more."""
     try:
         with open_regular(hidden / _LOCK, follow_link=False) as lock:
             boot = lock.read()
             here = boot and boot == this_process()["boot"].encode()
-            if here or not (boot or (hidden / _NEW).exists()):  # neither: just begun
+            if here or not (boot or (hidden / _NEW).exists()):  # neither: at its very start
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 return True
     except BlockingIOError:  # held
         return False
-    except OSError:  # no lock in it, as in those of earlier versions
-        if not place.exists():  # it may hold what an earlier version was replacing
+    except OSError:  # no lock, as in hidden folders of older versions
+        if not place.exists():  # may hold the folder that an older version was replacing
             return False
     with suppress(OSError):
         changes = [path.lstat().st_mtime for path in (hidden, *hidden.rglob("*"))]
@@ -159,16 +159,16 @@ def _is_abandoned(hidden: Path, place: Path) -> bool:
 
 
 def _sync(folder: Path) -> None:
-    """Have the disk take all of a folder."""
+    """Sync a folder with all that is in it to the disk."""
     files: list[Path] = []
     folders = [folder]
     for path in folder.rglob("*"):
         (folders if path.is_dir() else files).append(path)
     try:
-        # Side by side, so that a journalling file system takes many with one commit.
+        # In parallel, so that a journalling file system can commit several at once.
         with ThreadPoolExecutor(_SYNCING) as pool:
             list(pool.map(_sync_file, files))
-    except RuntimeError:  # no more threads may be started
+    except RuntimeError:  # the limit on threads is reached
         list(map(_sync_file, files))
     for path in folders:
         sync_folder(path)

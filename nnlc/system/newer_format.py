@@ -1,7 +1,7 @@
-"""Files of a newer nnlc: told by what they say of themselves, and refused in words.
+"""Refusal of files of a newer nnlc, with the version to install.
 
-Each format has a number, raised when an older nnlc could no longer use a file, and each file says
-beside it which nnlc has written it: that is the one to install.
+Each format has a number, which is raised when an older nnlc can no longer use such files. Each file
+contains this number and the version of nnlc that wrote it.
 """
 
 from pathlib import Path
@@ -10,33 +10,34 @@ from nnlc import __version__
 
 
 def too_new(path: Path, found: object, known: int, made_by: object) -> str | None:
-    """Return why a file can't be used, if its format is newer than this nnlc knows; else None.
+    """Return why a file can't be used if its format is newer than this nnlc knows, else None.
 
     Args:
         path: the file.
-        found: its format, by its own word.
-        known: the newest format that this nnlc knows.
-        made_by: the version that has written it, by its own word.
+        found: format number in the file.
+        known: newest format number that this nnlc knows.
+        made_by: version of nnlc in the file.
     """
     if type(found) is not int or found <= known:
         return None
-    return f"{path}: has format {found}, and this nnlc knows none above {known}; {install(made_by)}"
+    advice = install_advice(made_by)
+    return f"{path}: has format {found}, and this nnlc knows none above {known}; {advice}"
 
 
-def install(made_by: object) -> str:
-    """Return what to do about a file that this nnlc does not understand."""
+def install_advice(made_by: object) -> str:
+    """Return which nnlc to install for a file that this version doesn't understand."""
     if version_numbers(made_by):
         return f"nnlc {made_by} has written it: install that or a later one (this is {__version__})"
     return f"use the nnlc that has written it (this is {__version__})"
 
 
 def is_newer(made_by: object, than: str | None = None) -> bool:
-    """Tell whether a version of nnlc is a later one than another, by default this."""
+    """Return True if a version of nnlc is newer than another, by default this one."""
     return version_numbers(made_by) > version_numbers(than or __version__)
 
 
 def version_numbers(version: object) -> list[int]:
-    """Return the numbers of a version such as 0.2.0; none for what is no version."""
+    """Return the numbers of a version such as "0.2.0"; none if it is not a version."""
     parts = version.split(".") if isinstance(version, str) else []
     if not 1 < len(parts) < 5:
         return []

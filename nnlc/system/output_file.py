@@ -1,4 +1,4 @@
-"""A file that a person asked for by name: written whole, and never over one that isn't ours."""
+"""Writing of files that a user names: complete or not at all, and replacing only nnlc's own."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ from nnlc.system.files import (
 )
 
 _LOOKED_AT = 65_536
-"""Bytes at either end of a file in which its mark stands."""
+"""Bytes at the start and at the end of a file in which its mark is searched."""
 CSV = (".csv", ".txt")
 PAGE = (".html", ".htm")
 SCRIPT = (".sh", ".txt")
@@ -27,20 +27,20 @@ _ENDINGS = (
     "xlsx xlsm xlsb ods parquet feather arrow avro orc h5 hdf hdf5 nc npy npz pkl pickle mat "
     "dta sav rds rdata db sqlite duckdb zip gz bz2 xz zst lz4 7z tar tgz py ipynb r js css sh"
 )
-"""What a file is, by its name."""
+"""Endings that tell a file's format, without the dot."""
 
 
 def write_output(path: Path, content: Content, *, mark: bytes, endings: tuple[str, ...]) -> None:
-    """Write a file that is to be replaced only by another of its kind.
+    """Write a file; an existing one is replaced only if it is of the same kind.
 
     Args:
         path: the file.
-        content: what it is to hold, the mark included.
-        mark: what every file of this kind holds near its beginning or end, and no other.
-        endings: which of the well-known ones its name may have.
+        content: its content, including the mark.
+        mark: bytes near the start or end of every file of this kind, and of no other.
+        endings: well-known endings that its name may have.
 
     Raises:
-        NnlcError: something else stands there, or it can't be written; nothing is changed.
+        NnlcError: the path has a file of another kind, or can't be written; nothing is changed.
     """
     check_output(path, mark=mark, endings=endings)
     _sweep(path)
@@ -51,10 +51,10 @@ def write_output(path: Path, content: Content, *, mark: bytes, endings: tuple[st
 
 
 def check_output(path: Path, *, mark: bytes, endings: tuple[str, ...]) -> None:
-    """See that a file could be written there, before any work is done for it.
+    """Check that a file can be written, before any work is done for it.
 
     Raises:
-        NnlcError: it can't, and why.
+        NnlcError: the file can't be written.
     """
     check_ending(path, endings)
     try:
@@ -64,22 +64,22 @@ def check_output(path: Path, *, mark: bytes, endings: tuple[str, ...]) -> None:
             raise NnlcError(f"{path}: there is no folder {path.parent}; make it first")
         if os.path.lexists(path) and not (path.is_file() and _holds(path, mark)):
             raise NnlcError(
-                f"{path}: stands already, and is not what this command writes; give another name, "
-                "or remove it first"
+                f"{path}: exists, and was not written by this command; give another name, or "
+                "remove it first"
             )
     except OSError as problem:
         raise NnlcError(f"{path}: can't be written: {problem.strerror}") from None
 
 
 def check_ending(path: Path, endings: tuple[str, ...] = ()) -> None:
-    """See that a name doesn't promise anything else than what is written there.
+    """Check that a name has no ending of another format.
 
     Args:
-        path: the file, or the folder.
-        endings: which of the well-known ones are right; a folder has none.
+        path: the file or folder.
+        endings: well-known endings that are right; none for a folder.
 
     Raises:
-        NnlcError: it has another one, or is the - by which others name standard output.
+        NnlcError: the name has another ending, or is the - for standard output.
     """
     if str(path) == "-":
         raise NnlcError("-: does not mean standard output here; give the name of a file or folder")
@@ -87,7 +87,7 @@ def check_ending(path: Path, endings: tuple[str, ...] = ()) -> None:
     if ending[1:] in _ENDINGS.split() and ending not in endings:
         written = f"a {endings[0]} file" if endings else "a folder"
         raise NnlcError(
-            f"{path}: promises a {ending} file, and {written} is written; give another name"
+            f"{path}: has the name of a {ending} file, but {written} is written; give another name"
         )
 
 
@@ -98,7 +98,7 @@ def _write_locked(content: Content, file: IO[bytes]) -> None:
 
 
 def _sweep(path: Path) -> None:
-    """Remove what killed processes left of this file: what nobody holds the lock of."""
+    """Remove temporary files of this path that killed processes left, which are not locked."""
     for left in temporaries_of(path):
         with suppress(OSError), open_regular(left, follow_link=False) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Which process this is, and whether one that was written down still lives."""
+"""Identity of processes, and the check whether a recorded process still runs."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from nnlc.system.files import read_regular
 
 
 def this_process() -> dict[str, str]:
-    """Return what tells this process from every other; without `boot` none can see it live."""
+    """Return the identity of this process; `boot` is empty if others can't check that it runs."""
     pid = os.getpid()
     me = {"host": platform.node(), "pid": str(pid), "boot": "", "namespace": "", "started": ""}
     with contextlib.suppress(OSError):
@@ -22,28 +22,28 @@ def this_process() -> dict[str, str]:
 
 
 def process_lives(its: Any, me: Mapping[str, str]) -> bool | None:
-    """Return whether a process lives; None where that can't be seen from here.
+    """Return True if a process runs, False if it has ended, None if that can't be seen from here.
 
     Args:
-        its: what `this_process` said in that process, or anything else that stood in its place.
-        me: what it says here.
+        its: result of `this_process` in that process, read from a file that may be damaged.
+        me: result of `this_process` here.
     """
     try:
         if not me["boot"] or any(its[key] != me[key] for key in ("host", "boot", "namespace")):
             return None
         pid = int(its["pid"])
-        with contextlib.suppress(PermissionError):  # another user's
+        with contextlib.suppress(PermissionError):  # another user's process
             os.kill(pid, 0)
         state, started = _state_and_start(pid)
         return state not in "ZX" and started == its["started"]
     except ProcessLookupError:
         return False
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return None  # hidden from other users, or nothing that a process said
+        return None  # hidden from other users, or damaged
 
 
 def _state_and_start(pid: int) -> tuple[str, str]:
-    """Return state letter and start in ticks since boot. The name before may hold anything."""
-    content = read_regular(f"/proc/{pid}/stat").decode("latin-1")
+    """Return the state letter of a process, and its start in clock ticks since boot."""
+    content = read_regular(f"/proc/{pid}/stat").decode("latin-1")  # its name may have any bytes
     fields = content.rpartition(")")[2].split()
     return fields[0], fields[19]

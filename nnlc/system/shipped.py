@@ -1,7 +1,6 @@
-"""Where the shipped data lies: campaigns, job-script templates and site files.
+"""Folders of the shipped campaigns, job-script templates and site files.
 
-In a checkout and in an editable install these folders stand beside the package; a wheel carries
-them inside it. Nothing else in `nnlc` knows the difference.
+In a checkout or an editable install they are beside the package; in a wheel they are inside it.
 """
 
 from pathlib import Path
@@ -10,7 +9,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def shipped_folder(name: str) -> Path:
-    """The folder `jobs`, `launch` or `site_configs`.
+    """Return the path of the folder `jobs`, `launch` or `site_configs`.
 
     Raises:
         FileNotFoundError: the installation is incomplete.
@@ -22,5 +21,5 @@ def shipped_folder(name: str) -> Path:
 
 
 def shipped_names(folder: str, suffix: str) -> dict[str, Path]:
-    """Name to path of every shipped file of one kind, sorted by name."""
+    """Return the paths of all shipped files of one kind by name, sorted."""
     return {path.stem: path for path in sorted(shipped_folder(folder).glob(f"*{suffix}"))}

@@ -1,4 +1,4 @@
-"""Text that a person may have edited: one reader, whatever editor it was."""
+"""Reading of text files that users may have edited, with any editor."""
 
 import codecs
 import re
@@ -8,37 +8,35 @@ from nnlc.errors import NnlcError
 from nnlc.system.files import read_regular, why_unread
 
 MOST_BYTES = 64 << 20
-"""No text that somebody edits is larger; a list of a million IDs has 27 MB."""
-MARKS = {
+"""Largest text file: a list of a million IDs has 27 MB."""
+BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     **dict.fromkeys((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE), "utf-32"),
     **dict.fromkeys((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), "utf-16"),
 }
-"""By their bytes, the encodings that a byte-order mark tells; a longer mark before a shorter."""
+"""Encoding of each byte-order mark; longer marks come before shorter ones."""
 
 
 def read_text(path: Path, error: type[NnlcError] = NnlcError, *, errors: str = "strict") -> str:
-    """Read a text file as it was meant, with line ends of one character.
-
-    A byte-order mark, as Notepad and Excel write it, is no part of the text; lines may end as on
-    any system.
+    """Return the text of a UTF-8 file without byte-order mark, with newlines as line ends.
 
     Args:
         path: the file.
-        error: what to raise.
-        errors: "replace" takes letters of another encoding for unknown ones.
+        error: class of the error to raise.
+        errors: "strict", or "replace" for U+FFFD in place of invalid bytes.
 
     Raises:
-        error: it can't be read, is too large, or is no text; the message begins with the path.
+        error: the file can't be read, is too large, or is no text; the message begins with the
+            path.
     """
     return decode_text(read_undecoded(path, error), path, error, errors=errors)
 
 
 def read_undecoded(path: Path, error: type[NnlcError] = NnlcError) -> bytes:
-    """Return the bytes of a text file, for those who look at its line ends too.
+    """Return the bytes of a text file, for callers that need its line ends.
 
     Raises:
-        error: it can't be read or is too large; the message begins with the path.
+        error: the file can't be read or is too large; the message begins with the path.
     """
     try:
         content = read_regular(path, most=MOST_BYTES + 1)
@@ -47,19 +45,19 @@ def read_undecoded(path: Path, error: type[NnlcError] = NnlcError) -> bytes:
     except OSError as problem:
         raise error(f"{path}: {why_unread(problem)}") from None
     if len(content) > MOST_BYTES:
-        raise error(f"{path}: has over {MOST_BYTES >> 20} MB, too many for a text of this kind")
+        raise error(f"{path}: has over {MOST_BYTES >> 20} MB, too many for a text file")
     return content
 
 
 def decode_text(
     content: bytes, path: Path, error: type[NnlcError] = NnlcError, *, errors: str = "strict"
 ) -> str:
-    """Return the text of bytes that were read already, as `read_text` does.
+    """Return the text of a UTF-8 file's bytes, as `read_text` does.
 
     Raises:
-        error: they are no UTF-8.
+        error: the bytes are not UTF-8.
     """
-    if content.startswith(tuple(MARKS)) and not content.startswith(codecs.BOM_UTF8):
+    if content.startswith(tuple(BYTE_ORDER_MARKS)) and not content.startswith(codecs.BOM_UTF8):
         raise error(f"{path}: is UTF-16 or UTF-32; save it as UTF-8")
     try:
         text = content.decode("utf-8-sig", errors)

@@ -1,6 +1,6 @@
-"""TOML files that extend one another, checked strictly: campaigns and sites.
+"""TOML files of campaigns and sites, which may extend each other and are checked strictly.
 
-Whatever is wrong is refused with file, key, and what would be right.
+Each error names the file, the key, and what would be right.
 """
 
 import dataclasses
@@ -26,42 +26,42 @@ Values = dict[str, Any]
 
 _UNION_TAG = re.compile(r"int|literal\[.*\]")
 _DEEPEST = 20
-"""Tables and arrays within one another; no file of ours has a quarter of that."""
+"""Levels of nested tables and arrays; nnlc's files have less than a quarter."""
 _MOST_BITS = 1024
-"""Of a whole number. TOML has 64; larger ones are refused by their keys, if they can be told."""
+"""Bits of an integer here. The checks of each key refuse most that exceed TOML's 64 bits."""
 _SHOWN = 200
-"""Letters of a value that a message repeats."""
+"""Characters of a value that a message shows."""
 
 
 class Layers:
-    """A file and those that it extends, the nearest first."""
+    """A TOML file and the files that it extends, the nearest first."""
 
     def __init__(self, layers: list[tuple[Path, Values]]) -> None:
         self._layers = layers
 
     @property
     def merged(self) -> Values:
-        """All keys, each with the value of the nearest file that says it."""
+        """All keys, each with its value in the nearest file that has it."""
         merged: Values = {}
         for _, values in reversed(self._layers):
             merged = _merge(merged, values)
         return merged
 
     def file_of(self, location: Iterable[str | int]) -> Path:
-        """The nearest file that says this key, or the longest part of it that any file says."""
+        """Return the nearest file with this key, or else with the longest part of its path."""
         parts = [str(part) for part in location]
         for length in range(len(parts), 0, -1):
             for path, values in self._layers:
-                if _says(values, parts[:length]):
+                if _has_key(values, parts[:length]):
                     return path
         return self._layers[0][0]
 
-    def says(self, location: list[str]) -> bool:
-        """Whether any of the files has this key."""
-        return any(_says(values, location) for _, values in self._layers)
+    def has_key(self, location: list[str]) -> bool:
+        """Return True if any of the files has this key."""
+        return any(_has_key(values, location) for _, values in self._layers)
 
 
-def _says(values: Values, location: list[str]) -> bool:
+def _has_key(values: Values, location: list[str]) -> bool:
     here: Any = values
     for part in location:
         here = here.get(part) if isinstance(here, dict) else None
@@ -69,12 +69,12 @@ def _says(values: Values, location: list[str]) -> bool:
 
 
 def read_layers(path: Path, find: Callable[[str], Path], error: type[NnlcError]) -> Layers:
-    """Read a file and, through their `extends` keys, those below it.
+    """Read a file and, by their `extends` keys, the files that it extends.
 
     Args:
         path: the file.
-        find: the path of a shipped file from its name; raises `error` for an unknown one.
-        error: what to raise.
+        find: returns the path of a shipped file by name, or raises `error`.
+        error: class of the error to raise.
     """
     layers = [(path, read_toml(path, error))]
     while (parent := layers[-1][1].pop("extends", None)) is not None:
@@ -95,10 +95,15 @@ def read_layers(path: Path, find: Callable[[str], Path], error: type[NnlcError])
 
 
 def find_file(name_or_path: str, folder: str, error: type[NnlcError]) -> Path:
-    """The file of a campaign (`jobs`) or site (`site_configs`): a shipped name, or a path.
+    """Return the path of a TOML file, given as a path or as the name of a shipped file.
+
+    Args:
+        name_or_path: the file.
+        folder: folder of the shipped files, `jobs` or `site_configs`.
+        error: class of the error to raise.
 
     Raises:
-        error: it is neither.
+        error: there is neither such a shipped name nor such a file.
     """
     shipped = shipped_names(folder, ".toml")
     if name_or_path in shipped:
@@ -113,23 +118,23 @@ def find_file(name_or_path: str, folder: str, error: type[NnlcError]) -> Path:
 
 
 def read_toml(path: Path, error: type[NnlcError]) -> Values:
-    """Read a TOML file as a dictionary; what can't be read is refused as an `error`."""
+    """Return a TOML file as a dictionary, or raise `error`."""
     if path.is_dir():
         raise error(f"{path}: this is a folder; give a .toml file")
     text = read_text(path, error)
     try:
         values = tomllib.loads(text)
-    except Exception as problem:  # also of numbers and nesting that are too large for Python
+    except Exception as problem:  # Python has other errors for huge numbers and deep nesting
         raise error(f"{path}: not valid TOML: {reason_of(problem)}") from None
     _check_plain(values, path, error)
     return values
 
 
 def _check_plain(values: Values, path: Path, error: type[NnlcError]) -> None:
-    """See that a file can be merged, checked and shown: neither deep nor with endless numbers.
+    """Check that a file has no nesting or integers too large to be merged, checked and shown.
 
     Raises:
-        error: it can't; with the key.
+        error: it has, with the key.
     """
     level: list[tuple[str, Any]] = list(values.items())
     for _ in range(_DEEPEST):
@@ -139,7 +144,7 @@ def _check_plain(values: Values, path: Path, error: type[NnlcError]) -> None:
         level = [(key, inner) for key, value in level for inner in _inside(value)]
     if level:
         key = _shortened(level[0][0])
-        raise error(f"{path}, key {key}: tables or arrays within one another, over {_DEEPEST} deep")
+        raise error(f"{path}, key {key}: tables or arrays are nested over {_DEEPEST} levels deep")
 
 
 def _inside(value: Any) -> Iterable[Any]:
@@ -153,10 +158,10 @@ def _shortened(text: str) -> str:
 
 
 def validate(model: type[Model], layers: Layers, error: type[NnlcError]) -> Model:
-    """The merged file as a `model`, or an `error` with a line for each thing that is wrong.
+    """Return the merged file as a `model`, or raise `error` with a line for each mistake.
 
-    Goes through JSON, where pydantic's strict mode takes no text for a number but still lets an
-    array become a tuple.
+    The values pass through JSON: for JSON pydantic's strict mode refuses text in place of a number,
+    but converts arrays to tuples.
     """
     try:
         text = json.dumps(layers.merged, default=_as_text)
@@ -172,7 +177,7 @@ def validate(model: type[Model], layers: Layers, error: type[NnlcError]) -> Mode
 
 
 def did_you_mean(word: str, valid: Iterable[str]) -> str:
-    """Half a sentence: the closest valid word, if one is close, and all of them."""
+    """Return advice for an unknown word: the closest valid one, if any is close, and all."""
     listed = list(valid)
     close = difflib.get_close_matches(word[:_SHOWN], listed, n=1)
     everything = "valid: " + ", ".join(first_few(listed, 40))
@@ -191,7 +196,7 @@ def _merge(below: Values, above: Values) -> Values:
 
 
 def _as_text(value: Any) -> str:
-    """TOML's dates and times, the only values that JSON lacks."""
+    """Return the text of a date or time, the only values in TOML that JSON lacks."""
     return str(value.isoformat())
 
 
@@ -205,7 +210,7 @@ def _location(error: ErrorDetails) -> tuple[str, ...]:
 def _explain(
     location: tuple[str, ...], errors: list[ErrorDetails], model: type[BaseModel], layers: Layers
 ) -> str:
-    """File and key; what is wrong and what would be right."""
+    """Return the message on the errors at a key: file, key, what is wrong, what would be right."""
     messages = ", or ".join(_message(location, error, model) for error in errors)
     key = _shortened(".".join(location))
     return f"{layers.file_of(location)}{', key ' + key if key else ''}: {messages}"
@@ -223,10 +228,10 @@ def _message(location: tuple[str, ...], error: ErrorDetails, model: type[BaseMod
 
 
 def _keys_at(model: Any, location: tuple[str, ...]) -> list[str]:
-    """The keys that the table at `location` may have, found by walking the model's fields."""
+    """Return the keys that the table at `location` may have, from the model's fields."""
     here: Any = model
     for part in location:
-        # In a dict of tables every key leads to the type of its values.
+        # In a dict every key has the type of its values.
         here = get_args(here)[-1] if _is_dict(here) else _fields(here).get(part)
     keys = list(_fields(here))
     return keys if location else ["extends", *keys]
@@ -241,7 +246,7 @@ def _fields(model: Any) -> dict[str, Any]:
 
 
 def _bare(annotation: Any) -> Any:
-    """The model inside `Model | None`."""
+    """Return `Model` for `Model | None`, and other annotations unchanged."""
     inner = [a for a in get_args(annotation) if isinstance(a, type) and issubclass(a, BaseModel)]
     return inner[0] if len(inner) == 1 and not _is_dict(annotation) else annotation
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from nnlc.system.text_file import MARKS
+from nnlc.system.text_file import BYTE_ORDER_MARKS
 from nnlc.tables.columns import (
     COLUMNS,
     CURVE_COLUMNS,
@@ -116,10 +116,10 @@ def _as_text(content: bytes, notes: Notes) -> str | None:
 
 
 def _without_mark(content: bytes, notes: Notes) -> str:
-    mark = next((mark for mark in MARKS if content.startswith(mark)), None)
+    mark = next((mark for mark in BYTE_ORDER_MARKS if content.startswith(mark)), None)
     if mark is None:
         return content.decode("latin-1")  # a character for each byte
-    encoding = MARKS[mark]
+    encoding = BYTE_ORDER_MARKS[mark]
     notes.add(
         "byte-order-mark",
         f"the file begins with the byte-order mark (BOM) of {encoding.removesuffix('-sig')}",

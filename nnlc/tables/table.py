@@ -14,7 +14,7 @@ from typing import Any
 from nnlc.errors import SpecError, TableError
 from nnlc.networks import NetworkSpec
 from nnlc.system.files import open_regular, why_unread, write_atomically
-from nnlc.system.text_file import MARKS
+from nnlc.system.text_file import BYTE_ORDER_MARKS
 from nnlc.tables.columns import COLUMNS, CURVE_COLUMNS, EPOCHS, HEADER, METADATA_COLUMNS, Column
 
 MAX_BYTES = 64 * 1024 * 1024
@@ -143,7 +143,7 @@ def _split_lines(content: bytes, path: Path | None) -> list[str]:
 
 def _name_strange(content: bytes, position: int) -> str:
     """Return a text for a byte that belongs in no table, such as one that an editor has added."""
-    if position == 0 and content.startswith(tuple(MARKS)):
+    if position == 0 and content.startswith(tuple(BYTE_ORDER_MARKS)):
         return "the file begins with a byte-order mark, which"
     if content[position : position + 2] == b"\r\n":
         return "the line ends in carriage return and newline, as on Windows, which"

@@ -31,7 +31,7 @@ from nnlc.networks.arithmetic import FIRST
 from nnlc.system.files import (
     TEMPORARY_SUFFIX,
     NotAFileError,
-    Ready,
+    PrepareFolder,
     make_folder,
     open_regular,
     write_atomically,
@@ -81,7 +81,7 @@ class Checkpoints:
     """
 
     def __init__(
-        self, folder: Path, id: str, about: dict[str, Any], ready: Ready = make_folder
+        self, folder: Path, id: str, about: dict[str, Any], ready: PrepareFolder = make_folder
     ) -> None:
         self._folder, self._id, self._ready = folder, id, ready
         text = json.dumps({"format": FORMAT, **about}, sort_keys=True)

@@ -24,7 +24,7 @@ from nnlc.networks.arithmetic import arithmetic_of, fingerprint, older_ways
 from nnlc.networks.recipe import TrainingSection
 from nnlc.results.folder import ResultsFolder, checkpoints_in
 from nnlc.system import messages
-from nnlc.system.files import Ready, make_folder, write_atomically
+from nnlc.system.files import PrepareFolder, make_folder, write_atomically
 from nnlc.training.attempt import Attempt, Interrupted
 from nnlc.training.checkpoint import Checkpoints
 from nnlc.training.determinism import make_deterministic
@@ -56,7 +56,7 @@ class Trainer:
         self._gpu_index = local_rank % gpus if gpus else None
         self._device = torch.device("cpu")
         self._root, self._checkpoints = Path(), Path()
-        self._ready: Ready = make_folder
+        self._ready: PrepareFolder = make_folder
         self._campaign: Campaign | None = None
         self._images: dict[str, DeviceImages] = {}
         self._limit: str | None = None
