@@ -31,4 +31,4 @@ ValLoss = Annotated[
 Sample = Annotated[int | None, typer.Option(min=1, help="Number of networks to draw at random.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of --sample; default: 0.")]
 Cache = Annotated[bool, typer.Option("--cache/--no-cache", hidden=True)]
-"""Accepted, and without effect, until 0.3.0."""
+"""Option without effect, accepted until 0.3.0."""
