@@ -2,21 +2,29 @@
 
 The page is HTML and not Markdown, because HTML can escape any text from a table reliably. Should
 escaping ever fail, the page's own policy forbids browsers to run or fetch anything.
+
+It answers the questions of a datasheet from tables and journals alone.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from nnlc.exporting.contents import Contents
+from nnlc.exporting import origins as article
+from nnlc.exporting.contents import Contents, Flags, Floats
 from nnlc.exporting.croissant import dataset_name
-from nnlc.exporting.datasheet_answers import answers
-from nnlc.exporting.export_statistics import statistics_of
 from nnlc.exporting.manifest import FileEntry, Format
 from nnlc.exporting.origins import Origins, Publication
 from nnlc.exporting.schema import CURVES, NETWORKS, VALUES, Kind
+from nnlc.wording import counted
 
+_ACCURACY = [part.name for part in VALUES].index("val_accuracy_percent")
+_NAMED = 10
+"""Most lengths of curves that are listed."""
 _LISTS = " ".join(part.name for part in NETWORKS if part.kind == "integers")
 _AS_TEXT = f'dict.fromkeys("{_LISTS}".split(), str)'
 LOADING: dict[Format, str] = {
@@ -74,24 +82,115 @@ def render(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["short"] = _short
-    facts = statistics_of(contents)
+    environment.filters["short"] = "{:.6g}".format
+    names = np.array(contents.networks["dataset"], dtype=object)
+    datasets = [_statistics(contents, name, names == name) for name in sorted(set(names))]
     page = environment.get_template("datasheet.jinja").render(
         title=dataset_name(origins, publication),
         tables=len(contents),
         half_epochs=contents.layout.rows,
+        lengths=_lengths(contents),
+        depths=sorted(set(contents.column("depth"))),
+        datasets=datasets,
+        oddities=list(_oddities(datasets, origins)),
         digest=contents.digest,
-        facts=facts,
         values=VALUES,
         records=[("networks", NETWORKS), ("curves", CURVES)],
         types=_TYPES[format],
         loading=LOADING[format],
         format=format,
         files=sorted(files.items()),
-        sections=answers(facts, origins, publication),
+        article=article,
+        origins=origins,
+        publication=publication,
+        campaigns=[f"{which}: {what}" for which, what in origins.campaigns],
+        makers="; ".join(f"{made}: {counted(count, 'table')}" for made, count in origins.makers),
     )
     return page.encode("utf-8", "replace")
 
 
-def _short(value: float) -> str:
-    return f"{value:.6g}"
+def _lengths(contents: Contents) -> str:
+    """Return the lengths of curves, and how many curves have each."""
+    numbers = sorted(Counter(contents.networks["half_epochs"]).items())
+    found = [f"{count} with {counted(length, 'half epoch')}" for length, count in numbers]
+    if found[_NAMED:]:
+        found[_NAMED:] = [f"{len(found) - _NAMED} more lengths"]
+    return ", ".join(found)
+
+
+def _statistics(contents: Contents, name: str, chosen: Flags) -> dict[str, Any]:
+    """Return statistics of one dataset's networks.
+
+    Args:
+        contents: contents of the export.
+        name: the dataset.
+        chosen: True for each network of the dataset.
+
+    Returns:
+        - `name`, `tables`; `by_depth`: numbers of networks by their number of convolutions.
+        - `ranges`: quartiles of the finite values for each of `VALUES`; `best`, `final`: those of
+          the networks' best and last accuracies in percent. Each is None without a finite value.
+        - `odd`: numbers of nan, infinite and blank fields for each of `VALUES` that has any.
+        - `diverged`: number of networks with a loss that is nan or infinite.
+    """
+    rows = np.repeat(chosen, contents.networks["half_epochs"])
+    values, blanks = contents.values[rows], contents.blanks[rows]
+    lengths = np.array(contents.networks["half_epochs"])[chosen]
+    ends = np.cumsum(lengths)
+    finite = np.where(np.isfinite(values), values, np.nan)
+    odd = np.stack([np.isnan(values) & ~blanks, np.isinf(values), blanks])
+    is_wrong = odd[:2, :, :_ACCURACY].any(axis=(0, 2))
+    return {
+        "name": name,
+        "tables": int(chosen.sum()),
+        "by_depth": Counter(np.array(contents.column("depth"))[chosen].tolist()),
+        "ranges": [_quantiles(column) for column in finite.T],
+        "best": _quantiles(np.fmax.reduceat(finite[:, _ACCURACY], ends - lengths)),
+        "final": _quantiles(finite[ends - 1, _ACCURACY]),
+        "odd": {
+            part.name: counts
+            for part, counts in zip(VALUES, odd.sum(axis=1).T.tolist(), strict=True)
+            if any(counts)
+        },
+        "diverged": int(np.logical_or.reduceat(is_wrong, ends - lengths).sum()),
+    }
+
+
+def _quantiles(values: Floats) -> tuple[float, float, float] | None:
+    """Return least, median and greatest of the values but NaN; None if there are none."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return None
+    return float(known.min()), float(np.median(known)), float(known.max())
+
+
+def _oddities(datasets: list[dict[str, Any]], origins: Origins) -> Iterator[str]:
+    for one in datasets:
+        for name, (nans, infinities, blanks) in one["odd"].items():
+            yield (
+                f"{one['name']}, half epochs in which {name} is nan: {nans}; infinite: "
+                f"{infinities}; blank: {blanks}."
+            )
+        if one["diverged"]:
+            yield (
+                f"{one['name']}, networks with a loss that is nan or infinite: {one['diverged']}."
+            )
+    if not any(one["odd"] for one in datasets):
+        yield "No value is nan, infinite or blank."
+    if origins.published:
+        yield (
+            "In the article's tables val_loss is too small by the factor ⌊N/b⌋/⌈N/b⌉, for N "
+            "validation images in batches of b: mean losses of the full batches were divided by "
+            "the number of all batches. It is exported as published; "
+            'nnlc.load_tables(…, val_loss="corrected") undoes it.'
+        )
+    yield from origins.mixed
+    yield "fc_dropout_rate may be above 0 where no fully connected layer has dropout."
+    yield (
+        "Validation leaves out the last partial batch, so accuracies are multiples of "
+        "100/(b·⌊N/b⌋) percent."
+    )
+    yield (
+        "The training set is shuffled once an epoch, so the training loss of a network that "
+        "overfits is lower after half epochs than after whole ones."
+    )
