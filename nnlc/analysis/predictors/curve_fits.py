@@ -12,7 +12,7 @@ import numpy as np
 from nnlc.analysis.predictors.families import Family
 from nnlc.analysis.predictors.interface import Floats, Integers
 from nnlc.analysis.predictors.starts import best_start
-from nnlc.analysis.predictors.trust_region import Settings, fit
+from nnlc.analysis.predictors.trust_region import Settings, fit, half_epoch_column
 from nnlc.analysis.predictors.trust_region_step import dot, triangularise
 
 SETTINGS = Settings(tolerance=1e-10, evaluations_per_parameter=50)
@@ -23,49 +23,13 @@ CHUNK = 512
 _AT_BOUND = 1e-6
 
 
-class _FamilyModel:
-    """A family as a model to fit: its parameters are the coefficients, then θ."""
-
-    def __init__(self, family: Family) -> None:
-        self._family = family
-        lower, upper = family.coefficient_bounds()
-        self.lower = np.array([*lower, *family.lower])[:, np.newaxis]
-        self.upper = np.array([*upper, *family.upper])[:, np.newaxis]
-
-    def inside(self, parameters: Floats) -> Floats:
-        """Return the parameters, moved strictly inside the bounds."""
-        room = np.where(np.isfinite(self.upper), self.upper - self.lower, 1.0)
-        return np.clip(parameters, self.lower + 1e-6 * room, self.upper - 1e-6 * room)
-
-    def values(self, parameters: Floats, rows: int) -> Floats:
-        return self.values_at(parameters, _half_epoch_column(rows))
-
-    def values_at(self, parameters: Floats, x: Floats) -> Floats:
-        """Return the function at half epochs x (R × 1): P × L → R × L."""
-        count = self._family.coefficients
-        w, _ = self._family.shape(x, parameters[count:])
-        basis = self._family.basis(w)
-        return np.asarray(sum(k * part for k, part in zip(parameters[:count], basis, strict=True)))
-
-    def jacobian(self, parameters: Floats, residuals: Floats, targets: Floats) -> Floats:  # noqa: ARG002
-        return self.slopes_at(parameters, _half_epoch_column(len(residuals)))
-
-    def slopes_at(self, parameters: Floats, x: Floats) -> Floats:
-        """Return the derivatives by all parameters at half epochs x (R × 1): P × R × L."""
-        count = self._family.coefficients
-        w, slopes = self._family.shape(x, parameters[count:])
-        steepness = self._family.steepness(parameters[:count])
-        return np.concatenate([np.stack(self._family.basis(w)), steepness * slopes])
-
-
 @dataclass(frozen=True, eq=False)
 class FamilyFits:
     """A family fitted to many networks.
 
     Attributes:
         family: the family.
-        parameters: P × networks: coefficients, then θ. `family.parameters` converts them into
-            those of the formula.
+        parameters: P × networks: coefficients, then θ.
         cost: half the sum of the squared residuals of each network.
         points: number of points of each network.
         reasons: for each network why its fit is bad; None for a good fit.
@@ -79,8 +43,7 @@ class FamilyFits:
 
     def at(self, epoch: float) -> Floats:
         """Return the fitted accuracies in percent at an epoch."""
-        x = np.array([[2 * epoch]])
-        return np.asarray(_FamilyModel(self.family).values_at(self.parameters, x)[0])
+        return np.asarray(self.family.values(self.parameters, np.array([[2 * epoch]]))[0])
 
     def uncertainty_at(self, epoch: float) -> Floats:
         """Return standard deviations in percent of the accuracies at an epoch; NaN if unknown.
@@ -88,14 +51,14 @@ class FamilyFits:
         The variance is that of the residuals plus that of the fitted curve, by the delta method.
         Parameters at their bounds count as exact.
         """
-        freedom = self.points - self.family.size
-        model = _FamilyModel(self.family)
-        variance = 2 * self.cost / freedom
-        jacobian = model.slopes_at(self.parameters, _half_epoch_column(self.points))
-        gradient = model.slopes_at(self.parameters, np.array([[2 * epoch]]))[:, 0]
-        room = np.where(np.isfinite(model.upper), model.upper - model.lower, np.inf)
-        near = np.minimum(self.parameters - model.lower, model.upper - self.parameters)
-        free = near > _AT_BOUND * np.minimum(room, np.maximum(1.0, np.abs(self.parameters)))
+        family, lower, upper = self.family, self.family.lower, self.family.upper
+        variance = 2 * self.cost / (self.points - family.size)
+        jacobian = family.slopes(self.parameters, half_epoch_column(self.points))
+        gradient = family.slopes(self.parameters, np.array([[2 * epoch]]))[:, 0]
+        near = np.minimum(self.parameters - lower, upper - self.parameters)
+        free = near > _AT_BOUND * np.minimum(
+            upper - lower, np.maximum(1.0, np.abs(self.parameters))
+        )
         jacobian, gradient = jacobian * free[:, np.newaxis], gradient * free
         triangle, _ = triangularise(jacobian, np.zeros(jacobian.shape[1:]))
         share = _solve_transposed(triangle, gradient)
@@ -147,12 +110,13 @@ def _unusable(curve: Floats, reason: str | None) -> str | None:
 
 
 def _fit_chunk(into: FamilyFits, accuracies: Floats, which: Integers) -> list[str | None]:
-    family, model = into.family, _FamilyModel(into.family)
-    start = model.inside(best_start(family, accuracies))
+    family, lower, upper = into.family, into.family.lower, into.family.upper
+    inside = 1e-6 * np.where(np.isfinite(upper), upper - lower, 1.0)
+    start = np.clip(best_start(family, accuracies), lower + inside, upper - inside)
     points = np.full(len(which), into.points)
     with np.errstate(all="ignore"):
-        found = fit(model, accuracies.T, points, start, SETTINGS)
-        ends = model.values_at(found.parameters, np.array([[1.0], [float(into.points)]]))
+        found = fit(family, accuracies.T, points, start, SETTINGS)
+        ends = family.values(found.parameters, np.array([[1.0], [float(into.points)]]))
     into.parameters[:, which], into.cost[which] = found.parameters, found.cost
     return [
         "the fit did not converge"
@@ -170,7 +134,3 @@ def _solve_transposed(triangle: Floats, right: Floats) -> Floats:
         pivot = triangle[i, i]
         solution[i] = np.where(pivot > 0, rest / np.where(pivot > 0, pivot, 1.0), 0.0)
     return solution
-
-
-def _half_epoch_column(rows: int) -> Floats:
-    return np.arange(1.0, rows + 1)[:, np.newaxis]

@@ -5,6 +5,7 @@ Each family gives the accuracy in percent as a function of x, the number of the 
 
     LEVEL    f = level − gap · w(x; θ)              0 ≤ level ≤ 100, gap ≥ 0
     GROWTH   f = size · w(x; θ)                     0 ≤ size
+    SHARE    f = size · w(x; θ)                     0 ≤ size ≤ 100
     BETWEEN  f = end · (1 − w(x; θ)) + begin · w    0 ≤ begin, end ≤ 100
 
 Formulas: F. Mohr, T. J. Viering, M. Loog and J. N. van Rijn, "LCDB 1.0", ECML PKDD 2022, where
@@ -18,26 +19,36 @@ hill3; and mmf4 with a = 0 is hill3. All are kept because the literature has eac
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from nnlc.analysis.predictors import shapes
 from nnlc.analysis.predictors.interface import Floats
+from nnlc.analysis.predictors.trust_region import half_epoch_column
 
 
-class Form(Enum):
-    """Form of a family: the way in which accuracy depends on w, the shape function."""
+@dataclass(frozen=True, eq=False)
+class Form:
+    """Form of a family: the way in which accuracy depends on w, the shape function.
 
-    LEVEL = "level"
-    GROWTH = "growth"
-    BETWEEN = "between"
+    Attributes:
+        lower: the least value of each coefficient.
+        upper: the greatest value of each coefficient.
+        basis: function from w to the factor of each coefficient, in the shape of w.
+        steepness: function from the coefficients (one or two × L) to df/dw (L).
+    """
+
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    basis: Callable[[Floats], list[Floats]]
+    steepness: Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True, eq=False)
 class Family:
-    """A family of curves.
+    """A family of curves: a model to fit, whose parameters are the coefficients, then θ.
 
     Attributes:
         name: the family's name in the literature.
@@ -45,7 +56,6 @@ class Family:
         form: how accuracy depends on w.
         shape: function for w and its derivatives by θ: x (R × 1), θ (Q × L) → R × L, Q × R × L.
         bounds: the least and the greatest value of each θ.
-        greatest_size: the greatest value of `size`, for `GROWTH`.
     """
 
     name: str
@@ -53,61 +63,44 @@ class Family:
     form: Form
     shape: Callable[[Floats, Floats], tuple[Floats, Floats]]
     bounds: tuple[tuple[float, float], ...] = ()
-    greatest_size: float = np.inf
-
-    @property
-    def lower(self) -> tuple[float, ...]:
-        """Return the least value of each θ."""
-        return tuple(least for least, _ in self.bounds)
-
-    @property
-    def upper(self) -> tuple[float, ...]:
-        """Return the greatest value of each θ."""
-        return tuple(most for _, most in self.bounds)
-
-    def parameters(self, coefficients: Floats, theta: Floats) -> dict[str, Floats]:
-        """Return the formula's parameters by name."""
-        return _PARAMETERS[self.name](coefficients, theta)
 
     @property
     def coefficients(self) -> int:
         """Return the number of linear coefficients."""
-        return 1 if self.form is Form.GROWTH else 2
+        return len(self.form.lower)
 
     @property
     def size(self) -> int:
         """Return the number of all parameters: coefficients and θ."""
         return self.coefficients + len(self.bounds)
 
-    def coefficient_bounds(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Return the least and the greatest value of each coefficient."""
-        match self.form:
-            case Form.LEVEL:
-                return (0.0, 0.0), (100.0, np.inf)
-            case Form.GROWTH:
-                return (0.0,), (self.greatest_size,)
-            case Form.BETWEEN:
-                return (0.0, 0.0), (100.0, 100.0)
+    @cached_property
+    def lower(self) -> Floats:
+        """Return the least value of each parameter: P × 1."""
+        return np.array([*self.form.lower, *(least for least, _ in self.bounds)])[:, np.newaxis]
 
-    def basis(self, w: Floats) -> list[Floats]:
-        """Return the factor of each coefficient, in the shape of w."""
-        match self.form:
-            case Form.LEVEL:
-                return [np.ones_like(w), -w]
-            case Form.GROWTH:
-                return [w]
-            case Form.BETWEEN:
-                return [1 - w, w]
+    @cached_property
+    def upper(self) -> Floats:
+        """Return the greatest value of each parameter: P × 1."""
+        return np.array([*self.form.upper, *(most for _, most in self.bounds)])[:, np.newaxis]
 
-    def steepness(self, coefficients: Floats) -> Floats:
-        """Return df/dw (L) from the coefficients (one or two × L)."""
-        match self.form:
-            case Form.LEVEL:
-                return np.asarray(-coefficients[1])
-            case Form.GROWTH:
-                return np.asarray(coefficients[0])
-            case Form.BETWEEN:
-                return np.asarray(coefficients[1] - coefficients[0])
+    def values(self, parameters: Floats, x: Floats) -> Floats:
+        """Return the function at half epochs x (R × 1): P × L → R × L."""
+        count = self.coefficients
+        w, _ = self.shape(x, parameters[count:])
+        basis = self.form.basis(w)
+        return np.asarray(sum(k * part for k, part in zip(parameters[:count], basis, strict=True)))
+
+    def slopes(self, parameters: Floats, x: Floats) -> Floats:
+        """Return the derivatives by all parameters at half epochs x (R × 1): P × R × L."""
+        count = self.coefficients
+        w, slopes = self.shape(x, parameters[count:])
+        steepness = self.form.steepness(parameters[:count])
+        return np.concatenate([np.stack(self.form.basis(w)), steepness * slopes])
+
+    def jacobian(self, parameters: Floats, residuals: Floats, targets: Floats) -> Floats:  # noqa: ARG002
+        """Return the derivatives at all residuals."""
+        return self.slopes(parameters, half_epoch_column(len(residuals)))
 
 
 _RATE, _MIDDLE = (np.log(1e-4), np.log(20.0)), (np.log(1e-3), np.log(1e4))
@@ -115,7 +108,11 @@ _EXPONENT = (np.log(0.1), np.log(5.0))
 _WEIBULL, _HILL = (_RATE, _EXPONENT), (_MIDDLE, _EXPONENT)
 _POW3, _EXP3 = (np.log(1e-3), np.log(10.0)), (np.log(1e-3), np.log(20.0))
 _POW4 = (_POW3, (0.0, np.log(101.0)))
-_LEVEL, _GROWTH, _BETWEEN = Form.LEVEL, Form.GROWTH, Form.BETWEEN
+
+_LEVEL = Form((0.0, 0.0), (100.0, np.inf), lambda w: [np.ones_like(w), -w], lambda k: -k[1])
+_GROWTH = Form((0.0,), (np.inf,), lambda w: [w], lambda k: k[0])
+_SHARE = replace(_GROWTH, upper=(100.0,))
+_BETWEEN = Form((0.0, 0.0), (100.0, 100.0), lambda w: [1 - w, w], lambda k: k[1] - k[0])
 
 _ALL = (
     Family("pow2", "a·x^b", _GROWTH, shapes.power, ((0.0, 3.0),)),
@@ -129,33 +126,9 @@ _ALL = (
     Family("wbl4", "c − b·e^(−a·x^d)", _LEVEL, shapes.weibull, _WEIBULL),
     Family("janoschek", "α − (α − β)·e^(−κ·x^δ)", _BETWEEN, shapes.weibull_from_zero, _WEIBULL),
     Family("mmf4", "(a·b + c·x^d) / (b + x^d)", _BETWEEN, shapes.falling_hill, _HILL),
-    Family("hill3", "y·x^η / (κ^η + x^η)", _GROWTH, shapes.hill, _HILL, greatest_size=100.0),
-    Family("logpower3", "a / (1 + (x / e^b)^c)", _GROWTH, shapes.hill, _HILL, greatest_size=100.0),
+    Family("hill3", "y·x^η / (κ^η + x^η)", _SHARE, shapes.hill, _HILL),
+    Family("logpower3", "a / (1 + (x / e^b)^c)", _SHARE, shapes.hill, _HILL),
     Family("vap3", "e^(a + b/x + c·log(x))", _GROWTH, shapes.vapour, ((0.0, 50.0), (0.0, 2.0))),
 )
 FAMILIES = {family.name: family for family in _ALL}
 """All families by name."""
-
-_e = np.exp
-_PARAMETERS: dict[str, Callable[[Floats, Floats], dict[str, Floats]]] = {
-    "pow2": lambda k, t: {"a": k[0], "b": t[0]},
-    "pow3": lambda k, t: {"a": k[0], "b": k[1], "c": _e(t[0])},
-    "pow4": lambda k, t: {
-        "a": k[0],
-        "b": k[1] * _e(t[1] * _e(t[0])),
-        "c": _e(t[0]),
-        "d": np.expm1(t[1]),
-    },
-    "log2": lambda k, _: {"a": k[1], "b": k[0]},
-    "ilog2": lambda k, _: {"a": k[1], "b": k[0]},
-    "exp2": lambda k, t: {"a": k[0], "b": -t[0]},
-    "exp3": lambda k, t: {"a": -k[1] * _e(_e(t[0])), "b": _e(t[0]), "c": k[0]},
-    "exp4": lambda k, t: {"a": _e(t[0]), "b": np.log(k[1]) + _e(t[0]), "c": k[0], "d": _e(t[1])},
-    "wbl4": lambda k, t: {"a": _e(t[0]), "b": k[1] * _e(_e(t[0])), "c": k[0], "d": _e(t[1])},
-    "janoschek": lambda k, t: {"α": k[0], "β": k[1], "κ": _e(t[0]), "δ": _e(t[1])},
-    "mmf4": lambda k, t: {"a": k[1], "b": _e(t[0] * _e(t[1])), "c": k[0], "d": _e(t[1])},
-    "hill3": lambda k, t: {"y": k[0], "κ": _e(t[0]), "η": _e(t[1])},
-    "logpower3": lambda k, t: {"a": k[0], "b": t[0], "c": -_e(t[1])},
-    "vap3": lambda k, t: {"a": np.log(k[0]), "b": -t[0], "c": t[1]},
-}
-"""Functions from the coefficients k and the shape t to the parameters of each formula."""

@@ -23,16 +23,12 @@ LEAST_VARIANCE = 1e-4
 class FamilyPredictor(Predictor):
     """Predictor that fits one family to all points given."""
 
-    family: str
-
-    @property
-    def name(self) -> str:
-        """Return the family's name."""
-        return self.family
+    name: str
+    """Name of the family."""
 
     def predict(self, curves: Curves, epoch: float) -> Predictions:
         """Return the fitted curve at an epoch, with its standard deviation by the delta method."""
-        fits = _fit(self.family, curves)
+        fits = _fit(self.name, curves)
         values, uncertainties, reasons = _read(fits, epoch)
         return Predictions(values, uncertainties, np.zeros(len(values), dtype=bool), reasons)
 

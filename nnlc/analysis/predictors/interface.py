@@ -143,12 +143,13 @@ class Stops:
 
 
 class Predictor(ABC):
-    """Prediction method with its settings."""
+    """Prediction method with its settings.
 
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """Return the method's name, without settings."""
+    Attributes:
+        name: the method's name, without settings.
+    """
+
+    name: str
 
     @abstractmethod
     def predict(self, curves: Curves, epoch: float) -> Predictions:

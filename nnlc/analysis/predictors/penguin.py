@@ -24,7 +24,7 @@ from nnlc.analysis.predictors.interface import (
     StopRule,
     Stops,
 )
-from nnlc.analysis.predictors.trust_region import fit
+from nnlc.analysis.predictors.trust_region import fit, half_epoch_column
 
 START = (10.0, 1.001, 100.0)
 """Values of a, b and c at which every fit starts."""
@@ -46,21 +46,20 @@ class Saturation:
     lower = np.array([[0.5], [1.0], [0.0]])
     upper = np.array([[200.0], [np.inf], [np.inf]])
 
-    def values(self, parameters: Floats, rows: int) -> Floats:
-        """Return the function at half epochs 1 to `rows`: 3 × L → rows × L."""
+    def values(self, parameters: Floats, x: Floats) -> Floats:
+        """Return the function at half epochs x (rows × 1): 3 × L → rows × L."""
         a, b, c = parameters
-        x = np.arange(1.0, rows + 1)[:, np.newaxis]
         return np.asarray(a - b ** (c - x))
 
     def jacobian(self, parameters: Floats, residuals: Floats, targets: Floats) -> Floats:
         """Return the derivatives by a, b and c: 3 × L, rows × L, rows × L → 3 × rows × L."""
-        derivatives = np.empty((3, *residuals.shape))
+        x, derivatives = half_epoch_column(len(residuals)), np.empty((3, *residuals.shape))
         for i in range(3):
             moved = parameters.copy()
             moved[i] += _DIFFERENCE * np.maximum(1.0, np.abs(parameters[i]))
             past = moved[i] > self.upper[i]
             moved[i] = np.where(past, 2 * parameters[i] - moved[i], moved[i])
-            change = self.values(moved, len(residuals)) - targets - residuals
+            change = self.values(moved, x) - targets - residuals
             derivatives[i] = change / (moved[i] - parameters[i])
         return derivatives
 

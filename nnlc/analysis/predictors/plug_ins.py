@@ -132,15 +132,11 @@ def _make(name: str, entry: EntryPoint, settings: dict[str, str], epoch: float) 
 class PlugIn(Predictor):
     """Predictor of another package."""
 
-    entry_point: str
+    name: str
+    """Name of the entry point."""
     function: Any
     settings: str = ""
     """Settings as in a method's text, sorted by name."""
-
-    @property
-    def name(self) -> str:
-        """Return the name of the entry point."""
-        return self.entry_point
 
     def predict(self, curves: Curves, epoch: float) -> Predictions:
         """Predict one network after the other."""

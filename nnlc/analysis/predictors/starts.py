@@ -31,13 +31,12 @@ def best_start(family: Family, accuracies: Floats) -> Floats:
     x = np.arange(1.0, accuracies.shape[1] + 1)[:, np.newaxis]
     with np.errstate(all="ignore"):
         w, _ = family.shape(x, theta)
-    basis = np.stack(family.basis(np.asarray(w)))
+    basis = np.stack(family.form.basis(np.asarray(w)))
     products = np.zeros((len(basis), len(accuracies), theta.shape[1]))
     for i, part in enumerate(basis):
         for number, row in enumerate(part):  # in one order, so that no sum depends on L
             products[i] += accuracies[:, number, np.newaxis] * row
-    lower, upper = family.coefficient_bounds()
-    coefficients, costs = _best_coefficients(basis, products, lower, upper)
+    coefficients, costs = _best_coefficients(basis, products, family.form.lower, family.form.upper)
     best = costs.argmin(axis=1)
     networks = np.arange(len(accuracies))
     return np.concatenate([coefficients[:, networks, best], theta[:, best]])
@@ -46,11 +45,8 @@ def best_start(family: Family, accuracies: Floats) -> Floats:
 @lru_cache(maxsize=64)
 def _grid(family_name: str) -> Floats:
     """Return the grid points: Q × G."""
-    family = FAMILIES[family_name]
-    count = GRID[len(family.lower)]
-    axes = [
-        np.linspace(low, high, count) for low, high in zip(family.lower, family.upper, strict=True)
-    ]
+    bounds = FAMILIES[family_name].bounds
+    axes = [np.linspace(low, high, GRID[len(bounds)]) for low, high in bounds]
     mesh = np.meshgrid(*axes, indexing="ij")
     return np.array([axis.ravel() for axis in mesh]).reshape(len(axes), -1 if axes else 1)
 

@@ -37,13 +37,16 @@ all evaluations used up."""
 class Model(Protocol):
     """Function to fit."""
 
-    lower: Floats
-    """Least value of each parameter, P × 1."""
-    upper: Floats
-    """Greatest value of each parameter, P × 1."""
+    @property
+    def lower(self) -> Floats:
+        """Return the least value of each parameter: P × 1."""
 
-    def values(self, parameters: Floats, rows: int) -> Floats:
-        """Return the function at the first rows: P × L → R × L."""
+    @property
+    def upper(self) -> Floats:
+        """Return the greatest value of each parameter: P × 1."""
+
+    def values(self, parameters: Floats, x: Floats) -> Floats:
+        """Return the function at half epochs x (R × 1): P × L → R × L."""
 
     def jacobian(self, parameters: Floats, residuals: Floats, targets: Floats) -> Floats:
         """Return the derivatives of the residuals: P × L, R × L, R × L → P × R × L."""
@@ -167,7 +170,9 @@ class _Solver:
 
     def _residuals(self, lanes: _Lanes, parameters: Floats, which: Integers) -> Floats:
         rows = int(lanes.points[which].max())
-        away = self._model.values(parameters, rows) - pick(lanes.targets[:rows], which)
+        away = self._model.values(parameters, half_epoch_column(rows)) - pick(
+            lanes.targets[:rows], which
+        )
         return np.where(np.arange(rows)[:, np.newaxis] < lanes.points[which], away, 0.0)
 
     def _differentiate(self, lanes: _Lanes, which: Integers, residuals: Floats) -> None:
@@ -255,3 +260,8 @@ class _Solver:
         still = step < tolerance * (tolerance + length(lanes.parameters))
         lanes.status = np.where(finite & still, STEP, lanes.status)
         lanes.status = np.where(finite & settled, COST, lanes.status)
+
+
+def half_epoch_column(rows: int) -> Floats:
+    """Return the half epochs 1, 2, … as a column: R × 1."""
+    return np.arange(1.0, rows + 1)[:, np.newaxis]
