@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import nnlc.results.journal
 from nnlc.results.history import read_history
 from nnlc.results.journal import Journal, read_events, read_progress, unread_files
-from nnlc.system.files import passed_over
+from nnlc.system.files import ignored_lines
 
 
 def numbers(folder) -> list[int]:
@@ -297,8 +297,8 @@ def test_a_job_that_went_silent_is_no_longer_under_way(tmp_path):
 
 @pytest.mark.parametrize("stands", [os.mkfifo, lambda path: path.symlink_to("nowhere")])
 def test_what_stands_in_the_place_of_a_journal_s_folder_is_told(tmp_path, stands):
-    assert passed_over(unread_files(tmp_path / "journal")) == []
+    assert ignored_lines(unread_files(tmp_path / "journal")) == []
     stands(tmp_path / "journal")
-    [line] = passed_over(unread_files(tmp_path / "journal"))
+    [line] = ignored_lines(unread_files(tmp_path / "journal"))
     assert line.startswith(f"{tmp_path / 'journal'}: ")
     assert line.endswith("; it is ignored")

@@ -152,7 +152,7 @@ def read_homes(places: Places) -> dict[Path | None, Home]:
     """The results folders among the places, by their paths; a broken campaign file is told."""
     homes: dict[Path | None, Home] = {}
     for path in places.homes:
-        for file, problem in ResultsFolder(path).strangers():
+        for file, problem in ResultsFolder(path).unusable_entries():
             rule = "special-file" if isinstance(problem, NotAFileError) else "unreadable"
             places.add(rule, file, why_unread(problem), "a file that nnlc wrote")
         try:

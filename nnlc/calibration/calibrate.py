@@ -26,7 +26,7 @@ from nnlc.networks.memory import library_bytes, memory_bytes
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
 from nnlc.results.inventory import inventory
-from nnlc.system.files import passed_over
+from nnlc.system.files import ignored_lines
 from nnlc.wording import counted
 
 _SHORTEST_SHARE = 0.1
@@ -92,7 +92,7 @@ def calibrate(results: ResultsFolder) -> list[Calibration]:
     enough = {name: of for name, of in sorted(by_device.items()) if len(of) >= FEWEST_NETWORKS}
     if not enough:
         counts = ", ".join(f"{len(of)} on {name}" for name, of in sorted(by_device.items()))
-        unread = "".join(f"\n{line}" for line in passed_over(results.strangers()))
+        unread = "".join(f"\n{line}" for line in ignored_lines(results.unusable_entries()))
         raise ResultsError(
             f"{results.journal_folder}: {FEWEST_NETWORKS} networks finished on one kind of device "
             f"are needed to calibrate; there are {counts or 'none'}. Let a job train more of them, "
@@ -116,7 +116,7 @@ def calibration_lines(found: Sequence[Calibration], results: ResultsFolder) -> I
         before, after = asdict(calibration.nominal), asdict(calibration.machine)
         for key, rate in after.items():
             yield f"  {key:<34}{_rate(before[key]):>10}{_rate(rate):>16}"
-    yield from passed_over(results.strangers())
+    yield from ignored_lines(results.unusable_entries())
     yield f"{results.machines_file}: the next job, and 'nnlc plan', predict with it"
 
 

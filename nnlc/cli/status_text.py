@@ -38,7 +38,7 @@ def show_status(path: Path) -> None:
             say(f"{count:>6} from {words}")
     if found.mixture.is_mixed:
         say(f"warning: {found.mixture.words}")
-    for line in first_few([*found.passed_over, *found.unsaid_ends]):
+    for line in first_few([*found.ignored_lines, *found.unsaid_ends]):
         say(f"warning: {line}")
     if found.trouble:
         say(f"last trouble of what is under way: {found.trouble}")

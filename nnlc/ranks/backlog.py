@@ -176,15 +176,15 @@ class Backlog:
         self, wanted: Callable[[CampaignNetwork], bool], packable: bool | None
     ) -> CampaignNetwork | None:
         """Remove and return the first wanted network whose lease this job gets."""
-        passed_over: list[int] = []
+        skipped: list[int] = []
         found = None
         while found is None and (index := self._waiting.pop(packable=packable)) is not None:
             network = self._networks[index]
             if not wanted(network):
-                passed_over.append(index)
+                skipped.append(index)
             elif self._claim(network):
                 found = network
-        for index in passed_over:
+        for index in skipped:
             self._waiting.push(index)
         return found
 

@@ -117,8 +117,8 @@ class Gatherer:
             case "fatal":
                 self._on_fatal(rank, message)
             case "notice":
-                told = f"{message['signal']} came on rank {rank}: {GO_ON}"
-                self._begin_shutdown(ExitStatus.UNFINISHED, told)
+                reason = f"{message['signal']} came on rank {rank}: {GO_ON}"
+                self._begin_shutdown(ExitStatus.UNFINISHED, reason)
             case "left":
                 self._shutdown.left(rank)
 

@@ -53,7 +53,7 @@ class HandOut:
         self._gpus = packing.number_of_gpus
         self._idle_slots = IdleSlots(packing.gpu_of)
         self._gpu_of = packing.gpu_of
-        self._under_way: dict[int, Slot] = {}
+        self._running: dict[int, Slot] = {}
         self._after_fault: set[int] = set()
         self._tried: defaultdict[int, set[int]] = defaultdict(set)
         self._retired: set[int] = set()
@@ -73,7 +73,7 @@ class HandOut:
     def ended(self, index: int) -> None:
         """Note that a network is no longer running, whether finished, failed or returned."""
         self._after_fault.discard(index)
-        self._idle_slots.end(self._under_way.pop(index))
+        self._idle_slots.end(self._running.pop(index))
 
     def first_failure_on_gpu(self, index: int) -> bool:
         """Return True if a network that fails is the first to fail of those on its GPU.
@@ -81,8 +81,8 @@ class HandOut:
         Under the Multi-Process Service a fault of one process ends all that share the GPU, so
         later failures on it don't count against the rank.
         """
-        gpu, first = self._gpu_of(self._under_way[index]), index not in self._after_fault
-        self._after_fault |= {i for i, slot in self._under_way.items() if self._gpu_of(slot) == gpu}
+        gpu, first = self._gpu_of(self._running[index]), index not in self._after_fault
+        self._after_fault |= {i for i, slot in self._running.items() if self._gpu_of(slot) == gpu}
         return first
 
     def retire(self, rank: int) -> None:
@@ -150,7 +150,7 @@ class HandOut:
         if network is None:
             return None
         self._idle_slots.begin(slot, packable=self.backlog.packable(network))
-        self._under_way[network.index] = slot
+        self._running[network.index] = slot
         return network, *slot
 
     def _keeps_gpus_free(self) -> bool:
@@ -183,19 +183,19 @@ class HandOut:
             return (ExitStatus.UNFINISHED, words) if self._idle_slots else None
         if self.backlog.held_by_others:
             return self._outcome_of_others()
-        work, here = self._job.work, self._job.results.path
+        work, folder = self._job.work, self._job.results.path
         failures = self.failures + self.backlog.failed_by_others
         tables = work.done + self._networks + work.failed - failures - len(work.not_whole)
         if not failures and not work.not_whole:
-            return ExitStatus.DONE, f"all {tables} tables stand in {here}"
-        told = [f"{tables} tables stand in {here}"]
+            return ExitStatus.DONE, f"all {tables} tables stand in {folder}"
+        lines = [f"{tables} tables stand in {folder}"]
         if failures:
-            told[0] += (
-                f"; {counted(failures, 'network')} failed: 'nnlc status {here}' gives the reasons, "
-                f"'nnlc retry {here}' lets the next start try them again"
+            lines[0] += (
+                f"; {counted(failures, 'network')} failed: 'nnlc status {folder}' gives the "
+                f"reasons, 'nnlc retry {folder}' lets the next start try them again"
             )
-        told += not_whole_lines(work.not_whole.values(), here)
-        return ExitStatus.DONE_WITH_FAILURES, "\n".join(told)
+        lines += not_whole_lines(work.not_whole.values(), folder)
+        return ExitStatus.DONE_WITH_FAILURES, "\n".join(lines)
 
     def _outcome_of_others(self) -> tuple[ExitStatus, str] | None:
         """Return exit status and reason if live jobs hold all networks that are left.

@@ -23,7 +23,7 @@ from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import History, read_history
 from nnlc.results.inventory import inventory, not_whole_lines
 from nnlc.results.journal import Journal
-from nnlc.system.files import passed_over, why_unread
+from nnlc.system.files import ignored_lines, why_unread
 from nnlc.wording import counted, first_few
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
         name += f", element {options.element} of {options.elements}"
     found = inventory(results, campaign, networks, history.finishes)
     work = find_unfinished(networks, found, history.failures)
-    warnings = [f"warning: {line}" for line in first_few(passed_over(results.strangers()))]
+    warnings = [f"warning: {line}" for line in first_few(ignored_lines(results.unusable_entries()))]
     for line in [*warnings, *not_whole_lines(work.not_whole.values(), results.path)]:
         _tell(line)
     if not work.networks and not options.preflight:

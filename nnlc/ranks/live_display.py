@@ -34,18 +34,18 @@ class LiveDisplay:
         """Show a line above the display."""
         self._console.print(Text.assemble((clock, "dim"), text), soft_wrap=True)
 
-    def show(self, counts: str, under_way: Iterable[tuple[CampaignNetwork, int, Row]]) -> None:
+    def show(self, counts: str, running: Iterable[tuple[CampaignNetwork, int, Row]]) -> None:
         """Show a line for the job and one for each running network.
 
         Args:
             counts: line for the job.
-            under_way: each network with its number of half epochs and its last row.
+            running: each network with its number of half epochs and its last row.
         """
         if not self._live.is_started:
             return
         grid = Grid.grid(padding=(0, 1))  # whole IDs fit into 80 columns
         grid.add_column(no_wrap=True)
-        for network, half_epoch, row in under_way:
+        for network, half_epoch, row in running:
             grid.add_row(
                 network.spec.id,
                 Text(network.images.name),

@@ -125,17 +125,17 @@ class MpiLink(Link):
             LONGEST_SLEEP_OF_OTHERS_SECONDS if self.rank else LONGEST_SLEEP_SECONDS
         )
         self.local_rank, self.launcher = local_rank, launcher
-        self._under_way: list[tuple[Any, bytes]] = []
+        self._sends: list[tuple[Any, bytes]] = []
 
     def flush(self) -> None:
         for rank in self._waiting.keys() - {self.rank}:
             content = b"".join(self._waiting.pop(rank))  # kept below: MPI may read it later
             request = self._world.Isend([content, self._mpi.BYTE], dest=rank, tag=TAG)
-            self._under_way.append((request, content))
+            self._sends.append((request, content))
             self._pause = 0.0
 
     def receive(self) -> list[tuple[int, list[messages.Message]]]:
-        self._under_way = [(r, c) for r, c in self._under_way if not r.Test()]
+        self._sends = [(r, c) for r, c in self._sends if not r.Test()]
         found = self._own_messages()
         status = self._mpi.Status()
         while len(found) < MOST_AT_ONCE:

@@ -40,7 +40,7 @@ class Progress:
         self._name, self._half_epochs = name, half_epochs
         self._log, self._is_lost = log, False
         self._live = _live_display(half_epochs) if live else None
-        self._under_way: dict[int, tuple[CampaignNetwork, int, Row]] = {}
+        self._running: dict[int, tuple[CampaignNetwork, int, Row]] = {}
         self._expected: Mapping[int, float] = {}
         self._finished: set[int] = set()
         self._resumed_shares: dict[int, float] = {}  # trained by earlier jobs, by network index
@@ -69,7 +69,7 @@ class Progress:
 
     def row(self, network: CampaignNetwork, half_epoch: int, row: Row) -> None:
         """Note that a network has finished a half epoch."""
-        self._under_way[network.index] = (network, half_epoch, row)
+        self._running[network.index] = (network, half_epoch, row)
         self._resumed_shares.setdefault(network.index, 0.0)  # if it resumes, from this job's work
 
     def finished(
@@ -80,7 +80,7 @@ class Progress:
         stop: Mapping[str, Any] | None = None,
     ) -> None:
         """Note that a table is written; `stop`: last decision of the stop rule, if there is one."""
-        self._under_way.pop(network.index, None)
+        self._running.pop(network.index, None)
         self._done += 1
         self._finished.add(network.index)
         last = rows[-1].val_accuracy_percent
@@ -92,7 +92,7 @@ class Progress:
 
     def failed(self, network: CampaignNetwork, reason: str, *, final: bool) -> None:
         """Note that an attempt at a network failed."""
-        self._under_way.pop(network.index, None)
+        self._running.pop(network.index, None)
         self._failed += final
         what = "failed for good" if final else "will be tried again"
         self.message(f"{network.images.name} {network.spec.id} {what}: {reason}")
@@ -120,7 +120,7 @@ class Progress:
         self._shown = time.monotonic()
         if self._live:
             try:
-                self._live.show(self._counts(), list(self._under_way.values())[:MAX_SHOWN])
+                self._live.show(self._counts(), list(self._running.values())[:MAX_SHOWN])
             except _CONSOLE_ERRORS:
                 self._drop_console()
         else:
@@ -143,7 +143,7 @@ class Progress:
         expected = self._expected
         done = sum(expected[index] for index in self._finished) + sum(
             expected[index] * half_epoch / self._half_epochs
-            for index, (_, half_epoch, _) in self._under_way.items()
+            for index, (_, half_epoch, _) in self._running.items()
         )
         here = done - sum(expected[index] * share for index, share in self._resumed_shares.items())
         if here <= 0:
@@ -162,14 +162,12 @@ class Progress:
         return f"{self._done} of {counted(self._total, 'network')} done{failed}{self._time_left()}"
 
     def _log_line(self) -> str:
-        longest = sorted(self._under_way.values(), key=lambda entry: entry[1])[:3]
+        longest = sorted(self._running.values(), key=lambda entry: entry[1])[:3]
         shown = "; ".join(
             f"{network.spec.id} epoch {half_epoch / 2} accuracy {row.val_accuracy_percent:.1f} %"
             for network, half_epoch, row in longest
         )
-        return f"{self._counts()}; {len(self._under_way)} under way" + (
-            f": {shown}" if shown else ""
-        )
+        return f"{self._counts()}; {len(self._running)} under way" + (f": {shown}" if shown else "")
 
 
 def _live_display(half_epochs: int) -> "LiveDisplay":

@@ -12,7 +12,7 @@ from nnlc.results.inventory import entry_of
 from nnlc.system import messages
 from nnlc.tables import Row, Table
 
-_ENVELOPE = ("kind", "index", "trainer")
+_ROUTING_KEYS = ("kind", "index", "trainer")
 
 
 @dataclass(slots=True)
@@ -42,21 +42,21 @@ class RunningNetworks:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._under_way: dict[int, RunningNetwork] = {}
+        self._networks: dict[int, RunningNetwork] = {}
         self._finished: dict[int, tuple[RunningNetwork, dict[str, Any]]] = {}
         self.tables = TableWriter(60 * job.campaign.run.disk_minutes, job.clock, job.results.ready)
 
     def __bool__(self) -> bool:
         """Return True if a network is running, or finished and not yet written."""
-        return bool(self._under_way or self._finished)
+        return bool(self._networks or self._finished)
 
     def add(self, network: CampaignNetwork, rank: int) -> None:
         """Add a network that is handed to a rank."""
-        self._under_way[network.index] = RunningNetwork(network, rank)
+        self._networks[network.index] = RunningNetwork(network, rank)
 
     def remove(self, index: int) -> RunningNetwork:
         """Remove and return a network that is no longer running."""
-        return self._under_way.pop(index)
+        return self._networks.pop(index)
 
     def add_row(self, message: messages.Message) -> RunningNetwork:
         """Add the row of a half epoch.
@@ -64,7 +64,7 @@ class RunningNetworks:
         Raises:
             NnlcError: the half epoch before it is missing.
         """
-        running = self._under_way[message["index"]]
+        running = self._networks[message["index"]]
         if message["half_epoch"] != len(running.rows) + 1:
             raise NnlcError(
                 f"network {running.id}: half epoch {message['half_epoch']} came after "
@@ -77,7 +77,7 @@ class RunningNetworks:
 
     def on_checkpoint(self, message: messages.Message) -> None:
         """Handle a trainer's message on a checkpoint: loaded, saved, put aside or unwritable."""
-        running, kind, facts = self._under_way[message["index"]], message["kind"], _facts(message)
+        running, kind, facts = self._networks[message["index"]], message["kind"], _facts(message)
         match kind:
             case "resumed":
                 running.rows = [Row(*values) for values in facts.pop("rows")]
@@ -122,7 +122,7 @@ class RunningNetworks:
                 facts |= {"rank": running.rank, "attempts": attempts, "sha256": table.sha256}
                 job.journal.write("finish", id=running.id, **facts)
             else:
-                self._say_it_differs(running, table)
+                self._report_different_table(running, table)
             if running.id not in job.work.not_whole:
                 with contextlib.suppress(OSError):  # files that stay only take space
                     job.results.remove_checkpoints(running.id)
@@ -138,10 +138,10 @@ class RunningNetworks:
                 "half_epochs": len(running.rows),
                 "accuracy": running.rows[-1].val_accuracy_percent if running.rows else None,
             }
-            for running in self._under_way.values()
+            for running in self._networks.values()
         }
 
-    def _say_it_differs(self, running: RunningNetwork, table: FinishedTable) -> None:
+    def _report_different_table(self, running: RunningNetwork, table: FinishedTable) -> None:
         reason = (
             f"{table.path}: another job has written this table with other bytes than this job's, "
             "perhaps on another device or with another version; it is left as it is"
@@ -155,4 +155,4 @@ class RunningNetworks:
 
 
 def _facts(message: messages.Message) -> dict[str, Any]:
-    return {key: value for key, value in message.items() if key not in _ENVELOPE}
+    return {key: value for key, value in message.items() if key not in _ROUTING_KEYS}

@@ -79,15 +79,15 @@ class SpeedCorrection:
 
         Values that are zero or infinite are ignored, and so are those after the first `COUNTED`.
         """
-        told, before, kind_then = self._measurements.get(index, (0, 0.0, kind))
-        if told == COUNTED or not (0 < predicted < inf and 0 < measured < inf):
+        count, old_value, old_kind = self._measurements.get(index, (0, 0.0, kind))
+        if count == COUNTED or not (0 < predicted < inf and 0 < measured < inf):
             return
-        vote = log(measured / predicted)
-        self._measurements[index] = told + 1, vote, kind
-        for level in self._levels(kind_then) if told else ():
-            level.remove(before)
+        value = log(measured / predicted)
+        self._measurements[index] = count + 1, value, kind
+        for level in self._levels(old_kind) if count else ():
+            level.remove(old_value)
         for level in self._levels(kind):
-            level.add(vote)
+            level.add(value)
         self._factors.clear()
 
     def _levels(self, kind: Kind) -> tuple[_Median, ...]:

@@ -26,7 +26,7 @@ from nnlc.results.history import History, as_number, read_history
 from nnlc.results.inventory import Entry, judge
 from nnlc.results.journal import read_progress
 from nnlc.results.open_jobs import unsaid_ends
-from nnlc.system.files import open_regular, passed_over, why_unread
+from nnlc.system.files import ignored_lines, open_regular, why_unread
 from nnlc.tables.folder_names import EVENTS
 from nnlc.tables.frames import frames_of
 from nnlc.tables.record import Record
@@ -175,7 +175,7 @@ class CampaignFolder:
         journal = self.results.journal_folder
         pairs = zip(self.networks, standings, strict=True)
         missing = [n.spec.id for n, one in pairs if one.state not in (State.DONE, State.DAMAGED)]
-        notes = passed_over(self.results.strangers())
+        notes = ignored_lines(self.results.unusable_entries())
         notes += unsaid_ends(journal, self._history.open_jobs, missing)
         damaged = [one.reason for one in standings if one.state == State.DAMAGED]
         notes += [f"A table is damaged: {reason}" for reason in damaged]
@@ -183,8 +183,8 @@ class CampaignFolder:
             for id_, one in watcher.found.items():
                 if isinstance(one, TableError) and id_ not in ids:
                     notes.append(f"A table is damaged: {one}")
-            if strangers := len(watcher.found.keys() - ids):
-                what = counted(strangers, "table is", "tables are")
+            if foreign := len(watcher.found.keys() - ids):
+                what = counted(foreign, "table is", "tables are")
                 what += " of no network of this campaign, and not shown"
                 notes.append(f"{what}: {watcher.folder.name}")
         return notes

@@ -12,7 +12,7 @@ from nnlc.reporting.network_state import PageNetwork, Standing, State, flags_of
 from nnlc.reporting.page_subject import Moment, Subject
 from nnlc.results.history import History, read_history
 from nnlc.results.journal import unread_files
-from nnlc.system.files import passed_over
+from nnlc.system.files import ignored_lines
 from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS
 from nnlc.tables.folder_names import JOURNAL, PROVENANCE_FILE
 from nnlc.tables.frames import Tables
@@ -50,7 +50,7 @@ def _journal_of(path: Path) -> tuple[History, list[str]]:
         return History(), []
     if folder.is_symlink():
         return History(), [f"{folder}: the journal is a symbolic link, and is not read"]
-    return read_history(folder), passed_over(unread_files(folder))
+    return read_history(folder), ignored_lines(unread_files(folder))
 
 
 def _metadata(tables: Tables) -> Sequence[tuple[object, ...]]:

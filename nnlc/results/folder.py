@@ -25,7 +25,7 @@ from nnlc.system.files import (
     TEMPORARY_SUFFIX,
     make_folder,
     names_in,
-    strangers,
+    unusable_entries,
     why_unread,
     write_atomically,
 )
@@ -164,14 +164,14 @@ class ResultsFolder(ResultsPaths):
                 break
         return place
 
-    def strangers(self) -> list[tuple[Path, OSError]]:
+    def unusable_entries(self) -> list[tuple[Path, OSError]]:
         """Return what stands in the place of files and folders of jobs and is none, and why."""
-        leases = strangers(self.leases_folder, files=(HEARTBEAT,), folders=(LEASE,))
+        leases = unusable_entries(self.leases_folder, files=(HEARTBEAT,), folders=(LEASE,))
         return [*unread_files(self.journal_folder), *leases]
 
     def strange_checkpoints(self) -> list[tuple[Path, OSError]]:
         """Return what stands in the place of checkpoints and is none, or can't be read, and why."""
-        return strangers(self.checkpoints_folder, files=(CHECKPOINT,))
+        return unusable_entries(self.checkpoints_folder, files=(CHECKPOINT,))
 
     def remove_checkpoints(self, id: str) -> None:
         """Forget how far a network was: its table stands.

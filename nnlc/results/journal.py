@@ -27,7 +27,7 @@ from nnlc.system.files import (
     PrepareFolder,
     open_regular,
     read_regular,
-    strangers,
+    unusable_entries,
     write_atomically,
 )
 from nnlc.system.newer_format import too_new
@@ -220,7 +220,7 @@ def is_silent(folder: Path, name: str, last: str) -> bool:
 
 def unread_files(folder: Path) -> list[tuple[Path, OSError]]:
     """Return which files of a journal are not read, and why: they are no regular files, say."""
-    return strangers(folder, files=(EVENTS, PROGRESS))
+    return unusable_entries(folder, files=(EVENTS, PROGRESS))
 
 
 def read_progress(folder: Path) -> dict[str, dict[str, Any]]:

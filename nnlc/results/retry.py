@@ -8,7 +8,7 @@ from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import read_history
 from nnlc.results.inventory import Entry, inventory
 from nnlc.results.journal import Journal
-from nnlc.system.files import passed_over
+from nnlc.system.files import ignored_lines
 from nnlc.wording import some_of
 
 _NAMED = 5
@@ -50,7 +50,7 @@ def retry(results: ResultsFolder, ids: Sequence[str] = ()) -> Iterator[str]:
             raise ResultsError(f"{journal.trouble}; no failure is cleared")
         yield from (f"{id_} is no longer failed" for id_ in failed)
         yield "the next start of the campaign trains them again"
-    yield from passed_over(results.strangers())
+    yield from ignored_lines(results.unusable_entries())
     left = not_whole.keys() - aside.keys()
     for id_ in sorted(left):
         yield f"{not_whole[id_].reason}; it is left there: mend that, or name {id_} to set it aside"

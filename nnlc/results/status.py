@@ -8,7 +8,7 @@ from nnlc.results.inventory import Entry, State, inventory
 from nnlc.results.journal import read_progress
 from nnlc.results.mixture import Mixture, mixture_of
 from nnlc.results.open_jobs import unsaid_ends
-from nnlc.system.files import passed_over
+from nnlc.system.files import ignored_lines
 from nnlc.wording import counted
 
 
@@ -60,7 +60,7 @@ class Status:
     """The devices and versions that the standing tables come from, as far as the journal knows."""
     mixture: Mixture
     """Whether they come from one arithmetic."""
-    passed_over: list[str]
+    ignored_lines: list[str]
     """What stands in the place of files of jobs and is none, and why."""
     unsaid_ends: list[str]
     """Of jobs that were killed or lost their node, in words."""
@@ -120,6 +120,6 @@ def read_status(results: ResultsFolder) -> Status:
             history.open_jobs,
             [n.spec.id for n in networks if n.spec.id not in standing],
         ),
-        passed_over=passed_over(results.strangers()),
+        ignored_lines=ignored_lines(results.unusable_entries()),
         trouble=history.trouble if running else None,
     )

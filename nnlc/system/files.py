@@ -87,7 +87,7 @@ def names_in(folder: Path) -> list[str]:
         raise _not_a(folder, os.lstat(folder).st_mode, "a folder") from None
 
 
-def strangers(
+def unusable_entries(
     folder: Path, *, files: tuple[str, ...], folders: tuple[str, ...] = ()
 ) -> list[tuple[Path, OSError]]:
     """Return the entries of a folder that can't be used, each with the reason.
@@ -124,7 +124,7 @@ def why_unread(problem: OSError, done: str = "read") -> str:
     return words if isinstance(problem, NotAFileError) else f"can't be {done}: {words}"
 
 
-def passed_over(found: Iterable[tuple[Path, OSError]]) -> list[str]:
+def ignored_lines(found: Iterable[tuple[Path, OSError]]) -> list[str]:
     """Return a message for each of the unusable entries."""
     return [f"{path}: {why_unread(problem)}; it is ignored" for path, problem in found]
 

@@ -22,7 +22,7 @@ from nnlc.results.inventory import Inventory, inventory, not_whole_lines
 from nnlc.results.journal import read_events
 from nnlc.results.mixture import mixture_of
 from nnlc.results.open_jobs import has_ended
-from nnlc.system.files import passed_over
+from nnlc.system.files import ignored_lines
 from nnlc.system.newer_format import version_numbers
 from nnlc.upgrading.outlook import Foreign, Outlook, in_hours
 from nnlc.upgrading.queued import QueuedScripts, Standard, judge_queue
@@ -73,7 +73,7 @@ def upgrade(
     then = Standard(results, campaign, _oldest_reader()) if todo else now
     queued = judge_queue(now, then)
     yield from queued.lines()
-    yield from passed_over(results.strangers())
+    yield from ignored_lines(results.unusable_entries())
     if not todo:
         yield "to rewrite: nothing"
         return
@@ -113,7 +113,7 @@ def _checkpoint_lines(
     there = checkpoints_in(results.checkpoints_folder)
     begun = [n for n in left if n.spec.id in there]
     unread = results.strange_checkpoints()
-    yield from passed_over(unread)
+    yield from ignored_lines(unread)
     if not begun:
         yield f"checkpoints: none{' that can be read' if unread else ''}"
         return
