@@ -1,4 +1,4 @@
-"""campaign.toml of a results folder: its campaign, whole, as it was when the folder was begun."""
+"""campaign.toml of a results folder: the whole campaign, as it was when the folder was begun."""
 
 import hashlib
 import json
@@ -18,29 +18,29 @@ from nnlc.system.toml_file import Values, read_toml
 from nnlc.wording import counted
 
 FORMATS = {1: "0.1.0", 2: "0.2.0"}
-"""By number, the first nnlc that can use such a results folder. 1 said neither which nnlc had
-written it nor its digest."""
+"""First nnlc that can use each format. Format 1 named neither the nnlc that wrote the file nor a
+digest."""
 FORMAT = max(FORMATS)
-"""Raised when an older nnlc could no longer use a results folder."""
+"""Format of new results folders; raised when an older nnlc could no longer use them."""
 
 _HEAD = b"# The campaign of this results folder, whole. Written by nnlc; don't edit.\n"
 _KEYS = ("results_format", "nnlc", "digest")
 """Keys of the file itself; all others are the campaign's."""
 _ASIDE = ("npz", "largest_class")
-"""Keys of a user's own images on which no table depends: their place, and what judges curves."""
+"""Keys of a user's own images on which no table depends: path, and share of the largest class."""
 
 
 class Written(NamedTuple):
-    """What a campaign.toml says."""
+    """Content of a campaign.toml."""
 
     campaign: Campaign
     format: int
     nnlc: str
-    """The version that has written it."""
+    """Version that wrote the file."""
 
 
 def read_campaign_file(path: Path) -> Written:
-    """Read a campaign.toml; a setting that it is too old to know has the value of its time.
+    """Read a campaign.toml; settings newer than the file get the value of its time.
 
     Raises:
         ResultsError: it can't be read, a newer nnlc has written it, or it was edited.

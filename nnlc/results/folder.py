@@ -1,4 +1,4 @@
-"""A results folder: opened for a campaign, checked while a job runs, read by others."""
+"""Results folder of a campaign: opened, checked while a job runs, rewritten."""
 
 import contextlib
 import errno
@@ -33,7 +33,7 @@ from nnlc.tables.folder_names import CHECKPOINT, HEARTBEAT, LEASE
 
 
 class ResultsFolder(ResultsPaths):
-    """A results folder at a path; nothing is made until `open`."""
+    """Results folder at a path; nothing is made until `open`."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -41,11 +41,11 @@ class ResultsFolder(ResultsPaths):
         self._seen: tuple[int, ...] = ()
 
     def resolve(self, campaign: Campaign, standing: Campaign | None = None) -> Campaign:
-        """Return a campaign with the old ways that this folder keeps, where its file chooses none.
+        """Return a campaign with the arithmetic of this folder, where its own file chooses none.
 
         Args:
-            campaign: that is asked for.
-            standing: the folder's; by default as its campaign.toml has it.
+            campaign: the one that is asked for.
+            standing: the folder's own; by default, the one in its campaign.toml.
 
         Raises:
             ResultsError: there is a campaign, and it can't be read.
@@ -56,9 +56,9 @@ class ResultsFolder(ResultsPaths):
         return campaign.model_copy(update={"training": training})
 
     def open(self, campaign: Campaign) -> None:
-        """Make the folder ready for a campaign, or see that it is this campaign's.
+        """Make the folder for a campaign, or check that it is this campaign's.
 
-        Where images of a user's own lie elsewhere by now, its campaign.toml says so afterwards.
+        If a user's own images have moved, the new path is written into campaign.toml.
 
         Args:
             campaign: as `resolve` returns it.
@@ -96,11 +96,11 @@ class ResultsFolder(ResultsPaths):
             ) from None
 
     def remember(self, campaign: Campaign) -> None:
-        """Take the folder for this campaign's, which it was when a job began; see `ready`."""
+        """Remember that the folder was this campaign's when the job began, for `check`."""
         self._opened = campaign
 
     def check(self) -> None:
-        """See that the folder still stands at its path.
+        """Check that the folder still stands at its path.
 
         It may have been moved away or unmounted, and another may stand there by now. Once a job
         has begun, nothing makes the folder anew: it would be in the way when it comes back.
@@ -124,7 +124,7 @@ class ResultsFolder(ResultsPaths):
             raise OSError(errno.ESTALE, f"{self.campaign_file} {words}", str(self.path)) from None
 
     def ready(self, folder: Path) -> None:
-        """See that one of its folders is there to be written to, and make it if need be.
+        """Check the results folder, and make one of its subfolders if it is missing.
 
         Raises:
             OSError: as from `check`, or it can't be made.
@@ -133,7 +133,7 @@ class ResultsFolder(ResultsPaths):
         make_folder(folder)
 
     def make_mark(self, token: str) -> Path:
-        """A file for all nodes to see that their folder is the same.
+        """Write a file by which all nodes see that they share this folder.
 
         Raises:
             ResultsError: it can't be written.
@@ -146,7 +146,7 @@ class ResultsFolder(ResultsPaths):
         return mark
 
     def remove_mark(self, token: str) -> None:
-        """All have seen it."""
+        """Remove the file of `make_mark`, once all nodes have seen it."""
         with contextlib.suppress(OSError):
             self._mark(token).unlink()
 
@@ -174,7 +174,7 @@ class ResultsFolder(ResultsPaths):
         return unusable_entries(self.checkpoints_folder, files=(CHECKPOINT,))
 
     def remove_checkpoints(self, id: str) -> None:
-        """Forget how far a network was: its table stands.
+        """Remove the checkpoints of a network, whose table stands.
 
         Raises:
             OSError: what the file system says.
@@ -185,11 +185,11 @@ class ResultsFolder(ResultsPaths):
 
     @property
     def has_campaign(self) -> bool:
-        """Tell whether it is a results folder; `campaign` reads its file."""
+        """True if the folder has a campaign.toml."""
         return os.path.lexists(self.campaign_file)
 
     def campaign(self) -> Campaign:
-        """The campaign of this folder.
+        """Return the campaign of this folder.
 
         Raises:
             ResultsError: as from `written`.
@@ -197,7 +197,7 @@ class ResultsFolder(ResultsPaths):
         return self.written().campaign
 
     def written(self) -> Written:
-        """Return all that campaign.toml says.
+        """Return the content of campaign.toml.
 
         Raises:
             ResultsError: there is none, it can't be read, a newer nnlc has written it, or it was
@@ -219,7 +219,7 @@ class ResultsFolder(ResultsPaths):
             raise ResultsError(f"{self.campaign_file}: {why_unread(problem, 'written')}") from None
 
     def check_same(self, campaign: Campaign) -> Campaign:
-        """Return the campaign of this folder, which must be the one that is asked for.
+        """Return the campaign of this folder, if it is the one that is asked for.
 
         Raises:
             ResultsError: it is another, or can't be read.
@@ -233,7 +233,7 @@ class ResultsFolder(ResultsPaths):
         return standing
 
     def _renew_places(self, campaign: Campaign, standing: Campaign) -> None:
-        """Write down where images of a user's own lie now, if that is another place.
+        """Write the present paths of a user's own images into campaign.toml, if they have moved.
 
         A job that was submitted before they were moved still names the old one.
         """

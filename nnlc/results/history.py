@@ -1,4 +1,4 @@
-"""What the journal of a results folder says of its networks, over all jobs so far."""
+"""History of a campaign's networks over all jobs so far, as its journal tells it."""
 
 import json
 from collections import Counter
@@ -18,81 +18,81 @@ _KINDS = frozenset(
     {"job", "end", "lost", "trouble", "start", "attempt", "failure", "finish", "retire", "retry"}
 )
 _NAMES = {"torch": "torch", "cuda": "CUDA", "cudnn": "cuDNN"}
-"""Libraries that a table's bits depend on, and how they are written."""
+"""Names, for people, of the libraries that a table's bits depend on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finish:
-    """How a network was finished, as far as its event says; older journals say little."""
+    """Event of a network that was finished; older journals tell less."""
 
     seconds: float | None = None
     half_epoch_seconds: tuple[float, ...] = ()
     peak_memory_bytes: int | None = None
     attempts: int | None = None
     sha256: str | None = None
-    """Of the table."""
+    """Digest of the table."""
     device: str | None = None
-    """The model of the GPU or processor."""
+    """Model of the GPU or processor."""
     multiprocessors: int | None = None
     instructions: str | None = None
-    """What of the processor's instruction set was used."""
+    """Instruction set of the processor that was used."""
     versions: dict[str, str] = field(default_factory=dict)
-    """By name: arithmetic, nnlc, torch, cuda, cudnn and others."""
+    """Versions by name: arithmetic, nnlc, torch, cuda, cudnn and others."""
     settings: dict[str, str] = field(default_factory=dict)
-    """Of the libraries, by name, in JSON."""
+    """Settings of the libraries by name, in JSON."""
     stop: "Stop | None" = None
-    """Where a stop rule has ended it."""
+    """Point where a stop rule ended the training, if one did."""
 
     @property
     def on_gpu(self) -> bool | None:
-        """Return whether it was trained on a GPU; None where nothing tells."""
+        """True if it was trained on a GPU; None if the event does not tell."""
         return None if self.device is None else self.multiprocessors is not None
 
     @property
     def arithmetic(self) -> str | None:
-        """Return the network's own, of `nnlc.networks.arithmetic`; None where nothing tells."""
+        """Return the network's arithmetic; None if the event does not tell."""
         said = FIRST if "nnlc" in self.versions else None  # 0.1.0 did not say it
         return self.versions.get("arithmetic", said)
 
     def seconds_of_all(self, half_epochs: int) -> float | None:
-        """Seconds that so many half epochs would have taken, of which a stop rule ended some."""
+        """Return the seconds that all half epochs would have taken without a stop rule."""
         trained = len(self.half_epoch_seconds) or half_epochs
         return None if self.seconds is None else self.seconds * (half_epochs / trained)
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Where a stop rule has ended a network, and what it said, as far as the event tells."""
+    """Point where a stop rule ended a network, and its prediction, as far as the event tells."""
 
     epoch: float | None
     predicted: float | None
-    """Percent, at the target."""
+    """Predicted accuracy at the target, in percent."""
     target: float | None
-    """The epoch that is predicted."""
+    """Epoch of the prediction."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All that a journal says; each dictionary is by network ID."""
+    """Content of a journal; each dictionary is by network ID."""
 
     attempts: dict[str, int] = field(default_factory=dict)
-    """Bad ends that count so far, none of them 0: those since the last finish or retry, less one
-    for each time that a rank with the network was found sick."""
+    """Failed attempts since the last finish or retry, without those on retired ranks; networks
+    without any are left out."""
     failures: dict[str, str] = field(default_factory=dict)
-    """Reasons of networks that were given up and not cleared since."""
+    """Reasons why networks were given up; `nnlc retry` clears them."""
     finishes: dict[str, Finish] = field(default_factory=dict)
     trouble: str | None = None
-    """The last, with its time, since a job began or ended."""
+    """Last trouble with its time, since a job began or ended."""
     last_time: str | None = None
-    """Of the last event, as that says it."""
+    """Time of the last event, as the event has it."""
     open_jobs: Sequence[OpenJob] = ()
-    """Jobs without a written end: `nnlc.results.open_jobs`. Older journals tell of none."""
+    """Jobs without a recorded end (`nnlc.results.open_jobs`). Older journals have none."""
 
 
 def read_history(folder: Path) -> History:
-    """Read a journal folder; one that is not there has an empty history.
+    """Return the history in a journal folder; it is empty if the folder is missing.
 
-    Whatever is no event is passed over, be it a file, a line or a field.
+    Files, lines and fields that are no events are skipped.
     """
     history = History()
     last_time = trouble = None
@@ -111,7 +111,7 @@ def read_history(folder: Path) -> History:
 
 
 def _take(history: History, id_: str, event: dict[str, Any]) -> None:
-    """What an event says of one network."""
+    """Add what an event says of one network to the history."""
     count = history.attempts.pop(id_, 0)
     match event["event"]:
         case "attempt":
@@ -165,7 +165,7 @@ _Maker = tuple[tuple[str, ...], tuple[tuple[str, str], ...]]
 
 
 def _maker(finish: Finish) -> _Maker:
-    """What a table's bits depend on beside network and campaign: words, and settings in order."""
+    """Return what a table's bits depend on beside its network: words, and sorted settings."""
     units = finish.multiprocessors
     details = [f"{units} multiprocessors"] if units is not None else []
     details += [finish.instructions] if finish.instructions else []
@@ -179,7 +179,7 @@ def _maker(finish: Finish) -> _Maker:
 
 
 def _cudnn(version: str) -> str:
-    """torch's number in cuDNN's own words: 91002 is 9.10.2, and 8907 is 8.9.7."""
+    """Return torch's number of a cuDNN as NVIDIA writes it: 91002 is 9.10.2, 8907 is 8.9.7."""
     if not (version.isdecimal() and len(version) in (4, 5)):
         return version
     number, major = int(version), 10_000 if len(version) == 5 else 1000
@@ -209,14 +209,14 @@ def _finish(event: dict[str, Any]) -> Finish:
 
 
 def _ids(event: dict[str, Any]) -> list[str]:
-    """The networks that an event is about, one or many."""
+    """Return the IDs of the networks that an event is about."""
     several = event.get("ids")
     values = several if isinstance(several, list) else [event.get("id")]
     return [value for value in values if isinstance(value, str) and value == _word(value)]
 
 
 def _word(value: Any) -> str | None:
-    """A value on one line that any terminal can show; None for what is empty or no plain value."""
+    """Return a value as one printable line; None if it is empty or no plain value."""
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         return None
     return printable(" ".join(str(value).split())) or None
@@ -231,7 +231,7 @@ def _whole(value: Any) -> int | None:
 
 
 def as_number(value: Any) -> float | None:
-    """A journal's number; None for what is none."""
+    """Return a value of a journal as a number; None if it is none."""
     try:
         return float(value) if isinstance(value, int | float) else None
     except OverflowError:
@@ -239,6 +239,6 @@ def as_number(value: Any) -> float | None:
 
 
 def _numbers(value: Any) -> tuple[float, ...]:
-    """Those of a list that are numbers."""
+    """Return the numbers in a list; () if it is no list."""
     found = map(as_number, value) if isinstance(value, list) else ()
     return tuple(number for number in found if number is not None)

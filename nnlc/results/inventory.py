@@ -1,4 +1,4 @@
-"""Inventory of a campaign: for every network what stands in its table's place, and the reason.
+"""Inventory of a campaign: the state of every network's table, and the reason for it.
 
 A table is whole when it is a regular file in the published format, describes its own network of
 this campaign, and ends where it should. Any other file is left as it is: its network counts neither
@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # NumPy, which no agent needs before tables stand
     from nnlc.tables.record import Record
 
     Found = Record | TableError | None
-    """What was read in a table's place: a table, why there is none to read, or nothing."""
+    """Table that was read, or the reason why it can't be, or None where nothing stands."""
 
 _AT_ONCE = 500
 """Number of tables that a stop rule is shown together."""
@@ -72,7 +72,7 @@ class Entry:
 
     @property
     def reason(self) -> str:
-        """Problem in words, with path, line and column; "" without one."""
+        """Return the problem in words, with path, line and column; "" without one."""
         return str(self.problem or "")
 
     @property
@@ -89,17 +89,17 @@ class Inventory:
 
     @property
     def standing(self) -> dict[str, Entry]:
-        """Entries of networks that have their tables."""
+        """Return the entries of networks that have their tables."""
         return {id_: one for id_, one in self.entries.items() if one.stands}
 
     @property
     def not_whole(self) -> dict[str, Entry]:
-        """Entries of networks in whose table's place stands something else."""
+        """Return the entries that are damaged or foreign."""
         return {id_: one for id_, one in self.entries.items() if one.problem is not None}
 
     @property
     def missing(self) -> set[str]:
-        """IDs of networks in whose table's place stands nothing."""
+        """Return the IDs of networks without a table or any other file in its place."""
         return {id_ for id_, one in self.entries.items() if one.state is State.MISSING}
 
 

@@ -1,4 +1,4 @@
-"""The journal of a results folder: a line of JSON an event, one file for each rank-0 process.
+"""Journal of a results folder: one file for each rank-0 process, one line of JSON for each event.
 
 It holds what the 28 columns of a table can't: when, how long, on what, and why a network failed.
 Deleting it costs no table. The first line of a file says its format and the nnlc that wrote it.
@@ -34,22 +34,22 @@ from nnlc.system.newer_format import too_new
 from nnlc.tables.folder_names import EVENTS, PROGRESS
 
 FORMAT = 1
-"""Raised when an older nnlc would misread a journal."""
+"""Format of new journals; raised when an older nnlc would misread them."""
 PROGRESS_SECONDS = 5.0
-"""How often a running job writes its progress down."""
+"""Interval at which a running job records its progress."""
 SILENT_SECONDS = 60.0
-"""A job whose progress is older has ended or lost its file system."""
+"""Age of a progress record after which its job counts as ended or cut off from its file system."""
 RETRY_SECONDS = 1.0
-"""`Journal.try_again` leaves a disk in trouble alone for so long."""
+"""Interval between two tries to write lines that could not be written."""
 LONGEST_LINE_BYTES = 64 << 20
-"""No event is that long; a file without line ends is not read into memory whole."""
+"""Limit of a line, so that a file without line ends is not read into memory whole."""
 
 _NOT_OURS = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
-"""What JSON that is none, or is of another shape than ours, may raise."""
+"""Errors that a damaged or foreign JSON file may raise."""
 
 
 class Journal:
-    """Appends events to this process's own file, and keeps its snapshot of progress beside it.
+    """Journal file of this process, and its record of progress beside it.
 
     Nothing here raises OSError. A line that can't be written waits in memory, and those after it
     too; a line has about 1 KB and a campaign a few for each network, so their number has no bound.
@@ -64,7 +64,7 @@ class Journal:
         self._ready = ready
         self._stem = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{platform.node()}-{os.getpid()}"
         self.path = folder / f"{self._stem}{EVENTS}"
-        """The file; settled when its first line is written, as its name may turn out taken."""
+        """Path of the file; final once its first line is written, as the name may be taken."""
         self._is_ours = False
         self._waiting: deque[bytes] = deque()
         self._lines = 0
@@ -74,7 +74,7 @@ class Journal:
         self._last_progress = float("-inf")
 
     def write(self, event: str, **facts: Any) -> None:
-        """Append one event by a single write of a single line, once those that wait are written.
+        """Append one event as one line, after the lines that wait.
 
         Each has its number `n` in the file, by which a reader knows a line that came twice.
         """
@@ -87,22 +87,22 @@ class Journal:
 
     @property
     def trouble(self) -> str | None:
-        """Why lines wait to be written, as "file: what the file system said"; None if none wait."""
+        """Return why lines wait, as "file: message of the file system"; None if none wait."""
         return self._problem if self._waiting else None
 
     def try_again(self) -> None:
-        """Write the lines that wait; call it as often as you like."""
+        """Write the lines that wait, unless that was tried less than `RETRY_SECONDS` ago."""
         if self._waiting and time.monotonic() - self._last_try >= RETRY_SECONDS:
             self._write_waiting()
 
     def progress_is_due(self) -> bool:
-        """Whether the snapshot of progress has become old; asked far more often than it has."""
+        """True if the record of progress is older than `PROGRESS_SECONDS`."""
         return time.monotonic() - self._last_progress >= PROGRESS_SECONDS
 
     def progress(self, under_way: dict[str, dict[str, Any]]) -> None:
-        """Write down which networks are under way: by ID, half epochs so far and last accuracy.
+        """Record which networks are under way: by ID, half epochs so far and last accuracy.
 
-        A snapshot that can't be written is left out: the next one says more.
+        A record that can't be written is left out.
         """
         self._last_progress = time.monotonic()
         content = json.dumps({"time": _now(), "under_way": under_way})
@@ -113,7 +113,7 @@ class Journal:
             write_atomically(self._snapshot, content.encode())
 
     def end(self) -> None:
-        """Nothing is under way any more. Lines that still wait get a last try."""
+        """Try for the last time to write lines that wait, and remove the record of progress."""
         self._write_waiting()
         if self._is_ours:
             with suppress(OSError):
@@ -155,9 +155,9 @@ class Journal:
         self._torn = False
 
     def _open(self) -> int:
-        """A handle to append to the file, which no other journal has.
+        """Return a handle to append to the file, which no other journal uses.
 
-        As a clock may be set back, not even one of a process with the same number has it.
+        Clocks may be set back, so another process of the same number may have taken the name.
         """
         flags = os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW
         if self._is_ours:
@@ -175,7 +175,7 @@ class Journal:
 
 
 def read_events(folder: Path, kinds: Set[str] | None = None) -> Iterator[dict[str, Any]]:
-    """The events of all files, or those of some kinds, in order of time.
+    """Yield the events of all files, or those of some kinds, in order of time.
 
     Each is an object with a `time`, and an `event` that is a string; nothing is promised of other
     fields. Events of one file stay in the order in which they were written: where its clock was set
@@ -200,12 +200,12 @@ def read_files(folder: Path, kinds: Set[str] | None = None) -> Iterator[tuple[st
 
 
 def is_silent(folder: Path, name: str, last: str) -> bool:
-    """Return whether a job has written down neither an event nor its progress for a minute.
+    """True if a job has recorded neither an event nor its progress for a minute.
 
     Args:
         folder: the journal.
-        name: of the job's file in it.
-        last: when the job wrote its last event.
+        name: name of the job's file in it.
+        last: time of the job's last event.
     """
     times = [last]
     with suppress(OSError, *_NOT_OURS):
@@ -219,12 +219,12 @@ def is_silent(folder: Path, name: str, last: str) -> bool:
 
 
 def unread_files(folder: Path) -> list[tuple[Path, OSError]]:
-    """Return which files of a journal are not read, and why: they are no regular files, say."""
+    """Return the files of a journal that can't be read, such as links, and why."""
     return unusable_entries(folder, files=(EVENTS, PROGRESS))
 
 
 def read_progress(folder: Path) -> dict[str, dict[str, Any]]:
-    """What running jobs have under way: by ID, half epochs so far and the last accuracy."""
+    """Return the networks under way: by ID, half epochs so far and last accuracy."""
     under_way: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.glob(f"*{PROGRESS}")):
         try:
@@ -267,7 +267,7 @@ def _read_file(path: Path, kinds: Set[str] | None) -> list[dict[str, Any]]:
 
 
 def _in_order(events: list[dict[str, Any]]) -> list[tuple[float, dict[str, Any]]]:
-    """Each event of one file with the moment, in seconds, that it counts for: none goes back."""
+    """Return each event of one file with its time in seconds, corrected so that none goes back."""
     moments: list[float] = []
     least = float("-inf")
     for event in events:
@@ -285,7 +285,7 @@ def _in_order(events: list[dict[str, Any]]) -> list[tuple[float, dict[str, Any]]
 
 
 def _seconds(words: Any) -> float:
-    """Seconds since 1970 of a time in a journal; one that names no zone is UTC.
+    """Return a journal's time in seconds since 1970; a time without a zone is UTC.
 
     Raises:
         ValueError, TypeError, OverflowError: it is none.

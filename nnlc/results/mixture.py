@@ -1,4 +1,4 @@
-"""Whether the tables of a campaign come from one arithmetic, or from several."""
+"""Mixture of arithmetics among the tables of a campaign."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -20,14 +20,14 @@ from nnlc.wording import counted
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """The tables of a campaign, counted by the arithmetic of their networks."""
+    """Number of a campaign's tables by the arithmetic that made them."""
 
     tables: int = 0
-    """How many have a known arithmetic."""
+    """Number of tables whose arithmetic is known."""
     others: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """How many another arithmetic has made: by that one, and the one of a new training."""
+    """Number of tables by their arithmetic and that of a new training, where the two differ."""
     between: frozenset[int] = frozenset()
-    """Which changes those networks have in one of the two and not in the other."""
+    """Numbers of the changes in which those two arithmetics differ."""
     is_mixed: bool = False
     """True if no single nnlc gives all of these tables under one set of settings."""
 
@@ -60,9 +60,9 @@ def mixture_of(
     """Count tables by the arithmetic that made them, where a new training would have another.
 
     Args:
-        networks: the campaign's; not read where every arithmetic is the first.
-        settings: the campaign's, of training.
-        finishes: what the journal says of tables, by ID.
+        networks: the campaign's; not read if every arithmetic is the first.
+        settings: the campaign's training section.
+        finishes: finish events by ID.
         standing: IDs of the tables to count.
     """
     recorded = finishes.keys() & set(standing)
@@ -96,7 +96,7 @@ def mixture_of(
 
 
 def _is_one(having: Mapping[int, set[bool | None]]) -> bool:
-    """Tell whether one nnlc makes all tables under one set of settings.
+    """True if one nnlc makes all tables under one set of settings.
 
     A change that some tables lack must be lacked by all that it touches; and either a setting keeps
     its old way, or no table has a later change.

@@ -1,7 +1,7 @@
-"""Jobs that have written down their start and not their end: they run, or they were ended.
+"""Jobs with a recorded start and no recorded end: they run, or they were killed.
 
-A job that is killed with all its processes, or whose node is lost, can't say so itself. The next
-start and `status` do, from what it had written before.
+A job that is killed with all its processes, or whose node is lost, can't record its end. The next
+start and `status` report it from the events that it had written.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,20 +16,20 @@ from nnlc.wording import counted, printable
 
 @dataclass(slots=True)
 class OpenJob:
-    """A job that may run or may have been ended."""
+    """Job that may run or may have been killed."""
 
     name: str
-    """Of its file in the journal."""
+    """Name of its file in the journal."""
     process: dict[str, Any]
-    """What `nnlc.system.process` says of its rank 0."""
+    """Process of its rank 0, as `nnlc.system.process` describes it."""
     began: str
     last: str
-    """When it wrote its last event."""
+    """Time of its last event."""
     under_way: set[str] = field(default_factory=set)
-    """IDs of what it trained."""
+    """IDs of the networks that it trained."""
 
     def how_it_ended(self, missing: Iterable[str]) -> str:
-        """Return the news of an end that the job itself could not tell.
+        """Return a line on the end that the job could not record.
 
         Args:
             missing: IDs of networks without a table.
@@ -45,14 +45,14 @@ class OpenJob:
 
 
 class OpenJobs:
-    """Finds them among the events of a journal."""
+    """Search for open jobs among the events of a journal."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, OpenJob] = {}
         self._told: set[str] = set()
 
     def follow(self, name: str, event: dict[str, Any], ids: set[str]) -> None:
-        """Take note of an event of this file about these IDs; they come in order of time."""
+        """Add an event of a file about these IDs; events are added in order of time."""
         process, time, kind = event.get("process"), str(event["time"]), event["event"]
         if kind == "job" and isinstance(process, dict):
             self._jobs[name] = OpenJob(name, process, time, time)
@@ -66,22 +66,22 @@ class OpenJobs:
             job.under_way = job.under_way | ids if kind == "start" else job.under_way - ids
 
     def untold(self) -> list[OpenJob]:
-        """Return those that no later start has told of as lost."""
+        """Return the open jobs that no later start has reported as lost."""
         return [job for name, job in self._jobs.items() if name not in self._told]
 
 
 def unsaid_ends(folder: Path, jobs: Iterable[OpenJob], missing: Sequence[str]) -> list[str]:
-    """Return the news of jobs that have ended without a word.
+    """Return a line for each job that ended without recording it.
 
     Args:
         folder: the journal.
-        jobs: that have not written down their end.
+        jobs: jobs without a recorded end.
         missing: IDs of networks without a table.
     """
     return [job.how_it_ended(missing) for job in jobs if has_ended(folder, job)]
 
 
 def has_ended(folder: Path, job: OpenJob) -> bool:
-    """Return whether a job that has not written down its end is over, as far as can be seen."""
+    """True if a job without a recorded end is over, as far as can be seen from here."""
     lives = process_lives(job.process, this_process())
     return lives is False or (lives is None and is_silent(folder, job.name, job.last))

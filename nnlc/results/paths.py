@@ -1,16 +1,16 @@
-"""Every path in a results folder.
+"""Paths of all that a results folder holds.
 
 results/<campaign>/
-  campaign.toml               the campaign; another one is refused
+  campaign.toml               the campaign; another campaign is refused
   <dataset>_models/<ID>.txt   one table for each finished network
   checkpoints/                networks under way: nnlc.training.checkpoint
   journal/                    events, one file for each job
-  leases/                     which job works on which network: nnlc.ranks.leases
-  jobs/                       scripts and campaigns that were submitted, and the jobs' IDs
-  machines.toml               what networks take on its devices: nnlc.calibration.machines
-  aside/<number>/             what stood in a table's place and was none: nnlc.results.retry
+  leases/                     which job trains which network: nnlc.ranks.leases
+  jobs/                       submitted scripts and campaigns, and the jobs' IDs
+  machines.toml               fitted speed of the devices: nnlc.calibration.machines
+  aside/<number>/             damaged or foreign tables: nnlc.results.retry
 
-All but the tables can be deleted at the cost of time only.
+Deleting anything but the tables costs time only.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`nnlc retry`: what keeps networks from being trained again is taken out of the way."""
+"""`nnlc retry`: clear failures, and move damaged and foreign tables aside."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -12,18 +12,17 @@ from nnlc.system.files import ignored_lines
 from nnlc.wording import some_of
 
 _NAMED = 5
-"""So many networks an error names."""
+"""Number of networks that an error names."""
 
 
 def retry(results: ResultsFolder, ids: Sequence[str] = ()) -> Iterator[str]:
-    """Let the next job train networks again; yields what was done, in words.
+    """Let the next job train networks again, and yield lines on what was done.
 
-    Failures are cleared, and files in a table's place that are not the table are moved to `aside`:
-    none is ever deleted.
+    Failures are cleared. Damaged and foreign tables are moved to `aside`; no file is deleted.
 
     Args:
         results: the folder.
-        ids: of the networks; all of them if none are given, but for files that can't be read.
+        ids: IDs of the networks; by default all, but for those whose files can't be read.
 
     Raises:
         ResultsError: no results folder; an ID whose network has neither failed nor a file that is
@@ -59,7 +58,7 @@ def retry(results: ResultsFolder, ids: Sequence[str] = ()) -> Iterator[str]:
 
 
 def _set_aside(results: ResultsFolder, files: dict[str, Entry]) -> Iterator[str]:
-    """Move files out of their tables' places, all of them into one new folder.
+    """Move files into one new folder in `aside`, and yield lines on it.
 
     Raises:
         ResultsError: one can't be moved.

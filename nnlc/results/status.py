@@ -1,4 +1,4 @@
-"""How far a results folder is: counted from its tables, with the journal's word on the rest."""
+"""Progress of a results folder, counted from its tables and its journal."""
 
 from dataclasses import dataclass
 
@@ -14,29 +14,29 @@ from nnlc.wording import counted
 
 @dataclass(slots=True)
 class DatasetStatus:
-    """Networks of one dataset by how far they are."""
+    """Number of a dataset's networks in each state."""
 
     done: int = 0
     under_way: int = 0
     waiting: int = 0
     not_whole: int = 0
-    """Networks in whose table's place stands something else."""
+    """Networks whose table is damaged or foreign."""
     failed: int = 0
     rows: int = 0
-    """Half epochs recorded so far, finished tables and networks under way together."""
+    """Half epochs of finished tables and of networks under way."""
     stopped: int = 0
-    """Of those done, how many the campaign's stop rule ended early."""
+    """Networks among those done that the campaign's stop rule ended early."""
     saved: int = 0
-    """Half epochs that these were not trained for."""
+    """Half epochs that the stop rule saved."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A network that was given up."""
+    """Network that was given up."""
 
     reason: str
     attempts: int
-    """How many ended badly; 0 where that isn't known."""
+    """Number of failed attempts; 0 if unknown."""
 
     def __str__(self) -> str:
         times = f" after {counted(self.attempts, 'attempt')}" if self.attempts else ""
@@ -45,33 +45,34 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A results folder at one moment."""
+    """Progress of a results folder at one moment."""
 
     campaign: str
     half_epochs: int
     stop: str | None
-    """The campaign's stop rule."""
+    """Stop rule of the campaign."""
     datasets: dict[str, DatasetStatus]
     failures: dict[str, Failure]
-    """By ID, in the campaign's order."""
+    """Networks that were given up, by ID in the campaign's order."""
     not_whole: dict[str, Entry]
-    """By ID: what stands in the place of tables and is none."""
+    """Damaged and foreign tables by ID."""
     makers: list[tuple[str, int]]
-    """The devices and versions that the standing tables come from, as far as the journal knows."""
+    """Devices and versions that made the tables, and how many, as far as the journal knows."""
     mixture: Mixture
-    """Whether they come from one arithmetic."""
+    """Mixture of arithmetics among the tables."""
     ignored_lines: list[str]
-    """What stands in the place of files of jobs and is none, and why."""
+    """Files and folders of jobs that can't be read, and why, in words."""
     unsaid_ends: list[str]
-    """Of jobs that were killed or lost their node, in words."""
+    """Lines on jobs that were killed or lost their node."""
     trouble: str | None
-    """What a job that is under way reported last, such as a disk that is full."""
+    """Last trouble of a job under way, such as a full disk."""
 
 
 def read_status(results: ResultsFolder) -> Status:
-    """Count; safe while a job runs. A network is done when its table stands, and is whole.
+    """Return the progress of a results folder; jobs may run in it meanwhile.
 
-    One under way is so whatever became of it before, and one that failed stays so until `retry`.
+    A network is done if its table stands, whole or stopped. One under way counts as such, whatever
+    became of it before; a failed one counts as failed until `nnlc retry`.
 
     Raises:
         ResultsError: no results folder.
