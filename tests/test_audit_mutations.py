@@ -10,7 +10,7 @@ from network_rules import PUBLISHED as ARTICLE
 from network_rules import broken_rules
 
 from nnlc.auditing.audit import audit_bytes
-from nnlc.auditing.campaign_rules import Home
+from nnlc.auditing.campaign_rules import AuditedFolder
 from nnlc.auditing.curve_rules import check_curves
 from nnlc.auditing.rule_list import Severity
 from nnlc.results.folder import ResultsFolder
@@ -137,7 +137,11 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results") / "r"
     campaign = write_results(folder)
     drawn = {network.spec.id: network.spec for network in campaign.networks()}
-    return list(campaign.networks()), ResultsFolder(folder), (Home(folder, campaign), drawn)
+    return (
+        list(campaign.networks()),
+        ResultsFolder(folder),
+        (AuditedFolder(folder, campaign), drawn),
+    )
 
 
 def test_of_a_change_in_a_results_folder_only_values_of_the_curve_may_pass(results):

@@ -22,7 +22,7 @@ from nnlc.results.retry import retry
 from nnlc.results.status import read_status
 from nnlc.system.files import read_regular
 from nnlc.tables import parse_table, read_table, write_table
-from nnlc.verification.tables_to_verify import Refused, Subject, read_subjects
+from nnlc.verification.tables_to_verify import Refused, TableToVerify, read_tables_to_verify
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -147,13 +147,13 @@ def test_what_is_no_table_is_named_alike_by_all_and_set_aside_by_retry(folder, w
     told = CliRunner().invoke(app, ["status", str(job.results.path)]).output
     assert "1 table is not whole; 'nnlc retry" in told
     assert wrong.reason in told
-    shown = CampaignFolder(job.results).look().standings[3]
+    shown = CampaignFolder(job.results).look().states[3]
     assert (shown.state, shown.reason) == (Shown.DAMAGED, wrong.reason)
     errors = [one for one in nnlc.audit(job.results.path).findings if one.severity.word == "error"]
     assert (path, wrong.problem.line) in [(one.path, one.line) for one in errors]
-    tables, skipped = read_subjects([job.results.path], None)
+    tables, skipped = read_tables_to_verify([job.results.path], None)
     [told] = [one for one in (*tables, *skipped) if one.path == path]
-    if isinstance(told, Subject):
+    if isinstance(told, TableToVerify):
         assert f"{path}, {told.foreign}" == wrong.reason
     elif isinstance(told, Refused):
         assert wrong.reason.endswith(told.reason)

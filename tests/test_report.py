@@ -115,16 +115,16 @@ def data_of(text):
 
 def test_each_network_of_a_campaign_has_its_state_as_status_counts_them(results):
     _, data = page_of(results.path)
-    standings = data["standings"]
-    assert standings["state"] == [0, 0, 1, 3, 4, 2]
-    assert standings["lengths"] == [2, 2, 1, 0, 0, 0]
-    assert standings["seconds"] == [3.5, None, None, None, None, None]
-    assert standings["attempts"] == [0, 0, 0, 2, 0, 0]
-    assert "alert(1)" in standings["reasons"]["3"]
-    assert "cut off" in standings["reasons"]["4"]
+    states = data["standings"]
+    assert states["state"] == [0, 0, 1, 3, 4, 2]
+    assert states["lengths"] == [2, 2, 1, 0, 0, 0]
+    assert states["seconds"] == [3.5, None, None, None, None, None]
+    assert states["attempts"] == [0, 0, 0, 2, 0, 0]
+    assert "alert(1)" in states["reasons"]["3"]
+    assert "cut off" in states["reasons"]["4"]
     table = nnlc.read_table(results.table_path(*[*_first(results)]))
     expected = [[row.train_loss, row.val_loss, row.val_accuracy_percent] for row in table.rows]
-    found = decode(standings["curves"])
+    found = decode(states["curves"])
     assert pytest.approx(np.array(expected), rel=2e-5) == found[:6].reshape(3, 2).T
     assert found[-1] == 12.5  # of the one under way, the last accuracy that is known
     assert np.isnan(found[-3:-1]).all()
@@ -303,17 +303,17 @@ def test_only_what_changed_is_read_again(results, monkeypatch):
     )
     second = folder.look()
     assert read == journals == []
-    pairs = zip(first.standings, second.standings, strict=True)
+    pairs = zip(first.states, second.states, strict=True)
     assert all(new.same_as(old) for old, new in pairs)
     networks = list(results.campaign().networks())
     write_tables(results.path, networks[5:], 2)
     third = folder.look()
     assert [files.names for (files,) in read] == [(f"{networks[5].spec.id}.txt",)]
-    changed = [i for i in range(6) if not third.standings[i].same_as(first.standings[i])]
+    changed = [i for i in range(6) if not third.states[i].same_as(first.states[i])]
     assert changed == [5]
-    assert third.standings[5].state == State.DONE
+    assert third.states[5].state == State.DONE
     results.table_path(networks[5].images, networks[5].spec).unlink()
-    assert folder.look().standings[5].state == State.WAITING
+    assert folder.look().states[5].state == State.WAITING
 
 
 def spy(function, calls):
@@ -340,9 +340,9 @@ def test_a_long_journal_is_read_again_only_now_and_then(results, monkeypatch):
     ids = [network.spec.id for network in results.campaign().networks()]
     Journal(results.journal_folder).write("failure", id=ids[5], reason="late")
     now[0] += 39
-    assert folder.look().standings[5].state == State.WAITING
+    assert folder.look().states[5].state == State.WAITING
     now[0] += 2
-    assert folder.look().standings[5].state == State.FAILED
+    assert folder.look().states[5].state == State.FAILED
 
 
 def test_accuracies_of_a_network_under_way_are_remembered_as_long_as_they_hold(results):
@@ -351,7 +351,7 @@ def test_accuracies_of_a_network_under_way_are_remembered_as_long_as_they_hold(r
 
     def look(half_epochs, accuracy):
         results.told.progress({id_: {"half_epochs": half_epochs, "accuracy": accuracy}})
-        return folder.look().standings[2].curve[:, 2].tolist()
+        return folder.look().states[2].curve[:, 2].tolist()
 
     assert look(1, 10.0) == [10.0]
     assert look(2, 20.0) == [10.0, 20.0]

@@ -458,8 +458,8 @@ def test_unknown_accuracies_of_a_network_under_way_are_bridged_and_infinite_ones
     curve[[1, 8], 2] = 10, 80
     pictures = []
     for state in (State.UNDER_WAY, State.DONE):
-        standing = replace(moment.standings[0], state=state, curve=curve)
-        payload = whole_payload(subject, replace(moment, standings=[standing]))
+        standing = replace(moment.states[0], state=state, curve=curve)
+        payload = whole_payload(subject, replace(moment, states=[standing]))
         (tmp_path / "x.html").write_bytes(build_page(payload))
         browser.open((tmp_path / "x.html").as_uri())
         browser.click(f"{ROWS}:nth-child(1)")

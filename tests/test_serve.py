@@ -23,9 +23,9 @@ from nnlc.errors import NnlcError, ResultsError
 from nnlc.reporting import server as serving
 from nnlc.reporting.campaign_folder import CampaignFolder
 from nnlc.reporting.live import LiveCampaign
-from nnlc.reporting.network_state import NO_CURVE, Standing, State
+from nnlc.reporting.network_state import NO_CURVE, NetworkState, State
 from nnlc.reporting.server import PageServer
-from nnlc.reporting.time_estimate import Pace
+from nnlc.reporting.time_estimate import TimeEstimate
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
 
@@ -305,7 +305,7 @@ def test_a_number_that_is_none_in_a_progress_file_is_passed_over(results):
     network = list(results.campaign().networks())[3]
     entry = {"half_epochs": 1, "accuracy": 10**400}
     Journal(results.journal_folder).progress({network.spec.id: entry})
-    standing = CampaignFolder(results).look().standings[3]
+    standing = CampaignFolder(results).look().states[3]
     assert (standing.state, len(standing.curve)) == (State.UNDER_WAY, 0)
 
 
@@ -316,7 +316,7 @@ def test_a_table_of_another_length_is_damaged_where_no_rule_stops_networks(resul
     moment = CampaignFolder(results).look()
     [counts] = moment.progress.datasets
     assert (counts.done, counts.not_whole, counts.rows, counts.stopped) == (0, 2, 0, 0)
-    reasons = [one.reason for one in moment.standings[:2]]
+    reasons = [one.reason for one in moment.states[:2]]
     for network, why, rows in zip(
         networks,
         reasons,
@@ -346,24 +346,24 @@ def test_a_folder_that_can_not_be_read_is_told_and_what_was_known_stays(results,
 
 
 def test_the_time_left_follows_from_the_work_that_was_done_meanwhile(results, monkeypatch):
-    pace = Pace(CampaignFolder(results))
-    monkeypatch.setattr(Pace, "_weights", [10.0, 10.0, 10.0, 40.0, 10.0, 20.0])
+    pace = TimeEstimate(CampaignFolder(results))
+    monkeypatch.setattr(TimeEstimate, "_weights", [10.0, 10.0, 10.0, 40.0, 10.0, 20.0])
 
-    def standings(*states):
-        return [Standing(state, NO_CURVE, rows) for state, rows in states]
+    def states(*states):
+        return [NetworkState(state, NO_CURVE, rows) for state, rows in states]
 
     done, waiting, failed = (State.DONE, 2), (State.WAITING, 0), (State.FAILED, 0)
     half = (State.UNDER_WAY, 1)
-    first = standings(done, (State.UNDER_WAY, 0), waiting, waiting, failed, waiting)
+    first = states(done, (State.UNDER_WAY, 0), waiting, waiting, failed, waiting)
     assert pace.seconds_left(first, 0) is None
-    second = standings(done, half, waiting, waiting, failed, waiting)
+    second = states(done, half, waiting, waiting, failed, waiting)
     assert pace.seconds_left(second, 5) is None  # too early to say
     # 5 of work in 20 s; 75 of work left.
     assert pace.seconds_left(second, 20) == pytest.approx(75 * 4)
-    third = standings(done, done, half, waiting, failed, waiting)
+    third = states(done, done, half, waiting, failed, waiting)
     # 15 in 30 s, 65 left.
     assert pace.seconds_left(third, 30) == pytest.approx(65 * 2)
-    assert pace.seconds_left(standings(*[done] * 6), 40) is None
+    assert pace.seconds_left(states(*[done] * 6), 40) is None
     assert pace.seconds_left(third, 50) is None  # what was before a pause doesn't count
 
 
@@ -371,7 +371,7 @@ def test_weights_are_predicted_seconds(results):
     Journal(results.journal_folder).write("job", device="cpu", ranks=[])
     folder = CampaignFolder(results)
     folder.look()
-    weights = Pace(folder)._weights
+    weights = TimeEstimate(folder)._weights
     assert len(weights) == 6
     assert min(weights) > 0
     assert len(set(weights)) > 1

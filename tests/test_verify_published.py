@@ -22,7 +22,7 @@ from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.origin import origin_of
 from nnlc.training.pixels import DeviceImages
 from nnlc.verification import verifying
-from nnlc.verification.curve_ranks import Place
+from nnlc.verification.curve_ranks import CurveRank
 from nnlc.verification.differences import (
     Difference,
     present_circumstances,
@@ -127,18 +127,18 @@ def test_published_images_in_their_own_formats_are_trained_on(tmp_path, monkeypa
 
 
 def test_places_are_ranks_ranges_and_deviations_by_hand():
-    place = Place(1, "valAcc", 3.0, (1.0, 2.0, 3.0, 6.0))
+    place = CurveRank(1, "valAcc", 3.0, (1.0, 2.0, 3.0, 6.0))
     assert (place.below, place.equal, place.percentile, place.outside) == (2, 1, 62.5, False)
     assert place.distance == pytest.approx(0.0)
-    assert Place(1, "valAcc", 7.0, (1.0, 2.0)).outside
-    assert Place(1, "valAcc", 7.0, (1.0, 2.0)).distance == pytest.approx(5.5 / math.sqrt(0.5))
-    assert Place(1, "valAcc", 7.0, (1.0,)).distance is None
-    assert Place(1, "valAcc", 7.0, (1.0, 1.0)).distance is None  # no seed differs from another
+    assert CurveRank(1, "valAcc", 7.0, (1.0, 2.0)).outside
+    assert CurveRank(1, "valAcc", 7.0, (1.0, 2.0)).distance == pytest.approx(5.5 / math.sqrt(0.5))
+    assert CurveRank(1, "valAcc", 7.0, (1.0,)).distance is None
+    assert CurveRank(1, "valAcc", 7.0, (1.0, 1.0)).distance is None  # no seed differs from another
 
 
 @given(value=FINITE, among=st.lists(FINITE, min_size=1, max_size=8))
 def test_a_place_is_consistent_with_its_own_range(value, among):
-    place = Place(1, "trainLoss", value, tuple(among))
+    place = CurveRank(1, "trainLoss", value, tuple(among))
     assert place.outside == (value < min(among) or value > max(among))
     assert 0 <= place.percentile <= 100
     assert place.below + place.equal <= len(among)
@@ -150,8 +150,8 @@ def test_a_place_is_consistent_with_its_own_range(value, among):
 @pytest.mark.parametrize("value", [None, math.nan, math.inf])
 def test_what_is_not_finite_has_no_place(value):
     for place in (
-        Place(1, "trainLoss", value, (1.0, 2.0)),
-        Place(1, "trainLoss", 1.0, (math.nan,)),
+        CurveRank(1, "trainLoss", value, (1.0, 2.0)),
+        CurveRank(1, "trainLoss", 1.0, (math.nan,)),
     ):
         assert not place.comparable
         assert (place.percentile, place.outside, place.distance) == (None, None, None)

@@ -1,1 +1,1 @@
-"""Tables held to every rule that their bytes can be held to; `nnlc audit`. No torch in here."""
+"""Audit of tables: every rule that follows from their bytes. No torch in here."""

@@ -1,4 +1,4 @@
-"""`nnlc.audit`: every rule, over every table in the paths that were given."""
+"""`nnlc.audit`: check every table in the given paths against every rule."""
 
 import os
 from collections import Counter, defaultdict
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nnlc import __version__
-from nnlc.auditing.audited_table import Audited
-from nnlc.auditing.campaign_rules import Home, read_homes
+from nnlc.auditing.audited_table import AuditedTable
+from nnlc.auditing.campaign_rules import AuditedFolder, read_audited_folders
 from nnlc.auditing.curve_rules import check_curves
 from nnlc.auditing.divisor import Divisor, judge_divisor
 from nnlc.auditing.findings import Finding, Findings, in_order, quoted, shown, words_of
@@ -21,7 +21,7 @@ from nnlc.auditing.folder_rules import (
     tell_divisor,
     tell_svhn_images,
 )
-from nnlc.auditing.given_paths import find_places
+from nnlc.auditing.given_paths import look_at_paths
 from nnlc.auditing.redraws import check_redraws
 from nnlc.auditing.rule_list import Rule, Severity
 from nnlc.auditing.specification_rules import check_specification
@@ -33,43 +33,43 @@ from nnlc.tables.record import Record, parse_record, read_bytes
 from nnlc.tables.table_folders import TableFiles
 
 JSON_FORMAT = 1
-"""Raised when a key of `Audit.to_json` goes or changes its meaning."""
+"""Format of `Audit.to_json`; raised when a key goes or changes its meaning."""
 _EXIT_STATUS: dict[Severity | None, int] = {Severity.ERROR: 4, Severity.WARNING: 3}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """What an audit found."""
+    """Result of an audit."""
 
     findings: tuple[Finding, ...]
-    """By path, line and column. Of one rule in one file 20 are told, the rest counted."""
+    """Findings in order; of one rule in one file 20 are listed, the rest counted."""
     tables: int
-    """Files that were audited as tables."""
+    """Number of files that were audited as tables."""
     damaged: int
-    """Of these could not be read as they are."""
+    """Number of tables that are damaged."""
     folders: tuple[Path, ...]
-    """That the tables stand in."""
+    """Folders of the tables."""
     divisors: tuple[Divisor, ...]
-    """Whether valLoss carries the published slip; by folder, published tables apart from nnlc's."""
+    """Divisor of valLoss in each folder, separately for published tables and nnlc's."""
     svhn: tuple[SvhnImages, ...]
-    """Which numbers of SVHN's training images the batch sizes admit; by folder."""
+    """Numbers of SVHN's training images that the batch sizes allow, by folder."""
 
     @property
     def worst(self) -> Severity | None:
-        """The highest severity of any finding; None without findings."""
+        """Return the highest severity of any finding; None without findings."""
         return max((finding.severity for finding in self.findings), default=None)
 
     @property
     def exit_status(self) -> int:
-        """Of `nnlc audit`: 4 for errors, 3 for warnings, 0 for notes or nothing."""
+        """Return the exit status of `nnlc audit`: 4 for errors, 3 for warnings, else 0."""
         return _EXIT_STATUS.get(self.worst, 0)
 
     def count(self, severity: Severity) -> int:
-        """Findings of this severity."""
+        """Return the number of findings of a severity."""
         return sum(finding.times for finding in self.findings if finding.severity is severity)
 
     def by_rule(self) -> dict[str, int]:
-        """Findings of each rule that has some, by its name; the gravest and most frequent first."""
+        """Return the number of findings by rule, the most severe and most frequent first."""
         counts: Counter[Rule] = Counter()
         for finding in self.findings:
             counts[finding.rule] += finding.times
@@ -77,7 +77,7 @@ class Audit:
         return {rule.name: count for rule, count in ordered}
 
     def to_json(self) -> dict[str, Any]:
-        """One document of plain values.
+        """Return the audit as plain values.
 
         - `format`: 1; `nnlc`: the version.
         - `tables`, `damaged`, `folders`: as the attributes.
@@ -105,11 +105,11 @@ class Audit:
 
 
 def audit(paths: str | Path | Iterable[str | Path]) -> Audit:
-    """Hold tables, ours and published ones, to every rule that their bytes can be held to.
+    """Check tables, of nnlc or published, against every rule that follows from their bytes.
 
-    Published tables are held to the article; those of a results folder to its campaign, seeds
-    included; other tables of ours to whatever a campaign may draw, and to the article's space where
-    others of their stamp come from it. Every byte is read: nothing is taken from a cache.
+    Published tables are checked against the article, those of a results folder against its campaign
+    and its seeds, and other tables of nnlc against what any campaign may draw, or against the
+    article's search space where other tables of their stamp come from it.
 
     Args:
         paths: what `load_tables` takes: tables, folders of them, results folders, downloads.
@@ -118,11 +118,11 @@ def audit(paths: str | Path | Iterable[str | Path]) -> Audit:
         NnlcError: a path that isn't there. Whatever else is wrong is a finding.
     """
     several = [paths] if isinstance(paths, str | Path) else paths
-    places = find_places(map(Path, several))
-    homes = read_homes(places)
+    places = look_at_paths(map(Path, several))
+    homes = read_audited_folders(places)
     findings = list(places.findings)
-    tables: list[Audited] = []
-    standing: dict[Home | None, list[Audited]] = {home: [] for home in homes.values()}
+    tables: list[AuditedTable] = []
+    standing: dict[AuditedFolder | None, list[AuditedTable]] = {home: [] for home in homes.values()}
     for files in places.files:
         home = homes.get(places.home_of(files.folder))
         audited = list(_audit_files(files, home))
@@ -133,7 +133,7 @@ def audit(paths: str | Path | Iterable[str | Path]) -> Audit:
         findings += home.check(standing[home])
     check_redraws(t for t in tables if t.standard is ANY_CAMPAIGN)
     check_duplicates(tables)
-    by_folder: defaultdict[Path, list[Audited]] = defaultdict(list)
+    by_folder: defaultdict[Path, list[AuditedTable]] = defaultdict(list)
     for table in tables:
         by_folder[table.path.parent].append(table)
     divisors, svhn, found = _audit_folders(by_folder)
@@ -149,12 +149,12 @@ def audit(paths: str | Path | Iterable[str | Path]) -> Audit:
     )
 
 
-def audit_bytes(content: bytes, path: Path, home: Home | None = None) -> Audited:
-    """Audit one table that is in memory: all but its curve, and what its seed should draw.
+def audit_bytes(content: bytes, path: Path, home: AuditedFolder | None = None) -> AuditedTable:
+    """Audit one table in memory, without its curve and what its seed should draw.
 
     Args:
         content: its bytes.
-        path: where it stands, or would: its name and folder have to fit.
+        path: its file; the names of file and folder are checked.
         home: the results folder that it belongs to.
     """
     findings = Findings(path)
@@ -167,9 +167,9 @@ def audit_bytes(content: bytes, path: Path, home: Home | None = None) -> Audited
     except TableError as problem:
         found, read = problem, parse_leniently(content, findings)
     standard = _standard(read.values, home)
-    table = Audited(path, read.values, read.curve, read.half_epochs, standard, findings, found)
+    table = AuditedTable(path, read.values, read.curve, read.half_epochs, standard, findings, found)
     _check_place(table)
-    if home is None or home.campaign.stop is None:  # else `Home` asks the campaign's stop rule
+    if home is None or home.campaign.stop is None:  # else `AuditedFolder` asks the rule
         _check_length(table)
     check_specification(table.values, table.standard, table.findings)
     if isinstance(found, TableError):
@@ -177,12 +177,12 @@ def audit_bytes(content: bytes, path: Path, home: Home | None = None) -> Audited
     return table
 
 
-def _unread(findings: Findings, problem: TableError) -> Audited:
+def _unread(findings: Findings, problem: TableError) -> AuditedTable:
     """Return the audited table of which nothing could be read."""
-    return Audited(findings.path, {}, None, None, ANY_CAMPAIGN, findings, problem)
+    return AuditedTable(findings.path, {}, None, None, ANY_CAMPAIGN, findings, problem)
 
 
-def _audit_files(files: TableFiles, home: Home | None) -> Iterable[Audited]:
+def _audit_files(files: TableFiles, home: AuditedFolder | None) -> Iterable[AuditedTable]:
     for name in files.names:
         path = files.folder / name
         try:
@@ -195,14 +195,14 @@ def _audit_files(files: TableFiles, home: Home | None) -> Iterable[Audited]:
             yield audit_bytes(content, path, home)
 
 
-def _standard(values: dict[str, Any], home: Home | None) -> Standard:
+def _standard(values: dict[str, Any], home: AuditedFolder | None) -> Standard:
     if home is not None:
         return home.standard
     return ARTICLE if values.get("torch_set_deterministic") is False else ANY_CAMPAIGN
 
 
-def _check_place(table: Audited) -> None:
-    """A table's name and folder against what it says of itself."""
+def _check_place(table: AuditedTable) -> None:
+    """Check the names of a table's file and folder against its metadata."""
     if table.id is not None and table.path.name != table_name(table.id):
         table.findings.add(
             "id-file-name", f"ID {quoted(table.id)}", "the name of the file", line=2, column=5
@@ -216,8 +216,8 @@ def _check_place(table: Audited) -> None:
             table.findings.add("dataset-folder", found, right, line=2, column=9)
 
 
-def _check_length(table: Audited) -> None:
-    """A table's rows, where no campaign ends networks early."""
+def _check_length(table: AuditedTable) -> None:
+    """Check the number of a table's rows, where no campaign ends networks early."""
     expected, rows = table.standard.half_epochs, table.half_epochs
     if rows is not None and (rows < 1 or expected not in (None, rows)):
         table.findings.add(
@@ -229,9 +229,9 @@ def _check_length(table: Audited) -> None:
 
 
 def _audit_folders(
-    by_folder: dict[Path, list[Audited]],
+    by_folder: dict[Path, list[AuditedTable]],
 ) -> tuple[list[Divisor], list[SvhnImages], list[Finding]]:
-    """What the tables of each folder say together."""
+    """Return what the tables of each folder say together."""
     divisors: list[Divisor] = []
     counted: list[SvhnImages] = []
     found: list[Finding] = []

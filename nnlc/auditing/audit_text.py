@@ -1,4 +1,4 @@
-"""An audit in words."""
+"""Text of an audit."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -12,11 +12,11 @@ from nnlc.auditing.rule_list import RULES, Severity
 from nnlc.wording import counted
 
 FEW = 3
-"""So many findings of a rule are told, unless all are asked for."""
+"""Findings of a rule that are listed, unless all are asked for."""
 
 
 def audit_lines(audit: Audit, *, show_all: bool = False) -> Iterator[str]:
-    """A summary: what was read, findings by rule with the first few of each, estimates."""
+    """Yield what was read, the first findings of each rule, and estimates."""
     counts = ", ".join(counted(audit.count(one), one.word) for one in reversed(Severity))
     damaged = f", {audit.damaged} of them damaged," if audit.damaged else ""
     folders = counted(len(audit.folders), "folder")
@@ -35,12 +35,12 @@ def audit_lines(audit: Audit, *, show_all: bool = False) -> Iterator[str]:
 
 
 def audit_json(audit: Audit) -> str:
-    """`Audit.to_json`, as text."""
+    """Return `Audit.to_json` as text."""
     return orjson.dumps(audit.to_json(), option=orjson.OPT_INDENT_2).decode()
 
 
 def rule_lines() -> Iterator[str]:
-    """Every rule: severity, name, what it says, and its source."""
+    """Yield every rule: severity, name, what it says, and its source."""
     for rule in sorted(RULES.values(), key=lambda rule: -rule.severity):
         yield f"{rule.severity.word:<8} {rule.name:<20} {rule.says} ({rule.source})"
 

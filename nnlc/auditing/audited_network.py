@@ -1,4 +1,4 @@
-"""A network under audit: its metadata, what it is held to, and where findings go."""
+"""Network under audit: metadata, standard, findings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,24 +10,24 @@ from nnlc.networks import ImageSet
 from nnlc.tables import COLUMNS
 
 COLUMN_OF = {column.field: number for number, column in enumerate(COLUMNS, 1)}
-"""Its number in a line, by the field in `NetworkSpec` or `Row`."""
+"""Number of a column by its field in `NetworkSpec` or `Row`."""
 
 Values = Mapping[str, Any]
-"""Metadata by its field in `NetworkSpec`; what can't be read of a damaged table is absent."""
+"""Metadata by field of `NetworkSpec`; fields that can't be read are absent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """One network, and its standard."""
+class AuditedNetwork:
+    """Network under audit, and its standard."""
 
     values: Values
     standard: Standard
     images: tuple[ImageSet, ...]
-    """Readings of its image set, which differ in training images only; none if it is unknown."""
+    """Possible image sets, which differ in the number of training images only; () if unknown."""
     findings: Findings
 
     def entries(self, field: str) -> Sequence[int]:
-        """A list of its metadata; empty where it is absent."""
+        """Return a list of the metadata; empty where it is absent."""
         found: Sequence[int] = self.values.get(field, ())
         return found
 
@@ -37,12 +37,12 @@ class Subject:
 
 
 def is_not_drawn(value: object) -> bool:
-    """Whether a table says 0, which the float 0.0 is not."""
+    """True if a value is the integer 0, which the float 0.0 is not."""
     return type(value) is int and value == 0
 
 
 def capped(bounds: tuple[int, int | str], natural: int | None) -> tuple[int, int | None]:
-    """The range of a draw, as the sampler caps it by its natural bound; None where unknown."""
+    """Return the range of a draw as the sampler caps it; None where unknown."""
     low, cap = bounds
     if natural is None:
         return low, None if isinstance(cap, str) else cap

@@ -1,4 +1,4 @@
-"""One table in an audit."""
+"""Table in an audit."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +13,15 @@ from nnlc.tables.record import Record
 
 
 @dataclass(slots=True)
-class Audited:
-    """A table: what could be read of it, what it is held to, and what was found."""
+class AuditedTable:
+    """Table in an audit: what could be read of it, its standard, its findings."""
 
     path: Path
     values: dict[str, Any]
-    """Metadata by its field in `NetworkSpec`; less than all of a damaged table."""
+    """Metadata by field of `NetworkSpec`; fields that can't be read are absent."""
     curve: Curve | None
     half_epochs: int | None
-    """Rows; None of a table without lines."""
+    """Number of rows; None without lines."""
     standard: Standard
     findings: Findings
     found: Record | TableError
@@ -42,18 +42,18 @@ class Audited:
 
     @property
     def is_published(self) -> bool:
-        """The article's, by its own word (`nnlc.tables.val_loss_correction`)."""
+        """True if it says that it is the article's (`nnlc.tables.val_loss_correction`)."""
         return self.values.get("torch_set_deterministic") is False
 
     @property
     def images(self) -> ImageSet | None:
-        """Its image set, as far as validation and classes go; None if it is not known."""
+        """Return its image set; None if unknown. The number of training images may be another."""
         readings = self.standard.images(self.dataset)
         return readings[0] if readings else None
 
     @property
     def validation_batches(self) -> tuple[int, int]:
-        """Full batches of validation images, and those with the partial one; 0 if not known."""
+        """Return the number of full validation batches, and of all batches; 0 if unknown."""
         size = self.values.get("batch_size") or 0
         if self.images is None or size < 1:
             return 0, 0

@@ -1,4 +1,4 @@
-"""Tables of a results folder against its campaign: what each seed draws, and what is missing."""
+"""Rules of a campaign: what each seed draws, which tables are missing, damaged or foreign."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -6,9 +6,9 @@ from functools import cached_property
 from pathlib import Path
 
 from nnlc.auditing.audited_network import COLUMN_OF
-from nnlc.auditing.audited_table import Audited
+from nnlc.auditing.audited_table import AuditedTable
 from nnlc.auditing.findings import Finding, Findings, make_finding, quoted, words_of
-from nnlc.auditing.given_paths import Places
+from nnlc.auditing.given_paths import GivenPaths
 from nnlc.auditing.standards import Standard
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import ResultsError, TableError
@@ -22,15 +22,15 @@ from nnlc.tables import METADATA_COLUMNS
 from nnlc.wording import some_of
 
 _NAMED = 5
-"""So many networks a finding names."""
+"""Number of networks that a finding names."""
 _BY_DEVICE = "train_gpu"
-"""Not drawn, but told by the device."""
+"""Field that the device decides, and no draw."""
 _Place = tuple[str, str]
 """Names of a table's folder and file."""
 
 
-class Home:
-    """A results folder and its campaign."""
+class AuditedFolder:
+    """Results folder under audit, and its campaign."""
 
     def __init__(self, path: Path, campaign: Campaign) -> None:
         self.path = path
@@ -44,8 +44,8 @@ class Home:
             (campaign.training.optimizer,),
         )
 
-    def check(self, tables: Sequence[Audited]) -> list[Finding]:
-        """Hold tables to the networks that the campaign draws, and return what else is wrong.
+    def check(self, tables: Sequence[AuditedTable]) -> list[Finding]:
+        """Check tables against the networks that the campaign draws, and return further findings.
 
         The inventory has the last word on each table: where no rule has found an error in one that
         is damaged or foreign, its own reason is added to the table's findings.
@@ -72,7 +72,7 @@ class Home:
         return findings.told() + found
 
     def _inventory(
-        self, networks: Sequence[CampaignNetwork], audited: Mapping[_Place, Audited]
+        self, networks: Sequence[CampaignNetwork], audited: Mapping[_Place, AuditedTable]
     ) -> dict[str, Entry]:
         """Return the state of each network's table, reading only those that were not audited."""
         results, finishes = ResultsFolder(self.path), self._history.finishes
@@ -97,8 +97,8 @@ class Home:
             right = f"as many as the rule lets it train, {most} at most"
             findings.explain_or_add("half-epochs", problem, right)
 
-    def check_network(self, table: Audited, drawn: Mapping[str, NetworkSpec]) -> None:
-        """See that a table's network is what the campaign draws for its ID."""
+    def check_network(self, table: AuditedTable, drawn: Mapping[str, NetworkSpec]) -> None:
+        """Check that a table's network is what the campaign draws for its ID."""
         if table.id is None:
             return
         if table.id not in drawn:
@@ -126,10 +126,10 @@ class Home:
     def _tell_mixture(
         self,
         networks: Sequence[CampaignNetwork],
-        tables: Sequence[Audited],
+        tables: Sequence[AuditedTable],
         findings: Findings,
     ) -> None:
-        """Tell of tables that come from several arithmetics, as far as the journal knows."""
+        """Add a finding if the tables come from several arithmetics, by the journal."""
         ids = [table.id for table in tables if table.id is not None]
         campaign, finishes = self.campaign, self._history.finishes
         mixture = mixture_of(networks, campaign.training, finishes, ids)
@@ -148,15 +148,15 @@ class Home:
             return History()
 
 
-def read_homes(places: Places) -> dict[Path | None, Home]:
-    """The results folders among the places, by their paths; a broken campaign file is told."""
-    homes: dict[Path | None, Home] = {}
+def read_audited_folders(places: GivenPaths) -> dict[Path | None, AuditedFolder]:
+    """Return the results folders among the given paths, and note broken campaign files."""
+    homes: dict[Path | None, AuditedFolder] = {}
     for path in places.homes:
         for file, problem in ResultsFolder(path).unusable_entries():
             rule = "special-file" if isinstance(problem, NotAFileError) else "unreadable"
             places.add(rule, file, why_unread(problem), "a file that nnlc wrote")
         try:
-            homes[path] = Home(path, ResultsFolder(path).campaign())
+            homes[path] = AuditedFolder(path, ResultsFolder(path).campaign())
         except ResultsError as problem:
             file = ResultsFolder(path).campaign_file
             found = f"the campaign can't be read: {words_of(problem, file)}"
@@ -168,7 +168,7 @@ def _place(path: Path) -> _Place:
     return path.parent.name, path.name
 
 
-def compare(table: Audited, spec: NetworkSpec, rule: str, where: str) -> None:
+def compare(table: AuditedTable, spec: NetworkSpec, rule: str, where: str) -> None:
     """Add a finding of this rule for each field in which a table's network is another one."""
     for column in METADATA_COLUMNS:
         if column.field == _BY_DEVICE or column.field not in table.values:

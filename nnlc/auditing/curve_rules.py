@@ -1,4 +1,4 @@
-"""Learning curves against what losses and accuracies can be; thousands at once."""
+"""Rules of learning curves: what losses and accuracies can be, for thousands at once."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -9,27 +9,27 @@ from numpy.typing import NDArray
 
 from nnlc.analysis.metrics import CHANCE_DEVIATIONS
 from nnlc.auditing.audited_network import COLUMN_OF
-from nnlc.auditing.audited_table import Audited
+from nnlc.auditing.audited_table import AuditedTable
 
 OTHER_ORDER = 4 * np.finfo(np.float64).eps
 """An accuracy is 100 c / n for c right ones of n, rounded once, in every published table at hand
 and in nnlc's. A published one may have been computed in another order: one rounding more, each at
 most half of this machine epsilon. That stays four orders below the distance of two counts."""
 FLOAT32_ROUNDING = 1e-4
-"""Losses are computed with 24 bits, thousands of them are summed."""
+"""Relative error of a mean loss: thousands of numbers of 24 bits are summed."""
 LARGEST_LOSS = float(np.finfo(np.float32).max)
 FAR_ABOVE = 10
-"""So many times ln(classes) a first loss is told of."""
+"""Multiple of ln(classes) from which on a first loss is noted."""
 
 Floats = NDArray[np.float64]
 Truths = NDArray[np.bool_]
 Words = Callable[[int, int], tuple[str, str]]
-"""From the positions of table and row to what was found and what is right."""
+"""Function from the positions of table and row to what was found and what is right."""
 
 
-def check_curves(tables: Iterable[Audited]) -> None:
+def check_curves(tables: Iterable[AuditedTable]) -> None:
     """Add to each table's findings what is wrong with its curve, or worth a note."""
-    by_length: defaultdict[int, list[Audited]] = defaultdict(list)
+    by_length: defaultdict[int, list[AuditedTable]] = defaultdict(list)
     for table in tables:
         if table.curve is not None and len(table.curve):
             by_length[len(table.curve)].append(table)
@@ -38,20 +38,20 @@ def check_curves(tables: Iterable[Audited]) -> None:
             _Group(group).check()
 
 
-def validated_images(tables: Iterable[Audited]) -> Floats:
-    """Images that each accuracy is a share of, the last partial batch left out; NaN if unknown."""
+def validated_images(tables: Iterable[AuditedTable]) -> Floats:
+    """Return the number of images of each accuracy, without the partial batch; NaN if unknown."""
     counts = [t.validation_batches[0] * t.values.get("batch_size", 0) for t in tables]
     return np.array([count or np.nan for count in counts], dtype=np.float64)
 
 
-def slip_factors(tables: Iterable[Audited]) -> Floats:
-    """⌊N/b⌋/⌈N/b⌉ of each table, N validation images in batches of b; NaN if unknown."""
+def slip_factors(tables: Iterable[AuditedTable]) -> Floats:
+    """Return ⌊N/b⌋/⌈N/b⌉ of each table, for N validation images in batches of b; NaN if unknown."""
     batches = [table.validation_batches for table in tables]
     return np.array([full / every if full else np.nan for full, every in batches])
 
 
-def chance_limits(tables: Iterable[Audited]) -> Floats:
-    """The accuracy in percent that chance may give each network; NaN if unknown.
+def chance_limits(tables: Iterable[AuditedTable]) -> Floats:
+    """Return the accuracy in percent that chance may give each network; NaN if unknown.
 
     As `nnlc.metrics` tells networks that never learned.
     """
@@ -61,15 +61,15 @@ def chance_limits(tables: Iterable[Audited]) -> Floats:
     return np.asarray(100 * (shares + CHANCE_DEVIATIONS * deviations))
 
 
-def log_classes(tables: Iterable[Audited]) -> Floats:
-    """ln(classes), the loss of a network that knows nothing; NaN if unknown."""
+def log_classes(tables: Iterable[AuditedTable]) -> Floats:
+    """Return ln(classes), the loss of a network that knows nothing; NaN if unknown."""
     return np.array([log(t.images.classes) if t.images else np.nan for t in tables])
 
 
 class _Group:
     """Tables of equally many rows; arrays are tables × rows."""
 
-    def __init__(self, tables: list[Audited]) -> None:
+    def __init__(self, tables: list[AuditedTable]) -> None:
         self._tables = tables
         curves = np.stack([table.curve for table in tables if table.curve is not None])
         self._train, self._val, self._accuracy = np.moveaxis(curves, 2, 0)

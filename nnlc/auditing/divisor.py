@@ -1,4 +1,4 @@
-"""Whether validation losses carry the published slip, told from networks that never learn.
+"""Divisor of validation losses, estimated from networks that never learn.
 
 With N validation images in batches of b, published losses are the sum of the ⌊N/b⌋ full batches'
 means, divided by all ⌈N/b⌉ batches (`val_loss_correction`): the true mean times r = ⌊N/b⌋/⌈N/b⌉. A
@@ -29,7 +29,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nnlc.auditing.audited_table import Audited
+from nnlc.auditing.audited_table import AuditedTable
 from nnlc.auditing.curve_rules import Floats, chance_limits
 from nnlc.auditing.findings import shown
 
@@ -39,7 +39,7 @@ FLAT = 0.25
 LEAST_NOISE = 1e-4
 CLEAR_LOG10_RATIO = 3.0
 MOST_LOG10_RATIO = 100.0
-"""No model of noise is worth more; a ratio beyond is given as this one."""
+"""Limit of the ratio, beyond which no model of the noise is accurate."""
 NEAR = 0.35
 
 Verdict = Literal["slip", "true mean", "neither", "not enough networks to tell"]
@@ -47,32 +47,33 @@ Verdict = Literal["slip", "true mean", "neither", "not enough networks to tell"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Divisor:
-    """What never-learning networks say of a folder's validation losses."""
+    """Estimate of a folder's divisor from its networks that never learn."""
 
     path: Path
     published: bool
-    """Tables whose torch_set_deterministic is False."""
+    """True for the tables whose torch_set_deterministic is False."""
     networks: int
-    """That count for this."""
+    """Number of networks that were used."""
     estimate: float | None
-    """Of h: 0 is the true mean, 1 the slip; None without networks."""
+    """Estimate of h: 0 is the true mean, 1 the slip; None without networks."""
     standard_error: float | None
     log10_likelihood_ratio: float | None
-    """Of the slip to the true mean; None for fewer than three networks, as what follows."""
+    """Likelihood ratio of slip and true mean; None, like the next fields, for fewer than three
+    networks."""
     p_slip: float | None
     """Two-sided, Student's t with a degree of freedom for each network but one: how likely an h
     as far from 1 is if there is the slip."""
     p_true_mean: float | None
-    """The same of 0, if there is none."""
+    """Two-sided probability of an h as far from 0, if there is no slip."""
     verdict: Verdict
 
     def to_json(self) -> dict[str, Any]:
-        """The fields by their names, the path as text."""
+        """Return the fields by name, with the path as text."""
         found = {name: getattr(self, name) for name in self.__slots__}
         return found | {"path": shown(self.path)}
 
 
-def judge_divisor(path: Path, published: bool, tables: Sequence[Audited]) -> Divisor:
+def judge_divisor(path: Path, published: bool, tables: Sequence[AuditedTable]) -> Divisor:
     """Estimate h from the tables of one folder, all of them published or none."""
     ratios, factors, noises = _never_learning(tables)
     count = len(ratios)
@@ -114,14 +115,14 @@ def _verdict(estimate: float, error: float, log10_ratio: float) -> Verdict:
     return "neither" if far > 3 * error else _UNCLEAR
 
 
-def _never_learning(tables: Sequence[Audited]) -> tuple[Floats, Floats, Floats]:
-    """Of each network that counts: x, r and t."""
+def _never_learning(tables: Sequence[AuditedTable]) -> tuple[Floats, Floats, Floats]:
+    """Return x, r and t of each network that is used."""
     found = [values for table in tables if (values := _figures(table)) is not None]
     columns = np.array(found, dtype=np.float64).reshape(-1, 3)
     return columns[:, 0], columns[:, 1], columns[:, 2]
 
 
-def _figures(table: Audited) -> tuple[float, float, float] | None:
+def _figures(table: AuditedTable) -> tuple[float, float, float] | None:
     if table.curve is None or len(table.curve) < FEWEST_ROWS:
         return None
     full, every = table.validation_batches

@@ -1,8 +1,8 @@
-"""The feature part of a network: lists, blocks, filters, and the walk of an image through it."""
+"""Rules of a network's feature part: lists, blocks, filters, and image widths."""
 
 from collections.abc import Sequence
 
-from nnlc.auditing.audited_network import Subject, capped, is_not_drawn
+from nnlc.auditing.audited_network import AuditedNetwork, capped, is_not_drawn
 from nnlc.networks import DROPOUT, POOLING
 from nnlc.networks.layer import output_width
 from nnlc.wording import counted
@@ -10,7 +10,7 @@ from nnlc.wording import counted
 Bounds = tuple[int, int | str]
 
 
-def check_features(subject: Subject) -> None:
+def check_features(subject: AuditedNetwork) -> None:
     """Hold convolutions, blocks and pooling layers to Tables 1 and 3 and Fig. 2."""
     most = subject.standard.most_block
     for number, block in enumerate(subject.entries("layer_types"), 1):
@@ -22,8 +22,8 @@ def check_features(subject: Subject) -> None:
         _Walk(subject).follow()
 
 
-def _lengths_agree(subject: Subject) -> bool:
-    """Whether the lists of the feature part are as long as the depth and the blocks say."""
+def _lengths_agree(subject: AuditedNetwork) -> bool:
+    """True if the lists of the feature part are as long as the depth and the blocks require."""
     values = subject.values
     if "conv_kernels" not in values or "layer_types" not in values:
         return False
@@ -49,7 +49,7 @@ def _lengths_agree(subject: Subject) -> bool:
     return agree
 
 
-def _check_dropout(subject: Subject) -> None:
+def _check_dropout(subject: AuditedNetwork) -> None:
     rate = subject.values.get("dropout_rate")
     if rate is None:
         return
@@ -64,7 +64,7 @@ def _check_dropout(subject: Subject) -> None:
         subject.refuse("dropout-rate", "dropout_rate", f"{rate!r}", right)
 
 
-def _check_filters(subject: Subject) -> None:
+def _check_filters(subject: AuditedNetwork) -> None:
     filters = subject.entries("conv_filters")
     low, high = subject.standard.space.filters
     channels, classes = 1, 1
@@ -83,12 +83,12 @@ def _check_filters(subject: Subject) -> None:
 
 
 class _Walk:
-    """An image's width, layer after layer (`nnlc.networks.geometry`), beyond any mistake."""
+    """Width of an image, layer after layer (`nnlc.networks.geometry`), also after mistakes."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: AuditedNetwork) -> None:
         self._subject = subject
         self._width = subject.images[0].width if subject.images else None
-        """None where it can't be told (any more): no kernel is too wide then."""
+        """None where it is unknown: no kernel is too wide then."""
 
     def follow(self) -> None:
         space, entries = self._subject.standard.space, self._subject.entries

@@ -1,4 +1,4 @@
-"""What an audit finds: a place, the rule that is broken there, what was found, what is right."""
+"""Findings of an audit: a place, the broken rule, what was found, what is right."""
 
 import os
 from collections import Counter
@@ -12,26 +12,26 @@ from nnlc.errors import TableError
 from nnlc.tables import COLUMNS
 
 MOST_ALIKE = 20
-"""So many findings of one rule in one file are told one by one; the rest are counted."""
+"""Findings of one rule in one file that are listed; the rest are counted."""
 _LONGEST = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that an audit has to say of a file or folder."""
+    """Finding on a file or folder."""
 
     rule: Rule
     path: Path
     line: int | None = None
-    """1-based; None where the whole file or folder is meant."""
+    """1-based line; None for the whole file or folder."""
     column: int | None = None
-    """1-based field within the line; None where the whole line is meant."""
+    """1-based field within the line; None for the whole line."""
     found: str
-    """In words, on one line that any terminal can show."""
+    """Text on one printable line."""
     right: str
     """What would be right."""
     times: int = 1
-    """It stands for so many findings of its rule in the file."""
+    """Number of findings of the rule in the file that it stands for."""
 
     @property
     def severity(self) -> Severity:
@@ -44,7 +44,7 @@ class Finding:
 
     @property
     def place(self) -> str:
-        """The path, and the line and column as far as they are known."""
+        """Return the path, and line and column as far as they are known."""
         where = [shown(self.path)]
         if self.line is not None:
             where.append(f"line {self.line}")
@@ -57,7 +57,7 @@ class Finding:
         return f"{self.place}: {self.found}" + (f"; right: {self.right}" if self.right else "")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values by the names of the fields; severity, source and column_name of the rule."""
+        """Return the fields by name as plain values, with column name, severity and source."""
         return {
             "path": shown(self.path),
             "line": self.line,
@@ -73,7 +73,7 @@ class Finding:
 
 
 class Findings:
-    """Findings of one file or folder, as they come: of a rule `MOST_ALIKE`, the rest counted."""
+    """Findings of one file or folder: `MOST_ALIKE` of each rule, the rest counted."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -89,14 +89,14 @@ class Findings:
         line: int | None = None,
         column: int | None = None,
     ) -> None:
-        """Note a finding of the rule of this name."""
+        """Add a finding of the rule of this name."""
         self._counts[rule] += 1
         if self._counts[rule] <= MOST_ALIKE + 1:
             place = (line, column)
             self._found.append(make_finding(rule, self.path, found, right, place))
 
     def explain_or_add(self, rule: str, problem: TableError, right: str = "") -> None:
-        """Note a problem, unless an error is noted of its place or of all of its line."""
+        """Add a finding on a problem, unless there is an error at its place or on its line."""
         line, column = problem.line, problem.column
         if not any(
             one.severity is Severity.ERROR
@@ -107,7 +107,7 @@ class Findings:
             self.add(rule, words_of(problem, self.path), right, line=line, column=column)
 
     def told(self) -> list[Finding]:
-        """Up to `MOST_ALIKE` of each rule in the order of their coming; one more for the rest."""
+        """Return up to `MOST_ALIKE` findings of each rule in their order, and one for the rest."""
         told: list[Finding] = []
         seen: Counter[str] = Counter()
         for one in self._found:
@@ -127,13 +127,13 @@ def make_finding(
     right: str = "",
     place: tuple[int | None, int | None] = (None, None),
 ) -> Finding:
-    """A finding of the rule of this name, at a line and column."""
+    """Return a finding of the rule of this name."""
     line, column = place
     return Finding(rule=RULES[rule], path=path, line=line, column=column, found=found, right=right)
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
-    """By path, line and column, each told once."""
+    """Return findings without repetition, by path, line and column."""
     return sorted(dict.fromkeys(findings), key=_key)
 
 
@@ -142,7 +142,7 @@ def _key(one: Finding) -> tuple[Any, ...]:
 
 
 def shown(value: object) -> str:
-    """Text of any origin on one line of printable ASCII or letters, whatever it holds."""
+    """Return text of any origin on one printable line."""
     text = os.fsencode(value) if isinstance(value, Path) else str(value)
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
@@ -150,17 +150,17 @@ def shown(value: object) -> str:
 
 
 def words_of(problem: Exception, path: Path) -> str:
-    """What an error says, but for the place that it names first."""
+    """Return an error's message without the path in front."""
     text = str(problem)
     return cut(text.removeprefix(str(path)).partition(": ")[2] or text)
 
 
 def quoted(text: object) -> str:
-    """A value of a table between quotes, cut where it is long."""
+    """Return a value of a table between quotes, cut if it is long."""
     return f"'{cut(text)}'"
 
 
 def cut(text: object) -> str:
-    """Words of any origin on one line, cut where they are long."""
+    """Return text of any origin on one line, cut if it is long."""
     words = shown(text)
     return f"{words[:_LONGEST]}…" if len(words) > _LONGEST else words

@@ -1,4 +1,4 @@
-"""Tables of one folder beside one another, and of all folders: what they repeat or contradict."""
+"""Rules on the tables of one folder together, and of all folders."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlc.auditing.audited_table import Audited
+from nnlc.auditing.audited_table import AuditedTable
 from nnlc.auditing.divisor import Divisor
 from nnlc.auditing.findings import Findings, shown
 from nnlc.auditing.specification_rules import makes_even_batches
@@ -21,20 +21,20 @@ _DRAWN = tuple(c.field for c in METADATA_COLUMNS if c.field not in _NOT_DRAWN)
 
 @dataclass(frozen=True, slots=True)
 class SvhnImages:
-    """What the batch sizes of a folder say of SVHN's training images."""
+    """Numbers of SVHN's training images that the batch sizes of a folder allow."""
 
     path: Path
     tables: int
     against: dict[int, int]
-    """By number of training images, the tables whose batches would not be even in number."""
+    """Number of tables with an odd number of batches, by number of training images."""
 
     @property
     def possible(self) -> list[int]:
-        """The numbers that no table speaks against."""
+        """Return the numbers of training images that all tables allow."""
         return [images for images, count in self.against.items() if not count]
 
     def to_json(self) -> dict[str, Any]:
-        """path, tables, possible, and against by the number of images as text."""
+        """Return path, tables, possible, and against, the last by the number of images as text."""
         against = {str(images): count for images, count in self.against.items()}
         return {
             "path": shown(self.path),
@@ -44,8 +44,8 @@ class SvhnImages:
         }
 
 
-def check_mixture(folder: Path, tables: Sequence[Audited]) -> Findings:
-    """Whether the tables of a folder are of one kind."""
+def check_mixture(folder: Path, tables: Sequence[AuditedTable]) -> Findings:
+    """Check that the tables of a folder are of one kind."""
     findings = Findings(folder)
     free = [table for table in tables if table.is_whole and table.standard.half_epochs is None]
     if lengths := _mixed(table.half_epochs for table in free):
@@ -65,7 +65,7 @@ def check_mixture(folder: Path, tables: Sequence[Audited]) -> Findings:
 
 
 def _mixed(values: Iterable[Any]) -> str:
-    """How often each value is there, if there are several; None counts for nothing."""
+    """Return how often each value occurs, if there are several; None is not counted."""
     counts = Counter(value for value in values if value is not None)
     if len(counts) < 2:
         return ""
@@ -74,8 +74,8 @@ def _mixed(values: Iterable[Any]) -> str:
     )
 
 
-def count_svhn_images(folder: Path, tables: Sequence[Audited]) -> SvhnImages | None:
-    """Which numbers of training images the batch sizes admit; None for a folder without SVHN."""
+def count_svhn_images(folder: Path, tables: Sequence[AuditedTable]) -> SvhnImages | None:
+    """Return which numbers of training images the batch sizes allow; None without SVHN."""
     readings = next((t.standard.images("SVHN") for t in tables if t.dataset == "SVHN"), ())
     sizes = [t.values["batch_size"] for t in tables if t.dataset == "SVHN" and t.is_whole]
     if len(readings) < 2 or not sizes:
@@ -88,7 +88,7 @@ def count_svhn_images(folder: Path, tables: Sequence[Audited]) -> SvhnImages | N
 
 
 def tell_svhn_images(svhn: SvhnImages, findings: Findings) -> None:
-    """Put what was counted into words."""
+    """Add a finding on what the batch sizes allow."""
     counts = ", ".join(f"{count} speak against {images}" for images, count in svhn.against.items())
     found = f"training images by the batch sizes of {counted(svhn.tables, 'table')}: {counts}"
     possible = " or ".join(map(str, svhn.possible))
@@ -99,7 +99,7 @@ def tell_svhn_images(svhn: SvhnImages, findings: Findings) -> None:
 
 
 def tell_divisor(divisor: Divisor, findings: Findings) -> None:
-    """Put an estimate into words, where it decides something."""
+    """Add a finding on an estimate, if it decides something."""
     estimate, error = divisor.estimate, divisor.standard_error
     if estimate is None or error is None:
         return
@@ -120,8 +120,8 @@ def tell_divisor(divisor: Divisor, findings: Findings) -> None:
             findings.add("slip-neither", found, "0 or 1")
 
 
-def check_duplicates(tables: Sequence[Audited]) -> None:
-    """What is there twice: a network, a seed in a dataset, a specification, a curve."""
+def check_duplicates(tables: Sequence[AuditedTable]) -> None:
+    """Check for duplicates: network, seed in a dataset, specification, curve."""
     singles = _check_ids(tables)
     for rule, key, found in (
         ("duplicate-seed", _seed, "the same dataset and random_seed as"),
@@ -133,8 +133,8 @@ def check_duplicates(tables: Sequence[Audited]) -> None:
                 table.findings.add(rule, f"{found} {shown(first.path)}", line=2)
 
 
-def _check_ids(tables: Sequence[Audited]) -> list[Audited]:
-    """The tables that stand alone, or first of those of their ID."""
+def _check_ids(tables: Sequence[AuditedTable]) -> list[AuditedTable]:
+    """Check for duplicate IDs, and return the first table of each ID."""
     repeated: set[int] = set()
     for first, others in _groups(tables, lambda table: table.id):
         repeated.update(map(id, others))
@@ -151,10 +151,10 @@ def _check_ids(tables: Sequence[Audited]) -> list[Audited]:
 
 
 def _groups(
-    tables: Iterable[Audited], key: Callable[[Audited], Hashable | None]
-) -> list[tuple[Audited, list[Audited]]]:
-    """The first of tables that share a key, and the others."""
-    found: defaultdict[Hashable, list[Audited]] = defaultdict(list)
+    tables: Iterable[AuditedTable], key: Callable[[AuditedTable], Hashable | None]
+) -> list[tuple[AuditedTable, list[AuditedTable]]]:
+    """Return the first of the tables that share a key, and the others."""
+    found: defaultdict[Hashable, list[AuditedTable]] = defaultdict(list)
     for table in tables:
         value = key(table)
         if value is not None:
@@ -162,21 +162,21 @@ def _groups(
     return [(group[0], group[1:]) for group in found.values() if group[1:]]
 
 
-def _seed(table: Audited) -> Hashable | None:
+def _seed(table: AuditedTable) -> Hashable | None:
     seed = table.values.get("random_seed")
     return None if seed is None else (table.dataset, seed)
 
 
-def _network(table: Audited) -> Hashable | None:
+def _network(table: AuditedTable) -> Hashable | None:
     return tuple(table.values[name] for name in _DRAWN) if table.is_whole else None
 
 
-def _curve(table: Audited) -> Hashable | None:
-    """A curve's bits; None for one that is NaN from the start, as many may be."""
+def _curve(table: AuditedTable) -> Hashable | None:
+    """Return a curve's bits; None for a curve of NaN, which several networks may have."""
     if table.curve is None or not np.isfinite(table.curve[:, 0]).any():
         return None
     return _bits(table)
 
 
-def _bits(table: Audited) -> bytes | None:
+def _bits(table: AuditedTable) -> bytes | None:
     return None if table.curve is None else table.curve.tobytes()

@@ -1,4 +1,4 @@
-"""The tables in paths that a user gave, and a finding for whatever else is there."""
+"""Tables in the given paths, and a finding for whatever else is there."""
 
 import os
 import stat
@@ -15,35 +15,35 @@ from nnlc.tables.folder_names import CAMPAIGN_FILE, PART_NAMES, PROVENANCE_FILE
 from nnlc.tables.table_folders import LEVELS, TABLE_NAME, TableFiles, find_tables
 
 _PEEK = len(HEADER) // 2
-"""A file that begins with so much of the header is a table, whatever its name."""
+"""Bytes of the header by which a file is recognised as a table, whatever its name."""
 
 
 @dataclass(slots=True)
-class Places:
-    """What stands in paths that a user gave."""
+class GivenPaths:
+    """Content of the given paths."""
 
     files: list[TableFiles] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     homes: list[Path] = field(default_factory=list)
-    """Results folders: they have a campaign.toml."""
+    """Results folders, which have a campaign.toml."""
 
     def add(self, rule: str, path: Path, found: str, right: str = "") -> None:
         """Note a finding of the rule of this name."""
         self.findings.append(make_finding(rule, path, found, right))
 
     def home_of(self, folder: Path) -> Path | None:
-        """The results folder that a dataset folder lies in, if that was given too."""
+        """Return the results folder of a dataset folder, if it was given too."""
         place = folder.resolve().parent
         return next((home for home in self.homes if home.resolve() == place), None)
 
 
-def find_places(paths: Iterable[Path]) -> Places:
+def look_at_paths(paths: Iterable[Path]) -> GivenPaths:
     """Look for tables as `load_tables` does, without giving up at what can't be read.
 
     Raises:
         NnlcError: a path that isn't there.
     """
-    places = Places()
+    places = GivenPaths()
     seen: set[tuple[Path, str]] = set()
     for path in dict.fromkeys(paths):
         if not os.path.lexists(path):
@@ -68,14 +68,14 @@ def find_places(paths: Iterable[Path]) -> Places:
     return places
 
 
-def _forget_notes(places: Places, since: int) -> None:
-    """Where no table is, nobody wants to hear of all that isn't one."""
+def _forget_notes(places: GivenPaths, since: int) -> None:
+    """Remove notes on other files, where there is no table at all."""
     latest = places.findings[since:]
     places.findings[since:] = [one for one in latest if one.severity > Severity.NOTE]
 
 
-def _find(path: Path, levels: int, places: Places) -> list[TableFiles]:
-    """The tables of a path; of a folder with trouble in it, whatever can be found."""
+def _find(path: Path, levels: int, places: GivenPaths) -> list[TableFiles]:
+    """Return the tables of a path, as far as it can be read."""
     if os.path.isdir(path):  # noqa: PTH112  False where even that can't be read
         _note_homes(path, levels, places)
     elif os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113  as above
@@ -90,8 +90,8 @@ def _find(path: Path, levels: int, places: Places) -> list[TableFiles]:
     return found
 
 
-def _find_part(folder: Path, levels: int, places: Places) -> list[TableFiles]:
-    """What is left of a folder that holds no table, or something that can't be read."""
+def _find_part(folder: Path, levels: int, places: GivenPaths) -> list[TableFiles]:
+    """Return the tables of a folder that `find_tables` refused."""
     try:
         names = sorted(os.listdir(folder))  # noqa: PTH208  names are wanted
     except OSError as problem:
@@ -115,15 +115,15 @@ def _find_part(folder: Path, levels: int, places: Places) -> list[TableFiles]:
 
 
 def _kind(path: Path) -> int | None:
-    """The kind of file in `stat`'s words, links not followed; None where it can't be told."""
+    """Return the file type in `stat`'s constants, links not followed; None if unknown."""
     try:
         return stat.S_IFMT(path.lstat().st_mode)
     except OSError:
         return None
 
 
-def _note_homes(path: Path, levels: int, places: Places) -> None:
-    """Remember a results folder, or those in a download."""
+def _note_homes(path: Path, levels: int, places: GivenPaths) -> None:
+    """Add a results folder, or those in a download."""
     file = path / CAMPAIGN_FILE
     try:
         if file.is_symlink():
@@ -142,8 +142,8 @@ def _note_homes(path: Path, levels: int, places: Places) -> None:
         return  # told by whoever looks for tables there
 
 
-def _tell_skipped(path: Path, places: Places) -> None:
-    """Say what it is that was passed over."""
+def _tell_skipped(path: Path, places: GivenPaths) -> None:
+    """Add a finding on a file or folder that is no table."""
     if path.name.startswith("."):
         places.add("hidden-file", path, "hidden", "")
         return

@@ -1,9 +1,9 @@
-"""Tables of nnlc that stand apart from their campaign: drawn again from their own seeds."""
+"""Tables of nnlc without their campaign, drawn again from their own seeds."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 
-from nnlc.auditing.audited_table import Audited
+from nnlc.auditing.audited_table import AuditedTable
 from nnlc.auditing.campaign_rules import compare
 from nnlc.errors import NnlcError
 from nnlc.networks import ImageSet, NetworkSpec, SearchSpace, sample_network
@@ -11,14 +11,14 @@ from nnlc.networks import ImageSet, NetworkSpec, SearchSpace, sample_network
 _STAMP = len("YYYY_MM_DD_HH_MM_SS")
 
 
-def check_redraws(tables: Iterable[Audited]) -> None:
+def check_redraws(tables: Iterable[AuditedTable]) -> None:
     """Draw networks again in the article's space, and tell of those that come out otherwise.
 
     That says something only of a campaign in that space. Tables whose IDs have one stamp are of
     one campaign: where most of them are drawn again, the others were changed, or the campaign's
     space is a little narrower than the article's. A person must look which.
     """
-    by_stamp: defaultdict[str, list[tuple[Audited, list[NetworkSpec]]]] = defaultdict(list)
+    by_stamp: defaultdict[str, list[tuple[AuditedTable, list[NetworkSpec]]]] = defaultdict(list)
     for table in tables:
         if table.is_whole and table.id is not None:
             by_stamp[table.id[:_STAMP]].append((table, _draw(table)))
@@ -31,8 +31,8 @@ def check_redraws(tables: Iterable[Audited]) -> None:
                 compare(table, specs[0], "other-space", "as most others of its stamp are drawn")
 
 
-def _draw(table: Audited) -> list[NetworkSpec]:
-    """What a table's seed gives, for each reading of its images; nothing where none can be."""
+def _draw(table: AuditedTable) -> list[NetworkSpec]:
+    """Return the networks that a table's seed gives, one for each possible image set."""
     values = table.values
     readings: tuple[ImageSet, ...] = table.standard.images(table.dataset)
     found = []
@@ -53,7 +53,7 @@ def _draw(table: Audited) -> list[NetworkSpec]:
     return found
 
 
-def _is_same(table: Audited, spec: NetworkSpec) -> bool:
+def _is_same(table: AuditedTable, spec: NetworkSpec) -> bool:
     return all(getattr(spec, name) == value for name, value in table.values.items())
 
 

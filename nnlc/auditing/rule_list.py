@@ -1,11 +1,11 @@
-"""Every rule that a table, or a folder of them, is held to; with its severity and its source."""
+"""Rules of an audit, with severity and source."""
 
 from dataclasses import dataclass
 from enum import IntEnum
 
 
 class Severity(IntEnum):
-    """How much a finding weighs."""
+    """Severity of a finding."""
 
     NOTE = 1
     """Nothing is wrong; good to know."""
@@ -21,12 +21,12 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule."""
+    """Rule of an audit."""
 
     name: str
     severity: Severity
     source: str
-    """Where the rule comes from."""
+    """Source of the rule."""
     says: str
 
 
@@ -140,4 +140,4 @@ _ALL = (
 )
 
 RULES = {rule.name: rule for rule in _ALL}
-"""By name."""
+"""Rules by name."""

@@ -1,10 +1,10 @@
-"""One network's metadata against what it may be drawn from; all that is wrong, not the first."""
+"""Rules of a network's metadata: whether its standard can draw them."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 
-from nnlc.auditing.audited_network import Subject, Values, is_not_drawn
+from nnlc.auditing.audited_network import AuditedNetwork, Values, is_not_drawn
 from nnlc.auditing.feature_rules import check_features
 from nnlc.auditing.findings import Findings, quoted
 from nnlc.auditing.standards import Standard
@@ -14,7 +14,7 @@ from nnlc.networks.spec import ID_PATTERN
 from nnlc.wording import counted
 
 _ROUNDING = 1e-12
-"""A power of ten may be rounded otherwise at the end of its range; it is written to 1e-16."""
+"""Relative rounding of a power of ten at the ends of its range, written to 1e-16."""
 
 
 def check_specification(values: Values, standard: Standard, findings: Findings) -> None:
@@ -25,7 +25,7 @@ def check_specification(values: Values, standard: Standard, findings: Findings) 
         standard: what it is held to.
         findings: what is broken is added there.
     """
-    subject = Subject(values, standard, standard.images(values.get("dataset")), findings)
+    subject = AuditedNetwork(values, standard, standard.images(values.get("dataset")), findings)
     _check_identity(subject)
     _check_training(subject)
     _check_batches(subject)
@@ -34,12 +34,12 @@ def check_specification(values: Values, standard: Standard, findings: Findings) 
 
 
 def makes_even_batches(batch_size: int, train_images: int) -> bool:
-    """Whether the training images make an even, non-zero number of batches (article, Fig. 3b)."""
+    """True if the training images make an even, non-zero number of batches (article, Fig. 3b)."""
     batches = train_images // batch_size
     return batches > 0 and batches % 2 == 0
 
 
-def _check_identity(subject: Subject) -> None:
+def _check_identity(subject: AuditedNetwork) -> None:
     values = subject.values
     if "id" in values and not _is_moment(values["id"]):
         subject.refuse("id", "id", quoted(values["id"]), "YYYY_MM_DD_HH_MM_SS_ffffff")
@@ -70,7 +70,7 @@ def _is_moment(id_: str) -> bool:
     return True
 
 
-def _check_training(subject: Subject) -> None:
+def _check_training(subject: AuditedNetwork) -> None:
     space = subject.standard.space
     optimizer = OPTIMIZERS.get(subject.values.get("optimizer", ""))
     for rule, field, exponents in (
@@ -97,7 +97,7 @@ def _power(exponent: float) -> float:
     return power_of_ten(exponent)
 
 
-def _check_batches(subject: Subject) -> None:
+def _check_batches(subject: AuditedNetwork) -> None:
     size, images = subject.values.get("batch_size"), subject.images
     if size is None:
         return
@@ -111,7 +111,7 @@ def _check_batches(subject: Subject) -> None:
         subject.refuse("batches", "batch_size", found, "an even number")
 
 
-def _check_classification(subject: Subject) -> None:
+def _check_classification(subject: AuditedNetwork) -> None:
     if "fc_filters" not in subject.values:
         return
     space, units = subject.standard.space, subject.entries("fc_filters")
@@ -131,7 +131,7 @@ def _check_classification(subject: Subject) -> None:
     _check_fc_dropout(subject, units)
 
 
-def _check_fc_dropout(subject: Subject, units: Sequence[int]) -> None:
+def _check_fc_dropout(subject: AuditedNetwork, units: Sequence[int]) -> None:
     rate, layers = subject.values.get("fc_dropout_rate"), subject.values.get("fc_dropout_layers")
     low, high = subject.standard.space.fc_dropout_rate
     if rate is not None and not is_not_drawn(rate) and not low <= rate <= high:

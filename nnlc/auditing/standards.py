@@ -1,4 +1,4 @@
-"""What a table is held to: the article, its own campaign, or what any campaign may draw."""
+"""Standards of an audit: the article, a table's campaign, or what any campaign may draw."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,25 +17,25 @@ ARTICLE_HALF_EPOCHS = 80
 
 @dataclass(frozen=True, slots=True)
 class Standard:
-    """Search space, image sets and length."""
+    """Standard of a table: search space, image sets and length."""
 
     space: SearchSpace
     image_sets: Mapping[str, tuple[ImageSet, ...]]
-    """By the value in a table's `dataset` column; more than one where readings differ in the
-    number of training images."""
+    """Image sets by the value in a table's `dataset` column; several where the number of
+    training images is uncertain."""
     half_epochs: int | None
-    """Rows of a table; None for any number."""
+    """Number of a table's rows; None for any number."""
     optimizers: tuple[str, ...] = tuple(OPTIMIZERS)
     most_block: int = ALL_BITS
-    """The largest entry of `layer_types`."""
+    """Largest entry of `layer_types`."""
 
     def images(self, dataset: object) -> tuple[ImageSet, ...]:
-        """The readings of an image set; none if it is not known."""
+        """Return the possible image sets of a table; () if unknown."""
         return self.image_sets.get(dataset, ()) if isinstance(dataset, str) else ()
 
 
 def _svhn_readings(images: ImageSet) -> tuple[ImageSet, ...]:
-    """SVHN with each number of training images that the published tables may mean."""
+    """Return SVHN with each number of training images that the published tables may mean."""
     return tuple(replace(images, train_images=count) for count in SVHN_TRAIN_IMAGES.values())
 
 
@@ -45,7 +45,7 @@ _IMAGE_SETS = {
 }
 
 ARTICLE = Standard(SearchSpace(), _IMAGE_SETS, ARTICLE_HALF_EPOCHS, ("SGD",), most_block=7)
-"""For published tables."""
+"""Standard of published tables."""
 
 ANY_CAMPAIGN = Standard(
     SearchSpace(
@@ -64,4 +64,4 @@ ANY_CAMPAIGN = Standard(
     _IMAGE_SETS,
     None,
 )
-"""For tables of nnlc that stand apart from their campaign: the widest space that it accepts."""
+"""Standard of tables of nnlc without their campaign: the widest space that nnlc accepts."""

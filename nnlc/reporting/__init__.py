@@ -1,4 +1,4 @@
-"""A page that shows networks, their curves and how far a campaign is; as a file, or live.
+"""Page of networks, their curves and a campaign's progress, as a file or live.
 
     folder → CampaignFolder or tables → payload → page      one HTML file, with all it needs
                                         payload → server    the same, asked again and again

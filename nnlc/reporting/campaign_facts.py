@@ -1,4 +1,4 @@
-"""What was run, when, and on what: the lines of a page that say it."""
+"""Facts of a page: what was run, when, and on what."""
 
 import math
 from collections import Counter
@@ -10,7 +10,7 @@ from typing import Any
 
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.networks.buffers import DeviceKind
-from nnlc.reporting.network_state import Standing, State
+from nnlc.reporting.network_state import NetworkState, State
 from nnlc.reporting.page_subject import Fact
 from nnlc.results.history import History, makers
 from nnlc.results.journal import read_events
@@ -23,14 +23,14 @@ PUBLISHED_DOI = "doi:10.7910/DVN/ZXTCGF"
 
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """What a journal says of jobs."""
+    """Jobs of a journal."""
 
     began: tuple[str, ...] = ()
-    """When each began, in words."""
+    """Start of each job, in words."""
     last: str = ""
-    """When the last of them began or ended, and which."""
+    """Start or end of the last job, in words."""
     device: DeviceKind | None = None
-    """Of the last."""
+    """Device of the last job."""
     device_names: frozenset[str] = frozenset()
     ranks: int = 0
 
@@ -66,11 +66,11 @@ def _names(rank: dict[str, Any]) -> list[str]:
 
 
 def _moment(words: Any) -> str:
-    """A journal's time to the minute."""
+    """Return a journal's time to the minute."""
     try:
-        moment = datetime.fromisoformat(words)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        snapshot = datetime.fromisoformat(words)
+        snapshot = snapshot if snapshot.tzinfo else snapshot.replace(tzinfo=UTC)
+        return f"{snapshot.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     except (ValueError, TypeError, OverflowError):
         return "at an unknown time"
 
@@ -78,11 +78,11 @@ def _moment(words: Any) -> str:
 def campaign_facts(
     campaign: Campaign,
     networks: Sequence[CampaignNetwork],
-    standings: Sequence[Standing],
+    states: Sequence[NetworkState],
     history: History,
     jobs: JobFacts,
 ) -> list[Fact]:
-    """The lines on a campaign."""
+    """Return the facts of a campaign."""
     counts = Counter(network.images.name for network in networks)
     images = ", ".join(f"{count:,} on {name}" for name, count in counts.items())
     facts = [
@@ -99,8 +99,8 @@ def campaign_facts(
         ranks = counted(jobs.ranks, "rank")
         if jobs.device_names:
             facts.append(("last job", f"{ranks} on {', '.join(sorted(jobs.device_names))}"))
-    pairs = zip(networks, standings, strict=True)
-    done = [n.spec.id for n, standing in pairs if standing.state == State.DONE]
+    pairs = zip(networks, states, strict=True)
+    done = [n.spec.id for n, state in pairs if state.state == State.DONE]
     facts += _origins(done, history)
     mixture = mixture_of(networks, campaign.training, history.finishes, done)
     if mixture.is_mixed:
@@ -111,7 +111,7 @@ def campaign_facts(
 
 
 def tables_facts(tables: Tables, history: History) -> list[Fact]:
-    """The lines on tables without a campaign; a collection may have a journal."""
+    """Return the facts of tables without a campaign; a collection may have a journal."""
     networks = tables.networks
     published = int(networks["published"].sum())
     shortest, longest = networks["half_epochs"].min(), networks["half_epochs"].max()
@@ -135,14 +135,14 @@ def tables_facts(tables: Tables, history: History) -> list[Fact]:
 
 
 def seconds_of(history: History, id_: str) -> float | None:
-    """What the training of a network took, if a journal knows."""
+    """Return the seconds of a network's training, if the journal knows them."""
     finish = history.finishes.get(id_)
     seconds = None if finish is None else finish.seconds
     return seconds if seconds is not None and 0 <= seconds < math.inf else None
 
 
 def stop_of(history: History, id_: str) -> str:
-    """Where a stop rule has ended a network, in words; nothing where none has."""
+    """Return where a stop rule ended a network, in words; "" where none did."""
     finish = history.finishes.get(id_)
     if finish is None or finish.stop is None or finish.stop.epoch is None:
         return ""
@@ -154,7 +154,7 @@ def stop_of(history: History, id_: str) -> str:
 
 
 def _origins(ids: Iterable[str], history: History) -> list[Fact]:
-    """What these tables were made with, and how long that took, as far as a journal knows."""
+    """Return what made these tables, and how long it took, as far as a journal knows."""
     known = [id_ for id_ in ids if id_ in history.finishes]
     made = makers(history.finishes[id_] for id_ in known)
     facts = [("tables come from", f"{count:,} from {words}") for words, count in made]

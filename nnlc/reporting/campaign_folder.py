@@ -1,4 +1,4 @@
-"""A results folder: its campaign's networks, and where each of them stands at this moment."""
+"""State of a results folder: its campaign's networks, and how far each is."""
 
 import math
 import time
@@ -19,8 +19,8 @@ from nnlc.reporting.campaign_facts import (
     stop_of,
 )
 from nnlc.reporting.folder_watcher import FolderWatcher
-from nnlc.reporting.network_state import Curve, PageNetwork, Standing, State, flags_of
-from nnlc.reporting.page_subject import DatasetProgress, Moment, Progress, Subject
+from nnlc.reporting.network_state import Curve, NetworkState, PageNetwork, State, flags_of
+from nnlc.reporting.page_subject import DatasetProgress, PageSubject, Progress, Snapshot
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import History, as_number, read_history
 from nnlc.results.inventory import Entry, judge
@@ -33,14 +33,14 @@ from nnlc.tables.record import Record
 from nnlc.wording import counted
 
 MOST_OF_THE_TIME = 0.05
-"""Reading a journal takes no larger part of one processor, and neither does looking at all."""
+"""Largest share of a processor core for reading the journal, and for reading at all."""
 _LONGEST_CAMPAIGN_BYTES = 1_000_000
 
 
 class CampaignFolder:
-    """Looks at a results folder, again and again; it writes nothing there.
+    """Reader of a results folder, which is read again and again and never written.
 
-    A long journal that grows is read again only now and then.
+    A long journal is read less often than it grows.
 
     Args:
         results: the folder.
@@ -67,18 +67,18 @@ class CampaignFolder:
         self.jobs = JobFacts()
         self._watched: dict[str, dict[int, float]] = {}
 
-    def subject(self) -> Subject:
-        """What never changes of it."""
+    def subject(self) -> PageSubject:
+        """Return what does not change: the networks and the campaign."""
         networks = [PageNetwork(n.spec, n.images.name, n.images) for n in self.networks]
         try:
             with open_regular(self.results.campaign_file) as file:
                 text = file.read(_LONGEST_CAMPAIGN_BYTES).decode("utf-8", "replace")
         except OSError as problem:
             raise ResultsError(f"{self.results.campaign_file}: {why_unread(problem)}") from None
-        return Subject(f"campaign {self.campaign.name}", networks, text)
+        return PageSubject(f"campaign {self.campaign.name}", networks, text)
 
-    def look(self) -> Moment:
-        """Where everything stands now; only what changed since the last time is read.
+    def look(self) -> Snapshot:
+        """Return the state of all networks; only what has changed is read.
 
         Raises:
             ResultsError: the folder is gone, or a folder of tables can't be read.
@@ -89,13 +89,13 @@ class CampaignFolder:
         self._look_at_journal()
         self._look_at_tables()
         self._watch(running)
-        standings = [self._standing(network, running) for network in self.networks]
+        states = [self._state(network, running) for network in self.networks]
         trouble = self._history.trouble if running else None
-        return Moment(
-            standings,
-            campaign_facts(self.campaign, self.networks, standings, self._history, self.jobs),
-            Progress(tuple(self._count(standings)), trouble),
-            self._notes(standings),
+        return Snapshot(
+            states,
+            campaign_facts(self.campaign, self.networks, states, self._history, self.jobs),
+            Progress(tuple(self._count(states)), trouble),
+            self._notes(states),
         )
 
     def _look_at_journal(self) -> None:
@@ -107,7 +107,7 @@ class CampaignFolder:
             self._journal_due = end + (end - start) / MOST_OF_THE_TIME
 
     def _look_at_tables(self) -> None:
-        """Judge tables that are new or changed, and again those that were found wrong."""
+        """Judge the tables that are new or changed, and again the damaged and foreign ones."""
         changed = {id_ for watcher in self._watchers.values() for id_ in watcher.look()}
         wrong = {id_ for id_, entry in self._entries.items() if entry.problem}
         first = not self._entries
@@ -127,7 +127,7 @@ class CampaignFolder:
         return self._watchers[network.images.name].found.get(network.spec.id)
 
     def _watch(self, running: Mapping[str, Mapping[str, Any]]) -> None:
-        """Remember the accuracies that jobs tell of networks under way, by half epoch."""
+        """Add the accuracies that jobs record for networks under way, by half epoch."""
         for id_ in self._watched.keys() - running.keys():
             del self._watched[id_]
         for id_, entry in running.items():
@@ -139,15 +139,15 @@ class CampaignFolder:
             if 0 < reached <= self.campaign.half_epochs and value is not None:
                 points[reached] = value
 
-    def _standing(
+    def _state(
         self, network: CampaignNetwork, running: Mapping[str, Mapping[str, Any]]
-    ) -> Standing:
+    ) -> NetworkState:
         id_ = network.spec.id
         entry, table = self._entries[id_], self._table(network)
         if entry.problem:
-            return Standing(State.DAMAGED, reason=entry.reason)
+            return NetworkState(State.DAMAGED, reason=entry.reason)
         if isinstance(table, Record):
-            return Standing(
+            return NetworkState(
                 State.DONE,
                 table.curve,
                 len(table.curve),
@@ -159,25 +159,25 @@ class CampaignFolder:
         if id_ in running:
             reached = max(0, min(running[id_]["half_epochs"], self.campaign.half_epochs))
             curve = _partial(self._watched[id_])
-            return Standing(State.UNDER_WAY, curve, reached, attempts=attempts)
+            return NetworkState(State.UNDER_WAY, curve, reached, attempts=attempts)
         if id_ in self._history.failures:
-            return Standing(State.FAILED, reason=self._history.failures[id_], attempts=attempts)
-        return Standing(State.WAITING, attempts=attempts)
+            return NetworkState(State.FAILED, reason=self._history.failures[id_], attempts=attempts)
+        return NetworkState(State.WAITING, attempts=attempts)
 
-    def _count(self, standings: Sequence[Standing]) -> list[DatasetProgress]:
-        groups: dict[str, list[Standing]] = {name: [] for name in self._watchers}
-        for network, standing in zip(self.networks, standings, strict=True):
-            groups[network.images.name].append(standing)
+    def _count(self, states: Sequence[NetworkState]) -> list[DatasetProgress]:
+        groups: dict[str, list[NetworkState]] = {name: [] for name in self._watchers}
+        for network, state in zip(self.networks, states, strict=True):
+            groups[network.images.name].append(state)
         return [_progress(name, group, self.campaign.half_epochs) for name, group in groups.items()]
 
-    def _notes(self, standings: Sequence[Standing]) -> list[str]:
+    def _notes(self, states: Sequence[NetworkState]) -> list[str]:
         ids = {network.spec.id for network in self.networks}
         journal = self.results.journal_folder
-        pairs = zip(self.networks, standings, strict=True)
+        pairs = zip(self.networks, states, strict=True)
         missing = [n.spec.id for n, one in pairs if one.state not in (State.DONE, State.DAMAGED)]
         notes = ignored_lines(self.results.unusable_entries())
         notes += unsaid_ends(journal, self._history.open_jobs, missing)
-        damaged = [one.reason for one in standings if one.state == State.DAMAGED]
+        damaged = [one.reason for one in states if one.state == State.DAMAGED]
         notes += [f"A table is damaged: {reason}" for reason in damaged]
         for watcher in self._watchers.values():
             for id_, one in watcher.found.items():
@@ -190,7 +190,7 @@ class CampaignFolder:
         return notes
 
 
-def _progress(name: str, group: Sequence[Standing], half_epochs: int) -> DatasetProgress:
+def _progress(name: str, group: Sequence[NetworkState], half_epochs: int) -> DatasetProgress:
     states = Counter(one.state for one in group)
     short = [half_epochs - one.half_epochs for one in group if one.state == State.DONE]
     return DatasetProgress(
@@ -208,7 +208,7 @@ def _progress(name: str, group: Sequence[Standing], half_epochs: int) -> Dataset
 
 
 def _partial(points: Mapping[int, float]) -> Curve:
-    """A curve of which only some accuracies are known."""
+    """Return a curve of which only some accuracies are known."""
     curve = np.full((max(points, default=0), 3), math.nan)
     for number, accuracy in points.items():
         curve[number - 1, 2] = accuracy
@@ -216,7 +216,7 @@ def _partial(points: Mapping[int, float]) -> Curve:
 
 
 def _stamp(folder: Path) -> object:
-    """What changes when a journal does."""
+    """Return names, sizes and times of a journal's files, which change when it does."""
     found = []
     for path in sorted(folder.glob(f"*{EVENTS}")):
         try:

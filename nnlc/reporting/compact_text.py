@@ -1,4 +1,4 @@
-"""Curves and layers as short text for a page's data."""
+"""Compact text of curves and layers for a page's data."""
 
 import base64
 
@@ -13,7 +13,7 @@ _HALF = 0x80
 
 
 def encode_values(values: NDArray[np.float64]) -> str:
-    """Numbers as base64 of the first three bytes of each as a float32, so four letters a number.
+    """Return numbers as base64 of the first three bytes of each float32: four letters a number.
 
     The relative error is below 2^-16, for numbers from 1e-38 to 3e38; larger ones become the
     largest. NaN and infinities stay what they are.
@@ -30,7 +30,7 @@ def encode_values(values: NDArray[np.float64]) -> str:
 
 
 def encode_layers(walk: Walk) -> str:
-    """Layers as `page/layers.js` reads them: a letter and numbers each, divided by semicolons."""
+    """Return layers as `page/layers.js` reads them: a letter and numbers each, then semicolons."""
     return ";".join(" ".join(map(_short, layer.page_parts())) for layer in walk.layers)
 
 

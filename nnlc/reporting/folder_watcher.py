@@ -1,4 +1,4 @@
-"""Watcher of a folder of tables: each table is read once, and again if it changes."""
+"""Watcher of a folder of tables, which reads each table once, and again if it changes."""
 
 import os
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ _Stamp = tuple[int, ...]
 
 
 class FolderWatcher:
-    """Watcher of one folder.
+    """Watcher of one folder of tables.
 
     Args:
-        folder: of tables; it may come to be later.
+        folder: the folder; it may be made later.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -30,7 +30,7 @@ class FolderWatcher:
 
     @property
     def found(self) -> Mapping[str, Record | TableError]:
-        """Each table, or what is wrong with it, by the ID that the file is named after."""
+        """Return each table, or what is wrong with it, by the ID in the file's name."""
         return self._found
 
     def look(self) -> set[str]:

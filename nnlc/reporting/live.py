@@ -1,4 +1,4 @@
-"""A campaign's page that goes on while one looks: what is new is told to whoever asks."""
+"""Live page of a campaign: browsers ask for what is new."""
 
 import secrets
 import threading
@@ -10,17 +10,17 @@ from typing import Any
 from nnlc.errors import ResultsError
 from nnlc.reporting.campaign_folder import MOST_OF_THE_TIME, CampaignFolder
 from nnlc.reporting.page import build_page
-from nnlc.reporting.payload import changed_payload, moment_payload, subject_payload, to_json
+from nnlc.reporting.payload import changed_payload, snapshot_payload, subject_payload, to_json
 from nnlc.reporting.report import check_size
-from nnlc.reporting.time_estimate import Pace
+from nnlc.reporting.time_estimate import TimeEstimate
 from nnlc.results.folder import ResultsFolder
 
 POLL_SECONDS = 5.0
-"""Between two looks; jobs say as often how far they are."""
+"""Interval between two looks; jobs record their progress as often."""
 
 
 class LiveCampaign:
-    """The page of a results folder, for many readers at once; nothing is read while none asks.
+    """Live page of a results folder, for several browsers; nothing is read while none asks.
 
     Args:
         path: the results folder.
@@ -33,59 +33,59 @@ class LiveCampaign:
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._folder = CampaignFolder(ResultsFolder(path), clock)
-        self._pace = Pace(self._folder)
+        self._pace = TimeEstimate(self._folder)
         subject = self._folder.subject()
         check_size(subject, path)
         self._subject = subject_payload(subject)
         self._lock = threading.Lock()
         self._token = secrets.token_hex(8)
-        """Of this process: versions of another one mean nothing here."""
+        """Token of this process: versions of another process are not known here."""
         self._version = 0
         self._trouble: str | None = None
         start = clock()
-        self._moment = self._folder.look()
-        self._changed_in = [0] * len(self._moment.standings)
-        self._left = self._pace.seconds_left(self._moment.standings, clock())
+        self._snapshot = self._folder.look()
+        self._changed_in = [0] * len(self._snapshot.states)
+        self._left = self._pace.seconds_left(self._snapshot.states, clock())
         self._plan_next(start)
 
     def page(self) -> bytes:
-        """The page as of now."""
+        """Return the page as of now."""
         with self._lock:
             self._look()
-            payload = self._subject | moment_payload(self._moment)
+            payload = self._subject | snapshot_payload(self._snapshot)
             return build_page(payload, live=self._live())
 
     def changes(self, since: str) -> bytes:
-        """JSON of all that is new since a version; of everything if that is not one of ours."""
+        """Return JSON of all that is new since a version; of everything if it is unknown."""
         with self._lock:
             self._look()
             known = self._read_version(since)
             changed = (
-                (i, standing)
-                for i, standing in enumerate(self._moment.standings)
+                (i, state)
+                for i, state in enumerate(self._snapshot.states)
                 if self._changed_in[i] > known
             )
-            news = changed_payload(changed, self._moment)
+            news = changed_payload(changed, self._snapshot)
             return to_json(news | {"live": self._live()}).encode("ascii")
 
     def _look(self) -> None:
-        """See what is new, if it is time to."""
+        """Read what is new, unless that was done less than `POLL_SECONDS` ago."""
         start = self._clock()
         if start < self._next:
             return
         try:
-            moment = self._folder.look()
+            snapshot = self._folder.look()
         except (ResultsError, OSError) as problem:
             self._trouble = f"can't look at the folder: {problem}"
         else:
             self._trouble = None
-            self._take(moment.standings)
-            self._moment = moment
-            self._left = self._pace.seconds_left(moment.standings, self._clock())
+            self._take(snapshot.states)
+            self._snapshot = snapshot
+            self._left = self._pace.seconds_left(snapshot.states, self._clock())
         self._plan_next(start)
 
-    def _take(self, standings: Any) -> None:
-        pairs = zip(self._moment.standings, standings, strict=True)
+    def _take(self, states: Any) -> None:
+        pairs = zip(self._snapshot.states, states, strict=True)
         changed = [i for i, (old, new) in enumerate(pairs) if not new.same_as(old)]
         if changed:
             self._version += 1

@@ -1,4 +1,4 @@
-"""Where each network of a page stands, and what its curve says of it."""
+"""State of a network on a page, and flags of its curve."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,11 +16,11 @@ Curve = NDArray[np.float64]
 
 NO_CURVE: Curve = np.empty((0, 3))
 DIVERGED, NEVER_LEARNED, CHANCE_UNKNOWN = 1, 2, 4
-"""Bits of `Standing.flags`."""
+"""Bits of `NetworkState.flags`."""
 
 
 class State(IntEnum):
-    """What became of a network; the numbers are those of `page/data.js`."""
+    """State of a network; the numbers are those of `page/data.js`."""
 
     DONE = 0
     UNDER_WAY = 1
@@ -31,35 +31,35 @@ class State(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PageNetwork:
-    """A network of a page."""
+    """Network on a page."""
 
     spec: NetworkSpec
     dataset: str
-    """What its images are called."""
+    """Name of its image set."""
     images: ImageSet | None
-    """None for images of unknown size: its layers can't be drawn."""
+    """Image set; None if unknown, so that the layers can't be drawn."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Standing:
-    """How far one network is."""
+class NetworkState:
+    """State of a network, with its curve."""
 
     state: State
     curve: Curve = field(default_factory=lambda: NO_CURVE)
     half_epochs: int = 0
-    """So many are over."""
+    """Number of half epochs that are done."""
     flags: int = 0
     reason: str = ""
-    """Why it failed, or why its table can't be used."""
+    """Reason why it failed, or why its table can't be used."""
     attempts: int = 0
-    """That ended badly."""
+    """Number of failed attempts."""
     seconds: float | None = None
-    """Of training, as far as a journal knows."""
+    """Seconds of training, as far as a journal knows."""
     stop: str = ""
-    """Where a stop rule has ended it, and with which prediction, in words."""
+    """Epoch and prediction at which a stop rule ended it, in words."""
 
-    def same_as(self, other: "Standing") -> bool:
-        """Whether a page would show the same."""
+    def same_as(self, other: "NetworkState") -> bool:
+        """True if a page would show the same."""
         plain = ("state", "half_epochs", "flags", "reason", "attempts", "seconds", "stop")
         return all(getattr(self, name) == getattr(other, name) for name in plain) and (
             self.curve is other.curve or np.array_equal(self.curve, other.curve, equal_nan=True)
@@ -67,7 +67,7 @@ class Standing:
 
 
 def flags_of(tables: Tables) -> Mapping[str, int]:
-    """By ID: whether a network diverged, never learned, or has images whose chance is unknown."""
+    """Return flags by ID: diverged, never learned, images whose chance is unknown."""
     found = metrics(tables, columns=())
     diverged = found["diverged"].fillna(value=False).to_numpy(dtype=bool)
     never = found["never_learned"]

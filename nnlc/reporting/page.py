@@ -1,4 +1,4 @@
-"""The page as one HTML file that brings all it needs and may ask for nothing else."""
+"""Page as one HTML file, which holds all it needs and may load nothing else."""
 
 import base64
 import hashlib
@@ -11,18 +11,18 @@ from nnlc.reporting.payload import to_json
 from nnlc.system.files import read_regular
 
 MARK = b'<meta name="generator" content="nnlc report">'
-"""What tells such a file."""
+"""Mark by which such a file is recognised."""
 _FOLDER = Path(__file__).parent / "page"
 _SCRIPTS = (
     *("text", "data", "filters", "scales", "bands", "chart", "grid", "layers", "detail"),
     *("overview", "comparison", "live", "main"),
 )
-"""In the order in which they build on one another."""
+"""Scripts, each after those that it uses."""
 _NOWHERE = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
 def build_page(payload: dict[str, Any], *, live: dict[str, Any] | None = None) -> bytes:
-    """The page with its data; the same data give the same bytes.
+    """Return the page with its data; the same data give the same bytes.
 
     Args:
         payload: what `whole_payload` gave.
@@ -44,7 +44,7 @@ def build_page(payload: dict[str, Any], *, live: dict[str, Any] | None = None) -
 
 
 def content_policy(*, live: bool) -> str:
-    """What the browser may load and run: this style, this script, and of a live page its news.
+    """Return what the browser may load and run: this style, this script, and a live page's updates.
 
     Source: W3C, Content Security Policy Level 3, and Trusted Types.
     """

@@ -1,54 +1,54 @@
-"""What a page is of."""
+"""Content of a page: what never changes, and what may."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from nnlc.reporting.network_state import PageNetwork, Standing
+from nnlc.reporting.network_state import NetworkState, PageNetwork
 from nnlc.results.status import DatasetStatus
 
 Fact = tuple[str, str]
-"""A name and what it is, both for people."""
+"""Name and value, both for people."""
 
 
 @dataclass(slots=True)
 class DatasetProgress(DatasetStatus):
-    """One dataset of a campaign, as `nnlc status` counts it."""
+    """Progress of one dataset of a campaign, as `nnlc status` counts it."""
 
     name: str = ""
     all_rows: int = 0
-    """Half epochs of all its networks."""
+    """Half epochs of all its networks when they are done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a campaign is."""
+    """Progress of a campaign."""
 
     datasets: tuple[DatasetProgress, ...]
     trouble: str | None
-    """What a job that is under way reported last."""
+    """Last trouble of a job under way."""
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """What may be different the next time that one looks."""
+class Snapshot:
+    """Content of a page that may change."""
 
-    standings: Sequence[Standing]
-    """In the order of `Subject.networks`."""
+    states: Sequence[NetworkState]
+    """States in the order of `PageSubject.networks`."""
     facts: Sequence[Fact]
     progress: Progress | None = None
-    """None where no campaign is known."""
+    """Progress; None without a campaign."""
     notes: Sequence[str] = ()
-    """What was passed over, and why."""
+    """Lines on what was skipped or is damaged, and why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """What never changes."""
+class PageSubject:
+    """Content of a page that never changes."""
 
     title: str
     networks: Sequence[PageNetwork]
     campaign_text: str = ""
     comparison: pd.DataFrame | None = None
-    """What `nnlc.compare` gave."""
+    """Result of `nnlc.compare`."""

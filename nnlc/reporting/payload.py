@@ -1,4 +1,4 @@
-"""A page's data, as JSON that `page/data.js` reads."""
+"""Data of a page, as JSON that `page/data.js` reads."""
 
 import json
 import math
@@ -11,8 +11,8 @@ import pandas as pd
 from nnlc.errors import SpecError
 from nnlc.networks import Walk, walk_network
 from nnlc.reporting.compact_text import encode_layers, encode_values
-from nnlc.reporting.network_state import PageNetwork, Standing
-from nnlc.reporting.page_subject import Moment, Progress, Subject
+from nnlc.reporting.network_state import NetworkState, PageNetwork
+from nnlc.reporting.page_subject import PageSubject, Progress, Snapshot
 from nnlc.tables import METADATA_COLUMNS
 
 _NUMBERS = {
@@ -24,20 +24,20 @@ _NUMBERS = {
     "dampening": "dampening",
     "weight_decay": "decay",
 }
-"""Fields of a specification, by the names that the page has for them."""
+"""Fields of a specification by their names on the page."""
 _LISTS = (
     *("layer_types", "conv_kernels", "conv_strides", "conv_paddings", "conv_filters"),
     *("pool_kernels", "pool_strides", "pool_paddings", "fc_filters", "fc_dropout_layers"),
 )
 
 
-def whole_payload(subject: Subject, moment: Moment) -> dict[str, Any]:
-    """All that a page needs to show a subject at a moment."""
-    return subject_payload(subject) | moment_payload(moment)
+def whole_payload(subject: PageSubject, snapshot: Snapshot) -> dict[str, Any]:
+    """Return all data of a page."""
+    return subject_payload(subject) | snapshot_payload(snapshot)
 
 
-def subject_payload(subject: Subject) -> dict[str, Any]:
-    """What never changes."""
+def subject_payload(subject: PageSubject) -> dict[str, Any]:
+    """Return the data that never change."""
     datasets = list(dict.fromkeys(network.dataset for network in subject.networks))
     return {
         "title": subject.title,
@@ -48,27 +48,29 @@ def subject_payload(subject: Subject) -> dict[str, Any]:
     }
 
 
-def moment_payload(moment: Moment) -> dict[str, Any]:
-    """How everything stands."""
-    standings = moment.standings
+def snapshot_payload(snapshot: Snapshot) -> dict[str, Any]:
+    """Return the data that may change."""
+    states = snapshot.states
     return {
         "standings": {
-            "state": [int(one.state) for one in standings],
-            "flags": [one.flags for one in standings],
-            "reached": [one.half_epochs for one in standings],
-            "attempts": [one.attempts for one in standings],
-            "seconds": [_rounded(one.seconds) for one in standings],
-            "reasons": {i: one.reason for i, one in enumerate(standings) if one.reason},
-            "stops": {i: one.stop for i, one in enumerate(standings) if one.stop},
-            "lengths": [len(one.curve) for one in standings],
-            "curves": "".join(encode_values(one.curve.T) for one in standings),
+            "state": [int(one.state) for one in states],
+            "flags": [one.flags for one in states],
+            "reached": [one.half_epochs for one in states],
+            "attempts": [one.attempts for one in states],
+            "seconds": [_rounded(one.seconds) for one in states],
+            "reasons": {i: one.reason for i, one in enumerate(states) if one.reason},
+            "stops": {i: one.stop for i, one in enumerate(states) if one.stop},
+            "lengths": [len(one.curve) for one in states],
+            "curves": "".join(encode_values(one.curve.T) for one in states),
         },
-        **_about(moment),
+        **_about(snapshot),
     }
 
 
-def changed_payload(changed: Iterable[tuple[int, Standing]], moment: Moment) -> dict[str, Any]:
-    """What is new: of these networks, by their place, and of everything that is not a network."""
+def changed_payload(
+    changed: Iterable[tuple[int, NetworkState]], snapshot: Snapshot
+) -> dict[str, Any]:
+    """Return what is new: the networks at these positions, and all that is no network."""
     return {
         "changed": [
             {
@@ -85,21 +87,21 @@ def changed_payload(changed: Iterable[tuple[int, Standing]], moment: Moment) -> 
             }
             for i, one in changed
         ],
-        **_about(moment),
+        **_about(snapshot),
     }
 
 
 def to_json(payload: dict[str, Any]) -> str:
-    """JSON in plain ASCII that can stand in a script element: nothing in it ends or opens one."""
+    """Return ASCII JSON that can stand in a script element: nothing in it ends or opens one."""
     text = json.dumps(payload, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _about(moment: Moment) -> dict[str, Any]:
+def _about(snapshot: Snapshot) -> dict[str, Any]:
     return {
-        "facts": [list(fact) for fact in moment.facts],
-        "notes": list(moment.notes),
-        "progress": None if moment.progress is None else _progress(moment.progress),
+        "facts": [list(fact) for fact in snapshot.facts],
+        "notes": list(snapshot.notes),
+        "progress": None if snapshot.progress is None else _progress(snapshot.progress),
     }
 
 
@@ -131,7 +133,7 @@ def _networks(networks: Sequence[PageNetwork], datasets: Sequence[str]) -> dict[
 
 
 _TRAINING = "CrossEntropyLoss, SGD"
-"""How every network of the article was trained, and all of nnlc's."""
+"""Training of every network of the article and of nnlc."""
 
 
 def _walk(network: PageNetwork) -> Walk | None:
@@ -144,7 +146,7 @@ def _walk(network: PageNetwork) -> Walk | None:
 
 
 def _lists(network: PageNetwork) -> list[list[str]]:
-    """What a table says of a network whose layers can't be drawn."""
+    """Return the lists of a network whose layers can't be drawn."""
     written = {column.field: column for column in METADATA_COLUMNS}
     found = [(written[f].name, written[f].write(getattr(network.spec, f))) for f in _LISTS]
     return [[name, text] for name, text in found if text]
@@ -163,7 +165,7 @@ def _plain(value: Any) -> Any:
 
 
 def _rounded(value: float | None) -> float | int | None:
-    """Six digits are enough to look at; JSON knows no infinity."""
+    """Return a value with six digits; None for infinity, which JSON lacks."""
     if value is None or isinstance(value, int):
         return value
     return float(f"{value:.6g}") if math.isfinite(value) else None

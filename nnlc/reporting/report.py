@@ -1,4 +1,4 @@
-"""Writes the page of a folder into a file."""
+"""Report: the page of a folder as a file."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +8,7 @@ import pandas as pd
 from nnlc.errors import NnlcError
 from nnlc.reporting.campaign_folder import CampaignFolder
 from nnlc.reporting.page import MARK, build_page
-from nnlc.reporting.page_subject import Moment, Subject
+from nnlc.reporting.page_subject import PageSubject, Snapshot
 from nnlc.reporting.payload import whole_payload
 from nnlc.reporting.tables_folder import look_at_tables
 from nnlc.results.folder import ResultsFolder
@@ -16,17 +16,17 @@ from nnlc.system.output_file import PAGE, check_output, write_output
 from nnlc.tables.frames import ValLoss, check_choice, load_tables
 
 MOST_NETWORKS = 30_000
-"""More are no page that a browser opens gladly."""
+"""Most networks of a page that a browser can still use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was written."""
+    """Report that was written."""
 
     networks: int
     bytes: int
     notes: tuple[str, ...] = ()
-    """What is wrong with the folder; the page says it too."""
+    """Lines on what is wrong with the folder, as on the page."""
 
 
 def write_report(
@@ -52,15 +52,15 @@ def write_report(
     path, output = Path(path), Path(output)
     check_choice("val_loss", val_loss, ("as-published", "corrected"))
     check_output(output, mark=MARK, endings=PAGE)
-    subject, moment = _look(path, val_loss)
+    subject, snapshot = _look(path, val_loss)
     check_size(subject, path)
-    page = build_page(whole_payload(replace(subject, comparison=comparison), moment))
+    page = build_page(whole_payload(replace(subject, comparison=comparison), snapshot))
     write_output(output, page, mark=MARK, endings=PAGE)
-    return Report(len(subject.networks), len(page), tuple(moment.notes))
+    return Report(len(subject.networks), len(page), tuple(snapshot.notes))
 
 
-def check_size(subject: Subject, path: Path) -> None:
-    """See that a browser can hold it.
+def check_size(subject: PageSubject, path: Path) -> None:
+    """Check that a browser can hold the page.
 
     Raises:
         NnlcError: it has too many networks.
@@ -72,7 +72,7 @@ def check_size(subject: Subject, path: Path) -> None:
         )
 
 
-def _look(path: Path, val_loss: ValLoss) -> tuple[Subject, Moment]:
+def _look(path: Path, val_loss: ValLoss) -> tuple[PageSubject, Snapshot]:
     results = ResultsFolder(path)
     if results.has_campaign:
         folder = CampaignFolder(results)

@@ -1,4 +1,4 @@
-"""Serves a campaign's page to browsers on this machine: two addresses, read-only, nothing else.
+"""Server of a campaign's page for browsers on this machine: two addresses, read-only.
 
 Anyone on a login node can reach its 127.0.0.1, and so can web pages that rebind their name to it.
 So the addresses begin with a secret, and the Host header must be this very server's. No path that
@@ -27,13 +27,13 @@ DEFAULT_PORT = 8765
 _ALLOWED = ("GET", "HEAD")
 _SECRET_BYTES = 16
 _PATIENCE_SECONDS = 10
-"""For a browser that says nothing more."""
+"""Seconds to wait for a browser that sends nothing more."""
 MOST_CONNECTIONS = 64
-"""At once. Whoever is on this machine can open some, without knowing the secret."""
+"""Most connections at once. Every user of this machine can open some without the secret."""
 
 
 class PageServer(ThreadingHTTPServer):
-    """Listens on 127.0.0.1.
+    """Server that listens on 127.0.0.1.
 
     Args:
         campaign: what is shown.
@@ -50,7 +50,7 @@ class PageServer(ThreadingHTTPServer):
         self.campaign = campaign
         self.secret = secrets.token_urlsafe(_SECRET_BYTES)
         self._connections: dict[Any, None] = {}
-        """The one that has not been heard of for longest first."""
+        """Connections; the one that has been silent for longest comes first."""
         self._lock = threading.Lock()
         try:
             super().__init__((HOST, port), _Handler)
@@ -60,7 +60,7 @@ class PageServer(ThreadingHTTPServer):
             raise NnlcError(f"--port {port}: a port is a number from 0 to 65535") from None
 
     def server_bind(self) -> None:
-        """Bind, without the question for the machine's full name that could take minutes."""
+        """Bind without asking for the machine's full name, which could take minutes."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = HOST, self.server_address[1]
 
@@ -76,30 +76,30 @@ class PageServer(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def heard_of(self, request: Any) -> None:
-        """A connection has said the secret: it is the last that has to go."""
+        """Move a connection that has sent the secret to the end of those to be closed."""
         with self._lock:
             if request in self._connections:
                 del self._connections[request]
                 self._connections[request] = None
 
     def shutdown_request(self, request: Any) -> None:
-        """Forget a connection that is over."""
+        """Remove a connection that has ended."""
         with self._lock:
             self._connections.pop(request, None)
         super().shutdown_request(request)
 
     @property
     def address(self) -> str:
-        """What to open."""
+        """Return the address to open."""
         return f"http://{HOST}:{self.server_port}/{self.secret}/"
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """What a browser that means this server may call it."""
+        """Return the host names by which a browser may address this server."""
         return tuple(f"{name}:{self.server_port}" for name in (HOST, "localhost"))
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that went away is no error."""
+        """Ignore errors of browsers that went away."""
         if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
@@ -120,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: PageServer
 
     def do_GET(self) -> None:
-        """Answer, or say why not."""
+        """Answer a request, or refuse it with the reason."""
         if self.headers.get("Content-Length") or self.headers.get("Transfer-Encoding"):
             self.close_connection = True  # nobody reads what such a request brings
         if self.headers.get_all("Host", []) not in ([host] for host in self.server.hosts):
@@ -144,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815
 
     def __getattr__(self, name: str) -> Any:
-        """Any other method is refused by its name: the library asks for `do_<METHOD>`."""
+        """Return a method that refuses; the library asks for `do_<METHOD>`."""
         if name.startswith("do_"):
             return self._refuse_method
         raise AttributeError(name)
@@ -195,4 +195,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Nobody wants a line a look."""
+        """Print nothing: a line for each request is of no use."""

@@ -1,4 +1,4 @@
-"""Tables without a campaign: a download, a collection, or some files."""
+"""Page of tables without a campaign: a download, a collection, or some files."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,8 +8,8 @@ import numpy as np
 
 from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.reporting.campaign_facts import seconds_of, tables_facts
-from nnlc.reporting.network_state import PageNetwork, Standing, State, flags_of
-from nnlc.reporting.page_subject import Moment, Subject
+from nnlc.reporting.network_state import NetworkState, PageNetwork, State, flags_of
+from nnlc.reporting.page_subject import PageSubject, Snapshot
 from nnlc.results.history import History, read_history
 from nnlc.results.journal import unread_files
 from nnlc.system.files import ignored_lines
@@ -20,16 +20,16 @@ from nnlc.tables.images_of_table import image_sets_of
 from nnlc.wording import first_few
 
 
-def look_at_tables(tables: Tables, path: Path) -> tuple[Subject, Moment]:
-    """What a page says of tables that were loaded from a path."""
+def look_at_tables(tables: Tables, path: Path) -> tuple[PageSubject, Snapshot]:
+    """Return the content of a page of tables that were loaded from a path."""
     curves = tables.curves[[column.field for column in CURVE_COLUMNS]].to_numpy()
     ends = np.cumsum(tables.networks["half_epochs"]).tolist()
     flags = flags_of(tables)
     image_sets = image_sets_of(tables.networks["dataset"], tables.networks["path"])
     networks = list(map(_network, _metadata(tables), image_sets))
     history, notes = _journal_of(path)
-    standings = [
-        Standing(
+    states = [
+        NetworkState(
             State.DONE,
             curves[start:end],
             end - start,
@@ -38,9 +38,9 @@ def look_at_tables(tables: Tables, path: Path) -> tuple[Subject, Moment]:
         )
         for network, (start, end) in zip(networks, pairwise([0, *ends]), strict=True)
     ]
-    subject = Subject(f"tables of {path.absolute().name or path.absolute()}", networks)
+    subject = PageSubject(f"tables of {path.absolute().name or path.absolute()}", networks)
     notes += first_few(tables.skipped, write=lambda one: f"Passed over: {one}")
-    return subject, Moment(standings, tables_facts(tables, history), notes=notes)
+    return subject, Snapshot(states, tables_facts(tables, history), notes=notes)
 
 
 def _journal_of(path: Path) -> tuple[History, list[str]]:

@@ -1,4 +1,4 @@
-"""How long a campaign will still take, from how fast it was while one looked."""
+"""Time estimate of a campaign from its recent speed."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -7,16 +7,16 @@ from functools import cached_property
 from nnlc.calibration.machines import machine_for
 from nnlc.networks.cost import predict_seconds
 from nnlc.reporting.campaign_folder import CampaignFolder
-from nnlc.reporting.network_state import Standing, State
+from nnlc.reporting.network_state import NetworkState, State
 
 WINDOW_SECONDS = 1800.0
-"""What was done in so long counts."""
+"""Seconds of the past that count."""
 SHORTEST_SECONDS = 10.0
-"""Less says nothing."""
+"""Seconds below which no estimate is made."""
 
 
-class Pace:
-    """Adds up the work that is done, moment by moment.
+class TimeEstimate:
+    """Estimate from the work that is done between two looks.
 
     Work is counted in predicted seconds: half of the networks may be a tenth of it. That all
     devices are busy to the end is assumed.
@@ -31,7 +31,7 @@ class Pace:
 
     @cached_property
     def _weights(self) -> list[float]:
-        """Predicted seconds of each network."""
+        """Return the predicted seconds of each network."""
         jobs, campaign = self._folder.jobs, self._folder.campaign
         known = machine_for(self._folder.results, jobs.device_names, jobs.device or "cuda")
         return [
@@ -39,18 +39,18 @@ class Pace:
             for network in self._folder.networks
         ]
 
-    def seconds_left(self, standings: Sequence[Standing], now: float) -> float | None:
-        """What is left of a campaign that is under way; None while nobody can say.
+    def seconds_left(self, states: Sequence[NetworkState], now: float) -> float | None:
+        """Return the seconds that a campaign still takes; None while unknown.
 
         Args:
-            standings: of all its networks.
+            states: of all its networks.
             now: seconds of a clock that never jumps.
         """
-        if not any(one.state == State.UNDER_WAY for one in standings):
+        if not any(one.state == State.UNDER_WAY for one in states):
             self._seen.clear()
             return None
         done = left = 0.0
-        for weight, one in zip(self._weights, standings, strict=True):
+        for weight, one in zip(self._weights, states, strict=True):
             share = self._share(one)
             done += weight * share
             left += weight * (1 - share) * (one.state != State.FAILED)
@@ -62,8 +62,8 @@ class Pace:
             return None
         return left * (now - then) / (done - done_then)
 
-    def _share(self, standing: Standing) -> float:
-        """Of a network's training; one that was stopped early is done."""
-        if standing.state in (State.DONE, State.DAMAGED):
+    def _share(self, state: NetworkState) -> float:
+        """Return the share of a network's training that is done; 1 if it was stopped early."""
+        if state.state in (State.DONE, State.DAMAGED):
             return 1.0
-        return standing.half_epochs / self._folder.campaign.half_epochs
+        return state.half_epochs / self._folder.campaign.half_epochs

@@ -1,4 +1,4 @@
-"""Which networks of a results folder go on from their checkpoints, and what the others lose.
+"""Outlook of a results folder: networks that go on from checkpoints, and what others lose.
 
 A trainer reads the checkpoints, since it alone knows what their bits depend on. A job's start and
 `nnlc upgrade` report it in the same words.
@@ -16,22 +16,22 @@ from nnlc.wording import counted
 
 _HOUR = 3600.0
 _SEVERAL = 3
-"""How many reasons a line names."""
+"""Number of reasons that a line names."""
 
 
 class Foreign(NamedTuple):
-    """The farthest checkpoint of a network that can't go on from any."""
+    """Farthest checkpoint of a network that can't go on from any."""
 
     id: str
     path: str
     differences: tuple[tuple[str, str, str], ...]
-    """Dotted key, value there and value here, in words."""
+    """Differences as (dotted key, value there, value here), in words."""
     seconds: float
-    """How long its network had been trained."""
+    """Seconds that its network had been trained."""
     nnlc: str
-    """The version that has written it."""
+    """Version that wrote it."""
     older_ways: tuple[str, ...] = ()
-    """What brings its arithmetic back, as `nnlc.networks.arithmetic.older_ways` says it."""
+    """Settings that bring its arithmetic back, by `nnlc.networks.arithmetic.older_ways`."""
 
     @property
     def reason(self) -> str:
@@ -57,7 +57,7 @@ class Foreign(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What becomes of the networks that have checkpoints."""
+    """Outlook of the networks that have checkpoints."""
 
     go_on: int
     foreign: tuple[Foreign, ...]

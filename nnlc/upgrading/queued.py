@@ -1,4 +1,4 @@
-"""Scripts that were submitted before: whether their jobs still fit the results folder."""
+"""Queued scripts: whether their jobs still fit the results folder."""
 
 import os
 import shlex
@@ -21,32 +21,32 @@ from nnlc.system.newer_format import is_newer
 from nnlc.wording import counted, reason_of
 
 _ANSWER_SECONDS = 30.0
-"""For a script's Python to tell its nnlc; a busy file system takes its time."""
+"""Seconds for a script's Python to tell its nnlc; a busy file system is slow."""
 
 
 class _UnseenError(Exception):
-    """What a job does is not to be seen in its script; the text says what is not."""
+    """Script that does not show what its job does; the text says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standard:
-    """What a job must go with: a folder's campaign.toml as it stands, or as it will."""
+    """Standard of a job: a folder's campaign.toml, as it is or as it will be."""
 
     results: ResultsFolder
     campaign: Campaign
     oldest: str
-    """The oldest nnlc that can use the file."""
+    """Oldest nnlc that can use the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedScripts:
-    """Jobs in the queue, or that may be there, and what becomes of each."""
+    """Jobs that are or may be in the queue, and what becomes of each."""
 
     heading: str
     verdicts: tuple[tuple[str, str], ...]
-    """Job and script, and whether it still fits."""
+    """Lines on each job and script, and whether it still fits."""
     hindered: tuple[str, ...]
-    """Jobs that are in the queue and fit until campaign.toml is rewritten, and why no longer."""
+    """Lines on queued jobs that no longer fit once campaign.toml is rewritten, and why."""
 
     def lines(self) -> Iterator[str]:
         """Yield lines for it."""

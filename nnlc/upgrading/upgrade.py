@@ -1,4 +1,4 @@
-"""`nnlc upgrade`: what becomes of a results folder with this nnlc, before a job finds out."""
+"""`nnlc upgrade`: what becomes of a results folder with this nnlc."""
 
 import shlex
 from collections.abc import Iterator
@@ -33,15 +33,15 @@ from nnlc.wording import counted, first_few
 def upgrade(
     results: ResultsFolder, *, dry_run: bool = False, new_arithmetic: bool = False
 ) -> Iterator[str]:
-    """Say what of a results folder stays, goes on and is lost, and rewrite what has to be.
+    """Yield what of a results folder stays, goes on and is lost; rewrite campaign.toml if needed.
 
     Tables, checkpoints and the journal are never changed.
 
     Args:
         results: the folder.
         dry_run: rewrite nothing.
-        new_arithmetic: give up the old ways that the campaign has kept, so that the networks that
-            are left are trained as in a new campaign.
+        new_arithmetic: True to train the networks that are left as in a new campaign, without the
+            arithmetic that the campaign has kept.
 
     Yields:
         Lines.
@@ -109,7 +109,7 @@ def _table_lines(
 def _checkpoint_lines(
     results: ResultsFolder, campaign: Campaign, left: list[CampaignNetwork], device: str | None
 ) -> Iterator[str]:
-    """Yield what becomes of the networks that were begun, on devices as they had before."""
+    """Yield what becomes of the networks that were begun, on devices like their own."""
     there = checkpoints_in(results.checkpoints_folder)
     begun = [n for n in left if n.spec.id in there]
     unread = results.strange_checkpoints()

@@ -1,1 +1,1 @@
-"""Tables held against a training that is done again: ours to the byte, published ones by seeds."""
+"""Verification: networks trained again, compared to the byte or, if published, with seeds."""

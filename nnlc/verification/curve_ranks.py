@@ -1,4 +1,4 @@
-"""Where a published curve lies among those of the same network under other random streams.
+"""Ranks of a published curve among curves of the same network under other random streams.
 
 Nobody recorded the streams of the published networks, so none of their curves can be had again.
 What can be said is whether a value lies among those that a few seeds give. With few seeds that is
@@ -16,49 +16,49 @@ from nnlc.tables import CURVE_COLUMNS, Row
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """One value of a published curve among those of some seeds."""
+class CurveRank:
+    """Rank of one value of a published curve among those of some seeds."""
 
     half_epoch: int
     column: str
-    """Name in the table."""
+    """Name of the column in the table."""
     value: float | None
-    """The published one; a validation loss corrected for the slip. None for a blank field."""
+    """Published value, with a validation loss corrected; None for a blank field."""
     among: tuple[float, ...]
-    """What each seed gave."""
+    """Values of the seeds."""
 
     @property
     def comparable(self) -> bool:
-        """Whether all are finite numbers."""
+        """True if all values are finite numbers."""
         return self.value is not None and all(map(math.isfinite, (self.value, *self.among)))
 
     @property
     def below(self) -> int:
-        """How many seeds gave less."""
+        """Return the number of seeds with a lower value."""
         return sum(other < self._value for other in self.among)
 
     @property
     def equal(self) -> int:
-        """How many seeds gave the same."""
+        """Return the number of seeds with the same value."""
         return sum(other == self._value for other in self.among)
 
     @property
     def percentile(self) -> float | None:
-        """Percent of the seeds that gave less, half of those that gave the same counted too."""
+        """Return the percentage of seeds with a lower value; equal values count half."""
         if not self.comparable:
             return None
         return 100 * (self.below + self.equal / 2) / len(self.among)
 
     @property
     def outside(self) -> bool | None:
-        """Whether it is lower, or higher, than all seeds gave."""
+        """True if the value is lower, or higher, than those of all seeds."""
         if not self.comparable:
             return None
         return not min(self.among) <= self._value <= max(self.among)
 
     @property
     def distance(self) -> float | None:
-        """From the seeds' mean, in their standard deviations (of K - 1).
+        """Return the distance from the seeds' mean, in standard deviations (of K - 1).
 
         None for fewer than 2 seeds, or where all seeds gave the same.
         """
@@ -75,22 +75,22 @@ class Place:
         return math.nan if self.value is None else self.value
 
 
-def places(
+def curve_ranks(
     table: Sequence[Row], factor: float, curves: Sequence[Sequence[Row]]
-) -> tuple[Place, ...]:
-    """Each value of a table's first half epochs among those of the same half epoch under seeds.
+) -> tuple[CurveRank, ...]:
+    """Return the rank of each value among those of the same half epoch under seeds.
 
     Args:
         table: its rows.
         factor: what its validation losses are to be multiplied with (`val_loss_correction`).
         curves: a seed's rows each, all as many.
     """
-    found: list[Place] = []
+    found: list[CurveRank] = []
     for half_epoch, (row, *seeds) in enumerate(zip(table, *curves, strict=False), 1):
         for column in CURVE_COLUMNS:
             value = getattr(row, column.field)
             if value is not None and column.field == "val_loss":
                 value *= factor
             among = tuple(getattr(seed, column.field) for seed in seeds)
-            found.append(Place(half_epoch, column.name, value, among))
+            found.append(CurveRank(half_epoch, column.name, value, among))
     return tuple(found)

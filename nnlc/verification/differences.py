@@ -1,4 +1,4 @@
-"""Where two curves, two specifications or two machines differ, and by how much."""
+"""Differences between two curves, specifications or machines, and their size."""
 
 import json
 import math
@@ -14,30 +14,30 @@ from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS, Row
 
 _FIRST_METADATA_COLUMN = 2 + len(CURVE_COLUMNS)
 _VERSIONS = ("torch", "cuda", "cudnn")
-"""Others decide no bit: `nnlc.training.device_info.bit_deciding`."""
+"""Versions that decide bits (`nnlc.training.device_info.bit_deciding`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One field of a table that is not as it should be, each as a table writes it."""
+    """Field of a table that is not as expected; both values as a table writes them."""
 
     line: int
-    """1-based, as the next."""
+    """1-based line; the column is 1-based too."""
     column: int
     name: str
     found: str
-    """In the table."""
+    """Value in the table."""
     expected: str
 
     @property
     def absolute(self) -> float | None:
-        """Their distance; None unless both are finite numbers."""
+        """Return the distance of the values; None unless both are finite numbers."""
         pair = self._numbers()
         return abs(pair[0] - pair[1]) if pair else None
 
     @property
     def relative(self) -> float | None:
-        """Their distance by the larger of both; None unless both are finite, and one is not 0."""
+        """Return the distance over the larger value; None unless finite, and one is not 0."""
         pair = self._numbers()
         if pair is None or not any(pair):
             return None
@@ -46,7 +46,7 @@ class Difference:
 
     @property
     def last_places(self) -> int | None:
-        """How many steps from one 64-bit number to the next lie between them."""
+        """Return the number of 64-bit floats from one value to the other."""
         pair = self._numbers()
         return abs(_ordinal(pair[0]) - _ordinal(pair[1])) if pair else None
 
@@ -59,7 +59,7 @@ class Difference:
 
 
 def row_differences(table: Sequence[Row], again: Sequence[Row]) -> Iterator[Difference]:
-    """The fields of the first `len(again)` rows that are not the same to the byte."""
+    """Return the fields of the first `len(again)` rows that differ by any byte."""
     for line, (found, expected) in enumerate(zip(table, again, strict=False), 2):
         for number, column in enumerate(CURVE_COLUMNS, 2):
             texts = [column.write(getattr(row, column.field)) for row in (found, expected)]
@@ -68,7 +68,7 @@ def row_differences(table: Sequence[Row], again: Sequence[Row]) -> Iterator[Diff
 
 
 def spec_differences(table: NetworkSpec, drawn: NetworkSpec) -> Iterator[Difference]:
-    """The metadata in which a table is not the network that it says it is."""
+    """Return the metadata in which a table differs from the network of its ID."""
     for number, column in enumerate(METADATA_COLUMNS, _FIRST_METADATA_COLUMN):
         texts = [column.write(getattr(spec, column.field)) for spec in (table, drawn)]
         if texts[0] != texts[1]:
@@ -76,11 +76,11 @@ def spec_differences(table: NetworkSpec, drawn: NetworkSpec) -> Iterator[Differe
 
 
 Circumstances = dict[str, str]
-"""What a table's bits depend on beside network and campaign, in words, by name."""
+"""Circumstances that a table's bits depend on beside its network: words by name."""
 
 
 def recorded_circumstances(finish: Finish) -> Circumstances:
-    """Those in which a table was made, as far as its journal tells."""
+    """Return the circumstances in which a table was made, as far as its journal tells."""
     multiprocessors = None if finish.multiprocessors is None else str(finish.multiprocessors)
     told = {
         "device": finish.device,
@@ -108,7 +108,7 @@ def present_circumstances(made: Mapping[str, Any]) -> Circumstances:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One circumstance that is another by now."""
+    """Circumstance that has changed."""
 
     name: str
     then: str
@@ -124,6 +124,6 @@ def changes(then: Circumstances, now: Circumstances) -> tuple[Change, ...]:
 
 
 def _ordinal(number: float) -> int:
-    """The place of a 64-bit number among all of them: IEEE 754 orders them as their bits."""
+    """Return the position of a 64-bit float among all: IEEE 754 orders them as their bits."""
     (bits,) = struct.unpack("<q", struct.pack("<d", number))
     return bits if bits >= 0 else -(2**63) - bits  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""The tables that are to be verified, each with what is known of how it was made."""
+"""Tables to verify, each with what is known of how it was made."""
 
 import os
 from collections.abc import Iterable
@@ -20,33 +20,33 @@ from nnlc.training.origin import Origin, origin_of, results_of
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """A table, and what it is held against."""
+class TableToVerify:
+    """Table to verify, and what it is compared with."""
 
     path: Path
     table: Table
     origin: Origin
     drawn: NetworkSpec | None
-    """The campaign's network of this ID; its `train_gpu` as the journal has it."""
+    """Network of this ID in the campaign, with `train_gpu` from the journal."""
     is_stranger: bool
-    """The campaign has no network of this ID, or the file is named after another."""
+    """True if the campaign has no network of this ID, or the file is named after another."""
     foreign: str
-    """Why it is not the table of the campaign's network that it is named after; "" if it is."""
+    """Reason why it is not the table of the network in the file's name; "" if it is."""
     finish: Finish | None
-    """What the journal tells of it."""
+    """Event that finished it, by the journal."""
     changed: bool
-    """Whether the journal knows other bytes of it."""
+    """True if the journal has the digest of other bytes."""
 
     @property
     def is_published(self) -> bool:
-        """Whether it is one of the article's, whose random streams nobody recorded."""
+        """True if it is the article's, whose random streams were not recorded."""
         return self.drawn is None and not self.table.spec.torch_set_deterministic
 
     @property
     def id(self) -> str:
         return self.table.spec.id
 
-    def as_recorded(self) -> "Subject":
+    def as_recorded(self) -> "TableToVerify":
         """Return it with the settings that keep the arithmetic in which it was made, if they do."""
         said = self.finish.arithmetic if self.finish else None
         if said is None:
@@ -62,27 +62,27 @@ class Subject:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether it was trained on a GPU: by the journal, or else by its own word."""
+        """True if it was trained on a GPU, by the journal or else by its metadata."""
         recorded = self.finish.on_gpu if self.finish else None
         return self.table.spec.train_gpu if recorded is None else recorded
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A table that can't be trained again, and why."""
+    """Table that can't be trained again, and why."""
 
     path: Path
     reason: str
 
 
-def read_subjects(
+def read_tables_to_verify(
     paths: Iterable[Path], campaign: Campaign | None
-) -> tuple[list[Subject | Refused], list[Skipped]]:
-    """Every table in these paths, in order, and what was found beside them.
+) -> tuple[list[TableToVerify | Refused], list[Skipped]]:
+    """Return every table in these paths in order, and what was skipped.
 
     Args:
         paths: tables, or folders of them.
-        campaign: the one that they are all of; else each is of that beside it.
+        campaign: the campaign of all tables; by default, of each the one of its results folder.
 
     Raises:
         NnlcError: nothing there, or it can't be read; a results folder without a right campaign.
@@ -98,7 +98,7 @@ def read_subjects(
 
 
 class _Reader:
-    """Reads tables; what is beside many of them is read once."""
+    """Reader of tables, which reads campaigns and journals beside them once."""
 
     def __init__(self, campaign: Campaign | None) -> None:
         self._given = campaign
@@ -106,7 +106,7 @@ class _Reader:
         self._networks: dict[int, dict[str, CampaignNetwork]] = {}
         self._finishes: dict[Path, dict[str, Finish]] = {}
 
-    def read(self, path: Path, *, follow_link: bool) -> Subject | Refused:
+    def read(self, path: Path, *, follow_link: bool) -> TableToVerify | Refused:
         """Read a table and what is known of it, or return why it can't be trained again.
 
         Raises:
@@ -129,7 +129,7 @@ class _Reader:
             if follow_link and isinstance(problem, TableError) and problem.unread:
                 raise
             return Refused(path, _without_path(str(problem), path))
-        return Subject(
+        return TableToVerify(
             path,
             table,
             origin,
@@ -182,7 +182,7 @@ def _without_path(words: str, path: Path) -> str:
 def _as_trained(
     network: CampaignNetwork | None, table: Table, finish: Finish | None
 ) -> NetworkSpec | None:
-    """The campaign's network with the one value that is no draw: where it was trained."""
+    """Return the campaign's network with the device's kind, which is not drawn."""
     if network is None:
         return None
     recorded = finish.on_gpu if finish else None
@@ -191,7 +191,7 @@ def _as_trained(
 
 
 def _check_trainable(spec: NetworkSpec, images: ImageSet) -> None:
-    """See that nnlc's loop trains such a network.
+    """Check that nnlc can train such a network.
 
     Raises:
         SpecError: it does not, and why.

@@ -1,62 +1,62 @@
-"""What came of training a table's network again."""
+"""Result of training a table's network again."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnlc.verification.curve_ranks import Place
+from nnlc.verification.curve_ranks import CurveRank
 from nnlc.verification.differences import Change, Difference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """One table's. A table of ours is identical or differs; a published one has its places."""
+    """Verdict on a table: one of nnlc is identical or differs, a published one has ranks."""
 
     path: Path
     id: str | None = None
-    """None where the table is damaged."""
+    """ID of the network; None if the table is damaged."""
     problem: str | None = None
-    """Why it was not trained again, or not to the end; nothing of a curve is said then."""
+    """Reason why it was not trained again to the end; nothing is said of the curve then."""
     half_epochs: int = 0
-    """So many were trained."""
+    """Number of half epochs that were trained again."""
     half_epochs_of_table: int = 0
     specification: tuple[Difference, ...] = ()
-    """Metadata that are not those of the campaign's network."""
+    """Metadata that differ from the campaign's network."""
     is_stranger: bool = False
-    """The campaign has no such network, or the file has another one's name."""
+    """True if the campaign has no such network, or the file is named after another."""
     foreign: str = ""
-    """Why it is not the table of the campaign's network that it is named after."""
+    """Reason why it is not the table of the network in the file's name."""
     rows: tuple[Difference, ...] = ()
-    """All fields of those half epochs that are others now, in the table's order."""
+    """Fields of those half epochs that differ now, in the table's order."""
     bytes_changed: bool = False
-    """The journal has the checksum of other bytes."""
+    """True if the journal has the checksum of other bytes."""
     changes: tuple[Change, ...] = ()
-    """Recorded circumstances that are others now."""
+    """Recorded circumstances that have changed."""
     arithmetic: str = ""
-    """The network's own, as it was trained again."""
+    """Arithmetic in which the network was trained again."""
     is_recorded: bool = False
-    """A journal tells of the circumstances."""
+    """True if a journal tells the circumstances."""
     is_assumed: bool = False
-    """No campaign is known: it was trained under nnlc's own settings."""
+    """True if no campaign is known, so that it was trained under nnlc's own settings."""
     lacks_gpu: bool = False
-    """It was made on a GPU, and none is here."""
+    """True if it was made on a GPU, and none is here."""
     seeds: int = 0
-    """So many were tried for a published table."""
-    places: tuple[Place, ...] = ()
-    """Of a published table: each value of its curve among the seeds'."""
+    """Number of seeds of a published table."""
+    places: tuple[CurveRank, ...] = ()
+    """Ranks of a published table's values among those of the seeds."""
 
     @property
     def first(self) -> Difference | None:
-        """The first field of the curve that is another one now."""
+        """Return the first field of the curve that differs now."""
         return self.rows[0] if self.rows else None
 
     @property
     def identical(self) -> bool:
-        """Whether a table of ours is the same as far as it was trained again."""
+        """True if a table of nnlc is the same as far as it was trained again."""
         return not (self.seeds or self.differs)
 
     @property
     def differs(self) -> bool:
-        """Whether anything is not as it should be; no place of a published curve is a fault."""
+        """True if anything differs; no rank of a published curve counts."""
         return bool(
             self.problem
             or self.specification

@@ -1,9 +1,9 @@
-"""Verdicts in words."""
+"""Text of verdicts."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
 from nnlc.tables import CURVE_COLUMNS
-from nnlc.verification.curve_ranks import Place
+from nnlc.verification.curve_ranks import CurveRank
 from nnlc.verification.differences import Difference
 from nnlc.verification.verdicts import Verdict
 from nnlc.wording import counted
@@ -13,13 +13,13 @@ _LONGEST = 100
 
 
 def verdict_lines(verdict: Verdict) -> Iterator[str]:
-    """A line where all is well, else what is not, indented below it."""
+    """Yield a line on a verdict, and indented lines on what differs."""
     yield f"{verdict.path}: {_headline(verdict)}"
     yield from (f"  {line}" for line in _details(verdict))
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:
-    """How many of each kind, in a line."""
+    """Return a line with the number of verdicts of each kind."""
     published = sum(1 for one in verdicts if one.seeds)
     ours = [one for one in verdicts if not one.seeds]
     identical = sum(one.identical for one in ours)
@@ -90,7 +90,7 @@ def _field(difference: Difference, where: str) -> str:
 
 
 def _short(text: str) -> str:
-    """A field's text, cut where a list of a strange table has no end."""
+    """Return a field's text, cut if it is long."""
     return text[:_LONGEST] + "…" * (len(text) > _LONGEST) or "nothing"
 
 
@@ -116,7 +116,7 @@ def _places(verdict: Verdict) -> Iterator[str]:
         yield _sum(column.name, [one for one in verdict.places if one.column == column.name])
 
 
-def _place(place: Place) -> str:
+def _place(place: CurveRank) -> str:
     value = "blank" if place.value is None else f"{place.value:.5g}"
     start = f"{place.half_epoch / 2:>6g}  {place.column:<10}{value:>11}"
     if not place.comparable:
@@ -134,7 +134,7 @@ def _place(place: Place) -> str:
     return f"{start}{low:>11.5g}{high:>11.5g}  {words}"
 
 
-def _sum(name: str, among: Iterable[Place]) -> str:
+def _sum(name: str, among: Iterable[CurveRank]) -> str:
     compared = [place for place in among if place.comparable]
     inside = sum(not place.outside for place in compared)
     corrected = " (corrected)" if name == "valLoss" else ""

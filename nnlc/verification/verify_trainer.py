@@ -1,4 +1,4 @@
-"""A trainer process, as a job has it, that trains networks again and keeps nothing.
+"""Trainer process, as in a job, that trains networks again and keeps nothing.
 
 It is started as an agent starts it (`nnlc.ranks.trainer_link`), so that the same switches are set
 before torch loads, and it runs the same loop. Its checkpoints would go into a folder that goes with
@@ -24,17 +24,17 @@ from nnlc.tables import Row
 from nnlc.verification.differences import Circumstances, present_circumstances
 
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "nnlc.training.trainer", "0")
-"""What trains; a test sets another one here."""
+"""Command of a trainer; tests set another one."""
 _NEVER_MINUTES = 1_000_000.0
 _PATIENCE_SECONDS = 10.0
 
 
 class TrainingFailed(Exception):  # noqa: N818  it says what became of the training
-    """A network could not be trained; its text says why. The process is of no more use."""
+    """Training that failed, with the reason. The process can't be used any more."""
 
 
 class TrainingProcess:
-    """Trains networks of one campaign on one device; close it after use.
+    """Trainer of one campaign's networks on one device; close it after use.
 
     Args:
         campaign: its training settings, and where its images come from.
@@ -75,7 +75,7 @@ class TrainingProcess:
             raise
 
     def train(self, spec: NetworkSpec, images: ImageSet, half_epochs: int) -> Iterator[Row]:
-        """The first rows of a network's curve, each as it comes.
+        """Yield the first rows of a network's curve, each as it comes.
 
         Raises:
             TrainingFailed: it can't be trained.
@@ -105,7 +105,7 @@ class TrainingProcess:
 
     @property
     def closed(self) -> bool:
-        """Whether it can train no more."""
+        """True if it can't train any more."""
         return self._process.poll() is not None
 
     def close(self) -> None:
@@ -136,7 +136,7 @@ class TrainingProcess:
             raise TrainingFailed(self._end_in_words()) from None
 
     def _expect(self, kind: str) -> messages.Message:
-        """The next message of a kind; signs of life are passed over."""
+        """Return the next message of a kind, without heartbeats between."""
         for message in self._incoming:
             match message["kind"]:
                 case found if found == kind:

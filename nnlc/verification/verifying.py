@@ -1,4 +1,4 @@
-"""Training networks again from their tables, and holding these against what comes out."""
+"""`nnlc.verify`: train networks again, and compare their tables with the result."""
 
 import os
 import time
@@ -22,21 +22,21 @@ from nnlc.tables.table_folders import skipped_lines
 from nnlc.tables.val_loss_correction import correction_factors
 from nnlc.training.loaded_images import check_images
 from nnlc.training.origin import Origin, campaign_of
-from nnlc.verification.curve_ranks import places
+from nnlc.verification.curve_ranks import curve_ranks
 from nnlc.verification.differences import (
     changes,
     recorded_circumstances,
     row_differences,
     spec_differences,
 )
-from nnlc.verification.tables_to_verify import Refused, Subject, read_subjects
+from nnlc.verification.tables_to_verify import Refused, TableToVerify, read_tables_to_verify
 from nnlc.verification.verdicts import Verdict
 from nnlc.verification.verify_trainer import TrainingFailed, TrainingProcess
 
 Tell = Callable[[str], object]
 MOST_HALF_EPOCHS, MOST_SEEDS, MOST_THREADS = 200_000, 1000, 1024
 _TELL_SECONDS = 10.0
-"""Between two words on how far a training is."""
+"""Interval between two lines on the progress of a training."""
 
 
 def verify(
@@ -51,7 +51,7 @@ def verify(
     on_verdict: Callable[[Verdict], object] = lambda _: None,
     tell: Tell = lambda _: None,
 ) -> list[Verdict]:
-    """Train networks again from their tables, and say of each whether the same comes out.
+    """Train networks again, and return for each table whether it comes out the same.
 
     A table that nnlc wrote is compared to the byte: its metadata with the campaign's own draw, its
     half epochs with those that are trained now, by a trainer as a job has it. Where something
@@ -80,13 +80,13 @@ def verify(
     _check_number("seeds", seeds, MOST_SEEDS)
     _check_number("threads", threads, MOST_THREADS)
     several = [paths] if isinstance(paths, str | Path) else paths
-    subjects, skipped = read_subjects(map(Path, several), campaign_of(None, campaign))
+    subjects, skipped = read_tables_to_verify(map(Path, several), campaign_of(None, campaign))
     for line in skipped_lines(skipped):
         tell(line)
     if variables := overruled(os.environ):
         words = in_words(variables)
         tell(f"note: trainers do not get these variables, which change tables: {words}")
-    _check_images((s.origin for s in subjects if isinstance(s, Subject)), Path(images))
+    _check_images((s.origin for s in subjects if isinstance(s, TableToVerify)), Path(images))
     verdicts = []
     with _Trainings(Path(images), threads, device, tell) as trainings:
         for number, subject in enumerate(subjects, 1):
@@ -97,7 +97,7 @@ def verify(
 
 
 def _verdict(
-    subject: Subject | Refused, trainings: "_Trainings", half_epochs: int | None, seeds: int
+    subject: TableToVerify | Refused, trainings: "_Trainings", half_epochs: int | None, seeds: int
 ) -> Verdict:
     if isinstance(subject, Refused):
         return Verdict(path=subject.path, problem=subject.reason)
@@ -126,7 +126,7 @@ def _verdict(
 
 
 def _compared(
-    verdict: Verdict, subject: Subject, trainings: "_Trainings", half_epochs: int
+    verdict: Verdict, subject: TableToVerify, trainings: "_Trainings", half_epochs: int
 ) -> Verdict:
     subject = subject.as_recorded()
     process = trainings.process_for(subject)
@@ -145,7 +145,7 @@ def _compared(
 
 
 def _placed(
-    verdict: Verdict, subject: Subject, trainings: "_Trainings", half_epochs: int, seeds: int
+    verdict: Verdict, subject: TableToVerify, trainings: "_Trainings", half_epochs: int, seeds: int
 ) -> Verdict:
     spec = subject.table.spec
     about = {key: [getattr(spec, key)] for key in ("torch_set_deterministic", "dataset")}
@@ -160,12 +160,12 @@ def _placed(
         verdict,
         half_epochs=half_epochs,
         seeds=seeds,
-        places=places(subject.table.rows, factor, curves),
+        places=curve_ranks(subject.table.rows, factor, curves),
     )
 
 
 class _Trainings:
-    """The process that trains, replaced whenever the next table asks for another one."""
+    """Process that trains, replaced whenever a table needs another one."""
 
     def __init__(self, images: Path, threads: int | None, device: str | None, tell: Tell) -> None:
         self._images, self._threads, self._device, self._tell = images, threads, device, tell
@@ -185,8 +185,8 @@ class _Trainings:
             self._process.close()
             self._process = None
 
-    def process_for(self, subject: Subject) -> TrainingProcess:
-        """One that can train this table's network as it was trained."""
+    def process_for(self, subject: TableToVerify) -> TrainingProcess:
+        """Return a process that can train this table's network as it was trained."""
         device = self._device or ("cuda" if subject.on_gpu else "cpu")
         key = (subject.origin.campaign, device, self._threads or _recorded_threads(subject))
         if self._process is None or self._process.closed or key != self._key:
@@ -199,9 +199,9 @@ class _Trainings:
         return self._process
 
     def train(
-        self, subject: Subject, spec: NetworkSpec, half_epochs: int, which: str = ""
+        self, subject: TableToVerify, spec: NetworkSpec, half_epochs: int, which: str = ""
     ) -> list[Row]:
-        """The first rows of a curve; now and then it is told how far that is."""
+        """Return the first rows of a curve; lines on the progress are told."""
         rows: list[Row] = []
         last = time.monotonic()
         process = self.process_for(subject)
@@ -214,13 +214,13 @@ class _Trainings:
         return rows
 
 
-def _recorded_threads(subject: Subject) -> int:
+def _recorded_threads(subject: TableToVerify) -> int:
     text = subject.finish.settings.get("threads", "") if subject.finish else ""
     return int(text) if text.isdecimal() and 1 <= int(text) <= MOST_THREADS else 1
 
 
 def _check_images(origins: Iterable[Origin], root: Path) -> None:
-    """See, before anything is trained, that all images are there.
+    """Check, before anything is trained, that all images are there.
 
     Raises:
         ImagesError: they are not; with the command that brings them.
@@ -240,7 +240,7 @@ def _check_images(origins: Iterable[Origin], root: Path) -> None:
 
 
 def _stageable(images: ImageSet) -> str:
-    """The shipped campaign that brings these images, and as little else as can be."""
+    """Return the shipped campaign with these images and the fewest others."""
     shipped = {name: load_campaign(name).image_sets() for name in shipped_names("jobs", ".toml")}
     names = [name for name, image_sets in shipped.items() if images.name in image_sets]
     return min(names, key=lambda name: len(shipped[name]), default="<campaign>")
