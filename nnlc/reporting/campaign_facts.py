@@ -68,9 +68,9 @@ def _names(rank: dict[str, Any]) -> list[str]:
 def _moment(words: Any) -> str:
     """Return a journal's time to the minute."""
     try:
-        snapshot = datetime.fromisoformat(words)
-        snapshot = snapshot if snapshot.tzinfo else snapshot.replace(tzinfo=UTC)
-        return f"{snapshot.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        moment = datetime.fromisoformat(words)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     except (ValueError, TypeError, OverflowError):
         return "at an unknown time"
 
