@@ -1,1 +1,1 @@
-"""The processes of a job: one agent a rank, the gatherer on rank 0, and the links between them."""
+"""Processes of a job: one agent per rank, the gatherer on rank 0, and the links between them."""

@@ -25,7 +25,7 @@ TRAINER_END_SECONDS = 5.0
 TICK_SECONDS = 0.1
 """Time between two calls of the gatherer's `tick`."""
 LONGEST_RESTART_SECONDS = 60.0
-"""Longest wait before a trainer is replaced that ended without work, as when its disk fails."""
+"""Longest wait before replacing a trainer that ended without work, as after a disk failure."""
 RANK_0 = 0
 _FOR_AGENTS = ("configure", "check", "train", "leave", "stop")
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 FAULTY_AFTER = 3
-"""Different networks in a row that fail before their first half epoch on a faulty rank."""
+"""Different networks in a row that fail before their first half epoch if their rank is faulty."""
 LAST_RANK_FAULTY_AFTER = 10
 """Larger value of `FAULTY_AFTER` for the last rank, without which the job ends."""
 
 OUT_OF_MEMORY_WORDS = ("out of memory", "SIGKILL", "ALLOC_FAILED", "unable to find an engine")
-"""Words in the reason of a failure for lack of memory: of torch, Linux, cuBLAS and cuDNN."""
+"""Words of torch, Linux, cuBLAS and cuDNN that mark the reason of a failure as lack of memory."""
 
 
 def is_out_of_memory(reason: str) -> bool:

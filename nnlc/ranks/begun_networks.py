@@ -22,7 +22,7 @@ def begun_networks(job: Job, device: str, too_large: Container[int]) -> list[mes
 
 
 def tell_losses(job: Job, message: messages.Message) -> None:
-    """Tell which training of earlier jobs can't go on, as a trainer has found out."""
+    """Report the checkpoints of earlier jobs that can't be used, as a trainer has found."""
     if not message["foreign"] and job.mixture is None:
         return
     from nnlc.upgrading.outlook import Outlook, start_lines  # few jobs need it

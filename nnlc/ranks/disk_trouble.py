@@ -9,7 +9,7 @@ LOOK_SECONDS = 1.0
 
 
 class DiskTrouble:
-    """State of a job's results folder: whether it can be written, and since when not.
+    """State of a job's results folder: usable or not, for how long, and why.
 
     Args:
         job: this job.

@@ -17,7 +17,7 @@ from nnlc.wording import counted
 START_SECONDS = 10.0
 """Time that a trainer needs to read images before the first step of a network."""
 REMEMBERED_NETWORKS = 50
-"""Networks of each image set, the newest of earlier jobs, whose measured times a job uses."""
+"""Networks of each image set, the newest of earlier jobs, from whose times a job learns."""
 FIRST_STEPS = 5
 """A network is started only if there is time for this many steps and a save."""
 
@@ -76,7 +76,7 @@ class HandOut:
         self._idle_slots.end(self._running.pop(index))
 
     def first_failure_on_gpu(self, index: int) -> bool:
-        """Return True if a network that fails is the first to fail of those on its GPU.
+        """Return True if a network that has failed is the first to fail on its GPU.
 
         Under the Multi-Process Service a fault of one process ends all that share the GPU, so
         later failures on it don't count against the rank.

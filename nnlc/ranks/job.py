@@ -27,7 +27,7 @@ GO_ON = "start the same command again to continue"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One start of the worker, as rank 0 sees it."""
+    """Data of one start of the worker, on rank 0."""
 
     campaign: Campaign
     work: Unfinished
@@ -35,7 +35,7 @@ class Job:
     finished: Sequence[tuple[CampaignNetwork, Finish]] = ()
     """Networks that earlier jobs finished, with their journal entries, the newest last."""
     results: ResultsFolder
-    """Already opened."""
+    """Results folder, already opened."""
     mixture: "Mixture | None" = None
     """Versions of the arithmetic by which existing tables were trained; None if none is known."""
     source: str

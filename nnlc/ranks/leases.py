@@ -141,7 +141,8 @@ class Leases:
         return f"a job on {host} (process {pid})" if host else "another job"
 
     def seen_alive(self, id: str) -> bool:
-        """Return True if that job has shown since this one began that it is alive."""
+        """Return True if the job that held the network at the last refused claim has given a sign
+        of life since this job began."""
         return self._refused.get(id) in self._seen_alive
 
     def held_by_others(self, ids: Iterable[str]) -> set[str]:

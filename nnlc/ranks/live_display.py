@@ -56,6 +56,6 @@ class LiveDisplay:
         self._live.update(Group(Text(counts, style="bold"), grid), refresh=True)
 
     def end(self) -> None:
-        """Give the terminal back."""
+        """Close the display."""
         self._live.update(Text(""), refresh=True)
         self._live.stop()

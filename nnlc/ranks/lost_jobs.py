@@ -1,4 +1,4 @@
-"""Reports earlier jobs on the same results folder that were killed or crashed."""
+"""Reporting of earlier jobs on the same results folder that were killed or crashed."""
 
 from contextlib import suppress
 

@@ -64,7 +64,7 @@ class TrainerLink:
         return cast(IO[bytes], self._process.stdout).fileno()
 
     def send(self, message: messages.Message) -> None:
-        """Send a message. If the trainer has ended, `receive` tells."""
+        """Send a message; do nothing if the trainer has ended, which `receive` reports."""
         pipe = cast(IO[bytes], self._process.stdin)
         with contextlib.suppress(BrokenPipeError):
             pipe.write(messages.encode(message))
