@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 STANDARD_ERROR = 2
-"""Descriptor of standard error, for a message while another line may be half printed."""
+"""File descriptor of standard error, for signal handlers: a print may be in progress."""
 
 
 _COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -22,10 +22,10 @@ _COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]
 
 
 def prepare_output() -> None:
-    """Have characters that the output's encoding lacks printed as question marks.
+    """Set both output streams to replace characters that their encoding lacks by question marks.
 
-    Every process that prints calls this first, so that it covers what libraries print too: no
-    character of a path or a name raises an error.
+    Every process that prints calls this first. So no character in a path or name raises an error,
+    even when a library prints it.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None if closed at the start
@@ -43,21 +43,21 @@ def say(text: str) -> None:
 
 
 def say_whole(text: str) -> None:
-    """Print text for a file or a program on standard output; say so if characters were lost."""
+    """Print text for a file or program on standard output, with a note if characters were lost."""
     _print(text, sys.stdout, "")
     encoding = "utf-8" if sys.stdout is None else sys.stdout.encoding or "utf-8"
     if text.encode(encoding, "replace").decode(encoding) != text:
         say_aside(
-            f"note: question marks stand for letters that {encoding} lacks; with "
-            "PYTHONIOENCODING=utf-8 all are printed"
+            f"note: question marks replace characters that {encoding} lacks; set "
+            "PYTHONIOENCODING=utf-8 to print all characters"
         )
 
 
 def say_aside(text: str) -> None:
     """Print a line about the work, such as a warning or an error, on standard error.
 
-    If it can't be written, as on a full disk, this line and all later ones are lost; the exit
-    status stays the same.
+    If the line can't be written, for example on a full disk, this line and all later lines are
+    lost; the exit status stays the same.
     """
     try:
         _print(harmless(text), sys.stderr, "\n")
@@ -74,13 +74,13 @@ def say_once(text: str) -> None:
 
 
 def standard_output() -> TextIO:
-    """Return standard output, or a dummy stream if that was closed."""
+    """Return standard output, or a dummy stream if standard output is closed."""
     return io.StringIO() if sys.stdout is None else sys.stdout
 
 
 @contextmanager
 def printing_aside() -> Iterator[None]:
-    """Send what libraries print meanwhile to standard error: it is not part of the result."""
+    """Send output of libraries to standard error in this context: it is not part of the result."""
     with redirect_stdout(sys.stderr):
         yield
 
@@ -89,13 +89,13 @@ def flush_output() -> None:
     """Flush standard output.
 
     Raises:
-        OSError: that fails, such as BrokenPipeError if the reader has gone.
+        OSError: the flush fails, such as BrokenPipeError if the reader has ended.
     """
     standard_output().flush()
 
 
 def stop_printing(*, errors: bool = True) -> None:
-    """Discard all further output, Python's own complaints at exit included.
+    """Discard all further output, including Python's own errors at exit.
 
     Args:
         errors: True to discard standard error too.

@@ -16,11 +16,11 @@ class SpecError(NnlcError, ValueError):
 
 
 class SpaceError(NnlcError, ValueError):
-    """A search space is empty, by itself or with these images."""
+    """A search space has no network, or none that fits its images."""
 
 
 class CampaignError(NnlcError):
-    """A campaign file is missing, malformed or asks for the impossible."""
+    """A campaign file is missing or malformed, or its settings are impossible."""
 
 
 class TableError(NnlcError):
@@ -30,7 +30,7 @@ class TableError(NnlcError):
         path: the table's file, or None for text from elsewhere.
         line: line number from 1, or None for the whole file.
         column: field number within the line from 1, or None for the whole line.
-        unread: True if the file can't be read because of the disk, but may be intact.
+        unread: True if a disk error prevents reading the file, which may be intact.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class SchedulerError(NnlcError):
 
 
 class UnansweredError(SchedulerError):
-    """A scheduler does not answer, or its answer does not tell what it did."""
+    """A scheduler does not answer, or its answer does not say what it did."""
 
 
 class DeviceError(NnlcError):
@@ -86,7 +86,7 @@ class ExitStatus(IntEnum):
     DONE = 0
     """Every network of the campaign has its table."""
     ERROR = 1
-    """The user must correct something before the campaign can go on; the message says what."""
+    """The user must correct something before the campaign can continue; see the message."""
     USAGE = 2
     """The command line is wrong."""
     DONE_WITH_FAILURES = 3

@@ -11,8 +11,8 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
 
     Args:
         number: the count.
-        noun: in the singular.
-        plural: the noun's plural if that is not the noun with an s.
+        noun: the noun in the singular.
+        plural: the noun in the plural; default the singular with an s.
     """
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
@@ -20,12 +20,12 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
 def first_few(
     mistakes: Sequence[Mistake], most: int = 10, write: Callable[[Mistake], str] = str
 ) -> list[str]:
-    """Return a line for each of the first mistakes, and a last line with the number of others.
+    """Return one line per mistake for the first few, and a last line with the number of others.
 
     Args:
-        mistakes: any number.
+        mistakes: all mistakes.
         most: number of lines before the last one.
-        write: returns the line of a mistake.
+        write: returns the line for a mistake.
     """
     if len(mistakes) <= most + 1:
         return list(map(write, mistakes))
@@ -44,5 +44,5 @@ def printable(text: str) -> str:
 
 
 def reason_of(problem: Exception) -> str:
-    """Return the message of another library's exception in one short line, or else its class."""
+    """Return an exception's message on one short line, or its class if the message is empty."""
     return " ".join(str(problem).split())[:200] or type(problem).__name__

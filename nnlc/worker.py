@@ -15,7 +15,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one rank; return its exit status, which is the same on every rank."""
     since, notices = time.monotonic(), Notices()
     prepare_output()
-    # Imported late: with a thousand ranks on one disk a stop signal may come before this is loaded.
+    # Imported after `Notices`: loading may take minutes when many ranks share a disk, and a stop
+    # signal may come meanwhile.
     from nnlc.ranks.agent import Agent
     from nnlc.ranks.mpi import connect
     from nnlc.ranks.mps import control_daemon
@@ -31,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         with control_daemon(wanted=options.mps and options.device != "cpu") as without_mps:
             agent = Agent(link, options.trainers, notices, without_mps)
             if link.rank == 0:
-                from nnlc.ranks.lead import lead  # while trainers start; other ranks don't need it
+                from nnlc.ranks.lead import lead  # loaded while trainers start
 
                 try:
                     lead(agent, link.ranks, options)
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
                     agent.stop_all(refuse(str(problem), ExitStatus.ERROR))
             status = agent.run()
         link.leave(status)
-    except BaseException:  # no other rank may wait for this one
+    except BaseException:  # otherwise the other ranks would wait for this rank
         sys.excepthook(*sys.exc_info())
         link.abort(ExitStatus.ERROR)
         raise

@@ -164,7 +164,7 @@ def test_the_last_rank_ends_the_job_as_an_error_after_more_networks(tmp_path):
     fail_on(job, 1, 1)
     assert job.leaving
     assert job.progress.messages[-1].startswith("error: rank 1 on n1: 10 networks in a row")
-    assert "mend its device" in job.progress.messages[-1]
+    assert "repair its device" in job.progress.messages[-1]
     assert job.part() == ExitStatus.ERROR
     assert not job.history().failures
     assert Job(tmp_path, networks_per_depth=8).begin().train_all() == ExitStatus.DONE

@@ -254,7 +254,7 @@ def test_the_rest_is_trained_beside_damaged_tables_and_an_element_names_only_its
     again = Job(folder).begin()
     assert again.train_all() == ExitStatus.DONE_WITH_FAILURES
     assert [index for _, index in again.handed_out] == [5]
-    assert again.progress.messages[-1].startswith("5 tables stand in ")
+    assert again.progress.messages[-1].startswith("5 tables are in ")
     assert inventory(job.results, job.campaign, job.networks[2:]).not_whole == {}
     assert parse_table(job.path(5).read_bytes()).spec.id == job.id(5)
 

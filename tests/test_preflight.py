@@ -124,7 +124,7 @@ def test_the_preflight_alone_names_every_rank_and_trains_nothing(tmp_path):
     job = run_worker(campaign, "--results", results, "--preflight", ranks=2)
     assert job.returncode == ExitStatus.DONE, job.stdout + job.stderr
     assert "rank 1 on" in job.stdout
-    assert "all is well: 2 ranks could begin" in job.stdout
+    assert "preflight passed: 2 ranks can begin" in job.stdout
     assert not list(results.glob("*_models/*"))
 
 

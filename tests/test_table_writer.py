@@ -267,7 +267,7 @@ def test_what_takes_a_tables_place_while_it_is_trained_is_named_and_its_checkpoi
     assert job.train_all() == ExitStatus.DONE_WITH_FAILURES
     assert checkpoint.exists()
     last = job.progress.messages[-1]
-    assert last.startswith("5 tables stand in ")
+    assert last.startswith("5 tables are in ")
     assert "1 table is not whole" in last
     assert str(job.path(index)) in last
 

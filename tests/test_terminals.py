@@ -173,7 +173,7 @@ def test_what_is_meant_for_a_program_tells_of_letters_that_are_lost(monkeypatch,
     words = command.split()
     status, text = run(words, "ascii")
     assert status in (0, STATUSES["audit"])
-    assert "note: question marks stand for letters that ascii lacks" in text
+    assert "note: question marks replace characters that ascii lacks" in text
     status, text = run(words, "utf-8")
     assert "question marks" not in text
 

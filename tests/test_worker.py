@@ -76,10 +76,10 @@ def test_elements_of_an_array_share_the_campaign_and_leave_the_same_bytes(alone,
     [
         (["--elements", "2"], "needs --element I where no scheduler tells it"),
         (["--elements", "2", "--element", "2"], "--element 2 is not between 0 and 1"),
-        (["--elements", "0"], "'0' is no number from 1 to"),
-        (["--time-left", "-3"], "'-3' is no number of minutes"),
+        (["--elements", "0"], "'0' is not a number from 1 to"),
+        (["--time-left", "-3"], "'-3' is not a number of minutes"),
         (["--device", "tpu"], "--device: invalid choice: 'tpu'"),
-        (["--trainers", "0"], "'0' is no number from 1 to 64, nor auto"),
+        (["--trainers", "0"], "'0' is not a number from 1 to 64, nor auto"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(words, message, capsys):

@@ -48,7 +48,7 @@ class Agent:
     Args:
         link: connection to all ranks.
         trainers: number of trainer processes that the user wants; they start immediately. With
-            None one starts, and rank 0 tells later how many more to start.
+            None one starts, and rank 0 sends the final number later.
         notices: signals that ask this rank to stop.
         without_mps: why the requested Multi-Process Service is unavailable; else None.
 
@@ -113,12 +113,12 @@ class Agent:
             self._send_all(self.gatherer.tick())
 
     def stop_all(self, status: int) -> None:
-        """Have every rank leave with this status; for rank 0, before `run`."""
+        """Have every rank end with this exit status; rank 0 calls this before `run`."""
         for rank in range(self._link.ranks):
             self._link.send(rank, {"kind": "stop", "status": status})
 
     def _start_due(self) -> None:
-        """Start the trainers that are due: additional ones, and replacements of ended ones."""
+        """Start additional trainers and replacements of ended trainers when they are due."""
         if self._leaving:
             return
         for number in [n for n, due in self._due.items() if time.monotonic() >= due]:
@@ -180,7 +180,7 @@ class Agent:
                 self._train(message)
 
     def _check(self, message: messages.Message) -> None:
-        """Have a trainer check its images, unless it has just ended, which is reported anyway."""
+        """Have a trainer check its images; do nothing if it has ended, which `_on_end` reports."""
         trainer = self._trainers.get(message["trainer"])
         if trainer is not None:
             trainer.watchdog.start_begins()
@@ -201,7 +201,7 @@ class Agent:
         trainer.send(message)
 
     def _leave(self) -> None:
-        """Have every trainer save and end; rank 0 is told once all have ended."""
+        """Have every trainer save and end; report to rank 0 once all have ended."""
         self._leaving = True
         for trainer in self._trainers.values():
             trainer.leave()
@@ -212,7 +212,7 @@ class Agent:
             self._send_to_gatherer({"kind": "left"})
 
     def _read_trainer(self, trainer: TrainerLink) -> None:
-        """Read a trainer's messages: rows go to rank 0 undecoded, the rest is handled here."""
+        """Read a trainer's messages: pass rows to rank 0 undecoded, and handle all others."""
         lines = trainer.receive()
         if lines is None:
             self._on_end(trainer)
@@ -247,7 +247,7 @@ class Agent:
     def _on_ready(self, trainer: TrainerLink, device: messages.DeviceFacts) -> None:
         trainer.ready = True
         trainer.watchdog.idle_begins()
-        if self._configuration is not None:  # a replacement, or one that was added later
+        if self._configuration is not None:  # this trainer was started later
             self._configure(trainer)
             return
         self._devices[trainer.number] = device

@@ -1,15 +1,15 @@
-"""Counts of failed attempts: they tell a network that can't be trained from a faulty rank."""
+"""Counts of failed attempts, to distinguish networks that can't be trained from faulty ranks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 FAULTY_AFTER = 3
-"""Different networks in a row that fail before their first half epoch if their rank is faulty."""
+"""A rank is faulty if this many different networks in a row fail before their first half epoch."""
 LAST_RANK_FAULTY_AFTER = 10
-"""Larger value of `FAULTY_AFTER` for the last rank, without which the job ends."""
+"""`FAULTY_AFTER` for the last rank: larger, since the job ends without that rank."""
 
 OUT_OF_MEMORY_WORDS = ("out of memory", "SIGKILL", "ALLOC_FAILED", "unable to find an engine")
-"""Words of torch, Linux, cuBLAS and cuDNN that mark the reason of a failure as lack of memory."""
+"""Words by which torch, Linux, cuBLAS and cuDNN report a lack of memory."""
 
 
 def is_out_of_memory(reason: str) -> bool:
@@ -28,7 +28,7 @@ class FailedAttempt:
 
 
 class Attempts:
-    """Failed attempts by network, and networks that failed in a row by rank.
+    """Number of failed attempts of each network, and networks that failed in a row on each rank.
 
     Args:
         limit: number of failed attempts after which a network is given up.
@@ -62,12 +62,12 @@ class Attempts:
         self._streaks.pop(rank, None)
 
     def faulty(self, rank: int, *, last: bool) -> list[str]:
-        """Return the networks whose failures in a row show a rank to be faulty; empty if it isn't.
+        """Return the networks whose failures in a row show that a rank is faulty, or none.
 
-        Their failures are no longer counted then, unless the rank is the last.
+        These failures then no longer count against the networks, unless the rank is the last.
 
         Args:
-            last: True if no other rank is at work.
+            last: True if all other ranks are retired.
         """
         streak = self._streaks.get(rank, [])
         if len(streak) < (LAST_RANK_FAULTY_AFTER if last else FAULTY_AFTER):

@@ -20,7 +20,7 @@ from nnlc.results.inventory import Entry, Inventory, State, entry_of
 RECHECK_SECONDS = 5.0
 """Time between two checks of networks that other jobs hold."""
 RECHECK_NETWORKS = 20
-"""Networks in such a check, each of which asks the file system."""
+"""Most networks per check: each needs a request to the file system."""
 
 
 class Backlog:
@@ -37,7 +37,7 @@ class Backlog:
         order: "longest" or "shortest" first.
         clock: returns seconds.
         packable: indices of networks that may share a GPU.
-        not_whole: damaged files in the place of tables, by network ID; those found later are added.
+        not_whole: damaged files in the place of tables, by network ID; files found later are added.
 
     Attributes:
         seconds: predicted seconds of each network, by index.
@@ -108,7 +108,7 @@ class Backlog:
     def step_seconds(self, network: CampaignNetwork) -> float:
         """Return the predicted seconds of a network's training step."""
         index = network.index
-        if index not in self._step_seconds:  # kept: when time is short all networks are asked often
+        if index not in self._step_seconds:  # cached: asked often near the time limit
             self._step_seconds[index] = predict_step_seconds(
                 network.spec, network.images, self._machine
             )
@@ -121,11 +121,11 @@ class Backlog:
         *,
         packable_only: bool = False,
     ) -> CampaignNetwork | None:
-        """Remove and return the next network that fits, leased to this job; None without one.
+        """Remove and return the next network that fits, leased to this job, or None.
 
         Args:
             fits: returns True if there is time for a network.
-            tried: indices to leave out, since these networks failed on the rank that asks.
+            tried: indices of networks to leave out, since they have failed on this rank.
             packable_only: True to leave out networks that can't share a GPU.
         """
         packable = True if packable_only else None
@@ -141,14 +141,18 @@ class Backlog:
         return self._kinds[network.index].packable
 
     def put_back(self, network: CampaignNetwork, *, alone: bool = False) -> None:
-        """Queue a network again and release its lease; `alone`: it may no longer share a GPU."""
+        """Queue a network again and release its lease.
+
+        Args:
+            alone: True if the network may no longer share a GPU.
+        """
         if alone:
             self._kinds[network.index] = self._kinds[network.index]._replace(packable=False)
         self._leases.release(network.spec.id)
         self._waiting.push(network.index)
 
     def recheck(self, *, now: bool = False) -> None:
-        """Queue the networks again that other jobs held and have released.
+        """Queue again the networks that other jobs held and have released.
 
         Args:
             now: True to check even if the last check is recent.
@@ -169,7 +173,7 @@ class Backlog:
                 self._waiting.push(index)
 
     def _kind(self, network: CampaignNetwork, seconds: float) -> Kind:
-        """Return the kind of a network with these predicted seconds."""
+        """Return the kind of a network from its predicted seconds."""
         return Kind(network.images.name, size_class(seconds), network.index in self._packable)
 
     def _take_first(
@@ -201,7 +205,7 @@ class Backlog:
         return True
 
     def _has_table(self, network: CampaignNetwork) -> bool:
-        """Return True if the network's table exists; a damaged file counts and is remembered.
+        """Return True if the network's table exists; a damaged file counts and is recorded.
 
         A file that can't be read because of the disk doesn't count.
         """
@@ -233,7 +237,7 @@ class Unfinished:
 def find_unfinished(
     networks: Sequence[CampaignNetwork], found: Inventory, given_up: Container[str] = ()
 ) -> Unfinished:
-    """Return the work that is left.
+    """Return the networks that are left to train.
 
     Args:
         networks: networks of a campaign or of an array element.

@@ -1,4 +1,4 @@
-"""Networks with checkpoints of earlier jobs: the job says which can go on before it begins."""
+"""Networks with checkpoints of earlier jobs; a job first reports which of them can continue."""
 
 from collections.abc import Container
 

@@ -57,5 +57,5 @@ def _why_no_gpu(hellos: Mapping[int, messages.Message]) -> str | None:
                 "none"
             )
         if hello["launcher"] == "jsrun":
-            return "jsrun gives its ranks no GPU and one core unless it is asked to"
+            return "jsrun gives its ranks no GPU and only one core by default"
     return None

@@ -5,7 +5,7 @@ from nnlc.ranks.table_writer import TableWriter
 from nnlc.wording import counted
 
 LOOK_SECONDS = 1.0
-"""Time between two checks that the folder exists, which are made even if nothing is written."""
+"""Time between two checks that the folder exists, also while nothing is written."""
 
 
 class DiskTrouble:
@@ -13,10 +13,10 @@ class DiskTrouble:
 
     Args:
         job: this job.
-        tables: writer of the job's tables, which may have to wait.
+        tables: writer of the job's tables.
 
     Attributes:
-        unavailable: why the folder can't be used, in words, or None. Meanwhile no network starts.
+        unavailable: why the folder can't be used, in words, or None; if set, no network starts.
         problem: what can't be written and why, in words, or None.
     """
 

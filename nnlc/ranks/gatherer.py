@@ -1,6 +1,6 @@
 """The gatherer on rank 0: it hands out networks, collects rows, writes tables and the journal.
 
-It is a state machine without processes of its own: messages in, messages out.
+It starts no process and does no MPI: it receives messages, and returns messages to send.
 """
 
 import contextlib
@@ -135,7 +135,7 @@ class Gatherer:
             self._begin_shutdown(*end)
 
     def _on_hello(self, rank: int, message: messages.Message) -> None:
-        """Note a rank's hello; after the last one choose the device and have images checked."""
+        """Note a rank's "hello"; after the last, choose the device and have images checked."""
         job = self._job
         self._hellos[rank] = message
         if len(self._hellos) < job.ranks or self._shutdown.status is not None:
@@ -188,7 +188,7 @@ class Gatherer:
         return self._unchecked_hosts is not None and not self._unchecked_hosts
 
     def _on_checked(self, rank: int, message: messages.Message) -> None:
-        """Note that a host has checked its images; after the last one a preflight ends here."""
+        """Note that a host has checked its images; after the last host, end a preflight."""
         if self._unchecked_hosts is None:
             return
         job = self._job
@@ -201,7 +201,7 @@ class Gatherer:
         if job.only_preflight:
             for line in report(self._hellos, self._trainers, self._device):
                 job.progress.message(line)
-            self._begin_shutdown(ExitStatus.DONE, f"all is well: {job.ranks} ranks could begin")
+            self._begin_shutdown(ExitStatus.DONE, f"preflight passed: {job.ranks} ranks can begin")
 
     def _start(self, network: CampaignNetwork, rank: int, trainer: int) -> None:
         network = network.on(self._device)
@@ -249,12 +249,12 @@ class Gatherer:
         where = f"rank {rank} on {self._hellos[rank]['host']}"
         what = f"{len(forgiven)} networks in a row ended before their first half epoch ({reason})"
         if last:
-            raise DeviceError(f"{where}: {what}; mend its device, or give the job another node")
+            raise DeviceError(f"{where}: {what}; repair its device, or give the job another node")
         self._hand_out.retire(rank)
         self._job.progress.message(f"{where} gets no more networks: {what}")
 
     def _on_fatal(self, rank: int, message: messages.Message) -> None:
-        """End the job if a trainer can't start, or once all hosts are checked count its death."""
+        """End the job if a trainer can't start; once all hosts are checked, count its death."""
         if self._checked:
             self._on_idle_death(rank, {**message, "reason": message["message"]})
             return

@@ -60,7 +60,7 @@ class GpuMemory:
     trainer_bytes: int
     """Memory of a trainer without a network: CUDA context and images of all sets."""
     largest_bytes: int
-    """Memory of the largest network, which must fit beside all trainers of the GPU."""
+    """Memory of the largest network, which must fit together with all trainers of the GPU."""
 
     @property
     def budget(self) -> int:
@@ -87,7 +87,7 @@ def gpu_memory(
     networks: Sequence[CampaignNetwork],
     needs: Mapping[int, GpuNeed],
 ) -> GpuMemory:
-    """Return the memory of the smallest GPU, and the use that these networks make of it."""
+    """Return the memory of the smallest GPU, and how much of it these networks use."""
     return GpuMemory(
         device_bytes=min(hello["devices"][0]["memory_bytes"] for hello in hellos.values()),
         trainer_bytes=library_bytes("cuda") + sum(map(image_bytes, {n.images for n in networks})),
@@ -147,7 +147,7 @@ def pack_gpus(
 def pack_trainers(
     hellos: Mapping[int, messages.Message], memory: GpuMemory, needs: Mapping[int, GpuNeed]
 ) -> GpuPacking:
-    """Return the number of trainers of each rank, and the networks that fit beside each other.
+    """Return the number of trainers of each rank, and the networks that may share a GPU.
 
     Args:
         hellos: `hello` message of each rank; its `trainers` is the user's number or None.
@@ -201,7 +201,7 @@ def cores_of(hellos: Mapping[int, messages.Message]) -> dict[int, int]:
 def _automatic(hello: messages.Message, ranks: int, cores: int, memory: GpuMemory) -> int:
     """Return the number of trainers of a rank for `--trainers auto`: several only under MPS.
 
-    Without MPS they would take turns, and a GPU in exclusive mode would refuse the second.
+    Without MPS the trainers would take turns, and a GPU in exclusive mode would refuse the second.
     """
     if not hello["devices"][0].get("mps"):
         return 1
@@ -211,16 +211,16 @@ def _automatic(hello: messages.Message, ranks: int, cores: int, memory: GpuMemor
 def _too_many(trainers: int, memory: GpuMemory) -> str:
     return (
         f"{trainers} trainers do not fit on one GPU: each needs about "
-        f"{memory.trainer_bytes / 1e9:.1f} GB, beside the {memory.largest_bytes / 1e9:.1f} GB of "
-        f"the largest network, and together they may take {100 * BUDGET:.0f} % of its "
-        f"{memory.device_bytes / 1e9:.1f} GB; start at most {memory.most_trainers}, by fewer ranks "
-        "on it or with --trainers auto"
+        f"{memory.trainer_bytes / 1e9:.1f} GB, the largest network needs "
+        f"{memory.largest_bytes / 1e9:.1f} GB, and together they may use {100 * BUDGET:.0f} % of "
+        f"the GPU's {memory.device_bytes / 1e9:.1f} GB; start at most {memory.most_trainers}, with "
+        "fewer ranks on the GPU or with --trainers auto"
     )
 
 
 def _too_large(need: GpuNeed, device_bytes: int) -> str:
     return (
-        f"it needs about {need.memory_bytes / 1e9:.1f} GB of memory by prediction, images and "
-        f"libraries not counted, and the GPU has {device_bytes / 1e9:.1f} GB: it was not tried; on "
-        "a larger GPU 'nnlc retry' lets the next start try it"
+        f"it was not tried: it needs about {need.memory_bytes / 1e9:.1f} GB of memory by "
+        "prediction, without images and libraries, and the GPU has "
+        f"{device_bytes / 1e9:.1f} GB; on a larger GPU 'nnlc retry' lets the next start try it"
     )

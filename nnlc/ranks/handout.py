@@ -28,8 +28,8 @@ class HandOut:
     Args:
         job: this job.
         device: "cpu" or "cuda".
-        names: names of the job's devices, as in the journal: times on such devices are used.
-        packing: trainers that share a GPU, and networks that may.
+        names: names of the job's devices, as in the journal; times measured on them are used.
+        packing: trainers that share a GPU, and networks that may share it.
     """
 
     def __init__(self, job: Job, device: str, names: Container[str], packing: GpuPacking) -> None:
@@ -78,8 +78,8 @@ class HandOut:
     def first_failure_on_gpu(self, index: int) -> bool:
         """Return True if a network that has failed is the first to fail on its GPU.
 
-        Under the Multi-Process Service a fault of one process ends all that share the GPU, so
-        later failures on it don't count against the rank.
+        Under the Multi-Process Service a fault of one process ends all processes on the GPU. So
+        the later failures don't count against the rank.
         """
         gpu, first = self._gpu_of(self._running[index]), index not in self._after_fault
         self._after_fault |= {i for i, slot in self._running.items() if self._gpu_of(slot) == gpu}
@@ -95,8 +95,10 @@ class HandOut:
         return self._job.ranks - len(self._retired - {rank}) == 1
 
     def retry(self, rank: int, network: CampaignNetwork) -> None:
-        """Queue a failed network again, for another rank if possible, and to run alone on its GPU:
-        it may have failed because of networks on the same GPU, or made them fail."""
+        """Queue a failed network again, for another rank if possible, to run alone on its GPU.
+
+        Networks on the same GPU may have made each other fail.
+        """
         self._tried[rank].add(network.index)
         self.backlog.put_back(network, alone=True)
 
@@ -108,7 +110,7 @@ class HandOut:
     def next(self) -> tuple[CampaignNetwork, int, int] | None:
         """Return the next network to start, leased to this job, and its rank and trainer."""
         if not self._idle_slots or self._job.time_left.work_seconds() <= START_SECONDS:
-            return None  # saves a pass over all queued networks
+            return None  # without asking all queued networks
         self.backlog.recheck()
         if work := self._next_of(self._idle_slots.on_empty_gpus()):
             return work
@@ -172,7 +174,7 @@ class HandOut:
         }
 
     def outcome(self) -> tuple[ExitStatus, str] | None:
-        """Return exit status and reason if the job, with no network running, can start none.
+        """Return the job's exit status and reason if no network is running and none can start.
 
         Returns:
             None if trainers are still starting, or other jobs may still release networks.
@@ -187,8 +189,8 @@ class HandOut:
         failures = self.failures + self.backlog.failed_by_others
         tables = work.done + self._networks + work.failed - failures - len(work.not_whole)
         if not failures and not work.not_whole:
-            return ExitStatus.DONE, f"all {tables} tables stand in {folder}"
-        lines = [f"{tables} tables stand in {folder}"]
+            return ExitStatus.DONE, f"all {tables} tables are in {folder}"
+        lines = [f"{tables} tables are in {folder}"]
         if failures:
             lines[0] += (
                 f"; {counted(failures, 'network')} failed: 'nnlc status {folder}' gives the "
@@ -201,7 +203,7 @@ class HandOut:
         """Return exit status and reason if live jobs hold all networks that are left.
 
         Returns:
-            None while one of these jobs may be dead, which shows within a minute.
+            None while one of these jobs may be dead; a minute later that is known.
         """
         if not self._others_live():
             return None
@@ -211,14 +213,14 @@ class HandOut:
         ids, leases = [n.spec.id for n in self.backlog.held_by_others], self._job.leases
         return ExitStatus.UNFINISHED, (
             f"nothing is left to start: {counted(len(ids), 'network')} under way in "
-            f"{leases.holder(ids[0])}; if that ends without their tables, {GO_ON}"
+            f"{leases.holder(ids[0])}; if that job ends without their tables, {GO_ON}"
         )
 
     def _others_live(self) -> bool:
         return all(self._job.leases.seen_alive(n.spec.id) for n in self.backlog.held_by_others)
 
     def _has_time_for(self, network: CampaignNetwork) -> bool:
-        """Return True if the network would reach a checkpoint before the job must leave."""
+        """Return True if the network would reach a checkpoint before the job must shut down."""
         left = self._job.time_left.work_seconds()
         if left == float("inf"):
             return True

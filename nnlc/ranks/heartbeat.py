@@ -1,7 +1,8 @@
 """Heartbeats between ranks, since a launcher does not always end the job when one rank dies.
 
 Every rank sends rank 0 heartbeats, and rank 0 sends them to every rank. A rank that receives
-nothing from rank 0 for `SILENT_SECONDS` ends the job; so does rank 0 when any rank is that silent.
+nothing from rank 0 for `SILENT_SECONDS` ends the job. Rank 0 does so if any rank is silent for as
+long.
 """
 
 import time
@@ -15,7 +16,7 @@ second."""
 SILENT_SECONDS = 600.0
 """Silence after which a rank counts as dead. A slow file system may block rank 0 for minutes."""
 ABSENCE_SECONDS = 5.0
-"""Time between two checks from which this rank itself was suspended or blocked."""
+"""If two checks are further apart, this rank itself was suspended or blocked."""
 
 
 class Heartbeat:

@@ -79,7 +79,7 @@ class IdleSlots:
         return self._first_of(self._offered[0])
 
     def on_packed_gpus(self) -> Iterator[Slot]:
-        """Yield an idle slot of each GPU with packable networks, the GPUs with fewest first."""
+        """Yield an idle slot of each GPU with packable networks, the GPU with the fewest first."""
         for gpus in self._offered[1:]:
             yield from self._first_of(gpus)
 

@@ -54,13 +54,10 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
         _tell(line)
     if not work.networks and not options.preflight:
         if not work.failed and not work.not_whole:
-            _tell(f"{name}: all {work.done} tables stand in {results.path}")
+            _tell(f"{name}: all {work.done} tables are in {results.path}")
             agent.stop_all(ExitStatus.DONE)
             return
-        _tell(
-            f"{name}: nothing is left to train; {counted(work.done, 'table')} stand in "
-            f"{results.path}"
-        )
+        _tell(f"{name}: nothing is left to train; {results.path} has {counted(work.done, 'table')}")
         if work.failed:
             _tell(
                 f"{counted(work.failed, 'network')} failed: 'nnlc retry {results.path}' lets the "
@@ -110,7 +107,7 @@ def _mixture(
 
 
 def _tell(line: str) -> None:
-    """Print a line; if that fails, print no more and go on."""
+    """Print a line; if that fails, continue without printing."""
     try:
         say(line)
         flush_output()

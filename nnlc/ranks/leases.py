@@ -1,20 +1,21 @@
 """Leases on networks, so that jobs that share a results folder train different networks.
 
 <ID>.lease/<TOKEN>   lease of a network: a folder with one entry, named after the job that holds it
-<TOKEN>.job          heartbeat of a job: its process, and a number that grows
+<TOKEN>.job          heartbeat of a job: its process, and a growing number
 
 Leases need neither clocks that agree between machines nor file locks, which parallel file systems
 often lack. They need only rename, unlink and rmdir to be atomic:
 
 - To claim a network, a job renames a prepared folder to <ID>.lease. This fails while that folder
   has an entry. So if several jobs try, one succeeds.
-- To release a network, or to free that of a dead job, the entry with that job's name is removed.
-  So a lease that another job has claimed in between is never removed.
+- To release a network, a job removes the entry with its own name from <ID>.lease; to free a
+  network of a dead job, it removes the entry with that job's name. So a lease that another job has
+  claimed in between is never removed.
 - A job counts as dead if its process was on this machine and has ended, or if its heartbeat has
   been unchanged or missing for `expiry_seconds` of the observer's monotonic clock.
 
-A job that was suspended for so long that it counted as dead may go on later. Then two jobs train
-the same network, to the same table.
+A job that was suspended for so long that it counted as dead may continue later. Then two jobs
+train the same network, and write the same table.
 """
 
 import contextlib
@@ -146,7 +147,7 @@ class Leases:
         return self._refused.get(id) in self._seen_alive
 
     def held_by_others(self, ids: Iterable[str]) -> set[str]:
-        """Return the networks that other jobs hold, those of jobs killed recently included."""
+        """Return the networks that other jobs hold, including jobs that were killed recently."""
         held = set()
         for network in ids:
             with contextlib.suppress(OSError):
@@ -160,7 +161,7 @@ class Leases:
             self.release(network)
         with contextlib.suppress(OSError):
             _remove_entry(self._ready, self.token)
-            if not self._unwritten:  # else the file shows others that the lease's job has ended
+            if not self._unwritten:  # else others need it to see that this job has ended
                 self._heartbeat.unlink(missing_ok=True)
 
     def _lease(self, id: str) -> Path:

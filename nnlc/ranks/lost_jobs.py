@@ -16,7 +16,7 @@ class LostJobs:
     """Earlier jobs whose journal had no end when this job began.
 
     A job is lost if its process was on this machine and has ended. A job of another machine is
-    lost if its journal has not changed for `SILENT_SECONDS`, by this process's clock since clocks
+    lost if its journal has not changed for `SILENT_SECONDS`, by this process's clock, since clocks
     of machines differ.
     """
 
@@ -27,7 +27,7 @@ class LostJobs:
         self._watched = {each.name: (each, self._signs(each.name), now) for each in job.open_jobs}
 
     def report(self) -> None:
-        """Check these jobs if due; report each lost one once, and write it to the journal."""
+        """Check these jobs if a check is due; report each lost job once, also in the journal."""
         now = self._job.clock()
         if not self._watched or now - self._last_look < LOOK_SECONDS:
             return

@@ -39,7 +39,7 @@ trainers."""
 LONGEST_SLEEP_OF_OTHERS_SECONDS = 0.064
 """Sleep between two polls on other ranks after a longer silence: rank 0 only answers messages."""
 SINGLE_RANK_SLEEP_SECONDS = 0.5
-"""Sleep of a single rank, which only its trainers' messages need to wake."""
+"""Longest sleep of a single rank: its trainers' messages wake it earlier."""
 MOST_AT_ONCE = 64
 """MPI messages that a rank receives before it attends to its own trainers and signals again."""
 
@@ -82,7 +82,7 @@ class Link(ABC):
 
     @abstractmethod
     def leave(self, status: int) -> None:
-        """Wait until every rank has called this: the last call of a rank."""
+        """Wait until every rank has called this, as its last call."""
 
     @abstractmethod
     def abort(self, status: int) -> None:
@@ -180,7 +180,7 @@ def connect() -> Link:
     """Return this rank's link: `SingleRank` without a launcher or with one rank, else `MpiLink`.
 
     Raises:
-        LaunchError: a launcher started several ranks, but mpi4py is missing or sees others.
+        LaunchError: a launcher started several ranks, but mpi4py is missing or sees another number.
     """
     told = launcher_rank(dict(os.environ))
     if told is None or told[2] == 1:

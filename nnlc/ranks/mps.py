@@ -2,7 +2,7 @@
 
 Each rank starts its own daemon, which sees only the GPU that the launcher gave the rank, by a
 cgroup or by CUDA_VISIBLE_DEVICES. With one daemon per node the GPUs would be numbered anew, and
-ranks that each see theirs as number 0 would all work on the first.
+ranks that each see their GPU as number 0 would all use the first.
 
 The variables and files are documented on docs.nvidia.com/deploy/mps: "Starting multiple
 control/server pairs" on directories, "CUDA_VISIBLE_DEVICES", which clients must not have, and
@@ -32,13 +32,13 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 @contextlib.contextmanager
 def control_daemon(*, wanted: bool) -> Iterator[str | None]:
-    """Run a daemon for processes that this one starts meanwhile; then end it and remove its files.
+    """Run a daemon for the processes started in this context; then end it and remove its files.
 
-    Variables of this process's environment tell them where it is. Without a daemon CUDA works for
-    one trainer at a time, so a failure to start is not an error.
+    The processes find the daemon by environment variables. Without a daemon CUDA works for one
+    trainer at a time, so a failure to start is not an error.
 
     Yields:
-        Why a daemon that is wanted could not start, or None.
+        The reason why a wanted daemon could not start, or None.
     """
     if not wanted:
         yield None
@@ -116,7 +116,7 @@ def _startup_problem(daemon: subprocess.Popen[bytes] | None, folder: Path) -> st
     deadline = time.monotonic() + START_SECONDS
     while not any((folder / name).exists() for name in (f"{PROGRAM}.pid", "control")):
         if daemon.poll() is not None:
-            return f"{PROGRAM} left with status {daemon.returncode}{_last_log_line(folder)}"
+            return f"{PROGRAM} ended with status {daemon.returncode}{_last_log_line(folder)}"
         if time.monotonic() > deadline:
             return f"{PROGRAM} was not ready after {START_SECONDS:.0f} s{_last_log_line(folder)}"
         time.sleep(0.05)

@@ -48,7 +48,7 @@ class Notices:
                 signal.signal(notice, self._on_signal)
 
     def take_signal(self) -> str | None:
-        """Return the name of the first signal, once; None before it came and after this call."""
+        """Return the name of the first stop signal, at the first call after it came; else None."""
         if self._first is None or self._told:
             return None
         self._told = True

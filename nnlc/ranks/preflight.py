@@ -39,7 +39,7 @@ def gpus_of_node() -> int:
 
 
 def check_ranks(hellos: Mapping[int, messages.Message], device: str) -> None:
-    """Check that ranks are alike, since a table must not depend on its rank, and use all GPUs.
+    """Check that ranks use all GPUs, and are alike: a table must not depend on its rank.
 
     Args:
         hellos: `hello` message of each rank.
@@ -137,7 +137,7 @@ def _refuse_shared(
         if len(ranks) > 1 and in_use[host] < hellos[ranks[0]]["node_gpus"]:
             raise DeviceError(
                 f"ranks {', '.join(map(str, ranks))} on {host} have the same GPU ({uuid}), while "
-                f"others of {host} are idle: start one rank per GPU ({FLAGS}); to run several "
+                f"other GPUs of {host} are idle: start one rank per GPU ({FLAGS}); to run several "
                 "trainers on a GPU, use --mps"
             )
 

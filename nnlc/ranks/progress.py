@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from nnlc.ranks.live_display import LiveDisplay
 
 LOG_SECONDS = 15.0
-"""Time after which a log gets a line on the progress if it got no other."""
+"""Time after which a log gets a line on the progress if it got no other line."""
 DISPLAY_SECONDS = 0.25
 """Time between two updates of the live display."""
 MAX_SECONDS = 1e10
-"""Longest time left to show, three centuries: for absurdly large networks more is predicted."""
-# A closed pipe or terminal (for which rich raises SystemExit), or a path the encoding lacks.
+"""Longest time left that is shown, about 300 years: predictions have no limit."""
+# A closed pipe or terminal (rich raises SystemExit), or a character that the encoding lacks.
 _CONSOLE_ERRORS = (OSError, ValueError, SystemExit)
 MAX_SHOWN = 12
 """Running networks in the live display."""
@@ -48,7 +48,13 @@ class Progress:
         self._start = self._shown = time.monotonic()
 
     def begin(self, waiting: Mapping[int, float], done: int, trainers: int) -> None:
-        """Begin with the expected seconds of each queued network, a mapping that stays current."""
+        """Begin to show the progress.
+
+        Args:
+            waiting: expected seconds of each queued network; changes as the job learns.
+            done: number of networks that earlier jobs finished.
+            trainers: number of trainers.
+        """
         self._expected, self._done, self._total = waiting, done, done + len(waiting)
         self._start = self._shown = time.monotonic()
         self.message(

@@ -113,7 +113,11 @@ class RunningNetworks:
         return running
 
     def write(self, *, now: bool = False) -> None:
-        """Write finished tables, as far as the disk permits; `now`: even if just tried."""
+        """Write finished tables, as far as the disk permits.
+
+        Args:
+            now: True to try even if the last attempt is recent.
+        """
         job = self._job
         for table, same in self.tables.write(now=now):
             running, facts = self._finished.pop(table.index)
@@ -144,11 +148,11 @@ class RunningNetworks:
     def _report_different_table(self, running: RunningNetwork, table: FinishedTable) -> None:
         reason = (
             f"{table.path}: another job has written this table with other bytes than this job's, "
-            "perhaps on another device or with another version; it is left as it is"
+            "perhaps on another device or with another version; the file is kept"
         )
         entry = entry_of(self._job.results, self._job.campaign, running.network)
         if entry.problem:
-            reason = f"{entry.reason}; it appeared while the network trained, and is left as it is"
+            reason = f"{entry.reason}; it appeared while the network trained, and is kept"
             self._job.work.not_whole[running.id] = entry
         self._job.journal.write("trouble", id=running.id, reason=reason, sha256=table.sha256)
         self._job.progress.message(reason)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from nnlc.errors import ExitStatus
 
 LIMIT_SECONDS = 80.0
-"""Time that all ranks have to report that they have left; the job ends without later ones."""
+"""Time that all ranks have to report that they have left; then the job ends anyway."""
 
 
 class Shutdown:
@@ -42,5 +42,5 @@ class Shutdown:
         self._here.discard(rank)
 
     def complete(self) -> bool:
-        """Return True if all ranks have left or had their time to."""
+        """Return True if all ranks have left, or their time to leave is over."""
         return not self._here or self._clock() - self._begun > LIMIT_SECONDS

@@ -21,7 +21,7 @@ from typing import NamedTuple
 PRIOR_WEIGHT = 2
 """Number of networks at which a median weighs as much as the factor of the level above."""
 COUNTED = 2
-"""Half epochs of a network that count: the first is a warm-up, and later ones equal the second."""
+"""Half epochs of a network that are used: the first is a warm-up, and all later ones are alike."""
 
 
 class Kind(NamedTuple):
@@ -59,7 +59,7 @@ class _Median:
         return (values[(count - 1) // 2] + values[count // 2]) / 2 if values else 0.0
 
     def shrunk_towards(self, above: float) -> float:
-        """Return the median, shrunk towards another value, the more so the fewer values it has."""
+        """Return the median, shrunk towards another value: strongly if there are few values."""
         count = len(self._sorted)
         return (count * self.middle + PRIOR_WEIGHT * above) / (count + PRIOR_WEIGHT)
 

@@ -1,4 +1,4 @@
-"""Writer of finished tables, which keeps those that can't be written yet, as on a full disk."""
+"""Writer of finished tables; it keeps tables that can't be written yet, as on a full disk."""
 
 import hashlib
 import time
@@ -34,7 +34,7 @@ class FinishedTable:
 
 
 class TableWriter:
-    """Queue of finished tables, each of which is tried until it is written.
+    """Queue of finished tables; each write is retried until it succeeds.
 
     Args:
         patience_seconds: longest time that a table may wait.
@@ -69,13 +69,13 @@ class TableWriter:
         """Write the queued tables, if an attempt is due or `now` is True.
 
         Returns:
-            The tables that exist from now on, each with True, or with False if another job has
-            written the table with other bytes, which are left as they are.
+            The tables whose files now exist, each with True if the file has this table's bytes, or
+            with False if another job has written other bytes, which are kept.
         """
         if not self._waiting or not (now or self._clock() - self._last_try >= RETRY_SECONDS):
             return []
         self._last_try = self._clock()
-        standing: list[tuple[FinishedTable, bool]] = []
+        written: list[tuple[FinishedTable, bool]] = []
         folders: set[Path] = set()
         self.problem = None
         for entry in list(self._waiting):
@@ -83,15 +83,15 @@ class TableWriter:
             try:
                 self._ready(table.path.parent)
                 new = write_once(table.path, table.content, sync=False)
-                standing.append((table, new or _holds(table)))
+                written.append((table, new or _holds(table)))
             except OSError as problem:
                 self.problem = f"{table.path}: the table can't be written: {problem.strerror}"
                 continue  # the disk of another folder may work
             self._waiting.remove(entry)
             folders.add(table.path.parent)
-        for folder in folders:  # once for all its tables, since it may take as long as a write
+        for folder in folders:  # once per folder: a sync may take as long as a write
             sync_folder(folder)
-        return standing
+        return written
 
     def waits_too_long(self) -> bool:
         """Return True if the oldest table has waited for longer than `patience_seconds`."""

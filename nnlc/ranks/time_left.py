@@ -17,7 +17,7 @@ class TimeLeft:
     Args:
         seconds: time left at `since`; None without a limit.
         clock: returns seconds, monotonically.
-        since: time on that clock; default now.
+        since: time on this clock; default now.
     """
 
     def __init__(
@@ -47,6 +47,6 @@ def seconds_left(asked_minutes: float | None, environment: Mapping[str, str]) ->
     """Return the seconds until this job's time limit, from the user or its scheduler, or None."""
     if asked_minutes is not None:
         return 60 * asked_minutes
-    from nnlc.schedulers.registry import seconds_left as told  # rendered scripts say --time-left
+    from nnlc.schedulers.registry import seconds_left as told  # not for rendered scripts
 
     return told(environment)

@@ -49,7 +49,7 @@ class TrainerLink:
         # Slurm and LSF signal every process of a job, but only agents decide when trainers end.
         # So trainers inherit these signals blocked.
         kept = signal.pthread_sigmask(signal.SIG_BLOCK, NOTICES)
-        self._process = subprocess.Popen(  # noqa: S603  (nothing of a user's in it)
+        self._process = subprocess.Popen(  # noqa: S603  (no user input)
             [*COMMAND, str(local_rank)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -129,7 +129,7 @@ class TrainerLink:
     def wait(self, patience_seconds: float) -> None:
         """Wait until the trainer has ended; kill it after `patience_seconds`.
 
-        A process that survives that, as it may inside a device driver, is left to the system.
+        A process that survives the kill, perhaps inside a device driver, is left to the system.
         """
         process = self._process
         try:

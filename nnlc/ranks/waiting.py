@@ -2,8 +2,8 @@
 
     expected seconds = predicted seconds * correction factor of the network's kind
 
-There is one heap per kind, since a new factor changes the order of kinds but not the order within
-one.
+There is one heap per kind, since a new factor changes the order of kinds but not the order within a
+kind.
 """
 
 import heapq

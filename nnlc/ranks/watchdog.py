@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable
 
 SLOWEST_TIMES = 20
-"""A trainer hangs when silent for this many times its longest silence between steps so far."""
+"""A trainer hangs if it is silent for this many times its longest silence between steps."""
 DISK_TIMES = 6
 """Factor on the allowed silence while images are read or a checkpoint is written."""
 STARTING_SECONDS = 1800.0
 """Time that a trainer has to start: importing torch is slow when a thousand read the same disk."""
 ABSENCE_SECONDS = 5.0
-"""Time between two checks from which the agent itself was suspended or blocked."""
+"""If two checks are further apart, the agent itself was suspended or blocked."""
 
 
 class Watchdog:

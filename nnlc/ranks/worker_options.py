@@ -19,7 +19,7 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     """Return the options of the command line; defaults may come from environment variables.
 
     Args:
-        arguments: default those of this process.
+        arguments: command-line arguments; default those of this process.
 
     Raises:
         SystemExit: the arguments are wrong or ask for help.
@@ -48,7 +48,7 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
         type=Path,
         metavar="DIR",
         default=Path(environment.get("NNLC_IMAGES") or "images"),
-        help="folder of 'nnlc stage'; default $NNLC_IMAGES, else images",
+        help="folder with the images from 'nnlc stage'; default $NNLC_IMAGES, else images",
     )
     parser.add_argument(
         "--device",
@@ -80,7 +80,7 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
         "--time-left",
         type=_minutes,
         metavar="MINUTES",
-        help="time until the scheduler ends this job, which saves before; default from Slurm",
+        help="minutes until the scheduler ends this job; it saves before; default: ask Slurm",
     )
     parser.add_argument(
         "--elements",
@@ -98,11 +98,11 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--preflight",
         action="store_true",
-        help="check ranks, devices, images and results folder, and end",
+        help="check ranks, devices, images and results folder, then end",
     )
     options = parser.parse_args(arguments)
     if options.element is None:
-        from nnlc.schedulers.registry import element_of  # rendered scripts say --element
+        from nnlc.schedulers.registry import element_of  # rendered scripts set --element
 
         try:
             options.element = (
@@ -127,7 +127,7 @@ def _trainers(text: str) -> int | None:
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least} to {most}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
         return int(text)
 
     return read
@@ -139,7 +139,7 @@ def _minutes(text: str) -> float:
     except ValueError:
         minutes = 0.0
     if not 0 < minutes < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of minutes, such as 120")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes, such as 120")
     return minutes
 
 
