@@ -37,7 +37,7 @@ class AuditedNetwork:
 
 
 def is_not_drawn(value: object) -> bool:
-    """True if a value is the integer 0, which the float 0.0 is not."""
+    """Return True if a value is the integer 0, which the float 0.0 is not."""
     return type(value) is int and value == 0
 
 

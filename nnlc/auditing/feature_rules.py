@@ -23,7 +23,7 @@ def check_features(subject: AuditedNetwork) -> None:
 
 
 def _lengths_agree(subject: AuditedNetwork) -> bool:
-    """True if the lists of the feature part are as long as the depth and the blocks require."""
+    """Return True if the lists of the feature part fit the depth and the blocks."""
     values = subject.values
     if "conv_kernels" not in values or "layer_types" not in values:
         return False

@@ -29,7 +29,7 @@ class Finding:
     found: str
     """Text on one printable line."""
     right: str
-    """What would be right."""
+    """Value or state that would be right."""
     times: int = 1
     """Number of findings of the rule in the file that it stands for."""
 

@@ -34,7 +34,7 @@ def check_specification(values: Values, standard: Standard, findings: Findings) 
 
 
 def makes_even_batches(batch_size: int, train_images: int) -> bool:
-    """True if the training images make an even, non-zero number of batches (article, Fig. 3b)."""
+    """Return True if the batches of an epoch are an even, positive number (article, Fig. 3b)."""
     batches = train_images // batch_size
     return batches > 0 and batches % 2 == 0
 

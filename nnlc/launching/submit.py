@@ -41,7 +41,7 @@ class Record(BaseModel):
     """Word that the queue keeps with the job."""
     script: str
     scheduler: str
-    """Its name, such as slurm."""
+    """Name of the scheduler, such as slurm."""
     site: str
     time: str
     id: Annotated[str, Field(pattern=r"^[0-9][\w.\[\]-]*$")] | None

@@ -59,7 +59,7 @@ class NetworkState:
     """Epoch and prediction at which a stop rule ended it, in words."""
 
     def same_as(self, other: "NetworkState") -> bool:
-        """True if a page would show the same."""
+        """Return True if a page would show the same."""
         plain = ("state", "half_epochs", "flags", "reason", "attempts", "seconds", "stop")
         return all(getattr(self, name) == getattr(other, name) for name in plain) and (
             self.curve is other.curve or np.array_equal(self.curve, other.curve, equal_nan=True)

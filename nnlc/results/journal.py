@@ -96,7 +96,7 @@ class Journal:
             self._write_waiting()
 
     def progress_is_due(self) -> bool:
-        """True if the record of progress is older than `PROGRESS_SECONDS`."""
+        """Return True if the record of progress is older than `PROGRESS_SECONDS`."""
         return time.monotonic() - self._last_progress >= PROGRESS_SECONDS
 
     def progress(self, under_way: dict[str, dict[str, Any]]) -> None:
@@ -200,7 +200,7 @@ def read_files(folder: Path, kinds: Set[str] | None = None) -> Iterator[tuple[st
 
 
 def is_silent(folder: Path, name: str, last: str) -> bool:
-    """True if a job has recorded neither an event nor its progress for a minute.
+    """Return True if a job has recorded neither an event nor its progress for a minute.
 
     Args:
         folder: the journal.

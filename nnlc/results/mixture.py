@@ -96,7 +96,7 @@ def mixture_of(
 
 
 def _is_one(having: Mapping[int, set[bool | None]]) -> bool:
-    """True if one nnlc makes all tables under one set of settings.
+    """Return True if one nnlc makes all tables under one set of settings.
 
     A change that some tables lack must be lacked by all that it touches; and either a setting keeps
     its old way, or no table has a later change.

@@ -82,6 +82,6 @@ def unsaid_ends(folder: Path, jobs: Iterable[OpenJob], missing: Sequence[str]) -
 
 
 def has_ended(folder: Path, job: OpenJob) -> bool:
-    """True if a job without a recorded end is over, as far as can be seen from here."""
+    """Return True if a job without a recorded end is over, as far as can be seen from here."""
     lives = process_lives(job.process, this_process())
     return lives is False or (lives is None and is_silent(folder, job.name, job.last))
