@@ -1,12 +1,8 @@
 """`nnlc lint`: what it passes, how it reads a script, and that it never fails over one."""
 
-import subprocess
-import sys
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from limits import HANG_SECONDS
 from rendered_scripts import five_minutes, rendered, shipped
 
 from nnlc.cli import app
@@ -147,16 +143,13 @@ def test_no_damage_to_a_rendered_script_makes_it_raise(data):
     lint_script(script, five_minutes(name))
 
 
-def test_the_verb_names_file_line_problem_and_remedy_and_ends_with_1(tmp_path):
+def test_the_verb_names_file_line_problem_and_remedy_and_ends_with_1(tmp_path, run_nnlc):
     path = tmp_path / "job.sh"
     path.write_text(rendered("summit").replace("-W 2:00", "-W 02:00:00"))
-    nnlc = [sys.executable, "-m", "nnlc", "lint", str(path), "--site", "summit"]
-    done = subprocess.run(nnlc, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
-    assert done.returncode == 1
-    assert done.stdout == (
-        f"{path}:4: -W is '02:00:00'; it must be [hours:]minutes: LSF has no seconds\n"
+    assert run_nnlc("lint", path, "--site", "summit") == (
+        1,
+        f"{path}:4: -W is '02:00:00'; it must be [hours:]minutes: LSF has no seconds\n",
     )
-    assert done.stderr == ""
 
 
 def test_the_verb_says_when_a_script_is_fine_and_when_there_is_none(tmp_path, run_nnlc):
