@@ -164,7 +164,7 @@ def test_a_damaged_table_is_refused_or_skipped_with_its_reason(download):
 
 def test_two_tables_of_one_network_are_not_taken_for_one(tmp_path, download):
     again = write(tmp_path / "again", 0)
-    with pytest.raises(TableError, match=r"column 5 \(ID\): .*CIFAR-100_models already"):
+    with pytest.raises(TableError, match=r"column 5 \(ID\): .*CIFAR-100_models; load only"):
         load_tables([download, tmp_path / "again"])
     tables = load_tables([download, tmp_path / "again"], damaged="skip")
     assert [s.path for s in tables.skipped] == [again]

@@ -172,7 +172,7 @@ def test_an_equal_ensemble_is_the_mean_of_the_members_that_can():
     found = Ensemble().predict(curves, 20.0)
     assert found.values[0] == pytest.approx(np.nanmean([one[0] for one in members]))
     assert found.uncertainties[0] >= np.nanstd([one[0] for one in members])
-    assert "no member can: the accuracy is the same" in found.reasons[1]
+    assert "no family has a prediction: the accuracy is the same" in found.reasons[1]
 
 
 def test_a_likelihood_ensemble_believes_the_family_that_the_points_come_from():

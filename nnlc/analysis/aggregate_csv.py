@@ -24,8 +24,8 @@ def aggregate_csv(tables: Tables, path: str | Path, *, columns: Sequence[str] = 
         columns: columns of `tables.networks` that each row of a network repeats.
 
     Raises:
-        NnlcError: a column is unknown, the file can't be written, or another kind of file stands
-            in its place.
+        NnlcError: a column is unknown, or the file can't be written or would replace another kind
+            of file.
     """
     check_columns(tables, columns)
     chosen = [name for name in dict.fromkeys(columns) if name not in tables.curves]

@@ -47,10 +47,10 @@ class _Row(BaseModel):
 
 
 def read_comparison(path: str | Path) -> pd.DataFrame:
-    """Return the frame of `nnlc.compare` that a file holds, without its `attrs`.
+    """Return the frame of `nnlc.compare` from a file, without its `attrs`.
 
     Raises:
-        NnlcError: the file can't be read, or holds no comparison; with line and column.
+        NnlcError: the file can't be read, or is no comparison; the message has line and column.
     """
     path = Path(path)
     try:

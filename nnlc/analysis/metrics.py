@@ -57,9 +57,9 @@ def metrics(
           maximum.
         - `accuracy_area`: area under the accuracy curve, percent × epochs, by the trapezoid rule.
         - `accuracy_roughness`: root mean square of the accuracy's second differences.
-        - `saw_tooth`: height of the training loss at whole epochs over the loss at half epochs.
-          From each loss the mean of its two neighbours is subtracted, so that a trend has no
-          effect. Positive where a network remembers the images that it saw last.
+        - `saw_tooth`: height of the training loss at epochs 1, 2, … above the loss at epochs 0.5,
+          1.5, …. The mean of its two neighbours is subtracted from each loss, so that a trend has
+          no effect. Positive if a network remembers the images that it saw last.
         - `diverged`: True if a loss is not finite; `diverged_epoch`: epoch of the first such loss.
         - `never_learned`: True if the best accuracy exceeds the share of the most common class by
           at most five standard deviations; missing for unknown images.

@@ -67,7 +67,7 @@ def _decide(rule: StopRule, curves: Curves) -> tuple[Stops, float]:
 
 
 def _timed(work: Any) -> tuple[Any, float]:
-    cached_fit_seconds()  # clears those of earlier methods
+    cached_fit_seconds()  # forgets the seconds of earlier methods
     began = time.perf_counter()
     result = work()
     return result, time.perf_counter() - began + cached_fit_seconds()
@@ -78,7 +78,7 @@ def _run_batches(
 ) -> list[T]:
     """Return the work's result for each batch of networks, in the networks' order.
 
-    Where no processes can be started, as in containers without /dev/shm, this one does it all.
+    If no processes can be started, as in containers without /dev/shm, this process does all work.
 
     Raises:
         NnlcError: a process was killed.
@@ -117,7 +117,7 @@ def _run_processes(work: partial[T], batches: Sequence[Curves], processes: int) 
     except BrokenProcessPool:
         raise NnlcError(
             f"one of {processes} processes ended early. If memory is short, use fewer "
-            "(--processes 1 starts none). In a program of your own, put the call below: "
+            "(--processes 1 starts none). In a program of your own, put the call under: "
             'if __name__ == "__main__":'
         ) from None
     except BaseException:
@@ -130,7 +130,7 @@ def _run_processes(work: partial[T], batches: Sequence[Curves], processes: int) 
 
 
 def _end_with_parent() -> None:
-    """Leave Ctrl-C to the parent process, and end with it: the kernel then kills this one."""
+    """Ignore Ctrl-C, and ask Linux to kill this process when its parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     set_parent_death_signal = 1  # PR_SET_PDEATHSIG, prctl(2)
     ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGKILL))

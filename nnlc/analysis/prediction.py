@@ -1,4 +1,4 @@
-"""Predictions of one method for each network, beside the accuracy observed."""
+"""Predictions of one method for each network, with the accuracies observed."""
 
 from collections.abc import Collection, Iterator
 from typing import Any

@@ -1,10 +1,10 @@
-"""Check that a table of a campaign with a stop rule ends where the rule stops the network.
+"""Check of stopped tables: a table must end where the campaign's stop rule stops its network.
 
-A stopped table is shorter than the campaign's number of half epochs. Its rows alone tell whether it
-is whole: applied again, the rule must stop at the last row and at no row before.
+A stopped table has fewer rows than the campaign has half epochs. If the table is whole, the rule,
+applied to its rows again, stops at the last row and at no row before.
 
-Between processors and versions of NumPy a rule's results may differ in the last bits, and then,
-rarely, the row at which it stops. A table whose digest is in the journal needs no such check.
+A rule's results may differ in the last bits between processors or versions of NumPy; in rare cases
+the rule then stops at another row. A table whose digest is in the journal needs no such check.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _FIELDS = [column.field for column in CURVE_COLUMNS]
 
 @dataclass(frozen=True, slots=True)
 class WrongEnd:
-    """Problem of a table that does not end where it should."""
+    """Problem of a table with too few or too many rows."""
 
     problem: str
     line: int

@@ -1,4 +1,4 @@
-"""Stop rule for one network during training: fed each half epoch, it decides when to stop.
+"""Stop rule for one network during training, which decides after each half epoch.
 
     stopper = Stopper("penguin:epoch=20")
     for row in rows_as_they_come:

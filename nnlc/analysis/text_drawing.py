@@ -31,8 +31,8 @@ def draw_settings(spec: NetworkSpec) -> Iterator[str]:
 def draw_curve(values: Sequence[float | None], title: str, unit: str = "") -> Iterator[str]:
     """Yield lines with a bar for each half epoch, from 0 to the largest value.
 
-    A value that is not finite leaves a gap. Of more than `PLOT_WIDTH` half epochs, evenly spaced
-    ones are drawn, the last included.
+    A value that is not finite leaves a gap. If there are more than `PLOT_WIDTH` half epochs, evenly
+    spaced half epochs are drawn, including the last.
     """
     columns = _thin_out(values)
     finite = [v for v in values if v is not None and math.isfinite(v)]

@@ -1,1 +1,1 @@
-"""Calibration: machines fitted to measured seconds, their errors, and the file that keeps them."""
+"""Calibration: speeds of devices, fitted to measured seconds, and their file machines.toml."""

@@ -1,7 +1,7 @@
 """The file machines.toml of a results folder: machines that were fitted to its journal.
 
-`nnlc calibrate` writes it; later jobs and `nnlc plan` read it. Without the file, predictions are
-nominal.
+`nnlc calibrate` writes it; later jobs and `nnlc plan` read it. Without the file, predictions use
+nominal machines.
 """
 
 import os
@@ -24,7 +24,9 @@ from nnlc.system.toml_file import Layers, read_toml, validate
 
 _FORMAT = 2
 """Version of the file's format; 1, written by 0.1.0, has no version of nnlc."""
-_HEADER = b"# What networks take on the devices of this folder. Written by 'nnlc calibrate'.\n"
+_HEADER = (
+    b"# Speeds of the devices that trained this folder's networks. Written by 'nnlc calibrate'.\n"
+)
 
 NOMINAL: dict[DeviceKind, Machine] = {"cuda": GPU, "cpu": CPU}
 """Machines for predictions until one is fitted."""
@@ -85,7 +87,7 @@ class ChosenMachine(NamedTuple):
 
     machine: Machine
     fitted: FittedMachine | None
-    """Entry of the file that it comes from; None for a nominal machine."""
+    """Entry of machines.toml that the machine comes from; None for a nominal machine."""
     warning: str | None
     """Sentence for the user if the file could not be used."""
 
@@ -95,7 +97,8 @@ def machine_for(results: ResultsFolder, names: Container[str], device: DeviceKin
 
     Args:
         results: the results folder, which may lack the file or not exist.
-        names: models of the job's devices, as trainers tell them; one with an entry is chosen.
+        names: models of the job's devices, as trainers report them; the first entry of the file
+            with one of these names is used.
         device: kind of the devices.
     """
     machines, trouble = fitted_machines(results)
@@ -116,7 +119,7 @@ def fitted_machines(results: ResultsFolder) -> tuple[tuple[FittedMachine, ...], 
         return validate(_File, Layers([(path, values)]), ResultsError).devices, None
     except (ResultsError, OSError) as problem:
         first_line = str(problem).split("\n", 1)[0]
-        return (), f"{first_line}; ignored: predictions are nominal until 'nnlc calibrate'"
+        return (), f"{first_line}; ignored: run 'nnlc calibrate' for better predictions"
 
 
 def write_machines(results: ResultsFolder, machines: Sequence[FittedMachine]) -> None:

@@ -23,8 +23,8 @@ def networks_of_element(
 
     Args:
         campaign: the campaign, for its number of epochs.
-        networks: all networks of the campaign, finished ones too, so that a finished network does
-            not move others to another element.
+        networks: all networks of the campaign. Finished networks must be included: otherwise the
+            others would move between elements.
         element: number of the element, from 0.
         elements: number of elements of the whole array.
 
@@ -41,9 +41,9 @@ def networks_of_element(
 def split(seconds: Sequence[float], elements: int) -> list[list[int]]:
     """Return the indices into `seconds` for each element.
 
-    The longest network first, each goes to the element with the smallest sum so far. Ties go to the
-    smaller index and to the first element. So the sum of an element with several networks exceeds
-    any other sum by at most its shortest network.
+    Networks are taken from the longest to the shortest. Each goes to the element with the smallest
+    sum so far; ties go to the smaller index and to the first element. So the sum of an element with
+    several networks exceeds any other sum by at most its shortest network.
     """
     parts: list[list[int]] = [[] for _ in range(elements)]
     sums = [(0.0, element) for element in range(elements)]

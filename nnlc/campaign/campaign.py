@@ -1,8 +1,8 @@
 """The campaign file: networks to generate, images to train on, and settings of the training.
 
 A campaign is a TOML file. With `extends = "NAME or path"` it starts from another campaign and
-replaces only the keys that it has itself, section by section. An error names the file, the key, and
-what would be right.
+replaces only the keys that it gives, section by section. An error names the file and the key, and
+says what would be right.
 """
 
 import re
@@ -74,10 +74,13 @@ def _read_stamp(value: object) -> datetime:
 
 
 class DatasetSection(_Section):
-    """Section `[datasets.NAME]`: an image set and its number of networks. Folders have NAME too."""
+    """Section `[datasets.NAME]`: an image set and its number of networks.
+
+    The folder of its tables is NAME_models.
+    """
 
     networks_per_depth: Annotated[int, Field(ge=0)]
-    """Number of networks of each depth; 0 drops a dataset of the extended campaign."""
+    """Number of networks of each depth; 0 removes a dataset that the extended campaign has."""
     depths: Annotated[tuple[int, int], AfterValidator(_check_depths)] = (1, 10)
     """Fewest and most convolutions; every number from one to the other is a depth."""
     train: Annotated[str, AfterValidator(check_split)] | None = None
@@ -138,7 +141,7 @@ class RunSection(_Section):
 
 
 class Campaign(_Section):
-    """A whole campaign, checked, with what it extends merged in; it generates its networks."""
+    """Content of a campaign file, checked and merged with the campaigns that it extends."""
 
     name: Annotated[str, Field(pattern=f"^{NAME_PATTERN.pattern}$")]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
@@ -148,8 +151,8 @@ class Campaign(_Section):
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 40
     stop: str | None = None
     """Rule that ends a network's training early, such as "penguin" or "menndl:patience=5", in the
-    syntax of `nnlc predict --method`. It predicts the last epoch unless it names another. "none":
-    all epochs are trained. A table has only the rows that were trained."""
+    syntax of `nnlc predict --method`. It predicts the last epoch unless its settings give another.
+    "none": all epochs are trained. A table has only the rows that were trained."""
     datasets: Annotated[dict[str, DatasetSection], Field(min_length=1)]
     training: TrainingSection = TrainingSection()
     run: RunSection = RunSection()
@@ -158,7 +161,7 @@ class Campaign(_Section):
     @field_validator("stop")
     @classmethod
     def _with_all_settings(cls, stop: str | None, info: ValidationInfo) -> str | None:
-        """Return the stop rule with all its settings written out, so that a rule has one text."""
+        """Return the stop rule with all its settings, so that equal rules are equal texts."""
         epochs = info.data.get("epochs")
         if stop is None or stop == "none" or epochs is None:
             return None
@@ -221,13 +224,13 @@ class Campaign(_Section):
                 for _ in range(self.datasets[name].networks_per_depth):
                     index, seed = len(seen), next(seeds)
                     seen.add(seed)
-                    name_of_it = network_id(self.stamp, index)
+                    id_ = network_id(self.stamp, index)
                     spec = sample_network(
                         self.space,
                         images,
                         depth,
                         seed,
-                        id=name_of_it,
+                        id=id_,
                         optimizer=self.training.optimizer,
                     )
                     yield CampaignNetwork(index, images, spec)
@@ -249,7 +252,7 @@ class CampaignNetwork:
     spec: NetworkSpec
 
     def on(self, device: str) -> "CampaignNetwork":
-        """Return the network with the column `train_GPU` for a device, "cpu" or "cuda"."""
+        """Return the network with the column `train_GPU` set for a device, "cpu" or "cuda"."""
         return replace(self, spec=replace(self.spec, train_gpu=device == "cuda"))
 
     def to_json(self) -> dict[str, Any]:
@@ -258,10 +261,11 @@ class CampaignNetwork:
 
 
 def load_campaign(name_or_path: str | Path) -> Campaign:
-    """Read a campaign from the name of a shipped one or the path of a TOML file.
+    """Return the campaign that nnlc ships under this name, or that this TOML file holds.
 
     Raises:
-        CampaignError: a mistake; the message has file and key, and what would be right.
+        CampaignError: the file has a mistake; the message names file and key, and says what would
+            be right.
     """
     layers = read_layers(find_campaign(str(name_or_path)), find_campaign, CampaignError)
     campaign = _checked(layers)
@@ -272,10 +276,10 @@ def load_campaign(name_or_path: str | Path) -> Campaign:
 
 
 def parse_campaign(values: dict[str, Any], path: Path) -> Campaign:
-    """Return a campaign from values that extend no other campaign, such as a campaign.toml's.
+    """Return a campaign from values that extend no other campaign, such as those of campaign.toml.
 
     Raises:
-        CampaignError: a mistake; the message names `path` as the file.
+        CampaignError: a value is wrong; the message names `path` as the file.
     """
     return _checked(Layers([(path, values)]))
 

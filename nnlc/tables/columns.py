@@ -1,8 +1,8 @@
 """The 28 columns of a table, with functions that write and read the values of each.
 
-The format is that of the data article, section 1, and of the published tables' bytes: floats are
-Python's shortest round-trip text, a parameter that was not drawn is the integer 0, lists are joined
-by hyphens, and an empty list is an empty field.
+The data article, section 1, and the bytes of the published tables define the format. Floats are
+written as Python's shortest round-trip text, a parameter that was not drawn as the integer 0, a
+list as integers joined by hyphens, and an empty list as an empty field.
 """
 
 import re
@@ -23,7 +23,7 @@ class Column:
     field: str
     write: Callable[[Any], str]
     read: Callable[[str], Any]
-    """Function from a text to its value; raises ValueError, whose text says what would be right."""
+    """Function that converts text into a value; its ValueError says what is wrong with the text."""
 
 
 def _read_number(text: str) -> float:
@@ -32,12 +32,12 @@ def _read_number(text: str) -> float:
 
 
 def read_float(text: str) -> float:
-    """Return a float from its shortest text, as Python's `repr` writes it."""
+    """Return the float written as `text`; only the form that Python's `repr` writes is accepted."""
     if not _FLOAT.fullmatch(text):
         raise ValueError(f"{text!r} is not a number")
     value = float(text)
     if repr(value) != text:
-        raise ValueError(f"{text!r} is not the shortest text of its value: {value!r} is")
+        raise ValueError(f"{text!r} is not the shortest text of its number, {value!r}")
     return value
 
 
@@ -52,7 +52,7 @@ def _write_integers(values: tuple[int, ...]) -> str:
 
 
 def _read_integers(text: str) -> tuple[int, ...]:
-    """Return integers that are joined by hyphens; an empty field is an empty list."""
+    """Return the integers of a list joined by hyphens; an empty field is an empty list."""
     return tuple(_read_integer(part) for part in text.split("-")) if text else ()
 
 
@@ -64,7 +64,7 @@ def _read_flag(text: str) -> bool:
 
 def _read_text(text: str) -> str:
     if not _WORD.fullmatch(text):
-        raise ValueError(f"{text!r} must be printable ASCII without blanks")
+        raise ValueError(f"{text!r} must be printable ASCII without spaces")
     return text
 
 
@@ -73,7 +73,7 @@ def _write_curve_value(value: float | None) -> str:
 
 
 def _read_curve_value(text: str) -> float | None:
-    """Return a value of a learning curve; None for a blank field, as other programs write NaN."""
+    """Return a value of a learning curve; None for an empty field, as some programs write NaN."""
     return read_float(text) if text else None
 
 

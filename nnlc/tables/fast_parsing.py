@@ -1,7 +1,8 @@
-"""Fast parsing of a table's bytes to a tuple and an array, many times faster than `parse_table`.
+"""Fast parser of tables: metadata as a tuple, the curve as an array.
 
-Values are parsed with few checks and formatted again. If this gives the same bytes, the parsing was
-right; otherwise `parse_table` reads the table or refuses it.
+It is many times faster than `parse_table`. Values are parsed with few checks and formatted again.
+If this gives the same bytes, the values are right; otherwise `parse_table` reads the table or
+refuses it.
 """
 
 from contextlib import suppress
@@ -81,7 +82,7 @@ def _read_rows(text: str) -> Curve | None:
     del texts[::_CURVE_FIELDS]  # the epochs, and the empty text after the last separator
     if len(texts) != half_epochs * len(CURVE_COLUMNS):
         return None
-    # No field has a space, so that only one list of fields gives this text.
+    # No field contains a space, so only one list of fields gives this text.
     if _layout(half_epochs) % tuple(texts) != text:
         return None
     values = _read_plain(texts)
@@ -97,9 +98,9 @@ def _layout(half_epochs: int) -> str:
 
 
 def _read_plain(texts: list[str]) -> Curve | None:
-    """Return numbers that JSON writes as Python does, parsed by orjson in a tenth of Python's time.
+    """Return numbers that JSON and Python write alike; None if there are other texts among them.
 
-    None if there are other texts among them.
+    orjson parses them in a tenth of Python's time.
     """
     joined = ",".join(texts)
     if _is_odd(joined):
@@ -115,12 +116,12 @@ def _read_plain(texts: list[str]) -> Curve | None:
 
 
 def _is_odd(text: str) -> bool:
-    """Return True if JSON may write a number in another way: nan, inf, exponents, 0.00001."""
+    """Return True if JSON may write a number differently: nan, inf, exponents, 0.00001."""
     return "e" in text or "n" in text or "0.0000" in text
 
 
 def _read_odd(texts: list[str]) -> Curve | None:
-    """Return any numbers, parsed by Python; None if there are other texts among them."""
+    """Return numbers parsed by Python; None if there are other texts among them."""
     try:
         numbers = list(map(float, texts))
     except ValueError:

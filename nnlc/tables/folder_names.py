@@ -1,7 +1,7 @@
-"""Names of all that stands in a results folder or a collection: files, folders, endings.
+"""Names of the files and folders in a results folder or a collection, and file name endings.
 
-They are in this room because the search for tables must know what stands beside them;
-`nnlc.results.paths` makes paths of them.
+They are in this room because the search for tables must skip all that are not tables.
+`nnlc.results.paths` builds paths from these names.
 """
 
 CAMPAIGN_FILE = "campaign.toml"
@@ -13,8 +13,8 @@ PARTS = {
     CAMPAIGN_FILE: {CAMPAIGN_FILE, MACHINES_FILE, JOURNAL, CHECKPOINTS, LEASES, JOBS, ASIDE},
     PROVENANCE_FILE: {PROVENANCE_FILE, JOURNAL},
 }
-"""Names of the other files and folders beside tables, by the file by which the folder is recognised
-as a results folder or a collection."""
+"""Names of files and folders that are not tables, in a results folder and in a collection; the key
+is the file by which nnlc recognises such a folder."""
 PART_NAMES = frozenset().union(*PARTS.values())
 """Names that no folder of tables should have."""
 
@@ -26,10 +26,10 @@ CHECKPOINT = ".ckpt"
 
 
 def table_name(id: str) -> str:
-    """Return the name of a network's table."""
+    """Return the file name of a network's table."""
     return id + TABLE
 
 
 def models_name(images: str) -> str:
-    """Return the name of the folder of tables of an image set."""
+    """Return the name of the folder that holds an image set's tables."""
     return images + MODELS

@@ -1,4 +1,4 @@
-"""Thousands of tables as two pandas data frames, of curves and of networks."""
+"""Two pandas data frames of many tables: the curves, and the networks."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -84,7 +84,7 @@ def load_tables(
             (`nnlc.tables.val_loss_correction`); tables that nnlc wrote are right and don't change.
         damaged: "refuse" raises TableError for a damaged table or a second table of the same ID;
             "skip" leaves it out and names it in `Tables.skipped`.
-        cache: has no effect any more, and goes with 0.3.0.
+        cache: without effect; 0.3.0 removes it.
 
     Raises:
         TableError: there is nothing to read, a table is damaged (with line and column), or two
@@ -108,10 +108,10 @@ def load_tables(
 
 
 def frames_of(records: Iterable[Record]) -> Tables:
-    """Return frames of tables that are already read, with losses as published.
+    """Return data frames of tables that are already in memory, with losses as published.
 
     Args:
-        records: the tables, each of another network.
+        records: the tables; no two of the same network.
     """
     return _tables(list(records), "as-published", ())
 
@@ -120,7 +120,7 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     """Check that an argument has one of its allowed values.
 
     Raises:
-        NnlcError: it has another; the message lists the allowed ones.
+        NnlcError: the value is not allowed; the message lists the allowed values.
     """
     if value not in choices:
         raise NnlcError(f"{name} is {value!r}, but can only be {' or '.join(map(repr, choices))}")
@@ -128,7 +128,7 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
 
 def _same_id(second: Record, first: Record) -> TableError:
     return TableError(
-        f"network {second.id} has a table in {first.path.parent} already; load one of them",
+        f"network {second.id} also has a table in {first.path.parent}; load only one of them",
         path=second.path,
         line=2,
         column=5,

@@ -1,7 +1,7 @@
-"""Image sets of tables: known ones, or the user's own as the campaign describes them.
+"""Image sets of tables: known image sets, or the user's own, described in a campaign.
 
-The campaign is the campaign.toml of the results folder that a table is in. Tables of the user's own
-images that were moved elsewhere have only the name of their image set.
+The campaign is read from campaign.toml in the results folder of the table. If a table of the user's
+own images was moved to another folder, the sizes of the images are unknown.
 """
 
 import os
@@ -41,7 +41,7 @@ def image_sets_of(datasets: Iterable[str], tables: Iterable[str | Path]) -> list
 
 
 def _described(dataset: str, folder: Path) -> ImageSet | None:
-    """Return the user's own image set as the campaign beside a folder of tables describes it."""
+    """Return the user's own image set from the campaign.toml beside a folder of tables, or None."""
     from nnlc.system.toml_file import read_toml  # loads pydantic, seldom needed here
 
     path = Path(os.path.abspath(folder)).parent / CAMPAIGN_FILE  # noqa: PTH100  links keep names

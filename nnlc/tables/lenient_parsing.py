@@ -1,7 +1,6 @@
-"""Lenient parser: a damaged table's bytes, read as far as they can be, and all that is wrong.
+"""Lenient parser: reads as much as possible of a damaged table, and notes every fault.
 
-The strict parser (`nnlc.tables.record`) refuses a table at the first thing that it can't give back.
-This one names each such thing, and goes on.
+The strict parser (`nnlc.tables.record`) refuses a table at its first fault.
 """
 
 import re
@@ -25,9 +24,9 @@ from nnlc.tables.record import Record
 from nnlc.tables.table import MAX_BYTES
 
 _MOST_STRANGE = 5
-"""Number of different strange characters that are named."""
+"""Maximum number of different characters outside plain ASCII to note."""
 _MOST_LINES = 1_000_000
-"""Lines of no table: no campaign has so many half epochs."""
+"""Maximum number of lines; no campaign has so many half epochs."""
 _LONGEST_LINE_BYTES = 1 << 20
 _LONGEST_QUOTE = 200
 _FIRST_METADATA = 1 + len(CURVE_COLUMNS)
@@ -35,7 +34,7 @@ _NAMED_BYTES = {"\t": "a tab", "\0": "a zero byte", "\r": "a carriage return"}
 
 
 class Notes(Protocol):
-    """Receiver of what is wrong with a table: the name of the broken rule, and the place."""
+    """Receiver of a table's faults, each with the name of the broken rule and its place."""
 
     def add(
         self,
@@ -46,28 +45,28 @@ class Notes(Protocol):
         line: int | None = None,
         column: int | None = None,
     ) -> None:
-        """Take what was found, and what would be right."""
+        """Note a fault: the text found, and the right text."""
 
 
 @dataclass(slots=True)
 class PartialRecord:
-    """Record of a table as far as its bytes can be read."""
+    """Readable parts of a table that may be damaged."""
 
     values: dict[str, Any] = field(default_factory=dict)
     """Metadata by field of `NetworkSpec`; a field that can't be read is left out."""
     curve: Curve | None = None
-    """Half epochs × `CURVE_COLUMNS`; None where a row can't be read."""
+    """Half epochs × `CURVE_COLUMNS`; None if any row can't be read."""
     half_epochs: int | None = None
-    """Number of rows, whatever stands in them; None where the bytes have no lines."""
+    """Number of rows, readable or not; None if the file is not text."""
 
     @classmethod
     def of(cls, record: Record) -> Self:
-        """Return the partial record of a table that was read whole."""
+        """Return the partial record of a table without faults."""
         return cls(record.values, record.curve, len(record.curve))
 
 
 def parse_leniently(content: bytes, notes: Notes) -> PartialRecord:
-    """Read what can be read of a table's bytes, and note all that is wrong with them."""
+    """Return the readable parts of a table's bytes, and note every fault."""
     found = PartialRecord()
     text = _as_text(content, notes)
     if text is None:
@@ -82,7 +81,7 @@ def parse_leniently(content: bytes, notes: Notes) -> PartialRecord:
 
 
 def is_too_large(content: bytes, notes: Notes) -> bool:
-    """Note what no reader should take apart: it would cost many times its size in memory."""
+    """Return True, and note the fault, if parsing the file would take too much memory."""
     lines = content.count(b"\n")
     if len(content) > MAX_BYTES:
         notes.add("too-large", f"more than {MAX_BYTES} bytes", "some 6,000")
@@ -97,7 +96,7 @@ def is_too_large(content: bytes, notes: Notes) -> bool:
 
 
 def _as_text(content: bytes, notes: Notes) -> str | None:
-    """Return the text, with marks and line ends repaired; None where it can't be read."""
+    """Return the text, with byte-order mark and line ends repaired; None if not plain ASCII."""
     if not content:
         notes.add("empty-file", "the file is empty", "a header and a row for each half epoch")
         return None
@@ -140,7 +139,7 @@ def _with_plain_line_ends(text: str, notes: Notes) -> str:
     elif both == returns:
         found = f"mixed: {both} of {newlines} lines end in carriage return and newline"
     elif not newlines:
-        found = f"{returns} carriage returns in the place of newlines"
+        found = f"{returns} carriage returns instead of newlines"
     else:
         return text  # a stray byte within a line
     plain = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -150,7 +149,7 @@ def _with_plain_line_ends(text: str, notes: Notes) -> str:
 
 
 def _has_strange_bytes(text: str, notes: Notes) -> bool:
-    """Note the first few characters that belong in no table; True if there are some."""
+    """Return True, and note the first few, if there are characters that no table may contain."""
     seen = ""
     while len(seen) < _MOST_STRANGE:
         match = re.search(f"[^\n -~{re.escape(seen)}]", text)
@@ -209,7 +208,10 @@ def _read_curve(lines: Sequence[str], notes: Notes) -> Curve | None:
 
 
 def _read_epoch(text: str, expected: float, line: int, notes: Notes) -> float:
-    """Return the row's epoch: what stands there if it can be one, so that a gap is noted once."""
+    """Return the row's epoch: the value read if possible, else the expected value.
+
+    Later rows are expected to follow on the value read, so that a gap is noted only once.
+    """
     right = EPOCHS.write(expected)
     if text == right:
         return expected
@@ -246,7 +248,7 @@ def _read_row(fields: Sequence[str], line: int, notes: Notes) -> list[float | No
 def _read_metadata(fields: Sequence[str], notes: Notes) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if len(fields) != len(COLUMNS):
-        return values  # which field is which can't be told
+        return values  # no field can be assigned to its column
     for number, column in enumerate(METADATA_COLUMNS, _FIRST_METADATA):
         text = fields[number]
         try:

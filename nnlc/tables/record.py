@@ -1,6 +1,6 @@
-"""A table in memory, read strictly: the file, its digest, what it says of its network, its curve.
+"""Record of a table in memory: path, digest, metadata and curve, read strictly.
 
-A record is read only where `Table.to_bytes` would give the same bytes back.
+A table is accepted only if `Table.to_bytes` would write the same bytes.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _DATASET = _FIELDS.index("dataset")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Record:
-    """One table as it was read."""
+    """Content of a table's file."""
 
     path: Path
     sha256: str
@@ -46,20 +46,24 @@ class Record:
 
 
 def parse_record(content: bytes, path: Path) -> Record:
-    """Read a table from bytes in memory; `path` is kept, and named in errors.
+    """Return the record of a table's bytes.
+
+    Args:
+        content: the bytes.
+        path: the table's file, for the record and for errors.
 
     Raises:
-        TableError: damaged, in the words of `read_table`.
+        TableError: the table is damaged; the error is that of `read_table`.
     """
     digest = hashlib.sha256(content).hexdigest()
     return Record(path, digest, *parse_arrays(content, path=path))
 
 
 def read_record(path: Path, *, follow_link: bool) -> Record:
-    """Read a table from its file.
+    """Return the record of a table's file.
 
     Raises:
-        TableError: unreadable or damaged, in the words of `read_table`.
+        TableError: the file can't be read or is damaged; the error is that of `read_table`.
     """
     return parse_record(read_bytes(path, follow_link=follow_link), path)
 
@@ -67,14 +71,15 @@ def read_record(path: Path, *, follow_link: bool) -> Record:
 def read_records(
     files: TableFiles, *, follow_link: bool | None = None
 ) -> Iterator[Record | TableError]:
-    """Yield each table in turn, or what is wrong with it.
+    """Yield the record of each table, or the error if it can't be read or is damaged.
 
-    In one process: another would take a tenth of the time for 6,000 tables to start, and can't be
-    forked safely beside torch or MPI.
+    One process reads all. To start a second one takes a tenth of the time that 6,000 tables need,
+    and it can't be forked safely beside torch or MPI.
 
     Args:
         files: the tables.
-        follow_link: True if they may be symbolic links; by default if they were named one by one.
+        follow_link: True to read symbolic links too; by default, True for tables that the user
+            named one by one.
     """
     follow_link = not files.whole if follow_link is None else follow_link
     for name in files.names:
@@ -85,10 +90,10 @@ def read_records(
 
 
 def read_bytes(path: Path, *, follow_link: bool) -> bytes:
-    """Read a file as `read_content` does, with the errors of `read_table`.
+    """Return the bytes of a table's file, as `read_content` does.
 
     Raises:
-        TableError: unreadable.
+        TableError: the file can't be read; the error is that of `read_table`.
     """
     try:
         return read_content(path, follow_link=follow_link)
@@ -98,7 +103,7 @@ def read_bytes(path: Path, *, follow_link: bool) -> bytes:
 
 
 def read_content(path: Path, *, follow_link: bool) -> bytes:
-    """Read the bytes of a file that must be a table, at most `MAX_BYTES` + 1.
+    """Return the bytes of a file that must be a table; reading stops beyond `MAX_BYTES`.
 
     Args:
         path: the file.
@@ -110,6 +115,6 @@ def read_content(path: Path, *, follow_link: bool) -> bytes:
     with open_regular(path, follow_link=follow_link) as file:
         size = os.fstat(file.fileno()).st_size
         content = file.read(min(size, MAX_BYTES) + 1)
-        if len(content) > size:  # it grew
+        if len(content) > size:  # the file has grown
             content += file.read(MAX_BYTES)
     return content

@@ -18,7 +18,7 @@ from nnlc.system.text_file import BYTE_ORDER_MARKS
 from nnlc.tables.columns import COLUMNS, CURVE_COLUMNS, EPOCHS, HEADER, METADATA_COLUMNS, Column
 
 MAX_BYTES = 64 * 1024 * 1024
-"""Maximum size of a table in bytes; a larger file is something else."""
+"""Maximum size of a table in bytes; a larger file is no table."""
 
 _STRANGE_BYTE = re.compile(rb"[^\n -~]")
 _CURVE_FIELDS = 1 + len(CURVE_COLUMNS)
@@ -91,7 +91,7 @@ def read_table(path: str | Path, *, half_epochs: int | None = None) -> Table:
 def parse_table(
     content: bytes, *, path: Path | None = None, half_epochs: int | None = None
 ) -> Table:
-    """Return the table that bytes in memory hold, as `read_table` does; `path` is for errors."""
+    """Return the table with these bytes, as `read_table` does; errors name `path`."""
     lines = _split_lines(content, path)
     if lines[0] != HEADER:
         _refuse_header(lines[0], path)
@@ -142,7 +142,7 @@ def _split_lines(content: bytes, path: Path | None) -> list[str]:
 
 
 def _name_strange(content: bytes, position: int) -> str:
-    """Return a text for a byte that belongs in no table, such as one that an editor has added."""
+    """Return a text for a byte that no table may contain, such as one that an editor has added."""
     if position == 0 and content.startswith(tuple(BYTE_ORDER_MARKS)):
         return "the file begins with a byte-order mark, which"
     if content[position : position + 2] == b"\r\n":
@@ -178,7 +178,7 @@ def _parse_row(line: str, number: int, path: Path | None) -> Row:
     expected = EPOCHS.write((number - 1) / 2)
     if fields[0] != expected:
         raise TableError(
-            f"epoch {fields[0]!r} where {expected} follows",
+            f"epoch {fields[0]!r} where {expected} belongs",
             path=path,
             line=number,
             column=1,
@@ -193,7 +193,7 @@ def _check_blank(fields: Sequence[str], number: int, path: Path | None) -> None:
     for i in range(_CURVE_FIELDS, len(fields)):
         if fields[i]:
             raise TableError(
-                f"{fields[i]!r} where nothing belongs: metadata stands in line 2 only",
+                f"{fields[i]!r} in a field that must be empty: only line 2 has metadata",
                 path=path,
                 line=number,
                 column=i + 1,

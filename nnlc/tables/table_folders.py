@@ -1,7 +1,7 @@
 """Search for tables in a dataset folder, a results folder or a whole download.
 
-The search does not follow symbolic links out of a given folder. Every file or folder that is not
-taken for a table is named, with the reason.
+The search follows no symbolic links inside a given folder. Every file or folder that it skips is
+returned with the reason.
 """
 
 import os
@@ -49,7 +49,7 @@ class TableFiles:
 
 
 def find_tables(paths: Iterable[Path]) -> tuple[list[TableFiles], list[Skipped]]:
-    """Return the tables that a user's paths name, each once, and what was skipped.
+    """Return the tables at a user's paths, each once, and the files and folders skipped.
 
     A path is a table, or a folder with tables in it or up to two levels below. A path may be a
     symbolic link; links inside a folder are not followed.
@@ -61,7 +61,7 @@ def find_tables(paths: Iterable[Path]) -> tuple[list[TableFiles], list[Skipped]]
     skipped: dict[Path, Skipped] = {}
     seen: set[tuple[Path, str]] = set()
     for path in paths:
-        if os.path.isdir(path):  # noqa: PTH112  False where even that can't be read
+        if os.path.isdir(path):  # noqa: PTH112  False if the path can't be read
             tables, passed_over = _search(path, LEVELS)
             if not tables:
                 told = [one for one in passed_over if one.reason != "hidden"][:1]

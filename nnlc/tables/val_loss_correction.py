@@ -1,8 +1,8 @@
-"""Correction of the slip in published tables: validation losses that are too small.
+"""Correction of validation losses in published tables, which are slightly too small.
 
 With N validation images in batches of b, the mean losses of the ⌊N/b⌋ full batches were summed, but
 divided by all ⌈N/b⌉ batches, which include the unused partial batch. Published tables of networks
-that never learn show it: at b = 49, valLoss is 0.9950 of ln 100, and 204/205 = 0.9951.
+that never learn show this: at b = 49, valLoss is 0.9950 · ln 100, and 204/205 = 0.9951.
 """
 
 import numpy as np

@@ -48,7 +48,7 @@ class Ensemble(Predictor):
     members: tuple[str, ...] = ENSEMBLE_MEMBERS
 
     def predict(self, curves: Curves, epoch: float) -> Predictions:
-        """Return weighted means; their variance is the members' own and that between members."""
+        """Return weighted means; the variance is that within members plus that between members."""
         fits = [_fit(name, curves) for name in self.members]
         read = [_read(one, epoch) for one in fits]
         values = np.array([value for value, _, _ in read])
@@ -122,7 +122,7 @@ def _likelihoods(fits: Sequence[FamilyFits], good: Booleans) -> Floats:
     """Return exp(−BIC/2) up to a factor for each network: families × networks."""
     criteria = np.full(good.shape, np.inf)
     for i, one in enumerate(fits):
-        # Accuracies are rounded to whole images: an exact fit has no infinite likelihood.
+        # Accuracies are rounded to whole images, so an exact fit must not have infinite likelihood.
         variance = np.maximum(2 * one.cost / one.points, LEAST_VARIANCE)
         criteria[i] = one.points * np.log(variance) + one.family.size * np.log(one.points)
     criteria = np.where(good, criteria, np.inf)
@@ -134,4 +134,4 @@ def _first_reason(
     read: Sequence[tuple[Floats, Floats, tuple[str | None, ...]]], network: int
 ) -> str:
     reasons = [why[network] for _, _, why in read]
-    return f"no member can: {reasons[0]}"
+    return f"no family has a prediction: {reasons[0]}"

@@ -29,7 +29,7 @@ from nnlc.analysis.predictors.trust_region import fit, half_epoch_column
 START = (10.0, 1.001, 100.0)
 """Values of a, b and c at which every fit starts."""
 ASYMPTOTE_IN_BOUNDS = 199.99
-"""Asymptotes `a` from here on count as at their bound, 200: the curve has not levelled off yet."""
+"""Least asymptote `a` that counts as at its bound, 200: the curve has not levelled off yet."""
 LANES = 2048
 """Number of fits run together; more would not fit into the CPU's caches."""
 _NO_PREDICTION = "no prediction: every fit failed or has its asymptote at the bound"
@@ -159,7 +159,7 @@ class Penguin(StopRule):
         values = accuracies[:, -1].copy()
         running, begin = np.flatnonzero(last >= self.points), self.points
         while len(running):
-            # Some fits may turn out not to be needed: there must always be many to run together.
+            # Fits run many at a time, for speed; those after the stop are then not used.
             end = begin + 1 + LANES // len(running)
             counts = [np.arange(begin, min(end, last[network] + 1)) for network in running]
             owners = np.repeat(running, [len(one) for one in counts])

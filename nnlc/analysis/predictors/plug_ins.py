@@ -44,7 +44,7 @@ class PlugInError(Exception):
 
 @contextmanager
 def _isolated() -> Iterator[None]:
-    """Run a plug-in: redirect its output to stderr, and convert its exceptions but Ctrl-C.
+    """Run a plug-in: redirect its output to stderr, and convert its exceptions except Ctrl-C.
 
     Raises:
         PlugInError: the plug-in raised an exception.

@@ -77,13 +77,15 @@ def _members(text: str) -> tuple[str, ...]:
     return names
 
 
-_EPOCH = _Setting(_half_epochs, "the epoch to predict; at or after it nothing is stopped")
+_EPOCH = _Setting(_half_epochs, "the epoch to predict; training stops before it or not at all")
 _SETTINGS: dict[str, dict[str, _Setting]] = {
     "penguin": {
         "epoch": _EPOCH,
         "points": _Setting(_whole(2, 2 * MOST_EPOCHS), "half epochs before the first fit"),
-        "window": _Setting(_whole(1, 1000), "predictions that must agree"),
-        "tolerance": _Setting(_percent, "percent, how far from their median"),
+        "window": _Setting(_whole(1, 1000), "number of predictions that must agree"),
+        "tolerance": _Setting(
+            _percent, "greatest distance of predictions from their median, percent"
+        ),
     },
     "menndl": {
         "epoch": _EPOCH,
@@ -148,7 +150,7 @@ def make_predictor(text: str, *, epoch: float = DEFAULT_EPOCH) -> Predictor:
 
 
 def check_epoch(name: str, epoch: float) -> None:
-    """Check that an epoch is one that a table may have.
+    """Check that an epoch is a multiple of 0.5 in the range that tables may have.
 
     Raises:
         NnlcError: the epoch is impossible.
@@ -172,7 +174,7 @@ def make_stop_rule(text: str, *, epoch: float = DEFAULT_EPOCH) -> StopRule:
 
 
 def predictor_text(predictor: Predictor) -> str:
-    """Return a method with all its settings as text; `make_predictor` reads back the same bits."""
+    """Return a method with all its settings as text, which `make_predictor` reads exactly."""
     if isinstance(predictor, PlugIn):
         return f"{predictor.name}{predictor.settings}"
     parts = [predictor.name]
@@ -204,7 +206,7 @@ def describe_methods() -> list[str]:
             lines += [f"{'':<12}{k}: {one.meaning}" for k, one in _SETTINGS[name].items()]
     for name in plug_in_names():
         taken = "; not used: nnlc has a method of this name" if name in _MAKERS else ""
-        lines.append(f"{name:<10} of another package{taken}")
+        lines.append(f"{name:<10} plug-in of another package{taken}")
     return lines
 
 

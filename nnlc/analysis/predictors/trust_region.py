@@ -1,10 +1,10 @@
 """Bounded nonlinear least squares for thousands of small problems at once.
 
-The trust-region reflective method of Branch, Coleman and Li (SIAM J. Sci. Comput. 21(1), 1999) with
-Moré's search for the step (Lecture Notes in Mathematics 630, 1977), as in SciPy's `least_squares`
-and `curve_fit` for bounded problems. Decisions and tolerances are SciPy's, so that a fit that ends
-early in SciPy, or does not converge, does the same here. SciPy solves one problem after the other;
-here each problem is a lane: one index along the last axis of all arrays.
+It is the trust-region reflective method of Branch, Coleman and Li (SIAM J. Sci. Comput. 21(1),
+1999) with Moré's search for the step (Lecture Notes in Mathematics 630, 1977), as in SciPy's
+`least_squares` and `curve_fit` for bounded problems. Decisions and tolerances are SciPy's, so that
+a fit that ends early in SciPy, or does not converge, does the same here. SciPy solves one problem
+after the other; here each problem is a lane: one index along the last axis of all arrays.
 
 A lane's result has the same bits whatever the other lanes are. Sums add row after row, and only
 singular value decompositions, of at most 4 × 4, are left to LAPACK.

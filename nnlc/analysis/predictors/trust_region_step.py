@@ -204,7 +204,7 @@ def choose_step(
     lower: Floats,
     upper: Floats,
 ) -> tuple[Floats, Floats, Floats]:
-    """Return the step to try; a step that leaves the bounds is cut off, reflected or downhill.
+    """Return the step to try: the given step, or the best step inside the bounds if it leaves them.
 
     Returns:
         The step in parameters (P × L), the step in scaled variables (P × L), and the fall of the
