@@ -325,7 +325,7 @@ def test_the_command_draws_folders_and_says_what_it_counted(tmp_path):
 def test_options_of_tables_are_refused_where_there_are_none(tmp_path):
     path = comparison(tmp_path / "c.csv")
     refusal = str(plot(path, "-o", tmp_path / "c.png", "--val-loss", "corrected").exception)
-    assert "--val-loss changes tables, but" in refusal
+    assert "--val-loss has no effect, since" in refusal
     assert "c.csv is a comparison; leave --val-loss out" in refusal
     assert not (tmp_path / "c.png").exists()
 

@@ -65,7 +65,7 @@ def _refuse(context: typer.Context, names: Sequence[str], why: str) -> None:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             option = f"--{name.replace('_', '-')}"
-            raise NnlcError(f"{option} changes tables, but {why}; leave {option} out")
+            raise NnlcError(f"{option} has no effect, since {why}; leave {option} out")
 
 
 @app.command()

@@ -41,7 +41,7 @@ def show_status(path: Path) -> None:
     for line in first_few([*found.ignored_lines, *found.unsaid_ends]):
         say(f"warning: {line}")
     if found.trouble:
-        say(f"last trouble of what is under way: {found.trouble}")
+        say(f"last problem of a running network: {found.trouble}")
     for line in _queue_lines(results):
         say(line)
 

@@ -77,7 +77,7 @@ def warnings(
         if hello["cores"] < trainers[rank]:
             yield (
                 f"rank {rank} on {hello['host']} has {hello['cores']} cores for {trainers[rank]} "
-                f"trainers: give it more ({FLAGS})"
+                f"trainers: give the rank more cores ({FLAGS})"
             )
     without = {rank: hello["without_mps"] for rank, hello in hellos.items() if hello["without_mps"]}
     if without and device == "cuda":
