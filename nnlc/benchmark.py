@@ -145,10 +145,7 @@ class Benchmark:
         Raises:
             NnlcError: as for `query`.
         """
-        curve = self._curve(id)
-        number = self._half_epoch(id, len(curve) / 2 if epoch is None else epoch)
-        seconds = self._seconds.get(id)
-        return None if seconds is None else float(seconds[number - 1])
+        return self.query(id, len(self._curve(id)) / 2 if epoch is None else epoch).seconds
 
     def trajectory(self, id: str, start: float = 0.5, stop: float | None = None) -> pd.DataFrame:
         """Return a network's half epochs from epoch `start` to `stop`, both included; default: all.

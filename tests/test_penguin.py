@@ -220,8 +220,8 @@ def test_what_is_no_accuracy_is_no_prediction_on_the_way():
     steep = 150 - 150 * np.exp(-0.05 * np.arange(1.0, 21))
     word = r"its curve gives 1\d\d.*%, which is no accuracy"
     assert re.match(word, Penguin().predict(curves_of(steep), 20.0).one(0).reason)
-    follower = Penguin().follow()
-    outcomes = [follower.add(curves_of(steep).first(count)) for count in range(1, 21)]
+    follow = Penguin().follow()
+    outcomes = [follow(curves_of(steep).first(count)) for count in range(1, 21)]
     assert re.match(word, outcomes[-1].reason)
 
 
@@ -275,7 +275,7 @@ def test_an_accuracy_that_is_no_number_stops_nothing_followed_or_not():
     unknown = curves_of([1.0, 1.0, math.nan, math.inf, 1.0, 1.0], train_loss=np.ones(6))
     rule = Menndl(epoch=3, patience=1)
     assert (rule.decide(unknown).points[0], rule.decide(unknown).converged[0]) == (5, True)
-    outcomes = [rule.follow().add(unknown.first(count)) for count in range(1, 6)]
+    outcomes = [rule.follow()(unknown.first(count)) for count in range(1, 6)]
     assert [getattr(one, "stop", False) for one in outcomes] == [False] * 4 + [True]
 
 

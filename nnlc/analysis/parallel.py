@@ -27,13 +27,6 @@ BATCH = 500
 T = TypeVar("T")
 
 
-def predict_parallel(
-    method: Predictor, curves: Curves, epoch: float, processes: int
-) -> Predictions:
-    """Return the predictions of one method, computed in several processes."""
-    return predict_timed([method], curves, epoch, processes)[0][0]
-
-
 def predict_timed(
     methods: Sequence[Predictor], curves: Curves, epoch: float, processes: int
 ) -> list[tuple[Predictions, float]]:
@@ -42,17 +35,11 @@ def predict_timed(
     return [_concatenated(Predictions, one) for one in zip(*found, strict=True)]
 
 
-def decide_parallel(rule: StopRule, curves: Curves, processes: int) -> Stops:
-    """Return where a rule stops each network, computed in several processes."""
-    return decide_timed(rule, curves, processes)[0]
-
-
 def decide_timed(rule: StopRule, curves: Curves, processes: int) -> tuple[Stops, float]:
     """Return where a rule stops each network, and the seconds that the rule took."""
-    stops, seconds = _concatenated(
-        Stops, _run_batches(partial(_decide, rule), [rule], curves, processes)
-    )
-    return stops, seconds
+    found = _run_batches(partial(_decide, rule), [rule], curves, processes)
+    whole: tuple[Stops, float] = _concatenated(Stops, found)
+    return whole
 
 
 def _predict(

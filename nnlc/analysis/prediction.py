@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nnlc.analysis.parallel import decide_parallel, predict_parallel
+from nnlc.analysis.parallel import decide_timed, predict_timed
 from nnlc.analysis.predictors.interface import Predictor, StopRule
 from nnlc.analysis.predictors.registry import (
     DEFAULT_EPOCH,
@@ -98,7 +98,7 @@ def predict(
 
 
 def _by_stop_rule(rule: StopRule, scorable: ScorableNetworks, processes: int) -> dict[str, Any]:
-    stops = decide_parallel(rule, scorable.curves, processes)
+    stops, _ = decide_timed(rule, scorable.curves, processes)
     waited = f"has not converged by epoch {rule.epoch:g}"
     reasons = [
         None if converged else why or waited
@@ -124,7 +124,7 @@ def _by_cutoff(
             "nothing would be left to predict"
         )
     first = scorable.curves.first(round(2 * end))
-    found = predict_parallel(method, first, scorable.target, processes)
+    [(found, _)] = predict_timed([method], first, scorable.target, processes)
     return {
         "converged": np.isfinite(found.values),
         "end_epoch": np.full(len(found.values), end),

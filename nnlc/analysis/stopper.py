@@ -61,7 +61,7 @@ class Stopper:
         rule: StopRule = make_stop_rule(method, epoch=epoch)
         self.method, self.target = predictor_text(rule), rule.epoch
         self.decision: Decision | None = None
-        self._follower = rule.follow()
+        self._follow = rule.follow()
         self._rows: list[tuple[float, float, float]] = []
         for row in rows:
             self.add(row)
@@ -82,7 +82,7 @@ class Stopper:
         self._rows.append((accuracy, train_loss, val_loss))
         columns = np.array(self._rows).T[:, np.newaxis]
         epochs = np.arange(1, len(self._rows) + 1) / 2
-        outcome = self._follower.add(Curves(epochs, *columns))
+        outcome = self._follow(Curves(epochs, *columns))
         if isinstance(outcome, FitFailure):
             self.decision = Decision(False, float(epochs[-1]), reason=outcome.reason)
         else:

@@ -8,7 +8,7 @@ a reason, never a number.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -156,12 +156,8 @@ class Predictor(ABC):
         """Predict each network's accuracy at an epoch from all points given."""
 
 
-class Follower(ABC):
-    """Stop rule applied to one network during its training, point by point."""
-
-    @abstractmethod
-    def add(self, curve: Curves) -> Outcome:
-        """Return the outcome for the network's curve, which has one point more at each call."""
+Follower = Callable[[Curves], Outcome]
+"""Stop rule applied to one network: called after each point with the curve so far."""
 
 
 class StopRule(Predictor):
@@ -179,7 +175,7 @@ class StopRule(Predictor):
 
     @abstractmethod
     def follow(self) -> Follower:
-        """Return an object that applies this rule to one network during its training."""
+        """Return a function that applies this rule to one network during its training."""
 
     @property
     def earliest(self) -> int:

@@ -76,17 +76,12 @@ class Menndl(StopRule):
 
     def follow(self) -> Follower:
         """Return MENNDL's rule for one network during its training."""
-        return _Follower(self)
+        return self._decide_so_far
 
-
-class _Follower(Follower):
-    def __init__(self, method: Menndl) -> None:
-        self._method = method
-
-    def add(self, curve: Curves) -> Outcome:
+    def _decide_so_far(self, curve: Curves) -> Outcome:
         """Decide from all points so far; no state is kept between calls."""
         value = float(curve.val_accuracy_percent[0, -1])
-        stop = bool(self._method.decide(curve).converged[0])
+        stop = bool(self.decide(curve).converged[0])
         if np.isfinite(value):
             return Prediction(value, stop=stop)
         return FitFailure(_blank(curve.epochs[-1]))

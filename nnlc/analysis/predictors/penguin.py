@@ -7,6 +7,7 @@ parameters wherever at least three points determine them.
 """
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -142,11 +143,26 @@ class Penguin(StopRule):
 
     def follow(self) -> Follower:
         """Return PENGUIN for one network during its training."""
-        return _Follower(self)
+        return partial(self._fit_so_far, self.new_predictions())
 
     def new_predictions(self) -> _RecentPredictions:
         """Return an empty list of recent predictions."""
         return _RecentPredictions(self.window, self.tolerance)
+
+    def _fit_so_far(self, recent: _RecentPredictions, curve: Curves) -> Outcome:
+        """Fit all points so far, and compare the prediction with those before."""
+        known = int(_count_leading(curve.finite())[0])
+        if known < curve.points:
+            return FitFailure(_not_finite(curve, known))
+        if self.points <= curve.points < self.last_point:
+            found = fit_first(curve.val_accuracy_percent, np.array([curve.points]))
+            predicted = float(Saturation.at(found, self.epoch)[0])
+            if recent.add(float(found[0, 0]), predicted):
+                return Prediction(predicted, stop=True)
+        if curve.points >= self.last_point:
+            return FitFailure(f"has not converged by epoch {self.epoch:g}")
+        why = _not_an_accuracy(recent.latest)
+        return Prediction(recent.latest) if why is None else FitFailure(why)
 
     def _run(self, curves: Curves) -> tuple[Stops, Floats]:
         seen = curves.first(self.last_point)
@@ -178,27 +194,6 @@ class Penguin(StopRule):
             failures[network] = _not_finite(seen, known[network])
         reasons = tuple(None if c else why for c, why in zip(converged, failures, strict=True))
         return Stops(points, converged, values, reasons), latest
-
-
-class _Follower(Follower):
-    def __init__(self, method: Penguin) -> None:
-        self._method, self._recent = method, method.new_predictions()
-
-    def add(self, curve: Curves) -> Outcome:
-        """Fit all points so far, and compare the prediction with those before."""
-        method, points = self._method, curve.points
-        known = int(_count_leading(curve.finite())[0])
-        if known < points:
-            return FitFailure(_not_finite(curve, known))
-        if method.points <= points < method.last_point:
-            found = fit_first(curve.val_accuracy_percent, np.array([points]))
-            predicted = float(Saturation.at(found, method.epoch)[0])
-            if self._recent.add(float(found[0, 0]), predicted):
-                return Prediction(predicted, stop=True)
-        if points >= method.last_point:
-            return FitFailure(f"has not converged by epoch {method.epoch:g}")
-        why = _not_an_accuracy(self._recent.latest)
-        return Prediction(self._recent.latest) if why is None else FitFailure(why)
 
 
 def fit_first(accuracies: Floats, points: Integers) -> Floats:

@@ -159,7 +159,7 @@ class PlugInStopRule(PlugIn, StopRule):
         for network in range(len(seen)):
             curve = seen.select(slice(network, network + 1))
             for count in range(1, min(seen.points, self.last_point - 1) + 1):
-                outcome = self.follow().add(curve.first(count))
+                outcome = self._ask_so_far(curve.first(count))
                 reasons[network] = outcome.reason if isinstance(outcome, FitFailure) else None
                 if isinstance(outcome, Prediction) and outcome.stop:
                     points[network], converged[network] = count, True
@@ -169,17 +169,12 @@ class PlugInStopRule(PlugIn, StopRule):
 
     def follow(self) -> Follower:
         """Return the rule for one network; it keeps no state between points."""
-        return _Follower(self)
+        return self._ask_so_far
 
-
-class _Follower(Follower):
-    def __init__(self, rule: PlugInStopRule) -> None:
-        self._rule = rule
-
-    def add(self, curve: Curves) -> Outcome:
+    def _ask_so_far(self, curve: Curves) -> Outcome:
         """Predict from all points so far; at the last point, where training ends, never stop."""
-        outcome = ask(self._rule, next(_prefixes(curve)), self._rule.epoch)
-        if isinstance(outcome, Prediction) and curve.points >= self._rule.last_point:
+        outcome = ask(self, next(_prefixes(curve)), self.epoch)
+        if isinstance(outcome, Prediction) and curve.points >= self.last_point:
             return replace(outcome, stop=False)
         return outcome
 

@@ -6,7 +6,7 @@ methods, separated by commas.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -227,6 +227,5 @@ def _no_setting(name: str, key: str) -> str:
     settings = _SETTINGS.get(name)
     if not settings:
         return f"{name} has no settings"
-    made = _MAKERS[name]()
-    shown = [f"{field.name}" for field in fields(made) if field.name in settings]  # type: ignore[arg-type]
-    return f"{name} has no setting {key!r}; it has {', '.join(shown)} ({predictor_text(made)})"
+    made = predictor_text(_MAKERS[name]())
+    return f"{name} has no setting {key!r}; it has {', '.join(settings)} ({made})"
