@@ -61,7 +61,7 @@ class Journals:
 
     def _read_journal(self, journal: Path) -> dict[str, list[Event]]:
         found: defaultdict[str, list[Event]] = defaultdict(list)
-        if reason := _reason_to_skip(journal):
+        if reason := reason_to_skip(journal):
             self.skipped.append(Skipped(journal, f"the journal was not read: {reason}"))
             return {}
         for event in read_events(journal, {"finish"}):
@@ -79,7 +79,7 @@ def half_epoch_seconds(event: Event, half_epochs: int) -> list[float] | None:
     return numbers if len(numbers) == half_epochs else None
 
 
-def _reason_to_skip(journal: Path) -> str | None:
+def reason_to_skip(journal: Path) -> str | None:
     """Return why a journal can't be read safely; None if it can."""
     if journal.is_symlink():
         return "a symbolic link"

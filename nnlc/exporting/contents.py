@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from nnlc.exporting.schema import NETWORKS, NUMBERS, SPECIFICATION, VALUES
 from nnlc.networks import NetworkSpec
 from nnlc.tables import Row, Table
 from nnlc.tables.folder_names import PART_NAMES, table_name
+from nnlc.wording import reason_of
 
 if TYPE_CHECKING:
     from nnlc.collection.sources import Source
@@ -281,6 +283,17 @@ def check_records(networks: Records, where: Path) -> None:
             f"{where}, column half_epochs: each must be at least 1, and their sum at most "
             f"{MOST_HALF_EPOCHS}"
         )
+
+
+@contextmanager
+def reading(path: Path, library: str, errors: tuple[type[Exception], ...]) -> Iterator[list[str]]:
+    """Convert a library's errors into a message; yield one entry, for the name of the column."""
+    at = [""]
+    try:
+        yield at
+    except errors as problem:
+        where = ", ".join(filter(None, [str(path), *at]))
+        raise NnlcError(f"{where}: can't be read as {library}: {reason_of(problem)}") from None
 
 
 def stored_columns() -> Iterable[str]:

@@ -174,20 +174,12 @@ def _check_place(folder: Path, paths: Sequence[Path]) -> None:
         paths: the paths to read.
 
     Raises:
-        NnlcError: something else stands in the folder's place, or it lies inside a path to read.
+        NnlcError: something else stands in the folder's place, beside an earlier export too, or the
+            folder lies inside a path to read, or is the current folder and has an export.
     """
-    if not folder.is_symlink() and (folder / MANIFEST).exists():
-        _check_replaceable(folder)
-    else:
+    if folder.is_symlink() or not (folder / MANIFEST).exists():
         check_destination(folder, paths)
-
-
-def _check_replaceable(folder: Path) -> None:
-    """Check that a folder holds an export and nothing else, so that it can be replaced.
-
-    Raises:
-        NnlcError: the folder holds something else too, or is the current folder.
-    """
+        return
     known = ALL_NAMES & {MANIFEST, *read_manifest(folder).files}
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.name not in known or not entry.is_file(follow_symlinks=False):

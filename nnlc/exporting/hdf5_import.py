@@ -5,8 +5,6 @@ the values of `curves` that are blank and not NaN. Parquet has replaced this for
 """
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,6 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlc.errors import NnlcError
 from nnlc.exporting.contents import (
     LONGEST_TEXT,
     MOST_ENTRIES,
@@ -24,14 +21,15 @@ from nnlc.exporting.contents import (
     Layout,
     Records,
     check_records,
+    reading,
 )
 from nnlc.exporting.manifest import RECORDS, Manifest
 from nnlc.exporting.schema import NETWORKS, VALUES
-from nnlc.wording import reason_of
 
 FILE = RECORDS["hdf5"][0]
 _LIST = h5py.vlen_dtype(np.dtype("<i4"))
 _PLAIN = {"integer": "<i8", "number": "<f8", "flag": "|b1"}
+_ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, MemoryError)
 _ROWS_AT_ONCE = 1 << 16
 _LONGEST_FIXED_TEXT = 64
 """Most bytes of a text of fixed length."""
@@ -47,24 +45,13 @@ def read(folder: Path, manifest: Manifest) -> Contents:
     """
     path = folder / FILE
     stream = io.BytesIO(manifest.read_file(path))
-    with _reading(path) as at, h5py.File(stream, "r") as file:
+    with reading(path, "HDF5", _ERRORS) as at, h5py.File(stream, "r") as file:
         columns = _Columns(file, at)
         networks = _read_networks(columns)
         check_records(networks, path)
         layout = Layout(networks["id"], networks["half_epochs"])
         values, blanks = _read_curves(columns, layout, path)
     return Contents(networks, values, blanks)
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[list[str]]:
-    """Convert errors of the library and of this module into a message with file and column."""
-    at = [""]
-    try:
-        yield at
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, MemoryError) as problem:
-        where = f"{path}, {at[0]}" if at[0] else str(path)
-        raise NnlcError(f"{where}: can't be read as HDF5: {reason_of(problem)}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
 
 from nnlc import __version__
 from nnlc.errors import NnlcError
@@ -14,7 +16,6 @@ from nnlc.system.files import open_regular, why_unread
 from nnlc.system.newer_format import too_new
 
 Format = Literal["parquet", "csv", "hdf5"]
-FORMATS: tuple[Format, ...] = ("parquet", "csv", "hdf5")
 MANIFEST = "export.json"
 CROISSANT, DATASHEET = "croissant.json", "datasheet.html"
 RECORDS: dict[Format, tuple[str, str]] = {
@@ -32,12 +33,14 @@ _LARGEST = 1 << 20
 _LARGEST_FILE = 4 << 30
 """Most bytes of a file to read; the largest possible export has smaller ones."""
 
+_Count = Annotated[int, Field(strict=True, ge=0)]
+
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
     """Size and digest of a file of an export."""
 
-    bytes: int
+    bytes: _Count
     sha256: str
 
 
@@ -46,25 +49,17 @@ class Manifest:
     """Manifest of an export: its format, size and files."""
 
     format: Format
-    tables: int
-    half_epochs: int
-    digest: str
+    tables: _Count
+    half_epochs: _Count
+    digest: Annotated[str, Field(alias="tables_sha256")]
     """Digest of all tables, `Contents.digest`."""
     files: Mapping[str, FileEntry]
     """Files of the export by name, without the manifest."""
 
     def to_bytes(self) -> bytes:
         """Return the content of `export.json`."""
-        files = {name: {"bytes": f.bytes, "sha256": f.sha256} for name, f in self.files.items()}
-        values = {
-            _KEY: VERSION,
-            "nnlc": __version__,
-            "format": self.format,
-            "tables": self.tables,
-            "half_epochs": self.half_epochs,
-            "tables_sha256": self.digest,
-            "files": dict(sorted(files.items())),
-        }
+        values = {_KEY: VERSION, "nnlc": __version__} | _ADAPTER.dump_python(self, by_alias=True)
+        values["files"] = dict(sorted(values["files"].items()))
         return (json.dumps(values, indent=2) + "\n").encode()
 
     def read_file(self, path: Path) -> bytes:
@@ -88,6 +83,9 @@ class Manifest:
                 f"{MANIFEST}): it was damaged or edited; get it again, or export the tables again"
             )
         return content
+
+
+_ADAPTER = TypeAdapter(Manifest)
 
 
 def open_plain(path: Path) -> IO[bytes]:
@@ -123,41 +121,14 @@ def read_manifest(folder: Path) -> Manifest:
     with open_plain(path) as file:
         content = file.read(_LARGEST + 1)
     try:
-        values = json.loads(content) if len(content) <= _LARGEST else None
-        return _parse(values, path)
+        values: Any = json.loads(content) if len(content) <= _LARGEST else None
+        if newer := too_new(path, values[_KEY], VERSION, values.get("nnlc")):
+            raise NnlcError(newer)
+        if values[_KEY] != VERSION:
+            raise NnlcError(
+                f"{path}: belongs to an export of version {values[_KEY]!r:.20}; this nnlc reads "
+                f"version {VERSION}"
+            )
+        return _ADAPTER.validate_python(values)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise NnlcError(f"{path}: is damaged, or nnlc did not write it") from None
-
-
-def _parse(values: Any, path: Path) -> Manifest:
-    """Return the manifest in parsed JSON.
-
-    Raises:
-        ValueError, TypeError, KeyError, AttributeError: the JSON is no manifest.
-        NnlcError: the manifest has another version.
-    """
-    if newer := too_new(path, values[_KEY], VERSION, values.get("nnlc")):
-        raise NnlcError(newer)
-    if values[_KEY] != VERSION:
-        raise NnlcError(
-            f"{path}: belongs to an export of version {values[_KEY]!r:.20}; this nnlc reads "
-            f"version {VERSION}"
-        )
-    if values["format"] not in FORMATS:
-        raise ValueError
-    return Manifest(
-        format=values["format"],
-        tables=_whole(values["tables"]),
-        half_epochs=_whole(values["half_epochs"]),
-        digest=str(values["tables_sha256"]),
-        files={
-            str(name): FileEntry(_whole(facts["bytes"]), str(facts["sha256"]))
-            for name, facts in values["files"].items()
-        },
-    )
-
-
-def _whole(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise TypeError
-    return value

@@ -9,12 +9,13 @@ from datetime import date
 from pathlib import Path
 
 from nnlc.campaign.campaign import Campaign
+from nnlc.collection.journals import reason_to_skip
 from nnlc.collection.sources import Source, parent_collection
 from nnlc.errors import CampaignError, NnlcError, ResultsError
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, makers, read_history
 from nnlc.results.mixture import mixture_of
-from nnlc.tables.folder_names import EVENTS, JOURNAL
+from nnlc.tables.folder_names import JOURNAL
 from nnlc.wording import counted
 
 DATASET_URL = "https://doi.org/10.7910/DVN/ZXTCGF"
@@ -141,7 +142,9 @@ def origins_of(sources: Sequence[Source], paths: Sequence[Path], published: int)
     for one in sources:
         tables[one.path.parent.parent].append(one)
     by_folder = {
-        folder: dict(_finishes(tables[folder], folder)) for folder in folders if _is_safe(folder)
+        folder: dict(_finishes(tables[folder], folder))
+        for folder in folders
+        if reason_to_skip(folder / JOURNAL) is None
     }
     finishes = [finish for each in by_folder.values() for finish in each.values()]
     return Origins(
@@ -175,14 +178,6 @@ def _mixed(by_folder: Mapping[Path, Mapping[str, Finish]]) -> Iterator[str]:
         mixture = mixture_of(campaign.networks(), campaign.training, all_finishes, all_finishes)
         if mixture.is_mixed:
             yield f'campaign "{campaign.name}": {mixture.words}'
-
-
-def _is_safe(folder: Path) -> bool:
-    """Return True if the journal is a folder in which all *.jsonl entries are regular files."""
-    journal = folder / JOURNAL
-    if journal.is_symlink() or not journal.is_dir():
-        return False
-    return all(path.is_file() and not path.is_symlink() for path in journal.glob(f"*{EVENTS}"))
 
 
 def _campaign_of(folder: Path) -> Campaign | None:

@@ -21,10 +21,10 @@ from nnlc.exporting.contents import (
     Layout,
     Records,
     check_records,
+    reading,
 )
 from nnlc.exporting.manifest import RECORDS, Manifest
 from nnlc.exporting.schema import CURVES, NETWORKS, VALUES, Kind, Part
-from nnlc.wording import reason_of
 
 NETWORKS_FILE, CURVES_FILE = RECORDS["parquet"]
 _TYPES: dict[Kind, pa.DataType] = {
@@ -34,6 +34,7 @@ _TYPES: dict[Kind, pa.DataType] = {
     "number": pa.float64(),
     "integers": pa.list_(pa.int32()),
 }
+_ERRORS = (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError)
 _ROWS_AT_ONCE = 1 << 16
 _LARGEST_COLUMN = 1 << 30
 """Most bytes of a column when uncompressed, as stated in the file."""
@@ -88,9 +89,9 @@ def read(folder: Path, manifest: Manifest) -> Contents:
     networks = _read_networks(folder / NETWORKS_FILE, manifest)
     layout = Layout(networks["id"], networks["half_epochs"])
     path = folder / CURVES_FILE
-    with _reading(path) as at, _open(path, manifest, layout.rows) as file:
+    with reading(path, "Parquet", _ERRORS) as at, _open(path, manifest, layout.rows) as file:
         for name in ("id", "half_epoch"):
-            at[0] = name
+            at[0] = f"column {name}"
             start = 0
             for chunk in _chunks(file, _part(CURVES, name), path):
                 layout.check(path, name, start, chunk.to_pylist())
@@ -99,7 +100,7 @@ def read(folder: Path, manifest: Manifest) -> Contents:
         values = np.empty((layout.rows, len(VALUES)))
         blanks = np.empty(values.shape, dtype=bool)
         for i, part in enumerate(VALUES):
-            at[0] = part.name
+            at[0] = f"column {part.name}"
             start = 0
             for chunk in _chunks(file, part, path):
                 end = start + len(chunk)
@@ -112,10 +113,10 @@ def read(folder: Path, manifest: Manifest) -> Contents:
 
 def _read_networks(path: Path, manifest: Manifest) -> Records:
     networks: Records = {}
-    with _reading(path) as at, _open(path, manifest, MOST_TABLES) as file:
+    with reading(path, "Parquet", _ERRORS) as at, _open(path, manifest, MOST_TABLES) as file:
         for part in NETWORKS:
             if not part.derived:
-                at[0] = part.name
+                at[0] = f"column {part.name}"
                 networks[part.name] = []
                 for chunk in _chunks(file, part, path):
                     networks[part.name] += _plain(chunk, part, path)
@@ -135,17 +136,6 @@ def _plain(chunk: pa.Array, part: Part, path: Path) -> list[Any]:
     if most is not None and any(len(value) > most for value in values):
         raise NnlcError(f"{path}, column {part.name}: a value is longer than {most}")
     return values
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[list[str]]:
-    """Convert errors of the library into a message with file and column."""
-    at = [""]
-    try:
-        yield at
-    except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as problem:
-        column = f", column {at[0]}" if at[0] else ""
-        raise NnlcError(f"{path}{column}: can't be read as Parquet: {reason_of(problem)}") from None
 
 
 @contextmanager

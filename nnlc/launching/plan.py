@@ -14,7 +14,7 @@ import dataclasses
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 
 from nnlc.campaign.array_split import split
@@ -156,13 +156,9 @@ class _Planner:
     def __init__(self, forecast: Forecast) -> None:
         self._forecast, self._site = forecast, forecast.site
         self._ms = [max(1, round(1000 * f.seconds)) for f in forecast.networks]
-        self._orders: dict[int, list[list[int]]] = {}
-        self._totals: dict[int, list[tuple[int, int]]] = {}
-        self._replays: dict[_Candidate, Option] = {}
-
-    @cached_property
-    def _nominal(self) -> list[float]:
-        return [f.nominal_seconds for f in self._forecast.networks]
+        self._replay = cache(self._find_replay)
+        self._order = cache(self._find_order)
+        self._sums = cache(self._find_sums)
 
     def choose(self, request: PlanRequest) -> Option:
         """Return the best option by the criterion of this module."""
@@ -250,29 +246,23 @@ class _Planner:
             least = min(least, option.nodes * option.replay.job_ms)
         return least
 
-    def _replay(self, candidate: _Candidate) -> Option:
-        if candidate not in self._replays:
-            nodes, minutes, elements = candidate.nodes, candidate.minutes, candidate.elements
-            work = [[self._ms[index] for index in order] for order in self._order(elements)]
-            found = replay(work, self._shape(nodes, minutes), self._site.max_running_jobs)
-            self._replays[candidate] = Option(
-                nodes=nodes, minutes=minutes, elements=elements, replay=found
-            )
-        return self._replays[candidate]
+    def _find_replay(self, candidate: _Candidate) -> Option:
+        nodes, minutes, elements = candidate.nodes, candidate.minutes, candidate.elements
+        shape = self._shape(nodes, minutes)
+        found = replay(self._work(elements), shape, self._site.max_running_jobs)
+        return Option(nodes=nodes, minutes=minutes, elements=elements, replay=found)
 
-    def _order(self, elements: int) -> list[list[int]]:
+    def _find_order(self, elements: int) -> list[list[int]]:
         """Return by element the networks that wait, in the order of handing out."""
-        if elements not in self._orders:
-            shares = split(self._nominal, elements)
-            self._orders[elements] = [self._forecast.hand_out_order(share) for share in shares]
-        return self._orders[elements]
+        shares = split([f.nominal_seconds for f in self._forecast.networks], elements)
+        return [self._forecast.hand_out_order(share) for share in shares]
 
-    def _sums(self, elements: int) -> list[tuple[int, int]]:
+    def _find_sums(self, elements: int) -> list[tuple[int, int]]:
         """Return by element the milliseconds of all networks and of its longest one."""
-        if elements not in self._totals:
-            work = [[self._ms[index] for index in order] for order in self._order(elements)]
-            self._totals[elements] = [(sum(ms), max(ms, default=0)) for ms in work]
-        return self._totals[elements]
+        return [(sum(ms), max(ms, default=0)) for ms in self._work(elements)]
+
+    def _work(self, elements: int) -> list[list[int]]:
+        return [[self._ms[index] for index in order] for order in self._order(elements)]
 
     def _shape(self, nodes: int, minutes: int | None) -> JobShape:
         return JobShape(
