@@ -16,7 +16,7 @@ second."""
 SILENT_SECONDS = 600.0
 """Silence after which a rank counts as dead. A slow file system may block rank 0 for minutes."""
 ABSENCE_SECONDS = 5.0
-"""If two checks are further apart, this rank itself was suspended or blocked."""
+"""Longest time between two checks, unless this rank itself was suspended or blocked."""
 
 
 class Heartbeat:

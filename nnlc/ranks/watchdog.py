@@ -10,7 +10,7 @@ DISK_TIMES = 6
 STARTING_SECONDS = 1800.0
 """Time that a trainer has to start: importing torch is slow when a thousand read the same disk."""
 ABSENCE_SECONDS = 5.0
-"""If two checks are further apart, the agent itself was suspended or blocked."""
+"""Longest time between two checks, unless the agent itself was suspended or blocked."""
 
 
 class Watchdog:
