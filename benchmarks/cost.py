@@ -22,12 +22,11 @@ import numpy as np
 import torch
 from own_process import trainer_process
 
-from nnlc.calibration.machine_fit import Errors, Sample, errors, errors_of, fit_machine
+from nnlc.calibration.calibrate import Errors, Sample, errors, errors_of, fit_machine
 from nnlc.campaign.campaign import CampaignNetwork, TrainingSection, load_campaign
 from nnlc.networks import walk_network
-from nnlc.networks.cost import CPU, predict_step_seconds
+from nnlc.networks.cost import CPU, forward_work, predict_step_seconds, training_work
 from nnlc.networks.memory import memory_bytes
-from nnlc.networks.operations import forward_work, training_work
 from nnlc.training.device_info import peak_memory, processor_name, reset_peak_memory
 from nnlc.training.loaded_images import Images
 from nnlc.training.loop import HalfEpochLoop

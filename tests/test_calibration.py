@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from nnlc.calibration.calibrate import calibrate, calibration_lines
-from nnlc.calibration.machine_fit import (
+from nnlc.calibration.calibrate import (
     FEWEST_NETWORKS,
     Sample,
+    calibrate,
+    calibration_lines,
     cross_validated_errors,
     errors,
     errors_of,

@@ -10,8 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from nnlc.campaign.campaign import load_campaign
 from nnlc.networks import Layer, buffers, walk_network
 from nnlc.networks import layers as kinds
+from nnlc.networks.buffers import trim
 from nnlc.networks.layer import output_width
-from nnlc.networks.trimming import trim
 from nnlc.training.convolution import Convolution
 
 

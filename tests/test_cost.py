@@ -14,13 +14,15 @@ from nnlc.networks.cost import (
     CPU,
     GPU,
     Machine,
+    backward_work,
+    forward_work,
     half_epoch_work,
     network_cost,
     predict_seconds,
     predict_step_seconds,
     training_operations,
+    training_work,
 )
-from nnlc.networks.operations import backward_work, forward_work, training_work
 from nnlc.networks.work import Work
 
 PLAIN = spec(layer_types=(1,), pool_kernels=(), pool_strides=(), pool_paddings=(), momentum=0)

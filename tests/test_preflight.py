@@ -7,8 +7,7 @@ from gatherer_jobs import Job, facts, place
 from worker_jobs import run_worker, write_campaign
 
 from nnlc.errors import DeviceError, ExitStatus
-from nnlc.ranks.devices import choose_device
-from nnlc.ranks.preflight import check_ranks, report, warnings
+from nnlc.ranks.preflight import check_ranks, choose_device, report, warnings
 
 
 def hellos(*gpus: int, **others: object) -> dict[int, dict]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nnlc.ranks import trainer_link
 from nnlc.ranks.agent import Agent
-from nnlc.ranks.mpi import MOST_AT_ONCE, SHORTEST_SLEEP_SECONDS, Link, MpiLink, SingleRank
+from nnlc.ranks.mpi import MOST_AT_ONCE, SHORTEST_SLEEP_SECONDS, Link, MpiLink
 from nnlc.system import messages
 
 ODD_ROW = b'{"kind":"row","index": 7, "values":[1.10,NaN,  2e0],"half_epoch":1}\n'
@@ -99,7 +99,7 @@ def test_what_is_said_to_a_rank_before_a_flush_goes_as_one_message():
     assert world.sent == 2
 
 
-@pytest.mark.parametrize("make", [SingleRank, lambda: World(2).link(0)])
+@pytest.mark.parametrize("make", [Link, lambda: World(2).link(0)])
 def test_what_a_rank_says_to_itself_stays_here_and_is_not_waited_for(make):
     link = make()
     link.pause()

@@ -5,17 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import inf
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
-from nnlc.calibration.machine_fit import (
-    FEWEST_NETWORKS,
-    Errors,
-    Sample,
-    cross_validated_errors,
-    errors,
-    errors_of,
-    fit_machine,
-)
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import least_squares
+
 from nnlc.calibration.machines import NOMINAL, FittedMachine, write_machines
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import ResultsError
@@ -23,14 +18,43 @@ from nnlc.networks import walk_network
 from nnlc.networks.buffers import DeviceKind
 from nnlc.networks.cost import Machine, half_epoch_work
 from nnlc.networks.memory import library_bytes, memory_bytes
+from nnlc.networks.work import Work
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
 from nnlc.results.inventory import inventory
 from nnlc.system.files import ignored_lines
 from nnlc.wording import counted
 
+FEWEST_NETWORKS = 10
+"""Minimum number of networks for a fit."""
+FOLDS = 10
+"""Folds of the cross-validation."""
+_USUAL_DEVIATION = 0.15
+"""Deviation of the logarithm beyond which a network counts as an outlier."""
+_PRIOR_WEIGHT = 0.15
+"""Weight of the logarithm of a rate's own factor, over the weight of a network."""
+_MAX_LOG_FACTOR = 7.0
+"""Greatest logarithm of a factor: e^7 is about 1,100."""
 _SHORTEST_SHARE = 0.1
 """Half epochs shorter than this share of the longest were not trained: the network had diverged."""
+
+
+Array: TypeAlias = npt.NDArray[np.float64]
+
+
+class Sample(NamedTuple):
+    """Work and measured seconds of a half epoch of one network."""
+
+    work: Work
+    seconds: float
+
+
+class Errors(NamedTuple):
+    """Relative errors of predictions, as shares of the measured values."""
+
+    median: float
+    nine_in_ten: float
+    """Ninth decile: nine in ten errors are smaller."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +147,13 @@ def calibration_lines(found: Sequence[Calibration], results: ResultsFolder) -> I
 def _of_device(name: str, of: Sequence[tuple[CampaignNetwork, Finish]]) -> Calibration:
     kind: DeviceKind = "cpu" if of[0][1].multiprocessors is None else "cuda"
     nominal = NOMINAL[kind]
-    samples = tuple(_sample(network, _half_epoch_seconds(finish)) for network, finish in of)
+    samples = tuple(
+        Sample(
+            half_epoch_work(walk_network(n.spec, n.images), n.spec, n.images),
+            _half_epoch_seconds(finish),
+        )
+        for n, finish in of
+    )
     return Calibration(
         device=name,
         kind=kind,
@@ -134,11 +164,6 @@ def _of_device(name: str, of: Sequence[tuple[CampaignNetwork, Finish]]) -> Calib
         cross_validated=cross_validated_errors(samples, nominal),
         memory=_memory_errors(of, kind),
     )
-
-
-def _sample(network: CampaignNetwork, seconds: float) -> Sample:
-    spec, images = network.spec, network.images
-    return Sample(half_epoch_work(walk_network(spec, images), spec, images), seconds)
 
 
 def _half_epoch_seconds(finish: Finish) -> float:
@@ -176,3 +201,61 @@ def _rate(rate: float) -> str:
 
 def _rates(machine: Machine) -> dict[str, float | None]:
     return {key: None if rate == inf else rate for key, rate in asdict(machine).items()}
+
+
+def fit_machine(samples: Sequence[Sample], nominal: Machine) -> Machine:
+    """Return the machine that fits these samples best; the result is deterministic.
+
+    The fit is robust least squares on the logarithm of predicted over measured seconds, so that
+    small and large networks count alike and outliers count little. The rates are the nominal
+    machine's times a common factor, times a factor for each rate. The common factor is free; the
+    others are pulled towards 1 a little, so that ten networks already give a useful machine.
+
+    Rates that are infinite on the nominal machine stay infinite.
+
+    Args:
+        samples: at least one, all with positive seconds.
+        nominal: the nominal machine of the same kind of device.
+    """
+    work = np.array([sample.work for sample in samples], float)
+    measured = np.array([sample.seconds for sample in samples])
+    unit_seconds = np.array(nominal.unit_seconds)
+    paid = unit_seconds > 0
+    work, start = work[:, paid], np.log(unit_seconds[paid])
+
+    def residuals(parameters: Array) -> Array:
+        factor, deviations = parameters[0], parameters[1:]
+        predicted = work @ np.exp(start + factor + deviations)
+        return np.concatenate([np.log(predicted / measured), _PRIOR_WEIGHT * deviations])
+
+    found = least_squares(
+        residuals,
+        np.zeros(1 + len(start)),
+        bounds=(-_MAX_LOG_FACTOR, _MAX_LOG_FACTOR),
+        loss="soft_l1",
+        f_scale=_USUAL_DEVIATION,
+    )
+    unit_seconds[paid] = np.exp(start + found.x[0] + found.x[1:])
+    return Machine.from_unit_seconds(Work(*map(float, unit_seconds)))
+
+
+def errors(samples: Sequence[Sample], machine: Machine) -> Errors:
+    """Return the errors of a machine's predictions."""
+    return errors_of([machine.seconds(work) / seconds for work, seconds in samples])
+
+
+def cross_validated_errors(samples: Sequence[Sample], nominal: Machine) -> Errors:
+    """Return the errors of cross-validated predictions: each fold's from a fit to the others."""
+    folds = min(FOLDS, len(samples))
+    ratios: list[float] = []
+    for fold in range(folds):
+        others = [s for i, s in enumerate(samples) if i % folds != fold]
+        machine = fit_machine(others, nominal)
+        ratios += [machine.seconds(s.work) / s.seconds for s in samples[fold::folds]]
+    return errors_of(ratios)
+
+
+def errors_of(ratios: Sequence[float]) -> Errors:
+    """Return the errors of the ratios predicted / measured."""
+    off = np.abs(np.array(ratios) - 1)
+    return Errors(float(np.median(off)), float(np.quantile(off, 0.9)))

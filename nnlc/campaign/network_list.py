@@ -7,7 +7,6 @@ from typing import TextIO
 
 from nnlc.campaign.campaign import Campaign
 from nnlc.networks.cost import NetworkCost, network_cost
-from nnlc.networks.memory import fits
 from nnlc.tables import METADATA_COLUMNS
 
 HEADER = ",".join(["index", *(column.name for column in METADATA_COLUMNS)])
@@ -43,29 +42,24 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
         cost = network_cost(network.spec, network.images, campaign.epochs)
         costs.setdefault(network.images.name, []).append(cost)
         needs.append((cost.predicted_gpu_memory_bytes, network.spec.id))
-    for name, found in costs.items():
+    for name, of in costs.items():
         low, high = campaign.datasets[name].depths
-        operations = sum(cost.predicted_operations for cost in found)
-        hours = sum(cost.predicted_gpu_seconds for cost in found) / 3600
+        operations = sum(cost.predicted_operations for cost in of)
+        hours = sum(cost.predicted_gpu_seconds for cost in of) / 3600
         yield (
-            f"{name:<20}{len(found):>9}{f'{low}-{high}':>8}"
-            f"{_median_to_largest([c.parameters for c in found]):>24}"
-            f"{_median_to_largest([c.forward_multiply_adds for c in found]):>24}"
+            f"{name:<20}{len(of):>9}{f'{low}-{high}':>8}"
+            f"{_median_to_largest([c.parameters for c in of]):>24}"
+            f"{_median_to_largest([c.forward_multiply_adds for c in of]):>24}"
             f"{operations:>12.2e}{hours:>11.2f}"
         )
     yield "sizes: median, largest; GPU hours on half of a V100's fp32 peak; --csv FILE lists all"
     most, id_ = max(needs)
     yield f"memory: network {id_} needs the most, {most / 1e9:.2f} GB of a GPU by prediction"
     if memory_gigabytes is not None:
-        yield from _too_large(needs, memory_gigabytes)
-
-
-def _too_large(needs: list[tuple[int, str]], gigabytes: float) -> Iterator[str]:
-    """Yield a line for the number of networks that do not fit, and one for each, largest first."""
-    found = [need for need in needs if not fits(need[0], 1e9 * gigabytes)]
-    yield f"{len(found)} of {len(needs)} networks can't fit into {gigabytes:g} GB"
-    for need, id_ in sorted(found, reverse=True):
-        yield f"  {id_} needs {need / 1e9:.2f} GB"
+        found = [need for need in needs if need[0] > 1e9 * memory_gigabytes]
+        yield f"{len(found)} of {len(needs)} networks can't fit into {memory_gigabytes:g} GB"
+        for most, id_ in sorted(found, reverse=True):
+            yield f"  {id_} needs {most / 1e9:.2f} GB"
 
 
 def _median_to_largest(values: list[int]) -> str:

@@ -23,7 +23,7 @@ from nnlc.networks.cost import (
     half_epoch_work,
     training_operations,
 )
-from nnlc.networks.memory import training_bytes
+from nnlc.networks.memory import memory_bytes
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
 from nnlc.results.inventory import inventory
@@ -202,7 +202,7 @@ def _forecast(network: CampaignNetwork, epochs: int, machine: Machine) -> Networ
         nominal_seconds=GPU.seconds(work),
         operations=training_operations(walk, spec, images, epochs),
         parameters=walk.parameters,
-        memory_bytes=training_bytes(walk, spec, images),
+        memory_bytes=memory_bytes(spec, images, walk=walk),
     )
 
 

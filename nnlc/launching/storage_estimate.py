@@ -10,7 +10,6 @@ from nnlc.launching.plan import Plan
 from nnlc.networks import ImageSet
 from nnlc.networks.buffers import VALUE_BYTES
 from nnlc.networks.image_sets import KNOWN, comes_with_nnlc
-from nnlc.networks.memory import fits
 from nnlc.networks.optimizers import optimizer_of
 
 # Measured on the campaign `paper`: 6,306 bytes a table of 80 rows.
@@ -56,7 +55,7 @@ def disk(plan: Plan) -> Disk:
 def too_large(forecast: Forecast) -> list[NetworkForecast]:
     """Return the networks that need more memory than the GPU has, the largest first."""
     room = 1e9 * forecast.gpu.memory_gigabytes
-    found = [f for f in forecast.left if not fits(f.memory_bytes, room)]
+    found = [f for f in forecast.left if f.memory_bytes > room]
     return sorted(found, key=lambda f: -f.memory_bytes)
 
 

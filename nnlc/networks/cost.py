@@ -2,20 +2,29 @@
 
     seconds of a step = sum over the fields of `Work` (count / the machine's rate for that field)
 
+Networks spend their time on different things: comparisons in a wide pooling window, kernel launches
+in a small network, and weights read from memory in a fully connected layer behind a large map. So
+each has a count of its own in `Work`.
+
 Predictions order and plan work: the longest network is trained first, `nnlc plan` adds them up, and
 a job that ends soon starts no network that it can't save. No table depends on them. `nnlc
 calibrate` fits a machine to the seconds that a journal has recorded.
 """
 
 from dataclasses import astuple, dataclass, fields
-from math import inf
+from math import inf, prod
 
 from nnlc.networks.geometry import Walk, walk_network
 from nnlc.networks.image_sets import ImageSet
-from nnlc.networks.memory import training_bytes
-from nnlc.networks.operations import backward_work, forward_work, training_work
+from nnlc.networks.memory import memory_bytes
+from nnlc.networks.optimizers import optimizer_of
 from nnlc.networks.spec import NetworkSpec
 from nnlc.networks.work import Work, sum_work
+
+_STEP_KERNELS = 12
+"""Kernels of any step beside its layers': images and labels by index, floats, loss, sums."""
+_TRAINING_KERNELS = 8
+"""Further kernels of a training step: gradient of the loss, optimizer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +99,29 @@ CPU = Machine(
 )
 
 
+def training_work(walk: Walk, spec: NetworkSpec) -> Work:
+    """Return the work of a training step: forward pass, dropout, backward pass, optimizer."""
+    return sum_work((forward_work(walk, spec), backward_work(walk, spec)))
+
+
+def forward_work(walk: Walk, spec: NetworkSpec) -> Work:
+    """Return the work of a validation step, which is a training step's forward pass too."""
+    # Images and labels are selected by index, and turned into floats.
+    pixels = spec.batch_size * prod(walk.layers[0].input)
+    selection = Work(values=3 * pixels, kernels=_STEP_KERNELS)
+    return sum_work((selection, *(layer.forward_work(spec.batch_size) for layer in walk.layers)))
+
+
+def backward_work(walk: Walk, spec: NetworkSpec) -> Work:
+    """Return the work of a training step beside `forward_work`: dropout, gradients, optimizer."""
+    parts = (
+        layer.backward_work(spec.batch_size, first=number == 0)
+        for number, layer in enumerate(walk.layers)
+    )
+    weights = optimizer_of(spec).passes(spec) * walk.parameters
+    return sum_work((*parts, Work(weights=weights, kernels=_TRAINING_KERNELS)))
+
+
 def training_operations(walk: Walk, spec: NetworkSpec, images: ImageSet, epochs: int) -> int:
     """Return the floating-point operations of all epochs, validation included.
 
@@ -112,16 +144,10 @@ def half_epoch_work(walk: Walk, spec: NetworkSpec, images: ImageSet) -> Work:
     return sum_work((forward, backward_work(walk, spec).times(train_steps)))
 
 
-def training_seconds(
-    walk: Walk, spec: NetworkSpec, images: ImageSet, epochs: int, machine: Machine
-) -> float:
-    """Return the predicted seconds of all epochs."""
-    return machine.seconds(half_epoch_work(walk, spec, images).times(2 * epochs))
-
-
 def predict_seconds(spec: NetworkSpec, images: ImageSet, epochs: int, machine: Machine) -> float:
     """Return the predicted seconds of all epochs of a network, from its specification."""
-    return training_seconds(walk_network(spec, images), spec, images, epochs, machine)
+    half_epoch = half_epoch_work(walk_network(spec, images), spec, images)
+    return machine.seconds(half_epoch.times(2 * epochs))
 
 
 def predict_step_seconds(spec: NetworkSpec, images: ImageSet, machine: Machine) -> float:
@@ -151,6 +177,6 @@ def network_cost(spec: NetworkSpec, images: ImageSet, epochs: int) -> NetworkCos
         walk.parameters,
         walk.multiply_adds,
         training_operations(walk, spec, images, epochs),
-        round(training_seconds(walk, spec, images, epochs, GPU), 3),
-        training_bytes(walk, spec, images),
+        round(GPU.seconds(half_epoch_work(walk, spec, images).times(2 * epochs)), 3),
+        memory_bytes(spec, images, walk=walk),
     )

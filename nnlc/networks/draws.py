@@ -26,6 +26,17 @@ def derive_seed(*parts: str | int, bits: int = 64) -> int:
     return int.from_bytes(digest, "big") >> (256 - bits)
 
 
+def training_seed(random_seed: int, purpose: str, *where: int) -> int:
+    """Return a seed of 63 bits, the most that torch takes, for random numbers in training.
+
+    Args:
+        random_seed: the network's own.
+        purpose: "init" for the weights, "order" for the order of images, "dropout" for the masks.
+        where: the epoch for "order", the step for "dropout".
+    """
+    return derive_seed(purpose, random_seed, *where, bits=63)
+
+
 def power_of_ten(exponent: float) -> float:
     """Return 10 to the power of `exponent`, rounded to the nearest double from 40 exact digits."""
     return float(_CONTEXT.power(decimal.Decimal(10), decimal.Decimal(exponent)))

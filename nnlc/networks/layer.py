@@ -69,7 +69,10 @@ class Layer(ABC):
     @property
     def description(self) -> str:
         """Name and settings of the layer, for a person."""
-        return self.kind
+        if not self.kernel:
+            return self.kind
+        window = f"{self.kernel}×{self.kernel}"
+        return f"{self.kind} {window} stride {self.stride} padding {self.padding}"
 
     def page_parts(self) -> tuple[str | float, ...]:
         """Return the layer for `page/layers.js`: a letter for its kind, and words without blanks.
@@ -142,11 +145,4 @@ def windowed(
     out = output_width(width, kernel, stride, padding)
     return kind(
         input=shape, output=(channels, out, out), kernel=kernel, stride=stride, padding=padding
-    )
-
-
-def describe_window(layer: Layer) -> str:
-    """Return the description of a layer with a square window."""
-    return (
-        f"{layer.kind} {layer.kernel}×{layer.kernel} stride {layer.stride} padding {layer.padding}"
     )

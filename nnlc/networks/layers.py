@@ -17,9 +17,9 @@ from nnlc.networks.buffers import (
     ConvolutionPlan,
     DeviceKind,
     plan_convolution,
+    trim,
 )
-from nnlc.networks.layer import Layer, Shape, describe_window, windowed
-from nnlc.networks.trimming import trim
+from nnlc.networks.layer import Layer, Shape, windowed
 from nnlc.networks.work import Work
 
 FEW_CHANNELS = 4
@@ -46,10 +46,6 @@ class Convolution(Layer):
     @property
     def computed_multiply_adds(self) -> int:
         return self.input[0] * self.kernel**2 * self.output[0] * trim(self).width ** 2
-
-    @property
-    def description(self) -> str:
-        return describe_window(self)
 
     def page_parts(self) -> tuple[str | float, ...]:
         return "c", self.kernel, self.stride, self.padding, *self.output[:2], self.parameters
@@ -180,10 +176,6 @@ class Pooling(Layer):
                 f"network {spec.id}: pool padding {padding} exceeds half of kernel {kernel}"
             )
         return windowed(cls, shape, shape[0], kernel, stride, padding, spec.id)
-
-    @property
-    def description(self) -> str:
-        return describe_window(self)
 
     def page_parts(self) -> tuple[str | float, ...]:
         return "p", self.kernel, self.stride, self.padding, self.output[1]

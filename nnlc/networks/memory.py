@@ -36,6 +36,7 @@ def memory_bytes(
     device: DeviceKind = "cuda",
     *,
     resident: Collection[ImageSet] = (),
+    walk: Walk | None = None,
 ) -> int:
     """Return the predicted peak bytes while a network trains.
 
@@ -46,22 +47,12 @@ def memory_bytes(
         images: the image set that it trains on, all of it on the device.
         device: "cuda" or "cpu".
         resident: further image sets that the trainer keeps on the device for other networks.
+        walk: the network's layers, if they are known.
 
     Raises:
         SpecError: the network does not fit these images.
     """
-    return training_bytes(walk_network(spec, images), spec, images, device, resident=resident)
-
-
-def training_bytes(
-    walk: Walk,
-    spec: NetworkSpec,
-    images: ImageSet,
-    device: DeviceKind = "cuda",
-    *,
-    resident: Collection[ImageSet] = (),
-) -> int:
-    """Return `memory_bytes` of a network whose walk is known."""
+    walk = walk or walk_network(spec, images)
     optimizer = optimizer_of(spec)
     copies = 2 + optimizer.kept_values(spec)  # weights and gradients
     parameters = VALUE_BYTES * walk.parameters
@@ -72,11 +63,6 @@ def training_bytes(
         worst += max(_bytes_in_validation(walk, spec.batch_size, layers))
     images_held = sum(map(image_bytes, {images, *resident}))
     return library_bytes(device) + images_held + int(_HEAP[device] * (copies * parameters + worst))
-
-
-def fits(needed_bytes: float, device_bytes: float) -> bool:
-    """Return True if a network should be tried on a device with so many bytes of memory."""
-    return needed_bytes <= device_bytes
 
 
 def library_bytes(device: DeviceKind) -> int:

@@ -23,21 +23,15 @@ class Optimizer:
         name: its name in campaigns and tables.
         torch_name: name of its class in `torch.optim`.
         uses: those of `momentum` and `dampening` that it has; the others are 0 in its tables.
+        settings: keys of a campaign's `[training]` that belong to this optimizer.
+        capturable: True if it needs `capturable=True` where its steps are captured in a CUDA graph.
     """
 
     name: str
     torch_name: str = "SGD"
     uses: tuple[str, ...] = ("momentum", "dampening")
-
-    @property
-    def settings(self) -> tuple[str, ...]:
-        """Keys of a campaign's `[training]` that belong to this optimizer."""
-        return ()
-
-    @property
-    def capturable(self) -> bool:
-        """True if it needs `capturable=True` where its steps are captured in a CUDA graph."""
-        return False
+    settings: tuple[str, ...] = ()
+    capturable: bool = False
 
     def arguments(self, spec: NetworkSpec, settings: Any) -> dict[str, Any]:
         """Return the arguments for its class in `torch.optim`.
@@ -92,15 +86,9 @@ class Adam(Optimizer):
     """
 
     uses: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ("betas", "eps")
+    capturable: bool = True  # otherwise torch counts its steps on the CPU
     decays_weights: bool = False
-
-    @property
-    def settings(self) -> tuple[str, ...]:
-        return ("betas", "eps")
-
-    @property
-    def capturable(self) -> bool:
-        return True  # otherwise torch counts its steps on the CPU
 
     def arguments(self, spec: NetworkSpec, settings: Any) -> dict[str, Any]:
         return {

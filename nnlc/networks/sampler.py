@@ -4,8 +4,6 @@ A network is a pure function of these four; `nnlc.networks.draws` makes it the s
 machine. The order of the draws is part of that function: to change it changes every network.
 """
 
-from dataclasses import dataclass
-
 from nnlc.errors import SpecError
 from nnlc.networks.draws import Draws, derive_seed, power_of_ten
 from nnlc.networks.image_sets import ImageSet
@@ -17,18 +15,8 @@ from nnlc.networks.spec import DROPOUT, POOLING, NetworkSpec
 MAX_DEPTH = 100
 """Maximum number of convolutions; the article's networks have at most 10."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Features:
-    """Parameters of convolutions, blocks and pooling layers drawn so far, an entry per layer."""
-
-    kernels: list[int]
-    strides: list[int]
-    paddings: list[int]
-    blocks: list[int]
-    pool_kernels: list[int]
-    pool_strides: list[int]
-    pool_paddings: list[int]
+Window = tuple[int, int, int]
+"""Kernel, stride and padding."""
 
 
 def sample_network(
@@ -64,8 +52,12 @@ def sample_network(
     space.check_against(images)
     draws = Draws(random_seed)
     filters = _draw_filters(draws, space, images, depth)
-    features = _draw_features(draws, space, images.width, depth)
-    has_dropout = any(block & DROPOUT for block in features.blocks)
+    convolutions, blocks, poolings = _draw_features(draws, space, images.width, depth)
+    conv_kernels, conv_strides, conv_paddings = zip(*convolutions, strict=True)
+    pool_kernels, pool_strides, pool_paddings = (
+        zip(*poolings, strict=True) if poolings else [()] * 3
+    )
+    has_dropout = any(block & DROPOUT for block in blocks)
     dropout_rate = draws.uniform(*space.dropout_rate) if has_dropout else 0
     units = [draws.integer(*space.fc_units) for _ in range(draws.integer(*space.fc_layers) - 1)]
     fc_dropout = _toss(draws, space.fc_dropout)
@@ -77,14 +69,14 @@ def sample_network(
         dataset=images.table_name,
         loss_fn=LOSSES[0],
         optimizer=optimizer,
-        layer_types=tuple(features.blocks),
+        layer_types=tuple(blocks),
         dropout_rate=dropout_rate,
-        conv_kernels=tuple(features.kernels),
-        conv_strides=tuple(features.strides),
-        conv_paddings=tuple(features.paddings),
-        pool_kernels=tuple(features.pool_kernels),
-        pool_strides=tuple(features.pool_strides),
-        pool_paddings=tuple(features.pool_paddings),
+        conv_kernels=conv_kernels,
+        conv_strides=conv_strides,
+        conv_paddings=conv_paddings,
+        pool_kernels=pool_kernels,
+        pool_strides=pool_strides,
+        pool_paddings=pool_paddings,
         conv_filters=tuple(filters),
         fc_dropout_rate=draws.uniform(*space.fc_dropout_rate) if fc_dropout else 0,
         fc_dropout_layers=tuple(int(draws.coin()) if fc_dropout else 0 for _ in units),
@@ -139,27 +131,25 @@ def _draw_filters(draws: Draws, space: SearchSpace, images: ImageSet, depth: int
     return filters
 
 
-def _draw_features(draws: Draws, space: SearchSpace, width: int, depth: int) -> _Features:
-    """Draw the layers in their order, as the width of each input limits the kernel."""
-    f = _Features([], [], [], [], [], [], [])
+def _draw_features(
+    draws: Draws, space: SearchSpace, width: int, depth: int
+) -> tuple[list[Window], list[int], list[Window]]:
+    """Draw convolutions, blocks and pooling layers; the width of each input limits the kernel."""
+    convolutions: list[Window] = []
+    blocks: list[int] = []
+    poolings: list[Window] = []
     for _ in range(depth):
         kernel = _draw_capped(draws, space.kernel, width)
         stride = _draw_capped(draws, space.stride, kernel)
-        padding = draws.integer(*space.padding)
-        f.kernels.append(kernel)
-        f.strides.append(stride)
-        f.paddings.append(padding)
-        width = output_width(width, kernel, stride, padding)
-        f.blocks.append(draws.choice(space.blocks))
-        if f.blocks[-1] & POOLING:
+        convolutions.append((kernel, stride, draws.integer(*space.padding)))
+        width = output_width(width, *convolutions[-1])
+        blocks.append(draws.choice(space.blocks))
+        if blocks[-1] & POOLING:
             kernel = _draw_capped(draws, space.pool_kernel, width)
             stride = _draw_capped(draws, space.pool_stride, kernel)
-            padding = _draw_capped(draws, space.pool_padding, kernel // 2)
-            f.pool_kernels.append(kernel)
-            f.pool_strides.append(stride)
-            f.pool_paddings.append(padding)
-            width = output_width(width, kernel, stride, padding)
-    return f
+            poolings.append((kernel, stride, _draw_capped(draws, space.pool_padding, kernel // 2)))
+            width = output_width(width, *poolings[-1])
+    return convolutions, blocks, poolings
 
 
 def _draw_capped(draws: Draws, bounds: tuple[int, int | str], natural: int) -> int:

@@ -1,7 +1,7 @@
 """The search space: ranges of the networks' parameters. The default is the article's Table 3."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 from nnlc.errors import SpaceError
@@ -54,20 +54,16 @@ class SearchSpace:
     batch_size: tuple[int, int] = (25, 250)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            low_limit, high_limit = _LIMITS.get(field.name, (None, None))
-            if low_limit is None or high_limit is None:
-                continue
-            low, high = value
+        for name, (low_limit, high_limit) in _LIMITS.items():
+            low, high = value = getattr(self, name)
             # "not" makes the condition true for NaN too.
             if not low >= low_limit or not (isinstance(high, str) or high <= high_limit):
                 raise SpaceError(
-                    f"{field.name} = {list(value)}: must stay within [{low_limit}, {high_limit}]"
+                    f"{name} = {list(value)}: must stay within [{low_limit}, {high_limit}]"
                 )
             if not isinstance(high, str) and low > high:
                 raise SpaceError(
-                    f"{field.name} = {list(value)}: the range is empty; write the smaller end first"
+                    f"{name} = {list(value)}: the range is empty; write the smaller end first"
                 )
         if not self.blocks or any(block not in range(1, ALL_BITS + 1) for block in self.blocks):
             raise SpaceError(

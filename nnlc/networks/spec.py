@@ -96,14 +96,11 @@ class NetworkSpec:
     def _check_lengths(self) -> None:
         convolutions = len(self.conv_kernels)
         poolings = sum(1 for block in self.layer_types if block & POOLING)
+        of_convolutions = ("layer_types", "conv_strides", "conv_paddings", "conv_filters")
+        of_poolings = ("pool_kernels", "pool_strides", "pool_paddings")
         expected = {
-            "layer_types": convolutions,
-            "conv_strides": convolutions,
-            "conv_paddings": convolutions,
-            "conv_filters": convolutions,
-            "pool_kernels": poolings,
-            "pool_strides": poolings,
-            "pool_paddings": poolings,
+            **dict.fromkeys(of_convolutions, convolutions),
+            **dict.fromkeys(of_poolings, poolings),
             "fc_dropout_layers": len(self.fc_filters) - 1,
         }
         if convolutions < 1 or len(self.fc_filters) < 1:
@@ -117,25 +114,15 @@ class NetworkSpec:
                 )
 
     def _check_values(self) -> None:
+        windows = ("conv_kernels", "conv_strides", "pool_kernels", "pool_strides")
+        rates = ("learning_rate", "momentum", "dampening", "weight_decay")
         ranges: dict[str, tuple[float, float]] = {
             "random_seed": (0, 2**32 - 1),
-            "batch_size": (1, 2**31 - 1),
             "layer_types": (1, ALL_BITS),
-            "conv_kernels": (1, 2**31 - 1),
-            "conv_strides": (1, 2**31 - 1),
-            "conv_paddings": (0, 2**31 - 1),
-            "pool_kernels": (1, 2**31 - 1),
-            "pool_strides": (1, 2**31 - 1),
-            "pool_paddings": (0, 2**31 - 1),
-            "conv_filters": (1, 2**31 - 1),
-            "fc_filters": (1, 2**31 - 1),
-            "fc_dropout_layers": (0, 1),
-            "dropout_rate": (0, 1),
-            "fc_dropout_rate": (0, 1),
-            "learning_rate": (0, float("inf")),
-            "momentum": (0, float("inf")),
-            "dampening": (0, float("inf")),
-            "weight_decay": (0, float("inf")),
+            **dict.fromkeys(("batch_size", *windows, "conv_filters", "fc_filters"), (1, 2**31 - 1)),
+            **dict.fromkeys(("conv_paddings", "pool_paddings"), (0, 2**31 - 1)),
+            **dict.fromkeys(("fc_dropout_layers", "dropout_rate", "fc_dropout_rate"), (0, 1)),
+            **dict.fromkeys(rates, (0, float("inf"))),
         }
         if not ID_PATTERN.fullmatch(self.id):
             raise SpecError(f"ID {self.id!r} does not have the form YYYY_MM_DD_HH_MM_SS_ffffff")

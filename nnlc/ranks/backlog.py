@@ -5,7 +5,7 @@ lease, and rechecks from time to time whether other jobs have released theirs.
 """
 
 import time
-from collections.abc import Callable, Collection, Container, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from dataclasses import dataclass, field
 
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
@@ -97,13 +97,12 @@ class Backlog:
         """Learn from the predicted and measured seconds of some work of a network."""
         self._correction.measure(index, self._kinds[index], predicted, measured)
 
-    def remember(self, finished: Iterable[tuple[CampaignNetwork, float]]) -> None:
-        """Learn from networks that earlier jobs finished, each with its measured seconds."""
-        for network, measured in finished:
-            epochs, machine = self._campaign.epochs, self._machine
-            predicted = predict_seconds(network.spec, network.images, epochs, machine)
-            kind = self._kind(network, predicted)
-            self._correction.measure(network.index, kind, predicted, measured)
+    def remember(self, network: CampaignNetwork, measured: float) -> None:
+        """Learn from the measured seconds of a network that an earlier job finished."""
+        epochs, machine = self._campaign.epochs, self._machine
+        predicted = predict_seconds(network.spec, network.images, epochs, machine)
+        kind = self._kind(network, predicted)
+        self._correction.measure(network.index, kind, predicted, measured)
 
     def step_seconds(self, network: CampaignNetwork) -> float:
         """Return the predicted seconds of a network's training step."""
@@ -129,7 +128,17 @@ class Backlog:
             packable_only: True to leave out networks that can't share a GPU.
         """
         packable = True if packable_only else None
-        return self._take_first(lambda n: n.index not in tried and fits(n), packable)
+        skipped: list[int] = []
+        found = None
+        while found is None and (index := self._waiting.pop(packable=packable)) is not None:
+            network = self._networks[index]
+            if index in tried or not fits(network):
+                skipped.append(index)
+            elif self._claim(network):
+                found = network
+        for index in skipped:
+            self._waiting.push(index)
+        return found
 
     def next_exclusive(self) -> CampaignNetwork | None:
         """Return the next network that can't share a GPU, or None."""
@@ -175,22 +184,6 @@ class Backlog:
     def _kind(self, network: CampaignNetwork, seconds: float) -> Kind:
         """Return the kind of a network from its predicted seconds."""
         return Kind(network.images.name, size_class(seconds), network.index in self._packable)
-
-    def _take_first(
-        self, wanted: Callable[[CampaignNetwork], bool], packable: bool | None
-    ) -> CampaignNetwork | None:
-        """Remove and return the first wanted network whose lease this job gets."""
-        skipped: list[int] = []
-        found = None
-        while found is None and (index := self._waiting.pop(packable=packable)) is not None:
-            network = self._networks[index]
-            if not wanted(network):
-                skipped.append(index)
-            elif self._claim(network):
-                found = network
-        for index in skipped:
-            self._waiting.push(index)
-        return found
 
     def _claim(self, network: CampaignNetwork) -> bool:
         """Lease a network; return True if this job shall train it."""

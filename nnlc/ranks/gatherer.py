@@ -11,14 +11,12 @@ from collections.abc import Iterator, Mapping
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import DeviceError, ExitStatus, NnlcError
 from nnlc.ranks.attempts import is_out_of_memory
-from nnlc.ranks.begun_networks import begun_networks, tell_losses
-from nnlc.ranks.devices import choose_device, device_names
 from nnlc.ranks.disk_trouble import DiskTrouble
 from nnlc.ranks.gpu_packing import pack_gpus
 from nnlc.ranks.handout import HandOut
 from nnlc.ranks.job import GO_ON, Job
 from nnlc.ranks.lost_jobs import LostJobs
-from nnlc.ranks.preflight import check_ranks, report, warnings
+from nnlc.ranks.preflight import check_ranks, choose_device, device_names, report, warnings
 from nnlc.ranks.running_networks import RunningNetworks
 from nnlc.ranks.shutdown import Shutdown
 from nnlc.system import messages
@@ -79,8 +77,12 @@ class Gatherer:
                 raise NnlcError(f"{self._disk_trouble.problem}; {self._disk_trouble.advice}")
             self._lost_jobs.report()
             if self._device and self._shutdown.status is None:
-                self._check_time_left()
-                self._show_progress()
+                if self._job.time_left.work_seconds() <= 0:
+                    over = f"the job's time is nearly over: {GO_ON}"
+                    self._begin_shutdown(ExitStatus.UNFINISHED, over)
+                self._job.progress.tick()
+                if self._job.journal.progress_is_due():
+                    self._job.journal.progress(self._running.snapshot())
             self._hand_out_networks()
         return self._out
 
@@ -178,7 +180,7 @@ class Gatherer:
         check = {"kind": "check", "trainer": 0, "mark": str(mark.absolute())}
         first, *others = sorted(self._unchecked_hosts)
         # The first rank checks the checkpoints too, which are the same for all.
-        begun = begun_networks(job, self._device, packing.too_large)
+        begun = job.begun_networks(self._device, packing.too_large)
         self._out.append((first, {**check, "networks": begun}))
         self._out.extend((each, check) for each in others)
 
@@ -193,7 +195,7 @@ class Gatherer:
             return
         job = self._job
         if "go_on" in message:
-            tell_losses(job, message)
+            job.tell_losses(message)
         self._unchecked_hosts.discard(rank)
         if self._unchecked_hosts:
             return
@@ -279,16 +281,6 @@ class Gatherer:
             self._hand_out.retire(rank)
             self._job.journal.write("retire", rank=rank, reason=reason, ids=[])
             self._job.progress.message(f"rank {rank} gets no more networks: {reason}")
-
-    def _check_time_left(self) -> None:
-        if self._job.time_left.work_seconds() <= 0:
-            self._begin_shutdown(ExitStatus.UNFINISHED, f"the job's time is nearly over: {GO_ON}")
-
-    def _show_progress(self) -> None:
-        """Refresh the display and the journal's snapshot."""
-        self._job.progress.tick()
-        if self._job.journal.progress_is_due():
-            self._job.journal.progress(self._running.snapshot())
 
     def _begin_shutdown(self, status: ExitStatus, why: str) -> None:
         """Have all trainers save and all ranks leave; rows and tables until then still count."""

@@ -16,9 +16,8 @@ from dataclasses import dataclass, field, replace
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import DeviceError
 from nnlc.networks import walk_network
-from nnlc.networks.cost import GPU
-from nnlc.networks.memory import image_bytes, library_bytes, training_bytes
-from nnlc.networks.operations import training_work
+from nnlc.networks.cost import GPU, training_work
+from nnlc.networks.memory import image_bytes, library_bytes, memory_bytes
 from nnlc.ranks.idle_slots import Slot
 from nnlc.system import messages
 
@@ -44,7 +43,7 @@ def predict_need(network: CampaignNetwork) -> GpuNeed:
     """Predict a network's use of a GPU."""
     spec, images = network.spec, network.images
     walk = walk_network(spec, images)
-    in_all = training_bytes(walk, spec, images, "cuda")
+    in_all = memory_bytes(spec, images, walk=walk)
     own = in_all - library_bytes("cuda") - image_bytes(images)
     step = training_work(walk, spec)
     launches = step.kernels * GPU.seconds_a_kernel
@@ -169,7 +168,13 @@ def pack_trainers(
         on_gpu[gpus[rank]] += count
     most = max(on_gpu.values())
     if most > memory.most_trainers:
-        raise DeviceError(_too_many(most, memory))
+        raise DeviceError(
+            f"{most} trainers do not fit on one GPU: each needs about "
+            f"{memory.trainer_bytes / 1e9:.1f} GB, the largest network needs "
+            f"{memory.largest_bytes / 1e9:.1f} GB, and together they may use {100 * BUDGET:.0f} % "
+            f"of the GPU's {memory.device_bytes / 1e9:.1f} GB; start at most "
+            f"{memory.most_trainers}, with fewer ranks on the GPU or with --trainers auto"
+        )
     if most == 1:
         return GpuPacking(trainers, {})
     limit = memory.bytes_a_network(most)
@@ -206,16 +211,6 @@ def _automatic(hello: messages.Message, ranks: int, cores: int, memory: GpuMemor
     if not hello["devices"][0].get("mps"):
         return 1
     return max(1, min(cores, memory.suggested_trainers // ranks))
-
-
-def _too_many(trainers: int, memory: GpuMemory) -> str:
-    return (
-        f"{trainers} trainers do not fit on one GPU: each needs about "
-        f"{memory.trainer_bytes / 1e9:.1f} GB, the largest network needs "
-        f"{memory.largest_bytes / 1e9:.1f} GB, and together they may use {100 * BUDGET:.0f} % of "
-        f"the GPU's {memory.device_bytes / 1e9:.1f} GB; start at most {memory.most_trainers}, with "
-        "fewer ranks on the GPU or with --trainers auto"
-    )
 
 
 def _too_large(need: GpuNeed, device_bytes: int) -> str:

@@ -1,7 +1,7 @@
 """Data that the parts of the gatherer share: campaign, results folder, journal and display."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +12,11 @@ from nnlc.ranks.backlog import Unfinished
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.time_left import TimeLeft
 from nnlc.ranks.waiting import Order
-from nnlc.results.folder import ResultsFolder
+from nnlc.results.folder import ResultsFolder, checkpoints_in
 from nnlc.results.history import Finish
 from nnlc.results.journal import Journal
 from nnlc.results.open_jobs import OpenJob
+from nnlc.system import messages
 
 if TYPE_CHECKING:
     from nnlc.ranks.progress import Progress
@@ -61,3 +62,28 @@ class Job:
     """Display or log of the job."""
     clock: Callable[[], float] = time.monotonic
     """Clock in seconds."""
+
+    def begun_networks(self, device: str, too_large: Container[int]) -> list[messages.Message]:
+        """Return the networks that have a checkpoint of earlier jobs, as messages for a trainer.
+
+        Args:
+            device: "cpu" or "cuda".
+            too_large: indices of networks that don't fit into the memory of any device.
+        """
+        begun = checkpoints_in(self.results.checkpoints_folder)
+        fitting = (network for network in self.work.networks if network.index not in too_large)
+        left = (network for network in fitting if network.spec.id in begun)
+        return [network.on(device).to_json() for network in left]
+
+    def tell_losses(self, message: messages.Message) -> None:
+        """Report the checkpoints of earlier jobs that can't be used, as a trainer has found."""
+        if not message["foreign"] and self.mixture is None:
+            return
+        from nnlc.upgrading.outlook import Outlook, start_lines  # few jobs need it
+
+        outlook = Outlook.of(message)
+        elsewhere = self.leases.held_by_others(each.id for each in outlook.foreign)
+        for line in start_lines(
+            outlook, self.mixture, self.work.done, self.results.path, elsewhere
+        ):
+            self.progress.message(line)

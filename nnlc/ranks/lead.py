@@ -2,17 +2,15 @@
 
 import argparse
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nnlc.campaign.array_split import networks_of_element
-from nnlc.campaign.campaign import Campaign, CampaignNetwork, load_campaign
+from nnlc.campaign.campaign import load_campaign
 from nnlc.console import flush_output, say, standard_output, stop_printing
 from nnlc.errors import ExitStatus, ResultsError
 from nnlc.ranks.agent import Agent
 from nnlc.ranks.attempts import Attempts
-from nnlc.ranks.backlog import Unfinished, find_unfinished
+from nnlc.ranks.backlog import find_unfinished
 from nnlc.ranks.gatherer import Gatherer
 from nnlc.ranks.job import Job
 from nnlc.ranks.leases import Leases
@@ -20,14 +18,11 @@ from nnlc.ranks.mpi import OPEN_MPI, launcher_rank
 from nnlc.ranks.progress import Progress
 from nnlc.ranks.time_left import TimeLeft, seconds_left
 from nnlc.results.folder import ResultsFolder
-from nnlc.results.history import History, read_history
+from nnlc.results.history import read_history
 from nnlc.results.inventory import inventory, not_whole_lines
 from nnlc.results.journal import Journal
 from nnlc.system.files import ignored_lines, why_unread
 from nnlc.wording import counted, first_few
-
-if TYPE_CHECKING:
-    from nnlc.results.mixture import Mixture
 
 
 def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
@@ -70,14 +65,21 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
         leases.begin()
     except OSError as problem:
         raise ResultsError(f"{results.leases_folder}: {why_unread(problem, 'written')}") from None
-    log = standard_output()
+    mixture = None
+    if history.finishes:
+        from nnlc.results.mixture import mixture_of  # a first start doesn't need it
+
+        mixture = mixture_of(networks, campaign.training, history.finishes, work.tables)
+    log, launcher = standard_output(), launcher_rank(dict(os.environ))
+    # Open MPI gives ranks a terminal even if its own output is a file.
+    live = log.isatty() and not (launcher and launcher[0] == OPEN_MPI)
     agent.gatherer = Gatherer(
         Job(
             campaign=campaign,
             work=work,
             finished=[(by_id[i], f) for i, f in history.finishes.items() if i in by_id],
             results=results,
-            mixture=_mixture(campaign, networks, work, history) if history.finishes else None,
+            mixture=mixture,
             source=options.campaign,
             images_root=options.images,
             device=options.device,
@@ -89,21 +91,10 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             journal=Journal(results.journal_folder, results.ready),
             last_event_time=history.last_time,
             open_jobs=history.open_jobs,
-            progress=Progress(
-                name, campaign.half_epochs, log, live=log.isatty() and not _has_own_pty()
-            ),
+            progress=Progress(name, campaign.half_epochs, log, live=live),
             only_preflight=options.preflight,
         )
     )
-
-
-def _mixture(
-    campaign: Campaign, networks: Sequence[CampaignNetwork], work: Unfinished, history: History
-) -> "Mixture":
-    """Return the versions of the arithmetic by which existing tables were trained."""
-    from nnlc.results.mixture import mixture_of  # a first start doesn't need it
-
-    return mixture_of(networks, campaign.training, history.finishes, work.tables)
 
 
 def _tell(line: str) -> None:
@@ -113,9 +104,3 @@ def _tell(line: str) -> None:
         flush_output()
     except OSError:
         stop_printing(errors=False)
-
-
-def _has_own_pty() -> bool:
-    """Return True if the launcher gives ranks a terminal even if its own output is a file."""
-    found = launcher_rank(dict(os.environ))
-    return found is not None and found[0] == OPEN_MPI

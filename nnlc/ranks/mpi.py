@@ -7,7 +7,6 @@ one MPI message, one line each.
 
 import os
 import time
-from abc import ABC, abstractmethod
 from typing import Any
 
 from nnlc.errors import LaunchError
@@ -44,15 +43,16 @@ MOST_AT_ONCE = 64
 """MPI messages that a rank receives before it attends to its own trainers and signals again."""
 
 
-class Link(ABC):
-    """Connection of this process to all ranks of its job, itself included."""
+class Link:
+    """Connection of this process to all ranks of its job, itself included.
 
-    rank: int
-    ranks: int
-    local_rank: int
+    By itself it is the link of a job's only rank: messages stay in the process.
+    """
+
+    rank, ranks, local_rank = 0, 1, 0
     launcher: str | None = None
     """Program that started this rank, such as "srun"; None without one."""
-    longest_sleep_seconds: float
+    longest_sleep_seconds = SINGLE_RANK_SLEEP_SECONDS
 
     def __init__(self) -> None:
         self._waiting: dict[int, list[bytes]] = {}
@@ -72,44 +72,19 @@ class Link(ABC):
         self._pause = min(max(2 * self._pause, SHORTEST_SLEEP_SECONDS), self.longest_sleep_seconds)
         return pause
 
-    @abstractmethod
     def flush(self) -> None:
-        """Send the queued messages, without waiting."""
+        """Send the queued messages to other ranks, without waiting."""
 
-    @abstractmethod
     def receive(self) -> list[tuple[int, list[messages.Message]]]:
         """Return the sender and content of at most `MOST_AT_ONCE` received MPI messages."""
-
-    @abstractmethod
-    def leave(self, status: int) -> None:
-        """Wait until every rank has called this, as its last call."""
-
-    @abstractmethod
-    def abort(self, status: int) -> None:
-        """End all ranks immediately with this exit status."""
-
-    def _own_messages(self) -> list[tuple[int, list[messages.Message]]]:
-        """Return the messages that this rank sent to itself."""
         lines = self._waiting.pop(self.rank, [])
         return [(self.rank, messages.decode_batch(b"".join(lines)))] if lines else []
 
-
-class SingleRank(Link):
-    """Link of a job's only rank: messages to itself stay in the process."""
-
-    rank, ranks, local_rank = 0, 1, 0
-    longest_sleep_seconds = SINGLE_RANK_SLEEP_SECONDS
-
-    def flush(self) -> None:
-        pass
-
-    def receive(self) -> list[tuple[int, list[messages.Message]]]:
-        return self._own_messages()
-
     def leave(self, status: int) -> None:
-        pass
+        """Wait until every rank has called this, as its last call."""
 
     def abort(self, status: int) -> None:
+        """End all ranks immediately with this exit status."""
         os._exit(status)
 
 
@@ -136,7 +111,7 @@ class MpiLink(Link):
 
     def receive(self) -> list[tuple[int, list[messages.Message]]]:
         self._sends = [(r, c) for r, c in self._sends if not r.Test()]
-        found = self._own_messages()
+        found = super().receive()
         status = self._mpi.Status()
         while len(found) < MOST_AT_ONCE:
             if not self._world.Iprobe(source=self._mpi.ANY_SOURCE, tag=TAG, status=status):
@@ -177,14 +152,14 @@ def launcher_rank(environment: dict[str, str]) -> tuple[str, int, int, int] | No
 
 
 def connect() -> Link:
-    """Return this rank's link: `SingleRank` without a launcher or with one rank, else `MpiLink`.
+    """Return this rank's link: `Link` without a launcher or with one rank, else `MpiLink`.
 
     Raises:
         LaunchError: a launcher started several ranks, but mpi4py is missing or sees another number.
     """
     told = launcher_rank(dict(os.environ))
     if told is None or told[2] == 1:
-        alone = SingleRank()
+        alone = Link()
         alone.launcher = told[0] if told else None
         return alone
     launcher, _, size, local_rank = told

@@ -43,8 +43,13 @@ def control_daemon(*, wanted: bool) -> Iterator[str | None]:
     if not wanted:
         yield None
         return
+    import tempfile  # here and below: all ranks load this module, but few jobs want a daemon
+
     before = {name: os.environ.get(name) for name in (*_FOLDERS, _VISIBLE)}
-    with _folder() as folder:
+    sockets = _SOCKETS if _SOCKETS.is_dir() else None
+    with tempfile.TemporaryDirectory(
+        prefix="nnlc-mps-", dir=sockets, ignore_cleanup_errors=True
+    ) as folder:
         os.environ |= dict.fromkeys(_FOLDERS, folder)
         daemon = _start()
         try:
@@ -58,19 +63,6 @@ def control_daemon(*, wanted: bool) -> Iterator[str | None]:
             if daemon is not None:
                 _end(daemon, folder)
             _restore(before)
-
-
-@contextlib.contextmanager
-def _folder() -> Iterator[str]:
-    """Yield a temporary folder on the node's disk, whose name is short enough for sockets."""
-    import shutil  # here and below: all ranks load this module, but few jobs want a daemon
-    import tempfile
-
-    name = tempfile.mkdtemp(prefix="nnlc-mps-", dir=_SOCKETS if _SOCKETS.is_dir() else None)
-    try:
-        yield name
-    finally:
-        shutil.rmtree(name, ignore_errors=True)
 
 
 def _restore(variables: dict[str, str | None]) -> None:

@@ -39,7 +39,11 @@ class Progress:
     def __init__(self, name: str, half_epochs: int, log: TextIO, *, live: bool = False) -> None:
         self._name, self._half_epochs = name, half_epochs
         self._log, self._is_lost = log, False
-        self._live = _live_display(half_epochs) if live else None
+        self._live: LiveDisplay | None = None
+        if live:
+            from nnlc.ranks import live_display  # a log doesn't need it
+
+            self._live = live_display.LiveDisplay(half_epochs)
         self._running: dict[int, tuple[CampaignNetwork, int, Row]] = {}
         self._expected: Mapping[int, float] = {}
         self._finished: set[int] = set()
@@ -174,12 +178,6 @@ class Progress:
             for network, half_epoch, row in longest
         )
         return f"{self._counts()}; {len(self._running)} under way" + (f": {shown}" if shown else "")
-
-
-def _live_display(half_epochs: int) -> "LiveDisplay":
-    from nnlc.ranks.live_display import LiveDisplay  # a log doesn't need it
-
-    return LiveDisplay(half_epochs)
 
 
 def _stop_words(stop: Mapping[str, Any] | None) -> str:

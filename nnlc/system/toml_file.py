@@ -164,7 +164,8 @@ def validate(model: type[Model], layers: Layers, error: type[NnlcError]) -> Mode
     but converts arrays to tuples.
     """
     try:
-        text = json.dumps(layers.merged, default=_as_text)
+        # JSON lacks only TOML's dates and times.
+        text = json.dumps(layers.merged, default=lambda moment: moment.isoformat())
         return model.model_validate_json(text, strict=True)
     except ValidationError as problem:
         wrong: dict[tuple[str, ...], list[ErrorDetails]] = {}
@@ -193,11 +194,6 @@ def _merge(below: Values, above: Values) -> Values:
         else:
             merged[key] = value
     return merged
-
-
-def _as_text(value: Any) -> str:
-    """Return the text of a date or time, the only values in TOML that JSON lacks."""
-    return str(value.isoformat())
 
 
 def _location(error: ErrorDetails) -> tuple[str, ...]:

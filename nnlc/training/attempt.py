@@ -120,9 +120,7 @@ class Attempt:
             "method": stopper.method,
             "target": stopper.target,
             "stopped": self._is_stopped,
-            "epoch": decision.epoch if decision else None,
-            "predicted": decision.predicted if decision else None,
-            "reason": decision.reason if decision else None,
+            **{key: getattr(decision, key, None) for key in ("epoch", "predicted", "reason")},
             "seconds": round(self._stopper_seconds, 3),
         }
 

@@ -1,14 +1,20 @@
 """The torch module, optimizer and loss of a network, built from its specification."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
 
-from nnlc.networks import NetworkSpec, Walk
+from nnlc.networks import Layer, NetworkSpec, Walk
 from nnlc.networks.optimizers import optimizer_of
 from nnlc.networks.recipe import TrainingSection
-from nnlc.training.dropout import Masks
-from nnlc.training.light_optimizers import skip_compiler
-from nnlc.training.modules import fast_module
+from nnlc.training.convolution import Convolution
+from nnlc.training.dropout import Dropout, Masks
+from nnlc.training.torch_calls import CALLS, drops_channels
+
+_LOADING_METHODS = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
+"""Methods that load the compiler at their first call, unless they are marked."""
 
 
 class Network(nn.Sequential):
@@ -34,7 +40,7 @@ class Network(nn.Sequential):
     ) -> None:
         self._masks = Masks() if device.type == "cpu" else None
         self.has_dropout = any(layer.kind == "dropout" for layer in walk.layers)
-        super().__init__(*(fast_module(layer, settings, self._masks) for layer in walk.layers))
+        super().__init__(*(_fast_module(layer, settings, self._masks) for layer in walk.layers))
         if device.type == "cpu":
             self.to(memory_format=torch.channels_last)
         self.to(device)
@@ -45,6 +51,31 @@ class Network(nn.Sequential):
             self._masks.restart(seed)
         else:
             torch.cuda.manual_seed(seed)
+
+
+def plain_module(layer: Layer, settings: TrainingSection) -> nn.Module:
+    """Return PyTorch's own module for a layer."""
+    name, sizes, arguments = CALLS[layer.kind](layer, settings)
+    module: nn.Module = getattr(nn, name)(*sizes, **arguments)
+    return module
+
+
+def _fast_module(layer: Layer, settings: TrainingSection, masks: Masks | None) -> nn.Module:
+    """Return the module that nnlc trains for a layer.
+
+    Args:
+        layer: a layer of a walk.
+        settings: the campaign's training settings.
+        masks: the masks for all dropout layers of the network on a CPU; None on a GPU.
+    """
+    match layer.kind:
+        case "convolution":
+            return Convolution(layer, products=masks is not None)
+        case "relu":  # in place, as the convolution before it does not need its output any more
+            return nn.ReLU(inplace=True)
+        case "dropout" if masks is not None:
+            return Dropout(layer.rate, masks, whole_channels=drops_channels(layer, settings))
+    return plain_module(layer, settings)
 
 
 def make_optimizer(
@@ -59,10 +90,39 @@ def make_optimizer(
     arguments = known.arguments(spec, settings)
     if known.capturable and device.type == "cuda":
         arguments["capturable"] = True
-    skip_compiler()
+    _skip_compiler()
     # foreach: fewer Python calls, and the same bits.
     kind = getattr(torch.optim, known.torch_name)
     return kind(network.parameters(), **arguments, foreach=True)  # type: ignore[no-any-return]
+
+
+def _skip_compiler() -> None:
+    """Mark optimizers' methods as known to torch's compiler, so that they don't load it.
+
+    An optimizer tells the compiler not to compile it, and loads the compiler for that: 900 modules
+    and 140 MB, 40% of the start time of a trainer, for all ranks of a job from one file system.
+    nnlc compiles nothing. With versions of torch that differ here, the compiler is loaded; the bits
+    are the same.
+    """
+    for name in _LOADING_METHODS:
+        method = getattr(
+            getattr(torch.optim.Optimizer, name), "__wrapped__", None
+        )  # functools.wraps
+        if method is not None:
+            method.__dynamo_disable = method
+
+
+def bare_step(optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
+    """Return an optimizer's step function without hooks, profiling and compiler."""
+    step: Any = type(optimizer).step
+    while hasattr(step, "__wrapped__"):
+        step = step.__wrapped__
+
+    @torch.no_grad()
+    def do() -> None:
+        step(optimizer)
+
+    return do
 
 
 def make_loss(spec: NetworkSpec) -> nn.Module:

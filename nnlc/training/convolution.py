@@ -1,6 +1,6 @@
 """Convolutions that skip windows of padding alone, as matrix products where those are faster.
 
-`nnlc.networks.trimming` says which outputs must be computed; the others equal the bias. Often few
+`nnlc.networks.buffers` says which outputs must be computed; the others equal the bias. Often few
 outputs with large kernels remain. On CPUs the libraries' direct convolutions then reach a tenth of
 a core's peak, and matrix products most of it.
 """
@@ -13,8 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from nnlc.networks import Layer
-from nnlc.networks.buffers import FEW_OUTPUTS, plan_convolution
-from nnlc.networks.trimming import Trim
+from nnlc.networks.buffers import FEW_OUTPUTS, Trim, plan_convolution
 
 # Speed over that of direct convolutions, for the sum of 98 convolutions of the article's search
 # space on two cores with AVX2: forward 1.3, gradient of the input 1.6, gradient of the weights 2.0.

@@ -32,7 +32,14 @@ def make_deterministic() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # cuDNN's benchmark may choose other algorithms in each process.
     torch.backends.cudnn.benchmark = False
-    _use_full_precision()
+    # No TF32; torch 2.9 and later refuse a mixture of old and new settings.
+    if hasattr(torch.backends, "fp32_precision"):
+        torch.backends.fp32_precision = "ieee"
+        torch.backends.cuda.matmul.fp32_precision = "ieee"
+        torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    else:
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
 
 
 def fp32_precision() -> str:
@@ -45,14 +52,3 @@ def fp32_precision() -> str:
         allowed = backends.cuda.matmul.allow_tf32 or backends.cudnn.allow_tf32
         found = {"tf32" if allowed else "ieee"}
     return "ieee" if found == {"ieee"} else ", ".join(sorted(found - {"ieee"}))
-
-
-def _use_full_precision() -> None:
-    """Turn TF32 off. torch 2.9 and later refuse a mixture of old and new settings."""
-    if hasattr(torch.backends, "fp32_precision"):
-        torch.backends.fp32_precision = "ieee"
-        torch.backends.cuda.matmul.fp32_precision = "ieee"
-        torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
-    else:
-        torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.allow_tf32 = False

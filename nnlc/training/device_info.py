@@ -1,5 +1,6 @@
 """Device, versions and settings of a trainer, on which its tables' bits depend."""
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -21,7 +22,6 @@ from nnlc.system.files import read_regular
 from nnlc.training.determinism import fp32_precision
 
 _C_LIBRARY = ctypes.CDLL(None)
-_STATUS = "/proc/self/status"
 # Folder of the MPS control daemon's pipes, and files in it: docs.nvidia.com/deploy/mps.
 _MPS_PIPES = "/tmp/nvidia-mps"  # noqa: S108
 _MPS_FILES = ("nvidia-cuda-mps-control.pid", "control")
@@ -50,7 +50,8 @@ def describe_device(gpu: int | None) -> messages.DeviceFacts:
         info["uuid"] = str(getattr(properties, "uuid", "unknown"))
         info["multiprocessors"] = properties.multi_processor_count
         info["memory_bytes"] = properties.total_memory
-        info["mps"] = has_mps()
+        pipes = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY") or _MPS_PIPES)
+        info["mps"] = any((pipes / name).exists() for name in _MPS_FILES)
     return info
 
 
@@ -121,21 +122,14 @@ def bit_deciding(made: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {key: value for key, value in flat.items() if key not in left_out}
 
 
-def has_mps() -> bool:
-    """Return True if a control daemon of NVIDIA's MPS serves this process."""
-    pipes = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY") or _MPS_PIPES)
-    return any((pipes / name).exists() for name in _MPS_FILES)
-
-
 def reset_peak_memory(device: torch.device) -> None:
     """Start a new measurement of `peak_memory`."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
-    try:
+    # Else not Linux, or not allowed: `peak_memory` is that of the whole process.
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
-    except OSError:
-        return  # not Linux, or not allowed: `peak_memory` is that of the whole process
 
 
 def free_memory(device: torch.device) -> None:
@@ -155,12 +149,10 @@ def peak_memory(device: torch.device) -> int:
     """Return the peak bytes allocated on a GPU, or resident in this process, with the images."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    try:
-        found = re.search(rb"^VmHWM:\s+(\d+) kB$", read_regular(_STATUS), re.MULTILINE)
-        if found:
+    with contextlib.suppress(OSError):
+        status = read_regular("/proc/self/status")
+        if found := re.search(rb"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE):
             return int(found[1]) * 1024
-    except OSError:
-        pass
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

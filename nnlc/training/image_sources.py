@@ -67,8 +67,6 @@ SAMPLE_SHA256 = "82b6c61add2a4b94401d9bafc04961169f9979d98f05c5956fb65d00d852b7d
 SVHN_EXTRA_IMAGES = {"train": 0, "train+extra300000": 300_000, "train+extra": None}
 """Number of images of SVHN's `extra` split that follow those of `train`; None for all."""
 
-FindFiles = Callable[[DatasetSection], list[ImageFile]]
-
 
 def cifar100_files(_section: DatasetSection) -> list[ImageFile]:
     """Return CIFAR-100's three pickle files, which are published in one archive."""
@@ -148,7 +146,7 @@ class Source:
     Each takes the campaign's `[datasets.NAME]`; paths are the root of the images.
     """
 
-    files: FindFiles
+    files: Callable[[DatasetSection], list[ImageFile]]
     read: Callable[[list[ImageFile], DatasetSection, Path], Images]
     """Function that reads the images from these files and verifies checksums."""
     remedy: Callable[[DatasetSection, Path], str]
@@ -195,7 +193,10 @@ def _read_svhn(files: list[ImageFile], section: DatasetSection, root: Path) -> I
     extra = svhn_extra_images(section)
     if extra != 0:
         more_pixels, more_labels = _svhn_split(files, "extra", root)
-        pixels = _joined(pixels, more_pixels[:extra])
+        parts = (pixels, more_pixels[:extra])
+        # C-contiguous; np.concatenate alone keeps the .mat file's order.
+        whole = np.empty((sum(map(len, parts)), *pixels.shape[1:]), dtype=np.uint8)
+        pixels = np.concatenate(parts, out=whole)
         labels = np.concatenate([labels, more_labels[:extra]])
     validation_pixels, validation_labels = _svhn_split(files, "test", root)
     return Images(
@@ -213,12 +214,6 @@ def _svhn_split(files: list[ImageFile], split: str, root: Path) -> tuple[Pixels,
     arrays = scipy.io.loadmat(io.BytesIO(_content(files, f"{split}_32x32.mat", root)))
     labels = arrays["y"].astype(np.int64).reshape(-1)
     return arrays["X"].transpose(3, 2, 0, 1), labels % 10  # 10 stands for the digit 0
-
-
-def _joined(first: Pixels, second: Pixels) -> Pixels:
-    """Return both as one C-contiguous array; np.concatenate alone keeps the .mat file's order."""
-    whole = np.empty((len(first) + len(second), *first.shape[1:]), dtype=np.uint8)
-    return np.concatenate([first, second], out=whole)
 
 
 def _stage_first(_section: DatasetSection, root: Path) -> str:
@@ -256,18 +251,8 @@ SOURCES = {
 }
 OWN = Source(own_files, _read_npz, _describe_again)
 
-
-def _check_complete() -> None:
-    """Check that every known image set has a source.
-
-    Raises:
-        TypeError: the image sets that lack one, and the files where their entries belong.
-    """
-    if missing := sorted(KNOWN.keys() ^ SOURCES.keys()):
-        raise TypeError(
-            f"{', '.join(missing)}: an image set needs an entry in nnlc/networks/image_sets.py, in "
-            "KNOWN, and one in nnlc/training/image_sources.py, in SOURCES"
-        )
-
-
-_check_complete()
+if missing := sorted(KNOWN.keys() ^ SOURCES.keys()):
+    raise TypeError(
+        f"{', '.join(missing)}: an image set needs an entry in nnlc/networks/image_sets.py, in "
+        "KNOWN, and one in nnlc/training/image_sources.py, in SOURCES"
+    )

@@ -8,17 +8,16 @@ import math
 from collections.abc import Iterator
 
 from nnlc.networks import Layer, NetworkSpec, Walk, walk_network
+from nnlc.networks.draws import training_seed
 from nnlc.networks.optimizers import optimizer_of
 from nnlc.networks.recipe import TrainingSection
 from nnlc.training.origin import Origin
-from nnlc.training.seeds import training_seed
 from nnlc.training.torch_calls import CALLS
 
 _PIXELS = {
     "unit": "pixels from 0 to 1",
     "standardised": "pixels of mean 0 and deviation 1 in each channel of the training images",
 }
-_KNOWN_WEIGHTS = "those that its training begins with"
 _UNKNOWN_WEIGHTS = "drawn anew: the first weights of published networks were not recorded"
 _HEAD = ("", "layer", "kernel", "stride", "padding", "output", "parameters", "multiply-adds")
 
@@ -38,8 +37,13 @@ def describe_network(spec: NetworkSpec, origin: Origin) -> Iterator[str]:
     yield f"loss        torch.nn.{spec.loss_fn}()"
     yield f"batch size  {spec.batch_size}"
     yield f"images      {_PIXELS[settings.pixels]}"
-    yield f"settings    {_settings_from(origin)}"
-    yield f"weights     {_KNOWN_WEIGHTS if _has_known_weights(spec) else _UNKNOWN_WEIGHTS}"
+    if origin.is_assumed:
+        yield "settings    nnlc's own, as no campaign is known"
+    else:
+        yield f"settings    of campaign {origin.campaign.name}"
+    # A network of nnlc: published tables have False here.
+    known = spec.torch_set_deterministic
+    yield f"weights     {'those that its training begins with' if known else _UNKNOWN_WEIGHTS}"
 
 
 def python_source(spec: NetworkSpec, origin: Origin) -> str:
@@ -50,7 +54,7 @@ def python_source(spec: NetworkSpec, origin: Origin) -> str:
     """
     walk, settings = walk_network(spec, origin.images), origin.settings
     channels, width, _ = walk.layers[0].input
-    seed = f"torch.manual_seed({_number(training_seed(spec, 'init'))})  # its first weights"
+    seed = _number(training_seed(spec.random_seed, "init"))
     lines = [
         f'"""Network {spec.id}.',
         "",
@@ -61,7 +65,9 @@ def python_source(spec: NetworkSpec, origin: Origin) -> str:
         "import torch",
         "from torch import nn",
         "",
-        seed if _has_known_weights(spec) else f"# {_UNKNOWN_WEIGHTS}",
+        f"torch.manual_seed({seed})  # its first weights"
+        if spec.torch_set_deterministic
+        else f"# {_UNKNOWN_WEIGHTS}",
         "network = nn.Sequential(",
         *(f"    nn.{_call(layer, settings)}," for layer in walk.layers),
         ")",
@@ -86,17 +92,6 @@ def _layers(walk: Walk, settings: TrainingSection) -> Iterator[str]:
             f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
         )
     yield _line("", "sum", "", "", "", "", f"{walk.parameters:,}", f"{walk.multiply_adds:,}")
-
-
-def _settings_from(origin: Origin) -> str:
-    if origin.is_assumed:
-        return "nnlc's own, as no campaign is known"
-    return f"of campaign {origin.campaign.name}"
-
-
-def _has_known_weights(spec: NetworkSpec) -> bool:
-    """Return True for a network of nnlc: `torch_set_deterministic` is False in published tables."""
-    return spec.torch_set_deterministic
 
 
 def _line(*texts: str) -> str:

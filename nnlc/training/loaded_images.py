@@ -11,9 +11,9 @@ from nnlc.errors import ImagesError
 from nnlc.networks import ImageSet
 from nnlc.training.image_files import ImageFile, WrongFileError
 from nnlc.training.image_sources import Images, source_of
-from nnlc.training.own_images import SPLITS, describe_npz
+from nnlc.training.own_images import SPLITS
 
-__all__ = ["Images", "check_images", "describe_npz", "image_files", "load_images"]
+__all__ = ["Images", "check_images", "image_files", "load_images"]
 
 
 def load_images(image_set: ImageSet, section: DatasetSection, root: Path) -> Images:

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from nnlc.networks import ImageSet, NetworkSpec, walk_network
+from nnlc.networks.draws import training_seed
 from nnlc.networks.recipe import TrainingSection
 from nnlc.tables import Row
 from nnlc.training.build import Network, make_loss, make_optimizer
 from nnlc.training.pixels import DeviceImages
-from nnlc.training.seeds import training_seed
 from nnlc.training.training_steps import Steps
 
 State = dict[str, Any]
@@ -188,4 +188,4 @@ class HalfEpochLoop:
         return self._seconds_before + time.monotonic() - self._start
 
     def _seed(self, purpose: str, *where: int) -> int:
-        return training_seed(self.spec, purpose, *where)
+        return training_seed(self.spec.random_seed, purpose, *where)

@@ -144,7 +144,7 @@ def _likely_mistakes(arrays: dict[str, Array]) -> Iterator[str]:
         if 0 < changes < len(np.unique(labels)) < len(labels):
             left_out = f"those that fill no batch, all of label {labels[-1]}, are never used"
             yield f"{kind} images are sorted by label, so {left_out}; shuffle them"
-        digests.append(_digests(images))
+        digests.append([hashlib.blake2b(image, digest_size=16).digest() for image in images])
         labelled = set(zip(digests[-1], labels.tolist(), strict=True))
         if again := len(labelled) - len(set(digests[-1])):
             yield f"equal {kind} images have different labels, {counted(again, 'time')}"
@@ -159,11 +159,6 @@ def _labels_between(known: list[int], classes: int) -> str:
     texts = [str(low) if low == high else f"{low} to {high}" for low, high in gaps]
     one = len(gaps) == 1 and gaps[0][0] == gaps[0][1]
     return f"{'label' if one else 'labels'} {', '.join(first_few(texts))}"
-
-
-def _digests(images: Array) -> list[bytes]:
-    """Return a digest of each image's pixels, to find equal images."""
-    return [hashlib.blake2b(image, digest_size=16).digest() for image in images]
 
 
 @contextmanager

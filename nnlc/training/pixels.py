@@ -23,14 +23,11 @@ class DeviceImages:
         self.validation_labels = torch.from_numpy(images.validation_labels).to(device)
         on_cpu = device.type == "cpu"
         self._memory_format = torch.channels_last if on_cpu else torch.contiguous_format
-        self._mean: Tensor | None = None
-        self._deviation: Tensor | None = None
+        self._statistics: list[Tensor] = []
+        """Mean and deviation of each channel, if pixels are standardised."""
         if settings.pixels == "standardised":
-            mean, deviation = channel_statistics(images.train_images)
-            self._mean = torch.tensor(mean, dtype=torch.float32, device=device).view(1, -1, 1, 1)
-            self._deviation = torch.tensor(deviation, dtype=torch.float32, device=device).view(
-                1, -1, 1, 1
-            )
+            found = torch.tensor(channel_statistics(images.train_images), dtype=torch.float32)
+            self._statistics = list(found.to(device).view(2, 1, -1, 1, 1))
 
     def train_batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return the training images and labels at `indices`, int64 (batch,)."""
@@ -46,9 +43,10 @@ class DeviceImages:
         # Change the memory format while the pixels are bytes: a quarter of the memory traffic.
         ordered = pixels.contiguous(memory_format=self._memory_format)
         scaled = ordered.to(torch.float32).div_(255)
-        if self._mean is None or self._deviation is None:
+        if not self._statistics:
             return scaled
-        return scaled.sub_(self._mean).div_(self._deviation)
+        mean, deviation = self._statistics
+        return scaled.sub_(mean).div_(deviation)
 
 
 def channel_statistics(

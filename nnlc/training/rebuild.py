@@ -10,11 +10,10 @@ from torch import nn
 from nnlc.campaign.campaign import Campaign
 from nnlc.errors import NnlcError
 from nnlc.networks import ImageSet, NetworkSpec, Walk, walk_network
+from nnlc.networks.draws import training_seed
 from nnlc.tables import Table, read_table
-from nnlc.training.build import Network
-from nnlc.training.modules import plain_module
+from nnlc.training.build import Network, plain_module
 from nnlc.training.origin import campaign_of, origin_of
-from nnlc.training.seeds import training_seed
 
 
 def rebuild(
@@ -66,7 +65,7 @@ def _weights_of(spec: NetworkSpec, walk: Walk) -> Iterator[None]:
     usual = torch.get_default_dtype()
     try:
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            torch.default_generator.manual_seed(training_seed(spec, "init"))
+            torch.default_generator.manual_seed(training_seed(spec.random_seed, "init"))
             torch.set_default_dtype(torch.float32)
             yield
     except (RuntimeError, MemoryError, OverflowError, TypeError) as problem:

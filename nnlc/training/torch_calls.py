@@ -41,19 +41,8 @@ CALLS: dict[str, Callable[[Layer, TrainingSection], Call]] = {
 }
 """Functions that return the call for a layer, by its kind."""
 
-
-def _check_complete() -> None:
-    """Check that every kind of layer has a call.
-
-    Raises:
-        TypeError: the kinds that lack one, and the files where their entries belong.
-    """
-    names = {kind.kind for kind in KINDS}
-    if missing := sorted(names ^ CALLS.keys()):
-        raise TypeError(
-            f"{', '.join(missing)}: a kind of layer needs an entry in nnlc/networks/layers.py, in "
-            "KINDS, and one in nnlc/training/torch_calls.py, in CALLS"
-        )
-
-
-_check_complete()
+if missing := sorted({kind.kind for kind in KINDS} ^ CALLS.keys()):
+    raise TypeError(
+        f"{', '.join(missing)}: a kind of layer needs an entry in nnlc/networks/layers.py, in "
+        "KINDS, and one in nnlc/training/torch_calls.py, in CALLS"
+    )

@@ -4,6 +4,7 @@ It reads messages from standard input, answers on standard output, and trains on
 another until the input ends. `nnlc.system.messages` lists the messages.
 """
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -13,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 
@@ -33,9 +34,6 @@ from nnlc.training.inbox import Inbox
 from nnlc.training.loaded_images import check_images, load_images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
-
-if TYPE_CHECKING:
-    from nnlc.analysis.stopper import Stopper
 
 VISIBLE_SECONDS = 30.0
 """Time for a network file system to show one node a file that another node has written."""
@@ -57,7 +55,7 @@ class Trainer:
         self._device = torch.device("cpu")
         self._root, self._checkpoints = Path(), Path()
         self._ready: PrepareFolder = make_folder
-        self._campaign: Campaign | None = None
+        self._campaign: Campaign  # set by "configure", the agent's first message
         self._images: dict[str, DeviceImages] = {}
         self._limit: str | None = None
 
@@ -107,7 +105,7 @@ class Trainer:
     def _check(self, message: messages.Message) -> None:
         """Check that this node sees the images and the results folder of rank 0."""
         _check_shared_folder(Path(message["mark"]))
-        campaign = self._settings()
+        campaign = self._campaign
         for name, images in campaign.image_sets().items():
             check_images(images, campaign.datasets[name], self._root)
         begun = message.get("networks")
@@ -146,15 +144,19 @@ class Trainer:
         self, spec: NetworkSpec, images: ImageSet
     ) -> tuple[NetworkSpec, ImageSet, TrainingSection, str]:
         """Return the arguments of `arithmetic_of`."""
-        return spec, images, self._settings().training, "cuda" if spec.train_gpu else "cpu"
+        return spec, images, self._campaign.training, "cuda" if spec.train_gpu else "cpu"
 
     def _train(self, message: messages.Message) -> None:
         """Train one network. Its images are loaded once and kept for later networks."""
-        campaign, index = self._settings(), message["index"]
+        campaign, index = self._campaign, message["index"]
         spec = NetworkSpec.from_json(message["spec"])
         images = ImageSet(**message["image_set"])
         epochs = message.get("epochs", campaign.epochs)
-        stopper = self._stopper() if "epochs" not in message else None
+        stopper = None
+        if campaign.stop is not None and "epochs" not in message:
+            from nnlc.analysis.stopper import Stopper  # only campaigns with a stop rule need it
+
+            stopper = Stopper(campaign.stop, epoch=campaign.epochs)
         made = self._circumstances(spec, images)
         try:
             on_device = self._on_device(images)
@@ -178,19 +180,10 @@ class Trainer:
         free_memory(self._device)  # before the agent starts another trainer on this device
         self._send({"kind": "finished", "index": index, **facts, **made})
 
-    def _stopper(self) -> "Stopper | None":
-        """Return the campaign's stop rule for one network, or None."""
-        campaign = self._settings()
-        if campaign.stop is None:
-            return None
-        from nnlc.analysis.stopper import Stopper  # only campaigns with a stop rule need it
-
-        return Stopper(campaign.stop, epoch=campaign.epochs)
-
     def _checkpoints_of(
         self, spec: NetworkSpec, images: ImageSet, made: dict[str, dict[str, Any]], folder: Path
     ) -> Checkpoints:
-        campaign = self._settings()
+        campaign = self._campaign
         about = {
             "network": spec.to_json(),
             "epochs": campaign.epochs,
@@ -202,16 +195,11 @@ class Trainer:
         return Checkpoints(folder, spec.id, about, self._ready)
 
     def _on_device(self, images: ImageSet) -> DeviceImages:
-        campaign = self._settings()
+        campaign = self._campaign
         if images.name not in self._images:
             loaded = load_images(images, campaign.datasets[images.name], self._root)
             self._images[images.name] = DeviceImages(loaded, campaign.training, self._device)
         return self._images[images.name]
-
-    def _settings(self) -> Campaign:
-        if self._campaign is None:
-            raise RuntimeError("the agent must configure a trainer before it uses it")
-        return self._campaign
 
     def note_time_limit(self, number: int, _frame: FrameType | None) -> None:
         """Remember SIGXCPU, the signal for the end of the CPU time limit, for the next message."""
@@ -289,10 +277,8 @@ def _end_with_parent() -> None:
 
 def _prefer_to_be_killed() -> None:
     """Ask Linux to kill a trainer, not an agent, if memory runs out: proc(5)."""
-    try:
+    with contextlib.suppress(OSError):  # not Linux, or not allowed
         Path("/proc/self/oom_score_adj").write_text("500")
-    except OSError:
-        return  # not Linux, or not allowed
 
 
 def failure_reason(problem: Exception) -> str:

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nnlc.console import say_aside
-from nnlc.training.build import Network
-from nnlc.training.light_optimizers import bare_step
+from nnlc.training.build import Network, bare_step
 from nnlc.training.pixels import DeviceImages
 
 WARM_STEPS = 3
