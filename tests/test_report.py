@@ -22,10 +22,9 @@ from nnlc import load_campaign, walk_network
 from nnlc.errors import NnlcError, ResultsError, TableError
 from nnlc.reporting import report as reporting
 from nnlc.reporting.campaign_folder import CampaignFolder
-from nnlc.reporting.compact_text import encode_layers, encode_values
 from nnlc.reporting.network_state import State
-from nnlc.reporting.payload import to_json, whole_payload
-from nnlc.reporting.tables_folder import look_at_tables
+from nnlc.reporting.payload import encode_layers, encode_values, to_json, whole_payload
+from nnlc.reporting.report import look_at_tables
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
 from nnlc.results.status import read_status
@@ -151,14 +150,14 @@ def test_a_campaign_that_stops_early_is_counted_as_status_counts_it(tmp_path):
     networks = list(campaign.networks())
     write_tables(folder.path, networks[:2], 8)
     write_tables(folder.path, networks[2:3], 5)
-    [counts] = CampaignFolder(folder).look().progress.datasets
+    [counts] = CampaignFolder(folder).look().datasets
     [status] = read_status(folder).datasets.values()
     assert (counts.rows, counts.done, counts.not_whole) == (16, 2, 1)  # not where the rule stops
     assert (status.rows, status.done, status.not_whole) == (16, 2, 1)
     content = folder.table_path(networks[2].images, networks[2].spec).read_bytes()
     known = {"id": networks[2].spec.id, "sha256": hashlib.sha256(content).hexdigest()}
     Journal(folder.journal_folder).write("finish", **known)
-    [counts] = CampaignFolder(folder).look().progress.datasets
+    [counts] = CampaignFolder(folder).look().datasets
     [status] = read_status(folder).datasets.values()
     assert (counts.rows, counts.stopped, counts.saved) == (21, 1, 3)
     assert (status.rows, status.stopped, status.saved) == (21, 1, 3)
@@ -292,12 +291,12 @@ def test_a_table_under_anothers_name_is_damaged_and_never_taken_for_it(results):
 
 
 def test_only_what_changed_is_read_again(results, monkeypatch):
-    from nnlc.reporting import campaign_folder, folder_watcher
+    from nnlc.reporting import campaign_folder
 
     folder = CampaignFolder(results)
     first = folder.look()
     read, journals = [], []
-    monkeypatch.setattr(folder_watcher, "read_records", spy(folder_watcher.read_records, read))
+    monkeypatch.setattr(campaign_folder, "read_records", spy(campaign_folder.read_records, read))
     monkeypatch.setattr(
         campaign_folder, "read_history", spy(campaign_folder.read_history, journals)
     )

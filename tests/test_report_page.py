@@ -16,7 +16,7 @@ from nnlc.analysis.comparison_file import read_comparison
 from nnlc.reporting.network_state import State
 from nnlc.reporting.page import build_page
 from nnlc.reporting.payload import whole_payload
-from nnlc.reporting.tables_folder import look_at_tables
+from nnlc.reporting.report import look_at_tables
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
 

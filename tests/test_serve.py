@@ -22,10 +22,9 @@ from nnlc import load_campaign
 from nnlc.errors import NnlcError, ResultsError
 from nnlc.reporting import server as serving
 from nnlc.reporting.campaign_folder import CampaignFolder
-from nnlc.reporting.live import LiveCampaign
+from nnlc.reporting.live import LiveCampaign, TimeEstimate
 from nnlc.reporting.network_state import NO_CURVE, NetworkState, State
 from nnlc.reporting.server import PageServer
-from nnlc.reporting.time_estimate import TimeEstimate
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
 
@@ -314,7 +313,7 @@ def test_a_table_of_another_length_is_damaged_where_no_rule_stops_networks(resul
     write_tables(results.path, networks[:1], 1)
     write_tables(results.path, networks[1:2], 7)
     moment = CampaignFolder(results).look()
-    [counts] = moment.progress.datasets
+    [counts] = moment.datasets
     assert (counts.done, counts.not_whole, counts.rows, counts.stopped) == (0, 2, 0, 0)
     reasons = [one.reason for one in moment.states[:2]]
     for network, why, rows in zip(

@@ -10,8 +10,7 @@ from typing import Any
 
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.networks.buffers import DeviceKind
-from nnlc.reporting.network_state import NetworkState, State
-from nnlc.reporting.page_subject import Fact
+from nnlc.reporting.network_state import Fact, NetworkState, State
 from nnlc.results.history import History, makers
 from nnlc.results.journal import read_events
 from nnlc.results.mixture import mixture_of

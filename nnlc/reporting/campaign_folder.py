@@ -1,9 +1,11 @@
 """State of a results folder: its campaign's networks, and how far each is."""
 
 import math
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import ResultsError, TableError
+from nnlc.networks.spec import ID_PATTERN
 from nnlc.reporting.campaign_facts import (
     JobFacts,
     campaign_facts,
@@ -18,23 +21,80 @@ from nnlc.reporting.campaign_facts import (
     seconds_of,
     stop_of,
 )
-from nnlc.reporting.folder_watcher import FolderWatcher
-from nnlc.reporting.network_state import Curve, NetworkState, PageNetwork, State, flags_of
-from nnlc.reporting.page_subject import DatasetProgress, PageSubject, Progress, Snapshot
+from nnlc.reporting.network_state import (
+    Curve,
+    DatasetProgress,
+    NetworkState,
+    PageNetwork,
+    PageSubject,
+    Snapshot,
+    State,
+    flags_of,
+)
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import History, as_number, read_history
 from nnlc.results.inventory import Entry, judge
 from nnlc.results.journal import read_progress
 from nnlc.results.open_jobs import unsaid_ends
-from nnlc.system.files import ignored_lines, open_regular, why_unread
-from nnlc.tables.folder_names import EVENTS
+from nnlc.system.files import ignored_lines, names_in, read_regular, why_unread
+from nnlc.tables.folder_names import EVENTS, TABLE, table_name
 from nnlc.tables.frames import frames_of
-from nnlc.tables.record import Record
+from nnlc.tables.record import Record, read_records
+from nnlc.tables.table_folders import TableFiles
 from nnlc.wording import counted
 
 MOST_OF_THE_TIME = 0.05
 """Largest share of a processor core for reading the journal, and for reading at all."""
 _LONGEST_CAMPAIGN_BYTES = 1_000_000
+
+_Stamp = tuple[int, ...]
+"""Size, times and inode of a file, of which one differs once the file has changed."""
+
+
+class FolderWatcher:
+    """Watcher of one folder of tables.
+
+    Args:
+        folder: the folder; it may be made later.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._stamps: dict[str, _Stamp] = {}
+        self.found: dict[str, Record | TableError] = {}
+        """Each table, or what is wrong with it, by the ID in the file's name."""
+
+    def look(self) -> set[str]:
+        """Read the tables that are new or changed, and return their IDs and those that are gone.
+
+        Raises:
+            ResultsError: the folder can't be read.
+        """
+        stamps = self._look_at_names()
+        gone = self.found.keys() - stamps.keys()
+        for id_ in gone:
+            del self.found[id_]
+        changed = [id_ for id_, stamp in stamps.items() if self._stamps.get(id_) != stamp]
+        self._stamps = stamps
+        files = TableFiles(self.folder, tuple(map(table_name, changed)), whole=True)
+        read = read_records(files) if changed else ()
+        for id_, one in zip(changed, read, strict=True):
+            self.found[id_] = one
+            if isinstance(one, TableError) and one.unread:
+                del self._stamps[id_]  # a disk in trouble: tried again at the next look
+        return gone | set(changed)
+
+    def _look_at_names(self) -> dict[str, _Stamp]:
+        found = {}
+        try:
+            for name in names_in(self.folder):
+                id_ = name.removesuffix(TABLE)
+                if id_ != name and ID_PATTERN.fullmatch(id_):
+                    with suppress(FileNotFoundError):  # gone in between
+                        found[id_] = _file_stamp(os.lstat(self.folder / name))
+        except OSError as problem:
+            raise ResultsError(f"{self.folder}: {why_unread(problem)}") from None
+        return found
 
 
 class CampaignFolder:
@@ -71,11 +131,12 @@ class CampaignFolder:
         """Return what does not change: the networks and the campaign."""
         networks = [PageNetwork(n.spec, n.images.name, n.images) for n in self.networks]
         try:
-            with open_regular(self.results.campaign_file) as file:
-                text = file.read(_LONGEST_CAMPAIGN_BYTES).decode("utf-8", "replace")
+            text = read_regular(self.results.campaign_file, most=_LONGEST_CAMPAIGN_BYTES)
         except OSError as problem:
             raise ResultsError(f"{self.results.campaign_file}: {why_unread(problem)}") from None
-        return PageSubject(f"campaign {self.campaign.name}", networks, text)
+        return PageSubject(
+            f"campaign {self.campaign.name}", networks, text.decode("utf-8", "replace")
+        )
 
     def look(self) -> Snapshot:
         """Return the state of all networks; only what has changed is read.
@@ -94,7 +155,8 @@ class CampaignFolder:
         return Snapshot(
             states,
             campaign_facts(self.campaign, self.networks, states, self._history, self.jobs),
-            Progress(tuple(self._count(states)), trouble),
+            self._count(states),
+            trouble,
             self._notes(states),
         )
 
@@ -225,3 +287,8 @@ def _stamp(folder: Path) -> object:
         except OSError:
             continue
     return found
+
+
+def _file_stamp(about: os.stat_result) -> _Stamp:
+    # Unlike the time of modification, nobody can set back that of the last change.
+    return about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino

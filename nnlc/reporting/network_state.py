@@ -1,18 +1,23 @@
-"""State of a network on a page, and flags of its curve."""
+"""Content of a page: what never changes, the state of each network, and flags of its curve."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from nnlc.analysis.metrics import metrics
 from nnlc.networks import ImageSet, NetworkSpec
+from nnlc.results.status import DatasetStatus
 from nnlc.tables.frames import Tables
 
 Curve = NDArray[np.float64]
 """Half epochs × (training loss, validation loss, accuracy in percent); NaN for what is unknown."""
+
+Fact = tuple[str, str]
+"""Name and value, both for people."""
 
 NO_CURVE: Curve = np.empty((0, 3))
 DIVERGED, NEVER_LEARNED, CHANCE_UNKNOWN = 1, 2, 4
@@ -64,6 +69,41 @@ class NetworkState:
         return all(getattr(self, name) == getattr(other, name) for name in plain) and (
             self.curve is other.curve or np.array_equal(self.curve, other.curve, equal_nan=True)
         )
+
+
+@dataclass(slots=True)
+class DatasetProgress(DatasetStatus):
+    """Progress of one dataset of a campaign, as `nnlc status` counts it."""
+
+    name: str = ""
+    all_rows: int = 0
+    """Half epochs of all its networks when they are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Content of a page that may change."""
+
+    states: Sequence[NetworkState]
+    """States in the order of `PageSubject.networks`."""
+    facts: Sequence[Fact]
+    datasets: Sequence[DatasetProgress] | None = None
+    """Progress of each dataset; None without a campaign."""
+    trouble: str | None = None
+    """Last trouble of a job under way."""
+    notes: Sequence[str] = ()
+    """Lines on what was skipped or is damaged, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageSubject:
+    """Content of a page that never changes."""
+
+    title: str
+    networks: Sequence[PageNetwork]
+    campaign_text: str = ""
+    comparison: pd.DataFrame | None = None
+    """Result of `nnlc.compare`."""
 
 
 def flags_of(tables: Tables) -> Mapping[str, int]:

@@ -28,18 +28,14 @@ def build_page(payload: dict[str, Any], *, live: dict[str, Any] | None = None) -
         payload: what `whole_payload` gave.
         live: for `page/live.js`; None for a page that never changes.
     """
-    style, script = _style(), _script()
-    data = to_json(payload | {"live": live})
     parts = {
         "policy": content_policy(live=live is not None),
         "title": html.escape(payload["title"]),
-        "style": style,
-        "data": data,
-        "script": script,
+        "style": _style(),
+        "data": to_json(payload | {"live": live}),
+        "script": _script(),
     }
-    pieces = []
-    for piece in _text("page.html").split("@@"):
-        pieces.append(parts.get(piece, piece))
+    pieces = (parts.get(piece, piece) for piece in _text("page.html").split("@@"))
     return "".join(pieces).encode("utf-8", "replace")
 
 

@@ -1,18 +1,19 @@
 """Data of a page, as JSON that `page/data.js` reads."""
 
+import base64
 import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from nnlc.errors import SpecError
 from nnlc.networks import Walk, walk_network
-from nnlc.reporting.compact_text import encode_layers, encode_values
-from nnlc.reporting.network_state import NetworkState, PageNetwork
-from nnlc.reporting.page_subject import PageSubject, Progress, Snapshot
+from nnlc.reporting.network_state import NetworkState, PageNetwork, PageSubject, Snapshot
 from nnlc.tables import METADATA_COLUMNS
 
 _NUMBERS = {
@@ -29,6 +30,17 @@ _LISTS = (
     *("layer_types", "conv_kernels", "conv_strides", "conv_paddings", "conv_filters"),
     *("pool_kernels", "pool_strides", "pool_paddings", "fc_filters", "fc_dropout_layers"),
 )
+_STATE = {
+    "state": "state",
+    "flags": "flags",
+    "reached": "half_epochs",
+    "attempts": "attempts",
+    "seconds": "seconds",
+}
+"""Fields of a network's state, by name on the page."""
+_LARGEST = float(np.finfo(np.float32).max)
+_LARGEST_BITS, _NAN_BITS = 0x7F7FFF00, 0x7FC00000
+_HALF = 0x80
 
 
 def whole_payload(subject: PageSubject, snapshot: Snapshot) -> dict[str, Any]:
@@ -53,11 +65,10 @@ def snapshot_payload(snapshot: Snapshot) -> dict[str, Any]:
     states = snapshot.states
     return {
         "standings": {
-            "state": [int(one.state) for one in states],
-            "flags": [one.flags for one in states],
-            "reached": [one.half_epochs for one in states],
-            "attempts": [one.attempts for one in states],
-            "seconds": [_rounded(one.seconds) for one in states],
+            **{
+                name: [_rounded(getattr(one, field)) for one in states]
+                for name, field in _STATE.items()
+            },
             "reasons": {i: one.reason for i, one in enumerate(states) if one.reason},
             "stops": {i: one.stop for i, one in enumerate(states) if one.stop},
             "lengths": [len(one.curve) for one in states],
@@ -75,11 +86,7 @@ def changed_payload(
         "changed": [
             {
                 "i": i,
-                "state": int(one.state),
-                "flags": one.flags,
-                "reached": one.half_epochs,
-                "attempts": one.attempts,
-                "seconds": _rounded(one.seconds),
+                **{name: _rounded(getattr(one, field)) for name, field in _STATE.items()},
                 "reason": one.reason,
                 "stop": one.stop,
                 "length": len(one.curve),
@@ -97,19 +104,38 @@ def to_json(payload: dict[str, Any]) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
+def encode_values(values: NDArray[np.float64]) -> str:
+    """Return numbers as base64 of the first three bytes of each float32: four letters a number.
+
+    The relative error is below 2^-16, for numbers from 1e-38 to 3e38; larger ones become the
+    largest. NaN and infinities stay what they are.
+    """
+    flat = values.ravel()
+    finite = np.isfinite(flat)
+    clipped = np.where(finite, np.clip(flat, -_LARGEST, _LARGEST), flat)
+    bits = clipped.astype(np.float32).view(np.uint32)
+    sign = bits & np.uint32(0x80000000)
+    rounded = np.minimum((bits & np.uint32(0x7FFFFFFF)) + np.uint32(_HALF), _LARGEST_BITS)
+    bits = np.where(finite, rounded | sign, np.where(np.isnan(flat), _NAN_BITS, bits))
+    octets = bits.astype(">u4").view(np.uint8).reshape(-1, 4)[:, :3]
+    return base64.b64encode(octets.tobytes()).decode("ascii")
+
+
+def encode_layers(walk: Walk) -> str:
+    """Return layers as `page/layers.js` reads them: a letter and numbers each, then semicolons."""
+
+    def short(value: str | float) -> str:
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    return ";".join(" ".join(map(short, layer.page_parts())) for layer in walk.layers)
+
+
 def _about(snapshot: Snapshot) -> dict[str, Any]:
-    return {
-        "facts": [list(fact) for fact in snapshot.facts],
-        "notes": list(snapshot.notes),
-        "progress": None if snapshot.progress is None else _progress(snapshot.progress),
-    }
-
-
-def _progress(progress: Progress) -> dict[str, Any]:
-    return {
-        "datasets": [asdict(dataset) for dataset in progress.datasets],
-        "trouble": progress.trouble,
-    }
+    progress = None
+    if snapshot.datasets is not None:
+        progress = {"datasets": list(map(asdict, snapshot.datasets)), "trouble": snapshot.trouble}
+    facts = [list(fact) for fact in snapshot.facts]
+    return {"facts": facts, "notes": list(snapshot.notes), "progress": progress}
 
 
 def _networks(networks: Sequence[PageNetwork], datasets: Sequence[str]) -> dict[str, Any]:

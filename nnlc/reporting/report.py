@@ -1,19 +1,36 @@
 """Report: the page of a folder as a file."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from nnlc.errors import NnlcError
+from nnlc.networks import NetworkSpec
+from nnlc.reporting.campaign_facts import seconds_of, tables_facts
 from nnlc.reporting.campaign_folder import CampaignFolder
+from nnlc.reporting.network_state import (
+    NetworkState,
+    PageNetwork,
+    PageSubject,
+    Snapshot,
+    State,
+    flags_of,
+)
 from nnlc.reporting.page import MARK, build_page
-from nnlc.reporting.page_subject import PageSubject, Snapshot
 from nnlc.reporting.payload import whole_payload
-from nnlc.reporting.tables_folder import look_at_tables
 from nnlc.results.folder import ResultsFolder
+from nnlc.results.history import History, read_history
+from nnlc.results.journal import unread_files
+from nnlc.system.files import ignored_lines
 from nnlc.system.output_file import PAGE, check_output, write_output
-from nnlc.tables.frames import ValLoss, check_choice, load_tables
+from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS
+from nnlc.tables.folder_names import JOURNAL, PROVENANCE_FILE
+from nnlc.tables.frames import Tables, ValLoss, check_choice, load_tables
+from nnlc.tables.images_of_table import image_sets_of
+from nnlc.wording import first_few
 
 MOST_NETWORKS = 30_000
 """Most networks of a page that a browser can still use."""
@@ -82,3 +99,41 @@ def _look(path: Path, val_loss: ValLoss) -> tuple[PageSubject, Snapshot]:
         why = "; ".join(map(str, tables.skipped[:3]))
         raise NnlcError(f"{path}: no whole table to show" + (f": {why}" if why else ""))
     return look_at_tables(tables, path)
+
+
+def look_at_tables(tables: Tables, path: Path) -> tuple[PageSubject, Snapshot]:
+    """Return the content of a page of tables that were loaded from a path."""
+    curves = tables.curves[[column.field for column in CURVE_COLUMNS]].to_numpy()
+    ends = np.cumsum(tables.networks["half_epochs"]).tolist()
+    flags = flags_of(tables)
+    image_sets = image_sets_of(tables.networks["dataset"], tables.networks["path"])
+    metadata = tables.networks[[column.field for column in METADATA_COLUMNS]].to_dict("records")
+    specs = (NetworkSpec(**values) for values in metadata)  # type: ignore[arg-type]
+    networks = [
+        PageNetwork(spec, images.name if images else spec.dataset, images)
+        for spec, images in zip(specs, image_sets, strict=True)
+    ]
+    history, notes = _journal_of(path)
+    states = [
+        NetworkState(
+            State.DONE,
+            curves[start:end],
+            end - start,
+            flags[network.spec.id],
+            seconds=seconds_of(history, network.spec.id),
+        )
+        for network, (start, end) in zip(networks, pairwise([0, *ends]), strict=True)
+    ]
+    subject = PageSubject(f"tables of {path.absolute().name or path.absolute()}", networks)
+    notes += first_few(tables.skipped, write=lambda one: f"Passed over: {one}")
+    return subject, Snapshot(states, tables_facts(tables, history), notes=notes)
+
+
+def _journal_of(path: Path) -> tuple[History, list[str]]:
+    """Read the journal of a collection, and note what of it is not read."""
+    folder = path / JOURNAL
+    if not (path / PROVENANCE_FILE).is_file():
+        return History(), []
+    if folder.is_symlink():
+        return History(), [f"{folder}: the journal is a symbolic link, and is not read"]
+    return read_history(folder), ignored_lines(unread_files(folder))
