@@ -20,7 +20,8 @@ from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import ImagesError
 from nnlc.networks import ImageSet
 from nnlc.training import image_sources
-from nnlc.training.loaded_images import check_images, describe_npz, load_images
+from nnlc.training.loaded_images import check_images, load_images
+from nnlc.training.own_images import describe_npz
 
 
 def test_an_npz_of_one_s_own_loads_to_its_arrays(tmp_path):
