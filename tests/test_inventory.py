@@ -143,9 +143,9 @@ def test_what_is_no_table_is_named_alike_by_all_and_set_aside_by_retry(folder, w
     found = read_status(job.results)
     assert {i: one.reason for i, one in found.not_whole.items()} == {id_: wrong.reason}
     [counts] = found.datasets.values()
-    assert (counts.done, counts.not_whole, counts.waiting) == (5, 1, 0)
+    assert (counts.done, counts.unusable, counts.waiting) == (5, 1, 0)
     told = CliRunner().invoke(app, ["status", str(job.results.path)]).output
-    assert "1 table is not whole; 'nnlc retry" in told
+    assert f"1 table can't be used (1 {wrong.state.value}); 'nnlc retry" in told
     assert wrong.reason in told
     shown = CampaignFolder(job.results).look().states[3]
     assert (shown.state, shown.reason) == (Shown.DAMAGED, wrong.reason)

@@ -322,7 +322,7 @@ def test_finished_and_failed_networks_are_not_planned(results):
     assert (found.done, found.failed, found.not_whole) == (3, 1, 1)
     plan = make_plan(found, PlanRequest(elements=2))
     assert sum(map(len, plan.chosen.replay.spans)) == 3
-    assert "1 failed, 1 table not whole; " in "\n".join(plan_lines(plan))
+    assert "1 failed, 1 unusable table; " in "\n".join(plan_lines(plan))
 
 
 def test_where_nothing_is_left_there_is_nothing_to_plan():

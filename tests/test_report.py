@@ -129,7 +129,7 @@ def test_each_network_of_a_campaign_has_its_state_as_status_counts_them(results)
     assert np.isnan(found[-3:-1]).all()
     [counts] = data["progress"]["datasets"]
     [status] = read_status(results).datasets.values()
-    for name in ("done", "under_way", "waiting", "failed", "not_whole"):
+    for name in ("done", "under_way", "waiting", "failed", "unusable"):
         assert counts[name] == getattr(status, name)
     facts = dict(data["facts"])
     assert facts["tables come from"] == "1 from A100 <i>"
@@ -152,8 +152,8 @@ def test_a_campaign_that_stops_early_is_counted_as_status_counts_it(tmp_path):
     write_tables(folder.path, networks[2:3], 5)
     [counts] = CampaignFolder(folder).look().datasets
     [status] = read_status(folder).datasets.values()
-    assert (counts.rows, counts.done, counts.not_whole) == (16, 2, 1)  # not where the rule stops
-    assert (status.rows, status.done, status.not_whole) == (16, 2, 1)
+    assert (counts.rows, counts.done, counts.unusable) == (16, 2, 1)  # not where the rule stops
+    assert (status.rows, status.done, status.unusable) == (16, 2, 1)
     content = folder.table_path(networks[2].images, networks[2].spec).read_bytes()
     known = {"id": networks[2].spec.id, "sha256": hashlib.sha256(content).hexdigest()}
     Journal(folder.journal_folder).write("finish", **known)
@@ -269,7 +269,7 @@ def test_what_is_passed_over_is_told(tmp_path, results):
     link = results.models_folder(images) / "2031_01_01_00_00_00_000000.txt"
     link.symlink_to(results.table_path(images, spec))
     _, data = page_of(results.path)
-    assert all(note.startswith("A table is damaged: ") for note in data["notes"][:2])
+    assert all(note.startswith("A table can't be used: ") for note in data["notes"][:2])
     assert f"{link}: is a symbolic link where a file is expected" in data["notes"][1]
     assert data["notes"][2].startswith("2 tables are of no network of this campaign")
 
@@ -413,7 +413,7 @@ def test_the_command_writes_a_page_with_a_comparison(results, tmp_path):
     job = run_nnlc("report", "r", "-o", "x.html", "--compare", path, cwd=tmp_path)
     assert job.returncode == 0
     [note] = job.stderr.splitlines()
-    assert note.startswith("note: A table is damaged: r/F-MNIST-sample_models/")
+    assert note.startswith("note: A table can't be used: r/F-MNIST-sample_models/")
     assert job.stdout == "6 networks, 0.1 MB: x.html\n"
     data = data_of((tmp_path / "x.html").read_text("utf-8"))
     assert data["comparison"][4]["method"] == "penguin"

@@ -314,7 +314,7 @@ def test_a_table_of_another_length_is_damaged_where_no_rule_stops_networks(resul
     write_tables(results.path, networks[1:2], 7)
     moment = CampaignFolder(results).look()
     [counts] = moment.datasets
-    assert (counts.done, counts.not_whole, counts.rows, counts.stopped) == (0, 2, 0, 0)
+    assert (counts.done, counts.unusable, counts.rows, counts.stopped) == (0, 2, 0, 0)
     reasons = [one.reason for one in moment.states[:2]]
     for network, why, rows in zip(
         networks,
@@ -325,7 +325,7 @@ def test_a_table_of_another_length_is_damaged_where_no_rule_stops_networks(resul
         path = results.table_path(network.images, network.spec)
         assert why.startswith(f"{path}, line ")
         assert why.endswith(f": the table {rows}")
-        assert f"A table is damaged: {why}" in moment.notes
+        assert f"A table can't be used: {why}" in moment.notes
 
 
 def test_a_folder_that_can_not_be_read_is_told_and_what_was_known_stays(results, clock, server):

@@ -268,7 +268,7 @@ def test_what_takes_a_tables_place_while_it_is_trained_is_named_and_its_checkpoi
     assert checkpoint.exists()
     last = job.progress.messages[-1]
     assert last.startswith("5 tables are in ")
-    assert "1 table is not whole" in last
+    assert "1 table can't be used" in last
     assert str(job.path(index)) in last
 
 
@@ -279,4 +279,4 @@ def test_a_network_whose_place_is_taken_before_its_turn_is_not_trained(tmp_path,
     assert job.begin().train_all() == ExitStatus.DONE_WITH_FAILURES
     assert 3 not in [index for _, index in job.handed_out]
     assert not job.leased
-    assert "1 table is not whole" in job.progress.messages[-1]
+    assert "1 table can't be used" in job.progress.messages[-1]

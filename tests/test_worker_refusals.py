@@ -90,7 +90,7 @@ def test_a_damaged_table_is_named_and_left_alone_while_only_what_is_missing_is_t
     job = run_worker(campaign, "--results", tmp_path / "r")
     assert job.returncode == 3
     last = job.stdout.splitlines()[-2:]
-    assert "1 table is not whole; 'nnlc retry" in last[0]
+    assert "1 table can't be used (1 damaged); 'nnlc retry" in last[0]
     assert path.name in last[1]
     assert "line 3" in last[1]
     assert [event["id"] for event in events(tmp_path / "r", "start")[starts:]] == [missing.stem]

@@ -49,7 +49,7 @@ def show_status(path: Path) -> None:
 def _grid(found: Status) -> Table:
     grid = Table(title=f"campaign {found.campaign}", title_justify="left")
     grid.add_column("dataset", overflow="fold")
-    states = ["done", "under_way", "waiting", "failed", *(["not_whole"] if found.not_whole else [])]
+    states = ["done", "under_way", "waiting", "failed", *(["unusable"] if found.not_whole else [])]
     for name in (*states, "rows"):
         grid.add_column(name.replace("_", " "), justify="right", overflow="fold")
     for name, counts in found.datasets.items():

@@ -152,7 +152,7 @@ def forecast_campaign(campaign: Campaign, site: Site, results: ResultsFolder) ->
 
 def not_whole_words(forecast: Forecast) -> str:
     """Say how many networks wait for `nnlc retry`, to stand after those that failed."""
-    return f", {counted(forecast.not_whole, 'table')} not whole" if forecast.not_whole else ""
+    return f", {counted(forecast.not_whole, 'unusable table')}" if forecast.not_whole else ""
 
 
 def nominal_machine(gpu: Gpu) -> Machine:

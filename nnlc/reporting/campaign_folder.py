@@ -240,11 +240,11 @@ class CampaignFolder:
         notes = ignored_lines(self.results.unusable_entries())
         notes += unsaid_ends(journal, self._history.open_jobs, missing)
         damaged = [one.reason for one in states if one.state == State.DAMAGED]
-        notes += [f"A table is damaged: {reason}" for reason in damaged]
+        notes += [f"A table can't be used: {reason}" for reason in damaged]
         for watcher in self._watchers.values():
             for id_, one in watcher.found.items():
                 if isinstance(one, TableError) and id_ not in ids:
-                    notes.append(f"A table is damaged: {one}")
+                    notes.append(f"A table can't be used: {one}")
             if foreign := len(watcher.found.keys() - ids):
                 what = counted(foreign, "table is", "tables are")
                 what += " of no network of this campaign, and not shown"
@@ -261,7 +261,7 @@ def _progress(name: str, group: Sequence[NetworkState], half_epochs: int) -> Dat
         under_way=states[State.UNDER_WAY],
         waiting=states[State.WAITING],
         failed=states[State.FAILED],
-        not_whole=states[State.DAMAGED],
+        unusable=states[State.DAMAGED],
         rows=sum(one.half_epochs for one in group),
         all_rows=len(group) * half_epochs,
         stopped=sum(rest > 0 for rest in short),

@@ -15,7 +15,7 @@ as done nor as waiting, until `nnlc retry` sets the file aside.
 
 import os
 import shlex
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -178,14 +178,16 @@ def judge(
 
 
 def not_whole_lines(not_whole: Collection[Entry], results: Path) -> list[str]:
-    """Return lines that name the tables that are not whole, why, and what to do."""
+    """Return lines that name damaged and foreign tables, why, and what to do."""
     if not not_whole:
         return []
-    number = counted(len(not_whole), "table is", "tables are")
+    states = Counter(one.state.value for one in not_whole)
+    kinds = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     which = "those that can be read" if any(one.unread for one in not_whole) else "such files"
     return [
-        f"{number} not whole; 'nnlc retry {shlex.quote(str(results))}' moves {which} aside, and "
-        "the next start trains their networks again:",
+        f"{counted(len(not_whole), 'table')} can't be used ({kinds}); 'nnlc retry "
+        f"{shlex.quote(str(results))}' moves {which} aside, and the next start trains their "
+        "networks again:",
         *first_few([f"  {one.reason}" for one in not_whole]),
     ]
 

@@ -19,7 +19,7 @@ class DatasetStatus:
     done: int = 0
     under_way: int = 0
     waiting: int = 0
-    not_whole: int = 0
+    unusable: int = 0
     """Networks whose table is damaged or foreign."""
     failed: int = 0
     rows: int = 0
@@ -98,7 +98,7 @@ def read_status(results: ResultsFolder) -> Status:
             if id_ in history.finishes:
                 finishes.append(history.finishes[id_])
         elif id_ in not_whole:
-            status.not_whole += 1
+            status.unusable += 1
         elif id_ in running:
             status.under_way += 1
             status.rows += max(0, min(running[id_]["half_epochs"], campaign.half_epochs))

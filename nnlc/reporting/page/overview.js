@@ -41,7 +41,7 @@ function showAbout({facts, notes, progress}) {
 }
 
 function progressBar(dataset) {
-  const states = ["done", "under_way", "waiting", "failed", "not_whole"];
+  const states = ["done", "under_way", "waiting", "failed", "unusable"];
   const all = states.reduce((sum, name) => sum + dataset[name], 0);
   const track = element("div", {class: "track", "aria-hidden": "true"});
   for (const name of ["done", "under_way", "failed"]) {
