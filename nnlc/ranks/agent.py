@@ -8,7 +8,7 @@ import os
 import selectors
 import time
 from collections import Counter
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from nnlc.console import STANDARD_ERROR, say_aside
 from nnlc.errors import ExitStatus
@@ -20,6 +20,9 @@ from nnlc.ranks.trainer_link import TrainerLink
 from nnlc.system import messages
 from nnlc.system.environment import in_words, overruled
 
+if TYPE_CHECKING:
+    from nnlc.ranks.gatherer import Gatherer, Outbox
+
 TRAINER_END_SECONDS = 5.0
 """Time that an idle trainer has to end once its input is closed."""
 TICK_SECONDS = 0.1
@@ -28,18 +31,6 @@ LONGEST_RESTART_SECONDS = 60.0
 """Longest wait before replacing a trainer that ended without work, as after a disk failure."""
 RANK_0 = 0
 _FOR_AGENTS = ("configure", "check", "train", "leave", "stop")
-
-Outbox = list[tuple[int, messages.Message]]
-
-
-class Handler(Protocol):
-    """Interface of the gatherer that an agent calls."""
-
-    def __call__(self, rank: int, *received: messages.Message) -> Outbox:
-        """Handle messages from one rank; return messages to send, each with its rank."""
-
-    def tick(self) -> Outbox:
-        """Do periodic work, several times a second; return messages to send."""
 
 
 class Agent:
@@ -65,7 +56,7 @@ class Agent:
             "without_mps": without_mps,
             "overruled": in_words(overruled(os.environ)),
         }
-        self.gatherer: Handler | None = None
+        self.gatherer: Gatherer | None = None
         self._next_tick = 0.0
         notices.on_second_signal = self._end_at_once
         others = range(1, link.ranks) if link.rank == RANK_0 else [RANK_0]
@@ -133,7 +124,7 @@ class Agent:
     def _send_to_gatherer(self, message: messages.Message) -> None:
         self._link.send(RANK_0, message)
 
-    def _send_all(self, outbox: Outbox) -> None:
+    def _send_all(self, outbox: "Outbox") -> None:
         for rank, message in outbox:
             self._link.send(rank, message)
 

@@ -231,18 +231,13 @@ class Leases:
         if heartbeat != before:
             since = self._clock()
         self._seen[token] = heartbeat, since
-        lives = process_lives(_read(heartbeat), self._me)
+        process = None
+        with contextlib.suppress(ValueError, RecursionError):  # a damaged heartbeat
+            process = json.loads(heartbeat)
+        lives = process_lives(process, self._me)
         if lives or (heartbeat and heartbeat != before):
             self._seen_alive.add(token)
         return lives is False or asked - since >= self._expiry_seconds
-
-
-def _read(heartbeat: bytes) -> object:
-    """Return a heartbeat's content, or None if it is damaged."""
-    try:
-        return json.loads(heartbeat)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _entries(lease: Path) -> list[str]:

@@ -161,15 +161,12 @@ class Progress:
         elapsed = time.monotonic() - self._start
         return elapsed * (sum(expected.values()) - done) / here
 
-    def _time_left(self) -> str:
-        seconds = self._seconds_left()
-        if seconds is None:
-            return ""
-        return f", about {timedelta(seconds=round(min(seconds, MAX_SECONDS)))} left"
-
     def _counts(self) -> str:
+        seconds, left = self._seconds_left(), ""
+        if seconds is not None:
+            left = f", about {timedelta(seconds=round(min(seconds, MAX_SECONDS)))} left"
         failed = f", {self._failed} failed" if self._failed else ""
-        return f"{self._done} of {counted(self._total, 'network')} done{failed}{self._time_left()}"
+        return f"{self._done} of {counted(self._total, 'network')} done{failed}{left}"
 
     def _log_line(self) -> str:
         longest = sorted(self._running.values(), key=lambda entry: entry[1])[:3]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from math import inf
 
 MARGIN_SECONDS = 90.0
 """Time before its limit at which a job begins to shut down: trainers save, and ranks leave."""
@@ -28,8 +29,9 @@ class TimeLeft:
         since: float | None = None,
     ) -> None:
         self._clock = clock
-        self._end = None if seconds is None else (clock() if since is None else since) + seconds
-        self._margin = 0.0 if seconds is None else min(MARGIN_SECONDS, MARGIN_SHARE * seconds)
+        left = inf if seconds is None else seconds
+        self._end = (clock() if since is None else since) + left
+        self._margin = min(MARGIN_SECONDS, MARGIN_SHARE * left)
         self._slowest_save = 0.0
 
     def record_save(self, seconds: float) -> None:
@@ -38,8 +40,6 @@ class TimeLeft:
 
     def work_seconds(self) -> float:
         """Return the seconds until the job must shut down; infinite without a limit."""
-        if self._end is None:
-            return float("inf")
         return self._end - self._margin - 2 * self._slowest_save - self._clock()
 
 

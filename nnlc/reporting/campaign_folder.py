@@ -281,11 +281,8 @@ def _stamp(folder: Path) -> object:
     """Return names, sizes and times of a journal's files, which change when it does."""
     found = []
     for path in sorted(folder.glob(f"*{EVENTS}")):
-        try:
-            status = path.stat()
-            found.append((path.name, status.st_size, status.st_mtime_ns))
-        except OSError:
-            continue
+        with suppress(OSError):
+            found.append((path.name, _file_stamp(path.stat())))
     return found
 
 
