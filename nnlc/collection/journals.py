@@ -3,6 +3,7 @@
 import os
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ class Journals:
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self._paths = tuple(paths)
-        self._beside: dict[Path, dict[str, list[Event]]] = {}
-        self._read: dict[Path, dict[str, list[Event]]] = {}
+        self._beside = cache(self._finishes_beside)
+        self._read = cache(self._read_journal)
         self.skipped: list[Skipped] = []
 
     def candidates(self, table: Path, id: str) -> list[Event]:
@@ -39,10 +40,7 @@ class Journals:
 
         The events may belong to earlier tables of the network.
         """
-        folder = table.parent
-        if folder not in self._beside:
-            self._beside[folder] = self._finishes_beside(folder)
-        return self._beside[folder].get(id, [])
+        return self._beside(table.parent).get(id, [])
 
     def finish(self, table: Path, id: str, sha256: str) -> Event | None:
         """Return the last event with this table's sha256, or without any."""
@@ -55,9 +53,7 @@ class Journals:
         collection = parent_collection(folder, self._paths)
         if collection is None or not os.path.lexists(collection / JOURNAL):
             return {}
-        if collection not in self._read:
-            self._read[collection] = self._read_journal(collection / JOURNAL)
-        return self._read[collection]
+        return self._read(collection / JOURNAL)
 
     def _read_journal(self, journal: Path) -> dict[str, list[Event]]:
         found: defaultdict[str, list[Event]] = defaultdict(list)

@@ -10,12 +10,14 @@ import csv
 import io
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 
 from nnlc.collection.clashes import MergedTables
-from nnlc.collection.sources import Source, parent_collection
+from nnlc.collection.sources import parent_collection
 from nnlc.errors import NnlcError
 from nnlc.system.text_file import read_text
 from nnlc.tables.folder_names import PROVENANCE_FILE
@@ -33,40 +35,19 @@ def provenance(merged: MergedTables, paths: Sequence[Path]) -> bytes:
         merged: the tables.
         paths: paths that the user gave to read.
     """
-    files = _ProvenanceFiles(paths)
+    names = _names(paths)
+    read = cache(partial(_read_beside, paths))
     rows = {
         (id_, one.dataset, sources[0].folder, one.sha256, source)
         for id_, sources in merged.taken.items()
         for one in sources
-        for source in files.sources(one)
+        for source in read(one.path.parent).get((id_, one.sha256)) or _named(one.path, names)
     }
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows(sorted(rows))
     return text.getvalue().encode("utf-8", "backslashreplace")
-
-
-class _ProvenanceFiles:
-    """Files `provenance.csv` of the collections in the given paths."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths, self._names = paths, _names(paths)
-        self._sources: dict[Path, _Sources] = {}
-
-    def sources(self, table: Source) -> list[str]:
-        """Return the original sources of a table: from its collection's file, or its path."""
-        folder = table.path.parent
-        if folder not in self._sources:
-            collection = parent_collection(folder, self._paths)
-            self._sources[folder] = _read(collection / PROVENANCE_FILE) if collection else {}
-        return self._sources[folder].get((table.id, table.sha256)) or list(self._place(table.path))
-
-    def _place(self, table: Path) -> Iterator[str]:
-        for path, name in self._names:
-            if table.is_relative_to(path):
-                yield str(name / table.relative_to(path))
-                return
 
 
 def _names(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
@@ -80,9 +61,19 @@ def _names(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
     return [(folder, Path(*parts[1:][-count:])) for folder, parts in absolute.items()]
 
 
-def _read(path: Path) -> _Sources:
-    """Return the sources in a file `provenance.csv`; none if nnlc did not write it."""
+def _named(table: Path, names: list[tuple[Path, Path]]) -> list[str]:
+    """Return a table's path, from the name of the folder that the user gave."""
+    inside = ((path, name) for path, name in names if table.is_relative_to(path))
+    return [str(name / table.relative_to(path)) for path, name in islice(inside, 1)]
+
+
+def _read_beside(paths: Sequence[Path], folder: Path) -> _Sources:
+    """Return the sources in the file of a folder's collection; none if nnlc did not write it."""
     sources: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    collection = parent_collection(folder, paths)
+    if collection is None:
+        return {}
+    path = collection / PROVENANCE_FILE
     if path.is_symlink() or not path.is_file():
         return {}
     with suppress(NnlcError, csv.Error):

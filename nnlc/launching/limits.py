@@ -89,7 +89,7 @@ def node_choices(request: PlanRequest, site: Site, networks: int) -> list[int]:
     found = {
         nodes
         for low, high in _regions(site)
-        for nodes in [low, *_numbers(low, min(useful, useful if high is None else high))]
+        for nodes in [low, *_numbers(low, min(useful, high))]
         if _has_time(site, nodes, request.minutes)
     }
     return sorted(found)
@@ -132,19 +132,15 @@ def as_hours(minutes: int) -> str:
 
 
 def _check_nodes(nodes: int, site: Site) -> None:
-    problem = None
+    try:
+        if nodes >= 1 and _has_time(site, nodes, None):
+            return
+        longest = site.longest_minutes(nodes)
+        problem = f"jobs of that size may last {longest} minutes, too short to train"
+    except ValueError as impossible:
+        problem = str(impossible)
     if nodes < 1:
         problem = "must be at least 1"
-    else:
-        try:
-            longest = site.longest_minutes(nodes)
-        except ValueError as impossible:
-            problem = str(impossible)
-        else:
-            if not _has_time(site, nodes, None):
-                problem = f"jobs of that size may last {longest} minutes, too short to train"
-    if problem is None:
-        return
     nearest = _nearest(site, nodes, None)
     if nearest is None:
         raise too_short(site)
@@ -195,22 +191,16 @@ def _check_elements(elements: int, site: Site, networks: int) -> None:
         raise SiteError(f"--elements {elements}: {why}; the nearest possible is --elements {most}")
 
 
-def _regions(site: Site) -> list[tuple[int, int | None]]:
-    """Return the fewest and most nodes of each bin; a most of None has no limit."""
-    top = site.max_nodes
-    if not site.bins:
-        return [(1, top)]
-    bins = [b.nodes for b in site.bins]
-    if top is None:
-        return [(low, high) for low, high in bins]
+def _regions(site: Site) -> list[tuple[int, int]]:
+    """Return the fewest and most nodes of each bin."""
+    top = site.max_nodes or MOST
+    bins = [b.nodes for b in site.bins] or [(1, top)]
     return [(low, min(high, top)) for low, high in bins if low <= top]
 
 
 def _nearest(site: Site, nodes: int, minutes: int | None) -> int | None:
     """Return the legal number of nodes nearest to this one whose jobs may last so long."""
-    clamped = (
-        max(low, nodes if high is None else min(nodes, high)) for low, high in _regions(site)
-    )
+    clamped = (max(low, min(nodes, high)) for low, high in _regions(site))
     found = [n for n in clamped if _has_time(site, n, minutes)]
     return min(found, key=lambda n: (abs(n - nodes), n), default=None)
 

@@ -101,15 +101,11 @@ def replay(work: Sequence[Sequence[int]], shape: JobShape, running: int | None =
     """
     if not work or shape.ranks < 1 or shape.limit_ms < 1 or min(chain([1], *work)) < 1:
         raise ValueError("a replay needs elements, ranks, time for work, and work of some length")
-    chains, spans = [], []
-    for networks in work:
-        jobs, spanned = _run_element(networks, shape)
-        chains.append(jobs)
-        spans.append(tuple(spanned))
+    chains, spans = zip(*(_run_element(networks, shape) for networks in work), strict=True)
     trained = sum(job.trained_ms for jobs in chains for job in jobs)
     if trained != sum(map(sum, work)) or not all(map(all, spans)):
         raise AssertionError("a replay ended before all of its networks were finished")
-    return Replay(shape, tuple(_queue(chains, shape, running)), tuple(spans))
+    return Replay(shape, tuple(_queue(chains, shape, running)), tuple(map(tuple, spans)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +36,6 @@ _BINS = 12
 _FEWEST_IN_A_BIN = 5
 """Fewest networks in a bin for which median and quartiles are drawn."""
 _BLOCKS = {"ReLU": RELU, "pooling": POOLING, "dropout": DROPOUT}
-_JITTER = 0.3
 _VARIANTS = (("with", BLUE, ""), ("without", ORANGE, "//"))
 
 
@@ -45,29 +45,24 @@ class Setting:
 
     column: str
     label: str
-    edges: Callable[[Floats], Floats]
-    """Function from the setting's values to the edges of bins."""
+    edges: Callable[[float, float], Floats]
+    """Function from the setting's least and greatest value to the edges of bins."""
     logarithmic: bool = False
     jitter: float = 0.0
     """Greatest random horizontal shift of a point, so that integers don't hide one another."""
 
 
-def _log_edges(values: Floats) -> Floats:
-    return np.geomspace(values.min(), values.max(), _BINS + 1)
-
-
-def _linear_edges(values: Floats) -> Floats:
-    return np.linspace(values.min(), values.max(), _BINS + 1)
-
-
-def _integer_edges(values: Floats) -> Floats:
-    return np.arange(values.min(), values.max() + 2) - 0.5
-
-
 SETTINGS = {
-    "learning-rate": Setting("learning_rate", "learning rate", _log_edges, logarithmic=True),
-    "batch-size": Setting("batch_size", "batch size (images)", _linear_edges),
-    "depth": Setting("depth", "convolutions", _integer_edges, jitter=_JITTER),
+    "learning-rate": Setting(
+        "learning_rate",
+        "learning rate",
+        partial(np.geomspace, num=_BINS + 1),
+        logarithmic=True,
+    ),
+    "batch-size": Setting("batch_size", "batch size (images)", partial(np.linspace, num=_BINS + 1)),
+    "depth": Setting(
+        "depth", "convolutions", lambda least, most: np.arange(least, most + 2) - 0.5, jitter=0.3
+    ),
 }
 """Settings by the name of the picture."""
 
@@ -144,7 +139,7 @@ def _draw_points(axes: Axes, networks: pd.DataFrame, setting: Setting) -> None:
         axes.set_xscale("log")
     if setting.jitter:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=11))
-    band = _band(values, accuracy, setting.edges(values))
+    band = _band(values, accuracy, setting.edges(values.min(), values.max()))
     axes.errorbar(
         band.epochs,
         band.middle,

@@ -81,17 +81,12 @@ class _Lanes:
     targets: Floats
     points: Integers
     parameters: Floats
-    triangle: Floats
-    """Triangular factor of the derivatives' QR decomposition, P × P × L."""
-    projected: Floats
-    """Residuals projected on the orthogonal factor, P × L."""
     cost: Floats
     gradient: Floats
     radius: Floats
     damping: Floats
     evaluations: Integers
     status: Integers
-    moved: Booleans
     local: LocalModel
 
     def keep(self, which: Integers) -> None:
@@ -131,7 +126,8 @@ class _Solver:
         lanes = self._begin(targets, points, start)
         done = Fits(start.copy(), lanes.cost.copy(), np.zeros(len(points), dtype=bool))
         while len(lanes.number):
-            self._update_models(lanes)
+            used_up = (lanes.evaluations >= self._limit) & (lanes.status == RUNNING)
+            lanes.status[used_up] = EXHAUSTED
             ended = lanes.status != RUNNING
             if ended.any():
                 which = lanes.number[ended]
@@ -150,15 +146,12 @@ class _Solver:
             targets=targets,
             points=points,
             parameters=start.copy(),
-            triangle=np.zeros((parameters, parameters, count)),
-            projected=np.zeros((parameters, count)),
             cost=np.zeros(count),
             gradient=np.zeros((parameters, count)),
             radius=np.zeros(count),
             damping=np.zeros(count),
             evaluations=np.ones(count, dtype=np.int64),
             status=np.full(count, RUNNING),
-            moved=np.zeros(count, dtype=bool),
             local=LocalModel.empty(parameters, count),
         )
         everywhere = lanes.number
@@ -176,18 +169,29 @@ class _Solver:
         return np.where(np.arange(rows)[:, np.newaxis] < lanes.points[which], away, 0.0)
 
     def _differentiate(self, lanes: _Lanes, which: Integers, residuals: Floats) -> None:
-        """Store the residuals and derivatives at the parameters of the lanes `which`."""
+        """Build models at the parameters of the lanes `which`; end those with a small gradient."""
         rows = len(residuals)
         targets, parameters = pick(lanes.targets[:rows], which), pick(lanes.parameters, which)
         counts = np.arange(rows)[:, np.newaxis] < lanes.points[which]
         derivatives = self._model.jacobian(parameters, residuals, targets)
         derivatives = np.where(counts, derivatives, 0.0)
-        lanes.triangle[..., which], lanes.projected[:, which] = triangularise(
-            derivatives, residuals
-        )
+        triangle, projected = triangularise(derivatives, residuals)
+        gradient = np.ascontiguousarray(total(derivatives * residuals, axis=1))
         lanes.cost[which] = 0.5 * dot(residuals, residuals)
-        lanes.gradient[:, which] = total(derivatives * residuals, axis=1)
-        lanes.moved[which] = True
+        lanes.gradient[:, which] = gradient
+        distance, slope = self._scale(parameters, gradient)
+        steepness = np.abs(gradient * distance).max(axis=0)
+        flat = steepness < self._settings.tolerance
+        lanes.status[which] = np.where(flat, GRADIENT, lanes.status[which])
+        lanes.local.update(
+            which,
+            triangle,
+            projected,
+            gradient,
+            np.sqrt(distance),
+            gradient * slope,
+            np.maximum(0.995, 1 - steepness),
+        )
 
     def _scale(self, parameters: Floats, gradient: Floats) -> tuple[Floats, Floats]:
         """Return Coleman and Li's distances to the bounds downhill, and these distances' slopes."""
@@ -195,28 +199,6 @@ class _Solver:
         down, up = (gradient > 0) & np.isfinite(lower), (gradient < 0) & np.isfinite(upper)
         distance = np.where(down, parameters - lower, np.where(up, upper - parameters, 1.0))
         return distance, down.astype(float) - up
-
-    def _update_models(self, lanes: _Lanes) -> None:
-        """Build new local models for lanes that have moved, and end those with a small gradient."""
-        which = np.flatnonzero(lanes.moved)
-        if len(which):
-            gradient = pick(lanes.gradient, which)
-            distance, slope = self._scale(pick(lanes.parameters, which), gradient)
-            steepness = np.abs(gradient * distance).max(axis=0)
-            flat = steepness < self._settings.tolerance
-            lanes.status[which] = np.where(flat, GRADIENT, lanes.status[which])
-            lanes.local.update(
-                which,
-                pick(lanes.triangle, which),
-                pick(lanes.projected, which),
-                gradient,
-                np.sqrt(distance),
-                gradient * slope,
-                np.maximum(0.995, 1 - steepness),
-            )
-            lanes.moved[which] = False
-        used_up = (lanes.evaluations >= self._limit) & (lanes.status == RUNNING)
-        lanes.status[used_up] = EXHAUSTED
 
     def _step(self, lanes: _Lanes) -> None:
         """Try a step in every lane; take it where the cost falls."""
