@@ -1,8 +1,8 @@
 """Curves and metrics as CSV files, for programs that read no tables."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import IO
 
 import pandas as pd
 
@@ -46,10 +46,7 @@ def write_csv(frame: pd.DataFrame, path: Path, *, mark: bytes) -> None:
         NnlcError: the file can't be written.
     """
     text = csv_ready(frame)
-
-    def write(file: IO[bytes]) -> None:
-        text.to_csv(file, index=False, lineterminator="\n", errors="replace")
-
+    write = partial(text.to_csv, index=False, lineterminator="\n", errors="replace")
     write_output(path, write, mark=mark, endings=CSV)
 
 

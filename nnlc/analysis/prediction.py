@@ -66,7 +66,8 @@ def predict(
     Raises:
         NnlcError: a method or setting is unknown, an epoch is impossible, or no network is left.
     """
-    made = make_predictor(method, epoch=DEFAULT_EPOCH if target is None else target)
+    epoch = DEFAULT_EPOCH if target is None else target
+    made = make_predictor(method, epoch=epoch)
     if isinstance(made, StopRule):
         if target is not None and made.epoch != target:
             raise NnlcError(
@@ -75,14 +76,10 @@ def predict(
             )
         if cutoff is not None:
             raise NnlcError(f"{made.name} decides itself when to stop; leave out the cutoff")
-    elif target is None:
-        target = DEFAULT_EPOCH
-    scorable = find_scorable(
-        tables, made.epoch if isinstance(made, StopRule) else target or 0, only=only
-    )
-    if isinstance(made, StopRule):
+        scorable = find_scorable(tables, made.epoch, only=only)
         columns = _by_stop_rule(made, scorable, processes)
     else:
+        scorable = find_scorable(tables, epoch, only=only)
         columns = _by_cutoff(made, scorable, cutoff, processes)
     columns |= {"id": scorable.ids, "dataset": scorable.datasets, "observed": scorable.observed}
     columns["error"] = np.abs(columns["predicted"] - scorable.observed)

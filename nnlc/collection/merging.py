@@ -64,9 +64,7 @@ def merge_tables(
         TableError: there is no table, or one is damaged; nothing is written.
         NnlcError: tables clash, or the folder is in use or can't be written; nothing is written.
     """
-    places, folder = as_paths(paths), Path(folder)
-    merged, skipped = _read(places, folder, on_clash, damaged)
-    return _write(merged, merged, folder, places, skipped, link=link)
+    return _collect(as_paths(paths), Path(folder), None, on_clash, damaged, link)
 
 
 def subset_tables(
@@ -87,42 +85,27 @@ def subset_tables(
     Raises:
         NnlcError: as for `merge_tables`; or an ID has no table, or no table is chosen.
     """
-    places, folder = as_paths(paths), Path(folder)
-    merged, skipped = _read(places, folder, on_clash, damaged)
-    chosen = ids(frames_of(merged.firsts)) if callable(ids) else ids
-    part = _part(merged, chosen)
-    return _write(part, merged, folder, places, skipped, link=link)
+    return _collect(as_paths(paths), Path(folder), ids, on_clash, damaged, link)
 
 
-def _read(
-    paths: Sequence[Path], folder: Path, on_clash: OnClash, damaged: Damaged
-) -> tuple[MergedTables, list[Skipped]]:
+def _collect(
+    paths: Sequence[Path],
+    folder: Path,
+    ids: Iterable[str] | Chooser | None,
+    on_clash: OnClash,
+    damaged: Damaged,
+    link: bool,
+) -> Collected:
+    """Copy the tables of these IDs; with None, all."""
     check_choice("on_clash", on_clash, ("refuse", "skip"))
     check_choice("damaged", damaged, ("refuse", "skip"))
     check_destination(folder, paths)
     sources, skipped = read_sources(paths, damaged)
-    merged = merge_sources(sources)
+    merged = part = merge_sources(sources)
     if on_clash == "refuse":
         refuse_clashes(merged)
-    return merged, skipped
-
-
-def _part(merged: MergedTables, ids: Iterable[str]) -> MergedTables:
-    chosen = dict.fromkeys(ids)
-    check_known(chosen, merged.taken)
-    clashes = [clash for clash in merged.clashes if clash.first.id in chosen]
-    return replace(merged, taken={id_: merged.taken[id_] for id_ in chosen}, clashes=clashes)
-
-
-def _write(
-    part: MergedTables,
-    merged: MergedTables,
-    folder: Path,
-    paths: Sequence[Path],
-    skipped: Sequence[Skipped],
-    *,
-    link: bool,
-) -> Collected:
+    if ids is not None:
+        part = _part(merged, ids(frames_of(merged.firsts)) if callable(ids) else ids)
     if not part.taken:
         raise NnlcError(f"none of the {len(merged.taken)} tables is chosen; nothing is written")
     journals = Journals(paths)
@@ -133,3 +116,10 @@ def _write(
         notes=tuple(notes(part)),
         skipped=(*skipped, *journals.skipped),
     )
+
+
+def _part(merged: MergedTables, ids: Iterable[str]) -> MergedTables:
+    chosen = dict.fromkeys(ids)
+    check_known(chosen, merged.taken)
+    clashes = [clash for clash in merged.clashes if clash.first.id in chosen]
+    return replace(merged, taken={id_: merged.taken[id_] for id_ in chosen}, clashes=clashes)

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlc.errors import NnlcError, TableError
-from nnlc.exporting.schema import NETWORKS, NUMBERS, SPECIFICATION, VALUES
+from nnlc.exporting.schema import LONGEST, NUMBERS, SPECIFICATION, STORED, VALUES
 from nnlc.networks import NetworkSpec
 from nnlc.tables import Row, Table
 from nnlc.tables.folder_names import PART_NAMES, table_name
@@ -29,9 +29,6 @@ Records = dict[str, list[Any]]
 MOST_TABLES = 1_000_000
 MOST_HALF_EPOCHS = 20_000_000
 """Most half epochs of all tables together: 40 times the article's, 1 GB of memory."""
-MOST_ENTRIES = 10_000
-"""Most entries of a list."""
-LONGEST_TEXT = 100_000
 _LONGEST_NAME_BYTES = 255
 """Longest name of a folder that file systems allow."""
 
@@ -169,8 +166,7 @@ def contents_of(sources: Sequence["Source"]) -> Contents:
 
 def _check_size(source: "Source") -> None:
     for part, value in zip(SPECIFICATION, source.metadata, strict=True):
-        most = {"text": LONGEST_TEXT, "integers": MOST_ENTRIES}.get(part.kind)
-        if most is not None and len(value) > most:
+        if part.kind in LONGEST and len(value) > LONGEST[part.kind]:
             raise TableError(f"{part.table_column} is too long for an export", path=source.path)
 
 
@@ -271,11 +267,11 @@ def check_records(networks: Records, where: Path) -> None:
     Raises:
         NnlcError: a part is too short or too long, or there are too many half epochs.
     """
-    for name in stored_columns():
-        if len(networks[name]) != len(networks["id"]):
+    for part in STORED:
+        if len(networks[part.name]) != len(networks["id"]):
             raise NnlcError(
-                f"{where}, column {name}: {len(networks[name])} values for {len(networks['id'])} "
-                "networks"
+                f"{where}, column {part.name}: {len(networks[part.name])} values for "
+                f"{len(networks['id'])} networks"
             )
     lengths = networks["half_epochs"]
     if any(length < 1 for length in lengths) or sum(lengths) > MOST_HALF_EPOCHS:
@@ -294,8 +290,3 @@ def reading(path: Path, library: str, errors: tuple[type[Exception], ...]) -> It
     except errors as problem:
         where = ", ".join(filter(None, [str(path), *at]))
         raise NnlcError(f"{where}: can't be read as {library}: {reason_of(problem)}") from None
-
-
-def stored_columns() -> Iterable[str]:
-    """Return the names of the parts of `NETWORKS` from which tables are written: not derived."""
-    return [part.name for part in NETWORKS if not part.derived]

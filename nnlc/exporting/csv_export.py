@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from io import StringIO, TextIOWrapper
 from itertools import islice
+from operator import methodcaller
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,16 +18,14 @@ import numpy as np
 
 from nnlc.errors import NnlcError
 from nnlc.exporting.contents import (
-    MOST_ENTRIES,
     MOST_TABLES,
     Contents,
     Layout,
     Records,
     check_records,
-    stored_columns,
 )
 from nnlc.exporting.manifest import RECORDS, Manifest, open_plain
-from nnlc.exporting.schema import CURVES, NETWORKS, VALUES, Part
+from nnlc.exporting.schema import CURVES, LONGEST, NETWORKS, STORED, VALUES, Part
 from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS
 
 NETWORKS_FILE, CURVES_FILE = RECORDS["csv"]
@@ -140,9 +139,8 @@ def _numbers(
 
 
 def _read_networks(path: Path) -> Records:
-    names = list(stored_columns())
-    parts = {part.name: part for part in NETWORKS}
-    readers = [_reader_of(parts[name]) for name in names]
+    names = [part.name for part in STORED]
+    readers = [_reader_of(part) for part in STORED]
     networks: Records = {name: [] for name in names}
     with _reading(path, names) as rows:
         for line, fields in islice(rows, MOST_TABLES):
@@ -154,20 +152,16 @@ def _read_networks(path: Path) -> Records:
 
 def _reader_of(part: Part) -> Callable[[str], Any]:
     if part.kind == "text":
-        return _unescape_formula
+        return methodcaller("removeprefix", "'")
     if part.kind == "integers":
         return partial(_read_list, part.name)
     return _COLUMNS[part.name].read if part.name in _COLUMNS else _INTEGER.read
 
 
-def _unescape_formula(text: str) -> str:
-    return text.removeprefix("'")
-
-
 def _read_list(name: str, text: str) -> tuple[int, ...]:
     values: tuple[int, ...] = _COLUMNS[name].read(text)
-    if len(values) > MOST_ENTRIES:
-        raise ValueError(f"the list has more than {MOST_ENTRIES} entries")
+    if len(values) > LONGEST["integers"]:
+        raise ValueError(f"the list has more than {LONGEST['integers']} entries")
     return values
 
 

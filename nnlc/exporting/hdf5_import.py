@@ -5,7 +5,8 @@ the values of `curves` that are blank and not NaN. Parquet has replaced this for
 """
 
 import io
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlc.exporting.contents import (
-    LONGEST_TEXT,
-    MOST_ENTRIES,
     MOST_TABLES,
     Contents,
     Layout,
@@ -24,7 +23,7 @@ from nnlc.exporting.contents import (
     reading,
 )
 from nnlc.exporting.manifest import RECORDS, Manifest
-from nnlc.exporting.schema import NETWORKS, VALUES
+from nnlc.exporting.schema import LONGEST, STORED, VALUES
 
 FILE = RECORDS["hdf5"][0]
 _LIST = h5py.vlen_dtype(np.dtype("<i4"))
@@ -33,6 +32,8 @@ _ERRORS = (OSError, ValueError, KeyError, TypeError, RuntimeError, MemoryError)
 _ROWS_AT_ONCE = 1 << 16
 _LONGEST_FIXED_TEXT = 64
 """Most bytes of a text of fixed length."""
+_Reader = Callable[[str, int, Any], h5py.Dataset]
+"""Function from a column's place, most rows and type to the column."""
 _BLANK = "blank"
 """Name of the column of flags: for each row, a bit for each of `VALUES` that is blank."""
 
@@ -46,50 +47,44 @@ def read(folder: Path, manifest: Manifest) -> Contents:
     path = folder / FILE
     stream = io.BytesIO(manifest.read_file(path))
     with reading(path, "HDF5", _ERRORS) as at, h5py.File(stream, "r") as file:
-        columns = _Columns(file, at)
-        networks = _read_networks(columns)
+        get = partial(_column, file, at)
+        networks = _read_networks(get)
         check_records(networks, path)
         layout = Layout(networks["id"], networks["half_epochs"])
-        values, blanks = _read_curves(columns, layout, path)
+        values, blanks = _read_curves(get, layout, path)
     return Contents(networks, values, blanks)
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """Columns of a file; only plain datasets are read, no links and no external storage."""
+def _column(file: h5py.File, at: list[str], place: str, most_rows: int, dtype: Any) -> h5py.Dataset:
+    """Return a one-dimensional dataset; no links and no external storage are followed.
 
-    file: h5py.File
-    at: list[str]
-    """One entry: the name of the column that is being read, for messages."""
+    Args:
+        file: the file.
+        at: one entry, which gets the place, for messages.
+        place: group and name of the dataset.
+        most_rows: greatest number of rows allowed.
+        dtype: type of the dataset; None for text.
 
-    def get(self, place: str, most_rows: int, dtype: Any = None) -> h5py.Dataset:
-        """Return a one-dimensional dataset.
-
-        Args:
-            place: group and name of the dataset.
-            most_rows: greatest number of rows allowed.
-            dtype: type of the dataset; None for text.
-
-        Raises:
-            ValueError: there is no such dataset, or nnlc would not write it so.
-        """
-        self.at[0] = place
-        found: Any = self.file
-        for name in place.split("/"):
-            link = found.get(name, getlink=True) if isinstance(found, h5py.Group) else None
-            found = found[name] if isinstance(link, h5py.HardLink) else None
-        if not isinstance(found, h5py.Dataset):
-            raise ValueError("there is no such column")
-        if found.external or found.is_virtual or found.compression not in (None, "gzip"):
-            raise ValueError("it is stored in a way that nnlc never uses")
-        if len(found.shape) != 1 or found.size > most_rows:
-            shape = " × ".join(map(str, found.shape))
-            raise ValueError(f"it has {shape} values instead of at most {most_rows}")
-        if found.chunks and found.chunks[0] > _ROWS_AT_ONCE:
-            raise ValueError("it has chunks that are larger than nnlc writes")
-        if not _has_type(found, dtype):
-            raise ValueError(f"it is of type {found.dtype}")
-        return found
+    Raises:
+        ValueError: there is no such dataset, or nnlc would not write it so.
+    """
+    at[0] = place
+    found: Any = file
+    for name in place.split("/"):
+        link = found.get(name, getlink=True) if isinstance(found, h5py.Group) else None
+        found = found[name] if isinstance(link, h5py.HardLink) else None
+    if not isinstance(found, h5py.Dataset):
+        raise ValueError("there is no such column")
+    if found.external or found.is_virtual or found.compression not in (None, "gzip"):
+        raise ValueError("it is stored in a way that nnlc never uses")
+    if len(found.shape) != 1 or found.size > most_rows:
+        shape = " × ".join(map(str, found.shape))
+        raise ValueError(f"it has {shape} values instead of at most {most_rows}")
+    if found.chunks and found.chunks[0] > _ROWS_AT_ONCE:
+        raise ValueError("it has chunks that are larger than nnlc writes")
+    if not _has_type(found, dtype):
+        raise ValueError(f"it is of type {found.dtype}")
+    return found
 
 
 def _has_type(dataset: h5py.Dataset, dtype: Any) -> bool:
@@ -101,15 +96,13 @@ def _has_type(dataset: h5py.Dataset, dtype: Any) -> bool:
     return bool(dataset.dtype == np.dtype(dtype))
 
 
-def _read_networks(columns: _Columns) -> Records:
+def _read_networks(get: _Reader) -> Records:
     networks: Records = {}
-    for part in NETWORKS:
-        if part.derived:
-            continue
+    for part in STORED:
         dtype = None if part.kind == "text" else _PLAIN.get(part.kind, _LIST)
-        column = columns.get(f"networks/{part.name}", MOST_TABLES, dtype)
+        column = get(f"networks/{part.name}", MOST_TABLES, dtype)
         values = (column.asstr() if dtype is None else column)[:].tolist()
-        most = {"text": LONGEST_TEXT, "integers": MOST_ENTRIES}.get(part.kind)
+        most = LONGEST.get(part.kind)
         if most is not None and any(len(value) > most for value in values):
             raise ValueError(f"a value is longer than {most}")
         lists = part.kind == "integers"
@@ -118,10 +111,10 @@ def _read_networks(columns: _Columns) -> Records:
 
 
 def _read_curves(
-    columns: _Columns, layout: Layout, path: Path
+    get: _Reader, layout: Layout, path: Path
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     def whole(name: str, dtype: Any) -> h5py.Dataset:
-        found = columns.get(f"curves/{name}", layout.rows, dtype)
+        found = get(f"curves/{name}", layout.rows, dtype)
         layout.check_end(path, len(found))
         return found
 

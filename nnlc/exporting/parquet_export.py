@@ -14,8 +14,6 @@ import pyarrow.parquet as pq
 
 from nnlc.errors import NnlcError
 from nnlc.exporting.contents import (
-    LONGEST_TEXT,
-    MOST_ENTRIES,
     MOST_TABLES,
     Contents,
     Layout,
@@ -24,7 +22,7 @@ from nnlc.exporting.contents import (
     reading,
 )
 from nnlc.exporting.manifest import RECORDS, Manifest
-from nnlc.exporting.schema import CURVES, NETWORKS, VALUES, Kind, Part
+from nnlc.exporting.schema import CURVES, LONGEST, NETWORKS, STORED, VALUES, Kind, Part
 
 NETWORKS_FILE, CURVES_FILE = RECORDS["parquet"]
 _TYPES: dict[Kind, pa.DataType] = {
@@ -114,12 +112,11 @@ def read(folder: Path, manifest: Manifest) -> Contents:
 def _read_networks(path: Path, manifest: Manifest) -> Records:
     networks: Records = {}
     with reading(path, "Parquet", _ERRORS) as at, _open(path, manifest, MOST_TABLES) as file:
-        for part in NETWORKS:
-            if not part.derived:
-                at[0] = f"column {part.name}"
-                networks[part.name] = []
-                for chunk in _chunks(file, part, path):
-                    networks[part.name] += _plain(chunk, part, path)
+        for part in STORED:
+            at[0] = f"column {part.name}"
+            networks[part.name] = []
+            for chunk in _chunks(file, part, path):
+                networks[part.name] += _plain(chunk, part, path)
     check_records(networks, path)
     return networks
 
@@ -132,7 +129,7 @@ def _plain(chunk: pa.Array, part: Part, path: Path) -> list[Any]:
         values = list(map(tuple, values))
         if any(None in value for value in values):
             raise NnlcError(f"{path}, column {part.name}: an entry of a list is missing")
-    most = {"text": LONGEST_TEXT, "integers": MOST_ENTRIES}.get(part.kind)
+    most = LONGEST.get(part.kind)
     if most is not None and any(len(value) > most for value in values):
         raise NnlcError(f"{path}, column {part.name}: a value is longer than {most}")
     return values

@@ -32,6 +32,8 @@ class Part:
     """True if a field can be blank, which differs from NaN."""
 
 
+LONGEST: dict[Kind, int] = {"text": 100_000, "integers": 10_000}
+"""Most characters of a text, and most entries of a list."""
 _ONE_EACH = "an entry for each "
 _DESCRIPTIONS = {
     "id": "The network's name, as in the name of its table.",
@@ -98,6 +100,9 @@ NETWORKS = (
         "nearly always empty.",
     ),
 )
+
+STORED = tuple(part for part in NETWORKS if not part.derived)
+"""Parts from which tables are written."""
 
 CURVES = (
     Part("id", "text", "The network, as in the other records.", table_column="ID"),
