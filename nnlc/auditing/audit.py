@@ -112,7 +112,7 @@ def audit(paths: str | Path | Iterable[str | Path]) -> Audit:
     article's search space where other tables of their stamp come from it.
 
     Args:
-        paths: what `load_tables` takes: tables, folders of them, results folders, downloads.
+        paths: tables, folders of tables, results folders or downloads, as for `load_tables`.
 
     Raises:
         NnlcError: a path that isn't there. Whatever else is wrong is a finding.

@@ -88,7 +88,7 @@ class _Walk:
     def __init__(self, subject: AuditedNetwork) -> None:
         self._subject = subject
         self._width = subject.images[0].width if subject.images else None
-        """None where it is unknown: no kernel is too wide then."""
+        """Width; None where it is unknown, so that no kernel is too wide."""
 
     def follow(self) -> None:
         space, entries = self._subject.standard.space, self._subject.entries

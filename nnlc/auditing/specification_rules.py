@@ -22,8 +22,8 @@ def check_specification(values: Values, standard: Standard, findings: Findings) 
 
     Args:
         values: metadata; rules on what is absent are left out.
-        standard: what it is held to.
-        findings: what is broken is added there.
+        standard: standard of the table.
+        findings: findings of the table, which broken rules are added to.
     """
     subject = AuditedNetwork(values, standard, standard.images(values.get("dataset")), findings)
     _check_identity(subject)

@@ -122,7 +122,7 @@ class TimeEstimate:
     devices are busy to the end is assumed.
 
     Args:
-        folder: whose campaign it is.
+        folder: folder of the campaign.
     """
 
     def __init__(self, folder: CampaignFolder) -> None:
@@ -143,7 +143,7 @@ class TimeEstimate:
         """Return the seconds that a campaign still takes; None while unknown.
 
         Args:
-            states: of all its networks.
+            states: states of all networks.
             now: seconds of a clock that never jumps.
         """
         if not any(one.state == State.UNDER_WAY for one in states):

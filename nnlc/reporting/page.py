@@ -25,8 +25,8 @@ def build_page(payload: dict[str, Any], *, live: dict[str, Any] | None = None) -
     """Return the page with its data; the same data give the same bytes.
 
     Args:
-        payload: what `whole_payload` gave.
-        live: for `page/live.js`; None for a page that never changes.
+        payload: result of `whole_payload`.
+        live: data for `page/live.js`; None for a page that never changes.
     """
     parts = {
         "policy": content_policy(live=live is not None),

@@ -60,8 +60,8 @@ def write_report(
     Args:
         path: a results folder, of which all networks are shown; or tables, or folders of them.
         output: the file; one that was written so before is replaced.
-        comparison: what `nnlc.compare` gave, to be shown too.
-        val_loss: as `load_tables` takes it; for tables without a campaign.
+        comparison: result of `nnlc.compare` to show too.
+        val_loss: argument of `load_tables`, for tables without a campaign.
 
     Raises:
         NnlcError: nothing to show, too much of it, or the file can't be written.

@@ -36,7 +36,7 @@ class PageServer(ThreadingHTTPServer):
     """Server that listens on 127.0.0.1.
 
     Args:
-        campaign: what is shown.
+        campaign: campaign to show.
         port: to listen on; 0 takes any that is free.
 
     Raises:

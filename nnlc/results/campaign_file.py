@@ -83,7 +83,7 @@ def renewed_file(path: Path, places: dict[str, str]) -> bytes:
 
     Args:
         path: the file, which was read before.
-        places: by the names of the images.
+        places: new paths by the names of the images.
     """
     values = read_toml(path, ResultsError)
     for name, place in places.items():

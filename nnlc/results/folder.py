@@ -61,13 +61,13 @@ class ResultsFolder(ResultsPaths):
         If a user's own images have moved, the new path is written into campaign.toml.
 
         Args:
-            campaign: as `resolve` returns it.
+            campaign: the campaign, as `resolve` returns it.
 
         Raises:
             ResultsError: it can't be written, or belongs to something else. Nothing is changed.
         """
         try:
-            # Looked at before the file: another job may be making the folder at this moment.
+            # Before campaign.toml is looked for: another job may be making the folder now.
             in_use = self.path.exists() and any(
                 path.suffix != TEMPORARY_SUFFIX for path in self.path.iterdir()
             )
@@ -79,7 +79,7 @@ class ResultsFolder(ResultsPaths):
                     "folder; give an empty or new one with --results"
                 )
             else:
-                # First of all, so that a folder which an error left unfinished can be told.
+                # First, so that a folder that an error left unfinished is recognised.
                 self.path.mkdir(parents=True, exist_ok=True)
                 write_atomically(self.campaign_file, campaign_file(campaign))
             self.remember(campaign)

@@ -115,7 +115,7 @@ def inventory(
         results: the folder.
         campaign: the folder's.
         networks: those of the campaign that are asked for.
-        finishes: what the journal says of finished networks, by ID.
+        finishes: finish events of the journal, by ID.
 
     Raises:
         ResultsError: a folder of tables can't be listed.
@@ -159,7 +159,7 @@ def judge(
     Args:
         campaign: the one that the tables should be of.
         tables: networks with the places of their tables, and what was read there.
-        finishes: what the journal says of finished networks, by ID.
+        finishes: finish events of the journal, by ID.
     """
     entries: dict[str, Entry] = {}
     unknown: list[tuple[str, Record]] = []

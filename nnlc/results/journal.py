@@ -56,7 +56,7 @@ class Journal:
     What is written survives this process, though not a power cut in the same second.
 
     Args:
-        folder: where the file will be.
+        folder: folder of the file.
         ready: called with the folder before it is written to.
     """
 

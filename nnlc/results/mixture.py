@@ -102,7 +102,7 @@ def _is_one(having: Mapping[int, set[bool | None]]) -> bool:
     its old way, or no table has a later change.
 
     Args:
-        having: by the number of a change, whether the tables have it whose networks it touches.
+        having: by number of a change, True or False for each table whose network it touches.
     """
     newest = max((number for number, found in having.items() if True in found), default=1)
     keeps = {number: change.keeps for number, change in numbered_changes()}

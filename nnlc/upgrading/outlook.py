@@ -101,9 +101,9 @@ def start_lines(
     """Return what a start says before it loses training; only of the tables if it loses none.
 
     Args:
-        outlook: of the networks that are left.
-        mixture: of the tables that stand, if a journal tells of any.
-        tables: how many stand.
+        outlook: outlook of the networks that are left.
+        mixture: mixture of the tables that stand, if a journal tells of any.
+        tables: number of tables that stand.
         results: the folder.
         elsewhere: IDs of networks that other jobs have: lost only if those end too early.
     """

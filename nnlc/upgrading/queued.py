@@ -58,8 +58,8 @@ def judge_queue(now: Standard, then: Standard) -> QueuedScripts:
     """Look at the script of each job in the queue.
 
     Args:
-        now: what jobs must go with today.
-        then: what they must go with once campaign.toml is rewritten; the same if it is not.
+        now: standard of jobs today.
+        then: standard once campaign.toml is rewritten; the same if it is not.
     """
     results = now.results
     try:
@@ -94,9 +94,9 @@ def _problem(path: Path, record: Record, wanted: Standard, *, is_known: bool) ->
     """Return why a script's job would be refused; "" where it would not.
 
     Args:
-        path: of the script.
-        record: of its job.
-        wanted: what it must go with.
+        path: path of the script.
+        record: record of its job.
+        wanted: standard of the job.
         is_known: the scheduler says that the user has this job. Nothing that a script names is
             started for any other, as a results folder may be somebody else's.
 

@@ -204,7 +204,7 @@ def _obstacle(
 
     Somebody is at work in the folder or about to be, or its campaign is not that of its tables.
     """
-    # Anew: looking at checkpoints and tables may have taken minutes.
+    # Read again: looking at checkpoints and tables may have taken minutes.
     for job in read_history(results.journal_folder).open_jobs:
         if not has_ended(results.journal_folder, job):
             return (

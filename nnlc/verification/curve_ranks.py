@@ -82,7 +82,7 @@ def curve_ranks(
 
     Args:
         table: its rows.
-        factor: what its validation losses are to be multiplied with (`val_loss_correction`).
+        factor: correction of its validation losses (`val_loss_correction`).
         curves: a seed's rows each, all as many.
     """
     found: list[CurveRank] = []

@@ -41,7 +41,7 @@ class Difference:
         pair = self._numbers()
         if pair is None or not any(pair):
             return None
-        # Halves, as the sum of two large numbers may be none.
+        # Halves, as the sum of two large numbers may be infinite.
         return abs(pair[0] / 2 - pair[1] / 2) / max(abs(pair[0]), abs(pair[1])) * 2
 
     @property

@@ -50,7 +50,7 @@ def _details(verdict: Verdict) -> Iterator[str]:
     if verdict.bytes_changed:
         yield "changed since it was written: the journal has the checksum of other bytes"
     for difference in verdict.specification:
-        # The one value that is no draw; nothing but a journal says it.
+        # The only value that is not drawn; only a journal tells it.
         by = "by the journal" if difference.name == "train_GPU" else "in the campaign's draw"
         yield _field(difference, by)
     if verdict.first:

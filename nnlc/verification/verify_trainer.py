@@ -40,7 +40,7 @@ class TrainingProcess:
         campaign: its training settings, and where its images come from.
         images_root: the folder of staged images.
         device: "cuda" is taken for a wish, and the processor where no GPU is visible.
-        threads: of the processor.
+        threads: number of threads.
 
     Raises:
         NnlcError: the process did not start.
@@ -48,7 +48,7 @@ class TrainingProcess:
 
     def __init__(self, campaign: Campaign, images_root: Path, device: str, threads: int) -> None:
         self._folder = TemporaryDirectory(prefix="nnlc-verify-")
-        # Ctrl-C goes to all processes of a terminal; it is for this one to end the other.
+        # Ctrl-C goes to all processes of a terminal; this one ends the trainer.
         kept = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self._process = subprocess.Popen(  # noqa: S603  (nothing of a user's in it)

@@ -62,14 +62,14 @@ def verify(
         paths: a table, or a folder of tables, such as a results folder; or several.
         half_epochs: train so many of each only; None trains all that a table has.
         images: the folder of staged images.
-        seeds: so many for each published table; the same every time.
-        threads: of the processor; by default as recorded, which is one unless somebody changed it.
-        device: by default the kind that the table was made on, if there is one here.
-        campaign: that all tables are of: a `Campaign`, the name of a shipped one, its file or its
+        seeds: number of seeds for each published table; they are the same every time.
+        threads: number of threads; by default as recorded, which is one unless it was changed.
+        device: "cpu" or "cuda"; by default the kind that made the table, if there is one here.
+        campaign: campaign of all tables: a `Campaign`, the name of a shipped one, its file or its
             results folder. By default each is of the one of the results folder that it stands in,
             and else of nnlc's own settings.
-        on_verdict: is given each verdict as soon as it stands.
-        tell: is told, in lines, what is passed over, and now and then how far a training is.
+        on_verdict: function that gets each verdict at once.
+        tell: function that gets lines on what is skipped and on the progress of a training.
 
     Raises:
         NnlcError: nothing there to verify, images that are missing, a wrong argument.
@@ -234,7 +234,7 @@ def _check_images(origins: Iterable[Origin], root: Path) -> None:
         try:
             check_images(origin.images, section, root)
         except ImagesError as problem:
-            # The images don't know what campaign they are for; here one that brings them is known.
+            # Which campaign brings the images is known only here.
             words = str(problem).replace("<campaign>", _stageable(origin.images))
             raise ImagesError(words) from None
 
