@@ -213,4 +213,4 @@ def test_an_earlier_failure_is_counted_in_what_a_job_ends_with(tmp_path):
     job = Job(tmp_path).begin()
     assert job.train_all() == ExitStatus.DONE_WITH_FAILURES
     assert len(job.standing) == 5
-    assert "5 tables stand" in job.progress.messages[-1]
+    assert "5 tables are in" in job.progress.messages[-1]

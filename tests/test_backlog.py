@@ -122,7 +122,7 @@ def test_a_job_with_nothing_left_while_another_lives_ends_unfinished_and_says_wh
     first.finish(0, index)
     first.tick(RECHECK_SECONDS)
     assert first.part() == ExitStatus.DONE  # the tables of the other count
-    assert "all 6 tables stand" in first.progress.messages[-1]
+    assert "all 6 tables are in" in first.progress.messages[-1]
 
 
 def test_a_network_of_another_job_is_counted_done_when_its_table_comes(tmp_path, clock):

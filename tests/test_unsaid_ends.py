@@ -137,4 +137,4 @@ def test_every_ordinary_end_is_in_the_journal_with_its_reason(tmp_path):
     ends = {event["status"]: event["reason"] for event in job.events("end")}
     assert ends.keys() == {"UNFINISHED", "DONE"}
     assert ends["UNFINISHED"].startswith("SIGTERM came on rank 0")
-    assert ends["DONE"].startswith("all 6 tables stand")
+    assert ends["DONE"].startswith("all 6 tables are in")

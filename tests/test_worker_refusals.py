@@ -107,7 +107,7 @@ def test_a_damaged_table_is_named_and_left_alone_while_only_what_is_missing_is_t
     assert run_worker(campaign, "--results", tmp_path / "r").returncode == 0
     assert tables(tmp_path / "r") == whole
     job = run_worker(campaign, "--results", tmp_path / "r")
-    assert (job.returncode, "all 6 tables stand" in job.stdout) == (0, True)
+    assert (job.returncode, "all 6 tables are in" in job.stdout) == (0, True)
 
 
 def test_mpirun_without_mpi4py_is_said_once_and_ends_the_job(tmp_path):
