@@ -1,16 +1,16 @@
-"""Arithmetic versions: which changes of nnlc have altered the bits of which networks' curves.
+"""Arithmetic versions: record of the changes of nnlc that altered the bits of learning curves.
 
-The package's version rises with every release. The arithmetic's version rises only when a change
-alters the bits of some networks: the first is 1, and each of `CHANGES` makes the next. Each network
-has its own arithmetic, in which only the changes that touch the network count. If two trainings of
-a network have the same campaign, the same model of device, the same libraries and the same
-arithmetic, their tables have the same bytes. Checkpoints, the journal and `nnlc verify` compare
-arithmetics, never the package's version.
+The package's version rises with every release. The arithmetic's version rises only if a change
+alters the bits of some networks: the first version is 1, and each of `CHANGES` adds 1. A network's
+own arithmetic counts only the changes that affect this network. If two trainings of a network have
+the same campaign, the same model of device, the same libraries and the same arithmetic, their
+tables have the same bytes. Checkpoints, the journal and `nnlc verify` compare arithmetics, never
+the package's version.
 
-To change bits, add a `Change` here, and to the changelog a line "arithmetic N" that says which
-networks it touches. If users can keep the old arithmetic, a setting of `[training]` chooses: its
-default is the new arithmetic, and `Change.keeps` names the value that keeps the old one. Campaigns
-that were begun before the change keep the old arithmetic by themselves.
+If your change alters bits, add a `Change` here, and to the changelog a line "arithmetic N" that
+says which networks are affected. To let users keep the old arithmetic, add a setting of
+`[training]`: its default is the new arithmetic, and `Change.keeps` names the value that keeps the
+old arithmetic. Campaigns that were begun before the change keep the old arithmetic by themselves.
 """
 
 import re
@@ -26,7 +26,7 @@ Settings = TypeVar("Settings", bound=BaseModel)
 """Section `[training]` of a campaign."""
 
 FIRST = "1"
-"""Arithmetic of nnlc 0.1.0, and of every network that no later change touches."""
+"""Arithmetic of nnlc 0.1.0, and of every network that no later change affects."""
 
 _SETTINGS_OF_0_1_0 = ("pixels", "pooling", "dropout", "truncate")
 _WORDS = r"([1-9][0-9]{0,8})(?: without ([0-9]+(?: and [0-9]+)*))?"
@@ -79,10 +79,10 @@ def arithmetic_of(spec: NetworkSpec, images: ImageSet, settings: BaseModel, devi
 
 
 def has_change(arithmetic: str, number: int) -> bool | None:
-    """Return True if an arithmetic such as "4 without 3" has a change; None for other texts.
+    """Return True if an arithmetic includes a change; None if the text is no arithmetic.
 
     Args:
-        arithmetic: a network's own.
+        arithmetic: a network's own arithmetic, such as "4 without 3".
         number: the arithmetic version that the change made.
     """
     found = re.fullmatch(_WORDS, arithmetic)
@@ -92,13 +92,13 @@ def has_change(arithmetic: str, number: int) -> bool | None:
 
 
 def is_known(arithmetic: str) -> bool:
-    """Return True if this nnlc knows every change that a network's own arithmetic has."""
+    """Return True if this nnlc knows every change that a network's own arithmetic includes."""
     found = re.fullmatch(_WORDS, arithmetic)
     return found is not None and int(found[1]) <= version()
 
 
 def is_kept(number: int, settings: BaseModel) -> bool:
-    """Return True if settings keep the arithmetic from before a change, or an older one.
+    """Return True if settings keep the arithmetic from before a change, or even older arithmetic.
 
     Args:
         number: the arithmetic version that the change made.
@@ -118,7 +118,7 @@ def arithmetic_settings() -> set[str]:
 def oldest_choices() -> dict[str, str]:
     """Return the oldest value of each arithmetic setting, by name.
 
-    A campaign.toml that was written before these settings existed means these values.
+    If a campaign.toml was written before these settings existed, these values apply.
     """
     return dict(change.keeps for change in reversed(CHANGES) if change.keeps)
 
@@ -132,22 +132,22 @@ def with_new_choices(settings: Settings) -> Settings:
 
 
 def keep_choices(asked: Settings, standing: Settings) -> Settings:
-    """Return a campaign file's settings; arithmetic settings that it omits are the folder's.
+    """Return a campaign file's settings, with omitted arithmetic settings from the results folder.
 
     Args:
         asked: `[training]` of the campaign file.
         standing: `[training]` of the results folder.
     """
-    silent = arithmetic_settings() - asked.model_fields_set
-    return asked.model_copy(update={name: getattr(standing, name) for name in silent})
+    omitted = arithmetic_settings() - asked.model_fields_set
+    return asked.model_copy(update={name: getattr(standing, name) for name in omitted})
 
 
 def fingerprint(settings: BaseModel) -> dict[str, Any]:
     """Return the settings that must be equal for a checkpoint to be used.
 
-    Arithmetic settings are left out: a network's own arithmetic tells what they mean for it. A
-    setting that nnlc 0.1.0 did not have is left out at its default, so that checkpoints from before
-    that setting still match.
+    Arithmetic settings are left out, because each network's own arithmetic is compared instead. A
+    setting that nnlc 0.1.0 did not have is left out if it has its default value, so that older
+    checkpoints still match.
     """
     values = settings.model_dump(mode="json", exclude=arithmetic_settings())
     defaults = type(settings)().model_dump(mode="json")
@@ -157,10 +157,10 @@ def fingerprint(settings: BaseModel) -> dict[str, Any]:
 def older_ways(
     arithmetic: str, spec: NetworkSpec, images: ImageSet, settings: BaseModel, device: str
 ) -> list[str]:
-    """Return texts for settings, and for a release, that train a network with older arithmetic.
+    """Return the settings, as text, with which a network is trained with older arithmetic.
 
-    A release is named only if a change can't be undone by a setting. It is the newest that lacks
-    the change: older releases may not read the results folder or the campaign.
+    If no setting undoes a change, "nnlc before N" is among them, where N is the release that made
+    the change. Much older releases may not read the results folder or the campaign.
     """
     lacked = [
         change
@@ -180,10 +180,10 @@ def settings_for(
     settings: Settings,
     device: str,
 ) -> Settings:
-    """Return settings with which a network has this arithmetic, as far as settings can do it.
+    """Return settings with which a network has this arithmetic, as far as settings can choose it.
 
     Args:
-        arithmetic: the one that is wanted.
+        arithmetic: the arithmetic wanted.
         spec: the network.
         images: the images that it trains on.
         settings: `[training]` of its campaign.

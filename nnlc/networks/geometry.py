@@ -42,8 +42,8 @@ class Walk:
 def walk_network(spec: NetworkSpec, images: ImageSet) -> Walk:
     """Return all layers of a network with their shapes for one image of `images`.
 
-    Each convolution is followed by the layers of its block, in the order of `BLOCK`. Then comes a
-    flatten layer, then the fully connected layers, each followed by its dropout if it has one.
+    Each convolution is followed by the layers of its block, in the order of `BLOCK`. After them are
+    a flatten layer and the fully connected layers, each with its dropout layer, if any.
 
     Raises:
         SpecError: a kernel does not fit its input, or the images have another number of classes.

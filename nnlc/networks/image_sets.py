@@ -1,4 +1,4 @@
-"""Image sets that networks are generated for: the sizes that a network depends on."""
+"""Image sets: their names and sizes, on which networks depend; no pixels."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from nnlc.errors import SpecError
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 OWN_KEYS = ("channels", "width", "classes", "train_images", "validation_images")
-"""Keys that a campaign must give for images of the user's own."""
+"""Keys that a campaign must give for the user's own images."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +26,7 @@ class ImageSet:
     train_images: int
     validation_images: int
     largest_class: int | None = None
-    """Number of validation images with the commonest label; None if all labels are as common."""
+    """Number of validation images with the commonest label; None if all are equally common."""
 
     def __post_init__(self) -> None:
         for name in ("name", "table_name"):
@@ -57,11 +57,11 @@ class KnownImages:
 
     images: ImageSet
     megabytes: int
-    """Size of the download, from the page that publishes it; 0 if it comes with nnlc."""
+    """Size of the download, as its publisher states it; 0 if the images come with nnlc."""
     splits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """For each value of a campaign's key `train`: training images, and further megabytes."""
+    """Number of training images, and further megabytes, for each value of the key `train`."""
     default_split: str = ""
-    """Value of `train` if a campaign does not give it."""
+    """Value of the key `train` if a campaign does not give it."""
 
     def with_split(self, split: str | None) -> ImageSet:
         """Return the image set with the training images that a campaign's key `train` chooses.
@@ -73,7 +73,7 @@ class KnownImages:
             return self.images
         if split not in self.splits:
             which = ", ".join(name for name, each in KNOWN.items() if split in each.splits)
-            raise ValueError(f"train is a choice for {which} only; leave it out")
+            raise ValueError(f"train is only for {which}; leave it out")
         return replace(self.images, train_images=self.splits[split][0])
 
 
@@ -150,7 +150,7 @@ def check_split(split: str) -> str:
     """Return a campaign's value of `train` if some known image set has a split of that name.
 
     Raises:
-        ValueError: no image set has.
+        ValueError: no image set has such a split.
     """
     known = [f"'{name}'" for each in KNOWN.values() for name in each.splits]
     if f"'{split}'" not in known:
@@ -159,7 +159,7 @@ def check_split(split: str) -> str:
 
 
 def comes_with_nnlc(name: str) -> bool:
-    """Return True if every installation has the images of this name, so that none are staged."""
+    """Return True if the images of this name come with nnlc, so that nothing has to be staged."""
     return name in KNOWN and not KNOWN[name].megabytes
 
 
@@ -180,5 +180,7 @@ def own_image_set(name: str, section: Mapping[str, object]) -> ImageSet:
         raise SpecError(f"image set {name}: {', '.join(OWN_KEYS)} must be whole numbers")
     found = ImageSet(name=name, table_name=name, largest_class=largest, **whole)
     if not 0 < found.majority_share <= 1:
-        raise SpecError(f"largest_class = {largest}: there are {found.validation_images} in all")
+        raise SpecError(
+            f"largest_class = {largest}: there are {found.validation_images} validation images"
+        )
     return found

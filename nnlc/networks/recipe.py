@@ -27,11 +27,11 @@ class TrainingSection(BaseModel):
     dropout: Literal["element", "channel"] = "element"
     """Units that dropout after convolutions sets to 0: single values or whole channels."""
     truncate: Literal["dataset", "epoch"] = "dataset"
-    """Images left out because they fill no batch. dataset: the last images of the file, in every
-    epoch. epoch: the last images of each epoch's random order."""
+    """Choice of the images that are left out because they fill no batch. dataset: the last images
+    of the file, in every epoch. epoch: the last images of each epoch's random order."""
     optimizer: Annotated[str, AfterValidator(_check_optimizer)] = "SGD"
-    """Optimizer of all networks: SGD, SGD-Nesterov, Adam or AdamW. Parameters that it does not have
-    are 0 in tables: dampening for SGD-Nesterov, momentum and dampening for Adam and AdamW."""
+    """Optimizer of all networks: SGD, SGD-Nesterov, Adam or AdamW. In tables, parameters that it
+    does not have are 0: dampening for SGD-Nesterov, momentum and dampening for Adam and AdamW."""
     betas: tuple[Beta, Beta] = (0.9, 0.999)
     """Decay rates of the running means; only for Adam and AdamW."""
     eps: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-8

@@ -1,4 +1,4 @@
-"""Counts of the work that a network asks of a machine; all cost predictions start from them."""
+"""Counts of the work of training a network, from which its cost is predicted."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -12,13 +12,13 @@ class Work(NamedTuple):
     gathered: float = 0
     """Values copied into or out of windows by convolutions that are computed as matrix products."""
     comparisons: float = 0
-    """Vectors of values that pooling windows compare."""
+    """Comparisons in pooling windows; a vector of 8 channels counts as one."""
     values: float = 0
     """Activations and their gradients that are read or written."""
     narrow: float = 0
     """Operations of direct convolutions with at most `FEW_CHANNELS` input channels.
 
-    `operations` counts them too: they are slower, as they leave vector registers mostly empty."""
+    `operations` includes them. They are slower, as they leave vector registers mostly empty."""
     random: float = 0
     """Random numbers drawn for dropout."""
     weights: float = 0
@@ -27,7 +27,7 @@ class Work(NamedTuple):
     """Kernel launches on a GPU, calls on a CPU."""
 
     def times(self, steps: float) -> "Work":
-        """Return the work of so many steps."""
+        """Return these counts times a number of steps."""
         return Work(*(steps * count for count in self))
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints: the state of a network between two steps, to resume from after any end of a job.
+"""Checkpoints: the state of a training between two steps, from which a later job resumes.
 
 checkpoints/
   <ID>.<about>.ckpt          the newest, renamed into place; <about> is a digest of its origin
@@ -7,7 +7,7 @@ checkpoints/
 
 The origin is everything that the bits of a table depend on: network, settings, versions, device. It
 is in the file too. A training resumes only from a checkpoint of its own origin; other checkpoints
-of the network are foreign, and stay as they are.
+of the network are foreign, and are not touched.
 
 A file is the output of `torch.save`, followed by its SHA-256 as 64 hexadecimal digits. It is read
 with `weights_only=True`: numbers and tensors, never code.
@@ -41,12 +41,12 @@ from nnlc.tables.folder_names import ASIDE, CHECKPOINT
 from nnlc.training.loop import State
 
 FORMAT = 2
-"""Version of the content. A change of the content raises it, and makes older checkpoints foreign;
-a change of bits raises only the arithmetic of the networks concerned: `nnlc.networks.arithmetic`.
-"""
+"""Version of the file's content. If the content changes, raise this version: older checkpoints
+become foreign. If bits change, raise only the arithmetic of the networks concerned:
+`nnlc.networks.arithmetic`."""
 
 PAUSES_SECONDS = (1.0, 5.0, 15.0, 40.0)
-"""Pauses between attempts to read what the file system refuses."""
+"""Pauses before further attempts to read, if the file system refuses."""
 
 _DIGITS = 64  # of a SHA-256
 
@@ -62,9 +62,9 @@ class ForeignCheckpoint(NamedTuple):
     differences: list[tuple[str, str, str]]
     """Dotted key, its value in the checkpoint, and its value here, as text."""
     seconds: float
-    """Time that its network had been trained."""
+    """Seconds for which its network had been trained."""
     nnlc: str | None
-    """Version that wrote it; None for 0.1.0, which did not record its version."""
+    """Version of nnlc that wrote the checkpoint; None for 0.1.0, which did not record it."""
     arithmetic: str
     """Arithmetic of the network when it was trained."""
 
@@ -94,7 +94,7 @@ class Checkpoints:
         """Write a checkpoint and return its size in bytes.
 
         Raises:
-            OSError: it can't be written; `load` still returns the checkpoint before it.
+            OSError: the checkpoint can't be written; `load` still returns the checkpoint before it.
         """
 
         def write(file: IO[bytes]) -> None:
@@ -109,7 +109,7 @@ class Checkpoints:
         return self._newest.stat().st_size
 
     def load(self) -> tuple[State | None, list[tuple[Path, str]]]:
-        """Return the newest usable checkpoint or None, and paths and reasons of unusable ones.
+        """Return the newest usable checkpoint or None, and the paths of unusable ones with reasons.
 
         Damaged checkpoints are moved to `aside`; foreign ones stay where they are.
 
@@ -137,7 +137,7 @@ class Checkpoints:
         return found, wrong
 
     def foreign(self, names: Iterable[str]) -> list[ForeignCheckpoint] | None:
-        """Return the network's foreign checkpoints, or None if it has one to resume from.
+        """Return the network's foreign checkpoints, or None if it can resume from another one.
 
         Checkpoints that can't be read are left out. The one to resume from is not read.
 
@@ -182,19 +182,19 @@ class Checkpoints:
         except FileNotFoundError:
             return None
         if content["about"] != self._about:
-            raise DamagedError("its content is of another network or settings than its name says")
+            raise DamagedError("its content belongs to another network or settings than its name")
         return content["state"]  # type: ignore[no-any-return]
 
     def _why_foreign(self, path: Path) -> str:
         try:
             content = _load(path)
         except (OSError, DamagedError) as problem:
-            return f"of other settings, and can't be read: {problem}"
+            return f"made with other settings, and can't be read: {problem}"
         if newer := too_new(path, content["about"].get("format"), FORMAT, content.get("nnlc")):
             return newer.removeprefix(f"{path}: ")
         for key, there, here in self._differences(content):
             return f"made with another {key}: {there} where this job has {here}"
-        return "its file has another name"
+        return "its file has been renamed"
 
     def _differences(self, content: dict[str, Any]) -> list[tuple[str, str, str]]:
         """Return the differences between a checkpoint's origin and this one."""
@@ -237,7 +237,7 @@ def _retried(do: Callable[[], State | None]) -> State | None:
 
 
 class _HashingFile:
-    """A file for `torch.save` that takes the SHA-256 of what is written.
+    """A file for `torch.save` that computes the SHA-256 of the bytes written.
 
     `torch.save` aborts on exceptions from `write`: so the first OSError is kept for
     `raise_problem`, and later bytes are dropped.

@@ -1,4 +1,4 @@
-"""Files that images are read from: the path of each below the image root, and its checksum.
+"""Files of image sets: path below the image root, checksum and published archive of each.
 
 Paths are those of torchvision, so that a folder filled by torchvision can be the root.
 """
@@ -129,7 +129,7 @@ class ImageFile:
         if checksum != self.checksum:
             return (
                 f"is damaged or another file: its checksum differs, {self.algorithm} of its "
-                f"{size_bytes:,} bytes is {checksum} and should be {self.checksum}"
+                f"{size_bytes:,} bytes is {checksum} instead of {self.checksum}"
             )
         return None
 

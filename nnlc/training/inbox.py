@@ -11,7 +11,7 @@ _CHUNK = 1 << 16
 
 
 class Inbox:
-    """Messages from a pipe: an idle trainer waits for them, a training one polls between steps.
+    """Messages from a pipe: an idle trainer waits for them, a busy trainer polls between steps.
 
     Args:
         handle: the pipe's file descriptor.

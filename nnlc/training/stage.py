@@ -50,7 +50,7 @@ def stage_images(
         ImagesError: images can't be found or are wrong, or the root can't be written to.
     """
     if source is not None and not source.is_dir():
-        raise ImagesError(f"{source} is no folder: give --from the folder that has the files")
+        raise ImagesError(f"{source} is no folder: give --from the folder with the files")
     for name, image_set in campaign.image_sets().items():
         files = image_files(image_set, campaign.datasets[name])
         if any(file.published for file in files):

@@ -32,7 +32,7 @@ class FamilyFits:
         parameters: P × networks: coefficients, then θ.
         cost: half the sum of the squared residuals of each network.
         points: number of points of each network.
-        reasons: for each network why its fit is bad; None for a good fit.
+        reasons: reason why each network's fit is bad; None for a good fit.
     """
 
     family: Family

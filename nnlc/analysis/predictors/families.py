@@ -36,7 +36,7 @@ class Form:
     Attributes:
         lower: the least value of each coefficient.
         upper: the greatest value of each coefficient.
-        basis: function from w to the factor of each coefficient, in the shape of w.
+        basis: function from w to the factor of each coefficient, an array like w.
         steepness: function from the coefficients (one or two × L) to df/dw (L).
     """
 

@@ -1,6 +1,6 @@
 """Starting values for the fits of families: the best point of a fixed grid over the shape θ.
 
-For a given shape θ a family is linear, so that its best coefficients within their bounds have a
+For a given θ, a family is linear in its coefficients: their best values within the bounds have a
 closed form (variable projection: Golub and Pereyra, SIAM J. Numer. Anal. 10(2), 1973).
 
 Array shapes: K coefficients, Q shape parameters, P = K + Q, R points, L networks, G grid points.
@@ -18,7 +18,7 @@ GRID = {0: 1, 1: 40, 2: 18}
 
 
 def best_start(family: Family, accuracies: Floats) -> Floats:
-    """Return where a fit starts: the grid point with the lowest cost under its best coefficients.
+    """Return the start of a fit: the grid point with the lowest cost under its best coefficients.
 
     Args:
         family: the family.
@@ -34,7 +34,7 @@ def best_start(family: Family, accuracies: Floats) -> Floats:
     basis = np.stack(family.form.basis(np.asarray(w)))
     products = np.zeros((len(basis), len(accuracies), theta.shape[1]))
     for i, part in enumerate(basis):
-        for number, row in enumerate(part):  # in one order, so that no sum depends on L
+        for number, row in enumerate(part):  # in a fixed order, so that no sum depends on L
             products[i] += accuracies[:, number, np.newaxis] * row
     coefficients, costs = _best_coefficients(basis, products, family.form.lower, family.form.upper)
     best = costs.argmin(axis=1)
