@@ -380,7 +380,7 @@ def test_the_command_prints_errors_before_and_after_and_the_constants(results):
     finish(results, 60, TRUE_CPU, PROCESSOR)
     job = CliRunner().invoke(app, ["calibrate", str(results.path)])
     assert job.exit_code == 0, job.output
-    for words in ("A Processor: 60 networks", "nominal", "not seen", "operations_per_second"):
+    for words in ("A Processor: 60 networks", "nominal", "unseen", "operations_per_second"):
         assert words in job.output
     assert str(results.machines_file) in job.output
     job = CliRunner().invoke(app, ["calibrate", str(results.path), "--json"])

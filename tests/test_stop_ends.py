@@ -356,7 +356,7 @@ def test_what_a_stopped_network_took_counts_for_all_its_half_epochs():
 
 def test_a_listing_says_that_savings_are_not_counted(tmp_path, campaign):
     job = CliRunner().invoke(app, ["specs", str(tmp_path / "mine.toml")])
-    assert f"4 epochs, seed 11, {RULE}, whose savings are not counted" in job.output
+    assert f"4 epochs, seed 11, stop rule {RULE}, whose savings are not counted" in job.output
 
 
 def test_an_interrupted_network_is_stopped_where_its_rows_say_and_verified(tmp_path, monkeypatch):

@@ -1,4 +1,7 @@
-"""Calibration of a results folder: fits machines to its journal for `nnlc calibrate`."""
+"""Calibration for `nnlc calibrate`: machines fitted to a results folder's journal.
+
+A machine is the speed of one model of device: see `nnlc.networks.cost`.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -32,7 +35,7 @@ FOLDS = 10
 _USUAL_DEVIATION = 0.15
 """Deviation of the logarithm beyond which a network counts as an outlier."""
 _PRIOR_WEIGHT = 0.15
-"""Weight of the logarithm of a rate's own factor, over the weight of a network."""
+"""Weight of the prior on the logarithm of one rate's factor; a network has the weight 1."""
 _MAX_LOG_FACTOR = 7.0
 """Greatest logarithm of a factor: e^7 is about 1,100."""
 _SHORTEST_SHARE = 0.1
@@ -99,7 +102,7 @@ class Calibration:
 def calibrate(results: ResultsFolder) -> list[Calibration]:
     """Fit a machine to each model of device with enough networks, and write machines.toml.
 
-    A network counts if its table stands, and is its own.
+    Only networks whose own table is undamaged are used.
 
     Raises:
         ResultsError: there is no results folder, no device has trained enough networks, or the
@@ -113,16 +116,20 @@ def calibrate(results: ResultsFolder) -> list[Calibration]:
     for id_, finish in finishes.items():
         if id_ in standing and finish.device and _half_epoch_seconds(finish):
             by_device[finish.device].append((networks[id_], finish))
-    enough = {name: of for name, of in sorted(by_device.items()) if len(of) >= FEWEST_NETWORKS}
+    enough = {
+        k: trained for k, trained in sorted(by_device.items()) if len(trained) >= FEWEST_NETWORKS
+    }
     if not enough:
-        counts = ", ".join(f"{len(of)} on {name}" for name, of in sorted(by_device.items()))
+        counts = ", ".join(
+            f"{len(trained)} on {name}" for name, trained in sorted(by_device.items())
+        )
         unread = "".join(f"\n{line}" for line in ignored_lines(results.unusable_entries()))
         raise ResultsError(
-            f"{results.journal_folder}: {FEWEST_NETWORKS} networks finished on one kind of device "
-            f"are needed to calibrate; there are {counts or 'none'}. Let a job train more of them, "
-            f"then ask again{unread}"
+            f"{results.journal_folder}: {FEWEST_NETWORKS} networks finished on one model of "
+            f"device are needed to calibrate; there are {counts or 'none'}. Train more networks, "
+            f"then run 'nnlc calibrate' again{unread}"
         )
-    found = [_of_device(name, of) for name, of in enough.items()]
+    found = [_calibrate_device(name, trained) for name, trained in enough.items()]
     write_machines(results, [calibration.fitted for calibration in found])
     return found
 
@@ -133,7 +140,7 @@ def calibration_lines(found: Sequence[Calibration], results: ResultsFolder) -> I
         yield f"{calibration.device}: {counted(len(calibration.samples), 'network')}"
         yield f"  {'error of a half epoch':<34}{'median':>10}{'9 in 10 below':>16}"
         yield _error_line("before, nominal", calibration.before)
-        yield _error_line("calibrated, networks not seen", calibration.cross_validated)
+        yield _error_line("calibrated, unseen networks", calibration.cross_validated)
         if calibration.memory:
             yield _error_line("peak memory", calibration.memory)
         yield f"  {'constant':<34}{'nominal':>10}{'calibrated':>16}"
@@ -141,18 +148,18 @@ def calibration_lines(found: Sequence[Calibration], results: ResultsFolder) -> I
         for key, rate in after.items():
             yield f"  {key:<34}{_rate(before[key]):>10}{_rate(rate):>16}"
     yield from ignored_lines(results.unusable_entries())
-    yield f"{results.machines_file}: the next job, and 'nnlc plan', predict with it"
+    yield f"{results.machines_file}: the next job and 'nnlc plan' use these constants"
 
 
-def _of_device(name: str, of: Sequence[tuple[CampaignNetwork, Finish]]) -> Calibration:
-    kind: DeviceKind = "cpu" if of[0][1].multiprocessors is None else "cuda"
+def _calibrate_device(name: str, trained: Sequence[tuple[CampaignNetwork, Finish]]) -> Calibration:
+    kind: DeviceKind = "cpu" if trained[0][1].multiprocessors is None else "cuda"
     nominal = NOMINAL[kind]
     samples = tuple(
         Sample(
             half_epoch_work(walk_network(n.spec, n.images), n.spec, n.images),
             _half_epoch_seconds(finish),
         )
-        for n, finish in of
+        for n, finish in trained
     )
     return Calibration(
         device=name,
@@ -162,7 +169,7 @@ def _of_device(name: str, of: Sequence[tuple[CampaignNetwork, Finish]]) -> Calib
         machine=fit_machine(samples, nominal),
         before=errors(samples, nominal),
         cross_validated=cross_validated_errors(samples, nominal),
-        memory=_memory_errors(of, kind),
+        memory=_memory_errors(trained, kind),
     )
 
 
@@ -176,15 +183,19 @@ def _half_epoch_seconds(finish: Finish) -> float:
     return median(value for value in seconds if value >= least) if seconds else 0.0
 
 
-def _memory_errors(of: Sequence[tuple[CampaignNetwork, Finish]], kind: DeviceKind) -> Errors | None:
+def _memory_errors(
+    trained: Sequence[tuple[CampaignNetwork, Finish]], kind: DeviceKind
+) -> Errors | None:
     """Return the errors of predicted peak memory; None if nothing was measured.
 
     The measured peak is a trainer's whole memory on a CPU, but only torch's allocations on a GPU.
     """
-    every_set = {network.images for network, _ in of}  # a trainer keeps all images that it loads
+    every_set = {
+        network.images for network, _ in trained
+    }  # a trainer keeps all images that it loads
     not_measured = library_bytes(kind) if kind == "cuda" else 0
     ratios = []
-    for network, finish in of:
+    for network, finish in trained:
         if finish.peak_memory_bytes and finish.peak_memory_bytes > 0:
             need = memory_bytes(network.spec, network.images, kind, resident=every_set)
             ratios.append((need - not_measured) / finish.peak_memory_bytes)
@@ -207,9 +218,9 @@ def fit_machine(samples: Sequence[Sample], nominal: Machine) -> Machine:
     """Return the machine that fits these samples best; the result is deterministic.
 
     The fit is robust least squares on the logarithm of predicted over measured seconds, so that
-    small and large networks count alike and outliers count little. The rates are the nominal
-    machine's times a common factor, times a factor for each rate. The common factor is free; the
-    others are pulled towards 1 a little, so that ten networks already give a useful machine.
+    small and large networks count alike and outliers count little. A fitted rate is the nominal
+    rate × one factor for all rates × a factor of this rate. The first factor is free; a weak prior
+    pulls the others towards 1, so that ten networks already give a useful machine.
 
     Rates that are infinite on the nominal machine stay infinite.
 
@@ -220,8 +231,8 @@ def fit_machine(samples: Sequence[Sample], nominal: Machine) -> Machine:
     work = np.array([sample.work for sample in samples], float)
     measured = np.array([sample.seconds for sample in samples])
     unit_seconds = np.array(nominal.unit_seconds)
-    paid = unit_seconds > 0
-    work, start = work[:, paid], np.log(unit_seconds[paid])
+    has_rate = unit_seconds > 0
+    work, start = work[:, has_rate], np.log(unit_seconds[has_rate])
 
     def residuals(parameters: Array) -> Array:
         factor, deviations = parameters[0], parameters[1:]
@@ -235,7 +246,7 @@ def fit_machine(samples: Sequence[Sample], nominal: Machine) -> Machine:
         loss="soft_l1",
         f_scale=_USUAL_DEVIATION,
     )
-    unit_seconds[paid] = np.exp(start + found.x[0] + found.x[1:])
+    unit_seconds[has_rate] = np.exp(start + found.x[0] + found.x[1:])
     return Machine.from_unit_seconds(Work(*map(float, unit_seconds)))
 
 
@@ -245,7 +256,7 @@ def errors(samples: Sequence[Sample], machine: Machine) -> Errors:
 
 
 def cross_validated_errors(samples: Sequence[Sample], nominal: Machine) -> Errors:
-    """Return the errors of cross-validated predictions: each fold's from a fit to the others."""
+    """Return the errors of predictions for each fold by a machine fitted to the other folds."""
     folds = min(FOLDS, len(samples))
     ratios: list[float] = []
     for fold in range(folds):

@@ -1,4 +1,4 @@
-"""Lists of a campaign's networks: all of them as CSV, or a summary for a person."""
+"""Lists of a campaign's networks: all networks as CSV, and a summary for the terminal."""
 
 import csv
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
         campaign: the campaign.
         memory_gigabytes: memory of a GPU; then further lines name the networks that can't fit.
     """
-    stop = f", {campaign.stop}, whose savings are not counted" if campaign.stop else ""
+    stop = f", stop rule {campaign.stop}, whose savings are not counted" if campaign.stop else ""
     yield f"campaign {campaign.name}: {campaign.epochs} epochs, seed {campaign.seed}{stop}"
     yield (
         f"{'dataset':<20}{'networks':>9}{'depths':>8}{'parameters':>24}{'multiply-adds':>24}"
@@ -52,9 +52,9 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
             f"{_median_to_largest([c.forward_multiply_adds for c in of]):>24}"
             f"{operations:>12.2e}{hours:>11.2f}"
         )
-    yield "sizes: median, largest; GPU hours on half of a V100's fp32 peak; --csv FILE lists all"
+    yield "sizes: median, largest; GPU hours at half of a V100's fp32 peak; --csv FILE lists all"
     most, id_ = max(needs)
-    yield f"memory: network {id_} needs the most, {most / 1e9:.2f} GB of a GPU by prediction"
+    yield f"memory: network {id_} needs the most, {most / 1e9:.2f} GB on a GPU (predicted)"
     if memory_gigabytes is not None:
         found = [need for need in needs if need[0] > 1e9 * memory_gigabytes]
         yield f"{len(found)} of {len(needs)} networks can't fit into {memory_gigabytes:g} GB"

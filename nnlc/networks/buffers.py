@@ -1,7 +1,7 @@
-"""Memory that a layer allocates in a training step, in bytes, and how a convolution is computed.
+"""Memory that a layer allocates in a training step, in bytes; plans for computing convolutions.
 
-The numbers follow PyTorch's layers and those of `nnlc.training`: the values that a layer keeps for
-the backward pass, and the temporary memory of its kernels.
+The numbers are those of the layers of PyTorch and of `nnlc.training`: values that a layer keeps for
+the backward pass, and temporary memory of its kernels.
 """
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -17,9 +17,9 @@ INDEX_BYTES = 8
 """Bytes of the index of a pooling window's maximum."""
 
 WORTH_TRIMMING = 64
-"""Minimum saving for which outputs are trimmed, in multiply-adds per output value."""
+"""Minimum saving for which a convolution is trimmed, in multiply-adds per output value."""
 FEW_OUTPUTS = 3
-"""Greatest output width for which a CPU convolves forward as a matrix product."""
+"""Greatest output width for which a CPU computes the forward pass as a matrix product."""
 FEW_OUTPUTS_FOR_WEIGHTS = 8
 """Greatest output width for which a CPU computes the weights' gradient as a matrix product."""
 
@@ -28,7 +28,7 @@ class Buffers(NamedTuple):
     """Bytes that one layer allocates for a whole batch."""
 
     output: int
-    """Bytes of the output; 0 if it is a view of the input, or the input changed in place."""
+    """Bytes of the output; 0 if the layer returns a view of its input or works in place."""
     kept: tuple[int, ...] = ()
     """Further bytes that are kept for the backward pass."""
     forward: tuple[int, ...] = ()
@@ -55,7 +55,7 @@ class Trim(NamedTuple):
 
 
 class ConvolutionPlan(NamedTuple):
-    """Choices on how a convolution is computed; matrix products are used on CPUs only."""
+    """Plan for computing a convolution; matrix products are used on CPUs only."""
 
     trim: Trim
     """Outputs that are computed."""
@@ -68,22 +68,22 @@ class ConvolutionPlan(NamedTuple):
     gradient_is_product: bool
     """True if a CPU computes the gradient of the weights as a matrix product."""
     window_values: int
-    """Input values of one image, summed over the windows of all outputs that are computed."""
+    """Number of input values in all windows that are computed, for one image."""
 
 
 def trim(layer: "Layer") -> Trim:
-    """Return the outputs of a convolution that have to be computed: those that see its input.
+    """Return the outputs of a convolution that must be computed: their windows overlap the input.
 
-    If padding is wide and the input narrow, as in deep layers, many windows lie in the padding
-    alone. Their output is exactly the bias, and only the bias gets a gradient from them. In the
-    article's campaign such windows are a fifth of all multiply-adds; in one of three networks, half
-    of them. Output i sees the `kernel` inputs from i * stride - padding on.
+    If padding is wide and the input narrow, as in deep layers, many windows contain only padding.
+    Their output is exactly the bias, and only the bias gets a gradient from them. In the article's
+    campaign such windows take a fifth of all multiply-adds; in every third network, half of them.
+    The window of output i begins at input i * stride - padding and is `kernel` inputs wide.
     """
     input_width, output_width = layer.input[1], layer.output[1]
     kernel, stride, padding = layer.kernel, layer.stride, layer.padding
     first = max(0, (padding - kernel) // stride + 1)
     last = min(output_width - 1, (input_width + padding - 1) // stride)
-    if last < first:  # a stride beyond the kernel can step over the whole input
+    if last < first:  # a stride larger than the kernel can skip the whole input
         first, last = 0, output_width - 1
     left = padding - first * stride
     right = last * stride - padding + kernel - input_width
@@ -91,7 +91,7 @@ def trim(layer: "Layer") -> Trim:
 
 
 def plan_convolution(layer: "Layer") -> ConvolutionPlan:
-    """Return how a convolution is computed."""
+    """Return the plan for computing a convolution."""
     found, outputs = trim(layer), layer.output[1]
     saved = layer.input[0] * layer.kernel**2 * (outputs**2 - found.width**2) / outputs**2
     is_trimmed = saved >= WORTH_TRIMMING

@@ -3,12 +3,12 @@
     seconds of a step = sum over the fields of `Work` (count / the machine's rate for that field)
 
 Networks spend their time on different things: comparisons in a wide pooling window, kernel launches
-in a small network, and weights read from memory in a fully connected layer behind a large map. So
-each has a count of its own in `Work`.
+in a small network, weights read from memory in a fully connected layer after a large feature map.
+So `Work` counts each of them.
 
-Predictions order and plan work: the longest network is trained first, `nnlc plan` adds them up, and
-a job that ends soon starts no network that it can't save. No table depends on them. `nnlc
-calibrate` fits a machine to the seconds that a journal has recorded.
+Predictions serve to order and plan work: the longest network is trained first, `nnlc plan` sums
+predicted seconds, and a job that ends soon starts no network that it could not save in time. No
+table depends on predictions. `nnlc calibrate` fits a machine to the seconds in a journal.
 """
 
 from dataclasses import astuple, dataclass, fields
@@ -22,7 +22,7 @@ from nnlc.networks.spec import NetworkSpec
 from nnlc.networks.work import Work, sum_work
 
 _STEP_KERNELS = 12
-"""Kernels of any step beside its layers': images and labels by index, floats, loss, sums."""
+"""Kernels of any step outside its layers: select a batch, convert it to floats, loss, sums."""
 _TRAINING_KERNELS = 8
 """Further kernels of a training step: gradient of the loss, optimizer."""
 
@@ -62,10 +62,10 @@ class Machine:
 
 
 def gpu_machine(*, operations_per_second: float, bytes_per_second: float) -> Machine:
-    """Return a GPU as a `Machine`, estimated from two figures.
+    """Return the machine of a GPU, estimated from two of its rates.
 
-    Assumptions: convolutions copy no values into windows, random numbers cost as much as writing
-    them, comparing a value takes four instructions, and a kernel of a captured step 3 µs.
+    Assumptions: convolutions copy no values into windows; a random number costs as much as writing
+    it; a comparison takes four instructions; a kernel of a captured step takes 3 µs.
 
     Args:
         operations_per_second: rate that training reaches, not the peak.
@@ -105,7 +105,7 @@ def training_work(walk: Walk, spec: NetworkSpec) -> Work:
 
 
 def forward_work(walk: Walk, spec: NetworkSpec) -> Work:
-    """Return the work of a validation step, which is a training step's forward pass too."""
+    """Return the work of a validation step, and of a training step's forward pass."""
     # Images and labels are selected by index, and turned into floats.
     pixels = spec.batch_size * prod(walk.layers[0].input)
     selection = Work(values=3 * pixels, kernels=_STEP_KERNELS)
@@ -113,7 +113,7 @@ def forward_work(walk: Walk, spec: NetworkSpec) -> Work:
 
 
 def backward_work(walk: Walk, spec: NetworkSpec) -> Work:
-    """Return the work of a training step beside `forward_work`: dropout, gradients, optimizer."""
+    """Return the work that a training step adds: dropout, gradients, optimizer."""
     parts = (
         layer.backward_work(spec.batch_size, first=number == 0)
         for number, layer in enumerate(walk.layers)
@@ -125,8 +125,8 @@ def backward_work(walk: Walk, spec: NetworkSpec) -> Work:
 def training_operations(walk: Walk, spec: NetworkSpec, images: ImageSet, epochs: int) -> int:
     """Return the floating-point operations of all epochs, validation included.
 
-    A multiply-add counts as two operations, and convolutions are counted as direct ones. A training
-    step costs three forward passes (forward, gradient of the input, gradient of the weights), but
+    A multiply-add counts as two operations, and every convolution as a direct one. A training step
+    costs three forward passes (forward, gradient of the input, gradient of the weights), but
     two in the first layer, whose input needs no gradient.
     """
     b = spec.batch_size
@@ -167,7 +167,7 @@ class NetworkCost:
     predicted_gpu_seconds: float
     """Seconds of the whole training on the nominal `GPU`."""
     predicted_gpu_memory_bytes: int
-    """Peak of a GPU's memory, with the images."""
+    """Peak memory on a GPU in bytes, images included."""
 
 
 def network_cost(spec: NetworkSpec, images: ImageSet, epochs: int) -> NetworkCost:

@@ -1,10 +1,10 @@
 """Random draws that are the same on every machine, Python and library version.
 
-The draws rest on two parts of the standard library. `random.Random(n).random()`: Python promises
+The draws use two parts of the standard library. One is `random.Random(n).random()`: Python promises
 the same sequence for the same integer seed in every version (documentation of `random`, "Notes on
-Reproducibility"; MT19937, 53 bits a draw). And `decimal` for powers of ten, since its arithmetic is
-defined digit by digit: the C library's `pow` differs between platforms in the last bit. Everything
-else is IEEE-754 arithmetic on doubles, one rounded operation at a time.
+Reproducibility"; MT19937, 53 bits per draw). The other is `decimal`, for powers of ten: its
+arithmetic is defined digit by digit, whereas the last bit of the C library's `pow` differs between
+platforms. Everything else is IEEE-754 arithmetic on doubles, one rounded operation at a time.
 """
 
 import decimal
@@ -27,10 +27,10 @@ def derive_seed(*parts: str | int, bits: int = 64) -> int:
 
 
 def training_seed(random_seed: int, purpose: str, *where: int) -> int:
-    """Return a seed of 63 bits, the most that torch takes, for random numbers in training.
+    """Return a seed of 63 bits, the most that torch accepts, for random numbers in training.
 
     Args:
-        random_seed: the network's own.
+        random_seed: the network's own seed.
         purpose: "init" for the weights, "order" for the order of images, "dropout" for the masks.
         where: the epoch for "order", the step for "dropout".
     """

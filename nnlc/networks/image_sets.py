@@ -73,7 +73,7 @@ class KnownImages:
             return self.images
         if split not in self.splits:
             which = ", ".join(name for name, each in KNOWN.items() if split in each.splits)
-            raise ValueError(f"train is only for {which}; leave it out")
+            raise ValueError(f"train is for {which} only; leave it out")
         return replace(self.images, train_images=self.splits[split][0])
 
 

@@ -16,7 +16,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layer(ABC):
-    """One layer of a network: its shapes, parameters, work and memory. Subclasses are the kinds."""
+    """One layer of a network: shapes, parameters, work and memory; each kind is a subclass."""
 
     input: Shape
     output: Shape
@@ -29,7 +29,7 @@ class Layer(ABC):
     kind: ClassVar[str]
     """Name of the kind."""
     bit: ClassVar[int] = 0
-    """Bit of `layer_types` (article, Table 1) for kinds that may follow a convolution; else 0."""
+    """Bit of `layer_types` (article, Table 1) if the kind may be in a block; else 0."""
 
     @classmethod
     def in_block(cls, shape: Shape, spec: Any, windows: Iterator[tuple[int, int, int]]) -> "Layer":
@@ -53,12 +53,12 @@ class Layer(ABC):
 
     @property
     def multiply_adds(self) -> int:
-        """Multiply-adds of one image's forward pass, if no output is left out."""
+        """Multiply-adds of one image's forward pass, with all outputs computed."""
         return 0
 
     @property
     def computed_multiply_adds(self) -> int:
-        """Multiply-adds of one image's forward pass without outputs that see only padding."""
+        """Multiply-adds of one image's forward pass, without outputs that see only padding."""
         return self.multiply_adds
 
     @property
@@ -68,28 +68,29 @@ class Layer(ABC):
 
     @property
     def description(self) -> str:
-        """Name and settings of the layer, for a person."""
+        """Name and settings of the layer, for people."""
         if not self.kernel:
             return self.kind
         window = f"{self.kernel}×{self.kernel}"
         return f"{self.kind} {window} stride {self.stride} padding {self.padding}"
 
     def page_parts(self) -> tuple[str | float, ...]:
-        """Return the layer for `page/layers.js`: a letter for its kind, and words without blanks.
+        """Return the layer's fields for `page/layers.js`: a letter for its kind, then its sizes.
 
-        Kinds that the page has no picture for get the letter "o", their name and parameters.
+        No text may contain a space. For a kind that the page does not draw, as here, the fields
+        are the letter "o", the kind's name and the number of parameters.
         """
         return "o", self.kind.replace(" ", "_"), self.parameters
 
     @abstractmethod
     def forward_work(self, batch: int) -> Work:
-        """Return the work that a validation step and a training step of a batch share."""
+        """Return the work of a batch's forward pass, in validation and in training."""
 
     @abstractmethod
     def backward_work(self, batch: int, *, first: bool) -> Work:
-        """Return the further work of a training step.
+        """Return the work that a training step adds to `forward_work`.
 
-        It consists of the gradients of weights and input, and of all work of a dropout layer.
+        It is that of the gradients of weights and input. For dropout, it is all work.
 
         Args:
             batch: number of images.
@@ -106,8 +107,8 @@ class Layer(ABC):
 
     def _bytes(self, batch: int) -> tuple[int, int]:
         """Return the bytes of a batch's input, and of its output."""
-        given, made = self._values(batch)
-        return VALUE_BYTES * given, VALUE_BYTES * made
+        inputs, outputs = self._values(batch)
+        return VALUE_BYTES * inputs, VALUE_BYTES * outputs
 
 
 def output_width(width: int, kernel: int, stride: int, padding: int) -> int:

@@ -1,8 +1,8 @@
-"""Kinds of layers, a class each: shapes, parameters, work and memory.
+"""Kinds of layers, one class for each: shapes, parameters, work and memory.
 
 A new kind is a class here, listed in `KINDS`, and an entry in `nnlc.training.torch_calls`. `Layer`
-documents the methods. Kinds with a `bit` may stand in a block, which follows each convolution; its
-layers come in the order of `KINDS`. A table's `layer_types` has the sum of a block's bits.
+documents the methods. Each convolution is followed by a block of layers: the kinds with a `bit` may
+be in it, in the order of `KINDS`. A table's `layer_types` has the sum of each block's bits.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,9 +23,9 @@ from nnlc.networks.layer import Layer, Shape, windowed
 from nnlc.networks.work import Work
 
 FEW_CHANNELS = 4
-"""Most input channels for which a direct convolution counts as narrow: `Work.narrow`."""
+"""Maximum number of input channels of a narrow convolution: see `Work.narrow`."""
 _VECTOR = 8
-"""Channels that a pooling compares at once; the remainder it compares one by one."""
+"""Number of channels that pooling compares at once; it compares the remainder one by one."""
 
 
 class Convolution(Layer):
@@ -51,33 +51,33 @@ class Convolution(Layer):
         return "c", self.kernel, self.stride, self.padding, *self.output[:2], self.parameters
 
     def forward_work(self, batch: int) -> Work:
-        given, made = self._values(batch)
+        inputs, outputs = self._values(batch)
         plan = plan_convolution(self)
         operations = self._operations(batch, plan)
         is_narrow = self.input[0] <= FEW_CHANNELS and not plan.is_product
         return Work(
             operations=operations,
             gathered=plan.window_values * batch if plan.is_product else 0,
-            values=given + made + (2 * made if plan.is_trimmed else 0),
+            values=inputs + outputs + (2 * outputs if plan.is_trimmed else 0),
             narrow=operations if is_narrow else 0,
             weights=self.parameters,
             kernels=4,
         )
 
     def backward_work(self, batch: int, *, first: bool) -> Work:
-        given, made = self._values(batch)
+        inputs, outputs = self._values(batch)
         plan = plan_convolution(self)
         copies = plan.gradient_is_product + (0 if first else 2 * plan.is_product)
         return Work(
             operations=(1 if first else 2) * self._operations(batch, plan),
             gathered=copies * plan.window_values * batch,
-            values=2 * (given + made),
+            values=2 * (inputs + outputs),
             weights=2 * self.parameters,
             kernels=8,
         )
 
     def buffers(self, batch: int, device: DeviceKind) -> Buffers:
-        given, made = self._bytes(batch)
+        inputs, outputs = self._bytes(batch)
         plan = plan_convolution(self)
         part = plan.trim
         computed = VALUE_BYTES * batch * self.output[0] * part.width**2
@@ -89,7 +89,7 @@ class Convolution(Layer):
         inner = (computed,) if plan.is_trimmed else ()
         copy = (padded,) if plan.is_padded else ()
         forward = [*inner]
-        backward = [given, *inner]
+        backward = [inputs, *inner]
         if has_products:
             forward += copy
             backward += [*copy, gathered]
@@ -97,7 +97,7 @@ class Convolution(Layer):
             forward.append(gathered)
             backward += [gathered, padded]
         return Buffers(
-            made,
+            outputs,
             kept=() if has_products else copy,
             forward=tuple(forward),
             backward=tuple(backward),
@@ -151,15 +151,15 @@ class Dropout(Layer):
 
     def backward_work(self, batch: int, *, first: bool) -> Work:
         # Drawn, compared, scaled; multiplied forward and backward.
-        _, made = self._values(batch)
-        return Work(random=made, values=5 * made, kernels=7)
+        _, outputs = self._values(batch)
+        return Work(random=outputs, values=5 * outputs, kernels=7)
 
     def buffers(self, batch: int, device: DeviceKind) -> Buffers:
-        given, made = self._bytes(batch)
-        bits = made // VALUE_BYTES
+        inputs, outputs = self._bytes(batch)
+        bits = outputs // VALUE_BYTES
         if device == "cpu":  # random bits, a comparison, and the mask
-            return Buffers(made, kept=(made,), forward=(made, bits), backward=(given,))
-        return Buffers(made, kept=(bits,), backward=(given,))
+            return Buffers(outputs, kept=(outputs,), forward=(outputs, bits), backward=(inputs,))
+        return Buffers(outputs, kept=(bits,), backward=(inputs,))
 
 
 class Pooling(Layer):
@@ -181,19 +181,19 @@ class Pooling(Layer):
         return "p", self.kernel, self.stride, self.padding, self.output[1]
 
     def forward_work(self, batch: int) -> Work:
-        given, made = self._values(batch)
+        inputs, outputs = self._values(batch)
         vectors = self.input[0] // _VECTOR + self.input[0] % _VECTOR
         compared = batch * vectors * (self.output[1] * self.kernel) ** 2
-        return Work(comparisons=compared, values=given + 3 * made, kernels=1)
+        return Work(comparisons=compared, values=inputs + 3 * outputs, kernels=1)
 
     def backward_work(self, batch: int, *, first: bool) -> Work:
-        given, made = self._values(batch)
-        return Work(values=2 * given + 3 * made, kernels=1)
+        inputs, outputs = self._values(batch)
+        return Work(values=2 * inputs + 3 * outputs, kernels=1)
 
     def buffers(self, batch: int, device: DeviceKind) -> Buffers:
-        given, made = self._bytes(batch)
-        indices = made // VALUE_BYTES * INDEX_BYTES
-        return Buffers(made, kept=(indices,), backward=(given,), keeps_input=True)
+        inputs, outputs = self._bytes(batch)
+        indices = outputs // VALUE_BYTES * INDEX_BYTES
+        return Buffers(outputs, kept=(indices,), backward=(inputs,), keeps_input=True)
 
 
 class Flatten(Layer):
@@ -258,12 +258,12 @@ class Linear(Layer):
         )
 
     def buffers(self, batch: int, device: DeviceKind) -> Buffers:
-        given, made = self._bytes(batch)
-        return Buffers(made, backward=(given,), keeps_input=True)
+        inputs, outputs = self._bytes(batch)
+        return Buffers(outputs, backward=(inputs,), keeps_input=True)
 
 
 KINDS: tuple[type[Layer], ...] = (Convolution, ReLU, Dropout, Pooling, Flatten, Linear)
-"""All kinds; those of a block in the order that they have there."""
+"""All kinds of layers; the kinds of a block are in the block's order."""
 BLOCK = tuple(kind for kind in KINDS if kind.bit)
 """Kinds that a block may have."""
 ALL_BITS = sum(kind.bit for kind in BLOCK)
@@ -274,7 +274,7 @@ def check_kinds(kinds: Iterable[type[Layer]]) -> None:
     """Check that each kind of layer has all methods that `Layer` leaves to its kinds.
 
     Raises:
-        TypeError: the first kind that lacks some, and which.
+        TypeError: a kind lacks methods; the message names the kind and the methods.
     """
     for kind in kinds:
         if missing := sorted(kind.__abstractmethods__):

@@ -1,4 +1,4 @@
-"""Predicted memory of training a network, so that networks that can't fit on a device aren't tried.
+"""Predicted memory for training a network; a network that can't fit on a device is not tried.
 
     peak = libraries + images + heap factor * (4 bytes * parameters * copies of them
                                                + largest memory at any layer of a step)
@@ -6,7 +6,7 @@
 Copies of the parameters are weights, gradients and the optimizer's state. The memory at a layer,
 forward or backward, is the sum of what earlier layers keep for the backward pass, the layer's input
 and output, and its kernels' temporary memory. A GPU that replays captured steps holds the memory of
-a validation step beside that of a training step.
+a validation step and that of a training step at the same time.
 """
 
 from collections.abc import Collection, Iterator
@@ -25,7 +25,7 @@ _LIBRARY_BYTES: dict[DeviceKind, int] = {"cuda": 600_000_000, "cpu": 580_000_000
 cuda: assumed, for CUDA's context, the kernels of cuDNN and cuBLAS, and cuBLAS's workspace. cpu:
 measured, in a process that had imported torch 2.14 and made one step on Linux."""
 _HEAP: dict[DeviceKind, float] = {"cuda": 1.0, "cpu": 1.4}
-"""Size of the heap over the bytes in use, with fragmentation and the libraries' own copies.
+"""Ratio of the heap's size to the bytes in use: fragmentation, and copies made by libraries.
 
 Measured on CPUs, with networks of the article's search space."""
 
@@ -47,7 +47,7 @@ def memory_bytes(
         images: the image set that it trains on, all of it on the device.
         device: "cuda" or "cpu".
         resident: further image sets that the trainer keeps on the device for other networks.
-        walk: the network's layers, if they are known.
+        walk: the network's layers; None computes them.
 
     Raises:
         SpecError: the network does not fit these images.
@@ -77,7 +77,7 @@ def image_bytes(images: ImageSet) -> int:
 
 
 def kept_bytes(layers: list[Buffers]) -> list[int]:
-    """Return for each layer the bytes that stay for the backward pass.
+    """Return for each layer the bytes that are kept for the backward pass.
 
     An output that several layers need is counted once, for the layer that makes it.
     """

@@ -22,9 +22,10 @@ class Optimizer:
     Args:
         name: its name in campaigns and tables.
         torch_name: name of its class in `torch.optim`.
-        uses: those of `momentum` and `dampening` that it has; the others are 0 in its tables.
+        uses: the parameters that it has, of `momentum` and `dampening`; without it, a parameter is
+            0 in tables.
         settings: keys of a campaign's `[training]` that belong to this optimizer.
-        capturable: True if it needs `capturable=True` where its steps are captured in a CUDA graph.
+        capturable: True if its class needs `capturable=True` for steps captured in CUDA graphs.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Optimizer:
         }
 
     def kept_values(self, spec: NetworkSpec) -> int:
-        """Return the number of values per weight that it keeps from step to step."""
+        """Return the number of values per weight that the optimizer keeps from step to step."""
         return int(bool(spec.momentum))  # PyTorch keeps no buffer for a momentum of 0
 
     def copied_values(self, spec: NetworkSpec) -> int:
@@ -57,7 +58,7 @@ class Optimizer:
         return int(bool(spec.weight_decay))  # gradients with the decay in them
 
     def passes(self, spec: NetworkSpec) -> int:
-        """Return how often a step reads or writes all weights, or as many other values."""
+        """Return how many values a step reads or writes per weight."""
         # Read weights and gradients, write weights; read and write momenta and decayed gradients.
         return 3 + 2 * bool(spec.momentum) + 2 * bool(spec.weight_decay)
 
@@ -119,24 +120,28 @@ OPTIMIZERS: dict[str, Optimizer] = {
         Adam(name="AdamW", torch_name="AdamW", decays_weights=True),
     )
 }
-"""Optimizers by name; the first is the article's."""
+"""Optimizers by name; the first is the article's optimizer."""
 
 
 def optimizer_of(spec: NetworkSpec) -> Optimizer:
-    """Return the optimizer that a network names.
+    """Return the optimizer that a network's specification names.
 
     Raises:
         SpecError: nnlc does not know the network's optimizer or loss, or its momentum or dampening
             is not 0 though its optimizer has none.
     """
-    its = f"network {spec.id}: its"
+    prefix = f"network {spec.id}: its"
     if spec.loss_fn not in LOSSES:
-        raise SpecError(f"{its} loss_fn is {spec.loss_fn!r}; nnlc trains with {', '.join(LOSSES)}")
+        raise SpecError(
+            f"{prefix} loss_fn is {spec.loss_fn!r}; nnlc trains with {', '.join(LOSSES)}"
+        )
     found = OPTIMIZERS.get(spec.optimizer)
     if found is None:
         known = ", ".join(OPTIMIZERS)
-        raise SpecError(f"{its} optimizer is {spec.optimizer!r}; nnlc trains with {known}")
+        raise SpecError(f"{prefix} optimizer is {spec.optimizer!r}; nnlc trains with {known}")
     for field in ("momentum", "dampening"):
         if field not in found.uses and getattr(spec, field):
-            raise SpecError(f"{its} {field} is {getattr(spec, field)}, and {found.name} has none")
+            raise SpecError(
+                f"{prefix} {field} is {getattr(spec, field)}, and {found.name} has none"
+            )
     return found

@@ -1,7 +1,7 @@
-"""Generator of networks: draws one from a search space, for an image set, a depth and a seed.
+"""Sampler: draws a network from a search space, for an image set, a depth and a seed.
 
 A network is a pure function of these four; `nnlc.networks.draws` makes it the same on every
-machine. The order of the draws is part of that function: to change it changes every network.
+machine. If the order of the draws changes, every network changes.
 """
 
 from nnlc.errors import SpecError
@@ -90,7 +90,7 @@ def sample_network(
 
 
 def network_seed(campaign_seed: int, image_set_name: str, depth: int, draw: int) -> int:
-    """Return the 32-bit `random_seed` of a candidate for a network of a campaign.
+    """Return the 32-bit `random_seed` of a candidate for a campaign's network.
 
     Args:
         campaign_seed: the campaign's seed.
@@ -112,7 +112,7 @@ def _draw_power(draws: Draws, coin: Coin, exponent: tuple[float, float]) -> floa
 def _draw_used(draws: Draws, field: str, space: SearchSpace, optimizer: str) -> float:
     """Return a drawn momentum or dampening, or 0 if the optimizer has none.
 
-    It is drawn in any case, so that later draws don't depend on the optimizer.
+    The value is drawn in any case, so that later draws don't depend on the optimizer.
     """
     drawn = _draw_power(draws, getattr(space, field), getattr(space, f"{field}_exponent"))
     return drawn if field in OPTIMIZERS[optimizer].uses else 0
@@ -153,7 +153,7 @@ def _draw_features(
 
 
 def _draw_capped(draws: Draws, bounds: tuple[int, int | str], natural: int) -> int:
-    """Draw uniformly from a range of the search space, cut to end at the natural bound."""
+    """Draw uniformly from a range of the search space; `natural` limits both of its ends."""
     low, cap = bounds
     high = natural if isinstance(cap, str) else min(cap, natural)
     return draws.integer(min(low, high), high)

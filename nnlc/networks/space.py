@@ -16,9 +16,9 @@ class SearchSpace:
     """Ranges that networks' parameters are drawn from; every range includes both its ends.
 
     A range's upper end may name the natural bound of Table 3 ("input": width of the layer's input;
-    "kernel": the kernel just drawn; "half": floor(kernel / 2)). If it is a number, the smaller of
-    it and the natural bound counts; a lower end above the bound is lowered to the bound. A coin
-    decides if an option is used: by chance ("coin"), "always" or "never".
+    "kernel": the kernel just drawn; "half": floor(kernel / 2)). A number is lowered to the natural
+    bound if it is larger; so is the lower end. A coin decides if an option is used: by chance
+    ("coin"), "always" or "never".
 
     Raises:
         SpaceError: a range is empty or has values that PyTorch does not accept.
@@ -72,7 +72,7 @@ class SearchSpace:
             )
 
     def likely_mistakes(self) -> Iterator[tuple[str, str]]:
-        """Yield names of fields with legal but improbable values, and texts on their meaning."""
+        """Yield fields whose values are probably mistakes, though legal, and what they mean."""
         if len(set(self.blocks)) < len(self.blocks):  # perhaps meant as weights
             drawn = ", ".join(
                 f"code {code} for {self.blocks.count(code)} of {len(self.blocks)} layers"
@@ -80,8 +80,8 @@ class SearchSpace:
             )
             yield (
                 "blocks",
-                f"is a list of codes to draw from, not of weights: {drawn}. Write each code as "
-                "often as it is to count",
+                f"is a list of codes to draw from, not a list of weights: {drawn}. To draw a code "
+                "more often, repeat it",
             )
         for name in ("learning_rate_exponent", "weight_decay_exponent"):
             low, high = getattr(self, name)
@@ -111,8 +111,8 @@ class SearchSpace:
     def legal_batch_sizes(self, images: ImageSet) -> list[int]:
         """Return the batch sizes b with an even, non-zero floor(train images / b), ascending.
 
-        The article's Fig. 3b draws until this holds, which is a uniform draw from this list. No
-        batch is larger than the validation set.
+        The article repeats the draw until a batch size is legal (Fig. 3b), which equals a uniform
+        draw from this list. No batch is larger than the validation set.
         """
         low, high = self.batch_size
         return [

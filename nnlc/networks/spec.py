@@ -13,7 +13,7 @@ RELU, POOLING, DROPOUT = ReLU.bit, Pooling.bit, Dropout.bit
 
 ID_PATTERN = re.compile(r"[0-9]{4}(_[0-9]{2}){5}_[0-9]{6}")
 _WORD = re.compile(r"[!-~]+")
-"""Pattern of text values in a table: printable ASCII without blanks."""
+"""Pattern of text values in a table: printable ASCII without spaces."""
 MAX_NETWORKS = 1_000_000
 """Maximum number of networks in a campaign: an ID ends in six digits."""
 
@@ -33,8 +33,8 @@ def network_id(stamp: datetime, index: int) -> str:
 class NetworkSpec:
     """Metadata of a network in its table, in the order of columns 5 to 28.
 
-    A parameter that was not drawn is the integer 0, as in the published tables; a drawn one is a
-    float. Tuples have an entry for each convolution, pooling layer or fully connected layer, the
+    A parameter that was drawn is a float; any other is the integer 0, as in the published tables.
+    Tuples have an entry for each convolution, pooling layer or fully connected layer, the
     first layer first.
 
     Raises:
@@ -70,7 +70,7 @@ class NetworkSpec:
     fc_dropout_layers: tuple[int, ...]
     """1 if a dropout layer follows, else 0, for each fully connected layer but the last."""
     fc_filters: tuple[int, ...]
-    """Units of each fully connected layer; the last has a unit for each class."""
+    """Units of each fully connected layer; the last has one unit per class."""
 
     @property
     def depth(self) -> int:
@@ -83,7 +83,7 @@ class NetworkSpec:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "NetworkSpec":
-        """Return the specification from what `to_json` returned, read from JSON."""
+        """Return the specification whose `to_json` gave these values."""
         fields: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
@@ -129,7 +129,7 @@ class NetworkSpec:
         for field in ("dataset", "loss_fn", "optimizer"):
             if not _WORD.fullmatch(getattr(self, field)):
                 raise SpecError(
-                    f"{field} {getattr(self, field)!r} must be printable ASCII without blanks"
+                    f"{field} {getattr(self, field)!r} must be printable ASCII without spaces"
                 )
         for field, (low, high) in ranges.items():
             value = getattr(self, field)

@@ -1,7 +1,7 @@
 """One attempt to train a network: from its checkpoint, if any, to its last row or an interruption.
 
-Between two steps it checks for the agent's message to save and end, saves a checkpoint when one is
-due, and sends the agent a heartbeat.
+Between two steps, an attempt checks for the agent's message to save and end, saves a checkpoint if
+one is due, and sends the agent a heartbeat.
 """
 
 import time
@@ -27,7 +27,7 @@ SAVING_SHARE = 0.01
 
 
 class Interrupted(Exception):  # noqa: N818  it is no error
-    """The agent has told the trainer to end; a checkpoint is saved, if that was possible."""
+    """End of an attempt on the agent's order; a checkpoint is saved, if possible."""
 
 
 class Attempt:
@@ -107,7 +107,7 @@ class Attempt:
         return decision is not None and decision.stop
 
     def _add_to_stop_rule(self, row: Row) -> None:
-        """Give the stop rule the next row; its decision is a function of the rows alone."""
+        """Add a row to the stop rule, whose decision depends on the rows alone."""
         if self._stopper is not None:
             start = time.monotonic()
             self._stopper.add(row)
@@ -133,7 +133,7 @@ class Attempt:
         loop.resume(state)
         for count, row in enumerate(loop.rows, 1):
             self._add_to_stop_rule(row)
-            if self._is_stopped:  # earlier than on the device that saved the checkpoint
+            if self._is_stopped:  # here the rule stops earlier than where the checkpoint was saved
                 del loop.rows[count:], loop.seconds[count:]
                 break
         rows = [[row.train_loss, row.val_loss, row.val_accuracy_percent] for row in loop.rows]
@@ -159,7 +159,7 @@ class Attempt:
         """Save a checkpoint. If the file system refuses, tell the agent and train on."""
         loop = self._loop
         if loop is None or not self._steps:
-            return  # everything is saved already
+            return  # no step has been made since the last checkpoint was loaded
         start = time.monotonic()
         self._tell("saving")
         try:
@@ -169,7 +169,7 @@ class Attempt:
             self._tell("trouble", reason=f"{where}: no checkpoint saved: {problem.strerror}")
             size = 0
         seconds = time.monotonic() - start
-        # The shorter of the last two saves: a failed or delayed one says nothing of the next.
+        # The shorter of the last two saves: a save that failed or was delayed is no estimate.
         usual = min(seconds, self._last_save or seconds) if size else 0.0
         self._last_save = seconds if size else self._last_save
         self._due = start + max(self._interval, usual / SAVING_SHARE)

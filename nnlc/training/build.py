@@ -26,9 +26,8 @@ class Network(nn.Sequential):
     Args:
         walk: the network's layers.
         settings: the campaign's settings, which choose the kinds of pooling and dropout.
-        device: the device that the module will run on. PyTorch's default initialisation draws the
-            parameters on the current default device, from its global random stream, so that they
-            do not depend on this device.
+        device: the device that the module will run on. The initial parameters do not depend on it:
+            PyTorch draws them on the current default device, from its global random stream.
     """
 
     def __init__(
@@ -46,7 +45,7 @@ class Network(nn.Sequential):
         self.to(device)
 
     def restart_dropout(self, seed: int) -> None:
-        """Seed the dropout masks, before each training step: later masks depend on `seed` alone."""
+        """Seed the masks before a training step, so that they depend on `seed` alone."""
         if self._masks is not None:
             self._masks.restart(seed)
         else:

@@ -1,4 +1,4 @@
-"""Convolutions that skip windows of padding alone, as matrix products where those are faster.
+"""Convolutions that skip windows with only padding, and use matrix products where faster.
 
 `nnlc.networks.buffers` says which outputs must be computed; the others equal the bias. Often few
 outputs with large kernels remain. On CPUs the libraries' direct convolutions then reach a tenth of
@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from nnlc.networks import Layer
 from nnlc.networks.buffers import FEW_OUTPUTS, Trim, plan_convolution
 
-# Speed over that of direct convolutions, for the sum of 98 convolutions of the article's search
+# Speed relative to direct convolutions, for the sum of 98 convolutions of the article's search
 # space on two cores with AVX2: forward 1.3, gradient of the input 1.6, gradient of the weights 2.0.
 
 
@@ -24,7 +24,7 @@ class Convolution(nn.Conv2d):
 
     Args:
         layer: the layer, for its sizes.
-        products: True to compute few outputs as a matrix product, on CPUs.
+        products: True on CPUs, where few outputs are computed as a matrix product.
     """
 
     def __init__(self, layer: Layer, *, products: bool) -> None:
@@ -122,7 +122,7 @@ def _as_matrix(weight: Tensor) -> Tensor:
 
 
 def _spread(rows: Tensor, shape: torch.Size, kernel: int, part: Trim, stride: int) -> Tensor:
-    """Return images with all windows added at their places: the gradient of `_windows`."""
+    """Return images in which each window is added at its position: the gradient of `_windows`."""
     batch, channels, input_width = shape[:3]
     width = part.width
     padded_width = input_width + part.left + part.right

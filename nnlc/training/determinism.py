@@ -12,8 +12,8 @@ def make_deterministic() -> None:
     """Set torch's deterministic settings for this process.
 
     Raises:
-        DeviceError: an environment variable that must be set before Python starts is missing, or
-            one is set that must not be.
+        DeviceError: an environment variable is missing that must be set before Python starts, or
+            a variable is set that must not be.
     """
     for name, value in DETERMINISM.items():
         if os.environ.get(name) != value:

@@ -63,7 +63,7 @@ def circumstances(device: torch.device, arithmetic: str | None = None) -> dict[s
 
     Args:
         device: the device that trains.
-        arithmetic: the network's arithmetic; None if no network is meant.
+        arithmetic: a network's arithmetic; None if no network is trained.
     """
     seen = describe_device(device.index if device.type == "cuda" else None)
     on_gpu = device.type == "cuda"
@@ -135,8 +135,8 @@ def reset_peak_memory(device: torch.device) -> None:
 def free_memory(device: torch.device) -> None:
     """Free the memory of a trained network, and the memory that torch keeps for the next one.
 
-    A network's objects refer to each other, so only the garbage collector frees them. Memory that
-    torch keeps of a GPU is not available to other trainers on it.
+    A network's objects refer to each other, so only the garbage collector frees them. GPU memory
+    that torch keeps is not available to other trainers on that GPU.
     """
     gc.collect()
     if device.type == "cuda":
@@ -169,7 +169,7 @@ def processor_name() -> str:
 
 
 def _driver_version() -> str | None:
-    """Return the version of NVIDIA's driver from /proc, as torch does not tell it; None without."""
+    """Return the version of NVIDIA's driver from /proc, as torch does not have it, or None."""
     try:
         line = read_regular("/proc/driver/nvidia/version").decode().split("\n")[0]
     except OSError:

@@ -224,12 +224,12 @@ def _describe_again(section: DatasetSection, _root: Path) -> str:
     place = Path(str(section.npz))
     if not place.exists():
         return (
-            "bring it there; or if it was moved, name its new place in the campaign file, and give "
-            "that to the worker, or to 'nnlc verify' with --campaign"
+            "copy the file there; or if it was moved, write its new path into the campaign file, "
+            "and give that file to the worker, or to 'nnlc verify' with --campaign"
         )
     return (
-        "bring the right file, or if it was changed on purpose replace the campaign's lines with "
-        f"those that this prints: nnlc describe {shlex.quote(str(place))}"
+        "copy the right file there; or if it was changed on purpose, replace the campaign's lines "
+        f"with the output of: nnlc describe {shlex.quote(str(place))}"
     )
 
 

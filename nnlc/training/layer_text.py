@@ -18,7 +18,7 @@ _PIXELS = {
     "unit": "pixels from 0 to 1",
     "standardised": "pixels of mean 0 and deviation 1 in each channel of the training images",
 }
-_UNKNOWN_WEIGHTS = "drawn anew: the first weights of published networks were not recorded"
+_UNKNOWN_WEIGHTS = "drawn anew: the initial weights of published networks were not recorded"
 _HEAD = ("", "layer", "kernel", "stride", "padding", "output", "parameters", "multiply-adds")
 
 
@@ -38,12 +38,12 @@ def describe_network(spec: NetworkSpec, origin: Origin) -> Iterator[str]:
     yield f"batch size  {spec.batch_size}"
     yield f"images      {_PIXELS[settings.pixels]}"
     if origin.is_assumed:
-        yield "settings    nnlc's own, as no campaign is known"
+        yield "settings    nnlc's defaults, as no campaign is known"
     else:
         yield f"settings    of campaign {origin.campaign.name}"
     # A network of nnlc: published tables have False here.
     known = spec.torch_set_deterministic
-    yield f"weights     {'those that its training begins with' if known else _UNKNOWN_WEIGHTS}"
+    yield f"weights     {'the initial weights of its training' if known else _UNKNOWN_WEIGHTS}"
 
 
 def python_source(spec: NetworkSpec, origin: Origin) -> str:
@@ -65,7 +65,7 @@ def python_source(spec: NetworkSpec, origin: Origin) -> str:
         "import torch",
         "from torch import nn",
         "",
-        f"torch.manual_seed({seed})  # its first weights"
+        f"torch.manual_seed({seed})  # its initial weights"
         if spec.torch_set_deterministic
         else f"# {_UNKNOWN_WEIGHTS}",
         "network = nn.Sequential(",

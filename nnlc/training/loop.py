@@ -1,6 +1,6 @@
 """The deterministic training loop: one network on one device, a row per half epoch.
 
-Every random number is a function of the network's seed and its use: the weights, an epoch's order
+Every random number is a function of the network's seed and its purpose: weights, an epoch's order
 of images, a step's dropout masks. No random stream is carried from one step to the next. So a step
 depends only on the weights, the optimizer's state and the position; `state` returns them between
 any two steps, and `resume` continues from them.
@@ -42,7 +42,7 @@ class HalfEpochLoop:
     Attributes:
         rows: rows of the half epochs so far.
         seconds: training and validation time of each half epoch, without interruptions.
-        step: number of steps done of the half epoch's training, or of its validation.
+        step: number of steps done in the half epoch's training, or in its validation.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class HalfEpochLoop:
         self.step = 0
         self._validating = False
         self._diverged = False
-        self._seconds_before = 0.0  # of this half epoch, before an interruption
+        self._seconds_before = 0.0  # spent on this half epoch before an interruption
         self._start = time.monotonic()
 
     def __iter__(self) -> Iterator[Row]:

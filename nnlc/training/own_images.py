@@ -1,4 +1,4 @@
-"""Images of the user's own in an .npz file: reading them, and describing them for a campaign file.
+"""The user's own images in an .npz file: reader, and description for a campaign file.
 
 train_images, validation_images    uint8    (images, channels, width, width)
 train_labels, validation_labels    integer  (images,), each 0 .. classes - 1
@@ -61,7 +61,7 @@ def read_npz(file: BufferedReader, path: Path) -> dict[str, Array]:
 def describe_npz(path: Path) -> str:
     """Return the section `[datasets.NAME]`, as TOML, with which a campaign uses these images.
 
-    Comments above it name what is legal but seldom meant.
+    Comments above it warn of contents that are legal but probably mistakes.
 
     Raises:
         ImagesError: the file can't be used as images; the message says what would be right.
@@ -119,7 +119,7 @@ def _check_trainable(path: Path, arrays: dict[str, Array]) -> None:
 
 
 def _likely_mistakes(arrays: dict[str, Array]) -> Iterator[str]:
-    """Yield sentences for what can be trained on but is probably a mistake."""
+    """Yield a sentence for each property that is legal but probably a mistake."""
     classes = _classes(arrays)
     trained, validated = (np.unique(arrays[f"{split}_labels"]).tolist() for split in SPLITS)
     if untrained := classes - len(trained):
@@ -165,7 +165,7 @@ def _labels_between(known: list[int], classes: int) -> str:
 def _as_images_error(what: str, advice: str) -> Iterator[None]:
     """Turn any exception of numpy, zipfile and zlib into an ImagesError.
 
-    They raise nearly any type, as numpy parses the header of an array as Python.
+    These libraries raise nearly any type: numpy parses an array's header as Python code.
     """
     try:
         with warnings.catch_warnings():
@@ -253,7 +253,8 @@ def _checked_labels(path: Path, name: str, labels: Array) -> Array:
         )
     if labels.ndim != 1 or not len(labels):
         raise ImagesError(
-            f"{path}: array {name} has shape {labels.shape}; it must be (images,), a label an image"
+            f"{path}: array {name} has shape {labels.shape}; it must be (images,), "
+            "one label per image"
         )
     # Checked before the conversion, in which a huge unsigned label would overflow.
     low, high = int(labels.min()), int(labels.max())

@@ -23,11 +23,11 @@ def rebuild(
     campaign: Campaign | str | Path | None = None,
     plain: bool = True,
 ) -> nn.Sequential:
-    """Return the network of a table, of nnlc or published, with its first weights.
+    """Return the network of a table, of nnlc or published, with its initial weights.
 
     The module takes float32 (batch, channels, width, width), with pixels from 0 to 1 unless the
     campaign standardises them, and returns (batch, classes), unnormalised. The weights are those
-    that nnlc's training begins with for the table's `random_seed`; the first weights of published
+    that nnlc's training begins with for the table's `random_seed`; the initial weights of published
     networks were not recorded. The caller's random streams do not change.
 
     Args:
@@ -58,7 +58,7 @@ def rebuild(
 
 @contextmanager
 def _weights_of(spec: NetworkSpec, walk: Walk) -> Iterator[None]:
-    """Make modules that are built in this context get the network's first weights.
+    """Give modules that are built in this context the network's initial weights.
 
     The caller's default device, type and random streams have no effect.
     """

@@ -36,7 +36,7 @@ from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
 
 VISIBLE_SECONDS = 30.0
-"""Time for a network file system to show one node a file that another node has written."""
+"""Maximum time until a network file system shows a file to another node."""
 
 
 class Trainer:
@@ -115,9 +115,9 @@ class Trainer:
     def _inspect_checkpoints(
         self, networks: list[messages.Message], folder: Path
     ) -> messages.Message:
-        """Return IDs of networks with a checkpoint to resume from, and others' foreign checkpoints.
+        """Return the IDs of networks that can resume, and foreign checkpoints of the others.
 
-        A network's foreign checkpoint is the one with the longest training time.
+        Of a network's foreign checkpoints, the one with the longest training time is returned.
         """
         go_on, foreign = [], []
         names = checkpoints_in(folder)
@@ -202,7 +202,7 @@ class Trainer:
         return self._images[images.name]
 
     def note_time_limit(self, number: int, _frame: FrameType | None) -> None:
-        """Remember SIGXCPU, the signal for the end of the CPU time limit, for the next message."""
+        """Record SIGXCPU, the signal at the end of the CPU time limit, for the next message."""
         self._limit = signal.Signals(number).name
 
     def _send(self, message: messages.Message) -> None:

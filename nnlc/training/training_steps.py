@@ -21,7 +21,7 @@ WARM_STEPS = 3
 MAX_STEPS_AHEAD = 8
 """Maximum number of steps queued on the GPU; with more, an interruption would wait too long."""
 LARGE_STEP = 2e11
-"""Operations of a step; if a step has as many, only one is queued."""
+"""Minimum operations of a large step; only one large step is queued."""
 
 
 class Steps:
@@ -62,7 +62,7 @@ class Steps:
         self._on_gpu = device.type == "cuda"
         self.capture = self._on_gpu and graphs
         self._stream = torch.cuda.Stream(device) if self._on_gpu else None  # type: ignore[no-untyped-call]
-        # Both graphs share a pool: they never run at once, and need nothing that the other leaves.
+        # Both graphs share a memory pool: they never run at once, nor need the other's results.
         self._pool = torch.cuda.graph_pool_handle() if self.capture else None
         self._graphs: dict[Callable[[], None], torch.cuda.CUDAGraph] = {}
         self._runs: dict[Callable[[], None], int] = {}
@@ -131,7 +131,7 @@ class Steps:
         return graph
 
     def _wait_for_gpu(self) -> None:
-        """Sleep until the GPU has few enough steps queued."""
+        """Sleep until no more steps are queued on the GPU than allowed."""
         event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         event.record()
         self._pending.append(event)
