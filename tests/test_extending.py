@@ -157,7 +157,7 @@ def test_jobs_of_a_new_scheduler_are_rendered_linted_submitted_shown_and_cancell
     found = re.findall(rf"^{broken}:\d+: (.*?)[;,]", told, re.MULTILINE)
     assert found == [
         "#PBS does not know the option 'y'",
-        "--time-left counts down from 120 minutes where line 5 gives the job 60",
+        "--time-left counts down from 120 minutes, but line 5 gives the job 60",
     ]
     assert "job 7[].pbs: 1 Q" in told
     assert "cancelled 7[].pbs" in told

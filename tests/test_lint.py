@@ -167,7 +167,7 @@ def test_a_note_alone_does_not_refuse_a_script(tmp_path, run_nnlc):
     path.write_text("\n".join(x for x in script.split("\n") if not x.startswith("trap ")))
     status, said = run_nnlc("lint", path, "--site", "slurm")
     assert status == 0
-    assert ": note: the ranks hear it, the script does not; " in said
+    assert ": note: the ranks get the signal, the script does not; " in said
     assert said.endswith("fine for slurm\n")
 
 

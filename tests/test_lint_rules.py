@@ -28,7 +28,7 @@ LSF = [
     ("-nnodes 2", "-nnodes 0", "-nnodes 0", "-nnodes is '0'"),
     ("-W 2:00", "-W 2:00:00", "-W 2:00:00", "-W is '2:00:00'"),
     ("-W 2:00", "-W 2h", "-W 2h", "-W is '2h'"),
-    ("#BSUB -W", "#BSUB #BSUB -q debug\n#BSUB -W", "#BSUB #", "nothing behind the second #BSUB"),
+    ("#BSUB -W", "#BSUB #BSUB -q debug\n#BSUB -W", "#BSUB #", "nothing after the second #BSUB"),
     ("-W 2:00", "-W 0", "-W 0", "-W is '0'"),
     ("-W 2:00", "-W 2:01", "-W 2:01", "summit allows 2 nodes 120 minutes"),
     ("-W 2:00", "-W 121", "-W 121", "summit allows 2 nodes 120 minutes"),
@@ -50,7 +50,7 @@ LSF = [
     ("#BSUB -wa URG\n", "", "-wt 5", "-wt has no effect alone"),
     ("-wt 5", "-wt 0:10:00", "-wt", "-wt is '0:10:00'"),
     ("-wt 5", "-wt 120", "-W 2:00", "may come before the job has done anything"),
-    ("trap pass_on URG\n", "trap pass_on WINCH\n", "-wa URG", "no trap hears URG"),
+    ("trap pass_on URG\n", "trap pass_on WINCH\n", "-wa URG", "no trap catches URG"),
     ("--device cuda &", "--device cuda", "jsrun -n 12", "jsrun runs in the foreground"),
     ("export OMP", "export TMPDIR=/tmp\nexport OMP", "TMPDIR", "TMPDIR is set"),
     ("#BSUB -W", "#BSUB -env TMPDIR=/tmp\n#BSUB -W", "TMPDIR", "TMPDIR is set"),
@@ -65,13 +65,13 @@ LSF = [
     ("-c 7 -g 1", "-c 8 -g 1", "-c 8", "jsrun wants 48 cores of a node"),
     ("-l gpu-cpu", "-l GPU-CPU", "GPU-CPU", "in capitals"),
     ("-b rs ", "", "jsrun -n 12", "-b packed:1, the default"),
-    ("-disable_gpu_hooks", "-gpu", "smpiargs", "handed GPU memory"),
+    ("-disable_gpu_hooks", "-gpu", "smpiargs", "messages in GPU memory"),
     ("--smpiargs=", "-smpiargs=", "-smpiargs", "jsrun does not know the option 'smpiargs'"),
     ("--smpiargs=", "--smpiarg=", "--smpiarg=", "jsrun does not know"),
     ("--device cuda", "--mps --device cuda", "--mps", "where the system has one"),
-    ('"ended(', '"done(', "bsub", "does not come true after a timeout"),
+    ('"ended(', '"done(', "bsub", "never becomes true after a timeout"),
     ('"ended(${LSB_JOBID}[$LSB_JOBINDEX])"', '"$LSB_JOBID"', "bsub", "after a timeout"),
-    ('"$again"', '< "$again"', "bsub", "wants bsub FILE"),
+    ('"$again"', '< "$again"', "bsub", "write bsub FILE"),
     ("[1-4]", "[1-1001]", "-J", "takes 1000 elements"),
     ("[1-4]", "[0-3]", "-J", "-J is 'paper[0-3]'"),
     ("[1-4]", "[4-1]", "-J", "-J is 'paper[4-1]'"),
@@ -163,7 +163,7 @@ SLURM = [
     ("#SBATCH --requeue", "#SBATCH --mem=-4G\n#SBATCH --requeue", "-4G", "mem is '-4G'"),
     ("#SBATCH --requeue", "#SBATCH --mem=64\n#SBATCH --requeue", "=64", "mem is '64'"),
     ("#SBATCH --requeue", "#SBATCH --mem-per-cpu=4\n#SBATCH --requeue", "=4", "cpu is '4'"),
-    ("#SBATCH --requeue", "#SBATCH #SBATCH --requeue", "SBATCH #SBATCH", "behind the second"),
+    ("#SBATCH --requeue", "#SBATCH #SBATCH --requeue", "SBATCH #SBATCH", "after the second"),
     ("--cpus-per-task=32\n", "--cpus-per-task=many\n", "many", "is 'many'"),
     (
         "#SBATCH --qos=regular",
@@ -212,7 +212,7 @@ SLURM = [
     ("B:URG@300", "B:URG@9:00", "--signal", "--signal is 'B:URG@9:00'"),
     ("B:URG@300", "B:URG@65536", "--signal", "--signal is 'B:URG@65536'"),
     ("B:URG@300", "B:URG@7200", "--time", "may come before the job has done anything"),
-    ("B:URG@300", "B:WINCH@300", "--signal", "no trap hears WINCH"),
+    ("B:URG@300", "B:WINCH@300", "--signal", "no trap catches WINCH"),
     ("B:URG@300", "URG@300", "--signal", "the trap of URG never runs"),
     ("B:URG@300", "WINCH@300", "--signal", "ranks don't know WINCH"),
     ("--device cuda &", "--device cuda", "srun --nodes", "srun runs in the foreground"),
@@ -247,7 +247,7 @@ def test_a_script_for_slurm_is_refused_by_line_for(right, wrong, where, problem)
 EVERYWHERE = [
     ("#!/bin/bash\n", "\n", "", "does not name bash"),
     ("#!/bin/bash\n", "#!/bin/csh\n", "csh", "does not name bash"),
-    ("launcher=$!\n", "launcher=$!\r\n", "launcher", "ends as on DOS"),
+    ("launcher=$!\n", "launcher=$!\r\n", "launcher", "has a DOS line end"),
     ("    wait", "    if wait", "done", "bash can't read the script"),
     ("export CUBLAS_WORKSPACE_CONFIG=:4096:8\n", "", "", "CUBLAS_WORKSPACE_CONFIG is not exported"),
     ("export OMP_NUM_THREADS=1\n", "OMP_NUM_THREADS=1\n", "", "OMP_NUM_THREADS is not exported"),
@@ -263,7 +263,7 @@ EVERYWHERE = [
     ),
     ("#!/bin/bash\n", "\ufeff#!/bin/bash\n", "#!", "a byte-order mark stands before"),
     ("nnlc.worker", "nnlc.works", "", "nothing starts nnlc.worker"),
-    ("# One rank", "exec newgrp my_project\n#", "exec", "exec puts newgrp in its place"),
+    ("# One rank", "exec newgrp my_project\n#", "exec", "exec replaces it by newgrp"),
     (" &\nlauncher=$!", " --results &\nlauncher=$!", "--results", "results is empty"),
     (" &\nlauncher=$!", " --images '' &\nlauncher=$!", "--images", "images is empty"),
 ]
@@ -335,7 +335,7 @@ def test_a_signal_that_only_the_ranks_hear_is_a_note():
     script = "\n".join(line for line in script.split("\n") if not line.startswith("trap "))
     [finding] = lint_script(script, five_minutes("slurm"))
     assert finding.note
-    assert "the ranks hear it, the script does not" in finding.problem
+    assert "the ranks get the signal, the script does not" in finding.problem
 
 
 def test_a_script_that_srun_would_take_the_variables_of_is_refused():

@@ -212,7 +212,7 @@ def test_a_request_that_means_nothing_is_refused_before_anything_is_written(
         ("slurm", 'launcher_options = ["--mpi=pmix --label"]', "several elements"),
         ("lsf", 'launcher_options = ["-b rs"]', "'-b rs' is one word to a launcher"),
         ("local", 'launcher_options = ["--bind-to none"]', "'--bind-to none' is one word"),
-        ("slurm", 'directives = ["#SBATCH --exclusive"]', "nothing behind the second #SBATCH"),
+        ("slurm", 'directives = ["#SBATCH --exclusive"]', "nothing after the second #SBATCH"),
         ("local", 'directives = ["-q x"]', "key directives: means nothing on a local site"),
         ("local", 'account = "a"', "key account: means nothing on a local site"),
         ("local", "walltime_minutes = 60", "key walltime_minutes: means nothing"),

@@ -74,7 +74,7 @@ def test_elements_of_an_array_share_the_campaign_and_leave_the_same_bytes(alone,
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--elements", "2"], "needs --element I where no scheduler tells it"),
+        (["--elements", "2"], "needs --element I if no scheduler sets an index"),
         (["--elements", "2", "--element", "2"], "--element 2 is not between 0 and 1"),
         (["--elements", "0"], "'0' is not a number from 1 to"),
         (["--time-left", "-3"], "'-3' is not a number of minutes"),

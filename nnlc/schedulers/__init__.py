@@ -1,1 +1,1 @@
-"""Slurm, LSF and machines without a queue: a class each. Site files, and `nnlc lint`."""
+"""Slurm, LSF and machines without a queue, one class for each; site files; `nnlc lint`."""

@@ -1,7 +1,7 @@
-"""Commands of schedulers, run in an environment that leaves the decisions to the job script.
+"""Commands of schedulers, run without environment variables that override the job script.
 
-Many variables count as options of these commands, often before a script's own lines. Users have
-them from a profile, or from a job in which they work; none describes the job that is asked about.
+Schedulers read many variables as options of their commands, often with precedence over the script.
+Users have such variables from a profile, or from a job in which they work, not for this script.
 """
 
 import os
@@ -17,13 +17,13 @@ from nnlc.schedulers.scheduler import Queue
 from nnlc.system.files import open_regular
 
 ANSWER_SECONDS = 60.0
-"""Time for a scheduler to answer; busy ones take long."""
+"""Time that a scheduler has to answer; busy schedulers take long."""
 
 
 def scheduler_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without the schedulers' variables, but for those that find a cluster.
+    """Return the environment without the schedulers' variables, except those that locate a cluster.
 
-    Everything else passes, since the scheduler hands it to the job.
+    Variables of other programs stay, since the scheduler passes them to the job.
     """
     return {
         name: value
@@ -33,7 +33,7 @@ def scheduler_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def removed_wishes(environment: Mapping[str, str]) -> list[str]:
-    """Return a note on removed variables that ask for an account, a partition or their like."""
+    """Return a note on removed variables that ask for an account, a partition or the like."""
     removed = sorted(environment.keys() - scheduler_environment(environment).keys())
     wishes = [
         f"{name}={environment[name]}"
@@ -43,7 +43,7 @@ def removed_wishes(environment: Mapping[str, str]) -> list[str]:
     if not wishes:
         return []
     return [
-        f"note: {', '.join(wishes)} in your environment counts for nothing: the script decides, by "
+        f"note: {', '.join(wishes)} in your environment has no effect: the script decides, by "
         "--account and the site file's account, queue and directives"
     ]
 
@@ -56,18 +56,18 @@ def run_command(
     without: Collection[str] = (),
     gone_is_fine: Iterable[str] = (),
 ) -> str:
-    """Run a scheduler's command and return all it says, standard output first.
+    """Run a scheduler's command and return its output, standard output first.
 
     Args:
         words: the command.
         queue: its scheduler.
-        script: what it reads from standard input.
-        without: further variables that it is not to see.
-        gone_is_fine: words by which it says that a job is no longer there, which is no refusal.
+        script: file to pass to the command's standard input.
+        without: further variables to remove from its environment.
+        gone_is_fine: error messages that only mean that a job no longer exists.
 
     Raises:
-        SchedulerError: it is absent, can't be started, or refuses.
-        UnansweredError: it does not answer; nobody knows what became of the request.
+        SchedulerError: the command is missing, can't be started, or refuses.
+        UnansweredError: the scheduler does not answer; the request may have succeeded or failed.
     """
     environment = scheduler_environment(os.environ)
     for name in without:

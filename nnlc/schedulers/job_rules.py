@@ -1,4 +1,4 @@
-"""Rules for what a job script asks of the scheduler, and what it tells launcher and worker."""
+"""Rules for a job script's directives, and for its options of launcher and worker."""
 
 import difflib
 import math
@@ -12,12 +12,12 @@ from nnlc.schedulers.site import Site
 
 
 class JobRules(Rules):
-    """Rules for options: a scheduler's own class adds to them, or replaces some."""
+    """Rules for options; a scheduler's own class adds rules, or replaces some."""
 
     def __init__(self, script: Script, site: Site) -> None:
         super().__init__(script, site)
         self.head = self.directives[0].line if self.directives else 1
-        """Line to name if a directive is missing: that of the first one."""
+        """Line of the first directive, to name if a directive is missing."""
         self.nodes = self.directives.number(self.scheduler.nodes_option)
         self.ranks = None if self.nodes is None else self.nodes * site.gpus_per_node
 
@@ -29,25 +29,25 @@ class JobRules(Rules):
         return Finding(self.head, problem or f"no {option}", remedy)
 
     def check_directives(self) -> Findings:
-        """Check for what is no option of the scheduler, or no directive that it reads."""
+        """Check for options that the scheduler doesn't know, and directives it doesn't read."""
         sentinel = self.scheduler.sentinel
         for option in self.directives:
             if not option.known:
                 yield self._unknown(option, self.scheduler.directive_options, sentinel)
         for line in self.script.late_directives:
-            problem = "the scheduler does not read this directive: a command stands before it"
+            problem = "the scheduler does not read this directive: it comes after a command"
             yield Finding(line, problem, "move it up to the others")
         others = [each.sentinel for each in SCHEDULERS.values() if each.sentinel]
         for number, text in enumerate(self.script.lines, 1):
             if sentinel and re.match(rf"{sentinel}\s+{sentinel}\b", text):
-                problem = f"nothing behind the second {sentinel} is read"
+                problem = f"nothing after the second {sentinel} is read"
                 yield Finding(number, problem, "write it once")
             found = re.match(r"(#[A-Za-z]{3,9})\s+-", text)
             if not found or found[1] == sentinel:
                 continue
             if difflib.get_close_matches(found[1].upper(), [*others, sentinel], 1, 0.75):
                 problem = f"{found[1]} is only a comment to {self.scheduler.title}"
-                nobody = "on a site without a scheduler nobody reads it"
+                nobody = "on a site without a scheduler it has no effect"
                 yield Finding(number, problem, f"write {sentinel}" if sentinel else nobody)
 
     def check_options(self) -> Findings:
@@ -65,17 +65,19 @@ class JobRules(Rules):
                 yield Finding(option.line, problem, remedy)
 
     def _unknown(self, option: Option, table: OptionTable, program: str) -> Finding:
-        """Return the finding on an unknown option; plugins of a site may add some."""
+        """Return the finding on an unknown option; plugins of a site may add options."""
         problem = f"{program} does not know the option {option.name!r}"
         near = difflib.get_close_matches(option.name, sorted(table.names), 1, 0.75)
         if near:
             return Finding(option.line, problem, f"did you mean {table.written(near[0])}?")
         if self.scheduler.has_plugins:
-            return Finding(option.line, problem, "right, if a plugin of the site does", note=True)
+            return Finding(
+                option.line, problem, "right if a plugin of the site knows it", note=True
+            )
         return Finding(option.line, problem, "see its manual page")
 
     def check_values(self) -> Findings:
-        """Check values of options by the manual pages, and by the worker's own help."""
+        """Check values of options against the manual pages and the worker's help."""
         found = [*self.directives, *(self.worker.arguments if self.worker else ())]
         for option in (*found, *(each for one in self.script.launches for each in one.options)):
             if option.must_be:
@@ -83,7 +85,7 @@ class JobRules(Rules):
                 yield Finding(option.line, problem, f"it must be {option.must_be}")
 
     def check_repeated(self) -> Findings:
-        """Check for options that are given twice, of which only one counts."""
+        """Check for options that are given twice with different values: only one counts."""
         table, first = self.scheduler.directive_options, dict[str, Option]()
         for option in self.directives:
             before = first.setdefault(table.excludes.get(option.name, option.name), option)
@@ -101,7 +103,7 @@ class JobRules(Rules):
             yield self.missing(name, "YOUR_PROJECT", problem)
 
     def check_nodes(self) -> Findings:
-        """Check for one number of nodes: otherwise nobody knows how many ranks fit."""
+        """Check for one number of nodes, which determines the number of ranks."""
         if name := self.scheduler.nodes_option:
             option = self.directives.get(name)
             if option is None:
@@ -111,13 +113,13 @@ class JobRules(Rules):
                 yield Finding(option.line, problem, "it must be one number from 1")
 
     def walltime(self) -> tuple[Option, float] | None:
-        """Return the walltime's directive and its minutes; None without, or if they are none."""
+        """Return the walltime's directive and its minutes; None if it is missing or wrong."""
         option = self.directives.get(self.scheduler.walltime_option)
         minutes = self.scheduler.minutes(option.value or "") if option else None
         return (option, minutes) if option and minutes else None
 
     def check_walltime(self) -> Findings:
-        """Check the walltime: a job that asks for more than the site gives waits for ever."""
+        """Check the walltime: a job that asks for more than the site allows never starts."""
         if not (name := self.scheduler.walltime_option):
             return
         option, found = self.directives.get(name), self.walltime()
@@ -130,12 +132,12 @@ class JobRules(Rules):
             yield from self._compare_walltime(*found)
 
     def _compare_walltime(self, option: Option, minutes: float) -> Findings:
-        """Check it against what the site gives so many nodes, and against --time-left."""
+        """Check the walltime against the site's limit for the nodes, and against --time-left."""
         try:
             longest = self.site.longest_minutes(self.nodes) if self.nodes else None
         except ValueError as impossible:
             nodes = self.directives.get(self.scheduler.nodes_option)
-            yield Finding(nodes.line if nodes else 1, str(impossible), "choose others")
+            yield Finding(nodes.line if nodes else 1, str(impossible), "choose another number")
             return
         if longest is not None and minutes > longest:
             allowed = f"{self.site.name} allows {self.nodes} nodes {longest} minutes"
@@ -154,7 +156,7 @@ class JobRules(Rules):
         given = "no limit" if math.isinf(minutes) else f"{minutes:g}"
         yield Finding(
             line,
-            f"--time-left counts down from {text} minutes where line {option.line} gives the job "
+            f"--time-left counts down from {text} minutes, but line {option.line} gives the job "
             f"{given}",
             "make both the same",
             note=float(text) < minutes and (not found or math.isinf(minutes)),  # a margin
@@ -168,11 +170,13 @@ class JobRules(Rules):
             yield Finding(found[0].line, problem, f"it must last at least {least} minutes")
 
     def heard(self, signal: str, line: int) -> Findings:
-        """Check that the script hears a signal: traps run between commands (bash(1))."""
+        """Check that the script traps a signal; bash runs traps between commands (bash(1))."""
         if signal not in self.script.traps:
-            yield Finding(line, f"no trap hears {signal}", f"write trap COMMAND {signal}")
+            yield Finding(line, f"no trap catches {signal}", f"write trap COMMAND {signal}")
         if self.worker and not self.worker.command.background:
-            problem = f"{self.launcher} runs in the foreground: bash hears {signal} only after it"
+            problem = (
+                f"{self.launcher} runs in the foreground: bash traps {signal} only after it ends"
+            )
             remedy = "end the command with & and write wait below it"
             yield Finding(self.worker.line, problem, remedy)
 
@@ -190,7 +194,7 @@ class JobRules(Rules):
         count, _, high = indices
         most = self.site.max_array_elements
         if max(count, high + 1 - self.scheduler.first_index) > most:
-            problem = f"the array is {option.value}, but {self.site.name} takes {most} elements"
+            problem = f"the array is {option.value}, but {self.site.name} allows {most} elements"
             yield Finding(option.line, problem, "split the array; nnlc submit --elements does")
         else:
             yield from self._compare_elements(option.line, indices)
@@ -208,7 +212,7 @@ class JobRules(Rules):
         if indices is None:
             if told.number > 1 and element is None:
                 problem = f"--elements is {told.number}, and there is no array"
-                yield Finding(told.line, problem, "add --element I, or leave it out")
+                yield Finding(told.line, problem, "add --element I, or leave --elements out")
             return
         count, _, high = indices
         said = (element and element.value) or ""

@@ -1,4 +1,4 @@
-"""Job scripts, ours or a user's, held to the rules of their scheduler and their site."""
+"""Check of job scripts, nnlc's or a user's, by the rules of their scheduler and site."""
 
 from pathlib import Path
 

@@ -80,7 +80,7 @@ class Lsf(Queue):
         return LsfRules
 
     def directives(self, site: "Site") -> tuple[str, ...]:
-        """Return them with gpumps if the site has MPS; of several -alloc_flags only one counts."""
+        """Return the site's directives, with gpumps in one -alloc_flags if the site has MPS."""
         lines = list(site.directives)
         if not site.mps:
             return tuple(lines)
@@ -93,14 +93,14 @@ class Lsf(Queue):
         return tuple(lines)
 
     def element(self, environment: Mapping[str, str], elements: int) -> int | None:
-        """Return the element that LSB_JOBINDEX stands for: LSF's arrays begin at 1."""
+        """Return LSB_JOBINDEX less 1, since LSF's arrays begin at 1; None outside any array."""
         index = number_of(environment, "LSB_JOBINDEX", 0)
         if index < 1:  # a job outside any array
             return None
         last = max(index, number_of(environment, "LSB_JOBINDEX_END", index))
         if last > elements:
             raise ValueError(
-                f"this array has an index {last}, and --elements says {elements}: give the same "
+                f"this array has an index {last}, but --elements is {elements}: give the same "
                 "number"
             )
         return index - 1
@@ -118,7 +118,7 @@ class Lsf(Queue):
         return _SUBMITTED.findall(said)
 
     def find(self, mark: str, script: Path) -> str | None:
-        del script  # there is one queue to look into
+        del script  # the mark suffices
         for number, about in self._bjobs("jobid job_description delimiter='|'", "|"):
             if mark in about:
                 return number
@@ -136,7 +136,7 @@ class Lsf(Queue):
         self._run("bkill", job, gone_is_fine=gone)
 
     def _bjobs(self, form: str, separator: str, *words: str) -> Iterator[tuple[str, str]]:
-        """Ask for jobs; yield the ID of each, without the index of an element, and the rest."""
+        """Yield each job of bjobs: its ID without an array index, and its other fields."""
         gone = ["No unfinished job", "No job found", "is not found"]
         words = ("bjobs", "-noheader", *words[:1], "-o", form, *words[1:])
         for line in self._run(*words, gone_is_fine=gone).splitlines():

@@ -9,20 +9,20 @@ from nnlc.schedulers.rules import Finding, Findings
 from nnlc.schedulers.script import Command, is_redirection, signal_name
 
 NOTICE = "URG"
-"""Signal that programs ignore if they do not know it; LSF sends it to all of a job's."""
+"""Signal of the warning: LSF sends it to all processes, and most programs ignore it."""
 _PRINTERS = ("echo", "end_job", "printf", "export", "declare", "readonly", "trap")
-"""Commands whose words are no files."""
+"""Commands whose arguments are not files."""
 
 
 class LsfRules(JobRules):
-    """Rules for directives of bsub, and for what runs on the launch node and under jsrun."""
+    """Rules for directives of bsub, and for commands on the launch node and under jsrun."""
 
     def check_easy_mode(self) -> Findings:
-        """Check that -n and -R are not beside -nnodes (Summit User Guide, "Easy Mode")."""
+        """Check that -n and -R are not used with -nnodes (Summit User Guide, "Easy Mode")."""
         expert = self.directives.get("csm")
         for option in self.directives:
             if option.known and option.name in ("n", "R") and not (expert and expert.value == "y"):
-                problem = f"-{option.name} is refused beside -nnodes"
+                problem = f"LSF refuses -{option.name} together with -nnodes"
                 yield Finding(option.line, problem, "leave it out: -nnodes gives whole nodes")
 
     def _flags(self) -> list[str]:
@@ -40,7 +40,7 @@ class LsfRules(JobRules):
             return
         signal = signal_name(action.value or "")
         if signal != NOTICE:
-            problem = f"-wa {signal} reaches every process and ends those that don't know it"
+            problem = f"-wa {signal} reaches every process and ends those that don't handle it"
             yield Finding(action.line, problem, f"write -wa {NOTICE}, which they ignore")
         before = self.scheduler.minutes(minutes.value or "")
         if not before:
@@ -59,18 +59,18 @@ class LsfRules(JobRules):
             yield Finding(line, "TMPDIR is set", "leave it to the system")
 
     def check_chain(self) -> Findings:
-        """Check bsub: after a timeout done() never comes true (bsub(1), -w)."""
+        """Check bsub -w: after a timeout done() never becomes true (bsub(1))."""
         for command in self.script.commands:
             if command.program != "bsub":
                 continue
             options, rest = self.scheduler.directive_options.read(command.words[1:])
             after = next((option for option in options if option.name == "w"), None)
             if after and "ended(" not in (after.value or "").replace(" ", ""):
-                problem = f"-w {after.value!r} does not come true after a timeout"
+                problem = f"-w {after.value!r} never becomes true after a timeout"
                 yield Finding(after.line, problem, 'write -w "ended(ID)"')
             if any(word.text == "<" for word in rest) != self.site.submit.endswith("<"):
-                problem = f"{self.site.name} wants {self.site.submit} FILE"
-                yield Finding(command.line, problem, "write it so")
+                problem = f"{self.site.name} submits in another way"
+                yield Finding(command.line, problem, f"write {self.site.submit} FILE")
 
     def check_resource_sets(self) -> Findings:
         """Check the resource sets: by default each has one core and no GPU (jsrun(1))."""
@@ -88,16 +88,16 @@ class LsfRules(JobRules):
         sets, on_node, tasks, of_rank = (worker.options.number(name) for name in list(said)[:4])
         if sets and tasks and self.ranks and sets * tasks != self.ranks:
             problem = f"jsrun starts {sets * tasks} ranks"
-            yield self._at("nrs", problem, f"it must be {self.ranks}: a rank a GPU")
+            yield self._at("nrs", problem, f"it must be {self.ranks}: one rank per GPU")
         if on_node and tasks and on_node * tasks != each:
             problem = f"jsrun puts {on_node * tasks} ranks on a node"
             yield self._at("rs_per_host", problem, f"it must be {each}")
         if on_node and of_rank and on_node * of_rank > each * cores:
             problem = f"jsrun wants {on_node * of_rank} cores of a node"
-            yield self._at("cpu_per_rs", problem, f"it has {each * cores}")
+            yield self._at("cpu_per_rs", problem, f"the node has {each * cores}")
 
     def _at(self, name: str, problem: str, remedy: str) -> Finding:
-        """Return a finding on an option of jsrun, or on jsrun if it has none of the name."""
+        """Return a finding on an option of jsrun, or on jsrun itself if the option is missing."""
         option = self.worker and self.worker.options.get(name)
         line = self.worker.line if self.worker else 1
         return Finding(option.line if option else line, problem, remedy)
@@ -110,27 +110,27 @@ class LsfRules(JobRules):
         bind, order, mpi = map(worker.options.get, ("bind", "latency_priority", "smpiargs"))
         packed = bind is None or bind.value == "packed:1"
         if packed and (worker.options.number("cpu_per_rs") or 0) > 1:
-            problem = "-b packed:1, the default, leaves a rank one of its cores"
+            problem = "-b packed:1, the default, gives a rank only one of its cores"
             yield self._at("bind", problem, "write -b rs")
         if order and order.value != (order.value or "").lower():
             problem = f"-l {order.value}: in capitals it may give the wrong cores, or fail"
             yield Finding(order.line, problem, f"write -l {(order.value or '').lower()}")
         if mpi and "-gpu" in (mpi.value or "").split():
-            problem = "--smpiargs=-gpu is for an MPI that is handed GPU memory; ours never is"
+            problem = "--smpiargs=-gpu is for messages in GPU memory, which nnlc never sends"
             yield Finding(mpi.line, problem, "write --smpiargs=-disable_gpu_hooks")
 
     def check_shared_gpus(self) -> Findings:
-        """Check that gpumps is there if processes share a GPU (Summit User Guide, "MPS")."""
+        """Check for gpumps if processes share a GPU (Summit User Guide, "MPS")."""
         worker = self.worker
         if worker is None:
             return
         remedy = 'write gpumps into -alloc_flags, as "NVME smt1 gpumps"'
         if own := worker.arguments.get("mps"):
-            problem = "--mps starts a service of the rank's own, where the system has one"
+            problem = "--mps starts another service for each rank, but the system has one"
             yield Finding(own.line, problem, f"leave it out; {remedy}")
         if "gpumps" in self._flags():
             return
-        problem = "several processes share a GPU that takes one"
+        problem = "several processes share a GPU that allows only one"
         trainers = worker.arguments.get("trainers")
         if trainers and (trainers.number or 0) > 1:
             yield Finding(trainers.line, problem, remedy)
@@ -147,7 +147,7 @@ class LsfRules(JobRules):
                 yield Finding(command.line, problem, remedy)
 
     def check_local_disk(self) -> Findings:
-        """Check that only jsrun uses a node's disk, and nvme is there ("Burst Buffer")."""
+        """Check that only jsrun uses a node's disk, and for nvme ("Burst Buffer")."""
         disk = self.site.local_disk
         if disk is None:
             return
@@ -161,7 +161,7 @@ class LsfRules(JobRules):
         for command, word in used:
             if command.program != "jsrun":
                 problem = f"{command.program} can't see {disk}: it runs on the launch node"
-                yield Finding(word.line, problem, "start it with jsrun, once a node")
+                yield Finding(word.line, problem, "start it with jsrun, once per node")
         if used and "nvme" not in self._flags():
             problem = f"{disk} is used, and -alloc_flags does not ask for it"
             yield Finding(used[0][1].line, problem, 'write #BSUB -alloc_flags "NVME smt1"')
@@ -172,7 +172,7 @@ def _plain(text: str) -> str:
 
 
 def _files(command: Command) -> list[Word]:
-    """Return the words that may be files; of a command that only prints, where it prints to."""
+    """Return the words that may be files: if the command prints, only targets of redirections."""
     if command.program in _PRINTERS:
         return [after for before, after in pairwise(command.words) if is_redirection(before)]
     return list(command.words)

@@ -1,8 +1,8 @@
-"""Options of programs: which there are, how they are written, and which values they take.
+"""Options of programs: their names, how to write them, and the values that they take.
 
-Neither argparse nor getopt reads them: LSF's long names have one dash, Slurm's may be cut and some
-take a value only behind `=`, and each option needs its line. Nothing is expanded: a value may hold
-`$NAME`.
+argparse and getopt can't read them: LSF's long names have one dash, Slurm's may be abbreviated and
+some take a value only after `=`, and lint needs the line of each option. Nothing is expanded: a
+value may contain `$NAME`.
 """
 
 import re
@@ -20,7 +20,7 @@ class Word(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option as it stands in a script, under its one name."""
+    """An option in a script, under its long name if it has one."""
 
     name: str
     value: str | None
@@ -28,14 +28,14 @@ class Option:
     dashes: str = "--"
     known: bool = True
     must_be: str | None = None
-    """Advice if the value is none that the program takes."""
+    """Advice if the program does not accept the value; else None."""
 
     def __str__(self) -> str:
         return f"{self.dashes}{self.name}"
 
     @property
     def number(self) -> int | None:
-        """Return the value if it is a whole number that makes sense."""
+        """Value as an integer of at most 9 digits, or None."""
         return whole(self.value)
 
 
@@ -47,13 +47,13 @@ class Options(list[Option]):
         return next((each for each in reversed(self) if each.known and each.name == name), None)
 
     def number(self, name: str) -> int | None:
-        """Return the number that an option of this name has, if there is one."""
+        """Return the integer value of the last option of a name, or None."""
         option = self.get(name)
         return option.number if option else None
 
 
 def whole(text: str | None) -> int | None:
-    """Return the number that a text says, if it is a whole one that makes sense."""
+    """Return a text as an integer of at most 9 digits, or None."""
     return int(text) if text is not None and re.fullmatch("[0-9]{1,9}", text) else None
 
 
@@ -61,16 +61,16 @@ class OptionTable:
     """Options of one program.
 
     Args:
-        valued: long names of those that take a value.
-        flags: those that take none, or one only behind `=`.
-        short: letters that mean the same as a long name, as `N:nodes`.
-        values: names, the pattern of their values, and the pattern in words.
-        dashes: what stands before a long name: LSF's have one dash.
-        shortens: True if a long name may be cut where no other begins the same.
+        valued: names of options with a value, separated by spaces.
+        flags: names of options without a value, or with a value only after `=`.
+        short: letters that replace a long name, such as `N:nodes`.
+        values: names of options, a pattern that their values must match, the pattern in words.
+        dashes: dashes before a long name; LSF has one.
+        shortens: True if a long name may be abbreviated while it is unambiguous.
         repeatable: options that may be given several times.
-        excludes: options that exclude another one, as `no-requeue:requeue`.
-        list_option: an option whose value is a list of NAME=VALUE, each an option of its own.
-        is_open: True if there may be other options than these.
+        excludes: options that exclude another option, such as `no-requeue:requeue`.
+        list_option: option whose value is a list of NAME=VALUE, each read as an option.
+        is_open: True if the program may have other options too.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class OptionTable:
         while rest:
             options, rest = self.read(rest)
             found += options
-            if rest and (not found or found[-1].known):  # else it may be that one's value
+            if rest and (not found or found[-1].known):  # else it may be its value
                 between.append(rest[0])
             rest = rest[1:]
         return found, between
@@ -140,7 +140,7 @@ class OptionTable:
         return words
 
     def _split(self, text: str) -> tuple[str, str | None, bool]:
-        """Return an option's one name, the value in the same word, and True if it is known."""
+        """Return an option's name, its value in the same word, and True if the name is known."""
         name, equals, value = text.removeprefix(self.dashes), "", ""
         if self.dashes == "--":
             name, equals, value = name.partition("=")

@@ -12,14 +12,14 @@ SCHEDULERS: dict[str, Scheduler] = {
     for path in sorted(shipped_folder("launch").glob("*.sh.j2"))
     if (name := path.name.removesuffix(".sh.j2")) != "base"
 }
-"""One scheduler for each template in `launch/`: the module of the same name has it."""
+"""Scheduler of each template in `launch/`, from the module of the same name."""
 
 
 def scheduler_named(name: object) -> Scheduler:
     """Return a scheduler by its name.
 
     Raises:
-        ValueError: there is none of this name; the text names the known ones.
+        ValueError: the name is unknown; the message lists the known ones.
     """
     found = SCHEDULERS.get(name) if isinstance(name, str) else None
     if found is None:
@@ -32,33 +32,35 @@ def queue_named(name: str) -> Queue:
     """Return a scheduler with a queue by its name.
 
     Raises:
-        SchedulerError: there is none of this name; the text names the known ones.
+        SchedulerError: the name is unknown; the message lists the known ones.
     """
     found = SCHEDULERS.get(name)
     if not isinstance(found, Queue):
         known = ", ".join(queue.name for queue in queues())
-        raise SchedulerError(f"{name!r} is no scheduler that this nnlc can ask; known: {known}")
+        raise SchedulerError(
+            f"{name!r} is no scheduler with a queue that this nnlc knows; known: {known}"
+        )
     return found
 
 
 def element_of(environment: Mapping[str, str], elements: int) -> int:
-    """Return which element of a job array this job is, from 0, as its scheduler tells it.
+    """Return this job's element of a job array, from 0, from its scheduler's variables.
 
     Raises:
-        ValueError: none tells it, or the index stands for more than one element, or for none.
+        ValueError: no scheduler sets an index, or the index is ambiguous or out of range.
     """
     for scheduler in SCHEDULERS.values():
         if (element := scheduler.element(environment, elements)) is not None:
             return element
-    raise ValueError("--elements needs --element I where no scheduler tells it")
+    raise ValueError("--elements needs --element I if no scheduler sets an index")
 
 
 def seconds_left(environment: Mapping[str, str]) -> float | None:
-    """Return the seconds until this job ends, as its scheduler tells it; None if none does."""
+    """Return the seconds until this job ends, from its scheduler's variables, or None."""
     found = (each.seconds_left(environment) for each in SCHEDULERS.values())
     return next((seconds for seconds in found if seconds is not None), None)
 
 
 def queues() -> list[Queue]:
-    """Return the schedulers that have commands."""
+    """Return the schedulers with a queue."""
     return [each for each in SCHEDULERS.values() if isinstance(each, Queue)]

@@ -1,4 +1,4 @@
-"""Rules that `nnlc lint` holds a job script to, on every scheduler."""
+"""Rules of `nnlc lint` for job scripts of all schedulers."""
 
 import re
 import shutil
@@ -11,25 +11,25 @@ from nnlc.schedulers.site import Site
 from nnlc.system.environment import DETERMINISM
 
 BASH_SECONDS = 20
-"""Time for `bash -n`, which only reads."""
+"""Time limit of `bash -n`."""
 _LEFT_ALONE = {
-    "CUDA_VISIBLE_DEVICES": "is set over the launcher's, which gives each rank its own GPU",
-    "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": "takes multiprocessors away, and tables differ",
-    "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT": "takes memory away, other algorithms are chosen, and "
-    "tables differ",
+    "CUDA_VISIBLE_DEVICES": "overrides the launcher, which gives each rank its own GPU",
+    "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE": "takes multiprocessors away, so tables differ",
+    "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT": "takes memory away, so libraries choose other "
+    "algorithms and tables differ",
 }
 """Variables that a script must not set, and what each does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something in a script that is not as it should be."""
+    """A mistake in a script: its line, the problem and the remedy."""
 
     line: int
     problem: str
     remedy: str
     note: bool = False
-    """True if the script can stay as it is."""
+    """True if the script may be right all the same."""
 
     def __str__(self) -> str:
         return f"{self.line}: {'note: ' if self.note else ''}{self.problem}; {self.remedy}"
@@ -39,11 +39,11 @@ Findings = Iterator[Finding]
 
 
 class Rules:
-    """Rules for every script: each method that begins with `check_` is one.
+    """Rules for every script: each method whose name begins with `check_` is a rule.
 
     Args:
         script: the script.
-        site: where it is to run.
+        site: site on which it will run.
     """
 
     def __init__(self, script: Script, site: Site) -> None:
@@ -53,23 +53,23 @@ class Rules:
         self.directives = script.directives
 
     def findings(self) -> set[Finding]:
-        """Return everything that breaks a rule."""
+        """Return the findings of all rules."""
         rules = [getattr(self, name) for name in dir(self) if name.startswith("check_")]
         return {finding for rule in rules for finding in rule()}
 
     def check_first_line(self) -> Findings:
         """Check that the script begins with #! and bash (sbatch(1))."""
         if self.script.text.startswith(BYTE_ORDER_MARK):
-            yield Finding(1, "a byte-order mark stands before #!", "save it as UTF-8 without one")
+            yield Finding(1, "a byte-order mark comes before #!", "save it as UTF-8 without one")
         if not re.match(r"#!\s*\S*\b(env\s+)?bash\b", self.script.lines[0]):
             yield Finding(1, "the first line does not name bash", "it must be #!/bin/bash")
 
     def check_line_ends(self) -> Findings:
-        """Check line ends: Slurm refuses those of DOS; bash takes them for parts of words."""
+        """Check line ends: Slurm refuses DOS line ends, and bash reads them as parts of words."""
         for number, line in enumerate(self.script.lines, 1):
             if line.endswith("\r"):
                 remedy = "convert the file with sed 's/\\r$//'"
-                yield Finding(number, "the line ends as on DOS", remedy)
+                yield Finding(number, "the line has a DOS line end", remedy)
                 return
 
     def check_syntax(self) -> Findings:
@@ -91,11 +91,11 @@ class Rules:
             yield Finding(line, f"bash can't read the script: {why}", "see bash -n FILE")
 
     def check_launched(self) -> Findings:
-        """Check that ranks come from the scheduler's launcher, or all work is on one node."""
+        """Check that the scheduler's launcher starts the ranks: else all run on one node."""
         for command in self.script.commands:
             if command.has(WORKER_MODULE) and command.program != self.launcher:
                 problem = f"{command.program or 'the script'} starts nnlc.worker without "
-                remedy = f"start it with {self.launcher}, one rank a GPU"
+                remedy = f"start it with {self.launcher}, one rank per GPU"
                 yield Finding(command.line, problem + self.launcher, remedy)
                 return
         if self.worker is None:
@@ -112,11 +112,11 @@ class Rules:
             yield Finding(worker.line, problem, "write wait below it")
 
     def check_replaced(self) -> Findings:
-        """Check that nothing takes the script's place: no trap of it would run (bash(1), exec)."""
+        """Check that exec does not replace the script: its traps would not run (bash(1), exec)."""
         end = self.worker.line if self.worker else len(self.script.lines)
         for number, line in enumerate(self.script.lines[: end - 1], 1):
             if found := re.match(r"\s*exec\s+([^\s<>&{0-9-]\S*)", line):
-                problem = f"the script ends here, since exec puts {found[1]} in its place"
+                problem = f"the script ends here: exec replaces it by {found[1]}"
                 yield Finding(number, problem, "leave exec out")
 
     def check_determinism(self) -> Findings:
@@ -136,9 +136,9 @@ class Rules:
                 yield Finding(last[name].line, problem, f"it must be {value!r}")
 
     def check_devices(self) -> Findings:
-        """Check that the launcher alone says which GPU a rank sees (srun(1), jsrun(1)).
+        """Check that only the launcher chooses the GPU that a rank sees (srun(1), jsrun(1)).
 
-        docs.nvidia.com/deploy/mps: clients that are given a part of a GPU see no more than that.
+        docs.nvidia.com/deploy/mps: clients with a part of a GPU see only that part.
         """
         for_one = [v for c in self.script.commands if c.words for v in c.variables]
         for_ranks = self.worker.variables if self.worker else []
@@ -149,11 +149,11 @@ class Rules:
                 return
 
     def check_shared_gpus(self) -> Findings:
-        """Check for the service without which processes on a GPU take turns (NVIDIA's MPS)."""
+        """Check for NVIDIA's MPS, without which processes on a GPU take turns."""
         trainers = self.worker and self.worker.arguments.get("trainers")
         if self.site.device == "cpu" or not self.worker or not trainers:
             return
         if (trainers.number or 0) > 1 and not self.worker.arguments.get("mps"):
             problem = f"{trainers.value} trainers take turns on each GPU"
-            remedy = "add --mps, if it is NVIDIA's and the site lets you"
+            remedy = "add --mps, if the GPU is NVIDIA's and the site allows it"
             yield Finding(trainers.line, problem, remedy, note=True)

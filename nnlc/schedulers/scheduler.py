@@ -1,4 +1,4 @@
-"""Base classes of schedulers: everything that one of them does in its own way."""
+"""Base classes of schedulers: everything in which schedulers differ."""
 
 import re
 from abc import ABC, abstractmethod
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from nnlc.schedulers.site import Site
 
 LEAST_SECONDS = 60
-"""Shortest job that counts: one that ends sooner does not start itself again."""
+"""Shortest job that starts itself again when it is unfinished."""
 
 
 class Scheduler(ABC):
-    """Rules of a scheduler for job scripts, and what it tells a job.
+    """A scheduler: its rules for job scripts, and the variables that it sets for a job.
 
-    Jobs load the modules of all schedulers. What only `nnlc lint` or a command needs is imported
-    inside the method that needs it.
+    Jobs load the modules of all schedulers. So modules that only `nnlc lint` or a command needs are
+    imported inside methods.
     """
 
     name: ClassVar[str]
@@ -35,34 +35,34 @@ class Scheduler(ABC):
     submit_commands: ClassVar[tuple[str, ...]] = ()
     """Values that a site file's `submit` may have; empty if it may have any."""
     has_queue: ClassVar[bool] = False
-    """True if jobs wait, may be arrays, and end with their walltime."""
+    """True if jobs wait in a queue, may be arrays, and are ended at their walltime."""
     submits_successor: ClassVar[bool] = False
-    """True if an unfinished job submits another before it ends: it takes two places in a queue."""
+    """True if an unfinished job submits another before it ends: both count in the queue."""
     runs_mps: ClassVar[bool] = False
     """True if the system runs NVIDIA's Multi-Process Service, so that ranks start none."""
     early_minutes: ClassVar[int] = 0
-    """Minutes by which the warning may come earlier than asked."""
+    """Minutes by which the warning may come earlier than requested."""
 
     sentinel: ClassVar[str] = ""
     """Beginning of a directive, such as `#SBATCH`; empty if there are none."""
     directive_options: ClassVar[OptionTable] = OptionTable()
     reads_all_directives: ClassVar[bool] = False
-    """True if directives count behind a script's first command too."""
+    """True if directives after a script's first command count too."""
     has_plugins: ClassVar[bool] = False
     """True if plugins of a site may add options."""
     account_option: ClassVar[str] = ""
-    """Name of the directive for the account, such as `account` of `--account`; so the next ones."""
+    """Name of the option for the account, such as `account` for `--account`."""
     nodes_option: ClassVar[str] = ""
     walltime_option: ClassVar[str] = ""
     walltime_forms: ClassVar[str] = "it must be HH:MM:SS"
-    """Advice to whoever wrote another."""
+    """Advice on a walltime of another form."""
     array_option: ClassVar[str] = ""
     array_forms: ClassVar[str] = "it must be as 0-9"
-    """Advice to whoever wrote no array."""
+    """Advice on an array of another form."""
     first_index: ClassVar[int] = 0
     """Lowest index that an array may have."""
     index_variable: ClassVar[str] = ""
-    """Variable that tells a job its index."""
+    """Environment variable with the job's index."""
     index_expression: ClassVar[str] = ""
     """Shell expression for the element, from 0."""
     logs: ClassVar[tuple[str, ...]] = ()
@@ -83,16 +83,16 @@ class Scheduler(ABC):
 
     @abstractmethod
     def minutes(self, walltime: str) -> float | None:
-        """Return the minutes of a walltime, infinite if it is no limit; None if it is none."""
+        """Return the minutes of a walltime, infinite without a limit; None if the text is wrong."""
 
     def rules(self) -> "type[JobRules]":
-        """Return the rules that `nnlc lint` holds its job scripts to."""
+        """Return the rules of `nnlc lint` for its job scripts."""
         from nnlc.schedulers.job_rules import JobRules
 
         return JobRules
 
     def array_list(self, option: str) -> str | None:
-        """Return the indices in the value of the option for arrays; None if it makes no array."""
+        """Return the indices in the value of the array option; None if it has none."""
         return option
 
     def directives(self, site: "Site") -> tuple[str, ...]:
@@ -100,20 +100,20 @@ class Scheduler(ABC):
         return site.directives
 
     def element(self, environment: Mapping[str, str], elements: int) -> int | None:
-        """Return which element of a job array this job is, from 0; None if it is in no array.
+        """Return this job's element of a job array, from 0; None if it is in no array.
 
         Args:
             environment: variables of the job.
             elements: number of elements of the whole array.
 
         Raises:
-            ValueError: the variables allow more than one element, or none.
+            ValueError: the index is ambiguous or out of range.
         """
         del environment, elements
         return None
 
     def seconds_left(self, environment: Mapping[str, str]) -> float | None:
-        """Return the seconds until this job ends; None if the scheduler does not tell."""
+        """Return the seconds until this job ends; None if the scheduler sets no such variable."""
         del environment
         return None
 
@@ -125,23 +125,23 @@ class Scheduler(ABC):
 class Queue(Scheduler):
     """Scheduler with a queue, and its commands on this machine.
 
-    A job has the name that the scheduler gives it. Slurm's is ID, or ID;CLUSTER on another cluster
-    than this machine's own, as from `sbatch --parsable`.
+    A job is identified by its ID. With Slurm this is ID;CLUSTER if the job is on another cluster
+    than this machine's own, as `sbatch --parsable` prints it.
     """
 
     has_queue = True
     over: ClassVar[frozenset[str]]
-    """States of a job that has ended, or goes on in another queue."""
+    """States of a job that has ended, or continues in another queue."""
     ending: ClassVar[frozenset[str]] = frozenset()
-    """States of a job that was ended and that the queue still shows for a while."""
+    """States of a job that is ending, which the queue still shows."""
     removed_variables: ClassVar[re.Pattern[str]]
-    """Beginnings of variables that count as options of its commands, or describe a job."""
+    """Pattern of variables that its commands read as options, or that describe a job."""
     kept_variables: ClassVar[frozenset[str]] = frozenset()
-    """Variables among these that say where the cluster is, and who asks."""
+    """Exceptions: variables that locate the cluster or identify the user."""
     wishes: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
-    """Variables among these that ask for an account, a queue or the like."""
+    """Pattern of removed variables that ask for an account, a queue or the like."""
     no_answer: ClassVar[re.Pattern[str]] = re.compile(r"timed out|time out|not responding", re.I)
-    """Words of a command that fails although its request may have arrived."""
+    """Pattern of errors after which the request may have been carried out all the same."""
 
     @abstractmethod
     def submit(self, script: Path, mark: str, command: str) -> str:
@@ -149,29 +149,28 @@ class Queue(Scheduler):
 
         Args:
             script: the job script.
-            mark: a word that the queue keeps with the job, behind what the script itself has it
-                keep, so that the job can be found again.
+            mark: word to append to the job's comment or description, so that `find` finds it.
             command: the site file's `submit`.
 
         Raises:
-            SchedulerError: the command is absent or refuses; nothing was submitted.
-            UnansweredError: nobody knows whether it was.
+            SchedulerError: the command is missing or refuses; nothing was submitted.
+            UnansweredError: the job may have been submitted or not.
         """
 
     @abstractmethod
     def find(self, mark: str, script: Path) -> str | None:
-        """Return the job with this mark, made of this script, while the queue knows it."""
+        """Return the job with this mark and script, or None if it is not in the queue."""
 
     @abstractmethod
     def states(self, jobs: Sequence[str]) -> dict[str, list[str]]:
-        """Return by job the state of each element that is in the queue, or of the job itself."""
+        """Return the states of each job in the queue; of an array, those of its elements."""
 
     @abstractmethod
     def cancel(self, job: str) -> None:
-        """End a job, all elements of it; one that is gone is no error."""
+        """End a job with all its elements; do nothing if it has ended."""
 
     def submitted_jobs(self, said: str) -> list[str]:
-        """Return the jobs that scripts have submitted by themselves, by their commands' words."""
+        """Return the jobs that a script has submitted, from the output of its commands."""
         del said
         return []
 
@@ -182,13 +181,13 @@ class Queue(Scheduler):
         without: Collection[str] = (),
         gone_is_fine: Iterable[str] = (),
     ) -> str:
-        """Run a command of the scheduler; as `run_command`, which agents need not load."""
+        """Run a command of the scheduler by `run_command`, which agents need not load."""
         from nnlc.schedulers.commands import run_command
 
         return run_command(words, self, script=script, without=without, gone_is_fine=gone_is_fine)
 
     def _directive(self, script: Path, name: str) -> str:
-        """Return the value of a script's own directive; nothing if it or the script is missing."""
+        """Return the value of a directive in a script; empty if either is missing."""
         from nnlc.schedulers.script import Script
 
         try:
@@ -199,10 +198,10 @@ class Queue(Scheduler):
         return (option and option.value) or ""
 
     def _one_job(self, said: str, jobs: Iterable[str], mark: str, script: Path) -> str:
-        """Return the one job that an answer names, else the one that the queue knows by its mark.
+        """Return the job that an answer names, or else the job in the queue with this mark.
 
         Raises:
-            UnansweredError: there is none.
+            UnansweredError: there is no such job.
         """
         named = set(jobs)
         try:
@@ -215,12 +214,12 @@ class Queue(Scheduler):
 
 
 def number_of(environment: Mapping[str, str], name: str, default: int | None = None) -> int:
-    """Return a number that a scheduler tells its job.
+    """Return the number in a variable that the scheduler sets for a job.
 
     Raises:
-        ValueError: it is no number.
+        ValueError: the value is not a number.
     """
     text = environment.get(name, "" if default is None else str(default))
     if not (text.isascii() and text.isdigit()):
-        raise ValueError(f"{name} is {text!r} and no index: say --element")
+        raise ValueError(f"{name} is {text!r}, not an index: give --element")
     return int(text)

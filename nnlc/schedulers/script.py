@@ -1,8 +1,8 @@
-"""Job scripts: their directives, and the commands that stand on their lines.
+"""Job scripts: their directives and commands.
 
-Nothing is run or expanded: `$NAME` stays as it is written. Scripts of nnlc have a command a line,
-or several between `;`, `|` and the like; a backslash goes on with the line. What else bash knows,
-such as here-documents, is not understood, and `bash -n` judges the syntax. Reading never fails.
+Nothing is run or expanded: `$NAME` stays as it is written. nnlc's scripts have one command per
+line, or several separated by `;`, `|` and the like; a backslash continues a line. Other syntax of
+bash, such as here-documents, is not understood; `bash -n` checks it. Reading never fails.
 """
 
 import re
@@ -21,7 +21,7 @@ _ARITHMETIC = re.compile(r"\$\(\(.*?\)\)")
 _PREFIX = re.compile(
     r"if|then|elif|else|fi|while|until|do|done|esac|[!{}]|time|exec|nohup|command|env|\S*\)"
 )
-"""Words before a command that leave it what it is."""
+"""Words before a command that don't change which program runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +39,22 @@ class Command:
     """A simple command: a program with its arguments."""
 
     words: tuple[Word, ...]
-    """Program and arguments; variables that are set for it alone are left out."""
+    """Program and arguments, without variables that are set for this command only."""
     variables: tuple[Variable, ...] = ()
     background: bool = False
 
     @property
     def line(self) -> int:
-        """Return the line it begins on."""
+        """Line on which the command begins."""
         return (self.words or self.variables)[0].line
 
     @property
     def program(self) -> str:
-        """Return its name without a folder; empty if only variables are set."""
+        """Name of the program without a folder; empty if the command only sets variables."""
         return PurePosixPath(self.words[0].text.lstrip("(")).name if self.words else ""
 
     def has(self, text: str) -> bool:
-        """Return True if one of its words is this."""
+        """Return True if the command has this word."""
         return any(word.text == text for word in self.words)
 
 
@@ -62,10 +62,10 @@ class Launch:
     """A command that starts ranks.
 
     Attributes:
-        options: those of the launcher.
-        started: the command that the ranks run.
-        arguments: options of nnlc.worker, if that is what they run.
-        variables: those that are set for the ranks alone, before the launcher or by -E.
+        options: options of the launcher.
+        started: command that the ranks run.
+        arguments: options of nnlc.worker, if the ranks run it.
+        variables: variables set for the ranks only, before the launcher or by -E.
     """
 
     def __init__(self, command: Command, table: OptionTable) -> None:
@@ -86,13 +86,13 @@ class Script:
     """A job script for one scheduler.
 
     Attributes:
-        commands: its commands in their order, also those inside loops and conditions.
+        commands: all commands in order, including those inside loops and conditions.
         directives: options of all directives that count.
         late_directives: lines of directives that come too late to count.
-        launches: all that the scheduler's own launcher starts.
-        worker: the launch of our ranks, if there is one.
-        variables: what is set or exported for the commands that follow.
-        traps: signals that a trap hears, each without its SIG.
+        launches: commands of the scheduler's launcher.
+        worker: launch of nnlc's ranks, or None.
+        variables: variables set or exported for later commands.
+        traps: signals that have a trap, without SIG.
     """
 
     def __init__(self, text: str, scheduler: Scheduler) -> None:
@@ -108,7 +108,7 @@ class Script:
             signal_name(word.text)
             for command in self.commands
             if command.program == "trap" and len(command.words) > 2
-            if command.words[1].text not in ("", "-")  # which take a trap away
+            if command.words[1].text not in ("", "-")  # which remove a trap
             for word in command.words[2:]
         }
 

@@ -28,15 +28,15 @@ from nnlc.system.shipped import shipped_names
 from nnlc.system.toml_file import Layers, find_file, read_layers, validate
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
-# Control characters, halves of surrogate pairs that no file can hold, and Unicode's line ends.
+# Control characters, lone surrogates, which no file can contain, and Unicode's line ends.
 _NOT_IN_A_LINE = {"Cc", "Cs", "Zl", "Zp"}
 
 
 def check_word(text: str) -> str:
-    """Return the text itself, if it can stand in a directive, where no shell takes quotes away.
+    """Return the text itself, if it needs no quotes in a directive.
 
     Raises:
-        ValueError: it can't.
+        ValueError: the text has other characters.
     """
     if not _WORD.fullmatch(text):
         raise ValueError(
@@ -47,10 +47,10 @@ def check_word(text: str) -> str:
 
 
 def check_line(text: str) -> str:
-    """Return the text itself, if it stays within one line of a script.
+    """Return the text itself, if it can be one line of a script.
 
     Raises:
-        ValueError: it is empty or has a newline, another control character or half a character.
+        ValueError: the text is empty, or has a newline, a control character or a lone surrogate.
     """
     if not text:
         raise ValueError("must not be empty")
@@ -69,7 +69,7 @@ Line = Annotated[str, AfterValidator(check_line)]
 
 
 class Gpu(BaseModel):
-    """`[gpu]`: one of a node's GPUs, as a rank gets it."""
+    """`[gpu]`: the GPU of each rank."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -77,16 +77,16 @@ class Gpu(BaseModel):
     fp32_teraflops: Positive
     """Peak in full precision, as the manufacturer states it."""
     efficiency: Annotated[float, Field(gt=0, le=1)] = 0.35
-    """Share of that peak which training is assumed to reach, until a journal of the site has
-    measured seconds."""
+    """Assumed share of the peak that training reaches, until a journal of the site has measured
+    times."""
     memory_gigabytes: Positive
     memory_gigabytes_per_second: Positive | None = None
-    """Peak of its memory, as the manufacturer states it; in proportion to the other peak if left
-    out."""
+    """Peak bandwidth of its memory, as the manufacturer states it; default in proportion to
+    `fp32_teraflops`."""
 
 
 class Bin(BaseModel):
-    """`[[bins]]`: how long jobs of some sizes may last."""
+    """`[[bins]]`: longest walltime of jobs of some sizes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -119,15 +119,15 @@ class Site(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     name: Word
-    """Name that stands in the scripts for the site."""
+    """Name of the site in scripts and messages."""
     scheduler: Annotated[Scheduler, PlainValidator(scheduler_named)]
-    """Scheduler whose directives and launcher the script has; local: none, and mpirun."""
+    """Scheduler, whose directives and launcher scripts use; `local`: no directives, and mpirun."""
     template: Line | None = None
-    """A template of your own, which may extend ours; relative to the site file."""
+    """Path of your own template, which may extend nnlc's; relative to the site file."""
     submit: Line
     """Command before the script's name, such as `sbatch` or `bsub <`."""
     gpus_per_node: Count
-    """GPUs of a node, and ranks on it: one a GPU."""
+    """GPUs of a node, each of which gets one rank."""
     cores_per_rank: Count
     """CPU cores that each rank gets, most of them for reading and preparing images."""
     mps: bool = False
@@ -171,18 +171,18 @@ class Site(BaseModel):
     directives: tuple[Line, ...] = ()
     """More directives, each without its `#SBATCH` or `#BSUB`."""
     setup: tuple[Line, ...] = ()
-    """Shell lines that run before the launcher, such as `module load python`, as they are."""
+    """Shell lines to copy before the launcher unchanged, such as `module load python`."""
     launcher_options: tuple[Line, ...] = ()
-    """More arguments for srun, jsrun or mpirun, one an element."""
+    """More arguments for srun, jsrun or mpirun, one per element."""
 
     @field_validator("submit")
     @classmethod
     def _is_what_submits(cls, submit: str, info: ValidationInfo) -> str:
-        """Check that there are no options or wrappers, which 'nnlc submit' would leave out."""
+        """Check that the command has no options or wrapper, which 'nnlc submit' would leave out."""
         scheduler = info.data.get("scheduler")
         right = scheduler.submit_commands if scheduler else ()
         if right and " ".join(submit.split()) not in right:
-            raise ValueError(f"must be {' or '.join(right)}; options belong into directives")
+            raise ValueError(f"must be {' or '.join(right)}; put options into directives")
         return submit
 
     @field_validator("launcher_options")
@@ -194,7 +194,7 @@ class Site(BaseModel):
         return options
 
     def longest_minutes(self, nodes: int) -> int | None:
-        """Return the longest walltime of a job of so many nodes; None if there is no limit.
+        """Return the longest walltime of a job with this many nodes; None without a limit.
 
         Raises:
             ValueError: no job of this size is allowed.
@@ -212,14 +212,14 @@ class Site(BaseModel):
 
 
 def load_site(name_or_path: str | Path, *, account: str | None = None) -> Site:
-    """Return a site by the name of a shipped one or of one's own, or by the path of a TOML file.
+    """Return a site by its name, shipped or the user's own, or by the path of its TOML file.
 
     Args:
         name_or_path: the site.
-        account: in place of the file's.
+        account: account to use in place of the file's.
 
     Raises:
-        SiteError: what is wrong, in which file and key, and what would be right.
+        SiteError: the site file is wrong; the message names file, key and what would be right.
     """
     path = find_site(str(name_or_path))
     layers = read_layers(path, find_site, SiteError)
@@ -248,7 +248,9 @@ _OF_SCHEDULERS = (
 def _check_local(site: Site, layers: Layers, account: str | None) -> None:
     """Check that a local site has no keys that only a scheduler would read."""
     if account is not None:
-        raise SiteError(f"--account: {site.name} is a local site, where nobody pays; leave it out")
+        raise SiteError(
+            f"--account: {site.name} is a local site, which has no accounts; leave it out"
+        )
     for key in _OF_SCHEDULERS:
         if getattr(site, key) != Site.model_fields[key].default:
             raise SiteError(
@@ -258,17 +260,17 @@ def _check_local(site: Site, layers: Layers, account: str | None) -> None:
 
 
 def find_site(name_or_path: str) -> Path:
-    """Return the file of a site: a path, or a name of one's own, or a shipped name.
+    """Return the file of a site, given its path or its name, shipped or the user's own.
 
-    Sites of one's own stand in the working directory or in ~/.config/nnlc.
+    Users' own site files are in the working directory or in ~/.config/nnlc.
 
     Raises:
-        SiteError: none of these.
+        SiteError: there is no such site.
     """
     if re.fullmatch(r"[\w.-]+", name_or_path):
         for folder in filter(None, (Path(), folder_of_user("XDG_CONFIG_HOME", ".config"))):
             path = folder / f"{name_or_path}.toml"
-            # A site named like a shipped one may extend it: from there the shipped one is meant.
+            # A shipped name is that of the shipped site, which a user's of the same name may extend.
             if os.path.lexists(path) and name_or_path not in shipped_names("site_configs", ".toml"):
                 return path
     return find_file(name_or_path, "site_configs", SiteError)
@@ -278,7 +280,7 @@ def queue_of(site: Site) -> Queue:
     """Return the scheduler of a site.
 
     Raises:
-        SchedulerError: it has none.
+        SchedulerError: the site has no scheduler.
     """
     if not isinstance(site.scheduler, Queue):
         raise SchedulerError(

@@ -24,7 +24,7 @@ _TIMES = (
     r"(?P<d>\d{1,9})-(?P<h>\d{1,9})(:(?P<m>\d{1,9})(:(?P<s>\d{1,9}))?)?",
 )
 _BY_HAND = (
-    'say --element, such as --element "$SLURM_ARRAY_TASK_ID" of an array that began at 0, or '
+    'give --element, such as --element "$SLURM_ARRAY_TASK_ID" of an array that began at 0, or '
     '--element "$((SLURM_ARRAY_TASK_ID - 1))" of one that began at 1'
 )
 _CLUSTERS = "SLURM_CLUSTERS"
@@ -67,7 +67,7 @@ class Slurm(Queue):
     def seconds_left(self, environment: Mapping[str, str]) -> float | None:
         """Return the seconds until SLURM_JOB_END_TIME, which Slurm 22.05 does not set yet.
 
-        A time that is over belongs to a job around this one: sbatch hands its variables on.
+        A time in the past comes from the job that submitted this one: sbatch passes variables on.
         """
         try:
             seconds = float(environment["SLURM_JOB_END_TIME"]) - time.time()
@@ -76,12 +76,12 @@ class Slurm(Queue):
         return seconds if 0 < seconds < math.inf else None
 
     def element(self, environment: Mapping[str, str], elements: int) -> int | None:
-        """Return the element that SLURM_ARRAY_TASK_ID stands for.
+        """Return the element of the task SLURM_ARRAY_TASK_ID.
 
-        An array of as many tasks as there are elements is the whole one: its first task is element
-        0, wherever it begins. Of one with fewer tasks, submitted again by hand, Slurm tells nothing
-        about the array before, which began at 0 or at 1. If the indices leave only one of the two,
-        that one counts.
+        An array with as many tasks as elements is complete: its first task is element 0, whatever
+        its index. An array with fewer tasks is a part of it, submitted again by hand. Slurm does
+        not tell whether the complete array began at 0 or at 1. If the part's indices are possible
+        for only one of these, the task's element follows; else it is refused.
 
         | tasks with --elements 4       | element of a task        |
         | ---                           | ---                      |
@@ -93,7 +93,7 @@ class Slurm(Queue):
         if "SLURM_ARRAY_TASK_ID" not in environment:
             return None
         index = number_of(environment, "SLURM_ARRAY_TASK_ID")
-        # What an old Slurm leaves out is that of a whole array.
+        # Old versions of Slurm set only some of these: by default the array is complete.
         first = number_of(environment, "SLURM_ARRAY_TASK_MIN", 0)
         last = number_of(environment, "SLURM_ARRAY_TASK_MAX", first + elements - 1)
         count = number_of(environment, "SLURM_ARRAY_TASK_COUNT", elements)
@@ -104,7 +104,7 @@ class Slurm(Queue):
         from_0, from_1 = last < elements, first >= 1 and last <= elements
         if not inside or count >= elements or not (from_0 or from_1):
             raise ValueError(
-                f"task {index} of {count} tasks from {first} to {last} is none of --elements "
+                f"task {index} of {count} tasks from {first} to {last} is not in --elements "
                 f"{elements}: give the number of tasks of the whole array"
             )
         if from_0 and from_1:
@@ -152,7 +152,7 @@ class Slurm(Queue):
         self._run("scancel", *where, number, without=[_CLUSTERS], gone_is_fine=gone)
 
     def _squeue(self, clusters: str, *words: str) -> Iterator[tuple[str, str]]:
-        """Ask for jobs in all partitions; yield their lines, each with the cluster it is on."""
+        """Yield the cluster and the line of each job that squeue shows, in all partitions."""
         where = f"--clusters={clusters}" if clusters else "--federation"
         words = ("squeue", "--all", where, *words)
         cluster = clusters

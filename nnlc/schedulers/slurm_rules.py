@@ -10,14 +10,14 @@ from nnlc.schedulers.script import signal_name
 LONGEST_NOTICE_SECONDS = 65535
 NOTICES = ("URG", "TERM", "INT", "USR1", "USR2")
 """Signals that ranks listen for."""
-_A_RANK_EACH = "{} GPUs a node, a rank each"
+_A_RANK_EACH = "{} GPUs per node, one rank each"
 
 
 class SlurmRules(JobRules):
     """Rules for directives of sbatch, and for the steps that srun starts."""
 
     def check_tasks(self) -> Findings:
-        """Check for one rank a GPU: as many tasks as GPUs, on a node and altogether."""
+        """Check for one rank per GPU: as many tasks as GPUs, per node and in total."""
         each = self.site.gpus_per_node
         found = {"ntasks": self.ranks, "ntasks-per-node": each}
         if all(self.directives.get(name) is None for name in found):
@@ -26,7 +26,7 @@ class SlurmRules(JobRules):
             yield from _differs(self.directives.get(name), right, _A_RANK_EACH.format(each))
 
     def check_gpus(self) -> Findings:
-        """Check for a GPU a rank: a job that asks for none sees none (sbatch(1), srun(1))."""
+        """Check for one GPU per rank: a job must ask for GPUs to see any (sbatch(1), srun(1))."""
         if self.site.device == "cpu":
             return
         each = self.site.gpus_per_node
@@ -41,7 +41,7 @@ class SlurmRules(JobRules):
             yield self.missing("gpus-per-node", each, problem)
 
     def check_notice(self) -> Findings:
-        """Check who hears --signal: with B: the batch shell alone, else the steps (sbatch(1))."""
+        """Check who gets --signal: with B: the batch shell alone, else the steps (sbatch(1))."""
         option = self.directives.get("signal")
         if option is None:
             return
@@ -55,14 +55,14 @@ class SlurmRules(JobRules):
         if "B" in (found[1] or ""):
             yield from self.heard(signal, option.line)
         elif signal in self.script.traps:
-            problem = f"the trap of {signal} never runs: without B: only the steps hear it"
+            problem = f"the trap of {signal} never runs: without B: only the steps get it"
             yield Finding(option.line, problem, f"write --signal=B:{option.value}")
         elif signal not in NOTICES:
             remedy = f"it must be one of {', '.join(NOTICES)}"
             yield Finding(option.line, f"ranks don't know {signal}", remedy)
         else:
-            problem = "the ranks hear it, the script does not"
-            remedy = "right, if the script has nothing to do then"
+            problem = "the ranks get the signal, the script does not"
+            remedy = "right if the script has nothing to do then"
             yield Finding(option.line, problem, remedy, note=True)
 
     def check_requeue(self) -> Findings:
@@ -77,7 +77,7 @@ class SlurmRules(JobRules):
                 yield Finding(command.line, "--no-requeue forbids this", "write #SBATCH --requeue")
 
     def check_step(self) -> Findings:
-        """Check the step, which since 22.05 has no --cpus-per-task of the job (srun(1), -c)."""
+        """Check the step: since 22.05 srun ignores the job's --cpus-per-task (srun(1), -c)."""
         worker = self.worker
         if worker is None:
             return
@@ -90,9 +90,9 @@ class SlurmRules(JobRules):
             yield Finding(worker.line, problem, right)
         elif cores is not None:
             yield from _differs(mine, cores.number, "as in the directives")
-        yield from _differs(worker.options.get("ntasks"), self.ranks, "a rank a GPU")
+        yield from _differs(worker.options.get("ntasks"), self.ranks, "one rank per GPU")
         each = self.site.gpus_per_node
-        yield from _differs(worker.options.get("ntasks-per-node"), each, "a rank a GPU")
+        yield from _differs(worker.options.get("ntasks-per-node"), each, "one rank per GPU")
         yield from _differs(worker.options.get("nodes"), self.nodes, "all of the job's")
         if limit := worker.options.get("time"):
             yield Finding(limit.line, "srun --time ends ranks without a warning", "leave it out")
@@ -102,10 +102,10 @@ class SlurmRules(JobRules):
         if self.worker is None:
             return
         passed = self.worker.options.get("export")
-        if passed is None and "SLURM_EXPORT_ENV" not in self.script.text:  # which ours unset
+        if passed is None and "SLURM_EXPORT_ENV" not in self.script.text:  # nnlc's unset it
             passed = self.directives.get("export")
         if passed and "ALL" not in (passed.value or "").split(","):
-            problem = f"--export={passed.value} takes the script's variables away from the ranks"
+            problem = f"--export={passed.value} hides the script's variables from the ranks"
             yield Finding(passed.line, problem, "write srun --export=ALL")
 
 

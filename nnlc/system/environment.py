@@ -43,8 +43,8 @@ VARIABLES = (
     Variables(
         "fixed",
         "OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS",
-        "sums over threads depend on how many there are: one thread everywhere, whatever the "
-        "cores; the counts of MKL and OpenBLAS win over OpenMP's",
+        "sums depend on the number of threads: one thread on every node; the numbers of MKL and "
+        "OpenBLAS take precedence over OpenMP's",
         "OpenMP: OMP_NUM_THREADS; oneMKL: number of threads; OpenBLAS: runtime variables",
         value="1",
     ),
@@ -69,8 +69,8 @@ VARIABLES = (
         "recorded",
         "OPENBLAS_CORETYPE OPENBLAS_L2_SIZE OPENBLAS_BLOCK_FACTOR NVPL_BLAS_DEBUG_CPU_TYPE "
         "BLIS_ARCH_TYPE BLIS_MODEL_TYPE AOCL_ENABLE_INSTRUCTIONS FLEXIBLAS FLEXIBLAS64",
-        "chooses kernels and the blocks of sums, the last two the library; some processors don't "
-        "start without the first",
+        "chooses kernels and the blocks of sums, and with FLEXIBLAS* the library; on some "
+        "processors OpenBLAS doesn't start without OPENBLAS_CORETYPE",
         "OpenBLAS: runtime variables, and its source; NVPL: BLAS; BLIS: kernels; AOCL: dynamic "
         "dispatch; FlexiBLAS: README",
         devices=("cpu",),
@@ -93,14 +93,14 @@ VARIABLES = (
     Variables(
         "recorded",
         "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT",
-        "where memory is scarce other algorithms are taken",
+        "limits memory, so that libraries choose other algorithms",
         "NVIDIA MPS: environment variables",
         devices=("cuda",),
     ),
     Variables(
         "removed",
         "ROCBLAS_TENSILE_GEMM_OVERRIDE_PATH",
-        "kernels that a file names, chosen by their speed",
+        "kernels from a file, chosen by their speed",
         "rocBLAS: rocblas-gemm-tune",
     ),
     # Exceptions from the families of removed variables below: left.
@@ -119,7 +119,7 @@ VARIABLES = (
     Variables(
         "left",
         "OMP_* KMP_* GOMP_* MKL_DYNAMIC",
-        "places, waiting and schedules of threads: with one thread no sum depends on them",
+        "placement, waiting and scheduling of threads: with one thread no sum depends on them",
         "OpenMP: environment variables; libgomp and LLVM's OpenMP: the same; measured",
     ),
     Variables(
@@ -131,7 +131,7 @@ VARIABLES = (
         "TORCH_CUDNN_V8_API_DEBUG TORCH_CUDNN_V8_API_LRU_CACHE_LIMIT TORCH_CUBLAS_WORKSPACE_CACHE "
         "MIOPEN_ENABLE_LOGGING* MIOPEN_LOG_LEVEL MIOPEN_CHECK_NUMERICS MIOPEN_DISABLE_CACHE "
         "MIOPEN_COMPILE_PARALLEL_LEVEL ROCBLAS_LAYER ROCBLAS_LOG_* ROCBLAS_VERBOSE* HIPBLASLT_LOG*",
-        "messages, linking, and what is kept in memory or on a disk",
+        "messages, linking, caches in memory and on disk",
         "oneMKL, MIOpen, PyTorch (CUDA): environment variables; oneDNN: verbose mode, JIT code, "
         "primitive cache; cuBLAS, cuDNN, rocBLAS, hipBLASLt: logging; measured",
     ),
@@ -150,9 +150,10 @@ VARIABLES = (
         "NVIDIA_TF32_OVERRIDE TORCH_ALLOW_TF32_CUBLAS_OVERRIDE CUBLAS_* CUBLASLT_* TORCH_CUBLAS* "
         "TORCH_BLAS_PREFER_* DISABLE_ADDMM_CUDA_LT CUDNN_* TORCH_CUDNN_* "
         "CUDA_FORCE_PTX_JIT CUDA_FORCE_JIT NVVM_OVERRIDE_OPTIONS",
-        "precision, over what torch is told (NVIDIA's containers set the second), workspaces, "
-        "heuristics, which library multiplies, which convolution, as CUDNN_CONV_WSCAP_DBG and "
-        "CUDNN_ERRATA_JSON_FILE, and kernels compiled by the driver in place of torch's",
+        "precision, in place of torch's settings (NVIDIA's containers set the second), "
+        "workspaces, heuristics, the library of matrix products, the algorithm of convolutions "
+        "(CUDNN_CONV_WSCAP_DBG, CUDNN_ERRATA_JSON_FILE), and kernels compiled by the driver in "
+        "place of torch's",
         "cuBLAS: TF32, floating point emulation; cuDNN, PyTorch (CUDA), CUDA programming guide: "
         "environment variables",
     ),

@@ -21,7 +21,7 @@ def too_new(path: Path, found: object, known: int, made_by: object) -> str | Non
     if type(found) is not int or found <= known:
         return None
     advice = install_advice(made_by)
-    return f"{path}: has format {found}, and this nnlc knows none above {known}; {advice}"
+    return f"{path}: has format {found}, but this nnlc knows formats up to {known}; {advice}"
 
 
 def install_advice(made_by: object) -> str:
