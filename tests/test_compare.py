@@ -330,7 +330,7 @@ def test_the_commands_list_all_methods():
 def test_a_wrong_cutoff_is_one_message(folder):
     done = run("compare", folder, "--cutoffs", "2,five")
     assert isinstance(done.exception, NnlcError)
-    assert "'five' is no epoch" in str(done.exception)
+    assert "'five' is not an epoch" in str(done.exception)
 
 
 LONG = """

@@ -174,14 +174,14 @@ def test_an_earlier_export_is_replaced_whole_and_nothing_else_is(tmp_path):
     ]
     (export / "notes.txt").write_text("mine")
     before = read_tables(export)
-    with pytest.raises(NnlcError, match=r"holds 'notes.txt' beside an earlier export"):
+    with pytest.raises(NnlcError, match=r"contains 'notes.txt' besides an earlier export"):
         export_tables(tmp_path / "tables", export)
     assert read_tables(export) == before
     (export / "notes.txt").unlink()
     manifest = json.loads((export / "export.json").read_text())
     manifest["files"]["thesis.txt"] = manifest["files"]["curves.csv"]
     write_tables(export, {"export.json": json.dumps(manifest).encode(), "thesis.txt": b"mine"})
-    with pytest.raises(NnlcError, match=r"holds 'thesis.txt' beside an earlier export"):
+    with pytest.raises(NnlcError, match=r"contains 'thesis.txt' besides an earlier export"):
         export_tables(tmp_path / "tables", export)
     other = write_tables(tmp_path / "other", {"thesis.txt": b"mine", "deep/er.txt": b"mine"})
     with pytest.raises(NnlcError, match="is in use"):

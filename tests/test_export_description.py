@@ -125,7 +125,7 @@ def test_what_only_the_user_knows_is_asked_for_and_not_invented(tmp_path):
     for question in ("Who made it?", "Under which licence?", "With which software and devices?"):
         assert page.after(question).strip().startswith(UNKNOWN)
     assert "article" not in page.after("Motivation").partition("Maintenance")[0].replace(
-        "The article's among them, by their own word: 0.", ""
+        "The article's tables among them, by their torch_set_deterministic: 0.", ""
     )
 
 
@@ -251,8 +251,8 @@ def test_the_datasheet_counts_and_measures_what_is_there(tmp_path):
     [
         ({"license": "my own"}, "neither an SPDX identifier"),
         ({"url": "javascript:alert(1)"}, "is no URL"),
-        ({"published": "2026-02-30"}, "is no day"),
-        ({"published": "20260101"}, "is no day"),
+        ({"published": "2026-02-30"}, "is no date"),
+        ({"published": "20260101"}, "is no date"),
         ({"version": "1"}, "is not of the form 1.0.0"),
         ({"title": "a\nb"}, "can't be printed"),
         ({"creators": ["a\x1b[2J"]}, "can't be printed"),

@@ -112,7 +112,7 @@ def test_an_export_that_no_process_can_be_started_for_says_what_needs_none(monke
     ("lacking", "words"),
     [
         (MemoryError(), "error: there is too little memory"),
-        (FileNotFoundError(errno.ENOENT, "No such file"), "error: the folder you are in: No such"),
+        (FileNotFoundError(errno.ENOENT, "No such file"), "error: the working directory: No such"),
         (OSError(errno.EMFILE, "Too many open files"), "error: the system: Too many open files"),
     ],
 )

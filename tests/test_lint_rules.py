@@ -38,8 +38,8 @@ LSF = [
         "flags NVME",
         "contradicts -alloc_flags",
     ),
-    ("#BSUB -W", "#BSUB -n 84\n#BSUB -W", "-n 84", "-n is refused"),
-    ("#BSUB -W", '#BSUB -R "span[ptile=42]"\n#BSUB -W', "-R", "-R is refused"),
+    ("#BSUB -W", "#BSUB -n 84\n#BSUB -W", "-n 84", "refuses -n"),
+    ("#BSUB -W", '#BSUB -R "span[ptile=42]"\n#BSUB -W', "-R", "refuses -R"),
     ("-W 2:00", "-W 1:00", "walltime_minutes=", "--time-left counts down from 120 minutes"),
     ("walltime_minutes=120", "walltime_minutes=60", "walltime_minutes=", "--time-left counts"),
     ("#BSUB -W", "#BSUB -q batch\n#BSUB -q debug\n#BSUB -W", "-q debug", "-q contradicts -q of"),
@@ -68,11 +68,11 @@ LSF = [
     ("-disable_gpu_hooks", "-gpu", "smpiargs", "messages in GPU memory"),
     ("--smpiargs=", "-smpiargs=", "-smpiargs", "jsrun does not know the option 'smpiargs'"),
     ("--smpiargs=", "--smpiarg=", "--smpiarg=", "jsrun does not know"),
-    ("--device cuda", "--mps --device cuda", "--mps", "where the system has one"),
+    ("--device cuda", "--mps --device cuda", "--mps", "but the system has one"),
     ('"ended(', '"done(', "bsub", "never becomes true after a timeout"),
     ('"ended(${LSB_JOBID}[$LSB_JOBINDEX])"', '"$LSB_JOBID"', "bsub", "after a timeout"),
-    ('"$again"', '< "$again"', "bsub", "write bsub FILE"),
-    ("[1-4]", "[1-1001]", "-J", "takes 1000 elements"),
+    ('"$again"', '< "$again"', "bsub", "submits with bsub FILE"),
+    ("[1-4]", "[1-1001]", "-J", "allows 1000 elements"),
     ("[1-4]", "[0-3]", "-J", "-J is 'paper[0-3]'"),
     ("[1-4]", "[4-1]", "-J", "-J is 'paper[4-1]'"),
     ("[1-4]", "[1-4", "-J", "-J is 'paper[1-4'"),
@@ -203,8 +203,8 @@ SLURM = [
     ("--gpus-per-node=4", "--gres=gpu:2", "--gres", "--gres is gpu:2"),
     ("--gpus-per-node=4", "--gres=gpu:4,gpu:h100:4", "--gres", "--gres is gpu:4,gpu:h100:4"),
     ("--gpus-per-node=4", "--gres=gpumem:24g", "--job-name", "no --gpus-per-node"),
-    ("--array=0-3", "--array=0-1000", "--array", "takes 1000 elements"),
-    ("--array=0-3", "--array=0-2000:500", "--array", "takes 1000 elements"),
+    ("--array=0-3", "--array=0-1000", "--array", "allows 1000 elements"),
+    ("--array=0-3", "--array=0-2000:500", "--array", "allows 1000 elements"),
     ("--array=0-3", "--array=3-0", "--array", "--array is '3-0'"),
     ("--array=0-3", "--array=0-3%0", "--array", "--array is '0-3%0'"),
     ("%A_%a", "%A", "--output", "all elements write to one file"),
@@ -223,7 +223,7 @@ SLURM = [
     ("    --cpus-per-task=32", "    --cpus-per-task=8", "=8", "--cpus-per-task is 8"),
     ("srun --nodes=2 --ntasks=8", "srun --nodes=2 --ntasks=4", "srun", "--ntasks is 4"),
     ("srun --nodes=2", "srun --nodes=1", "srun", "--nodes is 1"),
-    ("--label", "--label --export=NONE", "NONE", "takes the script's variables away"),
+    ("--label", "--label --export=NONE", "NONE", "hides the script's variables"),
     ("--label", "--label --ntasks-per-node=1", "node=1", "ntasks-per-node is 1"),
     ("#SBATCH --requeue", "date\n#SBATCH --requeue", "#SBATCH --requeue", "does not read"),
     ("#SBATCH --requeue", "#SBATCH --reqeue", "--reqeue", "does not know the option 'reqeue'"),
@@ -254,14 +254,14 @@ EVERYWHERE = [
     ("OMP_NUM_THREADS=1\n", "OMP_NUM_THREADS=7\n", "OMP_NUM_THREADS=7", "OMP_NUM_THREADS is '7'"),
     ("MKL_NUM_THREADS=1\n", "MKL_NUM_THREADS=$N\n", "MKL_NUM_THREADS", "is '$N'"),
     ("# One rank", "MKL_NUM_THREADS=2 # One", "=2", "MKL_NUM_THREADS is '2'"),
-    ("# One rank", "export CUDA_VISIBLE_DEVICES=0\n#", "CUDA", "CUDA_VISIBLE_DEVICES is set"),
+    ("# One rank", "export CUDA_VISIBLE_DEVICES=0\n#", "CUDA", "CUDA_VISIBLE_DEVICES overrides"),
     (
         "# One rank",
         "export CUDA_MPS_ACTIVE_THREAD_PERCENTAGE=50\n#",
         "CUDA",
         "takes multiprocessors away",
     ),
-    ("#!/bin/bash\n", "\ufeff#!/bin/bash\n", "#!", "a byte-order mark stands before"),
+    ("#!/bin/bash\n", "\ufeff#!/bin/bash\n", "#!", "a byte-order mark comes before"),
     ("nnlc.worker", "nnlc.works", "", "nothing starts nnlc.worker"),
     ("# One rank", "exec newgrp my_project\n#", "exec", "exec replaces it by newgrp"),
     (" &\nlauncher=$!", " --results &\nlauncher=$!", "--results", "results is empty"),
@@ -345,7 +345,7 @@ def test_a_script_that_srun_would_take_the_variables_of_is_refused():
     assert lint_script(script, five_minutes("slurm")) == []  # ours has srun forget it
     script = script.replace("SLURM_EXPORT_ENV ", "")
     [finding] = lint_script(script, five_minutes("slurm"))
-    assert "--export=NONE takes the script's variables away" in finding.problem
+    assert "--export=NONE hides the script's variables" in finding.problem
     said = script.replace("srun --nodes", "srun --export=ALL --nodes")
     assert lint_script(said, five_minutes("slurm")) == []
 
@@ -355,7 +355,7 @@ def test_a_margin_of_ones_own_before_the_walltime_is_a_note():
     script = rendered("slurm").replace(whole, "110")
     [finding] = lint_script(script, five_minutes("slurm"))
     assert finding.note
-    assert "from 110 minutes where line" in finding.problem
+    assert "from 110 minutes, but line" in finding.problem
 
 
 def test_scripts_rendered_before_the_walltime_had_a_line_of_its_own_are_compared_too():

@@ -167,7 +167,7 @@ def test_whatever_is_asked_a_plan_is_legal_or_the_nearest_possible_is(
             break
         except SiteError as problem:
             text = str(problem)
-        if "the jobs it allows are too short" in text:
+        if "the jobs that it allows are too short" in text:
             return
         better = asked(text)
         request = PlanRequest(
@@ -277,12 +277,12 @@ def test_a_plan_does_not_count_what_sharing_a_gpu_saves_and_says_so(mps):
 @pytest.mark.parametrize("request_", [{}, {"nodes": 3}, {"minutes": 60}, {"elements": 2}])
 def test_jobs_too_short_to_train_in_are_an_error_of_the_site(request_):
     text = refusal(a_site(max_walltime_minutes=6), PlanRequest(**request_))
-    assert "the jobs it allows are too short" in text
+    assert "the jobs that it allows are too short" in text
 
 
 def test_a_size_whose_jobs_are_too_short_is_refused():
     site = a_site(bins=(Bin(nodes=(1, 2), hours=0.1), Bin(nodes=(3, 4), hours=1)))
-    assert "--nodes 2: jobs of that size may last 6 minutes" in refusal(site, PlanRequest(nodes=2))
+    assert "--nodes 2: jobs of this size may last 6 minutes" in refusal(site, PlanRequest(nodes=2))
     assert "nearest possible is --nodes 3" in refusal(site, PlanRequest(nodes=2))
     assert make_plan(forecast_of(site, [1.0]), FREE).chosen.nodes == 3
 

@@ -125,7 +125,7 @@ def test_a_file_that_came_to_stand_there_meanwhile_is_never_written_over(project
     folder.open(loaded)
     path.parent.mkdir()
     path.write_text("another's\n")
-    with pytest.raises(ResultsError, match="another file stands there; submit once more"):
+    with pytest.raises(ResultsError, match="another file has this name; submit once more"):
         submission.keep()
     assert path.read_text() == "another's\n"
 
@@ -201,7 +201,7 @@ def test_a_request_that_means_nothing_is_refused_before_anything_is_written(
         ("slurm", "walltime_minutes = 4", "walltime_minutes = 4: .* at least 5"),
         ("slurm", "walltime_minutes = 60\nnotice = { minutes = 59 }", "at least 61"),
         ("lsf", 'account = "A"\nwalltime_minutes = 3', "walltime_minutes = 3: .* at least 4"),
-        ("slurm", 'submit = "sbatch --qos=low"', "key submit: must be sbatch; options belong"),
+        ("slurm", 'submit = "sbatch --qos=low"', "key submit: must be sbatch; put options"),
         ("lsf", 'submit = "sbatch"', "key submit: must be bsub or bsub <"),
         ("slurm", "bins = [{ nodes = [9, 1], hours = 2 }]", "must be .fewest, most."),
         ("slurm", "bins = [{ nodes = [1, 9], hours = 0.01 }]", "greater than or equal"),
@@ -255,7 +255,7 @@ def test_render_writes_over_scripts_alone(tmp_path, monkeypatch):
     assert render("job.sh") is None
     assert render("job.sh") is None
     Path("notes.txt").write_text("mine\n")
-    assert "is not what this command writes" in str(render("notes.txt"))
+    assert "was not written by this command" in str(render("notes.txt"))
     assert Path("notes.txt").read_text() == "mine\n"
     assert render("mine.toml") is not None
     assert Path("mine.toml").read_text() == 'extends = "smoke"\n'
@@ -265,6 +265,6 @@ def test_an_array_longer_than_the_site_s_is_refused_by_render(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     Path("site.toml").write_text('extends = "slurm"\nname = "ours"\nmax_array_elements = 4\n')
     words = ["render", "smoke", "--site", "site.toml", "--elements", "8"]
-    assert "takes 4 elements; split the array; nnlc submit" in str(
+    assert "allows 4 elements; split the array; nnlc submit" in str(
         CliRunner().invoke(app, words).exception
     )

@@ -178,7 +178,7 @@ def test_a_folder_whose_jobs_are_in_the_queue_gets_no_second_ones(commands, fold
 def test_of_two_at_once_one_submits_and_the_other_forgets_nothing(commands, folder, monkeypatch):
     def meanwhile(*_):
         [record] = records(folder)
-        with pytest.raises(SchedulerError, match="another 'nnlc submit' is at work on it"):
+        with pytest.raises(SchedulerError, match="is running for this folder"):
             put(folder)
         submitting.settle(folder, Slurm())  # as `nnlc status` does
         assert records(folder) == [record]
@@ -302,7 +302,7 @@ def test_what_may_tell_of_jobs_and_can_t_be_read_is_an_error(commands, folder, n
         folder.jobs_folder.rename(folder.path / "elsewhere")
     stands(folder.jobs_folder / name)
     for act in (cancel, queue):
-        with pytest.raises(SchedulerError, match="it tells of jobs that may be in the queue"):
+        with pytest.raises(SchedulerError, match="it records jobs that may be in the queue"):
             act(folder, Slurm())
     with pytest.raises(NnlcError):
         put(folder)

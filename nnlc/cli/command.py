@@ -52,7 +52,7 @@ def main() -> None:
         stop_printing()
         sys.exit(ExitStatus.ERROR)
     except OSError as problem:
-        gone = "the folder you are in" if problem.errno == errno.ENOENT else "the system"
+        gone = "the working directory" if problem.errno == errno.ENOENT else "the system"
         nameless = "the output" if problem.errno in _FULL else gone
         say_aside(f"error: {problem.filename or nameless}: {problem.strerror or problem}")
         sys.exit(ExitStatus.ERROR)

@@ -168,7 +168,7 @@ def _read_epoch(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise NnlcError(f"--cutoffs: {text[:40]!r} is no epoch, such as 2.5") from None
+        raise NnlcError(f"--cutoffs: {text[:40]!r} is not an epoch, such as 2.5") from None
 
 
 def _processors() -> int:

@@ -86,7 +86,7 @@ def report(
     from nnlc.tables.frames import ValLoss
 
     if ResultsFolder(folder).has_campaign:
-        _refuse(context, ("val_loss",), f"{folder} is a campaign of nnlc, whose losses are right")
+        _refuse(context, ("val_loss",), f"{folder} is a campaign of nnlc, whose losses are correct")
     done = write_report(
         folder,
         output,

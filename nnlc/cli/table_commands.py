@@ -143,7 +143,7 @@ def rebuild(
 def verify(
     tables: options.Tables,
     half_epochs: Annotated[
-        int | None, typer.Option(min=1, help="Half epochs to train of each network; default: all.")
+        int | None, typer.Option(min=1, help="Half epochs to train per network; default: all.")
     ] = None,
     images: options.Images = Path("images"),
     seeds: Annotated[

@@ -49,7 +49,7 @@ class Contents:
 
     @property
     def layout(self) -> "Layout":
-        """Return the layout of the curves' rows."""
+        """Layout of the curves' rows."""
         return Layout(self.networks["id"], self.networks["half_epochs"])
 
     def column(self, name: str) -> list[Any]:
@@ -67,7 +67,7 @@ class Contents:
 
     @property
     def digest(self) -> str:
-        """Return the sha256 of the tables' sorted `sha256sum` output: the same in all formats."""
+        """sha256 of the tables' sorted `sha256sum` output, the same in all formats."""
         lines = sorted(zip(self.paths(), self.networks["sha256"], strict=True))
         return hashlib.sha256("".join(f"{s}  {p}\n" for p, s in lines).encode()).hexdigest()
 
@@ -145,8 +145,8 @@ def contents_of(sources: Sequence["Source"]) -> Contents:
     rows = sum(len(one.curve) for one in sources)
     if rows > MOST_HALF_EPOCHS or len(sources) > MOST_TABLES:
         raise NnlcError(
-            f"{len(sources)} tables with {rows} half epochs are more than one export holds "
-            f"({MOST_TABLES} and {MOST_HALF_EPOCHS}); export each dataset by itself"
+            f"{len(sources)} tables with {rows} half epochs are too many for one export "
+            f"(at most {MOST_TABLES} and {MOST_HALF_EPOCHS}); export each dataset separately"
         )
     for one in sources:
         _check_size(one)
@@ -181,7 +181,7 @@ def _is_zero(value: float) -> bool:
 
 
 def _blanks(source: "Source") -> Flags:
-    """Return True for each blank field of a curve; `Source.curve` has NaN there, as for `nan`."""
+    """Return which fields of a curve are blank; `Source.curve` has NaN for blank and nan fields."""
     curve = source.curve
     if not np.isnan(curve).any():
         return np.zeros(curve.shape, dtype=bool)

@@ -63,7 +63,7 @@ def describe(
     format: Format,
     files: Mapping[str, FileEntry],
 ) -> bytes:
-    """Return the content of the file; the same tables give the same bytes, as no clock is read.
+    """Return the content of the file; the same tables give the same bytes, since no clock is read.
 
     Args:
         contents: contents of the export.

@@ -1,9 +1,10 @@
 """`datasheet.html`: description of an export for people, in one page without scripts.
 
-The page is HTML and not Markdown, because HTML can escape any text from a table reliably. Should
-escaping ever fail, the page's own policy forbids browsers to run or fetch anything.
+The page is HTML and not Markdown, because HTML can escape any text from a table reliably. If
+escaping fails all the same, the page's content security policy keeps browsers from running or
+loading anything.
 
-It answers the questions of a datasheet from tables and journals alone.
+Its answers to the questions of a datasheet come from tables and journals only.
 """
 
 from collections import Counter
@@ -65,7 +66,7 @@ def render(
     format: Format,
     files: Mapping[str, FileEntry],
 ) -> bytes:
-    """Return the page; the same tables give the same bytes, as no clock is read.
+    """Return the page; the same tables give the same bytes, since no clock is read.
 
     Args:
         contents: contents of the export.

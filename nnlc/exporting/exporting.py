@@ -51,7 +51,7 @@ class Exported:
         if self.unsaid:
             yield (
                 f"note: croissant.json and datasheet.html lack {', '.join(self.unsaid)}, which "
-                "tables can't tell; give them before you publish"
+                "are not in tables; give them before you publish"
             )
 
 
@@ -74,14 +74,14 @@ def export_tables(
 
     Args:
         paths: tables, folders of tables, results folders or downloads, as for `load_tables`.
-        folder: a new or empty folder, or an earlier export, which is replaced. It is written whole
-            or left as it was.
+        folder: a new or empty folder, or an earlier export, which is replaced. After an error
+            it is unchanged.
         format: "parquet" or "csv".
         damaged: "refuse", or "skip" to leave out damaged tables and second tables of an ID.
         title, url, published, version: description of the export: its name, page, day of
             publication (2026-01-31) and version (1.0.0).
         creators, license: authors of the tables that nnlc wrote, and their licence as an SPDX
-            identifier or URL. For the article's tables the article's are used.
+            identifier or URL. The article's tables have the article's.
 
     Raises:
         TableError: there is no table, one is damaged, or two have the same ID.
@@ -174,8 +174,8 @@ def _check_place(folder: Path, paths: Sequence[Path]) -> None:
         paths: the paths to read.
 
     Raises:
-        NnlcError: something else stands in the folder's place, beside an earlier export too, or the
-            folder lies inside a path to read, or is the current folder and has an export.
+        NnlcError: the path has something else, also besides an earlier export; or it is inside a
+            path to read; or it is the current folder and has an export.
     """
     if folder.is_symlink() or not (folder / MANIFEST).exists():
         check_destination(folder, paths)
@@ -184,8 +184,8 @@ def _check_place(folder: Path, paths: Sequence[Path]) -> None:
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.name not in known or not entry.is_file(follow_symlinks=False):
             raise NnlcError(
-                f"{folder}: holds {entry.name!r} beside an earlier export, which would be lost "
-                "when the export is replaced; move it away, or name another folder"
+                f"{folder}: contains {entry.name!r} besides an earlier export, and would be "
+                "replaced with it; move it away, or name another folder"
             )
     if folder.samefile(Path.cwd()):
         raise NnlcError(

@@ -39,7 +39,7 @@ _BLANK = "blank"
 
 
 def read(folder: Path, manifest: Manifest) -> Contents:
-    """Read an export; a file that was changed since is refused before the HDF5 library reads it.
+    """Read an export; refuse a file that has been changed before the HDF5 library reads it.
 
     Raises:
         NnlcError: the file is not the one that was exported, or nnlc did not write it.
@@ -66,7 +66,7 @@ def _column(file: h5py.File, at: list[str], place: str, most_rows: int, dtype: A
         dtype: type of the dataset; None for text.
 
     Raises:
-        ValueError: there is no such dataset, or nnlc would not write it so.
+        ValueError: there is no such dataset, or nnlc can't have written it.
     """
     at[0] = place
     found: Any = file

@@ -27,11 +27,11 @@ RECORDS: dict[Format, tuple[str, str]] = {
 ALL_NAMES = {MANIFEST, CROISSANT, DATASHEET}.union(*RECORDS.values())
 """Names of all files that an export may have."""
 VERSION = 1
-"""Version of the format; to be raised when an older nnlc could no longer read new exports."""
+"""Version of the format, raised when an older nnlc can no longer read new exports."""
 _KEY = "nnlc_export"
 _LARGEST = 1 << 20
 _LARGEST_FILE = 4 << 30
-"""Most bytes of a file to read; the largest possible export has smaller ones."""
+"""Most bytes of a file to read; files of the largest possible export are smaller."""
 
 _Count = Annotated[int, Field(strict=True, ge=0)]
 

@@ -78,15 +78,15 @@ class Publication:
                 "a URL"
             )
         if self.url and not _URL.fullmatch(self.url):
-            raise NnlcError(f"url {self.url!r}: is no URL; give one as https://doi.org/10.1234/56")
+            raise NnlcError(f"url {self.url!r}: is no URL, such as https://doi.org/10.1234/56")
         if self.published and not _is_day(self.published):
-            raise NnlcError(f"published {self.published!r}: is no day; give one as 2026-01-31")
+            raise NnlcError(f"published {self.published!r}: is no date, such as 2026-01-31")
         if not _VERSION.fullmatch(self.version):
             raise NnlcError(f"version {self.version!r}: is not of the form 1.0.0")
 
     @property
     def license_url(self) -> str:
-        """Return the licence as a URL; empty without a licence."""
+        """Licence as a URL; empty without a licence."""
         is_name = self.license and not _URL.fullmatch(self.license)
         return f"https://spdx.org/licenses/{self.license}.html" if is_name else self.license
 
@@ -105,24 +105,24 @@ class Origins:
     published: int
     """Number of the article's tables."""
     campaigns: tuple[tuple[str, str], ...]
-    """Campaigns of the results folders that the tables stood in: name and settings as text."""
+    """Campaigns of the tables' results folders: name and settings as text."""
     makers: tuple[tuple[str, int], ...]
-    """Devices with versions of the software, and the number of tables made by each."""
+    """Devices with software versions, and the number of tables that each made."""
     mixed: tuple[str, ...]
     """Lines on campaigns whose tables come from several arithmetics."""
     recorded: int
     """Number of tables with an event "finish" in a journal."""
     train_seconds: float
-    """Seconds of training of the tables that have such an event."""
+    """Seconds of training of these tables, from their journals."""
 
     @property
     def own(self) -> int:
-        """Return the number of tables that nnlc wrote."""
+        """Number of tables that nnlc wrote."""
         return self.tables - self.published
 
     @property
     def citation(self) -> str:
-        """Return a text for citing the tables."""
+        """Text for citing the tables."""
         own = " and ".join(words for words, _ in self.campaigns) or "an unknown campaign"
         parts = [f"{counted(self.own, 'table')} of {own}, made with nnlc"] if self.own else []
         return "\n".join([*parts, *([ARTICLE_CITATION] if self.published else [])])

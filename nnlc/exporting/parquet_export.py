@@ -79,7 +79,7 @@ def _schema(parts: tuple[Part, ...]) -> pa.Schema:
 
 
 def read(folder: Path, manifest: Manifest) -> Contents:
-    """Read an export; files that were changed since are refused before the library reads them.
+    """Read an export; refuse files that have been changed before the library reads them.
 
     Raises:
         NnlcError: a file is not the one that was exported, or nnlc did not write it.

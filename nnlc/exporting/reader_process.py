@@ -1,7 +1,7 @@
-"""Read Parquet or HDF5 in a separate process: `python -m nnlc.exporting.reader_process DIR`.
+"""Reader of Parquet or HDF5 as a process: `python -m nnlc.exporting.reader_process DIR`.
 
-A malicious file may crash the library that reads it, or make it use all memory and time. Here this
-ends only a process with limits, and gives one message. CSV needs no such process.
+A malicious file may crash the library that reads it, or make it use all memory and time. Then only
+this process ends, which has limits, and the user gets one message. CSV needs no such process.
 """
 
 import io

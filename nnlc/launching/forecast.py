@@ -1,11 +1,11 @@
 """Forecast of the seconds that each network of a campaign takes at a site.
 
-    seconds = sum over kinds of operations of (count / operations of the GPU in a second)
+    seconds = sum over kinds of operations of (number / operations per second of the GPU)
               * measured / predicted
 
 The GPU's rates come from the site file's peaks and its assumed efficiency, or from the results
-folder if 'nnlc calibrate' has fitted them. The last factor corrects errors of this model. It is 1
-until the folder's journal has measured seconds from this kind of GPU.
+folder if 'nnlc calibrate' has fitted them. The factor measured / predicted corrects errors
+of this model. It is 1 until the folder's journal has measured times from this kind of GPU.
 """
 
 import re
@@ -31,9 +31,9 @@ from nnlc.schedulers.site import Gpu, Site
 from nnlc.wording import counted
 
 _COPY_SHARE = 0.8
-"""Share of a memory's peak that copies are assumed to reach."""
+"""Assumed share of the peak memory bandwidth that copies reach."""
 _OPERATIONS_A_BYTE = 16
-"""Operations per byte of a GPU if the site file has no memory speed; between V100 and A100."""
+"""Assumed operations per byte of a GPU without memory bandwidth in the site file."""
 _SPREAD = (0.1, 0.9)
 """Quantiles of the ratios that the plan prints."""
 
@@ -46,11 +46,11 @@ class NetworkForecast:
     seconds: float
     """Seconds on one of the site's GPUs, from the first step to the last."""
     nominal_seconds: float
-    """Seconds on the nominal GPU; they decide how networks are shared out and handed out."""
+    """Seconds on the nominal GPU, by which array elements divide and order networks."""
     operations: int
     parameters: int
     memory_bytes: int
-    """Predicted peak of GPU memory, with images and libraries."""
+    """Predicted peak of GPU memory, including images and libraries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Measured:
     """Sum of measured seconds over sum of predicted seconds; long networks count for more."""
     low: float
     high: float
-    """Nine in ten of the single ratios are above `low`, nine in ten below `high`."""
+    """Quantiles of the networks' ratios: 90 % are above `low`, 90 % below `high`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,33 +74,33 @@ class Forecast:
     site: Site
     gpu: Gpu
     networks: tuple[NetworkForecast, ...]
-    """All networks, each at the place of its index."""
+    """All networks, by index."""
     waiting: frozenset[int]
     """Indices of networks without a table that have not failed."""
     done: int
     failed: int
     measured: Measured | None
     fitted: FittedMachine | None = None
-    """Fit of this GPU in the results folder."""
+    """Machine fitted to this GPU, from the results folder."""
     trouble: str | None = None
     """Reason why the fit can't be read."""
     not_whole: int = 0
-    """Number of networks whose table's place is taken by something else."""
+    """Number of damaged or foreign files in the place of tables."""
 
     @property
     def left(self) -> list[NetworkForecast]:
-        """Return the networks that are still to be trained, by index."""
+        """Networks that are still to be trained, by index."""
         return [self.networks[index] for index in sorted(self.waiting)]
 
     def hand_out_order(self, indices: Iterable[int]) -> list[int]:
-        """Return those of these networks that wait, in the order in which ranks get them."""
+        """Return the waiting networks among these indices, in the order in which ranks get them."""
         left = (index for index in indices if index in self.waiting)
         return sorted(left, key=lambda index: (-self._seconds(index), index))
 
     def _seconds(self, index: int) -> float:
-        """Return the seconds by which a job orders networks, before it has measured any.
+        """Return the seconds by which a job orders networks at its start.
 
-        They are those of the results folder's machine, else those of the nominal one.
+        They are for the machine fitted in the results folder, or else for the nominal GPU.
         """
         found = self.networks[index]
         return found.seconds if self.fitted else found.nominal_seconds
@@ -112,11 +112,11 @@ def forecast_campaign(campaign: Campaign, site: Site, results: ResultsFolder) ->
     Args:
         campaign: the campaign.
         site: a site with `[gpu]`.
-        results: the results folder, for finished and failed networks and their seconds. It need
-            not exist. Networks under way count as not begun.
+        results: results folder with finished and failed networks and measured times; it may be
+            missing. Running networks count as not begun.
 
     Raises:
-        SiteError: the site file says nothing of its GPU.
+        SiteError: the site file has no `[gpu]`.
         ResultsError: the folder belongs to another campaign, or can't be read.
     """
     gpu = _gpu_of(site)
@@ -151,12 +151,12 @@ def forecast_campaign(campaign: Campaign, site: Site, results: ResultsFolder) ->
 
 
 def not_whole_words(forecast: Forecast) -> str:
-    """Say how many networks wait for `nnlc retry`, to stand after those that failed."""
+    """Return text on unusable tables, to append to the number of failed networks."""
     return f", {counted(forecast.not_whole, 'unusable table')}" if forecast.not_whole else ""
 
 
 def nominal_machine(gpu: Gpu) -> Machine:
-    """Return a site's GPU by its peaks and the share of them that training is assumed to reach."""
+    """Return a site's GPU from its peaks and the assumed share of them that training reaches."""
     peak = 1e12 * gpu.fp32_teraflops
     gigabytes = gpu.memory_gigabytes_per_second
     return gpu_machine(
@@ -169,8 +169,8 @@ def nominal_machine(gpu: Gpu) -> Machine:
 def is_this_gpu(model: str, device: str) -> bool:
     """Return True if a device's name means a site's GPU.
 
-    The first word with a digit in it is the model; the rest differs between those who write it, as
-    in "NVIDIA V100 (SXM2, 16 GB)" and "Tesla V100-SXM2-16GB".
+    The first word with a digit is the model. The other words differ, for example between "NVIDIA
+    V100 (SXM2, 16 GB)" and "Tesla V100-SXM2-16GB".
     """
     wanted, there = (re.findall(r"[a-z0-9]+", text.lower()) for text in (model, device))
     names = [word for word in wanted if any(c.isdigit() for c in word)]
@@ -187,7 +187,7 @@ def _gpu_of(site: Site) -> Gpu:
             '  model = "NVIDIA A100"     # its name\n'
             "  fp32_teraflops = 19.5     # its peak in full precision\n"
             "  memory_gigabytes = 40\n"
-            "and with max_nodes and max_walltime_minutes, or bins, if jobs are limited there"
+            "and with max_nodes and max_walltime_minutes, or bins, if the site limits jobs"
         )
     return site.gpu
 
@@ -212,7 +212,7 @@ def _measure(
     half_epochs: int,
     model: str,
 ) -> Measured | None:
-    """Return measured over predicted seconds of the networks finished on such a GPU."""
+    """Return measured over predicted seconds of networks finished on this kind of GPU."""
     pairs = [
         (seconds, found.seconds)
         for found in networks

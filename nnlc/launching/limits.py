@@ -1,4 +1,4 @@
-"""Limits of a site for plans, and the nearest possible if a request asks for more."""
+"""Limits of a site for plans, and the nearest possible values for a request beyond them."""
 
 import math
 from collections.abc import Iterator
@@ -8,19 +8,19 @@ from nnlc.errors import SiteError
 from nnlc.schedulers.site import MOST, Site
 
 START_MINUTES = 2
-"""Minutes from a job's begin to its first training step, for launcher, Python, torch and images. An
-assumption, too long unless thousands of ranks read at once."""
+"""Assumed minutes from a job's start to its first training step, for launcher, Python, torch and
+images; too long unless thousands of ranks read from one disk."""
 SAVE_MINUTES = 1
 """Minutes from the warning to the end of the job, in which every network is saved."""
 MOST_ELEMENTS = 100
 """Most array elements of a plan, unless the user asks for more."""
 _STEP = 1.15
-"""Ratio of two numbers that are tried one after the other, beyond the first few."""
+"""Ratio of a number to try and the number before, after the first few numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanRequest:
-    """Values of a plan that a user fixes; the others are chosen."""
+    """Values of a plan that a user sets; `nnlc plan` chooses the others."""
 
     nodes: int | None = None
     """Nodes of each job."""
@@ -34,7 +34,7 @@ def plan_request(nodes: int | None, hours: float | None, elements: int | None) -
     """Return a request from the options of the command line.
 
     Raises:
-        SiteError: hours that are no number.
+        SiteError: the hours are not a number.
     """
     if hours is not None and not (math.isfinite(hours) and hours <= MOST / 60):
         raise SiteError(f"--hours {hours}: must be a number of hours, such as 2.5")
@@ -46,7 +46,7 @@ def check_request(request: PlanRequest, site: Site, networks: int) -> None:
     """Check that the site and the number of networks allow a request.
 
     Raises:
-        SiteError: what is impossible, why, and the nearest that is possible.
+        SiteError: the request is impossible; the message names the nearest possible value.
     """
     if not site.scheduler.has_queue and request.minutes is not None:
         raise SiteError(
@@ -62,7 +62,7 @@ def check_request(request: PlanRequest, site: Site, networks: int) -> None:
 
 
 def walltime_minutes(request: PlanRequest, site: Site, nodes: int) -> int | None:
-    """Return the walltime of a job of so many nodes, as long as it may be; None without limit."""
+    """Return the longest walltime of a job with this many nodes; None without a limit."""
     if not site.scheduler.has_queue:
         return None
     if request.minutes is not None:
@@ -77,7 +77,7 @@ def work_minutes(site: Site, minutes: int) -> int:
 
 
 def node_choices(request: PlanRequest, site: Site, networks: int) -> list[int]:
-    """Return numbers of nodes to try: legal, and without more GPUs than networks if possible.
+    """Return numbers of nodes to try: allowed, and without more GPUs than networks if possible.
 
     The fewest nodes of each bin are always among them.
     """
@@ -96,7 +96,7 @@ def node_choices(request: PlanRequest, site: Site, networks: int) -> list[int]:
 
 
 def element_choices(request: PlanRequest, site: Site, networks: int) -> list[int]:
-    """Return numbers of array elements to try, no more than may run at a time."""
+    """Return numbers of array elements to try, up to the number that may run at a time."""
     if request.elements is not None:
         return [request.elements]
     limits = (queue_takes(site), site.max_running_jobs, networks, MOST_ELEMENTS)
@@ -113,7 +113,7 @@ def queue_takes(site: Site) -> int | None:
 
 
 def longer_sizes(site: Site, minutes: int) -> list[int]:
-    """Return the fewest nodes of each bin whose jobs may last longer than this."""
+    """Return the fewest nodes of each bin whose jobs may last longer than `minutes`."""
     found = ((low, site.longest_minutes(low)) for low, _ in _regions(site))
     return [low for low, longest in found if longest is not None and longest > minutes]
 
@@ -121,8 +121,8 @@ def longer_sizes(site: Site, minutes: int) -> list[int]:
 def too_short(site: Site) -> SiteError:
     """Return the error of a site where no job has time for training."""
     return SiteError(
-        f"site {site.name}: the jobs it allows are too short: start, warning and saving take all "
-        "of their time; give it longer bins, max_walltime_minutes or walltime_minutes"
+        f"site {site.name}: the jobs that it allows are too short: start, warning and saving take "
+        "all of their time; give the site longer bins, max_walltime_minutes or walltime_minutes"
     )
 
 
@@ -136,7 +136,7 @@ def _check_nodes(nodes: int, site: Site) -> None:
         if nodes >= 1 and _has_time(site, nodes, None):
             return
         longest = site.longest_minutes(nodes)
-        problem = f"jobs of that size may last {longest} minutes, too short to train"
+        problem = f"jobs of this size may last {longest} minutes, too short to train"
     except ValueError as impossible:
         problem = str(impossible)
     if nodes < 1:
@@ -199,14 +199,14 @@ def _regions(site: Site) -> list[tuple[int, int]]:
 
 
 def _nearest(site: Site, nodes: int, minutes: int | None) -> int | None:
-    """Return the legal number of nodes nearest to this one whose jobs may last so long."""
+    """Return the nearest allowed number of nodes whose jobs may last this many minutes."""
     clamped = (max(low, min(nodes, high)) for low, high in _regions(site))
     found = [n for n in clamped if _has_time(site, n, minutes)]
     return min(found, key=lambda n: (abs(n - nodes), n), default=None)
 
 
 def _has_time(site: Site, nodes: int, minutes: int | None) -> bool:
-    """Return True if jobs of this size have time for training, and may last so long."""
+    """Return True if jobs of this size have time for training, and may last `minutes`."""
     longest = site.longest_minutes(nodes)
     if longest is None:
         return True
@@ -214,7 +214,7 @@ def _has_time(site: Site, nodes: int, minutes: int | None) -> bool:
 
 
 def _numbers(low: int, high: int) -> Iterator[int]:
-    """Yield numbers from low to high, both included: each at first, then steps of 15 %."""
+    """Yield numbers from low to high, both included: at first each, then in steps of 15 %."""
     number = low
     while number < high:
         yield number

@@ -1,12 +1,12 @@
 """Choice of nodes, walltime and array elements, by a replay of the candidates that a site allows.
 
-Of all these candidates
-  1. those stay whose node-hours are within 2% of the least: GPUs that would idle cost more;
-  2. of these, those whose makespan is within 1% of the shortest;
-  3. of these, the one with the fewest jobs, then the fewest elements, then the fewest nodes.
-The walltime is the longest that the site gives a job of that size, since each job has to start and
-to save. If the longest job needs less than half of it, the walltime is twice of what that job
-needs, in whole hours. Candidates that can't win are not replayed.
+The plan keeps
+  1. the candidates whose node-hours are within 2 % of the least, so that few GPUs idle;
+  2. of these, the candidates whose makespan is within 1 % of the shortest;
+  3. of these, the candidate with the fewest jobs, then the fewest elements, then the fewest nodes.
+The walltime is the longest that the site allows for the job's nodes, since each job takes time to
+start and save. If the longest job needs less than half of it, the walltime is twice that job's
+time, rounded up to whole hours. Candidates that can't win are not replayed.
 """
 
 import contextlib
@@ -68,7 +68,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A choice of what to submit, with its cost."""
+    """A choice of jobs to submit, with their cost."""
 
     forecast: Forecast
     chosen: Option
@@ -78,7 +78,7 @@ class Plan:
     longest_jobs: int
     """Number of jobs in which the longest network is trained."""
     command: str | None = None
-    """Command that starts it; None if the names of campaign and site are not known."""
+    """Command that starts the jobs; None if the names of campaign and site are unknown."""
 
 
 def plan_campaign(campaign: str, site: str, results: Path | None, request: PlanRequest) -> Plan:
@@ -87,7 +87,7 @@ def plan_campaign(campaign: str, site: str, results: Path | None, request: PlanR
     The results folder is results/<campaign> by default.
 
     Raises:
-        NnlcError: what the user must mend.
+        NnlcError: the user must correct something.
     """
     loaded, chosen = load_campaign(campaign), load_site(site)
     folder = ResultsFolder(results or Path("results") / loaded.name)
@@ -102,7 +102,7 @@ def plan_campaign(campaign: str, site: str, results: Path | None, request: PlanR
 
 
 def make_plan(forecast: Forecast, request: PlanRequest) -> Plan:
-    """Return a choice of what to submit.
+    """Return a choice of jobs to submit.
 
     Raises:
         SiteError: the request is impossible at this site, or nothing is left to train.
@@ -110,10 +110,10 @@ def make_plan(forecast: Forecast, request: PlanRequest) -> Plan:
     site, left = forecast.site, forecast.left
     if not left:
         raise SiteError(
-            f"campaign {forecast.campaign.name}: nothing to plan: {forecast.done} tables stand and "
+            f"campaign {forecast.campaign.name}: nothing to plan: {forecast.done} tables exist and "
             f"{forecast.failed} networks failed{not_whole_words(forecast)}"
             + (
-                "; 'nnlc retry RESULTS' lets these be tried again"
+                "; 'nnlc retry RESULTS' lets the next start try these again"
                 if forecast.failed or forecast.not_whole
                 else ""
             )
@@ -141,7 +141,7 @@ def _options(option: Option, site: Site) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A legal choice, with lower bounds of what its replay can give."""
+    """An allowed choice, with lower bounds for the results of its replay."""
 
     nodes: int
     minutes: int | None
@@ -161,7 +161,7 @@ class _Planner:
         self._sums = cache(self._find_sums)
 
     def choose(self, request: PlanRequest) -> Option:
-        """Return the best option by the criterion of this module."""
+        """Return the best option by the criteria of this module."""
         candidates = self._candidates(request)
         least = self._least_node_ms(candidates) * (1 + NODE_HOURS_TOLERANCE)
         cheap = [c for c in candidates if c.least_node_ms <= least]
@@ -181,7 +181,7 @@ class _Planner:
         return found if request.minutes else self._not_longer_than_needed(found)
 
     def others(self, request: PlanRequest, chosen: Option) -> Iterable[Option]:
-        """Return other options: the free choice, or twice the nodes and longer bins."""
+        """Return other options: the choice without request, or twice the nodes and longer bins."""
         if request != PlanRequest():
             with contextlib.suppress(SiteError):  # a site's own walltime may be too short
                 free = self.choose(PlanRequest())
@@ -221,7 +221,7 @@ class _Planner:
         return found
 
     def _candidate(self, nodes: int, minutes: int | None, elements: int) -> _Candidate:
-        """Return a candidate with lower bounds: no rank idles, or the longest network goes on."""
+        """Return a candidate; its lower bounds assume that ranks idle only at the very end."""
         shape = self._shape(nodes, minutes)
         lengths = []
         for total, longest in self._sums(elements):
@@ -253,12 +253,12 @@ class _Planner:
         return Option(nodes=nodes, minutes=minutes, elements=elements, replay=found)
 
     def _find_order(self, elements: int) -> list[list[int]]:
-        """Return by element the networks that wait, in the order of handing out."""
+        """Return the waiting networks of each element, in the order in which ranks get them."""
         shares = split([f.nominal_seconds for f in self._forecast.networks], elements)
         return [self._forecast.hand_out_order(share) for share in shares]
 
     def _find_sums(self, elements: int) -> list[tuple[int, int]]:
-        """Return by element the milliseconds of all networks and of its longest one."""
+        """Return the milliseconds of all networks and of the longest network of each element."""
         return [(sum(ms), max(ms, default=0)) for ms in self._work(elements)]
 
     def _work(self, elements: int) -> list[list[int]]:
@@ -273,7 +273,7 @@ class _Planner:
         )
 
     def _not_longer_than_needed(self, option: Option) -> Option:
-        """Return the option with twice the longest job as its walltime, if that is less."""
+        """Return the option with a walltime of at most twice its longest job."""
         if option.minutes is None:
             return option
         longest_ms = max(job.end_ms - job.begin_ms for job in option.replay.jobs)

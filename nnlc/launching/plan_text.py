@@ -1,4 +1,4 @@
-"""Plan as text, in lines of 100 characters at most; the command that starts it is one line."""
+"""Plan as text, in lines of at most 100 characters; the command that starts it is one line."""
 
 from collections.abc import Iterator
 from textwrap import wrap
@@ -20,7 +20,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     forecast, site = plan.forecast, plan.forecast.site
     yield (
         f"campaign {forecast.campaign.name} on {site.name}: {site.gpus_per_node} x "
-        f"{forecast.gpu.model} a node"
+        f"{forecast.gpu.model} per node"
     )
     for label, text in _facts(plan):
         for number, line in enumerate(wrap(text, _WIDTH - _LABEL, break_on_hyphens=False)):
@@ -58,9 +58,9 @@ def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
         f"{100 * replay.trained_share:.1f} % training, {100 * replay.overhead_share:.1f} % "
         f"starting and saving, {100 * replay.idle_share:.1f} % idle while the last networks end",
     )
-    yield "makespan", f"{_time(3600 * chosen.makespan_hours)}, waiting in the queue not counted"
+    yield "makespan", f"{_time(3600 * chosen.makespan_hours)}, without waiting in the queue"
     yield from _storage_lines(plan)
-    yield "rests on", _basis(plan)
+    yield "based on", _basis(plan)
     if forecast.trouble:
         yield "WARNING", forecast.trouble
     yield "not counted", _not_counted(plan)
@@ -71,7 +71,7 @@ def _size(option: Option) -> str:
     ranks = option.replay.shape.ranks
     return (
         f"{counted(option.nodes, 'node')} x {length} x "
-        f"{counted(option.elements, 'array element')}: {counted(ranks, 'rank')} a job"
+        f"{counted(option.elements, 'array element')}: {counted(ranks, 'rank')} per job"
     )
 
 
@@ -95,14 +95,14 @@ def _storage_lines(plan: Plan) -> Iterator[tuple[str, str]]:
         yield "images", f"{sizes}, to be staged first"
     needed = disk(plan)
     checkpoints = _gigabytes(needed.checkpoints)
-    yield "disk", f"tables {_gigabytes(needed.tables)}, checkpoints {checkpoints} at worst"
+    yield "disk", f"tables {_gigabytes(needed.tables)}, checkpoints at most {checkpoints}"
     found, room = too_large(plan.forecast), plan.forecast.gpu.memory_gigabytes
     most = max(plan.forecast.left, key=lambda f: f.memory_bytes)
     if not found:
         yield (
             "memory",
             f"the largest network needs about {_gigabytes(most.memory_bytes)} of a GPU's {room:g} "
-            "GB, images and libraries included",
+            "GB, with images and libraries",
         )
         return
     names = some_of([f.network.spec.id for f in found], _NAMED)
@@ -128,22 +128,22 @@ def _basis(plan: Plan) -> str:
         return basis
     if measured is None:
         return (
-            f"{basis}, the site file's assumption: it may be wrong by "
-            "a factor of 2. Nothing measured on this GPU is in the results folder's journal yet"
+            f"{basis}, an assumption of the site file that may be wrong by a factor of 2: the "
+            "results folder's journal has no times from this GPU yet"
         )
     networks = counted(measured.networks, "network")
     return (
-        f"{networks} measured on this GPU: they took {measured.ratio:.3g} times what "
-        f"{basis} would give, eight in ten of them between "
-        f"{measured.low:.3g} and {measured.high:.3g}; all are scaled by that"
+        f"{networks} measured on this GPU: they took {measured.ratio:.3g} times as long as with "
+        f"{basis}, 80 % of them between {measured.low:.3g} and {measured.high:.3g} times; all "
+        "predictions are scaled by this factor"
     )
 
 
 def _not_counted(plan: Plan) -> str:
     site = plan.forecast.site
-    words = "other users' jobs, crashes, how far networks under way are"
-    words += ", what small networks save that share a GPU" if site.mps else ""
-    words += ", what the stop rule saves" if plan.forecast.campaign.stop else ""
+    words = "other users' jobs, crashes, work done on running networks"
+    words += ", time saved by small networks that share a GPU" if site.mps else ""
+    words += ", time saved by the stop rule" if plan.forecast.campaign.stop else ""
     if plan.chosen.minutes is None:
         return words
     words += (
@@ -151,7 +151,7 @@ def _not_counted(plan: Plan) -> str:
         f"the warning, {SAVE_MINUTES} into saving"
     )
     if site.longest_minutes(plan.chosen.nodes) is None:
-        words += ". The site file names no longest walltime: --hours tries others"
+        words += ". The site file has no longest walltime: try others with --hours"
     return words
 
 
@@ -172,7 +172,7 @@ def _comparison(plan: Plan) -> Iterator[str]:
 
 
 def _number(value: float) -> str:
-    """Return a number with three digits: a prediction has no more."""
+    """Return a number with three digits, since predictions are not more accurate."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 

@@ -1,7 +1,7 @@
-"""Scripts of a submission and its copy of the campaign, checked and kept in `jobs/` of the folder.
+"""Scripts of a submission and its copy of the campaign, checked, in the results folder's `jobs/`.
 
-The scripts name the copy, so that later edits of the campaign change no job. No submission writes
-over a file of another.
+The scripts name the copy, so that later edits of the campaign change no job. No submission
+overwrites files of another.
 """
 
 import hashlib
@@ -30,23 +30,23 @@ class Submission:
     """Scripts that are ready for the queue, and the campaign that they train."""
 
     scripts: list[tuple[Path, str]]
-    """Path and text of each; several if the site's arrays are shorter."""
+    """Path and text of each script; several if the site allows only shorter arrays."""
     campaign_file: Path
     campaign: bytes
     notes: list[str]
     """Notes of `nnlc lint` on the scripts."""
 
     def keep(self) -> None:
-        """Write what does not stand yet.
+        """Write the files that don't exist yet.
 
         Raises:
-            ResultsError: another file has one of the names, or it can't be written.
+            ResultsError: another file has one of the names, or a file can't be written.
         """
         texts = [(path, text.encode()) for path, text in self.scripts]
         for path, content in [(self.campaign_file, self.campaign), *texts]:
             try:
                 if not write_once(path, content) and read_regular(path) != content:
-                    raise ResultsError(f"{path}: another file stands there; submit once more")
+                    raise ResultsError(f"{path}: another file has this name; submit once more")
             except OSError as problem:
                 raise ResultsError(f"{path}: can't be written: {problem.strerror}") from None
 
@@ -72,10 +72,10 @@ def prepare(request: Request, site: Site, results: ResultsFolder, campaign: Camp
 
 
 def check_script(path: Path, text: str, site: Site) -> list[str]:
-    """Return the notes on a script, or refuse one that breaks a rule.
+    """Return the notes of `nnlc lint` on a script.
 
     Raises:
-        SiteError: all that is wrong.
+        SiteError: the script breaks rules; the message has all of them.
     """
     findings = lint_script(text, site)
     wrong = [finding for finding in findings if not finding.note]
@@ -85,15 +85,14 @@ def check_script(path: Path, text: str, site: Site) -> list[str]:
 
 
 def find_python(python: str, site: Site) -> str:
-    """Return the path of the interpreter that ranks are to run.
+    """Return the path of the Python interpreter of the ranks, or its name if only jobs find it.
 
     Args:
-        python: a path, or the name of a program.
-        site: its setup lines may bring a program of that name, and what its launcher starts, such
-            as a container, may hold another.
+        python: path or name of a program.
+        site: site, whose setup lines or container may have another program of this name.
 
     Raises:
-        SiteError: there is none.
+        SiteError: there is no such program.
     """
     if site.template or any(not option.startswith("-") for option in site.launcher_options):
         return python
@@ -105,7 +104,7 @@ def find_python(python: str, site: Site) -> str:
             f"--python {python}: no program here; if only the compute nodes have it, 'nnlc render' "
             f"writes a script for '{site.submit}'"
         )
-    return str(Path(found).absolute())  # not resolved: a link into an environment is that one's
+    return str(Path(found).absolute())  # a link to it may belong to an environment
 
 
 def _lines(path: Path, findings: list[Finding]) -> Iterator[str]:
@@ -113,7 +112,7 @@ def _lines(path: Path, findings: list[Finding]) -> Iterator[str]:
 
 
 def _parts(request: Request, site: Site, stem: Path) -> list[Request]:
-    """Return one request for each array, of at most as many elements as the site takes."""
+    """Return one request per array, with at most as many elements as the site allows."""
     most = site.max_array_elements
     parts = []
     for first in range(0, max(1, request.elements), most):
@@ -125,13 +124,13 @@ def _parts(request: Request, site: Site, stem: Path) -> list[Request]:
 
 
 def _numbered(name: str) -> Iterator[str]:
-    """Yield a name, then the same with numbers from 2 on."""
+    """Yield a name, then the name with a number: 2, 3 and so on."""
     yield name
     yield from (f"{name}.{number}" for number in count(2))
 
 
 def _free(path: Path, content: bytes) -> bool:
-    """Return True if no other file has this name; if it can't be written, `keep` says why."""
+    """Return True if no file with other content has this path."""
     try:
         return read_regular(path) == content
     except OSError:

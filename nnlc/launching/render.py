@@ -1,7 +1,7 @@
 """Job scripts from a campaign, a site and a template of `launch/`.
 
-Every number is worked out here; the templates hold only text. Values from users pass one of two
-filters there: `quote` where the shell reads them, `word` in a directive, which no shell reads.
+All numbers are computed here; templates only insert them. In templates each value from a user
+passes a filter: `quote` in shell commands, `word` in directives, which no shell reads.
 """
 
 import shlex
@@ -22,15 +22,15 @@ from nnlc.system.shipped import shipped_folder, shipped_names
 from nnlc.wording import reason_of
 
 MOST_RESTARTS = 1000
-"""Most restarts of a job; more are taken for a mistake."""
+"""Most restarts of a job, as a guard against endless restarts."""
 _HEARD = ("TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "XCPU", "PWR")
 ENDING_SIGNALS = [name for name in _HEARD if hasattr(signal, f"SIG{name}")]
-"""Signals that end a job from outside and can be caught: all that ranks listen for."""
+"""Signals that end a job from outside and can be caught; ranks handle all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Wishes of a user for a job script; the site or the worker has the defaults."""
+    """A user's values for a job script; defaults come from the site or the worker."""
 
     campaign: str
     """A shipped name, or the path of a campaign file."""
@@ -40,15 +40,15 @@ class Request:
     """Elements of the job array, which share the campaign's networks."""
     first_element: int = 0
     here: int | None = None
-    """Elements in this array if a longer one is split over several; default all."""
+    """Elements of this array if a longer array is split into several; default all."""
     results: str | None = None
     """Path of the results folder, taken literally."""
     images: str | None = None
-    """Folder into which 'nnlc stage' put the images, taken literally."""
+    """Folder with the images from 'nnlc stage', taken literally."""
     python: str = "python"
     """Python interpreter, taken literally."""
     script: str | None = None
-    """Path of the script, if it is known, for jobs that submit it again."""
+    """Path of the script if it is known, for jobs that submit themselves again."""
     submitted: bool = False
     """True if the campaign is a copy that nobody edits."""
 
@@ -57,13 +57,13 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
     """Return the job script that trains a campaign on a site.
 
     Args:
-        request: the wishes of a user.
+        request: the user's values.
         site: the site.
-        campaign: the campaign, if no file holds it yet.
+        campaign: the campaign if it is not in a file yet.
 
     Raises:
         CampaignError: the campaign can't be used.
-        SiteError: the site lacks something or allows less, or a value can't stand in a script.
+        SiteError: the site lacks a key or allows less, or a value can't be in a script.
     """
     _check_argument("campaign", request.campaign)
     for key in ("python", "results", "images", "script"):
@@ -71,7 +71,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
             _check_option(key, text)
     if site.account_required and not site.account:
         raise SiteError(
-            f"site {site.name}, key account: this site starts no job without one; "
+            f"site {site.name}, key account: this site starts no job without an account; "
             f'write a site file with extends = "{site.name}" and account = "YOUR_PROJECT"'
         )
     campaign = campaign or load_campaign(request.campaign)
@@ -121,7 +121,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
 
 
 def _size(request: Request, site: Site, campaign: Campaign) -> tuple[int, int]:
-    """Return nodes and minutes, as the site allows them."""
+    """Return nodes and minutes, checked against the site."""
     nodes = site.nodes if request.nodes is None else request.nodes
     asked = request.walltime_minutes
     minutes = site.walltime_minutes if asked is None else asked
@@ -148,7 +148,7 @@ def _size(request: Request, site: Site, campaign: Campaign) -> tuple[int, int]:
             raise SiteError("elements: without a scheduler there is no job array")
     elif minutes < (least := site.scheduler.shortest_minutes(site.notice.minutes)):
         raise SiteError(
-            f"walltime_minutes = {minutes}: the job would get nothing done before the warning of "
+            f"walltime_minutes = {minutes}: the job would have no time before the warning of "
             f"{site.name}, notice.minutes = {site.notice.minutes}; it must be at least {least}"
         )
     if request.elements > (networks := campaign.network_count):
@@ -157,10 +157,10 @@ def _size(request: Request, site: Site, campaign: Campaign) -> tuple[int, int]:
 
 
 def _campaign_argument(name_or_path: str) -> str:
-    """Return a shipped name as it is, and a path absolute: a job may start in another folder."""
+    """Return a shipped name, or an absolute path since a job may start in another folder."""
     if name_or_path in shipped_names("jobs", ".toml"):
         return name_or_path
-    # Not resolved: what a link leads to may have another path on the compute nodes.
+    # Not resolved: a link's target may have another path on the compute nodes.
     return str(Path(name_or_path).absolute())
 
 
@@ -172,7 +172,7 @@ def _check_argument(key: str, text: str) -> None:
 
 
 def _check_option(key: str, text: str) -> None:
-    """Check that launcher and worker can't take a value for an option of their own."""
+    """Check that launcher and worker can't mistake a value for an option."""
     _check_argument(key, text)
     if text.startswith("-"):
         raise SiteError(f"{key}: {text!r} looks like an option; write ./{text}")
@@ -184,7 +184,7 @@ def _render(site: Site, words: dict[str, Any]) -> str:
     environment = Environment(  # noqa: S701  a script is no HTML: quote and word escape it
         loader=FileSystemLoader(
             [*([own.parent] if own else []), shipped_folder("launch")],
-            encoding="utf-8-sig",  # without the mark that some editors begin a file with
+            encoding="utf-8-sig",  # drops the byte-order mark of some editors
             followlinks=True,
         ),
         undefined=StrictUndefined,
@@ -199,13 +199,13 @@ def _render(site: Site, words: dict[str, Any]) -> str:
         return environment.get_template(name).render(words)
     except SiteError:
         raise
-    except Exception as problem:  # a template may compute anything, and be of any encoding
+    except Exception as problem:  # a template may raise any error
         reason = reason_of(problem)
         raise SiteError(f"job-script template {own or shipped}: {reason}") from problem
 
 
 def _one_line(value: object) -> str:
-    """Return a value that a template prints, if it stays within one line."""
+    """Return a value that a template prints, if it fits on one line."""
     text = str(value)
     if text:
         _check_argument("job script", text)

@@ -1,10 +1,10 @@
 """Replay of a plan, event by event, as if every prediction were right.
 
-    one rank      trains the longest network that waits, then the next
-    one job       ends when no network waits, or when it must save; networks under way then go on in
+    a rank        trains the longest waiting network, then the next
+    a job         ends when no network waits, or when it must save; its running networks continue in
                   the next job of its element
-    one element   is a chain of jobs over its own share of the networks
-    the queue     runs a limited number of jobs at a time; the one that waited longest is next
+    an element    is a chain of jobs for its part of the networks
+    the queue     runs a limited number of jobs at a time, first come, first served
 
 Times are whole milliseconds, so that sums are exact. The replay leaves out other users' jobs,
 crashes and errors of the predictions.
@@ -21,13 +21,13 @@ MS_AN_HOUR = 3_600_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobShape:
-    """Ranks and times that all jobs of a plan have in common."""
+    """Ranks and times of every job of a plan."""
 
     ranks: int
     work_ms: int | None
     """Time from a job's first training step until it must save; None if nothing ends it."""
     start_ms: int
-    """Time from a job's begin to its first training step."""
+    """Time from a job's start to its first training step."""
     leave_ms: int
     """Time from a job's last training step to its end."""
 
@@ -37,7 +37,7 @@ class JobShape:
 
     @property
     def limit_ms(self) -> int:
-        """Return `work_ms`, or more than any work takes."""
+        """Value of `work_ms`, or a huge number for None."""
         return sys.maxsize if self.work_ms is None else self.work_ms
 
 
@@ -60,31 +60,31 @@ class Replay:
     jobs: tuple[Job, ...]
     """Jobs in the order in which they begin."""
     spans: tuple[tuple[int, ...], ...]
-    """Number of jobs in which each network was trained, by element and place in its order."""
+    """Number of jobs in which each network was trained, by element, in the order of `work`."""
 
     @property
     def makespan_ms(self) -> int:
-        """Return the time from submission to the end of the last job."""
+        """Time from submission to the end of the last job."""
         return max(job.end_ms for job in self.jobs)
 
     @property
     def job_ms(self) -> int:
-        """Return the sum of the lengths of all jobs."""
+        """Sum of the lengths of all jobs."""
         return sum(job.end_ms - job.begin_ms for job in self.jobs)
 
     @property
     def trained_share(self) -> float:
-        """Return the share of training in the GPU time that is charged."""
+        """Share of charged GPU time that goes into training."""
         return sum(job.trained_ms for job in self.jobs) / (self.shape.ranks * self.job_ms)
 
     @property
     def overhead_share(self) -> float:
-        """Return the share of starting and leaving in the GPU time that is charged."""
+        """Share of charged GPU time that goes into starting and saving."""
         return len(self.jobs) * self.shape.overhead_ms / self.job_ms
 
     @property
     def idle_share(self) -> float:
-        """Return the share of ranks without a network in the GPU time that is charged."""
+        """Share of charged GPU time in which ranks have no network."""
         return max(0.0, 1 - self.trained_share - self.overhead_share)
 
 
@@ -92,15 +92,15 @@ def replay(work: Sequence[Sequence[int]], shape: JobShape, running: int | None =
     """Return a replay of all jobs of a plan, until every network is finished.
 
     Args:
-        work: milliseconds of the networks of each element, in the order of handing out.
-        shape: what all jobs have in common.
-        running: the most jobs that run at a time; None for no limit.
+        work: milliseconds of each element's networks, in the order in which ranks get them.
+        shape: ranks and times of every job.
+        running: most jobs that run at a time; None without a limit.
 
     Raises:
-        ValueError: no element, no rank, no time for work, or a network of no length.
+        ValueError: there is no element, no rank, no time for work, or a network takes no time.
     """
     if not work or shape.ranks < 1 or shape.limit_ms < 1 or min(chain([1], *work)) < 1:
-        raise ValueError("a replay needs elements, ranks, time for work, and work of some length")
+        raise ValueError("a replay needs elements, ranks, time for work, and work that takes time")
     chains, spans = zip(*(_run_element(networks, shape) for networks in work), strict=True)
     trained = sum(job.trained_ms for jobs in chains for job in jobs)
     if trained != sum(map(sum, work)) or not all(map(all, spans)):
@@ -118,14 +118,14 @@ class _Run:
 
 
 def _run_element(networks: Sequence[int], shape: JobShape) -> tuple[list[_Run], list[int]]:
-    """Return the chain of jobs that trains these, and in how many of them each was trained."""
+    """Return the jobs that train an element's networks, and the number of jobs per network."""
     left, spans = list(networks), [0] * len(networks)
     jobs: list[_Run] = []
-    fresh = 0  # all from here on wait; of those before, only the ones under way are not finished
+    fresh = 0  # networks from this index on wait; all before are finished or under way
     under_way: list[int] = []
     while under_way or fresh < len(left) or not jobs:
         before = under_way
-        # There are never more under way than ranks, so each of them goes on at once.
+        # There are never more networks under way than ranks, so each continues at once.
         order = chain(before, range(fresh, len(left)))
         free_at = [0] * min(shape.ranks, len(before) + len(left) - fresh)
         under_way, trained = [], 0
@@ -146,9 +146,9 @@ def _run_element(networks: Sequence[int], shape: JobShape) -> tuple[list[_Run], 
 
 
 def _queue(chains: Sequence[Sequence[_Run]], shape: JobShape, running: int | None) -> list[Job]:
-    """Return all jobs with their times: a chain's next job is queued as the one before ends."""
+    """Return all jobs with their times: each job of a chain is queued when the previous ends."""
     jobs: list[Job] = []
-    slots = [0] * min(len(chains), running or len(chains))  # when each falls free
+    slots = [0] * min(len(chains), running or len(chains))  # when each becomes free
     waiting = [(0, element, 0) for element in range(len(chains))]
     while waiting:
         since, element, number = heapq.heappop(waiting)

@@ -12,11 +12,11 @@ from nnlc.networks.buffers import VALUE_BYTES
 from nnlc.networks.image_sets import KNOWN, comes_with_nnlc
 from nnlc.networks.optimizers import optimizer_of
 
-# Measured on the campaign `paper`: 6,306 bytes a table of 80 rows.
+# Measured on the campaign `paper`: 6,306 bytes per table of 80 rows.
 _TABLE_BYTES = 900
 _ROW_BYTES = 68
 _GENERATIONS = 3
-"""Number of checkpoints of one network: the newest, the one before, and one being written."""
+"""Most checkpoints of a network: the newest, its predecessor, and another being written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,13 @@ class Disk:
     tables: int
     """Tables of all networks that are still to be trained."""
     checkpoints: int
-    """Checkpoints at worst: all ranks of all elements train the largest networks."""
+    """Checkpoints if all ranks of all elements train the largest networks."""
 
 
 def images_to_stage(forecast: Forecast) -> Iterator[tuple[str, int | None]]:
     """Yield the image sets of the networks that are left, each with its megabytes.
 
-    Sets that come with nnlc are left out. None: the file is missing.
+    Sets that come with nnlc are left out. The size is None if a user's file is missing.
     """
     left = {f.network.images.name for f in forecast.left}
     for name, images in forecast.campaign.image_sets().items():

@@ -1,8 +1,8 @@
-"""Jobs in the queue, and the records of them in a results folder.
+"""Submission of jobs, and their records in a results folder.
 
-The folder `jobs/` keeps each script and a record of the job that it became. A record is written
-before the scheduler is asked, and completed after. If this is interrupted, the next `nnlc submit`
-finds out whether the job is in the queue before it submits another.
+The folder `jobs/` has each script and a record of its job. A record is written before the script is
+submitted, and completed afterwards. If this is interrupted, the next `nnlc submit` checks whether
+the job is in the queue before it submits another.
 """
 
 import contextlib
@@ -29,16 +29,16 @@ from nnlc.schedulers.slurm import asked_clusters
 from nnlc.system.files import names_in, read_regular, why_unread, write_atomically
 
 LEAVE_SECONDS = 45.0
-"""Seconds for a cancelled job to leave the queue; LSF ends one within 20 s."""
+"""Time that a cancelled job has to leave the queue; LSF needs up to 20 s."""
 
 
 class Record(BaseModel):
-    """Record of one script and the job that it became."""
+    """Record of a script and its job."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
     mark: str
-    """Word that the queue keeps with the job."""
+    """Word in the job's comment or description, by which the queue finds the job."""
     script: str
     scheduler: str
     """Name of the scheduler, such as slurm."""
@@ -47,16 +47,16 @@ class Record(BaseModel):
     id: Annotated[str, Field(pattern=r"^[0-9][\w.\[\]-]*$")] | None
     """Number of the job; None while the scheduler has not answered."""
     cluster: str = Field(default_factory=asked_clusters)
-    """Cluster of the job; empty on this machine's own. Records without it are of the cluster that
-    the user's commands ask."""
+    """Cluster of the job; empty for this machine's own. Old records lack it: their jobs are on the
+    cluster that the user's environment names."""
 
     @property
     def job(self) -> str:
-        """Return the job as its scheduler names it."""
+        """Job as its scheduler names it."""
         return f"{self.id};{self.cluster}" if self.cluster else str(self.id)
 
     def of(self, job: str) -> "Record":
-        """Return this record, of a job that is known now."""
+        """Return this record with the job that the scheduler named."""
         number, _, cluster = job.partition(";")
         return self.model_copy(update={"id": number, "cluster": cluster})
 
@@ -68,7 +68,7 @@ def submit(
 
     Raises:
         SchedulerError: jobs of this folder are in the queue already, or the scheduler refuses.
-        UnansweredError: it does not answer; the next call looks for what may be in the queue.
+        UnansweredError: the scheduler does not answer; the next call looks for the job.
     """
     with _alone(results):
         settle(results, scheduler, forget=True)
@@ -83,18 +83,18 @@ def submit(
 
 @contextlib.contextmanager
 def _alone(results: ResultsFolder) -> Iterator[None]:
-    """Let no other `nnlc submit` put jobs of this folder into the queue meanwhile.
+    """Lock the folder against another `nnlc submit`.
 
-    The lock goes with its process, however that ends. On a file system without locks nobody is kept
-    out: the jobs of two such calls share the networks, as all jobs of a folder do.
+    The lock ends with its process. On a file system without locks two calls may submit at the same
+    time; their jobs share the networks, as all jobs of a folder do.
 
     Raises:
-        SchedulerError: another is at work; this one does nothing.
+        SchedulerError: another `nnlc submit` has the lock.
     """
     lock = results.jobs_folder / ".submit"
     try:
         results.jobs_folder.mkdir(exist_ok=True)
-        no_wait = os.O_NONBLOCK | os.O_NOFOLLOW  # for what may stand in its place, such as a pipe
+        no_wait = os.O_NONBLOCK | os.O_NOFOLLOW  # in case the path is a pipe or a link
         file = os.fdopen(os.open(lock, os.O_WRONLY | os.O_CREAT | no_wait, 0o666), "wb")
     except OSError as problem:
         raise SchedulerError(f"{lock}: can't be written: {problem.strerror}") from None
@@ -103,7 +103,7 @@ def _alone(results: ResultsFolder) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SchedulerError(
-                f"{results.path}: another 'nnlc submit' is at work on it"
+                f"{results.path}: another 'nnlc submit' is running for this folder"
             ) from None
         except OSError:
             pass  # no locks here
@@ -128,8 +128,8 @@ def _submit_all(
             record = record.of(scheduler.submit(path, record.mark, site.submit))
         except UnansweredError as problem:
             raise UnansweredError(
-                f"{problem}; whether {path} is in the queue is found out by the next 'nnlc submit' "
-                "or 'nnlc status'"
+                f"{problem}; the next 'nnlc submit' or 'nnlc status' checks whether {path} is in "
+                "the queue"
             ) from None
         except SchedulerError:
             _forget(results, record)
@@ -139,22 +139,23 @@ def _submit_all(
 
 
 def scheduler_of_folder(results: ResultsFolder) -> Queue | None:
-    """Return the scheduler that a folder's jobs were given to; None if none ever was.
+    """Return the scheduler of a folder's jobs; None if no job was ever submitted.
 
     Raises:
-        SchedulerError: this nnlc does not know it, or a file there can't be read.
+        SchedulerError: this nnlc does not know the scheduler, or a record can't be read.
     """
     kept = records(results)
     return queue_named(kept[-1].scheduler) if kept else None
 
 
 def settle(results: ResultsFolder, scheduler: Queue, *, forget: bool = False) -> None:
-    """Find out what became of scripts on which the scheduler has not answered.
+    """Look for the jobs of scripts on which the scheduler has not answered.
 
     Args:
         results: the folder.
         scheduler: its scheduler.
-        forget: forget those that are not in the queue, which another process may just submit.
+        forget: True to remove the records of jobs that are not in the queue. Use it only under the
+            lock, since another process may be submitting them.
     """
     for record in records(results):
         if record.id is None:
@@ -166,16 +167,16 @@ def settle(results: ResultsFolder, scheduler: Queue, *, forget: bool = False) ->
 
 
 def records(results: ResultsFolder) -> list[Record]:
-    """Return what is remembered of a folder's jobs, the oldest first; all but what is no record.
+    """Return the valid records of a folder's jobs, the oldest first.
 
     Raises:
-        SchedulerError: a file there can't be read.
+        SchedulerError: a file can't be read.
     """
     return sorted(_read(results.jobs_folder), key=lambda record: record.time)
 
 
 def queue(results: ResultsFolder, scheduler: Queue) -> dict[str, list[str]]:
-    """Return by job the states of its elements in the queue, none if it has ended."""
+    """Return the states of each job's elements in the queue; none if the job has ended."""
     jobs = [record.job for record in records(results) if record.id is not None]
     return scheduler.states([*jobs, *(job for _, job in _chained(results.jobs_folder, scheduler))])
 
@@ -183,10 +184,10 @@ def queue(results: ResultsFolder, scheduler: Queue) -> dict[str, list[str]]:
 def in_queue(results: ResultsFolder, scheduler: Queue) -> list[tuple[str, Record]]:
     """Return the jobs that are in the queue, each with the record of its script.
 
-    Those on which the scheduler has not answered yet are looked for; nothing is written down.
+    Jobs on which the scheduler has not answered are looked for; no record is changed.
 
     Raises:
-        SchedulerError: as from `records` and `queue`.
+        SchedulerError: a record can't be read, or the scheduler refuses.
     """
     kept = records(results)
     by_script = {Path(record.script).name: record for record in kept}
@@ -203,12 +204,12 @@ def in_queue(results: ResultsFolder, scheduler: Queue) -> list[tuple[str, Record
 
 
 def cancel(results: ResultsFolder, scheduler: Queue) -> list[str]:
-    """End every job of a folder, and see that it leaves the queue; returns the jobs.
+    """End every job of a folder, wait until all have left the queue, and return them.
 
-    Jobs that come while others leave, as the next of a chain, are ended too.
+    Jobs that are submitted meanwhile, such as the next job of a chain, are ended too.
 
     Raises:
-        SchedulerError: some are still there, or the scheduler refuses.
+        SchedulerError: some jobs are still in the queue, or the scheduler refuses.
     """
     settle(results, scheduler)
     told: list[str] = []
@@ -217,7 +218,7 @@ def cancel(results: ResultsFolder, scheduler: Queue) -> list[str]:
     end, pause = time.monotonic() + LEAVE_SECONDS, 0.1
     while True:
         found = queue(results, scheduler)
-        # What is ending too: a job that is put into the queue again looks like that before.
+        # Ending jobs too: a job that is requeued is first shown as ending.
         for job in [job for job, states in found.items() if states and job not in told]:
             told.append(job)
             try:
@@ -235,7 +236,7 @@ def cancel(results: ResultsFolder, scheduler: Queue) -> list[str]:
 
 
 def _staying(found: dict[str, list[str]], scheduler: Queue) -> dict[str, list[str]]:
-    """Return by job the elements in the queue that are not about to leave it."""
+    """Return the states of each job's elements that are in the queue and not ending."""
     return {
         job: [state for state in states if state not in scheduler.ending]
         for job, states in found.items()
@@ -246,7 +247,7 @@ def _staying(found: dict[str, list[str]], scheduler: Queue) -> dict[str, list[st
 def _remains(
     results: ResultsFolder, there: dict[str, list[str]], asked: list[str], refused: dict[str, str]
 ) -> str:
-    """Say which jobs are still in the queue, why, and which are not."""
+    """Return a message on the jobs that were cancelled, and on those still in the queue."""
     gone = [job for job in asked if job not in there]
     lines = [f"cancelled {', '.join(gone)}"] if gone else []
     for job, states in there.items():
@@ -257,20 +258,20 @@ def _remains(
 
 
 def count_states(states: Iterable[str]) -> str:
-    """Return how many elements of a job are in which state."""
+    """Return the number of a job's elements in each state, in words."""
     return ", ".join(f"{count} {state}" for state, count in sorted(Counter(states).items()))
 
 
 def _read(folder: Path) -> Iterator[Record]:
     for path, text in _contents(folder, ".json"):
-        with contextlib.suppress(ValueError, RecursionError):  # JSON that is no record, or none
+        with contextlib.suppress(ValueError, RecursionError):  # no JSON, or no record
             record = Record.model_validate(json.loads(text))
             if record.mark == path.stem:
                 yield record
 
 
 def _chained(folder: Path, scheduler: Queue) -> Iterator[tuple[str, str]]:
-    """Yield the jobs that scripts have submitted to go on after themselves.
+    """Yield the jobs that scripts have submitted as their successors.
 
     Yields:
         A script's name, and a job.
@@ -281,19 +282,19 @@ def _chained(folder: Path, scheduler: Queue) -> Iterator[tuple[str, str]]:
 
 
 def _contents(folder: Path, ending: str) -> Iterator[tuple[Path, str]]:
-    """Yield the files in a folder of jobs whose names end so, and what they hold.
+    """Yield path and content of the files in a folder of jobs whose names have this ending.
 
     Raises:
-        SchedulerError: one can't be read, so that nobody knows of its jobs.
+        SchedulerError: a file can't be read, so its jobs are unknown.
     """
     path = folder
     try:
         for path in [folder / name for name in names_in(folder) if name.endswith(ending)]:
-            with contextlib.suppress(FileNotFoundError):  # another process has forgotten it
+            with contextlib.suppress(FileNotFoundError):  # another process has removed it
                 yield path, read_regular(path).decode("utf-8-sig", errors="replace")
     except OSError as problem:
         raise SchedulerError(
-            f"{path}: {why_unread(problem)}; it tells of jobs that may be in the queue"
+            f"{path}: {why_unread(problem)}; it records jobs that may be in the queue"
         ) from None
 
 

@@ -69,8 +69,8 @@ class LsfRules(JobRules):
                 problem = f"-w {after.value!r} never becomes true after a timeout"
                 yield Finding(after.line, problem, 'write -w "ended(ID)"')
             if any(word.text == "<" for word in rest) != self.site.submit.endswith("<"):
-                problem = f"{self.site.name} submits in another way"
-                yield Finding(command.line, problem, f"write {self.site.submit} FILE")
+                problem = f"{self.site.name} submits with {self.site.submit} FILE"
+                yield Finding(command.line, problem, "write this command")
 
     def check_resource_sets(self) -> Findings:
         """Check the resource sets: by default each has one core and no GPU (jsrun(1))."""

@@ -270,7 +270,7 @@ def find_site(name_or_path: str) -> Path:
     if re.fullmatch(r"[\w.-]+", name_or_path):
         for folder in filter(None, (Path(), folder_of_user("XDG_CONFIG_HOME", ".config"))):
             path = folder / f"{name_or_path}.toml"
-            # A shipped name is that of the shipped site, which a user's of the same name may extend.
+            # A shipped name means the shipped site: a user's of the same name may extend it.
             if os.path.lexists(path) and name_or_path not in shipped_names("site_configs", ".toml"):
                 return path
     return find_file(name_or_path, "site_configs", SiteError)
