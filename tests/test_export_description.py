@@ -151,7 +151,7 @@ def test_campaign_devices_and_versions_come_from_what_stands_beside_the_tables(t
     page = Page(tmp_path / "export")
     words = page.after("With which software and devices?")
     assert words.strip().startswith("NVIDIA <V100>, torch 2.9.1: 2 tables")
-    assert "1 hours of training, over the 2 of 3 tables" in page.text
+    assert "1 hours of training, for the 2 of 3 tables" in page.text
     assert 'the campaign "smoke" (seed ' in page.after("How was it acquired?")
     assert f"{campaign.epochs} epochs; pixels unit, max pooling" in page.text
     assert 'the campaign "smoke"' in described(tmp_path / "export")["citeAs"]

@@ -326,7 +326,7 @@ def test_finished_and_failed_networks_are_not_planned(results):
 
 
 def test_where_nothing_is_left_there_is_nothing_to_plan():
-    with pytest.raises(SiteError, match="nothing to plan: 3 tables stand"):
+    with pytest.raises(SiteError, match="nothing to plan: 3 tables exist"):
         make_plan(forecast_of(a_site(), [1.0] * 3, waiting=[]), FREE)
 
 

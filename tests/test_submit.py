@@ -98,7 +98,7 @@ def test_an_answer_without_an_id_is_looked_up_in_the_queue_before_anything_is_su
     commands, folder
 ):
     commands.says("sbatch", "Submitted, I think\n")
-    with pytest.raises(UnansweredError, match=r"names no job.*found out by the next"):
+    with pytest.raises(UnansweredError, match=r"names no job.*the next 'nnlc submit' or"):
         put(folder)
     [record] = records(folder)
     assert record.id is None
@@ -122,7 +122,7 @@ def test_a_scheduler_that_does_not_answer_is_an_error_with_an_end(commands, fold
 def test_a_refusal_after_which_the_job_may_be_in_the_queue_submits_no_second_one(commands, folder):
     late = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation\n"
     commands.says("sbatch", late, status=1)
-    with pytest.raises(UnansweredError, match=r"Socket timed out.*found out by the next"):
+    with pytest.raises(UnansweredError, match=r"Socket timed out.*the next 'nnlc submit' or"):
         put(folder)
     [record] = records(folder)
     commands.says(

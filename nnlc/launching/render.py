@@ -50,7 +50,7 @@ class Request:
     script: str | None = None
     """Path of the script if it is known, for jobs that submit themselves again."""
     submitted: bool = False
-    """True if the campaign is a copy that nobody edits."""
+    """True if the campaign is the copy of a submission, which users don't edit."""
 
 
 def render_script(request: Request, site: Site, campaign: Campaign | None = None) -> str:

@@ -24,7 +24,7 @@ from nnlc.system import messages
 MOST_TRAINERS = 8
 """Most trainers on a GPU unless the user sets their number: more add contexts but little speed."""
 BUDGET = 0.8
-"""Share of a GPU's memory for all its trainers together."""
+"""Share of a GPU's memory for all of its trainers together."""
 LAUNCHES_SHARE = 0.5
 """Smallest share of launches in the predicted time of a step of a launch-bound network."""
 

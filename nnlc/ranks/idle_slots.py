@@ -56,7 +56,7 @@ class IdleSlots:
         self._offer(slot)
 
     def retire(self, rank: int) -> None:
-        """Remove all idle slots of a rank; its running networks go on."""
+        """Remove all idle slots of a rank; its running networks continue."""
         for slot in [p for gpu in self._gpus.values() for p in gpu.idle if p[0] == rank]:
             self.remove(slot)
 

@@ -16,7 +16,7 @@ from nnlc.tables import Row
 class LiveDisplay:
     """Display of the running networks, below the lines that a log would get.
 
-    Every method may raise OSError, ValueError or SystemExit when the terminal is gone.
+    Every method may raise OSError, ValueError or SystemExit if the terminal has been closed.
 
     Args:
         half_epochs: number of half epochs of each network.

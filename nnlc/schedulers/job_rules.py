@@ -47,8 +47,10 @@ class JobRules(Rules):
                 continue
             if difflib.get_close_matches(found[1].upper(), [*others, sentinel], 1, 0.75):
                 problem = f"{found[1]} is only a comment to {self.scheduler.title}"
-                nobody = "on a site without a scheduler it has no effect"
-                yield Finding(number, problem, f"write {sentinel}" if sentinel else nobody)
+                remedy = (
+                    f"write {sentinel}" if sentinel else "remove it: this site has no scheduler"
+                )
+                yield Finding(number, problem, remedy)
 
     def check_options(self) -> Findings:
         """Check for options that launcher and worker don't know: they end the job at once."""

@@ -28,7 +28,7 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                                    versions, settings; eager_because: why steps were not captured
                                    as a CUDA graph; stop: last decision of the stop rule
                         failed     index, reason: the network can't be trained; the trainer ends
-                        fatal      message: the job can't go on
+                        fatal      message: the job can't continue
     agent     trainer   configure  campaign, images, checkpoints, device; results; threads, else 1
                         circumstances  : send `circumstances`
                         check      mark: check that all images exist and are undamaged, that this
