@@ -26,6 +26,7 @@ from worker_jobs import (
 )
 
 from nnlc.cli import app
+from nnlc.ranks.job import GO_ON
 
 OFTEN = "epochs = 1\n[run]\ncheckpoint_minutes = 0.005\n"
 
@@ -107,7 +108,7 @@ def test_a_job_leaves_before_its_time_is_over_without_any_signal(tmp_path):
     late.touch()
     output, _ = job.communicate(timeout=HANG_SECONDS)
     assert job.returncode == 75, output
-    assert "time is nearly over: the same command goes on" in output
+    assert f"time is nearly over: {GO_ON}" in output
     assert len(saved(results)) == 1
 
 
