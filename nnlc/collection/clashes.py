@@ -1,15 +1,16 @@
 """Clashes and repetitions among the tables of several folders, and messages about them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TypeVar
 
 from nnlc.collection.sources import Source
 from nnlc.errors import NnlcError
 from nnlc.tables.folder_names import table_name
 from nnlc.wording import counted, first_few, some_of
 
+_Key = TypeVar("_Key")
 _NAMED = 20
 """Most IDs of a kind that a message names."""
 
@@ -65,7 +66,10 @@ def refuse_clashes(merged: MergedTables) -> None:
         chosen = [one for one in merged.clashes if one.is_same_network == is_same_network]
         if not chosen:
             continue
-        for (first, second), ids in _by_folders(chosen).items():
+        by_folders = _group(
+            ((one.first.path.parent, one.second.path.parent), one.first.id) for one in chosen
+        )
+        for (first, second), ids in by_folders.items():
             lines.append(f"  in {first} and {second}: {some_of(ids, _NAMED)}")
         lines.append(_SAME_NETWORK if is_same_network else _OTHER_NETWORK)
     raise NnlcError("\n".join(lines))
@@ -83,13 +87,6 @@ _OTHER_NETWORK = (
 )
 
 
-def _by_folders(clashes: Sequence[Clash]) -> dict[tuple[Path, Path], list[str]]:
-    found: defaultdict[tuple[Path, Path], list[str]] = defaultdict(list)
-    for one in clashes:
-        found[one.first.path.parent, one.second.path.parent].append(one.first.id)
-    return found
-
-
 def notes(merged: MergedTables) -> list[str]:
     """Return a line for each peculiarity of the merged tables that is no error."""
     firsts = merged.firsts
@@ -104,7 +101,9 @@ def notes(merged: MergedTables) -> list[str]:
             f"{counted(len(left_out), 'table')} left out, because a different table with the same "
             "ID came first: " + some_of(left_out, _NAMED)
         )
-    found += _same_networks(firsts)
+    by_specification = _group((one.metadata[1:], one.id) for one in firsts)
+    if same := [" = ".join(first_few(ids)) for ids in by_specification.values() if ids[1:]]:
+        found.append(f"the same network, seed included, under several IDs: {some_of(same, _NAMED)}")
     found += _mixed(((one.dataset, one.folder) for one in firsts), "dataset {} has folders {}")
     found += _mixed(((one.folder, one.dataset) for one in firsts), "folder {} has datasets {}")
     if renamed := [one.id for one in firsts if one.path.name != table_name(one.id)]:
@@ -115,22 +114,17 @@ def notes(merged: MergedTables) -> list[str]:
     return found
 
 
-def _same_networks(sources: Sequence[Source]) -> list[str]:
-    by_specification: defaultdict[object, list[str]] = defaultdict(list)
-    for one in sources:
-        by_specification[one.metadata[1:]].append(one.id)
-    groups = [" = ".join(first_few(ids)) for ids in by_specification.values() if ids[1:]]
-    if not groups:
-        return []
-    return [f"the same network, seed included, under several IDs: {some_of(groups, _NAMED)}"]
-
-
 def _mixed(pairs: Iterable[tuple[str, str]], words: str) -> list[str]:
-    found: defaultdict[str, set[str]] = defaultdict(set)
-    for key, value in pairs:
-        found[key].add(value)
     return [
         words.format(key, ", ".join(sorted(values)))
-        for key, values in sorted(found.items())
+        for key, values in sorted(_group(set(pairs)).items())
         if len(values) > 1
     ]
+
+
+def _group(pairs: Iterable[tuple[_Key, str]]) -> dict[_Key, list[str]]:
+    """Return the second members of pairs by the first."""
+    found: defaultdict[_Key, list[str]] = defaultdict(list)
+    for key, value in pairs:
+        found[key].append(value)
+    return found

@@ -156,13 +156,8 @@ def check_publication(origins: Origins, publication: Publication) -> None:
 
 def missing(origins: Origins, publication: Publication) -> list[str]:
     """Return the names of the arguments that Croissant requires and the user has not given."""
-    if not origins.own:
-        return []
-    return [
-        name
-        for name in ("license", "creators", "url", "published")
-        if not getattr(publication, name)
-    ]
+    required = ("license", "creators", "url", "published") if origins.own else ()
+    return [name for name in required if not getattr(publication, name)]
 
 
 def _file_object(format: Format, name: str, facts: FileEntry) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from io import StringIO, TextIOWrapper
 from itertools import islice
 from operator import methodcaller
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -43,12 +43,12 @@ _Rows = Iterator[tuple[int, list[str]]]
 
 def write(contents: Contents, folder: Path) -> None:
     """Write the files of an export into a folder."""
-    with _writing(folder / NETWORKS_FILE) as file:
+    with (folder / NETWORKS_FILE).open("x", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(part.name for part in NETWORKS)
         columns = [map(_writer_of(part), contents.column(part.name)) for part in NETWORKS]
         writer.writerows(zip(*columns, strict=True))
-    with _writing(folder / CURVES_FILE) as file:
+    with (folder / CURVES_FILE).open("x", newline="", encoding="utf-8") as file:
         file.write(_line(part.name for part in CURVES))
         layout = contents.layout
         datasets = [_line([_escape_formula(name)])[:-1] for name in contents.networks["dataset"]]
@@ -71,10 +71,6 @@ def _line(texts: Iterable[str]) -> str:
     line = StringIO(newline="")
     csv.writer(line, lineterminator="\n").writerow(texts)
     return line.getvalue()
-
-
-def _writing(path: Path) -> IO[str]:
-    return path.open("x", newline="", encoding="utf-8")
 
 
 def _writer_of(part: Part) -> Callable[[Any], str]:

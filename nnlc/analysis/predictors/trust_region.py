@@ -29,9 +29,8 @@ from nnlc.analysis.predictors.trust_region_step import (
     triangularise,
 )
 
-RUNNING, GRADIENT, COST, STEP, EXHAUSTED = 0, 1, 2, 3, -1
-"""Status of a lane: running; converged by a small gradient, change of cost or step; or failed, with
-all evaluations used up."""
+RUNNING, CONVERGED, EXHAUSTED = 0, 1, -1
+"""Status of a lane: running, converged, or failed with all evaluations used up."""
 
 
 class Model(Protocol):
@@ -133,7 +132,7 @@ class _Solver:
                 which = lanes.number[ended]
                 done.parameters[:, which] = lanes.parameters[:, ended]
                 done.cost[which] = lanes.cost[ended]
-                done.converged[which] = lanes.status[ended] > RUNNING
+                done.converged[which] = lanes.status[ended] == CONVERGED
                 lanes.keep(np.flatnonzero(~ended))
             else:
                 self._step(lanes)
@@ -182,7 +181,7 @@ class _Solver:
         distance, slope = self._scale(parameters, gradient)
         steepness = np.abs(gradient * distance).max(axis=0)
         flat = steepness < self._settings.tolerance
-        lanes.status[which] = np.where(flat, GRADIENT, lanes.status[which])
+        lanes.status[which] = np.where(flat, CONVERGED, lanes.status[which])
         lanes.local.update(
             which,
             triangle,
@@ -240,8 +239,7 @@ class _Solver:
         tolerance = self._settings.tolerance
         settled = (gain < tolerance * lanes.cost) & (agreement > 0.25)
         still = step < tolerance * (tolerance + length(lanes.parameters))
-        lanes.status = np.where(finite & still, STEP, lanes.status)
-        lanes.status = np.where(finite & settled, COST, lanes.status)
+        lanes.status = np.where(finite & (still | settled), CONVERGED, lanes.status)
 
 
 def half_epoch_column(rows: int) -> Floats:
