@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from nnlc.system.output_file import check_ending
 from nnlc.tables.folder_names import PART_NAMES, models_name
 from nnlc.tables.frames import Damaged
 from nnlc.tables.record import Record, read_bytes, read_record
-from nnlc.tables.table_folders import Skipped, TableFiles, find_tables
+from nnlc.tables.table_folders import Skipped, find_tables
 
 Paths = str | Path | Iterable[str | Path]
 """One path that a user gives, or several."""
@@ -74,27 +74,18 @@ def read_sources(
     found, skipped = find_tables(paths)
     sources: list[Source] = []
     for files in found:
-        for one in _read(files):
-            if isinstance(one, Source):
-                sources.append(one)
-            elif damaged == "refuse":
-                raise one
-            else:
-                skipped.append(Skipped(one.path or files.folder, str(one)))
-    return sources, skipped
-
-
-def _read(files: TableFiles) -> Iterator[Source | TableError]:
-    for name in files.names:
-        path = files.folder / name
-        is_link = not files.whole and path.is_symlink()
-        try:
-            one = read_record(path, follow_link=is_link)
-        except TableError as problem:
-            yield problem
-        else:
+        for path in (files.folder / name for name in files.names):
+            is_link = not files.whole and path.is_symlink()
+            try:
+                one = read_record(path, follow_link=is_link)
+            except TableError as problem:
+                if damaged == "refuse":
+                    raise
+                skipped.append(Skipped(problem.path or files.folder, str(problem)))
+                continue
             folder = _folder_name(path, one.dataset)
-            yield Source(path, one.sha256, one.metadata, one.curve, folder, is_link)
+            sources.append(Source(path, one.sha256, one.metadata, one.curve, folder, is_link))
+    return sources, skipped
 
 
 def _folder_name(path: Path, dataset: str) -> str:
