@@ -154,7 +154,7 @@ def test_jobs_of_a_new_scheduler_are_rendered_linted_submitted_shown_and_cancell
     )
     told = "".join(told)
     assert f"{job}: fine for our-cluster" in told
-    found = re.findall(rf"^{broken}:\d+: (.*?)[;,]", told, re.MULTILINE)
+    found = re.findall(rf"^{broken}:\d+: (.*?);", told, re.MULTILINE)
     assert found == [
         "#PBS does not know the option 'y'",
         "--time-left counts down from 120 minutes, but line 5 gives the job 60",
