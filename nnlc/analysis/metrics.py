@@ -17,7 +17,7 @@ COLUMNS_OF_INTEREST = (
     *("batch_size", "learning_rate", "momentum", "dampening", "weight_decay"),
     *("depth", "dropout_rate", "fc_dropout_rate"),
 )
-"""Default columns of networks that `metrics` copies beside the numbers."""
+"""Default columns of networks that `metrics` copies into its result."""
 NEAR_BEST = 0.9
 CHANCE_DEVIATIONS = 5
 """Standard deviations by which a network's best accuracy must exceed chance to have learned."""
@@ -40,7 +40,7 @@ def metrics(
     Args:
         tables: the result of `load_tables`.
         epochs: the first and the last epoch that count, both included.
-        columns: columns of `tables.networks` to copy beside the metrics.
+        columns: columns of `tables.networks` to copy into the result.
 
     Returns:
         One row for each network, in the order of `tables.networks`. Losses are in nats, accuracies
@@ -75,8 +75,8 @@ def metrics(
     if not parts and len(networks):
         raise NnlcError(f"no table has a half epoch from epoch {epochs[0]:g} to {epochs[1]:g}")
     measured = pd.concat(parts) if parts else _measure(_NO_NETWORKS)
-    beside = list(dict.fromkeys(["id", "dataset", *columns]))
-    found = networks[beside].join(measured.reindex(networks.index))
+    copied = list(dict.fromkeys(["id", "dataset", *columns]))
+    found = networks[copied].join(measured.reindex(networks.index))
     found["counted_half_epochs"] = found["counted_half_epochs"].fillna(0).astype("int64")
     best, limit = found["val_accuracy_percent_max"], _chance_limits(networks)
     unknown = best.isna() | np.isnan(limit)

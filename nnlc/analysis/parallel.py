@@ -81,7 +81,7 @@ def _run_batches(
             raise
         say_aside(
             f"note: other processes can't be started ({problem}: is /dev/shm writable, and may "
-            "processes be started?), so this one does all the work, as with --processes 1"
+            "processes be started?), so this process does all the work, as with --processes 1"
         )
         return [work(one) for one in batches]
 

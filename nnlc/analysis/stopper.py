@@ -39,7 +39,7 @@ class Decision:
 class Stopper:
     """Stop rule applied to one network half epoch by half epoch.
 
-    It is deterministic, and stops where the rule stops when applied to the whole table.
+    It is deterministic, and stops at the same half epoch as the rule applied to a whole table.
 
     Args:
         method: a stop rule, such as "penguin:points=3" or "menndl".

@@ -131,15 +131,15 @@ def with_new_choices(settings: Settings) -> Settings:
     )
 
 
-def keep_choices(asked: Settings, standing: Settings) -> Settings:
+def keep_choices(asked: Settings, recorded: Settings) -> Settings:
     """Return a campaign file's settings, with omitted arithmetic settings from the results folder.
 
     Args:
         asked: `[training]` of the campaign file.
-        standing: `[training]` of the results folder.
+        recorded: `[training]` of the results folder.
     """
     omitted = arithmetic_settings() - asked.model_fields_set
-    return asked.model_copy(update={name: getattr(standing, name) for name in omitted})
+    return asked.model_copy(update={name: getattr(recorded, name) for name in omitted})
 
 
 def fingerprint(settings: BaseModel) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class Layer(ABC):
     def backward_work(self, batch: int, *, first: bool) -> Work:
         """Return the work that a training step adds to `forward_work`.
 
-        It is that of the gradients of weights and input. For dropout, it is all work.
+        It is the work of the gradients of weights and input; for dropout, all work.
 
         Args:
             batch: number of images.

@@ -64,11 +64,11 @@ def find_tables(paths: Iterable[Path]) -> tuple[list[TableFiles], list[Skipped]]
         if os.path.isdir(path):  # noqa: PTH112  False if the path can't be read
             tables, passed_over = _search(path, LEVELS)
             if not tables:
-                told = [one for one in passed_over if one.reason != "hidden"][:1]
+                example = [one for one in passed_over if one.reason != "hidden"][:1]
                 raise TableError(
                     "no table is in this folder or its subfolders; tables are files "
                     "<ID>.txt, such as SVHN_models/2022_01_05_00_00_00_000000.txt"
-                    + "".join(f"; {line}" for line in skipped_lines(told)),
+                    + "".join(f"; {line}" for line in skipped_lines(example)),
                     path=path,
                 )
         else:

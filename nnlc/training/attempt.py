@@ -156,7 +156,7 @@ class Attempt:
             raise Interrupted
 
     def _save(self) -> None:
-        """Save a checkpoint. If the file system refuses, tell the agent and train on."""
+        """Save a checkpoint. If the file system refuses, tell the agent and continue."""
         loop = self._loop
         if loop is None or not self._steps:
             return  # no step has been made since the last checkpoint was loaded

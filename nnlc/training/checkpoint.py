@@ -197,7 +197,7 @@ class Checkpoints:
         return "its file has been renamed"
 
     def _differences(self, content: dict[str, Any]) -> list[tuple[str, str, str]]:
-        """Return the differences between a checkpoint's origin and this one."""
+        """Return the differences between a checkpoint's origin and this network's origin."""
         # Checkpoints of 0.1.0 don't name their arithmetic, which was the first.
         first = {"versions.arithmetic": FIRST}
         return list(_differences(first | content["about"], first | self._about))

@@ -119,8 +119,8 @@ class ImageFile:
         return self._difference(digest.hexdigest(), file.tell())
 
     def _hash(self) -> Any:
-        # torchvision knows the md5 only. That detects damage, and foreign files too, as nobody can
-        # yet make a file for a given md5. Machines in FIPS mode need the flag.
+        # torchvision gives only the md5. It detects damage and other files, as nobody can yet make
+        # a file for a given md5. Machines in FIPS mode need the flag.
         return hashlib.new(self.algorithm, usedforsecurity=False)
 
     def _difference(self, checksum: str, size_bytes: int) -> str | None:

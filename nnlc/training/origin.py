@@ -44,7 +44,7 @@ def campaign_of(table: Path | None, given: Campaign | str | Path | None = None) 
         given: a campaign, the name of a shipped one, its file, its results folder, or None.
 
     Raises:
-        NnlcError: there is no such campaign, or it has a mistake.
+        NnlcError: the campaign does not exist, or has a mistake.
     """
     if isinstance(given, str | Path):
         folder = Path(given)

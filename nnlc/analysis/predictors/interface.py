@@ -3,8 +3,8 @@
     Curves → Predictor.predict(curves, epoch) → Predictions     accuracy at a later epoch
     Curves → StopRule.decide(curves)          → Stops           where training would have ended
 
-A predictor sees the points that it is given, and no later ones. Where it can't predict, it returns
-a reason, never a number.
+A predictor sees only the points that it is given. If it can't predict, it returns a reason, never a
+number.
 """
 
 from abc import ABC, abstractmethod

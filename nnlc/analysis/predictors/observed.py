@@ -26,7 +26,7 @@ class LastValue(Predictor):
     name = "last1"
 
     def predict(self, curves: Curves, epoch: float) -> Predictions:  # noqa: ARG002
-        """Return the last accuracy seen, whatever the epoch."""
+        """Return the last accuracy seen, for any epoch."""
         values = curves.val_accuracy_percent[:, -1]
         return _seen(values, np.zeros(len(values), dtype=bool), curves.epochs[-1])
 

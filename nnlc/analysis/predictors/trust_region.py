@@ -6,8 +6,8 @@ It is the trust-region reflective method of Branch, Coleman and Li (SIAM J. Sci.
 a fit that ends early in SciPy, or does not converge, does the same here. SciPy solves one problem
 after the other; here each problem is a lane: one index along the last axis of all arrays.
 
-A lane's result has the same bits whatever the other lanes are. Sums add row after row, and only
-singular value decompositions, of at most 4 × 4, are left to LAPACK.
+No bit of a lane's result depends on the other lanes. Sums add row after row, and only singular
+value decompositions, of at most 4 × 4, are left to LAPACK.
 
 Array shapes: P parameters, R rows (points), L lanes.
 """
