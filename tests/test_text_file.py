@@ -11,7 +11,7 @@ from nnlc.analysis.comparison_file import read_comparison
 from nnlc.calibration.machines import fitted_machines
 from nnlc.campaign.campaign import load_campaign
 from nnlc.cli import app
-from nnlc.collection.provenance import _read as read_provenance
+from nnlc.collection.provenance import _read_beside
 from nnlc.collection.selection import read_ids
 from nnlc.errors import CampaignError
 from nnlc.launching.submit import Record, records
@@ -86,7 +86,7 @@ def _journal(path):
 def _provenance(path):
     path = path.with_name("provenance.csv")
     path.write_text(f"id,dataset,folder,sha256,source\n{TABLE_ID},SVHN,f,{'0' * 64},a/b\n")
-    return lambda: read_provenance(path) == {(TABLE_ID, "0" * 64): ["a/b"]}
+    return lambda: _read_beside([path.parent], path.parent / "f") == {(TABLE_ID, "0" * 64): ["a/b"]}
 
 
 def _record(path):
