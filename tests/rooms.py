@@ -17,14 +17,8 @@ ROOMS = {
         "files, TOML, processes, environment variables, messages between processes",
         "errors console wording",
     ),
-    "networks": (
-        "specification, search space, sampler, layers, optimizers, cost",
-        "",
-    ),
-    "tables": (
-        "the 28 columns; read and write a table; load thousands as data frames",
-        "networks",
-    ),
+    "networks": ("specification, search space, sampler, layers, optimizers, cost", ""),
+    "tables": ("the 28 columns; read and write a table; load thousands as data frames", "networks"),
     "analysis": (
         "metrics of curves, text drawings, predictors, stop rules",
         "networks tables",
@@ -49,10 +43,7 @@ ROOMS = {
         "train a table's network again, and compare",
         "networks tables analysis campaign results training",
     ),
-    "schedulers": (
-        "one class for each scheduler, with its lint rules; site files",
-        "",
-    ),
+    "schedulers": ("one class for each scheduler, with its lint rules; site files", ""),
     "launching": (
         "job scripts, submission and plans; runs on login nodes",
         "networks campaign results calibration schedulers",
@@ -66,10 +57,7 @@ ROOMS = {
         "networks tables campaign results calibration schedulers upgrading",
     ),
     "worker": ("entry point of a rank: `python -m nnlc.worker`", "ranks"),
-    "collection": (
-        "merge and select tables of many folders",
-        "networks tables analysis results",
-    ),
+    "collection": ("merge and select tables of many folders", "networks tables analysis results"),
     "benchmark": (
         "`nnlc.Benchmark`: query tables instead of training",
         "networks tables collection",
