@@ -123,7 +123,7 @@ def inventoried(folder: Path) -> Callable[[], int]:
         for one in campaign.networks()
         if results.table_path(one.images, one.spec).exists()
     ]
-    return lambda: len(inventory(results, campaign, networks).standing)
+    return lambda: len(inventory(results, campaign, networks).with_tables)
 
 
 WAYS = {"loop of pandas.read_csv": loop, "load_tables": frames, "inventory": inventoried}

@@ -230,7 +230,7 @@ class Job:
         return self.results.table_path(network.images, network.spec)
 
     @property
-    def standing(self) -> set[int]:
+    def with_tables(self) -> set[int]:
         return {n.index for n in self.networks if self.path(n.index).exists()}
 
     @property

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from worker_jobs import run_worker
 
 from nnlc.ranks.worker_options import parse_options
-from nnlc.schedulers.registry import element_of
+from nnlc.schedulers.scheduler_registry import element_of
 
 
 def slurm(tasks: Sequence[int], index: int, step: int = 1) -> dict[str, str]:

@@ -77,7 +77,7 @@ def test_a_rank_on_which_all_fails_gets_no_more_and_its_networks_lose_no_attempt
         job.finish(1, job.last_given[1])
     assert [index for rank, index in job.handed_out if rank == 0] == given
     assert job.part() == ExitStatus.DONE
-    assert job.standing == set(range(6))
+    assert job.with_tables == set(range(6))
     assert not job.history().attempts
 
 
@@ -87,8 +87,8 @@ def test_no_trainer_of_a_sick_rank_gets_more_not_even_one_that_was_idle(tmp_path
         job.idle(rank)
     job.checked()
     fail_on(job, 0, FAULTY_AFTER - 1)
-    while len(job.standing) < 5:
-        job.finish(1, job.last_given[1], idle=len(job.standing) < 4)
+    while len(job.with_tables) < 5:
+        job.finish(1, job.last_given[1], idle=len(job.with_tables) < 4)
     job.idle(0, 1)
     [bad] = fail_on(job, 0, 1)
     assert len(job.events("retire")) == 1
@@ -112,7 +112,7 @@ def test_failures_recorded_because_of_a_sick_rank_are_taken_back(tmp_path, attem
     while not job.leaving:
         job.finish(1, job.last_given[1])
     assert job.part() == ExitStatus.DONE
-    assert set(failed) < job.standing == set(range(6))
+    assert set(failed) < job.with_tables == set(range(6))
     assert Job(tmp_path).status == ExitStatus.DONE
 
 
@@ -212,5 +212,5 @@ def test_an_earlier_failure_is_counted_in_what_a_job_ends_with(tmp_path):
     job.part()
     job = Job(tmp_path).begin()
     assert job.train_all() == ExitStatus.DONE_WITH_FAILURES
-    assert len(job.standing) == 5
+    assert len(job.with_tables) == 5
     assert "5 tables are in" in job.progress.messages[-1]

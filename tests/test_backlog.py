@@ -85,7 +85,7 @@ def test_two_jobs_on_one_folder_hand_out_each_network_once(tmp_path_factory, see
         busy |= {(number, *given) for given in jobs[number].handed_out[before:]}
     handed_out = [index for job in jobs for _, index in job.handed_out]
     assert sorted(handed_out) == list(range(6))
-    assert jobs[0].standing == set(range(6))
+    assert jobs[0].with_tables == set(range(6))
     for job in jobs:
         job.tick(RECHECK_SECONDS)
         assert job.leaving
@@ -103,7 +103,7 @@ def pair(folder, clock):
 
 
 def train_the_rest(job):
-    while len(job.standing) < 5:
+    while len(job.with_tables) < 5:
         job.finish(*job.handed_out[-1])
 
 
@@ -127,7 +127,7 @@ def test_a_job_with_nothing_left_while_another_lives_ends_unfinished_and_says_wh
 
 def test_a_network_of_another_job_is_counted_done_when_its_table_comes(tmp_path, clock):
     first, second, index = pair(tmp_path, clock)
-    while len(second.standing) < 4:
+    while len(second.with_tables) < 4:
         second.finish(*second.handed_out[-1])
     first.finish(0, index, idle=False)
     second.tick(RECHECK_SECONDS)
@@ -140,7 +140,7 @@ def test_a_network_of_another_job_is_counted_done_when_its_table_comes(tmp_path,
 
 def test_a_network_that_another_job_gives_back_is_taken(tmp_path, clock):
     first, second, index = pair(tmp_path, clock)
-    while len(second.standing) < 4:
+    while len(second.with_tables) < 4:
         second.finish(*second.handed_out[-1])
     first.say(0, kind="notice", signal="SIGTERM")
     first.part()
@@ -162,7 +162,7 @@ def test_a_network_is_taken_over_when_its_job_dies_and_not_before(tmp_path, cloc
     first = Job(tmp_path, clock=clock).begin()
     index = first.handed_out[0][1]
     second = Job(tmp_path, 2, clock=clock).begin()
-    while len(second.standing) < 4:
+    while len(second.with_tables) < 4:
         second.finish(1, second.last_given[1])
     before = second.handed_out  # rank 0 has the last one, and rank 1 nothing
     for _ in range(EXPIRY_SECONDS // 5 - 1):  # the first is silent from now on

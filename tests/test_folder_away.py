@@ -130,7 +130,7 @@ def test_nothing_is_written_in_the_place_of_a_folder_that_is_away_and_all_of_it_
     job.tick(10)
     assert "everything has now been written" in job.progress.messages
     assert job.train_all() == ExitStatus.DONE
-    assert len(job.standing) == 6
+    assert len(job.with_tables) == 6
     assert len(job.events("finish")) == 6
 
 
@@ -138,7 +138,7 @@ def test_a_copy_on_another_disk_is_the_same_folder(job):
     away = move(job)
     shutil.copytree(away, job.results.path)
     assert job.train_all() == ExitStatus.DONE
-    assert len(job.standing) == 6
+    assert len(job.with_tables) == 6
 
 
 @pytest.mark.parametrize("finished", [True, False])

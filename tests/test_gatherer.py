@@ -179,11 +179,11 @@ def test_whatever_happens_every_network_ends_as_one_table_or_one_recorded_failur
         while (job := world.start()).status in (ExitStatus.UNFINISHED, ExitStatus.ERROR, None):
             assert world.starts <= KIND_FROM
     failed = {n.index for n in job.networks if n.spec.id in job.history().failures}
-    assert job.standing | failed == set(range(6))
-    assert not job.standing & failed
+    assert job.with_tables | failed == set(range(6))
+    assert not job.with_tables & failed
     assert job.status == (ExitStatus.DONE_WITH_FAILURES if failed else ExitStatus.DONE)
     assert all(world.bad_ends[index] >= 2 for index in failed)
-    for index in job.standing:
+    for index in job.with_tables:
         rows = tuple(Row(*values_of(index, h + 1)) for h in range(HALF_EPOCHS))
         spec = replace(job.networks[index].spec, train_gpu=False)
         assert job.path(index).read_bytes() == Table(spec, rows).to_bytes()
@@ -282,7 +282,7 @@ def test_a_missing_row_stops_the_job_instead_of_shifting_the_curve(tmp_path):
     job.row(job.handed_out[-1][1], 1)
     job.say(0, kind="finished", trainer=0, index=job.handed_out[-1][1], seconds=1.0)
     assert job.part() == ExitStatus.ERROR
-    assert not job.standing
+    assert not job.with_tables
 
 
 @pytest.mark.parametrize("greet", [True, False])

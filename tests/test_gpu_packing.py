@@ -246,7 +246,7 @@ def test_a_network_that_no_gpu_can_hold_is_a_failure_with_its_reason_and_is_not_
         assert 1 not in job.running
         job.finish(*job.running)
     assert job.part() == ExitStatus.DONE_WITH_FAILURES
-    assert job.standing == {0, 2, 3, 4, 5}
+    assert job.with_tables == {0, 2, 3, 4, 5}
     [(index, reason, final)] = job.progress.failures
     assert (index, final) == (1, True)
     assert "needs about 16.0 GB" in reason

@@ -245,7 +245,7 @@ def test_one_network_under_way_keeps_a_job_that_has_no_time_for_another(tmp_path
     job.finish(*job.handed_out[0])
     assert job.leaving
     assert job.part() == ExitStatus.UNFINISHED
-    assert len(job.standing) == 1
+    assert len(job.with_tables) == 1
 
 
 def test_a_job_waits_for_trainers_that_are_on_their_way(tmp_path):

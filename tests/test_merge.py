@@ -14,7 +14,7 @@ from table_samples import ROWS, SPEC, tree
 from typer.testing import CliRunner
 
 import nnlc
-import nnlc.collection.folder
+import nnlc.collection.collection_writer
 from nnlc import Benchmark, load_tables, merge_tables
 from nnlc.cli import app
 from nnlc.errors import NnlcError, ResultsError, TableError
@@ -410,7 +410,7 @@ def test_a_table_that_changes_meanwhile_is_no_part_of_a_merger(tmp_path, two, mo
     for link in (False, True):
         write(two[1], 4)
         with monkeypatch.context() as patch:
-            patch.setattr(nnlc.collection.folder, "_recorded", change)
+            patch.setattr(nnlc.collection.collection_writer, "_recorded", change)
             with pytest.raises(TableError, match="was changed while it was read"):
                 merge_tables(two, tmp_path / "out", link=link)
         assert not (tmp_path / "out").exists()

@@ -87,15 +87,15 @@ def test_what_is_finished_on_the_way_out_stands_and_the_job_is_unfinished_still(
     job.row(first, 1)
     notice(job)
     job.finish(0, first, first=2, idle=False)
-    assert job.standing == {first}
+    assert job.with_tables == {first}
     job.row(second, 1, rank=1)
     assert job.part() == UNFINISHED
-    assert job.standing == {first}
+    assert job.with_tables == {first}
 
 
 def test_a_job_that_finishes_its_last_network_on_the_way_out_is_found_done_by_the_next(tmp_path):
     job = Job(tmp_path).begin()
-    while len(job.standing) < 5:
+    while len(job.with_tables) < 5:
         job.finish(*job.handed_out[-1])
     notice(job)
     job.finish(*job.handed_out[-1], idle=False)

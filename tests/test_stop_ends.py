@@ -133,7 +133,7 @@ def test_a_stop_at_another_row_than_came_is_no_table(tmp_path, stop):
     job.row(index, 1)
     job.say(0, kind="finished", trainer=0, index=index, seconds=1.0, stop=stop)
     assert job.part() == ExitStatus.ERROR
-    assert not job.standing
+    assert not job.with_tables
 
 
 def test_the_line_of_a_stopped_network_says_where_it_ended_and_what_was_predicted(capsys):
@@ -181,7 +181,7 @@ def not_whole(results, campaign):
     """What is wrong with tables, in words."""
     finishes = read_history(results.journal_folder).finishes
     found = inventory(results, campaign, list(campaign.networks()), finishes)
-    assert len(found.standing) + len(found.not_whole) == 6
+    assert len(found.with_tables) + len(found.not_whole) == 6
     return [wrong.reason for wrong in found.not_whole.values()]
 
 

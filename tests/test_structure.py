@@ -13,7 +13,7 @@ from limits import HANG_SECONDS
 from rooms import CONTRIBUTING, EVERYWHERE, ROOMS, table, tree
 
 import nnlc
-from nnlc.schedulers.registry import SCHEDULERS
+from nnlc.schedulers.scheduler_registry import SCHEDULERS
 from nnlc.tables import folder_names as names
 
 ROOT = Path(__file__).resolve().parent.parent

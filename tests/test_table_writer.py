@@ -153,7 +153,7 @@ def job(tmp_path, disk, clock):
 def test_the_training_goes_on_while_a_table_waits_and_the_user_is_told_once(job, disk):
     for _ in range(20):
         job.tick(1)
-    assert not job.standing
+    assert not job.with_tables
     assert len(job.handed_out) == 2
     told = [text for text in job.progress.messages if NO_SPACE in text]
     assert len(told) == 1
@@ -163,7 +163,7 @@ def test_the_training_goes_on_while_a_table_waits_and_the_user_is_told_once(job,
     job.tick(RETRY_SECONDS)
     job.tick()
     assert job.progress.messages.count("everything has now been written") == 1
-    assert job.standing == set(job.progress.tables) == {job.handed_out[0][1]}
+    assert job.with_tables == set(job.progress.tables) == {job.handed_out[0][1]}
 
 
 def test_a_table_that_had_to_wait_has_the_bytes_of_one_that_had_not(job, disk, tmp_path):
@@ -208,7 +208,7 @@ def test_a_last_try_saves_the_tables_of_a_job_that_leaves(job, disk):
     job.say(0, kind="notice", signal="SIGTERM")
     disk.trouble = None
     assert job.part() == ExitStatus.UNFINISHED
-    assert job.standing == {job.handed_out[0][1]}
+    assert job.with_tables == {job.handed_out[0][1]}
 
 
 def test_a_notice_ends_as_an_error_where_tables_are_lost(job):

@@ -122,15 +122,15 @@ def audit(paths: str | Path | Iterable[str | Path]) -> Audit:
     homes = read_audited_folders(places)
     findings = list(places.findings)
     tables: list[AuditedTable] = []
-    standing: dict[AuditedFolder | None, list[AuditedTable]] = {home: [] for home in homes.values()}
+    by_home: dict[AuditedFolder | None, list[AuditedTable]] = {home: [] for home in homes.values()}
     for files in places.files:
         home = homes.get(places.home_of(files.folder))
         audited = list(_audit_files(files, home))
-        standing.setdefault(home, []).extend(audited)
+        by_home.setdefault(home, []).extend(audited)
         tables += audited
     check_curves(tables)
     for home in homes.values():
-        findings += home.check(standing[home])
+        findings += home.check(by_home[home])
     check_redraws(t for t in tables if t.standard is ANY_CAMPAIGN)
     check_duplicates(tables)
     by_folder: defaultdict[Path, list[AuditedTable]] = defaultdict(list)

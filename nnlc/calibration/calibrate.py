@@ -111,7 +111,7 @@ def calibrate(results: ResultsFolder) -> list[Calibration]:
     campaign = results.campaign()
     finishes = read_history(results.journal_folder).finishes
     networks = {n.spec.id: n for n in campaign.networks() if n.spec.id in finishes}
-    standing = inventory(results, campaign, list(networks.values()), finishes).standing
+    standing = inventory(results, campaign, list(networks.values()), finishes).with_tables
     by_device: defaultdict[str, list[tuple[CampaignNetwork, Finish]]] = defaultdict(list)
     for id_, finish in finishes.items():
         if id_ in standing and finish.device and _half_epoch_seconds(finish):

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nnlc.cli import options
+from nnlc.cli import shared_options
 from nnlc.console import say, say_aside, say_whole
 from nnlc.wording import first_few
 
@@ -30,14 +30,14 @@ PythonOption = Annotated[str, typer.Option(help="The Python to run on the nodes.
 
 @app.command()
 def plan(
-    campaign: options.Campaign,
+    campaign: shared_options.Campaign,
     site: SiteOption,
     nodes: Annotated[int | None, typer.Option(help="Nodes per job; default: chosen.")] = None,
     hours: Annotated[float | None, typer.Option(help="Walltime in hours; default: chosen.")] = None,
     elements: Annotated[
         int | None, typer.Option(help="Elements of a job array; default: chosen.")
     ] = None,
-    results: options.ResultsOrDefault = None,
+    results: shared_options.ResultsOrDefault = None,
 ) -> None:
     """Predict a campaign's cost at a site, and propose nodes, walltime and array elements."""
     from nnlc.launching.limits import plan_request
@@ -51,7 +51,7 @@ def plan(
 
 @app.command()
 def calibrate(
-    results: options.Results,
+    results: shared_options.Results,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
     """Fit predicted times to the measured ones; later jobs and 'nnlc plan' use the result."""
@@ -72,7 +72,7 @@ def calibrate(
 
 @app.command()
 def render(
-    campaign: options.Campaign,
+    campaign: shared_options.Campaign,
     site: SiteOption,
     nodes: NodesOption = None,
     minutes: MinutesOption = None,
@@ -113,14 +113,14 @@ def render(
 
 @app.command()
 def submit(
-    campaign: options.Campaign,
+    campaign: shared_options.Campaign,
     site: SiteOption,
     nodes: NodesOption = None,
     minutes: MinutesOption = None,
     elements: ElementsOption = 1,
     account: AccountOption = None,
-    results: options.ResultsOrDefault = None,
-    images: options.Images = Path("images"),
+    results: shared_options.ResultsOrDefault = None,
+    images: shared_options.Images = Path("images"),
     python: PythonOption = sys.executable,
     dry_run: Annotated[bool, typer.Option(help="Check everything, but submit nothing.")] = False,
 ) -> None:
@@ -163,7 +163,7 @@ def submit(
 
 
 @app.command()
-def cancel(results: options.Results) -> None:
+def cancel(results: shared_options.Results) -> None:
     """Cancel the jobs of a results folder; they save their networks first."""
     from nnlc.launching.submit import cancel as cancel_all
     from nnlc.launching.submit import scheduler_of_folder
@@ -178,9 +178,9 @@ def cancel(results: options.Results) -> None:
 
 @app.command()
 def doctor(
-    campaign: options.Campaign = "smoke",
+    campaign: shared_options.Campaign = "smoke",
     results: Annotated[Path | None, typer.Option(help="Results folder.")] = None,
-    images: options.Images = Path("images"),
+    images: shared_options.Images = Path("images"),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Check ranks, devices, images and results folder; start it as you start the worker."""

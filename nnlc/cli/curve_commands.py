@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from nnlc.cli import options
+from nnlc.cli import shared_options
 from nnlc.console import say, say_aside
 from nnlc.wording import counted
 
@@ -41,7 +41,7 @@ ProcessesOption = Annotated[
 
 @app.command()
 def predict(
-    paths: options.Tables,
+    paths: shared_options.Tables,
     method: Annotated[
         str, typer.Option(help="Method with its settings, such as penguin:points=3:tolerance=1.")
     ] = "penguin",
@@ -53,11 +53,11 @@ def predict(
     csv: Annotated[
         Path | None, typer.Option(help="Write one row per network to this file.")
     ] = None,
-    sample: options.Sample = None,
-    seed: options.Seed = None,
+    sample: shared_options.Sample = None,
+    seed: shared_options.Seed = None,
     processes: ProcessesOption = None,
-    damaged: options.Damaged = "refuse",
-    _cache: options.Cache = False,
+    damaged: shared_options.Damaged = "refuse",
+    _cache: shared_options.Cache = False,
     _list: ListOption = False,
 ) -> None:
     """Predict each network's accuracy from the start of its curve, and score the prediction."""
@@ -90,7 +90,7 @@ def predict(
 
 @app.command()
 def compare(
-    paths: options.Tables,
+    paths: shared_options.Tables,
     methods: Annotated[
         str | None, typer.Option(help="Comma-separated methods with settings; default: all.")
     ] = None,
@@ -102,11 +102,11 @@ def compare(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the result to this CSV file too.")
     ] = None,
-    sample: options.Sample = None,
-    seed: options.Seed = None,
+    sample: shared_options.Sample = None,
+    seed: shared_options.Seed = None,
     processes: ProcessesOption = None,
-    damaged: options.Damaged = "refuse",
-    _cache: options.Cache = False,
+    damaged: shared_options.Damaged = "refuse",
+    _cache: shared_options.Cache = False,
     _list: ListOption = False,
 ) -> None:
     """Compare prediction methods: error, epochs saved, failures and run time."""

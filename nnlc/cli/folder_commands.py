@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from nnlc.cli import options
+from nnlc.cli import shared_options
 from nnlc.console import say, say_aside
 from nnlc.wording import counted
 
@@ -17,11 +17,11 @@ app = typer.Typer()
 
 @app.command()
 def merge(
-    folders: options.Folders,
-    output: options.NewFolder,
-    on_clash: options.OnClash = "refuse",
-    damaged: options.Damaged = "refuse",
-    link: options.Link = False,
+    folders: shared_options.Folders,
+    output: shared_options.NewFolder,
+    on_clash: shared_options.OnClash = "refuse",
+    damaged: shared_options.Damaged = "refuse",
+    link: shared_options.Link = False,
 ) -> None:
     """Copy the tables of several folders into one, byte for byte, and list their sources."""
     from nnlc.collection.merging import OnClash, merge_tables
@@ -46,8 +46,8 @@ def _say_collected(done: "Collected", folder: Path) -> None:
 
 @app.command()
 def subset(
-    folders: options.Folders,
-    output: options.NewFolder,
+    folders: shared_options.Folders,
+    output: shared_options.NewFolder,
     dataset: Annotated[
         list[str] | None, typer.Option(help="Dataset, such as CIFAR-100; repeatable.")
     ] = None,
@@ -77,11 +77,11 @@ def subset(
     ids: Annotated[
         Path | None, typer.Option(help="File with one ID per line, or a CSV file.")
     ] = None,
-    sample: options.Sample = None,
-    seed: options.Seed = None,
-    on_clash: options.OnClash = "refuse",
-    damaged: options.Damaged = "refuse",
-    link: options.Link = False,
+    sample: shared_options.Sample = None,
+    seed: shared_options.Seed = None,
+    on_clash: shared_options.OnClash = "refuse",
+    damaged: shared_options.Damaged = "refuse",
+    link: shared_options.Link = False,
 ) -> None:
     """Copy the tables that match all options into a new folder."""
     from nnlc.collection.merging import OnClash, subset_tables
@@ -118,7 +118,7 @@ def subset(
 
 @app.command("export")
 def export_(
-    folders: options.Folders,
+    folders: shared_options.Folders,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="A new folder, or an earlier export to replace.")
     ],
@@ -134,7 +134,7 @@ def export_(
     url: Annotated[str, typer.Option(help="Web page of the dataset.")] = "",
     published: Annotated[str, typer.Option(help="Date of publication, such as 2026-01-31.")] = "",
     data_version: Annotated[str, typer.Option(help="Version of the dataset.")] = "1.0.0",
-    damaged: options.Damaged = "refuse",
+    damaged: shared_options.Damaged = "refuse",
 ) -> None:
     """Write tables as a few files for other programs, with Croissant metadata and a datasheet.
 
@@ -168,7 +168,7 @@ def export_(
 @app.command("import")
 def import_(
     export: Annotated[Path, typer.Argument(help="Folder written by 'nnlc export'.")],
-    output: options.NewFolder,
+    output: shared_options.NewFolder,
 ) -> None:
     """Restore the tables of an export, byte for byte, and compare their digests."""
     from nnlc.exporting.importing import import_tables

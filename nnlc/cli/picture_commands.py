@@ -6,7 +6,7 @@ from typing import Annotated, cast
 
 import typer
 
-from nnlc.cli import options
+from nnlc.cli import shared_options
 from nnlc.console import flush_output, say, say_aside
 from nnlc.wording import counted, first_few
 
@@ -31,8 +31,8 @@ def plot(
     value: Annotated[
         str, typer.Option(help="Value that --kind curves draws: accuracy, val-loss or train-loss.")
     ] = "accuracy",
-    val_loss: options.ValLoss = "as-published",
-    damaged: options.Damaged = "refuse",
+    val_loss: shared_options.ValLoss = "as-published",
+    damaged: shared_options.Damaged = "refuse",
 ) -> None:
     """Draw learning curves, or final accuracy by a hyperparameter, for papers and slides."""
     from nnlc.plotting.plot import Kind, Value, check_plot, plot_comparison, plot_tables
@@ -77,7 +77,7 @@ def report(
         Path | None,
         typer.Option("--compare", help="Also show this CSV file of 'nnlc compare'."),
     ] = None,
-    val_loss: options.ValLoss = "as-published",
+    val_loss: shared_options.ValLoss = "as-published",
 ) -> None:
     """Write one HTML page with all networks, curves and layers; it works offline."""
     from nnlc.analysis.comparison_file import read_comparison
@@ -100,7 +100,7 @@ def report(
 
 @app.command()
 def serve(
-    results: options.Results,
+    results: shared_options.Results,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes any free one.")] = 8765,
 ) -> None:
     """Show a results folder in a browser on this machine, live and read-only."""

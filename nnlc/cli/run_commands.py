@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from nnlc.cli import options
+from nnlc.cli import shared_options
 from nnlc.console import make_console, say, say_whole, standard_output
 
 app = typer.Typer()
@@ -32,7 +32,7 @@ def campaigns() -> None:
 
 @app.command()
 def specs(
-    campaign: options.Campaign,
+    campaign: shared_options.Campaign,
     csv: Annotated[
         Path | None, typer.Option("--csv", help="Write every network to this file; - is stdout.")
     ] = None,
@@ -70,8 +70,8 @@ def specs(
 
 @app.command()
 def stage(
-    campaign: options.Campaign,
-    root: options.Images = Path("images"),
+    campaign: shared_options.Campaign,
+    root: shared_options.Images = Path("images"),
     source: Annotated[
         Path | None,
         typer.Option("--from", help="Copy the files from this folder instead of downloading them."),
@@ -94,7 +94,7 @@ def describe(file: Annotated[Path, typer.Argument(help="An .npz file with your i
 
 @app.command()
 def status(
-    results: options.Results,
+    results: shared_options.Results,
     watch: Annotated[bool, typer.Option(help="Refresh every ten seconds, until Ctrl-C.")] = False,
 ) -> None:
     """Show the progress of a results folder and its jobs in the queue; safe while a job runs."""
@@ -109,7 +109,7 @@ def status(
 
 @app.command()
 def retry(
-    results: options.Results,
+    results: shared_options.Results,
     ids: Annotated[
         list[str] | None,
         typer.Argument(help="IDs of networks that failed, or have damaged tables; default: all."),
@@ -125,7 +125,7 @@ def retry(
 
 @app.command()
 def upgrade(
-    results: options.Results,
+    results: shared_options.Results,
     dry_run: Annotated[bool, typer.Option(help="Only report; change no file.")] = False,
     new_arithmetic: Annotated[
         bool,

@@ -5,7 +5,7 @@ from typing import Annotated, cast
 
 import typer
 
-from nnlc.cli import options
+from nnlc.cli import shared_options
 from nnlc.console import say, say_aside, say_whole
 from nnlc.wording import counted
 
@@ -14,7 +14,7 @@ app = typer.Typer()
 
 @app.command()
 def metrics(
-    paths: options.Tables,
+    paths: shared_options.Tables,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="CSV file to write; default: stdout.")
     ] = None,
@@ -30,9 +30,9 @@ def metrics(
         Path | None,
         typer.Option(help="Also write all curves to this file, one row per half epoch."),
     ] = None,
-    val_loss: options.ValLoss = "as-published",
-    damaged: options.Damaged = "refuse",
-    _cache: options.Cache = False,
+    val_loss: shared_options.ValLoss = "as-published",
+    damaged: shared_options.Damaged = "refuse",
+    _cache: shared_options.Cache = False,
 ) -> None:
     """Write a few numbers for each learning curve as CSV: best, final, area, diverged and more."""
     from nnlc.analysis.aggregate_csv import (
@@ -113,7 +113,7 @@ CampaignOption = Annotated[
 
 @app.command()
 def rebuild(
-    table: options.Table,
+    table: shared_options.Table,
     python: Annotated[
         bool,
         typer.Option(
@@ -141,11 +141,11 @@ def rebuild(
 
 @app.command()
 def verify(
-    tables: options.Tables,
+    tables: shared_options.Tables,
     half_epochs: Annotated[
         int | None, typer.Option(min=1, help="Half epochs to train per network; default: all.")
     ] = None,
-    images: options.Images = Path("images"),
+    images: shared_options.Images = Path("images"),
     seeds: Annotated[
         int, typer.Option(min=1, help="Number of seeds to train for each published table.")
     ] = 3,
@@ -180,7 +180,7 @@ def verify(
 
 
 @app.command()
-def show(table: options.Table) -> None:
+def show(table: shared_options.Table) -> None:
     """Draw a table's network and its learning curve as text."""
     from nnlc.analysis.text_drawing import draw_table
     from nnlc.networks import walk_network

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from nnlc.collection.clashes import MergedTables, merge_sources, notes, refuse_clashes
-from nnlc.collection.folder import write_collection
+from nnlc.collection.collection_writer import write_collection
 from nnlc.collection.journals import Journals
 from nnlc.collection.selection import check_known
 from nnlc.collection.sources import Paths, as_paths, check_destination, read_sources

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from nnlc.collection.folder import write_new
+from nnlc.collection.collection_writer import write_new
 from nnlc.collection.sources import check_destination
 from nnlc.errors import NnlcError
 from nnlc.exporting import csv_export

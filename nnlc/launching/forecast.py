@@ -141,7 +141,7 @@ def forecast_campaign(campaign: Campaign, site: Site, results: ResultsFolder) ->
         gpu=gpu,
         networks=tuple(networks),
         waiting=waiting,
-        done=len(tables.standing),
+        done=len(tables.with_tables),
         not_whole=len(tables.not_whole),
         failed=len(missing) - len(waiting),
         measured=measured,

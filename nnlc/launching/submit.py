@@ -22,8 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from nnlc.errors import SchedulerError, UnansweredError
 from nnlc.launching.prepare import Submission
 from nnlc.results.folder import ResultsFolder
-from nnlc.schedulers.registry import queue_named
 from nnlc.schedulers.scheduler import Queue
+from nnlc.schedulers.scheduler_registry import queue_named
 from nnlc.schedulers.site import Site
 from nnlc.schedulers.slurm import asked_clusters
 from nnlc.system.files import names_in, read_regular, why_unread, write_atomically

@@ -240,4 +240,4 @@ def find_unfinished(
     nothing = found.missing
     missing = [n for n in networks if n.spec.id in nothing]
     waiting = [n for n in missing if n.spec.id not in given_up]
-    return Unfinished(waiting, found.standing, len(missing) - len(waiting), found.not_whole)
+    return Unfinished(waiting, found.with_tables, len(missing) - len(waiting), found.not_whole)

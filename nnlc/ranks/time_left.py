@@ -47,6 +47,6 @@ def seconds_left(asked_minutes: float | None, environment: Mapping[str, str]) ->
     """Return the seconds until this job's time limit, from the user or its scheduler, or None."""
     if asked_minutes is not None:
         return 60 * asked_minutes
-    from nnlc.schedulers.registry import seconds_left as told  # not for rendered scripts
+    from nnlc.schedulers.scheduler_registry import seconds_left as told  # not for rendered scripts
 
     return told(environment)

@@ -102,7 +102,7 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
     )
     options = parser.parse_args(arguments)
     if options.element is None:
-        from nnlc.schedulers.registry import element_of  # rendered scripts set --element
+        from nnlc.schedulers.scheduler_registry import element_of  # rendered scripts set --element
 
         try:
             options.element = (

@@ -180,8 +180,8 @@ class CampaignFolder:
         ]
         entries = judge(self.campaign, tables, self._history.finishes)
         self._entries |= entries
-        standing = {id_ for id_, entry in entries.items() if entry.stands}
-        read = [one for n, _, one in tables if isinstance(one, Record) and n.spec.id in standing]
+        with_tables = {id_ for id_, entry in entries.items() if entry.has_table}
+        read = [one for n, _, one in tables if isinstance(one, Record) and n.spec.id in with_tables]
         if read:
             self._flags |= flags_of(frames_of(read))
 

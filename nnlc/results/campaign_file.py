@@ -101,9 +101,9 @@ def _identity(campaign: Campaign) -> dict[str, Any]:
     return _flatten(_decisive(campaign.model_dump(mode="json", exclude_none=True)))
 
 
-def differences(asked: Campaign, standing: Campaign) -> dict[str, tuple[Any, Any]]:
+def differences(asked: Campaign, recorded: Campaign) -> dict[str, tuple[Any, Any]]:
     """Return by key what differs of a campaign that is asked for and a folder's, in that order."""
-    here, there = _identity(asked), _identity(standing)
+    here, there = _identity(asked), _identity(recorded)
     keys = (key for key in sorted(here | there) if here.get(key) != there.get(key))
     return {key: (here.get(key), there.get(key)) for key in keys}
 

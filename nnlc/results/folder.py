@@ -40,19 +40,19 @@ class ResultsFolder(ResultsPaths):
         self._opened: Campaign | None = None
         self._seen: tuple[int, ...] = ()
 
-    def resolve(self, campaign: Campaign, standing: Campaign | None = None) -> Campaign:
+    def resolve(self, campaign: Campaign, recorded: Campaign | None = None) -> Campaign:
         """Return a campaign with the arithmetic of this folder, where its own file chooses none.
 
         Args:
             campaign: the one that is asked for.
-            standing: the folder's own; by default, the one in its campaign.toml.
+            recorded: the folder's own; by default, the one in its campaign.toml.
 
         Raises:
             ResultsError: there is a campaign, and it can't be read.
         """
         if not self.has_campaign:
             return campaign
-        training = keep_choices(campaign.training, (standing or self.campaign()).training)
+        training = keep_choices(campaign.training, (recorded or self.campaign()).training)
         return campaign.model_copy(update={"training": training})
 
     def open(self, campaign: Campaign) -> None:
@@ -224,22 +224,22 @@ class ResultsFolder(ResultsPaths):
         Raises:
             ResultsError: it is another, or can't be read.
         """
-        standing = self.campaign()
-        if different := differences(campaign, standing):
+        recorded = self.campaign()
+        if different := differences(campaign, recorded):
             raise ResultsError(
                 f"{self.path}: belongs to another campaign: {in_words(different)}; give another "
                 f"folder with --results{_or_upgrade(different, self.path)}"
             )
-        return standing
+        return recorded
 
-    def _renew_places(self, campaign: Campaign, standing: Campaign) -> None:
+    def _renew_places(self, campaign: Campaign, recorded: Campaign) -> None:
         """Write the present paths of a user's own images into campaign.toml, if they have moved.
 
         A job that was submitted before they were moved still names the old one.
         """
         moved = {
             name: place
-            for name, section in standing.datasets.items()
+            for name, section in recorded.datasets.items()
             if (place := campaign.datasets[name].npz) and place != section.npz
             if os.access(place, os.R_OK)
         }

@@ -66,7 +66,7 @@ class Entry:
     """Reason why the file is not the network's table."""
 
     @property
-    def stands(self) -> bool:
+    def has_table(self) -> bool:
         """True if the network's own table is there, whole or stopped early."""
         return self.state in (State.WHOLE, State.STOPPED)
 
@@ -88,9 +88,9 @@ class Inventory:
     entries: dict[str, Entry] = field(default_factory=dict)
 
     @property
-    def standing(self) -> dict[str, Entry]:
+    def with_tables(self) -> dict[str, Entry]:
         """Return the entries of networks that have their tables."""
-        return {id_: one for id_, one in self.entries.items() if one.stands}
+        return {id_: one for id_, one in self.entries.items() if one.has_table}
 
     @property
     def not_whole(self) -> dict[str, Entry]:
@@ -169,7 +169,7 @@ def judge(
         if campaign.stop is None or found is None or isinstance(found, TableError):
             continue
         finish = finishes.get(id_)
-        if entry.stands and (finish is None or finish.sha256 != found.sha256):
+        if entry.has_table and (finish is None or finish.sha256 != found.sha256):
             unknown.append((id_, found))
         if len(unknown) == _AT_ONCE:
             entries |= _wrong_ends(campaign, unknown)

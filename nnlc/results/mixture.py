@@ -55,7 +55,7 @@ def mixture_of(
     networks: Iterable[CampaignNetwork],
     settings: TrainingSection,
     finishes: Mapping[str, Finish],
-    standing: Iterable[str],
+    ids: Iterable[str],
 ) -> Mixture:
     """Count tables by the arithmetic that made them, where a new training would have another.
 
@@ -63,9 +63,9 @@ def mixture_of(
         networks: the campaign's; not read if every arithmetic is the first.
         settings: the campaign's training section.
         finishes: finish events by ID.
-        standing: IDs of the tables to count.
+        ids: IDs of the tables to count.
     """
-    recorded = finishes.keys() & set(standing)
+    recorded = finishes.keys() & set(ids)
     known = {i: said for i in recorded if (said := finishes[i].arithmetic) is not None}
     if version() == 1 and set(known.values()) <= {FIRST}:
         return Mixture(len(known))

@@ -85,14 +85,14 @@ def read_status(results: ResultsFolder) -> Status:
     datasets: dict[str, DatasetStatus] = {}
     networks = list(campaign.networks())
     found = inventory(results, campaign, networks, history.finishes)
-    standing, not_whole = found.standing, found.not_whole
+    with_tables, not_whole = found.with_tables, found.not_whole
     for network in networks:
         name, id_ = network.images.name, network.spec.id
         status = datasets.setdefault(name, DatasetStatus())
-        if id_ in standing:
+        if id_ in with_tables:
             status.done += 1
-            rows = standing[id_].half_epochs
-            status.stopped += standing[id_].state is State.STOPPED
+            rows = with_tables[id_].half_epochs
+            status.stopped += with_tables[id_].state is State.STOPPED
             status.saved += campaign.half_epochs - rows
             status.rows += rows
             if id_ in history.finishes:
@@ -115,11 +115,11 @@ def read_status(results: ResultsFolder) -> Status:
         failures=failures,
         not_whole=not_whole,
         makers=makers(finishes),
-        mixture=mixture_of(networks, campaign.training, history.finishes, standing),
+        mixture=mixture_of(networks, campaign.training, history.finishes, with_tables),
         unsaid_ends=unsaid_ends(
             results.journal_folder,
             history.open_jobs,
-            [n.spec.id for n in networks if n.spec.id not in standing],
+            [n.spec.id for n in networks if n.spec.id not in with_tables],
         ),
         ignored_lines=ignored_lines(results.unusable_entries()),
         trouble=history.trouble if running else None,

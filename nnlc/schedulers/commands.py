@@ -12,8 +12,8 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from nnlc.errors import SchedulerError, UnansweredError
-from nnlc.schedulers.registry import queues
 from nnlc.schedulers.scheduler import Queue
+from nnlc.schedulers.scheduler_registry import queues
 from nnlc.system.files import open_regular
 
 ANSWER_SECONDS = 60.0

@@ -5,8 +5,8 @@ import math
 import re
 
 from nnlc.schedulers.options import WORKER, Option, OptionTable, whole
-from nnlc.schedulers.registry import SCHEDULERS
 from nnlc.schedulers.rules import Finding, Findings, Rules
+from nnlc.schedulers.scheduler_registry import SCHEDULERS
 from nnlc.schedulers.script import Script
 from nnlc.schedulers.site import Site
 

@@ -21,8 +21,8 @@ from pydantic import (
 )
 
 from nnlc.errors import SchedulerError, SiteError
-from nnlc.schedulers.registry import scheduler_named
 from nnlc.schedulers.scheduler import Queue, Scheduler
+from nnlc.schedulers.scheduler_registry import scheduler_named
 from nnlc.system.files import folder_of_user
 from nnlc.system.shipped import shipped_names
 from nnlc.system.toml_file import Layers, find_file, read_layers, validate

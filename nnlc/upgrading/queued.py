@@ -14,7 +14,7 @@ from nnlc.errors import NnlcError, SchedulerError
 from nnlc.launching.submit import Record, in_queue, records, scheduler_of_folder
 from nnlc.results.campaign_file import differences, in_words
 from nnlc.results.folder import ResultsFolder
-from nnlc.schedulers.registry import queue_named
+from nnlc.schedulers.scheduler_registry import queue_named
 from nnlc.schedulers.script import Launch, Script
 from nnlc.system.files import read_regular, why_unread
 from nnlc.system.newer_format import is_newer

@@ -58,7 +58,7 @@ def upgrade(
         campaign = campaign.model_copy(update={"training": with_new_choices(campaign.training)})
     networks = list(campaign.networks())
     tables = inventory(results, campaign, networks, history.finishes)
-    standing = tables.standing
+    standing = tables.with_tables
     left = [n for n in networks if n.spec.id not in standing]
     yield (
         f"{results.path}: campaign.toml is of nnlc {written.nnlc}; this is nnlc {__version__}, "
@@ -98,7 +98,7 @@ def _table_lines(
     history: History,
     path: Path,
 ) -> Iterator[str]:
-    standing = tables.standing
+    standing = tables.with_tables
     yield f"tables: {len(standing):,} of {len(networks):,} stand and stay"
     mixture = mixture_of(networks, campaign.training, history.finishes, standing)
     if mixture.words:
