@@ -14,7 +14,7 @@ which trains each network to the end:
 
     alive, spent, before = bench.sample(27, 1, dataset=images), 0.0, 0.0
     for epoch in (1, 3, 9, 27):
-        spent += len(alive) * (epoch - before)  # each network goes on from `before`
+        spent += len(alive) * (epoch - before)  # each network continues from `before`
         alive.sort(key=lambda id: accuracy(id, epoch), reverse=True)
         alive, before = alive[: max(1, len(alive) // 3)], epoch
     halving = accuracy(alive[0], 27)

@@ -134,7 +134,7 @@ def test_status_names_failures_and_retry_clears_them(tmp_path):
     job = run_nnlc("retry", "r", cwd=tmp_path)
     assert job.stdout == f"{first} is no longer failed\n{NEXT_START}\n"
     job = run_nnlc("retry", "r", cwd=tmp_path)
-    whole = "r: no network has failed, and every table that stands is whole\n"
+    whole = "r: no network has failed, and no table is damaged or foreign\n"
     assert (job.returncode, job.stdout) == (0, whole)
     assert "failed:" not in run_nnlc("status", "r", cwd=tmp_path).stdout
 

@@ -227,7 +227,7 @@ def test_a_network_that_another_job_has_is_not_told_to_be_lost(tmp_path):
     foreign = [{"id": id_, "path": id_, **about} for id_ in ids]
     job.say(0, kind="checked", trainer=0, go_on=[], foreign=foreign)
     _, lost, _, theirs = job.progress.messages
-    assert "1 network begins anew, and 60 s" in lost
+    assert "1 network starts again, and 60 s" in lost
     assert "1 network is under way in another job" in theirs
 
 

@@ -216,7 +216,7 @@ def test_a_whole_table_is_never_set_aside(folder):
     with pytest.raises(ResultsError, match=f"neither failed nor .*: {job.id(0)}; none has failed"):
         list(retry(job.results, [job.id(0)]))
     assert list(retry(job.results)) == [
-        f"{job.results.path}: no network has failed, and every table that stands is whole"
+        f"{job.results.path}: no network has failed, and no table is damaged or foreign"
     ]
     assert not job.results.aside_folder.exists()
 

@@ -80,7 +80,7 @@ def told_losses(log):
     """Whether a log names the time that is lost before any network is done."""
     stay, anew, go_back = (
         log.find(words)
-        for words in ("2 tables stand and stay", "1 network begins anew, and", "to go on as before")
+        for words in ("2 tables stay valid", "1 network starts again, and", "to keep this training")
     )
     return 0 < stay < anew < go_back < log.find(" 3/3 ")
 
@@ -110,8 +110,8 @@ def test_an_upgrade_tells_of_all_and_leaves_tables_checkpoints_and_journal(old):
     results = old / "half-done"
     kept = {path: path.read_bytes() for path in results.glob("*/*") if path.is_file()}
     told = run("upgrade", results)
-    assert "tables: 2 of 4 stand and stay" in told
-    assert "checkpoints: 1 network goes on" in told or "1 network begins anew, and" in told
+    assert "tables: 2 of 4 stay valid" in told
+    assert "checkpoints: 1 network continues" in told or "1 network starts again, and" in told
     assert re.search(r"job 7: .*my-slurm.sh: (still fits|can't be told: its Python)", told)
     assert {path: path.read_bytes() for path in kept} == kept
     assert run("upgrade", results, "--dry-run").endswith("to rewrite: nothing\n")

@@ -30,11 +30,11 @@ def test_nothing_is_said_where_nothing_is_lost():
 
 def test_three_lines_say_what_stays_what_is_lost_and_how_to_go_back():
     assert lines(foreign(1, ARITHMETIC), foreign(2, ARITHMETIC, seconds=90), go_on=["a"]) == [
-        "warning: 12 tables stand and stay",
-        "warning: 1 network goes on from checkpoints; 2 networks begin anew, and 0.5 h of training "
-        "are lost: arithmetic was '1' and is '2'",
-        "warning: to go on as before, end this job; those checkpoints stay until their tables "
-        "stand, and need nnlc 0.1.0; nnlc upgrade 'results/my curves' --dry-run says more",
+        "warning: 12 tables stay valid",
+        "warning: 1 network continues from checkpoints; 2 networks start again, and 0.5 h of "
+        "training are lost: arithmetic was '1' and is '2'",
+        "warning: to keep this training, end this job; those checkpoints stay until their tables "
+        "exist, and need nnlc 0.1.0; nnlc upgrade 'results/my curves' --dry-run says more",
     ]
 
 
@@ -43,13 +43,13 @@ def test_tables_of_another_arithmetic_are_told_with_the_tables_that_stay_or_alon
     words = "tables come from another arithmetic than today's: of 12 tables, 5 have arithmetic 1"
     assert lines(mixture=mixture) == [f"warning: {words} instead of 2"]
     [stay, *_] = lines(foreign(1, TORCH), mixture=mixture)
-    assert stay == f"warning: 12 tables stand and stay; {words} instead of 2"
+    assert stay == f"warning: 12 tables stay valid; {words} instead of 2"
 
 
 def test_what_another_job_has_is_not_lost_unless_that_ends_too_early():
     theirs = (
         "warning: 1 network is under way in another job; should that end without the tables, this "
-        "one begins anew, and 0.5 h of training are lost: device name was 'A100' and is 'H100'"
+        "one starts again, and 0.5 h of training are lost: device name was 'A100' and is 'H100'"
     )
     assert lines(foreign(1, DEVICE), elsewhere={"id1"}) == [theirs]
     both = lines(foreign(1, DEVICE), foreign(2, TORCH), elsewhere={"id1"})

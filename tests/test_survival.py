@@ -129,7 +129,7 @@ def test_a_killed_agent_ends_the_job_is_told_of_and_costs_one_checkpoint_interva
     again = run_worker(campaign, "--results", results)
     assert again.returncode == 0
     assert again.stdout.count("ended without a word (killed, or its node was lost)") == 1
-    assert "2 networks go on from their checkpoints" in again.stdout
+    assert "2 networks continue from their checkpoints" in again.stdout
     for event in events(results, "resume"):
         assert event["step"] + 100 * event["half_epoch"] >= before[event["id"]]
     assert {event["id"] for event in events(results, "resume")} == before.keys()

@@ -37,8 +37,8 @@ def test_a_job_that_is_gone_and_wrote_no_end_is_found_with_what_it_trained(tmp_p
     journal.write("finish", id="b")
     age(journal, SILENT_SECONDS)
     for missing, words in (
-        ("acd", "; 2 networks go on from their checkpoints, if some are there that fit"),
-        ("ab", "; 1 network goes on from its checkpoint, if one is there that fits"),
+        ("acd", "; 2 networks continue from their checkpoints, if they have usable ones"),
+        ("ab", "; 1 network continues from its checkpoint, if it has a usable one"),
         ("", "(killed, or its node was lost)"),
     ):
         [told] = unsaid(tmp_path, missing)
@@ -113,7 +113,7 @@ def test_a_job_on_another_machine_is_told_of_after_a_minute_of_silence_and_once(
     for _ in range(3):
         job.tick(SILENT_SECONDS)
     [words] = told(job)
-    assert words.endswith("2 networks go on from their checkpoints, if some are there that fit")
+    assert words.endswith("2 networks continue from their checkpoints, if they have usable ones")
     assert [event["ids"] for event in job.events("lost")] == [[journal.path.stem]]
 
 

@@ -73,8 +73,8 @@ def test_a_change_for_networks_with_dropout_leaves_all_other_checkpoints_in_use(
 ):
     before = tree(half_done)
     told = changed.run("upgrade", half_done, "--dry-run")
-    assert "checkpoints: 1 network goes on" in told
-    assert "2 networks begin anew" in told
+    assert "checkpoints: 1 network continues" in told
+    assert "2 networks start again" in told
     assert "arithmetic was '1' and is '2'" in told
     assert "touches 2 of the 3 networks left" in told
     assert tree(half_done) == before
@@ -82,8 +82,8 @@ def test_a_change_for_networks_with_dropout_leaves_all_other_checkpoints_in_use(
     first_table = next(i for i, line in enumerate(log) if "1/3" in line)
     [stay, lost, go_back] = [line for line in log if "warning:" in line]
     assert max(map(log.index, (stay, lost, go_back))) < first_table
-    assert "0 tables stand and stay" in stay
-    assert "1 network goes on from checkpoints; 2 networks begin anew" in lost
+    assert "0 tables stay valid" in stay
+    assert "1 network continues from checkpoints; 2 networks start again" in lost
     assert "arithmetic was '1' and is '2'" in lost
     assert f"need nnlc before {LATER};" in go_back
     assert f"nnlc upgrade {half_done} --dry-run" in go_back
@@ -128,7 +128,7 @@ def test_a_campaign_that_was_begun_before_keeps_the_old_way_until_told_otherwise
     place, half_done, keeping
 ):
     told = keeping.run("upgrade", half_done, "--dry-run")
-    assert "checkpoints: 3 networks go on" in told
+    assert "checkpoints: 3 networks continue" in told
     assert 'touches 2 of the 3 networks left; training.masks = "first" keeps their old' in told
     log = keeping.work(place / "tiny.toml", half_done)
     assert "warning" not in log

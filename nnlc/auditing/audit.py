@@ -85,7 +85,7 @@ class Audit:
         - `rules`: findings by rule, those with none left out.
         - `findings`: objects with `path`, `line`, `column`, `column_name` (null where the whole
           file, line or no table's column is meant), `rule`, `severity`, `found`, `right`, `source`,
-          and `times`: how many of the file and rule it stands for, 1 but for those that repeat.
+          and `times`: how many findings of the file and rule it represents.
         - `divisors`: objects with the fields of `Divisor`.
         - `svhn`: objects with `path`, `tables`, `possible`, `against`.
         """

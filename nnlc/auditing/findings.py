@@ -31,7 +31,7 @@ class Finding:
     right: str
     """Value or state that would be right."""
     times: int = 1
-    """Number of findings of the rule in the file that it stands for."""
+    """Number of findings of the rule in the file that this one represents."""
 
     @property
     def severity(self) -> Severity:

@@ -127,7 +127,7 @@ def check_destination(folder: Path, paths: Iterable[Path]) -> None:
         paths: the paths to read.
 
     Raises:
-        NnlcError: something stands in the folder's place, or the folder lies inside a path to read.
+        NnlcError: the folder exists and is not empty, or lies inside a path to read.
     """
     place = Path(os.path.abspath(folder))  # noqa: PTH100  a link in its place is not followed
     if not place.is_dir():

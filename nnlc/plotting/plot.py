@@ -103,8 +103,8 @@ def check_plot(path: Path, kind: str = KINDS[0], value: str = "accuracy") -> Non
     """Check that a kind of picture exists and that a file can be written at a path.
 
     Raises:
-        NnlcError: the kind, value or ending is unknown, or a file that nnlc did not draw stands
-            at the path.
+        NnlcError: the kind, value or ending is unknown, or the path has a file
+            that nnlc did not draw.
     """
     check_choice("kind", kind, KINDS)
     check_choice("value", value, tuple(VALUES))

@@ -99,7 +99,7 @@ def changed_payload(
 
 
 def to_json(payload: dict[str, Any]) -> str:
-    """Return ASCII JSON that can stand in a script element: nothing in it ends or opens one."""
+    """Return ASCII JSON for a script element: it contains nothing that ends or opens one."""
     text = json.dumps(payload, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

@@ -79,7 +79,7 @@ def campaign_file(campaign: Campaign) -> bytes:
 
 
 def renewed_file(path: Path, places: dict[str, str]) -> bytes:
-    """Return a campaign.toml as it stands, of its own format, but with other places of own images.
+    """Return a campaign.toml unchanged, but with new places of the user's own images.
 
     Args:
         path: the file, which was read before.

@@ -100,9 +100,9 @@ class ResultsFolder(ResultsPaths):
         self._opened = campaign
 
     def check(self) -> None:
-        """Check that the folder still stands at its path.
+        """Check that the folder is still at its path.
 
-        It may have been moved away or unmounted, and another may stand there by now. Once a job
+        It may have been moved away or unmounted, and another folder may be there by now. Once a job
         has begun, nothing makes the folder anew: it would be in the way when it comes back.
 
         Raises:
@@ -165,16 +165,16 @@ class ResultsFolder(ResultsPaths):
         return place
 
     def unusable_entries(self) -> list[tuple[Path, OSError]]:
-        """Return what stands in the place of files and folders of jobs and is none, and why."""
+        """Return entries that block files and folders of jobs, with the reasons."""
         leases = unusable_entries(self.leases_folder, files=(HEARTBEAT,), folders=(LEASE,))
         return [*unread_files(self.journal_folder), *leases]
 
     def strange_checkpoints(self) -> list[tuple[Path, OSError]]:
-        """Return what stands in the place of checkpoints and is none, or can't be read, and why."""
+        """Return entries that are no readable checkpoints, with the reasons."""
         return unusable_entries(self.checkpoints_folder, files=(CHECKPOINT,))
 
     def remove_checkpoints(self, id: str) -> None:
-        """Remove the checkpoints of a network, whose table stands.
+        """Remove the checkpoints of a network that has its table.
 
         Raises:
             OSError: what the file system says.
@@ -211,7 +211,7 @@ class ResultsFolder(ResultsPaths):
         """Write campaign.toml anew, in this nnlc's format.
 
         Raises:
-            ResultsError: it can't be written; what was there stands.
+            ResultsError: it can't be written; the file of before is unchanged.
         """
         try:
             write_atomically(self.campaign_file, campaign_file(campaign))

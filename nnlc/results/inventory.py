@@ -4,9 +4,9 @@ A table is whole when it is a regular file in the published format, describes it
 this campaign, and ends where it should. Any other file is left as it is: its network counts neither
 as done nor as waiting, until `nnlc retry` sets the file aside.
 
-| state | what stands there |
+| state | file in the table's place |
 | --- | --- |
-| missing | nothing |
+| missing | none |
 | whole | the network's table, with all half epochs of the campaign |
 | stopped | the network's table, which the campaign's stop rule has ended early |
 | damaged | no table, one that was cut or is of another length, or a file that can't be read |
@@ -31,11 +31,11 @@ from nnlc.tables.columns import METADATA_COLUMNS
 from nnlc.tables.table import wrong_length
 from nnlc.wording import counted, first_few
 
-if TYPE_CHECKING:  # NumPy, which no agent needs before tables stand
+if TYPE_CHECKING:  # NumPy, which no agent needs before tables exist
     from nnlc.tables.record import Record
 
     Found = Record | TableError | None
-    """Table that was read, or the reason why it can't be, or None where nothing stands."""
+    """Table that was read, the reason why it can't be read, or None if there is no file."""
 
 _AT_ONCE = 500
 """Number of tables that a stop rule is shown together."""
@@ -109,7 +109,7 @@ def inventory(
     networks: Sequence[CampaignNetwork],
     finishes: Mapping[str, Finish] | None = None,
 ) -> Inventory:
-    """Return the state of every network's table; each that stands is read whole.
+    """Return the state of every network's table; each existing file is read whole.
 
     Args:
         results: the folder.
@@ -152,7 +152,7 @@ def judge(
     tables: Iterable[tuple[CampaignNetwork, Path, "Found"]],
     finishes: Mapping[str, Finish],
 ) -> dict[str, Entry]:
-    """Return the entry of each network, by ID, from what was read in its table's place.
+    """Return the entry of each network, by ID, from the file in its table's place.
 
     A stop rule is asked only where the journal does not know the table's digest.
 
@@ -244,7 +244,7 @@ def _wrong_ends(campaign: Campaign, tables: Sequence[tuple[str, "Record"]]) -> d
 
 
 def _read(path: Path) -> "Found":
-    """Read what stands in a table's place."""
+    """Read the file in a table's place."""
     from nnlc.tables.record import read_record
 
     try:

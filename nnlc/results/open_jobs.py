@@ -39,8 +39,8 @@ class OpenJob:
         text = (
             f"the job of {began} UTC on {host} ended without a word (killed, or its node was lost)"
         )
-        one = "network goes on from its checkpoint, if one is there that fits"
-        several = "networks go on from their checkpoints, if some are there that fit"
+        one = "network continues from its checkpoint, if it has a usable one"
+        several = "networks continue from their checkpoints, if they have usable ones"
         return printable(f"{text}; {counted(left, one, several)}" if left else text)
 
 

@@ -54,7 +54,7 @@ def retry(results: ResultsFolder, ids: Sequence[str] = ()) -> Iterator[str]:
     for id_ in sorted(left):
         yield f"{not_whole[id_].reason}; it is left there: mend that, or name {id_} to set it aside"
     if not chosen and not left:
-        yield f"{results.path}: no network has failed, and every table that stands is whole"
+        yield f"{results.path}: no network has failed, and no table is damaged or foreign"
 
 
 def _set_aside(results: ResultsFolder, files: dict[str, Entry]) -> Iterator[str]:

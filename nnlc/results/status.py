@@ -71,7 +71,7 @@ class Status:
 def read_status(results: ResultsFolder) -> Status:
     """Return the progress of a results folder; jobs may run in it meanwhile.
 
-    A network is done if its table stands, whole or stopped. One under way counts as such, whatever
+    A network is done if its table exists, whole or stopped. One under way counts as such, whatever
     became of it before; a failed one counts as failed until `nnlc retry`.
 
     Raises:

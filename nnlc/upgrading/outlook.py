@@ -1,4 +1,4 @@
-"""Outlook of a results folder: networks that go on from checkpoints, and what others lose.
+"""Outlook of a results folder: networks that continue, and training that others lose.
 
 A trainer reads the checkpoints, since it alone knows what their bits depend on. A job's start and
 `nnlc upgrade` report it in the same words.
@@ -20,7 +20,7 @@ _SEVERAL = 3
 
 
 class Foreign(NamedTuple):
-    """Farthest checkpoint of a network that can't go on from any."""
+    """Farthest checkpoint of a network that can't continue from any."""
 
     id: str
     path: str
@@ -41,7 +41,7 @@ class Foreign(NamedTuple):
 
     @property
     def wants(self) -> list[str]:
-        """Return what it takes to go on from it, such as nnlc 0.1.0."""
+        """Return the requirement for continuing from it, such as nnlc 0.1.0."""
         wants: list[str] = []
         for key, there, _ in self._first:
             if key == "versions.arithmetic":
@@ -80,7 +80,7 @@ class Outlook:
 
     @property
     def seconds(self) -> float:
-        """Return the training time that is lost if the foreign ones begin anew."""
+        """Return the training time that networks with foreign checkpoints lose."""
         return sum(each.seconds for each in self.foreign)
 
     def reasons(self) -> str:
@@ -102,8 +102,8 @@ def start_lines(
 
     Args:
         outlook: outlook of the networks that are left.
-        mixture: mixture of the tables that stand, if a journal tells of any.
-        tables: number of tables that stand.
+        mixture: mixture of the tables, as far as the journal knows them.
+        tables: number of tables.
         results: the folder.
         elsewhere: IDs of networks that other jobs have: lost only if those end too early.
     """
@@ -114,7 +114,7 @@ def start_lines(
         are = counted(len(theirs.foreign), "network is", "networks are")
         lines.append(
             f"warning: {are} under way in another job; should that end without the tables, this "
-            f"one begins anew, and {in_hours(theirs.seconds)} of training are lost: "
+            f"one starts again, and {in_hours(theirs.seconds)} of training are lost: "
             f"{theirs.reasons()}"
         )
     return lines
@@ -128,14 +128,15 @@ def _lines_of_losses(
         return [f"warning: {others}"] if others else []
     tell_more = f"nnlc upgrade {shlex.quote(str(results))} --dry-run says more"
     wants = list(dict.fromkeys(want for each in outlook.foreign for want in each.wants))
-    anew = counted(len(outlook.foreign), "network begins anew", "networks begin anew")
+    anew = counted(len(outlook.foreign), "network starts again", "networks start again")
     return [
-        f"warning: {counted(tables, 'table stands and stays', 'tables stand and stay')}"
+        f"warning: {counted(tables, 'table stays valid', 'tables stay valid')}"
         + (f"; {others}" if others else ""),
-        f"warning: {counted(outlook.go_on, 'network goes on', 'networks go on')} from checkpoints; "
-        f"{anew}, and {in_hours(outlook.seconds)} of training are lost: {outlook.reasons()}",
-        "warning: to go on as before, end this job; those checkpoints stay until their tables "
-        f"stand, and need {', '.join(wants[:_SEVERAL])}; {tell_more}",
+        f"warning: {counted(outlook.go_on, 'network continues', 'networks continue')} from "
+        f"checkpoints; {anew}, and {in_hours(outlook.seconds)} of training are lost: "
+        f"{outlook.reasons()}",
+        "warning: to keep this training, end this job; those checkpoints stay until their tables "
+        f"exist, and need {', '.join(wants[:_SEVERAL])}; {tell_more}",
     ]
 
 

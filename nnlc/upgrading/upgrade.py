@@ -58,8 +58,8 @@ def upgrade(
         campaign = campaign.model_copy(update={"training": with_new_choices(campaign.training)})
     networks = list(campaign.networks())
     tables = inventory(results, campaign, networks, history.finishes)
-    standing = tables.with_tables
-    left = [n for n in networks if n.spec.id not in standing]
+    done = tables.with_tables
+    left = [n for n in networks if n.spec.id not in done]
     yield (
         f"{results.path}: campaign.toml is of nnlc {written.nnlc}; this is nnlc {__version__}, "
         f"arithmetic {version()}"
@@ -98,9 +98,9 @@ def _table_lines(
     history: History,
     path: Path,
 ) -> Iterator[str]:
-    standing = tables.with_tables
-    yield f"tables: {len(standing):,} of {len(networks):,} stand and stay"
-    mixture = mixture_of(networks, campaign.training, history.finishes, standing)
+    done = tables.with_tables
+    yield f"tables: {len(done):,} of {len(networks):,} stay valid"
+    mixture = mixture_of(networks, campaign.training, history.finishes, done)
     if mixture.words:
         yield f"  {mixture.words}"
     yield from (f"  {line}" for line in not_whole_lines(tables.not_whole.values(), path))
@@ -131,13 +131,13 @@ def _checkpoint_lines(
     pairs = zip(outlook.foreign, apart, strict=True)
     elsewhere = Outlook(0, tuple(each for each, one in pairs if not one.differences))
     lost = Outlook(0, tuple(each for each in apart if each.differences))
-    yield f"checkpoints: {counted(outlook.go_on, 'network goes on', 'networks go on')}"
+    yield f"checkpoints: {counted(outlook.go_on, 'network continues', 'networks continue')}"
     if elsewhere.foreign:
         where = ("goes on where it was made", "go on where they were made")
         number = counted(len(elsewhere.foreign), *where)
         yield f"  {number}, not here: {elsewhere.reasons()}"
     if lost.foreign:
-        number = counted(len(lost.foreign), "network begins anew", "networks begin anew")
+        number = counted(len(lost.foreign), "network starts again", "networks start again")
         yield f"  {number}, and {in_hours(lost.seconds)} of training are lost: {lost.reasons()}"
         yield from first_few(
             lost.foreign, write=lambda each: f"    {each.path}: {in_hours(each.seconds)}"

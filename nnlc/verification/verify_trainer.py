@@ -95,7 +95,7 @@ class TrainingProcess:
         self._expect("finished")
 
     def look_at(self, networks: list[messages.Message], folder: Path) -> messages.Message:
-        """Return which networks go on from the checkpoints in a folder (`nnlc.system.messages`).
+        """Return which networks continue from the checkpoints in a folder (`nnlc.system.messages`).
 
         Raises:
             TrainingFailed: the process is gone.

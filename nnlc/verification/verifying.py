@@ -66,7 +66,7 @@ def verify(
         threads: number of threads; by default as recorded, which is one unless it was changed.
         device: "cpu" or "cuda"; by default the kind that made the table, if there is one here.
         campaign: campaign of all tables: a `Campaign`, the name of a shipped one, its file or its
-            results folder. By default each is of the one of the results folder that it stands in,
+            results folder. By default, each is of the campaign of its results folder,
             and else of nnlc's own settings.
         on_verdict: function that gets each verdict at once.
         tell: function that gets lines on what is skipped and on the progress of a training.
