@@ -104,10 +104,16 @@ ANSWERS = {
     "no longer fits, .*: its Python /gone/python is not here": (sys.executable, "/gone/python"),
     "can't be told: it works in another folder": elsewhere,
     "can't be told: .*; the scheduler has a copy": lambda results, script: script.unlink(),
-    "can't be told: how it starts nnlc.worker is not": (r"\nsrun ", "\nmpiexec "),
+    "can't be told: the script does not show how it starts nnlc.worker": (r"\nsrun ", "\nmpiexec "),
     r"can't be told: its Python is \$VENV/bin/python": (sys.executable, '"$VENV/bin/python"'),
-    "can't be told: its campaign is not": (r"nnlc.worker \S+", 'nnlc.worker "$CAMPAIGN"'),
-    "can't be told: its --results is not": (r"--results \S+", '--results "$RESULTS"'),
+    "can't be told: the script does not show its campaign": (
+        r"nnlc.worker \S+",
+        'nnlc.worker "$CAMPAIGN"',
+    ),
+    "can't be told: the script does not show its --results": (
+        r"--results \S+",
+        '--results "$RESULTS"',
+    ),
 }
 
 

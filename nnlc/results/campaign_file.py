@@ -1,4 +1,4 @@
-"""campaign.toml of a results folder: the whole campaign, as it was when the folder was begun."""
+"""campaign.toml of a results folder: the full campaign with which the folder was made."""
 
 import hashlib
 import json
@@ -18,16 +18,15 @@ from nnlc.system.toml_file import Values, read_toml
 from nnlc.wording import counted
 
 FORMATS = {1: "0.1.0", 2: "0.2.0"}
-"""First nnlc that can use each format. Format 1 named neither the nnlc that wrote the file nor a
-digest."""
+"""Oldest nnlc that can use each format. A file of format 1 has no digest and no version of nnlc."""
 FORMAT = max(FORMATS)
 """Format of new results folders; raised when an older nnlc could no longer use them."""
 
 _HEAD = b"# The campaign of this results folder, whole. Written by nnlc; don't edit.\n"
 _KEYS = ("results_format", "nnlc", "digest")
-"""Keys of the file itself; all others are the campaign's."""
+"""Keys about the file; all other keys belong to the campaign."""
 _ASIDE = ("npz", "largest_class")
-"""Keys of a user's own images on which no table depends: path, and share of the largest class."""
+"""Keys of a user's own images that no table depends on: path, and share of the largest class."""
 
 
 class Written(NamedTuple):
@@ -40,10 +39,10 @@ class Written(NamedTuple):
 
 
 def read_campaign_file(path: Path) -> Written:
-    """Read a campaign.toml; settings newer than the file get the value of its time.
+    """Read a campaign.toml; a setting that is newer than the file gets its former fixed value.
 
     Raises:
-        ResultsError: it can't be read, a newer nnlc has written it, or it was edited.
+        ResultsError: the file can't be read, was written by a newer nnlc, or was edited.
     """
     values = read_toml(path, ResultsError)
     found, made_by, digest = (values.pop(key, None) for key in _KEYS)
@@ -79,11 +78,11 @@ def campaign_file(campaign: Campaign) -> bytes:
 
 
 def renewed_file(path: Path, places: dict[str, str]) -> bytes:
-    """Return a campaign.toml unchanged, but with new places of the user's own images.
+    """Return the content of a campaign.toml with new paths of the user's own images.
 
     Args:
-        path: the file, which was read before.
-        places: new paths by the names of the images.
+        path: the file; `read_campaign_file` must have accepted it.
+        places: new paths by dataset name.
     """
     values = read_toml(path, ResultsError)
     for name, place in places.items():
@@ -92,24 +91,24 @@ def renewed_file(path: Path, places: dict[str, str]) -> bytes:
 
 
 def campaign_toml(campaign: Campaign) -> bytes:
-    """Return a campaign as a file that extends no other and says where its own images lie."""
+    """Return a campaign as TOML that extends no other file and has the paths of own images."""
     return tomli_w.dumps(campaign.model_dump(mode="python", exclude_none=True)).encode()
 
 
 def _identity(campaign: Campaign) -> dict[str, Any]:
-    """Return all values that tables depend on, flat; of a user's own images the checksum is one."""
+    """Return all values that tables depend on, by dotted key; own images count by checksum."""
     return _flatten(_decisive(campaign.model_dump(mode="json", exclude_none=True)))
 
 
 def differences(asked: Campaign, recorded: Campaign) -> dict[str, tuple[Any, Any]]:
-    """Return by key what differs of a campaign that is asked for and a folder's, in that order."""
+    """Return the values that differ, by key, as (value asked for, value recorded in a folder)."""
     here, there = _identity(asked), _identity(recorded)
     keys = (key for key in sorted(here | there) if here.get(key) != there.get(key))
     return {key: (here.get(key), there.get(key)) for key in keys}
 
 
 def in_words(different: Mapping[str, tuple[Any, Any]]) -> str:
-    """Return what differs: the first of it, and how much else."""
+    """Return the first difference in words, and the number of further differences."""
     key, (here, there) = next(iter(different.items()))
     others = len(different) - 1
     more = f" (and {counted(others, 'other key differs', 'other keys differ')})" if others else ""
@@ -117,9 +116,9 @@ def in_words(different: Mapping[str, tuple[Any, Any]]) -> str:
 
 
 def _digest(values: Values) -> str:
-    """Return a digest of what a campaign.toml says that tables depend on.
+    """Return a digest of the values in a campaign.toml that tables depend on.
 
-    Only the file's own values count, so that a version with more settings finds the same.
+    Only values in the file count, so that an nnlc with more settings computes the same digest.
     """
     text = json.dumps(_decisive(values), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -135,7 +134,7 @@ def _decisive(values: Values) -> Values:
             for name, section in datasets.items()
             if isinstance(section, dict)
         }
-        # IDs are numbers in this order; a dataset without networks has none.
+        # The IDs of networks depend on the order of the datasets that have networks.
         used = [n for n, section in kept["datasets"].items() if section.get("networks_per_depth")]
         if len(used) > 1:
             kept["order of datasets"] = used

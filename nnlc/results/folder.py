@@ -1,4 +1,4 @@
-"""Results folder of a campaign: opened, checked while a job runs, rewritten."""
+"""Results folder of a campaign: open it, check it while a job runs, and rewrite campaign.toml."""
 
 import contextlib
 import errno
@@ -33,7 +33,7 @@ from nnlc.tables.folder_names import CHECKPOINT, HEARTBEAT, LEASE
 
 
 class ResultsFolder(ResultsPaths):
-    """Results folder at a path; nothing is made until `open`."""
+    """Results folder at a path; only `open` creates it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -41,14 +41,14 @@ class ResultsFolder(ResultsPaths):
         self._seen: tuple[int, ...] = ()
 
     def resolve(self, campaign: Campaign, recorded: Campaign | None = None) -> Campaign:
-        """Return a campaign with the arithmetic of this folder, where its own file chooses none.
+        """Return a campaign that takes the arithmetic it leaves open from this folder.
 
         Args:
-            campaign: the one that is asked for.
-            recorded: the folder's own; by default, the one in its campaign.toml.
+            campaign: the campaign that is asked for.
+            recorded: campaign of the folder; by default, its campaign.toml is read.
 
         Raises:
-            ResultsError: there is a campaign, and it can't be read.
+            ResultsError: the folder has a campaign.toml that can't be read.
         """
         if not self.has_campaign:
             return campaign
@@ -56,18 +56,18 @@ class ResultsFolder(ResultsPaths):
         return campaign.model_copy(update={"training": training})
 
     def open(self, campaign: Campaign) -> None:
-        """Make the folder for a campaign, or check that it is this campaign's.
+        """Create the folder for a campaign, or check that it belongs to this campaign.
 
-        If a user's own images have moved, the new path is written into campaign.toml.
+        If the user's own images have moved, their new path is written into campaign.toml.
 
         Args:
             campaign: the campaign, as `resolve` returns it.
 
         Raises:
-            ResultsError: it can't be written, or belongs to something else. Nothing is changed.
+            ResultsError: the folder can't be written, or belongs to another campaign or program.
         """
         try:
-            # Before campaign.toml is looked for: another job may be making the folder now.
+            # List files before looking for campaign.toml: another job may be creating the folder.
             in_use = self.path.exists() and any(
                 path.suffix != TEMPORARY_SUFFIX for path in self.path.iterdir()
             )
@@ -79,7 +79,7 @@ class ResultsFolder(ResultsPaths):
                     "folder; give an empty or new one with --results"
                 )
             else:
-                # First, so that a folder that an error left unfinished is recognised.
+                # campaign.toml first: after an error, the unfinished folder is still recognised.
                 self.path.mkdir(parents=True, exist_ok=True)
                 write_atomically(self.campaign_file, campaign_file(campaign))
             self.remember(campaign)
@@ -96,17 +96,17 @@ class ResultsFolder(ResultsPaths):
             ) from None
 
     def remember(self, campaign: Campaign) -> None:
-        """Remember that the folder was this campaign's when the job began, for `check`."""
+        """Store the campaign of the folder when the job began, for `check`."""
         self._opened = campaign
 
     def check(self) -> None:
-        """Check that the folder is still at its path.
+        """Check that this campaign's folder is still at its path.
 
-        It may have been moved away or unmounted, and another folder may be there by now. Once a job
-        has begun, nothing makes the folder anew: it would be in the way when it comes back.
+        The folder may have been moved, unmounted or replaced by another. A running job never
+        creates a missing folder again: a new folder would block the return of the old one.
 
         Raises:
-            OSError: it doesn't, or can't be looked at, with words for it.
+            OSError: the folder is gone, replaced or can't be read; its text is for users.
         """
         try:
             about = self.campaign_file.stat()
@@ -124,19 +124,19 @@ class ResultsFolder(ResultsPaths):
             raise OSError(errno.ESTALE, f"{self.campaign_file} {words}", str(self.path)) from None
 
     def ready(self, folder: Path) -> None:
-        """Check the results folder, and make one of its subfolders if it is missing.
+        """Check the results folder, and create one of its subfolders if it is missing.
 
         Raises:
-            OSError: as from `check`, or it can't be made.
+            OSError: as from `check`, or the subfolder can't be created.
         """
         self.check()
         make_folder(folder)
 
     def make_mark(self, token: str) -> Path:
-        """Write a file by which all nodes see that they share this folder.
+        """Write a file that every node must see, which proves that all nodes share this folder.
 
         Raises:
-            ResultsError: it can't be written.
+            ResultsError: the file can't be written.
         """
         mark = self._mark(token)
         try:
@@ -151,10 +151,10 @@ class ResultsFolder(ResultsPaths):
             self._mark(token).unlink()
 
     def make_aside_folder(self) -> Path:
-        """Make a new folder, of a number that none had, for files that are to be kept.
+        """Create a subfolder of `aside` with the next free number.
 
         Raises:
-            OSError: what the file system says.
+            OSError: the file system refuses.
         """
         self.aside_folder.mkdir(exist_ok=True)
         for number in itertools.count(1):
@@ -165,19 +165,19 @@ class ResultsFolder(ResultsPaths):
         return place
 
     def unusable_entries(self) -> list[tuple[Path, OSError]]:
-        """Return entries that block files and folders of jobs, with the reasons."""
+        """Return unreadable entries in the journal and among the leases, with the reasons."""
         leases = unusable_entries(self.leases_folder, files=(HEARTBEAT,), folders=(LEASE,))
         return [*unread_files(self.journal_folder), *leases]
 
     def strange_checkpoints(self) -> list[tuple[Path, OSError]]:
-        """Return entries that are no readable checkpoints, with the reasons."""
+        """Return entries of the checkpoints folder that can't be read, with the reasons."""
         return unusable_entries(self.checkpoints_folder, files=(CHECKPOINT,))
 
     def remove_checkpoints(self, id: str) -> None:
-        """Remove the checkpoints of a network that has its table.
+        """Remove the checkpoints of a network whose table is written.
 
         Raises:
-            OSError: what the file system says.
+            OSError: the file system refuses.
         """
         for name in os.listdir(self.checkpoints_folder):  # noqa: PTH208  names are wanted
             if name.startswith(f"{id}."):
@@ -200,7 +200,7 @@ class ResultsFolder(ResultsPaths):
         """Return the content of campaign.toml.
 
         Raises:
-            ResultsError: there is none, it can't be read, a newer nnlc has written it, or it was
+            ResultsError: the file is missing, can't be read, was written by a newer nnlc, or was
                 edited.
         """
         if not self.has_campaign:
@@ -208,10 +208,10 @@ class ResultsFolder(ResultsPaths):
         return read_campaign_file(self.campaign_file)
 
     def rewrite(self, campaign: Campaign) -> None:
-        """Write campaign.toml anew, in this nnlc's format.
+        """Replace campaign.toml by a file in this nnlc's format.
 
         Raises:
-            ResultsError: it can't be written; the file of before is unchanged.
+            ResultsError: the file can't be written; the old file is unchanged.
         """
         try:
             write_atomically(self.campaign_file, campaign_file(campaign))
@@ -219,10 +219,10 @@ class ResultsFolder(ResultsPaths):
             raise ResultsError(f"{self.campaign_file}: {why_unread(problem, 'written')}") from None
 
     def check_same(self, campaign: Campaign) -> Campaign:
-        """Return the campaign of this folder, if it is the one that is asked for.
+        """Return the campaign of this folder if it equals the campaign that is asked for.
 
         Raises:
-            ResultsError: it is another, or can't be read.
+            ResultsError: the campaigns differ, or campaign.toml can't be read.
         """
         recorded = self.campaign()
         if different := differences(campaign, recorded):
@@ -235,7 +235,7 @@ class ResultsFolder(ResultsPaths):
     def _renew_places(self, campaign: Campaign, recorded: Campaign) -> None:
         """Write the present paths of a user's own images into campaign.toml, if they have moved.
 
-        A job that was submitted before they were moved still names the old one.
+        A job that was submitted before they moved still names the old path, which is ignored.
         """
         moved = {
             name: place
@@ -248,7 +248,7 @@ class ResultsFolder(ResultsPaths):
 
 
 def checkpoints_in(folder: Path) -> dict[str, list[str]]:
-    """Return the names of the files of checkpoints in a folder, by the ID of their network."""
+    """Return the names of the checkpoint files in a folder, by network ID."""
     found: dict[str, list[str]] = {}
     with contextlib.suppress(OSError):
         for name in names_in(folder):
@@ -258,7 +258,7 @@ def checkpoints_in(folder: Path) -> dict[str, list[str]]:
 
 
 def _or_upgrade(different: Iterable[str], path: Path) -> str:
-    """Return what else helps where nothing but the choice of an old or a new way differs."""
+    """Return advice on `nnlc upgrade` if only settings of arithmetic differ, else ""."""
     if not {key.removeprefix("training.") for key in different} <= arithmetic_settings():
         return ""
     command = f"nnlc upgrade {shlex.quote(str(path))} --new-arithmetic"

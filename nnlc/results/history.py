@@ -1,4 +1,4 @@
-"""History of a campaign's networks over all jobs so far, as its journal tells it."""
+"""History of a campaign's networks over all jobs so far, read from the journal."""
 
 import json
 from collections import Counter
@@ -18,12 +18,12 @@ _KINDS = frozenset(
     {"job", "end", "lost", "trouble", "start", "attempt", "failure", "finish", "retire", "retry"}
 )
 _NAMES = {"torch": "torch", "cuda": "CUDA", "cudnn": "cuDNN"}
-"""Names, for people, of the libraries that a table's bits depend on."""
+"""Names, in words for users, of the libraries that a table's bits depend on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finish:
-    """Event of a network that was finished; older journals tell less."""
+    """Event of a finished network; older journals lack some fields."""
 
     seconds: float | None = None
     half_epoch_seconds: tuple[float, ...] = ()
@@ -45,14 +45,14 @@ class Finish:
 
     @property
     def on_gpu(self) -> bool | None:
-        """True if it was trained on a GPU; None if the event does not tell."""
+        """True if the network was trained on a GPU; None if not recorded."""
         return None if self.device is None else self.multiprocessors is not None
 
     @property
     def arithmetic(self) -> str | None:
-        """Return the network's arithmetic; None if the event does not tell."""
-        said = FIRST if "nnlc" in self.versions else None  # 0.1.0 did not say it
-        return self.versions.get("arithmetic", said)
+        """Return the network's arithmetic; None if not recorded."""
+        default = FIRST if "nnlc" in self.versions else None  # 0.1.0 recorded none
+        return self.versions.get("arithmetic", default)
 
     def seconds_of_all(self, half_epochs: int) -> float | None:
         """Return the seconds that all half epochs would have taken without a stop rule."""
@@ -62,31 +62,31 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Point where a stop rule ended a network, and its prediction, as far as the event tells."""
+    """Point where a stop rule ended a training, and the rule's prediction; None if not recorded."""
 
     epoch: float | None
     predicted: float | None
     """Predicted accuracy at the target, in percent."""
     target: float | None
-    """Epoch of the prediction."""
+    """Epoch that the prediction is for."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Content of a journal; each dictionary is by network ID."""
+    """Content of a journal; the keys of each dictionary are network IDs."""
 
     attempts: dict[str, int] = field(default_factory=dict)
-    """Failed attempts since the last finish or retry, without those on retired ranks; networks
-    without any are left out."""
+    """Number of failed attempts since the last finish or retry, if any; attempts on retired ranks
+    don't count."""
     failures: dict[str, str] = field(default_factory=dict)
     """Reasons why networks were given up; `nnlc retry` clears them."""
     finishes: dict[str, Finish] = field(default_factory=dict)
     trouble: str | None = None
-    """Last trouble with its time, since a job began or ended."""
+    """Last reported trouble, with its time, unless a job began or ended later."""
     last_time: str | None = None
-    """Time of the last event, as the event has it."""
+    """Time of the last event, as text from the journal."""
     open_jobs: Sequence[OpenJob] = ()
-    """Jobs without a recorded end (`nnlc.results.open_jobs`). Older journals have none."""
+    """Jobs without a recorded end (`nnlc.results.open_jobs`); older journals do not show them."""
 
 
 def read_history(folder: Path) -> History:
@@ -111,15 +111,15 @@ def read_history(folder: Path) -> History:
 
 
 def _take(history: History, id_: str, event: dict[str, Any]) -> None:
-    """Add what an event says of one network to the history."""
+    """Add an event about one network to the history."""
     count = history.attempts.pop(id_, 0)
     match event["event"]:
         case "attempt":
             count += 1
         case "failure":
-            count += event.get("attempts") != 0  # one that no device had room for was not tried
+            count += event.get("attempts") != 0  # 0 if the network was too large for every device
             history.failures[id_] = _word(event.get("reason")) or "for no recorded reason"
-        case "retire":  # a sick rank's word on the network is void
+        case "retire":  # attempts and failures on a faulty rank don't count
             count -= 1
             history.failures.pop(id_, None)
         case "finish":
@@ -134,11 +134,11 @@ def _take(history: History, id_: str, event: dict[str, Any]) -> None:
 
 
 def makers(finishes: Iterable[Finish]) -> list[tuple[str, int]]:
-    """Return the devices and libraries that tables come from, in words, and how many from each.
+    """Return the devices and libraries that made tables, in words, with the number of tables.
 
-    Two differ where their tables could: tables of one, and of one arithmetic, are a pure function
-    of network and campaign. Settings are named where they differ, and all versions of nnlc. What
-    says nothing of its device and versions is left out.
+    Two makers are told apart if their tables could differ by a bit: tables of one maker and one
+    arithmetic depend on network and campaign alone. Settings are named only if they differ; all
+    versions of nnlc are named. Tables without a recorded device or version are left out.
     """
     groups: Counter[_Maker] = Counter()
     releases: dict[tuple[str, ...], set[str]] = {}
@@ -149,7 +149,7 @@ def makers(finishes: Iterable[Finish]) -> list[tuple[str, int]]:
     values: dict[str, set[str | None]] = {}
     for each in (dict(settings) for _, settings in groups):
         for key in {key for _, settings in groups for key, _ in settings}:
-            if key in each or rule_of(key) == "recorded":  # this one was not set where it lacks
+            if key in each or rule_of(key) == "recorded":  # no value: not set
                 values.setdefault(key, set()).add(each.get(key))
     words: Counter[str] = Counter()
     for (device_and_versions, settings), count in groups.items():
@@ -165,7 +165,7 @@ _Maker = tuple[tuple[str, ...], tuple[tuple[str, str], ...]]
 
 
 def _maker(finish: Finish) -> _Maker:
-    """Return what a table's bits depend on beside its network: words, and sorted settings."""
+    """Return the device and libraries that a table's bits depend on, in words, and settings."""
     units = finish.multiprocessors
     details = [f"{units} multiprocessors"] if units is not None else []
     details += [finish.instructions] if finish.instructions else []
@@ -179,7 +179,7 @@ def _maker(finish: Finish) -> _Maker:
 
 
 def _cudnn(version: str) -> str:
-    """Return torch's number of a cuDNN as NVIDIA writes it: 91002 is 9.10.2, 8907 is 8.9.7."""
+    """Return a cuDNN version as NVIDIA writes it: 9.10.2 for torch's 91002, 8.9.7 for 8907."""
     if not (version.isdecimal() and len(version) in (4, 5)):
         return version
     number, major = int(version), 10_000 if len(version) == 5 else 1000
@@ -216,7 +216,7 @@ def _ids(event: dict[str, Any]) -> list[str]:
 
 
 def _word(value: Any) -> str | None:
-    """Return a value as one printable line; None if it is empty or no plain value."""
+    """Return a text or number as one printable line; None if it is empty or of another type."""
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         return None
     return printable(" ".join(str(value).split())) or None
@@ -231,7 +231,7 @@ def _whole(value: Any) -> int | None:
 
 
 def as_number(value: Any) -> float | None:
-    """Return a value of a journal as a number; None if it is none."""
+    """Return a value of a journal as a float; None if it is not a number."""
     try:
         return float(value) if isinstance(value, int | float) else None
     except OverflowError:

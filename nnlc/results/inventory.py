@@ -1,15 +1,15 @@
 """Inventory of a campaign: the state of every network's table, and the reason for it.
 
-A table is whole when it is a regular file in the published format, describes its own network of
-this campaign, and ends where it should. Any other file is left as it is: its network counts neither
-as done nor as waiting, until `nnlc retry` sets the file aside.
+A table can be used if it is a regular file in the published format, describes the network of its
+name in this campaign, and has the right length. nnlc leaves any other file in place; its network
+is neither done nor waiting until `nnlc retry` moves the file to `aside`.
 
 | state | file in the table's place |
 | --- | --- |
 | missing | none |
 | whole | the network's table, with all half epochs of the campaign |
 | stopped | the network's table, which the campaign's stop rule has ended early |
-| damaged | no table, one that was cut or is of another length, or a file that can't be read |
+| damaged | a file that is no table, a table of the wrong length, or a file that can't be read |
 | foreign | a whole table of another network, or of another campaign |
 """
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:  # NumPy, which no agent needs before tables exist
     """Table that was read, the reason why it can't be read, or None if there is no file."""
 
 _AT_ONCE = 500
-"""Number of tables that a stop rule is shown together."""
+"""Number of tables that are given to a stop rule at a time."""
 _FIRST_METADATA = 5
 """Column of the first of `METADATA_COLUMNS` in a table."""
 
@@ -58,7 +58,7 @@ class Entry:
     """Entry of one network in an inventory."""
 
     path: Path
-    """Place of the table."""
+    """Path of the table."""
     state: State
     half_epochs: int = 0
     """Rows of the network's own table."""
@@ -77,7 +77,7 @@ class Entry:
 
     @property
     def unread(self) -> bool:
-        """True if the file system refused to read the file, which may be whole all the same."""
+        """True if the file system refused to read the file; its content may be right."""
         return self.problem is not None and self.problem.unread
 
 
@@ -109,12 +109,12 @@ def inventory(
     networks: Sequence[CampaignNetwork],
     finishes: Mapping[str, Finish] | None = None,
 ) -> Inventory:
-    """Return the state of every network's table; each existing file is read whole.
+    """Return the state of every network's table; each existing file is read in full.
 
     Args:
         results: the folder.
-        campaign: the folder's.
-        networks: those of the campaign that are asked for.
+        campaign: campaign of the folder.
+        networks: networks of the campaign to look at.
         finishes: finish events of the journal, by ID.
 
     Raises:
@@ -135,8 +135,8 @@ def inventory(
 def entry_of(results: ResultsFolder, campaign: Campaign, network: CampaignNetwork) -> Entry:
     """Return the state of one network's table.
 
-    Where a stop rule finds the table's end wrong, the journal of this moment has the last word:
-    on another processor the rule may have stopped the network elsewhere.
+    If the stop rule would end the table elsewhere, the journal is read now and decides: on
+    another processor, the rule may stop at another half epoch.
     """
     path, id_ = results.table_path(network.images, network.spec), network.spec.id
     found = _read(path) if os.path.lexists(path) else None
@@ -154,11 +154,11 @@ def judge(
 ) -> dict[str, Entry]:
     """Return the entry of each network, by ID, from the file in its table's place.
 
-    A stop rule is asked only where the journal does not know the table's digest.
+    The stop rule is applied only to tables whose digest is not in the journal.
 
     Args:
-        campaign: the one that the tables should be of.
-        tables: networks with the places of their tables, and what was read there.
+        campaign: campaign that the tables should belong to.
+        tables: networks with the paths of their tables, and what was read there.
         finishes: finish events of the journal, by ID.
     """
     entries: dict[str, Entry] = {}
@@ -178,7 +178,7 @@ def judge(
 
 
 def not_whole_lines(not_whole: Collection[Entry], results: Path) -> list[str]:
-    """Return lines that name damaged and foreign tables, why, and what to do."""
+    """Return lines on damaged and foreign tables: reasons, and what to do."""
     if not not_whole:
         return []
     states = Counter(one.state.value for one in not_whole)
@@ -193,7 +193,7 @@ def not_whole_lines(not_whole: Collection[Entry], results: Path) -> list[str]:
 
 
 def _entry(campaign: Campaign, network: CampaignNetwork, path: Path, found: "Found") -> Entry:
-    """Return a network's entry, as far as no stop rule is needed."""
+    """Return a network's entry without applying the stop rule."""
     if found is None:
         return Entry(path, State.MISSING)
     if isinstance(found, TableError):
@@ -212,7 +212,7 @@ def _difference(network: CampaignNetwork, path: Path, record: "Record") -> Table
     """Return the first difference between a table's metadata and its network's, if any."""
     for i, (column, found) in enumerate(zip(METADATA_COLUMNS, record.metadata, strict=True)):
         wanted = getattr(network.spec, column.field)
-        if found != wanted and column.field != "train_gpu":  # told by the device, not drawn
+        if found != wanted and column.field != "train_gpu":  # depends on the device; not drawn
             return TableError(
                 f"is of another network than the campaign's {network.spec.id}: "
                 f"{column.write(found)[:80]!r} where {column.write(wanted)[:80]!r} belongs",
@@ -225,7 +225,7 @@ def _difference(network: CampaignNetwork, path: Path, record: "Record") -> Table
 
 
 def _wrong_ends(campaign: Campaign, tables: Sequence[tuple[str, "Record"]]) -> dict[str, Entry]:
-    """Return entries of those tables that do not end where the campaign's stop rule ends them."""
+    """Return entries for the tables that end elsewhere than the campaign's stop rule says."""
     if not tables or campaign.stop is None:
         return {}
     from nnlc.analysis.stop_ends import wrong_ends
@@ -244,21 +244,21 @@ def _wrong_ends(campaign: Campaign, tables: Sequence[tuple[str, "Record"]]) -> d
 
 
 def _read(path: Path) -> "Found":
-    """Read the file in a table's place."""
+    """Read the file at a table's path."""
     from nnlc.tables.record import read_record
 
     try:
         return read_record(path, follow_link=False)
     except TableError as problem:
-        gone = problem.unread and not os.path.lexists(path)  # since its folder was listed
+        gone = problem.unread and not os.path.lexists(path)  # removed after the folder was listed
         return None if gone else problem
 
 
 def _names(folder: Path) -> Collection[str]:
-    """Return the names in a folder of tables, none where there is no folder.
+    """Return the names of the files in a folder of tables; none if the folder is missing.
 
     Raises:
-        ResultsError: it can't be listed.
+        ResultsError: the folder can't be listed.
     """
     try:
         return set(names_in(folder))

@@ -1,10 +1,11 @@
-"""Journal of a results folder: one file for each rank-0 process, one line of JSON for each event.
+"""Journal of a results folder: one file per rank-0 process, with one line of JSON per event.
 
-It holds what the 28 columns of a table can't: when, how long, on what, and why a network failed.
-Deleting it costs no table. The first line of a file says its format and the nnlc that wrote it.
+Events record facts that a table has no column for: times, durations, devices, and why a network
+failed. Deleting the journal loses no table. The first line of a file has its format and the version
+of the nnlc that wrote it.
 
-A line is written whole, or again: a disk that is full or away tears and loses nothing. Readers
-pass over whatever is no event.
+A line that could not be written in full is written again later, so that a full or missing disk
+loses no event. Readers skip lines that are no events.
 """
 
 import errno
@@ -38,22 +39,22 @@ FORMAT = 1
 PROGRESS_SECONDS = 5.0
 """Interval at which a running job records its progress."""
 SILENT_SECONDS = 60.0
-"""Age of a progress record after which its job counts as ended or cut off from its file system."""
+"""Age of a progress record at which its job counts as ended or without its file system."""
 RETRY_SECONDS = 1.0
 """Interval between two tries to write lines that could not be written."""
 LONGEST_LINE_BYTES = 64 << 20
-"""Limit of a line, so that a file without line ends is not read into memory whole."""
+"""Limit of a line, so that a file without line ends does not fill the memory."""
 
 _NOT_OURS = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
 """Errors that a damaged or foreign JSON file may raise."""
 
 
 class Journal:
-    """Journal file of this process, and its record of progress beside it.
+    """Journal file of this process, and its record of progress in the same folder.
 
-    Nothing here raises OSError. A line that can't be written waits in memory, and those after it
-    too; a line has about 1 KB and a campaign a few for each network, so their number has no bound.
-    What is written survives this process, though not a power cut in the same second.
+    No method raises OSError. A line that can't be written waits in memory, as do all later lines.
+    The number that wait is not limited: a line has about 1 KB, a network a few lines. Written
+    lines survive the end of the process, but perhaps not a power cut in the same second.
 
     Args:
         folder: folder of the file.
@@ -76,7 +77,7 @@ class Journal:
     def write(self, event: str, **facts: Any) -> None:
         """Append one event as one line, after the lines that wait.
 
-        Each has its number `n` in the file, by which a reader knows a line that came twice.
+        A line has its number in the file as `n`, by which a reader detects a repeated line.
         """
         self._lines += 1
         if self._lines == 1:
@@ -91,7 +92,7 @@ class Journal:
         return self._problem if self._waiting else None
 
     def try_again(self) -> None:
-        """Write the lines that wait, unless that was tried less than `RETRY_SECONDS` ago."""
+        """Write the lines that wait, unless the last try was less than `RETRY_SECONDS` ago."""
         if self._waiting and time.monotonic() - self._last_try >= RETRY_SECONDS:
             self._write_waiting()
 
@@ -124,7 +125,7 @@ class Journal:
         return self.path.with_suffix(PROGRESS)
 
     def _write_waiting(self) -> None:
-        """Write the lines that wait, oldest first, up to the first that can't be."""
+        """Write the lines that wait, oldest first, until a write fails."""
         self._last_try = time.monotonic()
         try:
             while self._waiting:
@@ -137,8 +138,8 @@ class Journal:
         """Add one line to the file.
 
         Raises:
-            OSError: the file may now have nothing of the line, a part, or all of it. Whatever comes
-                next is to begin on a line of its own.
+            OSError: the write failed; the file may have none, a part or all of the line, so that
+                the next write must begin a new line.
         """
         self._ready(self.path.parent)
         handle = self._open()
@@ -151,13 +152,13 @@ class Journal:
                     raise OSError(errno.EIO, os.strerror(errno.EIO))
                 rest = rest[written:]
         finally:
-            os.close(handle)  # a network file system may say only here that there is no room
+            os.close(handle)  # a network file system may report a full disk only here
         self._torn = False
 
     def _open(self) -> int:
         """Return a handle to append to the file, which no other journal uses.
 
-        Clocks may be set back, so another process of the same number may have taken the name.
+        A name may be taken: if a clock was set back, by another process with the same PID.
         """
         flags = os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_NOFOLLOW
         if self._is_ours:
@@ -177,22 +178,21 @@ class Journal:
 def read_events(folder: Path, kinds: Set[str] | None = None) -> Iterator[dict[str, Any]]:
     """Yield the events of all files, or those of some kinds, in order of time.
 
-    Each is an object with a `time`, and an `event` that is a string; nothing is promised of other
-    fields. Events of one file stay in the order in which they were written: where its clock was set
-    back, it had been fast, and earlier events count as no later than those that follow. An event
-    with the field `after`, and those that follow it in its file, count as later than that time,
-    whatever their own clock said. What can't
-    be read is passed over, be it a file or a line.
+    Each event is a dictionary with a `time` and a string `event`; other fields are not checked.
+    Events of one file keep the order in which they were written: if a clock was set back, the
+    events before count as no later than the events after. An event with the field `after`, and all
+    later events of its file, count as later than the time in that field. Files and lines that
+    can't be read are skipped.
 
     Raises:
-        ResultsError: a newer nnlc has written a file, in a format that this one does not know.
+        ResultsError: a newer nnlc has written a file, in a format that this nnlc does not know.
     """
     for _, event in read_files(folder, kinds):
         yield event
 
 
 def read_files(folder: Path, kinds: Set[str] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the events of `read_events`, each with the name of its file, which is one job's."""
+    """Yield the events of `read_events`, each with the name of its file; a file is of one job."""
     paths = sorted(folder.glob(f"*{EVENTS}"), key=lambda path: path.stem)
     files = [[(m, path.stem, e) for m, e in _in_order(_read_file(path, kinds))] for path in paths]
     for _, name, event in heapq.merge(*files, key=itemgetter(0)):
@@ -235,15 +235,15 @@ def read_progress(folder: Path) -> dict[str, dict[str, Any]]:
                     for key, entry in snapshot["under_way"].items()
                 }
         except (OSError, *_NOT_OURS):
-            continue  # of a job that ended in between, or not ours
+            continue  # its job ended meanwhile, or nnlc did not write it
     return under_way
 
 
 def _read_file(path: Path, kinds: Set[str] | None) -> list[dict[str, Any]]:
-    """Return the events of a file. A line that was written again, in case it was lost, counts once.
+    """Return the events of a file; a line that was written twice counts once.
 
     Raises:
-        ResultsError: its format is too new.
+        ResultsError: the format of the file is too new.
     """
     events: list[dict[str, Any]] = []
     last = b""
@@ -267,7 +267,7 @@ def _read_file(path: Path, kinds: Set[str] | None) -> list[dict[str, Any]]:
 
 
 def _in_order(events: list[dict[str, Any]]) -> list[tuple[float, dict[str, Any]]]:
-    """Return each event of one file with its time in seconds, corrected so that none goes back."""
+    """Return the events of one file, each with its time in seconds; times are made to ascend."""
     moments: list[float] = []
     least = float("-inf")
     for event in events:
@@ -288,7 +288,7 @@ def _seconds(words: Any) -> float:
     """Return a journal's time in seconds since 1970; a time without a zone is UTC.
 
     Raises:
-        ValueError, TypeError, OverflowError: it is none.
+        ValueError, TypeError, OverflowError: the value is no time.
     """
     found = datetime.fromisoformat(words)
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

@@ -25,15 +25,15 @@ class Mixture:
     tables: int = 0
     """Number of tables whose arithmetic is known."""
     others: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Number of tables by their arithmetic and that of a new training, where the two differ."""
+    """Number of tables by (recorded arithmetic, arithmetic of a new training), if these differ."""
     between: frozenset[int] = frozenset()
-    """Numbers of the changes in which those two arithmetics differ."""
+    """Numbers of the changes by which the arithmetics in `others` differ."""
     is_mixed: bool = False
     """True if no single nnlc gives all of these tables under one set of settings."""
 
     @property
     def words(self) -> str:
-        """Return a line on tables of other arithmetics than today's; "" where there are none."""
+        """Return a line on tables whose arithmetic is not today's; "" if there are none."""
         if not self.others:
             return ""
         parts = [
@@ -57,11 +57,11 @@ def mixture_of(
     finishes: Mapping[str, Finish],
     ids: Iterable[str],
 ) -> Mixture:
-    """Count tables by the arithmetic that made them, where a new training would have another.
+    """Count the tables whose arithmetic differs from that of a new training.
 
     Args:
-        networks: the campaign's; not read if every arithmetic is the first.
-        settings: the campaign's training section.
+        networks: networks of the campaign; not read if every arithmetic is the first.
+        settings: training section of the campaign.
         finishes: finish events by ID.
         ids: IDs of the tables to count.
     """
@@ -89,20 +89,20 @@ def mixture_of(
             others[then, now] += 1
         else:
             alike += 1
-    # Tables that only a newer nnlc can explain are not mixed if all say the same arithmetic.
+    # Tables of one arithmetic are not mixed, even if only a newer nnlc knows it.
     several = alike > 0 or len({then for then, _ in others}) > 1
     is_one = all(is_known(then) for then, _ in others) and _is_one(having)
     return Mixture(len(known), others, frozenset(between), is_mixed=several and not is_one)
 
 
 def _is_one(having: Mapping[int, set[bool | None]]) -> bool:
-    """Return True if one nnlc makes all tables under one set of settings.
+    """Return True if a single nnlc could make all tables under one set of settings.
 
-    A change that some tables lack must be lacked by all that it touches; and either a setting keeps
-    its old way, or no table has a later change.
+    If a table lacks a change, all tables that the change touches must lack it; and a setting must
+    keep the old arithmetic, or no table may have a later change.
 
     Args:
-        having: by number of a change, True or False for each table whose network it touches.
+        having: for each change by number, whether the tables that it touches have it.
     """
     newest = max((number for number, found in having.items() if True in found), default=1)
     keeps = {number: change.keeps for number, change in numbered_changes()}

@@ -1,7 +1,7 @@
-"""Jobs with a recorded start and no recorded end: they run, or they were killed.
+"""Jobs with a recorded start and no recorded end: they still run, or they were killed.
 
-A job that is killed with all its processes, or whose node is lost, can't record its end. The next
-start and `status` report it from the events that it had written.
+A job can't record its end if all its processes are killed or its node is lost. The next start and
+`nnlc status` find such a job in the journal and report its end.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ class OpenJob:
     last: str
     """Time of its last event."""
     under_way: set[str] = field(default_factory=set)
-    """IDs of the networks that it trained."""
+    """IDs of the networks in training at that time."""
 
     def how_it_ended(self, missing: Iterable[str]) -> str:
         """Return a line on the end that the job could not record.
@@ -45,14 +45,14 @@ class OpenJob:
 
 
 class OpenJobs:
-    """Search for open jobs among the events of a journal."""
+    """Open jobs, collected from the events of a journal."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, OpenJob] = {}
         self._told: set[str] = set()
 
     def follow(self, name: str, event: dict[str, Any], ids: set[str]) -> None:
-        """Add an event of a file about these IDs; events are added in order of time."""
+        """Add the next event, from the file of this name and about these IDs, in order of time."""
         process, time, kind = event.get("process"), str(event["time"]), event["event"]
         if kind == "job" and isinstance(process, dict):
             self._jobs[name] = OpenJob(name, process, time, time)
@@ -82,6 +82,6 @@ def unsaid_ends(folder: Path, jobs: Iterable[OpenJob], missing: Sequence[str]) -
 
 
 def has_ended(folder: Path, job: OpenJob) -> bool:
-    """Return True if a job without a recorded end is over, as far as can be seen from here."""
+    """Return True if a job without a recorded end is over, as far as this node can tell."""
     lives = process_lives(job.process, this_process())
     return lives is False or (lives is None and is_silent(folder, job.name, job.last))

@@ -1,4 +1,4 @@
-"""Paths of all that a results folder holds.
+"""Paths of all files and folders in a results folder.
 
 results/<campaign>/
   campaign.toml               the campaign; another campaign is refused
@@ -10,7 +10,7 @@ results/<campaign>/
   machines.toml               fitted speed of the devices: nnlc.calibration.machines
   aside/<number>/             damaged or foreign tables: nnlc.results.retry
 
-Deleting anything but the tables costs time only.
+Deleting anything except tables loses training time, but no finished network.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ from nnlc.tables import folder_names as names
 
 
 class ResultsPaths:
-    """Paths of a results folder, whether it is there or not."""
+    """Paths in a results folder, which need not exist."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -33,11 +33,11 @@ class ResultsPaths:
         self.aside_folder = path / names.ASIDE
 
     def models_folder(self, images: ImageSet) -> Path:
-        """Return the folder of an image set's tables."""
+        """Return the path of the folder for an image set's tables."""
         return self.path / names.models_name(images.name)
 
     def table_path(self, images: ImageSet, spec: NetworkSpec) -> Path:
-        """Return the place of a network's table."""
+        """Return the path of a network's table."""
         return self.models_folder(images) / names.table_name(spec.id)
 
     def _mark(self, token: str) -> Path:

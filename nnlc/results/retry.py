@@ -16,17 +16,17 @@ _NAMED = 5
 
 
 def retry(results: ResultsFolder, ids: Sequence[str] = ()) -> Iterator[str]:
-    """Let the next job train networks again, and yield lines on what was done.
+    """Make the next job train networks again, and yield lines on what was done.
 
     Failures are cleared. Damaged and foreign tables are moved to `aside`; no file is deleted.
 
     Args:
         results: the folder.
-        ids: IDs of the networks; by default all, but for those whose files can't be read.
+        ids: IDs of the networks; by default all, except networks whose files can't be read.
 
     Raises:
-        ResultsError: no results folder; an ID whose network has neither failed nor a file that is
-            not its table; a file that can't be moved; the journal can't be written.
+        ResultsError: this is no results folder; a network of these IDs has neither failed nor a
+            damaged or foreign table; a file can't be moved; or the journal can't be written.
     """
     campaign = results.campaign()
     history = read_history(results.journal_folder)
@@ -58,10 +58,10 @@ def retry(results: ResultsFolder, ids: Sequence[str] = ()) -> Iterator[str]:
 
 
 def _set_aside(results: ResultsFolder, files: dict[str, Entry]) -> Iterator[str]:
-    """Move files into one new folder in `aside`, and yield lines on it.
+    """Move files into a new folder in `aside`, and yield two lines per file.
 
     Raises:
-        ResultsError: one can't be moved.
+        ResultsError: a file can't be moved.
     """
     if not files:
         return

@@ -25,7 +25,7 @@ class DatasetStatus:
     rows: int = 0
     """Half epochs of finished tables and of networks under way."""
     stopped: int = 0
-    """Networks among those done that the campaign's stop rule ended early."""
+    """Number of done networks that the campaign's stop rule ended early."""
     saved: int = 0
     """Half epochs that the stop rule saved."""
 
@@ -57,11 +57,11 @@ class Status:
     not_whole: dict[str, Entry]
     """Damaged and foreign tables by ID."""
     makers: list[tuple[str, int]]
-    """Devices and versions that made the tables, and how many, as far as the journal knows."""
+    """Recorded devices and versions that made tables, each with its number of tables."""
     mixture: Mixture
     """Mixture of arithmetics among the tables."""
     ignored_lines: list[str]
-    """Files and folders of jobs that can't be read, and why, in words."""
+    """Lines on files and folders of jobs that can't be read, and why."""
     unsaid_ends: list[str]
     """Lines on jobs that were killed or lost their node."""
     trouble: str | None
@@ -71,11 +71,11 @@ class Status:
 def read_status(results: ResultsFolder) -> Status:
     """Return the progress of a results folder; jobs may run in it meanwhile.
 
-    A network is done if its table exists, whole or stopped. One under way counts as such, whatever
-    became of it before; a failed one counts as failed until `nnlc retry`.
+    A network is done if its table exists, whole or stopped. A network in training counts as under
+    way, even if it failed before; any other failed network counts as failed until `nnlc retry`.
 
     Raises:
-        ResultsError: no results folder.
+        ResultsError: this is no results folder.
     """
     campaign = results.campaign()
     running = read_progress(results.journal_folder)

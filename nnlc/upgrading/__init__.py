@@ -1,1 +1,1 @@
-"""Upgrade to this nnlc: what of a results folder stays, goes on, or is lost."""
+"""Upgrade to this nnlc: which tables of a folder stay valid, and which networks continue."""

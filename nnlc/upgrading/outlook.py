@@ -1,7 +1,7 @@
-"""Outlook of a results folder: networks that continue, and training that others lose.
+"""Outlook of a results folder: networks that can continue, and training time that is lost.
 
-A trainer reads the checkpoints, since it alone knows what their bits depend on. A job's start and
-`nnlc upgrade` report it in the same words.
+A trainer reads the checkpoints, since only a trainer knows what their bits depend on. A starting
+job and `nnlc upgrade` report the outlook in the same words.
 """
 
 import shlex
@@ -20,28 +20,28 @@ _SEVERAL = 3
 
 
 class Foreign(NamedTuple):
-    """Farthest checkpoint of a network that can't continue from any."""
+    """Network whose checkpoints can't be used here, with the farthest of them."""
 
     id: str
     path: str
     differences: tuple[tuple[str, str, str], ...]
-    """Differences as (dotted key, value there, value here), in words."""
+    """Differences as (dotted key, value in the checkpoint, value here), in words."""
     seconds: float
-    """Seconds that its network had been trained."""
+    """Training time of the network up to the checkpoint, in seconds."""
     nnlc: str
-    """Version that wrote it."""
+    """Version of the nnlc that wrote the checkpoint."""
     older_ways: tuple[str, ...] = ()
-    """Settings that bring its arithmetic back, by `nnlc.networks.arithmetic.older_ways`."""
+    """Settings that select the checkpoint's arithmetic (`nnlc.networks.arithmetic.older_ways`)."""
 
     @property
     def reason(self) -> str:
-        """Return what has changed since, such as the version of a library, in words."""
+        """Return the differences in words, such as another version of a library."""
         changed = [f"{_short(key)} was {there} and is {here}" for key, there, here in self._first]
         return ", ".join(changed) or "its file has another name"
 
     @property
     def wants(self) -> list[str]:
-        """Return the requirement for continuing from it, such as nnlc 0.1.0."""
+        """Return what is needed to continue from the checkpoint, such as nnlc 0.1.0."""
         wants: list[str] = []
         for key, there, _ in self._first:
             if key == "versions.arithmetic":
@@ -64,7 +64,7 @@ class Outlook:
 
     @classmethod
     def of(cls, message: Mapping[str, Any]) -> "Outlook":
-        """Return what a trainer has told of checkpoints."""
+        """Return the outlook from a trainer's message about checkpoints."""
         foreign = (
             Foreign(
                 each["id"],
@@ -98,14 +98,15 @@ def start_lines(
     results: Path,
     elsewhere: Container[str] = (),
 ) -> list[str]:
-    """Return what a start says before it loses training; only of the tables if it loses none.
+    """Return the warnings of a starting job: of training that it loses, and of mixed tables.
 
     Args:
-        outlook: outlook of the networks that are left.
-        mixture: mixture of the tables, as far as the journal knows them.
+        outlook: outlook of the networks without a table.
+        mixture: mixture of the tables in the journal, if known.
         tables: number of tables.
         results: the folder.
-        elsewhere: IDs of networks that other jobs have: lost only if those end too early.
+        elsewhere: IDs of networks that other jobs train; their training is lost only if those
+            jobs end before the tables exist.
     """
     theirs = Outlook(0, tuple(each for each in outlook.foreign if each.id in elsewhere))
     ours = tuple(each for each in outlook.foreign if each.id not in elsewhere)
@@ -146,6 +147,6 @@ def in_hours(seconds: float) -> str:
 
 
 def _short(key: str) -> str:
-    """Return what a key of a checkpoint is called, such as torch for versions.torch."""
+    """Return the name of a checkpoint's key for users, such as torch for versions.torch."""
     part, _, name = key.partition(".")
     return name if part in ("versions", "settings") else key.replace(".", " ")

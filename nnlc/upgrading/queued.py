@@ -21,16 +21,16 @@ from nnlc.system.newer_format import is_newer
 from nnlc.wording import counted, reason_of
 
 _ANSWER_SECONDS = 30.0
-"""Seconds for a script's Python to tell its nnlc; a busy file system is slow."""
+"""Time limit, in seconds, for a script's Python to print the version of its nnlc."""
 
 
 class _UnseenError(Exception):
-    """Script that does not show what its job does; the text says what is missing."""
+    """Script from which nnlc can't tell what its job does; the text says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standard:
-    """Standard of a job: a folder's campaign.toml, as it is or as it will be."""
+    """Campaign.toml that a job must fit, as it is or as the upgrade will write it."""
 
     results: ResultsFolder
     campaign: Campaign
@@ -40,26 +40,26 @@ class Standard:
 
 @dataclass(frozen=True, slots=True)
 class QueuedScripts:
-    """Jobs that are or may be in the queue, and what becomes of each."""
+    """Jobs that are or may be in the queue, and whether each still fits the folder."""
 
     heading: str
     verdicts: tuple[tuple[str, str], ...]
-    """Lines on each job and script, and whether it still fits."""
+    """Pairs of texts: the job with its script, and whether it still fits."""
     hindered: tuple[str, ...]
     """Lines on queued jobs that no longer fit once campaign.toml is rewritten, and why."""
 
     def lines(self) -> Iterator[str]:
-        """Yield lines for it."""
+        """Yield the heading, and a line per job."""
         yield f"queued scripts: {self.heading}"
         yield from (f"  {job}: {verdict}" for job, verdict in self.verdicts)
 
 
 def judge_queue(now: Standard, then: Standard) -> QueuedScripts:
-    """Look at the script of each job in the queue.
+    """Return for each job in the queue whether its script still fits the folder.
 
     Args:
-        now: standard of jobs today.
-        then: standard once campaign.toml is rewritten; the same if it is not.
+        now: campaign.toml as it is.
+        then: campaign.toml as it will be rewritten; `now` if it is not rewritten.
     """
     results = now.results
     try:
@@ -91,17 +91,17 @@ def judge_queue(now: Standard, then: Standard) -> QueuedScripts:
 
 
 def _problem(path: Path, record: Record, wanted: Standard, *, is_known: bool) -> str:
-    """Return why a script's job would be refused; "" where it would not.
+    """Return why a script's job would be refused; "" if it would not.
 
     Args:
         path: path of the script.
-        record: record of its job.
-        wanted: standard of the job.
-        is_known: the scheduler says that the user has this job. Nothing that a script names is
-            started for any other, as a results folder may be somebody else's.
+        record: record of the job.
+        wanted: campaign.toml that the job must fit.
+        is_known: True if the scheduler lists this job as the user's. Otherwise the script may be
+            somebody else's, and no program that it names is started.
 
     Raises:
-        _UnseenError: that is not to be seen.
+        _UnseenError: the script does not show what its job does.
     """
     try:
         text = read_regular(path).decode("utf-8-sig", errors="replace")
@@ -112,7 +112,7 @@ def _problem(path: Path, record: Record, wanted: Standard, *, is_known: bool) ->
     except SchedulerError as problem:
         raise _UnseenError(str(problem)) from None
     if worker is None:
-        raise _UnseenError("how it starts nnlc.worker is not to be seen in it")
+        raise _UnseenError("the script does not show how it starts nnlc.worker")
     if unknown := [option.name for option in worker.arguments if not option.known]:
         return f"nnlc.worker has no option {', '.join(unknown)}"
     return (
@@ -125,17 +125,17 @@ def _problem(path: Path, record: Record, wanted: Standard, *, is_known: bool) ->
 def _problem_of_folder(worker: Launch, results: ResultsFolder) -> str:
     folder = worker.arguments.get("results")
     if folder is None or folder.value is None or "$" in folder.value:
-        raise _UnseenError("its --results is not to be seen in it")
+        raise _UnseenError("the script does not show its --results")
     if os.path.realpath(folder.value) == os.path.realpath(results.path):
         return ""
     if ResultsFolder(Path(folder.value)).has_campaign:
         again = f"'nnlc upgrade {shlex.quote(folder.value)}'"
-        raise _UnseenError(f"it works in another folder, of which {again} tells")
+        raise _UnseenError(f"it works in another folder; check that with {again}")
     return f"its folder {folder.value} is gone"
 
 
 def _problem_of_python(worker: Launch, wanted: Standard, *, is_known: bool) -> str:
-    """Return what is wrong with an interpreter, if no container or the like starts it."""
+    """Return why the script's Python is unfit; "" if it is fit or a container starts it."""
     python, *rest = [word.text for word in worker.started]
     if rest[:2] != ["-m", "nnlc.worker"] or "/" not in python or python == sys.executable:
         return ""
@@ -145,7 +145,7 @@ def _problem_of_python(worker: Launch, wanted: Standard, *, is_known: bool) -> s
         return f"its Python {python} is not here"
     if not is_known:
         raise _UnseenError(f"its Python {python} is asked for its nnlc only if the job is seen")
-    nnlc = _nnlc_of(os.path.abspath(python))  # noqa: PTH100  as it is named, links and all
+    nnlc = _nnlc_of(os.path.abspath(python))  # noqa: PTH100  links must stay
     if nnlc is None:
         return f"its Python {python} has no nnlc"
     if is_newer(wanted.oldest, than=nnlc):
@@ -155,15 +155,15 @@ def _problem_of_python(worker: Launch, wanted: Standard, *, is_known: bool) -> s
 
 @cache
 def _nnlc_of(python: str) -> str | None:
-    """Ask a Python for the version of its nnlc; None where it has none.
+    """Return the version of the nnlc of a Python; None if it has no nnlc.
 
     Raises:
-        _UnseenError: it does not tell.
+        _UnseenError: the Python does not answer.
     """
     try:
         told = subprocess.run(  # noqa: S603  a list, no shell
             [python, "-c", "import nnlc; print(nnlc.__version__)"],
-            cwd="/",  # where no checkout of nnlc is taken for what is installed
+            cwd="/",  # not in a checkout of nnlc, which would hide the installed nnlc
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -185,7 +185,7 @@ def _problem_of_campaign(worker: Launch, folder: Path, wanted: Standard) -> str:
     words = [word.text for word in worker.started]
     campaign = words[words.index("nnlc.worker") + 1 :][:1]
     if not campaign or campaign[0].startswith("-") or "$" in campaign[0]:
-        raise _UnseenError("its campaign is not to be seen in it")
+        raise _UnseenError("the script does not show its campaign")
     try:
         asked = wanted.results.resolve(load_campaign(folder / campaign[0]), wanted.campaign)
     except NnlcError as problem:

@@ -1,4 +1,4 @@
-"""`nnlc upgrade`: what becomes of a results folder with this nnlc."""
+"""`nnlc upgrade`: report what this nnlc can use of a results folder, and adapt campaign.toml."""
 
 import shlex
 from collections.abc import Iterator
@@ -33,23 +33,23 @@ from nnlc.wording import counted, first_few
 def upgrade(
     results: ResultsFolder, *, dry_run: bool = False, new_arithmetic: bool = False
 ) -> Iterator[str]:
-    """Yield what of a results folder stays, goes on and is lost; rewrite campaign.toml if needed.
+    """Report which tables, checkpoints and jobs this nnlc can use; rewrite campaign.toml if needed.
 
     Tables, checkpoints and the journal are never changed.
 
     Args:
         results: the folder.
-        dry_run: rewrite nothing.
-        new_arithmetic: True to train the networks that are left as in a new campaign, without the
-            arithmetic that the campaign has kept.
+        dry_run: True to rewrite nothing.
+        new_arithmetic: True to train the networks without a table in the newest arithmetic, as in
+            a new campaign, instead of the arithmetic that the campaign has kept.
 
     Yields:
-        Lines.
+        Lines for the user.
 
     Raises:
-        ResultsError: it is no results folder, a newer nnlc has written it, or it was edited; or
-            something has to be rewritten, and a job is at work there or waits that could not use it
-            afterwards, or a table is not whole.
+        ResultsError: this is no results folder, a newer nnlc has written its campaign.toml, or
+            campaign.toml was edited; or campaign.toml must be rewritten, but a job runs in the
+            folder, a queued job could not use the new file, or a table is damaged or foreign.
     """
     written = results.written()
     history = read_history(results.journal_folder)
@@ -109,7 +109,7 @@ def _table_lines(
 def _checkpoint_lines(
     results: ResultsFolder, campaign: Campaign, left: list[CampaignNetwork], device: str | None
 ) -> Iterator[str]:
-    """Yield what becomes of the networks that were begun, on devices like their own."""
+    """Yield lines on the networks with checkpoints: how many continue, and how many start again."""
     there = checkpoints_in(results.checkpoints_folder)
     begun = [n for n in left if n.spec.id in there]
     unread = results.strange_checkpoints()
@@ -145,14 +145,14 @@ def _checkpoint_lines(
 
 
 def _on_its_device(foreign: Foreign, *, alike: bool) -> Foreign:
-    """Return a checkpoint with what keeps it foreign even on a device like its own."""
+    """Return a checkpoint with only the differences that remain on the device that wrote it."""
     parts = ("device.",) if alike else ("device.", "versions.cu", "settings.")
     kept = [each for each in foreign.differences if not each[0].startswith(parts)]
     return foreign._replace(differences=tuple(kept))
 
 
 def _last_device(results: ResultsFolder) -> str | None:
-    """Return what the last job trained on: "cpu" or "cuda"."""
+    """Return the kind of device of the last job, "cpu" or "cuda"; None if not recorded."""
     device = None
     for event in read_events(results.journal_folder, {"job"}):
         device = event.get("device")
@@ -160,7 +160,7 @@ def _last_device(results: ResultsFolder) -> str | None:
 
 
 def _setting_lines(campaign: Campaign, left: list[CampaignNetwork], device: str) -> Iterator[str]:
-    """Yield which settings keep old bits, and which changes no setting undoes."""
+    """Yield a line per change of arithmetic: networks that it touches, and a setting to undo it."""
     if not CHANGES:
         yield "settings: none is needed, as no bit has changed since nnlc 0.1.0"
         return
@@ -182,7 +182,7 @@ def _setting_lines(campaign: Campaign, left: list[CampaignNetwork], device: str)
 
 
 def _to_rewrite(written: Written, campaign: Campaign) -> Iterator[str]:
-    """Yield what has to become another in campaign.toml."""
+    """Yield, in words, each value that must change in campaign.toml."""
     if written.format < FORMAT:
         yield f"format {written.format} becomes {FORMAT}"
     for name in sorted(arithmetic_settings()):
@@ -192,7 +192,7 @@ def _to_rewrite(written: Written, campaign: Campaign) -> Iterator[str]:
 
 
 def _oldest_reader() -> str:
-    """Return the oldest nnlc that can use a campaign.toml of this one."""
+    """Return the oldest nnlc that can use a campaign.toml that this nnlc writes."""
     choosing = [change.release for change in CHANGES if change.keeps]
     return max([FORMATS[FORMAT], *choosing], key=version_numbers)
 
@@ -200,9 +200,9 @@ def _oldest_reader() -> str:
 def _obstacle(
     results: ResultsFolder, written: Written, tables: Inventory, queued: QueuedScripts
 ) -> str | None:
-    """Return why campaign.toml may not be rewritten now, if so.
+    """Return why campaign.toml may not be rewritten now; None if it may.
 
-    Somebody is at work in the folder or about to be, or its campaign is not that of its tables.
+    A job runs in the folder, a queued job would no longer fit, or a table is damaged or foreign.
     """
     # Read again: looking at checkpoints and tables may have taken minutes.
     for job in read_history(results.journal_folder).open_jobs:

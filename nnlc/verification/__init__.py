@@ -1,1 +1,1 @@
-"""Verification: networks trained again, compared to the byte or, if published, with seeds."""
+"""Verification of tables: networks are trained again, and their curves are compared."""

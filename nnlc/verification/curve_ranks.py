@@ -1,10 +1,10 @@
-"""Ranks of a published curve among curves of the same network under other random streams.
+"""Ranks of a published curve among curves of the same network under other random seeds.
 
-Nobody recorded the streams of the published networks, so none of their curves can be had again.
-What can be said is whether a value lies among those that a few seeds give. With few seeds that is
-little: where the published network is nothing but one more seed, each of K + 1 values is as likely
-to be the lowest or the highest, so that it lies outside the range of K seeds with chance
-2 / (K + 1). No p-value is made of it, as the half epochs of one curve depend on each other.
+The random streams of the published networks were not recorded, so their curves can't be reproduced.
+Instead, each published value is compared with the values under K new seeds. Few seeds prove little:
+if the published curve were just one more seed, its value would lie outside the range of the K seeds
+with probability 2 / (K + 1), as each of the K + 1 values is equally likely to be the lowest or the
+highest. No p-value is computed, since the half epochs of a curve depend on each other.
 """
 
 import math
@@ -17,7 +17,7 @@ from nnlc.tables import CURVE_COLUMNS, Row
 
 @dataclass(frozen=True, slots=True)
 class CurveRank:
-    """Rank of one value of a published curve among those of some seeds."""
+    """Rank of one value of a published curve among the values of the seeds."""
 
     half_epoch: int
     column: str
@@ -58,13 +58,13 @@ class CurveRank:
 
     @property
     def distance(self) -> float | None:
-        """Return the distance from the seeds' mean, in standard deviations (of K - 1).
+        """Return the distance from the seeds' mean, in sample standard deviations.
 
-        None for fewer than 2 seeds, or where all seeds gave the same.
+        None for fewer than 2 seeds, or if all seeds gave the same value.
         """
         if not self.comparable or len(self.among) < 2:
             return None
-        # Losses that diverge come near the largest number there is: sums of them would exceed it.
+        # Diverged losses may be so large that their sum overflows a float.
         unit = max(map(abs, (self._value, *self.among))) or 1.0
         among = [other / unit for other in self.among]
         deviation = statistics.stdev(among)
@@ -78,12 +78,12 @@ class CurveRank:
 def curve_ranks(
     table: Sequence[Row], factor: float, curves: Sequence[Sequence[Row]]
 ) -> tuple[CurveRank, ...]:
-    """Return the rank of each value among those of the same half epoch under seeds.
+    """Return the rank of each published value among the seeds' values of the same half epoch.
 
     Args:
-        table: its rows.
-        factor: correction of its validation losses (`val_loss_correction`).
-        curves: a seed's rows each, all as many.
+        table: rows of the published table.
+        factor: correction factor of its validation losses (`val_loss_correction`).
+        curves: rows of each seed, equally many for all seeds.
     """
     found: list[CurveRank] = []
     for half_epoch, (row, *seeds) in enumerate(zip(table, *curves, strict=False), 1):

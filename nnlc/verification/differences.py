@@ -1,4 +1,4 @@
-"""Differences between two curves, specifications or machines, and their size."""
+"""Differences between two curves, specifications or circumstances, and their size."""
 
 import json
 import math
@@ -19,10 +19,10 @@ _VERSIONS = ("torch", "cuda", "cudnn")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Field of a table that is not as expected; both values as a table writes them."""
+    """Field of a table with an unexpected value; both values are texts as in a table."""
 
     line: int
-    """1-based line; the column is 1-based too."""
+    """Number of the line in the file, from 1, as for the column."""
     column: int
     name: str
     found: str
@@ -31,22 +31,22 @@ class Difference:
 
     @property
     def absolute(self) -> float | None:
-        """Return the distance of the values; None unless both are finite numbers."""
+        """Return the distance between the values; None unless both are finite numbers."""
         pair = self._numbers()
         return abs(pair[0] - pair[1]) if pair else None
 
     @property
     def relative(self) -> float | None:
-        """Return the distance over the larger value; None unless finite, and one is not 0."""
+        """Return the distance over the larger absolute value; None if not finite or both are 0."""
         pair = self._numbers()
         if pair is None or not any(pair):
             return None
-        # Halves, as the sum of two large numbers may be infinite.
+        # Halves, as the difference of two large numbers may overflow.
         return abs(pair[0] / 2 - pair[1] / 2) / max(abs(pair[0]), abs(pair[1])) * 2
 
     @property
     def last_places(self) -> int | None:
-        """Return the number of 64-bit floats from one value to the other."""
+        """Return the number of steps from one value to the other through all 64-bit floats."""
         pair = self._numbers()
         return abs(_ordinal(pair[0]) - _ordinal(pair[1])) if pair else None
 
@@ -59,7 +59,7 @@ class Difference:
 
 
 def row_differences(table: Sequence[Row], again: Sequence[Row]) -> Iterator[Difference]:
-    """Return the fields of the first `len(again)` rows that differ by any byte."""
+    """Yield the fields whose texts differ, in the first `len(again)` rows."""
     for line, (found, expected) in enumerate(zip(table, again, strict=False), 2):
         for number, column in enumerate(CURVE_COLUMNS, 2):
             texts = [column.write(getattr(row, column.field)) for row in (found, expected)]
@@ -68,7 +68,7 @@ def row_differences(table: Sequence[Row], again: Sequence[Row]) -> Iterator[Diff
 
 
 def spec_differences(table: NetworkSpec, drawn: NetworkSpec) -> Iterator[Difference]:
-    """Return the metadata in which a table differs from the network of its ID."""
+    """Yield the metadata fields in which a table differs from the campaign's network."""
     for number, column in enumerate(METADATA_COLUMNS, _FIRST_METADATA_COLUMN):
         texts = [column.write(getattr(spec, column.field)) for spec in (table, drawn)]
         if texts[0] != texts[1]:
@@ -76,11 +76,11 @@ def spec_differences(table: NetworkSpec, drawn: NetworkSpec) -> Iterator[Differe
 
 
 Circumstances = dict[str, str]
-"""Circumstances that a table's bits depend on beside its network: words by name."""
+"""Circumstances of a training that a table's bits depend on, such as the device: text by name."""
 
 
 def recorded_circumstances(finish: Finish) -> Circumstances:
-    """Return the circumstances in which a table was made, as far as its journal tells."""
+    """Return the circumstances in which a table was made, as far as the journal recorded them."""
     multiprocessors = None if finish.multiprocessors is None else str(finish.multiprocessors)
     told = {
         "device": finish.device,
@@ -94,7 +94,11 @@ def recorded_circumstances(finish: Finish) -> Circumstances:
 
 
 def present_circumstances(made: Mapping[str, Any]) -> Circumstances:
-    """Return a trainer's circumstances, from `nnlc.training.device_info.circumstances`."""
+    """Return the circumstances of a running trainer from its message.
+
+    Args:
+        made: result of `nnlc.training.device_info.circumstances`.
+    """
     device, versions, settings = made["device"], made["versions"], made["settings"]
     told = {
         "device": device["name"],
@@ -116,7 +120,7 @@ class Change:
 
 
 def changes(then: Circumstances, now: Circumstances) -> tuple[Change, ...]:
-    """Return what is recorded and is not so any more, and variables that are set and were not."""
+    """Return the recorded circumstances that have changed, and variables that are newly set."""
     new = [name for name in now if then and name not in then and rule_of(name) == "recorded"]
     before = then | dict.fromkeys(new, "not recorded")
     pairs = ((name, word, now.get(name, "none")) for name, word in before.items())
@@ -124,6 +128,6 @@ def changes(then: Circumstances, now: Circumstances) -> tuple[Change, ...]:
 
 
 def _ordinal(number: float) -> int:
-    """Return the position of a 64-bit float among all: IEEE 754 orders them as their bits."""
+    """Return the position of a 64-bit float among all 64-bit floats in ascending order."""
     (bits,) = struct.unpack("<q", struct.pack("<d", number))
     return bits if bits >= 0 else -(2**63) - bits  # type: ignore[no-any-return]

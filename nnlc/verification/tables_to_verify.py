@@ -1,4 +1,4 @@
-"""Tables to verify, each with what is known of how it was made."""
+"""Tables to verify, each with its campaign and the journal's record of its training."""
 
 import os
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ from nnlc.training.origin import Origin, origin_of, results_of
 
 @dataclass(frozen=True, slots=True)
 class TableToVerify:
-    """Table to verify, and what it is compared with."""
+    """Table to verify, and the data that it is compared with."""
 
     path: Path
     table: Table
@@ -31,15 +31,15 @@ class TableToVerify:
     is_stranger: bool
     """True if the campaign has no network of this ID, or the file is named after another."""
     foreign: str
-    """Reason why it is not the table of the network in the file's name; "" if it is."""
+    """Reason why the file is not the table of the network in its name; "" if it is."""
     finish: Finish | None
-    """Event that finished it, by the journal."""
+    """Finish event of the network in the journal, if any."""
     changed: bool
-    """True if the journal has the digest of other bytes."""
+    """True if the journal has another digest for the table."""
 
     @property
     def is_published(self) -> bool:
-        """True if it is the article's, whose random streams were not recorded."""
+        """True if the table is from the published article; random streams were not recorded."""
         return self.drawn is None and not self.table.spec.torch_set_deterministic
 
     @property
@@ -47,7 +47,7 @@ class TableToVerify:
         return self.table.spec.id
 
     def as_recorded(self) -> "TableToVerify":
-        """Return it with the settings that keep the arithmetic in which it was made, if they do."""
+        """Return the table with settings that select its recorded arithmetic, if there are any."""
         said = self.finish.arithmetic if self.finish else None
         if said is None:
             return self
@@ -62,7 +62,7 @@ class TableToVerify:
 
     @property
     def on_gpu(self) -> bool:
-        """True if it was trained on a GPU, by the journal or else by its metadata."""
+        """True if the network was trained on a GPU, by the journal or else by the metadata."""
         recorded = self.finish.on_gpu if self.finish else None
         return self.table.spec.train_gpu if recorded is None else recorded
 
@@ -78,14 +78,14 @@ class Refused:
 def read_tables_to_verify(
     paths: Iterable[Path], campaign: Campaign | None
 ) -> tuple[list[TableToVerify | Refused], list[Skipped]]:
-    """Return every table in these paths in order, and what was skipped.
+    """Return every table in these paths in order, and the files that were skipped.
 
     Args:
-        paths: tables, or folders of them.
-        campaign: the campaign of all tables; by default, of each the one of its results folder.
+        paths: tables, or folders of tables.
+        campaign: campaign of all tables; by default, the campaign of each table's results folder.
 
     Raises:
-        NnlcError: nothing there, or it can't be read; a results folder without a right campaign.
+        NnlcError: a path has no table or can't be read, or the campaign of a results folder can't.
     """
     files, skipped = find_tables(paths)
     reader = _Reader(campaign)
@@ -98,7 +98,7 @@ def read_tables_to_verify(
 
 
 class _Reader:
-    """Reader of tables, which reads campaigns and journals beside them once."""
+    """Reader of tables, which reads each results folder's campaign and journal only once."""
 
     def __init__(self, campaign: Campaign | None) -> None:
         self._given = campaign
@@ -107,10 +107,15 @@ class _Reader:
         self._finishes: dict[Path, dict[str, Finish]] = {}
 
     def read(self, path: Path, *, follow_link: bool) -> TableToVerify | Refused:
-        """Read a table and what is known of it, or return why it can't be trained again.
+        """Return a table to verify, or the reason why it can't be trained again.
+
+        Args:
+            path: path of the table.
+            follow_link: True if the user named this file; a link is followed, and a file that
+                can't be read raises an error.
 
         Raises:
-            TableError: a file that was named itself can't be read.
+            TableError: a file that the user named can't be read.
         """
         try:
             content = read_bytes(path, follow_link=follow_link)
@@ -122,7 +127,9 @@ class _Reader:
             if entry and entry.problem and entry.state is not State.FOREIGN:
                 raise entry.problem
             if not (network or self._given or table.spec.torch_set_deterministic):
-                campaign = None  # a published table beside a campaign is not trained under it
+                campaign = (
+                    None  # a published table in a results folder does not belong to its campaign
+                )
             origin = origin_of(table.spec, campaign)
             _check_trainable(table.spec, origin.images)
         except (TableError, CampaignError, SpecError) as problem:
@@ -161,7 +168,9 @@ class _Reader:
         return self._campaigns[path.parent]
 
     def _networks_of(self, campaign: Campaign) -> dict[str, CampaignNetwork]:
-        if id(campaign) not in self._networks:  # each is kept above, so that none takes its number
+        if (
+            id(campaign) not in self._networks
+        ):  # campaigns stay in memory, so an id is never used again
             self._networks[id(campaign)] = {one.spec.id: one for one in campaign.networks()}
         return self._networks[id(campaign)]
 
@@ -182,7 +191,7 @@ def _without_path(words: str, path: Path) -> str:
 def _as_trained(
     network: CampaignNetwork | None, table: Table, finish: Finish | None
 ) -> NetworkSpec | None:
-    """Return the campaign's network with the device's kind, which is not drawn."""
+    """Return the campaign's network with `train_gpu`, which depends on the device, filled in."""
     if network is None:
         return None
     recorded = finish.on_gpu if finish else None
@@ -191,10 +200,10 @@ def _as_trained(
 
 
 def _check_trainable(spec: NetworkSpec, images: ImageSet) -> None:
-    """Check that nnlc can train such a network.
+    """Check that nnlc can train a network.
 
     Raises:
-        SpecError: it does not, and why.
+        SpecError: nnlc can't, for the reason in the text.
     """
     walk_network(spec, images)
     optimizer_of(spec)

@@ -1,4 +1,4 @@
-"""Result of training a table's network again."""
+"""Verdict on a table after its network was trained again."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +9,13 @@ from nnlc.verification.differences import Change, Difference
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """Verdict on a table: one of nnlc is identical or differs, a published one has ranks."""
+    """Verdict on a table: nnlc's own table is identical or differs; a published table has ranks."""
 
     path: Path
     id: str | None = None
     """ID of the network; None if the table is damaged."""
     problem: str | None = None
-    """Reason why it was not trained again to the end; nothing is said of the curve then."""
+    """Reason why the network was not trained to the end; the curve is not compared then."""
     half_epochs: int = 0
     """Number of half epochs that were trained again."""
     half_epochs_of_table: int = 0
@@ -24,21 +24,21 @@ class Verdict:
     is_stranger: bool = False
     """True if the campaign has no such network, or the file is named after another."""
     foreign: str = ""
-    """Reason why it is not the table of the network in the file's name."""
+    """Reason why the file is not the table of the network in its name; "" if it is."""
     rows: tuple[Difference, ...] = ()
-    """Fields of those half epochs that differ now, in the table's order."""
+    """Fields of the curve that differ, in the table's order."""
     bytes_changed: bool = False
-    """True if the journal has the checksum of other bytes."""
+    """True if the journal has another checksum for the table."""
     changes: tuple[Change, ...] = ()
     """Recorded circumstances that have changed."""
     arithmetic: str = ""
     """Arithmetic in which the network was trained again."""
     is_recorded: bool = False
-    """True if a journal tells the circumstances."""
+    """True if a journal recorded the circumstances."""
     is_assumed: bool = False
-    """True if no campaign is known, so that it was trained under nnlc's own settings."""
+    """True if no campaign is known; the network was trained under nnlc's default settings."""
     lacks_gpu: bool = False
-    """True if it was made on a GPU, and none is here."""
+    """True if the table was made on a GPU and this computer has none."""
     seeds: int = 0
     """Number of seeds of a published table."""
     places: tuple[CurveRank, ...] = ()
@@ -46,17 +46,17 @@ class Verdict:
 
     @property
     def first(self) -> Difference | None:
-        """Return the first field of the curve that differs now."""
+        """Return the first field of the curve that differs."""
         return self.rows[0] if self.rows else None
 
     @property
     def identical(self) -> bool:
-        """True if a table of nnlc is the same as far as it was trained again."""
+        """True if nothing differs in the half epochs that were trained; False if published."""
         return not (self.seeds or self.differs)
 
     @property
     def differs(self) -> bool:
-        """True if anything differs; no rank of a published curve counts."""
+        """True if anything differs; ranks of a published curve don't count."""
         return bool(
             self.problem
             or self.specification

@@ -1,4 +1,4 @@
-"""Text of verdicts."""
+"""Verdicts as text for users."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -13,7 +13,7 @@ _LONGEST = 100
 
 
 def verdict_lines(verdict: Verdict) -> Iterator[str]:
-    """Yield a line on a verdict, and indented lines on what differs."""
+    """Yield a line with the verdict, and indented lines with the differences."""
     yield f"{verdict.path}: {_headline(verdict)}"
     yield from (f"  {line}" for line in _details(verdict))
 
@@ -50,7 +50,7 @@ def _details(verdict: Verdict) -> Iterator[str]:
     if verdict.bytes_changed:
         yield "changed since it was written: the journal has the checksum of other bytes"
     for difference in verdict.specification:
-        # The only value that is not drawn; only a journal tells it.
+        # Only train_GPU is not drawn; its expected value is from the journal.
         by = "by the journal" if difference.name == "train_GPU" else "in the campaign's draw"
         yield _field(difference, by)
     if verdict.first:

@@ -1,8 +1,8 @@
-"""Trainer process, as in a job, that trains networks again and keeps nothing.
+"""Trainer process that trains networks again and keeps no files.
 
-It is started as an agent starts it (`nnlc.ranks.trainer_link`), so that the same switches are set
-before torch loads, and it runs the same loop. Its checkpoints would go into a folder that goes with
-it, and none falls due.
+It starts with the same environment as a job's trainer (`nnlc.ranks.trainer_link`), so that the same
+variables are set before torch loads, and it runs the same loop. It gets a temporary folder for
+checkpoints, but writes none.
 """
 
 import os
@@ -24,12 +24,12 @@ from nnlc.tables import Row
 from nnlc.verification.differences import Circumstances, present_circumstances
 
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "nnlc.training.trainer", "0")
-"""Command of a trainer; tests set another one."""
+"""Command that starts a trainer; tests replace it."""
 _NEVER_MINUTES = 1_000_000.0
 _PATIENCE_SECONDS = 10.0
 
 
-class TrainingFailed(Exception):  # noqa: N818  it says what became of the training
+class TrainingFailed(Exception):  # noqa: N818  the outcome of a training
     """Training that failed, with the reason. The process can't be used any more."""
 
 
@@ -37,9 +37,9 @@ class TrainingProcess:
     """Trainer of one campaign's networks on one device; close it after use.
 
     Args:
-        campaign: its training settings, and where its images come from.
+        campaign: campaign whose training settings and images are used.
         images_root: the folder of staged images.
-        device: "cuda" is taken for a wish, and the processor where no GPU is visible.
+        device: "cpu" or "cuda"; without a visible GPU, the processor is used for "cuda" too.
         threads: number of threads.
 
     Raises:
@@ -51,7 +51,7 @@ class TrainingProcess:
         # Ctrl-C goes to all processes of a terminal; this one ends the trainer.
         kept = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            self._process = subprocess.Popen(  # noqa: S603  (nothing of a user's in it)
+            self._process = subprocess.Popen(  # noqa: S603  (no word from a user)
                 COMMAND,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -75,11 +75,11 @@ class TrainingProcess:
             raise
 
     def train(self, spec: NetworkSpec, images: ImageSet, half_epochs: int) -> Iterator[Row]:
-        """Yield the first rows of a network's curve, each as it comes.
+        """Yield the first rows of a network's curve as they are trained.
 
         Raises:
-            TrainingFailed: it can't be trained.
-            NnlcError: what the trainer says is for the user to mend.
+            TrainingFailed: the training failed, or the process ended.
+            NnlcError: the trainer reports an error that the user must correct.
         """
         self._send(
             {
@@ -98,18 +98,18 @@ class TrainingProcess:
         """Return which networks continue from the checkpoints in a folder (`nnlc.system.messages`).
 
         Raises:
-            TrainingFailed: the process is gone.
+            TrainingFailed: the process has ended.
         """
         self._send({"kind": "checkpoints", "networks": networks, "folder": str(folder.absolute())})
         return self._expect("checkpoints")
 
     @property
     def closed(self) -> bool:
-        """True if it can't train any more."""
+        """True if the process has ended."""
         return self._process.poll() is not None
 
     def close(self) -> None:
-        """End the process, and forget what it kept."""
+        """End the process, and remove its temporary folder."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -136,7 +136,7 @@ class TrainingProcess:
             raise TrainingFailed(self._end_in_words()) from None
 
     def _expect(self, kind: str) -> messages.Message:
-        """Return the next message of a kind, without heartbeats between."""
+        """Return the next message of a kind; other messages before it are skipped."""
         for message in self._incoming:
             match message["kind"]:
                 case found if found == kind:

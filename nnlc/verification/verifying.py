@@ -1,4 +1,4 @@
-"""`nnlc.verify`: train networks again, and compare their tables with the result."""
+"""`nnlc.verify`: train networks again, and compare the new curves with their tables."""
 
 import os
 import time
@@ -36,7 +36,7 @@ from nnlc.verification.verify_trainer import TrainingFailed, TrainingProcess
 Tell = Callable[[str], object]
 MOST_HALF_EPOCHS, MOST_SEEDS, MOST_THREADS = 200_000, 1000, 1024
 _TELL_SECONDS = 10.0
-"""Interval between two lines on the progress of a training."""
+"""Least interval between two lines on the progress of a training."""
 
 
 def verify(
@@ -51,28 +51,29 @@ def verify(
     on_verdict: Callable[[Verdict], object] = lambda _: None,
     tell: Tell = lambda _: None,
 ) -> list[Verdict]:
-    """Train networks again, and return for each table whether it comes out the same.
+    """Train networks again, and return for each table whether the result is the same.
 
-    A table that nnlc wrote is compared to the byte: its metadata with the campaign's own draw, its
-    half epochs with those that are trained now, by a trainer as a job has it. Where something
-    differs, the journal's circumstances are held against those of now. A published table has a
-    rank among some seeds instead (`nnlc.verification.curve_ranks`), validation losses corrected.
+    A table that nnlc wrote must be the same to the byte: its metadata are compared with the
+    campaign's network, its half epochs with those that are trained now, in the same kind of process
+    as in a job. The circumstances in the journal are compared with the present ones. The values of
+    a published table are ranked among those of some seeds instead
+    (`nnlc.verification.curve_ranks`), after its validation losses are corrected.
 
     Args:
         paths: a table, or a folder of tables, such as a results folder; or several.
-        half_epochs: train so many of each only; None trains all that a table has.
+        half_epochs: number of half epochs to train for each table; None trains all.
         images: the folder of staged images.
-        seeds: number of seeds for each published table; they are the same every time.
-        threads: number of threads; by default as recorded, which is one unless it was changed.
-        device: "cpu" or "cuda"; by default the kind that made the table, if there is one here.
-        campaign: campaign of all tables: a `Campaign`, the name of a shipped one, its file or its
-            results folder. By default, each is of the campaign of its results folder,
-            and else of nnlc's own settings.
-        on_verdict: function that gets each verdict at once.
-        tell: function that gets lines on what is skipped and on the progress of a training.
+        seeds: number of seeds for each published table; every call uses the same seeds.
+        threads: number of threads; by default the recorded number, else one.
+        device: "cpu" or "cuda"; by default the kind that made the table, if available here.
+        campaign: campaign of all tables: a `Campaign`, the name of a shipped campaign, its file or
+            its results folder. By default, the campaign of each table's results folder, and
+            nnlc's default settings for a table outside any.
+        on_verdict: called with each verdict as soon as it is known.
+        tell: called with lines on skipped files and on the progress of a training.
 
     Raises:
-        NnlcError: nothing there to verify, images that are missing, a wrong argument.
+        NnlcError: there is nothing to verify, images are missing, or an argument is wrong.
     """
     if device is not None:
         check_choice("device", device, ("cpu", "cuda"))
@@ -165,7 +166,7 @@ def _placed(
 
 
 class _Trainings:
-    """Process that trains, replaced whenever a table needs another one."""
+    """Trainer process, replaced if a table needs another campaign, device or number of threads."""
 
     def __init__(self, images: Path, threads: int | None, device: str | None, tell: Tell) -> None:
         self._images, self._threads, self._device, self._tell = images, threads, device, tell
@@ -186,7 +187,7 @@ class _Trainings:
             self._process = None
 
     def process_for(self, subject: TableToVerify) -> TrainingProcess:
-        """Return a process that can train this table's network as it was trained."""
+        """Return a process that trains as the table's network was trained."""
         device = self._device or ("cuda" if subject.on_gpu else "cpu")
         key = (subject.origin.campaign, device, self._threads or _recorded_threads(subject))
         if self._process is None or self._process.closed or key != self._key:
@@ -201,7 +202,7 @@ class _Trainings:
     def train(
         self, subject: TableToVerify, spec: NetworkSpec, half_epochs: int, which: str = ""
     ) -> list[Row]:
-        """Return the first rows of a curve; lines on the progress are told."""
+        """Return the first rows of a curve, and tell the user the progress."""
         rows: list[Row] = []
         last = time.monotonic()
         process = self.process_for(subject)
@@ -220,10 +221,10 @@ def _recorded_threads(subject: TableToVerify) -> int:
 
 
 def _check_images(origins: Iterable[Origin], root: Path) -> None:
-    """Check, before anything is trained, that all images are there.
+    """Check that all images are staged, before any training.
 
     Raises:
-        ImagesError: they are not; with the command that brings them.
+        ImagesError: images are missing; the text has the command that stages them.
     """
     seen: list[tuple[Campaign, ImageSet]] = []
     for origin in origins:
@@ -234,7 +235,7 @@ def _check_images(origins: Iterable[Origin], root: Path) -> None:
         try:
             check_images(origin.images, section, root)
         except ImagesError as problem:
-            # Which campaign brings the images is known only here.
+            # Only here is it known which shipped campaign stages these images.
             words = str(problem).replace("<campaign>", _stageable(origin.images))
             raise ImagesError(words) from None
 
