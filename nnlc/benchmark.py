@@ -131,8 +131,8 @@ class Benchmark:
     def seconds(self, id: str, epoch: float | None = None) -> float | None:
         """Return the recorded seconds of training and validation up to an epoch; default: the last.
 
-        The seconds come from the journal's event of the attempt that finished this table (by its
-        sha256), on its device, which other networks may have used at the same time. Half epochs
+        The seconds come from the journal's event "finish" with this table's sha256. Other networks
+        may have used the same device at the same time. Half epochs
         that were repeated after an interruption count once, and failed attempts don't count.
         Writing checkpoints is included; the start of the process, loading images and waiting are
         not. After a network has diverged, its half epochs are not trained and take almost no time.

@@ -33,7 +33,7 @@ from nnlc.tables.record import Record, parse_record, read_bytes
 from nnlc.tables.table_folders import TableFiles
 
 JSON_FORMAT = 1
-"""Format of `Audit.to_json`; raised when a key goes or changes its meaning."""
+"""Version of `Audit.to_json`; increased when a key is removed or changes its meaning."""
 _EXIT_STATUS: dict[Severity | None, int] = {Severity.ERROR: 4, Severity.WARNING: 3}
 
 
@@ -42,7 +42,7 @@ class Audit:
     """Result of an audit."""
 
     findings: tuple[Finding, ...]
-    """Findings in order; of one rule in one file 20 are listed, the rest counted."""
+    """Sorted findings: for each rule and file at most 20, and one that counts the rest."""
     tables: int
     """Number of files that were audited as tables."""
     damaged: int
@@ -83,9 +83,9 @@ class Audit:
         - `tables`, `damaged`, `folders`: as the attributes.
         - `worst`: "error", "warning", "note" or null; `counts`: findings by severity.
         - `rules`: findings by rule, those with none left out.
-        - `findings`: objects with `path`, `line`, `column`, `column_name` (null where the whole
-          file, line or no table's column is meant), `rule`, `severity`, `found`, `right`, `source`,
-          and `times`: how many findings of the file and rule it represents.
+        - `findings`: objects with `path`, `line`, `column`, `column_name` (null for a
+          finding on a whole file or line, or outside of a table's columns), `rule`, `severity`,
+          `found`, `right`, `source`, and `times`: number of findings that it represents.
         - `divisors`: objects with the fields of `Divisor`.
         - `svhn`: objects with `path`, `tables`, `possible`, `against`.
         """
@@ -107,15 +107,16 @@ class Audit:
 def audit(paths: str | Path | Iterable[str | Path]) -> Audit:
     """Check tables, of nnlc or published, against every rule that follows from their bytes.
 
-    Published tables are checked against the article, those of a results folder against its campaign
-    and its seeds, and other tables of nnlc against what any campaign may draw, or against the
-    article's search space where other tables of their stamp come from it.
+    Published tables are checked against the article. Tables of a results folder are checked against
+    its campaign, whose seeds determine the networks. Other tables of nnlc are checked against the
+    widest search space of a campaign; if most tables with the same stamp come from the article's
+    search space, the others are checked against that space too.
 
     Args:
         paths: tables, folders of tables, results folders or downloads, as for `load_tables`.
 
     Raises:
-        NnlcError: a path that isn't there. Whatever else is wrong is a finding.
+        NnlcError: a path does not exist. Everything else that is wrong is a finding.
     """
     several = [paths] if isinstance(paths, str | Path) else paths
     places = look_at_paths(map(Path, several))
@@ -150,7 +151,7 @@ def audit(paths: str | Path | Iterable[str | Path]) -> Audit:
 
 
 def audit_bytes(content: bytes, path: Path, home: AuditedFolder | None = None) -> AuditedTable:
-    """Audit one table in memory, without its curve and what its seed should draw.
+    """Audit one table in memory, except its curve and the network that its seed should give.
 
     Args:
         content: its bytes.
@@ -169,7 +170,7 @@ def audit_bytes(content: bytes, path: Path, home: AuditedFolder | None = None) -
     standard = _standard(read.values, home)
     table = AuditedTable(path, read.values, read.curve, read.half_epochs, standard, findings, found)
     _check_place(table)
-    if home is None or home.campaign.stop is None:  # else `AuditedFolder` asks the rule
+    if home is None or home.campaign.stop is None:  # else `AuditedFolder` checks the length
         _check_length(table)
     check_specification(table.values, table.standard, table.findings)
     if isinstance(found, TableError):
@@ -178,7 +179,7 @@ def audit_bytes(content: bytes, path: Path, home: AuditedFolder | None = None) -
 
 
 def _unread(findings: Findings, problem: TableError) -> AuditedTable:
-    """Return the audited table of which nothing could be read."""
+    """Return an audited table without values, for a file that could not be read."""
     return AuditedTable(findings.path, {}, None, None, ANY_CAMPAIGN, findings, problem)
 
 
@@ -217,7 +218,7 @@ def _check_place(table: AuditedTable) -> None:
 
 
 def _check_length(table: AuditedTable) -> None:
-    """Check the number of a table's rows, where no campaign ends networks early."""
+    """Check the number of a table's rows, which no stop rule may have reduced."""
     expected, rows = table.standard.half_epochs, table.half_epochs
     if rows is not None and (rows < 1 or expected not in (None, rows)):
         table.findings.add(
@@ -231,7 +232,7 @@ def _check_length(table: AuditedTable) -> None:
 def _audit_folders(
     by_folder: dict[Path, list[AuditedTable]],
 ) -> tuple[list[Divisor], list[SvhnImages], list[Finding]]:
-    """Return what the tables of each folder say together."""
+    """Return divisors, numbers of SVHN images, and findings on each folder's tables together."""
     divisors: list[Divisor] = []
     counted: list[SvhnImages] = []
     found: list[Finding] = []

@@ -12,11 +12,11 @@ from nnlc.auditing.rule_list import RULES, Severity
 from nnlc.wording import counted
 
 FEW = 3
-"""Findings of a rule that are listed, unless all are asked for."""
+"""Number of findings listed for each rule, unless the user asks for all."""
 
 
 def audit_lines(audit: Audit, *, show_all: bool = False) -> Iterator[str]:
-    """Yield what was read, the first findings of each rule, and estimates."""
+    """Yield lines: numbers of tables and findings, first findings of each rule, divisors."""
     counts = ", ".join(counted(audit.count(one), one.word) for one in reversed(Severity))
     damaged = f", {audit.damaged} of them damaged," if audit.damaged else ""
     folders = counted(len(audit.folders), "folder")
@@ -40,7 +40,7 @@ def audit_json(audit: Audit) -> str:
 
 
 def rule_lines() -> Iterator[str]:
-    """Yield every rule: severity, name, what it says, and its source."""
+    """Yield a line for each rule: severity, name, text and source."""
     for rule in sorted(RULES.values(), key=lambda rule: -rule.severity):
         yield f"{rule.severity.word:<8} {rule.name:<20} {rule.says} ({rule.source})"
 

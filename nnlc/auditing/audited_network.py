@@ -27,7 +27,7 @@ class AuditedNetwork:
     findings: Findings
 
     def entries(self, field: str) -> Sequence[int]:
-        """Return a list of the metadata; empty where it is absent."""
+        """Return the list in this field of the metadata; empty if the field is absent."""
         found: Sequence[int] = self.values.get(field, ())
         return found
 
@@ -37,12 +37,12 @@ class AuditedNetwork:
 
 
 def is_not_drawn(value: object) -> bool:
-    """Return True if a value is the integer 0, which the float 0.0 is not."""
+    """Return True for the integer 0, which means "not drawn"; the float 0.0 is a drawn value."""
     return type(value) is int and value == 0
 
 
 def capped(bounds: tuple[int, int | str], natural: int | None) -> tuple[int, int | None]:
-    """Return the range of a draw as the sampler caps it; None where unknown."""
+    """Return the range of a draw after the sampler's cap; a greatest value of None is unknown."""
     low, cap = bounds
     if natural is None:
         return low, None if isinstance(cap, str) else cap

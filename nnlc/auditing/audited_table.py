@@ -25,11 +25,11 @@ class AuditedTable:
     standard: Standard
     findings: Findings
     found: Record | TableError
-    """Table as it was read strictly, or the reason why it could not be."""
+    """Record from the strict reading, or the error that it raised."""
 
     @property
     def is_whole(self) -> bool:
-        """True if it was read strictly: its bytes follow from its values."""
+        """True if the strict reading succeeded: the table's bytes follow from its values."""
         return isinstance(self.found, Record)
 
     @property
@@ -42,12 +42,12 @@ class AuditedTable:
 
     @property
     def is_published(self) -> bool:
-        """True if it says that it is the article's (`nnlc.tables.val_loss_correction`)."""
+        """True if its metadata say that it is the article's (`nnlc.tables.val_loss_correction`)."""
         return self.values.get("torch_set_deterministic") is False
 
     @property
     def images(self) -> ImageSet | None:
-        """Return its image set; None if unknown. The number of training images may be another."""
+        """Return its image set; None if unknown. SVHN's number of training images is uncertain."""
         readings = self.standard.images(self.dataset)
         return readings[0] if readings else None
 

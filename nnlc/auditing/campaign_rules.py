@@ -24,7 +24,7 @@ from nnlc.wording import some_of
 _NAMED = 5
 """Number of networks that a finding names."""
 _BY_DEVICE = "train_gpu"
-"""Field that the device decides, and no draw."""
+"""Field that depends on the device, not on a draw."""
 _Place = tuple[str, str]
 """Names of a table's folder and file."""
 
@@ -45,10 +45,10 @@ class AuditedFolder:
         )
 
     def check(self, tables: Sequence[AuditedTable]) -> list[Finding]:
-        """Check tables against the networks that the campaign draws, and return further findings.
+        """Check tables against the campaign's networks, and return findings on the folder.
 
-        The inventory has the last word on each table: where no rule has found an error in one that
-        is damaged or foreign, its own reason is added to the table's findings.
+        If no rule has found an error in a damaged or foreign table, the inventory's reason is added
+        to the table's findings.
         """
         networks = list(self.campaign.networks())
         drawn = {network.spec.id: network.spec for network in networks}
@@ -84,21 +84,21 @@ class AuditedFolder:
             else:
                 left.append(network)
         entries = judge(self.campaign, read, finishes)
-        with suppress(ResultsError):  # of a folder that can't be listed, `given_paths` tells
+        with suppress(ResultsError):  # `given_paths` reports a folder that can't be listed
             entries |= inventory(results, self.campaign, left, finishes).entries
         return entries
 
     def _tell_problem(self, problem: TableError, state: State, findings: Findings) -> None:
-        """Add the inventory's reason to a table's findings, unless they explain it."""
+        """Add the inventory's reason to a table's findings, unless one of them is at its place."""
         most = self.campaign.half_epochs
         if state is State.FOREIGN:
             findings.explain_or_add("seed-specification", problem, f"of {self.campaign.name}")
         else:
-            right = f"as many as the rule lets it train, {most} at most"
+            right = f"as many rows as the stop rule allows, at most {most}"
             findings.explain_or_add("half-epochs", problem, right)
 
     def check_network(self, table: AuditedTable, drawn: Mapping[str, NetworkSpec]) -> None:
-        """Check that a table's network is what the campaign draws for its ID."""
+        """Check that a table has the network that the campaign draws for its ID."""
         if table.id is None:
             return
         if table.id not in drawn:
@@ -129,7 +129,7 @@ class AuditedFolder:
         tables: Sequence[AuditedTable],
         findings: Findings,
     ) -> None:
-        """Add a finding if the tables come from several arithmetics, by the journal."""
+        """Add a finding if, by the journal, the tables come from different arithmetics."""
         ids = [table.id for table in tables if table.id is not None]
         campaign, finishes = self.campaign, self._history.finishes
         mixture = mixture_of(networks, campaign.training, finishes, ids)
@@ -169,7 +169,7 @@ def _place(path: Path) -> _Place:
 
 
 def compare(table: AuditedTable, spec: NetworkSpec, rule: str, where: str) -> None:
-    """Add a finding of this rule for each field in which a table's network is another one."""
+    """Add a finding of this rule for each field in which a table differs from `spec`."""
     for column in METADATA_COLUMNS:
         if column.field == _BY_DEVICE or column.field not in table.values:
             continue

@@ -1,4 +1,4 @@
-"""Rules of learning curves: what losses and accuracies can be, for thousands at once."""
+"""Rules of learning curves: possible losses and accuracies, for thousands of curves at once."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -12,23 +12,24 @@ from nnlc.auditing.audited_network import COLUMN_OF
 from nnlc.auditing.audited_table import AuditedTable
 
 OTHER_ORDER = 4 * np.finfo(np.float64).eps
-"""An accuracy is 100 c / n for c right ones of n, rounded once, in every published table at hand
-and in nnlc's. A published one may have been computed in another order: one rounding more, each at
-most half of this machine epsilon. That stays four orders below the distance of two counts."""
+"""Relative tolerance of published accuracies. In nnlc's tables and all published tables at hand, an
+accuracy is 100 c / n, rounded once, for c correct predictions of n. A published accuracy may be
+rounded twice, by up to half of the machine epsilon each time, if it was computed in another order.
+The accuracies of c and c + 1 differ by far more."""
 FLOAT32_ROUNDING = 1e-4
-"""Relative error of a mean loss: thousands of numbers of 24 bits are summed."""
+"""Relative error of a mean loss, which is a sum of thousands of float32 numbers."""
 LARGEST_LOSS = float(np.finfo(np.float32).max)
 FAR_ABOVE = 10
-"""Multiple of ln(classes) from which on a first loss is noted."""
+"""Multiple of ln(classes) above which a first training loss gets a note."""
 
 Floats = NDArray[np.float64]
 Truths = NDArray[np.bool_]
 Words = Callable[[int, int], tuple[str, str]]
-"""Function from the positions of table and row to what was found and what is right."""
+"""Function that returns, for the positions of a table and a row, the texts `found` and `right`."""
 
 
 def check_curves(tables: Iterable[AuditedTable]) -> None:
-    """Add to each table's findings what is wrong with its curve, or worth a note."""
+    """Add errors, warnings and notes on each table's curve to the table's findings."""
     by_length: defaultdict[int, list[AuditedTable]] = defaultdict(list)
     for table in tables:
         if table.curve is not None and len(table.curve):
@@ -39,7 +40,7 @@ def check_curves(tables: Iterable[AuditedTable]) -> None:
 
 
 def validated_images(tables: Iterable[AuditedTable]) -> Floats:
-    """Return the number of images of each accuracy, without the partial batch; NaN if unknown."""
+    """Return each table's number of images in full validation batches; NaN if unknown."""
     counts = [t.validation_batches[0] * t.values.get("batch_size", 0) for t in tables]
     return np.array([count or np.nan for count in counts], dtype=np.float64)
 
@@ -47,13 +48,13 @@ def validated_images(tables: Iterable[AuditedTable]) -> Floats:
 def slip_factors(tables: Iterable[AuditedTable]) -> Floats:
     """Return ⌊N/b⌋/⌈N/b⌉ of each table, for N validation images in batches of b; NaN if unknown."""
     batches = [table.validation_batches for table in tables]
-    return np.array([full / every if full else np.nan for full, every in batches])
+    return np.array([full / total if full else np.nan for full, total in batches])
 
 
 def chance_limits(tables: Iterable[AuditedTable]) -> Floats:
-    """Return the accuracy in percent that chance may give each network; NaN if unknown.
+    """Return the greatest accuracy in percent that chance may give; NaN if unknown.
 
-    As `nnlc.metrics` tells networks that never learned.
+    `nnlc.metrics` uses the same limit for networks that never learned.
     """
     chosen = list(tables)
     shares = np.array([t.images.majority_share if t.images else np.nan for t in chosen])
@@ -62,12 +63,12 @@ def chance_limits(tables: Iterable[AuditedTable]) -> Floats:
 
 
 def log_classes(tables: Iterable[AuditedTable]) -> Floats:
-    """Return ln(classes), the loss of a network that knows nothing; NaN if unknown."""
+    """Return ln(classes), the loss if all classes are equally likely; NaN if unknown."""
     return np.array([log(t.images.classes) if t.images else np.nan for t in tables])
 
 
 class _Group:
-    """Tables of equally many rows; arrays are tables × rows."""
+    """Tables with the same number of rows; arrays have the shape tables × rows."""
 
     def __init__(self, tables: list[AuditedTable]) -> None:
         self._tables = tables

@@ -1,24 +1,24 @@
 """Divisor of validation losses, estimated from networks that never learn.
 
-With N validation images in batches of b, published losses are the sum of the ⌊N/b⌋ full batches'
-means, divided by all ⌈N/b⌉ batches (`val_loss_correction`): the true mean times r = ⌊N/b⌋/⌈N/b⌉. A
-network that never learns has a true mean of ln(classes), so that x, its mean valLoss over
-ln(classes), is 1 without the slip and r with it.
+With N validation images in batches of b, a published loss is the sum of the means of the ⌊N/b⌋
+full batches, divided by the number of all batches, ⌈N/b⌉ (`val_loss_correction`). It is too small
+by the factor r = ⌊N/b⌋/⌈N/b⌉: the slip. The true mean of a network that never learns is
+ln(classes). Its mean valLoss, divided by ln(classes), is x: 1 without the slip, r with it.
 
-The model. x_i = 1 - h (1 - r_i) + e_i with one h for all networks: 0 without the slip, 1 with it.
-The e_i are independent and normal, of variance t_i² = 0.0001² + d_i² + s_i², where d_i is how far
-trainLoss, which knows no slip, lies from ln(classes) on average, and s_i the deviation of valLoss
-from row to row: rows of one network are not independent, so s_i is not divided by their number.
-h is estimated by weighted least squares. Where the networks scatter about it more than t_i says,
-all variances grow by that factor; they never shrink.
+Model: x_i = 1 - h (1 - r_i) + e_i, with the same h for all networks: 0 without the slip, 1 with it.
+The e_i are independent and normal, with variance t_i² = 0.0001² + d_i² + s_i². Here d_i is the mean
+distance of trainLoss, which never has the slip, from ln(classes), and s_i the standard deviation of
+valLoss over the rows, both divided by ln(classes). Rows of one network are not independent, so s_i
+is not divided by their number. Weighted least squares give h. If the networks scatter more than the
+t_i predict, all variances are multiplied by the same factor; they are never reduced.
 
-Who counts. A network whose accuracy is never above chance and whose trainLoss stays, in each row,
-within a quarter of 1 - r_i of ln(classes), relatively: what a network has learned of the labels'
-frequencies, or loses to dropout, can then shift h by a quarter at most. valLoss has no say in the
-choice, which would bias the answer. Batches that divide N tell nothing.
+Networks used: accuracy is never above chance, and the relative distance of trainLoss from
+ln(classes) is at most (1 - r_i) / 4 in each row. Then the labels' frequencies that a network has
+learned, or its dropout, shift h by 1/4 at most. A choice by valLoss would bias the estimate.
+Networks whose batch size divides N are left out, as their r is 1.
 
-The answer is given only from three networks on, if h is within 0.35 of one hypothesis and that is
-1,000 times as likely as the other.
+A verdict needs three networks, an h within 0.35 of 0 or 1, and a likelihood of that hypothesis
+1,000 times that of the other.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ FLAT = 0.25
 LEAST_NOISE = 1e-4
 CLEAR_LOG10_RATIO = 3.0
 MOST_LOG10_RATIO = 100.0
-"""Limit of the ratio, beyond which no model of the noise is accurate."""
+"""Greatest ratio that is reported; no model of the noise is accurate beyond it."""
 NEAR = 0.35
 
 Verdict = Literal["slip", "true mean", "neither", "not enough networks to tell"]
@@ -58,13 +58,13 @@ class Divisor:
     """Estimate of h: 0 is the true mean, 1 the slip; None without networks."""
     standard_error: float | None
     log10_likelihood_ratio: float | None
-    """Likelihood ratio of slip and true mean; None, like the next fields, for fewer than three
-    networks."""
+    """Logarithm of the likelihood ratio, slip over true mean; None for fewer than three networks,
+    like `p_slip` and `p_true_mean`."""
     p_slip: float | None
-    """Two-sided, Student's t with a degree of freedom for each network but one: how likely an h
-    as far from 1 is if there is the slip."""
+    """Two-sided p-value of h if the tables have the slip, by Student's t; the degrees of freedom
+    are the number of networks minus one."""
     p_true_mean: float | None
-    """Two-sided probability of an h as far from 0, if there is no slip."""
+    """Two-sided p-value of h if the tables don't have the slip."""
     verdict: Verdict
 
     def to_json(self) -> dict[str, Any]:

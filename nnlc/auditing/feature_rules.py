@@ -11,7 +11,7 @@ Bounds = tuple[int, int | str]
 
 
 def check_features(subject: AuditedNetwork) -> None:
-    """Hold convolutions, blocks and pooling layers to Tables 1 and 3 and Fig. 2."""
+    """Check convolutions, blocks and pooling layers (article, Tables 1 and 3, Fig. 2)."""
     most = subject.standard.most_block
     for number, block in enumerate(subject.entries("layer_types"), 1):
         if not 1 <= block <= most:
@@ -83,12 +83,12 @@ def _check_filters(subject: AuditedNetwork) -> None:
 
 
 class _Walk:
-    """Width of an image, layer after layer (`nnlc.networks.geometry`), also after mistakes."""
+    """Image width, layer by layer (`nnlc.networks.geometry`); goes on after a wrong layer."""
 
     def __init__(self, subject: AuditedNetwork) -> None:
         self._subject = subject
         self._width = subject.images[0].width if subject.images else None
-        """Width; None where it is unknown, so that no kernel is too wide."""
+        """Width in pixels; if it is None (unknown), no kernel is too wide."""
 
     def follow(self) -> None:
         space, entries = self._subject.standard.space, self._subject.entries

@@ -12,7 +12,7 @@ from nnlc.errors import TableError
 from nnlc.tables import COLUMNS
 
 MOST_ALIKE = 20
-"""Findings of one rule in one file that are listed; the rest are counted."""
+"""Number of findings listed for each rule and file; the rest are counted."""
 _LONGEST = 200
 
 
@@ -27,11 +27,11 @@ class Finding:
     column: int | None = None
     """1-based field within the line; None for the whole line."""
     found: str
-    """Text on one printable line."""
+    """Description of the fault, on one printable line."""
     right: str
     """Value or state that would be right."""
     times: int = 1
-    """Number of findings of the rule in the file that this one represents."""
+    """Number of findings that this one represents, all of the same rule and file."""
 
     @property
     def severity(self) -> Severity:
@@ -133,7 +133,7 @@ def make_finding(
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
-    """Return findings without repetition, by path, line and column."""
+    """Return findings without repetition, sorted by path, line and column."""
     return sorted(dict.fromkeys(findings), key=_key)
 
 

@@ -34,7 +34,7 @@ class SvhnImages:
         return [images for images, count in self.against.items() if not count]
 
     def to_json(self) -> dict[str, Any]:
-        """Return path, tables, possible, and against, the last by the number of images as text."""
+        """Return the values by name; the keys of `against` become text."""
         against = {str(images): count for images, count in self.against.items()}
         return {
             "path": shown(self.path),
@@ -45,7 +45,7 @@ class SvhnImages:
 
 
 def check_mixture(folder: Path, tables: Sequence[AuditedTable]) -> Findings:
-    """Check that the tables of a folder are of one kind."""
+    """Check that a folder's tables agree in length, determinism and device."""
     findings = Findings(folder)
     free = [table for table in tables if table.is_whole and table.standard.half_epochs is None]
     if lengths := _mixed(table.half_epochs for table in free):
@@ -88,25 +88,25 @@ def count_svhn_images(folder: Path, tables: Sequence[AuditedTable]) -> SvhnImage
 
 
 def tell_svhn_images(svhn: SvhnImages, findings: Findings) -> None:
-    """Add a finding on what the batch sizes allow."""
-    counts = ", ".join(f"{count} speak against {images}" for images, count in svhn.against.items())
+    """Add a finding on the numbers of training images that the batch sizes allow."""
+    counts = ", ".join(f"{count} exclude {images}" for images, count in svhn.against.items())
     found = f"training images by the batch sizes of {counted(svhn.tables, 'table')}: {counts}"
     possible = " or ".join(map(str, svhn.possible))
     if possible:
         findings.add("svhn-images", f"{found}: possible is {possible}")
     else:
-        findings.add("svhn-impossible", found, "one number that none speaks against")
+        findings.add("svhn-impossible", found, "one number that no table excludes")
 
 
 def tell_divisor(divisor: Divisor, findings: Findings) -> None:
-    """Add a finding on an estimate, if it decides something."""
+    """Add a finding on an estimated divisor, if its verdict needs one."""
     estimate, error = divisor.estimate, divisor.standard_error
     if estimate is None or error is None:
         return
     kind = "published" if divisor.published else "nnlc's"
     found = (
-        f"{counted(divisor.networks, 'never-learning network')} of {kind} tables: valLoss lacks "
-        f"{estimate:.3f} ± {error:.3f} of what the published slip takes away"
+        f"{counted(divisor.networks, 'never-learning network')} of {kind} tables: valLoss is too "
+        f"small by {estimate:.3f} ± {error:.3f} times the published slip"
     )
     match divisor.verdict, divisor.published:
         case "slip", True:
@@ -142,7 +142,7 @@ def _check_ids(tables: Sequence[AuditedTable]) -> list[AuditedTable]:
             place = shown(first.path)
             if table.values != first.values:
                 found = f"another network of this ID is in {place}"
-                table.findings.add("duplicate-id", found, "one network an ID", line=2, column=5)
+                table.findings.add("duplicate-id", found, "one network per ID", line=2, column=5)
                 continue
             is_same = _bits(table) == _bits(first)
             found = "the same table as" if is_same else "the same network, another curve than"

@@ -1,4 +1,4 @@
-"""Tables in the given paths, and a finding for whatever else is there."""
+"""Tables in the given paths, and findings on other files and folders there."""
 
 import os
 import stat
@@ -15,7 +15,7 @@ from nnlc.tables.folder_names import CAMPAIGN_FILE, PART_NAMES, PROVENANCE_FILE
 from nnlc.tables.table_folders import LEVELS, TABLE_NAME, TableFiles, find_tables
 
 _PEEK = len(HEADER) // 2
-"""Bytes of the header by which a file is recognised as a table, whatever its name."""
+"""Number of the header's first bytes that identify a table with a wrong name."""
 
 
 @dataclass(slots=True)
@@ -38,10 +38,10 @@ class GivenPaths:
 
 
 def look_at_paths(paths: Iterable[Path]) -> GivenPaths:
-    """Look for tables as `load_tables` does, without giving up at what can't be read.
+    """Find tables as `load_tables` does, but continue after files that can't be read.
 
     Raises:
-        NnlcError: a path that isn't there.
+        NnlcError: a path does not exist.
     """
     places = GivenPaths()
     seen: set[tuple[Path, str]] = set()
@@ -69,14 +69,14 @@ def look_at_paths(paths: Iterable[Path]) -> GivenPaths:
 
 
 def _forget_notes(places: GivenPaths, since: int) -> None:
-    """Remove notes on other files, where there is no table at all."""
+    """Remove the notes after the first `since` findings, for a path without tables."""
     latest = places.findings[since:]
     places.findings[since:] = [one for one in latest if one.severity > Severity.NOTE]
 
 
 def _find(path: Path, levels: int, places: GivenPaths) -> list[TableFiles]:
-    """Return the tables of a path, as far as it can be read."""
-    if os.path.isdir(path):  # noqa: PTH112  False where even that can't be read
+    """Return the tables of a path that can be read, and add findings on other files."""
+    if os.path.isdir(path):  # noqa: PTH112  False if the path can't be read
         _note_homes(path, levels, places)
     elif os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113  as above
         places.add("special-file", path, "no regular file", "a regular file")
@@ -123,7 +123,7 @@ def _kind(path: Path) -> int | None:
 
 
 def _note_homes(path: Path, levels: int, places: GivenPaths) -> None:
-    """Add a results folder, or those in a download."""
+    """Add the results folder at this path, or the results folders in it."""
     file = path / CAMPAIGN_FILE
     try:
         if file.is_symlink():
@@ -139,7 +139,7 @@ def _note_homes(path: Path, levels: int, places: GivenPaths) -> None:
                 if not name.startswith("."):
                     _note_homes(path / name, 0, places)
     except OSError:
-        return  # told by whoever looks for tables there
+        return  # `_find` adds the finding
 
 
 def _tell_skipped(path: Path, places: GivenPaths) -> None:

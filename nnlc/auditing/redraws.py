@@ -12,11 +12,11 @@ _STAMP = len("YYYY_MM_DD_HH_MM_SS")
 
 
 def check_redraws(tables: Iterable[AuditedTable]) -> None:
-    """Draw networks again in the article's space, and tell of those that come out otherwise.
+    """Draw networks again in the article's space, and add findings on tables that differ.
 
-    That says something only of a campaign in that space. Tables whose IDs have one stamp are of
-    one campaign: where most of them are drawn again, the others were changed, or the campaign's
-    space is a little narrower than the article's. A person must look which.
+    Tables whose IDs have the same stamp come from one campaign. If most of them are drawn the same
+    again, the campaign has the article's space, or one a little narrower. Then the others get a
+    finding: they may have been changed. A person must decide.
     """
     by_stamp: defaultdict[str, list[tuple[AuditedTable, list[NetworkSpec]]]] = defaultdict(list)
     for table in tables:
@@ -49,7 +49,7 @@ def _draw(table: AuditedTable) -> list[NetworkSpec]:
                 )
             )
         except NnlcError:
-            continue  # as of images that have no batch size in the article's range
+            continue  # for example if no batch size in the article's range fits
     return found
 
 

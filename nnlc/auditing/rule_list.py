@@ -12,7 +12,7 @@ class Severity(IntEnum):
     WARNING = 2
     """Legal, but a person should look at it."""
     ERROR = 3
-    """A rule is broken: this is no table of the dataset as it was written."""
+    """A rule is broken: the table is not as the dataset's or nnlc's program wrote it."""
 
     @property
     def word(self) -> str:
@@ -47,7 +47,7 @@ _FOLDERS = "what nnlc reads of a folder"
 _E, _W, _N = Severity.ERROR, Severity.WARNING, Severity.NOTE
 
 _ALL = (
-    # What is read at all.
+    # Files and folders.
     Rule("no-tables", _E, _FOLDERS, "a path that is audited holds tables"),
     Rule("unreadable", _E, _FOLDERS, "files and folders can be read"),
     Rule("symbolic-link", _W, _FOLDERS, "links in a folder are not followed, so not audited"),
@@ -118,14 +118,16 @@ _ALL = (
     Rule("duplicate-seed", _W, _SAMPLER, "a dataset's networks have different seeds"),
     Rule("duplicate-network", _W, _SECTION_2_1, "networks that are drawn at random differ"),
     Rule("duplicate-curve", _W, _ARITHMETIC, "two networks don't have the same curve"),
-    Rule("mixed-lengths", _W, _SECTION_2_2, "tables of a folder have as many rows"),
+    Rule("mixed-lengths", _W, _SECTION_2_2, "tables of a folder have the same number of rows"),
     Rule("mixed-determinism", _W, _SECTION_1, "a folder's torch_set_deterministic is the same"),
     Rule("mixed-devices", _N, _SECTION_1, "a folder's train_GPU is the same"),
     Rule("not-deterministic", _N, _SECTION_1, "torch_set_deterministic is True"),
     Rule("svhn-impossible", _W, _FIGURE_3, "one number of SVHN's images admits all batch sizes"),
     Rule("svhn-images", _N, _FIGURE_3, "batch sizes tell how many of SVHN's images were used"),
     Rule("slip-known", _N, _BYTES, "published validation losses are divided by a batch too many"),
-    Rule("slip-absent", _W, _BYTES, "so they are, and no correction may be made where not"),
+    Rule(
+        "slip-absent", _W, _BYTES, "published valLoss has the slip; else it must not be corrected"
+    ),
     Rule("slip-ours", _E, _RESULTS, "nnlc's valLoss is the mean over the validated images"),
     Rule("slip-neither", _W, _BYTES, "valLoss is the mean, or divided by a batch too many"),
     # A results folder.

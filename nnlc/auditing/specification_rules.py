@@ -1,4 +1,4 @@
-"""Rules of a network's metadata: whether its standard can draw them."""
+"""Rules of a network's metadata: values that its standard can draw."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,16 +14,16 @@ from nnlc.networks.spec import ID_PATTERN
 from nnlc.wording import counted
 
 _ROUNDING = 1e-12
-"""Relative rounding of a power of ten at the ends of its range, written to 1e-16."""
+"""Relative tolerance at the ends of a range of powers of ten."""
 
 
 def check_specification(values: Values, standard: Standard, findings: Findings) -> None:
-    """Hold a network to its standard.
+    """Check a network's metadata against its standard.
 
     Args:
-        values: metadata; rules on what is absent are left out.
+        values: metadata; rules on absent fields are skipped.
         standard: standard of the table.
-        findings: findings of the table, which broken rules are added to.
+        findings: findings of the table, to which findings are added.
     """
     subject = AuditedNetwork(values, standard, standard.images(values.get("dataset")), findings)
     _check_identity(subject)
@@ -107,7 +107,7 @@ def _check_batches(subject: AuditedNetwork) -> None:
         subject.refuse("batch-size", "batch_size", f"{size}", f"{low} to {most}")
     elif images and not any(makes_even_batches(size, one.train_images) for one in images):
         batches = " or ".join(str(one.train_images // size) for one in images)
-        found = f"{size} images a batch make {batches} batches of the training images"
+        found = f"{size} images per batch make {batches} batches of the training images"
         subject.refuse("batches", "batch_size", found, "an even number")
 
 

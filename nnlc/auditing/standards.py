@@ -34,13 +34,13 @@ class Standard:
         return self.image_sets.get(dataset, ()) if isinstance(dataset, str) else ()
 
 
-def _svhn_readings(images: ImageSet) -> tuple[ImageSet, ...]:
+def _svhn_image_sets(images: ImageSet) -> tuple[ImageSet, ...]:
     """Return SVHN with each number of training images that the published tables may mean."""
     return tuple(replace(images, train_images=count) for count in SVHN_TRAIN_IMAGES.values())
 
 
 _IMAGE_SETS = {
-    images.table_name: _svhn_readings(images) if images.name == "SVHN" else (images,)
+    images.table_name: _svhn_image_sets(images) if images.name == "SVHN" else (images,)
     for images in KNOWN_IMAGE_SETS.values()
 }
 

@@ -12,7 +12,7 @@ from nnlc.wording import counted, first_few, some_of
 
 _Key = TypeVar("_Key")
 _NAMED = 20
-"""Most IDs of a kind that a message names."""
+"""Largest number of IDs that one line of a message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ _OTHER_NETWORK = (
 
 
 def notes(merged: MergedTables) -> list[str]:
-    """Return a line for each peculiarity of the merged tables that is no error."""
+    """Return a line for each unusual property of the merged tables that is no error."""
     firsts = merged.firsts
     found = []
     if again := [id_ for id_, sources in merged.taken.items() if sources[1:]]:

@@ -38,7 +38,7 @@ def write_collection(
 
     Raises:
         TableError: a table has changed since it was read.
-        NnlcError: the folder can't be written, or exists by now.
+        NnlcError: the folder can't be written, or was made in the meantime.
     """
     recorded = _recorded(merged, journals)
     with new_folder(folder, partial(check_destination, folder, paths)) as temporary:

@@ -1,4 +1,4 @@
-"""Journals beside tables: their events "finish", which say how a network was finished."""
+"""Journals of the folders of tables: events "finish", which record networks' training."""
 
 import os
 from collections import defaultdict
@@ -13,7 +13,7 @@ from nnlc.tables.folder_names import EVENTS, JOURNAL
 from nnlc.tables.table_folders import Skipped
 
 MOST_SECONDS = 1e12
-"""Bound for the seconds of a half epoch; it also excludes infinity and numbers beyond doubles."""
+"""Upper bound for the seconds of a half epoch; it also excludes infinity and longer integers."""
 Event = dict[str, Any]
 """Event "finish" of a journal."""
 
@@ -36,14 +36,14 @@ class Journals:
         self.skipped: list[Skipped] = []
 
     def candidates(self, table: Path, id: str) -> list[Event]:
-        """Return all events "finish" of a network in the journal beside its folder, oldest first.
+        """Return all events "finish" of a network in its collection's journal, oldest first.
 
         The events may belong to earlier tables of the network.
         """
         return self._beside(table.parent).get(id, [])
 
     def finish(self, table: Path, id: str, sha256: str) -> Event | None:
-        """Return the last event with this table's sha256, or without any."""
+        """Return the last event "finish" that has this table's sha256, or no sha256."""
         for event in reversed(self.candidates(table, id)):
             if event.get("sha256") in (None, sha256):
                 return event

@@ -1,9 +1,9 @@
 """`provenance.csv`: the original source of each table of a collection.
 
-It has a line for each table and each source: `id`, `dataset`, `folder` (in the collection),
-`sha256`, `source`. To be the same on every machine, a source begins with the name of the folder
-that the user gave, or with as much of the end of its path as is unique. A table from another
-collection keeps the sources listed there.
+The file has a line for each source of each table: `id`, `dataset`, `folder` (in the collection),
+`sha256`, `source`. A source is a path that begins with the name of the folder that the user gave,
+so that it is the same on every machine; given folders with the same name are told apart by the
+names of their parents. A table from another collection keeps the sources listed there.
 """
 
 import csv
@@ -62,13 +62,13 @@ def _names(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
 
 
 def _named(table: Path, names: list[tuple[Path, Path]]) -> list[str]:
-    """Return a table's path, from the name of the folder that the user gave."""
+    """Return a table's path, beginning with the name of the folder that the user gave."""
     inside = ((path, name) for path, name in names if table.is_relative_to(path))
     return [str(name / table.relative_to(path)) for path, name in islice(inside, 1)]
 
 
 def _read_beside(paths: Sequence[Path], folder: Path) -> _Sources:
-    """Return the sources in the file of a folder's collection; none if nnlc did not write it."""
+    """Return the sources in a collection's provenance.csv; none if nnlc did not write it."""
     sources: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     collection = parent_collection(folder, paths)
     if collection is None:

@@ -47,10 +47,10 @@ class Selection:
     """Seed of the random sample."""
 
     def choose(self, tables: Tables) -> list[str]:
-        """Return the IDs of the networks that meet all criteria, sorted; a sample as drawn.
+        """Return the IDs of the networks that meet all criteria, sorted; a sample in drawn order.
 
         Raises:
-            NnlcError: no table has a dataset or ID, or fewer networks than `sample` are left.
+            NnlcError: no table has one of the datasets or IDs, or too few are left for `sample`.
         """
         networks = tables.networks
         check_known(sorted(self.ids or ()), set(networks["id"]))

@@ -36,7 +36,7 @@ class Source(Record):
     """Table in a folder that the user gave."""
 
     folder: str
-    """Name of the table's folder in a collection: its present one, or one from its dataset."""
+    """Name of the table's folder in a collection: the present name, or one from its dataset."""
     is_link: bool
     """True if the path is a symbolic link that the user named, and which may be followed."""
 
@@ -51,7 +51,7 @@ class Source(Record):
         return content
 
     def check(self, content: bytes) -> None:
-        """Check that bytes are those that were read first.
+        """Check that the bytes have not changed since the first reading.
 
         Raises:
             TableError: the bytes differ.

@@ -1,4 +1,4 @@
-"""Pictures of many learning curves, for papers and slides: the only use of matplotlib.
+"""Pictures of many learning curves, for papers and slides; only this room imports matplotlib.
 
 Each kind of picture has a module that fills a figure; `plot` chooses the module and writes the
 file. Pictures are never shown, so no matplotlib backend is needed. A notebook sets MPLBACKEND for

@@ -1,4 +1,4 @@
-"""Pictures of learning curves: few networks line by line, many as bands by depth."""
+"""Pictures of learning curves: a line for each of few networks, bands by depth for many."""
 
 from collections.abc import Sequence
 
@@ -38,7 +38,7 @@ MOST_LABELLED = 8
 _DEPTH_GROUPS = 5
 _LETTERS_BESIDE = 18
 """Number of letters that fit beside a small panel."""
-_EXPLODED = 1000.0
+_CUT_FACTOR = 1000.0
 """Losses above this multiple of the highest upper quartile may lie beyond the picture."""
 _TITLES = {
     "val_accuracy_percent": "validation accuracy (%)",
@@ -151,7 +151,7 @@ def _cut_off(row: Sequence[Axes], bands: Sequence[Band]) -> bool:
     usual = np.concatenate([band.high for band in bands])
     all_of_it = np.concatenate([band.highest for band in bands])
     top = np.nanmax(usual, initial=0.0)
-    if not 0 < top * _EXPLODED < np.nanmax(all_of_it, initial=0.0):
+    if not 0 < top * _CUT_FACTOR < np.nanmax(all_of_it, initial=0.0):
         return False
     least = np.nanmin(np.concatenate([band.lowest for band in bands]))
     row[0].set_ylim(least / 1.5, 4 * top)

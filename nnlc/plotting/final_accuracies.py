@@ -200,7 +200,7 @@ def draw_layer_types(tables: Tables) -> tuple[Figure, str]:
     legend(figure, found[0])
     whiskers = (
         "With: at least one block of the feature part has it. Boxes from quartile to quartile, "
-        "whiskers from the 5th percentile to the 95th; below each how many networks it stands for."
+        "whiskers from the 5th percentile to the 95th; below each its number of networks."
     )
     return figure, join_sentences([whiskers, note])
 

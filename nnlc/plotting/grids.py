@@ -93,7 +93,7 @@ def largest_datasets(networks: pd.DataFrame) -> tuple[list[tuple[str, Integers]]
 
 
 def half_epochs_to_draw(longest: int) -> Integers:
-    """Return half epochs from the first to the last; evenly spaced ones of very many."""
+    """Return all half epochs from the first to the last, or evenly spaced ones if many."""
     return np.unique(np.linspace(1, longest, min(longest, _MOST_POINTS)).round().astype(np.int64))
 
 

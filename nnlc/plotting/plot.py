@@ -129,7 +129,7 @@ def write_picture(figure: Figure, path: Path) -> None:
 
 
 def _counts(tables: Tables) -> str:
-    """Return a sentence with the number of networks, of diverged ones and of failed learners."""
+    """Return a sentence with numbers: all networks, those diverged, those that never learned."""
     found = metrics(tables, columns=())
     diverged = int(found["diverged"].sum())
     never = int((found["never_learned"] & ~found["diverged"]).sum())

@@ -52,7 +52,7 @@ STYLE: Any = {
 _PANELS_PER_ROW = 3
 _PANEL_INCHES = (3.9, 3.5)
 _SMALL_INCHES = (2.4, 2.2)
-_FEWEST_INCHES = 6.4
+_LEAST_WIDTH_INCHES = 6.4
 _WIDE_INCHES = 10.0
 _LEAST_HEIGHT_INCHES = 2.8
 _FRAME_INCHES = 0.7
@@ -117,7 +117,7 @@ def logarithmic_axis(row: Sequence[Axes]) -> None:
 
 
 def _figure(width: float, height: float) -> Figure:
-    size = (max(width, _FEWEST_INCHES), max(height, _LEAST_HEIGHT_INCHES) + _FRAME_INCHES)
+    size = (max(width, _LEAST_WIDTH_INCHES), max(height, _LEAST_HEIGHT_INCHES) + _FRAME_INCHES)
     return Figure(figsize=size, layout="constrained")
 
 

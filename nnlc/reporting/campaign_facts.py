@@ -35,7 +35,7 @@ class JobFacts:
 
 
 def read_job_facts(folder: Path) -> JobFacts:
-    """Read a journal's words on jobs; whatever they are not is passed over."""
+    """Read the events on jobs in a journal; values of a wrong type are skipped."""
     began: list[str] = []
     last, newest = "", {}
     for event in read_events(folder, {"job", "end"}):
@@ -94,7 +94,7 @@ def campaign_facts(
         facts.append(("stop rule", campaign.stop))
     if jobs.began:
         several = f"{len(jobs.began):,} jobs, the first" if len(jobs.began) > 1 else "one job,"
-        facts.append(("jobs", f"{several} began {jobs.began[0]}; the last word: {jobs.last}"))
+        facts.append(("jobs", f"{several} began {jobs.began[0]}; last event: {jobs.last}"))
         ranks = counted(jobs.ranks, "rank")
         if jobs.device_names:
             facts.append(("last job", f"{ranks} on {', '.join(sorted(jobs.device_names))}"))
@@ -153,7 +153,7 @@ def stop_of(history: History, id_: str) -> str:
 
 
 def _origins(ids: Iterable[str], history: History) -> list[Fact]:
-    """Return what made these tables, and how long it took, as far as a journal knows."""
+    """Return the makers of these tables and their training time, as far as recorded."""
     known = [id_ for id_ in ids if id_ in history.finishes]
     made = makers(history.finishes[id_] for id_ in known)
     facts = [("tables come from", f"{count:,} from {words}") for words, count in made]

@@ -1,4 +1,4 @@
-"""State of a results folder: its campaign's networks, and how far each is."""
+"""State of a results folder: its campaign's networks and the progress of each."""
 
 import math
 import os
@@ -43,19 +43,19 @@ from nnlc.tables.record import Record, read_records
 from nnlc.tables.table_folders import TableFiles
 from nnlc.wording import counted
 
-MOST_OF_THE_TIME = 0.05
-"""Largest share of a processor core for reading the journal, and for reading at all."""
+READING_SHARE = 0.05
+"""Largest share of the time spent on reading the journal, and on reading altogether."""
 _LONGEST_CAMPAIGN_BYTES = 1_000_000
 
 _Stamp = tuple[int, ...]
-"""Size, times and inode of a file, of which one differs once the file has changed."""
+"""Size, times and inode of a file; at least one of them differs after a change."""
 
 
 class FolderWatcher:
     """Watcher of one folder of tables.
 
     Args:
-        folder: the folder; it may be made later.
+        folder: the folder; it need not exist yet.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -65,7 +65,7 @@ class FolderWatcher:
         """Each table, or what is wrong with it, by the ID in the file's name."""
 
     def look(self) -> set[str]:
-        """Read the tables that are new or changed, and return their IDs and those that are gone.
+        """Read the tables that are new or changed, and return their IDs and those of deleted ones.
 
         Raises:
             ResultsError: the folder can't be read.
@@ -81,7 +81,7 @@ class FolderWatcher:
         for id_, one in zip(changed, read, strict=True):
             self.found[id_] = one
             if isinstance(one, TableError) and one.unread:
-                del self._stamps[id_]  # a disk in trouble: tried again at the next look
+                del self._stamps[id_]  # a failing disk: read again at the next look
         return gone | set(changed)
 
     def _look_at_names(self) -> dict[str, _Stamp]:
@@ -98,16 +98,16 @@ class FolderWatcher:
 
 
 class CampaignFolder:
-    """Reader of a results folder, which is read again and again and never written.
+    """Reader of a results folder, called repeatedly; it never writes.
 
-    A long journal is read less often than it grows.
+    A long journal is not read after each of its changes.
 
     Args:
         results: the folder.
-        clock: seconds, never set back.
+        clock: function that returns seconds, and never fewer than before.
 
     Raises:
-        ResultsError: no results folder.
+        ResultsError: the folder is no results folder.
     """
 
     def __init__(self, results: ResultsFolder, clock: Callable[[], float] = time.monotonic) -> None:
@@ -128,7 +128,7 @@ class CampaignFolder:
         self._watched: dict[str, dict[int, float]] = {}
 
     def subject(self) -> PageSubject:
-        """Return what does not change: the networks and the campaign."""
+        """Return the content that never changes: the networks and the campaign."""
         networks = [PageNetwork(n.spec, n.images.name, n.images) for n in self.networks]
         try:
             text = read_regular(self.results.campaign_file, most=_LONGEST_CAMPAIGN_BYTES)
@@ -144,7 +144,9 @@ class CampaignFolder:
         Raises:
             ResultsError: the folder is gone, or a folder of tables can't be read.
         """
-        if not self.results.campaign_file.exists():  # an unmounted disk has no tables either
+        if (
+            not self.results.campaign_file.exists()
+        ):  # else an unmounted disk would look like lost tables
             raise ResultsError(f"{self.results.campaign_file} is gone: what is shown is older")
         running = read_progress(self.results.journal_folder)
         self._look_at_journal()
@@ -166,7 +168,7 @@ class CampaignFolder:
         if stamp != self._journal_stamp and start >= self._journal_due:
             self._history, self.jobs = read_history(folder), read_job_facts(folder)
             self._journal_stamp, end = stamp, self._clock()
-            self._journal_due = end + (end - start) / MOST_OF_THE_TIME
+            self._journal_due = end + (end - start) / READING_SHARE
 
     def _look_at_tables(self) -> None:
         """Judge the tables that are new or changed, and again the damaged and foreign ones."""
@@ -196,7 +198,7 @@ class CampaignFolder:
             reached, accuracy = entry["half_epochs"], entry.get("accuracy")
             points = self._watched.setdefault(id_, {})
             for later in [number for number in points if number > reached]:
-                del points[later]  # it went on from a checkpoint
+                del points[later]  # the network continued from an earlier checkpoint
             value = as_number(accuracy)
             if 0 < reached <= self.campaign.half_epochs and value is not None:
                 points[reached] = value
@@ -278,7 +280,7 @@ def _partial(points: Mapping[int, float]) -> Curve:
 
 
 def _stamp(folder: Path) -> object:
-    """Return names, sizes and times of a journal's files, which change when it does."""
+    """Return names, sizes and times of a journal's files; they show that it has changed."""
     found = []
     for path in sorted(folder.glob(f"*{EVENTS}")):
         with suppress(OSError):
@@ -287,5 +289,5 @@ def _stamp(folder: Path) -> object:
 
 
 def _file_stamp(about: os.stat_result) -> _Stamp:
-    # Unlike the time of modification, nobody can set back that of the last change.
+    # A user can set st_mtime back, but not st_ctime.
     return about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino

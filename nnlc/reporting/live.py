@@ -1,4 +1,4 @@
-"""Live page of a campaign: browsers ask for what is new."""
+"""Live page of a campaign: browsers ask for changes."""
 
 import secrets
 import threading
@@ -12,7 +12,7 @@ from typing import Any
 from nnlc.calibration.machines import machine_for
 from nnlc.errors import ResultsError
 from nnlc.networks.cost import predict_seconds
-from nnlc.reporting.campaign_folder import MOST_OF_THE_TIME, CampaignFolder
+from nnlc.reporting.campaign_folder import READING_SHARE, CampaignFolder
 from nnlc.reporting.network_state import NetworkState, State
 from nnlc.reporting.page import build_page
 from nnlc.reporting.payload import changed_payload, snapshot_payload, subject_payload, to_json
@@ -20,11 +20,11 @@ from nnlc.reporting.report import check_size
 from nnlc.results.folder import ResultsFolder
 
 POLL_SECONDS = 5.0
-"""Interval between two looks; jobs record their progress as often."""
+"""Interval between two readings of the folder; jobs record their progress as often."""
 WINDOW_SECONDS = 1800.0
-"""Seconds of the past that count."""
+"""Length of the past period that an estimate uses."""
 SHORTEST_SECONDS = 10.0
-"""Seconds below which no estimate is made."""
+"""Shortest period from which an estimate is made."""
 
 
 class LiveCampaign:
@@ -32,10 +32,10 @@ class LiveCampaign:
 
     Args:
         path: the results folder.
-        clock: seconds, never set back.
+        clock: function that returns seconds, and never fewer than before.
 
     Raises:
-        ResultsError: no results folder.
+        ResultsError: the path is no results folder.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -47,7 +47,7 @@ class LiveCampaign:
         self._subject = subject_payload(subject)
         self._lock = threading.Lock()
         self._token = secrets.token_hex(8)
-        """Token of this process: versions of another process are not known here."""
+        """Token of this process, which begins its versions; versions of others are unknown."""
         self._version = 0
         self._trouble: str | None = None
         start = clock()
@@ -98,7 +98,7 @@ class LiveCampaign:
 
     def _plan_next(self, start: float) -> None:
         now = self._clock()
-        self._next = max(start + POLL_SECONDS, now + (now - start) / MOST_OF_THE_TIME) - 0.5
+        self._next = max(start + POLL_SECONDS, now + (now - start) / READING_SHARE) - 0.5
 
     def _live(self) -> dict[str, Any]:
         return {
@@ -116,10 +116,10 @@ class LiveCampaign:
 
 
 class TimeEstimate:
-    """Estimate from the work that is done between two looks.
+    """Estimate of a campaign's remaining time from its recent progress.
 
-    Work is counted in predicted seconds: half of the networks may be a tenth of it. That all
-    devices are busy to the end is assumed.
+    Work is measured in predicted seconds, since networks differ in cost. The estimate assumes that
+    all devices are busy until the end.
 
     Args:
         folder: folder of the campaign.

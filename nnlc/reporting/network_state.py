@@ -17,7 +17,7 @@ Curve = NDArray[np.float64]
 """Half epochs × (training loss, validation loss, accuracy in percent); NaN for what is unknown."""
 
 Fact = tuple[str, str]
-"""Name and value, both for people."""
+"""Name and value of a fact, both as text."""
 
 NO_CURVE: Curve = np.empty((0, 3))
 DIVERGED, NEVER_LEARNED, CHANCE_UNKNOWN = 1, 2, 4
@@ -77,7 +77,7 @@ class DatasetProgress(DatasetStatus):
 
     name: str = ""
     all_rows: int = 0
-    """Half epochs of all its networks when they are done."""
+    """Number of half epochs of all its networks if none stops early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Snapshot:
     datasets: Sequence[DatasetProgress] | None = None
     """Progress of each dataset; None without a campaign."""
     trouble: str | None = None
-    """Last trouble of a job under way."""
+    """Last problem that a running job recorded."""
     notes: Sequence[str] = ()
     """Lines on what was skipped or is damaged, and why."""
 

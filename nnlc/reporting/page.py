@@ -11,7 +11,7 @@ from nnlc.reporting.payload import to_json
 from nnlc.system.files import read_regular
 
 MARK = b'<meta name="generator" content="nnlc report">'
-"""Mark by which such a file is recognised."""
+"""Tag by which nnlc recognises a page that it wrote."""
 _FOLDER = Path(__file__).parent / "page"
 _SCRIPTS = (
     *("text", "data", "filters", "scales", "bands", "chart", "grid", "layers", "detail"),

@@ -25,7 +25,7 @@ _NUMBERS = {
     "dampening": "dampening",
     "weight_decay": "decay",
 }
-"""Fields of a specification by their names on the page."""
+"""Names on the page, by field of a specification."""
 _LISTS = (
     *("layer_types", "conv_kernels", "conv_strides", "conv_paddings", "conv_filters"),
     *("pool_kernels", "pool_strides", "pool_paddings", "fc_filters", "fc_dropout_layers"),
@@ -81,7 +81,7 @@ def snapshot_payload(snapshot: Snapshot) -> dict[str, Any]:
 def changed_payload(
     changed: Iterable[tuple[int, NetworkState]], snapshot: Snapshot
 ) -> dict[str, Any]:
-    """Return what is new: the networks at these positions, and all that is no network."""
+    """Return the changed networks with their positions, and all data that are not per network."""
     return {
         "changed": [
             {
@@ -105,10 +105,10 @@ def to_json(payload: dict[str, Any]) -> str:
 
 
 def encode_values(values: NDArray[np.float64]) -> str:
-    """Return numbers as base64 of the first three bytes of each float32: four letters a number.
+    """Return numbers as base64 of the first three bytes of each float32: four letters per number.
 
     The relative error is below 2^-16, for numbers from 1e-38 to 3e38; larger ones become the
-    largest. NaN and infinities stay what they are.
+    largest. NaN and infinities are kept.
     """
     flat = values.ravel()
     finite = np.isfinite(flat)
@@ -122,7 +122,7 @@ def encode_values(values: NDArray[np.float64]) -> str:
 
 
 def encode_layers(walk: Walk) -> str:
-    """Return layers as `page/layers.js` reads them: a letter and numbers each, then semicolons."""
+    """Return layers for `page/layers.js`: a letter and numbers each, separated by semicolons."""
 
     def short(value: str | float) -> str:
         return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -191,7 +191,7 @@ def _plain(value: Any) -> Any:
 
 
 def _rounded(value: float | None) -> float | int | None:
-    """Return a value with six digits; None for infinity, which JSON lacks."""
+    """Return a value with six significant digits; None for infinity, which JSON lacks."""
     if value is None or isinstance(value, int):
         return value
     return float(f"{value:.6g}") if math.isfinite(value) else None

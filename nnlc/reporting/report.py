@@ -33,7 +33,7 @@ from nnlc.tables.images_of_table import image_sets_of
 from nnlc.wording import first_few
 
 MOST_NETWORKS = 30_000
-"""Most networks of a page that a browser can still use."""
+"""Largest number of networks on a page; browsers can't handle many more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +53,18 @@ def write_report(
     comparison: pd.DataFrame | None = None,
     val_loss: ValLoss = "as-published",
 ) -> Report:
-    """Write a page of a results folder or of tables: one file, which opens without a network.
+    """Write a page of a results folder or of tables: one file, which needs no internet.
 
     The same folder and comparison give the same bytes.
 
     Args:
         path: a results folder, of which all networks are shown; or tables, or folders of them.
-        output: the file; one that was written so before is replaced.
+        output: the file; a page that nnlc wrote before is replaced.
         comparison: result of `nnlc.compare` to show too.
         val_loss: argument of `load_tables`, for tables without a campaign.
 
     Raises:
-        NnlcError: nothing to show, too much of it, or the file can't be written.
+        NnlcError: there is no network to show, there are too many, or the file can't be written.
     """
     path, output = Path(path), Path(output)
     check_choice("val_loss", val_loss, ("as-published", "corrected"))
@@ -130,7 +130,7 @@ def look_at_tables(tables: Tables, path: Path) -> tuple[PageSubject, Snapshot]:
 
 
 def _journal_of(path: Path) -> tuple[History, list[str]]:
-    """Read the journal of a collection, and note what of it is not read."""
+    """Read the journal of a collection, and return notes on files that were not read."""
     folder = path / JOURNAL
     if not (path / PROVENANCE_FILE).is_file():
         return History(), []

@@ -1,8 +1,8 @@
 """Server of a campaign's page for browsers on this machine: two addresses, read-only.
 
-Anyone on a login node can reach its 127.0.0.1, and so can web pages that rebind their name to it.
-So the addresses begin with a secret, and the Host header must be this very server's. No path that
-is asked for ever reaches the file system.
+All users of a login node can reach its 127.0.0.1, and so can web pages by DNS rebinding.
+Therefore both addresses begin with a secret, and the Host header must name this server. A path in
+a request is never used as a path of a file.
 """
 
 import contextlib
@@ -37,10 +37,10 @@ class PageServer(ThreadingHTTPServer):
 
     Args:
         campaign: campaign to show.
-        port: to listen on; 0 takes any that is free.
+        port: port number; 0 takes any free port.
 
     Raises:
-        NnlcError: the port can't be had.
+        NnlcError: the port can't be used.
     """
 
     daemon_threads = True
@@ -65,7 +65,7 @@ class PageServer(ThreadingHTTPServer):
         self.server_name, self.server_port = HOST, self.server_address[1]
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer on a thread of its own; where there are too many, the silent have to go."""
+        """Answer in a new thread; of too many connections, close the one silent for longest."""
         with self._lock:
             self._connections[request] = None
             if len(self._connections) > MOST_CONNECTIONS:
@@ -76,7 +76,7 @@ class PageServer(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def heard_of(self, request: Any) -> None:
-        """Move a connection that has sent the secret to the end of those to be closed."""
+        """Make a connection that has sent the secret the last to be closed."""
         with self._lock:
             if request in self._connections:
                 del self._connections[request]
@@ -122,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer a request, or refuse it with the reason."""
         if self.headers.get("Content-Length") or self.headers.get("Transfer-Encoding"):
-            self.close_connection = True  # nobody reads what such a request brings
+            self.close_connection = True  # the request's body is not read
         if self.headers.get_all("Host", []) not in ([host] for host in self.server.hosts):
             self._answer(
                 HTTPStatus.FORBIDDEN,
@@ -151,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refuse_method(self) -> None:
         self.close_connection = True
-        self._answer(HTTPStatus.METHOD_NOT_ALLOWED, "This server is only read from.\n")
+        self._answer(HTTPStatus.METHOD_NOT_ALLOWED, "This server is read-only.\n")
 
     def _find(self) -> Callable[[], tuple[bytes, str]] | None:
         try:
