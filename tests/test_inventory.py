@@ -205,7 +205,7 @@ def test_retry_without_ids_clears_failures_and_sets_all_aside_but_what_it_can_no
         f"  moved to {job.results.aside_folder / '1' / job.path(1).name}",
     ]
     assert f"{job.id(4)} is no longer failed" in said
-    assert said[-1].startswith(f"{job.path(2)}: can't be read: Permission denied; it is left there")
+    assert said[-1].startswith(f"{job.path(2)}: can't be read: Permission denied; it stays there")
     assert job.path(2).exists()
     assert list(retry(job.results, [job.id(2)]))[1].startswith("  moved to ")
     assert not job.path(2).exists()

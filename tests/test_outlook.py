@@ -33,7 +33,7 @@ def test_three_lines_say_what_stays_what_is_lost_and_how_to_go_back():
         "warning: 12 tables stay valid",
         "warning: 1 network continues from checkpoints; 2 networks start again, and 0.5 h of "
         "training are lost: arithmetic was '1' and is '2'",
-        "warning: to keep this training, end this job; those checkpoints stay until their tables "
+        "warning: to keep this training, end this job; the old checkpoints stay until their tables "
         "exist, and need nnlc 0.1.0; nnlc upgrade 'results/my curves' --dry-run says more",
     ]
 
@@ -48,8 +48,8 @@ def test_tables_of_another_arithmetic_are_told_with_the_tables_that_stay_or_alon
 
 def test_what_another_job_has_is_not_lost_unless_that_ends_too_early():
     theirs = (
-        "warning: 1 network is under way in another job; should that end without the tables, this "
-        "one starts again, and 0.5 h of training are lost: device name was 'A100' and is 'H100'"
+        "warning: 1 network is under way in another job; if that job ends without the tables, this "
+        "job starts again, and 0.5 h of training are lost: device name was 'A100' and is 'H100'"
     )
     assert lines(foreign(1, DEVICE), elsewhere={"id1"}) == [theirs]
     both = lines(foreign(1, DEVICE), foreign(2, TORCH), elsewhere={"id1"})

@@ -153,7 +153,7 @@ def test_a_script_that_fits_until_campaign_toml_is_rewritten_is_told_beforehand(
     [verdict] = verdicts(results, Standard(results, campaign, "0.2.0"))
     assert verdict == (
         "fits until campaign.toml is rewritten: its campaign is another: seed is 12 there and 11 "
-        "in the one asked for"
+        "in the campaign asked for"
     )
 
 

@@ -137,7 +137,7 @@ def test_a_campaign_that_was_begun_before_keeps_the_old_way_until_told_otherwise
     explicit = place / "explicit.toml"
     explicit.write_text(f'{CAMPAIGN}\n[training]\nmasks = "second"\n')
     refused = keeping.work(explicit, half_done, status=1)
-    assert "training.masks is 'first' there and 'second' in the one asked for" in refused
+    assert "training.masks is 'first' there and 'second' in the campaign asked for" in refused
     assert f"nnlc upgrade {half_done} --new-arithmetic" in refused
 
 

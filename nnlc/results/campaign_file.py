@@ -50,13 +50,13 @@ def read_campaign_file(path: Path) -> Written:
         raise ResultsError(newer)
     if type(found) is not int or found < 1:
         raise ResultsError(
-            f"{path}, key results_format: {found!r:.80} where this nnlc writes {FORMAT}: emptied, "
-            "cut off, edited, or no file of nnlc; put back what stood there"
+            f"{path}, key results_format: {found!r:.80} where this nnlc writes {FORMAT}: the "
+            "file was emptied, cut off or edited, or nnlc did not write it; put the old file back"
         )
     if (found > 1 or digest is not None) and digest != _digest(values):
         raise ResultsError(
-            f"{path}: was edited: its digest is that of other values, under which the tables here "
-            "were made; put those back, or give another campaign a folder of its own"
+            f"{path}: was edited: its values don't match its digest, and the tables here were made "
+            "with the old values; put these back, or give another campaign its own folder"
         )
     training = values.get("training", {})
     if isinstance(training, dict):
@@ -112,7 +112,7 @@ def in_words(different: Mapping[str, tuple[Any, Any]]) -> str:
     key, (here, there) = next(iter(different.items()))
     others = len(different) - 1
     more = f" (and {counted(others, 'other key differs', 'other keys differ')})" if others else ""
-    return f"{key} is {there!r} there and {here!r} in the one asked for{more}"
+    return f"{key} is {there!r} there and {here!r} in the campaign asked for{more}"
 
 
 def _digest(values: Values) -> str:

@@ -262,4 +262,4 @@ def _or_upgrade(different: Iterable[str], path: Path) -> str:
     if not {key.removeprefix("training.") for key in different} <= arithmetic_settings():
         return ""
     command = f"nnlc upgrade {shlex.quote(str(path))} --new-arithmetic"
-    return f", or have this one go on in the new way: {command}"
+    return f", or continue this campaign in the new arithmetic: {command}"

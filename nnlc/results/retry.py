@@ -52,7 +52,7 @@ def retry(results: ResultsFolder, ids: Sequence[str] = ()) -> Iterator[str]:
     yield from ignored_lines(results.unusable_entries())
     left = not_whole.keys() - aside.keys()
     for id_ in sorted(left):
-        yield f"{not_whole[id_].reason}; it is left there: mend that, or name {id_} to set it aside"
+        yield f"{not_whole[id_].reason}; it stays there: correct this, or name {id_} to move it"
     if not chosen and not left:
         yield f"{results.path}: no network has failed, and no table is damaged or foreign"
 

@@ -114,8 +114,8 @@ def start_lines(
     if theirs.foreign:
         are = counted(len(theirs.foreign), "network is", "networks are")
         lines.append(
-            f"warning: {are} under way in another job; should that end without the tables, this "
-            f"one starts again, and {in_hours(theirs.seconds)} of training are lost: "
+            f"warning: {are} under way in another job; if that job ends without the tables, this "
+            f"job starts again, and {in_hours(theirs.seconds)} of training are lost: "
             f"{theirs.reasons()}"
         )
     return lines
@@ -136,7 +136,7 @@ def _lines_of_losses(
         f"warning: {counted(outlook.go_on, 'network continues', 'networks continue')} from "
         f"checkpoints; {anew}, and {in_hours(outlook.seconds)} of training are lost: "
         f"{outlook.reasons()}",
-        "warning: to keep this training, end this job; those checkpoints stay until their tables "
+        "warning: to keep this training, end this job; the old checkpoints stay until their tables "
         f"exist, and need {', '.join(wants[:_SEVERAL])}; {tell_more}",
     ]
 

@@ -133,7 +133,7 @@ def _checkpoint_lines(
     lost = Outlook(0, tuple(each for each in apart if each.differences))
     yield f"checkpoints: {counted(outlook.go_on, 'network continues', 'networks continue')}"
     if elsewhere.foreign:
-        where = ("goes on where it was made", "go on where they were made")
+        where = ("continues where it was made", "continue where they were made")
         number = counted(len(elsewhere.foreign), *where)
         yield f"  {number}, not here: {elsewhere.reasons()}"
     if lost.foreign:
@@ -218,7 +218,7 @@ def _obstacle(
         )
     if tables.not_whole:
         return (
-            "not every table is whole (above): if campaign.toml was edited, put back what stood "
-            "there, else 'nnlc retry' first"
+            "not every table is whole (above): if campaign.toml was edited, put the old file back, "
+            "else 'nnlc retry' first"
         )
     return None if results.written() == written else "campaign.toml was rewritten; upgrade again"

@@ -58,7 +58,7 @@ def _details(verdict: Verdict) -> Iterator[str]:
         lines = len({difference.line for difference in verdict.rows})
         yield f"half epochs that differ: {lines} of {verdict.half_epochs}"
     elif verdict.differs and verdict.half_epochs:
-        yield "of the half epochs that were trained again none differs"
+        yield "no half epoch that was trained again differs"
     if verdict.seeds:
         yield from _places(verdict)
     elif verdict.half_epochs:
@@ -67,13 +67,13 @@ def _details(verdict: Verdict) -> Iterator[str]:
 
 def _circumstances(verdict: Verdict) -> Iterator[str]:
     if verdict.is_assumed:
-        yield "no campaign.toml beside it: trained under nnlc's own settings"
+        yield "the table's folder has no campaign.toml: trained under nnlc's default settings"
     if verdict.lacks_gpu:
-        yield "it was made on a GPU, and none is here: trained on the processor"
+        yield "the table was made on a GPU, and none is here: trained on the processor"
     for change in verdict.changes:
         yield f"{change.name} was {change.then} and is {change.now}"
     if verdict.rows and not verdict.is_recorded:
-        yield "no journal tells in what circumstances it was made"
+        yield "no journal has the circumstances in which the table was made"
     elif verdict.rows and not verdict.changes:
         yield (
             "no recorded circumstance differs: device, arithmetic, libraries and settings are the "
@@ -106,7 +106,7 @@ def _size(difference: Difference) -> str:
 def _places(verdict: Verdict) -> Iterator[str]:
     chance = 200 / (verdict.seeds + 1)
     yield (
-        "its random streams are not known; were it one more seed, a value would lie outside the "
+        "its random streams are not known; if it were one more seed, a value would lie outside the "
         f"range of {counted(verdict.seeds, 'seed')} with chance {chance:.0f}%"
     )
     yield f"{'epoch':>6}  {'column':<10}{'published':>11}{'lowest':>11}{'highest':>11}  place"

@@ -196,7 +196,7 @@ class _Trainings:
             self._process = TrainingProcess(campaign, self._images, device, threads)
             self._key = key
         if self._device == "cuda" != self._process.device:
-            raise DeviceError("no GPU is visible here: leave --device out, or say --device cpu")
+            raise DeviceError("no GPU is visible here: leave out --device, or give --device cpu")
         return self._process
 
     def train(
