@@ -25,7 +25,7 @@ FORMAT = max(FORMATS)
 _HEAD = b"# The campaign of this results folder, whole. Written by nnlc; don't edit.\n"
 _KEYS = ("results_format", "nnlc", "digest")
 """Keys about the file; all other keys belong to the campaign."""
-_ASIDE = ("npz", "largest_class")
+_NOT_DECISIVE = ("npz", "largest_class")
 """Keys of a user's own images that no table depends on: path, and share of the largest class."""
 
 
@@ -130,7 +130,7 @@ def _decisive(values: Values) -> Values:
     datasets = kept.get("datasets")
     if isinstance(datasets, dict):
         kept["datasets"] = {
-            name: {key: value for key, value in section.items() if key not in _ASIDE}
+            name: {key: value for key, value in section.items() if key not in _NOT_DECISIVE}
             for name, section in datasets.items()
             if isinstance(section, dict)
         }

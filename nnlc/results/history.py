@@ -107,7 +107,7 @@ def read_history(folder: Path) -> History:
             trouble = None
         for id_ in ids:
             _take(history, id_, event)
-    return replace(history, trouble=trouble, last_time=last_time, open_jobs=open_jobs.untold())
+    return replace(history, trouble=trouble, last_time=last_time, open_jobs=open_jobs.unreported())
 
 
 def _take(history: History, id_: str, event: dict[str, Any]) -> None:

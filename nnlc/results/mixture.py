@@ -47,8 +47,8 @@ class Mixture:
         )
         known = counted(self.tables, "table")
         from_ = "two arithmetics" if self.is_mixed else "another arithmetic than today's"
-        told = f"tables come from {from_}: of {known}, {', '.join(parts)}"
-        return told + (f"; {what}" if what else "")
+        text = f"tables come from {from_}: of {known}, {', '.join(parts)}"
+        return text + (f"; {what}" if what else "")
 
 
 def mixture_of(

@@ -49,7 +49,7 @@ class OpenJobs:
 
     def __init__(self) -> None:
         self._jobs: dict[str, OpenJob] = {}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def follow(self, name: str, event: dict[str, Any], ids: set[str]) -> None:
         """Add the next event, from the file of this name and about these IDs, in order of time."""
@@ -59,15 +59,15 @@ class OpenJobs:
         elif kind == "end":
             self._jobs.pop(name, None)
         elif kind == "lost":
-            self._told.update(ids)
+            self._reported.update(ids)
         elif name in self._jobs:
             job = self._jobs[name]
             job.last = time
             job.under_way = job.under_way | ids if kind == "start" else job.under_way - ids
 
-    def untold(self) -> list[OpenJob]:
+    def unreported(self) -> list[OpenJob]:
         """Return the open jobs that no later start has reported as lost."""
-        return [job for name, job in self._jobs.items() if name not in self._told]
+        return [job for name, job in self._jobs.items() if name not in self._reported]
 
 
 def unsaid_ends(folder: Path, jobs: Iterable[OpenJob], missing: Sequence[str]) -> list[str]:

@@ -35,10 +35,10 @@ def retry(results: ResultsFolder, ids: Sequence[str] = ()) -> Iterator[str]:
     not_whole, occupied = found.not_whole, found.entries.keys() - found.missing
     failed = [i for i in history.failures if (not ids or i in ids) and i not in occupied]
     if unknown := [i for i in ids if i not in not_whole and i not in failed]:
-        those = f"those that failed are {some_of(history.failures, _NAMED)}"
+        names = f"those that failed are {some_of(history.failures, _NAMED)}"
         raise ResultsError(
             f"{results.path}: neither failed nor with a damaged table: {some_of(unknown, _NAMED)}; "
-            + (those if history.failures else "none has failed")
+            + (names if history.failures else "none has failed")
         )
     aside = {i: wrong for i, wrong in not_whole.items() if ids or not wrong.unread}
     yield from _set_aside(results, aside)

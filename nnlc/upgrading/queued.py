@@ -161,7 +161,7 @@ def _nnlc_of(python: str) -> str | None:
         _UnseenError: the Python does not answer.
     """
     try:
-        told = subprocess.run(  # noqa: S603  a list, no shell
+        answer = subprocess.run(  # noqa: S603  a list, no shell
             [python, "-c", "import nnlc; print(nnlc.__version__)"],
             cwd="/",  # not in a checkout of nnlc, which would hide the installed nnlc
             stdin=subprocess.DEVNULL,
@@ -173,12 +173,12 @@ def _nnlc_of(python: str) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise _UnseenError(f"its Python {python} can't be asked: {reason_of(problem)}") from None
-    if "No module named 'nnlc'" in told.stderr:
+    if "No module named 'nnlc'" in answer.stderr:
         return None
-    if told.returncode:
-        last = told.stderr.strip().rpartition("\n")[2] or "it said nothing"
+    if answer.returncode:
+        last = answer.stderr.strip().rpartition("\n")[2] or "it said nothing"
         raise _UnseenError(f"its Python {python} can't be asked: {last:.200}")
-    return told.stdout.strip().rpartition("\n")[2]
+    return answer.stdout.strip().rpartition("\n")[2]
 
 
 def _problem_of_campaign(worker: Launch, folder: Path, wanted: Standard) -> str:

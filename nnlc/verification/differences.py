@@ -82,7 +82,7 @@ Circumstances = dict[str, str]
 def recorded_circumstances(finish: Finish) -> Circumstances:
     """Return the circumstances in which a table was made, as far as the journal recorded them."""
     multiprocessors = None if finish.multiprocessors is None else str(finish.multiprocessors)
-    told = {
+    values = {
         "device": finish.device,
         "multiprocessors": multiprocessors,
         "instructions": finish.instructions,
@@ -90,7 +90,7 @@ def recorded_circumstances(finish: Finish) -> Circumstances:
         **{name: finish.versions.get(name) for name in _VERSIONS},
         **finish.settings,
     }
-    return {name: word for name, word in told.items() if word is not None}
+    return {name: word for name, word in values.items() if word is not None}
 
 
 def present_circumstances(made: Mapping[str, Any]) -> Circumstances:
@@ -100,13 +100,13 @@ def present_circumstances(made: Mapping[str, Any]) -> Circumstances:
         made: result of `nnlc.training.device_info.circumstances`.
     """
     device, versions, settings = made["device"], made["versions"], made["settings"]
-    told = {
+    values = {
         "device": device["name"],
         "multiprocessors": device["multiprocessors"],
         "instructions": device["instructions"],
         **{name: versions.get(name) for name in _VERSIONS},
     }
-    words = {name: str(value) for name, value in told.items() if value is not None}
+    words = {name: str(value) for name, value in values.items() if value is not None}
     return words | {name: json.dumps(value) for name, value in settings.items()}
 
 

@@ -48,12 +48,12 @@ class TableToVerify:
 
     def as_recorded(self) -> "TableToVerify":
         """Return the table with settings that select its recorded arithmetic, if there are any."""
-        said = self.finish.arithmetic if self.finish else None
-        if said is None:
+        recorded = self.finish.arithmetic if self.finish else None
+        if recorded is None:
             return self
         device = "cuda" if self.on_gpu else "cpu"
         settings = settings_for(
-            said, self.table.spec, self.origin.images, self.origin.settings, device
+            recorded, self.table.spec, self.origin.images, self.origin.settings, device
         )
         if settings == self.origin.settings:
             return self

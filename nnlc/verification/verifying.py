@@ -119,7 +119,7 @@ def _verdict(
     )
     try:
         if subject.is_published:
-            return _placed(verdict, subject, trainings, wanted, seeds)
+            return _ranked(verdict, subject, trainings, wanted, seeds)
         return _compared(verdict, subject, trainings, wanted)
     except (TrainingFailed, TableError) as problem:
         trainings.close()
@@ -145,7 +145,7 @@ def _compared(
     )
 
 
-def _placed(
+def _ranked(
     verdict: Verdict, subject: TableToVerify, trainings: "_Trainings", half_epochs: int, seeds: int
 ) -> Verdict:
     spec = subject.table.spec
