@@ -231,7 +231,7 @@ def test_published_tables_say_what_they_are_and_what_their_losses_lack(tmp_path)
     _, data = page_of(tmp_path / "t")
     assert ["curves", "from 4 to 6 half epochs"] in data["facts"]
     words = json.dumps(data["facts"])
-    assert "2 are by their own word the article's, published at doi:10.7910/DVN/ZXTCGF" in words
+    assert "2 are by their metadata the article's, published at doi:10.7910/DVN/ZXTCGF" in words
     assert "1 were written by nnlc" in words
     assert "as published: too small" in words
     _, corrected = page_of(tmp_path / "t", val_loss="corrected")

@@ -120,18 +120,20 @@ def audit(paths: str | Path | Iterable[str | Path]) -> Audit:
     """
     several = [paths] if isinstance(paths, str | Path) else paths
     places = look_at_paths(map(Path, several))
-    homes = read_audited_folders(places)
+    audited_folders = read_audited_folders(places)
     findings = list(places.findings)
     tables: list[AuditedTable] = []
-    by_home: dict[AuditedFolder | None, list[AuditedTable]] = {home: [] for home in homes.values()}
+    by_results: dict[AuditedFolder | None, list[AuditedTable]] = {
+        results: [] for results in audited_folders.values()
+    }
     for files in places.files:
-        home = homes.get(places.home_of(files.folder))
-        audited = list(_audit_files(files, home))
-        by_home.setdefault(home, []).extend(audited)
+        results = audited_folders.get(places.results_folder_of(files.folder))
+        audited = list(_audit_files(files, results))
+        by_results.setdefault(results, []).extend(audited)
         tables += audited
     check_curves(tables)
-    for home in homes.values():
-        findings += home.check(by_home[home])
+    for results in audited_folders.values():
+        findings += results.check(by_results[results])
     check_redraws(t for t in tables if t.standard is ANY_CAMPAIGN)
     check_duplicates(tables)
     by_folder: defaultdict[Path, list[AuditedTable]] = defaultdict(list)
@@ -150,13 +152,13 @@ def audit(paths: str | Path | Iterable[str | Path]) -> Audit:
     )
 
 
-def audit_bytes(content: bytes, path: Path, home: AuditedFolder | None = None) -> AuditedTable:
+def audit_bytes(content: bytes, path: Path, results: AuditedFolder | None = None) -> AuditedTable:
     """Audit one table in memory, except its curve and the network that its seed should give.
 
     Args:
-        content: its bytes.
-        path: its file; the names of file and folder are checked.
-        home: the results folder that it belongs to.
+        content: the table's bytes.
+        path: the table's file; the names of file and folder are checked.
+        results: the results folder that the table belongs to.
     """
     findings = Findings(path)
     if is_too_large(content, findings):
@@ -167,10 +169,10 @@ def audit_bytes(content: bytes, path: Path, home: AuditedFolder | None = None) -
         read = PartialRecord.of(found)
     except TableError as problem:
         found, read = problem, parse_leniently(content, findings)
-    standard = _standard(read.values, home)
+    standard = _standard(read.values, results)
     table = AuditedTable(path, read.values, read.curve, read.half_epochs, standard, findings, found)
     _check_place(table)
-    if home is None or home.campaign.stop is None:  # else `AuditedFolder` checks the length
+    if results is None or results.campaign.stop is None:  # else `AuditedFolder` checks the length
         _check_length(table)
     check_specification(table.values, table.standard, table.findings)
     if isinstance(found, TableError):
@@ -183,7 +185,7 @@ def _unread(findings: Findings, problem: TableError) -> AuditedTable:
     return AuditedTable(findings.path, {}, None, None, ANY_CAMPAIGN, findings, problem)
 
 
-def _audit_files(files: TableFiles, home: AuditedFolder | None) -> Iterable[AuditedTable]:
+def _audit_files(files: TableFiles, results: AuditedFolder | None) -> Iterable[AuditedTable]:
     for name in files.names:
         path = files.folder / name
         try:
@@ -193,12 +195,12 @@ def _audit_files(files: TableFiles, home: AuditedFolder | None) -> Iterable[Audi
             findings.add("unreadable", words_of(problem, path), "a readable file")
             yield _unread(findings, problem)
         else:
-            yield audit_bytes(content, path, home)
+            yield audit_bytes(content, path, results)
 
 
-def _standard(values: dict[str, Any], home: AuditedFolder | None) -> Standard:
-    if home is not None:
-        return home.standard
+def _standard(values: dict[str, Any], results: AuditedFolder | None) -> Standard:
+    if results is not None:
+        return results.standard
     return ARTICLE if values.get("torch_set_deterministic") is False else ANY_CAMPAIGN
 
 

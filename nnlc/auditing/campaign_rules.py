@@ -74,7 +74,7 @@ class AuditedFolder:
     def _inventory(
         self, networks: Sequence[CampaignNetwork], audited: Mapping[_Place, AuditedTable]
     ) -> dict[str, Entry]:
-        """Return the state of each network's table, reading only those that were not audited."""
+        """Return the state of each network's table; only tables that were not audited are read."""
         results, finishes = ResultsFolder(self.path), self._history.finishes
         read, left = [], []
         for network in networks:
@@ -150,18 +150,18 @@ class AuditedFolder:
 
 def read_audited_folders(places: GivenPaths) -> dict[Path | None, AuditedFolder]:
     """Return the results folders among the given paths, and note broken campaign files."""
-    homes: dict[Path | None, AuditedFolder] = {}
-    for path in places.homes:
+    audited: dict[Path | None, AuditedFolder] = {}
+    for path in places.results_folders:
         for file, problem in ResultsFolder(path).unusable_entries():
             rule = "special-file" if isinstance(problem, NotAFileError) else "unreadable"
             places.add(rule, file, why_unread(problem), "a file that nnlc wrote")
         try:
-            homes[path] = AuditedFolder(path, ResultsFolder(path).campaign())
+            audited[path] = AuditedFolder(path, ResultsFolder(path).campaign())
         except ResultsError as problem:
             file = ResultsFolder(path).campaign_file
             found = f"the campaign can't be read: {words_of(problem, file)}"
             places.add("campaign-file", file, found, "the file that nnlc wrote")
-    return homes
+    return audited
 
 
 def _place(path: Path) -> _Place:

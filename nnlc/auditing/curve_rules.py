@@ -177,15 +177,15 @@ class _Group:
             ),
         )
         far = np.zeros_like(missing)
-        plain = log_classes(self._tables)
-        far[:, 0] = np.isfinite(self._train[:, 0]) & (self._train[:, 0] > FAR_ABOVE * plain)
+        chance_losses = log_classes(self._tables)
+        far[:, 0] = np.isfinite(self._train[:, 0]) & (self._train[:, 0] > FAR_ABOVE * chance_losses)
         self._add(
             "first-loss",
             "train_loss",
             far,
             lambda i, j: (
                 f"the first trainLoss is {self._train[i, j]!s}",
-                f"near ln(classes), {plain[i]:.4g}, unless it diverges",
+                f"near ln(classes), {chance_losses[i]:.4g}, unless it diverges",
             ),
         )
         best = np.fmax.reduce(self._accuracy, axis=1)

@@ -125,18 +125,18 @@ def _never_learning(tables: Sequence[AuditedTable]) -> tuple[Floats, Floats, Flo
 def _figures(table: AuditedTable) -> tuple[float, float, float] | None:
     if table.curve is None or len(table.curve) < FEWEST_ROWS:
         return None
-    full, every = table.validation_batches
-    if not 0 < full < every or table.images is None:
+    full, total = table.validation_batches
+    if not 0 < full < total or table.images is None:
         return None
-    factor, plain = full / every, log(table.images.classes)
+    factor, chance_loss = full / total, log(table.images.classes)
     train, val, accuracy = table.curve.T
-    strays = np.abs(train / plain - 1)
-    if not strays.max() <= FLAT * (1 - factor) or not np.isfinite(val).all():
+    distances = np.abs(train / chance_loss - 1)
+    if not distances.max() <= FLAT * (1 - factor) or not np.isfinite(val).all():
         return None
     if not accuracy.max() <= chance_limits([table])[0]:
         return None
-    ratios = val / plain
-    noise = sqrt(LEAST_NOISE**2 + float(strays.mean()) ** 2 + float(ratios.std()) ** 2)
+    ratios = val / chance_loss
+    noise = sqrt(LEAST_NOISE**2 + float(distances.mean()) ** 2 + float(ratios.std()) ** 2)
     return float(ratios.mean()), float(factor), noise
 
 

@@ -89,7 +89,7 @@ class Findings:
         line: int | None = None,
         column: int | None = None,
     ) -> None:
-        """Add a finding of the rule of this name."""
+        """Add a finding of the rule with this name."""
         self._counts[rule] += 1
         if self._counts[rule] <= MOST_ALIKE + 1:
             place = (line, column)
@@ -107,7 +107,7 @@ class Findings:
             self.add(rule, words_of(problem, self.path), right, line=line, column=column)
 
     def told(self) -> list[Finding]:
-        """Return up to `MOST_ALIKE` findings of each rule in their order, and one for the rest."""
+        """Return up to `MOST_ALIKE` findings of each rule, and one that counts the rest."""
         told: list[Finding] = []
         seen: Counter[str] = Counter()
         for one in self._found:
@@ -127,7 +127,7 @@ def make_finding(
     right: str = "",
     place: tuple[int | None, int | None] = (None, None),
 ) -> Finding:
-    """Return a finding of the rule of this name."""
+    """Return a finding of the rule with this name."""
     line, column = place
     return Finding(rule=RULES[rule], path=path, line=line, column=column, found=found, right=right)
 

@@ -24,17 +24,17 @@ class GivenPaths:
 
     files: list[TableFiles] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
-    homes: list[Path] = field(default_factory=list)
+    results_folders: list[Path] = field(default_factory=list)
     """Results folders, which have a campaign.toml."""
 
     def add(self, rule: str, path: Path, found: str, right: str = "") -> None:
-        """Note a finding of the rule of this name."""
+        """Add a finding of the rule with this name."""
         self.findings.append(make_finding(rule, path, found, right))
 
-    def home_of(self, folder: Path) -> Path | None:
+    def results_folder_of(self, folder: Path) -> Path | None:
         """Return the results folder of a dataset folder, if it was given too."""
         place = folder.resolve().parent
-        return next((home for home in self.homes if home.resolve() == place), None)
+        return next((one for one in self.results_folders if one.resolve() == place), None)
 
 
 def look_at_paths(paths: Iterable[Path]) -> GivenPaths:
@@ -48,9 +48,9 @@ def look_at_paths(paths: Iterable[Path]) -> GivenPaths:
     for path in dict.fromkeys(paths):
         if not os.path.lexists(path):
             raise NnlcError(f"{shown(path)}: there is nothing of this name")
-        homes, findings = len(places.homes), len(places.findings)
+        folders, findings = len(places.results_folders), len(places.findings)
         found = _find(path, LEVELS, places)
-        if not found and len(places.homes) == homes:
+        if not found and len(places.results_folders) == folders:
             _forget_notes(places, findings)
             places.add(
                 "no-tables",
@@ -64,7 +64,9 @@ def look_at_paths(paths: Iterable[Path]) -> GivenPaths:
             seen.update((folder, name) for name in names)
             if names:
                 places.files.append(TableFiles(files.folder, names, files.whole))
-    places.homes = list({home.resolve(): home for home in reversed(places.homes)}.values())
+    places.results_folders = list(
+        {one.resolve(): one for one in reversed(places.results_folders)}.values()
+    )
     return places
 
 
@@ -77,7 +79,7 @@ def _forget_notes(places: GivenPaths, since: int) -> None:
 def _find(path: Path, levels: int, places: GivenPaths) -> list[TableFiles]:
     """Return the tables of a path that can be read, and add findings on other files."""
     if os.path.isdir(path):  # noqa: PTH112  False if the path can't be read
-        _note_homes(path, levels, places)
+        _add_results_folders(path, levels, places)
     elif os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113  as above
         places.add("special-file", path, "no regular file", "a regular file")
         return []
@@ -122,14 +124,14 @@ def _kind(path: Path) -> int | None:
         return None
 
 
-def _note_homes(path: Path, levels: int, places: GivenPaths) -> None:
+def _add_results_folders(path: Path, levels: int, places: GivenPaths) -> None:
     """Add the results folder at this path, or the results folders in it."""
     file = path / CAMPAIGN_FILE
     try:
         if file.is_symlink():
             places.add("symbolic-link", file, "a symbolic link", "a regular file")
         elif file.is_file():
-            places.homes.append(path)
+            places.results_folders.append(path)
         elif os.path.lexists(file):
             places.add("special-file", file, "no regular file", "the file that nnlc wrote")
         elif levels:
@@ -137,7 +139,7 @@ def _note_homes(path: Path, levels: int, places: GivenPaths) -> None:
                 folders = sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
             for name in folders:
                 if not name.startswith("."):
-                    _note_homes(path / name, 0, places)
+                    _add_results_folders(path / name, 0, places)
     except OSError:
         return  # `_find` adds the finding
 

@@ -64,4 +64,4 @@ ANY_CAMPAIGN = Standard(
     _IMAGE_SETS,
     None,
 )
-"""Standard of tables of nnlc without their campaign: the widest space that nnlc accepts."""
+"""Standard of nnlc's tables without a campaign: the widest space that nnlc accepts."""

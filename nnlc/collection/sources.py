@@ -1,4 +1,4 @@
-"""Tables in the folders that a user gave, read completely, with their digests."""
+"""Tables in the folders that a user gave, read completely, with their sha256."""
 
 import hashlib
 import os

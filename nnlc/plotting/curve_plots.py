@@ -172,7 +172,7 @@ def _add_legend_entries(axes: Axes) -> None:
 def _scale(row: Sequence[Axes], value: str) -> None:
     """Set the scale of a row of panels, with room above the curves for the text in the corner.
 
-    Call it when all panels are drawn: the limits do not follow what is drawn later.
+    Call it when all panels are drawn: the limits don't change when more is drawn.
     """
     for axes in row:
         axes.margins(y=0.16)

@@ -42,7 +42,7 @@ def plot_tables(
 
     Args:
         tables: the result of `load_tables`; curves may differ in length.
-        path: a .png, .svg or .pdf file; a picture that nnlc drew before is replaced.
+        path: a .png, .svg or .pdf file; an earlier picture of nnlc is replaced.
         kind: "curves", final accuracy by a setting, or the training losses' "saw-tooth".
         value: the value that curves show.
 
@@ -70,7 +70,7 @@ def plot_comparison(found: pd.DataFrame, path: str | Path) -> str:
 
     Args:
         found: the result of `nnlc.compare`.
-        path: a .png, .svg or .pdf file; a picture that nnlc drew before is replaced.
+        path: a .png, .svg or .pdf file; an earlier picture of nnlc is replaced.
 
     Returns:
         The caption.

@@ -120,7 +120,7 @@ def tables_facts(tables: Tables, history: History) -> list[Fact]:
     facts = [("tables", f"{len(networks):,}"), ("curves", words)]
     if published:
         how = "the article's, published at " + PUBLISHED_DOI
-        facts.append(("origin", f"{published:,} are by their own word {how}"))
+        facts.append(("origin", f"{published:,} are by their metadata {how}"))
         losses = tables.curves.attrs["val_loss"]
         slip = {
             "as-published": "as published: too small by a known factor, which "
