@@ -9,15 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from export_samples import (
-    FILES,
-    FORMATS,
-    id_of,
-    read_here,
-    read_tables,
-    sign,
-    three_exported,
-)
+from export_samples import FILES, FORMATS, id_of, read_here, read_tables, sign, three_exported
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from limits import HANG_SECONDS

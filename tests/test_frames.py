@@ -6,12 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from frame_samples import (
-    CURVE,
-    id_of,
-    write,
-    write_download,
-)
+from frame_samples import CURVE, id_of, write, write_download
 
 from nnlc import load_tables, read_table
 from nnlc.campaign.campaign import load_campaign

@@ -4,15 +4,7 @@ import os
 import pty
 
 import pytest
-from worker_jobs import (
-    TWO,
-    before_others,
-    command,
-    events,
-    run_worker,
-    tables,
-    write_campaign,
-)
+from worker_jobs import TWO, before_others, command, events, run_worker, tables, write_campaign
 
 from nnlc import load_campaign, read_table
 from nnlc.errors import ExitStatus

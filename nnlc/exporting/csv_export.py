@@ -17,13 +17,7 @@ from typing import Any
 import numpy as np
 
 from nnlc.errors import NnlcError
-from nnlc.exporting.contents import (
-    MOST_TABLES,
-    Contents,
-    Layout,
-    Records,
-    check_records,
-)
+from nnlc.exporting.contents import MOST_TABLES, Contents, Layout, Records, check_records
 from nnlc.exporting.manifest import RECORDS, Manifest, open_plain
 from nnlc.exporting.schema import CURVES, LONGEST, NETWORKS, STORED, VALUES, Part
 from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS

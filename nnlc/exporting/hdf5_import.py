@@ -14,14 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlc.exporting.contents import (
-    MOST_TABLES,
-    Contents,
-    Layout,
-    Records,
-    check_records,
-    reading,
-)
+from nnlc.exporting.contents import MOST_TABLES, Contents, Layout, Records, check_records, reading
 from nnlc.exporting.manifest import RECORDS, Manifest
 from nnlc.exporting.schema import LONGEST, STORED, VALUES
 

@@ -13,14 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nnlc.errors import NnlcError
-from nnlc.exporting.contents import (
-    MOST_TABLES,
-    Contents,
-    Layout,
-    Records,
-    check_records,
-    reading,
-)
+from nnlc.exporting.contents import MOST_TABLES, Contents, Layout, Records, check_records, reading
 from nnlc.exporting.manifest import RECORDS, Manifest
 from nnlc.exporting.schema import CURVES, LONGEST, NETWORKS, STORED, VALUES, Kind, Part
 

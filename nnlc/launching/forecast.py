@@ -16,13 +16,7 @@ from nnlc.calibration.machines import FittedMachine, fitted_machines
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import SiteError
 from nnlc.networks import walk_network
-from nnlc.networks.cost import (
-    GPU,
-    Machine,
-    gpu_machine,
-    half_epoch_work,
-    training_operations,
-)
+from nnlc.networks.cost import GPU, Machine, gpu_machine, half_epoch_work, training_operations
 from nnlc.networks.memory import memory_bytes
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
@@ -207,10 +201,7 @@ def _forecast(network: CampaignNetwork, epochs: int, machine: Machine) -> Networ
 
 
 def _measure(
-    networks: Sequence[NetworkForecast],
-    finishes: dict[str, Finish],
-    half_epochs: int,
-    model: str,
+    networks: Sequence[NetworkForecast], finishes: dict[str, Finish], half_epochs: int, model: str
 ) -> Measured | None:
     """Return measured over predicted seconds of networks finished on this kind of GPU."""
     pairs = [

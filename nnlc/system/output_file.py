@@ -8,13 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from nnlc.errors import NnlcError
-from nnlc.system.files import (
-    Content,
-    open_regular,
-    temporaries_of,
-    write_atomically,
-    write_content,
-)
+from nnlc.system.files import Content, open_regular, temporaries_of, write_atomically, write_content
 
 _LOOKED_AT = 65_536
 """Bytes at the start and at the end of a file in which its mark is searched."""

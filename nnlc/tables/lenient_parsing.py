@@ -11,14 +11,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from nnlc.system.text_file import BYTE_ORDER_MARKS
-from nnlc.tables.columns import (
-    COLUMNS,
-    CURVE_COLUMNS,
-    EPOCHS,
-    HEADER,
-    METADATA_COLUMNS,
-    Column,
-)
+from nnlc.tables.columns import COLUMNS, CURVE_COLUMNS, EPOCHS, HEADER, METADATA_COLUMNS, Column
 from nnlc.tables.fast_parsing import Curve
 from nnlc.tables.record import Record
 from nnlc.tables.table import MAX_BYTES
