@@ -10,10 +10,14 @@ from pathlib import Path
 import needs
 import pytest
 import speed
+from hypothesis import settings
 from worker_jobs import run_worker, write_campaign
 
 from nnlc.ranks.notices import NOTICES
 from nnlc.schedulers.commands import scheduler_environment
+
+settings.register_profile("nnlc", settings(), deadline=None)  # no test depends on speed
+settings.load_profile("nnlc")
 
 
 @pytest.hookimpl(hookwrapper=True)

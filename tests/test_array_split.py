@@ -1,7 +1,7 @@
 """Which networks each array element trains: all of them once, evenly, and always the same."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from paper_networks import paper
 
@@ -9,13 +9,11 @@ from nnlc.campaign.array_split import networks_of_element, split
 from nnlc.campaign.campaign import load_campaign
 from nnlc.networks.cost import GPU, predict_seconds
 
-UNHURRIED = settings(deadline=None)
 SECONDS = st.lists(st.floats(0.001, 1e6) | st.sampled_from([1.0, 2.0]), max_size=60)
 SMOKE = load_campaign("smoke")
 NETWORKS = list(SMOKE.networks())
 
 
-@UNHURRIED
 @given(SECONDS, st.integers(1, 80))
 def test_every_network_is_in_exactly_one_share(seconds, elements):
     shares = split(seconds, elements)
@@ -23,7 +21,6 @@ def test_every_network_is_in_exactly_one_share(seconds, elements):
     assert sorted(p for found in shares for p in found) == list(range(len(seconds)))
 
 
-@UNHURRIED
 @given(SECONDS, st.integers(1, 20))
 def test_no_share_is_larger_than_another_by_more_than_its_smallest_network(seconds, elements):
     sums = [sum(seconds[p] for p in found) for found in split(seconds, elements)]

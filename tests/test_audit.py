@@ -124,7 +124,7 @@ def test_the_published_table_is_clean_but_for_its_flag():
     assert (names(audit.findings), audit.worst) == (["not-deterministic"], Severity.NOTE)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.sampled_from(sorted(KNOWN_IMAGE_SETS)),
     st.sampled_from(sorted(SVHN_TRAIN_IMAGES.values())),
@@ -143,7 +143,7 @@ def test_whatever_the_sampler_draws_is_legal(name, svhn_images, depth, seed, det
     assert audited(content, path) == []
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.binary(max_size=300), st.booleans())
 def test_arbitrary_bytes_are_an_error_and_no_traceback(content, with_header):
     head = EXPECTED.split(b"\n")[0] + b"\n" if with_header else b""

@@ -69,7 +69,7 @@ def test_a_disk_in_trouble_while_a_job_runs_keeps_no_network_from_being_trained(
 ORDER = st.sampled_from(["longest", "shortest"])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10**6), orders=st.tuples(ORDER, ORDER))
 def test_two_jobs_on_one_folder_hand_out_each_network_once(tmp_path_factory, seed, orders):
     folder, clock, rng = tmp_path_factory.mktemp("two"), Clock(), random.Random(seed)

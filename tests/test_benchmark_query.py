@@ -330,7 +330,7 @@ def test_the_worked_example_runs_and_accounts_for_every_epoch(tmp_path, monkeypa
     assert 15 <= len([line for line in example().splitlines() if line.strip()]) <= 22
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.dictionaries(
         st.integers(0, 20),

@@ -114,7 +114,7 @@ def test_a_disk_that_fails_leaves_both_checkpoints_and_no_more(
     assert before.read_bytes() == interrupted[0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     fraction=st.floats(0, 1, exclude_max=True),
     number=st.sampled_from([errno.ENOSPC, errno.EIO]),

@@ -145,7 +145,7 @@ def test_the_code_of_these_tests_would_run_where_code_is_read(tmp_path):
     assert Code.marker.exists()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_no_flipped_bit_and_no_cut_is_ever_loaded(interrupted, data):
     newest, before = interrupted
@@ -304,7 +304,7 @@ def test_one_of_other_settings_is_no_matter_to_another_network(two):
     assert checkpoints(two, another).load() == (None, [])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_one_begun_otherwise_may_be_damaged_too_and_is_left_alone(interrupted, data):
     newest, before = interrupted

@@ -30,7 +30,7 @@ def layers(draw) -> Layer:
     )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(layers(), st.sampled_from([0, 64]), st.booleans(), st.booleans(), st.booleans())
 def test_values_and_gradients_are_those_of_a_direct_convolution(
     layer, worth, products, ours_last, last

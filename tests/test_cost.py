@@ -122,7 +122,7 @@ def test_more_of_anything_takes_no_less_time(counts, field, more):
         assert machine.seconds(larger) >= machine.seconds(work)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.sampled_from(["batch_size", "conv_filters", "fc_filters"]),
     st.integers(1, 30),

@@ -85,7 +85,6 @@ def assert_words(results, *verbs: str) -> None:
 
 SETTINGS = settings(
     max_examples=25,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -193,7 +193,7 @@ def test_mutated_bytes_are_refused_or_given_back_exactly():
     assert outcomes["given back"] > 100
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.data())
 def test_any_text_in_any_field_is_refused_or_given_back_exactly(data):
     number = data.draw(st.integers(2, 5))
@@ -208,7 +208,7 @@ def test_any_text_in_any_field_is_refused_or_given_back_exactly(data):
     assert line_number or again == content, "a refusal names a line"
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_never_a_table(content):
     for start in (b"", EXPECTED.split(b"\n")[0] + b"\n"):

@@ -43,7 +43,7 @@ def test_derived_seeds_are_pinned_and_depend_on_each_part_and_the_order():
     assert len({network_seed(*p) for p in parts}) == 16
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(seeds, st.integers(-50, 50), st.integers(0, 400))
 def test_integers_stay_in_their_range_and_ones_of_a_single_value_are_that_value(seed, low, more):
     draws = Draws(seed)
@@ -81,7 +81,7 @@ def test_powers_of_ten_are_pinned(exponent, value):
     assert repr(power_of_ten(exponent)) == repr(value)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.floats(-6, 0))
 def test_a_power_of_ten_is_the_nearest_double(exponent):
     with localcontext() as context:

@@ -50,7 +50,7 @@ def test_masks_are_a_function_of_the_seed_alone_and_are_pinned():
     assert masks.draw(5).tolist() == [-95396145, 188379763, 35240635, -1772643282, 1051386004]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=4))
 def test_any_shape_keeps_its_shape_and_gradients_pass_what_was_kept(shape):
     layer = Dropout(0.5, Masks())

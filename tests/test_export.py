@@ -40,7 +40,7 @@ PUBLISHED = Path(__file__).resolve().parent.parent.parent / "shared" / "publishe
 
 
 @pytest.mark.parametrize("format", WRITTEN)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(tables=many_tables())
 def test_any_tables_come_back_byte_for_byte(tmp_path_factory, format, tables):
     folder = tmp_path_factory.mktemp("any")

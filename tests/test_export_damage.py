@@ -91,7 +91,7 @@ def test_a_damaged_file_never_reaches_its_library(tmp_path, format, monkeypatch)
     refused(export, words, read=reader_process.read_in_process)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data())
 def test_damaged_text_is_refused_or_still_says_the_same(tmp_path_factory, data):
     export = three_exported(tmp_path_factory.mktemp("text"), "csv")

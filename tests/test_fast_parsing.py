@@ -39,7 +39,7 @@ def outcome(parse, content):
     return repr((metadata, curve.tolist()))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(specs(), rows)
 @example(replace(SPEC, optimizer="None"), (Row(None, None, None),))
 def test_a_table_at_a_glance_says_what_parse_table_says(spec, rows):

@@ -167,7 +167,7 @@ class World:
         assert stops == list(range(self.job.ranks))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32))
 def test_whatever_happens_every_network_ends_as_one_table_or_one_recorded_failure(
     tmp_path_factory, seed

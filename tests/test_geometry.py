@@ -144,7 +144,7 @@ def test_multiply_adds_and_parameters_are_those_counted_by_hand():
     assert walk.activations == features + 11 + 11 + 6 + 7
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(0, 10))
 def test_an_output_has_a_pixel_for_each_place_of_the_window(width, kernel, stride, padding):
     places = len(range(0, width + 2 * padding - kernel + 1, stride))

@@ -141,7 +141,7 @@ def test_networks_are_spread_over_gpus_before_they_share_one(tmp_path, monkeypat
 NEEDS = st.lists(st.booleans(), min_size=6, max_size=6)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     small=NEEDS,
     hosts=st.lists(st.sampled_from(["a", "b"]), min_size=1, max_size=3),
@@ -281,7 +281,6 @@ def test_trainers_that_do_not_fit_are_refused_with_how_many_would():
 BYTES = st.integers(1, 100 * GB)
 
 
-@settings(deadline=None)
 @given(
     device=BYTES,
     trainer=BYTES,
@@ -379,7 +378,7 @@ class Model:
         }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     trainers=st.lists(st.integers(1, 3), min_size=1, max_size=4),
     steps=st.lists(st.tuples(st.integers(0, 11), st.booleans()), max_size=60),

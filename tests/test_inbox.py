@@ -70,7 +70,7 @@ def test_several_messages_at_once_come_one_by_one_in_order(pipe):
     assert poll_all(pipe.inbox) == [CHECK]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(data=st.data(), sent=st.lists(st.sampled_from([SAVE, CHECK, LONG]), max_size=4))
 def test_however_the_pipe_cuts_them_messages_come_whole_and_in_order(data, sent):
     pipe, found, start = Pipe(), [], 0

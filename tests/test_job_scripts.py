@@ -95,7 +95,7 @@ def renders(*args, **kwargs) -> str | None:
 
 @each_well_known
 @given(hostile)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_results_folder_and_a_python_of_any_name_arrive_unchanged_or_are_refused(text):
     site = load_site("local")
     script = renders("paper", site, results=text, python=text)
@@ -112,7 +112,7 @@ def test_a_results_folder_and_a_python_of_any_name_arrive_unchanged_or_are_refus
 
 @each_well_known
 @given(hostile)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_campaign_file_of_any_name_arrives_by_its_absolute_path_or_is_refused(text):
     name = "".join(c for c in text if c not in "/\0" and not "\ud800" <= c <= "\udfff") + ".toml"
     with tempfile.TemporaryDirectory() as folder:

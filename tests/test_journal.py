@@ -151,7 +151,7 @@ FAULTS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(faults=FAULTS, lengths=st.lists(st.integers(0, 90), min_size=1, max_size=12))
 def test_whatever_fails_in_between_every_event_is_read_back_once_and_in_order(
     tmp_path_factory, faults, lengths
@@ -217,7 +217,7 @@ PIECES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(files=st.lists(st.lists(PIECES, max_size=6), min_size=1, max_size=3))
 def test_no_bytes_whatever_stop_a_reader_or_hide_an_event_on_another_line(tmp_path_factory, files):
     folder = tmp_path_factory.mktemp("journal")

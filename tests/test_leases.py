@@ -299,4 +299,4 @@ class SharedFolder(RuleBasedStateMachine):
 
 
 TestSharedFolder = SharedFolder.TestCase
-TestSharedFolder.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestSharedFolder.settings = settings(max_examples=40, stateful_step_count=30)

@@ -122,7 +122,7 @@ pieces = [
 
 
 @given(st.lists(st.sampled_from(pieces) | st.text(max_size=8), max_size=60).map("".join))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_text_at_all_makes_it_raise(text):
     for name in ("summit", "perlmutter", "local"):
         lines = text.split("\n")
@@ -131,7 +131,7 @@ def test_no_text_at_all_makes_it_raise(text):
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_damage_to_a_rendered_script_makes_it_raise(data):
     name = data.draw(st.sampled_from(["summit", "perlmutter"]))
     script = rendered(name, elements=4, nodes=2)

@@ -450,7 +450,7 @@ def test_where_hard_links_can_not_be_copies_are_proposed(tmp_path, two, monkeypa
     assert not (tmp_path / "out").exists()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5), st.integers(1, 2)), max_size=12),
     st.permutations(range(3)),

@@ -91,7 +91,7 @@ curves = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(curves, min_size=1, max_size=4), st.sampled_from([(0, 99), (1, 2.5), (0.7, 3), (2, 2)])
 )

@@ -104,7 +104,7 @@ def test_sampling_needs_neither_torch_nor_numpy():
     assert result.stdout == b"[]\n"
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seeds, depths)
 def test_a_network_neither_reads_nor_moves_the_global_random_stream(seed, depth):
     random.seed(seed)

@@ -80,7 +80,7 @@ def test_the_known_image_sets_have_the_articles_sizes(name):
     )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(seeds, depths, st.one_of(st.sampled_from(list(PUBLISHED.values())), image_sets()))
 @example(0, 1, PUBLISHED["CIFAR-100"])
 @example(2**32 - 1, 10, PUBLISHED["SVHN"])
@@ -164,7 +164,7 @@ def test_the_rules_of_this_file_notice_a_network_that_breaks_one(rule, changes):
     assert rule in broken_rules(_with(**changes), facts)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seeds, depths, st.sampled_from(list(PUBLISHED.values())))
 def test_filters_never_fall_where_they_must_increase(seed, depth, facts):
     spec = sample(facts, depth, seed, SearchSpace(increasing_filters="always"))
@@ -315,7 +315,7 @@ def test_nan_is_no_end_of_a_range():
                 SearchSpace(**{name: value})
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(1, 600),
     st.integers(1, 300),

@@ -122,7 +122,7 @@ fit_results = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.lists(st.lists(fit_results, min_size=12, max_size=12), min_size=1, max_size=4),
     st.integers(2, 4),
@@ -192,7 +192,7 @@ def test_a_network_ends_the_same_to_the_last_bit_whatever_stands_beside_it():
         assert alone.values[0] == together.values[network]
 
 
-@settings(deadline=None, max_examples=3)
+@settings(max_examples=3)
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_points_after_the_end_change_nothing(seed, lost):
     accuracies = saturating(2, noise=0.05, seed=seed)
@@ -246,7 +246,7 @@ def patience_ends(losses, patience, last):
     return min(last, len(losses)), False
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.one_of(st.integers(0, 9).map(float), st.sampled_from([math.nan, math.inf])),

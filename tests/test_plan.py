@@ -154,7 +154,7 @@ HOURS = st.lists(st.floats(0.01, 20), min_size=1, max_size=16)
 COUNTS = st.integers(-1, 60) | st.none()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(SITES, HOURS, COUNTS, COUNTS | st.integers(60, 800), COUNTS)
 def test_whatever_is_asked_a_plan_is_legal_or_the_nearest_possible_is(
     site, hours, nodes, minutes, elements
@@ -187,7 +187,7 @@ def test_whatever_is_asked_a_plan_is_legal_or_the_nearest_possible_is(
         assert len(at_once) <= running
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     HOURS,
     st.sampled_from([(), (Bin(nodes=(1, 2), hours=2), Bin(nodes=(3, 5), hours=9))]),

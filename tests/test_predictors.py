@@ -208,7 +208,7 @@ def test_an_exact_fit_is_no_infinite_likelihood():
 METHODS = [*(FamilyPredictor(name) for name in ("pow4", "mmf4", "vap3")), Ensemble(), LastValue()]
 
 
-@settings(deadline=None, max_examples=4)
+@settings(max_examples=4)
 @given(st.integers(0, 2**32 - 1), st.integers(6, 30))
 def test_no_method_looks_beyond_its_points(seed, points):
     accuracies = saturating(3, 40, seed=seed)
@@ -223,7 +223,7 @@ def test_no_method_looks_beyond_its_points(seed, points):
         assert before.reasons == after.reasons
 
 
-@settings(deadline=None, max_examples=3)
+@settings(max_examples=3)
 @given(st.integers(0, 2**32 - 1))
 def test_a_network_is_predicted_the_same_to_the_last_bit_whatever_stands_beside_it(seed):
     accuracies = saturating(6, 12, seed=seed)

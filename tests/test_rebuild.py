@@ -234,7 +234,7 @@ VALUES = st.one_of(st.floats(0, math.inf), st.just(0), st.integers(0, 10**6))
 RATES = st.one_of(st.floats(0, 1), st.just(0))
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=25)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=25)
 @given(
     lr=VALUES,
     momentum=VALUES,

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from paper_networks import paper
 
 from nnlc.launching.replay import JobShape, Replay, replay
 from nnlc.networks.cost import GPU, predict_seconds
 
-UNHURRIED = settings(deadline=None)
 WORK = st.lists(
     st.lists(st.integers(1, 5000), max_size=30).map(lambda ms: sorted(ms, reverse=True)),
     min_size=1,
@@ -35,7 +34,6 @@ def windows(found: Replay) -> list[int]:
     return [job.end_ms - job.begin_ms - found.shape.overhead_ms for job in found.jobs]
 
 
-@UNHURRIED
 @given(WORK, SHAPES, RUNNING)
 def test_all_work_is_done_once_and_no_rank_does_more_than_its_time(work, shape, running):
     found = replay(work, shape, running)
@@ -50,14 +48,12 @@ def test_all_work_is_done_once_and_no_rank_does_more_than_its_time(work, shape, 
     assert shares == pytest.approx(1)
 
 
-@UNHURRIED
 @given(WORK, SHAPES, RUNNING)
 def test_no_job_lasts_longer_than_its_walltime_leaves(work, shape, running):
     for window in windows(replay(work, shape, running)):
         assert shape.work_ms is None or window <= shape.work_ms
 
 
-@UNHURRIED
 @given(WORK, SHAPES, RUNNING)
 def test_never_more_jobs_run_than_may_and_those_of_an_element_follow_each_other(
     work, shape, running
@@ -70,7 +66,6 @@ def test_never_more_jobs_run_than_may_and_those_of_an_element_follow_each_other(
     assert [job.begin_ms for job in jobs] == sorted(job.begin_ms for job in jobs)
 
 
-@UNHURRIED
 @given(WORK, SHAPES, RUNNING)
 def test_the_longest_network_spans_as_few_jobs_as_its_hours_allow(work, shape, running):
     for networks, spans in zip(work, replay(work, shape, running).spans, strict=True):
@@ -79,7 +74,6 @@ def test_the_longest_network_spans_as_few_jobs_as_its_hours_allow(work, shape, r
         assert all(found >= fewest for found, fewest in zip(spans, least, strict=True))
 
 
-@UNHURRIED
 @given(WORK, SHAPES)
 def test_ranks_idle_only_while_the_last_networks_end(work, shape):
     """Then an element takes an even share of its work, and its longest network, at most."""
@@ -93,7 +87,6 @@ def test_ranks_idle_only_while_the_last_networks_end(work, shape):
         assert training <= longest + sum(networks) / shape.ranks
 
 
-@UNHURRIED
 @given(WORK, SHAPES, st.integers(1, 5))
 def test_more_ranks_never_cost_more_training_time_than_the_longest_network(work, few, more):
     many = JobShape(
@@ -107,7 +100,6 @@ def test_more_ranks_never_cost_more_training_time_than_the_longest_network(work,
         assert with_many <= with_few + max(networks, default=0)
 
 
-@UNHURRIED
 @given(WORK, SHAPES, st.integers(1, 4))
 def test_a_queue_that_lets_more_jobs_run_never_costs_node_hours(work, shape, running):
     assert replay(work, shape, running).job_ms == replay(work, shape).job_ms
@@ -132,7 +124,6 @@ def tick_by_tick(networks: Sequence[int], ranks: int, work_ms: int) -> list[tupl
     return jobs
 
 
-@UNHURRIED
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=8), st.integers(1, 4), st.integers(1, 9))
 def test_it_is_what_ranks_do_at_every_moment(networks, ranks, work_ms):
     found = replay([networks], shape(ranks, work_ms))

@@ -65,7 +65,7 @@ def test_interrupted_after_every_step_it_has_the_same_rows_and_repeats_no_step(u
     assert goes_on_as_if_nothing_had_been(undisturbed, name, range(STEPS + 1))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(name=st.sampled_from(sorted(NETWORKS)), stops=st.sets(st.integers(0, STEPS), max_size=8))
 def test_interrupted_several_times_it_has_the_same_rows_and_repeats_no_step(
     undisturbed, name, stops

@@ -274,7 +274,7 @@ NUMBER = st.floats(0, 100) | st.sampled_from([math.nan, math.inf])
 CURVE = st.lists(st.tuples(NUMBER, NUMBER, st.floats(0, 100)), min_size=1, max_size=9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example([[(loss, 1.0, 50.0) for loss in ROSE[:4]], [(math.nan, 1.0, 1.0)] * 8])
 @given(st.lists(CURVE, max_size=4))
 def test_a_curve_ends_well_where_the_rule_told_row_by_row_stops_it(curves):
@@ -284,7 +284,7 @@ def test_a_curve_ends_well_where_the_rule_told_row_by_row_stops_it(curves):
         assert (wrong is None) == ends_well(curve, RULE)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=8), st.integers(0, 8))
 def test_so_does_penguin(accuracies, steady):
     rule = "penguin:epoch=4:tolerance=5"

@@ -6,7 +6,7 @@ import random
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from table_samples import tree
 from test_merge import CURVE, finished, id_of, provenance_of, run, write
@@ -220,7 +220,6 @@ def test_a_sample_depends_on_ids_and_seed_alone(tmp_path, folder):
     assert tree(tmp_path / "d") == tree(tmp_path / "e")
 
 
-@settings(deadline=None)
 @given(st.sets(st.integers(0, 99), max_size=20), st.integers(0, 25), st.integers())
 def test_a_sample_has_each_network_once_or_is_refused(numbers, count, seed):
     ids = {id_of(n) for n in numbers}

@@ -101,7 +101,7 @@ rows = st.lists(
 ).map(tuple)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(specs(), rows)
 def test_a_table_reads_back_as_what_was_written(spec, rows):
     content = Table(spec, rows).to_bytes()
