@@ -42,9 +42,8 @@ class Gatherer:
         self._hellos: dict[int, messages.Message] = {}
         self._device = ""
         self._trainers: Mapping[int, int] = {}
-        self._unchecked_hosts: set[int] | None = (
-            None  # ranks, one per host, that still check images
-        )
+        # Ranks, one per host, that still check images.
+        self._unchecked_hosts: set[int] | None = None
         self._idle_deaths: Counter[int] = Counter()
         self._given_up: dict[str, CampaignNetwork] = {}
         self._disk_trouble = DiskTrouble(job, self._running.tables)

@@ -144,9 +144,8 @@ class CampaignFolder:
         Raises:
             ResultsError: the folder is gone, or a folder of tables can't be read.
         """
-        if (
-            not self.results.campaign_file.exists()
-        ):  # else an unmounted disk would look like lost tables
+        # Else an unmounted disk would look like lost tables.
+        if not self.results.campaign_file.exists():
             raise ResultsError(f"{self.results.campaign_file} is gone: what is shown is older")
         running = read_progress(self.results.journal_folder)
         self._look_at_journal()

@@ -127,9 +127,7 @@ class _Reader:
             if entry and entry.problem and entry.state is not State.FOREIGN:
                 raise entry.problem
             if not (network or self._given or table.spec.torch_set_deterministic):
-                campaign = (
-                    None  # a published table in a results folder does not belong to its campaign
-                )
+                campaign = None  # a published table in a results folder is not of its campaign
             origin = origin_of(table.spec, campaign)
             _check_trainable(table.spec, origin.images)
         except (TableError, CampaignError, SpecError) as problem:
@@ -168,9 +166,8 @@ class _Reader:
         return self._campaigns[path.parent]
 
     def _networks_of(self, campaign: Campaign) -> dict[str, CampaignNetwork]:
-        if (
-            id(campaign) not in self._networks
-        ):  # campaigns stay in memory, so an id is never used again
+        # Campaigns stay in memory, so an id is never used again.
+        if id(campaign) not in self._networks:
             self._networks[id(campaign)] = {one.spec.id: one for one in campaign.networks()}
         return self._networks[id(campaign)]
 
