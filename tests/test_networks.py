@@ -31,6 +31,7 @@ from nnlc.networks import (
     SearchSpace,
     network_id,
 )
+from nnlc.networks.image_sets import dataset_among, shown_name
 
 GOLDEN = Path(__file__).parent / "golden" / "networks.csv"
 ROOT = Path(__file__).parent.parent
@@ -336,3 +337,12 @@ def test_legal_batch_sizes_are_those_with_an_even_number_of_batches(train, low, 
 def test_what_is_refused_is_the_users_to_mend():
     assert issubclass(SpaceError, NnlcError)
     assert issubclass(SpecError, NnlcError)
+
+
+def test_a_dataset_has_one_name_on_screens_and_is_found_by_both():
+    column = ["CIFAR100", "FashionMNIST", "blobs"]
+    assert [shown_name(value) for value in column] == ["CIFAR-100", "F-MNIST", "blobs"]
+    for value in column:
+        assert dataset_among(value, column) == dataset_among(shown_name(value), column) == value
+    with pytest.raises(NnlcError, match="no table is of dataset 'SVHN'; there are CIFAR-100, F-MN"):
+        dataset_among("SVHN", column)

@@ -183,7 +183,7 @@ def test_images_of_ones_own_are_known_by_their_campaign_or_must_be_given():
     described = campaign().model_copy(update={"datasets": {}}).model_dump()
     described = Campaign(**described | {"datasets": {"mine": own}})
     assert rebuild(mine, campaign=described)(pixels(1, 2, 12)).shape == (1, 3)
-    with pytest.raises(NnlcError, match="FashionMNIST-sample is not among those"):
+    with pytest.raises(NnlcError, match="F-MNIST-sample is not among those"):
         rebuild(table(), campaign=described)
 
 

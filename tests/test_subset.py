@@ -94,7 +94,7 @@ def test_a_subset_has_the_tables_that_are_all_that_is_asked_for(tmp_path, folder
     [
         (["--depth", "7"], "none of the 6 tables is chosen; nothing is written"),
         (["--final-accuracy", "99.5-"], "none of the 6 tables is chosen"),
-        (["--dataset", "MNIST"], "no table is of dataset 'MNIST'; there are CIFAR100, Fashion"),
+        (["--dataset", "MNIST"], "no table is of dataset 'MNIST'; there are CIFAR-100, F-MNIST"),
         (["--depth", "3-2"], "--depth '3-2': the first number is greater"),
         (["--depth", "deep"], "--depth 'deep': must be N, A-B, A- or -B"),
         (["--depth", ""], "--depth ''"),

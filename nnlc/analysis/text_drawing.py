@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from nnlc.networks import NetworkSpec, Walk
+from nnlc.networks.image_sets import shown_name
 from nnlc.tables import Row
 
 PLOT_HEIGHT = 8
@@ -52,10 +53,11 @@ def draw_curve(values: Sequence[float | None], title: str, unit: str = "") -> It
 
 def draw_table(spec: NetworkSpec, rows: Sequence[Row], walk: Walk | None) -> Iterator[str]:
     """Yield lines for a whole table; without a walk (unknown images), layers are left out."""
-    yield f"{spec.id}  {spec.dataset}  seed {spec.random_seed}"
+    dataset = shown_name(spec.dataset)
+    yield f"{spec.id}  {dataset}  seed {spec.random_seed}"
     yield ""
     if walk is None:
-        yield f"(the size of {spec.dataset} images is not known, so no shapes can be shown)"
+        yield f"(the size of {dataset} images is not known, so no shapes can be shown)"
     else:
         yield from draw_network(walk)
     yield ""

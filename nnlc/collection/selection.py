@@ -11,12 +11,11 @@ import pandas as pd
 from nnlc.analysis.metrics import metrics
 from nnlc.console import say_aside
 from nnlc.errors import NnlcError
-from nnlc.networks import image_set_of_table
 from nnlc.networks.draws import Draws, derive_seed
+from nnlc.networks.image_sets import dataset_among
 from nnlc.networks.spec import ID_PATTERN
 from nnlc.system.text_file import read_text
 from nnlc.tables.frames import Tables
-from nnlc.wording import first_few
 
 Range = tuple[float, float]
 """Least and greatest value, both included."""
@@ -99,23 +98,12 @@ def select_networks(
     """
     holds = pd.Series(True, index=networks.index)
     if datasets:
-        values = {_dataset_value(name, networks) for name in datasets}
+        found = networks["dataset"].unique()
+        values = {dataset_among(name, found) for name in datasets}
         holds &= networks["dataset"].isin(values)
     if depth is not None:
         holds &= networks["depth"].between(*depth)
     return holds
-
-
-def _dataset_value(name: str, networks: pd.DataFrame) -> str:
-    names: dict[str, str] = {}
-    for value in networks["dataset"].unique():
-        images = image_set_of_table(value)
-        names |= {images.name: value} if images else {}
-        names[value] = value
-    if name not in names:
-        listed = ", ".join(first_few(sorted(set(names.values()))))
-        raise NnlcError(f"no table is of dataset {name!r}; there are {listed}")
-    return names[name]
 
 
 def seed_of(sample: int | None, seed: int | None) -> int:

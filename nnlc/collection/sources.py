@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnlc.errors import NnlcError, TableError
-from nnlc.networks import image_set_of_table
-from nnlc.networks.image_sets import NAME_PATTERN
+from nnlc.networks.image_sets import NAME_PATTERN, shown_name
 from nnlc.system.output_file import check_ending
 from nnlc.tables.folder_names import PART_NAMES, models_name
 from nnlc.tables.frames import Damaged
@@ -99,8 +98,7 @@ def _folder_name(path: Path, dataset: str) -> str:
     name = Path(os.path.abspath(path.parent)).name  # noqa: PTH100  links keep their names
     if name and name.isprintable() and not name.startswith(".") and name not in PART_NAMES:
         return name
-    images = image_set_of_table(dataset)
-    name = images.name if images else dataset
+    name = shown_name(dataset)
     if not NAME_PATTERN.fullmatch(name):
         raise TableError(
             f"neither the folder's name nor the dataset {dataset!r} can name a folder of tables; "

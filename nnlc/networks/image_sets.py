@@ -1,10 +1,11 @@
 """Image sets: their names and sizes, on which networks depend; no pixels."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from nnlc.errors import SpecError
+from nnlc.errors import NnlcError, SpecError
+from nnlc.wording import first_few
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 OWN_KEYS = ("channels", "width", "classes", "train_images", "validation_images")
@@ -166,6 +167,36 @@ def comes_with_nnlc(name: str) -> bool:
 def image_set_of_table(table_name: str) -> ImageSet | None:
     """Return the known image set with this name in the `dataset` column of tables, or None."""
     return next((s for s in KNOWN_IMAGE_SETS.values() if s.table_name == table_name), None)
+
+
+def shown_name(table_name: str) -> str:
+    """Return a dataset's name on all screens, which is that of campaigns and folders.
+
+    Args:
+        table_name: value of a column `dataset`, such as FashionMNIST for F-MNIST.
+    """
+    images = image_set_of_table(table_name)
+    return images.name if images else table_name
+
+
+def dataset_among(name: str, values: Iterable[str]) -> str:
+    """Return the value of a column `dataset` that a user's name stands for.
+
+    Args:
+        name: the value itself, or the name on screens.
+        values: values in the column.
+
+    Raises:
+        NnlcError: none of the values has this name.
+    """
+    names = {shown_name(value): value for value in values}
+    if name in names.values():
+        return name
+    if name not in names:
+        raise NnlcError(
+            f"no table is of dataset {name!r}; there are {', '.join(first_few(sorted(names)))}"
+        )
+    return names[name]
 
 
 def own_image_set(name: str, section: Mapping[str, object]) -> ImageSet:

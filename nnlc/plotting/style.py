@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from nnlc.networks import image_set_of_table
+from nnlc.networks.image_sets import shown_name
 from nnlc.wording import counted
 
 BLACK, GREY = "#000000", "#8a8a8a"
@@ -160,9 +160,8 @@ def escape_dollars(text: str) -> str:
 
 
 def dataset_name(table_name: str, letters: int = 28) -> str:
-    """Return the image set's name, shortened; for unknown images, the name in the table."""
-    images = image_set_of_table(table_name)
-    return escape_dollars(shorten(images.name if images else table_name, letters))
+    """Return a dataset's name on screens, shortened."""
+    return escape_dollars(shorten(shown_name(table_name), letters))
 
 
 def panel_title(table_name: str, networks: int) -> str:

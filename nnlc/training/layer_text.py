@@ -31,7 +31,7 @@ def describe_network(spec: NetworkSpec, origin: Origin) -> Iterator[str]:
         SpecError: nnlc does not know the optimizer or loss, or sizes don't fit the images.
     """
     walk, settings = walk_network(spec, origin.images), origin.settings
-    yield f"{spec.id}  {spec.dataset}  seed {spec.random_seed}"
+    yield f"{spec.id}  {origin.images.name}  seed {spec.random_seed}"
     yield from _layers(walk, settings)
     yield f"optimizer   {_optimizer(spec, settings)}"
     yield f"loss        torch.nn.{spec.loss_fn}()"

@@ -12,6 +12,7 @@ from pathlib import Path
 from nnlc.campaign.campaign import Campaign, DatasetSection, load_campaign
 from nnlc.errors import CampaignError
 from nnlc.networks import ImageSet, NetworkSpec, image_set_of_table
+from nnlc.networks.image_sets import shown_name
 from nnlc.networks.recipe import TrainingSection
 from nnlc.results.folder import ResultsFolder
 
@@ -71,8 +72,8 @@ def origin_of(
         found = images or next((one for one in known if one.table_name == spec.dataset), None)
         if found is None:
             raise CampaignError(
-                f"network {spec.id}: its dataset {spec.dataset[:80]} is not among those of "
-                f"campaign {campaign.name} ({', '.join(one.table_name for one in known)})"
+                f"network {spec.id}: its dataset {shown_name(spec.dataset)[:80]} is not among "
+                f"those of campaign {campaign.name} ({', '.join(one.name for one in known)})"
             )
         return Origin(campaign, found, is_assumed=False)
     found = images or image_set_of_table(spec.dataset)
