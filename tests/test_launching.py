@@ -155,6 +155,20 @@ def test_a_site_line_with_a_newline_is_refused(key, tmp_path):
         render("paper", site)
 
 
+def test_a_partition_is_a_queue_in_site_files_and_on_the_command_line(tmp_path):
+    site = own_site(tmp_path, 'extends = "frontier"\naccount = "A"\npartition = "gpu"\n')
+    assert site.queue == "gpu"
+    assert "#SBATCH --partition=gpu\n" in render("smoke", site)
+    path = tmp_path / "site.toml"
+    assert load_site(path, queue=["long"]).queue == "long"
+    with pytest.raises(SiteError, match="--queue and --partition mean the same"):
+        load_site(path, queue=["a", "b"])
+    with pytest.raises(SiteError, match=r"site\.toml, key partition: means the same as queue"):
+        own_site(tmp_path, 'extends = "slurm"\npartition = "a"\nqueue = "a"\n')
+    with pytest.raises(SiteError, match="--queue: local is a local site"):
+        load_site("local", queue=["a"])
+
+
 def test_an_unknown_site_key_is_refused_with_the_valid_ones(tmp_path):
     with pytest.raises(SiteError) as refusal:
         own_site(tmp_path, 'extends = "slurm"\nacount = "m1234"\n')

@@ -15,7 +15,7 @@ from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.cli import app
 from nnlc.errors import ResultsError, SiteError
 from nnlc.launching.forecast import Forecast, NetworkForecast, forecast_campaign, is_this_gpu
-from nnlc.launching.limits import PlanRequest, plan_request, work_minutes
+from nnlc.launching.limits import PlanRequest, asked_minutes, work_minutes
 from nnlc.launching.plan import Plan, make_plan
 from nnlc.launching.plan_text import plan_lines
 from nnlc.launching.storage_estimate import disk, images_to_stage, too_large
@@ -75,14 +75,9 @@ def refusal(site: Site, request: PlanRequest, networks: int = 50) -> str:
 
 def asked(text: str) -> PlanRequest:
     """The request that a refusal proposes, the first where it proposes two."""
-    option = re.search(r"the nearest possible is --(nodes|hours|elements) ([0-9.]+)", text)
+    option = re.search(r"the nearest possible is --(nodes|minutes|elements) ([0-9]+)", text)
     assert option, text
-    value = float(option[2])
-    return plan_request(
-        int(value) if option[1] == "nodes" else None,
-        value if option[1] == "hours" else None,
-        int(value) if option[1] == "elements" else None,
-    )
+    return PlanRequest(**{option[1]: int(option[2])})
 
 
 def is_legal(plan: Plan) -> bool:
@@ -226,10 +221,16 @@ def test_a_walltime_is_not_longer_than_twice_what_is_needed():
     [
         ({"nodes": 5000}, "no bin of summit has 5000 nodes;.* nearest possible is --nodes 4608"),
         ({"nodes": 0}, "--nodes 0: must be at least 1; the nearest possible is --nodes 1"),
-        ({"minutes": 180, "nodes": 10}, "10 nodes on .* may last 2;.*is --hours 2, or --nodes 46"),
-        ({"minutes": 1500}, "--hours 25: no job on summit may last so long;.*is --hours 24"),
-        ({"minutes": 6}, "no time is left for training:.*is --hours 0.11667"),
-        ({"minutes": 0}, "no time is left for training:.*is --hours 0.11667"),
+        (
+            {"minutes": 180, "nodes": 10},
+            "10 nodes on .* may last 120;.*is --minutes 120, or --nodes 46",
+        ),
+        (
+            {"minutes": 1500},
+            "--minutes 1500: no job on summit may last so long;.*is --minutes 1440",
+        ),
+        ({"minutes": 6}, "no time is left for training:.*is --minutes 7"),
+        ({"minutes": 0}, "no time is left for training:.*is --minutes 7"),
         ({"elements": 51}, "max_queued_jobs = 100, and each job submits its successor.* 50"),
         ({"elements": 0}, "--elements 0: must be at least 1; the nearest possible is --elements 1"),
     ],
@@ -244,9 +245,12 @@ def test_more_elements_than_networks_are_refused():
     assert "there are 3 networks to train; the nearest possible is --elements 3" in text
 
 
-def test_hours_that_are_no_number_are_refused():
+def test_a_walltime_may_be_given_in_hours_but_not_twice_and_as_a_number():
+    assert asked_minutes(None, 1.5) == asked_minutes(90, None) == 90
     with pytest.raises(SiteError, match="must be a number of hours"):
-        plan_request(None, float("nan"), None)
+        asked_minutes(None, float("nan"))
+    with pytest.raises(SiteError, match="--hours 2 and --minutes 120: give only --minutes"):
+        asked_minutes(120, 2.0)
 
 
 def test_a_site_that_says_nothing_of_its_gpu_is_told_what_to_say(tmp_path):
@@ -264,7 +268,7 @@ def test_a_local_site_gets_one_job_that_nothing_ends():
     assert (plan.chosen.nodes, plan.chosen.minutes, plan.chosen.jobs) == (1, None, 1)
     assert plan.chosen.makespan_hours == pytest.approx(100.05)
     assert "no walltime" in "\n".join(plan_lines(plan))
-    assert "leave --hours out" in refusal(site, PlanRequest(minutes=60))
+    assert "leave --minutes out" in refusal(site, PlanRequest(minutes=60))
     assert "--elements 1" in refusal(site, PlanRequest(elements=2))
 
 
@@ -438,9 +442,12 @@ def test_the_command_plans_or_says_in_one_line_why_not(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     job = CliRunner().invoke(app, ["plan", "smoke", "--site", "perlmutter", "--hours", "1.5"])
     assert job.exit_code == 0, job.output
-    assert "1 node x 1.5 h x 1 array element" in job.output
+    assert "1 node x 90 min x 1 array element" in job.output
     last = "nnlc submit smoke --site perlmutter --nodes 1 --minutes 90 --account YOURS"
     assert job.output.splitlines()[-1] == last
+    asked = "smoke --site perlmutter --nodes 1 --minutes 90 --account A --queue q --images /i"
+    job = CliRunner().invoke(app, ["plan", *asked.replace("queue", "partition").split()])
+    assert job.output.splitlines()[-1] == f"nnlc submit {asked}"
     wrong = CliRunner().invoke(app, ["plan", "smoke", "--site", "summit", "--nodes", "9999"])
     assert isinstance(wrong.exception, SiteError)
     assert not list(tmp_path.iterdir())

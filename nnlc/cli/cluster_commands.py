@@ -16,36 +16,61 @@ app = typer.Typer()
 
 SiteOption = Annotated[str, typer.Option(help="A shipped site, or a .toml file.")]
 NodesOption = Annotated[
-    int | None, typer.Option(help="Nodes per job; default: from the site file.")
+    int | None, typer.Option(help="Nodes per job; default: from the site file; plan chooses.")
 ]
 MinutesOption = Annotated[
-    int | None, typer.Option(help="Walltime in minutes; default: from the site file.")
+    int | None,
+    typer.Option(help="Walltime in minutes; default: from the site file; plan chooses."),
 ]
+HoursOption = Annotated[float | None, typer.Option("--hours", hidden=True)]
+"""Walltime in hours, in place of --minutes."""
 ElementsOption = Annotated[
-    int, typer.Option(help="Elements of a job array, which split the campaign.")
+    int | None,
+    typer.Option(
+        help="Elements of a job array, which split the campaign; default: 1; plan chooses."
+    ),
 ]
 AccountOption = Annotated[str | None, typer.Option(help="Account or project to charge.")]
-PythonOption = Annotated[str, typer.Option(help="The Python to run on the nodes.")]
+QueueOption = Annotated[
+    list[str] | None,
+    typer.Option("--queue", "--partition", help="Queue or partition; default: from the site file."),
+]
+PythonOption = Annotated[
+    str | None,
+    typer.Option(help="The Python to run on the nodes; default: the site file's, else this one."),
+]
 
 
 @app.command()
 def plan(
     campaign: shared_options.Campaign,
     site: SiteOption,
-    nodes: Annotated[int | None, typer.Option(help="Nodes per job; default: chosen.")] = None,
-    hours: Annotated[float | None, typer.Option(help="Walltime in hours; default: chosen.")] = None,
-    elements: Annotated[
-        int | None, typer.Option(help="Elements of a job array; default: chosen.")
-    ] = None,
+    nodes: NodesOption = None,
+    minutes: MinutesOption = None,
+    hours: HoursOption = None,
+    elements: ElementsOption = None,
+    account: AccountOption = None,
+    queue: QueueOption = None,
     results: shared_options.ResultsOrDefault = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Image folder, for the proposed command.")
+    ] = None,
+    python: PythonOption = None,
 ) -> None:
-    """Predict a campaign's cost at a site, and propose nodes, walltime and array elements."""
-    from nnlc.launching.limits import plan_request
+    """Predict a campaign's cost at a site, and propose nodes, walltime and array elements.
+
+    The options are those of 'nnlc submit'.
+    """
+    from nnlc.launching.limits import PlanRequest, asked_minutes
     from nnlc.launching.plan import plan_campaign
     from nnlc.launching.plan_text import plan_lines
+    from nnlc.schedulers.site import load_site
 
-    request = plan_request(nodes, hours, elements)
-    for line in plan_lines(plan_campaign(campaign, site, results, request)):
+    load_site(site, account=account, queue=queue)
+    request = PlanRequest(nodes=nodes, minutes=asked_minutes(minutes, hours), elements=elements)
+    others = {"account": account, "queue": queue and queue[0], "images": images, "python": python}
+    words = [word for key, value in others.items() if value for word in (f"--{key}", str(value))]
+    for line in plan_lines(plan_campaign(campaign, site, results, request, words)):
         say(line)
 
 
@@ -76,30 +101,33 @@ def render(
     site: SiteOption,
     nodes: NodesOption = None,
     minutes: MinutesOption = None,
-    elements: ElementsOption = 1,
+    hours: HoursOption = None,
+    elements: ElementsOption = None,
     account: AccountOption = None,
+    queue: QueueOption = None,
     results: Annotated[str | None, typer.Option(help="Results folder.")] = None,
     images: Annotated[str | None, typer.Option(help="Folder of the staged images.")] = None,
-    python: PythonOption = "python",
+    python: PythonOption = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="File to write; default: stdout.")
     ] = None,
 ) -> None:
     """Write the job script that runs a campaign at a site, with one rank per GPU."""
+    from nnlc.launching.limits import asked_minutes
     from nnlc.launching.prepare import check_script
     from nnlc.launching.render import Request, render_script
     from nnlc.schedulers.site import load_site
     from nnlc.system.output_file import SCRIPT, write_output
 
-    chosen = load_site(site, account=account)
+    chosen = load_site(site, account=account, queue=queue)
     request = Request(
         campaign=campaign,
         nodes=nodes,
-        walltime_minutes=minutes,
-        elements=elements,
+        walltime_minutes=asked_minutes(minutes, hours),
+        elements=1 if elements is None else elements,
         results=results,
         images=images,
-        python=python,
+        python=python or "python",
         script=None if output is None else str(output.absolute()),
     )
     script = render_script(request, chosen)
@@ -117,15 +145,18 @@ def submit(
     site: SiteOption,
     nodes: NodesOption = None,
     minutes: MinutesOption = None,
-    elements: ElementsOption = 1,
+    hours: HoursOption = None,
+    elements: ElementsOption = None,
     account: AccountOption = None,
+    queue: QueueOption = None,
     results: shared_options.ResultsOrDefault = None,
     images: shared_options.Images = Path("images"),
-    python: PythonOption = sys.executable,
+    python: PythonOption = None,
     dry_run: Annotated[bool, typer.Option(help="Check everything, but submit nothing.")] = False,
 ) -> None:
     """Check script, images and results folder, and submit the campaign."""
     from nnlc.campaign.campaign import load_campaign
+    from nnlc.launching.limits import asked_minutes
     from nnlc.launching.prepare import find_python, prepare
     from nnlc.launching.render import Request
     from nnlc.launching.submit import submit as put_into_queue
@@ -134,17 +165,17 @@ def submit(
     from nnlc.schedulers.site import load_site, queue_of
     from nnlc.training.loaded_images import check_images
 
-    loaded, chosen = load_campaign(campaign), load_site(site, account=account)
+    loaded, chosen = load_campaign(campaign), load_site(site, account=account, queue=queue)
     folder = ResultsFolder((results or Path("results") / loaded.name).absolute())
     loaded = folder.resolve(loaded)
     request = Request(
         campaign=campaign,
         nodes=nodes,
-        walltime_minutes=minutes,
-        elements=elements,
+        walltime_minutes=asked_minutes(minutes, hours),
+        elements=1 if elements is None else elements,
         results=str(folder.path),
         images=str(images.absolute()),
-        python=find_python(python, chosen),
+        python=find_python(python or sys.executable, chosen),
     )
     submission = prepare(request, chosen, folder, loaded)
     scheduler = None if dry_run else queue_of(chosen)

@@ -30,16 +30,19 @@ class PlanRequest:
     """Elements of the job array."""
 
 
-def plan_request(nodes: int | None, hours: float | None, elements: int | None) -> PlanRequest:
-    """Return a request from the options of the command line.
+def asked_minutes(minutes: int | None, hours: float | None) -> int | None:
+    """Return the walltime from --minutes or --hours; None if neither is given.
 
     Raises:
-        SiteError: the hours are not a number.
+        SiteError: both are given, or the hours are not a number.
     """
-    if hours is not None and not (math.isfinite(hours) and hours <= MOST / 60):
+    if hours is None:
+        return minutes
+    if minutes is not None:
+        raise SiteError(f"--hours {hours:g} and --minutes {minutes}: give only --minutes")
+    if not (math.isfinite(hours) and hours <= MOST / 60):
         raise SiteError(f"--hours {hours}: must be a number of hours, such as 2.5")
-    minutes = None if hours is None else round(60 * hours)
-    return PlanRequest(nodes=nodes, minutes=minutes, elements=elements)
+    return round(60 * hours)
 
 
 def check_request(request: PlanRequest, site: Site, networks: int) -> None:
@@ -50,8 +53,8 @@ def check_request(request: PlanRequest, site: Site, networks: int) -> None:
     """
     if not site.scheduler.has_queue and request.minutes is not None:
         raise SiteError(
-            f"--hours: nothing ends a job on {site.name}, a local site; the nearest possible is "
-            "to leave --hours out"
+            f"--minutes: nothing ends a job on {site.name}, a local site; the nearest possible is "
+            "to leave --minutes out"
         )
     if request.nodes is not None:
         _check_nodes(request.nodes, site)
@@ -126,11 +129,6 @@ def too_short(site: Site) -> SiteError:
     )
 
 
-def as_hours(minutes: int) -> str:
-    """Return hours as --hours takes them."""
-    return f"{minutes / 60:.5g}"
-
-
 def _check_nodes(nodes: int, site: Site) -> None:
     try:
         if nodes >= 1 and _has_time(site, nodes, None):
@@ -148,20 +146,19 @@ def _check_nodes(nodes: int, site: Site) -> None:
 
 
 def _check_minutes(minutes: int, nodes: int | None, site: Site) -> None:
-    hours = as_hours(minutes)
     if work_minutes(site, minutes) < 1:
         least = minutes - work_minutes(site, minutes) + 1
         raise SiteError(
-            f"--hours {hours}: no time is left for training: {START_MINUTES} minutes go into the "
+            f"--minutes {minutes}: no time is left for training: {START_MINUTES} go into the "
             f"start, {site.notice.minutes} into the warning and {SAVE_MINUTES} into saving; the "
-            f"nearest possible is --hours {as_hours(least)}"
+            f"nearest possible is --minutes {least}"
         )
     if nodes is not None and not _has_time(site, nodes, minutes):
         longest = site.longest_minutes(nodes) or 0
         enough = _nearest(site, nodes, minutes)
         raise SiteError(
-            f"--hours {hours}: a job of {nodes} nodes on {site.name} may last {as_hours(longest)}; "
-            f"the nearest possible is --hours {as_hours(longest)}"
+            f"--minutes {minutes}: a job of {nodes} nodes on {site.name} may last {longest}; "
+            f"the nearest possible is --minutes {longest}"
             + (f", or --nodes {enough}" if enough is not None else "")
         )
     if nodes is None and _nearest(site, 1, minutes) is None:
@@ -169,8 +166,8 @@ def _check_minutes(minutes: int, nodes: int | None, site: Site) -> None:
             raise too_short(site)
         longest = max(site.longest_minutes(low) or 0 for low, _ in _regions(site))
         raise SiteError(
-            f"--hours {hours}: no job on {site.name} may last so long; the nearest possible is "
-            f"--hours {as_hours(longest)}"
+            f"--minutes {minutes}: no job on {site.name} may last so long; the nearest possible is "
+            f"--minutes {longest}"
         )
 
 

@@ -12,7 +12,7 @@ time, rounded up to whole hours. Candidates that can't win are not replayed.
 import contextlib
 import dataclasses
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -35,7 +35,7 @@ from nnlc.launching.limits import (
 )
 from nnlc.launching.replay import MS_AN_HOUR, JobShape, Replay, replay
 from nnlc.results.folder import ResultsFolder
-from nnlc.schedulers.site import Site, load_site
+from nnlc.schedulers.site import load_site
 
 NODE_HOURS_TOLERANCE = 0.02
 MAKESPAN_TOLERANCE = 0.01
@@ -81,10 +81,17 @@ class Plan:
     """Command that starts the jobs; None if the names of campaign and site are unknown."""
 
 
-def plan_campaign(campaign: str, site: str, results: Path | None, request: PlanRequest) -> Plan:
+def plan_campaign(
+    campaign: str, site: str, results: Path | None, request: PlanRequest, others: Sequence[str] = ()
+) -> Plan:
     """Return a plan from the names or paths that a user gives.
 
-    The results folder is results/<campaign> by default.
+    Args:
+        campaign: name or file of the campaign.
+        site: name or file of the site.
+        results: results folder; default: results/<campaign>.
+        request: values of the plan that the user sets.
+        others: options that matter to `nnlc submit` alone, to be repeated in its command.
 
     Raises:
         NnlcError: the user must correct something.
@@ -92,7 +99,9 @@ def plan_campaign(campaign: str, site: str, results: Path | None, request: PlanR
     loaded, chosen = load_campaign(campaign), load_site(site)
     folder = ResultsFolder(results or Path("results") / loaded.name)
     plan = make_plan(forecast_campaign(loaded, chosen, folder), request)
-    words = [campaign, "--site", site, *_options(plan.chosen, chosen)]
+    words = [campaign, "--site", site, *_options(plan.chosen), *others]
+    if chosen.account_required and not chosen.account and "--account" not in others:
+        words += ["--account", "YOURS"]
     words += ["--results", str(results)] if results else []
     if chosen.scheduler.has_queue:
         command = f"nnlc submit {shlex.join(words)}"
@@ -131,12 +140,11 @@ def make_plan(forecast: Forecast, request: PlanRequest) -> Plan:
     )
 
 
-def _options(option: Option, site: Site) -> list[str]:
+def _options(option: Option) -> list[str]:
     """Return the options of `nnlc submit` and `nnlc render`."""
     words = ["--nodes", str(option.nodes)]
     words += ["--minutes", str(option.minutes)] if option.minutes else []
-    words += ["--elements", str(option.elements)] if option.elements > 1 else []
-    return words + (["--account", "YOURS"] if site.account_required and not site.account else [])
+    return words + (["--elements", str(option.elements)] if option.elements > 1 else [])
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 from nnlc.launching.forecast import not_whole_words
-from nnlc.launching.limits import SAVE_MINUTES, START_MINUTES, as_hours
+from nnlc.launching.limits import SAVE_MINUTES, START_MINUTES
 from nnlc.launching.plan import Option, Plan
 from nnlc.launching.storage_estimate import disk, images_to_stage, too_large
 from nnlc.wording import counted, some_of
@@ -67,7 +67,7 @@ def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def _size(option: Option) -> str:
-    length = "no walltime" if option.minutes is None else f"{as_hours(option.minutes)} h"
+    length = "no walltime" if option.minutes is None else f"{option.minutes:,} min"
     ranks = option.replay.shape.ranks
     return (
         f"{counted(option.nodes, 'node')} x {length} x "
@@ -151,17 +151,17 @@ def _not_counted(plan: Plan) -> str:
         f"the warning, {SAVE_MINUTES} into saving"
     )
     if site.longest_minutes(plan.chosen.nodes) is None:
-        words += ". The site file has no longest walltime: try others with --hours"
+        words += ". The site file has no longest walltime: try others with --minutes"
     return words
 
 
 def _comparison(plan: Plan) -> Iterator[str]:
-    heads = ("nodes", "hours", "elements", "jobs", "node-hours", "makespan", "idle")
+    heads = ("nodes", "minutes", "elements", "jobs", "node-hours", "makespan", "idle")
     yield "compare" + " " * (_LABEL - 7) + "".join(f"{head:>11}" for head in heads)
     for label, option in [("this plan", plan.chosen), *(("or", other) for other in plan.others)]:
         values = (
             f"{option.nodes:,}",
-            "-" if option.minutes is None else as_hours(option.minutes),
+            "-" if option.minutes is None else f"{option.minutes:,}",
             f"{option.elements:,}",
             f"{option.jobs:,}",
             _number(option.node_hours),

@@ -7,6 +7,7 @@ some keys. A mistake is refused with file, key, and valid values.
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -144,7 +145,8 @@ class Site(BaseModel):
     account_required: bool = False
     """True if the site starts no job without an account."""
     queue: Word | None = None
-    """LSF's queue, Slurm's partition; the site's default if left out."""
+    """LSF's queue, Slurm's partition; the site's default if left out. `partition` means the
+    same."""
     nodes: Count = 1
     """Default number of nodes of a job."""
     walltime_minutes: Count = 120
@@ -211,30 +213,37 @@ class Site(BaseModel):
         return min(limits, default=None)
 
 
-def load_site(name_or_path: str | Path, *, account: str | None = None) -> Site:
+def load_site(
+    name_or_path: str | Path, *, account: str | None = None, queue: Sequence[str] | None = None
+) -> Site:
     """Return a site by its name, shipped or the user's own, or by the path of its TOML file.
 
     Args:
         name_or_path: the site.
         account: account to use in place of the file's.
+        queue: values of --queue and --partition, at most one; it replaces the file's.
 
     Raises:
         SiteError: the site file is wrong; the message names file, key and what would be right.
     """
     path = find_site(str(name_or_path))
     layers = read_layers(path, find_site, SiteError)
+    layers.rename("partition", "queue", SiteError)
     site = validate(Site, layers, SiteError)
     if not site.scheduler.has_queue:
-        _check_local(site, layers, account)
+        _check_local(site, layers, account, queue)
     changes: dict[str, str] = {}
     if site.template is not None:
         folder = layers.file_of(["template"]).parent
         changes["template"] = str((folder / site.template).absolute())
-    if account is not None:
-        try:
-            changes["account"] = check_word(account)
-        except ValueError as problem:
-            raise SiteError(f"--account: {problem}") from None
+    if queue and len(queue) > 1:
+        raise SiteError("--queue and --partition mean the same; give one of them, once")
+    for key, value in (("account", account), ("queue", queue[0] if queue else None)):
+        if value is not None:
+            try:
+                changes[key] = check_word(value)
+            except ValueError as problem:
+                raise SiteError(f"--{key}: {problem}") from None
     return site.model_copy(update=changes)
 
 
@@ -245,12 +254,15 @@ _OF_SCHEDULERS = (
 )
 
 
-def _check_local(site: Site, layers: Layers, account: str | None) -> None:
+def _check_local(
+    site: Site, layers: Layers, account: str | None, queue: Sequence[str] | None
+) -> None:
     """Check that a local site has no keys that only a scheduler would read."""
-    if account is not None:
-        raise SiteError(
-            f"--account: {site.name} is a local site, which has no accounts; leave it out"
-        )
+    for key, value in (("account", account), ("queue", queue)):
+        if value:
+            raise SiteError(
+                f"--{key}: {site.name} is a local site, which has no {key}s; leave it out"
+            )
     for key in _OF_SCHEDULERS:
         if getattr(site, key) != Site.model_fields[key].default:
             raise SiteError(

@@ -47,6 +47,18 @@ class Layers:
             merged = _merge(merged, values)
         return merged
 
+    def rename(self, alias: str, key: str, error: type[NnlcError]) -> None:
+        """Give a key that has another name in some files its own name.
+
+        Raises:
+            error: a file has both names.
+        """
+        for path, values in self._layers:
+            if alias in values:
+                if key in values:
+                    raise error(f"{path}, key {alias}: means the same as {key}; leave one out")
+                values[key] = values.pop(alias)
+
     def file_of(self, location: Iterable[str | int]) -> Path:
         """Return the nearest file with this key, or else with the longest part of its path."""
         parts = [str(part) for part in location]
