@@ -79,11 +79,15 @@ def subset(
     ] = None,
     sample: shared_options.Sample = None,
     seed: shared_options.Seed = None,
+    top: shared_options.Top = None,
+    by: shared_options.By = None,
+    lowest: shared_options.Lowest = False,
     on_clash: shared_options.OnClash = "refuse",
     damaged: shared_options.Damaged = "refuse",
     link: shared_options.Link = False,
 ) -> None:
     """Copy the tables that match all options into a new folder."""
+    from nnlc.analysis.ranking import top_of
     from nnlc.collection.merging import OnClash, subset_tables
     from nnlc.collection.selection import (
         Selection,
@@ -104,6 +108,7 @@ def subset(
         ids=None if ids is None else read_ids(ids),
         sample=sample,
         seed=seed_of(sample, seed),
+        top=top_of(top, by, lowest),
     )
     done = subset_tables(
         folders,

@@ -31,19 +31,25 @@ def plot(
     value: Annotated[
         str, typer.Option(help="Value that --kind curves draws: accuracy, val-loss or train-loss.")
     ] = "accuracy",
+    top: shared_options.Top = None,
+    by: shared_options.By = None,
+    lowest: shared_options.Lowest = False,
     val_loss: shared_options.ValLoss = "as-published",
     damaged: shared_options.Damaged = "refuse",
 ) -> None:
     """Draw learning curves, or final accuracy by a hyperparameter, for papers and slides."""
+    from nnlc.analysis.ranking import top_of
     from nnlc.plotting.plot import Kind, Value, check_plot, plot_comparison, plot_tables
     from nnlc.tables.frames import Damaged, ValLoss, load_tables
     from nnlc.tables.table_folders import skipped_lines
 
+    leaders = top_of(top, by, lowest)
     check_plot(output, kind, value)
     if len(paths) == 1 and paths[0].suffix.lower() == ".csv":
         from nnlc.analysis.comparison_file import read_comparison
 
-        _refuse(context, ("kind", "value", "val_loss", "damaged"), f"{paths[0]} is a comparison")
+        names = ("kind", "value", "top", "by", "lowest", "val_loss", "damaged")
+        _refuse(context, names, f"{paths[0]} is a comparison")
         say(f"{plot_comparison(read_comparison(paths[0]), output)}\n{output}")
         return
     if any(path.suffix.lower() == ".csv" for path in paths):
@@ -53,6 +59,8 @@ def plot(
     tables = load_tables(paths, val_loss=cast(ValLoss, val_loss), damaged=cast(Damaged, damaged))
     for line in skipped_lines(tables.skipped):
         say_aside(line)
+    if leaders is not None:
+        tables = tables.select(leaders.choose(tables))
     words = plot_tables(tables, output, kind=cast(Kind, kind), value=cast(Value, value))
     say(f"{words}\n{output}")
 

@@ -30,5 +30,17 @@ ValLoss = Annotated[
 ]
 Sample = Annotated[int | None, typer.Option(min=1, help="Number of networks to draw at random.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of --sample; default: 0.")]
+Top = Annotated[
+    int | None,
+    typer.Option(min=1, help="Only the N networks with the highest --by, of all given together."),
+]
+By = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of metrics or of networks that --top goes by; default: "
+        "val_accuracy_percent_final."
+    ),
+]
+Lowest = Annotated[bool, typer.Option("--lowest", help="--top takes the lowest values.")]
 Cache = Annotated[bool, typer.Option("--cache/--no-cache", hidden=True)]
 """Option without effect, accepted until 0.3.0."""

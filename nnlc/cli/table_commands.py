@@ -30,6 +30,9 @@ def metrics(
         Path | None,
         typer.Option(help="Also write all curves to this file, one row per half epoch."),
     ] = None,
+    top: shared_options.Top = None,
+    by: shared_options.By = None,
+    lowest: shared_options.Lowest = False,
     val_loss: shared_options.ValLoss = "as-published",
     damaged: shared_options.Damaged = "refuse",
     _cache: shared_options.Cache = False,
@@ -44,6 +47,7 @@ def metrics(
     )
     from nnlc.analysis.metrics import COLUMNS_OF_INTEREST
     from nnlc.analysis.metrics import metrics as measure
+    from nnlc.analysis.ranking import top_of
     from nnlc.errors import NnlcError
     from nnlc.system.output_file import CSV, check_output
     from nnlc.tables.frames import Damaged, ValLoss, load_tables
@@ -54,10 +58,13 @@ def metrics(
     for path, mark in ((output, METRICS_MARK), (curves, CURVES_MARK)):
         if path is not None:
             check_output(path, mark=mark, endings=CSV)
+    leaders = top_of(top, by, lowest)
     chosen = COLUMNS_OF_INTEREST if columns is None else tuple(filter(None, columns.split(",")))
     tables = load_tables(paths, val_loss=cast(ValLoss, val_loss), damaged=cast(Damaged, damaged))
     for line in skipped_lines(tables.skipped):
         say_aside(line)
+    if leaders is not None:
+        tables = tables.select(leaders.choose(tables, epochs=epochs))
     found = measure(tables, epochs=epochs, columns=chosen)
     if curves is not None:
         aggregate_csv(tables, curves, columns=() if columns is None else chosen)

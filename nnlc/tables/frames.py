@@ -61,6 +61,23 @@ class Tables:
         self._position(id)
         return self.curves[self.curves["id"] == id]
 
+    def select(self, ids: Iterable[str]) -> "Tables":
+        """Return only the tables with these IDs, in the order of the IDs.
+
+        Raises:
+            NnlcError: no table with one of the IDs was loaded.
+        """
+        asked = list(ids)
+        positions = pd.Index(self.networks["id"]).get_indexer(asked)
+        if (positions < 0).any():
+            self._position(asked[int(positions.argmin())])
+        lengths = self.networks["half_epochs"].to_numpy()
+        starts = np.cumsum(lengths) - lengths
+        rows = [np.arange(starts[i], starts[i] + lengths[i]) for i in positions]
+        curves = self.curves.iloc[np.concatenate([np.empty(0, np.int64), *rows])]
+        networks = self.networks.iloc[positions]
+        return Tables(curves.reset_index(drop=True), networks.reset_index(drop=True), self.skipped)
+
     def _position(self, id: str) -> int:
         positions = np.flatnonzero(self.networks["id"] == id)
         if not len(positions):
