@@ -19,7 +19,7 @@ import pytest
 import scipy.io
 from torchvision import datasets
 
-from nnlc.campaign.campaign import DatasetSection
+from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.networks import ImageSet
 from nnlc.networks.image_sets import CIFAR100, FASHION_MNIST, SVHN
 from nnlc.training import image_sources, stage

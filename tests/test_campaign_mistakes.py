@@ -84,7 +84,11 @@ MISTAKES = {
     ),
     "a depth of 0": (PLAIN + "depths = [0, 3]\n", "datasets.F-MNIST.depths", ["[1, 100]"]),
     "a depth of 101": (PLAIN + "depths = [1, 101]\n", "datasets.F-MNIST.depths", ["[1, 100]"]),
-    "depths upside down": (PLAIN + "depths = [3, 1]\n", "datasets.F-MNIST.depths", ["fewest"]),
+    "depths upside down": (
+        PLAIN + "depths = [3, 1]\n",
+        "datasets.F-MNIST.depths",
+        ["[lowest, highest]"],
+    ),
     # datasets
     "unknown dataset": (
         PLAIN.replace("F-MNIST", "FMNIST"),

@@ -58,6 +58,8 @@ SMALLEST = {
     ),
     ".venv/bin/nnlc show TABLE": "nnlc show {table}",
     "nnlc show TABLE": "nnlc show {table}",
+    "nnlc keys site": "",
+    "nnlc keys [campaign|site]": "nnlc keys campaign",
     "nnlc specs CAMPAIGN": "nnlc specs smoke",
     "nnlc specs CAMPAIGN [--csv FILE | --memory GB]": "nnlc specs smoke --csv -",
     "nnlc describe FILE.npz": "nnlc describe own.npz",

@@ -27,7 +27,7 @@ from image_files import (
     write_svhn,
 )
 
-from nnlc.campaign.campaign import DatasetSection
+from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.errors import ImagesError
 from nnlc.networks import ImageSet
 from nnlc.training import image_sources

@@ -203,7 +203,7 @@ def test_a_request_that_means_nothing_is_refused_before_anything_is_written(
         ("lsf", 'account = "A"\nwalltime_minutes = 3', "walltime_minutes = 3: .* at least 4"),
         ("slurm", 'submit = "sbatch --qos=low"', "key submit: must be sbatch; put options"),
         ("lsf", 'submit = "sbatch"', "key submit: must be bsub or bsub <"),
-        ("slurm", "bins = [{ nodes = [9, 1], hours = 2 }]", "must be .fewest, most."),
+        ("slurm", "bins = [{ nodes = [9, 1], hours = 2 }]", "must be .lowest, highest."),
         ("slurm", "bins = [{ nodes = [1, 9], hours = 0.01 }]", "greater than or equal"),
         ("slurm", 'directives = ["--nodes=9"]', "--nodes contradicts --nodes of line"),
         ("slurm", 'directives = ["--mem-per-gpu=40Q"]', "mem-per-gpu is '40Q'"),

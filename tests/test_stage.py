@@ -27,7 +27,8 @@ from image_files import (
 from table_samples import tree
 from torchvision import datasets
 
-from nnlc.campaign.campaign import Campaign, DatasetSection
+from nnlc.campaign.campaign import Campaign
+from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.errors import ImagesError
 from nnlc.networks.image_sets import FASHION_MNIST, FASHION_MNIST_SAMPLE
 from nnlc.training.loaded_images import check_images, load_images

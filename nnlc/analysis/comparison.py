@@ -38,8 +38,9 @@ _LEGEND = (
     "  saved: percent of the epochs that are not trained; a network without a prediction is",
     "  trained to the end. at a cost of: mean error of all networks, 0 for those trained to",
     "  the end. error, median: errors of the predicted networks. last1: error of the last",
-    "  accuracy seen on these networks. top: percent of the best tenth that is found. within:",
-    "  percent of the predictions with an error of at most two standard deviations.",
+    "  accuracy seen on these networks. Errors are in percentage points. top: percent of the",
+    "  best tenth that is found. within: percent of the predictions with an error of at most",
+    "  two standard deviations.",
 )
 """Legend below the text table; indented, so that no line looks like a row."""
 
@@ -68,7 +69,7 @@ def compare(
 
     Returns:
         One row for each method and cutoff, and one for each stop rule, in the order of `methods`
-        after `last1`. Errors are in percent of accuracy. Networks that diverged or end before the
+        after `last1`. Errors are in percentage points. Networks that diverged or end before the
         target are in no row: `attrs` lists their IDs as `diverged` and `short`. For each method
         that predicted no network, `attrs["failures"]` has the most common reason.
 

@@ -47,7 +47,7 @@ def predict(
 
     Returns:
         One row for each network that can be scored, in the order of the tables. Accuracies are in
-        percent.
+        percent, their differences and standard deviations in percentage points.
 
         - `id`, `dataset`.
         - `converged`: True if a stop rule stopped the network; for other methods, True if there is
@@ -161,7 +161,7 @@ def prediction_lines(found: pd.DataFrame) -> Iterator[str]:
             f"network ends at epoch {found['end_epoch'].median():g} (median)"
         )
     if len(error):
-        yield f"error: mean {error.mean():.2f} %, median {error.median():.2f} %"
+        yield f"error: mean {error.mean():.2f}, median {error.median():.2f} percentage points"
     reasons = found.loc[~converged, "reason"].dropna().value_counts()
     for reason, count in sorted(reasons.items(), key=lambda one: (-one[1], one[0])):
         yield f"  {counted(count, 'time')}: {reason}"

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -24,39 +23,27 @@ from pydantic import (
     model_validator,
 )
 
+from nnlc.campaign.dataset_section import Count, DatasetSection
 from nnlc.console import say_once
 from nnlc.errors import CampaignError, NnlcError
 from nnlc.networks import (
-    KNOWN_IMAGE_SETS,
-    MAX_DEPTH,
     MAX_NETWORKS,
     ImageSet,
     NetworkSpec,
     SearchSpace,
-    image_set_of_table,
     network_id,
     network_seed,
     sample_network,
 )
-from nnlc.networks.image_sets import KNOWN, NAME_PATTERN, OWN_KEYS, check_split, own_image_set
+from nnlc.networks.image_sets import NAME_PATTERN
 from nnlc.networks.recipe import TrainingSection
-from nnlc.system.toml_file import Layers, did_you_mean, find_file, read_layers, validate
+from nnlc.system.toml_file import Layers, find_file, read_layers, validate
 
-Count = Annotated[int, Field(ge=1)]
 Minutes = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _check_depths(depths: tuple[int, int]) -> tuple[int, int]:
-    low, high = depths
-    if not 1 <= low <= high <= MAX_DEPTH:
-        raise ValueError(
-            f"must be [fewest, most] convolutions within [1, {MAX_DEPTH}], such as [1, 10]"
-        )
-    return depths
 
 
 _STAMP = re.compile(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
@@ -71,59 +58,6 @@ def _read_stamp(value: object) -> datetime:
         "must be a date and time of the years 1000 to 9999 in whole seconds, without a zone and "
         "without quotes, such as 2026-01-31T12:00:00"
     )
-
-
-class DatasetSection(_Section):
-    """Section `[datasets.NAME]`: an image set and its number of networks.
-
-    The folder of its tables is NAME_models.
-    """
-
-    networks_per_depth: Annotated[int, Field(ge=0)]
-    """Number of networks of each depth; 0 removes a dataset that the extended campaign has."""
-    depths: Annotated[tuple[int, int], AfterValidator(_check_depths)] = (1, 10)
-    """Fewest and most convolutions; every number from one to the other is a depth."""
-    train: Annotated[str, AfterValidator(check_split)] | None = None
-    """Splits to train on, for image sets that have a choice (SVHN)."""
-    npz: Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")] | None = None
-    """File of the user's own images; its path is relative to the campaign file."""
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
-    channels: Count | None = None
-    width: Count | None = None
-    classes: Count | None = None
-    train_images: Count | None = None
-    validation_images: Count | None = None
-    largest_class: Count | None = None
-    """Number of validation images with the commonest label, as 'nnlc describe' prints it."""
-
-    def image_set(self, name: str) -> ImageSet:
-        """Return the image set of the section `[datasets.NAME]` with this name.
-
-        Raises:
-            ValueError: the name is unknown, or keys are missing or contradict each other.
-        """
-        own = ("sha256", *OWN_KEYS)
-        given = [key for key in (*own, "largest_class") if getattr(self, key) is not None]
-        if self.npz is None:
-            if name not in KNOWN_IMAGE_SETS:
-                raise ValueError(
-                    f"unknown dataset {name!r}: {did_you_mean(name, KNOWN_IMAGE_SETS)}; for "
-                    'images of your own add npz = "FILE.npz" and the keys that '
-                    "'nnlc describe FILE.npz' prints"
-                )
-            if given:
-                raise ValueError(f"{given[0]} is only for images of your own, given by npz")
-            return KNOWN[name].with_split(self.train)
-        if image_set_of_table(name) or name in KNOWN_IMAGE_SETS or self.train is not None:
-            raise ValueError(
-                "with npz, choose a name that no known image set has, and leave out train"
-            )
-        missing = [key for key in own if key not in given]
-        if missing:
-            raise ValueError(
-                f"npz needs {', '.join(missing)} too: 'nnlc describe {self.npz}' prints them"
-            )
-        return own_image_set(name, self.model_dump())
 
 
 class RunSection(_Section):
@@ -144,16 +78,20 @@ class Campaign(_Section):
     """Content of a campaign file, checked and merged with the campaigns that it extends."""
 
     name: Annotated[str, Field(pattern=f"^{NAME_PATTERN.pattern}$")]
+    """Name of the campaign and, by default, of its results folder: up to 64 letters, digits, dots,
+    dashes and underscores."""
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     """Seed from which every network's own seed is derived."""
     stamp: Annotated[datetime, BeforeValidator(_read_stamp)]
-    """Date and time that all IDs of the campaign begin with."""
+    """Date and time that all IDs of the campaign begin with, such as 2026-01-31T12:00:00."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 40
+    """Epochs that each network is trained for; it is validated twice in each."""
     stop: str | None = None
     """Rule that ends a network's training early, such as "penguin" or "menndl:patience=5", in the
     syntax of `nnlc predict --method`. It predicts the last epoch unless its settings give another.
     "none": all epochs are trained. A table has only the rows that were trained."""
     datasets: Annotated[dict[str, DatasetSection], Field(min_length=1)]
+    """Sections `[datasets.NAME]`: at least one."""
     training: TrainingSection = TrainingSection()
     run: RunSection = RunSection()
     space: SearchSpace = SearchSpace()
@@ -291,7 +229,7 @@ def find_campaign(name_or_path: str) -> Path:
 
 def _checked(layers: Layers) -> Campaign:
     """Return a campaign after checking that its networks fit their images."""
-    campaign = validate(Campaign, layers, CampaignError)
+    campaign = validate(Campaign, layers, CampaignError, keys="nnlc keys campaign")
     for name, section in campaign.datasets.items():
         try:
             images = section.image_set(name)

@@ -2,6 +2,7 @@
 
 import math
 import time
+from enum import StrEnum
 from io import StringIO
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +29,28 @@ def campaigns() -> None:
         images = ", ".join(campaign.image_sets())
         say(f"{name:<16}{networks:>6} networks, {campaign.epochs} epochs on {images}")
         say(f"{'':<16}{path}")
+
+
+class File(StrEnum):
+    """Kind of file whose keys `nnlc keys` explains."""
+
+    CAMPAIGN = "campaign"
+    SITE = "site"
+
+
+@app.command()
+def keys(
+    file: Annotated[File, typer.Argument(help="The file: campaign or site.")] = File.CAMPAIGN,
+) -> None:
+    """Explain every key of a campaign file or a site file: type, default and meaning."""
+    from nnlc.campaign.campaign import Campaign
+    from nnlc.cli.keys_text import keys_text
+    from nnlc.schedulers.site import Site
+
+    for line in keys_text(
+        Campaign if file is File.CAMPAIGN else Site, f"{file.title()} file (TOML)"
+    ):
+        say(line)
 
 
 @app.command()

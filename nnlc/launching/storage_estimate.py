@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnlc.campaign.campaign import DatasetSection
+from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.launching.forecast import Forecast, NetworkForecast
 from nnlc.launching.plan import Plan
 from nnlc.networks import ImageSet

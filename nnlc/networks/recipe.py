@@ -24,18 +24,23 @@ class TrainingSection(BaseModel):
     """Scale of pixels. unit: from 0 to 1. standardised: each channel shifted and scaled to mean 0
     and standard deviation 1 over the training images."""
     pooling: Literal["max", "average"] = "max"
+    """Kind of the pooling layers: the largest value of each window, or the average."""
     dropout: Literal["element", "channel"] = "element"
     """Units that dropout after convolutions sets to 0: single values or whole channels."""
     truncate: Literal["dataset", "epoch"] = "dataset"
     """Choice of the images that are left out because they fill no batch. dataset: the last images
     of the file, in every epoch. epoch: the last images of each epoch's random order."""
-    optimizer: Annotated[str, AfterValidator(_check_optimizer)] = "SGD"
-    """Optimizer of all networks: SGD, SGD-Nesterov, Adam or AdamW. In tables, parameters that it
+    optimizer: Annotated[
+        str,
+        AfterValidator(_check_optimizer),
+        Field(json_schema_extra={"enum": [*OPTIMIZERS]}),
+    ] = "SGD"
+    """Optimizer of all networks. In tables, parameters that it
     does not have are 0: dampening for SGD-Nesterov, momentum and dampening for Adam and AdamW."""
-    betas: tuple[Beta, Beta] = (0.9, 0.999)
-    """Decay rates of the running means; only for Adam and AdamW."""
+    betas: Annotated[tuple[Beta, Beta], Field(title="[first, second]")] = (0.9, 0.999)
+    """Decay rates of the means of gradients and of their squares; only for Adam and AdamW."""
     eps: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-8
-    """Term added to the denominator; only for Adam and AdamW."""
+    """Term added to the denominator of a step; only for Adam and AdamW."""
 
     @model_validator(mode="after")
     def _check_settings(self) -> Self:

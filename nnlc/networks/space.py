@@ -13,11 +13,11 @@ Coin = Literal["coin", "always", "never"]
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """Ranges that networks' parameters are drawn from; every range includes both its ends.
+    """Ranges that networks' parameters are drawn from: [lowest, highest], both included.
 
-    A range's upper end may name the natural bound of Table 3 ("input": width of the layer's input;
+    The highest value may name the natural bound of Table 3 ("input": width of the layer's input;
     "kernel": the kernel just drawn; "half": floor(kernel / 2)). A number is lowered to the natural
-    bound if it is larger; so is the lower end. A coin decides if an option is used: by chance
+    bound if it is larger; so is the lowest value. A coin decides if an option is used: by chance
     ("coin"), "always" or "never".
 
     Raises:
@@ -27,34 +27,57 @@ class SearchSpace:
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012  (campaign files: no unknown keys)
 
     kernel: tuple[int, int | Literal["input"]] = (1, "input")
+    """Height and width of a convolution's kernel, in pixels."""
     stride: tuple[int, int | Literal["kernel"]] = (1, "kernel")
+    """Stride of a convolution, in pixels."""
     padding: tuple[int, int] = (0, 5)
+    """Zeros that a convolution adds to each side of its input, in pixels."""
     filters: tuple[int, int] = (1, 400)
-    """Filters of a convolution. The lower end rises to the image's channels, to the previous
+    """Filters of a convolution. The lowest rises to the image's channels, to the previous
     layer's filters if filters must increase, and in the last layer to the number of classes."""
     increasing_filters: Coin = "coin"
+    """Option that no convolution has fewer filters than the one before."""
     blocks: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7)
-    """Entries of `layer_types`, drawn uniformly: the article gives no weights."""
+    """Layers that may follow a convolution; each entry is equally likely, and may be repeated. An
+    entry is a sum: 1 ReLU, 2 pooling, 4 dropout. The article gives no weights."""
     dropout_rate: tuple[float, float] = (0.1, 0.7)
+    """Dropout rate after convolutions, the same for all layers of a network."""
     pool_kernel: tuple[int, int | Literal["input"]] = (1, "input")
+    """Height and width of a pooling window, in pixels."""
     pool_stride: tuple[int, int | Literal["kernel"]] = (1, "kernel")
+    """Stride of a pooling layer, in pixels."""
     pool_padding: tuple[int, int | Literal["half"]] = (0, "half")
+    """Padding of a pooling layer on each side, in pixels."""
     fc_layers: tuple[int, int] = (1, 5)
+    """Number of fully connected layers; the last has a unit for each class."""
     fc_units: tuple[int, int] = (1, 400)
-    """Units of a fully connected layer. The article prints [0, 400], but 0 units make no layer."""
+    """Units of a fully connected layer but the last. The article prints [0, 400], but 0 units make
+    no layer."""
     fc_dropout: Coin = "coin"
+    """Option of dropout after fully connected layers but the last; where it is used, a coin decides
+    for each layer."""
     fc_dropout_rate: tuple[float, float] = (0.1, 0.7)
+    """Dropout rate after fully connected layers, the same for all layers of a network."""
     learning_rate_exponent: tuple[float, float] = (-6.0, 0.0)
+    """Power of ten of the learning rate: -3.0 is 0.001."""
     momentum: Coin = "coin"
+    """Option of momentum; without it, or under an optimizer without momentum, it is 0."""
     momentum_exponent: tuple[float, float] = (-6.0, 0.0)
+    """Power of ten of the momentum."""
     dampening: Coin = "coin"
+    """Option of dampening; without it, or under an optimizer without dampening, it is 0."""
     dampening_exponent: tuple[float, float] = (-6.0, 0.0)
+    """Power of ten of the dampening."""
     weight_decay: Coin = "coin"
+    """Option of weight decay; without it, it is 0."""
     weight_decay_exponent: tuple[float, float] = (-6.0, 0.0)
+    """Power of ten of the weight decay."""
     batch_size: tuple[int, int] = (25, 250)
+    """Images of a batch. Only sizes that divide the training images into an even number of whole
+    batches, the rest left out, are drawn."""
 
     def __post_init__(self) -> None:
-        for name, (low_limit, high_limit) in _LIMITS.items():
+        for name, (low_limit, high_limit) in LIMITS.items():
             low, high = value = getattr(self, name)
             # "not" makes the condition true for NaN too.
             if not low >= low_limit or not (isinstance(high, str) or high <= high_limit):
@@ -122,7 +145,7 @@ class SearchSpace:
         ]
 
 
-_LIMITS: dict[str, tuple[float, float]] = {
+LIMITS: dict[str, tuple[float, float]] = {
     "kernel": (1, 1024),
     "stride": (1, 1024),
     "padding": (0, 1024),

@@ -53,7 +53,7 @@ def draw_comparison(found: pd.DataFrame) -> tuple[Figure, str]:
         style |= {"markersize": 9, "linestyle": "", "clip_on": False}
         _draw_line(axes, stops.iloc[[i]], marker=_STOP_MARKS[i % len(_STOP_MARKS)], **style)
     axes.set_xlabel("epochs saved (%)")
-    axes.set_ylabel("mean absolute error of all\nnetworks (percent of accuracy)")
+    axes.set_ylabel("mean absolute error of all\nnetworks (percentage points)")
     axes.set_ylim(bottom=0)
     if len(drawn):
         legend_beside(figure, axes)

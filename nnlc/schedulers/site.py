@@ -23,7 +23,7 @@ from pydantic import (
 
 from nnlc.errors import SchedulerError, SiteError
 from nnlc.schedulers.scheduler import Queue, Scheduler
-from nnlc.schedulers.scheduler_registry import scheduler_named
+from nnlc.schedulers.scheduler_registry import SCHEDULERS, scheduler_named
 from nnlc.system.files import folder_of_user
 from nnlc.system.shipped import shipped_names
 from nnlc.system.toml_file import Layers, find_file, read_layers, validate
@@ -75,15 +75,17 @@ class Gpu(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: Line
+    """Name of the GPU, such as NVIDIA A100."""
     fp32_teraflops: Positive
-    """Peak in full precision, as the manufacturer states it."""
+    """Peak speed in full precision (fp32), in teraflops, as the manufacturer states it."""
     efficiency: Annotated[float, Field(gt=0, le=1)] = 0.35
     """Assumed share of the peak that training reaches, until a journal of the site has measured
     times."""
     memory_gigabytes: Positive
+    """Memory in GB."""
     memory_gigabytes_per_second: Positive | None = None
-    """Peak bandwidth of its memory, as the manufacturer states it; default in proportion to
-    `fp32_teraflops`."""
+    """Peak bandwidth of its memory in GB/s, as the manufacturer states it; if left out, in
+    proportion to fp32_teraflops."""
 
 
 class Bin(BaseModel):
@@ -92,14 +94,15 @@ class Bin(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     nodes: tuple[Count, Count]
-    """Fewest and most nodes."""
+    """Lowest and highest number of nodes of these jobs."""
     hours: Annotated[float, Field(ge=1 / 60, le=MOST / 60)]
+    """Longest walltime of these jobs, in hours."""
 
     @field_validator("nodes")
     @classmethod
     def _in_order(cls, nodes: tuple[int, int]) -> tuple[int, int]:
         if nodes[0] > nodes[1]:
-            raise ValueError("must be [fewest, most]")
+            raise ValueError("must be [lowest, highest]")
         return nodes
 
 
@@ -121,7 +124,11 @@ class Site(BaseModel):
 
     name: Word
     """Name of the site in scripts and messages."""
-    scheduler: Annotated[Scheduler, PlainValidator(scheduler_named)]
+    scheduler: Annotated[
+        Scheduler,
+        PlainValidator(scheduler_named),
+        Field(json_schema_extra={"enum": [*SCHEDULERS]}),
+    ]
     """Scheduler, whose directives and launcher scripts use; `local`: no directives, and mpirun."""
     template: Line | None = None
     """Path of your own template, which may extend nnlc's; relative to the site file."""
@@ -229,7 +236,7 @@ def load_site(
     path = find_site(str(name_or_path))
     layers = read_layers(path, find_site, SiteError)
     layers.rename("partition", "queue", SiteError)
-    site = validate(Site, layers, SiteError)
+    site = validate(Site, layers, SiteError, keys="nnlc keys site")
     if not site.scheduler.has_queue:
         _check_local(site, layers, account, queue)
     changes: dict[str, str] = {}

@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -169,8 +169,16 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def validate(model: type[Model], layers: Layers, error: type[NnlcError]) -> Model:
+def validate(
+    model: type[Model], layers: Layers, error: type[NnlcError], *, keys: str | None = None
+) -> Model:
     """Return the merged file as a `model`, or raise `error` with a line for each mistake.
+
+    Args:
+        model: the model of the file's content.
+        layers: the file and those that it extends.
+        error: class of the error to raise.
+        keys: command that explains the file's keys, to which messages on unknown keys point.
 
     The values pass through JSON: for JSON pydantic's strict mode refuses text in place of a number,
     but converts arrays to tuples.
@@ -186,6 +194,8 @@ def validate(model: type[Model], layers: Layers, error: type[NnlcError]) -> Mode
         lines = first_few(
             list(wrong), write=lambda where: _explain(where, wrong[where], model, layers)
         )
+        if keys and any("unknown key; " in line for line in lines):
+            lines[-1] += f"; {keys!r} explains all keys"
         raise error("\n".join(lines)) from None
 
 
@@ -235,29 +245,31 @@ def _message(location: tuple[str, ...], error: ErrorDetails, model: type[BaseMod
     return f"{message}; found {_shortened(json.dumps(error['input'], default=str))}"
 
 
-def _keys_at(model: Any, location: tuple[str, ...]) -> list[str]:
+def _keys_at(model: type[BaseModel], location: tuple[str, ...]) -> list[str]:
     """Return the keys that the table at `location` may have, from the model's fields."""
     here: Any = model
     for part in location:
-        # In a dict every key has the type of its values.
-        here = get_args(here)[-1] if _is_dict(here) else _fields(here).get(part)
-    keys = list(_fields(here))
+        # Names of a dict's tables, and indexes of an array's, are no fields.
+        collection = get_origin(here) in (dict, tuple)
+        here = model_of(here) if collection else _fields(model_of(here)).get(part)
+    keys = list(_fields(model_of(here)))
     return keys if location else ["extends", *keys]
 
 
+def model_of(annotation: Any) -> Any:
+    """Return the model of `Model`, `Model | None`, `dict[str, Model]` or `tuple[Model, ...]`.
+
+    A model is a class of pydantic's or a dataclass. Return None for other types.
+    """
+    for each in (annotation, *get_args(annotation)):
+        if isinstance(each, type) and (
+            issubclass(each, BaseModel) or dataclasses.is_dataclass(each)
+        ):
+            return each
+    return None
+
+
 def _fields(model: Any) -> dict[str, Any]:
-    if isinstance(model, type) and issubclass(model, BaseModel):
-        return {name: _bare(field.annotation) for name, field in model.model_fields.items()}
     if dataclasses.is_dataclass(model):
         return {field.name: field.type for field in dataclasses.fields(model)}
-    return {}
-
-
-def _bare(annotation: Any) -> Any:
-    """Return `Model` for `Model | None`, and other annotations unchanged."""
-    inner = [a for a in get_args(annotation) if isinstance(a, type) and issubclass(a, BaseModel)]
-    return inner[0] if len(inner) == 1 and not _is_dict(annotation) else annotation
-
-
-def _is_dict(annotation: Any) -> bool:
-    return getattr(annotation, "__origin__", None) is dict
+    return {name: each.annotation for name, each in model.model_fields.items()} if model else {}

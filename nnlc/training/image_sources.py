@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nnlc.campaign.campaign import DatasetSection
+from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.networks import ImageSet
 from nnlc.networks.image_sets import CIFAR100, FASHION_MNIST, FASHION_MNIST_SAMPLE, KNOWN, SVHN
 from nnlc.training.image_files import ImageFile, Published

@@ -6,7 +6,7 @@ file is opened twice, so that the bytes that are parsed are those whose checksum
 
 from pathlib import Path
 
-from nnlc.campaign.campaign import DatasetSection
+from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.errors import ImagesError
 from nnlc.networks import ImageSet
 from nnlc.training.image_files import ImageFile, WrongFileError

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from nnlc.campaign.campaign import Campaign, DatasetSection, load_campaign
+from nnlc.campaign.campaign import Campaign, load_campaign
+from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.errors import CampaignError
 from nnlc.networks import ImageSet, NetworkSpec, image_set_of_table
 from nnlc.networks.image_sets import shown_name

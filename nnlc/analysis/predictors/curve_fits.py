@@ -17,7 +17,7 @@ from nnlc.analysis.predictors.trust_region_step import dot, triangularise
 
 SETTINGS = Settings(tolerance=1e-10, evaluations_per_parameter=50)
 LEAST_RISE = 0.001
-"""Percent by which a fitted curve must rise from its first to its last point."""
+"""Percentage points by which a fitted curve must rise from its first to its last point."""
 CHUNK = 512
 """Networks fitted together; arrays of networks × grid × points must fit into the CPU's caches."""
 _AT_BOUND = 1e-6
@@ -46,10 +46,10 @@ class FamilyFits:
         return np.asarray(self.family.values(self.parameters, np.array([[2 * epoch]]))[0])
 
     def uncertainty_at(self, epoch: float) -> Floats:
-        """Return standard deviations in percent of the accuracies at an epoch; NaN if unknown.
+        """Return standard deviations of the accuracies at an epoch; NaN if unknown.
 
-        The variance is that of the residuals plus that of the fitted curve, by the delta method.
-        Parameters at their bounds count as exact.
+        They are in percentage points. The variance is that of the residuals plus that of the fitted
+        curve, by the delta method. Parameters at their bounds count as exact.
         """
         family, lower, upper = self.family, self.family.lower, self.family.upper
         variance = 2 * self.cost / (self.points - family.size)

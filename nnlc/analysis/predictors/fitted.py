@@ -16,7 +16,7 @@ ENSEMBLE_MEMBERS = ("pow3", "pow4", "log2", "ilog2", "exp3", "wbl4", "mmf4", "hi
 """Default members of an ensemble: each distinct family once (see module `families`), without pow2
 and exp2, which have no asymptote."""
 LEAST_VARIANCE = 1e-4
-"""Least variance of residuals, percent²: one validation image of 10,000 is 0.01 percent."""
+"""Least variance of residuals, percentage points²: one validation image of 10,000 is 0.01."""
 
 
 @dataclass(frozen=True)

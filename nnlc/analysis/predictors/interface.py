@@ -76,7 +76,7 @@ class Prediction:
     value: float
     """Accuracy in percent."""
     uncertainty: float | None = None
-    """Standard deviation in percent; None from methods that give none."""
+    """Standard deviation in percentage points; None from methods that give none."""
     stop: bool = False
     """True if the method would end the training here."""
 
@@ -98,7 +98,7 @@ class Predictions:
     values: Floats
     """Predicted accuracies in percent; NaN without a prediction."""
     uncertainties: Floats
-    """Standard deviations in percent; NaN where the method gives none."""
+    """Standard deviations in percentage points; NaN where the method gives none."""
     stops: Booleans
     """True where the method would end the training."""
     reasons: tuple[str | None, ...]

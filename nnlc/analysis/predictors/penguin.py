@@ -112,7 +112,8 @@ class Penguin(StopRule):
         epoch: e_pred, the epoch whose accuracy is predicted.
         points: number of points of the first fit; 2 in the published engine.
         window: N, number of consecutive predictions that must agree.
-        tolerance: t, greatest distance in percent of these predictions from their median.
+        tolerance: t, greatest distance of these predictions from their median, in percentage
+            points.
     """
 
     name = "penguin"

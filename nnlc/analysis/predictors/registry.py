@@ -60,7 +60,7 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
 
 def _percent(text: str) -> float:
     if not (_NUMBER.fullmatch(text) and 0 < float(text) <= 100):
-        raise ValueError("a plain number, more than 0 and at most 100 percent")
+        raise ValueError("a plain number, more than 0 and at most 100 percentage points")
     return float(text)
 
 
@@ -84,7 +84,7 @@ _SETTINGS: dict[str, dict[str, _Setting]] = {
         "points": _Setting(_whole(2, 2 * MOST_EPOCHS), "half epochs before the first fit"),
         "window": _Setting(_whole(1, 1000), "number of predictions that must agree"),
         "tolerance": _Setting(
-            _percent, "greatest distance of predictions from their median, percent"
+            _percent, "greatest distance of predictions from their median, percentage points"
         ),
     },
     "menndl": {

@@ -25,7 +25,7 @@ function showComparison(rows) {
   $("comparison").hidden = !rows;
   if (!rows) return;
   const words = `Accuracy at epoch ${digits(rows[0].target_epoch)} predicted for `
-    + `${counted(rows[0].networks, "network")}; errors in percent of accuracy. Methods are ordered `
+    + `${counted(rows[0].networks, "network")}; errors in percentage points. Methods are ordered `
     + "as compared; those that do best beside the last value seen are coloured. What a method "
     + "can't predict is trained to the end: the cost of the epochs saved is the mean error of all "
     + "networks, and those have none. The mean and median error are of what was predicted, last1's "
@@ -85,7 +85,7 @@ function errorPlot(rows) {
   }
   svg.append(drawn("text", {x: x(100), y: bottom + 34, "text-anchor": "end"}, "epochs saved (%)"),
     drawn("text", {x: PLOT.left + 4, y: PLOT.top},
-      "mean error of all networks (percent of accuracy)"));
+      "mean error of all networks (percentage points)"));
   const place = (row) => `${x(row.epochs_saved_percent)},${y.at(row.cost_error)}`;
   const label = cutApart(rows.map((row) => row.method), 30);
   const best = methodsByError(rows).slice(0, MOST_COLOURED);
