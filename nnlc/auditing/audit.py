@@ -9,7 +9,7 @@ from typing import Any
 
 from nnlc import __version__
 from nnlc.auditing.audited_table import AuditedTable
-from nnlc.auditing.campaign_rules import AuditedFolder, read_audited_folders
+from nnlc.auditing.campaign_rules import AuditedFolder, AuditedFolders
 from nnlc.auditing.curve_rules import check_curves
 from nnlc.auditing.divisor import Divisor, judge_divisor
 from nnlc.auditing.findings import Finding, Findings, in_order, quoted, shown, words_of
@@ -30,7 +30,6 @@ from nnlc.errors import TableError
 from nnlc.tables.folder_names import MODELS, models_name, table_name
 from nnlc.tables.lenient_parsing import PartialRecord, is_too_large, parse_leniently
 from nnlc.tables.record import Record, parse_record, read_bytes
-from nnlc.tables.table_folders import TableFiles
 
 JSON_FORMAT = 1
 """Version of `Audit.to_json`; increased when a key is removed or changes its meaning."""
@@ -107,10 +106,10 @@ class Audit:
 def audit(paths: str | Path | Iterable[str | Path]) -> Audit:
     """Check tables, of nnlc or published, against every rule that follows from their bytes.
 
-    Published tables are checked against the article. Tables of a results folder are checked against
-    its campaign, whose seeds determine the networks. Other tables of nnlc are checked against the
-    widest search space of a campaign; if most tables with the same stamp come from the article's
-    search space, the others are checked against that space too.
+    Published tables are checked against the article. Tables of a results folder or collection are
+    checked against their campaign, whose seeds determine the networks. Other tables of nnlc are
+    checked against the widest search space of a campaign; if most tables with the same stamp come
+    from the article's search space, the others are checked against that space too.
 
     Args:
         paths: tables, folders of tables, results folders or downloads, as for `load_tables`.
@@ -120,20 +119,21 @@ def audit(paths: str | Path | Iterable[str | Path]) -> Audit:
     """
     several = [paths] if isinstance(paths, str | Path) else paths
     places = look_at_paths(map(Path, several))
-    audited_folders = read_audited_folders(places)
-    findings = list(places.findings)
+    audited_folders = AuditedFolders(places)
     tables: list[AuditedTable] = []
-    by_results: dict[AuditedFolder | None, list[AuditedTable]] = {
-        results: [] for results in audited_folders.values()
-    }
+    by_campaign: dict[AuditedFolder, list[AuditedTable]] = {each: [] for each in audited_folders}
     for files in places.files:
-        results = audited_folders.get(places.results_folder_of(files.folder))
-        audited = list(_audit_files(files, results))
-        by_results.setdefault(results, []).extend(audited)
-        tables += audited
+        for name in files.names:
+            path = files.folder / name
+            results = audited_folders.of(path)
+            table = _audit_file(path, results, follow_link=not files.whole)
+            tables.append(table)
+            if results is not None:
+                by_campaign.setdefault(results, []).append(table)
+    findings = list(places.findings)
     check_curves(tables)
-    for results in audited_folders.values():
-        findings += results.check(by_results[results])
+    for results, audited in by_campaign.items():
+        findings += results.check(audited)
     check_redraws(t for t in tables if t.standard is ANY_CAMPAIGN)
     check_duplicates(tables)
     by_folder: defaultdict[Path, list[AuditedTable]] = defaultdict(list)
@@ -158,7 +158,7 @@ def audit_bytes(content: bytes, path: Path, results: AuditedFolder | None = None
     Args:
         content: the table's bytes.
         path: the table's file; the names of file and folder are checked.
-        results: the results folder that the table belongs to.
+        results: the folder and campaign that the table belongs to.
     """
     findings = Findings(path)
     if is_too_large(content, findings):
@@ -185,17 +185,14 @@ def _unread(findings: Findings, problem: TableError) -> AuditedTable:
     return AuditedTable(findings.path, {}, None, None, ANY_CAMPAIGN, findings, problem)
 
 
-def _audit_files(files: TableFiles, results: AuditedFolder | None) -> Iterable[AuditedTable]:
-    for name in files.names:
-        path = files.folder / name
-        try:
-            content = read_bytes(path, follow_link=not files.whole)
-        except TableError as problem:
-            findings = Findings(path)
-            findings.add("unreadable", words_of(problem, path), "a readable file")
-            yield _unread(findings, problem)
-        else:
-            yield audit_bytes(content, path, results)
+def _audit_file(path: Path, results: AuditedFolder | None, *, follow_link: bool) -> AuditedTable:
+    try:
+        content = read_bytes(path, follow_link=follow_link)
+    except TableError as problem:
+        findings = Findings(path)
+        findings.add("unreadable", words_of(problem, path), "a readable file")
+        return _unread(findings, problem)
+    return audit_bytes(content, path, results)
 
 
 def _standard(values: dict[str, Any], results: AuditedFolder | None) -> Standard:

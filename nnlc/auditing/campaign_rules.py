@@ -1,8 +1,8 @@
 """Rules of a campaign: what each seed draws, which tables are missing, damaged or foreign."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from nnlc.auditing.audited_network import COLUMN_OF
@@ -13,12 +13,14 @@ from nnlc.auditing.standards import Standard
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import ResultsError, TableError
 from nnlc.networks import NetworkSpec
+from nnlc.results.campaign_file import read_campaign_file
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import History, read_history
 from nnlc.results.inventory import Entry, State, inventory, judge
 from nnlc.results.mixture import mixture_of
 from nnlc.system.files import NotAFileError, why_unread
 from nnlc.tables import METADATA_COLUMNS
+from nnlc.tables.campaign_files import CampaignFiles, is_kept
 from nnlc.wording import some_of
 
 _NAMED = 5
@@ -30,11 +32,18 @@ _Place = tuple[str, str]
 
 
 class AuditedFolder:
-    """Results folder under audit, and its campaign."""
+    """Results folder or collection under audit, and a campaign of its tables.
 
-    def __init__(self, path: Path, campaign: Campaign) -> None:
+    Args:
+        path: the folder.
+        campaign: the campaign.
+        whole: True for a results folder; in a collection, tables of the campaign may be missing.
+    """
+
+    def __init__(self, path: Path, campaign: Campaign, *, whole: bool = True) -> None:
         self.path = path
         self.campaign = campaign
+        self._whole = whole
         self._newer = ""
         image_sets = campaign.image_sets().values()
         self.standard = Standard(
@@ -81,11 +90,12 @@ class AuditedFolder:
             path = results.table_path(network.images, network.spec)
             if table := audited.get(_place(path)):
                 read.append((network, path, table.found))
-            else:
+            elif self._whole:
                 left.append(network)
         entries = judge(self.campaign, read, finishes)
-        with suppress(ResultsError):  # `given_paths` reports a folder that can't be listed
-            entries |= inventory(results, self.campaign, left, finishes).entries
+        if left:
+            with suppress(ResultsError):  # `given_paths` reports a folder that can't be listed
+                entries |= inventory(results, self.campaign, left, finishes).entries
         return entries
 
     def _tell_problem(self, problem: TableError, state: State, findings: Findings) -> None:
@@ -148,20 +158,48 @@ class AuditedFolder:
             return History()
 
 
-def read_audited_folders(places: GivenPaths) -> dict[Path | None, AuditedFolder]:
-    """Return the results folders among the given paths, and note broken campaign files."""
-    audited: dict[Path | None, AuditedFolder] = {}
-    for path in places.results_folders:
-        for file, problem in ResultsFolder(path).unusable_entries():
-            rule = "special-file" if isinstance(problem, NotAFileError) else "unreadable"
-            places.add(rule, file, why_unread(problem), "a file that nnlc wrote")
+class AuditedFolders:
+    """Campaigns of audited tables; a campaign that can't be read is a finding.
+
+    The campaign of a results folder counts only if the folder was given, that of a collection
+    always.
+    """
+
+    def __init__(self, places: GivenPaths) -> None:
+        self._places = places
+        self._files = CampaignFiles()
+        self._read = cache(self._read_kept)
+        self._home = cache(lambda folder: folder.resolve().parent)
+        self._results: dict[Path, AuditedFolder] = {}
+        for path in places.results_folders:
+            results = ResultsFolder(path)
+            for file, problem in results.unusable_entries():
+                rule = "special-file" if isinstance(problem, NotAFileError) else "unreadable"
+                places.add(rule, file, why_unread(problem), "a file that nnlc wrote")
+            if campaign := self._campaign(results.campaign_file):
+                self._results[path.resolve()] = AuditedFolder(path, campaign)
+
+    def __iter__(self) -> Iterator[AuditedFolder]:
+        return iter(self._results.values())
+
+    def of(self, table: Path) -> AuditedFolder | None:
+        """Return the folder and campaign that a table is checked against, if any."""
+        file = self._files.of(table)
+        if file and is_kept(file):
+            return self._read(file)
+        return self._results.get(self._home(table.parent))
+
+    def _read_kept(self, file: Path) -> AuditedFolder | None:
+        campaign = self._campaign(file)
+        return AuditedFolder(file.parent.parent, campaign, whole=False) if campaign else None
+
+    def _campaign(self, file: Path) -> Campaign | None:
         try:
-            audited[path] = AuditedFolder(path, ResultsFolder(path).campaign())
+            return read_campaign_file(file).campaign
         except ResultsError as problem:
-            file = ResultsFolder(path).campaign_file
             found = f"the campaign can't be read: {words_of(problem, file)}"
-            places.add("campaign-file", file, found, "the file that nnlc wrote")
-    return audited
+            self._places.add("campaign-file", file, found, "the file that nnlc wrote")
+            return None
 
 
 def _place(path: Path) -> _Place:

@@ -31,11 +31,6 @@ class GivenPaths:
         """Add a finding of the rule with this name."""
         self.findings.append(make_finding(rule, path, found, right))
 
-    def results_folder_of(self, folder: Path) -> Path | None:
-        """Return the results folder of a dataset folder, if it was given too."""
-        place = folder.resolve().parent
-        return next((one for one in self.results_folders if one.resolve() == place), None)
-
 
 def look_at_paths(paths: Iterable[Path]) -> GivenPaths:
     """Find tables as `load_tables` does, but continue after files that can't be read.

@@ -1,7 +1,8 @@
 """Collections: folders with tables of several other folders.
 
 <collection>/
-  provenance.csv              source and sha256 of each table
+  provenance.csv              source, sha256 and campaign of each table
+  campaigns/<sha256>.toml     campaign.toml of the tables' folders, byte for byte
   <dataset>_models/<ID>.txt   the tables, byte for byte
   journal/                    events "finish" of these tables, from their folders' journals
 

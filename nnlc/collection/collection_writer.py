@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from nnlc.collection.campaigns import KeptCampaigns
 from nnlc.collection.clashes import MergedTables
 from nnlc.collection.journals import Event, Journals
 from nnlc.collection.provenance import provenance
 from nnlc.collection.sources import Source, check_destination
 from nnlc.errors import NnlcError
 from nnlc.system.new_folder import new_folder
-from nnlc.tables.folder_names import EVENTS, JOURNAL, PROVENANCE_FILE, table_name
+from nnlc.tables.folder_names import CAMPAIGNS, EVENTS, JOURNAL, PROVENANCE_FILE, table_name
 from nnlc.tables.record import read_bytes
 
 
@@ -21,6 +22,7 @@ def write_collection(
     folder: Path,
     paths: Sequence[Path],
     journals: Journals,
+    campaigns: KeptCampaigns,
     *,
     link: bool = False,
 ) -> int:
@@ -31,6 +33,7 @@ def write_collection(
         folder: the folder of the collection; new or empty.
         paths: paths that the user gave to read.
         journals: journals in these paths.
+        campaigns: campaigns of the tables.
         link: True to make hard links instead of copies.
 
     Returns:
@@ -44,7 +47,9 @@ def write_collection(
     with new_folder(folder, partial(check_destination, folder, paths)) as temporary:
         for one in merged.firsts:
             _write_table(one, temporary, link=link)
-        write_new(temporary / PROVENANCE_FILE, provenance(merged, paths))
+        write_new(temporary / PROVENANCE_FILE, provenance(merged, paths, campaigns.names))
+        for name, content in campaigns.contents.items():
+            write_new(temporary / CAMPAIGNS / name, content)
         if recorded:
             lines = "".join(json.dumps(event) + "\n" for event in recorded)
             write_new(temporary / JOURNAL / f"finishes{EVENTS}", lines.encode())

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from nnlc.collection.campaigns import KeptCampaigns
 from nnlc.collection.clashes import MergedTables, merge_sources, notes, refuse_clashes
 from nnlc.collection.collection_writer import write_collection
 from nnlc.collection.journals import Journals
@@ -48,6 +49,8 @@ def merge_tables(
     link: bool = False,
 ) -> Collected:
     """Copy the tables of many folders into one, byte for byte, and record their sources.
+
+    The campaigns of their results folders are kept too, for `verify`, `rebuild` and `audit`.
 
     Two tables with the same ID and the same bytes count as one table. Two with the same ID and
     different bytes clash: IDs are never changed, as this would change a table's bytes.
@@ -108,13 +111,13 @@ def _collect(
         part = _part(merged, ids(frames_of(merged.firsts)) if callable(ids) else ids)
     if not part.taken:
         raise NnlcError(f"none of the {len(merged.taken)} tables is chosen; nothing is written")
-    journals = Journals(paths)
+    journals, campaigns = Journals(paths), KeptCampaigns(part)
     return Collected(
-        recorded=write_collection(part, folder, paths, journals, link=link),
+        recorded=write_collection(part, folder, paths, journals, campaigns, link=link),
         tables=len(part.taken),
         among=len(merged.taken),
         notes=tuple(notes(part)),
-        skipped=(*skipped, *journals.skipped),
+        skipped=(*skipped, *journals.skipped, *campaigns.skipped),
     )
 
 

@@ -1,44 +1,44 @@
 """`provenance.csv`: the original source of each table of a collection.
 
 The file has a line for each source of each table: `id`, `dataset`, `folder` (in the collection),
-`sha256`, `source`. A source is a path that begins with the name of the folder that the user gave,
-so that it is the same on every machine; given folders with the same name are told apart by the
-names of their parents. A table from another collection keeps the sources listed there.
+`sha256`, `source`, `campaign`. A source is a path that begins with the name of the folder that the
+user gave, so that it is the same on every machine; given folders with the same name are told apart
+by the names of their parents. A table from another collection keeps the sources listed there.
+`campaign` is the name of the table's file in `campaigns/`, or "".
 """
 
 import csv
 import io
 import os
 from collections import defaultdict
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 
 from nnlc.collection.clashes import MergedTables
 from nnlc.collection.sources import parent_collection
-from nnlc.errors import NnlcError
-from nnlc.system.text_file import read_text
-from nnlc.tables.folder_names import PROVENANCE_FILE
+from nnlc.tables.campaign_files import provenance_rows
 
-COLUMNS = ("id", "dataset", "folder", "sha256", "source")
+COLUMNS = ("id", "dataset", "folder", "sha256", "source", "campaign")
+_FORMER_COLUMNS = COLUMNS[:5]
 _LONGEST_SOURCE = 4096
 _Sources = dict[tuple[str, str], list[str]]
 """Sources by ID and sha256."""
 
 
-def provenance(merged: MergedTables, paths: Sequence[Path]) -> bytes:
+def provenance(merged: MergedTables, paths: Sequence[Path], campaigns: Mapping[str, str]) -> bytes:
     """Return the content of the file, sorted.
 
     Args:
         merged: the tables.
         paths: paths that the user gave to read.
+        campaigns: names of the kept campaigns' files, by ID.
     """
     names = _names(paths)
     read = cache(partial(_read_beside, paths))
     rows = {
-        (id_, one.dataset, sources[0].folder, one.sha256, source)
+        (id_, one.dataset, sources[0].folder, one.sha256, source, campaigns.get(id_, ""))
         for id_, sources in merged.taken.items()
         for one in sources
         for source in read(one.path.parent).get((id_, one.sha256)) or _named(one.path, names)
@@ -73,13 +73,9 @@ def _read_beside(paths: Sequence[Path], folder: Path) -> _Sources:
     collection = parent_collection(folder, paths)
     if collection is None:
         return {}
-    path = collection / PROVENANCE_FILE
-    if path.is_symlink() or not path.is_file():
-        return {}
-    with suppress(NnlcError, csv.Error):
-        for row in csv.DictReader(io.StringIO(read_text(path)), strict=True):
-            source = row.get("source") or ""
-            is_text = source.isprintable() and 0 < len(source) <= _LONGEST_SOURCE
-            if tuple(row) == COLUMNS and is_text:
-                sources[row["id"], row["sha256"]].append(source)
+    for row in provenance_rows(collection):
+        source = row.get("source") or ""
+        is_text = source.isprintable() and 0 < len(source) <= _LONGEST_SOURCE
+        if tuple(row) in (COLUMNS, _FORMER_COLUMNS) and is_text:
+            sources[row["id"], row["sha256"]].append(source)
     return dict(sources)

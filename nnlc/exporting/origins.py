@@ -12,9 +12,10 @@ from nnlc.campaign.campaign import Campaign
 from nnlc.collection.journals import reason_to_skip
 from nnlc.collection.sources import Source, parent_collection
 from nnlc.errors import CampaignError, NnlcError, ResultsError
-from nnlc.results.folder import ResultsFolder
+from nnlc.results.campaign_file import read_campaign_file
 from nnlc.results.history import Finish, makers, read_history
 from nnlc.results.mixture import mixture_of
+from nnlc.tables.campaign_files import CampaignFiles
 from nnlc.tables.folder_names import JOURNAL
 from nnlc.wording import counted
 
@@ -105,7 +106,7 @@ class Origins:
     published: int
     """Number of the article's tables."""
     campaigns: tuple[tuple[str, str], ...]
-    """Campaigns of the tables' results folders: name and settings as text."""
+    """Campaigns of the tables: name and settings as text."""
     makers: tuple[tuple[str, int], ...]
     """Devices with software versions, and the number of tables that each made."""
     mixed: tuple[str, ...]
@@ -136,25 +137,28 @@ def origins_of(sources: Sequence[Source], paths: Sequence[Path], published: int)
         paths: paths that the user gave; nothing outside of them is read.
         published: number of the article's tables.
     """
-    found = (parent_collection(one.path.parent, paths) for one in sources)
-    folders = sorted(set(filter(None, found)))
-    tables: defaultdict[Path, list[Source]] = defaultdict(list)
+    files = CampaignFiles()
+    by_folder: defaultdict[Path, list[Source]] = defaultdict(list)
+    ids: defaultdict[Path, list[str]] = defaultdict(list)
     for one in sources:
-        tables[one.path.parent.parent].append(one)
-    by_folder = {
-        folder: dict(_finishes(tables[folder], folder))
-        for folder in folders
-        if reason_to_skip(folder / JOURNAL) is None
-    }
-    finishes = [finish for each in by_folder.values() for finish in each.values()]
+        if folder := parent_collection(one.path.parent, paths):
+            by_folder[folder].append(one)
+            if file := files.of(one.path):
+                ids[file].append(one.id)
+    finishes: dict[str, Finish] = {}
+    for folder, tables in sorted(by_folder.items()):
+        if reason_to_skip(folder / JOURNAL) is None:
+            finishes |= _finishes(tables, folder)
+    read = [(_campaign_in(file), of_campaign) for file, of_campaign in sorted(ids.items())]
+    campaigns = [(campaign, of_campaign) for campaign, of_campaign in read if campaign]
     return Origins(
         tables=len(sources),
         published=published,
-        campaigns=tuple(sorted(set(_campaigns(folders)))),
-        makers=tuple(makers(finishes)),
-        mixed=tuple(_mixed(by_folder)),
+        campaigns=tuple(sorted({_in_words(campaign) for campaign, _ in campaigns})),
+        makers=tuple(makers(finishes.values())),
+        mixed=tuple(_mixed(campaigns, finishes)),
         recorded=len(finishes),
-        train_seconds=sum(finish.seconds or 0 for finish in finishes),
+        train_seconds=sum(finish.seconds or 0 for finish in finishes.values()),
     )
 
 
@@ -167,34 +171,33 @@ def _finishes(sources: Iterable[Source], folder: Path) -> Iterator[tuple[str, Fi
             yield one.id, finish
 
 
-def _mixed(by_folder: Mapping[Path, Mapping[str, Finish]]) -> Iterator[str]:
+def _mixed(
+    campaigns: Iterable[tuple[Campaign, list[str]]], finishes: Mapping[str, Finish]
+) -> Iterator[str]:
     """Yield a line for each campaign with several arithmetics, in one results folder or several."""
     together: dict[tuple[object, ...], tuple[Campaign, dict[str, Finish]]] = {}
-    for folder, finishes in by_folder.items():
-        if campaign := _campaign_of(folder):
-            key = campaign.name, campaign.seed, campaign.stamp
-            together.setdefault(key, (campaign, {}))[1].update(finishes)
+    for campaign, ids in campaigns:
+        key = campaign.name, campaign.seed, campaign.stamp
+        known = {id_: finishes[id_] for id_ in ids if id_ in finishes}
+        together.setdefault(key, (campaign, {}))[1].update(known)
     for campaign, all_finishes in together.values():
         mixture = mixture_of(campaign.networks(), campaign.training, all_finishes, all_finishes)
         if mixture.is_mixed:
             yield f'campaign "{campaign.name}": {mixture.words}'
 
 
-def _campaign_of(folder: Path) -> Campaign | None:
-    results = ResultsFolder(folder)
-    if not results.campaign_file.is_symlink():
+def _campaign_in(file: Path) -> Campaign | None:
+    if not file.is_symlink():
         with suppress(ResultsError, CampaignError):
-            return results.campaign()
+            return read_campaign_file(file).campaign
     return None
 
 
-def _campaigns(folders: Iterable[Path]) -> Iterator[tuple[str, str]]:
-    for folder in folders:
-        if campaign := _campaign_of(folder):
-            training = campaign.training
-            yield (
-                f'the campaign "{campaign.name}" (seed {campaign.seed}, stamp {campaign.stamp})',
-                f"{campaign.epochs} epochs; pixels {training.pixels}, {training.pooling} pooling, "
-                f"dropout of the {training.dropout}, truncation of the {training.truncate}"
-                + (f", networks ended early by {campaign.stop}" if campaign.stop else ""),
-            )
+def _in_words(campaign: Campaign) -> tuple[str, str]:
+    training = campaign.training
+    return (
+        f'the campaign "{campaign.name}" (seed {campaign.seed}, stamp {campaign.stamp})',
+        f"{campaign.epochs} epochs; pixels {training.pixels}, {training.pooling} pooling, "
+        f"dropout of the {training.dropout}, truncation of the {training.truncate}"
+        + (f", networks ended early by {campaign.stop}" if campaign.stop else ""),
+    )

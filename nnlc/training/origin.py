@@ -1,10 +1,9 @@
 """Origin of a table: its campaign's settings and its images' sizes, which the table does not have.
 
-Both are in the results folder's campaign. A table outside a results folder is taken to have nnlc's
-default settings (README, "Where the article leaves a choice").
+Both are in the campaign of its results folder or collection. A table without a campaign is taken to
+have nnlc's default settings (README, "Where the article leaves a choice").
 """
 
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +14,9 @@ from nnlc.errors import CampaignError
 from nnlc.networks import ImageSet, NetworkSpec, image_set_of_table
 from nnlc.networks.image_sets import shown_name
 from nnlc.networks.recipe import TrainingSection
+from nnlc.results.campaign_file import read_campaign_file
 from nnlc.results.folder import ResultsFolder
+from nnlc.tables.campaign_files import CampaignFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +33,8 @@ class Origin:
         return self.campaign.training
 
 
-def results_of(table: Path) -> ResultsFolder | None:
-    """Return the results folder that a table is in, recognised by its campaign.toml, or None."""
-    folder = ResultsFolder(Path(os.path.abspath(table)).parent.parent)  # noqa: PTH100  links stay
-    return folder if folder.has_campaign else None
-
-
 def campaign_of(table: Path | None, given: Campaign | str | Path | None = None) -> Campaign | None:
-    """Return the given campaign, or else the campaign of the table's results folder, or None.
+    """Return the given campaign, or else the table's own campaign, or None.
 
     Args:
         table: file of the table, or None.
@@ -51,8 +46,8 @@ def campaign_of(table: Path | None, given: Campaign | str | Path | None = None) 
     if isinstance(given, str | Path):
         folder = Path(given)
         return ResultsFolder(folder).campaign() if folder.is_dir() else load_campaign(given)
-    results = results_of(table) if table and given is None else None
-    return results.campaign() if results else given
+    file = CampaignFiles().of(table) if table and given is None else None
+    return read_campaign_file(file).campaign if file else given
 
 
 def origin_of(

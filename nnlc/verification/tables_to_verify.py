@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
@@ -10,13 +11,15 @@ from nnlc.errors import CampaignError, SpecError, TableError
 from nnlc.networks import ImageSet, NetworkSpec, walk_network
 from nnlc.networks.arithmetic import settings_for
 from nnlc.networks.optimizers import optimizer_of
+from nnlc.results.campaign_file import read_campaign_file
 from nnlc.results.history import Finish, read_history
 from nnlc.results.inventory import Entry, State, judge
 from nnlc.tables import Table, parse_table
+from nnlc.tables.campaign_files import CampaignFiles
 from nnlc.tables.folder_names import JOURNAL
 from nnlc.tables.record import Record, parse_record, read_bytes
 from nnlc.tables.table_folders import Skipped, find_tables
-from nnlc.training.origin import Origin, origin_of, results_of
+from nnlc.training.origin import Origin, origin_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +85,10 @@ def read_tables_to_verify(
 
     Args:
         paths: tables, or folders of tables.
-        campaign: campaign of all tables; by default, the campaign of each table's results folder.
+        campaign: campaign of all tables; by default, that of its results folder or collection.
 
     Raises:
-        NnlcError: a path has no table or can't be read, or the campaign of a results folder can't.
+        NnlcError: a path has no table or can't be read, or a campaign can't.
     """
     files, skipped = find_tables(paths)
     reader = _Reader(campaign)
@@ -98,11 +101,12 @@ def read_tables_to_verify(
 
 
 class _Reader:
-    """Reader of tables, which reads each results folder's campaign and journal only once."""
+    """Reader of tables, which reads each campaign and journal only once."""
 
     def __init__(self, campaign: Campaign | None) -> None:
         self._given = campaign
-        self._campaigns: dict[Path, Campaign | None] = {}
+        self._files = CampaignFiles()
+        self._campaign_in = cache(lambda file: read_campaign_file(file).campaign)
         self._networks: dict[int, dict[str, CampaignNetwork]] = {}
         self._finishes: dict[Path, dict[str, Finish]] = {}
 
@@ -160,10 +164,8 @@ class _Reader:
     def _campaign(self, path: Path) -> Campaign | None:
         if self._given is not None:
             return self._given
-        if path.parent not in self._campaigns:
-            results = results_of(path)
-            self._campaigns[path.parent] = results.campaign() if results else None
-        return self._campaigns[path.parent]
+        file = self._files.of(path)
+        return self._campaign_in(file) if file else None
 
     def _networks_of(self, campaign: Campaign) -> dict[str, CampaignNetwork]:
         # Campaigns stay in memory, so an id is never used again.
