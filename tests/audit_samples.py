@@ -131,11 +131,11 @@ def write_published(folder: Path) -> None:
         write(folder, table_of(spec))
 
 
-def write_results(folder: Path) -> Campaign:
+def write_results(folder: Path, text: str = CAMPAIGN) -> Campaign:
     """A results folder with every table of a campaign of its own space."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder.parent / f"{folder.name}.toml"
-    file.write_text(CAMPAIGN)
+    file.write_text(text)
     campaign = load_campaign(file)
     results = ResultsFolder(folder)
     results.open(campaign)

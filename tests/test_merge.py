@@ -86,7 +86,8 @@ def test_merged_tables_keep_their_bytes_and_the_names_of_their_folders(tmp_path,
     found = tree(out)
     assert {name: c for name, c in found.items() if "_models/" in name} == expected
     assert sorted(path.name for path in out.iterdir()) == [
-        *("CIFAR-100_models", "F-MNIST_models", "SVHN_models", "journal", "provenance.csv"),
+        *("CIFAR-100_models", "F-MNIST_models", "SVHN_models", "campaigns", "journal"),
+        "provenance.csv",
     ]
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
     tables = load_tables(out)  # like any other folder

@@ -156,6 +156,7 @@ def submit(
 ) -> None:
     """Check script, images and results folder, and submit the campaign."""
     from nnlc.campaign.campaign import load_campaign
+    from nnlc.campaign.shared_ids import shared_ids
     from nnlc.launching.limits import asked_minutes
     from nnlc.launching.prepare import find_python, prepare
     from nnlc.launching.render import Request
@@ -181,8 +182,9 @@ def submit(
     scheduler = None if dry_run else queue_of(chosen)
     for name, image_set in loaded.image_sets().items():
         check_images(image_set, loaded.datasets[name], images)
+    first = () if folder.has_campaign else shared_ids(campaign, loaded)
     folder.open(loaded)
-    for note in (*submission.notes, *removed_wishes(os.environ)):
+    for note in (*first, *submission.notes, *removed_wishes(os.environ)):
         say_aside(note)
     if scheduler is None:
         for path, text in submission.scripts:

@@ -34,6 +34,11 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     campaign = load_campaign(options.campaign)
     results = ResultsFolder(options.results or Path("results") / campaign.name)
     campaign = results.resolve(campaign)
+    if not results.has_campaign:
+        from nnlc.campaign.shared_ids import shared_ids  # only a first start needs it
+
+        for line in shared_ids(options.campaign, campaign):
+            _tell(line)
     results.open(campaign)
     history = read_history(results.journal_folder)
     networks = list(campaign.networks())
