@@ -291,7 +291,7 @@ def test_a_table_without_its_campaign_is_trained_under_nnlcs_own_settings(
         ({"loss_fn": "MSELoss"}, "nnlc trains with CrossEntropyLoss"),
         ({"batch_size": 1001}, "too large for 4000 training images"),
         ({"conv_kernels": (1000,)}, "does not fit"),
-        ({"dataset": "CIFAR100"}, "its dataset CIFAR100 is not among those of campaign tiny"),
+        ({"dataset": "CIFAR100"}, "its dataset CIFAR-100 is not among those of campaign tiny"),
     ],
 )
 def test_what_nnlc_could_not_have_trained_is_not_tried(remembered, results, values, reason):
