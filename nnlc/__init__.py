@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nnlc.analysis.aggregate_csv import aggregate_csv
     from nnlc.analysis.comparison import compare
+    from nnlc.analysis.importance import importance
     from nnlc.analysis.metrics import metrics
     from nnlc.analysis.prediction import predict
     from nnlc.analysis.stopper import Stopper
@@ -32,6 +33,7 @@ __version__ = "0.2.0"
 _NAMES = {
     "analysis.comparison": "compare",
     "analysis.aggregate_csv": "aggregate_csv",
+    "analysis.importance": "importance",
     "analysis.metrics": "metrics",
     "analysis.prediction": "predict",
     "analysis.stopper": "Stopper",
@@ -69,6 +71,7 @@ __all__ = [
     "compare",
     "export_tables",
     "import_tables",
+    "importance",
     "load_campaign",
     "load_tables",
     "merge_tables",

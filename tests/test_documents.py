@@ -80,6 +80,7 @@ SMALLEST = {
     "nnlc upgrade RESULTS --new-arithmetic": "nnlc upgrade results/curves --new-arithmetic",
     "nnlc retry RESULTS [ID …]": "nnlc retry results/smoke {id}",
     "nnlc metrics FOLDER… [-o FILE]": "nnlc metrics published results/smoke -o m.csv",
+    "nnlc importance FOLDER… [-o FILE]": "nnlc importance results/curves -o i.csv",
     "nnlc audit FOLDER… [--json] [--all]": "nnlc audit published --json --all",
     "nnlc export FOLDER… -o DIR [--format parquet|csv]": (
         "nnlc export published -o {new} --format csv"

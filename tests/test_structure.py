@@ -127,9 +127,9 @@ def test_the_public_names_are_these_and_each_can_be_had():
     assert sorted(nnlc.__all__) == [
         *("Audit", "Benchmark", "Campaign", "ImageSet", "NetworkSpec", "NnlcError"),
         *("SearchSpace", "Stopper", "Table", "Tables", "__version__", "aggregate_csv", "audit"),
-        *("compare", "export_tables", "import_tables", "load_campaign", "load_tables"),
-        *("merge_tables", "metrics", "plot_comparison", "plot_tables", "predict", "read_table"),
-        *("rebuild", "sample_network", "subset_tables", "verify", "walk_network"),
+        *("compare", "export_tables", "import_tables", "importance", "load_campaign"),
+        *("load_tables", "merge_tables", "metrics", "plot_comparison", "plot_tables", "predict"),
+        *("read_table", "rebuild", "sample_network", "subset_tables", "verify", "walk_network"),
         *("write_report", "write_table"),
     ]
     for name in nnlc.__all__:

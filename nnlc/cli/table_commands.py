@@ -76,6 +76,44 @@ def metrics(
 
 
 @app.command()
+def importance(
+    paths: shared_options.Tables,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the result to this CSV file too.")
+    ] = None,
+    settings: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated columns of networks, instead of the usual ones."),
+    ] = None,
+    of: Annotated[
+        str, typer.Option(help="Column of metrics or networks whose variance is explained.")
+    ] = "val_accuracy_percent_final",
+    damaged: shared_options.Damaged = "refuse",
+) -> None:
+    """Show the share of the accuracy's variance that each setting explains, by ranks."""
+    from nnlc.analysis.aggregate_csv import write_csv
+    from nnlc.analysis.importance import IMPORTANCE_COLUMNS, SETTINGS, importance_lines
+    from nnlc.analysis.importance import importance as explain
+    from nnlc.system.output_file import CSV, check_output
+    from nnlc.tables.frames import Damaged, load_tables
+    from nnlc.tables.table_folders import skipped_lines
+
+    mark = f"{','.join(IMPORTANCE_COLUMNS)}\n".encode()
+    if output is not None:
+        check_output(output, mark=mark, endings=CSV)
+    tables = load_tables(paths, damaged=cast(Damaged, damaged))
+    for line in skipped_lines(tables.skipped):
+        say_aside(line)
+    chosen = SETTINGS if settings is None else tuple(filter(None, settings.split(",")))
+    found = explain(tables, chosen, of=of)
+    for line in importance_lines(found):
+        say(line)
+    if output is not None:
+        write_csv(found, output, mark=mark)
+        say(f"{counted(len(found), 'row')}: {output}")
+
+
+@app.command()
 def audit(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Tables, or folders of tables.")

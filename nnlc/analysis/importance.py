@@ -1,0 +1,172 @@
+"""Importance of settings: the share of the accuracy's variance that each of them explains."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
+
+from nnlc.analysis.ranking import DEFAULT_COLUMN, numeric_column
+from nnlc.errors import NnlcError
+from nnlc.networks.image_sets import shown_name
+from nnlc.networks.spec import DROPOUT, POOLING, RELU
+from nnlc.tables.frames import Tables
+from nnlc.wording import counted
+
+IMPORTANCE_COLUMNS = ("dataset", "setting", "share", "standard_error", "networks")
+FEWEST_NETWORKS = 10
+"""Number of networks below which no share is given."""
+
+_RESAMPLES = 200
+
+
+def _blocks_with(bit: int) -> Callable[[tuple[int, ...]], float]:
+    return lambda codes: float(np.mean([bool(code & bit) for code in codes]))
+
+
+_DERIVED: dict[str, tuple[str, Callable[[tuple[int, ...]], float]]] = {
+    "fc_layers": ("fc_filters", len),
+    "largest_kernel": ("conv_kernels", max),
+    "pooling_share": ("layer_types", _blocks_with(POOLING)),
+    "dropout_share": ("layer_types", _blocks_with(DROPOUT)),
+    "relu_share": ("layer_types", _blocks_with(RELU)),
+}
+"""Settings computed from a column of lists; a share is that of the blocks with such a layer."""
+SETTINGS = (
+    *("learning_rate", "batch_size", "momentum", "dampening", "weight_decay", "depth"),
+    *("dropout_rate", "fc_dropout_rate", *_DERIVED, "parameters", "multiply_adds"),
+)
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+def importance(
+    tables: Tables, settings: Sequence[str] = SETTINGS, *, of: str = DEFAULT_COLUMN
+) -> pd.DataFrame:
+    """Return the share of the accuracy's variance that each setting explains by itself.
+
+    Networks are put into k groups by the setting: a group for each of its values, or, if it has
+    more than √n values for n networks, about √n groups of equal size, which never separate equal
+    values. The share is Kelley's epsilon squared of the accuracies' ranks,
+
+        ε² = 1 − (1 − η²) (n − 1) / (n − k),
+
+    with η², the sum of squares between the groups over the total one (Kruskal and Wallis' H,
+    corrected for ties, over n − 1). So units and outliers have no effect, and an optimum in the
+    middle counts. For a setting without effect, the mean of ε² is 0; it may be slightly negative.
+    Each share is of one setting alone: shares of related settings overlap, interactions are in
+    none, and the sum may differ from 1. Sources: T. L. Kelley, PNAS 21 (1935) 554-559; W. H.
+    Kruskal and W. A. Wallis, JASA 47 (1952) 583-621.
+
+    Args:
+        tables: the result of `load_tables`. Networks that diverged count with their accuracy.
+        settings: numeric columns of `tables.networks`, or `fc_layers`, `largest_kernel`,
+            `pooling_share`, `dropout_share`, `relu_share` (shares of blocks with such a layer).
+        of: column of `metrics`, or of networks, whose variance is explained.
+
+    Returns:
+        A row for each dataset and setting, with the largest share first: `dataset`, `setting`,
+        `share`; `standard_error` of 200 bootstrap samples of the networks, always the same ones;
+        `networks`, the number with both values. Share and error are NaN for fewer than ten
+        networks, or if all have the same value.
+
+    Raises:
+        NnlcError: a setting or column is unknown or has no numbers; the message lists the known
+            ones.
+    """
+    values = numeric_column(tables, of)
+    given = {name: _setting(tables.networks, name) for name in _present(tables, settings)}
+    rows = []
+    for dataset in tables.networks["dataset"].unique():
+        own = (tables.networks["dataset"] == dataset) & values.notna()
+        for name, setting in given.items():
+            both = own & setting.notna()
+            share, error = _share_and_error(setting[both], values[both])
+            rows.append((dataset, name, share, error, int(both.sum())))
+    found = pd.DataFrame(rows, columns=list(IMPORTANCE_COLUMNS))
+    places = found["dataset"].map({one: i for i, one in enumerate(found["dataset"].unique())})
+    order = found.assign(place=places, least=-found["share"])
+    found = found.loc[order.sort_values(["place", "least"], kind="stable").index]
+    found.attrs["of"] = of
+    return found.reset_index(drop=True)
+
+
+def _present(tables: Tables, settings: Sequence[str]) -> list[str]:
+    """Return the settings without repetition, and of the default ones only those there are."""
+    found = tables.networks
+    known = {*found, *(one for one, (column, _) in _DERIVED.items() if column in found)}
+    return [one for one in dict.fromkeys(settings) if settings is not SETTINGS or one in known]
+
+
+def _setting(networks: pd.DataFrame, name: str) -> "pd.Series[float]":
+    column, derive = _DERIVED.get(name, ("", len))
+    if column in networks:
+        made = [derive(one) if isinstance(one, tuple) and one else None for one in networks[column]]
+        return pd.Series(made, index=networks.index, dtype="float64")
+    known = [str(one) for one in networks if is_numeric_dtype(networks[one])]
+    if name not in known:
+        raise NnlcError(f"{name!r} is no setting; there are {', '.join([*_DERIVED, *known])}")
+    return networks[name].astype("Float64").astype("float64")
+
+
+def _share_and_error(
+    setting: "pd.Series[float]", values: "pd.Series[float]"
+) -> tuple[float, float]:
+    if len(values) < FEWEST_NETWORKS:
+        return math.nan, math.nan
+    settings = np.unique(setting, return_inverse=True)[1]
+    accuracies = np.unique(values, return_inverse=True)[1]
+    draws = np.random.default_rng(0).integers(0, len(values), (_RESAMPLES, len(values)))
+    resampled = np.array([_epsilon_squared(settings[draw], accuracies[draw]) for draw in draws])
+    known = resampled[np.isfinite(resampled)]
+    share = _epsilon_squared(settings, accuracies)
+    return share, float(known.std(ddof=1)) if math.isfinite(share) else math.nan
+
+
+def _epsilon_squared(settings: Integers, accuracies: Integers) -> float:
+    """Return ε² of the ranks of accuracies; NaN if either has one value only.
+
+    Args:
+        settings: each network's setting as an integer that rises with it.
+        accuracies: each network's accuracy, likewise.
+    """
+    count = len(settings)
+    groups, most = settings, round(math.sqrt(count))
+    if len(np.unique(settings)) > most:
+        groups = (_ranks(settings) * most / count).astype(np.int64)
+    sizes = np.bincount(groups)
+    ranks = _ranks(accuracies) - count / 2
+    total, number = float(ranks @ ranks), int((sizes > 0).sum())
+    if total == 0 or number < 2:
+        return math.nan
+    sums = np.bincount(groups, ranks)
+    between = float((sums[sizes > 0] ** 2 / sizes[sizes > 0]).sum())
+    return 1 - (1 - between / total) * (count - 1) / (count - number)
+
+
+def _ranks(codes: Integers) -> Floats:
+    """Return the middle of the places that each network shares with its equals, from 0 to n."""
+    sizes = np.bincount(codes)
+    return np.asarray((np.cumsum(sizes) - sizes / 2)[codes])
+
+
+def importance_lines(found: pd.DataFrame) -> Iterator[str]:
+    """Yield the result of `importance` as text, a line for each setting."""
+    for dataset, rows in found.groupby("dataset", sort=False):
+        yield (
+            f"{shown_name(str(dataset))}: share of the variance of {found.attrs['of']} (ranks) "
+            f"that each setting explains alone, ± standard error"
+        )
+        width = max(map(len, rows["setting"]))
+        for row in rows.to_dict("records"):
+            networks = counted(row["networks"], "network")
+            if math.isfinite(row["share"]):
+                share = f"{100 * row['share']:5.1f} % ± {100 * row['standard_error']:4.1f}"
+                yield f"  {row['setting']:<{width}} {share}  {networks}"
+            else:
+                few = row["networks"] < FEWEST_NETWORKS
+                why = f"too few: {FEWEST_NETWORKS} are needed" if few else "all of one value"
+                yield f"  {row['setting']:<{width}} {'-':>7}         {networks}, {why}"
