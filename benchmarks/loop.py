@@ -1,6 +1,7 @@
 """Seconds of a half epoch: nnlc's loop, and loops written without nnlc.
 
     python benchmarks/loop.py [--scale small|large] [--seconds N] [--rounds N] [--device cpu|cuda]
+                              [--counting]
 
 Networks of the article's campaign, by their index in `nnlc specs paper`, with random pixels of
 the right shapes. On a CPU, three loops that use all its cores are timed by turns:
@@ -18,6 +19,10 @@ the larger of operations / peak and bytes / bandwidth, with peaks measured here 
 matrices and by copies, on all cores at once. `computed` is the number of operations of our loop
 over those of direct convolutions. `set-up` is the extra time of our first steps, in which the
 network is built and, on a GPU, captured; in a process that has trained another network before.
+
+With --counting, only the cost of training accuracy is measured, as a share of a half epoch: on
+each core, training steps, and steps that count right predictions a hundred times more, by turns;
+the fastest of each.
 """
 
 import argparse
@@ -39,12 +44,15 @@ from nnlc.training.determinism import make_deterministic
 from nnlc.training.device_info import processor_name
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
+from nnlc.training.training_steps import WARM_STEPS
 
 # Depths 1 to 10 of all three datasets; steps of 0.05 to 9 GFLOP, and of 11 to 70.
 SMALL = (2024, 2084, 2405, 2663, 3174, 4231, 4290, 4976, 4700, 45, 496, 618)
 LARGE = (404, 434, 1876, 3615, 3763, 3868, 5294, 5787)
 LARGE_STEP = 10e9
 """Least operations of a step for the networks in the mean share of the floor."""
+MORE_COUNTS = 100
+FEWEST_STEPS = 10
 
 
 def network(index: int) -> CampaignNetwork:
@@ -85,6 +93,35 @@ def eager(of: CampaignNetwork, seconds: float, device: torch.device) -> Rates:
     return ours(of, seconds, device, graphs=False)
 
 
+def counting(of: CampaignNetwork, seconds: float, device: torch.device) -> float:
+    """Return the share of a half epoch that counting right predictions takes."""
+    for_device = DeviceImages(random_images(of), TrainingSection(), device)
+    steps = HalfEpochLoop(of.spec, of.images, for_device, TrainingSection(), 1).steps
+    b = of.spec.batch_size
+    scores = torch.randn(b, of.images.classes, device=device, requires_grad=True)
+    indices = torch.arange(b, device=device)
+
+    def count_too() -> None:
+        steps._train()
+        for _ in range(MORE_COUNTS):
+            steps._count(scores, for_device.train_labels[:b])
+
+    times: dict[Callable[[], None], list[float]] = {steps._train: [], count_too: []}
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times[count_too]) < FEWEST_STEPS:
+        for step, taken in times.items():
+            steps._indices.copy_(indices)
+            synchronize(device)
+            start = time.perf_counter()
+            steps._run(step)
+            synchronize(device)
+            taken.append(time.perf_counter() - start)
+    once, often = (min(taken[WARM_STEPS + 1 :]) for taken in times.values())
+    validate = seconds_a_batch(lambda: steps.validate(indices), seconds / 4, device) * BATCHES
+    counts = (often - once) / MORE_COUNTS * (of.images.train_images // b // 2)
+    return counts / half_epoch(of, Rates(once, validate))
+
+
 class Machine:
     """Processes that use all cores, one a core or one for all; or one GPU."""
 
@@ -101,6 +138,7 @@ class Machine:
     def run_on_all_cores(self, work: Callable, *arguments) -> list:
         """Run the same work on all cores at once, in the kind of process that it needs."""
         pools = {ours: self._trainers, eager: self._trainers, usual: self._alone}
+        pools[counting] = self._trainers
         futures = [p.submit(work, *arguments, self.device) for p in pools.get(work, self._plain)]
         return [future.result() for future in futures]
 
@@ -136,8 +174,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.5)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--counting", action="store_true", help="only the cost of counting")
     options = parser.parse_args()
     machine = Machine(options.device, options.cores)
+    indices = (SMALL + (LARGE if options.scale == "large" else ()))[: options.networks]
+    if options.counting:
+        for of in map(network, indices):
+            shares = machine.run_on_all_cores(counting, of, options.seconds)
+            print(
+                f"{of.index:7} {of.images.name:13} {max(shares):7.2%} of a half epoch", flush=True
+            )
+        return
     ways = [ours, resident if options.device == "cpu" else eager, usual]
     found = machine.run_on_all_cores(measured_peaks, options.seconds)
     peaks = sum(p[0] for p in found), min(p[1] for p in found) * machine.cores
@@ -151,7 +198,7 @@ def main() -> None:
     )
     ratios: list[tuple[float, float]] = []
     shares: list[float] = []
-    for index in (SMALL + (LARGE if options.scale == "large" else ()))[: options.networks]:
+    for index in indices:
         of = network(index)
         walk, b = walk_network(of.spec, of.images), of.spec.batch_size
         seconds, set_up = [math.inf] * len(ways), math.inf

@@ -185,7 +185,9 @@ def test_every_half_epoch_is_told_with_its_values_and_seconds(start, undisturbed
     rows = trial.of("row")
     assert [message["half_epoch"] for message in rows] == [1, 2, 3, 4]
     assert trial.rows() == undisturbed
-    assert facts.keys() == {"seconds", "half_epoch_seconds", "peak_memory_bytes"}
+    train = {"half_epoch_train_correct", "half_epoch_train_images"}
+    assert facts.keys() == {"seconds", "half_epoch_seconds", "peak_memory_bytes"} | train
+    assert len(facts["half_epoch_train_correct"]) == len(rows)
     told = [message["seconds"] for message in rows]
     assert facts["half_epoch_seconds"] == pytest.approx(told, abs=1e-3)
     assert facts["seconds"] == pytest.approx(sum(told), abs=1e-3)

@@ -152,17 +152,18 @@ def test_the_first_half_epoch_is_what_plain_pytorch_makes_of_the_same_batches(im
     assert sorted(batches.flatten().tolist()) == list(range(4000))
     row = next(iter(loop))
     optimizer = OPTIMIZED[name](twin.parameters())
-    losses = []
+    losses, correct = [], 0
     for batch in batches[:20]:
         pixels = torch.from_numpy(images.train_images[batch.numpy()]).float() / 255
-        loss = nn.functional.cross_entropy(
-            twin(pixels), torch.from_numpy(images.train_labels[batch.numpy()])
-        )
+        labels, scores = torch.from_numpy(images.train_labels[batch.numpy()]), twin(pixels)
+        loss = nn.functional.cross_entropy(scores, labels)
+        correct += int((scores.argmax(1) == labels).sum())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
     assert row.train_loss == sum(losses) / 20
+    assert (loop.train_correct, loop.train_images) == ([correct], 2000)
 
 
 def test_epochs_are_different_permutations_of_the_same_truncated_set(images):
@@ -218,6 +219,7 @@ def test_the_rest_of_a_diverged_network_is_what_training_on_would_give(
     monkeypatch.setattr(HalfEpochLoop, "_has_diverged", lambda _: False)
     long = loop_on(few, network, 5, pooling=pooling)
     assert filled == bits(list(long))
+    assert short.train_correct == long.train_correct
     assert len(short.images.taken) < len(long.images.taken) / 2
 
 

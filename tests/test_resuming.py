@@ -1,6 +1,7 @@
 """From a checkpoint a network goes on as if it had never been interrupted."""
 
 import contextlib
+import copy
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,23 +31,26 @@ HAS_DIVERGED = HalfEpochLoop._has_diverged
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """Rows and steps of each network when nothing interrupts it."""
+    """Rows, steps, and right predictions of each network when nothing interrupts it."""
     trained = {name: train(name, tmp_path_factory.mktemp("undisturbed")) for name in NETWORKS}
     assert all(len(taken) == STEPS for _, taken in trained.values())
-    return {name: (bits(loop.rows), taken) for name, (loop, taken) in trained.items()}
+    return {
+        name: (bits(loop.rows), taken, loop.train_correct)
+        for name, (loop, taken) in trained.items()
+    }
 
 
 def goes_on_as_if_nothing_had_been(undisturbed, name, stops):
     with tempfile.TemporaryDirectory() as folder:
         loop, taken = train(name, Path(folder), stops)
-    return (bits(loop.rows), taken) == undisturbed[name]
+    return (bits(loop.rows), taken, loop.train_correct) == undisturbed[name]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_from_a_checkpoint_of_any_step_come_the_same_rows_and_no_step_is_repeated(
     undisturbed, tmp_path, name
 ):
-    rows, taken = undisturbed[name]
+    rows, taken, correct = undisturbed[name]
     network, chosen = network_of(name)
 
     def save():
@@ -58,6 +62,7 @@ def test_from_a_checkpoint_of_any_step_come_the_same_rows_and_no_step_is_repeate
     for step in range(STEPS + 1):
         resumed, taken_then = train(name, tmp_path / str(step))
         assert (bits(resumed.rows), taken_then) == (rows, taken[step:]), step
+        assert resumed.train_correct == correct
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -75,7 +80,7 @@ def test_interrupted_several_times_it_has_the_same_rows_and_repeats_no_step(
 
 def test_a_diverged_network_goes_on_as_one(undisturbed, tmp_path, monkeypatch):
     monkeypatch.setattr(HalfEpochLoop, "_has_diverged", HAS_DIVERGED)
-    rows, taken = undisturbed["diverging"]
+    rows, taken, correct = undisturbed["diverging"]
     network, chosen = network_of("diverging")
     calls: list[int] = []
 
@@ -88,16 +93,38 @@ def test_a_diverged_network_goes_on_as_one(undisturbed, tmp_path, monkeypatch):
     assert len(loop.images.taken) < len(taken)
     for call in range(len(calls)):
         resumed, taken_then = train("diverging", tmp_path / str(call))
-        assert bits(resumed.rows) == rows
+        assert (bits(resumed.rows), resumed.train_correct) == (rows, correct)
         assert len(taken_then) <= len(loop.images.taken)
     assert taken_then == []  # from a half epoch that was filled in
 
 
 def test_these_networks_differ_and_one_of_them_diverges(undisturbed):
-    assert len({str(rows) for rows, _ in undisturbed.values()}) == len(NETWORKS)
+    assert len({str(rows) for rows, *_ in undisturbed.values()}) == len(NETWORKS)
     assert undisturbed["diverging"][0][-1][:2] == ["nan", "nan"]
     for name in set(NETWORKS) - {"diverging"}:
         assert not {"nan", "inf"} & {value for row in undisturbed[name][0] for value in row}
+
+
+def test_half_epochs_that_an_older_version_began_have_no_right_predictions_and_later_ones_do(
+    undisturbed,
+):
+    rows, _, correct = undisturbed["no momentum"]
+    network, chosen = network_of("no momentum")
+
+    def save():
+        if len(loop.images.taken) == 5 + 2:
+            states.append(copy.deepcopy(loop.state()))
+
+    states, loop = [], loop_on(IMAGES, network, EPOCHS, save, **chosen)
+    list(loop)
+    del states[0]["train_correct"]
+    for _ in range(2):
+        resumed = loop_on(IMAGES, network, EPOCHS, **chosen)
+        resumed.resume(states[0])
+        states = [copy.deepcopy(resumed.state())]
+    assert bits([*resumed.rows[:1], *resumed]) == rows
+    assert resumed.train_correct == [None, None, *correct[2:]]
+    assert None not in correct
 
 
 def test_the_seconds_of_a_half_epoch_are_kept_and_interruptions_are_not_counted(

@@ -108,6 +108,7 @@ def test_rows_behind_the_end_that_a_checkpoint_has_are_cut_off(start):
     trial = start(stopper=AfterRows(2))
     facts = trial.run()
     assert len(trial.rows()) == len(facts["half_epoch_seconds"]) == 2
+    assert len(facts["half_epoch_train_correct"]) == 2
     assert trial.steps == 0
 
 

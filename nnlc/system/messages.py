@@ -24,9 +24,10 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                         trouble    index, reason: it can't be written
                         row        index, half_epoch, seconds, values: training loss, validation
                                    loss, accuracy
-                        finished   index, seconds, half_epoch_seconds, peak_memory_bytes, device,
-                                   versions, settings; eager_because: why steps were not captured
-                                   as a CUDA graph; stop: last decision of the stop rule
+                        finished   index, seconds, half_epoch_seconds, half_epoch_train_correct
+                                   (None: not counted), half_epoch_train_images, peak_memory_bytes,
+                                   device, versions, settings; eager_because: why steps were not
+                                   captured as a CUDA graph; stop: last decision of the stop rule
                         failed     index, reason: the network can't be trained; the trainer ends
                         fatal      message: the job can't continue
     agent     trainer   configure  campaign, images, checkpoints, device; results; threads, else 1

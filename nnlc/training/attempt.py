@@ -93,6 +93,8 @@ class Attempt:
         facts: dict[str, Any] = {
             "seconds": round(sum(loop.seconds), 3),
             "half_epoch_seconds": [round(seconds, 3) for seconds in loop.seconds],
+            "half_epoch_train_correct": loop.train_correct,
+            "half_epoch_train_images": loop.train_images,
             "peak_memory_bytes": peak_memory(device),
         }
         if loop.steps.eager_because is not None:
@@ -134,7 +136,7 @@ class Attempt:
         for count, row in enumerate(loop.rows, 1):
             self._add_to_stop_rule(row)
             if self._is_stopped:  # here the rule stops earlier than where the checkpoint was saved
-                del loop.rows[count:], loop.seconds[count:]
+                del loop.rows[count:], loop.seconds[count:], loop.train_correct[count:]
                 break
         rows = [[row.train_loss, row.val_loss, row.val_accuracy_percent] for row in loop.rows]
         self._tell("resumed", rows=rows, step=loop.step)

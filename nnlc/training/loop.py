@@ -9,7 +9,7 @@ any two steps, and `resume` continues from them.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import astuple
-from math import isnan
+from math import isnan, nan
 from typing import Any
 
 import torch
@@ -42,6 +42,9 @@ class HalfEpochLoop:
     Attributes:
         rows: rows of the half epochs so far.
         seconds: training and validation time of each half epoch, without interruptions.
+        train_images: number of training images used in a half epoch.
+        train_correct: number of right predictions for them in each half epoch's steps, as for the
+            training loss; None if unknown, since older checkpoints lack it.
         step: number of steps done in the half epoch's training, or in its validation.
     """
 
@@ -68,8 +71,11 @@ class HalfEpochLoop:
             spec.batch_size,
             operations=6 * walk.multiply_adds * spec.batch_size,
         )
+        b = spec.batch_size
+        self.train_images = len(images.train_labels) // b // 2 * b
         self.rows: list[Row] = []
         self.seconds: list[float] = []
+        self.train_correct: list[int | None] = []
         self.step = 0
         self._validating = False
         self._diverged = False
@@ -81,11 +87,13 @@ class HalfEpochLoop:
             self._start = time.monotonic()
             if self._diverged:
                 self._between_steps()
+                self.train_correct.append(self._train_correct_once_diverged())
                 self.rows.append(self.rows[-1])
             else:
                 if not self._validating:
                     self._train()
                 self._validate()
+                self.train_correct.append(self._train_correct_so_far())
                 self.rows.append(self._row())
                 self._diverged = self._has_diverged()
             self.seconds.append(self._seconds_so_far())
@@ -100,6 +108,7 @@ class HalfEpochLoop:
             "validating": self._validating,
             "step": self.step,
             "sums": self.steps.sums,
+            "train_correct": [*self.train_correct, self._train_correct_so_far()],
             "seconds": self._seconds_so_far(),
             "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -113,6 +122,9 @@ class HalfEpochLoop:
         self._validating, self.step = state["validating"], state["step"]
         self._seconds_before = state["seconds"]
         self.steps.sums.copy_(state["sums"])
+        unknown = [None] * (len(self.rows) + 1)  # as in older checkpoints
+        *self.train_correct, correct = state.get("train_correct", unknown)
+        self.steps.train_correct[0] = nan if correct is None else correct
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
         between_rows = self.rows and not self._validating and self.step == 0
@@ -132,17 +144,21 @@ class HalfEpochLoop:
         order = torch.randperm(drawn_from, generator=generator)[:used]
         return order.to(self.images.device).view(-1, b)
 
-    def _train(self) -> None:
-        """Train on the remaining batches of the half epoch."""
-        self.network.train()
+    def _half_epoch(self) -> tuple[int, Tensor]:
+        """Return the number of training steps before this half epoch, and its batches."""
         epoch, second_half = divmod(len(self.rows), 2)
         batches = self._batches(epoch)
         half = len(batches) // 2
         first = second_half * half
-        for indices in batches[first + self.step : first + half]:
+        return epoch * len(batches) + first, batches[first : first + half]
+
+    def _train(self) -> None:
+        """Train on the remaining batches of the half epoch."""
+        self.network.train()
+        first, batches = self._half_epoch()
+        for indices in batches[self.step :]:
             if self.network.has_dropout:
-                step = epoch * len(batches) + first + self.step
-                self.network.restart_dropout(self._seed("dropout", step))
+                self.network.restart_dropout(self._seed("dropout", first + self.step))
             self.steps.train(indices)
             self.step += 1
             self._between_steps()
@@ -166,8 +182,9 @@ class HalfEpochLoop:
         """
         train_loss, loss, correct = self.steps.sums.tolist()
         b, steps = self.spec.batch_size, self.step
-        half = len(self.images.train_labels) // b // 2
+        half = self.train_images // b
         self.steps.sums.zero_()
+        self.steps.train_correct.zero_()
         self._validating, self.step = False, 0
         # 100 * c / n, as in the published tables: 100 * (c / n) may differ in the last bit.
         return Row(train_loss / half, loss / steps, 100 * int(correct) / (steps * b))
@@ -183,6 +200,18 @@ class HalfEpochLoop:
         last = self.network[-1]
         assert isinstance(last, nn.Linear)  # noqa: S101  for the type checker
         return bool(last.bias.isnan().all())
+
+    def _train_correct_so_far(self) -> int | None:
+        """Return the right predictions of this half epoch's training steps; None if unknown."""
+        correct = self.steps.train_correct.sum().item()
+        return None if isnan(correct) else int(correct)
+
+    def _train_correct_once_diverged(self) -> int:
+        """Return the right predictions of a half epoch's training steps if all scores are NaN."""
+        _, batches = self._half_epoch()
+        scores = torch.full((self.spec.batch_size, self.spec.fc_filters[-1]), nan)
+        predicted = scores.to(self.images.device).argmax(1)
+        return int((self.images.train_labels[batches] == predicted).sum())
 
     def _seconds_so_far(self) -> float:
         return self._seconds_before + time.monotonic() - self._start

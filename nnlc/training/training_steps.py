@@ -38,6 +38,8 @@ class Steps:
 
     Attributes:
         sums: float64 (3,): sums of training losses, validation losses and right predictions.
+        train_correct: float64 (batch,): number of right predictions in training steps at each
+            position of a batch; one operation less for each step than with their sum.
         eager_because: reason why steps could not be captured; None if they could, or need not be.
     """
 
@@ -56,6 +58,7 @@ class Steps:
         self._step = bare_step(optimizer)
         device = images.device
         self.sums = torch.zeros(3, dtype=torch.float64, device=device)
+        self.train_correct = torch.zeros(batch_size, dtype=torch.float64, device=device)
         self.eager_because: str | None = None
         self._indices = torch.zeros(batch_size, dtype=torch.int64, device=device)
         self._loss = loss
@@ -81,11 +84,16 @@ class Steps:
 
     def _train(self) -> None:
         pixels, labels = self._images.train_batch(self._indices)
-        loss = self._loss(self._network(pixels), labels)
+        scores = self._network(pixels)
+        loss = self._loss(scores, labels)
+        self._count(scores, labels)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._step()
         self.sums[0].add_(loss.detach())
+
+    def _count(self, scores: Tensor, labels: Tensor) -> None:
+        self.train_correct.add_(scores.argmax(1) == labels)
 
     @torch.no_grad()
     def _validate(self) -> None:
