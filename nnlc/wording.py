@@ -38,6 +38,14 @@ def some_of(names: Collection[str], most: int) -> str:
     return ", ".join(list(names)[:most]) + more
 
 
+def duration(seconds: float) -> str:
+    """Return seconds in words, in a unit that fits."""
+    for least, unit, name in ((3, 86_400, "days"), (2, 3600, "hours"), (2, 60, "minutes")):
+        if seconds >= least * unit:
+            return f"{seconds / unit:,.1f} {name}"
+    return f"{seconds:.{0 if seconds >= 10 else 1}f} seconds"
+
+
 def printable(text: str) -> str:
     """Return the text with a question mark for each unprintable character."""
     return "".join(c if c.isprintable() else "?" for c in text)

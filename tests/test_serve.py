@@ -22,8 +22,8 @@ from nnlc import load_campaign
 from nnlc.errors import NnlcError, ResultsError
 from nnlc.reporting import server as serving
 from nnlc.reporting.campaign_folder import CampaignFolder
-from nnlc.reporting.live import LiveCampaign, TimeEstimate
-from nnlc.reporting.network_state import NO_CURVE, NetworkState, State
+from nnlc.reporting.live import LiveCampaign
+from nnlc.reporting.network_state import State
 from nnlc.reporting.server import PageServer
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
@@ -344,36 +344,15 @@ def test_a_folder_that_can_not_be_read_is_told_and_what_was_known_stays(results,
     assert changes(server, "")["live"]["trouble"] is None
 
 
-def test_the_time_left_follows_from_the_work_that_was_done_meanwhile(results, monkeypatch):
-    pace = TimeEstimate(CampaignFolder(results))
-    monkeypatch.setattr(TimeEstimate, "_weights", [10.0, 10.0, 10.0, 40.0, 10.0, 20.0])
-
-    def states(*states):
-        return [NetworkState(state, NO_CURVE, rows) for state, rows in states]
-
-    done, waiting, failed = (State.DONE, 2), (State.WAITING, 0), (State.FAILED, 0)
-    half = (State.UNDER_WAY, 1)
-    first = states(done, (State.UNDER_WAY, 0), waiting, waiting, failed, waiting)
-    assert pace.seconds_left(first, 0) is None
-    second = states(done, half, waiting, waiting, failed, waiting)
-    assert pace.seconds_left(second, 5) is None  # too early to say
-    # 5 of work in 20 s; 75 of work left.
-    assert pace.seconds_left(second, 20) == pytest.approx(75 * 4)
-    third = states(done, done, half, waiting, failed, waiting)
-    # 15 in 30 s, 65 left.
-    assert pace.seconds_left(third, 30) == pytest.approx(65 * 2)
-    assert pace.seconds_left(states(*[done] * 6), 40) is None
-    assert pace.seconds_left(third, 50) is None  # what was before a pause doesn't count
-
-
-def test_weights_are_predicted_seconds(results):
-    Journal(results.journal_folder).write("job", device="cpu", ranks=[])
-    folder = CampaignFolder(results)
-    folder.look()
-    weights = TimeEstimate(folder)._weights
-    assert len(weights) == 6
-    assert min(weights) > 0
-    assert len(set(weights)) > 1
+def test_a_campaign_that_is_over_is_said_to_be_and_one_that_goes_on_is_not(results, server, clock):
+    news = changes(server, "")
+    assert not news["live"]["over"]
+    assert "no job is running" in news["progress"]["lines"]
+    write_tables(results.path, list(results.campaign().networks())[2:], 2)
+    clock.now += 10
+    news = changes(server, "")
+    assert news["live"]["over"]
+    assert news["progress"]["lines"] == ["nothing is left to train"]
 
 
 def start(results, *arguments):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnlc.ranks.speed_correction import COUNTED, Kind, SpeedCorrection, size_class
+from nnlc.calibration.speed_correction import COUNTED, Kind, SpeedCorrection, size_class
 from nnlc.ranks.waiting import ExpectedSeconds, WaitingNetworks
 
 KINDS = [Kind(images, size, packable) for images in "ab" for size in (2, 3) for packable in (0, 1)]

@@ -1,10 +1,16 @@
 """How far a results folder is, from its tables and its journal's word."""
 
 import pytest
+from typer.testing import CliRunner
 from worker_jobs import write_campaign
 
 from nnlc import load_campaign
+from nnlc.calibration.training_left import training_left
+from nnlc.cli import status_text
+from nnlc.cli.command import app
+from nnlc.reporting.campaign_folder import CampaignFolder
 from nnlc.results.folder import ResultsFolder
+from nnlc.results.history import read_history
 from nnlc.results.journal import Journal
 from nnlc.results.status import Failure, read_status
 from nnlc.tables import Row, Table, write_table
@@ -81,3 +87,132 @@ def test_trouble_is_told_while_something_is_under_way(results, ids):
 )
 def test_a_failure_says_how_often_and_why(attempts, words):
     assert str(Failure("why", attempts)) == words
+
+
+RANKS = [{"rank": rank, "devices": [{"name": "A100"}], "trainers": 2} for rank in (0, 1)]
+
+
+def save(results, journal, id_, **facts):
+    journal.write("checkpoint", id=id_, **facts)
+    (results.checkpoints_folder / f"{id_}.0.ckpt").touch()
+
+
+def lines_of(results):
+    """What the terminal and the page say, which is the same."""
+    told = CliRunner().invoke(app, ["status", str(results.path)]).output
+    lines = CampaignFolder(results).look().lines
+    assert "\n".join(lines) + "\n" in told
+    return lines
+
+
+def test_after_a_notice_the_saved_networks_the_last_event_and_the_time_left_are_told(results, ids):
+    journal = Journal(results.journal_folder)
+    journal.write("job", device="cuda", ranks=RANKS, process={"host": "node7"})
+    for id_ in ids[:5]:
+        journal.write("start", id=id_)
+    save(results, journal, ids[0], half_epoch=1, step=3, seconds_a_half_epoch=600.0)
+    save(results, journal, ids[1], half_epoch=0, step=9, seconds_a_half_epoch=None)
+    journal.write("checkpoint", id=ids[2], half_epoch=1)  # but its file is gone
+    save(results, journal, ids[3], half_epoch=1)
+    journal.write("finish", id=ids[3], seconds=1200.0, device={"name": "A100"})
+    stand(results, ids[3])
+    journal.write("end", status="UNFINISHED", reason="SIGUSR1 came on rank 0")
+    saved, last, silent, left = lines_of(results)
+    assert saved == (
+        f"2 networks are saved in the middle: {ids[0]} at epoch 0.5, {ids[1]} in its first half "
+        "epoch"
+    )
+    assert last.startswith("last event, 20")
+    assert "UTC: the job of 20" in last
+    assert last.endswith(" UTC on node7 ended (SIGUSR1 came on rank 0)")
+    assert silent == "no job is running"
+    assert left.startswith("about ")
+    assert left.endswith(" of training left with 4 trainers, as the last job had")
+    found = read_status(results)
+    assert found.datasets["F-MNIST-sample"].rows == 3
+
+
+def test_the_longest_rest_and_the_trainers_give_the_time_left(results, ids):
+    journal = Journal(results.journal_folder)
+    journal.write("job", device="cuda", ranks=RANKS[:1])
+    journal.progress({id_: {"half_epochs": 0, "seconds_a_half_epoch": 3600.0} for id_ in ids})
+    assert lines_of(results)[-1].startswith("about 6.0 hours of training left with 2 trainers")
+    paces = {id_: 3600.0 * (5 if id_ == ids[0] else 1) for id_ in ids}
+    journal.progress(
+        {id_: {"half_epochs": 1, "seconds_a_half_epoch": pace} for id_, pace in paces.items()}
+    )
+    assert lines_of(results)[-1].startswith("about 5.0 hours")  # the longest alone
+    stand(results, *ids)
+    assert lines_of(results)[-1] == "nothing is left to train"
+
+
+def test_networks_that_were_not_begun_are_expected_as_slow_as_measured_ones(results, ids):
+    journal = Journal(results.journal_folder)
+    journal.write("job", device="cuda", ranks=RANKS)
+    stand(results, ids[3])
+
+    def left(seconds, device="A100"):
+        journal.write("finish", id=ids[3], seconds=seconds, device={"name": device})
+        found = read_status(results)
+        about = (found.campaign, found.networks, found.history, found.left, 1)
+        return training_left(results, *about)
+
+    assert left(2400.0) == pytest.approx(2 * left(1200.0))
+    assert left(1200.0, "H100") is None  # of another device than the last job's
+
+
+def test_nothing_is_said_on_the_time_left_where_nothing_was_measured(results, ids):
+    journal = Journal(results.journal_folder)
+    journal.write("job", device="cuda", ranks=RANKS)
+    journal.progress({ids[0]: {"half_epochs": 0, "seconds_a_half_epoch": "x"}})
+    assert "of training left" not in " ".join(lines_of(results))
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        ({"event": "finish", "id": "a"}, "a was finished, in the job of "),
+        ({"event": "attempt", "id": "a", "reason": "no\nroom"}, " on node7 (no room)"),
+        ({"event": "retire", "rank": 3, "ids": []}, "rank 3 gets no more networks, in the job"),
+        ({"event": "trouble", "reason": 5}, " on node7 had a problem"),
+        ({"event": "lost", "ids": ["x"]}, "found a job that had ended without a word"),
+    ],
+)
+def test_the_last_event_says_what_it_was_and_of_which_job(tmp_path, event, words):
+    journal = Journal(tmp_path)
+    journal.write("job", process={"host": "node7"})
+    journal.write(**event)
+    assert words in read_history(tmp_path).last_event
+    Journal(tmp_path).write("retry", ids=["a", "b"])
+    assert read_history(tmp_path).last_event.endswith("UTC: nnlc retry cleared 2 networks")
+
+
+@pytest.mark.parametrize(("failed", "status"), [(0, 0), (1, 3)])
+def test_watching_ends_when_nothing_is_left_and_says_that_no_job_runs(
+    results, ids, monkeypatch, failed, status
+):
+    def train(seconds):
+        assert seconds > 0
+        stand(results, *ids[failed:])
+        if failed:
+            Journal(results.journal_folder).write("failure", id=ids[0], reason="out of memory")
+
+    monkeypatch.setattr(status_text.time, "sleep", train)
+    job = CliRunner().invoke(app, ["status", str(results.path), "--watch"])
+    assert job.exit_code == status
+    waiting = "no job is running or in the queue: watching until one is done, or until Ctrl-C"
+    assert job.output.count(waiting) == 1
+    assert job.output.endswith("nothing is left to train\n")
+    again = CliRunner().invoke(app, ["status", str(results.path), "--watch"])
+    assert again.exit_code == status
+    assert waiting not in again.output
+
+
+def test_watching_ends_quietly_with_ctrl_c(results, monkeypatch):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(status_text.time, "sleep", interrupt)
+    job = CliRunner().invoke(app, ["status", str(results.path), "--watch"])
+    assert job.exit_code == 130
+    assert job.output.endswith("or until Ctrl-C\n")

@@ -1,7 +1,6 @@
 """Commands for a campaign, its images and its results folder."""
 
 import math
-import time
 from enum import StrEnum
 from io import StringIO
 from pathlib import Path
@@ -10,11 +9,13 @@ from typing import Annotated
 import typer
 
 from nnlc.cli import shared_options
-from nnlc.console import make_console, say, say_whole, standard_output
+from nnlc.console import say, say_whole, standard_output
 
 app = typer.Typer()
 
 WATCH_SECONDS = 10.0
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells know it."""
 
 
 @app.command()
@@ -118,16 +119,20 @@ def describe(file: Annotated[Path, typer.Argument(help="An .npz file with your i
 @app.command()
 def status(
     results: shared_options.Results,
-    watch: Annotated[bool, typer.Option(help="Refresh every ten seconds, until Ctrl-C.")] = False,
+    watch: Annotated[
+        bool, typer.Option(help="Refresh every ten seconds until nothing is left to train.")
+    ] = False,
 ) -> None:
     """Show the progress of a results folder and its jobs in the queue; safe while a job runs."""
-    from nnlc.cli.status_text import show_status
+    from nnlc.cli.status_text import show_status, watch_status
 
-    show_status(results)
-    while watch:
-        time.sleep(WATCH_SECONDS)
-        make_console().clear()
+    if not watch:
         show_status(results)
+        return
+    try:
+        raise typer.Exit(watch_status(results, WATCH_SECONDS))
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
 
 
 @app.command()

@@ -1,22 +1,47 @@
 """Text of `nnlc status`: tables, failures and warnings of a results folder, and its queued jobs."""
 
 import shlex
-from collections.abc import Iterator
+import time
 from pathlib import Path
 
 from rich.table import Table
 
 from nnlc.console import make_console, say
-from nnlc.errors import SchedulerError
+from nnlc.errors import ExitStatus, SchedulerError
 from nnlc.launching.submit import count_states, queue, scheduler_of_folder, settle
+from nnlc.reporting.progress_lines import progress_lines
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.inventory import not_whole_lines
+from nnlc.results.open_jobs import running_jobs
 from nnlc.results.status import Status, read_status
 from nnlc.wording import first_few
 
 
-def show_status(path: Path) -> None:
+def watch_status(path: Path, seconds: float) -> ExitStatus:
+    """Print the state of a results folder again and again until nothing is left to train.
+
+    Args:
+        path: the folder.
+        seconds: time between two readings.
+
+    Returns:
+        The exit status of a job that ended now.
+    """
+    while True:
+        found, is_busy = show_status(path)
+        if not found.left:
+            return ExitStatus.DONE_WITH_FAILURES if found.lacks_tables else ExitStatus.DONE
+        if not is_busy:
+            say("no job is running or in the queue: watching until one is done, or until Ctrl-C")
+        time.sleep(seconds)
+        make_console().clear()
+
+
+def show_status(path: Path) -> tuple[Status, bool]:
     """Print the state of a results folder.
+
+    Returns:
+        The state, and True if a job is running or may be in the queue.
 
     Raises:
         ResultsError: the path is no results folder.
@@ -24,7 +49,7 @@ def show_status(path: Path) -> None:
     results = ResultsFolder(path)
     found = read_status(results)
     make_console().print(_grid(found))
-    if found.stop is not None:
+    if found.campaign.stop is not None:
         say(_stop_line(found))
     for id_, failure in found.failures.items():
         say(f"{id_} {failure}")
@@ -42,19 +67,25 @@ def show_status(path: Path) -> None:
         say(f"warning: {line}")
     if found.trouble:
         say(f"last problem of a running network: {found.trouble}")
-    for line in _queue_lines(results):
+    for line in progress_lines(
+        results, found.campaign, found.networks, found.history, found.left, found.saved
+    ):
         say(line)
+    lines, is_busy = _queue_lines(results)
+    for line in lines:
+        say(line)
+    return found, is_busy or bool(running_jobs(results.journal_folder, found.history.open_jobs))
 
 
 def _grid(found: Status) -> Table:
-    grid = Table(title=f"campaign {found.campaign}", title_justify="left")
+    grid = Table(title=f"campaign {found.campaign.name}", title_justify="left")
     grid.add_column("dataset", overflow="fold")
     states = ["done", "under_way", "waiting", "failed", *(["unusable"] if found.not_whole else [])]
     for name in (*states, "rows"):
         grid.add_column(name.replace("_", " "), justify="right", overflow="fold")
     for name, counts in found.datasets.items():
         numbers = [getattr(counts, state) for state in states]
-        rows = f"{counts.rows} of {sum(numbers) * found.half_epochs}"
+        rows = f"{counts.rows} of {sum(numbers) * found.campaign.half_epochs}"
         grid.add_row(name, *map(str, numbers), rows)
     return grid
 
@@ -64,22 +95,26 @@ def _stop_line(found: Status) -> str:
         sum(getattr(counts, name) for counts in found.datasets.values())
         for name in ("done", "stopped", "saved")
     )
-    of_all = done * found.half_epochs
+    of_all = done * found.campaign.half_epochs
     share = f", {100 * saved / of_all:.1f} %" if of_all else ""
     return (
-        f"{found.stop}: {stopped} of {done} networks stopped, {saved / 2:g} of {of_all / 2:g} "
-        f"epochs saved{share}"
+        f"{found.campaign.stop}: {stopped} of {done} networks stopped, {saved / 2:g} of "
+        f"{of_all / 2:g} epochs saved{share}"
     )
 
 
-def _queue_lines(results: ResultsFolder) -> Iterator[str]:
-    """Yield a line for each submitted job, or one line if the scheduler can't be asked."""
+def _queue_lines(results: ResultsFolder) -> tuple[list[str], bool]:
+    """Return lines on submitted jobs, and True if one is or may be in the queue."""
     try:
         scheduler = scheduler_of_folder(results)
         if scheduler is None:
-            return
+            return [], False
         settle(results, scheduler)
-        for job, states in queue(results, scheduler).items():
-            yield f"job {job}: {count_states(states) or 'no longer in the queue'}"
+        found = queue(results, scheduler)
     except SchedulerError as problem:
-        yield f"the queue is unknown: {problem}"
+        return [f"the queue is unknown: {problem}"], True
+    lines = [
+        f"job {job}: {count_states(states) or 'no longer in the queue'}"
+        for job, states in found.items()
+    ]
+    return lines, any(found.values())

@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Collection, Container, Sequence
 from dataclasses import dataclass, field
 
+from nnlc.calibration.speed_correction import Kind, SpeedCorrection, size_class
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.networks.cost import Machine, predict_seconds, predict_step_seconds
 from nnlc.ranks.leases import Leases
-from nnlc.ranks.speed_correction import Kind, SpeedCorrection, size_class
 from nnlc.ranks.waiting import ExpectedSeconds, Order, WaitingNetworks
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import read_history

@@ -2,6 +2,7 @@
 
 import contextlib
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import Any
 
 from nnlc.campaign.campaign import CampaignNetwork
@@ -22,8 +23,13 @@ class RunningNetwork:
     network: CampaignNetwork
     rank: int
     rows: list[Row] = field(default_factory=list)
-    trained: bool = False
-    """True if this attempt has finished a half epoch."""
+    seconds: list[float] = field(default_factory=list)
+    """Seconds of the half epochs that this attempt has finished."""
+
+    @property
+    def trained(self) -> bool:
+        """True if this attempt has finished a half epoch."""
+        return bool(self.seconds)
 
     @property
     def id(self) -> str:
@@ -71,7 +77,7 @@ class RunningNetworks:
                 f"{len(running.rows)}; please report this as a bug in nnlc"
             )
         running.rows.append(Row(*message["values"]))
-        running.trained = True
+        running.seconds.append(message["seconds"])
         self._job.progress.row(running.network, len(running.rows), running.rows[-1])
         return running
 
@@ -136,11 +142,12 @@ class RunningNetworks:
             )
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
-        """Return half epochs and last accuracy of each running network, by ID."""
+        """Return half epochs, last accuracy and pace of each running network, by ID."""
         return {
             running.id: {
                 "half_epochs": len(running.rows),
                 "accuracy": running.rows[-1].val_accuracy_percent if running.rows else None,
+                "seconds_a_half_epoch": fmean(running.seconds) if running.seconds else None,
             }
             for running in self._networks.values()
         }

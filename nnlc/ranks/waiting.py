@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from nnlc.ranks.speed_correction import Kind, SpeedCorrection
+from nnlc.calibration.speed_correction import Kind, SpeedCorrection
 
 Order = Literal["longest", "shortest"]
 

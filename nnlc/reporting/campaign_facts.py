@@ -3,75 +3,15 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
-from nnlc.networks.buffers import DeviceKind
 from nnlc.reporting.network_state import Fact, NetworkState, State
 from nnlc.results.history import History, makers
-from nnlc.results.journal import read_events
 from nnlc.results.mixture import mixture_of
 from nnlc.tables.frames import Tables
-from nnlc.wording import counted
+from nnlc.wording import counted, duration
 
 PUBLISHED_DOI = "doi:10.7910/DVN/ZXTCGF"
-
-
-@dataclass(frozen=True, slots=True)
-class JobFacts:
-    """Jobs of a journal."""
-
-    began: tuple[str, ...] = ()
-    """Start of each job, in words."""
-    last: str = ""
-    """Start or end of the last job, in words."""
-    device: DeviceKind | None = None
-    """Device of the last job."""
-    device_names: frozenset[str] = frozenset()
-    ranks: int = 0
-
-
-def read_job_facts(folder: Path) -> JobFacts:
-    """Read the events on jobs in a journal; values of a wrong type are skipped."""
-    began: list[str] = []
-    last, newest = "", {}
-    for event in read_events(folder, {"job", "end"}):
-        moment = _moment(event["time"])
-        if event["event"] == "job":
-            began.append(moment)
-            last, newest = f"began {moment}", event
-        else:
-            last = f"ended {moment}"
-    ranks = newest.get("ranks")
-    ranks = [rank for rank in ranks if isinstance(rank, dict)] if isinstance(ranks, list) else []
-    device = newest.get("device")
-    return JobFacts(
-        tuple(began),
-        last,
-        device if device in ("cpu", "cuda") else None,
-        frozenset(name for rank in ranks for name in _names(rank)),
-        len(ranks),
-    )
-
-
-def _names(rank: dict[str, Any]) -> list[str]:
-    devices = rank.get("devices")
-    found = devices if isinstance(devices, list) else []
-    names = [one.get("name") for one in found if isinstance(one, dict)]
-    return [name for name in names if isinstance(name, str)]
-
-
-def _moment(words: Any) -> str:
-    """Return a journal's time to the minute."""
-    try:
-        moment = datetime.fromisoformat(words)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    except (ValueError, TypeError, OverflowError):
-        return "at an unknown time"
 
 
 def campaign_facts(
@@ -79,9 +19,9 @@ def campaign_facts(
     networks: Sequence[CampaignNetwork],
     states: Sequence[NetworkState],
     history: History,
-    jobs: JobFacts,
 ) -> list[Fact]:
     """Return the facts of a campaign."""
+    jobs = history.jobs
     counts = Counter(network.images.name for network in networks)
     images = ", ".join(f"{count:,} on {name}" for name, count in counts.items())
     facts = [
@@ -94,7 +34,7 @@ def campaign_facts(
         facts.append(("stop rule", campaign.stop))
     if jobs.began:
         several = f"{len(jobs.began):,} jobs, the first" if len(jobs.began) > 1 else "one job,"
-        facts.append(("jobs", f"{several} began {jobs.began[0]}; last event: {jobs.last}"))
+        facts.append(("jobs", f"{several} began {jobs.began[0]}"))
         ranks = counted(jobs.ranks, "rank")
         if jobs.device_names:
             facts.append(("last job", f"{ranks} on {', '.join(sorted(jobs.device_names))}"))
@@ -158,12 +98,5 @@ def _origins(ids: Iterable[str], history: History) -> list[Fact]:
     made = makers(history.finishes[id_] for id_ in known)
     facts = [("tables come from", f"{count:,} from {words}") for words, count in made]
     if total := sum(seconds_of(history, id_) or 0 for id_ in known):
-        facts.append(("training", f"{_duration(total)} together, as far as a journal knows"))
+        facts.append(("training", f"{duration(total)} together, as far as a journal knows"))
     return facts
-
-
-def _duration(seconds: float) -> str:
-    for least, unit, name in ((3, 86_400, "days"), (2, 3600, "hours"), (2, 60, "minutes")):
-        if seconds >= least * unit:
-            return f"{seconds / unit:,.1f} {name}"
-    return f"{seconds:.1f} seconds"

@@ -15,9 +15,7 @@ from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import ResultsError, TableError
 from nnlc.networks.spec import ID_PATTERN
 from nnlc.reporting.campaign_facts import (
-    JobFacts,
     campaign_facts,
-    read_job_facts,
     seconds_of,
     stop_of,
 )
@@ -31,11 +29,13 @@ from nnlc.reporting.network_state import (
     State,
     flags_of,
 )
+from nnlc.reporting.progress_lines import progress_lines
 from nnlc.results.folder import ResultsFolder
-from nnlc.results.history import History, as_number, read_history
+from nnlc.results.history import History, Reached, as_number, read_history
 from nnlc.results.inventory import Entry, judge
 from nnlc.results.journal import read_progress
 from nnlc.results.open_jobs import unsaid_ends
+from nnlc.results.status import read_reached
 from nnlc.system.files import ignored_lines, names_in, read_regular, why_unread
 from nnlc.tables.folder_names import EVENTS, TABLE, table_name
 from nnlc.tables.frames import frames_of
@@ -124,7 +124,6 @@ class CampaignFolder:
         self._journal_stamp: object = None
         self._journal_due = -math.inf
         self._history = History()
-        self.jobs = JobFacts()
         self._watched: dict[str, dict[int, float]] = {}
 
     def subject(self) -> PageSubject:
@@ -147,16 +146,18 @@ class CampaignFolder:
         # Else an unmounted disk would look like lost tables.
         if not self.results.campaign_file.exists():
             raise ResultsError(f"{self.results.campaign_file} is gone: what is shown is older")
-        running = read_progress(self.results.journal_folder)
+        under_way = read_progress(self.results.journal_folder)
         self._look_at_journal()
         self._look_at_tables()
-        self._watch(running)
-        states = [self._state(network, running) for network in self.networks]
+        self._watch(under_way)
+        running, saved = read_reached(self.results, self.campaign, self._history, under_way)
+        states = [self._state(network, running, saved) for network in self.networks]
         trouble = self._history.trouble if running else None
         return Snapshot(
             states,
-            campaign_facts(self.campaign, self.networks, states, self._history, self.jobs),
+            campaign_facts(self.campaign, self.networks, states, self._history),
             self._count(states),
+            self._lines(states, running, saved),
             trouble,
             self._notes(states),
         )
@@ -165,7 +166,7 @@ class CampaignFolder:
         folder, start = self.results.journal_folder, self._clock()
         stamp = _stamp(folder)
         if stamp != self._journal_stamp and start >= self._journal_due:
-            self._history, self.jobs = read_history(folder), read_job_facts(folder)
+            self._history = read_history(folder)
             self._journal_stamp, end = stamp, self._clock()
             self._journal_due = end + (end - start) / READING_SHARE
 
@@ -203,7 +204,10 @@ class CampaignFolder:
                 points[reached] = value
 
     def _state(
-        self, network: CampaignNetwork, running: Mapping[str, Mapping[str, Any]]
+        self,
+        network: CampaignNetwork,
+        running: Mapping[str, Reached],
+        saved: Mapping[str, Reached],
     ) -> NetworkState:
         id_ = network.spec.id
         entry, table = self._entries[id_], self._table(network)
@@ -220,12 +224,32 @@ class CampaignFolder:
             )
         attempts = self._history.attempts.get(id_, 0)
         if id_ in running:
-            reached = max(0, min(running[id_]["half_epochs"], self.campaign.half_epochs))
+            reached = running[id_].half_epochs
             curve = _partial(self._watched[id_])
             return NetworkState(State.UNDER_WAY, curve, reached, attempts=attempts)
         if id_ in self._history.failures:
             return NetworkState(State.FAILED, reason=self._history.failures[id_], attempts=attempts)
-        return NetworkState(State.WAITING, attempts=attempts)
+        reached = saved[id_].half_epochs if id_ in saved else 0
+        return NetworkState(State.WAITING, half_epochs=reached, attempts=attempts)
+
+    def _lines(
+        self,
+        states: Sequence[NetworkState],
+        running: Mapping[str, Reached],
+        saved: Mapping[str, Reached],
+    ) -> list[str]:
+        by_id = {n.spec.id: one.state for n, one in zip(self.networks, states, strict=True)}
+        waiting = [id_ for id_, state in by_id.items() if state == State.WAITING]
+        left = {id_: running[id_] for id_, state in by_id.items() if state == State.UNDER_WAY}
+        left |= {id_: saved.get(id_, Reached()) for id_ in waiting}
+        return progress_lines(
+            self.results,
+            self.campaign,
+            self.networks,
+            self._history,
+            left,
+            {id_: left[id_] for id_ in waiting if id_ in saved},
+        )
 
     def _count(self, states: Sequence[NetworkState]) -> list[DatasetProgress]:
         groups: dict[str, list[NetworkState]] = {name: [] for name in self._watchers}

@@ -3,17 +3,13 @@
 import secrets
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nnlc.calibration.machines import machine_for
 from nnlc.errors import ResultsError
-from nnlc.networks.cost import predict_seconds
 from nnlc.reporting.campaign_folder import READING_SHARE, CampaignFolder
-from nnlc.reporting.network_state import NetworkState, State
+from nnlc.reporting.network_state import State
 from nnlc.reporting.page import build_page
 from nnlc.reporting.payload import changed_payload, snapshot_payload, subject_payload, to_json
 from nnlc.reporting.report import check_size
@@ -21,10 +17,6 @@ from nnlc.results.folder import ResultsFolder
 
 POLL_SECONDS = 5.0
 """Interval between two readings of the folder; jobs record their progress as often."""
-WINDOW_SECONDS = 1800.0
-"""Length of the past period that an estimate uses."""
-SHORTEST_SECONDS = 10.0
-"""Shortest period from which an estimate is made."""
 
 
 class LiveCampaign:
@@ -41,7 +33,6 @@ class LiveCampaign:
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._folder = CampaignFolder(ResultsFolder(path), clock)
-        self._pace = TimeEstimate(self._folder)
         subject = self._folder.subject()
         check_size(subject, path)
         self._subject = subject_payload(subject)
@@ -53,7 +44,6 @@ class LiveCampaign:
         start = clock()
         self._snapshot = self._folder.look()
         self._changed_in = [0] * len(self._snapshot.states)
-        self._left = self._pace.seconds_left(self._snapshot.states, clock())
         self._plan_next(start)
 
     def page(self) -> bytes:
@@ -93,7 +83,6 @@ class LiveCampaign:
             for i in changed:
                 self._changed_in[i] = self._version
             self._snapshot = snapshot
-            self._left = self._pace.seconds_left(snapshot.states, self._clock())
         self._plan_next(start)
 
     def _plan_next(self, start: float) -> None:
@@ -104,7 +93,9 @@ class LiveCampaign:
         return {
             "version": f"{self._token}.{self._version}",
             "seconds": POLL_SECONDS,
-            "left": None if self._left is None else round(self._left),
+            "over": all(
+                one.state not in (State.UNDER_WAY, State.WAITING) for one in self._snapshot.states
+            ),
             "trouble": self._trouble,
         }
 
@@ -113,57 +104,3 @@ class LiveCampaign:
         if token == self._token and number.isascii() and number.isdecimal():
             return int(number[:18])
         return -1
-
-
-class TimeEstimate:
-    """Estimate of a campaign's remaining time from its recent progress.
-
-    Work is measured in predicted seconds, since networks differ in cost. The estimate assumes that
-    all devices are busy until the end.
-
-    Args:
-        folder: folder of the campaign.
-    """
-
-    def __init__(self, folder: CampaignFolder) -> None:
-        self._folder = folder
-        self._seen: deque[tuple[float, float]] = deque()
-
-    @cached_property
-    def _weights(self) -> list[float]:
-        """Return the predicted seconds of each network."""
-        jobs, campaign = self._folder.jobs, self._folder.campaign
-        known = machine_for(self._folder.results, jobs.device_names, jobs.device or "cuda")
-        return [
-            predict_seconds(network.spec, network.images, campaign.epochs, known.machine)
-            for network in self._folder.networks
-        ]
-
-    def seconds_left(self, states: Sequence[NetworkState], now: float) -> float | None:
-        """Return the seconds that a campaign still takes; None while unknown.
-
-        Args:
-            states: states of all networks.
-            now: seconds of a clock that never jumps.
-        """
-        if not any(one.state == State.UNDER_WAY for one in states):
-            self._seen.clear()
-            return None
-        done = left = 0.0
-        for weight, one in zip(self._weights, states, strict=True):
-            share = self._share(one)
-            done += weight * share
-            left += weight * (1 - share) * (one.state != State.FAILED)
-        while self._seen and now - self._seen[0][0] > WINDOW_SECONDS:
-            self._seen.popleft()
-        self._seen.append((now, done))
-        then, done_then = self._seen[0]
-        if now - then < SHORTEST_SECONDS or done <= done_then:
-            return None
-        return left * (now - then) / (done - done_then)
-
-    def _share(self, state: NetworkState) -> float:
-        """Return the share of a network's training that is done; 1 if it was stopped early."""
-        if state.state in (State.DONE, State.DAMAGED):
-            return 1.0
-        return state.half_epochs / self._folder.campaign.half_epochs

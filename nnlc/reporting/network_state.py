@@ -89,6 +89,8 @@ class Snapshot:
     facts: Sequence[Fact]
     datasets: Sequence[DatasetProgress] | None = None
     """Progress of each dataset; None without a campaign."""
+    lines: Sequence[str] = ()
+    """Lines on saved networks, the last event and the time left."""
     trouble: str | None = None
     """Last problem that a running job recorded."""
     notes: Sequence[str] = ()

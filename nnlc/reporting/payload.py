@@ -133,7 +133,11 @@ def encode_layers(walk: Walk) -> str:
 def _about(snapshot: Snapshot) -> dict[str, Any]:
     progress = None
     if snapshot.datasets is not None:
-        progress = {"datasets": list(map(asdict, snapshot.datasets)), "trouble": snapshot.trouble}
+        progress = {
+            "datasets": list(map(asdict, snapshot.datasets)),
+            "lines": list(snapshot.lines),
+            "trouble": snapshot.trouble,
+        }
     facts = [list(fact) for fact in snapshot.facts]
     return {"facts": facts, "notes": list(snapshot.notes), "progress": progress}
 

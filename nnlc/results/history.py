@@ -2,12 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from nnlc.networks.arithmetic import FIRST
+from nnlc.results.job_facts import JobFacts, event_words, job_facts
 from nnlc.results.journal import read_files
 from nnlc.results.open_jobs import OpenJob, OpenJobs
 from nnlc.system.environment import rule_of
@@ -15,7 +17,8 @@ from nnlc.system.newer_format import version_numbers
 from nnlc.wording import printable
 
 _KINDS = frozenset(
-    {"job", "end", "lost", "trouble", "start", "attempt", "failure", "finish", "retire", "retry"}
+    {"job", "end", "lost", "trouble", "start", "resume", "checkpoint", "aside"}
+    | {"attempt", "failure", "finish", "retire", "retry"}
 )
 _NAMES = {"torch": "torch", "cuda": "CUDA", "cudnn": "cuDNN"}
 """Names, in words for users, of the libraries that a table's bits depend on."""
@@ -72,6 +75,23 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Reached:
+    """Point that the training of a network has reached."""
+
+    half_epochs: int = 0
+    """Number of half epochs that are done."""
+    pace: float | None = None
+    """Measured seconds of a half epoch; None if not recorded."""
+
+    @classmethod
+    def from_event(cls, event: Mapping[str, Any]) -> "Reached":
+        """Return the point in an event on a checkpoint, or in a record of progress."""
+        half_epochs = _whole(event.get("half_epoch", event.get("half_epochs"))) or 0
+        pace = as_number(event.get("seconds_a_half_epoch")) or 0.0
+        return cls(max(0, half_epochs), pace if 0 < pace < inf else None)
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """Content of a journal; the keys of each dictionary are network IDs."""
 
@@ -81,10 +101,15 @@ class History:
     failures: dict[str, str] = field(default_factory=dict)
     """Reasons why networks were given up; `nnlc retry` clears them."""
     finishes: dict[str, Finish] = field(default_factory=dict)
+    saved: dict[str, Reached] = field(default_factory=dict)
+    """Networks with a recorded checkpoint, whose file may be gone."""
+    jobs: JobFacts = field(default_factory=JobFacts)
     trouble: str | None = None
     """Last reported trouble, with its time, unless a job began or ended later."""
     last_time: str | None = None
     """Time of the last event, as text from the journal."""
+    last_event: str = ""
+    """Last event in words; "" if there is none."""
     open_jobs: Sequence[OpenJob] = ()
     """Jobs without a recorded end (`nnlc.results.open_jobs`); older journals do not show them."""
 
@@ -97,17 +122,28 @@ def read_history(folder: Path) -> History:
     history = History()
     last_time = trouble = None
     open_jobs = OpenJobs()
+    last: tuple[str, dict[str, Any]] | None = None
+    starts: dict[str, dict[str, Any]] = {}
     for name, event in read_files(folder, _KINDS):
-        last_time = _word(event["time"])
+        last_time, last = _word(event["time"]), (name, event)
         ids = _ids(event)
         open_jobs.follow(name, event, set(ids))
         if event["event"] == "trouble":
             trouble = f"{last_time}: {_word(event.get('reason'))}"
         elif event["event"] in ("job", "end"):
             trouble = None
+        if event["event"] == "job":
+            starts[name] = event
         for id_ in ids:
             _take(history, id_, event)
-    return replace(history, trouble=trouble, last_time=last_time, open_jobs=open_jobs.unreported())
+    return replace(
+        history,
+        jobs=job_facts(list(starts.values())),
+        trouble=trouble,
+        last_time=last_time,
+        last_event="" if last is None else event_words(last[1], starts.get(last[0])),
+        open_jobs=open_jobs.unreported(),
+    )
 
 
 def _take(history: History, id_: str, event: dict[str, Any]) -> None:
@@ -122,8 +158,13 @@ def _take(history: History, id_: str, event: dict[str, Any]) -> None:
         case "retire":  # attempts and failures on a faulty rank don't count
             count -= 1
             history.failures.pop(id_, None)
+        case "checkpoint" | "resume":
+            history.saved[id_] = Reached.from_event(event)
+        case "aside":  # if an older checkpoint can be used, "resume" follows
+            history.saved.pop(id_, None)
         case "finish":
             count = 0
+            history.saved.pop(id_, None)
             history.failures.pop(id_, None)
             history.finishes[id_] = _finish(event)
         case "retry":

@@ -9,9 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nnlc.results.job_facts import job_words, trainers_in
 from nnlc.results.journal import is_silent
 from nnlc.system.process import process_lives, this_process
 from nnlc.wording import counted, printable
+
+_ENDS = ("attempt", "failure", "finish")
+"""Events that end the training of a network in a job."""
 
 
 @dataclass(slots=True)
@@ -22,7 +26,9 @@ class OpenJob:
     """Name of its file in the journal."""
     process: dict[str, Any]
     """Process of its rank 0, as `nnlc.system.process` describes it."""
-    began: str
+    words: str
+    """Start and host, in words."""
+    trainers: int
     last: str
     """Time of its last event."""
     under_way: set[str] = field(default_factory=set)
@@ -34,11 +40,8 @@ class OpenJob:
         Args:
             missing: IDs of networks without a table.
         """
-        began, host = self.began[:16].replace("T", " "), self.process.get("host")
         left = len(self.under_way.intersection(missing))
-        text = (
-            f"the job of {began} UTC on {host} ended without a word (killed, or its node was lost)"
-        )
+        text = f"{self.words} ended without a word (killed, or its node was lost)"
         one = "network continues from its checkpoint, if it has a usable one"
         several = "networks continue from their checkpoints, if they have usable ones"
         return printable(f"{text}; {counted(left, one, several)}" if left else text)
@@ -55,7 +58,8 @@ class OpenJobs:
         """Add the next event, from the file of this name and about these IDs, in order of time."""
         process, time, kind = event.get("process"), str(event["time"]), event["event"]
         if kind == "job" and isinstance(process, dict):
-            self._jobs[name] = OpenJob(name, process, time, time)
+            words, trainers = job_words(event), trainers_in(event)
+            self._jobs[name] = OpenJob(name, process, words, trainers, time)
         elif kind == "end":
             self._jobs.pop(name, None)
         elif kind == "lost":
@@ -63,7 +67,10 @@ class OpenJobs:
         elif name in self._jobs:
             job = self._jobs[name]
             job.last = time
-            job.under_way = job.under_way | ids if kind == "start" else job.under_way - ids
+            if kind == "start":
+                job.under_way |= ids
+            elif kind in _ENDS:
+                job.under_way -= ids
 
     def unreported(self) -> list[OpenJob]:
         """Return the open jobs that no later start has reported as lost."""
@@ -79,6 +86,11 @@ def unsaid_ends(folder: Path, jobs: Iterable[OpenJob], missing: Sequence[str]) -
         missing: IDs of networks without a table.
     """
     return [job.how_it_ended(missing) for job in jobs if has_ended(folder, job)]
+
+
+def running_jobs(folder: Path, jobs: Iterable[OpenJob]) -> list[OpenJob]:
+    """Return those of the open jobs in a journal folder that still run."""
+    return [job for job in jobs if not has_ended(folder, job)]
 
 
 def has_ended(folder: Path, job: OpenJob) -> bool:

@@ -1,9 +1,12 @@
 """Progress of a results folder, counted from its tables and its journal."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from nnlc.results.folder import ResultsFolder
-from nnlc.results.history import makers, read_history
+from nnlc.campaign.campaign import Campaign, CampaignNetwork
+from nnlc.results.folder import ResultsFolder, checkpoints_in
+from nnlc.results.history import History, Reached, makers, read_history
 from nnlc.results.inventory import Entry, State, inventory
 from nnlc.results.journal import read_progress
 from nnlc.results.mixture import Mixture, mixture_of
@@ -23,7 +26,7 @@ class DatasetStatus:
     """Networks whose table is damaged or foreign."""
     failed: int = 0
     rows: int = 0
-    """Half epochs of finished tables and of networks under way."""
+    """Half epochs of finished tables, of networks under way and of saved ones."""
     stopped: int = 0
     """Number of done networks that the campaign's stop rule ended early."""
     saved: int = 0
@@ -47,10 +50,7 @@ class Failure:
 class Status:
     """Progress of a results folder at one moment."""
 
-    campaign: str
-    half_epochs: int
-    stop: str | None
-    """Stop rule of the campaign."""
+    campaign: Campaign
     datasets: dict[str, DatasetStatus]
     failures: dict[str, Failure]
     """Networks that were given up, by ID in the campaign's order."""
@@ -66,6 +66,38 @@ class Status:
     """Lines on jobs that were killed or lost their node."""
     trouble: str | None
     """Last trouble of a job under way, such as a full disk."""
+    networks: list[CampaignNetwork]
+    history: History
+    left: dict[str, Reached]
+    """Points that the networks under way or waiting have reached, by ID."""
+    saved: dict[str, Reached]
+    """Points in the checkpoints of waiting networks, by ID."""
+
+    @property
+    def lacks_tables(self) -> bool:
+        """True if some networks have no usable table."""
+        return bool(self.left or self.failures or self.not_whole)
+
+
+def read_reached(
+    results: ResultsFolder,
+    campaign: Campaign,
+    history: History,
+    under_way: Mapping[str, Mapping[str, Any]],
+) -> tuple[dict[str, Reached], dict[str, Reached]]:
+    """Return the points that networks under way, and those with a checkpoint, have reached."""
+    there = checkpoints_in(results.checkpoints_folder)
+    saved = {
+        id_: replace(reached, half_epochs=min(reached.half_epochs, campaign.half_epochs))
+        for id_, reached in history.saved.items()
+        if id_ in there
+    }
+    running = {}
+    for id_, entry in under_way.items():
+        now = Reached.from_event(entry)
+        pace = now.pace or (saved[id_].pace if id_ in saved else None)
+        running[id_] = Reached(min(now.half_epochs, campaign.half_epochs), pace)
+    return running, saved
 
 
 def read_status(results: ResultsFolder) -> Status:
@@ -78,8 +110,11 @@ def read_status(results: ResultsFolder) -> Status:
         ResultsError: this is no results folder.
     """
     campaign = results.campaign()
-    running = read_progress(results.journal_folder)
+    under_way = read_progress(results.journal_folder)
     history = read_history(results.journal_folder)
+    running, checkpoints = read_reached(results, campaign, history, under_way)
+    left: dict[str, Reached] = {}
+    saved: dict[str, Reached] = {}
     failures: dict[str, Failure] = {}
     finishes = []
     datasets: dict[str, DatasetStatus] = {}
@@ -101,16 +136,17 @@ def read_status(results: ResultsFolder) -> Status:
             status.unusable += 1
         elif id_ in running:
             status.under_way += 1
-            status.rows += max(0, min(running[id_]["half_epochs"], campaign.half_epochs))
+            left[id_] = running[id_]
         elif id_ in history.failures:
             status.failed += 1
             failures[id_] = Failure(history.failures[id_], history.attempts.get(id_, 0))
         else:
             status.waiting += 1
+            left[id_] = checkpoints.get(id_, Reached())
+            saved |= {id_: left[id_]} if id_ in checkpoints else {}
+        status.rows += left[id_].half_epochs if id_ in left else 0
     return Status(
-        campaign=campaign.name,
-        half_epochs=campaign.half_epochs,
-        stop=campaign.stop,
+        campaign=campaign,
         datasets=datasets,
         failures=failures,
         not_whole=not_whole,
@@ -123,4 +159,8 @@ def read_status(results: ResultsFolder) -> Status:
         ),
         ignored_lines=ignored_lines(results.unusable_entries()),
         trouble=history.trouble if running else None,
+        networks=networks,
+        history=history,
+        left=left,
+        saved=saved,
     )

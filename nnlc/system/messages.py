@@ -16,11 +16,13 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                                    checkpoint of each other network; older_ways: settings that
                                    bring that arithmetic back
                         aside      index, path, reason: a checkpoint can't be used
-                        resumed    index, rows, step: the network continues from a checkpoint
+                        resumed    index, rows, step, seconds_a_half_epoch: the network continues
+                                   from a checkpoint
                         alive      index, steps: steps were done; a few times a second at most
                         notice     signal: a stop signal came, such as for processor time used up
                         saving     index: the trainer begins to write a checkpoint
-                        saved      index, half_epoch, step, seconds, bytes: it is written
+                        saved      index, half_epoch, step, seconds_a_half_epoch,
+                                   seconds, bytes: it is written
                         trouble    index, reason: it can't be written
                         row        index, half_epoch, seconds, values: training loss, validation
                                    loss, accuracy

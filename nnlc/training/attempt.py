@@ -139,7 +139,7 @@ class Attempt:
                 del loop.rows[count:], loop.seconds[count:], loop.train_correct[count:]
                 break
         rows = [[row.train_loss, row.val_loss, row.val_accuracy_percent] for row in loop.rows]
-        self._tell("resumed", rows=rows, step=loop.step)
+        self._tell("resumed", rows=rows, step=loop.step, seconds_a_half_epoch=_pace(loop))
 
     def _between_steps(self) -> None:
         self._steps += 1
@@ -180,9 +180,15 @@ class Attempt:
                 "saved",
                 half_epoch=len(loop.rows),
                 step=loop.step,
+                seconds_a_half_epoch=_pace(loop),
                 seconds=round(seconds, 3),
                 bytes=size,
             )
 
     def _tell(self, kind: str, **facts: Any) -> None:
         self._send_message({"kind": kind, "index": self._index, **facts})
+
+
+def _pace(loop: HalfEpochLoop) -> float | None:
+    """Return the mean seconds of the half epochs so far; None before the first is done."""
+    return round(sum(loop.seconds) / len(loop.seconds), 3) if loop.seconds else None

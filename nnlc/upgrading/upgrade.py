@@ -21,7 +21,7 @@ from nnlc.results.history import History, read_history
 from nnlc.results.inventory import Inventory, inventory, not_whole_lines
 from nnlc.results.journal import read_events
 from nnlc.results.mixture import mixture_of
-from nnlc.results.open_jobs import has_ended
+from nnlc.results.open_jobs import running_jobs
 from nnlc.system.files import ignored_lines
 from nnlc.system.newer_format import version_numbers
 from nnlc.upgrading.outlook import Foreign, Outlook, in_hours
@@ -205,12 +205,9 @@ def _obstacle(
     A job runs in the folder, a queued job would no longer fit, or a table is damaged or foreign.
     """
     # Read again: looking at checkpoints and tables may have taken minutes.
-    for job in read_history(results.journal_folder).open_jobs:
-        if not has_ended(results.journal_folder, job):
-            return (
-                f"the job of {job.began[:16].replace('T', ' ')} UTC on {job.process.get('host')} "
-                "is at work there; let it end, then upgrade"
-            )
+    journal = results.journal_folder
+    for job in running_jobs(journal, read_history(journal).open_jobs):
+        return f"{job.words} is at work there; let it end, then upgrade"
     if queued.hindered:
         return (
             f"{'; '.join(first_few(queued.hindered))}; let them end, or 'nnlc cancel "

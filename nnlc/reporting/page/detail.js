@@ -30,6 +30,9 @@ class Detail {
     const outcome = element("span", {}, dot(n, i), OUTCOMES[n.outcome[i]]);
     const found = [["dataset", n.datasets[n.dataset[i]]], ["outcome", outcome]];
     if (STATES[n.state[i]] === "under way") found.push(["reached", `epoch ${n.reached[i] / 2}`]);
+    if (STATES[n.state[i]] === "waiting" && n.reached[i]) {
+      found.push(["saved", `at epoch ${n.reached[i] / 2}`]);
+    }
     if (n.lengths[i] && n.state[i] === 0) {
       found.push(["curve", `to epoch ${n.lengths[i] / 2}`]);
     }

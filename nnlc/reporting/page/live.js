@@ -48,9 +48,8 @@ class Live {
   }
 
   say(live) {
-    const left = live.left === null ? "" : `, about ${duration(live.left)} left`;
     const trouble = live.trouble ? `; ${live.trouble}` : "";
-    this.tell(`Live${left}${trouble}`);
+    this.tell(`${live.over ? "Nothing is left to train" : "Live"}${trouble}`);
   }
 
   tell(words) {

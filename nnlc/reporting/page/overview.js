@@ -36,6 +36,7 @@ function showAbout({facts, notes, progress}) {
   $("progress").hidden = !progress;
   if (!progress) return;
   $("progress-bars").replaceChildren(...progress.datasets.map(progressBar));
+  $("progress-lines").replaceChildren(...progress.lines.map((line) => element("li", {}, line)));
   $("trouble").hidden = !progress.trouble;
   $("trouble").textContent = `Last trouble of what is under way: ${progress.trouble ?? ""}`;
 }

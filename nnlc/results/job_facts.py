@@ -1,0 +1,107 @@
+"""Facts on jobs from their events in a journal, and the last event in words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from nnlc.wording import counted, printable
+
+_LONGEST_REASON = 200
+_WORDS = {
+    "job": "began",
+    "end": "ended",
+    "lost": "found a job that had ended without a word",
+    "trouble": "had a problem",
+    "start": "began",
+    "resume": "continued from its checkpoint",
+    "checkpoint": "was saved",
+    "aside": "had a checkpoint that can't be used",
+    "attempt": "failed and may be tried again",
+    "failure": "failed for good",
+    "finish": "was finished",
+    "retire": "gets no more networks",
+}
+"""Predicates of the events that jobs write."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """Jobs of a journal."""
+
+    began: tuple[str, ...] = ()
+    """Start of each job, in words."""
+    device: Literal["cpu", "cuda"] | None = None
+    """Device of the last job."""
+    device_names: frozenset[str] = frozenset()
+    ranks: int = 0
+    trainers: int = 0
+
+
+def job_facts(starts: Sequence[dict[str, Any]]) -> JobFacts:
+    """Return facts from the start events of jobs; values of a wrong type are skipped."""
+    newest = starts[-1] if starts else {}
+    ranks, device = _ranks(newest), newest.get("device")
+    return JobFacts(
+        tuple(moment_words(event["time"]) for event in starts),
+        device if device in ("cpu", "cuda") else None,
+        frozenset(name for rank in ranks for name in _names(rank)),
+        len(ranks),
+        trainers_in(newest),
+    )
+
+
+def trainers_in(start: dict[str, Any]) -> int:
+    """Return the number of trainers that a job's start event names, at least one for each rank."""
+    counts = [rank.get("trainers") for rank in _ranks(start)]
+    return sum(count if isinstance(count, int) and count > 0 else 1 for count in counts)
+
+
+def moment_words(time: Any) -> str:
+    """Return a journal's time to the minute."""
+    try:
+        moment = datetime.fromisoformat(time)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except (ValueError, TypeError, OverflowError):
+        return "at an unknown time"
+
+
+def job_words(start: dict[str, Any]) -> str:
+    """Return which job a start event began: its time and host."""
+    process = start.get("process")
+    host = process.get("host") if isinstance(process, dict) else None
+    on = f" on {host}" if isinstance(host, str) else ""
+    return f"the job of {moment_words(start['time'])}{on}"
+
+
+def event_words(event: dict[str, Any], start: dict[str, Any] | None) -> str:
+    """Return an event in words: its time, what it was, and its job.
+
+    Args:
+        event: event of a journal.
+        start: start event of its job; None for events of commands such as `nnlc retry`.
+    """
+    kind, job = event["event"], "a job" if start is None else job_words(start)
+    if kind == "retry":
+        ids = event.get("ids")
+        cleared = counted(len(ids) if isinstance(ids, list) else 0, "network")
+        return f"{moment_words(event['time'])}: nnlc retry cleared {cleared}"
+    subject = f"rank {event.get('rank')}" if kind == "retire" else event.get("id")
+    words = f"{job if subject is None else subject} {_WORDS[kind]}"
+    words += "" if subject is None else f", in {job}"
+    if isinstance(reason := event.get("reason"), str) and reason:
+        words += f" ({' '.join(reason.split())[:_LONGEST_REASON]})"
+    return printable(f"{moment_words(event['time'])}: {words}")
+
+
+def _ranks(start: dict[str, Any]) -> list[dict[str, Any]]:
+    ranks = start.get("ranks")
+    return [rank for rank in ranks if isinstance(rank, dict)] if isinstance(ranks, list) else []
+
+
+def _names(rank: dict[str, Any]) -> list[str]:
+    devices = rank.get("devices")
+    found = devices if isinstance(devices, list) else []
+    names = [one.get("name") for one in found if isinstance(one, dict)]
+    return [name for name in names if isinstance(name, str)]
