@@ -83,7 +83,7 @@ def steps(top: Path) -> list[Step]:
         *found,
         verb("merge", tables, made="merged", has_tables=True),
         verb("subset --best-accuracy 50-", tables, "--best-accuracy", "50-", made="part"),
-        Step("nnlc predict --method penguin", ("-m", "nnlc", "predict", tables)),
+        Step("nnlc predict --method penguin", ("-m", "nnlc", "predict", tables, "--target", "20")),
         verb("plot", tables, made="curves.svg"),
         verb("report", tables, made="report.html"),
     ]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nnlc.analysis.importance import importance
     from nnlc.analysis.metrics import metrics
     from nnlc.analysis.prediction import predict
+    from nnlc.analysis.savings import savings
     from nnlc.analysis.stopper import Stopper
     from nnlc.auditing.audit import Audit, audit
     from nnlc.benchmark import Benchmark
@@ -36,6 +37,7 @@ _NAMES = {
     "analysis.importance": "importance",
     "analysis.metrics": "metrics",
     "analysis.prediction": "predict",
+    "analysis.savings": "savings",
     "analysis.stopper": "Stopper",
     "auditing.audit": "Audit audit",
     "benchmark": "Benchmark",
@@ -82,6 +84,7 @@ __all__ = [
     "read_table",
     "rebuild",
     "sample_network",
+    "savings",
     "subset_tables",
     "verify",
     "walk_network",

@@ -12,15 +12,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from curve_samples import PUBLISHED, loaded, saturating, table
+from frame_samples import id_of
 from limits import HANG_SECONDS, let_pass, wait_until
 from typer.testing import CliRunner
 
 import nnlc
 from nnlc.analysis import parallel
-from nnlc.analysis.comparison import COMPARISON_COLUMNS, comparison_lines
+from nnlc.analysis.comparison import COMPARISON_COLUMNS
+from nnlc.analysis.comparison_text import comparison_lines
 from nnlc.analysis.prediction import PREDICTION_COLUMNS
 from nnlc.analysis.predictors import fitted
 from nnlc.analysis.predictors.curve_fits import fit_family
+from nnlc.analysis.savings import SAVINGS_COLUMNS, savings_lines
 from nnlc.cli import app
 from nnlc.errors import NnlcError
 from nnlc.tables import Row, write_table
@@ -101,8 +104,9 @@ def test_the_predicted_top_is_compared_within_each_dataset():
     curves[0][0], curves[19][0] = 80.0, 70.0
     others = [table(100 + i, [9 - i, 9 - i], dataset="Other") for i in range(3)]
     tables = loaded(*(table(i, curve) for i, curve in enumerate(curves)), *others)
-    row = nnlc.compare(tables, [], cutoffs=[0.5], target=1).iloc[0]
-    assert row["top_overlap_percent"] == pytest.approx(100 * (1 + 1) / (2 + 1))
+    found = nnlc.compare(tables, [], cutoffs=[0.5], target=1)
+    assert list(found["dataset"]) == ["CIFAR100", "Other"]
+    assert list(found["top_overlap_percent"]) == [50, 100]
 
 
 def test_equals_share_the_places_at_the_top_and_nothing_predicted_has_none():
@@ -208,6 +212,95 @@ def test_what_can_not_be_compared_is_refused_with_what_could(kind):
     assert word in str(caught.value)
 
 
+# ---- datasets and targets
+
+
+def test_a_dataset_has_its_own_rows_and_its_longest_curve_is_the_target():
+    own = [table(i, [10.0, 30.0, 40.0]) for i in (1, 2)]
+    others = [table(i, [50.0, 60.0, 70.0, 70.0 + i], dataset="SVHN") for i in (3, 4)]
+    lost = table(5, [1.0] * 9, val_loss=[math.nan] * 9, dataset="blobs")
+    tables = loaded(own[0], others[0], lost, own[1], others[1], table(6, [1.0], dataset="SVHN"))
+    found = nnlc.compare(tables, ["menndl:patience=0.5"], cutoffs=[1])
+    assert list(found["dataset"]) == ["CIFAR100"] * 2 + ["SVHN"] * 2
+    assert list(found["target_epoch"]) == [1.5, 1.5, 2, 2]
+    assert list(found["networks"]) == [2] * 4
+    assert list(found["mean_error"][[0, 2]]) == [10, 13.5]
+    assert found.attrs["left_out"] == [
+        "SVHN: 1 network ends before epoch 2: left out",
+        "blobs: 1 network diverged: left out",
+    ]
+    lines = list(comparison_lines(found))
+    assert "SVHN, accuracy at epoch 2" in lines
+    alone = nnlc.compare(tables, [], cutoffs=[1], only=[one.spec.id for one in others])
+    first, second = alone.drop(columns="milliseconds"), found.drop(columns="milliseconds")
+    assert first.iloc[0].equals(second.iloc[2].rename(0))
+
+
+def test_predictions_are_of_each_datasets_own_last_epoch():
+    others = [table(i, [50.0, 60.0, 70.0, 70.0 + i], dataset="SVHN") for i in (3, 4)]
+    tables = loaded(others[0], table(1, [10.0, 30.0, 40.0]), others[1])
+    found = nnlc.predict(tables, method="last1")
+    assert list(found["id"].str[-1]) == ["3", "4", "1"]
+    assert list(found["target_epoch"]) == [2, 2, 1.5]
+    assert list(found["end_epoch"]) == [1, 1, 0.5]
+    assert list(found["error"]) == [13, 14, 30]
+    assert "target" not in found.attrs
+    rule = nnlc.predict(tables, method="menndl:patience=1")
+    assert rule.attrs["methods"] == {
+        "SVHN": "menndl:epoch=2:patience=1",
+        "CIFAR100": "menndl:epoch=1.5:patience=1",
+    }
+    # An epoch in the method's settings is the target of all.
+    fixed = nnlc.predict(tables, method="menndl:epoch=1.5:patience=1")
+    assert set(fixed["target_epoch"]) == {fixed.attrs["target"]} == {1.5}
+
+
+def test_a_campaigns_last_epoch_is_the_target_even_if_no_table_is_so_long(tmp_path):
+    results = tmp_path / "r"
+    models = write_folder(results, table(9, [1.0])).rename(tmp_path / "w")
+    results.mkdir()
+    models.rename(results / "CIFAR-100_models")
+    write_table(table(2, range(12)), results / "CIFAR-100_models" / f"{id_of(2)}.txt")
+    campaign = results / "campaign.toml"
+    for text, target in (("epochs = 5\n", 5), ("epochs = 'five'\n", 6), ("epochs", 6)):
+        campaign.write_text(text)
+        found = nnlc.compare(nnlc.load_tables(results), [])
+        assert set(found["target_epoch"]) == {target}
+        assert len(found.attrs["short"]) == 1
+    campaign.write_text("epochs = 20\n")
+    with pytest.raises(NnlcError, match="for epoch 20: of 2 networks 0 diverged and 2 end before"):
+        nnlc.predict(nnlc.load_tables(results))
+
+
+# ---- savings
+
+
+def test_what_is_saved_is_the_most_whose_error_is_small_enough():
+    tables = tables_of([[10, 80, 84, 85, 85], [50, 56, 57, 57, 58]])
+    found = nnlc.compare(tables, ["menndl:patience=9"], cutoffs="fine")
+    assert sorted(set(found["cutoff_epoch"])) == [0.5, 1.0, 1.5, 2.0, 2.5]  # a rule at the end
+    most = nnlc.savings(found, 1)
+    assert list(most.columns) == list(SAVINGS_COLUMNS)
+    assert list(most["method"]) == ["last1", "menndl:patience=9"]
+    first = most.iloc[0]
+    assert (first["cutoff_epoch"], first["epochs_saved_percent"]) == (1.5, 40)
+    assert (first["cost_error"], first["cost_standard_error"]) == (1, 0)
+    assert np.isnan(most["epochs_saved_percent"][1])  # it saves nothing
+    assert nnlc.savings(found, 50)["cutoff_epoch"][0] == 0.5
+    assert list(savings_lines(nnlc.savings(found, 0)))[2].split() == ["menndl:patience=9", "none"]
+    for error in (-1, 101, math.nan):
+        with pytest.raises(NnlcError, match="must be from 0 to 100 percentage points"):
+            nnlc.savings(found, error)
+
+
+def test_what_is_saved_is_told_for_each_dataset():
+    tables = loaded(table(1, [1, 9, 9]), table(2, [9, 9, 9], dataset="SVHN"))
+    most = nnlc.savings(nnlc.compare(tables, [], cutoffs="fine"), 0)
+    assert list(most["dataset"]) == ["CIFAR100", "SVHN"]
+    assert list(most["cutoff_epoch"]) == [1, 0.5]
+    assert [line.split(",")[0] for line in savings_lines(most)][::2] == ["CIFAR-100", "SVHN"]
+
+
 # ---- predict
 
 
@@ -297,8 +390,14 @@ def test_the_command_compare_prints_a_table_and_writes_csv(folder, tmp_path):
     written = pd.read_csv(path)
     assert list(written.columns) == list(COMPARISON_COLUMNS)
     assert list(written["cutoff_epoch"]) == [2, 5] * 3
-    again = run("compare", folder, *asked, "-o", path)  # its own file may be replaced
-    assert again.exit_code == 0, again.output
+    for old in (path.read_text(), path.read_text().replace("dataset,", "", 1)):
+        path.write_text(old)
+        again = run("compare", folder, *asked, "-o", path)  # files of all versions may be replaced
+        assert again.exit_code == 0, again.output
+    few = run("compare", folder, *asked, "--error", 30, "-o", tmp_path / "e.csv")
+    assert few.exit_code == 0, few.output
+    assert "epochs saved at a mean error of at most 30 percentage points" in few.output
+    assert list(pd.read_csv(tmp_path / "e.csv").columns) == list(SAVINGS_COLUMNS)
 
 
 def test_a_sample_is_drawn_by_its_seed(folder):

@@ -245,7 +245,13 @@ def comparison(path, **changes):
         ("penguin", True, 70, 2.0),
     ):
         row = dict.fromkeys(COMPARISON_COLUMNS, 1)
-        row |= {"method": method, "stop_rule": stop, "target_epoch": 20, "cutoff_epoch": 5}
+        row |= {
+            "dataset": "FashionMNIST",
+            "method": method,
+            "stop_rule": stop,
+            "target_epoch": 20,
+            "cutoff_epoch": 5,
+        }
         row |= {"epochs_saved_percent": saved, "mean_error": error, "cost_error": error}
         row |= {"networks": 9, "predicted": 9, "not_converged": 3 if stop else "", "failed": 0}
         rows.append(row | changes)
@@ -266,6 +272,17 @@ def test_a_comparison_has_a_picture_and_says_what_it_counts(tmp_path):
     found = read_comparison(path)
     assert found["mean_error"].tolist() == [4, 9, 3, 5, 2]
     assert found["not_converged"].isna().sum() == 4
+
+
+def test_a_comparison_of_before_which_names_no_dataset_still_has_a_picture(tmp_path):
+    path = comparison(tmp_path / "c.csv")
+    lines = [line.partition(",")[2] for line in path.read_text().splitlines()]
+    path.write_text("\n".join(lines) + "\n")
+    found = read_comparison(path)
+    assert list(found["dataset"]) == [""] * 5
+    words = nnlc.plot_comparison(found, tmp_path / "c.png")
+    assert words == nnlc.plot_comparison(found.drop(columns="dataset"), tmp_path / "d.png")
+    assert words.startswith("9 networks, accuracy at epoch 20 predicted")
 
 
 def test_what_a_comparison_has_no_place_for_is_said(tmp_path):
@@ -294,17 +311,17 @@ def test_a_comparison_without_any_prediction_is_an_empty_picture(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda text: text.replace(",4.0,", ",nan,"), "line 2, column 10 (cost_error): 'nan'"),
-        (lambda text: text.replace("True", "perhaps"), "line 6, column 2 (stop_rule): 'perhaps'"),
-        (lambda text: text.replace("last1", "\x1b[2J", 1), "line 2, column 1 (method)"),
-        (lambda text: text.replace("last1,", "", 1), "line 2: 17 fields instead of 18"),
+        (lambda text: text.replace(",4.0,", ",nan,"), "line 2, column 11 (cost_error): 'nan'"),
+        (lambda text: text.replace("True", "perhaps"), "line 6, column 3 (stop_rule): 'perhaps'"),
+        (lambda text: text.replace("last1", "\x1b[2J", 1), "line 2, column 2 (method)"),
+        (lambda text: text.replace("last1,", "", 1), "line 2: 18 fields instead of 19"),
         (lambda text: text.replace("method", "way"), "is not a comparison; 'nnlc compare"),
         (lambda text: text.split("\n")[0] + "\n", "has no row below its header"),
         (lambda text: "", "is not a comparison"),
-        (lambda text: text.replace(",9,", ",-9,"), "column 5 (networks): '-9'"),
-        (lambda text: text.replace(",9,", f",{10**30},"), "column 5 (networks): '1000"),
-        (lambda text: text.replace(",4.0,", ",1e300,"), "column 10 (cost_error): '1e300'"),
-        (lambda text: text.replace(",4.0,", ",101,"), "column 10 (cost_error): '101'"),
+        (lambda text: text.replace(",9,", ",-9,"), "column 6 (networks): '-9'"),
+        (lambda text: text.replace(",9,", f",{10**30},"), "column 6 (networks): '1000"),
+        (lambda text: text.replace(",4.0,", ",1e300,"), "column 11 (cost_error): '1e300'"),
+        (lambda text: text.replace(",4.0,", ",101,"), "column 11 (cost_error): '101'"),
     ],
 )
 def test_a_damaged_comparison_is_refused_with_line_and_column(tmp_path, change, words):

@@ -129,7 +129,15 @@ def test_the_public_names_are_these_and_each_can_be_had():
         *("SearchSpace", "Stopper", "Table", "Tables", "__version__", "aggregate_csv", "audit"),
         *("compare", "export_tables", "import_tables", "importance", "load_campaign"),
         *("load_tables", "merge_tables", "metrics", "plot_comparison", "plot_tables", "predict"),
-        *("read_table", "rebuild", "sample_network", "subset_tables", "verify", "walk_network"),
+        *(
+            "read_table",
+            "rebuild",
+            "sample_network",
+            "savings",
+            "subset_tables",
+            "verify",
+            "walk_network",
+        ),
         *("write_report", "write_table"),
     ]
     for name in nnlc.__all__:

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,12 +13,11 @@ from nnlc.analysis.parallel import decide_timed, predict_timed
 from nnlc.analysis.predictors.interface import Predictor, StopRule
 from nnlc.analysis.predictors.registry import (
     ALL_METHODS,
-    DEFAULT_EPOCH,
     check_epoch,
     make_predictor,
     predictor_text,
 )
-from nnlc.analysis.scorable_networks import ScorableNetworks, find_scorable
+from nnlc.analysis.scorable_networks import ScorableNetworks, find_scorable, left_out
 from nnlc.errors import NnlcError
 from nnlc.tables.frames import Tables
 
@@ -26,23 +25,23 @@ BASELINE = "last1"
 TOP_SHARE = 0.1
 CUTOFF_SHARES = (0.1, 0.2, 0.3, 0.5, 0.75)
 """Default cutoffs, as shares of the target epoch."""
+FINE_SHARES = tuple(i / 20 for i in range(1, 20))
 COVERED_DEVIATIONS = 2
 COMPARISON_COLUMNS = (
-    *("method", "stop_rule", "cutoff_epoch", "target_epoch", "networks", "predicted", "failed"),
+    *(
+        "dataset",
+        "method",
+        "stop_rule",
+        "cutoff_epoch",
+        "target_epoch",
+        "networks",
+        "predicted",
+        "failed",
+    ),
     *("not_converged", "epochs_saved_percent", "cost_error", "cost_standard_error"),
     *("mean_error", "standard_error", "median_error", "baseline_mean_error", "covered_percent"),
     *("top_overlap_percent", "milliseconds"),
 )
-
-_LEGEND = (
-    "  saved: percent of the epochs that are not trained; a network without a prediction is",
-    "  trained to the end. at a cost of: mean error of all networks, 0 for those trained to",
-    "  the end. error, median: errors of the predicted networks. last1: error of the last",
-    "  accuracy seen on these networks. Errors are in percentage points. top: percent of the",
-    "  best tenth that is found. within: percent of the predictions with an error of at most",
-    "  two standard deviations.",
-)
-"""Legend below the text table; indented, so that no line looks like a row."""
 
 Floats = NDArray[np.float64]
 
@@ -51,8 +50,8 @@ def compare(
     tables: Tables,
     methods: Sequence[str] = ALL_METHODS,
     *,
-    cutoffs: Sequence[float] | None = None,
-    target: float = DEFAULT_EPOCH,
+    cutoffs: Sequence[float] | Literal["fine"] | None = None,
+    target: float | None = None,
     only: Collection[str] | None = None,
     processes: int = 1,
 ) -> pd.DataFrame:
@@ -62,18 +61,22 @@ def compare(
         tables: the result of `load_tables`.
         methods: methods with settings, as `nnlc compare --list` shows them. The baseline `last1`
             is always added.
-        cutoffs: last epochs that the methods see; None: five shares of the target.
-        target: the epoch to predict.
+        cutoffs: last epochs that the methods see; None: five shares of the target; "fine": every
+            twentieth of it.
+        target: the epoch to predict; None: for each dataset, the last epoch of its campaign, or
+            that of its longest curve if its tables have no campaign.
         only: IDs of the networks to compare on; None: all.
         processes: number of processes; only `milliseconds` depends on it.
 
     Returns:
-        One row for each method and cutoff, and one for each stop rule, in the order of `methods`
-        after `last1`. Errors are in percentage points. Networks that diverged or end before the
-        target are in no row: `attrs` lists their IDs as `diverged` and `short`. For each method
-        that predicted no network, `attrs["failures"]` has the most common reason.
+        For each dataset, one row for each method and cutoff, and one for each stop rule, in the
+        order of `methods` after `last1`. Errors are in percentage points. Networks that diverged or
+        end before the target are in no row: `attrs` lists their IDs as `diverged` and `short`, and
+        counts them in `left_out`. For each method that predicted no network, `attrs["failures"]`
+        has the most common reason.
 
-        - `method`: the method as given; `stop_rule`: True if the method chooses where to stop.
+        - `dataset`; `method`: the method as given; `stop_rule`: True if the method chooses where
+          to stop.
         - `cutoff_epoch`: the last epoch seen; for a stop rule, the mean epoch at which it stopped.
         - `target_epoch`: the epoch predicted.
         - `networks`: number of networks compared. Of these, `predicted` have a prediction and
@@ -89,29 +92,57 @@ def compare(
           a stop rule, the mean error of the accuracy where it stopped.
         - `covered_percent`: percent of the predictions with an uncertainty whose error is at most
           two standard deviations.
-        - `top_overlap_percent`: percent of each dataset's best tenth (at least one network) that
-          is in the predicted best tenth; the expected value where ties are broken at random. A
-          network trained to the target is ranked by its accuracy there. Missing where nothing is
-          predicted.
+        - `top_overlap_percent`: percent of the best tenth (at least one network) that is in the
+          predicted best tenth; the expected value where ties are broken at random. A network
+          trained to the target is ranked by its accuracy there. Missing where nothing is predicted.
         - `milliseconds`: processor time for each network. An ensemble's time includes all its
           fits, even those that an earlier method had already made.
 
     Raises:
         NnlcError: a method or setting is unknown, an epoch is impossible, or no network is left.
     """
-    check_epoch("the target", target)
-    made = _make(methods, target)
-    ends = _check_cutoffs(cutoffs, target)
-    scorable = find_scorable(tables, target, only=only)
+    datasets = find_scorable(tables, target, only=only)
+    scored = [one for one in datasets if one.ids]
+    planned = [(_make(methods, one.target), _check_cutoffs(cutoffs, one.target)) for one in scored]
+    rows: list[dict[str, Any]] = []
+    failures: dict[str, str] = {}
+    for one, (made, ends) in zip(scored, planned, strict=True):
+        for row in _compare_dataset(one, made, ends, processes, failures):
+            rows.append({"dataset": one.dataset, "target_epoch": one.target, **row})
+    frame = pd.DataFrame(rows)
+    frame["not_converged"] = frame["not_converged"].astype("Int64")
+    frame = frame[list(COMPARISON_COLUMNS)]
+    useful = set(frame.loc[frame["predicted"] > 0, "method"])
+    frame.attrs |= left_out(datasets)
+    frame.attrs["failures"] = {one: why for one, why in failures.items() if one not in useful}
+    return frame
+
+
+def _compare_dataset(
+    scorable: ScorableNetworks,
+    made: dict[str, Predictor],
+    ends: Sequence[float],
+    processes: int,
+    failures: dict[str, str],
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of one dataset.
+
+    Args:
+        scorable: its networks.
+        made: predictors by the text that named them.
+        ends: last epochs that the methods see.
+        processes: number of processes.
+        failures: is given the most common reason of each method that predicts nothing.
+    """
+    target = scorable.target
     predictors = [one for one in made.values() if not isinstance(one, StopRule)]
     by_cutoff = {
         end: predict_timed(predictors, scorable.curves.first(round(2 * end)), target, processes)
         for end in ends
     }
-    rows, failures = [], {}
     for text, one in made.items():
         if isinstance(one, StopRule):
-            rows.append({"method": text, **_stop_rule_row(one, scorable, processes)})
+            yield {"method": text, **_stop_rule_row(one, scorable, processes)}
             continue
         number = predictors.index(one)
         of_all = [by_cutoff[end][number][0] for end in ends]
@@ -125,15 +156,7 @@ def compare(
             spent = np.where(np.isfinite(found.values), end, target).mean()
             row |= {"stop_rule": False, "cutoff_epoch": end, "not_converged": None}
             row["epochs_saved_percent"] = 100 * (1 - spent / target)
-            rows.append({"method": text, **row})
-    frame = pd.DataFrame(rows)
-    frame["target_epoch"] = target
-    frame["not_converged"] = frame["not_converged"].astype("Int64")
-    frame = frame[list(COMPARISON_COLUMNS)]
-    frame.attrs.update(
-        diverged=list(scorable.diverged), short=list(scorable.short), failures=failures
-    )
-    return frame
+            yield {"method": text, **row}
 
 
 def _make(methods: Sequence[str], target: float) -> dict[str, Predictor]:
@@ -152,10 +175,11 @@ def _make(methods: Sequence[str], target: float) -> dict[str, Predictor]:
     return dict(made.values())
 
 
-def _check_cutoffs(cutoffs: Sequence[float] | None, target: float) -> list[float]:
-    if cutoffs is None:
-        shares = [max(1.0, round(2 * share * target)) / 2 for share in CUTOFF_SHARES]
-        cutoffs = [end for end in shares if end < target]
+def _check_cutoffs(cutoffs: Sequence[float] | Literal["fine"] | None, target: float) -> list[float]:
+    if cutoffs is None or isinstance(cutoffs, str):
+        shares = CUTOFF_SHARES if cutoffs is None else FINE_SHARES
+        ends = [max(1.0, round(2 * share * target)) / 2 for share in shares]
+        cutoffs = [end for end in ends if end < target]
         if not cutoffs:
             raise NnlcError(f"the target, epoch {target:g}, has no half epoch before it")
     for end in cutoffs:
@@ -217,16 +241,11 @@ def _standard_error(errors: Floats) -> float:
 
 
 def _top_overlap(scorable: ScorableNetworks, values: Floats) -> float:
-    """Return the percentage of each dataset's best tenth that is in the predicted best tenth."""
+    """Return the percentage of the best tenth that is in the predicted best tenth."""
     ranked = np.where(np.isfinite(values), values, scorable.observed)
-    datasets = np.array(scorable.datasets)
-    shared, wanted = 0.0, 0
-    for dataset in sorted(set(scorable.datasets)):
-        own = datasets == dataset
-        count = max(1, round(TOP_SHARE * int(own.sum())))
-        shared += float(_in_top(scorable.observed[own], count) @ _in_top(ranked[own], count))
-        wanted += count
-    return 100 * shared / wanted
+    count = max(1, round(TOP_SHARE * len(values)))
+    shared = _in_top(scorable.observed, count) @ _in_top(ranked, count)
+    return 100 * float(shared) / count
 
 
 def _in_top(values: Floats, count: int) -> Floats:
@@ -234,30 +253,3 @@ def _in_top(values: Floats, count: int) -> Floats:
     least = np.sort(values)[-count]
     above, equal = values > least, values == least
     return np.asarray(above + equal * (count - above.sum()) / equal.sum())
-
-
-def comparison_lines(found: pd.DataFrame) -> Iterator[str]:
-    """Yield the result of `compare` as a text table: percent, except epochs and milliseconds."""
-    width = max(6, *(len(name) for name in found["method"]))
-    yield (
-        f"{'method':<{width}} {'cutoff':>6} {'saved':>6} {'at a cost of':>13} "
-        f"{'error':>13} {'median':>7} {'last1':>6} "
-        f"{'top':>5} {'within':>6} {'predicted':>11} {'ms':>7}"
-    )
-    for row in found.to_dict("records"):
-        cost = f"{_text(row['cost_error'], 2)} ± {_text(row['cost_standard_error'], 2)}"
-        error = f"{_text(row['mean_error'], 2)} ± {_text(row['standard_error'], 2)}"
-        yield (
-            f"{row['method']:<{width}} {row['cutoff_epoch']:>6.4g} "
-            f"{_text(row['epochs_saved_percent'], 1):>6} {cost:>13} {error:>13} "
-            f"{_text(row['median_error'], 2):>7} {_text(row['baseline_mean_error'], 2):>6} "
-            f"{_text(row['top_overlap_percent'], 0):>5} {_text(row['covered_percent'], 0):>6} "
-            f"{row['predicted']:>5}/{row['networks']:<5} {row['milliseconds']:>7.2f}"
-        )
-    for name, why in found.attrs.get("failures", {}).items():
-        yield f"{name} predicted nothing: {why}"
-    yield from _LEGEND
-
-
-def _text(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}" if math.isfinite(value) else "-"

@@ -26,6 +26,7 @@ _FLOAT_ENDINGS = ("_error", "_percent", "_epoch", "milliseconds")
 class _Row(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
+    dataset: Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")] = ""
     method: Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
     stop_rule: bool
     cutoff_epoch: _Epoch
@@ -49,6 +50,8 @@ class _Row(BaseModel):
 def read_comparison(path: str | Path) -> pd.DataFrame:
     """Return the frame of `nnlc.compare` from a file, without its `attrs`.
 
+    Files of older versions have no column `dataset`; it is then empty.
+
     Raises:
         NnlcError: the file can't be read, or is no comparison; the message has line and column.
     """
@@ -57,13 +60,14 @@ def read_comparison(path: str | Path) -> pd.DataFrame:
         rows = list(csv.reader(io.StringIO(read_text(path)), strict=True))
     except csv.Error:
         rows = []
-    if not rows or tuple(rows[0]) != COMPARISON_COLUMNS:
+    columns = tuple(rows[0]) if rows else ()
+    if columns not in (COMPARISON_COLUMNS, COMPARISON_COLUMNS[1:]):
         raise NnlcError(
             f"{path}: is not a comparison; 'nnlc compare FOLDER -o FILE.csv' writes one"
         )
     if not rows[1:]:
         raise NnlcError(f"{path}: has no row below its header; run 'nnlc compare' again")
-    values = [_read_row(row, number, path) for number, row in enumerate(rows[1:], 2)]
+    values = [_read_row(columns, row, number, path) for number, row in enumerate(rows[1:], 2)]
     frame = pd.DataFrame([row.model_dump() for row in values])
     whole = {"not_converged": "Int64"}
     return frame.astype(
@@ -71,16 +75,14 @@ def read_comparison(path: str | Path) -> pd.DataFrame:
     )
 
 
-def _read_row(row: list[str], line: int, path: Path) -> _Row:
-    if len(row) != len(COMPARISON_COLUMNS):
-        raise NnlcError(
-            f"{path}, line {line}: {len(row)} fields instead of {len(COMPARISON_COLUMNS)}"
-        )
+def _read_row(columns: tuple[str, ...], row: list[str], line: int, path: Path) -> _Row:
+    if len(row) != len(columns):
+        raise NnlcError(f"{path}, line {line}: {len(row)} fields instead of {len(columns)}")
     try:
-        return _Row.model_validate(dict(zip(COMPARISON_COLUMNS, row, strict=True)))
+        return _Row.model_validate(dict(zip(columns, row, strict=True)))
     except ValidationError as problem:
         name = str(problem.errors()[0]["loc"][0])
-        number = COMPARISON_COLUMNS.index(name)
+        number = columns.index(name)
         raise NnlcError(
             f"{path}, line {line}, column {number + 1} ({name}): {row[number][:40]!r} is no valid "
             "value"

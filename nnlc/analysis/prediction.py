@@ -9,19 +9,20 @@ import pandas as pd
 from nnlc.analysis.parallel import decide_timed, predict_timed
 from nnlc.analysis.predictors.interface import Predictor, StopRule
 from nnlc.analysis.predictors.registry import (
-    DEFAULT_EPOCH,
+    MOST_EPOCHS,
     check_epoch,
     make_predictor,
     predictor_text,
 )
-from nnlc.analysis.scorable_networks import ScorableNetworks, find_scorable
+from nnlc.analysis.scorable_networks import ScorableNetworks, find_scorable, left_out
 from nnlc.errors import NnlcError
+from nnlc.networks.image_sets import shown_name
 from nnlc.tables.frames import Tables
 from nnlc.wording import counted
 
 PREDICTION_COLUMNS = (
-    *("id", "dataset", "converged", "end_epoch", "predicted", "uncertainty", "observed"),
-    *("error", "reason"),
+    *("id", "dataset", "converged", "end_epoch", "target_epoch"),
+    *("predicted", "uncertainty", "observed", "error", "reason"),
 )
 
 
@@ -40,19 +41,22 @@ def predict(
         tables: the result of `load_tables`.
         method: a method with settings, such as "penguin:points=3"; `nnlc predict --list` shows
             all.
-        target: the epoch to predict; None: the epoch in a stop rule's settings, or 20.
+        target: the epoch to predict; None: the epoch in a stop rule's settings; or, for each
+            dataset, the last epoch of its campaign, or that of its longest curve if its tables have
+            no campaign.
         cutoff: the last epoch that the method sees; None: half the target. A stop rule has none.
         only: IDs of the networks to predict; None: all.
         processes: number of processes; no result depends on it.
 
     Returns:
-        One row for each network that can be scored, in the order of the tables. Accuracies are in
+        One row for each network that can be scored, by dataset, in the order of the tables.
+        Accuracies are in
         percent, their differences and standard deviations in percentage points.
 
         - `id`, `dataset`.
         - `converged`: True if a stop rule stopped the network; for other methods, True if there is
           a prediction.
-        - `end_epoch`: the last epoch seen.
+        - `end_epoch`: the last epoch seen; `target_epoch`: the epoch predicted.
         - `predicted`: the accuracy predicted; `uncertainty`: its standard deviation, NaN where
           the method gives none.
         - `observed`: the accuracy at the target. Where PENGUIN has not converged, its engine
@@ -60,38 +64,51 @@ def predict(
         - `error`: absolute difference of `predicted` and `observed`.
         - `reason`: why there is no prediction.
 
-        `attrs` holds `method` (with all settings), `target`, `stop_rule`, and the IDs of the
-        networks left out as `diverged` and `short`.
+        `attrs` holds `methods`, the method of each dataset with all settings; `method` and
+        `target`, if they are the same for all; `stop_rule`; the IDs of the networks left out as
+        `diverged` and `short`, and lines that count them as `left_out`.
 
     Raises:
         NnlcError: a method or setting is unknown, an epoch is impossible, or no network is left.
     """
-    epoch = DEFAULT_EPOCH if target is None else target
-    made = make_predictor(method, epoch=epoch)
-    if isinstance(made, StopRule):
-        if target is not None and made.epoch != target:
+    # A stop rule without an epoch of its own takes the one given here.
+    asked = float(MOST_EPOCHS) if target is None else target
+    made = make_predictor(method, epoch=asked)
+    is_rule = isinstance(made, StopRule)
+    if isinstance(made, StopRule) and made.epoch != asked:
+        if target is not None:
             raise NnlcError(
                 f"{method} predicts epoch {made.epoch:g}, but the target is epoch {target:g}; "
                 "leave out one of them"
             )
-        if cutoff is not None:
-            raise NnlcError(f"{made.name} decides itself when to stop; leave out the cutoff")
-        scorable = find_scorable(tables, made.epoch, only=only)
-        columns = _by_stop_rule(made, scorable, processes)
-    else:
-        scorable = find_scorable(tables, epoch, only=only)
-        columns = _by_cutoff(made, scorable, cutoff, processes)
-    columns |= {"id": scorable.ids, "dataset": scorable.datasets, "observed": scorable.observed}
-    columns["error"] = np.abs(columns["predicted"] - scorable.observed)
-    found = pd.DataFrame(columns)[list(PREDICTION_COLUMNS)]
-    found.attrs.update(
-        method=predictor_text(made),
-        target=scorable.target,
-        stop_rule=isinstance(made, StopRule),
-        diverged=list(scorable.diverged),
-        short=list(scorable.short),
-    )
+        target = made.epoch
+    if is_rule and cutoff is not None:
+        raise NnlcError(f"{made.name} decides itself when to stop; leave out the cutoff")
+    datasets = find_scorable(tables, target, only=only)
+    parts, methods = [], {}
+    for scorable in datasets:
+        if scorable.ids:
+            made = make_predictor(method, epoch=scorable.target)
+            methods[scorable.dataset] = predictor_text(made)
+            parts.append(_predict_dataset(made, scorable, cutoff, processes))
+    found = pd.concat(parts, ignore_index=True)
+    found.attrs |= {"methods": methods, "stop_rule": is_rule, **left_out(datasets)}
+    if found["target_epoch"].nunique() == 1:
+        found.attrs |= {"method": predictor_text(made), "target": found["target_epoch"][0]}
     return found
+
+
+def _predict_dataset(
+    method: Predictor, scorable: ScorableNetworks, cutoff: float | None, processes: int
+) -> pd.DataFrame:
+    if isinstance(method, StopRule):
+        columns = _by_stop_rule(method, scorable, processes)
+    else:
+        columns = _by_cutoff(method, scorable, cutoff, processes)
+    columns |= {"id": scorable.ids, "dataset": scorable.dataset, "observed": scorable.observed}
+    columns |= {"target_epoch": scorable.target}
+    columns["error"] = np.abs(columns["predicted"] - scorable.observed)
+    return pd.DataFrame(columns)[list(PREDICTION_COLUMNS)]
 
 
 def _by_stop_rule(rule: StopRule, scorable: ScorableNetworks, processes: int) -> dict[str, Any]:
@@ -143,25 +160,24 @@ def network_lines(found: pd.DataFrame) -> Iterator[str]:
 
 
 def prediction_lines(found: pd.DataFrame) -> Iterator[str]:
-    """Yield the result of `predict` summed up in a few lines of text."""
-    target, networks = found.attrs["target"], len(found)
-    converged, error = found["converged"], found.loc[found["converged"], "error"]
-    yield f"{found.attrs['method']}: accuracy at epoch {target:g}"
-    for key, words in (("diverged", "diverged"), ("short", f"end before epoch {target:g}")):
-        if found.attrs[key]:
-            yield f"{counted(len(found.attrs[key]), 'network')} {words}: left out"
-    if not found.attrs["stop_rule"]:
-        cutoff = found["end_epoch"].iloc[0]
-        yield f"{converged.sum()} of {networks} networks predicted from epochs up to {cutoff:g}"
-    else:
-        spent, whole = found["end_epoch"].sum(), target * networks
-        yield f"{converged.sum()} of {networks} networks converged"
-        yield (
-            f"epochs: {spent:,.1f} of {whole:,.1f}, {100 * (1 - spent / whole):.1f} % saved; a "
-            f"network ends at epoch {found['end_epoch'].median():g} (median)"
-        )
-    if len(error):
-        yield f"error: mean {error.mean():.2f}, median {error.median():.2f} percentage points"
-    reasons = found.loc[~converged, "reason"].dropna().value_counts()
-    for reason, count in sorted(reasons.items(), key=lambda one: (-one[1], one[0])):
-        yield f"  {counted(count, 'time')}: {reason}"
+    """Yield the result of `predict` summed up in a few lines of text for each dataset."""
+    for dataset, rows in found.groupby("dataset", sort=False):
+        target, networks, name = rows["target_epoch"].iloc[0], len(rows), shown_name(str(dataset))
+        converged, error = rows["converged"], rows.loc[rows["converged"], "error"]
+        yield f"{name}: {found.attrs['methods'][dataset]}: accuracy at epoch {target:g}"
+        if not found.attrs["stop_rule"]:
+            cutoff = rows["end_epoch"].iloc[0]
+            yield f"{converged.sum()} of {networks} networks predicted from epochs up to {cutoff:g}"
+        else:
+            spent, whole = rows["end_epoch"].sum(), target * networks
+            yield f"{converged.sum()} of {networks} networks converged"
+            yield (
+                f"epochs: {spent:,.1f} of {whole:,.1f}, {100 * (1 - spent / whole):.1f} % saved; a "
+                f"network ends at epoch {rows['end_epoch'].median():g} (median)"
+            )
+        if len(error):
+            yield f"error: mean {error.mean():.2f}, median {error.median():.2f} percentage points"
+        reasons = rows.loc[~converged, "reason"].dropna().value_counts()
+        for reason, count in sorted(reasons.items(), key=lambda one: (-one[1], one[0])):
+            yield f"  {counted(count, 'time')}: {reason}"
+    yield from found.attrs["left_out"]

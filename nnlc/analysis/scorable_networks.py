@@ -1,16 +1,22 @@
 """Networks on which a prediction can be scored: their accuracy at an epoch, and their curves."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from nnlc.analysis.metrics import check_rows
 from nnlc.analysis.predictors.interface import Curves
-from nnlc.analysis.predictors.registry import check_epoch
+from nnlc.analysis.predictors.registry import MOST_EPOCHS, check_epoch
 from nnlc.errors import NnlcError
+from nnlc.networks.image_sets import shown_name
+from nnlc.system.toml_file import read_toml
 from nnlc.tables import CURVE_COLUMNS
+from nnlc.tables.campaign_files import CampaignFiles
 from nnlc.tables.frames import Tables
 from nnlc.wording import counted
 
@@ -19,97 +25,139 @@ _FIELDS = [column.field for column in CURVE_COLUMNS]
 
 @dataclass(frozen=True, eq=False)
 class ScorableNetworks:
-    """Networks with their curves up to a target epoch.
+    """Networks of one dataset with their curves up to a target epoch.
 
     Attributes:
+        dataset: the dataset, as in the column `dataset`.
         target: the target epoch.
         ids: IDs of the networks that can be scored, in the order of the tables.
-        datasets: the dataset of each network.
         curves: the networks' curves up to the target.
         observed: each network's accuracy in percent at the target.
         diverged: IDs of networks left out because an accuracy or validation loss in their table
             is not finite. PENGUIN leaves them out too.
         short: IDs of networks left out because their table ends before the target.
+        longest: last epoch of the longest of the short tables.
     """
 
+    dataset: str
     target: float
     ids: list[str]
-    datasets: list[str]
     curves: Curves
     observed: NDArray[np.float64]
-    diverged: tuple[str, ...]
-    short: tuple[str, ...]
+    diverged: list[str]
+    short: list[str]
+    longest: float
 
-    def left_out(self) -> list[str]:
-        """Return a phrase for each reason why networks are left out."""
-        parts = []
-        if self.diverged:
-            parts.append(f"{len(self.diverged)} diverged and are left out")
-        if self.short:
-            parts.append(f"{len(self.short)} end before epoch {self.target:g} and are left out")
-        return parts
+
+def left_out(found: Sequence[ScorableNetworks]) -> dict[str, list[str]]:
+    """Return the IDs of networks that are `diverged` or `short`, and lines that count them."""
+    lines = []
+    for one in found:
+        name = f"{shown_name(one.dataset)}: " if len(found) > 1 else ""
+        ends = "ends" if len(one.short) == 1 else "end"
+        for ids, why in (
+            (one.diverged, "diverged"),
+            (one.short, f"{ends} before epoch {one.target:g}"),
+        ):
+            if ids:
+                lines.append(f"{name}{counted(len(ids), 'network')} {why}: left out")
+    return {
+        "diverged": [id_ for one in found for id_ in one.diverged],
+        "short": [id_ for one in found for id_ in one.short],
+        "left_out": lines,
+    }
 
 
 def find_scorable(
-    tables: Tables, target: float, *, only: Collection[str] | None = None
-) -> ScorableNetworks:
-    """Return the networks on which a prediction for an epoch can be scored.
+    tables: Tables, target: float | None = None, *, only: Collection[str] | None = None
+) -> list[ScorableNetworks]:
+    """Return the networks on which a prediction for an epoch can be scored, by dataset.
 
     Args:
         tables: the result of `load_tables`.
-        target: the epoch.
+        target: the epoch; None: for each dataset, the last epoch of its campaign, or that of its
+            longest curve if it has none.
         only: IDs of the networks to take; None: all.
+
+    Returns:
+        An entry for each dataset, in the order of the tables; some may have no network left.
 
     Raises:
         NnlcError: the epoch is impossible, the frames were changed, an ID is unknown, or no
             network is left.
     """
-    check_epoch("the target", target)
+    if target is not None:
+        check_epoch("the target", target)
     check_rows(tables)
     networks = tables.networks
-    asked = None if only is None else set(only)
-    if unknown := sorted((asked or set()).difference(networks["id"])):
-        raise NnlcError(
-            f"none of the {counted(len(networks), 'network')} given has the ID {unknown[0]!r}"
-        )
-    values = tables.curves[_FIELDS].to_numpy()
-    lengths = networks["half_epochs"].to_numpy()
-    ends = np.cumsum(lengths)
-    points = round(2 * target)
-    chosen, diverged, short, longest = [], [], [], 0.0
-    for i, id_ in enumerate(networks["id"]):
-        if asked is not None and id_ not in asked:
-            continue
-        own = values[ends[i] - lengths[i] : ends[i]]
-        if not np.isfinite(own[:, 1:]).all():
-            diverged.append(id_)
-        elif len(own) < points:
-            short.append(id_)
-            longest = max(longest, len(own) / 2)
-        else:
-            chosen.append(i)
-    if not chosen:
-        raise NnlcError(_nothing_left(target, diverged, short, longest))
-    blocks = np.stack([values[ends[i] - lengths[i] :][:points] for i in chosen])
+    taken = np.ones(len(networks), dtype=bool)
+    if only is not None:
+        if unknown := sorted(set(only).difference(networks["id"])):
+            raise NnlcError(
+                f"none of the {counted(len(networks), 'network')} given has the ID {unknown[0]!r}"
+            )
+        taken = networks["id"].isin(set(only)).to_numpy()
+    ends = np.full(len(networks), target) if target is not None else _last_epochs(networks)
+    found = []
+    for dataset in networks["dataset"][taken].unique():
+        own = np.flatnonzero(taken & (networks["dataset"] == dataset))
+        found.append(_of_dataset(tables, str(dataset), own, float(ends[own].max())))
+    if not any(one.ids for one in found):
+        raise NnlcError(_nothing_left(found))
+    return found
+
+
+def _last_epochs(networks: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the last epoch of each table's campaign; of the table, if it has no campaign."""
+    files, epochs = CampaignFiles(), cache(_campaign_epochs)
+    paths = networks["path"] if "path" in networks else [""] * len(networks)
+    planned = np.array([epochs(files.of(path) if path else None) for path in paths], dtype=float)
+    return np.where(planned > 0, planned, networks["half_epochs"] / 2)
+
+
+def _campaign_epochs(file: Path | None) -> int:
+    """Return the number of epochs in a campaign file; 0 if it says none."""
+    try:
+        epochs = read_toml(file, NnlcError).get("epochs") if file is not None else None
+    except (NnlcError, OSError):  # status, audit and report say what is wrong with it
+        return 0
+    return epochs if isinstance(epochs, int) and 0 < epochs <= MOST_EPOCHS else 0
+
+
+def _of_dataset(
+    tables: Tables, dataset: str, places: NDArray[np.int64], target: float
+) -> ScorableNetworks:
+    values, points = tables.curves[_FIELDS].to_numpy(), round(2 * target)
+    lengths = tables.networks["half_epochs"].to_numpy()
+    starts, ids = np.cumsum(lengths) - lengths, tables.networks["id"].to_numpy()
+    finite = [
+        bool(np.isfinite(values[starts[i] : starts[i] + lengths[i], 1:]).all()) for i in places
+    ]
+    usable = places[finite]
+    chosen, short = usable[lengths[usable] >= points], usable[lengths[usable] < points]
+    blocks = values[starts[chosen, np.newaxis] + np.arange(points)]
     train_loss, val_loss, accuracy = np.moveaxis(blocks, 2, 0)
-    rows = networks.iloc[chosen]
     return ScorableNetworks(
+        dataset=dataset,
         target=target,
-        ids=list(rows["id"]),
-        datasets=list(rows["dataset"]),
+        ids=list(ids[chosen]),
         curves=Curves(np.arange(1, points + 1) / 2, accuracy, train_loss, val_loss),
         observed=accuracy[:, -1].copy(),
-        diverged=tuple(diverged),
-        short=tuple(short),
+        diverged=list(ids[np.setdiff1d(places, usable)]),
+        short=list(ids[short]),
+        longest=float(lengths[short].max(initial=0)) / 2,
     )
 
 
-def _nothing_left(target: float, diverged: list[str], short: list[str], longest: float) -> str:
+def _nothing_left(found: Sequence[ScorableNetworks]) -> str:
+    diverged, short = sum(len(one.diverged) for one in found), sum(len(one.short) for one in found)
+    targets = sorted({one.target for one in found})
+    epochs = f" for epoch {' and '.join(f'{one:g}' for one in targets)}" if targets else ""
     text = (
-        f"there is nothing to predict for epoch {target:g}: of "
-        f"{counted(len(diverged) + len(short), 'network')} {len(diverged)} diverged and "
-        f"{len(short)} end before it"
+        f"there is nothing to predict{epochs}: of "
+        f"{counted(diverged + short, 'network')} {diverged} diverged and {short} end before it"
     )
+    longest = max((one.longest for one in found), default=0)
     return (
         f"{text}; the longest ends at epoch {longest:g}: give another --target" if short else text
     )

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -45,7 +45,12 @@ def predict(
     method: Annotated[
         str, typer.Option(help="Method with its settings, such as penguin:points=3:tolerance=1.")
     ] = "penguin",
-    target: Annotated[float | None, typer.Option(help="Epoch to predict; default: 20.")] = None,
+    target: Annotated[
+        float | None,
+        typer.Option(
+            help="Epoch to predict; default: that in the method's settings, or the campaign's last."
+        ),
+    ] = None,
     cutoff: Annotated[
         float | None,
         typer.Option(help="Last epoch shown to a method that does not choose one itself."),
@@ -65,7 +70,8 @@ def predict(
     from nnlc.analysis.prediction import predict as foretell
     from nnlc.system.output_file import CSV, check_output
 
-    mark = ",".join(PREDICTION_COLUMNS)
+    # Files of older versions have no column `target_epoch`; they may be replaced too.
+    mark = ",".join(PREDICTION_COLUMNS[-5:])
     if csv is not None:
         check_output(csv, mark=f"{mark}\n".encode(), endings=CSV)
     tables, only = _load(paths, damaged, sample, seed)
@@ -98,7 +104,16 @@ def compare(
         str | None,
         typer.Option(help="Comma-separated last epochs shown; default: five before the target."),
     ] = None,
-    target: Annotated[float, typer.Option(help="Epoch to predict.")] = 20.0,
+    target: Annotated[
+        float | None, typer.Option(help="Epoch to predict; default: the campaign's last.")
+    ] = None,
+    error: Annotated[
+        float | None,
+        typer.Option(
+            help="Show only how many epochs each method saves at a mean error of at most so many "
+            "percentage points; by default, at one of 19 cutoffs."
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the result to this CSV file too.")
     ] = None,
@@ -110,16 +125,20 @@ def compare(
     _list: ListOption = False,
 ) -> None:
     """Compare prediction methods: error, epochs saved, failures and run time."""
-    from nnlc.analysis.comparison import COMPARISON_COLUMNS, comparison_lines
+    from nnlc.analysis.comparison import COMPARISON_COLUMNS
     from nnlc.analysis.comparison import compare as measure
+    from nnlc.analysis.comparison_text import comparison_lines
     from nnlc.analysis.predictors.registry import ALL_METHODS
+    from nnlc.analysis.savings import SAVINGS_COLUMNS, savings, savings_lines
     from nnlc.system.output_file import CSV, check_output
 
-    mark = ",".join(COMPARISON_COLUMNS)
+    # Files of older versions have no column `dataset`; they may be replaced too.
+    mark = ",".join(COMPARISON_COLUMNS[1:] if error is None else SAVINGS_COLUMNS)
     if output is not None:
         check_output(output, mark=f"{mark}\n".encode(), endings=CSV)
     chosen = ALL_METHODS if methods is None else tuple(one.strip() for one in methods.split(","))
-    ends = None if cutoffs is None else [_read_epoch(text) for text in cutoffs.split(",")]
+    usual: Literal["fine"] | None = None if error is None else "fine"
+    ends = usual if cutoffs is None else [_read_epoch(text) for text in cutoffs.split(",")]
     tables, only = _load(paths, damaged, sample, seed)
     found = measure(
         tables,
@@ -129,13 +148,13 @@ def compare(
         only=only,
         processes=processes or _processors(),
     )
+    shown = found if error is None else savings(found, error)
     if output is not None:
-        _write(found, output, mark)
-    for line in comparison_lines(found):
+        _write(shown, output, mark)
+    for line in comparison_lines(found) if error is None else savings_lines(shown):
         say(line)
-    for key, words in (("diverged", "diverged"), ("short", f"end before epoch {target:g}")):
-        if found.attrs[key]:
-            say(f"{counted(len(found.attrs[key]), 'network')} {words}: left out")
+    for line in found.attrs["left_out"]:
+        say(line)
 
 
 def _load(
@@ -156,7 +175,7 @@ def _load(
 def _write(found: "pd.DataFrame", path: Path, mark: str) -> None:
     from nnlc.system.output_file import CSV, write_output
 
-    # The mark is the whole first line, so a file with columns added by the user is not replaced.
+    # The mark ends the first line, so a file with columns that the user appended is not replaced.
     text = found.to_csv(index=False, lineterminator="\n", float_format="%.10g")
     write_output(path, text.encode(), mark=f"{mark}\n".encode(), endings=CSV)
     say(f"{counted(len(found), 'row')}: {path}")

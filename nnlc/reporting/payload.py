@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nnlc.analysis.comparison_text import with_dataset_names
 from nnlc.errors import SpecError
 from nnlc.networks import Walk, walk_network
 from nnlc.reporting.network_state import NetworkState, PageNetwork, PageSubject, Snapshot
@@ -183,9 +184,8 @@ def _lists(network: PageNetwork) -> list[list[str]]:
 
 
 def _comparison(found: pd.DataFrame) -> list[dict[str, Any]]:
-    return [
-        {str(key): _plain(value) for key, value in row.items()} for row in found.to_dict("records")
-    ]
+    rows = with_dataset_names(found).to_dict("records")
+    return [{str(key): _plain(value) for key, value in row.items()} for row in rows]
 
 
 def _plain(value: Any) -> Any:

@@ -24,7 +24,14 @@ const COMPARED = [
 function showComparison(rows) {
   $("comparison").hidden = !rows;
   if (!rows) return;
-  const words = `Accuracy at epoch ${digits(rows[0].target_epoch)} predicted for `
+  const datasets = [...new Set(rows.map((row) => row.dataset))];
+  $("comparison-body").replaceChildren(...datasets.flatMap((name) =>
+    comparisonOf(rows.filter((row) => row.dataset === name))));
+}
+
+function comparisonOf(rows) {
+  const name = rows[0].dataset ? `${rows[0].dataset}: accuracy` : "Accuracy";
+  const words = `${name} at epoch ${digits(rows[0].target_epoch)} predicted for `
     + `${counted(rows[0].networks, "network")}; errors in percentage points. Methods are ordered `
     + "as compared; those that do best beside the last value seen are coloured. What a method "
     + "can't predict is trained to the end: the cost of the epochs saved is the mean error of all "
@@ -38,10 +45,9 @@ function showComparison(rows) {
   const body = rows.map((row) => element("tr", {}, ...COMPARED.map(([, text], k) =>
     element("td", k ? {} : {title: row.method}, text(row)))));
   const table = element("table", {}, element("thead", {}, head), element("tbody", {}, ...body));
-  $("comparison-body").replaceChildren(element("p", {class: "quiet small"}, words + left),
-    errorPlot(rows),
+  return [element("p", {class: "quiet small"}, words + left), errorPlot(rows),
     element("div", {class: "scroll", tabindex: 0, role: "region",
-      "aria-label": "All methods and cutoffs"}, table));
+      "aria-label": "All methods and cutoffs"}, table)];
 }
 
 // The least wrong first, by their errors beside the baseline's on the same networks.
