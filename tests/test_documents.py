@@ -96,8 +96,11 @@ SMALLEST = {
         "nnlc predict results/curves --method last1 --csv p.csv"
     ),
     "nnlc predict FOLDER --method penguin": "nnlc predict results/curves --method penguin",
-    "nnlc compare FOLDER… [--methods M,…] [--cutoffs E,…] [-o FILE.csv]": (
+    "nnlc compare FOLDER… [--methods M,…] [--cutoffs E,…] [--error P] [-o FILE.csv]": (
         "nnlc compare results/curves --methods last1,menndl --cutoffs 4 -o c.csv"
+    ),
+    "nnlc compare results/curves --error 1": (
+        "nnlc compare results/curves --methods last1,menndl --error 1"
     ),
     "nnlc plot FOLDER… -o FILE.(png|svg|pdf) [--kind K]": (
         "nnlc plot results/curves -o k.png --kind depth"
