@@ -282,6 +282,7 @@ def test_what_is_saved_is_the_most_whose_error_is_small_enough():
     most = nnlc.savings(found, 1)
     assert list(most.columns) == list(SAVINGS_COLUMNS)
     assert list(most["method"]) == ["last1", "menndl:patience=9"]
+    assert next(savings_lines(most)).endswith("a mean error of at most 1 percentage point")
     first = most.iloc[0]
     assert (first["cutoff_epoch"], first["epochs_saved_percent"]) == (1.5, 40)
     assert (first["cost_error"], first["cost_standard_error"]) == (1, 0)

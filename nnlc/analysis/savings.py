@@ -55,9 +55,12 @@ def savings_lines(found: pd.DataFrame) -> Iterator[str]:
     width = max(map(len, found["method"]))
     for dataset, rows in found.groupby("dataset", sort=False):
         first = rows.iloc[0]
+        points = (
+            f"{first['most_error']:g} percentage point{'' if first['most_error'] == 1 else 's'}"
+        )
         yield (
             f"{shown_name(str(dataset))}, accuracy at epoch {first['target_epoch']:g}: epochs "
-            f"saved at a mean error of at most {first['most_error']:g} percentage points"
+            f"saved at a mean error of at most {points}"
         )
         for row in rows.to_dict("records"):
             line = f"  {row['method']:<{width}}"

@@ -110,8 +110,10 @@ def compare(
     error: Annotated[
         float | None,
         typer.Option(
+            min=0,
+            max=100,
             help="Show only how many epochs each method saves at a mean error of at most so many "
-            "percentage points; by default, at one of 19 cutoffs."
+            "percentage points; by default, at one of 19 cutoffs.",
         ),
     ] = None,
     output: Annotated[
