@@ -139,6 +139,7 @@ def test_told_to_leave_it_saves_says_so_and_the_next_attempt_goes_on(start, undi
     done, rest = divmod(steps, 5)
     at_end = rest == 0  # the half epoch's last step is done, but its row is not told yet
     assert saved["half_epoch"] == done - at_end
+    assert (saved["seconds_a_half_epoch"] is None) == (done - at_end == 0)
     assert saved["bytes"] == trial.checkpoints._newest.stat().st_size
     assert trial.steps == steps
 

@@ -18,6 +18,7 @@ from nnlc.errors import ExitStatus
 from nnlc.ranks.gatherer import MAX_IDLE_DEATHS
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.shutdown import LIMIT_SECONDS
+from nnlc.results.history import Reached
 from nnlc.tables import Row, Table
 
 KIND_FROM = 4
@@ -251,6 +252,16 @@ def test_a_network_goes_on_with_the_rows_of_its_checkpoint(tmp_path):
     assert [row.train_loss for row in read_table(job.path(index)).rows] == [7.0, index + 0.2]
     [resume] = job.events("resume")
     assert (resume["id"], resume["half_epoch"], resume["step"]) == (job.id(index), 1, 3)
+
+
+def test_the_pace_of_a_network_is_recorded_for_the_time_left(tmp_path):
+    job = Job(tmp_path).begin()
+    _, index = job.handed_out[-1]
+    job.row(index, 1, seconds=5.0)
+    assert job.gatherer._running.snapshot()[job.id(index)]["seconds_a_half_epoch"] == 5.0
+    saved = {"half_epoch": 1, "step": 0, "seconds_a_half_epoch": 5.0, "seconds": 0.1, "bytes": 9}
+    job.say(0, kind="saved", trainer=0, index=index, **saved)
+    assert job.history().saved == {job.id(index): Reached(1, 5.0)}
 
 
 def test_a_network_given_to_a_trainer_that_had_just_ended_is_no_attempt_and_goes_to_another(

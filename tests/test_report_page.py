@@ -406,6 +406,7 @@ def test_a_campaign_that_has_not_begun_says_so(browser, tmp_path):
     assert "6 networks, 0 with a table" in text(page, "#summary")
     assert "6 without a curve yet" in text(page, "#chart-words")
     assert "0 of 6 done, 6 waiting" in text(page, "#progress")
+    assert text(page, "#progress-lines") == "no job is running"
     page.click(f"{ROWS}:nth-child(1)")
     assert page.complaints == []
 

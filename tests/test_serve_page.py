@@ -112,6 +112,8 @@ def test_news_leave_focus_and_reading_where_they_are(served):
     journal.write("failure", id=networks[3].spec.id, reason="no memory")
     page.wait_for("document.getElementById('progress').innerText.includes('3 failed')")
     assert page.run("document.activeElement.textContent") == networks[5].spec.id
+    write_tables(results.path, networks[3:], 2)
+    page.wait_for("document.getElementById('live').innerText === 'Nothing is left to train'")
 
 
 def test_a_server_that_is_gone_is_said_and_asked_again(served):

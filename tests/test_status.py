@@ -5,10 +5,10 @@ from typer.testing import CliRunner
 from worker_jobs import write_campaign
 
 from nnlc import load_campaign
-from nnlc.calibration.training_left import training_left
 from nnlc.cli import status_text
 from nnlc.cli.command import app
 from nnlc.reporting.campaign_folder import CampaignFolder
+from nnlc.reporting.progress_lines import training_left
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import read_history
 from nnlc.results.journal import Journal
@@ -184,7 +184,7 @@ def test_the_last_event_says_what_it_was_and_of_which_job(tmp_path, event, words
     journal.write(**event)
     assert words in read_history(tmp_path).last_event
     Journal(tmp_path).write("retry", ids=["a", "b"])
-    assert read_history(tmp_path).last_event.endswith("UTC: nnlc retry cleared 2 networks")
+    assert read_history(tmp_path).last_event.endswith("UTC: 'nnlc retry' cleared failures")
 
 
 @pytest.mark.parametrize(("failed", "status"), [(0, 0), (1, 3)])

@@ -14,8 +14,6 @@ from nnlc.console import say, say_whole, standard_output
 app = typer.Typer()
 
 WATCH_SECONDS = 10.0
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells know it."""
 
 
 @app.command()
@@ -126,13 +124,9 @@ def status(
     """Show the progress of a results folder and its jobs in the queue; safe while a job runs."""
     from nnlc.cli.status_text import show_status, watch_status
 
-    if not watch:
-        show_status(results)
-        return
-    try:
+    if watch:
         raise typer.Exit(watch_status(results, WATCH_SECONDS))
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
+    show_status(results)
 
 
 @app.command()

@@ -30,7 +30,8 @@ def watch_status(path: Path, seconds: float) -> ExitStatus:
     while True:
         found, is_busy = show_status(path)
         if not found.left:
-            return ExitStatus.DONE_WITH_FAILURES if found.lacks_tables else ExitStatus.DONE
+            lacks_tables = found.failures or found.not_whole
+            return ExitStatus.DONE_WITH_FAILURES if lacks_tables else ExitStatus.DONE
         if not is_busy:
             say("no job is running or in the queue: watching until one is done, or until Ctrl-C")
         time.sleep(seconds)
@@ -67,9 +68,7 @@ def show_status(path: Path) -> tuple[Status, bool]:
         say(f"warning: {line}")
     if found.trouble:
         say(f"last problem of a running network: {found.trouble}")
-    for line in progress_lines(
-        results, found.campaign, found.networks, found.history, found.left, found.saved
-    ):
+    for line in progress_lines(results, found.campaign, found.networks, found.history, found.left):
         say(line)
     lines, is_busy = _queue_lines(results)
     for line in lines:

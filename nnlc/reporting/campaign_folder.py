@@ -4,7 +4,7 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -150,14 +150,19 @@ class CampaignFolder:
         self._look_at_journal()
         self._look_at_tables()
         self._watch(under_way)
-        running, saved = read_reached(self.results, self.campaign, self._history, under_way)
-        states = [self._state(network, running, saved) for network in self.networks]
-        trouble = self._history.trouble if running else None
+        reached = read_reached(self.results, self.campaign, self._history, under_way)
+        states = [self._state(n, under_way, reached) for n in self.networks]
+        left = {
+            n.spec.id: reached.get(n.spec.id, Reached())
+            for n, one in zip(self.networks, states, strict=True)
+            if one.state in (State.UNDER_WAY, State.WAITING)
+        }
+        trouble = self._history.trouble if under_way else None
         return Snapshot(
             states,
             campaign_facts(self.campaign, self.networks, states, self._history),
             self._count(states),
-            self._lines(states, running, saved),
+            progress_lines(self.results, self.campaign, self.networks, self._history, left),
             trouble,
             self._notes(states),
         )
@@ -206,8 +211,8 @@ class CampaignFolder:
     def _state(
         self,
         network: CampaignNetwork,
-        running: Mapping[str, Reached],
-        saved: Mapping[str, Reached],
+        running: Container[str],
+        reached: Mapping[str, Reached],
     ) -> NetworkState:
         id_ = network.spec.id
         entry, table = self._entries[id_], self._table(network)
@@ -223,33 +228,13 @@ class CampaignFolder:
                 stop=stop_of(self._history, id_),
             )
         attempts = self._history.attempts.get(id_, 0)
+        half_epochs = reached.get(id_, Reached()).half_epochs
         if id_ in running:
-            reached = running[id_].half_epochs
             curve = _partial(self._watched[id_])
-            return NetworkState(State.UNDER_WAY, curve, reached, attempts=attempts)
+            return NetworkState(State.UNDER_WAY, curve, half_epochs, attempts=attempts)
         if id_ in self._history.failures:
             return NetworkState(State.FAILED, reason=self._history.failures[id_], attempts=attempts)
-        reached = saved[id_].half_epochs if id_ in saved else 0
-        return NetworkState(State.WAITING, half_epochs=reached, attempts=attempts)
-
-    def _lines(
-        self,
-        states: Sequence[NetworkState],
-        running: Mapping[str, Reached],
-        saved: Mapping[str, Reached],
-    ) -> list[str]:
-        by_id = {n.spec.id: one.state for n, one in zip(self.networks, states, strict=True)}
-        waiting = [id_ for id_, state in by_id.items() if state == State.WAITING]
-        left = {id_: running[id_] for id_, state in by_id.items() if state == State.UNDER_WAY}
-        left |= {id_: saved.get(id_, Reached()) for id_ in waiting}
-        return progress_lines(
-            self.results,
-            self.campaign,
-            self.networks,
-            self._history,
-            left,
-            {id_: left[id_] for id_ in waiting if id_ in saved},
-        )
+        return NetworkState(State.WAITING, half_epochs=half_epochs, attempts=attempts)
 
     def _count(self, states: Sequence[NetworkState]) -> list[DatasetProgress]:
         groups: dict[str, list[NetworkState]] = {name: [] for name in self._watchers}

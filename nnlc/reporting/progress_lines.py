@@ -1,9 +1,15 @@
 """Lines on a campaign's progress: saved networks, last event, and training time left."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
+from heapq import heapreplace
 
-from nnlc.calibration.training_left import training_left
+from nnlc.calibration.machines import machine_for
+from nnlc.calibration.speed_correction import Kind, SpeedCorrection, size_class
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
+from nnlc.networks import ImageSet, NetworkSpec, walk_network
+from nnlc.networks.cost import half_epoch_work
+from nnlc.networks.work import Work
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import History, Reached
 from nnlc.results.open_jobs import running_jobs
@@ -19,21 +25,11 @@ def progress_lines(
     networks: Sequence[CampaignNetwork],
     history: History,
     left: Mapping[str, Reached],
-    saved: Mapping[str, Reached],
 ) -> list[str]:
-    """Return lines on what a campaign has left, for the terminal and the page.
-
-    Args:
-        results: the folder.
-        campaign: its campaign.
-        networks: networks of the campaign.
-        history: history of the folder.
-        left: points that networks have reached that are waiting or in training, by ID.
-        saved: points in the checkpoints of those that are waiting, by ID.
-    """
+    """Return lines on a campaign, given the points that networks without a table have reached."""
     lines = []
-    if saved:
-        points = [f"{id_} {_point(reached)}" for id_, reached in saved.items()]
+    if saved := {id_: reached for id_, reached in left.items() if reached.saved}:
+        points = [f"{id_} {reached.words}" for id_, reached in saved.items()]
         many = counted(len(saved), "network is", "networks are")
         lines.append(f"{many} saved in the middle: {some_of(points, _NAMED)}")
     if history.last_event:
@@ -41,17 +37,58 @@ def progress_lines(
     if not left:
         return [*lines, "nothing is left to train"]
     running = running_jobs(results.journal_folder, history.open_jobs)
-    if not running:
-        lines.append("no job is running")
     trainers = sum(job.trainers for job in running) or history.jobs.trainers
     seconds = training_left(results, campaign, networks, history, left, trainers)
+    if not running:
+        lines.append("no job is running")
     if seconds is not None:
         time = f"about {duration(seconds)} of training left with {counted(trainers, 'trainer')}"
         lines.append(time if running else f"{time}, as the last job had")
     return lines
 
 
-def _point(reached: Reached) -> str:
-    if not reached.half_epochs:
-        return "in its first half epoch"
-    return f"at epoch {reached.half_epochs / 2:g}"
+def training_left(
+    results: ResultsFolder,
+    campaign: Campaign,
+    networks: Sequence[CampaignNetwork],
+    history: History,
+    left: Mapping[str, Reached],
+    trainers: int,
+) -> float | None:
+    """Return the seconds that trainers need for the rest of a campaign, without pauses.
+
+    A network with measured half epochs keeps its pace. Others are predicted, and corrected by all
+    measured networks. None if the folder has neither measurements nor a fitted machine.
+    """
+    half_epochs, names = campaign.half_epochs, history.jobs.device_names
+    known = machine_for(results, names, history.jobs.device or "cuda")
+    totals = {
+        id_: finish.seconds_of_all(half_epochs) or 0.0
+        for id_, finish in history.finishes.items()
+        if finish.device in names
+    } | {id_: half_epochs * reached.pace for id_, reached in left.items() if reached.pace}
+    if not trainers or not (totals or known.fitted):
+        return None
+    correction = SpeedCorrection()
+    predicted: dict[str, tuple[Kind, float]] = {}
+    for network in networks:
+        id_, images = network.spec.id, network.images
+        if id_ in left or id_ in totals:
+            work = _half_epoch_work(network.spec, images).times(half_epochs)
+            seconds = known.machine.seconds(work)
+            predicted[id_] = kind, _ = Kind(images.name, size_class(seconds)), seconds
+            correction.measure(network.index, kind, seconds, totals.get(id_, 0.0))
+    rest = [
+        (1 - reached.half_epochs / half_epochs)
+        * (totals.get(id_) or correction.factor(predicted[id_][0]) * predicted[id_][1])
+        for id_, reached in left.items()
+    ]
+    ends = [0.0] * trainers
+    for seconds in sorted(rest, reverse=True):  # jobs train the longest network first
+        heapreplace(ends, ends[0] + seconds)
+    return max(ends)
+
+
+@cache  # a watcher asks every few seconds
+def _half_epoch_work(spec: NetworkSpec, images: ImageSet) -> Work:
+    return half_epoch_work(walk_network(spec, images), spec, images)

@@ -82,6 +82,8 @@ class Reached:
     """Number of half epochs that are done."""
     pace: float | None = None
     """Measured seconds of a half epoch; None if not recorded."""
+    saved: bool = False
+    """True if a checkpoint of this point is all that there is: the network is not in training."""
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> "Reached":
@@ -89,6 +91,12 @@ class Reached:
         half_epochs = _whole(event.get("half_epoch", event.get("half_epochs"))) or 0
         pace = as_number(event.get("seconds_a_half_epoch")) or 0.0
         return cls(max(0, half_epochs), pace if 0 < pace < inf else None)
+
+    @property
+    def words(self) -> str:
+        return (
+            f"at epoch {self.half_epochs / 2:g}" if self.half_epochs else "in its first half epoch"
+        )
 
 
 @dataclass(frozen=True, slots=True)

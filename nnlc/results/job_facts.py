@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from nnlc.wording import counted, printable
+from nnlc.wording import printable
 
-_LONGEST_REASON = 200
 _WORDS = {
     "job": "began",
     "end": "ended",
@@ -21,8 +20,9 @@ _WORDS = {
     "failure": "failed for good",
     "finish": "was finished",
     "retire": "gets no more networks",
+    "retry": "'nnlc retry' cleared failures",
 }
-"""Predicates of the events that jobs write."""
+"""Predicate of each event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +82,12 @@ def event_words(event: dict[str, Any], start: dict[str, Any] | None) -> str:
         event: event of a journal.
         start: start event of its job; None for events of commands such as `nnlc retry`.
     """
-    kind, job = event["event"], "a job" if start is None else job_words(start)
-    if kind == "retry":
-        ids = event.get("ids")
-        cleared = counted(len(ids) if isinstance(ids, list) else 0, "network")
-        return f"{moment_words(event['time'])}: nnlc retry cleared {cleared}"
+    kind, job = event["event"], "" if start is None else job_words(start)
     subject = f"rank {event.get('rank')}" if kind == "retire" else event.get("id")
-    words = f"{job if subject is None else subject} {_WORDS[kind]}"
-    words += "" if subject is None else f", in {job}"
+    words = f"{subject or job} {_WORDS[kind]}".strip()
+    words += f", in {job}" if subject and job else ""
     if isinstance(reason := event.get("reason"), str) and reason:
-        words += f" ({' '.join(reason.split())[:_LONGEST_REASON]})"
+        words += f" ({' '.join(reason.split())})"
     return printable(f"{moment_words(event['time'])}: {words}")
 
 

@@ -70,13 +70,6 @@ class Status:
     history: History
     left: dict[str, Reached]
     """Points that the networks under way or waiting have reached, by ID."""
-    saved: dict[str, Reached]
-    """Points in the checkpoints of waiting networks, by ID."""
-
-    @property
-    def lacks_tables(self) -> bool:
-        """True if some networks have no usable table."""
-        return bool(self.left or self.failures or self.not_whole)
 
 
 def read_reached(
@@ -84,20 +77,16 @@ def read_reached(
     campaign: Campaign,
     history: History,
     under_way: Mapping[str, Mapping[str, Any]],
-) -> tuple[dict[str, Reached], dict[str, Reached]]:
+) -> dict[str, Reached]:
     """Return the points that networks under way, and those with a checkpoint, have reached."""
     there = checkpoints_in(results.checkpoints_folder)
-    saved = {
-        id_: replace(reached, half_epochs=min(reached.half_epochs, campaign.half_epochs))
-        for id_, reached in history.saved.items()
-        if id_ in there
-    }
-    running = {}
-    for id_, entry in under_way.items():
-        now = Reached.from_event(entry)
-        pace = now.pace or (saved[id_].pace if id_ in saved else None)
-        running[id_] = Reached(min(now.half_epochs, campaign.half_epochs), pace)
-    return running, saved
+    saved = {i: replace(one, saved=True) for i, one in history.saved.items() if i in there}
+    running = {id_: Reached.from_event(entry) for id_, entry in under_way.items()}
+    for id_ in running.keys() & saved.keys():
+        running[id_] = replace(running[id_], pace=running[id_].pace or saved[id_].pace)
+    most = campaign.half_epochs  # a journal may be damaged
+    found = saved | running
+    return {i: replace(one, half_epochs=min(one.half_epochs, most)) for i, one in found.items()}
 
 
 def read_status(results: ResultsFolder) -> Status:
@@ -112,9 +101,8 @@ def read_status(results: ResultsFolder) -> Status:
     campaign = results.campaign()
     under_way = read_progress(results.journal_folder)
     history = read_history(results.journal_folder)
-    running, checkpoints = read_reached(results, campaign, history, under_way)
+    reached = read_reached(results, campaign, history, under_way)
     left: dict[str, Reached] = {}
-    saved: dict[str, Reached] = {}
     failures: dict[str, Failure] = {}
     finishes = []
     datasets: dict[str, DatasetStatus] = {}
@@ -134,16 +122,15 @@ def read_status(results: ResultsFolder) -> Status:
                 finishes.append(history.finishes[id_])
         elif id_ in not_whole:
             status.unusable += 1
-        elif id_ in running:
+        elif id_ in under_way:
             status.under_way += 1
-            left[id_] = running[id_]
+            left[id_] = reached[id_]
         elif id_ in history.failures:
             status.failed += 1
             failures[id_] = Failure(history.failures[id_], history.attempts.get(id_, 0))
         else:
             status.waiting += 1
-            left[id_] = checkpoints.get(id_, Reached())
-            saved |= {id_: left[id_]} if id_ in checkpoints else {}
+            left[id_] = reached.get(id_, Reached())
         status.rows += left[id_].half_epochs if id_ in left else 0
     return Status(
         campaign=campaign,
@@ -158,9 +145,8 @@ def read_status(results: ResultsFolder) -> Status:
             [n.spec.id for n in networks if n.spec.id not in with_tables],
         ),
         ignored_lines=ignored_lines(results.unusable_entries()),
-        trouble=history.trouble if running else None,
+        trouble=history.trouble if under_way else None,
         networks=networks,
         history=history,
         left=left,
-        saved=saved,
     )
