@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from browser import Page
 from picture_samples import copies, few_networks, sample_tables, table_of, write_tables
@@ -49,7 +50,8 @@ def many(tmp_path_factory):
     folder = tmp_path_factory.mktemp("many")
     tables = sample_tables(few_networks(4, "CIFAR-100", "F-MNIST", "SVHN"))
     subject, moment = look_at_tables(copies(tables, 6000), folder / "many")
-    subject = replace(subject, comparison=read_comparison(comparison(folder / "c.csv")))
+    found = read_comparison(comparison(folder / "c.csv"))
+    subject = replace(subject, comparison=pd.concat([found, found.assign(dataset="mine")]))
     path = folder / "many.html"
     path.write_bytes(build_page(whole_payload(subject, moment)))
     return path
@@ -317,11 +319,14 @@ def test_paper_has_the_first_hundred_rows_and_no_controls(page):
     assert page.run(f"document.querySelectorAll('{ROWS}').length") < 60
 
 
-def test_a_comparison_is_a_picture_and_a_table(page):
-    assert page.run("document.querySelectorAll('#comparison tbody tr').length") == 5
+def test_a_comparison_is_a_picture_and_a_table_for_each_dataset(page):
+    assert page.run("document.querySelectorAll('#comparison tbody').length") == 2
+    assert page.run("document.querySelectorAll('#comparison tbody tr').length") == 10
+    assert "F-MNIST: accuracy at epoch 20 predicted for 9 networks." in text(page, "#comparison")
+    assert "mine: accuracy at epoch 20" in text(page, "#comparison")
     assert "pow3:$x" in text(page, "#comparison .legend")
-    assert page.run("document.querySelectorAll('#comparison polyline').length") == 2
-    assert page.run("document.querySelectorAll('#comparison circle').length") == 4
+    assert page.run("document.querySelectorAll('#comparison polyline').length") == 4
+    assert page.run("document.querySelectorAll('#comparison circle').length") == 8
 
 
 def test_hostile_words_stay_words(browser, tmp_path):
@@ -340,7 +345,7 @@ def test_hostile_words_stay_words(browser, tmp_path):
     text_ = results.campaign_file.read_text()
     results.campaign_file.write_text(text_.replace("# The", f"# {HOSTILE[:-1]}\n# The"))
     found = read_comparison(comparison(tmp_path / "c.csv"))
-    found["method"] = HOSTILE
+    found["method"] = found["dataset"] = HOSTILE
     page = opened(browser, results.path, tmp_path / "x.html", comparison=found)
     check_harmless(page)
     assert "alert(1)" in text(page, "#trouble")

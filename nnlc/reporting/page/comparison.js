@@ -21,22 +21,24 @@ const COMPARED = [
   ["ms", (row) => digits(row.milliseconds, 2)],
 ];
 
+const EXPLAINED = "Errors in percentage points. Methods are ordered "
+  + "as compared; those that do best beside the last value seen are coloured. What a method "
+  + "can't predict is trained to the end: the cost of the epochs saved is the mean error of all "
+  + "networks, and those have none. The mean and median error are of what was predicted, last1's "
+  + "of the same networks; times are milliseconds a network.";
+
 function showComparison(rows) {
   $("comparison").hidden = !rows;
   if (!rows) return;
   const datasets = [...new Set(rows.map((row) => row.dataset))];
-  $("comparison-body").replaceChildren(...datasets.flatMap((name) =>
-    comparisonOf(rows.filter((row) => row.dataset === name))));
+  $("comparison-body").replaceChildren(element("p", {class: "quiet small"}, EXPLAINED),
+    ...datasets.flatMap((name) => comparisonOf(rows.filter((row) => row.dataset === name))));
 }
 
 function comparisonOf(rows) {
   const name = rows[0].dataset ? `${rows[0].dataset}: accuracy` : "Accuracy";
   const words = `${name} at epoch ${digits(rows[0].target_epoch)} predicted for `
-    + `${counted(rows[0].networks, "network")}; errors in percentage points. Methods are ordered `
-    + "as compared; those that do best beside the last value seen are coloured. What a method "
-    + "can't predict is trained to the end: the cost of the epochs saved is the mean error of all "
-    + "networks, and those have none. The mean and median error are of what was predicted, last1's "
-    + "of the same networks; times are milliseconds a network.";
+    + `${counted(rows[0].networks, "network")}.`;
   const nothing = rows.filter((row) => !row.predicted).length;
   const left = nothing
     ? ` Left out of the picture: ${counted(nothing, "row")} where nothing was predicted.` : "";
