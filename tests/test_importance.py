@@ -127,7 +127,7 @@ def test_datasets_are_never_mixed_and_too_few_networks_have_no_share(folder, tmp
     )
     assert done.exit_code == 0, done.output
     lines = done.output.splitlines()
-    assert [line.split(":")[0] for line in lines if ": share of" in line] == ["blobs", "SVHN"]
+    assert [line.split(",")[0] for line in lines if ", share of" in line] == ["blobs", "SVHN"]
     assert sum("4 networks, too few: 10 are needed" in line for line in lines) == 2
     assert sum("10 networks, all of one value" in line for line in lines) == 1
     written = pd.read_csv(path)
@@ -140,6 +140,7 @@ def test_what_is_no_setting_or_has_no_numbers_is_refused_with_those_that_are(fol
     for wrong, words in (
         ({"settings": ["speed"]}, "'speed' is no setting; there are fc_layers"),
         ({"settings": ["conv_kernels"]}, "'conv_kernels' is no setting"),
+        ({"settings": []}, "there is no setting; name at least one"),
         ({"of": "speed"}, "'speed' is no column"),
     ):
         with pytest.raises(NnlcError, match=words):

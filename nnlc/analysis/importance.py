@@ -74,9 +74,11 @@ def importance(
         networks, or if all have the same value.
 
     Raises:
-        NnlcError: a setting or column is unknown or has no numbers; the message lists the known
-            ones.
+        NnlcError: there is no setting; or a setting or column is unknown or has no numbers, and
+            the message lists the known ones.
     """
+    if not settings:
+        raise NnlcError("there is no setting; name at least one column of networks")
     values = numeric_column(tables, of)
     given = {name: _setting(tables.networks, name) for name in _present(tables, settings)}
     rows = []
@@ -157,8 +159,8 @@ def importance_lines(found: pd.DataFrame) -> Iterator[str]:
     """Yield the result of `importance` as text, a line for each setting."""
     for dataset, rows in found.groupby("dataset", sort=False):
         yield (
-            f"{shown_name(str(dataset))}: share of the variance of {found.attrs['of']} (ranks) "
-            f"that each setting explains alone, ± standard error"
+            f"{shown_name(str(dataset))}, share of the variance of {found.attrs['of']} (ranks) "
+            "that each setting explains"
         )
         width = max(map(len, rows["setting"]))
         for row in rows.to_dict("records"):

@@ -164,7 +164,7 @@ def prediction_lines(found: pd.DataFrame) -> Iterator[str]:
     for dataset, rows in found.groupby("dataset", sort=False):
         target, networks, name = rows["target_epoch"].iloc[0], len(rows), shown_name(str(dataset))
         converged, error = rows["converged"], rows.loc[rows["converged"], "error"]
-        yield f"{name}: {found.attrs['methods'][dataset]}: accuracy at epoch {target:g}"
+        yield f"{name}, accuracy at epoch {target:g} by {found.attrs['methods'][dataset]}"
         if not found.attrs["stop_rule"]:
             cutoff = rows["end_epoch"].iloc[0]
             yield f"{converged.sum()} of {networks} networks predicted from epochs up to {cutoff:g}"
