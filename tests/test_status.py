@@ -13,6 +13,7 @@ from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import read_history
 from nnlc.results.journal import Journal
 from nnlc.results.status import Failure, read_status
+from nnlc.system.process import this_process
 from nnlc.tables import Row, Table, write_table
 
 
@@ -132,6 +133,16 @@ def test_after_a_notice_the_saved_networks_the_last_event_and_the_time_left_are_
     assert found.datasets["F-MNIST-sample"].rows == 3
 
 
+def test_networks_of_a_killed_job_are_saved_and_no_longer_under_way(results, ids):
+    journal = Journal(results.journal_folder)
+    journal.write("job", device="cuda", ranks=RANKS, process=this_process() | {"pid": "999999999"})
+    journal.write("start", id=ids[0])
+    save(results, journal, ids[0], half_epoch=1)
+    journal.progress({ids[0]: {"half_epochs": 1}})
+    assert lines_of(results)[0] == f"1 network is saved in the middle: {ids[0]} at epoch 0.5"
+    assert read_status(results).datasets["F-MNIST-sample"].under_way == 0
+
+
 def test_the_longest_rest_and_the_trainers_give_the_time_left(results, ids):
     journal = Journal(results.journal_folder)
     journal.write("job", device="cuda", ranks=RANKS[:1])
@@ -200,7 +211,7 @@ def test_watching_ends_when_nothing_is_left_and_says_that_no_job_runs(
     monkeypatch.setattr(status_text.time, "sleep", train)
     job = CliRunner().invoke(app, ["status", str(results.path), "--watch"])
     assert job.exit_code == status
-    waiting = "no job is running or in the queue: watching until one is done, or until Ctrl-C"
+    waiting = "no job is running or in the queue: waiting for one; Ctrl-C ends"
     assert job.output.count(waiting) == 1
     assert job.output.endswith("nothing is left to train\n")
     again = CliRunner().invoke(app, ["status", str(results.path), "--watch"])
@@ -215,4 +226,4 @@ def test_watching_ends_quietly_with_ctrl_c(results, monkeypatch):
     monkeypatch.setattr(status_text.time, "sleep", interrupt)
     job = CliRunner().invoke(app, ["status", str(results.path), "--watch"])
     assert job.exit_code == 130
-    assert job.output.endswith("or until Ctrl-C\n")
+    assert job.output.endswith("Ctrl-C ends\n")

@@ -33,7 +33,7 @@ def watch_status(path: Path, seconds: float) -> ExitStatus:
             lacks_tables = found.failures or found.not_whole
             return ExitStatus.DONE_WITH_FAILURES if lacks_tables else ExitStatus.DONE
         if not is_busy:
-            say("no job is running or in the queue: watching until one is done, or until Ctrl-C")
+            say("no job is running or in the queue: waiting for one; Ctrl-C ends")
         time.sleep(seconds)
         make_console().clear()
 

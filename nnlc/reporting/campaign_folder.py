@@ -33,8 +33,7 @@ from nnlc.reporting.progress_lines import progress_lines
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import History, Reached, as_number, read_history
 from nnlc.results.inventory import Entry, judge
-from nnlc.results.journal import read_progress
-from nnlc.results.open_jobs import unsaid_ends
+from nnlc.results.open_jobs import networks_under_way, unsaid_ends
 from nnlc.results.status import read_reached
 from nnlc.system.files import ignored_lines, names_in, read_regular, why_unread
 from nnlc.tables.folder_names import EVENTS, TABLE, table_name
@@ -146,8 +145,8 @@ class CampaignFolder:
         # Else an unmounted disk would look like lost tables.
         if not self.results.campaign_file.exists():
             raise ResultsError(f"{self.results.campaign_file} is gone: what is shown is older")
-        under_way = read_progress(self.results.journal_folder)
         self._look_at_journal()
+        under_way = networks_under_way(self.results.journal_folder, self._history.open_jobs)
         self._look_at_tables()
         self._watch(under_way)
         reached = read_reached(self.results, self.campaign, self._history, under_way)

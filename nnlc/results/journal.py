@@ -15,7 +15,7 @@ import os
 import platform
 import time
 from collections import deque
-from collections.abc import Iterator, Set
+from collections.abc import Container, Iterator, Set
 from contextlib import suppress
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -223,13 +223,19 @@ def unread_files(folder: Path) -> list[tuple[Path, OSError]]:
     return unusable_entries(folder, files=(EVENTS, PROGRESS))
 
 
-def read_progress(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the networks under way: by ID, half epochs so far and last accuracy."""
+def read_progress(folder: Path, ended: Container[str] = ()) -> dict[str, dict[str, Any]]:
+    """Return the networks under way: by ID, half epochs so far and last accuracy.
+
+    Args:
+        folder: the journal.
+        ended: names of the files of jobs that have ended without removing their record.
+    """
     under_way: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.glob(f"*{PROGRESS}")):
         try:
             snapshot = json.loads(read_regular(path, follow_link=False))
-            if time.time() - _seconds(snapshot["time"]) < SILENT_SECONDS:
+            is_fresh = time.time() - _seconds(snapshot["time"]) < SILENT_SECONDS
+            if is_fresh and path.name.removesuffix(PROGRESS) not in ended:
                 under_way |= {
                     str(key): {**entry, "half_epochs": int(entry["half_epochs"])}
                     for key, entry in snapshot["under_way"].items()

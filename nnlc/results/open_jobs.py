@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlc.results.job_facts import job_words, trainers_in
-from nnlc.results.journal import is_silent
+from nnlc.results.journal import is_silent, read_progress
 from nnlc.system.process import process_lives, this_process
 from nnlc.wording import counted, printable
 
@@ -91,6 +91,11 @@ def unsaid_ends(folder: Path, jobs: Iterable[OpenJob], missing: Sequence[str]) -
 def running_jobs(folder: Path, jobs: Iterable[OpenJob]) -> list[OpenJob]:
     """Return those of the open jobs in a journal folder that still run."""
     return [job for job in jobs if not has_ended(folder, job)]
+
+
+def networks_under_way(folder: Path, jobs: Iterable[OpenJob]) -> dict[str, dict[str, Any]]:
+    """Return the records of progress in a journal folder, without those of jobs that are over."""
+    return read_progress(folder, {job.name for job in jobs if has_ended(folder, job)})
 
 
 def has_ended(folder: Path, job: OpenJob) -> bool:

@@ -8,9 +8,8 @@ from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.results.folder import ResultsFolder, checkpoints_in
 from nnlc.results.history import History, Reached, makers, read_history
 from nnlc.results.inventory import Entry, State, inventory
-from nnlc.results.journal import read_progress
 from nnlc.results.mixture import Mixture, mixture_of
-from nnlc.results.open_jobs import unsaid_ends
+from nnlc.results.open_jobs import networks_under_way, unsaid_ends
 from nnlc.system.files import ignored_lines
 from nnlc.wording import counted
 
@@ -99,8 +98,8 @@ def read_status(results: ResultsFolder) -> Status:
         ResultsError: this is no results folder.
     """
     campaign = results.campaign()
-    under_way = read_progress(results.journal_folder)
     history = read_history(results.journal_folder)
+    under_way = networks_under_way(results.journal_folder, history.open_jobs)
     reached = read_reached(results, campaign, history, under_way)
     left: dict[str, Reached] = {}
     failures: dict[str, Failure] = {}
