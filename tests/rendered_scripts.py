@@ -7,8 +7,8 @@ from nnlc.schedulers.site import Notice, Site, load_site
 
 
 def shipped(name: str) -> Site:
-    """A shipped site, with the account that some want."""
-    return load_site(name).model_copy(update={"account": "ABC123"})
+    """A shipped site, with the account that some want, and content with the default memory."""
+    return load_site(name).model_copy(update={"account": "ABC123", "exclusive": False})
 
 
 def five_minutes(name: str) -> Site:

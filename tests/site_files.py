@@ -18,6 +18,7 @@ OWN_SITES = {
         account = "m1234_g"
         queue = "gpu"
         mps = true
+        memory_gigabytes_per_node = 200
         max_nodes = 64
         directives = ["--constraint=gpu", "--qos=regular"]
         setup = ["module load python", 'source "$HOME/env/bin/activate"']
@@ -28,6 +29,7 @@ OWN_SITES = {
         name = "my-lsf"
         account = "ABC123"
         queue = "batch"
+        exclusive = true
         directives = ["-alloc_flags 'nvme smt1'"]
         setup = ["module load python"]
     """,

@@ -4,7 +4,7 @@ import difflib
 import math
 import re
 
-from nnlc.schedulers.options import WORKER, Option, OptionTable, whole
+from nnlc.schedulers.options import WORKER, Option, OptionTable, Word, whole
 from nnlc.schedulers.rules import Finding, Findings, Rules
 from nnlc.schedulers.scheduler_registry import SCHEDULERS
 from nnlc.schedulers.script import Script
@@ -113,6 +113,18 @@ class JobRules(Rules):
             elif not option.number:
                 problem = f"{option} is {option.value!r}"
                 yield Finding(option.line, problem, "it must be one number from 1")
+
+    def check_node_directives(self) -> Findings:
+        """Check that the script asks for the memory or the whole nodes that the site file names."""
+        table = self.scheduler.directive_options
+        for text in self.scheduler.node_directives(self.site):
+            [wanted], _ = table.read([Word(text, self.head)])
+            same = (o for o in self.directives if table.excludes.get(o.name, o.name) == wanted.name)
+            if (found := next(same, None)) is None:
+                yield self.missing(wanted.name, wanted.value, f"{self.site.name} wants {text}")
+            elif found.value != wanted.value:
+                problem = f"{found} is {found.value}, but the site file says {text}"
+                yield Finding(found.line, problem, "right if this job needs it", note=True)
 
     def walltime(self) -> tuple[Option, float] | None:
         """Return the walltime's directive and its minutes; None if it is missing or wrong."""

@@ -49,6 +49,7 @@ class Lsf(Queue):
     reads_all_directives = True
     account_option, nodes_option, walltime_option = "P", "nnodes", "W"
     walltime_forms = "it must be [hours:]minutes: LSF has no seconds"
+    exclusive_directives = ("-x",)
     array_option, first_index, array_forms = "J", 1, "it must be as NAME[1-9], from 1 on"
     index_variable, index_expression = "LSB_JOBINDEX", '"$((LSB_JOBINDEX - 1))"'
     logs, log_index, log_example = ("o", "e"), "%I", "%J and %I"
@@ -81,7 +82,7 @@ class Lsf(Queue):
 
     def directives(self, site: "Site") -> tuple[str, ...]:
         """Return the site's directives, with gpumps in one -alloc_flags if the site has MPS."""
-        lines = list(site.directives)
+        lines = list(super().directives(site))
         if not site.mps:
             return tuple(lines)
         at = next((i for i, line in enumerate(lines) if line.split()[:1] == ["-alloc_flags"]), None)

@@ -56,6 +56,10 @@ class Scheduler(ABC):
     walltime_option: ClassVar[str] = ""
     walltime_forms: ClassVar[str] = "it must be HH:MM:SS"
     """Advice on a walltime of another form."""
+    memory_directive: ClassVar[str] = ""
+    """Directive for the memory of each node, with {} for gigabytes; empty if there is none."""
+    exclusive_directives: ClassVar[tuple[str, ...]] = ()
+    """Directives for whole nodes with all their memory."""
     array_option: ClassVar[str] = ""
     array_forms: ClassVar[str] = "it must be as 0-9"
     """Advice on an array of another form."""
@@ -96,8 +100,15 @@ class Scheduler(ABC):
         return option
 
     def directives(self, site: "Site") -> tuple[str, ...]:
-        """Return the site's own directives, as a script has them."""
-        return site.directives
+        """Return directives for nodes as the site wants them, and its own, as a script has them."""
+        return (*self.node_directives(site), *site.directives)
+
+    def node_directives(self, site: "Site") -> tuple[str, ...]:
+        """Return the directives for the memory of each node, or for whole nodes."""
+        if site.exclusive:
+            return self.exclusive_directives
+        memory = site.memory_gigabytes_per_node
+        return () if memory is None else (self.memory_directive.format(memory),)
 
     def element(self, environment: Mapping[str, str], elements: int) -> int | None:
         """Return this job's element of a job array, from 0; None if it is in no array.

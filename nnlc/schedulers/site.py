@@ -138,6 +138,11 @@ class Site(BaseModel):
     """GPUs of a node, each of which gets one rank."""
     cores_per_rank: Count
     """CPU cores that each rank gets, most of them for reading and preparing images."""
+    memory_gigabytes_per_node: Count | None = None
+    """Memory of each node that jobs ask for; the scheduler's default may be little."""
+    exclusive: bool | None = None
+    """True if jobs ask for whole nodes with all their memory; false if jobs get whole nodes anyway,
+    or may share them."""
     mps: bool = False
     """True if small networks share a GPU through NVIDIA's Multi-Process Service. Each rank starts
     one; under LSF the system does."""
@@ -183,6 +188,21 @@ class Site(BaseModel):
     """Shell lines to copy before the launcher unchanged, such as `module load python`."""
     launcher_options: tuple[Line, ...] = ()
     """More arguments for srun, jsrun or mpirun, one per element."""
+
+    @field_validator("memory_gigabytes_per_node", "exclusive")
+    @classmethod
+    def _can_be_asked_for(cls, value: int | None, info: ValidationInfo) -> int | None:
+        """Check that the scheduler has an option for this, and that not both keys are set."""
+        scheduler = info.data.get("scheduler")
+        is_memory = info.field_name == "memory_gigabytes_per_node"
+        if value and scheduler:
+            if not (scheduler.memory_directive if is_memory else scheduler.exclusive_directives):
+                raise ValueError(f"nnlc has no option of {scheduler.title} for this; leave it out")
+            if info.data.get("memory_gigabytes_per_node"):
+                raise ValueError(
+                    "whole nodes have all their memory; leave out memory_gigabytes_per_node"
+                )
+        return value
 
     @field_validator("submit")
     @classmethod

@@ -40,6 +40,18 @@ class SlurmRules(JobRules):
             problem = "no --gpus-per-node: ranks would see no GPU"
             yield self.missing("gpus-per-node", each, problem)
 
+    def check_memory(self) -> Findings:
+        """Check who decides about memory: Slurm's DefMemPerCPU is often small (slurm.conf(5))."""
+        names = ("mem", "mem-per-cpu", "mem-per-gpu", "exclusive")
+        if self.site.exclusive is None and not any(map(self.directives.get, names)):
+            yield Finding(
+                self.head,
+                "no --mem and no --exclusive: the cluster's default decides the memory, often 1 GB "
+                "a core",
+                "write memory_gigabytes_per_node or exclusive into the site file",
+                note=True,
+            )
+
     def check_notice(self) -> Findings:
         """Check who gets --signal: with B: the batch shell alone, else the steps (sbatch(1))."""
         option = self.directives.get("signal")
