@@ -23,6 +23,8 @@ exit "${FAKE_STATUS:-0}"
 
 WORKER = ["-np", "2", "python", "-m", "nnlc.worker"]
 DEVICE = ["--device", "auto"]
+
+
 DONE = b"job script: status 0: nothing is left to train\n"
 
 
@@ -122,7 +124,7 @@ def test_a_campaign_file_of_any_name_arrives_by_its_absolute_path_or_is_refused(
         if script is None:
             return
         run = Run(script, Path(folder))
-    assert run.argv == [*WORKER, str(path), *DEVICE]
+    assert run.argv == [*WORKER, str(path), "--results", "results/mine", *DEVICE]
     assert (run.status, run.output, run.left_behind) == (0, DONE, [])
 
 
@@ -146,7 +148,7 @@ def test_a_relative_campaign_path_becomes_absolute_even_if_it_begins_with_a_dash
     monkeypatch.chdir(tmp_path)
     Path("-x.toml").write_text('extends = "paper"\n')
     run = Run(render("-x.toml", load_site("local")), tmp_path)
-    assert run.argv[-3] == str(tmp_path / "-x.toml")
+    assert run.argv[-5] == str(tmp_path / "-x.toml")
 
 
 def test_a_bad_campaign_is_refused_before_a_script_is_written(tmp_path):

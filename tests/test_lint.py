@@ -83,6 +83,27 @@ def test_another_way_to_write_the_same_for_lsf_is_fine(right, other):
     assert lint_script(script.replace(right, other, 1), five_minutes("summit")) == []
 
 
+def test_memory_and_whole_nodes_of_the_site_are_asked_for_and_a_default_is_a_note():
+    plain = shipped("slurm").model_copy(update={"exclusive": None})
+    script = render_script(Request(campaign="smoke"), plain)
+    [note] = lint_script(script, plain)
+    assert note.note
+    assert "the cluster's default decides the memory" in note.problem
+    exclusive = plain.model_copy(update={"exclusive": True})
+    with_memory = plain.model_copy(update={"memory_gigabytes_per_node": 90})
+    found = [str(finding) for finding in lint_script(script, exclusive)]
+    assert [text.split("; ")[1] for text in found] == [
+        "write #SBATCH --exclusive",
+        "write #SBATCH --mem=0",
+    ]
+    script = render_script(Request(campaign="smoke"), exclusive)
+    assert "#SBATCH --exclusive\n#SBATCH --mem=0\n" in script
+    assert lint_script(script, exclusive) == []
+    [differs] = lint_script(script, with_memory)
+    assert (differs.note, differs.problem) == (True, "--mem is 0, but the site file says --mem=90G")
+    assert lint_script(script.replace("--mem=0", "--mem-per-cpu=2G"), exclusive)[0].note
+
+
 @pytest.mark.parametrize(
     ("text", "minutes"),
     [
@@ -154,8 +175,8 @@ def test_the_verb_names_file_line_problem_and_remedy_and_ends_with_1(tmp_path, r
 
 def test_the_verb_says_when_a_script_is_fine_and_when_there_is_none(tmp_path, run_nnlc):
     path = tmp_path / "job.sh"
-    path.write_text(rendered("slurm"))
-    assert run_nnlc("lint", path, "--site", "slurm") == (0, f"{path}: fine for slurm\n")
+    path.write_text(rendered("summit"))
+    assert run_nnlc("lint", path, "--site", "summit") == (0, f"{path}: fine for summit\n")
     status, said = run_nnlc("lint", tmp_path / "none.sh", "--site", "slurm")
     assert status == 1
     assert "none.sh: no such file" in said

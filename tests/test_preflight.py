@@ -125,6 +125,7 @@ def test_the_preflight_alone_names_every_rank_and_trains_nothing(tmp_path):
     assert "rank 1 on" in job.stdout
     assert "preflight passed: 2 ranks can begin" in job.stdout
     assert not list(results.glob("*_models/*"))
+    assert not list((results / "journal").iterdir())
 
 
 def test_a_line_a_rank_says_where_it_is_and_what_it_has():

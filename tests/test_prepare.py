@@ -10,15 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from image_files import OWN, random_images
+from table_samples import tree
 from typer.testing import CliRunner
 
 from nnlc.campaign.campaign import load_campaign
 from nnlc.cli import app
 from nnlc.errors import NnlcError, ResultsError, SiteError
-from nnlc.launching.prepare import find_python, prepare
+from nnlc.launching.interpreter import find_python, nnlc_of
+from nnlc.launching.prepare import prepare
 from nnlc.launching.render import Request
 from nnlc.results.folder import ResultsFolder
 from nnlc.schedulers.site import load_site
+from nnlc.tables.folder_names import PART_NAMES
 from nnlc.training.own_images import describe_npz
 
 SITE = """
@@ -166,8 +169,19 @@ def test_the_python_of_a_job_is_there_and_named_in_full(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "env").symlink_to(Path(sys.executable).parent.parent)
     assert find_python("env/bin/python", plain) == str(tmp_path / "env/bin/python")
-    assert find_python("bash", plain) == shutil.which("bash")
+    assert find_python(None, plain) == sys.executable
     (tmp_path / "text").write_text("")
+    for says, problem in (("0.1.0", "has nnlc 0.1.0: install nnlc "), ("", "has nnlc ")):
+        (tmp_path / "old").write_text(f"#!/bin/sh\necho {says}\n")
+        (tmp_path / "old").chmod(0o755)
+        nnlc_of.cache_clear()
+        with pytest.raises(SiteError, match=f"--python ./old {problem}"):
+            find_python("./old", plain)
+    with pytest.raises(SiteError, match=r"--python bash can't be asked for its nnlc: .*import"):
+        find_python("bash", plain)
+    of_site = plain.model_copy(update={"python": "/on/nodes/alone"})
+    assert find_python(None, of_site) == "/on/nodes/alone"
+    assert find_python(sys.executable, of_site) == sys.executable
     for wrong in ("env/bin/no-python", "no-python", "text", "./text", str(tmp_path)):
         with pytest.raises(SiteError, match=re.escape(f"--python {wrong}: no program here")):
             find_python(wrong, plain)
@@ -177,6 +191,45 @@ def test_the_python_of_a_job_is_there_and_named_in_full(tmp_path, monkeypatch):
         find_python("env/bin/no-python", by_module)
     inside = {"launcher_options": ("--mpi=pmix", "apptainer", "exec", "image.sif")}
     assert find_python("/opt/bin/python", plain.model_copy(update=inside)) == "/opt/bin/python"
+
+
+def test_a_dry_run_writes_nothing_and_prints_a_script_that_needs_nothing_more(project):
+    before = tree(project), sorted(project.rglob("*"))
+    asked = ["submit", "mine.toml", "--site", "ours.toml", "--results", "r", "--dry-run"]
+    done = CliRunner().invoke(app, asked)
+    assert done.exit_code == 0, done.output
+    assert (tree(project), sorted(project.rglob("*"))) == before
+    assert done.stdout.startswith("#!/bin/bash\n#SBATCH --job-name=mine\n")
+    assert "#SBATCH --output=mine-%j.out\n" in done.stdout
+    assert f" -m nnlc.worker {project}/mine.toml \\\n    --results {project}/r \\\n" in done.stdout
+    assert f"nnlc submit would run: sbatch {project}/r/jobs/ours.sh\n" in done.stderr
+    Path("r").mkdir()
+    Path("r/other").touch()
+    assert "no campaign.toml" in str(CliRunner().invoke(app, asked).exception)
+
+
+def test_the_log_of_a_job_is_in_the_results_folder_by_its_number(project, tmp_path):
+    submit()
+    script = (tmp_path / "queued.sh").read_text()
+    assert f'#SBATCH --output="{project}/r/logs/%j.out"\n' in script
+    assert "the folder where you submit" not in script
+    assert Path("r/logs").is_dir()
+    for name in ("4711.out", "47110.out"):
+        Path("r/logs", name).touch()
+    told = CliRunner().invoke(app, ["status", "r"]).output.replace("\n", "")
+    assert told.endswith("job 4711: no longer in the queue; log: r/logs/4711.out")
+    assert "logs" in {path.name for path in Path("r").iterdir()} & PART_NAMES
+
+
+def test_a_log_folder_whose_name_a_scheduler_would_alter_is_not_named(project, tmp_path):
+    submit("--results", "50%j")
+    assert "#SBATCH --output=mine-%j.out\n" in (tmp_path / "queued.sh").read_text()
+
+
+def test_render_names_a_python_and_a_results_folder_in_full(project):
+    done = CliRunner().invoke(app, ["render", "mine.toml", "--site", "slurm"])
+    assert f"\n    {sys.executable} -m nnlc.worker {project}/mine.toml \\\n" in done.stdout
+    assert f"\n    --results {project}/results/mine \\\n" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -213,6 +266,11 @@ def test_a_request_that_means_nothing_is_refused_before_anything_is_written(
         ("lsf", 'launcher_options = ["-b rs"]', "'-b rs' is one word to a launcher"),
         ("local", 'launcher_options = ["--bind-to none"]', "'--bind-to none' is one word"),
         ("slurm", 'directives = ["#SBATCH --exclusive"]', "nothing after the second #SBATCH"),
+        ("slurm", 'directives = ["--mem=8G"]\nmemory_gigabytes_per_node = 9', "--mem contradicts"),
+        ("slurm", "exclusive = true\nmemory_gigabytes_per_node = 9", "key exclusive: whole nodes"),
+        ("lsf", 'account = "A"\nmemory_gigabytes_per_node = 9', "no option of LSF for this"),
+        ("local", "exclusive = true", "key exclusive: nnlc has no option of local for this"),
+        ("slurm", 'python = "env/bin/python"', "key python: must be an absolute path"),
         ("local", 'directives = ["-q x"]', "key directives: means nothing on a local site"),
         ("local", 'account = "a"', "key account: means nothing on a local site"),
         ("local", "walltime_minutes = 60", "key walltime_minutes: means nothing"),

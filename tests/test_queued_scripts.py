@@ -13,6 +13,7 @@ from worker_jobs import ONE, write_campaign
 from nnlc.campaign.campaign import load_campaign
 from nnlc.cli import app
 from nnlc.errors import SchedulerError
+from nnlc.launching.interpreter import nnlc_of
 from nnlc.launching.prepare import prepare
 from nnlc.launching.render import Request
 from nnlc.launching.submit import submit
@@ -191,9 +192,9 @@ def test_nothing_is_rewritten_while_a_job_waits_whose_nnlc_could_not_use_it(
     cluster.jobs = []
     assert upgrade(results).endswith("rewritten\n")
     cluster.jobs = ["1"]
-    queued._nnlc_of.cache_clear()
+    nnlc_of.cache_clear()
     assert f"no longer fits, cancel and submit again: {why}" in upgrade(results)
-    queued._nnlc_of.cache_clear()
+    nnlc_of.cache_clear()
 
 
 def test_nothing_is_started_for_a_job_that_the_scheduler_does_not_know(

@@ -26,7 +26,7 @@ from nnlc.reporting.network_state import State
 from nnlc.reporting.payload import encode_layers, encode_values, to_json, whole_payload
 from nnlc.reporting.report import look_at_tables
 from nnlc.results.folder import ResultsFolder
-from nnlc.results.journal import Journal
+from nnlc.results.journal import Journal, NoJournal
 from nnlc.results.status import read_status
 
 HOSTILE = "<script>alert(1)</script>'\"&\u2028<img src=x onerror=alert(2)>"
@@ -112,6 +112,25 @@ def data_of(text):
     return json.loads(data)
 
 
+def test_checks_alone_are_no_jobs_of_a_page_and_the_last_log_is_named(results):
+    old = [("job", {"device": "cpu"}), ("end", {"reason": "preflight passed: 2 ranks can begin"})]
+    check, silent = Journal(results.journal_folder), NoJournal(results.journal_folder)
+    for kind, facts in old:
+        check.write(kind, **facts)
+        silent.write(kind, **facts)
+    silent.progress({})
+    assert not silent.path.exists()
+    results.logs_folder.mkdir()
+    for seconds, name in enumerate(["8.out", "7_1.out"]):
+        (results.logs_folder / name).touch()
+        os.utime(results.logs_folder / name, (seconds, seconds))
+    facts = dict(CampaignFolder(results).look().facts)
+    assert facts["jobs"].startswith("one job, began 20")
+    assert "ended" not in facts["jobs"]
+    assert facts["last job"] == "1 rank on A100 <i>"
+    assert facts["last log"] == "logs/7_1.out"
+
+
 def test_each_network_of_a_campaign_has_its_state_as_status_counts_them(results):
     _, data = page_of(results.path)
     states = data["standings"]
@@ -134,6 +153,7 @@ def test_each_network_of_a_campaign_has_its_state_as_status_counts_them(results)
     facts = dict(data["facts"])
     assert facts["tables come from"] == "1 from A100 <i>"
     assert facts["last job"] == "1 rank on A100 <i>"
+    assert "last log" not in facts
     assert facts["jobs"].startswith("one job, began 20")
 
 

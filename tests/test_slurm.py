@@ -68,14 +68,15 @@ class Campaign:
         return events(self.results, kind) if (self.results / "journal").is_dir() else []
 
     def log(self) -> str:
-        return "\n".join(path.read_text() for path in sorted(Path().glob("tiny-*.out")))
+        logs = [*sorted((self.results / "logs").glob("*.out")), *Path().glob("tiny-*.out")]
+        return "\n".join(path.read_text() for path in logs)
 
 
 @pytest.fixture
 def campaign(cluster, alone, tmp_path, monkeypatch):
     for key, value in cluster.environment.items():
         monkeypatch.setenv(key, value)
-    monkeypatch.chdir(tmp_path)  # logs go where a job is submitted
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(render, "LEAST_SECONDS", 5)
 
     def make(**environment: str) -> Campaign:
@@ -97,6 +98,9 @@ def test_an_array_over_several_nodes_leaves_the_tables_of_a_local_job(campaign, 
     assert tables(job.results) == tables(alone[1])
     begun = [event["id"] for event in job.events("start")]
     assert len(begun) == len(set(begun)) == 6
+    logs = [job.results / "logs" / f"{number}_{element}.out" for element in (0, 1)]
+    assert all("job script: status" in log.read_text() for log in logs)
+    assert f"log: {logs[1]} and 1 more" in job.nnlc("status", job.results)
     hosts = [len(event["ranks"]) for event in job.events("job")]
     assert hosts == [2, 2]
 
@@ -192,7 +196,8 @@ def test_a_script_submitted_by_hand_warns_its_ranks_whatever_was_exported(
     job = campaign(**slow_steps(tmp_path, 0.5))
     script = tmp_path / "job.sh"
     place = ["--site", job.site, "--results", job.results, "--python", sys.executable]
-    job.nnlc("render", job.campaign, *place, "--nodes", 2, "--minutes", 10, "-o", script)
+    asked = ["submit", job.campaign, *place, "--nodes", 2, "--minutes", 10, "--dry-run"]
+    script.write_text(CliRunner().invoke(app, [str(word) for word in asked]).stdout)
     with monkeypatch.context() as patch:
         for name, value in OF_THE_USER.items():
             if not name.startswith("SBATCH"):

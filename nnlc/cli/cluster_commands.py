@@ -105,7 +105,10 @@ def render(
     elements: ElementsOption = None,
     account: AccountOption = None,
     queue: QueueOption = None,
-    results: Annotated[str | None, typer.Option(help="Results folder.")] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Results folder; default: results/<campaign>.", envvar="NNLC_RESULTS"),
+    ] = None,
     images: Annotated[str | None, typer.Option(help="Folder of the staged images.")] = None,
     python: PythonOption = None,
     output: Annotated[
@@ -113,24 +116,25 @@ def render(
     ] = None,
 ) -> None:
     """Write the job script that runs a campaign at a site, with one rank per GPU."""
+    from nnlc.campaign.campaign import load_campaign
     from nnlc.launching.limits import asked_minutes
     from nnlc.launching.prepare import check_script
     from nnlc.launching.render import Request, render_script
     from nnlc.schedulers.site import load_site
     from nnlc.system.output_file import SCRIPT, write_output
 
-    chosen = load_site(site, account=account, queue=queue)
+    loaded, chosen = load_campaign(campaign), load_site(site, account=account, queue=queue)
     request = Request(
         campaign=campaign,
         nodes=nodes,
         walltime_minutes=asked_minutes(minutes, hours),
         elements=1 if elements is None else elements,
-        results=results,
+        results=str((results or Path("results") / loaded.name).absolute()),
         images=images,
-        python=python or "python",
+        python=python or chosen.python or sys.executable,
         script=None if output is None else str(output.absolute()),
     )
-    script = render_script(request, chosen)
+    script = render_script(request, chosen, loaded)
     for note in check_script(output or Path("job.sh"), script, chosen):
         say_aside(note)
     if output is None:
@@ -152,14 +156,18 @@ def submit(
     results: shared_options.ResultsOrDefault = None,
     images: shared_options.Images = Path("images"),
     python: PythonOption = None,
-    dry_run: Annotated[bool, typer.Option(help="Check everything, but submit nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option(help="Check everything, print a script, and write and submit nothing.")
+    ] = False,
 ) -> None:
     """Check script, images and results folder, and submit the campaign."""
     from nnlc.campaign.campaign import load_campaign
     from nnlc.campaign.shared_ids import shared_ids
+    from nnlc.launching.interpreter import find_python
     from nnlc.launching.limits import asked_minutes
-    from nnlc.launching.prepare import find_python, prepare
+    from nnlc.launching.prepare import plain_script, prepare
     from nnlc.launching.render import Request
+    from nnlc.launching.spare_nodes import spare_nodes_notes
     from nnlc.launching.submit import submit as put_into_queue
     from nnlc.results.folder import ResultsFolder
     from nnlc.schedulers.commands import removed_wishes
@@ -176,23 +184,28 @@ def submit(
         elements=1 if elements is None else elements,
         results=str(folder.path),
         images=str(images.absolute()),
-        python=find_python(python or sys.executable, chosen),
+        python=find_python(python, chosen),
     )
     submission = prepare(request, chosen, folder, loaded)
     scheduler = None if dry_run else queue_of(chosen)
     for name, image_set in loaded.image_sets().items():
         check_images(image_set, loaded.datasets[name], images)
     first = () if folder.has_campaign else shared_ids(campaign, loaded)
-    folder.open(loaded)
-    for note in (*first, *submission.notes, *removed_wishes(os.environ)):
+    spare = spare_nodes_notes(loaded, chosen, folder, request)
+    for note in (*first, *submission.notes, *removed_wishes(os.environ), *spare):
         say_aside(note)
     if scheduler is None:
-        for path, text in submission.scripts:
-            say_whole(f"# {path}\n{text}")
+        folder.check_usable(loaded)
+        say_whole(plain_script(request, chosen, loaded))
+        if submission.scripts[1:]:
+            say_aside(f"note: the script is the first of {len(submission.scripts)}")
+        for path, _ in submission.scripts:
+            say_aside(f"nnlc submit would run: {chosen.submit} {shlex.quote(str(path))}")
         return
+    folder.open(loaded)
     for record in put_into_queue(submission, chosen, scheduler, folder):
         say(f"job {record.job}: {record.script}")
-    say(f"nnlc status {shlex.quote(str(folder.path))} shows its progress")
+    say(f"nnlc status {shlex.quote(str(folder.path))} shows its progress and its log")
 
 
 @app.command()

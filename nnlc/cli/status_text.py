@@ -12,6 +12,7 @@ from nnlc.launching.submit import count_states, queue, scheduler_of_folder, sett
 from nnlc.reporting.progress_lines import progress_lines
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.inventory import not_whole_lines
+from nnlc.results.logs import logs_of
 from nnlc.results.open_jobs import running_jobs
 from nnlc.results.status import Status, read_status
 from nnlc.wording import first_few
@@ -102,6 +103,14 @@ def _stop_line(found: Status) -> str:
     )
 
 
+def _logs(results: ResultsFolder, job: str) -> str:
+    """Return the log of a job, or the last element's and their number, to append to its line."""
+    found = logs_of(results.logs_folder, job)
+    if not found:
+        return ""
+    return f"; log: {found[-1]}" + (f" and {len(found) - 1} more" if found[1:] else "")
+
+
 def _queue_lines(results: ResultsFolder) -> tuple[list[str], bool]:
     """Return lines on submitted jobs, and True if one is or may be in the queue."""
     try:
@@ -113,7 +122,7 @@ def _queue_lines(results: ResultsFolder) -> tuple[list[str], bool]:
     except SchedulerError as problem:
         return [f"the queue is unknown: {problem}"], True
     lines = [
-        f"job {job}: {count_states(states) or 'no longer in the queue'}"
+        f"job {job}: {count_states(states) or 'no longer in the queue'}{_logs(results, job)}"
         for job, states in found.items()
     ]
     return lines, any(found.values())

@@ -21,7 +21,8 @@ from nnlc.networks.memory import memory_bytes
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
 from nnlc.results.inventory import inventory
-from nnlc.schedulers.site import Gpu, Site
+from nnlc.schedulers.site import Site
+from nnlc.schedulers.site_values import Gpu
 from nnlc.wording import counted
 
 _COPY_SHARE = 0.8

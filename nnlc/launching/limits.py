@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nnlc.errors import SiteError
-from nnlc.schedulers.site import MOST, Site
+from nnlc.schedulers.site import Site
+from nnlc.schedulers.site_values import MOST
 
 START_MINUTES = 2
 """Assumed minutes from a job's start to its first training step, for launcher, Python, torch and

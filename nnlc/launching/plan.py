@@ -140,6 +140,19 @@ def make_plan(forecast: Forecast, request: PlanRequest) -> Plan:
     )
 
 
+def fewest_nodes(forecast: Forecast, request: PlanRequest) -> int:
+    """Return the fewest nodes with which jobs finish as early as with those of a request.
+
+    Args:
+        forecast: networks to train.
+        request: nodes, minutes and elements of the jobs.
+
+    Raises:
+        SiteError: the jobs are too short to train.
+    """
+    return _Planner(forecast).fewest_nodes(request)
+
+
 def _options(option: Option) -> list[str]:
     """Return the options of `nnlc submit` and `nnlc render`."""
     words = ["--nodes", str(option.nodes)]
@@ -187,6 +200,19 @@ class _Planner:
             key=lambda o: (o.jobs, o.elements, o.nodes),
         )
         return found if request.minutes else self._not_longer_than_needed(found)
+
+    def fewest_nodes(self, request: PlanRequest) -> int:
+        """Return the fewest nodes with which a request finishes as early as with its own."""
+        [asked] = self._candidates(request)
+        latest = self._replay(asked).replay.makespan_ms * (1 + MAKESPAN_TOLERANCE)
+        fewer = self._candidates(dataclasses.replace(request, nodes=None))
+        enough = (
+            candidate.nodes
+            for candidate in fewer
+            if candidate.nodes < asked.nodes and candidate.least_makespan_ms <= latest
+            if self._replay(candidate).replay.makespan_ms <= latest
+        )
+        return next(enough, asked.nodes)
 
     def others(self, request: PlanRequest, chosen: Option) -> Iterable[Option]:
         """Return other options: the choice without request, or twice the nodes and longer bins."""

@@ -6,7 +6,6 @@ overwrites files of another.
 
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
@@ -61,7 +60,7 @@ def prepare(request: Request, site: Site, results: ResultsFolder, campaign: Camp
     content = _HEAD + campaign_toml(campaign)
     names = _numbered(f"campaign-{hashlib.sha256(content).hexdigest()[:12]}")
     copy = next(p for name in names if _free(p := folder / f"{name}.toml", content))
-    request = replace(request, campaign=str(copy), submitted=True)
+    request = replace(request, campaign=str(copy), submitted=True, logs=_log_folder(results))
     for name in _numbered(site.name):
         parts = _parts(request, site, folder / name)
         scripts = [(Path(p.script or ""), render_script(p, site, campaign)) for p in parts]
@@ -69,6 +68,12 @@ def prepare(request: Request, site: Site, results: ResultsFolder, campaign: Camp
             break
     notes = [note for path, text in scripts for note in check_script(path, text, site)]
     return Submission(scripts, copy, content, notes)
+
+
+def plain_script(request: Request, site: Site, campaign: Campaign) -> str:
+    """Return the script of a request, or its first, that needs no file of a submission."""
+    here = min(request.elements, site.max_array_elements)
+    return render_script(replace(request, here=here), site, campaign)
 
 
 def check_script(path: Path, text: str, site: Site) -> list[str]:
@@ -84,27 +89,10 @@ def check_script(path: Path, text: str, site: Site) -> list[str]:
     return list(_lines(path, findings))
 
 
-def find_python(python: str, site: Site) -> str:
-    """Return the path of the Python interpreter of the ranks, or its name if only jobs find it.
-
-    Args:
-        python: path or name of a program.
-        site: site, whose setup lines or container may have another program of this name.
-
-    Raises:
-        SiteError: there is no such program.
-    """
-    if site.template or any(not option.startswith("-") for option in site.launcher_options):
-        return python
-    if site.setup and "/" not in python:
-        return python
-    found = shutil.which(python)
-    if found is None:
-        raise SiteError(
-            f"--python {python}: no program here; if only the compute nodes have it, 'nnlc render' "
-            f"writes a script for '{site.submit}'"
-        )
-    return str(Path(found).absolute())  # a link to it may belong to an environment
+def _log_folder(results: ResultsFolder) -> str | None:
+    """Return the path of the logs; None if a directive can't have it, as schedulers alter it."""
+    path = str(results.logs_folder.absolute())
+    return None if set(path) & set('"\\%`$') else path
 
 
 def _lines(path: Path, findings: list[Finding]) -> Iterator[str]:

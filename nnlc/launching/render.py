@@ -16,7 +16,8 @@ from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.errors import SiteError
 from nnlc.networks.image_sets import comes_with_nnlc
 from nnlc.schedulers.scheduler import LEAST_SECONDS
-from nnlc.schedulers.site import MOST, Site, check_line, check_word
+from nnlc.schedulers.site import Site
+from nnlc.schedulers.site_values import MOST, check_line, check_word
 from nnlc.system.environment import DETERMINISM
 from nnlc.system.shipped import shipped_folder, shipped_names
 from nnlc.wording import reason_of
@@ -42,7 +43,11 @@ class Request:
     here: int | None = None
     """Elements of this array if a longer array is split into several; default all."""
     results: str | None = None
-    """Path of the results folder, taken literally."""
+    """Path of the results folder, taken literally; default: results/<campaign>, from the folder in
+    which the job starts."""
+    logs: str | None = None
+    """Folder for the job's log, which must exist when the job starts; default: the folder in which
+    the job is submitted."""
     images: str | None = None
     """Folder with the images from 'nnlc stage', taken literally."""
     python: str = "python"
@@ -66,7 +71,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         SiteError: the site lacks a key or allows less, or a value can't be in a script.
     """
     _check_argument("campaign", request.campaign)
-    for key in ("python", "results", "images", "script"):
+    for key in ("python", "results", "images", "logs", "script"):
         if (text := getattr(request, key)) is not None:
             _check_option(key, text)
     if site.account_required and not site.account:
@@ -100,7 +105,8 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         "elements": request.elements,
         "first_element": request.first_element,
         "last_index": here - 1,
-        "results": request.results,
+        "results": request.results or f"results/{campaign.name}",
+        "logs": request.logs,
         "images": request.images,
         "stage_images": bool(site.local_disk and request.images and from_files),
         "trainers": site.trainers_per_gpu,

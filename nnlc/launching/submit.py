@@ -78,6 +78,13 @@ def submit(
                 f"'nnlc status {results.path}' shows them, 'nnlc cancel {results.path}' ends them"
             )
         submission.keep()
+        try:
+            # Slurm ends a job without a word if the folder of its log is missing.
+            results.logs_folder.mkdir(exist_ok=True)
+        except OSError as problem:
+            raise SchedulerError(
+                f"{results.logs_folder}: can't be written: {problem.strerror}"
+            ) from None
         return list(_submit_all(submission, site, scheduler, results))
 
 

@@ -20,7 +20,7 @@ from nnlc.ranks.time_left import TimeLeft, seconds_left
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import read_history
 from nnlc.results.inventory import inventory, not_whole_lines
-from nnlc.results.journal import Journal
+from nnlc.results.journal import Journal, NoJournal
 from nnlc.system.files import ignored_lines, why_unread
 from nnlc.wording import counted, first_few
 
@@ -75,6 +75,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
         from nnlc.results.mixture import mixture_of  # a first start doesn't need it
 
         mixture = mixture_of(networks, campaign.training, history.finishes, work.tables)
+    journal = NoJournal if options.preflight else Journal
     log, launcher = standard_output(), launcher_rank(dict(os.environ))
     # Open MPI gives ranks a terminal even if its own output is a file.
     live = log.isatty() and not (launcher and launcher[0] == OPEN_MPI)
@@ -93,7 +94,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             attempts=Attempts(campaign.run.attempts, history.attempts),
             leases=leases,
             time_left=TimeLeft(seconds_left(options.time_left, os.environ), since=options.since),
-            journal=Journal(results.journal_folder, results.ready),
+            journal=journal(results.journal_folder, results.ready),
             last_event_time=history.last_time,
             open_jobs=history.open_jobs,
             progress=Progress(name, campaign.half_epochs, log, live=live),

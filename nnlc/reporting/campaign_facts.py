@@ -3,10 +3,12 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.reporting.network_state import Fact, NetworkState, State
 from nnlc.results.history import History, makers
+from nnlc.results.logs import newest_log
 from nnlc.results.mixture import mixture_of
 from nnlc.tables.frames import Tables
 from nnlc.wording import counted, duration
@@ -47,6 +49,12 @@ def campaign_facts(
     if attempts := sum(history.attempts.values()):
         facts.append(("attempts that ended badly", f"{attempts:,} since the last success"))
     return facts
+
+
+def log_facts(folder: Path) -> list[Fact]:
+    """Return the fact that names the last log of a submitted job, if there is one."""
+    newest = newest_log(folder)
+    return [("last log", f"{folder.name}/{newest.name}")] if newest else []
 
 
 def tables_facts(tables: Tables, history: History) -> list[Fact]:

@@ -16,6 +16,7 @@ from nnlc.errors import ResultsError, TableError
 from nnlc.networks.spec import ID_PATTERN
 from nnlc.reporting.campaign_facts import (
     campaign_facts,
+    log_facts,
     seconds_of,
     stop_of,
 )
@@ -159,7 +160,10 @@ class CampaignFolder:
         trouble = self._history.trouble if under_way else None
         return Snapshot(
             states,
-            campaign_facts(self.campaign, self.networks, states, self._history),
+            [
+                *campaign_facts(self.campaign, self.networks, states, self._history),
+                *log_facts(self.results.logs_folder),
+            ],
             self._count(states),
             progress_lines(self.results, self.campaign, self.networks, self._history, left),
             trouble,

@@ -67,17 +67,8 @@ class ResultsFolder(ResultsPaths):
             ResultsError: the folder can't be written, or belongs to another campaign or program.
         """
         try:
-            # List files before looking for campaign.toml: another job may be creating the folder.
-            in_use = self.path.exists() and any(
-                path.suffix != TEMPORARY_SUFFIX for path in self.path.iterdir()
-            )
-            if self.has_campaign:
-                self._renew_places(campaign, self.check_same(campaign))
-            elif in_use:
-                raise ResultsError(
-                    f"{self.path}: there are files but no campaign.toml, so this is no results "
-                    "folder; give an empty or new one with --results"
-                )
+            if recorded := self.check_usable(campaign):
+                self._renew_places(campaign, recorded)
             else:
                 # campaign.toml first: after an error, the unfinished folder is still recognised.
                 self.path.mkdir(parents=True, exist_ok=True)
@@ -90,10 +81,29 @@ class ResultsFolder(ResultsPaths):
             write_atomically(self._write_test, b"")
             self._write_test.unlink(missing_ok=True)  # another job may be here at the same time
         except OSError as problem:
+            raise _unusable(self.path, problem) from None
+
+    def check_usable(self, campaign: Campaign) -> Campaign | None:
+        """Return the campaign of this folder; None if the folder is new. Nothing is written.
+
+        Raises:
+            ResultsError: the folder can't be used, or belongs to another campaign or program.
+        """
+        try:
+            # List files before looking for campaign.toml: another job may be creating the folder.
+            in_use = self.path.exists() and any(
+                path.suffix != TEMPORARY_SUFFIX for path in self.path.iterdir()
+            )
+        except OSError as problem:
+            raise _unusable(self.path, problem) from None
+        if self.has_campaign:
+            return self.check_same(campaign)
+        if in_use:
             raise ResultsError(
-                f"{problem.filename or self.path}: {why_unread(problem, 'written')}; "
-                "give another folder with --results"
-            ) from None
+                f"{self.path}: there are files but no campaign.toml, so this is no results "
+                "folder; give an empty or new one with --results"
+            )
+        return None
 
     def remember(self, campaign: Campaign) -> None:
         """Store the campaign of the folder when the job began, for `check`."""
@@ -255,6 +265,13 @@ def checkpoints_in(folder: Path) -> dict[str, list[str]]:
             if name.endswith(CHECKPOINT):
                 found.setdefault(name.split(".")[0], []).append(name)
     return found
+
+
+def _unusable(path: Path, problem: OSError) -> ResultsError:
+    return ResultsError(
+        f"{problem.filename or path}: {why_unread(problem, 'written')}; "
+        "give another folder with --results"
+    )
 
 
 def _or_upgrade(different: Iterable[str], path: Path) -> str:

@@ -132,7 +132,10 @@ def read_history(folder: Path) -> History:
     open_jobs = OpenJobs()
     last: tuple[str, dict[str, Any]] | None = None
     starts: dict[str, dict[str, Any]] = {}
+    before: dict[str, tuple[str, dict[str, Any]] | None] = {}
     for name, event in read_files(folder, _KINDS):
+        if event["event"] == "job":
+            before[name] = last
         last_time, last = _word(event["time"]), (name, event)
         ids = _ids(event)
         open_jobs.follow(name, event, set(ids))
@@ -142,6 +145,10 @@ def read_history(folder: Path) -> History:
             trouble = None
         if event["event"] == "job":
             starts[name] = event
+        elif str(event.get("reason")).startswith("preflight passed"):
+            # Until 0.2.0 the journal recorded preflights, which are no jobs.
+            starts.pop(name, None)
+            last = before.get(name)
         for id_ in ids:
             _take(history, id_, event)
     return replace(

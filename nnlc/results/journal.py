@@ -175,6 +175,16 @@ class Journal:
                 return handle
 
 
+class NoJournal(Journal):
+    """Journal of a preflight, which is no job: nothing is written."""
+
+    def write(self, event: str, **facts: Any) -> None:
+        """Leave the event out."""
+
+    def progress(self, under_way: dict[str, dict[str, Any]]) -> None:
+        """Leave the record out."""
+
+
 def read_events(folder: Path, kinds: Set[str] | None = None) -> Iterator[dict[str, Any]]:
     """Yield the events of all files, or those of some kinds, in order of time.
 

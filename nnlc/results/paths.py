@@ -7,6 +7,7 @@ results/<campaign>/
   journal/                    events, one file for each job
   leases/                     which job trains which network: nnlc.ranks.leases
   jobs/                       submitted scripts and campaigns, and the jobs' IDs
+  logs/                       output of submitted jobs, by their IDs
   machines.toml               fitted speed of the devices: nnlc.calibration.machines
   aside/<number>/             damaged or foreign tables: nnlc.results.retry
 
@@ -30,6 +31,7 @@ class ResultsPaths:
         self.checkpoints_folder = path / names.CHECKPOINTS
         self.leases_folder = path / names.LEASES
         self.jobs_folder = path / names.JOBS
+        self.logs_folder = path / names.LOGS
         self.aside_folder = path / names.ASIDE
 
     def models_folder(self, images: ImageSet) -> Path:

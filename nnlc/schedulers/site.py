@@ -6,13 +6,11 @@ some keys. A mistake is refused with file, key, and valid values.
 
 import os
 import re
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -24,97 +22,20 @@ from pydantic import (
 from nnlc.errors import SchedulerError, SiteError
 from nnlc.schedulers.scheduler import Queue, Scheduler
 from nnlc.schedulers.scheduler_registry import SCHEDULERS, scheduler_named
+from nnlc.schedulers.site_values import (
+    Bin,
+    Count,
+    Gpu,
+    Line,
+    Notice,
+    Positive,
+    Program,
+    Word,
+    check_word,
+)
 from nnlc.system.files import folder_of_user
 from nnlc.system.shipped import shipped_names
 from nnlc.system.toml_file import Layers, find_file, read_layers, validate
-
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
-# Control characters, lone surrogates, which no file can contain, and Unicode's line ends.
-_NOT_IN_A_LINE = {"Cc", "Cs", "Zl", "Zp"}
-
-
-def check_word(text: str) -> str:
-    """Return the text itself, if it needs no quotes in a directive.
-
-    Raises:
-        ValueError: the text has other characters.
-    """
-    if not _WORD.fullmatch(text):
-        raise ValueError(
-            "a directive takes letters, digits, dots, dashes, plus signs and underscores, "
-            f"the first a letter or digit; found {text!r}"
-        )
-    return text
-
-
-def check_line(text: str) -> str:
-    """Return the text itself, if it can be one line of a script.
-
-    Raises:
-        ValueError: the text is empty, or has a newline, a control character or a lone surrogate.
-    """
-    if not text:
-        raise ValueError("must not be empty")
-    bad = next((c for c in text if unicodedata.category(c) in _NOT_IN_A_LINE), None)
-    if bad is not None:
-        raise ValueError(f"must be one line without control characters; found {bad!r} in {text!r}")
-    return text
-
-
-MOST = 10_000_000
-"""Largest count of anything: nodes, minutes, elements."""
-Count = Annotated[int, Field(ge=1, le=MOST)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Word = Annotated[str, AfterValidator(check_word)]
-Line = Annotated[str, AfterValidator(check_line)]
-
-
-class Gpu(BaseModel):
-    """`[gpu]`: the GPU of each rank."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model: Line
-    """Name of the GPU, such as NVIDIA A100."""
-    fp32_teraflops: Positive
-    """Peak speed in full precision (fp32), in teraflops, as the manufacturer states it."""
-    efficiency: Annotated[float, Field(gt=0, le=1)] = 0.35
-    """Assumed share of the peak that training reaches, until a journal of the site has measured
-    times."""
-    memory_gigabytes: Positive
-    """Memory in GB."""
-    memory_gigabytes_per_second: Positive | None = None
-    """Peak bandwidth of its memory in GB/s, as the manufacturer states it; if left out, in
-    proportion to fp32_teraflops."""
-
-
-class Bin(BaseModel):
-    """`[[bins]]`: longest walltime of jobs of some sizes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    nodes: tuple[Count, Count]
-    """Lowest and highest number of nodes of these jobs."""
-    hours: Annotated[float, Field(ge=1 / 60, le=MOST / 60)]
-    """Longest walltime of these jobs, in hours."""
-
-    @field_validator("nodes")
-    @classmethod
-    def _in_order(cls, nodes: tuple[int, int]) -> tuple[int, int]:
-        if nodes[0] > nodes[1]:
-            raise ValueError("must be [lowest, highest]")
-        return nodes
-
-
-class Notice(BaseModel):
-    """`[notice]`: the warning before the walltime is over."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    signal: Literal["URG", "USR1", "USR2", "TERM", "INT"] = "URG"
-    """Signal of the warning; programs ignore URG unless they know it."""
-    minutes: Count = 3
-    """Minutes before the end; networks are saved within seconds, Slurm may warn a minute early."""
 
 
 class Site(BaseModel):
@@ -184,6 +105,8 @@ class Site(BaseModel):
     """Path of a node's own disk for images, such as `/mnt/bb/$USER`; the shell expands it."""
     directives: tuple[Line, ...] = ()
     """More directives, each without its `#SBATCH` or `#BSUB`."""
+    python: Program | None = None
+    """Python of the ranks, as the nodes find it, not checked; default: the one that runs nnlc."""
     setup: tuple[Line, ...] = ()
     """Shell lines to copy before the launcher unchanged, such as `module load python`."""
     launcher_options: tuple[Line, ...] = ()

@@ -7,10 +7,11 @@ They are in this room because the search for tables must skip all that are not t
 CAMPAIGN_FILE = "campaign.toml"
 MACHINES_FILE = "machines.toml"
 PROVENANCE_FILE, CAMPAIGNS = "provenance.csv", "campaigns"
-JOURNAL, CHECKPOINTS, LEASES, JOBS, ASIDE = "journal", "checkpoints", "leases", "jobs", "aside"
+JOURNAL, CHECKPOINTS, LEASES = "journal", "checkpoints", "leases"
+JOBS, LOGS, ASIDE = "jobs", "logs", "aside"
 
 PARTS = {
-    CAMPAIGN_FILE: {CAMPAIGN_FILE, MACHINES_FILE, JOURNAL, CHECKPOINTS, LEASES, JOBS, ASIDE},
+    CAMPAIGN_FILE: {CAMPAIGN_FILE, MACHINES_FILE, JOURNAL, CHECKPOINTS, LEASES, JOBS, LOGS, ASIDE},
     PROVENANCE_FILE: {PROVENANCE_FILE, CAMPAIGNS, JOURNAL},
 }
 """Names of files and folders that are not tables, in a results folder and in a collection; the key

@@ -2,15 +2,14 @@
 
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.errors import NnlcError, SchedulerError
+from nnlc.launching.interpreter import nnlc_of
 from nnlc.launching.submit import Record, in_queue, records, scheduler_of_folder
 from nnlc.results.campaign_file import differences, in_words
 from nnlc.results.folder import ResultsFolder
@@ -18,10 +17,7 @@ from nnlc.schedulers.scheduler_registry import queue_named
 from nnlc.schedulers.script import Launch, Script
 from nnlc.system.files import read_regular, why_unread
 from nnlc.system.newer_format import is_newer
-from nnlc.wording import counted, reason_of
-
-_ANSWER_SECONDS = 30.0
-"""Time limit, in seconds, for a script's Python to print the version of its nnlc."""
+from nnlc.wording import counted
 
 
 class _UnseenError(Exception):
@@ -145,40 +141,15 @@ def _problem_of_python(worker: Launch, wanted: Standard, *, is_known: bool) -> s
         return f"its Python {python} is not here"
     if not is_known:
         raise _UnseenError(f"its Python {python} is asked for its nnlc only if the job is seen")
-    nnlc = _nnlc_of(os.path.abspath(python))  # noqa: PTH100  links must stay
+    try:
+        nnlc = nnlc_of(python)
+    except ValueError as problem:
+        raise _UnseenError(f"its Python {python} {problem}") from None
     if nnlc is None:
         return f"its Python {python} has no nnlc"
     if is_newer(wanted.oldest, than=nnlc):
         return f"its Python {python} has nnlc {nnlc} where {wanted.oldest} is needed"
     return ""
-
-
-@cache
-def _nnlc_of(python: str) -> str | None:
-    """Return the version of the nnlc of a Python; None if it has no nnlc.
-
-    Raises:
-        _UnseenError: the Python does not answer.
-    """
-    try:
-        answer = subprocess.run(  # noqa: S603  a list, no shell
-            [python, "-c", "import nnlc; print(nnlc.__version__)"],
-            cwd="/",  # not in a checkout of nnlc, which would hide the installed nnlc
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_ANSWER_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as problem:
-        raise _UnseenError(f"its Python {python} can't be asked: {reason_of(problem)}") from None
-    if "No module named 'nnlc'" in answer.stderr:
-        return None
-    if answer.returncode:
-        last = answer.stderr.strip().rpartition("\n")[2] or "it said nothing"
-        raise _UnseenError(f"its Python {python} can't be asked: {last:.200}")
-    return answer.stdout.strip().rpartition("\n")[2]
 
 
 def _problem_of_campaign(worker: Launch, folder: Path, wanted: Standard) -> str:

@@ -61,6 +61,7 @@ pass_on() {
 set -m # own process group: a terminal's Ctrl-C or hang-up reaches only this script
 mpirun -np 2 </dev/null \
     python -m nnlc.worker smoke \
+    --results results/smoke \
     --device auto &
 launcher=$!
 set +e # from here on, the script checks statuses itself

@@ -8,9 +8,11 @@
 #BSUB -e paper-%J-%I.err
 #BSUB -wa URG
 #BSUB -wt 3
+#BSUB -x
 #BSUB -alloc_flags 'nvme smt1'
 # Rendered by nnlc for the campaign paper and the site my-lsf.
 # Submit it with: bsub < FILE, or with 'nnlc submit', which checks it first.
+# Its log is in the folder where you submit it; a log of 'nnlc submit' is in the results folder.
 # Exit status, as the worker's: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
 # shellcheck disable=SC2317,SC2329 # traps call the functions
 set -euo pipefail

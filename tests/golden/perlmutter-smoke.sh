@@ -15,6 +15,7 @@
 #SBATCH --qos=regular
 # Rendered by nnlc for the campaign smoke and the site perlmutter.
 # Submit it with: sbatch FILE, or with 'nnlc submit', which checks it first.
+# Its log is in the folder where you submit it; a log of 'nnlc submit' is in the results folder.
 # Exit status, as the worker's: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
 # shellcheck disable=SC2317,SC2329 # traps call the functions
 set -euo pipefail
@@ -78,6 +79,7 @@ srun --nodes=1 --ntasks=4 --ntasks-per-node=4 \
     --kill-on-bad-exit=0 --wait=60 --label \
     --cpu-bind=cores \
     python -m nnlc.worker smoke \
+    --results results/smoke \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!

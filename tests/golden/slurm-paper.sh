@@ -13,10 +13,12 @@
 #SBATCH --open-mode=append
 #SBATCH --signal=B:URG@180
 #SBATCH --requeue
+#SBATCH --mem=200G
 #SBATCH --constraint=gpu
 #SBATCH --qos=regular
 # Rendered by nnlc for the campaign paper and the site my-slurm.
 # Submit it with: sbatch FILE, or with 'nnlc submit', which checks it first.
+# Its log is in the folder where you submit it; a log of 'nnlc submit' is in the results folder.
 # Exit status, as the worker's: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
 # shellcheck disable=SC2317,SC2329 # traps call the functions
 set -euo pipefail

@@ -10,6 +10,7 @@
 #BSUB -alloc_flags "NVME smt1 gpumps"
 # Rendered by nnlc for the campaign smoke and the site summit.
 # Submit it with: bsub FILE, or with 'nnlc submit', which checks it first.
+# Its log is in the folder where you submit it; a log of 'nnlc submit' is in the results folder.
 # Exit status, as the worker's: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
 # shellcheck disable=SC2317,SC2329 # traps call the functions
 set -euo pipefail
@@ -66,6 +67,7 @@ jsrun -n 6 -r 6 -a 1 -c 7 -g 1 \
     -b rs -d packed -l gpu-cpu -E OMP_NUM_THREADS=1 \
     --smpiargs=-disable_gpu_hooks \
     python -m nnlc.worker smoke \
+    --results results/smoke \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!
