@@ -27,7 +27,8 @@ from nnlc.campaign.campaign import CampaignNetwork, TrainingSection, load_campai
 from nnlc.networks import walk_network
 from nnlc.networks.cost import CPU, forward_work, predict_step_seconds, training_work
 from nnlc.networks.memory import memory_bytes
-from nnlc.training.device_info import peak_memory, processor_name, reset_peak_memory
+from nnlc.system.hardware import processor_name
+from nnlc.training.device_info import peak_memory, reset_peak_memory
 from nnlc.training.loaded_images import Images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages

@@ -40,8 +40,8 @@ from step_times import BATCHES, Rates, random_images, seconds_a_batch, synchroni
 from nnlc.campaign.campaign import CampaignNetwork, TrainingSection, load_campaign
 from nnlc.networks import walk_network
 from nnlc.system.environment import ALLOCATION, trainer_environment
+from nnlc.system.hardware import processor_name
 from nnlc.training.determinism import make_deterministic
-from nnlc.training.device_info import processor_name
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
 from nnlc.training.training_steps import WARM_STEPS

@@ -45,6 +45,8 @@ def pytest_configure(config):
     # Jobs call mpirun and python by name: those of the environment that runs the tests, which need
     # not be an active one.
     os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+    # No test reads or writes the machines that 'nnlc calibrate' keeps for the user.
+    os.environ["XDG_DATA_HOME"] = os.devnull
     # What a job around the tests or the shell has for schedulers' commands; a test sets its own.
     for name in os.environ.keys() - scheduler_environment(os.environ).keys():
         del os.environ[name]

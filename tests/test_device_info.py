@@ -15,7 +15,9 @@ from limits import HANG_SECONDS
 from small_networks import CPU, bundled_images, first, loop_on, spec
 
 import nnlc
+from nnlc.system import hardware
 from nnlc.system.environment import ALLOCATION, DETERMINISM
+from nnlc.system.hardware import processor_name
 from nnlc.training import device_info
 from nnlc.training.device_info import (
     _driver_version,
@@ -24,7 +26,6 @@ from nnlc.training.device_info import (
     describe_device,
     free_memory,
     peak_memory,
-    processor_name,
     reset_peak_memory,
 )
 
@@ -137,7 +138,7 @@ def test_peak_memory_is_told_where_proc_is_not(monkeypatch):
 
 
 def test_a_processor_has_a_name_where_proc_is_not(monkeypatch):
-    monkeypatch.setattr(device_info, "read_regular", _missing)
+    monkeypatch.setattr(hardware, "read_regular", _missing)
     assert processor_name() == os.uname().machine
 
 

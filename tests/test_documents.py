@@ -64,7 +64,7 @@ SMALLEST = {
     "nnlc specs CAMPAIGN [--csv FILE | --memory GB]": "nnlc specs smoke --csv -",
     "nnlc describe FILE.npz": "nnlc describe own.npz",
     "nnlc plan paper --site …": "nnlc plan fashion-mnist --site frontier",
-    "nnlc plan CAMPAIGN --site SITE": "nnlc plan fashion-mnist --site frontier",
+    "nnlc plan CAMPAIGN [--site SITE | --ranks N]": "nnlc plan fashion-mnist --site frontier",
     "nnlc doctor": "nnlc doctor smoke --device cpu",
     "nnlc doctor [CAMPAIGN]": "nnlc doctor smoke --device cpu",
     "nnlc stage CAMPAIGN [--root DIR] [--from DIR]": "nnlc stage smoke --root images --from .",
@@ -113,7 +113,9 @@ SMALLEST = {
 """How each is run: in the folder that `place` lays out; empty: as it stands."""
 
 WORKER = "test_preflight.py::test_the_preflight_alone_names_every_rank_and_trains_nothing"
+PLAN_HERE = "test_machine_plan.py::test_steps_of_real_networks_are_timed_in_a_process_of_their_own"
 ELSEWHERE = {
+    "nnlc plan CAMPAIGN": PLAN_HERE,
     "nnlc calibrate RESULTS": "test_calibration.py::"
     "test_the_command_prints_errors_before_and_after_and_the_constants",
     "nnlc serve results/curves": "test_serve.py::"

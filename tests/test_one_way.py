@@ -22,12 +22,14 @@ OWNERS = {
     "schedulers/commands.py": {STARTING},
     # Processes of nnlc's own, NVIDIA's daemon, and bash, which reads a script and runs nothing.
     "verification/verify_trainer.py": {STARTING},
+    "calibration/probe.py": {STARTING},
     "upgrading/queued.py": {STARTING},
     "ranks/trainer_link.py": {STARTING},
     "ranks/mps.py": {STARTING},
     "schedulers/rules.py": {STARTING},
     # Programs of their own, whose standard output is their answer to the process that began them.
     "exporting/reader_process.py": {PRINTING, STARTING},
+    "training/step_timing.py": {PRINTING},
     "training/sample/make_sample.py": {PRINTING, OPENING},
 }
 """Modules that own a question, or stand outside the package's processes."""

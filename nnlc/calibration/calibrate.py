@@ -5,7 +5,7 @@ A machine is the speed of one model of device: see `nnlc.networks.cost`.
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import inf
 from statistics import median
 from typing import Any, NamedTuple, TypeAlias
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import least_squares
 
-from nnlc.calibration.machines import NOMINAL, FittedMachine, write_machines
+from nnlc.calibration.machines import NOMINAL, TRAINER_THREADS, FittedMachine, write_machines
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import ResultsError
 from nnlc.networks import walk_network
@@ -75,6 +75,9 @@ class Calibration:
     """Errors of machines that were fitted without the networks that they predict."""
     memory: Errors | None
     """Errors of predicted peak memory; None if the journal has no measurements."""
+    threads: int = TRAINER_THREADS
+    campaign: str = ""
+    date: str = ""
 
     @property
     def fitted(self) -> FittedMachine:
@@ -84,6 +87,9 @@ class Calibration:
             device=self.kind,
             networks=len(self.samples),
             median_error=round(self.cross_validated.median, 4),
+            threads=self.threads,
+            campaign=self.campaign,
+            date=self.date,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -109,7 +115,8 @@ def calibrate(results: ResultsFolder) -> list[Calibration]:
             file can't be written.
     """
     campaign = results.campaign()
-    finishes = read_history(results.journal_folder).finishes
+    history = read_history(results.journal_folder)
+    finishes, date = history.finishes, (history.last_time or "")[:10]
     networks = {n.spec.id: n for n in campaign.networks() if n.spec.id in finishes}
     standing = inventory(results, campaign, list(networks.values()), finishes).with_tables
     by_device: defaultdict[str, list[tuple[CampaignNetwork, Finish]]] = defaultdict(list)
@@ -129,7 +136,10 @@ def calibrate(results: ResultsFolder) -> list[Calibration]:
             f"device are needed to calibrate; there are {counts or 'none'}. Train more networks, "
             f"then run 'nnlc calibrate' again{unread}"
         )
-    found = [_calibrate_device(name, trained) for name, trained in enough.items()]
+    found = [
+        replace(_calibrate_device(name, trained), campaign=campaign.name, date=date)
+        for name, trained in enough.items()
+    ]
     write_machines(results, [calibration.fitted for calibration in found])
     return found
 
@@ -153,23 +163,30 @@ def calibration_lines(found: Sequence[Calibration], results: ResultsFolder) -> I
 
 def _calibrate_device(name: str, trained: Sequence[tuple[CampaignNetwork, Finish]]) -> Calibration:
     kind: DeviceKind = "cpu" if trained[0][1].multiprocessors is None else "cuda"
-    nominal = NOMINAL[kind]
-    samples = tuple(
+    samples = [
         Sample(
             half_epoch_work(walk_network(n.spec, n.images), n.spec, n.images),
             _half_epoch_seconds(finish),
         )
         for n, finish in trained
-    )
+    ]
+    found = replace(calibration_of(name, kind, samples), memory=_memory_errors(trained, kind))
+    threads = trained[-1][1].settings.get("threads", "")
+    return replace(found, threads=int(threads)) if threads.isdecimal() else found
+
+
+def calibration_of(name: str, kind: DeviceKind, samples: Sequence[Sample]) -> Calibration:
+    """Return the calibration of a device from samples of its work, without memory."""
+    nominal = NOMINAL[kind]
     return Calibration(
         device=name,
         kind=kind,
-        samples=samples,
+        samples=tuple(samples),
         nominal=nominal,
         machine=fit_machine(samples, nominal),
         before=errors(samples, nominal),
         cross_validated=cross_validated_errors(samples, nominal),
-        memory=_memory_errors(trained, kind),
+        memory=None,
     )
 
 
@@ -261,7 +278,7 @@ def cross_validated_errors(samples: Sequence[Sample], nominal: Machine) -> Error
     ratios: list[float] = []
     for fold in range(folds):
         others = [s for i, s in enumerate(samples) if i % folds != fold]
-        machine = fit_machine(others, nominal)
+        machine = fit_machine(others, nominal) if others else nominal
         ratios += [machine.seconds(s.work) / s.seconds for s in samples[fold::folds]]
     return errors_of(ratios)
 

@@ -1,13 +1,15 @@
-"""The file machines.toml of a results folder: machines that were fitted to its journal.
+"""The files machines.toml: machines that were fitted to the journal of a results folder.
 
-`nnlc calibrate` writes it; later jobs and `nnlc plan` read it. Without the file, predictions use
-nominal machines.
+`nnlc calibrate` writes one into the results folder, and one into the user's data folder
+($XDG_DATA_HOME/nnlc, by default ~/.local/share/nnlc) for other campaigns on these devices. Later
+jobs and `nnlc plan` read both. If neither has a job's device, the job uses a nominal machine.
 """
 
 import os
 from collections.abc import Container, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from math import inf
+from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import tomli_w
@@ -18,15 +20,18 @@ from nnlc.errors import ResultsError
 from nnlc.networks.buffers import DeviceKind
 from nnlc.networks.cost import CPU, GPU, Machine
 from nnlc.results.folder import ResultsFolder
-from nnlc.system.files import write_atomically
+from nnlc.results.paths import ResultsPaths
+from nnlc.system.environment import DETERMINISM
+from nnlc.system.files import folder_of_user, why_unread, write_atomically
 from nnlc.system.newer_format import too_new
 from nnlc.system.toml_file import Layers, read_toml, validate
 
-_FORMAT = 2
-"""Version of the file's format; 1, written by 0.1.0, has no version of nnlc."""
-_HEADER = (
-    b"# Speeds of the devices that trained this folder's networks. Written by 'nnlc calibrate'.\n"
-)
+_FORMAT = 3
+"""Version of the file's format; 1 has no version of nnlc, and 2 no origin of a machine."""
+_HEADER = b"# Speeds of devices that trained networks. Written by 'nnlc calibrate'.\n"
+TRAINER_THREADS = int(DETERMINISM["OMP_NUM_THREADS"])
+"""Threads of each trainer."""
+_RATES = {rate.name for rate in fields(Machine)}
 
 NOMINAL: dict[DeviceKind, Machine] = {"cuda": GPU, "cpu": CPU}
 """Machines for predictions until one is fitted."""
@@ -47,6 +52,12 @@ class FittedMachine(BaseModel):
     """Number of networks that the machine was fitted to."""
     median_error: Share
     """Median relative error of cross-validated predictions."""
+    threads: Annotated[int, Field(ge=1)] = TRAINER_THREADS
+    """Threads of each trainer."""
+    campaign: str = ""
+    """Campaign of these networks."""
+    date: str = ""
+    """Date of this campaign's last event."""
     operations_per_second: Rate | None = None
     gathered_per_second: Rate | None = None
     comparisons_per_second: Rate | None = None
@@ -58,7 +69,7 @@ class FittedMachine(BaseModel):
 
     @property
     def machine(self) -> Machine:
-        rates = self.model_dump(exclude={"name", "device", "networks", "median_error"})
+        rates = self.model_dump(include=_RATES)
         return Machine(**{key: inf if rate is None else rate for key, rate in rates.items()})
 
     @classmethod
@@ -76,7 +87,7 @@ class FittedMachine(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1, 2]
+    format: Literal[1, 2, 3]
     nnlc: str = ""
     """Version of nnlc that wrote the file."""
     devices: tuple[FittedMachine, ...] = ()
@@ -87,9 +98,9 @@ class ChosenMachine(NamedTuple):
 
     machine: Machine
     fitted: FittedMachine | None
-    """Entry of machines.toml that the machine comes from; None for a nominal machine."""
+    """Entry of a file that the machine comes from; None for a nominal machine."""
     warning: str | None
-    """Sentence for the user if the file could not be used."""
+    """Sentence for the user if a file could not be used."""
 
 
 def machine_for(results: ResultsFolder, names: Container[str], device: DeviceKind) -> ChosenMachine:
@@ -97,8 +108,8 @@ def machine_for(results: ResultsFolder, names: Container[str], device: DeviceKin
 
     Args:
         results: the results folder, which may lack the file or not exist.
-        names: models of the job's devices, as trainers report them; the first entry of the file
-            with one of these names is used.
+        names: models of the job's devices, as trainers report them; the first entry of the files
+            with one of these names is used, the results folder's before the user's.
         device: kind of the devices.
     """
     machines, trouble = fitted_machines(results)
@@ -108,10 +119,26 @@ def machine_for(results: ResultsFolder, names: Container[str], device: DeviceKin
 
 
 def fitted_machines(results: ResultsFolder) -> tuple[tuple[FittedMachine, ...], str | None]:
-    """Return all entries of the file; if it can't be read, none and a warning for the user."""
-    path = results.machines_file
+    """Return the entries of the results folder's file, then the user's, for trainers' threads.
+
+    If a file can't be read, its entries are missing, and the second value warns the user.
+    """
+    found, trouble = _read(results.machines_file)
+    kept, other_trouble = _read(user_machines_file())
+    fitted = tuple(m for m in (*found, *kept) if m.threads == TRAINER_THREADS)
+    return fitted, trouble or other_trouble
+
+
+def user_machines_file() -> Path | None:
+    """Return the path of the user's file; None for a user without a home."""
+    folder = folder_of_user("XDG_DATA_HOME", ".local/share")
+    return ResultsPaths(folder).machines_file if folder else None
+
+
+def _read(path: Path | None) -> tuple[tuple[FittedMachine, ...], str | None]:
+    """Return the entries of a file; if it can't be read, none and a warning for the user."""
     try:
-        if not os.path.lexists(path):
+        if path is None or not os.path.lexists(path):
             return (), None
         values = read_toml(path, ResultsError)
         if newer := too_new(path, values.get("format"), _FORMAT, values.get("nnlc")):
@@ -123,16 +150,41 @@ def fitted_machines(results: ResultsFolder) -> tuple[tuple[FittedMachine, ...], 
 
 
 def write_machines(results: ResultsFolder, machines: Sequence[FittedMachine]) -> None:
-    """Write the file atomically.
+    """Write the results folder's file atomically.
 
     Raises:
         ResultsError: it can't be written; an older file stays as it was.
     """
+    path = results.machines_file
+    try:
+        _write(path, machines)
+    except OSError as problem:
+        raise ResultsError(f"{path}: can't be written: {problem.strerror}") from None
+
+
+def keep_machines(machines: Sequence[FittedMachine]) -> str:
+    """Add machines to the user's file, in place of older ones for their device and threads.
+
+    A file that can't be read is renamed.
+
+    Returns:
+        A line for the user: the file, or why nothing was kept.
+    """
+    path = user_machines_file()
+    if path is None:
+        return "warning: nothing is kept for other campaigns: you have no home folder"
+    before, trouble = _read(path)
+    merged = {(m.name, m.device, m.threads): m for m in (*before, *machines)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, list(merged.values()), keep=path.with_suffix(".unread") if trouble else None)
+    except OSError as problem:
+        why = why_unread(problem, "written")
+        return f"warning: nothing is kept for other campaigns: {path}: {why}"
+    return f"{path}: kept for other campaigns on these devices"
+
+
+def _write(path: Path, machines: Sequence[FittedMachine], keep: Path | None = None) -> None:
     devices = [machine.model_dump(exclude_none=True) for machine in machines]
     text = tomli_w.dumps({"format": _FORMAT, "nnlc": __version__, "devices": devices})
-    try:
-        write_atomically(results.machines_file, _HEADER + text.encode())
-    except OSError as problem:
-        raise ResultsError(
-            f"{results.machines_file}: can't be written: {problem.strerror}"
-        ) from None
+    write_atomically(path, _HEADER + text.encode(), keep=keep)

@@ -44,7 +44,9 @@ PythonOption = Annotated[
 @app.command()
 def plan(
     campaign: shared_options.Campaign,
-    site: SiteOption,
+    site: Annotated[
+        str | None, typer.Option(help="A shipped site, or a .toml file; default: this machine.")
+    ] = None,
     nodes: NodesOption = None,
     minutes: MinutesOption = None,
     hours: HoursOption = None,
@@ -56,21 +58,36 @@ def plan(
         Path | None, typer.Option(help="Image folder, for the proposed command.")
     ] = None,
     python: PythonOption = None,
+    ranks: Annotated[
+        int | None,
+        typer.Option(min=1, help="Ranks on this machine; default: one for each GPU or core."),
+    ] = None,
 ) -> None:
-    """Predict a campaign's cost at a site, and propose nodes, walltime and array elements.
+    """Predict a campaign's cost on this machine; or at a site, and propose nodes and walltime.
 
-    The options are those of 'nnlc submit'.
+    The other options are those of 'nnlc submit'.
     """
+    from nnlc.errors import SiteError
     from nnlc.launching.limits import PlanRequest, asked_minutes
+    from nnlc.launching.machine_plan import machine_plan_lines, plan_machine, plans_this_machine
     from nnlc.launching.plan import plan_campaign
     from nnlc.launching.plan_text import plan_lines
-    from nnlc.schedulers.site import load_site
+    from nnlc.schedulers.site import THIS_MACHINE, load_site
 
-    load_site(site, account=account, queue=queue)
+    chosen = load_site(site or THIS_MACHINE, account=account, queue=queue)
     request = PlanRequest(nodes=nodes, minutes=asked_minutes(minutes, hours), elements=elements)
+    if plans_this_machine(chosen):
+        ranks = ranks or (chosen.gpus_per_node if site else None)
+        folders = {"results": results, "images": images}
+        here = plan_machine(campaign, chosen, request, ranks=ranks, python=python, **folders)
+        for line in machine_plan_lines(here):
+            say(line)
+        return
+    if ranks is not None:
+        raise SiteError(f"--ranks: {chosen.name} starts a rank on each GPU; use --nodes")
     others = {"account": account, "queue": queue and queue[0], "images": images, "python": python}
     words = [word for key, value in others.items() if value for word in (f"--{key}", str(value))]
-    for line in plan_lines(plan_campaign(campaign, site, results, request, words)):
+    for line in plan_lines(plan_campaign(campaign, site or chosen.name, results, request, words)):
         say(line)
 
 
@@ -84,10 +101,12 @@ def calibrate(
 
     from nnlc.calibration.calibrate import calibrate as fit
     from nnlc.calibration.calibrate import calibration_lines
+    from nnlc.calibration.machines import keep_machines
     from nnlc.results.folder import ResultsFolder
 
     folder = ResultsFolder(results)
     found = fit(folder)
+    say_aside(keep_machines([calibration.fitted for calibration in found]))
     if as_json:
         say(json.dumps([calibration.to_json() for calibration in found], indent=2))
     else:

@@ -1,21 +1,24 @@
-"""Forecast of the seconds that each network of a campaign takes at a site.
+"""Forecast of the seconds that each network of a campaign takes at a site, or on this machine.
 
     seconds = sum over kinds of operations of (number / operations per second of the GPU)
               * measured / predicted
 
 The GPU's rates come from the site file's peaks and its assumed efficiency, or from the results
-folder if 'nnlc calibrate' has fitted them. The factor measured / predicted corrects errors
-of this model. It is 1 until the folder's journal has measured times from this kind of GPU.
+folder or the user's file if 'nnlc calibrate' has fitted them. The factor measured / predicted
+corrects errors of this model. It is 1 until the folder's journal has measured times from this kind
+of GPU.
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
 
 from nnlc.calibration.machines import FittedMachine, fitted_machines
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import SiteError
 from nnlc.networks import walk_network
+from nnlc.networks.buffers import DeviceKind
 from nnlc.networks.cost import GPU, Machine, gpu_machine, half_epoch_work, training_operations
 from nnlc.networks.memory import memory_bytes
 from nnlc.results.folder import ResultsFolder
@@ -39,13 +42,13 @@ class NetworkForecast:
 
     network: CampaignNetwork
     seconds: float
-    """Seconds on one of the site's GPUs, from the first step to the last."""
+    """Seconds on one device, from the first step to the last."""
     nominal_seconds: float
     """Seconds on the nominal GPU, by which array elements divide and order networks."""
     operations: int
     parameters: int
     memory_bytes: int
-    """Predicted peak of GPU memory, including images and libraries."""
+    """Predicted peak of memory, including images and libraries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Measured:
     """Measured seconds of a journal compared with the prediction."""
 
     networks: int
-    """Number of networks that were finished on this kind of GPU."""
+    """Number of networks that were finished on this kind of device."""
     ratio: float
     """Sum of measured seconds over sum of predicted seconds; long networks count for more."""
     low: float
@@ -62,12 +65,10 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
-    """Forecast of a whole campaign at a site."""
+class CampaignForecast:
+    """Forecast of a whole campaign on one kind of device."""
 
     campaign: Campaign
-    site: Site
-    gpu: Gpu
     networks: tuple[NetworkForecast, ...]
     """All networks, by index."""
     waiting: frozenset[int]
@@ -75,10 +76,6 @@ class Forecast:
     done: int
     failed: int
     measured: Measured | None
-    fitted: FittedMachine | None = None
-    """Machine fitted to this GPU, from the results folder."""
-    trouble: str | None = None
-    """Reason why the fit can't be read."""
     not_whole: int = 0
     """Number of damaged or foreign files in the place of tables."""
 
@@ -86,6 +83,18 @@ class Forecast:
     def left(self) -> list[NetworkForecast]:
         """Networks that are still to be trained, by index."""
         return [self.networks[index] for index in sorted(self.waiting)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast(CampaignForecast):
+    """Forecast of a whole campaign at a site."""
+
+    site: Site
+    gpu: Gpu
+    fitted: FittedMachine | None = None
+    """Machine fitted to this GPU, from the results folder or the user's file."""
+    trouble: str | None = None
+    """Reason why a fit can't be read."""
 
     def hand_out_order(self, indices: Iterable[int]) -> list[int]:
         """Return the waiting networks among these indices, in the order in which ranks get them."""
@@ -115,37 +124,67 @@ def forecast_campaign(campaign: Campaign, site: Site, results: ResultsFolder) ->
         ResultsError: the folder belongs to another campaign, or can't be read.
     """
     gpu = _gpu_of(site)
-    if results.has_campaign:
-        campaign = results.resolve(campaign)
-        results.check_same(campaign)
     machines, trouble = fitted_machines(results)
     fitted = next((found for found in machines if is_this_gpu(gpu.model, found.name)), None)
     machine = fitted.machine if fitted else nominal_machine(gpu)
-    networks = [_forecast(n, campaign.epochs, machine) for n in campaign.networks()]
+    found = forecast_on(machine, "cuda", campaign, results, partial(is_this_gpu, gpu.model))
+    known = {each.name: getattr(found, each.name) for each in fields(found)}
+    return Forecast(site=site, gpu=gpu, fitted=fitted, trouble=trouble, **known)
+
+
+def forecast_on(
+    machine: Machine,
+    device: DeviceKind,
+    campaign: Campaign,
+    results: ResultsFolder,
+    is_device: Callable[[str], bool],
+) -> CampaignForecast:
+    """Predict every network of a campaign on a machine.
+
+    Args:
+        machine: the machine.
+        device: its kind.
+        campaign: the campaign.
+        results: as for `forecast_campaign`.
+        is_device: returns True for names of this kind of device.
+
+    Raises:
+        ResultsError: the folder belongs to another campaign, or can't be read.
+    """
+    if results.has_campaign:
+        campaign = results.resolve(campaign)
+        results.check_same(campaign)
+    networks = [_forecast(n, campaign.epochs, machine, device) for n in campaign.networks()]
     history = read_history(results.journal_folder)
-    measured = _measure(networks, history.finishes, campaign.half_epochs, gpu.model)
+    measured = _measure(networks, history.finishes, campaign.half_epochs, is_device)
     if measured:
         networks = [replace(f, seconds=measured.ratio * f.seconds) for f in networks]
     tables = inventory(results, campaign, [f.network for f in networks], history.finishes)
     nothing = tables.missing
     missing = [f.network for f in networks if f.network.spec.id in nothing]
     waiting = frozenset(n.index for n in missing if n.spec.id not in history.failures)
-    return Forecast(
+    return CampaignForecast(
         campaign=campaign,
-        site=site,
-        gpu=gpu,
         networks=tuple(networks),
         waiting=waiting,
         done=len(tables.with_tables),
         not_whole=len(tables.not_whole),
         failed=len(missing) - len(waiting),
         measured=measured,
-        fitted=fitted,
-        trouble=trouble,
     )
 
 
-def not_whole_words(forecast: Forecast) -> str:
+def nothing_to_plan(forecast: CampaignForecast) -> SiteError:
+    """Return the error for a campaign that has nothing left to train."""
+    again = "; 'nnlc retry RESULTS' lets the next start try these again"
+    return SiteError(
+        f"campaign {forecast.campaign.name}: nothing to plan: {forecast.done} tables exist and "
+        f"{forecast.failed} networks failed{not_whole_words(forecast)}"
+        f"{again if forecast.failed or forecast.not_whole else ''}"
+    )
+
+
+def not_whole_words(forecast: CampaignForecast) -> str:
     """Return text on unusable tables, to append to the number of failed networks."""
     return f", {counted(forecast.not_whole, 'unusable table')}" if forecast.not_whole else ""
 
@@ -187,7 +226,9 @@ def _gpu_of(site: Site) -> Gpu:
     return site.gpu
 
 
-def _forecast(network: CampaignNetwork, epochs: int, machine: Machine) -> NetworkForecast:
+def _forecast(
+    network: CampaignNetwork, epochs: int, machine: Machine, device: DeviceKind
+) -> NetworkForecast:
     spec, images = network.spec, network.images
     walk = walk_network(spec, images)
     work = half_epoch_work(walk, spec, images).times(2 * epochs)
@@ -197,20 +238,23 @@ def _forecast(network: CampaignNetwork, epochs: int, machine: Machine) -> Networ
         nominal_seconds=GPU.seconds(work),
         operations=training_operations(walk, spec, images, epochs),
         parameters=walk.parameters,
-        memory_bytes=memory_bytes(spec, images, walk=walk),
+        memory_bytes=memory_bytes(spec, images, device, walk=walk),
     )
 
 
 def _measure(
-    networks: Sequence[NetworkForecast], finishes: dict[str, Finish], half_epochs: int, model: str
+    networks: Sequence[NetworkForecast],
+    finishes: dict[str, Finish],
+    half_epochs: int,
+    is_device: Callable[[str], bool],
 ) -> Measured | None:
-    """Return measured over predicted seconds of networks finished on this kind of GPU."""
+    """Return measured over predicted seconds of networks finished on this kind of device."""
     pairs = [
         (seconds, found.seconds)
         for found in networks
         if (finish := finishes.get(found.network.spec.id))
         and finish.device is not None
-        and is_this_gpu(model, finish.device)
+        and is_device(finish.device)
         and (seconds := finish.seconds_of_all(half_epochs))
         and 0 < seconds < float("inf")
     ]

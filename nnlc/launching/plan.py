@@ -20,7 +20,7 @@ from pathlib import Path
 from nnlc.campaign.array_split import split
 from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import SiteError
-from nnlc.launching.forecast import Forecast, NetworkForecast, forecast_campaign, not_whole_words
+from nnlc.launching.forecast import Forecast, NetworkForecast, forecast_campaign, nothing_to_plan
 from nnlc.launching.limits import (
     SAVE_MINUTES,
     START_MINUTES,
@@ -118,15 +118,7 @@ def make_plan(forecast: Forecast, request: PlanRequest) -> Plan:
     """
     site, left = forecast.site, forecast.left
     if not left:
-        raise SiteError(
-            f"campaign {forecast.campaign.name}: nothing to plan: {forecast.done} tables exist and "
-            f"{forecast.failed} networks failed{not_whole_words(forecast)}"
-            + (
-                "; 'nnlc retry RESULTS' lets the next start try these again"
-                if forecast.failed or forecast.not_whole
-                else ""
-            )
-        )
+        raise nothing_to_plan(forecast)
     check_request(request, site, len(left))
     planner = _Planner(forecast)
     chosen = planner.choose(request)

@@ -1,9 +1,9 @@
 """Plan as text, in lines of at most 100 characters; the command that starts it is one line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from textwrap import wrap
 
-from nnlc.launching.forecast import not_whole_words
+from nnlc.launching.forecast import CampaignForecast, not_whole_words
 from nnlc.launching.limits import SAVE_MINUTES, START_MINUTES
 from nnlc.launching.plan import Option, Plan
 from nnlc.launching.storage_estimate import disk, images_to_stage, too_large
@@ -22,13 +22,18 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         f"campaign {forecast.campaign.name} on {site.name}: {site.gpus_per_node} x "
         f"{forecast.gpu.model} per node"
     )
-    for label, text in _facts(plan):
-        for number, line in enumerate(wrap(text, _WIDTH - _LABEL, break_on_hyphens=False)):
-            yield f"{'' if number else label:<{_LABEL}}{line}"
+    yield from labelled_lines(_facts(plan))
     if plan.others:
         yield from _comparison(plan)
     if plan.command:
         yield plan.command
+
+
+def labelled_lines(facts: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield pairs of a label and a text as lines in two columns."""
+    for label, text in facts:
+        for number, line in enumerate(wrap(text, _WIDTH - _LABEL, break_on_hyphens=False)):
+            yield f"{'' if number else label:<{_LABEL}}{line}"
 
 
 def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -45,7 +50,7 @@ def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
     jobs = f"{plan.longest_jobs} jobs" if plan.longest_jobs > 1 else "1 job"
     yield (
         "GPU time",
-        f"{_time(sum(f.seconds for f in left))}; the longest network {_time(longest.seconds)}, "
+        f"{as_time(sum(f.seconds for f in left))}; the longest network {as_time(longest.seconds)}, "
         f"over {jobs}: {longest.network.spec.id}",
     )
     yield "plan", _size(chosen)
@@ -58,7 +63,7 @@ def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
         f"{100 * replay.trained_share:.1f} % training, {100 * replay.overhead_share:.1f} % "
         f"starting and saving, {100 * replay.idle_share:.1f} % idle while the last networks end",
     )
-    yield "makespan", f"{_time(3600 * chosen.makespan_hours)}, without waiting in the queue"
+    yield "makespan", f"{as_time(3600 * chosen.makespan_hours)}, without waiting in the queue"
     yield from _storage_lines(plan)
     yield "based on", _basis(plan)
     if forecast.trouble:
@@ -86,30 +91,25 @@ def _jobs(plan: Plan) -> str:
 
 
 def _storage_lines(plan: Plan) -> Iterator[tuple[str, str]]:
-    images = list(images_to_stage(plan.forecast))
-    if images:
-        sizes = ", ".join(
-            f"{name} {'of unknown size' if size is None else _gigabytes(1e6 * size)}"
-            for name, size in images
-        )
-        yield "images", f"{sizes}, to be staged first"
+    if words := images_words(plan.forecast):
+        yield "images", words
     needed = disk(plan)
-    checkpoints = _gigabytes(needed.checkpoints)
-    yield "disk", f"tables {_gigabytes(needed.tables)}, checkpoints at most {checkpoints}"
+    checkpoints = as_gigabytes(needed.checkpoints)
+    yield "disk", f"tables {as_gigabytes(needed.tables)}, checkpoints at most {checkpoints}"
     found, room = too_large(plan.forecast), plan.forecast.gpu.memory_gigabytes
     most = max(plan.forecast.left, key=lambda f: f.memory_bytes)
     if not found:
         yield (
             "memory",
-            f"the largest network needs about {_gigabytes(most.memory_bytes)} of a GPU's {room:g} "
-            "GB, with images and libraries",
+            f"the largest network needs about {as_gigabytes(most.memory_bytes)} of a GPU's "
+            f"{room:g} GB, with images and libraries",
         )
         return
     names = some_of([f.network.spec.id for f in found], _NAMED)
     yield (
         "WARNING",
         f"{counted(len(found), 'network')} can't fit into a GPU's {room:g} GB and would fail (the "
-        f"largest needs about {_gigabytes(most.memory_bytes)}): {names}",
+        f"largest needs about {as_gigabytes(most.memory_bytes)}): {names}",
     )
 
 
@@ -165,7 +165,7 @@ def _comparison(plan: Plan) -> Iterator[str]:
             f"{option.elements:,}",
             f"{option.jobs:,}",
             _number(option.node_hours),
-            _time(3600 * option.makespan_hours),
+            as_time(3600 * option.makespan_hours),
             f"{100 * option.replay.idle_share:.0f} %",
         )
         yield f"{label:<{_LABEL}}" + "".join(f"{value:>11}" for value in values)
@@ -176,12 +176,23 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _time(seconds: float) -> str:
+def images_words(forecast: CampaignForecast) -> str:
+    """Return the image sets to stage, with their sizes; empty if there are none."""
+    sizes = ", ".join(
+        f"{name} {'of unknown size' if size is None else as_gigabytes(1e6 * size)}"
+        for name, size in images_to_stage(forecast)
+    )
+    return f"{sizes}, to be staged first" if sizes else ""
+
+
+def as_time(seconds: float) -> str:
+    """Return seconds as text, in hours or minutes if they are many."""
     for unit, length in (("h", 3600), ("min", 60)):
         if seconds >= length:
             return f"{_number(seconds / length)} {unit}"
     return f"{_number(seconds)} s"
 
 
-def _gigabytes(size: float) -> str:
+def as_gigabytes(size: float) -> str:
+    """Return bytes as text, in gigabytes or megabytes."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(size / 1e6, 1):.0f} MB"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnlc.campaign.dataset_section import DatasetSection
-from nnlc.launching.forecast import Forecast, NetworkForecast
+from nnlc.launching.forecast import CampaignForecast, Forecast, NetworkForecast
 from nnlc.launching.plan import Plan
 from nnlc.networks import ImageSet
 from nnlc.networks.buffers import VALUE_BYTES
@@ -29,7 +29,7 @@ class Disk:
     """Checkpoints if all ranks of all elements train the largest networks."""
 
 
-def images_to_stage(forecast: Forecast) -> Iterator[tuple[str, int | None]]:
+def images_to_stage(forecast: CampaignForecast) -> Iterator[tuple[str, int | None]]:
     """Yield the image sets of the networks that are left, each with its megabytes.
 
     Sets that come with nnlc are left out. The size is None if a user's file is missing.

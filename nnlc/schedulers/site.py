@@ -37,6 +37,9 @@ from nnlc.system.files import folder_of_user
 from nnlc.system.shipped import shipped_names
 from nnlc.system.toml_file import Layers, find_file, read_layers, validate
 
+THIS_MACHINE = "local"
+"""Name of the shipped site for one machine without a scheduler."""
+
 
 class Site(BaseModel):
     """A machine, with its scheduler, its nodes and its limits."""

@@ -19,6 +19,7 @@ from nnlc.networks.arithmetic import FIRST
 from nnlc.system import messages
 from nnlc.system.environment import DETERMINISM, in_words, recorded
 from nnlc.system.files import read_regular
+from nnlc.system.hardware import processor_name
 from nnlc.training.determinism import fp32_precision
 
 _C_LIBRARY = ctypes.CDLL(None)
@@ -155,17 +156,6 @@ def peak_memory(device: torch.device) -> int:
             return int(found[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def processor_name() -> str:
-    """Return the CPU's model name from /proc/cpuinfo, or else its architecture."""
-    try:
-        lines = read_regular("/proc/cpuinfo").decode(errors="replace").splitlines()
-        return next(
-            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
-        )
-    except (OSError, StopIteration):
-        return platform.machine()
 
 
 def _driver_version() -> str | None:

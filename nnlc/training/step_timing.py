@@ -1,0 +1,115 @@
+"""Process of a probe: `python -m nnlc.training.step_timing`, started by `nnlc.calibration.probe`.
+
+It times a few steps of each given network on random pixels, again and again until its time is over.
+The request comes on standard input and the answer goes to standard output, each as one line.
+"""
+
+import contextlib
+import gc
+import sys
+import time
+from collections import defaultdict
+from dataclasses import replace
+from itertools import cycle
+from math import inf
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from nnlc.networks import ImageSet, NetworkSpec
+from nnlc.networks.recipe import TrainingSection
+from nnlc.system import messages
+from nnlc.training.determinism import make_deterministic
+from nnlc.training.device_info import describe_device, free_memory
+from nnlc.training.loaded_images import Images
+from nnlc.training.loop import HalfEpochLoop
+from nnlc.training.pixels import DeviceImages
+from nnlc.training.training_steps import WARM_STEPS
+
+_COUNTED = 3
+"""Steps of each kind that are counted, after those that warm up."""
+
+
+class _TimeIsOver(Exception):  # noqa: N818  it is no error
+    """End of the time for steps."""
+
+
+def answer(request: messages.Message) -> messages.Message:
+    """Return the median seconds of steps of each network that could be timed."""
+    gpus = torch.cuda.device_count() if request["device"] == "cuda" else 0
+    gpu = request["number"] % gpus if gpus else None
+    device = torch.device("cpu") if gpu is None else torch.device("cuda", gpu)
+    settings = TrainingSection.model_validate(request["training"])
+    gc.freeze()  # later collections pass over the libraries
+    loaded = time.monotonic()
+    end = loaded + request["seconds"]
+    found: defaultdict[int, list[tuple[float, float]]] = defaultdict(list)
+    with contextlib.suppress(_TimeIsOver):
+        for number, spec, images in cycle(request["networks"]):
+            network = NetworkSpec.from_json(spec), ImageSet(**images)
+            with contextlib.suppress(RuntimeError, MemoryError):  # too large for this device
+                # One network is timed however slow the machine is.
+                times = time_steps(*network, settings, device, end if found else inf)
+                found[number].append(times)
+            free_memory(device)
+            if time.monotonic() > end:
+                break
+    return {
+        "device": {"kind": device.type, "name": describe_device(gpu)["name"]},
+        "loaded": loaded,
+        "networks": [[i, *map(median, zip(*times, strict=True))] for i, times in found.items()],
+    }
+
+
+def time_steps(
+    spec: NetworkSpec,
+    images: ImageSet,
+    settings: TrainingSection,
+    device: torch.device,
+    until: float,
+) -> tuple[float, float]:
+    """Return the median seconds of a training step and of a validation step.
+
+    Raises:
+        _TimeIsOver: `time.monotonic` passed `until`.
+    """
+    warm = 1 if device.type == "cpu" else WARM_STEPS + 1
+    steps, b = warm + _COUNTED, spec.batch_size
+    few = replace(images, train_images=2 * steps * b, validation_images=steps * b)
+    times: list[float] = []
+
+    def note_time() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.monotonic())
+        if times[-1] > until:
+            raise _TimeIsOver
+
+    on_device = DeviceImages(random_images(few), settings, device)
+    next(iter(HalfEpochLoop(spec, few, on_device, settings, 0.5, note_time)))
+    seconds = np.diff(times)  # the first step has no start
+    return float(np.median(seconds[warm - 1 : steps - 1])), float(np.median(seconds[-_COUNTED:]))
+
+
+def random_images(of: ImageSet) -> Images:
+    """Return random pixels and labels in place of an image set."""
+    draw = np.random.default_rng(0)
+
+    def pixels(count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        return draw.integers(0, 256, (count, of.channels, of.width, of.width), np.uint8)
+
+    n, v = of.train_images, of.validation_images
+    labels = draw.integers(0, of.classes, n + v)
+    return Images(pixels(n), labels[:n], pixels(v), labels[n:])
+
+
+def main() -> None:
+    """Answer one request."""
+    make_deterministic()
+    sys.stdout.buffer.write(messages.encode(answer(messages.decode(sys.stdin.buffer.read()))))
+
+
+if __name__ == "__main__":
+    main()
