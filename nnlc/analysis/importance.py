@@ -69,9 +69,9 @@ def importance(
 
     Returns:
         A row for each dataset and setting, with the largest share first: `dataset`, `setting`,
-        `share`; `standard_error` of 200 bootstrap samples of the networks, always the same ones;
-        `networks`, the number with both values. Share and error are NaN for fewer than ten
-        networks, or if all have the same value.
+        `share`; `standard_error` of 200 bootstrap samples of the networks, always the same ones,
+        up to twice too large for shares near 0; `networks`, the number with both values. Share and
+        error are NaN for fewer than ten networks, or if all have the same value.
 
     Raises:
         NnlcError: there is no setting; or a setting or column is unknown or has no numbers, and
