@@ -138,8 +138,8 @@ def test_datasets_are_never_mixed_and_too_few_networks_have_no_share(folder, tmp
 def test_what_is_no_setting_or_has_no_numbers_is_refused_with_those_that_are(folder):
     tables = nnlc.load_tables(folder)
     for wrong, words in (
-        ({"settings": ["speed"]}, "'speed' is no setting; there are fc_layers"),
-        ({"settings": ["conv_kernels"]}, "'conv_kernels' is no setting"),
+        ({"settings": ["speed"]}, "'speed' is no column of numbers; there are"),
+        ({"settings": ["conv_kernels"]}, "'conv_kernels' is no column of numbers"),
         ({"settings": []}, "there is no setting; name at least one"),
         ({"of": "speed"}, "'speed' is no column"),
     ):

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.types import is_numeric_dtype
 
-from nnlc.analysis.ranking import DEFAULT_COLUMN, numeric_column
+from nnlc.analysis.ranking import DEFAULT_COLUMN, column_of, numeric_columns
 from nnlc.errors import NnlcError
 from nnlc.networks.image_sets import shown_name
 from nnlc.networks.spec import DROPOUT, POOLING, RELU
@@ -63,7 +62,7 @@ def importance(
 
     Args:
         tables: the result of `load_tables`. Networks that diverged count with their accuracy.
-        settings: numeric columns of `tables.networks`, or `fc_layers`, `largest_kernel`,
+        settings: numeric columns of networks or of `metrics`, or `fc_layers`, `largest_kernel`,
             `pooling_share`, `dropout_share`, `relu_share` (shares of blocks with such a layer).
         of: column of `metrics`, or of networks, whose variance is explained.
 
@@ -79,8 +78,10 @@ def importance(
     """
     if not settings:
         raise NnlcError("there is no setting; name at least one column of networks")
-    values = numeric_column(tables, of)
-    given = {name: _setting(tables.networks, name) for name in _present(tables, settings)}
+    numbers = _with_derived(tables)
+    values = column_of(numbers, of)
+    known = [one for one in dict.fromkeys(settings) if settings is not SETTINGS or one in numbers]
+    given = {name: column_of(numbers, name) for name in known}
     rows = []
     for dataset in tables.networks["dataset"].unique():
         own = (tables.networks["dataset"] == dataset) & values.notna()
@@ -96,22 +97,14 @@ def importance(
     return found.reset_index(drop=True)
 
 
-def _present(tables: Tables, settings: Sequence[str]) -> list[str]:
-    """Return the settings without repetition, and of the default ones only those there are."""
-    found = tables.networks
-    known = {*found, *(one for one, (column, _) in _DERIVED.items() if column in found)}
-    return [one for one in dict.fromkeys(settings) if settings is not SETTINGS or one in known]
-
-
-def _setting(networks: pd.DataFrame, name: str) -> "pd.Series[float]":
-    column, derive = _DERIVED.get(name, ("", len))
-    if column in networks:
-        made = [derive(one) if isinstance(one, tuple) and one else None for one in networks[column]]
-        return pd.Series(made, index=networks.index, dtype="float64")
-    known = [str(one) for one in networks if is_numeric_dtype(networks[one])]
-    if name not in known:
-        raise NnlcError(f"{name!r} is no setting; there are {', '.join([*_DERIVED, *known])}")
-    return networks[name].astype("Float64").astype("float64")
+def _with_derived(tables: Tables) -> pd.DataFrame:
+    numbers = numeric_columns(tables)
+    for name, (column, derive) in _DERIVED.items():
+        if column in tables.networks:
+            lists = tables.networks[column]
+            made = [derive(one) if isinstance(one, tuple) and one else None for one in lists]
+            numbers[name] = pd.Series(made, index=numbers.index, dtype="float64")
+    return numbers
 
 
 def _share_and_error(

@@ -16,23 +16,28 @@ Epochs = tuple[float, float]
 ALL_EPOCHS: Epochs = (0.0, math.inf)
 
 
-def numeric_column(tables: Tables, name: str, *, epochs: Epochs = ALL_EPOCHS) -> "pd.Series[float]":
-    """Return a column of `metrics` or of `tables.networks` as floats, NaN where it has no value.
+def numeric_columns(tables: Tables, *, epochs: Epochs = ALL_EPOCHS) -> pd.DataFrame:
+    """Return all columns of numbers of `metrics` and of `tables.networks` as floats.
 
     Args:
         tables: the result of `load_tables`.
-        name: the column.
         epochs: the first and the last epoch that count for metrics.
-
-    Raises:
-        NnlcError: there is no such column of numbers; the message lists those that there are.
     """
     found = metrics(tables, epochs=epochs, columns=tuple(map(str, tables.networks)))
-    numeric = [str(column) for column in found if is_numeric_dtype(found[column])]
-    if name not in numeric:
-        what = "has no numbers" if name in found else "is no column"
-        raise NnlcError(f"{name!r} {what}; columns of numbers are {', '.join(numeric)}")
-    return found[name].astype("Float64").astype("float64")
+    numeric = [name for name in found if is_numeric_dtype(found[name])]
+    return found[numeric].astype("Float64").astype("float64")
+
+
+def column_of(numbers: pd.DataFrame, name: str) -> "pd.Series[float]":
+    """Return a column of `numeric_columns`, NaN where it has no value.
+
+    Raises:
+        NnlcError: there is no such column; the message lists those that there are.
+    """
+    if name not in numbers:
+        known = ", ".join(map(str, numbers))
+        raise NnlcError(f"{name!r} is no column of numbers; there are {known}")
+    return numbers[name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +59,7 @@ class Top:
         Raises:
             NnlcError: there is no such column of numbers.
         """
-        values = numeric_column(tables, self.by, epochs=epochs)
+        values = column_of(numeric_columns(tables, epochs=epochs), self.by)
         ranked = pd.DataFrame({"value": values, "id": tables.networks["id"]}).dropna()
         ranked = ranked.sort_values(["value", "id"], ascending=[self.lowest, True])
         return list(ranked["id"][: self.count])
