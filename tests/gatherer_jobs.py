@@ -80,16 +80,17 @@ class Job:
         order: str = "longest",
         run: str = "attempts = 2",
         networks_per_depth: int = 3,
+        epochs: int = 1,
         minutes: float | None = None,
         clock: Clock | None = None,
         greet: bool = True,
     ):
         folder.mkdir(parents=True, exist_ok=True)
-        text = TINY.replace("epochs = 1", f"epochs = 1\n[run]\n{run}\n")
+        text = TINY.replace("epochs = 1", f"epochs = {epochs}\n[run]\n{run}\n")
         text = text.replace("per_depth = 3", f"per_depth = {networks_per_depth}")
-        self.campaign = load_campaign(write_campaign(folder, text))
-        self.networks = list(self.campaign.networks())
         self.results = ResultsFolder(folder / "r")
+        self.campaign = self.results.resolve(load_campaign(write_campaign(folder, text)))
+        self.networks = list(self.campaign.networks())
         self.results.open(self.campaign)
         self.ranks, self.trainers = ranks, trainers
         self.clock, self.progress = clock or Clock(), Silent()
@@ -170,7 +171,7 @@ class Job:
 
     def finish(self, rank: int, index: int, *, first: int = 1, idle: bool = True) -> None:
         """All rows from `first` on, and what follows."""
-        for half_epoch in range(first, HALF_EPOCHS + 1):
+        for half_epoch in range(first, self.campaign.half_epochs + 1):
             self.row(index, half_epoch, rank=rank)
         self.say(rank, kind="finished", trainer=0, index=index, seconds=1.0)
         if idle:

@@ -69,7 +69,7 @@ class Code:
 
 def damage_with_code(path, how):
     Code.marker = path.parent.parent / "ran"
-    about = checkpoints(path.parent, NETWORK)._about
+    about = checkpoints(path.parent, NETWORK).about
     path.write_bytes(with_digest(how({"about": about, "state": Code()})))
 
 

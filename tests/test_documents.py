@@ -122,6 +122,10 @@ ELSEWHERE = {
     "test_the_command_prints_its_address_and_ends_cleanly_with_ctrl_c",
     "nnlc serve RESULTS [--port N]": "test_serve.py::"
     "test_the_command_prints_its_address_and_ends_cleanly_with_ctrl_c",
+    "nnlc grow RESULTS CAMPAIGN": "test_growing.py::"
+    "test_old_tables_stay_new_ids_come_behind_and_the_longer_tables_are_those_from_the_start",
+    "nnlc grow RESULTS CAMPAIGN [--dry-run]": "test_growing.py::"
+    "test_a_dry_run_says_what_would_happen_and_writes_nothing",
     "python tests/harness.py --short --faults 200 --seed 1": "test_harness.py::"
     "test_after_a_fault_of_each_kind_every_table_is_that_of_an_undisturbed_job",
     "mpirun -np 2 python -m nnlc.worker fashion-mnist": WORKER,

@@ -172,7 +172,7 @@ def audit_bytes(content: bytes, path: Path, results: AuditedFolder | None = None
     standard = _standard(read.values, results)
     table = AuditedTable(path, read.values, read.curve, read.half_epochs, standard, findings, found)
     _check_place(table)
-    if results is None or results.campaign.stop is None:  # else `AuditedFolder` checks the length
+    if results is None or not results.checks_lengths:
         _check_length(table)
     check_specification(table.values, table.standard, table.findings)
     if isinstance(found, TableError):

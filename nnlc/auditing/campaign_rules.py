@@ -21,7 +21,7 @@ from nnlc.results.mixture import mixture_of
 from nnlc.system.files import NotAFileError, why_unread
 from nnlc.tables import METADATA_COLUMNS
 from nnlc.tables.campaign_files import CampaignFiles, is_kept
-from nnlc.wording import some_of
+from nnlc.wording import counted, some_of
 
 _NAMED = 5
 """Number of networks that a finding names."""
@@ -44,6 +44,8 @@ class AuditedFolder:
         self.path = path
         self.campaign = campaign
         self._whole = whole
+        self.checks_lengths = bool(campaign.stop or campaign.earlier_half_epochs)
+        """True if `check` looks at the tables' numbers of rows, several of which are right."""
         self._newer = ""
         image_sets = campaign.image_sets().values()
         self.standard = Standard(
@@ -65,16 +67,23 @@ class AuditedFolder:
             self.check_network(one, drawn)
         findings, found = Findings(self.path), []
         missing: dict[str, list[str]] = {}
+        short: dict[str, list[str]] = {}
         audited = {_place(table.path): table for table in tables}
         for id_, entry in self._inventory(networks, audited).items():
             if entry.state is State.MISSING:
                 missing.setdefault(entry.path.parent.name, []).append(id_)
+            elif entry.state is State.SHORT and self._whole:
+                short.setdefault(entry.path.parent.name, []).append(id_)
             elif entry.problem and (table := audited.get(_place(entry.path))):
                 self._tell_problem(entry.problem, entry.state, table.findings)
             elif entry.problem:
                 words = words_of(entry.problem, entry.path)
                 found.append(make_finding("unreadable", entry.path, words, "the network's table"))
         self._tell_missing(missing, findings)
+        for folder, ids in short.items():
+            number = counted(len(ids), "table is", "tables are")
+            what = f"{folder}: {number} from before the campaign grew: {some_of(ids, _NAMED)}"
+            findings.add("missing-table", what, "start the worker again")
         self._tell_mixture(networks, tables, findings)
         if self._newer:
             findings.add("newer-journal", self._newer)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from nnlc.campaign.dataset_section import Count, DatasetSection
+from nnlc.campaign.generations import DrawnNetworks, Generation, network_groups
 from nnlc.console import say_once
 from nnlc.errors import CampaignError, NnlcError
 from nnlc.networks import (
@@ -72,6 +73,10 @@ class RunSection(_Section):
     its slowest step."""
     disk_minutes: Minutes = 10.0
     """Minutes after which a job ends if its results can't be written."""
+    keep: Literal["none", "final", "best"] = "none"
+    """Weights to keep of each network. "final": those after the last half epoch, and all that is
+    needed to train further after `nnlc grow`. "best": those of the first half epoch with the best
+    validation accuracy."""
 
 
 class Campaign(_Section):
@@ -95,6 +100,8 @@ class Campaign(_Section):
     training: TrainingSection = TrainingSection()
     run: RunSection = RunSection()
     space: SearchSpace = SearchSpace()
+    grown_from: Annotated[tuple[Generation, ...] | None, Field(repr=False)] = None
+    """Generations before the campaign grew, the oldest first; only `nnlc grow` writes this."""
 
     @field_validator("stop")
     @classmethod
@@ -129,6 +136,9 @@ class Campaign(_Section):
                 f"the campaign has {total} networks; networks_per_depth and depths must make "
                 f"between 1 and {MAX_NETWORKS}"
             )
+        earlier = self.grown_from or ()
+        if any(g.epochs > self.epochs for g in earlier) or total < sum(n for *_, n in self._groups):
+            raise ValueError("grown_from has more networks or epochs than the campaign itself")
         return self
 
     @property
@@ -144,6 +154,31 @@ class Campaign(_Section):
         """Number of rows of each table, the header not counted."""
         return 2 * self.epochs
 
+    @property
+    def earlier_half_epochs(self) -> frozenset[int]:
+        """Numbers of rows of the tables that the campaign made before it got more epochs."""
+        return frozenset(2 * g.epochs for g in self.grown_from or ()) - {self.half_epochs}
+
+    @property
+    def first_epochs(self) -> int:
+        """Number of epochs before the campaign grew for the first time."""
+        return self.grown_from[0].epochs if self.grown_from else self.epochs
+
+    @property
+    def generation(self) -> Generation:
+        """Epochs and networks of this campaign, for `grown_from` of a larger one."""
+        drawn = {
+            name: DrawnNetworks(networks_per_depth=each.networks_per_depth, depths=each.depths)
+            for name, each in self.datasets.items()
+            if each.networks_per_depth
+        }
+        return Generation(epochs=self.epochs, datasets=drawn)
+
+    @property
+    def _groups(self) -> Iterator[tuple[str, int, int]]:
+        """Groups of networks in order of index, as `network_groups` yields them."""
+        return network_groups([*(g.datasets for g in self.grown_from or ()), self.datasets])
+
     def image_sets(self) -> dict[str, ImageSet]:
         """Return the image sets that have networks, by name, in the file's order."""
         return {
@@ -153,25 +188,26 @@ class Campaign(_Section):
         }
 
     def networks(self) -> Iterator["CampaignNetwork"]:
-        """Yield every network, in order of dataset, depth and number; 6,000 take about 2 s."""
+        """Yield every network, in order of generation, dataset, depth and number.
+
+        6,000 networks take about 2 s.
+        """
         seen: set[int] = set()
-        for name, images in self.image_sets().items():
-            low, high = self.datasets[name].depths
-            for depth in range(low, high + 1):
-                seeds = self._seeds(name, depth, seen)
-                for _ in range(self.datasets[name].networks_per_depth):
-                    index, seed = len(seen), next(seeds)
-                    seen.add(seed)
-                    id_ = network_id(self.stamp, index)
-                    spec = sample_network(
-                        self.space,
-                        images,
-                        depth,
-                        seed,
-                        id=id_,
-                        optimizer=self.training.optimizer,
-                    )
-                    yield CampaignNetwork(index, images, spec)
+        image_sets = self.image_sets()
+        for name, depth, number in self._groups:
+            images, seeds = image_sets[name], self._seeds(name, depth, seen)
+            for _ in range(number):
+                index, seed = len(seen), next(seeds)
+                seen.add(seed)
+                spec = sample_network(
+                    self.space,
+                    images,
+                    depth,
+                    seed,
+                    id=network_id(self.stamp, index),
+                    optimizer=self.training.optimizer,
+                )
+                yield CampaignNetwork(index, images, spec)
 
     def _seeds(self, name: str, depth: int, seen: set[int]) -> Iterator[int]:
         """Yield seeds for one dataset and depth that are not in `seen`."""

@@ -103,8 +103,8 @@ def _fields(model: Any) -> dict[str, FieldInfo]:
             field.name: FieldInfo.from_annotated_attribute(field.type, field.default)  # type: ignore[arg-type]
             for field in dataclasses.fields(model)
         }
-    found: dict[str, FieldInfo] = model.model_fields
-    return found
+    # Without repr: a key that only nnlc writes.
+    return {name: field for name, field in model.model_fields.items() if field.repr}
 
 
 def _meanings(model: Any) -> dict[str, str]:

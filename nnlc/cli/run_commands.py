@@ -146,6 +146,22 @@ def retry(
 
 
 @app.command()
+def grow(
+    results: shared_options.Results,
+    campaign: shared_options.Campaign,
+    dry_run: Annotated[bool, typer.Option(help="Only report; change no file.")] = False,
+) -> None:
+    """Give a results folder more epochs, networks per depth, depths or datasets."""
+    from nnlc.campaign.campaign import load_campaign
+    from nnlc.results.folder import ResultsFolder
+    from nnlc.upgrading.growing import grow as grow_folder
+
+    larger = load_campaign(campaign)
+    for line in grow_folder(ResultsFolder(results), larger, campaign, dry_run=dry_run):
+        say(line)
+
+
+@app.command()
 def upgrade(
     results: shared_options.Results,
     dry_run: Annotated[bool, typer.Option(help="Only report; change no file.")] = False,

@@ -15,7 +15,7 @@ from nnlc.results.inventory import not_whole_lines
 from nnlc.results.logs import logs_of
 from nnlc.results.open_jobs import running_jobs
 from nnlc.results.status import Status, read_status
-from nnlc.wording import first_few
+from nnlc.wording import counted, first_few
 
 
 def watch_status(path: Path, seconds: float) -> ExitStatus:
@@ -57,7 +57,7 @@ def show_status(path: Path) -> tuple[Status, bool]:
         say(f"{id_} {failure}")
     if found.failures:
         say(f"nnlc retry {shlex.quote(str(path))} clears failures")
-    for line in not_whole_lines(found.not_whole.values(), path):
+    for line in [*_short_lines(found), *not_whole_lines(found.not_whole.values(), path)]:
         say(line)
     if len(found.makers) > 1:
         say(f"warning: tables come from {len(found.makers)} devices or libraries:")
@@ -88,6 +88,14 @@ def _grid(found: Status) -> Table:
         rows = f"{counts.rows} of {sum(numbers) * found.campaign.half_epochs}"
         grid.add_row(name, *map(str, numbers), rows)
     return grid
+
+
+def _short_lines(found: Status) -> list[str]:
+    """Return a line on the tables of networks that go on, if there are any."""
+    short = sum(counts.short for counts in found.datasets.values())
+    number = counted(short, "table is", "tables are")
+    words = "from before the campaign grew, and there until the network has all epochs"
+    return [f"{number} {words}"] if short else []
 
 
 def _stop_line(found: Status) -> str:

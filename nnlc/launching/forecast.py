@@ -23,7 +23,7 @@ from nnlc.networks.cost import GPU, Machine, gpu_machine, half_epoch_work, train
 from nnlc.networks.memory import memory_bytes
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
-from nnlc.results.inventory import inventory
+from nnlc.results.inventory import Entry, inventory
 from nnlc.schedulers.site import Site
 from nnlc.schedulers.site_values import Gpu
 from nnlc.wording import counted
@@ -160,8 +160,9 @@ def forecast_on(
     if measured:
         networks = [replace(f, seconds=measured.ratio * f.seconds) for f in networks]
     tables = inventory(results, campaign, [f.network for f in networks], history.finishes)
-    nothing = tables.missing
-    missing = [f.network for f in networks if f.network.spec.id in nothing]
+    to_train, short = tables.to_train, tables.short
+    missing = [f.network for f in networks if f.network.spec.id in to_train]
+    networks = [_rest(f, campaign.half_epochs, short.get(f.network.spec.id)) for f in networks]
     waiting = frozenset(n.index for n in missing if n.spec.id not in history.failures)
     return CampaignForecast(
         campaign=campaign,
@@ -239,6 +240,18 @@ def _forecast(
         operations=training_operations(walk, spec, images, epochs),
         parameters=walk.parameters,
         memory_bytes=memory_bytes(spec, images, device, walk=walk),
+    )
+
+
+def _rest(forecast: NetworkForecast, half_epochs: int, short: Entry | None) -> NetworkForecast:
+    """Return a forecast of what is left of a network whose training goes on from kept weights."""
+    if short is None or not short.kept:
+        return forecast
+    left = 1 - short.kept / half_epochs
+    return replace(
+        forecast,
+        seconds=left * forecast.seconds,
+        operations=round(left * forecast.operations),
     )
 
 

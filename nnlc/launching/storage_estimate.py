@@ -27,6 +27,8 @@ class Disk:
     """Tables of all networks that are still to be trained."""
     checkpoints: int
     """Checkpoints if all ranks of all elements train the largest networks."""
+    weights: int
+    """Weights that the campaign keeps."""
 
 
 def images_to_stage(forecast: CampaignForecast) -> Iterator[tuple[str, int | None]]:
@@ -45,10 +47,14 @@ def disk(plan: Plan) -> Disk:
     left, chosen = plan.forecast.left, plan.chosen
     rows = plan.forecast.campaign.half_epochs
     at_once = chosen.elements * chosen.replay.shape.ranks
-    largest = sorted(map(_checkpoint_bytes, left), reverse=True)[:at_once]
+    keep = plan.forecast.campaign.run.keep
+    best = [VALUE_BYTES * f.parameters if keep == "best" else 0 for f in left]
+    saved = [_checkpoint_bytes(f) for f in left]
+    largest = sorted(map(sum, zip(saved, best, strict=True)), reverse=True)[:at_once]
     return Disk(
         tables=len(left) * (_TABLE_BYTES + _ROW_BYTES * rows),
         checkpoints=_GENERATIONS * sum(largest),
+        weights=sum(saved if keep == "final" else best),
     )
 
 

@@ -5,7 +5,7 @@ lease, and rechecks from time to time whether other jobs have released theirs.
 """
 
 import time
-from collections.abc import Callable, Collection, Container, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nnlc.calibration.speed_correction import Kind, SpeedCorrection, size_class
@@ -38,6 +38,7 @@ class Backlog:
         clock: returns seconds.
         packable: indices of networks that may share a GPU.
         not_whole: damaged files in the place of tables, by network ID; files found later are added.
+        kept: half epochs of networks that kept weights save, by index.
 
     Attributes:
         seconds: predicted seconds of each network, by index.
@@ -56,12 +57,12 @@ class Backlog:
         clock: Callable[[], float] = time.monotonic,
         packable: Container[int] = (),
         not_whole: dict[str, Entry] | None = None,
+        kept: Mapping[int, int] | None = None,
     ) -> None:
         self._campaign, self._results, self._leases = campaign, results, leases
         self._machine, self._clock = machine, clock
-        self.seconds = {
-            n.index: predict_seconds(n.spec, n.images, campaign.epochs, machine) for n in networks
-        }
+        self._left = {i: campaign.half_epochs - number for i, number in (kept or {}).items()}
+        self.seconds = {n.index: self._predict(n) for n in networks}
         self._step_seconds: dict[int, float] = {}
         self._networks = {n.index: n for n in networks}
         self._packable = packable
@@ -93,8 +94,10 @@ class Backlog:
         """Return the correction factor of a network's kind."""
         return self._correction.factor(self._kinds[network.index])
 
-    def measure(self, index: int, predicted: float, measured: float) -> None:
-        """Learn from the predicted and measured seconds of some work of a network."""
+    def measure(self, index: int, measured: float) -> None:
+        """Learn from the measured seconds of a network's half epoch."""
+        half_epochs = self._left.get(index, self._campaign.half_epochs)
+        predicted = self.seconds[index] / half_epochs
         self._correction.measure(index, self._kinds[index], predicted, measured)
 
     def remember(self, network: CampaignNetwork, measured: float) -> None:
@@ -181,6 +184,14 @@ class Backlog:
             else:
                 self._waiting.push(index)
 
+    def _predict(self, network: CampaignNetwork) -> float:
+        """Return the predicted seconds of a network's half epochs that are left."""
+        left = self._left.get(network.index, self._campaign.half_epochs)
+        seconds = predict_seconds(
+            network.spec, network.images, self._campaign.epochs, self._machine
+        )
+        return seconds * (left / self._campaign.half_epochs)
+
     def _kind(self, network: CampaignNetwork, seconds: float) -> Kind:
         """Return the kind of a network from its predicted seconds."""
         return Kind(network.images.name, size_class(seconds), network.index in self._packable)
@@ -205,7 +216,7 @@ class Backlog:
         entry = entry_of(self._results, self._campaign, network)
         if entry.problem and not entry.unread:
             self._not_whole[network.spec.id] = entry
-        return entry.state is not State.MISSING and not entry.unread
+        return entry.state not in (State.MISSING, State.SHORT) and not entry.unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +224,14 @@ class Unfinished:
     """Work left in a campaign when a job begins."""
 
     networks: list[CampaignNetwork]
-    """Networks to train: without a table, and not given up."""
+    """Networks to train: without a whole table, and not given up."""
     tables: Collection[str]
     """IDs of the networks with a table."""
     failed: int
     """Number of networks that earlier jobs have given up."""
     not_whole: dict[str, Entry] = field(default_factory=dict)
+    kept: dict[int, int] = field(default_factory=dict)
+    """Half epochs that kept weights save, by the index of a network with a shorter table."""
     """Damaged or foreign files in the place of tables, by network ID."""
 
     @property
@@ -237,7 +250,9 @@ def find_unfinished(
         found: inventory of the campaign's tables.
         given_up: IDs of networks that earlier jobs have given up.
     """
-    nothing = found.missing
-    missing = [n for n in networks if n.spec.id in nothing]
+    to_train, short = found.to_train, found.short
+    missing = [n for n in networks if n.spec.id in to_train]
     waiting = [n for n in missing if n.spec.id not in given_up]
-    return Unfinished(waiting, found.with_tables, len(missing) - len(waiting), found.not_whole)
+    failed = len(missing) - len(waiting)
+    kept = {n.index: short[n.spec.id].kept for n in waiting if n.spec.id in short}
+    return Unfinished(waiting, found.with_tables, failed, found.not_whole, kept)

@@ -47,6 +47,7 @@ class HandOut:
             job.clock,
             packing.packable,
             job.work.not_whole,
+            job.work.kept,
         )
         self._networks = len(job.work.networks) + len(job.work.not_whole)
         self._packable = packing.packable
@@ -104,8 +105,7 @@ class HandOut:
 
     def measure(self, index: int, seconds: float) -> None:
         """Learn from the measured seconds of a half epoch."""
-        predicted = self.backlog.seconds[index] / self._job.campaign.half_epochs
-        self.backlog.measure(index, predicted, seconds)
+        self.backlog.measure(index, seconds)
 
     def next(self) -> tuple[CampaignNetwork, int, int] | None:
         """Return the next network to start, leased to this job, and its rank and trainer."""

@@ -97,7 +97,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             journal=journal(results.journal_folder, results.ready),
             last_event_time=history.last_time,
             open_jobs=history.open_jobs,
-            progress=Progress(name, campaign.half_epochs, log, live=live),
+            progress=Progress(name, campaign.half_epochs, log, work.kept, live=live),
             only_preflight=options.preflight,
         )
     )

@@ -33,11 +33,20 @@ class Progress:
         name: name of the job's work, such as "campaign smoke".
         half_epochs: number of half epochs of each network.
         log: stream for plain lines.
+        kept: half epochs that are not expected to be trained again, by network index.
         live: True to show a live display on standard output, a terminal, instead.
     """
 
-    def __init__(self, name: str, half_epochs: int, log: TextIO, *, live: bool = False) -> None:
-        self._name, self._half_epochs = name, half_epochs
+    def __init__(
+        self,
+        name: str,
+        half_epochs: int,
+        log: TextIO,
+        kept: Mapping[int, int] | None = None,
+        *,
+        live: bool = False,
+    ) -> None:
+        self._name, self._half_epochs, self._kept = name, half_epochs, kept or {}
         self._log, self._is_lost = log, False
         self._live: LiveDisplay | None = None
         if live:
@@ -73,7 +82,7 @@ class Progress:
 
     def resumed(self, network: CampaignNetwork, rows: list[Row]) -> None:
         """Note that a network continues from a checkpoint: its rows are not this job's work."""
-        self._resumed_shares.setdefault(network.index, len(rows) / self._half_epochs)
+        self._resumed_shares.setdefault(network.index, self._share(network.index, len(rows)))
         if rows:
             self.row(network, len(rows), rows[-1])
 
@@ -152,7 +161,7 @@ class Progress:
         """Estimate from this job's share of the expected work; return None before any is done."""
         expected = self._expected
         done = sum(expected[index] for index in self._finished) + sum(
-            expected[index] * half_epoch / self._half_epochs
+            expected[index] * self._share(index, half_epoch)
             for index, (_, half_epoch, _) in self._running.items()
         )
         here = done - sum(expected[index] * share for index, share in self._resumed_shares.items())
@@ -160,6 +169,11 @@ class Progress:
             return None
         elapsed = time.monotonic() - self._start
         return elapsed * (sum(expected.values()) - done) / here
+
+    def _share(self, index: int, half_epoch: int) -> float:
+        """Return the share of a network's expected seconds that has passed at a half epoch."""
+        kept = self._kept.get(index, 0)
+        return max(0, half_epoch - kept) / (self._half_epochs - kept)
 
     def _counts(self) -> str:
         seconds, left = self._seconds_left(), ""

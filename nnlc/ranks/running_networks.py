@@ -9,7 +9,7 @@ from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import NnlcError
 from nnlc.ranks.job import Job
 from nnlc.ranks.table_writer import FinishedTable, TableWriter
-from nnlc.results.inventory import entry_of
+from nnlc.results.inventory import State, entry_of
 from nnlc.system import messages
 from nnlc.tables import Row, Table
 
@@ -50,7 +50,12 @@ class RunningNetworks:
         self._job = job
         self._networks: dict[int, RunningNetwork] = {}
         self._finished: dict[int, tuple[RunningNetwork, dict[str, Any]]] = {}
-        self.tables = TableWriter(60 * job.campaign.run.disk_minutes, job.clock, job.results.ready)
+        self.tables = TableWriter(
+            60 * job.campaign.run.disk_minutes,
+            job.clock,
+            job.results.ready,
+            lengthens=bool(job.campaign.earlier_half_epochs),
+        )
 
     def __bool__(self) -> bool:
         """Return True if a network is running, or finished and not yet written."""
@@ -124,9 +129,13 @@ class RunningNetworks:
         Args:
             now: True to try even if the last attempt is recent.
         """
-        job = self._job
+        job, again = self._job, False
         for table, same in self.tables.write(now=now):
-            running, facts = self._finished.pop(table.index)
+            running, facts = self._finished[table.index]
+            if not same and self._put_short_table_aside(running, table):
+                again = True
+                continue
+            del self._finished[table.index]
             if same:
                 attempts = job.attempts.count(running.id) + 1
                 facts |= {"rank": running.rank, "attempts": attempts, "sha256": table.sha256}
@@ -140,6 +149,8 @@ class RunningNetworks:
             job.progress.finished(
                 running.network, running.rows, facts["seconds"], facts.get("stop")
             )
+        if again:
+            self.write(now=True)
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
         """Return half epochs, last accuracy and pace of each running network, by ID."""
@@ -151,6 +162,30 @@ class RunningNetworks:
             }
             for running in self._networks.values()
         }
+
+    def _put_short_table_aside(self, running: RunningNetwork, table: FinishedTable) -> bool:
+        """Make room for a table that does not begin with the bytes of the shorter one it replaces.
+
+        Return True if the table is queued again.
+        """
+        results = self._job.results
+        entry = entry_of(results, self._job.campaign, running.network)
+        if entry.state is not State.SHORT:
+            return False
+        try:
+            place = results.make_aside_folder() / table.path.name
+            table.path.rename(place)
+        except OSError:
+            return False
+        reason = (
+            f"{table.path}: the longer table begins with other values than the one from before the "
+            "campaign grew, perhaps since it was trained on another device or with another version;"
+            f" that one is now {place}"
+        )
+        self._job.journal.write("trouble", id=running.id, reason=reason)
+        self._job.progress.message(reason)
+        self.tables.put_back(table)
+        return True
 
     def _report_different_table(self, running: RunningNetwork, table: FinishedTable) -> None:
         reason = (

@@ -12,6 +12,7 @@ from nnlc.system.files import (
     make_folder,
     read_regular,
     sync_folder,
+    write_atomically,
     write_once,
 )
 from nnlc.tables import Table
@@ -40,6 +41,7 @@ class TableWriter:
         patience_seconds: longest time that a table may wait.
         clock: returns seconds.
         ready: makes a table's folder ready to be written to.
+        lengthens: True to replace a table by a longer one that begins with its bytes.
 
     Attributes:
         problem: why tables wait, in words, or None.
@@ -50,7 +52,10 @@ class TableWriter:
         patience_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         ready: PrepareFolder = make_folder,
+        *,
+        lengthens: bool = False,
     ) -> None:
+        self._lengthens = lengthens
         self._patience, self._clock, self._ready = patience_seconds, clock, ready
         self._waiting: list[tuple[float, FinishedTable]] = []
         self._last_try = float("-inf")
@@ -61,7 +66,11 @@ class TableWriter:
 
     def add(self, index: int, table: Table, path: Path) -> None:
         """Queue the table of a finished network for `write`."""
-        self._waiting.append((self._clock(), FinishedTable(index, path, table.to_bytes())))
+        self.put_back(FinishedTable(index, path, table.to_bytes()))
+
+    def put_back(self, table: FinishedTable) -> None:
+        """Queue a finished table, again if `write` has returned it."""
+        self._waiting.append((self._clock(), table))
         if self.problem is None:
             self._last_try = float("-inf")
 
@@ -83,7 +92,7 @@ class TableWriter:
             try:
                 self._ready(table.path.parent)
                 new = write_once(table.path, table.content, sync=False)
-                written.append((table, new or _holds(table)))
+                written.append((table, new or self._holds(table)))
             except OSError as problem:
                 self.problem = f"{table.path}: the table can't be written: {problem.strerror}"
                 continue  # the disk of another folder may work
@@ -97,14 +106,17 @@ class TableWriter:
         """Return True if the oldest table has waited for longer than `patience_seconds`."""
         return bool(self._waiting) and self._clock() - self._waiting[0][0] > self._patience
 
+    def _holds(self, table: FinishedTable) -> bool:
+        """Return True if the file at the table's path has the table's bytes, perhaps only now.
 
-def _holds(table: FinishedTable) -> bool:
-    """Return True if the file at the table's path has the table's bytes.
-
-    Raises:
-        OSError: the file can't be read.
-    """
-    try:
-        return read_regular(table.path, follow_link=False) == table.content
-    except NotAFileError:
-        return False
+        Raises:
+            OSError: the file can't be read or replaced.
+        """
+        try:
+            found = read_regular(table.path, follow_link=False)
+        except NotAFileError:
+            return False
+        if self._lengthens and found and table.content.startswith(found) and found != table.content:
+            write_atomically(table.path, table.content)
+            return True
+        return found == table.content

@@ -21,6 +21,7 @@ from nnlc.reporting.campaign_facts import (
     stop_of,
 )
 from nnlc.reporting.network_state import (
+    NO_CURVE,
     Curve,
     DatasetProgress,
     NetworkState,
@@ -221,7 +222,7 @@ class CampaignFolder:
         entry, table = self._entries[id_], self._table(network)
         if entry.problem:
             return NetworkState(State.DAMAGED, reason=entry.reason)
-        if isinstance(table, Record):
+        if isinstance(table, Record) and entry.has_table:
             return NetworkState(
                 State.DONE,
                 table.curve,
@@ -237,7 +238,9 @@ class CampaignFolder:
             return NetworkState(State.UNDER_WAY, curve, half_epochs, attempts=attempts)
         if id_ in self._history.failures:
             return NetworkState(State.FAILED, reason=self._history.failures[id_], attempts=attempts)
-        return NetworkState(State.WAITING, half_epochs=half_epochs, attempts=attempts)
+        # A table from before the campaign got more epochs.
+        curve = table.curve if isinstance(table, Record) else NO_CURVE
+        return NetworkState(State.WAITING, curve, max(half_epochs, entry.kept), attempts=attempts)
 
     def _count(self, states: Sequence[NetworkState]) -> list[DatasetProgress]:
         groups: dict[str, list[NetworkState]] = {name: [] for name in self._watchers}

@@ -17,10 +17,12 @@ from nnlc.system.newer_format import install_advice, is_newer, too_new
 from nnlc.system.toml_file import Values, read_toml
 from nnlc.wording import counted
 
-FORMATS = {1: "0.1.0", 2: "0.2.0"}
+FORMATS = {1: "0.1.0", 2: "0.2.0", 3: "0.2.0"}
 """Oldest nnlc that can use each format. A file of format 1 has no digest and no version of nnlc."""
-FORMAT = max(FORMATS)
+FORMAT = 2
 """Format of new results folders; raised when an older nnlc could no longer use them."""
+GROWN_FORMAT = 3
+"""Format of the folder of a campaign that has grown."""
 
 _HEAD = b"# The campaign of this results folder, whole. Written by nnlc; don't edit.\n"
 _KEYS = ("results_format", "nnlc", "digest")
@@ -46,7 +48,7 @@ def read_campaign_file(path: Path) -> Written:
     """
     values = read_toml(path, ResultsError)
     found, made_by, digest = (values.pop(key, None) for key in _KEYS)
-    if newer := too_new(path, found, FORMAT, made_by):
+    if newer := too_new(path, found, max(FORMATS), made_by):
         raise ResultsError(newer)
     if type(found) is not int or found < 1:
         raise ResultsError(
@@ -73,7 +75,8 @@ def campaign_file(campaign: Campaign) -> bytes:
     """Return the campaign.toml of a campaign."""
     content = campaign_toml(campaign)
     digest = _digest(tomllib.loads(content.decode()))
-    about = dict(zip(_KEYS, (FORMAT, __version__, digest), strict=True))
+    format_ = GROWN_FORMAT if campaign.grown_from else FORMAT
+    about = dict(zip(_KEYS, (format_, __version__, digest), strict=True))
     return _HEAD + tomli_w.dumps(about).encode() + content
 
 
@@ -105,6 +108,30 @@ def differences(asked: Campaign, recorded: Campaign) -> dict[str, tuple[Any, Any
     here, there = _identity(asked), _identity(recorded)
     keys = (key for key in sorted(here | there) if here.get(key) != there.get(key))
     return {key: (here.get(key), there.get(key)) for key in keys}
+
+
+def changes_beyond_growth(asked: Campaign, recorded: Campaign) -> dict[str, tuple[Any, Any]]:
+    """Return the differences that a growth does not allow; growth only adds epochs and networks."""
+    different = differences(asked, recorded)
+    return {key: pair for key, pair in different.items() if not _grows(key, asked, recorded)}
+
+
+def _grows(key: str, asked: Campaign, recorded: Campaign) -> bool:
+    """Return True if a campaign with another value of this key may contain the recorded one."""
+    if key == "epochs":  # a stop rule predicts the last epoch
+        return asked.epochs > recorded.epochs and recorded.stop is None
+    if key == "order of datasets":
+        return True
+    name, _, part = key.removeprefix("datasets.").rpartition(".")
+    now, before = asked.datasets.get(name), recorded.datasets.get(name)
+    if not key.startswith("datasets.") or before is None or not before.networks_per_depth:
+        return key.startswith("datasets.")
+    if now is None or part not in ("networks_per_depth", "depths"):
+        return False
+    (low, high), (old_low, old_high) = now.depths, before.depths
+    return (
+        now.networks_per_depth >= before.networks_per_depth and low <= old_low <= old_high <= high
+    )
 
 
 def in_words(different: Mapping[str, tuple[Any, Any]]) -> str:

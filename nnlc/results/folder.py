@@ -14,6 +14,7 @@ from nnlc.networks.arithmetic import arithmetic_settings, keep_choices
 from nnlc.results.campaign_file import (
     Written,
     campaign_file,
+    changes_beyond_growth,
     differences,
     in_words,
     read_campaign_file,
@@ -41,7 +42,7 @@ class ResultsFolder(ResultsPaths):
         self._seen: tuple[int, ...] = ()
 
     def resolve(self, campaign: Campaign, recorded: Campaign | None = None) -> Campaign:
-        """Return a campaign that takes the arithmetic it leaves open from this folder.
+        """Return a campaign that takes from this folder the arithmetic it leaves open, and growth.
 
         Args:
             campaign: the campaign that is asked for.
@@ -52,8 +53,10 @@ class ResultsFolder(ResultsPaths):
         """
         if not self.has_campaign:
             return campaign
-        training = keep_choices(campaign.training, (recorded or self.campaign()).training)
-        return campaign.model_copy(update={"training": training})
+        recorded = recorded or self.campaign()
+        training = keep_choices(campaign.training, recorded.training)
+        update = {"training": training, "grown_from": recorded.grown_from}
+        return campaign.model_copy(update=update)
 
     def open(self, campaign: Campaign) -> None:
         """Create the folder for a campaign, or check that it belongs to this campaign.
@@ -239,8 +242,15 @@ class ResultsFolder(ResultsPaths):
             raise ResultsError(
                 f"{self.path}: belongs to another campaign: {in_words(different)}; give another "
                 f"folder with --results{_or_upgrade(different, self.path)}"
+                f"{self._or_grow(campaign, recorded)}"
             )
         return recorded
+
+    def _or_grow(self, campaign: Campaign, recorded: Campaign) -> str:
+        """Return advice on `nnlc grow` if the campaign that is asked for is larger, else ""."""
+        if changes_beyond_growth(campaign, recorded):
+            return ""
+        return f", or let this one grow: nnlc grow {shlex.quote(str(self.path))} CAMPAIGN"
 
     def _renew_places(self, campaign: Campaign, recorded: Campaign) -> None:
         """Write the present paths of a user's own images into campaign.toml, if they have moved.

@@ -9,6 +9,7 @@ is neither done nor waiting until `nnlc retry` moves the file to `aside`.
 | missing | none |
 | whole | the network's table, with all half epochs of the campaign |
 | stopped | the network's table, which the campaign's stop rule has ended early |
+| short | the network's table from before the campaign got more epochs: training goes on |
 | damaged | a file that is no table, a table of the wrong length, or a file that can't be read |
 | foreign | a whole table of another network, or of another campaign |
 """
@@ -26,6 +27,8 @@ from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import ResultsError, TableError
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
+from nnlc.results.paths import ResultsPaths
+from nnlc.results.weights_header import read_weights_header
 from nnlc.system.files import names_in, why_unread
 from nnlc.tables.columns import METADATA_COLUMNS
 from nnlc.tables.table import wrong_length
@@ -49,6 +52,7 @@ class State(Enum):
     MISSING = "missing"
     WHOLE = "whole"
     STOPPED = "stopped"
+    SHORT = "short"
     DAMAGED = "damaged"
     FOREIGN = "foreign"
 
@@ -62,6 +66,8 @@ class Entry:
     state: State
     half_epochs: int = 0
     """Rows of the network's own table."""
+    kept: int = 0
+    """Half epochs of a short table that kept weights save if training goes on from them."""
     problem: TableError | None = None
     """Reason why the file is not the network's table."""
 
@@ -98,9 +104,15 @@ class Inventory:
         return {id_: one for id_, one in self.entries.items() if one.problem is not None}
 
     @property
-    def missing(self) -> set[str]:
-        """Return the IDs of networks without a table or any other file in its place."""
-        return {id_ for id_, one in self.entries.items() if one.state is State.MISSING}
+    def short(self) -> dict[str, Entry]:
+        """Return the entries of networks whose tables lack the epochs by which a campaign grew."""
+        return {id_: one for id_, one in self.entries.items() if one.state is State.SHORT}
+
+    @property
+    def to_train(self) -> set[str]:
+        """Return the IDs of networks to train: with a short table, or no file in its place."""
+        states = (State.MISSING, State.SHORT)
+        return {id_ for id_, one in self.entries.items() if one.state in states}
 
 
 def inventory(
@@ -203,6 +215,10 @@ def _entry(campaign: Campaign, network: CampaignNetwork, path: Path, found: "Fou
     rows, half_epochs = len(found.curve), campaign.half_epochs
     if rows < half_epochs and campaign.stop is not None:
         return Entry(path, State.STOPPED, rows)
+    if rows in campaign.earlier_half_epochs:
+        header = read_weights_header(ResultsPaths(path.parent.parent).weights_path(found.id))
+        goes_on = header is not None and header.goes_on and header.half_epoch == rows
+        return Entry(path, State.SHORT, rows, kept=rows if goes_on else 0)
     if problem := wrong_length(rows, half_epochs, path):
         return Entry(path, State.DAMAGED, problem=problem)
     return Entry(path, State.WHOLE, rows)

@@ -4,6 +4,7 @@ results/<campaign>/
   campaign.toml               the campaign; another campaign is refused
   <dataset>_models/<ID>.txt   one table for each finished network
   checkpoints/                networks under way: nnlc.training.checkpoint
+  weights/<ID>.safetensors    weights of a finished network: nnlc.training.kept_weights
   journal/                    events, one file for each job
   leases/                     which job trains which network: nnlc.ranks.leases
   jobs/                       submitted scripts and campaigns, and the jobs' IDs
@@ -11,7 +12,7 @@ results/<campaign>/
   machines.toml               fitted speed of the devices: nnlc.calibration.machines
   aside/<number>/             damaged or foreign tables: nnlc.results.retry
 
-Deleting anything except tables loses training time, but no finished network.
+Deleting anything except tables and weights loses training time, but no finished network.
 """
 
 from pathlib import Path
@@ -29,6 +30,7 @@ class ResultsPaths:
         self.machines_file = path / names.MACHINES_FILE
         self.journal_folder = path / names.JOURNAL
         self.checkpoints_folder = path / names.CHECKPOINTS
+        self.weights_folder = path / names.WEIGHTS
         self.leases_folder = path / names.LEASES
         self.jobs_folder = path / names.JOBS
         self.logs_folder = path / names.LOGS
@@ -41,6 +43,10 @@ class ResultsPaths:
     def table_path(self, images: ImageSet, spec: NetworkSpec) -> Path:
         """Return the path of a network's table."""
         return self.models_folder(images) / names.table_name(spec.id)
+
+    def weights_path(self, id: str) -> Path:
+        """Return the path of a network's kept weights."""
+        return self.weights_folder / f"{id}{names.SAFETENSORS}"
 
     def _mark(self, token: str) -> Path:
         return self.checkpoints_folder / f".seen-by-all.{token}"

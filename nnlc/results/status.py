@@ -30,6 +30,8 @@ class DatasetStatus:
     """Number of done networks that the campaign's stop rule ended early."""
     saved: int = 0
     """Half epochs that the stop rule saved."""
+    short: int = 0
+    """Networks not done whose tables lack the epochs by which the campaign grew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +109,11 @@ def read_status(results: ResultsFolder) -> Status:
     datasets: dict[str, DatasetStatus] = {}
     networks = list(campaign.networks())
     found = inventory(results, campaign, networks, history.finishes)
-    with_tables, not_whole = found.with_tables, found.not_whole
+    with_tables, not_whole, short = found.with_tables, found.not_whole, found.short
     for network in networks:
         name, id_ = network.images.name, network.spec.id
         status = datasets.setdefault(name, DatasetStatus())
+        status.short += id_ in short
         if id_ in with_tables:
             status.done += 1
             rows = with_tables[id_].half_epochs
@@ -129,7 +132,7 @@ def read_status(results: ResultsFolder) -> Status:
             failures[id_] = Failure(history.failures[id_], history.attempts.get(id_, 0))
         else:
             status.waiting += 1
-            left[id_] = reached.get(id_, Reached())
+            left[id_] = reached.get(id_, Reached(short[id_].kept if id_ in short else 0))
         status.rows += left[id_].half_epochs if id_ in left else 0
     return Status(
         campaign=campaign,

@@ -7,11 +7,13 @@ They are in this room because the search for tables must skip all that are not t
 CAMPAIGN_FILE = "campaign.toml"
 MACHINES_FILE = "machines.toml"
 PROVENANCE_FILE, CAMPAIGNS = "provenance.csv", "campaigns"
-JOURNAL, CHECKPOINTS, LEASES = "journal", "checkpoints", "leases"
+JOURNAL, CHECKPOINTS, WEIGHTS, LEASES = "journal", "checkpoints", "weights", "leases"
 JOBS, LOGS, ASIDE = "jobs", "logs", "aside"
 
 PARTS = {
-    CAMPAIGN_FILE: {CAMPAIGN_FILE, MACHINES_FILE, JOURNAL, CHECKPOINTS, LEASES, JOBS, LOGS, ASIDE},
+    CAMPAIGN_FILE: {
+        *(CAMPAIGN_FILE, MACHINES_FILE, JOURNAL, CHECKPOINTS, WEIGHTS, LEASES, JOBS, LOGS, ASIDE),
+    },
     PROVENANCE_FILE: {PROVENANCE_FILE, CAMPAIGNS, JOURNAL},
 }
 """Names of files and folders that are not tables, in a results folder and in a collection; the key
@@ -23,7 +25,7 @@ TABLE = ".txt"
 MODELS = "_models"
 EVENTS, PROGRESS = ".jsonl", ".progress.json"
 LEASE, HEARTBEAT = ".lease", ".job"
-CHECKPOINT = ".ckpt"
+CHECKPOINT, SAFETENSORS = ".ckpt", ".safetensors"
 
 
 def table_name(id: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from nnlc.errors import NnlcError
 from nnlc.system import messages
 from nnlc.tables import Row
 from nnlc.training.checkpoint import Checkpoints
@@ -19,6 +20,7 @@ from nnlc.training.loop import HalfEpochLoop
 
 if TYPE_CHECKING:
     from nnlc.analysis.stopper import Stopper
+    from nnlc.training.kept_weights import KeptWeights
 
 HEARTBEAT_SECONDS = 0.25
 """Minimum time between two heartbeats."""
@@ -40,6 +42,7 @@ class Attempt:
         send: sends a message to the agent.
         checkpoint_seconds: minimum time between two checkpoints.
         stopper: the campaign's stop rule, before its first row; None trains all epochs.
+        kept: the network's kept weights; None if there is no place for them.
     """
 
     def __init__(
@@ -51,7 +54,9 @@ class Attempt:
         *,
         checkpoint_seconds: float,
         stopper: "Stopper | None" = None,
+        kept: "KeptWeights | None" = None,
     ) -> None:
+        self._kept, self._is_cut = kept, False
         self._index, self._checkpoints, self._inbox = index, checkpoints, inbox
         self._send_message, self._interval = send, checkpoint_seconds
         self._stopper, self._stopper_seconds = stopper, 0.0
@@ -90,6 +95,9 @@ class Attempt:
                 seconds=loop.seconds[-1],
             )
             self._add_to_stop_rule(row)
+            if self._kept is not None:
+                self._kept.add_row(loop)
+        self._keep_weights(loop)
         facts: dict[str, Any] = {
             "seconds": round(sum(loop.seconds), 3),
             "half_epoch_seconds": [round(seconds, 3) for seconds in loop.seconds],
@@ -130,16 +138,35 @@ class Attempt:
         state, wrong = self._checkpoints.load()
         for path, reason in wrong:
             self._tell("aside", path=str(path), reason=reason)
+        if self._kept is not None:
+            done = 0 if state is None else len(state["rows"])
+            kept, reason = self._kept.load(done, round(2 * loop.epochs))
+            if reason:
+                self._tell("aside", path=str(self._kept.path), reason=reason)
+            state = kept or state
         if state is None:
             return
         loop.resume(state)
+        if self._kept is not None:
+            self._kept.resume(state)
         for count, row in enumerate(loop.rows, 1):
             self._add_to_stop_rule(row)
             if self._is_stopped:  # here the rule stops earlier than where the checkpoint was saved
+                self._is_cut = count < len(loop.rows)
                 del loop.rows[count:], loop.seconds[count:], loop.train_correct[count:]
                 break
         rows = [[row.train_loss, row.val_loss, row.val_accuracy_percent] for row in loop.rows]
         self._tell("resumed", rows=rows, step=loop.step, seconds_a_half_epoch=_pace(loop))
+
+    def _keep_weights(self, loop: HalfEpochLoop) -> None:
+        """Write the weights that the campaign keeps. If that fails, tell the agent why."""
+        if self._kept is None:
+            return
+        try:
+            self._kept.write(loop, is_cut=self._is_cut)
+        except (OSError, MemoryError, NnlcError) as problem:
+            why = getattr(problem, "strerror", None) or problem
+            self._tell("trouble", reason=f"{self._kept.path}: no weights kept: {why}")
 
     def _between_steps(self) -> None:
         self._steps += 1
@@ -165,7 +192,8 @@ class Attempt:
         start = time.monotonic()
         self._tell("saving")
         try:
-            size = self._checkpoints.save(loop.state())
+            state = loop.state()
+            size = self._checkpoints.save(self._kept.state(state) if self._kept else state)
         except OSError as problem:
             where = problem.filename or "checkpoints"
             self._tell("trouble", reason=f"{where}: no checkpoint saved: {problem.strerror}")

@@ -47,7 +47,6 @@ become foreign. If bits change, raise only the arithmetic of the networks concer
 
 PAUSES_SECONDS = (1.0, 5.0, 15.0, 40.0)
 """Pauses before further attempts to read, if the file system refuses."""
-
 _DIGITS = 64  # of a SHA-256
 
 
@@ -85,7 +84,7 @@ class Checkpoints:
     ) -> None:
         self._folder, self._id, self._ready = folder, id, ready
         text = json.dumps({"format": FORMAT, **about}, sort_keys=True)
-        self._about = json.loads(text)  # torch.load refuses other types
+        self.about = json.loads(text)  # torch.load refuses other types
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         self._newest = folder / f"{id}.{digest}{CHECKPOINT}"
         self._before = folder / f"{id}.{digest}.before{CHECKPOINT}"
@@ -99,7 +98,7 @@ class Checkpoints:
 
         def write(file: IO[bytes]) -> None:
             hashing = _HashingFile(file)
-            content = {"about": self._about, "nnlc": __version__, "state": state}
+            content = {"about": self.about, "nnlc": __version__, "state": state}
             torch.save(content, cast(IO[bytes], hashing))
             hashing.raise_problem()
             file.write(hashing.digest.hexdigest().encode())
@@ -181,7 +180,7 @@ class Checkpoints:
             content = _load(path)
         except FileNotFoundError:
             return None
-        if content["about"] != self._about:
+        if content["about"] != self.about:
             raise DamagedError("its content belongs to another network or settings than its name")
         return content["state"]  # type: ignore[no-any-return]
 
@@ -190,17 +189,21 @@ class Checkpoints:
             content = _load(path)
         except (OSError, DamagedError) as problem:
             return f"made with other settings, and can't be read: {problem}"
-        if newer := too_new(path, content["about"].get("format"), FORMAT, content.get("nnlc")):
-            return newer.removeprefix(f"{path}: ")
+        newer = too_new(path, content["about"].get("format"), FORMAT, content.get("nnlc"))
+        why = newer.removeprefix(f"{path}: ") if newer else self.why_other(content)
+        return why or "its file has been renamed"
+
+    def why_other(self, content: dict[str, Any]) -> str:
+        """Return how the origin in a file's content differs from this network's, or ""."""
         for key, there, here in self._differences(content):
             return f"made with another {key}: {there} where this job has {here}"
-        return "its file has been renamed"
+        return ""
 
     def _differences(self, content: dict[str, Any]) -> list[tuple[str, str, str]]:
         """Return the differences between a checkpoint's origin and this network's origin."""
         # Checkpoints of 0.1.0 don't name their arithmetic, which was the first.
         first = {"versions.arithmetic": FIRST}
-        return list(_differences(first | content["about"], first | self._about))
+        return list(_differences(first | content["about"], first | self.about))
 
     def _put_aside(self, path: Path) -> Path:
         aside = self._folder / ASIDE

@@ -1,5 +1,6 @@
 """Rebuilding of a table's network as a torch module."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,10 @@ from nnlc.campaign.campaign import Campaign
 from nnlc.errors import NnlcError
 from nnlc.networks import ImageSet, NetworkSpec, Walk, walk_network
 from nnlc.networks.draws import training_seed
+from nnlc.results.paths import ResultsPaths
 from nnlc.tables import Table, read_table
 from nnlc.training.build import Network, plain_module
+from nnlc.training.kept_weights import load_weights
 from nnlc.training.origin import campaign_of, origin_of
 
 
@@ -22,8 +25,9 @@ def rebuild(
     *,
     campaign: Campaign | str | Path | None = None,
     plain: bool = True,
+    weights: str = "initial",
 ) -> nn.Sequential:
-    """Return the network of a table, of nnlc or published, with its initial weights.
+    """Return the network of a table, of nnlc or published, with its initial or its kept weights.
 
     The module takes float32 (batch, channels, width, width), with pixels from 0 to 1 unless the
     campaign standardises them, and returns (batch, classes), unnormalised. The weights are those
@@ -41,19 +45,31 @@ def rebuild(
         plain: True for modules of `torch.nn` only, which run on any device and in any memory
             format, and can be saved or exported without nnlc. False for the module that nnlc trains
             on a CPU, which gives the table's bits. Each can load the other's `state_dict`.
+        weights: "initial", or "final" or "best" for weights that the campaign has kept with
+            `run.keep`; `table` must then be a file in its results folder.
 
     Raises:
-        NnlcError: the table is damaged, the images are unknown, there is no such campaign, or the
-            network does not fit into memory.
+        NnlcError: the table is damaged, the images are unknown, there is no such campaign, the
+            network does not fit into memory, or there are no such weights of this table.
     """
-    spec = (table if isinstance(table, Table) else read_table(table)).spec
+    if weights not in ("initial", "final", "best"):
+        raise NnlcError(f"weights={weights!r}: must be 'initial', 'final' or 'best'")
+    whole = table if isinstance(table, Table) else read_table(table)
+    spec = whole.spec
     given = campaign_of(None if isinstance(table, Table) else Path(table), campaign)
     origin = origin_of(spec, given, images)
     walk, settings = walk_network(spec, origin.images), origin.settings
     with _weights_of(spec, walk):
         if plain:
-            return nn.Sequential(*(plain_module(layer, settings) for layer in walk.layers))
-        return Network(walk, settings)
+            module = nn.Sequential(*(plain_module(layer, settings) for layer in walk.layers))
+        else:
+            module = Network(walk, settings)
+    if weights != "initial":
+        if isinstance(table, Table):
+            raise NnlcError(f"network {spec.id}: weights={weights!r} needs the table's file")
+        home = Path(os.path.abspath(table)).parent.parent  # noqa: PTH100  links keep their names
+        load_weights(module, whole, ResultsPaths(home).weights_path(spec.id), weights)
+    return module
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from nnlc.training.checkpoint import Checkpoints
 from nnlc.training.determinism import make_deterministic
 from nnlc.training.device_info import bit_deciding, circumstances, describe_device, free_memory
 from nnlc.training.inbox import Inbox
+from nnlc.training.kept_weights import KeptWeights
 from nnlc.training.loaded_images import check_images, load_images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
@@ -55,6 +56,7 @@ class Trainer:
         self._device = torch.device("cpu")
         self._root, self._checkpoints = Path(), Path()
         self._ready: PrepareFolder = make_folder
+        self._results: ResultsFolder | None = None
         self._campaign: Campaign  # set by "configure", the agent's first message
         self._images: dict[str, DeviceImages] = {}
         self._limit: str | None = None
@@ -93,7 +95,7 @@ class Trainer:
         if "results" in message:
             results = ResultsFolder(Path(message["results"]))
             results.remember(self._campaign)
-            self._ready = results.ready
+            self._ready, self._results = results.ready, results
         if message["device"] == "cuda":
             if self._gpu_index is None:
                 raise DeviceError("no GPU is visible: start with --device cpu, or ask for GPUs")
@@ -160,13 +162,15 @@ class Trainer:
         made = self._circumstances(spec, images)
         try:
             on_device = self._on_device(images)
+            checkpoints = self._checkpoints_of(spec, images, made, self._checkpoints)
             facts = Attempt(
                 index,
-                self._checkpoints_of(spec, images, made, self._checkpoints),
+                checkpoints,
                 self._inbox,
                 self._send,
                 checkpoint_seconds=60 * campaign.run.checkpoint_minutes,
                 stopper=stopper,
+                kept=self._kept_weights(spec, checkpoints) if "epochs" not in message else None,
             ).run(
                 lambda between_steps: HalfEpochLoop(
                     spec, images, on_device, campaign.training, epochs, between_steps
@@ -186,13 +190,19 @@ class Trainer:
         campaign = self._campaign
         about = {
             "network": spec.to_json(),
-            "epochs": campaign.epochs,
+            "epochs": campaign.first_epochs,  # checkpoints stay usable after the campaign has grown
             "training": fingerprint(campaign.training),
             "images": campaign.datasets[images.name].sha256 or images.name,
             "train images": images.train_images,
             **bit_deciding(made),
         }
         return Checkpoints(folder, spec.id, about, self._ready)
+
+    def _kept_weights(self, spec: NetworkSpec, checkpoints: Checkpoints) -> KeptWeights | None:
+        if self._results is None:
+            return None
+        path, keep = self._results.weights_path(spec.id), self._campaign.run.keep
+        return KeptWeights(path, keep, checkpoints, spec, self._ready)
 
     def _on_device(self, images: ImageSet) -> DeviceImages:
         campaign = self._campaign

@@ -81,7 +81,12 @@ def upgrade(
         f"to rewrite: {results.campaign_file}: {', '.join(todo)}; nnlc before {then.oldest} can't "
         "use the folder afterwards"
     )
-    obstacle = _obstacle(results, written, tables, queued)
+    obstacle = why_not_now(results, written, queued, "upgrade")
+    if tables.not_whole and not obstacle:
+        obstacle = (
+            "not every table is whole (above): if campaign.toml was edited, put the old file back, "
+            "else 'nnlc retry' first"
+        )
     if dry_run:
         yield from [f"  not now: {obstacle}"] if obstacle else []
     elif obstacle:
@@ -99,7 +104,11 @@ def _table_lines(
     path: Path,
 ) -> Iterator[str]:
     done = tables.with_tables
-    yield f"tables: {len(done):,} of {len(networks):,} stay valid"
+    goes_on = (
+        f", and {counted(len(tables.short), 'network goes', 'networks go')} on from a shorter one"
+    )
+    more = goes_on if tables.short else ""
+    yield f"tables: {len(done):,} of {len(networks):,} stay valid{more}"
     mixture = mixture_of(networks, campaign.training, history.finishes, done)
     if mixture.words:
         yield f"  {mixture.words}"
@@ -197,25 +206,20 @@ def _oldest_reader() -> str:
     return max([FORMATS[FORMAT], *choosing], key=version_numbers)
 
 
-def _obstacle(
-    results: ResultsFolder, written: Written, tables: Inventory, queued: QueuedScripts
+def why_not_now(
+    results: ResultsFolder, written: Written, queued: QueuedScripts, command: str
 ) -> str | None:
-    """Return why campaign.toml may not be rewritten now; None if it may.
+    """Return why a command may not rewrite campaign.toml now; None if it may.
 
-    A job runs in the folder, a queued job would no longer fit, or a table is damaged or foreign.
+    A job runs in the folder, or a queued job would no longer fit.
     """
     # Read again: looking at checkpoints and tables may have taken minutes.
     journal = results.journal_folder
     for job in running_jobs(journal, read_history(journal).open_jobs):
-        return f"{job.words} is at work there; let it end, then upgrade"
+        return f"{job.words} is at work there; let it end, then {command}"
     if queued.hindered:
         return (
             f"{'; '.join(first_few(queued.hindered))}; let them end, or 'nnlc cancel "
-            f"{shlex.quote(str(results.path))}' ends them all; then upgrade, and submit again"
+            f"{shlex.quote(str(results.path))}' ends them all; then {command}, and submit again"
         )
-    if tables.not_whole:
-        return (
-            "not every table is whole (above): if campaign.toml was edited, put the old file back, "
-            "else 'nnlc retry' first"
-        )
-    return None if results.written() == written else "campaign.toml was rewritten; upgrade again"
+    return None if results.written() == written else f"campaign.toml was rewritten; {command} again"

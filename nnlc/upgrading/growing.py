@@ -1,0 +1,106 @@
+"""`nnlc grow`: give a results folder a larger campaign, whose first networks are those it has."""
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+
+from nnlc.campaign.campaign import Campaign
+from nnlc.errors import ResultsError
+from nnlc.results.campaign_file import (
+    FORMATS,
+    GROWN_FORMAT,
+    changes_beyond_growth,
+    differences,
+    in_words,
+)
+from nnlc.results.folder import ResultsFolder, checkpoints_in
+from nnlc.results.history import read_history
+from nnlc.results.inventory import inventory, not_whole_lines
+from nnlc.upgrading.queued import Standard, judge_queue
+from nnlc.upgrading.upgrade import why_not_now
+from nnlc.wording import counted
+
+
+def grow(
+    results: ResultsFolder, campaign: Campaign, source: str, *, dry_run: bool = False
+) -> Iterator[str]:
+    """Write a larger campaign into a results folder, and yield lines on what its jobs will do.
+
+    Tables, weights and checkpoints are not touched. A network with fewer epochs than the campaign
+    now has goes on in the next job; its table is there until the longer one replaces it.
+
+    Args:
+        results: the folder.
+        campaign: the larger campaign; only `[run]` may differ otherwise.
+        source: its name or file, for the command that continues.
+        dry_run: True to write nothing.
+
+    Raises:
+        ResultsError: this is no results folder; the campaign differs in more than a growth, or does
+            not grow; a job runs in the folder, or a queued job would no longer fit it.
+    """
+    written = results.written()
+    recorded, path = written.campaign, shlex.quote(str(results.path))
+    asked = results.resolve(campaign, recorded)
+    if other := changes_beyond_growth(asked, recorded):
+        has_rule = recorded.stop is not None and "epochs" in other
+        why = ", and a stop rule predicts the last epoch" if has_rule else ""
+        raise ResultsError(
+            f"{results.path}: can't grow to this campaign: {in_words(other)}{why}; only epochs, "
+            "networks_per_depth, depths and datasets can grow, and only [run] may change"
+        )
+    if asked.generation == recorded.generation:
+        raise ResultsError(f"{results.path}: has all epochs and networks of this campaign already")
+    generations = (*(recorded.grown_from or ()), recorded.generation)
+    grown = asked.model_copy(update={"grown_from": generations})
+    yield f"{results.path}: campaign {grown.name} grows:"
+    for key, (now, before) in differences(asked, recorded).items():
+        if now is not None and key != "order of datasets":
+            yield f"  {key}: {'none' if before is None else before} becomes {now}"
+    yield from _lines(results, grown, recorded.network_count)
+    now = Standard(results, recorded, FORMATS[written.format])
+    queued = judge_queue(now, Standard(results, grown, FORMATS[GROWN_FORMAT]))
+    yield from queued.lines() if queued.verdicts else ()
+    obstacle = why_not_now(results, written, queued, "grow")
+    if dry_run:
+        yield f"not now: {obstacle}" if obstacle else "nothing was changed (--dry-run)"
+        return
+    if obstacle:
+        raise ResultsError(f"{results.path}: {obstacle}. Nothing was changed")
+    results.rewrite(grown)
+    yield "campaign.toml has the larger campaign now; its jobs go on with"
+    yield f"python -m nnlc.worker {shlex.quote(source)} --results {path}"
+
+
+def _lines(results: ResultsFolder, grown: Campaign, old: int) -> Iterator[str]:
+    """Yield lines on the networks that go on, start again, and are new.
+
+    Args:
+        results: the folder.
+        grown: the larger campaign.
+        old: number of networks that the campaign had before.
+    """
+    networks = list(grown.networks())
+    finishes = read_history(results.journal_folder).finishes
+    found = inventory(results, grown, networks[:old], finishes)
+    begun = checkpoints_in(results.checkpoints_folder)
+    yield f"{counted(len(found.with_tables), 'table stays as it is', 'tables stay as they are')}"
+    saved = [id_ for id_ in found.to_train if id_ in begun]
+    if saved:
+        yield f"{counted(len(saved), 'network goes', 'networks go')} on from a checkpoint"
+    short = {id_: entry for id_, entry in found.short.items() if id_ not in begun}
+    kept = Counter(entry.kept for entry in short.values())
+    for half_epochs, number in sorted(kept.items(), reverse=True):
+        if half_epochs:
+            goes = counted(number, "network goes", "networks go")
+            yield f"{goes} on from epoch {half_epochs / 2:g} with kept weights"
+        else:
+            advice = '; run.keep = "final" keeps them from now on'
+            yield (
+                f"{counted(number, 'network starts', 'networks start')} again, since the weights "
+                "were not kept: the same table, in more time"
+                + (advice if grown.run.keep != "final" else "")
+            )
+    if len(networks) > old:
+        yield f"new networks: {len(networks) - old}, behind the {old} of before"
+    yield from not_whole_lines(found.not_whole.values(), results.path)
