@@ -96,7 +96,8 @@ def _storage_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     needed = disk(plan)
     checkpoints = as_gigabytes(needed.checkpoints)
     weights = f", kept weights {as_gigabytes(needed.weights)}" if needed.weights else ""
-    yield "disk", f"tables {as_gigabytes(needed.tables)}, checkpoints at most {checkpoints}{weights}"
+    tables = as_gigabytes(needed.tables)
+    yield "disk", f"tables {tables}, checkpoints at most {checkpoints}{weights}"
     found, room = too_large(plan.forecast), plan.forecast.gpu.memory_gigabytes
     most = max(plan.forecast.left, key=lambda f: f.memory_bytes)
     if not found:
