@@ -102,7 +102,8 @@ SMALLEST = {
     "nnlc compare results/curves --error 1": (
         "nnlc compare results/curves --methods last1,menndl --error 1"
     ),
-    "nnlc plot FOLDER… -o FILE.(png|svg|pdf) [--kind K]": (
+    "nnlc plot results/curves -o fig1.pdf --preset one-column --no-caption": "",
+    "nnlc plot FOLDER… -o FILE.(png|svg|pdf) [--kind K] [--dataset D] [--preset one-column]": (
         "nnlc plot results/curves -o k.png --kind depth"
     ),
     "nnlc report FOLDER -o FILE.html": "nnlc report results/smoke -o r.html",

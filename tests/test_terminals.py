@@ -24,6 +24,7 @@ NASTY = os.fsdecode("ü[old] [/x]\n:smile: $x$ \x1b[31m".encode() + b"\xff")
 
 VERBS = {
     "campaigns": "campaigns",
+    "keys": "keys|keys site",
     "specs": "specs {campaign}|specs {campaign} --csv -|specs {campaign} --csv {new}",
     "stage": "stage {campaign} --root {new}",
     "describe": "describe {images}",

@@ -34,23 +34,49 @@ def plot(
     top: shared_options.Top = None,
     by: shared_options.By = None,
     lowest: shared_options.Lowest = False,
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="Only networks on this dataset; may be repeated.")
+    ] = None,
     val_loss: shared_options.ValLoss = "as-published",
     damaged: shared_options.Damaged = "refuse",
+    preset: Annotated[
+        str | None,
+        typer.Option(help="one-column (89 mm) or two-column (183 mm), with text of 7 points."),
+    ] = None,
+    width: Annotated[
+        str | None, typer.Option(help="Width with its unit: mm, cm or in, such as 89mm or 3.5in.")
+    ] = None,
+    height: Annotated[
+        str | None, typer.Option(help="Height with its unit; default: what the panels need.")
+    ] = None,
+    font_size: Annotated[
+        float | None, typer.Option(help="Size of text in points, 5 or more; default: 12.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Title above the picture.")] = None,
+    no_caption: Annotated[
+        bool, typer.Option("--no-caption", help="Print the caption, but leave it out of the file.")
+    ] = False,
 ) -> None:
     """Draw learning curves, or final accuracy by a hyperparameter, for papers and slides."""
     from nnlc.analysis.ranking import top_of
+    from nnlc.collection.selection import select_networks
+    from nnlc.plotting.look import Look, Preset
     from nnlc.plotting.plot import Kind, Value, check_plot, plot_comparison, plot_tables
     from nnlc.tables.frames import Damaged, ValLoss, load_tables
     from nnlc.tables.table_folders import skipped_lines
 
     leaders = top_of(top, by, lowest)
-    check_plot(output, kind, value)
+    look: Look = {"preset": cast(Preset | None, preset), "width": width, "height": height}
+    look |= {"font_size": font_size, "title": title, "caption": not no_caption}
+    check_plot(output, kind, value, look)
     if len(paths) == 1 and paths[0].suffix.lower() == ".csv":
         from nnlc.analysis.comparison_file import read_comparison
 
         names = ("kind", "value", "top", "by", "lowest", "val_loss", "damaged")
         _refuse(context, names, f"{paths[0]} is a comparison")
-        say(f"{plot_comparison(read_comparison(paths[0]), output)}\n{output}")
+        compared = read_comparison(paths[0])
+        compared = compared[select_networks(compared, dataset or ())]
+        say(f"{plot_comparison(compared, output, **look)}\n{output}")
         return
     if any(path.suffix.lower() == ".csv" for path in paths):
         from nnlc.errors import NnlcError
@@ -59,9 +85,12 @@ def plot(
     tables = load_tables(paths, val_loss=cast(ValLoss, val_loss), damaged=cast(Damaged, damaged))
     for line in skipped_lines(tables.skipped):
         say_aside(line)
+    if dataset:
+        chosen = select_networks(tables.networks, dataset)
+        tables = tables.select(tables.networks.loc[chosen, "id"])
     if leaders is not None:
         tables = tables.select(leaders.choose(tables))
-    words = plot_tables(tables, output, kind=cast(Kind, kind), value=cast(Value, value))
+    words = plot_tables(tables, output, kind=cast(Kind, kind), value=cast(Value, value), **look)
     say(f"{words}\n{output}")
 
 

@@ -13,7 +13,12 @@ from nnlc.plotting.style import (
     LINES,
     escape_dollars,
     join_sentences,
+    label_panels,
+    legend,
     legend_beside,
+    panel_title,
+    panels,
+    scaled,
     shorten,
     wide_panel,
 )
@@ -24,40 +29,57 @@ _MOST_NAMED = 6
 _BASELINE = "last1"
 _MOST_IN_CAPTION = 12
 """Number of grey methods that the caption names."""
+_ERROR = "mean absolute error\n(percentage points)"
 _STOP_MARKS = "D^vPX*"
 
 
-def draw_comparison(found: pd.DataFrame) -> tuple[Figure, str]:
+def draw_comparison(found: pd.DataFrame, width: float | None = None) -> tuple[Figure, str]:
     """Draw mean error against epochs saved: a line for each method, a mark for each stop rule.
 
     Args:
         found: the result of `nnlc.compare`.
+        width: width of the figure in inches; None: as wide as its panel needs.
 
     Returns:
         The figure and its caption.
     """
-    figure, axes = wide_panel(4.2)
-    drawn, short = found[found["predicted"] > 0], _short_names(found["method"])
-    lines, stops = drawn[~drawn["stop_rule"]], drawn[drawn["stop_rule"]]
-    order = _by_error(lines)
-    named, rest = order[:_MOST_NAMED], order[_MOST_NAMED:]
-    for name in rest:
-        _draw_line(axes, lines[lines["method"] == name], color="#c8c8c8", linewidth=1, zorder=1)
+    found = found if "dataset" in found else found.assign(dataset="")  # those of older versions
+    datasets, short = found["dataset"].unique(), _short_names(found["method"])
+    drawn = found[found["predicted"] > 0]
+    order = _by_error(drawn[~drawn["stop_rule"]])
+    if len(datasets) == 1:
+        figure, axes = wide_panel(width, 4.2)
+        panel_of = [axes]
+    else:
+        figure, panel_of = panels(len(datasets), width)
+    for axes, dataset in zip(panel_of, datasets, strict=True):
+        _draw_panel(axes, drawn[drawn["dataset"] == dataset], order, short)
+        if len(datasets) > 1:
+            networks = int(found.loc[found["dataset"] == dataset, "networks"].max())
+            axes.set_title(panel_title(dataset, networks))
+    label_panels(panel_of, "epochs saved (%)", _ERROR)
+    if len(drawn):
+        (legend_beside if len(datasets) == 1 else legend)(figure, panel_of[0])
+    return figure, _caption(found, [short[name] for name in order[_MOST_NAMED:]], short)
+
+
+def _draw_panel(axes: Axes, rows: pd.DataFrame, order: list[str], short: dict[str, str]) -> None:
+    """Draw the methods of one dataset; `order` decides on their colours."""
+    lines, stops = rows[~rows["stop_rule"]], rows[rows["stop_rule"]]
+    for name in order[_MOST_NAMED:]:
+        _draw_line(
+            axes, lines[lines["method"] == name], color="#c8c8c8", linewidth=scaled(1), zorder=1
+        )
     _draw_line(axes, lines[lines["method"] == _BASELINE], color=BLACK, label=_BASELINE)
-    for i, name in enumerate(named):
+    for i, name in enumerate(order[:_MOST_NAMED]):
         style = {"color": COLOURS[i], "linestyle": LINES[i % len(LINES)]}
         _draw_line(axes, lines[lines["method"] == name], label=escape_dollars(short[name]), **style)
     for i, name in enumerate(stops["method"]):
         label = f"{escape_dollars(short[name])} (stops by itself)"
         style = {"color": COLOURS[-1 - i % len(COLOURS)], "label": label}
-        style |= {"markersize": 9, "linestyle": "", "clip_on": False}
+        style |= {"markersize": scaled(9), "linestyle": "", "clip_on": False}
         _draw_line(axes, stops.iloc[[i]], marker=_STOP_MARKS[i % len(_STOP_MARKS)], **style)
-    axes.set_xlabel("epochs saved (%)")
-    axes.set_ylabel("mean absolute error of all\nnetworks (percentage points)")
     axes.set_ylim(bottom=0)
-    if len(drawn):
-        legend_beside(figure, axes)
-    return figure, _caption(found, [short[name] for name in rest], short)
 
 
 def _by_error(lines: pd.DataFrame) -> list[str]:
@@ -76,8 +98,8 @@ def _draw_line(axes: Axes, rows: pd.DataFrame, **style: Any) -> None:
         rows["epochs_saved_percent"],
         rows["cost_error"],
         yerr=rows["cost_standard_error"],
-        elinewidth=0.8,
-        **{"marker": "o", "markersize": 4, **style},
+        elinewidth=scaled(0.8),
+        **{"marker": "o", "markersize": scaled(4), **style},
     )
 
 
@@ -90,11 +112,13 @@ def _short_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def _caption(found: pd.DataFrame, rest: list[str], short: dict[str, str]) -> str:
-    networks, target = int(found["networks"].max()), found["target_epoch"].iloc[0]
+    networks = int(found.groupby("dataset")["networks"].max().sum())
+    targets = " or ".join(f"{target:g}" for target in found["target_epoch"].unique())
     failed = int(found["failed"].sum())
+    never = found.dropna(subset="not_converged").groupby("method", sort=False)["not_converged"]
     waited = [
-        f"{short[name]} {counted(int(count), 'network')}"
-        for name, count in found[["method", "not_converged"]].dropna().itertuples(index=False)
+        f"{short[str(name)]} {counted(int(count), 'network')}"
+        for name, count in never.sum().items()
         if count
     ]
     nothing = int((found["predicted"] == 0).sum())
@@ -102,8 +126,8 @@ def _caption(found: pd.DataFrame, rest: list[str], short: dict[str, str]) -> str
     names += [f"{len(rest) - _MOST_IN_CAPTION} more"] * (len(rest) > _MOST_IN_CAPTION)
     return join_sentences(
         [
-            f"{counted(networks, 'network')}, accuracy at epoch {target:g} predicted; bars are "
-            "standard errors.",
+            f"{counted(networks, 'network')}, accuracy at epoch {targets} predicted; errors are "
+            "means of all networks, bars are standard errors.",
             f"Grey: {', '.join(names)}." if rest else "",
             f"Not converged: {', '.join(waited)}." if waited else "",
             "Where a method has no prediction, a network is trained to the end, with no error."

@@ -26,7 +26,10 @@ from nnlc.plotting.style import (
     legend,
     legend_beside,
     logarithmic_axis,
+    most_columns,
+    scaled,
     small_panels,
+    small_text,
     wide_panel,
 )
 from nnlc.tables.frames import Tables
@@ -52,27 +55,28 @@ _SHORT_TITLES = {
 }
 
 
-def draw_curves(tables: Tables, value: str) -> tuple[Figure, str]:
+def draw_curves(tables: Tables, value: str, width: float | None = None) -> tuple[Figure, str]:
     """Draw one value of all curves over the epochs.
 
     Args:
         tables: the tables; curves may differ in length.
         value: a column of `tables.curves`.
+        width: width of the figure in inches; None: as wide as its panels need.
 
     Returns:
         The figure, and text for its caption.
     """
     if len(tables) <= MOST_LABELLED:
-        return _draw_each(tables, value), _short_curves(tables)
+        return _draw_each(tables, value, width), _short_curves(tables)
     shown, note = largest_datasets(tables.networks)
-    depths = group_networks(tables.networks["depth"], _DEPTH_GROUPS)
-    figure, rows = small_panels(len(shown), len(depths))
+    depths = group_networks(tables.networks["depth"], min(_DEPTH_GROUPS, most_columns(width)))
+    figure, rows = small_panels(len(shown), len(depths), width)
     cut = False
     for row, (dataset, positions) in zip(rows, shown, strict=True):
         cut |= _draw_row(row, tables, value, positions, [members for _, members in depths])
         row[0].set_ylabel(f"{dataset_name(dataset, _LETTERS_BESIDE)}\n{_SHORT_TITLES[value]}")
     for axes, (name, _) in zip(rows[0], depths, strict=True):
-        axes.set_title(f"{name} convolution{'' if name == '1' else 's'}")
+        axes.set_title(f"depth {name}")
     for axes in rows[-1]:
         axes.set_xlabel("epoch")
     legend(figure, rows[0][0])
@@ -80,8 +84,8 @@ def draw_curves(tables: Tables, value: str) -> tuple[Figure, str]:
     return figure, join_sentences([_short_curves(tables), beyond, note])
 
 
-def _draw_each(tables: Tables, value: str) -> Figure:
-    figure, axes = wide_panel()
+def _draw_each(tables: Tables, value: str, width: float | None) -> Figure:
+    figure, axes = wide_panel(width)
     curves = ValueCurves(tables, value, positive=value != _ACCURACY)
     several = tables.networks["dataset"].nunique() > 1
     for i, (id_, dataset, depth) in enumerate(
@@ -128,17 +132,17 @@ def _draw_row(
         bands.append(band)
         axes.fill_between(band.epochs, band.lowest, band.highest, color=SKY, alpha=0.25, lw=0)
         axes.fill_between(band.epochs, band.low, band.high, color=BLUE, alpha=0.35, lw=0)
-        axes.plot(of_all.epochs, of_all.middle, color=BLACK, linewidth=1, linestyle=":")
+        axes.plot(of_all.epochs, of_all.middle, color=BLACK, linewidth=scaled(1), linestyle=":")
         axes.plot(band.epochs, band.middle, color=BLUE)
         axes.annotate(
             f"n = {len(networks):,}",
             (1, 1),
-            (-2, -2),
+            (-scaled(2), -scaled(2)),
             "axes fraction",
             "offset points",
             ha="right",
             va="top",
-            fontsize=10,
+            fontsize=small_text(10),
             color=TEXT_GREY,
         )
     _scale(row, value)
@@ -162,10 +166,15 @@ def _cut_off(row: Sequence[Axes], bands: Sequence[Band]) -> bool:
 def _add_legend_entries(axes: Axes) -> None:
     nothing: list[float] = []
     axes.plot(nothing, nothing, color=BLUE, label="median")
-    axes.plot(nothing, nothing, color=BLUE, alpha=0.45, linewidth=9, label="middle half")
-    axes.plot(nothing, nothing, color=SKY, alpha=0.3, linewidth=9, label="middle 90%")
+    axes.plot(nothing, nothing, color=BLUE, alpha=0.45, linewidth=scaled(9), label="middle half")
+    axes.plot(nothing, nothing, color=SKY, alpha=0.3, linewidth=scaled(9), label="middle 90%")
     axes.plot(
-        nothing, nothing, color=BLACK, linewidth=1, linestyle=":", label="median of all depths"
+        nothing,
+        nothing,
+        color=BLACK,
+        linewidth=scaled(1),
+        linestyle=":",
+        label="median of all depths",
     )
 
 

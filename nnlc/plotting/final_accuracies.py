@@ -1,8 +1,6 @@
 """Pictures of networks' final accuracy by one of their settings."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -26,15 +24,18 @@ from nnlc.plotting.style import (
     join_sentences,
     label_panels,
     legend,
+    logarithmic_ticks,
     panel_title,
     panels,
+    scaled,
+    small_text,
 )
 from nnlc.tables.frames import Tables
 
 _ACCURACY = "final validation accuracy (%)"
-_BINS = 12
-_FEWEST_IN_A_BIN = 5
-"""Fewest networks in a bin for which median and quartiles are drawn."""
+_MOST_GROUPS = 12
+_FEWEST_IN_A_GROUP = 5
+"""Fewest networks in a group for which median and quartiles are drawn."""
 _BLOCKS = {"ReLU": RELU, "pooling": POOLING, "dropout": DROPOUT}
 _VARIANTS = (("with", BLUE, ""), ("without", ORANGE, "//"))
 
@@ -45,24 +46,17 @@ class Setting:
 
     column: str
     label: str
-    edges: Callable[[float, float], Floats]
-    """Function from the setting's least and greatest value to the edges of bins."""
+    whole: bool = False
+    """True if each value has its own group of networks; else groups are equally large."""
     logarithmic: bool = False
     jitter: float = 0.0
     """Greatest random horizontal shift of a point, so that integers don't hide one another."""
 
 
 SETTINGS = {
-    "learning-rate": Setting(
-        "learning_rate",
-        "learning rate",
-        partial(np.geomspace, num=_BINS + 1),
-        logarithmic=True,
-    ),
-    "batch-size": Setting("batch_size", "batch size (images)", partial(np.linspace, num=_BINS + 1)),
-    "depth": Setting(
-        "depth", "convolutions", lambda least, most: np.arange(least, most + 2) - 0.5, jitter=0.3
-    ),
+    "learning-rate": Setting("learning_rate", "learning rate", logarithmic=True),
+    "batch-size": Setting("batch_size", "batch size (images)"),
+    "depth": Setting("depth", "convolutions", whole=True, jitter=0.3),
 }
 """Settings by the name of the picture."""
 
@@ -84,26 +78,46 @@ _MARKS = (
 """Marks of networks; "not known" where the number of classes is unknown."""
 
 
-def draw_finals(tables: Tables, setting: Setting) -> tuple[Figure, str]:
-    """Draw a point for each network, and median and quartiles of all networks in each bin.
+def draw_finals(tables: Tables, setting: Setting, width: float | None = None) -> tuple[Figure, str]:
+    """Draw a point for each network, and median and quartiles of groups of networks.
+
+    Args:
+        tables: the tables.
+        setting: the setting on the horizontal axis.
+        width: width of the figure in inches; None: as wide as its panels need.
 
     Returns:
         The figure, and text for its caption.
     """
     networks = metrics(tables, columns=(setting.column,))
     shown, note = largest_datasets(networks)
-    figure, found = panels(len(shown))
+    figure, found = panels(len(shown), width)
+    medians = False
     for axes, (dataset, positions) in zip(found, shown, strict=True):
-        _draw_points(axes, networks.iloc[positions], setting)
+        medians |= _draw_points(axes, networks.iloc[positions], setting)
         axes.set_title(panel_title(dataset, len(positions)))
-        axes.set_ylim(bottom=0)
+        _start_at_zero(axes)
     label_panels(found, setting.label, _ACCURACY)
-    _add_legend_entries(found[0], networks)
+    _add_legend_entries(found[0], networks, medians=medians)
     legend(figure, found[0])
     missing = int((~_drawable(networks, setting)).sum())
     blank = f"{missing:,} have no place on these axes." if missing else ""
-    median = "Black: the median of all, with bars from quartile to quartile."
-    return figure, join_sentences([median, blank, note])
+    return figure, join_sentences([_black(setting) if medians else "", blank, note])
+
+
+def _start_at_zero(axes: Axes) -> None:
+    """Let the vertical axis begin at 0, with room above what is drawn."""
+    top = axes.dataLim.y1
+    axes.set_ylim(0, 1.05 * top if 0 < top < np.inf else 1)
+
+
+def _black(setting: Setting) -> str:
+    """Return the sentence on the medians."""
+    name, fewest = setting.label.partition(" (")[0], f"at least {_FEWEST_IN_A_GROUP} networks"
+    groups = f"of each number of {name} with {fewest}"
+    if not setting.whole:
+        groups = f"of groups of {fewest} of similar {name}, the groups equally large"
+    return f"Black: medians {groups}; bars from quartile to quartile."
 
 
 def _drawable(networks: pd.DataFrame, setting: Setting) -> NDArray[np.bool_]:
@@ -117,10 +131,11 @@ def _drawable(networks: pd.DataFrame, setting: Setting) -> NDArray[np.bool_]:
     return found
 
 
-def _draw_points(axes: Axes, networks: pd.DataFrame, setting: Setting) -> None:
+def _draw_points(axes: Axes, networks: pd.DataFrame, setting: Setting) -> bool:
+    """Draw the networks of one dataset; return True if there are medians."""
     networks = networks[_drawable(networks, setting)]
     if not len(networks):
-        return
+        return False
     values = networks[setting.column].to_numpy(dtype=float)
     accuracy = networks["val_accuracy_percent_final"].to_numpy()
     spread = np.random.default_rng(0).uniform(-setting.jitter, setting.jitter, len(values))
@@ -128,28 +143,30 @@ def _draw_points(axes: Axes, networks: pd.DataFrame, setting: Setting) -> None:
         axes.scatter(
             values[rows] + spread[rows],
             accuracy[rows],
-            s=mark.size * _mark_scale(len(values)),
+            s=mark.size * _mark_scale(len(values)) * scaled(1) ** 2,
             color=mark.colour,
             marker=mark.shape,
             alpha=mark.alpha,
-            linewidths=0.9,
+            linewidths=scaled(0.9),
             rasterized=True,
         )
     if setting.logarithmic:
         axes.set_xscale("log")
+        logarithmic_ticks(axes.xaxis)
     if setting.jitter:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=11))
-    band = _band(values, accuracy, setting.edges(values.min(), values.max()))
+    band = _band(values, accuracy, whole=setting.whole)
     axes.errorbar(
         band.epochs,
         band.middle,
         yerr=np.abs(np.stack([band.low, band.high]) - band.middle),
         color=BLACK,
         marker="s",
-        markersize=4.5,
-        elinewidth=1.2,
+        markersize=scaled(4.5),
+        elinewidth=scaled(1.2),
         zorder=3,
     )
+    return len(band.epochs) > 0
 
 
 def _mark_scale(points: int) -> float:
@@ -166,40 +183,59 @@ def _kinds(networks: pd.DataFrame) -> tuple[Integers, ...]:
     return tuple(map(np.flatnonzero, kinds))
 
 
-def _add_legend_entries(axes: Axes, networks: pd.DataFrame) -> None:
+def _add_legend_entries(axes: Axes, networks: pd.DataFrame, *, medians: bool) -> None:
     """Add a legend entry for each mark in use, larger and less transparent than in the panel."""
     nothing: list[float] = []
     for mark, rows in zip(_MARKS, _kinds(networks), strict=True):
         if not len(rows):
             continue
-        axes.scatter(nothing, nothing, s=40, color=mark.colour, marker=mark.shape, label=mark.name)
-    axes.plot(nothing, nothing, color=BLACK, marker="s", markersize=4.5, label="median, quartiles")
+        axes.scatter(
+            nothing,
+            nothing,
+            s=40 * scaled(1) ** 2,
+            color=mark.colour,
+            marker=mark.shape,
+            label=mark.name,
+        )
+    if medians:
+        label, size = "median, quartiles", scaled(4.5)
+        axes.plot(nothing, nothing, color=BLACK, marker="s", markersize=size, label=label)
 
 
-def _band(values: Floats, accuracy: Floats, edges: Floats) -> Band:
-    """Return the quartiles of accuracy in each bin with enough networks, at their median value."""
-    bins = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, max(len(edges) - 2, 0))
-    members = [np.flatnonzero(bins == i) for i in range(max(len(edges) - 1, 1))]
-    full = [rows for rows in members if len(rows) >= _FEWEST_IN_A_BIN]
+def _band(values: Floats, accuracy: Floats, *, whole: bool) -> Band:
+    """Return the quartiles of accuracy in each group with enough networks, at its median value."""
+    order = np.argsort(values, kind="stable")
+    if whole:
+        members = np.split(order, np.flatnonzero(np.diff(values[order])) + 1)
+    else:
+        groups = min(_MOST_GROUPS, len(values) // _FEWEST_IN_A_GROUP)
+        members = np.array_split(order, max(groups, 1))
+    full = [rows for rows in members if len(rows) >= _FEWEST_IN_A_GROUP]
     middles = [float(np.median(values[rows])) for rows in full]
     return Band.from_values(middles, [accuracy[rows] for rows in full])
 
 
-def draw_layer_types(tables: Tables) -> tuple[Figure, str]:
-    """Draw box plots of networks with and without any ReLU, pooling or dropout in their blocks."""
+def draw_layer_types(tables: Tables, width: float | None = None) -> tuple[Figure, str]:
+    """Draw box plots of networks with and without any ReLU, pooling or dropout in their blocks.
+
+    Args:
+        tables: the tables.
+        width: width of the figure in inches; None: as wide as its panels need.
+    """
     networks = metrics(tables, columns=("layer_types",))
     shown, note = largest_datasets(networks)
-    figure, found = panels(len(shown))
+    figure, found = panels(len(shown), width)
     for axes, (dataset, positions) in zip(found, shown, strict=True):
         _draw_boxes(axes, networks.iloc[positions])
         axes.set_title(panel_title(dataset, len(positions)))
-        axes.set_ylim(bottom=0)
+        _start_at_zero(axes)
     label_panels(found, "", _ACCURACY)
     for label, colour, hatch in _VARIANTS:
         found[0].fill_between([], [], color=colour, alpha=0.6, hatch=hatch, label=label)
     legend(figure, found[0])
     whiskers = (
-        "With: at least one block of the feature part has it. Boxes from quartile to quartile, "
+        "With: at least one block of the feature part has it. Lines: medians; boxes from quartile "
+        "to quartile, "
         "whiskers from the 5th percentile to the 95th; below each its number of networks."
     )
     return figure, join_sentences([whiskers, note])
@@ -218,12 +254,14 @@ def _draw_boxes(axes: Axes, networks: pd.DataFrame) -> None:
             ticks.append((place, f"{len(values):,}"))
             if len(values):
                 _draw_box(axes, values, place, colour, hatch)
-    axes.set_xticks([place for place, _ in ticks], [text for _, text in ticks], fontsize=10)
+    axes.set_xticks(
+        [place for place, _ in ticks], [text for _, text in ticks], fontsize=small_text(10)
+    )
     for i, name in enumerate(_BLOCKS):
         axes.annotate(
             name,
             (i, 0),
-            (0, -22),
+            (0, -scaled(22)),
             ("data", "axes fraction"),
             "offset points",
             ha="center",
@@ -233,15 +271,17 @@ def _draw_boxes(axes: Axes, networks: pd.DataFrame) -> None:
 
 
 def _draw_box(axes: Axes, values: Floats, place: float, colour: str, hatch: str) -> None:
-    parts = axes.boxplot(
-        [values],
+    # Matplotlib's own whiskers would end at the outermost networks between the percentiles.
+    band = Band.from_values([place], [values])
+    names = {"whislo": band.lowest, "q1": band.low, "med": band.middle, "q3": band.high}
+    parts = axes.bxp(
+        [{name: value[0] for name, value in (names | {"whishi": band.highest}).items()}],
         positions=[place],
         widths=0.32,
-        whis=(5, 95),
         showfliers=False,
         patch_artist=True,
         manage_ticks=False,
-        medianprops={"color": BLACK, "linewidth": 1.8},
+        medianprops={"color": BLACK, "linewidth": scaled(1.8)},
     )
     for box in parts["boxes"]:
         box.set(facecolor=colour, alpha=0.6, hatch=hatch)

@@ -1,9 +1,10 @@
 """Pictures of tables as files: choice of the picture, caption and reproducible bytes."""
 
 import io
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Unpack, get_args, overload
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,9 @@ from nnlc.errors import NnlcError
 from nnlc.plotting.comparison_plot import draw_comparison
 from nnlc.plotting.curve_plots import draw_curves
 from nnlc.plotting.final_accuracies import SETTINGS, draw_finals, draw_layer_types
+from nnlc.plotting.look import Look, size_of
 from nnlc.plotting.sawtooth import draw_saw_tooth
-from nnlc.plotting.style import caption, join_sentences, nnlc_style
+from nnlc.plotting.style import caption, headline, join_sentences, nnlc_style
 from nnlc.system.output_file import check_output, write_output
 from nnlc.tables.frames import Tables, check_choice
 from nnlc.wording import counted
@@ -35,85 +37,137 @@ _METADATA: dict[str, dict[str, Any]] = {
 }
 
 
+@overload
 def plot_tables(
-    tables: Tables, path: str | Path, *, kind: Kind = "curves", value: Value = "accuracy"
-) -> str:
-    """Draw tables into a file; the same tables and versions of libraries give the same bytes.
+    tables: Tables, path: None = None, *, kind: Kind = ..., value: Value = ..., **look: Unpack[Look]
+) -> Figure: ...
+@overload
+def plot_tables(
+    tables: Tables, path: str | Path, *, kind: Kind = ..., value: Value = ..., **look: Unpack[Look]
+) -> str: ...
+def plot_tables(
+    tables: Tables,
+    path: str | Path | None = None,
+    *,
+    kind: Kind = "curves",
+    value: Value = "accuracy",
+    **look: Unpack[Look],
+) -> Figure | str:
+    """Draw tables; the same tables and versions of libraries give the same bytes.
 
     Args:
         tables: the result of `load_tables`; curves may differ in length.
-        path: a .png, .svg or .pdf file; an earlier picture of nnlc is replaced.
+        path: a .png, .svg or .pdf file; an earlier picture of nnlc is replaced. None: no file.
         kind: "curves", final accuracy by a setting, or the training losses' "saw-tooth".
         value: the value that curves show.
+        look: `preset` ("one-column", "two-column"), `width` and `height` with their unit, such as
+            "89mm", `font_size` in points, `title`, and `caption=False` for a picture without its
+            caption: see `nnlc.plotting.look.Look`.
 
     Returns:
-        The caption: numbers of networks drawn and left out.
+        Without a path, a matplotlib figure to change and save; its label is the caption. With a
+        path, the caption: numbers of networks drawn and left out.
 
     Raises:
-        NnlcError: the kind or ending is unknown, there is no table, or the file can't be written.
+        NnlcError: an option is wrong, there is no table, or the file can't be written.
     """
-    path = Path(path)
-    check_plot(path, kind, value)
+    check_plot(path, kind, value, look)
     if not len(tables):
         raise NnlcError("there is no table to draw")
-    # Losses may be near the largest double, and overflow to infinity.
-    with nnlc_style(), np.errstate(over="ignore"):
-        figure, note = _draw(kind, value)(tables)
-        words = join_sentences([_counts(tables), _losses(tables, kind, value), note])
-        caption(figure, words)
-        write_picture(figure, path)
-    return words
+
+    def draw(width: float | None) -> tuple[Figure, str]:
+        figure, note = _draw(kind, value)(tables, width)
+        return figure, join_sentences([_counts(tables), _losses(tables, kind, value), note])
+
+    return _finish(draw, path, look)
 
 
-def plot_comparison(found: pd.DataFrame, path: str | Path) -> str:
+@overload
+def plot_comparison(found: pd.DataFrame, path: None = None, **look: Unpack[Look]) -> Figure: ...
+@overload
+def plot_comparison(found: pd.DataFrame, path: str | Path, **look: Unpack[Look]) -> str: ...
+def plot_comparison(
+    found: pd.DataFrame, path: str | Path | None = None, **look: Unpack[Look]
+) -> Figure | str:
     """Draw a comparison of prediction methods: mean error against epochs saved.
 
     Args:
         found: the result of `nnlc.compare`.
-        path: a .png, .svg or .pdf file; an earlier picture of nnlc is replaced.
+        path: a .png, .svg or .pdf file; an earlier picture of nnlc is replaced. None: no file.
+        look: the options of `plot_tables`.
 
     Returns:
-        The caption.
+        Without a path, a matplotlib figure, whose label is the caption; with a path, the caption.
 
     Raises:
-        NnlcError: the ending is unknown, or the file can't be written.
+        NnlcError: an option is wrong, or the file can't be written.
     """
-    path = Path(path)
-    check_plot(path)
-    with nnlc_style():
-        figure, words = draw_comparison(found)
-        caption(figure, words)
-        write_picture(figure, path)
+    check_plot(path, look=look)
+    return _finish(lambda width: draw_comparison(found, width), path, look)
+
+
+def _finish(
+    draw: Callable[[float | None], tuple[Figure, str]], path: str | Path | None, look: Look
+) -> Figure | str:
+    """Return a figure with title, caption and size, or write it and return the caption."""
+    size = size_of(look)
+    # Losses may be near the largest double, and overflow to infinity.
+    with nnlc_style(size.font_size), np.errstate(over="ignore"):
+        figure, words = draw(size.width)
+        figure.set_label(words)
+        if look.get("caption", True):
+            caption(figure, words)
+        headline(figure, look.get("title"), size.height)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "constrained_layout not applied")
+            try:
+                if path is None:
+                    figure.draw_without_rendering()
+                    return figure
+                write_picture(figure, Path(path))
+            except UserWarning:
+                wide, high = figure.get_size_inches() * 25.4
+                raise NnlcError(
+                    f"the panels and their text don't fit into {wide:.0f} mm × {high:.0f} mm: give "
+                    "more width or height, a smaller font size, or fewer datasets"
+                ) from None
     return words
 
 
-def _draw(kind: str, value: str) -> Callable[[Tables], tuple[Figure, str]]:
+def _draw(kind: str, value: str) -> Callable[[Tables, float | None], tuple[Figure, str]]:
     match kind:
         case "curves":
-            return lambda tables: draw_curves(tables, VALUES[value])
+            return lambda tables, width: draw_curves(tables, VALUES[value], width)
         case "layer-types":
             return draw_layer_types
         case "saw-tooth":
             return draw_saw_tooth
         case _:
-            return lambda tables: draw_finals(tables, SETTINGS[kind])
+            return lambda tables, width: draw_finals(tables, SETTINGS[kind], width)
 
 
-def check_plot(path: Path, kind: str = KINDS[0], value: str = "accuracy") -> None:
-    """Check that a kind of picture exists and that a file can be written at a path.
+def check_plot(
+    path: str | Path | None,
+    kind: str = KINDS[0],
+    value: str = "accuracy",
+    look: Look | None = None,
+) -> None:
+    """Check the options of a picture, and that a file can be written at its path, if any.
 
     Raises:
-        NnlcError: the kind, value or ending is unknown, or the path has a file
+        NnlcError: the kind, value, ending or an option of `look` is wrong, or the path has a file
             that nnlc did not draw.
     """
+    size_of(look or {})
     check_choice("kind", kind, KINDS)
     check_choice("value", value, tuple(VALUES))
     if kind != KINDS[0] and value != "accuracy":
         raise NnlcError(
             f"value {value!r} goes with kind 'curves', but kind is {kind!r}; leave one of them out"
         )
-    check_choice("the picture's ending", path.suffix.lower(), tuple(_METADATA))
-    check_output(path, mark=_MARK, endings=tuple(_METADATA))
+    if path is not None:
+        check_choice("the picture's ending", Path(path).suffix.lower(), tuple(_METADATA))
+        check_output(Path(path), mark=_MARK, endings=tuple(_METADATA))
 
 
 def write_picture(figure: Figure, path: Path) -> None:

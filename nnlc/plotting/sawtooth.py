@@ -27,6 +27,8 @@ from nnlc.plotting.style import (
     legend,
     panel_title,
     panels,
+    scaled,
+    small_text,
 )
 from nnlc.tables.frames import Tables
 
@@ -37,16 +39,16 @@ _FALLING_EPOCHS = 5
 """Number of first epochs left out of long curves: fast-falling losses would hide the rest."""
 
 
-def draw_saw_tooth(tables: Tables) -> tuple[Figure, str]:
+def draw_saw_tooth(tables: Tables, width: float | None = None) -> tuple[Figure, str]:
     """Draw few networks' losses in both halves of epochs, or many networks' changes of loss.
 
     Returns:
         The figure, and text for its caption.
     """
     if len(tables) <= MOST_LABELLED:
-        return _draw_each(tables), ""
+        return _draw_each(tables, width), ""
     shown, note = largest_datasets(tables.networks)
-    figure, found = panels(len(shown))
+    figure, found = panels(len(shown), width)
     curves = ValueCurves(tables, "train_loss")
     for axes, (dataset, positions) in zip(found, shown, strict=True):
         _draw_changes(axes, curves, positions)
@@ -72,7 +74,7 @@ def _draw_changes(axes: Axes, curves: ValueCurves, positions: Integers) -> None:
         band = Band.from_values(chosen / 2, changes)
         axes.fill_between(band.epochs, band.low, band.high, color=colour, alpha=0.18, lw=0)
         axes.plot(band.epochs, band.middle, color=colour, linestyle=line, label=label)
-    axes.axhline(0, color="#666666", linewidth=0.9, zorder=1)
+    axes.axhline(0, color="#666666", linewidth=scaled(0.9), zorder=1)
     axes.set_xlim(left=0)
 
 
@@ -84,23 +86,28 @@ def _change(before: Floats, after: Floats) -> Floats:
     return changes
 
 
-def _draw_each(tables: Tables) -> Figure:
-    figure, found = panels(len(tables))
+def _draw_each(tables: Tables, width: float | None) -> Figure:
+    figure, found = panels(len(tables), width)
     curves = ValueCurves(tables, "train_loss")
     named = tables.networks[["id", "dataset"]].itertuples(index=False)
     for i, (axes, (id_, dataset)) in enumerate(zip(found, named, strict=True)):
         values = curves.of_network(i)
         numbers = np.arange(1, len(values) + 1)
         halves = numbers % 2 == 1
-        axes.plot(numbers / 2, values, color="#bbbbbb", linewidth=1)
+        axes.plot(numbers / 2, values, color="#bbbbbb", linewidth=scaled(1))
         for chosen, colour, mark, label in (
             (halves, BLUE, "v", _AT_HALVES),
             (~halves, VERMILLION, "^", _AT_WHOLES),
         ):
             axes.plot(
-                numbers[chosen] / 2, values[chosen], mark, color=colour, markersize=4, label=label
+                numbers[chosen] / 2,
+                values[chosen],
+                mark,
+                color=colour,
+                markersize=scaled(4),
+                label=label,
             )
-        axes.set_title(f"{id_}\n{dataset_name(dataset)}", fontsize=11)
+        axes.set_title(f"{id_}\n{dataset_name(dataset)}", fontsize=small_text(9), weight="normal")
         axes.set_xlim(left=0)
     label_panels(found, "epoch", "training loss (nats)")
     legend(figure, found[0])

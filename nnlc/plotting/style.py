@@ -13,10 +13,13 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from nnlc.networks.image_sets import shown_name
+from nnlc.plotting.look import LEAST_FONT_SIZE, USUAL_FONT_SIZE
 from nnlc.wording import counted
 
 BLACK, GREY = "#000000", "#8a8a8a"
@@ -27,9 +30,9 @@ COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, BLACK, GREY)
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 
 STYLE: Any = {
-    "font.family": "DejaVu Sans",  # part of matplotlib, so present on every machine
-    "font.size": 12,
-    "axes.titlesize": 12,
+    # Part of matplotlib, so present on every machine; a reader of SVG without it takes another.
+    "font.family": ["DejaVu Sans", "sans-serif"],
+    "axes.titlesize": "medium",
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.spines.top": False,
@@ -37,62 +40,132 @@ STYLE: Any = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": "#e4e4e4",
-    "grid.linewidth": 0.7,
     "legend.frameon": False,
-    "legend.fontsize": 11,
-    "lines.linewidth": 1.8,
-    "figure.constrained_layout.h_pad": 0.08,
-    "figure.constrained_layout.w_pad": 0.08,
-    "savefig.dpi": 160,
     "svg.hashsalt": "nnlc",  # without it, names inside the file are random
-    "svg.fonttype": "path",  # shows the same letters without the font
-    "pdf.fonttype": 42,  # text can be searched and edited
+    # Text stays text, which editors and search can read.
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
 }
+_LENGTHS: dict[Any, float] = {
+    "grid.linewidth": 0.7,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 6,
+    "patch.linewidth": 1,
+    "hatch.linewidth": 1,
+    "axes.linewidth": 0.8,
+    "axes.titlepad": 6,
+    "axes.labelpad": 4,
+    **{f"{axis}tick.major.size": 3.5 for axis in "xy"},
+    **{f"{axis}tick.major.width": 0.8 for axis in "xy"},
+    **{f"{axis}tick.major.pad": 3.5 for axis in "xy"},
+    **{f"{axis}tick.minor.size": 2 for axis in "xy"},
+    **{f"{axis}tick.minor.width": 0.6 for axis in "xy"},
+    **{f"figure.constrained_layout.{side}_pad": 0.08 for side in "hw"},
+}
+"""Lengths that follow the size of text, in points or inches, for text of 12 points."""
+_DOTS_PER_INCH = 160
+"""Resolution for text of 12 points; smaller text, as in print, has more."""
 
 _PANELS_PER_ROW = 3
 _PANEL_INCHES = (3.9, 3.5)
 _SMALL_INCHES = (2.4, 2.2)
+_LEAST_PANEL_INCHES = 2.7
+_HEIGHT_BY_WIDTH = 0.9
+"""Greatest height of a panel, relative to its width, in a figure of a given width."""
+_LEAST_SMALL_INCHES = 1.6
 _LEAST_WIDTH_INCHES = 6.4
 _WIDE_INCHES = 10.0
+_LEAST_BESIDE_INCHES = 8.0
+"""Least width of a figure that has its legend beside the panel."""
 _LEAST_HEIGHT_INCHES = 2.8
-_FRAME_INCHES = 0.7
-"""Height for legend and caption."""
-_CAPTION_INCHES = 0.08
-"""Width of an average letter in a caption."""
-_CAPTION_SIZE = 10
-_LEGEND_INCHES, _KEY_INCHES = 0.09, 0.6
-"""Width of an average letter in a legend, and of the line or mark before a label."""
+_CAPTION_INCHES, _CAPTION_LINE_INCHES = 0.08, 0.19
+"""Width of an average letter in a caption, and height of a line."""
+_TITLE_INCHES = 0.3
+_LEGEND_INCHES, _KEY_INCHES, _LEGEND_LINE_INCHES = 0.09, 0.6, 0.27
+"""Width of an average letter in a legend, of the line or mark before a label, and height of a line.
+
+These lengths, and all others above, are for text of 12 points.
+"""
 
 
 @contextmanager
-def nnlc_style() -> Iterator[None]:
-    """Use `STYLE` and matplotlib's defaults within a `with` block, not the user's matplotlibrc."""
+def nnlc_style(font_size: float = USUAL_FONT_SIZE) -> Iterator[None]:
+    """Use `STYLE` and matplotlib's defaults within a `with` block, not the user's matplotlibrc.
+
+    Args:
+        font_size: size of text in points.
+    """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
+        matplotlib.rcParams.update(STYLE | {"font.size": font_size})
+        matplotlib.rcParams.update({name: scaled(size) for name, size in _LENGTHS.items()})
+        matplotlib.rcParams["legend.fontsize"] = small_text(11)
+        matplotlib.rcParams["savefig.dpi"] = _DOTS_PER_INCH / min(scaled(1), 1)
         yield
 
 
-def panels(count: int) -> tuple[Figure, list[Axes]]:
-    """Return a figure with `count` panels, and the panels row by row."""
-    columns = min(count, _PANELS_PER_ROW)
+def scaled(length: float) -> float:
+    """Return the length for the current size of text that is `length` for text of 12 points."""
+    return length * float(matplotlib.rcParams["font.size"]) / USUAL_FONT_SIZE
+
+
+def small_text(points: float) -> float:
+    """Return the size of smaller text, `points` where text has 12 points; 5 at least."""
+    return max(scaled(points), LEAST_FONT_SIZE)
+
+
+class Picture(Figure):
+    """A matplotlib figure that keeps nnlc's style wherever it is drawn or saved.
+
+    Outside of nnlc, ticks and fonts in files would follow the user's matplotlibrc.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._font_size = float(matplotlib.rcParams["font.size"])
+
+    def draw(self, renderer: Any) -> None:
+        with nnlc_style(self._font_size):
+            super().draw(renderer)
+
+    def savefig(self, *args: Any, **options: Any) -> None:
+        with nnlc_style(self._font_size):
+            super().savefig(*args, **options)
+
+
+def panels(count: int, width: float | None) -> tuple[Figure, list[Axes]]:
+    """Return a figure with `count` panels, and the panels row by row.
+
+    Args:
+        count: the number of panels.
+        width: of the figure in inches; None: as wide as its panels need.
+    """
+    columns = min(count, _PANELS_PER_ROW, most_columns(width, _LEAST_PANEL_INCHES))
     rows = ceil(count / columns)
-    figure = _figure(columns * _PANEL_INCHES[0], rows * _PANEL_INCHES[1])
+    wide, high = _PANEL_INCHES
+    if width is not None:
+        high = min(high, _HEIGHT_BY_WIDTH * width / scaled(columns))
+    figure = _figure(width, columns * wide, rows * high)
     found = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
     for axes in found[count:]:
         axes.remove()
     return figure, found[:count]
 
 
-def wide_panel(inches: float = 3.6) -> tuple[Figure, Axes]:
+def wide_panel(width: float | None, inches: float = 3.6) -> tuple[Figure, Axes]:
     """Return a figure with one panel of a given height, with room for a legend beside it."""
-    figure = _figure(_WIDE_INCHES, inches)
+    figure = _figure(width, _WIDE_INCHES, inches)
     return figure, figure.subplots()
 
 
-def small_panels(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
+def most_columns(width: float | None, least: float = _LEAST_SMALL_INCHES) -> int:
+    """Return the number of panels, by default small ones, that fit beside each other."""
+    return 9 if width is None else max(1, int((width / scaled(1) - 0.3) / least))
+
+
+def small_panels(rows: int, columns: int, width: float | None) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure with small panels, and the panels by row; each row shares its axes."""
-    figure = _figure(columns * _SMALL_INCHES[0] + 0.7, rows * _SMALL_INCHES[1])
+    figure = _figure(width, columns * _SMALL_INCHES[0] + 0.7, rows * _SMALL_INCHES[1])
     return figure, figure.subplots(
         rows, columns, squeeze=False, sharex="row", sharey="row"
     ).tolist()
@@ -109,48 +182,100 @@ def logarithmic_axis(row: Sequence[Axes]) -> None:
         axis.set_ticks([])
         return
     row[0].set_yscale("log")
-    low, high = row[0].get_ylim()
-    decades = log10(high) - log10(low)
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1,)))
+    logarithmic_ticks(axis)
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def logarithmic_ticks(axis: Axis) -> None:
+    """Label powers of ten only; on an axis with few powers, 1, 2 and 5 times each."""
+    low, high = axis.get_view_interval()
+    few = log10(high) - log10(low) < 2
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+    if few:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
 
-def _figure(width: float, height: float) -> Figure:
-    size = (max(width, _LEAST_WIDTH_INCHES), max(height, _LEAST_HEIGHT_INCHES) + _FRAME_INCHES)
-    return Figure(figsize=size, layout="constrained")
+def _figure(width: float | None, usual_width: float, height: float) -> Figure:
+    """Return an empty figure; legend and caption make it higher.
+
+    Args:
+        width: width in inches; None for the usual one.
+        usual_width: width for text of 12 points.
+        height: height for text of 12 points, and no more than if the figure were a square.
+    """
+    wide = scaled(max(usual_width, _LEAST_WIDTH_INCHES)) if width is None else width
+    return Picture(figsize=(wide, scaled(max(height, _LEAST_HEIGHT_INCHES))), layout="constrained")
+
+
+def _grow(figure: Figure, inches: float) -> None:
+    figure.set_figheight(figure.get_figheight() + scaled(inches))
 
 
 def label_panels(found: Sequence[Axes], horizontal: str, vertical: str) -> None:
     """Label the horizontal axis of all panels, and the vertical axis of each row's first panel."""
-    for i, axes in enumerate(found):
+    for axes in found:
         axes.set_xlabel(horizontal)
-        if i % _PANELS_PER_ROW == 0:
+        place = axes.get_subplotspec()
+        if place is not None and place.is_first_col():
             axes.set_ylabel(vertical)
 
 
 def caption(figure: Figure, text: str) -> None:
     """Write a caption below all panels."""
-    letters = int(figure.get_size_inches()[0] / _CAPTION_INCHES)
+    letters = int(figure.get_figwidth() / (small_text(10) / 10 * _CAPTION_INCHES))
+    lines = textwrap.wrap(text, letters)
     figure.supxlabel(
-        escape_dollars("\n".join(textwrap.wrap(text, letters))),
+        escape_dollars("\n".join(lines)),
         x=0.01,
         ha="left",
-        fontsize=_CAPTION_SIZE,
+        fontsize=small_text(10),
         color=TEXT_GREY,
     )
+    _grow(figure, len(lines) * _CAPTION_LINE_INCHES + 0.1)
+
+
+def headline(figure: Figure, text: str | None, height: float | None) -> None:
+    """Set a figure's height, and write its title, if any, above panels and legend.
+
+    Args:
+        figure: the figure, otherwise finished.
+        text: the title.
+        height: height in inches; None for what panels, legend, caption and title need.
+    """
+    if text:
+        _grow(figure, _TITLE_INCHES)
+    if height is not None:
+        figure.set_figheight(height)
+    if not text:
+        return
+    text, style = escape_dollars(text), FontProperties(size=scaled(USUAL_FONT_SIZE), weight="bold")
+    above = [each for each in figure.legends if each.get_alignment() == "left"]
+    if above:  # matplotlib would draw a title of the figure and this legend in one place
+        above[0].set_title(text, prop=style)
+    else:
+        figure.suptitle(text, x=0.01, ha="left", fontproperties=style)
 
 
 def legend(figure: Figure, axes: Axes) -> None:
     """Draw the legend of one panel above all panels, in as many columns as fit."""
     handles, labels = axes.get_legend_handles_labels()
-    widest = _KEY_INCHES + _LEGEND_INCHES * max(map(len, labels))
-    columns = min(len(labels), max(1, int(figure.get_size_inches()[0] / widest)))
-    figure.legend(handles, labels, loc="outside upper left", ncols=columns)
+    widest = _KEY_INCHES + _LEGEND_INCHES * max(map(_length, labels))
+    columns = min(len(labels), max(1, int(figure.get_figwidth() / scaled(widest))))
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns, alignment="left")
+    lines = sum(label.count("\n") + 1 for label in labels) / columns
+    _grow(figure, ceil(lines) * _LEGEND_LINE_INCHES + 0.1)
+
+
+def _length(label: str) -> int:
+    return max(map(len, label.split("\n")))
 
 
 def legend_beside(figure: Figure, axes: Axes) -> None:
-    """Draw the legend of one panel at the right of the figure, in one column for long labels."""
+    """Draw the legend of one panel in one column at its right; above it in narrow figures."""
+    if figure.get_figwidth() < scaled(_LEAST_BESIDE_INCHES):
+        legend(figure, axes)
+        return
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", handlelength=3)
 
 
