@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nnlc.auditing.audit import Audit, audit
     from nnlc.benchmark import Benchmark
     from nnlc.campaign.campaign import Campaign, load_campaign
+    from nnlc.collection.loading import load_tables
     from nnlc.collection.merging import merge_tables, subset_tables
     from nnlc.errors import NnlcError
     from nnlc.exporting.exporting import export_tables
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from nnlc.plotting.plot import plot_comparison, plot_tables
     from nnlc.reporting.report import write_report
     from nnlc.tables import Table, read_table, write_table
-    from nnlc.tables.frames import Tables, load_tables
+    from nnlc.tables.frames import Tables
     from nnlc.training.rebuild import rebuild
     from nnlc.verification.verifying import verify
 
@@ -42,6 +43,7 @@ _NAMES = {
     "auditing.audit": "Audit audit",
     "benchmark": "Benchmark",
     "campaign.campaign": "Campaign load_campaign",
+    "collection.loading": "load_tables",
     "collection.merging": "merge_tables subset_tables",
     "errors": "NnlcError",
     "exporting.exporting": "export_tables",
@@ -50,7 +52,7 @@ _NAMES = {
     "plotting.plot": "plot_comparison plot_tables",
     "reporting.report": "write_report",
     "tables": "Table read_table write_table",
-    "tables.frames": "Tables load_tables",
+    "tables.frames": "Tables",
     "training.rebuild": "rebuild",
     "verification.verifying": "verify",
 }

@@ -33,21 +33,18 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nnlc.collection.journals import Journals, half_epoch_seconds
+from nnlc.collection.loading import load_tables
 from nnlc.collection.selection import Range, draw_sample, select_networks
 from nnlc.errors import NnlcError
 from nnlc.networks import NetworkSpec
 from nnlc.tables import CURVE_COLUMNS, read_table
-from nnlc.tables.frames import Damaged, ValLoss, load_tables
-from nnlc.tables.record import read_bytes
-from nnlc.tables.table_folders import Skipped
+from nnlc.tables.frames import Damaged, ValLoss
 
 _FIELDS = [column.field for column in CURVE_COLUMNS]
 _ACCURACY = _FIELDS.index("val_accuracy_percent")
@@ -105,9 +102,9 @@ class Benchmark:
         ends = np.cumsum(tables.networks["half_epochs"].to_numpy())
         curves = np.split(tables.curves[_FIELDS].to_numpy(), ends[:-1])
         self._curves: dict[str, Floats] = dict(zip(tables.networks["id"], curves, strict=True))
-        journals = Journals(map(Path, paths))
-        self._seconds = self._read_seconds(journals)
-        self.skipped: tuple[Skipped, ...] = (*tables.skipped, *journals.skipped)
+        seconds = map(np.cumsum, np.split(tables.curves["seconds"].to_numpy(), ends[:-1]))
+        self._seconds: dict[str, Floats] = dict(zip(tables.networks["id"], seconds, strict=True))
+        self.skipped = tables.skipped
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -124,9 +121,9 @@ class Benchmark:
         """
         number = self._half_epoch(id, epoch)
         train_loss, val_loss, accuracy = self._curves[id][number - 1].tolist()
-        seconds = self._seconds.get(id)
-        until_then = None if seconds is None else float(seconds[number - 1])
-        return Observation(id, number / 2, train_loss, val_loss, accuracy, until_then)
+        seconds = float(self._seconds[id][number - 1])
+        recorded = None if math.isnan(seconds) else seconds
+        return Observation(id, number / 2, train_loss, val_loss, accuracy, recorded)
 
     def seconds(self, id: str, epoch: float | None = None) -> float | None:
         """Return the recorded seconds of training and validation up to an epoch; default: the last.
@@ -165,9 +162,8 @@ class Benchmark:
                 f"network {id} has no half epoch from {start} to {stop}: "
                 f"its table goes from 0.5 to {len(curve) / 2}"
             )
-        seconds = self._seconds.get(id, np.full(len(curve), np.nan))
         columns = dict(zip(_FIELDS, curve.T, strict=True))
-        frame = pd.DataFrame({"epoch": epochs, **columns, "seconds": seconds})
+        frame = pd.DataFrame({"epoch": epochs, **columns, "seconds": self._seconds[id]})
         return frame[chosen].reset_index(drop=True)
 
     def sample(
@@ -278,19 +274,6 @@ class Benchmark:
         if not datasets and bounds is None:
             return list(self.ids)
         return list(self.networks.loc[select_networks(self.networks, datasets, bounds), "id"])
-
-    def _read_seconds(self, journals: Journals) -> dict[str, Floats]:
-        """Return, by ID, the recorded seconds until the end of each half epoch."""
-        found: dict[str, Floats] = {}
-        for id_, path in zip(self.ids, map(Path, self.networks["path"]), strict=True):
-            if not journals.candidates(path, id_):
-                continue
-            content = read_bytes(path, follow_link=True)
-            event = journals.finish(path, id_, sha256(content).hexdigest())
-            half_epochs = len(self._curves[id_])
-            if event and (seconds := half_epoch_seconds(event, half_epochs)) is not None:
-                found[id_] = np.cumsum(seconds)
-        return found
 
 
 def _half_epochs_in(epoch: float) -> float:

@@ -45,9 +45,11 @@ def test_a_pipe_does_not_hold_up_the_reader_nor_a_new_link_lead_it_astray(tmp_pa
 def test_the_frames_say_what_read_table_says_with_types(download):
     tables = load_tables(download)
     assert len(tables) == 6
-    assert list(tables.curves) == ["id", "dataset", "half_epoch", "epoch", *CURVE]
-    assert list(tables.networks)[-4:] == ["depth", "half_epochs", "published", "path"]
-    assert list(tables.networks)[:-4] == [column.field for column in METADATA_COLUMNS]
+    known = ["id", "dataset", "half_epoch", "epoch", *CURVE]
+    assert list(tables.curves) == [*known, "train_accuracy_percent", "seconds"]
+    added = ["depth", "half_epochs", "published", "path", "parameters", "multiply_adds", "seconds"]
+    assert list(tables.networks)[-7:] == added
+    assert list(tables.networks)[:-7] == [column.field for column in METADATA_COLUMNS]
     assert list(tables.networks["id"]) == [id_of(n) for n in (0, 3, 1, 4, 2, 5)]
     for _, network in tables.networks.iterrows():
         table = read_table(network["path"])
@@ -71,8 +73,10 @@ def assert_types(tables):
     assert {dtypes[n] for n in ("random_seed", "batch_size", "half_epochs")} == {np.dtype("int64")}
     assert {dtypes[n] for n in ("momentum", "dampening", "dropout_rate")} == {np.dtype("float64")}
     assert {dtypes[n] for n in ("train_gpu", "published")} == {np.dtype(bool)}
-    assert {tables.curves.dtypes[n] for n in ("epoch", *CURVE)} == {np.dtype("float64")}
+    assert {tables.curves.dtypes[n] for n in ("epoch", *CURVE, "seconds")} == {np.dtype("float64")}
     assert tables.curves.dtypes["half_epoch"] == np.dtype("int64")
+    assert dtypes["seconds"] == np.dtype("float64")
+    assert dtypes["parameters"] == dtypes["multiply_adds"] == pd.Int64Dtype()
     for frame in (tables.curves, tables.networks):
         assert frame["id"].dtype == pd.Series([], dtype=str).dtype
 
@@ -184,4 +188,5 @@ def test_every_part_of_a_results_folder_is_known_and_nothing_of_it_is_named_as_s
     parts = {part for part in vars(results).values() if isinstance(part, Path)}
     for part in parts - {download}:
         part.write_text("not a table")
-    assert load_tables(download).skipped == ()
+    (skipped,) = load_tables(download).skipped
+    assert str(skipped).endswith("journal: the journal was not read: Not a directory")

@@ -120,6 +120,7 @@ def test_every_network_gets_its_own_numbers_whatever_stands_beside_it(several, e
                         "dataset",
                         *nnlc.analysis.metrics.COLUMNS_OF_INTEREST,
                         "counted_half_epochs",
+                        *("parameters", "multiply_adds"),
                     ]
                 )
                 .isna()
@@ -138,6 +139,32 @@ def test_an_alternating_loss_is_a_saw_tooth_and_a_trend_is_none():
     assert tooth([5 - n / 10 + 0.25 * (-1) ** n for n in epochs]) == pytest.approx(0.5)
     assert math.isnan(tooth([1.0, 2.0, 1.0]))
     assert math.isnan(tooth([1.0, 2.0, math.inf, 2.0, math.nan]))
+
+
+FALLING = (4.0, 3.0, 2.0, 1.0)
+OVERFIT = {  # whole epochs of training and validation loss
+    "rises and stays": (FALLING, (2.0, 1.0, 1.06, 1.2), 3.0),
+    "an earlier rise came back": (FALLING * 2, (1.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.1, 1.1), 7.0),
+    "comes back at the end": (FALLING, (2.0, 1.0, 1.2, 1.04), None),
+    "only the last epoch": (FALLING, (2.0, 1.5, 1.0, 1.2), None),
+    "by less than 5%": (FALLING, (2.0, 1.0, 1.04, 1.04), None),
+    "the training loss rises too": ((4.0, 1.0, 2.0, 1.1), (2.0, 1.0, 1.2, 1.2), None),
+    "diverges": (FALLING, (2.0, 1.0, 1.2, math.nan), None),
+    "infinite throughout": (FALLING, (math.inf,) * 4, None),
+    "too short": ((2.0, 1.0), (1.0, 2.0), None),
+}
+
+
+@pytest.mark.parametrize("name", OVERFIT)
+def test_it_overfits_from_where_the_validation_loss_has_left_its_lowest_for_good(name):
+    train, val, wanted = OVERFIT[name]
+    halves = [(pair, tooth) for pair in zip(train, val, strict=True) for tooth in (-0.5, 0.5)]
+    rows = [Row(t + tooth, 0.98 * (v + tooth / 2), 1.0) for (t, v), tooth in halves]
+    found = nnlc.metrics(loaded(table(1, [*rows, rows[-1]])))["overfit_epoch"][0]
+    assert found == wanted or (wanted is None and math.isnan(found))
+    shown = nnlc.metrics(loaded(table(1, [Row(9.0, 9.0, 1.0)] * 3 + rows)), epochs=(1, 99))
+    later = shown["overfit_epoch"][0]
+    assert wanted is not None or math.isnan(later)
 
 
 def test_a_saw_tooth_keeps_its_sign_wherever_the_range_begins():
@@ -256,7 +283,7 @@ def test_tables_of_our_own_are_never_corrected():
     same = corrected.curves["val_loss"] == plain.curves["val_loss"]
     assert list(same) == [True] * 4 + [False] * 4
     for column in set(plain.curves) - {"val_loss"}:
-        assert (corrected.curves[column] == plain.curves[column]).all()
+        pd.testing.assert_series_equal(corrected.curves[column], plain.curves[column])
 
 
 def test_the_frames_and_the_metrics_say_which_losses_they_have():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nnlc.errors import NnlcError
 from nnlc.tables import CURVE_COLUMNS
-from nnlc.tables.frames import Tables
+from nnlc.tables.frames import RECORDED_COLUMNS, Tables
 from nnlc.tables.images_of_table import image_sets_of
 
 COLUMNS_OF_INTEREST = (
@@ -21,9 +21,16 @@ COLUMNS_OF_INTEREST = (
 NEAR_BEST = 0.9
 CHANCE_DEVIATIONS = 5
 """Standard deviations by which a network's best accuracy must exceed chance to have learned."""
+OVERFIT_RISE = 0.05
+"""Rise of the validation loss above its lowest value, relative to it, beyond which it overfits."""
+FEWEST_OVERFIT = 2
+"""Fewest whole epochs, up to the last, in which a network must overfit."""
 
 _NULLABLE = {"half_epochs_to_90_percent": "Int64", "diverged": "boolean"}
 """Types of the integer and boolean columns that may have missing values."""
+
+_FIELDS = (*(column.field for column in CURVE_COLUMNS), *RECORDED_COLUMNS)
+"""Columns of `Tables.curves` that are measured."""
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -63,6 +70,18 @@ def metrics(
         - `diverged`: True if a loss is not finite; `diverged_epoch`: epoch of the first such loss.
         - `never_learned`: True if the best accuracy exceeds the share of the most common class by
           at most five standard deviations; missing for unknown images.
+        - `train_accuracy_percent_final`: training accuracy of the last half epoch, if recorded;
+          `accuracy_gap_points`: what it has above `val_accuracy_percent_final`, in percentage
+          points.
+        - `overfit_epoch`: epoch from which on the network overfits, until the last. The losses of
+          the two halves of each epoch are averaged, so that the saw-tooth has no effect. In at
+          least the last two epochs, the validation loss is more than 5% above its lowest value,
+          and the last training loss is below that of the epoch with this lowest value. Prechelt
+          calls this rise generalization loss, and stops at 5% (Early Stopping - But When?, 1998);
+          that it lasts to the end, and that the training loss falls, is our rule. Missing if the
+          network does not overfit.
+        - `seconds`: recorded seconds of training and validation.
+        - `parameters` and `multiply_adds` (of one image).
 
     Raises:
         NnlcError: a column is unknown, no table has these epochs, or the frames were changed.
@@ -75,8 +94,10 @@ def metrics(
     if not parts and len(networks):
         raise NnlcError(f"no table has a half epoch from epoch {epochs[0]:g} to {epochs[1]:g}")
     measured = pd.concat(parts) if parts else _measure(_NO_NETWORKS)
-    copied = list(dict.fromkeys(["id", "dataset", *columns]))
-    found = networks[copied].join(measured.reindex(networks.index))
+    sizes = networks[["parameters", "multiply_adds"]]
+    measured = measured.reindex(networks.index).join(sizes)
+    copied = [name for name in dict.fromkeys(["id", "dataset", *columns]) if name not in measured]
+    found = networks[copied].join(measured)
     found["counted_half_epochs"] = found["counted_half_epochs"].fillna(0).astype("int64")
     best, limit = found["val_accuracy_percent_max"], _chance_limits(networks)
     unknown = best.isna() | np.isnan(limit)
@@ -120,14 +141,14 @@ class _Group(NamedTuple):
     numbers: Integers
     """Numbers of the half epochs that count: 1, 2, …"""
     values: Floats
-    """Curves: networks × half epochs × `CURVE_COLUMNS`."""
+    """Curves: networks × half epochs × `_FIELDS`."""
 
 
-_NO_NETWORKS = _Group(np.empty(0, np.int64), np.array([1]), np.empty((0, 1, len(CURVE_COLUMNS))))
+_NO_NETWORKS = _Group(np.empty(0, np.int64), np.array([1]), np.empty((0, 1, len(_FIELDS))))
 
 
 def _groups(tables: Tables, epochs: tuple[float, float]) -> Iterator[_Group]:
-    values = tables.curves[[column.field for column in CURVE_COLUMNS]].to_numpy()
+    values = tables.curves[list(_FIELDS)].to_numpy()
     lengths = tables.networks["half_epochs"].to_numpy()
     starts = np.cumsum(lengths) - lengths
     for length in np.unique(lengths):
@@ -143,7 +164,7 @@ def _measure(group: _Group) -> pd.DataFrame:
     found = {"counted_half_epochs": np.full(len(owners), float(len(numbers)))}
     for i, column in enumerate(CURVE_COLUMNS):
         found |= _extremes(column.field, values[:, :, i])
-    train_loss, val_loss, accuracy = np.moveaxis(values, 2, 0)
+    train_loss, val_loss, accuracy, train_accuracy, seconds = np.moveaxis(values, 2, 0)
     best = found["val_accuracy_percent_max"][:, np.newaxis]
     found["best_epoch"] = _first(accuracy == best, numbers) / 2
     near_best = _first(accuracy >= NEAR_BEST * best, numbers)
@@ -154,6 +175,10 @@ def _measure(group: _Group) -> pd.DataFrame:
     nonfinite = ~(np.isfinite(train_loss) & np.isfinite(val_loss))
     found["diverged"] = nonfinite.any(axis=1)
     found["diverged_epoch"] = _first(nonfinite, numbers) / 2
+    found["train_accuracy_percent_final"] = train_accuracy[:, -1]
+    found["accuracy_gap_points"] = train_accuracy[:, -1] - accuracy[:, -1]
+    found["overfit_epoch"] = _overfit_epoch(train_loss, val_loss, numbers)
+    found["seconds"] = seconds.sum(axis=1)
     return pd.DataFrame(found, index=owners).astype(_NULLABLE)
 
 
@@ -189,6 +214,24 @@ def _saw_tooth(values: Floats, numbers: Integers) -> Floats:
         above = values[:, 1:-1] - (values[:, :-2] + values[:, 2:]) / 2
         whole = numbers[1:-1] % 2 == 0
         return np.asarray(above[:, whole].mean(axis=1) - above[:, ~whole].mean(axis=1)) / 2
+
+
+def _overfit_epoch(train_loss: Floats, val_loss: Floats, numbers: Integers) -> Floats:
+    skipped = 1 - numbers[0] % 2  # a range may begin with an epoch's second half
+    epochs = (len(numbers) - skipped) // 2
+    if epochs <= FEWEST_OVERFIT:
+        return np.full(len(train_loss), np.nan)
+    train, val = (
+        losses[:, skipped : skipped + 2 * epochs].reshape(-1, epochs, 2).mean(axis=2)
+        for losses in (train_loss, val_loss)
+    )
+    known = np.where(np.isfinite(val), val, np.inf)
+    lowest = known.argmin(axis=1)[:, np.newaxis]
+    is_above = val > (1 + OVERFIT_RISE) * np.take_along_axis(known, lowest, 1)
+    counts = is_above[:, ::-1].argmin(axis=1)  # from the end; the lowest is never above
+    has_learned = train[:, -1] < np.take_along_axis(train, lowest, 1)[:, 0]
+    first = (numbers[skipped] + 1) // 2 + epochs - counts
+    return np.where((counts >= FEWEST_OVERFIT) & has_learned, first, np.nan)
 
 
 def _chance_limits(networks: pd.DataFrame) -> Floats:

@@ -162,8 +162,9 @@ def compare(
 def _load(
     paths: list[Path], damaged: str, sample: int | None, seed: int | None
 ) -> "tuple[Tables, list[str] | None]":
+    from nnlc.collection.loading import load_tables
     from nnlc.collection.selection import draw_sample, seed_of
-    from nnlc.tables.frames import Damaged, load_tables
+    from nnlc.tables.frames import Damaged
     from nnlc.tables.table_folders import skipped_lines
 
     chosen_seed = seed_of(sample, seed)

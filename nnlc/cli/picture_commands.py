@@ -59,10 +59,11 @@ def plot(
 ) -> None:
     """Draw learning curves, or final accuracy by a hyperparameter, for papers and slides."""
     from nnlc.analysis.ranking import top_of
+    from nnlc.collection.loading import load_tables
     from nnlc.collection.selection import select_networks
     from nnlc.plotting.look import Look, Preset
     from nnlc.plotting.plot import Kind, Value, check_plot, plot_comparison, plot_tables
-    from nnlc.tables.frames import Damaged, ValLoss, load_tables
+    from nnlc.tables.frames import Damaged, ValLoss
     from nnlc.tables.table_folders import skipped_lines
 
     leaders = top_of(top, by, lowest)

@@ -48,9 +48,10 @@ def metrics(
     from nnlc.analysis.metrics import COLUMNS_OF_INTEREST
     from nnlc.analysis.metrics import metrics as measure
     from nnlc.analysis.ranking import top_of
+    from nnlc.collection.loading import load_tables
     from nnlc.errors import NnlcError
     from nnlc.system.output_file import CSV, check_output
-    from nnlc.tables.frames import Damaged, ValLoss, load_tables
+    from nnlc.tables.frames import Damaged, ValLoss
     from nnlc.tables.table_folders import skipped_lines
 
     if output is not None and curves is not None and output.resolve() == curves.resolve():
@@ -94,8 +95,9 @@ def importance(
     from nnlc.analysis.aggregate_csv import write_csv
     from nnlc.analysis.importance import IMPORTANCE_COLUMNS, SETTINGS, importance_lines
     from nnlc.analysis.importance import importance as explain
+    from nnlc.collection.loading import load_tables
     from nnlc.system.output_file import CSV, check_output
-    from nnlc.tables.frames import Damaged, load_tables
+    from nnlc.tables.frames import Damaged
     from nnlc.tables.table_folders import skipped_lines
 
     mark = f"{','.join(IMPORTANCE_COLUMNS)}\n".encode()

@@ -7,15 +7,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nnlc.collection.sources import parent_collection
+from nnlc.errors import ResultsError
 from nnlc.results.journal import read_events
 from nnlc.tables.folder_names import EVENTS, JOURNAL
+from nnlc.tables.record import Record
 from nnlc.tables.table_folders import Skipped
 
 MOST_SECONDS = 1e12
 """Upper bound for the seconds of a half epoch; it also excludes infinity and longer integers."""
 Event = dict[str, Any]
 """Event "finish" of a journal."""
+Floats = NDArray[np.float64]
 
 
 class Journals:
@@ -35,19 +41,26 @@ class Journals:
         self._read = cache(self._read_journal)
         self.skipped: list[Skipped] = []
 
-    def candidates(self, table: Path, id: str) -> list[Event]:
-        """Return all events "finish" of a network in its collection's journal, oldest first.
-
-        The events may belong to earlier tables of the network.
-        """
-        return self._beside(table.parent).get(id, [])
-
     def finish(self, table: Path, id: str, sha256: str) -> Event | None:
         """Return the last event "finish" that has this table's sha256, or no sha256."""
-        for event in reversed(self.candidates(table, id)):
+        for event in reversed(self._beside(table.parent).get(id, [])):
             if event.get("sha256") in (None, sha256):
                 return event
         return None
+
+    def recorded(self, record: Record) -> dict[str, Floats]:
+        """Return the columns of `RECORDED_COLUMNS` that are recorded about a table."""
+        event = self.finish(record.path, record.id, record.sha256) or {}
+        half_epochs, found = len(record.curve), {}
+        seconds = _half_epochs(event, "half_epoch_seconds", half_epochs, MOST_SECONDS)
+        if seconds is not None:
+            found["seconds"] = seconds
+        images = event.get("half_epoch_train_images")
+        if type(images) is int and images > 0:
+            correct = _half_epochs(event, "half_epoch_train_correct", half_epochs, images)
+            if correct is not None:
+                found["train_accuracy_percent"] = 100 * correct / images
+        return found
 
     def _finishes_beside(self, folder: Path) -> dict[str, list[Event]]:
         collection = parent_collection(folder, self._paths)
@@ -60,19 +73,28 @@ class Journals:
         if reason := reason_to_skip(journal):
             self.skipped.append(Skipped(journal, f"the journal was not read: {reason}"))
             return {}
-        for event in read_events(journal, {"finish"}):
-            if isinstance(event.get("id"), str):
-                found[event["id"]].append(event)
+        try:
+            for event in read_events(journal, {"finish"}):
+                if isinstance(event.get("id"), str):
+                    found[event["id"]].append(event)
+        except ResultsError as newer:
+            self.skipped.append(Skipped(journal, f"the journal was not read: {newer}"))
+            return {}
         return dict(found)
 
 
-def half_epoch_seconds(event: Event, half_epochs: int) -> list[float] | None:
-    """Return the seconds of each half epoch; None where the event lacks some."""
-    seconds = event.get("half_epoch_seconds")
-    if not isinstance(seconds, list) or len(seconds) != half_epochs:
+def _half_epochs(event: Event, key: str, half_epochs: int, most: float) -> Floats | None:
+    """Return a number for each half epoch, NaN for an unknown one; None if they make no sense."""
+    values = event.get(key)
+    if not isinstance(values, list) or len(values) != half_epochs:
         return None
-    numbers = [float(s) for s in seconds if type(s) in (int, float) and 0 <= s < MOST_SECONDS]
-    return numbers if len(numbers) == half_epochs else None
+    if not set(map(type, values)) <= {int, float, type(None)}:
+        return None
+    try:
+        numbers = np.array(values, dtype=np.float64)  # None becomes NaN
+    except OverflowError:
+        return None
+    return None if ((numbers < 0) | (numbers > most)).any() else numbers
 
 
 def reason_to_skip(journal: Path) -> str | None:

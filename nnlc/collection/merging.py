@@ -104,14 +104,17 @@ def _collect(
     check_choice("damaged", damaged, ("refuse", "skip"))
     check_destination(folder, paths)
     sources, skipped = read_sources(paths, damaged)
+    journals = Journals(paths)
     merged = part = merge_sources(sources)
     if on_clash == "refuse":
         refuse_clashes(merged)
     if ids is not None:
-        part = _part(merged, ids(frames_of(merged.firsts)) if callable(ids) else ids)
+        part = _part(
+            merged, ids(frames_of(merged.firsts, journals.recorded)) if callable(ids) else ids
+        )
     if not part.taken:
         raise NnlcError(f"none of the {len(merged.taken)} tables is chosen; nothing is written")
-    journals, campaigns = Journals(paths), KeptCampaigns(part)
+    campaigns = KeptCampaigns(part)
     return Collected(
         recorded=write_collection(part, folder, paths, journals, campaigns, link=link),
         tables=len(part.taken),

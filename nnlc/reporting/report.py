@@ -28,7 +28,7 @@ from nnlc.system.files import ignored_lines
 from nnlc.system.output_file import PAGE, check_output, write_output
 from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS
 from nnlc.tables.folder_names import JOURNAL, PROVENANCE_FILE
-from nnlc.tables.frames import Tables, ValLoss, check_choice, load_tables
+from nnlc.tables.frames import Tables, ValLoss, check_choice, read_tables
 from nnlc.tables.images_of_table import image_sets_of
 from nnlc.wording import first_few
 
@@ -94,7 +94,7 @@ def _look(path: Path, val_loss: ValLoss) -> tuple[PageSubject, Snapshot]:
     if results.has_campaign:
         folder = CampaignFolder(results)
         return folder.subject(), folder.look()
-    tables = load_tables(path, val_loss=val_loss, damaged="skip")
+    tables = read_tables([path], val_loss=val_loss, damaged="skip")
     if not len(tables):
         why = "; ".join(map(str, tables.skipped[:3]))
         raise NnlcError(f"{path}: no whole table to show" + (f": {why}" if why else ""))

@@ -1,24 +1,33 @@
 """Two pandas data frames of many tables: the curves, and the networks."""
 
-from collections.abc import Iterable, Sequence
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from nnlc.errors import NnlcError, TableError
-from nnlc.networks import NetworkSpec
+from nnlc.errors import NnlcError, SpecError, TableError
+from nnlc.networks import NetworkSpec, walk_network
 from nnlc.tables.columns import CURVE_COLUMNS, METADATA_COLUMNS
 from nnlc.tables.fast_parsing import Curve
+from nnlc.tables.images_of_table import image_sets_of
 from nnlc.tables.record import Record, read_records
 from nnlc.tables.table_folders import Skipped, find_tables
 from nnlc.tables.val_loss_correction import correction_factors, is_published
 
 ValLoss = Literal["as-published", "corrected"]
 Damaged = Literal["refuse", "skip"]
+Recorded = Callable[[Record], Mapping[str, NDArray[np.float64]]]
+"""Function that returns a table's values of `RECORDED_COLUMNS`, as far as they are known."""
 
+RECORDED_COLUMNS = ("train_accuracy_percent", "seconds")
+"""Columns of curves that tables don't have."""
+
+_Metadata = namedtuple("_Metadata", [column.field for column in METADATA_COLUMNS])  # type: ignore[misc]
 _DTYPES: dict[Any, Any] = {int: "int64", float: "float64", bool: "bool", str: str}
 
 
@@ -28,10 +37,14 @@ class Tables:
 
     Attributes:
         curves: a row for each half epoch: `id`, `dataset`, `half_epoch` (1, 2, …), `epoch` (0.5,
-            1.0, …), `train_loss`, `val_loss`, `val_accuracy_percent`; NaN for a blank field.
+            1.0, …), `train_loss`, `val_loss`, `val_accuracy_percent`; NaN for a blank field. From
+            the journal, and NaN without a record: `train_accuracy_percent`, of the images of the
+            half epoch while the network was trained on them, each before its step, with dropout;
+            and `seconds` of training and validation.
         networks: a row for each network: the 24 metadata columns by their names in `NetworkSpec`,
             lists as tuples; `depth` (convolutions), `half_epochs` (rows of its curve), `published`
-            (False for tables that nnlc wrote), and `path` of the table.
+            (False for tables that nnlc wrote), `path` of the table, `seconds` (sum over its curve),
+            and `parameters` and `multiply_adds` (of one image; missing for unknown images).
         skipped: files and folders that were found but not read, with reasons.
 
     `attrs["val_loss"]` of both frames is "as-published" or "corrected".
@@ -85,32 +98,25 @@ class Tables:
         return int(positions[0])
 
 
-def load_tables(
-    paths: str | Path | Iterable[str | Path],
+def _nothing_recorded(_: Record) -> dict[str, NDArray[np.float64]]:
+    return {}
+
+
+def read_tables(
+    paths: Iterable[Path],
     *,
     val_loss: ValLoss = "as-published",
     damaged: Damaged = "refuse",
-    cache: bool = False,  # noqa: ARG001  accepted, and without effect, until 0.3.0
+    recorded: Recorded = _nothing_recorded,
 ) -> Tables:
-    """Read tables, of nnlc or published, as strictly as `read_table` and far faster.
-
-    Args:
-        paths: a table, a folder of tables, a results folder, a folder of results folders, or
-            several of these.
-        val_loss: "corrected" multiplies published validation losses by the missing factor
-            (`nnlc.tables.val_loss_correction`); tables that nnlc wrote are right and don't change.
-        damaged: "refuse" raises TableError for a damaged table or a second table of the same ID;
-            "skip" leaves it out and names it in `Tables.skipped`.
-        cache: without effect; 0.3.0 removes it.
+    """Read tables as `nnlc.collection.loading.load_tables` does, with other records.
 
     Raises:
-        TableError: there is nothing to read, a table is damaged (with line and column), or two
-            tables have the same ID.
+        TableError: as for `load_tables`.
     """
     check_choice("val_loss", val_loss, ("as-published", "corrected"))
     check_choice("damaged", damaged, ("refuse", "skip"))
-    several = [paths] if isinstance(paths, str | Path) else paths
-    found, skipped = find_tables(map(Path, several))
+    found, skipped = find_tables(paths)
     records: dict[str, Record] = {}
     for files in found:
         for one in read_records(files):
@@ -121,16 +127,17 @@ def load_tables(
             if damaged == "refuse":
                 raise problem
             skipped.append(Skipped(problem.path or files.folder, str(problem)))
-    return _tables(list(records.values()), val_loss, tuple(skipped))
+    return _tables(list(records.values()), val_loss, tuple(skipped), recorded)
 
 
-def frames_of(records: Iterable[Record]) -> Tables:
+def frames_of(records: Iterable[Record], recorded: Recorded = _nothing_recorded) -> Tables:
     """Return data frames of tables that are already in memory, with losses as published.
 
     Args:
         records: the tables; no two of the same network.
+        recorded: returns what is recorded about a table.
     """
-    return _tables(list(records), "as-published", ())
+    return _tables(list(records), "as-published", (), recorded)
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
@@ -153,9 +160,15 @@ def _same_id(second: Record, first: Record) -> TableError:
     )
 
 
-def _tables(records: list[Record], val_loss: ValLoss, skipped: tuple[Skipped, ...]) -> Tables:
-    networks = _network_frame(records)
+def _tables(
+    records: list[Record],
+    val_loss: ValLoss,
+    skipped: tuple[Skipped, ...],
+    recorded: Recorded = _nothing_recorded,
+) -> Tables:
+    networks = _network_frame(records).join(_sizes(records))
     curves = _curve_frame(networks, [one.curve for one in records])
+    _add_recorded(networks, curves, list(map(recorded, records)))
     if val_loss == "corrected":
         curves["val_loss"] *= np.repeat(correction_factors(networks), networks["half_epochs"])
     for frame in (curves, networks):
@@ -195,3 +208,34 @@ def _curve_frame(networks: pd.DataFrame, curves: list[Curve]) -> pd.DataFrame:
             **{column.field: values[:, i] for i, column in enumerate(CURVE_COLUMNS)},
         }
     )
+
+
+def _add_recorded(
+    networks: pd.DataFrame,
+    curves: pd.DataFrame,
+    recorded: list[Mapping[str, NDArray[np.float64]]],
+) -> None:
+    ends = np.cumsum(networks["half_epochs"].to_numpy())
+    for name in RECORDED_COLUMNS:
+        values = np.full(len(curves), np.nan)
+        for one, end in zip(recorded, ends, strict=True):
+            if name in one:
+                values[end - len(one[name]) : end] = one[name]
+        curves[name] = values
+    networks["seconds"] = [one["seconds"].sum() if "seconds" in one else np.nan for one in recorded]
+    networks["seconds"] = networks["seconds"].astype("float64")
+
+
+def _sizes(records: list[Record]) -> pd.DataFrame:
+    """Return parameters and multiply-adds of each table's network, missing for unknown images."""
+    image_sets = image_sets_of([one.dataset for one in records], [one.path for one in records])
+    sizes: list[tuple[int, int] | tuple[None, None]] = []
+    for one, images in zip(records, image_sets, strict=True):
+        # The same attributes as those of a `NetworkSpec`, which takes longer to make.
+        spec: Any = _Metadata._make(one.metadata)
+        try:
+            walk = walk_network(spec, images) if images else None
+        except SpecError:  # the table names other images than its network's
+            walk = None
+        sizes.append((walk.parameters, walk.multiply_adds) if walk else (None, None))
+    return pd.DataFrame(sizes, columns=["parameters", "multiply_adds"]).astype("Int64")
