@@ -176,8 +176,8 @@ def test_submit_status_and_cancel_see_every_element_whatever_the_user_and_the_si
         assert done.exit_code == status, f"{done.output}\n{done.exception!r}"
         return done.output
 
-    with Path("site.toml").open("a") as site:
-        site.write(f'\npython = "{lsf.folder / "python-recorder"}"\n')
+    site = Path("site.toml")
+    site.write_text(f'python = "{lsf.folder / "python-recorder"}"\n{site.read_text()}')
     place = ["smoke", "--site", "site.toml", "--results", "r", "--elements", 2]
     said = nnlc("submit", *place)
     assert "job 101: " in said
