@@ -11,7 +11,7 @@ from site_files import GOLDEN, OWN_SITES, SCHEDULERS, SITES, own_site, render, s
 
 from nnlc.errors import SiteError
 from nnlc.launching import render as rendering
-from nnlc.schedulers.lint import lint_file
+from nnlc.schedulers.lint import lint_file, lint_script
 from nnlc.schedulers.lsf import Lsf
 from nnlc.schedulers.site import Site, load_site
 from nnlc.schedulers.slurm import Slurm
@@ -112,6 +112,23 @@ def test_more_nodes_or_minutes_than_the_site_has_are_refused_with_the_limit(tmp_
         SiteError, match=r"walltime_minutes = 361, but a job of 1 nodes on slurm may last 360"
     ):
         render("paper", site, walltime_minutes=361)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "elements", "line"),
+    [
+        ("slurm", 1, '#SBATCH --output="/my logs/%j.out"'),
+        ("slurm", 2, '#SBATCH --output="/my logs/%A_%a.out"'),
+        ("lsf", 1, '#BSUB -o "/my logs/%J.out"'),
+        ("lsf", 2, '#BSUB -o "/my logs/%J-%I.out"'),
+    ],
+)
+def test_a_log_is_named_by_the_job_s_id_in_the_folder_that_is_asked_for(scheduler, elements, line):
+    site = shipped_site(scheduler)
+    script = render("smoke", site, elements=elements, logs="/my logs")
+    assert f"\n{line}\n" in script
+    assert script.count(".out") == 1
+    assert all(finding.note for finding in lint_script(script, site))
 
 
 @pytest.mark.parametrize("value", [0, -1])

@@ -142,7 +142,20 @@ def fewest_nodes(forecast: Forecast, request: PlanRequest) -> int:
     Raises:
         SiteError: the jobs are too short to train.
     """
-    return _Planner(forecast).fewest_nodes(request)
+    planner = _Planner(forecast)
+    [asked] = planner.candidates(request)
+    latest = planner.replay(asked).replay.makespan_ms * (1 + MAKESPAN_TOLERANCE)
+    fewer = (
+        c
+        for c in planner.candidates(dataclasses.replace(request, nodes=None))
+        if c.nodes < asked.nodes
+    )
+    enough = (
+        c.nodes
+        for c in fewer
+        if c.least_makespan_ms <= latest and planner.replay(c).replay.makespan_ms <= latest
+    )
+    return next(enough, asked.nodes)
 
 
 def _options(option: Option) -> list[str]:
@@ -169,13 +182,13 @@ class _Planner:
     def __init__(self, forecast: Forecast) -> None:
         self._forecast, self._site = forecast, forecast.site
         self._ms = [max(1, round(1000 * f.seconds)) for f in forecast.networks]
-        self._replay = cache(self._find_replay)
+        self.replay = cache(self._find_replay)
         self._order = cache(self._find_order)
         self._sums = cache(self._find_sums)
 
     def choose(self, request: PlanRequest) -> Option:
         """Return the best option by the criteria of this module."""
-        candidates = self._candidates(request)
+        candidates = self.candidates(request)
         least = self._least_node_ms(candidates) * (1 + NODE_HOURS_TOLERANCE)
         cheap = [c for c in candidates if c.least_node_ms <= least]
         best: list[Option] = []
@@ -183,7 +196,7 @@ class _Planner:
             shortest = min((o.replay.makespan_ms for o in best), default=None)
             if shortest and candidate.least_makespan_ms > shortest * (1 + MAKESPAN_TOLERANCE):
                 break
-            option = self._replay(candidate)
+            option = self.replay(candidate)
             if option.nodes * option.replay.job_ms <= least:
                 best.append(option)
         longest = min(o.replay.makespan_ms for o in best) * (1 + MAKESPAN_TOLERANCE)
@@ -192,19 +205,6 @@ class _Planner:
             key=lambda o: (o.jobs, o.elements, o.nodes),
         )
         return found if request.minutes else self._not_longer_than_needed(found)
-
-    def fewest_nodes(self, request: PlanRequest) -> int:
-        """Return the fewest nodes with which a request finishes as early as with its own."""
-        [asked] = self._candidates(request)
-        latest = self._replay(asked).replay.makespan_ms * (1 + MAKESPAN_TOLERANCE)
-        fewer = self._candidates(dataclasses.replace(request, nodes=None))
-        enough = (
-            candidate.nodes
-            for candidate in fewer
-            if candidate.nodes < asked.nodes and candidate.least_makespan_ms <= latest
-            if self._replay(candidate).replay.makespan_ms <= latest
-        )
-        return next(enough, asked.nodes)
 
     def others(self, request: PlanRequest, chosen: Option) -> Iterable[Option]:
         """Return other options: the choice without request, or twice the nodes and longer bins."""
@@ -233,7 +233,8 @@ class _Planner:
         spans = zip(self._order(option.elements), option.replay.spans, strict=True)
         return next(jobs[order.index(index)] for order, jobs in spans if index in order)
 
-    def _candidates(self, request: PlanRequest) -> list[_Candidate]:
+    def candidates(self, request: PlanRequest) -> list[_Candidate]:
+        """Return the candidates that the site allows for a request."""
         networks, site = len(self._forecast.left), self._site
         found = [
             self._candidate(nodes, minutes, elements)
@@ -268,7 +269,7 @@ class _Planner:
         for candidate in sorted(candidates, key=lambda c: c.least_node_ms):
             if candidate.least_node_ms > least:
                 break
-            option = self._replay(candidate)
+            option = self.replay(candidate)
             least = min(least, option.nodes * option.replay.job_ms)
         return least
 
