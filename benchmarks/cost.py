@@ -18,7 +18,6 @@ from dataclasses import asdict, replace
 from statistics import median, quantiles
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from own_process import trainer_process
 
@@ -29,9 +28,9 @@ from nnlc.networks.cost import CPU, forward_work, predict_step_seconds, training
 from nnlc.networks.memory import memory_bytes
 from nnlc.system.hardware import processor_name
 from nnlc.training.device_info import peak_memory, reset_peak_memory
-from nnlc.training.loaded_images import Images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
+from nnlc.training.step_timing import random_images
 
 LONGEST_STEP = 2.0
 """Most predicted seconds of a step; longer steps would take most of the benchmark's time."""
@@ -78,17 +77,7 @@ def few_images(of: CampaignNetwork) -> CampaignNetwork:
 
 def make_loop(of: CampaignNetwork, between_steps) -> HalfEpochLoop:
     """Return a network's training loop on random pixels."""
-    facts, generator = of.images, np.random.default_rng(of.index)
-
-    def pixels(count: int):
-        shape = (count, facts.channels, facts.width, facts.width)
-        return generator.integers(0, 256, shape, dtype=np.uint8)
-
-    def labels(count: int):
-        return generator.integers(0, facts.classes, count)
-
-    n, v = facts.train_images, facts.validation_images
-    images = Images(pixels(n), labels(n), pixels(v), labels(v))
+    facts, images = of.images, random_images(of.images)
     settings = TrainingSection()
     on_device = DeviceImages(images, settings, torch.device("cpu"))
     reset_peak_memory(on_device.device)

@@ -3,12 +3,12 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 
 from nnlc.campaign.campaign import CampaignNetwork
+from nnlc.training import step_timing
 from nnlc.training.loaded_images import Images
 
 BATCHES = 6
@@ -26,12 +26,8 @@ class Rates:
 
 def random_images(of: CampaignNetwork) -> Images:
     """Return random images of a network's shapes and types."""
-    generator, facts = np.random.default_rng(of.index), of.images
     many = BATCHES * of.spec.batch_size
-    shape = (many, facts.channels, facts.width, facts.width)
-    pixels = generator.integers(0, 256, shape, dtype=np.uint8)
-    labels = generator.integers(0, facts.classes, many)
-    return Images(pixels, labels, pixels, labels)
+    return step_timing.random_images(replace(of.images, train_images=many, validation_images=many))
 
 
 def seconds_a_batch(go_through_all: Callable[[], None], seconds: float, device) -> float:

@@ -117,7 +117,8 @@ def test_a_probe_is_fitted_as_calibrate_fits_and_its_seconds_are_predicted(timed
     assert plan.training_seconds / 2 <= work < plan.training_seconds
 
 
-def test_a_probe_has_as_many_processes_as_there_are_ranks_and_networks(timed):
+def test_a_probe_has_as_many_processes_as_there_are_ranks_and_networks(timed, monkeypatch):
+    monkeypatch.setattr(machine_plan, "core_count", lambda: 20)
     planned(ranks=3)
     shares = [{number for number, *_ in request["networks"]} for request in timed]
     assert sorted(map(len, shares)) == [2, 3, 3]
@@ -283,7 +284,8 @@ def test_measured_networks_of_the_folder_scale_a_plan_for_this_machine(no_probe,
 def test_without_a_site_and_with_a_local_one_this_machine_is_planned(no_probe):
     keep_machines([fitted()])
     assert "with 2 ranks" in said("smoke")
-    assert "with 5 ranks" in said("smoke", "--site", "local", "--ranks", "5")
+    assert "with 1 rank," in said("smoke", "--site", "local", "--ranks", "1")
+    assert "with 2 ranks," in said("smoke", "--site", "local")
     assert "mpirun -np 1 python -m nnlc.worker smoke --results r" in said(
         "smoke", "--ranks", "1", "--results", "r"
     )
@@ -292,6 +294,7 @@ def test_without_a_site_and_with_a_local_one_this_machine_is_planned(no_probe):
 def test_options_that_mean_nothing_here_are_refused(no_probe):
     keep_machines([fitted()])
     assert "--minutes: nothing ends a job on local" in said("smoke", "--minutes", "60")
+    assert "2 cores for 5 ranks; the nearest possible is --ranks 2" in said("smoke", "--ranks", "5")
     assert "--ranks: summit starts a rank on each GPU" in said(
         "smoke", "--site", "summit", "--ranks", "2"
     )

@@ -19,6 +19,7 @@ from nnlc.calibration.machines import NOMINAL, FittedMachine, machine_for
 from nnlc.calibration.probe import Probe, probe
 from nnlc.campaign.campaign import load_campaign
 from nnlc.console import say_aside
+from nnlc.errors import SiteError
 from nnlc.launching.forecast import CampaignForecast, forecast_on, not_whole_words, nothing_to_plan
 from nnlc.launching.limits import PlanRequest, check_request
 from nnlc.launching.plan_text import as_gigabytes, as_time, images_words, labelled_lines
@@ -117,7 +118,14 @@ def plan_machine(
     if not forecast.left:
         raise nothing_to_plan(forecast)
     check_request(request, site, len(forecast.left))
-    ranks = ranks or len(gpus) or core_count()
+    most = len(gpus) or core_count()
+    ranks = ranks or most
+    if ranks > most:
+        what = counted(most, "GPU" if gpus else "core")
+        raise SiteError(
+            f"--ranks: this machine has {what} for {ranks} ranks; the nearest possible is --ranks "
+            f"{most}"
+        )
     known, probed = machine_for(folder, names, kind), None
     fitted = known.fitted
     if fitted is None:
@@ -179,7 +187,11 @@ def _facts(plan: MachinePlan) -> Iterator[tuple[str, str]]:
     if plan.trouble:
         yield "WARNING", plan.trouble
     stop = ", time saved by the stop rule" if forecast.campaign.stop else ""
-    yield "not counted", f"other programs' load, work done on running networks{stop}"
+    yield (
+        "not counted",
+        "other programs' load, work done on running networks, time saved by networks that diverge"
+        + stop,
+    )
 
 
 def _basis(plan: MachinePlan) -> str:
