@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from picture_samples import few_networks, sample_tables, write_tables
 from PIL import Image
@@ -282,6 +283,19 @@ def test_a_comparison_of_before_which_names_no_dataset_still_has_a_picture(tmp_p
     words = nnlc.plot_comparison(found, tmp_path / "c.png")
     assert words == nnlc.plot_comparison(found.drop(columns="dataset"), tmp_path / "d.png")
     assert words.startswith("9 networks, accuracy at epoch 20 predicted")
+
+
+def test_a_method_looks_the_same_in_the_panels_of_all_datasets(tmp_path):
+    found = read_comparison(comparison(tmp_path / "c.csv"))
+    more = found.iloc[[4]].assign(method="menndl", epochs_saved_percent=10.0)
+    first = pd.concat([found.iloc[:4], more])
+    figure, _ = draw_comparison(pd.concat([first, found.assign(dataset="mine")]))
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert {"menndl (stops by itself)", "penguin (stops by itself)"} <= set(labels)
+    marks = [
+        {line.get_label(): line[0].get_marker() for line in axes.containers} for axes in figure.axes
+    ]
+    assert marks[0] == marks[1]
 
 
 def test_what_a_comparison_has_no_place_for_is_said(tmp_path):

@@ -47,13 +47,14 @@ def draw_comparison(found: pd.DataFrame, width: float | None = None) -> tuple[Fi
     datasets, short = found["dataset"].unique(), _short_names(found["method"])
     drawn = found[found["predicted"] > 0]
     order = _by_error(drawn[~drawn["stop_rule"]])
+    rules = list(drawn.loc[drawn["stop_rule"], "method"].unique())
     if len(datasets) == 1:
         figure, axes = wide_panel(width, 4.2)
         panel_of = [axes]
     else:
         figure, panel_of = panels(len(datasets), width)
     for axes, dataset in zip(panel_of, datasets, strict=True):
-        _draw_panel(axes, drawn[drawn["dataset"] == dataset], order, short)
+        _draw_panel(axes, drawn[drawn["dataset"] == dataset], order, rules, short)
         if len(datasets) > 1:
             networks = int(found.loc[found["dataset"] == dataset, "networks"].max())
             axes.set_title(panel_title(dataset, networks))
@@ -63,9 +64,18 @@ def draw_comparison(found: pd.DataFrame, width: float | None = None) -> tuple[Fi
     return figure, _caption(found, [short[name] for name in order[_MOST_NAMED:]], short)
 
 
-def _draw_panel(axes: Axes, rows: pd.DataFrame, order: list[str], short: dict[str, str]) -> None:
-    """Draw the methods of one dataset; `order` decides on their colours."""
-    lines, stops = rows[~rows["stop_rule"]], rows[rows["stop_rule"]]
+def _draw_panel(
+    axes: Axes, lines: pd.DataFrame, order: list[str], rules: list[str], short: dict[str, str]
+) -> None:
+    """Draw the methods of one dataset, with the colours and labels that they have in all panels.
+
+    Args:
+        axes: the panel.
+        lines: rows of the dataset.
+        order: methods that choose no stop, in the order of their colours.
+        rules: stop rules, in the order of their marks.
+        short: names for the legend.
+    """
     for name in order[_MOST_NAMED:]:
         _draw_line(
             axes, lines[lines["method"] == name], color="#c8c8c8", linewidth=scaled(1), zorder=1
@@ -74,11 +84,12 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, order: list[str], short: dict[st
     for i, name in enumerate(order[:_MOST_NAMED]):
         style = {"color": COLOURS[i], "linestyle": LINES[i % len(LINES)]}
         _draw_line(axes, lines[lines["method"] == name], label=escape_dollars(short[name]), **style)
-    for i, name in enumerate(stops["method"]):
+    for i, name in enumerate(rules):
         label = f"{escape_dollars(short[name])} (stops by itself)"
         style = {"color": COLOURS[-1 - i % len(COLOURS)], "label": label}
         style |= {"markersize": scaled(9), "linestyle": "", "clip_on": False}
-        _draw_line(axes, stops.iloc[[i]], marker=_STOP_MARKS[i % len(_STOP_MARKS)], **style)
+        style |= {"marker": _STOP_MARKS[i % len(_STOP_MARKS)]}
+        _draw_line(axes, lines[lines["method"] == name], **style)
     axes.set_ylim(bottom=0)
 
 
