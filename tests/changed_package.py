@@ -91,7 +91,7 @@ class ChangedPackage(CopiedPackage):
             "CHANGES: tuple[Change, ...] = ()",
             f"CHANGES = (Change('{LATER}', '{_WHAT}', {_TOUCHES}, {keeps}),)",
         )
-        seed = 'self._seed("dropout", step)'
+        seed = 'self._seed("dropout", first + self.step)'
         others = seed.replace('"dropout"', '"other masks"')
         if kept:
             others += " if self._other_masks else " + seed
