@@ -61,6 +61,9 @@ def test_a_column_without_numbers_is_refused_with_those_that_have_some():
             Top(count=1, by=name).choose(loaded(*tables()))
         assert "learning_rate" in str(caught.value)
         assert "val_loss_min" in str(caught.value)
+    with pytest.raises(NnlcError, match="5 networks: none has a value in the column saw_tooth"):
+        Top(count=1, by="saw_tooth").choose(loaded(*tables()))
+    assert Top(count=1).choose(loaded()) == []
 
 
 def test_a_column_or_an_order_without_a_number_of_networks_is_refused():

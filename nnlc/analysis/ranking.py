@@ -9,6 +9,7 @@ from pandas.api.types import is_numeric_dtype
 from nnlc.analysis.metrics import metrics
 from nnlc.errors import NnlcError
 from nnlc.tables.frames import Tables
+from nnlc.wording import counted
 
 DEFAULT_COLUMN = "val_accuracy_percent_final"
 
@@ -57,10 +58,15 @@ class Top:
         Networks without a value are never chosen, so there may be fewer than `count`.
 
         Raises:
-            NnlcError: there is no such column of numbers.
+            NnlcError: there is no such column of numbers, or no network has a value in it.
         """
         values = column_of(numeric_columns(tables, epochs=epochs), self.by)
         ranked = pd.DataFrame({"value": values, "id": tables.networks["id"]}).dropna()
+        if len(tables) and not len(ranked):
+            raise NnlcError(
+                f"{counted(len(tables), 'network')}: none has a value in the column {self.by}; "
+                "choose another --by"
+            )
         ranked = ranked.sort_values(["value", "id"], ascending=[self.lowest, True])
         return list(ranked["id"][: self.count])
 
