@@ -17,10 +17,10 @@ from nnlc.schedulers.site import Site, load_site
 
 FILES = {"campaign": Campaign, "site": Site}
 KEYS = {
-    f"{section.title}.{key.name}": key
+    f"{title}.{key.name}": key
     for name, model in FILES.items()
-    for section in sections_of(model, name)
-    for key in section.keys
+    for title, _, keys in sections_of(model, name)
+    for key in keys
 }
 
 
@@ -35,19 +35,19 @@ def test_every_key_has_a_meaning_in_whole_sentences(name):
 def test_the_command_prints_every_section_key_type_and_default(file):
     done = CliRunner().invoke(app, ["keys", file])
     words = " ".join(done.stdout.split())
-    for section in sections_of(FILES[file], file.title()):
-        assert section.title in words
-        for key in section.keys:
+    for title, _, keys in sections_of(FILES[file], file.title()):
+        assert title in words
+        for key in keys:
             assert f" {key.name} {key.type}; {key.default} {key.meaning}" in words
     assert max(map(len, done.stdout.splitlines())) <= 100
 
 
 def test_the_defaults_of_a_campaign_that_are_shown_are_those_it_gets(tmp_path):
     lines = [PLAIN]
-    for section in sections_of(Campaign, ""):
-        if section.title in ("[training]", "[run]", "[space]"):
-            lines.append(section.title)
-            lines += [f"{k.name} = {k.default.removeprefix('default ')}" for k in section.keys]
+    for title, _, keys in sections_of(Campaign, ""):
+        if title in ("[training]", "[run]", "[space]"):
+            lines.append(title)
+            lines += [f"{key.name} = {key.default.removeprefix('default ')}" for key in keys]
     for name, text in (("whole", "\n".join(lines)), ("short", PLAIN)):
         (tmp_path / f"{name}.toml").write_text(text)
     assert load_campaign(tmp_path / "whole.toml") == load_campaign(tmp_path / "short.toml")
@@ -56,7 +56,7 @@ def test_the_defaults_of_a_campaign_that_are_shown_are_those_it_gets(tmp_path):
 def test_the_defaults_of_a_site_that_are_shown_are_those_it_gets(tmp_path):
     shown = {
         key.name: tomllib.loads(f"x = {key.default.removeprefix('default ')}")["x"]
-        for key in next(sections_of(Site, "")).keys
+        for key in next(sections_of(Site, ""))[2]
         if key.default.startswith("default ")
     }
     path = tmp_path / "mine.toml"

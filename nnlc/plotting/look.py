@@ -28,7 +28,8 @@ class Look(TypedDict, total=False):
     height: str | None
     """Height with its unit; by default, as high as panels, legend and caption need."""
     font_size: float | None
-    """Size of text in points, at least 5; lines and marks follow it. No text is below 5 points."""
+    """Size of text in points, at least 5; lines and marks follow it. Smaller text, superscripts
+    apart, has 5 points at least."""
     title: str | None
     """Title above the picture."""
     caption: bool

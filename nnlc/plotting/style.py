@@ -40,31 +40,20 @@ STYLE: Any = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
     "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.w_pad": 0.08,
     "svg.hashsalt": "nnlc",  # without it, names inside the file are random
     # Text stays text, which editors and search can read.
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
 }
-_LENGTHS: dict[Any, float] = {
-    "grid.linewidth": 0.7,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 6,
-    "patch.linewidth": 1,
-    "hatch.linewidth": 1,
-    "axes.linewidth": 0.8,
-    "axes.titlepad": 6,
-    "axes.labelpad": 4,
-    **{f"{axis}tick.major.size": 3.5 for axis in "xy"},
-    **{f"{axis}tick.major.width": 0.8 for axis in "xy"},
-    **{f"{axis}tick.major.pad": 3.5 for axis in "xy"},
-    **{f"{axis}tick.minor.size": 2 for axis in "xy"},
-    **{f"{axis}tick.minor.width": 0.6 for axis in "xy"},
-    **{f"figure.constrained_layout.{side}_pad": 0.08 for side in "hw"},
-}
-"""Lengths that follow the size of text, in points or inches, for text of 12 points."""
-_DOTS_PER_INCH = 160
-"""Resolution for text of 12 points; smaller text, as in print, has more."""
+_LENGTHS = ("linewidth", "markersize", ".size", ".width", ".pad", "_pad", "titlepad", "labelpad")
+"""Endings of the names of settings that follow the size of text, as lengths of lines and gaps."""
+_DOTS_PER_INCH = 180
+"""Resolution for text of 12 points; text of 7 points, as in print, has more than 300."""
 
 _PANELS_PER_ROW = 3
 _PANEL_INCHES = (3.9, 3.5)
@@ -97,10 +86,12 @@ def nnlc_style(font_size: float = USUAL_FONT_SIZE) -> Iterator[None]:
     """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE | {"font.size": font_size})
-        matplotlib.rcParams.update({name: scaled(size) for name, size in _LENGTHS.items()})
-        matplotlib.rcParams["legend.fontsize"] = small_text(11)
-        matplotlib.rcParams["savefig.dpi"] = _DOTS_PER_INCH / min(scaled(1), 1)
+        rc: Any = matplotlib.rcParams
+        rc.update(STYLE | {"font.size": font_size})
+        lengths = [name for name in rc if name.endswith(_LENGTHS) and name != "font.size"]
+        rc.update({name: scaled(rc[name]) for name in lengths if rc[name] is not None})
+        rc["legend.fontsize"] = small_text(11)
+        rc["savefig.dpi"] = _DOTS_PER_INCH / min(scaled(1), 1)
         yield
 
 
