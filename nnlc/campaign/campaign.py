@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from nnlc.campaign.dataset_section import Count, DatasetSection
-from nnlc.campaign.generations import DrawnNetworks, Generation, network_groups
+from nnlc.campaign.generations import Generation, network_groups
 from nnlc.console import say_once
 from nnlc.errors import CampaignError, NnlcError
 from nnlc.networks import (
@@ -168,7 +168,7 @@ class Campaign(_Section):
     def generation(self) -> Generation:
         """Epochs and networks of this campaign, for `grown_from` of a larger one."""
         drawn = {
-            name: DrawnNetworks(networks_per_depth=each.networks_per_depth, depths=each.depths)
+            name: DatasetSection(networks_per_depth=each.networks_per_depth, depths=each.depths)
             for name, each in self.datasets.items()
             if each.networks_per_depth
         }

@@ -12,26 +12,18 @@ from pydantic import BaseModel, ConfigDict
 from nnlc.campaign.dataset_section import DatasetSection
 
 
-class DrawnNetworks(BaseModel):
-    """Numbers of networks that are drawn for a dataset, as `DatasetSection` has them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    networks_per_depth: int
-    depths: tuple[int, int]
-
-
 class Generation(BaseModel):
     """Epochs and networks of a campaign before it grew."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int
-    datasets: dict[str, DrawnNetworks]
+    datasets: dict[str, DatasetSection]
+    """Datasets with networks: only how many, and of which depths."""
 
 
 def network_groups(
-    generations: Iterable[Mapping[str, DrawnNetworks] | Mapping[str, DatasetSection]],
+    generations: Iterable[Mapping[str, DatasetSection]],
 ) -> Iterator[tuple[str, int, int]]:
     """Yield name of the dataset, depth and number of networks of each group, in order of index.
 
