@@ -79,7 +79,8 @@ WIDER = TINY.replace("[space]", f"{OWN}[space]")
 )
 def test_networks_keep_id_and_seed_and_new_ones_come_behind(folder, text):
     before = campaign_of(TINY)
-    grown(folder, text)
+    said = grown(folder, text)
+    assert ("6 tables stay as they are" in said) == (text != LONGER)
     after = ResultsFolder(folder / "r").campaign()
     assert specs(after)[: before.network_count] == specs(before)
     new = specs(after)[before.network_count :]

@@ -90,6 +90,14 @@ def test_more_epochs_go_on_from_the_last_step_with_the_bits_of_a_longer_training
     assert read_weights_header(longer.path) == (4, True)
 
 
+def test_a_table_that_was_lost_is_written_again_without_training(tmp_path):
+    network = spec(**MOMENTUM)
+    rows = Training(tmp_path, network, 1).rows()
+    again = Training(tmp_path, network, 1)
+    assert again.steps == 0
+    assert bits(again.rows()) == bits(rows)
+
+
 def test_without_kept_weights_of_this_software_a_training_starts_again_and_says_why(tmp_path):
     network = spec(**MOMENTUM)
     Training(tmp_path, network, 1)

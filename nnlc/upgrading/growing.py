@@ -84,10 +84,10 @@ def _lines(results: ResultsFolder, grown: Campaign, old: int) -> Iterator[str]:
     finishes = read_history(results.journal_folder).finishes
     found = inventory(results, grown, networks[:old], finishes)
     begun = checkpoints_in(results.checkpoints_folder)
-    yield f"{counted(len(found.with_tables), 'table stays as it is', 'tables stay as they are')}"
-    saved = [id_ for id_ in found.to_train if id_ in begun]
-    if saved:
-        yield f"{counted(len(saved), 'network goes', 'networks go')} on from a checkpoint"
+    if done := len(found.with_tables):
+        yield counted(done, "table stays as it is", "tables stay as they are")
+    if saved := sum(id_ in begun for id_ in found.to_train):
+        yield f"{counted(saved, 'network goes', 'networks go')} on from a checkpoint"
     short = {id_: entry for id_, entry in found.short.items() if id_ not in begun}
     kept = Counter(entry.kept for entry in short.values())
     for half_epochs, number in sorted(kept.items(), reverse=True):
