@@ -31,8 +31,9 @@ VERBS = {
     "status": "status {results}",
     "upgrade": "upgrade {results}",
     "retry": "retry {results}",
+    "grow": "grow {results} {campaign} --dry-run",
     "show": "show {table}",
-    "plan": "plan {campaign} --site local --results {new}",
+    "plan": "plan {campaign} --site summit --results {new}",
     "calibrate": "calibrate {results}",
     "render": "render {campaign} --site local --nodes 1 --results {new}",
     "submit": "submit {campaign} --site slurm --results {new} --dry-run",
@@ -40,6 +41,7 @@ VERBS = {
     "doctor": "doctor {absent}",
     "lint": "lint {script} --site slurm",
     "metrics": "metrics {tables}|metrics {tables} --columns path|metrics {tables} -o {new}",
+    "importance": "importance {tables}",
     "audit": "audit {tables}|audit {tables} --json --all",
     "rebuild": "rebuild {table}|rebuild {table} --python",
     "verify": "verify {absent}",
@@ -54,7 +56,7 @@ VERBS = {
     "serve": "serve {results} --port 70000",
 }
 """What each verb is asked for; several are parted by |."""
-REFUSED = ("calibrate", "describe", "doctor", "plan", "render", "serve", "submit", "verify")
+REFUSED = ("calibrate", "describe", "doctor", "grow", "render", "serve", "submit", "verify")
 STATUSES = dict.fromkeys(REFUSED, 1) | {"audit": 4}
 """A setting of a script is one line, a port is below 65536, and so on."""
 
