@@ -53,6 +53,9 @@ SLOW_TESTS = {
     },
     "test_checkpoint.py": {"test_whenever_a_job_is_killed_what_it_last_saved_can_be_loaded"},
     "test_attempt.py": {"test_a_trainer_told_to_save_leaves_and_another_goes_on_to_the_same_rows"},
+    "test_machine_plan.py": {
+        "test_steps_of_real_networks_are_timed_in_a_process_of_their_own",
+    },
     "test_plan.py": {
         "test_the_papers_6000_networks_finish_at_each_site_within_its_limits",
         "test_whatever_is_asked_a_plan_is_legal_or_the_nearest_possible_is",

@@ -39,6 +39,8 @@ from nnlc.tables import Row, Table, write_table
 SMOKE = load_campaign("smoke")
 TRUE = Machine.from_unit_seconds(Work(*map(mul, CPU.unit_seconds, (5, 2, 9, 3, 1, 8, 4, 2))))
 HERE = "A Processor"
+DEVICE = {"name": HERE, "kind": "cpu"}
+"""Device that a probe's processes find."""
 LOCAL = load_site(THIS_MACHINE)
 
 
@@ -65,8 +67,7 @@ def timed(monkeypatch):
             walk = walk_network(spec, images)
             steps = training_work(walk, spec), forward_work(walk, spec)
             times.append([number, *map(TRUE.seconds, steps)])
-        device = {"name": HERE, "kind": "cpu"}
-        return {"device": device, "loaded": time.monotonic(), "networks": times}
+        return {"device": DEVICE, "loaded": time.monotonic(), "networks": times}
 
     monkeypatch.setattr(probing, "_ask", answer)
     return asked
@@ -158,6 +159,19 @@ def test_the_worse_the_fit_the_wider_the_range(timed):
     assert 1.1 < factor(median_error=0.0, campaign="smoke") < factor(campaign="smoke")
     assert factor(campaign="smoke") < factor(campaign="curves")  # its errors may have one sign
     assert factor(campaign="smoke", networks=80) < factor(campaign="smoke", networks=8)
+
+
+@pytest.mark.parametrize(("kind", "label"), [("cuda", "GPU time"), ("cpu", "training time")])
+def test_gpus_are_planned_unless_the_probe_finds_that_torch_has_none(
+    kind, label, timed, monkeypatch
+):
+    monkeypatch.setattr(machine_plan, "gpu_names", lambda: ["NVIDIA A100"] * 3)
+    monkeypatch.setitem(DEVICE, "kind", kind)
+    plan = planned()
+    assert [request["device"] for request in timed] == ["cuda"] * 3
+    assert plan.fitted.device == kind
+    assert f" {label} " in text(plan)
+    assert "with 3 ranks" in text(plan)
 
 
 def test_networks_are_drawn_by_what_they_cost():

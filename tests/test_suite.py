@@ -58,6 +58,7 @@ def test_limits_come_from_their_owner_and_no_test_looks_at_a_clock(name):
 
 MAY_LOOK = {
     "test_harness.py:time.monotonic": "compares the machine's clock with that of a job",
+    "test_machine_plan.py:time.monotonic": "answers for a process that says when it had begun",
     "test_files.py:time.monotonic": "kills a writer at a random moment",
 }
 
