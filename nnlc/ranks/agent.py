@@ -225,12 +225,12 @@ class Agent:
                 trainer.save_begins()
             case kind:
                 self._send_to_gatherer({**message, "trainer": trainer.number})
+                if kind in ("saved", "trouble", "finished"):
+                    trainer.save_ended()
                 if kind in ("finished", "failed", "checked"):
                     trainer.has_worked = trainer.has_worked or trainer.network is not None
                     trainer.network = None
                     trainer.watchdog.idle_begins()
-                elif kind in ("saved", "trouble"):
-                    trainer.save_ended()
                 trainer.leaving = kind in ("failed", "fatal")
                 if kind == "finished":
                     self._report_idle(trainer)

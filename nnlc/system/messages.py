@@ -20,10 +20,10 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                                    from a checkpoint
                         alive      index, steps: steps were done; a few times a second at most
                         notice     signal: a stop signal came, such as for processor time used up
-                        saving     index: the trainer begins to write a checkpoint
+                        saving     index: the trainer begins to write a checkpoint or weights
                         saved      index, half_epoch, step, seconds_a_half_epoch,
                                    seconds, bytes: it is written
-                        trouble    index, reason: it can't be written
+                        trouble    index, reason: it can't be written, or weights can't be kept
                         row        index, half_epoch, seconds, values: training loss, validation
                                    loss, accuracy
                         finished   index, seconds, half_epoch_seconds, half_epoch_train_correct

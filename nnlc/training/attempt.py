@@ -160,8 +160,9 @@ class Attempt:
 
     def _keep_weights(self, loop: HalfEpochLoop) -> None:
         """Write the weights that the campaign keeps. If that fails, tell the agent why."""
-        if self._kept is None:
+        if self._kept is None or self._kept.keep == "none":
             return
+        self._tell("saving")
         try:
             self._kept.write(loop, is_cut=self._is_cut)
         except (OSError, MemoryError, NnlcError) as problem:

@@ -56,7 +56,7 @@ class KeptWeights:
         spec: NetworkSpec,
         ready: PrepareFolder,
     ) -> None:
-        self.path, self._keep = path, keep
+        self.path, self.keep = path, keep
         self._checkpoints, self._spec, self._ready = checkpoints, spec, ready
         self._best: dict[str, Any] | None = None
 
@@ -90,7 +90,7 @@ class KeptWeights:
 
     def add_row(self, loop: HalfEpochLoop) -> None:
         """Copy the weights after a half epoch whose accuracy is better than all before."""
-        if self._keep == "best" and _best_half_epoch(loop.rows) == len(loop.rows):
+        if self.keep == "best" and _best_half_epoch(loop.rows) == len(loop.rows):
             weights = {
                 name: tensor.detach().to("cpu", copy=True)
                 for name, tensor in loop.network.state_dict().items()
@@ -98,7 +98,7 @@ class KeptWeights:
             self._best = {"half_epoch": len(loop.rows), "network": weights}
 
     def write(self, loop: HalfEpochLoop, *, is_cut: bool = False) -> None:
-        """Write the weights of a finished training, if the campaign keeps any.
+        """Write the weights of a finished training.
 
         Args:
             loop: the training.
@@ -108,10 +108,8 @@ class KeptWeights:
             OSError: the file can't be written.
             KeptWeightsError: the weights were not kept when the training reached them.
         """
-        if self._keep == "none":
-            return
         facts = {"half_epoch": str(len(loop.rows))}
-        if self._keep == "best":
+        if self.keep == "best":
             wanted = _best_half_epoch(loop.rows)
             if self._best is None or self._best["half_epoch"] != wanted:
                 when = f"epoch {wanted / 2:g}"
