@@ -39,12 +39,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nnlc.analysis.metrics import check_rows
 from nnlc.collection.loading import load_tables
 from nnlc.collection.selection import Range, draw_sample, select_networks
 from nnlc.errors import NnlcError
 from nnlc.networks import NetworkSpec
 from nnlc.tables import CURVE_COLUMNS, read_table
-from nnlc.tables.frames import Damaged, ValLoss
+from nnlc.tables.frames import Damaged, Tables, ValLoss
 
 _FIELDS = [column.field for column in CURVE_COLUMNS]
 _ACCURACY = _FIELDS.index("val_accuracy_percent")
@@ -71,7 +72,8 @@ class Benchmark:
     """Tables of one or several folders, looked up half epoch by half epoch.
 
     Args:
-        folders: as for `load_tables`, like `val_loss` and `damaged`. `cache` has no effect.
+        folders: as for `load_tables`, like `val_loss` and `damaged`; or `Tables`, to which these
+            don't apply, such as those of `Tables.from_frames`. `cache` has no effect.
 
     Attributes:
         ids: IDs of all networks, sorted.
@@ -86,17 +88,23 @@ class Benchmark:
 
     def __init__(
         self,
-        folders: str | Path | Iterable[str | Path],
+        folders: str | Path | Iterable[str | Path] | Tables,
         *,
         val_loss: ValLoss = "as-published",
         damaged: Damaged = "refuse",
         cache: bool = False,  # noqa: ARG002  accepted, and without effect, until 0.3.0
     ) -> None:
-        paths = [folders] if isinstance(folders, str | Path) else list(folders)
-        tables = load_tables(paths, val_loss=val_loss, damaged=damaged)
+        paths: list[str | Path] = []
+        if isinstance(folders, Tables):
+            check_rows(folders)
+            tables = folders
+        else:
+            paths = [folders] if isinstance(folders, str | Path) else list(folders)
+            tables = load_tables(paths, val_loss=val_loss, damaged=damaged)
         if not len(tables):
             why = f": {tables.skipped[0]}" if tables.skipped else ", as no folder was given"
             raise NnlcError(f"there is no table to look up{why}")
+        self._step = tables.step
         self.networks = tables.networks.sort_values("id", ignore_index=True)
         self.ids: tuple[str, ...] = tuple(self.networks["id"])
         ends = np.cumsum(tables.networks["half_epochs"].to_numpy())
@@ -123,7 +131,7 @@ class Benchmark:
         train_loss, val_loss, accuracy = self._curves[id][number - 1].tolist()
         seconds = float(self._seconds[id][number - 1])
         recorded = None if math.isnan(seconds) else seconds
-        return Observation(id, number / 2, train_loss, val_loss, accuracy, recorded)
+        return Observation(id, number * self._step, train_loss, val_loss, accuracy, recorded)
 
     def seconds(self, id: str, epoch: float | None = None) -> float | None:
         """Return the recorded seconds of training and validation up to an epoch; default: the last.
@@ -142,7 +150,8 @@ class Benchmark:
         Raises:
             NnlcError: as for `query`.
         """
-        return self.query(id, len(self._curve(id)) / 2 if epoch is None else epoch).seconds
+        last = len(self._curve(id)) * self._step
+        return self.query(id, last if epoch is None else epoch).seconds
 
     def trajectory(self, id: str, start: float = 0.5, stop: float | None = None) -> pd.DataFrame:
         """Return a network's half epochs from epoch `start` to `stop`, both included; default: all.
@@ -155,12 +164,12 @@ class Benchmark:
             NnlcError: there is no such network, or its table has no half epoch in this range.
         """
         curve = self._curve(id)
-        epochs = np.arange(1, len(curve) + 1) / 2
+        epochs = np.arange(1, len(curve) + 1) * self._step
         chosen = (epochs >= start) & (epochs <= (math.inf if stop is None else stop))
         if not chosen.any():
             raise NnlcError(
                 f"network {id} has no half epoch from {start} to {stop}: "
-                f"its table goes from 0.5 to {len(curve) / 2}"
+                f"its table goes from {epochs[0]} to {epochs[-1]}"
             )
         columns = dict(zip(_FIELDS, curve.T, strict=True))
         frame = pd.DataFrame({"epoch": epochs, **columns, "seconds": self._seconds[id]})
@@ -222,11 +231,11 @@ class Benchmark:
                 + ("" if epoch is None else f" at epoch {epoch!r}")
             )
         best = max(accuracies, key=accuracies.__getitem__)
-        return self.query(best, found[best] / 2)
+        return self.query(best, found[best] * self._step)
 
     def _all_at(self, epoch: float) -> dict[str, int]:
         """Return the number of the half epoch at an epoch, for each network that has it."""
-        number = _half_epochs_in(epoch)
+        number = self._rows_until(epoch)
         if not number.is_integer() or number < 1:
             return {}
         return {id_: int(number) for id_, curve in self._curves.items() if number <= len(curve)}
@@ -248,6 +257,8 @@ class Benchmark:
         """
         self._curve(id)
         path = self.networks["path"].iloc[self.ids.index(id)]
+        if not path:
+            raise NnlcError(f"network {id} has no table: its curve is from elsewhere")
         return read_table(path).spec
 
     def _curve(self, id: str) -> Floats:
@@ -258,15 +269,30 @@ class Benchmark:
 
     def _half_epoch(self, id: str, epoch: float) -> int:
         last = len(self._curve(id))
-        number = _half_epochs_in(epoch)
+        number = self._rows_until(epoch)
         if number.is_integer() and 1 <= number <= last:
             return int(number)
         inside = min(max(number, 1), last)
-        nearest = dict.fromkeys((math.floor(inside) / 2, math.ceil(inside) / 2))
+        nearest = dict.fromkeys(n * self._step for n in (math.floor(inside), math.ceil(inside)))
         raise NnlcError(
             f"network {id} has no half epoch at epoch {epoch!r}: the nearest is "
-            f"{' or '.join(map(str, nearest))}, and its table goes from 0.5 to {last / 2}"
+            f"{' or '.join(map(str, nearest))}, and its table goes from {self._step} to "
+            f"{last * self._step}"
         )
+
+    def _rows_until(self, epoch: float) -> float:
+        """Return the number of a curve's rows up to an epoch, which may be between two rows.
+
+        Raises:
+            NnlcError: the argument is no number.
+        """
+        try:
+            number = float(epoch) / self._step
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if math.isnan(number):
+            raise NnlcError(f"epoch {epoch!r} is no number; give 0.5, 1, 1.5, …")
+        return number
 
     def _ids_of(self, dataset: str | None, depth: int | Range | None) -> list[str]:
         bounds = depth if depth is None or isinstance(depth, tuple) else (depth, depth)
@@ -274,18 +300,3 @@ class Benchmark:
         if not datasets and bounds is None:
             return list(self.ids)
         return list(self.networks.loc[select_networks(self.networks, datasets, bounds), "id"])
-
-
-def _half_epochs_in(epoch: float) -> float:
-    """Return the number of half epochs in a number of epochs.
-
-    Raises:
-        NnlcError: the argument is no number.
-    """
-    try:
-        number = 2 * float(epoch)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if math.isnan(number):
-        raise NnlcError(f"epoch {epoch!r} is no number; give 0.5, 1, 1.5, …")
-    return number

@@ -60,7 +60,7 @@ ROOMS = {
     "collection": ("merge and select tables of many folders", "networks tables analysis results"),
     "benchmark": (
         "`nnlc.Benchmark`: query tables instead of training",
-        "networks tables collection",
+        "networks tables analysis collection",
     ),
     "exporting": (
         "export tables and import them; Croissant metadata, datasheet",

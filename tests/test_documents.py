@@ -86,6 +86,9 @@ SMALLEST = {
         "nnlc export published -o {new} --format csv"
     ),
     "nnlc import DIR -o FOLDER": "nnlc import published-parquet -o {new}",
+    "nnlc import --csv CURVES.csv [--networks NETWORKS.csv] -o FOLDER": (
+        "nnlc import --csv elsewhere.csv -o {new}"
+    ),
     "nnlc merge FOLDER… -o DIR [--link]": "nnlc merge results/smoke -o {new} --link",
     "nnlc subset FOLDER… -o DIR [--dataset D] [--depth A-B] [--final-accuracy A-B]"
     " [--sample N] …": (
@@ -166,6 +169,7 @@ def place(tmp_path_factory, alone):
         Journal(results.journal_folder, results.ready).write("failure", id=lost, reason="no room")
     trained = shutil.copytree(alone[1], place / "results" / "tiny")
     shutil.copytree(trained / "F-MNIST-sample_models", place / "published")
+    (place / "elsewhere.csv").write_text("id,epoch,val_accuracy_percent\na,1,50\n")
     (place / "own.npz").write_bytes(npz(random_images(OWN)))
     job = ["render", "smoke", "--site", "local", "-o", str(place / "job.sh")]
     methods = ["compare", str(place / "results" / "curves"), "--methods", "last1", "--cutoffs", "4"]

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nnlc.analysis.parallel import decide_timed, predict_timed
 from nnlc.analysis.predictors.interface import Predictor, StopRule
 from nnlc.analysis.predictors.registry import (
     ALL_METHODS,
@@ -103,7 +102,10 @@ def compare(
     """
     datasets = find_scorable(tables, target, only=only)
     scored = [one for one in datasets if one.ids]
-    planned = [(_make(methods, one.target), _check_cutoffs(cutoffs, one.target)) for one in scored]
+    planned = [
+        (_make(methods, one.target), _check_cutoffs(cutoffs, one.target, one.step))
+        for one in scored
+    ]
     rows: list[dict[str, Any]] = []
     failures: dict[str, str] = {}
     for one, (made, ends) in zip(scored, planned, strict=True):
@@ -136,10 +138,7 @@ def _compare_dataset(
     """
     target = scorable.target
     predictors = [one for one in made.values() if not isinstance(one, StopRule)]
-    by_cutoff = {
-        end: predict_timed(predictors, scorable.curves.first(round(2 * end)), target, processes)
-        for end in ends
-    }
+    by_cutoff = {end: scorable.predict(predictors, end, processes) for end in ends}
     for text, one in made.items():
         if isinstance(one, StopRule):
             yield {"method": text, **_stop_rule_row(one, scorable, processes)}
@@ -151,7 +150,7 @@ def _compare_dataset(
             failures[text] = str(reasons.most_common(1)[0][0])
         for end in ends:
             found, seconds = by_cutoff[end][number]
-            last = scorable.curves.val_accuracy_percent[:, round(2 * end) - 1]
+            last = scorable.curves.val_accuracy_percent[:, scorable.points(end) - 1]
             row = _scores(scorable, found.values, found.uncertainties, last, seconds)
             spent = np.where(np.isfinite(found.values), end, target).mean()
             row |= {"stop_rule": False, "cutoff_epoch": end, "not_converged": None}
@@ -175,10 +174,12 @@ def _make(methods: Sequence[str], target: float) -> dict[str, Predictor]:
     return dict(made.values())
 
 
-def _check_cutoffs(cutoffs: Sequence[float] | Literal["fine"] | None, target: float) -> list[float]:
+def _check_cutoffs(
+    cutoffs: Sequence[float] | Literal["fine"] | None, target: float, step: float
+) -> list[float]:
     if cutoffs is None or isinstance(cutoffs, str):
         shares = CUTOFF_SHARES if cutoffs is None else FINE_SHARES
-        ends = [max(1.0, round(2 * share * target)) / 2 for share in shares]
+        ends = [max(1.0, round(share * target / step)) * step for share in shares]
         cutoffs = [end for end in ends if end < target]
         if not cutoffs:
             raise NnlcError(f"the target, epoch {target:g}, has no half epoch before it")
@@ -195,11 +196,11 @@ def _check_cutoffs(cutoffs: Sequence[float] | Literal["fine"] | None, target: fl
 
 
 def _stop_rule_row(rule: StopRule, scorable: ScorableNetworks, processes: int) -> dict[str, Any]:
-    stops, seconds = decide_timed(rule, scorable.curves, processes)
+    stops, seconds = scorable.decide(rule, processes)
     values = np.where(stops.converged, stops.values, np.nan)
     last = scorable.curves.val_accuracy_percent[np.arange(len(values)), stops.points - 1]
     row = _scores(scorable, values, np.full(len(values), np.nan), last, seconds)
-    mean_end = float(stops.points.mean() / 2)
+    mean_end = float(stops.points.mean() * scorable.step)
     row |= {"stop_rule": True, "cutoff_epoch": mean_end}
     row["epochs_saved_percent"] = 100 * (1 - mean_end / scorable.target)
     waited = ~stops.converged & [why is None for why in stops.reasons]

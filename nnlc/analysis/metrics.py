@@ -55,7 +55,7 @@ def metrics(
         columns.
 
         - `id`, `dataset`, and the chosen columns.
-        - `counted_half_epochs`: number of half epochs between the first and the last epoch.
+        - `counted_half_epochs`: number of the curve's rows from the first to the last epoch.
         - `train_loss_max`, `_min`, `_mean`, `_final`, and the same for `val_loss` and
           `val_accuracy_percent`: `_final` is the last value, finite or not; the others are over
           the finite values.
@@ -63,11 +63,13 @@ def metrics(
         - `half_epochs_to_90_percent`: half epochs until the accuracy first reached 0.9 of that
           maximum.
         - `accuracy_area`: area under the accuracy curve, percent × epochs, by the trapezoid rule.
-        - `accuracy_roughness`: root mean square of the accuracy's second differences.
+        - `accuracy_roughness`: root mean square of the accuracy's second differences; like
+          `saw_tooth`, missing for curves in whole epochs.
         - `saw_tooth`: height of the training loss at epochs 1, 2, … above the loss at epochs 0.5,
           1.5, …. The mean of its two neighbours is subtracted from each loss, so that a trend has
           no effect. Positive if a network remembers the images that it saw last.
         - `diverged`: True if a loss is not finite; `diverged_epoch`: epoch of the first such loss.
+          Missing without losses.
         - `never_learned`: True if the best accuracy exceeds the share of the most common class by
           at most five standard deviations; missing for unknown images.
         - `train_accuracy_percent_final`: training accuracy of the last half epoch, if recorded;
@@ -139,9 +141,13 @@ class _Group(NamedTuple):
     owners: Integers
     """Positions of the networks in `Tables.networks`."""
     numbers: Integers
-    """Numbers of the half epochs that count: 1, 2, …"""
+    """Numbers of the half epochs that count: 1, 2, … or, for curves in whole epochs, 2, 4, …"""
     values: Floats
     """Curves: networks × half epochs × `_FIELDS`."""
+    apart: int = 1
+    """Half epochs from one row to the next: 2 for curves in whole epochs."""
+    blank: bool = True
+    """True if a loss of NaN has diverged, False if it is unknown."""
 
 
 _NO_NETWORKS = _Group(np.empty(0, np.int64), np.array([1]), np.empty((0, 1, len(_FIELDS))))
@@ -150,17 +156,19 @@ _NO_NETWORKS = _Group(np.empty(0, np.int64), np.array([1]), np.empty((0, 1, len(
 def _groups(tables: Tables, epochs: tuple[float, float]) -> Iterator[_Group]:
     values = tables.curves[list(_FIELDS)].to_numpy()
     lengths = tables.networks["half_epochs"].to_numpy()
-    starts = np.cumsum(lengths) - lengths
+    starts, apart = np.cumsum(lengths) - lengths, round(2 * tables.step)
+    blank = not tables.from_elsewhere
     for length in np.unique(lengths):
-        numbers = np.arange(1, length + 1)
+        numbers = apart * np.arange(1, length + 1)
         numbers = numbers[(numbers / 2 >= epochs[0]) & (numbers / 2 <= epochs[1])]
         owners = np.flatnonzero(lengths == length)
         if len(numbers):
-            yield _Group(owners, numbers, values[starts[owners, np.newaxis] + numbers - 1])
+            rows = starts[owners, np.newaxis] + numbers // apart - 1
+            yield _Group(owners, numbers, values[rows], apart, blank)
 
 
 def _measure(group: _Group) -> pd.DataFrame:
-    owners, numbers, values = group
+    owners, numbers, values, apart, blank = group
     found = {"counted_half_epochs": np.full(len(owners), float(len(numbers)))}
     for i, column in enumerate(CURVE_COLUMNS):
         found |= _extremes(column.field, values[:, :, i])
@@ -169,15 +177,20 @@ def _measure(group: _Group) -> pd.DataFrame:
     found["best_epoch"] = _first(accuracy == best, numbers) / 2
     near_best = _first(accuracy >= NEAR_BEST * best, numbers)
     found["half_epochs_to_90_percent"] = near_best
-    found["accuracy_area"] = (accuracy[:, 1:] + accuracy[:, :-1]).sum(axis=1) / 4
-    found["accuracy_roughness"] = _roughness(accuracy)
-    found["saw_tooth"] = _saw_tooth(train_loss, numbers)
+    found["accuracy_area"] = (accuracy[:, 1:] + accuracy[:, :-1]).sum(axis=1) * apart / 4
+    halves = slice(None if apart == 1 else 0)
+    found["accuracy_roughness"] = _roughness(accuracy[:, halves])
+    found["saw_tooth"] = _saw_tooth(train_loss[:, halves], numbers[halves])
     nonfinite = ~(np.isfinite(train_loss) & np.isfinite(val_loss))
-    found["diverged"] = nonfinite.any(axis=1)
+    if not blank:
+        nonfinite = np.isinf(train_loss) | np.isinf(val_loss)
+    found["diverged"] = nonfinite.any(axis=1).astype(object)
+    if not blank:
+        found["diverged"][(np.isnan(train_loss) & np.isnan(val_loss)).all(axis=1)] = None
     found["diverged_epoch"] = _first(nonfinite, numbers) / 2
     found["train_accuracy_percent_final"] = train_accuracy[:, -1]
     found["accuracy_gap_points"] = train_accuracy[:, -1] - accuracy[:, -1]
-    found["overfit_epoch"] = _overfit_epoch(train_loss, val_loss, numbers)
+    found["overfit_epoch"] = _overfit_epoch(train_loss, val_loss, numbers, 2 // apart)
     found["seconds"] = seconds.sum(axis=1)
     return pd.DataFrame(found, index=owners).astype(_NULLABLE)
 
@@ -216,13 +229,14 @@ def _saw_tooth(values: Floats, numbers: Integers) -> Floats:
         return np.asarray(above[:, whole].mean(axis=1) - above[:, ~whole].mean(axis=1)) / 2
 
 
-def _overfit_epoch(train_loss: Floats, val_loss: Floats, numbers: Integers) -> Floats:
-    skipped = 1 - numbers[0] % 2  # a range may begin with an epoch's second half
-    epochs = (len(numbers) - skipped) // 2
+def _overfit_epoch(train_loss: Floats, val_loss: Floats, numbers: Integers, rows: int) -> Floats:
+    """Return the epoch from which on each network overfits; `rows` is the number for each epoch."""
+    skipped = (numbers[0] + 1) % rows  # a range may begin with an epoch's second half
+    epochs = (len(numbers) - skipped) // rows
     if epochs <= FEWEST_OVERFIT:
         return np.full(len(train_loss), np.nan)
     train, val = (
-        losses[:, skipped : skipped + 2 * epochs].reshape(-1, epochs, 2).mean(axis=2)
+        losses[:, skipped : skipped + rows * epochs].reshape(-1, epochs, rows).mean(axis=2)
         for losses in (train_loss, val_loss)
     )
     known = np.where(np.isfinite(val), val, np.inf)

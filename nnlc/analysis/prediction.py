@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nnlc.analysis.parallel import decide_timed, predict_timed
 from nnlc.analysis.predictors.interface import Predictor, StopRule
 from nnlc.analysis.predictors.registry import (
     MOST_EPOCHS,
@@ -112,7 +111,7 @@ def _predict_dataset(
 
 
 def _by_stop_rule(rule: StopRule, scorable: ScorableNetworks, processes: int) -> dict[str, Any]:
-    stops, _ = decide_timed(rule, scorable.curves, processes)
+    stops, _ = scorable.decide(rule, processes)
     waited = f"has not converged by epoch {rule.epoch:g}"
     reasons = [
         None if converged else why or waited
@@ -120,7 +119,7 @@ def _by_stop_rule(rule: StopRule, scorable: ScorableNetworks, processes: int) ->
     ]
     return {
         "converged": stops.converged,
-        "end_epoch": stops.points / 2,
+        "end_epoch": stops.points * scorable.step,
         "predicted": np.where(stops.converged, stops.values, np.nan),
         "uncertainty": np.full(len(reasons), np.nan),
         "reason": pd.Series(reasons, dtype=object),
@@ -130,15 +129,15 @@ def _by_stop_rule(rule: StopRule, scorable: ScorableNetworks, processes: int) ->
 def _by_cutoff(
     method: Predictor, scorable: ScorableNetworks, cutoff: float | None, processes: int
 ) -> dict[str, Any]:
-    end = max(0.5, np.floor(scorable.target) / 2) if cutoff is None else cutoff
+    half = max(1.0, scorable.target // (2 * scorable.step)) * scorable.step
+    end = half if cutoff is None else cutoff
     check_epoch("the cutoff", end)
     if end >= scorable.target:
         raise NnlcError(
             f"the cutoff, epoch {end:g}, is not before the target, epoch {scorable.target:g}: "
             "nothing would be left to predict"
         )
-    first = scorable.curves.first(round(2 * end))
-    [(found, _)] = predict_timed([method], first, scorable.target, processes)
+    [(found, _)] = scorable.predict([method], end, processes)
     return {
         "converged": np.isfinite(found.values),
         "end_epoch": np.full(len(found.values), end),

@@ -1,16 +1,18 @@
 """Networks on which a prediction can be scored: their accuracy at an epoch, and their curves."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from nnlc.analysis.metrics import check_rows
-from nnlc.analysis.predictors.interface import Curves
+from nnlc.analysis.parallel import decide_timed, predict_timed
+from nnlc.analysis.predictors.interface import Curves, Predictions, Predictor, StopRule, Stops
 from nnlc.analysis.predictors.registry import MOST_EPOCHS, check_epoch
 from nnlc.errors import NnlcError
 from nnlc.networks.image_sets import shown_name
@@ -20,6 +22,7 @@ from nnlc.tables.campaign_files import CampaignFiles
 from nnlc.tables.frames import Tables
 from nnlc.wording import counted
 
+HALF = 0.5
 _FIELDS = [column.field for column in CURVE_COLUMNS]
 
 
@@ -37,6 +40,7 @@ class ScorableNetworks:
             is not finite. PENGUIN leaves them out too.
         short: IDs of networks left out because their table ends before the target.
         longest: last epoch of the longest of the short tables.
+        step: epochs from one point of a curve to the next. To methods, it is always half an epoch.
     """
 
     dataset: str
@@ -47,6 +51,33 @@ class ScorableNetworks:
     diverged: list[str]
     short: list[str]
     longest: float
+    step: float
+
+    def points(self, epoch: float) -> int:
+        """Return the number of points of a curve up to an epoch."""
+        return _points(epoch, self.step)
+
+    def predict(
+        self, methods: Sequence[Predictor], end: float, processes: int
+    ) -> list[tuple[Predictions, float]]:
+        """Return each method's predictions from the epochs up to `end`, and their seconds."""
+        first = self.curves.first(self.points(end))
+        return predict_timed(methods, first, self.points(self.target) / 2, processes)
+
+    def decide(self, rule: StopRule, processes: int) -> tuple[Stops, float]:
+        """Return where a rule stops each network, and the seconds that the rule took."""
+        if self.step != HALF:
+            given: Any = rule
+            epochs = {"epoch", "patience"} & {field.name for field in fields(given)}
+            scaled = {name: getattr(rule, name) * HALF / self.step for name in epochs}
+            rule = replace(given, **scaled)
+        return decide_timed(rule, self.curves, processes)
+
+
+def _points(epoch: float, step: float) -> int:
+    if epoch % step:
+        raise NnlcError(f"epoch {epoch:g}: these curves have whole epochs only")
+    return round(epoch / step)
 
 
 def left_out(found: Sequence[ScorableNetworks]) -> dict[str, list[str]]:
@@ -97,7 +128,11 @@ def find_scorable(
                 f"none of the {counted(len(networks), 'network')} given has the ID {unknown[0]!r}"
             )
         taken = networks["id"].isin(set(only)).to_numpy()
-    ends = np.full(len(networks), target) if target is not None else _last_epochs(networks)
+    ends = (
+        np.full(len(networks), target)
+        if target is not None
+        else _last_epochs(networks, tables.step)
+    )
     found = []
     for dataset in networks["dataset"][taken].unique():
         own = np.flatnonzero(taken & (networks["dataset"] == dataset))
@@ -107,12 +142,12 @@ def find_scorable(
     return found
 
 
-def _last_epochs(networks: pd.DataFrame) -> NDArray[np.float64]:
+def _last_epochs(networks: pd.DataFrame, step: float) -> NDArray[np.float64]:
     """Return the last epoch of each table's campaign; of the table, if it has no campaign."""
     files, epochs = CampaignFiles(), cache(_campaign_epochs)
     paths = networks["path"] if "path" in networks else [""] * len(networks)
     planned = np.array([epochs(files.of(path) if path else None) for path in paths], dtype=float)
-    return np.where(planned > 0, planned, networks["half_epochs"] / 2)
+    return np.where(planned > 0, planned, networks["half_epochs"] * step)
 
 
 def _campaign_epochs(file: Path | None) -> int:
@@ -127,25 +162,28 @@ def _campaign_epochs(file: Path | None) -> int:
 def _of_dataset(
     tables: Tables, dataset: str, places: NDArray[np.int64], target: float
 ) -> ScorableNetworks:
-    values, points = tables.curves[_FIELDS].to_numpy(), round(2 * target)
+    values, points = tables.curves[_FIELDS].to_numpy(), _points(target, tables.step)
     lengths = tables.networks["half_epochs"].to_numpy()
+    known = not tables.from_elsewhere
+    usable = (np.isfinite(values[:, 1:]) if known else ~np.isinf(values[:, 1:])).all(axis=1)
     starts, ids = np.cumsum(lengths) - lengths, tables.networks["id"].to_numpy()
-    finite = [
-        bool(np.isfinite(values[starts[i] : starts[i] + lengths[i], 1:]).all()) for i in places
-    ]
-    usable = places[finite]
-    chosen, short = usable[lengths[usable] >= points], usable[lengths[usable] < points]
+    whole = [bool(usable[starts[i] : starts[i] + lengths[i]].all()) for i in places]
+    left = places[whole]
+    chosen, short = left[lengths[left] >= points], left[lengths[left] < points]
     blocks = values[starts[chosen, np.newaxis] + np.arange(points)]
     train_loss, val_loss, accuracy = np.moveaxis(blocks, 2, 0)
     return ScorableNetworks(
         dataset=dataset,
         target=target,
         ids=list(ids[chosen]),
-        curves=Curves(np.arange(1, points + 1) / 2, accuracy, train_loss, val_loss),
+        curves=Curves(
+            np.arange(1, points + 1) / 2, accuracy, train_loss, val_loss, knows_losses=known
+        ),
         observed=accuracy[:, -1].copy(),
-        diverged=list(ids[np.setdiff1d(places, usable)]),
+        diverged=list(ids[np.setdiff1d(places, left)]),
         short=list(ids[short]),
-        longest=float(lengths[short].max(initial=0)) / 2,
+        longest=float(lengths[short].max(initial=0)) * tables.step,
+        step=tables.step,
     )
 
 

@@ -9,6 +9,7 @@ the rule then stops at another row. A table whose digest is in the journal needs
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def _ends(curves: Sequence[Curve], rule: StopRule) -> list[int | None]:
     values = np.full((len(curves), longest, len(_FIELDS)), np.nan)
     for own, curve in zip(values, curves, strict=True):
         own[: len(curve)] = curve
-    by_field = dict(zip(_FIELDS, np.moveaxis(values, 2, 0), strict=True))
+    by_field: dict[str, Any] = dict(zip(_FIELDS, np.moveaxis(values, 2, 0), strict=True))
     stops = rule.decide(Curves(np.arange(1, longest + 1) / 2, **by_field))
     found = zip(curves, stops.points.tolist(), stops.converged.tolist(), strict=True)
     # Shorter curves are padded with NaN: a stop in the padding does not count.

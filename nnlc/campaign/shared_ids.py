@@ -25,6 +25,6 @@ def shared_ids(name_or_path: str, campaign: Campaign) -> list[str]:
     seed = "" if layers.file_of(["seed"]) == own else f"seed = {now:%Y%m%d%H%M%S} and "
     return [
         f"note: {own} has the stamp of {extended.stem}, which it extends: its IDs, {first} to "
-        f"{last}, are those of other tables in {extended.stem}, so that both can't be merged; for "
-        f"IDs of its own, add {seed}stamp = {now.isoformat()}, and start it in a new folder"
+        f"{last}, are IDs of {extended.stem} too, so that tables of both can't be merged; for IDs "
+        f"of its own, add {seed}stamp = {now.isoformat()}, and start it in a new folder"
     ]

@@ -172,10 +172,29 @@ def export_(
 
 @app.command("import")
 def import_(
-    export: Annotated[Path, typer.Argument(help="Folder written by 'nnlc export'.")],
     output: shared_options.NewFolder,
+    export: Annotated[Path | None, typer.Argument(help="Folder written by 'nnlc export'.")] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            help="Instead, curves of another program, a row for each network and epoch: "
+            "id, epoch, val_accuracy_percent; train_loss, val_loss, seconds if known."
+        ),
+    ] = None,
+    networks: Annotated[
+        Path | None,
+        typer.Option(help="With --csv: a row for each network: id; dataset and others if known."),
+    ] = None,
 ) -> None:
-    """Restore the tables of an export, byte for byte, and compare their digests."""
-    from nnlc.exporting.importing import import_tables
+    """Restore the tables of an export, byte for byte, or import curves of another program."""
+    from nnlc.errors import NnlcError
+    from nnlc.exporting.importing import import_curves, import_tables
 
+    if (export is None) == (csv is None) or (csv is None and networks is not None):
+        raise NnlcError("give the folder of an export, or --csv FILE [--networks FILE]")
+    if csv is not None:
+        count, rows = import_curves(csv, networks, output)
+        say(f"{counted(count, 'network')}, {counted(rows, 'row')} of their curves: {output}")
+        return
+    assert export is not None  # noqa: S101  for the type checker
     say(f"{counted(import_tables(export, output), 'table')}: {output}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nnlc.collection.journals import Journals
 from nnlc.tables.frames import Damaged, Tables, ValLoss, read_tables
+from nnlc.tables.table_folders import is_imported
 
 
 def load_tables(
@@ -26,7 +27,7 @@ def load_tables(
 
     Args:
         paths: a table, a folder of tables, a results folder, a folder of results folders, or
-            several of these.
+            several of these; or one folder that `nnlc import --csv` wrote.
         val_loss: "corrected" multiplies published validation losses by the missing factor
             (`nnlc.tables.val_loss_correction`); tables that nnlc wrote are right and don't change.
         damaged: "refuse" raises TableError for a damaged table or a second table of the same ID;
@@ -38,6 +39,10 @@ def load_tables(
             tables have the same ID.
     """
     several = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    if any(map(is_imported, several)):
+        from nnlc.tables.curves_from_elsewhere import read_imported  # seldom needed
+
+        return Tables(*read_imported(several), ())
     journals = Journals(several)
     with _garbage_collector_paused():
         tables = read_tables(

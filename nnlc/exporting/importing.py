@@ -1,4 +1,4 @@
-"""`nnlc import`: tables written back from an export, byte for byte."""
+"""`nnlc import`: tables written back from an export, byte for byte; or curves of CSV files."""
 
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,9 @@ from nnlc.exporting.contents import tables_of
 from nnlc.exporting.manifest import MANIFEST, read_manifest
 from nnlc.exporting.reader_process import read_in_process
 from nnlc.system.new_folder import current_path, new_folder
+from nnlc.system.text_file import read_undecoded
+from nnlc.tables.curves_from_elsewhere import read_csv_frames
+from nnlc.tables.folder_names import IMPORTED_CURVES, IMPORTED_NETWORKS
 
 
 def import_tables(folder: str | Path, out: str | Path) -> int:
@@ -49,3 +52,28 @@ def import_tables(folder: str | Path, out: str | Path) -> int:
         for name, content in tables_of(contents, folder):
             write_new(temporary / name, content)
     return len(contents)
+
+
+def import_curves(curves: Path, networks: Path | None, out: Path) -> tuple[int, int]:
+    """Write CSV files of learning curves into a folder that `load_tables` reads.
+
+    Args:
+        curves: the file of the curves; `Tables.from_frames` says which columns it needs.
+        networks: the file of the networks, if there is one.
+        out: a new or empty folder, written whole or not at all.
+
+    Returns:
+        The numbers of networks and of rows of their curves.
+
+    Raises:
+        NnlcError: a file is wrong (with line and column), or the folder is in use or can't be
+            written.
+    """
+    check = partial(check_destination, out, [])
+    check()
+    rows, about = read_csv_frames(curves, networks)
+    with new_folder(out, check) as temporary:
+        write_new(temporary / IMPORTED_CURVES, read_undecoded(curves))
+        if networks is not None:
+            write_new(temporary / IMPORTED_NETWORKS, read_undecoded(networks))
+    return len(about), len(rows)

@@ -76,7 +76,7 @@ def draw_curves(tables: Tables, value: str, width: float | None = None) -> tuple
         cut |= _draw_row(row, tables, value, positions, [members for _, members in depths])
         row[0].set_ylabel(f"{dataset_name(dataset, _LETTERS_BESIDE)}\n{_SHORT_TITLES[value]}")
     for axes, (name, _) in zip(rows[0], depths, strict=True):
-        axes.set_title(f"depth {name}")
+        axes.set_title(f"depth {name}" if name else "all depths")
     for axes in rows[-1]:
         axes.set_xlabel("epoch")
     legend(figure, rows[0][0])
@@ -93,13 +93,14 @@ def _draw_each(tables: Tables, value: str, width: float | None) -> Figure:
     ):
         values = curves.of_network(i)
         axes.plot(
-            np.arange(1, len(values) + 1) / 2,
+            np.arange(1, len(values) + 1) * tables.step,
             values,
             color=COLOURS[i % len(COLOURS)],
             linestyle=LINES[i % len(LINES)],
             marker="o" if len(values) == 1 else None,
             label=f"{id_}\n" * several
-            + f"{dataset_name(dataset) if several else id_}, depth {depth}",
+            + f"{dataset_name(dataset) if several else id_}"
+            + f", depth {depth}" * (depth == depth),
         )
     if not several:
         axes.set_title(dataset_name(tables.networks["dataset"].iloc[0]))
@@ -124,11 +125,11 @@ def _draw_row(
     """
     curves = ValueCurves(tables, value, positive=value != _ACCURACY)
     numbers = half_epochs_to_draw(int(curves.lengths[positions].max()))
-    bands = []
-    of_all = Band.from_values(numbers / 2, [curves.at(n, positions) for n in numbers])
+    epochs, bands = np.asarray(numbers * tables.step, dtype=np.float64), []
+    of_all = Band.from_values(epochs, [curves.at(n, positions) for n in numbers])
     for axes, members in zip(row, depths, strict=True):
         networks = np.intersect1d(members, positions)
-        band = Band.from_values(numbers / 2, [curves.at(n, networks) for n in numbers])
+        band = Band.from_values(epochs, [curves.at(n, networks) for n in numbers])
         bands.append(band)
         axes.fill_between(band.epochs, band.lowest, band.highest, color=SKY, alpha=0.25, lw=0)
         axes.fill_between(band.epochs, band.low, band.high, color=BLUE, alpha=0.35, lw=0)
@@ -197,4 +198,5 @@ def _short_curves(tables: Tables) -> str:
     short = int((lengths < lengths.max()).sum())
     if not short:
         return ""
-    return f"{counted(short, 'curve')} of {len(tables):,} end before epoch {lengths.max() / 2:g}."
+    longest = lengths.max() * tables.step
+    return f"{counted(short, 'curve')} of {len(tables):,} end before epoch {longest:g}."

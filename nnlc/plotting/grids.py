@@ -105,9 +105,12 @@ def group_networks(values: pd.Series, most: int) -> list[tuple[str, Integers]]:
         most: greatest number of groups.
 
     Returns:
-        Each group's integers, such as "3" or "3–4", and the positions of its networks.
+        Each group's integers, such as "3" or "3–4", and the positions of its networks; if an
+        integer is unknown, one group "" of all.
     """
     numbers = values.to_numpy()
+    if not np.isfinite(numbers).all():
+        return [("", np.arange(len(numbers)))]
     parts = np.array_split(np.unique(numbers), most)
     return [
         (

@@ -74,6 +74,8 @@ def plot_tables(
     check_plot(path, kind, value, look)
     if not len(tables):
         raise NnlcError("there is no table to draw")
+    if tables.from_elsewhere:
+        _check_known(tables, kind, value)
 
     def draw(width: float | None) -> tuple[Figure, str]:
         figure, note = _draw(kind, value)(tables, width)
@@ -182,12 +184,29 @@ def write_picture(figure: Figure, path: Path) -> None:
     write_output(path, content.getvalue(), mark=_MARK, endings=(ending,))
 
 
+def _check_known(tables: Tables, kind: str, value: str) -> None:
+    """Check that curves from elsewhere have the values to draw.
+
+    Raises:
+        NnlcError: they don't.
+    """
+    column = {"saw-tooth": "train_loss", "layer-types": "layer_types", "curves": VALUES[value]}
+    needed = column.get(kind) or SETTINGS[kind].column
+    values = (tables.curves if needed in tables.curves else tables.networks)[needed]
+    known = values.map(lambda one: isinstance(one, tuple)) if needed == "layer_types" else None
+    is_known = values.notna().any() if known is None else known.all()
+    if not is_known or (kind == "saw-tooth" and tables.step == 1):
+        halves = " in half epochs" if kind == "saw-tooth" else ""
+        raise NnlcError(f"these curves have no {needed}{halves}, which this figure shows")
+
+
 def _counts(tables: Tables) -> str:
     """Return a sentence with numbers: all networks, those diverged, those that never learned."""
     found = metrics(tables, columns=())
-    diverged = int(found["diverged"].sum())
-    never = int((found["never_learned"] & ~found["diverged"]).sum())
-    unknown = int((found["never_learned"].isna() & ~found["diverged"]).sum())
+    is_diverged = found["diverged"].fillna(value=False)
+    diverged = int(is_diverged.sum())
+    never = int((found["never_learned"] & ~is_diverged).sum())
+    unknown = int((found["never_learned"].isna() & ~is_diverged).sum())
     parts = [counted(len(tables), "network")]
     if diverged:
         parts.append(f"{diverged:,} diverged (values that are not finite are left out)")

@@ -34,12 +34,13 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     campaign = load_campaign(options.campaign)
     results = ResultsFolder(options.results or Path("results") / campaign.name)
     campaign = results.resolve(campaign)
-    if not results.has_campaign:
-        from nnlc.campaign.shared_ids import shared_ids  # only a first start needs it
+    is_first_start = not results.has_campaign
+    results.open(campaign)
+    if is_first_start:
+        from nnlc.campaign.shared_ids import shared_ids  # other starts don't need it
 
         for line in shared_ids(options.campaign, campaign):
             _tell(line)
-    results.open(campaign)
     history = read_history(results.journal_folder)
     networks = list(campaign.networks())
     by_id = {network.spec.id: network for network in networks}

@@ -7,6 +7,8 @@ They are in this room because the search for tables must skip all that are not t
 CAMPAIGN_FILE = "campaign.toml"
 MACHINES_FILE = "machines.toml"
 PROVENANCE_FILE, CAMPAIGNS = "provenance.csv", "campaigns"
+IMPORTED_CURVES, IMPORTED_NETWORKS = "imported_curves.csv", "imported_networks.csv"
+"""Files of a folder that `nnlc import --csv` wrote; it is recognised by the first of them."""
 JOURNAL, CHECKPOINTS, WEIGHTS, LEASES = "journal", "checkpoints", "weights", "leases"
 JOBS, LOGS, ASIDE = "jobs", "logs", "aside"
 

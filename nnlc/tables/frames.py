@@ -54,6 +54,37 @@ class Tables:
     networks: pd.DataFrame
     skipped: tuple[Skipped, ...]
 
+    @classmethod
+    def from_frames(cls, curves: pd.DataFrame, networks: pd.DataFrame | None = None) -> "Tables":
+        """Return curves of other programs, for `metrics`, `compare`, `predict`, plots, `Benchmark`.
+
+        Unknown values are missing. A loss of NaN is unknown, an infinite one has diverged. To
+        predictors, a row of a curve is a point, whether of a whole epoch or of half an epoch.
+
+        Args:
+            curves: a row for each network and epoch, with at least `id`, `epoch` (1, 2, … or, for
+                all networks, 0.5, 1, …; lengths may differ) and `val_accuracy_percent` (0 to 100);
+                optionally `train_loss`, `val_loss`, `train_accuracy_percent`, `seconds`.
+            networks: a row for each network, with at least `id`; `dataset`, the other columns of
+                `networks` above, and columns of your own are kept.
+
+        Raises:
+            NnlcError: a column is missing, or a value is wrong; the message names row and column.
+        """
+        from nnlc.tables.curves_from_elsewhere import complete_frames  # seldom needed
+
+        return cls(*complete_frames(curves, networks), ())
+
+    @property
+    def from_elsewhere(self) -> bool:
+        """True if the curves are those of other programs, so that there are no tables' files."""
+        return len(self) > 0 and "path" in self.networks and not self.networks["path"].any()
+
+    @property
+    def step(self) -> float:
+        """Epochs from one row of a curve to the next: 0.5, or 1 for curves in whole epochs."""
+        return 1.0 if self.from_elsewhere and self.curves["epoch"].iloc[0] == 1 else 0.5
+
     def __len__(self) -> int:
         return len(self.networks)
 

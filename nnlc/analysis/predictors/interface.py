@@ -9,7 +9,7 @@ number.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ class Curves:
     """Training loss in nats, networks × points."""
     val_loss: Floats
     """Validation loss in nats, networks × points."""
+    knows_losses: bool = field(default=True, kw_only=True)
+    """False if a loss of NaN is unknown, and no sign that the network diverged."""
 
     def __len__(self) -> int:
         return len(self.val_accuracy_percent)
@@ -42,17 +44,21 @@ class Curves:
 
     def first(self, points: int) -> "Curves":
         """Return the first points of each curve."""
-        values = (getattr(self, field.name)[..., :points] for field in fields(self))
-        return Curves(*values)
+        values = (getattr(self, one.name)[..., :points] for one in fields(self)[:-1])
+        return Curves(*values, knows_losses=self.knows_losses)
 
     def select(self, networks: Integers | Booleans | slice) -> "Curves":
         """Return the curves of some networks."""
-        values = (getattr(self, field.name)[networks] for field in fields(self)[1:])
-        return Curves(self.epochs, *values)
+        values = (getattr(self, one.name)[networks] for one in fields(self)[1:-1])
+        return Curves(self.epochs, *values, knows_losses=self.knows_losses)
 
     def finite(self) -> Booleans:
-        """Return True where accuracy and validation loss are both finite, networks × points."""
-        return np.isfinite(self.val_accuracy_percent) & np.isfinite(self.val_loss)
+        """Return True where accuracy and validation loss are both finite, networks × points.
+
+        A loss may be unknown.
+        """
+        unknown = np.isnan(self.val_loss) & (not self.knows_losses)
+        return np.isfinite(self.val_accuracy_percent) & (np.isfinite(self.val_loss) | unknown)
 
 
 @dataclass(frozen=True, eq=False)

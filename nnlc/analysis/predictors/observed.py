@@ -63,11 +63,14 @@ class Menndl(StopRule):
         since = numbers - np.maximum.accumulate(np.where(fell, numbers, 0), axis=1)
         # Training ends at the last point anyway. A network without an accuracy is not stopped.
         known = np.isfinite(seen.val_accuracy_percent)
+        unknown = np.isnan(seen.train_loss).any(axis=1).astype(bool) & (not seen.knows_losses)
+        known[unknown] = False
         stale = (since >= self.earliest - 1) & (numbers < self.last_point - 1) & known
         converged = stale.any(axis=1)
         points = np.where(converged, stale.argmax(axis=1) + 1, seen.points)
         values = seen.val_accuracy_percent[np.arange(len(seen)), points - 1]
-        return Stops(points, np.asarray(converged), values, (None,) * len(seen))
+        reasons = tuple("a training loss is unknown" if one else None for one in unknown)
+        return Stops(points, np.asarray(converged), values, reasons)
 
     def predict(self, curves: Curves, epoch: float) -> Predictions:
         """Return the accuracy where the rule would have stopped, or else the last one seen."""
