@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from nnlc.analysis.metrics import check_rows
@@ -22,7 +21,6 @@ from nnlc.tables.campaign_files import CampaignFiles
 from nnlc.tables.frames import Tables
 from nnlc.wording import counted
 
-HALF = 0.5
 _FIELDS = [column.field for column in CURVE_COLUMNS]
 
 
@@ -66,11 +64,10 @@ class ScorableNetworks:
 
     def decide(self, rule: StopRule, processes: int) -> tuple[Stops, float]:
         """Return where a rule stops each network, and the seconds that the rule took."""
-        if self.step != HALF:
+        if self.step == 1:
             given: Any = rule
             epochs = {"epoch", "patience"} & {field.name for field in fields(given)}
-            scaled = {name: getattr(rule, name) * HALF / self.step for name in epochs}
-            rule = replace(given, **scaled)
+            rule = replace(given, **{name: getattr(rule, name) / 2 for name in epochs})
         return decide_timed(rule, self.curves, processes)
 
 
@@ -128,11 +125,7 @@ def find_scorable(
                 f"none of the {counted(len(networks), 'network')} given has the ID {unknown[0]!r}"
             )
         taken = networks["id"].isin(set(only)).to_numpy()
-    ends = (
-        np.full(len(networks), target)
-        if target is not None
-        else _last_epochs(networks, tables.step)
-    )
+    ends = np.full(len(networks), target) if target is not None else _last_epochs(tables)
     found = []
     for dataset in networks["dataset"][taken].unique():
         own = np.flatnonzero(taken & (networks["dataset"] == dataset))
@@ -142,12 +135,13 @@ def find_scorable(
     return found
 
 
-def _last_epochs(networks: pd.DataFrame, step: float) -> NDArray[np.float64]:
+def _last_epochs(tables: Tables) -> NDArray[np.float64]:
     """Return the last epoch of each table's campaign; of the table, if it has no campaign."""
+    networks = tables.networks
     files, epochs = CampaignFiles(), cache(_campaign_epochs)
     paths = networks["path"] if "path" in networks else [""] * len(networks)
     planned = np.array([epochs(files.of(path) if path else None) for path in paths], dtype=float)
-    return np.where(planned > 0, planned, networks["half_epochs"] * step)
+    return np.where(planned > 0, planned, networks["half_epochs"] * tables.step)
 
 
 def _campaign_epochs(file: Path | None) -> int:

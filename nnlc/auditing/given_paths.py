@@ -12,7 +12,7 @@ from nnlc.errors import NnlcError, TableError
 from nnlc.system.files import open_regular
 from nnlc.tables.columns import HEADER
 from nnlc.tables.folder_names import CAMPAIGN_FILE, PART_NAMES, PROVENANCE_FILE
-from nnlc.tables.table_folders import LEVELS, TABLE_NAME, TableFiles, find_tables, refuse_imported
+from nnlc.tables.table_folders import LEVELS, TABLE_NAME, TableFiles, find_tables
 
 _PEEK = len(HEADER) // 2
 """Number of the header's first bytes that identify a table with a wrong name."""
@@ -43,7 +43,6 @@ def look_at_paths(paths: Iterable[Path]) -> GivenPaths:
     for path in dict.fromkeys(paths):
         if not os.path.lexists(path):
             raise NnlcError(f"{shown(path)}: there is nothing of this name")
-        refuse_imported(path)
         folders, findings = len(places.results_folders), len(places.findings)
         found = _find(path, LEVELS, places)
         if not found and len(places.results_folders) == folders:

@@ -57,17 +57,13 @@ def import_tables(folder: str | Path, out: str | Path) -> int:
 def import_curves(curves: Path, networks: Path | None, out: Path) -> tuple[int, int]:
     """Write CSV files of learning curves into a folder that `load_tables` reads.
 
-    Args:
-        curves: the file of the curves; `Tables.from_frames` says which columns it needs.
-        networks: the file of the networks, if there is one.
-        out: a new or empty folder, written whole or not at all.
+    `Tables.from_frames` says which columns they need.
 
     Returns:
         The numbers of networks and of rows of their curves.
 
     Raises:
-        NnlcError: a file is wrong (with line and column), or the folder is in use or can't be
-            written.
+        NnlcError: a file is wrong (with line and column), or the folder can't be written.
     """
     check = partial(check_destination, out, [])
     check()

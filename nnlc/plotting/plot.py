@@ -185,17 +185,13 @@ def write_picture(figure: Figure, path: Path) -> None:
 
 
 def _check_known(tables: Tables, kind: str, value: str) -> None:
-    """Check that curves from elsewhere have the values to draw.
-
-    Raises:
-        NnlcError: they don't.
-    """
-    column = {"saw-tooth": "train_loss", "layer-types": "layer_types", "curves": VALUES[value]}
-    needed = column.get(kind) or SETTINGS[kind].column
+    """Check that curves from elsewhere have the values to draw."""
+    columns = {"curves": VALUES[value], "saw-tooth": "train_loss", "layer-types": "layer_types"}
+    needed = columns.get(kind) or SETTINGS[kind].column
     values = (tables.curves if needed in tables.curves else tables.networks)[needed]
-    known = values.map(lambda one: isinstance(one, tuple)) if needed == "layer_types" else None
-    is_known = values.notna().any() if known is None else known.all()
-    if not is_known or (kind == "saw-tooth" and tables.step == 1):
+    is_list = values.map(lambda one: isinstance(one, tuple))
+    lacks = {"saw-tooth": tables.step == 1, "layer-types": not is_list.all()}
+    if values.isna().all() or lacks.get(kind):
         halves = " in half epochs" if kind == "saw-tooth" else ""
         raise NnlcError(f"these curves have no {needed}{halves}, which this figure shows")
 

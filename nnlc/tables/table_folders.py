@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnlc.errors import TableError
+from nnlc.errors import NnlcError, TableError
 from nnlc.networks.spec import ID_PATTERN
 from nnlc.tables.folder_names import IMPORTED_CURVES, PARTS, TABLE
 from nnlc.wording import first_few
@@ -56,13 +56,18 @@ def find_tables(paths: Iterable[Path]) -> tuple[list[TableFiles], list[Skipped]]
 
     Raises:
         TableError: a folder has no tables or can't be read.
+        NnlcError: a folder has imported curves.
     """
     found: list[TableFiles] = []
     skipped: dict[Path, Skipped] = {}
     seen: set[tuple[Path, str]] = set()
     for path in paths:
         if os.path.isdir(path):  # noqa: PTH112  False if the path can't be read
-            refuse_imported(path)
+            if is_imported(path):
+                raise NnlcError(
+                    f"{path}: has curves from a CSV file, but no tables of networks, which are "
+                    "needed here; metrics, compare, predict, plot and Benchmark take such a folder"
+                )
             tables, passed_over = _search(path, LEVELS)
             if not tables:
                 example = [one for one in passed_over if one.reason != "hidden"][:1]
@@ -82,16 +87,6 @@ def find_tables(paths: Iterable[Path]) -> tuple[list[TableFiles], list[Skipped]]
 def is_imported(path: Path) -> bool:
     """Return True for a folder that `nnlc import --csv` wrote."""
     return os.path.isfile(path / IMPORTED_CURVES)  # noqa: PTH113  False if it can't be read
-
-
-def refuse_imported(path: Path) -> None:
-    """Check that a folder is not one of imported curves, which have no tables."""
-    if is_imported(path):
-        raise TableError(
-            "has curves from a CSV file, but no tables of networks, which are needed here; "
-            "metrics, compare, predict, plot and Benchmark take such a folder",
-            path=path,
-        )
 
 
 def _without_seen(files: TableFiles, seen: set[tuple[Path, str]]) -> TableFiles | None:
