@@ -127,12 +127,12 @@ def test_datasets_are_never_mixed_and_too_few_networks_have_no_share(folder, tmp
     )
     assert done.exit_code == 0, done.output
     lines = done.output.splitlines()
-    assert [line.split(",")[0] for line in lines if ", share of" in line] == ["blobs", "SVHN"]
+    assert [line.split(",")[0] for line in lines if ", share of" in line] == ["SVHN", "blobs"]
     assert sum("4 networks, too few: 10 are needed" in line for line in lines) == 2
     assert sum("10 networks, all of one value" in line for line in lines) == 1
     written = pd.read_csv(path)
-    assert list(written["networks"]) == [10, 10, 4, 4]
-    assert list(written["share"].notna()) == [True, False, False, False]
+    assert list(written["networks"]) == [4, 4, 10, 10]
+    assert list(written["share"].notna()) == [False, False, True, False]
 
 
 def test_what_is_no_setting_or_has_no_numbers_is_refused_with_those_that_are(folder):

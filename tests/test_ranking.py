@@ -8,7 +8,7 @@ from curve_samples import loaded, table
 from typer.testing import CliRunner
 
 import nnlc
-from nnlc.analysis.ranking import Top, top_of
+from nnlc.analysis.ranking import select_top
 from nnlc.cli import app
 from nnlc.errors import NnlcError
 from nnlc.tables import write_table
@@ -31,17 +31,18 @@ def numbers(ids):
 @pytest.mark.parametrize(
     ("choice", "epochs", "expected"),
     [
-        (Top(count=3), (0, 9), [1, 3, 2]),  # of equal values the first ID
-        (Top(count=2, lowest=True), (0, 9), [4, 2]),
-        (Top(count=9), (0, 9), [1, 3, 2, 4]),  # without a value nobody leads
-        (Top(count=2, by="val_accuracy_percent_max"), (0, 9), [5, 2]),
-        (Top(count=2, by="val_accuracy_percent_final"), (0, 0.5), [5, 2]),
-        (Top(count=1, by="learning_rate", lowest=True), (0, 9), [1]),
-        (Top(count=1, by="diverged", lowest=True), (0, 9), [1]),
+        ({"count": 3}, (0, 9), [1, 3, 2]),  # of equal values the first ID
+        ({"count": 2, "lowest": True}, (0, 9), [4, 2]),
+        ({"count": 9}, (0, 9), [1, 3, 2, 4]),  # without a value nobody leads
+        ({"count": 2, "by": "val_accuracy_percent_max"}, (0, 9), [5, 2]),
+        ({"count": 2, "by": "val_accuracy_percent_final"}, (0, 0.5), [5, 2]),
+        ({"count": 1, "by": "learning_rate", "lowest": True}, (0, 9), [1]),
+        ({"count": 1, "by": "diverged", "lowest": True}, (0, 9), [1]),
     ],
 )
 def test_those_lead_whose_values_are_highest_or_lowest(choice, epochs, expected):
-    assert numbers(choice.choose(loaded(*tables()), epochs=epochs)) == expected
+    found = select_top(loaded(*tables()), **choice, epochs=epochs)
+    assert numbers(found.networks["id"]) == expected
 
 
 def test_selected_tables_are_in_the_order_asked_for_with_their_curves():
@@ -58,19 +59,19 @@ def test_selected_tables_are_in_the_order_asked_for_with_their_curves():
 def test_a_column_without_numbers_is_refused_with_those_that_have_some():
     for name in ("speed", "conv_kernels"):
         with pytest.raises(NnlcError, match=f"'{name}' is no column of numbers; ") as caught:
-            Top(count=1, by=name).choose(loaded(*tables()))
+            select_top(loaded(*tables()), 1, name)
         assert "learning_rate" in str(caught.value)
         assert "val_loss_min" in str(caught.value)
     with pytest.raises(NnlcError, match="5 networks: none has a value in the column saw_tooth"):
-        Top(count=1, by="saw_tooth").choose(loaded(*tables()))
-    assert Top(count=1).choose(loaded()) == []
+        select_top(loaded(*tables()), 1, "saw_tooth")
+    assert len(select_top(loaded(), 1)) == 0
 
 
 def test_a_column_or_an_order_without_a_number_of_networks_is_refused():
-    assert top_of(None, None, False) is None
+    assert len(select_top(loaded(*tables()), None)) == 5
     for by, lowest, option in (("depth", False, "--by depth"), (None, True, "--lowest")):
         with pytest.raises(NnlcError, match=f"{option}: needs --top"):
-            top_of(None, by, lowest)
+            select_top(loaded(*tables()), None, by, lowest=lowest)
 
 
 @pytest.fixture
@@ -96,7 +97,5 @@ def test_the_commands_take_only_those_that_lead(folder, tmp_path):
     run("subset", folder, "-o", tmp_path / "s", "--dataset", "SVHN", "--top", 1, "--lowest")
     assert numbers(nnlc.load_tables(tmp_path / "s").networks["id"]) == [4]
     assert run("plot", folder, "-o", tmp_path / "x.png", *asked).output.startswith("2 networks")
-    both = CliRunner().invoke(
-        app, ["subset", str(folder), "-o", str(tmp_path / "b"), "--top", "1", "--sample", "1"]
-    )
-    assert "--top and --sample exclude each other" in str(both.exception)
+    drawn = run("subset", folder, "-o", tmp_path / "d", "--sample", 2, "--seed", 1, "--top", 1)
+    assert drawn.output.startswith("1 of 4 tables")

@@ -67,10 +67,10 @@ def importance(
         of: column of `metrics`, or of networks, whose variance is explained.
 
     Returns:
-        A row for each dataset and setting, with the largest share first: `dataset`, `setting`,
-        `share`; `standard_error` of 200 bootstrap samples of the networks, always the same ones,
-        up to twice too large for shares near 0; `networks`, the number with both values. Share and
-        error are NaN for fewer than ten networks, or if all have the same value.
+        A row for each dataset and setting, the largest share of each dataset first: `dataset`,
+        `setting`, `share`; `standard_error` of 200 bootstrap samples of the networks, always the
+        same ones, up to twice too large for shares near 0; `networks`, the number with both values.
+        Share and error are NaN for fewer than ten networks, or if all have the same value.
 
     Raises:
         NnlcError: there is no setting; or a setting or column is unknown or has no numbers, and
@@ -90,11 +90,10 @@ def importance(
             share, error = _share_and_error(setting[both], values[both])
             rows.append((dataset, name, share, error, int(both.sum())))
     found = pd.DataFrame(rows, columns=list(IMPORTANCE_COLUMNS))
-    places = found["dataset"].map({one: i for i, one in enumerate(found["dataset"].unique())})
-    order = found.assign(place=places, least=-found["share"])
-    found = found.loc[order.sort_values(["place", "least"], kind="stable").index]
+    by, up = ["dataset", "share"], [True, False]
+    found = found.sort_values(by, ascending=up, ignore_index=True)
     found.attrs["of"] = of
-    return found.reset_index(drop=True)
+    return found
 
 
 def _with_derived(tables: Tables) -> pd.DataFrame:

@@ -49,8 +49,7 @@ def predict(
 
     Returns:
         One row for each network that can be scored, by dataset, in the order of the tables.
-        Accuracies are in
-        percent, their differences and standard deviations in percentage points.
+        Accuracies are in percent, their differences and standard deviations in percentage points.
 
         - `id`, `dataset`.
         - `converged`: True if a stop rule stopped the network; for other methods, True if there is

@@ -1,7 +1,6 @@
 """Numeric columns of metrics and networks by name, and the networks that lead by one of them."""
 
 import math
-from dataclasses import dataclass
 
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
@@ -41,45 +40,41 @@ def column_of(numbers: pd.DataFrame, name: str) -> "pd.Series[float]":
     return numbers[name]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Top:
-    """Choice of the networks with the highest or lowest values of a column."""
+def select_top(
+    tables: Tables,
+    count: int | None,
+    by: str | None = None,
+    *,
+    lowest: bool = False,
+    epochs: Epochs = ALL_EPOCHS,
+) -> Tables:
+    """Return only the networks with the highest values of a column, the first one first.
 
-    count: int
-    """Number of networks to choose, from all datasets together."""
-    by: str = DEFAULT_COLUMN
-    """Column of `metrics` or of `Tables.networks`."""
-    lowest: bool = False
-    """True to choose the lowest values."""
+    Networks without a value are left out. Of networks with equal values, the lower ID comes first.
 
-    def choose(self, tables: Tables, *, epochs: Epochs = ALL_EPOCHS) -> list[str]:
-        """Return the IDs of the networks that lead, the first one first; equal values by ID.
-
-        Networks without a value are never chosen, so there may be fewer than `count`.
-
-        Raises:
-            NnlcError: there is no such column of numbers, or no network has a value in it.
-        """
-        values = column_of(numeric_columns(tables, epochs=epochs), self.by)
-        ranked = pd.DataFrame({"value": values, "id": tables.networks["id"]}).dropna()
-        if len(tables) and not len(ranked):
-            raise NnlcError(
-                f"{counted(len(tables), 'network')}: none has a value in the column {self.by}; "
-                "choose another --by"
-            )
-        ranked = ranked.sort_values(["value", "id"], ascending=[self.lowest, True])
-        return list(ranked["id"][: self.count])
-
-
-def top_of(count: int | None, by: str | None, lowest: bool) -> Top | None:
-    """Return the choice that the options --top, --by and --lowest describe; None without --top.
+    Args:
+        tables: the result of `load_tables`.
+        count: number of networks, from all datasets together; None: all, in their own order.
+        by: column of `metrics` or of `tables.networks`; None: the final validation accuracy.
+        lowest: True to take the lowest values.
+        epochs: the first and the last epoch that count for metrics.
 
     Raises:
-        NnlcError: --by or --lowest is given without --top.
+        NnlcError: there is no such column of numbers, no network has a value in it, or a column or
+            order is given without a count.
     """
-    if count is not None:
-        return Top(count=count, by=DEFAULT_COLUMN if by is None else by, lowest=lowest)
-    if by is not None or lowest:
-        option = "--lowest" if by is None else f"--by {by}"
-        raise NnlcError(f"{option}: needs --top; give the number of networks to choose")
-    return None
+    if count is None:
+        if by is not None or lowest:
+            option = "--lowest" if by is None else f"--by {by}"
+            raise NnlcError(f"{option}: needs --top; give the number of networks to choose")
+        return tables
+    name = DEFAULT_COLUMN if by is None else by
+    values = column_of(numeric_columns(tables, epochs=epochs), name)
+    ranked = pd.DataFrame({"value": values, "id": tables.networks["id"]}).dropna()
+    if len(tables) and not len(ranked):
+        raise NnlcError(
+            f"{counted(len(tables), 'network')}: none has a value in the column {name}; choose "
+            "another --by"
+        )
+    ranked = ranked.sort_values(["value", "id"], ascending=[lowest, True])
+    return tables.select(ranked["id"][:count])

@@ -25,8 +25,8 @@ def savings(found: pd.DataFrame, error: float) -> pd.DataFrame:
             prediction is trained to the end, and has the error 0.
 
     Returns:
-        A row for each dataset and method, the largest share first: `dataset`, `method`,
-        `stop_rule`; `most_error`, the argument; and, from the best row of `found`,
+        A row for each dataset and method, the largest share of each dataset first: `dataset`,
+        `method`, `stop_rule`; `most_error`, the argument; and, from the best row of `found`,
         `epochs_saved_percent`, `cutoff_epoch`, `target_epoch`, `cost_error`,
         `cost_standard_error`, `networks`. Share, cutoff and errors are NaN for a method that saves
         nothing with so small an error.
@@ -44,10 +44,8 @@ def savings(found: pd.DataFrame, error: float) -> pd.DataFrame:
     ]
     rows = found.drop_duplicates(keys)[[*keys, "stop_rule", "target_epoch", "networks"]]
     rows = rows.merge(best, on=keys, how="left").assign(most_error=float(error))
-    places = {dataset: i for i, dataset in enumerate(rows["dataset"].unique())}
-    rows["place"], rows["less"] = rows["dataset"].map(places), -rows["epochs_saved_percent"]
-    rows = rows.sort_values(["place", "less"], kind="stable", ignore_index=True)
-    return rows[list(SAVINGS_COLUMNS)]
+    by, up = ["dataset", "epochs_saved_percent"], [True, False]
+    return rows.sort_values(by, ascending=up, ignore_index=True)[list(SAVINGS_COLUMNS)]
 
 
 def savings_lines(found: pd.DataFrame) -> Iterator[str]:

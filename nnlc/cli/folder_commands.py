@@ -1,5 +1,6 @@
 """Commands that make folders of tables from others."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -11,6 +12,7 @@ from nnlc.wording import counted
 
 if TYPE_CHECKING:
     from nnlc.collection.merging import Collected
+    from nnlc.tables.frames import Tables
 
 app = typer.Typer()
 
@@ -87,7 +89,7 @@ def subset(
     link: shared_options.Link = False,
 ) -> None:
     """Copy the tables that match all options into a new folder."""
-    from nnlc.analysis.ranking import top_of
+    from nnlc.analysis.ranking import select_top
     from nnlc.collection.merging import OnClash, subset_tables
     from nnlc.collection.selection import (
         Selection,
@@ -108,12 +110,16 @@ def subset(
         ids=None if ids is None else read_ids(ids),
         sample=sample,
         seed=seed_of(sample, seed),
-        top=top_of(top, by, lowest),
     )
+
+    def choose(tables: "Tables") -> Iterable[str]:
+        chosen = tables.select(selection.choose(tables))
+        return select_top(chosen, top, by, lowest=lowest).networks["id"]
+
     done = subset_tables(
         folders,
         output,
-        selection.choose,
+        choose,
         on_clash=cast(OnClash, on_clash),
         damaged=cast(Damaged, damaged),
         link=link,

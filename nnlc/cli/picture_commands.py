@@ -58,7 +58,7 @@ def plot(
     ] = False,
 ) -> None:
     """Draw learning curves, or final accuracy by a hyperparameter, for papers and slides."""
-    from nnlc.analysis.ranking import top_of
+    from nnlc.analysis.ranking import select_top
     from nnlc.collection.loading import load_tables
     from nnlc.collection.selection import select_networks
     from nnlc.plotting.look import Look, Preset
@@ -66,7 +66,6 @@ def plot(
     from nnlc.tables.frames import Damaged, ValLoss
     from nnlc.tables.table_folders import skipped_lines
 
-    leaders = top_of(top, by, lowest)
     look: Look = {"preset": cast(Preset | None, preset), "width": width, "height": height}
     look |= {"font_size": font_size, "title": title, "caption": not no_caption}
     check_plot(output, kind, value, look)
@@ -89,8 +88,7 @@ def plot(
     if dataset:
         chosen = select_networks(tables.networks, dataset)
         tables = tables.select(tables.networks.loc[chosen, "id"])
-    if leaders is not None:
-        tables = tables.select(leaders.choose(tables))
+    tables = select_top(tables, top, by, lowest=lowest)
     words = plot_tables(tables, output, kind=cast(Kind, kind), value=cast(Value, value), **look)
     say(f"{words}\n{output}")
 

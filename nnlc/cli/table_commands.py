@@ -47,7 +47,7 @@ def metrics(
     )
     from nnlc.analysis.metrics import COLUMNS_OF_INTEREST
     from nnlc.analysis.metrics import metrics as measure
-    from nnlc.analysis.ranking import top_of
+    from nnlc.analysis.ranking import select_top
     from nnlc.collection.loading import load_tables
     from nnlc.errors import NnlcError
     from nnlc.system.output_file import CSV, check_output
@@ -59,13 +59,11 @@ def metrics(
     for path, mark in ((output, METRICS_MARK), (curves, CURVES_MARK)):
         if path is not None:
             check_output(path, mark=mark, endings=CSV)
-    leaders = top_of(top, by, lowest)
     chosen = COLUMNS_OF_INTEREST if columns is None else tuple(filter(None, columns.split(",")))
     tables = load_tables(paths, val_loss=cast(ValLoss, val_loss), damaged=cast(Damaged, damaged))
     for line in skipped_lines(tables.skipped):
         say_aside(line)
-    if leaders is not None:
-        tables = tables.select(leaders.choose(tables, epochs=epochs))
+    tables = select_top(tables, top, by, lowest=lowest, epochs=epochs)
     found = measure(tables, epochs=epochs, columns=chosen)
     if curves is not None:
         aggregate_csv(tables, curves, columns=() if columns is None else chosen)

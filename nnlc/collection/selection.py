@@ -9,7 +9,6 @@ from pathlib import Path
 import pandas as pd
 
 from nnlc.analysis.metrics import metrics
-from nnlc.analysis.ranking import Top
 from nnlc.console import say_aside
 from nnlc.errors import NnlcError
 from nnlc.networks.draws import Draws, derive_seed
@@ -45,20 +44,13 @@ class Selection:
     """Number of networks to draw at random from those that meet all criteria."""
     seed: int = 0
     """Seed of the random sample."""
-    top: Top | None = None
-    """Choice of those that lead, from those that meet all criteria; not together with `sample`."""
 
     def choose(self, tables: Tables) -> list[str]:
         """Return the IDs of the networks that meet all criteria, sorted; a sample in drawn order.
 
-        Those of `top` begin with the first.
-
         Raises:
-            NnlcError: no table has one of the datasets or IDs, too few are left for `sample`, or
-                `top` can't choose.
+            NnlcError: no table has one of the datasets or IDs, or too few are left for `sample`.
         """
-        if self.top is not None and self.sample is not None:
-            raise NnlcError("--top and --sample exclude each other; leave out one of them")
         networks = tables.networks
         check_known(sorted(self.ids or ()), set(networks["id"]))
         holds = select_networks(networks, self.datasets, self.depth)
@@ -67,8 +59,6 @@ class Selection:
         if (self.final_accuracy, self.best_accuracy, self.diverged, self.learned) != (None,) * 4:
             holds &= self._select_by_curves(tables)
         found = sorted(networks.loc[holds, "id"])
-        if self.top is not None:
-            return self.top.choose(tables.select(found))
         return found if self.sample is None else draw_sample(found, self.sample, self.seed)
 
     def _select_by_curves(self, tables: Tables) -> "pd.Series[bool]":
