@@ -37,11 +37,11 @@ CHOICES += [("two-column", 183, kind) for kind in ("curves", "layer-types")]
 def test_presets_have_the_widths_of_columns_and_whole_text_that_journals_accept(
     many, preset, width, kind
 ):
-    figure = nnlc.plot_tables(many, kind=kind, preset=preset, title="Title")
+    figure = nnlc.plot_tables(many, kind=kind, preset=preset, title="A title " * 12)
     assert figure.get_figwidth() * 25.4 == pytest.approx(width)
     assert figure.get_figheight() * 25.4 < 170  # the most that Nature takes
     assert {5 <= text.get_fontsize() <= 7 for text in texts(figure)} == {True}
-    assert "Title" in [text.get_text() for text in texts(figure)]
+    assert any(text.get_text().startswith("A title A title") for text in texts(figure))
     whole, drawn = figure.get_size_inches(), figure.get_tightbbox()
     assert min(drawn.x0, drawn.y0) >= -0.02
     assert drawn.x1 <= whole[0] + 0.02
@@ -73,6 +73,8 @@ def test_sizes_with_their_units_are_those_of_the_figure(many, look, inches):
         ({"height": "-3cm"}, "height '-3cm'"),
         ({"width": "9999mm"}, "from 1in to 40in"),
         ({"width": 3.5}, "width '3.5'"),
+        ({"width": "26mm"}, "1.02in is too narrow for text of 12 points: give 4.00in or more"),
+        ({"widht": "26mm"}, "a picture's option is 'widht', but can only be 'preset' or 'width'"),
         ({"font_size": 4}, "font size 4: give 5 to 72 points"),
         ({"font_size": float("nan")}, "font size nan"),
         ({"preset": "poster"}, "preset is 'poster', but can only be 'one-column' or"),

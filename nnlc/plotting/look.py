@@ -15,6 +15,8 @@ LEAST_FONT_SIZE = 5.0
 """Smallest text that journals accept, in points: Nature's guide, as above."""
 _MOST_FONT_SIZE = 72.0
 _INCHES = {"mm": 1 / 25.4, "cm": 1 / 2.54, "in": 1.0}
+_LEAST_WIDTH_INCHES = 4.0
+"""Least width for text of 12 points: labels of one panel, and its legend, have room."""
 _LEAST_INCHES, _MOST_INCHES = 1.0, 40.0
 
 
@@ -50,6 +52,8 @@ def size_of(look: Look) -> Size:
     Raises:
         NnlcError: an option is wrong; the message names it.
     """
+    for name in look:
+        check_choice("a picture's option", name, tuple(Look.__annotations__))
     preset, font_size = look.get("preset"), look.get("font_size")
     if preset is not None:
         check_choice("preset", preset, get_args(Preset))
@@ -59,8 +63,14 @@ def size_of(look: Look) -> Size:
         raise NnlcError(
             f"font size {font_size:g}: give {LEAST_FONT_SIZE:g} to {_MOST_FONT_SIZE:g} points"
         )
-    width = look.get("width") or (_PRESET_WIDTHS[preset] if preset else None)
-    return Size(_inches("width", width), _inches("height", look.get("height")), font_size)
+    width = _inches("width", look.get("width") or (_PRESET_WIDTHS[preset] if preset else None))
+    least = _LEAST_WIDTH_INCHES * font_size / USUAL_FONT_SIZE
+    if width is not None and width < least:
+        raise NnlcError(
+            f"{width:.2f}in is too narrow for text of {font_size:g} points: give {least:.2f}in or "
+            "more, or a smaller font size"
+        )
+    return Size(width, _inches("height", look.get("height")), font_size)
 
 
 def _inches(name: str, text: str | None) -> float | None:

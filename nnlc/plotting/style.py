@@ -69,7 +69,8 @@ _LEAST_BESIDE_INCHES = 8.0
 _LEAST_HEIGHT_INCHES = 2.8
 _CAPTION_INCHES, _CAPTION_LINE_INCHES = 0.08, 0.19
 """Width of an average letter in a caption, and height of a line."""
-_TITLE_INCHES = 0.3
+_TITLE_INCHES, _TITLE_LINE_INCHES = 0.11, 0.25
+"""Width of an average letter in a title, and height of a line."""
 _LEGEND_INCHES, _KEY_INCHES, _LEGEND_LINE_INCHES = 0.09, 0.6, 0.27
 """Width of an average letter in a legend, of the line or mark before a label, and height of a line.
 
@@ -234,13 +235,14 @@ def headline(figure: Figure, text: str | None, height: float | None) -> None:
         text: the title.
         height: height in inches; None for what panels, legend, caption and title need.
     """
-    if text:
-        _grow(figure, _TITLE_INCHES)
+    lines = textwrap.wrap(text or "", int(figure.get_figwidth() / scaled(_TITLE_INCHES)))
+    _grow(figure, len(lines) * _TITLE_LINE_INCHES)
     if height is not None:
         figure.set_figheight(height)
-    if not text:
+    if not lines:
         return
-    text, style = escape_dollars(text), FontProperties(size=scaled(USUAL_FONT_SIZE), weight="bold")
+    style = FontProperties(size=scaled(USUAL_FONT_SIZE), weight="bold")
+    text = escape_dollars("\n".join(lines))
     above = [each for each in figure.legends if each.get_alignment() == "left"]
     if above:  # matplotlib would draw a title of the figure and this legend in one place
         above[0].set_title(text, prop=style)
