@@ -17,8 +17,8 @@ GONE = {**this_process(), "started": "1"}
 FAR = {**this_process(), "host": "node7", "boot": "another"}
 
 
-def unsaid(folder, missing=()):
-    return unsaid_ends(folder, read_history(folder).open_jobs, list(missing))
+def unsaid(folder):
+    return unsaid_ends(folder, read_history(folder).open_jobs)
 
 
 def age(journal, seconds):
@@ -41,9 +41,11 @@ def test_a_job_that_is_gone_and_wrote_no_end_is_found_with_what_it_trained(tmp_p
         ("ab", "; 1 network continues from its checkpoint, if it has a usable one"),
         ("", "(killed, or its node was lost)"),
     ):
-        [told] = unsaid(tmp_path, missing)
-        assert told.endswith(words)
-        assert process["host"] in told
+        [job] = read_history(tmp_path).open_jobs
+        assert job.how_it_ended(missing).endswith(words)
+    [told] = unsaid(tmp_path)
+    assert told == job.how_it_ended()
+    assert process["host"] in told
 
 
 @pytest.mark.parametrize(

@@ -250,11 +250,8 @@ class CampaignFolder:
 
     def _notes(self, states: Sequence[NetworkState]) -> list[str]:
         ids = {network.spec.id for network in self.networks}
-        journal = self.results.journal_folder
-        pairs = zip(self.networks, states, strict=True)
-        missing = [n.spec.id for n, one in pairs if one.state not in (State.DONE, State.DAMAGED)]
         notes = ignored_lines(self.results.unusable_entries())
-        notes += unsaid_ends(journal, self._history.open_jobs, missing)
+        notes += unsaid_ends(self.results.journal_folder, self._history.open_jobs)
         damaged = [one.reason for one in states if one.state == State.DAMAGED]
         notes += [f"A table can't be used: {reason}" for reason in damaged]
         for watcher in self._watchers.values():

@@ -4,7 +4,7 @@ A job can't record its end if all its processes are killed or its node is lost. 
 `nnlc status` find such a job in the journal and report its end.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,11 @@ class OpenJob:
     under_way: set[str] = field(default_factory=set)
     """IDs of the networks in training at that time."""
 
-    def how_it_ended(self, missing: Iterable[str]) -> str:
+    def how_it_ended(self, missing: Iterable[str] = ()) -> str:
         """Return a line on the end that the job could not record.
 
         Args:
-            missing: IDs of networks without a table.
+            missing: IDs of networks without a table; the line says how many continue.
         """
         left = len(self.under_way.intersection(missing))
         text = f"{self.words} ended without a word (killed, or its node was lost)"
@@ -77,15 +77,9 @@ class OpenJobs:
         return [job for name, job in self._jobs.items() if name not in self._reported]
 
 
-def unsaid_ends(folder: Path, jobs: Iterable[OpenJob], missing: Sequence[str]) -> list[str]:
-    """Return a line for each job that ended without recording it.
-
-    Args:
-        folder: the journal.
-        jobs: jobs without a recorded end.
-        missing: IDs of networks without a table.
-    """
-    return [job.how_it_ended(missing) for job in jobs if has_ended(folder, job)]
+def unsaid_ends(folder: Path, jobs: Iterable[OpenJob]) -> list[str]:
+    """Return a line for each of the open jobs in a journal folder that is over."""
+    return [job.how_it_ended() for job in jobs if has_ended(folder, job)]
 
 
 def running_jobs(folder: Path, jobs: Iterable[OpenJob]) -> list[OpenJob]:

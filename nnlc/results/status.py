@@ -141,11 +141,7 @@ def read_status(results: ResultsFolder) -> Status:
         not_whole=not_whole,
         makers=makers(finishes),
         mixture=mixture_of(networks, campaign.training, history.finishes, with_tables),
-        unsaid_ends=unsaid_ends(
-            results.journal_folder,
-            history.open_jobs,
-            [n.spec.id for n in networks if n.spec.id not in with_tables],
-        ),
+        unsaid_ends=unsaid_ends(results.journal_folder, history.open_jobs),
         ignored_lines=ignored_lines(results.unusable_entries()),
         trouble=history.trouble if under_way else None,
         networks=networks,
