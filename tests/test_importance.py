@@ -98,7 +98,9 @@ def test_settings_made_of_lists_are_counted_and_missing_values_are_left_out():
     found = nnlc.importance(tables, ["relu_share", "mine"])
     assert row_of(found, "relu_share")["share"] > 0.5
     assert row_of(found, "mine")["networks"] == 29
+    tables.networks["momentum"] = math.nan
     whole = nnlc.importance(tables)
+    assert "momentum" not in set(whole["setting"])
     assert set(whole["setting"]) <= set(SETTINGS)
     assert {"depth", "largest_kernel", "pooling_share"} <= set(whole["setting"])
 

@@ -63,7 +63,8 @@ def importance(
     Args:
         tables: the result of `load_tables`. Networks that diverged count with their accuracy.
         settings: numeric columns of networks or of `metrics`, or `fc_layers`, `largest_kernel`,
-            `pooling_share`, `dropout_share`, `relu_share` (shares of blocks with such a layer).
+            `pooling_share`, `dropout_share`, `relu_share` (shares of blocks with such a layer); by
+            default, those of nnlc's networks that have a value.
         of: column of `metrics`, or of networks, whose variance is explained.
 
     Returns:
@@ -76,11 +77,14 @@ def importance(
         NnlcError: there is no setting; or a setting or column is unknown or has no numbers, and
             the message lists the known ones.
     """
-    if not settings:
-        raise NnlcError("there is no setting; name at least one column of networks")
     numbers = _with_derived(tables)
     values = column_of(numbers, of)
-    known = [one for one in dict.fromkeys(settings) if settings is not SETTINGS or one in numbers]
+    with_values = set(numbers.columns[numbers.notna().any()])
+    known = [
+        one for one in dict.fromkeys(settings) if settings is not SETTINGS or one in with_values
+    ]
+    if not known:
+        raise NnlcError("there is no setting; name at least one column of networks")
     given = {name: column_of(numbers, name) for name in known}
     rows = []
     for dataset in tables.networks["dataset"].unique():
