@@ -175,8 +175,9 @@ def test_networks_that_were_not_begun_are_expected_as_slow_as_measured_ones(resu
 def test_nothing_is_said_on_the_time_left_where_nothing_was_measured(results, ids):
     journal = Journal(results.journal_folder)
     journal.write("job", device="cuda", ranks=RANKS)
-    journal.progress({ids[0]: {"half_epochs": 0, "seconds_a_half_epoch": "x"}})
-    assert "of training left" not in " ".join(lines_of(results))
+    for odd in ("x", -1, 1e308, None):
+        journal.progress({ids[0]: {"half_epochs": 0, "seconds_a_half_epoch": odd}})
+        assert "of training left" not in " ".join(lines_of(results))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 from heapq import heapreplace
+from math import inf
 
 from nnlc.calibration.machines import machine_for
 from nnlc.calibration.speed_correction import Kind, SpeedCorrection, size_class
@@ -86,7 +87,7 @@ def training_left(
     ends = [0.0] * trainers
     for seconds in sorted(rest, reverse=True):  # jobs train the longest network first
         heapreplace(ends, ends[0] + seconds)
-    return max(ends)
+    return max(ends) if max(ends) < inf else None  # a journal may be damaged
 
 
 @cache  # a watcher asks every few seconds
