@@ -49,7 +49,7 @@ ROOMS = {
         "networks campaign results calibration schedulers",
     ),
     "upgrading": (
-        "check a results folder for a new version: checkpoints, queued scripts",
+        "change a results folder for a new version of nnlc or a larger campaign",
         "networks campaign results schedulers launching verification",
     ),
     "ranks": (

@@ -15,6 +15,7 @@ from nnlc.auditing.audit import audit
 from nnlc.campaign.campaign import load_campaign, parse_campaign
 from nnlc.cli import app
 from nnlc.errors import ExitStatus, NnlcError, ResultsError
+from nnlc.launching.forecast import forecast_campaign
 from nnlc.reporting.campaign_folder import CampaignFolder
 from nnlc.reporting.network_state import State as Shown
 from nnlc.results.folder import ResultsFolder
@@ -22,8 +23,10 @@ from nnlc.results.inventory import State, inventory
 from nnlc.results.journal import Journal
 from nnlc.results.retry import retry
 from nnlc.results.status import read_status
+from nnlc.schedulers.site import load_site
 from nnlc.system.process import this_process
 from nnlc.tables import Row, Table, parse_table, read_table, write_table
+from nnlc.upgrading.queued import QueuedScripts
 
 OLD = Path(__file__).parent / "old"
 OWN = '[datasets.new]\nnetworks_per_depth = 1\ndepths = [1, 1]\nnpz = "new.npz"\n'
@@ -153,6 +156,15 @@ def test_a_folder_does_not_grow_while_a_job_runs_in_it(folder):
     grown(folder, LONGER)
 
 
+def test_a_folder_does_not_grow_while_a_queued_job_would_no_longer_fit_it(folder, monkeypatch):
+    waiting = QueuedScripts("1 job in the queue", (("job 7: x.sh", "no"),), ("job 7: another",))
+    monkeypatch.setattr("nnlc.upgrading.growing.judge_queue", lambda now, then: waiting)
+    refused = grow(folder, LONGER)
+    assert "nnlc cancel" in str(refused.exception)
+    assert "epochs = 1" in (folder / "r" / "campaign.toml").read_text()
+    assert "not now: job 7: another" in grow(folder, LONGER, "--dry-run").output
+
+
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(folder):
     keep(folder, Job(folder).id(0))
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -220,6 +232,12 @@ def test_only_what_is_left_of_a_network_with_kept_weights_counts_as_its_cost(fol
     fresh = Job(folder.parent / "fresh", epochs=2).begin().gatherer._hand_out.backlog.seconds
     assert seconds[0] == pytest.approx(fresh[0] / 2)
     assert {i: seconds[i] for i in range(1, 6)} == {i: fresh[i] for i in range(1, 6)}
+    plans = [
+        forecast_campaign(job.campaign, load_site("summit"), ResultsFolder(place / "r"))
+        for place in (folder, folder.parent / "fresh")
+    ]
+    shares = [f.seconds / other.seconds for f, other in zip(*(p.left for p in plans), strict=True)]
+    assert shares == pytest.approx([0.5, 1, 1, 1, 1, 1])
 
 
 def test_a_table_that_the_longer_one_does_not_continue_is_put_aside(folder):

@@ -16,7 +16,7 @@ from worker_jobs import TINY
 import nnlc
 from nnlc.campaign.campaign import Campaign, parse_campaign
 from nnlc.results.folder import ResultsFolder
-from nnlc.results.weights_header import read_weights_header
+from nnlc.results.weights_header import kept_half_epochs
 from nnlc.system import messages
 from nnlc.tables import Row, Table, read_table, write_table
 from nnlc.training.attempt import Attempt, Interrupted
@@ -87,7 +87,7 @@ def test_more_epochs_go_on_from_the_last_step_with_the_bits_of_a_longer_training
     assert sum(longer.facts["half_epoch_seconds"]) == pytest.approx(
         longer.facts["seconds"], abs=0.1
     )
-    assert read_weights_header(longer.path) == (4, True)
+    assert kept_half_epochs(longer.path) == 4
 
 
 def test_a_table_that_was_lost_is_written_again_without_training(tmp_path):
@@ -134,7 +134,7 @@ def test_the_best_weights_are_those_after_the_first_best_half_epoch_also_when_in
     ended = Training(tmp_path, network, 3, keep="best")
     assert not ended.of("trouble")
     assert bits(ended.rows()) == bits(rows)
-    assert read_weights_header(ended.path) == (best, False)
+    assert kept_half_epochs(ended.path) == 0, "training can't go on from weights alone"
     loop = loop_on(IMAGES, network, best / 2)
     assert len(list(loop)) == best
     found, wanted = load_file(ended.path), loop.network.state_dict()
@@ -201,7 +201,7 @@ def test_a_trainer_goes_on_in_a_grown_folder_and_uses_the_checkpoints_of_before(
     assert [message["values"] for message in ended.of("row")] == rows
     for folder in (started, results):
         [path] = folder.weights_folder.iterdir()
-        assert read_weights_header(path) == (4, True)
+        assert kept_half_epochs(path) == 4
 
 
 @pytest.fixture

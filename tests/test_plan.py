@@ -412,6 +412,19 @@ def test_disk_is_for_every_table_and_for_what_can_be_under_way_at_once():
     plan = make_plan(forecast_of(a_site(), [1.0] * 50), PlanRequest(nodes=2, elements=3))
     assert disk(plan).checkpoints == 3 * 8 * 1000 * (3 * 2 * 2)
     assert disk(plan).tables == 50 * (900 + 68 * 10)
+    assert disk(plan).weights == 0
+
+
+@pytest.mark.parametrize(("keep", "weights", "more"), [("final", 8, 0), ("best", 4, 4)])
+def test_kept_weights_of_every_network_need_disk_and_the_best_are_in_checkpoints_too(
+    keep, weights, more
+):
+    run = SMOKE.run.model_copy(update={"keep": keep})
+    forecast = forecast_of(a_site(), [1.0] * 50)
+    forecast = replace(forecast, campaign=SMOKE.model_copy(update={"run": run}))
+    plan = make_plan(forecast, PlanRequest(nodes=2, elements=3))
+    assert disk(plan).weights == 50 * 1000 * weights
+    assert disk(plan).checkpoints == 3 * (8 + more) * 1000 * (3 * 2 * 2)
 
 
 def test_networks_that_do_not_fit_into_memory_are_named(tmp_path):

@@ -17,10 +17,10 @@ ROW = Row(1.0, 1.0, 50.0)
 class Shown:
     """A display on a clock that stands still until it is told."""
 
-    def __init__(self, monkeypatch, expected):
+    def __init__(self, monkeypatch, expected, kept=None):
         self._now, self._out = 0.0, StringIO()
         monkeypatch.setattr(progress.time, "monotonic", lambda: self._now)
-        self.display = Progress("tiny", HALF_EPOCHS, self._out)
+        self.display = Progress("tiny", HALF_EPOCHS, self._out, kept)
         self.display.begin(expected, 0, 2)
 
     def network(self, index):
@@ -43,7 +43,7 @@ class Shown:
 
 @pytest.fixture
 def shown(monkeypatch):
-    return lambda expected: Shown(monkeypatch, expected)
+    return lambda expected, kept=None: Shown(monkeypatch, expected, kept)
 
 
 def test_nothing_is_said_of_the_time_left_before_any_work_is_done(shown):
@@ -79,3 +79,10 @@ def test_what_a_network_had_from_this_job_is_of_this_one_also_when_it_goes_on(sh
     job.display.failed(job.network(0), "killed", final=False)
     job.display.resumed(job.network(0), [ROW, ROW])
     assert job.seconds_left(at=100 - LOG_SECONDS) == 100 * 1800 / 200
+
+
+def test_half_epochs_that_kept_weights_save_are_neither_done_here_nor_left(shown):
+    job = shown({0: 60.0, 1: 300.0}, {0: 4})  # the six half epochs that are left take 60 s
+    job.display.resumed(job.network(0), [ROW] * 4)
+    job.row(0, 7)
+    assert job.seconds_left(at=200 - LOG_SECONDS) == 200 * 330 / 30

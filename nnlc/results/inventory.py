@@ -28,7 +28,7 @@ from nnlc.errors import ResultsError, TableError
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
 from nnlc.results.paths import ResultsPaths
-from nnlc.results.weights_header import read_weights_header
+from nnlc.results.weights_header import kept_half_epochs
 from nnlc.system.files import names_in, why_unread
 from nnlc.tables.columns import METADATA_COLUMNS
 from nnlc.tables.table import wrong_length
@@ -216,9 +216,8 @@ def _entry(campaign: Campaign, network: CampaignNetwork, path: Path, found: "Fou
     if rows < half_epochs and campaign.stop is not None:
         return Entry(path, State.STOPPED, rows)
     if rows in campaign.earlier_half_epochs:
-        header = read_weights_header(ResultsPaths(path.parent.parent).weights_path(found.id))
-        goes_on = header is not None and header.goes_on and header.half_epoch == rows
-        return Entry(path, State.SHORT, rows, kept=rows if goes_on else 0)
+        kept = kept_half_epochs(ResultsPaths(path.parent.parent).weights_path(found.id))
+        return Entry(path, State.SHORT, rows, kept=rows if kept == rows else 0)
     if problem := wrong_length(rows, half_epochs, path):
         return Entry(path, State.DAMAGED, problem=problem)
     return Entry(path, State.WHOLE, rows)

@@ -17,7 +17,7 @@ from torch import Tensor, nn, uint8
 from nnlc import __version__
 from nnlc.errors import NnlcError
 from nnlc.networks import NetworkSpec
-from nnlc.results.weights_header import FORMAT, read_weights_header
+from nnlc.results.weights_header import FORMAT, kept_half_epochs
 from nnlc.system.files import (
     PrepareFolder,
     read_regular,
@@ -67,8 +67,7 @@ class KeptWeights:
             half_epochs: number of half epochs that a checkpoint has.
             most: number of half epochs of the whole training.
         """
-        header = read_weights_header(self.path)
-        if not (header and header.goes_on and half_epochs < header.half_epoch <= most):
+        if not half_epochs < kept_half_epochs(self.path) <= most:
             return None, ""
         try:
             tensors, facts = read_weights(self.path)
