@@ -119,6 +119,21 @@ def test_a_collection_written_before_campaigns_were_kept_is_read_as_it_was(tmp_p
     assert "b/F-MNIST-sample_models" in (tmp_path / "again" / "provenance.csv").read_text()
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_kept_weights_come_along_with_their_tables_alone(tmp_path, link):
+    campaign = write_results(tmp_path / "a")
+    (tmp_path / "a" / "weights").mkdir()
+    first, second, *_ = (f"{one.spec.id}.safetensors" for one in campaign.networks())
+    for name in (first, second):
+        (tmp_path / "a" / "weights" / name).write_text(name)
+    subset_tables(tmp_path / "a", tmp_path / "some", [first.partition(".")[0]], link=link)
+    merge_tables(tmp_path / "some", tmp_path / "again", link=link)
+    (kept,) = (tmp_path / "again" / "weights").iterdir()
+    assert (kept.name, kept.read_text()) == (first, first)
+    assert (kept.stat().st_nlink == 3) is link
+    assert {one.rule.name for one in audit(tmp_path / "again").findings} == set()
+
+
 def test_a_campaign_that_can_not_be_read_is_named_and_no_table_is_lost(tmp_path):
     write_results(tmp_path / "a")
     file = tmp_path / "a" / "campaign.toml"

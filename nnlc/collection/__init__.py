@@ -4,6 +4,7 @@
   provenance.csv              source, sha256 and campaign of each table
   campaigns/<sha256>.toml     campaign.toml of the tables' folders, byte for byte
   <dataset>_models/<ID>.txt   the tables, byte for byte
+  weights/<ID>.safetensors    weights that the tables' campaigns have kept
   journal/                    events "finish" of these tables, from their folders' journals
 
 A collection has no campaign.toml, so that no worker takes it for a results folder.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -10,10 +11,18 @@ from nnlc.collection.campaigns import KeptCampaigns
 from nnlc.collection.clashes import MergedTables
 from nnlc.collection.journals import Event, Journals
 from nnlc.collection.provenance import provenance
-from nnlc.collection.sources import Source, check_destination
+from nnlc.collection.sources import Source, check_destination, parent_collection
 from nnlc.errors import NnlcError
 from nnlc.system.new_folder import new_folder
-from nnlc.tables.folder_names import CAMPAIGNS, EVENTS, JOURNAL, PROVENANCE_FILE, table_name
+from nnlc.tables.folder_names import (
+    CAMPAIGNS,
+    EVENTS,
+    JOURNAL,
+    PROVENANCE_FILE,
+    SAFETENSORS,
+    WEIGHTS,
+    table_name,
+)
 from nnlc.tables.record import read_bytes
 
 
@@ -47,6 +56,8 @@ def write_collection(
     with new_folder(folder, partial(check_destination, folder, paths)) as temporary:
         for one in merged.firsts:
             _write_table(one, temporary, link=link)
+            if home := parent_collection(one.path.parent, paths):
+                _write_weights(home / WEIGHTS / f"{one.id}{SAFETENSORS}", temporary, link=link)
         write_new(temporary / PROVENANCE_FILE, provenance(merged, paths, campaigns.names))
         for name, content in campaigns.contents.items():
             write_new(temporary / CAMPAIGNS / name, content)
@@ -79,6 +90,14 @@ def _write_table(source: Source, collection: Path, *, link: bool) -> None:
             "leave out --link to have copies"
         ) from None
     source.check(read_bytes(path, follow_link=False))
+
+
+def _write_weights(weights: Path, collection: Path, *, link: bool) -> None:
+    """Copy or link a network's kept weights, if there are any, for `nnlc.rebuild`."""
+    if weights.is_file() and not weights.is_symlink():
+        path = collection / WEIGHTS / weights.name
+        path.parent.mkdir(exist_ok=True)
+        (os.link if link else shutil.copyfile)(weights, path)
 
 
 def write_new(path: Path, content: bytes) -> None:

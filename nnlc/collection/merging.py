@@ -50,7 +50,8 @@ def merge_tables(
 ) -> Collected:
     """Copy the tables of many folders into one, byte for byte, and record their sources.
 
-    The campaigns of their results folders are kept too, for `verify`, `rebuild` and `audit`.
+    The campaigns of their results folders and the kept weights come along, for `verify`, `rebuild`
+    and `audit`.
 
     Two tables with the same ID and the same bytes count as one table. Two with the same ID and
     different bytes clash: IDs are never changed, as this would change a table's bytes.

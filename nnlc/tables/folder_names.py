@@ -16,7 +16,7 @@ PARTS = {
     CAMPAIGN_FILE: {
         *(CAMPAIGN_FILE, MACHINES_FILE, JOURNAL, CHECKPOINTS, WEIGHTS, LEASES, JOBS, LOGS, ASIDE),
     },
-    PROVENANCE_FILE: {PROVENANCE_FILE, CAMPAIGNS, JOURNAL},
+    PROVENANCE_FILE: {PROVENANCE_FILE, CAMPAIGNS, JOURNAL, WEIGHTS},
 }
 """Names of files and folders that are not tables, in a results folder and in a collection; the key
 is the file by which nnlc recognises such a folder."""

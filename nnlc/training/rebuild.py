@@ -40,13 +40,13 @@ def rebuild(
             of the campaign.
         campaign: the campaign, which decides the kinds of pooling and dropout and the size of the
             user's own images: a `Campaign`, the name of a shipped one, its file or its results
-            folder. By default the campaign of the table's results folder, or else nnlc's default
-            settings.
+            folder. By default the campaign of the table's results folder or collection, or else
+            nnlc's default settings.
         plain: True for modules of `torch.nn` only, which run on any device and in any memory
             format, and can be saved or exported without nnlc. False for the module that nnlc trains
             on a CPU, which gives the table's bits. Each can load the other's `state_dict`.
         weights: "initial", or "final" or "best" for weights that the campaign has kept with
-            `run.keep`; `table` must then be a file in its results folder.
+            `run.keep`; `table` must then be a file in its results folder or collection.
 
     Raises:
         NnlcError: the table is damaged, the images are unknown, there is no such campaign, the

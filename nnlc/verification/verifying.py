@@ -67,8 +67,8 @@ def verify(
         threads: number of threads; by default the recorded number, else one.
         device: "cpu" or "cuda"; by default the kind that made the table, if available here.
         campaign: campaign of all tables: a `Campaign`, the name of a shipped campaign, its file or
-            its results folder. By default, the campaign of each table's results folder, and
-            nnlc's default settings for a table outside any.
+            its results folder. By default, the campaign of each table's results folder or
+            collection, and nnlc's default settings for a table without one.
         on_verdict: called with each verdict as soon as it is known.
         tell: called with lines on skipped files and on the progress of a training.
 
