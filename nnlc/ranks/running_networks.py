@@ -2,7 +2,6 @@
 
 import contextlib
 from dataclasses import dataclass, field
-from statistics import fmean
 from typing import Any
 
 from nnlc.campaign.campaign import CampaignNetwork
@@ -25,6 +24,11 @@ class RunningNetwork:
     rows: list[Row] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     """Seconds of the half epochs that this attempt has finished."""
+
+    @property
+    def pace(self) -> float | None:
+        """Mean seconds of these half epochs; None before the first."""
+        return sum(self.seconds) / len(self.seconds) if self.seconds else None
 
     @property
     def trained(self) -> bool:
@@ -158,7 +162,7 @@ class RunningNetworks:
             running.id: {
                 "half_epochs": len(running.rows),
                 "accuracy": running.rows[-1].val_accuracy_percent if running.rows else None,
-                "seconds_a_half_epoch": fmean(running.seconds) if running.seconds else None,
+                "seconds_a_half_epoch": running.pace,
             }
             for running in self._networks.values()
         }
