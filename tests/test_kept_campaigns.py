@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+import sys
 from itertools import islice
 
 import pytest
@@ -13,6 +14,7 @@ from nnlc import audit, export_tables, load_campaign, merge_tables, read_table, 
 from nnlc.campaign.shared_ids import shared_ids
 from nnlc.cli import app
 from nnlc.errors import ResultsError
+from nnlc.results.folder import ResultsFolder
 from nnlc.tables import Table, write_table
 from nnlc.tables.campaign_files import CampaignFiles
 from nnlc.training.origin import campaign_of
@@ -181,3 +183,14 @@ def test_only_the_first_start_of_a_campaign_tells_of_shared_ids(tmp_path, monkey
         with pytest.raises(InterruptedError):
             lead.lead(None, 1, options)
         assert capsys.readouterr().out.count("which it extends") == times
+
+
+def test_a_submission_tells_of_shared_ids_before_the_folder_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "more.toml").write_text('extends = "smoke"\nname = "more"\n')
+    words = ["submit", "more.toml", "--site", "slurm", "--dry-run", "--python", sys.executable]
+    for times in (1, 0):
+        job = CliRunner().invoke(app, words)
+        assert job.exit_code == 0, job.exception
+        assert job.stderr.count("which it extends") == times
+        ResultsFolder(tmp_path / "results" / "more").open(load_campaign("more.toml"))
