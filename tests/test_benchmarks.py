@@ -126,6 +126,8 @@ def test_a_benchmark_runs_in_its_smallest_form(name, output_of, tmp_path, monkey
     benchmark = importlib.import_module(name.removesuffix(".py"))
     for attribute, value in smaller.items():
         monkeypatch.setattr(benchmark, attribute, value)
+    if name == "loop.py":
+        assert "% of a half epoch" in output_of(name, "--counting", *options)
     if name == "schedule.py":
         every_tenth(benchmark, monkeypatch)
         found = benchmark.array_row("summit", 24, 4, 1)  # takes too long as it is printed
