@@ -10,6 +10,7 @@ from nnlc.ranks.job import Job
 from nnlc.ranks.table_writer import FinishedTable, TableWriter
 from nnlc.results.inventory import State, entry_of
 from nnlc.system import messages
+from nnlc.system.files import read_regular
 from nnlc.tables import Row, Table
 
 _ROUTING_KEYS = ("kind", "index", "trainer")
@@ -58,7 +59,7 @@ class RunningNetworks:
             60 * job.campaign.run.disk_minutes,
             job.clock,
             job.results.ready,
-            lengthens=bool(job.campaign.earlier_half_epochs),
+            self._may_replace,
         )
 
     def __bool__(self) -> bool:
@@ -133,13 +134,9 @@ class RunningNetworks:
         Args:
             now: True to try even if the last attempt is recent.
         """
-        job, again = self._job, False
+        job = self._job
         for table, same in self.tables.write(now=now):
-            running, facts = self._finished[table.index]
-            if not same and self._put_short_table_aside(running, table):
-                again = True
-                continue
-            del self._finished[table.index]
+            running, facts = self._finished.pop(table.index)
             if same:
                 attempts = job.attempts.count(running.id) + 1
                 facts |= {"rank": running.rank, "attempts": attempts, "sha256": table.sha256}
@@ -153,8 +150,6 @@ class RunningNetworks:
             job.progress.finished(
                 running.network, running.rows, facts["seconds"], facts.get("stop")
             )
-        if again:
-            self.write(now=True)
 
     def snapshot(self) -> dict[str, dict[str, Any]]:
         """Return half epochs, last accuracy and pace of each running network, by ID."""
@@ -167,28 +162,24 @@ class RunningNetworks:
             for running in self._networks.values()
         }
 
-    def _put_short_table_aside(self, running: RunningNetwork, table: FinishedTable) -> bool:
-        """Make room for a table that does not begin with the bytes of the shorter one it replaces.
+    def _may_replace(self, table: FinishedTable) -> bool:
+        """Return True if a table is in the place of a shorter one, from before the campaign grew.
 
-        Return True if the table is queued again.
+        The shorter table is put aside if the longer one does not begin with its bytes.
         """
-        results = self._job.results
-        entry = entry_of(results, self._job.campaign, running.network)
-        if entry.state is not State.SHORT:
+        job, running = self._job, self._finished[table.index][0]
+        if entry_of(job.results, job.campaign, running.network).state is not State.SHORT:
             return False
-        try:
-            place = results.make_aside_folder() / table.path.name
+        if not table.content.startswith(read_regular(table.path)):
+            place = job.results.make_aside_folder() / table.path.name
             table.path.rename(place)
-        except OSError:
-            return False
-        reason = (
-            f"{table.path}: the longer table begins with other values than the one from before the "
-            "campaign grew, perhaps since it was trained on another device or with another version;"
-            f" that one is now {place}"
-        )
-        self._job.journal.write("trouble", id=running.id, reason=reason)
-        self._job.progress.message(reason)
-        self.tables.put_back(table)
+            reason = (
+                f"{table.path}: the longer table begins with other values than the one from before "
+                "the campaign grew, perhaps since it was trained on another device or with another "
+                f"version; that one is now {place}"
+            )
+            job.journal.write("trouble", id=running.id, reason=reason)
+            job.progress.message(reason)
         return True
 
     def _report_different_table(self, running: RunningNetwork, table: FinishedTable) -> None:

@@ -41,7 +41,7 @@ class TableWriter:
         patience_seconds: longest time that a table may wait.
         clock: returns seconds.
         ready: makes a table's folder ready to be written to.
-        lengthens: True to replace a table by a longer one that begins with its bytes.
+        may_replace: returns True if the other file in a table's place is a shorter table of it.
 
     Attributes:
         problem: why tables wait, in words, or None.
@@ -52,10 +52,9 @@ class TableWriter:
         patience_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         ready: PrepareFolder = make_folder,
-        *,
-        lengthens: bool = False,
+        may_replace: Callable[[FinishedTable], bool] = lambda _: False,
     ) -> None:
-        self._lengthens = lengthens
+        self._may_replace = may_replace
         self._patience, self._clock, self._ready = patience_seconds, clock, ready
         self._waiting: list[tuple[float, FinishedTable]] = []
         self._last_try = float("-inf")
@@ -66,11 +65,7 @@ class TableWriter:
 
     def add(self, index: int, table: Table, path: Path) -> None:
         """Queue the table of a finished network for `write`."""
-        self.put_back(FinishedTable(index, path, table.to_bytes()))
-
-    def put_back(self, table: FinishedTable) -> None:
-        """Queue a finished table, again if `write` has returned it."""
-        self._waiting.append((self._clock(), table))
+        self._waiting.append((self._clock(), FinishedTable(index, path, table.to_bytes())))
         if self.problem is None:
             self._last_try = float("-inf")
 
@@ -113,10 +108,10 @@ class TableWriter:
             OSError: the file can't be read or replaced.
         """
         try:
-            found = read_regular(table.path, follow_link=False)
+            if read_regular(table.path, follow_link=False) == table.content:
+                return True
         except NotAFileError:
             return False
-        if self._lengthens and found and table.content.startswith(found) and found != table.content:
+        if replaced := self._may_replace(table):
             write_atomically(table.path, table.content)
-            return True
-        return found == table.content
+        return replaced
