@@ -88,6 +88,7 @@ NEEDS = {
     ),
     "Open MPI": Need(_open_mpi, "openmpi-bin libopenmpi-dev"),
     "compiler": Need(_compiler, "gcc libc6-dev"),
+    "R": Need(_programs("Rscript"), "r-base-core"),
     "mounting": Need(_mounting),
     "Fashion-MNIST": Need(
         lambda: None if FASHION_MNIST.is_dir() else f"no {FASHION_MNIST}",

@@ -13,7 +13,7 @@ SPREAD = (
 
 FIRST = (
     *("test_slurm.py", "test_harness.py", "test_stopping_jobs.py", "test_slurm_cluster.py"),
-    *("test_upgrade.py", "test_old.py"),
+    *("test_upgrade.py", "test_old.py", "test_first_hour.py"),
 )
 """Files that begin first, each on one worker: they take long, and others fill the time."""
 
@@ -86,6 +86,7 @@ SLOW_TESTS = {
 
 
 SLOW_FILES = {
+    "test_first_hour.py",
     *(name for name in SPREAD if name not in SLOW_TESTS),
     *FIRST,
     *("test_lsf_standins.py", "test_serve_page.py", "test_report_page.py", "test_verify.py"),

@@ -11,7 +11,7 @@ from paper_networks import paper
 from site_files import own_site
 from typer.testing import CliRunner
 
-from nnlc.campaign.campaign import Campaign, load_campaign
+from nnlc.campaign.campaign import Campaign, load_campaign, parse_campaign
 from nnlc.cli import app
 from nnlc.errors import ResultsError, SiteError
 from nnlc.launching.forecast import Forecast, NetworkForecast, forecast_campaign, is_this_gpu
@@ -406,6 +406,20 @@ def test_images_are_those_of_the_networks_that_are_left():
         }
     )
     assert dict(images_to_stage(replace(two, campaign=small)))["SVHN"] == 182 + 64
+
+
+def test_a_users_own_file_is_read_where_it_is_and_needs_no_staging(tmp_path):
+    own = tmp_path / "own.npz"
+    sizes = {"channels": 1, "width": 8, "classes": 2, "train_images": 500, "validation_images": 50}
+    section = {"networks_per_depth": 1, "depths": [1, 1], "npz": str(own), "sha256": "0" * 64}
+    values = SMOKE.model_dump(exclude={"datasets"}, exclude_none=True)
+    campaign = parse_campaign(values | {"datasets": {"own": section | sizes}}, tmp_path)
+    some = forecast_of(a_site(), [1.0])
+    networks = tuple(replace(some.networks[0], network=each) for each in campaign.networks())
+    forecast = replace(some, campaign=campaign, networks=networks)
+    assert list(images_to_stage(forecast)) == [("own", None)]
+    own.touch()
+    assert not list(images_to_stage(forecast))
 
 
 def test_disk_is_for_every_table_and_for_what_can_be_under_way_at_once():

@@ -177,11 +177,12 @@ def forecast_on(
 
 def nothing_to_plan(forecast: CampaignForecast) -> SiteError:
     """Return the error for a campaign that has nothing left to train."""
-    again = "; 'nnlc retry RESULTS' lets the next start try these again"
+    again = "'nnlc retry RESULTS' lets the next start try these again, and "
     return SiteError(
         f"campaign {forecast.campaign.name}: nothing to plan: {forecast.done} tables exist and "
-        f"{forecast.failed} networks failed{not_whole_words(forecast)}"
+        f"{forecast.failed} networks failed{not_whole_words(forecast)}; "
         f"{again if forecast.failed or forecast.not_whole else ''}"
+        "--results with a new folder plans the whole campaign"
     )
 
 

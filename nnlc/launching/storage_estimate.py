@@ -34,12 +34,16 @@ class Disk:
 def images_to_stage(forecast: CampaignForecast) -> Iterator[tuple[str, int | None]]:
     """Yield the image sets of the networks that are left, each with its megabytes.
 
-    Sets that come with nnlc are left out. The size is None if a user's file is missing.
+    Sets that come with nnlc are left out, as are files of the user that exist, which are read where
+    they are. The size is None if such a file is missing.
     """
     left = {f.network.images.name for f in forecast.left}
     for name, images in forecast.campaign.image_sets().items():
-        if name in left and not comes_with_nnlc(name):
-            yield name, _megabytes(images, forecast.campaign.datasets[name])
+        section = forecast.campaign.datasets[name]
+        own = section.npz
+        if name not in left or comes_with_nnlc(name) or (own and Path(own).is_file()):
+            continue
+        yield name, None if own else _megabytes(images, section)
 
 
 def disk(plan: Plan) -> Disk:
@@ -71,10 +75,7 @@ def _checkpoint_bytes(forecast: NetworkForecast) -> int:
     return VALUE_BYTES * (1 + optimizer_of(spec).kept_values(spec)) * forecast.parameters
 
 
-def _megabytes(images: ImageSet, section: DatasetSection) -> int | None:
-    if section.npz is not None:
-        path = Path(section.npz)
-        return round(path.stat().st_size / 1e6) if path.is_file() else None
+def _megabytes(images: ImageSet, section: DatasetSection) -> int:
     known = KNOWN[images.name]
     _, more = known.splits.get(section.train or known.default_split, (0, 0))
     return known.megabytes + more
