@@ -56,6 +56,9 @@ SLOW_TESTS = {
     "test_machine_plan.py": {
         "test_steps_of_real_networks_are_timed_in_a_process_of_their_own",
     },
+    "test_kept_weights.py": {
+        "test_a_trainer_goes_on_in_a_grown_folder_and_uses_the_checkpoints_of_before",
+    },
     "test_plan.py": {
         "test_the_papers_6000_networks_finish_at_each_site_within_its_limits",
         "test_whatever_is_asked_a_plan_is_legal_or_the_nearest_possible_is",
