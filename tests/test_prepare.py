@@ -206,6 +206,8 @@ def test_a_dry_run_writes_nothing_and_prints_a_script_that_needs_nothing_more(pr
     Path("r").mkdir()
     Path("r/other").touch()
     assert "no campaign.toml" in str(CliRunner().invoke(app, asked).exception)
+    refused = CliRunner().invoke(app, ["submit", "mine.toml", "--site", "local", "--dry-run"])
+    assert "the site local has no scheduler" in str(refused.exception)
 
 
 def test_the_log_of_a_job_is_in_the_results_folder_by_its_number(project, tmp_path):

@@ -206,14 +206,14 @@ def submit(
         python=find_python(python, chosen),
     )
     submission = prepare(request, chosen, folder, loaded)
-    scheduler = None if dry_run else queue_of(chosen)
+    scheduler = queue_of(chosen)
     for name, image_set in loaded.image_sets().items():
         check_images(image_set, loaded.datasets[name], images)
     first = () if folder.has_campaign else shared_ids(campaign, loaded)
     spare = spare_nodes_notes(loaded, chosen, folder, request)
     for note in (*first, *submission.notes, *removed_wishes(os.environ), *spare):
         say_aside(note)
-    if scheduler is None:
+    if dry_run:
         folder.check_usable(loaded)
         say_whole(plain_script(request, chosen, loaded))
         if submission.scripts[1:]:

@@ -78,13 +78,6 @@ def submit(
                 f"'nnlc status {results.path}' shows them, 'nnlc cancel {results.path}' ends them"
             )
         submission.keep()
-        try:
-            # Slurm ends a job without a word if the folder of its log is missing.
-            results.logs_folder.mkdir(exist_ok=True)
-        except OSError as problem:
-            raise SchedulerError(
-                f"{results.logs_folder}: can't be written: {problem.strerror}"
-            ) from None
         return list(_submit_all(submission, site, scheduler, results))
 
 
@@ -101,10 +94,13 @@ def _alone(results: ResultsFolder) -> Iterator[None]:
     lock = results.jobs_folder / ".submit"
     try:
         results.jobs_folder.mkdir(exist_ok=True)
+        # Slurm ends a job without a word if the folder of its log is missing.
+        results.logs_folder.mkdir(exist_ok=True)
         no_wait = os.O_NONBLOCK | os.O_NOFOLLOW  # in case the path is a pipe or a link
         file = os.fdopen(os.open(lock, os.O_WRONLY | os.O_CREAT | no_wait, 0o666), "wb")
     except OSError as problem:
-        raise SchedulerError(f"{lock}: can't be written: {problem.strerror}") from None
+        place = problem.filename or lock
+        raise SchedulerError(f"{place}: can't be written: {problem.strerror}") from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -48,19 +48,18 @@ def draw_comparison(found: pd.DataFrame, width: float | None = None) -> tuple[Fi
     drawn = found[found["predicted"] > 0]
     order = _by_error(drawn[~drawn["stop_rule"]])
     rules = list(drawn.loc[drawn["stop_rule"], "method"].unique())
-    if len(datasets) == 1:
-        figure, axes = wide_panel(width, 4.2)
-        panel_of = [axes]
-    else:
+    if several := len(datasets) > 1:
         figure, panel_of = panels(len(datasets), width)
+    else:
+        figure, *panel_of = wide_panel(width, 4.2)
     for axes, dataset in zip(panel_of, datasets, strict=True):
         _draw_panel(axes, drawn[drawn["dataset"] == dataset], order, rules, short)
-        if len(datasets) > 1:
-            networks = int(found.loc[found["dataset"] == dataset, "networks"].max())
-            axes.set_title(panel_title(dataset, networks))
+        if several:
+            networks = found.loc[found["dataset"] == dataset, "networks"]
+            axes.set_title(panel_title(dataset, int(networks.max())))
     label_panels(panel_of, "epochs saved (%)", _ERROR)
     if len(drawn):
-        (legend_beside if len(datasets) == 1 else legend)(figure, panel_of[0])
+        (legend if several else legend_beside)(figure, panel_of[0])
     return figure, _caption(found, [short[name] for name in order[_MOST_NAMED:]], short)
 
 
@@ -77,19 +76,16 @@ def _draw_panel(
         short: names for the legend.
     """
     for name in order[_MOST_NAMED:]:
-        _draw_line(
-            axes, lines[lines["method"] == name], color="#c8c8c8", linewidth=scaled(1), zorder=1
-        )
-    _draw_line(axes, lines[lines["method"] == _BASELINE], color=BLACK, label=_BASELINE)
+        _draw_line(axes, lines, name, color="#c8c8c8", linewidth=scaled(1), zorder=1)
+    _draw_line(axes, lines, _BASELINE, color=BLACK, label=_BASELINE)
     for i, name in enumerate(order[:_MOST_NAMED]):
         style = {"color": COLOURS[i], "linestyle": LINES[i % len(LINES)]}
-        _draw_line(axes, lines[lines["method"] == name], label=escape_dollars(short[name]), **style)
+        _draw_line(axes, lines, name, label=escape_dollars(short[name]), **style)
     for i, name in enumerate(rules):
         label = f"{escape_dollars(short[name])} (stops by itself)"
-        style = {"color": COLOURS[-1 - i % len(COLOURS)], "label": label}
-        style |= {"markersize": scaled(9), "linestyle": "", "clip_on": False}
-        style |= {"marker": _STOP_MARKS[i % len(_STOP_MARKS)]}
-        _draw_line(axes, lines[lines["method"] == name], **style)
+        style = {"color": COLOURS[-1 - i % len(COLOURS)], "linestyle": "", "clip_on": False}
+        style |= {"marker": _STOP_MARKS[i % len(_STOP_MARKS)], "markersize": scaled(9)}
+        _draw_line(axes, lines, name, label=label, **style)
     axes.set_ylim(bottom=0)
 
 
@@ -103,8 +99,8 @@ def _by_error(lines: pd.DataFrame) -> list[str]:
     return [str(name) for name in shares.sort_values(kind="stable").index]
 
 
-def _draw_line(axes: Axes, rows: pd.DataFrame, **style: Any) -> None:
-    rows = rows.sort_values("epochs_saved_percent")
+def _draw_line(axes: Axes, lines: pd.DataFrame, method: str, **style: Any) -> None:
+    rows = lines[lines["method"] == method].sort_values("epochs_saved_percent")
     axes.errorbar(
         rows["epochs_saved_percent"],
         rows["cost_error"],

@@ -1,6 +1,7 @@
 """Pictures of learning curves: a line for each of few networks, bands by depth for many."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -112,11 +113,7 @@ def _draw_each(tables: Tables, value: str, width: float | None) -> Figure:
 
 
 def _draw_row(
-    row: Sequence[Axes],
-    tables: Tables,
-    value: str,
-    positions: Integers,
-    depths: Sequence[Integers],
+    row: Sequence[Axes], tables: Tables, value: str, positions: Integers, depths: Sequence[Integers]
 ) -> bool:
     """Draw one dataset: a panel for each group of depths, with the median of all depths.
 
@@ -169,14 +166,8 @@ def _add_legend_entries(axes: Axes) -> None:
     axes.plot(nothing, nothing, color=BLUE, label="median")
     axes.plot(nothing, nothing, color=BLUE, alpha=0.45, linewidth=scaled(9), label="middle half")
     axes.plot(nothing, nothing, color=SKY, alpha=0.3, linewidth=scaled(9), label="middle 90%")
-    axes.plot(
-        nothing,
-        nothing,
-        color=BLACK,
-        linewidth=scaled(1),
-        linestyle=":",
-        label="median of all depths",
-    )
+    style: Any = {"color": BLACK, "linewidth": scaled(1), "linestyle": ":"}
+    axes.plot(nothing, nothing, **style, label="median of all depths")
 
 
 def _scale(row: Sequence[Axes], value: str) -> None:

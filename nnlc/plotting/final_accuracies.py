@@ -1,7 +1,7 @@
 """Pictures of networks' final accuracy by one of their settings."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -122,13 +122,9 @@ def _black(setting: Setting) -> str:
 
 def _drawable(networks: pd.DataFrame, setting: Setting) -> NDArray[np.bool_]:
     """Return True for each network with a finite accuracy and a setting that the axis can show."""
-    values = networks[setting.column].to_numpy(dtype=float)
-    found: NDArray[np.bool_] = np.isfinite(
-        networks["val_accuracy_percent_final"].to_numpy()
-    ) & np.isfinite(values)
-    if setting.logarithmic:
-        found &= values > 0
-    return found
+    values = networks[["val_accuracy_percent_final", setting.column]].to_numpy(dtype=float)
+    found: NDArray[np.bool_] = np.isfinite(values).all(axis=1)
+    return found & (values[:, 1] > 0) if setting.logarithmic else found
 
 
 def _draw_points(axes: Axes, networks: pd.DataFrame, setting: Setting) -> bool:
@@ -187,16 +183,9 @@ def _add_legend_entries(axes: Axes, networks: pd.DataFrame, *, medians: bool) ->
     """Add a legend entry for each mark in use, larger and less transparent than in the panel."""
     nothing: list[float] = []
     for mark, rows in zip(_MARKS, _kinds(networks), strict=True):
-        if not len(rows):
-            continue
-        axes.scatter(
-            nothing,
-            nothing,
-            s=40 * scaled(1) ** 2,
-            color=mark.colour,
-            marker=mark.shape,
-            label=mark.name,
-        )
+        if len(rows):
+            look: Any = {"s": 40 * scaled(1) ** 2, "color": mark.colour, "marker": mark.shape}
+            axes.scatter(nothing, nothing, **look, label=mark.name)
     if medians:
         label, size = "median, quartiles", scaled(4.5)
         axes.plot(nothing, nothing, color=BLACK, marker="s", markersize=size, label=label)
@@ -235,8 +224,8 @@ def draw_layer_types(tables: Tables, width: float | None = None) -> tuple[Figure
     legend(figure, found[0])
     whiskers = (
         "With: at least one block of the feature part has it. Lines: medians; boxes from quartile "
-        "to quartile, "
-        "whiskers from the 5th percentile to the 95th; below each its number of networks."
+        "to quartile, whiskers from the 5th percentile to the 95th; below each its number of "
+        "networks."
     )
     return figure, join_sentences([whiskers, note])
 
@@ -258,15 +247,8 @@ def _draw_boxes(axes: Axes, networks: pd.DataFrame) -> None:
         [place for place, _ in ticks], [text for _, text in ticks], fontsize=small_text(10)
     )
     for i, name in enumerate(_BLOCKS):
-        axes.annotate(
-            name,
-            (i, 0),
-            (0, -scaled(22)),
-            ("data", "axes fraction"),
-            "offset points",
-            ha="center",
-            va="top",
-        )
+        below, system = (0, -scaled(22)), ("data", "axes fraction")
+        axes.annotate(name, (i, 0), below, system, "offset points", ha="center", va="top")
     axes.grid(visible=False, axis="x")
 
 

@@ -78,7 +78,7 @@ def plot_tables(
         _check_known(tables, kind, value)
 
     def draw(width: float | None) -> tuple[Figure, str]:
-        figure, note = _draw(kind, value)(tables, width)
+        figure, note = _draw(tables, kind, value, width)
         return figure, join_sentences([_counts(tables), _losses(tables, kind, value), note])
 
     return _finish(draw, path, look)
@@ -136,23 +136,20 @@ def _finish(
     return words
 
 
-def _draw(kind: str, value: str) -> Callable[[Tables, float | None], tuple[Figure, str]]:
+def _draw(tables: Tables, kind: str, value: str, width: float | None) -> tuple[Figure, str]:
     match kind:
         case "curves":
-            return lambda tables, width: draw_curves(tables, VALUES[value], width)
+            return draw_curves(tables, VALUES[value], width)
         case "layer-types":
-            return draw_layer_types
+            return draw_layer_types(tables, width)
         case "saw-tooth":
-            return draw_saw_tooth
+            return draw_saw_tooth(tables, width)
         case _:
-            return lambda tables, width: draw_finals(tables, SETTINGS[kind], width)
+            return draw_finals(tables, SETTINGS[kind], width)
 
 
 def check_plot(
-    path: str | Path | None,
-    kind: str = KINDS[0],
-    value: str = "accuracy",
-    look: Look | None = None,
+    path: str | Path | None, kind: str = KINDS[0], value: str = "accuracy", look: Look | None = None
 ) -> None:
     """Check the options of a picture, and that a file can be written at its path, if any.
 
@@ -189,10 +186,12 @@ def _check_known(tables: Tables, kind: str, value: str) -> None:
     columns = {"curves": VALUES[value], "saw-tooth": "train_loss", "layer-types": "layer_types"}
     needed = columns.get(kind) or SETTINGS[kind].column
     values = (tables.curves if needed in tables.curves else tables.networks)[needed]
-    is_list = values.map(lambda one: isinstance(one, tuple))
-    lacks = {"saw-tooth": tables.step == 1, "layer-types": not is_list.all()}
-    if values.isna().all() or lacks.get(kind):
-        halves = " in half epochs" if kind == "saw-tooth" else ""
+    halves = " in half epochs" if kind == "saw-tooth" else ""
+    if kind == "layer-types":
+        lacks = not all(isinstance(one, tuple) for one in values)
+    else:
+        lacks = bool(values.isna().all()) or (kind == "saw-tooth" and tables.step == 1)
+    if lacks:
         raise NnlcError(f"these curves have no {needed}{halves}, which this figure shows")
 
 

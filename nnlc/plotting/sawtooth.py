@@ -5,6 +5,8 @@ has a lower loss in an epoch's first half than in its second: its loss rises fro
 (x.5) to the end of the epoch, and falls to the next half epoch.
 """
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -99,14 +101,8 @@ def _draw_each(tables: Tables, width: float | None) -> Figure:
             (halves, BLUE, "v", _AT_HALVES),
             (~halves, VERMILLION, "^", _AT_WHOLES),
         ):
-            axes.plot(
-                numbers[chosen] / 2,
-                values[chosen],
-                mark,
-                color=colour,
-                markersize=scaled(4),
-                label=label,
-            )
+            style: Any = {"color": colour, "markersize": scaled(4), "label": label}
+            axes.plot(numbers[chosen] / 2, values[chosen], mark, **style)
         axes.set_title(f"{id_}\n{dataset_name(dataset)}", fontsize=small_text(9), weight="normal")
         axes.set_xlim(left=0)
     label_panels(found, "epoch", "training loss (nats)")

@@ -130,7 +130,7 @@ def panels(count: int, width: float | None) -> tuple[Figure, list[Axes]]:
 
     Args:
         count: the number of panels.
-        width: of the figure in inches; None: as wide as its panels need.
+        width: width of the figure in inches; None: as wide as its panels need.
     """
     columns = min(count, _PANELS_PER_ROW, most_columns(width, _LEAST_PANEL_INCHES))
     rows = ceil(count / columns)
@@ -189,12 +189,12 @@ def logarithmic_ticks(axis: Axis) -> None:
 
 
 def _figure(width: float | None, usual_width: float, height: float) -> Figure:
-    """Return an empty figure; legend and caption make it higher.
+    """Return an empty figure; title, legend and caption make it higher.
 
     Args:
         width: width in inches; None for the usual one.
         usual_width: width for text of 12 points.
-        height: height for text of 12 points, and no more than if the figure were a square.
+        height: height of the panels for text of 12 points.
     """
     wide = scaled(max(usual_width, _LEAST_WIDTH_INCHES)) if width is None else width
     return Picture(figsize=(wide, scaled(max(height, _LEAST_HEIGHT_INCHES))), layout="constrained")
@@ -217,13 +217,8 @@ def caption(figure: Figure, text: str) -> None:
     """Write a caption below all panels."""
     letters = int(figure.get_figwidth() / (small_text(10) / 10 * _CAPTION_INCHES))
     lines = textwrap.wrap(text, letters)
-    figure.supxlabel(
-        escape_dollars("\n".join(lines)),
-        x=0.01,
-        ha="left",
-        fontsize=small_text(10),
-        color=TEXT_GREY,
-    )
+    style: Any = {"ha": "left", "fontsize": small_text(10), "color": TEXT_GREY}
+    figure.supxlabel(escape_dollars("\n".join(lines)), x=0.01, **style)
     _grow(figure, len(lines) * _CAPTION_LINE_INCHES + 0.1)
 
 
@@ -253,15 +248,11 @@ def headline(figure: Figure, text: str | None, height: float | None) -> None:
 def legend(figure: Figure, axes: Axes) -> None:
     """Draw the legend of one panel above all panels, in as many columns as fit."""
     handles, labels = axes.get_legend_handles_labels()
-    widest = _KEY_INCHES + _LEGEND_INCHES * max(map(_length, labels))
+    widest = _KEY_INCHES + _LEGEND_INCHES * max(map(len, "\n".join(labels).split("\n")))
     columns = min(len(labels), max(1, int(figure.get_figwidth() / scaled(widest))))
     figure.legend(handles, labels, loc="outside upper left", ncols=columns, alignment="left")
     lines = sum(label.count("\n") + 1 for label in labels) / columns
     _grow(figure, ceil(lines) * _LEGEND_LINE_INCHES + 0.1)
-
-
-def _length(label: str) -> int:
-    return max(map(len, label.split("\n")))
 
 
 def legend_beside(figure: Figure, axes: Axes) -> None:
