@@ -94,13 +94,11 @@ class Benchmark:
         damaged: Damaged = "refuse",
         cache: bool = False,  # noqa: ARG002  accepted, and without effect, until 0.3.0
     ) -> None:
-        paths: list[str | Path] = []
         if isinstance(folders, Tables):
-            check_rows(folders)
             tables = folders
+            check_rows(tables)
         else:
-            paths = [folders] if isinstance(folders, str | Path) else list(folders)
-            tables = load_tables(paths, val_loss=val_loss, damaged=damaged)
+            tables = load_tables(folders, val_loss=val_loss, damaged=damaged)
         if not len(tables):
             why = f": {tables.skipped[0]}" if tables.skipped else ", as no folder was given"
             raise NnlcError(f"there is no table to look up{why}")
@@ -111,7 +109,7 @@ class Benchmark:
         curves = np.split(tables.curves[_FIELDS].to_numpy(), ends[:-1])
         self._curves: dict[str, Floats] = dict(zip(tables.networks["id"], curves, strict=True))
         seconds = map(np.cumsum, np.split(tables.curves["seconds"].to_numpy(), ends[:-1]))
-        self._seconds: dict[str, Floats] = dict(zip(tables.networks["id"], seconds, strict=True))
+        self._seconds = dict(zip(tables.networks["id"], seconds, strict=True))
         self.skipped = tables.skipped
 
     def __len__(self) -> int:
@@ -136,16 +134,14 @@ class Benchmark:
     def seconds(self, id: str, epoch: float | None = None) -> float | None:
         """Return the recorded seconds of training and validation up to an epoch; default: the last.
 
-        The seconds come from the journal's event "finish" with this table's sha256. Other networks
-        may have used the same device at the same time. Half epochs
-        that were repeated after an interruption count once, and failed attempts don't count.
-        Writing checkpoints is included; the start of the process, loading images and waiting are
-        not. After a network has diverged, its half epochs are not trained and take almost no time.
+        The seconds come from the journals that `load_tables` reads. Other networks may have used
+        the same device at the same time. Half epochs that were repeated after an interruption count
+        once, and failed attempts don't count. Writing checkpoints is included; the start of the
+        process, loading images and waiting are not. After a network has diverged, its half epochs
+        are not trained and take almost no time.
 
         Returns:
-            The seconds, or None if no journal has those of every half epoch. Published tables have
-            no journal. The journal of a results folder is found only if the results folder itself
-            was given, not a folder in it.
+            The seconds, or None if no journal has those of every half epoch.
 
         Raises:
             NnlcError: as for `query`.

@@ -148,7 +148,7 @@ def test_a_figure_of_what_is_not_known_is_refused(tmp_path, ours, kind, value, w
 )
 def test_what_needs_tables_says_in_a_line_that_there_are_none(tmp_path, monkeypatch, words):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "c.csv").write_text(HEAD + "a,1,50\n")
+    (tmp_path / "c.csv").write_text(HEAD + "a,1,50\n\n")  # blank lines mean nothing
     run("import", "--csv", "c.csv", "-o", "imported")
     job = run(*words.split(), "imported")
     assert job.exit_code == 1
@@ -193,6 +193,7 @@ def test_a_mistake_in_a_csv_file_is_named_with_line_and_column(tmp_path, text, w
         ({"id": ["a", "a"]}, "networks, row 1, column id: 'a' is there already"),
         ({"id": ["a", "b"]}, "networks, row 1, column id: 'b' has no curve"),
         ({"id": ["a"], "momentum": ["x"]}, "networks, row 0, column momentum: 'x' is no number"),
+        ({"id": ["a"], "seconds": ["x"]}, "networks, row 0, column seconds: 'x' is no number"),
         ({"name": ["a"]}, "networks: needs id among its columns"),
     ],
 )
@@ -206,10 +207,12 @@ def test_rows_of_several_networks_may_alternate_and_networks_be_in_another_order
     curves = pd.DataFrame(
         {"id": ["b", "a", "b"], "epoch": [1, 1, 2], "val_accuracy_percent": [10.0, 20.0, 30.0]}
     )
-    tables = Tables.from_frames(curves, pd.DataFrame({"id": ["a", "b"], "depth": [1, 2]}))
+    networks = {"id": ["a", "b"], "depth": [1, 2], "dataset": pd.Categorical(["x", None])}
+    tables = Tables.from_frames(curves, pd.DataFrame(networks))
     assert list(tables.curves["val_accuracy_percent"]) == [10, 30, 20]
     assert list(tables.networks["id"]) == ["b", "a"]
     assert list(tables.networks["depth"]) == [2, 1]
+    assert list(tables.curves["dataset"]) == ["unknown", "unknown", "x"]
     with pytest.raises(NnlcError, match="networks: network 'b' has a curve, but no row"):
         Tables.from_frames(curves, pd.DataFrame({"id": ["a"]}))
 

@@ -85,6 +85,12 @@ def test_audit_checks_a_collection_against_its_campaigns_and_misses_no_table(mer
     assert len(found) == 4
 
 
+def test_a_results_folder_may_have_the_name_of_a_folder_of_campaigns(tmp_path):
+    write_results(tmp_path / "campaigns")
+    next((tmp_path / "campaigns").glob("*_models/*")).unlink()
+    assert "missing-table" in {one.rule.name for one in audit(tmp_path / "campaigns").findings}
+
+
 def test_an_edited_campaign_of_a_collection_is_refused_and_named(merged):
     folder, tables = merged
     file = CampaignFiles().of(tables[0])
@@ -129,7 +135,9 @@ def test_kept_weights_come_along_with_their_tables_alone(tmp_path, link):
     for name in (first, second):
         (tmp_path / "a" / "weights" / name).write_text(name)
     subset_tables(tmp_path / "a", tmp_path / "some", [first.partition(".")[0]], link=link)
-    merge_tables(tmp_path / "some", tmp_path / "again", link=link)
+    shutil.copytree(tmp_path / "some", tmp_path / "without")
+    shutil.rmtree(tmp_path / "without" / "weights")
+    merge_tables([tmp_path / "without", tmp_path / "some"], tmp_path / "again", link=link)
     (kept,) = (tmp_path / "again" / "weights").iterdir()
     assert (kept.name, kept.read_text()) == (first, first)
     assert (kept.stat().st_nlink == 3) is link

@@ -31,13 +31,13 @@ def comparison_lines(found: pd.DataFrame) -> Iterator[str]:
         if row["dataset"] != dataset:
             dataset = row["dataset"]
             yield f"{shown_name(dataset)}, accuracy at epoch {row['target_epoch']:g}"
-        cost = f"{_text(row['cost_error'], 2)} ± {_text(row['cost_standard_error'], 2)}"
-        error = f"{_text(row['mean_error'], 2)} ± {_text(row['standard_error'], 2)}"
+        cost = f"{rounded(row['cost_error'], 2)} ± {rounded(row['cost_standard_error'], 2)}"
+        error = f"{rounded(row['mean_error'], 2)} ± {rounded(row['standard_error'], 2)}"
         yield (
             f"{row['method']:<{width}} {row['cutoff_epoch']:>6.4g} "
-            f"{_text(row['epochs_saved_percent'], 1):>6} {cost:>13} {error:>13} "
-            f"{_text(row['median_error'], 2):>7} {_text(row['baseline_mean_error'], 2):>6} "
-            f"{_text(row['top_overlap_percent'], 0):>5} {_text(row['covered_percent'], 0):>6} "
+            f"{rounded(row['epochs_saved_percent'], 1):>6} {cost:>13} {error:>13} "
+            f"{rounded(row['median_error'], 2):>7} {rounded(row['baseline_mean_error'], 2):>6} "
+            f"{rounded(row['top_overlap_percent'], 0):>5} {rounded(row['covered_percent'], 0):>6} "
             f"{row['predicted']:>5}/{row['networks']:<5} {row['milliseconds']:>7.2f}"
         )
     for name, why in found.attrs.get("failures", {}).items():
@@ -53,5 +53,6 @@ def with_dataset_names(found: pd.DataFrame) -> pd.DataFrame:
     return found.assign(dataset=found["dataset"].map(shown_name) if "dataset" in found else "")
 
 
-def _text(value: float, digits: int) -> str:
+def rounded(value: float, digits: int) -> str:
+    """Return a number as text, or "-" if it is not finite."""
     return f"{value:.{digits}f}" if math.isfinite(value) else "-"

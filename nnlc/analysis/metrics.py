@@ -250,7 +250,7 @@ def _overfit_epoch(train_loss: Floats, val_loss: Floats, numbers: Integers, rows
 
 def _chance_limits(networks: pd.DataFrame) -> Floats:
     """Return the accuracy in percent that chance may give each network; NaN for unknown images."""
-    paths = networks["path"] if "path" in networks else [""] * len(networks)
+    paths = networks.get("path", [""] * len(networks))
     limits = np.full(len(networks), np.nan)
     found = image_sets_of(networks["dataset"], paths)
     for images in filter(None, set(found)):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from nnlc.analysis.comparison_text import rounded
 from nnlc.errors import NnlcError
 from nnlc.networks.image_sets import shown_name
 
@@ -53,12 +54,10 @@ def savings_lines(found: pd.DataFrame) -> Iterator[str]:
     width = max(map(len, found["method"]))
     for dataset, rows in found.groupby("dataset", sort=False):
         first = rows.iloc[0]
-        points = (
-            f"{first['most_error']:g} percentage point{'' if first['most_error'] == 1 else 's'}"
-        )
         yield (
             f"{shown_name(str(dataset))}, accuracy at epoch {first['target_epoch']:g}: epochs "
-            f"saved at a mean error of at most {points}"
+            f"saved at a mean error of at most {first['most_error']:g} percentage "
+            f"point{'' if first['most_error'] == 1 else 's'}"
         )
         for row in rows.to_dict("records"):
             line = f"  {row['method']:<{width}}"
@@ -69,5 +68,5 @@ def savings_lines(found: pd.DataFrame) -> Iterator[str]:
             yield (
                 f"{line} {row['epochs_saved_percent']:5.1f} %  {stop} {row['cutoff_epoch']:.4g}"
                 f"{' (mean)' if row['stop_rule'] else ''}, error {row['cost_error']:.2f} ± "
-                f"{row['cost_standard_error']:.2f}"
+                f"{rounded(row['cost_standard_error'], 2)}"
             )

@@ -139,8 +139,8 @@ def _last_epochs(tables: Tables) -> NDArray[np.float64]:
     """Return the last epoch of each table's campaign; of the table, if it has no campaign."""
     networks = tables.networks
     files, epochs = CampaignFiles(), cache(_campaign_epochs)
-    paths = networks["path"] if "path" in networks else [""] * len(networks)
-    planned = np.array([epochs(files.of(path) if path else None) for path in paths], dtype=float)
+    paths = networks.get("path", [""] * len(networks))
+    planned = np.array([epochs(files.of(path)) for path in paths], dtype=float)
     return np.where(planned > 0, planned, networks["half_epochs"] * tables.step)
 
 

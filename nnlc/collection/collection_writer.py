@@ -54,10 +54,9 @@ def write_collection(
     """
     recorded = _recorded(merged, journals)
     with new_folder(folder, partial(check_destination, folder, paths)) as temporary:
-        for one in merged.firsts:
-            _write_table(one, temporary, link=link)
-            if home := parent_collection(one.path.parent, paths):
-                _write_weights(home / WEIGHTS / f"{one.id}{SAFETENSORS}", temporary, link=link)
+        for sources in merged.taken.values():
+            _write_table(sources[0], temporary, link=link)
+            _write_weights(sources, paths, temporary, link=link)
         write_new(temporary / PROVENANCE_FILE, provenance(merged, paths, campaigns.names))
         for name, content in campaigns.contents.items():
             write_new(temporary / CAMPAIGNS / name, content)
@@ -92,12 +91,18 @@ def _write_table(source: Source, collection: Path, *, link: bool) -> None:
     source.check(read_bytes(path, follow_link=False))
 
 
-def _write_weights(weights: Path, collection: Path, *, link: bool) -> None:
-    """Copy or link a network's kept weights, if there are any, for `nnlc.rebuild`."""
-    if weights.is_file() and not weights.is_symlink():
-        path = collection / WEIGHTS / weights.name
-        path.parent.mkdir(exist_ok=True)
-        (os.link if link else shutil.copyfile)(weights, path)
+def _write_weights(
+    sources: Sequence[Source], paths: Sequence[Path], collection: Path, *, link: bool
+) -> None:
+    """Copy or link a network's kept weights, if a source has them, for `nnlc.rebuild`."""
+    name = f"{sources[0].id}{SAFETENSORS}"
+    homes = filter(None, (parent_collection(one.path.parent, paths) for one in sources))
+    for weights in (home / WEIGHTS / name for home in homes):
+        if weights.is_file() and not weights.is_symlink():
+            path = collection / WEIGHTS / name
+            path.parent.mkdir(exist_ok=True)
+            (os.link if link else shutil.copyfile)(weights, path)
+            return
 
 
 def write_new(path: Path, content: bytes) -> None:

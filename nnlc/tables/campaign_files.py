@@ -28,8 +28,11 @@ class CampaignFiles:
     def of(self, table: str | Path) -> Path | None:
         """Return the path of a table's campaign file; None if the table has none.
 
-        The file may be damaged or missing: its reader says so.
+        The file may be damaged or missing: its reader says so. A curve of another program, with the
+        path "", has none.
         """
+        if not table:
+            return None
         home = Path(os.path.abspath(table)).parent.parent  # noqa: PTH100  links keep their names
         file = home / CAMPAIGN_FILE
         return file if self._has_campaign(file) else self._kept_in(home).get(Path(table).stem)
@@ -37,7 +40,7 @@ class CampaignFiles:
 
 def is_kept(campaign_file: Path) -> bool:
     """Return True if a campaign file is in a collection, not in a results folder."""
-    return campaign_file.parent.name == CAMPAIGNS
+    return campaign_file.name != CAMPAIGN_FILE
 
 
 def _kept_in(home: Path) -> dict[str, Path]:

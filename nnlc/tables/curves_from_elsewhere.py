@@ -24,11 +24,9 @@ from nnlc.tables.folder_names import IMPORTED_CURVES, IMPORTED_NETWORKS
 
 _ACCURACY = "val_accuracy_percent"
 _VALUES = ("train_loss", "val_loss", _ACCURACY, "train_accuracy_percent", "seconds")
-_COLUMNS = [field.name for field in fields(NetworkSpec)]
-_NUMBERS = {
-    *(field.name for field in fields(NetworkSpec) if field.type in (int, float)),
-    *("depth", "parameters", "multiply_adds"),
-}
+_COLUMNS = {field.name: field.type in (int, float) for field in fields(NetworkSpec)}
+_COLUMNS |= dict.fromkeys(("depth", "parameters", "multiply_adds", "seconds"), True)
+"""Columns of networks; True for numbers."""
 
 Frames = tuple[pd.DataFrame, pd.DataFrame]
 
@@ -89,7 +87,7 @@ def complete_frames(
     """
     given = _Given(curves, names[0], ("id", "epoch", _ACCURACY))
     ids, epochs, accuracies = given.ids(), given.numbers("epoch"), given.numbers(_ACCURACY)
-    halves = 2 * epochs
+    halves = np.nan_to_num(2 * epochs, posinf=0)
     given.check("epoch", (halves > 0) & (halves % 1 == 0), "is not one of 1, 2, … or 0.5, 1, …")
     in_percent = (accuracies >= 0) & (accuracies <= 100)
     given.check(_ACCURACY, in_percent, "is no percentage from 0 to 100")
@@ -108,7 +106,7 @@ def complete_frames(
         table[name] = given.numbers(name) if name in curves else np.nan
     table = table.iloc[np.argsort(owners, kind="stable")].reset_index(drop=True)
     table.insert(1, "dataset", np.repeat(about["dataset"].to_numpy(), lengths))
-    if "seconds" in curves or "seconds" not in about:
+    if "seconds" in curves:
         starts = np.cumsum(lengths) - lengths
         about["seconds"] = np.add.reduceat(table["seconds"].to_numpy(), starts)
     for frame in (table, about):
@@ -124,12 +122,13 @@ def _about(ids: NDArray[Any], networks: pd.DataFrame | None, name: str) -> pd.Da
     given.check("id", found["id"].isin(ids).to_numpy(), "has no curve")
     for missing in set(ids) - set(found["id"]):
         raise NnlcError(f"{given.source}: network {missing!r} has a curve, but no row")
-    for column in (*_COLUMNS, *_NUMBERS):
+    for column, is_number in _COLUMNS.items():
         if column not in found:
-            found[column] = np.nan if column in _NUMBERS else None
-        elif column in _NUMBERS and not is_numeric_dtype(found[column]):
+            found[column] = np.nan if is_number else None
+        elif is_number and not is_numeric_dtype(found[column]):
             found[column] = given.numbers(column)
-    found["dataset"] = found["dataset"].fillna("").replace("", "unknown").astype(str)
+    names = found["dataset"].astype("string").fillna("").replace("", "unknown")
+    found["dataset"] = names.astype(str)
     return found.set_index("id").loc[ids].reset_index()
 
 
@@ -162,7 +161,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
     reader = csv.reader(io.StringIO(read_text(path)), strict=True)
     try:
         columns = next(reader, [])
-        for row in reader:
+        for row in filter(None, reader):  # without blank lines
             if len(row) != len(columns):
                 raise csv.Error(f"{len(row)} fields where the first line has {len(columns)}")
             rows[reader.line_num] = row
