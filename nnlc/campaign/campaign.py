@@ -14,16 +14,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from nnlc.campaign.dataset_section import Count, DatasetSection
+from nnlc.campaign.dataset_section import Count, DatasetSection, Section
 from nnlc.campaign.generations import Generation, network_groups
 from nnlc.console import say_once
 from nnlc.errors import CampaignError, NnlcError
@@ -43,10 +41,6 @@ from nnlc.system.toml_file import Layers, find_file, read_layers, validate
 Minutes = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 _STAMP = re.compile(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}")
 
 
@@ -61,7 +55,7 @@ def _read_stamp(value: object) -> datetime:
     )
 
 
-class RunSection(_Section):
+class RunSection(Section):
     """Section `[run]`: settings of jobs, on which no table depends."""
 
     attempts: Count = 3
@@ -79,7 +73,7 @@ class RunSection(_Section):
     validation accuracy."""
 
 
-class Campaign(_Section):
+class Campaign(Section):
     """Content of a campaign file, checked and merged with the campaigns that it extends."""
 
     name: Annotated[str, Field(pattern=f"^{NAME_PATTERN.pattern}$")]

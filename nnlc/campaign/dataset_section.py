@@ -21,13 +21,17 @@ def _check_depths(depths: tuple[int, int]) -> tuple[int, int]:
     return depths
 
 
-class DatasetSection(BaseModel):
+class Section(BaseModel):
+    """Section of a campaign file, which refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatasetSection(Section):
     """Section `[datasets.NAME]`: an image set and its number of networks.
 
     The folder of its tables is NAME_models.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     networks_per_depth: Annotated[int, Field(ge=0)]
     """Number of networks of each depth; 0 removes a dataset that the extended campaign has."""

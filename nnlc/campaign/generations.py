@@ -7,15 +7,11 @@ networks of a later generation come behind them.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from pydantic import BaseModel, ConfigDict
-
-from nnlc.campaign.dataset_section import DatasetSection
+from nnlc.campaign.dataset_section import DatasetSection, Section
 
 
-class Generation(BaseModel):
+class Generation(Section):
     """Epochs and networks of a campaign before it grew."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int
     datasets: dict[str, DatasetSection]

@@ -19,8 +19,7 @@ NodesOption = Annotated[
     int | None, typer.Option(help="Nodes per job; default: from the site file; plan chooses.")
 ]
 MinutesOption = Annotated[
-    int | None,
-    typer.Option(help="Walltime in minutes; default: from the site file; plan chooses."),
+    int | None, typer.Option(help="Walltime in minutes; default: from the site file; plan chooses.")
 ]
 HoursOption = Annotated[float | None, typer.Option("--hours", hidden=True)]
 """Walltime in hours, in place of --minutes."""

@@ -250,9 +250,7 @@ def _rest(forecast: NetworkForecast, half_epochs: int, short: Entry | None) -> N
         return forecast
     left = 1 - short.kept / half_epochs
     return replace(
-        forecast,
-        seconds=left * forecast.seconds,
-        operations=round(left * forecast.operations),
+        forecast, seconds=left * forecast.seconds, operations=round(left * forecast.operations)
     )
 
 

@@ -30,9 +30,8 @@ def find_python(python: str | None, site: Site) -> str:
     if python is None and site.python is not None:
         return site.python
     python = python or sys.executable
-    if site.template or any(not option.startswith("-") for option in site.launcher_options):
-        return python
-    if site.setup and "/" not in python:
+    in_container = any(not option.startswith("-") for option in site.launcher_options)
+    if site.template or in_container or (site.setup and "/" not in python):
         return python
     found = shutil.which(python)
     if found is None:

@@ -145,16 +145,9 @@ def fewest_nodes(forecast: Forecast, request: PlanRequest) -> int:
     planner = _Planner(forecast)
     [asked] = planner.candidates(request)
     latest = planner.replay(asked).replay.makespan_ms * (1 + MAKESPAN_TOLERANCE)
-    fewer = (
-        c
-        for c in planner.candidates(dataclasses.replace(request, nodes=None))
-        if c.nodes < asked.nodes
-    )
-    enough = (
-        c.nodes
-        for c in fewer
-        if c.least_makespan_ms <= latest and planner.replay(c).replay.makespan_ms <= latest
-    )
+    others = planner.candidates(dataclasses.replace(request, nodes=None))
+    fewer = [c for c in others if c.nodes < asked.nodes and c.least_makespan_ms <= latest]
+    enough = (c.nodes for c in fewer if planner.replay(c).replay.makespan_ms <= latest)
     return next(enough, asked.nodes)
 
 

@@ -14,12 +14,7 @@ import numpy as np
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import ResultsError, TableError
 from nnlc.networks.spec import ID_PATTERN
-from nnlc.reporting.campaign_facts import (
-    campaign_facts,
-    log_facts,
-    seconds_of,
-    stop_of,
-)
+from nnlc.reporting.campaign_facts import campaign_facts, log_facts, seconds_of, stop_of
 from nnlc.reporting.network_state import (
     NO_CURVE,
     Curve,
@@ -213,10 +208,7 @@ class CampaignFolder:
                 points[reached] = value
 
     def _state(
-        self,
-        network: CampaignNetwork,
-        running: Container[str],
-        reached: Mapping[str, Reached],
+        self, network: CampaignNetwork, running: Container[str], reached: Mapping[str, Reached]
     ) -> NetworkState:
         id_ = network.spec.id
         entry, table = self._entries[id_], self._table(network)

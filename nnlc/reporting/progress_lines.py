@@ -84,10 +84,10 @@ def training_left(
         * (totals.get(id_) or correction.factor(predicted[id_][0]) * predicted[id_][1])
         for id_, reached in left.items()
     ]
-    ends = [0.0] * trainers
+    ends = [0.0] * min(trainers, len(rest))  # a journal may be damaged
     for seconds in sorted(rest, reverse=True):  # jobs train the longest network first
         heapreplace(ends, ends[0] + seconds)
-    return max(ends) if max(ends) < inf else None  # a journal may be damaged
+    return max(ends) if max(ends) < inf else None
 
 
 @cache  # a watcher asks every few seconds

@@ -120,12 +120,12 @@ def _grows(key: str, asked: Campaign, recorded: Campaign) -> bool:
     """Return True if a campaign with another value of this key may contain the recorded one."""
     if key == "epochs":  # a stop rule predicts the last epoch
         return asked.epochs > recorded.epochs and recorded.stop is None
-    if key == "order of datasets":
-        return True
+    if not key.startswith("datasets."):
+        return key == "order of datasets"
     name, _, part = key.removeprefix("datasets.").rpartition(".")
     now, before = asked.datasets.get(name), recorded.datasets.get(name)
-    if not key.startswith("datasets.") or before is None or not before.networks_per_depth:
-        return key.startswith("datasets.")
+    if before is None or not before.networks_per_depth:
+        return True
     if now is None or part not in ("networks_per_depth", "depths"):
         return False
     (low, high), (old_low, old_high) = now.depths, before.depths

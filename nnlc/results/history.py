@@ -9,17 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from nnlc.networks.arithmetic import FIRST
-from nnlc.results.job_facts import JobFacts, event_words, job_facts
+from nnlc.results.job_facts import PREDICATES, JobFacts, event_words, job_facts
 from nnlc.results.journal import read_files
 from nnlc.results.open_jobs import OpenJob, OpenJobs
 from nnlc.system.environment import rule_of
 from nnlc.system.newer_format import version_numbers
 from nnlc.wording import printable
 
-_KINDS = frozenset(
-    {"job", "end", "lost", "trouble", "start", "resume", "checkpoint", "aside"}
-    | {"attempt", "failure", "finish", "retire", "retry"}
-)
 _NAMES = {"torch": "torch", "cuda": "CUDA", "cudnn": "cuDNN"}
 """Names, in words for users, of the libraries that a table's bits depend on."""
 
@@ -133,7 +129,7 @@ def read_history(folder: Path) -> History:
     last: tuple[str, dict[str, Any]] | None = None
     starts: dict[str, dict[str, Any]] = {}
     before: dict[str, tuple[str, dict[str, Any]] | None] = {}
-    for name, event in read_files(folder, _KINDS):
+    for name, event in read_files(folder, PREDICATES.keys()):
         if event["event"] == "job":
             before[name] = last
         last_time, last = _word(event["time"]), (name, event)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from nnlc.wording import printable
 
-_WORDS = {
+PREDICATES = {
     "job": "began",
     "end": "ended",
     "lost": "found a job that had ended without a word",
@@ -22,7 +22,7 @@ _WORDS = {
     "retire": "gets no more networks",
     "retry": "'nnlc retry' cleared failures",
 }
-"""Predicate of each event."""
+"""Events that the history of a campaign consists of, each with its predicate in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,12 @@ class JobFacts:
 def job_facts(starts: Sequence[dict[str, Any]]) -> JobFacts:
     """Return facts from the start events of jobs; values of a wrong type are skipped."""
     newest = starts[-1] if starts else {}
-    ranks, device = _ranks(newest), newest.get("device")
+    ranks, device = _dictionaries(newest.get("ranks")), newest.get("device")
+    devices = [one for rank in ranks for one in _dictionaries(rank.get("devices"))]
     return JobFacts(
         tuple(moment_words(event["time"]) for event in starts),
         device if device in ("cpu", "cuda") else None,
-        frozenset(name for rank in ranks for name in _names(rank)),
+        frozenset(name for one in devices if isinstance(name := one.get("name"), str)),
         len(ranks),
         trainers_in(newest),
     )
@@ -53,7 +54,7 @@ def job_facts(starts: Sequence[dict[str, Any]]) -> JobFacts:
 
 def trainers_in(start: dict[str, Any]) -> int:
     """Return the number of trainers that a job's start event names, at least one for each rank."""
-    counts = [rank.get("trainers") for rank in _ranks(start)]
+    counts = [rank.get("trainers") for rank in _dictionaries(start.get("ranks"))]
     return sum(count if isinstance(count, int) and count > 0 else 1 for count in counts)
 
 
@@ -84,20 +85,13 @@ def event_words(event: dict[str, Any], start: dict[str, Any] | None) -> str:
     """
     kind, job = event["event"], "" if start is None else job_words(start)
     subject = f"rank {event.get('rank')}" if kind == "retire" else event.get("id")
-    words = f"{subject or job} {_WORDS[kind]}".strip()
+    words = f"{subject or job} {PREDICATES[kind]}".strip()
     words += f", in {job}" if subject and job else ""
     if isinstance(reason := event.get("reason"), str) and reason:
         words += f" ({' '.join(reason.split())})"
     return printable(f"{moment_words(event['time'])}: {words}")
 
 
-def _ranks(start: dict[str, Any]) -> list[dict[str, Any]]:
-    ranks = start.get("ranks")
-    return [rank for rank in ranks if isinstance(rank, dict)] if isinstance(ranks, list) else []
-
-
-def _names(rank: dict[str, Any]) -> list[str]:
-    devices = rank.get("devices")
-    found = devices if isinstance(devices, list) else []
-    names = [one.get("name") for one in found if isinstance(one, dict)]
-    return [name for name in names if isinstance(name, str)]
+def _dictionaries(values: Any) -> list[dict[str, Any]]:
+    """Return the dictionaries in a list; [] if it is no list."""
+    return [one for one in values if isinstance(one, dict)] if isinstance(values, list) else []

@@ -10,14 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, field_validator
 
 from nnlc.errors import SchedulerError, SiteError
 from nnlc.schedulers.scheduler import Queue, Scheduler
@@ -49,9 +42,7 @@ class Site(BaseModel):
     name: Word
     """Name of the site in scripts and messages."""
     scheduler: Annotated[
-        Scheduler,
-        PlainValidator(scheduler_named),
-        Field(json_schema_extra={"enum": [*SCHEDULERS]}),
+        Scheduler, PlainValidator(scheduler_named), Field(json_schema_extra={"enum": [*SCHEDULERS]})
     ]
     """Scheduler, whose directives and launcher scripts use; `local`: no directives, and mpirun."""
     template: Line | None = None
