@@ -266,16 +266,21 @@ def test_a_grown_folder_is_shown_as_it_is_by_all(folder):
     assert [entry.state for entry in entries.values()] == [State.DAMAGED, *[State.SHORT] * 5]
     [counts] = read_status(results).datasets.values()
     assert (counts.done, counts.waiting, counts.short, counts.rows) == (0, 5, 5, 2)
-    assert "5 tables are from before the campaign grew" in run("status", folder / "r")
-    states = CampaignFolder(results).look().states
-    assert [(one.state, len(one.curve), one.half_epochs) for one in states[1:]] == [
+    journal, gpu = Journal(results.journal_folder), {"name": "A100"}
+    journal.write("job", ranks=[{"devices": [gpu]}])
+    journal.write("finish", id=id_, seconds=1000.0, device=gpu)
+    told, shown = run("status", folder / "r"), CampaignFolder(results).look()
+    assert "5 tables are from before the campaign grew" in told
+    assert shown.lines[-1].startswith("about ")
+    assert shown.lines[-1] in told
+    assert [(one.state, len(one.curve), one.half_epochs) for one in shown.states[1:]] == [
         (Shown.WAITING, 2, 2),
         *[(Shown.WAITING, 2, 0)] * 4,
     ]
     found = audit([folder / "r"]).findings
     assert not any(one.rule.name == "half-epochs" for one in found if one.path != path)
     assert any("5 tables are from before the campaign grew" in one.found for one in found)
-    Journal(results.journal_folder).write("failure", id=id_, reason="x", attempts=3)
+    journal.write("failure", id=id_, reason="x", attempts=3)
     assert any(f"{id_} is no longer failed" in line for line in retry(results))
     assert not path.exists()
     assert "0 of 6 stay valid, and 5 networks go on" in run("upgrade", folder / "r", "--dry-run")

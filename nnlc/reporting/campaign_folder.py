@@ -146,7 +146,7 @@ class CampaignFolder:
         under_way = networks_under_way(self.results.journal_folder, self._history.open_jobs)
         self._look_at_tables()
         self._watch(under_way)
-        reached = read_reached(self.results, self.campaign, self._history, under_way)
+        reached = read_reached(self.results, self.campaign, self._history, under_way, self._entries)
         states = [self._state(n, under_way, reached) for n in self.networks]
         left = {
             n.spec.id: reached.get(n.spec.id, Reached())
@@ -232,7 +232,7 @@ class CampaignFolder:
             return NetworkState(State.FAILED, reason=self._history.failures[id_], attempts=attempts)
         # A table from before the campaign got more epochs.
         curve = table.curve if isinstance(table, Record) else NO_CURVE
-        return NetworkState(State.WAITING, curve, max(half_epochs, entry.kept), attempts=attempts)
+        return NetworkState(State.WAITING, curve, half_epochs, attempts=attempts)
 
     def _count(self, states: Sequence[NetworkState]) -> list[DatasetProgress]:
         groups: dict[str, list[NetworkState]] = {name: [] for name in self._watchers}

@@ -78,15 +78,16 @@ def read_reached(
     campaign: Campaign,
     history: History,
     under_way: Mapping[str, Mapping[str, Any]],
+    entries: Mapping[str, Entry],
 ) -> dict[str, Reached]:
-    """Return the points that networks under way, and those with a checkpoint, have reached."""
+    """Return the points reached by networks under way, or with a checkpoint or kept weights."""
     there = checkpoints_in(results.checkpoints_folder)
-    saved = {i: replace(one, saved=True) for i, one in history.saved.items() if i in there}
-    running = {id_: Reached.from_event(entry) for id_, entry in under_way.items()}
-    for id_ in running.keys() & saved.keys():
-        running[id_] = replace(running[id_], pace=running[id_].pace or saved[id_].pace)
+    found = {id_: Reached(one.kept) for id_, one in entries.items() if one.kept}
+    found |= {i: replace(one, saved=True) for i, one in history.saved.items() if i in there}
+    for id_, record in under_way.items():
+        now = Reached.from_event(record)
+        found[id_] = replace(now, pace=now.pace or found.get(id_, now).pace)
     most = campaign.half_epochs  # a journal may be damaged
-    found = saved | running
     return {i: replace(one, half_epochs=min(one.half_epochs, most)) for i, one in found.items()}
 
 
@@ -102,7 +103,6 @@ def read_status(results: ResultsFolder) -> Status:
     campaign = results.campaign()
     history = read_history(results.journal_folder)
     under_way = networks_under_way(results.journal_folder, history.open_jobs)
-    reached = read_reached(results, campaign, history, under_way)
     left: dict[str, Reached] = {}
     failures: dict[str, Failure] = {}
     finishes = []
@@ -110,6 +110,7 @@ def read_status(results: ResultsFolder) -> Status:
     networks = list(campaign.networks())
     found = inventory(results, campaign, networks, history.finishes)
     with_tables, not_whole, short = found.with_tables, found.not_whole, found.short
+    reached = read_reached(results, campaign, history, under_way, found.entries)
     for network in networks:
         name, id_ = network.images.name, network.spec.id
         status = datasets.setdefault(name, DatasetStatus())
@@ -124,16 +125,14 @@ def read_status(results: ResultsFolder) -> Status:
                 finishes.append(history.finishes[id_])
         elif id_ in not_whole:
             status.unusable += 1
-        elif id_ in under_way:
-            status.under_way += 1
-            left[id_] = reached[id_]
-        elif id_ in history.failures:
+        elif id_ in history.failures and id_ not in under_way:
             status.failed += 1
             failures[id_] = Failure(history.failures[id_], history.attempts.get(id_, 0))
         else:
-            status.waiting += 1
-            left[id_] = reached.get(id_, Reached(short[id_].kept if id_ in short else 0))
-        status.rows += left[id_].half_epochs if id_ in left else 0
+            status.under_way += id_ in under_way
+            status.waiting += id_ not in under_way
+            left[id_] = reached.get(id_, Reached())
+            status.rows += left[id_].half_epochs
     return Status(
         campaign=campaign,
         datasets=datasets,
