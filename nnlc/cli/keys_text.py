@@ -48,12 +48,11 @@ _EXTENDS = Key(
 
 def sections_of(model: Any, title: str) -> Iterator[tuple[str, str, list[Key]]]:
     """Yield the sections of a file, each with its title, such as "[run]", its purpose and keys."""
-    keys, tables = [], []
+    keys, tables, meanings = [], [], _meanings(model)
     for name, field in _fields(model).items():
         if (table := model_of(field.annotation)) is None:
-            keys.append(
-                Key(name, _type(name, field, model), _default(field), _meaning(model, name))
-            )
+            meaning = meanings.get(name, "")
+            keys.append(Key(name, _type(name, field, model), _default(field), meaning))
         else:
             titles: dict[Any, str] = {dict: f"[{name}.NAME]", tuple: f"[[{name}]]"}
             tables.append((table, titles.get(get_origin(field.annotation), f"[{name}]")))
@@ -84,17 +83,15 @@ def _fields(model: Any) -> dict[str, FieldInfo]:
     return {each.name: make(each.type, each.default) for each in dataclasses.fields(model)}
 
 
-def _meaning(model: Any, name: str) -> str:
-    """Return an attribute's docstring, or an empty text."""
+def _meanings(model: Any) -> dict[str, str]:
+    """Return the docstrings of attributes, by name."""
     source: Any = ast.parse(inspect.getsource(model)).body[0]
+    found = {}
     for pair in pairwise(source.body):
         match pair:
-            case (
-                ast.AnnAssign(target=ast.Name(id=found)),
-                ast.Expr(value=ast.Constant(value=str(text))),
-            ) if found == name:
-                return _sentence(text)
-    return ""
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(str(text))):
+                found[name] = _sentence(text)
+    return found
 
 
 def _sentence(text: str) -> str:
@@ -114,7 +111,7 @@ def _type(name: str, field: FieldInfo, model: Any) -> str:
     words = _words(field.annotation, field.metadata)
     if model is SearchSpace and name in LIMITS:
         low, high = LIMITS[name]
-        words = re.sub("numbers", f"numbers from {_number(low)} to {_number(high)}", words)
+        words = words.replace("numbers", f"numbers from {_number(low)} to {_number(high)}")
     return words.replace("[lowest, highest]", field.title or "[lowest, highest]")
 
 

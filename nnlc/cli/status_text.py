@@ -2,6 +2,7 @@
 
 import shlex
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.table import Table
@@ -51,30 +52,38 @@ def show_status(path: Path) -> tuple[Status, bool]:
     results = ResultsFolder(path)
     found = read_status(results)
     make_console().print(_grid(found))
-    if found.campaign.stop is not None:
-        say(_stop_line(found))
-    for id_, failure in found.failures.items():
-        say(f"{id_} {failure}")
-    if found.failures:
-        say(f"nnlc retry {shlex.quote(str(path))} clears failures")
-    for line in [*_short_lines(found), *not_whole_lines(found.not_whole.values(), path)]:
+    for line in _lines(found, path):
         say(line)
-    if len(found.makers) > 1:
-        say(f"warning: tables come from {len(found.makers)} devices or libraries:")
-        for words, count in found.makers:
-            say(f"{count:>6} from {words}")
-    if found.mixture.is_mixed:
-        say(f"warning: {found.mixture.words}")
-    for line in first_few([*found.ignored_lines, *found.unsaid_ends]):
-        say(f"warning: {line}")
-    if found.trouble:
-        say(f"last problem of a running network: {found.trouble}")
     for line in progress_lines(results, found.campaign, found.networks, found.history, found.left):
         say(line)
     lines, is_busy = _queue_lines(results)
     for line in lines:
         say(line)
     return found, is_busy or bool(running_jobs(results.journal_folder, found.history.open_jobs))
+
+
+def _lines(found: Status, path: Path) -> Iterator[str]:
+    """Yield lines on stopped networks, failures, damaged tables and warnings."""
+    if found.campaign.stop is not None:
+        yield _stop_line(found)
+    for id_, failure in found.failures.items():
+        yield f"{id_} {failure}"
+    if found.failures:
+        yield f"nnlc retry {shlex.quote(str(path))} clears failures"
+    if short := sum(counts.short for counts in found.datasets.values()):
+        tables = counted(short, "table is", "tables are")
+        yield f"{tables} from before the campaign grew, and there until the network has all epochs"
+    yield from not_whole_lines(found.not_whole.values(), path)
+    if len(found.makers) > 1:
+        yield f"warning: tables come from {len(found.makers)} devices or libraries:"
+        for words, count in found.makers:
+            yield f"{count:>6} from {words}"
+    if found.mixture.is_mixed:
+        yield f"warning: {found.mixture.words}"
+    for line in first_few([*found.ignored_lines, *found.unsaid_ends]):
+        yield f"warning: {line}"
+    if found.trouble:
+        yield f"last problem of a running network: {found.trouble}"
 
 
 def _grid(found: Status) -> Table:
@@ -88,14 +97,6 @@ def _grid(found: Status) -> Table:
         rows = f"{counts.rows} of {sum(numbers) * found.campaign.half_epochs}"
         grid.add_row(name, *map(str, numbers), rows)
     return grid
-
-
-def _short_lines(found: Status) -> list[str]:
-    """Return a line on the tables of networks that go on, if there are any."""
-    short = sum(counts.short for counts in found.datasets.values())
-    number = counted(short, "table is", "tables are")
-    words = "from before the campaign grew, and there until the network has all epochs"
-    return [f"{number} {words}"] if short else []
 
 
 def _stop_line(found: Status) -> str:
