@@ -164,7 +164,7 @@ def make_handout(
         return free
 
     job: Any = SimpleNamespace(
-        work=SimpleNamespace(networks=networks, failed=0, not_whole={}),
+        work=SimpleNamespace(networks=networks, failed=0, not_whole={}, kept={}),
         campaign=CAMPAIGN,
         results=SimpleNamespace(table_path=lambda *_: NOWHERE, machines_file=NOWHERE),
         finished=(),

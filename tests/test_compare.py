@@ -289,6 +289,8 @@ def test_what_is_saved_is_the_most_whose_error_is_small_enough():
     assert np.isnan(most["epochs_saved_percent"][1])  # it saves nothing
     assert nnlc.savings(found, 50)["cutoff_epoch"][0] == 0.5
     assert list(savings_lines(nnlc.savings(found, 0)))[2].split() == ["menndl:patience=9", "none"]
+    with pytest.raises(NnlcError, match="cutoffs"):
+        nnlc.compare(tables, [], cutoffs="coarse")
     for error in (-1, 101, math.nan):
         with pytest.raises(NnlcError, match="must be from 0 to 100 percentage points"):
             nnlc.savings(found, error)

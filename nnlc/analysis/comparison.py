@@ -18,7 +18,7 @@ from nnlc.analysis.predictors.registry import (
 )
 from nnlc.analysis.scorable_networks import ScorableNetworks, find_scorable, left_out
 from nnlc.errors import NnlcError
-from nnlc.tables.frames import Tables
+from nnlc.tables.frames import Tables, check_choice
 
 BASELINE = "last1"
 TOP_SHARE = 0.1
@@ -27,17 +27,8 @@ CUTOFF_SHARES = (0.1, 0.2, 0.3, 0.5, 0.75)
 FINE_SHARES = tuple(i / 20 for i in range(1, 20))
 COVERED_DEVIATIONS = 2
 COMPARISON_COLUMNS = (
-    *(
-        "dataset",
-        "method",
-        "stop_rule",
-        "cutoff_epoch",
-        "target_epoch",
-        "networks",
-        "predicted",
-        "failed",
-    ),
-    *("not_converged", "epochs_saved_percent", "cost_error", "cost_standard_error"),
+    *("dataset", "method", "stop_rule", "cutoff_epoch", "target_epoch", "networks", "predicted"),
+    *("failed", "not_converged", "epochs_saved_percent", "cost_error", "cost_standard_error"),
     *("mean_error", "standard_error", "median_error", "baseline_mean_error", "covered_percent"),
     *("top_overlap_percent", "milliseconds"),
 )
@@ -177,6 +168,8 @@ def _make(methods: Sequence[str], target: float) -> dict[str, Predictor]:
 def _check_cutoffs(
     cutoffs: Sequence[float] | Literal["fine"] | None, target: float, step: float
 ) -> list[float]:
+    if isinstance(cutoffs, str):
+        check_choice("cutoffs", cutoffs, ("fine",))
     if cutoffs is None or isinstance(cutoffs, str):
         shares = CUTOFF_SHARES if cutoffs is None else FINE_SHARES
         ends = [max(1.0, round(share * target / step)) * step for share in shares]

@@ -79,13 +79,11 @@ def importance(
     """
     numbers = _with_derived(tables)
     values = column_of(numbers, of)
-    with_values = set(numbers.columns[numbers.notna().any()])
-    known = [
-        one for one in dict.fromkeys(settings) if settings is not SETTINGS or one in with_values
-    ]
-    if not known:
+    if settings is SETTINGS:
+        settings = [name for name in SETTINGS if name in numbers and numbers[name].notna().any()]
+    if not settings:
         raise NnlcError("there is no setting; name at least one column of networks")
-    given = {name: column_of(numbers, name) for name in known}
+    given = {name: column_of(numbers, name) for name in settings}
     rows = []
     for dataset in tables.networks["dataset"].unique():
         own = (tables.networks["dataset"] == dataset) & values.notna()
@@ -94,8 +92,7 @@ def importance(
             share, error = _share_and_error(setting[both], values[both])
             rows.append((dataset, name, share, error, int(both.sum())))
     found = pd.DataFrame(rows, columns=list(IMPORTANCE_COLUMNS))
-    by, up = ["dataset", "share"], [True, False]
-    found = found.sort_values(by, ascending=up, ignore_index=True)
+    found = found.sort_values(["dataset", "share"], ascending=[True, False], ignore_index=True)
     found.attrs["of"] = of
     return found
 
@@ -154,17 +151,15 @@ def _ranks(codes: Integers) -> Floats:
 def importance_lines(found: pd.DataFrame) -> Iterator[str]:
     """Yield the result of `importance` as text, a line for each setting."""
     for dataset, rows in found.groupby("dataset", sort=False):
-        yield (
-            f"{shown_name(str(dataset))}, share of the variance of {found.attrs['of']} (ranks) "
-            "that each setting explains"
-        )
+        of = f"the variance of {found.attrs['of']} (ranks)"
+        yield f"{shown_name(str(dataset))}, share of {of} that each setting explains"
         width = max(map(len, rows["setting"]))
         for row in rows.to_dict("records"):
-            networks = counted(row["networks"], "network")
+            share, why = f"{'-':>7}       ", ", all of one value"
             if math.isfinite(row["share"]):
                 share = f"{100 * row['share']:5.1f} % ± {100 * row['standard_error']:4.1f}"
-                yield f"  {row['setting']:<{width}} {share}  {networks}"
-            else:
-                few = row["networks"] < FEWEST_NETWORKS
-                why = f"too few: {FEWEST_NETWORKS} are needed" if few else "all of one value"
-                yield f"  {row['setting']:<{width}} {'-':>7}         {networks}, {why}"
+                why = ""
+            elif row["networks"] < FEWEST_NETWORKS:
+                why = f", too few: {FEWEST_NETWORKS} are needed"
+            networks = counted(row["networks"], "network")
+            yield f"  {row['setting']:<{width}} {share}  {networks}{why}"

@@ -96,8 +96,7 @@ def metrics(
     if not parts and len(networks):
         raise NnlcError(f"no table has a half epoch from epoch {epochs[0]:g} to {epochs[1]:g}")
     measured = pd.concat(parts) if parts else _measure(_NO_NETWORKS)
-    sizes = networks[["parameters", "multiply_adds"]]
-    measured = measured.reindex(networks.index).join(sizes)
+    measured = measured.reindex(networks.index).join(networks[["parameters", "multiply_adds"]])
     copied = [name for name in dict.fromkeys(["id", "dataset", *columns]) if name not in measured]
     found = networks[copied].join(measured)
     found["counted_half_epochs"] = found["counted_half_epochs"].fillna(0).astype("int64")
@@ -178,15 +177,14 @@ def _measure(group: _Group) -> pd.DataFrame:
     near_best = _first(accuracy >= NEAR_BEST * best, numbers)
     found["half_epochs_to_90_percent"] = near_best
     found["accuracy_area"] = (accuracy[:, 1:] + accuracy[:, :-1]).sum(axis=1) * apart / 4
-    halves = slice(None if apart == 1 else 0)
+    halves = slice(None) if apart == 1 else slice(0)
     found["accuracy_roughness"] = _roughness(accuracy[:, halves])
     found["saw_tooth"] = _saw_tooth(train_loss[:, halves], numbers[halves])
-    nonfinite = ~(np.isfinite(train_loss) & np.isfinite(val_loss))
-    if not blank:
-        nonfinite = np.isinf(train_loss) | np.isinf(val_loss)
+    losses = np.array([train_loss, val_loss])
+    nonfinite = (~np.isfinite(losses) if blank else np.isinf(losses)).any(axis=0)
     found["diverged"] = nonfinite.any(axis=1).astype(object)
     if not blank:
-        found["diverged"][(np.isnan(train_loss) & np.isnan(val_loss)).all(axis=1)] = None
+        found["diverged"][np.isnan(losses).all(axis=(0, 2))] = None
     found["diverged_epoch"] = _first(nonfinite, numbers) / 2
     found["train_accuracy_percent_final"] = train_accuracy[:, -1]
     found["accuracy_gap_points"] = train_accuracy[:, -1] - accuracy[:, -1]

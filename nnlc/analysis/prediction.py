@@ -72,16 +72,15 @@ def predict(
     # A stop rule without an epoch of its own takes the one given here.
     asked = float(MOST_EPOCHS) if target is None else target
     made = make_predictor(method, epoch=asked)
-    is_rule = isinstance(made, StopRule)
-    if isinstance(made, StopRule) and made.epoch != asked:
-        if target is not None:
+    if isinstance(made, StopRule):
+        if made.epoch != asked and target is not None:
             raise NnlcError(
                 f"{method} predicts epoch {made.epoch:g}, but the target is epoch {target:g}; "
                 "leave out one of them"
             )
-        target = made.epoch
-    if is_rule and cutoff is not None:
-        raise NnlcError(f"{made.name} decides itself when to stop; leave out the cutoff")
+        if cutoff is not None:
+            raise NnlcError(f"{made.name} decides itself when to stop; leave out the cutoff")
+        target = target if made.epoch == asked else made.epoch
     datasets = find_scorable(tables, target, only=only)
     parts, methods = [], {}
     for scorable in datasets:
@@ -90,6 +89,7 @@ def predict(
             methods[scorable.dataset] = predictor_text(made)
             parts.append(_predict_dataset(made, scorable, cutoff, processes))
     found = pd.concat(parts, ignore_index=True)
+    is_rule = isinstance(made, StopRule)
     found.attrs |= {"methods": methods, "stop_rule": is_rule, **left_out(datasets)}
     if found["target_epoch"].nunique() == 1:
         found.attrs |= {"method": predictor_text(made), "target": found["target_epoch"][0]}
@@ -103,8 +103,8 @@ def _predict_dataset(
         columns = _by_stop_rule(method, scorable, processes)
     else:
         columns = _by_cutoff(method, scorable, cutoff, processes)
-    columns |= {"id": scorable.ids, "dataset": scorable.dataset, "observed": scorable.observed}
-    columns |= {"target_epoch": scorable.target}
+    columns |= {"id": scorable.ids, "dataset": scorable.dataset}
+    columns |= {"target_epoch": scorable.target, "observed": scorable.observed}
     columns["error"] = np.abs(columns["predicted"] - scorable.observed)
     return pd.DataFrame(columns)[list(PREDICTION_COLUMNS)]
 

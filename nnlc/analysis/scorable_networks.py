@@ -82,13 +82,11 @@ def left_out(found: Sequence[ScorableNetworks]) -> dict[str, list[str]]:
     lines = []
     for one in found:
         name = f"{shown_name(one.dataset)}: " if len(found) > 1 else ""
-        ends = "ends" if len(one.short) == 1 else "end"
-        for ids, why in (
-            (one.diverged, "diverged"),
-            (one.short, f"{ends} before epoch {one.target:g}"),
-        ):
-            if ids:
-                lines.append(f"{name}{counted(len(ids), 'network')} {why}: left out")
+        if one.diverged:
+            lines.append(f"{name}{counted(len(one.diverged), 'network')} diverged: left out")
+        if one.short:
+            end = counted(len(one.short), "network ends", "networks end")
+            lines.append(f"{name}{end} before epoch {one.target:g}: left out")
     return {
         "diverged": [id_ for one in found for id_ in one.diverged],
         "short": [id_ for one in found for id_ in one.short],
@@ -183,13 +181,12 @@ def _of_dataset(
 
 def _nothing_left(found: Sequence[ScorableNetworks]) -> str:
     diverged, short = sum(len(one.diverged) for one in found), sum(len(one.short) for one in found)
-    targets = sorted({one.target for one in found})
-    epochs = f" for epoch {' and '.join(f'{one:g}' for one in targets)}" if targets else ""
+    epochs = " and ".join(f"{epoch:g}" for epoch in sorted({one.target for one in found}))
     text = (
-        f"there is nothing to predict{epochs}: of "
+        f"there is nothing to predict{' for epoch ' if epochs else ''}{epochs}: of "
         f"{counted(diverged + short, 'network')} {diverged} diverged and {short} end before it"
     )
-    longest = max((one.longest for one in found), default=0)
-    return (
-        f"{text}; the longest ends at epoch {longest:g}: give another --target" if short else text
-    )
+    if short:
+        longest = max(one.longest for one in found)
+        text += f"; the longest ends at epoch {longest:g}: give another --target"
+    return text

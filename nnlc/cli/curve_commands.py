@@ -2,12 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from nnlc.cli import shared_options
-from nnlc.console import say, say_aside
+from nnlc.console import say
 from nnlc.wording import counted
 
 if TYPE_CHECKING:
@@ -162,15 +162,10 @@ def compare(
 def _load(
     paths: list[Path], damaged: str, sample: int | None, seed: int | None
 ) -> "tuple[Tables, list[str] | None]":
-    from nnlc.collection.loading import load_tables
     from nnlc.collection.selection import draw_sample, seed_of
-    from nnlc.tables.frames import Damaged
-    from nnlc.tables.table_folders import skipped_lines
 
     chosen_seed = seed_of(sample, seed)
-    tables = load_tables(paths, damaged=cast(Damaged, damaged))
-    for line in skipped_lines(tables.skipped):
-        say_aside(line)
+    tables = shared_options.load(paths, damaged)
     only = None if sample is None else draw_sample(tables.networks["id"], sample, chosen_seed)
     return tables, only
 

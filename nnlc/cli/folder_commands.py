@@ -196,11 +196,10 @@ def import_(
     from nnlc.errors import NnlcError
     from nnlc.exporting.importing import import_curves, import_tables
 
-    if (export is None) == (csv is None) or (csv is None and networks is not None):
-        raise NnlcError("give the folder of an export, or --csv FILE [--networks FILE]")
-    if csv is not None:
+    if csv is not None and export is None:
         count, rows = import_curves(csv, networks, output)
         say(f"{counted(count, 'network')}, {counted(rows, 'row')} of their curves: {output}")
-        return
-    assert export is not None  # noqa: S101  for the type checker
-    say(f"{counted(import_tables(export, output), 'table')}: {output}")
+    elif export is not None and csv is None and networks is None:
+        say(f"{counted(import_tables(export, output), 'table')}: {output}")
+    else:
+        raise NnlcError("give the folder of an export, or --csv FILE [--networks FILE]")

@@ -59,12 +59,9 @@ def plot(
 ) -> None:
     """Draw learning curves, or final accuracy by a hyperparameter, for papers and slides."""
     from nnlc.analysis.ranking import select_top
-    from nnlc.collection.loading import load_tables
     from nnlc.collection.selection import select_networks
     from nnlc.plotting.look import Look, Preset
     from nnlc.plotting.plot import Kind, Value, check_plot, plot_comparison, plot_tables
-    from nnlc.tables.frames import Damaged, ValLoss
-    from nnlc.tables.table_folders import skipped_lines
 
     look: Look = {"preset": cast(Preset | None, preset), "width": width, "height": height}
     look |= {"font_size": font_size, "title": title, "caption": not no_caption}
@@ -82,9 +79,7 @@ def plot(
         from nnlc.errors import NnlcError
 
         raise NnlcError("give a CSV file of 'nnlc compare' alone, without tables")
-    tables = load_tables(paths, val_loss=cast(ValLoss, val_loss), damaged=cast(Damaged, damaged))
-    for line in skipped_lines(tables.skipped):
-        say_aside(line)
+    tables = shared_options.load(paths, damaged, val_loss)
     if dataset:
         chosen = select_networks(tables.networks, dataset)
         tables = tables.select(tables.networks.loc[chosen, "id"])

@@ -1,9 +1,14 @@
-"""Arguments and options that several commands share."""
+"""Arguments and options that several commands share, and the reading of tables."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+
+from nnlc.console import say_aside
+
+if TYPE_CHECKING:
+    from nnlc.tables import frames
 
 Campaign = Annotated[str, typer.Argument(help="A shipped campaign, or a .toml file.")]
 Results = Annotated[Path, typer.Argument(help="A results folder.")]
@@ -44,3 +49,15 @@ By = Annotated[
 Lowest = Annotated[bool, typer.Option("--lowest", help="--top takes the lowest values.")]
 Cache = Annotated[bool, typer.Option("--cache/--no-cache", hidden=True)]
 """Option without effect, accepted until 0.3.0."""
+
+
+def load(paths: list[Path], damaged: str, val_loss: str = "as-published") -> "frames.Tables":
+    """Return tables, and print a line for each file and folder that was skipped."""
+    from nnlc.collection.loading import load_tables
+    from nnlc.tables.frames import Damaged, ValLoss
+    from nnlc.tables.table_folders import skipped_lines
+
+    tables = load_tables(paths, val_loss=cast(ValLoss, val_loss), damaged=cast(Damaged, damaged))
+    for line in skipped_lines(tables.skipped):
+        say_aside(line)
+    return tables

@@ -1,7 +1,7 @@
 """Commands that read tables."""
 
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
@@ -48,11 +48,8 @@ def metrics(
     from nnlc.analysis.metrics import COLUMNS_OF_INTEREST
     from nnlc.analysis.metrics import metrics as measure
     from nnlc.analysis.ranking import select_top
-    from nnlc.collection.loading import load_tables
     from nnlc.errors import NnlcError
     from nnlc.system.output_file import CSV, check_output
-    from nnlc.tables.frames import Damaged, ValLoss
-    from nnlc.tables.table_folders import skipped_lines
 
     if output is not None and curves is not None and output.resolve() == curves.resolve():
         raise NnlcError(f"{output}: is given for metrics and curves; give each its own file")
@@ -60,9 +57,7 @@ def metrics(
         if path is not None:
             check_output(path, mark=mark, endings=CSV)
     chosen = COLUMNS_OF_INTEREST if columns is None else tuple(filter(None, columns.split(",")))
-    tables = load_tables(paths, val_loss=cast(ValLoss, val_loss), damaged=cast(Damaged, damaged))
-    for line in skipped_lines(tables.skipped):
-        say_aside(line)
+    tables = shared_options.load(paths, damaged, val_loss)
     tables = select_top(tables, top, by, lowest=lowest, epochs=epochs)
     found = measure(tables, epochs=epochs, columns=chosen)
     if curves is not None:
@@ -93,17 +88,12 @@ def importance(
     from nnlc.analysis.aggregate_csv import write_csv
     from nnlc.analysis.importance import IMPORTANCE_COLUMNS, SETTINGS, importance_lines
     from nnlc.analysis.importance import importance as explain
-    from nnlc.collection.loading import load_tables
     from nnlc.system.output_file import CSV, check_output
-    from nnlc.tables.frames import Damaged
-    from nnlc.tables.table_folders import skipped_lines
 
     mark = f"{','.join(IMPORTANCE_COLUMNS)}\n".encode()
     if output is not None:
         check_output(output, mark=mark, endings=CSV)
-    tables = load_tables(paths, damaged=cast(Damaged, damaged))
-    for line in skipped_lines(tables.skipped):
-        say_aside(line)
+    tables = shared_options.load(paths, damaged)
     chosen = SETTINGS if settings is None else tuple(filter(None, settings.split(",")))
     found = explain(tables, chosen, of=of)
     for line in importance_lines(found):

@@ -51,16 +51,13 @@ class Journals:
     def recorded(self, record: Record) -> dict[str, Floats]:
         """Return the columns of `RECORDED_COLUMNS` that are recorded about a table."""
         event = self.finish(record.path, record.id, record.sha256) or {}
-        half_epochs, found = len(record.curve), {}
-        seconds = _half_epochs(event, "half_epoch_seconds", half_epochs, MOST_SECONDS)
-        if seconds is not None:
-            found["seconds"] = seconds
-        images = event.get("half_epoch_train_images")
+        length, images = len(record.curve), event.get("half_epoch_train_images")
+        found = {"seconds": _half_epochs(event, "half_epoch_seconds", length, MOST_SECONDS)}
         if type(images) is int and images > 0:
-            correct = _half_epochs(event, "half_epoch_train_correct", half_epochs, images)
+            correct = _half_epochs(event, "half_epoch_train_correct", length, images)
             if correct is not None:
                 found["train_accuracy_percent"] = 100 * correct / images
-        return found
+        return {name: values for name, values in found.items() if values is not None}
 
     def _finishes_beside(self, folder: Path) -> dict[str, list[Event]]:
         collection = parent_collection(folder, self._paths)

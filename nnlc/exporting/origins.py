@@ -149,8 +149,8 @@ def origins_of(sources: Sequence[Source], paths: Sequence[Path], published: int)
     for folder, tables in sorted(by_folder.items()):
         if reason_to_skip(folder / JOURNAL) is None:
             finishes |= _finishes(tables, folder)
-    read = [(_campaign_in(file), of_campaign) for file, of_campaign in sorted(ids.items())]
-    campaigns = [(campaign, of_campaign) for campaign, of_campaign in read if campaign]
+    read = ((_campaign_in(file), of_file) for file, of_file in sorted(ids.items()))
+    campaigns = [(campaign, of_file) for campaign, of_file in read if campaign]
     return Origins(
         tables=len(sources),
         published=published,

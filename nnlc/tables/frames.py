@@ -246,15 +246,12 @@ def _add_recorded(
     curves: pd.DataFrame,
     recorded: list[Mapping[str, NDArray[np.float64]]],
 ) -> None:
-    ends = np.cumsum(networks["half_epochs"].to_numpy())
+    unknown = [np.full(number, np.nan) for number in networks["half_epochs"]]
     for name in RECORDED_COLUMNS:
-        values = np.full(len(curves), np.nan)
-        for one, end in zip(recorded, ends, strict=True):
-            if name in one:
-                values[end - len(one[name]) : end] = one[name]
-        curves[name] = values
-    networks["seconds"] = [one["seconds"].sum() if "seconds" in one else np.nan for one in recorded]
-    networks["seconds"] = networks["seconds"].astype("float64")
+        known = (one.get(name, nothing) for one, nothing in zip(recorded, unknown, strict=True))
+        curves[name] = np.concatenate([np.empty(0), *known])
+    seconds = [one["seconds"].sum() if "seconds" in one else np.nan for one in recorded]
+    networks["seconds"] = np.array(seconds, dtype=np.float64)
 
 
 def _sizes(records: list[Record]) -> pd.DataFrame:
