@@ -77,6 +77,7 @@ def test_sizes_with_their_units_are_those_of_the_figure(many, look, inches):
         ({"widht": "26mm"}, "a picture's option is 'widht', but can only be 'preset' or 'width'"),
         ({"font_size": 4}, "font size 4: give 5 to 72 points"),
         ({"font_size": float("nan")}, "font size nan"),
+        ({"font_size": "8"}, "font size '8': give 5 to 72 points"),
         ({"preset": "poster"}, "preset is 'poster', but can only be 'one-column' or"),
         ({"preset": "one-column", "height": "26mm"}, "don't fit into 89 mm × 26 mm: give more"),
     ],

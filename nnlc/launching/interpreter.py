@@ -14,6 +14,7 @@ from nnlc.wording import reason_of
 
 _ANSWER_SECONDS = 30.0
 """Time limit, in seconds, for a Python to print the version of its nnlc."""
+_ON_NODES = "if it works on the compute nodes alone, write it as python into the site file"
 
 
 def find_python(python: str | None, site: Site) -> str:
@@ -45,9 +46,6 @@ def find_python(python: str | None, site: Site) -> str:
         has = "no nnlc" if nnlc is None else f"nnlc {nnlc}"
         raise SiteError(f"--python {python} has {has}: install nnlc {__version__} for it")
     return path
-
-
-_ON_NODES = "if it works on the compute nodes alone, write it as python into the site file"
 
 
 @cache

@@ -59,9 +59,10 @@ def size_of(look: Look) -> Size:
         check_choice("preset", preset, get_args(Preset))
     if font_size is None:
         font_size = USUAL_FONT_SIZE if preset is None else _PRESET_FONT_SIZE
-    if not LEAST_FONT_SIZE <= font_size <= _MOST_FONT_SIZE:
+    is_number = isinstance(font_size, int | float)
+    if not (is_number and LEAST_FONT_SIZE <= font_size <= _MOST_FONT_SIZE):
         raise NnlcError(
-            f"font size {font_size:g}: give {LEAST_FONT_SIZE:g} to {_MOST_FONT_SIZE:g} points"
+            f"font size {font_size!r}: give {LEAST_FONT_SIZE:g} to {_MOST_FONT_SIZE:g} points"
         )
     width = _inches("width", look.get("width") or (_PRESET_WIDTHS[preset] if preset else None))
     least = _LEAST_WIDTH_INCHES * font_size / USUAL_FONT_SIZE

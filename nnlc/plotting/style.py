@@ -230,7 +230,7 @@ def headline(figure: Figure, text: str | None, height: float | None) -> None:
         text: the title.
         height: height in inches; None for what panels, legend, caption and title need.
     """
-    lines = textwrap.wrap(text or "", int(figure.get_figwidth() / scaled(_TITLE_INCHES)))
+    lines = textwrap.wrap(str(text or ""), int(figure.get_figwidth() / scaled(_TITLE_INCHES)))
     _grow(figure, len(lines) * _TITLE_LINE_INCHES)
     if height is not None:
         figure.set_figheight(height)

@@ -131,7 +131,7 @@ def read_history(folder: Path) -> History:
     before: dict[str, tuple[str, dict[str, Any]] | None] = {}
     for name, event in read_files(folder, PREDICATES.keys()):
         if event["event"] == "job":
-            before[name] = last
+            starts[name], before[name] = event, last
         last_time, last = _word(event["time"]), (name, event)
         ids = _ids(event)
         open_jobs.follow(name, event, set(ids))
@@ -139,10 +139,8 @@ def read_history(folder: Path) -> History:
             trouble = f"{last_time}: {_word(event.get('reason'))}"
         elif event["event"] in ("job", "end"):
             trouble = None
-        if event["event"] == "job":
-            starts[name] = event
-        elif str(event.get("reason")).startswith("preflight passed"):
-            # Until 0.2.0 the journal recorded preflights, which are no jobs.
+        # Until 0.2.0 the journal recorded preflights, which are no jobs.
+        if str(event.get("reason")).startswith("preflight passed"):
             starts.pop(name, None)
             last = before.get(name)
         for id_ in ids:
