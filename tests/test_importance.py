@@ -18,15 +18,8 @@ from nnlc.tables import write_table
 
 def tables_of(accuracies, **settings):
     """Tables with these final accuracies; `settings` has a value for each network."""
-    settings = {
-        name: values.tolist() if isinstance(values, np.ndarray) else values
-        for name, values in settings.items()
-    }
-    made = [
-        table(i, [accuracy], **{name: values[i] for name, values in settings.items()})
-        for i, accuracy in enumerate(accuracies)
-    ]
-    return loaded(*made)
+    rows = pd.DataFrame(settings).to_dict("records")
+    return loaded(*(table(i, [a], **rows[i]) for i, a in enumerate(accuracies)))
 
 
 def row_of(found, setting):

@@ -3,6 +3,7 @@
 import csv
 import shutil
 import sys
+from html import unescape
 from itertools import islice
 
 import pytest
@@ -104,12 +105,7 @@ def test_an_edited_campaign_of_a_collection_is_refused_and_named(merged):
 
 def test_an_export_of_a_collection_names_its_campaigns(tmp_path, merged):
     export_tables(merged[0], tmp_path / "export")
-    text = (
-        (tmp_path / "export" / "datasheet.html")
-        .read_text()
-        .replace("&#34;", '"')
-        .replace("&quot;", '"')
-    )
+    text = unescape((tmp_path / "export" / "datasheet.html").read_text())
     assert 'campaign "mine" (seed 11' in text
     assert 'campaign "other" (seed 12' in text
 

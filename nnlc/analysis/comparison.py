@@ -118,15 +118,7 @@ def _compare_dataset(
     processes: int,
     failures: dict[str, str],
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of one dataset.
-
-    Args:
-        scorable: its networks.
-        made: predictors by the text that named them.
-        ends: last epochs that the methods see.
-        processes: number of processes.
-        failures: is given the most common reason of each method that predicts nothing.
-    """
+    """Yield the rows of one dataset; add each useless method's most common reason to `failures`."""
     target = scorable.target
     predictors = [one for one in made.values() if not isinstance(one, StopRule)]
     by_cutoff = {end: scorable.predict(predictors, end, processes) for end in ends}

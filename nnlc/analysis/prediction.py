@@ -82,17 +82,15 @@ def predict(
             raise NnlcError(f"{made.name} decides itself when to stop; leave out the cutoff")
         target = target if made.epoch == asked else made.epoch
     datasets = find_scorable(tables, target, only=only)
-    parts, methods = [], {}
-    for scorable in datasets:
-        if scorable.ids:
-            made = make_predictor(method, epoch=scorable.target)
-            methods[scorable.dataset] = predictor_text(made)
-            parts.append(_predict_dataset(made, scorable, cutoff, processes))
+    scored = [(make_predictor(method, epoch=one.target), one) for one in datasets if one.ids]
+    parts = [_predict_dataset(own, one, cutoff, processes) for own, one in scored]
     found = pd.concat(parts, ignore_index=True)
+    methods = {one.dataset: predictor_text(own) for own, one in scored}
     is_rule = isinstance(made, StopRule)
     found.attrs |= {"methods": methods, "stop_rule": is_rule, **left_out(datasets)}
     if found["target_epoch"].nunique() == 1:
-        found.attrs |= {"method": predictor_text(made), "target": found["target_epoch"][0]}
+        [text] = set(methods.values())
+        found.attrs |= {"method": text, "target": found["target_epoch"][0]}
     return found
 
 

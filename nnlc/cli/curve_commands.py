@@ -71,9 +71,9 @@ def predict(
     from nnlc.system.output_file import CSV, check_output
 
     # Files of older versions have no column `target_epoch`; they may be replaced too.
-    mark = ",".join(PREDICTION_COLUMNS[-5:])
+    mark = f"{','.join(PREDICTION_COLUMNS[-5:])}\n".encode()
     if csv is not None:
-        check_output(csv, mark=f"{mark}\n".encode(), endings=CSV)
+        check_output(csv, mark=mark, endings=CSV)
     tables, only = _load(paths, damaged, sample, seed)
     found = foretell(
         tables,
@@ -135,21 +135,16 @@ def compare(
     from nnlc.system.output_file import CSV, check_output
 
     # Files of older versions have no column `dataset`; they may be replaced too.
-    mark = ",".join(COMPARISON_COLUMNS[1:] if error is None else SAVINGS_COLUMNS)
+    columns = COMPARISON_COLUMNS[1:] if error is None else SAVINGS_COLUMNS
+    mark = f"{','.join(columns)}\n".encode()
     if output is not None:
-        check_output(output, mark=f"{mark}\n".encode(), endings=CSV)
+        check_output(output, mark=mark, endings=CSV)
     chosen = ALL_METHODS if methods is None else tuple(one.strip() for one in methods.split(","))
     usual: Literal["fine"] | None = None if error is None else "fine"
     ends = usual if cutoffs is None else [_read_epoch(text) for text in cutoffs.split(",")]
     tables, only = _load(paths, damaged, sample, seed)
-    found = measure(
-        tables,
-        chosen,
-        cutoffs=ends,
-        target=target,
-        only=only,
-        processes=processes or _processors(),
-    )
+    number = processes or _processors()
+    found = measure(tables, chosen, cutoffs=ends, target=target, only=only, processes=number)
     shown = found if error is None else savings(found, error)
     if output is not None:
         _write(shown, output, mark)
@@ -170,12 +165,12 @@ def _load(
     return tables, only
 
 
-def _write(found: "pd.DataFrame", path: Path, mark: str) -> None:
+def _write(found: "pd.DataFrame", path: Path, mark: bytes) -> None:
     from nnlc.system.output_file import CSV, write_output
 
     # The mark ends the first line, so a file with columns that the user appended is not replaced.
     text = found.to_csv(index=False, lineterminator="\n", float_format="%.10g")
-    write_output(path, text.encode(), mark=f"{mark}\n".encode(), endings=CSV)
+    write_output(path, text.encode(), mark=mark, endings=CSV)
     say(f"{counted(len(found), 'row')}: {path}")
 
 

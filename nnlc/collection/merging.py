@@ -110,9 +110,9 @@ def _collect(
     if on_clash == "refuse":
         refuse_clashes(merged)
     if ids is not None:
-        part = _part(
-            merged, ids(frames_of(merged.firsts, journals.recorded)) if callable(ids) else ids
-        )
+        if callable(ids):
+            ids = ids(frames_of(merged.firsts, journals.recorded))
+        part = _part(merged, ids)
     if not part.taken:
         raise NnlcError(f"none of the {len(merged.taken)} tables is chosen; nothing is written")
     campaigns = KeptCampaigns(part)

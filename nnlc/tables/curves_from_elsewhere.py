@@ -1,7 +1,6 @@
 """Learning curves of other programs: two data frames or CSV files, checked and completed.
 
-The minimum is a row for each network and epoch with `id`, `epoch` and `val_accuracy_percent`.
-Epochs are 1, 2, … or, for all networks, 0.5, 1, …; curves may differ in length.
+`Tables.from_frames` says which columns they need.
 """
 
 import csv
