@@ -31,6 +31,7 @@ PACKAGE = Path(nnlc.__file__).parent
 MAKES_PARENTS = {
     "results/folder.py": "a results folder, when a job or an import opens it",
     "training/stage.py": "the images folder, by 'nnlc stage'",
+    "calibration/machines.py": "the user's data folder, by 'nnlc calibrate'",
 }
 """Modules that may make a folder with its parents, and which."""
 WORKER = (

@@ -50,7 +50,7 @@ TABLE_ID = "2022_01_05_00_00_00_000001"
 
 
 def _comparison(path):
-    values = ["last1", "False", "2", "5", "8", "8", "0", "", "60", "8", *[""] * 7, "0.1"]
+    values = ["tops", "last1", "False", "2", "5", "8", "8", "0", "", "60", "8", *[""] * 7, "0.1"]
     path.write_text(",".join(COMPARISON_COLUMNS) + "\n" + ",".join(values) + "\n")
     return lambda: read_comparison(path)["method"].tolist() == ["last1"]
 
