@@ -1,5 +1,6 @@
 """Rules of a campaign: what each seed draws, which tables are missing, damaged or foreign."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, cached_property
@@ -66,24 +67,20 @@ class AuditedFolder:
         for one in tables:
             self.check_network(one, drawn)
         findings, found = Findings(self.path), []
-        missing: dict[str, list[str]] = {}
-        short: dict[str, list[str]] = {}
+        missing: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         audited = {_place(table.path): table for table in tables}
         for id_, entry in self._inventory(networks, audited).items():
             if entry.state is State.MISSING:
-                missing.setdefault(entry.path.parent.name, []).append(id_)
+                missing[entry.path.parent.name, "missing"].append(id_)
             elif entry.state is State.SHORT and self._whole:
-                short.setdefault(entry.path.parent.name, []).append(id_)
+                why = "from before the campaign grew"
+                missing[entry.path.parent.name, why].append(id_)
             elif entry.problem and (table := audited.get(_place(entry.path))):
                 self._tell_problem(entry.problem, entry.state, table.findings)
             elif entry.problem:
                 words = words_of(entry.problem, entry.path)
                 found.append(make_finding("unreadable", entry.path, words, "the network's table"))
         self._tell_missing(missing, findings)
-        for folder, ids in short.items():
-            number = counted(len(ids), "table is", "tables are")
-            what = f"{folder}: {number} from before the campaign grew: {some_of(ids, _NAMED)}"
-            findings.add("missing-table", what, "start the worker again")
         self._tell_mixture(networks, tables, findings)
         if self._newer:
             findings.add("newer-journal", self._newer)
@@ -131,11 +128,13 @@ class AuditedFolder:
         else:
             compare(table, drawn[table.id], "seed-specification", f"in {self.campaign.name}")
 
-    def _tell_missing(self, missing: Mapping[str, list[str]], findings: Findings) -> None:
+    def _tell_missing(
+        self, missing: Mapping[tuple[str, str], list[str]], findings: Findings
+    ) -> None:
         failures = self._history.failures if missing else {}
-        for folder, ids in missing.items():
-            tables = "1 table is" if len(ids) == 1 else f"{len(ids)} tables are"
-            found = f"{folder}: {tables} missing: {some_of(ids, _NAMED)}"
+        for (folder, why), ids in missing.items():
+            tables = counted(len(ids), "table is", "tables are")
+            found = f"{folder}: {tables} {why}: {some_of(ids, _NAMED)}"
             findings.add("missing-table", found, "start the worker again")
             for id_ in ids:
                 if id_ in failures:
