@@ -73,7 +73,8 @@ def plan(
     from nnlc.launching.plan_text import plan_lines
     from nnlc.schedulers.site import THIS_MACHINE, load_site
 
-    chosen = load_site(site or THIS_MACHINE, account=account, queue=queue)
+    name = site or THIS_MACHINE
+    chosen = load_site(name, account=account, queue=queue)
     request = PlanRequest(nodes=nodes, minutes=asked_minutes(minutes, hours), elements=elements)
     if plans_this_machine(chosen):
         ranks = ranks or (chosen.gpus_per_node if site else None)
@@ -86,7 +87,7 @@ def plan(
         raise SiteError(f"--ranks: {chosen.name} starts a rank on each GPU; use --nodes")
     others = {"account": account, "queue": queue and queue[0], "images": images, "python": python}
     words = [word for key, value in others.items() if value for word in (f"--{key}", str(value))]
-    for line in plan_lines(plan_campaign(campaign, site or chosen.name, results, request, words)):
+    for line in plan_lines(plan_campaign(campaign, name, chosen, results, request, words)):
         say(line)
 
 

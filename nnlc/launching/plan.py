@@ -35,7 +35,7 @@ from nnlc.launching.limits import (
 )
 from nnlc.launching.replay import MS_AN_HOUR, JobShape, Replay, replay
 from nnlc.results.folder import ResultsFolder
-from nnlc.schedulers.site import load_site
+from nnlc.schedulers.site import Site
 
 NODE_HOURS_TOLERANCE = 0.02
 MAKESPAN_TOLERANCE = 0.01
@@ -82,13 +82,19 @@ class Plan:
 
 
 def plan_campaign(
-    campaign: str, site: str, results: Path | None, request: PlanRequest, others: Sequence[str] = ()
+    campaign: str,
+    name: str,
+    site: Site,
+    results: Path | None,
+    request: PlanRequest,
+    others: Sequence[str],
 ) -> Plan:
-    """Return a plan from the names or paths that a user gives.
+    """Return a plan with its command.
 
     Args:
         campaign: name or file of the campaign.
-        site: name or file of the site.
+        name: name or file of the site.
+        site: the site, with the user's account, if any.
         results: results folder; default: results/<campaign>.
         request: values of the plan that the user sets.
         others: options that matter to `nnlc submit` alone, to be repeated in its command.
@@ -96,17 +102,16 @@ def plan_campaign(
     Raises:
         NnlcError: the user must correct something.
     """
-    loaded, chosen = load_campaign(campaign), load_site(site)
+    loaded = load_campaign(campaign)
     folder = ResultsFolder(results or Path("results") / loaded.name)
-    plan = make_plan(forecast_campaign(loaded, chosen, folder), request)
-    words = [campaign, "--site", site, *_options(plan.chosen), *others]
-    if chosen.account_required and not chosen.account and "--account" not in others:
-        words += ["--account", "YOURS"]
+    plan = make_plan(forecast_campaign(loaded, site, folder), request)
+    words = [campaign, "--site", name, *_options(plan.chosen), *others]
+    words += ["--account", "YOURS"] if site.account_required and not site.account else []
     words += ["--results", str(results)] if results else []
-    if chosen.scheduler.has_queue:
+    if site.scheduler.has_queue:
         command = f"nnlc submit {shlex.join(words)}"
     else:
-        command = f"nnlc render {shlex.join(words)} -o job.sh && {chosen.submit} job.sh"
+        command = f"nnlc render {shlex.join(words)} -o job.sh && {site.submit} job.sh"
     return dataclasses.replace(plan, command=command)
 
 
