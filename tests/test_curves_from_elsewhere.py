@@ -142,6 +142,13 @@ def test_a_figure_of_what_is_not_known_is_refused(tmp_path, ours, kind, value, w
         plot_tables(in_epochs(ours, 1), tmp_path / "x.png", kind=kind, value=value)
 
 
+def test_a_legend_names_the_depths_that_are_known(ours):
+    networks = pd.DataFrame({"id": ours.networks["id"], "depth": [3, None, 10, None, None, None]})
+    figure = plot_tables(Tables.from_frames(ours.curves, networks))
+    words = [text.get_text().partition(", ")[2] for text in figure.legends[0].get_texts()]
+    assert words == ["depth 3", "", "depth 10", "", "", ""]
+
+
 def test_what_needs_tables_says_in_a_line_that_there_are_none(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "c.csv").write_text(HEAD + "a,1,50\n\n")  # blank lines mean nothing

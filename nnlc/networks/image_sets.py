@@ -194,7 +194,8 @@ def dataset_among(name: str, values: Iterable[str]) -> str:
         return name
     if name not in names:
         raise NnlcError(
-            f"no table is of dataset {name!r}; there are {', '.join(first_few(sorted(names)))}"
+            f"no table is of dataset {name!r}; there are "
+            f"{', '.join(first_few(sorted(filter(None, names)))) or 'none'}"
         )
     return names[name]
 

@@ -101,7 +101,7 @@ def _draw_each(tables: Tables, value: str, width: float | None) -> Figure:
             marker="o" if len(values) == 1 else None,
             label=f"{id_}\n" * several
             + f"{dataset_name(dataset) if several else id_}"
-            + f", depth {depth}" * bool(np.isfinite(depth)),
+            + f", depth {depth:g}" * bool(np.isfinite(depth)),
         )
     if not several:
         axes.set_title(dataset_name(tables.networks["dataset"].iloc[0]))
