@@ -27,6 +27,12 @@ from nnlc.training.kept_weights import KeptWeights
 IMAGES = first(bundled_images(), 64, 25)
 # A half epoch is 3 steps of training and 2 of validation.
 MOMENTUM = {"batch_size": 10, "momentum": 0.9, "dampening": 0.1}
+TWO_CONVOLUTIONS = {
+    **{"layer_types": (1, 1), "conv_kernels": (4, 2), "conv_strides": (3, 1)},
+    **{"conv_paddings": (1, 0), "conv_filters": (10, 12), "dropout_rate": 0},
+    **{"pool_kernels": (), "pool_strides": (), "pool_paddings": ()},
+}
+"""Weights of the second one have several input channels, which lie last in memory."""
 ADAM = {"batch_size": 10, "optimizer": "Adam", "momentum": 0, "learning_rate": 0.003}
 
 pytestmark = pytest.mark.usefixtures("deterministic")
@@ -125,7 +131,7 @@ def test_damaged_weights_are_told_and_not_used(tmp_path, change):
 
 
 def test_the_best_weights_are_those_after_the_first_best_half_epoch_also_when_interrupted(tmp_path):
-    network = spec(**MOMENTUM | {"learning_rate": 0.5})
+    network = spec(**MOMENTUM | TWO_CONVOLUTIONS | {"learning_rate": 1.0})
     rows = list(loop_on(IMAGES, network, 3))
     accuracies = [row.val_accuracy_percent for row in rows]
     best = 1 + accuracies.index(max(accuracies))

@@ -113,7 +113,8 @@ class KeptWeights:
             if self._best is None or self._best["half_epoch"] != wanted:
                 when = f"epoch {wanted / 2:g}"
                 raise KeptWeightsError(f"the best were those of {when}, and not kept at that time")
-            tensors, facts["half_epoch"] = dict(self._best["network"]), str(wanted)
+            tensors = {name: _on_cpu(one) for name, one in self._best["network"].items()}
+            facts["half_epoch"] = str(wanted)
         elif is_cut:
             raise KeptWeightsError("the stop rule ends this network before its last checkpoint")
         else:
