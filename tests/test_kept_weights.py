@@ -28,9 +28,13 @@ IMAGES = first(bundled_images(), 64, 25)
 # A half epoch is 3 steps of training and 2 of validation.
 MOMENTUM = {"batch_size": 10, "momentum": 0.9, "dampening": 0.1}
 TWO_CONVOLUTIONS = {
-    **{"layer_types": (1, 1), "conv_kernels": (4, 2), "conv_strides": (3, 1)},
-    **{"conv_paddings": (1, 0), "conv_filters": (10, 12), "dropout_rate": 0},
-    **{"pool_kernels": (), "pool_strides": (), "pool_paddings": ()},
+    "layer_types": (1, 1),
+    "dropout_rate": 0,
+    "conv_kernels": (4, 2),
+    "conv_strides": (3, 1),
+    "conv_paddings": (1, 0),
+    "conv_filters": (10, 12),
+    **dict.fromkeys(("pool_kernels", "pool_strides", "pool_paddings"), ()),
 }
 """Weights of the second one have several input channels, which lie last in memory."""
 ADAM = {"batch_size": 10, "optimizer": "Adam", "momentum": 0, "learning_rate": 0.003}

@@ -179,12 +179,12 @@ def _number(value: float) -> str:
 
 
 def images_words(forecast: CampaignForecast) -> str:
-    """Return the image sets to stage, with their sizes; empty if there are none."""
-    sizes = ", ".join(
-        f"{name} {'of unknown size' if size is None else as_gigabytes(1e6 * size)}"
-        for name, size in images_to_stage(forecast)
-    )
-    return f"{sizes}, to be staged first" if sizes else ""
+    """Return the image sets to stage, with sizes, and missing files; empty if there are none."""
+    found = dict(images_to_stage(forecast))
+    files = [forecast.campaign.datasets[name].npz for name, size in found.items() if size is None]
+    sizes = ", ".join(f"{name} {as_gigabytes(1e6 * size)}" for name, size in found.items() if size)
+    words = [f"{sizes}, to be staged first"] if sizes else []
+    return "; ".join([*words, *(f"{file} is missing" for file in files)])
 
 
 def as_time(seconds: float) -> str:
