@@ -204,6 +204,7 @@ def test_a_mistake_in_a_csv_file_is_named_with_line_and_column(tmp_path, text, w
         ({"id": ["a", "a"]}, "networks, row 1, column id: 'a' is there already"),
         ({"id": ["a", "b"]}, "networks, row 1, column id: 'b' has no curve"),
         ({"id": ["a"], "momentum": ["x"]}, "networks, row 0, column momentum: 'x' is no number"),
+        ({"id": ["a"], "dataset": ["\x1b"]}, "column dataset: .* that can't be printed"),
         ({"id": ["a"], "seconds": ["x"]}, "networks, row 0, column seconds: 'x' is no number"),
         ({"name": ["a"]}, "networks: needs id among its columns"),
     ],

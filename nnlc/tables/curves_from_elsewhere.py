@@ -52,9 +52,16 @@ class _Given:
             place = f"{self.name} {self.frame.index[row]}, column {column}"
             raise NnlcError(f"{place}: {str(self.frame[column].iloc[row])[:40]!r} {words}")
 
+    def texts(self, column: str) -> NDArray[Any]:
+        """Return a column as texts; "" for blank fields."""
+        texts = self.frame[column].astype("string").fillna("").str.strip().to_numpy(dtype=object)
+        printable = np.array([one.isprintable() for one in texts])
+        self.check(column, printable, "has characters that can't be printed")
+        return texts
+
     def ids(self) -> NDArray[Any]:
         """Return the networks' IDs as texts."""
-        texts = self.frame["id"].astype("string").fillna("").str.strip().to_numpy(dtype=object)
+        texts = self.texts("id")
         self.check("id", texts != "", "is no name of a network")
         return texts
 
@@ -126,8 +133,8 @@ def _about(ids: NDArray[Any], networks: pd.DataFrame | None, name: str) -> pd.Da
             found[column] = np.nan if is_number else None
         elif is_number and not is_numeric_dtype(found[column]):
             found[column] = given.numbers(column)
-    names = found["dataset"].astype("string").fillna("").replace("", "unknown")
-    found["dataset"] = names.astype(str)
+    datasets = given.texts("dataset") if "dataset" in given.frame else [""] * len(found)
+    found["dataset"] = [name or "unknown" for name in datasets]
     return found.set_index("id").loc[ids].reset_index()
 
 
