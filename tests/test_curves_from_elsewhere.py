@@ -220,7 +220,8 @@ def test_rows_of_several_networks_may_alternate_and_networks_be_in_another_order
         {"id": ["b", "a", "b"], "epoch": [1, 1, 2], "val_accuracy_percent": [10.0, 20.0, 30.0]}
     )
     networks = {"id": ["a", "b"], "depth": [1, 2], "dataset": pd.Categorical(["x", None])}
-    tables = Tables.from_frames(curves, pd.DataFrame(networks))
+    tables = Tables.from_frames(curves, pd.DataFrame(networks | {7: [3, 4]}))
+    assert list(metrics(tables, columns=["7"])["7"]) == [4, 3]
     assert list(tables.curves["val_accuracy_percent"]) == [10, 30, 20]
     assert list(tables.networks["id"]) == ["b", "a"]
     assert list(tables.networks["depth"]) == [2, 1]

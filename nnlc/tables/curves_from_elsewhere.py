@@ -34,9 +34,9 @@ class _Given:
     """Frame that a user gave, and words for messages about its rows, such as "curves, row"."""
 
     def __init__(self, frame: pd.DataFrame, name: str, needed: tuple[str, ...]) -> None:
-        self.frame, self.name = frame, name
-        self.source = name.rpartition(",")[0]
         columns = list(map(str, frame.columns))
+        self.frame = frame.set_axis(columns, axis=1)
+        self.name, self.source = name, name.rpartition(",")[0]
         if len(set(columns)) < len(columns) or not set(needed) <= set(columns):
             raise NnlcError(
                 f"{self.source}: needs {', '.join(needed)} among its columns, and none twice; it "
