@@ -208,7 +208,7 @@ def test_an_unknown_scheduler_is_refused_with_the_known_ones(name, tmp_path):
 
 
 def test_text_is_no_number_in_a_site_file(tmp_path):
-    with pytest.raises(SiteError, match=r"key gpus_per_node: .*integer"):
+    with pytest.raises(SiteError, match=r"key gpus_per_node: must be a whole number"):
         own_site(tmp_path, 'extends = "slurm"\ngpus_per_node = "4"\n')
 
 

@@ -25,6 +25,16 @@ Model = TypeVar("Model", bound=BaseModel)
 Values = dict[str, Any]
 
 _UNION_TAG = re.compile(r"int|literal\[.*\]")
+_RIGHT_TYPES = {
+    "int_type": "must be a whole number without quotes, such as 3",
+    "int_from_float": "must be a whole number, such as 3",
+    "float_type": "must be a number without quotes, such as 0.5",
+    "bool_type": "must be true or false, without quotes",
+    "string_type": 'must be a text in quotes, such as "name"',
+    "tuple_type": "must be an array, such as [1, 3]",
+    "list_type": "must be an array, such as [1, 3]",
+}
+"""Advice by pydantic's name of an error of type."""
 _DEEPEST = 20
 """Levels of nested tables and arrays; nnlc's files have less than a quarter."""
 _MOST_BITS = 1024
@@ -239,7 +249,8 @@ def _message(location: tuple[str, ...], error: ErrorDetails, model: type[BaseMod
         return f"unknown key; {did_you_mean(location[-1], _keys_at(model, location[:-1]))}"
     if error["type"].startswith("missing"):
         return "the array has too few values" if location[-1].isdigit() else "this key is missing"
-    message = error["msg"].removeprefix("Value error, ")
+    words = error["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    message = _RIGHT_TYPES.get(error["type"], words)
     if isinstance(error["input"], dict):
         return message
     return f"{message}; found {_shortened(json.dumps(error['input'], default=str))}"
