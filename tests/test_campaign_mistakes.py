@@ -44,8 +44,8 @@ MISTAKES = {
     ),
     # wrong types
     "text for a number": (head("seed = 1", 'seed = "1"'), "seed", ["whole number", '"1"']),
-    "float for a whole number": (HEAD + "epochs = 40.0\n" + IMAGES, "epochs", ["whole number", "40.0"]),
-    "truth for a whole number": (HEAD + "epochs = true\n" + IMAGES, "epochs", ["whole number", "true"]),
+    "float for a whole number": (HEAD + "epochs = 40.0\n" + IMAGES, "epochs", ["whole", "40.0"]),
+    "truth for a whole number": (HEAD + "epochs = true\n" + IMAGES, "epochs", ["whole", "true"]),
     "number for text": (head('"mine"', "3"), "name", ["text in quotes", "3"]),
     "list for the datasets": (HEAD + "datasets = [1]\n", "datasets", ["[1]"]),
     "list for a table": (HEAD + 'training = ["max"]\n' + IMAGES, "training", ['["max"]']),
