@@ -23,7 +23,7 @@ from nnlc.calibration.machines import (
 from nnlc.calibration.probe import MOST_NETWORKS, draw_by_cost, probe
 from nnlc.campaign.campaign import load_campaign
 from nnlc.cli import app
-from nnlc.errors import NnlcError
+from nnlc.errors import NnlcError, SiteError
 from nnlc.launching import machine_plan
 from nnlc.launching.limits import PlanRequest
 from nnlc.launching.machine_plan import MachinePlan, machine_plan_lines, plan_machine
@@ -309,6 +309,8 @@ def test_options_that_mean_nothing_here_are_refused(no_probe):
     keep_machines([fitted()])
     assert "--minutes: nothing ends a job on local" in said("smoke", "--minutes", "60")
     assert "2 cores for 5 ranks; the nearest possible is --ranks 2" in said("smoke", "--ranks", "5")
+    with pytest.raises(SiteError, match="this machine has no GPU: plan on a machine with its GPU"):
+        plan_machine("smoke", LOCAL.model_copy(update={"device": "cuda"}), PlanRequest())
     assert "--ranks: summit starts a rank on each GPU" in said(
         "smoke", "--site", "summit", "--ranks", "2"
     )

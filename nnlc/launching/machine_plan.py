@@ -113,6 +113,11 @@ def plan_machine(
     loaded = load_campaign(campaign)
     folder = ResultsFolder(results or Path("results") / loaded.name)
     gpus = [] if site.device == "cpu" else gpu_names()
+    if site.device == "cuda" and not gpus:
+        raise SiteError(
+            f'site {site.name} has device = "cuda", and this machine has no GPU: plan on a machine '
+            "with its GPU, or write table [gpu] into the site file"
+        )
     names = gpus or [processor_name()]
     kind: DeviceKind = "cuda" if gpus else "cpu"
     forecast = forecast_on(NOMINAL[kind], kind, loaded, folder, names.__contains__)
