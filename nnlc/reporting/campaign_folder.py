@@ -16,6 +16,7 @@ from nnlc.errors import ResultsError, TableError
 from nnlc.networks.spec import ID_PATTERN
 from nnlc.reporting.campaign_facts import campaign_facts, log_facts, seconds_of, stop_of
 from nnlc.reporting.network_state import (
+    LEFT,
     NO_CURVE,
     Curve,
     DatasetProgress,
@@ -151,7 +152,7 @@ class CampaignFolder:
         left = {
             n.spec.id: reached.get(n.spec.id, Reached())
             for n, one in zip(self.networks, states, strict=True)
-            if one.state in (State.UNDER_WAY, State.WAITING)
+            if one.state in LEFT
         }
         trouble = self._history.trouble if under_way else None
         return Snapshot(

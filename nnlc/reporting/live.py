@@ -9,7 +9,7 @@ from typing import Any
 
 from nnlc.errors import ResultsError
 from nnlc.reporting.campaign_folder import READING_SHARE, CampaignFolder
-from nnlc.reporting.network_state import State
+from nnlc.reporting.network_state import LEFT
 from nnlc.reporting.page import build_page
 from nnlc.reporting.payload import changed_payload, snapshot_payload, subject_payload, to_json
 from nnlc.reporting.report import check_size
@@ -93,9 +93,7 @@ class LiveCampaign:
         return {
             "version": f"{self._token}.{self._version}",
             "seconds": POLL_SECONDS,
-            "over": all(
-                one.state not in (State.UNDER_WAY, State.WAITING) for one in self._snapshot.states
-            ),
+            "over": not any(one.state in LEFT for one in self._snapshot.states),
             "trouble": self._trouble,
         }
 

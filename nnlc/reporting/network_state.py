@@ -34,6 +34,10 @@ class State(IntEnum):
     DAMAGED = 4
 
 
+LEFT = (State.UNDER_WAY, State.WAITING)
+"""States of networks that are left to train."""
+
+
 @dataclass(frozen=True, slots=True)
 class PageNetwork:
     """Network on a page."""

@@ -9,8 +9,7 @@ from nnlc.system.files import names_in
 
 def logs_of(folder: Path, job: str) -> list[Path]:
     """Return the logs of a job, or of its array's elements; a job as its scheduler names it."""
-    number = re.match(r"\d*", job)
-    return _logs(folder, number[0] if number else "")
+    return _logs(folder, re.split(r"\D", job)[0])
 
 
 def newest_log(folder: Path) -> Path | None:
