@@ -1,8 +1,6 @@
 """Tables as data frames, with what the journals beside them record: the public `load_tables`."""
 
-import gc
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,20 +42,5 @@ def load_tables(
 
         return Tables(*read_imported(several), ())
     journals = Journals(several)
-    with _garbage_collector_paused():
-        tables = read_tables(
-            several, val_loss=val_loss, damaged=damaged, recorded=journals.recorded
-        )
+    tables = read_tables(several, val_loss=val_loss, damaged=damaged, recorded=journals.recorded)
     return replace(tables, skipped=(*tables.skipped, *journals.skipped))
-
-
-@contextmanager
-def _garbage_collector_paused() -> Iterator[None]:
-    """Pause Python's garbage collector: for many small objects without cycles, it takes a tenth."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
