@@ -45,14 +45,6 @@ def comparison_lines(found: pd.DataFrame) -> Iterator[str]:
     yield from _LEGEND
 
 
-def with_dataset_names(found: pd.DataFrame) -> pd.DataFrame:
-    """Return a comparison with the names of datasets on screens; "" if it has no such column.
-
-    Comparisons of older versions are of one dataset and don't name it.
-    """
-    return found.assign(dataset=found["dataset"].map(shown_name) if "dataset" in found else "")
-
-
 def rounded(value: float, digits: int) -> str:
     """Return a number as text, or "-" if it is not finite."""
     return f"{value:.{digits}f}" if math.isfinite(value) else "-"

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nnlc.analysis.comparison_text import with_dataset_names
 from nnlc.errors import SpecError
 from nnlc.networks import Walk, walk_network
+from nnlc.networks.image_sets import shown_name
 from nnlc.reporting.network_state import NetworkState, PageNetwork, PageSubject, Snapshot
 from nnlc.tables import METADATA_COLUMNS
 
@@ -184,7 +184,9 @@ def _lists(network: PageNetwork) -> list[list[str]]:
 
 
 def _comparison(found: pd.DataFrame) -> list[dict[str, Any]]:
-    rows = with_dataset_names(found).to_dict("records")
+    # Comparisons of older versions are of one dataset and don't name it.
+    datasets = found["dataset"].map(shown_name) if "dataset" in found else ""
+    rows = found.assign(dataset=datasets).to_dict("records")
     return [{str(key): _plain(value) for key, value in row.items()} for row in rows]
 
 
