@@ -17,6 +17,11 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
+def all_of(number: int, noun: str) -> str:
+    """Return all things with their verb, such as "all 16 tables are" or "the only table is"."""
+    return f"the only {noun} is" if number == 1 else f"all {number:,} {noun}s are"
+
+
 def first_few(
     mistakes: Sequence[Mistake], most: int = 10, write: Callable[[Mistake], str] = str
 ) -> list[str]:

@@ -337,27 +337,43 @@ class Agent:
         return [message for message in self.received if message["kind"] == kind]
 
 
-def test_a_trainer_told_to_save_leaves_and_another_goes_on_to_the_same_rows(tmp_path):
-    def messages(folder):
-        (tmp_path / folder).mkdir()
-        return [
-            {
-                "kind": "configure",
-                "campaign": parse_campaign(tomllib.loads(TINY), tmp_path).model_dump(mode="json"),
-                "images": "unused",
-                "checkpoints": str(tmp_path / folder),
-                "device": "cpu",
-            },
-            {
-                "kind": "train",
-                "index": 7,
-                "spec": spec(batch_size=200).to_json(),
-                "image_set": dataclasses.asdict(SAMPLE),
-            },
-        ]
+def to_train(folder):
+    """Return what an agent sends a trainer for one network."""
+    folder.mkdir()
+    return [
+        {
+            "kind": "configure",
+            "campaign": parse_campaign(tomllib.loads(TINY), folder).model_dump(mode="json"),
+            "images": "unused",
+            "checkpoints": str(folder),
+            "device": "cpu",
+        },
+        {
+            "kind": "train",
+            "index": 7,
+            "spec": spec(batch_size=200).to_json(),
+            "image_set": dataclasses.asdict(SAMPLE),
+        },
+    ]
 
-    undisturbed = Agent(*messages("undisturbed"), then_save=False)
-    told = messages("interrupted")
+
+def test_a_bug_in_training_is_told_with_its_message_and_traceback(tmp_path, monkeypatch):
+    def fail(_self, _images):
+        raise ValueError("not contiguous: `0.weight`\nhint")
+
+    def leave(_status):
+        raise Interrupted
+
+    monkeypatch.setattr(Trainer, "_on_device", fail)
+    monkeypatch.setattr("os._exit", leave)
+    [failed] = Agent(*to_train(tmp_path / "c"), then_save=False).of("failed")
+    assert failed["reason"] == "ValueError: not contiguous: `0.weight`"
+    assert failed["traceback"].startswith("Traceback ")
+
+
+def test_a_trainer_told_to_save_leaves_and_another_goes_on_to_the_same_rows(tmp_path):
+    undisturbed = Agent(*to_train(tmp_path / "undisturbed"), then_save=False)
+    told = to_train(tmp_path / "interrupted")
     leaving = Agent(*told, then_save=True)
     (saved,) = leaving.of("saved")
     assert saved["step"] == 2

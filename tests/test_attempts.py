@@ -214,3 +214,13 @@ def test_an_earlier_failure_is_counted_in_what_a_job_ends_with(tmp_path):
     assert job.train_all() == ExitStatus.DONE_WITH_FAILURES
     assert len(job.with_tables) == 5
     assert "5 tables are in" in job.progress.messages[-1]
+
+
+def test_a_traceback_is_shown_once(tmp_path):
+    job = Job(tmp_path).begin()
+    for _ in range(2):
+        rank, index = job.handed_out[-1]
+        about = {"reason": "ValueError: x", "traceback": "Traceback of x"}
+        job.say(rank, kind="failed", trainer=0, index=index, **about)
+        job.idle(rank)
+    assert job.progress.messages.count("Traceback of x") == 1

@@ -240,6 +240,16 @@ def test_only_what_is_left_of_a_network_with_kept_weights_counts_as_its_cost(fol
     assert shares == pytest.approx([0.5, 1, 1, 1, 1, 1])
 
 
+def test_failed_networks_are_named_and_counted_nowhere_else(folder):
+    results, id_ = ResultsFolder(folder / "r"), Job(folder).id(0)
+    keep(folder, id_)
+    Journal(results.journal_folder).write("failure", id=id_, reason="ValueError: x", attempts=3)
+    said = grown(folder, LONGER)
+    assert "1 network has failed: 'nnlc retry " in said
+    assert "goes on" not in said
+    assert "5 networks start again" in said
+
+
 def test_a_table_that_the_longer_one_does_not_continue_is_put_aside(folder):
     job = Job(folder)
     path = job.path(0)

@@ -244,7 +244,7 @@ def test_the_impossible_is_refused_with_the_nearest_possible(request_, message):
 
 def test_more_elements_than_networks_are_refused():
     text = refusal(SUMMIT, PlanRequest(elements=4), 3)
-    assert "there are 3 networks to train; the nearest possible is --elements 3" in text
+    assert "3 networks are to train; the nearest possible is --elements 3" in text
 
 
 def test_a_walltime_may_be_given_in_hours_but_not_twice_and_as_a_number():
@@ -332,7 +332,7 @@ def test_finished_and_failed_networks_are_not_planned(results):
 
 
 def test_where_nothing_is_left_there_is_nothing_to_plan():
-    with pytest.raises(SiteError, match="nothing to plan: 3 tables exist"):
+    with pytest.raises(SiteError, match="nothing to plan: all 3 tables are there; --results"):
         make_plan(forecast_of(a_site(), [1.0] * 3, waiting=[]), FREE)
 
 

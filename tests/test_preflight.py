@@ -130,7 +130,7 @@ def test_the_preflight_alone_names_every_rank_and_trains_nothing(tmp_path):
 
 def test_a_line_a_rank_says_where_it_is_and_what_it_has():
     [line] = report({0: place(0, devices=[facts(1, uuid="GPU-1")])}, {0: 1}, "cuda")
-    assert line == "rank 0 on n0: 8 cores, 1 trainers on a GPU GPU-1, torch 2, nnlc 1"
+    assert line == "rank 0 on n0: 8 cores, 1 trainer on a GPU GPU-1, torch 2, nnlc 1"
     [line] = report({0: place(0, devices=[facts(1, uuid="GPU-1", mps=True)])}, {0: 3}, "cuda")
     assert "3 trainers on a GPU GPU-1 under MPS, " in line
 

@@ -81,6 +81,15 @@ def test_what_a_network_had_from_this_job_is_of_this_one_also_when_it_goes_on(sh
     assert job.seconds_left(at=100 - LOG_SECONDS) == 100 * 1800 / 200
 
 
+def test_lost_work_of_failed_attempts_is_a_pace_and_networks_given_up_are_not_left(shown):
+    job = shown({0: 100.0, 1: 100.0, 2: 100.0})
+    for final in (False, True):
+        job.row(0, 10)
+        job.display.failed(job.network(0), "ValueError: x", final=final)
+    job.row(1, 1)
+    assert job.seconds_left(at=210 - LOG_SECONDS) == 190
+
+
 def test_half_epochs_that_kept_weights_save_are_neither_done_here_nor_left(shown):
     job = shown({0: 60.0, 1: 300.0}, {0: 4})  # the six half epochs that are left take 60 s
     job.display.resumed(job.network(0), [ROW] * 4)

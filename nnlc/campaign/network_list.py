@@ -8,6 +8,7 @@ from typing import TextIO
 from nnlc.campaign.campaign import Campaign
 from nnlc.networks.cost import NetworkCost, network_cost
 from nnlc.tables import METADATA_COLUMNS
+from nnlc.wording import counted
 
 HEADER = ",".join(["index", *(column.name for column in METADATA_COLUMNS)])
 """Beginning of the first line of the CSV."""
@@ -31,7 +32,8 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
         memory_gigabytes: memory of a GPU; then further lines name the networks that can't fit.
     """
     stop = f", stop rule {campaign.stop}, whose savings are not counted" if campaign.stop else ""
-    yield f"campaign {campaign.name}: {campaign.epochs} epochs, seed {campaign.seed}{stop}"
+    epochs = counted(campaign.epochs, "epoch")
+    yield f"campaign {campaign.name}: {epochs}, seed {campaign.seed}{stop}"
     yield (
         f"{'dataset':<20}{'networks':>9}{'depths':>8}{'parameters':>24}{'multiply-adds':>24}"
         f"{'operations':>12}{'GPU hours':>11}"

@@ -10,6 +10,7 @@ import typer
 
 from nnlc.cli import shared_options
 from nnlc.console import say, say_whole, standard_output
+from nnlc.wording import counted
 
 app = typer.Typer()
 
@@ -26,7 +27,7 @@ def campaigns() -> None:
         campaign = load_campaign(name)
         networks = sum(1 for _ in campaign.networks())
         images = ", ".join(campaign.image_sets())
-        say(f"{name:<16}{networks:>6} networks, {campaign.epochs} epochs on {images}")
+        say(f"{name:<16}{networks:>6} networks, {counted(campaign.epochs, 'epoch')} on {images}")
         say(f"{'':<16}{path}")
 
 

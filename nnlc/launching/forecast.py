@@ -26,7 +26,7 @@ from nnlc.results.history import Finish, read_history
 from nnlc.results.inventory import Entry, inventory
 from nnlc.schedulers.site import Site
 from nnlc.schedulers.site_values import Gpu
-from nnlc.wording import counted
+from nnlc.wording import all_of, counted
 
 _COPY_SHARE = 0.8
 """Assumed share of the peak memory bandwidth that copies reach."""
@@ -177,11 +177,16 @@ def forecast_on(
 
 def nothing_to_plan(forecast: CampaignForecast) -> SiteError:
     """Return the error for a campaign that has nothing left to train."""
-    again = "'nnlc retry RESULTS' lets the next start try these again, and "
+    if forecast.failed or forecast.not_whole:
+        there = (
+            f"{counted(forecast.done, 'table exists', 'tables exist')}, "
+            f"{counted(forecast.failed, 'network')} failed{not_whole_words(forecast)}; "
+            "'nnlc retry RESULTS' lets the next start try these again, and "
+        )
+    else:
+        there = f"{all_of(forecast.done, 'table')} there; "
     return SiteError(
-        f"campaign {forecast.campaign.name}: nothing to plan: {forecast.done} tables exist and "
-        f"{forecast.failed} networks failed{not_whole_words(forecast)}; "
-        f"{again if forecast.failed or forecast.not_whole else ''}"
+        f"campaign {forecast.campaign.name}: nothing to plan: {there}"
         "--results with a new folder plans the whole campaign"
     )
 

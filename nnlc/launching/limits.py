@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from nnlc.errors import SiteError
 from nnlc.schedulers.site import Site
 from nnlc.schedulers.site_values import MOST
+from nnlc.wording import counted
 
 START_MINUTES = 2
 """Assumed minutes from a job's start to its first training step, for launcher, Python, torch and
@@ -173,7 +174,7 @@ def _check_minutes(minutes: int, nodes: int | None, site: Site) -> None:
 
 
 def _check_elements(elements: int, site: Site, networks: int) -> None:
-    most, why = networks, f"there are {networks} networks to train"
+    most, why = networks, f"{counted(networks, 'network is', 'networks are')} to train"
     takes = queue_takes(site)
     if takes is not None and takes < most:
         most, why = takes, f"{site.name} has max_queued_jobs = {site.max_queued_jobs}"

@@ -20,7 +20,7 @@ from nnlc.schedulers.site import Site
 from nnlc.schedulers.site_values import MOST, check_line, check_word
 from nnlc.system.environment import DETERMINISM
 from nnlc.system.shipped import shipped_folder, shipped_names
-from nnlc.wording import reason_of
+from nnlc.wording import counted, reason_of
 
 MOST_RESTARTS = 1000
 """Most restarts of a job, as a guard against endless restarts."""
@@ -158,7 +158,8 @@ def _size(request: Request, site: Site, campaign: Campaign) -> tuple[int, int]:
             f"{site.name}, notice.minutes = {site.notice.minutes}; it must be at least {least}"
         )
     if request.elements > (networks := campaign.network_count):
-        raise SiteError(f"elements = {request.elements}: the campaign has {networks} networks")
+        has = counted(networks, "network")
+        raise SiteError(f"elements = {request.elements}: the campaign has {has}")
     return nodes, minutes
 
 

@@ -21,6 +21,7 @@ from nnlc.ranks.running_networks import RunningNetworks
 from nnlc.ranks.shutdown import Shutdown
 from nnlc.system import messages
 from nnlc.system.process import this_process
+from nnlc.wording import counted
 
 MAX_IDLE_DEATHS = 3
 """Number of trainers that may end without a network before their rank is retired as faulty."""
@@ -42,6 +43,7 @@ class Gatherer:
         self._hellos: dict[int, messages.Message] = {}
         self._device = ""
         self._trainers: Mapping[int, int] = {}
+        self._tracebacks: set[str] = set()
         # Ranks, one per host, that still check images.
         self._unchecked_hosts: set[int] | None = None
         self._idle_deaths: Counter[int] = Counter()
@@ -202,7 +204,8 @@ class Gatherer:
         if job.only_preflight:
             for line in report(self._hellos, self._trainers, self._device):
                 job.progress.message(line)
-            self._begin_shutdown(ExitStatus.DONE, f"preflight passed: {job.ranks} ranks can begin")
+            ready = f"{counted(job.ranks, 'rank')} can begin"
+            self._begin_shutdown(ExitStatus.DONE, f"preflight passed: {ready}")
 
     def _start(self, network: CampaignNetwork, rank: int, trainer: int) -> None:
         network = network.on(self._device)
@@ -230,6 +233,9 @@ class Gatherer:
         event = "failure" if end.final else "attempt"
         job.journal.write(event, id=running.id, reason=reason, attempts=end.attempts, rank=rank)
         job.progress.failed(running.network, reason, final=end.final)
+        if (bug := message.get("traceback")) and bug not in self._tracebacks:
+            self._tracebacks.add(bug)
+            job.progress.message(bug)
         if end.final:
             self._hand_out.failures += 1
             self._given_up[running.id] = running.network

@@ -12,7 +12,7 @@ from nnlc.ranks.idle_slots import IdleSlots, Slot
 from nnlc.ranks.job import GO_ON, Job
 from nnlc.results.inventory import not_whole_lines
 from nnlc.system import messages
-from nnlc.wording import counted
+from nnlc.wording import all_of, counted
 
 START_SECONDS = 10.0
 """Time that a trainer needs to read images before the first step of a network."""
@@ -189,8 +189,8 @@ class HandOut:
         failures = self.failures + self.backlog.failed_by_others
         tables = work.done + self._networks + work.failed - failures - len(work.not_whole)
         if not failures and not work.not_whole:
-            return ExitStatus.DONE, f"all {tables} tables are in {folder}"
-        lines = [f"{tables} tables are in {folder}"]
+            return ExitStatus.DONE, f"{all_of(tables, 'table')} in {folder}"
+        lines = [f"{counted(tables, 'table is', 'tables are')} in {folder}"]
         if failures:
             lines[0] += (
                 f"; {counted(failures, 'network')} failed: 'nnlc status {folder}' gives the "

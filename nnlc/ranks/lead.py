@@ -22,7 +22,7 @@ from nnlc.results.history import read_history
 from nnlc.results.inventory import inventory, not_whole_lines
 from nnlc.results.journal import Journal, NoJournal
 from nnlc.system.files import ignored_lines, why_unread
-from nnlc.wording import counted, first_few
+from nnlc.wording import all_of, counted, first_few
 
 
 def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
@@ -55,7 +55,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
         _tell(line)
     if not work.networks and not options.preflight:
         if not work.failed and not work.not_whole:
-            _tell(f"{name}: all {work.done} tables are in {results.path}")
+            _tell(f"{name}: {all_of(work.done, 'table')} in {results.path}")
             agent.stop_all(ExitStatus.DONE)
             return
         _tell(f"{name}: nothing is left to train; {results.path} has {counted(work.done, 'table')}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from nnlc.errors import DeviceError
 from nnlc.system import messages
 from nnlc.system.files import read_regular
-from nnlc.wording import some_of
+from nnlc.wording import counted, some_of
 
 FLAGS = "jsrun -g 1 -c 7; srun --gpus-per-task=1 --cpus-per-task=8"
 """Launcher options that give each rank its own GPU and cores."""
@@ -139,7 +139,8 @@ def report(
         on = f"{fact['name']} {fact.get('uuid', '')}".strip()
         mps = " under MPS" if device == "cuda" and fact.get("mps") else ""
         yield (
-            f"rank {rank} on {hello['host']}: {hello['cores']} cores, {trainers[rank]} trainers on "
+            f"rank {rank} on {hello['host']}: {counted(hello['cores'], 'core')}, "
+            f"{counted(trainers[rank], 'trainer')} on "
             f"{on if device == 'cuda' else fact['processor']}{mps}, "
             f"torch {fact['torch']}, nnlc {fact['nnlc']}"
         )

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TextIO
@@ -56,7 +57,9 @@ class Progress:
         self._running: dict[int, tuple[CampaignNetwork, int, Row]] = {}
         self._expected: Mapping[int, float] = {}
         self._finished: set[int] = set()
+        self._given_up: set[int] = set()
         self._resumed_shares: dict[int, float] = {}  # trained by earlier jobs, by network index
+        self._lost_shares: defaultdict[int, float] = defaultdict(float)  # by failed attempts
         self._done, self._failed, self._total = 0, 0, 0
         self._start = self._shown = time.monotonic()
 
@@ -82,7 +85,10 @@ class Progress:
 
     def resumed(self, network: CampaignNetwork, rows: list[Row]) -> None:
         """Note that a network continues from a checkpoint: its rows are not this job's work."""
-        self._resumed_shares.setdefault(network.index, self._share(network.index, len(rows)))
+        share = self._share(network.index, len(rows))
+        if network.index in self._lost_shares:  # a checkpoint of the failed attempt
+            self._lost_shares[network.index] -= share
+        self._resumed_shares.setdefault(network.index, share)
         if rows:
             self.row(network, len(rows), rows[-1])
 
@@ -111,8 +117,11 @@ class Progress:
 
     def failed(self, network: CampaignNetwork, reason: str, *, final: bool) -> None:
         """Note that an attempt at a network failed."""
-        self._running.pop(network.index, None)
+        if running := self._running.pop(network.index, None):
+            self._lost_shares[network.index] += self._share(network.index, running[1])
         self._failed += final
+        if final:
+            self._given_up.add(network.index)
         what = "failed for good" if final else "will be tried again"
         self.message(f"{network.images.name} {network.spec.id} {what}: {reason}")
 
@@ -165,10 +174,12 @@ class Progress:
             for index, (_, half_epoch, _) in self._running.items()
         )
         here = done - sum(expected[index] * share for index, share in self._resumed_shares.items())
+        here += sum(expected[index] * share for index, share in self._lost_shares.items())
         if here <= 0:
             return None
         elapsed = time.monotonic() - self._start
-        return elapsed * (sum(expected.values()) - done) / here
+        to_train = sum(value for index, value in expected.items() if index not in self._given_up)
+        return elapsed * (to_train - done) / here
 
     def _share(self, index: int, half_epoch: int) -> float:
         """Return the share of a network's expected seconds that has passed at a half epoch."""

@@ -30,7 +30,8 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                                    (None: not counted), half_epoch_train_images, peak_memory_bytes,
                                    device, versions, settings; eager_because: why steps were not
                                    captured as a CUDA graph; stop: last decision of the stop rule
-                        failed     index, reason: the network can't be trained; the trainer ends
+                        failed     index, reason, for a bug traceback: the network can't be trained;
+                                   the trainer ends
                         fatal      message: the job can't continue
     agent     trainer   configure  campaign, images, checkpoints, device; results; threads, else 1
                         circumstances  : send `circumstances`

@@ -12,6 +12,7 @@ import platform
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO
@@ -177,9 +178,14 @@ class Trainer:
                 ),
                 self._device,
             )
-        except (RuntimeError, MemoryError, OSError, NnlcError) as problem:
+        except Interrupted:
+            raise
+        except Exception as problem:
             # End the process: after a device error, it may not compute rightly.
-            self._send({"kind": "failed", "index": index, "reason": failure_reason(problem)})
+            failed = {"kind": "failed", "index": index, "reason": failure_reason(problem)}
+            if not isinstance(problem, RuntimeError | MemoryError | OSError | NnlcError):
+                failed["traceback"] = traceback.format_exc()
+            self._send(failed)
             os._exit(0)  # a device that failed can block Python's usual exit
         free_memory(self._device)  # before the agent starts another trainer on this device
         self._send({"kind": "finished", "index": index, **facts, **made})

@@ -81,14 +81,15 @@ def _lines(results: ResultsFolder, grown: Campaign, old: int) -> Iterator[str]:
         old: number of networks that the campaign had before.
     """
     networks = list(grown.networks())
-    finishes = read_history(results.journal_folder).finishes
-    found = inventory(results, grown, networks[:old], finishes)
+    history = read_history(results.journal_folder)
+    found = inventory(results, grown, networks[:old], history.finishes)
+    failed = found.to_train & history.failures.keys()
     begun = checkpoints_in(results.checkpoints_folder)
     if done := len(found.with_tables):
         yield counted(done, "table stays as it is", "tables stay as they are")
-    if saved := sum(id_ in begun for id_ in found.to_train):
+    if saved := len(found.to_train & begun.keys() - failed):
         yield f"{counted(saved, 'network goes', 'networks go')} on from a checkpoint"
-    short = {id_: entry for id_, entry in found.short.items() if id_ not in begun}
+    short = {i: entry for i, entry in found.short.items() if i not in begun.keys() | failed}
     kept = Counter(entry.kept for entry in short.values())
     for half_epochs, number in sorted(kept.items(), reverse=True):
         if half_epochs:
@@ -101,6 +102,11 @@ def _lines(results: ResultsFolder, grown: Campaign, old: int) -> Iterator[str]:
                 "were not kept: the same table, in more time"
                 + (advice if grown.run.keep != "final" else "")
             )
+    if failed:
+        yield (
+            f"{counted(len(failed), 'network has', 'networks have')} failed: 'nnlc retry "
+            f"{shlex.quote(str(results.path))}' lets the next job train them"
+        )
     if len(networks) > old:
         yield f"new networks: {len(networks) - old}, behind the {old} of before"
     yield from not_whole_lines(found.not_whole.values(), results.path)
