@@ -139,6 +139,7 @@ def render(
     from nnlc.launching.limits import asked_minutes
     from nnlc.launching.prepare import check_script
     from nnlc.launching.render import Request, render_script
+    from nnlc.results.paths import results_path
     from nnlc.schedulers.site import load_site
     from nnlc.system.output_file import SCRIPT, write_output
 
@@ -148,7 +149,7 @@ def render(
         nodes=nodes,
         walltime_minutes=asked_minutes(minutes, hours),
         elements=1 if elements is None else elements,
-        results=str((results or Path("results") / loaded.name).absolute()),
+        results=str(results_path(results, loaded.name).absolute()),
         images=images,
         python=python or chosen.python or sys.executable,
         script=None if output is None else str(output.absolute()),
@@ -189,12 +190,13 @@ def submit(
     from nnlc.launching.spare_nodes import spare_nodes_notes
     from nnlc.launching.submit import submit as put_into_queue
     from nnlc.results.folder import ResultsFolder
+    from nnlc.results.paths import results_path
     from nnlc.schedulers.commands import removed_wishes
     from nnlc.schedulers.site import load_site, queue_of
     from nnlc.training.loaded_images import check_images
 
     loaded, chosen = load_campaign(campaign), load_site(site, account=account, queue=queue)
-    folder = ResultsFolder((results or Path("results") / loaded.name).absolute())
+    folder = ResultsFolder(results_path(results, loaded.name).absolute())
     loaded = folder.resolve(loaded)
     request = Request(
         campaign=campaign,

@@ -26,6 +26,7 @@ from nnlc.launching.plan_text import as_gigabytes, as_time, images_words, labell
 from nnlc.launching.replay import JobShape, replay
 from nnlc.networks.buffers import DeviceKind
 from nnlc.results.folder import ResultsFolder
+from nnlc.results.paths import results_path
 from nnlc.schedulers.site import Site
 from nnlc.system.hardware import core_count, gpu_names, main_memory_bytes, processor_name
 from nnlc.wording import counted
@@ -111,7 +112,7 @@ def plan_machine(
         NnlcError: the user must correct something, or the probe failed.
     """
     loaded = load_campaign(campaign)
-    folder = ResultsFolder(results or Path("results") / loaded.name)
+    folder = ResultsFolder(results_path(results, loaded.name))
     gpus = [] if site.device == "cpu" else gpu_names()
     if site.device == "cuda" and not gpus:
         raise SiteError(

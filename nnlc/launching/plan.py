@@ -35,6 +35,7 @@ from nnlc.launching.limits import (
 )
 from nnlc.launching.replay import MS_AN_HOUR, JobShape, Replay, replay
 from nnlc.results.folder import ResultsFolder
+from nnlc.results.paths import results_path
 from nnlc.schedulers.site import Site
 
 NODE_HOURS_TOLERANCE = 0.02
@@ -103,7 +104,7 @@ def plan_campaign(
         NnlcError: the user must correct something.
     """
     loaded = load_campaign(campaign)
-    folder = ResultsFolder(results or Path("results") / loaded.name)
+    folder = ResultsFolder(results_path(results, loaded.name))
     plan = make_plan(forecast_campaign(loaded, site, folder), request)
     words = [campaign, "--site", name, *_options(plan.chosen), *others]
     words += ["--account", "YOURS"] if site.account_required and not site.account else []

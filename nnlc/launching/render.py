@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.errors import SiteError
 from nnlc.networks.image_sets import comes_with_nnlc
+from nnlc.results.paths import results_path
 from nnlc.schedulers.scheduler import LEAST_SECONDS
 from nnlc.schedulers.site import Site
 from nnlc.schedulers.site_values import MOST, check_line, check_word
@@ -105,7 +106,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         "elements": request.elements,
         "first_element": request.first_element,
         "last_index": here - 1,
-        "results": request.results or f"results/{campaign.name}",
+        "results": request.results or str(results_path(None, campaign.name)),
         "logs": request.logs,
         "images": request.images,
         "stage_images": bool(site.local_disk and request.images and from_files),

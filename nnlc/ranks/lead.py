@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from pathlib import Path
 
 from nnlc.campaign.array_split import networks_of_element
 from nnlc.campaign.campaign import load_campaign
@@ -21,6 +20,7 @@ from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import read_history
 from nnlc.results.inventory import inventory, not_whole_lines
 from nnlc.results.journal import Journal, NoJournal
+from nnlc.results.paths import results_path
 from nnlc.system.files import ignored_lines, why_unread
 from nnlc.wording import all_of, counted, first_few
 
@@ -32,7 +32,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
         NnlcError: the user must correct something.
     """
     campaign = load_campaign(options.campaign)
-    results = ResultsFolder(options.results or Path("results") / campaign.name)
+    results = ResultsFolder(results_path(options.results, campaign.name))
     campaign = results.resolve(campaign)
     is_first_start = not results.has_campaign
     results.open(campaign)

@@ -21,6 +21,11 @@ from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.tables import folder_names as names
 
 
+def results_path(given: Path | None, campaign: str) -> Path:
+    """Return the path of a results folder; by default, results/<campaign>."""
+    return given or Path("results") / campaign
+
+
 class ResultsPaths:
     """Paths in a results folder, which need not exist."""
 
