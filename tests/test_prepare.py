@@ -239,7 +239,7 @@ def test_render_names_a_python_and_a_results_folder_in_full(project):
     [
         (["--site", "slurm", "--python", "no-python"], "--python no-python: no program here"),
         (["--minutes", "4"], r"walltime_minutes = 4: .* it must be at least 5"),
-        (["--elements", "9"], "elements = 9: the campaign has 1 networks"),
+        (["--elements", "9"], "elements = 9: the campaign has 1 network"),
         (["--nodes", "99999999"], "nodes must be a number from 1 to"),
     ],
 )
