@@ -120,7 +120,7 @@ def test_a_campaign_grows_again_and_again(folder):
         ("depths = [1, 2]", "depths = [2, 3]", "datasets.F-MNIST-sample.depths"),
         ("per_depth = 3", "per_depth = 2", "datasets.F-MNIST-sample.networks_per_depth is 3"),
         ('name = "tiny"', 'name = "other"', "name is 'tiny'"),
-        ("epochs = 1", "epochs = 1\nrun.attempts = 9", "already"),
+        ("epochs = 1", "epochs = 1\nrun.attempts = 2", "already"),
     ],
 )
 def test_what_differs_or_shrinks_is_refused_by_name(folder, old, new, key):
@@ -129,6 +129,15 @@ def test_what_differs_or_shrinks_is_refused_by_name(folder, old, new, key):
     assert isinstance(refused.exception, ResultsError)
     assert key in str(refused.exception)
     assert (folder / "r" / "campaign.toml").read_bytes() == before
+
+
+def test_settings_of_run_change_alone_or_with_a_growth(folder):
+    said = grown(folder, f"{TINY}[run]\nattempts = 9\n")
+    assert "run.attempts: 2 becomes 9" in said
+    assert "6 tables stay as they are" in said
+    after = ResultsFolder(folder / "r").campaign()
+    assert (after.run.attempts, after.grown_from) == (9, None)
+    assert "run.keep: none becomes final" in grown(folder, f'{LONGER}[run]\nkeep = "final"\n')
 
 
 def test_with_a_stop_rule_epochs_stay_and_networks_grow(tmp_path):

@@ -16,7 +16,7 @@ from math import exp, sqrt
 from pathlib import Path
 
 from nnlc.calibration.machines import NOMINAL, FittedMachine, machine_for
-from nnlc.calibration.probe import Probe, probe
+from nnlc.calibration.probe import SECONDS, Probe, probe
 from nnlc.campaign.campaign import load_campaign
 from nnlc.console import say_aside
 from nnlc.errors import SiteError
@@ -136,7 +136,10 @@ def plan_machine(
     known, probed = machine_for(folder, names, kind), None
     fitted = known.fitted
     if fitted is None:
-        say_aside("timing steps of the campaign's networks on this machine, about 10 s")
+        say_aside(
+            "timing steps of the campaign's networks on this machine for "
+            f"{SECONDS:g} s, once torch is loaded"
+        )
         pairs = [(f.network, f.seconds) for f in forecast.left]
         probed = probe(forecast.campaign, pairs, min(ranks, len(pairs)), kind)
         fitted = probed.calibration.fitted

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from nnlc.campaign.campaign import Campaign
 from nnlc.errors import ResultsError
 from nnlc.results.campaign_file import (
+    FORMAT,
     FORMATS,
     GROWN_FORMAT,
     changes_beyond_growth,
@@ -24,14 +25,14 @@ from nnlc.wording import counted
 def grow(
     results: ResultsFolder, campaign: Campaign, source: str, *, dry_run: bool = False
 ) -> Iterator[str]:
-    """Write a larger campaign into a results folder, and yield lines on what its jobs will do.
+    """Write a larger campaign or new `[run]` into a results folder, and yield lines on its jobs.
 
     Tables, weights and checkpoints are not touched. A network with fewer epochs than the campaign
     now has goes on in the next job; its table is there until the longer one replaces it.
 
     Args:
         results: the folder.
-        campaign: the larger campaign; only `[run]` may differ otherwise.
+        campaign: the larger campaign, or one that differs in `[run]`; nothing else may differ.
         source: its name or file, for the command that continues.
         dry_run: True to write nothing.
 
@@ -49,17 +50,25 @@ def grow(
             f"{results.path}: can't grow to this campaign: {in_words(other)}{why}; only epochs, "
             "networks_per_depth, depths and datasets can grow, and only [run] may change"
         )
-    if asked.generation == recorded.generation:
-        raise ResultsError(f"{results.path}: has all epochs and networks of this campaign already")
-    generations = (*(recorded.grown_from or ()), recorded.generation)
-    grown = asked.model_copy(update={"grown_from": generations})
-    yield f"{results.path}: campaign {grown.name} grows:"
+    grows, runs = asked.generation != recorded.generation, dict(recorded.run)
+    if not grows and asked.run == recorded.run:
+        raise ResultsError(
+            f"{results.path}: has all epochs, networks and [run] settings of this campaign already"
+        )
+    generations = (*(recorded.grown_from or ()), *([recorded.generation] if grows else []))
+    grown = asked.model_copy(update={"grown_from": generations or None})
+    yield f"{results.path}: campaign {grown.name} {'grows' if grows else 'changes in [run]'}:"
+    for key, value in asked.run:
+        if value != runs[key]:
+            yield f"  run.{key}: {runs[key]} becomes {value}"
     for key, (now, before) in differences(asked, recorded).items():
         if now is not None and key != "order of datasets":
             yield f"  {key}: {'none' if before is None else before} becomes {now}"
     yield from _lines(results, grown, recorded.network_count)
     now = Standard(results, recorded, FORMATS[written.format])
-    queued = judge_queue(now, Standard(results, grown, FORMATS[GROWN_FORMAT]))
+    queued = judge_queue(
+        now, Standard(results, grown, FORMATS[GROWN_FORMAT if generations else FORMAT])
+    )
     yield from queued.lines() if queued.verdicts else ()
     obstacle = why_not_now(results, written, queued, "grow")
     if dry_run:
@@ -68,7 +77,7 @@ def grow(
     if obstacle:
         raise ResultsError(f"{results.path}: {obstacle}. Nothing was changed")
     results.rewrite(grown)
-    yield "campaign.toml has the larger campaign now; its jobs go on with"
+    yield "campaign.toml has this campaign now; its jobs go on with"
     yield f"python -m nnlc.worker {shlex.quote(source)} --results {path}"
 
 
