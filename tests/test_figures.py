@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -17,6 +18,7 @@ from nnlc.analysis.comparison_file import read_comparison
 from nnlc.errors import NnlcError
 from nnlc.plotting.final_accuracies import SETTINGS, draw_finals, draw_layer_types
 from nnlc.plotting.plot import KINDS
+from nnlc.plotting.style import epoch_axis
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,9 @@ def texts(figure):
     return [each for each in figure.findobj(Text) if each.get_text()]
 
 
-CHOICES = [("one-column", 89, kind) for kind in KINDS if kind != "batch-size"]  # as "depth"
+CHOICES = [
+    ("one-column", 89, kind) for kind in KINDS if kind not in ("batch-size", "multiply-adds")
+]
 CHOICES += [("two-column", 183, kind) for kind in ("curves", "layer-types")]
 
 
@@ -211,3 +215,64 @@ def test_boxes_whiskers_and_their_lines_are_the_quantiles_that_the_caption_names
 def test_points_at_the_top_are_whole():
     figure, _ = draw_finals(finals([99, 100, 100, 98, 97]), SETTINGS["depth"])
     assert figure.axes[0].get_ylim() == (0, pytest.approx(105))
+
+
+# ---- axes that papers can use
+
+
+@pytest.mark.parametrize(
+    ("epochs", "ticks"),
+    [
+        (1, [0, 1]),
+        (7, [0, 2, 4, 7]),
+        (8, [0, 2, 4, 6, 8]),
+        (10, [0, 2, 4, 6, 8, 10]),
+        (12.5, [0, 3, 6, 9, 12]),
+        (40, [0, 10, 20, 30, 40]),
+        (97, [0, 25, 50, 75, 97]),
+    ],
+)
+def test_ticks_are_whole_epochs_the_last_among_them(epochs, ticks):
+    axes = Figure().subplots()
+    epoch_axis(axes, epochs)
+    assert axes.get_xticks().tolist() == ticks
+
+
+def test_curves_name_their_value_and_their_dataset_unless_a_title_does_or_it_is_unknown(many):
+    one = many.select(many.networks.loc[many.networks["dataset"] == "SVHN", "id"])
+    for tables, look, label in (
+        (many, {"title": "T"}, "F-MNIST\nvalidation\naccuracy (%)"),
+        (one, {}, "SVHN\nvalidation\naccuracy (%)"),
+        (one, {"title": "T"}, "validation\naccuracy (%)"),
+        (replace(one, networks=one.networks.assign(dataset="unknown")), {}, "validation\nacc"),
+    ):
+        found = nnlc.plot_tables(tables, **look).axes[0].get_ylabel()
+        assert found.startswith(label), found
+
+
+def test_a_panel_without_networks_is_empty_and_one_panel_has_no_median_of_all(many):
+    of_all = "median of all depths"
+    networks = many.networks
+    apart = (networks["dataset"] == "SVHN") == (networks["depth"] > 4)
+    figure = nnlc.plot_tables(many.select(networks.loc[apart, "id"]))
+    empty = [axes for axes in figure.axes if "no network" in [t.get_text() for t in axes.texts]]
+    assert len(empty) == 5
+    assert not any(len(line.get_xdata()) for axes in empty for line in axes.lines[1:2])
+    assert of_all in [text.get_text() for text in figure.legends[0].get_texts()]
+    single = finals(range(10, 20))
+    figure = nnlc.plot_tables(single)
+    assert of_all not in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "whether they learned" not in figure.get_label()
+
+
+def test_depths_are_told_apart_at_equal_size():
+    tables = finals([10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99])
+    tables.networks["depth"] = [1] * 5 + [2] * 6
+    tables.networks["parameters"] = pd.array([1000] * 10 + [None], dtype="Int64")
+    figure, words = draw_finals(tables, SETTINGS["parameters"])
+    lines = [container[0] for container in figure.axes[0].containers]
+    assert [line.get_ydata().tolist() for line in lines] == [[30], [80]]
+    assert len({line.get_color() for line in lines}) == 2
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == ["depth 1", "depth 2"]
+    assert "networks of similar depth and parameters. 1 have no place" in words

@@ -24,8 +24,9 @@ def plot(
     kind: Annotated[
         str,
         typer.Option(
-            help="curves, saw-tooth, or final accuracy by learning-rate, batch-size, depth or "
-            "layer-types. A CSV file of 'nnlc compare' has only one kind."
+            help="curves, saw-tooth, or final accuracy by learning-rate, batch-size, depth, "
+            "layer-types, parameters or multiply-adds (these two with colours by depth). A CSV "
+            "file of 'nnlc compare' has only one kind."
         ),
     ] = "curves",
     value: Annotated[

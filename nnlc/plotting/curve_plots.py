@@ -23,6 +23,7 @@ from nnlc.plotting.style import (
     SKY,
     TEXT_GREY,
     dataset_name,
+    epoch_axis,
     join_sentences,
     legend,
     legend_beside,
@@ -42,6 +43,7 @@ MOST_LABELLED = 8
 _DEPTH_GROUPS = 5
 _LETTERS_BESIDE = 18
 """Number of letters that fit beside a small panel."""
+_OF_ALL: Any = {"color": BLACK, "linestyle": ":"}
 _CUT_FACTOR = 1000.0
 """Losses above this multiple of the highest upper quartile may lie beyond the picture."""
 _TITLES = {
@@ -50,32 +52,36 @@ _TITLES = {
     "train_loss": "training loss (nats)",
 }
 _SHORT_TITLES = {
-    "val_accuracy_percent": "accuracy (%)",
-    "val_loss": "val. loss (nats)",
-    "train_loss": "train. loss (nats)",
+    "val_accuracy_percent": "validation\naccuracy (%)",
+    "val_loss": "validation\nloss (nats)",
+    "train_loss": "training\nloss (nats)",
 }
 
 
-def draw_curves(tables: Tables, value: str, width: float | None = None) -> tuple[Figure, str]:
+def draw_curves(
+    tables: Tables, value: str, width: float | None = None, *, named: bool = True
+) -> tuple[Figure, str]:
     """Draw one value of all curves over the epochs.
 
     Args:
         tables: the tables; curves may differ in length.
         value: a column of `tables.curves`.
         width: width of the figure in inches; None: as wide as its panels need.
+        named: False to leave out the dataset's name if there is only one.
 
     Returns:
         The figure, and text for its caption.
     """
     if len(tables) <= MOST_LABELLED:
-        return _draw_each(tables, value, width), _short_curves(tables)
+        return _draw_each(tables, value, width, named=named), _short_curves(tables)
     shown, note = largest_datasets(tables.networks)
     depths = group_networks(tables.networks["depth"], min(_DEPTH_GROUPS, most_columns(width)))
     figure, rows = small_panels(len(shown), len(depths), width)
     cut = False
     for row, (dataset, positions) in zip(rows, shown, strict=True):
         cut |= _draw_row(row, tables, value, positions, [members for _, members in depths])
-        row[0].set_ylabel(f"{dataset_name(dataset, _LETTERS_BESIDE)}\n{_SHORT_TITLES[value]}")
+        name = dataset_name(dataset, _LETTERS_BESIDE) if named or len(shown) > 1 else ""
+        row[0].set_ylabel(f"{name}\n{_SHORT_TITLES[value]}".strip())
     for axes, (name, _) in zip(rows[0], depths, strict=True):
         axes.set_title(f"depth {name}" if name else "all depths")
     for axes in rows[-1]:
@@ -85,7 +91,7 @@ def draw_curves(tables: Tables, value: str, width: float | None = None) -> tuple
     return figure, join_sentences([_short_curves(tables), beyond, note])
 
 
-def _draw_each(tables: Tables, value: str, width: float | None) -> Figure:
+def _draw_each(tables: Tables, value: str, width: float | None, *, named: bool) -> Figure:
     figure, axes = wide_panel(width)
     curves = ValueCurves(tables, value, positive=value != _ACCURACY)
     several = tables.networks["dataset"].nunique() > 1
@@ -103,11 +109,11 @@ def _draw_each(tables: Tables, value: str, width: float | None) -> Figure:
             + f"{dataset_name(dataset) if several else id_}"
             + f", depth {depth:g}" * bool(np.isfinite(depth)),
         )
-    if not several:
+    if named and not several:
         axes.set_title(dataset_name(tables.networks["dataset"].iloc[0]))
     axes.set_xlabel("epoch")
     axes.set_ylabel(_TITLES[value])
-    _scale([axes], value)
+    _scale([axes], value, curves.lengths.max() * tables.step)
     legend_beside(figure, axes)
     return figure
 
@@ -130,10 +136,13 @@ def _draw_row(
         bands.append(band)
         axes.fill_between(band.epochs, band.lowest, band.highest, color=SKY, alpha=0.25, lw=0)
         axes.fill_between(band.epochs, band.low, band.high, color=BLUE, alpha=0.35, lw=0)
-        axes.plot(of_all.epochs, of_all.middle, color=BLACK, linewidth=scaled(1), linestyle=":")
+        if len(depths) > 1 and len(networks):
+            axes.plot(of_all.epochs, of_all.middle, **_OF_ALL, linewidth=scaled(1))
         axes.plot(band.epochs, band.middle, color=BLUE)
+        if not len(networks) and axes is not row[0]:  # the first has the row's vertical axis
+            axes.set_axis_off()
         axes.annotate(
-            f"n = {len(networks):,}",
+            f"n = {len(networks):,}" if len(networks) else "no network",
             (1, 1),
             (-scaled(2), -scaled(2)),
             "axes fraction",
@@ -143,8 +152,8 @@ def _draw_row(
             fontsize=small_text(10),
             color=TEXT_GREY,
         )
-    _scale(row, value)
-    _add_legend_entries(row[0])
+    _scale(row, value, epochs[-1])
+    _add_legend_entries(row[0], several=len(depths) > 1)
     return value != _ACCURACY and _cut_off(row, bands)
 
 
@@ -161,23 +170,23 @@ def _cut_off(row: Sequence[Axes], bands: Sequence[Band]) -> bool:
     return True
 
 
-def _add_legend_entries(axes: Axes) -> None:
+def _add_legend_entries(axes: Axes, *, several: bool) -> None:
     nothing: list[float] = []
     axes.plot(nothing, nothing, color=BLUE, label="median")
     axes.plot(nothing, nothing, color=BLUE, alpha=0.45, linewidth=scaled(9), label="middle half")
     axes.plot(nothing, nothing, color=SKY, alpha=0.3, linewidth=scaled(9), label="middle 90%")
-    style: Any = {"color": BLACK, "linewidth": scaled(1), "linestyle": ":"}
-    axes.plot(nothing, nothing, **style, label="median of all depths")
+    if several:
+        axes.plot(nothing, nothing, **_OF_ALL, linewidth=scaled(1), label="median of all depths")
 
 
-def _scale(row: Sequence[Axes], value: str) -> None:
+def _scale(row: Sequence[Axes], value: str, longest: float) -> None:
     """Set the scale of a row of panels, with room above the curves for the text in the corner.
 
     Call it when all panels are drawn: the limits don't change when more is drawn.
     """
     for axes in row:
         axes.margins(y=0.16)
-    row[0].set_xlim(left=0)
+    epoch_axis(row[0], longest)
     if value == _ACCURACY:
         row[0].set_ylim(bottom=0)
     else:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from nnlc.analysis.metrics import metrics
 from nnlc.networks import DROPOUT, POOLING, RELU
-from nnlc.plotting.grids import Band, Floats, Integers, largest_datasets
+from nnlc.plotting.grids import Band, Floats, Integers, group_networks, largest_datasets
 from nnlc.plotting.style import (
     BLACK,
     BLUE,
+    GREEN,
     GREY,
     ORANGE,
     PURPLE,
@@ -33,7 +34,8 @@ from nnlc.plotting.style import (
 from nnlc.tables.frames import Tables
 
 _ACCURACY = "final validation accuracy (%)"
-_MOST_GROUPS = 12
+_MOST_GROUPS, _MOST_GROUPS_OF_DEPTHS = 12, 4
+"""Most groups of networks, over all depths or for each group of depths."""
 _FEWEST_IN_A_GROUP = 5
 """Fewest networks in a group for which median and quartiles are drawn."""
 _BLOCKS = {"ReLU": RELU, "pooling": POOLING, "dropout": DROPOUT}
@@ -51,12 +53,16 @@ class Setting:
     logarithmic: bool = False
     jitter: float = 0.0
     """Greatest random horizontal shift of a point, so that integers don't hide one another."""
+    by_depth: bool = False
+    """True if colours and medians tell depths apart; else colours tell which networks learned."""
 
 
 SETTINGS = {
     "learning-rate": Setting("learning_rate", "learning rate", logarithmic=True),
     "batch-size": Setting("batch_size", "batch size (images)"),
     "depth": Setting("depth", "convolutions", whole=True, jitter=0.3),
+    "parameters": Setting("parameters", "parameters", logarithmic=True, by_depth=True),
+    "multiply-adds": Setting("multiply_adds", "multiply-adds", logarithmic=True, by_depth=True),
 }
 """Settings by the name of the picture."""
 
@@ -76,6 +82,11 @@ _MARKS = (
     _Mark("not known", PURPLE, "^", 12, 0.45),
 )
 """Marks of networks; "not known" where the number of classes is unknown."""
+_MEDIAN = _Mark("median, quartiles", BLACK, "s", 9, 1)
+_DEPTHS = ((BLUE, "o"), (VERMILLION, "^"), (GREEN, "s"), (PURPLE, "D"))
+"""Colours and shapes of the marks of groups of depths."""
+_Marked = list[tuple[_Mark, Integers]]
+"""Marks, each with the positions of its networks."""
 
 
 def draw_finals(tables: Tables, setting: Setting, width: float | None = None) -> tuple[Figure, str]:
@@ -89,18 +100,21 @@ def draw_finals(tables: Tables, setting: Setting, width: float | None = None) ->
     Returns:
         The figure, and text for its caption.
     """
-    networks = metrics(tables, columns=(setting.column,))
+    networks = metrics(tables, columns=(setting.column, "depth"))
     shown, note = largest_datasets(networks)
     figure, found = panels(len(shown), width)
+    marked, drawable = _marked(networks, setting), np.flatnonzero(_drawable(networks, setting))
     medians = False
     for axes, (dataset, positions) in zip(found, shown, strict=True):
-        medians |= _draw_points(axes, networks.iloc[positions], setting)
+        here = np.intersect1d(positions, drawable)
+        groups = [(mark, np.intersect1d(rows, here)) for mark, rows in marked]
+        medians |= _draw_points(axes, networks, here, groups, setting)
         axes.set_title(panel_title(dataset, len(positions)))
         _start_at_zero(axes)
     label_panels(found, setting.label, _ACCURACY)
-    _add_legend_entries(found[0], networks, medians=medians)
+    _add_legend_entries(found[0], marked, medians=medians and not setting.by_depth)
     legend(figure, found[0])
-    missing = int((~_drawable(networks, setting)).sum())
+    missing = len(networks) - len(drawable)
     blank = f"{missing:,} have no place on these axes." if missing else ""
     return figure, join_sentences([_black(setting) if medians else "", blank, note])
 
@@ -114,6 +128,8 @@ def _start_at_zero(axes: Axes) -> None:
 def _black(setting: Setting) -> str:
     """Return the sentence on the medians."""
     name, fewest = setting.label.partition(" (")[0], f"at least {_FEWEST_IN_A_GROUP} networks"
+    if setting.by_depth:
+        return f"Lines: medians of groups of {fewest} of similar depth and {name}."
     groups = f"of each number of {name} with {fewest}"
     if not setting.whole:
         groups = f"of groups of {fewest} of similar {name}, the groups equally large"
@@ -122,24 +138,27 @@ def _black(setting: Setting) -> str:
 
 def _drawable(networks: pd.DataFrame, setting: Setting) -> NDArray[np.bool_]:
     """Return True for each network with a finite accuracy and a setting that the axis can show."""
-    values = networks[["val_accuracy_percent_final", setting.column]].to_numpy(dtype=float)
+    values = networks[["val_accuracy_percent_final", setting.column]].to_numpy(
+        dtype=float, na_value=np.nan
+    )
     found: NDArray[np.bool_] = np.isfinite(values).all(axis=1)
     return found & (values[:, 1] > 0) if setting.logarithmic else found
 
 
-def _draw_points(axes: Axes, networks: pd.DataFrame, setting: Setting) -> bool:
-    """Draw the networks of one dataset; return True if there are medians."""
-    networks = networks[_drawable(networks, setting)]
-    if not len(networks):
+def _draw_points(
+    axes: Axes, networks: pd.DataFrame, here: Integers, marked: _Marked, setting: Setting
+) -> bool:
+    """Draw the networks of one dataset, `here`; return True if there are medians."""
+    if not len(here):
         return False
-    values = networks[setting.column].to_numpy(dtype=float)
+    values = networks[setting.column].to_numpy(dtype=float, na_value=np.nan)
     accuracy = networks["val_accuracy_percent_final"].to_numpy()
     spread = np.random.default_rng(0).uniform(-setting.jitter, setting.jitter, len(values))
-    for mark, rows in zip(_MARKS, _kinds(networks), strict=True):
+    for mark, rows in marked:
         axes.scatter(
             values[rows] + spread[rows],
             accuracy[rows],
-            s=mark.size * _mark_scale(len(values)) * scaled(1) ** 2,
+            s=mark.size * _mark_scale(len(here)) * scaled(1) ** 2,
             color=mark.colour,
             marker=mark.shape,
             alpha=mark.alpha,
@@ -151,23 +170,39 @@ def _draw_points(axes: Axes, networks: pd.DataFrame, setting: Setting) -> bool:
         logarithmic_ticks(axes.xaxis)
     if setting.jitter:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=11))
-    band = _band(values, accuracy, whole=setting.whole)
-    axes.errorbar(
-        band.epochs,
-        band.middle,
-        yerr=np.abs(np.stack([band.low, band.high]) - band.middle),
-        color=BLACK,
-        marker="s",
-        markersize=scaled(4.5),
-        elinewidth=scaled(1.2),
-        zorder=3,
-    )
-    return len(band.epochs) > 0
+    medians = False
+    for mark, rows in marked if setting.by_depth else [(_MEDIAN, here)]:
+        most = _MOST_GROUPS_OF_DEPTHS if setting.by_depth else _MOST_GROUPS
+        band = _band(values[rows], accuracy[rows], most, whole=setting.whole)
+        quartiles = np.abs(np.stack([band.low, band.high]) - band.middle)
+        axes.errorbar(
+            band.epochs,
+            band.middle,
+            yerr=None if setting.by_depth else quartiles,
+            color=mark.colour,
+            marker=mark.shape,
+            markersize=scaled(4.5),
+            elinewidth=scaled(1.2),
+            zorder=3,
+        )
+        medians |= len(band.epochs) > 0
+    return medians
 
 
 def _mark_scale(points: int) -> float:
     """Return the factor by which marks are enlarged where there are few."""
     return min(max(1000 / points, 1.0), 4.0)
+
+
+def _marked(networks: pd.DataFrame, setting: Setting) -> _Marked:
+    """Return the marks of a picture, each with the positions of its networks."""
+    if not setting.by_depth:
+        return list(zip(_MARKS, _kinds(networks), strict=True))
+    groups = group_networks(networks["depth"], len(_DEPTHS))
+    return [
+        (_Mark(f"depth {name}" if name else "all depths", *look, 9, 0.4), rows)
+        for (name, rows), look in zip(groups, _DEPTHS, strict=False)
+    ]
 
 
 def _kinds(networks: pd.DataFrame) -> tuple[Integers, ...]:
@@ -179,25 +214,25 @@ def _kinds(networks: pd.DataFrame) -> tuple[Integers, ...]:
     return tuple(map(np.flatnonzero, kinds))
 
 
-def _add_legend_entries(axes: Axes, networks: pd.DataFrame, *, medians: bool) -> None:
+def _add_legend_entries(axes: Axes, marked: _Marked, *, medians: bool) -> None:
     """Add a legend entry for each mark in use, larger and less transparent than in the panel."""
     nothing: list[float] = []
-    for mark, rows in zip(_MARKS, _kinds(networks), strict=True):
+    for mark, rows in marked:
         if len(rows):
             look: Any = {"s": 40 * scaled(1) ** 2, "color": mark.colour, "marker": mark.shape}
             axes.scatter(nothing, nothing, **look, label=mark.name)
     if medians:
-        label, size = "median, quartiles", scaled(4.5)
-        axes.plot(nothing, nothing, color=BLACK, marker="s", markersize=size, label=label)
+        style: Any = {"marker": _MEDIAN.shape, "markersize": scaled(4.5)}
+        axes.plot(nothing, nothing, color=_MEDIAN.colour, label=_MEDIAN.name, **style)
 
 
-def _band(values: Floats, accuracy: Floats, *, whole: bool) -> Band:
+def _band(values: Floats, accuracy: Floats, most: int, *, whole: bool) -> Band:
     """Return the quartiles of accuracy in each group with enough networks, at its median value."""
     order = np.argsort(values, kind="stable")
     if whole:
         members = np.split(order, np.flatnonzero(np.diff(values[order])) + 1)
     else:
-        groups = min(_MOST_GROUPS, len(values) // _FEWEST_IN_A_GROUP)
+        groups = min(most, len(values) // _FEWEST_IN_A_GROUP)
         members = np.array_split(order, max(groups, 1))
     full = [rows for rows in members if len(rows) >= _FEWEST_IN_A_GROUP]
     middles = [float(np.median(values[rows])) for rows in full]

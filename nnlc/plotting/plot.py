@@ -22,7 +22,8 @@ from nnlc.system.output_file import check_output, write_output
 from nnlc.tables.frames import Tables, check_choice
 from nnlc.wording import counted
 
-Kind = Literal["curves", "learning-rate", "batch-size", "depth", "layer-types", "saw-tooth"]
+_Setting = Literal["learning-rate", "batch-size", "depth", "parameters", "multiply-adds"]
+Kind = Literal["curves", _Setting, "layer-types", "saw-tooth"]
 KINDS: tuple[str, ...] = get_args(Kind)
 Value = Literal["accuracy", "val-loss", "train-loss"]
 VALUES = {"accuracy": "val_accuracy_percent", "val-loss": "val_loss", "train-loss": "train_loss"}
@@ -58,7 +59,8 @@ def plot_tables(
     Args:
         tables: the result of `load_tables`; curves may differ in length.
         path: a .png, .svg or .pdf file; an earlier picture of nnlc is replaced. None: no file.
-        kind: "curves", final accuracy by a setting, or the training losses' "saw-tooth".
+        kind: "curves", final accuracy by a setting or size, or the training losses'
+            "saw-tooth".
         value: the value that curves show.
         look: `preset` ("one-column", "two-column"), `width` and `height` with their unit, such as
             "89mm", `font_size` in points, `title`, and `caption=False` for a picture without its
@@ -78,7 +80,7 @@ def plot_tables(
         _check_known(tables, kind, value)
 
     def draw(width: float | None) -> tuple[Figure, str]:
-        figure, note = _draw(tables, kind, value, width)
+        figure, note = _draw(tables, kind, value, width, named=not look.get("title"))
         return figure, join_sentences([_counts(tables), _losses(tables, kind, value), note])
 
     return _finish(draw, path, look)
@@ -136,10 +138,12 @@ def _finish(
     return words
 
 
-def _draw(tables: Tables, kind: str, value: str, width: float | None) -> tuple[Figure, str]:
+def _draw(
+    tables: Tables, kind: str, value: str, width: float | None, *, named: bool
+) -> tuple[Figure, str]:
     match kind:
         case "curves":
-            return draw_curves(tables, VALUES[value], width)
+            return draw_curves(tables, VALUES[value], width, named=named)
         case "layer-types":
             return draw_layer_types(tables, width)
         case "saw-tooth":
@@ -208,7 +212,8 @@ def _counts(tables: Tables) -> str:
     if never:
         parts.append(f"{never:,} never learned better than chance")
     if unknown:
-        parts.append(f"of {unknown:,} it is not known whether they learned")
+        who = f"{unknown:,}" if unknown < len(tables) else "they" if unknown > 1 else "it"
+        parts.append(f"whether {who} learned better than chance is not known")
     return "; ".join(parts) + "."
 
 

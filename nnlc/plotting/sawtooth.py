@@ -24,6 +24,7 @@ from nnlc.plotting.style import (
     BLUE,
     VERMILLION,
     dataset_name,
+    epoch_axis,
     join_sentences,
     label_panels,
     legend,
@@ -77,7 +78,7 @@ def _draw_changes(axes: Axes, curves: ValueCurves, positions: Integers) -> None:
         axes.fill_between(band.epochs, band.low, band.high, color=colour, alpha=0.18, lw=0)
         axes.plot(band.epochs, band.middle, color=colour, linestyle=line, label=label)
     axes.axhline(0, color="#666666", linewidth=scaled(0.9), zorder=1)
-    axes.set_xlim(left=0)
+    epoch_axis(axes, numbers[-1] / 2 if len(numbers) else 0)
 
 
 def _change(before: Floats, after: Floats) -> Floats:
@@ -104,7 +105,7 @@ def _draw_each(tables: Tables, width: float | None) -> Figure:
             style: Any = {"color": colour, "markersize": scaled(4), "label": label}
             axes.plot(numbers[chosen] / 2, values[chosen], mark, **style)
         axes.set_title(f"{id_}\n{dataset_name(dataset)}", fontsize=small_text(9), weight="normal")
-        axes.set_xlim(left=0)
+        epoch_axis(axes, len(values) / 2)
     label_panels(found, "epoch", "training loss (nats)")
     legend(figure, found[0])
     return figure

@@ -16,10 +16,11 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, NullFormatter
 
 from nnlc.networks.image_sets import shown_name
 from nnlc.plotting.look import LEAST_FONT_SIZE, USUAL_FONT_SIZE
+from nnlc.tables.curves_from_elsewhere import UNKNOWN_DATASET
 from nnlc.wording import counted
 
 BLACK, GREY = "#000000", "#8a8a8a"
@@ -71,7 +72,7 @@ _CAPTION_INCHES, _CAPTION_LINE_INCHES = 0.08, 0.19
 """Width of an average letter in a caption, and height of a line."""
 _TITLE_INCHES, _TITLE_LINE_INCHES = 0.11, 0.25
 """Width of an average letter in a title, and height of a line."""
-_LEGEND_INCHES, _KEY_INCHES, _LEGEND_LINE_INCHES = 0.09, 0.6, 0.27
+_LEGEND_INCHES, _KEY_INCHES, _LEGEND_LINE_INCHES = 0.09, 0.65, 0.27
 """Width of an average letter in a legend, of the line or mark before a label, and height of a line.
 
 These lengths, and all others above, are for text of 12 points.
@@ -163,6 +164,15 @@ def small_panels(rows: int, columns: int, width: float | None) -> tuple[Figure, 
     ).tolist()
 
 
+def epoch_axis(axes: Axes, longest: float) -> None:
+    """Let the horizontal axis begin at 0, with ticks at whole epochs, the last among them."""
+    last = max(int(longest), 1)
+    parts = next((parts for parts in (4, 5, 3, 2) if last % parts == 0), min(4, last))
+    step = ceil(last / parts)
+    axes.set_xlim(left=0)
+    axes.set_xticks([*np.arange(0, last - step / 2, step), last])
+
+
 def logarithmic_axis(row: Sequence[Axes]) -> None:
     """Make the vertical axis logarithmic, with numbers such as 0.01; call it after drawing.
 
@@ -179,12 +189,15 @@ def logarithmic_axis(row: Sequence[Axes]) -> None:
 
 
 def logarithmic_ticks(axis: Axis) -> None:
-    """Label powers of ten only; on an axis with few powers, 1, 2 and 5 times each."""
+    """Label powers of ten only; on an axis with few powers, 1, 2 and 5 times each, such as 20k."""
     low, high = axis.get_view_interval()
     few = log10(high) - log10(low) < 2
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
     if few:
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        short = EngFormatter(sep="")
+        axis.set_major_formatter(
+            FuncFormatter(lambda value, _: short(value) if value >= 1e4 else f"{value:g}")
+        )
     axis.set_minor_formatter(NullFormatter())
 
 
@@ -269,13 +282,14 @@ def escape_dollars(text: str) -> str:
 
 
 def dataset_name(table_name: str, letters: int = 28) -> str:
-    """Return a dataset's name on screens, shortened."""
-    return escape_dollars(shorten(shown_name(table_name), letters))
+    """Return a dataset's name on screens, shortened; empty if it is unknown."""
+    known = table_name != UNKNOWN_DATASET
+    return escape_dollars(shorten(shown_name(table_name), letters)) if known else ""
 
 
 def panel_title(table_name: str, networks: int) -> str:
     """Return a panel's title: dataset and number of networks."""
-    return f"{dataset_name(table_name)}, {counted(networks, 'network')}"
+    return ", ".join(filter(None, [dataset_name(table_name), counted(networks, "network")]))
 
 
 def shorten(name: str, letters: int = 28) -> str:

@@ -21,6 +21,7 @@ from nnlc.networks import NetworkSpec
 from nnlc.system.text_file import read_text
 from nnlc.tables.folder_names import IMPORTED_CURVES, IMPORTED_NETWORKS
 
+UNKNOWN_DATASET = "unknown"
 _ACCURACY = "val_accuracy_percent"
 _VALUES = ("train_loss", "val_loss", _ACCURACY, "train_accuracy_percent", "seconds")
 _COLUMNS = {field.name: field.type in (int, float) for field in fields(NetworkSpec)}
@@ -134,7 +135,7 @@ def _about(ids: NDArray[Any], networks: pd.DataFrame | None, name: str) -> pd.Da
         elif is_number and not is_numeric_dtype(found[column]):
             found[column] = given.numbers(column)
     datasets = given.texts("dataset") if "dataset" in given.frame else [""] * len(found)
-    found["dataset"] = [name or "unknown" for name in datasets]
+    found["dataset"] = [name or UNKNOWN_DATASET for name in datasets]
     return found.set_index("id").loc[ids].reset_index()
 
 
