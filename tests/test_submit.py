@@ -150,8 +150,9 @@ def test_an_answer_of_several_numbers_is_told_apart_by_what_the_queue_knows(comm
 
 def test_a_refusal_is_told_in_the_schedulers_words_and_leaves_no_record(commands, folder):
     commands.says("sbatch", "sbatch: error: Invalid account\n", status=1)
-    with pytest.raises(SchedulerError, match=r"sbatch refused: .*Invalid account"):
+    with pytest.raises(SchedulerError, match=r"sbatch refused: .*Invalid account") as told:
         put(folder)
+    assert f"{folder.path} stays there, for the next 'nnlc submit'" in str(told.value)
     assert records(folder) == []
 
 

@@ -134,9 +134,10 @@ def _submit_all(
                 f"{problem}; the next 'nnlc submit' or 'nnlc status' checks whether {path} is in "
                 "the queue"
             ) from None
-        except SchedulerError:
+        except SchedulerError as problem:
             _forget(results, record)
-            raise
+            stays = f"{results.path} stays there, for the next 'nnlc submit'"
+            raise SchedulerError(f"{problem}\n{stays}") from None
         _write(results, record)
         yield record
 

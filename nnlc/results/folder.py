@@ -97,6 +97,8 @@ class ResultsFolder(ResultsPaths):
             in_use = self.path.exists() and any(
                 path.suffix != TEMPORARY_SUFFIX for path in self.path.iterdir()
             )
+            place = self.path.absolute()
+            there = next(folder for folder in (place, *place.parents) if folder.exists())
         except OSError as problem:
             raise _unusable(self.path, problem) from None
         if self.has_campaign:
@@ -105,6 +107,11 @@ class ResultsFolder(ResultsPaths):
             raise ResultsError(
                 f"{self.path}: there are files but no campaign.toml, so this is no results "
                 "folder; give an empty or new one with --results"
+            )
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            raise ResultsError(
+                f"{self.path}: can't be made, as {there} can't be written; give another folder "
+                "with --results"
             )
         return None
 
