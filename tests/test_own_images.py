@@ -1,6 +1,7 @@
 """Images of one's own: every mistake in an .npz is named, with what would be right."""
 
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ from image_files import (
     own,
     random_images,
 )
+from typer.testing import CliRunner
 
 from nnlc.campaign.campaign import load_campaign
+from nnlc.cli import app
 from nnlc.errors import ImagesError
 from nnlc.networks import ImageSet
 from nnlc.training import image_sources
@@ -172,10 +175,29 @@ def test_describing_a_file_that_is_not_there_says_so(tmp_path):
 def test_images_that_contradict_the_campaign_are_refused(fact, value, message, tmp_path):
     section = own(tmp_path / "mine.npz", random_images(OWN))
     fields = {key: getattr(OWN, key) for key in ImageSet.__slots__}
-    with pytest.raises(ImagesError, match=message) as caught:
-        load_images(ImageSet(**fields | {fact: value}), section, tmp_path)
+    for use in (load_images, *([check_images] if fact != "classes" else [])):
+        with pytest.raises(ImagesError, match=message) as caught:
+            use(ImageSet(**fields | {fact: value}), section, tmp_path)
     assert "mine.npz" in str(caught.value)
     assert "[datasets.mine]" in str(caught.value)
+
+
+@pytest.mark.parametrize("command", ["specs", "plan"])
+def test_specs_and_plan_warn_of_a_missing_file_and_of_a_wrong_width(command, tmp_path, monkeypatch):
+    monkeypatch.setattr("nnlc.launching.machine_plan.plan_machine", lambda *_, **__: None)
+    monkeypatch.setattr("nnlc.launching.machine_plan.machine_plan_lines", lambda _: ())
+    path, file = tmp_path / "mine.npz", tmp_path / "campaign.toml"
+    path.write_bytes(npz(random_images(OWN, train=60, validation=30)))
+    head = 'name = "mine"\nseed = 1\nstamp = 2024-01-01T00:00:00\n'
+    words = head + describe_npz(path).replace("width = 5", "width = 6")
+    file.write_text(
+        words.replace("networks_per_depth = 1", "networks_per_depth = 1\ndepths = [1, 1]")
+    )
+    shape = r"warning: .*mine\.npz: array train_images has shape \(60, 2, 5, 5\)"
+    assert re.search(shape, CliRunner().invoke(app, [command, str(file)]).output)
+    path.unlink()
+    said = CliRunner().invoke(app, [command, str(file)]).output
+    assert f"warning: {path} is missing" in said
 
 
 def test_what_describe_prints_makes_a_campaign_that_loads(tmp_path):

@@ -66,13 +66,17 @@ def plan(
 
     The other options are those of 'nnlc submit'.
     """
+    from nnlc.campaign.campaign import load_campaign
     from nnlc.errors import SiteError
     from nnlc.launching.limits import PlanRequest, asked_minutes
     from nnlc.launching.machine_plan import machine_plan_lines, plan_machine, plans_this_machine
     from nnlc.launching.plan import plan_campaign
     from nnlc.launching.plan_text import plan_lines
     from nnlc.schedulers.site import THIS_MACHINE, load_site
+    from nnlc.training.loaded_images import own_image_problems
 
+    for problem in own_image_problems(load_campaign(campaign)):
+        say_aside(f"warning: {problem}")
     name = site or THIS_MACHINE
     chosen = load_site(name, account=account, queue=queue)
     request = PlanRequest(nodes=nodes, minutes=asked_minutes(minutes, hours), elements=elements)

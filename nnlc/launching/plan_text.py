@@ -179,12 +179,10 @@ def _number(value: float) -> str:
 
 
 def images_words(forecast: CampaignForecast) -> str:
-    """Return the image sets to stage, with sizes, and missing files; empty if there are none."""
-    found = dict(images_to_stage(forecast))
-    files = [forecast.campaign.datasets[name].npz for name, size in found.items() if size is None]
-    sizes = ", ".join(f"{name} {as_gigabytes(1e6 * size)}" for name, size in found.items() if size)
-    words = [f"{sizes}, to be staged first"] if sizes else []
-    return "; ".join([*words, *(f"{file} is missing" for file in files)])
+    """Return the image sets to stage, with sizes; empty if there are none."""
+    found = images_to_stage(forecast)
+    sizes = ", ".join(f"{name} {as_gigabytes(1e6 * size)}" for name, size in found)
+    return f"{sizes}, to be staged first" if sizes else ""
 
 
 def as_time(seconds: float) -> str:

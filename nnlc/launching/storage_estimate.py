@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.launching.forecast import CampaignForecast, Forecast, NetworkForecast
@@ -31,19 +30,16 @@ class Disk:
     """Weights that the campaign keeps."""
 
 
-def images_to_stage(forecast: CampaignForecast) -> Iterator[tuple[str, int | None]]:
+def images_to_stage(forecast: CampaignForecast) -> Iterator[tuple[str, int]]:
     """Yield the image sets of the networks that are left, each with its megabytes.
 
-    Sets that come with nnlc are left out, as are files of the user that exist, which are read where
-    they are. The size is None if such a file is missing.
+    Sets that come with nnlc are left out, as are files of the user, which are read where they are.
     """
     left = {f.network.images.name for f in forecast.left}
     for name, images in forecast.campaign.image_sets().items():
         section = forecast.campaign.datasets[name]
-        own = section.npz
-        if name not in left or comes_with_nnlc(name) or (own and Path(own).is_file()):
-            continue
-        yield name, None if own else _megabytes(images, section)
+        if name in left and section.npz is None and not comes_with_nnlc(name):
+            yield name, _megabytes(images, section)
 
 
 def disk(plan: Plan) -> Disk:

@@ -69,7 +69,7 @@ class ImageFile:
             with open_regular(root / self.path) as file:
                 return self._problem_of_open(file)
         except OSError as problem:
-            return _trouble(problem)
+            return trouble_of(problem)
 
     def read(self, root: Path) -> bytes:
         """Return the file's content, with its checksum verified.
@@ -80,7 +80,7 @@ class ImageFile:
         try:
             content = read_regular(root / self.path, most=_LARGEST)
         except OSError as problem:
-            raise WrongFileError(f"{root / self.path} {_trouble(problem)}") from None
+            raise WrongFileError(f"{root / self.path} {trouble_of(problem)}") from None
         if wrong := self.problem_of(content):
             raise WrongFileError(f"{root / self.path} {wrong}")
         return content
@@ -97,12 +97,12 @@ class ImageFile:
         try:
             opened = open_regular(path)
         except OSError as problem:
-            raise WrongFileError(f"{path} {_trouble(problem)}") from None
+            raise WrongFileError(f"{path} {trouble_of(problem)}") from None
         with opened as file, unchanged(file, path):
             try:
                 wrong = self._problem_of_open(file)
             except OSError as problem:
-                wrong = _trouble(problem)
+                wrong = trouble_of(problem)
             if wrong:
                 raise WrongFileError(f"{path} {wrong}")
             file.seek(0)
@@ -134,7 +134,7 @@ class ImageFile:
         return None
 
 
-def _trouble(problem: OSError) -> str:
+def trouble_of(problem: OSError) -> str:
     """Return a text for an error of the file system, to follow the path."""
     is_missing = isinstance(problem, FileNotFoundError | NotADirectoryError)
     return "is missing" if is_missing else why_unread(problem)

@@ -4,16 +4,18 @@ Nothing is downloaded: compute nodes have no network, so `nnlc.training.stage` b
 file is opened twice, so that the bytes that are parsed are those whose checksum was verified.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from nnlc.campaign.campaign import Campaign
 from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.errors import ImagesError
 from nnlc.networks import ImageSet
 from nnlc.training.image_files import ImageFile, WrongFileError
 from nnlc.training.image_sources import Images, source_of
-from nnlc.training.own_images import SPLITS
+from nnlc.training.own_images import SPLITS, image_shapes
 
-__all__ = ["Images", "check_images", "image_files", "load_images"]
+__all__ = ["Images", "check_images", "image_files", "load_images", "own_image_problems"]
 
 
 def load_images(image_set: ImageSet, section: DatasetSection, root: Path) -> Images:
@@ -38,10 +40,13 @@ def load_images(image_set: ImageSet, section: DatasetSection, root: Path) -> Ima
 
 
 def check_images(image_set: ImageSet, section: DatasetSection, root: Path) -> None:
-    """Check that every file of an image set is there with the right checksum, without parsing it.
+    """Check that every file of an image set is there with the right checksum.
+
+    Of the user's own images, the headers are read for their shapes, and nothing else is parsed.
 
     Raises:
-        ImagesError: the files that are missing or damaged, and the command to run.
+        ImagesError: the files that are missing or damaged, and the command to run; or a shape
+            differs from the campaign's.
     """
     files = image_files(image_set, section)
     problems = [(file, file.problem(root)) for file in files]
@@ -51,6 +56,18 @@ def check_images(image_set: ImageSet, section: DatasetSection, root: Path) -> No
         raise ImagesError(
             "\n".join([f"the images of {image_set.name} can't be used:", *lines, remedy])
         )
+    if section.npz is not None:
+        _check_own(image_set, section.npz)
+
+
+def own_image_problems(campaign: Campaign) -> Iterator[str]:
+    """Yield what is wrong with files of the user's own images, without their checksums."""
+    for name, image_set in campaign.image_sets().items():
+        if npz := campaign.datasets[name].npz:
+            try:
+                _check_own(image_set, npz)
+            except ImagesError as problem:
+                yield str(problem)
 
 
 def image_files(image_set: ImageSet, section: DatasetSection) -> list[ImageFile]:
@@ -58,17 +75,27 @@ def image_files(image_set: ImageSet, section: DatasetSection) -> list[ImageFile]
     return source_of(image_set, section).files(section)
 
 
+def _check_own(image_set: ImageSet, npz: str) -> None:
+    for split, shape in image_shapes(Path(npz)).items():
+        _check_shape(image_set, split, shape, npz)
+
+
+def _check_shape(
+    image_set: ImageSet, split: str, shape: tuple[int, ...], where: str | Path
+) -> None:
+    size = image_set.train_images if split == SPLITS[0] else image_set.validation_images
+    right = (size, image_set.channels, image_set.width, image_set.width)
+    if shape != right:
+        raise ImagesError(
+            f"{where}: array {split}_images has shape {shape}, but the campaign's "
+            f"[datasets.{image_set.name}] means {right}; make the two agree"
+        )
+
+
 def _check_shapes(image_set: ImageSet, images: Images, where: str | Path) -> None:
-    sizes = (image_set.train_images, image_set.validation_images)
-    for split, size in zip(SPLITS, sizes, strict=True):
-        pixels = getattr(images, f"{split}_images")
+    for split in SPLITS:
         labels = getattr(images, f"{split}_labels")
-        right = (size, image_set.channels, image_set.width, image_set.width)
-        if pixels.shape != right:
-            raise ImagesError(
-                f"{where}: array {split}_images has shape {pixels.shape}, but the campaign's "
-                f"[datasets.{image_set.name}] means {right}; make the two agree"
-            )
+        _check_shape(image_set, split, getattr(images, f"{split}_images").shape, where)
         if labels.min() < 0 or labels.max() >= image_set.classes:
             raise ImagesError(
                 f"{where}: array {split}_labels has labels from {labels.min()} to {labels.max()}, "

@@ -24,11 +24,12 @@ import tomli_w
 from nnlc.errors import ImagesError
 from nnlc.networks import KNOWN_IMAGE_SETS, image_set_of_table
 from nnlc.system.files import open_regular, why_unread
-from nnlc.training.image_files import unchanged
+from nnlc.training.image_files import trouble_of, unchanged
 from nnlc.wording import counted, first_few, reason_of
 
 SPLITS = ("train", "validation")
 ARRAYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
+_NO_NPZ, _NPZ_ADVICE = "not a readable .npz file", "write it with np.savez_compressed"
 _MOST_INFLATED = 1032
 """Maximum ratio of inflated to compressed size: the limit of deflate, the format of npz files."""
 
@@ -56,6 +57,28 @@ def read_npz(file: BufferedReader, path: Path) -> dict[str, Array]:
                 f"{len(arrays[images])} images in {images}; each image needs one"
             )
     return arrays
+
+
+def image_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of both arrays of images by split, from their headers.
+
+    Raises:
+        ImagesError: the file or a header can't be read.
+    """
+    try:
+        opened = open_regular(path)
+    except OSError as problem:
+        raise ImagesError(f"{path} {trouble_of(problem)}") from None
+    shapes = {}
+    with (
+        opened as file,
+        _as_images_error(f"{path}: {_NO_NPZ}", _NPZ_ADVICE),
+        ZipFile(file) as archive,
+    ):
+        for split in SPLITS:
+            with archive.open(_member(archive, f"{split}_images")) as member:
+                shapes[split] = _read_header(member)[0]
+    return shapes
 
 
 def describe_npz(path: Path) -> str:
@@ -178,7 +201,7 @@ def _as_images_error(what: str, advice: str) -> Iterator[None]:
 
 
 def _load(file: BufferedReader, path: Path) -> dict[str, Array]:
-    with _as_images_error(f"{path}: not a readable .npz file", "write it with np.savez_compressed"):
+    with _as_images_error(f"{path}: {_NO_NPZ}", _NPZ_ADVICE):
         file.seek(0)
         if file.read(6) == b"\x93NUMPY":
             raise ValueError("it is a single array")
@@ -200,7 +223,7 @@ def _load_array(path: Path, archive: ZipFile, name: str, file_size: int) -> Arra
     what = f"{path}: array {name} can't be read"
     advice = "it must be a plain array of integers, written with np.savez_compressed"
     with _as_images_error(what, advice):
-        member_name = f"{name}.npy" if f"{name}.npy" in archive.namelist() else name
+        member_name = _member(archive, name)
         with archive.open(member_name) as member:
             shape, dtype = _read_header(member)
             promised = math.prod(shape) * dtype.itemsize
@@ -213,6 +236,10 @@ def _load_array(path: Path, archive: ZipFile, name: str, file_size: int) -> Arra
             array: Array = np.lib.format.read_array(member, allow_pickle=False)
             member.read()  # zipfile compares the checksum at the end
         return array
+
+
+def _member(archive: ZipFile, name: str) -> str:
+    return f"{name}.npy" if f"{name}.npy" in archive.namelist() else name
 
 
 def _read_header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
