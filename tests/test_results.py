@@ -100,6 +100,29 @@ def test_a_curve_longer_than_the_plot_keeps_its_extremes_in_words():
     assert all(len(line) <= 95 for line in draw_curve(values, "accuracy"))
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "begin"),
+    [
+        (82.0, 93.0, "80"),
+        (92.3, 92.9, "92.2"),
+        (2.301, 2.309, "2.3"),
+        (1e-5, 1.2e-5, "9e-06"),
+        (10.0, 93.0, "0"),
+        (93.0, 93.0, "0"),
+        (92.99, 93.0, "0"),
+        (-93.0, -92.0, "0"),
+    ],
+)
+def test_bars_of_a_narrow_band_begin_near_its_lowest_value_and_say_so(low, high, begin):
+    title, *lines, _axis, _epochs = draw_curve([low, None, high], "accuracy", " %")
+    assert lines[-1].split(" │")[0].strip() == begin
+    assert title.endswith(f"; bars begin at {begin} %") == (begin != "0")
+    assert lines[-1].endswith(" █") or begin == "0"
+    if begin != "0":
+        assert lines[0].endswith("█")
+        assert lines[0].split("│")[1][0] == " " != lines[-1].split("│")[1][0]
+
+
 def test_a_curve_without_a_finite_value_says_so():
     nothing = [float("nan"), None, float("inf")]
     assert list(draw_curve(nothing, "loss")) == ["loss: no finite value"]

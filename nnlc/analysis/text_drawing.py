@@ -30,8 +30,9 @@ def draw_settings(spec: NetworkSpec) -> Iterator[str]:
 
 
 def draw_curve(values: Sequence[float | None], title: str, unit: str = "") -> Iterator[str]:
-    """Yield lines with a bar for each half epoch, from 0 to the largest value.
+    """Yield lines with a bar for each half epoch, up to the largest value.
 
+    Bars begin at 0, or near the lowest value if all values lie in a narrow band.
     A value that is not finite leaves a gap. If there are more than `PLOT_WIDTH` half epochs, evenly
     spaced half epochs are drawn, including the last.
     """
@@ -42,10 +43,12 @@ def draw_curve(values: Sequence[float | None], title: str, unit: str = "") -> It
         return
     top = max(*finite, 0.0) or 1.0
     low, high, last = min(finite), max(finite), _text(values[-1])
-    yield f"{title}: last {last}{unit}, lowest {low:.4g}{unit}, highest {high:.4g}{unit}"
+    base = _base(low, high)
+    start = f"; bars begin at {base:.4g}{unit}" if base else ""
+    yield f"{title}: last {last}{unit}, lowest {low:.4g}{unit}, highest {high:.4g}{unit}{start}"
     for line in range(PLOT_HEIGHT - 1, -1, -1):
-        label = f"{top:8.4g}" if line == PLOT_HEIGHT - 1 else f"{0 if line == 0 else '':>8}"
-        yield f"{label} │{''.join(_cell(v, top, line) for v in columns)}"
+        label = {0: f"{base:.4g}", PLOT_HEIGHT - 1: f"{top:.4g}"}.get(line, "")
+        yield f"{label:>8} │{''.join(_cell(v, base, top, line) for v in columns)}"
     end = f"epoch {len(values) / 2:g}"
     yield f"{'':>8} └{'─' * len(columns)}"
     yield f"{'':>10}0.5{end:>{max(len(columns) - 3, len(end) + 1)}}"
@@ -82,8 +85,18 @@ def _text(value: float | None) -> str:
     return "blank" if value is None else f"{value:.4g}"
 
 
-def _cell(value: float | None, top: float, line: int) -> str:
+def _base(low: float, high: float) -> float:
+    """Return the value at which bars begin: a round number below `low` if `low` is near `high`."""
+    spread = high - low
+    # Ends of the axis have four digits.
+    if not (0 < 2 * high < 3 * low and spread > 0.002 * high):
+        return 0.0
+    step: float = 10.0 ** math.floor(math.log10(spread))
+    return math.floor((low - step / 10) / step) * step
+
+
+def _cell(value: float | None, base: float, top: float, line: int) -> str:
     if value is None or not math.isfinite(value):
         return " "
-    eighths = round(value / top * PLOT_HEIGHT * 8) - line * 8
+    eighths = round((value - base) / (top - base) * PLOT_HEIGHT * 8) - line * 8
     return _BLOCKS[min(max(eighths, 0), 8)]
