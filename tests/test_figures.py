@@ -266,13 +266,13 @@ def test_a_panel_without_networks_is_empty_and_one_panel_has_no_median_of_all(ma
 
 
 def test_depths_are_told_apart_at_equal_size():
-    tables = finals([10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99])
-    tables.networks["depth"] = [1] * 5 + [2] * 6
-    tables.networks["parameters"] = pd.array([1000] * 10 + [None], dtype="Int64")
+    tables = finals(range(10, 40))
+    tables.networks["depth"] = [1] * 10 + [2] * 11 + [3] * 9  # too few for a line
+    tables.networks["parameters"] = pd.array([*range(29, 0, -1), None], dtype="Int64")
     figure, words = draw_finals(tables, SETTINGS["parameters"])
     lines = [container[0] for container in figure.axes[0].containers]
-    assert [line.get_ydata().tolist() for line in lines] == [[30], [80]]
+    assert [line.get_ydata().tolist() for line in lines] == [[17, 12], [27.5, 22]]
     assert len({line.get_color() for line in lines}) == 2
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["depth 1", "depth 2"]
+    assert labels == ["depth 1", "depth 2", "depth 3"]
     assert "networks of similar depth and parameters. 1 have no place" in words

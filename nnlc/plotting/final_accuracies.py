@@ -174,6 +174,8 @@ def _draw_points(
     for mark, rows in marked if setting.by_depth else [(_MEDIAN, here)]:
         most = _MOST_GROUPS_OF_DEPTHS if setting.by_depth else _MOST_GROUPS
         band = _band(values[rows], accuracy[rows], most, whole=setting.whole)
+        if setting.by_depth and len(band.epochs) < 2:
+            continue  # a lone median would look like a network
         quartiles = np.abs(np.stack([band.low, band.high]) - band.middle)
         axes.errorbar(
             band.epochs,
