@@ -275,4 +275,4 @@ def test_depths_are_told_apart_at_equal_size():
     assert len({line.get_color() for line in lines}) == 2
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["depth 1", "depth 2", "depth 3"]
-    assert "networks of similar depth and parameters. 1 have no place" in words
+    assert "networks of similar depth and parameters. 1 has no place" in words

@@ -115,7 +115,8 @@ def draw_finals(tables: Tables, setting: Setting, width: float | None = None) ->
     _add_legend_entries(found[0], marked, medians=medians and not setting.by_depth)
     legend(figure, found[0])
     missing = len(networks) - len(drawable)
-    blank = f"{missing:,} have no place on these axes." if missing else ""
+    have = "has" if missing == 1 else "have"
+    blank = f"{missing:,} {have} no place on these axes." if missing else ""
     return figure, join_sentences([_black(setting) if medians else "", blank, note])
 
 

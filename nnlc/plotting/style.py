@@ -196,7 +196,7 @@ def logarithmic_ticks(axis: Axis) -> None:
     if few:
         short = EngFormatter(sep="")
         axis.set_major_formatter(
-            FuncFormatter(lambda value, _: short(value) if value >= 1e4 else f"{value:g}")
+            FuncFormatter(lambda value, _: short(value) if value >= 1e3 else f"{value:g}")
         )
     axis.set_minor_formatter(NullFormatter())
 
