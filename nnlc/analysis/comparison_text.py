@@ -10,10 +10,10 @@ from nnlc.networks.image_sets import shown_name
 _LEGEND = (
     "  saved: percent of the epochs that are not trained; a network without a prediction is",
     "  trained to the end. at a cost of: mean error of all networks, 0 for those trained to",
-    "  the end. error, median: errors of the predicted networks. last1: error of the last",
-    "  accuracy seen on these networks. Errors are in percentage points. top: percent of the",
-    "  best tenth that is found. within: percent of the predictions with an error of at most",
-    "  two standard deviations.",
+    "  the end; - if nothing is predicted. error, median: errors of the predicted networks.",
+    "  last1: error of the last accuracy seen on these networks. Errors are in percentage",
+    "  points. top: percent of the best tenth that is found. within: percent of the",
+    "  predictions with an error of at most two standard deviations.",
 )
 """Legend below the text table; indented, so that no line looks like a row."""
 
@@ -31,7 +31,9 @@ def comparison_lines(found: pd.DataFrame) -> Iterator[str]:
         if row["dataset"] != dataset:
             dataset = row["dataset"]
             yield f"{shown_name(dataset)}, accuracy at epoch {row['target_epoch']:g}"
-        cost = f"{rounded(row['cost_error'], 2)} ± {rounded(row['cost_standard_error'], 2)}"
+        cost = "-"
+        if row["predicted"]:
+            cost = f"{rounded(row['cost_error'], 2)} ± {rounded(row['cost_standard_error'], 2)}"
         error = f"{rounded(row['mean_error'], 2)} ± {rounded(row['standard_error'], 2)}"
         yield (
             f"{row['method']:<{width}} {row['cutoff_epoch']:>6.4g} "

@@ -163,3 +163,4 @@ def importance_lines(found: pd.DataFrame) -> Iterator[str]:
                 why = f", too few: {FEWEST_NETWORKS} are needed"
             networks = counted(row["networks"], "network")
             yield f"  {row['setting']:<{width}} {share}  {networks}{why}"
+    yield "  Shares are corrected for chance: one near or below 0 means that nothing is explained."

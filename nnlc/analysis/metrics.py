@@ -74,7 +74,8 @@ def metrics(
           at most five standard deviations; missing for unknown images.
         - `train_accuracy_percent_final`: training accuracy of the last half epoch, if recorded;
           `accuracy_gap_points`: what it has above `val_accuracy_percent_final`, in percentage
-          points.
+          points. It is counted during training, with dropout and before each step, so it can be
+          below the validation accuracy of a network that fits well.
         - `overfit_epoch`: epoch from which on the network overfits, until the last. The losses of
           the two halves of each epoch are averaged, so that the saw-tooth has no effect. In at
           least the last two epochs, the validation loss is more than 5% above its lowest value,

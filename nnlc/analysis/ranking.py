@@ -7,6 +7,7 @@ from pandas.api.types import is_numeric_dtype
 
 from nnlc.analysis.metrics import metrics
 from nnlc.errors import NnlcError
+from nnlc.networks.image_sets import shown_name
 from nnlc.tables.frames import Tables
 from nnlc.wording import counted
 
@@ -78,3 +79,18 @@ def select_top(
         )
     ranked = ranked.sort_values(["value", "id"], ascending=[lowest, True])
     return tables.select(ranked["id"][:count])
+
+
+def top_lines(tables: Tables, by: str | None = None, *, epochs: Epochs = ALL_EPOCHS) -> list[str]:
+    """Return a short text table of networks: ID, dataset, depth, `by` and the final accuracy."""
+    numbers = numeric_columns(tables, epochs=epochs)
+    names = dict.fromkeys(["depth", by or DEFAULT_COLUMN, DEFAULT_COLUMN])
+    shown = tables.networks[["id", "dataset"]].join(
+        numbers[[one for one in names if one in numbers]]
+    )
+    shown["dataset"] = shown["dataset"].map(shown_name)
+    return shown.to_string(index=False, float_format=_written, na_rep="-").splitlines()
+
+
+def _written(value: float) -> str:
+    return f"{value:,.0f}" if value.is_integer() else f"{value:.4g}"

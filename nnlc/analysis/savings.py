@@ -70,3 +70,4 @@ def savings_lines(found: pd.DataFrame) -> Iterator[str]:
                 f"{' (mean)' if row['stop_rule'] else ''}, error {row['cost_error']:.2f} ± "
                 f"{rounded(row['cost_standard_error'], 2)}"
             )
+    yield "  Each cutoff is the best one on these same networks: expect to save less on others."

@@ -111,11 +111,23 @@ def stage(
 
 
 @app.command()
-def describe(file: Annotated[Path, typer.Argument(help="An .npz file with your images.")]) -> None:
-    """Print the section of a campaign file for images of your own."""
+def describe(
+    file: Annotated[Path, typer.Argument(help="An .npz file with your images.")],
+    networks: Annotated[int, typer.Option(min=1, help="Number of networks of each depth.")] = 1,
+    depths: Annotated[
+        str | None, typer.Option(help="Numbers of convolutions, such as 1-3; default: 1-10.")
+    ] = None,
+) -> None:
+    """Print the section of a campaign file for images of your own; it names them by full path."""
+    from nnlc.collection.selection import read_depths
+    from nnlc.errors import NnlcError
+    from nnlc.networks import MAX_DEPTH
     from nnlc.training.own_images import describe_npz
 
-    say_whole(describe_npz(file))
+    low, high = read_depths("--depths", depths) or (1, 10)
+    if not 1 <= low <= high <= MAX_DEPTH:
+        raise NnlcError(f"--depths {depths!r}: must be within 1-{MAX_DEPTH}, such as 1-10")
+    say_whole(describe_npz(file, networks, None if depths is None else (int(low), int(high))))
 
 
 @app.command()

@@ -51,6 +51,15 @@ Cache = Annotated[bool, typer.Option("--cache/--no-cache", hidden=True)]
 """Option without effect, accepted until 0.3.0."""
 
 
+def columns_of(text: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
+    """Return comma-separated columns of networks; their names in tables are accepted too."""
+    from nnlc.tables import METADATA_COLUMNS
+
+    fields = {column.name: column.field for column in METADATA_COLUMNS}
+    given = default if text is None else filter(None, map(str.strip, text.split(",")))
+    return tuple(fields.get(name, name) for name in given)
+
+
 def load(paths: list[Path], damaged: str, val_loss: str = "as-published") -> "frames.Tables":
     """Return tables, and print a line for each file and folder that was skipped."""
     from nnlc.collection.loading import load_tables

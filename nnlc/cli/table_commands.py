@@ -47,7 +47,7 @@ def metrics(
     )
     from nnlc.analysis.metrics import COLUMNS_OF_INTEREST
     from nnlc.analysis.metrics import metrics as measure
-    from nnlc.analysis.ranking import select_top
+    from nnlc.analysis.ranking import select_top, top_lines
     from nnlc.errors import NnlcError
     from nnlc.system.output_file import CSV, check_output
 
@@ -56,7 +56,7 @@ def metrics(
     for path, mark in ((output, METRICS_MARK), (curves, CURVES_MARK)):
         if path is not None:
             check_output(path, mark=mark, endings=CSV)
-    chosen = COLUMNS_OF_INTEREST if columns is None else tuple(filter(None, columns.split(",")))
+    chosen = shared_options.columns_of(columns, COLUMNS_OF_INTEREST)
     tables = shared_options.load(paths, damaged, val_loss)
     tables = select_top(tables, top, by, lowest=lowest, epochs=epochs)
     found = measure(tables, epochs=epochs, columns=chosen)
@@ -66,6 +66,8 @@ def metrics(
         say_whole(csv_ready(found).to_csv(index=False, lineterminator="\n"))
     else:
         write_csv(found, output, mark=METRICS_MARK)
+        for line in top_lines(tables, by, epochs=epochs) if top is not None else ():
+            say(line)
         say(f"{counted(len(found), 'network')}: {output}")
 
 
@@ -84,7 +86,11 @@ def importance(
     ] = "val_accuracy_percent_final",
     damaged: shared_options.Damaged = "refuse",
 ) -> None:
-    """Show the share of the accuracy's variance that each setting explains, by ranks."""
+    """Show the share of the accuracy's variance that each setting explains, by ranks.
+
+    Settings relu_share, pooling_share and dropout_share: share of a network's convolutions that
+    such a layer follows.
+    """
     from nnlc.analysis.aggregate_csv import write_csv
     from nnlc.analysis.importance import IMPORTANCE_COLUMNS, SETTINGS, importance_lines
     from nnlc.analysis.importance import importance as explain
@@ -94,7 +100,7 @@ def importance(
     if output is not None:
         check_output(output, mark=mark, endings=CSV)
     tables = shared_options.load(paths, damaged)
-    chosen = SETTINGS if settings is None else tuple(filter(None, settings.split(",")))
+    chosen = SETTINGS if settings is None else shared_options.columns_of(settings, ())
     found = explain(tables, chosen, of=of)
     for line in importance_lines(found):
         say(line)

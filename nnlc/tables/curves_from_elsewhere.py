@@ -147,7 +147,10 @@ def read_imported(paths: Sequence[Path]) -> Frames:
     """
     folder, *others = paths
     if others:
-        raise NnlcError("give a folder of curves that 'nnlc import --csv' wrote alone")
+        raise NnlcError(
+            "curves that 'nnlc import --csv' wrote can't be read together with others; give their "
+            "folder as the only path"
+        )
     networks = folder / IMPORTED_NETWORKS
     return read_csv_frames(folder / IMPORTED_CURVES, networks if networks.exists() else None)
 

@@ -66,7 +66,8 @@ def find_tables(paths: Iterable[Path]) -> tuple[list[TableFiles], list[Skipped]]
             if is_imported(path):
                 raise NnlcError(
                     f"{path}: has curves from a CSV file, but no tables of networks, which are "
-                    "needed here; metrics, compare, predict, plot and Benchmark take such a folder"
+                    "needed here; metrics, importance, compare, predict, plot and Benchmark take "
+                    "such a folder"
                 )
             tables, passed_over = _search(path, LEVELS)
             if not tables:

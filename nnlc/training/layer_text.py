@@ -19,6 +19,11 @@ _PIXELS = {
     "standardised": "pixels of mean 0 and deviation 1 in each channel of the training images",
 }
 _UNKNOWN_WEIGHTS = "drawn anew: the initial weights of published networks were not recorded"
+_KEPT = """
+# Weights that its campaign has kept; those whose names begin with "training." are no weights:
+# saved = safetensors.torch.load_file("weights/{id}.safetensors")
+# network.load_state_dict({{k: v for k, v in saved.items() if not k.startswith("training.")}})
+"""
 _HEAD = ("", "layer", "kernel", "stride", "padding", "output", "parameters", "multiply-adds")
 
 
@@ -75,7 +80,8 @@ def python_source(spec: NetworkSpec, origin: Origin) -> str:
         f"optimizer = {_optimizer(spec, settings)}",
         f"batch_size = {_number(spec.batch_size)}",
     ]
-    return "\n".join(lines) + "\n"
+    kept = _KEPT.format(id=spec.id) if origin.campaign.run.keep != "none" else ""
+    return "\n".join(lines) + "\n" + kept
 
 
 def _layers(walk: Walk, settings: TrainingSection) -> Iterator[str]:

@@ -81,10 +81,15 @@ def image_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def describe_npz(path: Path) -> str:
+def describe_npz(path: Path, networks: int = 1, depths: tuple[int, int] | None = None) -> str:
     """Return the section `[datasets.NAME]`, as TOML, with which a campaign uses these images.
 
     Comments above it warn of contents that are legal but probably mistakes.
+
+    Args:
+        path: the file.
+        networks: number of networks of each depth.
+        depths: lowest and highest depth; None: the default of campaigns.
 
     Raises:
         ImagesError: the file can't be used as images; the message says what would be right.
@@ -109,7 +114,8 @@ def describe_npz(path: Path) -> str:
     if not place.isprintable():
         raise ImagesError(f"{path}: a campaign file can't hold this name; rename the file")
     facts = {
-        "networks_per_depth": 1,
+        "networks_per_depth": networks,
+        **({} if depths is None else {"depths": depths}),
         "npz": place,
         "sha256": checksum,
         "channels": train.shape[1],
@@ -120,7 +126,8 @@ def describe_npz(path: Path) -> str:
         "largest_class": int(np.unique(arrays["validation_labels"], return_counts=True)[1].max()),
     }
     notes = "".join(f"# note: {note}\n" for note in _likely_mistakes(arrays))
-    return notes + tomli_w.dumps({"datasets": {_dataset_name(path): facts}})
+    text = tomli_w.dumps({"datasets": {_dataset_name(path): facts}})
+    return notes + re.sub(r"\[\n *(\d+),\n *(\d+),\n\]", r"[\1, \2]", text)
 
 
 def _classes(arrays: dict[str, Array]) -> int:

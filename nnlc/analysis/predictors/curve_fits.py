@@ -14,6 +14,7 @@ from nnlc.analysis.predictors.interface import Floats, Integers
 from nnlc.analysis.predictors.starts import best_start
 from nnlc.analysis.predictors.trust_region import Settings, fit, half_epoch_column
 from nnlc.analysis.predictors.trust_region_step import dot, triangularise
+from nnlc.wording import counted
 
 SETTINGS = Settings(tolerance=1e-10, evaluations_per_parameter=50)
 LEAST_RISE = 0.001
@@ -81,7 +82,7 @@ def fit_family(family: Family, accuracies: Floats) -> FamilyFits:
     count, points = accuracies.shape
     reasons: list[str | None] = [None] * count
     if points <= family.size:
-        few = f"{points} points where {family.name} needs at least {family.size + 1}"
+        few = f"{counted(points, 'point')} where {family.name} needs at least {family.size + 1}"
         reasons = [few] * count
     fits = FamilyFits(
         family,

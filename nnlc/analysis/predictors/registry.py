@@ -169,7 +169,12 @@ def make_stop_rule(text: str, *, epoch: float = DEFAULT_EPOCH) -> StopRule:
     """
     made = make_predictor(text, epoch=epoch)
     if not isinstance(made, StopRule):
-        raise NnlcError(f"{text} never stops a training; penguin and menndl do")
+        own = (
+            "; so does a class of your own that has decides = True and predicts with stop=True"
+            if isinstance(made, PlugIn)
+            else ""
+        )
+        raise NnlcError(f"{text} never stops a training; penguin and menndl do{own}")
     return made
 
 

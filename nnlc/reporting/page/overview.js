@@ -12,7 +12,8 @@ function showSummary(networks, payload) {
   const finished = done < networks.count ? `, ${whole(done)} with a table` : "";
   const names = per.length > 4 ? [...per.slice(0, 3), `${per.length - 3} more datasets`] : per;
   const all = counted(networks.count, "network");
-  $("summary").textContent = `${all}${finished}: ${names.join(", ")}`;
+  $("summary").textContent = names.length > 1 ? `${all}${finished}: ${names.join(", ")}`
+    : [all, ...names].join(" ") + finished;
   $("campaign").hidden = !payload.campaign;
   $("campaign-text").textContent = payload.campaign;
 }
