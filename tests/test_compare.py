@@ -137,6 +137,7 @@ def test_why_a_method_predicts_nothing_at_all_is_told():
     assert found.attrs["failures"]["pow4"] == "the accuracy is the same at all points"
     lines = list(comparison_lines(found))
     assert "pow4 predicted nothing: the accuracy is the same at all points" in lines
+    assert [row.split()[2:4] for row in lines if row.startswith("pow4  ")] == [["0.0", "-"]]
 
 
 def test_a_fit_whose_time_is_told_is_made_each_time_and_once(monkeypatch):
@@ -302,7 +303,8 @@ def test_what_is_saved_is_told_for_each_dataset():
     assert list(most["dataset"]) == ["CIFAR100", "SVHN"]
     assert list(most["cutoff_epoch"]) == [1, 0.5]
     lines = list(savings_lines(most))
-    assert [line.split(",")[0] for line in lines][::2] == ["CIFAR-100", "SVHN"]
+    assert [line.split(",")[0] for line in lines][:4:2] == ["CIFAR-100", "SVHN"]
+    assert "on these same networks" in lines[-1]
     assert lines[1].endswith("error 0.00 ± -")
 
 

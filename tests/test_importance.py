@@ -123,6 +123,7 @@ def test_datasets_are_never_mixed_and_too_few_networks_have_no_share(folder, tmp
     assert done.exit_code == 0, done.output
     lines = done.output.splitlines()
     assert [line.split(",")[0] for line in lines if ", share of" in line] == ["SVHN", "blobs"]
+    assert "near or below 0 means" in lines[-2]
     assert sum("4 networks, too few: 10 are needed" in line for line in lines) == 2
     assert sum("10 networks, all of one value" in line for line in lines) == 1
     written = pd.read_csv(path)

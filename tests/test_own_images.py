@@ -206,11 +206,16 @@ def test_what_describe_prints_makes_a_campaign_that_loads(tmp_path):
     path.write_bytes(npz(arrays))
     file = tmp_path / "campaign.toml"
     head = 'name = "mine"\nseed = 1\nstamp = 2024-01-01T00:00:00\n'
-    file.write_text(head + describe_npz(path))
+    file.write_text(head + describe_npz(path, 4, (2, 3)))
+    assert "depths = [2, 3]" in file.read_text()
     own_campaign = load_campaign(file)
     ((name, facts),) = own_campaign.image_sets().items()
     assert (facts.channels, facts.width, facts.classes) == (2, 5, 3)
-    assert own_campaign.datasets[name].networks_per_depth == 1
+    chosen = own_campaign.datasets[name]
+    assert (chosen.networks_per_depth, chosen.depths) == (4, (2, 3))
+    for wrong in ("0-3", "3-", "5-200"):
+        refused = CliRunner().invoke(app, ["describe", str(path), "--depths", wrong])
+        assert "must be within 1-100" in str(refused.exception)
     assert_same(load_images(facts, own_campaign.datasets[name], tmp_path), arrays)
 
 

@@ -94,6 +94,11 @@ def test_the_commands_take_only_those_that_lead(folder, tmp_path):
     rows = list(csv.DictReader(run("metrics", folder, *asked, "--curves", curves).output.split()))
     assert numbers(row["id"] for row in rows) == [2, 1]
     assert len(curves.read_text().splitlines()) == 5
+    output, columns = tmp_path / "m.csv", "convFilters"
+    said = run("metrics", folder, *asked, "--columns", columns, "-o", output).output.splitlines()
+    assert said[0].split()[:4] == ["id", "dataset", "depth", "val_accuracy_percent_max"]
+    assert numbers(line.split()[0] for line in said[1:-1]) == [2, 1]
+    assert "conv_filters" in output.read_text().splitlines()[0]
     run("subset", folder, "-o", tmp_path / "s", "--dataset", "SVHN", "--top", 1, "--lowest")
     assert numbers(nnlc.load_tables(tmp_path / "s").networks["id"]) == [4]
     assert run("plot", folder, "-o", tmp_path / "x.png", *asked).output.startswith("2 networks")

@@ -19,7 +19,7 @@ from torch import nn
 from typer.testing import CliRunner, Result
 
 import nnlc
-from nnlc.campaign.campaign import Campaign
+from nnlc.campaign.campaign import Campaign, RunSection
 from nnlc.cli import app
 from nnlc.errors import NnlcError, SpecError
 from nnlc.networks import ImageSet, NetworkSpec
@@ -220,6 +220,10 @@ def test_the_source_runs_and_makes_the_same_network_and_optimizer(setting):
     values = [group[key] for key in ("lr", "momentum", "dampening", "weight_decay")]
     assert values == [0.05, 0.25, 0.5, 1e-5]
     assert names["batch_size"] == 100
+    kept = campaign(**setting).model_copy(update={"run": RunSection(keep="final")})
+    source = python_source(network.spec, origin_of(network.spec, kept))
+    load = source[source.index("# network.load_state_dict") + 2 :]
+    exec(load, {**names, "saved": {**expected.state_dict(), "training.rows": torch.ones(1)}})
     assert isinstance(names["loss_function"], nn.CrossEntropyLoss)
 
 

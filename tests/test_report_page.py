@@ -408,7 +408,7 @@ def small(tmp_path, *, done=0, failed=0, curve=None):
 
 def test_a_campaign_that_has_not_begun_says_so(browser, tmp_path):
     page = opened(browser, small(tmp_path), tmp_path / "x.html")
-    assert "6 networks, 0 with a table" in text(page, "#summary")
+    assert text(page, "#summary") == "6 networks on F-MNIST-sample, 0 with a table"
     assert "6 without a curve yet" in text(page, "#chart-words")
     assert "0 of 6 done, 6 waiting" in text(page, "#progress")
     assert text(page, "#progress-lines") == "no job is running"

@@ -88,8 +88,8 @@ def importance(
 ) -> None:
     """Show the share of the accuracy's variance that each setting explains, by ranks.
 
-    Settings relu_share, pooling_share and dropout_share: share of a network's convolutions that
-    such a layer follows.
+    The settings relu_share, pooling_share and dropout_share are shares of a network's convolutions:
+    those followed by such a layer.
     """
     from nnlc.analysis.aggregate_csv import write_csv
     from nnlc.analysis.importance import IMPORTANCE_COLUMNS, SETTINGS, importance_lines
