@@ -209,7 +209,7 @@ def test_a_plug_that_decides_is_a_stop_rule_everywhere(install):
     at_the_end = nnlc.Stopper("eager", epoch=2.5)
     assert not any(at_the_end.add(row).stop for row in table(1, range(5)).rows)
     assert decisions == [False, False, False, False, True]
-    with pytest.raises(NnlcError, match="half never stops.*decides = True"):
+    with pytest.raises(NnlcError, match=r"half never stops.*decides = True"):
         make_stop_rule("half")
 
 
