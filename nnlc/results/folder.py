@@ -101,17 +101,16 @@ class ResultsFolder(ResultsPaths):
             there = next(folder for folder in (place, *place.parents) if folder.exists())
         except OSError as problem:
             raise _unusable(self.path, problem) from None
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            raise ResultsError(
+                f"{there}: no folder that can be written; give another folder with --results"
+            )
         if self.has_campaign:
             return self.check_same(campaign)
         if in_use:
             raise ResultsError(
                 f"{self.path}: there are files but no campaign.toml, so this is no results "
                 "folder; give an empty or new one with --results"
-            )
-        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
-            raise ResultsError(
-                f"{self.path}: can't be made, as {there} can't be written; give another folder "
-                "with --results"
             )
         return None
 

@@ -184,7 +184,7 @@ class Trainer:
             # End the process: after a device error, it may not compute rightly.
             failed = {"kind": "failed", "index": index, "reason": failure_reason(problem)}
             if not isinstance(problem, RuntimeError | MemoryError | OSError | NnlcError):
-                failed["traceback"] = traceback.format_exc()
+                failed["traceback"] = traceback.format_exc().rstrip()
             self._send(failed)
             os._exit(0)  # a device that failed can block Python's usual exit
         free_memory(self._device)  # before the agent starts another trainer on this device
