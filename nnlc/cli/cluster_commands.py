@@ -73,10 +73,9 @@ def plan(
     from nnlc.launching.plan import plan_campaign
     from nnlc.launching.plan_text import plan_lines
     from nnlc.schedulers.site import THIS_MACHINE, load_site
-    from nnlc.training.loaded_images import own_image_problems
+    from nnlc.training.loaded_images import warn_of_own_images
 
-    for problem in own_image_problems(load_campaign(campaign)):
-        say_aside(f"warning: {problem}")
+    warn_of_own_images(load_campaign(campaign))
     name = site or THIS_MACHINE
     chosen = load_site(name, account=account, queue=queue)
     request = PlanRequest(nodes=nodes, minutes=asked_minutes(minutes, hours), elements=elements)

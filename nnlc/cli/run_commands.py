@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from nnlc.cli import shared_options
-from nnlc.console import say, say_aside, say_whole, standard_output
+from nnlc.console import say, say_whole, standard_output
 from nnlc.wording import counted
 
 app = typer.Typer()
@@ -72,11 +72,10 @@ def specs(
     from nnlc.campaign.network_list import HEADER, summarise, write_csv
     from nnlc.errors import NnlcError
     from nnlc.system.output_file import CSV, check_output, write_output
-    from nnlc.training.loaded_images import own_image_problems
+    from nnlc.training.loaded_images import warn_of_own_images
 
     loaded = load_campaign(campaign)
-    for problem in own_image_problems(loaded):
-        say_aside(f"warning: {problem}")
+    warn_of_own_images(loaded)
     if memory is not None and (csv is not None or math.isnan(memory)):
         raise NnlcError(
             "--memory needs a number of gigabytes, and no --csv, which has each network's memory"

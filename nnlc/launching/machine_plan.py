@@ -137,8 +137,7 @@ def plan_machine(
     fitted = known.fitted
     if fitted is None:
         say_aside(
-            "timing steps of the campaign's networks on this machine for "
-            f"{SECONDS:g} s, once torch is loaded"
+            f"timing steps of the campaign's networks for {SECONDS:g} s after torch is loaded"
         )
         pairs = [(f.network, f.seconds) for f in forecast.left]
         probed = probe(forecast.campaign, pairs, min(ranks, len(pairs)), kind)

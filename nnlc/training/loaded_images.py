@@ -4,18 +4,18 @@ Nothing is downloaded: compute nodes have no network, so `nnlc.training.stage` b
 file is opened twice, so that the bytes that are parsed are those whose checksum was verified.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from nnlc.campaign.campaign import Campaign
 from nnlc.campaign.dataset_section import DatasetSection
+from nnlc.console import say_aside
 from nnlc.errors import ImagesError
 from nnlc.networks import ImageSet
 from nnlc.training.image_files import ImageFile, WrongFileError
 from nnlc.training.image_sources import Images, source_of
 from nnlc.training.own_images import SPLITS, image_shapes
 
-__all__ = ["Images", "check_images", "image_files", "load_images", "own_image_problems"]
+__all__ = ["Images", "check_images", "image_files", "load_images", "warn_of_own_images"]
 
 
 def load_images(image_set: ImageSet, section: DatasetSection, root: Path) -> Images:
@@ -60,14 +60,14 @@ def check_images(image_set: ImageSet, section: DatasetSection, root: Path) -> No
         _check_own(image_set, section.npz)
 
 
-def own_image_problems(campaign: Campaign) -> Iterator[str]:
-    """Yield what is wrong with files of the user's own images, without their checksums."""
+def warn_of_own_images(campaign: Campaign) -> None:
+    """Warn of each file of the user's own images that is missing or has other shapes."""
     for name, image_set in campaign.image_sets().items():
         if npz := campaign.datasets[name].npz:
             try:
                 _check_own(image_set, npz)
             except ImagesError as problem:
-                yield str(problem)
+                say_aside(f"warning: {problem}")
 
 
 def image_files(image_set: ImageSet, section: DatasetSection) -> list[ImageFile]:
@@ -80,9 +80,7 @@ def _check_own(image_set: ImageSet, npz: str) -> None:
         _check_shape(image_set, split, shape, npz)
 
 
-def _check_shape(
-    image_set: ImageSet, split: str, shape: tuple[int, ...], where: str | Path
-) -> None:
+def _check_shape(image_set: ImageSet, split: str, shape: tuple[int, ...], where: object) -> None:
     size = image_set.train_images if split == SPLITS[0] else image_set.validation_images
     right = (size, image_set.channels, image_set.width, image_set.width)
     if shape != right:

@@ -29,7 +29,7 @@ from nnlc.wording import counted, first_few, reason_of
 
 SPLITS = ("train", "validation")
 ARRAYS = tuple(f"{split}_{kind}" for split in SPLITS for kind in ("images", "labels"))
-_NO_NPZ, _NPZ_ADVICE = "not a readable .npz file", "write it with np.savez_compressed"
+_NO_NPZ, _ADVICE = "not a readable .npz file", "write it with np.savez_compressed"
 _MOST_INFLATED = 1032
 """Maximum ratio of inflated to compressed size: the limit of deflate, the format of npz files."""
 
@@ -70,11 +70,7 @@ def image_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     except OSError as problem:
         raise ImagesError(f"{path} {trouble_of(problem)}") from None
     shapes = {}
-    with (
-        opened as file,
-        _as_images_error(f"{path}: {_NO_NPZ}", _NPZ_ADVICE),
-        ZipFile(file) as archive,
-    ):
+    with opened as file, _as_images_error(f"{path}: {_NO_NPZ}", _ADVICE), ZipFile(file) as archive:
         for split in SPLITS:
             with archive.open(_member(archive, f"{split}_images")) as member:
                 shapes[split] = _read_header(member)[0]
@@ -208,7 +204,7 @@ def _as_images_error(what: str, advice: str) -> Iterator[None]:
 
 
 def _load(file: BufferedReader, path: Path) -> dict[str, Array]:
-    with _as_images_error(f"{path}: {_NO_NPZ}", _NPZ_ADVICE):
+    with _as_images_error(f"{path}: {_NO_NPZ}", _ADVICE):
         file.seek(0)
         if file.read(6) == b"\x93NUMPY":
             raise ValueError("it is a single array")

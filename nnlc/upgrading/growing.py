@@ -66,9 +66,8 @@ def grow(
             yield f"  {key}: {'none' if before is None else before} becomes {now}"
     yield from _lines(results, grown, recorded.network_count)
     now = Standard(results, recorded, FORMATS[written.format])
-    queued = judge_queue(
-        now, Standard(results, grown, FORMATS[GROWN_FORMAT if generations else FORMAT])
-    )
+    oldest = FORMATS[GROWN_FORMAT if generations else FORMAT]
+    queued = judge_queue(now, Standard(results, grown, oldest))
     yield from queued.lines() if queued.verdicts else ()
     obstacle = why_not_now(results, written, queued, "grow")
     if dry_run:
