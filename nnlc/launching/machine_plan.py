@@ -36,8 +36,8 @@ _DEVIATION_OF_MEDIAN = 1.48
 """Standard deviation over median absolute error, of normally distributed errors."""
 _NINE_IN_TEN = 1.645
 """Standard deviations on either side of the mean that 90% of all values are within."""
-# Measured on two cores: until the first step, and how much of that does not overlap with torch.
-_START_SECONDS, _LAUNCH_SECONDS = 8.0, 2.0
+# Measured on two quiet cores: mpirun, Python and MPI; and torch, if no probe has loaded it.
+_LAUNCH_SECONDS, _TORCH_SECONDS = 1.0, 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +61,7 @@ class MachinePlan:
     @property
     def start_seconds(self) -> float:
         """Seconds until the first step."""
-        loaded = self.probe.start_seconds if self.probe else 0.0
-        return max(_START_SECONDS, _LAUNCH_SECONDS + loaded)
+        return _LAUNCH_SECONDS + (self.probe.start_seconds if self.probe else _TORCH_SECONDS)
 
     @property
     def makespan_seconds(self) -> float:
