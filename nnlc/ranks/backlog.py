@@ -38,7 +38,7 @@ class Backlog:
         clock: returns seconds.
         packable: indices of networks that may share a GPU.
         not_whole: damaged files in the place of tables, by network ID; files found later are added.
-        kept: half epochs of networks that kept weights save, by index.
+        kept: half epochs that need no training, by the index of a network with kept weights.
 
     Attributes:
         seconds: predicted seconds of each network, by index.
@@ -230,9 +230,9 @@ class Unfinished:
     failed: int
     """Number of networks that earlier jobs have given up."""
     not_whole: dict[str, Entry] = field(default_factory=dict)
-    kept: dict[int, int] = field(default_factory=dict)
-    """Half epochs that kept weights save, by the index of a network with a shorter table."""
     """Damaged or foreign files in the place of tables, by network ID."""
+    kept: dict[int, int] = field(default_factory=dict)
+    """Half epochs that need no training, by the index of a network with kept weights."""
 
     @property
     def done(self) -> int:

@@ -67,7 +67,7 @@ class Entry:
     half_epochs: int = 0
     """Rows of the network's own table."""
     kept: int = 0
-    """Half epochs of a short table that kept weights save if training goes on from them."""
+    """Half epochs of a short table after which training goes on from kept weights; 0: none kept."""
     problem: TableError | None = None
     """Reason why the file is not the network's table."""
 
