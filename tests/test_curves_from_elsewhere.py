@@ -187,6 +187,7 @@ def test_what_needs_tables_says_in_a_line_that_there_are_none(tmp_path, monkeypa
         (HEAD + "a,1,\n", ", line 2, column val_accuracy_percent: '' is no percentage"),
         (HEAD + "a,1,0.5\na,2,0.9\n", "give percent, not shares"),
         (HEAD + ",1,50\n", ", line 2, column id: '' is no name"),
+        ("id,epoch,val_accuracy_percent,seconds\na,1,50,-1\n", "seconds: '-1' is no number of sec"),
     ],
 )
 def test_a_mistake_in_a_csv_file_is_named_with_line_and_column(tmp_path, text, words):

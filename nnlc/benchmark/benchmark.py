@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from nnlc.analysis.metrics import check_rows
+from nnlc.benchmark.other_tools import OtherTools
+from nnlc.benchmark.tabular import Floats
 from nnlc.collection.loading import load_tables
 from nnlc.collection.selection import Range, draw_sample, select_networks
 from nnlc.errors import NnlcError
@@ -20,8 +21,6 @@ from nnlc.tables.frames import Damaged, Tables, ValLoss
 
 _FIELDS = [column.field for column in CURVE_COLUMNS]
 _ACCURACY = _FIELDS.index("val_accuracy_percent")
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Observation:
     """Recorded seconds of all half epochs so far (`Benchmark.seconds`); None without a record."""
 
 
-class Benchmark:
+class Benchmark(OtherTools):
     """Tables of one or several folders, looked up half epoch by half epoch.
 
     Args:
@@ -101,6 +100,32 @@ class Benchmark:
         seconds = float(self._seconds[id][number - 1])
         recorded = None if math.isnan(seconds) else seconds
         return Observation(id, number * self._step, train_loss, val_loss, accuracy, recorded)
+
+    def at(self, id: str, seconds: float) -> Observation:
+        """Return a network's last half epoch that is completed after at most so many seconds.
+
+        The seconds are those of `seconds`, from the start of its training. After the end of its
+        table, this is its last half epoch.
+
+        Raises:
+            NnlcError: there is no such network, its seconds are not recorded, or they are more for
+                its first half epoch.
+        """
+        self._curve(id)
+        ends, budget = self._seconds[id], _number(seconds)
+        if math.isnan(budget):
+            raise NnlcError(f"{seconds!r} is no number of seconds")
+        if math.isnan(ends[-1]):
+            raise NnlcError(
+                f"network {id} has no recorded seconds: load the results folder with its journal, "
+                "or ask by epoch with query"
+            )
+        number = int(np.searchsorted(ends, budget, side="right"))
+        if number < 1:
+            raise NnlcError(
+                f"network {id} completes no half epoch in {seconds} s: the first takes {ends[0]} s"
+            )
+        return self.query(id, number * self._step)
 
     def seconds(self, id: str, epoch: float | None = None) -> float | None:
         """Return the recorded seconds of training and validation up to an epoch; default: the last.
@@ -253,10 +278,7 @@ class Benchmark:
         Raises:
             NnlcError: the argument is no number.
         """
-        try:
-            number = float(epoch) / self._step
-        except (TypeError, ValueError, OverflowError):
-            number = math.nan
+        number = _number(epoch) / self._step
         if math.isnan(number):
             raise NnlcError(f"epoch {epoch!r} is no number; give 0.5, 1, 1.5, …")
         return number
@@ -267,3 +289,11 @@ class Benchmark:
         if not datasets and bounds is None:
             return list(self.ids)
         return list(self.networks.loc[select_networks(self.networks, datasets, bounds), "id"])
+
+
+def _number(value: object) -> float:
+    """Return a user's value as a number; NaN if it is none."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return math.nan

@@ -114,6 +114,8 @@ def complete_frames(
     table = table.iloc[np.argsort(owners, kind="stable")].reset_index(drop=True)
     table.insert(1, "dataset", np.repeat(about["dataset"].to_numpy(), lengths))
     if "seconds" in curves:
+        wrong = (given.numbers("seconds") < 0) | np.isinf(given.numbers("seconds"))
+        given.check("seconds", ~wrong, "is no number of seconds")
         starts = np.cumsum(lengths) - lengths
         about["seconds"] = np.add.reduceat(table["seconds"].to_numpy(), starts)
     for frame in (table, about):
