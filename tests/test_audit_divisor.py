@@ -8,6 +8,7 @@ import pytest
 from audit_samples import CIFAR, PUBLISHED, SLIP_SIZES, at_chance, never_learning, others, write
 
 import nnlc
+from nnlc.auditing.divisor import _two_sided
 from nnlc.auditing.rule_list import Severity
 from nnlc.tables import Row, Table
 
@@ -105,3 +106,21 @@ def test_the_slip_is_a_note_in_published_tables_and_an_error_in_ours(tmp_path):
         [found] = [f for f in nnlc.audit(tmp_path / rule).findings if f.rule.name[:4] == "slip"]
         assert (found.rule.name, found.severity) == (rule, severity)
         assert PUBLISHED.dataset not in found.found
+
+
+# Regularised incomplete beta functions with 60 digits.
+P_VALUES = {
+    (1, 0.5): 0.7048327646991335,
+    (2, 1): 0.4226497308103742,
+    (3, 12): 0.001245015800789337,
+    (10, 2.7): 0.02231336516347703,
+    (11, 40): 2.892540898120573e-13,
+    (250, 6): 6.887649707353068e-9,
+    (251, 20): 7.261034519784802e-54,
+    (5999, 30): 2.30769233125129e-184,
+}
+
+
+@pytest.mark.parametrize(("freedom", "t"), P_VALUES)
+def test_p_values_are_right_to_ten_digits_even_far_out(freedom, t):
+    assert _two_sided(-t, freedom) == pytest.approx(P_VALUES[freedom, t], rel=1e-11)

@@ -12,9 +12,15 @@ from limits import HANG_SECONDS
 
 import nnlc
 from nnlc.analysis import parallel
+from nnlc.calibration.calibrate import fit_machine
 from nnlc.cli import command
 from nnlc.errors import NnlcError
 from nnlc.exporting import reader_process
+from nnlc.launching.limits import PlanRequest
+from nnlc.launching.machine_plan import plan_machine
+from nnlc.networks.cost import CPU
+from nnlc.schedulers.site import THIS_MACHINE, load_site
+from nnlc.system.extras import MissingExtraError
 
 LACKS = {
     "/dev/shm": PermissionError(errno.EACCES, "Permission denied"),
@@ -106,6 +112,21 @@ def test_an_export_that_no_process_can_be_started_for_says_what_needs_none(monke
     monkeypatch.setattr(reader_process.subprocess, "run", failing(problem))
     with pytest.raises(NnlcError, match=r"Resource temporarily unavailable.*--format csv"):
         nnlc.import_tables(export, tmp_path / "out")
+
+
+@pytest.mark.parametrize("doing", ["export", "import", "plan", "calibrate"])
+def test_what_needs_an_extra_names_it_in_one_line_and_writes_nothing(doing, monkeypatch, tmp_path):
+    exported, out = three_exported(tmp_path / "made", "parquet"), tmp_path / "out"
+    monkeypatch.setattr("nnlc.system.extras.find_spec", lambda _: None)
+    work, extra = {
+        "export": (lambda: nnlc.export_tables(tmp_path / "made", out), "export"),
+        "import": (lambda: nnlc.import_tables(exported, out), "export"),
+        "plan": (lambda: plan_machine("smoke", load_site(THIS_MACHINE), PlanRequest()), "train"),
+        "calibrate": (lambda: fit_machine([], CPU), "fit"),
+    }[doing]
+    with pytest.raises(MissingExtraError, match=rf"^[^\n]+pip install 'nnlc\[{extra}\]'$"):
+        work()
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import least_squares
 
 from nnlc.calibration.machines import NOMINAL, TRAINER_THREADS, FittedMachine, write_machines
 from nnlc.campaign.campaign import CampaignNetwork
@@ -25,6 +24,7 @@ from nnlc.networks.work import Work
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
 from nnlc.results.inventory import inventory
+from nnlc.system.extras import require_extra
 from nnlc.system.files import ignored_lines
 from nnlc.wording import counted
 
@@ -244,7 +244,13 @@ def fit_machine(samples: Sequence[Sample], nominal: Machine) -> Machine:
     Args:
         samples: at least one, all with positive seconds.
         nominal: the nominal machine of the same kind of device.
+
+    Raises:
+        MissingExtraError: SciPy is not installed.
     """
+    require_extra("fit", "a fit of predicted to measured times")
+    from scipy.optimize import least_squares  # slow to load
+
     work = np.array([sample.work for sample in samples], float)
     measured = np.array([sample.seconds for sample in samples])
     unit_seconds = np.array(nominal.unit_seconds)

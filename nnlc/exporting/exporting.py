@@ -1,15 +1,15 @@
 """`nnlc export`: many tables as a few files for other programs."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from nnlc.collection.sources import Source, as_paths, check_destination, read_sources
 from nnlc.errors import NnlcError, TableError
-from nnlc.exporting import croissant, csv_export, datasheet, parquet_export
-from nnlc.exporting.contents import contents_of
+from nnlc.exporting import croissant, csv_export, datasheet
+from nnlc.exporting.contents import Contents, contents_of
 from nnlc.exporting.manifest import (
     ALL_NAMES,
     CROISSANT,
@@ -22,11 +22,10 @@ from nnlc.exporting.manifest import (
     read_manifest,
 )
 from nnlc.exporting.origins import Publication, origins_of
+from nnlc.system.extras import require_extra
 from nnlc.system.new_folder import new_folder
 from nnlc.tables.frames import Damaged, check_choice
 from nnlc.tables.table_folders import Skipped, skipped_lines
-
-_WRITERS = {"parquet": parquet_export.write, "csv": csv_export.write}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +85,14 @@ def export_tables(
     Raises:
         TableError: there is no table, one is damaged, or two have the same ID.
         NnlcError: an argument is invalid, or the folder is in use or can't be written.
+        MissingExtraError: the format needs a library that is not installed.
     """
     if format == "hdf5":
         raise NnlcError(
             "format 'hdf5' is no longer written, though 'nnlc import' still reads it; choose "
             "'parquet', which pandas, polars, DuckDB and R read, or 'csv'"
         )
-    check_choice("format", format, tuple(_WRITERS))
+    check_choice("format", format, ("parquet", "csv"))
     check_choice("damaged", damaged, ("refuse", "skip"))
     publication = Publication(
         title=title,
@@ -102,6 +102,7 @@ def export_tables(
         published=published,
         version=version,
     )
+    write = _writer_of(format)
     places, folder = as_paths(paths), Path(folder)
     check = partial(_check_place, folder, places)
     check()
@@ -113,7 +114,7 @@ def export_tables(
     origins = origins_of(sources, places, sum(contents.column("published")))
     croissant.check_publication(origins, publication)
     with new_folder(folder, check, replaces=MANIFEST) as temporary:
-        _WRITERS[format](contents, temporary)
+        write(contents, temporary)
         files = {path.name: file_entry(path) for path in sorted(temporary.iterdir())}
         described = croissant.describe(contents, origins, publication, format, files)
         (temporary / CROISSANT).write_bytes(described)
@@ -137,6 +138,15 @@ def export_tables(
         mixed=origins.mixed,
         unsaid=tuple(croissant.missing(origins, publication)),
     )
+
+
+def _writer_of(format: Format) -> Callable[[Contents, Path], None]:
+    if format == "csv":
+        return csv_export.write
+    require_extra("export", "an export in Parquet, unlike one in CSV,", "pyarrow")
+    from nnlc.exporting import parquet_export
+
+    return parquet_export.write
 
 
 def _first_of_each(

@@ -18,6 +18,7 @@ import numpy as np
 from nnlc.errors import NnlcError
 from nnlc.exporting.contents import MOST_HALF_EPOCHS, MOST_TABLES, Contents, Records
 from nnlc.exporting.manifest import Manifest, read_manifest
+from nnlc.system.extras import require_extra
 
 _REFUSED = 3
 """Exit status of a process that has written one message to standard error."""
@@ -39,7 +40,10 @@ def read_in_process(folder: Path, manifest: Manifest) -> Contents:
 
     Raises:
         NnlcError: the export can't be read (with file and column), or the process crashed.
+        MissingExtraError: the library that reads it is not installed.
     """
+    library = "h5py" if manifest.format == "hdf5" else "pyarrow"
+    require_extra("export", f"{folder}: reading {manifest.format}", library)
     paths = [str(_PACKAGES), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         done = subprocess.run(  # noqa: S603  our own module

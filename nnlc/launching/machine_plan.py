@@ -28,6 +28,7 @@ from nnlc.networks.buffers import DeviceKind
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.paths import results_path
 from nnlc.schedulers.site import Site
+from nnlc.system.extras import require_extra
 from nnlc.system.hardware import core_count, gpu_names, main_memory_bytes, processor_name
 from nnlc.wording import counted
 
@@ -109,6 +110,7 @@ def plan_machine(
 
     Raises:
         NnlcError: the user must correct something, or the probe failed.
+        MissingExtraError: a probe is needed, and its libraries are not installed.
     """
     loaded = load_campaign(campaign)
     folder = ResultsFolder(results_path(results, loaded.name))
@@ -135,6 +137,8 @@ def plan_machine(
     known, probed = machine_for(folder, names, kind), None
     fitted = known.fitted
     if fitted is None:
+        what = "a plan for this machine, which 'nnlc calibrate' has not measured yet,"
+        require_extra("train", what, "torch", "scipy")
         say_aside(
             f"timing steps of the campaign's networks for {SECONDS:g} s after torch is loaded"
         )
