@@ -19,6 +19,8 @@ from nnlc.schedulers.commands import scheduler_environment
 settings.register_profile("nnlc", settings(), deadline=None)  # no test depends on speed
 settings.load_profile("nnlc")
 
+collect_ignore = ["others"]  # tests/others.py runs these, in environments of their own
+
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):

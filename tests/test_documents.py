@@ -153,6 +153,7 @@ NOT_RUN = {
     " && .venv/bin/python -m pytest -n 4 --dist loadfile": INSTALLS,
     "pip install --no-binary mpi4py mpi4py": "it builds against the MPI of a cluster",
     "ssh -L 8765:127.0.0.1:8765 HOST": "it needs another machine",
+    "python tests/others.py all": INSTALLS,
     ".ci/run": "it runs these tests",
     "python -m pytest -m quick": "it runs these tests",
     "python tests/rooms.py": "it writes CONTRIBUTING, which tests/test_structure.py compares",

@@ -6,13 +6,15 @@ import re
 from pathlib import Path
 
 import needs
+import others
 import pytest
 import speed
 from rooms import EVERYWHERE, ROOMS
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
-FILES = sorted(path.name for path in TESTS.glob("*.py"))
+OTHERS = sorted(f"others/{path.name}" for path in TESTS.glob("others/*.py"))
+FILES = [*sorted(path.name for path in TESTS.glob("*.py")), *OTHERS]
 TREES = {name: ast.parse((TESTS / name).read_text(encoding="utf-8")) for name in FILES}
 
 DEAL_AT_SET_TIMES = {"fault_jobs.py", "faults.py", "harness.py"}
@@ -92,6 +94,10 @@ def test_ci_installs_every_package_that_a_test_may_need():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     wanted = {package for need in needs.NEEDS.values() for package in need.packages.split()}
     assert {package for package in wanted if not re.search(rf"\b{package}\b", script)} == set()
+
+
+def test_every_file_of_tests_with_libraries_of_others_has_an_environment():
+    assert {TESTS / name for name in OTHERS} <= {others.file_of(name) for name in others.NAMES}
 
 
 def test_every_name_that_is_called_slow_is_that_of_a_test():
