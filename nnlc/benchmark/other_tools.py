@@ -1,9 +1,18 @@
 """Methods of `Benchmark` that make benchmarks of other tools from its tables."""
 
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from nnlc.benchmark.tabular import Cost, Floats, TabularNetworks, choose_networks
 from nnlc.networks.image_sets import dataset_among
+from nnlc.system.extras import MissingExtraError, require_extra
+
+if TYPE_CHECKING:
+    from nnlc.benchmark.mfpbench import NetworkBenchmark
+    from nnlc.benchmark.nearest import Surrogate
+    from nnlc.benchmark.optuna import Objective
 
 
 class OtherTools:
@@ -37,3 +46,58 @@ class OtherTools:
         return choose_networks(
             self.networks, self._curves, self._seconds, self._step, dataset, half_epochs, cost
         )
+
+    def to_mfpbench(
+        self,
+        dataset: str | None = None,
+        *,
+        half_epochs: int | None = None,
+        cost: Cost = "seconds",
+        surrogate: "Surrogate | None" = None,
+        seed: int | None = None,
+    ) -> "NetworkBenchmark":
+        """Return a tabular benchmark for mf-prior-bench; see `NetworkBenchmark`.
+
+        Args:
+            dataset: as for `chosen`, like `half_epochs` and `cost`.
+            surrogate: None, so that only existing networks answer; or "nearest", so that the
+                nearest network answers for others.
+            seed: seed of the benchmark's `space`.
+
+        Raises:
+            MissingExtraError: mf-prior-bench is not installed.
+            NnlcError: as for `chosen`.
+        """
+        if find_spec("mfpbench") is None:
+            raise MissingExtraError(
+                "to_mfpbench needs mf-prior-bench, not installed here; it needs NumPy 1, so run, "
+                "in an environment of its own: pip install nnlc mf-prior-bench"
+            )
+        from nnlc.benchmark.mfpbench import NetworkBenchmark
+
+        chosen = self.chosen(dataset, half_epochs=half_epochs, cost=cost)
+        return NetworkBenchmark(chosen, surrogate, seed)
+
+    def objective(
+        self,
+        dataset: str | None = None,
+        *,
+        half_epochs: int | None = None,
+        cost: Cost = "seconds",
+        surrogate: "Surrogate | None" = None,
+    ) -> "Objective":
+        """Return an objective for an Optuna study that maximises; see `Objective`.
+
+        Args:
+            dataset: as for `chosen`, like `half_epochs` and `cost`.
+            surrogate: None, so that a trial suggests a network's ID; or "nearest", so that it
+                suggests hyperparameters, and the nearest network answers.
+
+        Raises:
+            MissingExtraError: Optuna is not installed.
+            NnlcError: as for `chosen`.
+        """
+        require_extra("bench", "objective", "optuna")
+        from nnlc.benchmark.optuna import Objective
+
+        return Objective(self.chosen(dataset, half_epochs=half_epochs, cost=cost), surrogate)
