@@ -208,7 +208,7 @@ def submit(
         elements=1 if elements is None else elements,
         results=str(folder.path),
         images=str(images.absolute()),
-        python=find_python(python, chosen),
+        python=find_python(python, chosen, (nodes or chosen.nodes) * chosen.gpus_per_node),
     )
     submission = prepare(request, chosen, folder, loaded)
     scheduler = queue_of(chosen)

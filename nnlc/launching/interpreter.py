@@ -1,4 +1,4 @@
-"""Python interpreter of the ranks: which one a script names, and which nnlc it has."""
+"""Python interpreter of the ranks: which one a script names, and which nnlc and extras it has."""
 
 import os
 import shutil
@@ -10,23 +10,26 @@ from pathlib import Path
 from nnlc import __version__
 from nnlc.errors import SiteError
 from nnlc.schedulers.site import Site
+from nnlc.system.extras import EXTRAS, install_command
 from nnlc.wording import reason_of
 
 _ANSWER_SECONDS = 30.0
-"""Time limit, in seconds, for a Python to print the version of its nnlc."""
+"""Time limit, in seconds, for a Python to answer a question."""
 _ON_NODES = "if it works on the compute nodes alone, write it as python into the site file"
 
 
-def find_python(python: str | None, site: Site) -> str:
+def find_python(python: str | None, site: Site, ranks: int = 1) -> str:
     """Return the path of the Python interpreter of the ranks, or its name if only jobs find it.
 
     Args:
         python: path or name of a program, checked here; None for the site file's, which may be on
             the nodes alone, or else for the Python that runs nnlc.
         site: site, whose setup lines or container may have another program of this name.
+        ranks: number of ranks of a job; several need mpi4py.
 
     Raises:
-        SiteError: there is no such program, or it has another nnlc or none.
+        SiteError: there is no such program, it has another nnlc or none, or it lacks torch or
+            mpi4py.
     """
     if python is None and site.python is not None:
         return site.python
@@ -40,12 +43,35 @@ def find_python(python: str | None, site: Site) -> str:
     path = str(Path(found).absolute())  # a link to it may belong to an environment
     try:
         nnlc = __version__ if path == sys.executable else nnlc_of(path)
+        missing = _missing_modules(path, ranks) if nnlc == __version__ else []
     except ValueError as problem:
         raise SiteError(f"--python {python} {problem}; {_ON_NODES}") from None
     if nnlc != __version__:
         has = "no nnlc" if nnlc is None else f"nnlc {nnlc}"
         raise SiteError(f"--python {python} has {has}: install nnlc {__version__} for it")
+    if missing:
+        extra = "mpi" if ranks > 1 else "train"
+        of_site = " (mpi4py against the site's MPI: see README)" if "mpi4py" in missing else ""
+        raise SiteError(
+            f"the Python of the ranks, {path}, lacks {', '.join(missing)}: run "
+            f"{install_command(extra, path)}{of_site}, or name another with --python; {_ON_NODES}"
+        )
     return path
+
+
+def _missing_modules(python: str, ranks: int) -> list[str]:
+    """Return the modules that a job's Python needs and does not have.
+
+    Raises:
+        ValueError: the Python does not answer.
+    """
+    code = (
+        "import sys, importlib.util; "
+        "print(*(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None))"
+    )
+    several = EXTRAS["mpi"] if ranks > 1 else ()
+    answer = _ask(python, code, *EXTRAS["train"], *several)
+    return answer.stdout.strip().rpartition("\n")[2].split()
 
 
 @cache
@@ -55,10 +81,25 @@ def nnlc_of(python: str) -> str | None:
     Raises:
         ValueError: the Python does not answer.
     """
-    python = os.path.abspath(python)  # noqa: PTH100  links must stay
+    path = os.path.abspath(python)  # noqa: PTH100  links must stay
+    answer = _ask(path, "import nnlc; print(nnlc.__version__)")
+    if "No module named 'nnlc'" in answer.stderr:
+        return None
+    if answer.returncode:
+        last = answer.stderr.strip().rpartition("\n")[2] or "it said nothing"
+        raise ValueError(f"can't be asked for its nnlc: {last:.200}")
+    return answer.stdout.strip().rpartition("\n")[2]
+
+
+def _ask(python: str, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Return the answer of a Python to a program.
+
+    Raises:
+        ValueError: the Python can't be started, or does not answer.
+    """
     try:
-        answer = subprocess.run(  # noqa: S603  a list, no shell
-            [python, "-c", "import nnlc; print(nnlc.__version__)"],
+        return subprocess.run(  # noqa: S603  a list, no shell
+            [python, "-c", code, *arguments],
             cwd="/",  # not in a checkout of nnlc, which would hide the installed nnlc
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -69,9 +110,3 @@ def nnlc_of(python: str) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise ValueError(f"can't be asked for its nnlc: {reason_of(problem)}") from None
-    if "No module named 'nnlc'" in answer.stderr:
-        return None
-    if answer.returncode:
-        last = answer.stderr.strip().rpartition("\n")[2] or "it said nothing"
-        raise ValueError(f"can't be asked for its nnlc: {last:.200}")
-    return answer.stdout.strip().rpartition("\n")[2]

@@ -19,6 +19,7 @@ from nnlc.ranks.preflight import describe_host
 from nnlc.ranks.trainer_link import TrainerLink
 from nnlc.system import messages
 from nnlc.system.environment import in_words, overruled
+from nnlc.system.extras import lacking
 
 if TYPE_CHECKING:
     from nnlc.ranks.gatherer import Gatherer, Outbox
@@ -62,7 +63,11 @@ class Agent:
         others = range(1, link.ranks) if link.rank == RANK_0 else [RANK_0]
         self._heartbeat = Heartbeat(list(others))
         self._selector = selectors.DefaultSelector()
-        self._trainers = {number: self._start(number) for number in range(trainers or 1)}
+        without_torch = lacking("train", "training networks")
+        count = 0 if without_torch else trainers or 1
+        self._trainers = {number: self._start(number) for number in range(count)}
+        if without_torch:
+            self._send_to_gatherer({"kind": "fatal", "message": without_torch})
         self._due: dict[int, float] = {}
         self._deaths: Counter[int] = Counter()
         self._devices: dict[int, messages.DeviceFacts] = {}

@@ -290,7 +290,8 @@ class Gatherer:
     def _begin_shutdown(self, status: ExitStatus, why: str) -> None:
         """Have all trainers save and all ranks leave; rows and tables until then still count."""
         first = self._shutdown.begin(status)
-        if first or status == ExitStatus.ERROR:  # each rank may report the same signal
+        # Each rank may report the same signal, or the same error.
+        if first or (status == ExitStatus.ERROR and why != self._end_reason):
             self._end_reason = why
             self._job.progress.message(why)
         if first:

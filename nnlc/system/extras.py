@@ -4,6 +4,8 @@
 libraries of one more kind of work.
 """
 
+import shlex
+import sys
 from importlib.util import find_spec
 
 from nnlc.errors import NnlcError
@@ -15,27 +17,38 @@ EXTRAS = {
     "fit": ("scipy",),
     "bench": ("ConfigSpace", "optuna", "syne_tune"),
 }
-"""Modules of each extra by which its presence is told."""
+"""Modules of each extra by which its presence is told; `mpi` brings those of `train` too."""
 
 
 class MissingExtraError(NnlcError):
     """An optional library that is not installed; the message names the extra that brings it."""
 
 
-def require_extra(extra: str, doing: str, *modules: str) -> None:
-    """Check that an extra's libraries are installed, without importing them.
+def install_command(extra: str, python: str = sys.executable) -> str:
+    """Return the shell command that installs an extra for a Python."""
+    return f"{shlex.quote(python)} -m pip install 'nnlc[{extra}]'"
+
+
+def lacking(extra: str, doing: str, *modules: str) -> str | None:
+    """Return a line that names an extra if its libraries are not installed, else None.
 
     Args:
         extra: name in `EXTRAS`.
-        doing: what needs them, as the message's subject: "training a network".
-        modules: those of the extra's modules that are needed; default: all.
+        doing: what needs them, as the line's subject: "training a network".
+        modules: those of the extra's modules that are needed; default: `EXTRAS`.
+    """
+    missing = [one for one in modules or EXTRAS[extra] if find_spec(one) is None]
+    if not missing:
+        return None
+    what = f"{doing} needs {' and '.join(missing)}, not installed here"
+    return f"{what}; run: {install_command(extra)}"
+
+
+def require_extra(extra: str, doing: str, *modules: str) -> None:
+    """Check that an extra's libraries are installed, without importing them; see `lacking`.
 
     Raises:
         MissingExtraError: a library is not installed.
     """
-    missing = [one for one in modules or EXTRAS[extra] if find_spec(one) is None]
-    if missing:
-        raise MissingExtraError(
-            f"{doing} needs {' and '.join(missing)}, not installed here; "
-            f"run: pip install 'nnlc[{extra}]'"
-        )
+    if line := lacking(extra, doing, *modules):
+        raise MissingExtraError(line)

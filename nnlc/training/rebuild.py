@@ -4,19 +4,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from nnlc.campaign.campaign import Campaign
 from nnlc.errors import NnlcError
 from nnlc.networks import ImageSet, NetworkSpec, Walk, walk_network
 from nnlc.networks.draws import training_seed
 from nnlc.results.paths import ResultsPaths
+from nnlc.system.extras import require_extra
 from nnlc.tables import Table, read_table
-from nnlc.training.build import Network, plain_module
-from nnlc.training.kept_weights import load_weights
 from nnlc.training.origin import campaign_of, origin_of
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def rebuild(
@@ -26,7 +26,7 @@ def rebuild(
     campaign: Campaign | str | Path | None = None,
     plain: bool = True,
     weights: str = "initial",
-) -> nn.Sequential:
+) -> "nn.Sequential":
     """Return the network of a table, of nnlc or published, with its initial or its kept weights.
 
     The module takes float32 (batch, channels, width, width), with pixels from 0 to 1 unless the
@@ -50,8 +50,15 @@ def rebuild(
 
     Raises:
         NnlcError: the table is damaged, the images are unknown, there is no such campaign, the
-            network does not fit into memory, or there are no such weights of this table.
+            network does not fit into memory, there are no such weights of this table, or torch is
+            not installed.
     """
+    require_extra("train", "nnlc.rebuild", "torch")
+    from torch import nn
+
+    from nnlc.training.build import Network, plain_module
+    from nnlc.training.kept_weights import load_weights
+
     if weights not in ("initial", "final", "best"):
         raise NnlcError(f"weights={weights!r}: must be 'initial', 'final' or 'best'")
     whole = table if isinstance(table, Table) else read_table(table)
@@ -78,6 +85,8 @@ def _weights_of(spec: NetworkSpec, walk: Walk) -> Iterator[None]:
 
     The caller's default device, type and random streams have no effect.
     """
+    import torch
+
     usual = torch.get_default_dtype()
     try:
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):

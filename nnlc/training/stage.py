@@ -23,6 +23,7 @@ from nnlc.campaign.campaign import Campaign
 from nnlc.console import say
 from nnlc.errors import ImagesError
 from nnlc.networks.image_sets import FASHION_MNIST
+from nnlc.system.extras import require_extra
 from nnlc.system.files import open_regular, read_regular, why_unread, write_atomically
 from nnlc.training.image_files import ImageFile, Published
 from nnlc.training.loaded_images import check_images, image_files
@@ -175,6 +176,7 @@ def _download(name: str, files: list[ImageFile], root: Path, report: Report) -> 
 
 def _fetch(published: Published, folder: Path) -> list[str]:
     """Download an archive unless `folder` has it; return the problems if all addresses fail."""
+    require_extra("train", "a download of images (unlike --from FOLDER)", "torchvision")
     from torchvision.datasets import utils
 
     problems = []

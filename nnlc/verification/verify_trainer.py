@@ -20,6 +20,7 @@ from nnlc.errors import NnlcError
 from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.system import messages
 from nnlc.system.environment import trainer_environment
+from nnlc.system.extras import require_extra
 from nnlc.tables import Row
 from nnlc.verification.differences import Circumstances, present_circumstances
 
@@ -43,10 +44,11 @@ class TrainingProcess:
         threads: number of threads.
 
     Raises:
-        NnlcError: the process did not start.
+        NnlcError: torch is not installed, or the process did not start.
     """
 
     def __init__(self, campaign: Campaign, images_root: Path, device: str, threads: int) -> None:
+        require_extra("train", "training again, or reading checkpoints,")
         self._folder = TemporaryDirectory(prefix="nnlc-verify-")
         # Ctrl-C goes to all processes of a terminal; this one ends the trainer.
         kept = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
