@@ -17,7 +17,6 @@ import needs
 import numpy as np
 import pytest
 import scipy.io
-from torchvision import datasets
 
 from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.networks import ImageSet
@@ -70,7 +69,7 @@ def write_cifar100(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[ImageSe
     arrays = random_images(facts)
     folder = root / "cifar-100-python"
     folder.mkdir(parents=True)
-    lists = {}
+    pinned = {}
     for name, split in (("train", "train"), ("test", "validation")):
         images = arrays[f"{split}_images"]
         batch = {
@@ -79,13 +78,11 @@ def write_cifar100(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[ImageSe
             "coarse_labels": [0] * len(images),
         }
         (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
-        lists[name] = [[name, md5(folder / name)]]
+        pinned[name] = md5(folder / name)
     labels = {"fine_label_names": [str(label) for label in range(100)]}
     (folder / "meta").write_bytes(pickle.dumps(labels, protocol=2))
-    meta = datasets.CIFAR100.meta | {"md5": md5(folder / "meta")}
-    monkeypatch.setattr(datasets.CIFAR100, "train_list", lists["train"])
-    monkeypatch.setattr(datasets.CIFAR100, "test_list", lists["test"])
-    monkeypatch.setattr(datasets.CIFAR100, "meta", meta)
+    pinned["meta"] = md5(folder / "meta")
+    monkeypatch.setattr(image_sources, "CIFAR100_FILES", pinned)
     return facts, arrays
 
 
@@ -122,17 +119,17 @@ def write_svhn(
     more = random_images(facts, train=15, seed=2)
     arrays |= {"extra_images": more["train_images"], "extra_labels": more["train_labels"]}
     root.mkdir(parents=True, exist_ok=True)
-    split_list = {}
+    pinned = {}
     for split, key in (("train", "train"), ("test", "validation"), ("extra", "extra")):
-        url, name, _ = datasets.SVHN.split_list[split]
+        path = root / f"{split}_32x32.mat"
         labels = arrays[f"{key}_labels"]
         mat = {
             "X": arrays[f"{key}_images"].transpose(2, 3, 1, 0),
             "y": np.where(labels == 0, 10, labels).astype(np.uint8)[:, None],
         }
-        scipy.io.savemat(root / name, mat, do_compression=True)
-        split_list[split] = [url, name, md5(root / name)]
-    monkeypatch.setattr(datasets.SVHN, "split_list", split_list)
+        scipy.io.savemat(path, mat, do_compression=True)
+        pinned[split] = md5(path)
+    monkeypatch.setattr(image_sources, "SVHN_FILES", pinned)
     monkeypatch.setitem(image_sources.SVHN_EXTRA_IMAGES, "train+extra300000", extra_taken)
     return facts, arrays
 

@@ -26,11 +26,13 @@ from image_files import (
     write_fashion_mnist,
     write_svhn,
 )
+from torchvision import datasets
 
 from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.errors import ImagesError
 from nnlc.networks import ImageSet
 from nnlc.training import image_sources
+from nnlc.training.image_files import Published
 from nnlc.training.loaded_images import check_images, load_images
 from nnlc.training.own_images import read_npz
 
@@ -64,6 +66,28 @@ def test_svhn_trains_on_train_and_then_the_first_images_of_extra(
     np.testing.assert_array_equal(images.train_images[:20], arrays["train_images"])
     np.testing.assert_array_equal(images.train_images[20:], arrays["extra_images"][:taken])
     np.testing.assert_array_equal(images.train_labels[20:], arrays["extra_labels"][:taken])
+
+
+def test_names_checksums_and_addresses_of_published_files_are_those_of_torchvision():
+    cifar = image_sources.cifar100_files(SECTION)
+    known = datasets.CIFAR100
+    lists = [*known.train_list, *known.test_list, (known.meta["filename"], known.meta["md5"])]
+    assert [(f.path, f.checksum) for f in cifar] == [
+        (f"{known.base_folder}/{name}", md5) for name, md5 in lists
+    ]
+    assert {f.published for f in cifar} == {
+        Published(archive=known.filename, md5=known.tgz_md5, urls=(known.url,))
+    }
+    assert [f.published for f in image_sources.fashion_mnist_files(SECTION)] == [
+        Published(
+            archive=name, md5=md5, urls=tuple(m + name for m in datasets.FashionMNIST.mirrors)
+        )
+        for name, md5 in datasets.FashionMNIST.resources
+    ]
+    assert [(f.path, f.checksum, f.published) for f in image_sources.svhn_files(SECTION)] == [
+        (name, md5, Published(archive=name, md5=md5, urls=(url,)))
+        for url, name, md5 in datasets.SVHN.split_list.values()
+    ]
 
 
 def test_the_article_s_svhn_takes_300000_images_of_extra():

@@ -38,9 +38,31 @@ class Images:
     """(N,)"""
 
 
+# The md5s and addresses below are torchvision's, which a test compares; so that images can be
+# checked where torchvision is not installed.
+CIFAR100_ARCHIVE = Published(
+    archive="cifar-100-python.tar.gz",
+    md5="eb9058c3a382ffc7106e4002c42a8d85",
+    urls=("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",),
+)
+CIFAR100_FILES = {
+    "train": "16019d7e3df5f24257cddd939b257f8d",
+    "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
+    "meta": "7973b15100ade9c7d40fb424638fde48",
+}
+"""md5 of each file of the archive, by its name."""
+
+SVHN_FILES = {
+    "train": "e26dedcc434d2e4c54c9b2d4a06d8373",
+    "test": "eb5a983be6a315427106f1b164d9cef3",
+    "extra": "a93ce644f1a588dc4d68dda5feec44a7",
+}
+"""md5 of each split's .mat file."""
+SVHN_URL = "http://ufldl.stanford.edu/housenumbers/"
+
 # torchvision only checks that Fashion-MNIST's files exist, so nnlc has checksums of its own. They
-# are those of the published .gz files' content; the .gz files have the md5s in torchvision's
-# FashionMNIST.resources. Repackaged .gz files, such as Debian's, differ only in their headers.
+# are those of the published .gz files' content; the .gz files have the md5s of `FASHION_MNIST_GZ`.
+# Repackaged .gz files, such as Debian's, differ only in their headers.
 FASHION_MNIST_FILES = {
     "train-images-idx3-ubyte": (
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -60,6 +82,14 @@ FASHION_MNIST_FILES = {
     ),
 }
 """SHA-256 and size in bytes of each uncompressed idx file, by its name."""
+FASHION_MNIST_GZ = {
+    "train-images-idx3-ubyte": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+    "train-labels-idx1-ubyte": "25c81989df183df01b3e8a0aad5dffbe",
+    "t10k-images-idx3-ubyte": "bef4ecab320f06d8554ea6380940ec79",
+    "t10k-labels-idx1-ubyte": "bb300cfdad3c16e7a12a480ee83cd310",
+}
+"""md5 of each published .gz file, by the name of its content."""
+FASHION_MNIST_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 
 SAMPLE_PATH = Path(__file__).resolve().parent / "sample" / "fashion_mnist_sample.npz"
 SAMPLE_SHA256 = "82b6c61add2a4b94401d9bafc04961169f9979d98f05c5956fb65d00d852b7d3"
@@ -70,28 +100,19 @@ SVHN_EXTRA_IMAGES = {"train": 0, "train+extra300000": 300_000, "train+extra": No
 
 def cifar100_files(_section: DatasetSection) -> list[ImageFile]:
     """Return CIFAR-100's three pickle files, which are published in one archive."""
-    from torchvision.datasets import CIFAR100
-
-    published = Published(
-        archive=CIFAR100.filename, md5=CIFAR100.tgz_md5, urls=(str(CIFAR100.url),)
-    )
-    meta = (CIFAR100.meta["filename"], CIFAR100.meta["md5"])
     return [
         ImageFile(
-            path=f"{CIFAR100.base_folder}/{name}",
+            path=f"cifar-100-python/{name}",
             algorithm="md5",
             checksum=md5,
-            published=published,
+            published=CIFAR100_ARCHIVE,
         )
-        for name, md5 in (*CIFAR100.train_list, *CIFAR100.test_list, meta)
+        for name, md5 in CIFAR100_FILES.items()
     ]
 
 
 def fashion_mnist_files(_section: DatasetSection) -> list[ImageFile]:
     """Return Fashion-MNIST's four uncompressed idx files; each is published as a .gz file."""
-    from torchvision.datasets import FashionMNIST
-
-    md5s = dict(FashionMNIST.resources)
     return [
         ImageFile(
             path=f"FashionMNIST/raw/{name}",
@@ -100,8 +121,8 @@ def fashion_mnist_files(_section: DatasetSection) -> list[ImageFile]:
             size_bytes=size_bytes,
             published=Published(
                 archive=f"{name}.gz",
-                md5=md5s[f"{name}.gz"],
-                urls=tuple(f"{mirror}{name}.gz" for mirror in FashionMNIST.mirrors),
+                md5=FASHION_MNIST_GZ[name],
+                urls=(f"{FASHION_MNIST_URL}{name}.gz",),
             ),
         )
         for name, (sha256, size_bytes) in FASHION_MNIST_FILES.items()
@@ -110,17 +131,16 @@ def fashion_mnist_files(_section: DatasetSection) -> list[ImageFile]:
 
 def svhn_files(section: DatasetSection) -> list[ImageFile]:
     """Return SVHN's .mat files, one for each split; `extra` (1.3 GB) only if it is trained on."""
-    from torchvision.datasets import SVHN
-
     extra = [] if svhn_extra_images(section) == 0 else ["extra"]
+    names = {split: f"{split}_32x32.mat" for split in ("train", "test", *extra)}
     return [
         ImageFile(
             path=name,
             algorithm="md5",
-            checksum=md5,
-            published=Published(archive=name, md5=md5, urls=(url,)),
+            checksum=SVHN_FILES[split],
+            published=Published(archive=name, md5=SVHN_FILES[split], urls=(f"{SVHN_URL}{name}",)),
         )
-        for url, name, md5 in (SVHN.split_list[split] for split in ("train", "test", *extra))
+        for split, name in names.items()
     ]
 
 
