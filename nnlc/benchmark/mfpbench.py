@@ -6,23 +6,12 @@ from keyword import iskeyword
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from ConfigSpace import (
-    CategoricalHyperparameter,
-    ConfigurationSpace,
-    Constant,
-    UniformFloatHyperparameter,
-    UniformIntegerHyperparameter,
-)
+from ConfigSpace import Categorical, ConfigurationSpace, Constant, Float, Integer
 from mfpbench import Metric, Result, TabularBenchmark, TabularConfig
 
 from nnlc.benchmark.nearest import Hyperparameter, Surrogate, nearest_network
 from nnlc.benchmark.tabular import TabularNetworks
 from nnlc.errors import NnlcError
-
-_ACCURACY = Metric(minimize=False, bounds=(0, 100))
-_LOSS = Metric(minimize=True)
-_COST = Metric(minimize=True, bounds=(0, np.inf))
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +35,8 @@ class NetworkBenchmark(TabularBenchmark):  # type: ignore[misc]
     metric `seconds`, or `epochs` with `cost="epochs"`: the cost from the start of training. There
     is no test metric.
 
-    A config has all columns of `hyperparameters`. What a network does not have is 0, or "" for
-    texts: layers beyond its depth and fc_layers, and pooling that its block does not have.
+    A config has all columns of `hyperparameters`. Those of layers that a network does not have,
+    beyond its depth and fc_layers or without pooling in its block, are 0.
 
     Without a surrogate, `space` has one categorical hyperparameter, `id`, with the networks' IDs,
     so that each sample of it is a network. A query by ID, config or all hyperparameters answers if
@@ -64,60 +53,51 @@ class NetworkBenchmark(TabularBenchmark):  # type: ignore[misc]
         chosen: the networks, and those left out with the reason.
 
     Raises:
-        NnlcError: the networks have only one half epoch, or there is no such surrogate.
+        NnlcError: the networks have only one half epoch, mf-prior-bench can't have a name of a
+            hyperparameter, or there is no such surrogate.
     """
 
     def __init__(
         self, chosen: TabularNetworks, surrogate: Surrogate | None = None, seed: int | None = None
     ) -> None:
-        if chosen.half_epochs < 2:
+        self.chosen = chosen
+        self._nearest = nearest_network(surrogate, chosen)
+        values = {
+            "val_accuracy_percent": chosen.accuracy,
+            "val_loss": chosen.val_loss,
+            "train_loss": chosen.train_loss,
+            chosen.cost: chosen.costs,
+        }
+        frame = chosen.hyperparameters.fillna(0)
+        half_epochs = np.arange(1, chosen.half_epochs + 1)
+        if len(half_epochs) < 2:
             raise NnlcError(
                 "mf-prior-bench needs at least 2 half epochs, and these networks have 1: give "
                 "networks with longer tables"
             )
-        self.chosen = chosen
-        self._nearest = nearest_network(surrogate, chosen)
-        metrics = {
-            "val_accuracy_percent": (_ACCURACY, chosen.accuracy),
-            "val_loss": (_LOSS, chosen.val_loss),
-            "train_loss": (_LOSS, chosen.train_loss),
-            chosen.cost: (_COST, chosen.costs),
-        }
-        space = ConfigurationSpace("nnlc", seed=seed)
-        if self._nearest is None:
-            space.add(CategoricalHyperparameter("id", chosen.ids))
-        else:
-            space.add([_in_space(one) for one in self._nearest.hyperparameters])
-        result_type = make_dataclass(
-            "NetworkResult",
-            [(name, Metric.Value) for name in metrics],
-            bases=(Result,),
-            frozen=True,
-            namespace={
-                "metric_defs": {name: metric for name, (metric, _) in metrics.items()},
-                "default_value_metric": "val_accuracy_percent",
-                "default_value_metric_test": None,
-                "default_cost_metric": chosen.cost,
-            },
-        )
-        frame = chosen.hyperparameters.fillna(0)
-        for name in map(str, frame):
-            if not name.isidentifier() or iskeyword(name) or name in metrics:
+        names = [str(name) for name in frame]
+        for name in names:
+            if not name.isidentifier() or iskeyword(name) or name in values:
                 raise NnlcError(
                     f"mf-prior-bench can't have a hyperparameter named {name!r}: rename the column"
                 )
+        space = ConfigurationSpace("nnlc", seed=seed)
+        if self._nearest is None:
+            space.add(Categorical("id", chosen.ids))
+        else:
+            space.add([_in_space(one) for one in self._nearest.hyperparameters])
         super().__init__(
             f"nnlc-{chosen.dataset}",
-            _long_table(chosen, frame, {name: values for name, (_, values) in metrics.items()}),
+            # A row for each network and half epoch.
+            frame.loc[frame.index.repeat(len(half_epochs))]
+            .reset_index()
+            .assign(half_epoch=np.tile(half_epochs, len(frame)))
+            .assign(**{name: matrix.ravel() for name, matrix in values.items()}),
             id_key="id",
             fidelity_key="half_epoch",
-            result_type=result_type,
+            result_type=_result_type(tuple(values), chosen.cost),
             config_type=make_dataclass(
-                "NetworkConfig",
-                [(str(name), Any) for name in frame],
-                bases=(NetworkConfig,),
-                frozen=True,
-                eq=False,
+                "NetworkConfig", names, bases=(NetworkConfig,), frozen=True, eq=False
             ),
             space=space,
             seed=seed,
@@ -173,20 +153,23 @@ class NetworkBenchmark(TabularBenchmark):  # type: ignore[misc]
         )
 
 
-def _long_table(
-    chosen: TabularNetworks, frame: pd.DataFrame, metrics: Mapping[str, Any]
-) -> pd.DataFrame:
-    """Return a row for each network and half epoch, as `TabularBenchmark` reads it."""
-    rows = frame.loc[frame.index.repeat(chosen.half_epochs)].reset_index()
-    rows["half_epoch"] = np.tile(np.arange(1, chosen.half_epochs + 1), len(frame))
-    return rows.assign(**{name: values.ravel() for name, values in metrics.items()})
+def _result_type(names: tuple[str, ...], cost: str) -> type:
+    metrics = {name: Metric(minimize=True) for name in names}
+    defaults = {
+        "metric_defs": metrics | {names[0]: Metric(minimize=False, bounds=(0, 100))},
+        "default_value_metric": names[0],
+        "default_value_metric_test": None,
+        "default_cost_metric": cost,
+    }
+    fields = [(name, Metric.Value) for name in names]
+    return make_dataclass("NetworkResult", fields, bases=(Result,), frozen=True, namespace=defaults)
 
 
 def _in_space(one: Hyperparameter) -> Any:
     if one.choices:
-        return CategoricalHyperparameter(one.name, one.choices)
+        return Categorical(one.name, one.choices)
     if one.low == one.high:
         return Constant(one.name, int(one.low) if one.whole else one.low)
     if one.whole:
-        return UniformIntegerHyperparameter(one.name, int(one.low), int(one.high))
-    return UniformFloatHyperparameter(one.name, one.low, one.high, log=one.logarithmic)
+        return Integer(one.name, (int(one.low), int(one.high)))
+    return Float(one.name, (one.low, one.high), log=one.logarithmic)

@@ -119,11 +119,8 @@ class NearestNetwork:
                 there[one.name] = values[one.name]
         apart = np.abs(self._scaled - wanted)
         apart = np.where(self._unordered, apart > 0, apart)
-        one_lacks, both_lack = (
-            combine(np.isnan(self._scaled), np.isnan(wanted))
-            for combine in (np.logical_xor, np.logical_and)
-        )
-        distances = np.where(one_lacks, 1, np.where(both_lack, 0, apart)).sum(axis=1)
+        lacking = np.isnan(self._scaled).astype(int) + np.isnan(wanted)
+        distances = np.where(lacking == 0, apart, lacking == 1).sum(axis=1)
         return str(self._ids[int(np.argmin(distances))])
 
 

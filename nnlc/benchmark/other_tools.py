@@ -60,8 +60,8 @@ class OtherTools:
 
         Args:
             dataset: as for `chosen`, like `half_epochs` and `cost`.
-            surrogate: None, so that only existing networks answer; or "nearest", so that the
-                nearest network answers for others.
+            surrogate: "nearest" answers for any hyperparameters with those of the nearest network;
+                default: only existing networks are answered.
             seed: seed of the benchmark's `space`.
 
         Raises:
@@ -90,8 +90,8 @@ class OtherTools:
 
         Args:
             dataset: as for `chosen`, like `half_epochs` and `cost`.
-            surrogate: None, so that a trial suggests a network's ID; or "nearest", so that it
-                suggests hyperparameters, and the nearest network answers.
+            surrogate: "nearest" makes a trial suggest hyperparameters, which the nearest network
+                answers; default: a trial suggests a network's ID.
 
         Raises:
             MissingExtraError: Optuna is not installed.

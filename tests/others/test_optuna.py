@@ -97,6 +97,35 @@ def test_costs_in_epochs_and_fewer_half_epochs_are_by_name(bench):
     assert trial.user_attrs["epochs"] == 2.5
 
 
+def searched_on_tables(bench, ids, rungs):
+    """Return half epochs, accuracy and seconds of each network of asynchronous halving by 2."""
+    values = {rung: [] for rung in rungs}
+    for id_ in ids:
+        for half_epoch in range(1, 9):
+            accuracy = bench.query(id_, half_epoch / 2).val_accuracy_percent
+            if half_epoch in values:
+                values[half_epoch].append(accuracy)
+                promoted = max(len(values[half_epoch]) // 2, 1)
+                if accuracy < sorted(values[half_epoch])[-promoted]:
+                    break
+        yield half_epoch, accuracy, bench.seconds(id_, half_epoch / 2)
+
+
+@pytest.mark.parametrize(("pruner", "rungs"), [("none", ()), ("halving", (1, 2, 4))])
+def test_regret_over_cost_is_that_of_the_same_search_on_the_tables(bench, pruner, rungs):
+    ids = bench.sample(12, 1)
+    study = study_of(pruner=PRUNERS[pruner])
+    for id_ in ids:
+        study.enqueue_trial({"network": id_})
+    study.optimize(bench.objective(), n_trials=len(ids))
+    found = [
+        (trial.user_attrs["half_epochs"], trial.value, trial.user_attrs["seconds"])
+        for trial in study.trials
+    ]
+    assert found == list(searched_on_tables(bench, ids, rungs))
+    assert ({half_epochs for half_epochs, _, _ in found} == {8}) == (not rungs)
+
+
 @pytest.mark.parametrize(
     ("study", "enqueued", "words"),
     [
