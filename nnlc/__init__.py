@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nnlc.analysis.stopper import Stopper
     from nnlc.auditing.audit import Audit, audit
     from nnlc.benchmark import Benchmark
+    from nnlc.benchmark.config_space import config_space, config_to_network, network_to_config
     from nnlc.campaign.campaign import Campaign, load_campaign
     from nnlc.collection.loading import load_tables
     from nnlc.collection.merging import merge_tables, subset_tables
@@ -42,6 +43,7 @@ _NAMES = {
     "analysis.stopper": "Stopper",
     "auditing.audit": "Audit audit",
     "benchmark": "Benchmark",
+    "benchmark.config_space": "config_space config_to_network network_to_config",
     "campaign.campaign": "Campaign load_campaign",
     "collection.loading": "load_tables",
     "collection.merging": "merge_tables subset_tables",
@@ -73,6 +75,8 @@ __all__ = [
     "aggregate_csv",
     "audit",
     "compare",
+    "config_space",
+    "config_to_network",
     "export_tables",
     "import_tables",
     "importance",
@@ -80,6 +84,7 @@ __all__ = [
     "load_tables",
     "merge_tables",
     "metrics",
+    "network_to_config",
     "plot_comparison",
     "plot_tables",
     "predict",

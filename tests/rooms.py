@@ -60,7 +60,7 @@ ROOMS = {
     "collection": ("merge and select tables of many folders", "networks tables analysis results"),
     "benchmark": (
         "`nnlc.Benchmark`: query tables instead of training",
-        "networks tables analysis collection",
+        "networks tables analysis campaign collection",
     ),
     "exporting": (
         "export tables and import them; Croissant metadata, datasheet",

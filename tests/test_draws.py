@@ -55,7 +55,7 @@ def test_the_ends_of_a_range_are_drawn_and_the_largest_unit_draw_stays_inside(mo
     assert {Draws(seed).integer(3, 5) for seed in range(50)} == {3, 4, 5}
     draws = Draws(1)
     for unit in (0.0, 1 - 2**-53):
-        monkeypatch.setattr(draws, "_unit", lambda unit=unit: unit)
+        monkeypatch.setattr(draws, "unit", lambda _, unit=unit: unit)
         for high in range(1, 2_000):
             assert draws.integer(1, high) == (1 if unit == 0 else high)
         assert 0.1 <= draws.uniform(0.1, 0.7) <= 0.7

@@ -109,7 +109,7 @@ def test_only_the_room_of_schedulers_knows_their_names():
 LIGHT = (
     *("nnlc", "nnlc.tables", "nnlc.networks", "nnlc.campaign.campaign", "nnlc.worker", "nnlc.cli"),
     *("nnlc.launching.render", "nnlc.analysis.text_drawing", "nnlc.analysis.stopper"),
-    *("nnlc.benchmark", "nnlc.collection.merging", "nnlc.results.status"),
+    *("nnlc.benchmark", "nnlc.benchmark.config_space", "nnlc.collection.merging", "nnlc.results.status"),
     "nnlc.training.loaded_images",
 )
 

@@ -1,6 +1,7 @@
 """Hyperparameters of networks as a flat table: a row for each network, a column for each value."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import fields
 from itertools import chain
 from typing import Any
@@ -24,8 +25,6 @@ _OF_CONVOLUTIONS = {
     "block": "layer_types",
 }
 _OF_POOLING = {"kernel": "pool_kernels", "stride": "pool_strides", "padding": "pool_paddings"}
-_OF_FULLY_CONNECTED = {"units": "fc_filters", "dropout": "fc_dropout_layers"}
-_LISTS = [*_OF_CONVOLUTIONS.values(), *_OF_POOLING.values(), *_OF_FULLY_CONNECTED.values()]
 _NO_HYPERPARAMETERS = {
     *(field.name for field in fields(NetworkSpec)),
     *("depth", "half_epochs", "published", "path", "seconds", "parameters", "multiply_adds"),
@@ -57,7 +56,7 @@ def hyperparameters(networks: pd.DataFrame) -> pd.DataFrame:
         "Int64"; where a program has no missing values, use `fillna(0)`.
     """
     found = {name: networks[name] for name in _SCALARS if _is_known(networks, name)}
-    if _has_lists(networks):
+    with suppress(KeyError, TypeError, ValueError, IndexError):  # lists that do not fit together
         found |= {name: _whole(values) for name, values in _of_layers(networks)}
     for name in networks.columns:
         if name not in _NO_HYPERPARAMETERS and _is_known(networks, name):
@@ -72,21 +71,6 @@ def _is_known(networks: pd.DataFrame, name: str) -> bool:
         return False
     column = networks[name]
     return is_numeric_dtype(column) or all(isinstance(one, str) for one in column)
-
-
-def _has_lists(networks: pd.DataFrame) -> bool:
-    """Return True if each network has its lists of layers, of the lengths that belong together."""
-    if not set(_LISTS) <= set(networks.columns):
-        return False
-    if not all(isinstance(one, tuple) for name in _LISTS for one in networks[name]):
-        return False
-    lengths = {name: networks[name].map(len) for name in _LISTS}
-    pooling = networks["layer_types"].map(lambda blocks: sum(b & POOLING > 0 for b in blocks))
-    return (
-        all((lengths[name] == lengths["conv_kernels"]).all() for name in _OF_CONVOLUTIONS.values())
-        and all((lengths[name] == pooling).all() for name in _OF_POOLING.values())
-        and bool((lengths["fc_dropout_layers"] + 1 == lengths["fc_filters"]).all())
-    )
 
 
 def _of_layers(networks: pd.DataFrame) -> Iterator[tuple[str, Integers]]:

@@ -43,26 +43,34 @@ def power_of_ten(exponent: float) -> float:
 
 
 class Draws:
-    """A stream of random draws from one integer seed."""
+    """A stream of random draws from one integer seed.
+
+    Each method takes the name of what is drawn, such as "conv1_kernel"; here it has no effect.
+    """
 
     def __init__(self, seed: int) -> None:
-        self._unit = random.Random(seed).random  # noqa: S311  (no secrets here)
+        self._random = random.Random(seed).random  # noqa: S311  (no secrets here)
 
-    def integer(self, low: int, high: int) -> int:
+    def unit(self, name: str) -> float:
+        """Draw a number from 0 to below 1, from which each other method makes its draw."""
+        del name
+        return self._random()
+
+    def integer(self, low: int, high: int, name: str = "") -> int:
         """Draw an integer uniformly from low, low + 1, …, high.
 
         The bias is below (high - low + 1) / 2**53: far too small to show in 6,000 networks.
         """
-        return low + math.floor(self._unit() * (high - low + 1))
+        return low + math.floor(self.unit(name) * (high - low + 1))
 
-    def uniform(self, low: float, high: float) -> float:
+    def uniform(self, low: float, high: float, name: str = "") -> float:
         """Draw a number uniformly between low and high."""
-        return min(high, low + (high - low) * self._unit())
+        return min(high, low + (high - low) * self.unit(name))
 
-    def coin(self) -> bool:
+    def coin(self, name: str = "") -> bool:
         """Draw True or False with equal chance."""
-        return self._unit() < 0.5
+        return self.unit(name) < 0.5
 
-    def choice(self, options: Sequence[T]) -> T:
+    def choice(self, options: Sequence[T], name: str = "") -> T:
         """Draw one of the options uniformly."""
-        return options[self.integer(0, len(options) - 1)]
+        return options[self.integer(0, len(options) - 1, name)]

@@ -51,6 +51,24 @@ def sample_network(
         raise SpecError(f"random_seed {random_seed} is not a 32-bit unsigned integer")
     space.check_against(images)
     draws = Draws(random_seed)
+    return draw_network(draws, space, images, depth, random_seed, id, train_gpu, optimizer)
+
+
+def draw_network(
+    draws: Draws,
+    space: SearchSpace,
+    images: ImageSet,
+    depth: int,
+    random_seed: int,
+    id: str,
+    train_gpu: bool,
+    optimizer: str,
+) -> NetworkSpec:
+    """Return the network that a stream of draws makes; see `sample_network` for the arguments.
+
+    A draw has the network's own name for what is drawn, such as "conv1_kernel" (the layer counts
+    from 1, a pooling layer like its convolution), or the name of the option in `SearchSpace`.
+    """
     filters = _draw_filters(draws, space, images, depth)
     convolutions, blocks, poolings = _draw_features(draws, space, images.width, depth)
     conv_kernels, conv_strides, conv_paddings = zip(*convolutions, strict=True)
@@ -58,9 +76,10 @@ def sample_network(
         zip(*poolings, strict=True) if poolings else [()] * 3
     )
     has_dropout = any(block & DROPOUT for block in blocks)
-    dropout_rate = draws.uniform(*space.dropout_rate) if has_dropout else 0
-    units = [draws.integer(*space.fc_units) for _ in range(draws.integer(*space.fc_layers) - 1)]
-    fc_dropout = _toss(draws, space.fc_dropout)
+    dropout_rate = draws.uniform(*space.dropout_rate, "dropout_rate") if has_dropout else 0
+    hidden = range(1, draws.integer(*space.fc_layers, "fc_layers"))
+    units = [draws.integer(*space.fc_units, f"fc{layer}_units") for layer in hidden]
+    fc_dropout = _toss(draws, "fc_dropout", space)
     return NetworkSpec(
         id=id,
         random_seed=random_seed,
@@ -78,14 +97,18 @@ def sample_network(
         pool_strides=pool_strides,
         pool_paddings=pool_paddings,
         conv_filters=tuple(filters),
-        fc_dropout_rate=draws.uniform(*space.fc_dropout_rate) if fc_dropout else 0,
-        fc_dropout_layers=tuple(int(draws.coin()) if fc_dropout else 0 for _ in units),
+        fc_dropout_rate=(
+            draws.uniform(*space.fc_dropout_rate, "fc_dropout_rate") if fc_dropout else 0
+        ),
+        fc_dropout_layers=tuple(
+            int(draws.coin(f"fc{layer}_dropout")) if fc_dropout else 0 for layer in hidden
+        ),
         fc_filters=(*units, images.classes),
-        learning_rate=power_of_ten(draws.uniform(*space.learning_rate_exponent)),
+        learning_rate=_draw_power(draws, "learning_rate", space),
         momentum=_draw_used(draws, "momentum", space, optimizer),
         dampening=_draw_used(draws, "dampening", space, optimizer),
-        weight_decay=_draw_power(draws, space.weight_decay, space.weight_decay_exponent),
-        batch_size=draws.choice(space.legal_batch_sizes(images)),
+        weight_decay=_draw_option(draws, "weight_decay", space),
+        batch_size=draws.choice(space.legal_batch_sizes(images), "batch_size"),
     )
 
 
@@ -101,12 +124,19 @@ def network_seed(campaign_seed: int, image_set_name: str, depth: int, draw: int)
     return derive_seed("network", campaign_seed, image_set_name, depth, draw, bits=32)
 
 
-def _toss(draws: Draws, coin: Coin) -> bool:
-    return draws.coin() if coin == "coin" else coin == "always"
+def _toss(draws: Draws, option: str, space: SearchSpace) -> bool:
+    coin: Coin = getattr(space, option)
+    return draws.coin(option) if coin == "coin" else coin == "always"
 
 
-def _draw_power(draws: Draws, coin: Coin, exponent: tuple[float, float]) -> float:
-    return power_of_ten(draws.uniform(*exponent)) if _toss(draws, coin) else 0
+def _draw_power(draws: Draws, field: str, space: SearchSpace) -> float:
+    name = f"{field}_exponent"
+    low, high = getattr(space, name)
+    return power_of_ten(draws.uniform(low, high, name))
+
+
+def _draw_option(draws: Draws, field: str, space: SearchSpace) -> float:
+    return _draw_power(draws, field, space) if _toss(draws, field, space) else 0
 
 
 def _draw_used(draws: Draws, field: str, space: SearchSpace, optimizer: str) -> float:
@@ -114,20 +144,20 @@ def _draw_used(draws: Draws, field: str, space: SearchSpace, optimizer: str) -> 
 
     The value is drawn in any case, so that later draws don't depend on the optimizer.
     """
-    drawn = _draw_power(draws, getattr(space, field), getattr(space, f"{field}_exponent"))
+    drawn = _draw_option(draws, field, space)
     return drawn if field in OPTIMIZERS[optimizer].uses else 0
 
 
 def _draw_filters(draws: Draws, space: SearchSpace, images: ImageSet, depth: int) -> list[int]:
     """Draw the numbers of filters (article, Fig. 2). A single convolution counts as the last."""
-    increasing = _toss(draws, space.increasing_filters)
+    increasing = _toss(draws, "increasing_filters", space)
     low, high = space.filters
     filters: list[int] = []
     for layer in range(depth):
         least = filters[-1] if increasing and filters else images.channels
         if layer == depth - 1:
             least = max(images.classes, least if increasing and filters else 1)
-        filters.append(draws.integer(max(low, least), high))
+        filters.append(draws.integer(max(low, least), high, f"conv{layer + 1}_filters"))
     return filters
 
 
@@ -138,22 +168,24 @@ def _draw_features(
     convolutions: list[Window] = []
     blocks: list[int] = []
     poolings: list[Window] = []
-    for _ in range(depth):
-        kernel = _draw_capped(draws, space.kernel, width)
-        stride = _draw_capped(draws, space.stride, kernel)
-        convolutions.append((kernel, stride, draws.integer(*space.padding)))
+    for layer in range(1, depth + 1):
+        kernel = _draw_capped(draws, space.kernel, width, f"conv{layer}_kernel")
+        stride = _draw_capped(draws, space.stride, kernel, f"conv{layer}_stride")
+        padding = draws.integer(*space.padding, f"conv{layer}_padding")
+        convolutions.append((kernel, stride, padding))
         width = output_width(width, *convolutions[-1])
-        blocks.append(draws.choice(space.blocks))
+        blocks.append(draws.choice(space.blocks, f"conv{layer}_block"))
         if blocks[-1] & POOLING:
-            kernel = _draw_capped(draws, space.pool_kernel, width)
-            stride = _draw_capped(draws, space.pool_stride, kernel)
-            poolings.append((kernel, stride, _draw_capped(draws, space.pool_padding, kernel // 2)))
+            kernel = _draw_capped(draws, space.pool_kernel, width, f"pool{layer}_kernel")
+            stride = _draw_capped(draws, space.pool_stride, kernel, f"pool{layer}_stride")
+            half, name = kernel // 2, f"pool{layer}_padding"
+            poolings.append((kernel, stride, _draw_capped(draws, space.pool_padding, half, name)))
             width = output_width(width, *poolings[-1])
     return convolutions, blocks, poolings
 
 
-def _draw_capped(draws: Draws, bounds: tuple[int, int | str], natural: int) -> int:
+def _draw_capped(draws: Draws, bounds: tuple[int, int | str], natural: int, name: str) -> int:
     """Draw uniformly from a range of the search space; `natural` limits both of its ends."""
     low, cap = bounds
     high = natural if isinstance(cap, str) else min(cap, natural)
-    return draws.integer(min(low, high), high)
+    return draws.integer(min(low, high), high, name)
