@@ -1,9 +1,10 @@
 """Hyperparameters: each layer's values under their own names, and missing where it has no layer."""
 
 import pandas as pd
+import pytest
 from frame_samples import id_of, write
 
-from nnlc import Tables, load_tables
+from nnlc import NnlcError, Tables, config_space, load_tables
 from nnlc.benchmark.hyperparameters import hyperparameters
 
 DEEP = {
@@ -61,3 +62,9 @@ def test_networks_of_other_programs_have_their_own_columns_or_none():
     assert found.loc["b"].to_dict() == {"learning_rate": 0.1, "width": 4, "kind": "plain"}
     mixed = networks.assign(conv_kernels=[(1, 2), (3,)], layer_types=[(1,), (2,)])
     assert list(hyperparameters(Tables.from_frames(curves, mixed).networks)) == list(found)
+
+
+def test_a_config_space_without_its_library_names_the_extra(monkeypatch):
+    monkeypatch.setattr("nnlc.system.extras.find_spec", lambda _: None)
+    with pytest.raises(NnlcError, match=r"needs ConfigSpace, .* pip install 'nnlc\[bench\]'"):
+        config_space("paper", "SVHN")

@@ -109,7 +109,8 @@ def test_only_the_room_of_schedulers_knows_their_names():
 LIGHT = (
     *("nnlc", "nnlc.tables", "nnlc.networks", "nnlc.campaign.campaign", "nnlc.worker", "nnlc.cli"),
     *("nnlc.launching.render", "nnlc.analysis.text_drawing", "nnlc.analysis.stopper"),
-    *("nnlc.benchmark", "nnlc.benchmark.config_space", "nnlc.collection.merging", "nnlc.results.status"),
+    *("nnlc.benchmark", "nnlc.benchmark.config_space", "nnlc.collection.merging"),
+    "nnlc.results.status",
     "nnlc.training.loaded_images",
 )
 
@@ -127,8 +128,9 @@ def test_the_public_names_are_these_and_each_can_be_had():
     assert sorted(nnlc.__all__) == [
         *("Audit", "Benchmark", "Campaign", "ImageSet", "NetworkSpec", "NnlcError"),
         *("SearchSpace", "Stopper", "Table", "Tables", "__version__", "aggregate_csv", "audit"),
-        *("compare", "export_tables", "import_tables", "importance", "load_campaign"),
-        *("load_tables", "merge_tables", "metrics", "plot_comparison", "plot_tables", "predict"),
+        *("compare", "config_space", "config_to_network", "export_tables", "import_tables"),
+        *("importance", "load_campaign", "load_tables", "merge_tables", "metrics"),
+        *("network_to_config", "plot_comparison", "plot_tables", "predict"),
         *(
             "read_table",
             "rebuild",
