@@ -14,6 +14,17 @@ RELU, POOLING, DROPOUT = ReLU.bit, Pooling.bit, Dropout.bit
 ID_PATTERN = re.compile(r"[0-9]{4}(_[0-9]{2}){5}_[0-9]{6}")
 _WORD = re.compile(r"[!-~]+")
 """Pattern of text values in a table: printable ASCII without spaces."""
+_WINDOWS = ("conv_kernels", "conv_strides", "pool_kernels", "pool_strides")
+_RATES = ("learning_rate", "momentum", "dampening", "weight_decay")
+_RANGES: dict[str, tuple[float, float]] = {
+    "random_seed": (0, 2**32 - 1),
+    "layer_types": (1, ALL_BITS),
+    **dict.fromkeys(("batch_size", *_WINDOWS, "conv_filters", "fc_filters"), (1, 2**31 - 1)),
+    **dict.fromkeys(("conv_paddings", "pool_paddings"), (0, 2**31 - 1)),
+    **dict.fromkeys(("fc_dropout_layers", "dropout_rate", "fc_dropout_rate"), (0, 1)),
+    **dict.fromkeys(_RATES, (0, float("inf"))),
+}
+"""Least and greatest value of a number or of a tuple's entries, by field."""
 MAX_NETWORKS = 1_000_000
 """Maximum number of networks in a campaign: an ID ends in six digits."""
 
@@ -114,16 +125,6 @@ class NetworkSpec:
                 )
 
     def _check_values(self) -> None:
-        windows = ("conv_kernels", "conv_strides", "pool_kernels", "pool_strides")
-        rates = ("learning_rate", "momentum", "dampening", "weight_decay")
-        ranges: dict[str, tuple[float, float]] = {
-            "random_seed": (0, 2**32 - 1),
-            "layer_types": (1, ALL_BITS),
-            **dict.fromkeys(("batch_size", *windows, "conv_filters", "fc_filters"), (1, 2**31 - 1)),
-            **dict.fromkeys(("conv_paddings", "pool_paddings"), (0, 2**31 - 1)),
-            **dict.fromkeys(("fc_dropout_layers", "dropout_rate", "fc_dropout_rate"), (0, 1)),
-            **dict.fromkeys(rates, (0, float("inf"))),
-        }
         if not ID_PATTERN.fullmatch(self.id):
             raise SpecError(f"ID {self.id!r} does not have the form YYYY_MM_DD_HH_MM_SS_ffffff")
         for field in ("dataset", "loss_fn", "optimizer"):
@@ -131,7 +132,7 @@ class NetworkSpec:
                 raise SpecError(
                     f"{field} {getattr(self, field)!r} must be printable ASCII without spaces"
                 )
-        for field, (low, high) in ranges.items():
+        for field, (low, high) in _RANGES.items():
             value = getattr(self, field)
             for entry in value if isinstance(value, tuple) else (value,):
                 if not low <= entry <= high:  # also false for NaN
