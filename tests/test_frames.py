@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from frame_samples import CURVE, id_of, write, write_download
 
+import nnlc
 from nnlc import load_tables, read_table
 from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import NnlcError, TableError
@@ -190,3 +191,23 @@ def test_every_part_of_a_results_folder_is_known_and_nothing_of_it_is_named_as_s
         part.write_text("not a table")
     (skipped,) = load_tables(download).skipped
     assert str(skipped).endswith("journal: the journal was not read: Not a directory")
+
+
+def all_frames(folder):
+    tables = load_tables(folder)
+    given = {"id": ["a"], "epoch": [1], "val_accuracy_percent": [9.5]}
+    own = nnlc.Tables.from_frames(pd.DataFrame(given), pd.DataFrame({"id": ["a"], "mine": ["x"]}))
+    compared = nnlc.compare(tables, ["last1"], cutoffs=[1], target=2).drop(columns="milliseconds")
+    yield from (tables.curves, tables.networks, own.curves, own.networks, compared)
+    yield from (nnlc.metrics(tables), nnlc.savings(compared, 50), nnlc.importance(tables))
+    yield nnlc.predict(tables, method="last1", cutoff=1, target=2)
+
+
+def test_frames_are_the_same_whether_pandas_stores_texts_by_pyarrow_or_not(download):
+    made = []
+    for storage in ("pyarrow", "python"):
+        with pd.option_context("mode.string_storage", storage):
+            made.append(list(all_frames(download)))
+    for with_pyarrow, without in zip(*made, strict=True):
+        assert with_pyarrow.dtypes.map(str).to_dict() == without.dtypes.map(str).to_dict()
+        assert with_pyarrow.to_csv() == without.to_csv()

@@ -23,6 +23,9 @@ def load_tables(
     folder in it. Published tables have no journal. A journal that can't be read is named in
     `Tables.skipped`.
 
+    Texts have pandas' own type: "str" since pandas 3, "object" before; `path` is always "object".
+    Values and types are the same with and without pyarrow, by which pandas only stores texts.
+
     Args:
         paths: a table, a folder of tables, a results folder, a folder of results folders, or
             several of these; or one folder that `nnlc import --csv` wrote.
