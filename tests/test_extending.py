@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from changed_package import ROOT, CopiedPackage
+from curve_samples import loaded, table
 from worker_jobs import TINY
 
+import nnlc
 from nnlc.networks import Layer
 from nnlc.networks.layers import KINDS, check_kinds
 from nnlc.networks.work import Work
@@ -97,6 +99,22 @@ def test_a_new_kind_of_layer_and_optimizer_live_their_whole_life(extended, tmp_p
     page = (tmp_path / "page.html").read_text()
     assert "o batch_norm " in page
     assert "CrossEntropyLoss, RMSprop" in page
+
+
+def test_the_predictor_that_learns_is_a_plug_in_as_it_stands(tmp_path, monkeypatch):
+    [code] = re.findall(r"```python\n(import numpy.*?)```", SECTIONS["A predictor"], re.S)
+    (tmp_path / "similar.py").write_text(code)
+    info = tmp_path / "similar-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: similar\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[nnlc.predictors]\nsimilar = similar:Similar\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    curves = [[10.0, 20.0, 30.0, 40.0], [50.0, 60.0, 60.0, 60.0]] * 2
+    tables = loaded(*(table(i, curve) for i, curve in enumerate(curves)))
+    found = nnlc.predict(tables, method="similar:rate_weight=1")
+    assert list(found["predicted"]) == [40, 60, 40, 60]
+    alone = nnlc.predict(loaded(table(1, curves[0])), method="similar")
+    assert list(alone["reason"]) == ["no finished curve to learn from"]
 
 
 def test_a_new_image_set_is_planned_and_staged_by_what_torchvision_knows(extended, tmp_path):

@@ -57,7 +57,7 @@ def test_every_built_in_method_can_be_made_and_is_listed():
         assert made.name in BUILT_IN
         assert make_predictor(predictor_text(made)) == made
         assert made.name in listed
-    assert {*FAMILIES, "last1", "ensemble", "penguin", "menndl"} == set(BUILT_IN)
+    assert {*FAMILIES, "last1", "ensemble", "gp", "penguin", "menndl"} == set(BUILT_IN)
 
 
 WRONG = {

@@ -3,13 +3,15 @@
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from itertools import zip_longest
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nnlc.analysis.predictors.interface import Predictor, StopRule
+from nnlc.analysis.contexts import Contexts, LearnFrom, contexts_for
+from nnlc.analysis.predictors.interface import ContextPredictor, Predictor, StopRule
 from nnlc.analysis.predictors.registry import (
     ALL_METHODS,
     check_epoch,
@@ -43,6 +45,7 @@ def compare(
     cutoffs: Sequence[float] | Literal["fine"] | None = None,
     target: float | None = None,
     only: Collection[str] | None = None,
+    learn_from: LearnFrom = "same",
     processes: int = 1,
 ) -> pd.DataFrame:
     """Compare how well methods predict the accuracy at a target epoch from the epochs before.
@@ -56,6 +59,9 @@ def compare(
         target: the epoch to predict; None: for each dataset, the last epoch of its campaign, or
             that of its longest curve if its tables have no campaign.
         only: IDs of the networks to compare on; None: all.
+        learn_from: the finished networks from which methods such as `gp` learn: those of the
+            "same" dataset, of all "others", of "all"; or other tables. No method learns from the
+            network that it predicts: see module `contexts`.
         processes: number of processes; only `milliseconds` depends on it.
 
     Returns:
@@ -63,7 +69,8 @@ def compare(
         order of `methods` after `last1`. Errors are in percentage points. Networks that diverged or
         end before the target are in no row: `attrs` lists their IDs as `diverged` and `short`, and
         counts them in `left_out`. For each method that predicted no network, `attrs["failures"]`
-        has the most common reason.
+        has the most common reason. `attrs["learned"]` has a line for each dataset that says from
+        which networks methods learned.
 
         - `dataset`; `method`: the method as given; `stop_rule`: True if the method chooses where
           to stop.
@@ -99,14 +106,18 @@ def compare(
     ]
     rows: list[dict[str, Any]] = []
     failures: dict[str, str] = {}
-    for one, (made, ends) in zip(scored, planned, strict=True):
-        for row in _compare_dataset(one, made, ends, processes, failures):
+    contexts: list[Contexts] = []
+    if any(isinstance(one, ContextPredictor) for one in planned[0][0].values()):
+        contexts = contexts_for(scored, tables, learn_from)
+    for one, (made, ends), its in zip_longest(scored, planned, contexts):
+        for row in _compare_dataset(one, made, ends, its, processes, failures):
             rows.append({"dataset": one.dataset, "target_epoch": one.target, **row})
     frame = pd.DataFrame(rows)
     frame["not_converged"] = frame["not_converged"].astype("Int64")
     frame = frame[list(COMPARISON_COLUMNS)]
     useful = set(frame.loc[frame["predicted"] > 0, "method"])
     frame.attrs |= left_out(datasets)
+    frame.attrs["learned"] = [one.line for one in contexts]
     frame.attrs["failures"] = {one: why for one, why in failures.items() if one not in useful}
     return frame
 
@@ -115,13 +126,14 @@ def _compare_dataset(
     scorable: ScorableNetworks,
     made: dict[str, Predictor],
     ends: Sequence[float],
+    contexts: Contexts | None,
     processes: int,
     failures: dict[str, str],
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of one dataset; add each useless method's most common reason to `failures`."""
     target = scorable.target
     predictors = [one for one in made.values() if not isinstance(one, StopRule)]
-    by_cutoff = {end: scorable.predict(predictors, end, processes) for end in ends}
+    by_cutoff = {end: scorable.predict(predictors, end, processes, contexts) for end in ends}
     for text, one in made.items():
         if isinstance(one, StopRule):
             yield {"method": text, **_stop_rule_row(one, scorable, processes)}

@@ -7,7 +7,7 @@ import ctypes
 import multiprocessing
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -16,7 +16,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from nnlc.analysis.predictors.fitted import cached_fit_seconds, clear_fit_cache
-from nnlc.analysis.predictors.interface import Curves, Predictions, Predictor, StopRule, Stops
+from nnlc.analysis.predictors.interface import (
+    ContextPredictor,
+    Curves,
+    Predictions,
+    Predictor,
+    StopRule,
+    Stops,
+)
 from nnlc.analysis.predictors.plug_ins import PlugIn
 from nnlc.console import say_aside
 from nnlc.errors import NnlcError
@@ -31,13 +38,36 @@ def predict_timed(
     methods: Sequence[Predictor], curves: Curves, epoch: float, processes: int
 ) -> list[tuple[Predictions, float]]:
     """Return each method's predictions and the seconds that they took."""
-    found = _run_batches(partial(_predict, methods, epoch), methods, curves, processes)
+    work = partial(_predict, methods, epoch)
+    found = _run_batches(work, methods, _batches(curves), processes)
     return [_concatenated(Predictions, one) for one in zip(*found, strict=True)]
+
+
+def learn_timed(
+    method: ContextPredictor, groups: Iterable[tuple[Curves, Curves]], epoch: float, processes: int
+) -> tuple[Predictions, float]:
+    """Return the predictions for groups of networks, each group with a context of its own.
+
+    Args:
+        method: the method that learns.
+        groups: for each group, the context and the curves to predict.
+        epoch: the epoch to predict.
+        processes: number of processes.
+
+    Returns:
+        The predictions, group after group, and the seconds that they took.
+    """
+    groups = list(groups)
+    few = sum(len(curves) for _, curves in groups) <= BATCH  # starting processes takes longer
+    work = partial(_learn, method, epoch)
+    found = _run_batches(work, [method], groups, 1 if few else processes)
+    whole: tuple[Predictions, float] = _concatenated(Predictions, found)
+    return whole
 
 
 def decide_timed(rule: StopRule, curves: Curves, processes: int) -> tuple[Stops, float]:
     """Return where a rule stops each network, and the seconds that the rule took."""
-    found = _run_batches(partial(_decide, rule), [rule], curves, processes)
+    found = _run_batches(partial(_decide, rule), [rule], _batches(curves), processes)
     whole: tuple[Stops, float] = _concatenated(Stops, found)
     return whole
 
@@ -47,6 +77,13 @@ def _predict(
 ) -> list[tuple[Predictions, float]]:
     clear_fit_cache()
     return [_timed(partial(one.predict, curves, epoch)) for one in methods]
+
+
+def _learn(
+    method: ContextPredictor, epoch: float, group: tuple[Curves, Curves]
+) -> tuple[Predictions, float]:
+    context, curves = group
+    return _timed(lambda: method.fit(context).predict(curves, epoch))
 
 
 def _decide(rule: StopRule, curves: Curves) -> tuple[Stops, float]:
@@ -60,17 +97,20 @@ def _timed(work: Any) -> tuple[Any, float]:
     return result, time.perf_counter() - began + cached_fit_seconds()
 
 
+def _batches(curves: Curves) -> list[Curves]:
+    return [curves.select(slice(i, i + BATCH)) for i in range(0, len(curves), BATCH)]
+
+
 def _run_batches(
-    work: partial[T], methods: Sequence[Predictor], curves: Curves, processes: int
+    work: partial[T], methods: Sequence[Predictor], batches: Sequence[Any], processes: int
 ) -> list[T]:
-    """Return the work's result for each batch of networks, in the networks' order.
+    """Return the work's result for each batch, in their order.
 
     If no processes can be started, as in containers without /dev/shm, this process does all work.
 
     Raises:
         NnlcError: a process was killed.
     """
-    batches = [curves.select(slice(i, i + BATCH)) for i in range(0, len(curves), BATCH)]
     processes = min(processes, len(batches))
     if processes <= 1 or any(isinstance(one, PlugIn) for one in methods):
         return [work(one) for one in batches]
@@ -93,7 +133,7 @@ def _cannot_start_processes(problem: Exception) -> bool:
     return no_process or "can't start new thread" in str(problem)
 
 
-def _run_processes(work: partial[T], batches: Sequence[Curves], processes: int) -> list[T]:
+def _run_processes(work: partial[T], batches: Sequence[Any], processes: int) -> list[T]:
     others = set(multiprocessing.active_children())
     # Spawned, not forked: the caller's program may have threads.
     pool = ProcessPoolExecutor(

@@ -1,12 +1,14 @@
 """Predictions of one method for each network, with the accuracies observed."""
 
 from collections.abc import Collection, Iterator
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from nnlc.analysis.predictors.interface import Predictor, StopRule
+from nnlc.analysis.contexts import Contexts, LearnFrom, contexts_for
+from nnlc.analysis.predictors.interface import ContextPredictor, Predictor, StopRule
 from nnlc.analysis.predictors.registry import (
     MOST_EPOCHS,
     check_epoch,
@@ -32,6 +34,7 @@ def predict(
     target: float | None = None,
     cutoff: float | None = None,
     only: Collection[str] | None = None,
+    learn_from: LearnFrom = "same",
     processes: int = 1,
 ) -> pd.DataFrame:
     """Predict each network's accuracy from the first part of its curve.
@@ -45,6 +48,7 @@ def predict(
             no campaign.
         cutoff: the last epoch that the method sees; None: half the target. A stop rule has none.
         only: IDs of the networks to predict; None: all.
+        learn_from: the finished networks from which a method such as `gp` learns, as in `compare`.
         processes: number of processes; no result depends on it.
 
     Returns:
@@ -64,7 +68,8 @@ def predict(
 
         `attrs` holds `methods`, the method of each dataset with all settings; `method` and
         `target`, if they are the same for all; `stop_rule`; the IDs of the networks left out as
-        `diverged` and `short`, and lines that count them as `left_out`.
+        `diverged` and `short`, and lines that count them as `left_out`; and as `learned`, lines
+        that say from which networks the method learned.
 
     Raises:
         NnlcError: a method or setting is unknown, an epoch is impossible, or no network is left.
@@ -83,11 +88,18 @@ def predict(
         target = target if made.epoch == asked else made.epoch
     datasets = find_scorable(tables, target, only=only)
     scored = [(make_predictor(method, epoch=one.target), one) for one in datasets if one.ids]
-    parts = [_predict_dataset(own, one, cutoff, processes) for own, one in scored]
+    contexts: list[Contexts] = []
+    if isinstance(made, ContextPredictor):
+        contexts = contexts_for([one for _, one in scored], tables, learn_from)
+    parts = [
+        _predict_dataset(own, one, cutoff, processes, its)
+        for (own, one), its in zip_longest(scored, contexts)
+    ]
     found = pd.concat(parts, ignore_index=True)
     methods = {one.dataset: predictor_text(own) for own, one in scored}
     is_rule = isinstance(made, StopRule)
     found.attrs |= {"methods": methods, "stop_rule": is_rule, **left_out(datasets)}
+    found.attrs["learned"] = [one.line for one in contexts]
     if found["target_epoch"].nunique() == 1:
         [text] = set(methods.values())
         found.attrs |= {"method": text, "target": found["target_epoch"][0]}
@@ -95,12 +107,16 @@ def predict(
 
 
 def _predict_dataset(
-    method: Predictor, scorable: ScorableNetworks, cutoff: float | None, processes: int
+    method: Predictor,
+    scorable: ScorableNetworks,
+    cutoff: float | None,
+    processes: int,
+    contexts: Contexts | None,
 ) -> pd.DataFrame:
     if isinstance(method, StopRule):
         columns = _by_stop_rule(method, scorable, processes)
     else:
-        columns = _by_cutoff(method, scorable, cutoff, processes)
+        columns = _by_cutoff(method, scorable, cutoff, processes, contexts)
     columns |= {"id": scorable.ids, "dataset": scorable.dataset}
     columns |= {"target_epoch": scorable.target, "observed": scorable.observed}
     columns["error"] = np.abs(columns["predicted"] - scorable.observed)
@@ -124,7 +140,11 @@ def _by_stop_rule(rule: StopRule, scorable: ScorableNetworks, processes: int) ->
 
 
 def _by_cutoff(
-    method: Predictor, scorable: ScorableNetworks, cutoff: float | None, processes: int
+    method: Predictor,
+    scorable: ScorableNetworks,
+    cutoff: float | None,
+    processes: int,
+    contexts: Contexts | None,
 ) -> dict[str, Any]:
     half = max(1.0, scorable.target // (2 * scorable.step)) * scorable.step
     end = half if cutoff is None else cutoff
@@ -134,7 +154,7 @@ def _by_cutoff(
             f"the cutoff, epoch {end:g}, is not before the target, epoch {scorable.target:g}: "
             "nothing would be left to predict"
         )
-    [(found, _)] = scorable.predict([method], end, processes)
+    [(found, _)] = scorable.predict([method], end, processes, contexts)
     return {
         "converged": np.isfinite(found.values),
         "end_epoch": np.full(len(found.values), end),
@@ -176,4 +196,5 @@ def prediction_lines(found: pd.DataFrame) -> Iterator[str]:
         reasons = rows.loc[~converged, "reason"].dropna().value_counts()
         for reason, count in sorted(reasons.items(), key=lambda one: (-one[1], one[0])):
             yield f"  {counted(count, 'time')}: {reason}"
+    yield from found.attrs["learned"]
     yield from found.attrs["left_out"]

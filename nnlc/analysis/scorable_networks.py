@@ -4,14 +4,22 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from nnlc.analysis.metrics import check_rows
 from nnlc.analysis.parallel import decide_timed, predict_timed
-from nnlc.analysis.predictors.interface import Curves, Predictions, Predictor, StopRule, Stops
+from nnlc.analysis.predictors.interface import (
+    ContextPredictor,
+    Curves,
+    Predictions,
+    Predictor,
+    StopRule,
+    Stops,
+)
 from nnlc.analysis.predictors.registry import MOST_EPOCHS, check_epoch
 from nnlc.errors import NnlcError
 from nnlc.networks.image_sets import shown_name
@@ -21,7 +29,12 @@ from nnlc.tables.campaign_files import CampaignFiles
 from nnlc.tables.frames import Tables
 from nnlc.wording import counted
 
+if TYPE_CHECKING:
+    from nnlc.analysis.contexts import Contexts
+
 _FIELDS = [column.field for column in CURVE_COLUMNS]
+_AFTER_TRAINING = ("half_epochs", "seconds", "path")
+"""Columns of networks that are not known before the training."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +46,7 @@ class ScorableNetworks:
         target: the target epoch.
         ids: IDs of the networks that can be scored, in the order of the tables.
         curves: the networks' curves up to the target.
+        networks: a row for each network, of the values known before its training.
         observed: each network's accuracy in percent at the target.
         diverged: IDs of networks left out because an accuracy or validation loss in their table
             is not finite. PENGUIN leaves them out too.
@@ -45,6 +59,7 @@ class ScorableNetworks:
     target: float
     ids: list[str]
     curves: Curves
+    networks: pd.DataFrame
     observed: NDArray[np.float64]
     diverged: list[str]
     short: list[str]
@@ -56,11 +71,21 @@ class ScorableNetworks:
         return _points(epoch, self.step)
 
     def predict(
-        self, methods: Sequence[Predictor], end: float, processes: int
+        self,
+        methods: Sequence[Predictor],
+        end: float,
+        processes: int,
+        contexts: "Contexts | None" = None,
     ) -> list[tuple[Predictions, float]]:
         """Return each method's predictions from the epochs up to `end`, and their seconds."""
-        first = self.curves.first(self.points(end))
-        return predict_timed(methods, first, self.points(self.target) / 2, processes)
+        first, epoch = self.curves.first(self.points(end)), self.points(self.target) / 2
+        learns = [contexts is not None and isinstance(one, ContextPredictor) for one in methods]
+        others = [one for one, does in zip(methods, learns, strict=True) if not does]
+        found = iter(predict_timed(others, first, epoch, processes))
+        return [
+            cast(Any, contexts).predict(one, first, epoch, processes) if does else next(found)
+            for one, does in zip(methods, learns, strict=True)
+        ]
 
     def decide(self, rule: StopRule, processes: int) -> tuple[Stops, float]:
         """Return where a rule stops each network, and the seconds that the rule took."""
@@ -112,6 +137,16 @@ def find_scorable(
         NnlcError: the epoch is impossible, the frames were changed, an ID is unknown, or no
             network is left.
     """
+    found = find_by_dataset(tables, target, only=only)
+    if not any(one.ids for one in found):
+        raise NnlcError(_nothing_left(found))
+    return found
+
+
+def find_by_dataset(
+    tables: Tables, target: float | None = None, *, only: Collection[str] | None = None
+) -> list[ScorableNetworks]:
+    """Return the same as `find_scorable`, even if no network is left."""
     if target is not None:
         check_epoch("the target", target)
     check_rows(tables)
@@ -128,8 +163,6 @@ def find_scorable(
     for dataset in networks["dataset"][taken].unique():
         own = np.flatnonzero(taken & (networks["dataset"] == dataset))
         found.append(_of_dataset(tables, str(dataset), own, float(ends[own].max())))
-    if not any(one.ids for one in found):
-        raise NnlcError(_nothing_left(found))
     return found
 
 
@@ -171,6 +204,7 @@ def _of_dataset(
         curves=Curves(
             np.arange(1, points + 1) / 2, accuracy, train_loss, val_loss, knows_losses=known
         ),
+        networks=tables.networks.iloc[chosen].drop(columns=[*_AFTER_TRAINING], errors="ignore"),
         observed=accuracy[:, -1].copy(),
         diverged=list(ids[np.setdiff1d(places, left)]),
         short=list(ids[short]),

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -13,6 +13,7 @@ from nnlc.wording import counted
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nnlc.analysis.contexts import LearnFrom
     from nnlc.tables.frames import Tables
 
 app = typer.Typer()
@@ -37,6 +38,13 @@ ListOption = Annotated[
 ProcessesOption = Annotated[
     int | None, typer.Option(min=1, max=1024, help="Number of processes; default: one per core.")
 ]
+LearnOption = Annotated[
+    str,
+    typer.Option(
+        help="Networks from which a method such as gp learns: those of the 'same' dataset, of all "
+        "'others', of 'all', or of another folder of tables."
+    ),
+]
 
 
 @app.command()
@@ -60,6 +68,7 @@ def predict(
     ] = None,
     sample: shared_options.Sample = None,
     seed: shared_options.Seed = None,
+    learn_from: LearnOption = "same",
     processes: ProcessesOption = None,
     damaged: shared_options.Damaged = "refuse",
     _cache: shared_options.Cache = False,
@@ -81,6 +90,7 @@ def predict(
         target=target,
         cutoff=cutoff,
         only=only,
+        learn_from=_read_source(learn_from, damaged),
         processes=processes or _processors(),
     )
     if csv is not None:
@@ -121,6 +131,7 @@ def compare(
     ] = None,
     sample: shared_options.Sample = None,
     seed: shared_options.Seed = None,
+    learn_from: LearnOption = "same",
     processes: ProcessesOption = None,
     damaged: shared_options.Damaged = "refuse",
     _cache: shared_options.Cache = False,
@@ -143,8 +154,15 @@ def compare(
     usual: Literal["fine"] | None = None if error is None else "fine"
     ends = usual if cutoffs is None else [_read_epoch(text) for text in cutoffs.split(",")]
     tables, only = _load(paths, damaged, sample, seed)
-    number = processes or _processors()
-    found = measure(tables, chosen, cutoffs=ends, target=target, only=only, processes=number)
+    found = measure(
+        tables,
+        chosen,
+        cutoffs=ends,
+        target=target,
+        only=only,
+        learn_from=_read_source(learn_from, damaged),
+        processes=processes or _processors(),
+    )
     shown = found if error is None else savings(found, error)
     if output is not None:
         _write(shown, output, mark)
@@ -163,6 +181,14 @@ def _load(
     tables = shared_options.load(paths, damaged)
     only = None if sample is None else draw_sample(tables.networks["id"], sample, chosen_seed)
     return tables, only
+
+
+def _read_source(text: str, damaged: str) -> "LearnFrom":
+    from nnlc.analysis.contexts import CHOICES
+
+    if text in CHOICES:
+        return cast("LearnFrom", text)
+    return shared_options.load([Path(text)], damaged)
 
 
 def _write(found: "pd.DataFrame", path: Path, mark: bytes) -> None:

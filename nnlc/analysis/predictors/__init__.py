@@ -7,9 +7,11 @@ here imports pandas.
 A method of your own is a plug-in: an entry point of the group `nnlc.predictors` with the method's
 name. The entry point is a class or function. Called with the method's settings, it returns an
 object with the method `predict(prefix: Prefix, epoch: float) -> Prediction | FitFailure`. If a
-prediction may have `stop=True`, the object also has the attribute `decides = True`.
+prediction may have `stop=True`, the object also has the attribute `decides = True`. An object with
+the method `learn(context: Curves)` first gets finished curves of other networks; what `learn`
+returns then predicts.
 """
 
-from nnlc.analysis.predictors.interface import FitFailure, Prediction, Prefix
+from nnlc.analysis.predictors.interface import Curves, FitFailure, Prediction, Prefix
 
-__all__ = ["FitFailure", "Prediction", "Prefix"]
+__all__ = ["Curves", "FitFailure", "Prediction", "Prefix"]

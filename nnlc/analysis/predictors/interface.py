@@ -2,26 +2,35 @@
 
     Curves → Predictor.predict(curves, epoch) → Predictions     accuracy at a later epoch
     Curves → StopRule.decide(curves)          → Stops           where training would have ended
+    Curves → ContextPredictor.fit(context)    → Predictor       after learning from other networks
 
 A predictor sees only the points that it is given. If it can't predict, it returns a reason, never a
 number.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 
 
+POINT_FIELDS = ("val_accuracy_percent", "train_loss", "val_loss")
+"""Fields of `Curves` and `Prefix` with a value for each point."""
+
+
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """First points of many networks' curves; NaN for a blank field."""
+    """First points of many networks' curves, or whole curves; NaN for a blank field."""
 
     epochs: Floats
     """Epochs of the points: 0.5, 1.0, …"""
@@ -33,6 +42,9 @@ class Curves:
     """Validation loss in nats, networks × points."""
     knows_losses: bool = field(default=True, kw_only=True)
     """False if a loss of NaN is unknown, and no sign that the network diverged."""
+    networks: "pd.DataFrame | None" = field(default=None, kw_only=True)
+    """Columns of `Tables.networks` that are known before a training, a row for each curve; only
+    for methods that learn from other networks."""
 
     def __len__(self) -> int:
         return len(self.val_accuracy_percent)
@@ -44,13 +56,14 @@ class Curves:
 
     def first(self, points: int) -> "Curves":
         """Return the first points of each curve."""
-        values = (getattr(self, one.name)[..., :points] for one in fields(self)[:-1])
-        return Curves(*values, knows_losses=self.knows_losses)
+        values = {name: getattr(self, name)[:, :points] for name in POINT_FIELDS}
+        return replace(self, epochs=self.epochs[:points], **values)
 
     def select(self, networks: Integers | Booleans | slice) -> "Curves":
         """Return the curves of some networks."""
-        values = (getattr(self, one.name)[networks] for one in fields(self)[1:-1])
-        return Curves(self.epochs, *values, knows_losses=self.knows_losses)
+        values: dict[str, Any] = {name: getattr(self, name)[networks] for name in POINT_FIELDS}
+        rows = None if self.networks is None else self.networks.iloc[networks]
+        return replace(self, networks=rows, **values)
 
     def finite(self) -> Booleans:
         """Return True where accuracy and validation loss are both finite, networks × points.
@@ -73,6 +86,8 @@ class Prefix:
     """Training loss in nats at each point."""
     val_loss: Floats
     """Validation loss in nats at each point."""
+    network: Mapping[str, Any] = field(default_factory=dict)
+    """Values known before the training, as in `Curves.networks`; empty unless the method learns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +136,15 @@ class Predictions:
             tuple(one.reason if isinstance(one, FitFailure) else None for one in outcomes),
         )
 
+    def select(self, networks: Integers) -> "Predictions":
+        """Return the predictions for some networks."""
+        return Predictions(
+            self.values[networks],
+            self.uncertainties[networks],
+            self.stops[networks],
+            tuple(self.reasons[i] for i in networks),
+        )
+
     def one(self, network: int) -> Outcome:
         """Return the outcome of one network."""
         reason = self.reasons[network]
@@ -160,6 +184,19 @@ class Predictor(ABC):
     @abstractmethod
     def predict(self, curves: Curves, epoch: float) -> Predictions:
         """Predict each network's accuracy at an epoch from all points given."""
+
+
+class ContextPredictor(Predictor):
+    """Prediction method that first learns from finished curves of other networks."""
+
+    @abstractmethod
+    def fit(self, context: Curves) -> Predictor:
+        """Return a predictor that has learned from whole curves with their `networks`."""
+
+    def predict(self, curves: Curves, epoch: float) -> Predictions:  # noqa: ARG002
+        """Return failures: nothing has been learned."""
+        failure = FitFailure("there are no finished curves to learn from")
+        return Predictions.from_outcomes([failure] * len(curves))
 
 
 Follower = Callable[[Curves], Outcome]

@@ -9,17 +9,20 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from numbers import Real
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import Any, cast
 
 import numpy as np
 
 from nnlc.analysis.predictors.interface import (
+    POINT_FIELDS,
+    ContextPredictor,
     Curves,
     FitFailure,
+    Floats,
     Follower,
     Outcome,
     Prediction,
@@ -117,15 +120,21 @@ def _make(name: str, entry: EntryPoint, settings: dict[str, str], epoch: float) 
             maker = entry.load()
             doing = "made"
             plug = maker(**given)
-            predict, decides = plug.predict, bool(getattr(plug, "decides", False))
+            learn, decides = getattr(plug, "learn", None), bool(getattr(plug, "decides", False))
+            predict = plug.predict if learn is None else learn
     except PlugInError as problem:
         raise NnlcError(
             f"the predictor {name!r} of {_origin(entry)} can't be {doing}: {problem}"
         ) from None
     text = "".join(f":{key}={value}" for key, value in given.items())
+    if decides and learn is not None:
+        raise NnlcError(
+            f"the predictor {name!r} of {_origin(entry)} learns from finished curves, of which a "
+            "running campaign has none, so it can't have `decides = True`; leave out one of them"
+        )
     if decides:
         return PlugInStopRule(name, predict, text, epoch=epoch)
-    return PlugIn(name, predict, text)
+    return (PlugIn if learn is None else PlugInLearner)(name, predict, text)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +150,24 @@ class PlugIn(Predictor):
     def predict(self, curves: Curves, epoch: float) -> Predictions:
         """Predict one network after the other."""
         return Predictions.from_outcomes([ask(self, one, epoch) for one in _prefixes(curves)])
+
+
+@dataclass(frozen=True, eq=False)
+class PlugInLearner(ContextPredictor, PlugIn):
+    """Predictor of another package that learns from finished curves; `function` is its `learn`."""
+
+    def fit(self, context: Curves) -> Predictor:
+        """Return what the plug-in learned; if it raises an exception, each prediction says so."""
+        names, networks = ("epochs", *POINT_FIELDS), context.networks
+        arrays: dict[str, Any] = {name: _read_only(getattr(context, name)) for name in names}
+        given = None if networks is None else networks.copy()
+        try:
+            with _isolated():
+                learned = self.function(replace(context, networks=given, **arrays))
+                known = learned if isinstance(learned, FitFailure) else learned.predict
+        except PlugInError as raised:
+            known = FitFailure(f"{self.name} raised {raised}")
+        return PlugIn(self.name, (lambda *_: known) if isinstance(known, FitFailure) else known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,11 +245,20 @@ def _is_number(value: Any) -> bool:
 def _prefixes(curves: Curves) -> Iterator[Prefix]:
     """Yield each network's points as read-only arrays, copied."""
     for network in range(len(curves)):
-        one = curves.select(slice(network, network + 1))
-        arrays = [np.array(getattr(one, field.name)).reshape(-1) for field in fields(Prefix)]
-        for array in arrays:
-            array.setflags(write=False)
-        yield Prefix(*arrays)
+        accuracy, train_loss, val_loss = (
+            _read_only(getattr(curves, name)[network]) for name in POINT_FIELDS
+        )
+        known: dict[Any, Any] = {}
+        if curves.networks is not None:
+            known = curves.networks.iloc[network].to_dict()
+        epochs = _read_only(curves.epochs)
+        yield Prefix(epochs, accuracy, train_loss, val_loss, MappingProxyType(known))
+
+
+def _read_only(values: Floats) -> Floats:
+    copied = np.array(values)
+    copied.setflags(write=False)
+    return copied
 
 
 def _value(text: str) -> int | float | str:

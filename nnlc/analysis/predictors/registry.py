@@ -12,7 +12,8 @@ from typing import Any
 
 from nnlc.analysis.predictors.families import FAMILIES
 from nnlc.analysis.predictors.fitted import Ensemble, FamilyPredictor
-from nnlc.analysis.predictors.interface import Predictor, StopRule
+from nnlc.analysis.predictors.gp import GaussianProcess
+from nnlc.analysis.predictors.interface import ContextPredictor, Predictor, StopRule
 from nnlc.analysis.predictors.observed import LastValue, Menndl
 from nnlc.analysis.predictors.penguin import Penguin
 from nnlc.analysis.predictors.plug_ins import PlugIn, load_plug_in, plug_in_names
@@ -95,18 +96,20 @@ _SETTINGS: dict[str, dict[str, _Setting]] = {
         "weights": _Setting(_weights, "equal, or likelihood"),
         "members": _Setting(_members, "families, joined by +"),
     },
+    "gp": {"most": _Setting(_whole(10, 5000), "most finished curves to learn from")},
 }
 _MAKERS: dict[str, Callable[..., Predictor]] = {
     "last1": LastValue,
     **{name: lambda name=name: FamilyPredictor(name) for name in FAMILIES},
     "ensemble": Ensemble,
+    "gp": GaussianProcess,
     "penguin": Penguin,
     "menndl": Menndl,
 }
 
 BUILT_IN = tuple(_MAKERS)
 """Names of the methods that come with nnlc."""
-ALL_METHODS = (*BUILT_IN[:-3], "ensemble", "ensemble:weights=likelihood", "penguin", "menndl")
+ALL_METHODS = (*BUILT_IN[:-3], "ensemble:weights=likelihood", "gp", "penguin", "menndl")
 """All built-in methods; the ensemble with both kinds of weights."""
 
 
@@ -168,6 +171,11 @@ def make_stop_rule(text: str, *, epoch: float = DEFAULT_EPOCH) -> StopRule:
         NnlcError: as in `make_predictor`, or the method is no stop rule.
     """
     made = make_predictor(text, epoch=epoch)
+    if isinstance(made, ContextPredictor):
+        raise NnlcError(
+            f"{text} learns from finished curves, of which a running campaign has none, and never "
+            "stops a training; penguin and menndl do"
+        )
     if not isinstance(made, StopRule):
         own = (
             "; so does a class of your own that has decides = True and predicts with stop=True"

@@ -1,0 +1,132 @@
+"""Contexts: for each network, the finished curves of other networks from which a method learns.
+
+A context has the networks that reached the target epoch. Networks that diverged before it are left
+out, as they are when predictions are scored. No network is in its own context: the networks of its
+dataset are split into 20 folds, and its context has none of its own fold. The folds depend on
+nothing but the IDs: sorted by their SHA-256, they go to the folds in turn. With up to 20 networks,
+each is a fold of its own, so that one network at a time is left out.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from nnlc.analysis.parallel import learn_timed
+from nnlc.analysis.predictors.interface import (
+    POINT_FIELDS,
+    ContextPredictor,
+    Curves,
+    Integers,
+    Predictions,
+)
+from nnlc.analysis.scorable_networks import ScorableNetworks, find_by_dataset
+from nnlc.errors import NnlcError
+from nnlc.networks.image_sets import shown_name
+from nnlc.tables.frames import Tables, check_choice
+from nnlc.wording import counted
+
+FOLDS = 20
+CHOICES = ("same", "others", "all")
+LearnFrom = Literal["same", "others", "all"] | Tables
+"""Where contexts come from: the same dataset, all others, all datasets; or other tables."""
+
+
+@dataclass(frozen=True, eq=False)
+class Contexts:
+    """Finished curves from which methods learn, for the networks of one dataset."""
+
+    pool: Curves
+    """Networks of all contexts, sorted by dataset and ID, with their curves up to the target."""
+    pool_folds: Integers
+    """Fold of each network of the pool; -1 for those of other datasets."""
+    networks: pd.DataFrame
+    """Values known of each network to predict before its training."""
+    folds: Integers
+    """Fold of each network to predict."""
+    line: str
+    """Source of the contexts as a line of text."""
+
+    def predict(
+        self, method: ContextPredictor, curves: Curves, epoch: float, processes: int
+    ) -> tuple[Predictions, float]:
+        """Return a method's predictions, fitted once for each fold, and their seconds."""
+        curves = replace(curves, networks=self.networks)
+        places = [np.flatnonzero(self.folds == fold) for fold in np.unique(self.folds)]
+        groups = [
+            (self.pool.select(self.pool_folds != self.folds[own[0]]), curves.select(own))
+            for own in places
+        ]
+        found, seconds = learn_timed(method, groups, epoch, processes)
+        return found.select(np.argsort(np.concatenate(places))), seconds
+
+
+def contexts_for(
+    scored: Sequence[ScorableNetworks], tables: Tables, learn_from: LearnFrom
+) -> list[Contexts]:
+    """Return the contexts for the networks of each dataset.
+
+    Args:
+        scored: the networks to predict, from `find_scorable`.
+        tables: the tables of these networks.
+        learn_from: where the contexts come from.
+
+    Raises:
+        NnlcError: `learn_from` is unknown, or its curves have other steps.
+    """
+    if not isinstance(learn_from, Tables):
+        check_choice("learn_from", learn_from, CHOICES)
+    elif learn_from.step != tables.step:
+        steps = [f"{one:g} epoch" for one in (learn_from.step, tables.step)]
+        raise NnlcError(
+            f"the curves to learn from have a point each {steps[0]}, those to predict each "
+            f"{steps[1]}; learn from curves with the same points"
+        )
+    return [_contexts(one, tables, learn_from) for one in scored]
+
+
+def _contexts(one: ScorableNetworks, tables: Tables, learn_from: LearnFrom) -> Contexts:
+    wanted: tuple[bool, ...] = (True, False)
+    if isinstance(learn_from, Tables):
+        tables = learn_from
+    elif learn_from != "all":
+        wanted = (learn_from == "same",)
+    parts = [
+        replace(found.curves, networks=found.networks)
+        for found in find_by_dataset(tables, one.target)
+        if (found.dataset == one.dataset) in wanted and found.ids
+    ]
+    pool, networks = _joined(parts or [replace(one.curves, networks=one.networks).select(slice(0))])
+    is_own = (networks["dataset"] == one.dataset).to_numpy()
+    own = networks["id"][is_own]
+    fold_of = _folds({*own, *one.ids}) if len(own) else dict.fromkeys(one.ids, 0)
+    pool_folds = np.full(len(pool), -1)
+    pool_folds[is_own] = own.map(fold_of)
+    names = ", ".join(map(shown_name, networks["dataset"].unique()))
+    line = f"{shown_name(one.dataset)}: learned from {counted(len(pool), 'finished network')}"
+    line += f" of {names}" if names else ""
+    if len(own):
+        line += f"; no network from its own fold, one of {min(FOLDS, len(fold_of))} by ID"
+    folds = np.array([fold_of[id_] for id_ in one.ids])
+    return Contexts(pool, pool_folds, one.networks, folds, line)
+
+
+def _joined(parts: Sequence[Curves]) -> tuple[Curves, pd.DataFrame]:
+    """Return all curves sorted by dataset and ID, and the rows of their networks."""
+    points = [np.concatenate([getattr(one, name) for one in parts]) for name in POINT_FIELDS]
+    networks = pd.concat([one.networks for one in parts], ignore_index=True)
+    networks = networks.sort_values(["dataset", "id"])
+    accuracy, train_loss, val_loss = (one[networks.index.to_numpy()] for one in points)
+    knows_losses = all(one.knows_losses for one in parts)
+    epochs = parts[0].epochs
+    return Curves(
+        epochs, accuracy, train_loss, val_loss, knows_losses=knows_losses, networks=networks
+    ), networks
+
+
+def _folds(ids: Collection[str]) -> dict[str, int]:
+    ordered = sorted(ids, key=lambda id_: sha256(id_.encode(errors="surrogatepass")).digest())
+    return {id_: number % FOLDS for number, id_ in enumerate(ordered)}

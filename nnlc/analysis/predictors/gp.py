@@ -1,0 +1,229 @@
+"""Gaussian process over the first points of curves and the settings of their networks.
+
+The process predicts by how much the log-odds of the accuracy rise from the last point seen to the
+epoch asked for. Its mean is that of the context. Its covariance is a sum of two Matérn functions
+(ν = 5/2): one of the distance between first points, one of the distance between settings. Its five
+parameters (noise, two amplitudes, two lengths) maximise the marginal likelihood times a broad
+prior. Uncertainties are scaled so that 95% of the leave-one-out predictions within the context have
+an error of at most two standard deviations. Source: Rasmussen and Williams, "Gaussian Processes for
+Machine Learning" (MIT Press, 2006), equations 2.25, 2.26, 2.30, 4.17 and 5.10 to 5.12.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nnlc.analysis.predictors.interface import (
+    ContextPredictor,
+    Curves,
+    FitFailure,
+    Floats,
+    Integers,
+    Predictions,
+    Predictor,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEWEST_CURVES = 10
+"""Fewest finished curves from which anything is learned."""
+
+_LOGARITHMIC = ("learning_rate", "batch_size", "parameters", "multiply_adds")
+_LINEAR = ("momentum", "dampening", "weight_decay", "dropout_rate", "fc_dropout_rate", "depth")
+_MOST_IN_SEARCH = 200
+"""Most curves on which parameters are searched, which takes about a hundred factorisations."""
+_START = np.log([0.2, 0.6, 2.7, 0.6, 2.7])
+"""Logarithms of the parameters where the search begins: noise; amplitude and length for first
+points; amplitude and length for settings. Also the centre of their prior."""
+_PRIOR_DEVIATION = 1.5
+_FIRST_STEP, _LAST_STEP = 1.0, 0.25
+_LEAST_SHARE = 0.005
+"""Least share of right or of wrong answers in an accuracy, so that its log-odds are finite."""
+_COVERED_SHARE = 0.95
+
+
+@dataclass(frozen=True)
+class GaussianProcess(ContextPredictor):
+    """Predictor that learns a Gaussian process from finished curves.
+
+    Attributes:
+        most: most curves to learn from; of more, so many are taken, evenly spread over the context.
+    """
+
+    name = "gp"
+    most: int = 1000
+
+    def fit(self, context: Curves) -> Predictor:
+        """Return a predictor that learns from the context when it is asked for an epoch."""
+        known = np.isfinite(context.val_accuracy_percent).all(axis=1)
+        return _Learned(context.select(_spread(np.flatnonzero(known), self.most)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Learned(Predictor):
+    context: Curves
+    name = "gp"
+
+    def predict(self, curves: Curves, epoch: float) -> Predictions:
+        """Predict all networks by a process for curves of so many points."""
+        count = len(self.context)
+        if count < FEWEST_CURVES:
+            why = f"gp learns from at least {FEWEST_CURVES} finished curves, and there are {count}"
+            return Predictions.from_outcomes([FitFailure(why)] * len(curves))
+        seen, final = self.context.first(curves.points), round(2 * epoch) - 1
+        values, uncertainties = _regress(seen, self.context.val_accuracy_percent[:, final], curves)
+        why = f"the accuracy at epoch {curves.epochs[-1]:g} is not a finite number"
+        good = np.isfinite(values)
+        reasons = tuple(None if one else why for one in good)
+        uncertainties[~good] = np.nan
+        return Predictions(values, uncertainties, np.zeros(len(values), dtype=bool), reasons)
+
+
+def _regress(seen: Curves, final: Floats, curves: Curves) -> tuple[Floats, Floats]:
+    """Return the predicted accuracies and their standard deviations, in percentage points.
+
+    Args:
+        seen: first points of the context's curves.
+        final: accuracies of the context's networks at the epoch to predict.
+        curves: curves to predict, of the same points.
+    """
+    spans = [
+        _scaled(_of_points(seen), _of_points(curves)),
+        _scaled(_of_settings(seen.networks, len(seen)), _of_settings(curves.networks, len(curves))),
+    ]
+    within = [_squares(known, known) for known, _ in spans]
+    across = [_squares(new, known) for known, new in spans]
+    begin, gain = _log_odds(seen.val_accuracy_percent[:, -1]), _log_odds(final)
+    gain = gain - begin
+    mean, deviation = gain.mean(), max(gain.std(), 1e-6)
+    wanted = (gain - mean) / deviation
+    theta = _most_likely(within, wanted)
+    precision = np.linalg.inv(_covariance(theta, within, noise=True))
+    weights = precision @ wanted
+
+    # Each network of the context, predicted from all others.
+    variance = 1 / np.diag(precision)
+    left_out = wanted - weights * variance
+    checked, spread = _in_percent(begin, mean + deviation * left_out, deviation * variance**0.5)
+    ratios = np.abs(checked - final) / (2 * spread)
+    share = min(1.0, _COVERED_SHARE * (1 + 1 / len(ratios)))
+    factor = np.quantile(ratios, share, method="higher")
+
+    cross = _covariance(theta, across)
+    variance = _covariance(theta, [np.zeros(1)] * 2, noise=True)
+    variance = variance - np.einsum("ij,ij->i", cross @ precision, cross)
+    risen = mean + deviation * (cross @ weights)
+    begin = _log_odds(curves.val_accuracy_percent[:, -1])
+    values, spread = _in_percent(begin, risen, deviation * np.sqrt(np.maximum(variance, 1e-9)))
+    return values, factor * spread
+
+
+def _most_likely(squares: Sequence[Floats], wanted: Floats) -> Floats:
+    """Return the most likely parameters, by a search along the axes with ever smaller steps."""
+    few = _spread(np.arange(len(wanted)), _MOST_IN_SEARCH)
+    squares, wanted = [one[np.ix_(few, few)] for one in squares], wanted[few]
+    theta, step = _START, _FIRST_STEP
+    least = _cost(theta, squares, wanted)
+    moves = [sign * axis for axis in np.eye(len(theta)) for sign in (1, -1)]
+    while step >= _LAST_STEP:
+        before = least
+        for move in moves:
+            cost = _cost(theta + step * move, squares, wanted)
+            if cost < least:
+                theta, least = theta + step * move, cost
+        if least == before:
+            step /= 2
+    return theta
+
+
+def _cost(theta: Floats, squares: Sequence[Floats], wanted: Floats) -> float:
+    """Return the negative logarithm of marginal likelihood times prior, up to a constant."""
+    try:
+        factor = np.linalg.cholesky(_covariance(theta, squares, noise=True))
+    except np.linalg.LinAlgError:
+        return np.inf
+    fit = float(np.sum(np.linalg.solve(factor, wanted) ** 2)) / 2
+    prior = float(np.sum((theta - _START) ** 2)) / (2 * _PRIOR_DEVIATION**2)
+    return fit + float(np.log(np.diag(factor)).sum()) + prior
+
+
+def _covariance(theta: Floats, squares: Sequence[Floats], *, noise: bool = False) -> Floats:
+    """Return the covariance at squared distances between first points and between settings.
+
+    Args:
+        theta: logarithms of the parameters.
+        squares: the two arrays of squared distances.
+        noise: True to add the noise to the diagonal.
+    """
+    own, *pairs = np.exp(2 * theta)
+    whole = np.zeros(squares[0].shape)
+    for one, amplitude, length in zip(squares, pairs[::2], pairs[1::2], strict=True):
+        distance = np.sqrt(5 * one / length)
+        whole += amplitude * (1 + distance + distance**2 / 3) * np.exp(-distance)
+    if noise:
+        whole[np.diag_indices(len(whole), whole.ndim)] += own
+    return whole
+
+
+def _of_points(curves: Curves) -> Floats:
+    """Return accuracy and losses at the last point, and their changes over the second half."""
+    half = max(0, curves.points // 2 - 1)
+    fields = (curves.val_accuracy_percent, curves.train_loss, curves.val_loss)
+    columns = [one[:, -1] for one in fields] + [one[:, -1] - one[:, half] for one in fields]
+    return np.stack(columns, axis=1)
+
+
+def _of_settings(networks: "pd.DataFrame | None", count: int) -> Floats:
+    """Return the settings of networks, NaN where they are unknown."""
+    features = np.full((count, len(_LOGARITHMIC) + len(_LINEAR)), np.nan)
+    for column, name in enumerate((*_LOGARITHMIC, *_LINEAR)):
+        if networks is not None and name in networks:
+            try:
+                features[:, column] = networks[name].to_numpy(dtype=float, na_value=np.nan)
+            except (TypeError, ValueError):  # a column of another program may be text
+                continue
+    with np.errstate(divide="ignore", invalid="ignore"):
+        features[:, : len(_LOGARITHMIC)] = np.log(features[:, : len(_LOGARITHMIC)])
+    return features
+
+
+def _scaled(known: Floats, new: Floats) -> tuple[Floats, Floats]:
+    """Return both features with mean 0 and a mean square length of 1 in the context.
+
+    Features that the context does not know of all its networks, or that are all the same there,
+    are left out. One that a new network does not have is taken to be the context's mean.
+    """
+    used = np.asarray(np.isfinite(known).all(axis=0))
+    used[used] = np.ptp(known[:, used], axis=0) > 0
+    known, new = known[:, used], new[:, used]
+    mean, deviation = known.mean(axis=0), known.std(axis=0) * np.sqrt(max(1, used.sum()))
+    new = (new - mean) / deviation
+    return (known - mean) / deviation, np.where(np.isfinite(new), new, 0.0)
+
+
+def _squares(first: Floats, second: Floats) -> Floats:
+    """Return the squared distances between the rows of two arrays."""
+    lengths = np.add.outer((first**2).sum(axis=1), (second**2).sum(axis=1))
+    return np.asarray(np.maximum(lengths - 2 * first @ second.T, 0))
+
+
+def _log_odds(accuracies: Floats) -> Floats:
+    shares = np.clip(accuracies / 100, _LEAST_SHARE, 1 - _LEAST_SHARE)
+    return np.log(shares / (1 - shares))
+
+
+def _in_percent(begin: Floats, risen: Floats, deviation: Floats) -> tuple[Floats, Floats]:
+    """Return accuracies and standard deviations of log-odds that rose by so much."""
+    values = [begin + risen + times * deviation for times in (0, -2, 2)]
+    middle, low, high = (100 / (1 + np.exp(-one)) for one in values)
+    return middle, (high - low) / 4
+
+
+def _spread(places: Integers, most: int) -> Integers:
+    """Return all places, or `most` of them, evenly spread."""
+    if len(places) <= most:
+        return places
+    return places[np.arange(most) * len(places) // most]
