@@ -1,5 +1,6 @@
 """Methods that learn from other networks: whose curves they get, and the Gaussian process."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -141,13 +142,20 @@ def test_gp_beats_last1_by_settings_alone_and_its_uncertainty_holds(rising):
 
 
 def test_gp_gives_the_same_digits_in_any_order_and_in_processes(rising, monkeypatch):
-    monkeypatch.setattr(parallel, "BATCH", 30)
-    monkeypatch.setattr("nnlc.analysis.contexts.FOLDS", 2)
+    sent = []
+
+    def run_elsewhere(work, batches, _):
+        sent.extend(given := [pickle.dumps((work, one)) for one in batches])
+        return [work(one) for work, one in map(pickle.loads, given)]
+
     alone = nnlc.predict(loaded(*rising), method="gp", cutoff=2)
+    monkeypatch.setattr(parallel, "BATCH", 39)
+    monkeypatch.setattr(parallel, "_run_processes", run_elsewhere)
     for tables, processes in ((rising, 2), (rising[::-1], 1)):
         found = nnlc.predict(loaded(*tables), method="gp", cutoff=2, processes=processes)
         found = found.sort_values("id", ignore_index=True)
         pd.testing.assert_frame_equal(found, alone, check_exact=True)
+    assert len(sent) == 20
 
 
 def test_gp_needs_ten_curves_and_says_so_otherwise():

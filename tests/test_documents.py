@@ -54,7 +54,7 @@ SMALLEST = {
         " --python {python}"
     ),
     "nnlc status results/paper --watch": "nnlc status results/smoke",
-    "nnlc compare results/curves --methods last1,pow4,mmf4,ensemble,penguin,menndl"
+    "nnlc compare results/curves --methods last1,pow4,mmf4,ensemble,gp,penguin,menndl"
     " --cutoffs 4,10 -o compare.csv": (
         "nnlc compare results/curves --methods last1,pow4,menndl --cutoffs 4,10 -o compare.csv"
     ),

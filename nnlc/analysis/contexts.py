@@ -32,7 +32,7 @@ from nnlc.wording import counted
 FOLDS = 20
 CHOICES = ("same", "others", "all")
 LearnFrom = Literal["same", "others", "all"] | Tables
-"""Where contexts come from: the same dataset, all others, all datasets; or other tables."""
+"""Source of contexts: the same dataset, all others, all datasets; or other tables."""
 
 
 @dataclass(frozen=True, eq=False)

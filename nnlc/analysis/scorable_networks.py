@@ -81,7 +81,7 @@ class ScorableNetworks:
         first, epoch = self.curves.first(self.points(end)), self.points(self.target) / 2
         learns = [contexts is not None and isinstance(one, ContextPredictor) for one in methods]
         others = [one for one, does in zip(methods, learns, strict=True) if not does]
-        found = iter(predict_timed(others, first, epoch, processes))
+        found = iter(predict_timed(others, first, epoch, processes) if others else ())
         return [
             cast(Any, contexts).predict(one, first, epoch, processes) if does else next(found)
             for one, does in zip(methods, learns, strict=True)
@@ -146,7 +146,7 @@ def find_scorable(
 def find_by_dataset(
     tables: Tables, target: float | None = None, *, only: Collection[str] | None = None
 ) -> list[ScorableNetworks]:
-    """Return the same as `find_scorable`, even if no network is left."""
+    """Return the networks that can be scored, by dataset, as `find_scorable`; there may be none."""
     if target is not None:
         check_epoch("the target", target)
     check_rows(tables)
