@@ -78,7 +78,7 @@ def main() -> int:
         for name in names:
             python = python_of(NAMES[name], given.folder or Path(temporary))
             print(f"tests with {name}", flush=True)
-            paths = os.environ | {"PYTHONPATH": str(TESTS)}
+            paths = os.environ | {"PYTHONPATH": f"{TESTS}:{TESTS.parent / 'benchmarks'}"}
             if subprocess.run([python, *pytest, file_of(name)], env=paths, cwd=TESTS).returncode:
                 failed.append(name)
     if failed:

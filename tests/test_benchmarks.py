@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from curve_samples import saturating, table
+from tabular_samples import write_networks
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 
@@ -134,6 +135,20 @@ def test_a_benchmark_runs_in_its_smallest_form(name, output_of, tmp_path, monkey
         assert found[:3] == ["summit", 24, 4]
         assert all(1 <= float(ratio) < 1.5 for ratio in found[3:])
     assert re.search(told, output_of(name, *options), re.MULTILINE)
+
+
+def test_searches_of_tables_come_closer_to_the_best_network_with_more_cost(output_of, tmp_path):
+    folder = write_networks(tmp_path, 24)
+    _, _, *rows, _ = output_of("search.py", folder, "--seeds", 2).splitlines()
+    regrets = {row[:34].strip(): list(map(float, row[34:].split()[2:])) for row in rows}
+    assert len(regrets) == 4
+    assert all(found == sorted(found, reverse=True) for found in regrets.values())
+    assert regrets["random search as in Syne Tune"][-1] == 0  # it has trained every network
+    for tool in ("Optuna", "Syne Tune"):
+        random_search, halving = (
+            regrets[f"{m} as in {tool}"] for m in ("random search", "halving")
+        )
+        assert halving != random_search
 
 
 def every_tenth(schedule, monkeypatch):

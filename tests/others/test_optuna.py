@@ -3,6 +3,7 @@
 import optuna
 import pandas as pd
 import pytest
+import search
 from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BruteForceSampler, GridSampler, RandomSampler, TPESampler
 from optuna.trial import FixedTrial, TrialState
@@ -176,3 +177,15 @@ def test_curves_without_hyperparameters_have_no_surrogate():
         bench.objective(cost="epochs", surrogate="nearest")
     with pytest.raises(NnlcError, match="surrogate is 'linear', but can only be 'nearest'"):
         bench.objective(cost="epochs", surrogate="linear")
+
+
+def test_random_search_and_halving_are_to_the_last_digit_those_on_the_benchmark(
+    tmp_path, monkeypatch, capsys
+):
+    folder = write_networks(tmp_path, 24, 30)
+    monkeypatch.setattr("sys.argv", ["search.py", str(folder), "--seeds", "3"])
+    assert search.main() == 0
+    assert "equal to the last digit: Optuna" in capsys.readouterr().out
+    monkeypatch.setattr(search.Optuna, "goes_on", staticmethod(lambda errors: True))
+    assert search.main() == 1
+    assert "halving of Optuna, seed 1: network " in capsys.readouterr().out
