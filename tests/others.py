@@ -19,7 +19,7 @@ TESTS = Path(__file__).resolve().parent
 
 ENVIRONMENTS = {
     "optuna": ("optuna", "ConfigSpace"),
-    "syne-tune": ("syne-tune",),
+    "syne-tune": ("syne-tune", "huggingface_hub"),
     "mf-prior-bench": ("mf-prior-bench",),
 }
 """Libraries of each environment; the extra `bench` says which versions."""

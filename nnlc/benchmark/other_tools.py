@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nnlc.benchmark.mfpbench import NetworkBenchmark
     from nnlc.benchmark.nearest import Surrogate
     from nnlc.benchmark.optuna import Objective
+    from nnlc.benchmark.syne_tune import NetworkBlackbox
 
 
 class OtherTools:
@@ -101,3 +102,31 @@ class OtherTools:
         from nnlc.benchmark.optuna import Objective
 
         return Objective(self.chosen(dataset, half_epochs=half_epochs, cost=cost), surrogate)
+
+    def to_syne_tune(
+        self,
+        dataset: str | None = None,
+        *,
+        half_epochs: int | None = None,
+        cost: Cost = "seconds",
+        surrogate: "Surrogate | None" = None,
+    ) -> "NetworkBlackbox":
+        """Return a blackbox of Syne Tune, to be searched under its simulator.
+
+        `docs/other-tools.md` has a program, and says which schedulers work.
+
+        Args:
+            dataset: as for `chosen`, like `half_epochs` and `cost`.
+            surrogate: "nearest" answers for any hyperparameters with those of the nearest network;
+                default: only existing networks are answered.
+
+        Raises:
+            MissingExtraError: Syne Tune, or huggingface_hub, which it needs here, isn't installed.
+            NnlcError: as for `chosen`, or there is no such surrogate.
+        """
+        require_extra("bench", "to_syne_tune", "syne_tune", "huggingface_hub")
+        from nnlc.benchmark.syne_tune import NetworkBlackbox
+
+        return NetworkBlackbox(
+            self.chosen(dataset, half_epochs=half_epochs, cost=cost), surrogate=surrogate
+        )

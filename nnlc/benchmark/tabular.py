@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from nnlc.benchmark.hyperparameters import hyperparameters
 from nnlc.errors import NnlcError
 from nnlc.networks.image_sets import shown_name
 from nnlc.tables.frames import check_choice
@@ -70,12 +71,7 @@ class TabularNetworks:
     @cached_property
     def hyperparameters(self) -> pd.DataFrame:
         """Hyperparameters of each network, its layers' included: a row for each, by ID."""
-        from nnlc.benchmark.hyperparameters import (  # type: ignore[import-untyped,unused-ignore]
-            hyperparameters,
-        )
-
-        frame: pd.DataFrame = hyperparameters(self.networks)
-        return frame
+        return hyperparameters(self.networks)
 
 
 def choose_networks(
