@@ -153,6 +153,7 @@ NOT_RUN = {
     " && .venv/bin/python -m pytest -n 4 --dist loadfile": INSTALLS,
     "pip install --no-binary mpi4py mpi4py": "it builds against the MPI of a cluster",
     "ssh -L 8765:127.0.0.1:8765 HOST": "it needs another machine",
+    "pip install 'nnlc[bench]'": INSTALLS,
     "python tests/others.py all": INSTALLS,
     ".ci/run": "it runs these tests",
     "python -m pytest -m quick": "it runs these tests",
@@ -330,7 +331,8 @@ def blocks(language: str) -> list[str]:
         for its, code in documents.fenced(document)
         if its == language
         and not code.startswith("# In ")  # tests/test_extending.py
-        and document.name != "first-hour.md"  # tests/test_first_hour.py
+        # tests/test_first_hour.py, tests/others/
+        and document.name not in ("first-hour.md", "other-tools.md")
     ]
 
 
