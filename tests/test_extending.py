@@ -117,7 +117,7 @@ def test_the_predictor_that_learns_is_a_plug_in_as_it_stands(tmp_path, monkeypat
     assert list(alone["reason"]) == ["no finished curve to learn from"]
 
 
-def test_a_new_image_set_is_planned_and_staged_by_what_torchvision_knows(extended, tmp_path):
+def test_a_new_image_set_is_planned_and_staged(extended, tmp_path):
     campaign = tmp_path / "cifar10.toml"
     text = TINY.replace("F-MNIST-sample", "CIFAR-10").replace("kernel = [2, 4]", "kernel = [2, 8]")
     campaign.write_text(text)

@@ -32,7 +32,6 @@ from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.errors import ImagesError
 from nnlc.networks import ImageSet
 from nnlc.training import image_sources
-from nnlc.training.image_files import Published
 from nnlc.training.loaded_images import check_images, load_images
 from nnlc.training.own_images import read_npz
 
@@ -69,24 +68,20 @@ def test_svhn_trains_on_train_and_then_the_first_images_of_extra(
 
 
 def test_names_checksums_and_addresses_of_published_files_are_those_of_torchvision():
-    cifar = image_sources.cifar100_files(SECTION)
+    def facts(files):
+        return [(f.path, f.checksum, f.published.archive, *f.published.urls) for f in files]
+
     known = datasets.CIFAR100
     lists = [*known.train_list, *known.test_list, (known.meta["filename"], known.meta["md5"])]
-    assert [(f.path, f.checksum) for f in cifar] == [
-        (f"{known.base_folder}/{name}", md5) for name, md5 in lists
+    assert facts(image_sources.cifar100_files(SECTION)) == [
+        (f"{known.base_folder}/{name}", md5, known.filename, known.url) for name, md5 in lists
     ]
-    assert {f.published for f in cifar} == {
-        Published(archive=known.filename, md5=known.tgz_md5, urls=(known.url,))
-    }
-    assert [f.published for f in image_sources.fashion_mnist_files(SECTION)] == [
-        Published(
-            archive=name, md5=md5, urls=tuple(m + name for m in datasets.FashionMNIST.mirrors)
-        )
-        for name, md5 in datasets.FashionMNIST.resources
+    [mirror] = datasets.FashionMNIST.mirrors
+    assert [f[2:] for f in facts(image_sources.fashion_mnist_files(SECTION))] == [
+        (name, mirror + name) for name, _ in datasets.FashionMNIST.resources
     ]
-    assert [(f.path, f.checksum, f.published) for f in image_sources.svhn_files(SECTION)] == [
-        (name, md5, Published(archive=name, md5=md5, urls=(url,)))
-        for url, name, md5 in datasets.SVHN.split_list.values()
+    assert facts(image_sources.svhn_files(SECTION)) == [
+        (name, md5, name, url) for url, name, md5 in datasets.SVHN.split_list.values()
     ]
 
 

@@ -41,10 +41,9 @@ def unchanged(file: BufferedReader, path: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A published archive or file: its name, md5 and addresses. It may hold several image files."""
+    """A published archive or file: its name and addresses. It may hold several image files."""
 
     archive: str
-    md5: str
     urls: tuple[str, ...]
 
 
@@ -119,8 +118,8 @@ class ImageFile:
         return self._difference(digest.hexdigest(), file.tell())
 
     def _hash(self) -> Any:
-        # torchvision gives only the md5. It detects damage and other files, as nobody can yet make
-        # a file for a given md5. Machines in FIPS mode need the flag.
+        # Of some files only the md5 is known. It detects damage and other files, as nobody can yet
+        # make a file for a given md5. Machines in FIPS mode need the flag.
         return hashlib.new(self.algorithm, usedforsecurity=False)
 
     def _difference(self, checksum: str, size_bytes: int) -> str | None:

@@ -38,11 +38,9 @@ class Images:
     """(N,)"""
 
 
-# The md5s and addresses below are torchvision's, which a test compares; so that images can be
-# checked where torchvision is not installed.
+# Names, md5s and addresses below are those of torchvision's datasets; a test compares them.
 CIFAR100_ARCHIVE = Published(
     archive="cifar-100-python.tar.gz",
-    md5="eb9058c3a382ffc7106e4002c42a8d85",
     urls=("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",),
 )
 CIFAR100_FILES = {
@@ -61,8 +59,8 @@ SVHN_FILES = {
 SVHN_URL = "http://ufldl.stanford.edu/housenumbers/"
 
 # torchvision only checks that Fashion-MNIST's files exist, so nnlc has checksums of its own. They
-# are those of the published .gz files' content; the .gz files have the md5s of `FASHION_MNIST_GZ`.
-# Repackaged .gz files, such as Debian's, differ only in their headers.
+# are those of the published .gz files' content. Repackaged .gz files, such as Debian's, differ only
+# in their headers.
 FASHION_MNIST_FILES = {
     "train-images-idx3-ubyte": (
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
@@ -82,13 +80,6 @@ FASHION_MNIST_FILES = {
     ),
 }
 """SHA-256 and size in bytes of each uncompressed idx file, by its name."""
-FASHION_MNIST_GZ = {
-    "train-images-idx3-ubyte": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-    "train-labels-idx1-ubyte": "25c81989df183df01b3e8a0aad5dffbe",
-    "t10k-images-idx3-ubyte": "bef4ecab320f06d8554ea6380940ec79",
-    "t10k-labels-idx1-ubyte": "bb300cfdad3c16e7a12a480ee83cd310",
-}
-"""md5 of each published .gz file, by the name of its content."""
 FASHION_MNIST_URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 
 SAMPLE_PATH = Path(__file__).resolve().parent / "sample" / "fashion_mnist_sample.npz"
@@ -119,11 +110,7 @@ def fashion_mnist_files(_section: DatasetSection) -> list[ImageFile]:
             algorithm="sha256",
             checksum=sha256,
             size_bytes=size_bytes,
-            published=Published(
-                archive=f"{name}.gz",
-                md5=FASHION_MNIST_GZ[name],
-                urls=(f"{FASHION_MNIST_URL}{name}.gz",),
-            ),
+            published=Published(archive=f"{name}.gz", urls=(f"{FASHION_MNIST_URL}{name}.gz",)),
         )
         for name, (sha256, size_bytes) in FASHION_MNIST_FILES.items()
     ]
@@ -138,7 +125,7 @@ def svhn_files(section: DatasetSection) -> list[ImageFile]:
             path=name,
             algorithm="md5",
             checksum=SVHN_FILES[split],
-            published=Published(archive=name, md5=SVHN_FILES[split], urls=(f"{SVHN_URL}{name}",)),
+            published=Published(archive=name, urls=(f"{SVHN_URL}{name}",)),
         )
         for split, name in names.items()
     ]

@@ -10,7 +10,9 @@ damaged file.
 
 import gzip
 import os
+import shutil
 import tarfile
+import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -23,13 +25,14 @@ from nnlc.campaign.campaign import Campaign
 from nnlc.console import say
 from nnlc.errors import ImagesError
 from nnlc.networks.image_sets import FASHION_MNIST
-from nnlc.system.extras import require_extra
 from nnlc.system.files import open_regular, read_regular, why_unread, write_atomically
 from nnlc.training.image_files import ImageFile, Published
 from nnlc.training.loaded_images import check_images, image_files
 from nnlc.wording import reason_of
 
 Report = Callable[[str], None]
+_SILENCE_SECONDS = 60.0
+"""Seconds without a byte after which a download has failed."""
 
 KNOWN_FOLDERS = {FASHION_MNIST.name: Path("/usr/share/datasets/fashion-mnist")}
 """Folders where packages of Linux distributions put images: Debian's dataset-fashion-mnist."""
@@ -176,14 +179,18 @@ def _download(name: str, files: list[ImageFile], root: Path, report: Report) -> 
 
 def _fetch(published: Published, folder: Path) -> list[str]:
     """Download an archive unless `folder` has it; return the problems if all addresses fail."""
-    require_extra("train", "a download of images (unlike --from FOLDER)", "torchvision")
-    from torchvision.datasets import utils
-
-    problems = []
-    for url in published.urls:
+    path = folder / published.archive
+    problems: list[str] = []
+    for url in () if path.exists() else published.urls:
+        request = urllib.request.Request(url, headers={"User-Agent": "nnlc"})  # noqa: S310  ours
         try:
-            utils.download_url(url, str(folder), published.archive, published.md5)
-        except (OSError, RuntimeError, HTTPException) as problem:
+            with (
+                urllib.request.urlopen(request, timeout=_SILENCE_SECONDS) as response,  # noqa: S310
+                path.open("wb") as file,
+            ):
+                shutil.copyfileobj(response, file)
+        except (OSError, HTTPException) as problem:
+            path.unlink(missing_ok=True)
             problems.append(f"{url}: {problem}")
         else:
             return []
