@@ -1,11 +1,20 @@
 """Results folders of a few drawn networks with recorded seconds, for benchmarks of other tools."""
 
 import hashlib
+import re
 from pathlib import Path
 
 from nnlc.networks import KNOWN_IMAGE_SETS, SearchSpace, sample_network
 from nnlc.results.journal import Journal
 from nnlc.tables import Row, Table
+
+PAGE = Path(__file__).parent.parent / "docs" / "other-tools.md"
+
+
+def programs_of(tool: str) -> list[str]:
+    """Return the Python programs of a tool's section in docs/other-tools.md."""
+    section = PAGE.read_text(encoding="utf-8").partition(f"\n## {tool}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^```python\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
 
 
 def write_networks(

@@ -130,6 +130,20 @@ def test_what_needs_an_extra_names_it_in_one_line_and_writes_nothing(doing, monk
 
 
 @pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        ("objective", r"needs optuna.*pip install 'nnlc\[bench\]'$"),
+        ("to_mfpbench", "needs mf-prior-bench.* environment of its own: pip install nnlc mf-prior"),
+    ],
+)
+def test_a_tool_that_is_not_installed_is_named_in_one_line(method, words, monkeypatch, shared):
+    for room in ("benchmark.other_tools", "system.extras"):
+        monkeypatch.setattr(f"nnlc.{room}.find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match=f"^{method} {words}"):
+        getattr(nnlc.Benchmark(shared), method)()
+
+
+@pytest.mark.parametrize(
     ("lacking", "words"),
     [
         (MemoryError(), "error: there is too little memory"),

@@ -49,6 +49,7 @@ def test_learning_rates_are_compared_by_logarithms_and_filters_are_not():
     assert one_column("weight_decay", [1e-2, 0.0, 1e-6], weight_decay=1e-6) == "n1"
     assert one_column("weight_decay", [1e-2, 1e-6], weight_decay=0) == "n1"
     assert one_column("conv1_filters", [10, 20, 20], conv1_filters=10**9) == "n1"
+    assert one_column("width", [math.inf, 1.0, 2.0], width=1.9) == "n0"
 
 
 def test_a_text_or_block_is_equal_or_not_and_a_missing_value_is_as_far_as_any():

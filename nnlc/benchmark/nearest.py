@@ -142,7 +142,7 @@ def has_layer(name: str, values: Mapping[str, Any]) -> bool:
 
 
 def _hyperparameter(name: str, column: "pd.Series[Any]") -> Hyperparameter:
-    values = column.dropna()
+    values = column[~column.isin([math.inf, -math.inf])].dropna()
     if re.fullmatch(r"conv\d+_block", name) or not is_numeric_dtype(column):
         return Hyperparameter(name, tuple(sorted(set(values.tolist()))))
     logarithmic = name in _LOGARITHMIC and bool((values > 0).any())

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mfpbench import TabularBenchmark
-from tabular_samples import write_networks
+from tabular_samples import programs_of, write_networks
 
 from nnlc import Benchmark, Tables
 from nnlc.errors import NnlcError
@@ -156,3 +156,27 @@ def test_folders_that_are_no_benchmark_are_refused_with_what_to_do(tmp_path, ben
         networks = pd.DataFrame({"id": ["a", "b"], name: [1, 2]})
         with pytest.raises(NnlcError, match=f"named '{name}': rename the column"):
             Benchmark(Tables.from_frames(curves, networks)).to_mfpbench(cost="epochs")
+
+
+def test_the_programs_of_the_page_run_and_agree_with_the_same_search_on_the_tables(
+    tmp_path, monkeypatch, capsys
+):
+    bench = Benchmark(write_networks(tmp_path / "results" / "curves", 30, 40))
+    monkeypatch.chdir(tmp_path)
+    halving, nearest = programs_of("mf-prior-bench")
+    known: dict = {}
+    exec(compile(halving, "successive halving", "exec"), known)
+    alive, seconds = [config.id for config in known["theirs"].sample(27, seed=1)], []
+    for before, half_epoch in ((0, 1), (1, 3), (3, 9), (9, 27)):
+        for id_ in alive:
+            spent = bench.seconds(id_, before / 2) if before else 0.0
+            seconds.append(bench.seconds(id_, half_epoch / 2) - spent)
+        alive.sort(key=lambda id_: -bench.query(id_, half_epoch / 2).val_accuracy_percent)
+        alive = alive[: max(1, len(alive) // 3)]
+    found = known["results"][0]
+    assert found.config.id == alive[0]
+    assert found.val_accuracy_percent.value == bench.query(alive[0], 13.5).val_accuracy_percent
+    assert known["spent"] == pytest.approx(sum(seconds), rel=1e-12)
+    assert capsys.readouterr().out.startswith(f"{known['spent']:.1f} s for 27 networks: ")
+    exec(compile(nearest, "the nearest network", "exec"), known)
+    assert capsys.readouterr().out.split()[0] in bench.ids

@@ -7,7 +7,7 @@ import search
 from optuna.pruners import HyperbandPruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BruteForceSampler, GridSampler, RandomSampler, TPESampler
 from optuna.trial import FixedTrial, TrialState
-from tabular_samples import write_networks
+from tabular_samples import programs_of, write_networks
 
 from nnlc import Benchmark, Tables
 from nnlc.errors import NnlcError
@@ -98,35 +98,6 @@ def test_costs_in_epochs_and_fewer_half_epochs_are_by_name(bench):
     assert trial.user_attrs["epochs"] == 2.5
 
 
-def searched_on_tables(bench, ids, rungs):
-    """Return half epochs, accuracy and seconds of each network of asynchronous halving by 2."""
-    values = {rung: [] for rung in rungs}
-    for id_ in ids:
-        for half_epoch in range(1, 9):
-            accuracy = bench.query(id_, half_epoch / 2).val_accuracy_percent
-            if half_epoch in values:
-                values[half_epoch].append(accuracy)
-                promoted = max(len(values[half_epoch]) // 2, 1)
-                if accuracy < sorted(values[half_epoch])[-promoted]:
-                    break
-        yield half_epoch, accuracy, bench.seconds(id_, half_epoch / 2)
-
-
-@pytest.mark.parametrize(("pruner", "rungs"), [("none", ()), ("halving", (1, 2, 4))])
-def test_regret_over_cost_is_that_of_the_same_search_on_the_tables(bench, pruner, rungs):
-    ids = bench.sample(12, 1)
-    study = study_of(pruner=PRUNERS[pruner])
-    for id_ in ids:
-        study.enqueue_trial({"network": id_})
-    study.optimize(bench.objective(), n_trials=len(ids))
-    found = [
-        (trial.user_attrs["half_epochs"], trial.value, trial.user_attrs["seconds"])
-        for trial in study.trials
-    ]
-    assert found == list(searched_on_tables(bench, ids, rungs))
-    assert ({half_epochs for half_epochs, _, _ in found} == {8}) == (not rungs)
-
-
 @pytest.mark.parametrize(
     ("study", "enqueued", "words"),
     [
@@ -189,3 +160,20 @@ def test_random_search_and_halving_are_to_the_last_digit_those_on_the_benchmark(
     monkeypatch.setattr(search.Optuna, "goes_on", staticmethod(lambda errors: True))
     assert search.main() == 1
     assert "halving of Optuna, seed 1: network " in capsys.readouterr().out
+
+
+def test_the_programs_of_the_page_run(tmp_path, monkeypatch, capsys):
+    bench = Benchmark(write_networks(tmp_path / "results" / "curves", half_epochs=40))
+    monkeypatch.chdir(tmp_path)
+    halving, nearest = programs_of("Optuna")
+    known: dict = {}
+    exec(compile(halving, "successive halving", "exec"), known)
+    ends = [trial.user_attrs["half_epochs"] for trial in known["study"].trials]
+    assert len(set(ends)) > 2
+    assert len(ends) == 60
+    spent = [trial.user_attrs["seconds"] for trial in known["study"].trials]
+    assert capsys.readouterr().out == (
+        f"{sum(spent):.1f} s for 60 trials: {known['regret']:.1f} % below the best accuracy\n"
+    )
+    exec(compile(nearest, "the nearest network", "exec"), known)
+    assert capsys.readouterr().out.split()[0] in bench.ids
