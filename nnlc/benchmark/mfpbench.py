@@ -104,22 +104,14 @@ class NetworkBenchmark(TabularBenchmark):  # type: ignore[misc]
         )
 
     def query(self, config: Any, *, at: int | None = None, **metrics: Any) -> Any:
-        """Return the result of a network after a half epoch; default: its last.
-
-        Raises:
-            NnlcError: there is no such network or half epoch.
-        """
+        """Return a network's result after a half epoch; default: the last."""
         self._check(at)
         return super().query(self._find_config(config), at=at, **metrics)
 
     def trajectory(
         self, config: Any, *, frm: int | None = None, to: int | None = None, **options: Any
     ) -> Any:
-        """Return the results of a network from one half epoch to another, both included.
-
-        Raises:
-            NnlcError: there is no such network or half epoch.
-        """
+        """Return a network's results from one half epoch to another, both included."""
         self._check(frm)
         self._check(to, frm or 1)
         return super().trajectory(self._find_config(config), frm=frm, to=to, **options)

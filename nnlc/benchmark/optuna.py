@@ -65,17 +65,16 @@ class Objective:
         id_ = self._suggested_id(trial) if self._nearest is None else _found(trial, self._nearest)
         row = self._rows[id_]
         trial.set_user_attr("network", id_)
-        half_epoch, pruned = 0, False
-        while half_epoch < self.half_epochs and not pruned:
-            accuracy = float(self.chosen.accuracy[row, half_epoch])
-            half_epoch += 1
+        for half_epoch, accuracy in enumerate(self.chosen.accuracy[row].tolist(), 1):
             trial.report(accuracy, half_epoch)
             pruned = half_epoch < self.half_epochs and trial.should_prune()
+            if pruned:
+                break
         trial.set_user_attr("half_epochs", half_epoch)
         trial.set_user_attr(self.chosen.cost, float(self.chosen.costs[row, half_epoch - 1]))
         if pruned:
             raise TrialPruned(f"network {id_} was pruned after {counted(half_epoch, 'half epoch')}")
-        return accuracy
+        return float(accuracy)
 
     def _suggested_id(self, trial: Any) -> str:
         try:
