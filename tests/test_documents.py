@@ -154,6 +154,7 @@ NOT_RUN = {
     "pip install --no-binary mpi4py mpi4py": "it builds against the MPI of a cluster",
     "ssh -L 8765:127.0.0.1:8765 HOST": "it needs another machine",
     "pip install 'nnlc[bench]'": INSTALLS,
+    "pip install mf-prior-bench nnlc": INSTALLS,
     "python tests/others.py all": INSTALLS,
     ".ci/run": "it runs these tests",
     "python -m pytest -m quick": "it runs these tests",

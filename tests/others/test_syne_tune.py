@@ -1,7 +1,6 @@
 """Benchmark of tables as a blackbox of Syne Tune's own simulator and schedulers."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,12 +10,11 @@ from syne_tune import StoppingCriterion, Tuner
 from syne_tune.backend.simulator_backend.simulator_callback import SimulatorCallback
 from syne_tune.blackbox_repository import UserBlackboxBackend, add_surrogate
 from syne_tune.optimizer.baselines import ASHA, BOHB, BORE, REA, TPE, RandomSearch
-from tabular_samples import write_networks
+from tabular_samples import programs_of, write_networks
 
 from nnlc import Benchmark, Tables
 from nnlc.errors import NnlcError
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "other-tools.md"
 ERROR = "val_error_percent"
 HALVING = {"time_attr": "half_epoch", "max_t": 8, "reduction_factor": 2}
 
@@ -188,11 +186,10 @@ def test_networks_with_the_same_hyperparameters_are_told_apart_by_their_ids():
 
 
 def test_the_program_of_the_page_runs(tmp_path, monkeypatch, capsys):
-    [section] = re.findall(r"^## Syne Tune\n(.*?)(?=^## |\Z)", PAGE.read_text("utf-8"), re.M | re.S)
-    [program] = re.findall(r"```python\n(.*?)```", section, re.S)
+    [program] = programs_of("Syne Tune")
     write_networks(tmp_path / "results" / "curves", 30, 40)
     monkeypatch.chdir(tmp_path)
-    exec(compile(program, str(PAGE), "exec"), {})
+    exec(compile(program, "the program", "exec"), {})
     assert re.search(
         r"[\d.]+ s for 20 networks: [\d.]+ % above the best error", capsys.readouterr().out
     )
