@@ -124,25 +124,27 @@ class NetworkBenchmark(TabularBenchmark):  # type: ignore[misc]
 
     def _find_config(self, config: Any) -> Any:
         """Return the config of the network that a query names or describes."""
-        if isinstance(config, NetworkConfig):
-            id_, same = config.id, config == self.configs.get(config.id)
-        else:
-            config = dict(config) if isinstance(config, Mapping) else {"id": config}
-            id_ = config.pop("id", None)
-            same = not config or config == self.configs.get(id_)
+        values = {"id": str(config)}
+        if isinstance(config, Mapping):
+            values = dict(vars(config) if isinstance(config, NetworkConfig) else config)
+        id_ = values.pop("id", None)
         if id_ is not None and id_ not in self.configs:
             raise NnlcError(f"none of the {len(self.configs)} networks has the ID {id_!r}")
-        if id_ is not None and same:
+        if id_ is not None and values in ({}, _hyperparameters(self.configs[id_])):
             return self.configs[id_]
         if self._nearest is not None:
-            return self.configs[self._nearest.find(config)]
+            return self.configs[self._nearest.find(values)]
         for found in self.configs.values():
-            if found == config:
+            if values and values == _hyperparameters(found):
                 return found
         raise NnlcError(
             "no network has these hyperparameters: give the ID of one, or make the benchmark with "
             'surrogate="nearest"'
         )
+
+
+def _hyperparameters(config: NetworkConfig) -> dict[str, Any]:
+    return {name: value for name, value in vars(config).items() if name != "id"}
 
 
 def _result_type(names: tuple[str, ...], cost: str) -> type:

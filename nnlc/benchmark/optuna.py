@@ -80,7 +80,7 @@ class Objective:
         try:
             return str(trial.suggest_categorical("network", self.ids))
         except ValueError as problem:
-            reason, _, _ = str(problem).partition(" not in (")
+            reason = str(problem).partition(" not in (")[0].rstrip(".")
             raise NnlcError(
                 f"{reason}: a trial's `network` can only be one of `ids` of the objective, such as "
                 f"{self.ids[0]}"

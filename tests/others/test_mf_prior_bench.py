@@ -51,7 +51,8 @@ def test_each_network_and_half_epoch_has_the_tables_values(bench, theirs):
 
 def test_all_that_names_a_network_answers_with_it(theirs):
     for id_, config in theirs.configs.items():
-        for named in (id_, config, {"id": id_}, dict(config), {"id": id_} | dict(config)):
+        unnamed = theirs.Config.from_dict(dict(config))
+        for named in (id_, config, {"id": id_}, dict(config), {"id": id_} | dict(config), unnamed):
             assert theirs.query(named, at=2).config.id == id_
     for sample in (theirs.sample(seed=1), *theirs.sample(12, seed=2)):
         assert theirs.query(sample).config == sample
@@ -72,6 +73,8 @@ def test_a_frame_keeps_apart_networks_with_the_same_hyperparameters():
         for result in theirs.trajectory(config):
             frame.add(result)
     assert len(list(frame.configs)) == 3
+    with pytest.raises(NnlcError, match="no network has these hyperparameters: give the ID"):
+        theirs.query({})
     assert [result.cost for result in frame[theirs.configs["b"]]] == [1, 2, 3]
     assert np.isinf(theirs.query("a").val_loss.value)
     ranks = frame.correlations(at=epochs)
@@ -108,7 +111,8 @@ def test_the_nearest_network_answers_only_if_named_and_is_in_the_result(theirs, 
     ("ask", "words"),
     [
         (lambda theirs: theirs.query("x"), "none of the 12 networks has the ID 'x'"),
-        (lambda theirs: theirs.query(7), "none of the 12 networks has the ID 7"),
+        (lambda theirs: theirs.query(7), "none of the 12 networks has the ID '7'"),
+        (lambda theirs: theirs.query([7]), r"none of the 12 networks has the ID '\[7\]'"),
         (lambda theirs: theirs.query({"depth": 1}), "no network has these hyperparameters"),
         (lambda theirs: theirs.query({}), "no network has these hyperparameters"),
         *(
