@@ -100,7 +100,9 @@ def test_tables_of_several_datasets_are_refused_with_their_names():
 def test_a_budget_of_seconds_gives_the_last_half_epoch_that_it_pays_for(tmp_path):
     finished(tmp_path, write(tmp_path, 1, curve(10.0, 30.0, 20.0)), seconds=(1.5, 2.0, 0.0))
     write(tmp_path, 2)
+    finished(tmp_path, write(tmp_path, 4, curve(10.0, 30.0, 20.0)), seconds=(0.1, 0.1, 0.1))
     bench = Benchmark(tmp_path)
+    assert bench.at(id_of(4), 0.3).epoch == 1.5
     for budget, epoch in ((1.5, 0.5), (3.4999, 0.5), (3.5, 1.5), (1e9, 1.5), (math.inf, 1.5)):
         assert bench.at(id_of(1), budget) == bench.query(id_of(1), epoch)
     for network, budget, words in (
@@ -109,7 +111,7 @@ def test_a_budget_of_seconds_gives_the_last_half_epoch_that_it_pays_for(tmp_path
         (1, math.nan, "nan is no number of seconds"),
         (1, None, "None is no number of seconds"),
         (2, 9, "_000002 has no recorded seconds: load the results folder with its journal"),
-        (3, 9, "none of the 2 networks has the ID"),
+        (3, 9, "none of the 3 networks has the ID"),
     ):
         with pytest.raises(NnlcError, match=words):
             bench.at(id_of(network), budget)

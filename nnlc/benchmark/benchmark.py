@@ -120,7 +120,8 @@ class Benchmark(OtherTools):
                 f"network {id} has no recorded seconds: load the results folder with its journal, "
                 "or ask by epoch with query"
             )
-        number = int(np.searchsorted(ends, budget, side="right"))
+        # Sums of seconds are inexact in their last digits.
+        number = int(np.searchsorted(ends, budget + 1e-9, side="right"))
         if number < 1:
             raise NnlcError(
                 f"network {id} completes no half epoch in {seconds} s: the first takes {ends[0]} s"

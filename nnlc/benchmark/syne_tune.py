@@ -69,14 +69,16 @@ class NetworkBlackbox(BlackboxTabular):  # type: ignore[misc]
         Raises:
             NnlcError: it is no network, and there is no surrogate; or it has other hyperparameters.
         """
-        if self._nearest is not None:
+        is_mapping = isinstance(configuration, Mapping)
+        if self._nearest is not None and is_mapping:
             return self._nearest.find(configuration)
-        if list(configuration) != ["id"] or configuration["id"] not in self.chosen.ids:
+        id_ = configuration["id"] if is_mapping and list(configuration) == ["id"] else None
+        if not isinstance(id_, str) or id_ not in self._curves:
             raise NnlcError(
-                f"{dict(configuration)} is none of the {len(self._curves)} networks: give "
-                "{'id': ID}, or make the blackbox with surrogate=\"nearest\""
+                f"{configuration!r} is none of the {len(self._curves)} networks: give {{'id': ID}}"
+                ', or with surrogate="nearest" hyperparameters by name'
             )
-        return str(configuration["id"])
+        return id_
 
     def objective_function(
         self,
