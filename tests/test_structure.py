@@ -111,14 +111,16 @@ LIGHT = (
     *("nnlc.launching.render", "nnlc.analysis.text_drawing", "nnlc.analysis.stopper"),
     *("nnlc.benchmark", "nnlc.benchmark.config_space", "nnlc.collection.merging"),
     "nnlc.results.status",
-    "nnlc.training.loaded_images",
+    *("nnlc.training.loaded_images", "nnlc.training.stage", "nnlc.training.layer_text"),
+    *("nnlc.auditing.audit", "nnlc.calibration.calibrate", "nnlc.launching.machine_plan"),
+    *("nnlc.exporting.exporting", "nnlc.exporting.importing"),
 )
 
 
-def test_importing_loads_neither_torch_nor_mpi():
+def test_importing_loads_neither_torch_nor_mpi_nor_scipy():
     code = (
         f"import sys, {', '.join(LIGHT)}; "
-        "loaded = {'torch', 'torchvision', 'mpi4py'} & sys.modules.keys(); "
+        "loaded = {'torch', 'torchvision', 'mpi4py', 'scipy', 'h5py'} & sys.modules.keys(); "
         "sys.exit(', '.join(loaded) or 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=HANG_SECONDS)
