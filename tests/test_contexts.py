@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import nnlc
 from nnlc.analysis import parallel
-from nnlc.analysis.contexts import contexts_for
+from nnlc.analysis.contexts import with_contexts
 from nnlc.analysis.predictors import Curves, FitFailure, Prediction, plug_ins
 from nnlc.analysis.predictors.gp import FEWEST_CURVES
 from nnlc.analysis.predictors.interface import ContextPredictor
@@ -51,8 +51,7 @@ class Recorder(ContextPredictor):
 def learned(tables, learn_from="same", target=POINTS / 2):
     """The recorder after a prediction for the first dataset."""
     recorder, scored = Recorder(), find_scorable(tables, target)
-    contexts = contexts_for(scored, tables, learn_from)
-    scored[0].predict([recorder], target / 2, 1, contexts[0])
+    with_contexts(scored, tables, learn_from)[0].predict([recorder], target / 2, 1)
     return recorder
 
 
@@ -192,7 +191,7 @@ def test_gp_takes_no_more_curves_than_asked_for():
     values = make_predictor("gp:most=10").fit(context).predict(new, 4).values
     assert (values == make_predictor("gp").fit(few).predict(new, 4).values).all()
     assert (values != make_predictor("gp").fit(context).predict(new, 4).values).any()
-    assert "no finished curves" in make_predictor("gp").predict(new, 4).reasons[0]
+    assert "there are 0" in make_predictor("gp").predict(new, 4).reasons[0]
 
 
 def test_a_method_that_learns_never_stops_a_campaign():

@@ -3,14 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from itertools import zip_longest
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nnlc.analysis.contexts import Contexts, LearnFrom, contexts_for
+from nnlc.analysis.contexts import LearnFrom, learned_lines, with_contexts
 from nnlc.analysis.predictors.interface import ContextPredictor, Predictor, StopRule
 from nnlc.analysis.predictors.registry import (
     ALL_METHODS,
@@ -106,18 +105,17 @@ def compare(
     ]
     rows: list[dict[str, Any]] = []
     failures: dict[str, str] = {}
-    contexts: list[Contexts] = []
     if any(isinstance(one, ContextPredictor) for one in planned[0][0].values()):
-        contexts = contexts_for(scored, tables, learn_from)
-    for one, (made, ends), its in zip_longest(scored, planned, contexts):
-        for row in _compare_dataset(one, made, ends, its, processes, failures):
+        scored = with_contexts(scored, tables, learn_from)
+    for one, (made, ends) in zip(scored, planned, strict=True):
+        for row in _compare_dataset(one, made, ends, processes, failures):
             rows.append({"dataset": one.dataset, "target_epoch": one.target, **row})
     frame = pd.DataFrame(rows)
     frame["not_converged"] = frame["not_converged"].astype("Int64")
     frame = frame[list(COMPARISON_COLUMNS)]
     useful = set(frame.loc[frame["predicted"] > 0, "method"])
     frame.attrs |= left_out(datasets)
-    frame.attrs["learned"] = [one.line for one in contexts]
+    frame.attrs["learned"] = learned_lines(scored)
     frame.attrs["failures"] = {one: why for one, why in failures.items() if one not in useful}
     return frame
 
@@ -126,14 +124,13 @@ def _compare_dataset(
     scorable: ScorableNetworks,
     made: dict[str, Predictor],
     ends: Sequence[float],
-    contexts: Contexts | None,
     processes: int,
     failures: dict[str, str],
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of one dataset; add each useless method's most common reason to `failures`."""
     target = scorable.target
     predictors = [one for one in made.values() if not isinstance(one, StopRule)]
-    by_cutoff = {end: scorable.predict(predictors, end, processes, contexts) for end in ends}
+    by_cutoff = {end: scorable.predict(predictors, end, processes) for end in ends}
     for text, one in made.items():
         if isinstance(one, StopRule):
             yield {"method": text, **_stop_rule_row(one, scorable, processes)}

@@ -10,7 +10,7 @@ each is a fold of its own, so that one network at a time is left out.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -64,40 +64,39 @@ class Contexts:
         return found.select(np.argsort(np.concatenate(places))), seconds
 
 
-def contexts_for(
+def with_contexts(
     scored: Sequence[ScorableNetworks], tables: Tables, learn_from: LearnFrom
-) -> list[Contexts]:
-    """Return the contexts for the networks of each dataset.
+) -> list[ScorableNetworks]:
+    """Return the networks of each dataset with their contexts.
 
     Args:
-        scored: the networks to predict, from `find_scorable`.
+        scored: networks from `find_scorable`.
         tables: the tables of these networks.
-        learn_from: where the contexts come from.
+        learn_from: source of the contexts.
 
     Raises:
         NnlcError: `learn_from` is unknown, or its curves have other steps.
     """
-    if not isinstance(learn_from, Tables):
-        check_choice("learn_from", learn_from, CHOICES)
-    elif learn_from.step != tables.step:
-        steps = [f"{one:g} epoch" for one in (learn_from.step, tables.step)]
+    source, which = (learn_from, "all") if isinstance(learn_from, Tables) else (tables, learn_from)
+    check_choice("learn_from", which, CHOICES)
+    if source.step != tables.step:
         raise NnlcError(
-            f"the curves to learn from have a point each {steps[0]}, those to predict each "
-            f"{steps[1]}; learn from curves with the same points"
+            f"the curves to learn from have a point each {source.step:g} epoch, those to predict "
+            f"each {tables.step:g} epoch; learn from curves with the same points"
         )
-    return [_contexts(one, tables, learn_from) for one in scored]
+    return [replace(one, contexts=_contexts(one, source, which)) for one in scored]
 
 
-def _contexts(one: ScorableNetworks, tables: Tables, learn_from: LearnFrom) -> Contexts:
-    wanted: tuple[bool, ...] = (True, False)
-    if isinstance(learn_from, Tables):
-        tables = learn_from
-    elif learn_from != "all":
-        wanted = (learn_from == "same",)
+def learned_lines(scored: Sequence[ScorableNetworks]) -> list[str]:
+    """Return a line for each dataset with contexts: from which networks methods learned."""
+    return [one.contexts.line for one in scored if one.contexts is not None]
+
+
+def _contexts(one: ScorableNetworks, source: Tables, which: str) -> Contexts:
     parts = [
         replace(found.curves, networks=found.networks)
-        for found in find_by_dataset(tables, one.target)
-        if (found.dataset == one.dataset) in wanted and found.ids
+        for found in find_by_dataset(source, one.target)
+        if found.ids and (which == "all" or (found.dataset == one.dataset) == (which == "same"))
     ]
     pool, networks = _joined(parts or [replace(one.curves, networks=one.networks).select(slice(0))])
     is_own = (networks["dataset"] == one.dataset).to_numpy()
@@ -116,15 +115,14 @@ def _contexts(one: ScorableNetworks, tables: Tables, learn_from: LearnFrom) -> C
 
 def _joined(parts: Sequence[Curves]) -> tuple[Curves, pd.DataFrame]:
     """Return all curves sorted by dataset and ID, and the rows of their networks."""
-    points = [np.concatenate([getattr(one, name) for one in parts]) for name in POINT_FIELDS]
     networks = pd.concat([one.networks for one in parts], ignore_index=True)
     networks = networks.sort_values(["dataset", "id"])
-    accuracy, train_loss, val_loss = (one[networks.index.to_numpy()] for one in points)
-    knows_losses = all(one.knows_losses for one in parts)
-    epochs = parts[0].epochs
-    return Curves(
-        epochs, accuracy, train_loss, val_loss, knows_losses=knows_losses, networks=networks
-    ), networks
+    points: list[Any] = [
+        np.concatenate([getattr(one, name) for one in parts])[networks.index]
+        for name in POINT_FIELDS
+    ]
+    known = all(one.knows_losses for one in parts)
+    return Curves(parts[0].epochs, *points, knows_losses=known, networks=networks), networks
 
 
 def _folds(ids: Collection[str]) -> dict[str, int]:

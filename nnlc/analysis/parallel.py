@@ -7,7 +7,7 @@ import ctypes
 import multiprocessing
 import signal
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -44,20 +44,9 @@ def predict_timed(
 
 
 def learn_timed(
-    method: ContextPredictor, groups: Iterable[tuple[Curves, Curves]], epoch: float, processes: int
+    method: ContextPredictor, groups: Sequence[tuple[Curves, Curves]], epoch: float, processes: int
 ) -> tuple[Predictions, float]:
-    """Return the predictions for groups of networks, each group with a context of its own.
-
-    Args:
-        method: the method that learns.
-        groups: for each group, the context and the curves to predict.
-        epoch: the epoch to predict.
-        processes: number of processes.
-
-    Returns:
-        The predictions, group after group, and the seconds that they took.
-    """
-    groups = list(groups)
+    """Return predictions for groups of a context and curves to predict, and their seconds."""
     few = sum(len(curves) for _, curves in groups) <= BATCH  # starting processes takes longer
     work = partial(_learn, method, epoch)
     found = _run_batches(work, [method], groups, 1 if few else processes)
@@ -79,11 +68,8 @@ def _predict(
     return [_timed(partial(one.predict, curves, epoch)) for one in methods]
 
 
-def _learn(
-    method: ContextPredictor, epoch: float, group: tuple[Curves, Curves]
-) -> tuple[Predictions, float]:
-    context, curves = group
-    return _timed(lambda: method.fit(context).predict(curves, epoch))
+def _learn(method: ContextPredictor, epoch: float, group: tuple[Curves, Curves]) -> Any:
+    return _timed(lambda: method.fit(group[0]).predict(group[1], epoch))
 
 
 def _decide(rule: StopRule, curves: Curves) -> tuple[Stops, float]:

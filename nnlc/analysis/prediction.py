@@ -1,13 +1,12 @@
 """Predictions of one method for each network, with the accuracies observed."""
 
 from collections.abc import Collection, Iterator
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from nnlc.analysis.contexts import Contexts, LearnFrom, contexts_for
+from nnlc.analysis.contexts import LearnFrom, learned_lines, with_contexts
 from nnlc.analysis.predictors.interface import ContextPredictor, Predictor, StopRule
 from nnlc.analysis.predictors.registry import (
     MOST_EPOCHS,
@@ -87,19 +86,16 @@ def predict(
             raise NnlcError(f"{made.name} decides itself when to stop; leave out the cutoff")
         target = target if made.epoch == asked else made.epoch
     datasets = find_scorable(tables, target, only=only)
-    scored = [(make_predictor(method, epoch=one.target), one) for one in datasets if one.ids]
-    contexts: list[Contexts] = []
+    left = [one for one in datasets if one.ids]
     if isinstance(made, ContextPredictor):
-        contexts = contexts_for([one for _, one in scored], tables, learn_from)
-    parts = [
-        _predict_dataset(own, one, cutoff, processes, its)
-        for (own, one), its in zip_longest(scored, contexts)
-    ]
+        left = with_contexts(left, tables, learn_from)
+    scored = [(make_predictor(method, epoch=one.target), one) for one in left]
+    parts = [_predict_dataset(own, one, cutoff, processes) for own, one in scored]
     found = pd.concat(parts, ignore_index=True)
     methods = {one.dataset: predictor_text(own) for own, one in scored}
     is_rule = isinstance(made, StopRule)
     found.attrs |= {"methods": methods, "stop_rule": is_rule, **left_out(datasets)}
-    found.attrs["learned"] = [one.line for one in contexts]
+    found.attrs["learned"] = learned_lines(left)
     if found["target_epoch"].nunique() == 1:
         [text] = set(methods.values())
         found.attrs |= {"method": text, "target": found["target_epoch"][0]}
@@ -107,16 +103,12 @@ def predict(
 
 
 def _predict_dataset(
-    method: Predictor,
-    scorable: ScorableNetworks,
-    cutoff: float | None,
-    processes: int,
-    contexts: Contexts | None,
+    method: Predictor, scorable: ScorableNetworks, cutoff: float | None, processes: int
 ) -> pd.DataFrame:
     if isinstance(method, StopRule):
         columns = _by_stop_rule(method, scorable, processes)
     else:
-        columns = _by_cutoff(method, scorable, cutoff, processes, contexts)
+        columns = _by_cutoff(method, scorable, cutoff, processes)
     columns |= {"id": scorable.ids, "dataset": scorable.dataset}
     columns |= {"target_epoch": scorable.target, "observed": scorable.observed}
     columns["error"] = np.abs(columns["predicted"] - scorable.observed)
@@ -140,11 +132,7 @@ def _by_stop_rule(rule: StopRule, scorable: ScorableNetworks, processes: int) ->
 
 
 def _by_cutoff(
-    method: Predictor,
-    scorable: ScorableNetworks,
-    cutoff: float | None,
-    processes: int,
-    contexts: Contexts | None,
+    method: Predictor, scorable: ScorableNetworks, cutoff: float | None, processes: int
 ) -> dict[str, Any]:
     half = max(1.0, scorable.target // (2 * scorable.step)) * scorable.step
     end = half if cutoff is None else cutoff
@@ -154,7 +142,7 @@ def _by_cutoff(
             f"the cutoff, epoch {end:g}, is not before the target, epoch {scorable.target:g}: "
             "nothing would be left to predict"
         )
-    [(found, _)] = scorable.predict([method], end, processes, contexts)
+    [(found, _)] = scorable.predict([method], end, processes)
     return {
         "converged": np.isfinite(found.values),
         "end_epoch": np.full(len(found.values), end),

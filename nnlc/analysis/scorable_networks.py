@@ -53,6 +53,7 @@ class ScorableNetworks:
         short: IDs of networks left out because their table ends before the target.
         longest: last epoch of the longest of the short tables.
         step: epochs from one point of a curve to the next. To methods, it is always half an epoch.
+        contexts: the finished curves from which methods learn; None if no method does.
     """
 
     dataset: str
@@ -65,26 +66,24 @@ class ScorableNetworks:
     short: list[str]
     longest: float
     step: float
+    contexts: "Contexts | None" = None
 
     def points(self, epoch: float) -> int:
         """Return the number of points of a curve up to an epoch."""
         return _points(epoch, self.step)
 
     def predict(
-        self,
-        methods: Sequence[Predictor],
-        end: float,
-        processes: int,
-        contexts: "Contexts | None" = None,
+        self, methods: Sequence[Predictor], end: float, processes: int
     ) -> list[tuple[Predictions, float]]:
         """Return each method's predictions from the epochs up to `end`, and their seconds."""
         first, epoch = self.curves.first(self.points(end)), self.points(self.target) / 2
-        learns = [contexts is not None and isinstance(one, ContextPredictor) for one in methods]
-        others = [one for one, does in zip(methods, learns, strict=True) if not does]
+        others = [one for one in methods if not isinstance(one, ContextPredictor)]
         found = iter(predict_timed(others, first, epoch, processes) if others else ())
         return [
-            cast(Any, contexts).predict(one, first, epoch, processes) if does else next(found)
-            for one, does in zip(methods, learns, strict=True)
+            cast("Contexts", self.contexts).predict(one, first, epoch, processes)
+            if isinstance(one, ContextPredictor)
+            else next(found)
+            for one in methods
         ]
 
     def decide(self, rule: StopRule, processes: int) -> tuple[Stops, float]:

@@ -7,11 +7,15 @@ parameters (noise, two amplitudes, two lengths) maximise the marginal likelihood
 prior. Uncertainties are scaled so that 95% of the leave-one-out predictions within the context have
 an error of at most two standard deviations. Source: Rasmussen and Williams, "Gaussian Processes for
 Machine Learning" (MIT Press, 2006), equations 2.25, 2.26, 2.30, 4.17 and 5.10 to 5.12.
+
+Nothing here calls BLAS: its digits depend on the number of threads, and on a busy machine its
+threads wait for one another.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -33,8 +37,8 @@ FEWEST_CURVES = 10
 
 _LOGARITHMIC = ("learning_rate", "batch_size", "parameters", "multiply_adds")
 _LINEAR = ("momentum", "dampening", "weight_decay", "dropout_rate", "fc_dropout_rate", "depth")
-_MOST_IN_SEARCH = 200
-"""Most curves on which parameters are searched, which takes about a hundred factorisations."""
+_MOST_IN_SEARCH = 150
+"""Most curves on which parameters are searched, which takes about a hundred eliminations."""
 _START = np.log([0.2, 0.6, 2.7, 0.6, 2.7])
 """Logarithms of the parameters where the search begins: noise; amplitude and length for first
 points; amplitude and length for settings. Also the centre of their prior."""
@@ -51,73 +55,65 @@ class GaussianProcess(ContextPredictor):
 
     Attributes:
         most: most curves to learn from; of more, so many are taken, evenly spread over the context.
+        context: the curves to learn from.
     """
 
     name = "gp"
-    most: int = 1000
+    most: int = 500
+    context: Curves | None = field(default=None, compare=False)
 
     def fit(self, context: Curves) -> Predictor:
         """Return a predictor that learns from the context when it is asked for an epoch."""
         known = np.isfinite(context.val_accuracy_percent).all(axis=1)
-        return _Learned(context.select(_spread(np.flatnonzero(known), self.most)))
-
-
-@dataclass(frozen=True, eq=False)
-class _Learned(Predictor):
-    context: Curves
-    name = "gp"
+        return replace(self, context=context.select(_spread(np.flatnonzero(known), self.most)))
 
     def predict(self, curves: Curves, epoch: float) -> Predictions:
         """Predict all networks by a process for curves of so many points."""
-        count = len(self.context)
-        if count < FEWEST_CURVES:
+        count = 0 if self.context is None else len(self.context)
+        if self.context is None or count < FEWEST_CURVES:
             why = f"gp learns from at least {FEWEST_CURVES} finished curves, and there are {count}"
             return Predictions.from_outcomes([FitFailure(why)] * len(curves))
-        seen, final = self.context.first(curves.points), round(2 * epoch) - 1
-        values, uncertainties = _regress(seen, self.context.val_accuracy_percent[:, final], curves)
-        why = f"the accuracy at epoch {curves.epochs[-1]:g} is not a finite number"
+        final = self.context.val_accuracy_percent[:, round(2 * epoch) - 1]
+        values, uncertainties = _regress(self.context.first(curves.points), final, curves)
         good = np.isfinite(values)
+        why = f"the accuracy at epoch {curves.epochs[-1]:g} is not a finite number"
         reasons = tuple(None if one else why for one in good)
         uncertainties[~good] = np.nan
-        return Predictions(values, uncertainties, np.zeros(len(values), dtype=bool), reasons)
+        return Predictions(values, uncertainties, np.zeros(len(good), dtype=bool), reasons)
 
 
 def _regress(seen: Curves, final: Floats, curves: Curves) -> tuple[Floats, Floats]:
-    """Return the predicted accuracies and their standard deviations, in percentage points.
+    """Return predicted accuracies and their standard deviations, in percentage points.
 
     Args:
         seen: first points of the context's curves.
         final: accuracies of the context's networks at the epoch to predict.
         curves: curves to predict, of the same points.
     """
-    spans = [
-        _scaled(_of_points(seen), _of_points(curves)),
-        _scaled(_of_settings(seen.networks, len(seen)), _of_settings(curves.networks, len(curves))),
-    ]
+    spans = [_scaled(of(seen), of(curves)) for of in (_of_points, _of_settings)]
     within = [_squares(known, known) for known, _ in spans]
     across = [_squares(new, known) for known, new in spans]
-    begin, gain = _log_odds(seen.val_accuracy_percent[:, -1]), _log_odds(final)
-    gain = gain - begin
+    begin = _log_odds(seen.val_accuracy_percent[:, -1])
+    gain = _log_odds(final) - begin
     mean, deviation = gain.mean(), max(gain.std(), 1e-6)
     wanted = (gain - mean) / deviation
     theta = _most_likely(within, wanted)
-    precision = np.linalg.inv(_covariance(theta, within, noise=True))
-    weights = precision @ wanted
+    precision = _inverse(_covariance(theta, within, noise=True))
+    weights = np.einsum("ij,j", precision, wanted)
 
-    # Each network of the context, predicted from all others.
+    # Each network of the context is predicted from all others.
     variance = 1 / np.diag(precision)
-    left_out = wanted - weights * variance
-    checked, spread = _in_percent(begin, mean + deviation * left_out, deviation * variance**0.5)
-    ratios = np.abs(checked - final) / (2 * spread)
-    share = min(1.0, _COVERED_SHARE * (1 + 1 / len(ratios)))
-    factor = np.quantile(ratios, share, method="higher")
+    left_out = mean + deviation * (wanted - weights * variance)
+    checked, spread = _in_percent(begin + left_out, deviation * np.sqrt(variance))
+    share = min(1.0, _COVERED_SHARE * (1 + 1 / len(final)))
+    factor = np.quantile(np.abs(checked - final) / (2 * spread), share, method="higher")
 
     cross = _covariance(theta, across)
     variance = _covariance(theta, [np.zeros(1)] * 2, noise=True)
-    variance = variance - np.einsum("ij,ij->i", cross @ precision, cross)
-    risen = mean + deviation * (cross @ weights)
-    begin = _log_odds(curves.val_accuracy_percent[:, -1])
-    values, spread = _in_percent(begin, risen, deviation * np.sqrt(np.maximum(variance, 1e-9)))
+    variance = variance - (np.einsum("ij,jk", cross, precision) * cross).sum(axis=1)
+    rise = mean + deviation * np.einsum("ij,j", cross, weights)
+    odds = _log_odds(curves.val_accuracy_percent[:, -1]) + rise
+    values, spread = _in_percent(odds, deviation * np.sqrt(np.maximum(variance, 1e-9)))
     return values, factor * spread
 
 
@@ -141,13 +137,28 @@ def _most_likely(squares: Sequence[Floats], wanted: Floats) -> Floats:
 
 def _cost(theta: Floats, squares: Sequence[Floats], wanted: Floats) -> float:
     """Return the negative logarithm of marginal likelihood times prior, up to a constant."""
-    try:
-        factor = np.linalg.cholesky(_covariance(theta, squares, noise=True))
-    except np.linalg.LinAlgError:
-        return np.inf
-    fit = float(np.sum(np.linalg.solve(factor, wanted) ** 2)) / 2
-    prior = float(np.sum((theta - _START) ** 2)) / (2 * _PRIOR_DEVIATION**2)
-    return fit + float(np.log(np.diag(factor)).sum()) + prior
+    # Gaussian elimination of the covariance with `wanted` as its last column.
+    rest = np.column_stack([_covariance(theta, squares, noise=True), wanted])
+    cost = float(np.sum((theta - _START) ** 2)) / _PRIOR_DEVIATION**2
+    for _ in wanted:
+        pivot = rest[0, 0]
+        if not pivot > 0:
+            return np.inf
+        cost += np.log(pivot) + rest[0, -1] ** 2 / pivot
+        rest = rest[1:, 1:] - np.multiply.outer(rest[1:, 0], rest[0, 1:] / pivot)
+    return cost
+
+
+def _inverse(matrix: Floats) -> Floats:
+    """Return the inverse of a positive definite matrix by Gauss-Jordan elimination."""
+    inverse = matrix.copy()
+    for i, row in enumerate(inverse):
+        pivot, column = row[i], inverse[:, i].copy()
+        row[i], column[i] = 1, 0
+        row /= pivot
+        inverse[:, i] *= np.arange(len(matrix)) == i
+        inverse -= np.multiply.outer(column, row)
+    return inverse
 
 
 def _covariance(theta: Floats, squares: Sequence[Floats], *, noise: bool = False) -> Floats:
@@ -176,17 +187,17 @@ def _of_points(curves: Curves) -> Floats:
     return np.stack(columns, axis=1)
 
 
-def _of_settings(networks: "pd.DataFrame | None", count: int) -> Floats:
+def _of_settings(curves: Curves) -> Floats:
     """Return the settings of networks, NaN where they are unknown."""
-    features = np.full((count, len(_LOGARITHMIC) + len(_LINEAR)), np.nan)
+    features = np.full((len(curves), len(_LOGARITHMIC) + len(_LINEAR)), np.nan)
     for column, name in enumerate((*_LOGARITHMIC, *_LINEAR)):
-        if networks is not None and name in networks:
-            try:
-                features[:, column] = networks[name].to_numpy(dtype=float, na_value=np.nan)
-            except (TypeError, ValueError):  # a column of another program may be text
-                continue
+        # A column of another program may be text.
+        with suppress(KeyError, TypeError, ValueError):
+            known = cast("pd.DataFrame", curves.networks)[name]
+            features[:, column] = known.to_numpy(dtype=float, na_value=np.nan)
+    logarithmic = features[:, : len(_LOGARITHMIC)]
     with np.errstate(divide="ignore", invalid="ignore"):
-        features[:, : len(_LOGARITHMIC)] = np.log(features[:, : len(_LOGARITHMIC)])
+        np.log(logarithmic, out=logarithmic)
     return features
 
 
@@ -206,8 +217,10 @@ def _scaled(known: Floats, new: Floats) -> tuple[Floats, Floats]:
 
 def _squares(first: Floats, second: Floats) -> Floats:
     """Return the squared distances between the rows of two arrays."""
-    lengths = np.add.outer((first**2).sum(axis=1), (second**2).sum(axis=1))
-    return np.asarray(np.maximum(lengths - 2 * first @ second.T, 0))
+    squares = np.zeros((len(first), len(second)))
+    for one, other in zip(first.T, second.T, strict=True):
+        squares += np.subtract.outer(one, other) ** 2
+    return squares
 
 
 def _log_odds(accuracies: Floats) -> Floats:
@@ -215,10 +228,10 @@ def _log_odds(accuracies: Floats) -> Floats:
     return np.log(shares / (1 - shares))
 
 
-def _in_percent(begin: Floats, risen: Floats, deviation: Floats) -> tuple[Floats, Floats]:
-    """Return accuracies and standard deviations of log-odds that rose by so much."""
-    values = [begin + risen + times * deviation for times in (0, -2, 2)]
-    middle, low, high = (100 / (1 + np.exp(-one)) for one in values)
+def _in_percent(odds: Floats, deviation: Floats) -> tuple[Floats, Floats]:
+    """Return accuracies and their standard deviations from those of log-odds."""
+    shifts = (0, -2 * deviation, 2 * deviation)
+    middle, low, high = (100 / (1 + np.exp(-odds - shift)) for shift in shifts)
     return middle, (high - low) / 4
 
 
