@@ -3,14 +3,15 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 from hypothesis import strategies as st
 from table_samples import ROWS, SPEC, tree
 
 from nnlc import export_tables
-from nnlc.exporting import csv_export, hdf5_import, parquet_export
 from nnlc.exporting.contents import Contents
 from nnlc.exporting.manifest import Manifest, read_manifest
 from nnlc.networks import NetworkSpec
@@ -25,7 +26,7 @@ FILES = {
     "hdf5": ("tables.h5", "tables.h5"),
 }
 """By format: where records of networks and of half epochs stand."""
-READERS = {"parquet": parquet_export.read, "csv": csv_export.read, "hdf5": hdf5_import.read}
+READERS = {"parquet": "parquet_export", "csv": "csv_export", "hdf5": "hdf5_import"}
 MOST = 2**31 - 1
 words = st.one_of(
     st.sampled_from(["CIFAR100", "=1+1", "'quoted'", '"a,b"', "-inf", "nan", "5", "@x", "<b>&"]),
@@ -129,9 +130,14 @@ def three_exported(folder: Path, format: str) -> Path:
     return export
 
 
+def reader(format: str) -> Callable[[Path, Manifest], Contents]:
+    """The function that reads exports of a format, whose library a light installation may lack."""
+    return import_module(f"nnlc.exporting.{READERS[format]}").read
+
+
 def read_here(folder: Path, manifest: Manifest) -> Contents:
     """What `read_in_process` does, in this process."""
-    return READERS[manifest.format](folder, manifest)
+    return reader(manifest.format)(folder, manifest)
 
 
 def sign(export: Path, *, digest: bool = False) -> None:
@@ -149,5 +155,5 @@ def sign(export: Path, *, digest: bool = False) -> None:
         manifest["files"][name] = {"bytes": len(content), "sha256": sha256}
     path.write_text(json.dumps(manifest))
     if digest:
-        contents = READERS[manifest["format"]](export, read_manifest(export))
+        contents = reader(manifest["format"])(export, read_manifest(export))
         path.write_text(json.dumps(manifest | {"tables_sha256": contents.digest}))

@@ -16,7 +16,6 @@ from pathlib import Path
 import needs
 import numpy as np
 import pytest
-import scipy.io
 
 from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.networks import ImageSet
@@ -114,6 +113,8 @@ def write_svhn(
     The arrays have extra_images and extra_labels too; `train+extra300000` is made to take
     `extra_taken` of them.
     """
+    import scipy.io  # not needed by tests of the light installation
+
     facts = small(SVHN, 20 + extra_taken, 12)
     arrays = random_images(facts, train=20)
     more = random_images(facts, train=15, seed=2)

@@ -10,21 +10,17 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_networks import bundled_images, first, loop_on
-from small_networks import spec as small_spec
 from table_samples import ROWS
 from test_merge import finished, id_of, write
 from test_subset import curve, deep
 
 import nnlc
 import nnlc.benchmark
-import nnlc.training.loop
 from nnlc import Benchmark, read_table
 from nnlc.benchmark import Observation
 from nnlc.errors import NnlcError, TableError
 from nnlc.results.journal import Journal
 from nnlc.tables import Row
-from nnlc.training.training_steps import Steps
 
 ONE, TWO, THREE, FOUR = map(id_of, range(1, 5))
 
@@ -263,8 +259,13 @@ def test_what_ended_badly_on_the_way_has_no_seconds_of_its_own(folder, bench):
 def test_what_an_interruption_made_a_network_do_again_counts_once_in_the_recorded_seconds(
     monkeypatch,
 ):
+    from small_networks import bundled_images, first, loop_on  # a light installation has no torch
+    from small_networks import spec as small_spec
+
+    from nnlc.training.training_steps import Steps
+
     clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
-    monkeypatch.setattr(nnlc.training.loop, "time", clock)
+    monkeypatch.setattr("nnlc.training.loop.time", clock)
     for work in ("train", "validate"):  # what is learnt doesn't matter here
         monkeypatch.setattr(Steps, work, lambda self, indices: None)
     images = first(bundled_images(), 400, 200)

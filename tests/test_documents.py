@@ -156,6 +156,7 @@ NOT_RUN = {
     "pip install 'nnlc[bench]'": INSTALLS,
     "pip install mf-prior-bench nnlc": INSTALLS,
     "python tests/others.py all": INSTALLS,
+    "python tests/light.py": INSTALLS,
     ".ci/run": "it runs these tests",
     "python -m pytest -m quick": "it runs these tests",
     "python tests/rooms.py": "it writes CONTRIBUTING, which tests/test_structure.py compares",

@@ -11,7 +11,6 @@ import pytest
 from curve_samples import PUBLISHED, curves_of, saturating
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import curve_fit
 
 import nnlc
 from nnlc.analysis.predictors import penguin
@@ -47,6 +46,8 @@ def test_eight_published_points_give_the_published_asymptote():
 
 def scipy_fit(accuracies):
     """What the published engine does."""
+    from scipy.optimize import curve_fit
+
     x = np.arange(1.0, len(accuracies) + 1)
     bounds = ((0.5, 1, 0), (200, np.inf, np.inf))
     with warnings.catch_warnings():

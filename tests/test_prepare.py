@@ -13,6 +13,7 @@ from image_files import OWN, random_images
 from table_samples import tree
 from typer.testing import CliRunner
 
+from nnlc import __version__
 from nnlc.campaign.campaign import load_campaign
 from nnlc.cli import app
 from nnlc.errors import NnlcError, ResultsError, SiteError
@@ -177,6 +178,14 @@ def test_the_python_of_a_job_is_there_and_named_in_full(tmp_path, monkeypatch):
         nnlc_of.cache_clear()
         with pytest.raises(SiteError, match=f"--python ./old {problem}"):
             find_python("./old", plain)
+    for missing, ranks, extra in (("torch", 1, "train"), ("mpi4py", 2, "mpi")):
+        (tmp_path / "light").write_text(
+            f'#!/bin/sh\ncase "$2" in *version*) echo {__version__};; *) echo {missing};; esac\n'
+        )
+        (tmp_path / "light").chmod(0o755)
+        lacks = rf"^the Python of the ranks, .*/light, lacks {missing}: run .*'nnlc\[{extra}\]'.*$"
+        with pytest.raises(SiteError, match=lacks):
+            find_python("./light", plain, ranks)
     with pytest.raises(SiteError, match=r"--python bash can't be asked for its nnlc: .*import"):
         find_python("bash", plain)
     of_site = plain.model_copy(update={"python": "/on/nodes/alone"})

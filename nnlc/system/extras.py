@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from nnlc.errors import NnlcError
 
 EXTRAS = {
-    "train": ("torch", "torchvision"),
+    "train": ("torch", "scipy", "safetensors"),
     "mpi": ("mpi4py",),
     "export": ("pyarrow", "h5py"),
     "fit": ("scipy",),
@@ -40,8 +40,16 @@ def lacking(extra: str, doing: str, *modules: str) -> str | None:
     missing = [one for one in modules or EXTRAS[extra] if find_spec(one) is None]
     if not missing:
         return None
-    what = f"{doing} needs {' and '.join(missing)}, not installed here"
+    what = f"{doing} needs {', '.join(missing)}, not installed here"
     return f"{what}; run: {install_command(extra)}"
+
+
+def extras_line() -> str:
+    """Return a line on the extras that are installed here, and those that are not."""
+    there = [name for name in EXTRAS if lacking(name, "") is None]
+    absent = [name for name in EXTRAS if name not in there]
+    line = f"extras: {', '.join(there) or 'none'}"
+    return f"{line}; not {', '.join(absent)}" if absent else line
 
 
 def require_extra(extra: str, doing: str, *modules: str) -> None:
