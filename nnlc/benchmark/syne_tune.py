@@ -37,7 +37,7 @@ class NetworkBlackbox(BlackboxTabular):  # type: ignore[misc]
         chosen: the networks, and those left out with the reason.
 
     Raises:
-        NnlcError: there is no such surrogate, or the networks have no hyperparameters for it.
+        NnlcError: there is no such surrogate, or no hyperparameter for it that differs.
     """
 
     def __init__(self, chosen: TabularNetworks, surrogate: Surrogate | None = None) -> None:
@@ -49,6 +49,11 @@ class NetworkBlackbox(BlackboxTabular):  # type: ignore[misc]
         frame = pd.DataFrame({"id": list(chosen.ids)}, dtype=object)
         if self._nearest is not None:
             differing = [one for one in self._nearest.hyperparameters if _differs(one)]
+            if not differing:
+                raise NnlcError(
+                    "a surrogate needs hyperparameters, and all networks have the same ones: leave "
+                    "out surrogate="
+                )
             space = {one.name: _domain(one) for one in differing}
             columns = {
                 one.name: _column(one, chosen.hyperparameters[one.name]) for one in differing

@@ -184,6 +184,9 @@ def test_networks_with_the_same_hyperparameters_are_told_apart_by_their_ids():
     assert bench.to_syne_tune(cost="epochs")({"id": "b"}, 1)[ERROR] == 94
     blackbox = bench.to_syne_tune(cost="epochs", surrogate="nearest")
     assert [blackbox.network_of({"width": width}) for width in (1, 2)] == ["a", "c"]
+    equal = Benchmark(Tables.from_frames(curves, networks.assign(width=1)))
+    with pytest.raises(NnlcError, match="all networks have the same ones: leave out surrogate="):
+        equal.to_syne_tune(cost="epochs", surrogate="nearest")
 
 
 def test_the_program_of_the_page_runs(tmp_path, monkeypatch, capsys):
