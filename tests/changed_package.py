@@ -28,11 +28,9 @@ class CopiedPackage:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        shutil.copytree(
-            ROOT / "nnlc", folder / "nnlc", ignore=shutil.ignore_patterns("__pycache__")
-        )
-        for name in ("jobs", "launch", "site_configs"):
-            shutil.copytree(ROOT / name, folder / name)
+        unfinished = shutil.ignore_patterns("*.pyc.*")  # another process compiles a module
+        for name in ("nnlc", "jobs", "launch", "site_configs"):
+            shutil.copytree(ROOT / name, folder / name, ignore=unfinished)
 
     def _replace(self, name: str, old: str, new: str) -> None:
         path = self.folder / "nnlc" / name

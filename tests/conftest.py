@@ -1,9 +1,11 @@
 """What every test meets: environment, signals, order, what may be skipped; and shared fixtures."""
 
 import fcntl
+import gc
 import os
 import shutil
 import signal
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -44,6 +46,10 @@ def pytest_runtest_setup(item):
 
 
 def pytest_configure(config):
+    gc.disable()  # until all is collected: what imports leave is no garbage
+    # Whatever the shell says, no process compiles again what another has compiled.
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # Jobs call mpirun and python by name: those of the environment that runs the tests, which need
     # not be an active one.
     os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
@@ -94,6 +100,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker("quick")
     place = {name: number for number, name in enumerate([*speed.FIRST, *speed.SPREAD])}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+def pytest_collection_finish():
+    """Have the garbage collector pass over modules and tests, and torch use one thread."""
+    gc.freeze()
+    gc.enable()
+    if "torch" in sys.modules:  # as in a trainer; threads of several processes would wait
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,9 +1,10 @@
 """Every benchmark runs, in its smallest form, and checks what it measured."""
 
 import importlib
+import os
 import re
 import sys
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tabular_samples import write_networks
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 
 
-class Pool:
+class Pool(Executor):
     """This process, in the place of another."""
 
     def submit(self, work, *arguments):
@@ -94,7 +95,11 @@ def test_a_page_is_opened_and_used_in_a_browser(run):
 
 
 SMALLEST = {
-    "checkpoints.py": (["--saves", 1], {}, r"^median .*\n99th percentile "),
+    "checkpoints.py": (
+        ["--saves", 1],
+        {"HIDDEN_UNITS": {"median": 8, "99th percentile": 16}},
+        r"^median .*\n99th percentile ",
+    ),
     "loop.py": (
         ["--networks", 1, "--seconds", 0.01, "--rounds", 1, "--cores", 1],
         {"own_process": HERE, "trainer_process": HERE},
@@ -102,7 +107,7 @@ SMALLEST = {
     ),
     "cost.py": (
         ["--networks", 4, "--memory", 1, "--rounds", 1],
-        {"LONGEST_STEP": 0.02},
+        {"trainer_process": HERE, "LONGEST_STEP": 0.02},
         r"^predicted over measured: \d",
     ),
     "reading.py": (["--networks", 30, "--rounds", 1], {}, r"^inventory +\d"),
@@ -149,6 +154,14 @@ def test_searches_of_tables_come_closer_to_the_best_network_with_more_cost(outpu
             regrets[f"{m} as in {tool}"] for m in ("random search", "halving")
         )
         assert halving != random_search
+
+
+def test_a_process_of_its_own_has_the_environment_that_is_given(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    given = os.environ | {"NNLC_TEST_MARK": "given"}
+    with importlib.import_module("own_process").own_process(given, os.getpid) as pool:
+        assert pool.submit(os.getenv, "NNLC_TEST_MARK").result() == "given"
+    assert "NNLC_TEST_MARK" not in os.environ
 
 
 def every_tenth(schedule, monkeypatch):

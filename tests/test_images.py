@@ -26,7 +26,6 @@ from image_files import (
     write_fashion_mnist,
     write_svhn,
 )
-from torchvision import datasets
 
 from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.errors import ImagesError
@@ -68,6 +67,8 @@ def test_svhn_trains_on_train_and_then_the_first_images_of_extra(
 
 
 def test_names_checksums_and_addresses_of_published_files_are_those_of_torchvision():
+    from torchvision import datasets  # takes a second in every process that collects tests
+
     def facts(files):
         return [(f.path, f.checksum, f.published.archive, *f.published.urls) for f in files]
 

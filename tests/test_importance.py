@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from curve_samples import loaded, table
-from scipy.stats import kruskal
 from typer.testing import CliRunner
 
 import nnlc
@@ -73,6 +72,8 @@ def test_an_optimum_in_the_middle_counts_and_units_do_not():
 
 
 def test_a_setting_of_few_values_has_kelleys_epsilon_squared_of_kruskal_and_wallis():
+    from scipy.stats import kruskal
+
     depths, accuracies = np.arange(60) % 3, (np.arange(60) * 7 % 23).astype(float)
     tables = tables_of(accuracies + 10 * (depths == 1), fc_dropout_rate=depths / 10)
     values = tables.curves["val_accuracy_percent"].to_numpy()

@@ -1,6 +1,7 @@
 """The link between ranks over a pretended MPI, and what goes over it: bytes, collected."""
 
 import math
+import subprocess
 import sys
 from collections import deque
 from types import SimpleNamespace
@@ -31,6 +32,22 @@ any_message = st.dictionaries(
     st.floats() | st.text() | st.none() | st.lists(st.integers(), max_size=3),
     max_size=4,
 )
+
+
+LOADED = """
+import gc
+WHILE_LOADING = gc.isenabled()
+def main(words):
+    print(*words, WHILE_LOADING, gc.isenabled(), gc.get_freeze_count() > 0)
+"""
+
+
+def test_a_trainer_loads_its_libraries_without_collecting_garbage_and_then_collects(tmp_path):
+    (tmp_path / "loaded.py").write_text(LOADED)
+    python, *start, _ = trainer_link.COMMAND
+    words = [python, *start, "loaded", "7"]
+    told = subprocess.run(words, cwd=tmp_path, stdout=subprocess.PIPE, text=True, check=True)
+    assert told.stdout == "7 False True True\n"
 
 
 class World:

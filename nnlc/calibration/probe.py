@@ -26,7 +26,7 @@ from nnlc.networks.cost import half_epoch_work, predict_step_seconds
 from nnlc.system import messages
 from nnlc.system.environment import trainer_environment
 
-COMMAND: tuple[str, ...] = (sys.executable, "-m", "nnlc.training.step_timing")
+COMMAND: tuple[str, ...] = (sys.executable, "-m", "nnlc.training", "nnlc.training.step_timing")
 """Command that starts a process of the probe; tests replace it."""
 SECONDS = 6.0
 """Time in which steps are timed, after torch is loaded."""

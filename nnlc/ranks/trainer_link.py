@@ -13,7 +13,7 @@ from nnlc.ranks.watchdog import Watchdog
 from nnlc.system import messages
 from nnlc.system.environment import trainer_environment
 
-COMMAND: tuple[str, ...] = (sys.executable, "-m", "nnlc.training.trainer")
+COMMAND: tuple[str, ...] = (sys.executable, "-m", "nnlc.training", "nnlc.training.trainer")
 """Command that starts a trainer; benchmarks replace it."""
 _CHUNK = 1 << 16
 _LAST_SECONDS = 10.0

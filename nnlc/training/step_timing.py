@@ -1,11 +1,10 @@
-"""Process of a probe: `python -m nnlc.training.step_timing`, started by `nnlc.calibration.probe`.
+"""Process of a probe, which `nnlc.calibration.probe` starts by `python -m nnlc.training`.
 
 It times a few steps of each given network on random pixels, again and again until its time is over.
 The request comes on standard input and the answer goes to standard output, each as one line.
 """
 
 import contextlib
-import gc
 import sys
 import time
 from collections import defaultdict
@@ -44,7 +43,6 @@ def answer(request: messages.Message) -> messages.Message:
     gpu = request["number"] % gpus if gpus else None
     device = torch.device("cpu") if gpu is None else torch.device("cuda", gpu)
     settings = TrainingSection.model_validate(request["training"])
-    gc.freeze()  # later collections pass over the libraries
     loaded = time.monotonic()
     end = loaded + request["seconds"]
     found: defaultdict[int, list[tuple[float, float]]] = defaultdict(list)
@@ -106,11 +104,7 @@ def random_images(of: ImageSet) -> Images:
     return Images(pixels(n), labels[:n], pixels(v), labels[n:])
 
 
-def main() -> None:
+def main(_: list[str]) -> None:
     """Answer one request."""
     make_deterministic()
     sys.stdout.buffer.write(messages.encode(answer(messages.decode(sys.stdin.buffer.read()))))
-
-
-if __name__ == "__main__":
-    main()

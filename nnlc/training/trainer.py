@@ -1,4 +1,4 @@
-"""The trainer process: `python -m nnlc.training.trainer LOCAL_RANK`, started by its rank's agent.
+"""The trainer process, started by its rank's agent: `python -m nnlc.training … LOCAL_RANK`.
 
 It reads messages from standard input, answers on standard output, and trains one network after
 another until the input ends. `nnlc.system.messages` lists the messages.
@@ -6,11 +6,9 @@ another until the input ends. `nnlc.system.messages` lists the messages.
 
 import contextlib
 import ctypes
-import gc
 import os
 import platform
 import signal
-import sys
 import time
 import traceback
 from pathlib import Path
@@ -241,7 +239,6 @@ def main(arguments: list[str]) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGXCPU])
     try:
         make_deterministic()
-        gc.freeze()  # the garbage collector need not visit what is imported by now
         trainer.serve()
         os._exit(0)  # Python's usual exit, with the device's libraries, takes a second
     except NnlcError as problem:
@@ -305,7 +302,3 @@ def failure_reason(problem: Exception) -> str:
     ):
         return f"out of memory: {first_line}"
     return f"{type(problem).__name__}: {first_line}"
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -24,7 +24,7 @@ from nnlc.system.extras import require_extra
 from nnlc.tables import Row
 from nnlc.verification.differences import Circumstances, present_circumstances
 
-COMMAND: tuple[str, ...] = (sys.executable, "-m", "nnlc.training.trainer", "0")
+COMMAND: tuple[str, ...] = (sys.executable, "-m", "nnlc.training", "nnlc.training.trainer", "0")
 """Command that starts a trainer; tests replace it."""
 _NEVER_MINUTES = 1_000_000.0
 _PATIENCE_SECONDS = 10.0
