@@ -48,18 +48,20 @@ class NetworkBlackbox(BlackboxTabular):  # type: ignore[misc]
         space = {"id": choice(list(chosen.ids))}
         frame = pd.DataFrame({"id": list(chosen.ids)}, dtype=object)
         if self._nearest is not None:
-            differing = [one for one in self._nearest.hyperparameters if _differs(one)]
+            differing = [
+                one
+                for one in self._nearest.hyperparameters
+                if one.choices[1:] or one.low < one.high
+            ]
             if not differing:
                 raise NnlcError(
                     "a surrogate needs hyperparameters, and all networks have the same ones: leave "
                     "out surrogate="
                 )
             space = {one.name: _domain(one) for one in differing}
-            columns = {
-                one.name: _column(one, chosen.hyperparameters[one.name]) for one in differing
-            }
-            # Syne Tune refuses equal rows.
-            frame = pd.DataFrame(columns).drop_duplicates()
+            known = chosen.hyperparameters
+            frame = pd.DataFrame({one.name: _column(one, known[one.name]) for one in differing})
+            frame = frame.drop_duplicates()  # Syne Tune refuses equal rows
         super().__init__(
             hyperparameters=frame.reset_index(drop=True),
             configuration_space=space,
@@ -111,10 +113,6 @@ class NetworkBlackbox(BlackboxTabular):  # type: ignore[misc]
                 f"there is no half epoch {number!r}: give a whole number from 1 to {len(curve)}"
             )
         return dict(zip(OBJECTIVES, curve[int(number) - 1].tolist(), strict=True))
-
-
-def _differs(one: Hyperparameter) -> bool:
-    return len(one.choices) > 1 or one.low < one.high
 
 
 def _domain(one: Hyperparameter) -> Any:

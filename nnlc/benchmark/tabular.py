@@ -85,14 +85,8 @@ def choose_networks(
 ) -> TabularNetworks:
     """Return the networks that other tools' benchmarks have, by the rules of `TabularNetworks`.
 
-    Args:
-        networks: rows of one or several datasets, sorted by ID.
-        curves: training loss, validation loss and accuracy of each network: half epochs × 3.
-        seconds: cumulative seconds of each network; NaN without a record.
-        step: epochs in a half epoch.
-        dataset: value of the column `dataset`; None if there is only one.
-        half_epochs: number of half epochs; None for the most common one.
-        cost: "seconds" or "epochs".
+    The curves have training loss, validation loss and accuracy; seconds are cumulative, and NaN
+    without a record.
 
     Raises:
         NnlcError: the arguments don't choose a benchmark; the message says which would.
@@ -105,12 +99,12 @@ def choose_networks(
     if dataset is not None:
         networks = networks[networks["dataset"] == dataset]
     lengths = {id_: len(curves[id_]) for id_ in networks["id"]}
-    if half_epochs is None:
-        number = _most_common(lengths)
-        left_out = {id_: length for id_, length in lengths.items() if length != number}
-    else:
-        number = _checked(half_epochs, lengths)
-        left_out = {id_: length for id_, length in lengths.items() if length < number}
+    number = _most_common(lengths) if half_epochs is None else _checked(half_epochs, lengths)
+    left_out = {
+        id_: f"has {counted(length, 'half epoch')}, not {number}"
+        for id_, length in lengths.items()
+        if length < number or (half_epochs is None and length > number)
+    }
     chosen = networks[~networks["id"].isin(left_out)].reset_index(drop=True)
     if len(chosen) < 2:
         raise NnlcError(
@@ -119,11 +113,16 @@ def choose_networks(
         )
     values = np.stack([curves[id_][:number] for id_ in chosen["id"]])
     values = np.where(np.isinf(values), np.nan, values)
-    if cost == "epochs":
-        costs = np.tile(np.arange(1, number + 1) * step, (len(chosen), 1))
-    else:
+    costs = np.tile(np.arange(1, number + 1) * step, (len(chosen), 1))
+    if cost == "seconds":
         costs = np.stack([seconds[id_][:number] for id_ in chosen["id"]])
-        _check_seconds(list(chosen["id"]), costs)
+        unknown = chosen["id"][np.isnan(costs).any(axis=1)].tolist()
+        if unknown:
+            raise NnlcError(
+                f"{len(unknown)} of {len(chosen)} networks have no recorded seconds, such as "
+                f"{unknown[0]}: load the results folder with its journal, or give "
+                'cost="epochs" to count epochs instead'
+            )
     return TabularNetworks(
         dataset=there[0] if dataset is None else dataset,
         networks=chosen,
@@ -133,9 +132,7 @@ def choose_networks(
         costs=costs,
         cost=cost,
         step=step,
-        left_out={
-            id_: f"has {counted(n, 'half epoch')}, not {number}" for id_, n in left_out.items()
-        },
+        left_out=left_out,
     )
 
 
@@ -165,13 +162,3 @@ def _advice(lengths: Mapping[str, int]) -> str:
     if least == most:
         return f"each network has {least}"
     return f"lengths go from {least} to {most}, and half_epochs={least} takes all networks"
-
-
-def _check_seconds(ids: list[str], costs: Floats) -> None:
-    unknown = [id_ for id_, row in zip(ids, costs, strict=True) if np.isnan(row).any()]
-    if unknown:
-        raise NnlcError(
-            f"{len(unknown)} of {len(ids)} networks have no recorded seconds, such as "
-            f"{unknown[0]}: load the results folder with its journal, or give "
-            'cost="epochs" to count epochs instead'
-        )
