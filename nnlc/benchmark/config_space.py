@@ -147,7 +147,7 @@ def _origin_of(space: Any) -> tuple[SearchSpace, ImageSet, tuple[int, int], str]
     meta = getattr(space, "meta", None)
     if not isinstance(meta, Mapping) or _META not in meta:
         raise NnlcError(
-            "this ConfigSpace has lost its campaign; make it by nnlc.config_space, not from a file"
+            "this ConfigSpace names no campaign (none does that a file has): use nnlc.config_space"
         )
     origin = meta[_META]
     images = ImageSet(**origin["images"])

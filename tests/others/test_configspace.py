@@ -171,7 +171,7 @@ def test_mistakes_are_told():
         lambda: network_of({"depth": 1}),
         lambda: to_config(NETWORKS[0].spec, others),
     ):
-        with pytest.raises(NnlcError, match="make it by nnlc"):
+        with pytest.raises(NnlcError, match=r"names no campaign .* use nnlc\.config_space"):
             call()
     with pytest.raises(NnlcError, match="ID 'x' does not have the form"):
         network_of(SPACES["SVHN"].sample_configuration(), id="x")

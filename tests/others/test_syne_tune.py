@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import search
 from sklearn.neighbors import KNeighborsRegressor
 from syne_tune import StoppingCriterion, Tuner
 from syne_tune.backend.simulator_backend.simulator_callback import SimulatorCallback
@@ -197,3 +198,15 @@ def test_the_program_of_the_page_runs(tmp_path, monkeypatch, capsys):
     assert re.search(
         r"[\d.]+ s for 20 networks: [\d.]+ points above the best", capsys.readouterr().out
     )
+
+
+def test_searches_of_the_benchmark_program_are_to_the_last_digit_those_on_the_tables(
+    tmp_path, monkeypatch, capsys
+):
+    folder = write_networks(tmp_path, 12, 10)
+    monkeypatch.setattr("sys.argv", ["search.py", str(folder), "--seeds", "1"])
+    assert search.main() == 0
+    assert "equal to the last digit: Syne Tune" in capsys.readouterr().out
+    monkeypatch.setattr(search.SyneTune, "goes_on", staticmethod(lambda errors: True))
+    assert search.main() == 1
+    assert "halving of Syne Tune, seed 1: network " in capsys.readouterr().out
