@@ -40,7 +40,8 @@ def lacking(extra: str, doing: str, *modules: str) -> str | None:
     missing = [one for one in modules or EXTRAS[extra] if find_spec(one) is None]
     if not missing:
         return None
-    what = f"{doing} needs {', '.join(missing)}, not installed here"
+    listed = " and ".join(", ".join(missing).rsplit(", ", 1))
+    what = f"{doing} needs {listed}, not installed here"
     return f"{what}; run: {install_command(extra)}"
 
 
