@@ -111,8 +111,8 @@ def test_networks_that_are_not_predicted_are_learned_from():
     found = nnlc.predict(tables, method="gp", only=[id_of(0)])
     assert found["reason"].tolist() == [None]
     assert found.attrs["learned"] == [
-        "CIFAR-100: learned from 11 finished networks of CIFAR-100; no network from its own fold, "
-        "one of 11 by ID"
+        "CIFAR-100: learned from 11 finished networks of CIFAR-100; 11 folds by ID, each predicted "
+        "from the others"
     ]
 
 

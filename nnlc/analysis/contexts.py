@@ -108,7 +108,7 @@ def _contexts(one: ScorableNetworks, source: Tables, which: str) -> Contexts:
     line = f"{shown_name(one.dataset)}: learned from {counted(len(pool), 'finished network')}"
     line += f" of {names}" if names else ""
     if len(own):
-        line += f"; no network from its own fold, one of {min(FOLDS, len(fold_of))} by ID"
+        line += f"; {min(FOLDS, len(fold_of))} folds by ID, each predicted from the others"
     folds = np.array([fold_of[id_] for id_ in one.ids])
     return Contexts(pool, pool_folds, one.networks, folds, line)
 

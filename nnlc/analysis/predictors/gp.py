@@ -37,7 +37,7 @@ FEWEST_CURVES = 10
 
 _LOGARITHMIC = ("learning_rate", "batch_size", "parameters", "multiply_adds")
 _LINEAR = ("momentum", "dampening", "weight_decay", "dropout_rate", "fc_dropout_rate", "depth")
-_MOST_IN_SEARCH = 150
+_MOST_IN_SEARCH = 100
 """Most curves on which parameters are searched, which takes about a hundred eliminations."""
 _START = np.log([0.2, 0.6, 2.7, 0.6, 2.7])
 """Logarithms of the parameters where the search begins: noise; amplitude and length for first
