@@ -213,6 +213,16 @@ def test_a_plug_that_decides_is_a_stop_rule_everywhere(install):
         make_stop_rule("half")
 
 
+def test_a_plug_that_learns_can_not_stop_a_training(install):
+    learner = f"{GOOD}\n    class Learner(Half):\n        learn = print\n"
+    learner += "\n    class Both(Eager):\n        learn = print\n"
+    install(learner, {"learner": "Learner", "both": "Both"}, package="learning")
+    with pytest.raises(NnlcError, match=r"^learner learns from finished curves, of which a"):
+        make_stop_rule("learner")
+    with pytest.raises(NnlcError, match=r"'both' of learning .* can't have `decides = True`"):
+        make_predictor("both")
+
+
 def test_a_built_in_name_loads_no_plug(install):
     install("raise RuntimeError('loaded')", {"penguin": "Any", "other": "Any"})
     assert make_predictor("penguin") == Penguin()

@@ -136,7 +136,7 @@ def _most_likely(squares: Sequence[Floats], wanted: Floats) -> Floats:
 
 
 def _cost(theta: Floats, squares: Sequence[Floats], wanted: Floats) -> float:
-    """Return the negative logarithm of marginal likelihood times prior, up to a constant."""
+    """Return minus twice the logarithm of marginal likelihood times prior, up to a constant."""
     # Gaussian elimination of the covariance with `wanted` as its last column.
     rest = np.column_stack([_covariance(theta, squares, noise=True), wanted])
     cost = float(np.sum((theta - _START) ** 2)) / _PRIOR_DEVIATION**2
@@ -232,7 +232,7 @@ def _in_percent(odds: Floats, deviation: Floats) -> tuple[Floats, Floats]:
     """Return accuracies and their standard deviations from those of log-odds."""
     shifts = (0, -2 * deviation, 2 * deviation)
     middle, low, high = (100 / (1 + np.exp(-odds - shift)) for shift in shifts)
-    return middle, (high - low) / 4
+    return middle, np.maximum(high - low, 1e-6) / 4
 
 
 def _spread(places: Integers, most: int) -> Integers:
