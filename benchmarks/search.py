@@ -152,7 +152,10 @@ class SyneTune:
             os.environ["SYNETUNE_FOLDER"] = folder
             Tuner(
                 UserBlackboxBackend(
-                    blackbox, elapsed_time_attr="elapsed_time", tuner_sleep_time=0.01
+                    blackbox,
+                    elapsed_time_attr="elapsed_time",
+                    # A network goes on until the simulator looks whether it should stop.
+                    tuner_sleep_time=0.01 if halving else 10,
                 ),
                 scheduler,
                 StoppingCriterion(max_num_trials_finished=number),

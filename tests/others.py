@@ -57,6 +57,7 @@ def python_of(environment: str, folder: Path) -> Path:
         "pip",
         "install",
         "--quiet",
+        "--no-compile",  # most modules are never imported
         "--disable-pip-version-check",
         "pytest>=8",
     ]
