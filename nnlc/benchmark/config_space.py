@@ -45,11 +45,10 @@ import pandas as pd
 from nnlc.benchmark.hyperparameters import hyperparameters
 from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.errors import NnlcError
-from nnlc.networks import DROPOUT, POOLING, ImageSet, NetworkSpec, SearchSpace
+from nnlc.networks import DROPOUT, POOLING, ImageSet, NetworkSpec, SearchSpace, sample_network
 from nnlc.networks.draws import Draws, power_of_ten
 from nnlc.networks.image_sets import shown_name
 from nnlc.networks.optimizers import OPTIMIZERS
-from nnlc.networks.sampler import draw_network
 from nnlc.system.extras import require_extra
 
 T = TypeVar("T")
@@ -109,10 +108,8 @@ def config_to_network(
     Raises:
         NnlcError: the configuration is not of `config_space`, or ID or seed has a wrong form.
     """
-    space, images, depths, optimizer = _origin_of(getattr(config, "config_space", None))
-    draws = _Answers(config)
-    depth = draws.integer(*depths, "depth")
-    return draw_network(draws, space, images, depth, random_seed, id, train_gpu, optimizer)
+    space = getattr(config, "config_space", None)
+    return _drawn(_Answers(config), space, random_seed, id=id, train_gpu=train_gpu)
 
 
 def network_to_config(spec: NetworkSpec, space: Any) -> Any:
@@ -131,10 +128,8 @@ def network_to_config(spec: NetworkSpec, space: Any) -> Any:
     """
     from ConfigSpace import Configuration
 
-    of_space, images, depths, optimizer = _origin_of(space)
     draws = _Wanted(spec, space)
-    depth, whose = draws.integer(*depths, "depth"), (spec.random_seed, spec.id, spec.train_gpu)
-    drawn = draw_network(draws, of_space, images, depth, *whose, optimizer)
+    drawn = _drawn(draws, space, spec.random_seed, id=spec.id, train_gpu=spec.train_gpu)
     drawn = replace(drawn, torch_set_deterministic=spec.torch_set_deterministic)
     for name in (field.name for field in fields(spec)):
         if getattr(spec, name) != getattr(drawn, name):
@@ -142,16 +137,19 @@ def network_to_config(spec: NetworkSpec, space: Any) -> Any:
     return Configuration(space, vector=draws.vector)
 
 
-def _origin_of(space: Any) -> tuple[SearchSpace, ImageSet, tuple[int, int], str]:
-    """Return what `config_space` has made a space of."""
+def _drawn(draws: Draws, space: Any, random_seed: int, **whose: Any) -> NetworkSpec:
+    """Return the network that draws make in a space of `config_space`."""
     meta = getattr(space, "meta", None)
     if not isinstance(meta, Mapping) or _META not in meta:
         raise NnlcError(
             "this ConfigSpace names no campaign (none does that a file has): use nnlc.config_space"
         )
     origin = meta[_META]
-    images = ImageSet(**origin["images"])
-    return SearchSpace(**origin["space"]), images, origin["depths"], origin["optimizer"]
+    low, high = origin["depths"]
+    depth = draws.integer(low, high, "depth")
+    given, images = SearchSpace(**origin["space"]), ImageSet(**origin["images"])
+    whose |= {"optimizer": origin["optimizer"], "draws": draws}
+    return sample_network(given, images, depth, random_seed, **whose)
 
 
 class _Parts:

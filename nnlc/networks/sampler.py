@@ -28,6 +28,7 @@ def sample_network(
     id: str,
     train_gpu: bool = True,
     optimizer: str = "SGD",
+    draws: Draws | None = None,
 ) -> NetworkSpec:
     """Draw one network (article, section 2.1, Table 3, Figs 1 to 3).
 
@@ -40,6 +41,8 @@ def sample_network(
         train_gpu: value of the `train_GPU` column; no draw depends on it.
         optimizer: name in `OPTIMIZERS`; no draw depends on it. Parameters that it does not use
             are drawn and then set to 0.
+        draws: the draws, if they are not those of the seed. Each has a name: that of the option in
+            `SearchSpace`, or of a value of a layer, such as "pool1_kernel", after convolution 1.
 
     Raises:
         SpaceError: the search space has no network for these images.
@@ -50,25 +53,7 @@ def sample_network(
     if not 0 <= random_seed < 2**32:
         raise SpecError(f"random_seed {random_seed} is not a 32-bit unsigned integer")
     space.check_against(images)
-    draws = Draws(random_seed)
-    return draw_network(draws, space, images, depth, random_seed, id, train_gpu, optimizer)
-
-
-def draw_network(
-    draws: Draws,
-    space: SearchSpace,
-    images: ImageSet,
-    depth: int,
-    random_seed: int,
-    id: str,
-    train_gpu: bool,
-    optimizer: str,
-) -> NetworkSpec:
-    """Return the network that a stream of draws makes; see `sample_network` for the arguments.
-
-    A draw has the network's own name for what is drawn, such as "conv1_kernel" (the layer counts
-    from 1, a pooling layer like its convolution), or the name of the option in `SearchSpace`.
-    """
+    draws = draws or Draws(random_seed)
     filters = _draw_filters(draws, space, images, depth)
     convolutions, blocks, poolings = _draw_features(draws, space, images.width, depth)
     conv_kernels, conv_strides, conv_paddings = zip(*convolutions, strict=True)
