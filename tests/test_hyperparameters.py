@@ -3,8 +3,9 @@
 import pandas as pd
 import pytest
 from frame_samples import id_of, write
+from table_samples import SPEC
 
-from nnlc import NnlcError, Tables, config_space, load_tables
+from nnlc import NnlcError, Tables, config_space, load_tables, network_to_config
 from nnlc.benchmark.hyperparameters import hyperparameters
 
 DEEP = {
@@ -68,3 +69,5 @@ def test_a_config_space_without_its_library_names_the_extra(monkeypatch):
     monkeypatch.setattr("nnlc.system.extras.find_spec", lambda _: None)
     with pytest.raises(NnlcError, match=r"needs ConfigSpace, .* pip install 'nnlc\[bench\]'"):
         config_space("paper", "SVHN")
+    with pytest.raises(NnlcError, match=r"network_to_config needs ConfigSpace"):
+        network_to_config(SPEC, None)

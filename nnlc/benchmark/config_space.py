@@ -126,6 +126,7 @@ def network_to_config(spec: NetworkSpec, space: Any) -> Any:
     Raises:
         NnlcError: the network is not in this search space; the message says what is outside.
     """
+    require_extra("bench", "network_to_config", "ConfigSpace")
     from ConfigSpace import Configuration
 
     draws = _Wanted(spec, space)
