@@ -30,6 +30,7 @@ SLOW_TESTS = {
         "test_what_is_no_file_holds_up_nobody",
         "test_a_journal_of_anything_is_read_by_all_and_a_job_begins",
     },
+    "test_extending.py": {"test_a_new_kind_of_layer_and_optimizer_live_their_whole_life"},
     "test_folder_away.py": {
         "test_a_real_job_goes_on_when_its_folder_was_away_for_a_while",
         "test_a_real_job_without_its_folder_leaves_nothing_in_its_place",

@@ -21,7 +21,7 @@ depths = [1, 2]
 
 [space]
 kernel = [2, 4]
-stride = [1, 2]
+stride = [2, 2]
 padding = [0, 1]
 filters = [1, 10]
 pool_kernel = [1, 2]
