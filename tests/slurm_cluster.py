@@ -236,7 +236,7 @@ class SlurmCluster:
             done,
             lambda: f"{complaint()} after {PATIENCE:g} seconds{self._tails()}",
             seconds=PATIENCE,
-            pause=0.1,
+            pause=0.3,  # each look is a program of Slurm's
         )
 
     def _tails(self) -> str:

@@ -114,7 +114,7 @@ def test_a_walltime_that_is_too_short_ends_in_a_checkpoint_a_requeue_and_the_sam
     campaign, alone, tmp_path
 ):
     job = campaign(**first_start_slow(tmp_path))
-    number = job.submit(minutes=2)
+    number = job.submit(minutes=3)
     assert job.wait(number) == "COMPLETED", job.log()
     assert "UNFINISHED" in {event["status"] for event in job.events("end")}, job.log()
     assert job.events("resume")

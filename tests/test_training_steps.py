@@ -10,6 +10,7 @@ import torch
 from limits import HANG_SECONDS
 from small_networks import CPU, bundled_images, first, loop_on, spec
 
+from nnlc.system.environment import trainer_environment
 from nnlc.training.attempt import Attempt
 from nnlc.training.checkpoint import Checkpoints
 from nnlc.training.inbox import Inbox
@@ -96,7 +97,9 @@ def test_training_loads_no_compiler():
     """Which takes as long to load as torch itself, and 140 MB that a trainer has no use for."""
     code = (
         "import sys\n"
+        "from nnlc.training.determinism import make_deterministic\n"
         "from small_networks import bundled_images, first, loop_on, spec\n"
+        "make_deterministic()\n"
         "loop = loop_on(first(bundled_images(), 200), spec())\n"
         "rows = list(loop)\n"
         "loop_on(first(bundled_images(), 200), spec()).resume(loop.state())\n"
@@ -104,4 +107,7 @@ def test_training_loads_no_compiler():
         "sys.exit('torch._dynamo' in sys.modules)"
     )
     words = [sys.executable, "-c", code]
-    subprocess.run(words, cwd=Path(__file__).parent, check=True, timeout=HANG_SECONDS)
+    environment = trainer_environment(os.environ)
+    subprocess.run(
+        words, cwd=Path(__file__).parent, env=environment, check=True, timeout=HANG_SECONDS
+    )

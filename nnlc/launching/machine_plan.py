@@ -38,7 +38,7 @@ _DEVIATION_OF_MEDIAN = 1.48
 _NINE_IN_TEN = 1.645
 """Standard deviations on either side of the mean that 90% of all values are within."""
 # Measured on two quiet cores: mpirun, Python and MPI; and torch, if no probe has loaded it.
-_LAUNCH_SECONDS, _TORCH_SECONDS = 1.0, 1.3
+_LAUNCH_SECONDS, _TORCH_SECONDS = 1.0, 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,8 @@ def make_deterministic() -> None:
             "which removes it before Python starts"
         )
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    # `use_deterministic_algorithms` does the same, but loads the compiler to configure it too.
+    torch.set_deterministic_debug_mode("error")
     # Filling new memory costs time and changes nothing: the loop reads only what it wrote.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # cuDNN's benchmark may choose other algorithms in each process.
