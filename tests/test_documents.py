@@ -157,6 +157,8 @@ NOT_RUN = {
     "pip install mf-prior-bench nnlc": INSTALLS,
     "python tests/others.py all": INSTALLS,
     "python tests/light.py": INSTALLS,
+    "pip install .": INSTALLS,
+    "pip install '.[export]'": INSTALLS,
     ".ci/run": "it runs these tests",
     "python -m pytest -m quick": "it runs these tests",
     "python tests/rooms.py": "it writes CONTRIBUTING, which tests/test_structure.py compares",
