@@ -1,6 +1,5 @@
 """Methods that learn from other networks: whose curves they get, and the Gaussian process."""
 
-import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +10,9 @@ from frame_samples import id_of
 from typer.testing import CliRunner
 
 import nnlc
-from nnlc.analysis import parallel
 from nnlc.analysis.contexts import with_contexts
 from nnlc.analysis.predictors import Curves, FitFailure, Prediction, plug_ins
-from nnlc.analysis.predictors.gp import FEWEST_CURVES
+from nnlc.analysis.predictors.gp import FEWEST_CURVES, LEAST_DEVIATION
 from nnlc.analysis.predictors.interface import ContextPredictor
 from nnlc.analysis.predictors.observed import LastValue
 from nnlc.analysis.predictors.registry import make_predictor, make_stop_rule
@@ -51,7 +49,8 @@ class Recorder(ContextPredictor):
 def learned(tables, learn_from="same", target=POINTS / 2):
     """The recorder after a prediction for the first dataset."""
     recorder, scored = Recorder(), find_scorable(tables, target)
-    with_contexts(scored, tables, learn_from)[0].predict([recorder], target / 2, 1)
+    [one, *_] = with_contexts(scored, [recorder], tables, learn_from)
+    one.predict([recorder], target / 2, 1)
     return recorder
 
 
@@ -89,8 +88,9 @@ def test_contexts_have_finished_networks_of_the_datasets_asked_for():
         *same,
         f"CIFAR100 {id_of(30)}",
     ]
-    with pytest.raises(NnlcError, match="learn_from is 'none', but can only be 'same' or 'others'"):
-        learned(tables, "none")
+    for method in ("gp", "last1"):
+        with pytest.raises(NnlcError, match="learn_from is 'none', but can only be 'same' or"):
+            nnlc.predict(tables, method=method, learn_from="none")
     whole = nnlc.Tables.from_frames(tables.curves.assign(epoch=tables.curves["half_epoch"]))
     with pytest.raises(NnlcError, match=r"a point each 1 epoch, those to predict each 0\.5"):
         learned(tables, whole)
@@ -140,21 +140,21 @@ def test_gp_beats_last1_by_settings_alone_and_its_uncertainty_holds(rising):
     assert own["covered_percent"].between(85, 100).all()
 
 
-def test_gp_gives_the_same_digits_in_any_order_and_in_processes(rising, monkeypatch):
-    sent = []
-
-    def run_elsewhere(work, batches, _):
-        sent.extend(given := [pickle.dumps((work, one)) for one in batches])
-        return [work(one) for work, one in map(pickle.loads, given)]
-
-    alone = nnlc.predict(loaded(*rising), method="gp", cutoff=2)
-    monkeypatch.setattr(parallel, "BATCH", 39)
-    monkeypatch.setattr(parallel, "_run_processes", run_elsewhere)
-    for tables, processes in ((rising, 2), (rising[::-1], 1)):
-        found = nnlc.predict(loaded(*tables), method="gp", cutoff=2, processes=processes)
-        found = found.sort_values("id", ignore_index=True)
-        pd.testing.assert_frame_equal(found, alone, check_exact=True)
-    assert len(sent) == 20
+def test_gp_gives_the_same_digits_in_any_order_and_for_some_networks(rising):
+    tables = loaded(*rising)
+    first, rest = (
+        tables.select([one.spec.id for one in part]) for part in (rising[:3], rising[3:])
+    )
+    for given, source in ((tables, "same"), (first, rest)):
+        whole = nnlc.predict(given, method="gp", cutoff=2, learn_from=source).set_index("id")
+        some = nnlc.predict(
+            given.select(given.networks["id"][::-1]),
+            method="gp",
+            cutoff=2,
+            only=[*given.networks["id"][:2]],
+            learn_from=tables if source == "same" else source,
+        ).set_index("id")
+        pd.testing.assert_frame_equal(some, whole.loc[some.index], check_exact=True)
 
 
 def test_gp_needs_ten_curves_and_says_so_otherwise():
@@ -181,7 +181,9 @@ def test_gp_does_without_settings_and_losses_and_with_text_for_numbers():
         assert found["predicted"].between(0, 100).all()
         assert found["uncertainty"].gt(0).all()
     flat = nnlc.Tables.from_frames(frame.assign(val_accuracy_percent=10.0))
-    assert nnlc.predict(flat, method="gp")["error"].max() < 1e-6
+    found = nnlc.predict(flat, method="gp")
+    assert found["error"].max() < 1e-6
+    assert (found["uncertainty"] == LEAST_DEVIATION).all()
 
 
 def test_gp_takes_no_more_curves_than_asked_for():
@@ -221,10 +223,13 @@ def test_whatever_a_learning_plug_in_does_is_its_own_failure(kind):
 
 def test_a_learning_plug_in_has_copies_of_everything():
     def learn(context: Curves):
+        assert [*context.networks.index] == [0, 1, 2]
         context.networks["a"] = 0
         return type("Is", (), {"predict": lambda _, prefix, __: Prediction(prefix.network["a"])})()
 
-    context = replace(curves_of(saturating(3, 8)), networks=pd.DataFrame({"a": [5, 6, 7]}))
+    context = replace(
+        curves_of(saturating(3, 8)), networks=pd.DataFrame({"a": [5, 6, 7]}, [2, 0, 1])
+    )
     made = plug_ins.PlugInLearner("own", learn).fit(context)
     assert made.predict(context.first(2), 4.0).values.tolist() == [5, 6, 7]
 

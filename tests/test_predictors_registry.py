@@ -216,7 +216,10 @@ def test_a_plug_that_decides_is_a_stop_rule_everywhere(install):
 def test_a_plug_that_learns_can_not_stop_a_training(install):
     learner = f"{GOOD}\n    class Learner(Half):\n        learn = print\n"
     learner += "\n    class Both(Eager):\n        learn = print\n"
-    install(learner, {"learner": "Learner", "both": "Both"}, package="learning")
+    learner += "\n    class Rate(Half):\n        learn = 0.1\n"
+    plugs = {"learner": "Learner", "both": "Both", "rate": "Rate"}
+    install(learner, plugs, package="learning")
+    assert type(make_predictor("rate")) is plug_ins.PlugIn
     with pytest.raises(NnlcError, match=r"^learner learns from finished curves, of which a"):
         make_stop_rule("learner")
     with pytest.raises(NnlcError, match=r"'both' of learning .* can't have `decides = True`"):

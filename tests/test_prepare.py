@@ -178,11 +178,16 @@ def test_the_python_of_a_job_is_there_and_named_in_full(tmp_path, monkeypatch):
         nnlc_of.cache_clear()
         with pytest.raises(SiteError, match=f"--python ./old {problem}"):
             find_python("./old", plain)
-    for missing, ranks, extra in (("torch", 1, "train"), ("mpi4py", 2, "mpi")):
-        (tmp_path / "light").write_text(
-            f'#!/bin/sh\ncase "$2" in *version*) echo {__version__};; *) echo {missing};; esac\n'
+    light = tmp_path / "light"
+    for missing, ranks, extra in (("", 1, ""), ("torch", 1, "train"), ("mpi4py", 2, "mpi")):
+        light.write_text(
+            "#!/bin/sh\necho loaded a module\n"
+            f'case "$2" in *version*) echo {__version__};; *) echo {missing};; esac\n'
         )
-        (tmp_path / "light").chmod(0o755)
+        light.chmod(0o755)
+        if not missing:
+            assert find_python("./light", plain) == str(light)
+            continue
         lacks = rf"^the Python of the ranks, .*/light, lacks {missing}: run .*'nnlc\[{extra}\]'.*$"
         with pytest.raises(SiteError, match=lacks):
             find_python("./light", plain, ranks)

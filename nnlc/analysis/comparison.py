@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nnlc.analysis.contexts import LearnFrom, learned_lines, with_contexts
-from nnlc.analysis.predictors.interface import ContextPredictor, Predictor, StopRule
+from nnlc.analysis.predictors.interface import Predictor, StopRule
 from nnlc.analysis.predictors.registry import (
     ALL_METHODS,
     check_epoch,
@@ -105,8 +105,7 @@ def compare(
     ]
     rows: list[dict[str, Any]] = []
     failures: dict[str, str] = {}
-    if any(isinstance(one, ContextPredictor) for one in planned[0][0].values()):
-        scored = with_contexts(scored, tables, learn_from)
+    scored = with_contexts(scored, planned[0][0].values(), tables, learn_from)
     for one, (made, ends) in zip(scored, planned, strict=True):
         for row in _compare_dataset(one, made, ends, processes, failures):
             rows.append({"dataset": one.dataset, "target_epoch": one.target, **row})

@@ -3,11 +3,11 @@
 A context has the networks that reached the target epoch. Networks that diverged before it are left
 out, as they are when predictions are scored. No network is in its own context: the networks of its
 dataset are split into 20 folds, and its context has none of its own fold. The folds depend on
-nothing but the IDs: sorted by their SHA-256, they go to the folds in turn. With up to 20 networks,
-each is a fold of its own, so that one network at a time is left out.
+nothing but the IDs of the networks learned from: sorted by their SHA-256, they go to the folds in
+turn. With up to 20 networks, each is a fold of its own, so that one network at a time is left out.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from nnlc.analysis.predictors.interface import (
     Curves,
     Integers,
     Predictions,
+    Predictor,
 )
 from nnlc.analysis.scorable_networks import ScorableNetworks, find_by_dataset
 from nnlc.errors import NnlcError
@@ -43,34 +44,35 @@ class Contexts:
     """Networks of all contexts, sorted by dataset and ID, with their curves up to the target."""
     pool_folds: Integers
     """Fold of each network of the pool; -1 for those of other datasets."""
-    networks: pd.DataFrame
-    """Values known of each network to predict before its training."""
     folds: Integers
-    """Fold of each network to predict."""
+    """Fold of each network to predict; `FOLDS` for those that are not in the pool."""
     line: str
     """Source of the contexts as a line of text."""
 
     def predict(
-        self, method: ContextPredictor, curves: Curves, epoch: float, processes: int
+        self, method: ContextPredictor, curves: Curves, epoch: float
     ) -> tuple[Predictions, float]:
         """Return a method's predictions, fitted once for each fold, and their seconds."""
-        curves = replace(curves, networks=self.networks)
-        places = [np.flatnonzero(self.folds == fold) for fold in np.unique(self.folds)]
-        groups = [
-            (self.pool.select(self.pool_folds != self.folds[own[0]]), curves.select(own))
-            for own in places
-        ]
-        found, seconds = learn_timed(method, groups, epoch, processes)
-        return found.select(np.argsort(np.concatenate(places))), seconds
+        places = {fold: np.flatnonzero(self.folds == fold) for fold in np.unique(self.folds)}
+        groups = (
+            (self.pool.select(self.pool_folds != fold), curves.select(own))
+            for fold, own in places.items()
+        )
+        found, seconds = learn_timed(method, groups, epoch)
+        return found.select(np.argsort(np.concatenate([*places.values()]))), seconds
 
 
 def with_contexts(
-    scored: Sequence[ScorableNetworks], tables: Tables, learn_from: LearnFrom
+    scored: Sequence[ScorableNetworks],
+    methods: Iterable[Predictor],
+    tables: Tables,
+    learn_from: LearnFrom,
 ) -> list[ScorableNetworks]:
-    """Return the networks of each dataset with their contexts.
+    """Return the networks of each dataset; with their contexts, if one of the methods learns.
 
     Args:
         scored: networks from `find_scorable`.
+        methods: the methods that are to predict.
         tables: the tables of these networks.
         learn_from: source of the contexts.
 
@@ -79,6 +81,8 @@ def with_contexts(
     """
     source, which = (learn_from, "all") if isinstance(learn_from, Tables) else (tables, learn_from)
     check_choice("learn_from", which, CHOICES)
+    if not any(isinstance(one, ContextPredictor) for one in methods):
+        return [*scored]
     if source.step != tables.step:
         raise NnlcError(
             f"the curves to learn from have a point each {source.step:g} epoch, those to predict "
@@ -100,31 +104,29 @@ def _contexts(one: ScorableNetworks, source: Tables, which: str) -> Contexts:
     ]
     pool, networks = _joined(parts or [replace(one.curves, networks=one.networks).select(slice(0))])
     is_own = (networks["dataset"] == one.dataset).to_numpy()
-    own = networks["id"][is_own]
-    fold_of = _folds({*own, *one.ids}) if len(own) else dict.fromkeys(one.ids, 0)
+    own = sorted(networks["id"][is_own], key=_sha256)
+    fold_of = {id_: number % FOLDS for number, id_ in enumerate(own)}
     pool_folds = np.full(len(pool), -1)
-    pool_folds[is_own] = own.map(fold_of)
+    pool_folds[is_own] = [fold_of[id_] for id_ in networks["id"][is_own]]
+    folds = np.array([fold_of.get(id_, FOLDS) for id_ in one.ids])
     names = ", ".join(map(shown_name, networks["dataset"].unique()))
     line = f"{shown_name(one.dataset)}: learned from {counted(len(pool), 'finished network')}"
     line += f" of {names}" if names else ""
-    if len(own):
-        line += f"; {min(FOLDS, len(fold_of))} folds by ID, each predicted from the others"
-    folds = np.array([fold_of[id_] for id_ in one.ids])
-    return Contexts(pool, pool_folds, one.networks, folds, line)
+    if folds.min() < FOLDS:
+        line += f"; {min(FOLDS, len(own))} folds by ID, each predicted from the others"
+    return Contexts(pool, pool_folds, folds, line)
 
 
 def _joined(parts: Sequence[Curves]) -> tuple[Curves, pd.DataFrame]:
     """Return all curves sorted by dataset and ID, and the rows of their networks."""
     networks = pd.concat([one.networks for one in parts], ignore_index=True)
     networks = networks.sort_values(["dataset", "id"])
-    points: list[Any] = [
-        np.concatenate([getattr(one, name) for one in parts])[networks.index]
+    points: dict[str, Any] = {
+        name: np.concatenate([getattr(one, name) for one in parts])[networks.index]
         for name in POINT_FIELDS
-    ]
-    known = all(one.knows_losses for one in parts)
-    return Curves(parts[0].epochs, *points, knows_losses=known, networks=networks), networks
+    }
+    return replace(parts[0], networks=networks, **points), networks
 
 
-def _folds(ids: Collection[str]) -> dict[str, int]:
-    ordered = sorted(ids, key=lambda id_: sha256(id_.encode(errors="surrogatepass")).digest())
-    return {id_: number % FOLDS for number, id_ in enumerate(ordered)}
+def _sha256(text: str) -> bytes:
+    return sha256(text.encode(errors="surrogatepass")).digest()

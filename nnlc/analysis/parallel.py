@@ -7,7 +7,7 @@ import ctypes
 import multiprocessing
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -38,25 +38,25 @@ def predict_timed(
     methods: Sequence[Predictor], curves: Curves, epoch: float, processes: int
 ) -> list[tuple[Predictions, float]]:
     """Return each method's predictions and the seconds that they took."""
-    work = partial(_predict, methods, epoch)
-    found = _run_batches(work, methods, _batches(curves), processes)
+    found = _run_batches(partial(_predict, methods, epoch), methods, curves, processes)
     return [_concatenated(Predictions, one) for one in zip(*found, strict=True)]
 
 
 def learn_timed(
-    method: ContextPredictor, groups: Sequence[tuple[Curves, Curves]], epoch: float, processes: int
+    method: ContextPredictor, groups: Iterable[tuple[Curves, Curves]], epoch: float
 ) -> tuple[Predictions, float]:
-    """Return predictions for groups of a context and curves to predict, and their seconds."""
-    few = sum(len(curves) for _, curves in groups) <= BATCH  # starting processes takes longer
-    work = partial(_learn, method, epoch)
-    found = _run_batches(work, [method], groups, 1 if few else processes)
+    """Return predictions for groups of a context and curves to predict, and their seconds.
+
+    This process does all the work, since sending contexts to others takes longer.
+    """
+    found = [_timed(partial(_learn, method, epoch, *group)) for group in groups]
     whole: tuple[Predictions, float] = _concatenated(Predictions, found)
     return whole
 
 
 def decide_timed(rule: StopRule, curves: Curves, processes: int) -> tuple[Stops, float]:
     """Return where a rule stops each network, and the seconds that the rule took."""
-    found = _run_batches(partial(_decide, rule), [rule], _batches(curves), processes)
+    found = _run_batches(partial(_decide, rule), [rule], curves, processes)
     whole: tuple[Stops, float] = _concatenated(Stops, found)
     return whole
 
@@ -68,8 +68,8 @@ def _predict(
     return [_timed(partial(one.predict, curves, epoch)) for one in methods]
 
 
-def _learn(method: ContextPredictor, epoch: float, group: tuple[Curves, Curves]) -> Any:
-    return _timed(lambda: method.fit(group[0]).predict(group[1], epoch))
+def _learn(method: ContextPredictor, epoch: float, context: Curves, curves: Curves) -> Predictions:
+    return method.fit(context).predict(curves, epoch)
 
 
 def _decide(rule: StopRule, curves: Curves) -> tuple[Stops, float]:
@@ -83,20 +83,17 @@ def _timed(work: Any) -> tuple[Any, float]:
     return result, time.perf_counter() - began + cached_fit_seconds()
 
 
-def _batches(curves: Curves) -> list[Curves]:
-    return [curves.select(slice(i, i + BATCH)) for i in range(0, len(curves), BATCH)]
-
-
 def _run_batches(
-    work: partial[T], methods: Sequence[Predictor], batches: Sequence[Any], processes: int
+    work: partial[T], methods: Sequence[Predictor], curves: Curves, processes: int
 ) -> list[T]:
-    """Return the work's result for each batch, in their order.
+    """Return the work's result for each batch of networks, in the networks' order.
 
     If no processes can be started, as in containers without /dev/shm, this process does all work.
 
     Raises:
         NnlcError: a process was killed.
     """
+    batches = [curves.select(slice(i, i + BATCH)) for i in range(0, len(curves), BATCH)]
     processes = min(processes, len(batches))
     if processes <= 1 or any(isinstance(one, PlugIn) for one in methods):
         return [work(one) for one in batches]
@@ -119,7 +116,7 @@ def _cannot_start_processes(problem: Exception) -> bool:
     return no_process or "can't start new thread" in str(problem)
 
 
-def _run_processes(work: partial[T], batches: Sequence[Any], processes: int) -> list[T]:
+def _run_processes(work: partial[T], batches: Sequence[Curves], processes: int) -> list[T]:
     others = set(multiprocessing.active_children())
     # Spawned, not forked: the caller's program may have threads.
     pool = ProcessPoolExecutor(

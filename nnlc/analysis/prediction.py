@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from nnlc.analysis.contexts import LearnFrom, learned_lines, with_contexts
-from nnlc.analysis.predictors.interface import ContextPredictor, Predictor, StopRule
+from nnlc.analysis.predictors.interface import Predictor, StopRule
 from nnlc.analysis.predictors.registry import (
     MOST_EPOCHS,
     check_epoch,
@@ -86,9 +86,7 @@ def predict(
             raise NnlcError(f"{made.name} decides itself when to stop; leave out the cutoff")
         target = target if made.epoch == asked else made.epoch
     datasets = find_scorable(tables, target, only=only)
-    left = [one for one in datasets if one.ids]
-    if isinstance(made, ContextPredictor):
-        left = with_contexts(left, tables, learn_from)
+    left = with_contexts([one for one in datasets if one.ids], [made], tables, learn_from)
     scored = [(make_predictor(method, epoch=one.target), one) for one in left]
     parts = [_predict_dataset(own, one, cutoff, processes) for own, one in scored]
     found = pd.concat(parts, ignore_index=True)

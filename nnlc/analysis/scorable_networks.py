@@ -79,8 +79,9 @@ class ScorableNetworks:
         first, epoch = self.curves.first(self.points(end)), self.points(self.target) / 2
         others = [one for one in methods if not isinstance(one, ContextPredictor)]
         found = iter(predict_timed(others, first, epoch, processes) if others else ())
+        known, contexts = replace(first, networks=self.networks), cast("Contexts", self.contexts)
         return [
-            cast("Contexts", self.contexts).predict(one, first, epoch, processes)
+            contexts.predict(one, known, epoch)
             if isinstance(one, ContextPredictor)
             else next(found)
             for one in methods

@@ -71,7 +71,7 @@ def _missing_modules(python: str, ranks: int) -> list[str]:
     )
     several = EXTRAS["mpi"] if ranks > 1 else ()
     answer = _ask(python, code, *EXTRAS["train"], *several)
-    return answer.stdout.strip().rpartition("\n")[2].split()
+    return answer.stdout.removesuffix("\n").rpartition("\n")[2].split()
 
 
 @cache

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 FEWEST_CURVES = 10
 """Fewest finished curves from which anything is learned."""
+LEAST_DEVIATION = 0.01
+"""Least uncertainty in percentage points, even where all known curves are the same."""
 
 _LOGARITHMIC = ("learning_rate", "batch_size", "parameters", "multiply_adds")
 _LINEAR = ("momentum", "dampening", "weight_decay", "dropout_rate", "fc_dropout_rate", "depth")
@@ -114,7 +116,7 @@ def _regress(seen: Curves, final: Floats, curves: Curves) -> tuple[Floats, Float
     rise = mean + deviation * np.einsum("ij,j", cross, weights)
     odds = _log_odds(curves.val_accuracy_percent[:, -1]) + rise
     values, spread = _in_percent(odds, deviation * np.sqrt(np.maximum(variance, 1e-9)))
-    return values, factor * spread
+    return values, np.maximum(factor * spread, LEAST_DEVIATION)
 
 
 def _most_likely(squares: Sequence[Floats], wanted: Floats) -> Floats:

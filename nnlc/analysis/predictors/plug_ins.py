@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from numbers import Real
 from types import FrameType, MappingProxyType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -35,6 +35,9 @@ from nnlc.analysis.predictors.interface import (
 from nnlc.console import printing_aside
 from nnlc.errors import NnlcError
 from nnlc.wording import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GROUP = "nnlc.predictors"
 LONGEST_TEXT = 200
@@ -121,20 +124,21 @@ def _make(name: str, entry: EntryPoint, settings: dict[str, str], epoch: float) 
             doing = "made"
             plug = maker(**given)
             learn, decides = getattr(plug, "learn", None), bool(getattr(plug, "decides", False))
-            predict = plug.predict if learn is None else learn
+            learns = callable(learn)  # `learn` may be a setting
+            function = learn if learns else plug.predict
     except PlugInError as problem:
         raise NnlcError(
             f"the predictor {name!r} of {_origin(entry)} can't be {doing}: {problem}"
         ) from None
     text = "".join(f":{key}={value}" for key, value in given.items())
-    if decides and learn is not None:
+    if decides and learns:
         raise NnlcError(
             f"the predictor {name!r} of {_origin(entry)} learns from finished curves, of which a "
             "running campaign has none, so it can't have `decides = True`; leave out one of them"
         )
     if decides:
-        return PlugInStopRule(name, predict, text, epoch=epoch)
-    return (PlugIn if learn is None else PlugInLearner)(name, predict, text)
+        return PlugInStopRule(name, function, text, epoch=epoch)
+    return (PlugInLearner if learns else PlugIn)(name, function, text)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,12 +162,12 @@ class PlugInLearner(ContextPredictor, PlugIn):
 
     def fit(self, context: Curves) -> Predictor:
         """Return what the plug-in learned; if it raises an exception, each prediction says so."""
-        names, networks = ("epochs", *POINT_FIELDS), context.networks
+        names = ("epochs", *POINT_FIELDS)
         arrays: dict[str, Any] = {name: _read_only(getattr(context, name)) for name in names}
-        given = None if networks is None else networks.copy()
+        rows = cast("pd.DataFrame", context.networks).reset_index(drop=True)
         try:
             with _isolated():
-                learned = self.function(replace(context, networks=given, **arrays))
+                learned = self.function(replace(context, networks=rows, **arrays))
                 known = learned if isinstance(learned, FitFailure) else learned.predict
         except PlugInError as raised:
             known = FitFailure(f"{self.name} raised {raised}")
