@@ -180,10 +180,8 @@ def test_the_python_of_a_job_is_there_and_named_in_full(tmp_path, monkeypatch):
             find_python("./old", plain)
     light = tmp_path / "light"
     for missing, ranks, extra in (("", 1, ""), ("torch", 1, "train"), ("mpi4py", 2, "mpi")):
-        light.write_text(
-            "#!/bin/sh\necho loaded a module\n"
-            f'case "$2" in *version*) echo {__version__};; *) echo {missing};; esac\n'
-        )
+        light.write_text(f"#!/bin/sh\necho loaded a module\necho {__version__} {missing}\n")
+        nnlc_of.cache_clear()
         light.chmod(0o755)
         if not missing:
             assert find_python("./light", plain) == str(light)

@@ -10,11 +10,11 @@ from pathlib import Path
 from nnlc import __version__
 from nnlc.errors import SiteError
 from nnlc.schedulers.site import Site
-from nnlc.system.extras import EXTRAS, install_command
+from nnlc.system.extras import EXTRAS, install_command, missing
 from nnlc.wording import reason_of
 
 _ANSWER_SECONDS = 30.0
-"""Time limit, in seconds, for a Python to answer a question."""
+"""Time limit, in seconds, for a Python to say what it has."""
 _ON_NODES = "if it works on the compute nodes alone, write it as python into the site file"
 
 
@@ -41,65 +41,39 @@ def find_python(python: str | None, site: Site, ranks: int = 1) -> str:
     if found is None:
         raise SiteError(f"--python {python}: no program here; {_ON_NODES}")
     path = str(Path(found).absolute())  # a link to it may belong to an environment
+    needed = (*EXTRAS["train"], *(EXTRAS["mpi"] if ranks > 1 else ()))
     try:
-        nnlc = __version__ if path == sys.executable else nnlc_of(path)
-        missing = _missing_modules(path, ranks) if nnlc == __version__ else []
+        nnlc, lacking = (__version__, missing(needed)) if path == sys.executable else nnlc_of(path)
     except ValueError as problem:
         raise SiteError(f"--python {python} {problem}; {_ON_NODES}") from None
     if nnlc != __version__:
         has = "no nnlc" if nnlc is None else f"nnlc {nnlc}"
         raise SiteError(f"--python {python} has {has}: install nnlc {__version__} for it")
-    if missing:
+    if lacks := [module for module in needed if module in lacking]:
         extra = "mpi" if ranks > 1 else "train"
-        of_site = " (mpi4py against the site's MPI: see README)" if "mpi4py" in missing else ""
+        of_site = " (mpi4py against the site's MPI: see README)" if "mpi4py" in lacks else ""
         raise SiteError(
-            f"the Python of the ranks, {path}, lacks {', '.join(missing)}: run "
+            f"the Python of the ranks, {path}, lacks {', '.join(lacks)}: run "
             f"{install_command(extra, path)}{of_site}, or name another with --python; {_ON_NODES}"
         )
     return path
 
 
-def _missing_modules(python: str, ranks: int) -> list[str]:
-    """Return the modules that a job's Python needs and does not have.
-
-    Raises:
-        ValueError: the Python does not answer.
-    """
-    code = (
-        "import sys, importlib.util; "
-        "print(*(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None))"
-    )
-    several = EXTRAS["mpi"] if ranks > 1 else ()
-    answer = _ask(python, code, *EXTRAS["train"], *several)
-    return answer.stdout.removesuffix("\n").rpartition("\n")[2].split()
-
-
 @cache
-def nnlc_of(python: str) -> str | None:
-    """Return the version of the nnlc of a Python; None if it has no nnlc.
+def nnlc_of(python: str) -> tuple[str | None, list[str]]:
+    """Return the version of a Python's nnlc, None if it has none, and modules that a worker lacks.
 
     Raises:
         ValueError: the Python does not answer.
     """
-    path = os.path.abspath(python)  # noqa: PTH100  links must stay
-    answer = _ask(path, "import nnlc; print(nnlc.__version__)")
-    if "No module named 'nnlc'" in answer.stderr:
-        return None
-    if answer.returncode:
-        last = answer.stderr.strip().rpartition("\n")[2] or "it said nothing"
-        raise ValueError(f"can't be asked for its nnlc: {last:.200}")
-    return answer.stdout.strip().rpartition("\n")[2]
-
-
-def _ask(python: str, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Return the answer of a Python to a program.
-
-    Raises:
-        ValueError: the Python can't be started, or does not answer.
-    """
+    python = os.path.abspath(python)  # noqa: PTH100  links must stay
+    code = (
+        "import sys, importlib.util, nnlc; print(nnlc.__version__, "
+        "*(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None))"
+    )
     try:
-        return subprocess.run(  # noqa: S603  a list, no shell
-            [python, "-c", code, *arguments],
+        answer = subprocess.run(  # noqa: S603  a list, no shell
+            [python, "-c", code, *EXTRAS["train"], *EXTRAS["mpi"]],
             cwd="/",  # not in a checkout of nnlc, which would hide the installed nnlc
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -110,3 +84,10 @@ def _ask(python: str, code: str, *arguments: str) -> subprocess.CompletedProcess
         )
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise ValueError(f"can't be asked for its nnlc: {reason_of(problem)}") from None
+    if "No module named 'nnlc'" in answer.stderr:
+        return None, []
+    if answer.returncode:
+        last = answer.stderr.strip().rpartition("\n")[2] or "it said nothing"
+        raise ValueError(f"can't be asked for its nnlc: {last:.200}")
+    version, *lacking = answer.stdout.strip().rpartition("\n")[2].split() or [""]
+    return version, lacking

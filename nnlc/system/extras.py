@@ -6,6 +6,7 @@ libraries of one more kind of work.
 
 import shlex
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 
 from nnlc.errors import NnlcError
@@ -29,6 +30,11 @@ def install_command(extra: str, python: str = sys.executable) -> str:
     return f"{shlex.quote(python)} -m pip install 'nnlc[{extra}]'"
 
 
+def missing(modules: Iterable[str]) -> list[str]:
+    """Return the modules that are not installed, without importing any."""
+    return [one for one in modules if find_spec(one) is None]
+
+
 def lacking(extra: str, doing: str, *modules: str) -> str | None:
     """Return a line that names an extra if its libraries are not installed, else None.
 
@@ -37,10 +43,10 @@ def lacking(extra: str, doing: str, *modules: str) -> str | None:
         doing: what needs them, as the line's subject: "training a network".
         modules: those of the extra's modules that are needed; default: `EXTRAS`.
     """
-    missing = [one for one in modules or EXTRAS[extra] if find_spec(one) is None]
-    if not missing:
+    absent = missing(modules or EXTRAS[extra])
+    if not absent:
         return None
-    listed = " and ".join(", ".join(missing).rsplit(", ", 1))
+    listed = " and ".join(", ".join(absent).rsplit(", ", 1))
     what = f"{doing} needs {listed}, not installed here"
     return f"{what}; run: {install_command(extra)}"
 

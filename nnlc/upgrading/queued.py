@@ -142,7 +142,7 @@ def _problem_of_python(worker: Launch, wanted: Standard, *, is_known: bool) -> s
     if not is_known:
         raise _UnseenError(f"its Python {python} is asked for its nnlc only if the job is seen")
     try:
-        nnlc = nnlc_of(python)
+        nnlc, _ = nnlc_of(python)
     except ValueError as problem:
         raise _UnseenError(f"its Python {python} {problem}") from None
     if nnlc is None:

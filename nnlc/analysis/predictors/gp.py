@@ -13,7 +13,6 @@ threads wait for one another.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
@@ -100,7 +99,7 @@ def _regress(seen: Curves, final: Floats, curves: Curves) -> tuple[Floats, Float
     mean, deviation = gain.mean(), max(gain.std(), 1e-6)
     wanted = (gain - mean) / deviation
     theta = _most_likely(within, wanted)
-    precision = _inverse(_covariance(theta, within, noise=True))
+    precision = _inverse(_covariance(theta, within))
     weights = np.einsum("ij,j", precision, wanted)
 
     # Each network of the context is predicted from all others.
@@ -110,9 +109,9 @@ def _regress(seen: Curves, final: Floats, curves: Curves) -> tuple[Floats, Float
     share = min(1.0, _COVERED_SHARE * (1 + 1 / len(final)))
     factor = np.quantile(np.abs(checked - final) / (2 * spread), share, method="higher")
 
-    cross = _covariance(theta, across)
-    variance = _covariance(theta, [np.zeros(1)] * 2, noise=True)
-    variance = variance - (np.einsum("ij,jk", cross, precision) * cross).sum(axis=1)
+    cross = _covariance(theta, across, noise=False)
+    alone = np.exp(2 * theta[[0, 1, 3]]).sum()  # noise and amplitudes
+    variance = alone - (np.einsum("ij,jk", cross, precision) * cross).sum(axis=1)
     rise = mean + deviation * np.einsum("ij,j", cross, weights)
     odds = _log_odds(curves.val_accuracy_percent[:, -1]) + rise
     values, spread = _in_percent(odds, deviation * np.sqrt(np.maximum(variance, 1e-9)))
@@ -140,7 +139,7 @@ def _most_likely(squares: Sequence[Floats], wanted: Floats) -> Floats:
 def _cost(theta: Floats, squares: Sequence[Floats], wanted: Floats) -> float:
     """Return minus twice the logarithm of marginal likelihood times prior, up to a constant."""
     # Gaussian elimination of the covariance with `wanted` as its last column.
-    rest = np.column_stack([_covariance(theta, squares, noise=True), wanted])
+    rest = np.column_stack([_covariance(theta, squares), wanted])
     cost = float(np.sum((theta - _START) ** 2)) / _PRIOR_DEVIATION**2
     for _ in wanted:
         pivot = rest[0, 0]
@@ -163,13 +162,13 @@ def _inverse(matrix: Floats) -> Floats:
     return inverse
 
 
-def _covariance(theta: Floats, squares: Sequence[Floats], *, noise: bool = False) -> Floats:
+def _covariance(theta: Floats, squares: Sequence[Floats], *, noise: bool = True) -> Floats:
     """Return the covariance at squared distances between first points and between settings.
 
     Args:
         theta: logarithms of the parameters.
         squares: the two arrays of squared distances.
-        noise: True to add the noise to the diagonal.
+        noise: True if networks are compared with themselves, on the diagonal.
     """
     own, *pairs = np.exp(2 * theta)
     whole = np.zeros(squares[0].shape)
@@ -177,7 +176,7 @@ def _covariance(theta: Floats, squares: Sequence[Floats], *, noise: bool = False
         distance = np.sqrt(5 * one / length)
         whole += amplitude * (1 + distance + distance**2 / 3) * np.exp(-distance)
     if noise:
-        whole[np.diag_indices(len(whole), whole.ndim)] += own
+        whole[np.diag_indices(len(whole))] += own
     return whole
 
 
@@ -191,16 +190,11 @@ def _of_points(curves: Curves) -> Floats:
 
 def _of_settings(curves: Curves) -> Floats:
     """Return the settings of networks, NaN where they are unknown."""
-    features = np.full((len(curves), len(_LOGARITHMIC) + len(_LINEAR)), np.nan)
-    for column, name in enumerate((*_LOGARITHMIC, *_LINEAR)):
-        # A column of another program may be text.
-        with suppress(KeyError, TypeError, ValueError):
-            known = cast("pd.DataFrame", curves.networks)[name]
-            features[:, column] = known.to_numpy(dtype=float, na_value=np.nan)
-    logarithmic = features[:, : len(_LOGARITHMIC)]
+    known = cast("pd.DataFrame", curves.networks).reindex(columns=[*_LOGARITHMIC, *_LINEAR])
+    features = known.to_numpy(dtype=float, na_value=np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        np.log(logarithmic, out=logarithmic)
-    return features
+        logarithmic = np.log(features[:, : len(_LOGARITHMIC)])
+    return np.hstack([logarithmic, features[:, len(_LOGARITHMIC) :]])
 
 
 def _scaled(known: Floats, new: Floats) -> tuple[Floats, Floats]:
