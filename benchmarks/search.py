@@ -181,7 +181,8 @@ def regret_at(trained: list[Trained], costs: Sequence[float], best: float) -> li
     """Return the regret in percentage points when so much is spent; NaN before any network."""
     spent = np.cumsum([one.cost for one in trained])
     regrets = np.minimum.accumulate([one.error for one in trained]) - best
-    found = np.searchsorted(spent, costs, side="right")
+    # Sums of seconds in another order differ in their last digits.
+    found = np.searchsorted(spent, np.multiply(costs, 1 + 1e-9), side="right")
     return [float(regrets[number - 1]) if number else np.nan for number in found]
 
 

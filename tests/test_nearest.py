@@ -36,6 +36,7 @@ def one_column(name, values, **asked):
 def test_each_network_is_nearest_to_its_own_values_in_any_type():
     nearest = NearestNetwork(FRAME)
     for id_ in FRAME.index:
+        assert nearest.find(values_of(id_, depth=str(FRAME["depth"][id_]))) == id_
         assert nearest.find(values_of(id_)) == id_
         assert nearest.find(FRAME.fillna(0).loc[id_].to_dict()) == id_
         assert nearest.find({k: np.asarray(v)[()] for k, v in values_of(id_).items()}) == id_
@@ -96,6 +97,7 @@ def test_ranges_are_those_of_the_networks():
         ({"optimizer": "Lion"}, "no network has the optimizer 'Lion': there are Adam, SGD"),
         ({"depth": "two"}, "no network has the depth 'two': there are numbers from 1 to 2"),
         ({"learning_rate": [1]}, r"no network has the learning_rate \[1\]: there are numbers"),
+        ({"depth": np.ones(2)}, r"no network has the depth array\(\[1., 1.\]\): there are numbers"),
     ],
 )
 def test_values_that_no_network_can_have_are_one_line(asked, words):
@@ -103,6 +105,7 @@ def test_values_that_no_network_can_have_are_one_line(asked, words):
         NearestNetwork(FRAME).find(asked)
 
 
-def test_tables_without_hyperparameters_have_no_surrogate():
+@pytest.mark.parametrize("known", [{}, {"width": [4, 4], "kind": ["x", "x"]}])
+def test_tables_whose_networks_differ_in_no_hyperparameter_have_no_surrogate(known):
     with pytest.raises(NnlcError, match="these tables have none: leave out surrogate=, and choose"):
-        NearestNetwork(pd.DataFrame(index=["a", "b"]))
+        NearestNetwork(pd.DataFrame(known, index=["a", "b"]))

@@ -10,7 +10,7 @@ from ConfigSpace import Categorical, ConfigurationSpace, Constant, Float, Intege
 from mfpbench import Metric, Result, TabularBenchmark, TabularConfig
 
 from nnlc.benchmark.nearest import Hyperparameter, Surrogate, nearest_network
-from nnlc.benchmark.tabular import TabularNetworks
+from nnlc.benchmark.tabular import TabularNetworks, checked_half_epoch
 from nnlc.errors import NnlcError
 
 
@@ -105,22 +105,16 @@ class NetworkBenchmark(TabularBenchmark):  # type: ignore[misc]
 
     def query(self, config: Any, *, at: int | None = None, **metrics: Any) -> Any:
         """Return a network's result after a half epoch; default: the last."""
-        self._check(at)
+        at = None if at is None else checked_half_epoch(at, 1, self.end)
         return super().query(self._find_config(config), at=at, **metrics)
 
     def trajectory(
         self, config: Any, *, frm: int | None = None, to: int | None = None, **options: Any
     ) -> Any:
         """Return a network's results from one half epoch to another, both included."""
-        self._check(frm)
-        self._check(to, frm or 1)
+        frm = checked_half_epoch(1 if frm is None else frm, 1, self.end)
+        to = checked_half_epoch(self.end if to is None else to, frm, self.end)
         return super().trajectory(self._find_config(config), frm=frm, to=to, **options)
-
-    def _check(self, half_epoch: Any, first: int = 1) -> None:
-        if half_epoch is not None and half_epoch not in range(first, self.end + 1):
-            raise NnlcError(
-                f"half_epoch is {half_epoch!r}: give a whole number from {first} to {self.end}"
-            )
 
     def _find_config(self, config: Any) -> Any:
         """Return the config of the network that a query names or describes."""
@@ -128,7 +122,7 @@ class NetworkBenchmark(TabularBenchmark):  # type: ignore[misc]
         if isinstance(config, Mapping):
             values = dict(vars(config) if isinstance(config, NetworkConfig) else config)
         id_ = values.pop("id", None)
-        if id_ is not None and id_ not in self.configs:
+        if id_ is not None and (not isinstance(id_, str) or id_ not in self.configs):
             raise NnlcError(f"none of the {len(self.configs)} networks has the ID {id_!r}")
         if id_ is not None and values in ({}, _hyperparameters(self.configs[id_])):
             return self.configs[id_]

@@ -35,11 +35,16 @@ class Hyperparameter:
     whole: bool = False
     logarithmic: bool = False
 
+    @property
+    def differs(self) -> bool:
+        """True if the networks have more than one value."""
+        return len(self.choices) > 1 or self.low < self.high
+
     def scaled(self, value: Any) -> float:
         """Return a number between 0 and 1, or the place among `choices`; NaN if it is missing."""
-        if value is None or value is pd.NA or value != value:
-            return math.nan
         try:
+            if pd.isna(value):
+                return math.nan
             if self.choices:
                 return self.choices.index(value)
             number = min(max(float(value), self.low), self.high)
@@ -49,7 +54,7 @@ class Hyperparameter:
                 f"no network has the {self.name} {value!r}: there are "
                 f"{some_of([str(one) for one in there], 8)}"
             ) from None
-        if self.low == self.high:
+        if not self.differs:
             return 0
         if self.logarithmic:
             return math.log(number / self.low) / math.log(self.high / self.low)
@@ -78,18 +83,18 @@ class NearestNetwork:
         hyperparameters: those of the networks; the ones that decide on layers stand before these.
 
     Raises:
-        NnlcError: the networks have no recorded hyperparameters.
+        NnlcError: there is no hyperparameter in which the networks differ.
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:
-        if not len(frame.columns):
-            raise NnlcError(
-                "a surrogate needs hyperparameters, and these tables have none: leave out "
-                "surrogate=, and choose networks by their IDs"
-            )
         frame = frame.sort_index()
         self._ids = tuple(frame.index)
         self.hyperparameters = tuple(_hyperparameter(str(name), frame[name]) for name in frame)
+        if not any(one.differs for one in self.hyperparameters):
+            raise NnlcError(
+                "a surrogate needs hyperparameters in which the networks differ, and these tables "
+                "have none: leave out surrogate=, and choose networks by their IDs"
+            )
         columns = [[one.scaled(value) for value in frame[one.name]] for one in self.hyperparameters]
         self._scaled: Floats = np.array(columns, float).T
         self._unordered = np.array([bool(one.choices) for one in self.hyperparameters])
@@ -135,10 +140,10 @@ def has_layer(name: str, values: Mapping[str, Any]) -> bool:
         return True
     kind, number = match[1], int(match[2])
     if kind == "fc":
-        return bool(number < values.get("fc_layers", math.inf))
+        return number < float(values.get("fc_layers", math.inf))
     if kind == "pool" and not int(values.get(f"conv{number}_block", POOLING)) & POOLING:
         return False
-    return bool(number <= values.get("depth", math.inf))
+    return number <= float(values.get("depth", math.inf))
 
 
 def _hyperparameter(name: str, column: "pd.Series[Any]") -> Hyperparameter:
@@ -155,7 +160,7 @@ def nearest_network(surrogate: Surrogate | None, chosen: TabularNetworks) -> Nea
     """Return the surrogate that an adapter's argument names, or None.
 
     Raises:
-        NnlcError: there is no such surrogate, or the networks have no hyperparameters.
+        NnlcError: there is no such surrogate, or the networks don't differ in a hyperparameter.
     """
     if surrogate is None:
         return None

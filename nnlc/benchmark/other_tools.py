@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from nnlc.benchmark.nearest import Surrogate
 from nnlc.benchmark.tabular import Cost, Floats, TabularNetworks, choose_networks
 from nnlc.networks.image_sets import dataset_among
 from nnlc.system.extras import MissingExtraError, require_extra
 
 if TYPE_CHECKING:
     from nnlc.benchmark.mfpbench import NetworkBenchmark
-    from nnlc.benchmark.nearest import Surrogate
     from nnlc.benchmark.optuna import Objective
     from nnlc.benchmark.syne_tune import NetworkBlackbox
 
@@ -54,15 +54,15 @@ class OtherTools:
         *,
         half_epochs: int | None = None,
         cost: Cost = "seconds",
-        surrogate: "Surrogate | None" = None,
+        surrogate: Surrogate | None = None,
         seed: int | None = None,
     ) -> "NetworkBenchmark":
         """Return a tabular benchmark for mf-prior-bench; see `NetworkBenchmark`.
 
         Args:
             dataset: as for `chosen`, like `half_epochs` and `cost`.
-            surrogate: "nearest" answers for any hyperparameters with those of the nearest network;
-                default: only existing networks are answered.
+            surrogate: "nearest" answers for any hyperparameters with the nearest network; default:
+                only existing networks are answered.
             seed: seed of the benchmark's `space`.
 
         Raises:
@@ -85,7 +85,7 @@ class OtherTools:
         *,
         half_epochs: int | None = None,
         cost: Cost = "seconds",
-        surrogate: "Surrogate | None" = None,
+        surrogate: Surrogate | None = None,
     ) -> "Objective":
         """Return an objective for an Optuna study that maximises; see `Objective`.
 
@@ -109,24 +109,18 @@ class OtherTools:
         *,
         half_epochs: int | None = None,
         cost: Cost = "seconds",
-        surrogate: "Surrogate | None" = None,
+        surrogate: Surrogate | None = None,
     ) -> "NetworkBlackbox":
-        """Return a blackbox of Syne Tune, to be searched under its simulator.
-
-        `docs/other-tools.md` has a program, and says which schedulers work.
+        """Return a blackbox for Syne Tune's simulator; see `NetworkBlackbox`.
 
         Args:
-            dataset: as for `chosen`, like `half_epochs` and `cost`.
-            surrogate: "nearest" answers for any hyperparameters with those of the nearest network;
-                default: only existing networks are answered.
+            dataset: as for `to_mfpbench`, like all arguments.
 
         Raises:
             MissingExtraError: Syne Tune, or huggingface_hub, which it needs here, isn't installed.
-            NnlcError: as for `chosen`, or there is no such surrogate.
+            NnlcError: as for `chosen`.
         """
         require_extra("bench", "to_syne_tune", "syne_tune", "huggingface_hub")
         from nnlc.benchmark.syne_tune import NetworkBlackbox
 
-        return NetworkBlackbox(
-            self.chosen(dataset, half_epochs=half_epochs, cost=cost), surrogate=surrogate
-        )
+        return NetworkBlackbox(self.chosen(dataset, half_epochs=half_epochs, cost=cost), surrogate)

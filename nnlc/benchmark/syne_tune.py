@@ -9,7 +9,7 @@ from syne_tune.blackbox_repository.blackbox_tabular import BlackboxTabular
 from syne_tune.config_space import choice, loguniform, randint, uniform
 
 from nnlc.benchmark.nearest import Hyperparameter, Surrogate, nearest_network
-from nnlc.benchmark.tabular import Floats, TabularNetworks
+from nnlc.benchmark.tabular import Floats, TabularNetworks, checked_half_epoch
 from nnlc.errors import NnlcError
 
 FIDELITY = "half_epoch"
@@ -37,7 +37,7 @@ class NetworkBlackbox(BlackboxTabular):  # type: ignore[misc]
         chosen: the networks, and those left out with the reason.
 
     Raises:
-        NnlcError: there is no such surrogate, or no hyperparameter for it that differs.
+        NnlcError: there is no such surrogate, or the networks don't differ in a hyperparameter.
     """
 
     def __init__(self, chosen: TabularNetworks, surrogate: Surrogate | None = None) -> None:
@@ -48,16 +48,7 @@ class NetworkBlackbox(BlackboxTabular):  # type: ignore[misc]
         space = {"id": choice(list(chosen.ids))}
         frame = pd.DataFrame({"id": list(chosen.ids)}, dtype=object)
         if self._nearest is not None:
-            differing = [
-                one
-                for one in self._nearest.hyperparameters
-                if one.choices[1:] or one.low < one.high
-            ]
-            if not differing:
-                raise NnlcError(
-                    "a surrogate needs hyperparameters, and all networks have the same ones: leave "
-                    "out surrogate="
-                )
+            differing = [one for one in self._nearest.hyperparameters if one.differs]
             space = {one.name: _domain(one) for one in differing}
             known = chosen.hyperparameters
             frame = pd.DataFrame({one.name: _column(one, known[one.name]) for one in differing})
@@ -108,11 +99,8 @@ class NetworkBlackbox(BlackboxTabular):  # type: ignore[misc]
         if fidelity is None:
             return curve.copy()
         number = fidelity.get(FIDELITY) if isinstance(fidelity, Mapping) else fidelity
-        if number is None or number not in range(1, len(curve) + 1):
-            raise NnlcError(
-                f"there is no half epoch {number!r}: give a whole number from 1 to {len(curve)}"
-            )
-        return dict(zip(OBJECTIVES, curve[int(number) - 1].tolist(), strict=True))
+        row = curve[checked_half_epoch(number, 1, len(curve)) - 1]
+        return dict(zip(OBJECTIVES, row.tolist(), strict=True))
 
 
 def _domain(one: Hyperparameter) -> Any:

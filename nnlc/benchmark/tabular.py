@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -134,6 +134,17 @@ def choose_networks(
         step=step,
         left_out=left_out,
     )
+
+
+def checked_half_epoch(number: Any, first: int, last: int) -> int:
+    """Return the number of a half epoch that a tool asks for.
+
+    Raises:
+        NnlcError: it is no whole number in this range.
+    """
+    if not isinstance(number, int | float | np.number) or number not in range(first, last + 1):
+        raise NnlcError(f"half_epoch is {number!r}: give a whole number from {first} to {last}")
+    return int(number)
 
 
 def _most_common(lengths: Mapping[str, int]) -> int:

@@ -113,6 +113,7 @@ def test_the_nearest_network_answers_only_if_named_and_is_in_the_result(theirs, 
         (lambda theirs: theirs.query("x"), "none of the 12 networks has the ID 'x'"),
         (lambda theirs: theirs.query(7), "none of the 12 networks has the ID '7'"),
         (lambda theirs: theirs.query([7]), r"none of the 12 networks has the ID '\[7\]'"),
+        (lambda theirs: theirs.query({"id": [7]}), r"none of the 12 networks has the ID \[7\]"),
         (lambda theirs: theirs.query({"depth": 1}), "no network has these hyperparameters"),
         (lambda theirs: theirs.query({}), "no network has these hyperparameters"),
         *(

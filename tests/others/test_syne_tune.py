@@ -152,10 +152,10 @@ def test_one_half_epoch_or_all_are_answered_and_syne_tune_can_learn_from_them(be
         ({"depth": 2}, None, 'or with surrogate="nearest" hyper'),
         ({"id": ["x"]}, 1, "is none of the 24 networks"),
         (3, 1, "3 is none of the 24 networks"),
-        (None, 0, "there is no half epoch 0: give a whole number from 1 to 8"),
-        (None, 9, "no half epoch 9"),
-        (None, {"epoch": 1}, "no half epoch None"),
-        (None, 1.5, "no half epoch 1.5"),
+        (None, 0, "half_epoch is 0: give a whole number from 1 to 8"),
+        (None, 9, "half_epoch is 9"),
+        (None, {"epoch": 1}, "half_epoch is None"),
+        (None, 1.5, "half_epoch is 1.5"),
     ],
 )
 def test_what_is_no_network_or_half_epoch_is_refused_in_one_line(
@@ -186,7 +186,7 @@ def test_networks_with_the_same_hyperparameters_are_told_apart_by_their_ids():
     blackbox = bench.to_syne_tune(cost="epochs", surrogate="nearest")
     assert [blackbox.network_of({"width": width}) for width in (1, 2)] == ["a", "c"]
     equal = Benchmark(Tables.from_frames(curves, networks.assign(width=1)))
-    with pytest.raises(NnlcError, match="all networks have the same ones: leave out surrogate="):
+    with pytest.raises(NnlcError, match="these tables have none: leave out surrogate="):
         equal.to_syne_tune(cost="epochs", surrogate="nearest")
 
 
