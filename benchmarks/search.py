@@ -202,9 +202,12 @@ def main() -> int:
     parser.add_argument("--cost", choices=("seconds", "epochs"), default="seconds")
     parser.add_argument("--seeds", type=int, default=10)
     words = parser.parse_args()
-    bench = nnlc.Benchmark(words.folder)
     given = {"dataset": words.dataset, "cost": words.cost}
-    chosen = bench.chosen(**given)
+    try:
+        bench = nnlc.Benchmark(words.folder)
+        chosen = bench.chosen(**given)
+    except nnlc.NnlcError as problem:
+        parser.error(str(problem))
     whole, best = float(chosen.costs[:, -1].sum()), float((100 - chosen.accuracy).min())
     print(
         f"{len(chosen.ids)} networks of {chosen.dataset}, {chosen.half_epochs} half epochs, "

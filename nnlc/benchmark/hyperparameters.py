@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import fields
-from itertools import chain
-from typing import Any
+from itertools import chain, zip_longest
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
 from nnlc.networks import POOLING, NetworkSpec
@@ -30,8 +28,6 @@ _NO_HYPERPARAMETERS = {
     *("depth", "half_epochs", "published", "path", "seconds", "parameters", "multiply_adds"),
 }
 """Columns of `Tables.networks` that are not copied as they are, except those of `_SCALARS`."""
-
-Integers = NDArray[np.int64]
 
 
 def hyperparameters(networks: pd.DataFrame) -> pd.DataFrame:
@@ -57,7 +53,7 @@ def hyperparameters(networks: pd.DataFrame) -> pd.DataFrame:
     """
     found = {name: networks[name] for name in _SCALARS if _is_known(networks, name)}
     with suppress(KeyError, TypeError, ValueError, IndexError):  # lists that do not fit together
-        found |= {name: _whole(values) for name, values in _of_layers(networks)}
+        found |= dict(_of_layers(networks))
     for name in networks.columns:
         if name not in _NO_HYPERPARAMETERS and _is_known(networks, name):
             found[name] = networks[name]
@@ -73,41 +69,30 @@ def _is_known(networks: pd.DataFrame, name: str) -> bool:
     return is_numeric_dtype(column) or all(isinstance(one, str) for one in column)
 
 
-def _of_layers(networks: pd.DataFrame) -> Iterator[tuple[str, Integers]]:
-    """Yield the name and values of each layer's columns; -1 for a layer that is not there."""
-    convolutions = {name: _matrix(networks[name]) for name in _OF_CONVOLUTIONS.values()}
-    blocks = convolutions["layer_types"]
-    has_pooling = (blocks > 0) & (blocks & POOLING > 0)
+def _of_layers(networks: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
+    """Yield the name and values of each layer's columns, missing where a layer is not there."""
+    convolutions = {value: _columns(networks[name]) for value, name in _OF_CONVOLUTIONS.items()}
+    has_pooling = (convolutions["block"].fillna(0).to_numpy(int) & POOLING) > 0
     pooling = {}
-    for name in _OF_POOLING.values():
-        pooling[name] = np.full(blocks.shape, -1)
-        pooling[name][has_pooling] = _joined(networks[name])
-    for k in range(blocks.shape[1]):
-        for value, name in _OF_CONVOLUTIONS.items():
-            yield f"conv{k + 1}_{value}", convolutions[name][:, k]
-        for value, name in _OF_POOLING.items():
+    for value, name in _OF_POOLING.items():
+        spread = np.full(has_pooling.shape, np.nan)
+        spread[has_pooling] = list(chain.from_iterable(networks[name]))
+        pooling[value] = pd.DataFrame(spread).astype("Int64")
+    for k in range(has_pooling.shape[1]):
+        for value, columns in convolutions.items():
+            yield f"conv{k + 1}_{value}", columns[k]
+        for value, columns in pooling.items():
             if has_pooling[:, k].any():
-                yield f"pool{k + 1}_{value}", pooling[name][:, k]
+                yield f"pool{k + 1}_{value}", columns[k]
     units = networks["fc_filters"]
-    yield "fc_layers", np.array([len(one) for one in units], dtype=np.int64)
+    yield "fc_layers", units.map(len).astype("Int64")
     hidden = {"units": units.map(lambda one: one[:-1]), "dropout": networks["fc_dropout_layers"]}
-    matrices = {value: _matrix(column) for value, column in hidden.items()}
-    for j in range(matrices["units"].shape[1]):
-        for value, matrix in matrices.items():
-            yield f"fc{j + 1}_{value}", matrix[:, j]
+    fully_connected = {value: _columns(lists) for value, lists in hidden.items()}
+    for j in range(fully_connected["units"].shape[1]):
+        for value, columns in fully_connected.items():
+            yield f"fc{j + 1}_{value}", columns[j]
 
 
-def _joined(lists: "pd.Series[Any]") -> Integers:
-    return np.fromiter(chain.from_iterable(lists), dtype=np.int64)
-
-
-def _matrix(lists: "pd.Series[Any]") -> Integers:
-    """Return lists as the rows of a matrix, filled up with -1."""
-    lengths = np.array([len(one) for one in lists], dtype=np.int64)
-    matrix = np.full((len(lists), lengths.max(initial=0)), -1)
-    matrix[np.arange(matrix.shape[1]) < lengths[:, None]] = _joined(lists)
-    return matrix
-
-
-def _whole(values: Integers) -> "pd.Series[Any]":
-    return pd.Series(pd.arrays.IntegerArray(values.copy(), values < 0))
+def _columns(lists: pd.Series) -> pd.DataFrame:
+    """Return a column for each place of the lists, missing where a list is shorter."""
+    return pd.DataFrame(dict(enumerate(zip_longest(*lists)))).astype("Int64")

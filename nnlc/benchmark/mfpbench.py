@@ -76,8 +76,9 @@ class NetworkBenchmark(TabularBenchmark):  # type: ignore[misc]
                 "networks with longer tables"
             )
         names = [str(name) for name in frame]
+        taken = {"half_epoch", *values, *dir(NetworkConfig)}
         for name in names:
-            if not name.isidentifier() or iskeyword(name) or name in values:
+            if not name.isidentifier() or iskeyword(name) or name in taken:
                 raise NnlcError(
                     f"mf-prior-bench can't have a hyperparameter named {name!r}: rename the column"
                 )

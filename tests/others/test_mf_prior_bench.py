@@ -157,7 +157,7 @@ def test_folders_that_are_no_benchmark_are_refused_with_what_to_do(tmp_path, ben
     with pytest.raises(NnlcError, match="surrogate is 'linear', but can only be 'nearest'"):
         bench.to_mfpbench(surrogate="linear")
     curves = pd.DataFrame({"id": [*"aabb"], "epoch": [1, 2] * 2, "val_accuracy_percent": 50.0})
-    for name in ("my width", "class", "epochs"):
+    for name in ("my width", "class", "epochs", "half_epoch", "copy"):
         networks = pd.DataFrame({"id": ["a", "b"], name: [1, 2]})
         with pytest.raises(NnlcError, match=f"named '{name}': rename the column"):
             Benchmark(Tables.from_frames(curves, networks)).to_mfpbench(cost="epochs")
