@@ -13,6 +13,7 @@ import sys
 import tempfile
 import tomllib
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
@@ -76,8 +77,12 @@ def main() -> int:
     pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"--confcutdir={TESTS / 'others'}"]
     failed = []
     with tempfile.TemporaryDirectory() as temporary:
+        folder = given.folder or Path(temporary)
+        with ThreadPoolExecutor() as pool:
+            environments = {NAMES[name] for name in names}
+            made = {one: pool.submit(python_of, one, folder) for one in environments}
         for name in names:
-            python = python_of(NAMES[name], given.folder or Path(temporary))
+            python = made[NAMES[name]].result()
             print(f"tests with {name}", flush=True)
             # Libraries that start a thread for each core take longer for these small models.
             own = {"PYTHONPATH": f"{TESTS}:{TESTS.parent / 'benchmarks'}", "OMP_NUM_THREADS": "1"}
