@@ -1,72 +1,24 @@
-"""Plans: legal, as cheap as they say, and honest about what they rest on."""
+"""Plans: legal, and as cheap as they say."""
 
 import re
-from dataclasses import replace
 from itertools import product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from paper_networks import paper
+from plan_samples import FREE, HOUR, SMOKE, SUMMIT, a_site, forecast_of
 from site_files import own_site
-from typer.testing import CliRunner
 
-from nnlc.campaign.campaign import Campaign, load_campaign, parse_campaign
-from nnlc.cli import app
-from nnlc.errors import ResultsError, SiteError
-from nnlc.launching.forecast import Forecast, NetworkForecast, forecast_campaign, is_this_gpu
+from nnlc.campaign.campaign import Campaign
+from nnlc.errors import SiteError
+from nnlc.launching.forecast import forecast_campaign
 from nnlc.launching.limits import PlanRequest, asked_minutes, work_minutes
-from nnlc.launching.plan import Plan, fewest_nodes, make_plan
+from nnlc.launching.plan import Plan, make_plan
 from nnlc.launching.plan_text import plan_lines
-from nnlc.launching.render import Request
-from nnlc.launching.spare_nodes import spare_nodes_notes
-from nnlc.launching.storage_estimate import disk, images_to_stage, too_large
-from nnlc.networks.cost import GPU, gpu_machine, predict_seconds
+from nnlc.launching.storage_estimate import images_to_stage, too_large
 from nnlc.results.folder import ResultsFolder
-from nnlc.results.journal import Journal
-from nnlc.schedulers.site import Bin, Gpu, Site, load_site
-from nnlc.tables import Row, Table, write_table
-
-SMOKE = load_campaign("smoke")
-V100 = Gpu(model="NVIDIA V100", fp32_teraflops=15.7, memory_gigabytes=16)
-FREE = PlanRequest()
-HOUR = 3600
-
-
-def a_site(**facts) -> Site:
-    submit = {"slurm": "sbatch", "lsf": "bsub", "local": "bash"}[facts.get("scheduler", "slurm")]
-    known = {"name": "here", "scheduler": "slurm", "submit": submit, "gpus_per_node": 2}
-    return Site(**known | {"cores_per_rank": 1, "gpu": V100} | facts)
-
-
-SUMMIT = load_site("summit")
-
-
-def forecast_of(site: Site, hours: list[float], waiting: list[int] | None = None) -> Forecast:
-    """A campaign of networks that take so many hours."""
-    networks = list(SMOKE.networks())
-    found = [
-        NetworkForecast(
-            network=replace(networks[i % len(networks)], index=i),
-            seconds=HOUR * h,
-            nominal_seconds=HOUR * h,
-            operations=1,
-            parameters=1000,
-            memory_bytes=1,
-        )
-        for i, h in enumerate(hours)
-    ]
-    left = frozenset(range(len(hours)) if waiting is None else waiting)
-    return Forecast(
-        campaign=SMOKE,
-        site=site,
-        gpu=site.gpu or V100,
-        networks=tuple(found),
-        waiting=left,
-        done=len(hours) - len(left),
-        failed=0,
-        measured=None,
-    )
+from nnlc.schedulers.site import Bin, Site, load_site
 
 
 def refusal(site: Site, request: PlanRequest, networks: int = 50) -> str:
@@ -291,204 +243,3 @@ def test_a_size_whose_jobs_are_too_short_is_refused():
     assert "--nodes 2: jobs of this size may last 6 minutes" in refusal(site, PlanRequest(nodes=2))
     assert "nearest possible is --nodes 3" in refusal(site, PlanRequest(nodes=2))
     assert make_plan(forecast_of(site, [1.0]), FREE).chosen.nodes == 3
-
-
-# What is predicted
-
-
-@pytest.fixture
-def results(tmp_path) -> ResultsFolder:
-    folder = ResultsFolder(tmp_path / "results")
-    folder.open(SMOKE)
-    return folder
-
-
-def test_a_folder_that_is_not_there_says_nothing_and_is_not_made(tmp_path):
-    found = forecast_campaign(SMOKE, a_site(), ResultsFolder(tmp_path / "none"))
-    assert (len(found.left), found.done, found.failed, found.measured) == (8, 0, 0, None)
-    assert not list(tmp_path.iterdir())
-    machine = gpu_machine(operations_per_second=0.35 * 15.7e12, bytes_per_second=0.8 * 15.7e12 / 16)
-    for f in found.networks:
-        n = f.network
-        assert f.seconds == predict_seconds(n.spec, n.images, SMOKE.epochs, machine)
-        assert f.nominal_seconds == predict_seconds(n.spec, n.images, SMOKE.epochs, GPU)
-
-
-def test_finished_and_failed_networks_are_not_planned(results):
-    networks = list(SMOKE.networks())
-    for n in networks[:3]:
-        rows = (Row(2.0, 2.0, 10.0),) * SMOKE.half_epochs
-        write_table(Table(n.spec, rows), results.table_path(n.images, n.spec))
-    n = networks[7]
-    results.table_path(n.images, n.spec).touch()
-    Journal(results.journal_folder).write("failure", id=networks[5].spec.id, reason="no memory")
-    Journal(results.journal_folder).write("failure", id=networks[0].spec.id, reason="done since")
-    found = forecast_campaign(SMOKE, a_site(), results)
-    assert [f.network.index for f in found.left] == [3, 4, 6]
-    assert (found.done, found.failed, found.not_whole) == (3, 1, 1)
-    plan = make_plan(found, PlanRequest(elements=2))
-    assert sum(map(len, plan.chosen.replay.spans)) == 3
-    assert "1 failed, 1 unusable table; " in "\n".join(plan_lines(plan))
-
-
-def test_where_nothing_is_left_there_is_nothing_to_plan():
-    with pytest.raises(SiteError, match="nothing to plan: all 3 tables are there; --results"):
-        make_plan(forecast_of(a_site(), [1.0] * 3, waiting=[]), FREE)
-
-
-def test_measured_seconds_replace_the_efficiency(results):
-    plain = forecast_campaign(SMOKE, a_site(), results)
-    journal = Journal(results.journal_folder)
-    for number, (factor, device) in enumerate(
-        [(2, "Tesla V100-SXM2-16GB"), (4, "Tesla V100-SXM2-16GB"), (90, "NVIDIA A100")]
-    ):
-        f = plain.networks[number]
-        seconds = factor * f.seconds
-        journal.write("finish", id=f.network.spec.id, seconds=seconds, device={"name": device})
-    journal.write("finish", id=plain.networks[4].network.spec.id, device={"name": "Tesla V100"})
-    found = forecast_campaign(SMOKE, a_site(), results)
-    first, second = (f.seconds for f in plain.networks[:2])
-    assert found.measured is not None
-    ratio = (2 * first + 4 * second) / (first + second)
-    assert found.measured.networks == 2
-    assert found.measured.ratio == pytest.approx(ratio)
-    assert (found.measured.low, found.measured.high) == (pytest.approx(2), pytest.approx(4))
-    assert [f.seconds for f in found.networks] == pytest.approx(
-        [ratio * f.seconds for f in plain.networks]
-    )
-    text = "\n".join(plan_lines(make_plan(found, FREE)))
-    assert "2 networks measured on this GPU" in text
-    assert "assumption" not in text
-
-
-def test_a_folder_of_another_campaign_is_refused_and_one_run_otherwise_is_not(tmp_path, results):
-    with pytest.raises(ResultsError, match="belongs to another campaign"):
-        forecast_campaign(load_campaign("fashion-mnist"), a_site(), results)
-    otherwise = SMOKE.model_copy(update={"run": SMOKE.run.model_copy(update={"attempts": 9})})
-    forecast_campaign(otherwise, a_site(), results)
-
-
-@pytest.mark.parametrize(
-    ("model", "device", "same"),
-    [
-        ("NVIDIA V100 (SXM2, 16 GB)", "Tesla V100-SXM2-16GB", True),
-        ("NVIDIA A100 (SXM4, 40 GB)", "NVIDIA A100-SXM4-40GB", True),
-        ("AMD MI250X (one GCD, 64 GB)", "AMD Instinct MI250X", True),
-        ("NVIDIA A100 (SXM4, 40 GB)", "NVIDIA A10", False),
-        ("NVIDIA A100 (SXM4, 40 GB)", "NVIDIA H100 80GB HBM3", False),
-        ("NVIDIA GeForce RTX 4090", "NVIDIA GeForce RTX 4090", True),
-        ("NVIDIA GeForce RTX 4090", "NVIDIA GeForce RTX 3090", False),
-        ("Some GPU", "some gpu", True),
-        ("Some GPU", "another gpu", False),
-    ],
-)
-def test_a_device_is_known_by_the_name_of_its_model(model, device, same):
-    assert is_this_gpu(model, device) is same
-
-
-# What a plan needs, and how it is told
-
-
-def test_images_are_those_of_the_networks_that_are_left():
-    campaign = load_campaign("paper")
-    svhn = campaign.datasets["SVHN"]
-    forecast = forecast_of(a_site(), [1.0])
-    assert not list(images_to_stage(forecast))  # the sample comes with nnlc
-    networks = [
-        replace(forecast.networks[0], network=replace(forecast.networks[0].network, images=images))
-        for images in campaign.image_sets().values()
-    ]
-    two = replace(forecast, campaign=campaign, networks=tuple(networks), waiting=frozenset({1, 2}))
-    assert dict(images_to_stage(two)) == {"F-MNIST": 30, "SVHN": 182 + 64 + 1330}
-    small = campaign.model_copy(
-        update={
-            "datasets": campaign.datasets | {"SVHN": svhn.model_copy(update={"train": "train"})}
-        }
-    )
-    assert dict(images_to_stage(replace(two, campaign=small)))["SVHN"] == 182 + 64
-
-
-def test_a_users_own_file_is_read_where_it_is_and_needs_no_staging(tmp_path):
-    own = tmp_path / "own.npz"
-    sizes = {"channels": 1, "width": 8, "classes": 2, "train_images": 500, "validation_images": 50}
-    section = {"networks_per_depth": 1, "depths": [1, 1], "npz": str(own), "sha256": "0" * 64}
-    values = SMOKE.model_dump(exclude={"datasets"}, exclude_none=True)
-    campaign = parse_campaign(values | {"datasets": {"own": section | sizes}}, tmp_path)
-    some = forecast_of(a_site(), [1.0])
-    networks = tuple(replace(some.networks[0], network=each) for each in campaign.networks())
-    forecast = replace(some, campaign=campaign, networks=networks)
-    assert not list(images_to_stage(forecast))
-
-
-def test_disk_is_for_every_table_and_for_what_can_be_under_way_at_once():
-    plan = make_plan(forecast_of(a_site(), [1.0] * 50), PlanRequest(nodes=2, elements=3))
-    assert disk(plan).checkpoints == 3 * 8 * 1000 * (3 * 2 * 2)
-    assert disk(plan).tables == 50 * (900 + 68 * 10)
-    assert disk(plan).weights == 0
-
-
-@pytest.mark.parametrize("keep", ["final", "best"])
-def test_kept_weights_of_every_network_need_disk_and_the_best_are_in_checkpoints_too(keep):
-    run = SMOKE.run.model_copy(update={"keep": keep})
-    forecast = forecast_of(a_site(), [1.0] * 50)
-    forecast = replace(forecast, campaign=SMOKE.model_copy(update={"run": run}))
-    plan = make_plan(forecast, PlanRequest(nodes=2, elements=3))
-    weights_alone, more = 50 * 4 * 1000, 4 if keep == "best" else 0
-    if keep == "best":
-        assert disk(plan).weights == weights_alone
-    else:  # some of these networks have momentum
-        assert weights_alone < disk(plan).weights < 2 * weights_alone
-    assert disk(plan).checkpoints == 3 * (8 + more) * 1000 * (3 * 2 * 2)
-
-
-def test_networks_that_do_not_fit_into_memory_are_named(tmp_path):
-    tiny = a_site(gpu={"model": "toy 1", "fp32_teraflops": 1, "memory_gigabytes": 0.615})
-    found = forecast_campaign(SMOKE, tiny, ResultsFolder(tmp_path))
-    large = too_large(found)
-    assert 0 < len(large) < 8
-    text = "\n".join(plan_lines(make_plan(found, FREE)))
-    assert f"{len(large)} network" in text
-    assert "WARNING" in text
-    assert large[0].network.spec.id in text
-
-
-def test_the_text_fits_a_terminal_and_compares():
-    lines = list(plan_lines(make_plan(forecast_of(SUMMIT, [60.0] + [3.0] * 1000), FREE)))
-    assert all(len(line) <= 100 and line.isascii() for line in lines)
-    compared = [line.split() for line in lines if line.startswith(("this plan", "or "))]
-    assert [words[-7 if words[0] == "or" else -8] for words in compared]
-    assert [line.split()[1] for line in lines if line.startswith("or ")][-3:] == ["46", "92", "922"]
-
-
-def test_a_request_is_compared_with_the_free_choice():
-    forecast = forecast_of(SUMMIT, [60.0] + [3.0] * 100)
-    free, plan = make_plan(forecast, FREE), make_plan(forecast, PlanRequest(nodes=46))
-    assert plan.others == (free.chosen,)
-    assert not make_plan(forecast, PlanRequest(nodes=free.chosen.nodes)).others
-
-
-def test_nodes_that_end_nothing_earlier_are_told_at_submission(tmp_path):
-    site, folder = load_site("perlmutter"), ResultsFolder(tmp_path / "r")
-    asked = Request(campaign="smoke", nodes=4, walltime_minutes=60)
-    [note] = spare_nodes_notes(SMOKE, site, folder, asked)
-    assert "each job asks for 4 nodes, and 1 node would finish as early" in note
-    assert not list(spare_nodes_notes(SMOKE, site, folder, replace(asked, nodes=1)))
-    forecast = forecast_of(a_site(max_walltime_minutes=2880), [10.0] + [1.0] * 30)
-    for nodes, enough in ((1, 1), (2, 2), (3, 2), (9, 2)):
-        asked_for = PlanRequest(nodes=nodes, minutes=2880, elements=1)
-        assert fewest_nodes(forecast, asked_for) == enough
-
-
-def test_the_command_plans_or_says_in_one_line_why_not(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    job = CliRunner().invoke(app, ["plan", "smoke", "--site", "perlmutter", "--hours", "1.5"])
-    assert job.exit_code == 0, job.output
-    assert "1 node x 90 min x 1 array element" in job.output
-    last = "nnlc submit smoke --site perlmutter --nodes 1 --minutes 90 --account YOURS"
-    assert job.output.splitlines()[-1] == last
-    asked = "smoke --site perlmutter --nodes 1 --minutes 90 --account A --queue q --images /i"
-    job = CliRunner().invoke(app, ["plan", *asked.replace("queue", "partition").split()])
-    assert job.output.splitlines()[-1] == f"nnlc submit {asked}"
-    wrong = CliRunner().invoke(app, ["plan", "smoke", "--site", "summit", "--nodes", "9999"])
-    assert isinstance(wrong.exception, SiteError)
-    assert not list(tmp_path.iterdir())
