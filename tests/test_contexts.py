@@ -253,5 +253,7 @@ def test_the_commands_say_from_whom_was_learned(tmp_path):
     assert "\nOther: learned from 11 finished networks of CIFAR-100\n" in said
     said = run("predict", own, "--method", "gp", "--learn-from", other).output
     assert "\nCIFAR-100: learned from 11 finished networks of Other\n" in said
-    nowhere = run(*asked, tmp_path / "nowhere")
-    assert nowhere.exit_code != 0
+    said = run(*asked, "all", "--error", 1).output
+    assert "\nOther: learned from 22 finished networks of CIFAR-100, Other; 11 folds" in said
+    problem = run(*asked, "other").exception
+    assert str(problem) == "--learn-from: 'other' is no folder, and not same, others, all"

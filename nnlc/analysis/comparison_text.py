@@ -44,7 +44,6 @@ def comparison_lines(found: pd.DataFrame) -> Iterator[str]:
         )
     for name, why in found.attrs.get("failures", {}).items():
         yield f"{name} predicted nothing: {why}"
-    yield from found.attrs.get("learned", [])
     yield from _LEGEND
 
 

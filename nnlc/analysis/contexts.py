@@ -113,7 +113,8 @@ def _contexts(one: ScorableNetworks, source: Tables, which: str) -> Contexts:
     line = f"{shown_name(one.dataset)}: learned from {counted(len(pool), 'finished network')}"
     line += f" of {names}" if names else ""
     if folds.min() < FOLDS:
-        line += f"; {min(FOLDS, len(own))} folds by ID, each predicted from the others"
+        folded = counted(min(FOLDS, len(own)), "fold")
+        line += f"; {folded} by ID, each predicted from the others"
     return Contexts(pool, pool_folds, folds, line)
 
 

@@ -168,7 +168,7 @@ def compare(
         _write(shown, output, mark)
     for line in comparison_lines(found) if error is None else savings_lines(shown):
         say(line)
-    for line in found.attrs["left_out"]:
+    for line in [*found.attrs["learned"], *found.attrs["left_out"]]:
         say(line)
 
 
@@ -185,9 +185,12 @@ def _load(
 
 def _read_source(text: str, damaged: str) -> "LearnFrom":
     from nnlc.analysis.contexts import CHOICES
+    from nnlc.errors import NnlcError
 
     if text in CHOICES:
         return cast("LearnFrom", text)
+    if not Path(text).exists():
+        raise NnlcError(f"--learn-from: {text[:40]!r} is no folder, and not {', '.join(CHOICES)}")
     return shared_options.load([Path(text)], damaged)
 
 
