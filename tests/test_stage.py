@@ -3,8 +3,10 @@
 import shlex
 import shutil
 from datetime import datetime
-from io import BufferedReader
+from http.client import HTTPResponse
+from io import BufferedReader, BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.error import URLError
 from urllib.request import Request
 
@@ -236,6 +238,21 @@ def test_a_download_of_the_wrong_content_is_not_placed(mirror, tmp_path, monkeyp
     with pytest.raises(ImagesError, match=r"train_32x32\.mat .*checksum differs"):
         stage_images(campaign("SVHN"), tmp_path / "root", report=lambda _: None)
     assert tree(tmp_path / "root") == {}
+
+
+def test_a_download_that_ends_too_early_is_named_by_its_address(tmp_path, monkeypatch):
+    answer = b"HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\nshort"
+
+    def download(*_, **__):
+        response = HTTPResponse(SimpleNamespace(makefile=lambda _: BytesIO(answer)))
+        response.begin()
+        return response
+
+    monkeypatch.setattr("urllib.request.urlopen", download)
+    with pytest.raises(
+        ImagesError, match=r"train_32x32\.mat: IncompleteRead\(5 bytes read, 4 more"
+    ):
+        stage_images(campaign("SVHN"), tmp_path, report=lambda _: None)
 
 
 def test_a_failed_download_keeps_what_came_and_says_how_to_bring_the_rest_by_hand(

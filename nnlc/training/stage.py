@@ -10,7 +10,6 @@ damaged file.
 
 import gzip
 import os
-import shutil
 import tarfile
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
@@ -184,13 +183,9 @@ def _fetch(published: Published, folder: Path) -> list[str]:
     for url in () if path.exists() else published.urls:
         request = urllib.request.Request(url, headers={"User-Agent": "nnlc"})  # noqa: S310  ours
         try:
-            with (
-                urllib.request.urlopen(request, timeout=_SILENCE_SECONDS) as response,  # noqa: S310
-                path.open("wb") as file,
-            ):
-                shutil.copyfileobj(response, file)
+            with urllib.request.urlopen(request, timeout=_SILENCE_SECONDS) as response:  # noqa: S310
+                path.write_bytes(response.read())  # in parts, an end too early would be no error
         except (OSError, HTTPException) as problem:
-            path.unlink(missing_ok=True)
             problems.append(f"{url}: {problem}")
         else:
             return []
