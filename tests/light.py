@@ -17,9 +17,8 @@ OF_PYTHON = ("pip", "setuptools", "pkg_resources", "_distutils_hack", "distutils
 """Beginnings of the names of what every new environment has."""
 TOOLS = ("pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100")
 FILES = (
-    *("light", "tables", "frames", "fast_parsing", "audit", "audit_divisor", "metrics", "ranking"),
-    *("predictors_stopper", "compare", "benchmark_query", "merge", "subset"),
-    *("plots", "report", "plan", "launching", "submit", "lint", "campaigns"),
+    *("light", "tables", "frames", "audit", "audit_divisor", "metrics", "ranking", "compare"),
+    *("benchmark_query", "merge", "plots", "report", "plan", "launching", "submit"),
 )
 """Files test_NAME.py that need no extra."""
 NEED_EXTRAS = {
@@ -57,11 +56,12 @@ def main() -> int:
             return 1
         subprocess.run([*pip, *TOOLS], check=True)
         # -P: the installed nnlc is tested, not this checkout.
-        words = ["-P", "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile"]
+        words = ["-P", "-m", "pytest", "-q"]
         for one in sorted(NEED_EXTRAS):
             words += ["--deselect", f"tests/{one}"]
         files = [f"tests/test_{name}.py" for name in FILES]
-        quick = subprocess.run([python, *words, "-m", "quick", *files], cwd=TESTS.parent)
+        shared = [*words, "-m", "quick", "-n", "2", "--dist", "loadfile"]
+        quick = subprocess.run([python, *shared, *files], cwd=TESTS.parent)
         slow = subprocess.run([python, *words, "tests/test_penguin.py"], cwd=TESTS.parent)
         return quick.returncode or slow.returncode
 
