@@ -193,7 +193,7 @@ def test_gp_takes_no_more_curves_than_asked_for():
     values = make_predictor("gp:most=10").fit(context).predict(new, 4).values
     assert (values == make_predictor("gp").fit(few).predict(new, 4).values).all()
     assert (values != make_predictor("gp").fit(context).predict(new, 4).values).any()
-    assert "there are 0" in make_predictor("gp").predict(new, 4).reasons[0]
+    assert "no finished curves" in make_predictor("gp").predict(new, 4).reasons[0]
 
 
 def test_a_method_that_learns_never_stops_a_campaign():

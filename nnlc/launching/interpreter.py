@@ -41,7 +41,8 @@ def find_python(python: str | None, site: Site, ranks: int = 1) -> str:
     if found is None:
         raise SiteError(f"--python {python}: no program here; {_ON_NODES}")
     path = str(Path(found).absolute())  # a link to it may belong to an environment
-    needed = (*EXTRAS["train"], *(EXTRAS["mpi"] if ranks > 1 else ()))
+    extra = "mpi" if ranks > 1 else "train"
+    needed = EXTRAS[extra]
     try:
         nnlc, lacking = (__version__, missing(needed)) if path == sys.executable else nnlc_of(path)
     except ValueError as problem:
@@ -50,7 +51,6 @@ def find_python(python: str | None, site: Site, ranks: int = 1) -> str:
         has = "no nnlc" if nnlc is None else f"nnlc {nnlc}"
         raise SiteError(f"--python {python} has {has}: install nnlc {__version__} for it")
     if lacks := [module for module in needed if module in lacking]:
-        extra = "mpi" if ranks > 1 else "train"
         of_site = " (mpi4py against the site's MPI: see README)" if "mpi4py" in lacks else ""
         raise SiteError(
             f"the Python of the ranks, {path}, lacks {', '.join(lacks)}: run "
@@ -73,7 +73,7 @@ def nnlc_of(python: str) -> tuple[str | None, list[str]]:
     )
     try:
         answer = subprocess.run(  # noqa: S603  a list, no shell
-            [python, "-c", code, *EXTRAS["train"], *EXTRAS["mpi"]],
+            [python, "-c", code, *EXTRAS["mpi"]],
             cwd="/",  # not in a checkout of nnlc, which would hide the installed nnlc
             stdin=subprocess.DEVNULL,
             capture_output=True,

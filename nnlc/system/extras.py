@@ -11,14 +11,15 @@ from importlib.util import find_spec
 
 from nnlc.errors import NnlcError
 
+_TRAIN = ("torch", "scipy", "safetensors")
 EXTRAS = {
-    "train": ("torch", "scipy", "safetensors"),
-    "mpi": ("mpi4py",),
+    "train": _TRAIN,
+    "mpi": (*_TRAIN, "mpi4py"),
     "export": ("pyarrow", "h5py"),
     "fit": ("scipy",),
     "bench": ("ConfigSpace", "optuna", "syne_tune"),
 }
-"""Modules of each extra by which its presence is told; `mpi` brings those of `train` too."""
+"""Modules of each extra by which its presence is told."""
 
 
 class MissingExtraError(NnlcError):
@@ -53,7 +54,7 @@ def lacking(extra: str, doing: str, *modules: str) -> str | None:
 
 def extras_line() -> str:
     """Return a line on the extras that are installed here, and those that are not."""
-    there = [name for name in EXTRAS if lacking(name, "") is None]
+    there = [name for name, modules in EXTRAS.items() if not missing(modules)]
     absent = [name for name in EXTRAS if name not in there]
     line = f"extras: {', '.join(there) or 'none'}"
     return f"{line}; not {', '.join(absent)}" if absent else line

@@ -13,7 +13,7 @@ threads wait for one another.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -56,22 +56,28 @@ class GaussianProcess(ContextPredictor):
 
     Attributes:
         most: most curves to learn from; of more, so many are taken, evenly spread over the context.
-        context: the curves to learn from.
     """
 
     name = "gp"
     most: int = 500
-    context: Curves | None = field(default=None, compare=False)
 
     def fit(self, context: Curves) -> Predictor:
         """Return a predictor that learns from the context when it is asked for an epoch."""
         known = np.isfinite(context.val_accuracy_percent).all(axis=1)
-        return replace(self, context=context.select(_spread(np.flatnonzero(known), self.most)))
+        return _Learned(context.select(_spread(np.flatnonzero(known), self.most)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Learned(Predictor):
+    """Gaussian process with the curves that it learns from."""
+
+    name = "gp"
+    context: Curves
 
     def predict(self, curves: Curves, epoch: float) -> Predictions:
         """Predict all networks by a process for curves of so many points."""
-        count = 0 if self.context is None else len(self.context)
-        if self.context is None or count < FEWEST_CURVES:
+        count = len(self.context)
+        if count < FEWEST_CURVES:
             why = f"gp learns from at least {FEWEST_CURVES} finished curves, and there are {count}"
             return Predictions.from_outcomes([FitFailure(why)] * len(curves))
         final = self.context.val_accuracy_percent[:, round(2 * epoch) - 1]
