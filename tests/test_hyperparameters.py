@@ -58,9 +58,11 @@ def test_networks_of_other_programs_have_their_own_columns_or_none():
     networks = pd.DataFrame(
         {"id": ["b", "a"], "learning_rate": [0.1, 0.2], "width": [4, 8], "tags": [["x"], ["y"]]}
     )
-    networks["kind"] = ["plain", "deep"]
+    networks = networks.assign(kind=["plain", "deep"], wide=pd.array([True, None], "boolean"))
     found = hyperparameters(Tables.from_frames(curves, networks).networks)
-    assert found.loc["b"].to_dict() == {"learning_rate": 0.1, "width": 4, "kind": "plain"}
+    expected = {"learning_rate": 0.1, "width": 4, "kind": "plain", "wide": 1}
+    assert found.loc["b"].to_dict() == expected
+    assert found["wide"].dtype == "Int64"
     mixed = networks.assign(conv_kernels=[(1, 2), (3,)], layer_types=[(1,), (2,)])
     assert list(hyperparameters(Tables.from_frames(curves, mixed).networks)) == list(found)
 

@@ -7,7 +7,7 @@ from itertools import chain, zip_longest
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from nnlc.networks import POOLING, NetworkSpec
 
@@ -45,7 +45,8 @@ def hyperparameters(networks: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         networks: `networks` of `Tables` or of `Benchmark`. Of networks of other programs, the
-            result has the columns above that they have, and their own columns of numbers or texts.
+            result has the columns above that they have, and their own columns of numbers, texts or
+            booleans (as 0 and 1).
 
     Returns:
         A row for each network, in the same order, with the ID as index. Whole numbers have the type
@@ -56,7 +57,8 @@ def hyperparameters(networks: pd.DataFrame) -> pd.DataFrame:
         found |= dict(_of_layers(networks))
     for name in networks.columns:
         if name not in _NO_HYPERPARAMETERS and _is_known(networks, name):
-            found[name] = networks[name]
+            is_bool = is_bool_dtype(networks[name])
+            found[name] = networks[name].astype("Int64") if is_bool else networks[name]
     frame = pd.DataFrame({name: column.array for name, column in found.items()})
     return frame.set_axis(pd.Index(networks["id"], name="id"))
 
