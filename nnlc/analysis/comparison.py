@@ -11,12 +11,7 @@ from numpy.typing import NDArray
 
 from nnlc.analysis.contexts import LearnFrom, learned_lines, with_contexts
 from nnlc.analysis.predictors.interface import Predictor, StopRule
-from nnlc.analysis.predictors.registry import (
-    ALL_METHODS,
-    check_epoch,
-    make_predictor,
-    predictor_text,
-)
+from nnlc.analysis.predictors.registry import ALL_METHODS, make_predictor, predictor_text
 from nnlc.analysis.scorable_networks import ScorableNetworks, find_scorable, left_out
 from nnlc.errors import NnlcError
 from nnlc.tables.frames import Tables, check_choice
@@ -99,10 +94,7 @@ def compare(
     """
     datasets = find_scorable(tables, target, only=only)
     scored = [one for one in datasets if one.ids]
-    planned = [
-        (_make(methods, one.target), _check_cutoffs(cutoffs, one.target, one.step))
-        for one in scored
-    ]
+    planned = [(_make(methods, one.target), _check_cutoffs(cutoffs, one)) for one in scored]
     rows: list[dict[str, Any]] = []
     failures: dict[str, str] = {}
     scored = with_contexts(scored, planned[0][0].values(), tables, learn_from)
@@ -166,8 +158,9 @@ def _make(methods: Sequence[str], target: float) -> dict[str, Predictor]:
 
 
 def _check_cutoffs(
-    cutoffs: Sequence[float] | Literal["fine"] | None, target: float, step: float
+    cutoffs: Sequence[float] | Literal["fine"] | None, scorable: ScorableNetworks
 ) -> list[float]:
+    target, step = scorable.target, scorable.step
     if isinstance(cutoffs, str):
         check_choice("cutoffs", cutoffs, ("fine",))
     if cutoffs is None or isinstance(cutoffs, str):
@@ -177,12 +170,7 @@ def _check_cutoffs(
         if not cutoffs:
             raise NnlcError(f"the target, epoch {target:g}, has no half epoch before it")
     for end in cutoffs:
-        check_epoch("a cutoff", end)
-        if end >= target:
-            raise NnlcError(
-                f"the cutoff, epoch {end:g}, is not before the target, epoch {target:g}; give an "
-                "earlier one"
-            )
+        scorable.check_cutoff(end)
     if not cutoffs:
         raise NnlcError("there is no cutoff; give at least one epoch")
     return sorted(set(map(float, cutoffs)))

@@ -8,12 +8,7 @@ import pandas as pd
 
 from nnlc.analysis.contexts import LearnFrom, learned_lines, with_contexts
 from nnlc.analysis.predictors.interface import Predictor, StopRule
-from nnlc.analysis.predictors.registry import (
-    MOST_EPOCHS,
-    check_epoch,
-    make_predictor,
-    predictor_text,
-)
+from nnlc.analysis.predictors.registry import MOST_EPOCHS, make_predictor, predictor_text
 from nnlc.analysis.scorable_networks import ScorableNetworks, find_scorable, left_out
 from nnlc.errors import NnlcError
 from nnlc.networks.image_sets import shown_name
@@ -134,12 +129,7 @@ def _by_cutoff(
 ) -> dict[str, Any]:
     half = max(1.0, scorable.target // (2 * scorable.step)) * scorable.step
     end = half if cutoff is None else cutoff
-    check_epoch("the cutoff", end)
-    if end >= scorable.target:
-        raise NnlcError(
-            f"the cutoff, epoch {end:g}, is not before the target, epoch {scorable.target:g}: "
-            "nothing would be left to predict"
-        )
+    scorable.check_cutoff(end)
     [(found, _)] = scorable.predict([method], end, processes)
     return {
         "converged": np.isfinite(found.values),

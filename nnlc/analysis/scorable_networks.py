@@ -72,6 +72,19 @@ class ScorableNetworks:
         """Return the number of points of a curve up to an epoch."""
         return _points(epoch, self.step)
 
+    def check_cutoff(self, end: float) -> None:
+        """Check that an epoch is possible and before the target.
+
+        Raises:
+            NnlcError: it is not.
+        """
+        check_epoch("the cutoff", end)
+        if end >= self.target:
+            raise NnlcError(
+                f"the cutoff, epoch {end:g}, is not before the target, epoch {self.target:g}: "
+                "nothing would be left to predict"
+            )
+
     def predict(
         self, methods: Sequence[Predictor], end: float, processes: int
     ) -> list[tuple[Predictions, float]]:
