@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import nnlc
 from nnlc.analysis.contexts import with_contexts
-from nnlc.analysis.predictors import Curves, FitFailure, Prediction, plug_ins
+from nnlc.analysis.predictors import Curves, FitFailure, Prediction, gp, plug_ins
 from nnlc.analysis.predictors.gp import FEWEST_CURVES, LEAST_DEVIATION
 from nnlc.analysis.predictors.interface import ContextPredictor
 from nnlc.analysis.predictors.observed import LastValue
@@ -132,12 +132,38 @@ def rising():
     ]
 
 
-def test_gp_beats_last1_by_settings_alone_and_its_uncertainty_holds(rising):
+@pytest.mark.parametrize(("share", "least", "most"), [(0.95, 85, 100), (0.5, 35, 65)])
+def test_gp_beats_last1_and_its_uncertainty_holds(rising, monkeypatch, share, least, most):
+    monkeypatch.setattr(gp, "_COVERED_SHARE", share)
     found = nnlc.compare(loaded(*rising), ["gp"], cutoffs=[0.5, 4], target=10)
     last, own = (found[found["method"] == name] for name in ("last1", "gp"))
     assert (own["mean_error"].to_numpy() < last["mean_error"].to_numpy() / 5).all()
     assert (own["predicted"] == 40).all()
-    assert own["covered_percent"].between(85, 100).all()
+    assert own["covered_percent"].between(least, most).all()
+
+
+def test_gp_predicts_by_settings_where_first_points_say_nothing(rising):
+    late = [
+        replace(one, rows=(*[replace(one.rows[0], val_accuracy_percent=10.0)] * 4, *one.rows[:16]))
+        for one in rising
+    ]
+    found = nnlc.compare(loaded(*late), ["gp"], cutoffs=[2], target=10).set_index("method")
+    assert found["mean_error"]["gp"] < found["mean_error"]["last1"] / 5
+    frame = loaded(*late[:3]).curves[["id", "epoch", "val_accuracy_percent"]]
+    unknown = nnlc.Tables.from_frames(frame)  # neither settings nor losses
+    found = nnlc.predict(unknown, method="gp", cutoff=2, learn_from=loaded(*late))
+    assert (found["predicted"] == found["predicted"][0]).all()
+    assert 10 < found["predicted"][0] < 90
+
+
+def test_gp_searches_its_most_likely_parameters():
+    squares = np.subtract.outer(np.arange(30), np.arange(30)) ** 2 / 100
+    wanted = np.sin(np.arange(30) / 5)
+    theta = gp._most_likely([squares] * 2, wanted)
+    least = gp._cost(theta, [squares] * 2, wanted)
+    near = [theta + sign * gp._LAST_STEP * axis for axis in np.eye(5) for sign in (1, -1)]
+    assert least <= min(gp._cost(one, [squares] * 2, wanted) for one in near)
+    assert least < gp._cost(gp._START, [squares] * 2, wanted)
 
 
 def test_gp_gives_the_same_digits_in_any_order_and_for_some_networks(rising):

@@ -203,7 +203,8 @@ def _of_dataset(
     values, points = tables.curves[_FIELDS].to_numpy(), _points(target, tables.step)
     lengths = tables.networks["half_epochs"].to_numpy()
     known = not tables.from_elsewhere
-    usable = (np.isfinite(values[:, 1:]) if known else ~np.isinf(values[:, 1:])).all(axis=1)
+    usable = np.isfinite(values[:, 2])
+    usable &= np.isfinite(values[:, 1]) if known else ~np.isinf(values[:, 1])
     starts, ids = np.cumsum(lengths) - lengths, tables.networks["id"].to_numpy()
     whole = [bool(usable[starts[i] : starts[i] + lengths[i]].all()) for i in places]
     left = places[whole]

@@ -63,8 +63,7 @@ class GaussianProcess(ContextPredictor):
 
     def fit(self, context: Curves) -> Predictor:
         """Return a predictor that learns from the context when it is asked for an epoch."""
-        known = np.isfinite(context.val_accuracy_percent).all(axis=1)
-        return _Learned(context.select(_spread(np.flatnonzero(known), self.most)))
+        return _Learned(context.select(_spread(np.arange(len(context)), self.most)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +81,8 @@ class _Learned(Predictor):
             return Predictions.from_outcomes([FitFailure(why)] * len(curves))
         final = self.context.val_accuracy_percent[:, round(2 * epoch) - 1]
         values, uncertainties = _regress(self.context.first(curves.points), final, curves)
-        good = np.isfinite(values)
-        why = f"the accuracy at epoch {curves.epochs[-1]:g} is not a finite number"
-        reasons = tuple(None if one else why for one in good)
-        uncertainties[~good] = np.nan
-        return Predictions(values, uncertainties, np.zeros(len(good), dtype=bool), reasons)
+        none = (None,) * len(values)
+        return Predictions(values, uncertainties, np.zeros(len(values), dtype=bool), none)
 
 
 def _regress(seen: Curves, final: Floats, curves: Curves) -> tuple[Floats, Floats]:
