@@ -69,6 +69,7 @@ def test_every_public_name_can_be_had_and_names_its_extra_when_it_is_called(ligh
     assert light["public"].keys() == extras.keys()
     for name, extra in extras.items():
         assert one_line(light["public"][name], extra), light["public"][name]
+    assert light["public"]["rebuild"].startswith("nnlc.rebuild needs torch and safetensors")
 
 
 def test_ranks_without_torch_say_so_once_and_all_end_with_1(tmp_path):

@@ -50,10 +50,10 @@ def rebuild(
 
     Raises:
         NnlcError: the table is damaged, the images are unknown, there is no such campaign, the
-            network does not fit into memory, there are no such weights of this table, or torch is
-            not installed.
+            network does not fit into memory, there are no such weights of this table, or torch or
+            safetensors is not installed.
     """
-    require_extra("train", "nnlc.rebuild", "torch")
+    require_extra("train", "nnlc.rebuild", "torch", "safetensors")
     from torch import nn
 
     from nnlc.training.build import Network, plain_module
