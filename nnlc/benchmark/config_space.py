@@ -121,7 +121,8 @@ def network_to_config(spec: NetworkSpec, space: Any) -> Any:
 
     Returns:
         The `ConfigSpace.Configuration`. As no specification says if filters had to increase,
-        `increasing_filters` is True if they do.
+        `increasing_filters` is True if they do. The article's own networks come back with
+        `torch_set_deterministic` True, not False.
 
     Raises:
         NnlcError: the network is not in this search space; the message says what is outside.
@@ -202,9 +203,8 @@ class _Parts:
     ) -> None:
         """Add a number of the network itself."""
         kind = "UniformFloat" if name.endswith(("_rate", "_exponent")) else "UniformInteger"
-        low, high = np.round(bounds, 13)  # as ConfigSpace does
-        if low < high:
-            self._add(kind, name, low, high, when=when, join=join)
+        if bounds[0] != bounds[1]:
+            self._add(kind, name, *bounds, when=when, join=join)
 
     def _share(self, name: str, bounds: tuple[Any, Any], when: When) -> None:
         """Add the share of a range that depends on other values."""

@@ -52,6 +52,8 @@ def test_networks_of_the_campaign_come_back_exactly():
         found = network_of(config, spec.random_seed, spec.id)
         assert found == spec
         assert repr(found) == repr(spec)  # 0 is not 0.0
+    published = replace(spec, torch_set_deterministic=False)
+    assert to_config(published, SPACES[images.name]) == config
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -137,6 +139,12 @@ def test_what_leaves_no_choice_has_no_hyperparameter_and_networks_are_the_sample
     for network in islice(campaign.networks(), 0, 800, 80):
         spec = network.spec
         assert network_of(to_config(spec, space), spec.random_seed, spec.id) == spec
+
+
+def test_a_block_that_is_listed_twice_is_drawn_twice_as_often():
+    space = config_space(paper_with(blocks=(1, 5, 5)), seed=1)
+    drawn = [config["conv1_block"] for config in space.sample_configuration(600)]
+    assert 350 < drawn.count(5) < 450
 
 
 def test_what_is_outside_the_space_is_told():
