@@ -42,9 +42,11 @@ def test_each_network_is_nearest_to_its_own_values_in_any_type():
         assert nearest.find({k: np.asarray(v)[()] for k, v in values_of(id_).items()}) == id_
 
 
-def test_learning_rates_are_compared_by_logarithms_and_filters_are_not():
+def test_rates_are_compared_by_logarithms_and_filters_are_not():
     assert one_column("learning_rate", [1e-4, 1e-1], learning_rate=2e-3) == "n0"
     assert one_column("learning_rate", [1e-4, 1e-1], learning_rate=4e-3) == "n1"
+    for name in ("momentum", "dampening", "weight_decay"):
+        assert one_column(name, [1e-4, 1e-1], **{name: 4e-3}) == "n1"
     assert one_column("conv1_filters", [1, 1000], conv1_filters=400) == "n0"
     # 0 counts as the smallest positive value, and a number beyond the range as its end.
     assert one_column("weight_decay", [1e-2, 0.0, 1e-6], weight_decay=1e-6) == "n1"

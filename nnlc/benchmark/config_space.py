@@ -186,7 +186,7 @@ class _Parts:
             self._number(f"{name}_exponent", getattr(space, f"{name}_exponent"), used)
         sizes = space.legal_batch_sizes(images)
         if len(sizes) > 1:
-            self._add("Ordinal", "batch_size", sizes, sizes[len(sizes) // 2])
+            self._add("Ordinal", "batch_size", sizes)
 
     def _fully_connected(self, space: SearchSpace) -> None:
         fewest, most = space.fc_layers

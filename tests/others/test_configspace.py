@@ -142,9 +142,12 @@ def test_what_leaves_no_choice_has_no_hyperparameter_and_networks_are_the_sample
 
 
 def test_a_block_that_is_listed_twice_is_drawn_twice_as_often():
-    space = config_space(paper_with(blocks=(1, 5, 5)), seed=1)
-    drawn = [config["conv1_block"] for config in space.sample_configuration(600)]
-    assert 350 < drawn.count(5) < 450
+    spaces = [config_space(paper_with(blocks=(1, 5, 5)), seed=seed) for seed in (1, 1, 2)]
+    first, again, other = (
+        [config["conv1_block"] for config in space.sample_configuration(600)] for space in spaces
+    )
+    assert 350 < first.count(5) < 450
+    assert first == again != other
 
 
 def test_what_is_outside_the_space_is_told():

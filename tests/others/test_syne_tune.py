@@ -10,6 +10,7 @@ from sklearn.neighbors import KNeighborsRegressor
 from syne_tune import StoppingCriterion, Tuner
 from syne_tune.backend.simulator_backend.simulator_callback import SimulatorCallback
 from syne_tune.blackbox_repository import UserBlackboxBackend, add_surrogate
+from syne_tune.config_space import is_log_space
 from syne_tune.optimizer.baselines import ASHA, BOHB, REA, TPE, RandomSearch
 from tabular_samples import programs_of, write_networks
 
@@ -117,6 +118,8 @@ def test_the_hyperparameters_of_a_network_are_answered_by_itself(bench):
     space = blackbox.configuration_space
     assert {"conv3_kernel", "learning_rate", "depth"} <= set(space)
     assert "optimizer" not in space  # the same for all
+    assert is_log_space(space["learning_rate"])
+    assert not is_log_space(space["dropout_rate"])
     for id_, config in zip(bench.ids, blackbox.all_configurations(), strict=True):
         assert all(space[name].is_valid(value) for name, value in config.items())
         assert blackbox.network_of(config) == id_
