@@ -49,7 +49,7 @@ def test_each_network_and_half_epoch_has_the_tables_values(bench, theirs):
             assert (result.config, result.value_metric_test) == (config, None)
 
 
-def test_all_that_names_a_network_answers_with_it(theirs):
+def test_all_that_names_a_network_answers_with_it(bench, theirs):
     for id_, config in theirs.configs.items():
         unnamed = theirs.Config.from_dict(dict(config))
         for named in (id_, config, {"id": id_}, dict(config), {"id": id_} | dict(config), unnamed):
@@ -57,7 +57,10 @@ def test_all_that_names_a_network_answers_with_it(theirs):
     for sample in (theirs.sample(seed=1), *theirs.sample(12, seed=2)):
         assert theirs.query(sample).config == sample
     assert len({config.id for config in theirs.sample(12, seed=2)}) == 12
-    for sample in theirs.space.sample_configuration(20):
+    drawn = bench.to_mfpbench(seed=1).space.sample_configuration(20)
+    assert drawn == bench.to_mfpbench(seed=1).space.sample_configuration(20)
+    assert drawn != bench.to_mfpbench(seed=2).space.sample_configuration(20)
+    for sample in drawn:
         assert theirs.query(sample, at=1).config.id == sample["id"]
 
 
@@ -103,6 +106,8 @@ def test_the_nearest_network_answers_only_if_named_and_is_in_the_result(theirs, 
         assert nearest.trajectory(asked)[3] == result
     for id_, known in nearest.configs.items():
         assert nearest.query(dict(known)).config.id == id_
+    assert nearest.space["learning_rate"].log
+    assert not nearest.space["dropout_rate"].log
     answers = {nearest.query(one, at=1).config.id for one in nearest.space.sample_configuration(50)}
     assert len(answers) > 3
 
