@@ -45,7 +45,7 @@ _START = np.log([0.2, 0.6, 2.7, 0.6, 2.7])
 points; amplitude and length for settings. Also the centre of their prior."""
 _PRIOR_DEVIATION = 1.5
 _FIRST_STEP, _LAST_STEP = 1.0, 0.25
-_LEAST_SHARE = 0.005
+_LEAST_SHARE = 0.001
 """Least share of right or of wrong answers in an accuracy, so that its log-odds are finite."""
 _COVERED_SHARE = 0.95
 
