@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from limits import HANG_SECONDS
+from rich.text import Text
 from typer.main import get_command
 from worker_jobs import TINY, run_worker, write_campaign
 
@@ -54,6 +55,12 @@ def test_help_names_every_command_and_loads_neither_torch_nor_mpi_nor_pandas():
     assert job.returncode == 0, job.stderr
     for verb in get_command(app).commands:
         assert f" {verb} " in job.stdout
+
+
+def test_every_word_of_a_help_text_is_shown_square_brackets_and_all():
+    for verb, command in get_command(app).commands.items():
+        for text in (command.help, *(each.help for each in command.params)):
+            assert not text or Text.from_markup(text).plain == text, f"nnlc {verb} --help"
 
 
 def test_specs_of_the_paper_lists_6000_networks_200_for_each_dataset_and_depth(tmp_path):

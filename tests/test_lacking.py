@@ -136,7 +136,7 @@ def test_what_needs_an_extra_names_it_in_one_line_and_writes_nothing(doing, monk
         ("to_syne_tune", r"needs syne_tune and huggingface_hub.*pip install 'nnlc\[bench\]'$"),
         (
             "to_mfpbench",
-            "needs mf-prior-bench.* environment of its own: pip install mf-prior-bench nnlc$",
+            r"needs mf-prior-bench.* environment of its own: pip install mf-prior-bench \.$",
         ),
     ],
 )

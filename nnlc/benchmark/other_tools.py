@@ -72,7 +72,7 @@ class OtherTools:
         if find_spec("mfpbench") is None:
             raise MissingExtraError(
                 "to_mfpbench needs mf-prior-bench, not installed here; it needs NumPy 1, so run, "
-                "in an environment of its own: pip install mf-prior-bench nnlc"
+                "in a clone of nnlc and an environment of its own: pip install mf-prior-bench ."
             )
         from nnlc.benchmark.mfpbench import NetworkBenchmark
 

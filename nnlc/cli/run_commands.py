@@ -166,7 +166,7 @@ def grow(
     campaign: shared_options.Campaign,
     dry_run: Annotated[bool, typer.Option(help="Only report; change no file.")] = False,
 ) -> None:
-    """Give a results folder more epochs, networks per depth, depths or datasets, or other [run]."""
+    """Give a folder more epochs, networks per depth, depths or datasets, or other run settings."""
     from nnlc.campaign.campaign import load_campaign
     from nnlc.results.folder import ResultsFolder
     from nnlc.upgrading.growing import grow as grow_folder

@@ -1,6 +1,6 @@
 """Extras of the installation: which optional libraries each brings, and what to say without them.
 
-`pip install nnlc` brings what reads, plans and submits; an extra, such as `nnlc[train]`, brings the
+The installation brings what reads, plans and submits; an extra, such as `nnlc[train]`, brings the
 libraries of one more kind of work.
 """
 
