@@ -12,6 +12,7 @@ from campaign_files import HEAD, OWN, PLAIN, refusal
 from nnlc.campaign.campaign import find_campaign, load_campaign, parse_campaign
 from nnlc.errors import CampaignError
 from nnlc.networks import SearchSpace
+from nnlc.results.campaign_file import campaign_file
 from nnlc.system.shipped import shipped_names
 
 # ---- what is shipped
@@ -218,3 +219,18 @@ def test_networks_fit_the_images_that_npz_promises(write):
         assert network.spec.dataset == "own"
         assert network.spec.fc_filters[-1] == 3
         assert network.spec.conv_kernels[0] <= 8
+
+
+def test_a_results_folders_campaign_toml_is_a_campaign_file_and_others_extend_it(
+    tmp_path, monkeypatch
+):
+    recorded = tmp_path / "campaign.toml"
+    recorded.write_bytes(campaign_file(load_campaign("curves")))
+    assert load_campaign(recorded) == load_campaign("curves")
+    (tmp_path / "longer.toml").write_text('extends = "campaign.toml"\nepochs = 30\n')
+    assert load_campaign(tmp_path / "longer.toml").epochs == 30
+    # A record of an older version lacks newer settings: they get their former values.
+    lines = [line for line in recorded.read_text().splitlines() if not line.startswith("pooling")]
+    recorded.write_text("\n".join(lines))
+    monkeypatch.setattr("nnlc.campaign.campaign.oldest_choices", lambda: {"pooling": "average"})
+    assert load_campaign(recorded).training.pooling == "average"

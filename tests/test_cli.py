@@ -211,3 +211,9 @@ def test_describe_prints_what_makes_a_campaign_of_images_of_ones_own_run(tmp_pat
     done = run_worker(campaign, "--results", tmp_path / "r")
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(list((tmp_path / "r" / "blobs_models").glob("*.txt"))) == 2
+
+
+def test_submit_names_the_campaign_whose_images_are_to_be_staged(tmp_path):
+    asked = ["submit", "fashion-mnist", "--site", "slurm", "--dry-run", "--python", sys.executable]
+    job = run_nnlc(*asked, "--images", tmp_path / "none", cwd=tmp_path)
+    assert job.stderr.endswith(f"run: nnlc stage fashion-mnist --root {tmp_path / 'none'}\n")

@@ -20,7 +20,7 @@ from nnlc.calibration.machines import fitted_machines, write_machines
 from nnlc.campaign.campaign import load_campaign
 from nnlc.cli import app
 from nnlc.errors import NnlcError, ResultsError
-from nnlc.results.campaign_file import _KEYS, _digest
+from nnlc.results.campaign_file import RECORD_KEYS, _digest
 from nnlc.results.folder import ResultsFolder, checkpoints_in
 from nnlc.results.journal import Journal
 from nnlc.system.newer_format import is_newer, too_new
@@ -94,7 +94,7 @@ def newer_keys(results):
 def digest_of(path):
     """As that nnlc would have written it."""
     values = tomllib.loads(path.read_text())
-    return _digest({key: value for key, value in values.items() if key not in _KEYS})
+    return _digest({key: value for key, value in values.items() if key not in RECORD_KEYS})
 
 
 def newer_journal(results):

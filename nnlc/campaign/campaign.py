@@ -34,9 +34,13 @@ from nnlc.networks import (
     network_seed,
     sample_network,
 )
+from nnlc.networks.arithmetic import oldest_choices
 from nnlc.networks.image_sets import NAME_PATTERN
 from nnlc.networks.recipe import TrainingSection
-from nnlc.system.toml_file import Layers, find_file, read_layers, validate
+from nnlc.system.toml_file import Layers, Values, find_file, read_layers, validate
+
+RECORD_KEYS = ("results_format", "nnlc", "digest")
+"""Keys about the file in a results folder's campaign.toml; all others belong to the campaign."""
 
 Minutes = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 
@@ -231,16 +235,34 @@ class CampaignNetwork:
 def load_campaign(name_or_path: str | Path) -> Campaign:
     """Return the campaign that nnlc ships under this name, or that this TOML file holds.
 
+    A results folder's campaign.toml is a campaign file too, and other files may extend it.
+
     Raises:
         CampaignError: the file has a mistake; the message names file and key, and says what would
             be right.
     """
     layers = read_layers(find_campaign(str(name_or_path)), find_campaign, CampaignError)
+    for values in layers.each:
+        if RECORD_KEYS[0] in values:
+            for key in RECORD_KEYS:
+                values.pop(key, None)
+            complete_record(values)
     campaign = _checked(layers)
     for name, words in campaign.space.likely_mistakes():
         value = list(getattr(campaign.space, name))
         say_once(f"note: {layers.file_of(['space', name])}: space.{name} = {value} {words}")
     return _with_absolute_npz(campaign, layers)
+
+
+def complete_record(values: Values) -> None:
+    """Give the settings that are newer than a results folder's campaign.toml their former values.
+
+    Args:
+        values: the file's values, which are changed.
+    """
+    training = values.get("training", {})
+    if isinstance(training, dict):
+        values["training"] = oldest_choices() | training
 
 
 def parse_campaign(values: dict[str, Any], path: Path) -> Campaign:

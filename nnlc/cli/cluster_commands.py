@@ -196,7 +196,7 @@ def submit(
     from nnlc.results.paths import results_path
     from nnlc.schedulers.commands import removed_wishes
     from nnlc.schedulers.site import load_site, queue_of
-    from nnlc.training.loaded_images import check_images
+    from nnlc.training.loaded_images import check_images, staged_by
 
     loaded, chosen = load_campaign(campaign), load_site(site, account=account, queue=queue)
     folder = ResultsFolder(results_path(results, loaded.name).absolute())
@@ -212,8 +212,9 @@ def submit(
     )
     submission = prepare(request, chosen, folder, loaded)
     scheduler = queue_of(chosen)
-    for name, image_set in loaded.image_sets().items():
-        check_images(image_set, loaded.datasets[name], images)
+    with staged_by(campaign):
+        for name, image_set in loaded.image_sets().items():
+            check_images(image_set, loaded.datasets[name], images)
     first = () if folder.has_campaign else shared_ids(campaign, loaded)
     spare = spare_nodes_notes(loaded, chosen, folder, request)
     for note in (*first, *submission.notes, *removed_wishes(os.environ), *spare):

@@ -104,9 +104,11 @@ def stage(
 ) -> None:
     """Download a campaign's images into the image folder, and verify them."""
     from nnlc.campaign.campaign import load_campaign
+    from nnlc.training.loaded_images import staged_by
     from nnlc.training.stage import stage_images
 
-    stage_images(load_campaign(campaign), root, source)
+    with staged_by(campaign):
+        stage_images(load_campaign(campaign), root, source)
 
 
 @app.command()

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 import tomli_w
 
 from nnlc import __version__
-from nnlc.campaign.campaign import Campaign, parse_campaign
+from nnlc.campaign.campaign import RECORD_KEYS, Campaign, complete_record, parse_campaign
 from nnlc.errors import CampaignError, ResultsError
-from nnlc.networks.arithmetic import oldest_choices
 from nnlc.system.newer_format import install_advice, is_newer, too_new
 from nnlc.system.toml_file import Values, read_toml
 from nnlc.wording import counted
@@ -25,8 +24,6 @@ GROWN_FORMAT = 3
 """Format of the folder of a campaign that has grown."""
 
 _HEAD = b"# The campaign of this results folder, whole. Written by nnlc; don't edit.\n"
-_KEYS = ("results_format", "nnlc", "digest")
-"""Keys about the file; all other keys belong to the campaign."""
 _NOT_DECISIVE = ("npz", "largest_class")
 """Keys of a user's own images that no table depends on: path, and share of the largest class."""
 
@@ -47,7 +44,7 @@ def read_campaign_file(path: Path) -> Written:
         ResultsError: the file can't be read, was written by a newer nnlc, or was edited.
     """
     values = read_toml(path, ResultsError)
-    found, made_by, digest = (values.pop(key, None) for key in _KEYS)
+    found, made_by, digest = (values.pop(key, None) for key in RECORD_KEYS)
     if newer := too_new(path, found, max(FORMATS), made_by):
         raise ResultsError(newer)
     if type(found) is not int or found < 1:
@@ -60,9 +57,7 @@ def read_campaign_file(path: Path) -> Written:
             f"{path}: was edited: its values don't match its digest, and the tables here were made "
             "with the old values; put these back, or give another campaign its own folder"
         )
-    training = values.get("training", {})
-    if isinstance(training, dict):
-        values["training"] = oldest_choices() | training
+    complete_record(values)
     try:
         campaign = parse_campaign(values, path)
     except CampaignError as problem:
@@ -76,7 +71,7 @@ def campaign_file(campaign: Campaign) -> bytes:
     content = campaign_toml(campaign)
     digest = _digest(tomllib.loads(content.decode()))
     format_ = GROWN_FORMAT if campaign.grown_from else FORMAT
-    about = dict(zip(_KEYS, (format_, __version__, digest), strict=True))
+    about = dict(zip(RECORD_KEYS, (format_, __version__, digest), strict=True))
     return _HEAD + tomli_w.dumps(about).encode() + content
 
 

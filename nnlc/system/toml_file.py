@@ -50,10 +50,15 @@ class Layers:
         self._layers = layers
 
     @property
+    def each(self) -> list[Values]:
+        """The keys of each file, the nearest first."""
+        return [values for _, values in self._layers]
+
+    @property
     def merged(self) -> Values:
         """All keys, each with its value in the nearest file that has it."""
         merged: Values = {}
-        for _, values in reversed(self._layers):
+        for values in reversed(self.each):
             merged = _merge(merged, values)
         return merged
 
@@ -80,7 +85,7 @@ class Layers:
 
     def has_key(self, location: list[str]) -> bool:
         """Return True if any of the files has this key."""
-        return any(_has_key(values, location) for _, values in self._layers)
+        return any(_has_key(values, location) for values in self.each)
 
 
 def _has_key(values: Values, location: list[str]) -> bool:

@@ -4,6 +4,9 @@ Nothing is downloaded: compute nodes have no network, so `nnlc.training.stage` b
 file is opened twice, so that the bytes that are parsed are those whose checksum was verified.
 """
 
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nnlc.campaign.campaign import Campaign
@@ -15,7 +18,14 @@ from nnlc.training.image_files import ImageFile, WrongFileError
 from nnlc.training.image_sources import Images, source_of
 from nnlc.training.own_images import SPLITS, image_shapes
 
-__all__ = ["Images", "check_images", "image_files", "load_images", "warn_of_own_images"]
+__all__ = [
+    "Images",
+    "check_images",
+    "image_files",
+    "load_images",
+    "staged_by",
+    "warn_of_own_images",
+]
 
 
 def load_images(image_set: ImageSet, section: DatasetSection, root: Path) -> Images:
@@ -58,6 +68,15 @@ def check_images(image_set: ImageSet, section: DatasetSection, root: Path) -> No
         )
     if section.npz is not None:
         _check_own(image_set, section.npz)
+
+
+@contextmanager
+def staged_by(campaign: str) -> Iterator[None]:
+    """Write a campaign's name or file into the command that an ImagesError gives."""
+    try:
+        yield
+    except ImagesError as problem:
+        raise ImagesError(str(problem).replace("<campaign>", shlex.quote(campaign))) from None
 
 
 def warn_of_own_images(campaign: Campaign) -> None:
