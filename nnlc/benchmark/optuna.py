@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from optuna import TrialPruned
+from optuna import Trial, TrialPruned
 from optuna.study import StudyDirection
 
 from nnlc.benchmark.nearest import NearestNetwork, Surrogate, has_layer, nearest_network
 from nnlc.benchmark.tabular import TabularNetworks
 from nnlc.errors import NnlcError
-from nnlc.wording import counted
+from nnlc.wording import counted, some_of
 
 
 class Objective:
@@ -53,15 +53,11 @@ class Objective:
 
         Raises:
             optuna.TrialPruned: the pruner ends the trial.
-            NnlcError: the study minimises or has several objectives, or the network is none of
-                these.
+            NnlcError: the study minimises or has several objectives, or the trial was enqueued
+                with another network or with what no trial suggests.
         """
-        study = getattr(trial, "study", None)
-        if study is not None and study.directions != [StudyDirection.MAXIMIZE]:
-            raise NnlcError(
-                "the objective is one accuracy, to be maximised, but the study is not: make it "
-                'with optuna.create_study(direction="maximize")'
-            )
+        if isinstance(trial, Trial):
+            self._check_asked(trial)
         id_ = self._suggested_id(trial) if self._nearest is None else _found(trial, self._nearest)
         row = self._rows[id_]
         trial.set_user_attr("network", id_)
@@ -75,6 +71,21 @@ class Objective:
         if pruned:
             raise TrialPruned(f"network {id_} was pruned after {counted(half_epoch, 'half epoch')}")
         return float(accuracy)
+
+    def _check_asked(self, trial: Trial) -> None:
+        """Check that the study maximises, and that an enqueued trial has only what is suggested."""
+        if trial.study.directions != [StudyDirection.MAXIMIZE]:
+            raise NnlcError(
+                "the objective is one accuracy, to be maximised, but the study is not: make it "
+                'with optuna.create_study(direction="maximize")'
+            )
+        record = trial.study.get_trials(deepcopy=False)[trial.number]
+        known = self._nearest.hyperparameters if self._nearest else ()
+        names = [one.name for one in known] or ["network"]
+        for name in record.system_attrs.get("fixed_params", {}):
+            if name not in names:
+                hint = "" if self._nearest else ', or with surrogate="nearest" hyperparameters'
+                raise NnlcError(f"a trial has no {name!r}: enqueue {some_of(names, 12)}{hint}")
 
     def _suggested_id(self, trial: Any) -> str:
         try:

@@ -52,6 +52,13 @@ def test_each_sampler_and_pruner_searches_and_each_trial_costs_what_it_trained(
     )
 
 
+def test_a_surrogate_takes_no_id(bench):
+    study = study_of()
+    study.enqueue_trial({"network": bench.ids[0]})
+    with pytest.raises(NnlcError, match="no 'network': enqueue depth, optimizer, learning_rate"):
+        study.optimize(bench.objective(surrogate="nearest"), n_trials=1)
+
+
 @pytest.mark.parametrize("sampler", ["grid", "brute force"])
 def test_all_networks_can_be_searched_once_each(bench, sampler):
     objective = bench.objective()
@@ -104,6 +111,7 @@ def test_costs_in_epochs_and_fewer_half_epochs_are_by_name(bench):
         ({"direction": "minimize"}, {}, r'the study is not: make it .*\(direction="maximize"\)'),
         ({"directions": ["maximize"] * 2}, {}, "one accuracy, to be maximised, but the study"),
         ({"direction": "maximize"}, {"network": "x"}, "'x': a trial's `network` can only be one"),
+        ({"direction": "maximize"}, {"depth": 1}, "no 'depth': enqueue network, or with surrogate"),
         (
             {"direction": "maximize", "sampler": GridSampler({"network": ["x"]})},
             {},
