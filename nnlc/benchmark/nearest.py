@@ -40,6 +40,12 @@ class Hyperparameter:
         """True if the networks have more than one value."""
         return len(self.choices) > 1 or self.low < self.high
 
+    @property
+    def known(self) -> str:
+        """Values in words, for messages."""
+        numbers = f"numbers from {self.low:g} to {self.high:g}"
+        return some_of([str(one) for one in self.choices], 8) or numbers
+
     def scaled(self, value: Any) -> float:
         """Return a number between 0 and 1, or the place among `choices`; NaN if it is missing."""
         try:
@@ -49,10 +55,8 @@ class Hyperparameter:
                 return self.choices.index(value)
             number = min(max(float(value), self.low), self.high)
         except (TypeError, ValueError, OverflowError):
-            there = self.choices or (f"numbers from {self.low:g} to {self.high:g}",)
             raise NnlcError(
-                f"no network has the {self.name} {value!r}: there are "
-                f"{some_of([str(one) for one in there], 8)}"
+                f"no network has the {self.name} {value!r}: there are {self.known}"
             ) from None
         if not self.differs:
             return 0

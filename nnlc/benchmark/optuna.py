@@ -5,7 +5,7 @@ from typing import Any
 from optuna import Trial, TrialPruned
 from optuna.study import StudyDirection
 
-from nnlc.benchmark.nearest import NearestNetwork, Surrogate, has_layer, nearest_network
+from nnlc.benchmark.nearest import Hyperparameter, Surrogate, has_layer, nearest_network
 from nnlc.benchmark.tabular import TabularNetworks
 from nnlc.errors import NnlcError
 from nnlc.wording import counted, some_of
@@ -44,6 +44,8 @@ class Objective:
         self.half_epochs = chosen.half_epochs
         self._rows = {id_: row for row, id_ in enumerate(self.ids)}
         self._nearest = nearest_network(surrogate, chosen)
+        known = self._nearest.hyperparameters if self._nearest else ()
+        self._parameters = known or (Hyperparameter("network", self.ids),)
 
     def __call__(self, trial: Any) -> float:
         """Return the accuracy of the network that the trial suggests.
@@ -58,7 +60,8 @@ class Objective:
         """
         if isinstance(trial, Trial):
             self._check_asked(trial)
-        id_ = self._suggested_id(trial) if self._nearest is None else _found(trial, self._nearest)
+        values = self._suggested(trial)
+        id_ = self._nearest.find(values) if self._nearest else values["network"]
         row = self._rows[id_]
         trial.set_user_attr("network", id_)
         for half_epoch, accuracy in enumerate(self.chosen.accuracy[row].tolist(), 1):
@@ -80,34 +83,29 @@ class Objective:
                 'with optuna.create_study(direction="maximize")'
             )
         record = trial.study.get_trials(deepcopy=False)[trial.number]
-        known = self._nearest.hyperparameters if self._nearest else ()
-        names = [one.name for one in known] or ["network"]
+        names = [one.name for one in self._parameters]
         for name in record.system_attrs.get("fixed_params", {}):
             if name not in names:
                 hint = "" if self._nearest else ', or with surrogate="nearest" hyperparameters'
                 raise NnlcError(f"a trial has no {name!r}: enqueue {some_of(names, 12)}{hint}")
 
-    def _suggested_id(self, trial: Any) -> str:
-        try:
-            return str(trial.suggest_categorical("network", self.ids))
-        except ValueError as problem:
-            reason = str(problem).partition(" not in (")[0].rstrip(".")
-            raise NnlcError(
-                f"{reason}: a trial's `network` can only be one of `ids` of the objective, such as "
-                f"{self.ids[0]}"
-            ) from None
-
-
-def _found(trial: Any, nearest: NearestNetwork) -> str:
-    """Return the ID of the network nearest to the hyperparameters that a trial suggests."""
-    values: dict[str, Any] = {}
-    for one in nearest.hyperparameters:
-        if not has_layer(one.name, values):
-            continue
-        if one.choices:
-            values[one.name] = trial.suggest_categorical(one.name, one.choices)
-        elif one.whole:
-            values[one.name] = trial.suggest_int(one.name, int(one.low), int(one.high))
-        else:
-            values[one.name] = trial.suggest_float(one.name, one.low, one.high, log=one.logarithmic)
-    return nearest.find(values)
+    def _suggested(self, trial: Any) -> dict[str, Any]:
+        """Return the parameters that a trial suggests, only those of layers that are there."""
+        values: dict[str, Any] = {}
+        for one in self._parameters:
+            if not has_layer(one.name, values):
+                continue
+            try:
+                if one.choices:
+                    value = trial.suggest_categorical(one.name, one.choices)
+                elif one.whole:
+                    value = trial.suggest_int(one.name, int(one.low), int(one.high))
+                else:
+                    value = trial.suggest_float(one.name, one.low, one.high, log=one.logarithmic)
+            except ValueError as problem:
+                reason = str(problem).partition(" not in (")[0].rstrip(".")
+                raise NnlcError(
+                    f"a trial can't suggest {one.name} ({reason}): there are {one.known}"
+                ) from None
+            values[one.name] = value
+        return values

@@ -52,11 +52,15 @@ def test_each_sampler_and_pruner_searches_and_each_trial_costs_what_it_trained(
     )
 
 
-def test_a_surrogate_takes_no_id(bench):
+def test_a_surrogate_takes_no_id_and_no_value_that_optuna_refuses(bench):
     study = study_of()
     study.enqueue_trial({"network": bench.ids[0]})
+    objective = bench.objective(surrogate="nearest")
     with pytest.raises(NnlcError, match="no 'network': enqueue depth, optimizer, learning_rate"):
-        study.optimize(bench.objective(surrogate="nearest"), n_trials=1)
+        study.optimize(objective, n_trials=1)
+    study.enqueue_trial({"learning_rate": 0})
+    with pytest.raises(NnlcError, match=r"suggest learning_rate \(.*\): there are numbers from "):
+        study.optimize(objective, n_trials=1)
 
 
 @pytest.mark.parametrize("sampler", ["grid", "brute force"])
@@ -110,12 +114,16 @@ def test_costs_in_epochs_and_fewer_half_epochs_are_by_name(bench):
     [
         ({"direction": "minimize"}, {}, r'the study is not: make it .*\(direction="maximize"\)'),
         ({"directions": ["maximize"] * 2}, {}, "one accuracy, to be maximised, but the study"),
-        ({"direction": "maximize"}, {"network": "x"}, "'x': a trial's `network` can only be one"),
+        (
+            {"direction": "maximize"},
+            {"network": "x"},
+            r"suggest network \('x'\): there are 2026_11",
+        ),
         ({"direction": "maximize"}, {"depth": 1}, "no 'depth': enqueue network, or with surrogate"),
         (
             {"direction": "maximize", "sampler": GridSampler({"network": ["x"]})},
             {},
-            "'x': a trial's `network` can only be one of `ids` of the objective, such as 2026_11",
+            r"suggest network \('x'\): there are 2026_11.* and 4 more",
         ),
     ],
 )
