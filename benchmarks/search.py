@@ -196,29 +196,46 @@ def difference(ours: list[Trained], theirs: list[Trained]) -> str:
 
 def main() -> int:
     """Print the regrets; return 1 if a tool differs, else 0."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder")
-    parser.add_argument("--dataset")
-    parser.add_argument("--cost", choices=("seconds", "epochs"), default="seconds")
-    parser.add_argument("--seeds", type=int, default=10)
+    parser = argparse.ArgumentParser(
+        description=__doc__.partition("\n\n")[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", help="of tables, such as a results folder")
+    parser.add_argument("--dataset", help="needed if the folder has several")
+    parser.add_argument(
+        "--cost",
+        choices=("seconds", "epochs"),
+        default="seconds",
+        help="seconds come from the journal of a results folder (%(default)s)",
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=10, metavar="N", help="searches of each kind (%(default)s)"
+    )
     words = parser.parse_args()
-    given = {"dataset": words.dataset, "cost": words.cost}
+    if words.seeds < 1:
+        parser.error(f"argument --seeds: {words.seeds} is less than 1")
     try:
-        bench = nnlc.Benchmark(words.folder)
-        chosen = bench.chosen(**given)
+        return compare(words.folder, words.seeds, {"dataset": words.dataset, "cost": words.cost})
     except nnlc.NnlcError as problem:
         parser.error(str(problem))
+
+
+def compare(folder: str, seeds: int, given: dict[str, Any]) -> int:
+    """Print the regrets with the networks that are given; return 1 if a tool differs, else 0."""
+    bench = nnlc.Benchmark(folder)
+    chosen = bench.chosen(**given)
     whole, best = float(chosen.costs[:, -1].sum()), float((100 - chosen.accuracy).min())
     print(
         f"{len(chosen.ids)} networks of {chosen.dataset}, {chosen.half_epochs} half epochs, "
-        f"{whole:.1f} {words.cost} in all; seeds 1 to {words.seeds}"
+        f"{whole:.1f} {chosen.cost} in all; seeds 1 to {seeds}; "
+        "-: some seed has no network by then"
     )
-    print(f"{'regret at % of this cost':34}" + "".join(f"{each:8}" for each in PERCENT))
+    print(f"{'regret (points) at % of this cost':34}" + "".join(f"{each:8}" for each in PERCENT))
     differences = []
     for tool in TOOLS:
         for halving in (False, True):
             rows, name = [], "halving" if halving else "random search"
-            for seed in range(1, words.seeds + 1):
+            for seed in range(1, seeds + 1):
                 one = tool(bench, given, seed)
                 rule = one.goes_on if halving else None
                 ours = list(search(bench, chosen, one.order(chosen.ids), rule))
@@ -230,7 +247,10 @@ def main() -> int:
             means = "".join(f"{mean:8.2f}" for mean in np.mean(rows, axis=0))
             print(f"{f'{name} as in {tool.name}':34}{means}".replace("nan", "  -"))
     compared = [tool.name for tool in TOOLS if find_spec(tool.module)]
-    print("\n".join(differences) or f"equal to the last digit: {' and '.join(compared) or 'none'}")
+    missing = [f"{tool.name} is not installed" for tool in TOOLS if tool.name not in compared]
+    last = [f"equal to the last digit: {' and '.join(compared)}"] if compared else []
+    last += [f"not compared: {', '.join(missing)}"] if missing else []
+    print("\n".join(differences or ["; ".join(last)]))
     return int(bool(differences))
 
 

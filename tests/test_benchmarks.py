@@ -142,9 +142,14 @@ def test_a_benchmark_runs_in_its_smallest_form(name, output_of, tmp_path, monkey
     assert re.search(told, output_of(name, *options), re.MULTILINE)
 
 
-def test_searches_of_tables_come_closer_to_the_best_network_with_more_cost(output_of, tmp_path):
+def test_searches_of_tables_come_closer_to_the_best_network_with_more_cost(
+    output_of, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("search.find_spec", lambda name: None)
     folder = write_networks(tmp_path, 24)
-    _, _, *rows, _ = output_of("search.py", folder, "--seeds", 2).splitlines()
+    first, _, *rows, last = output_of("search.py", folder, "--seeds", 2).splitlines()
+    assert first.endswith("-: some seed has no network by then")
+    assert last == "not compared: Optuna is not installed, Syne Tune is not installed"
     regrets = {row[:34].strip(): list(map(float, row[34:].split()[2:])) for row in rows}
     assert len(regrets) == 4
     assert all(found == sorted(found, reverse=True) for found in regrets.values())
@@ -154,6 +159,18 @@ def test_searches_of_tables_come_closer_to_the_best_network_with_more_cost(outpu
             regrets[f"{m} as in {tool}"] for m in ("random search", "halving")
         )
         assert halving != random_search
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--seeds", 0], "argument --seeds: 0 is less than 1"),
+        ([], "is in this folder or its subfolders"),
+    ],
+)
+def test_a_mistake_in_what_is_searched_is_one_line(output_of, tmp_path, given, words):
+    with pytest.raises(AssertionError, match=words):
+        output_of("search.py", tmp_path, *given)
 
 
 def test_a_process_of_its_own_has_the_environment_that_is_given(monkeypatch):

@@ -30,7 +30,7 @@ def values_of(id_, **changes):
 
 def one_column(name, values, **asked):
     frame = pd.DataFrame({name: values}, index=[f"n{place}" for place in range(len(values))])
-    return NearestNetwork(frame).find(asked or {name: None})
+    return NearestNetwork(frame).find(asked)
 
 
 def test_each_network_is_nearest_to_its_own_values_in_any_type():
@@ -53,6 +53,9 @@ def test_rates_are_compared_by_logarithms_and_filters_are_not():
     assert one_column("weight_decay", [1e-2, 1e-6], weight_decay=0) == "n1"
     assert one_column("conv1_filters", [10, 20, 20], conv1_filters=10**9) == "n1"
     assert one_column("width", [math.inf, 1.0, 2.0], width=1.9) == "n0"
+    # A negative number too, where a network has one; a network's own -inf is the lowest.
+    assert one_column("width", [-1.0, 2.0], width=-9) == "n0"
+    assert one_column("width", [-math.inf, 1.0, 2.0], width=1.1) == "n0"
 
 
 def test_a_text_or_block_is_equal_or_not_and_a_missing_value_is_as_far_as_any():
@@ -67,7 +70,8 @@ def test_a_text_or_block_is_equal_or_not_and_a_missing_value_is_as_far_as_any():
 
 def test_layers_that_a_network_does_not_have_are_ignored():
     nearest = NearestNetwork(FRAME)
-    assert nearest.find(values_of("a", conv2_filters=16, pool1_kernel=3)) == "a"
+    for value in (3, math.nan, None):
+        assert nearest.find(values_of("a", conv2_filters=16, pool1_kernel=value)) == "a"
     deep = {"depth": 2, "conv1_block": 2, "fc_layers": 2}
     there = ("conv2_kernel", "pool1_kernel", "fc1_units", "learning_rate", "convoluted")
     assert all(has_layer(name, deep) for name in there)
@@ -99,6 +103,10 @@ def test_ranges_are_those_of_the_networks():
         ({"optimizer": "Lion"}, "no network has the optimizer 'Lion': there are Adam, SGD"),
         ({"depth": "two"}, "no network has the depth 'two': there are numbers from 1 to 2"),
         ({"learning_rate": [1]}, r"no network has the learning_rate \[1\]: there are numbers"),
+        ({"learning_rate": math.nan}, "no network has the learning_rate nan: there are numbers"),
+        ({"optimizer": None}, "no network has the optimizer None: there are Adam, SGD"),
+        ({"conv1_filters": pd.NA}, "no network has the conv1_filters <NA>: there are numbers"),
+        ({"learning_rate": -0.01}, "no network has the learning_rate -0.01: there are numbers"),
         ({"depth": np.ones(2)}, r"no network has the depth array\(\[1., 1.\]\): there are numbers"),
     ],
 )

@@ -52,7 +52,8 @@ def test_one_dataset_of_several_is_chosen_by_either_name():
 def test_costs_in_epochs_need_no_record_and_follow_the_step_of_the_curves(tmp_path):
     for number in (1, 2):
         write(tmp_path, number, curve(10.0, 20.0))
-    with pytest.raises(NnlcError, match=r'2 of 2 networks .*_000001: load .*cost="epochs"'):
+    advice = 'load .*, give curves of other programs a column `seconds`, or give cost="epochs"'
+    with pytest.raises(NnlcError, match=f"2 of 2 networks .*_000001: {advice}"):
         Benchmark(tmp_path).chosen()
     assert Benchmark(tmp_path).chosen(cost="epochs").costs.tolist() == [[0.5, 1.0]] * 2
     assert bench_of(LENGTHS, step=1).chosen(cost="epochs").costs[0].tolist() == [1, 2, 3, 4]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from nnlc.analysis.metrics import check_rows
 from nnlc.benchmark.other_tools import OtherTools
-from nnlc.benchmark.tabular import Floats
+from nnlc.benchmark.tabular import FOR_SECONDS, Floats
 from nnlc.collection.loading import load_tables
 from nnlc.collection.selection import Range, draw_sample, select_networks
 from nnlc.errors import NnlcError
@@ -117,8 +117,7 @@ class Benchmark(OtherTools):
             raise NnlcError(f"{seconds!r} is no number of seconds")
         if math.isnan(ends[-1]):
             raise NnlcError(
-                f"network {id} has no recorded seconds: load the results folder with its journal, "
-                "or ask by epoch with query"
+                f"network {id} has no recorded seconds: {FOR_SECONDS}, or ask by epoch with query"
             )
         # Sums of seconds are inexact in their last digits.
         number = int(np.searchsorted(ends, budget + 1e-9, side="right"))
@@ -191,7 +190,7 @@ class Benchmark(OtherTools):
         ids = self._ids_of(dataset, depth)
         if isinstance(rng, np.random.Generator):
             rng = int(rng.integers(2**63))
-        elif not isinstance(rng, int | np.integer):
+        elif isinstance(rng, bool) or not isinstance(rng, int | np.integer):
             raise NnlcError(f"rng is a {type(rng).__name__}: give an integer or a Generator")
         return draw_sample(ids, count, int(rng))
 

@@ -34,7 +34,7 @@ made again from these, it may have a network with other last digits of the learn
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -108,8 +108,9 @@ def config_to_network(
     Raises:
         NnlcError: the configuration is not of `config_space`, or ID or seed has a wrong form.
     """
-    space = getattr(config, "config_space", None)
-    return _drawn(_Answers(config), space, random_seed, id=id, train_gpu=train_gpu)
+    if not hasattr(config, "config_space"):
+        raise NnlcError("give a ConfigSpace.Configuration; for a dict, Configuration(space, dict)")
+    return _drawn(_Answers(config), config.config_space, random_seed, id=id, train_gpu=train_gpu)
 
 
 def network_to_config(spec: NetworkSpec, space: Any) -> Any:
@@ -130,6 +131,8 @@ def network_to_config(spec: NetworkSpec, space: Any) -> Any:
     require_extra("bench", "network_to_config", "ConfigSpace")
     from ConfigSpace import Configuration
 
+    if not isinstance(spec, NetworkSpec) or not hasattr(space, "meta"):
+        raise NnlcError("give a NetworkSpec, as nnlc.read_table(path).spec, and then a ConfigSpace")
     draws = _Wanted(spec, space)
     drawn = _drawn(draws, space, spec.random_seed, id=spec.id, train_gpu=spec.train_gpu)
     drawn = replace(drawn, torch_set_deterministic=spec.torch_set_deterministic)
@@ -141,14 +144,12 @@ def network_to_config(spec: NetworkSpec, space: Any) -> Any:
 
 def _drawn(draws: Draws, space: Any, random_seed: int, **whose: Any) -> NetworkSpec:
     """Return the network that draws make in a space of `config_space`."""
-    meta = getattr(space, "meta", None)
-    if not isinstance(meta, Mapping) or _META not in meta:
+    origin = (space.meta or {}).get(_META)
+    if origin is None:
         raise NnlcError(
             "this ConfigSpace names no campaign (none does that a file has): use nnlc.config_space"
         )
-    origin = meta[_META]
-    low, high = origin["depths"]
-    depth = draws.integer(low, high, "depth")
+    depth = draws.integer(origin["depths"][0], origin["depths"][1], "depth")
     given, images = SearchSpace(**origin["space"]), ImageSet(**origin["images"])
     whose |= {"optimizer": origin["optimizer"], "draws": draws}
     return sample_network(given, images, depth, random_seed, **whose)

@@ -34,6 +34,8 @@ class Hyperparameter:
     high: float = 0
     whole: bool = False
     logarithmic: bool = False
+    optional: bool = False
+    """True if some network does not have it."""
 
     @property
     def differs(self) -> bool:
@@ -47,13 +49,20 @@ class Hyperparameter:
         return some_of([str(one) for one in self.choices], 8) or numbers
 
     def scaled(self, value: Any) -> float:
-        """Return a number between 0 and 1, or the place among `choices`; NaN if it is missing."""
+        """Return a number between 0 and 1, or the place among `choices`; NaN if it is missing.
+
+        Raises:
+            NnlcError: no network can have this value.
+        """
         try:
-            if pd.isna(value):
+            if pd.isna(value) and self.optional:
                 return math.nan
             if self.choices:
                 return self.choices.index(value)
-            number = min(max(float(value), self.low), self.high)
+            number = float(value)
+            if math.isnan(number) or -math.inf < number < 0 <= self.low:
+                raise ValueError
+            number = min(max(number, self.low), self.high)
         except (TypeError, ValueError, OverflowError):
             raise NnlcError(
                 f"no network has the {self.name} {value!r}: there are {self.known}"
@@ -72,7 +81,7 @@ class NearestNetwork:
 
     - Numbers: the difference divided by the range among the networks. learning_rate, momentum,
       dampening and weight_decay are compared by their logarithms, 0 as the smallest positive value.
-      A number beyond the range counts as its end.
+      A number beyond the range counts as its end, but a negative one is refused if none is there.
     - Texts, and blocks of layers: 0 if equal, otherwise 1.
     - A hyperparameter that only one of the two has: 1; that neither has: 0.
 
@@ -107,7 +116,8 @@ class NearestNetwork:
         """Return the ID of the network that is nearest to these hyperparameters.
 
         Args:
-            values: hyperparameters by name; one that is left out, None or NaN is missing.
+            values: hyperparameters by name; one that is left out is missing. None and NaN are
+                missing too, and refused for a hyperparameter that every network has.
 
         Raises:
             NnlcError: there is no hyperparameter of such a name, or no such value.
@@ -122,8 +132,8 @@ class NearestNetwork:
         there: dict[str, Any] = {}
         wanted = np.full(len(names), math.nan)
         for place, one in enumerate(self.hyperparameters):
-            if has_layer(one.name, there):
-                wanted[place] = one.scaled(values.get(one.name))
+            if one.name in values and has_layer(one.name, there):
+                wanted[place] = one.scaled(values[one.name])
             if not math.isnan(wanted[place]):
                 there[one.name] = values[one.name]
         apart = np.abs(self._scaled - wanted)
@@ -151,13 +161,14 @@ def has_layer(name: str, values: Mapping[str, Any]) -> bool:
 
 
 def _hyperparameter(name: str, column: "pd.Series[Any]") -> Hyperparameter:
+    optional = bool(column.isna().any())
     values = column[~column.isin([math.inf, -math.inf])].dropna()
     if re.fullmatch(r"conv\d+_block", name) or not is_numeric_dtype(column):
-        return Hyperparameter(name, tuple(sorted(set(values.tolist()))))
+        return Hyperparameter(name, tuple(sorted(set(values.tolist()))), optional=optional)
     logarithmic = name in _LOGARITHMIC and bool((values > 0).any())
     low = (values[values > 0] if logarithmic else values).min()
     whole = is_integer_dtype(column)
-    return Hyperparameter(name, (), float(low), float(values.max()), whole, logarithmic)
+    return Hyperparameter(name, (), float(low), float(values.max()), whole, logarithmic, optional)
 
 
 def nearest_network(surrogate: Surrogate | None, chosen: TabularNetworks) -> NearestNetwork | None:

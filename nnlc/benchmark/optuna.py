@@ -21,7 +21,7 @@ class Objective:
     User attributes of each trial, of a pruned one too:
 
     - `network`: ID of the network.
-    - `half_epochs`: number of half epochs until the trial's end.
+    - `half_epochs`: number of half epochs until the trial's end, of `chosen.step` epochs each.
     - `seconds`, or `epochs` with `cost="epochs"`: the training's cost until then.
 
     Args:

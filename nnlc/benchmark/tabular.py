@@ -18,6 +18,10 @@ from nnlc.wording import counted, first_few
 
 Cost = Literal["seconds", "epochs"]
 Floats = NDArray[np.float64]
+FOR_SECONDS = (
+    "load the results folder with its journal, give curves of other programs a column `seconds`"
+)
+"""Ways to have recorded seconds, for messages."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -120,8 +124,7 @@ def choose_networks(
         if unknown:
             raise NnlcError(
                 f"{len(unknown)} of {len(chosen)} networks have no recorded seconds, such as "
-                f"{unknown[0]}: load the results folder with its journal, or give "
-                'cost="epochs" to count epochs instead'
+                f'{unknown[0]}: {FOR_SECONDS}, or give cost="epochs" to count epochs'
             )
     return TabularNetworks(
         dataset=there[0] if dataset is None else dataset,

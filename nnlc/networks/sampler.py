@@ -4,6 +4,8 @@ A network is a pure function of these four; `nnlc.networks.draws` makes it the s
 machine. If the order of the draws changes, every network changes.
 """
 
+from numbers import Integral
+
 from nnlc.errors import SpecError
 from nnlc.networks.draws import Draws, derive_seed, power_of_ten
 from nnlc.networks.image_sets import ImageSet
@@ -50,8 +52,9 @@ def sample_network(
     """
     if not 1 <= depth <= MAX_DEPTH:
         raise SpecError(f"depth {depth} is not between 1 and {MAX_DEPTH}")
-    if not 0 <= random_seed < 2**32:
-        raise SpecError(f"random_seed {random_seed} is not a 32-bit unsigned integer")
+    is_integer = isinstance(random_seed, Integral) and not isinstance(random_seed, bool)
+    if not is_integer or not 0 <= random_seed < 2**32:
+        raise SpecError(f"random_seed {random_seed!r} is not a 32-bit unsigned integer")
     space.check_against(images)
     draws = draws or Draws(random_seed)
     filters = _draw_filters(draws, space, images, depth)
@@ -67,7 +70,7 @@ def sample_network(
     fc_dropout = _toss(draws, "fc_dropout", space)
     return NetworkSpec(
         id=id,
-        random_seed=random_seed,
+        random_seed=int(random_seed),
         train_gpu=train_gpu,
         torch_set_deterministic=True,
         dataset=images.table_name,

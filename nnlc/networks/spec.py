@@ -125,7 +125,7 @@ class NetworkSpec:
                 )
 
     def _check_values(self) -> None:
-        if not ID_PATTERN.fullmatch(self.id):
+        if not ID_PATTERN.fullmatch(str(self.id)):
             raise SpecError(f"ID {self.id!r} does not have the form YYYY_MM_DD_HH_MM_SS_ffffff")
         for field in ("dataset", "loss_fn", "optimizer"):
             if not _WORD.fullmatch(getattr(self, field)):

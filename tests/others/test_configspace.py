@@ -179,10 +179,25 @@ def test_mistakes_are_told():
     others = ConfigurationSpace({"x": (0.0, 1.0)})
     for call in (
         lambda: network_of(others.sample_configuration()),
-        lambda: network_of({"depth": 1}),
         lambda: to_config(NETWORKS[0].spec, others),
     ):
         with pytest.raises(NnlcError, match=r"names no campaign .* use nnlc\.config_space"):
             call()
-    with pytest.raises(NnlcError, match="ID 'x' does not have the form"):
-        network_of(SPACES["SVHN"].sample_configuration(), id="x")
+    config, spec = SPACES["SVHN"].sample_configuration(), NETWORKS[0].spec
+    for given in ({"depth": 1}, None, spec):
+        with pytest.raises(
+            NnlcError, match=r"give a ConfigSpace.Configuration; for a dict, Config"
+        ):
+            network_of(given)
+    for given in ((pd.Series({"depth": 1}), SPACES["SVHN"]), (SPACES["SVHN"], spec), (spec, {})):
+        with pytest.raises(NnlcError, match=r"give a NetworkSpec, as nnlc.read_table\(path\).spec"):
+            to_config(*given)
+    for id_ in ("x", 3):
+        with pytest.raises(NnlcError, match=f"ID {id_!r} does not have the form"):
+            network_of(config, id=id_)
+    for seed in (1.5, True, "1", None, -1):
+        with pytest.raises(
+            NnlcError, match=f"random_seed {seed!r} is not a 32-bit unsigned integer"
+        ):
+            network_of(config, random_seed=seed)
+    assert repr(network_of(config, np.uint32(7))) == repr(network_of(config, 7))

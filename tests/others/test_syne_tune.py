@@ -201,7 +201,7 @@ def test_the_program_of_the_page_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(compile(program, "the program", "exec"), {})
     assert re.search(
-        r"[\d.]+ s for 20 networks: [\d.]+ points above the best", capsys.readouterr().out
+        r"[\d.]+ s for 20 networks: [\d.]+ percentage points from the best", capsys.readouterr().out
     )
 
 
