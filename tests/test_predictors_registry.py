@@ -287,6 +287,7 @@ HOSTILE = {
     "nothing": (lambda _: None, "gave NoneType, neither"),
     "a float": (lambda _: 50.0, "gave float, neither"),
     "NaN": (lambda _: Prediction(math.nan), "gave nan, which is no accuracy"),
+    "NumPy's NaN": (lambda _: Prediction(np.float64("nan")), "gave nan, which is no accuracy"),
     "text": (lambda _: Prediction("50"), "which is no accuracy"),
     "True": (lambda _: Prediction(True), "which is no accuracy"),
     "134": (lambda _: Prediction(134.0), "gave 134.0, which is no accuracy"),

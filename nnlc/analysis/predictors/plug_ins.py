@@ -168,7 +168,13 @@ class PlugInLearner(ContextPredictor, PlugIn):
         try:
             with _isolated():
                 learned = self.function(replace(context, networks=rows, **arrays))
-                known = learned if isinstance(learned, FitFailure) else learned.predict
+                given = learned if isinstance(learned, FitFailure) else None
+                known = given or getattr(learned, "predict", None)
+                if not (given or callable(known)):
+                    known = FitFailure(
+                        f"{self.name}: learn returned {_shown(learned)}; it must return an object "
+                        "with predict, such as self"
+                    )
         except PlugInError as raised:
             known = FitFailure(f"{self.name} raised {raised}")
         return PlugIn(self.name, (lambda *_: known) if isinstance(known, FitFailure) else known)
@@ -233,10 +239,10 @@ def _problem(outcome: Any) -> str | None:
     if not isinstance(outcome, Prediction):
         return f"gave {_line(type(outcome).__name__)}, neither Prediction nor FitFailure"
     if not _is_number(outcome.value) or not 0 <= outcome.value <= 100:
-        return f"gave {_line(repr(outcome.value))}, which is no accuracy from 0 to 100 percent"
+        return f"gave {_shown(outcome.value)}, which is no accuracy from 0 to 100 percent"
     uncertainty = outcome.uncertainty
     if uncertainty is not None and not (_is_number(uncertainty) and uncertainty >= 0):
-        return f"gave {_line(repr(uncertainty))}, which is no standard deviation"
+        return f"gave {_shown(uncertainty)}, which is no standard deviation"
     if not isinstance(outcome.stop, bool | np.bool_):
         return "gave a stop that is neither True nor False"
     return None
@@ -285,6 +291,11 @@ def _quote(problem: BaseException) -> str:
     except BaseException:  # even str() may raise anything here
         text = "(no text)"
     return _line(f"{type(problem).__name__}: {text}")
+
+
+def _shown(value: Any) -> str:
+    """Return a plug-in's value as one line; NumPy's numbers like Python's."""
+    return _line(repr(value.item() if isinstance(value, np.generic) else value))
 
 
 def _line(text: str) -> str:
