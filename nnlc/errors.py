@@ -5,6 +5,7 @@ Each message says what was wrong, where, and what to do next.
 
 from enum import IntEnum
 from pathlib import Path
+from types import UnionType
 
 
 class NnlcError(Exception):
@@ -95,3 +96,19 @@ class ExitStatus(IntEnum):
     UNFINISHED = 75
     """The job stopped on a signal or before its time limit: start the same command again (BSD's
     EX_TEMPFAIL)."""
+
+
+def check_kind(name: str, value: object, kind: type | UnionType, right: str) -> None:
+    """Check that an argument is of the right kind.
+
+    Args:
+        name: name of the argument.
+        value: the argument.
+        kind: classes that it may have.
+        right: words for what to give.
+
+    Raises:
+        NnlcError: it is of another kind.
+    """
+    if not isinstance(value, kind):
+        raise NnlcError(f"{name} is of type {type(value).__name__}, but must be {right}")

@@ -36,6 +36,39 @@ def tables_of(accuracies, **changes):
     return loaded(*(table(i, curve, **changes) for i, curve in enumerate(accuracies)))
 
 
+WRONG_KINDS = {
+    "no frame": (lambda _: nnlc.Tables.from_frames([1]), "curves is of type list, but must be a"),
+    "a path": (lambda _: nnlc.metrics("curves"), "tables is of type str, but must be the result"),
+    "to predict": (lambda _: nnlc.predict("curves"), "tables is of type str, but must be the res"),
+    "to order": (lambda _: nnlc.importance("curves"), "tables is of type str, but must be the res"),
+    "to draw": (lambda _: nnlc.plot_tables("curves"), "tables is of type str, but must be the res"),
+    "to write": (
+        lambda _: nnlc.aggregate_csv(3, "a.csv"),
+        "tables is of type int, but must be the",
+    ),
+    "no path": (
+        lambda _: nnlc.load_tables(None),
+        "paths is of type NoneType, but must be a folder",
+    ),
+    "tables": (
+        lambda given: nnlc.savings(given, 1),
+        "found is of type Tables, but must be the res",
+    ),
+    "networks": (
+        lambda given: nnlc.plot_comparison(given.networks),
+        "found has no column epochs_s",
+    ),
+    "one ID": (lambda given: nnlc.predict(given, only="n3"), "only is a text, but must be a list"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG_KINDS)
+def test_an_argument_of_the_wrong_kind_is_named_with_what_to_give(kind):
+    use, words = WRONG_KINDS[kind]
+    with pytest.raises(NnlcError, match=f"^{words}"):
+        use(tables_of([saturating(1, 8)[0]]))
+
+
 def row_of(found, method, cutoff=None):
     rows = found[found["method"] == method]
     return rows.iloc[0] if cutoff is None else rows[rows["cutoff_epoch"] == cutoff].iloc[0]

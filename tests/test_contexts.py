@@ -234,7 +234,10 @@ def test_a_method_that_learns_never_stops_a_campaign():
 LEARNERS = {
     "raises": (lambda _: 1 / 0, "hostile raised ZeroDivisionError"),
     "writes": (lambda context: context.train_loss.fill(0), "hostile raised ValueError"),
-    "nothing": (lambda _: None, "hostile: learn returned None; it must return an object with predict"),
+    "nothing": (
+        lambda _: None,
+        "hostile: learn returned None; it must return an object with predict",
+    ),
     "a reason": (lambda _: FitFailure("too few"), "too few"),
     "a float": (lambda _: type("Is", (), {"predict": lambda *_: 3.0})(), "gave float, neither"),
 }

@@ -8,7 +8,7 @@ import pandas as pd
 
 from nnlc.analysis.metrics import check_columns
 from nnlc.system.output_file import CSV, write_output
-from nnlc.tables.frames import Tables
+from nnlc.tables.frames import Tables, check_tables
 
 CURVES_MARK = b"id,dataset,half_epoch,epoch,train_loss,val_loss,val_accuracy_percent"
 METRICS_MARK = b",counted_half_epochs,train_loss_max,"
@@ -27,6 +27,7 @@ def aggregate_csv(tables: Tables, path: str | Path, *, columns: Sequence[str] = 
         NnlcError: a column is unknown, or the file can't be written or would replace another kind
             of file.
     """
+    check_tables(tables)
     check_columns(tables, columns)
     chosen = [name for name in dict.fromkeys(columns) if name not in tables.curves]
     networks = tables.networks[["id", *chosen]]

@@ -13,7 +13,7 @@ from nnlc.analysis.contexts import LearnFrom, learned_lines, with_contexts
 from nnlc.analysis.predictors.interface import Predictor, StopRule
 from nnlc.analysis.predictors.registry import ALL_METHODS, make_predictor, predictor_text
 from nnlc.analysis.scorable_networks import ScorableNetworks, find_scorable, left_out
-from nnlc.errors import NnlcError
+from nnlc.errors import NnlcError, check_kind
 from nnlc.tables.frames import Tables, check_choice
 
 BASELINE = "last1"
@@ -109,6 +109,13 @@ def compare(
     frame.attrs["learned"] = learned_lines(scored)
     frame.attrs["failures"] = {one: why for one, why in failures.items() if one not in useful}
     return frame
+
+
+def check_comparison(found: pd.DataFrame) -> None:
+    """Check that a frame is the result of `compare`, of this or an older version."""
+    check_kind("found", found, pd.DataFrame, "the result of nnlc.compare")
+    if lacking := {"method", "stop_rule", "predicted", "epochs_saved_percent"}.difference(found):
+        raise NnlcError(f"found has no column {min(lacking)}: give the result of nnlc.compare")
 
 
 def _compare_dataset(

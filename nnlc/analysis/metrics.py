@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nnlc.errors import NnlcError
 from nnlc.tables import CURVE_COLUMNS
-from nnlc.tables.frames import RECORDED_COLUMNS, Tables
+from nnlc.tables.frames import RECORDED_COLUMNS, Tables, check_tables
 from nnlc.tables.images_of_table import image_sets_of
 
 COLUMNS_OF_INTEREST = (
@@ -89,8 +89,8 @@ def metrics(
     Raises:
         NnlcError: a column is unknown, no table has these epochs, or the frames were changed.
     """
-    check_columns(tables, columns)
     check_rows(tables)
+    check_columns(tables, columns)
     networks = tables.networks
     with np.errstate(over="ignore"):  # the mean of the largest doubles is infinite
         parts = [_measure(group) for group in _groups(tables, epochs)]
@@ -124,8 +124,9 @@ def check_rows(tables: Tables) -> None:
     """Check that the rows of both frames are still as they were loaded.
 
     Raises:
-        NnlcError: rows were removed, added or moved.
+        NnlcError: rows were removed, added or moved, or these are no tables.
     """
+    check_tables(tables)
     networks = tables.networks
     owners = np.repeat(networks["id"].to_numpy(), networks["half_epochs"])
     if not np.array_equal(owners, tables.curves["id"].to_numpy()):

@@ -8,7 +8,7 @@ from pandas.api.types import is_numeric_dtype
 from nnlc.analysis.metrics import metrics
 from nnlc.errors import NnlcError
 from nnlc.networks.image_sets import shown_name
-from nnlc.tables.frames import Tables
+from nnlc.tables.frames import Tables, check_tables
 from nnlc.wording import counted
 
 DEFAULT_COLUMN = "val_accuracy_percent_final"
@@ -24,6 +24,7 @@ def numeric_columns(tables: Tables, *, epochs: Epochs = ALL_EPOCHS) -> pd.DataFr
         tables: the result of `load_tables`.
         epochs: the first and the last epoch that count for metrics.
     """
+    check_tables(tables)
     found = metrics(tables, epochs=epochs, columns=tuple(map(str, tables.networks)))
     numeric = [name for name in found if is_numeric_dtype(found[name])]
     return found[numeric].astype("Float64").astype("float64")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from nnlc.analysis.comparison import check_comparison
 from nnlc.analysis.comparison_text import rounded
 from nnlc.errors import NnlcError
 from nnlc.networks.image_sets import shown_name
@@ -35,6 +36,7 @@ def savings(found: pd.DataFrame, error: float) -> pd.DataFrame:
     Raises:
         NnlcError: the error is not from 0 to 100 percentage points.
     """
+    check_comparison(found)
     if not 0 <= error <= 100:
         raise NnlcError(f"the error is {error:g}, but must be from 0 to 100 percentage points")
     good = found[(found["epochs_saved_percent"] > 0) & (found["cost_error"] <= error)]

@@ -163,6 +163,8 @@ def find_by_dataset(
     if target is not None:
         check_epoch("the target", target)
     check_rows(tables)
+    if isinstance(only, str):
+        raise NnlcError("only is a text, but must be a list of IDs")
     networks = tables.networks
     taken = np.ones(len(networks), dtype=bool)
     if only is not None:

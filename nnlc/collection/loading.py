@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nnlc.collection.journals import Journals
+from nnlc.errors import check_kind
 from nnlc.tables.frames import Damaged, Tables, ValLoss, read_tables
 from nnlc.tables.table_folders import is_imported
 
@@ -39,6 +40,7 @@ def load_tables(
         TableError: there is nothing to read, a table is damaged (with line and column), or two
             tables have the same ID.
     """
+    check_kind("paths", paths, str | Path | Iterable, "a folder of tables, or a list of them")
     several = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if any(map(is_imported, several)):
         from nnlc.tables.curves_from_elsewhere import read_imported  # seldom needed

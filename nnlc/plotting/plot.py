@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from nnlc.analysis.comparison import check_comparison
 from nnlc.analysis.metrics import metrics
 from nnlc.errors import NnlcError
 from nnlc.plotting.comparison_plot import draw_comparison
@@ -19,7 +20,7 @@ from nnlc.plotting.look import Look, size_of
 from nnlc.plotting.sawtooth import draw_saw_tooth
 from nnlc.plotting.style import caption, headline, join_sentences, nnlc_style
 from nnlc.system.output_file import check_output, write_output
-from nnlc.tables.frames import Tables, check_choice
+from nnlc.tables.frames import Tables, check_choice, check_tables
 from nnlc.wording import counted
 
 _Setting = Literal["learning-rate", "batch-size", "depth", "parameters", "multiply-adds"]
@@ -74,6 +75,7 @@ def plot_tables(
         NnlcError: an option is wrong, there is no table, or the file can't be written.
     """
     check_plot(path, kind, value, look)
+    check_tables(tables)
     if not len(tables):
         raise NnlcError("there is no table to draw")
     if tables.from_elsewhere:
@@ -107,6 +109,7 @@ def plot_comparison(
         NnlcError: an option is wrong, or the file can't be written.
     """
     check_plot(path, look=look)
+    check_comparison(found)
     return _finish(lambda width: draw_comparison(found, width), path, look)
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
-from nnlc.errors import NnlcError
+from nnlc.errors import NnlcError, check_kind
 from nnlc.networks import NetworkSpec
 from nnlc.system.text_file import read_text
 from nnlc.tables.folder_names import IMPORTED_CURVES, IMPORTED_NETWORKS
@@ -35,9 +35,10 @@ class _Given:
     """Frame that a user gave, and words for messages about its rows, such as "curves, row"."""
 
     def __init__(self, frame: pd.DataFrame, name: str, needed: tuple[str, ...]) -> None:
+        self.name, self.source = name, name.rpartition(",")[0]
+        check_kind(self.source, frame, pd.DataFrame, "a pandas data frame")
         columns = list(map(str, frame.columns))
         self.frame = frame.set_axis(columns, axis=1)
-        self.name, self.source = name, name.rpartition(",")[0]
         if len(set(columns)) < len(columns) or not set(needed) <= set(columns):
             raise NnlcError(
                 f"{self.source}: needs {', '.join(needed)} among its columns, and none twice; it "

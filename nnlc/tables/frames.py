@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nnlc.errors import NnlcError, SpecError, TableError
+from nnlc.errors import NnlcError, SpecError, TableError, check_kind
 from nnlc.networks import NetworkSpec, walk_network
 from nnlc.tables.columns import CURVE_COLUMNS, METADATA_COLUMNS
 from nnlc.tables.fast_parsing import Curve
@@ -169,6 +169,11 @@ def frames_of(records: Iterable[Record], recorded: Recorded = _nothing_recorded)
         recorded: returns what is recorded about a table.
     """
     return _tables(list(records), "as-published", (), recorded)
+
+
+def check_tables(tables: Tables) -> None:
+    """Check that an argument is `Tables`, and not a path or a frame."""
+    check_kind("tables", tables, Tables, "the result of nnlc.load_tables")
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
