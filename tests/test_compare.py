@@ -170,6 +170,8 @@ def test_why_a_method_predicts_nothing_at_all_is_told():
     assert found.attrs["failures"]["pow4"] == "the accuracy is the same at all points"
     lines = list(comparison_lines(found))
     assert "pow4 predicted nothing: the accuracy is the same at all points" in lines
+    [shown] = [line for line in lines if line.startswith("pow4 ") and "predicted" not in line]
+    assert shown.split()[3:6] == ["-", "-", "-"]  # a cost, an error and a median, without ±
     assert [row.split()[2:4] for row in lines if row.startswith("pow4  ")] == [["0.0", "-"]]
 
 

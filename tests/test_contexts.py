@@ -114,6 +114,10 @@ def test_networks_that_are_not_predicted_are_learned_from():
         "CIFAR-100: learned from 11 finished networks of CIFAR-100; 11 folds by ID, each predicted "
         "from the others"
     ]
+    alone = nnlc.predict(loaded(*tables_of(1)), method="gp")
+    assert alone.attrs["learned"][0].endswith("network of CIFAR-100; none is predicted from itself")
+    heedless = nnlc.predict(loaded(*tables_of(1)), method="last1", learn_from="others")
+    assert "have no effect" in heedless.attrs["learned"][0]
 
 
 # ---- the Gaussian process

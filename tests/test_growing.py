@@ -18,6 +18,7 @@ from nnlc.errors import ExitStatus, NnlcError, ResultsError
 from nnlc.launching.forecast import forecast_campaign
 from nnlc.reporting.campaign_folder import CampaignFolder
 from nnlc.reporting.network_state import State as Shown
+from nnlc.results.campaign_file import in_words
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.inventory import State, inventory
 from nnlc.results.journal import Journal
@@ -146,6 +147,10 @@ def test_with_a_stop_rule_epochs_stay_and_networks_grow(tmp_path):
     refused = grow(tmp_path, text.replace("epochs = 30", "epochs = 31"))
     assert "a stop rule predicts the last epoch" in str(refused.exception)
     grown(tmp_path, text.replace("per_depth = 3", "per_depth = 4"))
+
+
+def test_a_key_that_one_campaign_lacks_is_not_set():
+    assert in_words({"stop": (None, "menndl")}).startswith("stop is 'menndl' there and not set in")
 
 
 def test_a_start_with_the_larger_campaign_is_refused_and_says_how_to_grow(folder):

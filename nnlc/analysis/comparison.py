@@ -106,7 +106,7 @@ def compare(
     frame = frame[list(COMPARISON_COLUMNS)]
     useful = set(frame.loc[frame["predicted"] > 0, "method"])
     frame.attrs |= left_out(datasets)
-    frame.attrs["learned"] = learned_lines(scored)
+    frame.attrs["learned"] = learned_lines(scored, learn_from)
     frame.attrs["failures"] = {one: why for one, why in failures.items() if one not in useful}
     return frame
 

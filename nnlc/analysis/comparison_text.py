@@ -31,10 +31,10 @@ def comparison_lines(found: pd.DataFrame) -> Iterator[str]:
         if row["dataset"] != dataset:
             dataset = row["dataset"]
             yield f"{shown_name(dataset)}, accuracy at epoch {row['target_epoch']:g}"
-        cost = "-"
+        cost = error = "-"
         if row["predicted"]:
             cost = f"{rounded(row['cost_error'], 2)} ± {rounded(row['cost_standard_error'], 2)}"
-        error = f"{rounded(row['mean_error'], 2)} ± {rounded(row['standard_error'], 2)}"
+            error = f"{rounded(row['mean_error'], 2)} ± {rounded(row['standard_error'], 2)}"
         yield (
             f"{row['method']:<{width}} {row['cutoff_epoch']:>6.4g} "
             f"{rounded(row['epochs_saved_percent'], 1):>6} {cost:>13} {error:>13} "

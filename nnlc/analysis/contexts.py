@@ -91,9 +91,12 @@ def with_contexts(
     return [replace(one, contexts=_contexts(one, source, which)) for one in scored]
 
 
-def learned_lines(scored: Sequence[ScorableNetworks]) -> list[str]:
+def learned_lines(scored: Sequence[ScorableNetworks], learn_from: LearnFrom) -> list[str]:
     """Return a line for each dataset with contexts: from which networks methods learned."""
-    return [one.contexts.line for one in scored if one.contexts is not None]
+    lines = [one.contexts.line for one in scored if one.contexts is not None]
+    if lines or learn_from == "same":
+        return lines
+    return ["the networks to learn from have no effect: only methods such as gp learn from others"]
 
 
 def _contexts(one: ScorableNetworks, source: Tables, which: str) -> Contexts:
@@ -113,8 +116,8 @@ def _contexts(one: ScorableNetworks, source: Tables, which: str) -> Contexts:
     line = f"{shown_name(one.dataset)}: learned from {counted(len(pool), 'finished network')}"
     line += f" of {names}" if names else ""
     if folds.min() < FOLDS:
-        folded = counted(min(FOLDS, len(own)), "fold")
-        line += f"; {folded} by ID, each predicted from the others"
+        folded = f"{min(FOLDS, len(own))} folds by ID, each predicted from the others"
+        line += f"; {folded if len(own) > 1 else 'none is predicted from itself'}"
     return Contexts(pool, pool_folds, folds, line)
 
 

@@ -88,7 +88,7 @@ def predict(
     methods = {one.dataset: predictor_text(own) for own, one in scored}
     is_rule = isinstance(made, StopRule)
     found.attrs |= {"methods": methods, "stop_rule": is_rule, **left_out(datasets)}
-    found.attrs["learned"] = learned_lines(left)
+    found.attrs["learned"] = learned_lines(left, learn_from)
     if found["target_epoch"].nunique() == 1:
         [text] = set(methods.values())
         found.attrs |= {"method": text, "target": found["target_epoch"][0]}

@@ -134,7 +134,8 @@ def in_words(different: Mapping[str, tuple[Any, Any]]) -> str:
     key, (here, there) = next(iter(different.items()))
     others = len(different) - 1
     more = f" (and {counted(others, 'other key differs', 'other keys differ')})" if others else ""
-    return f"{key} is {there!r} there and {here!r} in the campaign asked for{more}"
+    before, now = ("not set" if value is None else repr(value) for value in (there, here))
+    return f"{key} is {before} there and {now} in the campaign asked for{more}"
 
 
 def _digest(values: Values) -> str:
