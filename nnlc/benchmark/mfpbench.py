@@ -83,10 +83,8 @@ class NetworkBenchmark(TabularBenchmark):  # type: ignore[misc]
                     f"mf-prior-bench can't have a hyperparameter named {name!r}: rename the column"
                 )
         space = ConfigurationSpace("nnlc", seed=seed)
-        if self._nearest is None:
-            space.add(Categorical("id", chosen.ids))
-        else:
-            space.add([_in_space(one) for one in self._nearest.hyperparameters])
+        known = self._nearest.hyperparameters if self._nearest else ()
+        space.add([_in_space(one) for one in known or [Hyperparameter("id", chosen.ids)]])
         super().__init__(
             f"nnlc-{chosen.dataset}",
             # A row for each network and half epoch.

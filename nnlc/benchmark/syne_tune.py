@@ -45,17 +45,17 @@ class NetworkBlackbox(BlackboxTabular):  # type: ignore[misc]
         self._nearest = nearest_network(surrogate, chosen)
         curves = np.stack([100 - chosen.accuracy, chosen.costs], axis=-1)
         self._curves: dict[str, Floats] = dict(zip(chosen.ids, curves, strict=True))
-        space = {"id": choice(list(chosen.ids))}
-        frame = pd.DataFrame({"id": list(chosen.ids)}, dtype=object)
+        known = chosen.hyperparameters.reset_index()
+        parameters = [Hyperparameter("id", chosen.ids)]
         if self._nearest is not None:
-            differing = [one for one in self._nearest.hyperparameters if one.differs]
-            space = {one.name: _domain(one) for one in differing}
-            known = chosen.hyperparameters
-            frame = pd.DataFrame({one.name: _column(one, known[one.name]) for one in differing})
-            frame = frame.drop_duplicates()  # Syne Tune refuses equal rows
+            parameters = [one for one in self._nearest.hyperparameters if one.differs]
+        # Syne Tune refuses equal rows.
+        frame = pd.DataFrame(
+            {one.name: _column(one, known[one.name]) for one in parameters}
+        ).drop_duplicates()
         super().__init__(
             hyperparameters=frame.reset_index(drop=True),
-            configuration_space=space,
+            configuration_space={one.name: _domain(one) for one in parameters},
             fidelity_space={FIDELITY: randint(1, chosen.half_epochs)},
             objectives_evaluations=curves[frame.index][:, None],
             objectives_names=list(OBJECTIVES),
