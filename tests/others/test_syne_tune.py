@@ -197,11 +197,19 @@ def test_networks_with_the_same_hyperparameters_are_told_apart_by_their_ids():
 
 def test_the_program_of_the_page_runs(tmp_path, monkeypatch, capsys):
     [program] = programs_of("Syne Tune")
-    write_networks(tmp_path / "results" / "curves", 30, 40)
+    bench = Benchmark(write_networks(tmp_path / "results" / "curves", 30, 40))
     monkeypatch.chdir(tmp_path)
-    exec(compile(program, "the program", "exec"), {})
+    known: dict = {}
+    exec(compile(program, "the program", "exec"), known)
+    trials = known["trials"]
+    assert trials["config_id"].tolist() == bench.sample(20, 1)
+    spent = sum(
+        bench.seconds(id_, last / 2)
+        for id_, last in zip(trials["config_id"], trials["half_epoch"], strict=True)
+    )
     assert re.search(
-        r"[\d.]+ s for 20 networks: [\d.]+ percentage points from the best", capsys.readouterr().out
+        rf"{spent:.1f} s for 20 networks: [\d.]+ percentage points from the best",
+        capsys.readouterr().out,
     )
 
 
