@@ -28,6 +28,7 @@ import numpy as np
 
 import nnlc
 from nnlc.benchmark.tabular import TabularNetworks
+from nnlc.wording import counted
 
 FACTOR = 3
 """Inverse of the share of networks that go on."""
@@ -226,9 +227,9 @@ def compare(folder: str, seeds: int, given: dict[str, Any]) -> int:
     chosen = bench.chosen(**given)
     whole, best = float(chosen.costs[:, -1].sum()), float((100 - chosen.accuracy).min())
     print(
-        f"{len(chosen.ids)} networks of {chosen.dataset}, {chosen.half_epochs} half epochs, "
-        f"{whole:.1f} {chosen.cost} in all; seeds 1 to {seeds}; "
-        "-: some seed has no network by then"
+        f"{len(chosen.ids)} networks of {chosen.dataset}, "
+        f"{counted(chosen.half_epochs, 'half epoch')}, {whole:.1f} {chosen.cost} in all; "
+        f"seeds 1 to {seeds}; -: some seed has no network by then"
     )
     print(f"{'regret (points) at % of this cost':34}" + "".join(f"{each:8}" for each in PERCENT))
     differences = []

@@ -168,7 +168,7 @@ def test_samples_depend_on_the_seed_or_the_generator_and_on_nothing_else(tmp_pat
     assert sorted(bench.sample(3, 0, depth=(2, 9))) == [TWO, THREE, FOUR]
     with pytest.raises(NnlcError, match="a sample of 3 can't be drawn from 2 networks"):
         bench.sample(3, 0, dataset="SVHN")
-    for rng in (None, "1", 1.0, np.random.RandomState(1)):
+    for rng in (None, "1", 1.0, True, np.random.RandomState(1)):
         with pytest.raises(NnlcError, match="give an integer or a Generator"):
             bench.sample(1, rng)
 

@@ -98,7 +98,7 @@ class NetworkBlackbox(BlackboxTabular):  # type: ignore[misc]
         curve = self._curves[self.network_of(configuration)]
         if fidelity is None:
             return curve.copy()
-        number = fidelity.get(FIDELITY) if isinstance(fidelity, Mapping) else fidelity
+        number = fidelity.get(FIDELITY, fidelity) if isinstance(fidelity, Mapping) else fidelity
         row = curve[checked_half_epoch(number, 1, len(curve)) - 1]
         return dict(zip(OBJECTIVES, row.tolist(), strict=True))
 

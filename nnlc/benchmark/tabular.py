@@ -145,7 +145,8 @@ def checked_half_epoch(number: Any, first: int, last: int) -> int:
     Raises:
         NnlcError: it is no whole number in this range.
     """
-    if not isinstance(number, int | float | np.number) or number not in range(first, last + 1):
+    is_number = isinstance(number, int | float | np.number) and not isinstance(number, bool)
+    if not is_number or number not in range(first, last + 1):
         raise NnlcError(f"half_epoch is {number!r}: give a whole number from {first} to {last}")
     return int(number)
 

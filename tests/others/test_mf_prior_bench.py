@@ -126,7 +126,7 @@ def test_the_nearest_network_answers_only_if_named_and_is_in_the_result(theirs, 
                 lambda theirs, at=at: theirs.query(theirs.sample(), at=at),
                 f"half_epoch is {at!r}: give a whole number from 1 to 8",
             )
-            for at in (0, 9, -1, 1.5, "2")
+            for at in (0, 9, -1, 1.5, "2", True)
         ),
         (lambda theirs: theirs.trajectory(theirs.sample(), frm=0), "half_epoch is 0: give"),
         (lambda theirs: theirs.trajectory(theirs.sample(), to=9), "half_epoch is 9: give"),

@@ -159,7 +159,8 @@ def test_one_half_epoch_or_all_are_answered_and_syne_tune_can_learn_from_them(be
         (3, 1, "3 is none of the 24 networks"),
         (None, 0, "half_epoch is 0: give a whole number from 1 to 8"),
         (None, 9, "half_epoch is 9"),
-        (None, {"epoch": 1}, "half_epoch is None"),
+        (None, {"epoch": 1}, r"half_epoch is \{'epoch': 1\}: give a whole number"),
+        (None, True, "half_epoch is True"),
         (None, 1.5, "half_epoch is 1.5"),
     ],
 )
