@@ -99,16 +99,6 @@ class ExitStatus(IntEnum):
 
 
 def check_kind(name: str, value: object, kind: type | UnionType, right: str) -> None:
-    """Check that an argument is of the right kind.
-
-    Args:
-        name: name of the argument.
-        value: the argument.
-        kind: classes that it may have.
-        right: words for what to give.
-
-    Raises:
-        NnlcError: it is of another kind.
-    """
+    """Check an argument's kind; the NnlcError for another one says what to give: `right`."""
     if not isinstance(value, kind):
         raise NnlcError(f"{name} is of type {type(value).__name__}, but must be {right}")

@@ -255,11 +255,7 @@ def load_campaign(name_or_path: str | Path) -> Campaign:
 
 
 def complete_record(values: Values) -> None:
-    """Give the settings that are newer than a results folder's campaign.toml their former values.
-
-    Args:
-        values: the file's values, which are changed.
-    """
+    """Give settings that are newer than a results folder's campaign.toml their former values."""
     training = values.get("training", {})
     if isinstance(training, dict):
         values["training"] = oldest_choices() | training

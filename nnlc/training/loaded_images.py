@@ -18,14 +18,7 @@ from nnlc.training.image_files import ImageFile, WrongFileError
 from nnlc.training.image_sources import Images, source_of
 from nnlc.training.own_images import SPLITS, image_shapes
 
-__all__ = [
-    "Images",
-    "check_images",
-    "image_files",
-    "load_images",
-    "staged_by",
-    "warn_of_own_images",
-]
+__all__ = ["Images", "check_images", "image_files", "load_images", "warn_of_own_images"]
 
 
 def load_images(image_set: ImageSet, section: DatasetSection, root: Path) -> Images:
