@@ -44,7 +44,7 @@ import pandas as pd
 
 from nnlc.benchmark.hyperparameters import hyperparameters
 from nnlc.campaign.campaign import Campaign, load_campaign
-from nnlc.errors import NnlcError
+from nnlc.errors import NnlcError, check_kind
 from nnlc.networks import DROPOUT, POOLING, ImageSet, NetworkSpec, SearchSpace, sample_network
 from nnlc.networks.draws import Draws, power_of_ten
 from nnlc.networks.image_sets import shown_name
@@ -129,10 +129,10 @@ def network_to_config(spec: NetworkSpec, space: Any) -> Any:
         NnlcError: the network is not in this search space; the message says what is outside.
     """
     require_extra("bench", "network_to_config", "ConfigSpace")
-    from ConfigSpace import Configuration
+    from ConfigSpace import Configuration, ConfigurationSpace
 
-    if not isinstance(spec, NetworkSpec) or not hasattr(space, "meta"):
-        raise NnlcError("give a NetworkSpec, as nnlc.read_table(path).spec, and then a ConfigSpace")
+    check_kind("spec", spec, NetworkSpec, "a NetworkSpec, as nnlc.read_table(path).spec gives it")
+    check_kind("space", space, ConfigurationSpace, "the result of nnlc.config_space")
     draws = _Wanted(spec, space)
     drawn = _drawn(draws, space, spec.random_seed, id=spec.id, train_gpu=spec.train_gpu)
     drawn = replace(drawn, torch_set_deterministic=spec.torch_set_deterministic)

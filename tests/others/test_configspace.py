@@ -189,9 +189,17 @@ def test_mistakes_are_told():
             NnlcError, match=r"give a ConfigSpace.Configuration; for a dict, Config"
         ):
             network_of(given)
-    for given in ((pd.Series({"depth": 1}), SPACES["SVHN"]), (SPACES["SVHN"], spec), (spec, {})):
-        with pytest.raises(NnlcError, match=r"give a NetworkSpec, as nnlc.read_table\(path\).spec"):
-            to_config(*given)
+    for wrong, space, words in (
+        (
+            pd.Series({"depth": 1}),
+            SPACES["SVHN"],
+            r"spec is of type Series, .*read_table\(path\)\.spec",
+        ),
+        (SPACES["SVHN"], spec, "spec is of type ConfigurationSpace, but must be a NetworkSpec"),
+        (spec, {}, r"space is of type dict, but must be the result of nnlc\.config_space"),
+    ):
+        with pytest.raises(NnlcError, match=words):
+            to_config(wrong, space)
     for id_ in ("x", 3):
         with pytest.raises(NnlcError, match=f"ID {id_!r} does not have the form"):
             network_of(config, id=id_)
