@@ -84,6 +84,7 @@ def test_a_blank_accuracy_counts_as_0_and_a_loss_that_is_not_finite_is_missing(t
         (LENGTHS, {"half_epochs": True}, "is True: give a whole number"),
         (LENGTHS, {"cost": "hours"}, "can only be 'seconds' or 'epochs'"),
         (LENGTHS, {"dataset": "SVHN"}, "no table is of dataset 'SVHN'; there are unknown"),
+        (LENGTHS, {"dataset": ["SVHN"]}, "dataset is of type list, but must be the name of"),
     ],
 )
 def test_what_is_no_benchmark_is_refused_with_what_to_do(lengths, options, words):

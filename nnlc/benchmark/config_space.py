@@ -79,7 +79,7 @@ def config_space(
 
     chosen = campaign if isinstance(campaign, Campaign) else load_campaign(campaign)
     known = chosen.image_sets()
-    images = known.get(next(iter(known)) if dataset is None else shown_name(dataset))
+    images = known.get(next(iter(known)) if dataset is None else shown_name(str(dataset)))
     if images is None or (dataset is None and len(known) > 1):
         raise NnlcError(
             f"campaign {chosen.name} has the image sets {', '.join(known)}: "

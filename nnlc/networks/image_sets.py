@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from nnlc.errors import NnlcError, SpecError
+from nnlc.errors import NnlcError, SpecError, check_kind
 from nnlc.wording import first_few
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -187,8 +187,9 @@ def dataset_among(name: str, values: Iterable[str]) -> str:
         values: values in the column.
 
     Raises:
-        NnlcError: none of the values has this name.
+        NnlcError: none of the values has this name, or it is no text.
     """
+    check_kind("dataset", name, str, "the name of a dataset")
     names = {shown_name(value): value for value in values}
     if name in names.values():
         return name
