@@ -4,7 +4,6 @@ The installation brings what reads, plans and submits; an extra, such as `nnlc[t
 libraries of one more kind of work.
 """
 
-import shlex
 import sys
 from collections.abc import Iterable
 from importlib.util import find_spec
@@ -28,6 +27,8 @@ class MissingExtraError(NnlcError):
 
 def install_command(extra: str, python: str = sys.executable) -> str:
     """Return the shell command that installs an extra for a Python."""
+    import shlex  # ranks, which start with this module, seldom need it
+
     return f"{shlex.quote(python)} -m pip install 'nnlc[{extra}]'"
 
 
