@@ -111,11 +111,11 @@ def test_networks_that_are_not_predicted_are_learned_from():
     found = nnlc.predict(tables, method="gp", only=[id_of(0)])
     assert found["reason"].tolist() == [None]
     assert found.attrs["learned"] == [
-        "CIFAR-100: learned from 11 finished networks of CIFAR-100; 11 folds by ID, each predicted "
-        "from the others"
+        "CIFAR-100: learned from 11 networks of CIFAR-100 with finite curves up to epoch 4; 11 "
+        "folds by ID, each predicted from the others"
     ]
     alone = nnlc.predict(loaded(*tables_of(1)), method="gp")
-    assert alone.attrs["learned"][0].endswith("network of CIFAR-100; none is predicted from itself")
+    assert alone.attrs["learned"][0].endswith("up to epoch 4; none is predicted from itself")
     heedless = nnlc.predict(loaded(*tables_of(1)), method="last1", learn_from="others")
     assert "have no effect" in heedless.attrs["learned"][0]
 
@@ -283,11 +283,17 @@ def test_the_commands_say_from_whom_was_learned(tmp_path):
 
     asked = ["compare", own, other, "--methods", "gp", "--cutoffs", 2, "--learn-from"]
     said = run(*asked, "others").output
-    assert "\nCIFAR-100: learned from 11 finished networks of Other\n" in said
-    assert "\nOther: learned from 11 finished networks of CIFAR-100\n" in said
+    assert (
+        "\nCIFAR-100: learned from 11 networks of Other with finite curves up to epoch 4\n" in said
+    )
+    assert (
+        "\nOther: learned from 11 networks of CIFAR-100 with finite curves up to epoch 4\n" in said
+    )
     said = run("predict", own, "--method", "gp", "--learn-from", other).output
-    assert "\nCIFAR-100: learned from 11 finished networks of Other\n" in said
+    assert (
+        "\nCIFAR-100: learned from 11 networks of Other with finite curves up to epoch 4\n" in said
+    )
     said = run(*asked, "all", "--error", 1).output
-    assert "\nOther: learned from 22 finished networks of CIFAR-100, Other; 11 folds" in said
+    assert "\nOther: learned from 22 networks of CIFAR-100, Other with finite curves up" in said
     problem = run(*asked, "other").exception
     assert str(problem) == "--learn-from: 'other' is no folder, and not same, others, all"

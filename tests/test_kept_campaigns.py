@@ -160,7 +160,10 @@ def test_a_campaign_is_told_which_ids_it_shares_with_the_one_that_it_extends(tmp
         return "".join(shared_ids(str(mine), load_campaign(mine)))
 
     words = note("")
-    assert f"{mine} has the stamp of base, which it extends" in words
+    assert (
+        f"{mine} has the stamp of {load_campaign(tmp_path / 'base.toml').name}, which it extends"
+        in words
+    )
     assert "2026_01_31_12_00_00_000000 to 2026_01_31_12_00_00_000005" in words
     assert "add seed = " in words
     own = {

@@ -489,7 +489,7 @@ def test_the_command_says_how_many_and_what_is_odd(tmp_path, two):
     job = run("merge", *two, tmp_path / "more", "-o", tmp_path / "out")
     assert job.exit_code == 0, job.stderr
     assert job.stdout.splitlines() == [
-        *(f"5 of 5 tables: {tmp_path / 'out'}", "3 of them with recorded seconds"),
+        *(f"5 of 5 tables: {tmp_path / 'out'}", "3 of them with a record of their training"),
     ]
     skipped, note = job.stderr.splitlines()
     assert skipped == f"skipped: {two[1]}/README: its name is not <ID>.txt"

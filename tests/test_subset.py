@@ -122,7 +122,7 @@ def test_a_subset_keeps_the_recorded_seconds_and_makes_links_if_told(tmp_path, f
     tables = sorted(folder.rglob("*.txt"))
     finished(folder, *tables, seconds=(1.0, 2.0))
     job = run("subset", folder, "-o", tmp_path / "out", "--depth", "1", "--link")
-    assert job.stdout.splitlines()[1] == "1 of them with recorded seconds"
+    assert job.stdout.splitlines()[1] == "1 of them with a record of their training"
     (table,) = (tmp_path / "out").glob("*_models/*")
     assert table.stat().st_nlink == 2
     assert Benchmark(tmp_path / "out").seconds(id_of(1)) == 3.0

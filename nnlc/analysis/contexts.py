@@ -113,8 +113,9 @@ def _contexts(one: ScorableNetworks, source: Tables, which: str) -> Contexts:
     pool_folds[is_own] = [fold_of[id_] for id_ in networks["id"][is_own]]
     folds = np.array([fold_of.get(id_, FOLDS) for id_ in one.ids])
     names = ", ".join(map(shown_name, networks["dataset"].unique()))
-    line = f"{shown_name(one.dataset)}: learned from {counted(len(pool), 'finished network')}"
+    line = f"{shown_name(one.dataset)}: learned from {counted(len(pool), 'network')}"
     line += f" of {names}" if names else ""
+    line += f" with finite curves up to epoch {one.target:g}"
     if folds.min() < FOLDS:
         folded = f"{min(FOLDS, len(own))} folds by ID, each predicted from the others"
         line += f"; {folded if len(own) > 1 else 'none is predicted from itself'}"

@@ -104,8 +104,8 @@ class Benchmark(OtherTools):
     def at(self, id: str, seconds: float) -> Observation:
         """Return a network's last half epoch that is completed after at most so many seconds.
 
-        The seconds are those of `seconds`, from the start of its training. After the end of its
-        table, this is its last half epoch.
+        The seconds are those of `seconds`, from the start of its training, to the nanosecond. After
+        the end of its table, this is its last half epoch.
 
         Raises:
             NnlcError: there is no such network, its seconds are not recorded, or they are more for

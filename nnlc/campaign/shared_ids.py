@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from nnlc.campaign.campaign import Campaign, find_campaign
+from nnlc.campaign.campaign import Campaign, find_campaign, load_campaign
 from nnlc.errors import CampaignError
 from nnlc.networks.spec import network_id
 from nnlc.system.toml_file import read_layers
@@ -20,11 +20,12 @@ def shared_ids(name_or_path: str, campaign: Campaign) -> list[str]:
     extended = layers.file_of(["stamp"])
     if extended == own:
         return []
+    other = load_campaign(extended).name
     first, last = (network_id(campaign.stamp, i) for i in (0, campaign.network_count - 1))
     now = datetime.now().replace(microsecond=0)
     seed = "" if layers.file_of(["seed"]) == own else f"seed = {now:%Y%m%d%H%M%S} and "
     return [
-        f"note: {own} has the stamp of {extended.stem}, which it extends: its IDs, {first} to "
-        f"{last}, are IDs of {extended.stem} too, so that tables of both can't be merged; for IDs "
+        f"note: {own} has the stamp of {other}, which it extends: its IDs, {first} to "
+        f"{last}, are IDs of {other} too, so that tables of both can't be merged; for IDs "
         f"of its own, add {seed}stamp = {now.isoformat()}, and start it in a new folder"
     ]

@@ -43,7 +43,7 @@ def _say_collected(done: "Collected", folder: Path) -> None:
     for line in done.remarks():
         say_aside(line)
     say(f"{done.tables} of {done.among} tables: {folder}")
-    say(f"{done.recorded} of them with recorded seconds")
+    say(f"{done.recorded} of them with a record of their training")
 
 
 @app.command()

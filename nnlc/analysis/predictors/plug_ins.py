@@ -172,7 +172,7 @@ class PlugInLearner(ContextPredictor, PlugIn):
                 known = given or getattr(learned, "predict", None)
                 if not (given or callable(known)):
                     known = FitFailure(
-                        f"{self.name}: learn returned {_shown(learned)}; it must return an object "
+                        f"{self.name}: learn returned {_kind(learned)}; it must return an object "
                         "with predict, such as self"
                     )
         except PlugInError as raised:
@@ -246,6 +246,10 @@ def _problem(outcome: Any) -> str | None:
     if not isinstance(outcome.stop, bool | np.bool_):
         return "gave a stop that is neither True nor False"
     return None
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else _line(type(value).__name__)
 
 
 def _is_number(value: Any) -> bool:
