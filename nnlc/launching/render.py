@@ -78,7 +78,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
     if site.account_required and not site.account:
         raise SiteError(
             f"site {site.name}, key account: this site starts no job without an account; "
-            f'write a site file with extends = "{site.name}" and account = "YOUR_PROJECT"'
+            f'give --account, or write a site file with extends = "{site.name}" and account = "…"'
         )
     campaign = campaign or load_campaign(request.campaign)
     nodes, minutes = _size(request, site, campaign)
