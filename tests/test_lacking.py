@@ -118,10 +118,11 @@ def test_an_export_that_no_process_can_be_started_for_says_what_needs_none(monke
 def test_what_needs_an_extra_names_it_in_one_line_and_writes_nothing(doing, monkeypatch, tmp_path):
     exported, out = three_exported(tmp_path / "made", "parquet"), tmp_path / "out"
     monkeypatch.setattr("nnlc.system.extras.find_spec", lambda _: None)
+    here = load_site(THIS_MACHINE)
     work, extra = {
         "export": (lambda: nnlc.export_tables(tmp_path / "made", out), "export"),
         "import": (lambda: nnlc.import_tables(exported, out), "export"),
-        "plan": (lambda: plan_machine("smoke", load_site(THIS_MACHINE), PlanRequest()), "train"),
+        "plan": (lambda: plan_machine("smoke", here, PlanRequest(), results=out), "train"),
         "calibrate": (lambda: fit_machine([], CPU), "fit"),
     }[doing]
     with pytest.raises(MissingExtraError, match=rf"^[^\n]+pip install 'nnlc\[{extra}\]'$"):
