@@ -10,6 +10,7 @@ damaged file.
 
 import gzip
 import os
+import shutil
 import tarfile
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
@@ -183,9 +184,16 @@ def _fetch(published: Published, folder: Path) -> list[str]:
     for url in () if path.exists() else published.urls:
         request = urllib.request.Request(url, headers={"User-Agent": "nnlc"})  # noqa: S310  ours
         try:
-            with urllib.request.urlopen(request, timeout=_SILENCE_SECONDS) as response:  # noqa: S310
-                path.write_bytes(response.read())  # in parts, an end too early would be no error
+            with (
+                urllib.request.urlopen(request, timeout=_SILENCE_SECONDS) as response,  # noqa: S310
+                path.open("wb") as file,
+            ):
+                shutil.copyfileobj(response, file)  # in parts: SVHN's largest has 1.3 GB
+                whole = int(response.headers.get("Content-Length", file.tell()))
+                if file.tell() < whole:
+                    raise OSError(f"the download ended after {file.tell()} of {whole} bytes")
         except (OSError, HTTPException) as problem:
+            path.unlink(missing_ok=True)
             problems.append(f"{url}: {problem}")
         else:
             return []
