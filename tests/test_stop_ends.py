@@ -20,7 +20,7 @@ from limits import HANG_SECONDS, wait_until
 from test_attempt import leave_after
 from test_verify_published import TrainingHere
 from typer.testing import CliRunner
-from worker_jobs import ONE, TINY, events, run_worker, slow_steps, start_worker
+from worker_jobs import ONE, TINY, events, run_worker, slow_steps, start_worker, steps_done
 
 from nnlc import load_campaign, read_table
 from nnlc.analysis.stop_ends import wrong_ends
@@ -363,15 +363,10 @@ def test_a_listing_says_that_savings_are_not_counted(tmp_path, campaign):
 def test_an_interrupted_network_is_stopped_where_its_rows_say_and_verified(tmp_path, monkeypatch):
     """Its rows are in a checkpoint: the rule sees them again before the next."""
     path, results = tmp_path / "mine.toml", tmp_path / "r"
-    rule = 'stop = "penguin:tolerance=5"\n[run]\ncheckpoint_minutes = 0.002\n'
-    path.write_text(ONE.replace("epochs = 1\n", f"epochs = 6\n{rule}"))
-    job = start_worker(path, "--results", results, **slow_steps(tmp_path, 0.02))
-
-    def second_epoch_saved() -> bool:
-        saved = events(results, "checkpoint") if (results / "journal").is_dir() else []
-        return any(event["half_epoch"] >= 2 for event in saved)
-
-    wait_until(second_epoch_saved)
+    path.write_text(ONE.replace("epochs = 1\n", 'epochs = 6\nstop = "penguin:tolerance=5"\n'))
+    held = slow_steps(tmp_path, HANG_SECONDS, when="len(self._loop.rows) >= 2")
+    job = start_worker(path, "--results", results, **held)
+    wait_until(lambda: steps_done(tmp_path))
     job.send_signal(signal.SIGTERM)
     output, _ = job.communicate(timeout=HANG_SECONDS)
     assert job.returncode == 75, output
