@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from nnlc.ranks import progress
-from nnlc.ranks.progress import LOG_SECONDS, Progress
+from nnlc.ranks.progress import DISPLAY_SECONDS, LOG_SECONDS, Progress
 from nnlc.tables import Row
 
 HALF_EPOCHS = 10
@@ -95,3 +95,20 @@ def test_half_epochs_that_kept_weights_save_are_neither_done_here_nor_left(shown
     job.display.resumed(job.network(0), [ROW] * 4)
     job.row(0, 7)
     assert job.seconds_left(at=200 - LOG_SECONDS) == 200 * 330 / 30
+
+
+def test_a_live_display_shows_the_counts_at_once_and_no_message_holds_them_back(monkeypatch):
+    now, out = 0.0, StringIO()
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as for a terminal
+    display = Progress("tiny", HALF_EPOCHS, StringIO(), live=True)
+    display.begin({0: 1.0, 1: 1.0}, 0, 1)
+    assert "0 of 2 networks done" in out.getvalue()
+    display.finished(Shown.network(display, 0), [ROW], 1.0)
+    for _ in range(10):
+        now += DISPLAY_SECONDS / 2
+        display.message("a line")
+        display.tick()
+    assert "1 of 2 networks done" in out.getvalue()
+    display.end()

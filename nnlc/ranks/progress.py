@@ -82,6 +82,7 @@ class Progress:
                 self._live.start()
             except _CONSOLE_ERRORS:
                 self._drop_console()
+            self._refresh()
 
     def resumed(self, network: CampaignNetwork, rows: list[Row]) -> None:
         """Note that a network continues from a checkpoint: its rows are not this job's work."""
@@ -127,7 +128,8 @@ class Progress:
 
     def message(self, text: str) -> None:
         """Print a line above the live display or in the log."""
-        self._shown = time.monotonic()
+        if not self._live:
+            self._shown = time.monotonic()
         if self._is_lost:
             return
         clock, text = time.strftime("%H:%M:%S "), harmless(text)
@@ -145,12 +147,8 @@ class Progress:
         wait = DISPLAY_SECONDS if self._live else LOG_SECONDS
         if time.monotonic() - self._shown < wait:
             return
-        self._shown = time.monotonic()
         if self._live:
-            try:
-                self._live.show(self._counts(), list(self._running.values())[:MAX_SHOWN])
-            except _CONSOLE_ERRORS:
-                self._drop_console()
+            self._refresh()
         else:
             self.message(self._log_line())
 
@@ -160,6 +158,15 @@ class Progress:
             with contextlib.suppress(*_CONSOLE_ERRORS):
                 self._live.end()
             self._live = None
+
+    def _refresh(self) -> None:
+        """Show the present state in the live display, if there is one."""
+        self._shown = time.monotonic()
+        if self._live:
+            try:
+                self._live.show(self._counts(), list(self._running.values())[:MAX_SHOWN])
+            except _CONSOLE_ERRORS:
+                self._drop_console()
 
     def _drop_console(self) -> None:
         """Print nothing more: a lost terminal or log must not end the job."""
