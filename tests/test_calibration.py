@@ -47,8 +47,8 @@ from nnlc.tables import Row, Table
 
 HALF_EPOCHS = 8
 # Nothing like the nominal processor, and not in the same proportion everywhere.
-TRUE_CPU = Machine.from_unit_seconds(Work(*map(mul, CPU.unit_seconds, (5, 2, 9, 3, 1, 8, 4, 2))))
-TRUE_GPU = Machine.from_unit_seconds(Work(*map(mul, GPU.unit_seconds, (4, 1, 3, 2, 1, 6, 3, 2))))
+TRUE_CPU = Machine.from_unit_seconds(Work(*map(mul, CPU.unit_seconds, (5, 7, 2, 9, 3, 1, 8, 4, 2))))
+TRUE_GPU = Machine.from_unit_seconds(Work(*map(mul, GPU.unit_seconds, (4, 2, 1, 3, 2, 1, 6, 3, 2))))
 PROCESSOR = {"name": "A Processor", "instructions": "AVX2"}
 V100 = {"name": "Tesla V100-SXM2-16GB", "multiprocessors": 80}
 
@@ -139,6 +139,19 @@ def test_what_is_free_on_the_nominal_machine_stays_free():
         "gathered_per_second",
         "narrow_per_second",
     ]
+
+
+@pytest.mark.parametrize(("true", "nominal"), [(TRUE_CPU, CPU), (TRUE_GPU, GPU)])
+def test_without_fourier_convolutions_their_rate_keeps_its_ratio_to_direct_ones(true, nominal):
+    def ratio(machine: Machine) -> float:
+        return machine.fourier_per_second / machine.operations_per_second
+
+    direct = [s._replace(work=s.work._replace(fourier=0)) for s in samples(true)]
+    direct = [s._replace(seconds=true.seconds(s.work)) for s in direct]
+    assert ratio(fit_machine(direct, nominal)) == pytest.approx(ratio(nominal))
+    some = [s._replace(work=s.work._replace(fourier=s.work.operations)) for s in direct]
+    some = [*direct, *(s._replace(seconds=true.seconds(s.work)) for s in some)]
+    assert ratio(fit_machine(some, nominal)) == pytest.approx(ratio(true), rel=0.1)
 
 
 def test_errors_are_shares_of_what_was_measured():
@@ -264,7 +277,7 @@ def test_peaks_of_memory_are_compared_where_the_journal_has_them(results):
 
 @settings(max_examples=50)
 @given(
-    st.tuples(*[st.floats(1e-300, 1e300) | st.just(inf)] * 7, st.floats(1e-300, 1e300)),
+    st.tuples(*[st.floats(1e-300, 1e300) | st.just(inf)] * 8, st.floats(1e-300, 1e300)),
     st.text(min_size=1, max_size=9, alphabet=st.characters(exclude_categories=["Cs", "Cc"])),
     st.sampled_from(["cpu", "cuda"]),
 )
@@ -317,6 +330,20 @@ def test_a_file_that_is_well_is_used(results):
     assert found.warning is None
     assert found.machine.operations_per_second == 1e10
     assert found.machine.values_per_second == inf
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_machine_of_an_older_format_gets_a_rate_of_fourier_convolutions(results, device):
+    nominal = {"cpu": CPU, "cuda": GPU}[device]
+    ratio = nominal.fourier_per_second / nominal.operations_per_second
+    rates = {}
+    for number in (1, 2, 3, 4):
+        text = GOOD.replace("format = 1", f"format = {number}").replace("cpu", device)
+        results.machines_file.write_text(text)
+        rates[number] = machine_for(results, {"A Processor"}, device).machine.fourier_per_second
+    assert rates == {1: ratio * 1e10, 2: ratio * 1e10, 3: ratio * 1e10, 4: inf}
+    results.machines_file.write_text(GOOD.replace("operations_per_second = 1e10", ""))
+    assert machine_for(results, {"A Processor"}, "cpu").machine.fourier_per_second == inf
 
 
 def test_a_folder_that_is_not_there_knows_no_machine(tmp_path):
@@ -374,6 +401,14 @@ def test_the_faster_memory_of_a_site_file_counts():
     unsaid = gpu.model_copy(update={"memory_gigabytes_per_second": None})
     assert nominal_machine(unsaid).values_per_second == pytest.approx(0.8 * 15.7e12 / 16 / 4)
     assert nominal_machine(unsaid).operations_per_second == pytest.approx(0.35 * 15.7e12)
+
+
+def test_the_share_of_fourier_convolutions_in_a_site_file_counts(tmp_path):
+    site = tmp_path / "mine.toml"
+    for lines, share in (("", 0.2), ("efficiency = 0.7", 0.4), ("fourier_efficiency = 0.3", 0.3)):
+        site.write_text(f'extends = "summit"\nname = "mine"\n[gpu]\n{lines}\n')
+        gpu = load_site(site).gpu
+        assert nominal_machine(gpu).fourier_per_second == pytest.approx(share * 15.7e12)
 
 
 def test_the_command_prints_errors_before_and_after_and_the_constants(results):

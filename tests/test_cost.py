@@ -106,7 +106,7 @@ def test_a_half_epoch_is_half_of_the_training_steps_and_all_of_validation():
     assert training == pytest.approx([f + b for f, b in zip(forward, learning, strict=True)])
 
 
-@given(st.tuples(*[RATES | st.just(inf)] * 7, RATES))
+@given(st.tuples(*[RATES | st.just(inf)] * 8, RATES))
 def test_a_machine_is_known_by_its_prices(rates):
     names = asdict(CPU)
     machine = Machine(**dict(zip(names, rates, strict=True)))
@@ -114,7 +114,7 @@ def test_a_machine_is_known_by_its_prices(rates):
     assert again == pytest.approx(asdict(machine))
 
 
-@given(st.tuples(*[st.floats(0, 1e15)] * 8), st.sampled_from(Work._fields), st.floats(1, 1e15))
+@given(st.tuples(*[st.floats(0, 1e15)] * 9), st.sampled_from(Work._fields), st.floats(1, 1e15))
 def test_more_of_anything_takes_no_less_time(counts, field, more):
     work = Work(*counts)
     larger = work._replace(**{field: getattr(work, field) + more})

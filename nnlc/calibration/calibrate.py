@@ -239,7 +239,8 @@ def fit_machine(samples: Sequence[Sample], nominal: Machine) -> Machine:
     rate × one factor for all rates × a factor of this rate. The first factor is free; a weak prior
     pulls the others towards 1, so that ten networks already give a useful machine.
 
-    Rates that are infinite on the nominal machine stay infinite.
+    The rate of Fourier convolutions also gets the factor of direct ones: without a sample of it,
+    the ratio of both stays nominal. Rates that are infinite on the nominal machine stay infinite.
 
     Args:
         samples: at least one, all with positive seconds.
@@ -256,11 +257,16 @@ def fit_machine(samples: Sequence[Sample], nominal: Machine) -> Machine:
     unit_seconds = np.array(nominal.unit_seconds)
     has_rate = unit_seconds > 0
     work, start = work[:, has_rate], np.log(unit_seconds[has_rate])
+    factors = np.eye(len(unit_seconds))
+    factors[Work._fields.index("fourier"), Work._fields.index("operations")] = 1
+    factors = factors[np.ix_(has_rate, has_rate)]
+
+    def fitted(parameters: Array) -> Array:
+        return np.exp(start + parameters[0] + factors @ parameters[1:])
 
     def residuals(parameters: Array) -> Array:
-        factor, deviations = parameters[0], parameters[1:]
-        predicted = work @ np.exp(start + factor + deviations)
-        return np.concatenate([np.log(predicted / measured), _PRIOR_WEIGHT * deviations])
+        ratios = work @ fitted(parameters) / measured
+        return np.concatenate([np.log(ratios), _PRIOR_WEIGHT * parameters[1:]])
 
     found = least_squares(
         residuals,
@@ -269,7 +275,7 @@ def fit_machine(samples: Sequence[Sample], nominal: Machine) -> Machine:
         loss="soft_l1",
         f_scale=_USUAL_DEVIATION,
     )
-    unit_seconds[has_rate] = np.exp(start + found.x[0] + found.x[1:])
+    unit_seconds[has_rate] = fitted(found.x)
     return Machine.from_unit_seconds(Work(*map(float, unit_seconds)))
 
 

@@ -26,8 +26,10 @@ from nnlc.system.files import folder_of_user, why_unread, write_atomically
 from nnlc.system.newer_format import too_new
 from nnlc.system.toml_file import Layers, read_toml, validate
 
-_FORMAT = 3
+_FORMAT = 4
 """Version of the file's format; 1 has no version of nnlc, and 2 no origin of a machine."""
+_WITH_FOURIER = 4
+"""First format with a rate of Fourier convolutions."""
 _HEADER = b"# Speeds of devices that trained networks. Written by 'nnlc calibrate'.\n"
 TRAINER_THREADS = int(DETERMINISM["OMP_NUM_THREADS"])
 """Threads of each trainer."""
@@ -59,6 +61,7 @@ class FittedMachine(BaseModel):
     date: str = ""
     """Date of this campaign's last event."""
     operations_per_second: Rate | None = None
+    fourier_per_second: Rate | None = None
     gathered_per_second: Rate | None = None
     comparisons_per_second: Rate | None = None
     values_per_second: Rate | None = None
@@ -87,7 +90,7 @@ class FittedMachine(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1, 2, 3]
+    format: Literal[1, 2, 3, 4]
     nnlc: str = ""
     """Version of nnlc that wrote the file."""
     devices: tuple[FittedMachine, ...] = ()
@@ -143,10 +146,19 @@ def _read(path: Path | None) -> tuple[tuple[FittedMachine, ...], str | None]:
         values = read_toml(path, ResultsError)
         if newer := too_new(path, values.get("format"), _FORMAT, values.get("nnlc")):
             raise ResultsError(newer)
-        return validate(_File, Layers([(path, values)]), ResultsError).devices, None
+        file = validate(_File, Layers([(path, values)]), ResultsError)
+        has_fourier = file.format >= _WITH_FOURIER
+        return file.devices if has_fourier else tuple(map(_with_fourier, file.devices)), None
     except (ResultsError, OSError) as problem:
         first_line = str(problem).split("\n", 1)[0]
         return (), f"{first_line}; ignored: run 'nnlc calibrate' for better predictions"
+
+
+def _with_fourier(found: FittedMachine) -> FittedMachine:
+    """Return an entry with a rate of Fourier convolutions in its nominal ratio to direct ones."""
+    nominal, rate = NOMINAL[found.device], found.operations_per_second
+    ratio = nominal.fourier_per_second / nominal.operations_per_second
+    return found.model_copy(update={"fourier_per_second": rate and ratio * rate})
 
 
 def write_machines(results: ResultsFolder, machines: Sequence[FittedMachine]) -> None:

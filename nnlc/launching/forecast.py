@@ -19,7 +19,7 @@ from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import SiteError
 from nnlc.networks import walk_network
 from nnlc.networks.buffers import DeviceKind
-from nnlc.networks.cost import GPU, Machine, gpu_machine, half_epoch_work, training_operations
+from nnlc.networks.cost import GPU, Machine, gpu_machine, half_epoch_work
 from nnlc.networks.memory import memory_bytes
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
@@ -46,6 +46,7 @@ class NetworkForecast:
     nominal_seconds: float
     """Seconds on the nominal GPU, by which array elements divide and order networks."""
     operations: int
+    """Floating-point operations, as they are computed on this kind of device."""
     parameters: int
     memory_bytes: int
     """Predicted peak of memory, including images and libraries."""
@@ -202,6 +203,7 @@ def nominal_machine(gpu: Gpu) -> Machine:
     gigabytes = gpu.memory_gigabytes_per_second
     return gpu_machine(
         operations_per_second=peak * gpu.efficiency,
+        fourier_per_second=gpu.fourier_efficiency and peak * gpu.fourier_efficiency,
         bytes_per_second=_COPY_SHARE
         * (1e9 * gigabytes if gigabytes else peak / _OPERATIONS_A_BYTE),
     )
@@ -243,7 +245,7 @@ def _forecast(
         network=network,
         seconds=machine.seconds(work),
         nominal_seconds=GPU.seconds(work),
-        operations=training_operations(walk, spec, images, epochs),
+        operations=round(work.all_operations),
         parameters=walk.parameters,
         memory_bytes=memory_bytes(spec, images, device, walk=walk),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from textwrap import wrap
 
-from nnlc.launching.forecast import CampaignForecast, not_whole_words
+from nnlc.launching.forecast import CampaignForecast, nominal_machine, not_whole_words
 from nnlc.launching.limits import SAVE_MINUTES, START_MINUTES
 from nnlc.launching.plan import Option, Plan
 from nnlc.launching.storage_estimate import disk, images_to_stage, too_large
@@ -125,7 +125,8 @@ def _basis(plan: Plan) -> str:
             f"predictions were off by {fitted.median_error:.0%} in the median"
         )
     else:
-        basis = f"{100 * gpu.efficiency:g} % of {peak}"
+        fourier = nominal_machine(gpu).fourier_per_second / (1e10 * gpu.fp32_teraflops)
+        basis = f"{100 * gpu.efficiency:g} % of {peak}, {fourier:.3g} % in Fourier convolutions"
     if measured is None and fitted:
         return basis
     if measured is None:

@@ -27,6 +27,12 @@ _TRAINING_KERNELS = 8
 """Further kernels of a training step: gradient of the loss, optimizer."""
 
 
+FOURIER_SHARE = 4 / 7
+"""Speed of Fourier convolutions over that of direct ones on a GPU, an assumption.
+
+Where direct convolutions reach 35% of the fp32 peak, Fourier convolutions reach 20%."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
     """Speed of a device: a rate for each field of `Work`, in the same order.
@@ -35,6 +41,7 @@ class Machine:
     """
 
     operations_per_second: float
+    fourier_per_second: float
     gathered_per_second: float
     comparisons_per_second: float
     values_per_second: float
@@ -61,8 +68,13 @@ class Machine:
         return sum(unit * count for unit, count in zip(self.unit_seconds, work, strict=True))
 
 
-def gpu_machine(*, operations_per_second: float, bytes_per_second: float) -> Machine:
-    """Return the machine of a GPU, estimated from two of its rates.
+def gpu_machine(
+    *,
+    operations_per_second: float,
+    bytes_per_second: float,
+    fourier_per_second: float | None = None,
+) -> Machine:
+    """Return the machine of a GPU, estimated from a few of its rates.
 
     Assumptions: convolutions copy no values into windows; a random number costs as much as writing
     it; a comparison takes four instructions; a kernel of a captured step takes 3 µs.
@@ -70,10 +82,13 @@ def gpu_machine(*, operations_per_second: float, bytes_per_second: float) -> Mac
     Args:
         operations_per_second: rate that training reaches, not the peak.
         bytes_per_second: rate that copies within the GPU's memory reach.
+        fourier_per_second: rate that Fourier convolutions reach; default: `FOURIER_SHARE` of
+            operations_per_second.
     """
     values_per_second = bytes_per_second / 4
     return Machine(
         operations_per_second=operations_per_second,
+        fourier_per_second=fourier_per_second or FOURIER_SHARE * operations_per_second,
         gathered_per_second=inf,
         comparisons_per_second=operations_per_second / (4 * 8),
         values_per_second=values_per_second,
@@ -85,10 +100,13 @@ def gpu_machine(*, operations_per_second: float, bytes_per_second: float) -> Mac
 
 
 GPU = gpu_machine(operations_per_second=7.85e12, bytes_per_second=7.2e11)
-"""Nominal GPU, a V100 at 50% of its fp32 peak (15.7 TFLOP/s) and 80% of its 900 GB/s."""
+"""Nominal GPU, a V100 at 50% of its fp32 peak (15.7 TFLOP/s) and 80% of its 900 GB/s.
+
+By `FOURIER_SHARE`, Fourier convolutions reach 29% of the peak."""
 # Measured on one core with AVX2, an EPYC of the third generation: `python benchmarks/cost.py`.
 CPU = Machine(
     operations_per_second=9.5e10,
+    fourier_per_second=4e10,
     gathered_per_second=6.8e8,
     comparisons_per_second=8.4e8,
     values_per_second=2.2e9,

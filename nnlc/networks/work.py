@@ -8,7 +8,11 @@ class Work(NamedTuple):
     """Counts of the work of one or more steps, summed over the images of a batch."""
 
     operations: float = 0
-    """Operations (fp32) of convolutions and fully connected layers, two per multiply-add."""
+    """Operations (fp32) of direct convolutions and fully connected layers, two per multiply-add.
+
+    Convolutions that are computed as matrix products of windows count here too."""
+    fourier: float = 0
+    """Operations (fp32) of Fourier convolutions, transforms included; `operations` lacks them."""
     gathered: float = 0
     """Values copied into or out of windows by convolutions that are computed as matrix products."""
     comparisons: float = 0
@@ -25,6 +29,11 @@ class Work(NamedTuple):
     """Weights, their gradients and the optimizer's state that are read or written."""
     kernels: float = 0
     """Kernel launches on a GPU, calls on a CPU."""
+
+    @property
+    def all_operations(self) -> float:
+        """Operations of all convolutions and fully connected layers, as they are computed."""
+        return self.operations + self.fourier
 
     def times(self, steps: float) -> "Work":
         """Return these counts times a number of steps."""
