@@ -262,7 +262,7 @@ def fit_machine(samples: Sequence[Sample], nominal: Machine) -> Machine:
     factors = factors[np.ix_(has_rate, has_rate)]
 
     def fitted(parameters: Array) -> Array:
-        return np.exp(start + parameters[0] + factors @ parameters[1:])
+        return np.asarray(np.exp(start + parameters[0] + factors @ parameters[1:]))
 
     def residuals(parameters: Array) -> Array:
         ratios = work @ fitted(parameters) / measured
