@@ -32,6 +32,7 @@ from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
 from nnlc.training.step_timing import random_images
 
+SETTINGS = TrainingSection()
 LONGEST_STEP = 2.0
 """Most predicted seconds of a step; longer steps would take most of the benchmark's time."""
 MOST_MEMORY = 4e9
@@ -62,8 +63,8 @@ def choose(count: int, seed: int) -> list[CampaignNetwork]:
     chosen = (
         n
         for n in networks
-        if predict_step_seconds(n.spec, n.images, CPU) < LONGEST_STEP
-        and memory_bytes(n.spec, n.images, "cpu") < MOST_MEMORY
+        if predict_step_seconds(n.spec, n.images, CPU, SETTINGS, "cpu") < LONGEST_STEP
+        and memory_bytes(n.spec, n.images, SETTINGS, "cpu") < MOST_MEMORY
     )
     return [network for network, _ in zip(chosen, range(count), strict=False)]
 
@@ -151,7 +152,8 @@ def samples_of(networks: Iterable[CampaignNetwork], steps: Iterable[Steps]) -> S
         walk = walk_network(spec, images)
         many = images.train_images // spec.batch_size // 2
         validated = images.validation_images // spec.batch_size
-        training, validation = training_work(walk, spec), forward_work(walk, spec)
+        training = training_work(walk, spec, SETTINGS, "cpu")
+        validation = forward_work(walk, spec, SETTINGS, "cpu")
         both = [many * t + validated * v for t, v in zip(training, validation, strict=True)]
         whole = many * seconds.training + validated * seconds.validation
         found.half_epoch.append(Sample(type(training)(*both), whole))
@@ -197,7 +199,7 @@ def show_memory(networks: list[CampaignNetwork]) -> None:
     for network in networks:
         with trainer_process() as pool:
             peak = pool.submit(peak_of, network).result()
-        needed = memory_bytes(network.spec, few_images(network).images, "cpu")
+        needed = memory_bytes(network.spec, few_images(network).images, SETTINGS, "cpu")
         found.append(needed / peak)
     show(f"peak memory of {len(found)} networks", errors_of(found))
     print(f"predicted over measured: {min(found):.2f} to {max(found):.2f}")

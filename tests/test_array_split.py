@@ -37,7 +37,10 @@ def test_the_longest_goes_to_whoever_has_least_and_equal_ones_go_by_index():
 
 @pytest.mark.parametrize("elements", [1, 3, 8, 11])
 def test_elements_share_a_campaign_by_predicted_cost(elements):
-    seconds = [predict_seconds(n.spec, n.images, SMOKE.epochs, GPU) for n in NETWORKS]
+    seconds = [
+        predict_seconds(n.spec, n.images, SMOKE.epochs, GPU, SMOKE.training, "cuda")
+        for n in NETWORKS
+    ]
     expected = [[NETWORKS[p] for p in found] for found in split(seconds, elements)]
     assert [networks_of_element(SMOKE, NETWORKS, e, elements) for e in range(elements)] == expected
 
@@ -68,7 +71,10 @@ def test_an_element_outside_the_array_is_an_error(element, elements):
 
 def test_the_papers_networks_are_shared_evenly_where_its_longest_allows():
     campaign, networks = paper()
-    seconds = [predict_seconds(n.spec, n.images, campaign.epochs, GPU) for n in networks]
+    seconds = [
+        predict_seconds(n.spec, n.images, campaign.epochs, GPU, campaign.training, "cuda")
+        for n in networks
+    ]
     for elements in (*range(2, 40), 60, 100):
         sums = [sum(seconds[p] for p in found) for found in split(seconds, elements)]
         even = sum(seconds) / elements

@@ -28,7 +28,7 @@ def clock():
 def order_of(job, order):
     leases = Leases(job.results.leases_folder / order)
     leases.begin()
-    backlog = Backlog(job.networks, job.campaign, job.results, leases, CPU, order)
+    backlog = Backlog(job.networks, job.campaign, job.results, leases, CPU, "cpu", order)
     taken = iter(lambda: backlog.take(lambda _: True, ()), None)
     return [(backlog.seconds[n.index], n.index) for n in taken]
 

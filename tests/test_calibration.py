@@ -70,13 +70,20 @@ def networks() -> list:
 
 
 @cache
-def works() -> list[Work]:
-    return [half_epoch_work(walk_network(n.spec, n.images), n.spec, n.images) for n in networks()]
+def works(device) -> list[Work]:
+    settings = campaign().training
+    return [
+        half_epoch_work(walk_network(n.spec, n.images), n.spec, n.images, settings, device)
+        for n in networks()
+    ]
 
 
 def samples(machine: Machine, noise: float = 0.0) -> list[Sample]:
     draw = random.Random(1)
-    return [Sample(w, machine.seconds(w) * (1 + noise * draw.uniform(-1, 1))) for w in works()]
+    device = "cuda" if machine.gathered_per_second == inf else "cpu"
+    return [
+        Sample(w, machine.seconds(w) * (1 + noise * draw.uniform(-1, 1))) for w in works(device)
+    ]
 
 
 @pytest.fixture
@@ -216,7 +223,7 @@ def test_half_epochs_that_were_filled_in_do_not_count(results):
     """Of a network that diverged, most take no time; one was held up."""
 
     def seconds(network):
-        real = TRUE_CPU.seconds(works()[network.index])
+        real = TRUE_CPU.seconds(works("cpu")[network.index])
         return [real, 9 * real, real] + [1e-5 * real] * (HALF_EPOCHS - 3)
 
     finish(results, 60, TRUE_CPU, PROCESSOR, half_epoch_seconds=seconds)
@@ -262,7 +269,9 @@ def test_peaks_of_memory_are_compared_where_the_journal_has_them(results):
     every_set = campaign().image_sets().values()
 
     def peak(network):
-        need = memory_bytes(network.spec, network.images, "cuda", resident=every_set)
+        need = memory_bytes(
+            network.spec, network.images, campaign().training, "cuda", resident=every_set
+        )
         return int((need - library_bytes("cuda")) / 1.25)
 
     finish(results, 60, TRUE_GPU, V100, peak_memory_bytes=peak)
@@ -375,7 +384,9 @@ def test_a_plan_uses_the_machine_of_its_gpu_and_says_so(results):
     for before, after in zip(plain.networks, planned.networks, strict=True):
         n = after.network
         for forecast, machine in ((before, nominal_machine(summit.gpu)), (after, found.machine)):
-            expected = predict_seconds(n.spec, n.images, campaign().epochs, machine)
+            expected = predict_seconds(
+                n.spec, n.images, campaign().epochs, machine, campaign().training, "cuda"
+            )
             assert forecast.seconds == pytest.approx(expected)
         assert before.nominal_seconds == after.nominal_seconds
     order = planned.hand_out_order(range(60))

@@ -8,9 +8,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nnlc.campaign.campaign import load_campaign
-from nnlc.networks import Layer, buffers, walk_network
+from nnlc.networks import Layer, convolution_plan, walk_network
 from nnlc.networks import layers as kinds
-from nnlc.networks.buffers import trim
+from nnlc.networks.conditions import Conditions
+from nnlc.networks.convolution_plan import trim
 from nnlc.networks.layer import output_width
 from nnlc.training.convolution import Convolution
 
@@ -31,13 +32,19 @@ def layers(draw) -> Layer:
 
 
 @settings(max_examples=200)
-@given(layers(), st.sampled_from([0, 64]), st.booleans(), st.booleans(), st.booleans())
+@given(
+    layers(),
+    st.sampled_from([0, 64]),
+    st.sampled_from(["cpu", "cuda"]),
+    st.booleans(),
+    st.booleans(),
+)
 def test_values_and_gradients_are_those_of_a_direct_convolution(
-    layer, worth, products, ours_last, last
+    layer, worth, device, ours_last, last
 ):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(buffers, "WORTH_TRIMMING", worth)
-        ours = Convolution(layer, products=products).double()
+        patch.setattr(convolution_plan, "WORTH_TRIMMING", worth)
+        ours = Convolution(layer, Conditions(2, device, "direct")).double()
     plain = nn.Conv2d(
         layer.input[0], layer.output[0], layer.kernel, layer.stride, layer.padding
     ).double()
@@ -71,12 +78,12 @@ def test_what_is_left_out_sees_only_padding_and_what_is_computed_sees_the_input(
             assert sees or not computed or layer.stride > layer.kernel
 
 
-@pytest.mark.parametrize("products", [True, False])
-def test_only_outputs_that_see_the_input_are_computed(products, monkeypatch):
-    monkeypatch.setattr(buffers, "WORTH_TRIMMING", 0)
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_only_outputs_that_see_the_input_are_computed(device, monkeypatch):
+    monkeypatch.setattr(convolution_plan, "WORTH_TRIMMING", 0)
     layer = kinds.Convolution(input=(8, 2, 2), output=(16, 12, 12), kernel=1, stride=1, padding=5)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        Convolution(layer, products=products)(torch.zeros(3, 8, 2, 2))
+        Convolution(layer, Conditions(3, device, "direct"))(torch.zeros(3, 8, 2, 2))
     assert counter.get_total_flops() == 3 * 2 * layer.computed_multiply_adds == 3 * 2 * 8 * 16 * 4
 
 
@@ -100,7 +107,7 @@ def test_a_fifth_of_the_papers_direct_convolutions_is_padding_alone():
 def test_the_same_input_gives_the_same_bits():
     layer = kinds.Convolution(input=(3, 9, 9), output=(7, 3, 3), kernel=4, stride=3, padding=1)
     torch.manual_seed(1)
-    ours, pixels = Convolution(layer, products=True), torch.randn(5, 3, 9, 9)
+    ours, pixels = Convolution(layer, Conditions(5, "cpu", "direct")), torch.randn(5, 3, 9, 9)
     results = []
     for _ in range(3):
         ours.zero_grad()

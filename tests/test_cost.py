@@ -23,16 +23,18 @@ from nnlc.networks.cost import (
     training_operations,
     training_work,
 )
+from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.work import Work
 
 PLAIN = spec(layer_types=(1,), pool_kernels=(), pool_strides=(), pool_paddings=(), momentum=0)
+SETTINGS = TrainingSection()
 RATES = st.floats(1e-3, 1e15)
 
 
 def works(network) -> tuple[Work, Work]:
     """Of a training step and of a validation step."""
     walk = walk_network(network, SAMPLE)
-    return training_work(walk, network), forward_work(walk, network)
+    return tuple(work(walk, network, SETTINGS, "cpu") for work in (training_work, forward_work))
 
 
 def test_operations_are_two_a_multiply_add_three_passes_and_two_in_the_first_layer():
@@ -46,14 +48,14 @@ def test_operations_are_two_a_multiply_add_three_passes_and_two_in_the_first_lay
 def test_without_padding_they_are_those_of_direct_convolutions():
     network = replace(PLAIN, conv_paddings=(0,))
     walk = walk_network(network, SAMPLE)
-    found = half_epoch_work(walk, network, SAMPLE).times(2 * 7).operations
+    found = half_epoch_work(walk, network, SAMPLE, SETTINGS, "cpu").times(2 * 7).operations
     assert found == training_operations(walk, network, SAMPLE, 7)
 
 
 def test_outputs_that_see_only_padding_cost_no_operations():
     for n in paper()[1][::150]:
         walk = walk_network(n.spec, n.images)
-        counted = forward_work(walk, n.spec).operations
+        counted = forward_work(walk, n.spec, SETTINGS, "cpu").operations
         computed = 2 * n.spec.batch_size * sum(x.computed_multiply_adds for x in walk.layers)
         direct = 2 * n.spec.batch_size * walk.multiply_adds
         # Where little would be saved, all outputs are computed.
@@ -97,12 +99,14 @@ def test_a_half_epoch_is_half_of_the_training_steps_and_all_of_validation():
     walk = walk_network(PLAIN, SAMPLE)
     training, validation = works(PLAIN)
     expected = [20 * t + 10 * v for t, v in zip(training, validation, strict=True)]
-    assert half_epoch_work(walk, PLAIN, SAMPLE) == pytest.approx(expected)
-    assert predict_seconds(PLAIN, SAMPLE, 3, GPU) == pytest.approx(
+    assert half_epoch_work(walk, PLAIN, SAMPLE, SETTINGS, "cpu") == pytest.approx(expected)
+    assert predict_seconds(PLAIN, SAMPLE, 3, GPU, SETTINGS, "cpu") == pytest.approx(
         6 * (20 * GPU.seconds(training) + 10 * GPU.seconds(validation))
     )
-    assert predict_step_seconds(PLAIN, SAMPLE, CPU) == CPU.seconds(training)
-    forward, learning = forward_work(walk, PLAIN), backward_work(walk, PLAIN)
+    assert predict_step_seconds(PLAIN, SAMPLE, CPU, SETTINGS, "cpu") == CPU.seconds(training)
+    forward, learning = (
+        work(walk, PLAIN, SETTINGS, "cpu") for work in (forward_work, backward_work)
+    )
     assert training == pytest.approx([f + b for f, b in zip(forward, learning, strict=True)])
 
 
@@ -139,10 +143,12 @@ def test_a_larger_network_costs_more_operations(field, more):
 
 
 def test_a_network_s_cost_says_what_it_needs_and_takes():
-    cost = network_cost(PLAIN, SAMPLE, 2)
+    cost = network_cost(PLAIN, SAMPLE, 2, SETTINGS)
     walk = walk_network(PLAIN, SAMPLE)
     assert cost.parameters == walk.parameters
     assert cost.forward_multiply_adds == walk.multiply_adds
     assert cost.predicted_operations == training_operations(walk, PLAIN, SAMPLE, 2)
-    assert cost.predicted_gpu_seconds == round(predict_seconds(PLAIN, SAMPLE, 2, GPU), 3)
+    assert cost.predicted_gpu_seconds == round(
+        predict_seconds(PLAIN, SAMPLE, 2, GPU, SETTINGS, "cuda"), 3
+    )
     assert cost.predicted_gpu_memory_bytes > 600e6

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from nnlc.cli import app
 from nnlc.networks import walk_network
+from nnlc.networks.conditions import conditions_of
 from nnlc.networks.image_sets import CIFAR100
 from nnlc.networks.memory import (
     image_bytes,
@@ -19,8 +20,10 @@ from nnlc.networks.memory import (
     library_bytes,
     memory_bytes,
 )
+from nnlc.networks.recipe import TrainingSection
 from nnlc.training.build import Network
 
+SETTINGS = TrainingSection()
 LARGEST_STEP = 2e8
 """Multiply-adds of a batch, so that the networks tried here take milliseconds."""
 
@@ -38,7 +41,7 @@ def small_ones(count: int) -> list:
 
 def bytes_saved(network, walk, batch: int) -> int:
     """What PyTorch keeps of a forward pass for the backward pass, parameters left out."""
-    module = Network(walk)
+    module = Network(walk, network.spec)
     module.restart_dropout(1)
     own = {p.untyped_storage().data_ptr() for p in module.parameters()}
     saved: dict[int, tuple[int, torch.Tensor]] = {}
@@ -63,7 +66,7 @@ def test_what_a_network_keeps_for_its_backward_pass_is_what_pytorch_keeps():
         walk, batch = walk_network(n.spec, n.images), n.spec.batch_size
         kinds |= {layer.kind for layer in walk.layers}
         pixels = 4 * batch * n.images.channels * n.images.width**2
-        layers = [layer.buffers(batch, "cpu") for layer in walk.layers]
+        layers = [layer.buffers(conditions_of(n.spec, SETTINGS, "cpu")) for layer in walk.layers]
         predicted = pixels + sum(kept_bytes(layers))
         # The scores of the last layer are kept by the loss, which is not computed here.
         assert bytes_saved(n, walk, batch) == pytest.approx(predicted - 4 * batch * walk.classes)
@@ -71,15 +74,23 @@ def test_what_a_network_keeps_for_its_backward_pass_is_what_pytorch_keeps():
 
 
 def own_bytes(network, images=SAMPLE, device="cuda") -> int:
-    return memory_bytes(network, images, device) - library_bytes(device) - image_bytes(images)
+    return (
+        memory_bytes(network, images, SETTINGS, device)
+        - library_bytes(device)
+        - image_bytes(images)
+    )
+
+
+def bytes_of(images, **others) -> int:
+    return memory_bytes(spec(), images, SETTINGS, "cuda", **others)
 
 
 def test_all_images_of_the_set_and_of_others_that_stay_are_counted_once():
     assert image_bytes(SAMPLE) == 5000 * (28 * 28 + 8)
     more = replace(SAMPLE, train_images=8000)
-    assert memory_bytes(spec(), more) - memory_bytes(spec(), SAMPLE) == 4000 * (28 * 28 + 8)
-    both = memory_bytes(spec(), SAMPLE, resident=[CIFAR100, SAMPLE])
-    assert both == memory_bytes(spec(), SAMPLE) + image_bytes(CIFAR100)
+    assert bytes_of(more) - bytes_of(SAMPLE) == 4000 * (28 * 28 + 8)
+    both = bytes_of(SAMPLE, resident=[CIFAR100, SAMPLE])
+    assert both == bytes_of(SAMPLE) + image_bytes(CIFAR100)
 
 
 def test_momentum_is_a_further_copy_of_the_parameters():
@@ -99,7 +110,7 @@ def test_activations_grow_with_the_batch_and_parameters_do_not(device):
 def test_a_gpu_holds_a_captured_validation_step_beside_a_training_step():
     network = spec(layer_types=(2,))
     walk = walk_network(network, SAMPLE)
-    layers = [layer.buffers(100, "cuda") for layer in walk.layers]
+    layers = [layer.buffers(conditions_of(network, SETTINGS, "cuda")) for layer in walk.layers]
     pixels, convolution = 4 * 100 * 28 * 28, layers[0]
     kept = pixels + sum(kept_bytes(layers[:2]))
     least = kept + pixels + convolution.output
@@ -107,7 +118,7 @@ def test_a_gpu_holds_a_captured_validation_step_beside_a_training_step():
 
 
 def test_every_network_of_the_article_fits_the_gpus_that_it_was_trained_on():
-    needs = [memory_bytes(n.spec, n.images) for n in paper()[1][::7]]
+    needs = [memory_bytes(n.spec, n.images, SETTINGS, "cuda") for n in paper()[1][::7]]
     assert max(needs) <= 16e9
 
 

@@ -77,7 +77,7 @@ def batch(images: ImageSet, size: int, device: str) -> torch.Tensor:
 def assert_walk_is_what_torch_does(network, device, size):
     walk = walk_network(network.spec, network.images)
     with torch.device(device):
-        module = Network(walk, device=torch.device(device))
+        module = Network(walk, network.spec, device=torch.device(device))
     x = batch(network.images, size, device)
     for number, (layer, torch_layer) in enumerate(zip(walk.layers, module, strict=True)):
         where = f"network {network.index}, layer {number}"
@@ -122,7 +122,7 @@ def test_small_networks_run_on_a_cpu_with_the_walks_shapes(small):
 def test_multiply_adds_are_half_of_the_operations_that_torch_counts(small):
     for network in small:
         walk = walk_network(network.spec, network.images)
-        module = Network(walk).eval()
+        module = Network(walk, network.spec).eval()
         for place, layer in enumerate(walk.layers):
             if layer.kind == "convolution":
                 sizes = layer.input[0], layer.output[0], layer.kernel, layer.stride, layer.padding
@@ -183,12 +183,12 @@ def test_a_block_is_relu_then_dropout_then_pooling(block, expected):
         fc_filters=(7,),
         **pools,
     )
-    module = Network(walk_network(spec, IMAGES))
+    module = Network(walk_network(spec, IMAGES), spec)
     assert [type(layer) for layer in module] == [*expected, nn.Flatten, nn.Linear]
 
 
 def test_the_blocks_of_a_deep_network_follow_one_another():
-    module = Network(walk_network(LAWFUL, IMAGES))
+    module = Network(walk_network(LAWFUL, IMAGES), LAWFUL)
     features = [CONV, RELU, DROP, POOL, CONV, POOL, nn.Flatten]
     assert [type(layer) for layer in module] == [*features, nn.Linear, DROP, nn.Linear, nn.Linear]
 
@@ -196,7 +196,7 @@ def test_the_blocks_of_a_deep_network_follow_one_another():
 @pytest.mark.parametrize("coins", [*product((0, 1), repeat=3)])
 def test_nothing_but_dropout_stands_between_fully_connected_layers(coins):
     spec = replace(LAWFUL, fc_filters=(4, 3, 2, 7), fc_dropout_layers=coins)
-    module = Network(walk_network(spec, IMAGES))
+    module = Network(walk_network(spec, IMAGES), spec)
     kinds = [type(layer) for layer in module]
     expected = [nn.Linear]
     for coin in coins:
@@ -205,7 +205,7 @@ def test_nothing_but_dropout_stands_between_fully_connected_layers(coins):
 
 
 def test_layers_carry_their_own_window_and_rate():
-    module = Network(walk_network(LAWFUL, IMAGES))
+    module = Network(walk_network(LAWFUL, IMAGES), LAWFUL)
     convolutions = [layer for layer in module if isinstance(layer, CONV)]
     windows = [(c.in_channels, c.out_channels, c.kernel_size[0]) for c in convolutions]
     assert windows == [(2, 5, 3), (5, 9, 4)]
@@ -218,7 +218,7 @@ def test_layers_carry_their_own_window_and_rate():
 
 def test_the_other_readings_change_pooling_and_feature_dropout_alone():
     walk = walk_network(LAWFUL, IMAGES)
-    other = Network(walk, TrainingSection(pooling="average", dropout="channel"))
+    other = Network(walk, LAWFUL, TrainingSection(pooling="average", dropout="channel"))
     features = [CONV, RELU, DROP, nn.AvgPool2d, CONV, nn.AvgPool2d, nn.Flatten]
     assert [type(layer) for layer in other] == [*features, nn.Linear, DROP, nn.Linear, nn.Linear]
     drops = [layer for layer in other if isinstance(layer, DROP)]
@@ -255,9 +255,10 @@ def test_a_network_that_does_not_fit_its_images_is_refused(changes, words):
     ],
 )
 def test_a_kernel_as_wide_as_the_padded_input_fits(changes):
-    walk = walk_network(replace(LAWFUL, layer_types=(7, 1), pool_strides=(1,), **changes), IMAGES)
+    spec = replace(LAWFUL, layer_types=(7, 1), pool_strides=(1,), **changes)
+    walk = walk_network(spec, IMAGES)
     assert walk.layers[4].input[1] == 1
-    assert Network(walk)(batch(IMAGES, 2, "cpu")).shape == (2, 7)
+    assert Network(walk, spec)(batch(IMAGES, 2, "cpu")).shape == (2, 7)
 
 
 @pytest.mark.parametrize(

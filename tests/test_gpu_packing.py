@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from nnlc.errors import DeviceError, ExitStatus
 from nnlc.networks.cost import GPU, predict_seconds
 from nnlc.networks.memory import image_bytes, library_bytes, memory_bytes
+from nnlc.networks.recipe import TrainingSection
 from nnlc.ranks import gpu_packing
 from nnlc.ranks.gpu_packing import (
     BUDGET,
@@ -25,10 +26,11 @@ from nnlc.ranks.idle_slots import IdleSlots
 from nnlc.results.retry import retry
 
 GB = 10**9
+SETTINGS = TrainingSection()
 
 
 def predicted(networks) -> dict[int, float]:
-    return {n.index: predict_seconds(n.spec, n.images, 1, GPU) for n in networks}
+    return {n.index: predict_seconds(n.spec, n.images, 1, GPU, SETTINGS, "cuda") for n in networks}
 
 
 SMALL, LARGE = GpuNeed(GB // 100, launch_bound=True), GpuNeed(GB // 100, launch_bound=False)
@@ -46,7 +48,7 @@ class GpuJob(Job):
     """A job on GPUs; what its networks need of one is given, not predicted."""
 
     def __init__(self, folder, hellos, needs, monkeypatch, **others):
-        monkeypatch.setattr(gpu_packing, "predict_need", lambda n: needs(n.index))
+        monkeypatch.setattr(gpu_packing, "predict_need", lambda n, _: needs(n.index))
         super().__init__(folder, len(hellos), greet=False, **others)
         self.gpus = {r: gpu_packing.gpu_of_rank(r, hello) for r, hello in enumerate(hellos)}
         for rank, hello in enumerate(hellos):
@@ -332,7 +334,7 @@ def test_a_rank_keeps_one_trainer_unless_a_service_lets_several_share_its_gpu():
     small = GpuMemory(device_bytes=16 * GB, trainer_bytes=2 * GB, largest_bytes=GB)
     assert pack_trainers({0: gpu(0)}, small, {}).trainers == {0: 3}
     assert gpu_packing.pack_gpus(
-        {0: place(0, trainers=None, devices=[facts(0)])}, "cpu", []
+        {0: place(0, trainers=None, devices=[facts(0)])}, "cpu", [], SETTINGS
     ).trainers == {0: 1}
 
 
@@ -351,8 +353,8 @@ def test_what_a_network_needs_is_its_memory_without_images_and_whether_its_steps
     network = Job(tmp_path).networks[0]
     for filters, launch_bound in ((4, True), (4000, False)):
         wide = dataclasses.replace(network.spec, conv_filters=(filters,))
-        need = predict_need(dataclasses.replace(network, spec=wide))
-        in_all = memory_bytes(wide, network.images, "cuda")
+        need = predict_need(dataclasses.replace(network, spec=wide), SETTINGS)
+        in_all = memory_bytes(wide, network.images, SETTINGS, "cuda")
         assert need.memory_bytes == in_all - library_bytes("cuda") - image_bytes(network.images)
         assert need.launch_bound == launch_bound
 

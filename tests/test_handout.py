@@ -15,7 +15,14 @@ from nnlc.results.journal import Journal
 
 
 def seconds_of(job) -> dict[int, float]:
-    return {n.index: predict_seconds(n.spec, n.images, 1, CPU) for n in job.networks}
+    return {
+        n.index: predict_seconds(n.spec, n.images, 1, CPU, job.campaign.training, "cpu")
+        for n in job.networks
+    }
+
+
+def step_seconds(job, network) -> float:
+    return predict_step_seconds(network.spec, network.images, CPU, job.campaign.training, "cpu")
 
 
 @pytest.mark.parametrize(("order", "sign"), [("longest", -1), ("shortest", 1)])
@@ -73,7 +80,7 @@ def test_the_agent_is_told_by_what_to_judge_a_silence(tmp_path):
     [message] = [m for _, m in job.sent if m["kind"] == "train"]
     network = job.networks[message["index"]]
     assert message["hang_seconds"] == 120
-    assert message["step_seconds"] == predict_step_seconds(network.spec, network.images, CPU)
+    assert message["step_seconds"] == step_seconds(job, network)
 
 
 def test_no_network_is_started_that_would_not_get_as_far_as_to_a_checkpoint(tmp_path):
@@ -87,8 +94,8 @@ def test_no_network_is_started_that_would_not_get_as_far_as_to_a_checkpoint(tmp_
         job.row(first, 2, seconds=slowness * seconds)
         job.say(0, kind="finished", trainer=0, index=first, seconds=1.0)
         job.idle(0)
-        network = min(job.networks, key=lambda n: predict_step_seconds(n.spec, n.images, CPU))
-        step = predict_step_seconds(network.spec, network.images, CPU)
+        network = min(job.networks, key=lambda n: step_seconds(job, n))
+        step = step_seconds(job, network)
         assert (FIRST_STEPS * slowness * step < 50) == goes_on
         assert (len(job.handed_out) == 3) == goes_on
         assert not job.leaving  # rank 1 has time to save
@@ -101,7 +108,7 @@ def test_no_network_is_started_that_would_not_get_as_far_as_to_a_checkpoint(tmp_
 
 def test_where_the_longest_network_does_not_fit_a_shorter_one_is_started(tmp_path):
     job = Job(tmp_path, 1, minutes=60).begin()
-    steps = {n.index: predict_step_seconds(n.spec, n.images, CPU) for n in job.networks}
+    steps = {n.index: step_seconds(job, n) for n in job.networks}
     [(_, first)] = job.handed_out
     waiting = [i for i in sorted(seconds_of(job), key=lambda i: -seconds_of(job)[i]) if i != first]
     fitting = min(waiting, key=steps.get)
@@ -207,7 +214,7 @@ def test_a_slow_machine_s_steps_are_given_more_time_before_they_count_as_hung(tm
         job.fail(0, first)
         message = [m for _, m in job.sent if m["kind"] == "train"][-1]
         network = job.networks[message["index"]]
-        step = predict_step_seconds(network.spec, network.images, CPU)
+        step = step_seconds(job, network)
         assert message["step_seconds"] == pytest.approx(told * step)
 
 

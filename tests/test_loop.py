@@ -146,7 +146,7 @@ def test_the_first_half_epoch_is_what_plain_pytorch_makes_of_the_same_batches(im
     )
     settings = TrainingSection(optimizer=name, **({} if has_momentum else own))
     loop = HalfEpochLoop(network, SAMPLE, DeviceImages(images, settings, CPU), settings, 1)
-    twin = Network(walk_network(network, SAMPLE))
+    twin = Network(walk_network(network, SAMPLE), network)
     twin.load_state_dict(loop.network.state_dict())
     batches = loop._batches(0)
     assert sorted(batches.flatten().tolist()) == list(range(4000))

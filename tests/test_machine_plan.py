@@ -65,7 +65,8 @@ def timed(monkeypatch):
         for number, spec, images in request["networks"]:
             spec, images = NetworkSpec.from_json(spec), ImageSet(**images)
             walk = walk_network(spec, images)
-            steps = training_work(walk, spec), forward_work(walk, spec)
+            asked_for = walk, spec, SMOKE.training, "cpu"
+            steps = training_work(*asked_for), forward_work(*asked_for)
             times.append([number, *map(TRUE.seconds, steps)])
         return {"device": DEVICE, "loaded": time.monotonic(), "networks": times}
 
@@ -93,7 +94,10 @@ def text(plan: MachinePlan) -> str:
 
 
 def true_seconds(machine: Machine = TRUE) -> list[float]:
-    return [predict_seconds(n.spec, n.images, SMOKE.epochs, machine) for n in SMOKE.networks()]
+    return [
+        predict_seconds(n.spec, n.images, SMOKE.epochs, machine, SMOKE.training, "cpu")
+        for n in SMOKE.networks()
+    ]
 
 
 def said(*words: str) -> str:

@@ -62,7 +62,7 @@ def test_what_is_kept_for_each_weight_is_what_torch_keeps(name):
 def test_more_memory_is_predicted_for_what_keeps_more():
     plain = spec(momentum=0)
     sizes = [
-        memory_bytes(each, SAMPLE)
+        memory_bytes(each, SAMPLE, TrainingSection(), "cuda")
         for each in (plain, replace(plain, momentum=0.5), replace(plain, optimizer="Adam"))
     ]
     assert sizes == sorted(sizes)

@@ -39,8 +39,12 @@ def test_a_folder_that_is_not_there_says_nothing_and_is_not_made(tmp_path):
     machine = gpu_machine(operations_per_second=0.35 * 15.7e12, bytes_per_second=0.8 * 15.7e12 / 16)
     for f in found.networks:
         n = f.network
-        assert f.seconds == predict_seconds(n.spec, n.images, SMOKE.epochs, machine)
-        assert f.nominal_seconds == predict_seconds(n.spec, n.images, SMOKE.epochs, GPU)
+        assert f.seconds == predict_seconds(
+            n.spec, n.images, SMOKE.epochs, machine, SMOKE.training, "cuda"
+        )
+        assert f.nominal_seconds == predict_seconds(
+            n.spec, n.images, SMOKE.epochs, GPU, SMOKE.training, "cuda"
+        )
 
 
 def test_finished_and_failed_networks_are_not_planned(results):

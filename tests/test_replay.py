@@ -166,7 +166,13 @@ def test_what_could_never_end_is_refused(work, wrong):
 def test_the_papers_6000_networks_are_replayed_to_the_end(ranks, hours):
     campaign, networks = paper()
     ms = sorted(
-        (round(1000 * predict_seconds(n.spec, n.images, campaign.epochs, GPU)) for n in networks),
+        (
+            round(
+                1000
+                * predict_seconds(n.spec, n.images, campaign.epochs, GPU, campaign.training, "cuda")
+            )
+            for n in networks
+        ),
         reverse=True,
     )
     found = replay([ms], shape(ranks, hours * 3_600_000))

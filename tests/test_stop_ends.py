@@ -247,7 +247,7 @@ def test_what_another_processors_rule_ended_meanwhile_is_not_trained_again(resul
         leases = Leases(results.leases_folder)
         leases.begin()
         found = {}
-        backlog = Backlog([network], campaign, results, leases, CPU, "longest", not_whole=found)
+        backlog = Backlog([network], campaign, results, leases, CPU, "cpu", not_whole=found)
         assert backlog.take(lambda _: True, ()) is None
         return found
 

@@ -17,9 +17,10 @@ from nnlc.calibration.machines import NOMINAL, TRAINER_THREADS, FittedMachine, w
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import ResultsError
 from nnlc.networks import walk_network
-from nnlc.networks.buffers import DeviceKind
+from nnlc.networks.conditions import DeviceKind
 from nnlc.networks.cost import Machine, half_epoch_work
 from nnlc.networks.memory import library_bytes, memory_bytes
+from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.work import Work
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
@@ -137,7 +138,9 @@ def calibrate(results: ResultsFolder) -> list[Calibration]:
             f"then run 'nnlc calibrate' again{unread}"
         )
     found = [
-        replace(_calibrate_device(name, trained), campaign=campaign.name, date=date)
+        replace(
+            _calibrate_device(name, trained, campaign.training), campaign=campaign.name, date=date
+        )
         for name, trained in enough.items()
     ]
     write_machines(results, [calibration.fitted for calibration in found])
@@ -161,16 +164,20 @@ def calibration_lines(found: Sequence[Calibration], results: ResultsFolder) -> I
     yield f"{results.machines_file}: the next job and 'nnlc plan' use these constants"
 
 
-def _calibrate_device(name: str, trained: Sequence[tuple[CampaignNetwork, Finish]]) -> Calibration:
+def _calibrate_device(
+    name: str, trained: Sequence[tuple[CampaignNetwork, Finish]], settings: TrainingSection
+) -> Calibration:
     kind: DeviceKind = "cpu" if trained[0][1].multiprocessors is None else "cuda"
     samples = [
         Sample(
-            half_epoch_work(walk_network(n.spec, n.images), n.spec, n.images),
+            half_epoch_work(walk_network(n.spec, n.images), n.spec, n.images, settings, kind),
             _half_epoch_seconds(finish),
         )
         for n, finish in trained
     ]
-    found = replace(calibration_of(name, kind, samples), memory=_memory_errors(trained, kind))
+    found = replace(
+        calibration_of(name, kind, samples), memory=_memory_errors(trained, settings, kind)
+    )
     threads = trained[-1][1].settings.get("threads", "")
     return replace(found, threads=int(threads)) if threads.isdecimal() else found
 
@@ -201,7 +208,7 @@ def _half_epoch_seconds(finish: Finish) -> float:
 
 
 def _memory_errors(
-    trained: Sequence[tuple[CampaignNetwork, Finish]], kind: DeviceKind
+    trained: Sequence[tuple[CampaignNetwork, Finish]], settings: TrainingSection, kind: DeviceKind
 ) -> Errors | None:
     """Return the errors of predicted peak memory; None if nothing was measured.
 
@@ -214,7 +221,7 @@ def _memory_errors(
     ratios = []
     for network, finish in trained:
         if finish.peak_memory_bytes and finish.peak_memory_bytes > 0:
-            need = memory_bytes(network.spec, network.images, kind, resident=every_set)
+            need = memory_bytes(network.spec, network.images, settings, kind, resident=every_set)
             ratios.append((need - not_measured) / finish.peak_memory_bytes)
     return errors_of(ratios) if ratios else None
 

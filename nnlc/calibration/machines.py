@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nnlc import __version__
 from nnlc.errors import ResultsError
-from nnlc.networks.buffers import DeviceKind
+from nnlc.networks.conditions import DeviceKind
 from nnlc.networks.cost import CPU, GPU, Machine
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.paths import ResultsPaths

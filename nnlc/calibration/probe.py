@@ -21,8 +21,9 @@ from nnlc.calibration.machines import NOMINAL
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import NnlcError
 from nnlc.networks import walk_network
-from nnlc.networks.buffers import DeviceKind
+from nnlc.networks.conditions import DeviceKind
 from nnlc.networks.cost import half_epoch_work, predict_step_seconds
+from nnlc.networks.recipe import TrainingSection
 from nnlc.system import messages
 from nnlc.system.environment import trainer_environment
 
@@ -65,9 +66,10 @@ def probe(
     Raises:
         NnlcError: no step could be timed.
     """
-    chosen = [_with_short_steps(network, kind) for network in draw_by_cost(networks)]
+    settings = campaign.training
+    chosen = [_with_short_steps(network, settings, kind) for network in draw_by_cost(networks)]
     sent = [(i, n.spec.to_json(), asdict(n.images)) for i, n in enumerate(chosen)]
-    common = {"device": kind, "training": campaign.training.model_dump(), "seconds": seconds}
+    common = {"device": kind, "training": settings.model_dump(), "seconds": seconds}
     requests = [common | {"number": i, "networks": sent[i::processes]} for i in range(processes)]
     begin = time.monotonic()
     with ThreadPoolExecutor(processes) as pool:
@@ -76,7 +78,10 @@ def probe(
     if not timed:
         raise NnlcError(f"the probe of this machine timed no network within {seconds:g} s")
     device = answers[0]["device"]
-    samples = [_sample(chosen[i], *times) for i, *times in timed]
+    samples = [
+        _sample(chosen[i], training, validation, settings, device["kind"])
+        for i, training, validation in timed
+    ]
     found = calibration_of(device["name"], device["kind"], samples)
     start = max(answer["loaded"] for answer in answers) - begin
     return Probe(found, time.monotonic() - begin, start)
@@ -96,20 +101,29 @@ def draw_by_cost(networks: Sequence[tuple[CampaignNetwork, float]]) -> list[Camp
     return [drawn[i][0] for i in np.random.default_rng(0).permutation(len(drawn))]
 
 
-def _with_short_steps(network: CampaignNetwork, kind: DeviceKind) -> CampaignNetwork:
+def _with_short_steps(
+    network: CampaignNetwork, settings: TrainingSection, kind: DeviceKind
+) -> CampaignNetwork:
     """Return a network with a batch so small that its steps are short."""
     spec = network.spec
-    seconds = predict_step_seconds(spec, network.images, NOMINAL[kind])
+    seconds = predict_step_seconds(spec, network.images, NOMINAL[kind], settings, kind)
     batch = max(1, int(spec.batch_size * min(1, _LONGEST_STEP / seconds)))
     return replace(network, spec=replace(spec, batch_size=batch))
 
 
-def _sample(network: CampaignNetwork, training: float, validation: float) -> Sample:
+def _sample(
+    network: CampaignNetwork,
+    training: float,
+    validation: float,
+    settings: TrainingSection,
+    kind: DeviceKind,
+) -> Sample:
     """Return the work and seconds of a half epoch, from the seconds of its steps."""
     spec, images = network.spec, network.images
     steps = images.train_images // spec.batch_size / 2
     seconds = steps * training + images.validation_images // spec.batch_size * validation
-    return Sample(half_epoch_work(walk_network(spec, images), spec, images), seconds)
+    work = half_epoch_work(walk_network(spec, images), spec, images, settings, kind)
+    return Sample(work, seconds)
 
 
 def _ask(request: messages.Message) -> messages.Message:

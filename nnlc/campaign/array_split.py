@@ -22,7 +22,7 @@ def networks_of_element(
     """Return the networks of one element of a job array, by ascending index.
 
     Args:
-        campaign: the campaign, for its number of epochs.
+        campaign: the campaign, for its number of epochs and its settings of training.
         networks: all networks of the campaign. Finished networks must be included: otherwise the
             others would move between elements.
         element: number of the element, from 0.
@@ -34,7 +34,10 @@ def networks_of_element(
     if not 0 <= element < elements:
         raise ValueError(f"there is no element {element} of {elements}: elements count from 0")
     in_order = sorted(networks, key=lambda network: network.index)
-    seconds = [predict_seconds(n.spec, n.images, campaign.epochs, GPU) for n in in_order]
+    seconds = [
+        predict_seconds(n.spec, n.images, campaign.epochs, GPU, campaign.training, "cuda")
+        for n in in_order
+    ]
     return [in_order[position] for position in split(seconds, elements)[element]]
 
 

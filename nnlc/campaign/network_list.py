@@ -20,7 +20,7 @@ def write_csv(campaign: Campaign, file: TextIO) -> None:
     writer.writerow([*HEADER.split(","), *(field.name for field in fields(NetworkCost))])
     for network in campaign.networks():
         metadata = [c.write(getattr(network.spec, c.field)) for c in METADATA_COLUMNS]
-        cost = network_cost(network.spec, network.images, campaign.epochs)
+        cost = network_cost(network.spec, network.images, campaign.epochs, campaign.training)
         writer.writerow([network.index, *metadata, *astuple(cost)])
 
 
@@ -41,7 +41,7 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
     costs: dict[str, list[NetworkCost]] = {}
     needs: list[tuple[int, str]] = []
     for network in campaign.networks():
-        cost = network_cost(network.spec, network.images, campaign.epochs)
+        cost = network_cost(network.spec, network.images, campaign.epochs, campaign.training)
         costs.setdefault(network.images.name, []).append(cost)
         needs.append((cost.predicted_gpu_memory_bytes, network.spec.id))
     for name, of in costs.items():

@@ -18,7 +18,7 @@ from nnlc.calibration.machines import FittedMachine, fitted_machines
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import SiteError
 from nnlc.networks import walk_network
-from nnlc.networks.buffers import DeviceKind
+from nnlc.networks.conditions import DeviceKind
 from nnlc.networks.cost import GPU, Machine, gpu_machine, half_epoch_work
 from nnlc.networks.memory import memory_bytes
 from nnlc.results.folder import ResultsFolder
@@ -155,7 +155,7 @@ def forecast_on(
     if results.has_campaign:
         campaign = results.resolve(campaign)
         results.check_same(campaign)
-    networks = [_forecast(n, campaign.epochs, machine, device) for n in campaign.networks()]
+    networks = [_forecast(n, campaign, machine, device) for n in campaign.networks()]
     history = read_history(results.journal_folder)
     measured = _measure(networks, history.finishes, campaign.half_epochs, is_device)
     if measured:
@@ -236,18 +236,19 @@ def _gpu_of(site: Site) -> Gpu:
 
 
 def _forecast(
-    network: CampaignNetwork, epochs: int, machine: Machine, device: DeviceKind
+    network: CampaignNetwork, campaign: Campaign, machine: Machine, device: DeviceKind
 ) -> NetworkForecast:
     spec, images = network.spec, network.images
+    epochs, settings = campaign.epochs, campaign.training
     walk = walk_network(spec, images)
-    work = half_epoch_work(walk, spec, images).times(2 * epochs)
+    work = half_epoch_work(walk, spec, images, settings, device).times(2 * epochs)
     return NetworkForecast(
         network=network,
         seconds=machine.seconds(work),
         nominal_seconds=GPU.seconds(work),
         operations=round(work.all_operations),
         parameters=walk.parameters,
-        memory_bytes=memory_bytes(spec, images, device, walk=walk),
+        memory_bytes=memory_bytes(spec, images, settings, device, walk=walk),
     )
 
 

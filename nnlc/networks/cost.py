@@ -14,10 +14,12 @@ table depends on predictions. `nnlc calibrate` fits a machine to the seconds in 
 from dataclasses import astuple, dataclass, fields
 from math import inf, prod
 
+from nnlc.networks.conditions import DeviceKind, conditions_of
 from nnlc.networks.geometry import Walk, walk_network
 from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.memory import memory_bytes
 from nnlc.networks.optimizers import optimizer_of
+from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.spec import NetworkSpec
 from nnlc.networks.work import Work, sum_work
 
@@ -117,23 +119,39 @@ CPU = Machine(
 )
 
 
-def training_work(walk: Walk, spec: NetworkSpec) -> Work:
-    """Return the work of a training step: forward pass, dropout, backward pass, optimizer."""
-    return sum_work((forward_work(walk, spec), backward_work(walk, spec)))
+def training_work(
+    walk: Walk, spec: NetworkSpec, settings: TrainingSection, device: DeviceKind
+) -> Work:
+    """Return the work of a training step: forward pass, dropout, backward pass, optimizer.
+
+    Args:
+        walk: the network's layers.
+        spec: the network.
+        settings: `[training]` of its campaign.
+        device: kind of the device; like the settings, it chooses how convolutions are computed.
+    """
+    both = (function(walk, spec, settings, device) for function in (forward_work, backward_work))
+    return sum_work(both)
 
 
-def forward_work(walk: Walk, spec: NetworkSpec) -> Work:
+def forward_work(
+    walk: Walk, spec: NetworkSpec, settings: TrainingSection, device: DeviceKind
+) -> Work:
     """Return the work of a validation step, and of a training step's forward pass."""
     # Images and labels are selected by index, and turned into floats.
     pixels = spec.batch_size * prod(walk.layers[0].input)
     selection = Work(values=3 * pixels, kernels=_STEP_KERNELS)
-    return sum_work((selection, *(layer.forward_work(spec.batch_size) for layer in walk.layers)))
+    conditions = conditions_of(spec, settings, device)
+    return sum_work((selection, *(layer.forward_work(conditions) for layer in walk.layers)))
 
 
-def backward_work(walk: Walk, spec: NetworkSpec) -> Work:
+def backward_work(
+    walk: Walk, spec: NetworkSpec, settings: TrainingSection, device: DeviceKind
+) -> Work:
     """Return the work that a training step adds: dropout, gradients, optimizer."""
+    conditions = conditions_of(spec, settings, device)
     parts = (
-        layer.backward_work(spec.batch_size, first=number == 0)
+        layer.backward_work(conditions, first=number == 0)
         for number, layer in enumerate(walk.layers)
     )
     weights = optimizer_of(spec).passes(spec) * walk.parameters
@@ -154,23 +172,39 @@ def training_operations(walk: Walk, spec: NetworkSpec, images: ImageSet, epochs:
     return 2 * (train * (3 * walk.multiply_adds - first) + validation * walk.multiply_adds)
 
 
-def half_epoch_work(walk: Walk, spec: NetworkSpec, images: ImageSet) -> Work:
+def half_epoch_work(
+    walk: Walk, spec: NetworkSpec, images: ImageSet, settings: TrainingSection, device: DeviceKind
+) -> Work:
     """Return the work of a half epoch: half of the training images, and all validation images."""
     train_steps = images.train_images // spec.batch_size / 2
     validation_steps = images.validation_images // spec.batch_size
-    forward = forward_work(walk, spec).times(train_steps + validation_steps)
-    return sum_work((forward, backward_work(walk, spec).times(train_steps)))
+    forward = forward_work(walk, spec, settings, device).times(train_steps + validation_steps)
+    backward = backward_work(walk, spec, settings, device).times(train_steps)
+    return sum_work((forward, backward))
 
 
-def predict_seconds(spec: NetworkSpec, images: ImageSet, epochs: int, machine: Machine) -> float:
+def predict_seconds(
+    spec: NetworkSpec,
+    images: ImageSet,
+    epochs: int,
+    machine: Machine,
+    settings: TrainingSection,
+    device: DeviceKind,
+) -> float:
     """Return the predicted seconds of all epochs of a network, from its specification."""
-    half_epoch = half_epoch_work(walk_network(spec, images), spec, images)
+    half_epoch = half_epoch_work(walk_network(spec, images), spec, images, settings, device)
     return machine.seconds(half_epoch.times(2 * epochs))
 
 
-def predict_step_seconds(spec: NetworkSpec, images: ImageSet, machine: Machine) -> float:
+def predict_step_seconds(
+    spec: NetworkSpec,
+    images: ImageSet,
+    machine: Machine,
+    settings: TrainingSection,
+    device: DeviceKind,
+) -> float:
     """Return the predicted seconds of one training step."""
-    return machine.seconds(training_work(walk_network(spec, images), spec))
+    return machine.seconds(training_work(walk_network(spec, images), spec, settings, device))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +222,16 @@ class NetworkCost:
     """Peak memory on a GPU in bytes, images included."""
 
 
-def network_cost(spec: NetworkSpec, images: ImageSet, epochs: int) -> NetworkCost:
+def network_cost(
+    spec: NetworkSpec, images: ImageSet, epochs: int, settings: TrainingSection
+) -> NetworkCost:
     """Return the size and predicted cost of one network."""
     walk = walk_network(spec, images)
+    half_epoch = half_epoch_work(walk, spec, images, settings, "cuda")
     return NetworkCost(
         walk.parameters,
         walk.multiply_adds,
         training_operations(walk, spec, images, epochs),
-        round(GPU.seconds(half_epoch_work(walk, spec, images).times(2 * epochs)), 3),
-        memory_bytes(spec, images, walk=walk),
+        round(GPU.seconds(half_epoch.times(2 * epochs)), 3),
+        memory_bytes(spec, images, settings, "cuda", walk=walk),
     )

@@ -7,7 +7,8 @@ from math import prod
 from typing import Any, ClassVar
 
 from nnlc.errors import SpecError
-from nnlc.networks.buffers import VALUE_BYTES, Buffers, DeviceKind
+from nnlc.networks.buffers import VALUE_BYTES, Buffers
+from nnlc.networks.conditions import Conditions
 from nnlc.networks.work import Work
 
 Shape = tuple[int, ...]
@@ -83,22 +84,22 @@ class Layer(ABC):
         return "o", self.kind.replace(" ", "_"), self.parameters
 
     @abstractmethod
-    def forward_work(self, batch: int) -> Work:
+    def forward_work(self, conditions: Conditions) -> Work:
         """Return the work of a batch's forward pass, in validation and in training."""
 
     @abstractmethod
-    def backward_work(self, batch: int, *, first: bool) -> Work:
+    def backward_work(self, conditions: Conditions, *, first: bool) -> Work:
         """Return the work that a training step adds to `forward_work`.
 
         It is the work of the gradients of weights and input; for dropout, all work.
 
         Args:
-            batch: number of images.
+            conditions: the training's conditions, the batch among them.
             first: True for a network's first layer, whose input needs no gradient.
         """
 
     @abstractmethod
-    def buffers(self, batch: int, device: DeviceKind) -> Buffers:
+    def buffers(self, conditions: Conditions) -> Buffers:
         """Return the memory that the layer allocates in a training step of a batch."""
 
     def _values(self, batch: int) -> tuple[int, int]:

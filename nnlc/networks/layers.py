@@ -10,15 +10,9 @@ from math import prod
 from typing import Any
 
 from nnlc.errors import SpecError
-from nnlc.networks.buffers import (
-    INDEX_BYTES,
-    VALUE_BYTES,
-    Buffers,
-    ConvolutionPlan,
-    DeviceKind,
-    plan_convolution,
-    trim,
-)
+from nnlc.networks.buffers import INDEX_BYTES, VALUE_BYTES, Buffers
+from nnlc.networks.conditions import Conditions
+from nnlc.networks.convolution_plan import DIRECT, ConvolutionPlan, plan_convolution, trim
 from nnlc.networks.layer import Layer, Shape, windowed
 from nnlc.networks.work import Work
 
@@ -50,58 +44,64 @@ class Convolution(Layer):
     def page_parts(self) -> tuple[str | float, ...]:
         return "c", self.kernel, self.stride, self.padding, *self.output[:2], self.parameters
 
-    def forward_work(self, batch: int) -> Work:
-        inputs, outputs = self._values(batch)
-        plan = plan_convolution(self)
-        operations = self._operations(batch, plan)
-        is_narrow = self.input[0] <= FEW_CHANNELS and not plan.is_product
+    def forward_work(self, conditions: Conditions) -> Work:
+        inputs, outputs = self._values(conditions.batch)
+        plan = plan_convolution(self, conditions)
+        operations = self._operations(conditions.batch, plan)
+        is_product = plan.ways.forward == "product"
+        is_narrow = self.input[0] <= FEW_CHANNELS and not is_product
         return Work(
             operations=operations,
-            gathered=plan.window_values * batch if plan.is_product else 0,
+            gathered=plan.window_values * conditions.batch if is_product else 0,
             values=inputs + outputs + (2 * outputs if plan.is_trimmed else 0),
             narrow=operations if is_narrow else 0,
             weights=self.parameters,
             kernels=4,
         )
 
-    def backward_work(self, batch: int, *, first: bool) -> Work:
-        inputs, outputs = self._values(batch)
-        plan = plan_convolution(self)
-        copies = plan.gradient_is_product + (0 if first else 2 * plan.is_product)
+    def backward_work(self, conditions: Conditions, *, first: bool) -> Work:
+        inputs, outputs = self._values(conditions.batch)
+        plan = plan_convolution(self, conditions)
+        copies = 1 if plan.ways.weight_gradient == "product" else 0
+        if plan.ways.input_gradient == "product" and not first:
+            copies += 2
         return Work(
-            operations=(1 if first else 2) * self._operations(batch, plan),
-            gathered=copies * plan.window_values * batch,
+            operations=(1 if first else 2) * self._operations(conditions.batch, plan),
+            gathered=copies * plan.window_values * conditions.batch,
             values=2 * (inputs + outputs),
             weights=2 * self.parameters,
             kernels=8,
         )
 
-    def buffers(self, batch: int, device: DeviceKind) -> Buffers:
+    def buffers(self, conditions: Conditions) -> Buffers:
+        batch = conditions.batch
         inputs, outputs = self._bytes(batch)
-        plan = plan_convolution(self)
-        part = plan.trim
+        plan = plan_convolution(self, conditions)
+        part, ways = plan.trim, plan.ways
         computed = VALUE_BYTES * batch * self.output[0] * part.width**2
         padded_width = self.input[1] + part.left + part.right
         padded = VALUE_BYTES * batch * self.input[0] * padded_width**2
         gathered = VALUE_BYTES * batch * plan.window_values
-        has_products = device == "cpu" and plan.gradient_is_product
-        is_product = device == "cpu" and plan.is_product
+        has_own_gradients = ways != DIRECT
         inner = (computed,) if plan.is_trimmed else ()
         copy = (padded,) if plan.is_padded else ()
         forward = [*inner]
         backward = [inputs, *inner]
-        if has_products:
+        if has_own_gradients:
             forward += copy
-            backward += [*copy, gathered]
-        if is_product:
+            backward += copy
+        if ways.forward == "product":
             forward.append(gathered)
+        if ways.input_gradient == "product":
             backward += [gathered, padded]
+        if ways.weight_gradient == "product":
+            backward.append(gathered)
         return Buffers(
             outputs,
-            kept=() if has_products else copy,
+            kept=() if has_own_gradients else copy,
             forward=tuple(forward),
             backward=tuple(backward),
-            keeps_input=has_products or not plan.is_padded,
+            keeps_input=has_own_gradients or not plan.is_padded,
         )
 
     def _operations(self, batch: int, plan: ConvolutionPlan) -> int:
@@ -118,14 +118,14 @@ class ReLU(Layer):
     def page_parts(self) -> tuple[str | float, ...]:
         return ("r",)
 
-    def forward_work(self, batch: int) -> Work:
-        return Work(values=self._values(batch)[1], kernels=1)
+    def forward_work(self, conditions: Conditions) -> Work:
+        return Work(values=self._values(conditions.batch)[1], kernels=1)
 
-    def backward_work(self, batch: int, *, first: bool) -> Work:
-        return Work(values=3 * self._values(batch)[1], kernels=1)
+    def backward_work(self, conditions: Conditions, *, first: bool) -> Work:
+        return Work(values=3 * self._values(conditions.batch)[1], kernels=1)
 
-    def buffers(self, batch: int, device: DeviceKind) -> Buffers:
-        return Buffers(0, backward=(self._bytes(batch)[1],), keeps_output=True)
+    def buffers(self, conditions: Conditions) -> Buffers:
+        return Buffers(0, backward=(self._bytes(conditions.batch)[1],), keeps_output=True)
 
 
 class Dropout(Layer):
@@ -146,18 +146,18 @@ class Dropout(Layer):
     def page_parts(self) -> tuple[str | float, ...]:
         return "d", self.rate
 
-    def forward_work(self, batch: int) -> Work:
+    def forward_work(self, conditions: Conditions) -> Work:
         return Work()  # validation has no dropout
 
-    def backward_work(self, batch: int, *, first: bool) -> Work:
+    def backward_work(self, conditions: Conditions, *, first: bool) -> Work:
         # Drawn, compared, scaled; multiplied forward and backward.
-        _, outputs = self._values(batch)
+        _, outputs = self._values(conditions.batch)
         return Work(random=outputs, values=5 * outputs, kernels=7)
 
-    def buffers(self, batch: int, device: DeviceKind) -> Buffers:
-        inputs, outputs = self._bytes(batch)
+    def buffers(self, conditions: Conditions) -> Buffers:
+        inputs, outputs = self._bytes(conditions.batch)
         bits = outputs // VALUE_BYTES
-        if device == "cpu":  # random bits, a comparison, and the mask
+        if conditions.device == "cpu":  # random bits, a comparison, and the mask
             return Buffers(outputs, kept=(outputs,), forward=(outputs, bits), backward=(inputs,))
         return Buffers(outputs, kept=(bits,), backward=(inputs,))
 
@@ -180,18 +180,18 @@ class Pooling(Layer):
     def page_parts(self) -> tuple[str | float, ...]:
         return "p", self.kernel, self.stride, self.padding, self.output[1]
 
-    def forward_work(self, batch: int) -> Work:
-        inputs, outputs = self._values(batch)
+    def forward_work(self, conditions: Conditions) -> Work:
+        inputs, outputs = self._values(conditions.batch)
         vectors = self.input[0] // _VECTOR + self.input[0] % _VECTOR
-        compared = batch * vectors * (self.output[1] * self.kernel) ** 2
+        compared = conditions.batch * vectors * (self.output[1] * self.kernel) ** 2
         return Work(comparisons=compared, values=inputs + 3 * outputs, kernels=1)
 
-    def backward_work(self, batch: int, *, first: bool) -> Work:
-        inputs, outputs = self._values(batch)
+    def backward_work(self, conditions: Conditions, *, first: bool) -> Work:
+        inputs, outputs = self._values(conditions.batch)
         return Work(values=2 * inputs + 3 * outputs, kernels=1)
 
-    def buffers(self, batch: int, device: DeviceKind) -> Buffers:
-        inputs, outputs = self._bytes(batch)
+    def buffers(self, conditions: Conditions) -> Buffers:
+        inputs, outputs = self._bytes(conditions.batch)
         indices = outputs // VALUE_BYTES * INDEX_BYTES
         return Buffers(outputs, kept=(indices,), backward=(inputs,), keeps_input=True)
 
@@ -209,15 +209,19 @@ class Flatten(Layer):
     def page_parts(self) -> tuple[str | float, ...]:
         return "f", self.output[0]
 
-    def forward_work(self, batch: int) -> Work:
+    def forward_work(self, conditions: Conditions) -> Work:
         # A copy, where the channels are last in memory.
-        return Work(values=4 * self._values(batch)[1] if self._is_spatial else 0)
+        return Work(values=4 * self._values(conditions.batch)[1] if self._is_spatial else 0)
 
-    def backward_work(self, batch: int, *, first: bool) -> Work:
-        return Work(values=2 * self._values(batch)[1], kernels=1)
+    def backward_work(self, conditions: Conditions, *, first: bool) -> Work:
+        return Work(values=2 * self._values(conditions.batch)[1], kernels=1)
 
-    def buffers(self, batch: int, device: DeviceKind) -> Buffers:
-        return Buffers(self._bytes(batch)[1] if device == "cpu" and self._is_spatial else 0)
+    def buffers(self, conditions: Conditions) -> Buffers:
+        return Buffers(
+            self._bytes(conditions.batch)[1]
+            if conditions.device == "cpu" and self._is_spatial
+            else 0
+        )
 
     @property
     def _is_spatial(self) -> bool:
@@ -241,24 +245,24 @@ class Linear(Layer):
     def page_parts(self) -> tuple[str | float, ...]:
         return "l", self.output[0], self.parameters
 
-    def forward_work(self, batch: int) -> Work:
+    def forward_work(self, conditions: Conditions) -> Work:
         return Work(
-            operations=2 * batch * self.multiply_adds,
-            values=sum(self._values(batch)),
+            operations=2 * conditions.batch * self.multiply_adds,
+            values=sum(self._values(conditions.batch)),
             weights=self.parameters,
             kernels=1,
         )
 
-    def backward_work(self, batch: int, *, first: bool) -> Work:
+    def backward_work(self, conditions: Conditions, *, first: bool) -> Work:
         return Work(
-            operations=4 * batch * self.multiply_adds,
-            values=2 * sum(self._values(batch)),
+            operations=4 * conditions.batch * self.multiply_adds,
+            values=2 * sum(self._values(conditions.batch)),
             weights=2 * self.parameters,
             kernels=3,
         )
 
-    def buffers(self, batch: int, device: DeviceKind) -> Buffers:
-        inputs, outputs = self._bytes(batch)
+    def buffers(self, conditions: Conditions) -> Buffers:
+        inputs, outputs = self._bytes(conditions.batch)
         return Buffers(outputs, backward=(inputs,), keeps_input=True)
 
 

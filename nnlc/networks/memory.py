@@ -12,10 +12,12 @@ a validation step and that of a training step at the same time.
 from collections.abc import Collection, Iterator
 from math import prod
 
-from nnlc.networks.buffers import VALUE_BYTES, Buffers, DeviceKind
+from nnlc.networks.buffers import VALUE_BYTES, Buffers
+from nnlc.networks.conditions import DeviceKind, conditions_of
 from nnlc.networks.geometry import Walk, walk_network
 from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.optimizers import optimizer_of
+from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.spec import NetworkSpec
 
 _LABEL_BYTES = 8
@@ -33,7 +35,8 @@ Measured on CPUs, with networks of the article's search space."""
 def memory_bytes(
     spec: NetworkSpec,
     images: ImageSet,
-    device: DeviceKind = "cuda",
+    settings: TrainingSection,
+    device: DeviceKind,
     *,
     resident: Collection[ImageSet] = (),
     walk: Walk | None = None,
@@ -45,6 +48,7 @@ def memory_bytes(
     Args:
         spec: the network.
         images: the image set that it trains on, all of it on the device.
+        settings: `[training]` of its campaign.
         device: "cuda" or "cpu".
         resident: further image sets that the trainer keeps on the device for other networks.
         walk: the network's layers; None computes them.
@@ -56,7 +60,8 @@ def memory_bytes(
     optimizer = optimizer_of(spec)
     copies = 2 + optimizer.kept_values(spec)  # weights and gradients
     parameters = VALUE_BYTES * walk.parameters
-    layers = [layer.buffers(spec.batch_size, device) for layer in walk.layers]
+    conditions = conditions_of(spec, settings, device)
+    layers = [layer.buffers(conditions) for layer in walk.layers]
     update = optimizer.copied_values(spec) * parameters
     worst = max(*_bytes_in_training(walk, spec.batch_size, layers), update)
     if device == "cuda":

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from nnlc.calibration.speed_correction import Kind, SpeedCorrection, size_class
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
+from nnlc.networks.conditions import DeviceKind
 from nnlc.networks.cost import Machine, predict_seconds, predict_step_seconds
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.waiting import ExpectedSeconds, Order, WaitingNetworks
@@ -34,6 +35,7 @@ class Backlog:
         results: the job's results folder.
         leases: leases of this job.
         machine: speed for which costs are predicted.
+        device: kind of this machine.
         order: "longest" or "shortest" first.
         clock: returns seconds.
         packable: indices of networks that may share a GPU.
@@ -53,6 +55,7 @@ class Backlog:
         results: ResultsFolder,
         leases: Leases,
         machine: Machine,
+        device: DeviceKind,
         order: Order = "longest",
         clock: Callable[[], float] = time.monotonic,
         packable: Container[int] = (),
@@ -60,7 +63,7 @@ class Backlog:
         kept: Mapping[int, int] | None = None,
     ) -> None:
         self._campaign, self._results, self._leases = campaign, results, leases
-        self._machine, self._clock = machine, clock
+        self._machine, self._device, self._clock = machine, device, clock
         self._left = {i: campaign.half_epochs - number for i, number in (kept or {}).items()}
         self.seconds = {n.index: self._predict(n) for n in networks}
         self._step_seconds: dict[int, float] = {}
@@ -102,8 +105,7 @@ class Backlog:
 
     def remember(self, network: CampaignNetwork, measured: float) -> None:
         """Learn from the measured seconds of a network that an earlier job finished."""
-        epochs, machine = self._campaign.epochs, self._machine
-        predicted = predict_seconds(network.spec, network.images, epochs, machine)
+        predicted = self._predict_whole(network)
         kind = self._kind(network, predicted)
         self._correction.measure(network.index, kind, predicted, measured)
 
@@ -112,7 +114,11 @@ class Backlog:
         index = network.index
         if index not in self._step_seconds:  # cached: asked often near the time limit
             self._step_seconds[index] = predict_step_seconds(
-                network.spec, network.images, self._machine
+                network.spec,
+                network.images,
+                self._machine,
+                self._campaign.training,
+                self._device,
             )
         return self._step_seconds[index]
 
@@ -187,10 +193,18 @@ class Backlog:
     def _predict(self, network: CampaignNetwork) -> float:
         """Return the predicted seconds of a network's half epochs that are left."""
         left = self._left.get(network.index, self._campaign.half_epochs)
-        seconds = predict_seconds(
-            network.spec, network.images, self._campaign.epochs, self._machine
+        return self._predict_whole(network) * (left / self._campaign.half_epochs)
+
+    def _predict_whole(self, network: CampaignNetwork) -> float:
+        """Return the predicted seconds of all half epochs of a network."""
+        return predict_seconds(
+            network.spec,
+            network.images,
+            self._campaign.epochs,
+            self._machine,
+            self._campaign.training,
+            self._device,
         )
-        return seconds * (left / self._campaign.half_epochs)
 
     def _kind(self, network: CampaignNetwork, seconds: float) -> Kind:
         """Return the kind of a network from its predicted seconds."""

@@ -145,7 +145,8 @@ class Gatherer:
             return
         self._device = choose_device(job.device, self._hellos)
         check_ranks(self._hellos, self._device)
-        packing = pack_gpus(self._hellos, self._device, job.work.networks)
+        settings = job.campaign.training
+        packing = pack_gpus(self._hellos, self._device, job.work.networks, settings)
         self._trainers = packing.trainers
         names = device_names(self._hellos, self._device)
         self._hand_out = HandOut(job, self._device, names, packing)

@@ -6,6 +6,7 @@ from collections.abc import Container, Iterator
 from nnlc.calibration.machines import machine_for
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import ExitStatus
+from nnlc.networks.conditions import DeviceKind
 from nnlc.ranks.backlog import Backlog
 from nnlc.ranks.gpu_packing import GpuPacking
 from nnlc.ranks.idle_slots import IdleSlots, Slot
@@ -34,7 +35,8 @@ class HandOut:
 
     def __init__(self, job: Job, device: str, names: Container[str], packing: GpuPacking) -> None:
         self._job = job
-        known = machine_for(job.results, names, "cuda" if device == "cuda" else "cpu")
+        kind: DeviceKind = "cuda" if device == "cuda" else "cpu"
+        known = machine_for(job.results, names, kind)
         if known.warning:
             job.progress.message(f"warning: {known.warning}")
         self.backlog = Backlog(
@@ -43,6 +45,7 @@ class HandOut:
             job.results,
             job.leases,
             known.machine,
+            kind,
             job.order,
             job.clock,
             packing.packable,

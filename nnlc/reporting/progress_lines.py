@@ -9,7 +9,9 @@ from nnlc.calibration.machines import machine_for
 from nnlc.calibration.speed_correction import Kind, SpeedCorrection, size_class
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.networks import ImageSet, NetworkSpec, walk_network
+from nnlc.networks.conditions import DeviceKind
 from nnlc.networks.cost import half_epoch_work
+from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.work import Work
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import History, Reached
@@ -62,7 +64,8 @@ def training_left(
     measured networks. None if the folder has neither measurements nor a fitted machine.
     """
     half_epochs, names = campaign.half_epochs, history.jobs.device_names
-    known = machine_for(results, names, history.jobs.device or "cuda")
+    device = history.jobs.device or "cuda"
+    known = machine_for(results, names, device)
     totals = {
         id_: finish.seconds_of_all(half_epochs) or 0.0
         for id_, finish in history.finishes.items()
@@ -75,8 +78,8 @@ def training_left(
     for network in networks:
         id_, images = network.spec.id, network.images
         if id_ in left or id_ in totals:
-            work = _half_epoch_work(network.spec, images).times(half_epochs)
-            seconds = known.machine.seconds(work)
+            work = _half_epoch_work(network.spec, images, campaign.training, device)
+            seconds = known.machine.seconds(work.times(half_epochs))
             predicted[id_] = kind, _ = Kind(images.name, size_class(seconds)), seconds
             correction.measure(network.index, kind, seconds, totals.get(id_, 0.0))
     rest = [
@@ -91,5 +94,7 @@ def training_left(
 
 
 @cache  # a watcher asks every few seconds
-def _half_epoch_work(spec: NetworkSpec, images: ImageSet) -> Work:
-    return half_epoch_work(walk_network(spec, images), spec, images)
+def _half_epoch_work(
+    spec: NetworkSpec, images: ImageSet, settings: TrainingSection, device: DeviceKind
+) -> Work:
+    return half_epoch_work(walk_network(spec, images), spec, images, settings, device)

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from nnlc.networks import Layer, NetworkSpec, Walk
+from nnlc.networks.conditions import Conditions, conditions_of
 from nnlc.networks.optimizers import optimizer_of
 from nnlc.networks.recipe import TrainingSection
 from nnlc.training.convolution import Convolution
@@ -25,7 +26,9 @@ class Network(nn.Sequential):
 
     Args:
         walk: the network's layers.
-        settings: the campaign's settings, which choose the kinds of pooling and dropout.
+        spec: the network; the ways of its convolutions are chosen for its batch.
+        settings: the campaign's settings, which choose the kinds of pooling and dropout, and the
+            ways of convolutions.
         device: the device that the module will run on. The initial parameters do not depend on it:
             PyTorch draws them on the current default device, from its global random stream.
     """
@@ -33,13 +36,17 @@ class Network(nn.Sequential):
     def __init__(
         self,
         walk: Walk,
+        spec: NetworkSpec,
         settings: TrainingSection = TrainingSection(),  # noqa: B008  it is immutable
         *,
         device: torch.device = torch.device("cpu"),  # noqa: B008  it is immutable
     ) -> None:
         self._masks = Masks() if device.type == "cpu" else None
         self.has_dropout = any(layer.kind == "dropout" for layer in walk.layers)
-        super().__init__(*(_fast_module(layer, settings, self._masks) for layer in walk.layers))
+        conditions = conditions_of(spec, settings, "cpu" if device.type == "cpu" else "cuda")
+        super().__init__(
+            *(_fast_module(layer, settings, conditions, self._masks) for layer in walk.layers)
+        )
         if device.type == "cpu":
             self.to(memory_format=torch.channels_last)
         self.to(device)
@@ -59,17 +66,20 @@ def plain_module(layer: Layer, settings: TrainingSection) -> nn.Module:
     return module
 
 
-def _fast_module(layer: Layer, settings: TrainingSection, masks: Masks | None) -> nn.Module:
+def _fast_module(
+    layer: Layer, settings: TrainingSection, conditions: Conditions, masks: Masks | None
+) -> nn.Module:
     """Return the module that nnlc trains for a layer.
 
     Args:
         layer: a layer of a walk.
         settings: the campaign's training settings.
+        conditions: the training's conditions.
         masks: the masks for all dropout layers of the network on a CPU; None on a GPU.
     """
     match layer.kind:
         case "convolution":
-            return Convolution(layer, products=masks is not None)
+            return Convolution(layer, conditions)
         case "relu":  # in place, as the convolution before it does not need its output any more
             return nn.ReLU(inplace=True)
         case "dropout" if masks is not None:

@@ -1,10 +1,11 @@
-"""Convolutions that skip windows with only padding, and use matrix products where faster.
+"""Convolutions that skip windows with only padding, and compute each pass in its own way.
 
-`nnlc.networks.buffers` says which outputs must be computed; the others equal the bias. Often few
-outputs with large kernels remain. On CPUs the libraries' direct convolutions then reach a tenth of
-a core's peak, and matrix products most of it.
+`nnlc.networks.convolution_plan` says which outputs must be computed, the others equal the bias; and
+it chooses the ways. Often few outputs with large kernels remain. On CPUs the libraries' direct
+convolutions then reach a tenth of a core's peak, and matrix products most of it.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from nnlc.networks import Layer
-from nnlc.networks.buffers import FEW_OUTPUTS, Trim, plan_convolution
+from nnlc.networks.conditions import Conditions
+from nnlc.networks.convolution_plan import DIRECT, Trim, Way, Ways, plan_convolution
 
 # Speed relative to direct convolutions, for the sum of 98 convolutions of the article's search
 # space on two cores with AVX2: forward 1.3, gradient of the input 1.6, gradient of the weights 2.0.
@@ -22,36 +24,69 @@ from nnlc.networks.buffers import FEW_OUTPUTS, Trim, plan_convolution
 class Convolution(nn.Conv2d):
     """`nn.Conv2d` with square windows: the same parameters, and the same values up to rounding.
 
+    It computes batches of any size, by the ways that its plan chose for the training's batch.
+
     Args:
         layer: the layer, for its sizes.
-        products: True on CPUs, where few outputs are computed as a matrix product.
+        conditions: the training's conditions.
     """
 
-    def __init__(self, layer: Layer, *, products: bool) -> None:
+    def __init__(self, layer: Layer, conditions: Conditions) -> None:
         super().__init__(layer.input[0], layer.output[0], layer.kernel, layer.stride, layer.padding)
-        plan = plan_convolution(layer)
-        self._part, self._outputs = plan.trim, layer.output[1]
-        self._trimmed, self._as_product = plan.is_trimmed, products and plan.gradient_is_product
+        self._plan, self._outputs = plan_convolution(layer, conditions), layer.output[1]
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Convolve (batch, channels, width, width) to (batch, filters, outputs, outputs)."""
-        part, stride = self._part, self.stride[0]
-        bias = None if self._trimmed else self.bias
-        if self._as_product:
-            values = _FewOutputs.apply(pixels, self.weight, bias, part, stride)
-        else:
+        plan, part, stride = self._plan, self._plan.trim, self.stride[0]
+        bias = None if plan.is_trimmed else self.bias
+        if plan.ways == DIRECT:
             values = _convolve(pixels, self.weight, bias, part, stride)
-        if not self._trimmed or self.bias is None:
-            return values  # type: ignore[no-any-return]
+        else:
+            values = _ByWays.apply(pixels, self.weight, bias, part, stride, plan.ways)
+        if not plan.is_trimmed or self.bias is None:
+            return values
         after = self._outputs - part.first - part.width
         values = F.pad(values, (part.first, after, part.first, after))
         return values.add_(self.bias.view(1, -1, 1, 1))
 
 
+class _ByWays(torch.autograd.Function):
+    """A convolution of which each pass is computed in its own way."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        pixels: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        part: Trim,
+        stride: int,
+        ways: Ways,
+    ) -> Tensor:
+        ctx.save_for_backward(pixels, weight)
+        ctx.part, ctx.stride, ctx.ways = part, stride, ways
+        return _FORWARD[ways.forward](pixels, weight, bias, part, stride)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        pixels, weight = ctx.saved_tensors
+        known = gradient, pixels, weight, ctx.part, ctx.stride
+        of_weight = _WEIGHT_GRADIENT[ctx.ways.weight_gradient](*known)
+        of_bias = of_pixels = None
+        if ctx.needs_input_grad[2]:
+            # The sum over a matrix and that over images may differ in their bits.
+            is_product = ctx.ways.weight_gradient == "product"
+            of_bias = _rows(gradient).sum(0) if is_product else gradient.sum((0, 2, 3))
+        if ctx.needs_input_grad[0]:
+            of_pixels = _INPUT_GRADIENT[ctx.ways.input_gradient](*known)
+        return of_pixels, of_weight, of_bias, None, None, None
+
+
 def _convolve(
     pixels: Tensor, weight: Tensor, bias: Tensor | None, part: Trim, stride: int
 ) -> Tensor:
-    if part.left == part.right and part.left >= 0:
+    if _is_even(part):
         return F.conv2d(pixels, weight, bias, stride, part.left)
     return F.conv2d(_padded(pixels, part), weight, bias, stride)
 
@@ -62,50 +97,43 @@ def _padded(pixels: Tensor, part: Trim) -> Tensor:
     return F.pad(pixels, (part.left, part.right, part.left, part.right))
 
 
-class _FewOutputs(torch.autograd.Function):
-    """A convolution with few outputs; all tensors have the channels last in memory."""
+def _product(
+    pixels: Tensor, weight: Tensor, bias: Tensor | None, part: Trim, stride: int
+) -> Tensor:
+    """Return the convolution of images that have the channels last in memory."""
+    windows, matrix = _windows(pixels, weight.shape[2], part, stride), _as_matrix(weight).t()
+    # `values` must be no view of the product, as the ReLU after it works in place.
+    values = torch.empty(
+        (pixels.shape[0], weight.shape[0], part.width, part.width),
+        dtype=pixels.dtype,
+        memory_format=torch.channels_last,
+    )
+    product = values.permute(0, 2, 3, 1).view(-1, weight.shape[0])
+    if bias is None:
+        torch.mm(windows, matrix, out=product)
+    else:
+        torch.addmm(bias, windows, matrix, out=product)
+    return values
 
-    @staticmethod
-    def forward(
-        ctx: Any, pixels: Tensor, weight: Tensor, bias: Tensor | None, part: Trim, stride: int
-    ) -> Tensor:
-        ctx.save_for_backward(pixels, weight)
-        ctx.part, ctx.stride = part, stride
-        if part.width > FEW_OUTPUTS:
-            return _convolve(pixels, weight, bias, part, stride)
-        windows, matrix = _windows(pixels, weight.shape[2], part, stride), _as_matrix(weight).t()
-        # `values` must be no view of the product, as the ReLU after it works in place.
-        values = torch.empty(
-            (pixels.shape[0], weight.shape[0], part.width, part.width),
-            dtype=pixels.dtype,
-            memory_format=torch.channels_last,
-        )
-        product = values.permute(0, 2, 3, 1).view(-1, weight.shape[0])
-        if bias is None:
-            torch.mm(windows, matrix, out=product)
-        else:
-            torch.addmm(bias, windows, matrix, out=product)
-        return values
 
-    @staticmethod
-    @once_differentiable
-    def backward(
-        ctx: Any, gradient: Tensor
-    ) -> tuple[Tensor | None, Tensor, Tensor | None, None, None]:
-        pixels, weight = ctx.saved_tensors
-        part, stride = ctx.part, ctx.stride
-        kernel, filters = weight.shape[2], weight.shape[0]
-        rows = gradient.permute(0, 2, 3, 1).reshape(-1, filters)
-        products = rows.t() @ _windows(pixels, kernel, part, stride)
-        of_weight = products.view(filters, kernel, kernel, -1).permute(0, 3, 1, 2)
-        of_bias = rows.sum(0) if ctx.needs_input_grad[2] else None
-        of_pixels = None
-        if ctx.needs_input_grad[0]:
-            if part.width > FEW_OUTPUTS:
-                of_pixels = _direct_gradient(gradient, pixels, weight, part, stride)
-            else:
-                of_pixels = _spread(rows @ _as_matrix(weight), pixels.shape, kernel, part, stride)
-        return of_pixels, of_weight, of_bias, None, None
+def _product_weight_gradient(
+    gradient: Tensor, pixels: Tensor, weight: Tensor, part: Trim, stride: int
+) -> Tensor:
+    filters, kernel = weight.shape[0], weight.shape[2]
+    products = _rows(gradient).t() @ _windows(pixels, kernel, part, stride)
+    return products.view(filters, kernel, kernel, -1).permute(0, 3, 1, 2)
+
+
+def _product_input_gradient(
+    gradient: Tensor, pixels: Tensor, weight: Tensor, part: Trim, stride: int
+) -> Tensor:
+    windows = _rows(gradient) @ _as_matrix(weight)
+    return _spread(windows, pixels.shape, weight.shape[2], part, stride)
+
+
+def _rows(gradient: Tensor) -> Tensor:
+    """Return the gradient of each output: (batch * width * width, filters)."""
+    return gradient.permute(0, 2, 3, 1).reshape(-1, gradient.shape[1])
 
 
 def _windows(pixels: Tensor, kernel: int, part: Trim, stride: int) -> Tensor:
@@ -136,17 +164,55 @@ def _spread(rows: Tensor, shape: torch.Size, kernel: int, part: Trim, stride: in
     return F.pad(images, (-part.left, -part.right, -part.left, -part.right))
 
 
-def _direct_gradient(
+def _direct_input_gradient(
     gradient: Tensor, pixels: Tensor, weight: Tensor, part: Trim, stride: int
 ) -> Tensor:
-    """Return the gradient of a direct convolution's input."""
-    even = part.left == part.right and part.left >= 0
-    padding = part.left if even else 0
-    given = pixels if even else _padded(pixels, part)
-    of_given, _, _ = torch.ops.aten.convolution_backward(
-        gradient, given, weight, None, (stride, stride), (padding, padding), (1, 1), False, (0, 0),
-        1, (True, False, False),
-    )  # fmt: skip
-    if even:
-        return of_given  # type: ignore[no-any-return]
+    of_given = _direct_gradients(gradient, pixels, weight, part, stride, (True, False, False))[0]
+    if _is_even(part):
+        return of_given
     return F.pad(of_given, (-part.left, -part.right, -part.left, -part.right))
+
+
+def _direct_weight_gradient(
+    gradient: Tensor, pixels: Tensor, weight: Tensor, part: Trim, stride: int
+) -> Tensor:
+    return _direct_gradients(gradient, pixels, weight, part, stride, (False, True, False))[1]
+
+
+def _direct_gradients(
+    gradient: Tensor,
+    pixels: Tensor,
+    weight: Tensor,
+    part: Trim,
+    stride: int,
+    wanted: tuple[bool, bool, bool],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the wanted gradients of a direct convolution: of padded input, weights and bias."""
+    padding = part.left if _is_even(part) else 0
+    given = pixels if _is_even(part) else _padded(pixels, part)
+    return torch.ops.aten.convolution_backward(  # type: ignore[no-any-return]
+        gradient, given, weight, None, (stride, stride), (padding, padding), (1, 1), False, (0, 0),
+        1, wanted,
+    )  # fmt: skip
+
+
+def _is_even(part: Trim) -> bool:
+    """Return True if the library itself can pad the input."""
+    return part.left == part.right and part.left >= 0
+
+
+_Gradient = Callable[[Tensor, Tensor, Tensor, Trim, int], Tensor]
+"""Function of the gradient of the outputs, the input, the weights, the outputs that are computed,
+and the stride."""
+_FORWARD: dict[Way, Callable[[Tensor, Tensor, Tensor | None, Trim, int], Tensor]] = {
+    "direct": _convolve,
+    "product": _product,
+}
+_INPUT_GRADIENT: dict[Way, _Gradient] = {
+    "direct": _direct_input_gradient,
+    "product": _product_input_gradient,
+}
+_WEIGHT_GRADIENT: dict[Way, _Gradient] = {
+    "direct": _direct_weight_gradient,
+    "product": _product_weight_gradient,
+}

@@ -61,7 +61,7 @@ class HalfEpochLoop:
         self._truncate, self._between_steps = settings.truncate, between_steps
         torch.manual_seed(self._seed("init"))  # weights are drawn on the CPU for every device
         walk = walk_network(spec, image_set)
-        self.network = Network(walk, settings, device=images.device)
+        self.network = Network(walk, spec, settings, device=images.device)
         self._optimizer = make_optimizer(self.network, spec, settings, images.device)
         self.steps = Steps(
             self.network,

@@ -70,7 +70,7 @@ def rebuild(
         if plain:
             module = nn.Sequential(*(plain_module(layer, settings) for layer in walk.layers))
         else:
-            module = Network(walk, settings)
+            module = Network(walk, spec, settings)
     if weights != "initial":
         if isinstance(table, Table):
             raise NnlcError(f"network {spec.id}: weights={weights!r} needs the table's file")

@@ -1,0 +1,34 @@
+"""Conditions of a training: the circumstances that choose how its layers are computed."""
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from nnlc.networks.recipe import TrainingSection
+    from nnlc.networks.spec import NetworkSpec
+
+DeviceKind = Literal["cuda", "cpu"]
+Convolutions = Literal["auto", "direct"]
+
+
+class Conditions(NamedTuple):
+    """Circumstances that choose how layers are computed; measured time is none of them."""
+
+    batch: int
+    """Number of images in a step."""
+    device: DeviceKind
+    convolutions: Convolutions
+    """Setting `training.convolutions` of the campaign."""
+
+
+def conditions_of(
+    spec: "NetworkSpec", settings: "TrainingSection", device: DeviceKind
+) -> Conditions:
+    """Return the conditions under which a network trains.
+
+    Args:
+        spec: the network.
+        settings: `[training]` of its campaign.
+        device: kind of the device that it trains on.
+    """
+    del settings
+    return Conditions(spec.batch_size, device, "direct")

@@ -1,0 +1,112 @@
+"""Plans for computing convolutions: which outputs, and the way of each pass.
+
+A plan is a function of shapes and of the training's conditions. So a table does not depend on the
+moment at which its network was trained.
+"""
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from nnlc.networks.conditions import Conditions
+
+if TYPE_CHECKING:
+    from nnlc.networks.layer import Layer
+
+Way = Literal["direct", "product", "fourier"]
+"""Way of computing one pass. direct: the library's convolution. product: one matrix product over
+copies of all windows, on CPUs only. fourier: Fourier transforms."""
+
+WORTH_TRIMMING = 64
+"""Minimum saving for which a convolution is trimmed, in multiply-adds per output value."""
+FEW_OUTPUTS = 3
+"""Greatest output width for which a CPU computes the forward pass as a matrix product."""
+FEW_OUTPUTS_FOR_WEIGHTS = 8
+"""Greatest output width for which a CPU computes the weights' gradient as a matrix product."""
+
+
+class Trim(NamedTuple):
+    """Range of a convolution's outputs that see its input, the same in rows and columns."""
+
+    first: int
+    """Index of the first output."""
+    width: int
+    """Number of outputs."""
+    left: int
+    """Padding before the input's first pixel; if negative, the number of pixels cut off."""
+    right: int
+    """Padding after the input's last pixel; if negative, the number of pixels cut off."""
+
+
+class Ways(NamedTuple):
+    """Ways of computing the passes of a convolution."""
+
+    forward: Way
+    input_gradient: Way
+    """Way of the gradient of the input; the first layer of a network has none."""
+    weight_gradient: Way
+
+
+DIRECT = Ways("direct", "direct", "direct")
+"""Ways of the library's convolution with its own gradients."""
+
+
+class ConvolutionPlan(NamedTuple):
+    """Plan for computing a convolution."""
+
+    trim: Trim
+    """Outputs that are computed."""
+    is_trimmed: bool
+    """True if some outputs are not computed, but filled with the bias."""
+    is_padded: bool
+    """True if the input is first copied into a tensor with padding."""
+    ways: Ways
+    window_values: int
+    """Number of input values in all windows that are computed, for one image."""
+
+
+def trim(layer: "Layer") -> Trim:
+    """Return the outputs of a convolution that must be computed: their windows overlap the input.
+
+    If padding is wide and the input narrow, as in deep layers, many windows contain only padding.
+    Their output is exactly the bias, and only the bias gets a gradient from them. In the article's
+    campaign such windows take a fifth of all multiply-adds; in every third network, half of them.
+    The window of output i begins at input i * stride - padding and is `kernel` inputs wide.
+    """
+    input_width, output_width = layer.input[1], layer.output[1]
+    kernel, stride, padding = layer.kernel, layer.stride, layer.padding
+    first = max(0, (padding - kernel) // stride + 1)
+    last = min(output_width - 1, (input_width + padding - 1) // stride)
+    if last < first:  # a stride larger than the kernel can skip the whole input
+        first, last = 0, output_width - 1
+    left = padding - first * stride
+    right = last * stride - padding + kernel - input_width
+    return Trim(first, last - first + 1, left, right)
+
+
+def plan_convolution(layer: "Layer", conditions: Conditions) -> ConvolutionPlan:
+    """Return the plan for computing a convolution."""
+    found, outputs = trim(layer), layer.output[1]
+    saved = layer.input[0] * layer.kernel**2 * (outputs**2 - found.width**2) / outputs**2
+    is_trimmed = saved >= WORTH_TRIMMING
+    part = found if is_trimmed else Trim(0, outputs, layer.padding, layer.padding)
+    choose = _auto_ways if conditions.convolutions == "auto" else _direct_ways
+    return ConvolutionPlan(
+        trim=part,
+        is_trimmed=is_trimmed,
+        is_padded=part.left != part.right or part.left < 0,
+        ways=choose(layer, conditions, part),
+        window_values=layer.input[0] * (part.width * layer.kernel) ** 2,
+    )
+
+
+def _auto_ways(layer: "Layer", conditions: Conditions, part: Trim) -> Ways:
+    """Return the ways with `training.convolutions = "auto"`."""
+    return _direct_ways(layer, conditions, part)
+
+
+def _direct_ways(layer: "Layer", conditions: Conditions, part: Trim) -> Ways:
+    """Return the ways with `training.convolutions = "direct"`: matrix products for few outputs."""
+    del layer
+    if conditions.device == "cuda" or part.width > FEW_OUTPUTS_FOR_WEIGHTS:
+        return DIRECT
+    way: Way = "product" if part.width <= FEW_OUTPUTS else "direct"
+    return Ways(way, way, "product")
