@@ -1,5 +1,7 @@
 """Convolutions: PyTorch's values and gradients, without the arithmetic on padding alone."""
 
+from itertools import product
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,9 +13,11 @@ from nnlc.campaign.campaign import load_campaign
 from nnlc.networks import Layer, convolution_plan, walk_network
 from nnlc.networks import layers as kinds
 from nnlc.networks.conditions import Conditions
-from nnlc.networks.convolution_plan import trim
+from nnlc.networks.convolution_plan import Ways, trim
 from nnlc.networks.layer import output_width
-from nnlc.training.convolution import Convolution
+from nnlc.training.convolution import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, Convolution
+
+WAYS = [Ways(*ways) for ways in product(FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT)]
 
 
 @st.composite
@@ -35,16 +39,17 @@ def layers(draw) -> Layer:
 @given(
     layers(),
     st.sampled_from([0, 64]),
-    st.sampled_from(["cpu", "cuda"]),
+    st.sampled_from(WAYS),
     st.booleans(),
     st.booleans(),
 )
 def test_values_and_gradients_are_those_of_a_direct_convolution(
-    layer, worth, device, ours_last, last
+    layer, worth, ways, ours_last, last
 ):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(convolution_plan, "WORTH_TRIMMING", worth)
-        ours = Convolution(layer, Conditions(2, device, "direct")).double()
+        patch.setattr(convolution_plan, "_direct_ways", lambda *_: ways)
+        ours = Convolution(layer, Conditions(7, "cpu", "direct")).double()
     plain = nn.Conv2d(
         layer.input[0], layer.output[0], layer.kernel, layer.stride, layer.padding
     ).double()

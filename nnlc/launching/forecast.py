@@ -239,9 +239,9 @@ def _forecast(
     network: CampaignNetwork, campaign: Campaign, machine: Machine, device: DeviceKind
 ) -> NetworkForecast:
     spec, images = network.spec, network.images
-    epochs, settings = campaign.epochs, campaign.training
+    settings = campaign.training
     walk = walk_network(spec, images)
-    work = half_epoch_work(walk, spec, images, settings, device).times(2 * epochs)
+    work = half_epoch_work(walk, spec, images, settings, device).times(campaign.half_epochs)
     return NetworkForecast(
         network=network,
         seconds=machine.seconds(work),

@@ -65,21 +65,21 @@ class _ByWays(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(pixels, weight)
         ctx.part, ctx.stride, ctx.ways = part, stride, ways
-        return _FORWARD[ways.forward](pixels, weight, bias, part, stride)
+        return FORWARD[ways.forward](pixels, weight, bias, part, stride)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         pixels, weight = ctx.saved_tensors
         known = gradient, pixels, weight, ctx.part, ctx.stride
-        of_weight = _WEIGHT_GRADIENT[ctx.ways.weight_gradient](*known)
+        of_weight = WEIGHT_GRADIENT[ctx.ways.weight_gradient](*known)
         of_bias = of_pixels = None
         if ctx.needs_input_grad[2]:
             # The sum over a matrix and that over images may differ in their bits.
             is_product = ctx.ways.weight_gradient == "product"
             of_bias = _rows(gradient).sum(0) if is_product else gradient.sum((0, 2, 3))
         if ctx.needs_input_grad[0]:
-            of_pixels = _INPUT_GRADIENT[ctx.ways.input_gradient](*known)
+            of_pixels = INPUT_GRADIENT[ctx.ways.input_gradient](*known)
         return of_pixels, of_weight, of_bias, None, None, None
 
 
@@ -204,15 +204,17 @@ def _is_even(part: Trim) -> bool:
 _Gradient = Callable[[Tensor, Tensor, Tensor, Trim, int], Tensor]
 """Function of the gradient of the outputs, the input, the weights, the outputs that are computed,
 and the stride."""
-_FORWARD: dict[Way, Callable[[Tensor, Tensor, Tensor | None, Trim, int], Tensor]] = {
+FORWARD: dict[Way, Callable[[Tensor, Tensor, Tensor | None, Trim, int], Tensor]] = {
     "direct": _convolve,
     "product": _product,
 }
-_INPUT_GRADIENT: dict[Way, _Gradient] = {
+"""Functions for the forward pass, of the input, the weights, the bias, the outputs that are
+computed, and the stride."""
+INPUT_GRADIENT: dict[Way, _Gradient] = {
     "direct": _direct_input_gradient,
     "product": _product_input_gradient,
 }
-_WEIGHT_GRADIENT: dict[Way, _Gradient] = {
+WEIGHT_GRADIENT: dict[Way, _Gradient] = {
     "direct": _direct_weight_gradient,
     "product": _product_weight_gradient,
 }
