@@ -8,7 +8,9 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from nnlc.networks.arithmetic import FIRST
+from nnlc.networks import ImageSet, NetworkSpec
+from nnlc.networks.arithmetic import FIRST, settings_for
+from nnlc.networks.recipe import TrainingSection
 from nnlc.results.job_facts import PREDICATES, JobFacts, event_words, job_facts
 from nnlc.results.journal import read_files
 from nnlc.results.open_jobs import OpenJob, OpenJobs
@@ -52,6 +54,21 @@ class Finish:
         """Return the network's arithmetic; None if not recorded."""
         default = FIRST if "nnlc" in self.versions else None  # 0.1.0 recorded none
         return self.versions.get("arithmetic", default)
+
+    def settings_as_trained(
+        self, spec: NetworkSpec, images: ImageSet, settings: TrainingSection, device: str
+    ) -> TrainingSection:
+        """Return `[training]` of a campaign with the arithmetic that the network was trained in.
+
+        Args:
+            spec: the network.
+            images: the images that it was trained on.
+            settings: `[training]` of the campaign, which may have changed since.
+            device: "cpu" or "cuda".
+        """
+        if (recorded := self.arithmetic) is None:
+            return settings
+        return settings_for(recorded, spec, images, settings, device)
 
     def seconds_of_all(self, half_epochs: int) -> float | None:
         """Return the seconds that all half epochs would have taken without a stop rule."""

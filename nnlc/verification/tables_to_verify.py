@@ -9,7 +9,6 @@ from pathlib import Path
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import CampaignError, SpecError, TableError
 from nnlc.networks import ImageSet, NetworkSpec, walk_network
-from nnlc.networks.arithmetic import settings_for
 from nnlc.networks.optimizers import optimizer_of
 from nnlc.results.campaign_file import read_campaign_file
 from nnlc.results.history import Finish, read_history
@@ -51,13 +50,10 @@ class TableToVerify:
 
     def as_recorded(self) -> "TableToVerify":
         """Return the table with settings that select its recorded arithmetic, if there are any."""
-        recorded = self.finish.arithmetic if self.finish else None
-        if recorded is None:
+        if self.finish is None:
             return self
-        device = "cuda" if self.on_gpu else "cpu"
-        settings = settings_for(
-            recorded, self.table.spec, self.origin.images, self.origin.settings, device
-        )
+        of, device = self.origin, "cuda" if self.on_gpu else "cpu"
+        settings = self.finish.settings_as_trained(self.table.spec, of.images, of.settings, device)
         if settings == self.origin.settings:
             return self
         campaign = self.origin.campaign.model_copy(update={"training": settings})
