@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -90,6 +91,8 @@ def test_specs_summarises_a_campaign_without_csv():
     job = run_nnlc("specs", "smoke")
     assert job.returncode == 0
     assert "F-MNIST-sample" in job.stdout
+    for way in ("on CPUs", "on GPUs", 'with convolutions = "direct"'):
+        assert re.search(rf"operations as computed {way} +[0-9.]+e\+1[0-9]\n", job.stdout)
 
 
 def test_campaigns_lists_what_is_shipped():

@@ -41,7 +41,8 @@ _MAX_LOG_FACTOR = 7.0
 """Greatest logarithm of a factor: e^7 is about 1,100."""
 _SHORTEST_SHARE = 0.1
 """Half epochs shorter than this share of the longest were not trained: the network had diverged."""
-
+_NOT_MEASURED: dict[DeviceKind, int] = {"cuda": library_bytes("cuda"), "cpu": 0}
+"""Predicted bytes that measured peaks lack: on a GPU, they are of torch's allocations alone."""
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
@@ -168,16 +169,17 @@ def _calibrate_device(
     name: str, trained: Sequence[tuple[CampaignNetwork, Finish]], settings: TrainingSection
 ) -> Calibration:
     kind: DeviceKind = "cpu" if trained[0][1].multiprocessors is None else "cuda"
-    samples = [
-        Sample(
-            half_epoch_work(walk_network(n.spec, n.images), n.spec, n.images, settings, kind),
-            _half_epoch_seconds(finish),
-        )
-        for n, finish in trained
-    ]
-    found = replace(
-        calibration_of(name, kind, samples), memory=_memory_errors(trained, settings, kind)
-    )
+    samples, ratios = [], []
+    every_set = {n.images for n, _ in trained}  # a trainer keeps all images that it loads
+    for n, finish in trained:
+        own = finish.settings_as_trained(n.spec, n.images, settings, kind)
+        work = half_epoch_work(walk_network(n.spec, n.images), n.spec, n.images, own, kind)
+        samples.append(Sample(work, _half_epoch_seconds(finish)))
+        if finish.peak_memory_bytes and finish.peak_memory_bytes > 0:
+            need = memory_bytes(n.spec, n.images, own, kind, resident=every_set)
+            ratios.append((need - _NOT_MEASURED[kind]) / finish.peak_memory_bytes)
+    memory = errors_of(ratios) if ratios else None
+    found = replace(calibration_of(name, kind, samples), memory=memory)
     threads = trained[-1][1].settings.get("threads", "")
     return replace(found, threads=int(threads)) if threads.isdecimal() else found
 
@@ -205,25 +207,6 @@ def _half_epoch_seconds(finish: Finish) -> float:
     seconds = [value for value in finish.half_epoch_seconds if 0 < value < inf]
     least = _SHORTEST_SHARE * max(seconds, default=0.0)
     return median(value for value in seconds if value >= least) if seconds else 0.0
-
-
-def _memory_errors(
-    trained: Sequence[tuple[CampaignNetwork, Finish]], settings: TrainingSection, kind: DeviceKind
-) -> Errors | None:
-    """Return the errors of predicted peak memory; None if nothing was measured.
-
-    The measured peak is a trainer's whole memory on a CPU, but only torch's allocations on a GPU.
-    """
-    every_set = {
-        network.images for network, _ in trained
-    }  # a trainer keeps all images that it loads
-    not_measured = library_bytes(kind) if kind == "cuda" else 0
-    ratios = []
-    for network, finish in trained:
-        if finish.peak_memory_bytes and finish.peak_memory_bytes > 0:
-            need = memory_bytes(network.spec, network.images, settings, kind, resident=every_set)
-            ratios.append((need - not_measured) / finish.peak_memory_bytes)
-    return errors_of(ratios) if ratios else None
 
 
 def _error_line(name: str, found: Errors) -> str:

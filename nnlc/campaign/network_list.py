@@ -1,12 +1,16 @@
 """Lists of a campaign's networks: all networks as CSV, and a summary for the terminal."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import astuple, fields
 from typing import TextIO
 
-from nnlc.campaign.campaign import Campaign
-from nnlc.networks.cost import NetworkCost, network_cost
+from nnlc.campaign.campaign import Campaign, CampaignNetwork
+from nnlc.networks import walk_network
+from nnlc.networks.conditions import DeviceKind
+from nnlc.networks.cost import NetworkCost, half_epoch_work, network_cost
+from nnlc.networks.recipe import TrainingSection
 from nnlc.tables import METADATA_COLUMNS
 from nnlc.wording import counted
 
@@ -40,10 +44,12 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
     )
     costs: dict[str, list[NetworkCost]] = {}
     needs: list[tuple[int, str]] = []
+    computed: Counter[str] = Counter()
     for network in campaign.networks():
         cost = network_cost(network.spec, network.images, campaign.epochs, campaign.training)
         costs.setdefault(network.images.name, []).append(cost)
         needs.append((cost.predicted_gpu_memory_bytes, network.spec.id))
+        computed.update(_computed_operations(network, campaign))
     for name, of in costs.items():
         low, high = campaign.datasets[name].depths
         operations = sum(cost.predicted_operations for cost in of)
@@ -54,7 +60,10 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
             f"{_median_to_largest([c.forward_multiply_adds for c in of]):>24}"
             f"{operations:>12.2e}{hours:>11.2f}"
         )
-    yield "sizes: median, largest; GPU hours at half of a V100's fp32 peak; --csv FILE lists all"
+    yield "sizes: median, largest; operations: all convolutions direct, with all outputs"
+    yield "GPU hours: at 50% of a V100's fp32 peak, 29% in Fourier convolutions; --csv FILE lists all"
+    for way, operations in computed.items():
+        yield f"operations as computed {way:<30}{operations:.2e}"
     most, id_ = max(needs)
     yield f"memory: network {id_} needs the most, {most / 1e9:.2f} GB on a GPU (predicted)"
     if memory_gigabytes is not None:
@@ -62,6 +71,23 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
         yield f"{len(found)} of {len(needs)} networks can't fit into {memory_gigabytes:g} GB"
         for most, id_ in sorted(found, reverse=True):
             yield f"  {id_} needs {most / 1e9:.2f} GB"
+
+
+def _computed_operations(network: CampaignNetwork, campaign: Campaign) -> dict[str, float]:
+    """Return the operations of a network's training as they are computed, by device and setting."""
+    spec, images, settings = network.spec, network.images, campaign.training
+    walk = walk_network(spec, images)
+
+    def operations(settings: TrainingSection, device: DeviceKind) -> float:
+        work = half_epoch_work(walk, spec, images, settings, device)
+        return campaign.half_epochs * work.all_operations
+
+    direct = settings.model_copy(update={"convolutions": "direct"})
+    return {
+        "on CPUs": operations(settings, "cpu"),
+        "on GPUs": operations(settings, "cuda"),
+        'with convolutions = "direct"': operations(direct, "cuda"),
+    }
 
 
 def _median_to_largest(values: list[int]) -> str:

@@ -19,7 +19,7 @@ from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import SiteError
 from nnlc.networks import walk_network
 from nnlc.networks.conditions import DeviceKind
-from nnlc.networks.cost import GPU, Machine, gpu_machine, half_epoch_work
+from nnlc.networks.cost import GPU, Machine, gpu_machine, half_epoch_work, predict_seconds
 from nnlc.networks.memory import memory_bytes
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
@@ -157,7 +157,17 @@ def forecast_on(
         results.check_same(campaign)
     networks = [_forecast(n, campaign, machine, device) for n in campaign.networks()]
     history = read_history(results.journal_folder)
-    measured = _measure(networks, history.finishes, campaign.half_epochs, is_device)
+
+    def predict_as_trained(found: NetworkForecast, finish: Finish) -> float:
+        n, settings = found.network, campaign.training
+        own = finish.settings_as_trained(n.spec, n.images, settings, device)
+        if own == settings:
+            return found.seconds
+        return predict_seconds(n.spec, n.images, campaign.epochs, machine, own, device)
+
+    measured = _measure(
+        networks, history.finishes, campaign.half_epochs, is_device, predict_as_trained
+    )
     if measured:
         networks = [replace(f, seconds=measured.ratio * f.seconds) for f in networks]
     tables = inventory(results, campaign, [f.network for f in networks], history.finishes)
@@ -267,10 +277,11 @@ def _measure(
     finishes: dict[str, Finish],
     half_epochs: int,
     is_device: Callable[[str], bool],
+    predict: Callable[[NetworkForecast, Finish], float],
 ) -> Measured | None:
     """Return measured over predicted seconds of networks finished on this kind of device."""
     pairs = [
-        (seconds, found.seconds)
+        (seconds, predict(found, finish))
         for found in networks
         if (finish := finishes.get(found.network.spec.id))
         and finish.device is not None
