@@ -60,8 +60,8 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
             f"{_median_to_largest([c.forward_multiply_adds for c in of]):>24}"
             f"{operations:>12.2e}{hours:>11.2f}"
         )
-    yield "sizes: median, largest; operations: if all convolutions were direct, with all outputs"
-    yield "GPU hours: at 50% of a V100's fp32 peak, 29% in Fourier convolutions; more with --csv"
+    yield "sizes: median, largest; operations: if convolutions were direct; --csv FILE lists all"
+    yield "GPU hours: at 50% of a V100's fp32 peak, 29% in Fourier convolutions"
     for way, operations in computed.items():
         yield f"operations as computed {way:<30}{operations:.2e}"
     most, id_ = max(needs)
