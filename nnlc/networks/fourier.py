@@ -1,0 +1,186 @@
+"""Plan for computing a convolution by Fourier transforms: lengths, blocks, operations, memory.
+
+A convolution is a product at each frequency (convolution theorem), so wide kernels cost no more
+than narrow ones. Images, weights and outputs are transformed along their rows, then along their
+columns; both transforms, and those back, are products with matrices of cosines and sines. So all
+arithmetic is that of matrix products: the same bits on the same device, no library with plans of
+its own, and only the pixels, weights and outputs that exist are transformed. A frequency's complex
+product takes three real ones (C. F. Gauss's trick), so a spectrum has three real parts.
+
+Transforms are circular. Their length is the least at which nothing that wraps around is seen: both
+sides of the padding may share the same zeros. Half of the frequencies along columns suffice, as
+images are real. Frequencies are computed in blocks, and filters or channels in blocks within them,
+which bounds the memory.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from nnlc.networks.buffers import DeviceKind, Trim
+    from nnlc.networks.layer import Layer
+
+PARTS = 3
+"""Real parts of a spectrum: a complex product takes three real products."""
+_VALUE_BYTES = 4
+_SPECTRA_BYTES = 1 << 27
+"""Bytes of the images' and gradients' spectra that are computed at once."""
+_BLOCK_BYTES: dict["DeviceKind", int] = {"cpu": 4 << 20, "cuda": 1 << 26}
+"""Bytes of the weights' spectra that are computed at once; on a CPU they should stay in caches."""
+_LEAST_BLOCK = 16
+"""Least number of filters or channels in a block, so that its products stay efficient."""
+
+
+class FourierPlan(NamedTuple):
+    """Plan for computing a convolution by Fourier transforms."""
+
+    batch: int
+    channels: int
+    filters: int
+    pixels: int
+    """Width of the part of the input that any output sees."""
+    first_pixel: int
+    """Index of this part's first pixel."""
+    kernel: int
+    outputs: int
+    """Width of the outputs that are computed."""
+    stride: int
+    start: int
+    """Position of the first output's window relative to the first pixel: 0 or negative."""
+    length: int
+    """Length of the transforms."""
+    on_cpu: bool
+
+    @property
+    def frequencies(self) -> int:
+        """Number of frequencies along columns; those along rows are `length`."""
+        return self.length // 2 + 1
+
+    @property
+    def parts(self) -> int:
+        """Number of real values that a row of frequencies has: three for each frequency."""
+        return PARTS * self.length
+
+    def together(self, spectra: int) -> int:
+        """Return how many frequencies along columns are computed at once.
+
+        Args:
+            spectra: number of values at each real part of a frequency, all spectra together.
+        """
+        most = _SPECTRA_BYTES // (_VALUE_BYTES * self.parts * spectra)
+        return max(1, min(self.frequencies, most))
+
+    def group(self, together: int) -> int:
+        """Return how many frequencies along columns share the calls for a block of weights."""
+        return 1 if self.on_cpu else together
+
+    def block(self, others: int, count: int, together: int) -> int:
+        """Return the size of a block of filters or channels.
+
+        Args:
+            others: number of channels, for blocks of filters; of filters, for blocks of channels.
+            count: number of filters, or of channels.
+            together: number of frequencies along columns that are computed at once.
+        """
+        row = _VALUE_BYTES * self.parts * others * self.group(together)
+        most = _BLOCK_BYTES["cpu" if self.on_cpu else "cuda"] // row
+        return min(count, max(_LEAST_BLOCK, most // _LEAST_BLOCK * _LEAST_BLOCK))
+
+    @property
+    def operations(self) -> int:
+        """Operations of one pass, two per multiply-add; the three passes need the same."""
+        images = self._transform(self.pixels, self.batch * self.channels)
+        weights = self._transform(self.kernel, self.filters * self.channels)
+        made = self._transform(self.outputs, self.batch * self.filters)
+        values = self.batch * self.filters * self.channels
+        return images + weights + made + 2 * self.frequencies * self.parts * values
+
+    @property
+    def shared_operations(self) -> int:
+        """Operations that are saved if both gradients are computed by Fourier transforms."""
+        return self._transform(self.outputs, self.batch * self.filters)
+
+    def _transform(self, width: int, count: int) -> int:
+        """Return the operations of transforming `count` squares of a width, or of the way back."""
+        return 4 * self.frequencies * width * (width + self.parts) * count
+
+    def forward_bytes(self) -> tuple[int, ...]:
+        """Return the temporary bytes of the forward pass, without its result."""
+        at_once = self.together(self.batch * self.channels)
+        block = self.block(self.channels, self.filters, at_once)
+        return (
+            *self._spectrum_bytes(self.pixels, self.channels, at_once),
+            *self._block_bytes(block * self.channels, self.outputs, block, at_once),
+            _VALUE_BYTES * self.batch * self.filters * self.outputs**2,
+        )
+
+    def backward_bytes(self, *, of_pixels: bool, of_weight: bool) -> tuple[int, ...]:
+        """Return the temporary bytes of the gradients' passes, without their results.
+
+        Args:
+            of_pixels: True if the input's gradient is computed by Fourier transforms.
+            of_weight: True if the weights' gradient is computed by Fourier transforms.
+        """
+        at_once = self.together(self.batch * (self.filters + of_weight * self.channels))
+        spectrum = self._spectrum_bytes(self.outputs, self.filters, at_once)
+        inputs = weights = 0
+        if of_pixels:
+            block = self.block(self.filters, self.channels, at_once)
+            parts = self._block_bytes(block * self.filters, self.pixels, block, at_once)
+            inputs = sum(parts) + _VALUE_BYTES * self.batch * self.channels * self.pixels**2
+        if of_weight:
+            block = self.block(self.channels, self.filters, at_once)
+            group, values = self.group(at_once), _VALUE_BYTES * block * self.channels
+            products = group * self.parts * values + 2 * at_once * self.kernel * values
+            pixels = self._spectrum_bytes(self.pixels, self.channels, at_once)
+            copy = _VALUE_BYTES * self.filters * self.channels * self.kernel**2
+            weights = products + sum(pixels) + copy
+        return *spectrum, max(inputs, weights)
+
+    def _spectrum_bytes(self, width: int, count: int, together: int) -> tuple[int, ...]:
+        """Return the bytes of a spectrum, of its first transform, and of the reordered input."""
+        values = _VALUE_BYTES * self.batch * count
+        return together * self.parts * values, 2 * together * width * values, width**2 * values
+
+    def _block_bytes(
+        self, weights: int, width: int, block: int, together: int
+    ) -> tuple[int, int, int, int, int]:
+        """Return the bytes for a block of weights: copy, both transforms, products, way back."""
+        group, value = self.group(together), _VALUE_BYTES
+        return (
+            value * weights * self.kernel**2,
+            value * weights * 2 * together * self.kernel,
+            value * weights * group * self.parts,
+            value * group * self.parts * self.batch * block,
+            value * 2 * together * width * self.batch * block,
+        )
+
+
+def plan_fourier(layer: "Layer", part: "Trim", batch: int, device: "DeviceKind") -> FourierPlan:
+    """Return the plan for computing a convolution by Fourier transforms.
+
+    Args:
+        layer: the convolution.
+        part: the outputs that are computed.
+        batch: number of images.
+        device: kind of device.
+    """
+    width, stride = layer.input[1], layer.stride
+    start = part.first * stride - layer.padding
+    end = start + (part.width - 1) * stride + layer.kernel
+    first, last = max(0, start), min(width, end)
+    pixels = max(1, last - first)
+    before, after = max(0, -start), max(0, end - width)
+    length = max(pixels + max(before, after), end - start - layer.kernel + 1, layer.kernel)
+    return FourierPlan(
+        batch=batch,
+        channels=layer.input[0],
+        filters=layer.output[0],
+        pixels=pixels,
+        first_pixel=min(first, width - pixels),
+        kernel=layer.kernel,
+        outputs=part.width,
+        stride=stride,
+        start=start - first,
+        length=length,
+        on_cpu=device == "cpu",
+    )
