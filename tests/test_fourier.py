@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nnlc.networks import fourier
-from nnlc.networks.buffers import Trim, trim
+from nnlc.networks.convolution_plan import Trim, trim
 from nnlc.networks.fourier import plan_fourier
 from nnlc.networks.layer import output_width
 from nnlc.networks.layers import Convolution

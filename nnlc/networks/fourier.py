@@ -16,7 +16,8 @@ which bounds the memory.
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from nnlc.networks.buffers import DeviceKind, Trim
+    from nnlc.networks.conditions import DeviceKind
+    from nnlc.networks.convolution_plan import Trim
     from nnlc.networks.layer import Layer
 
 PARTS = 3
