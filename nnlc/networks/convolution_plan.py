@@ -6,7 +6,8 @@ moment at which its network was trained.
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from nnlc.networks.conditions import Conditions
+from nnlc.networks.conditions import Conditions, DeviceKind
+from nnlc.networks.fourier import FourierPlan, plan_fourier
 
 if TYPE_CHECKING:
     from nnlc.networks.layer import Layer
@@ -21,6 +22,11 @@ FEW_OUTPUTS = 3
 """Greatest output width for which a CPU computes the forward pass as a matrix product."""
 FEW_OUTPUTS_FOR_WEIGHTS = 8
 """Greatest output width for which a CPU computes the weights' gradient as a matrix product."""
+
+WORTH_TRANSFORMING: dict[DeviceKind, float] = {"cpu": 1.5, "cuda": 2.0}
+"""Least ratio of the operations of another way to those of Fourier transforms, for these to be
+chosen. cpu: found with 100 convolutions of the article's search space, and checked with 100 others,
+by `python benchmarks/convolutions.py`. cuda: an assumption."""
 
 
 class Trim(NamedTuple):
@@ -59,6 +65,8 @@ class ConvolutionPlan(NamedTuple):
     is_padded: bool
     """True if the input is first copied into a tensor with padding."""
     ways: Ways
+    transforms: FourierPlan | None
+    """Plan of the Fourier transforms; None if no way needs them."""
     window_values: int
     """Number of input values in all windows that are computed, for one image."""
 
@@ -88,18 +96,25 @@ def plan_convolution(layer: "Layer", conditions: Conditions) -> ConvolutionPlan:
     saved = layer.input[0] * layer.kernel**2 * (outputs**2 - found.width**2) / outputs**2
     is_trimmed = saved >= WORTH_TRIMMING
     part = found if is_trimmed else Trim(0, outputs, layer.padding, layer.padding)
-    choose = _auto_ways if conditions.convolutions == "auto" else _direct_ways
+    transforms = plan_fourier(layer, part, conditions.batch, conditions.device)
+    ways = _ways(layer, conditions, part, transforms)
     return ConvolutionPlan(
         trim=part,
         is_trimmed=is_trimmed,
         is_padded=part.left != part.right or part.left < 0,
-        ways=choose(layer, conditions, part),
+        ways=ways,
+        transforms=transforms if "fourier" in ways else None,
         window_values=layer.input[0] * (part.width * layer.kernel) ** 2,
     )
 
 
-def _auto_ways(layer: "Layer", conditions: Conditions, part: Trim) -> Ways:
-    """Return the ways with `training.convolutions = "auto"`."""
+def _ways(layer: "Layer", conditions: Conditions, part: Trim, transforms: FourierPlan) -> Ways:
+    """Return Fourier transforms where they are faster and allowed, else `_direct_ways`."""
+    if conditions.convolutions == "auto":
+        windows = conditions.batch * layer.input[0] * (part.width * layer.kernel) ** 2
+        ratio = 2 * windows * layer.output[0] / transforms.operations
+        if ratio >= WORTH_TRANSFORMING[conditions.device]:
+            return Ways("fourier", "fourier", "fourier")
     return _direct_ways(layer, conditions, part)
 
 

@@ -87,6 +87,14 @@ class FourierPlan(NamedTuple):
         return min(count, max(_LEAST_BLOCK, most // _LEAST_BLOCK * _LEAST_BLOCK))
 
     @property
+    def forward_calls(self) -> int:
+        """Number of kernel launches of one pass, about."""
+        at_once = self.together(self.batch * self.channels)
+        blocks = -(-self.filters // self.block(self.channels, self.filters, at_once))
+        groups = -(-at_once // self.group(at_once))
+        return 4 + -(-self.frequencies // at_once) * (2 + blocks * (3 + 3 * groups))
+
+    @property
     def operations(self) -> int:
         """Operations of one pass, two per multiply-add; the three passes need the same."""
         images = self._transform(self.pixels, self.batch * self.channels)

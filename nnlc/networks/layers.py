@@ -47,37 +47,44 @@ class Convolution(Layer):
     def forward_work(self, conditions: Conditions) -> Work:
         inputs, outputs = self._values(conditions.batch)
         plan = plan_convolution(self, conditions)
-        operations = self._operations(conditions.batch, plan)
-        is_product = plan.ways.forward == "product"
-        is_narrow = self.input[0] <= FEW_CHANNELS and not is_product
+        way, operations = plan.ways.forward, self._operations(conditions.batch, plan)
+        transforms = plan.transforms if way == "fourier" else None
+        is_narrow = self.input[0] <= FEW_CHANNELS and way == "direct"
         return Work(
-            operations=operations,
-            gathered=plan.window_values * conditions.batch if is_product else 0,
+            operations=0 if transforms else operations,
+            fourier=transforms.operations if transforms else 0,
+            gathered=plan.window_values * conditions.batch if way == "product" else 0,
             values=inputs + outputs + (2 * outputs if plan.is_trimmed else 0),
             narrow=operations if is_narrow else 0,
             weights=self.parameters,
-            kernels=4,
+            kernels=transforms.forward_calls if transforms else 4,
         )
 
     def backward_work(self, conditions: Conditions, *, first: bool) -> Work:
         inputs, outputs = self._values(conditions.batch)
         plan = plan_convolution(self, conditions)
-        copies = 1 if plan.ways.weight_gradient == "product" else 0
-        if plan.ways.input_gradient == "product" and not first:
-            copies += 2
+        ways = plan.ways[2:] if first else plan.ways[1:]
+        copies = ways.count("product") + (not first and plan.ways.input_gradient == "product")
+        fourier = kernels = 0
+        if plan.transforms and (passes := ways.count("fourier")):
+            fourier = passes * plan.transforms.operations
+            fourier -= (passes - 1) * plan.transforms.shared_operations
+            kernels = passes * plan.transforms.forward_calls
+        rest = len(ways) - ways.count("fourier")
         return Work(
-            operations=(1 if first else 2) * self._operations(conditions.batch, plan),
+            operations=rest * self._operations(conditions.batch, plan),
+            fourier=fourier,
             gathered=copies * plan.window_values * conditions.batch,
             values=2 * (inputs + outputs),
             weights=2 * self.parameters,
-            kernels=8,
+            kernels=kernels or 8,
         )
 
     def buffers(self, conditions: Conditions) -> Buffers:
         batch = conditions.batch
         inputs, outputs = self._bytes(batch)
         plan = plan_convolution(self, conditions)
-        part, ways = plan.trim, plan.ways
+        part, ways, transforms = plan.trim, plan.ways, plan.transforms
         computed = VALUE_BYTES * batch * self.output[0] * part.width**2
         padded_width = self.input[1] + part.left + part.right
         padded = VALUE_BYTES * batch * self.input[0] * padded_width**2
@@ -87,8 +94,11 @@ class Convolution(Layer):
         copy = (padded,) if plan.is_padded else ()
         forward = [*inner]
         backward = [inputs, *inner]
-        if has_own_gradients:
+        if transforms and ways.forward == "fourier":
+            forward += transforms.forward_bytes()
+        elif has_own_gradients:
             forward += copy
+        if has_own_gradients and ways[1:] != ("fourier", "fourier"):
             backward += copy
         if ways.forward == "product":
             forward.append(gathered)
@@ -96,6 +106,11 @@ class Convolution(Layer):
             backward += [gathered, padded]
         if ways.weight_gradient == "product":
             backward.append(gathered)
+        if transforms and "fourier" in ways[1:]:
+            backward += transforms.backward_bytes(
+                of_pixels=ways.input_gradient == "fourier",
+                of_weight=ways.weight_gradient == "fourier",
+            )
         return Buffers(
             outputs,
             kept=() if has_own_gradients else copy,

@@ -15,7 +15,8 @@ from torch.autograd.function import once_differentiable
 
 from nnlc.networks import Layer
 from nnlc.networks.conditions import Conditions
-from nnlc.networks.convolution_plan import DIRECT, Trim, Way, Ways, plan_convolution
+from nnlc.networks.convolution_plan import DIRECT, ConvolutionPlan, Trim, Way, plan_convolution
+from nnlc.training.fourier import FourierConvolution
 
 # Speed relative to direct convolutions, for the sum of 98 convolutions of the article's search
 # space on two cores with AVX2: forward 1.3, gradient of the input 1.6, gradient of the weights 2.0.
@@ -34,6 +35,8 @@ class Convolution(nn.Conv2d):
     def __init__(self, layer: Layer, conditions: Conditions) -> None:
         super().__init__(layer.input[0], layer.output[0], layer.kernel, layer.stride, layer.padding)
         self._plan, self._outputs = plan_convolution(layer, conditions), layer.output[1]
+        transforms = self._plan.transforms
+        self._transforms = FourierConvolution(transforms) if transforms else None
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Convolve (batch, channels, width, width) to (batch, filters, outputs, outputs)."""
@@ -42,7 +45,7 @@ class Convolution(nn.Conv2d):
         if plan.ways == DIRECT:
             values = _convolve(pixels, self.weight, bias, part, stride)
         else:
-            values = _ByWays.apply(pixels, self.weight, bias, part, stride, plan.ways)
+            values = _ByWays.apply(pixels, self.weight, bias, plan, stride, self._transforms)
         if not plan.is_trimmed or self.bias is None:
             return values
         after = self._outputs - part.first - part.width
@@ -59,27 +62,39 @@ class _ByWays(torch.autograd.Function):
         pixels: Tensor,
         weight: Tensor,
         bias: Tensor | None,
-        part: Trim,
+        plan: ConvolutionPlan,
         stride: int,
-        ways: Ways,
+        transforms: FourierConvolution | None,
     ) -> Tensor:
         ctx.save_for_backward(pixels, weight)
-        ctx.part, ctx.stride, ctx.ways = part, stride, ways
-        return FORWARD[ways.forward](pixels, weight, bias, part, stride)
+        ctx.plan, ctx.stride, ctx.transforms = plan, stride, transforms
+        if transforms is None or plan.ways.forward != "fourier":
+            return FORWARD[plan.ways.forward](pixels, weight, bias, plan.trim, stride)
+        values: Tensor = transforms(pixels, weight)
+        return values if bias is None else values.add_(bias.view(1, -1, 1, 1))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         pixels, weight = ctx.saved_tensors
-        known = gradient, pixels, weight, ctx.part, ctx.stride
-        of_weight = WEIGHT_GRADIENT[ctx.ways.weight_gradient](*known)
-        of_bias = of_pixels = None
+        ways, known = ctx.plan.ways, (gradient, pixels, weight, ctx.plan.trim, ctx.stride)
+        of_bias = of_pixels = of_weight = None
+        if ctx.transforms is not None:
+            of_pixels, of_weight = ctx.transforms.gradients(
+                gradient,
+                pixels,
+                weight,
+                of_pixels=ctx.needs_input_grad[0] and ways.input_gradient == "fourier",
+                of_weight=ways.weight_gradient == "fourier",
+            )
+        if of_weight is None:
+            of_weight = WEIGHT_GRADIENT[ways.weight_gradient](*known)
         if ctx.needs_input_grad[2]:
             # The sum over a matrix and that over images may differ in their bits.
-            is_product = ctx.ways.weight_gradient == "product"
+            is_product = ways.weight_gradient == "product"
             of_bias = _rows(gradient).sum(0) if is_product else gradient.sum((0, 2, 3))
-        if ctx.needs_input_grad[0]:
-            of_pixels = INPUT_GRADIENT[ctx.ways.input_gradient](*known)
+        if ctx.needs_input_grad[0] and of_pixels is None:
+            of_pixels = INPUT_GRADIENT[ways.input_gradient](*known)
         return of_pixels, of_weight, of_bias, None, None, None
 
 
