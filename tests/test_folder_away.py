@@ -17,6 +17,7 @@ from worker_jobs import (
     events,
     slow_steps,
     start_worker,
+    steps_done,
     tables,
     wait_for,
     write_campaign,
@@ -214,18 +215,22 @@ def test_a_part_of_a_folder_that_stands_is_made_again(job, name):
 
 
 def test_a_real_job_goes_on_when_its_folder_was_away_for_a_while(alone, tmp_path):
-    """With checkpoints at almost every step, so that some fall into the time without a folder."""
+    """With a checkpoint after each first step: that of the second network finds no folder."""
     campaign, results = alone
-    text = campaign.read_text() + "\n[run]\ncheckpoint_minutes = 0.001\n"
+    text = campaign.read_text() + "\n[run]\ncheckpoint_minutes = 1e-9\n"
     (tmp_path / "r").mkdir()
-    here, away = tmp_path / "r" / "x", tmp_path / "away"
+    here, away, over = tmp_path / "r" / "x", tmp_path / "away", tmp_path / "over"
     words = command(write_campaign(tmp_path, text), "--results", here)
+    second = "vars(attempt).setdefault('first', self._index) != self._index"
+    when = f"{second} and not os.path.exists({str(over)!r})"
     with (tmp_path / "log").open("w") as log:
-        environment = {**os.environ, **slow_steps(tmp_path, 0.02)}
+        environment = {**os.environ, **slow_steps(tmp_path, HANG_SECONDS, when=when)}
         job = subprocess.Popen(words, env=environment, stdout=log, stderr=log)
+    wait_until(lambda: steps_done(tmp_path))
     wait_for(here, "finish")
     here.rename(away)
     tmp_path.joinpath("r").rmdir()  # not even its parent is made
+    over.touch()
     log = tmp_path / "log"
     wait_until(lambda: "writing is retried" in log.read_text() or job.poll() is not None)
     assert job.poll() is None, log.read_text()
@@ -238,10 +243,10 @@ def test_a_real_job_goes_on_when_its_folder_was_away_for_a_while(alone, tmp_path
 
 
 def test_a_real_job_without_its_folder_leaves_nothing_in_its_place(tmp_path):
-    text = TINY.replace("epochs = 1", "epochs = 300")
     here = tmp_path / "r"
-    job = start_worker(write_campaign(tmp_path, text), "--results", here)
-    wait_for(here, "start")
+    held = slow_steps(tmp_path, HANG_SECONDS)
+    job = start_worker(write_campaign(tmp_path), "--results", here, **held)
+    wait_until(lambda: steps_done(tmp_path))
     here.rename(tmp_path / "away")
     job.send_signal(signal.SIGTERM)
     output, _ = job.communicate(timeout=HANG_SECONDS)

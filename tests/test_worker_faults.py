@@ -8,14 +8,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from limits import HANG_SECONDS
+from limits import HANG_SECONDS, wait_until
 from worker_jobs import (
     ONE,
     TINY,
     command,
     events,
     processes,
+    slow_steps,
     start_worker,
+    steps_done,
     tables,
     wait_for,
     write_campaign,
@@ -23,7 +25,8 @@ from worker_jobs import (
 
 from nnlc.ranks.job import GO_ON
 
-LONG = ONE.replace("epochs = 1", "epochs = 500")
+LONG = ONE.replace("epochs = 1", "epochs = 50000")
+"""More than seconds of work on any machine."""
 
 
 def test_a_signal_to_every_process_of_a_job_is_a_notice_and_no_failure(tmp_path):
@@ -35,9 +38,10 @@ def test_a_signal_to_every_process_of_a_job_is_a_notice_and_no_failure(tmp_path)
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        env={**os.environ, **slow_steps(tmp_path, HANG_SECONDS)},
         start_new_session=True,
     )
-    wait_for(results, "start")
+    wait_until(lambda: steps_done(tmp_path))
     os.killpg(job.pid, signal.SIGHUP)
     output, _ = job.communicate(timeout=HANG_SECONDS)
     assert job.returncode == 75, output
@@ -92,13 +96,16 @@ def test_a_log_that_cant_be_written_changes_no_status(alone, tmp_path, monkeypat
 
 def test_a_killed_trainer_costs_one_attempt_and_a_full_log_nothing(alone, tmp_path, monkeypatch):
     campaign, results = alone
-    again = tmp_path / "r"
+    again, over = tmp_path / "r", tmp_path / "over"
     monkeypatch.setenv("NNLC_TEST_MARK", str(tmp_path))
+    held = slow_steps(tmp_path, HANG_SECONDS, when=f"not os.path.exists({str(over)!r})")
     with Path("/dev/full").open("w") as log:
-        job = subprocess.Popen(command(campaign, "--results", again), stdout=log)
-    wait_for(again, "start")
+        words = command(campaign, "--results", again)
+        job = subprocess.Popen(words, env={**os.environ, **held}, stdout=log)
+    wait_until(lambda: steps_done(tmp_path))
     [trainer] = processes("nnlc.training.trainer", str(tmp_path))
     os.kill(trainer, signal.SIGKILL)
+    over.touch()
     assert job.wait(HANG_SECONDS) == 0
     [attempt] = events(again, "attempt")
     assert "SIGKILL" in attempt["reason"]

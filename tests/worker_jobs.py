@@ -160,10 +160,12 @@ import os, time
 from nnlc.training import attempt
 look = attempt.Attempt._between_steps
 def slowly(self):
+    end = time.monotonic() + SECONDS
     if WHEN:
         with open(STEPS, "a") as steps:
             steps.write(".")
-        time.sleep(SECONDS) if DEAF else self._inbox._poller.poll(1000 * SECONDS)
+        while time.monotonic() < end and WHEN and (DEAF or not self._inbox._poller.poll(0)):
+            time.sleep(0.02)
     look(self)
 attempt.Attempt._between_steps = slowly
 """
@@ -172,9 +174,10 @@ attempt.Attempt._between_steps = slowly
 def slow_steps(
     folder: Path, seconds: float, *, when: str = "True", deaf: bool = False, agents: str = ""
 ) -> dict[str, str]:
-    """An environment in which a step takes so much longer, or until the trainer is told something.
+    """An environment in which a step takes so much longer.
 
-    No bit changes. A deaf trainer hears nothing meanwhile. `when` is an expression.
+    It ends sooner when the trainer is told something, or as soon as `when`, an expression, is no
+    longer true. No bit changes. A deaf trainer hears nothing meanwhile.
     """
     code = SLOW_STEPS.replace("WHEN", when)
     steps = str(_steps(folder))
@@ -200,18 +203,10 @@ def _steps(folder: Path) -> Path:
 AGENTS_CLOCK = """
 import os, time
 clock = time.monotonic
-def other():
-    now = clock()
-    try:
-        begun = os.stat(FILE).st_mtime
-    except FileNotFoundError:
-        return now
-    passed = time.time() - begun
-    return now + JUMP + (TIMES - 1) * max(0.0, passed)
-time.monotonic = other
+time.monotonic = lambda: clock() + JUMP * os.path.exists(FILE)
 """
 
 
-def agents_clock(file: Path, *, jump: float = 0.0, times: float = 1.0) -> str:
-    """Code for agents: once the file is there, their clock jumps and runs so much faster."""
-    return _with(AGENTS_CLOCK, FILE=str(file), JUMP=jump, TIMES=times)
+def agents_clock(file: Path, jump: float) -> str:
+    """Code for agents: once the file is there, their clock has jumped by so many seconds."""
+    return _with(AGENTS_CLOCK, FILE=str(file), JUMP=jump)
