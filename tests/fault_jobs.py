@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 
 from limits import HANG_SECONDS
-from worker_jobs import command
+from worker_jobs import command, meddling
 
 from nnlc.errors import ExitStatus
 
@@ -178,6 +178,21 @@ def _role(words: list[bytes]) -> str:
     return "agent" if b"nnlc.worker" in words else "proxy"
 
 
+PACE = """
+import time
+from nnlc.training import attempt
+look, state = attempt.Attempt._between_steps, {}
+def paced(self):
+    if not state:
+        state["open"] = open(AT_WORK, "a")
+    time.sleep(max(0.0, state.get("end", 0.0) + 0.005 - time.monotonic()))
+    state["end"] = time.monotonic()
+    look(self)
+attempt.Attempt._between_steps = paced
+"""
+"""Code for trainers: on a fast machine too, steps last long enough for a job to be hurt."""
+
+
 @dataclass
 class Room:
     """Where the jobs of a run work, and how they are started: each with the same command.
@@ -187,7 +202,7 @@ class Room:
         clock: the wall clock that the jobs see; None for the machine's.
         corrupted: networks a checkpoint of which was hurt.
         patience_seconds: for a whole campaign, twice at once.
-        start_cpu_seconds: a trainer's processor time until it has a network, as seen so far.
+        at_work: a file that every trainer has open once it has trained.
     """
 
     folder: Path
@@ -198,16 +213,20 @@ class Room:
     patience_seconds: float
     disk: Path | None = None
     clock: "Clock | None" = None
-    start_cpu_seconds: float = 0.0
     jobs: list[Job] = field(default_factory=list)
     corrupted: set[str] = field(default_factory=set)
+
+    @property
+    def at_work(self) -> Path:
+        return self.folder / "at-work"
 
     def start(self) -> Job:
         words = command(
             self.campaign, "--results", self.results, "--trainers", self.trainers, ranks=self.ranks
         )
         log = self.folder / f"job-{len(self.jobs) + 1:04d}.log"
-        self.jobs.append(Job(words, log, **(self.clock.environment if self.clock else {})))
+        paced = meddling(self.folder, PACE.replace("AT_WORK", repr(str(self.at_work))))
+        self.jobs.append(Job(words, log, **paced, **(self.clock.environment if self.clock else {})))
         return self.jobs[-1]
 
     def kill(self) -> None:

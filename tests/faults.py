@@ -26,8 +26,6 @@ KILLED_SECONDS = HANG_SECONDS
 """From the death of an agent to the end of the job."""
 FIRST_CHECKPOINT_SECONDS = 6.0
 """For a job to save something that can be corrupted; one that is told to leave before does not."""
-AT_WORK_SECONDS = 0.2
-"""Processor time beyond a start's by which a trainer trains: then a short silence counts."""
 
 
 @dataclass(frozen=True)
@@ -96,23 +94,26 @@ def stop_trainer(room: Room, job: Job, random: Random) -> str:
 
 
 def _one_at_work(room: Room, job: Job, random: Random) -> int:
-    """A trainer that has started; one that still does has other rights."""
+    """A trainer that has trained; one that still starts has other rights."""
     deadline = time.monotonic() + room.patience_seconds
-    while time.monotonic() < deadline and job.goes_on_for(0.1):
+    while time.monotonic() < deadline and job.goes_on_for(0.05):
         pid = job.one("trainer", random)
-        with contextlib.suppress(OSError):
-            if cpu_seconds(pid) > room.start_cpu_seconds + AT_WORK_SECONDS:
+        with contextlib.suppress(Missed):
+            if room.at_work in _open_files(pid):
                 return pid
     raise Missed
 
 
 def _saves(room: Room, pid: int) -> bool:
     """Whether a stopped trainer has a checkpoint open."""
+    return room.results / "checkpoints" in {path.parent for path in _open_files(pid)}
+
+
+def _open_files(pid: int) -> set[Path]:
     try:
-        folders = {path.readlink().parent for path in Path(f"/proc/{pid}/fd").iterdir()}
+        return {path.readlink() for path in Path(f"/proc/{pid}/fd").iterdir()}
     except FileNotFoundError:
         raise Missed from None
-    return room.results / "checkpoints" in folders
 
 
 def cpu_seconds(pid: int) -> float:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, deque
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -24,7 +24,7 @@ from types import FrameType
 
 from fault_jobs import Clock, HarnessError, Job, Missed, Room, own_disk
 from fault_ledger import Ledger
-from faults import FAULTS, Planned, cpu_seconds, make_plan
+from faults import FAULTS, Planned, make_plan
 from limits import HANG_SECONDS, patience
 from worker_jobs import tables
 
@@ -131,9 +131,6 @@ class Run:
             if any(b'"event": "start"' in path.read_bytes() for path in new):
                 break
             job.insist(time.monotonic() < deadline, f"no network in {START_SECONDS:.0f} s")
-        with suppress(OSError):  # one that is gone by now
-            trained = [cpu_seconds(pid) for pid in job.processes("trainer")]
-            self.room.start_cpu_seconds = max([self.room.start_cpu_seconds, *trained])
         job.note_shared_memory()
         return job
 

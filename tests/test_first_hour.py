@@ -17,7 +17,7 @@ import pytest
 from documents import ROOT
 from limits import HANG_SECONDS
 from test_cli import run_nnlc
-from worker_jobs import meddling
+from worker_jobs import slow_steps
 
 from nnlc.calibration.probe import probe
 from nnlc.launching import machine_plan
@@ -35,6 +35,7 @@ while kill -0 $! 2>/dev/null && [ "$(ls results/tops/tops_models 2>/dev/null | w
 done
 kill -INT $!
 wait
+touch interrupted
 """
 """Program in place of `timeout`."""
 FEWER_IMAGES = """
@@ -49,6 +50,11 @@ def some(*arguments):
     )
 loaded_images.load_images = some
 """
+AFTER_SOME_TABLES = """(
+    len(list(self._checkpoints._folder.parent.glob("tops_models/*.txt"))) >= 3
+    and not os.path.exists("interrupted")
+)"""
+"""When trainers wait for Ctrl-C."""
 _VERB = re.compile(r"nnlc (.*?)(?: (>>?) (\S+))?")
 _NUMBER = re.compile(r"[-+]?\d[\d.,:_/e+-]*( (s|min|h)\b)?")
 
@@ -70,7 +76,8 @@ def hour(tmp_path_factory):
     (programs / "timeout").write_text(CTRL_C_AFTER_SOME_TABLES)
     (programs / "timeout").chmod(0o755)
     plugins = str(folder / "plugins")  # what the reader installs stays out of this environment
-    trainers = meddling(folder, FEWER_IMAGES)["PYTHONPATH"]
+    held = slow_steps(folder, HANG_SECONDS, when=AFTER_SOME_TABLES, trainers=FEWER_IMAGES)
+    trainers = held["PYTHONPATH"]
     environment = {"PIP_TARGET": plugins, "PYTHONPATH": f"{plugins}:{trainers}"}
     environment |= {"PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "false"}
     environment |= {"COLUMNS": "100", "MPLBACKEND": "agg"}

@@ -7,6 +7,7 @@ import signal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from limits import HANG_SECONDS
 
 from nnlc.system import messages
 from nnlc.training.inbox import Inbox
@@ -38,7 +39,7 @@ def _never_blocked():
         raise TimeoutError("it waits for a message that nobody sends")
 
     former = signal.signal(signal.SIGALRM, blocked)
-    signal.alarm(20)
+    signal.alarm(int(HANG_SECONDS))
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, former)

@@ -9,6 +9,7 @@ from operator import mul
 from types import SimpleNamespace
 
 import pytest
+from limits import HANG_SECONDS
 from typer.testing import CliRunner
 
 from nnlc.calibration import probe as probing
@@ -200,6 +201,7 @@ def test_long_steps_are_timed_with_smaller_batches(timed):
 
 def test_steps_of_real_networks_are_timed_in_a_process_of_their_own(monkeypatch):
     monkeypatch.setattr(machine_plan, "probe", partial(probe, seconds=0))
+    monkeypatch.setattr(probing, "LIMIT_SECONDS", HANG_SECONDS)
     plan = planned(ranks=1)
     samples = plan.probe.calibration.samples
     assert len(samples) >= 1  # one is timed however slow the machine is
@@ -218,7 +220,7 @@ def test_steps_of_real_networks_are_timed_in_a_process_of_their_own(monkeypatch)
 )
 def test_a_probe_that_fails_is_one_message(program, words, monkeypatch):
     monkeypatch.setattr(probing, "COMMAND", (sys.executable, "-S", "-c", program))
-    monkeypatch.setattr(probing, "LIMIT_SECONDS", 0.3 if "sleep" in program else 60.0)
+    monkeypatch.setattr(probing, "LIMIT_SECONDS", 0.3 if "sleep" in program else HANG_SECONDS)
     with pytest.raises(NnlcError, match=words):
         planned()
 

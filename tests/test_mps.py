@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from limits import let_pass, wait_until
+from limits import HANG_SECONDS, let_pass, wait_until
 from worker_jobs import run_worker, write_campaign
 
 from nnlc.ranks import mps
@@ -22,7 +22,7 @@ if "-f" in sys.argv:
     Path(os.environ["SEEN"]).write_text(f"{{os.getpid()}} {{sees}} {{folder}}")
     BEFORE
     (folder / "nvidia-cuda-mps-control.pid").write_text(str(os.getpid()))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + {HANG_SECONDS}
     while not (folder / "quit").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
 elif sys.stdin.read() == "quit\\n":
@@ -37,6 +37,8 @@ def install(tmp_path, monkeypatch):
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SEEN", str(tmp_path / "seen"))
+
+    monkeypatch.setattr(mps, "START_SECONDS", HANG_SECONDS)
 
     def write(before: str = "", quits: bool = True):
         program = tmp_path / "bin" / mps.PROGRAM
@@ -101,14 +103,14 @@ def test_where_there_is_no_such_program_a_rank_goes_on_without(install, monkeypa
             "status 3: no GPU",
         ),
         ("sys.exit(1)", "status 1"),
-        ("time.sleep(30)", "was not ready after 0 s"),
+        ("time.sleep(600)", "was not ready after 0 s"),
     ],
 )
 def test_a_daemon_that_does_not_start_is_told_with_its_last_words(
     install, monkeypatch, before, trouble
 ):
     install(before)
-    monkeypatch.setattr(mps, "START_SECONDS", 0.4 if "sleep" in before else 20)
+    monkeypatch.setattr(mps, "START_SECONDS", 0.4 if "sleep" in before else HANG_SECONDS)
     monkeypatch.setattr(mps, "END_SECONDS", 1)
     with control_daemon(wanted=True) as told:
         assert told is not None

@@ -268,6 +268,7 @@ def test_nothing_is_read_while_nobody_asks_and_seldom_while_it_takes_long(result
 
 def test_strangers_who_say_nothing_keep_nobody_out(server, monkeypatch):
     monkeypatch.setattr(serving, "MOST_CONNECTIONS", 3)
+    monkeypatch.setattr(serving._Handler, "timeout", HANG_SECONDS)
     own = HTTPConnection("127.0.0.1", server.server_port, timeout=HANG_SECONDS)
     own.request("GET", f"/{server.secret}/")
     assert own.getresponse().read()

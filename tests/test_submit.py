@@ -110,10 +110,16 @@ def test_an_answer_without_an_id_is_looked_up_in_the_queue_before_anything_is_su
 
 
 def test_a_scheduler_that_does_not_answer_is_an_error_with_an_end(commands, folder, monkeypatch):
-    monkeypatch.setattr(scheduler_commands, "ANSWER_SECONDS", 0.3)
+    run = scheduler_commands.subprocess.run
+
+    def run_sbatch_for_a_moment(words, timeout, **how):
+        return run(words, timeout=0.3 if words[0] == "sbatch" else timeout, **how)
+
     commands.says("sbatch", "1\n", body="sleep 5")
-    with pytest.raises(UnansweredError, match="did not answer within"):
-        put(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(scheduler_commands.subprocess, "run", run_sbatch_for_a_moment)
+        with pytest.raises(UnansweredError, match="sbatch did not answer within"):
+            put(folder)
     commands.says("sbatch", "4713\n")  # the queue knows nothing of the first: it never came in
     assert [record.id for record in put(folder)] == ["4713"]
     assert len(records(folder)) == 1

@@ -71,17 +71,10 @@ def test_a_notice_in_the_middle_of_a_half_epoch_saves_every_rank(alone, tmp_path
     assert not saved(results)
 
 
-PATIENT = """
-from nnlc.ranks import shutdown, trainer_link
-shutdown.LIMIT_SECONDS = trainer_link.LEAVE_SECONDS = trainer_link.SAVE_SECONDS = 1e9
-"""
-"""Agents that wait for their trainers for ever."""
-
-
 def test_a_second_signal_ends_a_job_at_once_without_torn_files(alone, tmp_path):
     campaign, expected = alone
     results = tmp_path / "r"
-    deaf = slow_steps(tmp_path, 10 * HANG_SECONDS, deaf=True, agents=PATIENT)
+    deaf = slow_steps(tmp_path, 10 * HANG_SECONDS, deaf=True)
     job = start_worker(campaign, "--results", results, **deaf)
     wait_until(lambda: steps_done(tmp_path))
 

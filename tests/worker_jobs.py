@@ -171,17 +171,32 @@ attempt.Attempt._between_steps = slowly
 """
 
 
+PATIENT = """
+from nnlc.ranks import mpi, shutdown, trainer_link
+mpi.LEAVE_SECONDS = shutdown.LIMIT_SECONDS = 1e9
+trainer_link.LEAVE_SECONDS = trainer_link.SAVE_SECONDS = 1e9
+"""
+"""Code for agents that wait for their trainers and for each other for ever."""
+
+
 def slow_steps(
-    folder: Path, seconds: float, *, when: str = "True", deaf: bool = False, agents: str = ""
+    folder: Path,
+    seconds: float,
+    *,
+    when: str = "True",
+    deaf: bool = False,
+    agents: str = "",
+    trainers: str = "",
 ) -> dict[str, str]:
     """An environment in which a step takes so much longer.
 
     It ends sooner when the trainer is told something, or as soon as `when`, an expression, is no
-    longer true. No bit changes. A deaf trainer hears nothing meanwhile.
+    longer true. No bit changes. A deaf trainer hears nothing meanwhile. Agents are patient.
+    `agents` and `trainers` are more code for them.
     """
     code = SLOW_STEPS.replace("WHEN", when)
-    steps = str(_steps(folder))
-    return meddling(folder, _with(code, SECONDS=seconds, DEAF=deaf, STEPS=steps), agents)
+    code = _with(code, SECONDS=seconds, DEAF=deaf, STEPS=str(_steps(folder)))
+    return meddling(folder, code + trainers, PATIENT + agents)
 
 
 def _with(code: str, **values: object) -> str:
