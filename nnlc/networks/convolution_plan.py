@@ -4,6 +4,7 @@ A plan is a function of shapes and of the training's conditions. So a table does
 moment at which its network was trained.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from nnlc.networks.conditions import Conditions, DeviceKind
@@ -23,10 +24,17 @@ FEW_OUTPUTS = 3
 FEW_OUTPUTS_FOR_WEIGHTS = 8
 """Greatest output width for which a CPU computes the weights' gradient as a matrix product."""
 
-WORTH_TRANSFORMING: dict[DeviceKind, float] = {"cpu": 1.5, "cuda": 2.0}
-"""Least ratio of the operations of another way to those of Fourier transforms, for these to be
-chosen. cpu: found with 100 convolutions of the article's search space, and checked with 100 others,
-by `python benchmarks/convolutions.py`. cuda: an assumption."""
+# Speeds of arithmetic by other ways, relative to Fourier transforms. On CPUs, they were found with
+# 100 convolutions of the article's search space, and checked with 100 others, by
+# `python benchmarks/convolutions.py`; on GPUs, they are an assumption.
+SPEED_ON_GPUS = 2.0
+SPEED_OF_PRODUCTS = 1.5
+SPEEDS_OF_DIRECT = ((9, 1.9), (6, 2.5), (5, 5.0), (1, 6.5))
+"""Speed of the direct forward pass and input's gradient, from a width of the kernel on."""
+SPEEDS_OF_DIRECT_FOR_WEIGHTS = ((6, 1.8), (1, 3.5))
+"""Speed of the direct gradient of the weights, from a width of the kernel on."""
+FEWEST_CHANNELS = 16
+"""Least number of channels, and of filters, for Fourier transforms: fewer make them slow."""
 
 
 class Trim(NamedTuple):
@@ -110,12 +118,26 @@ def plan_convolution(layer: "Layer", conditions: Conditions) -> ConvolutionPlan:
 
 def _ways(layer: "Layer", conditions: Conditions, part: Trim, transforms: FourierPlan) -> Ways:
     """Return Fourier transforms where they are faster and allowed, else `_direct_ways`."""
-    if conditions.convolutions == "auto":
-        windows = conditions.batch * layer.input[0] * (part.width * layer.kernel) ** 2
-        ratio = 2 * windows * layer.output[0] / transforms.operations
-        if ratio >= WORTH_TRANSFORMING[conditions.device]:
-            return Ways("fourier", "fourier", "fourier")
-    return _direct_ways(layer, conditions, part)
+    others = _direct_ways(layer, conditions, part)
+    few = min(layer.input[0], layer.output[0]) < FEWEST_CHANNELS
+    if few or conditions.convolutions == "direct":
+        return others
+    windows = conditions.batch * layer.input[0] * (part.width * layer.kernel) ** 2
+    ratio = 2 * windows * layer.output[0] / transforms.operations
+    speeds = _speeds(others, layer.kernel, conditions.device)
+    return Ways(*("fourier" if ratio >= s else w for w, s in zip(others, speeds, strict=True)))
+
+
+def _speeds(ways: Ways, kernel: int, device: DeviceKind) -> Iterator[float]:
+    """Yield the speed of each pass relative to Fourier transforms."""
+    tables = SPEEDS_OF_DIRECT, SPEEDS_OF_DIRECT, SPEEDS_OF_DIRECT_FOR_WEIGHTS
+    for way, table in zip(ways, tables, strict=True):
+        if device == "cuda":
+            yield SPEED_ON_GPUS
+        elif way == "product":
+            yield SPEED_OF_PRODUCTS
+        else:
+            yield next(speed for least, speed in table if kernel >= least)
 
 
 def _direct_ways(layer: "Layer", conditions: Conditions, part: Trim) -> Ways:
