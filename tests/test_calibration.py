@@ -416,7 +416,7 @@ def test_the_faster_memory_of_a_site_file_counts():
 
 def test_the_share_of_fourier_convolutions_in_a_site_file_counts(tmp_path):
     site = tmp_path / "mine.toml"
-    for lines, share in (("", 0.2), ("efficiency = 0.7", 0.4), ("fourier_efficiency = 0.3", 0.3)):
+    for lines, share in (("", 0.3), ("efficiency = 0.7", 0.6), ("fourier_efficiency = 0.2", 0.2)):
         site.write_text(f'extends = "summit"\nname = "mine"\n[gpu]\n{lines}\n')
         gpu = load_site(site).gpu
         assert nominal_machine(gpu).fourier_per_second == pytest.approx(share * 15.7e12)

@@ -68,8 +68,8 @@ class Gpu(BaseModel):
     """Assumed share of the peak that training reaches, until a journal of the site has measured
     times; Fourier convolutions have a share of their own."""
     fourier_efficiency: Share | None = None
-    """Assumed share of the peak that Fourier convolutions reach; if left out, four sevenths of
-    efficiency: 0.2 where it is 0.35."""
+    """Assumed share of the peak that Fourier convolutions reach; if left out, six sevenths of
+    efficiency: 0.3 where it is 0.35."""
     memory_gigabytes: Positive
     """Memory in GB."""
     memory_gigabytes_per_second: Positive | None = None
