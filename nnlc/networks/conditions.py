@@ -18,6 +18,8 @@ class Conditions(NamedTuple):
     device: DeviceKind
     convolutions: Convolutions
     """Setting `training.convolutions` of the campaign."""
+    pooling: Literal["max", "average"] = "max"
+    """Setting `training.pooling` of the campaign."""
 
 
 def conditions_of(
@@ -30,5 +32,4 @@ def conditions_of(
         settings: `[training]` of its campaign.
         device: kind of the device that it trains on.
     """
-    del settings
-    return Conditions(spec.batch_size, device, "direct")
+    return Conditions(spec.batch_size, device, "direct", settings.pooling)

@@ -14,6 +14,7 @@ from nnlc.networks.buffers import INDEX_BYTES, VALUE_BYTES, Buffers
 from nnlc.networks.conditions import Conditions
 from nnlc.networks.convolution_plan import DIRECT, ConvolutionPlan, plan_convolution, trim
 from nnlc.networks.layer import Layer, Shape, windowed
+from nnlc.networks.pooling_plan import bytes_in_block, pools_in_two_passes
 from nnlc.networks.work import Work
 
 FEW_CHANNELS = 4
@@ -198,8 +199,15 @@ class Pooling(Layer):
     def forward_work(self, conditions: Conditions) -> Work:
         inputs, outputs = self._values(conditions.batch)
         vectors = self.input[0] // _VECTOR + self.input[0] % _VECTOR
-        compared = conditions.batch * vectors * (self.output[1] * self.kernel) ** 2
-        return Work(comparisons=compared, values=inputs + 3 * outputs, kernels=1)
+        window = conditions.batch * vectors * self.output[1] * self.kernel
+        values = inputs + 3 * outputs
+        if pools_in_two_passes(self, conditions):
+            rows = inputs // self.input[1] * self.output[1]
+            both = self.input[1] + self.output[1]
+            return Work(
+                comparisons=window * both, values=values + 3 * rows + 2 * outputs, kernels=2
+            )
+        return Work(comparisons=window * self.output[1] * self.kernel, values=values, kernels=1)
 
     def backward_work(self, conditions: Conditions, *, first: bool) -> Work:
         inputs, outputs = self._values(conditions.batch)
@@ -208,7 +216,10 @@ class Pooling(Layer):
     def buffers(self, conditions: Conditions) -> Buffers:
         inputs, outputs = self._bytes(conditions.batch)
         indices = outputs // VALUE_BYTES * INDEX_BYTES
-        return Buffers(outputs, kept=(indices,), backward=(inputs,), keeps_input=True)
+        between = (bytes_in_block(self, conditions),)
+        return Buffers(
+            outputs, kept=(indices,), forward=between, backward=(inputs,), keeps_input=True
+        )
 
 
 class Flatten(Layer):

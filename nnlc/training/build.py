@@ -9,9 +9,11 @@ from torch import nn
 from nnlc.networks import Layer, NetworkSpec, Walk
 from nnlc.networks.conditions import Conditions, conditions_of
 from nnlc.networks.optimizers import optimizer_of
+from nnlc.networks.pooling_plan import pools_in_two_passes
 from nnlc.networks.recipe import TrainingSection
 from nnlc.training.convolution import Convolution
 from nnlc.training.dropout import Dropout, Masks
+from nnlc.training.pooling import TwoPassPooling
 from nnlc.training.torch_calls import CALLS, drops_channels
 
 _LOADING_METHODS = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
@@ -84,6 +86,8 @@ def _fast_module(
             return nn.ReLU(inplace=True)
         case "dropout" if masks is not None:
             return Dropout(layer.rate, masks, whole_channels=drops_channels(layer, settings))
+        case "pooling" if pools_in_two_passes(layer, conditions):
+            return TwoPassPooling(layer)
     return plain_module(layer, settings)
 
 
