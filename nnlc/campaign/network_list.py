@@ -9,8 +9,10 @@ from typing import TextIO
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.networks import walk_network
 from nnlc.networks.conditions import DeviceKind
-from nnlc.networks.cost import NetworkCost, half_epoch_work, network_cost
+from nnlc.networks.cost import FOURIER_SHARE, NetworkCost, half_epoch_work, network_cost
+from nnlc.networks.geometry import Walk
 from nnlc.networks.recipe import TrainingSection
+from nnlc.networks.work import Work
 from nnlc.tables import METADATA_COLUMNS
 from nnlc.wording import counted
 
@@ -61,7 +63,8 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
             f"{operations:>12.2e}{hours:>11.2f}"
         )
     yield "sizes: median, largest; operations: if convolutions were direct; --csv FILE lists all"
-    yield "GPU hours: at 50% of a V100's fp32 peak, 29% in Fourier convolutions"
+    fourier = f"{FOURIER_SHARE / 2:.0%} in Fourier convolutions"
+    yield f"GPU hours: at 50% of a V100's fp32 peak, {fourier}"
     for way, operations in computed.items():
         yield f"operations as computed {way:<30}{operations:.2e}"
     most, id_ = max(needs)
@@ -76,17 +79,20 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
 def _computed_operations(network: CampaignNetwork, campaign: Campaign) -> dict[str, float]:
     """Return the operations of a network's training as they are computed, by device and setting."""
     spec, images, settings = network.spec, network.images, campaign.training
-    walk = walk_network(spec, images)
+    # The other layers have no operations.
+    walk = Walk(tuple(layer for layer in walk_network(spec, images).layers if layer.multiply_adds))
 
-    def operations(settings: TrainingSection, device: DeviceKind) -> float:
-        work = half_epoch_work(walk, spec, images, settings, device)
-        return campaign.half_epochs * work.all_operations
+    def work(settings: TrainingSection, device: DeviceKind) -> Work:
+        return half_epoch_work(walk, spec, images, settings, device).times(campaign.half_epochs)
 
-    direct = settings.model_copy(update={"convolutions": "direct"})
+    cpu, gpu = work(settings, "cpu"), work(settings, "cuda")
+    direct = gpu
+    if cpu.fourier or gpu.fourier:
+        direct = work(settings.model_copy(update={"convolutions": "direct"}), "cuda")
     return {
-        "on CPUs": operations(settings, "cpu"),
-        "on GPUs": operations(settings, "cuda"),
-        'with convolutions = "direct"': operations(direct, "cuda"),
+        "on CPUs": cpu.all_operations,
+        "on GPUs": gpu.all_operations,
+        'with convolutions = "direct"': direct.all_operations,
     }
 
 
