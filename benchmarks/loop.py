@@ -35,13 +35,14 @@ import torch
 from floor import floor_seconds, measured_peaks
 from own_process import own_process, trainer_process
 from plain_loops import resident, usual
-from step_times import BATCHES, Rates, random_images, seconds_a_batch, synchronize
+from step_times import BATCHES, Rates, random_images, synchronize, time_steps
 
 from nnlc.campaign.campaign import CampaignNetwork, TrainingSection, load_campaign
 from nnlc.networks import walk_network
 from nnlc.system.environment import ALLOCATION, trainer_environment
 from nnlc.system.hardware import processor_name
 from nnlc.training.determinism import make_deterministic
+from nnlc.training.device_info import free_memory
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
 from nnlc.training.training_steps import WARM_STEPS
@@ -60,32 +61,31 @@ def network(index: int) -> CampaignNetwork:
     return next(n for n in load_campaign("paper").networks() if n.index == index)
 
 
-def ours(of: CampaignNetwork, seconds: float, device: torch.device, graphs: bool = True) -> Rates:
+def ours(
+    of: CampaignNetwork,
+    seconds: float,
+    device: torch.device,
+    settings: TrainingSection = TrainingSection(),  # noqa: B008  it is immutable
+    graphs: bool = True,
+) -> Rates:
     """Time the steps of nnlc's loop."""
-    for_device = DeviceImages(random_images(of), TrainingSection(), device)
+    for_device = DeviceImages(random_images(of), settings, device)
     start = time.perf_counter()
-    loop = HalfEpochLoop(of.spec, of.images, for_device, TrainingSection(), 1)
+    loop = HalfEpochLoop(of.spec, of.images, for_device, settings, 1)
     loop.steps.capture = loop.steps.capture and graphs
     indices = torch.arange(BATCHES * of.spec.batch_size, device=device).view(BATCHES, -1)
 
-    def train() -> None:
-        for batch in indices:
-            if loop.network.has_dropout:
-                loop.network.restart_dropout(1)
-            loop.steps.train(batch)
-
-    def validate() -> None:
-        for batch in indices:
-            loop.steps.validate(batch)
+    def train(batch: int) -> None:
+        if loop.network.has_dropout:
+            loop.network.restart_dropout(1)
+        loop.steps.train(indices[batch])
 
     loop.network.train()
-    train()  # a GPU's capture is among these
-    synchronize(device)
     begun = time.perf_counter() - start
-    training = seconds_a_batch(train, seconds, device)
+    training = time_steps(train, seconds, device)  # a GPU's capture is among the first
     loop.network.eval()
-    validating = seconds_a_batch(validate, seconds / 4, device)
-    return Rates(training, validating, begun - BATCHES * training)
+    validating = time_steps(lambda b: loop.steps.validate(indices[b]), seconds / 4, device)
+    return Rates(training.step, validating.step, begun + training.extra)
 
 
 def eager(of: CampaignNetwork, seconds: float, device: torch.device) -> Rates:
@@ -117,7 +117,7 @@ def counting(of: CampaignNetwork, seconds: float, device: torch.device) -> float
             synchronize(device)
             taken.append(time.perf_counter() - start)
     once, often = (min(taken[WARM_STEPS + 1 :]) for taken in times.values())
-    validate = seconds_a_batch(lambda: steps.validate(indices), seconds / 4, device) * BATCHES
+    validate = time_steps(lambda _: steps.validate(indices), seconds / 4, device).step
     counts = (often - once) / MORE_COUNTS * (of.images.train_images // b // 2)
     return counts / half_epoch(of, Rates(once, validate))
 
@@ -137,14 +137,16 @@ class Machine:
 
     def run_on_all_cores(self, work: Callable, *arguments) -> list:
         """Run the same work on all cores at once, in the kind of process that it needs."""
-        pools = {ours: self._trainers, eager: self._trainers, usual: self._alone}
-        pools[counting] = self._trainers
+        pools = {usual: self._alone} | dict.fromkeys(
+            (ours, eager, counting, free_memory), self._trainers
+        )
         futures = [p.submit(work, *arguments, self.device) for p in pools.get(work, self._plain)]
         return [future.result() for future in futures]
 
     def time(self, way: Callable, *arguments) -> Rates:
         """Return one network's rates on the whole machine."""
         rates = self.run_on_all_cores(way, *arguments)
+        self.run_on_all_cores(free_memory)
         return Rates(
             1 / sum(1 / rate.train for rate in rates),
             1 / sum(1 / rate.validate for rate in rates),

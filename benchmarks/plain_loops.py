@@ -4,11 +4,14 @@ import os
 from collections.abc import Callable, Iterator
 
 import torch
-from step_times import BATCHES, Rates, random_images, seconds_a_batch
+from step_times import BATCHES, Rates, random_images, time_steps
 from torch import nn
 
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.networks import Walk, walk_network
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+"""Images and labels of a step."""
 
 
 def resident(of: CampaignNetwork, seconds: float, device: torch.device) -> Rates:
@@ -18,12 +21,11 @@ def resident(of: CampaignNetwork, seconds: float, device: torch.device) -> Rates
     labels = torch.from_numpy(images.train_labels).to(device)
     indices = torch.arange(len(labels), device=device).view(BATCHES, -1)
 
-    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for batch in indices:
-            chosen = pixels.index_select(0, batch).to(torch.float32).div_(255)
-            yield chosen, labels.index_select(0, batch)
+    def batch(number: int) -> Batch:
+        chosen = pixels.index_select(0, indices[number]).to(torch.float32).div_(255)
+        return chosen, labels.index_select(0, indices[number])
 
-    return plain_training(of, batches, seconds, device)
+    return plain_training(of, batch, seconds, device)
 
 
 def usual(of: CampaignNetwork, seconds: float, device: torch.device) -> Rates:
@@ -52,13 +54,13 @@ def usual(of: CampaignNetwork, seconds: float, device: torch.device) -> Rates:
         pin_memory=device.type == "cuda",
     )
     steps = iter(loader)
+    next(steps)  # its workers have started
 
-    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for _ in range(BATCHES):
-            chosen, labels = next(steps)
-            yield chosen.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+    def batch(_: int) -> Batch:
+        chosen, labels = next(steps)
+        return chosen.to(device, non_blocking=True), labels.to(device, non_blocking=True)
 
-    return plain_training(of, batches, seconds, device, item=True)
+    return plain_training(of, batch, seconds, device, item=True)
 
 
 class Endless(torch.utils.data.Sampler[int]):
@@ -74,13 +76,13 @@ class Endless(torch.utils.data.Sampler[int]):
 
 def plain_training(
     of: CampaignNetwork,
-    batches: Callable[[], Iterator[tuple[torch.Tensor, torch.Tensor]]],
+    batch: Callable[[int], Batch],
     seconds: float,
     device: torch.device,
     *,
     item: bool = False,
 ) -> Rates:
-    """Time training and validation steps as commonly written, on these batches."""
+    """Time training and validation steps as commonly written, on batches by number."""
     model = plain_network(walk_network(of.spec, of.images)).to(device)
     spec, criterion = of.spec, nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(
@@ -92,29 +94,29 @@ def plain_training(
     )
     total = 0.0
 
-    def train() -> None:
+    def train(number: int) -> None:
         nonlocal total
-        for pixels, labels in batches():
-            optimizer.zero_grad()
-            loss = criterion(model(pixels), labels)
-            loss.backward()
-            optimizer.step()
-            if item:
-                total += loss.item()
+        pixels, labels = batch(number)
+        optimizer.zero_grad()
+        loss = criterion(model(pixels), labels)
+        loss.backward()
+        optimizer.step()
+        if item:
+            total += loss.item()
 
     @torch.no_grad()
-    def validate() -> None:
+    def validate(number: int) -> None:
         nonlocal total
-        for pixels, labels in batches():
-            scores = model(pixels)
-            loss, right = criterion(scores, labels), (scores.argmax(1) == labels).sum()
-            if item:
-                total += loss.item() + right.item()
+        pixels, labels = batch(number)
+        scores = model(pixels)
+        loss, right = criterion(scores, labels), (scores.argmax(1) == labels).sum()
+        if item:
+            total += loss.item() + right.item()
 
     model.train()
-    training = seconds_a_batch(train, seconds, device)
+    training = time_steps(train, seconds, device)
     model.eval()
-    return Rates(training, seconds_a_batch(validate, seconds / 4, device))
+    return Rates(training.step, time_steps(validate, seconds / 4, device).step)
 
 
 def plain_network(walk: Walk) -> nn.Sequential:

@@ -95,6 +95,16 @@ def test_a_page_is_opened_and_used_in_a_browser(run):
 
 
 SMALLEST = {
+    "convolutions.py": (
+        ["--layers", 1, "--campaign", "smoke", "--check"],
+        {"trainer_process": HERE},
+        r"^all passes: direct/chosen \d.* of [23] choices lose more than 10%",
+    ),
+    "heavy_layers.py": (
+        ["--sampled", 1, "--campaign", "smoke"],
+        {"trainer_process": HERE},
+        r"^sum of 1: ours \d.*; torch/ours \d.* in sum, at least ",
+    ),
     "checkpoints.py": (
         ["--saves", 1],
         {"HIDDEN_UNITS": {"median": 8, "99th percentile": 16}},

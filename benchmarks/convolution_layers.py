@@ -1,0 +1,109 @@
+"""Convolutions of a campaign, and the passes of one of them, for benchmarks of single layers."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nnlc.campaign.campaign import load_campaign
+from nnlc.networks import Layer, walk_network
+from nnlc.networks.conditions import Conditions, Convolutions
+from nnlc.training.convolution import Convolution
+
+SIZES = ("channels", "filters", "width", "kernel", "stride", "padding", "outputs", "batch")
+TITLES = "".join(f"{name:>9}" for name in SIZES)
+
+
+class Asked(NamedTuple):
+    """A convolution of a campaign's networks, with the batch of their steps."""
+
+    layer: Layer
+    batch: int
+    is_first: bool
+    """True if the input is images, which need no gradient."""
+
+    @property
+    def operations(self) -> int:
+        """Operations of one pass of a batch with a direct convolution."""
+        return 2 * self.layer.computed_multiply_adds * self.batch
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sizes in the order of `SIZES`."""
+        layer = self.layer
+        window = layer.kernel, layer.stride, layer.padding
+        return layer.input[0], layer.output[0], layer.input[1], *window, layer.output[1], self.batch
+
+    @property
+    def title(self) -> str:
+        """Sizes as text, below `TITLES`."""
+        return "".join(f"{size:9}" for size in self.sizes)
+
+    def at_batch(self, most: float) -> "Asked":
+        """Return the layer with at most this batch, at least 1."""
+        return self._replace(batch=max(1, min(self.batch, int(most))))
+
+
+def convolutions(campaign: str) -> dict[Asked, float]:
+    """Return a campaign's distinct convolutions with their share of its direct operations."""
+    costs: Counter[Asked] = Counter()
+    for network in load_campaign(campaign).networks():
+        spec, images = network.spec, network.images
+        for number, layer in enumerate(walk_network(spec, images).layers):
+            if layer.kind == "convolution":
+                asked = Asked(layer, spec.batch_size, number == 0)
+                trained = (2 if asked.is_first else 3) * images.train_images
+                passes = trained + 2 * images.validation_images
+                costs[asked] += layer.computed_multiply_adds * passes
+    whole = sum(costs.values())
+    return {asked: cost / whole for asked, cost in costs.items()}
+
+
+def heaviest(campaign: str, count: int) -> list[Asked]:
+    """Return the convolutions with most operations a step."""
+    return sorted(convolutions(campaign), key=lambda a: -a.operations)[:count]
+
+
+def draw_by_cost(campaign: str, count: int, seed: int) -> list[Asked]:
+    """Return distinct convolutions, drawn with probabilities proportional to their share."""
+    known = convolutions(campaign)
+    shares = np.array(list(known.values()))
+    random = np.random.default_rng(seed)
+    drawn = random.choice(len(shares), count, replace=False, p=shares / shares.sum())
+    return [list(known)[i] for i in drawn]
+
+
+def module(asked: Asked, convolutions: Convolutions | None) -> nn.Conv2d:
+    """Return the module that nnlc trains for a layer on CPUs, or PyTorch's own.
+
+    Weights are the same for all. They have the channels last in memory, as in nnlc's loop.
+
+    Args:
+        asked: the layer; its batch chooses the ways.
+        convolutions: `training.convolutions`; None for PyTorch's module.
+    """
+    layer = asked.layer
+    torch.manual_seed(0)
+    if convolutions is None:
+        sizes = layer.input[0], layer.output[0], layer.kernel, layer.stride, layer.padding
+        made: nn.Conv2d = nn.Conv2d(*sizes)
+    else:
+        made = Convolution(layer, Conditions(asked.batch, "cpu", convolutions))
+    return made.to(memory_format=torch.channels_last)
+
+
+def random_values(shape: tuple[int, ...], seed: int) -> Tensor:
+    """Return normal random values with the channels last in memory."""
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    return values.contiguous(memory_format=torch.channels_last)
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Return the seconds that some work takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

@@ -1,0 +1,106 @@
+"""Heavy convolutions, forward and backward, beside PyTorch's own, on one thread.
+
+    python benchmarks/heavy_layers.py [--sampled N] [--batch N] [--campaign NAME]
+
+Six layers of the article's heaviest networks, with little padding and a batch of 50; and one with a
+batch of 2 that is not in the sums, as torch's own backward pass takes seconds an image. With
+--sampled, the N layers of a campaign
+with most operations a step, with their own paddings and batches. A batch is smaller, and has a
+star, if PyTorch's step would take more than a minute.
+
+`ours` is the module that nnlc trains, `direct` the same with `training.convolutions = "direct"`,
+`torch` is `torch.nn.Conv2d`; all have the channels last in memory. They are timed by turns in one
+process with one thread, and the faster of two times counts.
+"""
+
+import argparse
+from concurrent.futures import Executor
+
+import torch
+from convolution_layers import TITLES, Asked, heaviest, module, random_values, seconds_of
+from own_process import trainer_process
+
+from nnlc.networks.layer import windowed
+from nnlc.networks.layers import Convolution
+from nnlc.system.hardware import processor_name
+
+HEAVY = (
+    (275, 278, 35, 26, 1, 0, 50),
+    (136, 344, 24, 21, 1, 5, 50),
+    (291, 226, 26, 9, 1, 0, 50),
+    (229, 77, 42, 11, 1, 0, 50),
+    (144, 398, 36, 17, 5, 0, 50),
+    (397, 397, 34, 9, 2, 0, 50),
+)
+"""Channels, filters, width, kernel, stride, padding and batch."""
+NOT_SUMMED = ((342, 345, 32, 27, 1, 0, 2),)
+WAYS = {"ours": "auto", "direct": "direct", "torch": None}
+LONGEST_STEP = 60.0
+TRIAL_BATCH = 2
+
+
+def layer(channels, filters, width, kernel, stride, padding, batch) -> Asked:
+    """Return a layer that is not the first of its network."""
+    shape = channels, width, width
+    sizes = kernel, stride, padding
+    return Asked(windowed(Convolution, shape, filters, *sizes, "of a benchmark"), batch, False)
+
+
+def steps(asked: Asked, ways: dict, rounds: int = 2) -> dict[str, float]:
+    """Return the seconds of the fastest step by each way."""
+    pixels = random_values((asked.batch, *asked.layer.input), 1).requires_grad_(not asked.is_first)
+    gradient = random_values((asked.batch, *asked.layer.output), 2)
+    modules = {name: module(asked, way) for name, way in ways.items()}
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, made in modules.items():
+            pixels.grad = None
+            made.zero_grad()
+            times[name].append(seconds_of(lambda m=made: m(pixels).backward(gradient)))
+    return {name: min(each) for name, each in times.items()}
+
+
+def short_enough(asked: Asked, pool: Executor) -> Asked:
+    """Return a layer with a batch for which PyTorch's step is short enough."""
+    trial = asked.at_batch(TRIAL_BATCH)
+    seconds = pool.submit(steps, trial, {"torch": None}, 1).result()["torch"]
+    return asked.at_batch(LONGEST_STEP / seconds * trial.batch)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--sampled", type=int, default=0, metavar="N", help="layers of a campaign")
+    parser.add_argument("--campaign", default="paper", metavar="NAME", help="(%(default)s)")
+    parser.add_argument("--batch", type=int, default=1000, metavar="N", help="no more images")
+    options = parser.parse_args()
+    asked = heaviest(options.campaign, options.sampled) or [
+        layer(*sizes) for sizes in (*HEAVY, *NOT_SUMMED)
+    ]
+    print(f"{processor_name()}, torch {torch.__version__}")
+    print(f"{TITLES} " + "".join(f"{way:>9}" for way in WAYS) + "  torch/ours direct/ours")
+    found: list[dict[str, float]] = []
+    with trainer_process() as pool:
+        for each in asked:
+            timed = (short_enough(each, pool) if options.sampled else each).at_batch(options.batch)
+            seconds = pool.submit(steps, timed, WAYS).result()
+            found.append(seconds)
+            print(
+                f"{timed.title}{'*' if timed.batch < each.batch else ' '}"
+                + "".join(f"{s:8.2f}s" for s in seconds.values())
+                + "".join(f"{seconds[way] / seconds['ours']:12.2f}" for way in ("torch", "direct")),
+                flush=True,
+            )
+    counted = found if options.sampled else found[: -len(NOT_SUMMED)]
+    sums = {way: sum(seconds[way] for seconds in counted) for way in WAYS}
+    worst = min(seconds["torch"] / seconds["ours"] for seconds in counted)
+    print(
+        f"sum of {len(counted)}: "
+        + ", ".join(f"{way} {value:.1f} s" for way, value in sums.items())
+        + f"; torch/ours {sums['torch'] / sums['ours']:.2f} in sum, at least {worst:.2f}; "
+        f"direct/ours {sums['direct'] / sums['ours']:.2f} in sum"
+    )
+
+
+if __name__ == "__main__":
+    main()
