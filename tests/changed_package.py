@@ -74,7 +74,7 @@ class CopiedPackage:
 
 
 class ChangedPackage(CopiedPackage):
-    """nnlc with other masks for dropout: arithmetic 2 for networks that have it, and no others.
+    """nnlc with other masks for dropout: arithmetic 3 for networks that have it, and no others.
 
     Args:
         folder: where it is put.
@@ -86,8 +86,8 @@ class ChangedPackage(CopiedPackage):
         keeps = "('masks', 'first')" if kept else "None"
         self._replace(
             "networks/arithmetic.py",
-            "CHANGES: tuple[Change, ...] = ()",
-            f"CHANGES = (Change('{LATER}', '{_WHAT}', {_TOUCHES}, {keeps}),)",
+            ')\n"""All changes',
+            f"    Change('{LATER}', '{_WHAT}', {_TOUCHES}, {keeps}),\n)\n\"\"\"All changes",
         )
         seed = 'self._seed("dropout", first + self.step)'
         others = seed.replace('"dropout"', '"other masks"')

@@ -75,7 +75,7 @@ def test_a_change_for_networks_with_dropout_leaves_all_other_checkpoints_in_use(
     told = changed.run("upgrade", half_done, "--dry-run")
     assert "checkpoints: 1 network continues" in told
     assert "2 networks start again" in told
-    assert "arithmetic was '1' and is '2'" in told
+    assert "arithmetic was '1' and is '3'" in told
     assert "touches 2 of the 3 networks left" in told
     assert tree(half_done) == before
     log = changed.work(place / "tiny.toml", half_done).splitlines()
@@ -84,7 +84,7 @@ def test_a_change_for_networks_with_dropout_leaves_all_other_checkpoints_in_use(
     assert max(map(log.index, (stay, lost, go_back))) < first_table
     assert "0 tables stay valid" in stay
     assert "1 network continues from checkpoints; 2 networks start again" in lost
-    assert "arithmetic was '1' and is '2'" in lost
+    assert "arithmetic was '1' and is '3'" in lost
     assert f"need nnlc before {LATER};" in go_back
     assert f"nnlc upgrade {half_done} --dry-run" in go_back
     assert resumed(half_done) == PLAIN
@@ -102,8 +102,8 @@ def test_tables_of_two_arithmetics_are_told_by_status_report_audit_export_and_ve
     log = changed.work(place / "tiny.toml", done)
     assert "warning: tables come from another arithmetic than today's: of 2 tables, 1 has" in log
     words = (
-        "tables come from two arithmetics: of 3 tables, 1 has arithmetic 1 instead of 2; "
-        f"arithmetic 2 came with nnlc {LATER}: dropout draws other masks"
+        "tables come from two arithmetics: of 3 tables, 1 has arithmetic 1 instead of 3; "
+        f"arithmetic 3 came with nnlc {LATER}: dropout draws other masks"
     )
     status, audit, export, _, verdict = changed.run_all(
         ("status", done),
@@ -120,8 +120,8 @@ def test_tables_of_two_arithmetics_are_told_by_status_report_audit_export_and_ve
         assert words in (tmp_path / "out" / name).read_text()
     assert "tables come from two arithmetics" in (tmp_path / "page.html").read_text()
     assert verdict.count("identical, 2 half epochs in arithmetic 1") == 1
-    assert verdict.count("identical, 2 half epochs in arithmetic 2") == 1
-    assert "arithmetic was 1 and is 2" in verdict
+    assert verdict.count("identical, 2 half epochs in arithmetic 3") == 1
+    assert "arithmetic was 1 and is 3" in verdict
 
 
 def test_a_campaign_that_was_begun_before_keeps_the_old_way_until_told_otherwise(
@@ -157,7 +157,7 @@ def test_a_new_campaign_has_the_new_way_and_an_old_one_after_it_was_told(place, 
     assert by_id(new)[min(DROPOUT)] == now[min(DROPOUT)]
     # Which is not called mixed, though those without dropout have no other arithmetic than before.
     versions = [event["versions"]["arithmetic"] for event in events(new, "finish")]
-    assert sorted(versions) == ["1", "2", "2"]
+    assert sorted(versions) == ["1", "3", "3"]
     commands = ("status", new), ("audit", new), ("status", done), ("verify", done)
     *of_new, status, verdicts = keeping.run_all(*commands)
     assert "two arithmetics:" not in "".join(of_new)

@@ -198,6 +198,7 @@ def _in_words(campaign: Campaign) -> tuple[str, str]:
     return (
         f'the campaign "{campaign.name}" (seed {campaign.seed}, stamp {campaign.stamp})',
         f"{campaign.epochs} epochs; pixels {training.pixels}, {training.pooling} pooling, "
-        f"dropout of the {training.dropout}, truncation of the {training.truncate}"
+        f"dropout of the {training.dropout}, truncation of the {training.truncate}, "
+        f"convolutions {training.convolutions}"
         + (f", networks ended early by {campaign.stop}" if campaign.stop else ""),
     )

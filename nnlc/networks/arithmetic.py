@@ -15,10 +15,14 @@ old arithmetic. Campaigns that were begun before the change keep the old arithme
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
+from nnlc.networks.conditions import Conditions, DeviceKind
+from nnlc.networks.convolution_plan import plan_convolution
+from nnlc.networks.geometry import walk_network
 from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.spec import NetworkSpec
 
@@ -46,7 +50,26 @@ class Change(NamedTuple):
     """Setting of `[training]` and its value that keep the old arithmetic; None if none does."""
 
 
-CHANGES: tuple[Change, ...] = ()
+@cache  # pages and `status` ask often, for all networks of a campaign
+def _has_other_ways(spec: NetworkSpec, images: ImageSet, device: str) -> bool:
+    """Return True if any convolution is computed otherwise than with `convolutions = "direct"`."""
+    kind: DeviceKind = "cuda" if device == "cuda" else "cpu"
+    return any(
+        plan_convolution(layer, Conditions(spec.batch_size, kind, "auto"))
+        != plan_convolution(layer, Conditions(spec.batch_size, kind, "direct"))
+        for layer in walk_network(spec, images).layers
+        if layer.kind == "convolution"
+    )
+
+
+CHANGES: tuple[Change, ...] = (
+    Change(
+        "0.3.0",
+        "large convolutions are computed by Fourier transforms",
+        lambda spec, images, _, device: _has_other_ways(spec, images, device),
+        keeps=("convolutions", "direct"),
+    ),
+)
 """All changes, the oldest first; the first makes arithmetic 2."""
 
 

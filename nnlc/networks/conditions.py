@@ -32,4 +32,4 @@ def conditions_of(
         settings: `[training]` of its campaign.
         device: kind of the device that it trains on.
     """
-    return Conditions(spec.batch_size, device, "direct", settings.pooling)
+    return Conditions(spec.batch_size, device, settings.convolutions, settings.pooling)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from nnlc.networks.conditions import Convolutions
 from nnlc.networks.optimizers import OPTIMIZERS
 
 Beta = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
@@ -30,6 +31,9 @@ class TrainingSection(BaseModel):
     truncate: Literal["dataset", "epoch"] = "dataset"
     """Choice of the images that are left out because they fill no batch. dataset: the last images
     of the file, in every epoch. epoch: the last images of each epoch's random order."""
+    convolutions: Convolutions = "auto"
+    """Ways of computing convolutions. auto: for each layer the one that is expected to be fastest,
+    by its shape, the batch size and the kind of device. direct: as nnlc did before 0.3.0."""
     optimizer: Annotated[
         str,
         AfterValidator(_check_optimizer),

@@ -9,9 +9,9 @@ from nnlc.networks.arithmetic import (
     FIRST,
     arithmetic_of,
     has_change,
+    is_kept,
     is_known,
     numbered_changes,
-    version,
 )
 from nnlc.networks.recipe import TrainingSection
 from nnlc.results.history import Finish
@@ -60,14 +60,15 @@ def mixture_of(
     """Count the tables whose arithmetic differs from that of a new training.
 
     Args:
-        networks: networks of the campaign; not read if every arithmetic is the first.
+        networks: networks of the campaign; not read if every arithmetic is the first and stays it.
         settings: training section of the campaign.
         finishes: finish events by ID.
         ids: IDs of the tables to count.
     """
     recorded = finishes.keys() & set(ids)
     known = {i: said for i in recorded if (said := finishes[i].arithmetic) is not None}
-    if version() == 1 and set(known.values()) <= {FIRST}:
+    keeps_first = all(is_kept(number, settings) for number, _ in numbered_changes())
+    if keeps_first and set(known.values()) <= {FIRST}:
         return Mixture(len(known))
     others: Counter[tuple[str, str]] = Counter()
     alike = 0

@@ -70,7 +70,7 @@ def upgrade(
     yield from _setting_lines(campaign, left, device or "cpu")
     todo = list(_to_rewrite(written, campaign))
     now = Standard(results, written.campaign, FORMATS[written.format])
-    then = Standard(results, campaign, _oldest_reader()) if todo else now
+    then = Standard(results, campaign, oldest_reader(FORMAT)) if todo else now
     queued = judge_queue(now, then)
     yield from queued.lines()
     yield from ignored_lines(results.unusable_entries())
@@ -200,10 +200,10 @@ def _to_rewrite(written: Written, campaign: Campaign) -> Iterator[str]:
             yield f'training.{name} = "{before}" becomes "{now}"'
 
 
-def _oldest_reader() -> str:
-    """Return the oldest nnlc that can use a campaign.toml that this nnlc writes."""
+def oldest_reader(format_: int) -> str:
+    """Return the oldest nnlc that can use a campaign.toml that this nnlc writes in a format."""
     choosing = [change.release for change in CHANGES if change.keeps]
-    return max([FORMATS[FORMAT], *choosing], key=version_numbers)
+    return max([FORMATS[format_], *choosing], key=version_numbers)
 
 
 def why_not_now(

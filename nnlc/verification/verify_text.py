@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from nnlc.networks.arithmetic import FIRST, oldest_choices
 from nnlc.tables import CURVE_COLUMNS
 from nnlc.verification.curve_ranks import CurveRank
 from nnlc.verification.differences import Difference
@@ -67,7 +68,7 @@ def _details(verdict: Verdict) -> Iterator[str]:
 
 def _circumstances(verdict: Verdict) -> Iterator[str]:
     if verdict.is_assumed:
-        yield "the table's folder has no campaign.toml: trained under nnlc's default settings"
+        yield f"the table's folder has no campaign.toml: trained under {_settings(verdict)}"
     if verdict.lacks_gpu:
         yield "the table was made on a GPU, and none is here: trained on the processor"
     for change in verdict.changes:
@@ -79,6 +80,15 @@ def _circumstances(verdict: Verdict) -> Iterator[str]:
             "no recorded circumstance differs: device, arithmetic, libraries and settings are the "
             "same"
         )
+
+
+def _settings(verdict: Verdict) -> str:
+    """Return text on the settings that were assumed."""
+    usual = "nnlc's default settings"
+    if not verdict.rows or verdict.arithmetic in ("", FIRST):
+        return usual
+    old = " and ".join(f'training.{name} = "{value}"' for name, value in oldest_choices().items())
+    return f"{usual}; if an older nnlc made it, give --campaign its campaign, with {old}"
 
 
 def _field(difference: Difference, where: str) -> str:
