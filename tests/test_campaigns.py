@@ -46,6 +46,7 @@ def test_the_paper_campaign_is_the_articles():
         "pooling": "max",
         "dropout": "element",
         "truncate": "dataset",
+        "convolutions": "auto",
         "optimizer": "SGD",
         "betas": (0.9, 0.999),  # of other optimizers
         "eps": 1e-8,

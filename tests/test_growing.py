@@ -368,4 +368,5 @@ def test_the_folder_of_an_older_nnlc_grows(tmp_path, version):
     assert tables(results.path) == before
     entries = inventory(results, after, list(after.networks()))
     assert len(entries.short) == len(before) == 2
+    assert after.training.convolutions == "direct"
     results.open(results.resolve(load_campaign(place / "half.toml")))

@@ -173,6 +173,8 @@ def test_a_campaign_is_told_which_ids_it_shares_with_the_one_that_it_extends(tmp
     assert note(f"seed = {own['seed']}\nstamp = {own['stamp']}") == ""
     assert note(f"stamp = {own['stamp']}") == ""
     assert shared_ids("smoke", load_campaign("smoke")) == []
+    (tmp_path / "base.toml").write_text(CAMPAIGN.replace("name = ", "# name = "))
+    assert note("") == ""  # no campaign by itself
 
 
 def test_only_the_first_start_of_a_campaign_tells_of_shared_ids(tmp_path, monkeypatch, capsys):

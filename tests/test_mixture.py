@@ -100,11 +100,11 @@ def test_only_tables_that_stand_count(changes):
     assert mixture("3", "1", gpus=True, standing=[WITH.id]).tables == 1
 
 
-def test_without_any_change_no_network_is_looked_at():
+def test_where_the_first_arithmetic_is_kept_no_network_is_looked_at():
     def networks():
         raise AssertionError
         yield
 
     finishes = {"a": Finish(versions={"nnlc": "0.1.0"}), "b": Finish()}
-    found = mixture_of(networks(), TrainingSection(), finishes, finishes)
+    found = mixture_of(networks(), TrainingSection(convolutions="direct"), finishes, finishes)
     assert (found.tables, found.words, found.is_mixed) == (1, "", False)

@@ -112,6 +112,8 @@ def test_an_upgrade_tells_of_all_and_leaves_tables_checkpoints_and_journal(old):
     told = run("upgrade", results)
     assert "tables: 2 of 4 stay valid" in told
     assert "checkpoints: 1 network continues" in told or "1 network starts again, and" in told
+    assert "arithmetic 2 (nnlc 0.3.0: " in told
+    assert 'training.convolutions = "direct" keeps their old bits' in told
     assert re.search(r"job 7: .*my-slurm.sh: (still fits|can't be told: its Python)", told)
     assert {path: path.read_bytes() for path in kept} == kept
     assert run("upgrade", results, "--dry-run").endswith("to rewrite: nothing\n")

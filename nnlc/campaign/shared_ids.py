@@ -20,7 +20,10 @@ def shared_ids(name_or_path: str, campaign: Campaign) -> list[str]:
     extended = layers.file_of(["stamp"])
     if extended == own:
         return []
-    other = load_campaign(extended).name
+    try:
+        other = load_campaign(extended).name
+    except CampaignError:  # only the base of campaigns, such as one without a name
+        return []
     first, last = (network_id(campaign.stamp, i) for i in (0, campaign.network_count - 1))
     now = datetime.now().replace(microsecond=0)
     seed = "" if layers.file_of(["seed"]) == own else f"seed = {now:%Y%m%d%H%M%S} and "

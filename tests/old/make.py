@@ -29,6 +29,7 @@ from nnlc.errors import ExitStatus  # noqa: E402
 
 PLACE = Path("/tmp/nnlc-as-it-was")  # the same for everybody, as it stands in files
 PYTHON = "/usr/bin/python3"
+"""Python that the scripts name; until they are written, another stands there, which has nnlc."""
 FILES = {
     "base.toml": """\
 seed = 11
@@ -108,14 +109,21 @@ def main(version: str) -> None:
     half_done(PLACE / "half.toml", PLACE / "half-done")
     whole = command(PLACE / "every-kind.toml", "--results", PLACE / "every-kind", "--trainers", 2)
     subprocess.run(whole, check=True)
+    python = PLACE / "bin" / "python3"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
     for site in ("slurm", "lsf", "local"):
-        place = ("--site", f"{site}.toml", "--results", "half-done", "--python", PYTHON)
+        place = ("--site", f"{site}.toml", "--results", "half-done", "--python", python)
         nnlc("render", "half.toml", *place, "-o", f"{site}.sh")
         if site == "slurm":
             nnlc("submit", "half.toml", *place)
     for format_ in ("parquet", "csv"):
         nnlc("export", "half-done", "-o", f"export-{format_}", "--format", format_)
     nnlc("report", "half-done", "-o", "page.html")
+    python.unlink()
+    for path in [*PLACE.glob("*.sh"), *PLACE.glob("half-done/jobs/*")]:
+        path.write_text(path.read_text().replace(str(python), PYTHON))
     shutil.rmtree(HERE / version, ignore_errors=True)
     shutil.move(PLACE, HERE / version)
 
@@ -139,13 +147,13 @@ def half_done(campaign: Path, results: Path) -> None:
     job.wait()
 
 
-def nnlc(*words: str) -> None:
+def nnlc(*words: object) -> None:
     """Run a command in `PLACE`, as its user would."""
-    (PLACE / "bin").mkdir(exist_ok=True)
     (PLACE / "bin" / "sbatch").write_text("#!/bin/sh\necho 7\n")  # takes every job, runs none
     (PLACE / "bin" / "sbatch").chmod(0o755)
     environment = os.environ | {"PATH": f"{PLACE / 'bin'}:{os.environ['PATH']}"}
-    subprocess.run([sys.executable, "-m", "nnlc", *words], cwd=PLACE, env=environment, check=True)
+    command_ = [sys.executable, "-m", "nnlc", *map(str, words)]
+    subprocess.run(command_, cwd=PLACE, env=environment, check=True)
 
 
 if __name__ == "__main__":

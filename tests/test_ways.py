@@ -1,0 +1,125 @@
+"""Ways of computing convolutions: campaigns of before stay direct, light networks stay the same."""
+
+from pathlib import Path
+
+import pytest
+from small_networks import SAMPLE, bits, bundled_images, curve, first, spec
+
+from nnlc import rebuild
+from nnlc.campaign.campaign import load_campaign
+from nnlc.networks import arithmetic, convolution_plan, walk_network
+from nnlc.networks.arithmetic import arithmetic_of, older_ways, settings_for
+from nnlc.networks.conditions import Conditions, conditions_of
+from nnlc.networks.convolution_plan import Ways, plan_convolution
+from nnlc.networks.cost import CPU, predict_seconds
+from nnlc.networks.memory import memory_bytes
+from nnlc.networks.recipe import TrainingSection
+from nnlc.results.campaign_file import GROWN_FORMAT
+from nnlc.results.folder import ResultsFolder
+from nnlc.training.build import Network
+from nnlc.upgrading.upgrade import oldest_reader
+from nnlc.verification.differences import Difference
+from nnlc.verification.verdicts import Verdict
+from nnlc.verification.verify_text import verdict_lines
+
+OLD = Path(__file__).parent / "old"
+BEFORE = ["0.1.0", "0.2.0"]
+AUTO, DIRECT = TrainingSection(), TrainingSection(convolutions="direct")
+LIGHT, HEAVY = spec(conv_kernels=(3,)), spec(conv_kernels=(4,))
+PRODUCTS = Ways("product", "product", "product")
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Conditions under which the rule is asked, which computes kernels from 4 on otherwise."""
+    found = set()
+
+    def ways(layer, conditions, part):
+        found.add(conditions)
+        return PRODUCTS if layer.kernel >= 4 else direct(layer, conditions, part)
+
+    direct = convolution_plan._direct_ways
+    monkeypatch.setattr(convolution_plan, "_auto_ways", ways)
+    arithmetic._has_other_ways.cache_clear()
+    yield found
+    arithmetic._has_other_ways.cache_clear()
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_networks_in_which_no_other_way_is_chosen_keep_arithmetic_and_plans(device):
+    """A module computes what its plan says."""
+    paper, light = load_campaign("paper"), 0
+    few = {
+        name: section.model_copy(update={"networks_per_depth": 3})
+        for name, section in paper.datasets.items()
+    }
+    for n in paper.model_copy(update={"datasets": few}).networks():
+        about = n.spec, n.images
+        assert arithmetic_of(*about, DIRECT, device) == "1"
+        if arithmetic_of(*about, AUTO, device) == "1":
+            light += 1
+            for layer in walk_network(*about).layers:
+                if layer.kind == "convolution":
+                    auto, direct = (
+                        plan_convolution(layer, conditions_of(n.spec, settings, device))
+                        for settings in (AUTO, DIRECT)
+                    )
+                    assert auto == direct
+    assert light >= 30
+
+
+def test_the_rule_is_asked_under_the_conditions_of_the_training_by_module_and_predictions(asked):
+    walk = walk_network(HEAVY, SAMPLE)
+    for settings, found in ((DIRECT, set()), (AUTO, {Conditions(100, "cpu", "auto")})):
+        for ask in (
+            lambda chosen: Network(walk, HEAVY, chosen),
+            lambda chosen: predict_seconds(HEAVY, SAMPLE, 1, CPU, chosen, "cpu"),
+            lambda chosen: memory_bytes(HEAVY, SAMPLE, chosen, "cpu"),
+        ):
+            asked.clear()
+            ask(settings)
+            assert asked == found
+
+
+def test_a_network_with_another_way_has_arithmetic_2_and_other_bits_unless_it_stays_direct(asked):
+    images = first(bundled_images(), 200, 100)
+    for network, words in ((LIGHT, "1"), (HEAVY, "2")):
+        before, now = curve(network, images, convolutions="direct"), curve(network, images)
+        assert (bits(before) == bits(now)) == (words == "1")
+        assert arithmetic_of(network, SAMPLE, AUTO, "cpu") == words
+        assert arithmetic_of(network, SAMPLE, DIRECT, "cpu") == "1"
+    assert older_ways("1", HEAVY, SAMPLE, AUTO, "cpu") == ['training.convolutions = "direct"']
+    assert settings_for("1", HEAVY, SAMPLE, AUTO, "cpu") == DIRECT
+    assert settings_for("2", HEAVY, SAMPLE, DIRECT, "cpu") == AUTO
+
+
+@pytest.mark.parametrize("version", BEFORE)
+def test_a_campaign_that_was_begun_before_stays_direct_by_itself(asked, version, tmp_path):
+    results = ResultsFolder(OLD / version / "half-done")
+    [copy] = results.jobs_folder.glob("*.toml")
+    assert results.campaign().training == DIRECT
+    for campaign in (OLD / version / "half.toml", copy, results.campaign_file):
+        assert results.resolve(load_campaign(campaign)).training == DIRECT
+    assert ResultsFolder(tmp_path).resolve(load_campaign(copy)).training == AUTO
+    table = min(results.path.glob("*_models/*.txt"))
+    rebuild(table, plain=False)
+    assert not asked
+    rebuild(table, plain=False, campaign=copy)
+    assert asked
+
+
+def test_a_rewritten_campaign_toml_can_not_be_read_by_nnlc_before_the_setting():
+    assert oldest_reader(GROWN_FORMAT) == "0.3.0"
+
+
+def test_a_table_without_a_campaign_that_differs_may_be_an_older_ones(tmp_path):
+    other = (Difference(2, 1, "valLoss", "1", "2"),)
+    for rows, words, told in ((other, "2", True), (other, "1", False), ((), "2", False)):
+        verdict = Verdict(
+            path=tmp_path, half_epochs=1, rows=rows, arithmetic=words, is_assumed=True
+        )
+        assert ('its campaign, with training.convolutions = "direct"' in _text(verdict)) == told
+
+
+def _text(verdict: Verdict) -> str:
+    return " ".join(verdict_lines(verdict))
