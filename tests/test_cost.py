@@ -27,7 +27,7 @@ from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.work import Work
 
 PLAIN = spec(layer_types=(1,), pool_kernels=(), pool_strides=(), pool_paddings=(), momentum=0)
-SETTINGS = TrainingSection()
+SETTINGS = TrainingSection(convolutions="direct")
 RATES = st.floats(1e-3, 1e15)
 
 
