@@ -328,13 +328,12 @@ def test_a_table_of_any_other_length_is_damaged_as_before(folder):
         assert entry.state is State.DAMAGED, rows
 
 
-def test_the_folder_of_a_campaign_that_has_not_grown_is_written_as_before(folder):
+def test_an_edited_campaign_toml_of_a_campaign_that_has_grown_is_refused(folder):
     text = (folder / "r" / "campaign.toml").read_text()
-    assert "results_format = 2" in text
     assert "grown_from" not in text
     grown(folder, LONGER)
     text = (folder / "r" / "campaign.toml").read_text()
-    assert "results_format = 3" in text
+    assert "grown_from" in text
     (folder / "r" / "campaign.toml").write_text(text.replace("epochs = 1", "epochs = 2"))
     with pytest.raises(ResultsError, match="was edited"):
         ResultsFolder(folder / "r").campaign()

@@ -14,10 +14,10 @@ from nnlc.networks.convolution_plan import Ways, plan_convolution
 from nnlc.networks.cost import CPU, predict_seconds
 from nnlc.networks.memory import memory_bytes
 from nnlc.networks.recipe import TrainingSection
-from nnlc.results.campaign_file import GROWN_FORMAT
+from nnlc.results.campaign_file import FORMAT, FORMATS
 from nnlc.results.folder import ResultsFolder
+from nnlc.system.newer_format import version_numbers
 from nnlc.training.build import Network
-from nnlc.upgrading.upgrade import oldest_reader
 from nnlc.verification.differences import Difference
 from nnlc.verification.verdicts import Verdict
 from nnlc.verification.verify_text import verdict_lines
@@ -111,8 +111,9 @@ def test_a_campaign_that_was_begun_before_stays_direct_by_itself(asked, version,
     assert asked
 
 
-def test_a_rewritten_campaign_toml_can_not_be_read_by_nnlc_before_the_setting():
-    assert oldest_reader(GROWN_FORMAT) == "0.3.0"
+def test_a_campaign_toml_says_that_nnlc_before_its_last_new_setting_can_not_read_it():
+    choosing = [change.release for change in arithmetic.CHANGES if change.keeps]
+    assert version_numbers(FORMATS[FORMAT]) >= max(map(version_numbers, choosing))
 
 
 def test_a_table_without_a_campaign_that_differs_may_be_an_older_ones(tmp_path):

@@ -16,12 +16,13 @@ from nnlc.system.newer_format import install_advice, is_newer, too_new
 from nnlc.system.toml_file import Values, read_toml
 from nnlc.wording import counted
 
-FORMATS = {1: "0.1.0", 2: "0.2.0", 3: "0.2.0"}
-"""Oldest nnlc that can use each format. A file of format 1 has no digest and no version of nnlc."""
-FORMAT = 2
-"""Format of new results folders; raised when an older nnlc could no longer use them."""
-GROWN_FORMAT = 3
-"""Format of the folder of a campaign that has grown."""
+FORMATS = {1: "0.1.0", 2: "0.2.0", 3: "0.2.0", 4: "0.3.0"}
+"""Oldest nnlc that can use each format.
+
+1 has no digest and no version of nnlc, 3 is of a campaign that has grown, and 4 has
+`training.convolutions`."""
+FORMAT = 4
+"""Format that is written; raised when an older nnlc could no longer use it, as for a new key."""
 
 _HEAD = b"# The campaign of this results folder, whole. Written by nnlc; don't edit.\n"
 _NOT_DECISIVE = ("npz", "largest_class")
@@ -70,8 +71,7 @@ def campaign_file(campaign: Campaign) -> bytes:
     """Return the campaign.toml of a campaign."""
     content = campaign_toml(campaign)
     digest = _digest(tomllib.loads(content.decode()))
-    format_ = GROWN_FORMAT if campaign.grown_from else FORMAT
-    about = dict(zip(RECORD_KEYS, (format_, __version__, digest), strict=True))
+    about = dict(zip(RECORD_KEYS, (FORMAT, __version__, digest), strict=True))
     return _HEAD + tomli_w.dumps(about).encode() + content
 
 

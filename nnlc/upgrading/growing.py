@@ -9,7 +9,6 @@ from nnlc.errors import ResultsError
 from nnlc.results.campaign_file import (
     FORMAT,
     FORMATS,
-    GROWN_FORMAT,
     changes_beyond_growth,
     differences,
     in_words,
@@ -18,7 +17,7 @@ from nnlc.results.folder import ResultsFolder, checkpoints_in
 from nnlc.results.history import read_history
 from nnlc.results.inventory import inventory, not_whole_lines
 from nnlc.upgrading.queued import Standard, judge_queue
-from nnlc.upgrading.upgrade import oldest_reader, why_not_now
+from nnlc.upgrading.upgrade import why_not_now
 from nnlc.wording import counted
 
 
@@ -66,8 +65,7 @@ def grow(
             yield f"  {key}: {'none' if before is None else before} becomes {now}"
     yield from _lines(results, grown, recorded.network_count)
     now = Standard(results, recorded, FORMATS[written.format])
-    oldest = oldest_reader(GROWN_FORMAT if generations else FORMAT)
-    queued = judge_queue(now, Standard(results, grown, oldest))
+    queued = judge_queue(now, Standard(results, grown, FORMATS[FORMAT]))
     yield from queued.lines() if queued.verdicts else ()
     obstacle = why_not_now(results, written, queued, "grow")
     if dry_run:

@@ -23,7 +23,6 @@ from nnlc.results.journal import read_events
 from nnlc.results.mixture import mixture_of
 from nnlc.results.open_jobs import running_jobs
 from nnlc.system.files import ignored_lines
-from nnlc.system.newer_format import version_numbers
 from nnlc.upgrading.outlook import Foreign, Outlook, in_hours
 from nnlc.upgrading.queued import QueuedScripts, Standard, judge_queue
 from nnlc.verification.verify_trainer import TrainingFailed, TrainingProcess
@@ -70,7 +69,7 @@ def upgrade(
     yield from _setting_lines(campaign, left, device or "cpu")
     todo = list(_to_rewrite(written, campaign))
     now = Standard(results, written.campaign, FORMATS[written.format])
-    then = Standard(results, campaign, oldest_reader(FORMAT)) if todo else now
+    then = Standard(results, campaign, FORMATS[FORMAT]) if todo else now
     queued = judge_queue(now, then)
     yield from queued.lines()
     yield from ignored_lines(results.unusable_entries())
@@ -198,12 +197,6 @@ def _to_rewrite(written: Written, campaign: Campaign) -> Iterator[str]:
         before, now = (getattr(c.training, name) for c in (written.campaign, campaign))
         if before != now:
             yield f'training.{name} = "{before}" becomes "{now}"'
-
-
-def oldest_reader(format_: int) -> str:
-    """Return the oldest nnlc that can use a campaign.toml that this nnlc writes in a format."""
-    choosing = [change.release for change in CHANGES if change.keeps]
-    return max([FORMATS[format_], *choosing], key=version_numbers)
 
 
 def why_not_now(
