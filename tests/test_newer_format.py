@@ -117,8 +117,8 @@ def test_a_results_folder_of_a_newer_nnlc_is_refused_with_the_version_to_install
     assert newer is newer_journal or INSTALL in what_it_says(*submit)
     plan = ("plan", made / "tiny.toml", "--site", "summit", "--results", results)
     assert INSTALL in what_it_says(*plan)
-    told = what_it_says("audit", results)  # its lines end early
-    assert f"nnlc {NEWER} has written it: install that" in told or newer is newer_journal
+    # Its lines are cut off.
+    assert "install that or a later one" in what_it_says("audit", results)
     job = run_worker(made / "tiny.toml", "--results", results)
     assert (job.returncode, job.stderr.count(INSTALL)) == (1, 1), job.stdout + job.stderr
     assert tree(tmp_path) == before
@@ -194,7 +194,7 @@ def test_datasets_in_another_order_are_an_edit():
 def test_an_edited_campaign_of_0_1_0_shows_in_its_tables_and_is_not_rewritten(of_0_1_0, tmp_path):
     """It has no digest."""
     results = of_0_1_0
-    assert "format 1 becomes 2" in what_it_says("upgrade", results, "--dry-run")
+    assert "format 1 becomes 4" in what_it_says("upgrade", results, "--dry-run")
     edited_seed(results)
     before = tree(tmp_path)
     told = what_it_says("upgrade", results)
