@@ -120,3 +120,32 @@ def test_the_same_input_gives_the_same_bits():
         results.append(ours.weight.grad.clone())
     assert torch.equal(results[0], results[1])
     assert torch.equal(results[0], results[2])
+
+
+def wide_padding(channels: int) -> Layer:
+    return kinds.Convolution(
+        input=(channels, 7, 7), output=(256, 2, 2), kernel=7, stride=6, padding=3
+    )
+
+
+def test_large_convolutions_with_few_outputs_are_computed_without_their_padding():
+    layer, batch = wide_padding(256), 200
+    auto, direct = Conditions(batch, "cpu", "auto"), Conditions(batch, "cpu", "direct")
+    # Each of the four windows sees four rows and columns of the image.
+    seen = 2 * batch * 256 * 256 * 4 * (4 * 4)
+    assert layer.forward_work(auto).operations == seen
+    assert layer.backward_work(auto, first=False).operations == 2 * seen
+    assert layer.backward_work(auto, first=False).gathered == 0
+    assert layer.forward_work(direct).operations == seen * 7**2 / 4**2
+    for temporary in ("forward", "backward"):
+        ours, before = (getattr(layer.buffers(c), temporary) for c in (auto, direct))
+        assert sum(ours) + 4 * layer.forward_work(direct).gathered <= sum(before)
+
+
+@pytest.mark.parametrize(("channels", "batch"), [(256, 1), (4, 100)])
+def test_small_convolutions_keep_their_ways(channels, batch):
+    ways = [
+        convolution_plan.plan_convolution(wide_padding(channels), Conditions(batch, "cpu", c)).ways
+        for c in ("auto", "direct")
+    ]
+    assert ways[0] == ways[1]

@@ -13,9 +13,10 @@ from nnlc.networks.fourier import FourierPlan, plan_fourier
 if TYPE_CHECKING:
     from nnlc.networks.layer import Layer
 
-Way = Literal["direct", "product", "fourier"]
+Way = Literal["direct", "product", "rows", "fourier"]
 """Way of computing one pass. direct: the library's convolution. product: one matrix product over
-copies of all windows, on CPUs only. fourier: Fourier transforms."""
+copies of all windows, on CPUs only. rows: one matrix product for each output and each row of its
+window, without copies and padding, on CPUs only. fourier: Fourier transforms."""
 
 WORTH_TRIMMING = 64
 """Minimum saving for which a convolution is trimmed, in multiply-adds per output value."""
@@ -23,6 +24,9 @@ FEW_OUTPUTS = 3
 """Greatest output width for which a CPU computes the forward pass as a matrix product."""
 FEW_OUTPUTS_FOR_WEIGHTS = 8
 """Greatest output width for which a CPU computes the weights' gradient as a matrix product."""
+
+LEAST_IN_ROWS, LEAST_IN_PRODUCT = 1e9, 1e7
+"""Least operations of a pass by rows, and of each of its matrix products."""
 
 # Speeds of arithmetic by other ways, relative to Fourier transforms. On CPUs, they were found with
 # 100 convolutions of the article's search space, and checked with 100 others, by
@@ -48,6 +52,19 @@ class Trim(NamedTuple):
     """Padding before the input's first pixel; if negative, the number of pixels cut off."""
     right: int
     """Padding after the input's last pixel; if negative, the number of pixels cut off."""
+
+
+class Seen(NamedTuple):
+    """Pixels that a window sees, in one direction."""
+
+    output: int
+    """Index among the outputs that are computed."""
+    pixel: int
+    """Index of the first pixel."""
+    start: int
+    """Index of the first pixel within the window."""
+    pixels: int
+    """Number of pixels."""
 
 
 class Ways(NamedTuple):
@@ -77,6 +94,12 @@ class ConvolutionPlan(NamedTuple):
     """Plan of the Fourier transforms; None if no way needs them."""
     window_values: int
     """Number of input values in all windows that are computed, for one image."""
+    seen_values: int
+    """Number of those that are no padding."""
+
+    def values(self, way: Way) -> int:
+        """Return the number of input values that a pass multiplies, padding included or not."""
+        return self.seen_values if way == "rows" else self.window_values
 
 
 def trim(layer: "Layer") -> Trim:
@@ -98,6 +121,24 @@ def trim(layer: "Layer") -> Trim:
     return Trim(first, last - first + 1, left, right)
 
 
+def seen(part: Trim, width: int, kernel: int, stride: int) -> list[Seen]:
+    """Return the pixels that windows see in one direction, without windows of only padding.
+
+    Args:
+        part: the outputs that are computed.
+        width: width of the input.
+        kernel: width of the windows.
+        stride: distance between windows.
+    """
+    found = []
+    for output in range(part.width):
+        before = output * stride - part.left
+        start, end = max(0, -before), min(kernel, width - before)
+        if start < end:
+            found.append(Seen(output, before + start, start, end - start))
+    return found
+
+
 def plan_convolution(layer: "Layer", conditions: Conditions) -> ConvolutionPlan:
     """Return the plan for computing a convolution."""
     found, outputs = trim(layer), layer.output[1]
@@ -105,27 +146,51 @@ def plan_convolution(layer: "Layer", conditions: Conditions) -> ConvolutionPlan:
     is_trimmed = saved >= WORTH_TRIMMING
     part = found if is_trimmed else Trim(0, outputs, layer.padding, layer.padding)
     transforms = plan_fourier(layer, part, conditions.batch, conditions.device)
-    ways = _ways(layer, conditions, part, transforms)
-    return ConvolutionPlan(
+    known = seen(part, layer.input[1], layer.kernel, layer.stride)
+    row_width = sum(each.pixels for each in known)
+    plan = ConvolutionPlan(
         trim=part,
         is_trimmed=is_trimmed,
         is_padded=part.left != part.right or part.left < 0,
-        ways=ways,
-        transforms=transforms if "fourier" in ways else None,
+        ways=_direct_ways(part, conditions.device),
+        transforms=None,
         window_values=layer.input[0] * (part.width * layer.kernel) ** 2,
+        seen_values=layer.input[0] * row_width**2,
     )
+    if conditions.convolutions == "direct":
+        return plan
+    ways = _auto_ways(layer, conditions, plan, transforms, row_width * len(known))
+    return plan._replace(ways=ways, transforms=transforms if "fourier" in ways else None)
 
 
-def _ways(layer: "Layer", conditions: Conditions, part: Trim, transforms: FourierPlan) -> Ways:
-    """Return Fourier transforms where they are faster and allowed, else `_direct_ways`."""
-    others = _direct_ways(layer, conditions, part)
-    few = min(layer.input[0], layer.output[0]) < FEWEST_CHANNELS
-    if few or conditions.convolutions == "direct":
+def _auto_ways(
+    layer: "Layer",
+    conditions: Conditions,
+    plan: ConvolutionPlan,
+    transforms: FourierPlan,
+    row_products: int,
+) -> Ways:
+    """Return Fourier transforms where they are faster, else rows where products are large enough.
+
+    Args:
+        layer: the convolution.
+        conditions: the training's conditions.
+        plan: the plan with the ways of `training.convolutions = "direct"`.
+        transforms: the plan of Fourier transforms.
+        row_products: number of matrix products of the way "rows".
+    """
+    each, others = 2 * conditions.batch * layer.output[0], plan.ways
+    if each * plan.seen_values >= max(LEAST_IN_ROWS, LEAST_IN_PRODUCT * row_products):
+        others = Ways(*("rows" if way == "product" else way for way in others))
+    if min(layer.input[0], layer.output[0]) < FEWEST_CHANNELS:
         return others
-    windows = conditions.batch * layer.input[0] * (part.width * layer.kernel) ** 2
-    ratio = 2 * windows * layer.output[0] / transforms.operations
     speeds = _speeds(others, layer.kernel, conditions.device)
-    return Ways(*("fourier" if ratio >= s else w for w, s in zip(others, speeds, strict=True)))
+    return Ways(
+        *(
+            "fourier" if each * plan.values(way) >= speed * transforms.operations else way
+            for way, speed in zip(others, speeds, strict=True)
+        )
+    )
 
 
 def _speeds(ways: Ways, kernel: int, device: DeviceKind) -> Iterator[float]:
@@ -134,16 +199,15 @@ def _speeds(ways: Ways, kernel: int, device: DeviceKind) -> Iterator[float]:
     for way, table in zip(ways, tables, strict=True):
         if device == "cuda":
             yield SPEED_ON_GPUS
-        elif way == "product":
+        elif way in ("product", "rows"):
             yield SPEED_OF_PRODUCTS
         else:
             yield next(speed for least, speed in table if kernel >= least)
 
 
-def _direct_ways(layer: "Layer", conditions: Conditions, part: Trim) -> Ways:
+def _direct_ways(part: Trim, device: DeviceKind) -> Ways:
     """Return the ways with `training.convolutions = "direct"`: matrix products for few outputs."""
-    del layer
-    if conditions.device == "cuda" or part.width > FEW_OUTPUTS_FOR_WEIGHTS:
+    if device == "cuda" or part.width > FEW_OUTPUTS_FOR_WEIGHTS:
         return DIRECT
     way: Way = "product" if part.width <= FEW_OUTPUTS else "direct"
     return Ways(way, way, "product")

@@ -12,7 +12,7 @@ from typing import Any
 from nnlc.errors import SpecError
 from nnlc.networks.buffers import INDEX_BYTES, VALUE_BYTES, Buffers
 from nnlc.networks.conditions import Conditions
-from nnlc.networks.convolution_plan import DIRECT, ConvolutionPlan, plan_convolution, trim
+from nnlc.networks.convolution_plan import DIRECT, ConvolutionPlan, Way, plan_convolution, trim
 from nnlc.networks.layer import Layer, Shape, windowed
 from nnlc.networks.pooling_plan import bytes_in_block, pools_in_two_passes
 from nnlc.networks.work import Work
@@ -48,7 +48,8 @@ class Convolution(Layer):
     def forward_work(self, conditions: Conditions) -> Work:
         inputs, outputs = self._values(conditions.batch)
         plan = plan_convolution(self, conditions)
-        way, operations = plan.ways.forward, self._operations(conditions.batch, plan)
+        way = plan.ways.forward
+        operations = self._operations(conditions.batch, plan, way)
         transforms = plan.transforms if way == "fourier" else None
         is_narrow = self.input[0] <= FEW_CHANNELS and way == "direct"
         return Work(
@@ -71,9 +72,9 @@ class Convolution(Layer):
             fourier = passes * plan.transforms.operations
             fourier -= (passes - 1) * plan.transforms.shared_operations
             kernels = passes * plan.transforms.forward_calls
-        rest = len(ways) - ways.count("fourier")
+        rest = [way for way in ways if way != "fourier"]
         return Work(
-            operations=rest * self._operations(conditions.batch, plan),
+            operations=sum(self._operations(conditions.batch, plan, way) for way in rest),
             fourier=fourier,
             gathered=copies * plan.window_values * conditions.batch,
             values=2 * (inputs + outputs),
@@ -97,9 +98,9 @@ class Convolution(Layer):
         backward = [inputs, *inner]
         if transforms and ways.forward == "fourier":
             forward += transforms.forward_bytes()
-        elif has_own_gradients:
+        elif has_own_gradients and ways.forward != "rows":
             forward += copy
-        if has_own_gradients and ways[1:] != ("fourier", "fourier"):
+        if has_own_gradients and not {"direct", "product"}.isdisjoint(ways[1:]):
             backward += copy
         if ways.forward == "product":
             forward.append(gathered)
@@ -120,9 +121,9 @@ class Convolution(Layer):
             keeps_input=has_own_gradients or not plan.is_padded,
         )
 
-    def _operations(self, batch: int, plan: ConvolutionPlan) -> int:
-        """Return the operations of one pass; padding within a window is multiplied too."""
-        return 2 * batch * self.output[0] * plan.window_values
+    def _operations(self, batch: int, plan: ConvolutionPlan, way: Way) -> int:
+        """Return the operations of one pass."""
+        return 2 * batch * self.output[0] * plan.values(way)
 
 
 class ReLU(Layer):

@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from nnlc.networks import Layer
 from nnlc.networks.conditions import Conditions
 from nnlc.networks.convolution_plan import DIRECT, ConvolutionPlan, Trim, Way, plan_convolution
+from nnlc.training import row_products
 from nnlc.training.fourier import FourierConvolution
 
 # Speed relative to direct convolutions, for the sum of 98 convolutions of the article's search
@@ -222,14 +223,17 @@ and the stride."""
 FORWARD: dict[Way, Callable[[Tensor, Tensor, Tensor | None, Trim, int], Tensor]] = {
     "direct": _convolve,
     "product": _product,
+    "rows": row_products.forward,
 }
 """Functions for the forward pass, of the input, the weights, the bias, the outputs that are
 computed, and the stride."""
 INPUT_GRADIENT: dict[Way, _Gradient] = {
     "direct": _direct_input_gradient,
     "product": _product_input_gradient,
+    "rows": row_products.input_gradient,
 }
 WEIGHT_GRADIENT: dict[Way, _Gradient] = {
     "direct": _direct_weight_gradient,
     "product": _product_weight_gradient,
+    "rows": row_products.weight_gradient,
 }
