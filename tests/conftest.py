@@ -12,13 +12,19 @@ from pathlib import Path
 import needs
 import pytest
 import speed
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from worker_jobs import run_worker, write_campaign
 
 from nnlc.ranks.notices import NOTICES
 from nnlc.schedulers.commands import scheduler_environment
 
-settings.register_profile("nnlc", settings(), deadline=None)  # no test depends on speed
+settings.register_profile(
+    "nnlc",
+    settings(),
+    deadline=None,  # no test depends on speed
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("NNLC_FORBID_SKIPS")),  # nor does a verdict on chance
+)
 settings.load_profile("nnlc")
 
 collect_ignore = ["others"]  # tests/others.py runs these, in environments of their own

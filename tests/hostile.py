@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 
 from nnlc.errors import NnlcError
 
-quickly = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quickly = settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 @st.composite

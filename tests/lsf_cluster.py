@@ -55,6 +55,7 @@ class Lsf:
             **{k: v for k, v in os.environ.items() if not k.startswith(("LSB_", "LSF_", "PMI_"))},
             "LSF_STANDIN": str(self.queue),
             "LSF_STANDIN_OWNER": str(os.getpid()),
+            "LSF_STANDIN_MINUTE": str(HANG_SECONDS),  # its clock goes on by `pass_time` alone
             "PATH": f"{STANDINS}{os.pathsep}{os.environ['PATH']}",
             "USER": "tester",
             "TMPDIR": str(folder),

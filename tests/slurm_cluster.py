@@ -56,7 +56,7 @@ SETTINGS = {
     "JobCompType": "jobcomp/filetxt",
     "MinJobAge": 86400,  # `scontrol show job` still knows the jobs that ended
     "ReturnToService": 2,  # a node that was dead can come back
-    "SlurmdTimeout": 20,  # a dead node is seen within half a minute
+    "SlurmdTimeout": int(HANG_SECONDS),  # no node is held for dead because it is slow
     "KillWait": 5,
     "SchedulerParameters": "sched_interval=2,bf_interval=2,batch_sched_delay=0",
 }
@@ -122,8 +122,13 @@ class SlurmCluster:
         self._daemon("slurmd", "-N", name)
 
     def kill_node(self, name: str) -> None:
-        """End a node's slurmd, its steps and its jobs' processes at once, as a power cut would."""
+        """End a node's slurmd, its steps and its jobs' processes at once, as a power cut would.
+
+        Slurm is told so: how soon it sees that a node is silent depends on the machine's load.
+        """
         self._end(name)
+        words = ["scontrol", "update", f"NodeName={name}", "State=DOWN", "Reason=killed"]
+        self._run(words, self._whole())
 
     def stop(self) -> None:
         """End all daemons and all processes of jobs."""
@@ -253,10 +258,7 @@ class SlurmCluster:
         key.touch(0o600)
         key.write_bytes(os.urandom(128))
         host = socket.gethostname().partition(".")[0]
-        held = [socket.create_server(("127.0.0.1", 0)) for _ in ("control", *self.names)]
-        control, *ports = (each.getsockname()[1] for each in held)
-        for each in held:
-            each.close()
+        control, *ports = _free_ports(1 + len(self.names))
         lines = {
             "SlurmctldHost": f"{host}(127.0.0.1)",
             "SlurmctldPort": control,
@@ -283,6 +285,18 @@ class SlurmCluster:
             os.mknod(device, 0o666 | stat.S_IFCHR, Path("/dev/null").stat().st_rdev)
         gpus = [f"Name=gpu File={device} Flags=nvidia_gpu_env\n" for device in devices]
         (self.folder / "gres.conf").write_text("".join(gpus))
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that no connection is given by the system, nor a cluster of another process here."""
+    ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    found: list[int] = []
+    port = 10_000 + 16 * os.getpid() % max(16, ephemeral - 11_000)
+    while len(found) < count:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+        port += 1
+    return found
 
 
 def main() -> None:

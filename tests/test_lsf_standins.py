@@ -176,7 +176,7 @@ def test_what_a_job_leaves_behind_ends_with_it(lsf):
 def test_four_run_at_a_time_and_bkill_ends_what_runs_and_what_waits(lsf, tmp_path):
     here = tmp_path / "here"
     here.mkdir()
-    body = f'{SHORT}touch "{here}/$LSB_JOBINDEX"; sleep 100'
+    body = f'{SHORT}: > "{here}/$LSB_JOBINDEX"; exec sleep 100'
     job = lsf.submit("-J", "many[1-6]", script(lsf, body))
     # All at work, so that the first signal ends them.
     wait_until(lambda: len(list(here.iterdir())) == 4)

@@ -13,6 +13,7 @@ from worker_jobs import events, slow_steps, steps_done, tables
 
 from nnlc.cli import app
 from nnlc.launching import render
+from nnlc.launching import submit as submitting
 
 pytestmark = pytest.mark.needs("Slurm", "root")
 
@@ -23,7 +24,7 @@ device = "cpu"
 gpus_per_node = 1
 cores_per_rank = 1
 max_nodes = 4
-notice = {{ signal = "URG", minutes = 1 }}
+notice = {{ signal = "URG", minutes = {minutes} }}
 launcher_options = ["--mpi=pmi2"]
 setup = [{setup}]
 """
@@ -32,9 +33,11 @@ setup = [{setup}]
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
     folder = tmp_path_factory.mktemp("slurm")
-    quick = {"KillWait": 20, "SlurmdTimeout": 8, "MessageTimeout": 5}
-    with SlurmCluster(folder, nodes=4, gpus_per_node=1, **quick) as running:
+    with SlurmCluster(folder, nodes=4, gpus_per_node=1, KillWait=30) as running:
         yield running
+
+
+NOTICE_MINUTES = 10
 
 
 class Campaign:
@@ -45,18 +48,26 @@ class Campaign:
         self.results = folder / "r"
         self.site = folder / "virtual.toml"
         lines = [json.dumps(f"export {key}={shlex.quote(v)}") for key, v in environment.items()]
-        self.site.write_text(SITE.format(setup=", ".join(lines)))
+        self.site.write_text(SITE.format(setup=", ".join(lines), minutes=NOTICE_MINUTES))
 
     def nnlc(self, *words: object, status: int = 0) -> str:
         done = CliRunner().invoke(app, [str(word) for word in words])
         assert done.exit_code == status, f"{done.output}\n{done.exception!r}"
         return done.output
 
-    def submit(self, *words: object, nodes: int = 2, minutes: int = 10) -> str:
+    def submit(self, *words: object, nodes: int = 2) -> str:
         place = ["--site", self.site, "--results", self.results, "--python", sys.executable]
-        size = ["--nodes", nodes, "--minutes", minutes]
+        size = ["--nodes", nodes, "--minutes", 60]
         said = self.nnlc("submit", self.campaign, *place, *size, *words)
         return said.split("job ")[1].split(":")[0]
+
+    def told(self, job: str) -> dict[str, str]:
+        [told] = self.cluster.jobs(job)
+        return told
+
+    def limit(self, job: str, minutes: int) -> None:
+        """Change how long a job may run, as an administrator can."""
+        self.cluster.run(["scontrol", "update", f"JobId={job}", f"TimeLimit={minutes}"])
 
     def wait(self, job: str) -> str:
         return self.cluster.wait_for_job(job)
@@ -77,7 +88,8 @@ def campaign(cluster, alone, tmp_path, monkeypatch):
     for key, value in cluster.environment.items():
         monkeypatch.setenv(key, value)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(render, "LEAST_SECONDS", 5)
+    monkeypatch.setattr(render, "LEAST_SECONDS", 0)  # a job that ended quickly starts again
+    monkeypatch.setattr(submitting, "LEAVE_SECONDS", HANG_SECONDS)
 
     def make(**environment: str) -> Campaign:
         return Campaign(cluster, alone[0], tmp_path, **environment)
@@ -114,11 +126,16 @@ def test_a_walltime_that_is_too_short_ends_in_a_checkpoint_a_requeue_and_the_sam
     campaign, alone, tmp_path
 ):
     job = campaign(**first_start_slow(tmp_path))
-    number = job.submit(minutes=3)
+    number = job.submit()
+    wait_until(lambda: steps_done(tmp_path) == 2, job.log)  # there is something to save
+    hours, minutes, _ = map(int, job.told(number)["RunTime"].split(":"))
+    job.limit(number, 60 * hours + minutes + 1 + NOTICE_MINUTES)  # it is warned within a minute
+    wait_until(lambda: job.told(number)["Restarts"] == "1", job.log, pause=0.3)
+    job.limit(number, 60)
     assert job.wait(number) == "COMPLETED", job.log()
-    assert "UNFINISHED" in {event["status"] for event in job.events("end")}, job.log()
+    assert [event["status"] for event in job.events("end")] == ["UNFINISHED", "DONE"], job.log()
     assert job.events("resume")
-    assert int(job.cluster.jobs(number)[0]["Restarts"]) >= 1
+    assert job.told(number)["Restarts"] == "1"
     assert tables(job.results) == tables(alone[1])
 
 
@@ -127,14 +144,14 @@ def test_a_node_that_dies_costs_a_requeue_and_no_byte(campaign, alone, tmp_path)
     number = job.submit()
     job.wait_for("start", 2)
     node = job.cluster.run(
-        ["scontrol", "show", "hostnames", job.cluster.jobs(number)[0]["NodeList"]]
+        ["scontrol", "show", "hostnames", job.told(number)["NodeList"]]
     ).stdout.split()[-1]
     job.cluster.kill_node(node)
     try:
         assert job.wait(number) == "COMPLETED", job.log()
     finally:
         job.cluster.start_node(node)
-    assert int(job.cluster.jobs(number)[0]["Restarts"]) == 1
+    assert job.told(number)["Restarts"] == "1"
     assert tables(job.results) == tables(alone[1])
 
 
@@ -178,11 +195,11 @@ def test_what_a_user_has_exported_for_slurm_s_commands_changes_and_hides_nothing
 ):
     for name, value in OF_THE_USER.items():
         monkeypatch.setenv(name, value)
-    job = campaign(**slow_steps(tmp_path, 0.5))
+    job = campaign(**slow_steps(tmp_path, HANG_SECONDS))
     number = job.submit("--account", "mine")
     job.wait_for("start", 2)
-    [told] = job.cluster.jobs(number)
-    assert (told["TimeLimit"], told["Account"], told["Requeue"]) == ("00:10:00", "mine", "1")
+    told = job.told(number)
+    assert (told["TimeLimit"], told["Account"], told["Requeue"]) == ("01:00:00", "mine", "1")
     assert f"job {number}: 1 RUNNING" in job.nnlc("status", job.results)
     place = ["--site", job.site, "--results", job.results, "--account", "mine"]
     job.nnlc("submit", job.campaign, *place, status=1)
@@ -193,10 +210,10 @@ def test_what_a_user_has_exported_for_slurm_s_commands_changes_and_hides_nothing
 def test_a_script_submitted_by_hand_warns_its_ranks_whatever_was_exported(
     campaign, alone, tmp_path, monkeypatch
 ):
-    job = campaign(**slow_steps(tmp_path, 0.5))
+    job = campaign(**slow_steps(tmp_path, HANG_SECONDS))
     script = tmp_path / "job.sh"
     place = ["--site", job.site, "--results", job.results, "--python", sys.executable]
-    asked = ["submit", job.campaign, *place, "--nodes", 2, "--minutes", 10, "--dry-run"]
+    asked = ["submit", job.campaign, *place, "--nodes", 2, "--minutes", 60, "--dry-run"]
     script.write_text(CliRunner().invoke(app, [str(word) for word in asked]).stdout)
     with monkeypatch.context() as patch:
         for name, value in OF_THE_USER.items():
@@ -204,7 +221,7 @@ def test_a_script_submitted_by_hand_warns_its_ranks_whatever_was_exported(
                 patch.setenv(name, value)
         number = job.cluster.run(["sbatch", "--parsable", "--no-requeue", script]).stdout.strip()
     job.wait_for("start", 2)
-    wait_until(lambda: steps_done(tmp_path) >= 2 * 2, job.log)  # there is something to save
+    wait_until(lambda: steps_done(tmp_path) == 2, job.log)  # there is something to save
     job.cluster.run(["scancel", "--batch", "--signal=URG", number])
     job.wait_for("end")
     assert [event["status"] for event in job.events("end")] == ["UNFINISHED"], job.log()

@@ -25,9 +25,8 @@ print(f"{nodes[MPI.COMM_WORLD.rank]} GPU {gpu} of {len(set(nodes))} nodes", flus
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    quick = {"KillWait": 1, "SlurmdTimeout": 6, "MessageTimeout": 5}
     folder = tmp_path_factory.mktemp("slurm")
-    with SlurmCluster(folder, nodes=4, gpus_per_node=2, MaxArraySize=3, **quick) as running:
+    with SlurmCluster(folder, nodes=4, gpus_per_node=2, MaxArraySize=3, KillWait=1) as running:
         yield running
 
 

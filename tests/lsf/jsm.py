@@ -155,14 +155,6 @@ def run_ranks(step: Step) -> int:
     shown = [f"{key}={value}" for key, value in of_lsf.items()]
     command = [_mpirun(), "-np", str(step.tasks), "env", mark, *shown, *step.command]
     out, err = (_file(step, name) for name in ("stdio_stdout", "stdio_stderr"))
-    ranks = subprocess.Popen(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=out,
-        stderr=err,
-        start_new_session=True,
-    )
 
     def pass_on(number: int, _frame: object) -> None:
         for pid in rank_ids(mark):
@@ -171,8 +163,16 @@ def run_ranks(step: Step) -> int:
             except ProcessLookupError:
                 continue
 
-    for name in PASSED_ON:
+    for name in PASSED_ON:  # before any rank tells a test that it is there
         signal.signal(getattr(signal, f"SIG{name}"), pass_on)
+    ranks = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        start_new_session=True,
+    )
     status = ranks.wait()
     return 128 - status if status < 0 else status
 
