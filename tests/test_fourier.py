@@ -1,10 +1,14 @@
 """Convolutions by Fourier transforms, compared with direct ones in double precision."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812  torch's own name for it
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.overrides import TorchFunctionMode
 
 from nnlc.networks import fourier
 from nnlc.networks.convolution_plan import Trim, trim
@@ -108,3 +112,53 @@ def test_the_same_inputs_give_the_same_bits():
 def test_a_plan_adds_no_entry_to_checkpoints():
     layer = convolution(3, 8, 4, 5, 1, 2)
     assert not FourierConvolution(plan_fourier(layer, trim(layer), 2, "cpu")).state_dict()
+
+
+class Allocations(TorchFunctionMode):
+    """Counts the bytes of the tensors that torch's functions return; `most` is the largest sum."""
+
+    def __init__(self):
+        super().__init__()
+        self.most, self._alive = 0, {}
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        found = function(*args, **(kwargs or {}))
+        if isinstance(found, torch.Tensor):
+            given = [a for a in (*args, *(kwargs or {}).values()) if isinstance(a, torch.Tensor)]
+            storage = found.untyped_storage()
+            if storage.data_ptr() not in [g.untyped_storage().data_ptr() for g in given]:
+                self._alive[StorageWeakRef(storage)] = storage.nbytes()
+            self._alive = {s: size for s, size in self._alive.items() if not s.expired()}
+            self.most = max(self.most, sum(self._alive.values()))
+        return found
+
+
+def allocated(function):
+    with Allocations() as allocations:
+        results = function()
+    del results
+    return allocations.most
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize(
+    ("layer", "batch"),
+    [
+        (convolution(6, 14, 9, 8, 1, 5), 4),
+        (convolution(1, 12, 7, 5, 2, 1), 20),
+        (convolution(9, 9, 3, 9, 1, 4), 1),
+        (convolution(2, 3, 2, 2, 1, 0), 2),
+    ],
+)
+def test_predicted_memory_is_what_is_allocated_at_the_worst_moment(layer, batch, device):
+    part = trim(layer)
+    pixels, weight, gradient = arguments(layer, part, batch)
+    plan = plan_fourier(layer, part, batch, device)
+    module = FourierConvolution(plan)
+    needed = allocated(partial(module, pixels, weight))
+    assert needed <= plan.forward_bytes() + gradient.nbytes <= 1.2 * needed
+    for of_pixels, of_weight in ((True, True), (True, False), (False, True)):
+        wanted = {"of_pixels": of_pixels, "of_weight": of_weight}
+        results = of_pixels * pixels.nbytes + of_weight * weight.nbytes
+        needed = allocated(partial(module.gradients, gradient, pixels, weight, **wanted))
+        assert needed <= plan.backward_bytes(**wanted) + results <= 1.2 * needed

@@ -25,8 +25,9 @@ PARTS = 3
 _VALUE_BYTES = 4
 _SPECTRA_BYTES = 1 << 27
 """Bytes of the images' and gradients' spectra that are computed at once."""
-_BLOCK_BYTES: dict["DeviceKind", int] = {"cpu": 4 << 20, "cuda": 1 << 26}
-"""Bytes of the weights' spectra that are computed at once; on a CPU they should stay in caches."""
+_BLOCK_BYTES: dict["DeviceKind", int] = {"cpu": 4 << 20, "cuda": 1 << 25}
+"""Bytes of the spectra of the weights, and of their products with images, that are computed at
+once; on a CPU they should stay in caches."""
 _LEAST_BLOCK = 16
 """Least number of filters or channels in a block, so that its products stay efficient."""
 
@@ -82,7 +83,7 @@ class FourierPlan(NamedTuple):
             count: number of filters, or of channels.
             together: number of frequencies along columns that are computed at once.
         """
-        row = _VALUE_BYTES * self.parts * others * self.group(together)
+        row = _VALUE_BYTES * self.parts * max(others, self.batch) * self.group(together)
         most = _BLOCK_BYTES["cpu" if self.on_cpu else "cuda"] // row
         return min(count, max(_LEAST_BLOCK, most // _LEAST_BLOCK * _LEAST_BLOCK))
 
@@ -112,56 +113,66 @@ class FourierPlan(NamedTuple):
         """Return the operations of transforming `count` squares of a width, or of the way back."""
         return 4 * self.frequencies * width * (width + self.parts) * count
 
-    def forward_bytes(self) -> tuple[int, ...]:
-        """Return the temporary bytes of the forward pass, without its result."""
+    def forward_bytes(self) -> int:
+        """Return the temporary bytes at the forward pass's worst moment, without its result."""
         at_once = self.together(self.batch * self.channels)
-        block = self.block(self.channels, self.filters, at_once)
-        return (
-            *self._spectrum_bytes(self.pixels, self.channels, at_once),
-            *self._block_bytes(block * self.channels, self.outputs, block, at_once),
-            _VALUE_BYTES * self.batch * self.filters * self.outputs**2,
-        )
+        result = _VALUE_BYTES * self.batch * self.filters * self.outputs**2
+        before = result if at_once < self.frequencies else 0
+        kept, making, spectrum = self._spectrum_bytes(self.pixels, self.channels, at_once)
+        blocks = self._blocks_bytes(self.filters, self.channels, self.outputs, at_once)
+        return max(kept + max(before + making, spectrum + blocks) - result, result)
 
-    def backward_bytes(self, *, of_pixels: bool, of_weight: bool) -> tuple[int, ...]:
-        """Return the temporary bytes of the gradients' passes, without their results.
+    def backward_bytes(self, *, of_pixels: bool, of_weight: bool) -> int:
+        """Return the temporary bytes at the gradients' worst moment, without their results.
 
         Args:
             of_pixels: True if the input's gradient is computed by Fourier transforms.
             of_weight: True if the weights' gradient is computed by Fourier transforms.
         """
         at_once = self.together(self.batch * (self.filters + of_weight * self.channels))
-        spectrum = self._spectrum_bytes(self.outputs, self.filters, at_once)
-        inputs = weights = 0
+        inputs = of_pixels * _VALUE_BYTES * self.batch * self.channels * self.pixels**2
+        weights = of_weight * _VALUE_BYTES * self.filters * self.channels * self.kernel**2
+        before = at_once < self.frequencies
+        kept, making, spectrum = self._spectrum_bytes(self.outputs, self.filters, at_once)
+        moments = [before * (inputs + weights) + making]
         if of_pixels:
-            block = self.block(self.filters, self.channels, at_once)
-            parts = self._block_bytes(block * self.filters, self.pixels, block, at_once)
-            inputs = sum(parts) + _VALUE_BYTES * self.batch * self.channels * self.pixels**2
+            blocks = self._blocks_bytes(self.channels, self.filters, self.pixels, at_once)
+            moments.append(before * weights + spectrum + blocks)
         if of_weight:
-            block = self.block(self.channels, self.filters, at_once)
-            group, values = self.group(at_once), _VALUE_BYTES * block * self.channels
-            products = group * self.parts * values + 2 * at_once * self.kernel * values
-            pixels = self._spectrum_bytes(self.pixels, self.channels, at_once)
-            copy = _VALUE_BYTES * self.filters * self.channels * self.kernel**2
-            weights = products + sum(pixels) + copy
-        return *spectrum, max(inputs, weights)
+            copy, making, other = self._spectrum_bytes(self.pixels, self.channels, at_once)
+            blocks = self._blocks_bytes(
+                self.filters, self.channels, self.kernel, at_once, of_weight=True
+            )
+            kept += copy
+            moments += [
+                inputs + before * weights + spectrum + making,
+                inputs + spectrum + other + blocks,
+            ]
+        results = inputs + weights
+        return max(kept + max(moments) - results, inputs, weights)
 
-    def _spectrum_bytes(self, width: int, count: int, together: int) -> tuple[int, ...]:
-        """Return the bytes of a spectrum, of its first transform, and of the reordered input."""
+    def _spectrum_bytes(self, width: int, count: int, together: int) -> tuple[int, int, int]:
+        """Return the bytes of a spectrum: what stays for others, its making, and itself."""
         values = _VALUE_BYTES * self.batch * count
-        return together * self.parts * values, 2 * together * width * values, width**2 * values
+        copy, half = width**2 * values, 2 * together * width * values
+        whole = together * self.parts * values
+        if together < self.frequencies:
+            return copy, half + whole, whole
+        return 0, half + max(copy, whole), whole
 
-    def _block_bytes(
-        self, weights: int, width: int, block: int, together: int
-    ) -> tuple[int, int, int, int, int]:
-        """Return the bytes for a block of weights: copy, both transforms, products, way back."""
-        group, value = self.group(together), _VALUE_BYTES
-        return (
-            value * weights * self.kernel**2,
-            value * weights * 2 * together * self.kernel,
-            value * weights * group * self.parts,
-            value * group * self.parts * self.batch * block,
-            value * 2 * together * width * self.batch * block,
-        )
+    def _blocks_bytes(
+        self, count: int, others: int, width: int, together: int, *, of_weight: bool = False
+    ) -> int:
+        """Return the bytes while blocks of filters or channels are computed, results included."""
+        block = self.block(others, count, together)
+        each = others if of_weight else self.batch
+        weights = 0 if of_weight else others * block
+        half, back = 2 * together * self.kernel * weights, 2 * together * width * each * block
+        products = self.group(together) * self.parts * (weights + each * block)
+        made, results = width**2 * each * block, width**2 * each * count
+        worst = max(self.kernel**2 * weights + half, half + products + back, back + made)
+        before = results if together < self.frequencies else results - made
+        return _VALUE_BYTES * (before + worst)
 
 
 def plan_fourier(layer: "Layer", part: "Trim", batch: int, device: "DeviceKind") -> FourierPlan:

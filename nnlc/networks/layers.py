@@ -97,7 +97,7 @@ class Convolution(Layer):
         forward = [*inner]
         backward = [inputs, *inner]
         if transforms and ways.forward == "fourier":
-            forward += transforms.forward_bytes()
+            forward.append(transforms.forward_bytes())
         elif has_own_gradients and ways.forward != "rows":
             forward += copy
         if has_own_gradients and not {"direct", "product"}.isdisjoint(ways[1:]):
@@ -109,10 +109,8 @@ class Convolution(Layer):
         if ways.weight_gradient == "product":
             backward.append(gathered)
         if transforms and "fourier" in ways[1:]:
-            backward += transforms.backward_bytes(
-                of_pixels=ways.input_gradient == "fourier",
-                of_weight=ways.weight_gradient == "fourier",
-            )
+            of_pixels, of_weight = (way == "fourier" for way in ways[1:])
+            backward.append(transforms.backward_bytes(of_pixels=of_pixels, of_weight=of_weight))
         return Buffers(
             outputs,
             kept=() if has_own_gradients else copy,

@@ -46,19 +46,18 @@ class FourierConvolution(nn.Module):
     def forward(self, pixels: Tensor, weight: Tensor) -> Tensor:
         """Convolve (batch, channels, width, width) to (batch, filters, outputs, outputs)."""
         plan, batch, filters = self._plan, len(pixels), len(weight)
-        images = self._inner(pixels)
         at_once = plan.together(plan.batch * plan.channels)
         sums = _Sums(plan.block(plan.channels, filters, at_once), filters)
-        for frequencies in _ranges(plan.frequencies, at_once):
-            spectrum = self._spectrum("pixels", "left", images, frequencies)
+        images = self._inner(pixels)
+        for frequencies, spectrum in self._spectra("pixels", "left", images, at_once):
             for block in sums.blocks:
-                weights = _front(weight[block])
-                found = self._filtered(spectrum, weights, "conjugate", "values", frequencies)
+                found = self._filtered(spectrum, weight[block], "conjugate", "values", frequencies)
                 sums.add(block, self._back("values", frequencies), found)
-        shape = plan.outputs, plan.outputs, batch
+                del found
+            del spectrum
         values = _empty_like(pixels, batch, filters, plan.outputs)
         for block, found in sums.all():
-            values[:, block] = found.view(*shape, -1).permute(2, 3, 0, 1)
+            values[:, block] = found.view(plan.outputs, plan.outputs, batch, -1).permute(2, 3, 0, 1)
         return values
 
     def gradients(
@@ -83,25 +82,22 @@ class FourierConvolution(nn.Module):
         at_once = plan.together(plan.batch * (plan.filters + of_weight * plan.channels))
         inputs = _Sums(plan.block(filters, channels, at_once), channels)
         weights = _Sums(plan.block(channels, filters, at_once), filters)
-        outputs = _front(gradient)
-        images = self._inner(pixels) if of_weight else None
-        for frequencies in _ranges(plan.frequencies, at_once):
-            spectrum = self._spectrum("values", "right", outputs, frequencies)
+        others = self._spectra("pixels", "conjugate", self._inner(pixels), at_once)
+        for frequencies, spectrum in self._spectra("values", "right", gradient, at_once):
             for block in inputs.blocks if of_pixels else ():
-                part = _front(weight[:, block])
-                found = self._filtered(spectrum, part, "left", "pixels", frequencies)
+                found = self._filtered(spectrum, weight[:, block], "left", "pixels", frequencies)
                 inputs.add(block, self._back("pixels", frequencies), found)
-            if images is None:
-                continue
-            other = self._spectrum("pixels", "conjugate", images, frequencies)
-            for block in weights.blocks:
-                found = self._correlated(spectrum[..., block], other)
-                weights.add(block, self._back("weight", frequencies), found)
-            del other
-        return (
-            self._gradient_of_pixels(inputs, pixels) if of_pixels else None,
-            self._gradient_of_weight(weights, weight) if of_weight else None,
-        )
+                del found
+            if of_weight:
+                other = next(others)[1]
+                for block in weights.blocks:
+                    found = self._correlated(spectrum[..., block], other)
+                    weights.add(block, self._back("weight", frequencies), found)
+                    del found
+                del other
+            del spectrum
+        whole = self._gradient_of_weight(weights, weight) if of_weight else None
+        return self._gradient_of_pixels(inputs, pixels) if of_pixels else None, whole
 
     def _gradient_of_pixels(self, sums: "_Sums", pixels: Tensor) -> Tensor:
         first, width, batch = self._plan.first_pixel, self._plan.pixels, len(pixels)
@@ -120,15 +116,23 @@ class FourierConvolution(nn.Module):
         return whole
 
     def _inner(self, pixels: Tensor) -> Tensor:
-        """Return the pixels that any output sees, reordered."""
+        """Return the pixels that any output sees."""
         first, width = self._plan.first_pixel, self._plan.pixels
-        return _front(pixels[:, :, first : first + width, first : first + width])
+        return pixels[:, :, first : first + width, first : first + width]
 
-    def _spectrum(self, side: str, parts: str, squares: Tensor, frequencies: slice) -> Tensor:
-        """Return a spectrum's parts: (frequencies, parts × frequencies along rows, …)."""
-        half = self._along_rows(side, squares, frequencies)
-        whole = torch.bmm(self._matrix(f"{side}_{parts}").expand(len(half), -1, -1), half)
-        return whole.view(*whole.shape[:2], *squares.shape[2:])
+    def _spectra(
+        self, side: str, parts: str, squares: Tensor, at_once: int
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Yield some frequencies and a spectrum's parts there, (…, parts × frequencies, a, b)."""
+        shape, last = squares.shape[:2], self._plan.frequencies
+        squares, matrix = _front(squares), self.get_buffer(f"{side}_{parts}")
+        for frequencies in _ranges(last, at_once):
+            half = [self._along_rows(side, squares, frequencies)]
+            if frequencies.stop == last:
+                del squares
+            matrices = matrix.expand(len(half[0]), -1, -1)
+            # No name is left for what the caller may free.
+            yield frequencies, torch.bmm(matrices, half.pop()).view(*matrices.shape[:2], *shape)
 
     def _filtered(
         self, spectrum: Tensor, weights: Tensor, parts: str, result: str, frequencies: slice
@@ -137,7 +141,7 @@ class FourierConvolution(nn.Module):
 
         Args:
             spectrum: (frequencies, parts × frequencies along rows, images, channels or filters).
-            weights: reordered weights; their filters are summed over if `parts` is "left".
+            weights: weights; their filters are summed over if `parts` is "left".
             parts: parts of the weights' spectrum.
             result: squares that result, "values" or "pixels".
             frequencies: frequencies along columns.
@@ -145,21 +149,19 @@ class FourierConvolution(nn.Module):
         Returns:
             (2 × frequencies, squares' columns × images × filters or channels of the block).
         """
-        sums_filters, batch = parts == "left", spectrum.shape[2]
-        made = weights.shape[3] if sums_filters else weights.shape[2]
-        half, to_parts = (
-            self._along_rows("weight", weights, frequencies),
-            self._matrix(f"weight_{parts}"),
-        )
-        back, rows = self._matrix(f"{result}_from"), len(to_parts)
+        (filters, channels), batch = weights.shape[:2], spectrum.shape[2]
+        made = channels if parts == "left" else filters
+        half = self._along_rows("weight", _front(weights), frequencies)
+        to_parts = self.get_buffer(f"weight_{parts}")
+        back, rows = self.get_buffer(f"{result}_from"), len(to_parts)
         group = self._plan.group(len(half))
         whole = half.new_empty(group, rows, half.shape[2])
         products = half.new_empty(group * rows, batch, made)
         found = half.new_empty(len(half), len(back), batch * made)
         for chosen in _ranges(len(half), group):
             torch.bmm(to_parts.expand(group, -1, -1), half[chosen], out=whole)
-            factor = whole.view(group * rows, *weights.shape[2:])
-            right = factor if sums_filters else factor.transpose(1, 2)
+            factor = whole.view(group * rows, filters, channels)
+            right = factor if parts == "left" else factor.transpose(1, 2)
             torch.bmm(spectrum[chosen].flatten(0, 1), right, out=products)
             torch.bmm(back.expand(group, -1, -1), products.view(group, rows, -1), out=found[chosen])
         return found.view(-1, found.shape[1] // 2 * found.shape[2])
@@ -174,7 +176,7 @@ class FourierConvolution(nn.Module):
         Returns:
             (2 × frequencies, kernel × filters × channels).
         """
-        back, (many, rows) = self._matrix("weight_from"), pixels.shape[:2]
+        back, (many, rows) = self.get_buffer("weight_from"), pixels.shape[:2]
         group, size = self._plan.group(many), gradients.shape[3] * pixels.shape[3]
         products = pixels.new_empty(group * rows, gradients.shape[3], pixels.shape[3])
         found = pixels.new_empty(many, len(back), size)
@@ -188,16 +190,13 @@ class FourierConvolution(nn.Module):
 
     def _along_rows(self, side: str, squares: Tensor, frequencies: slice) -> Tensor:
         """Return real and imaginary parts: (frequencies, 2 × columns, all others)."""
-        rows = self._matrix(f"{side}_rows")[2 * frequencies.start : 2 * frequencies.stop]
+        rows = self.get_buffer(f"{side}_rows")[2 * frequencies.start : 2 * frequencies.stop]
         half = torch.mm(rows, squares.view(len(squares), -1))
         return half.view(frequencies.stop - frequencies.start, 2 * squares.shape[1], -1)
 
     def _back(self, side: str, frequencies: slice) -> Tensor:
-        back = self._matrix(f"{side}_back")
+        back = self.get_buffer(f"{side}_back")
         return back[:, 2 * frequencies.start : 2 * frequencies.stop]
-
-    def _matrix(self, name: str) -> Tensor:
-        return self.get_buffer(name)
 
 
 class _Sums:
