@@ -10,7 +10,8 @@ product takes three real ones (C. F. Gauss's trick), so a spectrum has three rea
 Transforms are circular. Their length is the least at which nothing that wraps around is seen: both
 sides of the padding may share the same zeros. Half of the frequencies along columns suffice, as
 images are real. Frequencies are computed in blocks, and filters or channels in blocks within them,
-which bounds the memory.
+which bounds the memory. Images are not cut into tiles: in the article's search space, tiles would
+save a fifth of the operations of only one convolution in 33,000.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
