@@ -5,6 +5,7 @@ moment at which its network was trained.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from nnlc.networks.conditions import Conditions, DeviceKind
@@ -139,6 +140,7 @@ def seen(part: Trim, width: int, kernel: int, stride: int) -> list[Seen]:
     return found
 
 
+@lru_cache(maxsize=64)  # a network's layers are asked several times in a row
 def plan_convolution(layer: "Layer", conditions: Conditions) -> ConvolutionPlan:
     """Return the plan for computing a convolution."""
     found, outputs = trim(layer), layer.output[1]
@@ -184,10 +186,10 @@ def _auto_ways(
         others = Ways(*("rows" if way == "product" else way for way in others))
     if min(layer.input[0], layer.output[0]) < FEWEST_CHANNELS:
         return others
-    speeds = _speeds(others, layer.kernel, conditions.device)
+    transformed, speeds = transforms.operations, _speeds(others, layer.kernel, conditions.device)
     return Ways(
         *(
-            "fourier" if each * plan.values(way) >= speed * transforms.operations else way
+            "fourier" if each * plan.values(way) >= speed * transformed else way
             for way, speed in zip(others, speeds, strict=True)
         )
     )
