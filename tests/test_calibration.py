@@ -153,7 +153,7 @@ def test_without_fourier_convolutions_their_rate_keeps_its_ratio_to_direct_ones(
     def ratio(machine: Machine) -> float:
         return machine.fourier_per_second / machine.operations_per_second
 
-    direct = [s._replace(work=s.work._replace(fourier=0)) for s in samples(true)]
+    direct = [s._replace(work=s.work._replace(fourier=0)) for s in samples(true)[::3]]
     direct = [s._replace(seconds=true.seconds(s.work)) for s in direct]
     assert ratio(fit_machine(direct, nominal)) == pytest.approx(ratio(nominal))
     some = [s._replace(work=s.work._replace(fourier=s.work.operations)) for s in direct]
@@ -229,6 +229,28 @@ def test_half_epochs_that_were_filled_in_do_not_count(results):
     finish(results, 60, TRUE_CPU, PROCESSOR, half_epoch_seconds=seconds)
     [found] = calibrate(results)
     assert found.cross_validated.median < 0.02
+
+
+@pytest.mark.parametrize(("arithmetic", "convolutions"), [("1", "direct"), ("2", "auto")])
+def test_networks_count_with_the_work_as_it_was_done(results, arithmetic, convolutions):
+    """A campaign with `convolutions = "auto"` may have been begun by an older nnlc."""
+    settings = campaign().training.model_copy(update={"convolutions": convolutions})
+
+    def seconds(n) -> float:
+        walk = walk_network(n.spec, n.images)
+        return TRUE_GPU.seconds(half_epoch_work(walk, n.spec, n.images, settings, "cuda"))
+
+    facts = {
+        "versions": {"arithmetic": arithmetic},
+        "half_epoch_seconds": lambda n: [seconds(n)] * HALF_EPOCHS,
+        "seconds": lambda n: seconds(n) * HALF_EPOCHS,
+    }
+    finish(results, 60, TRUE_GPU, V100, **facts)
+    [found] = calibrate(results)
+    assert any(sample.work.fourier for sample in found.samples) == (arithmetic == "2")
+    assert found.cross_validated.median < 0.03
+    measured = forecast_campaign(campaign(), load_site("summit"), results).measured
+    assert (measured.low, measured.ratio, measured.high) == pytest.approx((1, 1, 1), abs=0.05)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from paper_networks import paper
 from small_networks import SAMPLE, spec
 
+from nnlc.campaign.campaign import load_campaign
+from nnlc.campaign.network_list import summarise
 from nnlc.networks import walk_network
 from nnlc.networks.cost import (
     CPU,
@@ -140,6 +142,27 @@ def test_a_larger_network_costs_more_operations(field, more):
     larger, base = works(replace(PLAIN, **changes[field])), works(PLAIN)
     assert larger[0].operations > base[0].operations
     assert larger[1].operations > base[1].operations
+
+
+def test_specs_shows_the_operations_as_they_are_computed():
+    campaign = load_campaign("paper")
+    few = {n: s.model_copy(update={"networks_per_depth": 1}) for n, s in campaign.datasets.items()}
+    campaign = campaign.model_copy(update={"datasets": few})
+
+    def shown(convolutions: str) -> list[float]:
+        training = campaign.training.model_copy(update={"convolutions": convolutions})
+        lines = summarise(campaign.model_copy(update={"training": training}))
+        return [float(line.split()[-1]) for line in lines if "as computed" in line]
+
+    on_cpus, on_gpus, direct = shown("auto")
+    assert max(on_cpus, on_gpus) < direct
+    assert shown("direct") == [direct] * 3
+    trimmed = 0
+    for n in campaign.networks():
+        walk = walk_network(n.spec, n.images)
+        half_epoch = half_epoch_work(walk, n.spec, n.images, SETTINGS, "cpu")
+        trimmed += half_epoch.times(campaign.half_epochs).operations
+    assert direct == pytest.approx(trimmed, rel=0.01)
 
 
 def test_a_network_s_cost_says_what_it_needs_and_takes():
