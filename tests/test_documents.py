@@ -70,6 +70,9 @@ SMALLEST = {
     "nnlc describe FILE.npz": "nnlc describe own.npz",
     "nnlc describe FILE.npz [--networks N] [--depths A-B]": "nnlc describe own.npz --depths 1-2",
     "nnlc plan paper --site …": "nnlc plan fashion-mnist --site frontier",
+    "nnlc plan paper --site frontier --nodes N --elements 1": (
+        "nnlc plan fashion-mnist --site frontier --nodes 2 --elements 1"
+    ),
     "nnlc plan CAMPAIGN [--site SITE | --ranks N]": "nnlc plan fashion-mnist --site frontier",
     "nnlc doctor": "nnlc doctor smoke --device cpu",
     "nnlc doctor [CAMPAIGN]": "nnlc doctor smoke --device cpu",
