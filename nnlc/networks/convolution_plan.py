@@ -26,8 +26,8 @@ FEW_OUTPUTS = 3
 FEW_OUTPUTS_FOR_WEIGHTS = 8
 """Greatest output width for which a CPU computes the weights' gradient as a matrix product."""
 
-LEAST_IN_ROWS, LEAST_IN_PRODUCT = 1e9, 1e7
-"""Least operations of a pass by rows, and of each of its matrix products."""
+LEAST_IN_ROWS = 1e9
+"""Least operations of a pass by rows; with fewer, networks keep their bits."""
 
 # Speeds of arithmetic by other ways, relative to Fourier transforms. On CPUs, they were found with
 # 100 convolutions of the article's search space, and checked with 100 others, by
@@ -53,19 +53,6 @@ class Trim(NamedTuple):
     """Padding before the input's first pixel; if negative, the number of pixels cut off."""
     right: int
     """Padding after the input's last pixel; if negative, the number of pixels cut off."""
-
-
-class Seen(NamedTuple):
-    """Pixels that a window sees, in one direction."""
-
-    output: int
-    """Index among the outputs that are computed."""
-    pixel: int
-    """Index of the first pixel."""
-    start: int
-    """Index of the first pixel within the window."""
-    pixels: int
-    """Number of pixels."""
 
 
 class Ways(NamedTuple):
@@ -122,22 +109,14 @@ def trim(layer: "Layer") -> Trim:
     return Trim(first, last - first + 1, left, right)
 
 
-def seen(part: Trim, width: int, kernel: int, stride: int) -> list[Seen]:
-    """Return the pixels that windows see in one direction, without windows of only padding.
+def seen(part: Trim, width: int, kernel: int, stride: int) -> list[tuple[int, int, range]]:
+    """Return outputs with the positions of their windows and the pixels that these see.
 
-    Args:
-        part: the outputs that are computed.
-        width: width of the input.
-        kernel: width of the windows.
-        stride: distance between windows.
+    All are along one direction. Windows that see only padding are left out.
     """
-    found = []
-    for output in range(part.width):
-        before = output * stride - part.left
-        start, end = max(0, -before), min(kernel, width - before)
-        if start < end:
-            found.append(Seen(output, before + start, start, end - start))
-    return found
+    starts = [i * stride - part.left for i in range(part.width)]
+    pixels = [range(max(0, start), min(width, start + kernel)) for start in starts]
+    return [found for found in zip(range(part.width), starts, pixels, strict=True) if found[2]]
 
 
 @lru_cache(maxsize=64)  # a network's layers are asked several times in a row
@@ -149,7 +128,6 @@ def plan_convolution(layer: "Layer", conditions: Conditions) -> ConvolutionPlan:
     part = found if is_trimmed else Trim(0, outputs, layer.padding, layer.padding)
     transforms = plan_fourier(layer, part, conditions.batch, conditions.device)
     known = seen(part, layer.input[1], layer.kernel, layer.stride)
-    row_width = sum(each.pixels for each in known)
     plan = ConvolutionPlan(
         trim=part,
         is_trimmed=is_trimmed,
@@ -157,42 +135,28 @@ def plan_convolution(layer: "Layer", conditions: Conditions) -> ConvolutionPlan:
         ways=_direct_ways(part, conditions.device),
         transforms=None,
         window_values=layer.input[0] * (part.width * layer.kernel) ** 2,
-        seen_values=layer.input[0] * row_width**2,
+        seen_values=layer.input[0] * sum(len(pixels) for _, _, pixels in known) ** 2,
     )
     if conditions.convolutions == "direct":
         return plan
-    ways = _auto_ways(layer, conditions, plan, transforms, row_width * len(known))
+    ways = _auto_ways(layer, conditions, plan, transforms)
     return plan._replace(ways=ways, transforms=transforms if "fourier" in ways else None)
 
 
 def _auto_ways(
-    layer: "Layer",
-    conditions: Conditions,
-    plan: ConvolutionPlan,
-    transforms: FourierPlan,
-    row_products: int,
+    layer: "Layer", conditions: Conditions, plan: ConvolutionPlan, transforms: FourierPlan
 ) -> Ways:
-    """Return Fourier transforms where they are faster, else rows where products are large enough.
-
-    Args:
-        layer: the convolution.
-        conditions: the training's conditions.
-        plan: the plan with the ways of `training.convolutions = "direct"`.
-        transforms: the plan of Fourier transforms.
-        row_products: number of matrix products of the way "rows".
-    """
-    each, others = 2 * conditions.batch * layer.output[0], plan.ways
-    if each * plan.seen_values >= max(LEAST_IN_ROWS, LEAST_IN_PRODUCT * row_products):
-        others = Ways(*("rows" if way == "product" else way for way in others))
+    """Return the ways that should be fastest: those of "direct", by rows, or Fourier transforms."""
     if min(layer.input[0], layer.output[0]) < FEWEST_CHANNELS:
-        return others
-    transformed, speeds = transforms.operations, _speeds(others, layer.kernel, conditions.device)
-    return Ways(
-        *(
-            "fourier" if each * plan.values(way) >= speed * transformed else way
-            for way, speed in zip(others, speeds, strict=True)
-        )
-    )
+        return plan.ways
+    each, fastest = 2 * conditions.batch * layer.output[0], list[Way]()
+    transformed, speeds = transforms.operations, _speeds(plan.ways, layer.kernel, conditions.device)
+    for way, speed in zip(plan.ways, speeds, strict=True):
+        costs: dict[Way, float] = {way: each * plan.window_values / speed, "fourier": transformed}
+        if conditions.device == "cpu" and each * plan.seen_values >= LEAST_IN_ROWS:
+            costs["rows"] = each * plan.seen_values / SPEED_OF_PRODUCTS
+        fastest.append(min(costs, key=costs.__getitem__))
+    return Ways(*fastest)
 
 
 def _speeds(ways: Ways, kernel: int, device: DeviceKind) -> Iterator[float]:
@@ -201,7 +165,7 @@ def _speeds(ways: Ways, kernel: int, device: DeviceKind) -> Iterator[float]:
     for way, table in zip(ways, tables, strict=True):
         if device == "cuda":
             yield SPEED_ON_GPUS
-        elif way in ("product", "rows"):
+        elif way == "product":
             yield SPEED_OF_PRODUCTS
         else:
             yield next(speed for least, speed in table if kernel >= least)
