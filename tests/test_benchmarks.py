@@ -209,3 +209,10 @@ def test_every_program_among_the_benchmarks_is_run():
     files = Path(__file__), Path(__file__).with_name("test_stopping_jobs.py")
     tests = "".join(path.read_text(encoding="utf-8") for path in files)
     assert {name for name in programs if f'"{name}"' not in tests} == set()
+
+
+def test_pooling_in_two_passes_is_compared_with_one_bit_by_bit_for_every_shape(run):
+    widest, comparisons = run("pooling.py", "--shapes", 5)
+    strides_and_paddings = [kernel * (kernel // 2 + 1) for kernel in range(1, 6)]
+    shapes = sum(sum(strides_and_paddings[:width]) for width in range(2, 6))
+    assert (widest, comparisons) == (5, 2 * shapes)
