@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nnlc.campaign.campaign import load_campaign
+from nnlc.campaign.campaign import CampaignNetwork, TrainingSection, load_campaign
 from nnlc.networks import Layer, walk_network
+from nnlc.networks.arithmetic import arithmetic_of
 from nnlc.networks.conditions import Conditions, Convolutions
 from nnlc.training.convolution import Convolution
 
@@ -75,6 +76,12 @@ def draw_by_cost(campaign: str, count: int, seed: int) -> list[Asked]:
     random = np.random.default_rng(seed)
     drawn = random.choice(len(shares), count, replace=False, p=shares / shares.sum())
     return [list(known)[i] for i in drawn]
+
+
+def changes(of: CampaignNetwork) -> bool:
+    """Return True if `convolutions = "direct"` trains a network in other ways."""
+    settings = TrainingSection(), TrainingSection(convolutions="direct")
+    return len({arithmetic_of(of.spec, of.images, each, "cpu") for each in settings}) == 2
 
 
 def module(asked: Asked, convolutions: Convolutions | None) -> nn.Conv2d:

@@ -93,6 +93,11 @@ def eager(of: CampaignNetwork, seconds: float, device: torch.device) -> Rates:
     return ours(of, seconds, device, graphs=False)
 
 
+def direct(of: CampaignNetwork, seconds: float, device: torch.device) -> Rates:
+    """Time the steps of nnlc's loop with direct convolutions."""
+    return ours(of, seconds, device, TrainingSection(convolutions="direct"))
+
+
 def counting(of: CampaignNetwork, seconds: float, device: torch.device) -> float:
     """Return the share of a half epoch that counting right predictions takes."""
     for_device = DeviceImages(random_images(of), TrainingSection(), device)
@@ -138,7 +143,7 @@ class Machine:
     def run_on_all_cores(self, work: Callable, *arguments) -> list:
         """Run the same work on all cores at once, in the kind of process that it needs."""
         pools = {usual: self._alone} | dict.fromkeys(
-            (ours, eager, counting, free_memory), self._trainers
+            (ours, eager, direct, counting, free_memory), self._trainers
         )
         futures = [p.submit(work, *arguments, self.device) for p in pools.get(work, self._plain)]
         return [future.result() for future in futures]

@@ -8,6 +8,7 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 
 import pytest
+import torch
 from curve_samples import saturating, table
 from tabular_samples import write_networks
 
@@ -96,11 +97,33 @@ def test_a_page_is_opened_and_used_in_a_browser(run):
     assert 0 < typical == most
 
 
+class OneCore:
+    """This process, in the place of a machine whose cores all do the same."""
+
+    cores = 1
+
+    def __init__(self, *_):
+        pass
+
+    def time(self, way, of, seconds):
+        return way(of, seconds, torch.device("cpu"))
+
+
 SMALLEST = {
+    "campaign.py": (
+        ["--networks", 2, "--campaign", "smoke", "--ways", "resident", "direct"],
+        {"Machine": OneCore, "SECONDS": 0.01},
+        r"^all +8 100\.0% +3 +\d+\.\d\d ± \d.* 1\.00 ± 0\.00 *\nours: ",
+    ),
     "convolutions.py": (
         ["--layers", 1, "--campaign", "smoke", "--check"],
         {"trainer_process": HERE},
         r"^all passes: direct/chosen \d.* of [23] choices lose more than 10%",
+    ),
+    "exactness.py": (
+        ["--layers", 1, "--images", 1, "--campaign", "smoke"],
+        {"trainer_process": HERE, "EPOCHS": 0.5, "SEEDS": 2, "MOST_OPERATIONS": 2e10},
+        r"^weights' gradient: nnlc's error is \d\.\d\d times torch's",
     ),
     "heavy_layers.py": (
         ["--sampled", 1, "--campaign", "smoke"],
@@ -146,12 +169,31 @@ def test_a_benchmark_runs_in_its_smallest_form(name, output_of, tmp_path, monkey
         monkeypatch.setattr(benchmark, attribute, value)
     if name == "loop.py":
         assert "% of a half epoch" in output_of(name, "--counting", *options)
+    if name == "exactness.py":
+        assert "points between ways, by" in output_of(name, "--curves", 1)
     if name == "schedule.py":
         every_tenth(benchmark, monkeypatch)
         found = benchmark.array_row("summit", 24, 4, 1)  # takes too long as it is printed
         assert found[:3] == ["summit", 24, 4]
         assert all(1 <= float(ratio) < 1.5 for ratio in found[3:])
     assert re.search(told, output_of(name, *options), re.MULTILINE)
+
+
+def test_sums_over_a_campaign_are_estimated_without_bias_from_draws_by_cost(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    campaign = importlib.import_module("campaign")
+    costs = [float(1 + n**3) for n in range(50)]
+    seconds = {n: cost * (1 + n % 3) for n, cost in enumerate(costs)}
+    errors, within = [], 0
+    for seed in range(60):
+        parts = campaign.draw_parts(costs, 20, seed)
+        assert parts[0].draws[0].network == 49
+        assert campaign.estimate(parts, dict(enumerate(costs)))[0] == pytest.approx(sum(costs))
+        value, error = campaign.estimate(parts, seconds, dict(enumerate(costs)))
+        errors.append(value - sum(seconds.values()) / sum(costs))
+        within += abs(errors[-1]) <= 2 * error
+    assert abs(sum(errors)) / 60 < 0.05
+    assert within > 45
 
 
 def test_searches_of_tables_come_closer_to_the_best_network_with_more_cost(
