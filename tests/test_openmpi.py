@@ -15,7 +15,15 @@ import pytest
 from limits import HANG_SECONDS, wait_until
 from needs import OPEN_MPI_PYTHON
 from typer.testing import CliRunner
-from worker_jobs import events, mpirun, slow_steps, steps_done, tables, write_campaign
+from worker_jobs import (
+    all_at_work,
+    events,
+    mpirun,
+    slow_steps,
+    steps_done,
+    tables,
+    write_campaign,
+)
 
 from nnlc.cli import app
 
@@ -68,7 +76,7 @@ def test_a_job_script_under_open_mpi_leaves_the_same_tables_and_a_log_of_plain_l
     alone, tmp_path
 ):
     launcher = Launcher(tmp_path, "Open MPI")
-    assert launcher.start().wait(HANG_SECONDS) == 0, launcher.log
+    assert launcher.start(**all_at_work(tmp_path, 2)).wait(HANG_SECONDS) == 0, launcher.log
     assert tables(tmp_path / "r") == tables(alone[1])
     assert {event["rank"] for event in events(tmp_path / "r", "finish")} == {0, 1}
     assert "6/6" in launcher.log

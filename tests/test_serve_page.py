@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from browser import Page
+from limits import HANG_SECONDS
 from picture_samples import write_tables
 from test_report_page import FOCUS, PIXELS, ROWS, SELECTED, text
 from worker_jobs import TINY, write_campaign
@@ -33,6 +34,7 @@ def browser(tmp_path_factory):
 def served(browser, tmp_path, monkeypatch):
     """The page of a campaign under way, asked for several times a second."""
     monkeypatch.setattr(living, "POLL_SECONDS", 0.6)
+    monkeypatch.setattr("nnlc.results.journal.SILENT_SECONDS", HANG_SECONDS)
     results = ResultsFolder(tmp_path / "r")
     results.open(load_campaign(write_campaign(tmp_path, MANY)))
     write_tables(results.path, list(results.campaign().networks())[:3], 2)

@@ -211,6 +211,12 @@ def steps_done(folder: Path) -> int:
     return len(_steps(folder).read_bytes()) if _steps(folder).exists() else 0
 
 
+def all_at_work(folder: Path, trainers: int) -> dict[str, str]:
+    """An environment in which no trainer goes on before so many have a network."""
+    when = f"not os.path.exists(STEPS) or os.path.getsize(STEPS) < {trainers}"
+    return slow_steps(folder, HANG_SECONDS, when=when)
+
+
 def _steps(folder: Path) -> Path:
     return folder / "steps.txt"
 
