@@ -89,6 +89,7 @@ def hour(tmp_path_factory):
         for name, value in environment.items():
             patch.setenv(name, value)
         patch.setattr(machine_plan, "probe", partial(probe, seconds=0.2))
+        patch.setattr("nnlc.calibration.probe.LIMIT_SECONDS", HANG_SECONDS)
         for number, (language, code) in enumerate(BLOCKS):
             if language == "sh":
                 # A plug-in is found by programs that start later.
