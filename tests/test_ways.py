@@ -1,5 +1,6 @@
 """Ways of computing convolutions: campaigns of before stay direct, light networks stay the same."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,16 +8,17 @@ from small_networks import SAMPLE, bits, bundled_images, curve, first, spec
 
 from nnlc import rebuild
 from nnlc.campaign.campaign import load_campaign
-from nnlc.networks import arithmetic, convolution_plan, walk_network
+from nnlc.networks import arithmetic, layers, walk_network
 from nnlc.networks.arithmetic import arithmetic_of, older_ways, settings_for
 from nnlc.networks.conditions import Conditions, conditions_of
-from nnlc.networks.convolution_plan import Ways, plan_convolution
+from nnlc.networks.convolution_plan import plan_convolution
 from nnlc.networks.cost import CPU, predict_seconds
 from nnlc.networks.memory import memory_bytes
 from nnlc.networks.recipe import TrainingSection
 from nnlc.results.campaign_file import FORMAT, FORMATS
 from nnlc.results.folder import ResultsFolder
 from nnlc.system.newer_format import version_numbers
+from nnlc.training import convolution
 from nnlc.training.build import Network
 from nnlc.verification.differences import Difference
 from nnlc.verification.verdicts import Verdict
@@ -25,27 +27,32 @@ from nnlc.verification.verify_text import verdict_lines
 OLD = Path(__file__).parent / "old"
 BEFORE = ["0.1.0", "0.2.0"]
 AUTO, DIRECT = TrainingSection(), TrainingSection(convolutions="direct")
-LIGHT, HEAVY = spec(conv_kernels=(3,)), spec(conv_kernels=(4,))
-PRODUCTS = Ways("product", "product", "product")
+LIGHT = spec(
+    layer_types=(1, 1),
+    conv_kernels=(3, 2),
+    conv_strides=(1, 9),
+    conv_paddings=(0, 0),
+    conv_filters=(4, 4),
+    pool_kernels=(),
+    pool_strides=(),
+    pool_paddings=(),
+    batch_size=20,
+)
+HEAVY = replace(LIGHT, conv_kernels=(3, 13), conv_strides=(1, 1), conv_filters=(64, 64))
 
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Conditions under which the rule is asked, which computes kernels from 4 on otherwise."""
+    """Conditions under which plans of convolutions are asked."""
     found = set()
 
-    def ways(layer, conditions, part, *_):
-        if conditions.convolutions == "auto":
-            found.add(conditions)
-            if layer.kernel >= 4:
-                return PRODUCTS
-        return direct(layer, conditions, part)
+    def plan(layer, conditions):
+        found.add(conditions)
+        return plan_convolution(layer, conditions)
 
-    direct = convolution_plan._direct_ways
-    monkeypatch.setattr(convolution_plan, "_ways", ways)
-    arithmetic._has_other_ways.cache_clear()
-    yield found
-    arithmetic._has_other_ways.cache_clear()
+    monkeypatch.setattr(layers, "plan_convolution", plan)
+    monkeypatch.setattr(convolution, "plan_convolution", plan)
+    return found
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -71,9 +78,9 @@ def test_networks_in_which_no_other_way_is_chosen_keep_arithmetic_and_plans(devi
     assert light >= 30
 
 
-def test_the_rule_is_asked_under_the_conditions_of_the_training_by_module_and_predictions(asked):
+def test_module_and_predictions_ask_under_the_conditions_of_the_training(asked):
     walk = walk_network(HEAVY, SAMPLE)
-    for settings, found in ((DIRECT, set()), (AUTO, {Conditions(100, "cpu", "auto")})):
+    for settings in (AUTO, DIRECT):
         for ask in (
             lambda chosen: Network(walk, HEAVY, chosen),
             lambda chosen: predict_seconds(HEAVY, SAMPLE, 1, CPU, chosen, "cpu"),
@@ -81,10 +88,10 @@ def test_the_rule_is_asked_under_the_conditions_of_the_training_by_module_and_pr
         ):
             asked.clear()
             ask(settings)
-            assert asked == found
+            assert asked == {Conditions(20, "cpu", settings.convolutions)}
 
 
-def test_a_network_with_another_way_has_arithmetic_2_and_other_bits_unless_it_stays_direct(asked):
+def test_a_network_with_another_way_has_arithmetic_2_and_other_bits_unless_it_stays_direct():
     images = first(bundled_images(), 200, 100)
     for network, words in ((LIGHT, "1"), (HEAVY, "2")):
         before, now = curve(network, images, convolutions="direct"), curve(network, images)
@@ -106,9 +113,7 @@ def test_a_campaign_that_was_begun_before_stays_direct_by_itself(asked, version,
     assert ResultsFolder(tmp_path).resolve(load_campaign(copy)).training == AUTO
     table = min(results.path.glob("*_models/*.txt"))
     rebuild(table, plain=False)
-    assert not asked
-    rebuild(table, plain=False, campaign=copy)
-    assert asked
+    assert {conditions.convolutions for conditions in asked} == {"direct"}
 
 
 def test_a_campaign_toml_says_that_nnlc_before_its_last_new_setting_can_not_read_it():
