@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from gatherer_jobs import Job
 from small_networks import SAMPLE, spec
 
 from nnlc import rebuild
-from nnlc.campaign.campaign import load_campaign
+from nnlc.campaign.campaign import CampaignNetwork, load_campaign
 from nnlc.networks import arithmetic, layers, walk_network
 from nnlc.networks.arithmetic import arithmetic_of, older_ways, settings_for
 from nnlc.networks.conditions import Conditions, conditions_of
@@ -16,9 +17,13 @@ from nnlc.networks.convolution_plan import plan_convolution
 from nnlc.networks.cost import CPU, predict_seconds
 from nnlc.networks.memory import memory_bytes
 from nnlc.networks.recipe import TrainingSection
+from nnlc.ranks.backlog import Backlog
 from nnlc.results.campaign_file import FORMAT, FORMATS
 from nnlc.results.folder import ResultsFolder
+from nnlc.results.history import Finish
+from nnlc.results.journal import Journal
 from nnlc.system.newer_format import version_numbers
+from nnlc.tables import Row, Table, write_table
 from nnlc.training import convolution
 from nnlc.training.build import Network
 from nnlc.verification.differences import Difference
@@ -141,3 +146,29 @@ def test_a_table_without_a_campaign_that_differs_may_be_an_older_ones(tmp_path):
 
 def _text(verdict: Verdict) -> str:
     return " ".join(verdict_lines(verdict))
+
+
+@pytest.mark.parametrize(("recorded", "convolutions"), [("1", "direct"), ("2", "auto")])
+def test_a_table_is_rebuilt_in_the_arithmetic_that_its_journal_recorded(
+    asked, tmp_path, recorded, convolutions
+):
+    path = tmp_path / "F-MNIST-sample_models" / f"{HEAVY.id}.txt"
+    path.parent.mkdir()
+    write_table(Table(HEAVY, [Row(2.0, 2.0, 10.0)]), path)
+    versions = {"nnlc": "0.3.0", "arithmetic": recorded}
+    (tmp_path / "journal").mkdir()
+    Journal(tmp_path / "journal").write("finish", id=HEAVY.id, versions=versions)
+    rebuild(path, plain=False)
+    assert {conditions.convolutions for conditions in asked} == {convolutions}
+
+
+def test_a_job_learns_from_earlier_networks_by_the_ways_in_which_they_were_trained(
+    tmp_path, monkeypatch
+):
+    job, found = Job(tmp_path), []
+    monkeypatch.setattr("nnlc.ranks.backlog.predict_seconds", lambda *by: found.append(by[4]) or 1)
+    backlog = Backlog([], job.campaign, job.results, job.leases, CPU, "cpu")
+    for recorded in ("1", "2"):
+        finish = Finish(versions={"nnlc": "0.3.0", "arithmetic": recorded})
+        backlog.remember(CampaignNetwork(0, SAMPLE, HEAVY), finish, 1.0)
+    assert found == [DIRECT, AUTO]

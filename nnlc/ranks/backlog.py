@@ -12,10 +12,11 @@ from nnlc.calibration.speed_correction import Kind, SpeedCorrection, size_class
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.networks.conditions import DeviceKind
 from nnlc.networks.cost import Machine, predict_seconds, predict_step_seconds
+from nnlc.networks.recipe import TrainingSection
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.waiting import ExpectedSeconds, Order, WaitingNetworks
 from nnlc.results.folder import ResultsFolder
-from nnlc.results.history import read_history
+from nnlc.results.history import Finish, read_history
 from nnlc.results.inventory import Entry, Inventory, State, entry_of
 
 RECHECK_SECONDS = 5.0
@@ -103,9 +104,10 @@ class Backlog:
         predicted = self.seconds[index] / half_epochs
         self._correction.measure(index, self._kinds[index], predicted, measured)
 
-    def remember(self, network: CampaignNetwork, measured: float) -> None:
+    def remember(self, network: CampaignNetwork, finish: Finish, measured: float) -> None:
         """Learn from the measured seconds of a network that an earlier job finished."""
-        predicted = self._predict_whole(network)
+        about = network.spec, network.images, self._campaign.training, self._device
+        predicted = self._predict_whole(network, finish.settings_as_trained(*about))
         kind = self._kind(network, predicted)
         self._correction.measure(network.index, kind, predicted, measured)
 
@@ -193,16 +195,17 @@ class Backlog:
     def _predict(self, network: CampaignNetwork) -> float:
         """Return the predicted seconds of a network's half epochs that are left."""
         left = self._left.get(network.index, self._campaign.half_epochs)
-        return self._predict_whole(network) * (left / self._campaign.half_epochs)
+        seconds = self._predict_whole(network, self._campaign.training)
+        return seconds * (left / self._campaign.half_epochs)
 
-    def _predict_whole(self, network: CampaignNetwork) -> float:
+    def _predict_whole(self, network: CampaignNetwork, settings: TrainingSection) -> float:
         """Return the predicted seconds of all half epochs of a network."""
         return predict_seconds(
             network.spec,
             network.images,
             self._campaign.epochs,
             self._machine,
-            self._campaign.training,
+            settings,
             self._device,
         )
 

@@ -130,7 +130,7 @@ class HandOut:
                 continue
             count[network.images.name] += 1
             if count[network.images.name] <= REMEMBERED_NETWORKS:
-                self.backlog.remember(network, seconds)
+                self.backlog.remember(network, finish, seconds)
 
     def _next_of(
         self, slots: Iterator[Slot], *, packable_only: bool = False

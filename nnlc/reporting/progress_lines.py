@@ -78,7 +78,10 @@ def training_left(
     for network in networks:
         id_, images = network.spec.id, network.images
         if id_ in left or id_ in totals:
-            work = _half_epoch_work(network.spec, images, campaign.training, device)
+            own = campaign.training
+            if id_ not in left and (finish := history.finishes.get(id_)):
+                own = finish.settings_as_trained(network.spec, images, own, device)
+            work = _half_epoch_work(network.spec, images, own, device)
             seconds = known.machine.seconds(work.times(half_epochs))
             predicted[id_] = kind, _ = Kind(images.name, size_class(seconds)), seconds
             correction.measure(network.index, kind, seconds, totals.get(id_, 0.0))

@@ -10,6 +10,7 @@ from nnlc.campaign.campaign import Campaign
 from nnlc.errors import NnlcError
 from nnlc.networks import ImageSet, NetworkSpec, Walk, walk_network
 from nnlc.networks.draws import training_seed
+from nnlc.results.history import read_history
 from nnlc.results.paths import ResultsPaths
 from nnlc.system.extras import require_extra
 from nnlc.tables import Table, read_table
@@ -66,16 +67,23 @@ def rebuild(
     given = campaign_of(None if isinstance(table, Table) else Path(table), campaign)
     origin = origin_of(spec, given, images)
     walk, settings = walk_network(spec, origin.images), origin.settings
+    results = None
+    if not isinstance(table, Table):  # links keep their names
+        results = ResultsPaths(Path(os.path.abspath(table)).parent.parent)  # noqa: PTH100
+    if results and campaign is None and not plain:
+        finish = read_history(results.journal_folder).finishes.get(spec.id)
+        if finish is not None:
+            device = "cuda" if finish.on_gpu else "cpu"
+            settings = finish.settings_as_trained(spec, origin.images, settings, device)
     with _weights_of(spec, walk):
         if plain:
             module = nn.Sequential(*(plain_module(layer, settings) for layer in walk.layers))
         else:
             module = Network(walk, spec, settings)
     if weights != "initial":
-        if isinstance(table, Table):
+        if results is None:
             raise NnlcError(f"network {spec.id}: weights={weights!r} needs the table's file")
-        home = Path(os.path.abspath(table)).parent.parent  # noqa: PTH100  links keep their names
-        load_weights(module, whole, ResultsPaths(home).weights_path(spec.id), weights)
+        load_weights(module, whole, results.weights_path(spec.id), weights)
     return module
 
 
