@@ -13,7 +13,7 @@ determine the order are wrong by a random factor for each network (log-uniform) 
     blocks      equal blocks of the campaign's order, assigned to the GPUs beforehand
 
 Figures are makespan / bound, for the worst seed; nnlc's for each kind of error, "longest" for the
-worst of all errors. From about 25 GPUs on, the longest network is the bound and the order matters
+worst of all errors. From about 150 GPUs on, the longest network is the bound and the order matters
 little. Therefore larger campaigns are simulated too: copies of this one, each with its own errors,
 as many as make the number of GPUs the bound, up to a campaign's limit of a million networks.
 Not simulated: starts, saves, and the walltime of jobs.
