@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 PARTS = 3
 """Real parts of a spectrum: a complex product takes three real products."""
 _VALUE_BYTES = 4
-_SPECTRA_BYTES = 1 << 27
+_SPECTRA_BYTES = 1 << 26
 """Bytes of the images' and gradients' spectra that are computed at once."""
 _BLOCK_BYTES: dict["DeviceKind", int] = {"cpu": 4 << 20, "cuda": 1 << 25}
 """Bytes of the spectra of the weights, and of their products with images, that are computed at
 once; on a CPU they should stay in caches."""
-_LEAST_BLOCK = 16
-"""Least number of filters or channels in a block, so that its products stay efficient."""
+_LEAST_BLOCK, _MOST_BLOCK = 16, 160
+"""Least and greatest number of filters or channels in a block: products of fewer are slow, and the
+way back of more takes much memory."""
 
 
 class FourierPlan(NamedTuple):
@@ -72,28 +73,38 @@ class FourierPlan(NamedTuple):
         most = _SPECTRA_BYTES // (_VALUE_BYTES * self.parts * spectra)
         return max(1, min(self.frequencies, most))
 
-    def group(self, together: int) -> int:
-        """Return how many frequencies along columns share the calls for a block of weights."""
-        return 1 if self.on_cpu else together
-
-    def block(self, others: int, count: int, together: int) -> int:
+    def block(self, others: int, count: int) -> int:
         """Return the size of a block of filters or channels.
 
         Args:
             others: number of channels, for blocks of filters; of filters, for blocks of channels.
             count: number of filters, or of channels.
+        """
+        most = self._block_bytes // (_VALUE_BYTES * self.parts * max(others, self.batch))
+        return min(count, max(_LEAST_BLOCK, min(_MOST_BLOCK, most // _LEAST_BLOCK * _LEAST_BLOCK)))
+
+    def group(self, others: int, block: int, together: int) -> int:
+        """Return how many frequencies along columns share the calls for a block.
+
+        Args:
+            others: number of channels, for blocks of filters; of filters, for blocks of channels.
+            block: size of a block.
             together: number of frequencies along columns that are computed at once.
         """
-        row = _VALUE_BYTES * self.parts * max(others, self.batch) * self.group(together)
-        most = _BLOCK_BYTES["cpu" if self.on_cpu else "cuda"] // row
-        return min(count, max(_LEAST_BLOCK, most // _LEAST_BLOCK * _LEAST_BLOCK))
+        each = _VALUE_BYTES * self.parts * max(others, self.batch) * block
+        return 1 if self.on_cpu else max(1, min(together, self._block_bytes // each))
+
+    @property
+    def _block_bytes(self) -> int:
+        return _BLOCK_BYTES["cpu" if self.on_cpu else "cuda"]
 
     @property
     def forward_calls(self) -> int:
         """Number of kernel launches of one pass, about."""
         at_once = self.together(self.batch * self.channels)
-        blocks = -(-self.filters // self.block(self.channels, self.filters, at_once))
-        groups = -(-at_once // self.group(at_once))
+        block = self.block(self.channels, self.filters)
+        groups = -(-at_once // self.group(self.channels, block, at_once))
+        blocks = -(-self.filters // block)
         return 4 + -(-self.frequencies // at_once) * (2 + blocks * (3 + 3 * groups))
 
     @property
@@ -165,11 +176,12 @@ class FourierPlan(NamedTuple):
         self, count: int, others: int, width: int, together: int, *, of_weight: bool = False
     ) -> int:
         """Return the bytes while blocks of filters or channels are computed, results included."""
-        block = self.block(others, count, together)
+        block = self.block(others, count)
         each = others if of_weight else self.batch
         weights = 0 if of_weight else others * block
         half, back = 2 * together * self.kernel * weights, 2 * together * width * each * block
-        products = self.group(together) * self.parts * (weights + each * block)
+        group = self.group(others, block, together)
+        products = group * self.parts * (weights + each * block)
         made, results = width**2 * each * block, width**2 * each * count
         worst = max(self.kernel**2 * weights + half, half + products + back, back + made)
         before = results if together < self.frequencies else results - made

@@ -47,7 +47,7 @@ class FourierConvolution(nn.Module):
         """Convolve (batch, channels, width, width) to (batch, filters, outputs, outputs)."""
         plan, batch, filters = self._plan, len(pixels), len(weight)
         at_once = plan.together(plan.batch * plan.channels)
-        sums = _Sums(plan.block(plan.channels, filters, at_once), filters)
+        sums = _Sums(plan.block(plan.channels, filters), filters)
         images = self._inner(pixels)
         for frequencies, spectrum in self._spectra("pixels", "left", images, at_once):
             for block in sums.blocks:
@@ -80,8 +80,8 @@ class FourierConvolution(nn.Module):
         """
         plan, channels, filters = self._plan, pixels.shape[1], len(weight)
         at_once = plan.together(plan.batch * (plan.filters + of_weight * plan.channels))
-        inputs = _Sums(plan.block(filters, channels, at_once), channels)
-        weights = _Sums(plan.block(channels, filters, at_once), filters)
+        inputs = _Sums(plan.block(filters, channels), channels)
+        weights = _Sums(plan.block(channels, filters), filters)
         others = self._spectra("pixels", "conjugate", self._inner(pixels), at_once)
         for frequencies, spectrum in self._spectra("values", "right", gradient, at_once):
             for block in inputs.blocks if of_pixels else ():
@@ -154,16 +154,18 @@ class FourierConvolution(nn.Module):
         half = self._along_rows("weight", _front(weights), frequencies)
         to_parts = self.get_buffer(f"weight_{parts}")
         back, rows = self.get_buffer(f"{result}_from"), len(to_parts)
-        group = self._plan.group(len(half))
+        group = self._plan.group(filters + channels - made, made, len(half))
         whole = half.new_empty(group, rows, half.shape[2])
         products = half.new_empty(group * rows, batch, made)
         found = half.new_empty(len(half), len(back), batch * made)
         for chosen in _ranges(len(half), group):
-            torch.bmm(to_parts.expand(group, -1, -1), half[chosen], out=whole)
-            factor = whole.view(group * rows, filters, channels)
+            many = chosen.stop - chosen.start
+            torch.bmm(to_parts.expand(many, -1, -1), half[chosen], out=whole[:many])
+            factor = whole[:many].view(many * rows, filters, channels)
             right = factor if parts == "left" else factor.transpose(1, 2)
-            torch.bmm(spectrum[chosen].flatten(0, 1), right, out=products)
-            torch.bmm(back.expand(group, -1, -1), products.view(group, rows, -1), out=found[chosen])
+            product = products[: many * rows]
+            torch.bmm(spectrum[chosen].flatten(0, 1), right, out=product)
+            torch.bmm(back.expand(many, -1, -1), product.view(many, rows, -1), out=found[chosen])
         return found.view(-1, found.shape[1] // 2 * found.shape[2])
 
     def _correlated(self, gradients: Tensor, pixels: Tensor) -> Tensor:
@@ -177,16 +179,16 @@ class FourierConvolution(nn.Module):
             (2 × frequencies, kernel × filters × channels).
         """
         back, (many, rows) = self.get_buffer("weight_from"), pixels.shape[:2]
-        group, size = self._plan.group(many), gradients.shape[3] * pixels.shape[3]
-        products = pixels.new_empty(group * rows, gradients.shape[3], pixels.shape[3])
-        found = pixels.new_empty(many, len(back), size)
+        filters, channels = gradients.shape[3], pixels.shape[3]
+        group = self._plan.group(channels, filters, many)
+        products = pixels.new_empty(group * rows, filters, channels)
+        found = pixels.new_empty(many, len(back), filters * channels)
         for chosen in _ranges(many, group):
-            left = gradients[chosen].flatten(0, 1).transpose(1, 2)
-            torch.bmm(left, pixels[chosen].flatten(0, 1), out=products)
-            torch.bmm(
-                back.expand(group, -1, -1), products.view(group, rows, size), out=found[chosen]
-            )
-        return found.view(-1, found.shape[1] // 2 * size)
+            size = chosen.stop - chosen.start
+            left, product = gradients[chosen].flatten(0, 1).transpose(1, 2), products[: size * rows]
+            torch.bmm(left, pixels[chosen].flatten(0, 1), out=product)
+            torch.bmm(back.expand(size, -1, -1), product.view(size, rows, -1), out=found[chosen])
+        return found.view(-1, found.shape[1] // 2 * filters * channels)
 
     def _along_rows(self, side: str, squares: Tensor, frequencies: slice) -> Tensor:
         """Return real and imaginary parts: (frequencies, 2 × columns, all others)."""
