@@ -65,7 +65,7 @@ def _has_other_ways(spec: NetworkSpec, images: ImageSet, device: str) -> bool:
 CHANGES: tuple[Change, ...] = (
     Change(
         "0.3.0",
-        "large convolutions are computed by Fourier transforms",
+        "large convolutions are computed by Fourier transforms or by rows",
         lambda spec, images, _, device: _has_other_ways(spec, images, device),
         keeps=("convolutions", "direct"),
     ),
