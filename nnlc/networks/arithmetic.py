@@ -11,6 +11,7 @@ If your change alters bits, add a `Change` here, and to the changelog a line "ar
 says which networks are affected. To let users keep the old arithmetic, add a setting of
 `[training]`: its default is the new arithmetic, and `Change.keeps` names the value that keeps the
 old arithmetic. Campaigns that were begun before the change keep the old arithmetic by themselves.
+Raise the format of campaign.toml too, since older releases can't read the setting.
 """
 
 import re

@@ -17,7 +17,9 @@ def _check_optimizer(name: str) -> str:
 
 
 class TrainingSection(BaseModel):
-    """Section `[training]`: choices that the article leaves open. Each changes the tables."""
+    """Section `[training]`: choices that the article leaves open, and ways of computing.
+
+    Each changes the tables."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
