@@ -6,10 +6,10 @@ Draws N distinct convolutions of the article's campaign with probabilities propo
 operations; with --check, N others. The thresholds of `nnlc.networks.convolution_plan` were found
 with the former, and are checked with the latter.
 
-Each pass is timed by each way at the sampler's batch, on one thread. Where a direct pass would take
-more than 2 s, the batch is smaller, and nnlc is asked for its choice at this batch. Ways are timed
-by turns, three times or until they have taken a second; the fastest time counts. Matrix products of
-more than a gigabyte of windows are left out.
+Each pass is timed by each way at the sampler's batch, on one thread, in processor seconds. Where a
+direct pass would take more than 2 s, the batch is smaller, and nnlc is asked for its choice at this
+batch. Ways are timed by turns, three times or until they have taken a second; the fastest time
+counts. Matrix products of more than a gigabyte of windows are left out.
 
 `lost` is the time of nnlc's choice over that of the fastest way. In the sums, a layer counts by
 time / operations, so that they estimate ratios of sums over the campaign.

@@ -4,13 +4,12 @@
 
 Six layers of the article's heaviest networks, with little padding and a batch of 50; and one with a
 batch of 2 that is not in the sums, as torch's own backward pass takes seconds an image. With
---sampled, the N layers of a campaign
-with most operations a step, with their own paddings and batches. A batch is smaller, and has a
-star, if PyTorch's step would take more than a minute.
+--sampled, the N layers of a campaign with most operations a step, with their own paddings and
+batches. A star marks a smaller batch, here one for which PyTorch's step takes at most a minute.
 
 `ours` is the module that nnlc trains, `direct` the same with `training.convolutions = "direct"`,
 `torch` is `torch.nn.Conv2d`; all have the channels last in memory. They are timed by turns in one
-process with one thread, and the faster of two times counts.
+process, in processor seconds, and the faster of two times counts.
 """
 
 import argparse
