@@ -21,7 +21,6 @@ A star marks a way above 120 s a step by a trial with 25 images: the trial count
 has as many steps as batches of 25 images make.
 """
 
-import argparse
 import math
 import os
 import time
@@ -32,6 +31,7 @@ from typing import NamedTuple
 import numpy as np
 from convolution_layers import changes
 from loop import Machine, direct, half_epoch, ours
+from options import options_parser, positive
 from plain_loops import resident, usual
 
 from nnlc.campaign.campaign import CampaignNetwork, load_campaign
@@ -81,6 +81,8 @@ def draw_parts(costs: Sequence[float], count: int, seed: int) -> list[Part]:
     random, times = np.random.default_rng(seed), max(2, round(count / tenths))
     for tenth in range(tenths):
         members = rest[(middle * tenths).astype(int) == tenth]
+        if not len(members):
+            continue
         total = cost[members].sum()
         drawn = sorted(random.choice(members, times, p=cost[members] / total))
         draws = [Draw(int(n), total / times / cost[n]) for n in drawn]
@@ -198,9 +200,8 @@ def show_sums(
 
 def main() -> None:
     """Draw, measure, and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--campaign", default="paper", metavar="NAME", help="(%(default)s)")
-    parser.add_argument("--networks", type=int, default=30, metavar="N", help="(%(default)s)")
+    parser = options_parser(__doc__)
+    parser.add_argument("--networks", type=positive, default=30, metavar="N", help="(%(default)s)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="(%(default)s)")
     parser.add_argument(
         "--ways", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY", help=f"{list(WAYS)}"

@@ -71,11 +71,11 @@ def heaviest(campaign: str, count: int) -> list[Asked]:
 
 def draw_by_cost(campaign: str, count: int, seed: int) -> list[Asked]:
     """Return distinct convolutions, drawn with probabilities proportional to their share."""
-    known = convolutions(campaign)
-    shares = np.array(list(known.values()))
+    shares = convolutions(campaign)
+    known, p = list(shares), np.array(list(shares.values()))
     random = np.random.default_rng(seed)
-    drawn = random.choice(len(shares), count, replace=False, p=shares / shares.sum())
-    return [list(known)[i] for i in drawn]
+    drawn = random.choice(len(known), min(count, len(known)), replace=False, p=p / p.sum())
+    return [known[i] for i in drawn]
 
 
 def changes(of: CampaignNetwork) -> bool:

@@ -15,7 +15,6 @@ counts. Matrix products of more than a gigabyte of windows are left out.
 time / operations, so that they estimate ratios of sums over the campaign.
 """
 
-import argparse
 import csv
 import math
 from collections.abc import Callable, Mapping
@@ -26,6 +25,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 import torch
 from convolution_layers import SIZES, TITLES, Asked, draw_by_cost, module, random_values, seconds_of
+from options import options_parser, positive
 from own_process import trainer_process
 
 from nnlc.networks.conditions import Conditions, Convolutions
@@ -131,6 +131,8 @@ def show_sums(found: list[Timed]) -> None:
     """Print sums of the time of nnlc's ways, of the fastest and of those of `direct`."""
     for name in (*TABLES, "all passes"):
         some = [t for t in found if name in (t.name, "all passes")]
+        if not some:  # only first layers
+            continue
         chosen, best, direct = np.sum(
             [
                 [t.seconds[way] / t.asked.operations for way in (t.chosen, t.best, t.direct)]
@@ -158,13 +160,14 @@ def write_csv(found: list[Timed], path: Path) -> None:
 
 def main() -> None:
     """Draw, time and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--layers", type=int, default=100, metavar="N", help="(%(default)s)")
+    parser = options_parser(__doc__)
+    parser.add_argument("--layers", type=positive, default=100, metavar="N", help="(%(default)s)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="(%(default)s)")
     parser.add_argument("--check", action="store_true", help="other layers")
     parser.add_argument("--csv", type=Path, metavar="FILE")
-    parser.add_argument("--campaign", default="paper", metavar="NAME", help="(%(default)s)")
     options = parser.parse_args()
+    if options.csv and not options.csv.parent.is_dir():
+        parser.error(f"argument --csv: there is no folder {options.csv.parent}")
     drawn = draw_by_cost(options.campaign, 2 * options.layers, options.seed)
     first = options.layers if options.check else 0
     print(f"{processor_name()}, torch {torch.__version__}")

@@ -16,7 +16,6 @@ bundled images by both settings of `training.convolutions`. The mean difference 
 accuracies, over half epochs and networks, is set against that between five seeds.
 """
 
-import argparse
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -27,6 +26,7 @@ from statistics import fmean, geometric_mean
 
 import torch
 from convolution_layers import TITLES, Asked, changes, heaviest, module, random_values
+from options import options_parser, positive
 from own_process import trainer_process
 from torch import Tensor
 from torch.nn import functional
@@ -178,11 +178,10 @@ def show_curves(count: int) -> None:
 
 def main() -> None:
     """Print errors, or differences of curves."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--layers", type=int, default=100, metavar="N", help="(%(default)s)")
-    parser.add_argument("--images", type=int, default=2, metavar="N", help="(%(default)s)")
-    parser.add_argument("--campaign", default="paper", metavar="NAME", help="(%(default)s)")
-    parser.add_argument("--curves", type=int, metavar="N", help="networks to train instead")
+    parser = options_parser(__doc__)
+    parser.add_argument("--layers", type=positive, default=100, metavar="N", help="(%(default)s)")
+    parser.add_argument("--images", type=positive, default=8, metavar="N", help="(%(default)s)")
+    parser.add_argument("--curves", type=positive, metavar="N", help="networks to train instead")
     options = parser.parse_args()
     print(f"{processor_name()}, torch {torch.__version__}")
     if options.curves:

@@ -12,11 +12,11 @@ batches. A star marks a smaller batch, here one for which PyTorch's step takes a
 process, in processor seconds, and the faster of two times counts.
 """
 
-import argparse
 from concurrent.futures import Executor
 
 import torch
 from convolution_layers import TITLES, Asked, heaviest, module, random_values, seconds_of
+from options import options_parser, positive
 from own_process import trainer_process
 
 from nnlc.networks.layer import windowed
@@ -68,10 +68,9 @@ def short_enough(asked: Asked, pool: Executor) -> Asked:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--sampled", type=int, default=0, metavar="N", help="layers of a campaign")
-    parser.add_argument("--campaign", default="paper", metavar="NAME", help="(%(default)s)")
-    parser.add_argument("--batch", type=int, default=1000, metavar="N", help="no more images")
+    parser = options_parser(__doc__)
+    parser.add_argument("--sampled", type=positive, default=0, metavar="N", help="of a campaign")
+    parser.add_argument("--batch", type=positive, default=1000, metavar="N", help="no more images")
     options = parser.parse_args()
     asked = heaviest(options.campaign, options.sampled) or [
         layer(*sizes) for sizes in (*HEAVY, *NOT_SUMMED)
