@@ -21,6 +21,7 @@ A star marks a way above 120 s a step by a trial with 25 images: the trial count
 has as many steps as batches of 25 images make.
 """
 
+import argparse
 import math
 import os
 import time
@@ -31,7 +32,7 @@ from typing import NamedTuple
 import numpy as np
 from convolution_layers import changes
 from loop import Machine, direct, half_epoch, ours
-from options import options_parser, positive
+from options import known_campaign, positive
 from plain_loops import resident, usual
 
 from nnlc.campaign.campaign import CampaignNetwork, load_campaign
@@ -200,7 +201,8 @@ def show_sums(
 
 def main() -> None:
     """Draw, measure, and print."""
-    parser = options_parser(__doc__)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--campaign", type=known_campaign, default="paper", metavar="NAME")
     parser.add_argument("--networks", type=positive, default=30, metavar="N", help="(%(default)s)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="(%(default)s)")
     parser.add_argument(

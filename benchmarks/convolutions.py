@@ -15,6 +15,7 @@ counts. Matrix products of more than a gigabyte of windows are left out.
 time / operations, so that they estimate ratios of sums over the campaign.
 """
 
+import argparse
 import csv
 import math
 from collections.abc import Callable, Mapping
@@ -25,7 +26,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 import torch
 from convolution_layers import SIZES, TITLES, Asked, draw_by_cost, module, random_values, seconds_of
-from options import options_parser, positive
+from options import known_campaign, positive
 from own_process import trainer_process
 
 from nnlc.networks.conditions import Conditions, Convolutions
@@ -160,7 +161,8 @@ def write_csv(found: list[Timed], path: Path) -> None:
 
 def main() -> None:
     """Draw, time and print."""
-    parser = options_parser(__doc__)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--campaign", type=known_campaign, default="paper", metavar="NAME")
     parser.add_argument("--layers", type=positive, default=100, metavar="N", help="(%(default)s)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="(%(default)s)")
     parser.add_argument("--check", action="store_true", help="other layers")

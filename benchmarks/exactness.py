@@ -16,6 +16,7 @@ bundled images by both settings of `training.convolutions`. The mean difference 
 accuracies, over half epochs and networks, is set against that between five seeds.
 """
 
+import argparse
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -26,7 +27,7 @@ from statistics import fmean, geometric_mean
 
 import torch
 from convolution_layers import TITLES, Asked, changes, heaviest, module, random_values
-from options import options_parser, positive
+from options import known_campaign, positive
 from own_process import trainer_process
 from torch import Tensor
 from torch.nn import functional
@@ -178,7 +179,8 @@ def show_curves(count: int) -> None:
 
 def main() -> None:
     """Print errors, or differences of curves."""
-    parser = options_parser(__doc__)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--campaign", type=known_campaign, default="paper", metavar="NAME")
     parser.add_argument("--layers", type=positive, default=100, metavar="N", help="(%(default)s)")
     parser.add_argument("--images", type=positive, default=8, metavar="N", help="(%(default)s)")
     parser.add_argument("--curves", type=positive, metavar="N", help="networks to train instead")

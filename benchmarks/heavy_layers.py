@@ -12,11 +12,12 @@ batches. A star marks a smaller batch, here one for which PyTorch's step takes a
 process, in processor seconds, and the faster of two times counts.
 """
 
+import argparse
 from concurrent.futures import Executor
 
 import torch
 from convolution_layers import TITLES, Asked, heaviest, module, random_values, seconds_of
-from options import options_parser, positive
+from options import known_campaign, positive
 from own_process import trainer_process
 
 from nnlc.networks.layer import windowed
@@ -68,7 +69,8 @@ def short_enough(asked: Asked, pool: Executor) -> Asked:
 
 def main() -> None:
     """Print the table."""
-    parser = options_parser(__doc__)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--campaign", type=known_campaign, default="paper", metavar="NAME")
     parser.add_argument("--sampled", type=positive, default=0, metavar="N", help="of a campaign")
     parser.add_argument("--batch", type=positive, default=1000, metavar="N", help="no more images")
     options = parser.parse_args()

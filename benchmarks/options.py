@@ -1,18 +1,9 @@
-"""Options that several benchmarks have."""
+"""Checks of options that several benchmarks have."""
 
 import argparse
 
 from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import NnlcError
-
-
-def options_parser(doc: str | None) -> argparse.ArgumentParser:
-    """Return a parser with the option --campaign, described by a module's first line."""
-    parser = argparse.ArgumentParser(description=(doc or "").split("\n")[0])
-    parser.add_argument(
-        "--campaign", type=known_campaign, default="paper", metavar="NAME", help="(%(default)s)"
-    )
-    return parser
 
 
 def known_campaign(name: str) -> str:

@@ -154,7 +154,7 @@ SMALLEST = {
     "schedule.py": (
         ["--site", "summit", "--gpus", 6, "--copies", 1, "--seeds", 1],
         {},
-        r"^summit +6 +600 .* by longest +1\.000 +1\.000 ",
+        r"^summit +6 +600 .* by all +1\.000 +1\.000 ",
     ),
 }
 """Options, what is smaller here or in this process, and what is printed but for its figures."""
