@@ -34,6 +34,7 @@ LEAST_IN_ROWS = 1e9
 # `python benchmarks/convolutions.py`; on GPUs, they are an assumption.
 SPEED_ON_GPUS = 2.0
 SPEED_OF_PRODUCTS = 1.5
+"""Speed of the ways "product" and "rows"; the latter has less arithmetic."""
 SPEEDS_OF_DIRECT = ((9, 1.9), (6, 2.5), (5, 5.0), (1, 6.5))
 """Speed of the direct forward pass and input's gradient, from a width of the kernel on."""
 SPEEDS_OF_DIRECT_FOR_WEIGHTS = ((6, 1.8), (1, 3.5))
