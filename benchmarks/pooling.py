@@ -19,6 +19,7 @@ from statistics import mean
 from typing import NamedTuple
 
 import torch
+from options import positive
 from torch import nn
 
 from nnlc.campaign.campaign import load_campaign
@@ -167,10 +168,10 @@ def compare_shapes(widest: int) -> None:
 def main() -> None:
     """Print the table, or compare."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--layers", type=int, default=100, metavar="N")
+    parser.add_argument("--layers", type=positive, default=100, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=0.5, help="for each layer (%(default)s)")
-    parser.add_argument("--shapes", type=int, metavar="WIDTH", help="compare bits instead")
+    parser.add_argument("--shapes", type=positive, metavar="WIDTH", help="compare bits instead")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)
