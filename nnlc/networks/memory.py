@@ -1,7 +1,7 @@
 """Predicted memory for training a network; a network that can't fit on a device is not tried.
 
-    peak = libraries + images + heap factor * (4 bytes * parameters * copies of them
-                                               + largest memory at any layer of a step)
+    peak = libraries + images + heap(4 bytes * parameters * copies of them
+                                     + largest memory at any layer of a step)
 
 Copies of the parameters are weights, gradients and the optimizer's state. The memory at a layer,
 forward or backward, is the sum of what earlier layers keep for the backward pass, the layer's input
@@ -30,6 +30,9 @@ _HEAP: dict[DeviceKind, float] = {"cuda": 1.0, "cpu": 1.4}
 """Ratio of the heap's size to the bytes in use: fragmentation, and copies made by libraries.
 
 Measured on CPUs, with networks of the article's search space."""
+_SMALL_HEAP: dict[DeviceKind, float] = {"cuda": 1.0, "cpu": 2.6}
+"""Ratio for the first `_SMALL_BYTES` in use. Fragments grow for about 20 steps, by 50 to 200 MB."""
+_SMALL_BYTES = 200_000_000
 
 
 def memory_bytes(
@@ -67,7 +70,13 @@ def memory_bytes(
     if device == "cuda":
         worst += max(_bytes_in_validation(walk, spec.batch_size, layers))
     images_held = sum(map(image_bytes, {images, *resident}))
-    return library_bytes(device) + images_held + int(_HEAP[device] * (copies * parameters + worst))
+    return library_bytes(device) + images_held + _heap_bytes(copies * parameters + worst, device)
+
+
+def _heap_bytes(used: int, device: DeviceKind) -> int:
+    """Return the size of the heap in which some bytes are in use at the worst moment."""
+    small = min(used, _SMALL_BYTES)
+    return int(_SMALL_HEAP[device] * small + _HEAP[device] * (used - small))
 
 
 def library_bytes(device: DeviceKind) -> int:
