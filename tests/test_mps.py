@@ -146,7 +146,7 @@ def test_the_daemon_of_a_rank_that_is_killed_ends_with_it(install):
         "from nnlc.ranks.mps import control_daemon\n"
         "with control_daemon(wanted=True):\n"
         "    print(flush=True)\n"
-        "    time.sleep(30)\n"
+        "    time.sleep(600)\n"
     )
     rank = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     rank.stdout.readline()

@@ -47,6 +47,8 @@ def test_limits_come_from_their_owner_and_no_test_looks_at_a_clock(name):
             limits += call.args[-1:]
         if re.fullmatch(r"(job|run|left|rank|again|process|thread)\.(wait|join)", function):
             limits += call.args
+        if function == "slow_steps":  # a step is held until the test has seen it
+            limits += call.args[1:]
         if any(is_number(limit) for limit in limits):
             found.append(f"line {call.lineno}: a limit of its own: take HANG_SECONDS")
         if (
