@@ -196,6 +196,25 @@ def test_sums_over_a_campaign_are_estimated_without_bias_from_draws_by_cost(monk
     assert within > 45
 
 
+@pytest.mark.parametrize(("seconds_an_image", "is_long"), [(2.0, True), (0.01, False)])
+def test_a_way_with_long_steps_is_timed_with_25_images(monkeypatch, seconds_an_image, is_long):
+    monkeypatch.syspath_prepend(FOLDER)
+    campaign, steps = map(importlib.import_module, ("campaign", "step_times"))
+    monkeypatch.setattr(campaign, "TRIAL_OPERATIONS", 0)
+    of = next(n for n in campaign.load_campaign("smoke").networks() if n.spec.batch_size > 100)
+    asked = []
+
+    class Machine(OneCore):
+        def time(self, way, of, seconds):
+            asked.append(of.spec.batch_size)
+            return steps.Rates(of.spec.batch_size * seconds_an_image, 0)
+
+    found = campaign.training_seconds(Machine(), campaign.ours, of, epochs=3)
+    assert asked == [25, of.spec.batch_size][: 1 if is_long else 2]
+    assert found.is_scaled == is_long
+    assert found.all == pytest.approx(3 * 4000 * seconds_an_image, rel=0.05)
+
+
 def test_searches_of_tables_come_closer_to_the_best_network_with_more_cost(
     output_of, monkeypatch, tmp_path
 ):
