@@ -9,7 +9,8 @@ few images, by the module that nnlc trains, with the ways of the layer's own bat
 those of PyTorch's convolution in double precision. An error is the largest of the output, of the
 input's gradient or of the weights' gradient, relative to the largest exact value. It is measured on
 16 filters, and for the input's gradient on 16 channels, as double precision takes long. Inputs are
-normal random values without the negative ones, as after a ReLU; gradients are normal.
+normal random values without the negative ones, as after a ReLU; gradients are normal. The weights'
+gradient is a sum over images: with a whole batch, PyTorch's error of it is larger than with a few.
 
 With --curves, N networks with large kernels, in which Fourier transforms are chosen, train on the
 bundled images by both settings of `training.convolutions`. The mean difference of validation
