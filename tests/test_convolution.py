@@ -1,6 +1,7 @@
 """Convolutions: PyTorch's values and gradients, without the arithmetic on padding alone."""
 
 from itertools import product
+from typing import get_args
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from nnlc.campaign.campaign import load_campaign
 from nnlc.networks import Layer, convolution_plan, walk_network
 from nnlc.networks import layers as kinds
 from nnlc.networks.conditions import Conditions
-from nnlc.networks.convolution_plan import Ways, trim
+from nnlc.networks.convolution_plan import Way, Ways, trim
 from nnlc.networks.layer import output_width
 from nnlc.training.convolution import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, Convolution
 
@@ -149,3 +150,16 @@ def test_small_convolutions_keep_their_ways(channels, batch):
         for c in ("auto", "direct")
     ]
     assert ways[0] == ways[1]
+
+
+def test_an_empty_batch_and_frozen_weights_are_allowed_by_every_way():
+    layer = wide_padding(16)
+    for way in get_args(Way):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(convolution_plan, "_auto_ways", lambda *_, way=way: Ways(way, way, way))
+            ours = Convolution(layer, Conditions(2, "cpu", "auto"))
+        ours.weight.requires_grad_(requires_grad=False)
+        pixels = torch.zeros(0, *layer.input, requires_grad=True)
+        ours(pixels).sum().backward()
+        assert pixels.grad.shape == pixels.shape
+        assert ours.weight.grad is None

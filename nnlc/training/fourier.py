@@ -45,7 +45,7 @@ class FourierConvolution(nn.Module):
 
     def forward(self, pixels: Tensor, weight: Tensor) -> Tensor:
         """Convolve (batch, channels, width, width) to (batch, filters, outputs, outputs)."""
-        plan, batch, filters = self._plan, len(pixels), len(weight)
+        plan, filters = self._plan, len(weight)
         at_once = plan.together(plan.batch * plan.channels)
         sums = _Sums(plan.block(plan.channels, filters), filters)
         images = self._inner(pixels)
@@ -55,10 +55,7 @@ class FourierConvolution(nn.Module):
                 sums.add(block, self._back("values", frequencies), found)
                 del found
             del spectrum
-        values = _empty_like(pixels, batch, filters, plan.outputs)
-        for block, found in sums.all():
-            values[:, block] = found.view(plan.outputs, plan.outputs, batch, -1).permute(2, 3, 0, 1)
-        return values
+        return sums.write_to(_empty_like(pixels, len(pixels), filters, plan.outputs), 1)
 
     def gradients(
         self,
@@ -96,23 +93,14 @@ class FourierConvolution(nn.Module):
                     del found
                 del other
             del spectrum
-        whole = self._gradient_of_weight(weights, weight) if of_weight else None
+        whole = weights.write_to(torch.empty_like(weight), 0) if of_weight else None
         return self._gradient_of_pixels(inputs, pixels) if of_pixels else None, whole
 
     def _gradient_of_pixels(self, sums: "_Sums", pixels: Tensor) -> Tensor:
-        first, width, batch = self._plan.first_pixel, self._plan.pixels, len(pixels)
         whole = _empty_like(pixels, *pixels.shape[:3])
-        if width < pixels.shape[2]:
+        if self._plan.pixels < pixels.shape[2]:
             whole.zero_()
-        inner = whole[:, :, first : first + width, first : first + width]
-        for block, found in sums.all():
-            inner[:, block] = found.view(width, width, batch, -1).permute(2, 3, 0, 1)
-        return whole
-
-    def _gradient_of_weight(self, sums: "_Sums", weight: Tensor) -> Tensor:
-        (channels, kernel), whole = weight.shape[1:3], torch.empty_like(weight)
-        for block, found in sums.all():
-            whole[block] = found.view(kernel, kernel, -1, channels).permute(2, 3, 0, 1)
+        sums.write_to(self._inner(whole), 1)
         return whole
 
     def _inner(self, pixels: Tensor) -> Tensor:
@@ -166,7 +154,7 @@ class FourierConvolution(nn.Module):
             product = products[: many * rows]
             torch.bmm(spectrum[chosen].flatten(0, 1), right, out=product)
             torch.bmm(back.expand(many, -1, -1), product.view(many, rows, -1), out=found[chosen])
-        return found.view(-1, found.shape[1] // 2 * found.shape[2])
+        return found.view(2 * len(half), len(back) // 2 * batch * made)
 
     def _correlated(self, gradients: Tensor, pixels: Tensor) -> Tensor:
         """Return products of two spectra, summed over images and transformed back in part.
@@ -188,13 +176,13 @@ class FourierConvolution(nn.Module):
             left, product = gradients[chosen].flatten(0, 1).transpose(1, 2), products[: size * rows]
             torch.bmm(left, pixels[chosen].flatten(0, 1), out=product)
             torch.bmm(back.expand(size, -1, -1), product.view(size, rows, -1), out=found[chosen])
-        return found.view(-1, found.shape[1] // 2 * filters * channels)
+        return found.view(2 * many, len(back) // 2 * filters * channels)
 
     def _along_rows(self, side: str, squares: Tensor, frequencies: slice) -> Tensor:
         """Return real and imaginary parts: (frequencies, 2 × columns, all others)."""
         rows = self.get_buffer(f"{side}_rows")[2 * frequencies.start : 2 * frequencies.stop]
-        half = torch.mm(rows, squares.view(len(squares), -1))
-        return half.view(frequencies.stop - frequencies.start, 2 * squares.shape[1], -1)
+        half = torch.mm(rows, squares.flatten(1))
+        return half.view(len(rows) // 2, 2 * squares.shape[1], squares[0, 0].numel())
 
     def _back(self, side: str, frequencies: slice) -> Tensor:
         back = self.get_buffer(f"{side}_back")
@@ -226,10 +214,21 @@ class _Sums:
         else:
             self._found[block.start] = torch.mm(back, half)
 
-    def all(self) -> Iterator[tuple[slice, Tensor]]:
-        """Yield each block with its result, which is freed afterwards."""
+    def write_to(self, squares: Tensor, direction: int) -> Tensor:
+        """Write the results, (rows, columns × a × b), to squares, (a, b, rows, columns); free them.
+
+        Args:
+            squares: squares for the results of all blocks.
+            direction: direction of the blocks, 0 or 1.
+
+        Returns:
+            The squares.
+        """
         for block in self.blocks:
-            yield block, self._found.pop(block.start)
+            part = squares.narrow(direction, block.start, block.stop - block.start)
+            part = part.permute(2, 3, 0, 1)
+            part.copy_(self._found.pop(block.start).view(part.shape))
+        return squares
 
 
 class _Tables:
