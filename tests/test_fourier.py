@@ -68,7 +68,7 @@ def assert_close(found, expected, scale):
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
     """Let small convolutions have many blocks."""
-    monkeypatch.setattr(fourier, "_SPECTRA_BYTES", 1 << 14)
+    monkeypatch.setattr(fourier, "_SPECTRA_BYTES", {"cpu": 1 << 14, "cuda": 1 << 14})
     monkeypatch.setattr(fourier, "_BLOCK_BYTES", {"cpu": 1 << 13, "cuda": 1 << 13})
     monkeypatch.setattr(fourier, "_LEAST_BLOCK", 2)
 

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 PARTS = 3
 """Real parts of a spectrum: a complex product takes three real products."""
 _VALUE_BYTES = 4
-_SPECTRA_BYTES = 1 << 26
+_SPECTRA_BYTES: dict["DeviceKind", int] = {"cpu": 1 << 27, "cuda": 1 << 26}
 """Bytes of the images' and gradients' spectra that are computed at once."""
-_BLOCK_BYTES: dict["DeviceKind", int] = {"cpu": 4 << 20, "cuda": 1 << 25}
+_BLOCK_BYTES: dict["DeviceKind", int] = {"cpu": 1 << 23, "cuda": 1 << 25}
 """Bytes of the spectra of the weights, and of their products with images, that are computed at
-once; on a CPU they should stay in caches."""
+once; on a CPU they should stay in caches, and so should four times as much: the weights that are
+transformed along rows only."""
 _LEAST_BLOCK, _MOST_BLOCK = 16, 160
 """Least and greatest number of filters or channels in a block: products of fewer are slow, and the
 way back of more takes much memory."""
@@ -52,7 +53,7 @@ class FourierPlan(NamedTuple):
     """Position of the first output's window relative to the first pixel: 0 or negative."""
     length: int
     """Length of the transforms."""
-    on_cpu: bool
+    device: "DeviceKind"
 
     @property
     def frequencies(self) -> int:
@@ -70,7 +71,7 @@ class FourierPlan(NamedTuple):
         Args:
             spectra: number of values at each real part of a frequency, all spectra together.
         """
-        most = _SPECTRA_BYTES // (_VALUE_BYTES * self.parts * spectra)
+        most = _SPECTRA_BYTES[self.device] // (_VALUE_BYTES * self.parts * spectra)
         return max(1, min(self.frequencies, most))
 
     def block(self, others: int, count: int) -> int:
@@ -80,7 +81,10 @@ class FourierPlan(NamedTuple):
             others: number of channels, for blocks of filters; of filters, for blocks of channels.
             count: number of filters, or of channels.
         """
-        most = self._block_bytes // (_VALUE_BYTES * self.parts * max(others, self.batch))
+        most = _BLOCK_BYTES[self.device] // (_VALUE_BYTES * self.parts * max(others, self.batch))
+        if self.device == "cpu":
+            half = 2 * _VALUE_BYTES * self.frequencies * self.kernel * others
+            most = min(most, 4 * _BLOCK_BYTES[self.device] // half)
         return min(count, max(_LEAST_BLOCK, min(_MOST_BLOCK, most // _LEAST_BLOCK * _LEAST_BLOCK)))
 
     def group(self, others: int, block: int, together: int) -> int:
@@ -91,12 +95,10 @@ class FourierPlan(NamedTuple):
             block: size of a block.
             together: number of frequencies along columns that are computed at once.
         """
+        if self.device == "cpu":
+            return 1
         each = _VALUE_BYTES * self.parts * max(others, self.batch) * block
-        return 1 if self.on_cpu else max(1, min(together, self._block_bytes // each))
-
-    @property
-    def _block_bytes(self) -> int:
-        return _BLOCK_BYTES["cpu" if self.on_cpu else "cuda"]
+        return max(1, min(together, _BLOCK_BYTES[self.device] // each))
 
     @property
     def forward_calls(self) -> int:
@@ -215,5 +217,5 @@ def plan_fourier(layer: "Layer", part: "Trim", batch: int, device: "DeviceKind")
         stride=stride,
         start=start - first,
         length=length,
-        on_cpu=device == "cpu",
+        device=device,
     )
