@@ -99,7 +99,8 @@ def test_what_would_be_lost_is_told_before_the_first_network_begins(old):
 
 def test_tables_are_trained_again_to_the_same_bytes_unless_something_that_is_named_differs(old):
     """A change of bits without a new arithmetic fails here, on a machine like that of before."""
-    for verdict in nnlc.verify([old / "half-done", *old.glob("every-kind")], half_epochs=1):
+    every_kind = sorted(old.glob("every-kind/*_models/*.txt"))[4:]  # every kind, the least work
+    for verdict in nnlc.verify([old / "half-done", *every_kind], half_epochs=1):
         assert verdict.identical or verdict.changes, list(verdict_lines(verdict))
         assert f"in arithmetic {verdict.arithmetic}" in next(verdict_lines(verdict))
 
