@@ -19,7 +19,8 @@ def _check_optimizer(name: str) -> str:
 class TrainingSection(BaseModel):
     """Section `[training]`: choices that the article leaves open, and ways of computing.
 
-    Each changes the tables."""
+    Each changes the tables.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -214,18 +214,18 @@ class _Sums:
         else:
             self._found[block.start] = torch.mm(back, half)
 
-    def write_to(self, squares: Tensor, direction: int) -> Tensor:
+    def write_to(self, squares: Tensor, dimension: int) -> Tensor:
         """Write the results, (rows, columns × a × b), to squares, (a, b, rows, columns); free them.
 
         Args:
             squares: squares for the results of all blocks.
-            direction: direction of the blocks, 0 or 1.
+            dimension: dimension of the blocks, 0 or 1.
 
         Returns:
             The squares.
         """
         for block in self.blocks:
-            part = squares.narrow(direction, block.start, block.stop - block.start)
+            part = squares.narrow(dimension, block.start, block.stop - block.start)
             part = part.permute(2, 3, 0, 1)
             part.copy_(self._found.pop(block.start).view(part.shape))
         return squares
@@ -261,21 +261,20 @@ class _Tables:
         """
         half, sign = self._length // 2 + 1, -1 if conjugate else 1
         c, s = self._at(half, positions)
-        weights = torch.full((half, 1), 2.0, dtype=torch.float64)  # for the conjugate half
+        weights = torch.full((half, 1, 1), 2.0, dtype=torch.float64)  # for the conjugate half
         weights[0] = 1
         if self._length % 2 == 0:
             weights[-1] = 1
         weights /= self._length**2
-        rows = torch.stack([c, -s], 1).flatten(0, 1)
-        back = (weights[:, :, None] * torch.stack([c, -s], 1).transpose(1, 2)).transpose(1, 2)
+        both = torch.stack([c, -s], 1)
         c, s = (table.t() for table in self._at(self._length, positions))
         # Of a product's parts p, q and r, the real part is p - r, the imaginary part p + q.
         real = torch.cat([c - sign * s, -sign * s, -c], 1)
         imaginary = torch.cat([s + sign * c, sign * c, -s], 1)
         return {
-            f"{side}_rows": rows,
+            f"{side}_rows": both.flatten(0, 1),
             f"{side}_from": torch.cat([real, imaginary]),
-            f"{side}_back": back.flatten(0, 1).t().contiguous(),
+            f"{side}_back": (weights * both).flatten(0, 1).t().contiguous(),
         }
 
     def left(self, positions: "range | list[int]", *, conjugate: bool = False) -> Tensor:
