@@ -2,8 +2,10 @@
 
 import re
 import sys
+import threading
 import time
 from functools import partial
+from io import BytesIO
 from math import inf
 from operator import mul
 from types import SimpleNamespace
@@ -29,19 +31,29 @@ from nnlc.launching import machine_plan
 from nnlc.launching.limits import PlanRequest
 from nnlc.launching.machine_plan import MachinePlan, machine_plan_lines, plan_machine
 from nnlc.networks import ImageSet, NetworkSpec, walk_network
-from nnlc.networks.cost import CPU, Machine, forward_work, predict_seconds, training_work
+from nnlc.networks.cost import (
+    CPU,
+    Machine,
+    forward_work,
+    predict_seconds,
+    predict_step_seconds,
+    training_work,
+)
 from nnlc.networks.work import Work
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
 from nnlc.schedulers.site import THIS_MACHINE, load_site
-from nnlc.system import hardware
+from nnlc.system import hardware, messages
 from nnlc.tables import Row, Table, write_table
+from nnlc.training import step_timing
 
 SMOKE = load_campaign("smoke")
 TRUE = Machine.from_unit_seconds(Work(*map(mul, CPU.unit_seconds, (5, 7, 2, 9, 3, 1, 8, 4, 2))))
 HERE = "A Processor"
 DEVICE = {"name": HERE, "kind": "cpu"}
 """Device that a probe's processes find."""
+LATE = {"is_late": False}
+"""State of a probe's processes."""
 LOCAL = load_site(THIS_MACHINE)
 
 
@@ -69,7 +81,7 @@ def timed(monkeypatch):
             asked_for = walk, spec, SMOKE.training, "cpu"
             steps = training_work(*asked_for), forward_work(*asked_for)
             times.append([number, *map(TRUE.seconds, steps)])
-        return {"device": DEVICE, "loaded": time.monotonic(), "networks": times}
+        return {"device": DEVICE, "loaded": time.monotonic(), "networks": times} | LATE
 
     monkeypatch.setattr(probing, "_ask", answer)
     return asked
@@ -199,6 +211,44 @@ def test_long_steps_are_timed_with_smaller_batches(timed):
     assert not all(smaller)
 
 
+def test_each_process_begins_with_the_network_whose_steps_are_quickest(timed):
+    probe(SMOKE, [(n, 1.0) for n in SMOKE.networks()], 2, "cpu")
+    for request in timed:
+        asked = [(NetworkSpec.from_json(s), ImageSet(**i)) for _, s, i in request["networks"]]
+        steps = [predict_step_seconds(*each, CPU, SMOKE.training, "cpu") for each in asked]
+        assert len(steps) == 4
+        assert steps[0] == min(steps)
+
+
+def test_a_process_answers_in_the_middle_of_a_step_that_takes_too_long(monkeypatch):
+    gone, out = threading.Event(), BytesIO()
+
+    def answers(_):
+        yield {"networks": [1], "is_late": False}
+        gone.wait(HANG_SECONDS)  # a step
+        yield {"networks": [1, 2], "is_late": False}
+
+    monkeypatch.setattr(step_timing, "answers", answers)
+    monkeypatch.setattr(step_timing, "make_deterministic", lambda: None)
+    monkeypatch.setattr(step_timing.os, "_exit", lambda _: gone.set())
+    request = BytesIO(messages.encode({"late_seconds": 0.0}))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=request))
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(buffer=out))
+    step_timing.main([])
+    assert gone.is_set()
+    assert messages.decode(out.getvalue()) == {"networks": [1], "is_late": True}
+
+
+def test_a_plan_warns_of_networks_whose_steps_take_too_long(timed, monkeypatch):
+    assert "WARNING" not in text(planned())
+    monkeypatch.setitem(LATE, "is_late", True)
+    assert "WARNING 1 network was still in the first steps after 30 s" in text(planned(ranks=1))
+    answer = {"device": DEVICE, "loaded": 0.0, "networks": []} | LATE
+    monkeypatch.setattr(probing, "_ask", lambda _: answer)
+    with pytest.raises(NnlcError, match=r"timed no network within 30 s; after .* 'nnlc calibrate'"):
+        planned()
+
+
 def test_steps_of_real_networks_are_timed_in_a_process_of_their_own(monkeypatch):
     monkeypatch.setattr(machine_plan, "probe", partial(probe, seconds=0))
     monkeypatch.setattr(probing, "LIMIT_SECONDS", HANG_SECONDS)
@@ -215,7 +265,7 @@ def test_steps_of_real_networks_are_timed_in_a_process_of_their_own(monkeypatch)
     [
         ("raise SystemExit('no torch here')", "its process ended: no torch here"),
         ("import os; os._exit(3)", "its process ended: "),
-        ("import time; time.sleep(60)", "did not answer within 0 s"),
+        ("import time; time.sleep(60)", "did not answer within 0 s; after a job of"),
     ],
 )
 def test_a_probe_that_fails_is_one_message(program, words, monkeypatch):

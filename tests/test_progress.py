@@ -34,10 +34,13 @@ class Shown:
     def finish(self, index):
         self.display.finished(self.network(index), [ROW], 1.0)
 
-    def seconds_left(self, *, at: float) -> float | None:
+    def line(self, *, at: float) -> str:
         self._now = at + LOG_SECONDS
         self.display.tick()
-        found = re.findall(r"about (\d+):(\d+):(\d+) left", self._out.getvalue().split("\n")[-2])
+        return self._out.getvalue().split("\n")[-2]
+
+    def seconds_left(self, *, at: float) -> float | None:
+        found = re.findall(r"about (\d+):(\d+):(\d+) left", self.line(at=at))
         return 3600 * int(found[0][0]) + 60 * int(found[0][1]) + int(found[0][2]) if found else None
 
 
@@ -95,6 +98,15 @@ def test_half_epochs_that_kept_weights_save_are_neither_done_here_nor_left(shown
     job.display.resumed(job.network(0), [ROW] * 4)
     job.row(0, 7)
     assert job.seconds_left(at=200 - LOG_SECONDS) == 200 * 330 / 30
+
+
+def test_the_log_counts_no_network_whose_first_half_epoch_it_does_not_know(shown):
+    job = shown(dict.fromkeys(range(6), 1.0))
+    assert job.line(at=10).endswith("0 of 6 networks done")
+    for index in range(5):
+        job.row(index, 5 - index)
+    named = "; ".join(f"{i} epoch {(5 - i) / 2} accuracy 50.0 %" for i in (4, 3, 2))
+    assert f"under way: {named}; and 2 more" in job.line(at=100)
 
 
 def test_a_live_display_shows_the_counts_at_once_and_no_message_holds_them_back(monkeypatch):

@@ -153,6 +153,7 @@ def test_a_new_campaign_has_the_new_way_and_an_old_one_after_it_was_told(place, 
     assert {id_ for id_ in old if old[id_] != now[id_]} == {min(DROPOUT)}
     new = done.parent / "new"
     keeping.work(place / "tiny.toml", new)
+    assert "touches 0 of the 0 networks left\n" in keeping.run("upgrade", new, "--dry-run")
     assert {id_ for id_ in old if old[id_] != by_id(new)[id_]} == DROPOUT
     assert by_id(new)[min(DROPOUT)] == now[min(DROPOUT)]
     # Which is not called mixed, though those without dropout have no other arithmetic than before.

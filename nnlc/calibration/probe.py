@@ -1,8 +1,9 @@
 """Probe of this machine: times a few steps of a campaign's networks, and fits a machine to them.
 
 As many processes as a job has ranks run at the same time, since they slow each other down. Networks
-are drawn by predicted cost, so that most of the time is spent on those that matter for the sum. If
-a step would take long, it is timed with a smaller batch.
+are drawn by predicted cost, so that most of the time is spent on those that matter for the sum.
+Each process begins with its quickest steps. If a step would take long, it is timed with a smaller
+batch; if it takes far longer, its network is left out.
 """
 
 import os
@@ -31,8 +32,11 @@ COMMAND: tuple[str, ...] = (sys.executable, "-m", "nnlc.training", "nnlc.trainin
 """Command that starts a process of the probe; tests replace it."""
 SECONDS = 6.0
 """Time in which steps are timed, after torch is loaded."""
+LATE_SECONDS = 30.0
+"""Time after which a process answers even in the middle of a step."""
 LIMIT_SECONDS = 60.0
 """Time after which a probe is given up."""
+_INSTEAD = "; after a job of some of its networks, 'nnlc calibrate' measures this machine instead"
 MOST_NETWORKS = 48
 _LONGEST_STEP = 0.02
 """Predicted seconds of a training step from which a smaller batch is timed."""
@@ -45,6 +49,8 @@ class Probe(NamedTuple):
     seconds: float
     start_seconds: float
     """Seconds until the last process had loaded torch."""
+    too_slow: int = 0
+    """Number of networks that are left out because a step took too long."""
 
 
 def probe(
@@ -69,14 +75,25 @@ def probe(
     settings = campaign.training
     chosen = [_with_short_steps(network, settings, kind) for network in draw_by_cost(networks)]
     sent = [(i, n.spec.to_json(), asdict(n.images)) for i, n in enumerate(chosen)]
-    common = {"device": kind, "training": settings.model_dump(), "seconds": seconds}
-    requests = [common | {"number": i, "networks": sent[i::processes]} for i in range(processes)]
+    shares = [sent[i::processes] for i in range(processes)]
+    for share in shares:
+        quickest = min(share, key=lambda s: _step_seconds(chosen[s[0]], settings, kind))
+        share.insert(0, share.pop(share.index(quickest)))
+    common = {
+        "device": kind,
+        "training": settings.model_dump(),
+        "seconds": seconds,
+        "late_seconds": LATE_SECONDS,
+    }
+    requests = [common | {"number": i, "networks": share} for i, share in enumerate(shares)]
     begin = time.monotonic()
     with ThreadPoolExecutor(processes) as pool:
         answers = list(pool.map(_ask, requests))
     timed = [times for answer in answers for times in answer["networks"]]
     if not timed:
-        raise NnlcError(f"the probe of this machine timed no network within {seconds:g} s")
+        raise NnlcError(
+            f"the probe of this machine timed no network within {LATE_SECONDS:g} s{_INSTEAD}"
+        )
     device = answers[0]["device"]
     samples = [
         _sample(chosen[i], training, validation, settings, device["kind"])
@@ -84,7 +101,8 @@ def probe(
     ]
     found = calibration_of(device["name"], device["kind"], samples)
     start = max(answer["loaded"] for answer in answers) - begin
-    return Probe(found, time.monotonic() - begin, start)
+    late = sum(answer["is_late"] for answer in answers)
+    return Probe(found, time.monotonic() - begin, start, late)
 
 
 def draw_by_cost(networks: Sequence[tuple[CampaignNetwork, float]]) -> list[CampaignNetwork]:
@@ -105,10 +123,14 @@ def _with_short_steps(
     network: CampaignNetwork, settings: TrainingSection, kind: DeviceKind
 ) -> CampaignNetwork:
     """Return a network with a batch so small that its steps are short."""
-    spec = network.spec
-    seconds = predict_step_seconds(spec, network.images, NOMINAL[kind], settings, kind)
+    spec, seconds = network.spec, _step_seconds(network, settings, kind)
     batch = max(1, int(spec.batch_size * min(1, _LONGEST_STEP / seconds)))
     return replace(network, spec=replace(spec, batch_size=batch))
+
+
+def _step_seconds(network: CampaignNetwork, settings: TrainingSection, kind: DeviceKind) -> float:
+    """Return the predicted seconds of a training step."""
+    return predict_step_seconds(network.spec, network.images, NOMINAL[kind], settings, kind)
 
 
 def _sample(
@@ -144,7 +166,7 @@ def _ask(request: messages.Message) -> messages.Message:
             start_new_session=True,  # like a rank: Linux shares the cores among sessions
         )
     except subprocess.TimeoutExpired:
-        raise NnlcError(f"{failed}did not answer within {LIMIT_SECONDS:.0f} s") from None
+        raise NnlcError(f"{failed}did not answer within {LIMIT_SECONDS:.0f} s{_INSTEAD}") from None
     except subprocess.CalledProcessError as problem:
         words = problem.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         how = messages.end_in_words(problem.returncode)

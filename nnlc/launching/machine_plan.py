@@ -16,7 +16,7 @@ from math import exp, sqrt
 from pathlib import Path
 
 from nnlc.calibration.machines import NOMINAL, FittedMachine, machine_for
-from nnlc.calibration.probe import SECONDS, Probe, probe
+from nnlc.calibration.probe import LATE_SECONDS, SECONDS, Probe, probe
 from nnlc.campaign.campaign import load_campaign
 from nnlc.console import say_aside
 from nnlc.errors import SiteError
@@ -196,6 +196,13 @@ def _facts(plan: MachinePlan) -> Iterator[tuple[str, str]]:
             f"all ranks at most {as_gigabytes(total)} of this machine's {as_gigabytes(room)}",
         )
     yield "based on", _basis(plan)
+    if plan.probe and plan.probe.too_slow:
+        number = counted(plan.probe.too_slow, "network was", "networks were")
+        yield (
+            "WARNING",
+            f"{number} still in the first steps after {LATE_SECONDS:g} s, though with few images, "
+            "and not timed: the prediction may be far too low",
+        )
     if plan.trouble:
         yield "WARNING", plan.trouble
     stop = ", time saved by the stop rule" if forecast.campaign.stop else ""

@@ -23,6 +23,7 @@ MAX_SECONDS = 1e10
 """Longest time left that is shown, about 300 years: predictions have no limit."""
 # A closed pipe or terminal (rich raises SystemExit), or a character that the encoding lacks.
 _CONSOLE_ERRORS = (OSError, ValueError, SystemExit)
+_SHOWN_IN_LOG = 3
 MAX_SHOWN = 12
 """Running networks in the live display."""
 
@@ -201,12 +202,15 @@ class Progress:
         return f"{self._done} of {counted(self._total, 'network')} done{failed}{left}"
 
     def _log_line(self) -> str:
-        longest = sorted(self._running.values(), key=lambda entry: entry[1])[:3]
+        running = sorted(self._running.values(), key=lambda entry: entry[1])
+        if not running:  # as networks in their first half epoch are not known here
+            return self._counts()
         shown = "; ".join(
             f"{network.spec.id} epoch {half_epoch / 2} accuracy {row.val_accuracy_percent:.1f} %"
-            for network, half_epoch, row in longest
+            for network, half_epoch, row in running[:_SHOWN_IN_LOG]
         )
-        return f"{self._counts()}; {len(self._running)} under way" + (f": {shown}" if shown else "")
+        more = len(running) - _SHOWN_IN_LOG
+        return f"{self._counts()}; under way: {shown}" + (f"; and {more} more" if more > 0 else "")
 
 
 def _stop_words(stop: Mapping[str, Any] | None) -> str:

@@ -5,9 +5,12 @@ The request comes on standard input and the answer goes to standard output, each
 """
 
 import contextlib
+import os
 import sys
+import threading
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import cycle
 from math import inf
@@ -37,8 +40,8 @@ class _TimeIsOver(Exception):  # noqa: N818  it is no error
     """End of the time for steps."""
 
 
-def answer(request: messages.Message) -> messages.Message:
-    """Return the median seconds of steps of each network that could be timed."""
+def answers(request: messages.Message) -> Iterator[messages.Message]:
+    """Yield what is known so far: first the device only, then also each network's medians."""
     gpus = torch.cuda.device_count() if request["device"] == "cuda" else 0
     gpu = request["number"] % gpus if gpus else None
     device = torch.device("cpu") if gpu is None else torch.device("cuda", gpu)
@@ -46,21 +49,25 @@ def answer(request: messages.Message) -> messages.Message:
     loaded = time.monotonic()
     end = loaded + request["seconds"]
     found: defaultdict[int, list[tuple[float, float]]] = defaultdict(list)
+    answer: messages.Message = {
+        "device": {"kind": device.type, "name": describe_device(gpu)["name"]},
+        "loaded": loaded,
+        "networks": [],
+        "is_late": False,
+    }
+    yield answer
     with contextlib.suppress(_TimeIsOver):
         for number, spec, images in cycle(request["networks"]):
             network = NetworkSpec.from_json(spec), ImageSet(**images)
             with contextlib.suppress(RuntimeError, MemoryError):  # too large for this device
-                # One network is timed however slow the machine is.
+                # One network is timed even if the time is over.
                 times = time_steps(*network, settings, device, end if found else inf)
                 found[number].append(times)
             free_memory(device)
+            medians = [[i, *map(median, zip(*each, strict=True))] for i, each in found.items()]
+            yield answer | {"networks": medians}
             if time.monotonic() > end:
                 break
-    return {
-        "device": {"kind": device.type, "name": describe_device(gpu)["name"]},
-        "loaded": loaded,
-        "networks": [[i, *map(median, zip(*times, strict=True))] for i, times in found.items()],
-    }
 
 
 def time_steps(
@@ -105,6 +112,25 @@ def random_images(of: ImageSet) -> Images:
 
 
 def main(_: list[str]) -> None:
-    """Answer one request."""
+    """Answer one request, if a step takes too long while it runs."""
     make_deterministic()
-    sys.stdout.buffer.write(messages.encode(answer(messages.decode(sys.stdin.buffer.read()))))
+    request = messages.decode(sys.stdin.buffer.read())
+    known = answers(request)
+    latest, is_answered = next(known), threading.Lock()
+
+    def send(answer: messages.Message) -> bool:
+        if first := is_answered.acquire(blocking=False):
+            sys.stdout.buffer.write(messages.encode(answer))
+            sys.stdout.buffer.flush()
+        return first
+
+    def give_up() -> None:
+        if send(latest | {"is_late": True}):
+            os._exit(0)  # nothing else ends a step
+
+    late = threading.Timer(request["late_seconds"], give_up)
+    late.daemon = True
+    late.start()
+    for latest in known:  # noqa: B007  (for give_up)
+        pass
+    send(latest)

@@ -185,6 +185,8 @@ def _setting_lines(campaign: Campaign, left: list[CampaignNetwork], device: str)
         value = getattr(settings, name)
         if is_kept(number, settings):
             yield f'{about}; training.{name} = "{value}" keeps their old bits'
+        elif not touched:
+            yield about
         else:
             yield f'{about}; training.{name} is "{value}"; "{old}" would have kept their old bits'
 
