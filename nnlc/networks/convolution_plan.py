@@ -127,7 +127,6 @@ def plan_convolution(layer: "Layer", conditions: Conditions) -> ConvolutionPlan:
     saved = layer.input[0] * layer.kernel**2 * (outputs**2 - found.width**2) / outputs**2
     is_trimmed = saved >= WORTH_TRIMMING
     part = found if is_trimmed else Trim(0, outputs, layer.padding, layer.padding)
-    transforms = plan_fourier(layer, part, conditions.batch, conditions.device)
     known = seen(part, layer.input[1], layer.kernel, layer.stride)
     plan = ConvolutionPlan(
         trim=part,
@@ -140,6 +139,7 @@ def plan_convolution(layer: "Layer", conditions: Conditions) -> ConvolutionPlan:
     )
     if conditions.convolutions == "direct":
         return plan
+    transforms = plan_fourier(layer, part, conditions.batch, conditions.device)
     ways = _auto_ways(layer, conditions, plan, transforms)
     return plan._replace(ways=ways, transforms=transforms if "fourier" in ways else None)
 
