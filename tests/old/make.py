@@ -5,8 +5,9 @@
 Run it in a checkout of that version, before the version changes. It fills `tests/old/<version>/`:
 a campaign that extends another, site files, a plug-in, rendered scripts, a half-done results folder
 (two tables, a failure, a checkpoint, the lease of a job that was killed, a submitted script), a
-whole one, from 0.2.0 on, with networks of every kind of layer, and exports in each format and a
-page of the first. All paths in them lie below `PLACE`.
+whole one, from 0.2.0 on, with networks of every kind of layer, from 0.3.0 on also with Fourier
+convolutions, and exports in each format and a page of the first. All paths in them lie below
+`PLACE`.
 """
 
 import os
@@ -69,9 +70,9 @@ networks_per_depth = 3
 depths = [1, 3]
 
 [space]
-kernel = [1, 9]
+kernel = [2, 11]
 padding = [0, 5]
-filters = [1, 24]
+filters = [16, 24]
 fc_units = [1, 40]
 batch_size = [50, 250]
 """,
