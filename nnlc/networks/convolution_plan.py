@@ -40,7 +40,8 @@ SPEEDS_OF_DIRECT = ((9, 1.9), (6, 2.5), (5, 5.0), (1, 6.5))
 SPEEDS_OF_DIRECT_FOR_WEIGHTS = ((6, 1.8), (1, 3.5))
 """Speed of the direct gradient of the weights, from a width of the kernel on."""
 FEWEST_CHANNELS = 16
-"""Least number of channels, and of filters, for Fourier transforms: fewer make them slow."""
+"""Least number of channels, and of filters, for other ways than with `convolutions = "direct"`:
+fewer make them slow."""
 
 
 class Trim(NamedTuple):

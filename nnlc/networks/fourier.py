@@ -27,9 +27,9 @@ _VALUE_BYTES = 4
 _SPECTRA_BYTES: dict["DeviceKind", int] = {"cpu": 1 << 27, "cuda": 1 << 26}
 """Bytes of the images' and gradients' spectra that are computed at once."""
 _BLOCK_BYTES: dict["DeviceKind", int] = {"cpu": 1 << 23, "cuda": 1 << 25}
-"""Bytes of the spectra of the weights, and of their products with images, that are computed at
-once; on a CPU they should stay in caches, and so should four times as much: the weights that are
-transformed along rows only."""
+"""Bytes of the spectra of a block's weights, and of their products with images, that are computed
+at once. On a CPU they should stay in caches; a block's weights should too when they are transformed
+along rows only, and may then take four times as much."""
 _LEAST_BLOCK, _MOST_BLOCK = 16, 160
 """Least and greatest number of filters or channels in a block: products of fewer are slow, and the
 way back of more takes much memory."""
