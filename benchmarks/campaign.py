@@ -32,7 +32,7 @@ from typing import NamedTuple
 import numpy as np
 from convolution_layers import changes
 from loop import Machine, direct, half_epoch, ours
-from options import known_campaign, positive
+from options import CAMPAIGN, known_campaign, positive
 from plain_loops import resident, usual
 
 from nnlc.campaign.campaign import CampaignNetwork, load_campaign
@@ -202,13 +202,30 @@ def show_sums(
 def main() -> None:
     """Draw, measure, and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--campaign", type=known_campaign, default="paper", metavar="NAME")
-    parser.add_argument("--networks", type=positive, default=30, metavar="N", help="(%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="(%(default)s)")
     parser.add_argument(
-        "--ways", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY", help=f"{list(WAYS)}"
+        "--campaign", type=known_campaign, default="paper", metavar="NAME", help=CAMPAIGN
     )
-    parser.add_argument("--convolutions", choices=["auto", "direct"], default="auto")
+    parser.add_argument(
+        "--networks", type=positive, default=30, metavar="N", help="networks to draw (%(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="seed of the draws (%(default)s)"
+    )
+    parser.add_argument(
+        "--ways",
+        nargs="+",
+        choices=WAYS,
+        default=list(WAYS),
+        metavar="WAY",
+        help="loops to compare (all): ours, always timed; direct: ours with direct convolutions; "
+        "resident: PyTorch's modules on images in memory; usual: with a DataLoader",
+    )
+    parser.add_argument(
+        "--convolutions",
+        choices=["auto", "direct"],
+        default="auto",
+        help="setting training.convolutions of ours (%(default)s)",
+    )
     options = parser.parse_args()
     ways = {name: WAYS[name] for name in dict.fromkeys(["ours", *options.ways])}
     if options.convolutions == "direct":

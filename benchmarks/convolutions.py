@@ -26,7 +26,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 import torch
 from convolution_layers import SIZES, TITLES, Asked, draw_by_cost, module, random_values, seconds_of
-from options import known_campaign, positive
+from options import CAMPAIGN, known_campaign, positive
 from own_process import trainer_process
 
 from nnlc.networks.conditions import Conditions, Convolutions
@@ -162,11 +162,21 @@ def write_csv(found: list[Timed], path: Path) -> None:
 def main() -> None:
     """Draw, time and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--campaign", type=known_campaign, default="paper", metavar="NAME")
-    parser.add_argument("--layers", type=positive, default=100, metavar="N", help="(%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="(%(default)s)")
-    parser.add_argument("--check", action="store_true", help="other layers")
-    parser.add_argument("--csv", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--campaign", type=known_campaign, default="paper", metavar="NAME", help=CAMPAIGN
+    )
+    parser.add_argument(
+        "--layers", type=positive, default=100, metavar="N", help="layers to draw (%(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="seed of the draws (%(default)s)"
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="draw other layers than those by which nnlc's choice was made",
+    )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="file for the times of all ways")
     options = parser.parse_args()
     if options.csv and not options.csv.parent.is_dir():
         parser.error(f"argument --csv: there is no folder {options.csv.parent}")

@@ -28,7 +28,7 @@ from statistics import fmean, geometric_mean
 
 import torch
 from convolution_layers import TITLES, Asked, changes, heaviest, module, random_values
-from options import known_campaign, positive
+from options import CAMPAIGN, known_campaign, positive
 from own_process import trainer_process
 from torch import Tensor
 from torch.nn import functional
@@ -181,10 +181,29 @@ def show_curves(count: int) -> None:
 def main() -> None:
     """Print errors, or differences of curves."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--campaign", type=known_campaign, default="paper", metavar="NAME")
-    parser.add_argument("--layers", type=positive, default=100, metavar="N", help="(%(default)s)")
-    parser.add_argument("--images", type=positive, default=8, metavar="N", help="(%(default)s)")
-    parser.add_argument("--curves", type=positive, metavar="N", help="networks to train instead")
+    parser.add_argument(
+        "--campaign", type=known_campaign, default="paper", metavar="NAME", help=CAMPAIGN
+    )
+    parser.add_argument(
+        "--layers",
+        type=positive,
+        default=100,
+        metavar="N",
+        help="heaviest layers to compute (%(default)s)",
+    )
+    parser.add_argument(
+        "--images",
+        type=positive,
+        default=8,
+        metavar="N",
+        help="images for each layer (%(default)s)",
+    )
+    parser.add_argument(
+        "--curves",
+        type=positive,
+        metavar="N",
+        help="compare instead the learning curves of N networks",
+    )
     options = parser.parse_args()
     print(f"{processor_name()}, torch {torch.__version__}")
     if options.curves:

@@ -17,7 +17,7 @@ from concurrent.futures import Executor
 
 import torch
 from convolution_layers import TITLES, Asked, heaviest, module, random_values, seconds_of
-from options import known_campaign, positive
+from options import CAMPAIGN, known_campaign, positive
 from own_process import trainer_process
 
 from nnlc.networks.layer import windowed
@@ -70,9 +70,23 @@ def short_enough(asked: Asked, pool: Executor) -> Asked:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--campaign", type=known_campaign, default="paper", metavar="NAME")
-    parser.add_argument("--sampled", type=positive, default=0, metavar="N", help="of a campaign")
-    parser.add_argument("--batch", type=positive, default=1000, metavar="N", help="no more images")
+    parser.add_argument(
+        "--campaign", type=known_campaign, default="paper", metavar="NAME", help=CAMPAIGN
+    )
+    parser.add_argument(
+        "--sampled",
+        type=positive,
+        default=0,
+        metavar="N",
+        help="time a campaign's N heaviest layers instead of seven given ones",
+    )
+    parser.add_argument(
+        "--batch",
+        type=positive,
+        default=1000,
+        metavar="N",
+        help="most images of a step (%(default)s)",
+    )
     options = parser.parse_args()
     asked = heaviest(options.campaign, options.sampled) or [
         layer(*sizes) for sizes in (*HEAVY, *NOT_SUMMED)

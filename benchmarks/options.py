@@ -5,6 +5,9 @@ import argparse
 from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import NnlcError
 
+CAMPAIGN = "shipped campaign, or a campaign file (%(default)s)"
+"""Help of the option that `known_campaign` checks."""
+
 
 def known_campaign(name: str) -> str:
     """Return the name of a campaign if there is one."""

@@ -1,4 +1,6 @@
-"""Max pooling in one pass and in two: `python benchmarks/pooling.py [--layers N] [--shapes WIDTH]`.
+"""Max pooling in one pass and in two: times, and equal bits.
+
+    python benchmarks/pooling.py [--layers N] [--shapes WIDTH]
 
 Draws pooling layers of the article's campaign, with a probability proportional to their predicted
 seconds in one pass. Times forward and backward pass of each, PyTorch's own and in two passes, in
@@ -168,10 +170,25 @@ def compare_shapes(widest: int) -> None:
 def main() -> None:
     """Print the table, or compare."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--layers", type=positive, default=100, metavar="N")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=0.5, help="for each layer (%(default)s)")
-    parser.add_argument("--shapes", type=positive, metavar="WIDTH", help="compare bits instead")
+    parser.add_argument(
+        "--layers", type=positive, default=100, metavar="N", help="layers to draw (%(default)s)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="seed of the draws (%(default)s)"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=0.5,
+        metavar="S",
+        help="seconds for each layer (%(default)s)",
+    )
+    parser.add_argument(
+        "--shapes",
+        type=positive,
+        metavar="WIDTH",
+        help="compare instead the bits of all shapes up to this width",
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)

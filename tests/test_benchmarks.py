@@ -54,6 +54,18 @@ def run(output_of):
     ]
 
 
+@pytest.mark.parametrize(
+    "name", ["campaign", "convolutions", "exactness", "heavy_layers", "pooling"]
+)
+def test_help_says_in_words_what_each_option_is_for(name, output_of, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    told = output_of(name, "--help").partition("options:")[2].strip().splitlines()
+    assert len(told) > 3
+    # A long option has its help on the next line.
+    bare = [line for line in told if len(line.rpartition("  ")[2].split()) < 3]
+    assert bare == [line for line in bare if line.endswith("}")]
+
+
 def test_rank_0_gathers_the_articles_networks_from_trainers_that_train_nothing(run, tmp_path):
     words = ["--ranks", 3, "--per-depth", 1, "--folder", tmp_path]
     ranks, networks, rows_a_second, networks_a_second, work, *_ = run("gather.py", *words)

@@ -141,7 +141,9 @@ def test_a_campaign_that_was_begun_before_keeps_the_old_way_until_told_otherwise
     assert f"nnlc upgrade {half_done} --new-arithmetic" in refused
 
 
-def test_a_new_campaign_has_the_new_way_and_an_old_one_after_it_was_told(place, done, keeping):
+def test_a_new_campaign_has_the_new_way_and_an_old_one_after_it_was_told(
+    place, done, keeping, tmp_path
+):
     without_table(done, min(DROPOUT))
     told = keeping.run("upgrade", done, "--new-arithmetic")
     assert 'training.masks = "first" becomes "second"' in told
@@ -154,6 +156,11 @@ def test_a_new_campaign_has_the_new_way_and_an_old_one_after_it_was_told(place, 
     new = done.parent / "new"
     keeping.work(place / "tiny.toml", new)
     assert "touches 0 of the 0 networks left\n" in keeping.run("upgrade", new, "--dry-run")
+    explicit = tmp_path / "explicit.toml"
+    explicit.write_text(f'{CAMPAIGN}\n[training]\nmasks = "first"\n')
+    refused = keeping.work(explicit, new, status=1)
+    assert "training.masks is 'second' there and 'first' in the campaign asked for" in refused
+    assert "--new-arithmetic" not in refused
     assert {id_ for id_ in old if old[id_] != by_id(new)[id_]} == DROPOUT
     assert by_id(new)[min(DROPOUT)] == now[min(DROPOUT)]
     # Which is not called mixed, though those without dropout have no other arithmetic than before.

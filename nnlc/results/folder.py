@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nnlc.campaign.campaign import Campaign
 from nnlc.errors import ResultsError
-from nnlc.networks.arithmetic import arithmetic_settings, keep_choices
+from nnlc.networks.arithmetic import arithmetic_settings, is_kept, keep_choices, numbered_changes
 from nnlc.results.campaign_file import (
     Written,
     campaign_file,
@@ -247,7 +247,7 @@ class ResultsFolder(ResultsPaths):
         if different := differences(campaign, recorded):
             raise ResultsError(
                 f"{self.path}: belongs to another campaign: {in_words(different)}; give another "
-                f"folder with --results{_or_upgrade(different, self.path)}"
+                f"folder with --results{_or_upgrade(different, self.path, recorded)}"
                 f"{self._or_grow(campaign, recorded)}"
             )
         return recorded
@@ -290,9 +290,11 @@ def _unusable(path: Path, problem: OSError) -> ResultsError:
     )
 
 
-def _or_upgrade(different: Iterable[str], path: Path) -> str:
-    """Return advice on `nnlc upgrade` if only settings of arithmetic differ, else ""."""
-    if not {key.removeprefix("training.") for key in different} <= arithmetic_settings():
+def _or_upgrade(different: Iterable[str], path: Path, recorded: Campaign) -> str:
+    """Return advice on `nnlc upgrade` if only old arithmetic, kept by a folder, differs; or ""."""
+    old = any(is_kept(number, recorded.training) for number, _ in numbered_changes())
+    names = {key.removeprefix("training.") for key in different}
+    if not old or not names <= arithmetic_settings():
         return ""
     command = f"nnlc upgrade {shlex.quote(str(path))} --new-arithmetic"
     return f", or continue this campaign in the new arithmetic: {command}"
