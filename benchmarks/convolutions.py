@@ -3,13 +3,13 @@
     python benchmarks/convolutions.py [--layers N] [--check] [--csv FILE] [--campaign NAME]
 
 Draws N distinct convolutions of the article's campaign with probabilities proportional to their
-operations; with --check, N others. The thresholds of `nnlc.networks.convolution_plan` were found
-with the former, and are checked with the latter.
+operations; with --check, N others. Find the speeds of `nnlc.networks.convolution_plan` with the
+former, and check them with the latter.
 
 Each pass is timed by each way at the sampler's batch, on one thread, in processor seconds. Where a
 direct pass would take more than 2 s, the batch is smaller, and nnlc is asked for its choice at this
 batch. Ways are timed by turns, three times or until they have taken a second; the fastest time
-counts. Matrix products of more than a gigabyte of windows are left out.
+counts. Matrix products of more than a gigabyte of windows are left out, unless nnlc chooses them.
 
 `lost` is the time of nnlc's choice over that of the fastest way. In the sums, a layer counts by
 time / operations, so that they estimate ratios of sums over the campaign.
@@ -88,10 +88,11 @@ def calls(asked: Asked) -> dict[str, dict[Way, Callable[[], object]]]:
     found: dict[str, dict[Way, Callable[[], object]]] = {}
     for name, table in TABLES.items():
         given = (*known[1:], made.bias) if name == "forward" else known
+        needed = {getattr(planned(asked, c).ways, name) for c in get_args(Convolutions)}
         found[name] = {
             way: partial(compute, *given, part, layer.stride)
             for way, compute in table.items()
-            if way != "product" or windows < MOST_WINDOW_BYTES
+            if way != "product" or way in needed or windows < MOST_WINDOW_BYTES
         }
     found["forward"]["fourier"] = partial(transforms, *known[1:])
     for name, wanted in (("input_gradient", (True, False)), ("weight_gradient", (False, True))):
@@ -112,7 +113,7 @@ def time_passes(asked: Asked) -> list[Timed]:
             for way, compute in by_way.items():
                 if sum(times[way]) < LONG:
                     times[way].append(seconds_of(compute))
-        chosen, direct = (getattr(planned(asked, c).ways, name) for c in ("auto", "direct"))
+        chosen, direct = (getattr(planned(asked, c).ways, name) for c in get_args(Convolutions))
         fastest = {way: min(each) for way, each in times.items()}
         found.append(Timed(asked, name, chosen, direct, fastest))
     return found

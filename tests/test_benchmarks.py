@@ -191,6 +191,20 @@ def test_a_benchmark_runs_in_its_smallest_form(name, output_of, tmp_path, monkey
     assert re.search(told, output_of(name, *options), re.MULTILINE)
 
 
+def test_ways_that_nnlc_chooses_are_timed_however_many_windows_they_copy(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    layers, ways = map(importlib.import_module, ("convolution_layers", "convolutions"))
+    monkeypatch.setattr(ways, "MOST_WINDOW_BYTES", 0)
+    chosen = set()
+    for asked in layers.draw_by_cost("smoke", 6, 1):
+        plans = [ways.planned(asked.at_batch(2), setting) for setting in ("auto", "direct")]
+        for name, timed in ways.calls(asked.at_batch(2)).items():
+            needed = {getattr(plan.ways, name) for plan in plans}
+            assert needed <= timed.keys()
+            chosen |= needed
+    assert "product" in chosen
+
+
 def test_sums_over_a_campaign_are_estimated_without_bias_from_draws_by_cost(monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)
     campaign = importlib.import_module("campaign")

@@ -29,9 +29,10 @@ FEW_OUTPUTS_FOR_WEIGHTS = 8
 LEAST_IN_ROWS = 1e9
 """Least operations of a pass by rows; with fewer, networks keep their bits."""
 
-# Speeds of arithmetic by other ways, relative to Fourier transforms. On CPUs, they were found with
-# 100 convolutions of the article's search space, and checked with 100 others, by
-# `python benchmarks/convolutions.py`; on GPUs, they are an assumption.
+# Speeds of arithmetic by other ways, relative to Fourier transforms. On CPUs, they were read off
+# times of about 90 convolutions of the article's search space. For 100 others, the ways chosen took
+# 1.13 times as long as the fastest: `python benchmarks/convolutions.py --check`. On GPUs, they are
+# an assumption.
 SPEED_ON_GPUS = 2.0
 SPEED_OF_PRODUCTS = 1.5
 """Speed of the ways "product" and "rows"; the latter has less arithmetic."""
