@@ -1,5 +1,6 @@
 """The stand-ins for bsub, bjobs, bkill and jsrun: what they refuse, and what becomes of a job."""
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,25 @@ def test_bsub_takes_every_rendered_script(lsf, elements, nodes, minutes):
 def test_bsub_tells_all_that_summit_s_filter_finds_at_once(lsf):
     said = lsf.run("bsub", script(lsf, "#!/bin/bash\n#BSUB -n 84\n"), status=255)
     assert "3 ERROR(S) FOUND.  JOB NOT SUBMITTED." in said
+
+
+def test_bjobs_sees_a_whole_job_or_none(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).with_name("lsf"))
+    monkeypatch.setenv("LSF_STANDIN", str(tmp_path))
+    queue = importlib.import_module("lsf_queue").Queue()
+    seen = []
+
+    class Job:
+        indices = (1, 2)
+
+        def write(self, path):
+            seen.append(queue.ids())
+            path.write_text("{}")
+
+    added = queue.add(Job(), "")
+    assert seen == [[]]
+    assert queue.ids() == [added]
+    assert [element.index for element in queue.elements(added)] == [1, 2]
 
 
 def test_options_on_the_command_line_win_and_directives_count_wherever_they_stand(lsf):

@@ -58,12 +58,13 @@ class Queue:
         counter = self.folder / "next"
         job_id = int(counter.read_text()) if counter.exists() else FIRST_ID
         counter.write_text(str(job_id + 1))
-        place = self.place(job_id)
+        place = self.folder / f"new-{job_id}"  # nobody ever sees half a job
         place.mkdir()
         job.write(place / "job.json")
         (place / "script").write_text(script)
         for index in job.indices:
-            self.write(job_id, Element(index))
+            (place / f"{index}.json").write_text(json.dumps(asdict(Element(index))))
+        place.rename(self.place(job_id))
         return job_id
 
     def place(self, job_id: int) -> Path:
