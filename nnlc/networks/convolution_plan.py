@@ -4,7 +4,6 @@ A plan is a function of shapes and of the training's conditions. So a table does
 moment at which its network was trained.
 """
 
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -26,23 +25,30 @@ FEW_OUTPUTS = 3
 FEW_OUTPUTS_FOR_WEIGHTS = 8
 """Greatest output width for which a CPU computes the weights' gradient as a matrix product."""
 
-LEAST_IN_ROWS = 1e9
-"""Least operations of a pass by rows; with fewer, networks keep their bits."""
-
-# Speeds of arithmetic by other ways, relative to Fourier transforms. On CPUs, they were read off
-# times of about 90 convolutions of the article's search space. For 100 others, the ways chosen took
-# 1.13 times as long as the fastest: `python benchmarks/convolutions.py --check`. On GPUs, they are
-# an assumption.
-SPEED_ON_GPUS = 2.0
-SPEED_OF_PRODUCTS = 1.5
-"""Speed of the ways "product" and "rows"; the latter has less arithmetic."""
-SPEEDS_OF_DIRECT = ((9, 1.9), (6, 2.5), (5, 5.0), (1, 6.5))
-"""Speed of the direct forward pass and input's gradient, from a width of the kernel on."""
-SPEEDS_OF_DIRECT_FOR_WEIGHTS = ((6, 1.8), (1, 3.5))
-"""Speed of the direct gradient of the weights, from a width of the kernel on."""
+LEAST_SAVED = 2e8
+"""Least operations that a pass must save to be computed in another way than with `convolutions =
+"direct"`, counted at the speed of Fourier transforms. So networks with little to gain keep their
+bits."""
 FEWEST_CHANNELS = 16
 """Least number of channels, and of filters, for other ways than with `convolutions = "direct"`:
 fewer make them slow."""
+
+# Speeds of arithmetic relative to that of Fourier transforms. On CPUs, they are rounded values that
+# fit times of 100 convolutions of the article's search space, and were checked with 100 others:
+# `python benchmarks/convolutions.py`. On GPUs, they are an assumption.
+SPEED_ON_GPUS = 2.0
+SPEED_OF_PRODUCTS = 1.35
+"""Speed of the ways "product" and "rows"."""
+IMAGES_OF_ROWS = 12
+"""Number of images at which a product of rows, which has as many rows, has half of its speed."""
+SPEEDS_OF_DIRECT = ((10, 2.0), (7, 2.4), (5, 2.8), (1, 3.2))
+"""Speed of the library's convolution on CPUs, from a width of the kernel on."""
+FULL_WIDTH = 8
+"""Output width from which the library's convolution has this speed; it falls in proportion."""
+SPEED_OF_STRIDES = 0.75
+"""Factor of this speed for strides above 1."""
+SPEED_OF_WIDE_PADDING = 0.36
+"""Factor of this speed for the weights' gradient if padding is wider than half of the kernel."""
 
 
 class Trim(NamedTuple):
@@ -67,6 +73,7 @@ class Ways(NamedTuple):
     weight_gradient: Way
 
 
+WEIGHT_GRADIENT = Ways._fields.index("weight_gradient")
 DIRECT = Ways("direct", "direct", "direct")
 """Ways of the library's convolution with its own gradients."""
 
@@ -149,29 +156,48 @@ def plan_convolution(layer: "Layer", conditions: Conditions) -> ConvolutionPlan:
 def _auto_ways(
     layer: "Layer", conditions: Conditions, plan: ConvolutionPlan, transforms: FourierPlan
 ) -> Ways:
-    """Return the ways that should be fastest: those of "direct", by rows, or Fourier transforms."""
+    """Return the ways that should be fastest.
+
+    The library's convolution never replaces matrix products: for a few shapes it is 50 times as
+    slow.
+    """
     if min(layer.input[0], layer.output[0]) < FEWEST_CHANNELS:
         return plan.ways
-    each, fastest = 2 * conditions.batch * layer.output[0], list[Way]()
-    transformed, speeds = transforms.operations, _speeds(plan.ways, layer.kernel, conditions.device)
-    for way, speed in zip(plan.ways, speeds, strict=True):
-        costs: dict[Way, float] = {way: each * plan.window_values / speed, "fourier": transformed}
-        if conditions.device == "cpu" and each * plan.seen_values >= LEAST_IN_ROWS:
-            costs["rows"] = each * plan.seen_values / SPEED_OF_PRODUCTS
-        fastest.append(min(costs, key=costs.__getitem__))
-    return Ways(*fastest)
+    ways = list[Way]()
+    for which, way in enumerate(plan.ways):
+        costs = _costs(layer, conditions, plan, transforms, of_weight=which == WEIGHT_GRADIENT)
+        known = (each for each in costs if each in (way, "rows", "fourier"))
+        fastest = min(known, key=costs.__getitem__)
+        ways.append(fastest if costs[way] - costs[fastest] >= LEAST_SAVED else way)
+    return Ways(*ways)
 
 
-def _speeds(ways: Ways, kernel: int, device: DeviceKind) -> Iterator[float]:
-    """Yield the speed of each pass relative to Fourier transforms."""
-    tables = SPEEDS_OF_DIRECT, SPEEDS_OF_DIRECT, SPEEDS_OF_DIRECT_FOR_WEIGHTS
-    for way, table in zip(ways, tables, strict=True):
-        if device == "cuda":
-            yield SPEED_ON_GPUS
-        elif way == "product":
-            yield SPEED_OF_PRODUCTS
-        else:
-            yield next(speed for least, speed in table if kernel >= least)
+def _costs(
+    layer: "Layer",
+    conditions: Conditions,
+    plan: ConvolutionPlan,
+    transforms: FourierPlan,
+    *,
+    of_weight: bool,
+) -> dict[Way, float]:
+    """Return the time of a pass by each way, in operations at the speed of Fourier transforms."""
+    of_value = 2 * conditions.batch * layer.output[0]
+    windows, seen_values = of_value * plan.window_values, of_value * plan.seen_values
+    if conditions.device == "cuda":
+        return {"direct": windows / SPEED_ON_GPUS, "fourier": transforms.operations}
+    speed = next(speed for kernel, speed in SPEEDS_OF_DIRECT if layer.kernel >= kernel)
+    speed *= min(1, plan.trim.width / FULL_WIDTH)
+    if layer.stride > 1:
+        speed *= SPEED_OF_STRIDES
+    if of_weight and not plan.is_padded and 2 * plan.trim.left > layer.kernel:
+        speed *= SPEED_OF_WIDE_PADDING
+    return {
+        # The library skips padding that it adds itself.
+        "direct": (windows if plan.is_padded else seen_values) / speed,
+        "product": windows / SPEED_OF_PRODUCTS,
+        "rows": seen_values / SPEED_OF_PRODUCTS * (1 + IMAGES_OF_ROWS / conditions.batch),
+        "fourier": transforms.operations,
+    }
 
 
 def _direct_ways(part: Trim, device: DeviceKind) -> Ways:
