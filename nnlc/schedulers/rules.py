@@ -88,6 +88,8 @@ class Rules:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()
             found = re.search(r"line ([0-9]{1,9}): (.*)", said[0] if said else "")
             line, why = (int(found[1]), found[2]) if found else (1, "syntax error")
+            # For some texts that end too early, bash names lines after the last.
+            line = min(line, len(self.script.lines))
             yield Finding(line, f"bash can't read the script: {why}", "see bash -n FILE")
 
     def check_launched(self) -> Findings:
