@@ -241,7 +241,7 @@ def main() -> None:
     machine = Machine("cpu", len(os.sched_getaffinity(0)))
     print(
         f"{processor_name()}, {machine.cores} cores; {len(drawn)} networks, about "
-        f"{predicted_minutes([networks[n] for n in drawn], list(ways)):.0f} minutes\n"
+        f"{predicted_minutes([networks[n] for n in drawn], list(ways)):.0f} min\n"
         "network dataset         depth batch  GFLOP a step  changes"
         + "".join(f"{way + '/h':>13}" for way in ways),
         flush=True,

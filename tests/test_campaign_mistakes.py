@@ -31,6 +31,10 @@ MISTAKES = {
     "key of training": (PLAIN + '[training]\npixel = "unit"\n', "training.pixel", ["'pixels'"]),
     "key of run": (PLAIN + "[run]\nattempt = 3\n", "run.attempt", ["'attempts'"]),
     "key of the space": (with_space("kernels = [1, 3]"), "space.kernels", ["'kernel'", "stride"]),
+    # keys in the wrong table
+    "key of training above": (HEAD + 'pixels = "unit"\n' + IMAGES, "pixels", ["in [training];"]),
+    "key of a dataset above": (HEAD + "depths = [1, 2]\n" + IMAGES, "depths", ["[datasets.NAME];"]),
+    "key of the space in run": (PLAIN + "[run]\nkernel = [1]\n", "run.kernel", ["in [space];"]),
     # missing keys
     "no name": (head('name = "mine"\n', ""), "name", ["missing"]),
     "no seed": (head("seed = 1\n", ""), "seed", ["missing"]),

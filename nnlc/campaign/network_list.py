@@ -63,8 +63,8 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
             f"{operations:>12.2e}{hours:>11.2f}"
         )
     yield "sizes: median, largest; operations: if convolutions were direct; --csv FILE lists all"
-    fourier = f"{FOURIER_SHARE / 2:.0%} in Fourier convolutions"
-    yield f"GPU hours: at 50% of a V100's fp32 peak, {fourier}"
+    fourier = f"{50 * FOURIER_SHARE:.0f} % in Fourier convolutions"
+    yield f"GPU hours: at 50 % of a V100's fp32 peak, {fourier}"
     for way, operations in computed.items():
         yield f"operations as computed {way:<30}{operations:.2e}"
     most, id_ = max(needs)

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -251,7 +251,9 @@ def _explain(
 
 def _message(location: tuple[str, ...], error: ErrorDetails, model: type[BaseModel]) -> str:
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"unknown key; {did_you_mean(location[-1], _keys_at(model, location[:-1]))}"
+        advice = did_you_mean(location[-1], _keys_at(model, location[:-1]))
+        tables = list(_tables_with(location[-1], model))
+        return f"unknown key; {f'it belongs in {tables[0]}; ' if tables else ''}{advice}"
     if error["type"].startswith("missing"):
         return "the array has too few values" if location[-1].isdigit() else "this key is missing"
     words = error["msg"].removeprefix("Value error, ").replace("Input should", "must")
@@ -270,6 +272,17 @@ def _keys_at(model: type[BaseModel], location: tuple[str, ...]) -> list[str]:
         here = model_of(here) if collection else _fields(model_of(here)).get(part)
     keys = list(_fields(model_of(here)))
     return keys if location else ["extends", *keys]
+
+
+def _tables_with(key: str, model: Any, above: str = "") -> Iterator[str]:
+    """Yield the headers of the tables below a model that may have a key."""
+    for name, annotation in _fields(model).items():
+        below, inner = f"{above}{name}", model_of(annotation)
+        if get_origin(annotation) is dict:
+            below += ".NAME"
+        if key in _fields(inner):
+            yield f"[{below}]"
+        yield from _tables_with(key, inner, f"{below}.")
 
 
 def model_of(annotation: Any) -> Any:
