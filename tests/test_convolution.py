@@ -15,7 +15,7 @@ from nnlc.networks import Layer, convolution_plan, walk_network
 from nnlc.networks import layers as kinds
 from nnlc.networks.conditions import Conditions
 from nnlc.networks.convolution_plan import Way, Ways, trim
-from nnlc.networks.layer import output_width
+from nnlc.networks.layer import output_width, windowed
 from nnlc.training.convolution import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, Convolution
 
 WAYS = [Ways(*ways) for ways in product(FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT)]
@@ -150,6 +150,30 @@ def test_small_convolutions_keep_their_ways(channels, batch):
         for c in ("auto", "direct")
     ]
     assert ways[0] == ways[1]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch", "ways"),
+    [
+        # Fourier transforms for wide kernels; direct ones stay where they are as fast.
+        ((390, 399, 13, 9, 1, 3), 63, ("fourier", "fourier", "fourier")),
+        ((400, 400, 16, 2, 1, 1), 50, ("direct", "direct", "direct")),
+        # The library's gradient of the weights is slow where padding exceeds half of the kernel.
+        ((400, 400, 13, 3, 1, 1), 50, ("direct", "direct", "direct")),
+        ((400, 400, 13, 3, 1, 2), 50, ("direct", "direct", "fourier")),
+        # It is slow with large strides and few outputs.
+        ((153, 274, 34, 19, 5, 5), 35, ("fourier", "fourier", "fourier")),
+        ((285, 312, 33, 10, 7, 5), 175, ("rows", "rows", "rows")),
+        ((395, 400, 6, 6, 5, 5), 205, ("rows", "rows", "rows")),
+        # Products of rows are slow with few images.
+        ((144, 398, 20, 17, 5, 5), 8, ("product", "product", "product")),
+    ],
+)
+def test_each_pass_on_cpus_goes_the_way_that_shapes_and_batch_make_fast(sizes, batch, ways):
+    channels, filters, width, *window = sizes
+    layer = windowed(kinds.Convolution, (channels, width, width), filters, *window, "of a test")
+    found = convolution_plan.plan_convolution(layer, Conditions(batch, "cpu", "auto")).ways
+    assert found == ways
 
 
 def test_an_empty_batch_and_frozen_weights_are_allowed_by_every_way():
