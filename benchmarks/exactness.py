@@ -81,11 +81,12 @@ def errors(asked: Asked, images: int) -> list[list[float]]:
     modules = [module(asked, way) for way in WAYS]
     weight, bias = modules[0].weight.detach().double(), modules[0].bias.detach().double()
     step, wide = (layer.stride, layer.padding), (pixels.double(), gradient.double())
-    exact = [
-        functional.conv2d(wide[0], weight[some], bias[some], *step),
-        conv2d_input(pixels[:, some].shape, weight[:, some], wide[1], *step),
-        conv2d_weight(wide[0], weight[some].shape, wide[1][:, some], *step),
-    ]
+    outputs, inputs, weights = [], [], torch.zeros_like(weight[some])
+    for image, change in zip(*(values.split(1) for values in wide), strict=True):  # for memory
+        outputs.append(functional.conv2d(image, weight[some], bias[some], *step))
+        inputs.append(conv2d_input(image[:, some].shape, weight[:, some], change, *step))
+        weights += conv2d_weight(image, weights.shape, change[:, some], *step)
+    exact = [torch.cat(outputs), torch.cat(inputs), weights]
     return [
         [
             float((a - b).abs().max() / b.abs().max())
