@@ -3,18 +3,18 @@
     python benchmarks/heavy_layers.py [--sampled N] [--batch N] [--campaign NAME]
 
 Six layers of the article's heaviest networks, with little padding and a batch of 50; and one that
-is not in the sums, for which PyTorch is not timed: its backward pass takes seconds an image. With
---sampled, the N layers of a campaign with most operations a step, with their own paddings and
-batches. A star marks a smaller batch, here one for which PyTorch's step takes at most a minute.
+is not in the sums, as PyTorch's own backward pass takes seconds an image. With --sampled, the N
+layers of a campaign with most operations a step, with their own paddings and batches.
 
 `ours` is the module that nnlc trains, `direct` the same with `training.convolutions = "direct"`,
 `torch` is `torch.nn.Conv2d`; all have the channels last in memory. They are timed by turns in one
-process, in processor seconds, and the faster of two times counts.
+process, in processor seconds, and the faster of two times counts; a step of 20 s is timed once. A
+star marks a way whose step would take more than a minute by a trial with two images: it is timed
+with fewer images, and its time is scaled.
 """
 
 import argparse
-import math
-from concurrent.futures import Executor
+from typing import NamedTuple
 
 import torch
 from convolution_layers import TITLES, Asked, heaviest, module, random_values, seconds_of
@@ -34,10 +34,17 @@ HEAVY = (
     (397, 397, 34, 9, 2, 0, 50),
 )
 """Channels, filters, width, kernel, stride, padding and batch."""
-WITHOUT_TORCH = ((342, 345, 32, 27, 1, 0, 50),)
+NOT_SUMMED = ((342, 345, 32, 27, 1, 0, 50),)
 WAYS = {"ours": "auto", "direct": "direct", "torch": None}
-LONGEST_STEP = 60.0
+LONGEST_STEP, ONLY_ONCE = 60.0, 20.0
 TRIAL_BATCH = 2
+
+
+class Timed(NamedTuple):
+    """Seconds of a step."""
+
+    seconds: float
+    is_scaled: bool
 
 
 def layer(channels, filters, width, kernel, stride, padding, batch) -> Asked:
@@ -47,25 +54,29 @@ def layer(channels, filters, width, kernel, stride, padding, batch) -> Asked:
     return Asked(windowed(Convolution, shape, filters, *sizes, "of a benchmark"), batch, False)
 
 
-def steps(asked: Asked, ways: dict, rounds: int = 2) -> dict[str, float]:
-    """Return the seconds of the fastest step by each way."""
+def steps(asked: Asked) -> dict[str, Timed]:
+    """Time a step by each way."""
     pixels = random_values((asked.batch, *asked.layer.input), 1).requires_grad_(not asked.is_first)
     gradient = random_values((asked.batch, *asked.layer.output), 2)
-    modules = {name: module(asked, way) for name, way in ways.items()}
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, made in modules.items():
-            pixels.grad = None
-            made.zero_grad()
-            times[name].append(seconds_of(lambda m=made: m(pixels).backward(gradient)))
-    return {name: min(each) for name, each in times.items()}
+    modules = {name: module(asked, way) for name, way in WAYS.items()}
 
+    def step(name: str, images: int) -> float:
+        pixels.grad = None
+        modules[name].zero_grad()
+        return seconds_of(lambda: modules[name](pixels[:images]).backward(gradient[:images]))
 
-def short_enough(asked: Asked, pool: Executor) -> Asked:
-    """Return a layer with a batch for which PyTorch's step is short enough."""
-    trial = asked.at_batch(TRIAL_BATCH)
-    seconds = pool.submit(steps, trial, {"torch": None}, 1).result()["torch"]
-    return asked.at_batch(LONGEST_STEP / seconds * trial.batch)
+    times: dict[str, list[float]] = {name: [] for name in WAYS}
+    few = min(TRIAL_BATCH, asked.batch)
+    most = {name: int(LONGEST_STEP / step(name, few) * few) for name in WAYS}
+    images = {name: max(1, min(asked.batch, most[name])) for name in WAYS}
+    for _ in range(2):
+        for name in WAYS:
+            if not times[name] or times[name][0] < ONLY_ONCE:
+                times[name].append(step(name, images[name]))
+    return {
+        name: Timed(min(times[name]) * asked.batch / images[name], images[name] < asked.batch)
+        for name in WAYS
+    }
 
 
 def main() -> None:
@@ -89,25 +100,23 @@ def main() -> None:
         help="most images of a step (%(default)s)",
     )
     options = parser.parse_args()
-    given = [layer(*sizes) for sizes in (*HEAVY, *WITHOUT_TORCH)]
-    without_torch = given[len(HEAVY) :]
+    given = [layer(*sizes) for sizes in (*HEAVY, *NOT_SUMMED)]
     print(f"{processor_name()}, torch {torch.__version__}")
-    print(f"{TITLES} " + "".join(f"{way:>9}" for way in WAYS) + "  torch/ours direct/ours")
+    print(f"{TITLES} " + "".join(f"{way:>10}" for way in WAYS) + "  torch/ours direct/ours")
     found: list[dict[str, float]] = []
     with trainer_process() as pool:
         for each in heaviest(options.campaign, options.sampled) or given:
-            timed = (short_enough(each, pool) if options.sampled else each).at_batch(options.batch)
-            ways = {way: WAYS[way] for way in WAYS if way != "torch" or each not in without_torch}
-            seconds = pool.submit(steps, timed, ways).result()
-            seconds = dict.fromkeys(WAYS, math.nan) | seconds
+            asked = each.at_batch(options.batch)
+            timed = pool.submit(steps, asked).result()
+            seconds = {way: each.seconds for way, each in timed.items()}
             found.append(seconds)
             print(
-                f"{timed.title}{'*' if timed.batch < each.batch else ' '}"
-                + "".join(f"{s:8.2f}s" for s in seconds.values())
-                + "".join(f"{seconds[way] / seconds['ours']:12.2f}" for way in ("torch", "direct")),
+                f"{asked.title} "
+                + "".join(f"{s:9.2f}s{'*' if scaled else ' '}" for s, scaled in timed.values())
+                + "".join(f"{seconds[way] / seconds['ours']:11.2f}" for way in ("torch", "direct")),
                 flush=True,
             )
-    counted = [seconds for seconds in found if not math.isnan(seconds["torch"])]
+    counted = found if options.sampled else found[: len(HEAVY)]
     sums = {way: sum(seconds[way] for seconds in counted) for way in WAYS}
     worst = min(seconds["torch"] / seconds["ours"] for seconds in counted)
     print(
