@@ -10,6 +10,7 @@ No test looks by itself: `test_suite.py` sees to it.
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,6 +64,14 @@ def _compiler() -> str | None:
     return "cc finds no headers of libc" if headers.returncode else None
 
 
+def _stub_driver() -> str | None:
+    """Return what tests/gpu/stub_driver.py lacks: a compiler, torch's CUDA build, its headers."""
+    sys.path.insert(0, str(Path(__file__).parent / "gpu"))
+    import stub_driver
+
+    return _compiler() or stub_driver.missing()
+
+
 def _open_mpi() -> str | None:
     if absent := _programs("mpirun.openmpi", "mpicc.openmpi")():
         return absent
@@ -88,6 +97,7 @@ NEEDS = {
     ),
     "Open MPI": Need(_open_mpi, "openmpi-bin libopenmpi-dev"),
     "compiler": Need(_compiler, "gcc libc6-dev"),
+    "stub driver": Need(_stub_driver, "gcc libc6-dev"),
     "R": Need(_programs("Rscript"), "r-base-core"),
     "mounting": Need(_mounting),
     "Fashion-MNIST": Need(

@@ -14,7 +14,8 @@ from rooms import EVERYWHERE, ROOMS
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 OTHERS = sorted(f"others/{path.name}" for path in TESTS.glob("others/*.py"))
-FILES = [*sorted(path.name for path in TESTS.glob("*.py")), *OTHERS]
+GPU = sorted(f"gpu/{path.name}" for path in TESTS.glob("gpu/*.py"))
+FILES = [*sorted(path.name for path in TESTS.glob("*.py")), *OTHERS, *GPU]
 TREES = {name: ast.parse((TESTS / name).read_text(encoding="utf-8")) for name in FILES}
 
 DEAL_AT_SET_TIMES = {"fault_jobs.py", "faults.py", "harness.py"}
@@ -106,7 +107,7 @@ def test_every_file_of_tests_with_libraries_of_others_has_an_environment():
 
 def test_every_name_that_is_called_slow_is_that_of_a_test():
     functions = {
-        name: {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        Path(name).name: {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
         for name, tree in TREES.items()
     }
     assert speed.SLOW_FILES | {*speed.SPREAD, *speed.SLOW_TESTS} <= functions.keys()
