@@ -15,6 +15,7 @@ from limits import HANG_SECONDS
 from small_networks import CPU, bundled_images, first, loop_on, spec
 
 import nnlc
+from nnlc.results.history import _finish, makers
 from nnlc.system import hardware
 from nnlc.system.environment import ALLOCATION, DETERMINISM
 from nnlc.system.hardware import processor_name
@@ -28,6 +29,7 @@ from nnlc.training.device_info import (
     peak_memory,
     reset_peak_memory,
 )
+from nnlc.verification.differences import changes, present_circumstances, recorded_circumstances
 
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -89,6 +91,26 @@ def test_a_gpu_tells_its_memory_its_parts_and_whether_trainers_may_share_it(monk
         (tmp_path / name).unlink()
         assert describe_device(0)["mps"] is False
     assert "mps" not in describe_device(None)
+
+
+def test_an_amd_gpus_architecture_and_hip_decide_bits_and_others_have_neither(monkeypatch):
+    gpu = SimpleNamespace(name="AMD Instinct MI250X", uuid="0", multi_processor_count=110)
+    gpu.total_memory, gpu.gcnArchName = 64 * GIB, "gfx90a:sramecc+:xnack-"
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: gpu)
+    device = torch.device("cuda", 0)
+    new = {"device.architecture", "versions.hip"}
+    assert not new & bit_deciding(circumstances(device)).keys()
+    monkeypatch.setattr(torch.version, "hip", "7.2.5")
+    made = circumstances(device)
+    assert new <= bit_deciding(made).keys()
+    assert describe_device(0)["architecture"] == gpu.gcnArchName
+    made["versions"] |= {"cuda": None, "cudnn": 3005001, "torch": "2.14+rocm7.2"}
+    told, _ = makers([_finish(made)])[0]
+    assert told.startswith("AMD Instinct MI250X (110 multiprocessors, gfx90a:sramecc+:xnack-), ")
+    assert "HIP 7.2.5, MIOpen 3.5.1" in told
+    others = present_circumstances(made | {"device": made["device"] | {"architecture": "gfx942"}})
+    then = recorded_circumstances(_finish(made))
+    assert "architecture" in [change.name for change in changes(then, others)]
 
 
 def test_what_a_network_had_is_given_back_before_the_next_one_begins():

@@ -27,12 +27,14 @@ from nnlc.system.environment import (
     ALLOCATION,
     DETERMINISM,
     VARIABLES,
+    fixed,
     overruled,
     recorded,
     row_of,
     rule_of,
     trainer_environment,
 )
+from nnlc.training import device_info
 from nnlc.training.determinism import make_deterministic
 from nnlc.training.device_info import bit_deciding, circumstances
 from nnlc.verification import verify_trainer
@@ -47,7 +49,7 @@ NAMES = [
     for pattern in row.names.split()
 ]
 """A variable for each name and pattern of the table, and its row."""
-LIBRARIES = {"mkl", "mkldnn", "blas"}
+LIBRARIES = {"mkl", "mkldnn", "blas", "miopen"}
 
 CHANGING = {
     "MKL_CBWR": "COMPATIBLE",
@@ -93,7 +95,11 @@ def test_every_variable_of_the_table_becomes_what_its_row_says(name, row):
 @pytest.mark.parametrize(
     ("rule", "names"),
     [
-        ("fixed", "OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS CUBLAS_WORKSPACE_CONFIG"),
+        (
+            "fixed",
+            "OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS CUBLAS_WORKSPACE_CONFIG "
+            "MIOPEN_FIND_MODE MIOPEN_DEBUG_DISABLE_FIND_DB",
+        ),
         (
             "recorded",
             "MKL_CBWR MKL_ENABLE_INSTRUCTIONS ONEDNN_MAX_CPU_ISA DNNL_MAX_CPU_ISA "
@@ -106,7 +112,7 @@ def test_every_variable_of_the_table_becomes_what_its_row_says(name, row):
             "NVIDIA_TF32_OVERRIDE TORCH_ALLOW_TF32_CUBLAS_OVERRIDE CUBLASLT_WORKSPACE_SIZE "
             "CUBLAS_EMULATE_SINGLE_PRECISION CUBLAS_EMULATION_STRATEGY TORCH_BLAS_PREFER_CUBLASLT "
             "DISABLE_ADDMM_CUDA_LT CUDNN_CONV_WSCAP_DBG CUDNN_ERRATA_JSON_FILE "
-            "TORCH_CUDNN_USE_HEURISTIC_MODE_B TORCH_CUDNN_V8_API_DISABLED MIOPEN_FIND_MODE "
+            "TORCH_CUDNN_USE_HEURISTIC_MODE_B TORCH_CUDNN_V8_API_DISABLED MIOPEN_FIND_ENFORCE "
             "MIOPEN_DEBUG_CONV_WINOGRAD PYTORCH_MIOPEN_SUGGEST_NHWC HIPBLASLT_ALLOW_TF32 "
             "ROCBLAS_DEFAULT_ATOMICS_MODE PYTORCH_TUNABLEOP_ENABLED TORCH_MKLDNN_MATMUL_MIN_DIM "
             "BLIS_NUM_THREADS BLIS_IC_NT",
@@ -127,11 +133,31 @@ def test_variables_that_people_have_set_are_treated_as_they_need(rule, names):
 
 
 def test_nobodys_environment_is_that_of_before():
-    assert trainer_environment({"PATH": "/bin"}) == {"PATH": "/bin", **ALLOCATION, **DETERMINISM}
+    assert trainer_environment({"PATH": "/bin"}) == {"PATH": "/bin", **ALLOCATION, **fixed()}
     assert list(DETERMINISM) == [
         *("CUBLAS_WORKSPACE_CONFIG", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     ]
     assert not overruled({"PATH": "/bin", **DETERMINISM, "NVIDIA_TF32_OVERRIDE": ""})
+
+
+def test_only_torch_for_amd_needs_and_records_how_miopen_chooses_kernels(monkeypatch):
+    """Under torch for NVIDIA's GPUs, checkpoints of before stay usable."""
+    theirs = {"MIOPEN_FIND_MODE": "FAST", "MIOPEN_DEBUG_DISABLE_FIND_DB": "1"}
+    assert fixed() == DETERMINISM | theirs
+    for name in theirs:
+        monkeypatch.delenv(name, raising=False)
+    make_deterministic()
+    assert not circumstances(CPU)["settings"].keys() & theirs
+    monkeypatch.setattr(torch.version, "hip", "7.2")
+    device_info._libraries.cache_clear()
+    with pytest.raises(DeviceError, match="MIOPEN_FIND_MODE=FAST is not set"):
+        make_deterministic()
+    for name, value in theirs.items():
+        monkeypatch.setenv(name, value)
+    make_deterministic()
+    decisive = bit_deciding(circumstances(CPU))
+    device_info._libraries.cache_clear()
+    assert decisive.items() >= {f"settings.{name}": value for name, value in theirs.items()}.items()
 
 
 # --- Every process that trains ------------------------------------------------------------------

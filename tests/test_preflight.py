@@ -82,6 +82,8 @@ def test_two_ranks_on_one_gpu_are_refused_where_another_idles():
         ("processor", "cpu"),
         ("name", "cuda"),
         ("multiprocessors", "cuda"),
+        ("architecture", "cuda"),
+        ("hip", "cuda"),
     ],
 )
 def test_ranks_that_would_give_other_tables_are_refused_by_name(key, device):

@@ -14,7 +14,7 @@ from nnlc.wording import counted, some_of
 FLAGS = "jsrun -g 1 -c 7; srun --gpus-per-task=1 --cpus-per-task=8"
 """Launcher options that give each rank its own GPU and cores."""
 
-_MUST_AGREE = ("torch", "cuda", "cudnn", "nnlc")
+_MUST_AGREE = ("torch", "cuda", "hip", "cudnn", "nnlc")
 _NAMED = 6
 
 
@@ -92,7 +92,8 @@ def check_ranks(hellos: Mapping[int, messages.Message], device: str) -> None:
             GPU while another of their node is unused.
     """
     facts = {rank: hello["devices"][0] for rank, hello in sorted(hellos.items())}
-    of_device = ("name", "multiprocessors") if device == "cuda" else ("processor",)
+    on_gpu = ("name", "architecture", "multiprocessors")
+    of_device = on_gpu if device == "cuda" else ("processor",)
     for name in (*_MUST_AGREE, *of_device):
         _refuse_different(hellos, name, {rank: f.get(name) for rank, f in facts.items()})
     variables = {rank: f.get("variables", {}).get(device) or "none" for rank, f in facts.items()}

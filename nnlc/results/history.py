@@ -18,7 +18,7 @@ from nnlc.system.environment import rule_of
 from nnlc.system.newer_format import version_numbers
 from nnlc.wording import printable
 
-_NAMES = {"torch": "torch", "cuda": "CUDA", "cudnn": "cuDNN"}
+_NAMES = {"torch": "torch", "cuda": "CUDA", "hip": "HIP", "cudnn": "cuDNN"}
 """Names, in words for users, of the libraries that a table's bits depend on."""
 
 
@@ -37,6 +37,8 @@ class Finish:
     multiprocessors: int | None = None
     instructions: str | None = None
     """Instruction set of the processor that was used."""
+    architecture: str | None = None
+    """Architecture of an AMD GPU."""
     versions: dict[str, str] = field(default_factory=dict)
     """Versions by name: arithmetic, nnlc, torch, cuda, cudnn and others."""
     settings: dict[str, str] = field(default_factory=dict)
@@ -235,18 +237,25 @@ def _maker(finish: Finish) -> _Maker:
     """Return the device and libraries that a table's bits depend on, in words, and settings."""
     units = finish.multiprocessors
     details = [f"{units} multiprocessors"] if units is not None else []
-    details += [finish.instructions] if finish.instructions else []
+    details += [word for word in (finish.architecture, finish.instructions) if word]
     words = [finish.device] if finish.device else ["unknown device"] if details else []
     if details:
         words = [f"{words[0]} ({', '.join(details)})"]
     for key, name in _NAMES.items():
         if version := finish.versions.get(key):
-            words.append(f"{name} {_cudnn(version) if key == 'cudnn' else version}")
+            is_miopen = key == "cudnn" and "hip" in finish.versions
+            number = _cudnn(version) if key == "cudnn" else version
+            words.append(f"{'MIOpen' if is_miopen else name} {number}")
     return tuple(words), tuple(sorted(finish.settings.items()))
 
 
 def _cudnn(version: str) -> str:
-    """Return a cuDNN version as NVIDIA writes it: 9.10.2 for torch's 91002, 8.9.7 for 8907."""
+    """Return a cuDNN version as NVIDIA writes it: 9.10.2 for torch's 91002, 8.9.7 for 8907.
+
+    Torch's for MIOpen is longer: 3.5.1 is 3005001.
+    """
+    if version.isdecimal() and len(version) > 6:
+        return f"{int(version) // 1_000_000}.{int(version) // 1000 % 1000}.{int(version) % 1000}"
     if not (version.isdecimal() and len(version) in (4, 5)):
         return version
     number, major = int(version), 10_000 if len(version) == 5 else 1000
@@ -267,6 +276,7 @@ def _finish(event: dict[str, Any]) -> Finish:
         device=_word(device.get("name")),
         multiprocessors=_whole(device.get("multiprocessors")),
         instructions=_word(device.get("instructions")),
+        architecture=_word(device.get("architecture")),
         versions={str(_word(k)): word for k, v in versions.items() if (word := _word(v))},
         settings={str(_word(k)): json.dumps(v) for k, v in settings.items() if _is_plain(v)},
         stop=Stop(*(as_number(stop.get(key)) for key in ("epoch", "predicted", "target")))

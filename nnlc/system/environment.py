@@ -29,7 +29,7 @@ class Variables(NamedTuple):
     devices: tuple[str, ...] = ("cpu", "cuda")
     """Devices for which variables are `recorded`; on others they change no bit."""
     library: str = ""
-    """Library of torch without which variables are not `recorded`: mkl, mkldnn or another blas."""
+    """Library of torch without which variables change no bit: mkl, mkldnn, another blas, miopen."""
 
 
 VARIABLES = (
@@ -47,6 +47,25 @@ VARIABLES = (
         "OpenBLAS take precedence over OpenMP's",
         "OpenMP: OMP_NUM_THREADS; oneMKL: number of threads; OpenBLAS: runtime variables",
         value="1",
+    ),
+    # By default, torch on ROCm has MIOpen time kernels and use the fastest, also in deterministic
+    # mode, which only restricts MIOpen to deterministic kernels (PyTorch: Conv_miopen.cpp). These
+    # two make the choice depend on shape, GPU and version of MIOpen alone. Not tried on a GPU yet.
+    Variables(
+        "fixed",
+        "MIOPEN_FIND_MODE",
+        "a kernel is chosen by a database or by rules, not by its speed in each process",
+        "MIOpen: find modes",
+        value="FAST",
+        library="miopen",
+    ),
+    Variables(
+        "fixed",
+        "MIOPEN_DEBUG_DISABLE_FIND_DB",
+        "kernels that other programs of a user have timed would take precedence, node by node",
+        "MIOpen: using the find database",
+        value="1",
+        library="miopen",
     ),
     # Users need these, for the same bytes on two kinds of node or to start at all: recorded.
     Variables(
@@ -160,8 +179,8 @@ VARIABLES = (
     Variables(
         "removed",
         "MIOPEN_* PYTORCH_MIOPEN_* ROCBLAS_* HIPBLASLT_* HIPBLAS_* TENSILE_* DISABLE_ADDMM_HIP_LT",
-        "the same on AMD's GPUs, as MIOPEN_FIND_MODE, HIPBLASLT_ALLOW_TF32 and "
-        "ROCBLAS_DEFAULT_ATOMICS_MODE",
+        "the same on AMD's GPUs, as MIOPEN_FIND_ENFORCE, which tunes kernels, "
+        "MIOPEN_DEBUG_CONV_WINOGRAD, HIPBLASLT_ALLOW_TF32 and ROCBLAS_DEFAULT_ATOMICS_MODE",
         "PyTorch: HIP semantics; MIOpen, rocBLAS, hipBLASLt: environment variables",
     ),
     Variables(
@@ -174,10 +193,20 @@ VARIABLES = (
 """Treatment of environment variables: the first row with a variable's name applies. Variables in no
 row, such as CUDA_LAUNCH_BLOCKING and PYTORCH_CUDA_ALLOC_CONF, are `left`."""
 
-DETERMINISM: dict[str, str] = {
-    name: row.value for row in VARIABLES if row.rule == "fixed" for name in row.names.split()
-}
-"""Fixed variables of every trainer."""
+
+def fixed(libraries: Container[str] | None = None) -> dict[str, str]:
+    """Return the fixed variables of trainers, or those that matter to these libraries of torch."""
+    return {
+        name: row.value
+        for row in VARIABLES
+        if row.rule == "fixed"
+        and (libraries is None or not row.library or row.library in libraries)
+        for name in row.names.split()
+    }
+
+
+DETERMINISM: dict[str, str] = fixed(())
+"""Fixed variables that matter on every device; job scripts export them."""
 
 ALLOCATION: dict[str, str] = {
     # By default glibc maps each large block anew and unmaps it when freed, so each step pays for
@@ -210,7 +239,7 @@ def trainer_environment(environment: Mapping[str, str]) -> dict[str, str]:
         environment: variables of this process.
     """
     kept = {name: value for name, value in environment.items() if rule_of(name) != "removed"}
-    return {**ALLOCATION, **kept, **DETERMINISM}
+    return {**ALLOCATION, **kept, **fixed()}
 
 
 def overruled(environment: Mapping[str, str]) -> dict[str, str]:

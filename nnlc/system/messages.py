@@ -84,6 +84,10 @@ class DeviceFacts(TypedDict):
     nnlc: str
     uuid: NotRequired[str]
     multiprocessors: NotRequired[int]
+    architecture: NotRequired[str]
+    """Architecture of an AMD GPU, with its features."""
+    hip: NotRequired[str]
+    """Version of HIP, of torch for AMD's GPUs."""
     memory_bytes: NotRequired[int]
     mps: NotRequired[bool]
     """True if NVIDIA's Multi-Process Service runs."""

@@ -17,7 +17,7 @@ import torch
 import nnlc
 from nnlc.networks.arithmetic import FIRST
 from nnlc.system import messages
-from nnlc.system.environment import DETERMINISM, in_words, recorded
+from nnlc.system.environment import fixed, in_words, recorded
 from nnlc.system.files import read_regular
 from nnlc.system.hardware import processor_name
 from nnlc.training.determinism import fp32_precision
@@ -51,6 +51,9 @@ def describe_device(gpu: int | None) -> messages.DeviceFacts:
         info["uuid"] = str(getattr(properties, "uuid", "unknown"))
         info["multiprocessors"] = properties.multi_processor_count
         info["memory_bytes"] = properties.total_memory
+        if torch.version.hip:
+            info["hip"] = torch.version.hip
+            info["architecture"] = properties.gcnArchName
         pipes = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY") or _MPS_PIPES)
         info["mps"] = any((pipes / name).exists() for name in _MPS_FILES)
     return info
@@ -60,7 +63,9 @@ def circumstances(device: torch.device, arithmetic: str | None = None) -> dict[s
     """Return device, versions and settings for the journal, as objects of JSON.
 
     Dropout masks depend on the number of a GPU's multiprocessors, and a CPU's kernels on its
-    instruction set.
+    instruction set. Only AMD's GPUs have an architecture and a version of HIP here: kernels depend
+    on the architecture with its features, such as "gfx90a:sramecc+:xnack-", and cudnn is the
+    version of MIOpen.
 
     Args:
         device: the device that trains.
@@ -75,6 +80,7 @@ def circumstances(device: torch.device, arithmetic: str | None = None) -> dict[s
             "multiprocessors": seen.get("multiprocessors"),
             "mps": seen.get("mps"),
             "instructions": None if on_gpu else torch.backends.cpu.get_cpu_capability(),
+            **({"architecture": seen["architecture"]} if "architecture" in seen else {}),
         },
         "versions": {
             **({"arithmetic": arithmetic} if arithmetic else {}),
@@ -84,13 +90,14 @@ def circumstances(device: torch.device, arithmetic: str | None = None) -> dict[s
             "cuda": torch.version.cuda if on_gpu else None,
             "cudnn": seen["cudnn"] if on_gpu else None,
             "driver": _driver_version() if on_gpu else None,
+            **({"hip": seen["hip"]} if "hip" in seen else {}),
         },
         "settings": {
             "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
             "fp32_precision": fp32_precision(),
             "cudnn_benchmark": torch.backends.cudnn.benchmark,
             "threads": torch.get_num_threads(),
-            **{name: os.environ.get(name) for name in DETERMINISM},
+            **{name: os.environ.get(name) for name in fixed(_libraries())},
             **recorded(os.environ, device.type, _libraries()),
         },
     }
@@ -98,10 +105,11 @@ def circumstances(device: torch.device, arithmetic: str | None = None) -> dict[s
 
 @cache
 def _libraries() -> frozenset[str]:
-    """Return the libraries that torch uses on CPUs, of "mkl", "mkldnn" (oneDNN) and "blas"."""
+    """Return the libraries that torch uses, of "mkl", "mkldnn" (oneDNN), "blas" and "miopen"."""
     blas = "mkl" if torch.backends.mkl.is_available() else "blas"  # type: ignore[no-untyped-call]
     onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return frozenset({blas, "mkldnn"} if onednn else {blas})
+    others = {"mkldnn": onednn, "miopen": torch.version.hip}
+    return frozenset({blas, *(name for name, has in others.items() if has)})
 
 
 def bit_deciding(made: dict[str, dict[str, Any]]) -> dict[str, Any]:

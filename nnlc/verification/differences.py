@@ -13,7 +13,7 @@ from nnlc.system.environment import rule_of
 from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS, Row
 
 _FIRST_METADATA_COLUMN = 2 + len(CURVE_COLUMNS)
-_VERSIONS = ("torch", "cuda", "cudnn")
+_VERSIONS = ("torch", "cuda", "hip", "cudnn")
 """Versions that decide bits (`nnlc.training.device_info.bit_deciding`)."""
 
 
@@ -86,6 +86,7 @@ def recorded_circumstances(finish: Finish) -> Circumstances:
         "device": finish.device,
         "multiprocessors": multiprocessors,
         "instructions": finish.instructions,
+        "architecture": finish.architecture,
         "arithmetic": finish.arithmetic,
         **{name: finish.versions.get(name) for name in _VERSIONS},
         **finish.settings,
@@ -104,6 +105,7 @@ def present_circumstances(made: Mapping[str, Any]) -> Circumstances:
         "device": device["name"],
         "multiprocessors": device["multiprocessors"],
         "instructions": device["instructions"],
+        "architecture": device.get("architecture"),
         **{name: versions.get(name) for name in _VERSIONS},
     }
     words = {name: str(value) for name, value in values.items() if value is not None}
