@@ -131,6 +131,17 @@ def undisturbed():
     return bits(list(loop_on(IMAGES, NETWORK, 2)))
 
 
+def test_an_attempt_tells_how_long_it_was_set_up_at_its_end_and_with_each_checkpoint(start, clock):
+    trial = start(after={4: lambda: trial.tell("save")})
+    clock.now += 7.5
+    with pytest.raises(Interrupted):
+        trial.run()
+    assert [message["setup_seconds"] for message in trial.of("saved")] == [7.5]
+    again = start()
+    clock.now += 2.25
+    assert again.run()["setup_seconds"] == 2.25
+
+
 @pytest.mark.parametrize("steps", [1, 3, 4, 5, 12, 19])
 def test_told_to_leave_it_saves_says_so_and_the_next_attempt_goes_on(start, undisturbed, steps):
     trial = leave_after(start, steps)

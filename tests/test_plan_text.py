@@ -91,7 +91,7 @@ def test_measured_seconds_replace_the_efficiency(results):
     )
     text = "\n".join(plan_lines(make_plan(found, FREE)))
     assert "2 networks measured on this GPU" in text
-    assert "assumption" not in text
+    assert "assumption of the site file" not in text
 
 
 def test_a_folder_of_another_campaign_is_refused_and_one_run_otherwise_is_not(tmp_path, results):

@@ -21,6 +21,7 @@ from nnlc.networks.conditions import DeviceKind
 from nnlc.networks.cost import Machine, half_epoch_work
 from nnlc.networks.memory import library_bytes, memory_bytes
 from nnlc.networks.recipe import TrainingSection
+from nnlc.networks.setup_time import SetupTime, assumed_setup, fit_setup
 from nnlc.networks.work import Work
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
@@ -77,6 +78,8 @@ class Calibration:
     """Errors of machines that were fitted without the networks that they predict."""
     memory: Errors | None
     """Errors of predicted peak memory; None if the journal has no measurements."""
+    setup: SetupTime | None = None
+    """Set-up time of a network; None if the journal has too few measurements."""
     threads: int = TRAINER_THREADS
     campaign: str = ""
     date: str = ""
@@ -85,6 +88,7 @@ class Calibration:
     def fitted(self) -> FittedMachine:
         return FittedMachine.of(
             self.machine,
+            self.setup,
             name=self.device,
             device=self.kind,
             networks=len(self.samples),
@@ -104,6 +108,7 @@ class Calibration:
             "error_before": self.before._asdict(),
             "error_unseen": self.cross_validated._asdict(),
             "error_memory": self.memory._asdict() if self.memory else None,
+            "setup": asdict(self.setup) if self.setup else None,
         }
 
 
@@ -161,6 +166,11 @@ def calibration_lines(found: Sequence[Calibration], results: ResultsFolder) -> I
         before, after = asdict(calibration.nominal), asdict(calibration.machine)
         for key, rate in after.items():
             yield f"  {key:<34}{_rate(before[key]):>10}{_rate(rate):>16}"
+        if calibration.setup:
+            assumed = assumed_setup(calibration.device, calibration.kind)
+            for key in ("seconds_a_network", "seconds_a_convolution"):
+                both = [getattr(setup, key) for setup in (assumed, calibration.setup)]
+                yield f"  {f'setup_{key}':<34}{both[0]:>10.3g}{both[1]:>16.3g}"
     yield from ignored_lines(results.unusable_entries())
     yield f"{results.machines_file}: the next job and 'nnlc plan' use these constants"
 
@@ -179,7 +189,8 @@ def _calibrate_device(
             need = memory_bytes(n.spec, n.images, own, kind, resident=every_set)
             ratios.append((need - _NOT_MEASURED[kind]) / finish.peak_memory_bytes)
     memory = errors_of(ratios) if ratios else None
-    found = replace(calibration_of(name, kind, samples), memory=memory)
+    setup = fit_setup([(n.spec.depth, s) for n, f in trained if (s := f.setup_seconds) is not None])
+    found = replace(calibration_of(name, kind, samples), memory=memory, setup=setup)
     threads = trained[-1][1].settings.get("threads", "")
     return replace(found, threads=int(threads)) if threads.isdecimal() else found
 

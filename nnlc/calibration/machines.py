@@ -6,7 +6,7 @@ jobs and `nnlc plan` read both. If neither has a job's device, the job uses a no
 """
 
 import os
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
 from math import inf
 from pathlib import Path
@@ -19,6 +19,7 @@ from nnlc import __version__
 from nnlc.errors import ResultsError
 from nnlc.networks.conditions import DeviceKind
 from nnlc.networks.cost import CPU, GPU, Machine
+from nnlc.networks.setup_time import SetupTime, assumed_setup
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.paths import ResultsPaths
 from nnlc.system.environment import DETERMINISM
@@ -26,8 +27,8 @@ from nnlc.system.files import folder_of_user, why_unread, write_atomically
 from nnlc.system.newer_format import too_new
 from nnlc.system.toml_file import Layers, read_toml, validate
 
-_FORMAT = 4
-"""Version of the file's format; 1 has no version of nnlc, and 2 no origin of a machine."""
+_FORMAT = 5
+"""Version of the file's format; 1 has no version of nnlc, 2 no origin of a machine, 4 no set-up."""
 _WITH_FOURIER = 4
 """First format with a rate of Fourier convolutions."""
 _HEADER = b"# Speeds of devices that trained networks. Written by 'nnlc calibrate'.\n"
@@ -69,6 +70,16 @@ class FittedMachine(BaseModel):
     random_per_second: Rate | None = None
     weights_per_second: Rate | None = None
     seconds_a_kernel: Rate
+    setup_seconds_a_network: Share | None = None
+    setup_seconds_a_convolution: Share | None = None
+
+    @property
+    def setup(self) -> SetupTime | None:
+        """Set-up time of a network; None if not measured."""
+        a_network, a_convolution = self.setup_seconds_a_network, self.setup_seconds_a_convolution
+        if a_network is None or a_convolution is None:
+            return None
+        return SetupTime(a_network, a_convolution, self.networks)
 
     @property
     def machine(self) -> Machine:
@@ -76,21 +87,27 @@ class FittedMachine(BaseModel):
         return Machine(**{key: inf if rate is None else rate for key, rate in rates.items()})
 
     @classmethod
-    def of(cls, machine: Machine, **facts: str | float) -> "FittedMachine":
+    def of(
+        cls, machine: Machine, setup: SetupTime | None = None, **facts: str | float
+    ) -> "FittedMachine":
         """Return an entry with the rates of a machine.
 
         Args:
             machine: the machine.
+            setup: set-up time of a network; None if not measured.
             facts: the other fields, by name.
         """
         rates = {key: rate for key, rate in asdict(machine).items() if rate != inf}
+        if setup:
+            rates["setup_seconds_a_network"] = round(setup.seconds_a_network, 4)
+            rates["setup_seconds_a_convolution"] = round(setup.seconds_a_convolution, 4)
         return cls.model_validate(facts | rates)
 
 
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal[1, 2, 3, 4]
+    format: Literal[1, 2, 3, 4, 5]
     nnlc: str = ""
     """Version of nnlc that wrote the file."""
     devices: tuple[FittedMachine, ...] = ()
@@ -102,11 +119,15 @@ class ChosenMachine(NamedTuple):
     machine: Machine
     fitted: FittedMachine | None
     """Entry of a file that the machine comes from; None for a nominal machine."""
+    setup: SetupTime
+    """Set-up time of a network, measured or assumed."""
     warning: str | None
     """Sentence for the user if a file could not be used."""
 
 
-def machine_for(results: ResultsFolder, names: Container[str], device: DeviceKind) -> ChosenMachine:
+def machine_for(
+    results: ResultsFolder, names: Collection[str], device: DeviceKind
+) -> ChosenMachine:
     """Return the machine that was fitted to a device, or else the nominal one, without raising.
 
     Args:
@@ -118,7 +139,8 @@ def machine_for(results: ResultsFolder, names: Container[str], device: DeviceKin
     machines, trouble = fitted_machines(results)
     known = (found for found in machines if found.device == device and found.name in names)
     fitted = next(known, None)
-    return ChosenMachine(fitted.machine if fitted else NOMINAL[device], fitted, trouble)
+    setup = (fitted and fitted.setup) or assumed_setup(" ".join(names), device)
+    return ChosenMachine(fitted.machine if fitted else NOMINAL[device], fitted, setup, trouble)
 
 
 def fitted_machines(results: ResultsFolder) -> tuple[tuple[FittedMachine, ...], str | None]:

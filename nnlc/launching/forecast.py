@@ -7,11 +7,14 @@ The GPU's rates come from the site file's peaks and its assumed efficiency, or f
 folder or the user's file if 'nnlc calibrate' has fitted them. The factor measured / predicted
 corrects errors of this model. It is 1 until the folder's journal has measured times from this kind
 of GPU.
+
+The set-up time of a network (`nnlc.networks.setup_time`) comes on top. It is that of the journal if
+it has enough measurements, else that of 'nnlc calibrate', else an assumption.
 """
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 
 from nnlc.calibration.machines import FittedMachine, fitted_machines
@@ -21,6 +24,7 @@ from nnlc.networks import walk_network
 from nnlc.networks.conditions import DeviceKind
 from nnlc.networks.cost import GPU, Machine, gpu_machine, half_epoch_work, predict_seconds
 from nnlc.networks.memory import memory_bytes
+from nnlc.networks.setup_time import SetupTime, assumed_setup, fit_setup
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
 from nnlc.results.inventory import Entry, inventory
@@ -50,6 +54,13 @@ class NetworkForecast:
     parameters: int
     memory_bytes: int
     """Predicted peak of memory, including images and libraries."""
+    setup_seconds: float = 0.0
+    """Set-up time, in each job that trains the network."""
+
+    @property
+    def seconds_with_setup(self) -> float:
+        """Seconds on one device in one job."""
+        return self.seconds + self.setup_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +88,7 @@ class CampaignForecast:
     done: int
     failed: int
     measured: Measured | None
+    setup: SetupTime = field(default_factory=SetupTime)
     not_whole: int = 0
     """Number of damaged or foreign files in the place of tables."""
 
@@ -84,6 +96,11 @@ class CampaignForecast:
     def left(self) -> list[NetworkForecast]:
         """Networks that are still to be trained, by index."""
         return [self.networks[index] for index in sorted(self.waiting)]
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds of the networks that are left, each trained in one job."""
+        return sum(f.seconds_with_setup for f in self.left)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,13 +145,17 @@ def forecast_campaign(campaign: Campaign, site: Site, results: ResultsFolder) ->
     machines, trouble = fitted_machines(results)
     fitted = next((found for found in machines if is_this_gpu(gpu.model, found.name)), None)
     machine = fitted.machine if fitted else nominal_machine(gpu)
-    found = forecast_on(machine, "cuda", campaign, results, partial(is_this_gpu, gpu.model))
+    setup = (fitted and fitted.setup) or assumed_setup(
+        gpu.model, "cuda", gpu.setup_seconds_a_convolution
+    )
+    found = forecast_on(machine, setup, "cuda", campaign, results, partial(is_this_gpu, gpu.model))
     known = {each.name: getattr(found, each.name) for each in fields(found)}
     return Forecast(site=site, gpu=gpu, fitted=fitted, trouble=trouble, **known)
 
 
 def forecast_on(
     machine: Machine,
+    setup: SetupTime,
     device: DeviceKind,
     campaign: Campaign,
     results: ResultsFolder,
@@ -144,6 +165,7 @@ def forecast_on(
 
     Args:
         machine: the machine.
+        setup: its set-up time of a network, unless the journal has measured it.
         device: its kind.
         campaign: the campaign.
         results: as for `forecast_campaign`.
@@ -173,6 +195,8 @@ def forecast_on(
     tables = inventory(results, campaign, [f.network for f in networks], history.finishes)
     to_train, short = tables.to_train, tables.short
     missing = [f.network for f in networks if f.network.spec.id in to_train]
+    setup = fit_setup(_measured_setups(networks, history.finishes, is_device)) or setup
+    networks = [replace(f, setup_seconds=setup.seconds(f.network.spec.depth)) for f in networks]
     networks = [_rest(f, campaign.half_epochs, short.get(f.network.spec.id)) for f in networks]
     waiting = frozenset(n.index for n in missing if n.spec.id not in history.failures)
     return CampaignForecast(
@@ -183,6 +207,7 @@ def forecast_on(
         not_whole=len(tables.not_whole),
         failed=len(missing) - len(waiting),
         measured=measured,
+        setup=setup,
     )
 
 
@@ -270,6 +295,22 @@ def _rest(forecast: NetworkForecast, half_epochs: int, short: Entry | None) -> N
     return replace(
         forecast, seconds=left * forecast.seconds, operations=round(left * forecast.operations)
     )
+
+
+def _measured_setups(
+    networks: Sequence[NetworkForecast],
+    finishes: dict[str, Finish],
+    is_device: Callable[[str], bool],
+) -> list[tuple[int, float]]:
+    """Return convolutions and set-up time of the networks finished on this kind of device."""
+    return [
+        (spec.depth, finish.setup_seconds)
+        for found in networks
+        if (finish := finishes.get((spec := found.network.spec).id))
+        and finish.device is not None
+        and is_device(finish.device)
+        and finish.setup_seconds is not None
+    ]
 
 
 def _measure(

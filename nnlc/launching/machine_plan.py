@@ -22,7 +22,13 @@ from nnlc.console import say_aside
 from nnlc.errors import SiteError
 from nnlc.launching.forecast import CampaignForecast, forecast_on, not_whole_words, nothing_to_plan
 from nnlc.launching.limits import PlanRequest, check_request
-from nnlc.launching.plan_text import as_gigabytes, as_time, images_words, labelled_lines
+from nnlc.launching.plan_text import (
+    as_gigabytes,
+    as_time,
+    images_words,
+    labelled_lines,
+    setup_words,
+)
 from nnlc.launching.replay import JobShape, replay
 from nnlc.networks.conditions import DeviceKind
 from nnlc.results.folder import ResultsFolder
@@ -56,8 +62,8 @@ class MachinePlan:
 
     @property
     def training_seconds(self) -> float:
-        """Seconds of all networks, summed."""
-        return sum(f.seconds for f in self.forecast.left)
+        """Seconds of all networks, summed, with their set-up."""
+        return self.forecast.seconds_left
 
     @property
     def start_seconds(self) -> float:
@@ -67,7 +73,8 @@ class MachinePlan:
     @property
     def makespan_seconds(self) -> float:
         """Seconds from the start of the command to the last table."""
-        work = sorted((max(1, round(1000 * f.seconds)) for f in self.forecast.left), reverse=True)
+        seconds = (f.seconds_with_setup for f in self.forecast.left)
+        work = sorted((max(1, round(1000 * each)) for each in seconds), reverse=True)
         shape = JobShape(ranks=self.ranks, work_ms=None, start_ms=0, leave_ms=0)
         return self.start_seconds + replay([work], shape).makespan_ms / 1000
 
@@ -122,7 +129,8 @@ def plan_machine(
         )
     names = gpus or [processor_name()]
     kind: DeviceKind = "cuda" if gpus else "cpu"
-    forecast = forecast_on(NOMINAL[kind], kind, loaded, folder, names.__contains__)
+    known, probed = machine_for(folder, names, kind), None
+    forecast = forecast_on(NOMINAL[kind], known.setup, kind, loaded, folder, names.__contains__)
     if not forecast.left:
         raise nothing_to_plan(forecast)
     check_request(request, site, len(forecast.left))
@@ -134,7 +142,6 @@ def plan_machine(
             f"--ranks: this machine has {what} for {ranks} ranks; the nearest possible is --ranks "
             f"{most}"
         )
-    known, probed = machine_for(folder, names, kind), None
     fitted = known.fitted
     if fitted is None:
         what = "a plan for this machine, which 'nnlc calibrate' has not measured yet,"
@@ -150,7 +157,12 @@ def plan_machine(
     words += [word for key, path in folders.items() if path for word in (key, str(path))]
     return MachinePlan(
         forecast=forecast_on(
-            fitted.machine, fitted.device, loaded, folder, [fitted.name].__contains__
+            fitted.machine,
+            known.setup,
+            fitted.device,
+            loaded,
+            folder,
+            [fitted.name].__contains__,
         ),
         ranks=ranks,
         fitted=fitted,
@@ -169,7 +181,7 @@ def machine_plan_lines(plan: MachinePlan) -> Iterator[str]:
 
 def _facts(plan: MachinePlan) -> Iterator[tuple[str, str]]:
     forecast, left, factor = plan.forecast, plan.forecast.left, plan.factor
-    longest, start = max(left, key=lambda f: f.seconds), plan.start_seconds
+    longest, start = max(left, key=lambda f: f.seconds_with_setup), plan.start_seconds
     yield (
         "networks",
         f"{len(left):,} to train, {forecast.done:,} done, {forecast.failed:,} failed"
@@ -178,7 +190,7 @@ def _facts(plan: MachinePlan) -> Iterator[tuple[str, str]]:
     yield (
         "training time" if plan.fitted.device == "cpu" else "GPU time",
         f"{_range(plan.training_seconds, factor)}, summed over the networks; the longest network "
-        f"{as_time(longest.seconds)}: {longest.network.spec.id}",
+        f"{as_time(longest.seconds_with_setup)}: {longest.network.spec.id}",
     )
     yield (
         "makespan",
@@ -228,6 +240,8 @@ def _basis(plan: MachinePlan) -> str:
             f"; {counted(measured.networks, 'network')} finished here took {measured.ratio:.3g} "
             "times as long, and all predictions are scaled by this factor"
         )
+    if words := setup_words(plan.forecast):
+        basis += f"; {words}"
     return f"{basis}. Nine in ten outcomes are expected within the ranges"
 
 

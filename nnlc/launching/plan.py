@@ -128,7 +128,7 @@ def make_plan(forecast: Forecast, request: PlanRequest) -> Plan:
     check_request(request, site, len(left))
     planner = _Planner(forecast)
     chosen = planner.choose(request)
-    longest = max(left, key=lambda f: f.seconds)
+    longest = max(left, key=lambda f: f.seconds_with_setup)
     return Plan(
         forecast=forecast,
         chosen=chosen,
@@ -181,6 +181,7 @@ class _Planner:
     def __init__(self, forecast: Forecast) -> None:
         self._forecast, self._site = forecast, forecast.site
         self._ms = [max(1, round(1000 * f.seconds)) for f in forecast.networks]
+        self._setup_ms = [round(1000 * f.setup_seconds) for f in forecast.networks]
         self.replay = cache(self._find_replay)
         self._order = cache(self._find_order)
         self._sums = cache(self._find_sums)
@@ -275,7 +276,8 @@ class _Planner:
     def _find_replay(self, candidate: _Candidate) -> Option:
         nodes, minutes, elements = candidate.nodes, candidate.minutes, candidate.elements
         shape = self._shape(nodes, minutes)
-        found = replay(self._work(elements), shape, self._site.max_running_jobs)
+        work, setups = self._times(self._ms, elements), self._times(self._setup_ms, elements)
+        found = replay(work, shape, self._site.max_running_jobs, setups)
         return Option(nodes=nodes, minutes=minutes, elements=elements, replay=found)
 
     def _find_order(self, elements: int) -> list[list[int]]:
@@ -285,10 +287,12 @@ class _Planner:
 
     def _find_sums(self, elements: int) -> list[tuple[int, int]]:
         """Return the milliseconds of all networks and of the longest network of each element."""
-        return [(sum(ms), max(ms, default=0)) for ms in self._work(elements)]
+        both = [sum(pair) for pair in zip(self._ms, self._setup_ms, strict=True)]
+        return [(sum(ms), max(ms, default=0)) for ms in self._times(both, elements)]
 
-    def _work(self, elements: int) -> list[list[int]]:
-        return [[self._ms[index] for index in order] for order in self._order(elements)]
+    def _times(self, ms: list[int], elements: int) -> list[list[int]]:
+        """Return values of all networks, by index, in the order of each element."""
+        return [[ms[index] for index in order] for order in self._order(elements)]
 
     def _shape(self, nodes: int, minutes: int | None) -> JobShape:
         return JobShape(

@@ -50,8 +50,8 @@ def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
     jobs = f"{plan.longest_jobs} jobs" if plan.longest_jobs > 1 else "1 job"
     yield (
         "GPU time",
-        f"{as_time(sum(f.seconds for f in left))}; the longest network {as_time(longest.seconds)}, "
-        f"over {jobs}: {longest.network.spec.id}",
+        f"{as_time(forecast.seconds_left)}; the longest network "
+        f"{as_time(longest.seconds_with_setup)}, over {jobs}: {longest.network.spec.id}",
     )
     yield "plan", _size(chosen)
     yield "jobs", _jobs(plan)
@@ -60,12 +60,13 @@ def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
     replay = chosen.replay
     yield (
         "of that",
-        f"{100 * replay.trained_share:.1f} % training, {100 * replay.overhead_share:.1f} % "
-        f"starting and saving, {100 * replay.idle_share:.1f} % idle while the last networks end",
+        f"{100 * replay.trained_share:.1f} % training, {100 * replay.setup_share:.1f} % setting "
+        f"up networks, {100 * replay.overhead_share:.1f} % starting and saving, "
+        f"{100 * replay.idle_share:.1f} % idle while the last networks end",
     )
     yield "makespan", f"{as_time(3600 * chosen.makespan_hours)}, without waiting in the queue"
     yield from _storage_lines(plan)
-    yield "based on", _basis(plan)
+    yield "based on", f"{_basis(plan)}; {setup_words(forecast)}"
     if forecast.trouble:
         yield "WARNING", forecast.trouble
     yield "not counted", _not_counted(plan)
@@ -140,6 +141,18 @@ def _basis(plan: Plan) -> str:
         f"{basis}, 80 % of them between {measured.low:.3g} and {measured.high:.3g} times; all "
         "predictions are scaled by this factor"
     )
+
+
+def setup_words(forecast: CampaignForecast) -> str:
+    """Return the set-up time of a network and its origin; empty if it is left out."""
+    setup = forecast.setup
+    if not (setup.seconds_a_network or setup.seconds_a_convolution):
+        return ""
+    words = f"setting up a network takes {setup.seconds_a_network:.3g} s"
+    if setup.seconds_a_convolution:
+        words += f" and {setup.seconds_a_convolution:.3g} s a convolution"
+    count = counted(setup.networks, "network")
+    return f"{words}, {f'measured on {count}' if setup.networks else 'an assumption'}"
 
 
 def _not_counted(plan: Plan) -> str:

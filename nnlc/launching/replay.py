@@ -6,8 +6,8 @@
     an element    is a chain of jobs for its part of the networks
     the queue     runs a limited number of jobs at a time, first come, first served
 
-Times are whole milliseconds, so that sums are exact. The replay leaves out other users' jobs,
-crashes and errors of the predictions.
+Each job that trains a network sets it up first. Times are whole milliseconds, so that sums are
+exact. The replay leaves out other users' jobs, crashes and errors of the predictions.
 """
 
 import heapq
@@ -50,6 +50,8 @@ class Job:
     end_ms: int
     trained_ms: int
     """Training time, summed over all ranks."""
+    setup_ms: int = 0
+    """Set-up time of networks, summed over all ranks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,11 @@ class Replay:
         return sum(job.trained_ms for job in self.jobs) / (self.shape.ranks * self.job_ms)
 
     @property
+    def setup_share(self) -> float:
+        """Share of charged GPU time that goes into setting up networks."""
+        return sum(job.setup_ms for job in self.jobs) / (self.shape.ranks * self.job_ms)
+
+    @property
     def overhead_share(self) -> float:
         """Share of charged GPU time that goes into starting and saving."""
         return len(self.jobs) * self.shape.overhead_ms / self.job_ms
@@ -85,23 +92,32 @@ class Replay:
     @property
     def idle_share(self) -> float:
         """Share of charged GPU time in which ranks have no network."""
-        return max(0.0, 1 - self.trained_share - self.overhead_share)
+        return max(0.0, 1 - self.trained_share - self.setup_share - self.overhead_share)
 
 
-def replay(work: Sequence[Sequence[int]], shape: JobShape, running: int | None = None) -> Replay:
+def replay(
+    work: Sequence[Sequence[int]],
+    shape: JobShape,
+    running: int | None = None,
+    setups: Sequence[Sequence[int]] | None = None,
+) -> Replay:
     """Return a replay of all jobs of a plan, until every network is finished.
 
     Args:
         work: milliseconds of each element's networks, in the order in which ranks get them.
         shape: ranks and times of every job.
         running: most jobs that run at a time; None without a limit.
+        setups: milliseconds that it takes to set up each of these networks, on top of `work`;
+            default: 0. At most half of a job counts, so that each job trains.
 
     Raises:
         ValueError: there is no element, no rank, no time for work, or a network takes no time.
     """
     if not work or shape.ranks < 1 or shape.limit_ms < 1 or min(chain([1], *work)) < 1:
         raise ValueError("a replay needs elements, ranks, time for work, and work that takes time")
-    chains, spans = zip(*(_run_element(networks, shape) for networks in work), strict=True)
+    setups = setups or [[0] * len(networks) for networks in work]
+    runs = (_run_element(*both, shape) for both in zip(work, setups, strict=True))
+    chains, spans = zip(*runs, strict=True)
     trained = sum(job.trained_ms for jobs in chains for job in jobs)
     if trained != sum(map(sum, work)) or not all(map(all, spans)):
         raise AssertionError("a replay ended before all of its networks were finished")
@@ -115,11 +131,15 @@ class _Run:
     work_ms: int
     """Time from the first training step to the last."""
     trained_ms: int
+    setup_ms: int
 
 
-def _run_element(networks: Sequence[int], shape: JobShape) -> tuple[list[_Run], list[int]]:
+def _run_element(
+    networks: Sequence[int], setups: Sequence[int], shape: JobShape
+) -> tuple[list[_Run], list[int]]:
     """Return the jobs that train an element's networks, and the number of jobs per network."""
     left, spans = list(networks), [0] * len(networks)
+    setups = [min(setup, shape.limit_ms // 2) for setup in setups]
     jobs: list[_Run] = []
     fresh = 0  # networks from this index on wait; all before are finished or under way
     under_way: list[int] = []
@@ -128,20 +148,23 @@ def _run_element(networks: Sequence[int], shape: JobShape) -> tuple[list[_Run], 
         # There are never more networks under way than ranks, so each continues at once.
         order = chain(before, range(fresh, len(left)))
         free_at = [0] * min(shape.ranks, len(before) + len(left) - fresh)
-        under_way, trained = [], 0
+        under_way, trained, in_setup = [], 0, 0
         while free_at and free_at[0] < shape.limit_ms:
             network = next(order, None)
             if network is None:
                 break
-            ran = min(left[network], shape.limit_ms - free_at[0])
-            heapq.heapreplace(free_at, free_at[0] + ran)
+            room = shape.limit_ms - free_at[0]
+            setting_up = min(setups[network], room)
+            ran = min(left[network], room - setting_up)
+            heapq.heapreplace(free_at, free_at[0] + setting_up + ran)
             left[network] -= ran
             trained += ran
+            in_setup += setting_up
             spans[network] += 1
             fresh = max(fresh, network + 1)
             if left[network]:
                 under_way.append(network)
-        jobs.append(_Run(max(free_at, default=0), trained))
+        jobs.append(_Run(max(free_at, default=0), trained, in_setup))
     return jobs, spans
 
 
@@ -156,7 +179,7 @@ def _queue(chains: Sequence[Sequence[_Run]], shape: JobShape, running: int | Non
         begin = max(since, slots[0])
         end = begin + shape.overhead_ms + run.work_ms
         heapq.heapreplace(slots, end)
-        jobs.append(Job(element, begin, end, run.trained_ms))
+        jobs.append(Job(element, begin, end, run.trained_ms, run.setup_ms))
         if number + 1 < len(chains[element]):
             heapq.heappush(waiting, (end, element, number + 1))
     return jobs

@@ -1,7 +1,7 @@
 """Assignment of networks to idle trainers, and the decision that no more can be assigned."""
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Container, Iterator
 
 from nnlc.calibration.machines import machine_for
 from nnlc.campaign.campaign import CampaignNetwork
@@ -33,10 +33,11 @@ class HandOut:
         packing: trainers that share a GPU, and networks that may share it.
     """
 
-    def __init__(self, job: Job, device: str, names: Container[str], packing: GpuPacking) -> None:
+    def __init__(self, job: Job, device: str, names: Collection[str], packing: GpuPacking) -> None:
         self._job = job
         kind: DeviceKind = "cuda" if device == "cuda" else "cpu"
         known = machine_for(job.results, names, kind)
+        self._setup = known.setup
         if known.warning:
             job.progress.message(f"warning: {known.warning}")
         self.backlog = Backlog(
@@ -228,7 +229,7 @@ class HandOut:
         if left == float("inf"):
             return True
         steps = FIRST_STEPS * self._slowness(network) * self.backlog.step_seconds(network)
-        return START_SECONDS + steps < left
+        return START_SECONDS + self._setup.seconds(network.spec.depth) + steps < left
 
     def _slowness(self, network: CampaignNetwork) -> float:
         """Return the factor by which steps may be slower than predicted: at least 1, for safety."""

@@ -28,6 +28,8 @@ class Finish:
 
     seconds: float | None = None
     half_epoch_seconds: tuple[float, ...] = ()
+    setup_seconds: float | None = None
+    """Set-up time of the last attempt (`nnlc.networks.setup_time`)."""
     peak_memory_bytes: int | None = None
     attempts: int | None = None
     sha256: str | None = None
@@ -270,6 +272,7 @@ def _finish(event: dict[str, Any]) -> Finish:
     return Finish(
         seconds=as_number(event.get("seconds")),
         half_epoch_seconds=_numbers(event.get("half_epoch_seconds")),
+        setup_seconds=_time(event.get("setup_seconds")),
         peak_memory_bytes=_whole(event.get("peak_memory_bytes")),
         attempts=_whole(event.get("attempts")),
         sha256=_word(event.get("sha256")),
@@ -313,6 +316,12 @@ def as_number(value: Any) -> float | None:
         return float(value) if isinstance(value, int | float) else None
     except OverflowError:
         return None
+
+
+def _time(value: Any) -> float | None:
+    """Return seconds; None if they are no finite number from 0."""
+    number = as_number(value)
+    return number if number is not None and 0 <= number < inf else None
 
 
 def _numbers(value: Any) -> tuple[float, ...]:

@@ -49,6 +49,7 @@ MOST = 10_000_000
 """Largest count of anything: nodes, minutes, elements."""
 Count = Annotated[int, Field(ge=1, le=MOST)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Word = Annotated[str, AfterValidator(check_word)]
 Line = Annotated[str, AfterValidator(check_line)]
@@ -75,6 +76,10 @@ class Gpu(BaseModel):
     memory_gigabytes_per_second: Positive | None = None
     """Peak bandwidth of its memory in GB/s, as the manufacturer states it; if left out, in
     proportion to fp32_teraflops."""
+    setup_seconds_a_convolution: NotNegative | None = None
+    """Assumed seconds that each convolution of a network adds to its set-up, in each job that
+    trains it, until a journal of the site has measured times; if left out, 6 on AMD's GPUs, where
+    MIOpen compiles kernels for each shape, else 0.1."""
 
 
 class Bin(BaseModel):

@@ -21,13 +21,14 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                         alive      index, steps: steps were done; a few times a second at most
                         notice     signal: a stop signal came, such as for processor time used up
                         saving     index: the trainer begins to write a checkpoint or weights
-                        saved      index, half_epoch, step, seconds_a_half_epoch,
-                                   seconds, bytes: it is written
+                        saved      index, half_epoch, step, seconds_a_half_epoch, setup_seconds
+                                   (so far), seconds, bytes: it is written
                         trouble    index, reason: it can't be written, or weights can't be kept
                         row        index, half_epoch, seconds, values: training loss, validation
                                    loss, accuracy
-                        finished   index, seconds, half_epoch_seconds, half_epoch_train_correct
-                                   (None: not counted), half_epoch_train_images, peak_memory_bytes,
+                        finished   index, seconds, setup_seconds, half_epoch_seconds,
+                                   half_epoch_train_correct (None: not counted),
+                                   half_epoch_train_images, peak_memory_bytes,
                                    device, versions, settings; eager_because: why steps were not
                                    captured as a CUDA graph; stop: last decision of the stop rule
                         failed     index, reason, for a bug traceback: the network can't be trained;

@@ -41,6 +41,7 @@ class Attempt:
         inbox: the pipe on which the agent may send "save".
         send: sends a message to the agent.
         checkpoint_seconds: minimum time between two checkpoints.
+        began: time at which the attempt began, before its images were loaded; default: now.
         stopper: the campaign's stop rule, before its first row; None trains all epochs.
         kept: the network's kept weights; None if there is no place for them.
     """
@@ -53,6 +54,7 @@ class Attempt:
         send: Callable[[messages.Message], None],
         *,
         checkpoint_seconds: float,
+        began: float | None = None,
         stopper: "Stopper | None" = None,
         kept: "KeptWeights | None" = None,
     ) -> None:
@@ -62,6 +64,7 @@ class Attempt:
         self._stopper, self._stopper_seconds = stopper, 0.0
         self._loop: HalfEpochLoop | None = None
         self._steps = 0
+        self._began = self._ready = time.monotonic() if began is None else began
         self._last_save = 0.0
         self._last_heartbeat = float("-inf")
         self._due = time.monotonic() + checkpoint_seconds
@@ -86,6 +89,7 @@ class Attempt:
         loop = self._loop = make_loop(self._between_steps)
         self._resume(loop)
         self._raise_if_told_to_save()
+        self._ready = time.monotonic()
         rows = iter(loop)
         while not self._is_stopped and (row := next(rows, None)) is not None:
             self._tell(
@@ -100,6 +104,7 @@ class Attempt:
         self._keep_weights(loop)
         facts: dict[str, Any] = {
             "seconds": round(sum(loop.seconds), 3),
+            "setup_seconds": self._setup_seconds(loop),
             "half_epoch_seconds": [round(seconds, 3) for seconds in loop.seconds],
             "half_epoch_train_correct": loop.train_correct,
             "half_epoch_train_images": loop.train_images,
@@ -110,6 +115,10 @@ class Attempt:
         if self._stopper is not None:
             facts["stop"] = self._stop_facts(self._stopper)
         return facts
+
+    def _setup_seconds(self, loop: HalfEpochLoop) -> float:
+        """Return the set-up time (`nnlc.networks.setup_time`), as far as it is known."""
+        return round(self._ready - self._began + (loop.setup_seconds or 0.0), 3)
 
     @property
     def _is_stopped(self) -> bool:
@@ -210,6 +219,7 @@ class Attempt:
                 half_epoch=len(loop.rows),
                 step=loop.step,
                 seconds_a_half_epoch=_pace(loop),
+                setup_seconds=self._setup_seconds(loop),
                 seconds=round(seconds, 3),
                 bytes=size,
             )

@@ -21,8 +21,10 @@ from nnlc.networks.recipe import TrainingSection
 from nnlc.tables import Row
 from nnlc.training.build import Network, make_loss, make_optimizer
 from nnlc.training.pixels import DeviceImages
-from nnlc.training.training_steps import Steps
+from nnlc.training.training_steps import WARM_STEPS, Steps
 
+SETUP_STEPS = WARM_STEPS + 1
+"""Steps in which libraries choose kernels, and the first that is captured."""
 State = dict[str, Any]
 """Tensors, numbers and strings, and lists and dicts of them, which `torch.load` reads safely."""
 
@@ -41,7 +43,9 @@ class HalfEpochLoop:
 
     Attributes:
         rows: rows of the half epochs so far.
-        seconds: training and validation time of each half epoch, without interruptions.
+        seconds: training and validation time of each half epoch, without interruptions and set-up.
+        setup_seconds: time that the first steps took longer than later ones, as libraries chose and
+            compiled kernels for them, and as they were captured.
         train_images: number of training images used in a half epoch.
         train_correct: number of right predictions for them in each half epoch's steps, as for the
             training loss; None if unknown, since older checkpoints lack it.
@@ -79,6 +83,7 @@ class HalfEpochLoop:
         self.step = 0
         self._validating = False
         self._diverged = False
+        self.setup_seconds: float | None = None
         self._seconds_before = 0.0  # spent on this half epoch before an interruption
         self._start = time.monotonic()
 
@@ -156,12 +161,18 @@ class HalfEpochLoop:
         """Train on the remaining batches of the half epoch."""
         self.network.train()
         first, batches = self._half_epoch()
+        times = [time.monotonic()]
         for indices in batches[self.step :]:
             if self.network.has_dropout:
                 self.network.restart_dropout(self._seed("dropout", first + self.step))
             self.steps.train(indices)
             self.step += 1
             self._between_steps()
+            if self.setup_seconds is None:
+                times.append(time.monotonic())
+        if self.setup_seconds is None:
+            self.setup_seconds = _extra_seconds(times)
+            self._start += self.setup_seconds
         self._validating, self.step = True, 0
 
     def _validate(self) -> None:
@@ -218,3 +229,14 @@ class HalfEpochLoop:
 
     def _seed(self, purpose: str, *where: int) -> int:
         return training_seed(self.spec.random_seed, purpose, *where)
+
+
+def _extra_seconds(times: list[float]) -> float:
+    """Return the time that the first steps of an attempt took longer than its later ones.
+
+    Args:
+        times: time of the start, and after each step.
+    """
+    begin, ready, end = times[0], times[min(SETUP_STEPS, len(times) - 1)], times[-1]
+    usual = (end - ready) / max(1, len(times) - 1 - SETUP_STEPS)
+    return max(0.0, ready - begin - SETUP_STEPS * usual) if end > ready else 0.0

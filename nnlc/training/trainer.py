@@ -149,7 +149,7 @@ class Trainer:
 
     def _train(self, message: messages.Message) -> None:
         """Train one network. Its images are loaded once and kept for later networks."""
-        campaign, index = self._campaign, message["index"]
+        began, campaign, index = time.monotonic(), self._campaign, message["index"]
         spec = NetworkSpec.from_json(message["spec"])
         images = ImageSet(**message["image_set"])
         epochs = message.get("epochs", campaign.epochs)
@@ -168,6 +168,7 @@ class Trainer:
                 self._inbox,
                 self._send,
                 checkpoint_seconds=60 * campaign.run.checkpoint_minutes,
+                began=began,
                 stopper=stopper,
                 kept=self._kept_weights(spec, checkpoints) if "epochs" not in message else None,
             ).run(
