@@ -84,7 +84,10 @@ def test_a_journal_has_the_setup_time_and_nonsense_in_it_is_passed_over(results)
     for network, value in zip(SMOKE.networks(), values, strict=False):
         journal.write("finish", id=network.spec.id, setup_seconds=value)
     found = read_history(results.journal_folder).finishes.values()
-    assert [finish.setup_seconds for finish in found] == [1.5, 0.0, None, None, None, None]
+    assert [finish.setup_seconds for finish in found][:2] == [1.5, 0.0]
+    assert fit_setup([(1, finish.setup_seconds) for finish in found] * 5) == SetupTime(
+        0.75, 0.0, 10
+    )
 
 
 # Learned
@@ -117,16 +120,18 @@ def test_no_prediction_of_a_setup_is_negative_or_worse_than_the_median(samples):
 
 def test_a_fitted_machine_keeps_its_setup_time_and_older_files_get_the_assumption(results):
     facts = {"name": MI250X, "device": "cuda", "networks": 30, "median_error": 0.1}
-    write_machines(results, [FittedMachine.of(GPU, SetupTime(1.25, 3.5, 30), **facts)])
+    write_machines(results, [FittedMachine.of(GPU, setup=SetupTime(1.25, 3.5, 30), **facts)])
     assert machine_for(results, {MI250X}, "cuda").setup == SetupTime(1.25, 3.5, 30)
     text = results.machines_file.read_text()
     assert "format = 5\n" in text
-    lines = [line for line in text.splitlines() if not line.startswith("setup_")]
-    results.machines_file.write_text("\n".join(lines).replace("format = 5", "format = 4"))
+    older = text.split("[devices.setup]")[0].replace("format = 5", "format = 4")
+    results.machines_file.write_text(older)
     found = machine_for(results, {MI250X}, "cuda")
     assert found.fitted is not None
     assert found.setup == assumed_setup(MI250X, "cuda")
     assert found.warning is None
+    results.machines_file.write_text(text.replace("3.5", "-3.5"))
+    assert "setup.seconds_a_convolution" in machine_for(results, {MI250X}, "cuda").warning
 
 
 def test_amds_kernels_are_assumed_to_be_compiled_for_each_shape_and_nvidias_are_not():
@@ -199,9 +204,8 @@ def test_setup_is_a_tenth_of_the_papers_time_on_frontier(tmp_path, monkeypatch):
 
 
 def test_no_network_is_started_that_could_not_be_set_up_in_time(tmp_path):
-    machine = FittedMachine.of(
-        CPU, SetupTime(300.0, 0.0, 20), name="x", device="cpu", networks=20, median_error=0.1
-    )
+    facts = {"name": "x", "device": "cpu", "networks": 20, "median_error": 0.1}
+    machine = FittedMachine.of(CPU, setup=SetupTime(300.0, 0.0, 20), **facts)
     for setup in (False, True):
         folder = tmp_path / str(setup)
         if setup:

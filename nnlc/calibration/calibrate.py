@@ -88,7 +88,7 @@ class Calibration:
     def fitted(self) -> FittedMachine:
         return FittedMachine.of(
             self.machine,
-            self.setup,
+            setup=self.setup,
             name=self.device,
             device=self.kind,
             networks=len(self.samples),
@@ -189,7 +189,7 @@ def _calibrate_device(
             need = memory_bytes(n.spec, n.images, own, kind, resident=every_set)
             ratios.append((need - _NOT_MEASURED[kind]) / finish.peak_memory_bytes)
     memory = errors_of(ratios) if ratios else None
-    setup = fit_setup([(n.spec.depth, s) for n, f in trained if (s := f.setup_seconds) is not None])
+    setup = fit_setup((n.spec.depth, finish.setup_seconds) for n, finish in trained)
     found = replace(calibration_of(name, kind, samples), memory=memory, setup=setup)
     threads = trained[-1][1].settings.get("threads", "")
     return replace(found, threads=int(threads)) if threads.isdecimal() else found

@@ -70,16 +70,8 @@ class FittedMachine(BaseModel):
     random_per_second: Rate | None = None
     weights_per_second: Rate | None = None
     seconds_a_kernel: Rate
-    setup_seconds_a_network: Share | None = None
-    setup_seconds_a_convolution: Share | None = None
-
-    @property
-    def setup(self) -> SetupTime | None:
-        """Set-up time of a network; None if not measured."""
-        a_network, a_convolution = self.setup_seconds_a_network, self.setup_seconds_a_convolution
-        if a_network is None or a_convolution is None:
-            return None
-        return SetupTime(a_network, a_convolution, self.networks)
+    setup: SetupTime | None = None
+    """Set-up time of a network; None if not measured."""
 
     @property
     def machine(self) -> Machine:
@@ -87,20 +79,14 @@ class FittedMachine(BaseModel):
         return Machine(**{key: inf if rate is None else rate for key, rate in rates.items()})
 
     @classmethod
-    def of(
-        cls, machine: Machine, setup: SetupTime | None = None, **facts: str | float
-    ) -> "FittedMachine":
+    def of(cls, machine: Machine, **facts: str | float | SetupTime | None) -> "FittedMachine":
         """Return an entry with the rates of a machine.
 
         Args:
             machine: the machine.
-            setup: set-up time of a network; None if not measured.
             facts: the other fields, by name.
         """
         rates = {key: rate for key, rate in asdict(machine).items() if rate != inf}
-        if setup:
-            rates["setup_seconds_a_network"] = round(setup.seconds_a_network, 4)
-            rates["setup_seconds_a_convolution"] = round(setup.seconds_a_convolution, 4)
         return cls.model_validate(facts | rates)
 
 

@@ -187,15 +187,18 @@ def forecast_on(
             return found.seconds
         return predict_seconds(n.spec, n.images, campaign.epochs, machine, own, device)
 
-    measured = _measure(
-        networks, history.finishes, campaign.half_epochs, is_device, predict_as_trained
-    )
+    there = [
+        (f, finish)
+        for f in networks
+        if (finish := history.finishes.get(f.network.spec.id)) and is_device(finish.device or "")
+    ]
+    measured = _measure(there, campaign.half_epochs, predict_as_trained)
     if measured:
         networks = [replace(f, seconds=measured.ratio * f.seconds) for f in networks]
     tables = inventory(results, campaign, [f.network for f in networks], history.finishes)
     to_train, short = tables.to_train, tables.short
     missing = [f.network for f in networks if f.network.spec.id in to_train]
-    setup = fit_setup(_measured_setups(networks, history.finishes, is_device)) or setup
+    setup = fit_setup((f.network.spec.depth, finish.setup_seconds) for f, finish in there) or setup
     networks = [replace(f, setup_seconds=setup.seconds(f.network.spec.depth)) for f in networks]
     networks = [_rest(f, campaign.half_epochs, short.get(f.network.spec.id)) for f in networks]
     waiting = frozenset(n.index for n in missing if n.spec.id not in history.failures)
@@ -297,38 +300,16 @@ def _rest(forecast: NetworkForecast, half_epochs: int, short: Entry | None) -> N
     )
 
 
-def _measured_setups(
-    networks: Sequence[NetworkForecast],
-    finishes: dict[str, Finish],
-    is_device: Callable[[str], bool],
-) -> list[tuple[int, float]]:
-    """Return convolutions and set-up time of the networks finished on this kind of device."""
-    return [
-        (spec.depth, finish.setup_seconds)
-        for found in networks
-        if (finish := finishes.get((spec := found.network.spec).id))
-        and finish.device is not None
-        and is_device(finish.device)
-        and finish.setup_seconds is not None
-    ]
-
-
 def _measure(
-    networks: Sequence[NetworkForecast],
-    finishes: dict[str, Finish],
+    finished: Sequence[tuple[NetworkForecast, Finish]],
     half_epochs: int,
-    is_device: Callable[[str], bool],
     predict: Callable[[NetworkForecast, Finish], float],
 ) -> Measured | None:
     """Return measured over predicted seconds of networks finished on this kind of device."""
     pairs = [
         (seconds, predict(found, finish))
-        for found in networks
-        if (finish := finishes.get(found.network.spec.id))
-        and finish.device is not None
-        and is_device(finish.device)
-        and (seconds := finish.seconds_of_all(half_epochs))
-        and 0 < seconds < float("inf")
+        for found, finish in finished
+        if (seconds := finish.seconds_of_all(half_epochs)) and 0 < seconds < float("inf")
     ]
     if not pairs:
         return None

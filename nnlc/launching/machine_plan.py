@@ -152,18 +152,12 @@ def plan_machine(
         pairs = [(f.network, f.seconds) for f in forecast.left]
         probed = probe(forecast.campaign, pairs, min(ranks, len(pairs)), kind)
         fitted = probed.calibration.fitted
+    is_here = [fitted.name].__contains__
     words = ["mpirun", "-np", str(ranks), python or "python", "-m", "nnlc.worker", campaign]
     folders = {"--results": results, "--images": images}
     words += [word for key, path in folders.items() if path for word in (key, str(path))]
     return MachinePlan(
-        forecast=forecast_on(
-            fitted.machine,
-            known.setup,
-            fitted.device,
-            loaded,
-            folder,
-            [fitted.name].__contains__,
-        ),
+        forecast=forecast_on(fitted.machine, known.setup, fitted.device, loaded, folder, is_here),
         ranks=ranks,
         fitted=fitted,
         probe=probed,

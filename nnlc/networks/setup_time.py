@@ -8,24 +8,29 @@ CUDA graphs. It comes on top of the training time, in each job that trains the n
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
+from math import inf
 from statistics import median
+from typing import Annotated
+
+from pydantic import Field
 
 from nnlc.networks.conditions import DeviceKind
 
 FEWEST_MEASURED = 10
 """Minimum number of networks whose set-up times replace the assumption."""
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
 class SetupTime:
     """Set-up time of networks on one model of device."""
 
-    seconds_a_network: float = 0.0
-    seconds_a_convolution: float = 0.0
-    networks: int = 0
+    seconds_a_network: _Seconds = 0.0
+    seconds_a_convolution: _Seconds = 0.0
+    networks: Annotated[int, Field(ge=0)] = 0
     """Number of networks that it was measured on; 0 for an assumption."""
 
     def seconds(self, convolutions: int) -> float:
@@ -42,12 +47,9 @@ _AMD_WORDS = ("amd", "instinct", "radeon")
 
 
 def assumed_setup(model: str, kind: DeviceKind, a_convolution: float | None = None) -> SetupTime:
-    """Return the assumed set-up time on a device, until it is measured; on CPUs 0.
+    """Return the assumed set-up time on a model of device; on CPUs 0.
 
-    Args:
-        model: name of the device.
-        kind: kind of the device.
-        a_convolution: seconds a convolution; default: those of the GPU's manufacturer.
+    Seconds a convolution are those of the GPU's manufacturer unless given.
     """
     if kind == "cpu":
         return SetupTime()
@@ -55,15 +57,16 @@ def assumed_setup(model: str, kind: DeviceKind, a_convolution: float | None = No
     return found if a_convolution is None else SetupTime(found.seconds_a_network, a_convolution)
 
 
-def fit_setup(samples: Sequence[tuple[int, float]]) -> SetupTime | None:
-    """Return the set-up time that fits measured ones best; None if too few are measured.
+def fit_setup(measured: Iterable[tuple[int, float | None]]) -> SetupTime | None:
+    """Return the set-up time that fits measured ones best; None if too few are known.
 
     It is the median, or the line through the medians of two numbers of convolutions that has the
     smallest sum of absolute errors. So a few slow set-ups, such as a trainer's first, count little.
 
     Args:
-        samples: number of convolutions and set-up time of each network.
+        measured: number of convolutions and set-up time of each network; None if not known.
     """
+    samples = [(n, s) for n, s in measured if s is not None and 0 <= s < inf]
     if len(samples) < FEWEST_MEASURED:
         return None
     groups: defaultdict[int, list[float]] = defaultdict(list)

@@ -243,19 +243,15 @@ def _maker(finish: Finish) -> _Maker:
     words = [finish.device] if finish.device else ["unknown device"] if details else []
     if details:
         words = [f"{words[0]} ({', '.join(details)})"]
-    for key, name in _NAMES.items():
+    names = _NAMES | ({"cudnn": "MIOpen"} if "hip" in finish.versions else {})
+    for key, name in names.items():
         if version := finish.versions.get(key):
-            is_miopen = key == "cudnn" and "hip" in finish.versions
-            number = _cudnn(version) if key == "cudnn" else version
-            words.append(f"{'MIOpen' if is_miopen else name} {number}")
+            words.append(f"{name} {_cudnn(version) if key == 'cudnn' else version}")
     return tuple(words), tuple(sorted(finish.settings.items()))
 
 
 def _cudnn(version: str) -> str:
-    """Return a cuDNN version as NVIDIA writes it: 9.10.2 for torch's 91002, 8.9.7 for 8907.
-
-    Torch's for MIOpen is longer: 3.5.1 is 3005001.
-    """
+    """Return a cuDNN or MIOpen version from torch's: 9.10.2 from 91002, 3.5.1 from 3005001."""
     if version.isdecimal() and len(version) > 6:
         return f"{int(version) // 1_000_000}.{int(version) // 1000 % 1000}.{int(version) % 1000}"
     if not (version.isdecimal() and len(version) in (4, 5)):
@@ -272,7 +268,7 @@ def _finish(event: dict[str, Any]) -> Finish:
     return Finish(
         seconds=as_number(event.get("seconds")),
         half_epoch_seconds=_numbers(event.get("half_epoch_seconds")),
-        setup_seconds=_time(event.get("setup_seconds")),
+        setup_seconds=as_number(event.get("setup_seconds")),
         peak_memory_bytes=_whole(event.get("peak_memory_bytes")),
         attempts=_whole(event.get("attempts")),
         sha256=_word(event.get("sha256")),
@@ -316,12 +312,6 @@ def as_number(value: Any) -> float | None:
         return float(value) if isinstance(value, int | float) else None
     except OverflowError:
         return None
-
-
-def _time(value: Any) -> float | None:
-    """Return seconds; None if they are no finite number from 0."""
-    number = as_number(value)
-    return number if number is not None and 0 <= number < inf else None
 
 
 def _numbers(value: Any) -> tuple[float, ...]:

@@ -232,11 +232,7 @@ class HalfEpochLoop:
 
 
 def _extra_seconds(times: list[float]) -> float:
-    """Return the time that the first steps of an attempt took longer than its later ones.
-
-    Args:
-        times: time of the start, and after each step.
-    """
+    """Return how much longer the first steps took than later ones, from times between steps."""
     begin, ready, end = times[0], times[min(SETUP_STEPS, len(times) - 1)], times[-1]
     usual = (end - ready) / max(1, len(times) - 1 - SETUP_STEPS)
     return max(0.0, ready - begin - SETUP_STEPS * usual) if end > ready else 0.0
