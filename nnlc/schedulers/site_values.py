@@ -77,9 +77,9 @@ class Gpu(BaseModel):
     """Peak bandwidth of its memory in GB/s, as the manufacturer states it; if left out, in
     proportion to fp32_teraflops."""
     setup_seconds_a_convolution: NotNegative | None = None
-    """Assumed seconds that each convolution of a network adds to its set-up, in each job that
-    trains it, until a journal of the site has measured times; if left out, 6 on AMD's GPUs, where
-    MIOpen compiles kernels for each shape, else 0.1."""
+    """Assumed seconds to set up each convolution of a network, in each job that trains it, until a
+    journal of the site has measured times; if left out, 6 on AMD's GPUs, where MIOpen compiles
+    kernels for each shape, else 0.1."""
 
 
 class Bin(BaseModel):
