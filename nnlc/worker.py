@@ -29,8 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     except LaunchError as problem:
         return refuse(str(problem), ExitStatus.ERROR)
     try:
-        with control_daemon(wanted=options.mps and options.device != "cpu") as without_mps:
-            agent = Agent(link, options.trainers, notices, without_mps)
+        wanted = options.mps and options.device != "cpu"
+        with control_daemon(wanted=wanted, local_rank=link.local_rank) as without_mps:
+            agent = Agent(link, options.trainers, notices, without_mps, options.device)
             if link.rank == 0:
                 from nnlc.ranks.lead import lead  # loaded while trainers start
 

@@ -247,14 +247,14 @@ def values_of(index: int, half_epoch: int) -> list[float]:
 def facts(gpus: int, **others: object) -> dict:
     """A trainer's, each with a GPU of its own where there are any."""
     known = {"gpus": gpus, "name": "a GPU", "processor": "x, AVX2", "nnlc": "1", "torch": "2"}
-    known |= {"cuda": None, "cudnn": None, "uuid": "unknown", "memory_bytes": 16 * 10**9}
+    known |= {"cuda": "13.0", "cudnn": None, "uuid": "unknown", "memory_bytes": 16 * 10**9}
     return {**known, **others}
 
 
 def place(rank: int, gpus: int = 0, trainers: int | None = 1, **others: object) -> dict:
     """What a rank says of itself: each on a node of its own."""
     devices = [facts(gpus)] * (trainers or 1)
-    node = {"host": f"n{rank}", "cores": 8, "node_cores": 8, "node_gpus": gpus}
+    node = {"host": f"n{rank}", "cores": 8, "node_cores": 8, "node_gpus": gpus, "visible": ""}
     about = {"launcher": "mpirun", "trainers": trainers, "without_mps": None}
     about["overruled"] = ""
     return {**node, **about, "devices": devices, **others}

@@ -19,7 +19,7 @@ from nnlc.results.history import _finish, makers
 from nnlc.system import hardware
 from nnlc.system.environment import ALLOCATION, DETERMINISM
 from nnlc.system.hardware import processor_name
-from nnlc.training import device_info
+from nnlc.training import device_info, usable_gpu
 from nnlc.training.device_info import (
     _driver_version,
     bit_deciding,
@@ -61,7 +61,7 @@ def test_settings_are_those_that_hold_and_not_those_that_should():
 def test_no_bit_depends_on_the_piece_of_a_device_its_driver_python_or_the_version_of_nnlc():
     made = circumstances(CPU)
     flat = {f"{part}.{key}" for part, facts in made.items() for key in facts}
-    left_out = {f"device.{key}" for key in ("uuid", "mps")}
+    left_out = {f"device.{key}" for key in ("uuid", "pci", "mps")}
     left_out |= {f"versions.{key}" for key in ("driver", "python", "nnlc")}
     decisive = bit_deciding(made)
     assert left_out < flat
@@ -76,17 +76,19 @@ def test_no_bit_depends_on_the_piece_of_a_device_its_driver_python_or_the_versio
 
 def test_a_gpu_tells_its_memory_its_parts_and_whether_trainers_may_share_it(monkeypatch, tmp_path):
     gpu = SimpleNamespace(name="a GPU", uuid="4-2", multi_processor_count=80, total_memory=16 * GIB)
+    gpu.pci_domain_id, gpu.pci_bus_id, gpu.pci_device_id = 1, 0xC7, 0
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: gpu)
+    monkeypatch.setattr(device_info, "why_unusable", lambda index: None)
     monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
     seen = describe_device(0)
-    assert (seen["name"], seen["uuid"]) == ("a GPU", "4-2")
+    assert (seen["name"], seen["uuid"], seen["pci"]) == ("a GPU", "4-2", "0001:c7:00")
     assert (seen["multiprocessors"], seen["memory_bytes"]) == (80, 16 * GIB)
     assert seen["mps"] is False
     for name in ("control", "nvidia-cuda-mps-control.pid"):
         (tmp_path / name).touch()
         assert describe_device(0)["mps"] is True
         monkeypatch.delenv("CUDA_MPS_PIPE_DIRECTORY", raising=False)
-        monkeypatch.setattr(device_info, "_MPS_PIPES", str(tmp_path))
+        monkeypatch.setattr(usable_gpu, "_MPS_PIPES", str(tmp_path))
         assert describe_device(0)["mps"] is True
         (tmp_path / name).unlink()
         assert describe_device(0)["mps"] is False
@@ -96,6 +98,8 @@ def test_a_gpu_tells_its_memory_its_parts_and_whether_trainers_may_share_it(monk
 def test_an_amd_gpus_architecture_and_hip_decide_bits_and_others_have_neither(monkeypatch):
     gpu = SimpleNamespace(name="AMD Instinct MI250X", uuid="0", multi_processor_count=110)
     gpu.total_memory, gpu.gcnArchName = 64 * GIB, "gfx90a:sramecc+:xnack-"
+    gpu.pci_domain_id, gpu.pci_bus_id, gpu.pci_device_id = 0, 0xC1, 0
+    monkeypatch.setattr(device_info, "why_unusable", lambda index: None)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: gpu)
     device = torch.device("cuda", 0)
     new = {"device.architecture", "versions.hip"}
@@ -111,6 +115,16 @@ def test_an_amd_gpus_architecture_and_hip_decide_bits_and_others_have_neither(mo
     others = present_circumstances(made | {"device": made["device"] | {"architecture": "gfx942"}})
     then = recorded_circumstances(_finish(made))
     assert "architecture" in [change.name for change in changes(then, others)]
+
+
+def test_a_gpu_that_cannot_be_used_is_told_with_the_reason_and_asked_nothing_more(monkeypatch):
+    monkeypatch.setattr(device_info, "why_unusable", lambda index: "an old driver: update it")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", None)
+    seen = describe_device(0)
+    assert seen["unusable"] == "an old driver: update it"
+    assert "uuid" not in seen
+    monkeypatch.setattr(device_info, "find_gpus", lambda: (0, "no driver: load it"))
+    assert describe_device(None)["unusable"] == "no driver: load it"
 
 
 def test_what_a_network_had_is_given_back_before_the_next_one_begins():

@@ -170,13 +170,14 @@ def test_every_process_that_trains_is_started_with_what_the_table_says(tmp_path,
         monkeypatch.setenv(parameter.values[0], "the user's")
     command = (sys.executable, "-c", SAY)
     monkeypatch.setattr(trainer_link, "COMMAND", (*command, str(tmp_path / "agent")))
-    TrainerLink(0, 0).wait(HANG_SECONDS)
+    TrainerLink(0, 0, "cpu").wait(HANG_SECONDS)
     monkeypatch.setattr(verify_trainer, "COMMAND", (*command, str(tmp_path / "verify")))
     with pytest.raises(NnlcError, match="no trainer could be started"):
         TrainingProcess(load_campaign("smoke"), tmp_path, "cpu", 1)
     for who in ("agent", "verify"):
         theirs = json.loads((tmp_path / who).read_text())
-        assert trainer_environment(os.environ).items() <= theirs.items()
+        assert trainer_environment(os.environ, "cpu").items() <= theirs.items()
+        assert theirs["CUDA_VISIBLE_DEVICES"] == theirs["HIP_VISIBLE_DEVICES"] == "-1"
         assert not [name for name in theirs if rule_of(name) == "removed"]
 
 

@@ -79,6 +79,19 @@ def test_a_daemon_of_its_own_serves_what_a_rank_starts_and_is_gone_afterwards(in
     assert not Path(folder).exists()
 
 
+@pytest.mark.parametrize(("local_rank", "gpu"), [(0, "2"), (1, "GPU-a"), (2, "2")])
+def test_a_daemon_sees_the_gpu_of_its_rank_alone_where_the_rank_sees_several(
+    install, monkeypatch, local_rank, gpu
+):
+    seen = install()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-a")
+    with control_daemon(wanted=True, local_rank=local_rank) as trouble:
+        assert trouble is None
+        assert seen()[1] == gpu
+        assert "CUDA_VISIBLE_DEVICES" not in environment()
+    assert environment() == {"CUDA_VISIBLE_DEVICES": "2,GPU-a"}
+
+
 def test_none_is_started_unless_it_is_wanted(install, tmp_path):
     install()
     with control_daemon(wanted=False) as trouble:
@@ -89,10 +102,10 @@ def test_none_is_started_unless_it_is_wanted(install, tmp_path):
 
 def test_where_there_is_no_such_program_a_rank_goes_on_without(install, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
     with control_daemon(wanted=True) as trouble:
         assert trouble == "nvidia-cuda-mps-control was not found"
-        assert environment() == {"CUDA_VISIBLE_DEVICES": "2"}
+        assert environment() == {"CUDA_VISIBLE_DEVICES": "2,3"}
 
 
 @pytest.mark.parametrize(

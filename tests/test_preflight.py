@@ -42,6 +42,8 @@ def test_a_gpu_that_is_nowhere_is_refused_when_asked_for():
     ("place_of_it", "words"),
     [
         ({"node_gpus": 6}, "n0 has 6 GPUs, but rank 0 there was given none"),
+        ({"node_gpus": 1, "visible": "CUDA_VISIBLE_DEVICES=''"}, "sees none with CUDA_VISIBLE"),
+        ({"node_gpus": 1, "devices": [facts(0, cuda=None)]}, "has torch 2, .*built without CUDA"),
         ({"launcher": "jsrun"}, "jsrun gives its ranks no GPU"),
     ],
 )
@@ -49,9 +51,24 @@ def test_a_gpu_that_the_launcher_keeps_back_is_no_reason_to_train_on_the_process
     place_of_it, words
 ):
     withheld = hellos(0, 0, **place_of_it)
-    with pytest.raises(DeviceError, match=rf"{words}.*jsrun -g 1 -c 7; srun --gpus-per-task=1"):
+    with pytest.raises(DeviceError, match=rf"{words}.*, or start with --device cpu"):
         choose_device("auto", withheld)
     assert choose_device("cpu", withheld) == "cpu"
+
+
+@pytest.mark.parametrize("asked", ["auto", "cuda"])
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_a_gpu_that_cannot_be_used_is_no_reason_to_train_on_the_processor(asked, gpus):
+    ranks = hellos(1, 1, 1)
+    for rank in (1, 2):
+        ranks[rank]["devices"] = [facts(1), facts(gpus, unusable="an old driver: update it")]
+    with pytest.raises(
+        DeviceError,
+        match=r"rank 1 on n1 can't use its GPU, and 1 more rank theirs: an old driver: update it; "
+        ".*--device cpu",
+    ):
+        choose_device(asked, ranks)
+    assert choose_device("cpu", ranks) == "cpu"
 
 
 def with_devices(*devices: dict, **others: object) -> dict[int, dict]:
@@ -72,6 +89,22 @@ def test_two_ranks_on_one_gpu_are_refused_where_another_idles():
     check_ranks(on_gpus("GPU-1", "GPU-2", "GPU-1", node_gpus=2), "cuda")
     check_ranks(on_gpus("GPU-1", "GPU-2", node_gpus=4), "cuda")
     check_ranks(with_devices(facts(1), facts(1), host="n0", node_gpus=2), "cuda")  # they may differ
+
+
+def test_gpus_are_told_apart_by_their_pci_bus_ids_and_the_parts_of_one_by_their_uuids():
+    def ranks(*devices, gpus=1, node_gpus=4):
+        named = [facts(gpus, pci=pci, uuid=uuid) for pci, uuid in devices]
+        return with_devices(*named, host="n0", node_gpus=node_gpus)
+
+    one, other, no_uuid = "0000:17:00", "0000:18:00", "00000000-0000"
+    check_ranks(ranks((one, no_uuid), (other, no_uuid)), "cuda")
+    check_ranks(ranks((one, "MIG a"), (one, "MIG b")), "cuda")
+    same = rf"ranks 0, 1 on n0 have the same GPU \({one}\)"
+    for uuid in (no_uuid, "unknown"):
+        with pytest.raises(DeviceError, match=same):
+            check_ranks(ranks((one, uuid), (one, uuid)), "cuda")
+    with pytest.raises(DeviceError, match=same):  # where a container hides what a node has
+        check_ranks(ranks((one, "a"), (one, "a"), gpus=2, node_gpus=0), "cuda")
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ def _ask(request: messages.Message) -> messages.Message:
             input=messages.encode(request),
             capture_output=True,
             timeout=LIMIT_SECONDS,
-            env=trainer_environment(os.environ),
+            env=trainer_environment(os.environ, request["device"]),
             check=True,
             start_new_session=True,  # like a rank: Linux shares the cores among sessions
         )

@@ -43,15 +43,21 @@ class Agent:
             None one starts, and rank 0 sends the final number later.
         notices: signals that ask this rank to stop.
         without_mps: why the requested Multi-Process Service is unavailable; else None.
+        device: the device that the user asked for: "auto", "cpu" or "cuda".
 
     Attributes:
         gatherer: on rank 0 the handler of all agents' messages, set before `run`; else None.
     """
 
     def __init__(
-        self, link: Link, trainers: int | None, notices: Notices, without_mps: str | None = None
+        self,
+        link: Link,
+        trainers: int | None,
+        notices: Notices,
+        without_mps: str | None = None,
+        device: str = "auto",
     ) -> None:
-        self._link, self._notices = link, notices
+        self._link, self._notices, self._device = link, notices, device
         self._hello = {
             "trainers": trainers,
             "without_mps": without_mps,
@@ -122,7 +128,7 @@ class Agent:
             self._trainers[number] = self._start(number)
 
     def _start(self, number: int) -> TrainerLink:
-        trainer = TrainerLink(number, self._link.local_rank)
+        trainer = TrainerLink(number, self._link.local_rank, self._device)
         self._selector.register(trainer, selectors.EVENT_READ)
         return trainer
 

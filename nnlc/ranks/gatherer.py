@@ -17,6 +17,7 @@ from nnlc.ranks.handout import HandOut
 from nnlc.ranks.job import GO_ON, Job
 from nnlc.ranks.lost_jobs import LostJobs
 from nnlc.ranks.preflight import check_ranks, choose_device, device_names, report, warnings
+from nnlc.ranks.rank_checks import RankChecks
 from nnlc.ranks.running_networks import RunningNetworks
 from nnlc.ranks.shutdown import Shutdown
 from nnlc.system import messages
@@ -44,8 +45,7 @@ class Gatherer:
         self._device = ""
         self._trainers: Mapping[int, int] = {}
         self._tracebacks: set[str] = set()
-        # Ranks, one per host, that still check images.
-        self._unchecked_hosts: set[int] | None = None
+        self._checks: RankChecks | None = None  # set with the last hello
         self._idle_deaths: Counter[int] = Counter()
         self._given_up: dict[str, CampaignNetwork] = {}
         self._disk_trouble = DiskTrouble(job, self._running.tables)
@@ -165,41 +165,29 @@ class Gatherer:
             if (reason := packing.too_large.get(network.index)) is not None:
                 job.journal.write("failure", id=network.spec.id, reason=reason, attempts=0)
                 job.progress.failed(network, reason, final=True)
-        configuration = {
-            "kind": "configure",
-            "campaign": job.campaign.model_dump(mode="json"),
-            "images": str(job.images_root.absolute()),
-            "results": str(job.results.path.absolute()),
-            "checkpoints": str(job.results.checkpoints_folder.absolute()),
-            "device": self._device,
-        }
+        configuration = job.configuration(self._device)
         self._out.extend(
             (each, {**configuration, "trainers": count}) for each, count in self._trainers.items()
         )
-        mark = job.results.make_mark(job.leases.token)
-        by_host = {hello["host"]: r for r, hello in sorted(self._hellos.items(), reverse=True)}
-        self._unchecked_hosts = set(by_host.values())
-        check = {"kind": "check", "trainer": 0, "mark": str(mark.absolute())}
-        first, *others = sorted(self._unchecked_hosts)
-        # The first rank checks the checkpoints too, which are the same for all.
+        mark = str(job.results.make_mark(job.leases.token).absolute())
         begun = job.begun_networks(self._device, packing.too_large)
-        self._out.append((first, {**check, "networks": begun}))
-        self._out.extend((each, check) for each in others)
+        self._checks = RankChecks(self._hellos, self._device, mark, begun)
+        self._out.extend(self._checks.messages.items())
 
     @property
     def _checked(self) -> bool:
-        """True once all hosts have checked their images."""
-        return self._unchecked_hosts is not None and not self._unchecked_hosts
+        """True once all hosts have checked their images, and all GPUs are checked."""
+        return self._checks is not None and self._checks.passed
 
     def _on_checked(self, rank: int, message: messages.Message) -> None:
-        """Note that a host has checked its images; after the last host, end a preflight."""
-        if self._unchecked_hosts is None:
+        """Note that a rank has made its checks; after the last rank, end a preflight."""
+        if self._checks is None:
             return
         job = self._job
+        self._checks.note(rank, message, job.journal)
         if "go_on" in message:
             job.tell_losses(message)
-        self._unchecked_hosts.discard(rank)
-        if self._unchecked_hosts:
+        if not self._checks.passed:
             return
         job.results.remove_mark(job.leases.token)
         if job.only_preflight:

@@ -20,6 +20,7 @@ from nnlc.networks.cost import GPU, training_work
 from nnlc.networks.memory import image_bytes, library_bytes, memory_bytes
 from nnlc.networks.recipe import TrainingSection
 from nnlc.ranks.idle_slots import Slot
+from nnlc.ranks.preflight import gpu_of_rank
 from nnlc.system import messages
 
 MOST_TRAINERS = 8
@@ -185,12 +186,6 @@ def pack_trainers(
     limit = memory.bytes_a_network(most)
     packable = (i for i, need in needs.items() if need.launch_bound and need.memory_bytes <= limit)
     return GpuPacking(trainers, gpus, frozenset(packable))
-
-
-def gpu_of_rank(rank: int, hello: messages.Message) -> Hashable:
-    """Return a key of a rank's GPU: equal for ranks that share a GPU with a known UUID."""
-    uuid = hello["devices"][0].get("uuid", "unknown")
-    return rank if uuid == "unknown" else (hello["host"], uuid)
 
 
 def cores_of(hellos: Mapping[int, messages.Message]) -> dict[int, int]:

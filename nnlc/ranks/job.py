@@ -63,6 +63,21 @@ class Job:
     clock: Callable[[], float] = time.monotonic
     """Clock in seconds."""
 
+    def configuration(self, device: str) -> messages.Message:
+        """Return the "configure" message of every rank, without its number of trainers.
+
+        Args:
+            device: "cpu" or "cuda".
+        """
+        return {
+            "kind": "configure",
+            "campaign": self.campaign.model_dump(mode="json"),
+            "images": str(self.images_root.absolute()),
+            "results": str(self.results.path.absolute()),
+            "checkpoints": str(self.results.checkpoints_folder.absolute()),
+            "device": device,
+        }
+
     def begun_networks(self, device: str, too_large: Container[int]) -> list[messages.Message]:
         """Return the networks that have a checkpoint of earlier jobs, as messages for a trainer.
 

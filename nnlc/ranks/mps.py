@@ -1,8 +1,8 @@
 """Control daemons of NVIDIA's Multi-Process Service (MPS), which lets trainers share a rank's GPU.
 
-Each rank starts its own daemon, which sees only the GPU that the launcher gave the rank, by a
-cgroup or by CUDA_VISIBLE_DEVICES. With one daemon per node the GPUs would be numbered anew, and
-ranks that each see their GPU as number 0 would all use the first.
+Each rank starts its own daemon, which sees only the rank's GPU: a daemon's server opens all GPUs
+that it sees, and numbers them anew, from 0. With one daemon per node, ranks that each see their GPU
+as number 0 would all use the first.
 
 The variables and files are documented on docs.nvidia.com/deploy/mps: "Starting multiple
 control/server pairs" on directories, "CUDA_VISIBLE_DEVICES", which clients must not have, and
@@ -20,6 +20,7 @@ from pathlib import Path
 
 from nnlc.ranks.notices import NOTICES
 from nnlc.system.files import read_regular
+from nnlc.system.hardware import gpu_for_rank
 
 PROGRAM = "nvidia-cuda-mps-control"
 START_SECONDS = 20.0
@@ -31,11 +32,15 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @contextlib.contextmanager
-def control_daemon(*, wanted: bool) -> Iterator[str | None]:
+def control_daemon(*, wanted: bool, local_rank: int = 0) -> Iterator[str | None]:
     """Run a daemon for the processes started in this context; then end it and remove its files.
 
     The processes find the daemon by environment variables. Without a daemon CUDA works for one
     trainer at a time, so a failure to start is not an error.
+
+    Args:
+        wanted: True to run a daemon.
+        local_rank: this rank on its node, which chooses among the visible GPUs.
 
     Yields:
         The reason why a wanted daemon could not start, or None.
@@ -51,6 +56,8 @@ def control_daemon(*, wanted: bool) -> Iterator[str | None]:
         prefix="nnlc-mps-", dir=sockets, ignore_cleanup_errors=True
     ) as folder:
         os.environ |= dict.fromkeys(_FOLDERS, folder)
+        if (gpu := gpu_for_rank(local_rank)) is not None:
+            os.environ[_VISIBLE] = gpu
         daemon = _start()
         try:
             trouble = _startup_problem(daemon, Path(folder))

@@ -4,11 +4,11 @@ import os
 import platform
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping
-from pathlib import Path
 
 from nnlc.errors import DeviceError
 from nnlc.system import messages
-from nnlc.system.files import read_regular
+from nnlc.system.environment import in_words
+from nnlc.system.hardware import gpus_of_node
 from nnlc.wording import counted, some_of
 
 FLAGS = "jsrun -g 1 -c 7; srun --gpus-per-task=1 --cpus-per-task=8"
@@ -16,26 +16,33 @@ FLAGS = "jsrun -g 1 -c 7; srun --gpus-per-task=1 --cpus-per-task=8"
 
 _MUST_AGREE = ("torch", "cuda", "hip", "cudnn", "nnlc")
 _NAMED = 6
+_VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+"""Variables that choose the GPUs that a process sees."""
 
 
 def describe_host() -> messages.Message:
-    """Return host, cores and GPUs of this rank for its "hello" message."""
+    """Return host, cores, GPUs and variables that hide GPUs, for this rank's "hello" message."""
     known = hasattr(os, "sched_getaffinity")
     node_cores = os.cpu_count() or 1
     cores = len(os.sched_getaffinity(0)) if known else node_cores
-    gpus = gpus_of_node()
-    return {"host": platform.node(), "cores": cores, "node_cores": node_cores, "node_gpus": gpus}
+    return {
+        "host": platform.node(),
+        "cores": cores,
+        "node_cores": node_cores,
+        "node_gpus": gpus_of_node(),
+        "visible": in_words({name: os.environ[name] for name in _VISIBLE if name in os.environ}),
+    }
 
 
-def gpus_of_node() -> int:
-    """Return the number of NVIDIA or AMD GPUs of this node, those not visible here included."""
-    nvidia = Path("/proc/driver/nvidia/gpus")
-    nodes = Path("/sys/class/kfd/kfd/topology/nodes").glob("*/gpu_id")  # 0 for a processor
-    try:
-        amd = sum(read_regular(path).strip() not in (b"", b"0") for path in nodes)
-        return amd or (len(list(nvidia.iterdir())) if nvidia.is_dir() else 0)
-    except OSError:
-        return 0
+def gpu_of_rank(rank: int, hello: messages.Message) -> Hashable:
+    """Return a key of a rank's GPU, equal for ranks that share it.
+
+    Some drivers give all GPUs the same UUID or none, so the PCI bus ID tells them apart. MIG
+    instances of a GPU have the same PCI bus ID, so the UUID counts too.
+    """
+    device = hello["devices"][0]
+    pci, uuid = device.get("pci"), device.get("uuid", "unknown")
+    return rank if pci is None and uuid == "unknown" else (hello["host"], pci, uuid)
 
 
 def choose_device(asked: str, hellos: Mapping[int, messages.Message]) -> str:
@@ -48,11 +55,12 @@ def choose_device(asked: str, hellos: Mapping[int, messages.Message]) -> str:
         hellos: `hello` message of each rank.
 
     Raises:
-        DeviceError: some rank sees no GPU, although the user asked for one, other ranks see one
-            or its node has some.
+        DeviceError: a rank's GPU can't be used; or some rank sees no GPU, although the user asked
+            for one, other ranks see one or its node has some.
     """
     if asked == "cpu":
         return "cpu"
+    _refuse_unusable(hellos)
     blind = [rank for rank, hello in sorted(hellos.items()) if not hello["devices"][0]["gpus"]]
     if not blind:
         return "cuda"
@@ -60,11 +68,11 @@ def choose_device(asked: str, hellos: Mapping[int, messages.Message]) -> str:
         withheld = _why_no_gpu(hellos)
         if asked == "auto" and not withheld:
             return "cpu"
-        reason = withheld or "no rank sees a GPU, but --device cuda asks for one"
-        raise DeviceError(
-            f"{reason}: have the launcher give one to each rank ({FLAGS}), or start with "
-            "--device cpu"
+        reason = withheld or (
+            "no rank sees a GPU, but --device cuda asks for one: have the launcher give one to "
+            f"each rank ({FLAGS})"
         )
+        raise DeviceError(f"{reason}, or start with --device cpu")
     places = some_of([f"{rank} on {hellos[rank]['host']}" for rank in blind], 8)
     raise DeviceError(
         f"{len(blind)} of {len(hellos)} ranks see no GPU where others do (rank {places}): "
@@ -112,7 +120,7 @@ def warnings(
         trainers: number of trainers of each rank.
         device: "cpu" or "cuda".
     """
-    for words, ranks in _by_value({r: h["overruled"] for r, h in sorted(hellos.items())}).items():
+    for words, ranks in by_value({r: h["overruled"] for r, h in sorted(hellos.items())}).items():
         if words:
             where = "" if len(ranks) == len(hellos) else f" on {_name_ranks(hellos, ranks)}"
             yield f"trainers{where} do not get these variables, which change tables: {words}"
@@ -148,22 +156,49 @@ def report(
 
 
 def _why_no_gpu(hellos: Mapping[int, messages.Message]) -> str | None:
-    """Return why no rank sees a GPU if that looks like a mistake in the job's script, or None."""
+    """Return why no rank sees a GPU, with advice, if that looks like a mistake; else None."""
+    give = f"have the launcher give one to each rank ({FLAGS})"
     for rank, hello in sorted(hellos.items()):
         if hello["node_gpus"]:
-            return (
-                f"{hello['host']} has {hello['node_gpus']} GPUs, but rank {rank} there was given "
-                "none"
-            )
+            fact = hello["devices"][0]
+            has = f"{hello['host']} has {counted(hello['node_gpus'], 'GPU')}, but rank {rank} there"
+            if fact["cuda"] is None and not fact.get("hip"):
+                return (
+                    f"{has} has torch {fact['torch']}, which was built without CUDA and ROCm: "
+                    "install one with it (pytorch.org)"
+                )
+            if hello["visible"]:
+                return (
+                    f"{has} sees none with {hello['visible']}: {give}, and let that variable name "
+                    "GPUs that the rank may use, or remove it"
+                )
+            return f"{has} was given none: {give}"
         if hello["launcher"] == "jsrun":
-            return "jsrun gives its ranks no GPU and only one core by default"
+            return f"jsrun gives its ranks no GPU and only one core by default: {give}"
     return None
+
+
+def _refuse_unusable(hellos: Mapping[int, messages.Message]) -> None:
+    """Raise an error if a rank sees a GPU that its trainers can't use."""
+    reasons = {
+        rank: fact["unusable"]
+        for rank, hello in sorted(hellos.items())
+        for fact in hello["devices"]
+        if fact.get("unusable")
+    }
+    if reasons:
+        rank, *others = reasons
+        those = f", and {counted(len(others), 'more rank')} theirs" if others else ""
+        raise DeviceError(
+            f"rank {rank} on {hellos[rank]['host']} can't use its GPU{those}: {reasons[rank]}; to "
+            "train on processors, start with --device cpu"
+        )
 
 
 def _refuse_different(
     hellos: Mapping[int, messages.Message], what: str, values: Mapping[int, Hashable]
 ) -> None:
-    groups = _by_value(values)
+    groups = by_value(values)
     if len(groups) > 1:
         found = "; ".join(
             f"{value} on {_name_ranks(hellos, ranks)}" for value, ranks in groups.items()
@@ -173,7 +208,7 @@ def _refuse_different(
         )
 
 
-def _by_value(values: Mapping[int, Hashable]) -> dict[Hashable, list[int]]:
+def by_value(values: Mapping[int, Hashable]) -> dict[Hashable, list[int]]:
     """Return the ranks with each value."""
     groups: defaultdict[Hashable, list[int]] = defaultdict(list)
     for rank, value in values.items():
@@ -185,17 +220,16 @@ def _refuse_shared(
     hellos: Mapping[int, messages.Message], facts: Mapping[int, messages.DeviceFacts]
 ) -> None:
     """Raise an error if ranks share a GPU while another of their node is unused."""
-    users: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-    for rank, fact in facts.items():
-        if fact.get("uuid", "unknown") != "unknown":
-            users[hellos[rank]["host"], fact["uuid"]].append(rank)
-    in_use = Counter(host for host, _ in users)
-    for (host, uuid), ranks in users.items():
-        if len(ranks) > 1 and in_use[host] < hellos[ranks[0]]["node_gpus"]:
+    names = {rank: fact.get("pci") or fact.get("uuid") for rank, fact in facts.items()}
+    in_use = Counter(host for host, _ in {(hellos[r]["host"], name) for r, name in names.items()})
+    for ranks in by_value({rank: gpu_of_rank(rank, hellos[rank]) for rank in facts}).values():
+        hello, fact = hellos[ranks[0]], facts[ranks[0]]
+        host = hello["host"]
+        if len(ranks) > 1 and in_use[host] < max(hello["node_gpus"], fact["gpus"]):
             raise DeviceError(
-                f"ranks {', '.join(map(str, ranks))} on {host} have the same GPU ({uuid}), while "
-                f"other GPUs of {host} are idle: start one rank per GPU ({FLAGS}); to run several "
-                "trainers on a GPU, use --mps"
+                f"ranks {', '.join(map(str, ranks))} on {host} have the same GPU "
+                f"({names[ranks[0]]}), while other GPUs of {host} are idle: start one rank per GPU "
+                f"({FLAGS}); to run several trainers on a GPU, use --mps"
             )
 
 

@@ -27,6 +27,11 @@ SAVE_SECONDS = 60.0
 class TrainerLink:
     """Connection to one trainer process of this agent.
 
+    Args:
+        number: the trainer's number among those of this agent.
+        local_rank: the agent's rank on its node.
+        device: the device that the user asked for: "auto", "cpu" or "cuda".
+
     Attributes:
         network: index of the network in training, or None.
         ready: True once the trainer has sent "ready".
@@ -35,7 +40,7 @@ class TrainerLink:
         watchdog: detects that the trainer hangs.
     """
 
-    def __init__(self, number: int, local_rank: int) -> None:
+    def __init__(self, number: int, local_rank: int, device: str = "auto") -> None:
         self.number = number
         self.network: int | None = None
         self.ready = False
@@ -54,7 +59,7 @@ class TrainerLink:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,  # no message stays in a buffer
-            env=trainer_environment(os.environ),
+            env=trainer_environment(os.environ, device),
         )
         signal.pthread_sigmask(signal.SIG_SETMASK, kept)
         os.set_blocking(self.fileno(), False)

@@ -217,6 +217,10 @@ ALLOCATION: dict[str, str] = {
 """Variables that make trainers faster without changing bits; the user's values take precedence."""
 
 
+HIDDEN_GPUS = dict.fromkeys(("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"), "-1")
+"""Variables of trainers on CPUs: they see no GPU, and take no memory of one."""
+
+
 @cache
 def row_of(name: str) -> Variables | None:
     """Return the row of `VARIABLES` that applies to a variable, or None."""
@@ -232,14 +236,15 @@ def rule_of(name: str) -> str:
     return row.rule if row else "left"
 
 
-def trainer_environment(environment: Mapping[str, str]) -> dict[str, str]:
+def trainer_environment(environment: Mapping[str, str], device: str = "auto") -> dict[str, str]:
     """Return the environment with which to start a process that trains.
 
     Args:
         environment: variables of this process.
+        device: the device that the user asked for: "auto", "cpu" or "cuda".
     """
     kept = {name: value for name, value in environment.items() if rule_of(name) != "removed"}
-    return {**ALLOCATION, **kept, **fixed()}
+    return {**ALLOCATION, **kept, **fixed(), **(HIDDEN_GPUS if device == "cpu" else {})}
 
 
 def overruled(environment: Mapping[str, str]) -> dict[str, str]:

@@ -10,7 +10,8 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                         circumstances  device, versions, settings: everything but network and
                                    campaign that affects a table's bits
                         checked    : all images of the campaign exist and are undamaged; go_on,
-                                   foreign: as in `checkpoints`
+                                   foreign: as in `checkpoints`; device_seconds, device_problem: of
+                                   training a small network twice, and what it showed
                         checkpoints  go_on: IDs of networks whose checkpoint can be used; foreign:
                                    id, path, differences, seconds, nnlc, arithmetic of the farthest
                                    checkpoint of each other network; older_ways: settings that
@@ -37,15 +38,18 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
     agent     trainer   configure  campaign, images, checkpoints, device; results; threads, else 1
                         circumstances  : send `circumstances`
                         check      mark: check that all images exist and are undamaged, that this
-                                   file is visible and its folder writable; networks: as in
-                                   `checkpoints`, for one trainer of a job
+                                   file is visible and its folder writable, for one trainer of a
+                                   host; networks: as in `checkpoints`, for one trainer of a job;
+                                   trains_twice: True to train a small network twice and compare
+                                   the bytes, for one trainer of a GPU
                         checkpoints  networks, with spec and image_set, folder: check which
                                    networks' checkpoints can be used
                         train      index, spec, image_set, hang_seconds, step_seconds; epochs, a
                                    multiple of 0.5, to train without the campaign's stop rule
                         save       : save the network and end
-    agent     rank 0    hello      host, cores, node_cores, node_gpus, launcher; trainers: number
-                                   the user wants, or None; without_mps: why MPS is unavailable, or
+    agent     rank 0    hello      host, cores, node_cores, node_gpus, launcher; visible: variables
+                                   that hide GPUs, in words; trainers: number the user wants, or
+                                   None; without_mps: why MPS is unavailable, or
                                    None; overruled: variables that trainers don't get, in words;
                                    devices: one per trainer, all of which are ready
                         idle       trainer: the trainer has nothing to do
@@ -56,7 +60,7 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                         alive      : heartbeat
                         and most messages of its trainers, `row` unchanged
     rank 0    agent     configure  as above, for all its trainers; trainers: number to keep
-                        check      trainer, and as above; for one rank of each host
+                        check      trainer, and as above; for one rank of each host and GPU
                         train      trainer, and as above
                         leave      : have all trainers save and end, then send `left`
                         alive      : heartbeat
@@ -84,6 +88,11 @@ class DeviceFacts(TypedDict):
     """Model of the processor, and the instruction set of torch's kernels."""
     nnlc: str
     uuid: NotRequired[str]
+    """UUID of the GPU, or "unknown"; some drivers give all GPUs the same."""
+    pci: NotRequired[str | None]
+    """PCI bus ID of the GPU: domain, bus and device in hexadecimal. MIG instances share it."""
+    unusable: NotRequired[str]
+    """Reason why the GPU can't be used, and what to do; absent if it can."""
     multiprocessors: NotRequired[int]
     architecture: NotRequired[str]
     """Architecture of an AMD GPU, with its features."""

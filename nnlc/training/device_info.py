@@ -21,18 +21,20 @@ from nnlc.system.environment import fixed, in_words, recorded
 from nnlc.system.files import read_regular
 from nnlc.system.hardware import processor_name
 from nnlc.training.determinism import fp32_precision
+from nnlc.training.usable_gpu import find_gpus, mps_runs, why_unusable
 
 _C_LIBRARY = ctypes.CDLL(None)
-# Folder of the MPS control daemon's pipes, and files in it: docs.nvidia.com/deploy/mps.
-_MPS_PIPES = "/tmp/nvidia-mps"  # noqa: S108
-_MPS_FILES = ("nvidia-cuda-mps-control.pid", "control")
 _RESET_PEAK = "5"  # proc(5), clear_refs
 
 
 def describe_device(gpu: int | None) -> messages.DeviceFacts:
-    """Return the name and other facts of the GPU with this index, or of the CPU if it is None."""
+    """Return the name and other facts of the GPU with this index, or of the CPU if it is None.
+
+    If the GPU can't be used, `unusable` is the reason, and its other facts are left out.
+    """
+    gpus, unusable = find_gpus()
     info: messages.DeviceFacts = {
-        "gpus": torch.cuda.device_count(),
+        "gpus": gpus,
         "name": processor_name(),
         "processor": f"{processor_name()}, {torch.backends.cpu.get_cpu_capability()}",
         "nnlc": nnlc.__version__,
@@ -44,18 +46,24 @@ def describe_device(gpu: int | None) -> messages.DeviceFacts:
             for device in ("cpu", "cuda")
         },
     }
+    if torch.version.hip:
+        info["hip"] = torch.version.hip
     if gpu is not None:
+        unusable = why_unusable(gpu)
+    if unusable:
+        info["unusable"] = unusable
+    elif gpu is not None:
         properties = torch.cuda.get_device_properties(gpu)
         info["name"] = properties.name
         info["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
-        info["uuid"] = str(getattr(properties, "uuid", "unknown"))
+        uuid = str(getattr(properties, "uuid", "unknown"))
+        info["uuid"] = uuid if uuid.strip("0-") else "unknown"
+        info["pci"] = _pci_address(properties)
         info["multiprocessors"] = properties.multi_processor_count
         info["memory_bytes"] = properties.total_memory
         if torch.version.hip:
-            info["hip"] = torch.version.hip
             info["architecture"] = properties.gcnArchName
-        pipes = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY") or _MPS_PIPES)
-        info["mps"] = any((pipes / name).exists() for name in _MPS_FILES)
+        info["mps"] = mps_runs()
     return info
 
 
@@ -77,6 +85,7 @@ def circumstances(device: torch.device, arithmetic: str | None = None) -> dict[s
         "device": {
             "name": seen["name"],
             "uuid": seen.get("uuid"),
+            "pci": seen.get("pci"),
             "multiprocessors": seen.get("multiprocessors"),
             "mps": seen.get("mps"),
             "instructions": None if on_gpu else torch.backends.cpu.get_cpu_capability(),
@@ -90,7 +99,7 @@ def circumstances(device: torch.device, arithmetic: str | None = None) -> dict[s
             "cuda": torch.version.cuda if on_gpu else None,
             "cudnn": seen["cudnn"] if on_gpu else None,
             "driver": _driver_version() if on_gpu else None,
-            **({"hip": seen["hip"]} if "hip" in seen else {}),
+            **({"hip": seen["hip"]} if "hip" in seen and on_gpu else {}),
         },
         "settings": {
             "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
@@ -116,12 +125,12 @@ def bit_deciding(made: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the part of `circumstances` that bits depend on, with dotted keys.
 
     These values must be equal from a network's first step to its last. Left out are a device's
-    UUID, since devices of one model compute alike; the driver, which only loads torch's kernels;
-    and the use of MPS, since a limit that MPS sets shows in the number of multiprocessors. A CPU's
-    instruction set counts as torch uses it, so the variable that chooses it is left out. The first
-    arithmetic is left out, as checkpoints of 0.1.0 do not have it.
+    UUID and PCI bus ID, since devices of one model compute alike; the driver, which only loads
+    torch's kernels; and the use of MPS, since a limit that MPS sets shows in the number of
+    multiprocessors. A CPU's instruction set counts as torch uses it, so the variable that chooses
+    it is left out. The first arithmetic is left out, as checkpoints of 0.1.0 do not have it.
     """
-    left_out = {f"device.{key}" for key in ("uuid", "mps")}
+    left_out = {f"device.{key}" for key in ("uuid", "pci", "mps")}
     left_out |= {f"versions.{key}" for key in ("nnlc", "python", "driver")}
     if made["device"]["instructions"] is not None:
         left_out.add("settings.ATEN_CPU_CAPABILITY")
@@ -164,6 +173,12 @@ def peak_memory(device: torch.device) -> int:
             return int(found[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _pci_address(of: Any) -> str | None:  # torch's own types of properties lack these
+    """Return domain, bus and device of a GPU in hexadecimal; None if its driver has only zeros."""
+    parts = of.pci_domain_id, of.pci_bus_id, of.pci_device_id
+    return "{:04x}:{:02x}:{:02x}".format(*parts) if any(parts) else None
 
 
 def _driver_version() -> str | None:

@@ -34,6 +34,7 @@ from nnlc.training.kept_weights import KeptWeights
 from nnlc.training.loaded_images import check_images, load_images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
+from nnlc.training.usable_gpu import find_gpus, why_unusable
 
 VISIBLE_SECONDS = 30.0
 """Maximum time until a network file system shows a file to another node."""
@@ -50,7 +51,7 @@ class Trainer:
 
     def __init__(self, inbox: Inbox, channel: BinaryIO, local_rank: int) -> None:
         self._inbox, self._channel = inbox, channel
-        gpus = torch.cuda.device_count()
+        gpus, _ = find_gpus()
         self._gpu_index = local_rank % gpus if gpus else None
         self._device = torch.device("cpu")
         self._root, self._checkpoints = Path(), Path()
@@ -98,20 +99,28 @@ class Trainer:
         if message["device"] == "cuda":
             if self._gpu_index is None:
                 raise DeviceError("no GPU is visible: start with --device cpu, or ask for GPUs")
+            if unusable := why_unusable(self._gpu_index):
+                raise DeviceError(f"the GPU of {platform.node()} can't be used: {unusable}")
             self._device = torch.device("cuda", self._gpu_index)
             torch.cuda.set_device(self._device)
         if "threads" in message:
             torch.set_num_threads(message["threads"])
 
     def _check(self, message: messages.Message) -> None:
-        """Check that this node sees the images and the results folder of rank 0."""
-        _check_shared_folder(Path(message["mark"]))
-        campaign = self._campaign
-        for name, images in campaign.image_sets().items():
-            check_images(images, campaign.datasets[name], self._root)
-        begun = message.get("networks")
-        looked = {} if begun is None else self._inspect_checkpoints(begun, self._checkpoints)
-        self._send({"kind": "checked", **looked})
+        """Check this trainer's GPU, and that its node sees images and results folder of rank 0."""
+        found: messages.Message = {}
+        if "mark" in message:
+            _check_shared_folder(Path(message["mark"]))
+            campaign = self._campaign
+            for name, images in campaign.image_sets().items():
+                check_images(images, campaign.datasets[name], self._root)
+        if (begun := message.get("networks")) is not None:
+            found = self._inspect_checkpoints(begun, self._checkpoints)
+        if message.get("trains_twice"):
+            from nnlc.training.device_check import check_device  # trainers on CPUs don't need it
+
+            found |= check_device(self._campaign.training, self._device)
+        self._send({"kind": "checked", **found})
 
     def _inspect_checkpoints(
         self, networks: list[messages.Message], folder: Path

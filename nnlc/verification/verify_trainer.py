@@ -58,7 +58,7 @@ class TrainingProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
-                env=trainer_environment(os.environ),
+                env=trainer_environment(os.environ, device),
             )
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, kept)

@@ -1,0 +1,65 @@
+"""Checks that trainers make before a job's first network: images, results folder and GPUs."""
+
+from collections.abc import Mapping
+
+from nnlc.errors import DeviceError
+from nnlc.ranks.preflight import by_value, gpu_of_rank
+from nnlc.results.journal import Journal
+from nnlc.system import messages
+
+
+class RankChecks:
+    """Checks by one rank of each host, which sees images and folder, and by one of each GPU.
+
+    Args:
+        hellos: `hello` message of each rank.
+        device: "cpu" or "cuda".
+        mark: file that every host must see.
+        begun: networks that have a checkpoint; these are the same for all, so one rank checks them.
+
+    Attributes:
+        messages: "check" messages by rank.
+    """
+
+    def __init__(
+        self,
+        hellos: Mapping[int, messages.Message],
+        device: str,
+        mark: str,
+        begun: list[messages.Message],
+    ) -> None:
+        self._hellos = dict(sorted(hellos.items()))
+        self.messages: dict[int, messages.Message] = {}
+        for first, *_ in by_value({r: h["host"] for r, h in self._hellos.items()}).values():
+            self.messages[first] = {"kind": "check", "trainer": 0, "mark": mark}
+        self.messages[min(self.messages)]["networks"] = begun
+        gpus = by_value({r: gpu_of_rank(r, h) for r, h in self._hellos.items()})
+        for first, *_ in gpus.values() if device == "cuda" else ():
+            known = self.messages.setdefault(first, {"kind": "check", "trainer": 0})
+            known["trains_twice"] = True
+        self._missing = set(self.messages)
+
+    @property
+    def passed(self) -> bool:
+        """True once all ranks have passed their checks."""
+        return not self._missing
+
+    def note(self, rank: int, checked: messages.Message, journal: Journal) -> None:
+        """Note that a rank has made its checks.
+
+        Raises:
+            DeviceError: its GPU can't be trusted.
+        """
+        if (problem := checked.get("device_problem")) is not None:
+            hello = self._hellos[rank]
+            fact = hello["devices"][0]
+            known = [f"{key.upper()} {fact[key]}" for key in ("pci", "uuid") if fact.get(key)]
+            raise DeviceError(
+                f"rank {rank} on {hello['host']}: its GPU, {', '.join([fact['name'], *known])}, "
+                f"can't be trusted: {problem}; look up its memory errors ('nvidia-smi -q -d ECC', "
+                "'rocm-smi --showrasinfo') and give the job another node; if all GPUs of this "
+                "kind do the same, please report it"
+            )
+        if (seconds := checked.get("device_seconds")) is not None:
+            journal.write("check", rank=rank, seconds=seconds)
+        self._missing.discard(rank)

@@ -1,0 +1,117 @@
+"""Check of a GPU before a job's first network: the same steps give the same bytes twice.
+
+A table must not depend on chance. A GPU with damaged memory, or a driver or library that chooses
+its kernels by measured speed, shows here, before it spoils tables.
+"""
+
+import contextlib
+import time
+from math import inf
+
+import torch
+
+from nnlc.networks import DROPOUT, POOLING, RELU, ImageSet, NetworkSpec
+from nnlc.networks.recipe import TrainingSection
+from nnlc.system import messages
+from nnlc.training.device_info import free_memory
+from nnlc.training.loop import HalfEpochLoop
+from nnlc.training.pixels import DeviceImages
+from nnlc.training.step_timing import random_images
+from nnlc.training.training_steps import WARM_STEPS
+
+LONGEST_SECONDS = 5.0
+"""Time after which the first training begins no further step; the second makes as many steps."""
+_STEPS = WARM_STEPS + 4
+"""Steps of training, and of validation: ordinary ones, the one that is captured, replayed ones."""
+_BATCH = 16
+_IMAGES = ImageSet(
+    name="check",
+    table_name="check",
+    channels=3,
+    width=32,
+    classes=10,
+    train_images=2 * _STEPS * _BATCH,
+    validation_images=_STEPS * _BATCH,
+)
+_NETWORK = NetworkSpec(
+    id="2000_01_01_00_00_00_000000",
+    random_seed=1,
+    train_gpu=True,
+    torch_set_deterministic=True,
+    dataset=_IMAGES.table_name,
+    batch_size=_BATCH,
+    loss_fn="CrossEntropyLoss",
+    optimizer="SGD",
+    learning_rate=0.01,
+    momentum=0.9,
+    dampening=0,
+    weight_decay=0.001,
+    layer_types=(RELU + POOLING + DROPOUT, RELU + DROPOUT),
+    dropout_rate=0.3,
+    conv_kernels=(3, 13),  # unless a campaign forbids it, the second goes by Fourier transforms
+    conv_strides=(1, 1),
+    conv_paddings=(1, 6),
+    pool_kernels=(2,),
+    pool_strides=(1,),
+    pool_paddings=(0,),
+    conv_filters=(32, 32),
+    fc_dropout_rate=0.3,
+    fc_dropout_layers=(1,),
+    fc_filters=(64, _IMAGES.classes),
+)
+
+
+class _Enough(Exception):  # noqa: N818  it is no error
+    """End of a training that has made enough steps."""
+
+
+def check_device(settings: TrainingSection, device: torch.device) -> messages.Message:
+    """Train a small network twice; return the seconds, and what is wrong if anything is.
+
+    The network has each kind of layer, and random pixels in place of images.
+
+    Args:
+        settings: the campaign's training settings.
+        device: the device to check.
+    """
+    begin = time.monotonic()
+    try:
+        images = DeviceImages(random_images(_IMAGES), settings, device)
+        first, steps = _train(images, settings, until=begin + LONGEST_SECONDS)
+        second, _ = _train(images, settings, most=steps)
+    except (RuntimeError, MemoryError) as problem:
+        line = str(problem).strip().split("\n")[0]
+        return {"device_problem": f"it can't train a small network ({line})"}
+    differs = "it computed other bytes when it repeated the same steps of a small network"
+    problem_found = {} if first == second else {"device_problem": differs}
+    return {"device_seconds": time.monotonic() - begin, **problem_found}
+
+
+def _train(
+    images: DeviceImages,
+    settings: TrainingSection,
+    *,
+    most: int = 2 * _STEPS,
+    until: float = inf,
+) -> tuple[bytes, int]:
+    """Return weights, momenta and sums as bytes after some steps, and the number of steps."""
+    device, done = images.device, 0
+
+    def note_step() -> None:
+        nonlocal done
+        done += 1
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)  # else many steps may be queued
+        if done >= most or time.monotonic() > until:
+            raise _Enough
+
+    loop = HalfEpochLoop(_NETWORK, _IMAGES, images, settings, 0.5, note_step)
+    with contextlib.suppress(_Enough):
+        next(iter(loop))
+    state = loop.state()
+    momenta = (each["momentum_buffer"] for each in state["optimizer"]["state"].values())
+    tensors = (*state["network"].values(), *momenta, state["sums"], loop.steps.train_correct)
+    found = b"".join(tensor.cpu().numpy().tobytes() for tensor in tensors)
+    del loop, state, momenta, tensors
+    free_memory(device)
+    return found, done
