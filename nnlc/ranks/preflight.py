@@ -14,6 +14,7 @@ from nnlc.wording import counted, some_of
 FLAGS = "jsrun -g 1 -c 7; srun --gpus-per-task=1 --cpus-per-task=8"
 """Launcher options that give each rank its own GPU and cores."""
 
+_GIVE = f"have the launcher give one to each rank ({FLAGS})"
 _MUST_AGREE = ("torch", "cuda", "hip", "cudnn", "nnlc")
 _NAMED = 6
 _VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
@@ -68,10 +69,8 @@ def choose_device(asked: str, hellos: Mapping[int, messages.Message]) -> str:
         withheld = _why_no_gpu(hellos)
         if asked == "auto" and not withheld:
             return "cpu"
-        reason = withheld or (
-            "no rank sees a GPU, but --device cuda asks for one: have the launcher give one to "
-            f"each rank ({FLAGS})"
-        )
+        seen = " with ".join(filter(None, ["no rank sees a GPU", hellos[blind[0]]["visible"]]))
+        reason = withheld or f"{seen}, but --device cuda asks for one: {_GIVE}"
         raise DeviceError(f"{reason}, or start with --device cpu")
     places = some_of([f"{rank} on {hellos[rank]['host']}" for rank in blind], 8)
     raise DeviceError(
@@ -157,7 +156,6 @@ def report(
 
 def _why_no_gpu(hellos: Mapping[int, messages.Message]) -> str | None:
     """Return why no rank sees a GPU, with advice, if that looks like a mistake; else None."""
-    give = f"have the launcher give one to each rank ({FLAGS})"
     for rank, hello in sorted(hellos.items()):
         if hello["node_gpus"]:
             fact = hello["devices"][0]
@@ -169,12 +167,12 @@ def _why_no_gpu(hellos: Mapping[int, messages.Message]) -> str | None:
                 )
             if hello["visible"]:
                 return (
-                    f"{has} sees none with {hello['visible']}: {give}, and let that variable name "
+                    f"{has} sees none with {hello['visible']}: {_GIVE}, and let that variable name "
                     "GPUs that the rank may use, or remove it"
                 )
-            return f"{has} was given none: {give}"
+            return f"{has} was given none: {_GIVE}"
         if hello["launcher"] == "jsrun":
-            return f"jsrun gives its ranks no GPU and only one core by default: {give}"
+            return f"jsrun gives its ranks no GPU and only one core by default: {_GIVE}"
     return None
 
 

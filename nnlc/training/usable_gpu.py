@@ -25,7 +25,7 @@ _FOR_OLD = (
 )
 _ADVICE = (
     (
-        "too old",
+        "too old|insufficient",
         f"have the driver updated, or install a torch that drivers for CUDA 12 can use: {_FOR_OLD}",
     ),
     (
@@ -54,6 +54,8 @@ def find_gpus() -> tuple[int, str | None]:
             count = torch.cuda.device_count()
         except RuntimeError as problem:  # variables of ROCm that contradict each other
             return 0, _with_advice(problem)
+    if not count:  # else torch says it again when it counts GPUs for itself
+        warnings.filterwarnings("ignore", "CUDA initialization")
     return count, None if count or not told else _with_advice(told[0].message)
 
 
