@@ -12,6 +12,8 @@ from worker_jobs import ONE, TWO, events, meddling, run_worker, write_campaign
 
 from nnlc.ranks import mps
 
+pytestmark = pytest.mark.needs("stub driver")
+
 CPU, CUDA = ("--device", "cpu"), ("--device", "cuda")
 
 
