@@ -48,7 +48,7 @@ class RankChecks:
         """Note that a rank has made its checks.
 
         Raises:
-            DeviceError: its GPU can't be trusted.
+            DeviceError: its GPU did not pass.
         """
         if (problem := checked.get("device_problem")) is not None:
             hello = self._hellos[rank]
@@ -56,9 +56,9 @@ class RankChecks:
             known = [f"{key.upper()} {fact[key]}" for key in ("pci", "uuid") if fact.get(key)]
             raise DeviceError(
                 f"rank {rank} on {hello['host']}: its GPU, {', '.join([fact['name'], *known])}, "
-                f"can't be trusted: {problem}; look up its memory errors ('nvidia-smi -q -d ECC', "
-                "'rocm-smi --showrasinfo') and give the job another node; if all GPUs of this "
-                "kind do the same, please report it"
+                f"did not pass its check: {problem}; look up its memory errors ('nvidia-smi -q -d "
+                "ECC', 'rocm-smi --showrasinfo') and give the job another node; if all GPUs of "
+                "this kind do the same, please report it"
             )
         if (seconds := checked.get("device_seconds")) is not None:
             journal.write("check", rank=rank, seconds=seconds)

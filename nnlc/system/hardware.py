@@ -11,9 +11,7 @@ from nnlc.system.files import read_regular
 _GPUS = Path("/proc/driver/nvidia/gpus")
 _FILES = Path("/dev")
 _AMD_NODES = Path("/sys/class/kfd/kfd/topology/nodes")
-_PCI = Path("/sys/bus/pci/devices")
-_GPU_CLASSES = {"nvidia": ("0x03",), "amdgpu": ("0x0380", "0x12")}
-"""Classes of a driver's PCI devices that are GPUs for computing: displays, accelerators."""
+_PCI = Path("/sys/bus/pci/drivers/nvidia")
 _CORES = Path("/sys/devices/system/cpu")
 
 
@@ -40,10 +38,10 @@ def gpu_names() -> list[str]:
 def gpus_of_node() -> int:
     """Return the number of NVIDIA or AMD GPUs of this node, those not visible here included.
 
-    A container or a cgroup hides some of the places that list them; PCI devices are seldom hidden.
+    A container or a cgroup hides some of the places that list them, seldom NVIDIA's PCI devices.
     """
     nvidia = max(len(_listed(_GPUS)), len(_nvidia_files()))
-    return max(nvidia, _amd_gpus()) or sum(map(_is_gpu, _listed(_PCI)))
+    return max(nvidia, _amd_gpus()) or sum(":" in path.name for path in _listed(_PCI))
 
 
 def gpu_for_rank(local_rank: int) -> str | None:
@@ -76,15 +74,6 @@ def _amd_gpus() -> int:
         except OSError:
             continue
     return found
-
-
-def _is_gpu(device: Path) -> bool:
-    """Return True if a driver for computing serves a PCI device, and it is a GPU."""
-    try:
-        classes = _GPU_CLASSES.get((device / "driver").readlink().name, ())
-        return bool(classes) and read_regular(device / "class").decode().startswith(classes)
-    except OSError:
-        return False
 
 
 def _listed(folder: Path) -> list[Path]:
