@@ -144,7 +144,7 @@ def report(
     """Yield a line for each rank: host, cores, trainers, device and software."""
     for rank, hello in sorted(hellos.items()):
         fact = hello["devices"][0]
-        on = f"{fact['name']} {fact.get('uuid', '')}".strip()
+        on = " ".join(filter(None, [fact["name"], fact.get("pci"), fact.get("uuid")]))
         mps = " under MPS" if device == "cuda" and fact.get("mps") else ""
         yield (
             f"rank {rank} on {hello['host']}: {counted(hello['cores'], 'core')}, "

@@ -177,7 +177,7 @@ def peak_memory(device: torch.device) -> int:
 
 def _pci_address(of: Any) -> str | None:  # torch's own types of properties lack these
     """Return domain, bus and device of a GPU in hexadecimal; None if its driver has only zeros."""
-    parts = of.pci_domain_id, of.pci_bus_id, of.pci_device_id
+    parts = [getattr(of, f"pci_{part}_id", 0) for part in ("domain", "bus", "device")]
     return "{:04x}:{:02x}:{:02x}".format(*parts) if any(parts) else None
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from nnlc.errors import DeviceError
 from nnlc.networks import ImageSet, NetworkSpec
 from nnlc.networks.recipe import TrainingSection
 from nnlc.system import messages
@@ -29,6 +30,7 @@ from nnlc.training.loaded_images import Images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
 from nnlc.training.training_steps import WARM_STEPS
+from nnlc.training.usable_gpu import find_gpus
 
 _WARM = WARM_STEPS + 1
 """Steps of each kind that are not counted: on CPUs the first three are slower, on GPUs they are not
@@ -42,15 +44,18 @@ class _TimeIsOver(Exception):  # noqa: N818  it is no error
 
 def answers(request: messages.Message) -> Iterator[messages.Message]:
     """Yield what is known so far: first the device only, then also each network's medians."""
-    gpus = torch.cuda.device_count() if request["device"] == "cuda" else 0
+    gpus = find_gpus()[0] if request["device"] == "cuda" else 0
     gpu = request["number"] % gpus if gpus else None
     device = torch.device("cpu") if gpu is None else torch.device("cuda", gpu)
+    facts = describe_device(gpu)
+    if unusable := facts.get("unusable"):
+        raise DeviceError(unusable)
     settings = TrainingSection.model_validate(request["training"])
     loaded = time.monotonic()
     end = loaded + request["seconds"]
     found: defaultdict[int, list[tuple[float, float]]] = defaultdict(list)
     answer: messages.Message = {
-        "device": {"kind": device.type, "name": describe_device(gpu)["name"]},
+        "device": {"kind": device.type, "name": facts["name"]},
         "loaded": loaded,
         "networks": [],
         "is_late": False,
