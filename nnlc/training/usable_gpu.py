@@ -1,4 +1,4 @@
-"""Whether this process can use its GPU: a first kernel runs on it; else why not, and what to do.
+"""Use of GPUs: whether a first kernel runs on one; if not, the reason, and what to do.
 
 Torch counts GPUs that it can't use: under an old driver, in exclusive mode, or without kernels.
 """
