@@ -247,10 +247,7 @@ def test_settings_in_the_journal_are_read_back_and_not_claimed(monkeypatch):
     assert circumstances(CPU)["settings"]["fp32_precision"] == "ieee"
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     try:
-        if hasattr(torch.backends, "fp32_precision"):
-            torch.backends.cuda.matmul.fp32_precision = "tf32"
-        else:
-            torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cuda.matmul.fp32_precision = "tf32"
         settings = circumstances(CPU)["settings"]
     finally:
         monkeypatch.undo()

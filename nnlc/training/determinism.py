@@ -33,23 +33,15 @@ def make_deterministic() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # cuDNN's benchmark may choose other algorithms in each process.
     torch.backends.cudnn.benchmark = False
-    # No TF32; torch 2.9 and later refuse a mixture of old and new settings.
-    if hasattr(torch.backends, "fp32_precision"):
-        torch.backends.fp32_precision = "ieee"
-        torch.backends.cuda.matmul.fp32_precision = "ieee"
-        torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
-    else:
-        torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.allow_tf32 = False
+    # No TF32.
+    torch.backends.fp32_precision = "ieee"
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
 
 
 def fp32_precision() -> str:
     """Return torch's precision of fp32 products and convolutions: "ieee" is full precision."""
     backends = torch.backends
-    if hasattr(backends, "fp32_precision"):
-        convolutions = backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
-        found = {backends.fp32_precision, backends.cuda.matmul.fp32_precision, convolutions}
-    else:
-        allowed = backends.cuda.matmul.allow_tf32 or backends.cudnn.allow_tf32
-        found = {"tf32" if allowed else "ieee"}
+    convolutions = backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+    found = {backends.fp32_precision, backends.cuda.matmul.fp32_precision, convolutions}
     return "ieee" if found == {"ieee"} else ", ".join(sorted(found - {"ieee"}))

@@ -8,9 +8,10 @@ own allocator, graphs and generators run for real. Kernels run nothing, so value
 memory reads as zeros. `stub/stub.h` says what the library is; `test_rules.py` shows each rule.
 
 It shows neither values, bits nor times. An operation is complete as soon as it is queued, so that
-errors of ordering don't show. cuDNN is off in every process that has these variables: nothing
-stands in for it, so that neither its workspaces nor an engine that it lacks are seen. Of cuBLAS
-there is what training uses; any other function of it ends the process.
+errors of ordering don't show. cuDNN is off unless `cudnn_megabytes` is given; then it has an engine
+for each convolution, and what it chooses and which kernels it lacks stay unseen. Of cuBLAS there is
+what training uses; any other function of it ends the process. A process that ends by itself right
+after a backward pass may abort: call torch.cuda.synchronize() before, or os._exit as trainers do.
 """
 
 import hashlib
@@ -95,6 +96,7 @@ def environment(
     pci: bool = True,
     driver: int = 13000,
     exclusive: bool = False,
+    cudnn_megabytes: float | None = None,
     fail: str = "",
     counters: Path | None = None,
 ) -> dict[str, str]:
@@ -110,6 +112,8 @@ def environment(
         driver: CUDA version of the driver; one of an older major version than torch's is too old.
         exclusive: True for compute mode "exclusive process": of the processes with these very
             variables, one at a time can use a GPU.
+        cudnn_megabytes: workspace of each convolution by cuDNN, in units of 1024² bytes; more than
+            there is memory stands for an engine that cuDNN lacks. None for no cuDNN.
         fail: failures on demand, separated by commas: POINT:N or POINT:N:CODE for the N-th time
             in a process; `sticky-POINT:N` for an error with which all later calls fail (700, an
             illegal address); `init` or `init:CODE` for GPUs that are counted but can't be used
@@ -132,6 +136,9 @@ def environment(
         "NNLC_STUB_PCI": str(int(pci)),
         "NNLC_STUB_DRIVER": str(driver),
         "NNLC_STUB_EXCLUSIVE": secrets.token_hex(8) if exclusive else "",
+        "NNLC_STUB_CUDNN_BYTES": str(
+            -1 if cudnn_megabytes is None else int(cudnn_megabytes * 2**20)
+        ),
         "NNLC_STUB_FAIL": fail,
         "NNLC_STUB_COUNTERS": str(counters or ""),
     }

@@ -1,8 +1,9 @@
-/* "guide", Creating a Graph Using Stream Capture; "runtime", Stream Management: what is captured,
- * in which thread and mode, and what is refused meanwhile. */
+/* "guide", Creating a Graph Using Stream Capture; "runtime", Stream Management, Graph Management:
+ * what is captured, in which thread and mode, what is refused meanwhile, and the graphs. */
 #include "stub.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static struct capture *captures; /* going on now */
 static unsigned long long last_id;
@@ -41,12 +42,15 @@ cudaError_t refuse_unsafe(void) {
 
 /* "guide", Prohibited and Unhandled Operations: while a blocking stream is captured, the legacy
  * stream can't be used, as that would depend on the capture. */
-static cudaError_t refuse_legacy(const struct stream *stream) {
-    cudaError_t error = cudaSuccess;
+static struct capture *capture_before(const struct stream *stream) {
     for (struct stream *each = all_streams; each && is_legacy(stream); each = each->next)
-        if (each->capture && each->blocking && each->device == stream->device)
-            error = refuse(each->capture, cudaErrorStreamCaptureImplicit);
-    return error;
+        if (each->capture && each->blocking && each->device == stream->device) return each->capture;
+    return NULL;
+}
+
+static cudaError_t refuse_legacy(const struct stream *stream) {
+    struct capture *capture = capture_before(stream);
+    return capture ? refuse(capture, cudaErrorStreamCaptureImplicit) : cudaSuccess;
 }
 
 /* Refuse to wait for or query a captured stream ("guide", the same), in any mode. */
@@ -153,18 +157,12 @@ cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t *graph) {
     return unjoined ? failed(refuse(NULL, cudaErrorStreamCaptureUnjoined)) : cudaSuccess;
 }
 
-static enum cudaStreamCaptureStatus status_of(const struct stream *stream) {
-    if (!stream->capture) return cudaStreamCaptureStatusNone;
-    return stream->capture->invalid ? cudaStreamCaptureStatusInvalidated
-                                    : cudaStreamCaptureStatusActive;
-}
-
 /* "runtime", cudaStreamIsCapturing: an error on the legacy stream, which invalidates nothing. */
 static cudaError_t status(struct stream *stream, enum cudaStreamCaptureStatus *found) {
-    for (struct stream *each = all_streams; each && is_legacy(stream); each = each->next)
-        if (each->capture && each->blocking && each->device == stream->device)
-            return failed(cudaErrorStreamCaptureImplicit);
-    *found = status_of(stream);
+    if (capture_before(stream)) return failed(cudaErrorStreamCaptureImplicit);
+    *found = cudaStreamCaptureStatusNone;
+    if (stream->capture) *found = cudaStreamCaptureStatusActive;
+    if (stream->capture && stream->capture->invalid) *found = cudaStreamCaptureStatusInvalidated;
     return cudaSuccess;
 }
 
@@ -191,4 +189,50 @@ cudaError_t cudaStreamGetCaptureInfo(
     if (nodes) *nodes = NULL;
     if (count) *count = 0;
     return status(stream, found);
+}
+
+/* A replay runs nothing. */
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *count) {
+    DEVICE_CALL();
+    if (!graph) return failed(cudaErrorInvalidValue);
+    if (nodes) memset(nodes, 0, *count * sizeof *nodes);
+    *count = ((struct graph *)graph)->nodes;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphInstantiateWithFlags(
+    cudaGraphExec_t *made, cudaGraph_t graph, unsigned long long flags) {
+    DEVICE_CALL();
+    if (!graph) return failed(cudaErrorInvalidValue);
+    cudaError_t error = fault_at("instantiate");
+    if (error) return failed(error);
+    struct graph *copy = malloc(sizeof *copy);
+    *copy = *(struct graph *)graph;
+    *made = (cudaGraphExec_t)copy;
+    gauges.graphs++;
+    return cudaSuccess;
+}
+
+/* In a captured stream a graph becomes a node of the other one. */
+cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t handle) {
+    DEVICE_CALL();
+    struct stream *stream = stream_of(handle);
+    cudaError_t error = stream->capture ? cudaSuccess : fault_at("replay");
+    if (!error) error = enqueue(stream, false);
+    if (!error && !stream->capture)
+        gauges.replayed_kernels += (long long)((struct graph *)graph)->kernels;
+    return failed(error);
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+    DEVICE_CALL();
+    free((struct graph *)graph);
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
+    DEVICE_CALL();
+    free((struct graph *)graph);
+    gauges.graphs--;
+    return cudaSuccess;
 }

@@ -20,14 +20,12 @@ static cudaError_t copy(void *to, const void *from, size_t bytes, struct stream 
 cudaError_t cudaMemcpyAsync(
     void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t stream) {
     DEVICE_CALL();
-    (void)kind;
     return copy(to, from, bytes, stream_of(stream));
 }
 
 /* "guide", Prohibited and Unhandled Operations: cudaMemcpy uses the legacy stream and waits. */
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind) {
     DEVICE_CALL();
-    (void)kind;
     cudaError_t error = refuse_unsafe();
     return error ? failed(error) : copy(to, from, bytes, stream_of(NULL));
 }

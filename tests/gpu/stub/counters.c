@@ -28,15 +28,8 @@ static const struct { const char *name; const long long *value; } GAUGES[] = {
     {"failures", &gauges.failures},       /* on demand */
 };
 
-struct held take_lock(void) {
-    pthread_mutex_lock(&lock);
-    return (struct held){0};
-}
-
-void give_back_lock(struct held *held) {
-    (void)held;
-    pthread_mutex_unlock(&lock);
-}
+bool take_lock(void) { return !pthread_mutex_lock(&lock); }
+void give_back_lock(bool *held) { pthread_mutex_unlock(&lock); }
 
 static long long all_calls(void) {
     long long calls = 0;

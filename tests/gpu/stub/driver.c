@@ -4,16 +4,14 @@
 
 #include <dlfcn.h>
 #include <stdio.h>
-#include <string.h>
 
 #define NOT_SUPPORTED 801 /* CUDA_ERROR_NOT_SUPPORTED */
-#define NOT_FOUND 500     /* CUDA_ERROR_NOT_FOUND */
 #define NVML_INVALID_ARGUMENT 2
 #define NVML_NOT_SUPPORTED 3
 
 static int refuse_all(void) { return NOT_SUPPORTED; }
 
-int cuInit(unsigned flags) { return (void)flags, 0; }
+int cuInit(unsigned flags) { return 0; }
 
 int cuDriverGetVersion(int *version) {
     *version = settings()->driver;
@@ -36,19 +34,11 @@ int cuGetErrorString(int error, const char **text) {
     return 0;
 }
 
-int cuGetProcAddress_v2(const char *name, void **found, int version, uint64_t flags, int *status) {
-    (void)version, (void)flags;
-    *found = dlsym(RTLD_DEFAULT, name);
-    if (status) *status = *found ? 0 : 1;
-    return *found ? 0 : NOT_FOUND;
-}
-
 /* "runtime", Driver Entry Point Access: what the stub lacks is there, and refuses. */
 cudaError_t cudaGetDriverEntryPointByVersion(
     const char *name, void **found, unsigned version, unsigned long long flags,
     enum cudaDriverEntryPointQueryResult *result) {
     CALL();
-    (void)version, (void)flags;
     *found = dlsym(RTLD_DEFAULT, name);
     if (!*found) *found = (void *)refuse_all;
     if (result) *result = cudaDriverEntryPointSuccess;
@@ -59,7 +49,6 @@ cudaError_t cudaGetDriverEntryPointByVersion(
  * CUDA_VISIBLE_DEVICES nor the versions of driver and runtime. */
 int nvmlInit(void) { return 0; }
 int nvmlInit_v2(void) { return 0; }
-int nvmlShutdown(void) { return 0; }
 
 int nvmlDeviceGetCount_v2(unsigned *count) {
     *count = (unsigned)settings()->devices;
@@ -84,6 +73,3 @@ int nvmlDeviceGetComputeRunningProcesses(void) { return NVML_NOT_SUPPORTED; }
 int nvmlDeviceGetGpuFabricInfoV(void) { return NVML_NOT_SUPPORTED; }
 int nvmlDeviceGetNvLinkRemoteDeviceType(void) { return NVML_NOT_SUPPORTED; }
 int nvmlDeviceGetNvLinkRemotePciInfo_v2(void) { return NVML_NOT_SUPPORTED; }
-
-/* torch asks this before each convolution: no cuDNN, as nothing stands in for it. */
-bool _ZNK2at7Context16userEnabledCuDNNEv(const void *context) { return (void)context, false; }

@@ -13,12 +13,7 @@ struct range {
 };
 static struct range *ranges; /* by their starts */
 static size_t range_count, range_room;
-static size_t used[MAX_DEVICES], limit;
-
-static size_t limit_of_device(void) { return limit ? limit : settings()->memory_bytes; }
-
-/* Set the memory of each device, for tests, through ctypes; 0: as it was. */
-void nnlc_stub_memory(size_t bytes) { limit = bytes; }
+static size_t used[MAX_DEVICES];
 
 /* The number of ranges that begin at or before an address. */
 static size_t ranges_before(const char *address) {
@@ -63,7 +58,7 @@ cudaError_t cudaMalloc(void **pointer, size_t bytes) {
             error = fault_at("captured-malloc");
             break;
         }
-    if (!error && (used[device] + bytes < bytes || used[device] + bytes > limit_of_device()))
+    if (!error && (used[device] + bytes < bytes || used[device] + bytes > settings()->memory_bytes))
         error = cudaErrorMemoryAllocation;
     *pointer = NULL;
     if (error || !bytes) return failed(error);
@@ -96,14 +91,13 @@ cudaError_t cudaFree(void *pointer) {
 
 cudaError_t cudaMemGetInfo(size_t *unused, size_t *total) {
     DEVICE_CALL();
-    *total = limit_of_device();
+    *total = settings()->memory_bytes;
     *unused = *total > used[current_device()] ? *total - used[current_device()] : 0;
     return cudaSuccess;
 }
 
 cudaError_t cudaHostAlloc(void **pointer, size_t bytes, unsigned flags) {
     DEVICE_CALL();
-    (void)flags;
     cudaError_t error = refuse_unsafe();
     if (error) return failed(error);
     if (!(*pointer = map(bytes ? bytes : 1))) return failed(cudaErrorMemoryAllocation);

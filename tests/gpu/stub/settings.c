@@ -81,6 +81,7 @@ static void read_once(void) {
         .memory_bytes = (size_t)number("NNLC_STUB_MEMORY_BYTES", 16L << 30),
         .uuids = number("NNLC_STUB_UUIDS", 1),
         .pci = number("NNLC_STUB_PCI", 1),
+        .cudnn_bytes = number("NNLC_STUB_CUDNN_BYTES", -1),
         .name = text("NNLC_STUB_NAME", "NVIDIA Stub"),
         .exclusive = text("NNLC_STUB_EXCLUSIVE", NULL),
         .fail = text("NNLC_STUB_FAIL", ""),
@@ -91,11 +92,10 @@ static void read_once(void) {
 
 /* Read at the first call and never again, as CUDA reads CUDA_VISIBLE_DEVICES. */
 const struct settings *settings(void) {
-    static bool read, reading;
-    if (!read && !reading) {
-        reading = true;
-        read_once();
+    static bool read;
+    if (!read) {
         read = true;
+        read_once();
     }
     return &made;
 }

@@ -2,6 +2,7 @@
 #include "stub.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 struct stream *all_streams; /* made by the program: those that are always there are in no list */
 static struct stream legacy[MAX_DEVICES], per_thread[MAX_DEVICES];
@@ -35,11 +36,6 @@ cudaError_t cudaStreamCreateWithPriority(cudaStream_t *made, unsigned flags, int
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *made, unsigned flags) {
     CALL();
     return cudaStreamCreateWithPriority(made, flags, 0);
-}
-
-cudaError_t cudaStreamCreate(cudaStream_t *made) {
-    CALL();
-    return cudaStreamCreateWithPriority(made, cudaStreamDefault, 0);
 }
 
 /* A capture that began on this stream can't be ended any more: it is over. */
@@ -79,15 +75,16 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
     return failed(refuse_waiting(stream_of(stream)));
 }
 
+/* It gives up the processor, as a real one does: torch's threads release what they hold. */
 cudaError_t cudaDeviceSynchronize(void) {
     DEVICE_CALL();
+    usleep(1);
     cudaError_t error = refuse_waiting_for_device(current_device());
     return failed(error ? error : fault_at("wait"));
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *made, unsigned flags) {
     DEVICE_CALL();
-    (void)flags;
     struct event *event = calloc(1, sizeof *event);
     event->device = current_device();
     gauges.events++;

@@ -6,14 +6,12 @@
  *   "runtime"  docs.nvidia.com/cuda/cuda-runtime-api, by the name of its section
  *   "guide"    docs.nvidia.com/cuda/cuda-c-programming-guide, by the name of its section
  */
-#ifndef NNLC_STUB_H
-#define NNLC_STUB_H
+#pragma once
 
 #define _GNU_SOURCE
 #include <cuda_runtime_api.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #define MAX_DEVICES 16
@@ -23,7 +21,6 @@ struct counter {
     const char *name;
     long long value;
 } __attribute__((aligned(32))); /* of the size that the compiler sets them apart by */
-#define COUNTER __attribute__((section("counters"), used))
 
 struct gauges {
     long long memory, peak_memory, host_memory, workspaces, streams, events, graphs, captures;
@@ -31,15 +28,13 @@ struct gauges {
 };
 extern struct gauges gauges;
 
-/* One lock for all; held from the beginning to the end of every function. */
-struct held { int unused; };
-struct held take_lock(void);
-void give_back_lock(struct held *held);
-
-/* How a function of the runtime begins: it counts its call and takes the lock. */
+/* How a function of the runtime begins: it counts its call and holds the lock until its end. */
+bool take_lock(void);
+void give_back_lock(bool *held);
 #define CALL()                                                                  \
-    static struct counter counter COUNTER = {__func__, 0};                      \
-    struct held held __attribute__((cleanup(give_back_lock))) = take_lock();    \
+    static struct counter counter __attribute__((section("counters"), used)) =  \
+        {__func__, 0};                                                          \
+    bool held __attribute__((cleanup(give_back_lock), unused)) = take_lock();   \
     counter.value++
 
 /* And one that works on the current device: it also fails as the device or an earlier error has
@@ -56,6 +51,7 @@ struct settings {
     int devices, major, minor, driver;
     size_t memory_bytes; /* of each device */
     bool uuids, pci;     /* false: all zeros */
+    long cudnn_bytes;    /* bytes of each workspace of cuDNN; -1: no cuDNN */
     const char *name, *exclusive, *fail, *counters;
 };
 const struct settings *settings(void);
@@ -118,5 +114,3 @@ cudaError_t enqueue(struct stream *stream, bool kernel);
 
 /* kernels.c */
 cudaError_t launch(cudaStream_t stream);
-
-#endif
