@@ -1,4 +1,7 @@
-"""What torch and training steps of nnlc do by CUDA's rules: `test_rules.py` runs this file."""
+"""What torch and training steps of nnlc do by CUDA's rules: `test_rules.py` runs this file.
+
+Arguments are failures on demand, with each of which a network takes steps.
+"""
 
 import ctypes
 import json
@@ -19,7 +22,7 @@ from nnlc.training.pixels import DeviceImages
 
 GPU = torch.device("cuda", 0)
 STUB = ctypes.CDLL("libstub.so")
-COUNTERS = ("captures", "refused", "graphs", "cudaGraphLaunch")
+COUNTERS = ("captures", "refused", "graphs", "cudaGraphLaunch", "failures", "cudnnBackendExecute")
 
 
 def counters() -> dict[str, int]:
@@ -53,16 +56,12 @@ def wait_for_value(scores: torch.Tensor) -> None:
     scores.sum().item()
 
 
-def copy_pageable() -> None:
-    values, page = torch.zeros(9, device=GPU), torch.zeros(9)
-    with torch.cuda.graph(torch.cuda.CUDAGraph()):
-        values.copy_(page)
-
-
 def main() -> None:
     told = {"cudnn": torch.backends.cudnn.enabled, "usual": take_steps()}
     told["item"] = take_steps(wait_for_value)
-    told["pageable"] = error_of(copy_pageable)
+    for fail in sys.argv[1:]:
+        STUB.nnlc_stub_fail(fail.encode())
+        told[fail] = take_steps()
     STUB.nnlc_stub_fail(b"sticky-launch:1")
     told["sticky"] = [error_of(lambda: torch.ones(2, device=GPU).sum().item()) for _ in range(2)]
     json.dump(told, sys.stdout)

@@ -191,7 +191,6 @@ cudaError_t cudaStreamGetCaptureInfo(
     return status(stream, found);
 }
 
-/* A replay runs nothing. */
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *count) {
     DEVICE_CALL();
     if (!graph) return failed(cudaErrorInvalidValue);

@@ -50,6 +50,7 @@ long long nnlc_stub_counter(const char *name) {
 
 /* A child starts anew: it has not called what its parent has called. */
 static void in_child(void) {
+    lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP; /* another thread may have it */
     for (struct counter *each = __start_counters; each < __stop_counters; each++) each->value = 0;
     forget_contexts();
 }

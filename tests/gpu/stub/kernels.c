@@ -105,8 +105,8 @@ void **__cudaRegisterFatBinary(void *wrapper) {
     return &handle;
 }
 
-void __cudaRegisterFatBinaryEnd(void **handle) { (void)handle; }
-void __cudaUnregisterFatBinary(void **handle) { (void)handle; }
+void __cudaRegisterFatBinaryEnd(void **handle) {}
+void __cudaUnregisterFatBinary(void **handle) {}
 void __cudaRegisterFunction(void) {}
 void __cudaRegisterVar(void) {}
 char __cudaInitModule(void **handle) { return 1; }
