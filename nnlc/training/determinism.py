@@ -34,7 +34,7 @@ def make_deterministic() -> None:
     # cuDNN's benchmark may choose other algorithms in each process.
     torch.backends.cudnn.benchmark = False
     # No TF32.
-    torch.backends.fp32_precision = "ieee"
+    torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
     torch.backends.cuda.matmul.fp32_precision = "ieee"
     torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
 
@@ -43,5 +43,6 @@ def fp32_precision() -> str:
     """Return torch's precision of fp32 products and convolutions: "ieee" is full precision."""
     backends = torch.backends
     convolutions = backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
-    found = {backends.fp32_precision, backends.cuda.matmul.fp32_precision, convolutions}
+    whole = backends.fp32_precision  # type: ignore[attr-defined]
+    found = {whole, backends.cuda.matmul.fp32_precision, convolutions}
     return "ieee" if found == {"ieee"} else ", ".join(sorted(found - {"ieee"}))

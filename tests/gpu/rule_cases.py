@@ -238,7 +238,7 @@ class UnifiedAddressing(Cuda):
     PAGE = "cuda-runtime-api/group__CUDART__UNIFIED.html"
 
     def the_runtime_knows_what_memory_an_address_is_of(self):
-        attributes, page = (ctypes.c_int * 16)(), ctypes.create_string_buffer(8)
+        attributes, page = (ctypes.c_int * 64)(), ctypes.create_string_buffer(8)
         for address, kind in ((self.memory.value + 4095, 2), (ctypes.addressof(page), 0)):
             assert self.cudaPointerGetAttributes(attributes, ctypes.c_void_p(address)) == 0
             assert attributes[0] == kind
