@@ -1,8 +1,8 @@
 """Tests with the oldest torch that nnlc supports: `python tests/oldest_torch.py`.
 
 The extra `train` of pyproject.toml says which torch that is; `python tests/oldest_torch.py 2.10`
-tries another one. The environment of its own takes 7 GB while this runs. Tables that other versions of torch
-have written are not trained again: their bits may differ.
+tries another one. The environment of its own takes 7 GB while this runs. Tables that other versions
+of torch have written are not trained again: their bits may differ.
 """
 
 import argparse
