@@ -66,8 +66,6 @@ def curves(specs: list[NetworkSpec], device_name: str, graphs: bool) -> tuple[li
         loop = HalfEpochLoop(spec, facts, images, TrainingSection(), 1)
         loop.steps.capture = loop.steps.capture and graphs
         rows = list(loop)
-        if loop.steps.eager_because:
-            print(f"{spec.id}: not captured: {loop.steps.eager_because}")
         found.append(
             [
                 tuple(float(v).hex() for v in (r.train_loss, r.val_loss, r.val_accuracy_percent))

@@ -155,6 +155,33 @@ def test_a_trainer_that_hangs_is_replaced_and_one_that_is_told_to_leave_saves(tm
     assert len(list(tmp_path.glob("*.ckpt"))) == 1
 
 
+def test_a_trainer_whose_process_is_spoiled_by_a_capture_is_replaced_at_once_and_did_not_die(
+    tmp_path, notices, monkeypatch
+):
+    spoiled = 'say("uncaptured", index=told["index"], reason="x"); sys.exit()'
+    code = NO_TORCH.replace("        say", f"        {spoiled}\n        say")
+    monkeypatch.setattr(trainer_link, "COMMAND", (sys.executable, "-c", code))
+
+    def script(link):
+        while not link.count("hello"):
+            yield None
+        yield configure(tmp_path)
+        for number in range(1, 4):
+            while link.count("idle") < number:
+                yield None
+            yield train(number)
+        while link.count("idle") < 4:
+            yield None
+        yield {"kind": "stop", "status": 0}
+
+    link = Rank0(script)
+    agent = Agent(link, 1, notices)
+    assert agent.run() == 0
+    assert [m["index"] for m in link.heard if m["kind"] == "uncaptured"] == [1, 2, 3]
+    assert not link.count("died")
+    assert not agent._deaths[0]
+
+
 @pytest.mark.parametrize(("wanted", "first"), [(None, 1), (2, 2)])
 def test_rank_0_says_how_many_trainers_a_rank_keeps_where_the_user_does_not(
     tmp_path, notices, monkeypatch, without_torch, wanted, first

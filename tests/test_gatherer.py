@@ -64,6 +64,7 @@ class World:
         )
         self._busy: dict[tuple[int, int], int] = {}
         self._rows: dict[int, int] = {}
+        self._eager: dict[int, bool] = {}
         self._heard = self._idle_rounds = 0
         self._sick = {rank for rank in range(self.job.ranks) if self.chance(4)}
         if self.job.status is None:
@@ -86,9 +87,9 @@ class World:
             rank, message = self.job.sent[self._heard]
             self._heard += 1
             if message["kind"] == "train":
-                self._take((rank, message["trainer"]), message["index"])
+                self._take((rank, message["trainer"]), message["index"], message["graphs"])
 
-    def _take(self, place, index):
+    def _take(self, place, index, graphs):
         assert place not in self._busy, "a trainer got two networks at once"
         assert index not in self._busy.values(), "two trainers got one network"
         if self.chance(12):  # its trainer had just ended
@@ -97,6 +98,7 @@ class World:
             self.job.idle(*place)
             return
         self._busy[place] = index
+        self._eager[index] = not graphs
         self._rows[index] = self._checkpoints.get(index, 0)
         if index in self._checkpoints:
             rows = [values_of(index, h + 1) for h in range(self._rows[index])]
@@ -125,6 +127,10 @@ class World:
             if self.chance(3):
                 self._save(place)
             return self._row(place)
+        if not self._eager[index] and self.chance(3):
+            self._say(place, "uncaptured", reason="not permitted")
+            del self._busy[place]
+            return self.job.idle(*place)
         kind = self.one_of("died", "failed")
         self.bad_ends[index] += 1
         self._say(place, kind, reason=self.one_of(CUDA_ERROR, "out of memory: 2 GiB"))
@@ -275,6 +281,43 @@ def test_a_network_given_to_a_trainer_that_had_just_ended_is_no_attempt_and_goes
         job.idle(0)
         assert job.handed_out[-1] == (0, index)
     assert not job.progress.failures
+
+
+def test_a_network_whose_steps_can_not_be_captured_is_tried_again_without_graphs_and_no_other(
+    tmp_path,
+):
+    job = Job(tmp_path, 2, run="attempts = 1").begin()
+    (_, other), (rank, index) = job.handed_out
+    job.row(index, 1, rank=rank)
+    job.say(rank, kind="uncaptured", trainer=0, index=index, reason="not permitted")
+    assert not job.leased & {job.id(index)}
+    job.idle(rank)
+    assert job.last_given[rank] == index
+    job.finish(rank, index)
+    job.finish(0, other)
+    assert {m["index"]: m["graphs"] for _, m in job.sent if m["kind"] == "train"} == {
+        each: each != index for _, each in job.handed_out
+    }
+    finish, _ = job.events("finish")
+    assert (finish["eager_because"], finish["attempts"]) == ("not permitted", 1)
+    assert "eager_because" not in job.events("finish")[1]
+    [event] = job.events("uncaptured")
+    assert (event["id"], event["rank"], event["reason"]) == (job.id(index), rank, "not permitted")
+    assert not job.progress.failures
+    assert job.history().attempts == {}
+    [told] = [text for text in job.progress.messages if "CUDA graphs" in text]
+    assert job.id(index) in told
+
+
+def test_want_of_memory_in_a_capture_is_an_attempt_as_in_any_step(tmp_path):
+    job = Job(tmp_path).begin()
+    _, index = job.handed_out[-1]
+    reason = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED"
+    job.say(0, kind="uncaptured", trainer=0, index=index, reason=reason)
+    assert job.progress.failures == [(index, reason, False)]
+    assert job.history().attempts == {job.id(index): 1}
+    job.idle(0)
+    assert all(m["graphs"] for _, m in job.sent if m["kind"] == "train")
 
 
 def test_a_table_trained_on_gpus_says_so(tmp_path):

@@ -14,12 +14,12 @@ from torch import nn
 from nnlc.campaign.campaign import TrainingSection
 from nnlc.errors import DeviceError
 from nnlc.networks import NetworkSpec, SearchSpace, sample_network, walk_network
+from nnlc.training.attempt import failure_reason
 from nnlc.training.build import Network
 from nnlc.training.determinism import make_deterministic
 from nnlc.training.loaded_images import Images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages, channel_statistics
-from nnlc.training.trainer import failure_reason
 
 pytestmark = pytest.mark.usefixtures("deterministic")
 

@@ -10,8 +10,9 @@ import pytest
 from limits import HANG_SECONDS, let_pass, wait_until
 from worker_jobs import run_worker, write_campaign
 
-from nnlc.ranks import mps
-from nnlc.ranks.mps import control_daemon
+from nnlc.ranks import mps, trainer_link
+from nnlc.ranks.mps import control_daemon, end_client
+from nnlc.ranks.trainer_link import TrainerLink
 
 STAND_IN = f"""#!{sys.executable}
 import os, sys, time
@@ -25,8 +26,12 @@ if "-f" in sys.argv:
     deadline = time.monotonic() + {HANG_SECONDS}
     while not (folder / "quit").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-elif sys.stdin.read() == "quit\\n":
+elif (command := sys.stdin.read()) == "quit\\n":
     (folder / "QUIT").touch()
+else:
+    with open(os.environ["SEEN"], "a") as file:
+        file.write(" " + command.replace(" ", "-").strip())
+    print("77" if command == "get_server_list\\n" else "0")
 """
 VARIABLES = ("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY", "CUDA_VISIBLE_DEVICES")
 
@@ -137,6 +142,25 @@ def test_a_daemon_that_does_not_end_when_asked_is_killed(install, monkeypatch):
     with control_daemon(wanted=True):
         pass
     assert not lives(seen()[0])
+
+
+def test_what_a_trainer_runs_on_a_shared_gpu_is_ended_before_the_trainer_is_killed(
+    install, monkeypatch, tmp_path
+):
+    """Else its neighbours may hang."""
+    seen = install()
+    monkeypatch.setattr(trainer_link, "COMMAND", ("sleep",))
+    with control_daemon(wanted=True):
+        trainer = TrainerLink(0, HANG_SECONDS)
+        process = trainer._process
+        trainer.end()
+        trainer.wait(HANG_SECONDS)
+        assert seen()[3:] == ["get_server_list", f"terminate_client-77-{process.pid}"]
+        monkeypatch.setenv("PATH", str(tmp_path))
+        end_client(process.pid)
+    with control_daemon(wanted=False):
+        end_client(process.pid)
+    assert len(seen()) == 5
 
 
 def test_a_signal_to_every_process_of_a_job_does_not_take_the_daemon_from_trainers_that_save(

@@ -30,7 +30,11 @@ from nnlc.verification import verify_trainer, verifying
 from nnlc.verification.differences import recorded_circumstances
 from nnlc.verification.verdicts import Verdict
 from nnlc.verification.verify_text import verdict_lines
-from nnlc.verification.verify_trainer import TrainingFailed, TrainingProcess
+from nnlc.verification.verify_trainer import (
+    StepsUncaptured,
+    TrainingFailed,
+    TrainingProcess,
+)
 
 MODELS = "F-MNIST-sample_models"
 
@@ -62,13 +66,20 @@ def remembered(alone, monkeypatch) -> Iterator[list["Remembering"]]:
 class Remembering:
     """Has no GPU, and `threads`."""
 
+    not_captured: tuple[str, ...] = ()
+
     def __init__(self, rows: dict[str, tuple[Row, ...]], circumstances: dict[str, str], threads):
         self._rows, self.device, self.closed = rows, "cpu", False
         self.circumstances = circumstances | {"threads": str(threads)}
         self.specs: list[NetworkSpec] = []
 
-    def train(self, spec: NetworkSpec, images: ImageSet, half_epochs: int) -> Iterator[Row]:
+    def train(
+        self, spec: NetworkSpec, images: ImageSet, half_epochs: int, *, graphs: bool = True
+    ) -> Iterator[Row]:
         self.specs.append(spec)
+        if graphs and spec.id.endswith(self.not_captured):
+            yield from self._rows[spec.id][:1]
+            raise StepsUncaptured("not permitted")
         if spec.id.endswith("3"):
             raise TrainingFailed("out of memory: it said so")
         yield from self._rows[spec.id][:half_epochs]
@@ -312,6 +323,16 @@ def test_a_network_that_cannot_be_trained_is_told_and_the_next_is_verified(remem
         "identical, 2 half epochs in arithmetic 1",
     ]
     assert len(remembered) == 2  # a process that failed is of no more use
+
+
+def test_a_network_whose_steps_can_not_be_captured_is_trained_again_in_another_process(
+    remembered, results, monkeypatch
+):
+    monkeypatch.setattr(Remembering, "not_captured", ("4",))
+    told: list[str] = []
+    assert all(verdict.identical for verdict in verify(tables_of(results)[4:], tell=told.append))
+    assert [line for line in told if "again, without CUDA graphs: not permitted" in line]
+    assert len(remembered) == 2
 
 
 def test_how_far_a_long_training_is_is_told_now_and_then(remembered, results, monkeypatch):

@@ -41,7 +41,7 @@ class TrainingHere:
         self._campaign, self._root, self.device, self.closed = campaign, images_root, "cpu", False
         self.circumstances: dict[str, str] = {}
 
-    def train(self, spec, images, half_epochs) -> Iterator[Row]:
+    def train(self, spec, images, half_epochs, *, graphs=True) -> Iterator[Row]:
         section, settings = self._campaign.datasets[images.name], self._campaign.training
         pixels = DeviceImages(load_images(images, section, self._root), settings, CPU)
         SEEDS.append(spec.random_seed)

@@ -238,11 +238,11 @@ class Agent:
                 self._send_to_gatherer({**message, "trainer": trainer.number})
                 if kind in ("saved", "trouble", "finished"):
                     trainer.save_ended()
-                if kind in ("finished", "failed", "checked"):
+                if kind in ("finished", "failed", "uncaptured", "checked"):
                     trainer.has_worked = trainer.has_worked or trainer.network is not None
                     trainer.network = None
                     trainer.watchdog.idle_begins()
-                trainer.leaving = kind in ("failed", "fatal")
+                trainer.leaving = kind in ("failed", "uncaptured", "fatal")
                 if kind == "finished":
                     self._report_idle(trainer)
 

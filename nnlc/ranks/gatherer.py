@@ -112,11 +112,10 @@ class Gatherer:
                 self._idle_deaths[self._running.finish(message).rank] = 0
             case "resumed" | "saved" | "aside" | "trouble":
                 self._running.on_checkpoint(message)
-            case "failed" | "died":
+            case "failed" | "died" | "uncaptured":
                 self._on_failed_attempt(rank, message)
             case "returned":
-                self._hand_out.ended(message["index"])
-                self._hand_out.backlog.put_back(self._running.remove(message["index"]).network)
+                self._put_back(message)
             case "fatal":
                 self._on_fatal(rank, message)
             case "notice":
@@ -200,13 +199,10 @@ class Gatherer:
         network = network.on(self._device)
         self._running.add(network, rank)
         self._job.journal.write("start", id=network.spec.id, rank=rank, trainer=trainer)
-        message = {
-            "kind": "train",
-            "trainer": trainer,
-            "index": network.index,
-            **network.to_json(),
-        }
-        self._out.append((rank, message | self._hand_out.hang_limits(network)))
+        message = {"kind": "train", "trainer": trainer, "index": network.index}
+        message |= network.to_json() | self._hand_out.hang_limits(network)
+        message["graphs"] = network.index not in self._running.eager_because
+        self._out.append((rank, message))
 
     def _on_failed_attempt(self, rank: int, message: messages.Message) -> None:
         """Queue a failed network again, or give it up after too many attempts."""
@@ -214,6 +210,9 @@ class Gatherer:
             self._on_idle_death(rank, message)
             return
         job, reason = self._job, message["reason"]
+        if message["kind"] == "uncaptured" and not is_out_of_memory(reason):
+            self._put_back(message)
+            return
         first = self._hand_out.first_failure_on_gpu(message["index"])
         self._hand_out.ended(message["index"])
         running = self._running.remove(message["index"])
@@ -231,6 +230,11 @@ class Gatherer:
         else:
             self._hand_out.retry(rank, running.network)
         self._retire_if_faulty(rank, reason)
+
+    def _put_back(self, message: messages.Message) -> None:
+        """Queue a network again whose training does not count as an attempt."""
+        self._hand_out.ended(message["index"])
+        self._hand_out.backlog.put_back(self._running.take_back(message))
 
     def _retire_if_faulty(self, rank: int, reason: str) -> None:
         """Retire a rank on which every network fails, and try these networks again elsewhere."""

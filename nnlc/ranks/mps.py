@@ -15,7 +15,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from nnlc.ranks.notices import NOTICES
@@ -134,15 +134,38 @@ def _last_log_line(folder: Path) -> str:
 def _end(daemon: subprocess.Popen[bytes], folder: str) -> None:
     """End the daemon and its server; kill it if it doesn't end in time."""
     with contextlib.suppress(subprocess.TimeoutExpired, OSError):
-        subprocess.run(  # noqa: S603  (no user input)
-            [PROGRAM],
-            env=dict(os.environ) | dict.fromkeys(_FOLDERS, folder),
-            input=b"quit\n",
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=END_SECONDS,
-            check=False,
-        )
+        _ask("quit", dict(os.environ) | dict.fromkeys(_FOLDERS, folder))
         daemon.wait(END_SECONDS)
     daemon.kill()
     daemon.wait()
+
+
+def end_client(process: int) -> None:
+    """End what a process runs on a GPU, so that killing it does not harm other processes there.
+
+    docs.nvidia.com/deploy/mps, "Client Early Termination", has the command, from Volta GPUs on.
+    Nothing happens without a daemon, or if it does not answer.
+    """
+    if _FOLDERS[0] not in os.environ:
+        return
+    with contextlib.suppress(subprocess.TimeoutExpired, OSError):
+        for server in _ask("get_server_list", os.environ).split():
+            _ask(f"terminate_client {server} {process}", os.environ)
+
+
+def _ask(command: str, environment: Mapping[str, str]) -> str:
+    """Return the daemon's answer to a command.
+
+    Raises:
+        subprocess.TimeoutExpired, OSError: it does not answer in time, or is not installed.
+    """
+    return subprocess.run(  # noqa: S603  (no user input)
+        [PROGRAM],
+        env=environment,
+        input=f"{command}\n",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        timeout=END_SECONDS,
+        check=False,
+        text=True,
+    ).stdout

@@ -49,12 +49,15 @@ class RunningNetworks:
 
     Attributes:
         tables: writer of the finished tables.
+        eager_because: reason why a network's steps could not be captured as CUDA graphs, by the
+            index of a network that is trained without graphs in this job.
     """
 
     def __init__(self, job: Job) -> None:
         self._job = job
         self._networks: dict[int, RunningNetwork] = {}
         self._finished: dict[int, tuple[RunningNetwork, dict[str, Any]]] = {}
+        self.eager_because: dict[int, str] = {}
         self.tables = TableWriter(
             60 * job.campaign.run.disk_minutes,
             job.clock,
@@ -73,6 +76,21 @@ class RunningNetworks:
     def remove(self, index: int) -> RunningNetwork:
         """Remove and return a network that is no longer running."""
         return self._networks.pop(index)
+
+    def take_back(self, message: messages.Message) -> CampaignNetwork:
+        """Remove and return a network that no trainer took, or whose steps can't be captured.
+
+        Neither counts as an attempt.
+        """
+        running = self.remove(message["index"])
+        if message["kind"] == "uncaptured":
+            reason = self.eager_because[message["index"]] = message["reason"]
+            self._job.journal.write("uncaptured", id=running.id, rank=running.rank, reason=reason)
+            self._job.progress.message(
+                f"{running.id}: its steps can't be captured, so it is trained without CUDA graphs, "
+                f"more slowly and with the same result: {reason}"
+            )
+        return running.network
 
     def add_row(self, message: messages.Message) -> RunningNetwork:
         """Add the row of a half epoch.
@@ -123,7 +141,10 @@ class RunningNetworks:
                 f"network {running.id}: {len(running.rows)} half epochs of {wanted} came; "
                 "please report this as a bug in nnlc"
             )
-        self._finished[network.index] = running, _facts(message)
+        facts = _facts(message)
+        if network.index in self.eager_because:
+            facts["eager_because"] = self.eager_because[network.index]
+        self._finished[network.index] = running, facts
         path = self._job.results.table_path(network.images, network.spec)
         self.tables.add(network.index, Table(network.spec, tuple(running.rows)), path)
         return running

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import IO, cast
 
+from nnlc.ranks.mps import end_client
 from nnlc.ranks.notices import NOTICES
 from nnlc.ranks.watchdog import Watchdog
 from nnlc.system import messages
@@ -140,6 +141,7 @@ class TrainerLink:
         try:
             process.wait(patience_seconds)
         except subprocess.TimeoutExpired:
+            end_client(process.pid)
             process.kill()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_LAST_SECONDS)
@@ -149,4 +151,5 @@ class TrainerLink:
 
     def _kill(self, reason: str) -> None:
         self._killed_for = reason
+        end_client(self._process.pid)
         self._process.kill()

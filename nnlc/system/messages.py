@@ -30,8 +30,10 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                         finished   index, seconds, setup_seconds, half_epoch_seconds,
                                    half_epoch_train_correct (None: not counted),
                                    half_epoch_train_images, peak_memory_bytes,
-                                   device, versions, settings; eager_because: why steps were not
-                                   captured as a CUDA graph; stop: last decision of the stop rule
+                                   device, versions, settings; stop: last decision of the stop
+                                   rule
+                        uncaptured  index, reason: the network's steps can't be captured in CUDA
+                                   graphs; the trainer ends; counts as no attempt
                         failed     index, reason, for a bug traceback: the network can't be trained;
                                    the trainer ends
                         fatal      message: the job can't continue
@@ -45,7 +47,8 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                         checkpoints  networks, with spec and image_set, folder: check which
                                    networks' checkpoints can be used
                         train      index, spec, image_set, hang_seconds, step_seconds; epochs, a
-                                   multiple of 0.5, to train without the campaign's stop rule
+                                   multiple of 0.5, to train without the campaign's stop rule;
+                                   graphs: False to train without CUDA graphs on a GPU
                         save       : save the network and end
     agent     rank 0    hello      host, cores, node_cores, node_gpus, launcher; visible: variables
                                    that hide GPUs, in words; trainers: number the user wants, or

@@ -5,6 +5,7 @@ one is due, and sends the agent a heartbeat.
 """
 
 import time
+import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from nnlc.training.checkpoint import Checkpoints
 from nnlc.training.device_info import peak_memory, reset_peak_memory
 from nnlc.training.inbox import Inbox
 from nnlc.training.loop import HalfEpochLoop
+from nnlc.training.training_steps import UncapturedError
 
 if TYPE_CHECKING:
     from nnlc.analysis.stopper import Stopper
@@ -82,6 +84,7 @@ class Attempt:
 
         Raises:
             Interrupted: the agent has told the trainer to end.
+            UncapturedError: the network's steps can't be captured.
             RuntimeError, MemoryError: torch can't train the network.
         """
         reset_peak_memory(device)
@@ -110,8 +113,6 @@ class Attempt:
             "half_epoch_train_images": loop.train_images,
             "peak_memory_bytes": peak_memory(device),
         }
-        if loop.steps.eager_because is not None:
-            facts["eager_because"] = loop.steps.eager_because
         if self._stopper is not None:
             facts["stop"] = self._stop_facts(self._stopper)
         return facts
@@ -231,3 +232,23 @@ class Attempt:
 def _pace(loop: HalfEpochLoop) -> float | None:
     """Return the mean seconds of the half epochs so far; None before the first is done."""
     return round(sum(loop.seconds) / len(loop.seconds), 3) if loop.seconds else None
+
+
+def failure_message(index: int, problem: Exception) -> messages.Message:
+    """Return a trainer's last message, on why it could not train a network."""
+    if isinstance(problem, UncapturedError):
+        return {"kind": "uncaptured", "index": index, "reason": str(problem)}
+    failed = {"kind": "failed", "index": index, "reason": failure_reason(problem)}
+    if not isinstance(problem, RuntimeError | MemoryError | OSError | NnlcError):
+        failed["traceback"] = "".join(traceback.format_exception(problem)).rstrip()
+    return failed
+
+
+def failure_reason(problem: Exception) -> str:
+    """Return one line on why a network could not be trained."""
+    first_line = str(problem).strip().split("\n")[0]
+    if isinstance(problem, torch.cuda.OutOfMemoryError | MemoryError) or (
+        "can't allocate memory" in first_line
+    ):
+        return f"out of memory: {first_line}"
+    return f"{type(problem).__name__}: {first_line}"

@@ -151,7 +151,7 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 def free_memory(device: torch.device) -> None:
-    """Free the memory of a trained network, and the memory that torch keeps for the next one.
+    """Free the memory of a trained network or of loading images, and what torch keeps of it.
 
     A network's objects refer to each other, so only the garbage collector frees them. GPU memory
     that torch keeps is not available to other trainers on that GPU.
@@ -159,7 +159,7 @@ def free_memory(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    elif hasattr(_C_LIBRARY, "malloc_trim"):  # glibc keeps it: `nnlc.system.environment`
+    if hasattr(_C_LIBRARY, "malloc_trim"):  # glibc keeps it: `nnlc.system.environment`
         _C_LIBRARY.malloc_trim(0)
 
 

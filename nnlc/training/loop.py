@@ -20,6 +20,7 @@ from nnlc.networks.draws import training_seed
 from nnlc.networks.recipe import TrainingSection
 from nnlc.tables import Row
 from nnlc.training.build import Network, make_loss, make_optimizer
+from nnlc.training.gpu_stream import enter_stream
 from nnlc.training.pixels import DeviceImages
 from nnlc.training.training_steps import WARM_STEPS, Steps
 
@@ -40,6 +41,7 @@ class HalfEpochLoop:
         epochs: number of epochs, a multiple of 0.5.
         between_steps: called after each step of training and validation, when `state` may be
             taken; its exceptions end the iteration.
+        graphs: True to capture steps in CUDA graphs on a GPU.
 
     Attributes:
         rows: rows of the half epochs so far.
@@ -60,7 +62,10 @@ class HalfEpochLoop:
         settings: TrainingSection,
         epochs: float,
         between_steps: Callable[[], None] = lambda: None,
+        *,
+        graphs: bool = True,
     ) -> None:
+        stream = enter_stream(images.device)
         self.spec, self.images, self.epochs = spec, images, epochs
         self._truncate, self._between_steps = settings.truncate, between_steps
         torch.manual_seed(self._seed("init"))  # weights are drawn on the CPU for every device
@@ -74,6 +79,8 @@ class HalfEpochLoop:
             make_loss(spec),
             spec.batch_size,
             operations=6 * walk.multiply_adds * spec.batch_size,
+            stream=stream,
+            graphs=graphs,
         )
         b = spec.batch_size
         self.train_images = len(images.train_labels) // b // 2 * b

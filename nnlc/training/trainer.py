@@ -10,10 +10,9 @@ import os
 import platform
 import signal
 import time
-import traceback
 from pathlib import Path
 from types import FrameType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 import torch
 
@@ -25,10 +24,11 @@ from nnlc.networks.recipe import TrainingSection
 from nnlc.results.folder import ResultsFolder, checkpoints_in
 from nnlc.system import messages
 from nnlc.system.files import PrepareFolder, make_folder, write_atomically
-from nnlc.training.attempt import Attempt, Interrupted
+from nnlc.training.attempt import Attempt, Interrupted, failure_message
 from nnlc.training.checkpoint import Checkpoints
 from nnlc.training.determinism import make_deterministic
 from nnlc.training.device_info import bit_deciding, circumstances, describe_device, free_memory
+from nnlc.training.gpu_stream import wait_for_gpu
 from nnlc.training.inbox import Inbox
 from nnlc.training.kept_weights import KeptWeights
 from nnlc.training.loaded_images import check_images, load_images
@@ -169,7 +169,7 @@ class Trainer:
             stopper = Stopper(campaign.stop, epoch=campaign.epochs)
         made = self._circumstances(spec, images)
         try:
-            on_device = self._on_device(images)
+            about = spec, images, self._on_device(images), campaign.training, epochs
             checkpoints = self._checkpoints_of(spec, images, made, self._checkpoints)
             facts = Attempt(
                 index,
@@ -182,19 +182,15 @@ class Trainer:
                 kept=self._kept_weights(spec, checkpoints) if "epochs" not in message else None,
             ).run(
                 lambda between_steps: HalfEpochLoop(
-                    spec, images, on_device, campaign.training, epochs, between_steps
+                    *about, between_steps, graphs=message.get("graphs", True)
                 ),
                 self._device,
             )
         except Interrupted:
             raise
         except Exception as problem:
-            # End the process: after a device error, it may not compute rightly.
-            failed = {"kind": "failed", "index": index, "reason": failure_reason(problem)}
-            if not isinstance(problem, RuntimeError | MemoryError | OSError | NnlcError):
-                failed["traceback"] = traceback.format_exc().rstrip()
-            self._send(failed)
-            os._exit(0)  # a device that failed can block Python's usual exit
+            # After a device error or a failed capture, this process may not compute rightly.
+            self.end(failure_message(index, problem))
         free_memory(self._device)  # before the agent starts another trainer on this device
         self._send({"kind": "finished", "index": index, **facts, **made})
 
@@ -223,7 +219,16 @@ class Trainer:
         if images.name not in self._images:
             loaded = load_images(images, campaign.datasets[images.name], self._root)
             self._images[images.name] = DeviceImages(loaded, campaign.training, self._device)
+            del loaded  # a GPU has its own copy, and a node many trainers
+            free_memory(self._device)
         return self._images[images.name]
+
+    def end(self, last: messages.Message | None = None) -> NoReturn:
+        """Send a last message, if any, and end the process once the device has done its work."""
+        wait_for_gpu(self._device)
+        if last is not None:
+            self._send(last)
+        os._exit(0)  # Python's usual exit takes a second, and a device that failed can block it
 
     def note_time_limit(self, number: int, _frame: FrameType | None) -> None:
         """Record SIGXCPU, the signal at the end of the CPU time limit, for the next message."""
@@ -250,7 +255,7 @@ def main(arguments: list[str]) -> None:
     try:
         make_deterministic()
         trainer.serve()
-        os._exit(0)  # Python's usual exit, with the device's libraries, takes a second
+        trainer.end()
     except NnlcError as problem:
         channel.write(messages.encode({"kind": "fatal", "message": str(problem)}))
         channel.flush()
@@ -302,13 +307,3 @@ def _prefer_to_be_killed() -> None:
     """Ask Linux to kill a trainer, not an agent, if memory runs out: proc(5)."""
     with contextlib.suppress(OSError):  # not Linux, or not allowed
         Path("/proc/self/oom_score_adj").write_text("500")
-
-
-def failure_reason(problem: Exception) -> str:
-    """Return one line on why a network could not be trained."""
-    first_line = str(problem).strip().split("\n")[0]
-    if isinstance(problem, torch.cuda.OutOfMemoryError | MemoryError) or (
-        "can't allocate memory" in first_line
-    ):
-        return f"out of memory: {first_line}"
-    return f"{type(problem).__name__}: {first_line}"

@@ -6,13 +6,11 @@ The warm-up steps before a capture are ordinary steps of the training, so that n
 undone; the optimizer's first step, which differs from later ones, is among them.
 """
 
-from collections import deque
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from nnlc.console import say_aside
 from nnlc.training.build import Network, bare_step
 from nnlc.training.pixels import DeviceImages
 
@@ -22,6 +20,13 @@ MAX_STEPS_AHEAD = 8
 """Maximum number of steps queued on the GPU; with more, an interruption would wait too long."""
 LARGE_STEP = 2e11
 """Minimum operations of a large step; only one large step is queued."""
+
+
+class UncapturedError(RuntimeError):
+    """Failed capture of a step. With some versions of torch, dropout then fails in this process.
+
+    Another process can train the network without graphs, to the same bits.
+    """
 
 
 class Steps:
@@ -34,13 +39,14 @@ class Steps:
         loss: takes scores and labels.
         batch_size: number of images in each step.
         operations: estimated floating-point operations of a training step.
+        stream: the GPU's current stream (`nnlc.training.gpu_stream`); None on a CPU.
         graphs: True to capture steps if the device is a GPU.
 
     Attributes:
         sums: float64 (3,): sums of training losses, validation losses and right predictions.
         train_correct: float64 (batch,): number of right predictions in training steps at each
             position of a batch; one operation less for each step than with their sum.
-        eager_because: reason why steps could not be captured; None if they could, or need not be.
+        capture: True if steps are captured.
     """
 
     def __init__(
@@ -52,6 +58,7 @@ class Steps:
         batch_size: int,
         *,
         operations: float,
+        stream: torch.cuda.Stream | None,
         graphs: bool = True,
     ) -> None:
         self._network, self._images, self._optimizer = network, images, optimizer
@@ -59,18 +66,17 @@ class Steps:
         device = images.device
         self.sums = torch.zeros(3, dtype=torch.float64, device=device)
         self.train_correct = torch.zeros(batch_size, dtype=torch.float64, device=device)
-        self.eager_because: str | None = None
         self._indices = torch.zeros(batch_size, dtype=torch.int64, device=device)
         self._loss = loss
-        self._on_gpu = device.type == "cuda"
-        self.capture = self._on_gpu and graphs
-        self._stream = torch.cuda.Stream(device) if self._on_gpu else None  # type: ignore[no-untyped-call]
+        self._stream = stream
+        self.capture = stream is not None and graphs
         # Both graphs share a memory pool: they never run at once, nor need the other's results.
         self._pool = torch.cuda.graph_pool_handle() if self.capture else None
         self._graphs: dict[Callable[[], None], torch.cuda.CUDAGraph] = {}
         self._runs: dict[Callable[[], None], int] = {}
-        self._pending: deque[torch.cuda.Event] = deque()
-        self._steps_ahead = MAX_STEPS_AHEAD if operations < LARGE_STEP else 1
+        self._marks = [torch.cuda.Event(blocking=True) for _ in range(2)] if stream else []  # type: ignore[no-untyped-call]
+        self._steps_a_mark = MAX_STEPS_AHEAD // 2 if operations < LARGE_STEP else 1
+        self._unmarked = 0
 
     def train(self, indices: Tensor) -> None:
         """Make a training step on the images at `indices`, int64 (batch,)."""
@@ -106,42 +112,48 @@ class Steps:
         if self._stream is None:
             step()
             return
-        # One stream for all steps of a network keeps their order; capture needs a separate stream.
-        self._stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self._stream):
-            if self.capture and self._runs.get(step, 0) >= WARM_STEPS:
-                self._replay(step)
-            else:
-                self._runs[step] = self._runs.get(step, 0) + 1
-                step()
-        torch.cuda.current_stream().wait_stream(self._stream)
-        self._wait_for_gpu()
+        if self.capture and self._runs.get(step, 0) >= WARM_STEPS:
+            self._replay(step)
+        else:
+            self._runs[step] = self._runs.get(step, 0) + 1
+            step()
+        self._limit_queue(self._stream)
 
     def _replay(self, step: Callable[[], None]) -> None:
         if step not in self._graphs:
-            try:
-                self._graphs[step] = self._capture(step)
-            except torch.cuda.OutOfMemoryError:
-                raise
-            except RuntimeError as problem:
-                # A capture does not run the step; running it now does the same arithmetic.
-                self.capture = False
-                self.eager_because = str(problem).split("\n")[0]
-                say_aside(f"steps are not captured: {self.eager_because}")
-                step()
-                return
+            self._graphs[step] = self._capture(step)
         self._graphs[step].replay()
 
     def _capture(self, step: Callable[[], None]) -> torch.cuda.CUDAGraph:
+        """Return a step's graph.
+
+        Raises:
+            UncapturedError: the step can't be captured, other than for lack of memory.
+        """
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
-            step()
+        torch.cuda.synchronize()  # an error of an earlier step is not one of the capture
+        try:
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+                step()
+        except RuntimeError as problem:
+            # torch ends a capture after the step has failed, which fails too.
+            cause = problem
+            while isinstance(cause.__context__, RuntimeError):
+                cause = cause.__context__
+            if isinstance(cause, torch.cuda.OutOfMemoryError):
+                raise cause from None
+            raise UncapturedError(str(cause).split("\n")[0]) from problem
         return graph
 
-    def _wait_for_gpu(self) -> None:
-        """Sleep until no more steps are queued on the GPU than allowed."""
-        event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
-        event.record()
-        self._pending.append(event)
-        if len(self._pending) > self._steps_ahead:
-            self._pending.popleft().synchronize()
+    def _limit_queue(self, stream: torch.cuda.Stream) -> None:
+        """Sleep until no more steps are queued on the GPU than allowed.
+
+        A mark follows every few steps. At each mark, the one before it must have been reached.
+        """
+        self._unmarked += 1
+        if self._unmarked < self._steps_a_mark:
+            return
+        self._unmarked = 0
+        self._marks.reverse()
+        self._marks[0].record(stream)
+        self._marks[1].synchronize()

@@ -34,6 +34,10 @@ class TrainingFailed(Exception):  # noqa: N818  the outcome of a training
     """Training that failed, with the reason. The process can't be used any more."""
 
 
+class StepsUncaptured(TrainingFailed):
+    """Training that failed since its steps can't be captured in CUDA graphs."""
+
+
 class TrainingProcess:
     """Trainer of one campaign's networks on one device; close it after use.
 
@@ -76,8 +80,10 @@ class TrainingProcess:
             self.close()
             raise
 
-    def train(self, spec: NetworkSpec, images: ImageSet, half_epochs: int) -> Iterator[Row]:
-        """Yield the first rows of a network's curve as they are trained.
+    def train(
+        self, spec: NetworkSpec, images: ImageSet, half_epochs: int, *, graphs: bool = True
+    ) -> Iterator[Row]:
+        """Yield the first rows of a network's curve as they are trained, by default with graphs.
 
         Raises:
             TrainingFailed: the training failed, or the process ended.
@@ -90,6 +96,7 @@ class TrainingProcess:
                 "spec": spec.to_json(),
                 "image_set": asdict(images),
                 "epochs": half_epochs / 2,
+                "graphs": graphs,
             }
         )
         for _ in range(half_epochs):
@@ -143,6 +150,8 @@ class TrainingProcess:
             match message["kind"]:
                 case found if found == kind:
                     return message
+                case "uncaptured":
+                    raise StepsUncaptured(message["reason"])
                 case "failed":
                     raise TrainingFailed(message["reason"])
                 case "fatal":

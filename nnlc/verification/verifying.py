@@ -31,7 +31,7 @@ from nnlc.verification.differences import (
 )
 from nnlc.verification.tables_to_verify import Refused, TableToVerify, read_tables_to_verify
 from nnlc.verification.verdicts import Verdict
-from nnlc.verification.verify_trainer import TrainingFailed, TrainingProcess
+from nnlc.verification.verify_trainer import StepsUncaptured, TrainingFailed, TrainingProcess
 
 Tell = Callable[[str], object]
 MOST_HALF_EPOCHS, MOST_SEEDS, MOST_THREADS = 200_000, 1000, 1024
@@ -203,15 +203,24 @@ class _Trainings:
         self, subject: TableToVerify, spec: NetworkSpec, half_epochs: int, which: str = ""
     ) -> list[Row]:
         """Return the first rows of a curve, and tell the user the progress."""
+        name = f"{self.label} {subject.id}{which}"
+        about = spec, subject.origin.images, half_epochs
+        try:
+            return self._rows(self.process_for(subject).train(*about), half_epochs, name)
+        except StepsUncaptured as problem:
+            self.close()
+            self._tell(f"{name}: again, without CUDA graphs: {problem}")
+            rows = self.process_for(subject).train(*about, graphs=False)
+            return self._rows(rows, half_epochs, name)
+
+    def _rows(self, training: Iterable[Row], half_epochs: int, name: str) -> list[Row]:
         rows: list[Row] = []
         last = time.monotonic()
-        process = self.process_for(subject)
-        for row in process.train(spec, subject.origin.images, half_epochs):
+        for row in training:
             rows.append(row)
             if time.monotonic() - last >= _TELL_SECONDS:
                 last = time.monotonic()
-                done = f"half epoch {len(rows)}/{half_epochs}"
-                self._tell(f"{self.label} {subject.id}{which}: {done}")
+                self._tell(f"{name}: half epoch {len(rows)}/{half_epochs}")
         return rows
 
 
