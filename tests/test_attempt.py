@@ -198,7 +198,8 @@ def test_every_half_epoch_is_told_with_its_values_and_seconds(start, undisturbed
     assert [message["half_epoch"] for message in rows] == [1, 2, 3, 4]
     assert trial.rows() == undisturbed
     train = {"half_epoch_train_correct", "half_epoch_train_images"}
-    assert facts.keys() == {"seconds", "half_epoch_seconds", "peak_memory_bytes"} | train
+    times = {"seconds", "setup_seconds", "half_epoch_seconds"}
+    assert facts.keys() == {"peak_memory_bytes"} | times | train
     assert len(facts["half_epoch_train_correct"]) == len(rows)
     told = [message["seconds"] for message in rows]
     assert facts["half_epoch_seconds"] == pytest.approx(told, abs=1e-3)
