@@ -194,6 +194,14 @@ def test_a_plan_assumes_setup_by_the_gpu_or_the_site_file_until_it_is_measured(
     assert forecast.seconds_left == pytest.approx(8 * 7 + sum(f.seconds for f in forecast.left))
 
 
+def test_a_setup_that_no_job_has_time_for_is_planned_with_half_of_each(results):
+    endless = V100.model_copy(update={"setup_seconds_a_convolution": 1e7})
+    site = a_site(gpu=endless, max_walltime_minutes=60, max_nodes=2)
+    plan = make_plan(forecast_campaign(SMOKE, site, results), FREE)
+    assert all(job.trained_ms for job in plan.chosen.replay.jobs)
+    assert plan.chosen.replay.setup_share > 0.8
+
+
 def test_setup_is_a_tenth_of_the_papers_time_on_frontier(tmp_path, monkeypatch):
     campaign, networks = paper()
     monkeypatch.setattr(type(campaign), "networks", lambda _: iter(networks[::60]))

@@ -251,7 +251,7 @@ class _Planner:
         """Return a candidate; its lower bounds assume that ranks idle only at the very end."""
         shape = self._shape(nodes, minutes)
         lengths = []
-        for total, longest in self._sums(elements):
+        for total, longest in self._sums(elements, shape.most_setup_ms):
             least = max(-(-total // shape.ranks), longest)
             jobs = max(1, -(-least // shape.limit_ms))
             lengths.append(least + jobs * shape.overhead_ms)
@@ -285,9 +285,9 @@ class _Planner:
         shares = split([f.nominal_seconds for f in self._forecast.networks], elements)
         return [self._forecast.hand_out_order(share) for share in shares]
 
-    def _find_sums(self, elements: int) -> list[tuple[int, int]]:
+    def _find_sums(self, elements: int, most_setup: int) -> list[tuple[int, int]]:
         """Return the milliseconds of all networks and of the longest network of each element."""
-        both = [sum(pair) for pair in zip(self._ms, self._setup_ms, strict=True)]
+        both = [ms + min(s, most_setup) for ms, s in zip(self._ms, self._setup_ms, strict=True)]
         return [(sum(ms), max(ms, default=0)) for ms in self._times(both, elements)]
 
     def _times(self, ms: list[int], elements: int) -> list[list[int]]:

@@ -40,6 +40,11 @@ class JobShape:
         """Value of `work_ms`, or a huge number for None."""
         return sys.maxsize if self.work_ms is None else self.work_ms
 
+    @property
+    def most_setup_ms(self) -> int:
+        """Longest time in which a network is set up: half of a job, so that each job trains."""
+        return self.limit_ms // 2
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -108,7 +113,7 @@ def replay(
         shape: ranks and times of every job.
         running: most jobs that run at a time; None without a limit.
         setups: milliseconds that it takes to set up each of these networks, on top of `work`;
-            default: 0. At most half of a job counts, so that each job trains.
+            default: 0. Of a longer one, `most_setup_ms` count.
 
     Raises:
         ValueError: there is no element, no rank, no time for work, or a network takes no time.
@@ -139,7 +144,7 @@ def _run_element(
 ) -> tuple[list[_Run], list[int]]:
     """Return the jobs that train an element's networks, and the number of jobs per network."""
     left, spans = list(networks), [0] * len(networks)
-    setups = [min(setup, shape.limit_ms // 2) for setup in setups]
+    setups = [min(setup, shape.most_setup_ms) for setup in setups]
     jobs: list[_Run] = []
     fresh = 0  # networks from this index on wait; all before are finished or under way
     under_way: list[int] = []
