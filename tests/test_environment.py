@@ -144,8 +144,10 @@ def test_only_torch_for_amd_needs_and_records_how_miopen_chooses_kernels(monkeyp
     """Under torch for NVIDIA's GPUs, checkpoints of before stay usable."""
     theirs = {"MIOPEN_FIND_MODE": "FAST", "MIOPEN_DEBUG_DISABLE_FIND_DB": "1"}
     assert fixed() == DETERMINISM | theirs
-    for name in theirs:
+    for name in theirs | overruled(os.environ):
         monkeypatch.delenv(name, raising=False)
+    for name, value in DETERMINISM.items():
+        monkeypatch.setenv(name, value)
     make_deterministic()
     assert not circumstances(CPU)["settings"].keys() & theirs
     monkeypatch.setattr(torch.version, "hip", "7.2")
