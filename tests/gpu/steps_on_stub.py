@@ -17,6 +17,7 @@ import torch
 from small_networks import SAMPLE, bundled_images, first, spec
 
 from nnlc.campaign.campaign import DatasetSection, TrainingSection
+from nnlc.networks import POOLING, RELU
 from nnlc.training import trainer
 from nnlc.training.attempt import failure_message
 from nnlc.training.determinism import make_deterministic
@@ -38,6 +39,8 @@ FOURIER = spec(
     pool_paddings=(0, 0),
 )
 """A network that is computed by Fourier transforms, in its second layer."""
+PLAIN = spec(layer_types=(RELU + POOLING,))
+"""A network without dropout: in some versions of torch, a capture that fails breaks dropout."""
 NO_MEMORY = ",".join(f"malloc:{n}" for n in range(1, 17))
 """More failures than torch tries to allocate again."""
 stub = ctypes.CDLL("libstub.so")
@@ -91,11 +94,11 @@ def failure(images: DeviceImages, fail: str, *, built: bool = True) -> dict:
     """The last message of a trainer that meets failures, from a network's set-up or steps on."""
     gc.collect()
     torch.cuda.empty_cache()
-    loop = loop_of(images) if built else None
+    loop = loop_of(images, PLAIN) if built else None
     KEPT[:] = [loop] if loop else []
     stub.nnlc_stub_fail(fail.encode())
     try:
-        list(loop or loop_of(images))
+        list(loop or loop_of(images, PLAIN))
     except Exception as problem:
         return failure_message(1, problem)
     finally:
