@@ -9,6 +9,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from nnlc import load_campaign
+from nnlc.errors import DeviceError
+from nnlc.training import step_timing, trainer
 from nnlc.training.usable_gpu import find_gpus, why_unusable
 
 TOO_OLD = (
@@ -170,3 +173,23 @@ def test_no_other_daemon_is_in_the_way(monkeypatch, tmp_path):
     assert fresh() is None, "one that was killed"
     monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path / "none"))
     assert fresh() is None
+
+
+# --- Whoever else is to use one -----------------------------------------------------------------
+
+
+def test_a_trainer_that_is_to_use_such_a_gpu_says_so_and_ends(monkeypatch):
+    monkeypatch.setattr(trainer, "find_gpus", lambda: (1, None))
+    monkeypatch.setattr(trainer, "why_unusable", lambda gpu: "an old driver: update it")
+    campaign = load_campaign("smoke").model_dump(mode="json")
+    told = {"campaign": campaign, "images": "none", "checkpoints": "none"}
+    trainer.Trainer(None, None, 0)._configure({**told, "device": "cpu"})
+    with pytest.raises(DeviceError, match="can't be used: an old driver: update it"):
+        trainer.Trainer(None, None, 0)._configure({**told, "device": "cuda"})
+
+
+def test_a_probe_does_not_time_steps_on_such_a_gpu(monkeypatch):
+    monkeypatch.setattr(step_timing, "find_gpus", lambda: (1, None))
+    monkeypatch.setattr(step_timing, "describe_device", lambda gpu: {"unusable": f"{gpu}: no"})
+    with pytest.raises(DeviceError, match="0: no"):
+        next(step_timing.answers({"device": "cuda", "number": 0}))
