@@ -78,10 +78,7 @@ class RunningNetworks:
         return self._networks.pop(index)
 
     def take_back(self, message: messages.Message) -> CampaignNetwork:
-        """Remove and return a network that no trainer took, or whose steps can't be captured.
-
-        Neither counts as an attempt.
-        """
+        """Remove and return a network that no trainer took, or whose steps can't be captured."""
         running = self.remove(message["index"])
         if message["kind"] == "uncaptured":
             reason = self.eager_because[message["index"]] = message["reason"]

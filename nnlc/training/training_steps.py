@@ -23,10 +23,7 @@ LARGE_STEP = 2e11
 
 
 class UncapturedError(RuntimeError):
-    """Failed capture of a step. With some versions of torch, dropout then fails in this process.
-
-    Another process can train the network without graphs, to the same bits.
-    """
+    """Failed capture of a step; in some versions of torch, dropout then fails in this process."""
 
 
 class Steps:
