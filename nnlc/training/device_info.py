@@ -106,7 +106,7 @@ def circumstances(device: torch.device, arithmetic: str | None = None) -> dict[s
             "fp32_precision": fp32_precision(),
             "cudnn_benchmark": torch.backends.cudnn.benchmark,
             "threads": torch.get_num_threads(),
-            **{name: os.environ.get(name) for name in fixed(_libraries())},
+            **{name: os.environ.get(name) for name in fixed(_libraries() if on_gpu else ())},
             **recorded(os.environ, device.type, _libraries()),
         },
     }
