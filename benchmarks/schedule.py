@@ -37,10 +37,12 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
+from nnlc.calibration.machines import ChosenMachine
 from nnlc.campaign.array_split import split
 from nnlc.campaign.campaign import load_campaign
 from nnlc.launching.forecast import forecast_campaign
 from nnlc.networks import MAX_NETWORKS, ImageSet
+from nnlc.networks.cost import GPU
 from nnlc.ranks.gpu_packing import GpuPacking
 from nnlc.ranks.handout import HandOut
 from nnlc.results.folder import ResultsFolder
@@ -180,7 +182,8 @@ def make_handout(
         return float(seconds[int(spec.id)])
 
     with mock.patch("nnlc.ranks.backlog.predict_seconds", predict):
-        return HandOut(job, "cuda", (), GpuPacking(dict.fromkeys(range(gpus), 1), {}))
+        packing = GpuPacking(dict.fromkeys(range(gpus), 1), {})
+        return HandOut(job, "cuda", (), packing, ChosenMachine(GPU, None, None))
 
 
 def row_of(site: str, gpus: int, copies: int, seeds: int) -> list[object]:

@@ -17,6 +17,7 @@ from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import read_history
 from nnlc.results.inventory import inventory
 from nnlc.results.journal import Journal
+from nnlc.schedulers.site_values import Gpu
 from nnlc.system import messages
 
 HALF_EPOCHS = 2
@@ -84,6 +85,7 @@ class Job:
         minutes: float | None = None,
         clock: Clock | None = None,
         greet: bool = True,
+        site_gpu: Gpu | None = None,
     ):
         folder.mkdir(parents=True, exist_ok=True)
         text = TINY.replace("epochs = 1", f"epochs = {epochs}\n[run]\n{run}\n")
@@ -119,6 +121,7 @@ class Job:
                 images_root=folder,
                 device=device,
                 ranks=ranks,
+                gpu=site_gpu,
                 order=order,
                 attempts=Attempts(self.campaign.run.attempts, history.attempts),
                 leases=self.leases,

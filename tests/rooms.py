@@ -31,9 +31,10 @@ ROOMS = {
         "a results folder: paths, campaign.toml, journal, inventory, status",
         "networks tables analysis campaign",
     ),
+    "schedulers": ("one class for each scheduler, with its lint rules; site files", ""),
     "calibration": (
         "speed of devices, fitted to a journal; machines.toml",
-        "networks campaign results",
+        "networks campaign results schedulers",
     ),
     "training": (
         "images, loop, checkpoints, trainer process; the only room that imports torch",
@@ -43,7 +44,6 @@ ROOMS = {
         "train a table's network again, and compare",
         "networks tables analysis campaign results training",
     ),
-    "schedulers": ("one class for each scheduler, with its lint rules; site files", ""),
     "launching": (
         "job scripts, submission and plans; runs on login nodes",
         "networks campaign results calibration schedulers",

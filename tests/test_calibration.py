@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from nnlc.calibration.assumed_machine import assumed_machine
 from nnlc.calibration.calibrate import (
     FEWEST_NETWORKS,
     Sample,
@@ -24,6 +25,7 @@ from nnlc.calibration.calibrate import (
     fit_machine,
 )
 from nnlc.calibration.machines import (
+    ChosenMachine,
     FittedMachine,
     fitted_machines,
     machine_for,
@@ -32,13 +34,13 @@ from nnlc.calibration.machines import (
 from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.cli import app
 from nnlc.errors import ResultsError
-from nnlc.launching.forecast import forecast_campaign, nominal_machine
+from nnlc.launching.forecast import forecast_campaign
 from nnlc.launching.limits import PlanRequest
 from nnlc.launching.plan import make_plan
 from nnlc.launching.plan_text import plan_lines
 from nnlc.networks import walk_network
 from nnlc.networks.cost import CPU, GPU, Machine, half_epoch_work, predict_seconds
-from nnlc.networks.memory import library_bytes, memory_bytes
+from nnlc.networks.memory import memory_bytes, unmeasured_bytes
 from nnlc.networks.setup_time import SetupTime, assumed_setup
 from nnlc.networks.work import Work
 from nnlc.results.folder import ResultsFolder
@@ -198,11 +200,11 @@ def test_a_journal_is_fitted_and_the_next_prediction_uses_it(results):
     ("names", "device", "nominal"),
     [({"Another"}, "cpu", CPU), ({"A Processor"}, "cuda", GPU), ((), "cuda", GPU)],
 )
-def test_another_device_is_predicted_by_the_nominal_machine(results, names, device, nominal):
+def test_another_device_is_predicted_by_the_assumed_machine(results, names, device, nominal):
     finish(results, 60, TRUE_CPU, PROCESSOR)
     calibrate(results)
     setup = assumed_setup("Another", device)
-    assert machine_for(results, names, device) == (nominal, None, setup, None)
+    assert machine_for(results, names, device) == ChosenMachine(nominal, None, setup, None)
 
 
 def test_each_kind_of_device_has_its_machine_and_one_with_too_few_networks_has_none(results):
@@ -296,9 +298,12 @@ def test_peaks_of_memory_are_compared_where_the_journal_has_them(results):
         need = memory_bytes(
             network.spec, network.images, campaign().training, "cuda", resident=every_set
         )
-        return int((need - library_bytes("cuda")) / 1.25)
+        return int((need - unmeasured_bytes("cuda")) / 1.25)
 
+    # Older journals have only what torch had allocated, and predictions are of what it reserves.
     finish(results, 60, TRUE_GPU, V100, peak_memory_bytes=peak)
+    assert calibrate(results)[0].memory is None
+    finish(results, 60, TRUE_GPU, V100, peak_memory_bytes=1, peak_reserved_bytes=peak)
     [found] = calibrate(results)
     assert found.memory is not None
     assert found.memory.median == pytest.approx(0.25, abs=1e-3)
@@ -381,7 +386,7 @@ def test_a_machine_of_an_older_format_gets_a_rate_of_fourier_convolutions(result
 
 def test_a_folder_that_is_not_there_knows_no_machine(tmp_path):
     found = machine_for(ResultsFolder(tmp_path / "none"), {"x"}, "cpu")
-    assert found == (CPU, None, SetupTime(), None)
+    assert found == ChosenMachine(CPU, None, SetupTime(), None)
 
 
 def test_a_file_that_can_not_be_read_is_passed_over_and_one_not_written_is_an_error(results):
@@ -409,7 +414,7 @@ def test_a_plan_uses_the_machine_of_its_gpu_and_says_so(results):
     assert planned.fitted is not None
     for before, after in zip(plain.networks, planned.networks, strict=True):
         n = after.network
-        for forecast, machine in ((before, nominal_machine(summit.gpu)), (after, found.machine)):
+        for forecast, machine in ((before, assumed_machine(summit.gpu)), (after, found.machine)):
             expected = predict_seconds(
                 n.spec, n.images, campaign().epochs, machine, campaign().training, "cuda"
             )
@@ -435,10 +440,10 @@ def test_a_plan_says_that_a_damaged_file_was_passed_over(results):
 
 def test_the_faster_memory_of_a_site_file_counts():
     gpu = load_site("summit").gpu
-    assert nominal_machine(gpu).values_per_second == pytest.approx(0.8 * 900e9 / 4)
+    assert assumed_machine(gpu).values_per_second == pytest.approx(0.8 * 900e9 / 4)
     unsaid = gpu.model_copy(update={"memory_gigabytes_per_second": None})
-    assert nominal_machine(unsaid).values_per_second == pytest.approx(0.8 * 15.7e12 / 16 / 4)
-    assert nominal_machine(unsaid).operations_per_second == pytest.approx(0.35 * 15.7e12)
+    assert assumed_machine(unsaid).values_per_second == pytest.approx(0.8 * 15.7e12 / 16 / 4)
+    assert assumed_machine(unsaid).operations_per_second == pytest.approx(0.35 * 15.7e12)
 
 
 def test_the_share_of_fourier_convolutions_in_a_site_file_counts(tmp_path):
@@ -446,7 +451,7 @@ def test_the_share_of_fourier_convolutions_in_a_site_file_counts(tmp_path):
     for lines, share in (("", 0.3), ("efficiency = 0.7", 0.6), ("fourier_efficiency = 0.2", 0.2)):
         site.write_text(f'extends = "summit"\nname = "mine"\n[gpu]\n{lines}\n')
         gpu = load_site(site).gpu
-        assert nominal_machine(gpu).fourier_per_second == pytest.approx(share * 15.7e12)
+        assert assumed_machine(gpu).fourier_per_second == pytest.approx(share * 15.7e12)
 
 
 def test_the_command_prints_errors_before_and_after_and_the_constants(results):

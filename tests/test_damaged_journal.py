@@ -28,7 +28,7 @@ KINDS = [
 ]
 FIELDS = [
     *("ids", "reason", "attempts", "seconds", "half_epoch_seconds", "peak_memory_bytes"),
-    "after",
+    *("peak_reserved_bytes", "after"),
 ]
 FIELDS += ["device", "versions", "settings", "stop", "sha256", "process", "ranks", "rank", "n"]
 

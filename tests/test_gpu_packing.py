@@ -2,15 +2,20 @@
 
 import dataclasses
 import random
+import re
 from collections import Counter, defaultdict
 
 import pytest
 from gatherer_jobs import HALF_EPOCHS, Job, facts, place
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paper_networks import paper
 
-from nnlc.errors import DeviceError, ExitStatus
-from nnlc.networks.cost import GPU, predict_seconds
+from nnlc.calibration.assumed_machine import assumed_machine
+from nnlc.calibration.machines import FittedMachine, write_machines
+from nnlc.errors import DeviceError, ExitStatus, SiteError
+from nnlc.launching.render import Request, render_script
+from nnlc.networks.cost import CPU, GPU, predict_seconds
 from nnlc.networks.memory import image_bytes, library_bytes, memory_bytes
 from nnlc.networks.recipe import TrainingSection
 from nnlc.ranks import gpu_packing
@@ -24,6 +29,8 @@ from nnlc.ranks.gpu_packing import (
 )
 from nnlc.ranks.idle_slots import IdleSlots
 from nnlc.results.retry import retry
+from nnlc.schedulers.site import load_site
+from nnlc.schedulers.site_values import Gpu
 
 GB = 10**9
 SETTINGS = TrainingSection()
@@ -48,7 +55,7 @@ class GpuJob(Job):
     """A job on GPUs; what its networks need of one is given, not predicted."""
 
     def __init__(self, folder, hellos, needs, monkeypatch, **others):
-        monkeypatch.setattr(gpu_packing, "predict_need", lambda n, _: needs(n.index))
+        monkeypatch.setattr(gpu_packing, "predict_need", lambda n, *_: needs(n.index))
         super().__init__(folder, len(hellos), greet=False, **others)
         self.gpus = {r: gpu_packing.gpu_of_rank(r, hello) for r, hello in enumerate(hellos)}
         for rank, hello in enumerate(hellos):
@@ -334,7 +341,7 @@ def test_a_rank_keeps_one_trainer_unless_a_service_lets_several_share_its_gpu():
     small = GpuMemory(device_bytes=16 * GB, trainer_bytes=2 * GB, largest_bytes=GB)
     assert pack_trainers({0: gpu(0)}, small, {}).trainers == {0: 3}
     assert gpu_packing.pack_gpus(
-        {0: place(0, trainers=None, devices=[facts(0)])}, "cpu", [], SETTINGS
+        {0: place(0, trainers=None, devices=[facts(0)])}, "cpu", [], SETTINGS, CPU
     ).trainers == {0: 1}
 
 
@@ -353,10 +360,67 @@ def test_what_a_network_needs_is_its_memory_without_images_and_whether_its_steps
     network = Job(tmp_path).networks[0]
     for filters, launch_bound in ((4, True), (4000, False)):
         wide = dataclasses.replace(network.spec, conv_filters=(filters,))
-        need = predict_need(dataclasses.replace(network, spec=wide), SETTINGS)
+        need = predict_need(dataclasses.replace(network, spec=wide), SETTINGS, GPU)
         in_all = memory_bytes(wide, network.images, SETTINGS, "cuda")
         assert need.memory_bytes == in_all - library_bytes("cuda") - image_bytes(network.images)
         assert need.launch_bound == launch_bound
+
+
+H200 = Gpu(model="NVIDIA H200 (SXM)", fp32_teraflops=67, memory_gigabytes=141)
+AT_HAND = {"name": "NVIDIA H200", "memory_bytes": 141 * GB}
+
+
+def shared_by(tmp_path, name: str, **others) -> tuple[str, Job]:
+    """What a job with two trainers on an H200 says of the networks that share it, and the job."""
+    job = Job(tmp_path / name, greet=False, **others)
+    job.say(0, kind="hello", **gpu(0, 2, device=AT_HAND))
+    [line] = [text for text in job.progress.messages if "may share a GPU" in text]
+    return line, job
+
+
+def test_which_networks_share_a_gpu_follows_from_the_speed_of_the_gpu_at_hand(tmp_path):
+    networks = paper()[1][::40]
+    shared = {
+        name: {n.index for n in networks if predict_need(n, SETTINGS, machine).launch_bound}
+        for name, machine in (("nominal", GPU), ("H200", assumed_machine(H200)))
+    }
+    assert shared["nominal"] < shared["H200"]
+    assert len(shared["H200"]) > 2 * len(shared["nominal"])
+
+
+def test_a_job_says_by_which_speed_networks_share_a_gpu_and_takes_the_measured_one_first(
+    tmp_path, monkeypatch
+):
+    """A machine whose kernels take no time has no network that waits for their launches."""
+    asked = []
+    monkeypatch.setattr(
+        gpu_packing, "predict_need", lambda n, _, m: asked.append(m) or predict_need(n, _, m)
+    )
+    line, _ = shared_by(tmp_path, "unknown")
+    assert line.startswith("6 of 6 networks may share a GPU, by the speed of a V100")
+    assert set(asked) == {GPU}
+    other = H200.model_copy(update={"model": "NVIDIA A100"})
+    assert "a V100" in shared_by(tmp_path, "other", site_gpu=other)[0]
+    asked.clear()
+    line, job = shared_by(tmp_path, "assumed", site_gpu=H200)
+    assert line.endswith("by the speed that the site file assumes for NVIDIA H200 (SXM)")
+    assert set(asked) == {assumed_machine(H200)}
+    fast = dataclasses.replace(GPU, seconds_a_kernel=1e-12)
+    facts = {"name": "NVIDIA H200", "device": "cuda", "networks": 12, "median_error": 0.1}
+    write_machines(job.results, [FittedMachine.of(fast, **facts)])
+    line, _ = shared_by(tmp_path, "assumed", site_gpu=H200)
+    assert line.startswith("0 of 6 networks")
+    assert line.endswith("by the speed of NVIDIA H200 that 'nnlc calibrate' has measured")
+
+
+def test_a_script_gives_the_job_what_its_site_assumes_of_the_gpu():
+    for name in ("summit", "frontier", "perlmutter"):
+        site = load_site(name).model_copy(update={"account": "abc"})
+        [option] = re.findall(r"--gpu '(.*)'", render_script(Request(campaign="smoke"), site))
+        assert Gpu.from_option(option) == site.gpu
+    for wrong in ("fast", "{}", '{"model": "x", "fp32_teraflops": -1, "memory_gigabytes": 1}'):
+        with pytest.raises(SiteError, match=r"--gpu .*leave it out"):
+            Gpu.from_option(wrong)
 
 
 class Model:

@@ -6,10 +6,11 @@ import pytest
 from plan_samples import FREE, SMOKE, SUMMIT, a_site, forecast_of
 from typer.testing import CliRunner
 
+from nnlc.calibration.assumed_machine import is_this_gpu
 from nnlc.campaign.campaign import load_campaign, parse_campaign
 from nnlc.cli import app
 from nnlc.errors import ResultsError, SiteError
-from nnlc.launching.forecast import forecast_campaign, is_this_gpu
+from nnlc.launching.forecast import forecast_campaign
 from nnlc.launching.limits import PlanRequest
 from nnlc.launching.plan import fewest_nodes, make_plan
 from nnlc.launching.plan_text import plan_lines
@@ -175,7 +176,7 @@ def test_kept_weights_of_every_network_need_disk_and_the_best_are_in_checkpoints
 
 
 def test_networks_that_do_not_fit_into_memory_are_named(tmp_path):
-    tiny = a_site(gpu={"model": "toy 1", "fp32_teraflops": 1, "memory_gigabytes": 0.615})
+    tiny = a_site(gpu={"model": "toy 1", "fp32_teraflops": 1, "memory_gigabytes": 0.76})
     found = forecast_campaign(SMOKE, tiny, ResultsFolder(tmp_path))
     large = too_large(found)
     assert 0 < len(large) < 8

@@ -19,7 +19,7 @@ from nnlc.errors import ResultsError
 from nnlc.networks import walk_network
 from nnlc.networks.conditions import DeviceKind
 from nnlc.networks.cost import Machine, half_epoch_work
-from nnlc.networks.memory import library_bytes, memory_bytes
+from nnlc.networks.memory import memory_bytes, unmeasured_bytes
 from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.setup_time import SetupTime, assumed_setup, fit_setup
 from nnlc.networks.work import Work
@@ -42,8 +42,6 @@ _MAX_LOG_FACTOR = 7.0
 """Greatest logarithm of a factor: e^7 is about 1,100."""
 _SHORTEST_SHARE = 0.1
 """Half epochs shorter than this share of the longest were not trained: the network had diverged."""
-_NOT_MEASURED: dict[DeviceKind, int] = {"cuda": library_bytes("cuda"), "cpu": 0}
-"""Predicted bytes that measured peaks lack: on a GPU, they are of torch's allocations alone."""
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
@@ -185,9 +183,10 @@ def _calibrate_device(
         own = finish.settings_as_trained(n.spec, n.images, settings, kind)
         work = half_epoch_work(walk_network(n.spec, n.images), n.spec, n.images, own, kind)
         samples.append(Sample(work, _half_epoch_seconds(finish)))
-        if finish.peak_memory_bytes and finish.peak_memory_bytes > 0:
+        peak = finish.peak_reserved_bytes if kind == "cuda" else finish.peak_memory_bytes
+        if peak and peak > 0:
             need = memory_bytes(n.spec, n.images, own, kind, resident=every_set)
-            ratios.append((need - _NOT_MEASURED[kind]) / finish.peak_memory_bytes)
+            ratios.append((need - unmeasured_bytes(kind)) / peak)
     memory = errors_of(ratios) if ratios else None
     setup = fit_setup((n.spec.depth, finish.setup_seconds) for n, finish in trained)
     found = replace(calibration_of(name, kind, samples), memory=memory, setup=setup)

@@ -2,7 +2,8 @@
 
 `nnlc calibrate` writes one into the results folder, and one into the user's data folder
 ($XDG_DATA_HOME/nnlc, by default ~/.local/share/nnlc) for other campaigns on these devices. Later
-jobs and `nnlc plan` read both. If neither has a job's device, the job uses a nominal machine.
+jobs and `nnlc plan` read both. If neither has a job's device, the job uses what its site file
+assumes of the GPU, or else a nominal machine.
 """
 
 import os
@@ -16,12 +17,14 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field
 
 from nnlc import __version__
+from nnlc.calibration.assumed_machine import assumed_machine, is_this_gpu
 from nnlc.errors import ResultsError
 from nnlc.networks.conditions import DeviceKind
 from nnlc.networks.cost import CPU, GPU, Machine
 from nnlc.networks.setup_time import SetupTime, assumed_setup
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.paths import ResultsPaths
+from nnlc.schedulers.site_values import Gpu
 from nnlc.system.environment import DETERMINISM
 from nnlc.system.files import folder_of_user, why_unread, write_atomically
 from nnlc.system.newer_format import too_new
@@ -37,7 +40,7 @@ TRAINER_THREADS = int(DETERMINISM["OMP_NUM_THREADS"])
 _RATES = {rate.name for rate in fields(Machine)}
 
 NOMINAL: dict[DeviceKind, Machine] = {"cuda": GPU, "cpu": CPU}
-"""Machines for predictions until one is fitted."""
+"""Machines for predictions of devices that nothing is known of."""
 
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -104,29 +107,50 @@ class ChosenMachine(NamedTuple):
 
     machine: Machine
     fitted: FittedMachine | None
-    """Entry of a file that the machine comes from; None for a nominal machine."""
+    """Entry of a file that the machine comes from; None if it is assumed."""
     setup: SetupTime
     """Set-up time of a network, measured or assumed."""
     warning: str | None
     """Sentence for the user if a file could not be used."""
+    gpu: Gpu | None = None
+    """GPU of a site file that the machine comes from."""
+
+    @property
+    def origin(self) -> str:
+        """Origin of a GPU's speed, in words."""
+        if self.fitted:
+            return f"the speed of {self.fitted.name} that 'nnlc calibrate' has measured"
+        if self.gpu:
+            return f"the speed that the site file assumes for {self.gpu.model}"
+        return "the speed of a V100, as neither 'nnlc calibrate' nor the site file knows this GPU"
 
 
 def machine_for(
-    results: ResultsFolder, names: Collection[str], device: DeviceKind
+    results: ResultsFolder, names: Collection[str], device: DeviceKind, gpu: Gpu | None = None
 ) -> ChosenMachine:
-    """Return the machine that was fitted to a device, or else the nominal one, without raising.
+    """Return the machine for predictions on a device, without raising.
+
+    It is the one that was fitted to the device, else the one that a site file assumes, else the
+    nominal one.
 
     Args:
         results: the results folder, which may lack the file or not exist.
         names: models of the job's devices, as trainers report them; the first entry of the files
             with one of these names is used, the results folder's before the user's.
         device: kind of the devices.
+        gpu: GPU of the job's site; ignored if it is another model.
     """
     machines, trouble = fitted_machines(results)
     known = (found for found in machines if found.device == device and found.name in names)
     fitted = next(known, None)
-    setup = (fitted and fitted.setup) or assumed_setup(" ".join(names), device)
-    return ChosenMachine(fitted.machine if fitted else NOMINAL[device], fitted, setup, trouble)
+    if gpu and not (device == "cuda" and any(is_this_gpu(gpu.model, name) for name in names)):
+        gpu = None
+    stated = gpu.setup_seconds_a_convolution if gpu else None
+    setup = (fitted and fitted.setup) or assumed_setup(" ".join(names), device, stated)
+    if fitted:
+        return ChosenMachine(fitted.machine, fitted, setup, trouble)
+    machine = assumed_machine(gpu) if gpu else NOMINAL[device]
+    return ChosenMachine(machine, None, setup, trouble, gpu)
 
 
 def fitted_machines(results: ResultsFolder) -> tuple[tuple[FittedMachine, ...], str | None]:

@@ -12,17 +12,17 @@ The set-up time of a network (`nnlc.networks.setup_time`) comes on top. It is th
 it has enough measurements, else that of 'nnlc calibrate', else an assumption.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 
+from nnlc.calibration.assumed_machine import assumed_machine, is_this_gpu
 from nnlc.calibration.machines import FittedMachine, fitted_machines
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import SiteError
 from nnlc.networks import walk_network
 from nnlc.networks.conditions import DeviceKind
-from nnlc.networks.cost import GPU, Machine, gpu_machine, half_epoch_work, predict_seconds
+from nnlc.networks.cost import GPU, Machine, half_epoch_work, predict_seconds
 from nnlc.networks.memory import memory_bytes
 from nnlc.networks.setup_time import SetupTime, assumed_setup, fit_setup
 from nnlc.results.folder import ResultsFolder
@@ -32,10 +32,6 @@ from nnlc.schedulers.site import Site
 from nnlc.schedulers.site_values import Gpu
 from nnlc.wording import all_of, counted
 
-_COPY_SHARE = 0.8
-"""Assumed share of the peak memory bandwidth that copies reach."""
-_OPERATIONS_A_BYTE = 16
-"""Assumed operations per byte of a GPU without memory bandwidth in the site file."""
 _SPREAD = (0.1, 0.9)
 """Quantiles of the ratios that the plan prints."""
 
@@ -48,7 +44,7 @@ class NetworkForecast:
     seconds: float
     """Seconds on one device, from the first step to the last."""
     nominal_seconds: float
-    """Seconds on the nominal GPU, by which array elements divide and order networks."""
+    """Seconds on the nominal GPU, by which array elements divide networks."""
     operations: int
     """Floating-point operations, as they are computed on this kind of device."""
     parameters: int
@@ -117,15 +113,7 @@ class Forecast(CampaignForecast):
     def hand_out_order(self, indices: Iterable[int]) -> list[int]:
         """Return the waiting networks among these indices, in the order in which ranks get them."""
         left = (index for index in indices if index in self.waiting)
-        return sorted(left, key=lambda index: (-self._seconds(index), index))
-
-    def _seconds(self, index: int) -> float:
-        """Return the seconds by which a job orders networks at its start.
-
-        They are for the machine fitted in the results folder, or else for the nominal GPU.
-        """
-        found = self.networks[index]
-        return found.seconds if self.fitted else found.nominal_seconds
+        return sorted(left, key=lambda index: (-self.networks[index].seconds, index))
 
 
 def forecast_campaign(campaign: Campaign, site: Site, results: ResultsFolder) -> Forecast:
@@ -144,7 +132,7 @@ def forecast_campaign(campaign: Campaign, site: Site, results: ResultsFolder) ->
     gpu = _gpu_of(site)
     machines, trouble = fitted_machines(results)
     fitted = next((found for found in machines if is_this_gpu(gpu.model, found.name)), None)
-    machine = fitted.machine if fitted else nominal_machine(gpu)
+    machine = fitted.machine if fitted else assumed_machine(gpu)
     setup = (fitted and fitted.setup) or assumed_setup(
         gpu.model, "cuda", gpu.setup_seconds_a_convolution
     )
@@ -233,29 +221,6 @@ def nothing_to_plan(forecast: CampaignForecast) -> SiteError:
 def not_whole_words(forecast: CampaignForecast) -> str:
     """Return text on unusable tables, to append to the number of failed networks."""
     return f", {counted(forecast.not_whole, 'unusable table')}" if forecast.not_whole else ""
-
-
-def nominal_machine(gpu: Gpu) -> Machine:
-    """Return a site's GPU from its peaks and the assumed share of them that training reaches."""
-    peak = 1e12 * gpu.fp32_teraflops
-    gigabytes = gpu.memory_gigabytes_per_second
-    return gpu_machine(
-        operations_per_second=peak * gpu.efficiency,
-        fourier_per_second=gpu.fourier_efficiency and peak * gpu.fourier_efficiency,
-        bytes_per_second=_COPY_SHARE
-        * (1e9 * gigabytes if gigabytes else peak / _OPERATIONS_A_BYTE),
-    )
-
-
-def is_this_gpu(model: str, device: str) -> bool:
-    """Return True if a device's name means a site's GPU.
-
-    The first word with a digit is the model. The other words differ, for example between "NVIDIA
-    V100 (SXM2, 16 GB)" and "Tesla V100-SXM2-16GB".
-    """
-    wanted, there = (re.findall(r"[a-z0-9]+", text.lower()) for text in (model, device))
-    names = [word for word in wanted if any(c.isdigit() for c in word)]
-    return names[0] in there if names else wanted == there
 
 
 def _gpu_of(site: Site) -> Gpu:

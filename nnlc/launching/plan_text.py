@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from textwrap import wrap
 
-from nnlc.launching.forecast import CampaignForecast, nominal_machine, not_whole_words
+from nnlc.calibration.assumed_machine import assumed_machine
+from nnlc.launching.forecast import CampaignForecast, not_whole_words
 from nnlc.launching.limits import SAVE_MINUTES, START_MINUTES
 from nnlc.launching.plan import Option, Plan
 from nnlc.launching.storage_estimate import disk, images_to_stage, too_large
@@ -126,7 +127,7 @@ def _basis(plan: Plan) -> str:
             f"predictions were off by {fitted.median_error:.0%} in the median"
         )
     else:
-        fourier = nominal_machine(gpu).fourier_per_second / (1e10 * gpu.fp32_teraflops)
+        fourier = assumed_machine(gpu).fourier_per_second / (1e10 * gpu.fp32_teraflops)
         basis = f"{100 * gpu.efficiency:g} % of {peak}, {fourier:.3g} % in Fourier convolutions"
     if measured is None and fitted:
         return basis

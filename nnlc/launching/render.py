@@ -114,6 +114,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         "directives": scheduler.directives(site),
         "start_mps": site.mps and not scheduler.runs_mps,
         "gpu_flags": site.device == "cuda",
+        "gpu_option": site.gpu.option if site.gpu and site.device != "cpu" else None,
         "python": request.python,
         "script": request.script,
         "reads_input": site.submit.endswith("<"),

@@ -27,3 +27,7 @@ class Buffers(NamedTuple):
     """True if the backward pass needs the layer's input."""
     keeps_output: bool = False
     """True if the backward pass needs the layer's output."""
+    gaps: int = 0
+    """Bytes in gaps between tensors, beside what is usual, if the device's memory has such gaps."""
+    only_in_training: bool = False
+    """True if the layer does nothing in validation."""

@@ -12,7 +12,8 @@ from typing import Any
 from nnlc.errors import SpecError
 from nnlc.networks.buffers import INDEX_BYTES, VALUE_BYTES, Buffers
 from nnlc.networks.conditions import Conditions
-from nnlc.networks.convolution_plan import DIRECT, ConvolutionPlan, Way, plan_convolution, trim
+from nnlc.networks.convolution_buffers import convolution_buffers
+from nnlc.networks.convolution_plan import ConvolutionPlan, Way, plan_convolution, trim
 from nnlc.networks.layer import Layer, Shape, windowed
 from nnlc.networks.pooling_plan import bytes_in_block, pools_in_two_passes
 from nnlc.networks.work import Work
@@ -83,41 +84,7 @@ class Convolution(Layer):
         )
 
     def buffers(self, conditions: Conditions) -> Buffers:
-        batch = conditions.batch
-        inputs, outputs = self._bytes(batch)
-        plan = plan_convolution(self, conditions)
-        part, ways, transforms = plan.trim, plan.ways, plan.transforms
-        computed = VALUE_BYTES * batch * self.output[0] * part.width**2
-        padded_width = self.input[1] + part.left + part.right
-        padded = VALUE_BYTES * batch * self.input[0] * padded_width**2
-        gathered = VALUE_BYTES * batch * plan.window_values
-        has_own_gradients = ways != DIRECT
-        inner = (computed,) if plan.is_trimmed else ()
-        copy = (padded,) if plan.is_padded else ()
-        forward = [*inner]
-        backward = [inputs, *inner]
-        if transforms and ways.forward == "fourier":
-            forward.append(transforms.forward_bytes())
-        elif has_own_gradients and ways.forward != "rows":
-            forward += copy
-        if has_own_gradients and not {"direct", "product"}.isdisjoint(ways[1:]):
-            backward += copy
-        if ways.forward == "product":
-            forward.append(gathered)
-        if ways.input_gradient == "product":
-            backward += [gathered, padded]
-        if ways.weight_gradient == "product":
-            backward.append(gathered)
-        if transforms and "fourier" in ways[1:]:
-            of_pixels, of_weight = (way == "fourier" for way in ways[1:])
-            backward.append(transforms.backward_bytes(of_pixels=of_pixels, of_weight=of_weight))
-        return Buffers(
-            outputs,
-            kept=() if has_own_gradients else copy,
-            forward=tuple(forward),
-            backward=tuple(backward),
-            keeps_input=has_own_gradients or not plan.is_padded,
-        )
+        return convolution_buffers(self, conditions)
 
     def _operations(self, batch: int, plan: ConvolutionPlan, way: Way) -> int:
         """Return the operations of one pass."""
@@ -172,9 +139,14 @@ class Dropout(Layer):
     def buffers(self, conditions: Conditions) -> Buffers:
         inputs, outputs = self._bytes(conditions.batch)
         bits = outputs // VALUE_BYTES
-        if conditions.device == "cpu":  # random bits, a comparison, and the mask
-            return Buffers(outputs, kept=(outputs,), forward=(outputs, bits), backward=(inputs,))
-        return Buffers(outputs, kept=(bits,), backward=(inputs,))
+        on_cpu = conditions.device == "cpu"  # random bits, a comparison, and the mask
+        return Buffers(
+            outputs,
+            kept=(outputs,) if on_cpu else (bits,),
+            forward=(outputs, bits) if on_cpu else (),
+            backward=(inputs,),
+            only_in_training=True,
+        )
 
 
 class Pooling(Layer):

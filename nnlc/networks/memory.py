@@ -7,6 +7,9 @@ Copies of the parameters are weights, gradients and the optimizer's state. The m
 forward or backward, is the sum of what earlier layers keep for the backward pass, the layer's input
 and output, and its kernels' temporary memory. A GPU that replays captured steps holds the memory of
 a validation step and that of a training step at the same time.
+
+On a GPU, the prediction is an upper bound of what torch reserves there, and not only of what it
+allocates: memory in gaps between tensors is of no use to other trainers on the GPU.
 """
 
 from collections.abc import Collection, Iterator
@@ -24,14 +27,24 @@ _LABEL_BYTES = 8
 _LIBRARY_BYTES: dict[DeviceKind, int] = {"cuda": 600_000_000, "cpu": 580_000_000}
 """Bytes of a trainer without images and network.
 
-cuda: assumed, for CUDA's context, the kernels of cuDNN and cuBLAS, and cuBLAS's workspace. cpu:
-measured, in a process that had imported torch 2.14 and made one step on Linux."""
-_HEAP: dict[DeviceKind, float] = {"cuda": 1.0, "cpu": 1.4}
+cuda: assumed, for CUDA's context and the kernels of cuDNN and cuBLAS. cpu: measured, in a process
+that had imported torch 2.14 and made one step on Linux."""
+_WORKSPACE_BYTES = 2 * 32 * 2**20
+"""Bytes of cuBLAS's workspaces, one for the forward pass and one for autograd's thread.
+
+Their size is that of `CUBLAS_WORKSPACE_CONFIG`, 8 × 4 MiB."""
+_HEAP: dict[DeviceKind, float] = {"cuda": 1.2, "cpu": 1.4}
 """Ratio of the heap's size to the bytes in use: fragmentation, and copies made by libraries.
 
-Measured on CPUs, with networks of the article's search space."""
-_SMALL_HEAP: dict[DeviceKind, float] = {"cuda": 1.0, "cpu": 2.6}
+Measured with networks of the article's search space: on CPUs; and what torch reserves, with a
+stand-in for a GPU's driver that runs no kernels (`tests/gpu/test_memory.py`)."""
+_SMALL_HEAP: dict[DeviceKind, float] = {"cuda": 1.2, "cpu": 2.6}
 """Ratio for the first `_SMALL_BYTES` in use. Fragments grow for about 20 steps, by 50 to 200 MB."""
+_SEGMENT_BYTES: dict[DeviceKind, int] = {"cuda": 64 * 2**20, "cpu": 0}
+"""Bytes of the heap that may be unused however little is in use.
+
+torch reserves GPU memory in segments: 2 MiB for blocks of at most 1 MiB, 20 MiB for blocks below
+10 MiB, else whole multiples of 2 MiB. Ordinary memory and that of CUDA graphs have their own."""
 _SMALL_BYTES = 200_000_000
 
 
@@ -70,18 +83,25 @@ def memory_bytes(
     if device == "cuda":
         worst += max(_bytes_in_validation(walk, spec.batch_size, layers))
     images_held = sum(map(image_bytes, {images, *resident}))
-    return library_bytes(device) + images_held + _heap_bytes(copies * parameters + worst, device)
+    heap = _heap_bytes(copies * parameters + worst, device) + max(layer.gaps for layer in layers)
+    return library_bytes(device) + images_held + heap
 
 
 def _heap_bytes(used: int, device: DeviceKind) -> int:
     """Return the size of the heap in which some bytes are in use at the worst moment."""
     small = min(used, _SMALL_BYTES)
-    return int(_SMALL_HEAP[device] * small + _HEAP[device] * (used - small))
+    used_and_gaps = _SMALL_HEAP[device] * small + _HEAP[device] * (used - small)
+    return int(used_and_gaps) + _SEGMENT_BYTES[device]
 
 
 def library_bytes(device: DeviceKind) -> int:
     """Return the bytes of a trainer without images and network."""
-    return _LIBRARY_BYTES[device]
+    return _LIBRARY_BYTES[device] + (_WORKSPACE_BYTES if device == "cuda" else 0)
+
+
+def unmeasured_bytes(device: DeviceKind) -> int:
+    """Return the predicted bytes that a journal lacks, which has what torch reserves on a GPU."""
+    return _LIBRARY_BYTES[device] if device == "cuda" else 0
 
 
 def image_bytes(images: ImageSet) -> int:
@@ -112,8 +132,11 @@ def _bytes_in_training(walk: Walk, batch: int, layers: list[Buffers]) -> Iterato
         if layer.output:
             passing = layer.output + sum(layer.kept) - stays
     for shape, layer, stays in zip(walk.layers[::-1], layers[::-1], kept[::-1], strict=True):
+        # What only later layers needed is free by now: autograd frees it as it goes back.
+        freed = 0 if layer.keeps_output else stays - sum(layer.kept)
+        now -= freed
         yield now + VALUE_BYTES * batch * prod(shape.output) + sum(layer.backward)
-        now -= stays
+        now -= stays - freed
 
 
 def _output_stays(layers: list[Buffers], i: int) -> bool:
@@ -132,5 +155,7 @@ def _bytes_in_validation(walk: Walk, batch: int, layers: list[Buffers]) -> Itera
     """Yield the bytes in use at each layer of a validation step, which keeps nothing."""
     given = VALUE_BYTES * batch * prod(walk.layers[0].input)
     for layer in layers:
-        yield given + layer.output + sum(layer.forward)
-        given = layer.output or given
+        if not layer.only_in_training:
+            # Kernels also compute what only the backward pass needs, such as pooling's indices.
+            yield given + layer.output + sum(layer.kept) + sum(layer.forward)
+            given = layer.output or given

@@ -145,10 +145,12 @@ class Gatherer:
         self._device = choose_device(job.device, self._hellos)
         check_ranks(self._hellos, self._device)
         settings = job.campaign.training
-        packing = pack_gpus(self._hellos, self._device, job.work.networks, settings)
-        self._trainers = packing.trainers
         names = device_names(self._hellos, self._device)
-        self._hand_out = HandOut(job, self._device, names, packing)
+        speed = job.machine_for(names, self._device)
+        networks = job.work.networks
+        packing = pack_gpus(self._hellos, self._device, networks, settings, speed.machine)
+        self._trainers = packing.trainers
+        self._hand_out = HandOut(job, self._device, names, packing, speed)
         ranks = [
             {"rank": r, **hello, "trainers": packing.trainers[r]}
             for r, hello in sorted(self._hellos.items())

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import DeviceError
 from nnlc.networks import walk_network
-from nnlc.networks.cost import GPU, training_work
+from nnlc.networks.cost import Machine, training_work
 from nnlc.networks.memory import image_bytes, library_bytes, memory_bytes
 from nnlc.networks.recipe import TrainingSection
 from nnlc.ranks.idle_slots import Slot
@@ -41,15 +41,21 @@ class GpuNeed:
     """True if kernel launches take more of a step's time than `LAUNCHES_SHARE`."""
 
 
-def predict_need(network: CampaignNetwork, settings: TrainingSection) -> GpuNeed:
-    """Predict a network's use of a GPU."""
+def predict_need(network: CampaignNetwork, settings: TrainingSection, machine: Machine) -> GpuNeed:
+    """Predict a network's use of a GPU.
+
+    Args:
+        network: the network.
+        settings: `[training]` of its campaign.
+        machine: speed of the GPU.
+    """
     spec, images = network.spec, network.images
     walk = walk_network(spec, images)
     in_all = memory_bytes(spec, images, settings, "cuda", walk=walk)
     own = in_all - library_bytes("cuda") - image_bytes(images)
     step = training_work(walk, spec, settings, "cuda")
-    launches = step.kernels * GPU.seconds_a_kernel
-    return GpuNeed(own, launches >= LAUNCHES_SHARE * GPU.seconds(step))
+    launches = step.kernels * machine.seconds_a_kernel
+    return GpuNeed(own, launches >= LAUNCHES_SHARE * machine.seconds(step))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +129,7 @@ def pack_gpus(
     device: str,
     networks: Sequence[CampaignNetwork],
     settings: TrainingSection,
+    machine: Machine,
 ) -> GpuPacking:
     """Return the packing of a whole job, after leaving out networks that are too large.
 
@@ -131,13 +138,14 @@ def pack_gpus(
         device: "cpu" or "cuda".
         networks: networks to be trained.
         settings: `[training]` of their campaign.
+        machine: speed of the device.
 
     Raises:
         DeviceError: a GPU has more trainers than fit into its memory.
     """
     if device == "cpu":  # the user sets the number, by ranks or --trainers
         return GpuPacking({rank: hello["trainers"] or 1 for rank, hello in hellos.items()}, {})
-    needs = {n.index: predict_need(n, settings) for n in networks}
+    needs = {n.index: predict_need(n, settings, machine) for n in networks}
     device_bytes = gpu_memory(hellos, (), needs).device_bytes
     too_large = {
         n.index: _too_large(needs[n.index], device_bytes)

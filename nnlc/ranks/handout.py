@@ -1,9 +1,9 @@
 """Assignment of networks to idle trainers, and the decision that no more can be assigned."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Container, Iterator
+from collections.abc import Container, Iterator
 
-from nnlc.calibration.machines import machine_for
+from nnlc.calibration.machines import ChosenMachine
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import ExitStatus
 from nnlc.networks.conditions import DeviceKind
@@ -31,21 +31,30 @@ class HandOut:
         device: "cpu" or "cuda".
         names: names of the job's devices, as in the journal; times measured on them are used.
         packing: trainers that share a GPU, and networks that may share it.
+        speed: speed of the devices, by which times are predicted.
     """
 
-    def __init__(self, job: Job, device: str, names: Collection[str], packing: GpuPacking) -> None:
-        self._job = job
+    def __init__(
+        self,
+        job: Job,
+        device: str,
+        names: Container[str],
+        packing: GpuPacking,
+        speed: ChosenMachine,
+    ) -> None:
+        self._job, self._setup = job, speed.setup
         kind: DeviceKind = "cuda" if device == "cuda" else "cpu"
-        known = machine_for(job.results, names, kind)
-        self._setup = known.setup
-        if known.warning:
-            job.progress.message(f"warning: {known.warning}")
+        if speed.warning:
+            job.progress.message(f"warning: {speed.warning}")
+        if packing.gpus:
+            share = f"{len(packing.packable):,} of {counted(len(job.work.networks), 'network')}"
+            job.progress.message(f"{share} may share a GPU, by {speed.origin}")
         self.backlog = Backlog(
             [n for n in job.work.networks if n.index not in packing.too_large],
             job.campaign,
             job.results,
             job.leases,
-            known.machine,
+            speed.machine,
             kind,
             job.order,
             job.clock,

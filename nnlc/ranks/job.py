@@ -1,11 +1,12 @@
 """Data that the parts of the gatherer share: campaign, results folder, journal and display."""
 
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnlc.calibration.machines import ChosenMachine, machine_for
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.ranks.attempts import Attempts
 from nnlc.ranks.backlog import Unfinished
@@ -16,6 +17,7 @@ from nnlc.results.folder import ResultsFolder, checkpoints_in
 from nnlc.results.history import Finish
 from nnlc.results.journal import Journal
 from nnlc.results.open_jobs import OpenJob
+from nnlc.schedulers.site_values import Gpu
 from nnlc.system import messages
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ class Job:
     """Folder with the images."""
     device: str
     """Device that the user asked for: auto, cpu or cuda."""
+    gpu: Gpu | None = None
+    """GPU of the ranks, as the site file describes it; None if unknown."""
     ranks: int
     order: Order = "longest"
     only_preflight: bool = False
@@ -77,6 +81,15 @@ class Job:
             "checkpoints": str(self.results.checkpoints_folder.absolute()),
             "device": device,
         }
+
+    def machine_for(self, names: Collection[str], device: str) -> ChosenMachine:
+        """Return the machine by which times on this job's devices are predicted.
+
+        Args:
+            names: names of the devices, as in the journal.
+            device: "cpu" or "cuda".
+        """
+        return machine_for(self.results, names, "cuda" if device == "cuda" else "cpu", self.gpu)
 
     def begun_networks(self, device: str, too_large: Container[int]) -> list[messages.Message]:
         """Return the networks that have a checkpoint of earlier jobs, as messages for a trainer.

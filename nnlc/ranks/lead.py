@@ -21,6 +21,7 @@ from nnlc.results.history import read_history
 from nnlc.results.inventory import inventory, not_whole_lines
 from nnlc.results.journal import Journal, NoJournal
 from nnlc.results.paths import results_path
+from nnlc.schedulers.site_values import Gpu
 from nnlc.system.files import ignored_lines, why_unread
 from nnlc.wording import all_of, counted, first_few
 
@@ -90,6 +91,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             source=options.campaign,
             images_root=options.images,
             device=options.device,
+            gpu=Gpu.from_option(options.gpu) if options.gpu else None,
             ranks=ranks,
             order=options.order,
             attempts=Attempts(campaign.run.attempts, history.attempts),

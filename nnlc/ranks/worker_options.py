@@ -57,6 +57,12 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
         help="default auto: cuda if every rank has a GPU",
     )
     parser.add_argument(
+        "--gpu",
+        metavar="JSON",
+        help="table [gpu] of a site file, by which times on GPUs of this model are predicted until "
+        "'nnlc calibrate' has measured them; job scripts set it",
+    )
+    parser.add_argument(
         "--trainers",
         type=_trainers,
         metavar="N|auto",

@@ -31,6 +31,7 @@ class Finish:
     setup_seconds: float | None = None
     """Set-up time of the last attempt (`nnlc.networks.setup_time`)."""
     peak_memory_bytes: int | None = None
+    peak_reserved_bytes: int | None = None
     attempts: int | None = None
     sha256: str | None = None
     """Digest of the table."""
@@ -270,6 +271,7 @@ def _finish(event: dict[str, Any]) -> Finish:
         half_epoch_seconds=_numbers(event.get("half_epoch_seconds")),
         setup_seconds=as_number(event.get("setup_seconds")),
         peak_memory_bytes=_whole(event.get("peak_memory_bytes")),
+        peak_reserved_bytes=_whole(event.get("peak_reserved_bytes")),
         attempts=_whole(event.get("attempts")),
         sha256=_word(event.get("sha256")),
         device=_word(device.get("name")),

@@ -175,7 +175,7 @@ MPIRUN = OptionTable(
 """Options of mpirun that several MPIs have."""
 
 WORKER = OptionTable(
-    "results images device trainers order time-left elements element",
+    "results images device gpu trainers order time-left elements element",
     "mps preflight help",
     "h:help",
     [
@@ -185,6 +185,7 @@ WORKER = OptionTable(
         ("order", "longest|shortest", "longest or shortest"),
         ("time-left", r"(?=.*[1-9])\d{1,9}(\.\d{1,9})?", "minutes, such as 120"),
         ("results images", ".+", "a folder"),
+        ("gpu", r"\{.*\}", "table [gpu] of a site file as JSON"),
     ],
     shortens=True,
 )

@@ -66,7 +66,7 @@ class Site(BaseModel):
     device: Literal["cuda", "cpu", "auto"] = "cuda"
     """Device that ranks train on; with cuda a rank without a GPU is an error."""
     gpu: Gpu | None = None
-    """Speed and memory of a rank's GPU, for `nnlc plan`."""
+    """Speed and memory of a rank's GPU, for `nnlc plan` and for jobs, until they are measured."""
     account: Word | None = None
     """Project that is charged."""
     account_required: bool = False

@@ -4,7 +4,16 @@ import re
 import unicodedata
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
+
+from nnlc.errors import SiteError
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 # Control characters, lone surrogates, which no file can contain, and Unicode's line ends.
@@ -80,6 +89,29 @@ class Gpu(BaseModel):
     """Assumed seconds to set up each convolution of a network, in each job that trains it, until a
     journal of the site has measured times; if left out, 6 on AMD's GPUs, where MIOpen compiles
     kernels for each shape, else 0.1."""
+
+    @property
+    def option(self) -> str:
+        """Value of the worker's option `--gpu`: this table as JSON."""
+        return self.model_dump_json(exclude_defaults=True)
+
+    @classmethod
+    def from_option(cls, text: str) -> "Gpu":
+        """Return the GPU of the worker's option `--gpu`.
+
+        Raises:
+            SiteError: the text is not what `option` returns.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as problem:
+            first = problem.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise SiteError(
+                f"--gpu {text}: {f'key {where}: ' if where else ''}{first['msg']}; it must be "
+                "table [gpu] of a site file as JSON, as 'nnlc render' writes it; or leave it out: "
+                "only predicted times depend on it"
+            ) from None
 
 
 class Bin(BaseModel):

@@ -15,7 +15,7 @@ from nnlc.errors import NnlcError
 from nnlc.system import messages
 from nnlc.tables import Row
 from nnlc.training.checkpoint import Checkpoints
-from nnlc.training.device_info import peak_memory, reset_peak_memory
+from nnlc.training.device_info import peak_memory, peak_reserved_memory, reset_peak_memory
 from nnlc.training.inbox import Inbox
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.training_steps import UncapturedError
@@ -113,6 +113,8 @@ class Attempt:
             "half_epoch_train_images": loop.train_images,
             "peak_memory_bytes": peak_memory(device),
         }
+        if device.type == "cuda":
+            facts["peak_reserved_bytes"] = peak_reserved_memory(device)
         if self._stopper is not None:
             facts["stop"] = self._stop_facts(self._stopper)
         return facts

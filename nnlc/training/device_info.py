@@ -163,6 +163,14 @@ def free_memory(device: torch.device) -> None:
         _C_LIBRARY.malloc_trim(0)
 
 
+def peak_reserved_memory(gpu: torch.device) -> int:
+    """Return the peak bytes that torch has reserved on a GPU: `peak_memory`, and gaps in between.
+
+    They are all that this process needs there beside its CUDA context and loaded kernels.
+    """
+    return torch.cuda.max_memory_reserved(gpu)
+
+
 def peak_memory(device: torch.device) -> int:
     """Return the peak bytes allocated on a GPU, or resident in this process, with the images."""
     if device.type == "cuda":

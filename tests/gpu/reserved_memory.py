@@ -1,0 +1,126 @@
+"""Program: memory that torch reserves for networks of `paper` on a stub GPU, and its prediction.
+
+    python tests/gpu/reserved_memory.py --networks 200 --seed 7
+
+Each network makes a few steps of training and validation, captured and replayed. Kernels run
+nothing, but torch's allocator runs for real. cuDNN is off: its workspaces are not seen.
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from statistics import median
+
+STEPS = 4
+"""Steps of a half epoch: three before the capture, which the fourth makes and replays."""
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reserved:
+    """Bytes that torch reserves for one network beside its images."""
+
+    index: int
+    batch: int
+    fourier: int
+    """Number of convolutions by Fourier transforms."""
+    predicted: int
+    reserved: int
+    after: int
+    """Bytes that stay reserved once the network is gone."""
+
+    @property
+    def ratio(self) -> float:
+        return self.predicted / self.reserved
+
+
+def measure(networks: int, seed: int) -> list[Reserved]:
+    """Return the measured networks, drawn with a seed and trained by one process on the stub."""
+    import stub_driver
+
+    from nnlc.system.environment import DETERMINISM
+
+    words = [sys.executable, __file__, "--networks", str(networks), "--seed", str(seed), "--here"]
+    environment = {**os.environ, **DETERMINISM, **stub_driver.environment(memory_gigabytes=80)}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return [Reserved(**json.loads(line)) for line in done.stdout.splitlines()]
+
+
+def measure_here(networks: int, seed: int) -> Iterator[Reserved]:
+    """Yield the measured networks; this process must have the stub's variables."""
+    import numpy as np
+    import torch
+
+    from nnlc.campaign.campaign import load_campaign
+    from nnlc.networks import walk_network
+    from nnlc.networks.conditions import conditions_of
+    from nnlc.networks.convolution_plan import plan_convolution
+    from nnlc.networks.memory import image_bytes, memory_bytes, unmeasured_bytes
+    from nnlc.training.determinism import make_deterministic
+    from nnlc.training.device_info import free_memory, peak_reserved_memory, reset_peak_memory
+    from nnlc.training.loaded_images import Images
+    from nnlc.training.loop import HalfEpochLoop
+    from nnlc.training.pixels import DeviceImages
+
+    make_deterministic()
+    torch.nn.init.kaiming_uniform_ = lambda tensor, *_, **__: tensor  # weights are of no interest
+    gpu, campaign = torch.device("cuda", 0), load_campaign("paper")
+    settings = campaign.training
+    for n in random.Random(seed).sample(list(campaign.networks()), networks):
+        batch, facts = n.spec.batch_size, n.images
+        pixels = np.zeros((2 * STEPS * batch, facts.channels, *2 * (facts.width,)), np.uint8)
+        labels = np.zeros(2 * STEPS * batch, np.int64)
+        few = DeviceImages(Images(pixels, labels, pixels, labels), settings, gpu)
+        free_memory(gpu)
+        reset_peak_memory(gpu)
+        before = peak_reserved_memory(gpu)
+        loop = HalfEpochLoop(n.spec, facts, few, settings, 1)
+        assert len(list(loop)) == 2
+        reserved = peak_reserved_memory(gpu) - before
+        del loop, few
+        free_memory(gpu)
+        walk = walk_network(n.spec, facts)
+        conditions = conditions_of(n.spec, settings, "cuda")
+        convolutions = [each for each in walk.layers if each.kind == "convolution"]
+        need = memory_bytes(n.spec, facts, settings, "cuda", walk=walk)
+        yield Reserved(
+            index=n.index,
+            batch=batch,
+            fourier=sum("fourier" in plan_convolution(c, conditions).ways for c in convolutions),
+            predicted=need - unmeasured_bytes("cuda") - image_bytes(facts),
+            reserved=reserved,
+            after=torch.cuda.memory_reserved(gpu),
+        )
+
+
+def main() -> None:
+    """Print the ratio of predicted to reserved memory."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--networks", type=int, default=120, metavar="N", help="default 120")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="default 1")
+    parser.add_argument("--here", action="store_true", help="print each network, as JSON")
+    options = parser.parse_args()
+    if options.here:
+        for found in measure_here(options.networks, options.seed):
+            print(json.dumps(asdict(found)), flush=True)
+        return
+    found = sorted(measure(options.networks, options.seed), key=lambda each: each.ratio)
+    ratios = [each.ratio for each in found]
+    after = max(each.after for each in found) / MIB
+    print(f"{len(found)} networks, {sum(each.fourier > 0 for each in found)} with Fourier")
+    print(f"predicted / reserved: {ratios[0]:.2f} to {ratios[-1]:.2f}, median {median(ratios):.2f}")
+    print(f"reserved afterwards: at most {after:.0f} MiB")
+    for each in found[:5]:
+        needs = f"predicted {each.predicted / MIB:.0f} MiB, reserved {each.reserved / MIB:.0f}"
+        print(f"network {each.index}: {needs}, Fourier convolutions {each.fourier}")
+
+
+if __name__ == "__main__":
+    main()
