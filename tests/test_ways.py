@@ -56,8 +56,8 @@ def asked(monkeypatch):
         found.add(conditions)
         return plan_convolution(layer, conditions)
 
-    monkeypatch.setattr(layers, "plan_convolution", plan)
-    monkeypatch.setattr(convolution, "plan_convolution", plan)
+    for module in (layers, convolution_buffers, convolution):
+        monkeypatch.setattr(module, "plan_convolution", plan)
     return found
 
 

@@ -10,7 +10,7 @@ from nnlc.networks.convolution_plan import DIRECT, plan_convolution
 if TYPE_CHECKING:
     from nnlc.networks.layer import Layer
 
-FOURIER_GAPS = 1.5
+FOURIER_GAPS = 1.25
 """Bytes of gaps for each byte of a Fourier convolution's temporary memory on a GPU, at most.
 
 Its tensors differ in size, so that the next one often does not fit into the gap of a freed one."""

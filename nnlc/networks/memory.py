@@ -33,19 +33,23 @@ _WORKSPACE_BYTES = 2 * 32 * 2**20
 """Bytes of cuBLAS's workspaces, one for the forward pass and one for autograd's thread.
 
 Their size is that of `CUBLAS_WORKSPACE_CONFIG`, 8 × 4 MiB."""
-_HEAP: dict[DeviceKind, float] = {"cuda": 1.2, "cpu": 1.4}
+_HEAP: dict[DeviceKind, float] = {"cuda": 1.0, "cpu": 1.4}
 """Ratio of the heap's size to the bytes in use: fragmentation, and copies made by libraries.
 
-Measured with networks of the article's search space: on CPUs; and what torch reserves, with a
-stand-in for a GPU's driver that runs no kernels (`tests/gpu/test_memory.py`)."""
-_SMALL_HEAP: dict[DeviceKind, float] = {"cuda": 1.2, "cpu": 2.6}
+Measured on CPUs, with networks of the article's search space."""
+_SMALL_HEAP: dict[DeviceKind, float] = {"cuda": 1.0, "cpu": 2.6}
 """Ratio for the first `_SMALL_BYTES` in use. Fragments grow for about 20 steps, by 50 to 200 MB."""
-_SEGMENT_BYTES: dict[DeviceKind, int] = {"cuda": 64 * 2**20, "cpu": 0}
-"""Bytes of the heap that may be unused however little is in use.
-
-torch reserves GPU memory in segments: 2 MiB for blocks of at most 1 MiB, 20 MiB for blocks below
-10 MiB, else whole multiples of 2 MiB. Ordinary memory and that of CUDA graphs have their own."""
 _SMALL_BYTES = 200_000_000
+_SEGMENT_BYTES = 48 * 2**20
+"""Bytes in gaps on a GPU, however little memory is in use.
+
+torch reserves segments: of 2 MiB for tensors of at most 1 MiB, of 20 MiB for tensors below 10 MiB,
+else of whole multiples of 2 MiB. Ordinary memory and that of CUDA graphs have segments of their
+own."""
+_LARGEST_TENSORS = 2.75
+"""Bytes in further gaps on a GPU, for each byte of the largest tensor: where it was, smaller ones
+have room, after which it needs another place. With those of Fourier convolutions, they were
+measured with torch's allocator on a stub driver: `python tests/gpu/reserved_memory.py`."""
 
 
 def memory_bytes(
@@ -82,16 +86,23 @@ def memory_bytes(
     worst = max(*_bytes_in_training(walk, spec.batch_size, layers), update)
     if device == "cuda":
         worst += max(_bytes_in_validation(walk, spec.batch_size, layers))
+        worst += _gap_bytes(walk, layers)
     images_held = sum(map(image_bytes, {images, *resident}))
-    heap = _heap_bytes(copies * parameters + worst, device) + max(layer.gaps for layer in layers)
-    return library_bytes(device) + images_held + heap
+    return library_bytes(device) + images_held + _heap_bytes(copies * parameters + worst, device)
 
 
 def _heap_bytes(used: int, device: DeviceKind) -> int:
     """Return the size of the heap in which some bytes are in use at the worst moment."""
     small = min(used, _SMALL_BYTES)
-    used_and_gaps = _SMALL_HEAP[device] * small + _HEAP[device] * (used - small)
-    return int(used_and_gaps) + _SEGMENT_BYTES[device]
+    return int(_SMALL_HEAP[device] * small + _HEAP[device] * (used - small))
+
+
+def _gap_bytes(walk: Walk, layers: list[Buffers]) -> int:
+    """Return the most bytes in gaps between tensors that torch reserves on a GPU."""
+    weights = max(VALUE_BYTES * layer.parameters for layer in walk.layers)
+    largest = max(max(each.output, *each.kept, weights) for each in layers)
+    gaps = _LARGEST_TENSORS * largest + max(each.gaps for each in layers)
+    return _SEGMENT_BYTES + int(gaps)
 
 
 def library_bytes(device: DeviceKind) -> int:

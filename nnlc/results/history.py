@@ -18,6 +18,7 @@ from nnlc.system.environment import rule_of
 from nnlc.system.newer_format import version_numbers
 from nnlc.wording import printable
 
+_PLAIN = str | int | float | None
 _NAMES = {"torch": "torch", "cuda": "CUDA", "hip": "HIP", "cudnn": "cuDNN"}
 """Names, in words for users, of the libraries that a table's bits depend on."""
 
@@ -122,8 +123,7 @@ class History:
     """Content of a journal; the keys of each dictionary are network IDs."""
 
     attempts: dict[str, int] = field(default_factory=dict)
-    """Number of failed attempts since the last finish or retry, if any; attempts on retired ranks
-    don't count."""
+    """Failed attempts since the last finish or retry; those on retired ranks don't count."""
     failures: dict[str, str] = field(default_factory=dict)
     """Reasons why networks were given up; `nnlc retry` clears them."""
     finishes: dict[str, Finish] = field(default_factory=dict)
@@ -279,7 +279,9 @@ def _finish(event: dict[str, Any]) -> Finish:
         instructions=_word(device.get("instructions")),
         architecture=_word(device.get("architecture")),
         versions={str(_word(k)): word for k, v in versions.items() if (word := _word(v))},
-        settings={str(_word(k)): json.dumps(v) for k, v in settings.items() if _is_plain(v)},
+        settings={
+            str(_word(k)): json.dumps(v) for k, v in settings.items() if isinstance(v, _PLAIN)
+        },
         stop=Stop(*(as_number(stop.get(key)) for key in ("epoch", "predicted", "target")))
         if stop.get("stopped") is True
         else None,
@@ -298,10 +300,6 @@ def _word(value: Any) -> str | None:
     if not isinstance(value, str | int | float) or isinstance(value, bool):
         return None
     return printable(" ".join(str(value).split())) or None
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, str | int | float | None)
 
 
 def _whole(value: Any) -> int | None:

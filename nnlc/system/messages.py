@@ -30,8 +30,8 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                         finished   index, seconds, setup_seconds, half_epoch_seconds,
                                    half_epoch_train_correct (None: not counted),
                                    half_epoch_train_images, peak_memory_bytes,
-                                   peak_reserved_bytes (on a GPU), device, versions, settings; stop: last decision of the stop
-                                   rule
+                                   peak_reserved_bytes (on a GPU), device, versions, settings;
+                                   stop: last decision of the stop rule
                         uncaptured  index, reason: the network's steps can't be captured in CUDA
                                    graphs; the trainer ends; counts as no attempt
                         failed     index, reason, for a bug traceback: the network can't be trained;

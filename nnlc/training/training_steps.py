@@ -129,6 +129,7 @@ class Steps:
         """
         graph = torch.cuda.CUDAGraph()
         torch.cuda.synchronize()  # an error of an earlier step is not one of the capture
+        self._optimizer.zero_grad()  # a graph has its own gradients: none beside them in memory
         try:
             with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
                 step()
