@@ -10,7 +10,7 @@ from small_networks import SAMPLE, spec
 
 from nnlc import rebuild
 from nnlc.campaign.campaign import CampaignNetwork, load_campaign
-from nnlc.networks import arithmetic, layers, walk_network
+from nnlc.networks import arithmetic, convolution_buffers, layers, walk_network
 from nnlc.networks.arithmetic import arithmetic_of, older_ways, settings_for
 from nnlc.networks.conditions import Conditions, conditions_of
 from nnlc.networks.convolution_plan import plan_convolution

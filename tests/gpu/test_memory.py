@@ -2,9 +2,12 @@
 
 from statistics import median
 
+import pytest
 from reserved_memory import MIB, measure
 
-NETWORKS = 40
+NETWORKS = 36
+
+pytestmark = pytest.mark.needs("stub driver")
 
 
 def test_no_network_reserves_more_than_predicted_and_none_leaves_memory_behind():
