@@ -69,17 +69,17 @@ def test_a_gpu_that_cannot_be_used_is_told_and_never_replaced_by_a_processor(tmp
 
 
 def test_a_driver_that_is_too_old_to_count_gpus_is_told(tmp_path):
-    said = refusal(tmp_path, **stub_driver.environment(driver=12040))
-    assert "driver on your system is too old (found version 12040)" in said
+    said = refusal(tmp_path, **stub_driver.environment(driver=11040))
+    assert "driver on your system is too old (found version 11040)" in said
     assert "whl/cu126" in said
 
 
 def test_gpus_without_kernels_are_told_for_all_ranks_at_once_with_the_wheel(tmp_path):
-    stub = stub_driver.environment(gpus=2, capability=(7, 0), name="Tesla V100")
+    stub = stub_driver.environment(gpus=2, capability=(6, 0), name="Tesla P100")
     said = refusal(tmp_path, ranks=2, **stub)
     assert re.search(
         r"rank 0 on \S+ can't use its GPU, and 1 more rank theirs: torch \S+ has no kernels for "
-        r"Tesla V100, of compute capability 7\.0, only for sm_\d+ .*whl/cu126",
+        r"Tesla P100, of compute capability 6\.0, only for sm_\d+ .*whl/cu126",
         said,
     )
 

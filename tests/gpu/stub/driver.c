@@ -6,7 +6,6 @@
 #include <stdio.h>
 
 #define NOT_SUPPORTED 801 /* CUDA_ERROR_NOT_SUPPORTED */
-#define NVML_INVALID_ARGUMENT 2
 #define NVML_NOT_SUPPORTED 3
 
 static int refuse_all(void) { return NOT_SUPPORTED; }
@@ -57,7 +56,7 @@ int nvmlDeviceGetCount_v2(unsigned *count) {
 
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) {
     *device = (void *)(uintptr_t)(index + 1);
-    return index < (unsigned)settings()->devices ? 0 : NVML_INVALID_ARGUMENT;
+    return index < (unsigned)settings()->devices ? 0 : NVML_NOT_SUPPORTED;
 }
 
 int nvmlDeviceGetUUID(void *device, char *text, unsigned length) {
@@ -68,8 +67,8 @@ int nvmlDeviceGetUUID(void *device, char *text, unsigned length) {
 }
 
 int nvmlSystemGetCudaDriverVersion_v2(int *version) { return cuDriverGetVersion(version); }
-int nvmlDeviceGetHandleByPciBusId_v2(void) { return NVML_NOT_SUPPORTED; }
-int nvmlDeviceGetComputeRunningProcesses(void) { return NVML_NOT_SUPPORTED; }
+int nvmlDeviceGetHandleByPciBusId_v2(void *bus, void **device) { return *device = bus, 0; }
+int nvmlDeviceGetComputeRunningProcesses(void *device, unsigned *n) { return *n = 0; }
 int nvmlDeviceGetGpuFabricInfoV(void) { return NVML_NOT_SUPPORTED; }
 int nvmlDeviceGetNvLinkRemoteDeviceType(void) { return NVML_NOT_SUPPORTED; }
 int nvmlDeviceGetNvLinkRemotePciInfo_v2(void) { return NVML_NOT_SUPPORTED; }
