@@ -93,6 +93,8 @@ def test_a_gpu_tells_its_memory_its_parts_and_whether_trainers_may_share_it(monk
         (tmp_path / name).unlink()
         assert describe_device(0)["mps"] is False
     assert "mps" not in describe_device(None)
+    gpu.pci_domain_id, gpu.pci_bus_id, gpu.uuid = 0, 0, "00000000-0000-0000-0000-000000000000"
+    assert (describe_device(0)["pci"], describe_device(0)["uuid"]) == (None, "unknown")
 
 
 def test_an_amd_gpus_architecture_and_hip_decide_bits_and_others_have_neither(monkeypatch):

@@ -62,6 +62,7 @@ def test_a_gpu_that_cannot_be_used_is_no_reason_to_train_on_the_processor(asked,
     ranks = hellos(1, 1, 1)
     for rank in (1, 2):
         ranks[rank]["devices"] = [facts(1), facts(gpus, unusable="an old driver: update it")]
+        ranks[rank]["node_gpus"] = 4
     with pytest.raises(
         DeviceError,
         match=r"rank 1 on n1 can't use its GPU, and 1 more rank theirs: an old driver: update it; "
@@ -69,6 +70,13 @@ def test_a_gpu_that_cannot_be_used_is_no_reason_to_train_on_the_processor(asked,
     ):
         choose_device(asked, ranks)
     assert choose_device("cpu", ranks) == "cpu"
+
+
+def test_trouble_of_cuda_on_a_machine_without_gpus_is_told_only_to_those_who_ask_for_one():
+    ranks = hellos(0, devices=[facts(0, unusable="the driver is a stub library: ...")])
+    assert choose_device("auto", ranks) == "cpu"
+    with pytest.raises(DeviceError, match="stub library"):
+        choose_device("cuda", ranks)
 
 
 def with_devices(*devices: dict, **others: object) -> dict[int, dict]:

@@ -61,7 +61,7 @@ def choose_device(asked: str, hellos: Mapping[int, messages.Message]) -> str:
     """
     if asked == "cpu":
         return "cpu"
-    _refuse_unusable(hellos)
+    _refuse_unusable(asked, hellos)
     blind = [rank for rank, hello in sorted(hellos.items()) if not hello["devices"][0]["gpus"]]
     if not blind:
         return "cuda"
@@ -176,13 +176,16 @@ def _why_no_gpu(hellos: Mapping[int, messages.Message]) -> str | None:
     return None
 
 
-def _refuse_unusable(hellos: Mapping[int, messages.Message]) -> None:
-    """Raise an error if a rank sees a GPU that its trainers can't use."""
+def _refuse_unusable(asked: str, hellos: Mapping[int, messages.Message]) -> None:
+    """Raise an error if a rank has a GPU that its trainers can't use.
+
+    Trouble of CUDA where no GPU is known, as with a stub of its library, is none for "auto".
+    """
     reasons = {
         rank: fact["unusable"]
         for rank, hello in sorted(hellos.items())
         for fact in hello["devices"]
-        if fact.get("unusable")
+        if fact.get("unusable") and (fact["gpus"] or hello["node_gpus"] or asked == "cuda")
     }
     if reasons:
         rank, *others = reasons
