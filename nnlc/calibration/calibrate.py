@@ -21,7 +21,7 @@ from nnlc.networks.conditions import DeviceKind
 from nnlc.networks.cost import Machine, half_epoch_work
 from nnlc.networks.memory import memory_bytes, unmeasured_bytes
 from nnlc.networks.recipe import TrainingSection
-from nnlc.networks.setup_time import SetupTime, assumed_setup, fit_setup
+from nnlc.networks.setup_time import SetupTime, fit_setup
 from nnlc.networks.work import Work
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
@@ -165,10 +165,7 @@ def calibration_lines(found: Sequence[Calibration], results: ResultsFolder) -> I
         for key, rate in after.items():
             yield f"  {key:<34}{_rate(before[key]):>10}{_rate(rate):>16}"
         if calibration.setup:
-            assumed = assumed_setup(calibration.device, calibration.kind)
-            for key in ("seconds_a_network", "seconds_a_convolution"):
-                both = [getattr(setup, key) for setup in (assumed, calibration.setup)]
-                yield f"  {f'setup_{key}':<34}{both[0]:>10.3g}{both[1]:>16.3g}"
+            yield f"  {calibration.setup.words}"
     yield from ignored_lines(results.unusable_entries())
     yield f"{results.machines_file}: the next job and 'nnlc plan' use these constants"
 

@@ -22,15 +22,10 @@ from nnlc.console import say_aside
 from nnlc.errors import SiteError
 from nnlc.launching.forecast import CampaignForecast, forecast_on, not_whole_words, nothing_to_plan
 from nnlc.launching.limits import PlanRequest, check_request
-from nnlc.launching.plan_text import (
-    as_gigabytes,
-    as_time,
-    images_words,
-    labelled_lines,
-    setup_words,
-)
+from nnlc.launching.plan_text import as_gigabytes, as_time, images_words, labelled_lines
 from nnlc.launching.replay import JobShape, replay
 from nnlc.networks.conditions import DeviceKind
+from nnlc.networks.setup_time import SetupTime
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.paths import results_path
 from nnlc.schedulers.site import Site
@@ -234,8 +229,8 @@ def _basis(plan: MachinePlan) -> str:
             f"; {counted(measured.networks, 'network')} finished here took {measured.ratio:.3g} "
             "times as long, and all predictions are scaled by this factor"
         )
-    if words := setup_words(plan.forecast):
-        basis += f"; {words}"
+    if plan.forecast.setup != SetupTime():
+        basis += f"; {plan.forecast.setup.words}"
     return f"{basis}. Nine in ten outcomes are expected within the ranges"
 
 

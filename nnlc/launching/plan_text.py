@@ -67,7 +67,7 @@ def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
     )
     yield "makespan", f"{as_time(3600 * chosen.makespan_hours)}, without waiting in the queue"
     yield from _storage_lines(plan)
-    yield "based on", f"{_basis(plan)}; {setup_words(forecast)}"
+    yield "based on", f"{_basis(plan)}; {forecast.setup.words}"
     if forecast.trouble:
         yield "WARNING", forecast.trouble
     yield "not counted", _not_counted(plan)
@@ -142,18 +142,6 @@ def _basis(plan: Plan) -> str:
         f"{basis}, 80 % of them between {measured.low:.3g} and {measured.high:.3g} times; all "
         "predictions are scaled by this factor"
     )
-
-
-def setup_words(forecast: CampaignForecast) -> str:
-    """Return the set-up time of a network and its origin; empty if it is left out."""
-    setup = forecast.setup
-    if not (setup.seconds_a_network or setup.seconds_a_convolution):
-        return ""
-    words = f"setting up a network takes {setup.seconds_a_network:.3g} s"
-    if setup.seconds_a_convolution:
-        words += f" and {setup.seconds_a_convolution:.3g} s a convolution"
-    count = counted(setup.networks, "network")
-    return f"{words}, {f'measured on {count}' if setup.networks else 'an assumption'}"
 
 
 def _not_counted(plan: Plan) -> str:

@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 from math import inf
-from statistics import median
 from typing import Annotated
 
 from pydantic import Field
 
 from nnlc.networks.conditions import DeviceKind
+from nnlc.wording import counted
 
 FEWEST_MEASURED = 10
 """Minimum number of networks whose set-up times replace the assumption."""
@@ -36,6 +36,14 @@ class SetupTime:
     def seconds(self, convolutions: int) -> float:
         """Return the set-up time of a network with this many convolutions."""
         return self.seconds_a_network + self.seconds_a_convolution * convolutions
+
+    @property
+    def words(self) -> str:
+        words = f"setting up a network takes {self.seconds_a_network:.3g} s"
+        if self.seconds_a_convolution:
+            words += f" and {self.seconds_a_convolution:.3g} s a convolution"
+        measured = f"measured on {counted(self.networks, 'network')}"
+        return f"{words}, {measured if self.networks else 'an assumption'}"
 
 
 # Of a GPU, assumptions. MIOpen compiles kernels for each shape, and nearly all shapes of a campaign
@@ -66,6 +74,8 @@ def fit_setup(measured: Iterable[tuple[int, float | None]]) -> SetupTime | None:
     Args:
         measured: number of convolutions and set-up time of each network; None if not known.
     """
+    from statistics import median  # agents fit nothing
+
     samples = [(n, s) for n, s in measured if s is not None and 0 <= s < inf]
     if len(samples) < FEWEST_MEASURED:
         return None
