@@ -14,6 +14,7 @@ from nnlc.ranks import mps
 
 pytestmark = pytest.mark.needs("stub driver")
 
+NOBODY = 65_534
 CPU, CUDA = ("--device", "cpu"), ("--device", "cuda")
 
 
@@ -136,6 +137,16 @@ def test_a_gpu_that_gives_other_bytes_the_second_time_ends_the_job_by_its_name(t
     assert re.search(r"rank 0 on \S+: its GPU, NVIDIA Stub, PCI 0000:\S+, UUID \S+, did not", said)
     assert "other bytes" in said
     assert "ECC" in said
+
+
+@pytest.mark.needs("root")
+def test_an_mps_daemon_of_another_user_ends_a_job_by_that_name(tmp_path):
+    file = tmp_path / f"{mps.PROGRAM}.pid"
+    file.write_text(str(os.getpid()))
+    os.chown(file, NOBODY, -1)
+    said = refusal(tmp_path, **stub_driver.environment(), CUDA_MPS_PIPE_DIRECTORY=str(tmp_path))
+    assert f"an MPS daemon of user nobody runs there ({tmp_path})" in said
+    assert "start with --mps" in said
 
 
 STAND_IN = f"""#!{sys.executable}
