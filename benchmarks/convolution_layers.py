@@ -2,8 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from nnlc.campaign.campaign import CampaignNetwork, TrainingSection, load_campaign
 from nnlc.networks import Layer, walk_network
 from nnlc.networks.arithmetic import arithmetic_of
-from nnlc.networks.conditions import Conditions, Convolutions
+from nnlc.networks.conditions import Conditions, Convolutions, DeviceKind
 from nnlc.training.convolution import Convolution
 
+Values = TypeVar("Values", Tensor, nn.Conv2d)
 SIZES = ("channels", "filters", "width", "kernel", "stride", "padding", "outputs", "batch")
 TITLES = "".join(f"{name:>9}" for name in SIZES)
 
@@ -69,9 +70,8 @@ def heaviest(campaign: str, count: int) -> list[Asked]:
     return sorted(convolutions(campaign), key=lambda a: -a.operations)[:count]
 
 
-def draw_by_cost(campaign: str, count: int, seed: int) -> list[Asked]:
+def draw_by_cost(shares: Mapping[Asked, float], count: int, seed: int) -> list[Asked]:
     """Return distinct convolutions, drawn with probabilities proportional to their share."""
-    shares = convolutions(campaign)
     known, p = list(shares), np.array(list(shares.values()))
     random = np.random.default_rng(seed)
     drawn = random.choice(len(known), min(count, len(known)), replace=False, p=p / p.sum())
@@ -84,29 +84,38 @@ def changes(of: CampaignNetwork) -> bool:
     return len({arithmetic_of(of.spec, of.images, each, "cpu") for each in settings}) == 2
 
 
-def module(asked: Asked, convolutions: Convolutions | None) -> nn.Conv2d:
-    """Return the module that nnlc trains for a layer on CPUs, or PyTorch's own.
+def module(
+    asked: Asked, convolutions: Convolutions | None, device: DeviceKind = "cpu"
+) -> nn.Conv2d:
+    """Return the module that nnlc trains for a layer, or PyTorch's own.
 
-    Weights are the same for all. They have the channels last in memory, as in nnlc's loop.
+    Weights are the same for all. On CPUs they have the channels last in memory, as in nnlc's loop.
 
     Args:
         asked: the layer; its batch chooses the ways.
         convolutions: `training.convolutions`; None for PyTorch's module.
+        device: kind of device, on which the module is.
     """
     layer = asked.layer
     torch.manual_seed(0)
-    if convolutions is None:
-        sizes = layer.input[0], layer.output[0], layer.kernel, layer.stride, layer.padding
-        made: nn.Conv2d = nn.Conv2d(*sizes)
-    else:
-        made = Convolution(layer, Conditions(asked.batch, "cpu", convolutions))
-    return made.to(memory_format=torch.channels_last)
+    with torch.device(device):
+        if convolutions is None:
+            sizes = layer.input[0], layer.output[0], layer.kernel, layer.stride, layer.padding
+            made: nn.Conv2d = nn.Conv2d(*sizes)
+        else:
+            made = Convolution(layer, Conditions(asked.batch, device, convolutions))
+    return in_format(made, device)
 
 
-def random_values(shape: tuple[int, ...], seed: int) -> Tensor:
-    """Return normal random values with the channels last in memory."""
-    values = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-    return values.contiguous(memory_format=torch.channels_last)
+def in_format(values: Values, device: DeviceKind) -> Values:
+    """Return a tensor or module, on CPUs with the channels last in memory."""
+    return values.to(memory_format=torch.channels_last) if device == "cpu" else values
+
+
+def random_values(shape: tuple[int, ...], seed: int, device: DeviceKind = "cpu") -> Tensor:
+    """Return normal random values, drawn on the device."""
+    generator = torch.Generator(device).manual_seed(seed)
+    return in_format(torch.randn(shape, generator=generator, device=device), device)
 
 
 def seconds_of(work: Callable[[], object]) -> float:

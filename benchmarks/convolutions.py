@@ -25,11 +25,20 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 import torch
-from convolution_layers import SIZES, TITLES, Asked, draw_by_cost, module, random_values, seconds_of
+from convolution_layers import (
+    SIZES,
+    TITLES,
+    Asked,
+    convolutions,
+    draw_by_cost,
+    module,
+    random_values,
+    seconds_of,
+)
 from options import CAMPAIGN, known_campaign, positive
 from own_process import trainer_process
 
-from nnlc.networks.conditions import Conditions, Convolutions
+from nnlc.networks.conditions import Conditions, Convolutions, DeviceKind
 from nnlc.networks.convolution_plan import ConvolutionPlan, Way, plan_convolution
 from nnlc.networks.fourier import plan_fourier
 from nnlc.system.hardware import processor_name
@@ -72,27 +81,31 @@ class Timed(NamedTuple):
         return self.seconds[self.chosen] / self.seconds[self.best]
 
 
-def planned(asked: Asked, convolutions: Convolutions) -> ConvolutionPlan:
-    """Return a layer's plan on CPUs."""
-    return plan_convolution(asked.layer, Conditions(asked.batch, "cpu", convolutions))
+def planned(
+    asked: Asked, convolutions: Convolutions, device: DeviceKind = "cpu"
+) -> ConvolutionPlan:
+    """Return a layer's plan."""
+    return plan_convolution(asked.layer, Conditions(asked.batch, device, convolutions))
 
 
-def calls(asked: Asked) -> dict[str, dict[Way, Callable[[], object]]]:
-    """Return a function for each pass of a layer and each way of computing it."""
-    layer, part, made = asked.layer, planned(asked, "auto").trim, module(asked, "direct")
-    pixels = random_values((asked.batch, *layer.input), 1)
-    gradient = random_values((asked.batch, layer.output[0], part.width, part.width), 2)
+def calls(asked: Asked, device: DeviceKind = "cpu") -> dict[str, dict[Way, Callable[[], object]]]:
+    """Return a function for each pass of a layer and each way of computing it on a device."""
+    layer, part = asked.layer, planned(asked, "auto", device).trim
+    made = module(asked, "direct", device)
+    pixels = random_values((asked.batch, *layer.input), 1, device)
+    gradient = random_values((asked.batch, layer.output[0], part.width, part.width), 2, device)
     windows = 4 * asked.batch * layer.input[0] * (part.width * layer.kernel) ** 2
-    transforms = FourierConvolution(plan_fourier(layer, part, asked.batch, "cpu"))
+    transforms = FourierConvolution(plan_fourier(layer, part, asked.batch, device)).to(device)
     known = gradient, pixels, made.weight
     found: dict[str, dict[Way, Callable[[], object]]] = {}
     for name, table in TABLES.items():
         given = (*known[1:], made.bias) if name == "forward" else known
-        needed = {getattr(planned(asked, c).ways, name) for c in get_args(Convolutions)}
+        needed = {getattr(planned(asked, c, device).ways, name) for c in get_args(Convolutions)}
         found[name] = {
             way: partial(compute, *given, part, layer.stride)
             for way, compute in table.items()
-            if way != "product" or way in needed or windows < MOST_WINDOW_BYTES
+            if way in needed
+            or (device == "cpu" and (way != "product" or windows < MOST_WINDOW_BYTES))
         }
     found["forward"]["fourier"] = partial(transforms, *known[1:])
     for name, wanted in (("input_gradient", (True, False)), ("weight_gradient", (False, True))):
@@ -181,7 +194,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.csv and not options.csv.parent.is_dir():
         parser.error(f"argument --csv: there is no folder {options.csv.parent}")
-    drawn = draw_by_cost(options.campaign, 2 * options.layers, options.seed)
+    drawn = draw_by_cost(convolutions(options.campaign), 2 * options.layers, options.seed)
     first = options.layers if options.check else 0
     print(f"{processor_name()}, torch {torch.__version__}")
     print(f"{TITLES}  {'pass':15}" + "".join(f"{way:>10}" for way in WAYS) + "  chosen    lost")

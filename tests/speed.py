@@ -8,6 +8,7 @@ SPREAD = (
     *("test_survival.py", "test_worker.py", "test_worker_faults.py", "test_worker_refusals.py"),
     *("test_lsf.py", "test_stop_ends.py", "test_benchmarks.py"),
     *("test_preflight.py", "test_mps.py", "test_agent.py", "test_openmpi.py", "test_devices.py"),
+    "test_first_gpu.py",
 )
 """Files whose tests share nothing dear: pytest-xdist gives each test to whoever is free."""
 

@@ -158,11 +158,6 @@ SMALLEST = {
         r"^predicted over measured: \d",
     ),
     "reading.py": (["--networks", 30, "--rounds", 1], {}, r"^inventory +\d"),
-    "gpu.py": (
-        ["--device", "cpu", "--networks", 1],
-        {"trainer_process": HERE, "TRAIN_IMAGES": 600, "MOST_OPERATIONS": 2e5},
-        r"^neighbours +1 of 1 networks have the same",
-    ),
     "schedule.py": (
         ["--site", "summit", "--gpus", 6, "--copies", 1, "--seeds", 1],
         {},
@@ -196,7 +191,7 @@ def test_ways_that_nnlc_chooses_are_timed_however_many_windows_they_copy(monkeyp
     layers, ways = map(importlib.import_module, ("convolution_layers", "convolutions"))
     monkeypatch.setattr(ways, "MOST_WINDOW_BYTES", 0)
     chosen = set()
-    for asked in layers.draw_by_cost("smoke", 6, 1):
+    for asked in layers.draw_by_cost(layers.convolutions("smoke"), 6, 1):
         plans = [ways.planned(asked.at_batch(2), setting) for setting in ("auto", "direct")]
         for name, timed in ways.calls(asked.at_batch(2)).items():
             needed = {getattr(plan.ways, name) for plan in plans}
@@ -293,7 +288,8 @@ def test_every_program_among_the_benchmarks_is_run():
         for path in FOLDER.glob("*.py")
         if "argparse.ArgumentParser" in path.read_text(encoding="utf-8")
     }
-    files = Path(__file__), Path(__file__).with_name("test_stopping_jobs.py")
+    others = "test_stopping_jobs.py", "gpu/test_first_gpu.py"
+    files = Path(__file__), *(Path(__file__).parent / name for name in others)
     tests = "".join(path.read_text(encoding="utf-8") for path in files)
     assert {name for name in programs if f'"{name}"' not in tests} == set()
 
