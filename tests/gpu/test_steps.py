@@ -15,7 +15,7 @@ from nnlc.system.environment import trainer_environment
 
 pytestmark = pytest.mark.needs("stub driver")
 
-MOST_CALLS = 32
+MOST_CALLS = 33
 """Of the runtime for a replayed step with dropout; 80 with events and changes of stream in it."""
 FORTY_NETWORKS_MIB = 2
 """Most that memory may grow from the second pair of networks to the last."""
