@@ -26,6 +26,7 @@ kernels and has "Stub" in its name; not possible here; too late.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -82,11 +83,16 @@ def main() -> int:
         help="checks after that of the device: " + ", ".join(list(STEPS)[1:]),
     )  # fmt: skip
     options = parser.parse_args()
-    if not options.json.absolute().parent.is_dir():
-        parser.error(f"argument --json: there is no folder {options.json.parent}")
-    end = time.monotonic() + options.seconds
+    try:
+        options.json.write_text("{}")
+    except OSError as problem:
+        parser.error(f"argument --json: {options.json}: {problem.strerror}")
+    end, status = time.monotonic() + options.seconds, 130  # as of a program that SIGINT ends
     _prepare()
-    with tempfile.TemporaryDirectory(prefix="nnlc-first-gpu-", ignore_cleanup_errors=True) as path:
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        tempfile.TemporaryDirectory(prefix="nnlc-first-gpu-", ignore_cleanup_errors=True) as path,
+    ):
         status = _run(options, end, Path(path))
     print(f"all figures are in {options.json}")
     return status

@@ -1,5 +1,6 @@
 """Checks of whole jobs on a GPU: `python -m nnlc.worker` with one rank, which needs no MPI."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -23,12 +24,12 @@ FAILING = (str(Path(__file__).with_name("failing_capture.py")),)
 """The worker with trainers of which one fails in a capture."""
 FIRST = "smoke-1"
 """Name of the results that others are compared with."""
-EPOCHS = 100
+EPOCHS, FEWEST_EPOCHS = 100, 50
 """Epochs of the networks: enough to interrupt one."""
 LEAST_ACCURACY = 60.0
 """Least of the networks' best accuracy in percent; it is 84 for smoke with 5 epochs on CPUs."""
-MIDDLE = 0.6
-"""Part of a network's seconds after which it is interrupted."""
+MIDDLE = 0.4
+"""Part of a network's seconds, after its set-up, at which it is interrupted."""
 BITS = f"{CODE}: the checks of dropout and convolutions name networks and layers"
 
 
@@ -44,7 +45,7 @@ class Job:
         """Start a job; its output goes to a file beside its results."""
         campaign, results = here.folder / "first-gpu.toml", here.folder / name
         campaign.write_text(
-            f'extends = "smoke"\nname = "first-gpu"\nepochs = {EPOCHS}\n'
+            f'extends = "smoke"\nname = "first-gpu"\nepochs = {here.count(EPOCHS, FEWEST_EPOCHS)}\n'
             f"[datasets.F-MNIST-sample]\nnetworks_per_depth = {here.count(2)}\n"
         )
         command = [
@@ -84,8 +85,9 @@ class Job:
         """Wait until so many networks have begun, and the last of them is half done."""
         while len(begun := self.events("start")) < count and self.process.poll() is None:
             time.sleep(0.02)
-        seconds = {event["id"]: event["seconds"] for event in of.events("finish")}
-        time.sleep(MIDDLE * seconds.get(begun[-1]["id"], 0) if begun else 0)
+        for event in of.events("finish"):
+            if begun and event["id"] == begun[-1]["id"]:
+                time.sleep(event.get("setup_seconds", 0) + MIDDLE * event["seconds"])
 
     def problems(self, status: int = ExitStatus.DONE) -> list[Problem]:
         """Return a problem if the job does not end with this status."""
@@ -137,16 +139,18 @@ def notice(here: Here) -> Found:
     """Interrupt a network in the middle, and start again."""
     first = _first(here)
     job = Job.start(here, "notice")
-    job.wait_for_middle(first, 2)
+    job.wait_for_middle(first, 1)
     job.process.send_signal(signal.SIGUSR2)
-    broken = job.problems(ExitStatus.UNFINISHED)
+    ended_before = job.process.wait() == ExitStatus.DONE
+    broken = [] if ended_before else job.problems(ExitStatus.UNFINISHED)
     again = Job.start(here, "notice")
     broken += again.problems()
     resumed = [event["half_epoch"] for event in again.events("resume")]
-    text = f"{len(resumed)} networks continued, after {resumed} of {2 * EPOCHS} half epochs"
-    if not resumed and not broken:
-        return Found(Verdict.UNKNOWN, f"no network was in the middle: {text}")
-    return here.conclude(text, broken, again.differing(first), resumed=resumed)
+    text = f"{len(resumed)} networks continued, after {resumed} half epochs"
+    found = here.conclude(text, broken, again.differing(first), resumed=resumed)
+    if found.verdict == Verdict.RIGHT and not resumed:
+        return Found(Verdict.UNKNOWN, f"{text}: none was in the middle")
+    return found
 
 
 def neighbours(here: Here) -> Found:
@@ -171,7 +175,8 @@ def _with_trainers(here: Here, counts: Sequence[int], *words: str) -> Found:
         if count == counts[-1]:
             job.wait_for_middle(first, min(count, len(first.tables)))
             for trainer in _trainers(job.process.pid)[-1:]:
-                os.kill(trainer, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(trainer, signal.SIGKILL)
         broken += job.problems()
         differing += job.differing(first)
         seconds[count] = time.monotonic() - begin
