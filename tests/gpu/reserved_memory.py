@@ -12,10 +12,18 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
+from math import inf
+from pathlib import Path
 from statistics import median
 
+LARGE_WEIGHTS = 5185
+GAPS = (LARGE_WEIGHTS, 2124, 3996)
+"""Indices of networks with large gaps, measured beside random ones: for large weights, many small
+tensors, a Fourier convolution."""
 STEPS = 4
 """Steps of a half epoch: three before the capture, which the fourth makes and replays."""
 MIB = 1 << 20
@@ -53,8 +61,14 @@ def measure(networks: int, seed: int) -> list[Reserved]:
     return [Reserved(**json.loads(line)) for line in done.stdout.splitlines()]
 
 
-def measure_here(networks: int, seed: int) -> Iterator[Reserved]:
-    """Yield the measured networks; this process must have the stub's variables."""
+def measure_here(networks: int, seed: int, folder: Path) -> Iterator[Reserved]:
+    """Yield the measured networks; this process must have the stub's variables.
+
+    Args:
+        networks: number of random networks.
+        seed: seed of the choice.
+        folder: empty folder, for checkpoints that are not saved.
+    """
     import numpy as np
     import torch
 
@@ -63,8 +77,11 @@ def measure_here(networks: int, seed: int) -> Iterator[Reserved]:
     from nnlc.networks.conditions import conditions_of
     from nnlc.networks.convolution_plan import plan_convolution
     from nnlc.networks.memory import image_bytes, memory_bytes, unmeasured_bytes
+    from nnlc.training.attempt import Attempt
+    from nnlc.training.checkpoint import Checkpoints
     from nnlc.training.determinism import make_deterministic
-    from nnlc.training.device_info import free_memory, peak_reserved_memory, reset_peak_memory
+    from nnlc.training.device_info import free_memory
+    from nnlc.training.inbox import Inbox
     from nnlc.training.loaded_images import Images
     from nnlc.training.loop import HalfEpochLoop
     from nnlc.training.pixels import DeviceImages
@@ -73,19 +90,20 @@ def measure_here(networks: int, seed: int) -> Iterator[Reserved]:
     torch.nn.init.kaiming_uniform_ = lambda tensor, *_, **__: tensor  # weights are of no interest
     gpu, campaign = torch.device("cuda", 0), load_campaign("paper")
     settings = campaign.training
-    for n in random.Random(seed).sample(list(campaign.networks()), networks):
+    every, inbox = list(campaign.networks()), Inbox(os.pipe()[0])
+    for n in [*(every[i] for i in GAPS), *random.Random(seed).sample(every, networks)]:
         batch, facts = n.spec.batch_size, n.images
         pixels = np.zeros((2 * STEPS * batch, facts.channels, *2 * (facts.width,)), np.uint8)
         labels = np.zeros(2 * STEPS * batch, np.int64)
         kept = torch.cuda.memory_reserved(gpu)  # cuBLAS's workspaces, with torch 2.9
         few = DeviceImages(Images(pixels, labels, pixels, labels), settings, gpu)
         free_memory(gpu)
-        reset_peak_memory(gpu)
-        before = peak_reserved_memory(gpu)
-        loop = HalfEpochLoop(n.spec, facts, few, settings, 1)
-        assert len(list(loop)) == 2
-        reserved = peak_reserved_memory(gpu) - before + kept
-        del loop, few
+        before = torch.cuda.memory_reserved(gpu)
+        checkpoints = Checkpoints(folder, n.spec.id, {})
+        attempt = Attempt(n.index, checkpoints, inbox, lambda _: None, checkpoint_seconds=inf)
+        make = partial(HalfEpochLoop, n.spec, facts, few, settings, 1)
+        reserved = attempt.run(make, gpu)["peak_reserved_bytes"] - before + kept
+        del attempt, make, few
         free_memory(gpu)
         walk = walk_network(n.spec, facts)
         conditions = conditions_of(n.spec, settings, "cuda")
@@ -109,8 +127,9 @@ def main() -> None:
     parser.add_argument("--here", action="store_true", help="print each network, as JSON")
     options = parser.parse_args()
     if options.here:
-        for found in measure_here(options.networks, options.seed):
-            print(json.dumps(asdict(found)), flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            for found in measure_here(options.networks, options.seed, Path(folder)):
+                print(json.dumps(asdict(found)), flush=True)
         return
     found = sorted(measure(options.networks, options.seed), key=lambda each: each.ratio)
     ratios = [each.ratio for each in found]
