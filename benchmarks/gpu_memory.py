@@ -5,7 +5,7 @@ from gpu_checks import CODE, Found, Here, Problem
 from gpu_networks import GPU, PAPER, begin, train, with_steps
 
 from nnlc.campaign.campaign import CampaignNetwork, TrainingSection
-from nnlc.networks.memory import image_bytes, library_bytes, memory_bytes, unmeasured_bytes
+from nnlc.networks.memory import image_bytes, memory_bytes, unmeasured_bytes
 from nnlc.training.device_info import free_memory
 
 STEPS = 3
@@ -69,9 +69,9 @@ def memory(here: Here) -> Found:
 
 
 def _predicted(network: CampaignNetwork) -> int:
-    """Return a network's predicted bytes without images and libraries."""
+    """Return a network's predicted bytes that torch reserves, without images."""
     in_all = memory_bytes(network.spec, network.images, TrainingSection(), "cuda")
-    return in_all - library_bytes("cuda") - image_bytes(network.images)
+    return in_all - unmeasured_bytes("cuda") - image_bytes(network.images)
 
 
 def _reserved(network: CampaignNetwork) -> int:
