@@ -6,7 +6,7 @@ from gpu_networks import GPU, PAPER, begin, train, with_steps
 
 from nnlc.campaign.campaign import CampaignNetwork, TrainingSection
 from nnlc.networks.memory import image_bytes, memory_bytes, unmeasured_bytes
-from nnlc.training.device_info import free_memory
+from nnlc.training.device_info import free_memory, reset_peak_memory
 
 STEPS = 3
 """Replays of each kind: the first makes the graphs, and memory no longer grows."""
@@ -75,9 +75,8 @@ def _predicted(network: CampaignNetwork) -> int:
 
 
 def _reserved(network: CampaignNetwork) -> int:
-    """Return the most bytes reserved in training a network, without its images and what was."""
+    """Return the most bytes that torch reserves in training a network, without its images."""
     of = with_steps(network, STEPS, STEPS)
-    before = torch.cuda.memory_reserved(GPU) + image_bytes(of.images)
-    torch.cuda.reset_peak_memory_stats(GPU)
+    reset_peak_memory(GPU)
     train(of, TrainingSection(), 1)
-    return torch.cuda.max_memory_reserved(GPU) - before
+    return torch.cuda.max_memory_reserved(GPU) - image_bytes(of.images)
