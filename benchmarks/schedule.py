@@ -43,6 +43,7 @@ from nnlc.campaign.campaign import load_campaign
 from nnlc.launching.forecast import forecast_campaign
 from nnlc.networks import MAX_NETWORKS, ImageSet
 from nnlc.networks.cost import GPU
+from nnlc.networks.setup_time import SetupTime
 from nnlc.ranks.gpu_packing import GpuPacking
 from nnlc.ranks.handout import HandOut
 from nnlc.results.folder import ResultsFolder
@@ -183,7 +184,7 @@ def make_handout(
 
     with mock.patch("nnlc.ranks.backlog.predict_seconds", predict):
         packing = GpuPacking(dict.fromkeys(range(gpus), 1), {})
-        return HandOut(job, "cuda", (), packing, ChosenMachine(GPU, None, None))
+        return HandOut(job, "cuda", (), packing, ChosenMachine(GPU, None, SetupTime(), None))
 
 
 def row_of(site: str, gpus: int, copies: int, seeds: int) -> list[object]:
