@@ -36,8 +36,8 @@ from options import CAMPAIGN, known_campaign, positive
 from plain_loops import resident, usual
 
 from nnlc.campaign.campaign import CampaignNetwork, load_campaign
-from nnlc.networks import walk_network
-from nnlc.networks.cost import training_operations
+from nnlc.families.article import walk_network
+from nnlc.families.article.cost import training_operations
 from nnlc.system.hardware import processor_name
 
 WAYS = {"ours": ours, "direct": direct, "resident": resident, "usual": usual}

@@ -20,7 +20,9 @@ from statistics import median
 import torch
 
 from nnlc.campaign.campaign import DatasetSection, RunSection, TrainingSection
-from nnlc.networks import KNOWN_IMAGE_SETS, NetworkSpec, SearchSpace, sample_network, walk_network
+from nnlc.families.article import NetworkSpec, SearchSpace, sample_network, walk_network
+from nnlc.families.article.family import ARTICLE
+from nnlc.networks import KNOWN_IMAGE_SETS
 from nnlc.system.files import make_folder
 from nnlc.training.attempt import SAVING_SHARE
 from nnlc.training.checkpoint import Checkpoints
@@ -80,7 +82,7 @@ def measure(name: str, images: DeviceImages, folder: Path, saves: int) -> tuple[
         if len(ours) == saves:
             raise AllSavedError
 
-    loop = HalfEpochLoop(spec, IMAGES, images, TrainingSection(), 1, save_now_and_then)
+    loop = HalfEpochLoop(ARTICLE, spec, IMAGES, images, TrainingSection(), 1, save_now_and_then)
     with contextlib.suppress(AllSavedError):
         list(loop)
     size = max(path.stat().st_size for path in folder.glob("*.ckpt"))
@@ -94,7 +96,7 @@ def measure_kept(name: str, images: DeviceImages, folder: Path, times: int) -> t
     """Return one line of the table on kept weights, with medians."""
     spec = network(HIDDEN_UNITS[name])
     checkpoints = Checkpoints(folder, spec.id, {"network": spec.to_json()})
-    loop = HalfEpochLoop(spec, IMAGES, images, TrainingSection(), 0.5)
+    loop = HalfEpochLoop(ARTICLE, spec, IMAGES, images, TrainingSection(), 0.5)
     list(loop)
     seconds = []
     for keep in ("best", "final"):

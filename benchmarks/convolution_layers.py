@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from nnlc.campaign.campaign import CampaignNetwork, TrainingSection, load_campaign
-from nnlc.networks import Layer, walk_network
-from nnlc.networks.arithmetic import arithmetic_of
-from nnlc.networks.conditions import Conditions, Convolutions, DeviceKind
-from nnlc.training.convolution import Convolution
+from nnlc.families.arithmetic import arithmetic_of
+from nnlc.families.article import Layer, walk_network
+from nnlc.families.article.conditions import Conditions
+from nnlc.families.article.modules.convolution import Convolution
+from nnlc.networks.machine import DeviceKind
+from nnlc.networks.recipe import Convolutions
 
 Values = TypeVar("Values", Tensor, nn.Conv2d)
 SIZES = ("channels", "filters", "width", "kernel", "stride", "padding", "outputs", "batch")

@@ -3,8 +3,8 @@
     python benchmarks/convolutions.py [--layers N] [--check] [--csv FILE] [--campaign NAME]
 
 Draws N distinct convolutions of the article's campaign with probabilities proportional to their
-operations; with --check, N others. Find the speeds of `nnlc.networks.convolution_plan` with the
-former, and check them with the latter.
+operations; with --check, N others. Find the speeds of
+`nnlc.families.article.convolution_plan` with the former, and check them with the latter.
 
 Each pass is timed by each way at the sampler's batch, on one thread, in processor seconds. Where a
 direct pass would take more than 2 s, the batch is smaller, and nnlc is asked for its choice at this
@@ -38,12 +38,14 @@ from convolution_layers import (
 from options import CAMPAIGN, known_campaign, positive
 from own_process import trainer_process
 
-from nnlc.networks.conditions import Conditions, Convolutions, DeviceKind
-from nnlc.networks.convolution_plan import ConvolutionPlan, Way, plan_convolution
-from nnlc.networks.fourier import plan_fourier
+from nnlc.families.article.conditions import Conditions
+from nnlc.families.article.convolution_plan import ConvolutionPlan, Way, plan_convolution
+from nnlc.families.article.fourier import plan_fourier
+from nnlc.families.article.modules.convolution import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT
+from nnlc.families.article.modules.fourier import FourierConvolution
+from nnlc.networks.machine import DeviceKind
+from nnlc.networks.recipe import Convolutions
 from nnlc.system.hardware import processor_name
-from nnlc.training.convolution import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT
-from nnlc.training.fourier import FourierConvolution
 
 LONGEST_PASS, OPERATIONS_A_SECOND = 2.0, 1e11
 """Most seconds of a direct pass, predicted with this rate."""

@@ -23,9 +23,11 @@ from own_process import trainer_process
 
 from nnlc.calibration.calibrate import Errors, Sample, errors, errors_of, fit_machine
 from nnlc.campaign.campaign import CampaignNetwork, TrainingSection, load_campaign
-from nnlc.networks import walk_network
-from nnlc.networks.cost import CPU, forward_work, predict_step_seconds, training_work
-from nnlc.networks.memory import memory_bytes
+from nnlc.families.article import walk_network
+from nnlc.families.article.cost import forward_work, training_work
+from nnlc.families.article.family import ARTICLE
+from nnlc.families.article.memory import memory_bytes
+from nnlc.networks.machine import CPU
 from nnlc.system.hardware import processor_name
 from nnlc.training.device_info import peak_memory, reset_peak_memory
 from nnlc.training.loop import HalfEpochLoop
@@ -63,7 +65,7 @@ def choose(count: int, seed: int) -> list[CampaignNetwork]:
     chosen = (
         n
         for n in networks
-        if predict_step_seconds(n.spec, n.images, CPU, SETTINGS, "cpu") < LONGEST_STEP
+        if ARTICLE.predict_step_seconds(n.spec, n.images, CPU, SETTINGS, "cpu") < LONGEST_STEP
         and memory_bytes(n.spec, n.images, SETTINGS, "cpu") < MOST_MEMORY
     )
     return [network for network, _ in zip(chosen, range(count), strict=False)]
@@ -82,7 +84,7 @@ def make_loop(of: CampaignNetwork, between_steps) -> HalfEpochLoop:
     settings = TrainingSection()
     on_device = DeviceImages(images, settings, torch.device("cpu"))
     reset_peak_memory(on_device.device)
-    return HalfEpochLoop(of.spec, facts, on_device, settings, 1, between_steps)
+    return HalfEpochLoop(of.family, of.spec, facts, on_device, settings, 1, between_steps)
 
 
 def time_network(of: CampaignNetwork) -> Timing:

@@ -36,8 +36,8 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 
 from nnlc.campaign.campaign import CampaignNetwork, parse_campaign
 from nnlc.campaign.dataset_section import DatasetSection
-from nnlc.networks import walk_network
-from nnlc.networks.cost import training_operations
+from nnlc.families.article import walk_network
+from nnlc.families.article.cost import training_operations
 from nnlc.networks.recipe import TrainingSection
 from nnlc.system.hardware import processor_name
 from nnlc.training.loaded_images import load_images
@@ -146,7 +146,7 @@ def curve(run: tuple[CampaignNetwork, str]) -> list[float]:
     section = DatasetSection(networks_per_depth=1, depths=(1, 1))
     images = load_images(of.images, section, Path())
     on_cpu = DeviceImages(images, settings, torch.device("cpu"))
-    loop = HalfEpochLoop(of.spec, of.images, on_cpu, settings, EPOCHS)
+    loop = HalfEpochLoop(of.family, of.spec, of.images, on_cpu, settings, EPOCHS)
     return [row.val_accuracy_percent for row in loop]
 
 

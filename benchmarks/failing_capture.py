@@ -27,9 +27,9 @@ def trainer(arguments: list[str]) -> None:
     """Run a trainer; the first capture of the job's networks fails."""
     import torch
 
+    from nnlc.families.article.modules.network import Network
     from nnlc.training import trainer
     from nnlc.training.attempt import Attempt
-    from nnlc.training.build import Network
 
     run, forward, mark = Attempt.run, Network.forward, Path(os.environ[MARK])
 

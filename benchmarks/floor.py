@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from step_times import synchronize
 
-from nnlc.networks import Walk
+from nnlc.families.article import Walk
 
 
 def measured_peaks(seconds: float, device: torch.device) -> tuple[float, float]:

@@ -5,7 +5,8 @@ from gpu_checks import CODE, Found, Here, Problem
 from gpu_networks import GPU, PAPER, begin, train, with_steps
 
 from nnlc.campaign.campaign import CampaignNetwork, TrainingSection
-from nnlc.networks.memory import image_bytes, memory_bytes, unmeasured_bytes
+from nnlc.families.article.memory import memory_bytes
+from nnlc.networks.device_memory import image_bytes, unmeasured_bytes
 from nnlc.training.device_info import free_memory, reset_peak_memory
 
 STEPS = 3
@@ -14,7 +15,7 @@ FIRST = 5
 """Small networks after which memory must stay."""
 GROWTH_BYTES = 16 << 20
 """Most bytes by which it may grow; a workspace of cuBLAS for each stream would be more."""
-MEMORY_MODEL = "nnlc/networks/memory.py"
+MEMORY_MODEL = "nnlc/families/article/memory.py"
 
 
 def memory(here: Here) -> Found:

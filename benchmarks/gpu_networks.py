@@ -96,7 +96,9 @@ def train(
         UncapturedError: steps can't be captured; then this process can't be used any more.
     """
     images = DeviceImages(images_like(of.images), settings, GPU)
-    loop = HalfEpochLoop(of.spec, of.images, images, settings, half_epochs / 2, graphs=graphs)
+    loop = HalfEpochLoop(
+        of.family, of.spec, of.images, images, settings, half_epochs / 2, graphs=graphs
+    )
     rows = [(r.train_loss.hex(), r.val_loss.hex(), r.val_accuracy_percent) for r in loop]
     digest = hashlib.sha256(repr(rows).encode())
     for values in loop.network.state_dict().values():

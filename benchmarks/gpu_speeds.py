@@ -14,9 +14,9 @@ from plain_loops import resident, usual
 from step_times import random_images
 
 from nnlc.campaign.campaign import CampaignNetwork, TrainingSection
-from nnlc.networks.convolution_plan import FEWEST_CHANNELS, LEAST_SAVED, SPEED_ON_GPUS
-from nnlc.networks.cost import GPU as NOMINAL
-from nnlc.networks.fourier import plan_fourier
+from nnlc.families.article.convolution_plan import FEWEST_CHANNELS, LEAST_SAVED, SPEED_ON_GPUS
+from nnlc.families.article.fourier import plan_fourier
+from nnlc.networks.machine import GPU as NOMINAL
 from nnlc.networks.setup_time import assumed_setup
 from nnlc.training.device_info import free_memory
 from nnlc.training.loop import HalfEpochLoop
@@ -81,7 +81,7 @@ def speed(here: Here) -> Found:
 def _host_seconds(of: CampaignNetwork) -> float:
     """Return this thread's processor seconds for a replayed training step."""
     images = DeviceImages(random_images(of), TrainingSection(), GPU)
-    loop = HalfEpochLoop(of.spec, of.images, images, TrainingSection(), 1)
+    loop = HalfEpochLoop(of.family, of.spec, of.images, images, TrainingSection(), 1)
     loop.network.train()
     indices = torch.arange(of.spec.batch_size, device=GPU)
     for seed in range(-10, HOST_STEPS):
@@ -136,11 +136,11 @@ def thresholds(here: Here) -> Found:
     )
     wrong = []
     if not lost < MOST_LOST:
-        change = f"SPEED_ON_GPUS in nnlc/networks/convolution_plan.py to {best:g}"
+        change = f"SPEED_ON_GPUS in nnlc/families/article/convolution_plan.py to {best:g}"
         wrong.append(Problem(f"SPEED_ON_GPUS = {SPEED_ON_GPUS:g} loses {lost - 1:.0%}", change))
     assumed = NOMINAL.seconds_a_kernel
     if not 1 / MOST_RATIO < launch / assumed < MOST_RATIO:
-        change = f"seconds_a_kernel in gpu_machine of nnlc/networks/cost.py to {launch:.1e}"
+        change = f"seconds_a_kernel in gpu_machine of nnlc/families/article/cost.py to {launch:.1e}"
         wrong.append(Problem(f"a kernel takes {launch:.1e} s, not {assumed:.1e}", change))
     for way, key in (("direct", "efficiency"), ("fourier", "fourier_efficiency")):
         if not abs(shares[way] - SHARES[way]) < MOST_OFF * SHARES[way]:

@@ -11,8 +11,8 @@ from gpu_networks import CONVOLUTIONS, GPU, PAPER, begin, told_by_tool, train, w
 from torch import Tensor
 
 from nnlc.campaign.campaign import CampaignNetwork, TrainingSection
-from nnlc.networks import walk_network
-from nnlc.networks.convolution_plan import FEWEST_CHANNELS
+from nnlc.families.article import walk_network
+from nnlc.families.article.convolution_plan import FEWEST_CHANNELS
 from nnlc.system.hardware import gpus_of_node
 from nnlc.training.device_info import circumstances, describe_device
 from nnlc.training.training_steps import UncapturedError
@@ -35,7 +35,7 @@ ALIKE = 1e-3
 FP32_ERROR = 1e-4
 """Most relative error of sums in fp32; with the 10 bits of TF32 it is 3e-4 or more."""
 GRAPHS = f"{CODE}: nnlc/training/training_steps.py, what is set before a replay"
-WAYS = f"{CODE}: the way of such shapes in nnlc/networks/convolution_plan.py"
+WAYS = f"{CODE}: the way of such shapes in nnlc/families/article/convolution_plan.py"
 TF32 = f"{CODE}: nnlc/training/determinism.py, or a variable in nnlc/system/environment.py"
 
 

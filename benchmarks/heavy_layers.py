@@ -21,8 +21,8 @@ from convolution_layers import TITLES, Asked, heaviest, module, random_values, s
 from options import CAMPAIGN, known_campaign, positive
 from own_process import trainer_process
 
-from nnlc.networks.layer import windowed
-from nnlc.networks.layers import Convolution
+from nnlc.families.article.layer import windowed
+from nnlc.families.article.layers import Convolution
 from nnlc.system.hardware import processor_name
 
 HEAVY = (

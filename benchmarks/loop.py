@@ -38,7 +38,7 @@ from plain_loops import resident, usual
 from step_times import BATCHES, Rates, random_images, synchronize, time_steps
 
 from nnlc.campaign.campaign import CampaignNetwork, TrainingSection, load_campaign
-from nnlc.networks import walk_network
+from nnlc.families.article import walk_network
 from nnlc.system.environment import ALLOCATION, trainer_environment
 from nnlc.system.hardware import processor_name
 from nnlc.training.determinism import make_deterministic
@@ -71,7 +71,7 @@ def ours(
     """Time the steps of nnlc's loop."""
     for_device = DeviceImages(random_images(of), settings, device)
     start = time.perf_counter()
-    loop = HalfEpochLoop(of.spec, of.images, for_device, settings, 1)
+    loop = HalfEpochLoop(of.family, of.spec, of.images, for_device, settings, 1)
     loop.steps.capture = loop.steps.capture and graphs
     indices = torch.arange(BATCHES * of.spec.batch_size, device=device).view(BATCHES, -1)
 
@@ -101,7 +101,7 @@ def direct(of: CampaignNetwork, seconds: float, device: torch.device) -> Rates:
 def counting(of: CampaignNetwork, seconds: float, device: torch.device) -> float:
     """Return the share of a half epoch that counting right predictions takes."""
     for_device = DeviceImages(random_images(of), TrainingSection(), device)
-    steps = HalfEpochLoop(of.spec, of.images, for_device, TrainingSection(), 1).steps
+    steps = HalfEpochLoop(of.family, of.spec, of.images, for_device, TrainingSection(), 1).steps
     b = of.spec.batch_size
     scores = torch.randn(b, of.images.classes, device=device, requires_grad=True)
     indices = torch.arange(b, device=device)

@@ -8,7 +8,7 @@ from step_times import BATCHES, Rates, random_images, time_steps
 from torch import nn
 
 from nnlc.campaign.campaign import CampaignNetwork
-from nnlc.networks import Walk, walk_network
+from nnlc.families.article import Walk, walk_network
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 """Images and labels of a step."""

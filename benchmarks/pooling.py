@@ -25,13 +25,13 @@ from options import positive
 from torch import nn
 
 from nnlc.campaign.campaign import load_campaign
-from nnlc.networks import Layer, pooling_plan, walk_network
-from nnlc.networks.conditions import Conditions
-from nnlc.networks.cost import CPU
-from nnlc.networks.layer import output_width
-from nnlc.networks.layers import Pooling
+from nnlc.families.article import Layer, pooling_plan, walk_network
+from nnlc.families.article.conditions import Conditions
+from nnlc.families.article.layer import output_width
+from nnlc.families.article.layers import Pooling
+from nnlc.families.article.modules.pooling import TwoPassPooling
+from nnlc.networks.machine import CPU
 from nnlc.networks.work import sum_work
-from nnlc.training.pooling import TwoPassPooling
 
 LONGEST, SMALLEST_BATCH = 1.0, 25
 COSTS = (0, 5, 10, 15, 20, 30, 40, 60)

@@ -41,9 +41,10 @@ from nnlc.calibration.machines import ChosenMachine
 from nnlc.campaign.array_split import split
 from nnlc.campaign.campaign import load_campaign
 from nnlc.launching.forecast import forecast_campaign
-from nnlc.networks import MAX_NETWORKS, ImageSet
-from nnlc.networks.cost import GPU
+from nnlc.networks import ImageSet
+from nnlc.networks.machine import GPU
 from nnlc.networks.setup_time import SetupTime
+from nnlc.networks.specification import MAX_NETWORKS
 from nnlc.ranks.gpu_packing import GpuPacking
 from nnlc.ranks.handout import HandOut
 from nnlc.results.folder import ResultsFolder

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from nnlc.errors import NnlcError
     from nnlc.exporting.exporting import export_tables
     from nnlc.exporting.importing import import_tables
-    from nnlc.networks import ImageSet, NetworkSpec, SearchSpace, sample_network, walk_network
+    from nnlc.families.article import NetworkSpec, SearchSpace, sample_network, walk_network
+    from nnlc.networks import ImageSet
     from nnlc.plotting.plot import plot_comparison, plot_tables
     from nnlc.reporting.report import write_report
     from nnlc.tables import Table, read_table, write_table

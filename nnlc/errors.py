@@ -24,6 +24,10 @@ class CampaignError(NnlcError):
     """A campaign file is missing or malformed, or its settings are impossible."""
 
 
+class FamilyError(CampaignError):
+    """A family's code can't be loaded, or breaks a rule of families."""
+
+
 class TableError(NnlcError):
     """A table is damaged.
 

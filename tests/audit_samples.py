@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from nnlc.campaign.campaign import Campaign, load_campaign
-from nnlc.networks import KNOWN_IMAGE_SETS, ImageSet, NetworkSpec
+from nnlc.families.article import NetworkSpec
+from nnlc.networks import KNOWN_IMAGE_SETS, ImageSet
 from nnlc.results.folder import ResultsFolder
 from nnlc.tables import Row, Table
 

@@ -22,7 +22,7 @@ from audit_samples import (
 from damaged_tables import Damage, field, several, without_line
 
 from nnlc.campaign.campaign import load_campaign
-from nnlc.networks import NetworkSpec
+from nnlc.families.article import NetworkSpec
 from nnlc.results.journal import Journal
 from nnlc.tables import Table, parse_table
 from nnlc.tables.table import MAX_BYTES

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nnlc.tables import COLUMNS
+from article_columns import COLUMNS
 
 Damage = Callable[[bytes], bytes]
 

@@ -14,7 +14,7 @@ from table_samples import ROWS, SPEC, tree
 from nnlc import export_tables
 from nnlc.exporting.contents import Contents
 from nnlc.exporting.manifest import Manifest, read_manifest
-from nnlc.networks import NetworkSpec
+from nnlc.families.article import NetworkSpec
 from nnlc.tables import Row, Table
 
 WRITTEN = ("parquet", "csv")

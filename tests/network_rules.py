@@ -4,12 +4,8 @@ import math
 import re
 from dataclasses import dataclass
 
-from nnlc.networks import (
-    ImageSet,
-    NetworkSpec,
-    SearchSpace,
-    sample_network,
-)
+from nnlc.families.article import NetworkSpec, SearchSpace, sample_network
+from nnlc.networks import ImageSet
 
 ID = "2022_01_05_00_00_00_000000"
 ARTICLE = SearchSpace()

@@ -7,10 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from article_columns import METADATA_COLUMNS
 
 from nnlc.campaign.campaign import CampaignNetwork, load_campaign
-from nnlc.networks import ImageSet, NetworkSpec
-from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS, Row, Table
+from nnlc.families.article import NetworkSpec
+from nnlc.networks import ImageSet
+from nnlc.tables import CURVE_COLUMNS, Row, Table
 from nnlc.tables.frames import Tables, frames_of
 from nnlc.tables.record import Record
 

@@ -17,63 +17,76 @@ ROOMS = {
         "files, TOML, processes, environment variables, messages between processes",
         "errors console wording",
     ),
-    "networks": ("specification, search space, sampler, layers, optimizers, cost", ""),
-    "tables": ("the 28 columns; read and write a table; load thousands as data frames", "networks"),
+    "networks": ("what all networks share: specification, images, recipe, work, draws", ""),
+    "families": (
+        "what a network is, by family: the interface, the article's, those of others",
+        "networks",
+    ),
+    "tables": (
+        "columns; read and write a table; load thousands as data frames",
+        "networks families",
+    ),
     "analysis": (
         "metrics of curves, text drawings, predictors, stop rules",
-        "networks tables",
+        "networks families tables",
     ),
     "campaign": (
         "the campaign file, its networks, the networks of an array element",
-        "networks tables analysis",
+        "networks families tables analysis",
     ),
     "results": (
         "a results folder: paths, campaign.toml, journal, inventory, status",
-        "networks tables analysis campaign",
+        "networks families tables analysis campaign",
     ),
     "schedulers": ("one class for each scheduler, with its lint rules; site files", ""),
     "calibration": (
         "speed of devices, fitted to a journal; machines.toml",
-        "networks campaign results schedulers",
+        "networks families campaign results schedulers",
     ),
     "training": (
         "images, loop, checkpoints, trainer process; the only room that imports torch",
-        "networks tables analysis campaign results",
+        "networks families tables analysis campaign results",
     ),
     "verification": (
         "train a table's network again, and compare",
-        "networks tables analysis campaign results training",
+        "networks families tables analysis campaign results training",
     ),
     "launching": (
         "job scripts, submission and plans; runs on login nodes",
-        "networks campaign results calibration schedulers",
+        "networks families campaign results calibration schedulers",
     ),
     "upgrading": (
         "change a results folder for a new version of nnlc or a larger campaign",
-        "networks campaign results schedulers launching verification",
+        "networks families campaign results schedulers launching verification",
     ),
     "ranks": (
         "agent of each rank, gatherer on rank 0; the only room that imports MPI",
-        "networks tables campaign results calibration schedulers upgrading",
+        "networks families tables campaign results calibration schedulers upgrading",
     ),
     "worker": ("entry point of a rank: `python -m nnlc.worker`", "ranks"),
-    "collection": ("merge and select tables of many folders", "networks tables analysis results"),
+    "collection": (
+        "merge and select tables of many folders",
+        "networks families tables analysis results",
+    ),
     "benchmark": (
         "`nnlc.Benchmark`: query tables instead of training",
-        "networks tables analysis campaign collection",
+        "networks families tables analysis campaign collection",
     ),
     "exporting": (
         "export tables and import them; Croissant metadata, datasheet",
-        "networks tables campaign results collection",
+        "networks families tables campaign results collection",
     ),
     "auditing": (
         "check tables: bytes, networks, curves, folders, campaigns",
-        "networks tables analysis campaign results",
+        "networks families tables analysis campaign results",
     ),
-    "plotting": ("figures; the only room that imports matplotlib", "networks tables analysis"),
+    "plotting": (
+        "figures; the only room that imports matplotlib",
+        "networks families tables analysis",
+    ),
     "reporting": (
         "HTML page of a campaign, as a file or live",
-        "networks tables analysis campaign results calibration",
+        "networks families tables analysis campaign results calibration",
     ),
     "cli": ("the `nnlc` program: one module for each group of commands", "all"),
 }

@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 
 from nnlc.campaign.campaign import DatasetSection, TrainingSection
-from nnlc.networks import KNOWN_IMAGE_SETS, NetworkSpec
+from nnlc.families.article import NetworkSpec
+from nnlc.families.article.family import ARTICLE
+from nnlc.networks import KNOWN_IMAGE_SETS
 from nnlc.tables import Row
 from nnlc.training.loaded_images import Images, load_images
 from nnlc.training.loop import HalfEpochLoop
@@ -91,7 +93,9 @@ def loop_on(
         train_images=len(images.train_labels),
         validation_images=len(images.validation_labels),
     )
-    return HalfEpochLoop(network, facts, NotedImages(images, chosen), chosen, epochs, between_steps)
+    return HalfEpochLoop(
+        ARTICLE, network, facts, NotedImages(images, chosen), chosen, epochs, between_steps
+    )
 
 
 def curve(network: NetworkSpec, images: Images, epochs: int = 1, **settings: object) -> list[Row]:

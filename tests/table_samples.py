@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nnlc.networks import NetworkSpec
+from nnlc.families.article import NetworkSpec
 from nnlc.tables import Row, Table
 
 SPEC = NetworkSpec(

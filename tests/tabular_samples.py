@@ -4,7 +4,8 @@ import hashlib
 import re
 from pathlib import Path
 
-from nnlc.networks import KNOWN_IMAGE_SETS, SearchSpace, sample_network
+from nnlc.families.article import SearchSpace, sample_network
+from nnlc.networks import KNOWN_IMAGE_SETS
 from nnlc.results.journal import Journal
 from nnlc.tables import Row, Table
 

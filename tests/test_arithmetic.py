@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from small_networks import SAMPLE, spec
 
 from nnlc.campaign.campaign import TrainingSection
-from nnlc.networks import arithmetic
-from nnlc.networks.arithmetic import (
+from nnlc.families import arithmetic
+from nnlc.families.arithmetic import (
     Change,
     arithmetic_of,
     fingerprint,

@@ -7,7 +7,8 @@ from paper_networks import paper
 
 from nnlc.campaign.array_split import networks_of_element, split
 from nnlc.campaign.campaign import load_campaign
-from nnlc.networks.cost import GPU, predict_seconds
+from nnlc.families.article.family import ARTICLE
+from nnlc.networks.machine import GPU
 from nnlc.networks.recipe import TrainingSection
 
 SECONDS = st.lists(st.floats(0.001, 1e6) | st.sampled_from([1.0, 2.0]), max_size=60)
@@ -39,7 +40,7 @@ def test_the_longest_goes_to_whoever_has_least_and_equal_ones_go_by_index():
 @pytest.mark.parametrize("elements", [1, 3, 8, 11])
 def test_elements_share_a_campaign_by_predicted_cost(elements):
     seconds = [
-        predict_seconds(n.spec, n.images, SMOKE.epochs, GPU, SMOKE.training, "cuda")
+        ARTICLE.predict_seconds(n.spec, n.images, SMOKE.epochs, GPU, SMOKE.training, "cuda")
         for n in NETWORKS
     ]
     expected = [[NETWORKS[p] for p in found] for found in split(seconds, elements)]
@@ -74,7 +75,8 @@ def test_the_papers_networks_are_shared_evenly_where_its_longest_allows():
     campaign, networks = paper()
     direct = TrainingSection(convolutions="direct")
     seconds = [
-        predict_seconds(n.spec, n.images, campaign.epochs, GPU, direct, "cuda") for n in networks
+        ARTICLE.predict_seconds(n.spec, n.images, campaign.epochs, GPU, direct, "cuda")
+        for n in networks
     ]
     for elements in (*range(2, 40), 60, 100):
         sums = [sum(seconds[p] for p in found) for found in split(seconds, elements)]

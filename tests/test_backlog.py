@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnlc.errors import ExitStatus
-from nnlc.networks.cost import CPU
+from nnlc.networks.machine import CPU
 from nnlc.ranks.backlog import RECHECK_SECONDS, Backlog, find_unfinished
 from nnlc.ranks.leases import Leases
 from nnlc.results.inventory import inventory

@@ -34,13 +34,16 @@ from nnlc.calibration.machines import (
 from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.cli import app
 from nnlc.errors import ResultsError
+from nnlc.families.article import walk_network
+from nnlc.families.article.cost import half_epoch_work
+from nnlc.families.article.family import ARTICLE
+from nnlc.families.article.memory import memory_bytes
 from nnlc.launching.forecast import forecast_campaign
 from nnlc.launching.limits import PlanRequest
 from nnlc.launching.plan import make_plan
 from nnlc.launching.plan_text import plan_lines
-from nnlc.networks import walk_network
-from nnlc.networks.cost import CPU, GPU, Machine, half_epoch_work, predict_seconds
-from nnlc.networks.memory import memory_bytes, unmeasured_bytes
+from nnlc.networks.device_memory import unmeasured_bytes
+from nnlc.networks.machine import CPU, GPU, Machine
 from nnlc.networks.setup_time import SetupTime, assumed_setup
 from nnlc.networks.work import Work
 from nnlc.results.folder import ResultsFolder
@@ -416,7 +419,7 @@ def test_a_plan_uses_the_machine_of_its_gpu_and_says_so(results):
     for before, after in zip(plain.networks, planned.networks, strict=True):
         n = after.network
         for forecast, machine in ((before, assumed_machine(summit.gpu)), (after, found.machine)):
-            expected = predict_seconds(
+            expected = ARTICLE.predict_seconds(
                 n.spec, n.images, campaign().epochs, machine, campaign().training, "cuda"
             )
             assert forecast.seconds == pytest.approx(expected)

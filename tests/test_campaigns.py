@@ -11,7 +11,7 @@ from campaign_files import HEAD, OWN, PLAIN, refusal
 
 from nnlc.campaign.campaign import find_campaign, load_campaign, parse_campaign
 from nnlc.errors import CampaignError
-from nnlc.networks import SearchSpace
+from nnlc.families.article import SearchSpace
 from nnlc.results.campaign_file import campaign_file
 from nnlc.system.shipped import shipped_names
 

@@ -11,6 +11,7 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
+from article_columns import METADATA_COLUMNS
 from limits import HANG_SECONDS
 from rich.text import Text
 from typer.main import get_command
@@ -21,7 +22,6 @@ from nnlc.cli import app, main
 from nnlc.console import say_once
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
-from nnlc.tables import METADATA_COLUMNS
 
 ROOT = Path(__file__).resolve().parent.parent
 NEXT_START = "the next start of the campaign trains them again"

@@ -11,12 +11,17 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nnlc.campaign.campaign import load_campaign
-from nnlc.networks import Layer, convolution_plan, walk_network
-from nnlc.networks import layers as kinds
-from nnlc.networks.conditions import Conditions
-from nnlc.networks.convolution_plan import Way, Ways, trim
-from nnlc.networks.layer import output_width, windowed
-from nnlc.training.convolution import FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT, Convolution
+from nnlc.families.article import Layer, convolution_plan, walk_network
+from nnlc.families.article import layers as kinds
+from nnlc.families.article.conditions import Conditions
+from nnlc.families.article.convolution_plan import Way, Ways, trim
+from nnlc.families.article.layer import output_width, windowed
+from nnlc.families.article.modules.convolution import (
+    FORWARD,
+    INPUT_GRADIENT,
+    WEIGHT_GRADIENT,
+    Convolution,
+)
 
 WAYS = [Ways(*ways) for ways in product(FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT)]
 

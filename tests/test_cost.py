@@ -11,20 +11,16 @@ from small_networks import SAMPLE, spec
 
 from nnlc.campaign.campaign import load_campaign
 from nnlc.campaign.network_list import summarise
-from nnlc.networks import walk_network
-from nnlc.networks.cost import (
-    CPU,
-    GPU,
-    Machine,
+from nnlc.families.article import walk_network
+from nnlc.families.article.cost import (
     backward_work,
     forward_work,
     half_epoch_work,
-    network_cost,
-    predict_seconds,
-    predict_step_seconds,
     training_operations,
     training_work,
 )
+from nnlc.families.article.family import ARTICLE
+from nnlc.networks.machine import CPU, GPU, Machine
 from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.work import Work
 
@@ -102,10 +98,12 @@ def test_a_half_epoch_is_half_of_the_training_steps_and_all_of_validation():
     training, validation = works(PLAIN)
     expected = [20 * t + 10 * v for t, v in zip(training, validation, strict=True)]
     assert half_epoch_work(walk, PLAIN, SAMPLE, SETTINGS, "cpu") == pytest.approx(expected)
-    assert predict_seconds(PLAIN, SAMPLE, 3, GPU, SETTINGS, "cpu") == pytest.approx(
+    assert ARTICLE.predict_seconds(PLAIN, SAMPLE, 3, GPU, SETTINGS, "cpu") == pytest.approx(
         6 * (20 * GPU.seconds(training) + 10 * GPU.seconds(validation))
     )
-    assert predict_step_seconds(PLAIN, SAMPLE, CPU, SETTINGS, "cpu") == CPU.seconds(training)
+    assert ARTICLE.predict_step_seconds(PLAIN, SAMPLE, CPU, SETTINGS, "cpu") == CPU.seconds(
+        training
+    )
     forward, learning = (
         work(walk, PLAIN, SETTINGS, "cpu") for work in (forward_work, backward_work)
     )
@@ -166,12 +164,12 @@ def test_specs_shows_the_operations_as_they_are_computed():
 
 
 def test_a_network_s_cost_says_what_it_needs_and_takes():
-    cost = network_cost(PLAIN, SAMPLE, 2, SETTINGS)
+    cost = ARTICLE.cost(PLAIN, SAMPLE, 2, SETTINGS)
     walk = walk_network(PLAIN, SAMPLE)
     assert cost.parameters == walk.parameters
     assert cost.forward_multiply_adds == walk.multiply_adds
     assert cost.predicted_operations == training_operations(walk, PLAIN, SAMPLE, 2)
     assert cost.predicted_gpu_seconds == round(
-        predict_seconds(PLAIN, SAMPLE, 2, GPU, SETTINGS, "cuda"), 3
+        ARTICLE.predict_seconds(PLAIN, SAMPLE, 2, GPU, SETTINGS, "cuda"), 3
     )
     assert cost.predicted_gpu_memory_bytes > 600e6

@@ -11,17 +11,13 @@ from small_networks import SAMPLE, spec
 from typer.testing import CliRunner
 
 from nnlc.cli import app
-from nnlc.networks import walk_network
-from nnlc.networks.conditions import conditions_of
+from nnlc.families.article import walk_network
+from nnlc.families.article.conditions import conditions_of
+from nnlc.families.article.memory import kept_bytes, memory_bytes
+from nnlc.families.article.modules.network import Network
+from nnlc.networks.device_memory import image_bytes, library_bytes
 from nnlc.networks.image_sets import CIFAR100
-from nnlc.networks.memory import (
-    image_bytes,
-    kept_bytes,
-    library_bytes,
-    memory_bytes,
-)
 from nnlc.networks.recipe import TrainingSection
-from nnlc.training.build import Network
 
 SETTINGS = TrainingSection()
 SEGMENTS, GAPS = 48 << 20, 2.75

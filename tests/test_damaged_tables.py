@@ -4,6 +4,7 @@ import random
 from contextlib import suppress
 
 import pytest
+from article_columns import COLUMNS
 from audit_samples import GOOD
 from damaged_tables import BYTE_KINDS, field, line, without_line
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from table_samples import EXPECTED, SPEC
 
 from nnlc.errors import TableError
-from nnlc.tables import COLUMNS, parse_table, read_table
+from nnlc.tables import parse_table, read_table
 
 NAMES = [column.name for column in COLUMNS]
 

@@ -7,10 +7,10 @@ from small_networks import CPU
 
 from nnlc.campaign.campaign import TrainingSection
 from nnlc.errors import ExitStatus
-from nnlc.networks import DROPOUT, POOLING, RELU, Layer, walk_network
-from nnlc.networks.conditions import conditions_of
-from nnlc.networks.convolution_plan import plan_convolution
-from nnlc.networks.layers import Convolution
+from nnlc.families.article import DROPOUT, POOLING, RELU, Layer, walk_network
+from nnlc.families.article.conditions import conditions_of
+from nnlc.families.article.convolution_plan import plan_convolution
+from nnlc.families.article.layers import Convolution
 from nnlc.training import device_check
 from nnlc.training.device_check import check_device
 from nnlc.training.training_steps import Steps

@@ -8,10 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnlc.networks import (
-    network_seed,
-)
 from nnlc.networks.draws import Draws, derive_seed, power_of_ten
+from nnlc.networks.specification import network_seed
 
 seeds = st.integers(0, 2**32 - 1)
 

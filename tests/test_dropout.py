@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from nnlc.training.dropout import Dropout, Masks
+from nnlc.families.article.modules.dropout import Dropout, Masks
 
 
 def ones(*shape: int) -> torch.Tensor:

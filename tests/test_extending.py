@@ -10,8 +10,8 @@ from curve_samples import loaded, table
 from worker_jobs import TINY
 
 import nnlc
-from nnlc.networks import Layer
-from nnlc.networks.layers import KINDS, check_kinds
+from nnlc.families.article import Layer
+from nnlc.families.article.layers import KINDS, check_kinds
 from nnlc.networks.work import Work
 from nnlc.schedulers.local import Local
 from nnlc.schedulers.scheduler import Scheduler

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from article_columns import METADATA_COLUMNS
 from audit_samples import GOOD
 from damaged_tables import BYTE_KINDS
 from export_samples import specs
@@ -17,7 +18,7 @@ from test_damaged_tables import DAMAGE, mutated
 from test_tables import rows
 
 from nnlc.errors import TableError
-from nnlc.tables import METADATA_COLUMNS, Row, Table, parse_table
+from nnlc.tables import Row, Table, parse_table
 from nnlc.tables.fast_parsing import parse_arrays
 
 

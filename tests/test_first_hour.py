@@ -14,6 +14,7 @@ from pathlib import Path
 import documents
 import needs
 import pytest
+from article_columns import COLUMNS
 from documents import ROOT
 from limits import HANG_SECONDS
 from test_cli import run_nnlc
@@ -21,7 +22,6 @@ from worker_jobs import slow_steps
 
 from nnlc.calibration.probe import probe
 from nnlc.launching import machine_plan
-from nnlc.tables.columns import COLUMNS
 
 DOCUMENT = ROOT / "docs" / "first-hour.md"
 BLOCKS = documents.fenced(DOCUMENT)

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 
-from nnlc.networks import fourier
-from nnlc.networks.convolution_plan import Trim, trim
-from nnlc.networks.fourier import plan_fourier
-from nnlc.networks.layer import output_width
-from nnlc.networks.layers import Convolution
-from nnlc.training.fourier import FourierConvolution
+from nnlc.families.article import fourier
+from nnlc.families.article.convolution_plan import Trim, trim
+from nnlc.families.article.fourier import plan_fourier
+from nnlc.families.article.layer import output_width
+from nnlc.families.article.layers import Convolution
+from nnlc.families.article.modules.fourier import FourierConvolution
 
 LARGEST_ERROR = 3e-6
 """Relative to the largest exact value times the square root of what it sums."""

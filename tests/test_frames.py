@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from article_columns import METADATA_COLUMNS
 from frame_samples import CURVE, id_of, write, write_download
 
 import nnlc
@@ -13,7 +14,6 @@ from nnlc import load_tables, read_table
 from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import NnlcError, TableError
 from nnlc.results.folder import ResultsFolder
-from nnlc.tables import METADATA_COLUMNS
 from nnlc.tables.record import read_records
 from nnlc.tables.table_folders import TableFiles
 

@@ -18,12 +18,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import SpecError
-from nnlc.networks import ImageSet, NetworkSpec, walk_network
-from nnlc.networks.layer import output_width
+from nnlc.families.article import NetworkSpec, walk_network
+from nnlc.families.article.layer import output_width
+from nnlc.families.article.modules.convolution import Convolution
+from nnlc.families.article.modules.dropout import Dropout
+from nnlc.families.article.modules.network import Network
+from nnlc.networks import ImageSet
 from nnlc.networks.recipe import TrainingSection
-from nnlc.training.build import Network
-from nnlc.training.convolution import Convolution
-from nnlc.training.dropout import Dropout
 
 AUTO, DIRECT = TrainingSection(), TrainingSection(convolutions="direct")
 EVERY = 1 if os.environ.get("NNLC_ALL") == "1" else 13

@@ -14,9 +14,11 @@ from paper_networks import paper
 from nnlc.calibration.assumed_machine import assumed_machine
 from nnlc.calibration.machines import FittedMachine, write_machines
 from nnlc.errors import DeviceError, ExitStatus, SiteError
+from nnlc.families.article.family import ARTICLE
+from nnlc.families.article.memory import memory_bytes
 from nnlc.launching.render import Request, render_script
-from nnlc.networks.cost import CPU, GPU, predict_seconds
-from nnlc.networks.memory import image_bytes, library_bytes, memory_bytes
+from nnlc.networks.device_memory import image_bytes, library_bytes
+from nnlc.networks.machine import CPU, GPU
 from nnlc.networks.recipe import TrainingSection
 from nnlc.ranks import gpu_packing
 from nnlc.ranks.gpu_packing import (
@@ -37,7 +39,10 @@ SETTINGS = TrainingSection()
 
 
 def predicted(networks) -> dict[int, float]:
-    return {n.index: predict_seconds(n.spec, n.images, 1, GPU, SETTINGS, "cuda") for n in networks}
+    return {
+        n.index: ARTICLE.predict_seconds(n.spec, n.images, 1, GPU, SETTINGS, "cuda")
+        for n in networks
+    }
 
 
 SMALL, LARGE = GpuNeed(GB // 100, launch_bound=True), GpuNeed(GB // 100, launch_bound=False)

@@ -7,7 +7,8 @@ from gatherer_jobs import Job
 
 from nnlc.calibration.machines import FittedMachine, write_machines
 from nnlc.errors import ExitStatus
-from nnlc.networks.cost import CPU, Machine, predict_seconds, predict_step_seconds
+from nnlc.families.article.family import ARTICLE
+from nnlc.networks.machine import CPU, Machine
 from nnlc.ranks.backlog import Backlog
 from nnlc.ranks.handout import FIRST_STEPS, START_SECONDS
 from nnlc.ranks.time_left import MARGIN_SECONDS
@@ -16,13 +17,15 @@ from nnlc.results.journal import Journal
 
 def seconds_of(job) -> dict[int, float]:
     return {
-        n.index: predict_seconds(n.spec, n.images, 1, CPU, job.campaign.training, "cpu")
+        n.index: ARTICLE.predict_seconds(n.spec, n.images, 1, CPU, job.campaign.training, "cpu")
         for n in job.networks
     }
 
 
 def step_seconds(job, network) -> float:
-    return predict_step_seconds(network.spec, network.images, CPU, job.campaign.training, "cpu")
+    return ARTICLE.predict_step_seconds(
+        network.spec, network.images, CPU, job.campaign.training, "cpu"
+    )
 
 
 @pytest.mark.parametrize(("order", "sign"), [("longest", -1), ("shortest", 1)])

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.cli import app
 from nnlc.cli.keys_text import sections_of
-from nnlc.networks import MAX_DEPTH
-from nnlc.networks.space import LIMITS, SearchSpace
+from nnlc.families.article import MAX_DEPTH
+from nnlc.families.article.space import LIMITS, SearchSpace
 from nnlc.schedulers.site import Site, load_site
 
 FILES = {"campaign": Campaign, "site": Site}

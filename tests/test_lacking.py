@@ -18,7 +18,7 @@ from nnlc.errors import NnlcError
 from nnlc.exporting import reader_process
 from nnlc.launching.limits import PlanRequest
 from nnlc.launching.machine_plan import plan_machine
-from nnlc.networks.cost import CPU
+from nnlc.networks.machine import CPU
 from nnlc.schedulers.site import THIS_MACHINE, load_site
 from nnlc.system.extras import MissingExtraError
 

@@ -13,9 +13,10 @@ from torch import nn
 
 from nnlc.campaign.campaign import TrainingSection
 from nnlc.errors import DeviceError
-from nnlc.networks import NetworkSpec, SearchSpace, sample_network, walk_network
+from nnlc.families.article import NetworkSpec, SearchSpace, sample_network, walk_network
+from nnlc.families.article.family import ARTICLE
+from nnlc.families.article.modules.network import Network
 from nnlc.training.attempt import failure_reason
-from nnlc.training.build import Network
 from nnlc.training.determinism import make_deterministic
 from nnlc.training.loaded_images import Images
 from nnlc.training.loop import HalfEpochLoop
@@ -48,7 +49,7 @@ def test_no_random_stream_is_carried_from_step_to_step(images):
     """What draws from torch's global stream between half epochs changes nothing."""
     expected = curve(spec(), images, epochs=2)
     loop = HalfEpochLoop(
-        spec(), SAMPLE, DeviceImages(images, TrainingSection(), CPU), TrainingSection(), 2
+        ARTICLE, spec(), SAMPLE, DeviceImages(images, TrainingSection(), CPU), TrainingSection(), 2
     )
     rows = []
     for row in loop:
@@ -110,7 +111,7 @@ def test_validation_is_the_true_mean_over_the_full_batches(images):
     """Against plain PyTorch on the same weights: the last partial batch is left out."""
     network = spec(batch_size=150)
     loop = HalfEpochLoop(
-        network, SAMPLE, DeviceImages(images, TrainingSection(), CPU), TrainingSection(), 1
+        ARTICLE, network, SAMPLE, DeviceImages(images, TrainingSection(), CPU), TrainingSection(), 1
     )
     row = next(iter(loop))
     used = 1000 // 150 * 150
@@ -145,7 +146,7 @@ def test_the_first_half_epoch_is_what_plain_pytorch_makes_of_the_same_batches(im
         dampening=0.25 if name == "SGD" else 0,
     )
     settings = TrainingSection(optimizer=name, **({} if has_momentum else own))
-    loop = HalfEpochLoop(network, SAMPLE, DeviceImages(images, settings, CPU), settings, 1)
+    loop = HalfEpochLoop(ARTICLE, network, SAMPLE, DeviceImages(images, settings, CPU), settings, 1)
     twin = Network(walk_network(network, SAMPLE), network)
     twin.load_state_dict(loop.network.state_dict())
     batches = loop._batches(0)
@@ -170,6 +171,7 @@ def test_epochs_are_different_permutations_of_the_same_truncated_set(images):
     network = spec(batch_size=150)  # 26 batches use 3,900 of 4,000
     loops = {
         choice: HalfEpochLoop(
+            ARTICLE,
             network,
             SAMPLE,
             DeviceImages(images, TrainingSection(truncate=choice), CPU),

@@ -27,18 +27,14 @@ from nnlc.calibration.probe import MOST_NETWORKS, draw_by_cost, probe
 from nnlc.campaign.campaign import load_campaign
 from nnlc.cli import app
 from nnlc.errors import NnlcError, SiteError
+from nnlc.families.article import NetworkSpec, walk_network
+from nnlc.families.article.cost import forward_work, training_work
+from nnlc.families.article.family import ARTICLE
 from nnlc.launching import machine_plan
 from nnlc.launching.limits import PlanRequest
 from nnlc.launching.machine_plan import MachinePlan, machine_plan_lines, plan_machine
-from nnlc.networks import ImageSet, NetworkSpec, walk_network
-from nnlc.networks.cost import (
-    CPU,
-    Machine,
-    forward_work,
-    predict_seconds,
-    predict_step_seconds,
-    training_work,
-)
+from nnlc.networks import ImageSet
+from nnlc.networks.machine import CPU, Machine
 from nnlc.networks.work import Work
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
@@ -108,7 +104,7 @@ def text(plan: MachinePlan) -> str:
 
 def true_seconds(machine: Machine = TRUE) -> list[float]:
     return [
-        predict_seconds(n.spec, n.images, SMOKE.epochs, machine, SMOKE.training, "cpu")
+        ARTICLE.predict_seconds(n.spec, n.images, SMOKE.epochs, machine, SMOKE.training, "cpu")
         for n in SMOKE.networks()
     ]
 
@@ -215,7 +211,7 @@ def test_each_process_begins_with_the_network_whose_steps_are_quickest(timed):
     probe(SMOKE, [(n, 1.0) for n in SMOKE.networks()], 2, "cpu")
     for request in timed:
         asked = [(NetworkSpec.from_json(s), ImageSet(**i)) for _, s, i in request["networks"]]
-        steps = [predict_step_seconds(*each, CPU, SMOKE.training, "cpu") for each in asked]
+        steps = [ARTICLE.predict_step_seconds(*each, CPU, SMOKE.training, "cpu") for each in asked]
         assert len(steps) == 4
         assert steps[0] == min(steps)
 

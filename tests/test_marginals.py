@@ -19,7 +19,7 @@ import pytest
 from scipy import stats
 
 from nnlc.campaign.campaign import load_campaign
-from nnlc.networks import SearchSpace, sample_network
+from nnlc.families.article import SearchSpace, sample_network
 
 LEAST_P = 1e-4
 

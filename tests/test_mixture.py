@@ -6,8 +6,8 @@ import pytest
 from small_networks import SAMPLE, spec
 
 from nnlc.campaign.campaign import CampaignNetwork, TrainingSection
-from nnlc.networks import arithmetic
-from nnlc.networks.arithmetic import Change
+from nnlc.families import arithmetic
+from nnlc.families.arithmetic import Change
 from nnlc.results.history import Finish
 from nnlc.results.mixture import mixture_of
 

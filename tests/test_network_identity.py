@@ -25,10 +25,8 @@ from network_rules import ARTICLE, ID, PUBLISHED, sample
 
 from nnlc.campaign.campaign import TrainingSection, load_campaign
 from nnlc.campaign.network_list import write_csv
-from nnlc.networks import (
-    KNOWN_IMAGE_SETS,
-    sample_network,
-)
+from nnlc.families.article import sample_network
+from nnlc.networks import KNOWN_IMAGE_SETS
 
 GOLDEN = Path(__file__).parent / "golden" / "networks.csv"
 ROOT = Path(__file__).parent.parent

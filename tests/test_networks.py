@@ -24,14 +24,10 @@ from network_rules import (
 
 from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import NnlcError, SpaceError, SpecError
-from nnlc.networks import (
-    KNOWN_IMAGE_SETS,
-    MAX_DEPTH,
-    NetworkSpec,
-    SearchSpace,
-    network_id,
-)
+from nnlc.families.article import MAX_DEPTH, NetworkSpec, SearchSpace
+from nnlc.networks import KNOWN_IMAGE_SETS
 from nnlc.networks.image_sets import dataset_among, shown_name
+from nnlc.networks.specification import network_id
 
 GOLDEN = Path(__file__).parent / "golden" / "networks.csv"
 ROOT = Path(__file__).parent.parent

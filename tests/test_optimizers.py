@@ -14,8 +14,8 @@ from nnlc.auditing.specification_rules import check_specification
 from nnlc.auditing.standards import ANY_CAMPAIGN, ARTICLE
 from nnlc.cli import app
 from nnlc.errors import CampaignError, SpecError
-from nnlc.networks import SearchSpace, sample_network
-from nnlc.networks.memory import memory_bytes
+from nnlc.families.article import SearchSpace, sample_network
+from nnlc.families.article.memory import memory_bytes
 from nnlc.networks.optimizers import OPTIMIZERS, optimizer_of
 from nnlc.networks.recipe import TrainingSection
 from nnlc.training.build import make_loss, make_optimizer

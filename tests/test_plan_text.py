@@ -10,6 +10,7 @@ from nnlc.calibration.assumed_machine import is_this_gpu
 from nnlc.campaign.campaign import load_campaign, parse_campaign
 from nnlc.cli import app
 from nnlc.errors import ResultsError, SiteError
+from nnlc.families.article.family import ARTICLE
 from nnlc.launching.forecast import forecast_campaign
 from nnlc.launching.limits import PlanRequest
 from nnlc.launching.plan import fewest_nodes, make_plan
@@ -17,7 +18,7 @@ from nnlc.launching.plan_text import plan_lines
 from nnlc.launching.render import Request
 from nnlc.launching.spare_nodes import spare_nodes_notes
 from nnlc.launching.storage_estimate import disk, images_to_stage, too_large
-from nnlc.networks.cost import GPU, gpu_machine, predict_seconds
+from nnlc.networks.machine import GPU, gpu_machine
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
 from nnlc.schedulers.site import load_site
@@ -40,10 +41,10 @@ def test_a_folder_that_is_not_there_says_nothing_and_is_not_made(tmp_path):
     machine = gpu_machine(operations_per_second=0.35 * 15.7e12, bytes_per_second=0.8 * 15.7e12 / 16)
     for f in found.networks:
         n = f.network
-        assert f.seconds == predict_seconds(
+        assert f.seconds == ARTICLE.predict_seconds(
             n.spec, n.images, SMOKE.epochs, machine, SMOKE.training, "cuda"
         )
-        assert f.nominal_seconds == predict_seconds(
+        assert f.nominal_seconds == ARTICLE.predict_seconds(
             n.spec, n.images, SMOKE.epochs, GPU, SMOKE.training, "cuda"
         )
 

@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from article_columns import METADATA_COLUMNS
 from picture_samples import few_networks, sample_tables, write_tables
 from PIL import Image
 from table_samples import SPEC
@@ -23,7 +24,6 @@ from nnlc.plotting.comparison_plot import draw_comparison
 from nnlc.plotting.curve_plots import draw_curves
 from nnlc.plotting.final_accuracies import _kinds
 from nnlc.plotting.plot import KINDS, VALUES
-from nnlc.tables import METADATA_COLUMNS
 from nnlc.tables.frames import frames_of
 from nnlc.tables.record import Record
 

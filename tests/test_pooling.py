@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from small_networks import SAMPLE, spec
 from torch import nn
 
-from nnlc.networks import Layer, pooling_plan, walk_network
-from nnlc.networks.conditions import Conditions
-from nnlc.networks.layer import output_width
-from nnlc.networks.layers import Pooling
+from nnlc.families.article import Layer, pooling_plan, walk_network
+from nnlc.families.article.conditions import Conditions
+from nnlc.families.article.layer import output_width
+from nnlc.families.article.layers import Pooling
+from nnlc.families.article.modules.network import Network
+from nnlc.families.article.modules.pooling import TwoPassPooling
 from nnlc.networks.recipe import TrainingSection
-from nnlc.training.build import Network
-from nnlc.training.pooling import TwoPassPooling
 
 SPECIALS = torch.tensor([-torch.inf, torch.nan, -0.0, 0.0, torch.inf, -torch.nan, 1.0])
 CPU = Conditions(50, "cpu", "direct")

@@ -22,10 +22,11 @@ import nnlc
 from nnlc.campaign.campaign import Campaign, RunSection
 from nnlc.cli import app
 from nnlc.errors import NnlcError, SpecError
-from nnlc.networks import ImageSet, NetworkSpec
+from nnlc.families.article import NetworkSpec
+from nnlc.families.article.modules.network import Network
+from nnlc.networks import ImageSet
 from nnlc.results.folder import ResultsFolder
 from nnlc.tables import Row, Table, write_table
-from nnlc.training.build import Network
 from nnlc.training.layer_text import describe_network, python_source
 from nnlc.training.origin import origin_of
 from nnlc.training.rebuild import rebuild

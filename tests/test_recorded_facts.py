@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 import nnlc
 from nnlc.cli import app
-from nnlc.networks import KNOWN_IMAGE_SETS, walk_network
+from nnlc.families.article import walk_network
+from nnlc.networks import KNOWN_IMAGE_SETS
 from nnlc.results.journal import Journal
 from nnlc.tables.folder_names import CAMPAIGN_FILE
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paper_networks import paper
 
+from nnlc.families.article.family import ARTICLE
 from nnlc.launching.replay import JobShape, Replay, replay
-from nnlc.networks.cost import GPU, predict_seconds
+from nnlc.networks.machine import GPU
 
 WORK = st.lists(
     st.lists(st.integers(1, 5000), max_size=30).map(lambda ms: sorted(ms, reverse=True)),
@@ -169,7 +170,9 @@ def test_the_papers_6000_networks_are_replayed_to_the_end(ranks, hours):
         (
             round(
                 1000
-                * predict_seconds(n.spec, n.images, campaign.epochs, GPU, campaign.training, "cuda")
+                * ARTICLE.predict_seconds(
+                    n.spec, n.images, campaign.epochs, GPU, campaign.training, "cuda"
+                )
             )
             for n in networks
         ),

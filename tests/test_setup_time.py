@@ -13,7 +13,7 @@ from nnlc.launching.forecast import forecast_campaign
 from nnlc.launching.plan import make_plan
 from nnlc.launching.plan_text import plan_lines
 from nnlc.launching.replay import JobShape, replay
-from nnlc.networks.cost import CPU, GPU
+from nnlc.networks.machine import CPU, GPU
 from nnlc.networks.setup_time import SetupTime, assumed_setup, fit_setup
 from nnlc.ranks.handout import START_SECONDS
 from nnlc.results.folder import ResultsFolder

@@ -27,7 +27,7 @@ from nnlc.analysis.stop_ends import wrong_ends
 from nnlc.analysis.stopper import Decision, Stopper
 from nnlc.cli import app
 from nnlc.errors import ExitStatus, ResultsError
-from nnlc.networks.cost import CPU
+from nnlc.networks.machine import CPU
 from nnlc.ranks.backlog import Backlog
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.progress import Progress

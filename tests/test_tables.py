@@ -5,14 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from article_columns import COLUMNS
 from export_samples import specs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from table_samples import EXPECTED, ROWS, SPEC, TABLE
 
 from nnlc.errors import NnlcError, TableError
-from nnlc.networks import KNOWN_IMAGE_SETS, walk_network
-from nnlc.tables import COLUMNS, Row, Table, parse_table, read_table, write_table
+from nnlc.families.article import walk_network
+from nnlc.networks import KNOWN_IMAGE_SETS
+from nnlc.tables import Row, Table, parse_table, read_table, write_table
 
 PUBLISHED = Path(__file__).parent.parent.parent / "shared/published/2021_02_15_13_55_26_539263.txt"
 

@@ -23,7 +23,8 @@ from worker_jobs import processes
 from nnlc import load_campaign, read_table, verify, write_table
 from nnlc.cli import app
 from nnlc.errors import NnlcError
-from nnlc.networks import ImageSet, NetworkSpec
+from nnlc.families.article import NetworkSpec
+from nnlc.networks import ImageSet
 from nnlc.results.history import read_history
 from nnlc.tables import Row, Table
 from nnlc.verification import verify_trainer, verifying

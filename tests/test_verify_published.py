@@ -14,6 +14,7 @@ from test_attempt import Agent
 from test_verify import run
 
 from nnlc import verify, write_table
+from nnlc.families.article.family import ARTICLE
 from nnlc.results.history import read_history
 from nnlc.results.journal import Journal
 from nnlc.tables import Row, Table
@@ -45,7 +46,7 @@ class TrainingHere:
         section, settings = self._campaign.datasets[images.name], self._campaign.training
         pixels = DeviceImages(load_images(images, section, self._root), settings, CPU)
         SEEDS.append(spec.random_seed)
-        yield from HalfEpochLoop(spec, images, pixels, settings, half_epochs / 2)
+        yield from HalfEpochLoop(ARTICLE, spec, images, pixels, settings, half_epochs / 2)
 
     def close(self) -> None:
         self.closed = True

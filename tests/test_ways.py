@@ -10,12 +10,16 @@ from small_networks import SAMPLE, spec
 
 from nnlc import rebuild
 from nnlc.campaign.campaign import CampaignNetwork, load_campaign
-from nnlc.networks import arithmetic, convolution_buffers, layers, walk_network
-from nnlc.networks.arithmetic import arithmetic_of, older_ways, settings_for
-from nnlc.networks.conditions import Conditions, conditions_of
-from nnlc.networks.convolution_plan import plan_convolution
-from nnlc.networks.cost import CPU, predict_seconds
-from nnlc.networks.memory import memory_bytes
+from nnlc.families import arithmetic
+from nnlc.families.arithmetic import arithmetic_of, older_ways, settings_for
+from nnlc.families.article import convolution_buffers, layers, walk_network
+from nnlc.families.article.conditions import Conditions, conditions_of
+from nnlc.families.article.convolution_plan import plan_convolution
+from nnlc.families.article.family import ARTICLE
+from nnlc.families.article.memory import memory_bytes
+from nnlc.families.article.modules import convolution
+from nnlc.families.article.modules.network import Network
+from nnlc.networks.machine import CPU
 from nnlc.networks.recipe import TrainingSection
 from nnlc.ranks.backlog import Backlog
 from nnlc.results.campaign_file import FORMAT, FORMATS
@@ -24,8 +28,6 @@ from nnlc.results.history import Finish
 from nnlc.results.journal import Journal
 from nnlc.system.newer_format import version_numbers
 from nnlc.tables import Row, Table, write_table
-from nnlc.training import convolution
-from nnlc.training.build import Network
 from nnlc.verification.differences import Difference
 from nnlc.verification.verdicts import Verdict
 from nnlc.verification.verify_text import verdict_lines
@@ -89,7 +91,7 @@ def test_module_and_predictions_ask_under_the_conditions_of_the_training(asked):
     for settings in (AUTO, DIRECT):
         for ask in (
             lambda chosen: Network(walk, HEAVY, chosen),
-            lambda chosen: predict_seconds(HEAVY, SAMPLE, 1, CPU, chosen, "cpu"),
+            lambda chosen: ARTICLE.predict_seconds(HEAVY, SAMPLE, 1, CPU, chosen, "cpu"),
             lambda chosen: memory_bytes(HEAVY, SAMPLE, chosen, "cpu"),
         ):
             asked.clear()

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from nnlc.analysis.ranking import DEFAULT_COLUMN, column_of, numeric_columns
 from nnlc.errors import NnlcError
+from nnlc.families.article.spec import DROPOUT, POOLING, RELU
 from nnlc.networks.image_sets import shown_name
-from nnlc.networks.spec import DROPOUT, POOLING, RELU
 from nnlc.tables.frames import Tables
 from nnlc.wording import counted
 

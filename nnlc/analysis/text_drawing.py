@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from nnlc.networks import NetworkSpec, Walk
+from nnlc.families.article import Walk
+from nnlc.networks import Specification
 from nnlc.networks.image_sets import shown_name
 from nnlc.tables import Row
 
@@ -21,7 +22,7 @@ def draw_network(walk: Walk) -> Iterator[str]:
     yield f"{'sum':<34}{'':>16}{walk.parameters:>16,}"
 
 
-def draw_settings(spec: NetworkSpec) -> Iterator[str]:
+def draw_settings(spec: Specification) -> Iterator[str]:
     """Yield lines with the settings that the network was trained with."""
     yield f"{spec.loss_fn}, {spec.optimizer}, batch size {spec.batch_size}"
     for name in ("learning_rate", "momentum", "dampening", "weight_decay"):
@@ -54,7 +55,7 @@ def draw_curve(values: Sequence[float | None], title: str, unit: str = "") -> It
     yield f"{'':>10}0.5{end:>{max(len(columns) - 3, len(end) + 1)}}"
 
 
-def draw_table(spec: NetworkSpec, rows: Sequence[Row], walk: Walk | None) -> Iterator[str]:
+def draw_table(spec: Specification, rows: Sequence[Row], walk: Walk | None) -> Iterator[str]:
     """Yield lines for a whole table; without a walk (unknown images), layers are left out."""
     dataset = shown_name(spec.dataset)
     yield f"{spec.id}  {dataset}  seed {spec.random_seed}"

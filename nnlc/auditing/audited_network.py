@@ -6,10 +6,11 @@ from typing import Any
 
 from nnlc.auditing.findings import Findings
 from nnlc.auditing.standards import Standard
+from nnlc.families.layouts import article_layout
 from nnlc.networks import ImageSet
-from nnlc.tables import COLUMNS
+from nnlc.tables.columns import columns_of
 
-COLUMN_OF = {column.field: number for number, column in enumerate(COLUMNS, 1)}
+COLUMN_OF = {column.field: number for number, column in enumerate(columns_of(article_layout()), 1)}
 """Number of a column by its field in `NetworkSpec` or `Row`."""
 
 Values = Mapping[str, Any]

@@ -13,14 +13,14 @@ from nnlc.auditing.given_paths import GivenPaths
 from nnlc.auditing.standards import Standard
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import ResultsError, TableError
-from nnlc.networks import NetworkSpec
+from nnlc.families.layouts import article_layout
+from nnlc.networks import Specification
 from nnlc.results.campaign_file import read_campaign_file
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import History, read_history
 from nnlc.results.inventory import Entry, State, inventory, judge
 from nnlc.results.mixture import mixture_of
 from nnlc.system.files import NotAFileError, why_unread
-from nnlc.tables import METADATA_COLUMNS
 from nnlc.tables.campaign_files import CampaignFiles, is_kept
 from nnlc.wording import counted, some_of
 
@@ -113,7 +113,7 @@ class AuditedFolder:
             right = f"as many rows as the stop rule allows, at most {most}"
             findings.explain_or_add("half-epochs", problem, right)
 
-    def check_network(self, table: AuditedTable, drawn: Mapping[str, NetworkSpec]) -> None:
+    def check_network(self, table: AuditedTable, drawn: Mapping[str, Specification]) -> None:
         """Check that a table has the network that the campaign draws for its ID."""
         if table.id is None:
             return
@@ -214,9 +214,9 @@ def _place(path: Path) -> _Place:
     return path.parent.name, path.name
 
 
-def compare(table: AuditedTable, spec: NetworkSpec, rule: str, where: str) -> None:
+def compare(table: AuditedTable, spec: Specification, rule: str, where: str) -> None:
     """Add a finding of this rule for each field in which a table differs from `spec`."""
-    for column in METADATA_COLUMNS:
+    for column in article_layout().columns:
         if column.field == _BY_DEVICE or column.field not in table.values:
             continue
         found, right = table.values[column.field], getattr(spec, column.field)

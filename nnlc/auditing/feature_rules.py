@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from nnlc.auditing.audited_network import AuditedNetwork, capped, is_not_drawn
-from nnlc.networks import DROPOUT, POOLING
-from nnlc.networks.layer import output_width
+from nnlc.families.article import DROPOUT, POOLING
+from nnlc.families.article.layer import output_width
 from nnlc.wording import counted
 
 Bounds = tuple[int, int | str]
@@ -83,7 +83,7 @@ def _check_filters(subject: AuditedNetwork) -> None:
 
 
 class _Walk:
-    """Image width, layer by layer (`nnlc.networks.geometry`); goes on after a wrong layer."""
+    """Image width, layer by layer, as in `walk_network`; goes on after a wrong layer."""
 
     def __init__(self, subject: AuditedNetwork) -> None:
         self._subject = subject

@@ -9,7 +9,8 @@ from typing import Any
 
 from nnlc.auditing.rule_list import RULES, Rule, Severity
 from nnlc.errors import TableError
-from nnlc.tables import COLUMNS
+from nnlc.families.layouts import article_layout
+from nnlc.tables.columns import columns_of
 
 MOST_ALIKE = 20
 """Number of findings listed for each rule and file; the rest are counted."""
@@ -39,8 +40,10 @@ class Finding:
 
     @property
     def column_name(self) -> str | None:
-        in_table = self.column is not None and self.column <= len(COLUMNS)
-        return COLUMNS[self.column - 1].name if self.column and in_table else None
+        in_table = self.column is not None and self.column <= len(columns_of(article_layout()))
+        return (
+            columns_of(article_layout())[self.column - 1].name if self.column and in_table else None
+        )
 
     @property
     def place(self) -> str:

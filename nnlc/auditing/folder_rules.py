@@ -12,11 +12,11 @@ from nnlc.auditing.audited_table import AuditedTable
 from nnlc.auditing.divisor import Divisor
 from nnlc.auditing.findings import Findings, shown
 from nnlc.auditing.specification_rules import makes_even_batches
-from nnlc.tables import METADATA_COLUMNS
+from nnlc.families.layouts import article_layout
 from nnlc.wording import counted
 
 _NOT_DRAWN = {"id", "random_seed", "train_gpu", "torch_set_deterministic"}
-_DRAWN = tuple(c.field for c in METADATA_COLUMNS if c.field not in _NOT_DRAWN)
+_DRAWN = tuple(c.field for c in article_layout().columns if c.field not in _NOT_DRAWN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ from pathlib import Path
 from nnlc.auditing.findings import Finding, make_finding, shown
 from nnlc.auditing.rule_list import Severity
 from nnlc.errors import NnlcError, TableError
+from nnlc.networks.columns import TRAINING_COLUMNS
 from nnlc.system.files import open_regular
-from nnlc.tables.columns import HEADER
+from nnlc.tables.columns import FIRST_COLUMNS
 from nnlc.tables.folder_names import CAMPAIGN_FILE, PART_NAMES, PROVENANCE_FILE
 from nnlc.tables.table_folders import LEVELS, TABLE_NAME, TableFiles, find_tables
 
-_PEEK = len(HEADER) // 2
-"""Number of the header's first bytes that identify a table with a wrong name."""
+_HEAD = " ".join(c.name for c in (*FIRST_COLUMNS, *TRAINING_COLUMNS)).encode()
+"""Beginning of every table's header, which identifies a table with a wrong name."""
 
 
 @dataclass(slots=True)
@@ -162,6 +163,6 @@ def _tell_skipped(path: Path, places: GivenPaths) -> None:
 def _looks_like_table(path: Path) -> bool:
     try:
         with open_regular(path, follow_link=False) as file:
-            return file.read(_PEEK) == HEADER.encode()[:_PEEK]
+            return file.read(len(_HEAD)) == _HEAD
     except OSError:
         return False

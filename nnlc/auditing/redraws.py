@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from nnlc.auditing.audited_table import AuditedTable
 from nnlc.auditing.campaign_rules import compare
 from nnlc.errors import NnlcError
-from nnlc.networks import ImageSet, NetworkSpec, SearchSpace, sample_network
+from nnlc.families.article import NetworkSpec, SearchSpace, sample_network
+from nnlc.networks import ImageSet
 
 _STAMP = len("YYYY_MM_DD_HH_MM_SS")
 

@@ -10,7 +10,7 @@ from nnlc.auditing.findings import Findings, quoted
 from nnlc.auditing.standards import Standard
 from nnlc.networks.draws import power_of_ten
 from nnlc.networks.optimizers import LOSSES, OPTIMIZERS
-from nnlc.networks.spec import ID_PATTERN
+from nnlc.networks.specification import ID_PATTERN
 from nnlc.wording import counted
 
 _ROUNDING = 1e-12

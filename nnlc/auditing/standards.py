@@ -3,13 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from nnlc.networks import (
-    KNOWN_IMAGE_SETS,
-    SVHN_TRAIN_IMAGES,
-    ImageSet,
-    SearchSpace,
-)
-from nnlc.networks.layers import ALL_BITS
+from nnlc.families.article import SearchSpace
+from nnlc.families.article.layers import ALL_BITS
+from nnlc.networks import KNOWN_IMAGE_SETS, SVHN_TRAIN_IMAGES, ImageSet
 from nnlc.networks.optimizers import OPTIMIZERS
 
 ARTICLE_HALF_EPOCHS = 80

@@ -15,7 +15,7 @@ from nnlc.benchmark.tabular import FOR_SECONDS, Floats
 from nnlc.collection.loading import load_tables
 from nnlc.collection.selection import Range, draw_sample, select_networks
 from nnlc.errors import NnlcError
-from nnlc.networks import NetworkSpec
+from nnlc.networks import Specification
 from nnlc.tables import CURVE_COLUMNS, read_table
 from nnlc.tables.frames import Damaged, Tables, ValLoss
 
@@ -241,7 +241,7 @@ class Benchmark(OtherTools):
             found[id_] = int(np.argmax(np.where(np.isnan(accuracy), -1, accuracy))) + 1
         return found
 
-    def specification(self, id: str) -> NetworkSpec:
+    def specification(self, id: str) -> Specification:
         """Return a network's exact specification, read from its table again.
 
         Raises:

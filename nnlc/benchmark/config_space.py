@@ -45,7 +45,8 @@ import pandas as pd
 from nnlc.benchmark.hyperparameters import hyperparameters
 from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.errors import NnlcError, check_kind
-from nnlc.networks import DROPOUT, POOLING, ImageSet, NetworkSpec, SearchSpace, sample_network
+from nnlc.families.article import DROPOUT, POOLING, NetworkSpec, SearchSpace, sample_network
+from nnlc.networks import ImageSet
 from nnlc.networks.draws import Draws, power_of_ten
 from nnlc.networks.image_sets import shown_name
 from nnlc.networks.optimizers import OPTIMIZERS

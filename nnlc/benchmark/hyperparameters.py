@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from nnlc.networks import POOLING, NetworkSpec
+from nnlc.families.article import POOLING, NetworkSpec
 
 _SCALARS = (
     *("depth", "optimizer", "learning_rate", "momentum", "dampening", "weight_decay"),

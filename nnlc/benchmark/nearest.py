@@ -12,7 +12,7 @@ from pandas.api.types import is_integer_dtype, is_numeric_dtype
 
 from nnlc.benchmark.tabular import Floats, TabularNetworks
 from nnlc.errors import NnlcError
-from nnlc.networks import POOLING
+from nnlc.families.article import POOLING
 from nnlc.tables.frames import check_choice
 from nnlc.wording import some_of
 

@@ -2,7 +2,7 @@
 
 import re
 
-from nnlc.networks.cost import Machine, gpu_machine
+from nnlc.networks.machine import Machine, gpu_machine
 from nnlc.schedulers.site_values import Gpu
 
 _COPY_SHARE = 0.8

@@ -1,6 +1,6 @@
 """Calibration for `nnlc calibrate`: machines fitted to a results folder's journal.
 
-A machine is the speed of one model of device: see `nnlc.networks.cost`.
+A machine is the speed of one model of device: see `nnlc.families.article.cost`.
 """
 
 from collections import defaultdict
@@ -16,10 +16,8 @@ import numpy.typing as npt
 from nnlc.calibration.machines import NOMINAL, TRAINER_THREADS, FittedMachine, write_machines
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import ResultsError
-from nnlc.networks import walk_network
-from nnlc.networks.conditions import DeviceKind
-from nnlc.networks.cost import Machine, half_epoch_work
-from nnlc.networks.memory import memory_bytes, unmeasured_bytes
+from nnlc.networks.device_memory import unmeasured_bytes
+from nnlc.networks.machine import DeviceKind, Machine
 from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.setup_time import SetupTime, fit_setup
 from nnlc.networks.work import Work
@@ -178,14 +176,16 @@ def _calibrate_device(
     every_set = {n.images for n, _ in trained}  # a trainer keeps all images that it loads
     for n, finish in trained:
         own = finish.settings_as_trained(n.spec, n.images, settings, kind)
-        work = half_epoch_work(walk_network(n.spec, n.images), n.spec, n.images, own, kind)
+        work = n.family.half_epoch_work(n.spec, n.images, own, kind)
         samples.append(Sample(work, _half_epoch_seconds(finish)))
         peak = finish.peak_reserved_bytes if kind == "cuda" else finish.peak_memory_bytes
         if peak and peak > 0:
-            need = memory_bytes(n.spec, n.images, own, kind, resident=every_set)
+            need = n.family.memory_bytes(n.spec, n.images, own, kind, resident=every_set)
             ratios.append((need - unmeasured_bytes(kind)) / peak)
     memory = errors_of(ratios) if ratios else None
-    setup = fit_setup((n.spec.depth, finish.setup_seconds) for n, finish in trained)
+    setup = fit_setup(
+        (n.family.convolutions(n.spec, n.images), finish.setup_seconds) for n, finish in trained
+    )
     found = replace(calibration_of(name, kind, samples), memory=memory, setup=setup)
     threads = trained[-1][1].settings.get("threads", "")
     return replace(found, threads=int(threads)) if threads.isdecimal() else found

@@ -19,8 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from nnlc import __version__
 from nnlc.calibration.assumed_machine import assumed_machine, is_this_gpu
 from nnlc.errors import ResultsError
-from nnlc.networks.conditions import DeviceKind
-from nnlc.networks.cost import CPU, GPU, Machine
+from nnlc.networks.machine import CPU, GPU, DeviceKind, Machine
 from nnlc.networks.setup_time import SetupTime, assumed_setup
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.paths import ResultsPaths

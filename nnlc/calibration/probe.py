@@ -21,9 +21,8 @@ from nnlc.calibration.calibrate import Calibration, Sample, calibration_of
 from nnlc.calibration.machines import NOMINAL
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import NnlcError
-from nnlc.networks import walk_network
-from nnlc.networks.conditions import DeviceKind
-from nnlc.networks.cost import half_epoch_work, predict_step_seconds
+from nnlc.families.registry import family_to_json
+from nnlc.networks.machine import DeviceKind
 from nnlc.networks.recipe import TrainingSection
 from nnlc.system import messages
 from nnlc.system.environment import trainer_environment
@@ -82,6 +81,7 @@ def probe(
     common = {
         "device": kind,
         "training": settings.model_dump(),
+        "family": family_to_json(networks[0][0].family),
         "seconds": seconds,
         "late_seconds": LATE_SECONDS,
     }
@@ -130,7 +130,9 @@ def _with_short_steps(
 
 def _step_seconds(network: CampaignNetwork, settings: TrainingSection, kind: DeviceKind) -> float:
     """Return the predicted seconds of a training step."""
-    return predict_step_seconds(network.spec, network.images, NOMINAL[kind], settings, kind)
+    return network.family.predict_step_seconds(
+        network.spec, network.images, NOMINAL[kind], settings, kind
+    )
 
 
 def _sample(
@@ -144,7 +146,7 @@ def _sample(
     spec, images = network.spec, network.images
     steps = images.train_images // spec.batch_size / 2
     seconds = steps * training + images.validation_images // spec.batch_size * validation
-    work = half_epoch_work(walk_network(spec, images), spec, images, settings, kind)
+    work = network.family.half_epoch_work(spec, images, settings, kind)
     return Sample(work, seconds)
 
 

@@ -13,7 +13,7 @@ import heapq
 from collections.abc import Sequence
 
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
-from nnlc.networks.cost import GPU, predict_seconds
+from nnlc.networks.machine import GPU
 
 
 def networks_of_element(
@@ -35,7 +35,7 @@ def networks_of_element(
         raise ValueError(f"there is no element {element} of {elements}: elements count from 0")
     in_order = sorted(networks, key=lambda network: network.index)
     seconds = [
-        predict_seconds(n.spec, n.images, campaign.epochs, GPU, campaign.training, "cuda")
+        n.family.predict_seconds(n.spec, n.images, campaign.epochs, GPU, campaign.training, "cuda")
         for n in in_order
     ]
     return [in_order[position] for position in split(seconds, elements)[element]]

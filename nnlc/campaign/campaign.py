@@ -6,6 +6,7 @@ says what would be right.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -16,7 +17,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     BeforeValidator,
     Field,
+    TypeAdapter,
+    ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
     model_validator,
 )
@@ -24,19 +29,16 @@ from pydantic import (
 from nnlc.campaign.dataset_section import Count, DatasetSection, Section
 from nnlc.campaign.generations import Generation, network_groups
 from nnlc.console import say_once
-from nnlc.errors import CampaignError, NnlcError
-from nnlc.networks import (
-    MAX_NETWORKS,
-    ImageSet,
-    NetworkSpec,
-    SearchSpace,
-    network_id,
-    network_seed,
-    sample_network,
-)
-from nnlc.networks.arithmetic import oldest_choices
+from nnlc.errors import CampaignError, FamilyError, NnlcError
+from nnlc.families.arithmetic import oldest_choices
+from nnlc.families.article import SearchSpace
+from nnlc.families.network_family import NetworkFamily
+from nnlc.families.reference import GivenReference
+from nnlc.families.registry import completed, load_class, make_family
+from nnlc.networks import ImageSet, Specification
 from nnlc.networks.image_sets import NAME_PATTERN
 from nnlc.networks.recipe import TrainingSection
+from nnlc.networks.specification import MAX_NETWORKS, network_id, network_seed
 from nnlc.system.toml_file import Layers, Values, find_file, read_layers, validate
 
 RECORD_KEYS = ("results_format", "nnlc", "digest")
@@ -57,6 +59,20 @@ def _read_stamp(value: object) -> datetime:
         "must be a date and time of the years 1000 to 9999 in whole seconds, without a zone and "
         "without quotes, such as 2026-01-31T12:00:00"
     )
+
+
+def _read_space(
+    space: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo
+) -> SearchSpace | dict[str, Any]:
+    """Return the article's search space; other families check their settings when loaded."""
+    if info.data.get("family") is None:
+        found: SearchSpace = read(space)
+        return found
+    if isinstance(space, SearchSpace):  # none given
+        return {}
+    if not isinstance(space, dict):
+        raise ValueError("must be a table")
+    return space
 
 
 class RunSection(Section):
@@ -97,7 +113,10 @@ class Campaign(Section):
     """Sections `[datasets.NAME]`: at least one."""
     training: TrainingSection = TrainingSection()
     run: RunSection = RunSection()
-    space: SearchSpace = SearchSpace()
+    family: GivenReference | None = None
+    """Family of the networks, if not the article's: the name of one of nnlc's or of an installed
+    package, or "module:Class" for a module beside the campaign file."""
+    space: Annotated[SearchSpace, WrapValidator(_read_space)] = SearchSpace()
     grown_from: Annotated[tuple[Generation, ...] | None, Field(repr=False)] = None
     """Generations before the campaign grew, the oldest first; only `nnlc grow` writes this."""
 
@@ -139,6 +158,26 @@ class Campaign(Section):
             raise ValueError("grown_from has more networks or epochs than the campaign itself")
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_group_words(cls, values: Any) -> Any:
+        """Return the values of a file with the words for groups that all families share."""
+        if not isinstance(values, dict) or values.get("family") is None:
+            return values
+        datasets = values.get("datasets")
+        if not isinstance(datasets, dict):
+            return values
+        return {**values, "datasets": {n: _with_words(one, 0) for n, one in datasets.items()}}
+
+    def dump(self, mode: Literal["python", "json"] = "python") -> dict[str, Any]:
+        """Return all values as a campaign file has them."""
+        values = self.model_dump(mode=mode, exclude_none=True)
+        if self.family is not None:
+            values["datasets"] = {n: _with_words(one, 1) for n, one in values["datasets"].items()}
+            for each in values.get("grown_from", ()):
+                each["datasets"] = {n: _with_words(d, 1) for n, d in each["datasets"].items()}
+        return values
+
     @property
     def network_count(self) -> int:
         """Number of networks of all image sets."""
@@ -177,6 +216,15 @@ class Campaign(Section):
         """Groups of networks in order of index, as `network_groups` yields them."""
         return network_groups([*(g.datasets for g in self.grown_from or ()), self.datasets])
 
+    @property
+    def network_family(self) -> NetworkFamily:
+        """Family of the networks, with the settings of `[space]`.
+
+        Raises:
+            FamilyError: its code can't be loaded or has changed, or a setting is wrong.
+        """
+        return make_family(self.family, self.space)
+
     def image_sets(self) -> dict[str, ImageSet]:
         """Return the image sets that have networks, by name, in the file's order."""
         return {
@@ -191,28 +239,42 @@ class Campaign(Section):
         6,000 networks take about 2 s.
         """
         seen: set[int] = set()
-        image_sets = self.image_sets()
-        for name, depth, number in self._groups:
-            images, seeds = image_sets[name], self._seeds(name, depth, seen)
-            for _ in range(number):
+        drawn: Counter[tuple[str, int]] = Counter()
+        image_sets, family = self.image_sets(), self.network_family
+        for name, group, count_ in self._groups:
+            images, seeds = image_sets[name], self._seeds(name, group, seen)
+            for _ in range(count_):
                 index, seed = len(seen), next(seeds)
                 seen.add(seed)
-                spec = sample_network(
-                    self.space,
+                spec = family.specification(
                     images,
-                    depth,
+                    group,
+                    drawn[name, group],
                     seed,
                     id=network_id(self.stamp, index),
                     optimizer=self.training.optimizer,
                 )
-                yield CampaignNetwork(index, images, spec)
+                drawn[name, group] += 1
+                yield CampaignNetwork(index, images, spec, family)
 
-    def _seeds(self, name: str, depth: int, seen: set[int]) -> Iterator[int]:
-        """Yield seeds for one dataset and depth that are not in `seen`."""
+    def _seeds(self, name: str, group: int, seen: set[int]) -> Iterator[int]:
+        """Yield seeds for one dataset and group that are not in `seen`."""
         for draw in count():
-            seed = network_seed(self.seed, name, depth, draw)
+            seed = network_seed(self.seed, name, group, draw)
             if seed not in seen:
                 yield seed
+
+
+_GROUP_WORDS = (("networks_per_group", "networks_per_depth"), ("groups", "depths"))
+"""Words for groups of networks: in files of other families, and in the article's and in memory."""
+
+
+def _with_words(section: Any, position: int) -> Any:
+    """Return a section `[datasets.NAME]` with its first or its second words for groups replaced."""
+    names = {pair[position]: pair[1 - position] for pair in _GROUP_WORDS}
+    return (
+        {names.get(key, key): v for key, v in section.items()} if type(section) is dict else section
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +283,8 @@ class CampaignNetwork:
 
     index: int
     images: ImageSet
-    spec: NetworkSpec
+    spec: Specification
+    family: NetworkFamily
 
     def on(self, device: str) -> "CampaignNetwork":
         """Return the network with the column `train_GPU` set for a device, "cpu" or "cuda"."""
@@ -247,11 +310,38 @@ def load_campaign(name_or_path: str | Path) -> Campaign:
             for key in RECORD_KEYS:
                 values.pop(key, None)
             complete_record(values)
+    _complete_family(layers)
     campaign = _checked(layers)
-    for name, words in campaign.space.likely_mistakes():
+    likely = campaign.space.likely_mistakes() if isinstance(campaign.space, SearchSpace) else ()
+    for name, words in likely:
         value = list(getattr(campaign.space, name))
         say_once(f"note: {layers.file_of(['space', name])}: space.{name} = {value} {words}")
     return _with_absolute_npz(campaign, layers)
+
+
+def _complete_family(layers: Layers) -> None:
+    """Give the family of a campaign file its folder, label and code, and datasets their groups."""
+    path = layers.file_of(["family"])
+    values = layers.merged
+    if (given := values.get("family")) is None:
+        return
+    try:
+        reference = TypeAdapter(GivenReference).validate_python(given)
+    except ValidationError:
+        return  # `validate` says what is wrong
+    if ":" in reference.name and reference.folder is None:
+        reference = reference.model_copy(update={"folder": str(path.parent.resolve())})
+    try:
+        reference = completed(reference)
+        groups = list(load_class(reference).groups)
+    except FamilyError as problem:
+        raise FamilyError(f"{path}, key family: {problem}") from None
+    nearest = layers.each[0]
+    nearest["family"] = reference.model_dump(exclude_none=True)
+    datasets = values.get("datasets")
+    for name, section in datasets.items() if isinstance(datasets, dict) else ():
+        if isinstance(section, dict) and not {"groups", "depths"} & section.keys():
+            nearest.setdefault("datasets", {}).setdefault(name, {})["groups"] = groups
 
 
 def complete_record(values: Values) -> None:
@@ -282,7 +372,7 @@ def _checked(layers: Layers) -> Campaign:
         try:
             images = section.image_set(name)
             if section.networks_per_depth:
-                campaign.space.check_against(images)
+                campaign.network_family.check_against(images)
         except ValueError as problem:
             field = ["space", str(problem).split(" ")[0]]
             key = field if layers.has_key(field) else ["datasets", name]

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from nnlc.networks import KNOWN_IMAGE_SETS, MAX_DEPTH, ImageSet, image_set_of_table
+from nnlc.families.article import MAX_DEPTH
+from nnlc.networks import KNOWN_IMAGE_SETS, ImageSet, image_set_of_table
 from nnlc.networks.image_sets import KNOWN, OWN_KEYS, check_split, own_image_set
 from nnlc.system.toml_file import did_you_mean
 

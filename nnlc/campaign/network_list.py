@@ -7,26 +7,25 @@ from dataclasses import astuple, fields
 from typing import TextIO
 
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
-from nnlc.networks import walk_network
-from nnlc.networks.conditions import DeviceKind
-from nnlc.networks.cost import FOURIER_SHARE, NetworkCost, half_epoch_work, network_cost
-from nnlc.networks.geometry import Walk
+from nnlc.families.network_family import NetworkCost
+from nnlc.networks.machine import FOURIER_SHARE, DeviceKind
 from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.work import Work
-from nnlc.tables import METADATA_COLUMNS
 from nnlc.wording import counted
 
-HEADER = ",".join(["index", *(column.name for column in METADATA_COLUMNS)])
+CSV_BEGINS = "index,ID,random_seed,"
 """Beginning of the first line of the CSV."""
 
 
 def write_csv(campaign: Campaign, file: TextIO) -> None:
     """Write a row for each network: index, 24 metadata columns as in tables, sizes and cost."""
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*HEADER.split(","), *(field.name for field in fields(NetworkCost))])
     for network in campaign.networks():
-        metadata = [c.write(getattr(network.spec, c.field)) for c in METADATA_COLUMNS]
-        cost = network_cost(network.spec, network.images, campaign.epochs, campaign.training)
+        if network.index == 0:
+            names = [column.name for column in network.spec.layout.columns]
+            writer.writerow(["index", *names, *(field.name for field in fields(NetworkCost))])
+        metadata = [c.write(getattr(network.spec, c.field)) for c in network.spec.layout.columns]
+        cost = _cost(network, campaign)
         writer.writerow([network.index, *metadata, *astuple(cost)])
 
 
@@ -48,7 +47,7 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
     needs: list[tuple[int, str]] = []
     computed: Counter[str] = Counter()
     for network in campaign.networks():
-        cost = network_cost(network.spec, network.images, campaign.epochs, campaign.training)
+        cost = _cost(network, campaign)
         costs.setdefault(network.images.name, []).append(cost)
         needs.append((cost.predicted_gpu_memory_bytes, network.spec.id))
         computed.update(_computed_operations(network, campaign))
@@ -76,14 +75,18 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
             yield f"  {id_} needs {most / 1e9:.2f} GB"
 
 
+def _cost(network: CampaignNetwork, campaign: Campaign) -> NetworkCost:
+    about = network.spec, network.images, campaign.epochs, campaign.training
+    return network.family.cost(*about)
+
+
 def _computed_operations(network: CampaignNetwork, campaign: Campaign) -> dict[str, float]:
     """Return the operations of a network's training as they are computed, by device and setting."""
     spec, images, settings = network.spec, network.images, campaign.training
-    # The other layers have no operations.
-    walk = Walk(tuple(layer for layer in walk_network(spec, images).layers if layer.multiply_adds))
 
     def work(settings: TrainingSection, device: DeviceKind) -> Work:
-        return half_epoch_work(walk, spec, images, settings, device).times(campaign.half_epochs)
+        found = network.family.half_epoch_work(spec, images, settings, device)
+        return found.times(campaign.half_epochs)
 
     cpu, gpu = work(settings, "cpu"), work(settings, "cuda")
     direct = gpu

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from nnlc.campaign.campaign import Campaign, find_campaign, load_campaign
 from nnlc.errors import CampaignError
-from nnlc.networks.spec import network_id
+from nnlc.networks.specification import network_id
 from nnlc.system.toml_file import read_layers
 
 

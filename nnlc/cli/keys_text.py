@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 from pydantic.fields import FieldInfo
 
-from nnlc.networks.space import LIMITS, SearchSpace
+from nnlc.families.article.space import LIMITS, SearchSpace
 from nnlc.system.toml_file import model_of
 
 _WIDTH = 100

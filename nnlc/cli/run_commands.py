@@ -69,7 +69,7 @@ def specs(
     The column train_GPU has the value of a training on a GPU.
     """
     from nnlc.campaign.campaign import load_campaign
-    from nnlc.campaign.network_list import HEADER, summarise, write_csv
+    from nnlc.campaign.network_list import CSV_BEGINS, summarise, write_csv
     from nnlc.errors import NnlcError
     from nnlc.system.output_file import CSV, check_output, write_output
     from nnlc.training.loaded_images import warn_of_own_images
@@ -81,7 +81,7 @@ def specs(
             "--memory needs a number of gigabytes, and no --csv, which has each network's memory"
         )
     if csv is not None and str(csv) != "-":
-        check_output(csv, mark=HEADER.encode(), endings=CSV)
+        check_output(csv, mark=CSV_BEGINS.encode(), endings=CSV)
     if csv is None:
         for line in summarise(loaded, memory):
             say(line)
@@ -90,7 +90,7 @@ def specs(
     else:
         text = StringIO(newline="")
         write_csv(loaded, text)
-        write_output(csv, text.getvalue().encode(), mark=HEADER.encode(), endings=CSV)
+        write_output(csv, text.getvalue().encode(), mark=CSV_BEGINS.encode(), endings=CSV)
 
 
 @app.command()
@@ -122,7 +122,7 @@ def describe(
     """Print the section of a campaign file for images of your own; it names them by full path."""
     from nnlc.collection.selection import read_depths
     from nnlc.errors import NnlcError
-    from nnlc.networks import MAX_DEPTH
+    from nnlc.families.article import MAX_DEPTH
     from nnlc.training.own_images import describe_npz
 
     low, high = read_depths("--depths", depths) or (1, 10)

@@ -53,9 +53,9 @@ Cache = Annotated[bool, typer.Option("--cache/--no-cache", hidden=True)]
 
 def columns_of(text: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
     """Return comma-separated columns of networks; their names in tables are accepted too."""
-    from nnlc.tables import METADATA_COLUMNS
+    from nnlc.families.layouts import article_layout
 
-    fields = {column.name: column.field for column in METADATA_COLUMNS}
+    fields = {column.name: column.field for column in article_layout().columns}
     given = default if text is None else filter(None, map(str.strip, text.split(",")))
     return tuple(fields.get(name, name) for name in given)
 

@@ -13,7 +13,7 @@ from nnlc.console import say_aside
 from nnlc.errors import NnlcError
 from nnlc.networks.draws import Draws, derive_seed
 from nnlc.networks.image_sets import dataset_among
-from nnlc.networks.spec import ID_PATTERN
+from nnlc.networks.specification import ID_PATTERN
 from nnlc.system.text_file import read_text
 from nnlc.tables.frames import Tables
 

@@ -83,7 +83,9 @@ def read_sources(
                 skipped.append(Skipped(problem.path or files.folder, str(problem)))
                 continue
             folder = _folder_name(path, one.dataset)
-            sources.append(Source(path, one.sha256, one.metadata, one.curve, folder, is_link))
+            sources.append(
+                Source(path, one.sha256, one.layout, one.metadata, one.curve, folder, is_link)
+            )
     return sources, skipped
 
 

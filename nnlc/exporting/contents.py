@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nnlc.errors import NnlcError, TableError
 from nnlc.exporting.schema import LONGEST, NUMBERS, SPECIFICATION, STORED, VALUES
-from nnlc.networks import NetworkSpec
+from nnlc.families.article import NetworkSpec
 from nnlc.tables import Row, Table
 from nnlc.tables.folder_names import PART_NAMES, table_name
 from nnlc.wording import reason_of

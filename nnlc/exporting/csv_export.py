@@ -20,14 +20,15 @@ from nnlc.errors import NnlcError
 from nnlc.exporting.contents import MOST_TABLES, Contents, Layout, Records, check_records
 from nnlc.exporting.manifest import RECORDS, Manifest, open_plain
 from nnlc.exporting.schema import CURVES, LONGEST, NETWORKS, STORED, VALUES, Part
-from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS
+from nnlc.families.layouts import article_layout
+from nnlc.tables import CURVE_COLUMNS
 
 NETWORKS_FILE, CURVES_FILE = RECORDS["csv"]
 _FORMULA = ("=", "+", "-", "@", "'")
 _LONGEST_LINE = 4 << 20
 """Most characters of a line; nnlc writes far shorter ones."""
 _ROWS_AT_ONCE = 1 << 14
-_COLUMNS = {column.field: column for column in METADATA_COLUMNS}
+_COLUMNS = {column.field: column for column in article_layout().columns}
 _INTEGER = _COLUMNS["batch_size"]
 _FLAG = _COLUMNS["train_gpu"]
 _VALUE = CURVE_COLUMNS[0]

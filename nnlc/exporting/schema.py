@@ -3,8 +3,8 @@
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from nnlc.networks import NetworkSpec
-from nnlc.tables import METADATA_COLUMNS
+from nnlc.families.article import NetworkSpec
+from nnlc.families.layouts import article_layout
 
 Kind = Literal["text", "integer", "flag", "number", "integers"]
 _KINDS: dict[object, Kind] = {
@@ -76,7 +76,7 @@ SPECIFICATION = tuple(
         _UNITS.get(column.field, ""),
         column.name,
     )
-    for column in METADATA_COLUMNS
+    for column in article_layout().columns
 )
 """Parts for the 24 metadata columns of a table, in their order, named as in `load_tables`."""
 

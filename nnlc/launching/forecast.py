@@ -20,10 +20,7 @@ from nnlc.calibration.assumed_machine import assumed_machine, is_this_gpu
 from nnlc.calibration.machines import FittedMachine, fitted_machines
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import SiteError
-from nnlc.networks import walk_network
-from nnlc.networks.conditions import DeviceKind
-from nnlc.networks.cost import GPU, Machine, half_epoch_work, predict_seconds
-from nnlc.networks.memory import memory_bytes
+from nnlc.networks.machine import GPU, DeviceKind, Machine
 from nnlc.networks.setup_time import SetupTime, assumed_setup, fit_setup
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import Finish, read_history
@@ -48,6 +45,7 @@ class NetworkForecast:
     operations: int
     """Floating-point operations, as they are computed on this kind of device."""
     parameters: int
+    convolutions: int
     memory_bytes: int
     """Predicted peak of memory, including images and libraries."""
     setup_seconds: float = 0.0
@@ -173,7 +171,7 @@ def forecast_on(
         own = finish.settings_as_trained(n.spec, n.images, settings, device)
         if own == settings:
             return found.seconds
-        return predict_seconds(n.spec, n.images, campaign.epochs, machine, own, device)
+        return n.family.predict_seconds(n.spec, n.images, campaign.epochs, machine, own, device)
 
     there = [
         (f, finish)
@@ -186,8 +184,8 @@ def forecast_on(
     tables = inventory(results, campaign, [f.network for f in networks], history.finishes)
     to_train, short = tables.to_train, tables.short
     missing = [f.network for f in networks if f.network.spec.id in to_train]
-    setup = fit_setup((f.network.spec.depth, finish.setup_seconds) for f, finish in there) or setup
-    networks = [replace(f, setup_seconds=setup.seconds(f.network.spec.depth)) for f in networks]
+    setup = fit_setup((f.convolutions, finish.setup_seconds) for f, finish in there) or setup
+    networks = [replace(f, setup_seconds=setup.seconds(f.convolutions)) for f in networks]
     networks = [_rest(f, campaign.half_epochs, short.get(f.network.spec.id)) for f in networks]
     waiting = frozenset(n.index for n in missing if n.spec.id not in history.failures)
     return CampaignForecast(
@@ -243,15 +241,16 @@ def _forecast(
 ) -> NetworkForecast:
     spec, images = network.spec, network.images
     settings = campaign.training
-    walk = walk_network(spec, images)
-    work = half_epoch_work(walk, spec, images, settings, device).times(campaign.half_epochs)
+    family = network.family
+    work = family.half_epoch_work(spec, images, settings, device).times(campaign.half_epochs)
     return NetworkForecast(
         network=network,
         seconds=machine.seconds(work),
         nominal_seconds=GPU.seconds(work),
         operations=round(work.all_operations),
-        parameters=walk.parameters,
-        memory_bytes=memory_bytes(spec, images, settings, device, walk=walk),
+        parameters=family.size(spec, images).parameters,
+        convolutions=family.convolutions(spec, images),
+        memory_bytes=family.memory_bytes(spec, images, settings, device),
     )
 
 

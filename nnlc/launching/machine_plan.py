@@ -24,7 +24,7 @@ from nnlc.launching.forecast import CampaignForecast, forecast_on, not_whole_wor
 from nnlc.launching.limits import PlanRequest, check_request
 from nnlc.launching.plan_text import as_gigabytes, as_time, images_words, labelled_lines
 from nnlc.launching.replay import JobShape, replay
-from nnlc.networks.conditions import DeviceKind
+from nnlc.networks.machine import DeviceKind
 from nnlc.networks.setup_time import SetupTime
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.paths import results_path

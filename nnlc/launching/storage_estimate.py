@@ -7,7 +7,7 @@ from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.launching.forecast import CampaignForecast, Forecast, NetworkForecast
 from nnlc.launching.plan import Plan
 from nnlc.networks import ImageSet
-from nnlc.networks.buffers import VALUE_BYTES
+from nnlc.networks.device_memory import VALUE_BYTES
 from nnlc.networks.image_sets import KNOWN, comes_with_nnlc
 from nnlc.networks.optimizers import optimizer_of
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnlc.errors import SpecError
-from nnlc.networks.spec import NetworkSpec
+from nnlc.networks.specification import Specification
 
 LOSSES = ("CrossEntropyLoss",)
 """Names of the losses in `torch.nn` and in tables."""
@@ -34,7 +34,7 @@ class Optimizer:
     settings: tuple[str, ...] = ()
     capturable: bool = False
 
-    def arguments(self, spec: NetworkSpec, settings: Any) -> dict[str, Any]:
+    def arguments(self, spec: Specification, settings: Any) -> dict[str, Any]:
         """Return the arguments for its class in `torch.optim`.
 
         Args:
@@ -49,15 +49,15 @@ class Optimizer:
             "weight_decay": spec.weight_decay,
         }
 
-    def kept_values(self, spec: NetworkSpec) -> int:
+    def kept_values(self, spec: Specification) -> int:
         """Return the number of values per weight that the optimizer keeps from step to step."""
         return int(bool(spec.momentum))  # PyTorch keeps no buffer for a momentum of 0
 
-    def copied_values(self, spec: NetworkSpec) -> int:
+    def copied_values(self, spec: Specification) -> int:
         """Return the number of temporary values per weight within a step."""
         return int(bool(spec.weight_decay))  # gradients with the decay in them
 
-    def passes(self, spec: NetworkSpec) -> int:
+    def passes(self, spec: Specification) -> int:
         """Return how many values a step reads or writes per weight."""
         # Read weights and gradients, write weights; read and write momenta and decayed gradients.
         return 3 + 2 * bool(spec.momentum) + 2 * bool(spec.weight_decay)
@@ -69,11 +69,11 @@ class Nesterov(Optimizer):
 
     uses: tuple[str, ...] = ("momentum",)
 
-    def arguments(self, spec: NetworkSpec, settings: Any) -> dict[str, Any]:
+    def arguments(self, spec: Specification, settings: Any) -> dict[str, Any]:
         # torch refuses nesterov=True without momentum. super() fails in dataclasses with slots.
         return Optimizer.arguments(self, spec, settings) | {"nesterov": bool(spec.momentum)}
 
-    def passes(self, spec: NetworkSpec) -> int:
+    def passes(self, spec: Specification) -> int:
         return Optimizer.passes(self, spec) + 2 * bool(spec.momentum)
 
 
@@ -91,7 +91,7 @@ class Adam(Optimizer):
     capturable: bool = True  # otherwise torch counts its steps on the CPU
     decays_weights: bool = False
 
-    def arguments(self, spec: NetworkSpec, settings: Any) -> dict[str, Any]:
+    def arguments(self, spec: Specification, settings: Any) -> dict[str, Any]:
         return {
             "lr": spec.learning_rate,
             "betas": tuple(settings.betas),
@@ -99,14 +99,14 @@ class Adam(Optimizer):
             "weight_decay": spec.weight_decay,
         }
 
-    def kept_values(self, spec: NetworkSpec) -> int:
+    def kept_values(self, spec: Specification) -> int:
         del spec
         return 2  # means of gradients and of their squares
 
-    def copied_values(self, spec: NetworkSpec) -> int:
+    def copied_values(self, spec: Specification) -> int:
         return 1 + int(bool(spec.weight_decay) and not self.decays_weights)  # roots of the means
 
-    def passes(self, spec: NetworkSpec) -> int:
+    def passes(self, spec: Specification) -> int:
         # Counted over the operations of torch's step (lerp, mul, addcmul, sqrt, div, add, addcdiv).
         return 18 + 2 * bool(spec.weight_decay)
 
@@ -123,7 +123,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
 """Optimizers by name; the first is the article's optimizer."""
 
 
-def optimizer_of(spec: NetworkSpec) -> Optimizer:
+def optimizer_of(spec: Specification) -> Optimizer:
     """Return the optimizer that a network's specification names.
 
     Raises:

@@ -4,9 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from nnlc.networks.conditions import Convolutions
 from nnlc.networks.optimizers import OPTIMIZERS
 
+Convolutions = Literal["auto", "direct"]
 Beta = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
 

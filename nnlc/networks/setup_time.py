@@ -16,7 +16,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from nnlc.networks.conditions import DeviceKind
+from nnlc.networks.machine import DeviceKind
 from nnlc.wording import counted
 
 FEWEST_MEASURED = 10

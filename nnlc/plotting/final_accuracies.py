@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from nnlc.analysis.metrics import metrics
-from nnlc.networks import DROPOUT, POOLING, RELU
+from nnlc.families.article import DROPOUT, POOLING, RELU
 from nnlc.plotting.grids import Band, Floats, Integers, group_networks, largest_datasets
 from nnlc.plotting.style import (
     BLACK,

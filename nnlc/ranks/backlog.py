@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 
 from nnlc.calibration.speed_correction import Kind, SpeedCorrection, size_class
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
-from nnlc.networks.conditions import DeviceKind
-from nnlc.networks.cost import Machine, predict_seconds, predict_step_seconds
+from nnlc.networks.machine import DeviceKind, Machine
 from nnlc.networks.recipe import TrainingSection
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.waiting import ExpectedSeconds, Order, WaitingNetworks
@@ -115,7 +114,7 @@ class Backlog:
         """Return the predicted seconds of a network's training step."""
         index = network.index
         if index not in self._step_seconds:  # cached: asked often near the time limit
-            self._step_seconds[index] = predict_step_seconds(
+            self._step_seconds[index] = network.family.predict_step_seconds(
                 network.spec,
                 network.images,
                 self._machine,
@@ -200,7 +199,7 @@ class Backlog:
 
     def _predict_whole(self, network: CampaignNetwork, settings: TrainingSection) -> float:
         """Return the predicted seconds of all half epochs of a network."""
-        return predict_seconds(
+        return network.family.predict_seconds(
             network.spec,
             network.images,
             self._campaign.epochs,

@@ -15,9 +15,8 @@ from dataclasses import dataclass, field, replace
 
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import DeviceError
-from nnlc.networks import walk_network
-from nnlc.networks.cost import Machine, training_work
-from nnlc.networks.memory import image_bytes, library_bytes, memory_bytes
+from nnlc.networks.device_memory import image_bytes, library_bytes
+from nnlc.networks.machine import Machine
 from nnlc.networks.recipe import TrainingSection
 from nnlc.ranks.idle_slots import Slot
 from nnlc.ranks.preflight import gpu_of_rank
@@ -50,10 +49,9 @@ def predict_need(network: CampaignNetwork, settings: TrainingSection, machine: M
         machine: speed of the GPU.
     """
     spec, images = network.spec, network.images
-    walk = walk_network(spec, images)
-    in_all = memory_bytes(spec, images, settings, "cuda", walk=walk)
+    in_all = network.family.memory_bytes(spec, images, settings, "cuda")
     own = in_all - library_bytes("cuda") - image_bytes(images)
-    step = training_work(walk, spec, settings, "cuda")
+    step = network.family.training_work(spec, images, settings, "cuda")
     launches = step.kernels * machine.seconds_a_kernel
     return GpuNeed(own, launches >= LAUNCHES_SHARE * machine.seconds(step))
 

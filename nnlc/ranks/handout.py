@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator
 from nnlc.calibration.machines import ChosenMachine
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import ExitStatus
-from nnlc.networks.conditions import DeviceKind
+from nnlc.networks.machine import DeviceKind
 from nnlc.ranks.backlog import Backlog
 from nnlc.ranks.gpu_packing import GpuPacking
 from nnlc.ranks.idle_slots import IdleSlots, Slot
@@ -238,7 +238,12 @@ class HandOut:
         if left == float("inf"):
             return True
         steps = FIRST_STEPS * self._slowness(network) * self.backlog.step_seconds(network)
-        return START_SECONDS + self._setup.seconds(network.spec.depth) + steps < left
+        return (
+            START_SECONDS
+            + self._setup.seconds(network.family.convolutions(network.spec, network.images))
+            + steps
+            < left
+        )
 
     def _slowness(self, network: CampaignNetwork) -> float:
         """Return the factor by which steps may be slower than predicted: at least 1, for safety."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import ResultsError, TableError
-from nnlc.networks.spec import ID_PATTERN
+from nnlc.networks.specification import ID_PATTERN
 from nnlc.reporting.campaign_facts import campaign_facts, log_facts, seconds_of, stop_of
 from nnlc.reporting.network_state import (
     LEFT,

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nnlc.analysis.metrics import metrics
-from nnlc.networks import ImageSet, NetworkSpec
+from nnlc.networks import ImageSet, Specification
 from nnlc.results.status import DatasetStatus
 from nnlc.tables.frames import Tables
 
@@ -42,7 +42,7 @@ LEFT = (State.UNDER_WAY, State.WAITING)
 class PageNetwork:
     """Network on a page."""
 
-    spec: NetworkSpec
+    spec: Specification
     dataset: str
     """Name of its image set."""
     images: ImageSet | None

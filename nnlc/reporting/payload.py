@@ -5,17 +5,17 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from nnlc.errors import SpecError
-from nnlc.networks import Walk, walk_network
+from nnlc.families.article import NetworkSpec, Walk, walk_network
+from nnlc.families.layouts import article_layout
 from nnlc.networks.image_sets import shown_name
 from nnlc.reporting.network_state import NetworkState, PageNetwork, PageSubject, Snapshot
-from nnlc.tables import METADATA_COLUMNS
 
 _NUMBERS = {
     "depth": "depth",
@@ -171,14 +171,14 @@ def _walk(network: PageNetwork) -> Walk | None:
     if network.images is None:
         return None
     try:
-        return walk_network(network.spec, network.images)
+        return walk_network(cast(NetworkSpec, network.spec), network.images)
     except SpecError:  # a table that contradicts itself; `nnlc audit` tells how
         return None
 
 
 def _lists(network: PageNetwork) -> list[list[str]]:
     """Return the lists of a network whose layers can't be drawn."""
-    written = {column.field: column for column in METADATA_COLUMNS}
+    written = {column.field: column for column in article_layout().columns}
     found = [(written[f].name, written[f].write(getattr(network.spec, f))) for f in _LISTS]
     return [[name, text] for name, text in found if text]
 

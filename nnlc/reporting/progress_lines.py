@@ -8,9 +8,9 @@ from math import inf
 from nnlc.calibration.machines import machine_for
 from nnlc.calibration.speed_correction import Kind, SpeedCorrection, size_class
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
-from nnlc.networks import ImageSet, NetworkSpec, walk_network
-from nnlc.networks.conditions import DeviceKind
-from nnlc.networks.cost import half_epoch_work
+from nnlc.families.network_family import NetworkFamily
+from nnlc.networks import ImageSet, Specification
+from nnlc.networks.machine import DeviceKind
 from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.work import Work
 from nnlc.results.folder import ResultsFolder
@@ -81,7 +81,7 @@ def training_left(
             own = campaign.training
             if id_ not in left and (finish := history.finishes.get(id_)):
                 own = finish.settings_as_trained(network.spec, images, own, device)
-            work = _half_epoch_work(network.spec, images, own, device)
+            work = _half_epoch_work(network.family, network.spec, images, own, device)
             seconds = known.machine.seconds(work.times(half_epochs))
             predicted[id_] = kind, _ = Kind(images.name, size_class(seconds)), seconds
             correction.measure(network.index, kind, seconds, totals.get(id_, 0.0))
@@ -98,6 +98,10 @@ def training_left(
 
 @cache  # a watcher asks every few seconds
 def _half_epoch_work(
-    spec: NetworkSpec, images: ImageSet, settings: TrainingSection, device: DeviceKind
+    family: NetworkFamily,
+    spec: Specification,
+    images: ImageSet,
+    settings: TrainingSection,
+    device: DeviceKind,
 ) -> Work:
-    return half_epoch_work(walk_network(spec, images), spec, images, settings, device)
+    return family.half_epoch_work(spec, images, settings, device)

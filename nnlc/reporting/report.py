@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from nnlc.errors import NnlcError
-from nnlc.networks import NetworkSpec
+from nnlc.families.layouts import article_layout
 from nnlc.reporting.campaign_facts import seconds_of, tables_facts
 from nnlc.reporting.campaign_folder import CampaignFolder
 from nnlc.reporting.network_state import (
@@ -26,7 +26,7 @@ from nnlc.results.history import History, read_history
 from nnlc.results.journal import unread_files
 from nnlc.system.files import ignored_lines
 from nnlc.system.output_file import PAGE, check_output, write_output
-from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS
+from nnlc.tables import CURVE_COLUMNS
 from nnlc.tables.folder_names import JOURNAL, PROVENANCE_FILE
 from nnlc.tables.frames import Tables, ValLoss, check_choice, read_tables
 from nnlc.tables.images_of_table import image_sets_of
@@ -107,8 +107,9 @@ def look_at_tables(tables: Tables, path: Path) -> tuple[PageSubject, Snapshot]:
     ends = np.cumsum(tables.networks["half_epochs"]).tolist()
     flags = flags_of(tables)
     image_sets = image_sets_of(tables.networks["dataset"], tables.networks["path"])
-    metadata = tables.networks[[column.field for column in METADATA_COLUMNS]].to_dict("records")
-    specs = (NetworkSpec(**values) for values in metadata)  # type: ignore[arg-type]
+    layout = article_layout()
+    metadata = tables.networks[[column.field for column in layout.columns]].to_dict("records")
+    specs = (layout.make(dict(values)) for values in metadata)  # type: ignore[arg-type]
     networks = [
         PageNetwork(spec, images.name if images else spec.dataset, images)
         for spec, images in zip(specs, image_sets, strict=True)

@@ -16,12 +16,12 @@ from nnlc.system.newer_format import install_advice, is_newer, too_new
 from nnlc.system.toml_file import Values, read_toml
 from nnlc.wording import counted
 
-FORMATS = {1: "0.1.0", 2: "0.2.0", 3: "0.2.0", 4: "0.3.0"}
+FORMATS = {1: "0.1.0", 2: "0.2.0", 3: "0.2.0", 4: "0.3.0", 5: "0.4.0"}
 """Oldest nnlc that can use each format.
 
-1 has no digest and no version of nnlc, 3 is of a campaign that has grown, and 4 has
-`training.convolutions`."""
-FORMAT = 4
+1 has no digest and no version of nnlc, 3 is of a campaign that has grown, 4 has
+`training.convolutions`, and 5 has families and the settings of recipes."""
+FORMAT = 5
 """Format that is written; raised when an older nnlc could no longer use it, as for a new key."""
 
 _HEAD = b"# The campaign of this results folder, whole. Written by nnlc; don't edit.\n"
@@ -90,12 +90,12 @@ def renewed_file(path: Path, places: dict[str, str]) -> bytes:
 
 def campaign_toml(campaign: Campaign) -> bytes:
     """Return a campaign as TOML that extends no other file and has the paths of own images."""
-    return tomli_w.dumps(campaign.model_dump(mode="python", exclude_none=True)).encode()
+    return tomli_w.dumps(campaign.dump()).encode()
 
 
 def _identity(campaign: Campaign) -> dict[str, Any]:
     """Return all values that tables depend on, by dotted key; own images count by checksum."""
-    return _flatten(_decisive(campaign.model_dump(mode="json", exclude_none=True)))
+    return _flatten(_decisive(campaign.dump("json")))
 
 
 def differences(asked: Campaign, recorded: Campaign) -> dict[str, tuple[Any, Any]]:
@@ -150,6 +150,8 @@ def _digest(values: Values) -> str:
 def _decisive(values: Values) -> Values:
     """Return the values that tables depend on."""
     kept = {key: value for key, value in values.items() if key != "run"}
+    if isinstance(family := kept.get("family"), dict):
+        kept["family"] = {key: value for key, value in family.items() if key != "folder"}
     datasets = kept.get("datasets")
     if isinstance(datasets, dict):
         kept["datasets"] = {
@@ -158,7 +160,11 @@ def _decisive(values: Values) -> Values:
             if isinstance(section, dict)
         }
         # The IDs of networks depend on the order of the datasets that have networks.
-        used = [n for n, section in kept["datasets"].items() if section.get("networks_per_depth")]
+        used = [
+            n
+            for n, section in kept["datasets"].items()
+            if section.get("networks_per_depth", section.get("networks_per_group"))
+        ]
         if len(used) > 1:
             kept["order of datasets"] = used
     return kept

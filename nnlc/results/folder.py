@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nnlc.campaign.campaign import Campaign
 from nnlc.errors import ResultsError
-from nnlc.networks.arithmetic import arithmetic_settings, is_kept, keep_choices, numbered_changes
+from nnlc.families.arithmetic import arithmetic_settings, is_kept, keep_choices, numbered_changes
 from nnlc.results.campaign_file import (
     Written,
     campaign_file,

@@ -8,8 +8,8 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from nnlc.networks import ImageSet, NetworkSpec
-from nnlc.networks.arithmetic import FIRST, settings_for
+from nnlc.families.arithmetic import FIRST, settings_for
+from nnlc.networks import ImageSet, Specification
 from nnlc.networks.recipe import TrainingSection
 from nnlc.results.job_facts import PREDICATES, JobFacts, event_words, job_facts
 from nnlc.results.journal import read_files
@@ -62,7 +62,7 @@ class Finish:
         return self.versions.get("arithmetic", default)
 
     def settings_as_trained(
-        self, spec: NetworkSpec, images: ImageSet, settings: TrainingSection, device: str
+        self, spec: Specification, images: ImageSet, settings: TrainingSection, device: str
     ) -> TrainingSection:
         """Return `[training]` of a campaign with the arithmetic that the network was trained in.
 

@@ -30,7 +30,6 @@ from nnlc.results.history import Finish, read_history
 from nnlc.results.paths import ResultsPaths
 from nnlc.results.weights_header import kept_half_epochs
 from nnlc.system.files import names_in, why_unread
-from nnlc.tables.columns import METADATA_COLUMNS
 from nnlc.tables.table import wrong_length
 from nnlc.wording import counted, first_few
 
@@ -43,7 +42,7 @@ if TYPE_CHECKING:  # NumPy, which no agent needs before tables exist
 _AT_ONCE = 500
 """Number of tables that are given to a stop rule at a time."""
 _FIRST_METADATA = 5
-"""Column of the first of `METADATA_COLUMNS` in a table."""
+"""Column of the first value of metadata in a table."""
 
 
 class State(Enum):
@@ -225,7 +224,13 @@ def _entry(campaign: Campaign, network: CampaignNetwork, path: Path, found: "Fou
 
 def _difference(network: CampaignNetwork, path: Path, record: "Record") -> TableError | None:
     """Return the first difference between a table's metadata and its network's, if any."""
-    for i, (column, found) in enumerate(zip(METADATA_COLUMNS, record.metadata, strict=True)):
+    if record.layout != network.spec.layout:
+        return TableError(
+            f"is of another family than the campaign's network {network.spec.id}",
+            path=path,
+            line=1,
+        )
+    for i, (column, found) in enumerate(zip(record.layout.columns, record.metadata, strict=True)):
         wanted = getattr(network.spec, column.field)
         if found != wanted and column.field != "train_gpu":  # depends on the device; not drawn
             return TableError(

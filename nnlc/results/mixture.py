@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from nnlc.campaign.campaign import CampaignNetwork
-from nnlc.networks.arithmetic import (
+from nnlc.families.arithmetic import (
     FIRST,
     arithmetic_of,
     has_change,

@@ -17,7 +17,7 @@ Deleting anything except tables and weights loses training time, but no finished
 
 from pathlib import Path
 
-from nnlc.networks import ImageSet, NetworkSpec
+from nnlc.networks import ImageSet, Specification
 from nnlc.tables import folder_names as names
 
 
@@ -45,7 +45,7 @@ class ResultsPaths:
         """Return the path of the folder for an image set's tables."""
         return self.path / names.models_name(images.name)
 
-    def table_path(self, images: ImageSet, spec: NetworkSpec) -> Path:
+    def table_path(self, images: ImageSet, spec: Specification) -> Path:
         """Return the path of a network's table."""
         return self.models_folder(images) / names.table_name(spec.id)
 

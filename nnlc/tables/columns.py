@@ -1,71 +1,13 @@
-"""The 28 columns of a table, with functions that write and read the values of each.
+"""Columns of a table's learning curve, and the headers of tables.
 
-The data article, section 1, and the bytes of the published tables define the format. Floats are
-written as Python's shortest round-trip text, a parameter that was not drawn as the integer 0, a
-list as integers joined by hyphens, and an empty list as an empty field.
+A table has the epochs, the three columns of the curve, the twelve of every training, and those of
+its family. The article's tables have no column `family`, and every other family's have.
 """
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
-_WHOLE = re.compile(r"0|[1-9][0-9]{0,18}")
-_FLOAT = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?|nan|-?inf")
-_WORD = re.compile(r"[!-~]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column: its published name, its field in `NetworkSpec` or `Row`, and its encoding."""
-
-    name: str
-    field: str
-    write: Callable[[Any], str]
-    read: Callable[[str], Any]
-    """Function that converts text into a value; its ValueError says what is wrong with the text."""
-
-
-def _read_number(text: str) -> float:
-    """Return a drawn parameter, or the integer 0 for a parameter that was not drawn."""
-    return 0 if text == "0" else read_float(text)
-
-
-def read_float(text: str) -> float:
-    """Return the float written as `text`; only the form that Python's `repr` writes is accepted."""
-    if not _FLOAT.fullmatch(text):
-        raise ValueError(f"{text!r} is not a number")
-    value = float(text)
-    if repr(value) != text:
-        raise ValueError(f"{text!r} is not the shortest text of its number, {value!r}")
-    return value
-
-
-def _read_integer(text: str) -> int:
-    if not _WHOLE.fullmatch(text):
-        raise ValueError(f"{text!r} is not a whole number without sign or leading zeros")
-    return int(text)
-
-
-def _write_integers(values: tuple[int, ...]) -> str:
-    return "-".join(map(str, values))
-
-
-def _read_integers(text: str) -> tuple[int, ...]:
-    """Return the integers of a list joined by hyphens; an empty field is an empty list."""
-    return tuple(_read_integer(part) for part in text.split("-")) if text else ()
-
-
-def _read_flag(text: str) -> bool:
-    if text not in ("True", "False"):
-        raise ValueError(f"{text!r} is neither True nor False")
-    return text == "True"
-
-
-def _read_text(text: str) -> str:
-    if not _WORD.fullmatch(text):
-        raise ValueError(f"{text!r} must be printable ASCII without spaces")
-    return text
+from nnlc.errors import SpecError
+from nnlc.families.layouts import article_layout
+from nnlc.networks.columns import FAMILY_COLUMN, TRAINING_COLUMNS, Column, Layout, read_float
+from nnlc.networks.specification import own_columns, own_layout
 
 
 def _write_curve_value(value: float | None) -> str:
@@ -78,8 +20,6 @@ def _read_curve_value(text: str) -> float | None:
 
 
 _CURVE = (_write_curve_value, _read_curve_value)
-_TEXT, _FLAG, _INTEGER = (str, _read_text), (repr, _read_flag), (str, _read_integer)
-_NUMBER, _INTEGERS = (repr, _read_number), (_write_integers, _read_integers)
 
 EPOCHS = Column("epochs", "epochs", repr, read_float)
 
@@ -89,34 +29,42 @@ CURVE_COLUMNS = (
     Column("valAcc", "val_accuracy_percent", *_CURVE),
 )
 
-METADATA_COLUMNS = (
-    Column("ID", "id", *_TEXT),
-    Column("random_seed", "random_seed", *_INTEGER),
-    Column("train_GPU", "train_gpu", *_FLAG),
-    Column("torch_set_deterministic", "torch_set_deterministic", *_FLAG),
-    Column("dataset", "dataset", *_TEXT),
-    Column("batch_size", "batch_size", *_INTEGER),
-    Column("loss_fn", "loss_fn", *_TEXT),
-    Column("optimizer", "optimizer", *_TEXT),
-    Column("learning_rate", "learning_rate", *_NUMBER),
-    Column("momentum", "momentum", *_NUMBER),
-    Column("dampening", "dampening", *_NUMBER),
-    Column("weight_decay", "weight_decay", *_NUMBER),
-    Column("layer_types", "layer_types", *_INTEGERS),
-    Column("dropout_rate", "dropout_rate", *_NUMBER),
-    Column("convKernels", "conv_kernels", *_INTEGERS),
-    Column("convStrides", "conv_strides", *_INTEGERS),
-    Column("convPaddings", "conv_paddings", *_INTEGERS),
-    Column("poolKernels", "pool_kernels", *_INTEGERS),
-    Column("poolStrides", "pool_strides", *_INTEGERS),
-    Column("poolPaddings", "pool_paddings", *_INTEGERS),
-    Column("convFilters", "conv_filters", *_INTEGERS),
-    Column("FC_dropout_rate", "fc_dropout_rate", *_NUMBER),
-    Column("FC_dropout_layers", "fc_dropout_layers", *_INTEGERS),
-    Column("FCFilters", "fc_filters", *_INTEGERS),
-)
+FIRST_COLUMNS = (EPOCHS, *CURVE_COLUMNS)
+"""Columns before the metadata, in every table."""
+_NAMED = [column.name for column in (*FIRST_COLUMNS, *TRAINING_COLUMNS, FAMILY_COLUMN)]
 
-COLUMNS = (EPOCHS, *CURVE_COLUMNS, *METADATA_COLUMNS)
-"""All 28 columns, in the published order."""
 
-HEADER = " ".join(column.name for column in COLUMNS)
+def columns_of(layout: Layout) -> tuple[Column, ...]:
+    """Return all columns of tables of a layout, in their order."""
+    return FIRST_COLUMNS + layout.columns
+
+
+def header_of(layout: Layout) -> str:
+    """Return the first line of tables of a layout, without its end."""
+    return " ".join(column.name for column in columns_of(layout))
+
+
+def layout_of_header(line: str) -> Layout | None:
+    """Return the layout of a table with this first line; the article's unless it names a family.
+
+    Returns None if the line is no header of a table.
+
+    Raises:
+        SpecError: the line has the column `family`, but another name in it is no column's.
+    """
+    names = line.split(" ")
+    if names[: len(_NAMED)] == _NAMED:
+        return own_layout(own_columns(names[len(_NAMED) :]))
+    layout = article_layout()
+    return layout if line == header_of(layout) else None
+
+
+def nearest_layout(line: str) -> Layout:
+    """Return the layout that a damaged header was meant to be of, as far as it can be read."""
+    named = [text for text in line.split(" ") if ":" in text]
+    if FAMILY_COLUMN.name not in line.split(" ") and not named:
+        return article_layout()
+    try:
+        return own_layout(own_columns(named))
+    except SpecError:
+        return own_layout(())

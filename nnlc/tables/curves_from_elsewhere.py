@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
 from nnlc.errors import NnlcError, check_kind
-from nnlc.networks import NetworkSpec
+from nnlc.families.article import NetworkSpec
 from nnlc.system.text_file import read_text
 from nnlc.tables.folder_names import IMPORTED_CURVES, IMPORTED_NETWORKS
 

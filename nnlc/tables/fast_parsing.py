@@ -6,35 +6,41 @@ refuses it.
 """
 
 from collections.abc import Callable
-from dataclasses import fields
 from functools import lru_cache
 from itertools import compress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from nnlc.networks import NetworkSpec
+from nnlc.errors import SpecError
+from nnlc.networks.columns import Column, Layout
 from nnlc.tables import table as tables
-from nnlc.tables.columns import CURVE_COLUMNS, EPOCHS, HEADER, METADATA_COLUMNS, Column
+from nnlc.tables.columns import CURVE_COLUMNS, EPOCHS, layout_of_header
 
 Metadata = tuple[Any, ...]
-"""Values of `METADATA_COLUMNS`, in that order."""
+"""Values of a layout's columns of metadata, in their order."""
 Curve = NDArray[np.float64]
 """Values (half epochs, `CURVE_COLUMNS`); NaN for a blank field."""
 
-_HEAD = f"{HEADER}\n".encode()
 _CURVE_FIELDS = 1 + len(CURVE_COLUMNS)
-_ROW_END = " " * len(METADATA_COLUMNS) + "\n"
-_NAMES = tuple(column.field for column in METADATA_COLUMNS)
-_LISTS = {field.name for field in fields(NetworkSpec) if field.type == tuple[int, ...]}
 _SMALL_INTEGERS = {str(number): number for number in range(1024)}
 
 
-def parse_arrays(content: bytes, *, path: Path | None = None) -> tuple[Metadata, Curve]:
-    """Return a table's metadata and curve.
+class _Reader(NamedTuple):
+    """Functions for tables of one layout."""
+
+    layout: Layout
+    names: tuple[str, ...]
+    readers: tuple[Callable[[str], Any], ...]
+    row_end: str
+    """Blank metadata of a row, and the line's end."""
+
+
+def parse_arrays(content: bytes, *, path: Path | None = None) -> tuple[Layout, Metadata, Curve]:
+    """Return a table's layout, metadata and curve.
 
     Args:
         content: the table's bytes.
@@ -43,26 +49,45 @@ def parse_arrays(content: bytes, *, path: Path | None = None) -> tuple[Metadata,
     Raises:
         TableError: the table is damaged; the error is that of `parse_table`.
     """
-    if content.startswith(_HEAD) and len(content) <= tables.MAX_BYTES and content.isascii():
-        text = content[len(_HEAD) :].decode("ascii")
-        first, newline, later = text.partition("\n")
+    header, newline, body = content.partition(b"\n")
+    if newline and len(content) <= tables.MAX_BYTES and content.isascii():
+        reader = _reader(header)
+        text = body.decode("ascii")
+        first, newline_text, later = text.partition("\n")
         texts = first.split(" ")
-        if newline and (metadata := _read_metadata(texts[_CURVE_FIELDS:])):
-            curve = _read_rows(" ".join(texts[:_CURVE_FIELDS]) + _ROW_END + later)
+        if reader and newline_text and (m := _read_metadata(texts[_CURVE_FIELDS:], reader)):
+            curve = _read_rows(
+                " ".join(texts[:_CURVE_FIELDS]) + reader.row_end + later, reader.row_end
+            )
             if curve is not None:
-                return metadata, curve
+                return reader.layout, m, curve
     table = tables.parse_table(content, path=path)
     rows = [[getattr(row, column.field) for column in CURVE_COLUMNS] for row in table.rows]
-    metadata = tuple(getattr(table.spec, name) for name in _NAMES)
-    return metadata, np.array(rows, dtype=np.float64)  # None becomes NaN
+    layout = table.spec.layout
+    metadata = tuple(getattr(table.spec, column.field) for column in layout.columns)
+    return layout, metadata, np.array(rows, dtype=np.float64)  # None becomes NaN
 
 
-def _read_metadata(texts: list[str]) -> Metadata | None:
-    if len(texts) != len(METADATA_COLUMNS):
+@lru_cache(maxsize=64)
+def _reader(header: bytes) -> _Reader | None:
+    """Return the functions for tables with this header; None if `parse_table` must refuse them."""
+    try:
+        layout = layout_of_header(header.decode("ascii"))
+    except SpecError:
+        return None
+    if layout is None:
+        return None
+    names = tuple(column.field for column in layout.columns)
+    row_end = " " * len(names) + "\n"
+    return _Reader(layout, names, tuple(map(_reader_of, layout.columns)), row_end)
+
+
+def _read_metadata(texts: list[str], reader: _Reader) -> Metadata | None:
+    if len(texts) != len(reader.readers):
         return None
     try:
-        values = tuple([read(text) for read, text in zip(_READERS, texts, strict=True)])
-        NetworkSpec(**dict(zip(_NAMES, values, strict=True)))
+        values = tuple([read(text) for read, text in zip(reader.readers, texts, strict=True)])
+        reader.layout.make(dict(zip(reader.names, values, strict=True)))
     except ValueError:
         return None
     return values
@@ -77,21 +102,18 @@ def _reader_of(column: Column) -> Callable[[str], Any]:
         except KeyError:
             return column.read(text)
 
-    return read if column.field in _LISTS else column.read
+    return read if column.kind == "integers" else column.read
 
 
-_READERS = tuple(map(_reader_of, METADATA_COLUMNS))
-
-
-def _read_rows(text: str) -> Curve | None:
+def _read_rows(text: str, row_end: str) -> Curve | None:
     """Return the values of rows without metadata; None if `parse_table` must read them."""
-    texts = text.replace(_ROW_END, " ").split(" ")
+    texts = text.replace(row_end, " ").split(" ")
     half_epochs = len(texts) // _CURVE_FIELDS
     del texts[::_CURVE_FIELDS]  # the epochs, and the empty text after the last separator
     if len(texts) != half_epochs * len(CURVE_COLUMNS):
         return None
     # No field contains a space, so only one list of fields gives this text.
-    if _layout(half_epochs) % tuple(texts) != text:
+    if _row_format(half_epochs, row_end) % tuple(texts) != text:
         return None
     values = _read_plain(texts)
     values = _read_mixed(texts) if values is None else values
@@ -99,9 +121,9 @@ def _read_rows(text: str) -> Curve | None:
 
 
 @lru_cache(maxsize=16)
-def _layout(half_epochs: int) -> str:
+def _row_format(half_epochs: int, row_end: str) -> str:
     """Return a format string for rows without metadata, with a `%s` for each value."""
-    values = " %s" * len(CURVE_COLUMNS) + _ROW_END
+    values = " %s" * len(CURVE_COLUMNS) + row_end
     return "".join(EPOCHS.write((i + 1) / 2) + values for i in range(half_epochs))
 
 

@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nnlc.errors import NnlcError, SpecError, TableError, check_kind
-from nnlc.networks import NetworkSpec, walk_network
-from nnlc.tables.columns import CURVE_COLUMNS, METADATA_COLUMNS
+from nnlc.families.article import NetworkSpec, walk_network
+from nnlc.families.layouts import article_layout
+from nnlc.tables.columns import CURVE_COLUMNS
 from nnlc.tables.fast_parsing import Curve
 from nnlc.tables.images_of_table import image_sets_of
 from nnlc.tables.record import Record, read_records
@@ -27,7 +28,7 @@ Recorded = Callable[[Record], Mapping[str, NDArray[np.float64]]]
 RECORDED_COLUMNS = ("train_accuracy_percent", "seconds")
 """Columns of curves that tables don't have."""
 
-_Metadata = namedtuple("_Metadata", [column.field for column in METADATA_COLUMNS])  # type: ignore[misc]
+_Metadata = namedtuple("_Metadata", [column.field for column in article_layout().columns])  # type: ignore[misc]
 _DTYPES: dict[Any, Any] = {int: "int64", float: "float64", bool: "bool", str: str}
 
 
@@ -213,7 +214,7 @@ def _tables(
 
 
 def _network_frame(records: list[Record]) -> pd.DataFrame:
-    names = [column.field for column in METADATA_COLUMNS]
+    names = [column.field for column in article_layout().columns]
     types = {field.name: field.type for field in fields(NetworkSpec)}
     values = list(zip(*(one.metadata for one in records), strict=True)) or [()] * len(names)
     frame = pd.DataFrame(

@@ -10,8 +10,17 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from nnlc.errors import SpecError
+from nnlc.families.layouts import article_layout
+from nnlc.networks.columns import Column, Layout
 from nnlc.system.text_file import BYTE_ORDER_MARKS
-from nnlc.tables.columns import COLUMNS, CURVE_COLUMNS, EPOCHS, HEADER, METADATA_COLUMNS, Column
+from nnlc.tables.columns import (
+    CURVE_COLUMNS,
+    EPOCHS,
+    columns_of,
+    layout_of_header,
+    nearest_layout,
+)
 from nnlc.tables.fast_parsing import Curve
 from nnlc.tables.record import Record
 from nnlc.tables.table import MAX_BYTES
@@ -46,16 +55,18 @@ class PartialRecord:
     """Readable parts of a table that may be damaged."""
 
     values: dict[str, Any] = field(default_factory=dict)
-    """Metadata by field of `NetworkSpec`; a field that can't be read is left out."""
+    """Metadata by field of the specification; a field that can't be read is left out."""
     curve: Curve | None = None
     """Half epochs × `CURVE_COLUMNS`; None if any row can't be read."""
     half_epochs: int | None = None
     """Number of rows, readable or not; None if the file is not text."""
+    layout: Layout = field(default_factory=article_layout)
+    """Columns of metadata, as far as the header can be read."""
 
     @classmethod
     def of(cls, record: Record) -> Self:
         """Return the partial record of a table without faults."""
-        return cls(record.values, record.curve, len(record.curve))
+        return cls(record.values, record.curve, len(record.curve), record.layout)
 
 
 def parse_leniently(content: bytes, notes: Notes) -> PartialRecord:
@@ -65,11 +76,12 @@ def parse_leniently(content: bytes, notes: Notes) -> PartialRecord:
     if text is None:
         return found
     lines = text.removesuffix("\n").split("\n")
-    _check_header(lines[0], notes)
+    found.layout = _read_header(lines[0], notes)
     found.half_epochs = len(lines) - 1
     if len(lines) > 1:
-        found.curve = _read_curve(lines[1:], notes)
-        found.values = _read_metadata(lines[1].split(" "), notes)
+        columns = columns_of(found.layout)
+        found.curve = _read_curve(lines[1:], columns, notes)
+        found.values = _read_metadata(lines[1].split(" "), columns, notes)
     return found
 
 
@@ -163,34 +175,41 @@ def _has_strange_bytes(text: str, notes: Notes) -> bool:
     return bool(seen)
 
 
-def _check_header(line: str, notes: Notes) -> None:
-    if line == HEADER:
-        return
-    names = line.split(" ")
-    for number, column in enumerate(COLUMNS, 1):
+def _read_header(line: str, notes: Notes) -> Layout:
+    """Return the layout of a header, or the nearest one, and note where it differs."""
+    try:
+        if (layout := layout_of_header(line)) is not None:
+            return layout
+    except SpecError as problem:
+        notes.add("header", _cut(str(problem)), "columns of a family", line=1)
+        return nearest_layout(line)
+    layout = nearest_layout(line)
+    columns, names = columns_of(layout), line.split(" ")
+    for number, column in enumerate(columns, 1):
         if names[number - 1 : number] != [column.name]:
             found = _quoted(names[number - 1]) if number <= len(names) else "nothing"
             notes.add("header", f"{found} in the header", column.name, line=1, column=number)
-            return
+            return layout
     notes.add(
         "header",
         f"{len(names)} fields in the header",
-        f"{len(COLUMNS)}",
+        f"{len(columns)}",
         line=1,
-        column=len(COLUMNS) + 1,
+        column=len(columns) + 1,
     )
+    return layout
 
 
-def _read_curve(lines: Sequence[str], notes: Notes) -> Curve | None:
+def _read_curve(lines: Sequence[str], columns: Sequence[Column], notes: Notes) -> Curve | None:
     rows: list[list[float | None]] = []
     epoch = 0.0
     for number, line in enumerate(lines, 2):
         fields = line.split(" ")
-        if len(fields) != len(COLUMNS):
+        if len(fields) != len(columns):
             what = f"{len(fields)} field{'s' if fields[1:] else ''}" if line else "an empty line"
-            notes.add("field-count", what, f"{len(COLUMNS)}", line=number)
+            notes.add("field-count", what, f"{len(columns)}", line=number)
         epoch = _read_epoch(fields[0], epoch + 0.5, number, notes)
-        if len(fields) != len(COLUMNS):
+        if len(fields) != len(columns):
             continue
         if number > 2:
             _check_blank(fields, number, notes)
@@ -234,25 +253,28 @@ def _read_row(fields: Sequence[str], line: int, notes: Notes) -> list[float | No
         try:
             values.append(column.read(fields[number]))
         except ValueError as problem:
-            _refuse("curve-text", problem, line, number + 1, notes)
+            _refuse("curve-text", problem, line, number + 1, column, notes)
     return values if len(values) == len(CURVE_COLUMNS) else None
 
 
-def _read_metadata(fields: Sequence[str], notes: Notes) -> dict[str, Any]:
+def _read_metadata(
+    fields: Sequence[str], columns: Sequence[Column], notes: Notes
+) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    if len(fields) != len(COLUMNS):
+    if len(fields) != len(columns):
         return values  # no field can be assigned to its column
-    for number, column in enumerate(METADATA_COLUMNS, _FIRST_METADATA):
+    for number, column in enumerate(columns[_FIRST_METADATA:], _FIRST_METADATA):
         text = fields[number]
         try:
             values[column.field] = column.read(text)
         except ValueError as problem:
-            _refuse("metadata-text", problem, 2, number + 1, notes)
+            _refuse("metadata-text", problem, 2, number + 1, column, notes)
     return values
 
 
-def _refuse(rule: str, problem: ValueError, line: int, number: int, notes: Notes) -> None:
-    column: Column = COLUMNS[number - 1]
+def _refuse(
+    rule: str, problem: ValueError, line: int, number: int, column: Column, notes: Notes
+) -> None:
     right = f"{column.name} as published tables write it"
     notes.add(rule, _cut(str(problem)), right, line=line, column=number)
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from nnlc.errors import TableError
+from nnlc.networks.columns import TRAINING_COLUMNS, Layout
+from nnlc.networks.specification import Specification
 from nnlc.system.files import NotAFileError, open_regular, why_unread
-from nnlc.tables.columns import METADATA_COLUMNS
 from nnlc.tables.fast_parsing import Curve, Metadata, parse_arrays
 from nnlc.tables.table import MAX_BYTES
 from nnlc.tables.table_folders import TableFiles
 
-_FIELDS = tuple(column.field for column in METADATA_COLUMNS)
-_DATASET = _FIELDS.index("dataset")
+_DATASET = [column.field for column in TRAINING_COLUMNS].index("dataset")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +28,8 @@ class Record:
     path: Path
     sha256: str
     """Digest of the bytes that were read."""
+    layout: Layout
+    """Columns of metadata."""
     metadata: Metadata
     curve: Curve
 
@@ -41,8 +43,15 @@ class Record:
 
     @property
     def values(self) -> dict[str, Any]:
-        """Metadata by field of `NetworkSpec`."""
-        return dict(zip(_FIELDS, self.metadata, strict=True))
+        """Metadata by field of the specification."""
+        names = (column.field for column in self.layout.columns)
+        return dict(zip(names, self.metadata, strict=True))
+
+    @property
+    def spec(self) -> Specification:
+        """Specification of the network."""
+        spec: Specification = self.layout.make(self.values)
+        return spec
 
 
 def parse_record(content: bytes, path: Path) -> Record:

@@ -1,8 +1,9 @@
 """Tables: a network's specification and learning curve, and their text format.
 
 The format is that of the published tables. Line 1 is the header. Line 2 has the first half epoch's
-values and the 24 metadata values; each later line has a half epoch's values and 24 empty fields.
-Fields are separated by single spaces, and each line ends in one newline.
+values and the values of metadata, 24 in the article's tables; each later line has a half epoch's
+values and as many empty fields. Fields are separated by single spaces, and each line ends in one
+newline.
 """
 
 import re
@@ -12,17 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from nnlc.errors import SpecError, TableError
-from nnlc.networks import NetworkSpec
+from nnlc.networks.columns import Column, Layout
+from nnlc.networks.specification import Specification
 from nnlc.system.files import open_regular, why_unread, write_atomically
 from nnlc.system.text_file import BYTE_ORDER_MARKS
-from nnlc.tables.columns import COLUMNS, CURVE_COLUMNS, EPOCHS, HEADER, METADATA_COLUMNS, Column
+from nnlc.tables.columns import (
+    CURVE_COLUMNS,
+    EPOCHS,
+    columns_of,
+    header_of,
+    layout_of_header,
+    nearest_layout,
+)
 
 MAX_BYTES = 64 * 1024 * 1024
 """Maximum size of a table in bytes; a larger file is no table."""
 
 _STRANGE_BYTE = re.compile(rb"[^\n -~]")
 _CURVE_FIELDS = 1 + len(CURVE_COLUMNS)
-_BLANK_METADATA = " " * len(METADATA_COLUMNS)
 _TRAIN_LOSS, _VAL_LOSS, _ACCURACY = CURVE_COLUMNS
 
 
@@ -40,21 +48,23 @@ class Row:
 class Table:
     """A network and its curve; `rows[i]` was recorded after i + 1 half epochs."""
 
-    spec: NetworkSpec
+    spec: Specification
     rows: tuple[Row, ...]
 
     def to_bytes(self) -> bytes:
         """Return the table in the published format."""
         if not self.rows:
             raise TableError("a table has at least one half epoch")
-        metadata = "".join(f" {c.write(getattr(self.spec, c.field))}" for c in METADATA_COLUMNS)
+        layout = self.spec.layout
+        metadata = "".join(f" {c.write(getattr(self.spec, c.field))}" for c in layout.columns)
+        blank = " " * len(layout.columns)
         curve = [
             f"{EPOCHS.write(number / 2)} {_TRAIN_LOSS.write(row.train_loss)} "
             f"{_VAL_LOSS.write(row.val_loss)} {_ACCURACY.write(row.val_accuracy_percent)}"
             for number, row in enumerate(self.rows, 1)
         ]
         first, *others = curve
-        lines = [HEADER, first + metadata, *(line + _BLANK_METADATA for line in others)]
+        lines = [header_of(layout), first + metadata, *(line + blank for line in others)]
         return ("\n".join(lines) + "\n").encode("ascii")
 
 
@@ -93,12 +103,14 @@ def parse_table(
 ) -> Table:
     """Return the table with these bytes, as `read_table` does; errors name `path`."""
     lines = _split_lines(content, path)
-    if lines[0] != HEADER:
-        _refuse_header(lines[0], path)
+    layout = read_layout(lines[0], path)
     if len(lines) < 2:
         raise TableError("the table ends after its header", path=path, line=2)
-    rows = tuple(_parse_row(line, number, path) for number, line in enumerate(lines[1:], 2))
-    spec = _parse_metadata(lines[1], path)
+    columns = columns_of(layout)
+    rows = tuple(
+        _parse_row(line, number, columns, path) for number, line in enumerate(lines[1:], 2)
+    )
+    spec = _parse_metadata(lines[1], layout, path)
     if half_epochs is not None and (problem := wrong_length(len(rows), half_epochs, path)):
         raise problem
     return Table(spec, rows)
@@ -150,9 +162,20 @@ def _name_strange(content: bytes, position: int) -> str:
     return f"byte {content[position]:#04x}"
 
 
-def _refuse_header(line: str, path: Path | None) -> None:
-    names = line.split(" ")
-    for number, column in enumerate(COLUMNS, 1):
+def read_layout(line: str, path: Path | None = None) -> Layout:
+    """Return the layout of a table with this header.
+
+    Raises:
+        TableError: the line is no header.
+    """
+    try:
+        layout = layout_of_header(line)
+    except SpecError as problem:
+        raise TableError(f"the header: {problem}", path=path, line=1) from None
+    if layout is not None:
+        return layout
+    columns, names = columns_of(nearest_layout(line)), line.split(" ")
+    for number, column in enumerate(columns, 1):
         found = names[number - 1] if number <= len(names) else "nothing"
         if found != column.name:
             raise TableError(
@@ -162,18 +185,18 @@ def _refuse_header(line: str, path: Path | None) -> None:
                 column=number,
             )
     raise TableError(
-        f"the header has {len(names)} fields, not {len(COLUMNS)}",
+        f"the header has {len(names)} fields, not {len(columns)}",
         path=path,
         line=1,
-        column=len(COLUMNS) + 1,
+        column=len(columns) + 1,
     )
 
 
-def _parse_row(line: str, number: int, path: Path | None) -> Row:
+def _parse_row(line: str, number: int, columns: Sequence[Column], path: Path | None) -> Row:
     fields = line.split(" ")
-    if len(fields) != len(COLUMNS):
+    if len(fields) != len(columns):
         raise TableError(
-            f"{len(fields)} fields where {len(COLUMNS)} belong", path=path, line=number
+            f"{len(fields)} fields where {len(columns)} belong", path=path, line=number
         )
     expected = EPOCHS.write((number - 1) / 2)
     if fields[0] != expected:
@@ -185,11 +208,13 @@ def _parse_row(line: str, number: int, path: Path | None) -> Row:
             column_name=EPOCHS.name,
         )
     if number > 2:
-        _check_blank(fields, number, path)
+        _check_blank(fields, number, columns, path)
     return Row(*_parse_fields(CURVE_COLUMNS, fields[1:_CURVE_FIELDS], number, 2, path))
 
 
-def _check_blank(fields: Sequence[str], number: int, path: Path | None) -> None:
+def _check_blank(
+    fields: Sequence[str], number: int, columns: Sequence[Column], path: Path | None
+) -> None:
     for i in range(_CURVE_FIELDS, len(fields)):
         if fields[i]:
             raise TableError(
@@ -197,16 +222,16 @@ def _check_blank(fields: Sequence[str], number: int, path: Path | None) -> None:
                 path=path,
                 line=number,
                 column=i + 1,
-                column_name=COLUMNS[i].name,
+                column_name=columns[i].name,
             )
 
 
-def _parse_metadata(line: str, path: Path | None) -> NetworkSpec:
+def _parse_metadata(line: str, layout: Layout, path: Path | None) -> Specification:
     fields = line.split(" ")[_CURVE_FIELDS:]
-    values = _parse_fields(METADATA_COLUMNS, fields, 2, _CURVE_FIELDS + 1, path)
-    names = [column.field for column in METADATA_COLUMNS]
+    values = _parse_fields(layout.columns, fields, 2, _CURVE_FIELDS + 1, path)
+    names = [column.field for column in layout.columns]
     try:
-        return NetworkSpec(**dict(zip(names, values, strict=True)))
+        spec: Specification = layout.make(dict(zip(names, values, strict=True)))
     except SpecError as problem:
         at = next((i for i, name in enumerate(names) if str(problem).startswith(name)), None)
         if str(problem).startswith("ID"):
@@ -216,8 +241,9 @@ def _parse_metadata(line: str, path: Path | None) -> NetworkSpec:
             path=path,
             line=2,
             column=None if at is None else _CURVE_FIELDS + 1 + at,
-            column_name=None if at is None else METADATA_COLUMNS[at].name,
+            column_name=None if at is None else layout.columns[at].name,
         ) from None
+    return spec
 
 
 def _parse_fields(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnlc.errors import NnlcError, TableError
-from nnlc.networks.spec import ID_PATTERN
+from nnlc.networks.specification import ID_PATTERN
 from nnlc.tables.folder_names import IMPORTED_CURVES, PARTS, TABLE
 from nnlc.wording import first_few
 

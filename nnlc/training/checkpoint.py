@@ -27,7 +27,7 @@ from typing import IO, Any, NamedTuple, cast
 import torch
 
 from nnlc import __version__
-from nnlc.networks.arithmetic import FIRST
+from nnlc.families.arithmetic import FIRST
 from nnlc.system.files import (
     TEMPORARY_SUFFIX,
     NotAFileError,
@@ -43,7 +43,7 @@ from nnlc.training.loop import State
 FORMAT = 2
 """Version of the file's content. If the content changes, raise this version: older checkpoints
 become foreign. If bits change, raise only the arithmetic of the networks concerned:
-`nnlc.networks.arithmetic`."""
+`nnlc.families.arithmetic`."""
 
 PAUSES_SECONDS = (1.0, 5.0, 15.0, 40.0)
 """Pauses before further attempts to read, if the file system refuses."""

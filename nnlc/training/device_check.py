@@ -10,7 +10,9 @@ from math import inf
 
 import torch
 
-from nnlc.networks import DROPOUT, POOLING, RELU, ImageSet, NetworkSpec
+from nnlc.families.article import DROPOUT, POOLING, RELU, NetworkSpec
+from nnlc.families.article.family import ARTICLE
+from nnlc.networks import ImageSet
 from nnlc.networks.recipe import TrainingSection
 from nnlc.system import messages
 from nnlc.training.device_info import free_memory
@@ -105,7 +107,7 @@ def _train(
             raise _Enough
 
     # A capture that fails is no fault of the device, and would spoil this process.
-    loop = HalfEpochLoop(_NETWORK, _IMAGES, images, settings, 0.5, note_step, graphs=False)
+    loop = HalfEpochLoop(ARTICLE, _NETWORK, _IMAGES, images, settings, 0.5, note_step, graphs=False)
     with contextlib.suppress(_Enough):
         next(iter(loop))
     state = loop.state()

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 import nnlc
-from nnlc.networks.arithmetic import FIRST
+from nnlc.families.arithmetic import FIRST
 from nnlc.system import messages
 from nnlc.system.environment import fixed, in_words, recorded
 from nnlc.system.files import read_regular

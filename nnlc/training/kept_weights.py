@@ -16,7 +16,7 @@ from torch import Tensor, nn, uint8
 
 from nnlc import __version__
 from nnlc.errors import NnlcError
-from nnlc.networks import NetworkSpec
+from nnlc.networks import Specification
 from nnlc.results.weights_header import FORMAT, kept_half_epochs
 from nnlc.system.files import (
     PrepareFolder,
@@ -53,7 +53,7 @@ class KeptWeights:
         path: Path,
         keep: str,
         checkpoints: Checkpoints,
-        spec: NetworkSpec,
+        spec: Specification,
         ready: PrepareFolder,
     ) -> None:
         self.path, self.keep = path, keep

@@ -7,12 +7,12 @@ code.
 import math
 from collections.abc import Iterator
 
-from nnlc.networks import Layer, NetworkSpec, Walk, walk_network
+from nnlc.families.article import Layer, NetworkSpec, Walk, walk_network
+from nnlc.families.article.torch_calls import CALLS
 from nnlc.networks.draws import training_seed
 from nnlc.networks.optimizers import optimizer_of
 from nnlc.networks.recipe import TrainingSection
 from nnlc.training.origin import Origin
-from nnlc.training.torch_calls import CALLS
 
 _PIXELS = {
     "unit": "pixels from 0 to 1",

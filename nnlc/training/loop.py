@@ -13,13 +13,14 @@ from math import isnan, nan
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from nnlc.networks import ImageSet, NetworkSpec, walk_network
+from nnlc.families.network_family import NetworkFamily
+from nnlc.networks import ImageSet, Specification
 from nnlc.networks.draws import training_seed
 from nnlc.networks.recipe import TrainingSection
 from nnlc.tables import Row
-from nnlc.training.build import Network, make_loss, make_optimizer
+from nnlc.training.build import make_loss, make_optimizer
 from nnlc.training.gpu_stream import enter_stream
 from nnlc.training.pixels import DeviceImages
 from nnlc.training.training_steps import WARM_STEPS, Steps
@@ -34,6 +35,7 @@ class HalfEpochLoop:
     """Training of one network, as an iterable over its rows, two per epoch.
 
     Args:
+        family: the network's family.
         spec: the network.
         image_set: the image set's names and sizes.
         images: the images, already on the device.
@@ -56,7 +58,8 @@ class HalfEpochLoop:
 
     def __init__(
         self,
-        spec: NetworkSpec,
+        family: NetworkFamily,
+        spec: Specification,
         image_set: ImageSet,
         images: DeviceImages,
         settings: TrainingSection,
@@ -69,8 +72,9 @@ class HalfEpochLoop:
         self.spec, self.images, self.epochs = spec, images, epochs
         self._truncate, self._between_steps = settings.truncate, between_steps
         torch.manual_seed(self._seed("init"))  # weights are drawn on the CPU for every device
-        walk = walk_network(spec, image_set)
-        self.network = Network(walk, spec, settings, device=images.device)
+        trained = family.trained_network(spec, image_set, settings, images.device)
+        self.network, self._restart_masks = trained.module, trained.restart_masks
+        self._is_dead, self._classes = trained.is_dead, image_set.classes
         self._optimizer = make_optimizer(self.network, spec, settings, images.device)
         self.steps = Steps(
             self.network,
@@ -78,7 +82,7 @@ class HalfEpochLoop:
             self._optimizer,
             make_loss(spec),
             spec.batch_size,
-            operations=6 * walk.multiply_adds * spec.batch_size,
+            operations=6 * family.size(spec, image_set).multiply_adds * spec.batch_size,
             stream=stream,
             graphs=graphs,
         )
@@ -170,8 +174,8 @@ class HalfEpochLoop:
         first, batches = self._half_epoch()
         times = [time.monotonic()]
         for indices in batches[self.step :]:
-            if self.network.has_dropout:
-                self.network.restart_dropout(self._seed("dropout", first + self.step))
+            if self._restart_masks is not None:
+                self._restart_masks(self._seed("dropout", first + self.step))
             self.steps.train(indices)
             self.step += 1
             self._between_steps()
@@ -208,16 +212,10 @@ class HalfEpochLoop:
         return Row(train_loss / half, loss / steps, 100 * int(correct) / (steps * b))
 
     def _has_diverged(self) -> bool:
-        """Return True if every bias of the last layer is NaN, so that all later rows are equal.
-
-        Then all scores are NaN for every image, and so are losses and gradients. NaN weights stay
-        NaN in every step, so predictions and accuracy stay those of this half epoch.
-        """
+        """Return True if all later rows are equal to this one (`TrainedNetwork.is_dead`)."""
         if not isnan(self.rows[-1].train_loss or 0.0):
             return False  # the usual case, without waiting for the device
-        last = self.network[-1]
-        assert isinstance(last, nn.Linear)  # noqa: S101  for the type checker
-        return bool(last.bias.isnan().all())
+        return self._is_dead()
 
     def _train_correct_so_far(self) -> int | None:
         """Return the right predictions of this half epoch's training steps; None if unknown."""
@@ -227,7 +225,7 @@ class HalfEpochLoop:
     def _train_correct_once_diverged(self) -> int:
         """Return the right predictions of a half epoch's training steps if all scores are NaN."""
         _, batches = self._half_epoch()
-        scores = torch.full((self.spec.batch_size, self.spec.fc_filters[-1]), nan)
+        scores = torch.full((self.spec.batch_size, self._classes), nan)
         predicted = scores.to(self.images.device).argmax(1)
         return int((self.images.train_labels[batches] == predicted).sum())
 

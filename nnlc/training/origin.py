@@ -11,7 +11,7 @@ from pathlib import Path
 from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.errors import CampaignError
-from nnlc.networks import ImageSet, NetworkSpec, image_set_of_table
+from nnlc.networks import ImageSet, Specification, image_set_of_table
 from nnlc.networks.image_sets import shown_name
 from nnlc.networks.recipe import TrainingSection
 from nnlc.results.campaign_file import read_campaign_file
@@ -51,7 +51,7 @@ def campaign_of(table: Path | None, given: Campaign | str | Path | None = None) 
 
 
 def origin_of(
-    spec: NetworkSpec, campaign: Campaign | None, images: ImageSet | None = None
+    spec: Specification, campaign: Campaign | None, images: ImageSet | None = None
 ) -> Origin:
     """Return the origin of a network's table.
 

@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from nnlc.campaign.campaign import Campaign
 from nnlc.errors import NnlcError
-from nnlc.networks import ImageSet, NetworkSpec, Walk, walk_network
+from nnlc.families.article import NetworkSpec, Walk, walk_network
+from nnlc.networks import ImageSet
 from nnlc.networks.draws import training_seed
 from nnlc.results.history import read_history
 from nnlc.results.paths import ResultsPaths
@@ -57,13 +58,13 @@ def rebuild(
     require_extra("train", "nnlc.rebuild", "torch", "safetensors")
     from torch import nn
 
-    from nnlc.training.build import Network, plain_module
+    from nnlc.families.article.modules.network import Network, plain_module
     from nnlc.training.kept_weights import load_weights
 
     if weights not in ("initial", "final", "best"):
         raise NnlcError(f"weights={weights!r}: must be 'initial', 'final' or 'best'")
     whole = table if isinstance(table, Table) else read_table(table)
-    spec = whole.spec
+    spec = cast(NetworkSpec, whole.spec)
     given = campaign_of(None if isinstance(table, Table) else Path(table), campaign)
     origin = origin_of(spec, given, images)
     walk, settings = walk_network(spec, origin.images), origin.settings

@@ -21,7 +21,9 @@ import numpy as np
 import torch
 
 from nnlc.errors import DeviceError
-from nnlc.networks import ImageSet, NetworkSpec
+from nnlc.families.network_family import NetworkFamily
+from nnlc.families.registry import family_from_json, specification_from_json
+from nnlc.networks import ImageSet, Specification
 from nnlc.networks.recipe import TrainingSection
 from nnlc.system import messages
 from nnlc.training.determinism import make_deterministic
@@ -51,6 +53,7 @@ def answers(request: messages.Message) -> Iterator[messages.Message]:
     if unusable := facts.get("unusable"):
         raise DeviceError(unusable)
     settings = TrainingSection.model_validate(request["training"])
+    family = family_from_json(request["family"])
     loaded = time.monotonic()
     end = loaded + request["seconds"]
     found: defaultdict[int, list[tuple[float, float]]] = defaultdict(list)
@@ -63,10 +66,10 @@ def answers(request: messages.Message) -> Iterator[messages.Message]:
     yield answer
     with contextlib.suppress(_TimeIsOver):
         for number, spec, images in cycle(request["networks"]):
-            network = NetworkSpec.from_json(spec), ImageSet(**images)
+            network = specification_from_json(spec), ImageSet(**images)
             with contextlib.suppress(RuntimeError, MemoryError):  # too large for this device
                 # One network is timed even if the time is over.
-                times = time_steps(*network, settings, device, end if found else inf)
+                times = time_steps(family, *network, settings, device, end if found else inf)
                 found[number].append(times)
             free_memory(device)
             medians = [[i, *map(median, zip(*each, strict=True))] for i, each in found.items()]
@@ -76,7 +79,8 @@ def answers(request: messages.Message) -> Iterator[messages.Message]:
 
 
 def time_steps(
-    spec: NetworkSpec,
+    family: NetworkFamily,
+    spec: Specification,
     images: ImageSet,
     settings: TrainingSection,
     device: torch.device,
@@ -99,7 +103,7 @@ def time_steps(
             raise _TimeIsOver
 
     on_device = DeviceImages(random_images(few), settings, device)
-    next(iter(HalfEpochLoop(spec, few, on_device, settings, 0.5, note_time)))
+    next(iter(HalfEpochLoop(family, spec, few, on_device, settings, 0.5, note_time)))
     seconds = np.diff(times)  # the first step has no start
     return float(np.median(seconds[_WARM - 1 : steps - 1])), float(np.median(seconds[-_COUNTED:]))
 

@@ -18,8 +18,10 @@ import torch
 
 from nnlc.campaign.campaign import Campaign, parse_campaign
 from nnlc.errors import DeviceError, NnlcError, ResultsError
-from nnlc.networks import ImageSet, NetworkSpec
-from nnlc.networks.arithmetic import arithmetic_of, fingerprint, older_ways
+from nnlc.families.arithmetic import arithmetic_of, fingerprint, older_ways
+from nnlc.families.network_family import NetworkFamily
+from nnlc.families.registry import specification_from_json
+from nnlc.networks import ImageSet, Specification
 from nnlc.networks.recipe import TrainingSection
 from nnlc.results.folder import ResultsFolder, checkpoints_in
 from nnlc.system import messages
@@ -58,6 +60,7 @@ class Trainer:
         self._ready: PrepareFolder = make_folder
         self._results: ResultsFolder | None = None
         self._campaign: Campaign  # set by "configure", the agent's first message
+        self._family: NetworkFamily
         self._images: dict[str, DeviceImages] = {}
         self._limit: str | None = None
 
@@ -91,6 +94,7 @@ class Trainer:
 
     def _configure(self, message: messages.Message) -> None:
         self._campaign = parse_campaign(message["campaign"], Path("the campaign of this job"))
+        self._family = self._campaign.network_family
         self._root, self._checkpoints = Path(message["images"]), Path(message["checkpoints"])
         if "results" in message:
             results = ResultsFolder(Path(message["results"]))
@@ -132,7 +136,7 @@ class Trainer:
         go_on, foreign = [], []
         names = checkpoints_in(folder)
         for each in networks:
-            spec, images = NetworkSpec.from_json(each["spec"]), ImageSet(**each["image_set"])
+            spec, images = specification_from_json(each["spec"]), ImageSet(**each["image_set"])
             checkpoints = self._checkpoints_of(
                 spec, images, self._circumstances(spec, images), folder
             )
@@ -146,20 +150,20 @@ class Trainer:
                 foreign.append({"id": spec.id, **about})
         return {"go_on": go_on, "foreign": foreign}
 
-    def _circumstances(self, spec: NetworkSpec, images: ImageSet) -> dict[str, dict[str, Any]]:
+    def _circumstances(self, spec: Specification, images: ImageSet) -> dict[str, dict[str, Any]]:
         """Return the device, versions and settings with which a network is trained here."""
         return circumstances(self._device, arithmetic_of(*self._for_arithmetic(spec, images)))
 
     def _for_arithmetic(
-        self, spec: NetworkSpec, images: ImageSet
-    ) -> tuple[NetworkSpec, ImageSet, TrainingSection, str]:
+        self, spec: Specification, images: ImageSet
+    ) -> tuple[Specification, ImageSet, TrainingSection, str]:
         """Return the arguments of `arithmetic_of`."""
         return spec, images, self._campaign.training, "cuda" if spec.train_gpu else "cpu"
 
     def _train(self, message: messages.Message) -> None:
         """Train one network. Its images are loaded once and kept for later networks."""
         began, campaign, index = time.monotonic(), self._campaign, message["index"]
-        spec = NetworkSpec.from_json(message["spec"])
+        spec = specification_from_json(message["spec"])
         images = ImageSet(**message["image_set"])
         epochs = message.get("epochs", campaign.epochs)
         stopper = None
@@ -169,7 +173,7 @@ class Trainer:
             stopper = Stopper(campaign.stop, epoch=campaign.epochs)
         made = self._circumstances(spec, images)
         try:
-            about = spec, images, self._on_device(images), campaign.training, epochs
+            on_device = self._on_device(images)
             checkpoints = self._checkpoints_of(spec, images, made, self._checkpoints)
             facts = Attempt(
                 index,
@@ -182,7 +186,14 @@ class Trainer:
                 kept=self._kept_weights(spec, checkpoints) if "epochs" not in message else None,
             ).run(
                 lambda between_steps: HalfEpochLoop(
-                    *about, between_steps, graphs=message.get("graphs", True)
+                    self._family,
+                    spec,
+                    images,
+                    on_device,
+                    campaign.training,
+                    epochs,
+                    between_steps,
+                    graphs=message.get("graphs", True),
                 ),
                 self._device,
             )
@@ -195,7 +206,7 @@ class Trainer:
         self._send({"kind": "finished", "index": index, **facts, **made})
 
     def _checkpoints_of(
-        self, spec: NetworkSpec, images: ImageSet, made: dict[str, dict[str, Any]], folder: Path
+        self, spec: Specification, images: ImageSet, made: dict[str, dict[str, Any]], folder: Path
     ) -> Checkpoints:
         campaign = self._campaign
         about = {
@@ -208,7 +219,7 @@ class Trainer:
         }
         return Checkpoints(folder, spec.id, about, self._ready)
 
-    def _kept_weights(self, spec: NetworkSpec, checkpoints: Checkpoints) -> KeptWeights | None:
+    def _kept_weights(self, spec: Specification, checkpoints: Checkpoints) -> KeptWeights | None:
         if self._results is None:
             return None
         path, keep = self._results.weights_path(spec.id), self._campaign.run.keep

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from nnlc.training.build import Network, bare_step
+from nnlc.training.build import bare_step
 from nnlc.training.pixels import DeviceImages
 
 WARM_STEPS = 3
@@ -48,7 +48,7 @@ class Steps:
 
     def __init__(
         self,
-        network: Network,
+        network: nn.Module,
         images: DeviceImages,
         optimizer: torch.optim.Optimizer,
         loss: nn.Module,

@@ -31,7 +31,7 @@ class Foreign(NamedTuple):
     nnlc: str
     """Version of the nnlc that wrote the checkpoint."""
     older_ways: tuple[str, ...] = ()
-    """Settings that select the checkpoint's arithmetic (`nnlc.networks.arithmetic.older_ways`)."""
+    """Settings that select the checkpoint's arithmetic (`nnlc.families.arithmetic.older_ways`)."""
 
     @property
     def reason(self) -> str:

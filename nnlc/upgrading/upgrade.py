@@ -7,7 +7,7 @@ from pathlib import Path
 from nnlc import __version__
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import NnlcError, ResultsError
-from nnlc.networks.arithmetic import (
+from nnlc.families.arithmetic import (
     CHANGES,
     arithmetic_settings,
     is_kept,

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nnlc.networks import NetworkSpec
+from nnlc.networks import Specification
 from nnlc.results.history import Finish
 from nnlc.system.environment import rule_of
-from nnlc.tables import CURVE_COLUMNS, METADATA_COLUMNS, Row
+from nnlc.tables import CURVE_COLUMNS, Row
 
 _FIRST_METADATA_COLUMN = 2 + len(CURVE_COLUMNS)
 _VERSIONS = ("torch", "cuda", "hip", "cudnn")
@@ -67,12 +67,19 @@ def row_differences(table: Sequence[Row], again: Sequence[Row]) -> Iterator[Diff
                 yield Difference(line, number, column.name, *texts)
 
 
-def spec_differences(table: NetworkSpec, drawn: NetworkSpec) -> Iterator[Difference]:
+def spec_differences(table: Specification, drawn: Specification) -> Iterator[Difference]:
     """Yield the metadata fields in which a table differs from the campaign's network."""
-    for number, column in enumerate(METADATA_COLUMNS, _FIRST_METADATA_COLUMN):
+    if table.layout != drawn.layout:
+        yield Difference(2, _FIRST_METADATA_COLUMN, "family", *map(_family_of, (table, drawn)))
+        return
+    for number, column in enumerate(table.layout.columns, _FIRST_METADATA_COLUMN):
         texts = [column.write(getattr(spec, column.field)) for spec in (table, drawn)]
         if texts[0] != texts[1]:
             yield Difference(2, number, column.name, *texts)
+
+
+def _family_of(spec: Specification) -> str:
+    return str(getattr(spec, "family", "article"))
 
 
 Circumstances = dict[str, str]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import CampaignError, SpecError, TableError
-from nnlc.networks import ImageSet, NetworkSpec, walk_network
+from nnlc.networks import FamilySpec, Specification
 from nnlc.networks.optimizers import optimizer_of
 from nnlc.results.campaign_file import read_campaign_file
 from nnlc.results.history import Finish, read_history
@@ -28,7 +28,7 @@ class TableToVerify:
     path: Path
     table: Table
     origin: Origin
-    drawn: NetworkSpec | None
+    drawn: Specification | None
     """Network of this ID in the campaign, with `train_gpu` from the journal."""
     is_stranger: bool
     """True if the campaign has no network of this ID, or the file is named after another."""
@@ -129,7 +129,7 @@ class _Reader:
             if not (network or self._given or table.spec.torch_set_deterministic):
                 campaign = None  # a published table in a results folder is not of its campaign
             origin = origin_of(table.spec, campaign)
-            _check_trainable(table.spec, origin.images)
+            _check_trainable(table.spec, origin)
         except (TableError, CampaignError, SpecError) as problem:
             if follow_link and isinstance(problem, TableError) and problem.unread:
                 raise
@@ -185,7 +185,7 @@ def _without_path(words: str, path: Path) -> str:
 
 def _as_trained(
     network: CampaignNetwork | None, table: Table, finish: Finish | None
-) -> NetworkSpec | None:
+) -> Specification | None:
     """Return the campaign's network with `train_gpu`, which depends on the device, filled in."""
     if network is None:
         return None
@@ -194,13 +194,17 @@ def _as_trained(
     return replace(network.spec, train_gpu=on_gpu)
 
 
-def _check_trainable(spec: NetworkSpec, images: ImageSet) -> None:
+def _check_trainable(spec: Specification, origin: Origin) -> None:
     """Check that nnlc can train a network.
 
     Raises:
         SpecError: nnlc can't, for the reason in the text.
     """
-    walk_network(spec, images)
+    images, family = origin.images, origin.campaign.network_family
+    if isinstance(spec, FamilySpec) != (family.reference is not None):
+        raise SpecError(f"the table is not of the campaign's family, {family.label}")
+    if not isinstance(spec, FamilySpec):
+        family.size(spec, images)  # sizes must fit
     optimizer_of(spec)
     if spec.batch_size > min(images.train_images // 2, images.validation_images):
         raise SpecError(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from nnlc.networks.arithmetic import FIRST, oldest_choices
+from nnlc.families.arithmetic import FIRST, oldest_choices
 from nnlc.tables import CURVE_COLUMNS
 from nnlc.verification.curve_ranks import CurveRank
 from nnlc.verification.differences import Difference

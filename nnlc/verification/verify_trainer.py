@@ -17,7 +17,7 @@ from typing import IO, cast
 
 from nnlc.campaign.campaign import Campaign
 from nnlc.errors import NnlcError
-from nnlc.networks import ImageSet, NetworkSpec
+from nnlc.networks import ImageSet, Specification
 from nnlc.system import messages
 from nnlc.system.environment import trainer_environment
 from nnlc.system.extras import require_extra
@@ -81,7 +81,7 @@ class TrainingProcess:
             raise
 
     def train(
-        self, spec: NetworkSpec, images: ImageSet, half_epochs: int, *, graphs: bool = True
+        self, spec: Specification, images: ImageSet, half_epochs: int, *, graphs: bool = True
     ) -> Iterator[Row]:
         """Yield the first rows of a network's curve as they are trained, by default with graphs.
 

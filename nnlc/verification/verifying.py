@@ -11,8 +11,8 @@ import pandas as pd
 
 from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.errors import DeviceError, ImagesError, NnlcError, TableError
-from nnlc.networks import ImageSet, NetworkSpec
-from nnlc.networks.arithmetic import arithmetic_of
+from nnlc.families.arithmetic import arithmetic_of
+from nnlc.networks import ImageSet, Specification
 from nnlc.networks.draws import derive_seed
 from nnlc.system.environment import in_words, overruled
 from nnlc.system.shipped import shipped_names
@@ -200,7 +200,7 @@ class _Trainings:
         return self._process
 
     def train(
-        self, subject: TableToVerify, spec: NetworkSpec, half_epochs: int, which: str = ""
+        self, subject: TableToVerify, spec: Specification, half_epochs: int, which: str = ""
     ) -> list[Row]:
         """Return the first rows of a curve, and tell the user the progress."""
         name = f"{self.label} {subject.id}{which}"

@@ -73,10 +73,11 @@ def measure_here(networks: int, seed: int, folder: Path) -> Iterator[Reserved]:
     import torch
 
     from nnlc.campaign.campaign import load_campaign
-    from nnlc.networks import walk_network
-    from nnlc.networks.conditions import conditions_of
-    from nnlc.networks.convolution_plan import plan_convolution
-    from nnlc.networks.memory import image_bytes, memory_bytes, unmeasured_bytes
+    from nnlc.families.article import walk_network
+    from nnlc.families.article.conditions import conditions_of
+    from nnlc.families.article.convolution_plan import plan_convolution
+    from nnlc.families.article.memory import memory_bytes
+    from nnlc.networks.device_memory import image_bytes, unmeasured_bytes
     from nnlc.training.attempt import Attempt
     from nnlc.training.checkpoint import Checkpoints
     from nnlc.training.determinism import make_deterministic

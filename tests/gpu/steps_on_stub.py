@@ -17,7 +17,8 @@ import torch
 from small_networks import SAMPLE, bundled_images, first, spec
 
 from nnlc.campaign.campaign import DatasetSection, TrainingSection
-from nnlc.networks import POOLING, RELU
+from nnlc.families.article import POOLING, RELU
+from nnlc.families.article.family import ARTICLE
 from nnlc.training import trainer
 from nnlc.training.attempt import failure_message
 from nnlc.training.determinism import make_deterministic
@@ -54,7 +55,7 @@ def count(name: str = "calls") -> int:
 
 
 def loop_of(images: DeviceImages, network=None) -> HalfEpochLoop:
-    return HalfEpochLoop(network or spec(), FACTS, images, SETTINGS, 0.5)
+    return HalfEpochLoop(ARTICLE, network or spec(), FACTS, images, SETTINGS, 0.5)
 
 
 def memory(images: DeviceImages) -> dict:

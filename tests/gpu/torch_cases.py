@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # the helpers of all test
 import torch
 from small_networks import SAMPLE, bundled_images, first, spec
 
+from nnlc.families.article.family import ARTICLE
 from nnlc.networks.recipe import TrainingSection
 from nnlc.training.device_info import free_memory
 from nnlc.training.loop import HalfEpochLoop
@@ -46,7 +47,7 @@ def take_steps(hook: Callable[[torch.Tensor], object] | None = None) -> dict[str
     """Take five training steps of a network; `hook` gets its scores in each, and returns None."""
     before, settings = counters(), TrainingSection()
     images = DeviceImages(first(bundled_images(), 200, 100), settings, GPU)
-    loops = [HalfEpochLoop(NETWORK, SAMPLE, images, settings, 1)]
+    loops = [HalfEpochLoop(ARTICLE, NETWORK, SAMPLE, images, settings, 1)]
     if hook:
         loops[0].network.register_forward_hook(lambda _, __, scores: hook(scores))
     indices = torch.arange(100, device=GPU)

@@ -7,8 +7,9 @@ from math import prod
 from typing import Any, ClassVar
 
 from nnlc.errors import SpecError
-from nnlc.networks.buffers import VALUE_BYTES, Buffers
-from nnlc.networks.conditions import Conditions
+from nnlc.families.article.buffers import Buffers
+from nnlc.families.article.conditions import Conditions
+from nnlc.networks.device_memory import VALUE_BYTES
 from nnlc.networks.work import Work
 
 Shape = tuple[int, ...]

@@ -15,31 +15,16 @@ allocates: memory in gaps between tensors is of no use to other trainers on the 
 from collections.abc import Collection, Iterator
 from math import prod
 
-from nnlc.networks.buffers import VALUE_BYTES, Buffers
-from nnlc.networks.conditions import DeviceKind, conditions_of
-from nnlc.networks.geometry import Walk, walk_network
+from nnlc.families.article.buffers import Buffers
+from nnlc.families.article.conditions import conditions_of
+from nnlc.families.article.geometry import Walk, walk_network
+from nnlc.families.article.spec import NetworkSpec
+from nnlc.networks.device_memory import VALUE_BYTES, heap_bytes, image_bytes, library_bytes
 from nnlc.networks.image_sets import ImageSet
+from nnlc.networks.machine import DeviceKind
 from nnlc.networks.optimizers import optimizer_of
 from nnlc.networks.recipe import TrainingSection
-from nnlc.networks.spec import NetworkSpec
 
-_LABEL_BYTES = 8
-_LIBRARY_BYTES: dict[DeviceKind, int] = {"cuda": 600_000_000, "cpu": 580_000_000}
-"""Bytes of a trainer without images and network.
-
-cuda: assumed, for CUDA's context and the kernels of cuDNN and cuBLAS. cpu: measured, in a process
-that had imported torch 2.14 and made one step on Linux."""
-_WORKSPACE_BYTES = 2 * 32 * 2**20
-"""Bytes of cuBLAS's workspaces, one for the forward pass and one for autograd's thread.
-
-Their size is that of `CUBLAS_WORKSPACE_CONFIG`, 8 × 4 MiB."""
-_HEAP: dict[DeviceKind, float] = {"cuda": 1.0, "cpu": 1.4}
-"""Ratio of the heap's size to the bytes in use: fragmentation, and copies made by libraries.
-
-Measured on CPUs, with networks of the article's search space."""
-_SMALL_HEAP: dict[DeviceKind, float] = {"cuda": 1.0, "cpu": 2.6}
-"""Ratio for the first `_SMALL_BYTES` in use. Fragments grow for about 20 steps, by 50 to 200 MB."""
-_SMALL_BYTES = 200_000_000
 _SEGMENT_BYTES = 48 * 2**20
 """Bytes in gaps on a GPU, however little memory is in use.
 
@@ -88,13 +73,7 @@ def memory_bytes(
         worst += max(_bytes_in_validation(walk, spec.batch_size, layers))
         worst += _gap_bytes(walk, layers)
     images_held = sum(map(image_bytes, {images, *resident}))
-    return library_bytes(device) + images_held + _heap_bytes(copies * parameters + worst, device)
-
-
-def _heap_bytes(used: int, device: DeviceKind) -> int:
-    """Return the size of the heap in which some bytes are in use at the worst moment."""
-    small = min(used, _SMALL_BYTES)
-    return int(_SMALL_HEAP[device] * small + _HEAP[device] * (used - small))
+    return library_bytes(device) + images_held + heap_bytes(copies * parameters + worst, device)
 
 
 def _gap_bytes(walk: Walk, layers: list[Buffers]) -> int:
@@ -103,22 +82,6 @@ def _gap_bytes(walk: Walk, layers: list[Buffers]) -> int:
     largest = max(max(each.output, *each.kept, weights) for each in layers)
     gaps = _LARGEST_TENSORS * largest + max(each.gaps for each in layers)
     return _SEGMENT_BYTES + int(gaps)
-
-
-def library_bytes(device: DeviceKind) -> int:
-    """Return the bytes of a trainer without images and network."""
-    return _LIBRARY_BYTES[device] + (_WORKSPACE_BYTES if device == "cuda" else 0)
-
-
-def unmeasured_bytes(device: DeviceKind) -> int:
-    """Return the predicted bytes that a journal lacks, which has what torch reserves on a GPU."""
-    return _LIBRARY_BYTES[device] if device == "cuda" else 0
-
-
-def image_bytes(images: ImageSet) -> int:
-    """Return the bytes of a whole image set on a device: pixels as uint8, labels as int64."""
-    count = images.train_images + images.validation_images
-    return count * (images.channels * images.width**2 + _LABEL_BYTES)
 
 
 def kept_bytes(layers: list[Buffers]) -> list[int]:

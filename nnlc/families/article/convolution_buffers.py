@@ -3,12 +3,13 @@
 from math import prod
 from typing import TYPE_CHECKING
 
-from nnlc.networks.buffers import VALUE_BYTES, Buffers
-from nnlc.networks.conditions import Conditions
-from nnlc.networks.convolution_plan import DIRECT, plan_convolution
+from nnlc.families.article.buffers import Buffers
+from nnlc.families.article.conditions import Conditions
+from nnlc.families.article.convolution_plan import DIRECT, plan_convolution
+from nnlc.networks.device_memory import VALUE_BYTES
 
 if TYPE_CHECKING:
-    from nnlc.networks.layer import Layer
+    from nnlc.families.article.layer import Layer
 
 FOURIER_GAPS = 1.25
 """Bytes of gaps for each byte of a Fourier convolution's temporary memory on a GPU, at most.

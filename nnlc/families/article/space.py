@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nnlc.errors import SpaceError
+from nnlc.families.article.layers import ALL_BITS, BLOCK
 from nnlc.networks.image_sets import ImageSet
-from nnlc.networks.layers import ALL_BITS, BLOCK
 
 Coin = Literal["coin", "always", "never"]
 

@@ -16,16 +16,15 @@ Raise the format of campaign.toml too, since older releases can't read the setti
 
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from pydantic import BaseModel
 
-from nnlc.networks.conditions import Conditions, DeviceKind
-from nnlc.networks.convolution_plan import plan_convolution
-from nnlc.networks.geometry import walk_network
 from nnlc.networks.image_sets import ImageSet
-from nnlc.networks.spec import NetworkSpec
+from nnlc.networks.specification import FamilySpec, Specification
+
+if TYPE_CHECKING:
+    from nnlc.families.article.spec import NetworkSpec
 
 Settings = TypeVar("Settings", bound=BaseModel)
 """Section `[training]` of a campaign."""
@@ -44,23 +43,21 @@ class Change(NamedTuple):
     """First version of nnlc that had the change."""
     what: str
     """Networks whose bits changed, and how, in a few words."""
-    touches: Callable[[NetworkSpec, ImageSet, Any, str], bool]
+    touches: Callable[[Specification, ImageSet, Any, str], bool]
     """Called with a network, its images, settings and device ("cpu" or "cuda"); True if the change
     alters the network's bits there."""
     keeps: tuple[str, str] | None = None
     """Setting of `[training]` and its value that keep the old arithmetic; None if none does."""
 
 
-@cache  # pages and `status` ask often, for all networks of a campaign
-def _has_other_ways(spec: NetworkSpec, images: ImageSet, device: str) -> bool:
-    """Return True if any convolution is computed otherwise than with `convolutions = "direct"`."""
-    kind: DeviceKind = "cuda" if device == "cuda" else "cpu"
-    return any(
-        plan_convolution(layer, Conditions(spec.batch_size, kind, "auto"))
-        != plan_convolution(layer, Conditions(spec.batch_size, kind, "direct"))
-        for layer in walk_network(spec, images).layers
-        if layer.kind == "convolution"
-    )
+def _has_other_ways(spec: Specification, images: ImageSet, device: str) -> bool:
+    """Return True if one of the article's networks has convolutions that are not direct."""
+    if isinstance(spec, FamilySpec):
+        return False
+
+    from nnlc.families.article.other_ways import has_other_ways  # jobs of others don't need it
+
+    return has_other_ways(cast("NetworkSpec", spec), images, device)
 
 
 CHANGES: tuple[Change, ...] = (
@@ -84,7 +81,7 @@ def numbered_changes() -> Iterator[tuple[int, Change]]:
     yield from enumerate(CHANGES, 2)
 
 
-def arithmetic_of(spec: NetworkSpec, images: ImageSet, settings: BaseModel, device: str) -> str:
+def arithmetic_of(spec: Specification, images: ImageSet, settings: BaseModel, device: str) -> str:
     """Return a network's own arithmetic, such as "1", "4" or "4 without 3".
 
     Args:
@@ -179,7 +176,7 @@ def fingerprint(settings: BaseModel) -> dict[str, Any]:
 
 
 def older_ways(
-    arithmetic: str, spec: NetworkSpec, images: ImageSet, settings: BaseModel, device: str
+    arithmetic: str, spec: Specification, images: ImageSet, settings: BaseModel, device: str
 ) -> list[str]:
     """Return the settings, as text, with which a network is trained with older arithmetic.
 
@@ -199,7 +196,7 @@ def older_ways(
 
 def settings_for(
     arithmetic: str,
-    spec: NetworkSpec,
+    spec: Specification,
     images: ImageSet,
     settings: Settings,
     device: str,

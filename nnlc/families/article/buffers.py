@@ -6,8 +6,6 @@ the backward pass, and temporary memory of its kernels.
 
 from typing import NamedTuple
 
-VALUE_BYTES = 4
-"""Bytes of a value: all arithmetic is in single precision."""
 INDEX_BYTES = 8
 """Bytes of the index of a pooling window's maximum."""
 

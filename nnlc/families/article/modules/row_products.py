@@ -11,7 +11,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from nnlc.networks.convolution_plan import Trim, seen
+from nnlc.families.article.convolution_plan import Trim, seen
 
 _Index = tuple[slice, int, int | slice]
 

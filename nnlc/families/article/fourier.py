@@ -17,9 +17,9 @@ save a fifth of the operations of only one convolution in 33,000.
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from nnlc.networks.conditions import DeviceKind
-    from nnlc.networks.convolution_plan import Trim
-    from nnlc.networks.layer import Layer
+    from nnlc.families.article.convolution_plan import Trim
+    from nnlc.families.article.layer import Layer
+    from nnlc.networks.machine import DeviceKind
 
 PARTS = 3
 """Real parts of a spectrum: a complex product takes three real products."""

@@ -1,4 +1,6 @@
-"""Convolutions by Fourier transforms, with both gradients; `nnlc.networks.fourier` explains them.
+"""Convolutions by Fourier transforms, with both gradients.
+
+`nnlc.families.article.fourier` explains them.
 
 Squares are reordered to (rows, columns, images, channels) or (rows, columns, filters, channels):
 then every transform is one matrix product, and its result has the order that the next one needs.
@@ -13,7 +15,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from nnlc.networks.fourier import FourierPlan
+from nnlc.families.article.fourier import FourierPlan
 
 
 class FourierConvolution(nn.Module):

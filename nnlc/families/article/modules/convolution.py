@@ -1,8 +1,8 @@
 """Convolutions that skip windows with only padding, and compute each pass in its own way.
 
-`nnlc.networks.convolution_plan` says which outputs must be computed, the others equal the bias; and
-it chooses the ways. Often few outputs with large kernels remain. On CPUs the libraries' direct
-convolutions then reach a tenth of a core's peak, and matrix products most of it.
+`nnlc.families.article.convolution_plan` says which outputs must be computed, the others equal the
+bias; and it chooses the ways. Often few outputs with large kernels remain. On CPUs the libraries'
+direct convolutions then reach a tenth of a core's peak, and matrix products most of it.
 """
 
 from collections.abc import Callable
@@ -13,11 +13,17 @@ import torch.nn.functional as F  # noqa: N812  torch's own name for it
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from nnlc.networks import Layer
-from nnlc.networks.conditions import Conditions
-from nnlc.networks.convolution_plan import DIRECT, ConvolutionPlan, Trim, Way, plan_convolution
-from nnlc.training import row_products
-from nnlc.training.fourier import FourierConvolution
+from nnlc.families.article import Layer
+from nnlc.families.article.conditions import Conditions
+from nnlc.families.article.convolution_plan import (
+    DIRECT,
+    ConvolutionPlan,
+    Trim,
+    Way,
+    plan_convolution,
+)
+from nnlc.families.article.modules import row_products
+from nnlc.families.article.modules.fourier import FourierConvolution
 
 # Speed of "product" relative to "direct", for the sum of 98 convolutions of the article's search
 # space on two cores with AVX2: forward 1.3, gradient of the input 1.6, gradient of the weights 2.0.

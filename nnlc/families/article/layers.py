@@ -1,8 +1,9 @@
 """Kinds of layers, one class for each: shapes, parameters, work and memory.
 
-A new kind is a class here, listed in `KINDS`, and an entry in `nnlc.training.torch_calls`. `Layer`
-documents the methods. Each convolution is followed by a block of layers: the kinds with a `bit` may
-be in it, in the order of `KINDS`. A table's `layer_types` has the sum of each block's bits.
+A new kind is a class here, listed in `KINDS`, and an entry in
+`nnlc.families.article.torch_calls`. `Layer` documents the methods. Each convolution is followed by
+a block of layers: the kinds with a `bit` may be in it, in the order of `KINDS`. A table's
+`layer_types` has the sum of each block's bits.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,12 +11,13 @@ from math import prod
 from typing import Any
 
 from nnlc.errors import SpecError
-from nnlc.networks.buffers import INDEX_BYTES, VALUE_BYTES, Buffers
-from nnlc.networks.conditions import Conditions
-from nnlc.networks.convolution_buffers import convolution_buffers
-from nnlc.networks.convolution_plan import ConvolutionPlan, Way, plan_convolution, trim
-from nnlc.networks.layer import Layer, Shape, windowed
-from nnlc.networks.pooling_plan import bytes_in_block, pools_in_two_passes
+from nnlc.families.article.buffers import INDEX_BYTES, Buffers
+from nnlc.families.article.conditions import Conditions
+from nnlc.families.article.convolution_buffers import convolution_buffers
+from nnlc.families.article.convolution_plan import ConvolutionPlan, Way, plan_convolution, trim
+from nnlc.families.article.layer import Layer, Shape, windowed
+from nnlc.families.article.pooling_plan import bytes_in_block, pools_in_two_passes
+from nnlc.networks.device_memory import VALUE_BYTES
 from nnlc.networks.work import Work
 
 FEW_CHANNELS = 4
@@ -281,7 +283,7 @@ def check_kinds(kinds: Iterable[type[Layer]]) -> None:
         if missing := sorted(kind.__abstractmethods__):
             raise TypeError(
                 f"{kind.__name__}: this kind of layer lacks {', '.join(missing)}; "
-                "nnlc/networks/layer.py says what they return"
+                "nnlc/families/article/layer.py says what they return"
             )
 
 

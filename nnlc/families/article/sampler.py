@@ -7,12 +7,12 @@ machine. If the order of the draws changes, every network changes.
 from numbers import Integral
 
 from nnlc.errors import SpecError
-from nnlc.networks.draws import Draws, derive_seed, power_of_ten
+from nnlc.families.article.layer import output_width
+from nnlc.families.article.space import Coin, SearchSpace
+from nnlc.families.article.spec import DROPOUT, POOLING, NetworkSpec
+from nnlc.networks.draws import Draws, power_of_ten
 from nnlc.networks.image_sets import ImageSet
-from nnlc.networks.layer import output_width
 from nnlc.networks.optimizers import LOSSES, OPTIMIZERS
-from nnlc.networks.space import Coin, SearchSpace
-from nnlc.networks.spec import DROPOUT, POOLING, NetworkSpec
 
 MAX_DEPTH = 100
 """Maximum number of convolutions; the article's networks have at most 10."""
@@ -98,18 +98,6 @@ def sample_network(
         weight_decay=_draw_option(draws, "weight_decay", space),
         batch_size=draws.choice(space.legal_batch_sizes(images), "batch_size"),
     )
-
-
-def network_seed(campaign_seed: int, image_set_name: str, depth: int, draw: int) -> int:
-    """Return the 32-bit `random_seed` of a candidate for a campaign's network.
-
-    Args:
-        campaign_seed: the campaign's seed.
-        image_set_name: name of the image set.
-        depth: number of convolutions.
-        draw: number of the candidate among those of this image set and depth.
-    """
-    return derive_seed("network", campaign_seed, image_set_name, depth, draw, bits=32)
 
 
 def _toss(draws: Draws, option: str, space: SearchSpace) -> bool:

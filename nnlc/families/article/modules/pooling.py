@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from nnlc.networks import Layer
-from nnlc.networks.pooling_plan import images_in_block
+from nnlc.families.article import Layer
+from nnlc.families.article.pooling_plan import images_in_block
 
 _pool = torch.ops.aten.max_pool2d_with_indices
 _gradient = torch.ops.aten.max_pool2d_with_indices_backward

@@ -1,13 +1,13 @@
 """Calls that make each kind of layer with PyTorch, for modules and source code alike.
 
-A new kind of `nnlc.networks.layers` needs an entry in `CALLS`. If it is missing, the import of this
-module says so. This module does not load PyTorch.
+A new kind of `nnlc.families.article.layers` needs an entry in `CALLS`. If it is missing, the import
+of this module says so. This module does not load PyTorch.
 """
 
 from collections.abc import Callable
 
-from nnlc.networks import Layer
-from nnlc.networks.layers import KINDS
+from nnlc.families.article import Layer
+from nnlc.families.article.layers import KINDS
 from nnlc.networks.recipe import TrainingSection
 
 Call = tuple[str, tuple[int, ...], dict[str, float]]
@@ -43,6 +43,7 @@ CALLS: dict[str, Callable[[Layer, TrainingSection], Call]] = {
 
 if missing := sorted({kind.kind for kind in KINDS} ^ CALLS.keys()):
     raise TypeError(
-        f"{', '.join(missing)}: a kind of layer needs an entry in nnlc/networks/layers.py, in "
-        "KINDS, and one in nnlc/training/torch_calls.py, in CALLS"
+        f"{', '.join(missing)}: a kind of layer needs an entry in "
+        "nnlc/families/article/layers.py, in KINDS, and one in "
+        "nnlc/families/article/torch_calls.py, in CALLS"
     )

@@ -10,10 +10,10 @@ from itertools import pairwise
 from math import prod
 
 from nnlc.errors import SpecError
+from nnlc.families.article.layer import Layer, Shape, windowed
+from nnlc.families.article.layers import BLOCK, Convolution, Dropout, Flatten, Linear
+from nnlc.families.article.spec import NetworkSpec
 from nnlc.networks.image_sets import ImageSet
-from nnlc.networks.layer import Layer, Shape, windowed
-from nnlc.networks.layers import BLOCK, Convolution, Dropout, Flatten, Linear
-from nnlc.networks.spec import NetworkSpec
 
 
 @dataclass(frozen=True)

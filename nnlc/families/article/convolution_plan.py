@@ -7,11 +7,12 @@ moment at which its network was trained.
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from nnlc.networks.conditions import Conditions, DeviceKind
-from nnlc.networks.fourier import FourierPlan, plan_fourier
+from nnlc.families.article.conditions import Conditions
+from nnlc.families.article.fourier import FourierPlan, plan_fourier
+from nnlc.networks.machine import DeviceKind
 
 if TYPE_CHECKING:
-    from nnlc.networks.layer import Layer
+    from nnlc.families.article.layer import Layer
 
 Way = Literal["direct", "product", "rows", "fourier"]
 """Way of computing one pass. direct: the library's convolution. product: one matrix product over

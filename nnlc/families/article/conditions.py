@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from nnlc.families.article.spec import NetworkSpec
     from nnlc.networks.recipe import TrainingSection
-    from nnlc.networks.spec import NetworkSpec
 
-DeviceKind = Literal["cuda", "cpu"]
-Convolutions = Literal["auto", "direct"]
+from nnlc.networks.machine import DeviceKind
+from nnlc.networks.recipe import Convolutions
 
 
 class Conditions(NamedTuple):

@@ -3,9 +3,10 @@
 Both give the same bits.
 """
 
-from nnlc.networks.buffers import INDEX_BYTES, VALUE_BYTES
-from nnlc.networks.conditions import Conditions
-from nnlc.networks.layer import Layer
+from nnlc.families.article.buffers import INDEX_BYTES
+from nnlc.families.article.conditions import Conditions
+from nnlc.families.article.layer import Layer
+from nnlc.networks.device_memory import VALUE_BYTES
 
 PASS_COST = 15
 """Cost of an output of one of two passes, beyond its comparisons, in comparisons.

@@ -1,0 +1,104 @@
+"""The interface of a family: what its author writes.
+
+A family is a class. nnlc asks it what a network is; all else (recipe, loop, checkpoints, tables,
+plan) nnlc does itself.
+
+| method or attribute | asked by |
+| --- | --- |
+| `name`, `version`, `columns` | campaign, tables, audit, export |
+| `groups`, `specify` | campaign, worker, verify |
+| `build` | trainers, verify, rebuild, costs |
+| `check` | audit |
+| `layers` | show, report |
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from nnlc.networks.columns import Kind
+from nnlc.networks.draws import Draws
+from nnlc.networks.image_sets import ImageSet
+from nnlc.networks.specification import FamilySpec, Value
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Draws", "Family", "FamilySpec", "ImageSet", "Kind", "Layer", "Value", "Wrong"]
+
+
+class Wrong(NamedTuple):
+    """A value in a table that no network of the family has."""
+
+    column: str
+    """Name of the column."""
+    found: str
+    """The value, or what is wrong with it, in a few words."""
+    right: str
+    """What would be right, in a few words."""
+
+
+class Layer(NamedTuple):
+    """A layer of a network as `nnlc show` and the report draw it."""
+
+    name: str
+    """Kind of the layer and its settings, such as "Conv2d 3×3"."""
+    output: tuple[int, ...]
+    """Shape of its output without the batch, such as (16, 32, 32)."""
+    parameters: int
+
+
+class Family(ABC):
+    """A family of networks; subclass it and decorate the subclass with `@dataclass(frozen=True)`.
+
+    Fields of the dataclass, each with a default, are settings: a campaign gives them in `[space]`.
+
+    Don't import torch with the module that defines the class, but within `build`: ranks and login
+    nodes draw networks without torch.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012  (campaign files: no unknown keys)
+
+    name: ClassVar[str]
+    """Name of the family: letters, digits, dashes, underscores, dots; first a letter."""
+    version: ClassVar[str]
+    """Version, such as "1". Raise it when the same specification becomes another network."""
+    columns: ClassVar[Mapping[str, Kind]]
+    """Kind of each own column of the family's tables, by its name, in their order."""
+    groups: ClassVar[tuple[int, int]] = (1, 1)
+    """First and last group of networks, such as the depths; a campaign draws as many of each."""
+
+    @abstractmethod
+    def specify(
+        self, draws: Draws, images: ImageSet, group: int, number: int
+    ) -> Mapping[str, Value]:
+        """Return the values of a network: each own column, `batch_size` and `learning_rate`.
+
+        `momentum`, `dampening` and `weight_decay` may be among them, and are 0 otherwise. The
+        values must follow from the arguments alone. To enumerate networks, use `number` and leave
+        `draws` alone.
+
+        Args:
+            draws: random draws of the network's seed, the same on every machine.
+            images: names and sizes of the images that the network is for.
+            group: one of `groups`.
+            number: number of the network among those of its group and images, from 0.
+        """
+
+    @abstractmethod
+    def build(self, spec: FamilySpec, images: ImageSet) -> "nn.Module":
+        """Return a network with its initial weights, drawn from torch's global random stream.
+
+        Before the call, nnlc seeds that stream with the network's seed. The module takes float32
+        (batch, channels, width, width) and returns float32 (batch, classes), unnormalised.
+        """
+
+    def check(self, spec: FamilySpec, images: ImageSet) -> Iterable[Wrong]:
+        """Return the values in a table that no network of the family has; default: none."""
+        del spec, images
+        return ()
+
+    def layers(self, spec: FamilySpec, images: ImageSet) -> Iterable[Layer] | None:
+        """Return the layers of a network, or None, the default: nnlc takes the module's own."""
+        del spec, images
+        return None

@@ -1,0 +1,1 @@
+"""Torch modules of families that are written against the documented interface."""

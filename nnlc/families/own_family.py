@@ -1,0 +1,166 @@
+"""A family that is written against the documented interface, as nnlc asks it."""
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, cast
+
+from nnlc.errors import SpecError
+from nnlc.families.counted_costs import counted_of
+from nnlc.families.interface import Draws, Family, Layer, Value, Wrong
+from nnlc.families.network_family import NetworkFamily, NetworkSize, TrainedNetwork
+from nnlc.families.reference import FamilyReference
+from nnlc.networks.device_memory import VALUE_BYTES, heap_bytes, image_bytes, library_bytes
+from nnlc.networks.image_sets import ImageSet
+from nnlc.networks.machine import DeviceKind
+from nnlc.networks.optimizers import LOSSES, OPTIMIZERS, optimizer_of
+from nnlc.networks.recipe import TrainingSection
+from nnlc.networks.specification import FamilySpec, Specification
+from nnlc.networks.work import Work
+
+if TYPE_CHECKING:
+    import torch
+
+_DRAWN = ("batch_size", "learning_rate", "momentum", "dampening", "weight_decay")
+"""Values of every training that a family gives with its own; the first two are required."""
+
+
+class OwnFamily(NetworkFamily):
+    """Networks of a `Family`.
+
+    Args:
+        family: the family with its settings.
+        reference: reference to its code.
+    """
+
+    def __init__(self, family: Family, reference: FamilyReference) -> None:
+        self.space = self.family = family
+        self.reference = reference
+        self.label = f"{family.name}@{family.version}"
+        self.groups = family.groups
+
+    def specification(
+        self,
+        images: ImageSet,
+        group: int,
+        number: int,
+        seed: int,
+        *,
+        id: str,
+        optimizer: str,
+    ) -> FamilySpec:
+        values = dict(self.family.specify(Draws(seed), images, group, number))
+        training = {name: values.pop(name, 0) for name in _DRAWN}
+        if values.keys() != self.family.columns.keys():
+            wrong = sorted(values.keys() ^ self.family.columns.keys())
+            raise SpecError(
+                f"family {self.label}: specify must return each of {', '.join(_DRAWN[:2])} and "
+                f"{', '.join(self.family.columns)}; it is not so for {', '.join(map(str, wrong))}"
+            )
+        uses = OPTIMIZERS[optimizer].uses
+        unused = {name: 0 for name in ("momentum", "dampening") if name not in uses}
+        given: dict[str, Value] = training | unused
+        return FamilySpec(
+            id=id,
+            random_seed=seed,
+            train_gpu=True,
+            torch_set_deterministic=True,
+            dataset=images.table_name,
+            loss_fn=LOSSES[0],
+            optimizer=optimizer,
+            family=self.label,
+            own=tuple(
+                (name, kind, _as_kind(values[name])) for name, kind in self.family.columns.items()
+            ),
+            **given,  # type: ignore[arg-type]
+        )
+
+    def check_against(self, images: ImageSet) -> None:
+        low, _ = self.groups
+        spec = self.specification(
+            images, low, 0, 0, id="2000_01_01_00_00_00_000000", optimizer=next(iter(OPTIMIZERS))
+        )
+        batches = images.train_images // spec.batch_size
+        if batches < 2 or batches % 2 or spec.batch_size > images.validation_images:
+            raise SpecError(
+                f"batch_size {spec.batch_size} does not divide the {images.train_images} training "
+                f"images of {images.name} into an even number of batches, or is larger than its "
+                f"{images.validation_images} validation images"
+            )
+
+    def size(self, spec: Specification, images: ImageSet) -> NetworkSize:
+        del images  # counts are those of the spec's own images
+        counted = counted_of(cast(FamilySpec, spec))
+        return NetworkSize(counted.parameters, counted.multiply_adds)
+
+    def forward_work(
+        self, spec: Specification, images: ImageSet, settings: TrainingSection, device: DeviceKind
+    ) -> Work:
+        counted = counted_of(cast(FamilySpec, spec))
+        return Work(
+            operations=counted.forward_operations,
+            values=counted.forward_values,
+            weights=counted.parameters,
+            kernels=counted.forward_kernels,
+        )
+
+    def backward_work(
+        self, spec: Specification, images: ImageSet, settings: TrainingSection, device: DeviceKind
+    ) -> Work:
+        counted = counted_of(cast(FamilySpec, spec))
+        return Work(
+            operations=counted.backward_operations,
+            values=counted.backward_values,
+            weights=(2 + optimizer_of(spec).passes(spec)) * counted.parameters,
+            kernels=counted.backward_kernels,
+        )
+
+    def training_operations(self, spec: Specification, images: ImageSet, epochs: int) -> int:
+        counted = counted_of(cast(FamilySpec, spec))
+        train = images.train_images // spec.batch_size * epochs
+        validation = images.validation_images // spec.batch_size * 2 * epochs
+        step = counted.forward_operations + counted.backward_operations
+        return train * step + validation * counted.forward_operations
+
+    def memory_bytes(
+        self,
+        spec: Specification,
+        images: ImageSet,
+        settings: TrainingSection,
+        device: DeviceKind,
+        *,
+        resident: Collection[ImageSet] = (),
+    ) -> int:
+        counted = counted_of(cast(FamilySpec, spec))
+        copies = 2 + optimizer_of(spec).kept_values(spec)
+        used = copies * VALUE_BYTES * counted.parameters + counted.buffer_bytes
+        used += counted.kept_bytes + 2 * counted.largest_bytes
+        held = sum(map(image_bytes, {images, *resident}))
+        return library_bytes(device) + held + heap_bytes(used, device)
+
+    def convolutions(self, spec: Specification, images: ImageSet) -> int:
+        return counted_of(cast(FamilySpec, spec)).convolutions
+
+    def layers(self, spec: Specification, images: ImageSet) -> Iterable[Layer]:
+        own = self.family.layers(cast(FamilySpec, spec), images)
+        if own is not None:
+            return own
+        from nnlc.families.modules.own_network import module_layers
+
+        return module_layers(self.family, cast(FamilySpec, spec), images)
+
+    def check(self, spec: Specification, images: ImageSet) -> Iterable[Wrong]:
+        return self.family.check(cast(FamilySpec, spec), images)
+
+    def trained_network(
+        self,
+        spec: Specification,
+        images: ImageSet,
+        settings: TrainingSection,
+        device: "torch.device",
+    ) -> TrainedNetwork:
+        from nnlc.families.modules.own_network import trained_network
+
+        return trained_network(self.family, cast(FamilySpec, spec), images, device)
+
+
+def _as_kind(value: Value) -> Value:
+    return tuple(value) if isinstance(value, list) else value

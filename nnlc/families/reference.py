@@ -1,0 +1,33 @@
+"""Reference to a family, as campaigns, journals and checkpoints record it."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+ARTICLE_NAME = "article"
+"""Name of the data article's family."""
+
+
+class FamilyReference(BaseModel):
+    """Family of a campaign's networks: where its code is, and which code it was.
+
+    In a campaign file it is only a text: the name of a family of nnlc's or of an installed package,
+    or "module:Class" for a module beside the campaign file. The folder is no part of its identity.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*(:[A-Za-z_][A-Za-z0-9_]*)?$")]
+    folder: str | None = None
+    """Folder of a module that is not installed."""
+    label: str | None = None
+    """Name and version that the class gives, such as residual@1."""
+    code: str | None = None
+    """Digest of the code (`nnlc.families.code_digest`)."""
+
+
+def _read(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+GivenReference = Annotated[FamilyReference, BeforeValidator(_read)]
