@@ -20,8 +20,6 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
     field_validator,
     model_validator,
 )
@@ -59,20 +57,6 @@ def _read_stamp(value: object) -> datetime:
         "must be a date and time of the years 1000 to 9999 in whole seconds, without a zone and "
         "without quotes, such as 2026-01-31T12:00:00"
     )
-
-
-def _read_space(
-    space: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo
-) -> SearchSpace | dict[str, Any]:
-    """Return the article's search space; other families check their settings when loaded."""
-    if info.data.get("family") is None:
-        found: SearchSpace = read(space)
-        return found
-    if isinstance(space, SearchSpace):  # none given
-        return {}
-    if not isinstance(space, dict):
-        raise ValueError("must be a table")
-    return space
 
 
 class RunSection(Section):
@@ -116,7 +100,10 @@ class Campaign(Section):
     family: GivenReference | None = None
     """Family of the networks, if not the article's: the name of one of nnlc's or of an installed
     package, or "module:Class" for a module beside the campaign file."""
-    space: Annotated[SearchSpace, WrapValidator(_read_space)] = SearchSpace()
+    space: SearchSpace = SearchSpace()
+    """Search space of the article's family."""
+    family_space: Annotated[dict[str, Any] | None, Field(repr=False)] = None
+    """Section `[space]` of another family, whose class checks it."""
     grown_from: Annotated[tuple[Generation, ...] | None, Field(repr=False)] = None
     """Generations before the campaign grew, the oldest first; only `nnlc grow` writes this."""
 
@@ -158,21 +145,11 @@ class Campaign(Section):
             raise ValueError("grown_from has more networks or epochs than the campaign itself")
         return self
 
-    @model_validator(mode="before")
-    @classmethod
-    def _read_group_words(cls, values: Any) -> Any:
-        """Return the values of a file with the words for groups that all families share."""
-        if not isinstance(values, dict) or values.get("family") is None:
-            return values
-        datasets = values.get("datasets")
-        if not isinstance(datasets, dict):
-            return values
-        return {**values, "datasets": {n: _with_words(one, 0) for n, one in datasets.items()}}
-
     def dump(self, mode: Literal["python", "json"] = "python") -> dict[str, Any]:
         """Return all values as a campaign file has them."""
         values = self.model_dump(mode=mode, exclude_none=True)
         if self.family is not None:
+            values["space"] = values.pop("family_space", {})
             values["datasets"] = {n: _with_words(one, 1) for n, one in values["datasets"].items()}
             for each in values.get("grown_from", ()):
                 each["datasets"] = {n: _with_words(d, 1) for n, d in each["datasets"].items()}
@@ -223,7 +200,7 @@ class Campaign(Section):
         Raises:
             FamilyError: its code can't be loaded or has changed, or a setting is wrong.
         """
-        return make_family(self.family, self.space)
+        return make_family(self.family, self.family_space if self.family else self.space)
 
     def image_sets(self) -> dict[str, ImageSet]:
         """Return the image sets that have networks, by name, in the file's order."""
@@ -267,6 +244,17 @@ class Campaign(Section):
 
 _GROUP_WORDS = (("networks_per_group", "networks_per_depth"), ("groups", "depths"))
 """Words for groups of networks: in files of other families, and in the article's and in memory."""
+
+
+def _use_common_words(values: Values) -> None:
+    """Give the values of a file of another family the names that they have in memory."""
+    if "space" in values:
+        values["family_space"] = values.pop("space")
+    if isinstance(datasets := values.get("datasets"), dict):
+        values["datasets"] = {name: _with_words(section, 0) for name, section in datasets.items()}
+    for each in values.get("grown_from", ()):
+        if isinstance(each, dict) and isinstance(datasets := each.get("datasets"), dict):
+            each["datasets"] = {name: _with_words(section, 0) for name, section in datasets.items()}
 
 
 def _with_words(section: Any, position: int) -> Any:
@@ -367,6 +355,9 @@ def find_campaign(name_or_path: str) -> Path:
 
 def _checked(layers: Layers) -> Campaign:
     """Return a campaign after checking that its networks fit their images."""
+    if layers.merged.get("family") is not None:
+        for values in layers.each:
+            _use_common_words(values)
     campaign = validate(Campaign, layers, CampaignError, keys="nnlc keys campaign")
     for name, section in campaign.datasets.items():
         try:
