@@ -241,8 +241,12 @@ def failure_message(index: int, problem: Exception) -> messages.Message:
     if isinstance(problem, UncapturedError):
         return {"kind": "uncaptured", "index": index, "reason": str(problem)}
     failed = {"kind": "failed", "index": index, "reason": failure_reason(problem)}
-    shown = problem.__cause__ if isinstance(problem, FamilyError) else problem
-    if shown and not isinstance(shown, RuntimeError | MemoryError | OSError | NnlcError):
+    if isinstance(problem, FamilyError):
+        shown = problem.__cause__
+    else:
+        known = isinstance(problem, RuntimeError | MemoryError | OSError | NnlcError)
+        shown = None if known else problem
+    if shown is not None:
         failed["traceback"] = "".join(traceback.format_exception(shown)).rstrip()
     return failed
 

@@ -6,25 +6,25 @@ steps with a small batch on the CPU, goes on from a saved state in the other one
 
 import io
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from nnlc.errors import FamilyError
 from nnlc.families.network_family import NetworkFamily, TrainedNetwork
+from nnlc.families.own_code import what_was_raised
 from nnlc.networks import ImageSet, Specification
 from nnlc.networks.draws import training_seed
 from nnlc.networks.machine import DeviceKind
 from nnlc.networks.recipe import TrainingSection
 from nnlc.training.attempt import failure_reason
-from nnlc.training.module_state import memory_of, shown, state_digests, storage_of
+from nnlc.training.module_rules import BUFFER, Problem, check_scores, unfit
+from nnlc.training.module_state import memory_of, state_digests, storage_of
 from nnlc.training.module_watch import Watch
-from nnlc.training.training_steps import check_scores
 
 _BATCH = 4
 """Images of a step; modules that don't take so few get as many as their own batch has."""
@@ -32,20 +32,47 @@ _STEPS = 3
 _SAVED = 1
 """Steps after which the state is saved."""
 _RATE = 0.01
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-_HALF = (torch.float16, torch.bfloat16)
-_BUFFER = "keep it in a buffer (register_buffer) and change it in place"
 
 
-class Problem(NamedTuple):
-    """A fault of a network's module."""
+MOST_LINES = 12
+"""Lines of a check that are shown."""
 
-    text: str
-    """Module, fault, and what to do, in one line."""
-    is_failure: bool = False
-    """True if the network can't be trained at all; else it must not be."""
-    cause: Exception | None = None
-    """The exception that the family's code raised."""
+
+def check_sample(
+    family: NetworkFamily,
+    sample: Sequence[tuple[Specification, ImageSet]],
+    settings: TrainingSection,
+    device: DeviceKind,
+) -> dict[str, list[str]]:
+    """Check some networks of a campaign; return lines on networks that must not or can't train.
+
+    If none of them can train, the whole campaign is refused. If some can't, they fail later, by
+    themselves.
+    """
+    found = [ModuleCheck(family, *each, settings, device).problems() for each in sample]
+    refused = [each.text for one in found for each in one if not each.is_failure]
+    failing = [each.text for one in found for each in one if each.is_failure]
+    if refused or all(found):
+        return {"refused": (refused or failing)[:MOST_LINES]}
+    return {"failing": failing[:MOST_LINES]}
+
+
+def refuse_unsound(
+    family: NetworkFamily,
+    spec: Specification,
+    images: ImageSet,
+    settings: TrainingSection,
+    device: DeviceKind,
+) -> None:
+    """Check a network before its training.
+
+    Raises:
+        FamilyError: its module is not sound.
+    """
+    for problem in ModuleCheck(family, spec, images, settings, device).problems():
+        raise FamilyError(problem.text) from (
+            problem.cause and (problem.cause.__cause__ or problem.cause)
+        )
 
 
 class ModuleCheck:
@@ -75,30 +102,34 @@ class ModuleCheck:
     def problems(self) -> list[Problem]:
         """Return the faults of the network's module, each as one line; none if it is sound."""
         about = f"family {self._family.label}, network {self._spec.id}: "
+        found: list[Problem] = []
         with _global_state_kept():
             try:
-                found = list(self._found())
+                found.extend(self._found())  # those before an exception stay
             except Exception as problem:  # whatever the family's code raises
-                found = [Problem(failure_reason(problem), is_failure=True, cause=problem)]
+                if not found:
+                    found.append(self._failure(problem))
         return [each._replace(text=about + each.text) for each in found]
+
+    def _failure(self, problem: Exception) -> Problem:
+        reason = failure_reason(problem)
+        if not isinstance(problem, FamilyError) and not reason.startswith("out of memory"):
+            reason = f"its module raised {what_was_raised(self._family.space, problem)}"
+        return Problem(reason, is_failure=True, cause=problem)
 
     def _found(self) -> Iterator[Problem]:
         settings = _settings_of_torch()
-        first, second = self._build(1).module, self._build(2)
-        built = state_digests(first)
+        first = self._build(1).module
+        if faults := list(unfit(first)):
+            yield from faults
+            return
+        second = self._build(2)
         yield from _compared(
-            built,
+            state_digests(first),
             state_digests(second.module),
             "{} differs when the network is built twice: let build draw from torch's global "
             "random stream alone",
         )
-        unfit = list(_unfit(first))
-        yield from unfit
-        if not any(each.requires_grad for each in first.parameters()):
-            yield Problem("it has no parameters to train", is_failure=True)
-            return
-        if unfit:
-            return
         watched = self._build(1)
         self._choose_batch(self._build(1))
         watch = Watch(watched.module)
@@ -114,7 +145,7 @@ class ModuleCheck:
             expected,
             self._train(second, _SAVED),
             "{} differs when training goes on from saved parameters and buffers: what it depends "
-            f"on beside them, {_BUFFER}",
+            f"on beside them, {BUFFER}",
         )
 
     def _build(self, number: int) -> TrainedNetwork:
@@ -138,9 +169,11 @@ class ModuleCheck:
 
     def _train_watched(self, network: TrainedNetwork) -> tuple[dict[str, Any], dict[str, object]]:
         """Make all steps; return the state saved after the first, and digests after the last."""
-        module = network.module
+        module, storage = network.module, storage_of(network.module)
         self._step(network, 0)
-        memory, storage = memory_of(module), storage_of(module)
+        memory = memory_of(
+            module
+        )  # what the first step made and later ones leave alone is harmless
         saved = _saved(module)
         self._evaluate(network)
         weights = {name: each.clone() for name, each in module.named_parameters()}
@@ -176,7 +209,7 @@ class ModuleCheck:
         scores = module(self._pixels(number))
         check_scores(scores, self._batch, self._images.classes)
         loss = nn.functional.cross_entropy(scores, labels)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         with torch.no_grad():
             for each in module.parameters():
                 if each.grad is not None:
@@ -210,28 +243,6 @@ class ModuleCheck:
             )
 
 
-def _unfit(network: nn.Module) -> Iterator[Problem]:
-    """Yield what makes a module unfit before it has made a step."""
-    for path, module in network.named_modules():
-        name = shown(path, module)
-        for key, parameter in module._parameters.items():
-            if parameter is None:
-                continue
-            if is_lazy(parameter):
-                yield Problem(f"{name} is lazy: give its sizes, so that build makes its weights")
-            elif parameter.dtype != torch.float32:
-                yield Problem(f"{name} has {key!r} of {parameter.dtype}: nnlc trains float32 alone")
-            elif parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
-                yield Problem(f"{name} has hooks on {key!r}: do their work in forward")
-        for key, buffer in module._buffers.items():
-            if buffer is not None and (buffer.is_complex() or buffer.dtype in _HALF):
-                yield Problem(f"{name} has {key!r} of {buffer.dtype}: take float32")
-        if any(getattr(module, hooks) for hooks in _HOOKS):
-            yield Problem(f"{name} has hooks, which files can't keep: do their work in forward")
-        if type(module).get_extra_state is not nn.Module.get_extra_state:
-            yield Problem(f"{name} has an extra state, which nnlc does not save: {_BUFFER}")
-
-
 def _changed(
     memory: dict[tuple[str, str], object],
     later_memory: dict[tuple[str, str], object],
@@ -242,7 +253,7 @@ def _changed(
     for key in memory | later_memory:
         if memory.get(key) != later_memory.get(key):
             where, what = key
-            yield Problem(f"{where} changes {what} in a step, and no file keeps it: {_BUFFER}")
+            yield Problem(f"{where} changes {what} in a step, and no file keeps it: {BUFFER}")
     for key in storage | later_storage:
         if storage.get(key) != later_storage.get(key):
             where, name = key

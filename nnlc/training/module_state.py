@@ -13,22 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nnlc.families.modules.own_network import is_of_torch, shown
+
 Memory = dict[tuple[str, str], object]
 """Digest of each value, by path of the module and a description of where the value is."""
 
 _DEPTH = 4
 _MOST = 1000
 _OWN_OF_TORCH = frozenset(vars(nn.Module())) - {"training"}
-
-
-def shown(path: str, module: nn.Module) -> str:
-    """Return a module's path and class for a message."""
-    return f"{path or 'the network itself'} ({type(module).__name__})"
-
-
-def is_of_torch(module: nn.Module) -> bool:
-    """Return True if torch defines a module's class."""
-    return type(module).__module__.split(".")[0] == "torch"
 
 
 def memory_of(network: nn.Module) -> Memory:

@@ -18,7 +18,7 @@ from torch.nn.modules.module import (
 )
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nnlc.training.module_state import is_of_torch, shown
+from nnlc.families.modules.own_network import is_of_torch, shown
 
 NO_DETERMINISTIC_KERNEL = frozenset(
     (
@@ -38,7 +38,7 @@ NO_DETERMINISTIC_KERNEL = frozenset(
 `torch.nn.functional.interpolate` then uses other operations."""
 
 
-class Watch(TorchDispatchMode):
+class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Watch over steps of one network.
 
     Args:
@@ -50,7 +50,7 @@ class Watch(TorchDispatchMode):
     """
 
     def __init__(self, network: nn.Module) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._paths = {id(module): path for path, module in network.named_modules()}
         self._network = network
         self._running: list[nn.Module] = []
@@ -74,7 +74,11 @@ class Watch(TorchDispatchMode):
             after.remove()
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         del types
         draws = torch.Tag.nondeterministic_seeded in func.tags
@@ -121,5 +125,5 @@ def _is_harmless(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bo
 
 def global_streams() -> tuple[object, object]:
     """Return the states of Python's and of NumPy's global random streams."""
-    drawn = np.random.get_state()
+    drawn: Any = np.random.get_state()
     return random.getstate(), (drawn[1].tobytes(), *drawn[2:])

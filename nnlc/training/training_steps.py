@@ -11,7 +11,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from nnlc.errors import FamilyError
 from nnlc.training.build import bare_step
 from nnlc.training.pixels import DeviceImages
 
@@ -25,24 +24,6 @@ LARGE_STEP = 2e11
 
 class UncapturedError(RuntimeError):
     """Failed capture of a step; in some versions of torch, dropout then fails in this process."""
-
-
-def check_scores(scores: object, batch_size: int, classes: int) -> None:
-    """Check what a network has returned for a batch.
-
-    Raises:
-        FamilyError: it is not float32 (batch, classes).
-    """
-    if isinstance(scores, Tensor):
-        if scores.shape == (batch_size, classes) and scores.dtype == torch.float32:
-            return
-        found = f"{str(scores.dtype).removeprefix('torch.')} {tuple(scores.shape)}"
-    else:
-        found = f"a {type(scores).__name__}"
-    raise FamilyError(
-        f"its module returned {found}: let forward return float32 ({batch_size}, {classes}), the "
-        "scores of each image for each class"
-    )
 
 
 class Steps:
