@@ -1,4 +1,4 @@
-"""What the code of a user's own family did wrong, in one line."""
+"""Messages on exceptions that the code of a user's own family raised."""
 
 import sys
 import traceback

@@ -10,7 +10,7 @@ from nnlc.errors import FamilyError
 from nnlc.families.modules.own_network import shown
 
 BUFFER = "keep it in a buffer (register_buffer) and change it in place"
-"""What to do with a state that is in no buffer."""
+"""Advice on a state that is in no buffer."""
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _HALF = (torch.float16, torch.bfloat16)
 

@@ -1,4 +1,4 @@
-"""What a module remembers outside its parameters and buffers: attributes, closures, globals.
+"""Memory of modules outside their parameters and buffers: attributes, closures, globals.
 
 No checkpoint has such values, so a network whose steps change them could not be resumed.
 """
