@@ -35,7 +35,7 @@ def outcome(parse, content):
         return str(problem), problem.path, problem.line, problem.column
     if isinstance(found, Table):
         return arrays_of(found)
-    metadata, curve = found
+    _, metadata, curve = found
     assert curve.dtype == np.float64
     return repr((metadata, curve.tolist()))
 
