@@ -68,11 +68,12 @@ def _problem_of_column(name: object, kind: object) -> Iterator[str]:
         yield f"columns: {problem}"
 
 
-def _problem_of_settings(kind: type[Family]) -> Iterator[str]:
+def _problem_of_settings(kind: Any) -> Iterator[str]:
     """Yield why the fields of a class can't be settings of a campaign file."""
-    if not (dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen):  # type: ignore[attr-defined]
+    parameters = getattr(kind, "__dataclass_params__", None)
+    if parameters is None or not parameters.frozen:
         yield "must be decorated with @dataclass(frozen=True)"
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+    for field in dataclasses.fields(kind):
         if field.default is field.default_factory is dataclasses.MISSING:
             yield f"setting {field.name} has no default"
     try:

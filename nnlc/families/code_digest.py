@@ -1,8 +1,8 @@
 """Digest of a family's code: equal digests mean equal code, whatever Python reads it.
 
-The code is that of the class's module, and of all modules that it imports from its own package, also
-within functions and through each other. The package is the outermost one, such as `mine` of
-`mine.nets.cells`. For a module beside a campaign file, modules and packages of the same folder count
+The code is that of the class's module, and of all modules that it imports from its own package,
+also within functions and through each other. The package is the outermost one, such as `mine` of
+`mine.nets.cells`. For a module beside a campaign file, modules and packages of its folder count
 instead. Bases of the class count with their own packages. Other packages and data files don't.
 
 Comments, docstrings, layout and `pass` don't count either. What is left is written down by rules of
@@ -114,7 +114,7 @@ def _text(node: object) -> Iterator[str]:
         yield f"({type(node).__name__}"
         for name in sorted(set(node._fields) - set(_IGNORED)):
             value = getattr(node, name, None)
-            if isinstance(node, ast.JoinedStr):  # versions of Python differ in empty parts
+            if isinstance(node, ast.JoinedStr) and value:  # versions differ in empty parts
                 value = [part for part in value if getattr(part, "value", None) != ""]
             if value is not None and value != []:  # versions of Python differ in empty fields
                 yield f" {name}="

@@ -110,6 +110,26 @@ def family_from_json(values: dict[str, Any]) -> NetworkFamily:
     return make_family(reference, space)
 
 
+def settings_class(name: str) -> type:
+    """Return the class whose fields are the settings of a family.
+
+    Args:
+        name: the family's name; "module:Class" is in the current folder.
+
+    Raises:
+        FamilyError: there is no such family, or it can't be loaded.
+    """
+    if name == ARTICLE_NAME:
+        from nnlc.families.article.space import SearchSpace
+
+        return SearchSpace
+    folder = str(Path.cwd()) if ":" in name else None
+    try:
+        return load_class(FamilyReference(name=name, folder=folder))
+    except ValidationError:
+        raise FamilyError(f"{name!r} is no name of a family") from None
+
+
 def load_class(reference: FamilyReference) -> type[Family]:
     """Return the class of a family.
 
@@ -169,14 +189,17 @@ def other_code(recorded: FamilyReference, code: str | None) -> str:
     )
 
 
+def _key(reference: FamilyReference) -> tuple[str, str | None]:
+    return reference.name, reference.folder if ":" in reference.name else None
+
+
 def load_family(reference: FamilyReference) -> LoadedFamily:
     """Return a family's class and the digest of its code, as they were when first loaded here.
 
     Raises:
         FamilyError: it can't be loaded, or breaks a rule of families.
     """
-    name = reference.name
-    key = name, reference.folder if ":" in name else None
+    name, key = reference.name, _key(reference)
     if key not in _loaded:
         try:
             _loaded[key] = _load(*key)

@@ -1,4 +1,4 @@
-"""Code of other packages: finds their entry points, and runs their code so that it ends no program."""
+"""Code of other packages: finds entry points, and runs code so that it ends no program."""
 
 import signal
 import threading

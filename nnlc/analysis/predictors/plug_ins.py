@@ -90,8 +90,9 @@ def _make(name: str, entry: EntryPoint, settings: dict[str, str], epoch: float) 
     text = "".join(f":{key}={value}" for key, value in given.items())
     if decides and learns:
         raise NnlcError(
-            f"the predictor {name!r} of {package_of(entry)} learns from finished curves, of which a "
-            "running campaign has none, so it can't have `decides = True`; leave out one of them"
+            f"the predictor {name!r} of {package_of(entry)} learns from finished curves, of "
+            "which a running campaign has none, so it can't have `decides = True`; leave out one "
+            "of them"
         )
     if decides:
         return PlugInStopRule(name, function, text, epoch=epoch)
