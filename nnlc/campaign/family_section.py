@@ -15,7 +15,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.errors import CampaignError, FamilyError
 from nnlc.families.interface import Family
-from nnlc.families.reference import ARTICLE_NAME, FamilyReference, GivenReference
+from nnlc.families.layouts import ARTICLE_NAME
+from nnlc.families.reference import FamilyReference, GivenReference
 from nnlc.families.registry import check_code, completed, load_family, make_family, settings_class
 from nnlc.networks.recipe import TrainingSection
 from nnlc.system.toml_file import Layers, Values, validate

@@ -15,8 +15,9 @@ from nnlc.errors import FamilyError, NnlcError
 from nnlc.families.class_rules import check_class
 from nnlc.families.code_digest import code_of
 from nnlc.families.interface import Family
+from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.families.network_family import NetworkFamily
-from nnlc.families.reference import ARTICLE_NAME, FamilyReference
+from nnlc.families.reference import FamilyReference
 from nnlc.networks.specification import FamilySpec, Specification
 from nnlc.system.foreign_code import (
     ForeignCodeError,
