@@ -119,22 +119,21 @@ class ModuleCheck:
 
     def _found(self) -> Iterator[Problem]:
         settings = _settings_of_torch()
-        first = self._build(1).module
-        if faults := list(unfit(first)):
+        first = self._build(1)
+        if faults := list(unfit(first.module)):
             yield from faults
             return
         second = self._build(2)
         yield from _compared(
-            state_digests(first),
+            state_digests(first.module),
             state_digests(second.module),
             "{} differs when the network is built twice: let build draw from torch's global "
             "random stream alone",
         )
-        watched = self._build(1)
         self._choose_batch(self._build(1))
-        watch = Watch(watched.module)
+        watch = Watch(first.module)
         with watch.watching():
-            saved, expected = self._train_watched(watched)
+            saved, expected = self._train_watched(first)
             yield from self._changes
         yield from self._watched(watch)
         if changed := [k for k, v in _settings_of_torch().items() if settings[k] != v]:

@@ -1,0 +1,98 @@
+"""Families that are wrong: each is refused, or its network recorded, and no other is harmed."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from worker_jobs import events, run_worker, tables
+
+from nnlc.errors import ExitStatus
+
+WRONG = Path(__file__).parent / "families" / "wrong.py"
+CAMPAIGN = """
+name = "wrong"
+seed = 11
+stamp = 2026-01-02T03:04:05
+epochs = 1
+family = "wrong:{name}"
+
+[datasets.F-MNIST-sample]
+networks_per_group = 3
+
+[space]
+wrong_from = {wrong_from}
+"""
+
+
+def _campaign(folder: Path, name: str, wrong_from: int = 100) -> Path:
+    """A campaign of a family of tests/families/wrong.py, with a copy of it beside."""
+    folder.mkdir(exist_ok=True)
+    shutil.copy(WRONG, folder)
+    path = folder / "wrong.toml"
+    path.write_text(CAMPAIGN.format(name=name, wrong_from=wrong_from))
+    return path
+
+
+def _train(folder: Path, name: str, wrong_from: int = 100, **job):
+    """Run a job of a wrong family; return it with its output."""
+    campaign = _campaign(folder, name, wrong_from)
+    job = run_worker(campaign, "--results", folder / "r", **job)
+    return job, job.stdout + job.stderr
+
+
+@pytest.fixture(scope="module")
+def right(tmp_path_factory) -> dict[str, bytes]:
+    """The tables of the family that is not wrong."""
+    folder = tmp_path_factory.mktemp("right")
+    job, output = _train(folder, "Right", ranks=2)
+    assert job.returncode == ExitStatus.DONE, output
+    found = tables(folder / "r")
+    assert len(found) == 6
+    return found
+
+
+REFUSED = {
+    "GlobalDraw": ["family right@1", "specify gives number 0 of group 1 width = ", "called again"],
+    "CountedDraw": ["family right@1", "specify gives number 0 of group 1 width = "],
+    "CountedStep": ["2 (Fades) changes ", "in a step, and no file keeps it"],
+    "Unequal": ["specify of number 2 of group 1 for F-MNIST-sample must return each", "for depth"],
+    "Spaced": ["number 2 of group 1", "colour 'dark red' must be printable ASCII without spaces"],
+    "Noisy": ["2 (Noise) draws random numbers with torch.randn_like: "],
+    "Wide": ["its module returned float32 (", "11)", "float32 (100, 10)"],
+    "Taken": ["the name 'residual' is taken"],
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_wrong_family_is_one_message_before_the_first_network(name, tmp_path):
+    job, output = _train(tmp_path, name)
+    assert job.returncode == ExitStatus.ERROR, output
+    assert output.count("error: ") == 1, output
+    assert "Traceback" not in output
+    for word in REFUSED[name]:
+        assert word in output
+    assert not tables(tmp_path / "r")
+
+
+RECORDED = {
+    "RarelyFails": ("build raised ValueError: no body for number 22 (", "wrong.py, line "),
+    "RarelyHuge": ("out of memory: ",),
+    "RarelyNoisy": ("2 (Noise) draws random numbers with torch.randn_like: ",),
+    "RarelyWide": ("its module returned float32 (", "11)"),
+}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_network_that_cannot_be_trained_is_recorded_and_no_other_is_harmed(
+    name, right, tmp_path, monkeypatch
+):
+    job, output = _train(tmp_path, name, 22)
+    assert job.returncode == ExitStatus.DONE_WITH_FAILURES, output
+    found = tables(tmp_path / "r")
+    assert len(found) == 5
+    assert found.items() < right.items()
+    [failure] = events(tmp_path / "r", "failure")
+    assert failure["id"].endswith("_000005")
+    for word in RECORDED[name]:
+        assert word in failure["reason"]
+    assert "bug" not in output
