@@ -2,9 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from nnlc.errors import SpecError
 from nnlc.families.interface import Layer, Wrong
 from nnlc.families.reference import FamilyReference
 from nnlc.networks.image_sets import ImageSet
@@ -16,6 +17,17 @@ from nnlc.networks.work import Work, sum_work
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+
+HOW_TO_COUNT = (
+    "where torch is installed, 'nnlc specs CAMPAIGN --costs FILE' counts the costs of all networks;"
+    " give FILE with --costs"
+)
+"""What to do about unknown costs."""
+
+
+class UnknownCostError(SpecError):
+    """The costs of a network are neither counted here nor read from a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +78,21 @@ class NetworkFamily(ABC):
     """First and last group that the family has."""
     group_word: ClassVar[str] = "group"
     """Word for a group, as in the keys of `[datasets.NAME]`."""
+    has_cost_model: ClassVar[bool] = False
+    """True if costs follow from specifications; False if they are counted or read from a file."""
+
+    def __eq__(self, other: object) -> bool:
+        """Return True for the same family with the same settings."""
+        if not isinstance(other, NetworkFamily):
+            return NotImplemented
+        return (self.label, self.reference, self.space) == (
+            other.label,
+            other.reference,
+            other.space,
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.label)
 
     @abstractmethod
     def specification(
@@ -100,13 +127,36 @@ class NetworkFamily(ABC):
             ValueError: they don't; the text begins with the key of `[space]` that is wrong, if any.
         """
 
+    def cost_key(self, spec: Specification, images: ImageSet) -> str:
+        """Return the key of a network's costs in files; only if costs are counted."""
+        raise NotImplementedError
+
+    def knows_cost(self, spec: Specification, images: ImageSet) -> bool:
+        """Return True if size, work and memory of a network can be asked for."""
+        del spec, images
+        return True
+
+    def with_batch_size(
+        self, spec: Specification, images: ImageSet, batch_size: int
+    ) -> Specification:
+        """Return a network with another batch size, whose cost is known if that network's is."""
+        del images
+        return replace(spec, batch_size=batch_size)
+
     @abstractmethod
     def size(self, spec: Specification, images: ImageSet) -> NetworkSize:
         """Return the size of a network.
 
         Raises:
-            SpecError: the network does not fit these images, or its size is unknown.
+            SpecError: the network does not fit these images, or its costs are unknown, as for all
+                methods below.
         """
+
+    def step_operations(self, spec: Specification, images: ImageSet) -> float:
+        """Return about how many operations a training step has; 0 if that is unknown."""
+        if not self.knows_cost(spec, images):
+            return 0.0
+        return 6.0 * self.size(spec, images).multiply_adds * spec.batch_size
 
     @abstractmethod
     def forward_work(

@@ -1,14 +1,30 @@
 """A family that is written against the documented interface, as nnlc asks it."""
 
+import hashlib
+import json
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from nnlc.errors import SpecError
-from nnlc.families.counted_costs import counted_of
+from nnlc.families.counted_costs import Counted, known_counts, remember
 from nnlc.families.interface import Draws, Family, Layer, Value, Wrong
-from nnlc.families.network_family import NetworkFamily, NetworkSize, TrainedNetwork
+from nnlc.families.network_family import (
+    HOW_TO_COUNT,
+    NetworkFamily,
+    NetworkSize,
+    TrainedNetwork,
+    UnknownCostError,
+)
 from nnlc.families.reference import FamilyReference
-from nnlc.networks.device_memory import VALUE_BYTES, heap_bytes, image_bytes, library_bytes
+from nnlc.networks.device_memory import (
+    LARGEST_TENSORS,
+    SEGMENT_BYTES,
+    VALUE_BYTES,
+    heap_bytes,
+    image_bytes,
+    library_bytes,
+)
 from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.machine import DeviceKind
 from nnlc.networks.optimizers import LOSSES, OPTIMIZERS, optimizer_of
@@ -19,6 +35,12 @@ from nnlc.networks.work import Work
 if TYPE_CHECKING:
     import torch
 
+_STEP_KERNELS = 8
+"""Kernels of any step outside the network and its loss: select a batch, make it floats, sums."""
+_LIBRARY_TENSORS = 1
+"""Copies of the largest tensor that libraries make at a time, in another order of values."""
+_VALIDATION = 3
+"""Largest tensors that live at a time in a validation step, whose captured steps keep memory."""
 _DRAWN = ("batch_size", "learning_rate", "momentum", "dampening", "weight_decay")
 """Values of every training that a family gives with its own; the first two are required."""
 
@@ -36,6 +58,7 @@ class OwnFamily(NetworkFamily):
         self.reference = reference
         self.label = f"{family.name}@{family.version}"
         self.groups = family.groups
+        self._about = [self.label, reference.code, repr(family)]
 
     def specification(
         self,
@@ -86,35 +109,64 @@ class OwnFamily(NetworkFamily):
                 f"{images.validation_images} validation images"
             )
 
+    def cost_key(self, spec: Specification, images: ImageSet) -> str:
+        """Return a digest of all that the counts of a network follow from."""
+        network = cast(FamilySpec, spec)
+        about = [*self._about, network.own, network.batch_size]
+        about += [images.channels, images.width, images.classes]
+        return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:24]
+
+    def knows_cost(self, spec: Specification, images: ImageSet) -> bool:
+        return known_counts(self.cost_key(spec, images)) is not None
+
+    def _counted(self, spec: Specification, images: ImageSet) -> Counted:
+        found = known_counts(self.cost_key(spec, images))
+        if found is None:
+            raise UnknownCostError(f"network {spec.id}: its cost is unknown here; {HOW_TO_COUNT}")
+        return found
+
+    def with_batch_size(
+        self, spec: Specification, images: ImageSet, batch_size: int
+    ) -> Specification:
+        other = replace(spec, batch_size=batch_size)
+        if not self.knows_cost(other, images):
+            counted = self._counted(spec, images).scaled(batch_size / spec.batch_size)
+            remember({self.cost_key(other, images): counted})
+        return other
+
     def size(self, spec: Specification, images: ImageSet) -> NetworkSize:
-        del images  # counts are those of the spec's own images
-        counted = counted_of(cast(FamilySpec, spec))
-        return NetworkSize(counted.parameters, counted.multiply_adds)
+        counted = self._counted(spec, images)
+        multiply_adds = counted.forward_operations // (2 * spec.batch_size)
+        return NetworkSize(counted.parameters, multiply_adds)
 
     def forward_work(
         self, spec: Specification, images: ImageSet, settings: TrainingSection, device: DeviceKind
     ) -> Work:
-        counted = counted_of(cast(FamilySpec, spec))
+        counted = self._counted(spec, images)
+        pixels = spec.batch_size * images.channels * images.width**2
         return Work(
             operations=counted.forward_operations,
-            values=counted.forward_values,
+            values=3 * pixels + counted.forward_values,
+            narrow=counted.narrow_operations,
             weights=counted.parameters,
-            kernels=counted.forward_kernels,
+            kernels=_STEP_KERNELS + counted.forward_kernels,
         )
 
     def backward_work(
         self, spec: Specification, images: ImageSet, settings: TrainingSection, device: DeviceKind
     ) -> Work:
-        counted = counted_of(cast(FamilySpec, spec))
+        counted = self._counted(spec, images)
+        passes = optimizer_of(spec).passes(spec)
         return Work(
             operations=counted.backward_operations,
             values=counted.backward_values,
-            weights=(2 + optimizer_of(spec).passes(spec)) * counted.parameters,
-            kernels=counted.backward_kernels,
+            narrow=counted.narrow_operations,
+            weights=(2 + passes) * counted.parameters,
+            kernels=counted.backward_kernels + counted.parameter_tensors,
         )
 
     def training_operations(self, spec: Specification, images: ImageSet, epochs: int) -> int:
-        counted = counted_of(cast(FamilySpec, spec))
+        counted = self._counted(spec, images)
         train = images.train_images // spec.batch_size * epochs
         validation = images.validation_images // spec.batch_size * 2 * epochs
         step = counted.forward_operations + counted.backward_operations
@@ -129,15 +181,19 @@ class OwnFamily(NetworkFamily):
         *,
         resident: Collection[ImageSet] = (),
     ) -> int:
-        counted = counted_of(cast(FamilySpec, spec))
-        copies = 2 + optimizer_of(spec).kept_values(spec)
-        used = copies * VALUE_BYTES * counted.parameters + counted.buffer_bytes
-        used += counted.kept_bytes + 2 * counted.largest_bytes
+        counted, optimizer = self._counted(spec, images), optimizer_of(spec)
+        parameters = VALUE_BYTES * counted.parameters
+        # Gradients are among what lives in a step; the optimizer's copies live after it.
+        step = max(counted.peak_bytes, (1 + optimizer.copied_values(spec)) * parameters)
+        used = (1 + optimizer.kept_values(spec)) * parameters + counted.buffer_bytes + step
+        used += _LIBRARY_TENSORS * counted.largest_bytes
+        if device == "cuda":
+            used += SEGMENT_BYTES + int((LARGEST_TENSORS + _VALIDATION) * counted.largest_bytes)
         held = sum(map(image_bytes, {images, *resident}))
         return library_bytes(device) + held + heap_bytes(used, device)
 
     def convolutions(self, spec: Specification, images: ImageSet) -> int:
-        return counted_of(cast(FamilySpec, spec)).convolutions
+        return self._counted(spec, images).convolutions
 
     def layers(self, spec: Specification, images: ImageSet) -> Iterable[Layer]:
         own = self.family.layers(cast(FamilySpec, spec), images)

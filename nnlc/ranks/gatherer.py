@@ -7,6 +7,7 @@ import contextlib
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import DeviceError, ExitStatus, NnlcError
@@ -20,9 +21,13 @@ from nnlc.ranks.preflight import check_ranks, choose_device, device_names, repor
 from nnlc.ranks.rank_checks import RankChecks
 from nnlc.ranks.running_networks import RunningNetworks
 from nnlc.ranks.shutdown import Shutdown
+from nnlc.results.folder_costs import uncounted
 from nnlc.system import messages
 from nnlc.system.process import this_process
 from nnlc.wording import counted
+
+if TYPE_CHECKING:
+    from nnlc.ranks.cost_counting import CostCounting
 
 MAX_IDLE_DEATHS = 3
 """Number of trainers that may end without a network before their rank is retired as faulty."""
@@ -41,6 +46,7 @@ class Gatherer:
         self._running = RunningNetworks(job)
         self._hand_out: HandOut  # set when the last rank has said hello
         self._shutdown = Shutdown(job.ranks, job.clock)
+        self._counting: CostCounting | None = None  # set with the last hello if costs are unknown
         self._hellos: dict[int, messages.Message] = {}
         self._device = ""
         self._trainers: Mapping[int, int] = {}
@@ -97,7 +103,7 @@ class Gatherer:
 
     def _handle(self, rank: int, message: messages.Message) -> None:
         match message["kind"]:
-            case "hello":
+            case "hello" | "counted":
                 self._on_hello(rank, message)
             case "idle":
                 self._hand_out.add_idle(rank, message["trainer"])
@@ -137,11 +143,25 @@ class Gatherer:
             self._begin_shutdown(*end)
 
     def _on_hello(self, rank: int, message: messages.Message) -> None:
-        """Note a rank's "hello"; after the last, choose the device and have images checked."""
+        """Note a rank's "hello" or counts; after the last hello, have costs counted, then begin."""
         job = self._job
-        self._hellos[rank] = message
+        if message["kind"] == "hello":
+            self._hellos[rank] = message
         if len(self._hellos) < job.ranks or self._shutdown.status is not None:
             return
+        if self._counting is not None:
+            self._counting.note(rank, message)
+        elif unknown := uncounted(job.work.networks):
+            from nnlc.ranks.cost_counting import CostCounting  # the article's don't need it
+
+            self._counting = CostCounting(job, unknown)
+            self._out.extend(self._counting.messages.items())
+        if not self._device and not (self._counting and self._counting.waiting):
+            self._begin()
+
+    def _begin(self) -> None:
+        """Choose the device, prepare the hand-out of networks, and have images checked."""
+        job = self._job
         self._device = choose_device(job.device, self._hellos)
         check_ranks(self._hellos, self._device)
         settings = job.campaign.training
@@ -266,7 +286,9 @@ class Gatherer:
 
     def _on_idle_death(self, rank: int, message: messages.Message) -> None:
         """Count a trainer that ended without a network; retire its rank after too many."""
-        if self._shutdown.status is not None:
+        if self._shutdown.status is not None or (
+            self._counting and self._counting.note_death(rank)
+        ):
             return
         reason = f"{message['reason']} while it had no network; its output above says why"
         if not self._checked:
