@@ -18,7 +18,7 @@ from nnlc.networks.specification import FamilySpec, Specification
 
 GROUP = "nnlc.families"
 """Group of entry points of packages that have families."""
-SHIPPED: dict[str, str] = {}
+SHIPPED = {"residual": "nnlc.families.residual:Residual"}
 """Modules and classes of the families that nnlc ships, by name."""
 
 

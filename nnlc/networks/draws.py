@@ -67,6 +67,10 @@ class Draws:
         """Draw a number uniformly between low and high."""
         return min(high, low + (high - low) * self.unit(name))
 
+    def power_of_ten(self, low: float, high: float, name: str = "") -> float:
+        """Draw 10 to a power that is drawn uniformly between low and high."""
+        return power_of_ten(self.uniform(low, high, name))
+
     def coin(self, name: str = "") -> bool:
         """Draw True or False with equal chance."""
         return self.unit(name) < 0.5
