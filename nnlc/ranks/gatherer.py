@@ -23,7 +23,6 @@ from nnlc.ranks.running_networks import RunningNetworks
 from nnlc.ranks.shutdown import Shutdown
 from nnlc.results.folder_costs import uncounted
 from nnlc.system import messages
-from nnlc.system.process import this_process
 from nnlc.wording import counted
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ class Gatherer:
         self._running = RunningNetworks(job)
         self._hand_out: HandOut  # set when the last rank has said hello
         self._shutdown = Shutdown(job.ranks, job.clock)
-        self._counting: CostCounting | None = None  # set with the last hello if costs are unknown
+        self._counting: CostCounting | None = None  # set with the last hello, if one is needed
         self._hellos: dict[int, messages.Message] = {}
         self._device = ""
         self._trainers: Mapping[int, int] = {}
@@ -171,25 +170,15 @@ class Gatherer:
         packing = pack_gpus(self._hellos, self._device, networks, settings, speed.machine)
         self._trainers = packing.trainers
         self._hand_out = HandOut(job, self._device, names, packing, speed)
-        ranks = [
-            {"rank": r, **hello, "trainers": packing.trainers[r]}
-            for r, hello in sorted(self._hellos.items())
-        ]
-        about = {"device": self._device, "campaign": job.campaign.name}
-        after, process = job.last_event_time, this_process()
-        job.journal.write("job", **about, after=after, process=process, ranks=ranks)
+        job.record_start(self._device, self._hellos, packing.trainers)
         seconds, trainers = self._hand_out.backlog.expected, sum(self._trainers.values())
         job.progress.begin(seconds, job.work.done, trainers)
         for warning in warnings(self._hellos, self._trainers, self._device):
             job.progress.message(f"warning: {warning}")
-        for network in job.work.networks:
-            if (reason := packing.too_large.get(network.index)) is not None:
-                job.journal.write("failure", id=network.spec.id, reason=reason, attempts=0)
-                job.progress.failed(network, reason, final=True)
+        job.give_up(packing.too_large)
         configuration = job.configuration(self._device)
-        self._out.extend(
-            (each, {**configuration, "trainers": count}) for each, count in self._trainers.items()
-        )
+        for each, count in self._trainers.items():
+            self._out.append((each, {**configuration, "trainers": count}))
         mark = str(job.results.make_mark(job.leases.token).absolute())
         begun = job.begun_networks(self._device, packing.too_large)
         self._checks = RankChecks(self._hellos, self._device, mark, begun)
@@ -286,9 +275,8 @@ class Gatherer:
 
     def _on_idle_death(self, rank: int, message: messages.Message) -> None:
         """Count a trainer that ended without a network; retire its rank after too many."""
-        if self._shutdown.status is not None or (
-            self._counting and self._counting.note_death(rank)
-        ):
+        counting = self._counting is not None and self._counting.note_death(rank)
+        if self._shutdown.status is not None or counting:
             return
         reason = f"{message['reason']} while it had no network; its output above says why"
         if not self._checked:
