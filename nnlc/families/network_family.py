@@ -1,4 +1,4 @@
-"""What nnlc asks about the networks of a campaign, whatever their family."""
+"""The interface between nnlc and the networks of a campaign, whatever their family."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
@@ -23,7 +23,7 @@ HOW_TO_COUNT = (
     "where torch is installed, 'nnlc specs CAMPAIGN --costs FILE' counts the costs of all networks;"
     " give FILE with --costs"
 )
-"""What to do about unknown costs."""
+"""Advice on unknown costs."""
 
 
 class UnknownCostError(SpecError):
