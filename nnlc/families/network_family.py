@@ -1,4 +1,4 @@
-"""The interface between nnlc and the networks of a campaign, whatever their family."""
+"""Questions that nnlc asks about the networks of a campaign, whatever their family."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
