@@ -1,9 +1,8 @@
 """Files of counted costs, which `nnlc specs CAMPAIGN --costs FILE` and jobs write.
 
 A file is JSON: the family's name and version, the digest of its code, and the counts of each
-network by the key that `NetworkFamily.cost_key` gives, in the order of the fields of `Counted`. A
-key is a digest of all that the counts follow from. So counts of another campaign of the same family
-are read too, and those of other code are never taken.
+network by its `cost_key`, in the order of the fields of `Counted`. A file of another campaign of
+the same family can be read too; one of other code is refused.
 """
 
 import json

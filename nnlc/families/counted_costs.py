@@ -1,12 +1,28 @@
 """Counted costs of networks, for families that have no model of their own costs.
 
 `nnlc.training.counting` counts them with torch; processes without torch read them from a file of
-`nnlc.families.costs_file`. They follow from a network alone, so one store serves a whole process.
+`nnlc.families.costs_file`. They follow from a network's columns and the code of its family, so one
+store serves a whole process.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Self
+
+from nnlc.errors import FamilyError
+from nnlc.networks.specification import FamilySpec
+
+HOW_TO_COUNT = (
+    "where torch is installed, 'nnlc specs CAMPAIGN --costs FILE' counts the costs of all networks;"
+    " give FILE with --costs"
+)
+"""Advice on unknown costs."""
+
+
+class UnknownCostError(FamilyError):
+    """The costs of a network are neither counted here nor read from a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +37,8 @@ class Counted:
     """Bytes of the module's buffers, such as running statistics."""
     convolutions: int
     """Convolutions in a forward pass."""
+    multiply_adds: int
+    """Multiply-adds of one image's forward pass."""
     forward_operations: int
     """Floating-point operations of the forward pass; a multiply-add counts twice."""
     backward_operations: int
@@ -69,6 +87,12 @@ _OF_BATCH = frozenset(
 _known: dict[str, Counted] = {}
 
 
+def cost_key(spec: FamilySpec) -> str:
+    """Return a digest of all columns that the counts of a network follow from."""
+    about = [spec.family, spec.own, spec.batch_size, spec.dataset]
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:24]
+
+
 def remember(found: dict[str, Counted]) -> None:
     """Add counts of networks, by key, to this process's store."""
     _known.update(found)
@@ -77,3 +101,15 @@ def remember(found: dict[str, Counted]) -> None:
 def known_counts(key: str) -> Counted | None:
     """Return the counts of the network with this key, or None."""
     return _known.get(key)
+
+
+def counted_of(spec: FamilySpec) -> Counted:
+    """Return the counts of a network.
+
+    Raises:
+        UnknownCostError: they are unknown here.
+    """
+    found = known_counts(cost_key(spec))
+    if found is None:
+        raise UnknownCostError(f"network {spec.id}: its costs are unknown here; {HOW_TO_COUNT}")
+    return found

@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nnlc.errors import SpecError
 from nnlc.families.interface import Layer, Wrong
 from nnlc.families.reference import FamilyReference
 from nnlc.networks.image_sets import ImageSet
@@ -17,17 +16,6 @@ from nnlc.networks.work import Work, sum_work
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-
-HOW_TO_COUNT = (
-    "where torch is installed, 'nnlc specs CAMPAIGN --costs FILE' counts the costs of all networks;"
-    " give FILE with --costs"
-)
-"""Advice on unknown costs."""
-
-
-class UnknownCostError(SpecError):
-    """The costs of a network are neither counted here nor read from a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +115,13 @@ class NetworkFamily(ABC):
             ValueError: they don't; the text begins with the key of `[space]` that is wrong, if any.
         """
 
-    def cost_key(self, spec: Specification, images: ImageSet) -> str:
-        """Return the key of a network's costs in files; only if costs are counted."""
-        raise NotImplementedError
-
-    def knows_cost(self, spec: Specification, images: ImageSet) -> bool:
+    def knows_cost(self, spec: Specification) -> bool:
         """Return True if size, work and memory of a network can be asked for."""
-        del spec, images
+        del spec
         return True
 
-    def with_batch_size(
-        self, spec: Specification, images: ImageSet, batch_size: int
-    ) -> Specification:
+    def with_batch_size(self, spec: Specification, batch_size: int) -> Specification:
         """Return a network with another batch size, whose cost is known if that network's is."""
-        del images
         return replace(spec, batch_size=batch_size)
 
     @abstractmethod
@@ -148,13 +129,13 @@ class NetworkFamily(ABC):
         """Return the size of a network.
 
         Raises:
-            SpecError: the network does not fit these images, or its costs are unknown, as for all
-                methods below.
+            SpecError: the network does not fit these images.
+            UnknownCostError: its costs are unknown, as for all methods below.
         """
 
     def step_operations(self, spec: Specification, images: ImageSet) -> float:
         """Return about how many operations a training step has; 0 if that is unknown."""
-        if not self.knows_cost(spec, images):
+        if not self.knows_cost(spec):
             return 0.0
         return 6.0 * self.size(spec, images).multiply_adds * spec.batch_size
 

@@ -1,20 +1,16 @@
 """A family that is written against the documented interface, as nnlc asks it."""
 
-import hashlib
-import json
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from nnlc.errors import SpecError
-from nnlc.families.counted_costs import Counted, known_counts, remember
+from nnlc.families.counted_costs import cost_key, counted_of, known_counts, remember
 from nnlc.families.interface import Draws, Family, Layer, Value, Wrong
 from nnlc.families.network_family import (
-    HOW_TO_COUNT,
     NetworkFamily,
     NetworkSize,
     TrainedNetwork,
-    UnknownCostError,
 )
 from nnlc.families.reference import FamilyReference
 from nnlc.networks.device_memory import (
@@ -58,7 +54,6 @@ class OwnFamily(NetworkFamily):
         self.reference = reference
         self.label = f"{family.name}@{family.version}"
         self.groups = family.groups
-        self._about = [self.label, reference.code, repr(family)]
 
     def specification(
         self,
@@ -109,40 +104,25 @@ class OwnFamily(NetworkFamily):
                 f"{images.validation_images} validation images"
             )
 
-    def cost_key(self, spec: Specification, images: ImageSet) -> str:
-        """Return a digest of all that the counts of a network follow from."""
-        network = cast(FamilySpec, spec)
-        about = [*self._about, network.own, network.batch_size]
-        about += [images.channels, images.width, images.classes]
-        return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:24]
+    def knows_cost(self, spec: Specification) -> bool:
+        return known_counts(cost_key(cast(FamilySpec, spec))) is not None
 
-    def knows_cost(self, spec: Specification, images: ImageSet) -> bool:
-        return known_counts(self.cost_key(spec, images)) is not None
-
-    def _counted(self, spec: Specification, images: ImageSet) -> Counted:
-        found = known_counts(self.cost_key(spec, images))
-        if found is None:
-            raise UnknownCostError(f"network {spec.id}: its cost is unknown here; {HOW_TO_COUNT}")
-        return found
-
-    def with_batch_size(
-        self, spec: Specification, images: ImageSet, batch_size: int
-    ) -> Specification:
-        other = replace(spec, batch_size=batch_size)
-        if not self.knows_cost(other, images):
-            counted = self._counted(spec, images).scaled(batch_size / spec.batch_size)
-            remember({self.cost_key(other, images): counted})
-        return other
+    def with_batch_size(self, spec: Specification, batch_size: int) -> FamilySpec:
+        old = cast(FamilySpec, spec)
+        new = replace(old, batch_size=batch_size)
+        if not self.knows_cost(new):
+            remember({cost_key(new): counted_of(old).scaled(batch_size / old.batch_size)})
+        return new
 
     def size(self, spec: Specification, images: ImageSet) -> NetworkSize:
-        counted = self._counted(spec, images)
-        multiply_adds = counted.forward_operations // (2 * spec.batch_size)
-        return NetworkSize(counted.parameters, multiply_adds)
+        del images  # counts are those of the network's own images
+        counted = counted_of(cast(FamilySpec, spec))
+        return NetworkSize(counted.parameters, counted.multiply_adds)
 
     def forward_work(
         self, spec: Specification, images: ImageSet, settings: TrainingSection, device: DeviceKind
     ) -> Work:
-        counted = self._counted(spec, images)
+        counted = counted_of(cast(FamilySpec, spec))
         pixels = spec.batch_size * images.channels * images.width**2
         return Work(
             operations=counted.forward_operations,
@@ -155,7 +135,7 @@ class OwnFamily(NetworkFamily):
     def backward_work(
         self, spec: Specification, images: ImageSet, settings: TrainingSection, device: DeviceKind
     ) -> Work:
-        counted = self._counted(spec, images)
+        counted = counted_of(cast(FamilySpec, spec))
         passes = optimizer_of(spec).passes(spec)
         return Work(
             operations=counted.backward_operations,
@@ -166,7 +146,7 @@ class OwnFamily(NetworkFamily):
         )
 
     def training_operations(self, spec: Specification, images: ImageSet, epochs: int) -> int:
-        counted = self._counted(spec, images)
+        counted = counted_of(cast(FamilySpec, spec))
         train = images.train_images // spec.batch_size * epochs
         validation = images.validation_images // spec.batch_size * 2 * epochs
         step = counted.forward_operations + counted.backward_operations
@@ -181,7 +161,7 @@ class OwnFamily(NetworkFamily):
         *,
         resident: Collection[ImageSet] = (),
     ) -> int:
-        counted, optimizer = self._counted(spec, images), optimizer_of(spec)
+        counted, optimizer = counted_of(cast(FamilySpec, spec)), optimizer_of(spec)
         parameters = VALUE_BYTES * counted.parameters
         # Gradients are among what lives in a step; the optimizer's copies live after it.
         step = max(counted.peak_bytes, (1 + optimizer.copied_values(spec)) * parameters)
@@ -193,7 +173,7 @@ class OwnFamily(NetworkFamily):
         return library_bytes(device) + held + heap_bytes(used, device)
 
     def convolutions(self, spec: Specification, images: ImageSet) -> int:
-        return self._counted(spec, images).convolutions
+        return counted_of(cast(FamilySpec, spec)).convolutions
 
     def layers(self, spec: Specification, images: ImageSet) -> Iterable[Layer]:
         own = self.family.layers(cast(FamilySpec, spec), images)

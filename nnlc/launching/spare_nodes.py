@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from nnlc.campaign.campaign import Campaign
 from nnlc.errors import SiteError
-from nnlc.families.network_family import UnknownCostError
+from nnlc.families.counted_costs import UnknownCostError
 from nnlc.launching.forecast import forecast_campaign
 from nnlc.launching.limits import PlanRequest
 from nnlc.launching.plan import fewest_nodes

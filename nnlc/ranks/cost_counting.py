@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.families.counted_costs import Counted, remember
 from nnlc.families.registry import family_to_json
-from nnlc.results.folder_costs import give_mean, write_folder_costs
+from nnlc.results.folder_costs import give_mean, key_of, write_folder_costs
 from nnlc.system import messages
 from nnlc.system.files import why_unread
 from nnlc.wording import counted
@@ -37,10 +37,8 @@ class CostCounting:
         self._job = job
         self._reasons: list[str] = []
         self._dead: set[int] = set()
-        networks = [
-            {"key": key, **n.to_json()}
-            for key, n in {n.family.cost_key(n.spec, n.images): n for n in unknown}.items()
-        ]
+        by_key = {key_of(network): network for network in unknown}
+        networks = [{"key": key, **network.to_json()} for key, network in by_key.items()]
         about = {"kind": "count", "trainer": 0, "family": family_to_json(unknown[0].family)}
         ranks = min(job.ranks, len(networks))
         self.messages = {

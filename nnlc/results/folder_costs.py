@@ -7,10 +7,19 @@ import contextlib
 import os
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import FamilyError
-from nnlc.families.network_family import HOW_TO_COUNT, UnknownCostError
+from nnlc.families.counted_costs import (
+    HOW_TO_COUNT,
+    Counted,
+    UnknownCostError,
+    cost_key,
+    known_counts,
+    remember,
+)
+from nnlc.networks.specification import FamilySpec
 from nnlc.results.paths import ResultsPaths
 from nnlc.system.files import write_atomically
 from nnlc.wording import counted
@@ -50,9 +59,14 @@ def read_folder_costs(results: ResultsPaths, networks: Sequence[CampaignNetwork]
     return None
 
 
+def key_of(network: CampaignNetwork) -> str:
+    """Return the key of a network's costs in files; only for families without a cost model."""
+    return cost_key(cast(FamilySpec, network.spec))
+
+
 def uncounted(networks: Collection[CampaignNetwork]) -> list[CampaignNetwork]:
     """Return the networks whose costs are unknown in this process."""
-    return [n for n in networks if not n.family.knows_cost(n.spec, n.images)]
+    return [n for n in networks if not n.family.knows_cost(n.spec)]
 
 
 def check_counted(networks: Collection[CampaignNetwork], trouble: str | None = None) -> None:
@@ -78,9 +92,7 @@ def give_mean(
         networks: all networks whose costs are needed.
         reason: why the first of them could not be counted.
     """
-    from nnlc.families.counted_costs import Counted, known_counts, remember
-
-    found = {n.family.cost_key(n.spec, n.images): n.spec.id for n in networks}
+    found = {key_of(n): n.spec.id for n in networks}
     costs = {key: known_counts(key) for key in found}
     missing = [key for key, cost in costs.items() if cost is None]
     if missing:
@@ -100,7 +112,7 @@ def write_folder_costs(results: ResultsPaths, networks: Sequence[CampaignNetwork
     from nnlc.families.costs_file import costs_content, read_costs
 
     family = networks[0].family
-    keys = {family.cost_key(n.spec, n.images) for n in networks}
+    keys = set(map(key_of, networks))
     with contextlib.suppress(FamilyError):  # another job may have written it meanwhile
         keys |= set(read_costs(results.costs_file, family))
     write_atomically(results.costs_file, costs_content(family, keys))

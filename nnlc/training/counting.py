@@ -108,6 +108,7 @@ def _count_step(
         parameter_tensors=len(parameters),
         buffer_bytes=sum(each.untyped_storage().nbytes() for each in module.buffers()),
         convolutions=forward.convolutions,
+        multiply_adds=forward.operations // (2 * batch),
         forward_operations=forward.operations,
         backward_operations=both.operations - forward.operations,
         narrow_operations=forward.narrow,
