@@ -25,9 +25,8 @@ from invented_families import (
 )
 from table_samples import EXPECTED
 
-from nnlc import load_tables, read_table
+from nnlc import load_tables
 from nnlc.errors import SpecError, TableError
-from nnlc.families.counted_costs import Counted, remember
 from nnlc.networks.columns import TRAINING_COLUMNS
 from nnlc.networks.specification import TAKEN_COLUMNS, FamilySpec
 from nnlc.tables import Table, parse_table
@@ -270,16 +269,6 @@ def test_tables_of_one_family_have_plain_types_and_no_others_columns(tmp_path):
     cells = load_tables(tmp_path / "cells").networks
     assert cells["depth"].isna().all()
     assert cells["edges"].dtype == np.dtype("int64")
-
-
-def test_counted_sizes_are_those_of_the_networks(tmp_path):
-    path = next((write_families(tmp_path) / "wide").rglob("*0.txt"))
-    spec = replace(read_table(path).spec, dataset="CIFAR100-counted")
-    path.write_bytes(Table(spec, ROWS).to_bytes())
-    counts = dict.fromkeys(Counted._fields, 0) | {"parameters": 1234, "multiply_adds": 56}
-    remember(spec, Counted(**counts))
-    networks = load_tables(path).networks
-    assert networks[["parameters", "multiply_adds"]].values.tolist() == [[1234, 56]]
 
 
 @settings(max_examples=25, deadline=None)

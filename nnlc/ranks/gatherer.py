@@ -49,7 +49,6 @@ class Gatherer:
         self._hellos: dict[int, messages.Message] = {}
         self._device = ""
         self._trainers: Mapping[int, int] = {}
-        self._tracebacks: set[str] = set()
         self._checks: RankChecks | None = None  # set with the last hello
         self._idle_deaths: Counter[int] = Counter()
         self._given_up: dict[str, CampaignNetwork] = {}
@@ -163,16 +162,15 @@ class Gatherer:
         job = self._job
         self._device = choose_device(job.device, self._hellos)
         check_ranks(self._hellos, self._device)
-        settings = job.campaign.training
         names = device_names(self._hellos, self._device)
         speed = job.machine_for(names, self._device)
-        networks = job.work.networks
-        packing = pack_gpus(self._hellos, self._device, networks, settings, speed.machine)
+        about = job.work.networks, job.campaign.training, speed.machine
+        packing = pack_gpus(self._hellos, self._device, *about)
         self._trainers = packing.trainers
         self._hand_out = HandOut(job, self._device, names, packing, speed)
         job.record_start(self._device, self._hellos, packing.trainers)
-        seconds, trainers = self._hand_out.backlog.expected, sum(self._trainers.values())
-        job.progress.begin(seconds, job.work.done, trainers)
+        seconds = self._hand_out.backlog.expected
+        job.progress.begin(seconds, job.work.done, sum(self._trainers.values()))
         for warning in warnings(self._hellos, self._trainers, self._device):
             job.progress.message(f"warning: {warning}")
         job.give_up(packing.too_large)
@@ -180,8 +178,9 @@ class Gatherer:
         for each, count in self._trainers.items():
             self._out.append((each, {**configuration, "trainers": count}))
         mark = str(job.results.make_mark(job.leases.token).absolute())
-        begun = job.begun_networks(self._device, packing.too_large)
-        self._checks = RankChecks(self._hellos, self._device, mark, begun)
+        left_out = self._device, packing.too_large
+        begun, sample = job.begun_networks(*left_out), job.sample_to_check(*left_out)
+        self._checks = RankChecks(self._hellos, self._device, mark, begun, sample)
         self._out.extend(self._checks.messages.items())
 
     @property
@@ -194,7 +193,7 @@ class Gatherer:
         if self._checks is None:
             return
         job = self._job
-        self._checks.note(rank, message, job.journal)
+        self._checks.note(rank, message, job)
         if "go_on" in message:
             job.tell_losses(message)
         if not self._checks.passed:
@@ -232,8 +231,7 @@ class Gatherer:
         event = "failure" if end.final else "attempt"
         job.journal.write(event, id=running.id, reason=reason, attempts=end.attempts, rank=rank)
         job.progress.failed(running.network, reason, final=end.final)
-        if (bug := message.get("traceback")) and bug not in self._tracebacks:
-            self._tracebacks.add(bug)
+        if (bug := message.get("traceback")) and job.attempts.is_new_bug(bug):
             job.progress.message(bug)
         if end.final:
             self._hand_out.failures += 1
@@ -275,8 +273,8 @@ class Gatherer:
 
     def _on_idle_death(self, rank: int, message: messages.Message) -> None:
         """Count a trainer that ended without a network; retire its rank after too many."""
-        counting = self._counting is not None and self._counting.note_death(rank)
-        if self._shutdown.status is not None or counting:
+        counts = self._counting is not None and self._counting.note_death(rank)
+        if counts or self._shutdown.status is not None:
             return
         reason = f"{message['reason']} while it had no network; its output above says why"
         if not self._checked:
