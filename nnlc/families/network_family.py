@@ -124,6 +124,10 @@ class NetworkFamily(ABC):
         """Return a network with another batch size, whose cost is known if that network's is."""
         return replace(spec, batch_size=batch_size)
 
+    def likely_mistakes(self) -> Iterable[tuple[str, str]]:
+        """Return settings whose values are probably mistakes, though legal, and what they mean."""
+        return ()
+
     @abstractmethod
     def size(self, spec: Specification, images: ImageSet) -> NetworkSize:
         """Return the size of a network.
