@@ -226,8 +226,9 @@ class Gatherer:
         first = self._hand_out.first_failure_on_gpu(message["index"])
         self._hand_out.ended(message["index"])
         running = self._running.remove(message["index"])
-        suspicious = first and not running.trained and not is_out_of_memory(reason)
-        end = job.attempts.record_failure(running.id, rank, suspicious=suspicious)
+        certain = "of_family" in message
+        suspicious = first and not (certain or running.trained or is_out_of_memory(reason))
+        end = job.attempts.record_failure(running.id, rank, suspicious=suspicious, certain=certain)
         event = "failure" if end.final else "attempt"
         job.journal.write(event, id=running.id, reason=reason, attempts=end.attempts, rank=rank)
         job.progress.failed(running.network, reason, final=end.final)

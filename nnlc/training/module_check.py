@@ -21,7 +21,7 @@ from nnlc.networks import ImageSet, Specification
 from nnlc.networks.draws import training_seed
 from nnlc.networks.machine import DeviceKind
 from nnlc.networks.recipe import TrainingSection
-from nnlc.training.attempt import failure_reason
+from nnlc.training.attempt import failure_reason, is_out_of_memory
 from nnlc.training.module_rules import BUFFER, Problem, check_scores, unfit
 from nnlc.training.module_state import memory_of, state_digests, storage_of
 from nnlc.training.module_watch import Watch
@@ -68,11 +68,13 @@ def refuse_unsound(
 
     Raises:
         FamilyError: its module is not sound.
+        MemoryError, RuntimeError: it does not fit into memory.
     """
     for problem in ModuleCheck(family, spec, images, settings, device).problems():
-        raise FamilyError(problem.text) from (
-            problem.cause and (problem.cause.__cause__ or problem.cause)
-        )
+        raised = problem.cause
+        if raised is not None and is_out_of_memory(raised):
+            raise raised
+        raise FamilyError(problem.text) from (raised and (raised.__cause__ or raised))
 
 
 class ModuleCheck:
@@ -113,7 +115,7 @@ class ModuleCheck:
 
     def _failure(self, problem: Exception) -> Problem:
         reason = failure_reason(problem)
-        if not isinstance(problem, FamilyError) and not reason.startswith("out of memory"):
+        if not isinstance(problem, FamilyError) and not is_out_of_memory(problem):
             reason = f"its module raised {what_was_raised(self._family.space, problem)}"
         return Problem(reason, is_failure=True, cause=problem)
 

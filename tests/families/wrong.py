@@ -17,8 +17,8 @@ class Right(Family):
     columns: ClassVar[dict[str, str]] = {"width": "integer", "number": "integer", "colour": "text"}
     groups: ClassVar[tuple[int, int]] = (1, 2)
 
-    wrong_from: int = 100
-    """The first number of networks that are wrong, where some are."""
+    wrong: int = -1
+    """The number of the network that is wrong, where only one is."""
 
     def specify(self, draws, images, group, number):
         return {
@@ -131,7 +131,7 @@ class RarelyFails(Right):
     """Can't build some networks."""
 
     def body(self, spec):
-        if spec.number >= self.wrong_from:
+        if spec.number == self.wrong:
             raise ValueError(f"no body for number {spec.number}")
         return super().body(spec)
 
@@ -143,7 +143,7 @@ class RarelyHuge(Right):
     def body(self, spec):
         from torch import nn
 
-        return nn.Linear(1 << 22, 1 << 24) if spec.number >= self.wrong_from else nn.Identity()
+        return nn.Linear(1 << 22, 1 << 24) if spec.number == self.wrong else nn.Identity()
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class RarelyNoisy(Noisy):
     """Draws noise in the steps of some networks."""
 
     def body(self, spec):
-        return super().body(spec) if spec.number >= self.wrong_from else Right.body(self, spec)
+        return super().body(spec) if spec.number == self.wrong else Right.body(self, spec)
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class RarelyWide(Right):
         return nn.Sequential(network, nn.Linear(10, 11)) if self._is_wrong(spec) else network
 
     def _is_wrong(self, spec):
-        return spec.number >= self.wrong_from
+        return spec.number == self.wrong
 
 
 @dataclass(frozen=True)
