@@ -342,10 +342,12 @@ def complete_record(values: Values) -> None:
 def parse_campaign(values: dict[str, Any], path: Path) -> Campaign:
     """Return a campaign from values that extend no other campaign, such as those of campaign.toml.
 
+    The code of another family than the article's is not loaded: readers of tables don't need it.
+
     Raises:
         CampaignError: a value is wrong; the message names `path` as the file.
     """
-    return _checked(Layers([(path, values)]))
+    return _checked(Layers([(path, values)]), loads_family=False)
 
 
 def find_campaign(name_or_path: str) -> Path:
@@ -353,7 +355,7 @@ def find_campaign(name_or_path: str) -> Path:
     return find_file(name_or_path, "jobs", CampaignError)
 
 
-def _checked(layers: Layers) -> Campaign:
+def _checked(layers: Layers, *, loads_family: bool = True) -> Campaign:
     """Return a campaign after checking that its networks fit their images."""
     if layers.merged.get("family") is not None:
         for values in layers.each:
@@ -362,7 +364,7 @@ def _checked(layers: Layers) -> Campaign:
     for name, section in campaign.datasets.items():
         try:
             images = section.image_set(name)
-            if section.networks_per_depth:
+            if section.networks_per_depth and (loads_family or campaign.family is None):
                 campaign.network_family.check_against(images)
         except ValueError as problem:
             field = ["space", str(problem).split(" ")[0]]

@@ -5,8 +5,9 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nnlc.families.interface import Layer, Wrong
+from nnlc.families.interface import Layer
 from nnlc.families.reference import FamilyReference
+from nnlc.families.table_rules import TableValues
 from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.machine import GPU, DeviceKind, Machine
 from nnlc.networks.recipe import TrainingSection
@@ -153,8 +154,11 @@ class NetworkFamily(ABC):
         """Return the layers of a network for people; for own families this loads torch."""
 
     @abstractmethod
-    def check(self, spec: Specification, images: ImageSet) -> Iterable[Wrong]:
-        """Return the values in a table that no network of the family has."""
+    def check_table(self, table: TableValues) -> None:
+        """Note the values in a table that no network of the family has.
+
+        Nothing is noted on tables of other families: the campaign's networks show that.
+        """
 
     @abstractmethod
     def trained_network(

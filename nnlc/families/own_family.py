@@ -1,13 +1,15 @@
 """A family that is written against the documented interface, as nnlc asks it."""
 
 from collections.abc import Collection, Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from nnlc.errors import SpecError
 from nnlc.families.counted_costs import counted_of
-from nnlc.families.interface import Draws, Family, Layer, Value, Wrong
+from nnlc.families.interface import Draws, Family, Layer, Value
 from nnlc.families.network_family import NetworkFamily, NetworkSize, TrainedNetwork
 from nnlc.families.reference import FamilyReference
+from nnlc.families.table_rules import TableValues
 from nnlc.networks.device_memory import VALUE_BYTES, heap_bytes, image_bytes, library_bytes
 from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.machine import DeviceKind
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 _DRAWN = ("batch_size", "learning_rate", "momentum", "dampening", "weight_decay")
 """Values of every training that a family gives with its own; the first two are required."""
+
+_MOST = 1000
+"""Number of an author's findings on one table that are read."""
 
 
 class OwnFamily(NetworkFamily):
@@ -147,8 +152,19 @@ class OwnFamily(NetworkFamily):
 
         return module_layers(self.family, cast(FamilySpec, spec), images)
 
-    def check(self, spec: Specification, images: ImageSet) -> Iterable[Wrong]:
-        return self.family.check(cast(FamilySpec, spec), images)
+    def check_table(self, table: TableValues) -> None:
+        if table.values.get("family") != self.label or not table.images:
+            return
+        try:
+            spec = table.layout.make(table.values)
+        except (SpecError, KeyError):
+            return  # a value can't be read, which other rules say
+        try:
+            for column, found, right in islice(self.family.check(spec, table.images[0]), _MOST):
+                table.refuse("family-rule", str(column), str(found), str(right))
+        except Exception as problem:  # whatever an author's code may raise
+            found = f"check raised {type(problem).__name__}: {problem}"
+            table.refuse("family-rule", "family", found, "a Wrong for each value that is wrong")
 
     def trained_network(
         self,
