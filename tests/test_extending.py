@@ -188,7 +188,11 @@ def test_jobs_of_a_new_scheduler_are_rendered_linted_submitted_shown_and_cancell
 @pytest.mark.parametrize(
     ("name", "entry", "words"),
     [
-        ("networks/layers.py", "Flatten, Linear)", "relu: a kind of layer needs an entry in"),
+        (
+            "families/article/layers.py",
+            "Flatten, Linear)",
+            "relu: a kind of layer needs an entry in",
+        ),
         ("networks/image_sets.py", "", "an image set needs an entry in"),
     ],
 )
@@ -196,7 +200,7 @@ def test_whoever_forgets_one_place_is_told_of_it(tmp_path, name, entry, words):
     package = CopiedPackage(tmp_path)
     if entry:
         package._replace(
-            "training/torch_calls.py", '    "relu": lambda *_: ("ReLU", (), {}),\n', ""
+            "families/article/torch_calls.py", '    "relu": lambda *_: ("ReLU", (), {}),\n', ""
         )
         told = package.run("rebuild", Path("no-table"), status=1)
     else:

@@ -37,7 +37,7 @@ def tables_of(*curves, **changes):
         spec = replace(SPEC, id=f"2021_02_15_13_55_26_{i:06d}", **changes)
         values = tuple(getattr(spec, column.field) for column in METADATA_COLUMNS)
         points = np.array(curve, float).reshape(-1, 3)
-        records.append(Record(Path("x.txt"), "", values, points))
+        records.append(Record(Path("x.txt"), "", article_layout(), values, points))
     return frames_of(records)
 
 
