@@ -25,6 +25,8 @@ from nnlc.wording import counted, some_of
 
 _NAMED = 5
 """Number of networks that a finding names."""
+_NEED_FAMILY = ("family-rule", "seed-specification", "beyond-campaign", "missing-table")
+"""Rules that need the code of a campaign's family, if it is not the article's."""
 _BY_DEVICE = "train_gpu"
 """Field that depends on the device, not on a draw."""
 _Place = tuple[str, str]
@@ -72,10 +74,8 @@ class AuditedFolder:
         try:
             networks = list(self.campaign.networks())
         except NnlcError as problem:
-            left_out = (
-                "left out are family-rule, seed-specification, beyond-campaign, missing-table"
-            )
-            findings.add("family-code", f"{cut(problem)}; {left_out}", "that code")
+            why = f"{cut(problem)}; left out: {', '.join(_NEED_FAMILY)}"
+            findings.add("family-code", why, "that code")
             return findings.told()
         drawn = {network.spec.id: network.spec for network in networks}
         for one in tables:

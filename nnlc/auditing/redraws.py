@@ -35,7 +35,9 @@ def check_redraws(tables: Iterable[AuditedTable]) -> None:
 def _draw(table: AuditedTable) -> list[Specification]:
     """Return the networks that a table's seed gives, one for each possible image set."""
     redraw, found = table.standard.redraw, []
-    for images in table.standard.images(table.dataset) if redraw else ():
+    if redraw is None:
+        return []
+    for images in table.standard.images(table.dataset):
         with suppress(NnlcError):  # for example if no batch size in the range of the space fits
             found.append(redraw(table.values, images))
     return found
