@@ -83,7 +83,8 @@ class DatasetSection(Section):
             if given:
                 raise ValueError(f"{given[0]} is only for images of your own, given by npz")
             return KNOWN[name].with_split(self.train)
-        if image_set_of_table(name) or name in KNOWN_IMAGE_SETS or self.train is not None:
+        is_taken = name in KNOWN and not KNOWN[name].may_be_own
+        if image_set_of_table(name) or is_taken or self.train is not None:
             raise ValueError(
                 "with npz, choose a name that no known image set has, and leave out train"
             )

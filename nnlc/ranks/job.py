@@ -75,7 +75,7 @@ class Job:
         """
         return {
             "kind": "configure",
-            "campaign": self.campaign.model_dump(mode="json"),
+            "campaign": self.campaign.dump("json"),
             "images": str(self.images_root.absolute()),
             "results": str(self.results.path.absolute()),
             "checkpoints": str(self.results.checkpoints_folder.absolute()),
