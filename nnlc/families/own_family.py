@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
-from nnlc.errors import SpecError
+from nnlc.errors import FamilyError, SpecError
 from nnlc.families.counted_costs import counted_of
 from nnlc.families.interface import Draws, Family, Layer, Value
 from nnlc.families.network_family import NetworkFamily, NetworkSize, TrainedNetwork
@@ -17,9 +17,11 @@ from nnlc.networks.optimizers import LOSSES, OPTIMIZERS, optimizer_of
 from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.specification import FamilySpec, Specification
 from nnlc.networks.work import Work
+from nnlc.system.extras import require_extra
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 _DRAWN = ("batch_size", "learning_rate", "momentum", "dampening", "weight_decay")
 """Values of every training that a family gives with its own; the first two are required."""
@@ -148,9 +150,28 @@ class OwnFamily(NetworkFamily):
         own = self.family.layers(cast(FamilySpec, spec), images)
         if own is not None:
             return own
+        require_extra("train", "a drawing of this network's layers", "torch")
         from nnlc.families.modules.own_network import module_layers
 
         return module_layers(self.family, cast(FamilySpec, spec), images)
+
+    def plain_network(
+        self, spec: Specification, images: ImageSet, settings: TrainingSection
+    ) -> "nn.Module":
+        return self.family.build(cast(FamilySpec, spec), images)
+
+    def check_spec(self, spec: Specification) -> None:
+        super().check_spec(spec)
+        own = {name: kind for name, kind, _ in cast(FamilySpec, spec).own}
+        if own != self.family.columns:
+            here, there = (
+                ", ".join(f"{name}:{kind}" for name, kind in columns.items())
+                for columns in (self.family.columns, own)
+            )
+            raise FamilyError(
+                f"network {spec.id}: its table has the columns {there}, but family {self.label} "
+                f"has {here} here, in the same version"
+            )
 
     def check_table(self, table: TableValues) -> None:
         if table.values.get("family") != self.label or not table.images:

@@ -20,6 +20,7 @@ from nnlc.networks.work import Work
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 _cached_walk = lru_cache(maxsize=16)(walk_network)
 
@@ -91,6 +92,29 @@ class ArticleFamily(NetworkFamily):
     def layers(self, spec: Specification, images: ImageSet) -> Iterable[Layer]:
         walk, _ = _walk(spec, images)
         return (Layer(each.description, each.output, each.parameters) for each in walk.layers)
+
+    def layer_table(
+        self, spec: Specification, images: ImageSet, settings: TrainingSection
+    ) -> Iterable[str]:
+        from nnlc.families.article.source_text import layer_table
+
+        walk, _ = _walk(spec, images)
+        return layer_table(walk, settings)
+
+    def python_source(
+        self, spec: Specification, images: ImageSet, settings: TrainingSection
+    ) -> str:
+        from nnlc.families.article.source_text import python_source
+
+        return python_source(*_walk(spec, images), settings)
+
+    def plain_network(
+        self, spec: Specification, images: ImageSet, settings: TrainingSection
+    ) -> "nn.Module":
+        from nnlc.families.article.modules.network import plain_network
+
+        walk, _ = _walk(spec, images)
+        return plain_network(walk, settings)
 
     def check_table(self, table: TableValues) -> None:
         from nnlc.families.article.audit_rules import check_values  # only audits need it
