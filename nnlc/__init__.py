@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nnlc.training.rebuild import rebuild
     from nnlc.verification.verifying import verify
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _NAMES = {
     "analysis.comparison": "compare",

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from pydantic.fields import FieldInfo
 
 from nnlc.families.article.space import LIMITS, SearchSpace
+from nnlc.families.reference import FamilyReference
 from nnlc.system.toml_file import model_of
 
 _WIDTH = 100
@@ -117,6 +118,8 @@ def _type(name: str, field: FieldInfo, model: Any) -> str:
 
 def _words(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     inner, origin = get_args(annotation), get_origin(annotation)
+    if annotation is FamilyReference:
+        return "text"
     if origin is Annotated:
         return _words(inner[0], chain(*(getattr(each, "metadata", [each]) for each in inner[1:])))
     if origin is Literal:

@@ -1,4 +1,4 @@
-"""What nnlc asks about the networks of a campaign, whatever their family."""
+"""Questions that nnlc asks about the networks of a campaign, whatever their family."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable

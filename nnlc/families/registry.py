@@ -12,8 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from nnlc.errors import FamilyError
 from nnlc.families.interface import Family
+from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.families.network_family import NetworkFamily
-from nnlc.families.reference import ARTICLE_NAME, FamilyReference
+from nnlc.families.reference import FamilyReference
 from nnlc.networks.specification import FamilySpec, Specification
 
 GROUP = "nnlc.families"
