@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from nnlc.errors import FamilyError
 from nnlc.families.interface import Layer
 from nnlc.families.layer_lines import layer_lines
-from nnlc.families.reference import ARTICLE_NAME, FamilyReference
+from nnlc.families.layouts import ARTICLE_NAME
+from nnlc.families.reference import FamilyReference
 from nnlc.families.table_rules import TableValues
 from nnlc.networks.columns import FAMILY_COLUMN
 from nnlc.networks.image_sets import ImageSet
