@@ -1,4 +1,4 @@
-"""What an audit asks about the metadata of a table: of a family, or of a layout without a campaign.
+"""Rules on the metadata of a table, of its family or of its layout, as an audit asks for them.
 
 A family gets a table's values, and says which of them no network of it has.
 """

@@ -14,7 +14,7 @@ Bounds = tuple[int, int | str]
 
 
 class Standard(NamedTuple):
-    """What a network's values may be."""
+    """Values that a network may have."""
 
     space: SearchSpace
     most_block: int = ALL_BITS
