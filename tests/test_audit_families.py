@@ -91,7 +91,7 @@ def test_without_the_code_format_curves_and_duplicates_are_checked_and_a_note_sa
     assert not {"seed-specification", "family-rule", "missing-table"} & {*names}
     [note] = [one for one in audit.findings if one.rule.name == "family-code"]
     assert note.severity is Severity.NOTE
-    assert "/nowhere/ladder.py does not exist" in note.found
+    assert "in /nowhere, can't be imported" in note.found
     for name in ("family-rule", "seed-specification", "beyond-campaign", "missing-table"):
         assert name in note.found
 
