@@ -55,7 +55,11 @@ REFUSED = {
     "GlobalDraw": ["family right@1", "specify gives number 0 of group 1 width = ", "called again"],
     "CountedDraw": ["family right@1", "specify gives number 0 of group 1 width = "],
     "CountedStep": ["2 (Fades) changes ", "in a step, and no file keeps it"],
-    "Unequal": ["specify of number 2 of group 1 for F-MNIST-sample must return each", "for depth"],
+    "Unequal": [
+        "family right@1: specify of number ",
+        " of group 1 for F-MNIST-sample must return each",
+        "for depth",
+    ],
     "Spaced": ["number 2 of group 1", "colour 'dark red' must be printable ASCII without spaces"],
     "Noisy": ["2 (Noise) draws random numbers with torch.randn_like: "],
     "Wide": ["its module returned float32 (", "11)", "float32 (100, 10)"],

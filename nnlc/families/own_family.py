@@ -119,6 +119,7 @@ class OwnFamily(NetworkFamily):
     def check_against(self, images: ImageSet) -> None:
         low, _ = self.groups
         check_purity(
+            self.label,
             lambda group, number: self._specified(images, group, number, group + number),
             sorted({*self.groups}),
         )
