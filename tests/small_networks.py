@@ -71,9 +71,9 @@ class NotedImages(DeviceImages):
         super().__init__(images, settings, CPU)
         self.taken: list[list[int]] = []
 
-    def train_batch(self, indices):
+    def train_batch(self, indices, drawn=None):
         self.taken.append(indices.tolist())
-        return super().train_batch(indices)
+        return super().train_batch(indices, drawn)
 
     def validation_batch(self, indices):
         self.taken.append([-1, *indices.tolist()])

@@ -132,6 +132,13 @@ class Campaign(Section):
             )
         return predictor_text(rule) if rule.name in BUILT_IN else stop
 
+    @field_validator("training")
+    @classmethod
+    def _fits_epochs(cls, training: TrainingSection, info: ValidationInfo) -> TrainingSection:
+        if "epochs" in info.data:
+            training.check_epochs(info.data["epochs"])
+        return training
+
     @model_validator(mode="after")
     def _check_networks(self) -> Self:
         total = self.network_count
@@ -364,9 +371,15 @@ def _checked(layers: Layers) -> Campaign:
             images = section.image_set(name)
             if section.networks_per_depth:
                 campaign.network_family.check_against(images)
+                campaign.training.check_images(images)
         except ValueError as problem:
-            field = ["space", str(problem).split(" ")[0]]
-            key = field if layers.has_key(field) else ["datasets", name]
+            word = str(problem).split(" ")[0]
+            fields = [
+                field
+                for section in ("space", "training")
+                if layers.has_key(field := [section, word])
+            ]
+            key = fields[0] if fields else ["datasets", name]
             raise CampaignError(f"{layers.file_of(key)}, key {'.'.join(key)}: {problem}") from None
     return campaign
 
