@@ -85,6 +85,7 @@ def loop_on(
     network: NetworkSpec,
     epochs: int = 1,
     between_steps: Callable[[], None] = lambda: None,
+    campaign_epochs: int | None = None,
     **settings: object,
 ) -> HalfEpochLoop:
     chosen = TrainingSection(**settings)
@@ -94,7 +95,8 @@ def loop_on(
         validation_images=len(images.validation_labels),
     )
     return HalfEpochLoop(
-        ARTICLE, network, facts, NotedImages(images, chosen), chosen, epochs, between_steps
+        *(ARTICLE, network, facts, NotedImages(images, chosen), chosen, epochs, between_steps),
+        campaign_epochs=campaign_epochs,
     )
 
 
