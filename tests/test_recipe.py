@@ -11,10 +11,13 @@ import torch
 from campaign_files import PLAIN, refusal
 from hypothesis import given
 from hypothesis import strategies as st
+from limits import HANG_SECONDS
 from small_networks import CPU, bits, bundled_images, curve, first, loop_on, spec
 from torch import nn
 from torch.nn import functional
+from worker_jobs import TWO, events, run_worker, start_worker, tables, wait_for, write_campaign
 
+import nnlc
 from nnlc.campaign.campaign import load_campaign
 from nnlc.families.arithmetic import fingerprint
 from nnlc.networks.recipe import TrainingSection
@@ -222,6 +225,34 @@ def test_the_first_rows_of_a_schedule_are_those_of_the_whole_campaign():
     loop = loop_on(images, network, 1, campaign_epochs=4, schedule="cosine")
     assert bits(list(loop)) == bits(whole[:2])
     assert bits(curve(network, images, 1, schedule="cosine")) != bits(whole[:2])
+
+
+def test_one_process_or_many_with_any_interruption_leave_the_same_bytes(tmp_path):
+    recipe = """
+[training]
+optimizer = "SGD-Nesterov"
+schedule = "cosine"
+warmup_epochs = 1
+label_smoothing = 0.1
+augmentation = ["crop:4", "flip", "cutout:8"]
+pixels = "standardised"
+
+[run]
+checkpoint_minutes = 0.0001
+"""
+    text = TWO.replace("epochs = 1", "epochs = 2") + recipe
+    campaign, one, two = write_campaign(tmp_path, text), tmp_path / "one", tmp_path / "two"
+    assert run_worker(campaign, "--results", one).returncode == 0
+    job = start_worker(campaign, "--results", two)
+    wait_for(two, "checkpoint")
+    job.terminate()
+    job.communicate(timeout=HANG_SECONDS)
+    assert run_worker(campaign, "--results", two, ranks=2).returncode == 0
+    assert events(two, "resume")
+    assert len(tables(one)) == 2
+    assert tables(one) == tables(two)
+    for verdict in nnlc.verify(one / "F-MNIST-sample_models", half_epochs=1):
+        assert (verdict.problem, verdict.differs, verdict.half_epochs) == (None, False, 1)
 
 
 RATES = st.floats(1e-6, 10)
