@@ -19,7 +19,7 @@ import pytest
 
 from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.networks import ImageSet
-from nnlc.networks.image_sets import CIFAR100, FASHION_MNIST, SVHN
+from nnlc.networks.image_sets import CIFAR10, CIFAR100, FASHION_MNIST, SVHN
 from nnlc.training import image_sources, stage
 from nnlc.training.loaded_images import Images
 
@@ -36,6 +36,7 @@ OWN = ImageSet(
 )
 DEBIAN = needs.FASHION_MNIST
 A_FILE = {
+    "CIFAR-10": "cifar-10-batches-py/data_batch_4",
     "CIFAR-100": "cifar-100-python/train",
     "F-MNIST": "FashionMNIST/raw/t10k-images-idx3-ubyte",
     "SVHN": "extra_32x32.mat",
@@ -66,23 +67,43 @@ def write_cifar100(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[ImageSe
     """`cifar-100-python/{train,test,meta}`: pickles as Python 2 wrote them."""
     facts = small(CIFAR100, 120, 100)
     arrays = random_images(facts)
-    folder = root / "cifar-100-python"
-    folder.mkdir(parents=True)
-    pinned = {}
-    for name, split in (("train", "train"), ("test", "validation")):
-        images = arrays[f"{split}_images"]
-        batch = {
-            "data": images.reshape(len(images), -1),
+    files = {
+        name: {
+            "data": arrays[f"{split}_images"].reshape(len(arrays[f"{split}_images"]), -1),
             "fine_labels": arrays[f"{split}_labels"].tolist(),
-            "coarse_labels": [0] * len(images),
+            "coarse_labels": [0] * len(arrays[f"{split}_labels"]),
         }
-        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
-        pinned[name] = md5(folder / name)
-    labels = {"fine_label_names": [str(label) for label in range(100)]}
-    (folder / "meta").write_bytes(pickle.dumps(labels, protocol=2))
-    pinned["meta"] = md5(folder / "meta")
+        for name, split in (("train", "train"), ("test", "validation"))
+    }
+    files["meta"] = {"fine_label_names": [str(label) for label in range(100)]}
+    pinned = write_pickles(root / "cifar-100-python", files)
     monkeypatch.setattr(image_sources, "CIFAR100_FILES", pinned)
     return facts, arrays
+
+
+def write_cifar10(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[ImageSet, Arrays]:
+    """`cifar-10-batches-py/{data_batch_1, …, data_batch_5, test_batch, batches.meta}`."""
+    facts = small(CIFAR10, 60, 20)
+    arrays = random_images(facts)
+    files = {}
+    for name, split, first, last in (
+        *((f"data_batch_{part}", "train", 12 * part - 12, 12 * part) for part in range(1, 6)),
+        ("test_batch", "validation", 0, 20),
+    ):
+        images, labels = (arrays[f"{split}_{kind}"][first:last] for kind in ("images", "labels"))
+        files[name] = {"data": images.reshape(len(images), -1), "labels": labels.tolist()}
+    files["batches.meta"] = {"label_names": [str(label) for label in range(10)]}
+    pinned = write_pickles(root / "cifar-10-batches-py", files)
+    monkeypatch.setattr(image_sources, "CIFAR10_FILES", pinned)
+    return facts, arrays
+
+
+def write_pickles(folder: Path, files: dict[str, dict]) -> dict[str, str]:
+    """Pickles as Python 2 wrote them; returns their md5."""
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(pickle.dumps(content, protocol=2))
+    return {name: md5(folder / name) for name in files}
 
 
 def write_fashion_mnist(root: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[ImageSet, Arrays]:
@@ -136,6 +157,7 @@ def write_svhn(
 
 
 WRITERS = {
+    "CIFAR-10": write_cifar10,
     "CIFAR-100": write_cifar100,
     "F-MNIST": write_fashion_mnist,
     "SVHN": write_svhn,
@@ -145,9 +167,13 @@ WRITERS = {
 def pack_as_published(root: Path, folder: Path) -> None:
     """The archives that a root's files are published as, in a folder of their own."""
     folder.mkdir()
-    if (root / "cifar-100-python").exists():
-        with tarfile.open(folder / "cifar-100-python.tar.gz", "w:gz") as archive:
-            archive.add(root / "cifar-100-python", "cifar-100-python")
+    for name, packed in (
+        ("cifar-10-python", "cifar-10-batches-py"),
+        ("cifar-100-python", "cifar-100-python"),
+    ):
+        if (root / packed).exists():
+            with tarfile.open(folder / f"{name}.tar.gz", "w:gz") as archive:
+                archive.add(root / packed, packed)
     for path in root.glob("FashionMNIST/raw/*-ubyte"):
         (folder / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
     for path in root.glob("*.mat"):

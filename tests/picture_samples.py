@@ -11,6 +11,7 @@ from article_columns import METADATA_COLUMNS
 
 from nnlc.campaign.campaign import CampaignNetwork, load_campaign
 from nnlc.families.article import NetworkSpec
+from nnlc.families.layouts import article_layout
 from nnlc.networks import ImageSet
 from nnlc.tables import CURVE_COLUMNS, Row, Table
 from nnlc.tables.frames import Tables, frames_of
@@ -68,6 +69,7 @@ def sample_tables(
             Record(
                 Path(f"{network.images.name}_models/{spec.id}.txt"),
                 "",
+                article_layout(),
                 tuple(getattr(spec, field) for field in fields),
                 curve_of(spec, network.images, half_epochs),
             )
@@ -99,6 +101,12 @@ def copies(tables: Tables, count: int) -> Tables:
     parts = [curves[start:end] for start, end in pairwise([0, *ends])]
     rows = list(tables.networks[fields].itertuples(index=False, name=None))
     return frames_of(
-        Record(Path("x.txt"), "", (f"2022_01_05_00_00_00_{i:06d}", *rows[j][1:]), parts[j])
+        Record(
+            Path("x.txt"),
+            "",
+            article_layout(),
+            (f"2022_01_05_00_00_00_{i:06d}", *rows[j][1:]),
+            parts[j],
+        )
         for i, j in ((i, i % len(rows)) for i in range(count))
     )

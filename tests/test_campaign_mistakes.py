@@ -123,6 +123,7 @@ MISTAKES = {
         "datasets.CIFAR100",
         ["known image set"],
     ),
+    "npz under a late table's word": (own("own]", "CIFAR10]"), "datasets.CIFAR10", ["known"]),
     "npz with a split": (own("npz =", 'train = "train"\nnpz ='), "datasets.own", ["train"]),
     "npz with a wrong hash": (own("00ff", "00xx"), "datasets.own.sha256", ["[0-9a-f]{64}"]),
     "npz of no width": (own("width = 8", "width = 0"), "datasets.own.width", ["1"]),

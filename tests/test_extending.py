@@ -118,12 +118,11 @@ def test_the_predictor_that_learns_is_a_plug_in_as_it_stands(tmp_path, monkeypat
 
 
 def test_a_new_image_set_is_planned_and_staged(extended, tmp_path):
-    campaign = tmp_path / "cifar10.toml"
-    text = TINY.replace("F-MNIST-sample", "CIFAR-10").replace("kernel = [2, 4]", "kernel = [2, 8]")
-    campaign.write_text(text)
-    assert "CIFAR-10 163 MB" in " ".join(extended.run("plan", campaign, "--site", "summit").split())
+    campaign = tmp_path / "kmnist.toml"
+    campaign.write_text(TINY.replace("F-MNIST-sample", "KMNIST"))
+    assert "KMNIST 21 MB" in " ".join(extended.run("plan", campaign, "--site", "summit").split())
     told = extended.run("stage", campaign, "--root", tmp_path, "--from", tmp_path, status=1)
-    assert "cifar-10-batches-py/data_batch_1" in told
+    assert "KMNIST/raw/train-images-idx3-ubyte.gz" in told
 
 
 def test_a_kind_of_layer_that_lacks_methods_is_told_of_them():
@@ -188,7 +187,11 @@ def test_jobs_of_a_new_scheduler_are_rendered_linted_submitted_shown_and_cancell
 @pytest.mark.parametrize(
     ("name", "entry", "words"),
     [
-        ("networks/layers.py", "Flatten, Linear)", "relu: a kind of layer needs an entry in"),
+        (
+            "families/article/layers.py",
+            "Flatten, Linear)",
+            "relu: a kind of layer needs an entry in",
+        ),
         ("networks/image_sets.py", "", "an image set needs an entry in"),
     ],
 )
@@ -196,7 +199,7 @@ def test_whoever_forgets_one_place_is_told_of_it(tmp_path, name, entry, words):
     package = CopiedPackage(tmp_path)
     if entry:
         package._replace(
-            "training/torch_calls.py", '    "relu": lambda *_: ("ReLU", (), {}),\n', ""
+            "families/article/torch_calls.py", '    "relu": lambda *_: ("ReLU", (), {}),\n', ""
         )
         told = package.run("rebuild", Path("no-table"), status=1)
     else:

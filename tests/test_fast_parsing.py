@@ -18,6 +18,7 @@ from test_damaged_tables import DAMAGE, mutated
 from test_tables import rows
 
 from nnlc.errors import TableError
+from nnlc.families.layouts import article_layout
 from nnlc.tables import Row, Table, parse_table
 from nnlc.tables.fast_parsing import parse_arrays
 
@@ -35,7 +36,8 @@ def outcome(parse, content):
         return str(problem), problem.path, problem.line, problem.column
     if isinstance(found, Table):
         return arrays_of(found)
-    metadata, curve = found
+    layout, metadata, curve = found
+    assert layout is article_layout()
     assert curve.dtype == np.float64
     return repr((metadata, curve.tolist()))
 

@@ -72,11 +72,14 @@ def test_names_checksums_and_addresses_of_published_files_are_those_of_torchvisi
     def facts(files):
         return [(f.path, f.checksum, f.published.archive, *f.published.urls) for f in files]
 
-    known = datasets.CIFAR100
-    lists = [*known.train_list, *known.test_list, (known.meta["filename"], known.meta["md5"])]
-    assert facts(image_sources.cifar100_files(SECTION)) == [
-        (f"{known.base_folder}/{name}", md5, known.filename, known.url) for name, md5 in lists
-    ]
+    for known, files in (
+        (datasets.CIFAR10, image_sources.cifar10_files),
+        (datasets.CIFAR100, image_sources.cifar100_files),
+    ):
+        lists = [*known.train_list, *known.test_list, (known.meta["filename"], known.meta["md5"])]
+        assert facts(files(SECTION)) == [
+            (f"{known.base_folder}/{name}", md5, known.filename, known.url) for name, md5 in lists
+        ]
     [mirror] = datasets.FashionMNIST.mirrors
     assert [f[2:] for f in facts(image_sources.fashion_mnist_files(SECTION))] == [
         (name, mirror + name) for name, _ in datasets.FashionMNIST.resources

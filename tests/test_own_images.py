@@ -219,6 +219,15 @@ def test_what_describe_prints_makes_a_campaign_that_loads(tmp_path):
     assert_same(load_images(facts, own_campaign.datasets[name], tmp_path), arrays)
 
 
+def test_images_of_one_s_own_keep_a_name_that_nnlc_learned_later(tmp_path):
+    own(tmp_path / "mine.npz", random_images(OWN))
+    block = describe_npz(tmp_path / "mine.npz").replace("[datasets.mine]", "[datasets.CIFAR-10]")
+    head = 'name = "x"\nseed = 1\nstamp = 2026-01-01T00:00:00\n'
+    (tmp_path / "c.toml").write_text(f"{head}{block}\n[space]\nbatch_size = [2, 4]\n")
+    images = load_campaign(tmp_path / "c.toml").image_sets()["CIFAR-10"]
+    assert (images.width, images.train_images) == (OWN.width, OWN.train_images)
+
+
 @pytest.mark.parametrize(
     ("stem", "name"),
     [("flowers-2", "flowers-2"), ("SVHN", "my-images"), ("CIFAR100", "my-images")],

@@ -20,6 +20,7 @@ from nnlc.analysis.comparison import COMPARISON_COLUMNS
 from nnlc.analysis.comparison_file import read_comparison
 from nnlc.cli import app
 from nnlc.errors import NnlcError
+from nnlc.families.layouts import article_layout
 from nnlc.plotting.comparison_plot import draw_comparison
 from nnlc.plotting.curve_plots import draw_curves
 from nnlc.plotting.final_accuracies import _kinds
@@ -37,7 +38,7 @@ def tables_of(*curves, **changes):
         spec = replace(SPEC, id=f"2021_02_15_13_55_26_{i:06d}", **changes)
         values = tuple(getattr(spec, column.field) for column in METADATA_COLUMNS)
         points = np.array(curve, float).reshape(-1, 3)
-        records.append(Record(Path("x.txt"), "", values, points))
+        records.append(Record(Path("x.txt"), "", article_layout(), values, points))
     return frames_of(records)
 
 

@@ -63,6 +63,8 @@ class KnownImages:
     """Number of training images, and further megabytes, for each value of the key `train`."""
     default_split: str = ""
     """Value of the key `train` if a campaign does not give it."""
+    may_be_own: bool = False
+    """True if a campaign may have images of its own of this name, as nnlc learned the name late."""
 
     def with_split(self, split: str | None) -> ImageSet:
         """Return the image set with the training images that a campaign's key `train` chooses.
@@ -78,11 +80,12 @@ class KnownImages:
         return replace(self.images, train_images=self.splits[split][0])
 
 
-# Sizes are those of the article (section 2.2). SVHN's `train` split has 73,257 images and `extra`
-# 531,131; we read the article's 373,257 as train plus the first 300,000 of extra.
+# Sizes are those of the article (section 2.2), which has no CIFAR-10. SVHN's `train` split has
+# 73,257 images and `extra` 531,131; we read the article's 373,257 as train plus the first 300,000
+# of extra.
 # Megabytes: cs.toronto.edu/~kriz/cifar.html, github.com/zalandoresearch/fashion-mnist,
 # ufldl.stanford.edu/housenumbers (train and test; extra has 1,330). Fashion-MNIST is 55 MB once
-# unpacked, CIFAR-100 as large as its archive.
+# unpacked, CIFAR-10 and CIFAR-100 as large as their archives.
 _SVHN_SPLITS = {
     "train+extra300000": (373_257, 1330),
     "train": (73_257, 0),
@@ -96,6 +99,15 @@ CIFAR100 = ImageSet(
     channels=3,
     width=32,
     classes=100,
+    train_images=50_000,
+    validation_images=10_000,
+)
+CIFAR10 = ImageSet(
+    name="CIFAR-10",
+    table_name="CIFAR10",
+    channels=3,
+    width=32,
+    classes=10,
     train_images=50_000,
     validation_images=10_000,
 )
@@ -133,6 +145,7 @@ KNOWN = {
     each.images.name: each
     for each in (
         KnownImages(images=CIFAR100, megabytes=169),
+        KnownImages(images=CIFAR10, megabytes=163, may_be_own=True),
         KnownImages(images=FASHION_MNIST, megabytes=30),
         KnownImages(
             images=SVHN,

@@ -16,7 +16,14 @@ import numpy.typing as npt
 
 from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.networks import ImageSet
-from nnlc.networks.image_sets import CIFAR100, FASHION_MNIST, FASHION_MNIST_SAMPLE, KNOWN, SVHN
+from nnlc.networks.image_sets import (
+    CIFAR10,
+    CIFAR100,
+    FASHION_MNIST,
+    FASHION_MNIST_SAMPLE,
+    KNOWN,
+    SVHN,
+)
 from nnlc.training.image_files import ImageFile, Published
 from nnlc.training.own_images import read_npz
 
@@ -43,12 +50,25 @@ CIFAR100_ARCHIVE = Published(
     archive="cifar-100-python.tar.gz",
     urls=("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",),
 )
+CIFAR10_ARCHIVE = Published(
+    archive="cifar-10-python.tar.gz",
+    urls=("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",),
+)
+CIFAR10_FILES = {
+    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    "test_batch": "40351d587109b95175f43aff81a1287e",
+    "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
+}
 CIFAR100_FILES = {
     "train": "16019d7e3df5f24257cddd939b257f8d",
     "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
     "meta": "7973b15100ade9c7d40fb424638fde48",
 }
-"""md5 of each file of the archive, by its name."""
+"""md5 of each file of the archive, by its name, as in `CIFAR10_FILES`."""
 
 SVHN_FILES = {
     "train": "e26dedcc434d2e4c54c9b2d4a06d8373",
@@ -91,14 +111,18 @@ SVHN_EXTRA_IMAGES = {"train": 0, "train+extra300000": 300_000, "train+extra": No
 
 def cifar100_files(_section: DatasetSection) -> list[ImageFile]:
     """Return CIFAR-100's three pickle files, which are published in one archive."""
+    return _pickles("cifar-100-python", CIFAR100_FILES, CIFAR100_ARCHIVE)
+
+
+def cifar10_files(_section: DatasetSection) -> list[ImageFile]:
+    """Return CIFAR-10's seven pickle files, which are published in one archive."""
+    return _pickles("cifar-10-batches-py", CIFAR10_FILES, CIFAR10_ARCHIVE)
+
+
+def _pickles(folder: str, files: dict[str, str], published: Published) -> list[ImageFile]:
     return [
-        ImageFile(
-            path=f"cifar-100-python/{name}",
-            algorithm="md5",
-            checksum=md5,
-            published=CIFAR100_ARCHIVE,
-        )
-        for name, md5 in CIFAR100_FILES.items()
+        ImageFile(path=f"{folder}/{name}", algorithm="md5", checksum=md5, published=published)
+        for name, md5 in files.items()
     ]
 
 
@@ -171,15 +195,27 @@ def _content(files: list[ImageFile], name: str, root: Path) -> bytes:
 
 
 def _read_cifar100(files: list[ImageFile], _section: DatasetSection, root: Path) -> Images:
-    return Images(*_cifar100_split(files, "train", root), *_cifar100_split(files, "test", root))
+    labels = "fine_labels"
+    return Images(
+        *_cifar_pickle(files, "train", labels, root), *_cifar_pickle(files, "test", labels, root)
+    )
 
 
-def _cifar100_split(files: list[ImageFile], split: str, root: Path) -> tuple[Pixels, Labels]:
+def _read_cifar10(files: list[ImageFile], _section: DatasetSection, root: Path) -> Images:
+    names = [name for name in CIFAR10_FILES if name.startswith("data_batch_")]
+    parts = [_cifar_pickle(files, name, "labels", root) for name in names]
+    pixels, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Images(pixels, labels, *_cifar_pickle(files, "test_batch", "labels", root))
+
+
+def _cifar_pickle(
+    files: list[ImageFile], name: str, labels: str, root: Path
+) -> tuple[Pixels, Labels]:
     # A pickle can run any code; these bytes are safe to load as their md5 is that of the published
     # file. Python 2 wrote it, hence the encoding.
-    batch = pickle.loads(_content(files, split, root), encoding="latin1")  # noqa: S301
+    batch = pickle.loads(_content(files, name, root), encoding="latin1")  # noqa: S301
     pixels = batch["data"].reshape(-1, 3, 32, 32)
-    return np.ascontiguousarray(pixels), np.array(batch["fine_labels"], dtype=np.int64)
+    return np.ascontiguousarray(pixels), np.array(batch[labels], dtype=np.int64)
 
 
 def _read_fashion_mnist(files: list[ImageFile], _section: DatasetSection, root: Path) -> Images:
@@ -248,6 +284,7 @@ def _read_npz(files: list[ImageFile], _section: DatasetSection, root: Path) -> I
 
 SOURCES = {
     CIFAR100.name: Source(cifar100_files, _read_cifar100, _stage_first),
+    CIFAR10.name: Source(cifar10_files, _read_cifar10, _stage_first),
     FASHION_MNIST.name: Source(fashion_mnist_files, _read_fashion_mnist, _stage_first),
     SVHN.name: Source(svhn_files, _read_svhn, _stage_first),
     FASHION_MNIST_SAMPLE.name: Source(

@@ -87,7 +87,7 @@ class HalfEpochLoop:
             make_loss(spec, settings.label_smoothing),
             spec.batch_size,
             validation_loss=make_loss(spec),
-            operations=6 * family.size(spec, image_set).multiply_adds * spec.batch_size,
+            operations=family.step_operations(spec, image_set),
             stream=stream,
             graphs=graphs,
         )

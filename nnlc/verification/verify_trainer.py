@@ -130,7 +130,7 @@ class TrainingProcess:
         self._send(
             {
                 "kind": "configure",
-                "campaign": campaign.model_copy(update={"run": run}).model_dump(mode="json"),
+                "campaign": campaign.model_copy(update={"run": run}).dump("json"),
                 "images": str(images_root.absolute()),
                 "checkpoints": self._folder.name,
                 "device": self.device,
