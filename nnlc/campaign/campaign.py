@@ -103,15 +103,9 @@ class Campaign(Section):
             check_depths(datasets)
         return datasets
 
-    @field_validator("training")
-    @classmethod
-    def _fits_epochs(cls, training: TrainingSection, info: ValidationInfo) -> TrainingSection:
-        if "epochs" in info.data:
-            training.check_epochs(info.data["epochs"])
-        return training
-
     @model_validator(mode="after")
     def _check_networks(self) -> Self:
+        self.training.check_epochs(self.epochs)
         total = self.network_count
         if not 1 <= total <= MAX_NETWORKS:
             number, groups = self.group_words
@@ -321,10 +315,6 @@ def _check_images(campaign: Campaign, layers: Layers, *, with_family: bool = Tru
                 campaign.training.check_images(images)
         except ValueError as problem:
             word = str(problem).split(" ")[0]
-            fields = [
-                field
-                for section in ("space", "training")
-                if layers.has_key(field := [section, word])
-            ]
-            key = fields[0] if fields else ["datasets", name]
+            given = [key for s in ("space", "training") if layers.has_key(key := [s, word])]
+            key = given[0] if given else ["datasets", name]
             raise CampaignError(f"{layers.file_of(key)}, key {'.'.join(key)}: {problem}") from None

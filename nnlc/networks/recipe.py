@@ -153,7 +153,7 @@ class TrainingSection(BaseModel):
         ):
             if used and getattr(self, name) >= epochs:
                 raise ValueError(
-                    f"{name} must be below the campaign's number of epochs, which is {epochs}; "
+                    f"training.{name} must be below the campaign's number of epochs, which is {epochs}; "
                     f"found {getattr(self, name)}"
                 )
 
