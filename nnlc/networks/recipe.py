@@ -69,7 +69,7 @@ _SCHEDULE_OF = {"step_epochs": "step", "step_factor": "step", "last_rate": "cosi
 
 
 class TrainingSection(BaseModel):
-    """Section `[training]`: choices that the article leaves open, and ways of computing.
+    """Section `[training]`: the recipe of all networks, and ways of computing.
 
     Each changes the tables.
     """
@@ -113,15 +113,16 @@ class TrainingSection(BaseModel):
     """Learning rate at the end of all epochs; a network whose own rate is lower keeps that. Only
     for schedule = "cosine"."""
     warmup_epochs: Annotated[int, Field(ge=0, le=100_000)] = 0
-    """First epochs, in which the learning rate also rises from near 0 in equal steps."""
+    """First epochs, in which the learning rate rises from near 0 in equal steps; cosine falls in
+    the epochs after them."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of each label that is spread evenly over all classes, in the loss of training alone."""
     augmentation: Annotated[
         tuple[Annotated[str, AfterValidator(_check_change)], ...], AfterValidator(_in_order)
     ] = ()
-    """Random changes of training images, made in this order: "crop:N" moves each by up to N pixels
-    and fills with black, "flip" mirrors every second one, "cutout:N" sets a square of N×N pixels
-    to 0 after scaling, at the edges less."""
+    """Random changes of training images, made in this order: "crop:N" moves an image by up to N
+    pixels, with black beside it; "flip" mirrors it or not; "cutout:N" sets a square of N×N pixels
+    to 0 after scaling, fewer at the edges."""
 
     @field_validator(*_SCHEDULE_OF)
     @classmethod
@@ -153,8 +154,8 @@ class TrainingSection(BaseModel):
         ):
             if used and getattr(self, name) >= epochs:
                 raise ValueError(
-                    f"training.{name} must be below the campaign's number of epochs, which is {epochs}; "
-                    f"found {getattr(self, name)}"
+                    f"training.{name} must be below the campaign's number of epochs, which is "
+                    f"{epochs}; found {getattr(self, name)}"
                 )
 
     def check_images(self, images: ImageSet) -> None:
