@@ -79,7 +79,7 @@ def _own_family(reference: FamilyReference, space: str) -> NetworkFamily:
     from nnlc.families.own_family import OwnFamily
 
     loaded = load_family(reference)
-    check_code(reference, loaded)
+    check_same_code(reference, completed(reference))
     try:
         family = TypeAdapter(loaded.kind).validate_json(space, strict=True)
     except ValidationError as problem:
@@ -150,15 +150,16 @@ def completed(reference: FamilyReference) -> FamilyReference:
     return reference.model_copy(update={"label": loaded.label, "code": loaded.code})
 
 
-def check_code(recorded: FamilyReference, loaded: LoadedFamily) -> None:
-    """Check that the code of a family is the one that was recorded.
+def check_same_code(recorded: FamilyReference | None, now: FamilyReference | None) -> None:
+    """Check that a family has the version and the code that were recorded.
 
     Raises:
-        FamilyError: it is of another version, or has changed; the text says what to do.
+        FamilyError: it has not; the text says what to do.
     """
-    check_version(recorded, loaded.label)
-    if recorded.code not in (None, loaded.code):
-        raise FamilyError(other_code(recorded, loaded.code))
+    if recorded is not None and now is not None:
+        check_version(recorded, now.label)
+        if recorded.code not in (None, now.code):
+            raise FamilyError(other_code(recorded, now.code))
 
 
 def check_version(recorded: FamilyReference, label: str | None) -> None:

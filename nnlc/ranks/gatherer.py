@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from nnlc.campaign.campaign import CampaignNetwork
-from nnlc.errors import DeviceError, ExitStatus, NnlcError
+from nnlc.errors import DeviceError, ExitStatus, FamilyError, NnlcError
 from nnlc.ranks.attempts import is_out_of_memory
 from nnlc.ranks.disk_trouble import DiskTrouble
 from nnlc.ranks.gpu_packing import pack_gpus
@@ -45,6 +45,7 @@ class Gatherer:
         self._device = ""
         self._trainers: Mapping[int, int] = {}
         self._tracebacks: set[str] = set()
+        self._family_errors: set[str] = set()
         self._checks: RankChecks | None = None  # set with the last hello
         self._idle_deaths: Counter[int] = Counter()
         self._given_up: dict[str, CampaignNetwork] = {}
@@ -155,9 +156,8 @@ class Gatherer:
             {"rank": r, **hello, "trainers": packing.trainers[r]}
             for r, hello in sorted(self._hellos.items())
         ]
-        about = {"device": self._device, "campaign": job.campaign.name}
-        after, process = job.last_event_time, this_process()
-        job.journal.write("job", **about, after=after, process=process, ranks=ranks)
+        about = {**job.about(self._device), "process": this_process()}
+        job.journal.write("job", **about, ranks=ranks)
         seconds, trainers = self._hand_out.backlog.expected, sum(self._trainers.values())
         job.progress.begin(seconds, job.work.done, trainers)
         for warning in warnings(self._hellos, self._trainers, self._device):
@@ -263,6 +263,11 @@ class Gatherer:
         if self._checked:
             self._on_idle_death(rank, {**message, "reason": message["message"]})
             return
+        if message.get("of_family"):
+            if message["message"] in self._family_errors:
+                return
+            self._family_errors.add(message["message"])
+            raise FamilyError(f"rank {rank} on {self._hellos[rank]['host']}: {message['message']}")
         # A trainer doesn't know the campaign's name on the command line.
         source = shlex.quote(self._job.source)
         raise NnlcError(message["message"].replace("<campaign>", source))

@@ -69,6 +69,17 @@ class Job:
     clock: Callable[[], float] = time.monotonic
     """Clock in seconds."""
 
+    def about(self, device: str) -> dict[str, str | None]:
+        """Return what the journal records of a job's beginning, but its ranks.
+
+        Args:
+            device: "cpu" or "cuda".
+        """
+        family = self.campaign.family
+        code = {} if family is None else {"family": family.label, "code": family.code}
+        about = {"device": device, "campaign": self.campaign.name, **code}
+        return {**about, "after": self.last_event_time}
+
     def configuration(self, device: str) -> messages.Message:
         """Return the "configure" message of every rank, without its number of trainers.
 

@@ -32,10 +32,15 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     Raises:
         NnlcError: the user must correct something.
     """
-    campaign = load_campaign(options.campaign)
+    campaign = load_campaign(options.campaign, accept_code=options.accept_code)
     results = ResultsFolder(results_path(options.results, campaign.name))
     campaign = results.resolve(campaign)
     is_first_start = not results.has_campaign
+    if options.accept_code:
+        from nnlc.results.accepted_code import accept_code  # few starts need it
+
+        for line in accept_code(results, campaign):
+            _tell(line)
     results.open(campaign)
     if is_first_start:
         from nnlc.campaign.shared_ids import shared_ids  # other starts don't need it
