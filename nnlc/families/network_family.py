@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nnlc.families.interface import Layer, Wrong
@@ -66,6 +66,21 @@ class NetworkFamily(ABC):
     """First and last group that the family has."""
     group_word: ClassVar[str] = "group"
     """Word for a group, as in the keys of `[datasets.NAME]`."""
+    has_cost_model: ClassVar[bool] = False
+    """True if costs follow from specifications; False if they are counted or read from a file."""
+
+    def __eq__(self, other: object) -> bool:
+        """Return True for the same family with the same settings."""
+        if not isinstance(other, NetworkFamily):
+            return NotImplemented
+        return (self.label, self.reference, self.space) == (
+            other.label,
+            other.reference,
+            other.space,
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.label)
 
     @abstractmethod
     def specification(
@@ -100,6 +115,15 @@ class NetworkFamily(ABC):
             ValueError: they don't; the text begins with the key of `[space]` that is wrong, if any.
         """
 
+    def knows_cost(self, spec: Specification) -> bool:
+        """Return True if size, work and memory of a network can be asked for."""
+        del spec
+        return True
+
+    def with_batch_size(self, spec: Specification, batch_size: int) -> Specification:
+        """Return a network with another batch size, whose cost is known if that network's is."""
+        return replace(spec, batch_size=batch_size)
+
     def likely_mistakes(self) -> Iterable[tuple[str, str]]:
         """Return settings whose values are probably mistakes, though legal, and what they mean."""
         return ()
@@ -109,8 +133,15 @@ class NetworkFamily(ABC):
         """Return the size of a network.
 
         Raises:
-            SpecError: the network does not fit these images, or its size is unknown.
+            SpecError: the network does not fit these images.
+            UnknownCostError: its costs are unknown, as for all methods below.
         """
+
+    def step_operations(self, spec: Specification, images: ImageSet) -> float:
+        """Return about how many operations a training step has; 0 if that is unknown."""
+        if not self.knows_cost(spec):
+            return 0.0
+        return 6.0 * self.size(spec, images).multiply_adds * spec.batch_size
 
     @abstractmethod
     def forward_work(

@@ -4,7 +4,7 @@ import argparse
 import os
 
 from nnlc.campaign.array_split import networks_of_element
-from nnlc.campaign.campaign import load_campaign
+from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.console import flush_output, say, standard_output, stop_printing
 from nnlc.errors import ExitStatus, ResultsError
 from nnlc.ranks.agent import Agent
@@ -17,6 +17,7 @@ from nnlc.ranks.mpi import OPEN_MPI, launcher_rank
 from nnlc.ranks.progress import Progress
 from nnlc.ranks.time_left import TimeLeft, seconds_left
 from nnlc.results.folder import ResultsFolder
+from nnlc.results.folder_costs import read_folder_costs
 from nnlc.results.history import read_history
 from nnlc.results.inventory import inventory, not_whole_lines
 from nnlc.results.journal import Journal, NoJournal
@@ -32,23 +33,11 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     Raises:
         NnlcError: the user must correct something.
     """
-    campaign = load_campaign(options.campaign, accept_code=options.accept_code)
-    results = ResultsFolder(results_path(options.results, campaign.name))
-    campaign = results.resolve(campaign)
-    is_first_start = not results.has_campaign
-    if options.accept_code:
-        from nnlc.results.accepted_code import accept_code  # few starts need it
-
-        for line in accept_code(results, campaign):
-            _tell(line)
-    results.open(campaign)
-    if is_first_start:
-        from nnlc.campaign.shared_ids import shared_ids  # other starts don't need it
-
-        for line in shared_ids(options.campaign, campaign):
-            _tell(line)
+    campaign, results = _opened(options)
     history = read_history(results.journal_folder)
     networks = list(campaign.networks())
+    if trouble := read_folder_costs(results, networks):
+        _tell(f"warning: {trouble}; the networks are counted again")
     by_id = {network.spec.id: network for network in networks}
     name = f"campaign {campaign.name}"
     if options.elements > 1:
@@ -109,6 +98,26 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             only_preflight=options.preflight,
         )
     )
+
+
+def _opened(options: argparse.Namespace) -> tuple[Campaign, ResultsFolder]:
+    """Return the campaign and its results folder, made or checked."""
+    campaign = load_campaign(options.campaign, accept_code=options.accept_code)
+    results = ResultsFolder(results_path(options.results, campaign.name))
+    campaign = results.resolve(campaign)
+    is_first_start = not results.has_campaign
+    if options.accept_code:
+        from nnlc.results.accepted_code import accept_code  # few starts need it
+
+        for line in accept_code(results, campaign):
+            _tell(line)
+    results.open(campaign)
+    if is_first_start:
+        from nnlc.campaign.shared_ids import shared_ids  # other starts don't need it
+
+        for line in shared_ids(options.campaign, campaign):
+            _tell(line)
+    return campaign, results
 
 
 def _tell(line: str) -> None:

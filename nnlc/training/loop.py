@@ -82,7 +82,7 @@ class HalfEpochLoop:
             self._optimizer,
             make_loss(spec),
             spec.batch_size,
-            operations=6 * family.size(spec, image_set).multiply_adds * spec.batch_size,
+            operations=family.step_operations(spec, image_set),
             stream=stream,
             graphs=graphs,
         )

@@ -71,6 +71,10 @@ class Trainer:
                 match message["kind"]:
                     case "configure":
                         self._configure(message)
+                    case "count":
+                        from nnlc.training.counting import answer_count  # few families need it
+
+                        self._send(answer_count(message))
                     case "circumstances":
                         self._send({"kind": "circumstances", **circumstances(self._device)})
                     case "check":

@@ -34,6 +34,7 @@ class ArticleFamily(NetworkFamily):
     label = "article"
     groups = (1, MAX_DEPTH)
     group_word = "depth"
+    has_cost_model = True
     space: SearchSpace
 
     def __init__(self, space: SearchSpace = SearchSpace()) -> None:  # noqa: B008  it is immutable
