@@ -149,7 +149,7 @@ class Gatherer:
             return
         if self._counting is not None:
             self._counting.note(rank, message)
-        elif unknown := uncounted(job.work.networks):
+        elif unknown := uncounted(job.costed_networks):
             from nnlc.ranks.cost_counting import CostCounting  # the article's don't need it
 
             self._counting = CostCounting(job, unknown)

@@ -70,6 +70,11 @@ class Job:
     clock: Callable[[], float] = time.monotonic
     """Clock in seconds."""
 
+    @property
+    def costed_networks(self) -> list[CampaignNetwork]:
+        """Networks whose costs are asked for: those to train, and those whose times are known."""
+        return [*self.work.networks, *(network for network, _ in self.finished)]
+
     def configuration(self, device: str) -> messages.Message:
         """Return the "configure" message of every rank, without its number of trainers.
 

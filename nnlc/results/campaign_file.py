@@ -99,11 +99,12 @@ def campaign_toml(campaign: Campaign) -> bytes:
 def _identity(campaign: Campaign) -> dict[str, Any]:
     """Return all values that make a campaign, by dotted key; own images count by checksum.
 
-    The code of a family is left out: whether it has changed is another question than which campaign
-    this is (`nnlc.results.accepted_code`).
+    Version and code of a family are left out: whether they have changed is another question than which campaign
+    this is (`nnlc.families.registry.check_same_code`).
     """
     values = _flatten(_decisive(campaign.dump("json")))
-    return {key: value for key, value in values.items() if key != "family.code"}
+    left_out = ("family.code", "family.label")
+    return {key: value for key, value in values.items() if key not in left_out}
 
 
 def differences(asked: Campaign, recorded: Campaign) -> dict[str, tuple[Any, Any]]:
