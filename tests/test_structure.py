@@ -13,6 +13,7 @@ from limits import HANG_SECONDS
 from rooms import CONTRIBUTING, EVERYWHERE, ROOMS, table, tree
 
 import nnlc
+from nnlc.families.registry import SHIPPED
 from nnlc.schedulers.scheduler_registry import SCHEDULERS
 from nnlc.tables import folder_names as names
 
@@ -95,7 +96,10 @@ def test_torch_matplotlib_and_mpi4py_are_imported_in_their_rooms_only():
                     users[top].add(str(path.relative_to(PACKAGE)))
     assert users["mpi4py"] == {"ranks/mpi.py"}
     assert users["torch"]
-    assert all("modules/" in user or user.startswith("training/") for user in users["torch"])
+    families = {f"{module.partition(':')[0].replace('.', '/')}.py" for module in SHIPPED.values()}
+    families = {path.removeprefix("nnlc/") for path in families}  # as a user's: within `build`
+    rooms = ("training/", "families/modules/", "families/article/modules/")
+    assert all(user.startswith(rooms) for user in users["torch"] - families)
     assert users["matplotlib"]
     assert all(user.startswith("plotting/") for user in users["matplotlib"])
 

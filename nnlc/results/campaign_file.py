@@ -99,8 +99,8 @@ def campaign_toml(campaign: Campaign) -> bytes:
 def _identity(campaign: Campaign) -> dict[str, Any]:
     """Return all values that make a campaign, by dotted key; own images count by checksum.
 
-    Version and code of a family are left out: whether they have changed is another question than which campaign
-    this is (`nnlc.families.registry.check_same_code`).
+    Version and code of a family are left out: whether they have changed is another question than
+    which campaign this is (`nnlc.families.registry.check_same_code`).
     """
     values = _flatten(_decisive(campaign.dump("json")))
     left_out = ("family.code", "family.label")
