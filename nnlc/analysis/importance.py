@@ -88,11 +88,8 @@ def importance(
 
 def _with_derived(tables: Tables) -> pd.DataFrame:
     numbers = numeric_columns(tables)
-    for name, (column, derive) in derived_numbers().items():
-        if column in tables.networks:
-            lists = tables.networks[column]
-            made = [derive(one) if isinstance(one, tuple) and one else None for one in lists]
-            numbers[name] = pd.Series(made, index=numbers.index, dtype="float64")
+    for name, values in derived_numbers(tables.networks).items():
+        numbers[name] = pd.Series(values, index=numbers.index, dtype="float64")
     return numbers
 
 

@@ -1,6 +1,6 @@
 """Facts about networks that readers of tables need, without the code of their families."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nnlc.errors import SpecError
@@ -10,9 +10,6 @@ from nnlc.networks.specification import TAKEN_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Derived = dict[str, tuple[str, Callable[[tuple[int, ...]], float]]]
-"""Column of lists, and a function of a list, by the name of a number."""
 
 _GENERAL = TAKEN_COLUMNS | {"depth"}
 ARTICLE_NAME = "article"
@@ -65,11 +62,16 @@ def drawn_numbers() -> Sequence[str]:
     return [column.field for column in article_layout().own if column.kind == "number"]
 
 
-def derived_numbers() -> Derived:
-    """Return numbers that follow from the article's lists, such as the largest kernel."""
-    from nnlc.families.article.table_facts import DERIVED
+def derived_numbers(networks: "pd.DataFrame | None" = None) -> dict[str, list[float | None]]:
+    """Return numbers that follow from lists of the article's networks, such as the largest kernel.
 
-    return DERIVED
+    Args:
+        networks: the networks; a number is None where one has no such list. Without networks, the
+            result has the names alone.
+    """
+    from nnlc.families.article.table_facts import derived_numbers
+
+    return derived_numbers(networks)
 
 
 def own_numbers(networks: "pd.DataFrame") -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from nnlc.families.article.spec import POOLING
+from nnlc.families.article.table_facts import are_articles
 
 _OF_CONVOLUTIONS = {
     "kernel": "conv_kernels",
@@ -34,7 +35,9 @@ def flat_layers(networks: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
         networks: a column of lists for each of the article's own; a network of another family has
             a missing value in each.
     """
-    known = networks["conv_kernels"].map(lambda one: isinstance(one, tuple))
+    known = are_articles(networks, "conv_kernels")
+    if not known.any():
+        return
     own, index = networks[known], networks.index
     for name, column in _columns_of_layers(own):
         yield name, column.set_axis(own.index).reindex(index)
