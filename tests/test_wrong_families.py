@@ -106,3 +106,26 @@ def test_a_module_that_the_first_check_has_not_seen_is_recorded_when_its_turn_co
     [failure] = events(tmp_path / "r", "failure")
     assert failure["id"].endswith("_000002")
     assert "2 (Noise) draws random numbers with torch.randn_like: " in failure["reason"]
+
+
+def test_an_import_that_fails_on_one_rank_is_one_message_that_names_it(tmp_path):
+    job, output = _train(tmp_path, "Right", ranks=2, WRONG_RANK="1")
+    assert job.returncode == ExitStatus.ERROR, output
+    assert output.count("error: ") == 1, output
+    assert "libcolours.so: cannot open shared object file" in output
+    assert "rank 1" in output
+    assert not tables(tmp_path / "r")
+
+
+def test_another_version_between_two_jobs_is_refused_and_hurts_no_table(tmp_path):
+    _train(tmp_path, "RarelyFails", 22)
+    before = tables(tmp_path / "r")
+    code = tmp_path / "wrong.py"
+    code.write_text(code.read_text().replace('version: ClassVar[str] = "1"', 'version = "2"'))
+    job = run_worker(tmp_path / "wrong.toml", "--results", tmp_path / "r")
+    output = job.stdout + job.stderr
+    assert job.returncode == ExitStatus.ERROR, output
+    assert output.count("error: ") == 1, output
+    assert "right@2" in output
+    assert "right@1" in output
+    assert tables(tmp_path / "r") == before
