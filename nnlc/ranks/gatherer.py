@@ -177,10 +177,7 @@ class Gatherer:
         configuration = job.configuration(self._device)
         for each, count in self._trainers.items():
             self._out.append((each, {**configuration, "trainers": count}))
-        mark = str(job.results.make_mark(job.leases.token).absolute())
-        left_out = self._device, packing.too_large
-        begun, sample = job.begun_networks(*left_out), job.sample_to_check(*left_out)
-        self._checks = RankChecks(self._hellos, self._device, mark, begun, sample)
+        self._checks = RankChecks(job, self._hellos, self._device, packing.too_large)
         self._out.extend(self._checks.messages.items())
 
     @property
