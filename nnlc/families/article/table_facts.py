@@ -7,6 +7,8 @@ from typing import Any
 from nnlc.families.article.geometry import walk_network
 from nnlc.networks.image_sets import ImageSet
 
+REMARK = "fc_dropout_rate may be above 0 where no fully connected layer has dropout."
+
 
 def depth(values: Mapping[str, Any]) -> int:
     """Return the number of convolutions of a network with this metadata."""
