@@ -100,6 +100,10 @@ class NetworkFamily(ABC):
             ValueError: they don't; the text begins with the key of `[space]` that is wrong, if any.
         """
 
+    def likely_mistakes(self) -> Iterable[tuple[str, str]]:
+        """Return settings whose values are probably mistakes, though legal, and what they mean."""
+        return ()
+
     @abstractmethod
     def size(self, spec: Specification, images: ImageSet) -> NetworkSize:
         """Return the size of a network.

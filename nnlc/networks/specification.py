@@ -176,11 +176,11 @@ class FamilySpec(Specification):
             raise SpecError(f"family {self.family!r} does not have the form NAME@VERSION")
         own_layout(tuple((name, kind) for name, kind, _ in self.own))
         for name, kind, value in self.own:
-            _check_own(name, kind, value)
+            check_value(name, kind, value)
 
 
-def _check_own(name: str, kind: Kind, value: object) -> None:
-    """Check a value of a family's own column.
+def check_value(name: str, kind: Kind, value: object) -> None:
+    """Check a value of a column.
 
     Raises:
         SpecError: a table can't hold it.

@@ -172,7 +172,8 @@ class Gatherer:
         )
         mark = str(job.results.make_mark(job.leases.token).absolute())
         begun = job.begun_networks(self._device, packing.too_large)
-        self._checks = RankChecks(self._hellos, self._device, mark, begun)
+        sample = job.sample_to_check(self._device, packing.too_large)
+        self._checks = RankChecks(self._hellos, self._device, mark, begun, sample)
         self._out.extend(self._checks.messages.items())
 
     @property
@@ -185,7 +186,7 @@ class Gatherer:
         if self._checks is None:
             return
         job = self._job
-        self._checks.note(rank, message, job.journal)
+        self._checks.note(rank, message, job)
         if "go_on" in message:
             job.tell_losses(message)
         if not self._checks.passed:
@@ -223,9 +224,11 @@ class Gatherer:
         event = "failure" if end.final else "attempt"
         job.journal.write(event, id=running.id, reason=reason, attempts=end.attempts, rank=rank)
         job.progress.failed(running.network, reason, final=end.final)
-        if (bug := message.get("traceback")) and bug not in self._tracebacks:
-            self._tracebacks.add(bug)
-            job.progress.message(bug)
+        if bug := message.get("traceback"):
+            place = bug.rpartition("\n")[0]  # a text may differ for each network
+            if place not in self._tracebacks:
+                self._tracebacks.add(place)
+                job.progress.message(bug)
         if end.final:
             self._hand_out.failures += 1
             self._given_up[running.id] = running.network

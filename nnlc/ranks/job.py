@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 GO_ON = "start the same command again to continue"
 """Advice after an unfinished job."""
+SAMPLE = 12
+"""Networks of the user's own family that are checked before a job's first network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,22 @@ class Job:
         fitting = (network for network in self.work.networks if network.index not in too_large)
         left = (network for network in fitting if network.spec.id in begun)
         return [network.on(device).to_json() for network in left]
+
+    def sample_to_check(self, device: str, too_large: Container[int]) -> list[messages.Message]:
+        """Return networks of the user's own family, as messages for a trainer that checks them.
+
+        They are `SAMPLE` networks, evenly spaced; none if the family is the article's.
+
+        Args:
+            device: "cpu" or "cuda".
+            too_large: indices of networks that don't fit into the memory of any device.
+        """
+        if self.campaign.family is None:
+            return []
+        fitting = [network for network in self.work.networks if network.index not in too_large]
+        count = min(SAMPLE, len(fitting))
+        chosen = [fitting[number * len(fitting) // count] for number in range(count)]
+        return [network.on(device).to_json() for network in chosen]
 
     def tell_losses(self, message: messages.Message) -> None:
         """Report the checkpoints of earlier jobs that can't be used, as a trainer has found."""

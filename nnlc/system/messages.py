@@ -11,7 +11,9 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                                    campaign that affects a table's bits
                         checked    : all images of the campaign exist and are undamaged; go_on,
                                    foreign: as in `checkpoints`; device_seconds, device_problem: of
-                                   training a small network twice, and what it showed
+                                   training a small network twice, and what it showed; refused,
+                                   failing: lines on modules of the user's own family that must
+                                   not be trained, or can't
                         checkpoints  go_on: IDs of networks whose checkpoint can be used; foreign:
                                    id, path, differences, seconds, nnlc, arithmetic of the farthest
                                    checkpoint of each other network; older_ways: settings that
@@ -43,7 +45,8 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                                    file is visible and its folder writable, for one trainer of a
                                    host; networks: as in `checkpoints`, for one trainer of a job;
                                    trains_twice: True to train a small network twice and compare
-                                   the bytes, for one trainer of a GPU
+                                   the bytes, for one trainer of a GPU; sample: networks of the
+                                   user's own family, whose modules to check
                         checkpoints  networks, with spec and image_set, folder: check which
                                    networks' checkpoints can be used
                         train      index, spec, image_set, hang_seconds, step_seconds; epochs, a

@@ -34,6 +34,7 @@ class ArticleFamily(NetworkFamily):
     label = "article"
     groups = (1, MAX_DEPTH)
     group_word = "depth"
+    space: SearchSpace
 
     def __init__(self, space: SearchSpace = SearchSpace()) -> None:  # noqa: B008  it is immutable
         self.space = space
@@ -53,6 +54,9 @@ class ArticleFamily(NetworkFamily):
 
     def check_against(self, images: ImageSet) -> None:
         self.space.check_against(images)
+
+    def likely_mistakes(self) -> Iterable[tuple[str, str]]:
+        return self.space.likely_mistakes()
 
     def size(self, spec: Specification, images: ImageSet) -> NetworkSize:
         walk, _ = _walk(spec, images)
