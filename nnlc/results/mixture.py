@@ -25,11 +25,11 @@ class Trained(Protocol):
 
     @property
     def spec(self) -> Specification:
-        """Its specification."""
+        """Specification of the network."""
 
     @property
     def images(self) -> ImageSet:
-        """Images that it trains on."""
+        """Image set that the network trains on."""
 
 
 @dataclass(frozen=True, slots=True)
