@@ -220,6 +220,20 @@ def test_each_setting_of_a_recipe_changes_the_curve_and_what_a_checkpoint_must_h
     assert kept[0].keys() == {"pixels", "pooling", "dropout", "truncate"}
 
 
+@pytest.mark.parametrize("name", ["cosine", "step"])
+def test_a_rate_in_memory_gives_the_same_curve(name):
+    """As on GPUs, whose captured steps read it there, by SGD's fused kernel."""
+    images, network, settings = first(bundled_images(), 1000), network_of(name), settings_of(name)
+    loop = loop_on(images, network, EPOCHS, **settings)
+    loop.steps._rate = torch.zeros(())
+    loop._optimizer.param_groups[0].update(foreach=False, fused=True)
+    found, expected = (
+        np.array([[row.train_loss, row.val_loss] for row in rows])
+        for rows in (loop, curve(network, images, EPOCHS, **settings))
+    )
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
 def test_validation_knows_neither_augmentation_nor_smoothing():
     images, network = first(bundled_images(), 200), spec(learning_rate=0, momentum=0)
     own = {"augmentation": ("crop:4", "flip", "cutout:8"), "label_smoothing": 0.3}
