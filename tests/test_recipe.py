@@ -23,7 +23,7 @@ from nnlc.families.arithmetic import fingerprint
 from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.schedule import Schedule
 from nnlc.training.augmentation import Augmentation
-from nnlc.training.network_text import describe_network, python_source
+from nnlc.training.network_text import python_source
 from nnlc.training.origin import origin_of
 
 pytestmark = pytest.mark.usefixtures("deterministic")
@@ -51,14 +51,6 @@ RECIPES = {
         {"schedule": "cosine", "label_smoothing": 0.2, "augmentation": ("crop:2", "cutout:4")},
     ),
     "warm-up alone": ({}, {"warmup_epochs": 2, "augmentation": ("cutout:40",)}),
-}
-
-
-IN_WORDS = {
-    "cosine": "cosine to 0.001 over 5 epochs, warm-up in the first 1 epoch",
-    "step": "times 0.3 after each 1 epoch",
-    "AdamW": "cosine to 0.0 over 5 epochs",
-    "warm-up alone": "constant, warm-up in the first 2 epochs",
 }
 
 
@@ -252,18 +244,15 @@ def test_the_first_rows_of_a_schedule_are_those_of_the_whole_campaign():
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_source_and_description_of_a_network_tell_its_recipe(name, tmp_path):
+def test_the_source_of_a_network_has_the_rates_of_its_training(name, tmp_path):
     settings = TrainingSection(**settings_of(name))
     path = tmp_path / "mine.toml"
     path.write_text(PLAIN.replace("F-MNIST", "F-MNIST-sample"))
     campaign = load_campaign(path).model_copy(update={"training": settings, "epochs": 5})
     network = network_of(name)
     origin = origin_of(network, campaign)
-    source = python_source(network, origin)
     made: dict = {}
-    exec(source, made)
-    assert made["loss_function"].label_smoothing == settings.label_smoothing
-    assert ", ".join(settings.augmentation) in source
+    exec(python_source(network, origin), made)
     schedule, steps = Schedule(network.learning_rate, settings, 5, 40), []
     for k in range(5 * 40):
         steps.append((made["schedule"].get_last_lr()[0], schedule.rate_of(*divmod(k, 40))))
@@ -271,17 +260,8 @@ def test_source_and_description_of_a_network_tell_its_recipe(name, tmp_path):
         made["schedule"].step()
     for printed, trained in steps:
         assert printed == pytest.approx(trained, rel=1e-12)
-    told = "\n".join(describe_network(network, origin))
-    assert "augmented   " + ", ".join(settings.augmentation) in told
-    assert f"schedule    {IN_WORDS[name]}" in told
-
-
-def test_source_and_description_of_the_articles_recipe_stay_as_they_were():
-    origin = origin_of(spec(), None)
-    for text in (python_source(spec(), origin), "\n".join(describe_network(spec(), origin))):
-        assert "CrossEntropyLoss()" in text
-        assert "schedule" not in text
-        assert "augmented" not in text
+    usual = campaign.model_copy(update={"training": TrainingSection()})
+    assert "schedule" not in python_source(spec(), origin_of(spec(), usual))
 
 
 def test_one_process_or_many_with_any_interruption_leave_the_same_bytes(tmp_path):
