@@ -9,7 +9,7 @@ from nnlc.console import say
 app = typer.Typer()
 
 
-@app.command()
+@app.command("check-family")
 def check_family(
     family: Annotated[
         str,

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten_with_path
 
-from nnlc.families.counted_costs import Counted, remember
+from nnlc.families.counted_costs import Counted, cost_key, remember
 from nnlc.families.own_family import OwnFamily
 from nnlc.families.registry import family_from_json
 from nnlc.networks import ImageSet
@@ -136,7 +136,7 @@ class FamilyCheck:
 
     def _count(self, part: Part, each: Checked) -> None:
         each.costs, why = count_network(self._family.family, each.spec, self._images)
-        remember({self._family.cost_key(each.spec, self._images): each.costs})
+        remember({cost_key(each.spec): each.costs})
         if why is not None:
             part.note(
                 f"{each.place}: counted on the CPU, since on torch's meta device it raised {why}"
@@ -223,8 +223,9 @@ class FamilyCheck:
             part.refuse(each.place, f"check finds {column} = {found}; right would be {right}")
 
     def _check_layers(self, part: Part, each: Checked) -> None:
+        own = self._family.family.layers(each.spec, self._images) is not None
         listed = sum(layer.parameters for layer in self._family.layers(each.spec, self._images))
-        if each.costs is not None and listed != each.costs.parameters:
+        if own and each.costs is not None and listed != each.costs.parameters:
             part.refuse(
                 each.place,
                 f"its layers have {listed:,} parameters in sum, and the module has "

@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from nnlc.errors import FamilyError, NnlcError
-from nnlc.families.reference import ARTICLE_NAME, FamilyReference
+from nnlc.families.layouts import ARTICLE_NAME
+from nnlc.families.reference import FamilyReference
 from nnlc.networks.image_sets import KNOWN_IMAGE_SETS, ImageSet, own_image_set
 from nnlc.system.environment import trainer_environment
 from nnlc.system.extras import require_extra
@@ -56,7 +57,7 @@ def check_family(name: str, images: str, count: int, tell: Callable[[str], None]
     tell(
         f"{name}: {counted(wrong, 'fault')}; nothing can be trained before they are corrected"
         if wrong
-        else f"{name}: fit for campaigns; docs/families.md says how to name it in one"
+        else f"{name}: fit for campaigns"
     )
     return not wrong
 
