@@ -57,7 +57,17 @@ VERBS = {
     "serve": "serve {results} --port 70000",
 }
 """What each verb is asked for; several are parted by |."""
-REFUSED = ("calibrate", "check-family", "describe", "doctor", "grow", "render", "serve", "submit", "verify")
+REFUSED = (
+    "calibrate",
+    "check-family",
+    "describe",
+    "doctor",
+    "grow",
+    "render",
+    "serve",
+    "submit",
+    "verify",
+)
 STATUSES = dict.fromkeys(REFUSED, 1) | {"audit": 4}
 """A setting of a script is one line, a port is below 65536, and so on."""
 

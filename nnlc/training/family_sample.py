@@ -124,7 +124,7 @@ PURE = (
     "values must follow from the arguments of specify alone; make all draws with its argument "
     "draws, keep nothing from one call to the next, and let nothing depend on the order of a set"
 )
-"""What to do if a network is drawn differently."""
+"""Advice on a network that is drawn differently."""
 
 
 def difference(here: Specification, there: Specification) -> str:
