@@ -4,7 +4,8 @@
 
 Six layers of the article's heaviest networks, with little padding and a batch of 50; and one that
 is not in the sums, as PyTorch's own backward pass takes seconds an image. With --sampled, the N
-layers of a campaign with most operations a step, with their own paddings and batches.
+layers of a campaign with most operations a step, with their own paddings and batches: a direct way
+of `paper` then needs 12 GB of memory, and less with --batch.
 
 `ours` is the module that nnlc trains, `direct` the same with `training.convolutions = "direct"`,
 `torch` is `torch.nn.Conv2d`; all have the channels last in memory. They are timed by turns in one

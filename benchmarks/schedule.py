@@ -32,7 +32,6 @@ from math import ceil, inf, log
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,9 +182,11 @@ def make_handout(
     def predict(spec: Any, *_: object) -> float:
         return float(seconds[int(spec.id)])
 
-    with mock.patch("nnlc.ranks.backlog.predict_seconds", predict):
-        packing = GpuPacking(dict.fromkeys(range(gpus), 1), {})
-        return HandOut(job, "cuda", (), packing, ChosenMachine(GPU, None, SetupTime(), None))
+    family = SimpleNamespace(predict_seconds=predict, convolutions=lambda *_: 0)
+    for network in networks:
+        network.family = family
+    packing = GpuPacking(dict.fromkeys(range(gpus), 1), {})
+    return HandOut(job, "cuda", (), packing, ChosenMachine(GPU, None, SetupTime(), None))
 
 
 def row_of(site: str, gpus: int, copies: int, seeds: int) -> list[object]:

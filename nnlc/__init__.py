@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nnlc.training.rebuild import rebuild
     from nnlc.verification.verifying import verify
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _NAMES = {
     "analysis.comparison": "compare",
@@ -51,7 +51,8 @@ _NAMES = {
     "errors": "NnlcError",
     "exporting.exporting": "export_tables",
     "exporting.importing": "import_tables",
-    "networks": "ImageSet NetworkSpec SearchSpace sample_network walk_network",
+    "families.article": "NetworkSpec SearchSpace sample_network walk_network",
+    "networks": "ImageSet",
     "plotting.plot": "plot_comparison plot_tables",
     "reporting.report": "write_report",
     "tables": "Table read_table write_table",

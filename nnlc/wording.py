@@ -56,6 +56,21 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
+def one_line(text: str, most: int = 200) -> str:
+    """Return a text of other code as one printable line of at most `most` characters."""
+    shown = printable(text[: most + 1])
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
+
+
+def exception_words(problem: BaseException) -> str:
+    """Return class and text of an exception of other code as one printable line."""
+    try:
+        text = str(problem)
+    except BaseException:  # even str() may raise anything here
+        text = "(no text)"
+    return one_line(f"{type(problem).__name__}: {text}")
+
+
 def reason_of(problem: Exception) -> str:
     """Return an exception's message on one short line, or its class if the message is empty."""
     return " ".join(str(problem).split())[:200] or type(problem).__name__

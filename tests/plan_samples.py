@@ -32,6 +32,7 @@ def forecast_of(site: Site, hours: list[float], waiting: list[int] | None = None
             nominal_seconds=HOUR * h,
             operations=1,
             parameters=1000,
+            convolutions=1,
             memory_bytes=1,
         )
         for i, h in enumerate(hours)

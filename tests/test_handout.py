@@ -7,7 +7,7 @@ from gatherer_jobs import Job
 
 from nnlc.calibration.machines import FittedMachine, write_machines
 from nnlc.errors import ExitStatus
-from nnlc.families.article.family import ARTICLE
+from nnlc.families.article.family import ARTICLE, ArticleFamily
 from nnlc.networks.machine import CPU, Machine
 from nnlc.ranks.backlog import Backlog
 from nnlc.ranks.handout import FIRST_STEPS, START_SECONDS
@@ -126,7 +126,7 @@ def test_where_the_longest_network_does_not_fit_a_shorter_one_is_started(tmp_pat
     assert job.handed_out[-1] == (0, fitting)
 
 
-def predict(spec, *_) -> float:
+def predict(_, spec, *__) -> float:
     """Seconds: of odd ones from 10 on, of even ones from 1 on, so of two sizes."""
     number = int(spec.id[-6:])
     return (1 + number / 1000) * (10 if number % 2 else 1)
@@ -134,13 +134,13 @@ def predict(spec, *_) -> float:
 
 @pytest.fixture
 def two_sizes(monkeypatch):
-    monkeypatch.setattr("nnlc.ranks.backlog.predict_seconds", predict)
+    monkeypatch.setattr(ArticleFamily, "predict_seconds", predict)
 
 
 def test_what_a_kind_of_network_is_measured_to_take_changes_which_is_next(tmp_path, two_sizes):
     """A large one waits again; by then large ones are known to take a thousandth."""
     job = Job(tmp_path, 30, networks_per_depth=20).begin()
-    seconds = {n.index: predict(n.spec) for n in job.networks}
+    seconds = {n.index: predict(None, n.spec) for n in job.networks}
     begun = {index: rank for rank, index in job.handed_out}
     assert sum(index % 2 for index in begun) == 20
     for index, rank in begun.items():
@@ -159,7 +159,7 @@ def test_a_job_knows_what_earlier_ones_have_measured_on_its_device(
     first = Job(tmp_path, networks_per_depth=20)
     journal = Journal(first.results.journal_folder)
     for network in first.networks[:30]:
-        took = predict(network.spec) * (0.001 if network.index % 2 else 1.0)
+        took = predict(None, network.spec) * (0.001 if network.index % 2 else 1.0)
         journal.write("finish", id=network.spec.id, seconds=took, device={"name": device})
     job = Job(tmp_path, 40, networks_per_depth=20).begin()
     larger_first = [index % 2 == 1 for _, index in job.handed_out]

@@ -8,12 +8,13 @@ from small_networks import SAMPLE, spec
 from nnlc.campaign.campaign import CampaignNetwork, TrainingSection
 from nnlc.families import arithmetic
 from nnlc.families.arithmetic import Change
+from nnlc.families.article.family import ARTICLE
 from nnlc.results.history import Finish
 from nnlc.results.mixture import mixture_of
 
 PLAIN = spec(dropout_rate=0, layer_types=(3,))
 WITH = replace(spec(), id="2026_01_01_00_00_00_000001")
-NETWORKS = [CampaignNetwork(0, SAMPLE, PLAIN), CampaignNetwork(1, SAMPLE, WITH)]
+NETWORKS = [CampaignNetwork(0, SAMPLE, PLAIN, ARTICLE), CampaignNetwork(1, SAMPLE, WITH, ARTICLE)]
 
 
 @pytest.fixture

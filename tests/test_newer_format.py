@@ -194,7 +194,7 @@ def test_datasets_in_another_order_are_an_edit():
 def test_an_edited_campaign_of_0_1_0_shows_in_its_tables_and_is_not_rewritten(of_0_1_0, tmp_path):
     """It has no digest."""
     results = of_0_1_0
-    assert "format 1 becomes 4" in what_it_says("upgrade", results, "--dry-run")
+    assert "format 1 becomes 5" in what_it_says("upgrade", results, "--dry-run")
     edited_seed(results)
     before = tree(tmp_path)
     told = what_it_says("upgrade", results)

@@ -20,6 +20,7 @@ from nnlc.analysis.comparison import COMPARISON_COLUMNS
 from nnlc.analysis.comparison_file import read_comparison
 from nnlc.cli import app
 from nnlc.errors import NnlcError
+from nnlc.families.layouts import article_layout
 from nnlc.plotting.comparison_plot import draw_comparison
 from nnlc.plotting.curve_plots import draw_curves
 from nnlc.plotting.final_accuracies import _kinds

@@ -1,7 +1,5 @@
 """What a job looks at in its first seconds, and what it says when something is wrong."""
 
-import sys
-
 import pytest
 from gatherer_jobs import Job, facts, place
 from worker_jobs import run_worker, write_campaign
@@ -180,12 +178,11 @@ def test_a_line_a_rank_says_where_it_is_and_what_it_has():
 
 def test_a_folder_that_a_node_does_not_share_with_rank_0_is_refused(tmp_path, monkeypatch):
     from nnlc.errors import ResultsError
-    from nnlc.training import trainer
+    from nnlc.training import shared_folder
 
-    assert sys.modules["nnlc.training.trainer"] is trainer
-    monkeypatch.setattr(trainer, "VISIBLE_SECONDS", 0)
+    monkeypatch.setattr(shared_folder, "VISIBLE_SECONDS", 0)
     (tmp_path / "mark").touch()
-    trainer._check_shared_folder(tmp_path / "mark")
+    shared_folder.check_shared_folder(tmp_path / "mark")
     assert [path.name for path in tmp_path.iterdir()] == ["mark"]
     with pytest.raises(ResultsError, match="file system that all nodes share"):
-        trainer._check_shared_folder(tmp_path / "another")
+        shared_folder.check_shared_folder(tmp_path / "another")

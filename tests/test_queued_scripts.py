@@ -180,10 +180,10 @@ def test_nothing_is_rewritten_while_a_job_waits_whose_nnlc_could_not_use_it(
     python = python_with(tmp_path, "0.1.0")
     put(results, cluster, python=python)
     before = tree(tmp_path)
-    why = f"its Python {python} has nnlc 0.1.0 where 0.3.0 is needed"
+    why = f"its Python {python} has nnlc 0.1.0 where 0.4.0 is needed"
     told = upgrade(results, "--dry-run")
     assert f"fits until campaign.toml is rewritten: {why}" in told
-    assert "nnlc before 0.3.0 can't use the folder afterwards" in told
+    assert "nnlc before 0.4.0 can't use the folder afterwards" in told
     assert f"not now: job 1: {why}" in told
     refused = upgrade(results)
     assert f"job 1: {why}; let them end, or 'nnlc cancel {results.path}' ends them" in refused

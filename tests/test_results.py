@@ -87,8 +87,8 @@ def test_a_folder_of_another_format_is_refused(campaign, tmp_path):
     results = ResultsFolder(tmp_path / "r")
     results.open(campaign)
     text = results.campaign_file.read_text()
-    results.campaign_file.write_text(text.replace("results_format = 4", "results_format = 0"))
-    with pytest.raises(ResultsError, match="results_format: 0 where this nnlc writes 4"):
+    results.campaign_file.write_text(text.replace("results_format = 5", "results_format = 0"))
+    with pytest.raises(ResultsError, match="results_format: 0 where this nnlc writes 5"):
         results.open(campaign)
 
 

@@ -82,7 +82,7 @@ def test_contributing_has_the_rooms_as_they_are_and_few_modules_stand_at_the_top
     assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} <= ROOMS.keys()
 
 
-def test_torch_is_imported_in_training_and_modules_matplotlib_in_plotting_and_mpi4py_in_one_file_only():
+def test_torch_matplotlib_and_mpi4py_are_imported_in_their_rooms_only():
     users: dict[str, set[str]] = {"torch": set(), "mpi4py": set(), "matplotlib": set()}
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -111,7 +111,7 @@ LIGHT = (
     *("nnlc.launching.render", "nnlc.analysis.text_drawing", "nnlc.analysis.stopper"),
     *("nnlc.benchmark", "nnlc.benchmark.config_space", "nnlc.collection.merging"),
     "nnlc.results.status",
-    *("nnlc.training.loaded_images", "nnlc.training.stage", "nnlc.training.layer_text"),
+    *("nnlc.training.loaded_images", "nnlc.training.stage", "nnlc.training.network_text"),
     *("nnlc.auditing.audit", "nnlc.calibration.calibrate", "nnlc.launching.machine_plan"),
     *("nnlc.exporting.exporting", "nnlc.exporting.importing"),
 )

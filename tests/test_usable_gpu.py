@@ -11,7 +11,7 @@ import torch
 
 from nnlc import load_campaign
 from nnlc.errors import DeviceError
-from nnlc.training import step_timing, trainer
+from nnlc.training import step_timing, trainer, usable_gpu
 from nnlc.training.usable_gpu import find_gpus, why_unusable
 
 TOO_OLD = (
@@ -155,6 +155,19 @@ def test_an_mps_daemon_of_another_user_is_told_before_cuda_could_wait_for_it(mon
     assert said.startswith(f"an MPS daemon of user {user} runs there ({tmp_path}), and CUDA would")
     assert "--mps" in said
     assert "CUDA_MPS_PIPE_DIRECTORY" in said
+
+
+def test_a_daemon_whose_file_can_not_be_read_may_run(monkeypatch, tmp_path):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    file = tmp_path / "nvidia-cuda-mps-control.pid"
+    file.write_text(f"{os.getpid()}\n")
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_001)
+    if file.stat().st_uid == 0:
+        os.chown(file, 4_000_002, -1)
+    monkeypatch.setattr(usable_gpu, "read_regular", refuse)
+    assert why_unusable(0).startswith("an MPS daemon of user ")
 
 
 def test_no_other_daemon_is_in_the_way(monkeypatch, tmp_path):

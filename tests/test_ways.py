@@ -15,7 +15,7 @@ from nnlc.families.arithmetic import arithmetic_of, older_ways, settings_for
 from nnlc.families.article import convolution_buffers, layers, walk_network
 from nnlc.families.article.conditions import Conditions, conditions_of
 from nnlc.families.article.convolution_plan import plan_convolution
-from nnlc.families.article.family import ARTICLE
+from nnlc.families.article.family import ARTICLE, ArticleFamily
 from nnlc.families.article.memory import memory_bytes
 from nnlc.families.article.modules import convolution
 from nnlc.families.article.modules.network import Network
@@ -168,9 +168,9 @@ def test_a_job_learns_from_earlier_networks_by_the_ways_in_which_they_were_train
     tmp_path, monkeypatch
 ):
     job, found = Job(tmp_path), []
-    monkeypatch.setattr("nnlc.ranks.backlog.predict_seconds", lambda *by: found.append(by[4]) or 1)
+    monkeypatch.setattr(ArticleFamily, "predict_seconds", lambda *by: found.append(by[5]) or 1)
     backlog = Backlog([], job.campaign, job.results, job.leases, CPU, "cpu")
     for recorded in ("1", "2"):
         finish = Finish(versions={"nnlc": "0.3.0", "arithmetic": recorded})
-        backlog.remember(CampaignNetwork(0, SAMPLE, HEAVY), finish, 1.0)
+        backlog.remember(CampaignNetwork(0, SAMPLE, HEAVY, ARTICLE), finish, 1.0)
     assert found == [DIRECT, AUTO]

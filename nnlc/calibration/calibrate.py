@@ -22,6 +22,7 @@ from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.setup_time import SetupTime, fit_setup
 from nnlc.networks.work import Work
 from nnlc.results.folder import ResultsFolder
+from nnlc.results.folder_costs import check_counted, read_folder_costs
 from nnlc.results.history import Finish, read_history
 from nnlc.results.inventory import inventory
 from nnlc.system.extras import require_extra
@@ -116,11 +117,14 @@ def calibrate(results: ResultsFolder) -> list[Calibration]:
     Raises:
         ResultsError: there is no results folder, no device has trained enough networks, or the
             file can't be written.
+        UnknownCostError: costs of networks must be counted first.
     """
     campaign = results.campaign()
     history = read_history(results.journal_folder)
     finishes, date = history.finishes, (history.last_time or "")[:10]
-    networks = {n.spec.id: n for n in campaign.networks() if n.spec.id in finishes}
+    drawn = [n for n in campaign.networks() if n.spec.id in finishes]
+    check_counted(drawn, read_folder_costs(results, drawn))
+    networks = {n.spec.id: n for n in drawn}
     standing = inventory(results, campaign, list(networks.values()), finishes).with_tables
     by_device: defaultdict[str, list[tuple[CampaignNetwork, Finish]]] = defaultdict(list)
     for id_, finish in finishes.items():

@@ -125,7 +125,8 @@ def _with_short_steps(
     """Return a network with a batch so small that its steps are short."""
     spec, seconds = network.spec, _step_seconds(network, settings, kind)
     batch = max(1, int(spec.batch_size * min(1, _LONGEST_STEP / seconds)))
-    return replace(network, spec=replace(spec, batch_size=batch))
+    spec = network.family.with_batch_size(spec, batch)
+    return replace(network, spec=spec)
 
 
 def _step_seconds(network: CampaignNetwork, settings: TrainingSection, kind: DeviceKind) -> float:

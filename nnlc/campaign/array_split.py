@@ -7,6 +7,9 @@ communicate, and an element that starts again has the same networks. For example
     element 0    9 + 2
     element 1    8 + 4
     element 2    7 + 5
+
+Counted costs are no part of a campaign: their file may appear between the starts of two elements.
+So networks of families without a cost model are dealt out in turn, as if all took as long.
 """
 
 import heapq
@@ -14,6 +17,9 @@ from collections.abc import Sequence
 
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.networks.machine import GPU
+
+SECONDS_WITHOUT_MODEL = 1.0
+"""Seconds by which networks are split whose costs are counted."""
 
 
 def networks_of_element(
@@ -36,6 +42,8 @@ def networks_of_element(
     in_order = sorted(networks, key=lambda network: network.index)
     seconds = [
         n.family.predict_seconds(n.spec, n.images, campaign.epochs, GPU, campaign.training, "cuda")
+        if n.family.has_cost_model
+        else SECONDS_WITHOUT_MODEL
         for n in in_order
     ]
     return [in_order[position] for position in split(seconds, elements)[element]]

@@ -4,21 +4,17 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from nnlc.families.article import MAX_DEPTH
 from nnlc.networks import KNOWN_IMAGE_SETS, ImageSet, image_set_of_table
 from nnlc.networks.image_sets import KNOWN, OWN_KEYS, check_split, own_image_set
-from nnlc.system.toml_file import did_you_mean
+from nnlc.system.toml_file import Layers, did_you_mean
 
 Count = Annotated[int, Field(ge=1)]
 
 
 def _check_depths(depths: tuple[int, int]) -> tuple[int, int]:
     low, high = depths
-    if not 1 <= low <= high <= MAX_DEPTH:
-        raise ValueError(
-            f"must be [lowest, highest] numbers of convolutions within [1, {MAX_DEPTH}], such as "
-            "[1, 10]"
-        )
+    if not 0 <= low <= high:
+        raise ValueError("must be [lowest, highest], such as [1, 10]")
     return depths
 
 
@@ -35,10 +31,11 @@ class DatasetSection(Section):
     """
 
     networks_per_depth: Annotated[int, Field(ge=0)]
-    """Number of networks of each depth; 0 removes a dataset that the extended campaign has."""
+    """Number of networks of each depth; 0 removes a dataset that the extended campaign has.
+    Campaigns of other families than the article's write networks_per_group."""
     depths: Annotated[tuple[int, int], AfterValidator(_check_depths)] = (1, 10)
     """Lowest and highest number of convolutions, from 1 to 100. The campaign has networks of every
-    depth from one to the other."""
+    depth from one to the other. Campaigns of other families write groups, by default all."""
     train: Annotated[
         Annotated[str, AfterValidator(check_split)] | None,
         Field(
@@ -94,3 +91,15 @@ class DatasetSection(Section):
                 f"npz needs {', '.join(missing)} too: 'nnlc describe {self.npz}' prints them"
             )
         return own_image_set(name, self.model_dump())
+
+
+def with_absolute_npz(
+    datasets: dict[str, DatasetSection], layers: Layers
+) -> dict[str, DatasetSection]:
+    """Return datasets with absolute npz paths; in a file they are relative to that file."""
+    found = dict(datasets)
+    for name, section in found.items():
+        if section.npz is not None:
+            path = layers.file_of(["datasets", name, "npz"]).parent / section.npz
+            found[name] = section.model_copy(update={"npz": str(path.resolve())})
+    return found

@@ -14,16 +14,16 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import chain, pairwise
 from types import UnionType
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from pydantic.fields import FieldInfo
 
-from nnlc.families.article.space import LIMITS, SearchSpace
-from nnlc.system.toml_file import model_of
+from nnlc.families.reference import FamilyReference
+from nnlc.system.toml_keys import model_of
 
 _WIDTH = 100
-_NOUNS = {int: "whole number", float: "number", str: "text", bool: "true or false"}
-_NOUNS[datetime] = "date and time"
+_NOUNS: dict[Any, str] = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+_NOUNS |= {datetime: "date and time", FamilyReference: "text"}
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
@@ -50,24 +50,26 @@ def sections_of(model: Any, title: str) -> Iterator[tuple[str, str, list[Key]]]:
     """Yield the sections of a file, each with its title, such as "[run]", its purpose and keys."""
     keys, tables, meanings = [], [], _meanings(model)
     for name, field in _fields(model).items():
-        if (table := model_of(field.annotation)) is None:
+        if (table := _table_of(field)) is None:
             meaning = meanings.get(name, "")
             keys.append(Key(name, _type(name, field, model), _default(field), meaning))
         else:
             titles: dict[Any, str] = {dict: f"[{name}.NAME]", tuple: f"[[{name}]]"}
             tables.append((table, titles.get(get_origin(field.annotation), f"[{name}]")))
     purpose = (inspect.getdoc(model) or "").partition("\n\nRaises:")[0]
+    if purpose.startswith(f"{model.__name__}("):  # of a dataclass without a docstring
+        purpose = ""
     yield title, _sentence(re.sub(r"^.*`\[.*\]`: ", "", purpose)), keys
     for table, inner in tables:
         yield from sections_of(table, inner)
 
 
 def keys_text(model: Any, title: str) -> Iterator[str]:
-    """Yield the lines that `nnlc keys` prints for a file."""
+    """Yield the lines that `nnlc keys` prints for a file, or for one of its tables."""
     for i, (heading, purpose, keys) in enumerate(sections_of(model, title)):
         yield from ("", heading) if i else (heading,)
         yield from (*textwrap.wrap(purpose, _WIDTH), "")
-        shown = keys if i else [_EXTENDS, *keys]
+        shown = keys if heading.startswith("[") else [_EXTENDS, *keys]
         widest = max(len(key.name) for key in shown)
         for key in shown:
             start, gap = f"  {key.name:<{widest}}  ", " " * (widest + 4)
@@ -75,12 +77,22 @@ def keys_text(model: Any, title: str) -> Iterator[str]:
                 yield from textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=gap)
 
 
+def _table_of(field: FieldInfo) -> Any:
+    """Return the model of a table; None for a value, also for one that stands for a table."""
+    extra = field.json_schema_extra
+    if isinstance(extra, dict) and callable(table := extra.get("table")):
+        return table()
+    table = model_of(field.annotation)
+    return None if table in _NOUNS else table
+
+
 def _fields(model: Any) -> dict[str, FieldInfo]:
     if not dataclasses.is_dataclass(model):
         # Without repr: a key that only nnlc writes.
         return {name: field for name, field in model.model_fields.items() if field.repr}
     make: Any = FieldInfo.from_annotated_attribute
-    return {each.name: make(each.type, each.default) for each in dataclasses.fields(model)}
+    types = get_type_hints(model, include_extras=True)
+    return {each.name: make(types[each.name], each.default) for each in dataclasses.fields(model)}
 
 
 def _meanings(model: Any) -> dict[str, str]:
@@ -109,8 +121,9 @@ def _type(name: str, field: FieldInfo, model: Any) -> str:
     if isinstance(extra := field.json_schema_extra, dict):
         return _choices(extra["enum"])
     words = _words(field.annotation, field.metadata)
-    if model is SearchSpace and name in LIMITS:
-        low, high = LIMITS[name]
+    limits: dict[str, tuple[float, float]] = getattr(model, "limits_of_keys", dict)()
+    if name in limits:
+        low, high = limits[name]
         words = words.replace("numbers", f"numbers from {_number(low)} to {_number(high)}")
     return words.replace("[lowest, highest]", field.title or "[lowest, highest]")
 
@@ -138,7 +151,7 @@ def _words(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     if {"ge", "le"} <= bounds.keys():
         return f"{_NOUNS[annotation]} from {bounds['ge']} to {bounds['le']}"
     limits = ", ".join(f"{_SIGNS[name]} {text}" for name, text in bounds.items())
-    return f"{_NOUNS[annotation]} {limits}".strip()
+    return f"{_NOUNS.get(annotation, str(annotation))} {limits}".strip()
 
 
 def _choices(values: Any) -> str:

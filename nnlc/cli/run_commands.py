@@ -1,7 +1,6 @@
 """Commands for a campaign, its images and its results folder."""
 
 import math
-from enum import StrEnum
 from io import StringIO
 from pathlib import Path
 from typing import Annotated
@@ -31,25 +30,34 @@ def campaigns() -> None:
         say(f"{'':<16}{path}")
 
 
-class File(StrEnum):
-    """Kind of file whose keys `nnlc keys` explains."""
-
-    CAMPAIGN = "campaign"
-    SITE = "site"
-
-
 @app.command()
 def keys(
-    file: Annotated[File, typer.Argument(help="The file: campaign or site.")] = File.CAMPAIGN,
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="The file, campaign or site; or a family, whose [space] is explained.",
+            metavar="campaign|site|FAMILY",
+        ),
+    ] = "campaign",
 ) -> None:
     """Explain every key of a campaign file or a site file: type, default and meaning."""
-    from nnlc.campaign.campaign import Campaign
     from nnlc.cli.keys_text import keys_text
-    from nnlc.schedulers.site import Site
 
-    for line in keys_text(
-        Campaign if file is File.CAMPAIGN else Site, f"{file.title()} file (TOML)"
-    ):
+    if file == "site":
+        from nnlc.schedulers.site import Site
+
+        model: type = Site
+    elif file == "campaign":
+        from nnlc.campaign.campaign import Campaign
+
+        model = Campaign
+    else:
+        from nnlc.families.registry import settings_class
+
+        model = settings_class(file)
+    is_file = file in ("campaign", "site")
+    title = f"{file.title()} file (TOML)" if is_file else f"[space] of family {file}"
+    for line in keys_text(model, title):
         say(line)
 
 

@@ -35,7 +35,7 @@ class Wrong(NamedTuple):
     found: str
     """The value, or what is wrong with it, in a few words."""
     right: str
-    """What would be right, in a few words."""
+    """The right value, in a few words."""
 
 
 class Layer(NamedTuple):

@@ -1,12 +1,17 @@
-"""What nnlc asks about the networks of a campaign, whatever their family."""
+"""Questions that nnlc asks about the networks of a campaign, whatever their family."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nnlc.families.interface import Layer, Wrong
+from nnlc.errors import FamilyError
+from nnlc.families.interface import Layer
+from nnlc.families.layer_lines import layer_lines
+from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.families.reference import FamilyReference
+from nnlc.families.table_rules import TableValues
+from nnlc.networks.columns import FAMILY_COLUMN
 from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.machine import GPU, DeviceKind, Machine
 from nnlc.networks.recipe import TrainingSection
@@ -66,6 +71,21 @@ class NetworkFamily(ABC):
     """First and last group that the family has."""
     group_word: ClassVar[str] = "group"
     """Word for a group, as in the keys of `[datasets.NAME]`."""
+    has_cost_model: ClassVar[bool] = False
+    """True if costs follow from specifications; False if they are counted or read from a file."""
+
+    def __eq__(self, other: object) -> bool:
+        """Return True for the same family with the same settings."""
+        if not isinstance(other, NetworkFamily):
+            return NotImplemented
+        return (self.label, self.reference, self.space) == (
+            other.label,
+            other.reference,
+            other.space,
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.label)
 
     @abstractmethod
     def specification(
@@ -100,13 +120,33 @@ class NetworkFamily(ABC):
             ValueError: they don't; the text begins with the key of `[space]` that is wrong, if any.
         """
 
+    def knows_cost(self, spec: Specification) -> bool:
+        """Return True if size, work and memory of a network can be asked for."""
+        del spec
+        return True
+
+    def with_batch_size(self, spec: Specification, batch_size: int) -> Specification:
+        """Return a network with another batch size, whose cost is known if that network's is."""
+        return replace(spec, batch_size=batch_size)
+
+    def likely_mistakes(self) -> Iterable[tuple[str, str]]:
+        """Return settings whose values are probably mistakes, though legal, and what they mean."""
+        return ()
+
     @abstractmethod
     def size(self, spec: Specification, images: ImageSet) -> NetworkSize:
         """Return the size of a network.
 
         Raises:
-            SpecError: the network does not fit these images, or its size is unknown.
+            SpecError: the network does not fit these images.
+            UnknownCostError: its costs are unknown, as for all methods below.
         """
+
+    def step_operations(self, spec: Specification, images: ImageSet) -> float:
+        """Return about how many operations a training step has; 0 if that is unknown."""
+        if not self.knows_cost(spec):
+            return 0.0
+        return 6.0 * self.size(spec, images).multiply_adds * spec.batch_size
 
     @abstractmethod
     def forward_work(
@@ -152,9 +192,54 @@ class NetworkFamily(ABC):
     def layers(self, spec: Specification, images: ImageSet) -> Iterable[Layer]:
         """Return the layers of a network for people; for own families this loads torch."""
 
+    def layer_table(
+        self, spec: Specification, images: ImageSet, settings: TrainingSection
+    ) -> Iterable[str]:
+        """Return lines on the layers of a network, with all that is known of each."""
+        return layer_lines(self.layers(spec, images), images)
+
+    def python_source(
+        self, spec: Specification, images: ImageSet, settings: TrainingSection
+    ) -> str:
+        """Return a program that builds a network, its loss and its optimizer, with PyTorch alone.
+
+        Raises:
+            SpecError: nnlc does not know the optimizer or loss, or sizes don't fit the images.
+            FamilyError: nnlc can't print networks of this family.
+        """
+        raise FamilyError(
+            f"network {spec.id}: nnlc prints no source of family {self.label}; its networks are "
+            f"built by class {type(self.space).__qualname__} of module "
+            f"{type(self.space).__module__}, and nnlc.rebuild(TABLE) returns them"
+        )
+
+    def check_spec(self, spec: Specification) -> None:
+        """Check that a network is of this family.
+
+        Raises:
+            FamilyError: it is of another family or version, or has other columns.
+        """
+        label = getattr(spec, FAMILY_COLUMN.field, ARTICLE_NAME)
+        if label != self.label:
+            raise FamilyError(
+                f"network {spec.id}: its table is of family {label}, and the code here of "
+                f"{self.label}"
+            )
+
     @abstractmethod
-    def check(self, spec: Specification, images: ImageSet) -> Iterable[Wrong]:
-        """Return the values in a table that no network of the family has."""
+    def check_table(self, table: TableValues) -> None:
+        """Note the values in a table that no network of the family has.
+
+        Nothing is noted on tables of other families: the campaign's networks show that.
+        """
+
+    def plain_network(
+        self, spec: Specification, images: ImageSet, settings: TrainingSection
+    ) -> "nn.Module":
+        """Return a network on the CPU, of torch's own modules as far as the family has them."""
+        import torch
+
+        return self.trained_network(spec, images, settings, torch.device("cpu")).module
 
     @abstractmethod
     def trained_network(

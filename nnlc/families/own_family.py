@@ -1,26 +1,49 @@
 """A family that is written against the documented interface, as nnlc asks it."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
-from nnlc.errors import SpecError
-from nnlc.families.counted_costs import counted_of
-from nnlc.families.interface import Draws, Family, Layer, Value, Wrong
+from nnlc.errors import FamilyError, SpecError
+from nnlc.families.counted_costs import cost_key, counted_of, known_counts, remember
+from nnlc.families.interface import Draws, Family, Layer, Value
 from nnlc.families.network_family import NetworkFamily, NetworkSize, TrainedNetwork
+from nnlc.families.own_code import what_was_raised
+from nnlc.families.purity import check_purity
 from nnlc.families.reference import FamilyReference
-from nnlc.networks.device_memory import VALUE_BYTES, heap_bytes, image_bytes, library_bytes
+from nnlc.families.table_rules import TableValues
+from nnlc.networks.device_memory import (
+    LARGEST_TENSORS,
+    SEGMENT_BYTES,
+    VALUE_BYTES,
+    heap_bytes,
+    image_bytes,
+    library_bytes,
+)
 from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.machine import DeviceKind
 from nnlc.networks.optimizers import LOSSES, OPTIMIZERS, optimizer_of
 from nnlc.networks.recipe import TrainingSection
-from nnlc.networks.specification import FamilySpec, Specification
+from nnlc.networks.specification import FamilySpec, Specification, check_value
 from nnlc.networks.work import Work
+from nnlc.system.extras import require_extra
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
+_STEP_KERNELS = 8
+"""Kernels of any step outside the network and its loss: select a batch, make it floats, sums."""
+_LIBRARY_TENSORS = 1
+"""Copies of the largest tensor that libraries make at a time, in another order of values."""
+_VALIDATION = 3
+"""Largest tensors that live at a time in a validation step, whose captured steps keep memory."""
 _DRAWN = ("batch_size", "learning_rate", "momentum", "dampening", "weight_decay")
 """Values of every training that a family gives with its own; the first two are required."""
+
+_MOST = 1000
+"""Number of an author's findings on one table that are read."""
 
 
 class OwnFamily(NetworkFamily):
@@ -47,47 +70,74 @@ class OwnFamily(NetworkFamily):
         id: str,
         optimizer: str,
     ) -> FamilySpec:
-        values = dict(self.family.specify(Draws(seed), images, group, number))
+        values = self._specified(images, group, number, seed)
         training = {name: values.pop(name, 0) for name in _DRAWN}
-        if values.keys() != self.family.columns.keys():
-            wrong = sorted(values.keys() ^ self.family.columns.keys())
-            raise SpecError(
-                f"family {self.label}: specify must return each of {', '.join(_DRAWN[:2])} and "
-                f"{', '.join(self.family.columns)}; it is not so for {', '.join(map(str, wrong))}"
-            )
         uses = OPTIMIZERS[optimizer].uses
-        unused = {name: 0 for name in ("momentum", "dampening") if name not in uses}
-        given: dict[str, Value] = training | unused
-        return FamilySpec(
-            id=id,
-            random_seed=seed,
-            train_gpu=True,
-            torch_set_deterministic=True,
-            dataset=images.table_name,
-            loss_fn=LOSSES[0],
-            optimizer=optimizer,
-            family=self.label,
-            own=tuple(
-                (name, kind, _as_kind(values[name])) for name, kind in self.family.columns.items()
-            ),
-            **given,  # type: ignore[arg-type]
-        )
+        training |= {name: 0 for name in ("momentum", "dampening") if name not in uses}
+        try:
+            for name, value in training.items():
+                check_value(name, "integer" if name == "batch_size" else "number", value)
+            _check_batch_size(cast(int, training["batch_size"]), images)
+            return FamilySpec(
+                id=id,
+                random_seed=seed,
+                train_gpu=True,
+                torch_set_deterministic=True,
+                dataset=images.table_name,
+                loss_fn=LOSSES[0],
+                optimizer=optimizer,
+                family=self.label,
+                own=tuple((name, kind, values[name]) for name, kind in self.family.columns.items()),
+                **training,  # type: ignore[arg-type]
+            )
+        except SpecError as problem:
+            where = f"number {number} of group {group} for {images.name}"
+            raise SpecError(f"family {self.label}, network {id} ({where}): {problem}") from None
+
+    def _specified(self, images: ImageSet, group: int, number: int, seed: int) -> dict[str, Value]:
+        """Return the values that the family's specify gives, as Python's own types.
+
+        Raises:
+            SpecError: specify fails, or does not give all values.
+        """
+        where = f"family {self.label}: specify of number {number} of group {group} for"
+        try:
+            values = dict(self.family.specify(Draws(seed), images, group, number))
+        except Exception as problem:  # whatever the family's code raises
+            raised = what_was_raised(self.family, problem)
+            raise SpecError(f"{where} {images.name} raised {raised}") from problem
+        wanted = {*self.family.columns, *_DRAWN[:2]}
+        if not wanted <= values.keys() <= {*wanted, *_DRAWN}:
+            wrong = sorted(map(str, wanted ^ (values.keys() - {*_DRAWN[2:]})))
+            raise SpecError(
+                f"{where} {images.name} must return each of {', '.join(_DRAWN[:2])} and "
+                f"{', '.join(self.family.columns)}, and may return {', '.join(_DRAWN[2:])}; it is "
+                f"not so for {', '.join(wrong)}"
+            )
+        return {name: _plain(value) for name, value in values.items()}
 
     def check_against(self, images: ImageSet) -> None:
         low, _ = self.groups
-        spec = self.specification(
+        check_purity(
+            lambda group, number: self._specified(images, group, number, group + number),
+            sorted({*self.groups}),
+        )
+        self.specification(
             images, low, 0, 0, id="2000_01_01_00_00_00_000000", optimizer=next(iter(OPTIMIZERS))
         )
-        batches = images.train_images // spec.batch_size
-        if batches < 2 or batches % 2 or spec.batch_size > images.validation_images:
-            raise SpecError(
-                f"batch_size {spec.batch_size} does not divide the {images.train_images} training "
-                f"images of {images.name} into an even number of batches, or is larger than its "
-                f"{images.validation_images} validation images"
-            )
+
+    def knows_cost(self, spec: Specification) -> bool:
+        return known_counts(cost_key(cast(FamilySpec, spec))) is not None
+
+    def with_batch_size(self, spec: Specification, batch_size: int) -> FamilySpec:
+        old = cast(FamilySpec, spec)
+        new = replace(old, batch_size=batch_size)
+        if not self.knows_cost(new):
+            remember({cost_key(new): counted_of(old).scaled(batch_size / old.batch_size)})
+        return new
 
     def size(self, spec: Specification, images: ImageSet) -> NetworkSize:
-        del images  # counts are those of the spec's own images
+        del images  # counts are those of the network's own images
         counted = counted_of(cast(FamilySpec, spec))
         return NetworkSize(counted.parameters, counted.multiply_adds)
 
@@ -95,22 +145,26 @@ class OwnFamily(NetworkFamily):
         self, spec: Specification, images: ImageSet, settings: TrainingSection, device: DeviceKind
     ) -> Work:
         counted = counted_of(cast(FamilySpec, spec))
+        pixels = spec.batch_size * images.channels * images.width**2
         return Work(
             operations=counted.forward_operations,
-            values=counted.forward_values,
+            values=3 * pixels + counted.forward_values,
+            narrow=counted.narrow_operations,
             weights=counted.parameters,
-            kernels=counted.forward_kernels,
+            kernels=_STEP_KERNELS + counted.forward_kernels,
         )
 
     def backward_work(
         self, spec: Specification, images: ImageSet, settings: TrainingSection, device: DeviceKind
     ) -> Work:
         counted = counted_of(cast(FamilySpec, spec))
+        passes = optimizer_of(spec).passes(spec)
         return Work(
             operations=counted.backward_operations,
             values=counted.backward_values,
-            weights=(2 + optimizer_of(spec).passes(spec)) * counted.parameters,
-            kernels=counted.backward_kernels,
+            narrow=counted.narrow_operations,
+            weights=(2 + passes) * counted.parameters,
+            kernels=counted.backward_kernels + counted.parameter_tensors,
         )
 
     def training_operations(self, spec: Specification, images: ImageSet, epochs: int) -> int:
@@ -129,10 +183,14 @@ class OwnFamily(NetworkFamily):
         *,
         resident: Collection[ImageSet] = (),
     ) -> int:
-        counted = counted_of(cast(FamilySpec, spec))
-        copies = 2 + optimizer_of(spec).kept_values(spec)
-        used = copies * VALUE_BYTES * counted.parameters + counted.buffer_bytes
-        used += counted.kept_bytes + 2 * counted.largest_bytes
+        counted, optimizer = counted_of(cast(FamilySpec, spec)), optimizer_of(spec)
+        parameters = VALUE_BYTES * counted.parameters
+        # Gradients are among what lives in a step; the optimizer's copies live after it.
+        step = max(counted.peak_bytes, (1 + optimizer.copied_values(spec)) * parameters)
+        used = (1 + optimizer.kept_values(spec)) * parameters + counted.buffer_bytes + step
+        used += _LIBRARY_TENSORS * counted.largest_bytes
+        if device == "cuda":
+            used += SEGMENT_BYTES + int((LARGEST_TENSORS + _VALIDATION) * counted.largest_bytes)
         held = sum(map(image_bytes, {images, *resident}))
         return library_bytes(device) + held + heap_bytes(used, device)
 
@@ -143,12 +201,44 @@ class OwnFamily(NetworkFamily):
         own = self.family.layers(cast(FamilySpec, spec), images)
         if own is not None:
             return own
+        require_extra("train", "a drawing of this network's layers", "torch")
         from nnlc.families.modules.own_network import module_layers
 
         return module_layers(self.family, cast(FamilySpec, spec), images)
 
-    def check(self, spec: Specification, images: ImageSet) -> Iterable[Wrong]:
-        return self.family.check(cast(FamilySpec, spec), images)
+    def plain_network(
+        self, spec: Specification, images: ImageSet, settings: TrainingSection
+    ) -> "nn.Module":
+        from nnlc.families.modules.own_network import built
+
+        return built(self.family, cast(FamilySpec, spec), images)
+
+    def check_spec(self, spec: Specification) -> None:
+        super().check_spec(spec)
+        own = {name: kind for name, kind, _ in cast(FamilySpec, spec).own}
+        if own != self.family.columns:
+            here, there = (
+                ", ".join(f"{name}:{kind}" for name, kind in columns.items())
+                for columns in (self.family.columns, own)
+            )
+            raise FamilyError(
+                f"network {spec.id}: its table has the columns {there}, but family {self.label} "
+                f"has {here} here, in the same version"
+            )
+
+    def check_table(self, table: TableValues) -> None:
+        if table.values.get("family") != self.label or not table.images:
+            return
+        try:
+            spec = table.layout.make(table.values)
+        except (SpecError, KeyError):
+            return  # a value can't be read, which other rules say
+        try:
+            for column, found, right in islice(self.family.check(spec, table.images[0]), _MOST):
+                table.refuse("family-rule", str(column), str(found), str(right))
+        except Exception as problem:  # whatever an author's code may raise
+            found = f"check raised {what_was_raised(self.family, problem)}"
+            table.refuse("family-rule", "family", found, "a Wrong for each value that is wrong")
 
     def trained_network(
         self,
@@ -162,5 +252,26 @@ class OwnFamily(NetworkFamily):
         return trained_network(self.family, cast(FamilySpec, spec), images, device)
 
 
-def _as_kind(value: Value) -> Value:
-    return tuple(value) if isinstance(value, list) else value
+def _check_batch_size(batch_size: int, images: ImageSet) -> None:
+    """Check that half epochs of whole batches can be made of some images.
+
+    Raises:
+        SpecError: they can't.
+    """
+    batches = images.train_images // max(1, batch_size)
+    if batches < 2 or batches % 2 or batch_size > images.validation_images:
+        raise SpecError(
+            f"batch_size {batch_size} does not divide the {images.train_images} training images of "
+            f"{images.name} into an even number of batches, or is larger than its "
+            f"{images.validation_images} validation images"
+        )
+
+
+def _plain(value: Value) -> Value:
+    """Return a value as one of Python's own types, which tables write; NumPy's have other texts."""
+    if isinstance(value, list | tuple):
+        return tuple(value)
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return value

@@ -4,9 +4,6 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-ARTICLE_NAME = "article"
-"""Name of the data article's family."""
-
 
 class FamilyReference(BaseModel):
     """Family of a campaign's networks: where its code is, and which code it was.

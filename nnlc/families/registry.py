@@ -1,25 +1,58 @@
 """Families by name: the article's, those that nnlc ships, and those of packages and modules."""
 
 import importlib
-import importlib.util
+import json
 import sys
 from functools import lru_cache
-from importlib.metadata import entry_points
+from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from nnlc.errors import FamilyError
+from nnlc.errors import FamilyError, NnlcError
+from nnlc.families.class_rules import check_class
+from nnlc.families.code_digest import code_of
 from nnlc.families.interface import Family
+from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.families.network_family import NetworkFamily
-from nnlc.families.reference import ARTICLE_NAME, FamilyReference
+from nnlc.families.reference import FamilyReference
 from nnlc.networks.specification import FamilySpec, Specification
+from nnlc.system.foreign_code import (
+    ForeignCodeError,
+    installed_entry_points,
+    package_of,
+    running_foreign_code,
+)
+from nnlc.system.toml_file import did_you_mean
+from nnlc.wording import exception_words
 
 GROUP = "nnlc.families"
 """Group of entry points of packages that have families."""
 SHIPPED = {"residual": "nnlc.families.residual:Residual"}
 """Modules and classes of the families that nnlc ships, by name."""
+
+
+class LoadedFamily(NamedTuple):
+    """A family's class, and its code when it was loaded."""
+
+    kind: type[Family]
+    code: str
+    """Digest of the code."""
+    modules: frozenset[str]
+    """Modules of the code."""
+
+    @property
+    def label(self) -> str:
+        """Name and version, such as residual@1."""
+        return f"{self.kind.name}@{self.kind.version}"
+
+
+_loaded: dict[tuple[str, str | None], LoadedFamily] = {}
+"""Loaded families by name and folder: no code is imported twice."""
+_with_torch: set[str] = set()
+"""Digests of code that imports torch with its module."""
 
 
 def make_family(reference: FamilyReference | None, space: Any) -> NetworkFamily:
@@ -37,13 +70,24 @@ def make_family(reference: FamilyReference | None, space: Any) -> NetworkFamily:
         from nnlc.families.article.space import SearchSpace
 
         return ArticleFamily(space if space is not None else SearchSpace())
+    load_family(reference)
+    return _own_family(reference, json.dumps(space or {}))
+
+
+@lru_cache(maxsize=64)
+def _own_family(reference: FamilyReference, space: str) -> NetworkFamily:
     from nnlc.families.own_family import OwnFamily
 
-    kind = load_class(reference)
+    loaded = load_family(reference)
+    check_code(reference, loaded)
     try:
-        family = TypeAdapter(kind).validate_python(dict(space or {}))
+        family = TypeAdapter(loaded.kind).validate_json(space, strict=True)
     except ValidationError as problem:
-        raise FamilyError(f"family {reference.name}: [space]: {problem}") from None
+        first = problem.errors(include_url=False)[0]
+        key = ".".join(map(str, ("space", *first["loc"])))
+        raise FamilyError(f"family {loaded.label}: {key}: {first['msg']}") from None
+    except Exception as problem:  # of the author's __post_init__
+        raise FamilyError(f"family {loaded.label}: space: {exception_words(problem)}") from None
     return OwnFamily(family, reference)
 
 
@@ -67,34 +111,33 @@ def family_from_json(values: dict[str, Any]) -> NetworkFamily:
     return make_family(reference, space)
 
 
-@lru_cache(maxsize=64)
-def _load(name: str, folder: str | None) -> type[Family]:
-    if name in SHIPPED:
-        module, _, attribute = SHIPPED[name].partition(":")
-        return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
-    if ":" in name:
-        module, _, attribute = name.partition(":")
-        path = Path(folder or ".") / f"{module.replace('.', '/')}.py"
-        spec = importlib.util.spec_from_file_location(module, path)
-        if spec is None or spec.loader is None or not path.is_file():
-            raise FamilyError(f"family {name}: {path} does not exist")
-        made = importlib.util.module_from_spec(spec)
-        sys.modules[module] = made
-        spec.loader.exec_module(made)
-        return getattr(made, attribute)  # type: ignore[no-any-return]
-    found = [one for one in entry_points(group=GROUP) if one.name == name]
-    if len(found) != 1:
-        raise FamilyError(f"{len(found)} packages have a family {name!r}")
-    return found[0].load()  # type: ignore[no-any-return]
+def settings_class(name: str) -> type:
+    """Return the class whose fields are the settings of a family.
+
+    Args:
+        name: the family's name; "module:Class" is in the current folder.
+
+    Raises:
+        FamilyError: there is no such family, or it can't be loaded.
+    """
+    if name == ARTICLE_NAME:
+        from nnlc.families.article.space import SearchSpace
+
+        return SearchSpace
+    folder = str(Path.cwd()) if ":" in name else None
+    try:
+        return load_class(FamilyReference(name=name, folder=folder))
+    except ValidationError:
+        raise FamilyError(f"{name!r} is no name of a family") from None
 
 
 def load_class(reference: FamilyReference) -> type[Family]:
     """Return the class of a family.
 
     Raises:
-        FamilyError: it can't be loaded, or its code is not that of the reference.
+        FamilyError: it can't be loaded.
     """
-    return _load(reference.name, reference.folder)
+    return load_family(reference).kind
 
 
 def completed(reference: FamilyReference) -> FamilyReference:
@@ -103,8 +146,197 @@ def completed(reference: FamilyReference) -> FamilyReference:
     Raises:
         FamilyError: the code can't be loaded.
     """
-    kind = load_class(reference)
-    return reference.model_copy(update={"label": f"{kind.name}@{kind.version}"})
+    loaded = load_family(reference)
+    return reference.model_copy(update={"label": loaded.label, "code": loaded.code})
+
+
+def check_code(recorded: FamilyReference, loaded: LoadedFamily) -> None:
+    """Check that the code of a family is the one that was recorded.
+
+    Raises:
+        FamilyError: it is of another version, or has changed; the text says what to do.
+    """
+    check_version(recorded, loaded.label)
+    if recorded.code not in (None, loaded.code):
+        raise FamilyError(other_code(recorded, loaded.code))
+
+
+def check_version(recorded: FamilyReference, label: str | None) -> None:
+    """Check that a family has the name and version that were recorded.
+
+    Raises:
+        FamilyError: it has others; the text says what to do.
+    """
+    if recorded.label not in (None, label):
+        raise FamilyError(
+            f"family {recorded.name}: it is {label} now, and was {recorded.label} when these "
+            "networks were begun; another version has other networks: put the old one back, or "
+            "begin another results folder"
+        )
+
+
+def other_code(recorded: FamilyReference, code: str | None) -> str:
+    """Return the message on a family whose code has changed.
+
+    Args:
+        recorded: the family as it was recorded.
+        code: digest of the code now.
+    """
+    return (
+        f"family {recorded.label or recorded.name}: its code has changed: its digest is {code}, "
+        f"and was {recorded.code} when these networks were begun; put the old code back, or go on "
+        "with the new one by the worker's option --accept-code, or by 'nnlc upgrade RESULTS "
+        "--accept-code': tables stay, and networks under way start again"
+    )
+
+
+def _key(reference: FamilyReference) -> tuple[str, str | None]:
+    return reference.name, reference.folder if ":" in reference.name else None
+
+
+def load_family(reference: FamilyReference) -> LoadedFamily:
+    """Return a family's class and the digest of its code, as they were when first loaded here.
+
+    Raises:
+        FamilyError: it can't be loaded, or breaks a rule of families.
+    """
+    name, key = reference.name, _key(reference)
+    if key not in _loaded:
+        try:
+            _loaded[key] = _load(*key)
+        except NnlcError as problem:
+            raise FamilyError(f"family {name}: {problem}") from None
+    return _loaded[key]
+
+
+def _load(name: str, folder: str | None) -> LoadedFamily:
+    """Import the code of a family, and check its class."""
+    had_torch = "torch" in sys.modules
+    module, attribute = _module_and_class(name)
+    if ":" in name:
+        _use_folder(folder, module)
+    try:
+        kind = check_class(_attribute_of(_imported(module, folder), attribute))
+        _check_name(kind, name)
+        digest, modules = code_of(kind, folder)
+        loaded = LoadedFamily(kind, digest, modules)
+        if "torch" in sys.modules and not had_torch:
+            _with_torch.add(loaded.code)
+        if loaded.code in _with_torch:
+            raise FamilyError(
+                f"module {module} imports torch, so that ranks and login nodes would load it too; "
+                "import it within the method build"
+            )
+    except NnlcError:
+        sys.modules.pop(module, None)  # so that the next try reads a corrected file
+        raise
+    return loaded
+
+
+def _module_and_class(name: str) -> tuple[str, str]:
+    """Return the module and the class of a family's name."""
+    installed = [] if ":" in name else installed_entry_points(GROUP)
+    found = {package_of(entry): entry for entry in installed if entry.name == name}
+    if name in SHIPPED and found:
+        raise FamilyError(
+            f"the name is taken by a family of nnlc's, and {' and '.join(found)} has one of this "
+            "name too; give it another name, or uninstall it"
+        )
+    if len(found) > 1:
+        several = ", ".join(sorted(found))
+        raise FamilyError(f"{len(found)} packages have it: {several}; uninstall all but one")
+    if name in SHIPPED or ":" in name:
+        module, _, attribute = SHIPPED.get(name, name).partition(":")
+        return module, attribute
+    for entry in found.values():
+        return entry.module, entry.attr
+    known = sorted({ARTICLE_NAME, *SHIPPED, *(entry.name for entry in installed)})
+    raise FamilyError(
+        f"nnlc has no family of this name, nor has an installed package; "
+        f'{did_you_mean(name, known)}; or give "module:Class" for a module beside the campaign file'
+    )
+
+
+def _check_name(kind: type[Family], name: str) -> None:
+    """Check that the name of a class is its own, and that of its entry point."""
+    if kind.name == ARTICLE_NAME or (kind.name in SHIPPED and name not in SHIPPED):
+        raise FamilyError(
+            f"class {kind.__name__}: the name {kind.name!r} is taken by a family of nnlc's"
+        )
+    if ":" not in name and kind.name != name:
+        raise FamilyError(
+            f"class {kind.__name__}: its name is {kind.name!r}, but its entry point's is {name!r}; "
+            "give both the same name"
+        )
+
+
+def _attribute_of(module: ModuleType, name: str) -> object:
+    if not hasattr(module, name):
+        raise FamilyError(f"module {module.__name__} has no class {name}")
+    return getattr(module, name)
+
+
+def _imported(module: str, folder: str | None) -> ModuleType:
+    """Return a module, imported if it is not yet."""
+    try:
+        with running_foreign_code():
+            return importlib.import_module(module)
+    except ForeignCodeError as problem:
+        where = f" beside the campaign file, in {folder}," if folder else ""
+        raise FamilyError(f"module {module}{where} can't be imported: {problem}") from None
+
+
+def _use_folder(folder: str | None, module: str) -> None:
+    """Let the modules of a campaign file's folder be imported, as for a script in that folder.
+
+    Modules of another campaign's folder are forgotten, as they may have the same names.
+
+    Raises:
+        FamilyError: a module of this name from elsewhere is in use.
+    """
+    here = str(Path(folder or ".").resolve())
+    for key in [key for key in _loaded if key[1] not in (None, folder)]:
+        place = str(Path(key[1] or ".").resolve())
+        for name in _loaded.pop(key).modules:
+            if str(getattr(sys.modules.get(name), "__file__", "")).startswith(f"{place}/"):
+                del sys.modules[name]
+        sys.path[:] = [each for each in sys.path if each != place]
+        _own_family.cache_clear()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    importlib.invalidate_caches()
+    first = module.partition(".")[0]
+    there = PathFinder.find_spec(first, [here])
+    used = getattr(sys.modules.get(first), "__file__", None)
+    if there and used and there.origin and Path(used).resolve() != Path(there.origin).resolve():
+        raise FamilyError(
+            f"{there.origin}: another module has the name {first} already, {used}; give this one "
+            "another name"
+        )
+
+
+def installed_family(label: str) -> FamilyReference:
+    """Return the reference to a table's family that nnlc ships or a package has.
+
+    Args:
+        label: name and version in the table, such as residual@1.
+
+    Raises:
+        FamilyError: there is none of this name, or only of another version.
+    """
+    try:
+        reference = completed(FamilyReference(name=label.partition("@")[0]))
+    except FamilyError as problem:
+        raise FamilyError(
+            f"{problem}; keep the table in its results folder, whose campaign.toml names the code "
+            f"of {label}, or name its campaign"
+        ) from None
+    if reference.label != label:
+        raise FamilyError(
+            f"the table is of family {label}, and {reference.label} is installed: install the "
+            "version that made the table"
+        )
+    return reference
 
 
 def specification_from_json(values: dict[str, Any]) -> Specification:
@@ -114,6 +346,3 @@ def specification_from_json(values: dict[str, Any]) -> Specification:
     from nnlc.families.article.spec import NetworkSpec
 
     return NetworkSpec.from_json(values)
-
-
-__all__ = ["ARTICLE_NAME", "completed", "load_class", "make_family", "specification_from_json"]

@@ -18,11 +18,13 @@ from functools import partial
 
 from nnlc.calibration.assumed_machine import assumed_machine, is_this_gpu
 from nnlc.calibration.machines import FittedMachine, fitted_machines
+from nnlc.campaign.array_split import SECONDS_WITHOUT_MODEL
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.errors import SiteError
 from nnlc.networks.machine import GPU, DeviceKind, Machine
 from nnlc.networks.setup_time import SetupTime, assumed_setup, fit_setup
 from nnlc.results.folder import ResultsFolder
+from nnlc.results.folder_costs import check_counted, read_folder_costs
 from nnlc.results.history import Finish, read_history
 from nnlc.results.inventory import Entry, inventory
 from nnlc.schedulers.site import Site
@@ -41,7 +43,7 @@ class NetworkForecast:
     seconds: float
     """Seconds on one device, from the first step to the last."""
     nominal_seconds: float
-    """Seconds on the nominal GPU, by which array elements divide networks."""
+    """Seconds by which array elements divide networks (`nnlc.campaign.array_split`)."""
     operations: int
     """Floating-point operations, as they are computed on this kind of device."""
     parameters: int
@@ -159,11 +161,14 @@ def forecast_on(
 
     Raises:
         ResultsError: the folder belongs to another campaign, or can't be read.
+        UnknownCostError: costs of networks must be counted first.
     """
     if results.has_campaign:
         campaign = results.resolve(campaign)
         results.check_same(campaign)
-    networks = [_forecast(n, campaign, machine, device) for n in campaign.networks()]
+    drawn = list(campaign.networks())
+    check_counted(drawn, read_folder_costs(results, drawn))
+    networks = [_forecast(n, campaign, machine, device) for n in drawn]
     history = read_history(results.journal_folder)
 
     def predict_as_trained(found: NetworkForecast, finish: Finish) -> float:
@@ -246,7 +251,7 @@ def _forecast(
     return NetworkForecast(
         network=network,
         seconds=machine.seconds(work),
-        nominal_seconds=GPU.seconds(work),
+        nominal_seconds=GPU.seconds(work) if family.has_cost_model else SECONDS_WITHOUT_MODEL,
         operations=round(work.all_operations),
         parameters=family.size(spec, images).parameters,
         convolutions=family.convolutions(spec, images),

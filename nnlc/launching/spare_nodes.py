@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from nnlc.campaign.campaign import Campaign
 from nnlc.errors import SiteError
+from nnlc.families.counted_costs import UnknownCostError
 from nnlc.launching.forecast import forecast_campaign
 from nnlc.launching.limits import PlanRequest
 from nnlc.launching.plan import fewest_nodes
@@ -24,7 +25,11 @@ def spare_nodes_notes(
     nodes = enough = asked.nodes or site.nodes
     if nodes == 1 or site.gpu is None:
         return
-    forecast = forecast_campaign(campaign, site, results)
+    try:
+        forecast = forecast_campaign(campaign, site, results)
+    except UnknownCostError as problem:
+        yield f"note: the job will count costs: {problem}"
+        return
     minutes = asked.walltime_minutes or site.walltime_minutes
     request = PlanRequest(nodes=nodes, minutes=minutes, elements=asked.elements)
     with contextlib.suppress(SiteError):  # no plan has jobs as short as these

@@ -1,4 +1,4 @@
-"""What networks of all families share: specification, images, recipe, work. Imports no torch."""
+"""Facts of networks of every family: specification, images, recipe, work. Imports no torch."""
 
 from nnlc.networks.image_sets import (
     KNOWN_IMAGE_SETS,

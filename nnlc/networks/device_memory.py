@@ -23,6 +23,17 @@ _SMALL_HEAP: dict[DeviceKind, float] = {"cuda": 1.0, "cpu": 2.6}
 """Ratio for the first `_SMALL_BYTES` in use. Fragments grow for about 20 steps, by 50 to 200 MB."""
 _SMALL_BYTES = 200_000_000
 
+SEGMENT_BYTES = 48 * 2**20
+"""Bytes in gaps on a GPU, however little memory is in use.
+
+torch reserves segments: of 2 MiB for tensors of at most 1 MiB, of 20 MiB for tensors below 10 MiB,
+else of whole multiples of 2 MiB. Ordinary memory and that of CUDA graphs have segments of their
+own."""
+LARGEST_TENSORS = 2.75
+"""Bytes in further gaps on a GPU, for each byte of the largest tensor: where it was, smaller ones
+have room, after which it needs another place. With those of Fourier convolutions, they were
+measured with torch's allocator on a stub driver: `python tests/gpu/reserved_memory.py`."""
+
 
 def heap_bytes(used: int, device: DeviceKind) -> int:
     """Return the size of the heap in which some bytes are in use at the worst moment."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 from typing import Any, Self
 
 from nnlc.errors import SpecError
@@ -23,10 +23,11 @@ TAKEN_COLUMNS = frozenset(
     (
         *("id", "random_seed", "train_gpu", "torch_set_deterministic", "dataset", "batch_size"),
         *("loss_fn", "optimizer", "learning_rate", "momentum", "dampening", "weight_decay"),
-        *("family", "own", "layout", "epochs", "epoch", "half_epoch", "half_epochs"),
+        *("family", "own", "layout", "to_json", "from_json"),
+        *("epochs", "epoch", "half_epoch", "half_epochs"),
         *("train_loss", "val_loss", "val_accuracy_percent", "train_accuracy_percent"),
         *("seconds", "published", "path", "parameters", "multiply_adds"),
-        *("folder", "sha256", "float_zeros"),
+        *("folder", "sha256", "float_zeros", "own_columns"),
     )
 )
 """Names that no family's own column may have, as every network or every table has them."""
@@ -173,12 +174,13 @@ class FamilySpec(Specification):
         self._check_training()
         if not FAMILY_PATTERN.fullmatch(self.family):
             raise SpecError(f"family {self.family!r} does not have the form NAME@VERSION")
+        own_layout(tuple((name, kind) for name, kind, _ in self.own))
         for name, kind, value in self.own:
-            _check_own(name, kind, value)
+            check_value(name, kind, value)
 
 
-def _check_own(name: str, kind: Kind, value: object) -> None:
-    """Check a value of a family's own column.
+def check_value(name: str, kind: Kind, value: object) -> None:
+    """Check a value of a column.
 
     Raises:
         SpecError: a table can't hold it.
@@ -199,12 +201,25 @@ def _check_own(name: str, kind: Kind, value: object) -> None:
             raise SpecError(f"{name} {value!r:.80} must be of whole numbers from 0 to 10^18")
 
 
-@cache
+@lru_cache(maxsize=1024)
 def own_layout(own: tuple[tuple[str, Kind], ...]) -> Layout:
     """Return the layout of tables whose family has these columns of its own.
 
     In a header, the name of such a column is followed by a colon and its kind.
+
+    Raises:
+        SpecError: a name is not allowed or occurs twice, or a kind does not exist.
     """
+    seen: set[str] = set()
+    for name, kind in own:
+        check_column_name(name)
+        if kind not in KINDS:
+            raise SpecError(f"{kind!r:.80} is no kind of column; kinds are {', '.join(KINDS)}")
+        if name == "depth" and kind != "integer":
+            raise SpecError("the column 'depth' must be of kind integer, as all depths are")
+        if name in seen:
+            raise SpecError(f"two columns have the name {name!r}")
+        seen.add(name)
     columns = tuple(column(f"{name}:{kind}", name, kind) for name, kind in own)
 
     def make(values: Mapping[str, Any]) -> FamilySpec:
@@ -219,19 +234,16 @@ def own_columns(names: list[str]) -> tuple[tuple[str, Kind], ...]:
     """Return names and kinds of a family's own columns from their fields in a header.
 
     Raises:
-        SpecError: a field does not name a column and its kind, or two name the same.
+        SpecError: a field does not end in a kind.
     """
-    found: dict[str, Kind] = {}
+    found: list[tuple[str, Kind]] = []
     for text in names:
         name, _, kind_text = text.partition(":")
         kind = next((each for each in KINDS if each == kind_text), None)
         if kind is None:
             raise SpecError(f"{text[:80]!r} does not end in a kind, one of :{', :'.join(KINDS)}")
-        check_column_name(name)
-        if name in found:
-            raise SpecError(f"two columns have the name {name!r}")
-        found[name] = kind
-    return tuple(found.items())
+        found.append((name, kind))
+    return tuple(found)
 
 
 def check_column_name(name: str) -> None:

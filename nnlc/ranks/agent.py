@@ -31,7 +31,7 @@ TICK_SECONDS = 0.1
 LONGEST_RESTART_SECONDS = 60.0
 """Longest wait before replacing a trainer that ended without work, as after a disk failure."""
 RANK_0 = 0
-_FOR_AGENTS = ("configure", "check", "train", "leave", "stop")
+_FOR_AGENTS = ("count", "configure", "check", "train", "leave", "stop")
 
 
 class Agent:
@@ -176,13 +176,16 @@ class Agent:
                     self._configure(trainer)
                 for number in range(len(self._devices), message["trainers"]):
                     self._due[number] = time.monotonic()
-            case "check":
+            case "count" | "check":
                 self._check(message)
             case "train":
                 self._train(message)
 
     def _check(self, message: messages.Message) -> None:
-        """Have a trainer check its images; do nothing if it has ended, which `_on_end` reports."""
+        """Have a trainer count costs or check its images.
+
+        Do nothing if it has ended, which `_on_end` reports.
+        """
         trainer = self._trainers.get(message["trainer"])
         if trainer is not None:
             trainer.watchdog.start_begins()
@@ -238,7 +241,7 @@ class Agent:
                 self._send_to_gatherer({**message, "trainer": trainer.number})
                 if kind in ("saved", "trouble", "finished"):
                     trainer.save_ended()
-                if kind in ("finished", "failed", "uncaptured", "checked"):
+                if kind in ("finished", "failed", "uncaptured", "checked", "counted"):
                     trainer.has_worked = trainer.has_worked or trainer.network is not None
                     trainer.network = None
                     trainer.watchdog.idle_begins()

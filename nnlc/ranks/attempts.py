@@ -39,6 +39,7 @@ class Attempts:
         self._limit = limit
         self._counts = dict(before)
         self._streaks: dict[int, list[str]] = {}
+        self._bugs: set[str] = set()
 
     def count(self, id: str) -> int:
         """Return the number of failed attempts at a network."""
@@ -56,6 +57,13 @@ class Attempts:
         if suspicious and id not in streak:
             streak.append(id)
         return FailedAttempt(attempts, attempts >= self._limit)
+
+    def is_new_bug(self, traceback: str) -> bool:
+        """Return True if no earlier traceback was of the same place."""
+        place = traceback.rpartition("\n")[0]  # the text may differ for each network
+        is_new = place not in self._bugs
+        self._bugs.add(place)
+        return is_new
 
     def record_success(self, rank: int) -> None:
         """Note that a rank has finished a half epoch."""

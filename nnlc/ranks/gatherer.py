@@ -7,6 +7,7 @@ import contextlib
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.errors import DeviceError, ExitStatus, NnlcError
@@ -20,9 +21,12 @@ from nnlc.ranks.preflight import check_ranks, choose_device, device_names, repor
 from nnlc.ranks.rank_checks import RankChecks
 from nnlc.ranks.running_networks import RunningNetworks
 from nnlc.ranks.shutdown import Shutdown
+from nnlc.results.folder_costs import uncounted
 from nnlc.system import messages
-from nnlc.system.process import this_process
 from nnlc.wording import counted
+
+if TYPE_CHECKING:
+    from nnlc.ranks.cost_counting import CostCounting
 
 MAX_IDLE_DEATHS = 3
 """Number of trainers that may end without a network before their rank is retired as faulty."""
@@ -41,10 +45,10 @@ class Gatherer:
         self._running = RunningNetworks(job)
         self._hand_out: HandOut  # set when the last rank has said hello
         self._shutdown = Shutdown(job.ranks, job.clock)
+        self._counting: CostCounting | None = None  # set with the last hello, if one is needed
         self._hellos: dict[int, messages.Message] = {}
         self._device = ""
         self._trainers: Mapping[int, int] = {}
-        self._tracebacks: set[str] = set()
         self._checks: RankChecks | None = None  # set with the last hello
         self._idle_deaths: Counter[int] = Counter()
         self._given_up: dict[str, CampaignNetwork] = {}
@@ -97,7 +101,7 @@ class Gatherer:
 
     def _handle(self, rank: int, message: messages.Message) -> None:
         match message["kind"]:
-            case "hello":
+            case "hello" | "counted":
                 self._on_hello(rank, message)
             case "idle":
                 self._hand_out.add_idle(rank, message["trainer"])
@@ -137,42 +141,46 @@ class Gatherer:
             self._begin_shutdown(*end)
 
     def _on_hello(self, rank: int, message: messages.Message) -> None:
-        """Note a rank's "hello"; after the last, choose the device and have images checked."""
+        """Note a rank's "hello" or counts; after the last hello, have costs counted, then begin."""
         job = self._job
-        self._hellos[rank] = message
+        if message["kind"] == "hello":
+            self._hellos[rank] = message
         if len(self._hellos) < job.ranks or self._shutdown.status is not None:
             return
+        if self._counting is not None:
+            self._counting.note(rank, message)
+        elif unknown := uncounted(job.work.networks):
+            from nnlc.ranks.cost_counting import CostCounting  # the article's don't need it
+
+            self._counting = CostCounting(job, unknown)
+            self._out.extend(self._counting.messages.items())
+        if not self._device and not (self._counting and self._counting.waiting):
+            self._begin()
+
+    def _begin(self) -> None:
+        """Choose the device, prepare the hand-out of networks, and have images checked."""
+        job = self._job
         self._device = choose_device(job.device, self._hellos)
         check_ranks(self._hellos, self._device)
-        settings = job.campaign.training
         names = device_names(self._hellos, self._device)
         speed = job.machine_for(names, self._device)
-        networks = job.work.networks
-        packing = pack_gpus(self._hellos, self._device, networks, settings, speed.machine)
+        about = job.work.networks, job.campaign.training, speed.machine
+        packing = pack_gpus(self._hellos, self._device, *about)
         self._trainers = packing.trainers
         self._hand_out = HandOut(job, self._device, names, packing, speed)
-        ranks = [
-            {"rank": r, **hello, "trainers": packing.trainers[r]}
-            for r, hello in sorted(self._hellos.items())
-        ]
-        about = {"device": self._device, "campaign": job.campaign.name}
-        after, process = job.last_event_time, this_process()
-        job.journal.write("job", **about, after=after, process=process, ranks=ranks)
-        seconds, trainers = self._hand_out.backlog.expected, sum(self._trainers.values())
-        job.progress.begin(seconds, job.work.done, trainers)
+        job.record_start(self._device, self._hellos, packing.trainers)
+        seconds = self._hand_out.backlog.expected
+        job.progress.begin(seconds, job.work.done, sum(self._trainers.values()))
         for warning in warnings(self._hellos, self._trainers, self._device):
             job.progress.message(f"warning: {warning}")
-        for network in job.work.networks:
-            if (reason := packing.too_large.get(network.index)) is not None:
-                job.journal.write("failure", id=network.spec.id, reason=reason, attempts=0)
-                job.progress.failed(network, reason, final=True)
+        job.give_up(packing.too_large)
         configuration = job.configuration(self._device)
-        self._out.extend(
-            (each, {**configuration, "trainers": count}) for each, count in self._trainers.items()
-        )
+        for each, count in self._trainers.items():
+            self._out.append((each, {**configuration, "trainers": count}))
         mark = str(job.results.make_mark(job.leases.token).absolute())
-        begun = job.begun_networks(self._device, packing.too_large)
-        self._checks = RankChecks(self._hellos, self._device, mark, begun)
+        left_out = self._device, packing.too_large
+        begun, sample = job.begun_networks(*left_out), job.sample_to_check(*left_out)
+        self._checks = RankChecks(self._hellos, self._device, mark, begun, sample)
         self._out.extend(self._checks.messages.items())
 
     @property
@@ -185,7 +193,7 @@ class Gatherer:
         if self._checks is None:
             return
         job = self._job
-        self._checks.note(rank, message, job.journal)
+        self._checks.note(rank, message, job)
         if "go_on" in message:
             job.tell_losses(message)
         if not self._checks.passed:
@@ -223,8 +231,7 @@ class Gatherer:
         event = "failure" if end.final else "attempt"
         job.journal.write(event, id=running.id, reason=reason, attempts=end.attempts, rank=rank)
         job.progress.failed(running.network, reason, final=end.final)
-        if (bug := message.get("traceback")) and bug not in self._tracebacks:
-            self._tracebacks.add(bug)
+        if (bug := message.get("traceback")) and job.attempts.is_new_bug(bug):
             job.progress.message(bug)
         if end.final:
             self._hand_out.failures += 1
@@ -266,7 +273,8 @@ class Gatherer:
 
     def _on_idle_death(self, rank: int, message: messages.Message) -> None:
         """Count a trainer that ended without a network; retire its rank after too many."""
-        if self._shutdown.status is not None:
+        counts = self._counting is not None and self._counting.note_death(rank)
+        if counts or self._shutdown.status is not None:
             return
         reason = f"{message['reason']} while it had no network; its output above says why"
         if not self._checked:

@@ -1,7 +1,7 @@
 """Data that the parts of the gatherer share: campaign, results folder, journal and display."""
 
 import time
-from collections.abc import Callable, Collection, Container, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from nnlc.results.journal import Journal
 from nnlc.results.open_jobs import OpenJob
 from nnlc.schedulers.site_values import Gpu
 from nnlc.system import messages
+from nnlc.system.process import this_process
 
 if TYPE_CHECKING:
     from nnlc.ranks.progress import Progress
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 GO_ON = "start the same command again to continue"
 """Advice after an unfinished job."""
+SAMPLE = 12
+"""Networks of the user's own family that are checked before a job's first network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +105,45 @@ class Job:
         fitting = (network for network in self.work.networks if network.index not in too_large)
         left = (network for network in fitting if network.spec.id in begun)
         return [network.on(device).to_json() for network in left]
+
+    def record_start(
+        self, device: str, hellos: Mapping[int, messages.Message], trainers: Mapping[int, int]
+    ) -> None:
+        """Write into the journal that the job has begun.
+
+        Args:
+            device: "cpu" or "cuda".
+            hellos: `hello` message of each rank.
+            trainers: number of trainers of each rank.
+        """
+        ranks = [
+            {"rank": r, **hello, "trainers": trainers[r]} for r, hello in sorted(hellos.items())
+        ]
+        about = {"device": device, "campaign": self.campaign.name, "after": self.last_event_time}
+        self.journal.write("job", **about, process=this_process(), ranks=ranks)
+
+    def give_up(self, reasons: Mapping[int, str]) -> None:
+        """Record networks that are not tried, given the reasons by their indices."""
+        for network in self.work.networks:
+            if (reason := reasons.get(network.index)) is not None:
+                self.journal.write("failure", id=network.spec.id, reason=reason, attempts=0)
+                self.progress.failed(network, reason, final=True)
+
+    def sample_to_check(self, device: str, too_large: Container[int]) -> list[messages.Message]:
+        """Return networks of the user's own family, as messages for a trainer that checks them.
+
+        They are `SAMPLE` networks, evenly spaced; none if the family is the article's.
+
+        Args:
+            device: "cpu" or "cuda".
+            too_large: indices of networks that don't fit into the memory of any device.
+        """
+        if self.campaign.family is None:
+            return []
+        fitting = [network for network in self.work.networks if network.index not in too_large]
+        count = min(SAMPLE, len(fitting))
+        chosen = [fitting[number * len(fitting) // count] for number in range(count)]
+        return [network.on(device).to_json() for network in chosen]
 
     def tell_losses(self, message: messages.Message) -> None:
         """Report the checkpoints of earlier jobs that can't be used, as a trainer has found."""

@@ -17,6 +17,7 @@ from nnlc.ranks.mpi import OPEN_MPI, launcher_rank
 from nnlc.ranks.progress import Progress
 from nnlc.ranks.time_left import TimeLeft, seconds_left
 from nnlc.results.folder import ResultsFolder
+from nnlc.results.folder_costs import read_folder_costs
 from nnlc.results.history import read_history
 from nnlc.results.inventory import inventory, not_whole_lines
 from nnlc.results.journal import Journal, NoJournal
@@ -44,6 +45,8 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             _tell(line)
     history = read_history(results.journal_folder)
     networks = list(campaign.networks())
+    if trouble := read_folder_costs(results, networks):
+        _tell(f"warning: {trouble}; the networks are counted again")
     by_id = {network.spec.id: network for network in networks}
     name = f"campaign {campaign.name}"
     if options.elements > 1:

@@ -1,10 +1,10 @@
-"""Checks that trainers make before a job's first network: images, results folder and GPUs."""
+"""Checks that trainers make before a job's first network: images, folder, GPUs, own modules."""
 
 from collections.abc import Mapping
 
-from nnlc.errors import DeviceError
+from nnlc.errors import DeviceError, FamilyError
+from nnlc.ranks.job import Job
 from nnlc.ranks.preflight import by_value, gpu_of_rank
-from nnlc.results.journal import Journal
 from nnlc.system import messages
 
 
@@ -16,6 +16,7 @@ class RankChecks:
         device: "cpu" or "cuda".
         mark: file that every host must see.
         begun: networks that have a checkpoint; these are the same for all, so one rank checks them.
+        sample: networks of the user's own family whose modules the same rank checks.
 
     Attributes:
         messages: "check" messages by rank.
@@ -27,12 +28,15 @@ class RankChecks:
         device: str,
         mark: str,
         begun: list[messages.Message],
+        sample: list[messages.Message],
     ) -> None:
         self._hellos = dict(sorted(hellos.items()))
         self.messages: dict[int, messages.Message] = {}
         for first, *_ in by_value({r: h["host"] for r, h in self._hellos.items()}).values():
             self.messages[first] = {"kind": "check", "trainer": 0, "mark": mark}
         self.messages[min(self.messages)]["networks"] = begun
+        if sample:
+            self.messages[min(self.messages)]["sample"] = sample
         gpus = by_value({r: gpu_of_rank(r, h) for r, h in self._hellos.items()})
         for first, *_ in gpus.values() if device == "cuda" else ():
             known = self.messages.setdefault(first, {"kind": "check", "trainer": 0})
@@ -44,11 +48,12 @@ class RankChecks:
         """True once all ranks have passed their checks."""
         return not self._missing
 
-    def note(self, rank: int, checked: messages.Message, journal: Journal) -> None:
+    def note(self, rank: int, checked: messages.Message, job: Job) -> None:
         """Note that a rank has made its checks.
 
         Raises:
             DeviceError: its GPU did not pass.
+            FamilyError: a module of the user's own family did not pass.
         """
         if (problem := checked.get("device_problem")) is not None:
             hello = self._hellos[rank]
@@ -61,5 +66,9 @@ class RankChecks:
                 "this kind do the same, please report it"
             )
         if (seconds := checked.get("device_seconds")) is not None:
-            journal.write("check", rank=rank, seconds=seconds)
+            job.journal.write("check", rank=rank, seconds=seconds)
+        for line in checked.get("failing", ()):
+            job.progress.message(f"warning: {line}")
+        if refused := checked.get("refused"):
+            raise FamilyError("\n".join(refused))
         self._missing.discard(rank)

@@ -14,6 +14,7 @@ from nnlc.networks.machine import DeviceKind
 from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.work import Work
 from nnlc.results.folder import ResultsFolder
+from nnlc.results.folder_costs import read_folder_costs, uncounted
 from nnlc.results.history import History, Reached
 from nnlc.results.open_jobs import running_jobs
 from nnlc.wording import counted, duration, some_of
@@ -61,8 +62,12 @@ def training_left(
     """Return the seconds that trainers need for the rest of a campaign, without pauses.
 
     A network with measured half epochs keeps its pace. Others are predicted, and corrected by all
-    measured networks. None if the folder has neither measurements nor a fitted machine.
+    measured networks. None if costs are unknown, or if the folder has neither measurements nor a
+    fitted machine.
     """
+    read_folder_costs(results, networks)
+    if uncounted(networks):
+        return None
     half_epochs, names = campaign.half_epochs, history.jobs.device_names
     device = history.jobs.device or "cuda"
     known = machine_for(results, names, device)

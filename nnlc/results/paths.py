@@ -10,6 +10,7 @@ results/<campaign>/
   jobs/                       submitted scripts and campaigns, and the jobs' IDs
   logs/                       output of submitted jobs, by their IDs
   machines.toml               fitted speed of the devices: nnlc.calibration.machines
+  costs.json                  counted costs of own families' networks: nnlc.families.costs_file
   aside/<number>/             damaged or foreign tables: nnlc.results.retry
 
 Deleting anything except tables and weights loses training time, but no finished network.
@@ -33,6 +34,7 @@ class ResultsPaths:
         self.path = path
         self.campaign_file = path / names.CAMPAIGN_FILE
         self.machines_file = path / names.MACHINES_FILE
+        self.costs_file = path / names.COSTS_FILE
         self.journal_folder = path / names.JOURNAL
         self.checkpoints_folder = path / names.CHECKPOINTS
         self.weights_folder = path / names.WEIGHTS

@@ -7,11 +7,15 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
 
     from      to        kind       keys: meaning
     trainer   agent     ready      device: this trainer's device (`DeviceFacts`)
+                        counted    costs: counts of networks (`Counted`) by key; reasons: of those
+                                   that can't be counted
                         circumstances  device, versions, settings: everything but network and
                                    campaign that affects a table's bits
                         checked    : all images of the campaign exist and are undamaged; go_on,
                                    foreign: as in `checkpoints`; device_seconds, device_problem: of
-                                   training a small network twice, and what it showed
+                                   training a small network twice, and what it showed; refused,
+                                   failing: lines on modules of the user's own family that must
+                                   not be trained, or can't
                         checkpoints  go_on: IDs of networks whose checkpoint can be used; foreign:
                                    id, path, differences, seconds, nnlc, arithmetic of the farthest
                                    checkpoint of each other network; older_ways: settings that
@@ -37,13 +41,16 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                         failed     index, reason, for a bug traceback: the network can't be trained;
                                    the trainer ends
                         fatal      message: the job can't continue
-    agent     trainer   configure  campaign, images, checkpoints, device; results; threads, else 1
+    agent     trainer   count      family; networks, with key, spec and image_set: count their
+                                   costs; only for families without a cost model
+                        configure  campaign, images, checkpoints, device; results; threads, else 1
                         circumstances  : send `circumstances`
                         check      mark: check that all images exist and are undamaged, that this
                                    file is visible and its folder writable, for one trainer of a
                                    host; networks: as in `checkpoints`, for one trainer of a job;
                                    trains_twice: True to train a small network twice and compare
-                                   the bytes, for one trainer of a GPU
+                                   the bytes, for one trainer of a GPU; sample: networks of the
+                                   user's own family, whose modules to check
                         checkpoints  networks, with spec and image_set, folder: check which
                                    networks' checkpoints can be used
                         train      index, spec, image_set, hang_seconds, step_seconds; epochs, a
@@ -62,7 +69,8 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                         left       : all trainers of this rank have ended after `leave`
                         alive      : heartbeat
                         and most messages of its trainers, `row` unchanged
-    rank 0    agent     configure  as above, for all its trainers; trainers: number to keep
+    rank 0    agent     count      trainer, and as above, before configure
+                        configure  as above, for all its trainers; trainers: number to keep
                         check      trainer, and as above; for one rank of each host and GPU
                         train      trainer, and as above
                         leave      : have all trainers save and end, then send `left`

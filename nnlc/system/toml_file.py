@@ -3,15 +3,15 @@
 Each error names the file, the key, and what would be right.
 """
 
-import dataclasses
 import difflib
 import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from nnlc.errors import NnlcError
 from nnlc.system.shipped import shipped_names
 from nnlc.system.text_file import read_text
+from nnlc.system.toml_keys import FileKeys
 from nnlc.wording import first_few, reason_of
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -61,6 +62,11 @@ class Layers:
         for values in reversed(self.each):
             merged = _merge(merged, values)
         return merged
+
+    def only(self, key: str) -> "Layers":
+        """Return the same files with one key alone, an empty table where none has it."""
+        found = [(path, {key: values[key]}) for path, values in self._layers if key in values]
+        return Layers(found or [(self._layers[0][0], {key: {}})])
 
     def rename(self, alias: str, key: str, error: type[NnlcError]) -> None:
         """Give a key that has another name in some files its own name.
@@ -185,7 +191,13 @@ def _shortened(text: str) -> str:
 
 
 def validate(
-    model: type[Model], layers: Layers, error: type[NnlcError], *, keys: str | None = None
+    model: type[Model],
+    layers: Layers,
+    error: type[NnlcError],
+    *,
+    keys: str | None = None,
+    tables: Mapping[str, type] = MappingProxyType({}),
+    words: Mapping[str, str] = MappingProxyType({}),
 ) -> Model:
     """Return the merged file as a `model`, or raise `error` with a line for each mistake.
 
@@ -194,6 +206,8 @@ def validate(
         layers: the file and those that it extends.
         error: class of the error to raise.
         keys: command that explains the file's keys, to which messages on unknown keys point.
+        tables: models of the file's tables for which `model` has any value.
+        words: names in the file of keys that have others in the model, and the other way round.
 
     The values pass through JSON: for JSON pydantic's strict mode refuses text in place of a number,
     but converts arrays to tuples.
@@ -206,8 +220,9 @@ def validate(
         wrong: dict[tuple[str, ...], list[ErrorDetails]] = {}
         for e in problem.errors(include_url=False, include_context=False):
             wrong.setdefault(_location(e), []).append(e)
+        known = FileKeys(model, tables, words)
         lines = first_few(
-            list(wrong), write=lambda where: _explain(where, wrong[where], model, layers)
+            list(wrong), write=lambda where: _explain(where, wrong[where], known, layers)
         )
         if keys and any("unknown key; " in line for line in lines):
             lines[-1] += f"; {keys!r} explains all keys"
@@ -241,18 +256,20 @@ def _location(error: ErrorDetails) -> tuple[str, ...]:
 
 
 def _explain(
-    location: tuple[str, ...], errors: list[ErrorDetails], model: type[BaseModel], layers: Layers
+    location: tuple[str, ...], errors: list[ErrorDetails], known: FileKeys, layers: Layers
 ) -> str:
     """Return the message on the errors at a key: file, key, what is wrong, what would be right."""
-    messages = ", or ".join(_message(location, error, model) for error in errors)
-    key = _shortened(".".join(location))
+    messages = ", or ".join(_message(location, error, known) for error in errors)
+    written = (*location[:-1], *map(known.word, location[-1:]))
+    key = _shortened(".".join(written))
     return f"{layers.file_of(location)}{', key ' + key if key else ''}: {messages}"
 
 
-def _message(location: tuple[str, ...], error: ErrorDetails, model: type[BaseModel]) -> str:
+def _message(location: tuple[str, ...], error: ErrorDetails, known: FileKeys) -> str:
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        advice = did_you_mean(location[-1], _keys_at(model, location[:-1]))
-        tables = list(_tables_with(location[-1], model))
+        key = known.word(location[-1])
+        advice = did_you_mean(key, map(known.word, known.keys_at(location[:-1])))
+        tables = list(known.tables_with(key))
         return f"unknown key; {f'it belongs in {tables[0]}; ' if tables else ''}{advice}"
     if error["type"].startswith("missing"):
         return "the array has too few values" if location[-1].isdigit() else "this key is missing"
@@ -261,44 +278,3 @@ def _message(location: tuple[str, ...], error: ErrorDetails, model: type[BaseMod
     if isinstance(error["input"], dict):
         return message
     return f"{message}; found {_shortened(json.dumps(error['input'], default=str))}"
-
-
-def _keys_at(model: type[BaseModel], location: tuple[str, ...]) -> list[str]:
-    """Return the keys that the table at `location` may have, from the model's fields."""
-    here: Any = model
-    for part in location:
-        # Names of a dict's tables, and indexes of an array's, are no fields.
-        collection = get_origin(here) in (dict, tuple)
-        here = model_of(here) if collection else _fields(model_of(here)).get(part)
-    keys = list(_fields(model_of(here)))
-    return keys if location else ["extends", *keys]
-
-
-def _tables_with(key: str, model: Any, above: str = "") -> Iterator[str]:
-    """Yield the headers of the tables below a model that may have a key."""
-    for name, annotation in _fields(model).items():
-        below, inner = f"{above}{name}", model_of(annotation)
-        if get_origin(annotation) is dict:
-            below += ".NAME"
-        if key in _fields(inner):
-            yield f"[{below}]"
-        yield from _tables_with(key, inner, f"{below}.")
-
-
-def model_of(annotation: Any) -> Any:
-    """Return the model of `Model`, `Model | None`, `dict[str, Model]` or `tuple[Model, ...]`.
-
-    A model is a class of pydantic's or a dataclass. Return None for other types.
-    """
-    for each in (annotation, *get_args(annotation)):
-        if isinstance(each, type) and (
-            issubclass(each, BaseModel) or dataclasses.is_dataclass(each)
-        ):
-            return each
-    return None
-
-
-def _fields(model: Any) -> dict[str, Any]:
-    if dataclasses.is_dataclass(model):
-        return {field.name: field.type for field in dataclasses.fields(model)}
-    return {name: each.annotation for name, each in model.model_fields.items()} if model else {}

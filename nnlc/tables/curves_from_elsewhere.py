@@ -7,7 +7,6 @@ import csv
 import io
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,18 @@ from numpy.typing import NDArray
 from pandas.api.types import is_numeric_dtype
 
 from nnlc.errors import NnlcError, check_kind
-from nnlc.families.article import NetworkSpec
+from nnlc.families.layouts import article_layout
+from nnlc.networks.columns import FAMILY_COLUMN
 from nnlc.system.text_file import read_text
 from nnlc.tables.folder_names import IMPORTED_CURVES, IMPORTED_NETWORKS
 
 UNKNOWN_DATASET = "unknown"
 _ACCURACY = "val_accuracy_percent"
 _VALUES = ("train_loss", "val_loss", _ACCURACY, "train_accuracy_percent", "seconds")
-_COLUMNS = {field.name: field.type in (int, float) for field in fields(NetworkSpec)}
+_COLUMNS = {
+    column.field: column.kind in ("integer", "number")
+    for column in (*article_layout().columns, FAMILY_COLUMN)
+}
 _COLUMNS |= dict.fromkeys(("depth", "parameters", "multiply_adds", "seconds"), True)
 """Columns of networks; True for numbers."""
 

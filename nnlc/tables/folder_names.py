@@ -6,6 +6,7 @@ They are in this room because the search for tables must skip all that are not t
 
 CAMPAIGN_FILE = "campaign.toml"
 MACHINES_FILE = "machines.toml"
+COSTS_FILE = "costs.json"
 PROVENANCE_FILE, CAMPAIGNS = "provenance.csv", "campaigns"
 IMPORTED_CURVES, IMPORTED_NETWORKS = "imported_curves.csv", "imported_networks.csv"
 """Files of a folder that `nnlc import --csv` wrote; it is recognised by the first of them."""
@@ -14,7 +15,8 @@ JOBS, LOGS, ASIDE = "jobs", "logs", "aside"
 
 PARTS = {
     CAMPAIGN_FILE: {
-        *(CAMPAIGN_FILE, MACHINES_FILE, JOURNAL, CHECKPOINTS, WEIGHTS, LEASES, JOBS, LOGS, ASIDE),
+        *(CAMPAIGN_FILE, MACHINES_FILE, COSTS_FILE, JOURNAL, CHECKPOINTS, WEIGHTS, LEASES),
+        *(JOBS, LOGS, ASIDE),
     },
     PROVENANCE_FILE: {PROVENANCE_FILE, CAMPAIGNS, JOURNAL, WEIGHTS},
 }

@@ -1,8 +1,7 @@
 """Two pandas data frames of many tables: the curves, and the networks."""
 
-from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,15 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nnlc.errors import NnlcError, SpecError, TableError, check_kind
-from nnlc.families.article import NetworkSpec, walk_network
-from nnlc.families.layouts import article_layout
+from nnlc.errors import NnlcError, TableError, check_kind
 from nnlc.tables.columns import CURVE_COLUMNS
 from nnlc.tables.fast_parsing import Curve
-from nnlc.tables.images_of_table import image_sets_of
+from nnlc.tables.network_frame import network_frame
 from nnlc.tables.record import Record, read_records
 from nnlc.tables.table_folders import Skipped, find_tables
-from nnlc.tables.val_loss_correction import correction_factors, is_published
+from nnlc.tables.val_loss_correction import correction_factors
 
 ValLoss = Literal["as-published", "corrected"]
 Damaged = Literal["refuse", "skip"]
@@ -27,9 +24,6 @@ Recorded = Callable[[Record], Mapping[str, NDArray[np.float64]]]
 
 RECORDED_COLUMNS = ("train_accuracy_percent", "seconds")
 """Columns of curves that tables don't have."""
-
-_Metadata = namedtuple("_Metadata", [column.field for column in article_layout().columns])  # type: ignore[misc]
-_DTYPES: dict[Any, Any] = {int: "int64", float: "float64", bool: "bool", str: str}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +36,13 @@ class Tables:
             the journal, and NaN without a record: `train_accuracy_percent`, of the images of the
             half epoch while the network was trained on them, each before its step, with dropout;
             and `seconds` of training and validation.
-        networks: a row for each network: the 24 metadata columns by their names in `NetworkSpec`,
-            lists as tuples; `depth` (convolutions), `half_epochs` (rows of its curve), `published`
-            (False for tables that nnlc wrote), `path` of the table, `seconds` (sum over its curve),
-            and `parameters` and `multiply_adds` (of one image; missing for unknown images).
+        networks: a row for each network: the twelve metadata columns of every training by their
+            names in `Specification`; `family` ("article", or name@version); the own columns of all
+            families, lists as tuples, missing where a family has no such column; `depth` (the
+            article's convolutions, or an own column of that name), `half_epochs` (rows of its
+            curve), `published` (False for tables that nnlc wrote), `path` of the table, `seconds`
+            (sum over its curve), and `parameters` and `multiply_adds` (of one image; missing where
+            unknown). Integers are int64, or Int64 in columns that have missing values.
         skipped: files and folders that were found but not read, with reasons.
 
     `attrs["val_loss"]` of both frames is "as-published" or "corrected".
@@ -203,7 +200,7 @@ def _tables(
     skipped: tuple[Skipped, ...],
     recorded: Recorded = _nothing_recorded,
 ) -> Tables:
-    networks = _network_frame(records).join(_sizes(records))
+    networks = network_frame(records)
     curves = _curve_frame(networks, [one.curve for one in records])
     _add_recorded(networks, curves, list(map(recorded, records)))
     if val_loss == "corrected":
@@ -211,24 +208,6 @@ def _tables(
     for frame in (curves, networks):
         frame.attrs["val_loss"] = val_loss
     return Tables(curves, networks, skipped)
-
-
-def _network_frame(records: list[Record]) -> pd.DataFrame:
-    names = [column.field for column in article_layout().columns]
-    types = {field.name: field.type for field in fields(NetworkSpec)}
-    values = list(zip(*(one.metadata for one in records), strict=True)) or [()] * len(names)
-    frame = pd.DataFrame(
-        {
-            name: pd.Series(column, dtype=_DTYPES.get(types[name], object))
-            for name, column in zip(names, values, strict=True)
-        }
-    )
-    frame["depth"] = frame["conv_kernels"].map(len).astype("int64")
-    frame["half_epochs"] = pd.Series([len(one.curve) for one in records], dtype="int64")
-    frame["published"] = is_published(frame)
-    # As objects: pandas' own strings can't hold paths that are not UTF-8.
-    frame["path"] = pd.Series([str(one.path) for one in records], dtype=object)
-    return frame
 
 
 def _curve_frame(networks: pd.DataFrame, curves: list[Curve]) -> pd.DataFrame:
@@ -258,18 +237,3 @@ def _add_recorded(
         curves[name] = np.concatenate([np.empty(0), *known])
     seconds = [one["seconds"].sum() if "seconds" in one else np.nan for one in recorded]
     networks["seconds"] = np.array(seconds, dtype=np.float64)
-
-
-def _sizes(records: list[Record]) -> pd.DataFrame:
-    """Return parameters and multiply-adds of each table's network, missing for unknown images."""
-    image_sets = image_sets_of([one.dataset for one in records], [one.path for one in records])
-    sizes: list[tuple[int, int] | tuple[None, None]] = []
-    for one, images in zip(records, image_sets, strict=True):
-        # The same attributes as those of a `NetworkSpec`, which takes longer to make.
-        spec: Any = _Metadata._make(one.metadata)
-        try:
-            walk = walk_network(spec, images) if images else None
-        except SpecError:  # the table names other images than its network's
-            walk = None
-        sizes.append((walk.parameters, walk.multiply_adds) if walk else (None, None))
-    return pd.DataFrame(sizes, columns=["parameters", "multiply_adds"]).astype("Int64")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlc.errors import TableError
+from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.networks.columns import TRAINING_COLUMNS, Layout
 from nnlc.networks.specification import Specification
 from nnlc.system.files import NotAFileError, open_regular, why_unread
@@ -19,6 +20,8 @@ from nnlc.tables.table import MAX_BYTES
 from nnlc.tables.table_folders import TableFiles
 
 _DATASET = [column.field for column in TRAINING_COLUMNS].index("dataset")
+_FAMILY = len(TRAINING_COLUMNS)
+"""Place of the column `family`, in tables that have it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +43,11 @@ class Record:
     @property
     def dataset(self) -> str:
         return str(self.metadata[_DATASET])
+
+    @property
+    def family(self) -> str:
+        """Name and version of the network's family; "article" for the article's."""
+        return str(self.metadata[_FAMILY]) if self.layout.is_named else ARTICLE_NAME
 
     @property
     def values(self) -> dict[str, Any]:

@@ -10,16 +10,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nnlc.errors import TableError
+from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.networks import image_set_of_table
 
 
 def is_published(networks: pd.DataFrame) -> "pd.Series[bool]":
-    """Return True for the article's tables, in which `torch_set_deterministic` is False.
+    """Return True for the article's tables that nnlc did not write.
 
-    nnlc always trains deterministically and writes True. The article used PyTorch 1.3.1, which had
-    no such setting.
+    In these, `torch_set_deterministic` is False. nnlc always trains deterministically and writes
+    True. The article used PyTorch 1.3.1, which had no such setting.
     """
-    return ~networks["torch_set_deterministic"]
+    return (networks["family"] == ARTICLE_NAME) & ~networks["torch_set_deterministic"]
 
 
 def correction_factors(networks: pd.DataFrame) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from nnlc.errors import NnlcError
+from nnlc.errors import FamilyError, NnlcError
 from nnlc.system import messages
 from nnlc.tables import Row
 from nnlc.training.checkpoint import Checkpoints
@@ -241,8 +241,13 @@ def failure_message(index: int, problem: Exception) -> messages.Message:
     if isinstance(problem, UncapturedError):
         return {"kind": "uncaptured", "index": index, "reason": str(problem)}
     failed = {"kind": "failed", "index": index, "reason": failure_reason(problem)}
-    if not isinstance(problem, RuntimeError | MemoryError | OSError | NnlcError):
-        failed["traceback"] = "".join(traceback.format_exception(problem)).rstrip()
+    if isinstance(problem, FamilyError):
+        shown = problem.__cause__
+    else:
+        known = isinstance(problem, RuntimeError | MemoryError | OSError | NnlcError)
+        shown = None if known else problem
+    if shown is not None:
+        failed["traceback"] = "".join(traceback.format_exception(shown)).rstrip()
     return failed
 
 
@@ -253,4 +258,6 @@ def failure_reason(problem: Exception) -> str:
         "can't allocate memory" in first_line
     ):
         return f"out of memory: {first_line}"
+    if isinstance(problem, FamilyError):
+        return first_line
     return f"{type(problem).__name__}: {first_line}"

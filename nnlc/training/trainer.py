@@ -17,15 +17,16 @@ from typing import Any, BinaryIO, NoReturn
 import torch
 
 from nnlc.campaign.campaign import Campaign, parse_campaign
-from nnlc.errors import DeviceError, NnlcError, ResultsError
+from nnlc.errors import DeviceError, NnlcError
 from nnlc.families.arithmetic import arithmetic_of, fingerprint, older_ways
 from nnlc.families.network_family import NetworkFamily
 from nnlc.families.registry import specification_from_json
 from nnlc.networks import ImageSet, Specification
+from nnlc.networks.machine import DeviceKind
 from nnlc.networks.recipe import TrainingSection
 from nnlc.results.folder import ResultsFolder, checkpoints_in
 from nnlc.system import messages
-from nnlc.system.files import PrepareFolder, make_folder, write_atomically
+from nnlc.system.files import PrepareFolder, make_folder
 from nnlc.training.attempt import Attempt, Interrupted, failure_message
 from nnlc.training.checkpoint import Checkpoints
 from nnlc.training.determinism import make_deterministic
@@ -36,10 +37,8 @@ from nnlc.training.kept_weights import KeptWeights
 from nnlc.training.loaded_images import check_images, load_images
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
+from nnlc.training.shared_folder import check_shared_folder
 from nnlc.training.usable_gpu import find_gpus, why_unusable
-
-VISIBLE_SECONDS = 30.0
-"""Maximum time until a network file system shows a file to another node."""
 
 
 class Trainer:
@@ -72,6 +71,10 @@ class Trainer:
                 match message["kind"]:
                     case "configure":
                         self._configure(message)
+                    case "count":
+                        from nnlc.training.counting import answer_count  # few families need it
+
+                        self._send(answer_count(message))
                     case "circumstances":
                         self._send({"kind": "circumstances", **circumstances(self._device)})
                     case "check":
@@ -95,6 +98,8 @@ class Trainer:
     def _configure(self, message: messages.Message) -> None:
         self._campaign = parse_campaign(message["campaign"], Path("the campaign of this job"))
         self._family = self._campaign.network_family
+        if self._family.reference is not None:
+            make_deterministic()  # the family's code may have changed torch's settings
         self._root, self._checkpoints = Path(message["images"]), Path(message["checkpoints"])
         if "results" in message:
             results = ResultsFolder(Path(message["results"]))
@@ -114,7 +119,7 @@ class Trainer:
         """Check this trainer's GPU, and that its node sees images and results folder of rank 0."""
         found: messages.Message = {}
         if "mark" in message:
-            _check_shared_folder(Path(message["mark"]))
+            check_shared_folder(Path(message["mark"]))
             campaign = self._campaign
             for name, images in campaign.image_sets().items():
                 check_images(images, campaign.datasets[name], self._root)
@@ -124,6 +129,14 @@ class Trainer:
             from nnlc.training.device_check import check_device  # trainers on CPUs don't need it
 
             found |= check_device(self._campaign.training, self._device)
+        if (sample := message.get("sample")) is not None:
+            from nnlc.training.module_check import check_sample  # the article's don't need it
+
+            drawn = [
+                (specification_from_json(each["spec"]), ImageSet(**each["image_set"]))
+                for each in sample
+            ]
+            found |= check_sample(self._family, drawn, self._campaign.training, self._kind)
         self._send({"kind": "checked", **found})
 
     def _inspect_checkpoints(
@@ -163,8 +176,7 @@ class Trainer:
     def _train(self, message: messages.Message) -> None:
         """Train one network. Its images are loaded once and kept for later networks."""
         began, campaign, index = time.monotonic(), self._campaign, message["index"]
-        spec = specification_from_json(message["spec"])
-        images = ImageSet(**message["image_set"])
+        spec, images = specification_from_json(message["spec"]), ImageSet(**message["image_set"])
         epochs = message.get("epochs", campaign.epochs)
         stopper = None
         if campaign.stop is not None and "epochs" not in message:
@@ -173,6 +185,10 @@ class Trainer:
             stopper = Stopper(campaign.stop, epoch=campaign.epochs)
         made = self._circumstances(spec, images)
         try:
+            if self._family.reference is not None:
+                from nnlc.training.module_check import refuse_unsound
+
+                refuse_unsound(self._family, spec, images, campaign.training, self._kind)
             on_device = self._on_device(images)
             checkpoints = self._checkpoints_of(spec, images, made, self._checkpoints)
             facts = Attempt(
@@ -194,6 +210,7 @@ class Trainer:
                     epochs,
                     between_steps,
                     graphs=message.get("graphs", True),
+                    campaign_epochs=campaign.epochs,
                 ),
                 self._device,
             )
@@ -224,6 +241,10 @@ class Trainer:
             return None
         path, keep = self._results.weights_path(spec.id), self._campaign.run.keep
         return KeptWeights(path, keep, checkpoints, spec, self._ready)
+
+    @property
+    def _kind(self) -> DeviceKind:
+        return "cuda" if self._device.type == "cuda" else "cpu"
 
     def _on_device(self, images: ImageSet) -> DeviceImages:
         campaign = self._campaign
@@ -272,39 +293,6 @@ def main(arguments: list[str]) -> None:
         channel.flush()
     except BrokenPipeError:
         os._exit(1)  # the agent has ended
-
-
-def _check_shared_folder(mark: Path) -> None:
-    """Check that this node sees a file that rank 0 has made, and can write to its folder.
-
-    Raises:
-        ResultsError: the file is not visible within 30 s, or the folder can't be written to.
-    """
-    deadline = time.monotonic() + VISIBLE_SECONDS
-    while not _is_listed(mark):
-        if time.monotonic() > deadline:
-            raise ResultsError(
-                f"{platform.node()} does not see {mark}, which rank 0 has made: the results folder "
-                "must lie on a file system that all nodes share; say where with --results"
-            )
-        time.sleep(0.1)
-    probe = mark.with_name(f"{mark.name}.{platform.node()}.{os.getpid()}")
-    try:
-        write_atomically(probe, b"")
-        probe.unlink(missing_ok=True)
-    except OSError as problem:
-        raise ResultsError(
-            f"{mark.parent} can't be written on {platform.node()}: {problem.strerror}; give "
-            "another folder with --results"
-        ) from None
-
-
-def _is_listed(path: Path) -> bool:
-    """Return True if a folder lists a file; unlike stat, listing is not answered from a cache."""
-    try:
-        return path.name in os.listdir(path.parent)  # noqa: PTH208  names are wanted
-    except OSError:
-        return False
 
 
 def _end_with_parent() -> None:

@@ -3,6 +3,7 @@
 Torch counts GPUs that it can't use: under an old driver, in exclusive mode, or without kernels.
 """
 
+import contextlib
 import os
 import pwd
 import re
@@ -120,9 +121,15 @@ def _foreign_daemon() -> str | None:
     user before have ended: nvidia-cuda-mps-control(1).
     """
     file = _daemon_file()
-    if file is None or (owner := file.stat().st_uid) in (0, os.getuid()):
+    try:
+        if file is None or (owner := file.stat().st_uid) in (0, os.getuid()):
+            return None
+    except OSError:  # it has ended meanwhile
         return None
-    process = read_regular(file).strip() if file.suffix == ".pid" else b""
+    process = b""  # unknown: it may run
+    if file.suffix == ".pid":
+        with contextlib.suppress(OSError):
+            process = read_regular(file).strip()
     if process.isdigit() and not Path(f"/proc/{int(process)}").exists():
         return None  # it was killed
     try:

@@ -102,7 +102,7 @@ def measure_here(networks: int, seed: int, folder: Path) -> Iterator[Reserved]:
         before = torch.cuda.memory_reserved(gpu)
         checkpoints = Checkpoints(folder, n.spec.id, {})
         attempt = Attempt(n.index, checkpoints, inbox, lambda _: None, checkpoint_seconds=inf)
-        make = partial(HalfEpochLoop, n.spec, facts, few, settings, 1)
+        make = partial(HalfEpochLoop, n.family, n.spec, facts, few, settings, 1)
         reserved = attempt.run(make, gpu)["peak_reserved_bytes"] - before + kept
         del attempt, make, few
         free_memory(gpu)

@@ -5,14 +5,11 @@ name; it never ends the program.
 """
 
 import math
-import signal
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from numbers import Real
-from types import FrameType, MappingProxyType
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -32,64 +29,24 @@ from nnlc.analysis.predictors.interface import (
     StopRule,
     Stops,
 )
-from nnlc.console import printing_aside
 from nnlc.errors import NnlcError
-from nnlc.wording import printable
+from nnlc.system.foreign_code import (
+    ForeignCodeError,
+    installed_entry_points,
+    package_of,
+    running_foreign_code,
+)
+from nnlc.wording import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
 
 GROUP = "nnlc.predictors"
-LONGEST_TEXT = 200
-"""Most characters of a plug-in's text that a message quotes."""
-
-
-class PlugInError(Exception):
-    """Any exception that a plug-in raised, as text."""
-
-
-@contextmanager
-def _isolated() -> Iterator[None]:
-    """Run a plug-in: redirect its output to stderr, and convert its exceptions except Ctrl-C.
-
-    Raises:
-        PlugInError: the plug-in raised an exception.
-    """
-    pressed: list[int] = []
-    handler = signal.getsignal(signal.SIGINT)
-
-    def record_press(number: int, frame: FrameType | None) -> None:
-        pressed.append(number)
-        cast(Any, handler)(number, frame)
-
-    is_handled = callable(handler) and threading.current_thread() is threading.main_thread()
-    if is_handled:
-        signal.signal(signal.SIGINT, record_press)
-    try:
-        with printing_aside():
-            yield
-    except BaseException as problem:
-        if pressed and isinstance(problem, KeyboardInterrupt):
-            raise
-        raise PlugInError(_quote(problem)) from None
-    finally:
-        if is_handled:
-            signal.signal(signal.SIGINT, handler)
 
 
 def plug_in_names() -> list[str]:
     """Return the names of all installed plug-ins, without loading them."""
-    return sorted({one.name for one in _installed()})
-
-
-def _installed() -> list[EntryPoint]:
-    try:
-        return list(entry_points(group=GROUP))
-    except Exception as problem:  # damaged metadata of a package may raise anything
-        raise NnlcError(
-            f"the entry points of an installed Python package can't be read: {_quote(problem)}; "
-            "'pip check' may tell which package; install it again"
-        ) from None
+    return sorted({one.name for one in installed_entry_points(GROUP)})
 
 
 def load_plug_in(name: str, settings: dict[str, str], epoch: float) -> Predictor:
@@ -104,9 +61,9 @@ def load_plug_in(name: str, settings: dict[str, str], epoch: float) -> Predictor
         NnlcError: no package or several have a plug-in of this name, it does not load, or it
             refuses its settings.
     """
-    found = [one for one in _installed() if one.name == name]
+    found = [one for one in installed_entry_points(GROUP) if one.name == name]
     if len({one.value for one in found}) != 1:
-        several = ", ".join(sorted(map(_origin, found)))
+        several = ", ".join(sorted(map(package_of, found)))
         raise NnlcError(
             f"{len(found)} packages have a predictor {name!r}: {several}; uninstall all but one"
             if found
@@ -119,22 +76,23 @@ def _make(name: str, entry: EntryPoint, settings: dict[str, str], epoch: float) 
     doing = "loaded"
     given = {key: _value(text) for key, text in sorted(settings.items())}
     try:
-        with _isolated():
+        with running_foreign_code():
             maker = entry.load()
             doing = "made"
             plug = maker(**given)
             learn, decides = getattr(plug, "learn", None), bool(getattr(plug, "decides", False))
             learns = callable(learn)  # `learn` may be a setting
             function = learn if learns else plug.predict
-    except PlugInError as problem:
+    except ForeignCodeError as problem:
         raise NnlcError(
-            f"the predictor {name!r} of {_origin(entry)} can't be {doing}: {problem}"
+            f"the predictor {name!r} of {package_of(entry)} can't be {doing}: {problem}"
         ) from None
     text = "".join(f":{key}={value}" for key, value in given.items())
     if decides and learns:
         raise NnlcError(
-            f"the predictor {name!r} of {_origin(entry)} learns from finished curves, of which a "
-            "running campaign has none, so it can't have `decides = True`; leave out one of them"
+            f"the predictor {name!r} of {package_of(entry)} learns from finished curves, of "
+            "which a running campaign has none, so it can't have `decides = True`; leave out one "
+            "of them"
         )
     if decides:
         return PlugInStopRule(name, function, text, epoch=epoch)
@@ -166,7 +124,7 @@ class PlugInLearner(ContextPredictor, PlugIn):
         arrays: dict[str, Any] = {name: _read_only(getattr(context, name)) for name in names}
         rows = cast("pd.DataFrame", context.networks).reset_index(drop=True)
         try:
-            with _isolated():
+            with running_foreign_code():
                 learned = self.function(replace(context, networks=rows, **arrays))
                 given = learned if isinstance(learned, FitFailure) else None
                 known = given or getattr(learned, "predict", None)
@@ -175,7 +133,7 @@ class PlugInLearner(ContextPredictor, PlugIn):
                         f"{self.name}: learn returned {_kind(learned)}; it must return an object "
                         "with predict, such as self"
                     )
-        except PlugInError as raised:
+        except ForeignCodeError as raised:
             known = FitFailure(f"{self.name} raised {raised}")
         return PlugIn(self.name, (lambda *_: known) if isinstance(known, FitFailure) else known)
 
@@ -219,16 +177,16 @@ class PlugInStopRule(PlugIn, StopRule):
 def ask(plug: PlugIn, prefix: Prefix, epoch: float) -> Outcome:
     """Return a plug-in's outcome for one network; if it is invalid, a failure with its name."""
     try:
-        with _isolated():
+        with running_foreign_code():
             outcome = plug.function(prefix, epoch)
             problem = _problem(outcome)
             if problem is not None:
                 return FitFailure(f"{plug.name} {problem}")
             if isinstance(outcome, FitFailure):
-                return FitFailure(_line(outcome.reason) or f"{plug.name} gave no reason")
+                return FitFailure(one_line(outcome.reason) or f"{plug.name} gave no reason")
             uncertainty = None if outcome.uncertainty is None else float(outcome.uncertainty)
             return Prediction(float(outcome.value), uncertainty, bool(outcome.stop))
-    except PlugInError as raised:
+    except ForeignCodeError as raised:
         return FitFailure(f"{plug.name} raised {raised}")
 
 
@@ -237,7 +195,7 @@ def _problem(outcome: Any) -> str | None:
     if isinstance(outcome, FitFailure):
         return None if isinstance(outcome.reason, str) else "gave no text as its reason"
     if not isinstance(outcome, Prediction):
-        return f"gave {_line(type(outcome).__name__)}, neither Prediction nor FitFailure"
+        return f"gave {one_line(type(outcome).__name__)}, neither Prediction nor FitFailure"
     if not _is_number(outcome.value) or not 0 <= outcome.value <= 100:
         return f"gave {_shown(outcome.value)}, which is no accuracy from 0 to 100 percent"
     uncertainty = outcome.uncertainty
@@ -249,7 +207,7 @@ def _problem(outcome: Any) -> str | None:
 
 
 def _kind(value: Any) -> str:
-    return "None" if value is None else _line(type(value).__name__)
+    return "None" if value is None else one_line(type(value).__name__)
 
 
 def _is_number(value: Any) -> bool:
@@ -284,25 +242,6 @@ def _value(text: str) -> int | float | str:
     return text
 
 
-def _origin(entry: EntryPoint) -> str:
-    package = entry.dist.name if entry.dist else "an unknown package"
-    return f"{_line(package)} ({_line(entry.value)})"
-
-
-def _quote(problem: BaseException) -> str:
-    try:
-        text = str(problem)
-    except BaseException:  # even str() may raise anything here
-        text = "(no text)"
-    return _line(f"{type(problem).__name__}: {text}")
-
-
 def _shown(value: Any) -> str:
     """Return a plug-in's value as one line; NumPy's numbers like Python's."""
-    return _line(repr(value.item() if isinstance(value, np.generic) else value))
-
-
-def _line(text: str) -> str:
-    """Return a plug-in's text as one printable line, shortened."""
-    shown = printable(text[: LONGEST_TEXT + 1])
-    return shown if len(shown) <= LONGEST_TEXT else shown[: LONGEST_TEXT - 1] + "…"
+    return one_line(repr(value.item() if isinstance(value, np.generic) else value))

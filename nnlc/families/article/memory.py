@@ -19,22 +19,18 @@ from nnlc.families.article.buffers import Buffers
 from nnlc.families.article.conditions import conditions_of
 from nnlc.families.article.geometry import Walk, walk_network
 from nnlc.families.article.spec import NetworkSpec
-from nnlc.networks.device_memory import VALUE_BYTES, heap_bytes, image_bytes, library_bytes
+from nnlc.networks.device_memory import (
+    LARGEST_TENSORS,
+    SEGMENT_BYTES,
+    VALUE_BYTES,
+    heap_bytes,
+    image_bytes,
+    library_bytes,
+)
 from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.machine import DeviceKind
 from nnlc.networks.optimizers import optimizer_of
 from nnlc.networks.recipe import TrainingSection
-
-_SEGMENT_BYTES = 48 * 2**20
-"""Bytes in gaps on a GPU, however little memory is in use.
-
-torch reserves segments: of 2 MiB for tensors of at most 1 MiB, of 20 MiB for tensors below 10 MiB,
-else of whole multiples of 2 MiB. Ordinary memory and that of CUDA graphs have segments of their
-own."""
-_LARGEST_TENSORS = 2.75
-"""Bytes in further gaps on a GPU, for each byte of the largest tensor: where it was, smaller ones
-have room, after which it needs another place. With those of Fourier convolutions, they were
-measured with torch's allocator on a stub driver: `python tests/gpu/reserved_memory.py`."""
 
 
 def memory_bytes(
@@ -80,8 +76,8 @@ def _gap_bytes(walk: Walk, layers: list[Buffers]) -> int:
     """Return the most bytes in gaps between tensors that torch reserves on a GPU."""
     weights = max(VALUE_BYTES * layer.parameters for layer in walk.layers)
     largest = max(max(each.output, *each.kept, weights) for each in layers)
-    gaps = _LARGEST_TENSORS * largest + max(each.gaps for each in layers)
-    return _SEGMENT_BYTES + int(gaps)
+    gaps = LARGEST_TENSORS * largest + max(each.gaps for each in layers)
+    return SEGMENT_BYTES + int(gaps)
 
 
 def kept_bytes(layers: list[Buffers]) -> list[int]:

@@ -94,6 +94,11 @@ class SearchSpace:
                 + ", ".join(sorted(f"{kind.bit} ({kind.__name__})" for kind in BLOCK))
             )
 
+    @staticmethod
+    def limits_of_keys() -> dict[str, tuple[float, float]]:
+        """Return the limits of each range."""
+        return LIMITS
+
     def likely_mistakes(self) -> Iterator[tuple[str, str]]:
         """Yield fields whose values are probably mistakes, though legal, and what they mean."""
         if len(set(self.blocks)) < len(self.blocks):  # perhaps meant as weights

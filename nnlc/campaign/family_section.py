@@ -1,0 +1,204 @@
+"""Family of a campaign file: its reference, its settings in `[space]`, its words for groups.
+
+The keys that name groups of networks are networks_per_depth and depths in files of the article's
+family, networks_per_group and groups in files of all others. In memory they are the article's.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError, ValidationInfo, create_model
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from nnlc.campaign.dataset_section import DatasetSection
+from nnlc.errors import CampaignError, FamilyError
+from nnlc.families.interface import Family
+from nnlc.families.layouts import ARTICLE_NAME
+from nnlc.families.reference import FamilyReference, GivenReference
+from nnlc.families.registry import check_code, completed, load_family, make_family, settings_class
+from nnlc.networks.recipe import TrainingSection
+from nnlc.system.toml_file import Layers, Values, validate
+from nnlc.wording import exception_words
+
+_PAIRS = {"networks_per_depth": "networks_per_group", "depths": "groups"}
+WORDS = _PAIRS | {theirs: ours for ours, theirs in _PAIRS.items()}
+"""Each key that names groups, and its name in files of families of the other sort."""
+_ARTICLES = ("pooling", "dropout", "convolutions")
+"""Settings of `[training]` for layers that nnlc builds itself, as only the article's family has."""
+
+
+class ChosenFamily(NamedTuple):
+    """Family of a campaign file, if it is not the article's."""
+
+    reference: FamilyReference
+    kind: type[Family]
+
+
+def with_words(values: Mapping[str, Any]) -> Values:
+    """Return the values of a file with the other words for groups: of memory, or of the file."""
+    found = dict(values)
+    if isinstance(datasets := found.get("datasets"), dict):
+        found["datasets"] = {
+            name: {WORDS.get(key, key): value for key, value in section.items()}
+            if isinstance(section, dict)
+            else section
+            for name, section in datasets.items()
+        }
+    if isinstance(earlier := found.get("grown_from"), list | tuple):
+        found["grown_from"] = [with_words(e) if isinstance(e, dict) else e for e in earlier]
+    return found
+
+
+def dump_of_others(values: Values) -> Values:
+    """Return a campaign's values as files of other families than the article's have them."""
+    training = {key: v for key, v in values["training"].items() if key not in _ARTICLES}
+    return with_words(values | {"training": training})
+
+
+def read_space(space: Any, info: ValidationInfo) -> Any:
+    """Return `[space]`: the article's search space, or the values of another family's settings.
+
+    Only `load_campaign` checks those of another family, as reading a results folder does not need
+    the family's code.
+    """
+    if info.data.get("family") is not None:
+        if not isinstance(space, dict | None):
+            raise ValueError("must be a table")
+        return space or {}
+    kind = article_space()
+    if space is None or isinstance(space, kind):
+        return kind() if space is None else space
+    if info.mode == "json":
+        return _adapter(kind).validate_json(json.dumps(space), strict=True)
+    return _adapter(kind).validate_python(space)
+
+
+def article_space() -> type:
+    """Return the class of the article's search space."""
+    return settings_class(ARTICLE_NAME)
+
+
+_adapter = cache(TypeAdapter)
+
+
+def check_depths(datasets: Mapping[str, DatasetSection]) -> None:
+    """Check that the article's family has networks of all depths of a campaign.
+
+    Raises:
+        ValidationError: it has not.
+    """
+    groups = make_family(None, None).groups
+    wrong = [
+        InitErrorDetails(
+            type=PydanticCustomError("value_error", _problem_of(groups)),
+            loc=(name, "depths"),
+            input=section.depths,
+        )
+        for name, section in datasets.items()
+        if not _within(section.depths, groups)
+    ]
+    if wrong:
+        raise ValidationError.from_exception_data("Campaign", wrong)
+
+
+def _within(inner: tuple[int, int], outer: tuple[int, int]) -> bool:
+    return outer[0] <= inner[0] <= inner[1] <= outer[1]
+
+
+def _problem_of(groups: tuple[int, int]) -> str:
+    return f"must be [lowest, highest] within {list(groups)}, such as {list(groups)}"
+
+
+def choose_family(layers: Layers, *, accept_code: bool) -> ChosenFamily | None:
+    """Return the family of a campaign file, and give its layers the words that memory has.
+
+    Args:
+        layers: the file, and those that it extends.
+        accept_code: True if a file of nnlc's may name other code than there is now.
+
+    Raises:
+        FamilyError: its code can't be loaded, or is not that of the file.
+    """
+    merged = layers.merged
+    try:
+        given = TypeAdapter(GivenReference).validate_python(merged.get("family", ARTICLE_NAME))
+    except ValidationError:
+        return None  # `validate` says what is wrong
+    path = layers.file_of(["family"])
+    for values in layers.each:
+        values.pop("family", None)
+    if given.name == ARTICLE_NAME:
+        return None
+    if ":" in given.name:
+        folder = str((path.parent / (given.folder or "")).resolve())
+        given = given.model_copy(update={"folder": folder})
+    try:
+        kind = (loaded := load_family(given)).kind
+        if not accept_code:
+            check_code(given, loaded)
+    except FamilyError as problem:
+        raise FamilyError(f"{path}, key family: {problem}") from None
+    chosen = ChosenFamily(completed(given), kind)
+    for values in layers.each:
+        values.update(with_words(values))
+    nearest = layers.each[0]
+    nearest["family"] = chosen.reference.model_dump(exclude_none=True)
+    _add_groups(layers, kind.groups)
+    return chosen
+
+
+def _add_groups(layers: Layers, groups: tuple[int, int]) -> None:
+    """Give the datasets of a file that name no groups all groups of their family."""
+    nearest = layers.each[0]
+    datasets = layers.merged.get("datasets")
+    for name, section in datasets.items() if isinstance(datasets, dict) else ():
+        if isinstance(section, dict) and "depths" not in section:
+            nearest.setdefault("datasets", {}).setdefault(name, {})["depths"] = list(groups)
+
+
+def settings_of(chosen: ChosenFamily, layers: Layers) -> Values:
+    """Return all settings of a family, after checking those of `[space]`.
+
+    Raises:
+        CampaignError: one is wrong; the message names file and key, and says what would be right.
+    """
+    kind, keys = chosen.kind, f"nnlc keys {chosen.reference.name}"
+    only = layers.only("space")
+    model = create_model("Settings", space=(kind, ...))
+    try:
+        space = validate(model, only, CampaignError, keys=keys).space  # type: ignore[attr-defined]
+    except CampaignError:
+        raise
+    except Exception as problem:  # of the author's __post_init__
+        where = f"{layers.file_of(['space'])}, key space"
+        raise FamilyError(f"{where}: {exception_words(problem)}") from None
+    values = _adapter(kind).dump_python(space, mode="json")
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def check_others(
+    training: TrainingSection,
+    datasets: Mapping[str, DatasetSection],
+    chosen: ChosenFamily,
+    layers: Layers,
+) -> None:
+    """Check what only campaigns of other families than the article's must keep.
+
+    Raises:
+        CampaignError: a setting is not for them, or a group is none of the family's.
+    """
+    for name in _ARTICLES:
+        if getattr(training, name) != type(training).model_fields[name].default:
+            raise CampaignError(
+                f"{layers.file_of(['training', name])}, key training.{name}: only the article's "
+                f"family has such layers; {chosen.reference.name} builds its own: leave it out"
+            )
+    groups = chosen.kind.groups
+    for name, section in datasets.items():
+        if not _within(section.depths, groups):
+            raise CampaignError(
+                f"{layers.file_of(['datasets', name, 'depths'])}, key datasets.{name}.groups: "
+                f"{_problem_of(groups)}; found {list(section.depths)}"
+            )

@@ -1,0 +1,27 @@
+"""Section `[run]` of a campaign file: settings of jobs."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from nnlc.campaign.dataset_section import Count, Section
+
+Minutes = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
+
+
+class RunSection(Section):
+    """Section `[run]`: settings of jobs, on which no table depends."""
+
+    attempts: Count = 3
+    """Failed attempts after which a network is recorded as failed."""
+    checkpoint_minutes: Minutes = 5.0
+    """Minutes between checkpoints of a network; more if saving would take over 1% of the time."""
+    hang_minutes: Minutes = 5.0
+    """Minutes without a step after which a trainer is replaced, if they are also more than 20 times
+    its slowest step."""
+    disk_minutes: Minutes = 10.0
+    """Minutes after which a job ends if its results can't be written."""
+    keep: Literal["none", "final", "best"] = "none"
+    """Weights to keep of each network. "final": those after the last half epoch, and all that is
+    needed to train further after `nnlc grow`. "best": those of the first half epoch with the best
+    validation accuracy."""

@@ -1,0 +1,118 @@
+"""Counted costs of a campaign's networks, in the results folder's costs.json.
+
+Only families without a cost model of their own need them; for the article's, nothing is done here.
+"""
+
+import contextlib
+import os
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+from nnlc.campaign.campaign import CampaignNetwork
+from nnlc.errors import FamilyError
+from nnlc.families.counted_costs import (
+    HOW_TO_COUNT,
+    Counted,
+    UnknownCostError,
+    cost_key,
+    known_counts,
+    remember,
+)
+from nnlc.networks.specification import FamilySpec
+from nnlc.results.paths import ResultsPaths
+from nnlc.system.files import write_atomically
+from nnlc.wording import counted
+
+
+def read_costs_of(networks: Sequence[CampaignNetwork], file: Path) -> None:
+    """Read a file of costs that the user names.
+
+    Raises:
+        FamilyError: the campaign's family needs none, or the file can't be used.
+    """
+    family = networks[0].family
+    if family.has_cost_model:
+        raise FamilyError(
+            f"--costs {file}: costs of the article's networks are not counted but follow from "
+            "their specifications; leave this option out"
+        )
+    from nnlc.families.costs_file import read_costs  # jobs of the article's networks don't need it
+
+    read_costs(file, family)
+
+
+def read_folder_costs(results: ResultsPaths, networks: Sequence[CampaignNetwork]) -> str | None:
+    """Read the costs.json of a results folder, if there is one and the networks need it.
+
+    Returns:
+        Why the file can't be used, or None.
+    """
+    if not networks or networks[0].family.has_cost_model:
+        return None
+    if not os.path.lexists(results.costs_file):
+        return None
+    try:
+        read_costs_of(networks, results.costs_file)
+    except FamilyError as problem:
+        return str(problem)
+    return None
+
+
+def key_of(network: CampaignNetwork) -> str:
+    """Return the key of a network's costs in files; only for families without a cost model."""
+    return cost_key(cast(FamilySpec, network.spec))
+
+
+def uncounted(networks: Collection[CampaignNetwork]) -> list[CampaignNetwork]:
+    """Return the networks whose costs are unknown in this process."""
+    return [n for n in networks if not n.family.knows_cost(n.spec)]
+
+
+def check_counted(networks: Collection[CampaignNetwork], trouble: str | None = None) -> None:
+    """Check that the costs of all networks are known in this process.
+
+    Raises:
+        UnknownCostError: they aren't; the message names the command that counts them.
+    """
+    if unknown := uncounted(networks):
+        of = counted(len(networks), "network")
+        raise UnknownCostError(
+            f"the costs of {len(unknown):,} of {of} are unknown here; {HOW_TO_COUNT}"
+            + (f"; {trouble}" if trouble else "")
+        )
+
+
+def give_mean(
+    networks: Sequence[CampaignNetwork], reason: str = "its trainer ended"
+) -> Iterator[str]:
+    """Give networks whose costs are unknown the mean of the others; yield a note if there are any.
+
+    Args:
+        networks: all networks whose costs are needed.
+        reason: why the first of them could not be counted.
+    """
+    found = {key_of(n): n.spec.id for n in networks}
+    costs = {key: known_counts(key) for key in found}
+    missing = [key for key, cost in costs.items() if cost is None]
+    if missing:
+        remember(dict.fromkeys(missing, Counted.mean(filter(None, costs.values()))))
+        yield (
+            f"note: {counted(len(missing), 'network')} can't be counted, and taken for as costly "
+            f"as the mean of the others; the first is {found[missing[0]]}: {reason}"
+        )
+
+
+def write_folder_costs(results: ResultsPaths, networks: Sequence[CampaignNetwork]) -> None:
+    """Add the costs of networks, known in this process, to the results folder's costs.json.
+
+    Raises:
+        OSError: the file can't be written; an older file is intact.
+    """
+    from nnlc.families.costs_file import costs_content, read_costs
+
+    family = networks[0].family
+    keys = set(map(key_of, networks))
+    with contextlib.suppress(FamilyError):  # another job may have written it meanwhile
+        keys |= set(read_costs(results.costs_file, family))
+    write_atomically(results.costs_file, costs_content(family, keys))
