@@ -99,9 +99,9 @@ SMALLEST = {
         "nnlc import --csv elsewhere.csv -o {new}"
     ),
     "nnlc merge FOLDER… -o DIR [--link]": "nnlc merge results/smoke -o {new} --link",
-    "nnlc subset FOLDER… -o DIR [--dataset D] [--depth A-B] [--final-accuracy A-B]"
+    "nnlc subset FOLDER… -o DIR [--dataset D] [--family F] [--depth A-B] [--final-accuracy A-B]"
     " [--sample N] …": (
-        "nnlc subset results/smoke -o {new} --dataset F-MNIST-sample --depth 1-9"
+        "nnlc subset results/smoke -o {new} --dataset F-MNIST-sample --family article --depth 1-9"
         " --final-accuracy 0-100 --sample 2"
     ),
     "nnlc predict FOLDER… [--method M] [--csv FILE]": (
