@@ -25,21 +25,29 @@ from nnlc.system.files import write_atomically
 from nnlc.wording import counted
 
 
-def read_costs_of(networks: Sequence[CampaignNetwork], file: Path) -> None:
-    """Read a file of costs that the user names.
+def check_needs_costs(networks: Sequence[CampaignNetwork], file: Path) -> None:
+    """Check that a file of costs, which the user names, is of any use for a campaign.
 
     Raises:
-        FamilyError: the campaign's family needs none, or the file can't be used.
+        FamilyError: its family has a cost model.
     """
-    family = networks[0].family
-    if family.has_cost_model:
+    if networks[0].family.has_cost_model:
         raise FamilyError(
-            f"--costs {file}: costs of the article's networks are not counted but follow from "
-            "their specifications; leave this option out"
+            f"--costs {file}: the costs of the article's networks follow from their specifications "
+            "and are not counted; leave this option out"
         )
+
+
+def read_costs_of(networks: Sequence[CampaignNetwork], file: Path) -> Collection[str]:
+    """Read a file of costs that the user names; return the keys of its networks.
+
+    Raises:
+        FamilyError: the campaign needs no such file, or it can't be used.
+    """
+    check_needs_costs(networks, file)
     from nnlc.families.costs_file import read_costs  # jobs of the article's networks don't need it
 
-    read_costs(file, family)
+    return read_costs(file, networks[0].family)
 
 
 def read_folder_costs(results: ResultsPaths, networks: Sequence[CampaignNetwork]) -> str | None:
