@@ -5,7 +5,7 @@ Only families without a cost model of their own need them; for the article's, no
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -19,9 +19,11 @@ from nnlc.families.counted_costs import (
     known_counts,
     remember,
 )
+from nnlc.families.registry import family_to_json
 from nnlc.networks.specification import FamilySpec
 from nnlc.results.paths import ResultsPaths
 from nnlc.system.files import write_atomically
+from nnlc.system.messages import Message
 from nnlc.wording import counted
 
 
@@ -91,23 +93,37 @@ def check_counted(networks: Collection[CampaignNetwork], trouble: str | None = N
         )
 
 
-def give_mean(
-    networks: Sequence[CampaignNetwork], reason: str = "its trainer ended"
-) -> Iterator[str]:
-    """Give networks whose costs are unknown the mean of the others; yield a note if there are any.
+def count_request(networks: Sequence[CampaignNetwork]) -> Message:
+    """Return the message that asks for the costs of networks: `nnlc.system.messages`."""
+    by_key = {key_of(network): network for network in networks}
+    asked = [{"key": key, **network.to_json()} for key, network in by_key.items()]
+    return {"kind": "count", "family": family_to_json(networks[0].family), "networks": asked}
+
+
+def take_counts(networks: Sequence[CampaignNetwork], answers: Iterable[Message]) -> Iterator[str]:
+    """Take the counts of "counted" messages; yield notes on networks that cause trouble.
+
+    Networks that could not be counted get the mean of the others.
 
     Args:
         networks: all networks whose costs are needed.
-        reason: why the first of them could not be counted.
+        answers: the messages.
     """
-    found = {key_of(n): n.spec.id for n in networks}
-    costs = {key: known_counts(key) for key in found}
+    on_cpu, reasons = [], []
+    for each in answers:
+        remember({key: Counted(*values) for key, values in each["costs"].items()})
+        on_cpu += each["on_cpu"]
+        reasons += each["reasons"]
+    costs = {key: known_counts(key) for key in map(key_of, networks)}
     missing = [key for key, cost in costs.items() if cost is None]
+    if on_cpu:
+        were = counted(len(on_cpu), "network was", "networks were")
+        yield f"note: {were} counted on the processor, not on torch's meta device: {on_cpu[0]}"
     if missing:
         remember(dict.fromkeys(missing, Counted.mean(filter(None, costs.values()))))
         yield (
             f"note: {counted(len(missing), 'network')} can't be counted, and taken for as costly "
-            f"as the mean of the others; the first is {found[missing[0]]}: {reason}"
+            f"as the mean of the others: {'; '.join(reasons[:1])}"
         )
 
 
