@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import own_family
 from audit_samples import (
     CIFAR,
     GOOD,
@@ -148,6 +149,19 @@ _BAD_CAMPAIGN = "results_format = 1\nname = 7\n"
 _FIRST_OTHER = f"CIFAR-100_models/{PUBLISHED.id[:-6]}000001.txt"
 _ADDED = "CIFAR-100_models/2021_03_01_00_00_00_000000.txt"
 _OURS = "F-MNIST-sample_models/2026_01_31_12_00_00_00000"
+
+
+def _too_wide(folder: Path) -> None:
+    own_family.write_results(folder)
+    path = own_family.tables_of(folder)[0]
+    table = parse_table(path.read_bytes())
+    path.write_bytes(replace(table, spec=own_family.changed(table.spec, widths=(7,))).to_bytes())
+
+
+def _without_code(folder: Path) -> None:
+    own_family.write_results(folder)
+    own_family.without_code(folder)
+
 
 FOLDER_KINDS = {
     "a folder without tables": FolderKind("no-tables", "", lambda f: (f / "x").mkdir(parents=True)),
@@ -294,6 +308,14 @@ FOLDER_KINDS = {
             )
         ),
     ),
+    "a value that its family refuses": FolderKind(
+        "family-rule",
+        "F-MNIST-sample_models/2026_01_31_12_00_00_000000.txt",
+        _too_wide,
+        line=2,
+        column=18,
+    ),
+    "a family whose code is gone": FolderKind("family-code", "", _without_code),
     "a journal of a newer nnlc": FolderKind("newer-journal", "", _results(_newer_journal)),
     "tables of two arithmetics": FolderKind("mixed-arithmetic", "", _results(_two_arithmetics)),
     "another seed": FolderKind(

@@ -71,9 +71,9 @@ class NotedImages(DeviceImages):
         super().__init__(images, settings, CPU)
         self.taken: list[list[int]] = []
 
-    def train_batch(self, indices):
+    def train_batch(self, indices, drawn=None):
         self.taken.append(indices.tolist())
-        return super().train_batch(indices)
+        return super().train_batch(indices, drawn)
 
     def validation_batch(self, indices):
         self.taken.append([-1, *indices.tolist()])
@@ -85,6 +85,7 @@ def loop_on(
     network: NetworkSpec,
     epochs: int = 1,
     between_steps: Callable[[], None] = lambda: None,
+    campaign_epochs: int | None = None,
     **settings: object,
 ) -> HalfEpochLoop:
     chosen = TrainingSection(**settings)
@@ -94,7 +95,8 @@ def loop_on(
         validation_images=len(images.validation_labels),
     )
     return HalfEpochLoop(
-        ARTICLE, network, facts, NotedImages(images, chosen), chosen, epochs, between_steps
+        *(ARTICLE, network, facts, NotedImages(images, chosen), chosen, epochs, between_steps),
+        campaign_epochs=campaign_epochs,
     )
 
 

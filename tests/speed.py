@@ -83,6 +83,11 @@ SLOW_TESTS = {
         "test_an_upgrade_tells_of_all_and_leaves_tables_checkpoints_and_journal",
         "test_a_script_that_was_queued_before_finishes_a_half_done_folder_whose_tables_stay",
     },
+    "test_recipe.py": {
+        "test_a_curve_is_that_of_a_plain_pytorch_loop",
+        "test_each_setting_of_a_recipe_changes_the_curve_and_what_a_checkpoint_must_have",
+        "test_one_process_or_many_with_any_interruption_leave_the_same_bytes",
+    },
     "test_replay.py": {"test_the_papers_6000_networks_are_replayed_to_the_end"},
     "test_hostile_images.py": {"test_a_damaged_archive_is_named_and_nothing_is_staged"},
     "test_known_images.py": {"test_show_plot_report_and_subset_know_them"},

@@ -201,7 +201,9 @@ def test_whoever_forgets_one_place_is_told_of_it(tmp_path, name, entry, words):
         package._replace(
             "families/article/torch_calls.py", '    "relu": lambda *_: ("ReLU", (), {}),\n', ""
         )
-        told = package.run("rebuild", Path("no-table"), status=1)
+        name = "2026_01_02_03_04_05_000000.txt"
+        folder = ROOT / "tests" / "old" / "0.2.0" / "half-done" / "F-MNIST-sample_models"
+        told = package.run("rebuild", folder / name, status=1)
     else:
         package._replace("training/image_sources.py", "    SVHN.name: Source(", "    'x': Source(")
         told = package.run("stage", "smoke", status=1)

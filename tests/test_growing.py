@@ -149,6 +149,21 @@ def test_with_a_stop_rule_epochs_stay_and_networks_grow(tmp_path):
     grown(tmp_path, text.replace("per_depth = 3", "per_depth = 4"))
 
 
+@pytest.mark.parametrize(
+    ("schedule", "grows"),
+    [('"cosine"', False), ('"step"\nstep_epochs = 1', True), ('"constant"', True)],
+)
+def test_only_a_schedule_that_ends_with_the_last_epoch_keeps_epochs(schedule, grows, tmp_path):
+    """Else the first rows of a grown table would not be those of one trained from the start."""
+    text = f"{TINY}[training]\nschedule = {schedule}\n".replace("epochs = 1\n", "epochs = 2\n", 1)
+    ResultsFolder(tmp_path / "r").open(campaign_of(text))
+    refused = grow(tmp_path, text.replace("epochs = 2", "epochs = 3"))
+    assert refused.exit_code == (0 if grows else 1)
+    assert ("a cosine schedule ends with the last" in str(refused.exception)) is not grows
+    more = refused if grows else grow(tmp_path, text.replace("per_depth = 3", "per_depth = 4"))
+    assert more.exit_code == 0
+
+
 def test_a_key_that_one_campaign_lacks_is_not_set():
     assert in_words({"stop": (None, "menndl")}).startswith("stop is 'menndl' there and not set in")
 

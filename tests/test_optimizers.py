@@ -1,6 +1,7 @@
 """What trains a network is what its table names."""
 
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,11 +10,12 @@ from typer.testing import CliRunner
 from worker_jobs import ONE
 
 import nnlc
+from nnlc.auditing.audited_table import AuditedTable
 from nnlc.auditing.findings import Findings
 from nnlc.auditing.specification_rules import check_specification
-from nnlc.auditing.standards import ANY_CAMPAIGN, ARTICLE
+from nnlc.auditing.standards import standard_without_campaign
 from nnlc.cli import app
-from nnlc.errors import CampaignError, SpecError
+from nnlc.errors import CampaignError, SpecError, TableError
 from nnlc.families.article import SearchSpace, sample_network
 from nnlc.families.article.memory import memory_bytes
 from nnlc.networks.optimizers import OPTIMIZERS, optimizer_of
@@ -140,18 +142,20 @@ def test_a_campaign_that_asks_for_what_is_not_known_is_refused(line, words, tmp_
         nnlc.load_campaign(path)
 
 
-def findings(network, standard):
-    found = Findings("x")
-    check_specification(asdict(network), standard, found)
+def findings(network, *, published=False):
+    path, found = Path("x"), Findings(Path("x"))
+    standard = standard_without_campaign(network.layout, published=published)
+    about = path, network.layout, asdict(network), None, None, standard
+    check_specification(AuditedTable(*about, found, TableError("no file")))
     return [(one.rule.name, one.found) for one in found.told()]
 
 
 def test_the_audit_knows_each_optimizer_and_holds_the_article_to_its_own():
     for name in NAMES:
-        assert not findings(drawn(name), ANY_CAMPAIGN)
-    assert ("loss-and-optimizer", "'Adam'") in findings(drawn("Adam"), ARTICLE)
+        assert not findings(drawn(name))
+    assert ("loss-and-optimizer", "'Adam'") in findings(drawn("Adam"), published=True)
     wrong = replace(drawn("Adam"), momentum=0.5)
-    assert ("momentum", "0.5") in findings(wrong, ANY_CAMPAIGN)
+    assert ("momentum", "0.5") in findings(wrong)
 
 
 def test_source_page_and_audit_speak_of_what_trained_a_table(tmp_path):

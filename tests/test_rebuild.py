@@ -27,7 +27,7 @@ from nnlc.families.article.modules.network import Network
 from nnlc.networks import ImageSet
 from nnlc.results.folder import ResultsFolder
 from nnlc.tables import Row, Table, write_table
-from nnlc.training.layer_text import describe_network, python_source
+from nnlc.training.network_text import describe_network, python_source
 from nnlc.training.origin import origin_of
 from nnlc.training.rebuild import rebuild
 

@@ -111,7 +111,7 @@ LIGHT = (
     *("nnlc.launching.render", "nnlc.analysis.text_drawing", "nnlc.analysis.stopper"),
     *("nnlc.benchmark", "nnlc.benchmark.config_space", "nnlc.collection.merging"),
     "nnlc.results.status",
-    *("nnlc.training.loaded_images", "nnlc.training.stage", "nnlc.training.layer_text"),
+    *("nnlc.training.loaded_images", "nnlc.training.stage", "nnlc.training.network_text"),
     *("nnlc.auditing.audit", "nnlc.calibration.calibrate", "nnlc.launching.machine_plan"),
     *("nnlc.exporting.exporting", "nnlc.exporting.importing"),
 )

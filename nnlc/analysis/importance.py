@@ -1,7 +1,7 @@
 """Importance of settings: the share of the accuracy's variance that each of them explains."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nnlc.analysis.ranking import DEFAULT_COLUMN, column_of, numeric_columns
 from nnlc.errors import NnlcError
-from nnlc.families.article.spec import DROPOUT, POOLING, RELU
+from nnlc.families.layouts import derived_numbers, drawn_numbers, own_numbers
 from nnlc.networks.image_sets import shown_name
 from nnlc.tables.frames import Tables
 from nnlc.wording import counted
@@ -21,21 +21,9 @@ FEWEST_NETWORKS = 10
 _RESAMPLES = 200
 
 
-def _blocks_with(bit: int) -> Callable[[tuple[int, ...]], float]:
-    return lambda codes: float(np.mean([bool(code & bit) for code in codes]))
-
-
-_DERIVED: dict[str, tuple[str, Callable[[tuple[int, ...]], float]]] = {
-    "fc_layers": ("fc_filters", len),
-    "largest_kernel": ("conv_kernels", max),
-    "pooling_share": ("layer_types", _blocks_with(POOLING)),
-    "dropout_share": ("layer_types", _blocks_with(DROPOUT)),
-    "relu_share": ("layer_types", _blocks_with(RELU)),
-}
-"""Settings computed from a column of lists; a share is that of the blocks with such a layer."""
 SETTINGS = (
     *("learning_rate", "batch_size", "momentum", "dampening", "weight_decay", "depth"),
-    *("dropout_rate", "fc_dropout_rate", *_DERIVED, "parameters", "multiply_adds"),
+    *(*drawn_numbers(), *derived_numbers(), "parameters", "multiply_adds"),
 )
 
 Floats = NDArray[np.float64]
@@ -64,7 +52,7 @@ def importance(
         tables: the result of `load_tables`. Networks that diverged count with their accuracy.
         settings: numeric columns of networks or of `metrics`, or `fc_layers`, `largest_kernel`,
             `pooling_share`, `dropout_share`, `relu_share` (shares of blocks with such a layer); by
-            default, those of nnlc's networks that have a value.
+            default, those that have a value, other families' own numbers and flags among them.
         of: column of `metrics`, or of networks, whose variance is explained.
 
     Returns:
@@ -80,7 +68,8 @@ def importance(
     numbers = _with_derived(tables)
     values = column_of(numbers, of)
     if settings is SETTINGS:
-        settings = [name for name in SETTINGS if name in numbers and numbers[name].notna().any()]
+        names = [*SETTINGS, *own_numbers(tables.networks)]
+        settings = [name for name in names if name in numbers and numbers[name].notna().any()]
     if not settings:
         raise NnlcError("there is no setting; name at least one column of networks")
     given = {name: column_of(numbers, name) for name in settings}
@@ -99,11 +88,8 @@ def importance(
 
 def _with_derived(tables: Tables) -> pd.DataFrame:
     numbers = numeric_columns(tables)
-    for name, (column, derive) in _DERIVED.items():
-        if column in tables.networks:
-            lists = tables.networks[column]
-            made = [derive(one) if isinstance(one, tuple) and one else None for one in lists]
-            numbers[name] = pd.Series(made, index=numbers.index, dtype="float64")
+    for name, values in derived_numbers(tables.networks).items():
+        numbers[name] = pd.Series(values, index=numbers.index, dtype="float64")
     return numbers
 
 

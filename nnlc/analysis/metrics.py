@@ -9,13 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nnlc.errors import NnlcError
+from nnlc.families.layouts import drawn_numbers
 from nnlc.tables import CURVE_COLUMNS
 from nnlc.tables.frames import RECORDED_COLUMNS, Tables, check_tables
 from nnlc.tables.images_of_table import image_sets_of
 
 COLUMNS_OF_INTEREST = (
     *("batch_size", "learning_rate", "momentum", "dampening", "weight_decay"),
-    *("depth", "dropout_rate", "fc_dropout_rate"),
+    *("depth", *drawn_numbers()),
 )
 """Default columns of networks that `metrics` copies into its result."""
 NEAR_BEST = 0.9

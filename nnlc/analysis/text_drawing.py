@@ -1,9 +1,8 @@
 """Text drawing of a table for a terminal: the network layer by layer, and its curve."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from nnlc.families.article import Walk
 from nnlc.networks import Specification
 from nnlc.networks.image_sets import shown_name
 from nnlc.tables import Row
@@ -11,15 +10,6 @@ from nnlc.tables import Row
 PLOT_HEIGHT = 8
 PLOT_WIDTH = 80
 _BLOCKS = " ▁▂▃▄▅▆▇█"
-
-
-def draw_network(walk: Walk) -> Iterator[str]:
-    """Yield a line for each layer: its kind, output shape and number of parameters."""
-    yield f"{'input':<34}{_shape(walk.layers[0].input):>16}"
-    for layer in walk.layers:
-        parameters = f"{layer.parameters:,}" if layer.parameters else ""
-        yield f"{layer.description:<34}{_shape(layer.output):>16}{parameters:>16}"
-    yield f"{'sum':<34}{'':>16}{walk.parameters:>16,}"
 
 
 def draw_settings(spec: Specification) -> Iterator[str]:
@@ -55,25 +45,23 @@ def draw_curve(values: Sequence[float | None], title: str, unit: str = "") -> It
     yield f"{'':>10}0.5{end:>{max(len(columns) - 3, len(end) + 1)}}"
 
 
-def draw_table(spec: Specification, rows: Sequence[Row], walk: Walk | None) -> Iterator[str]:
-    """Yield lines for a whole table; without a walk (unknown images), layers are left out."""
-    dataset = shown_name(spec.dataset)
-    yield f"{spec.id}  {dataset}  seed {spec.random_seed}"
+def draw_table(spec: Specification, rows: Sequence[Row], network: Iterable[str]) -> Iterator[str]:
+    """Yield lines for a whole table.
+
+    Args:
+        spec: the network.
+        rows: the learning curve.
+        network: lines on the network's layers.
+    """
+    yield f"{spec.id}  {shown_name(spec.dataset)}  seed {spec.random_seed}"
     yield ""
-    if walk is None:
-        yield f"(the size of {dataset} images is not known, so no shapes can be shown)"
-    else:
-        yield from draw_network(walk)
+    yield from network
     yield ""
     yield from draw_settings(spec)
     yield ""
     yield from draw_curve([row.val_accuracy_percent for row in rows], "validation accuracy", " %")
     yield ""
     yield from draw_curve([row.val_loss for row in rows], "validation loss")
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape))
 
 
 def _thin_out(values: Sequence[float | None]) -> list[float | None]:

@@ -25,8 +25,9 @@ from nnlc.auditing.given_paths import look_at_paths
 from nnlc.auditing.redraws import check_redraws
 from nnlc.auditing.rule_list import Rule, Severity
 from nnlc.auditing.specification_rules import check_specification
-from nnlc.auditing.standards import ANY_CAMPAIGN, ARTICLE, Standard
+from nnlc.auditing.standards import is_published, standard_without_campaign
 from nnlc.errors import TableError
+from nnlc.families.layouts import article_layout
 from nnlc.tables.folder_names import MODELS, models_name, table_name
 from nnlc.tables.lenient_parsing import PartialRecord, is_too_large, parse_leniently
 from nnlc.tables.record import Record, parse_record, read_bytes
@@ -109,7 +110,9 @@ def audit(paths: str | Path | Iterable[str | Path]) -> Audit:
     Published tables are checked against the article. Tables of a results folder or collection are
     checked against their campaign, whose seeds determine the networks. Other tables of nnlc are
     checked against the widest search space of a campaign; if most tables with the same stamp come
-    from the article's search space, the others are checked against that space too.
+    from the article's search space, the others are checked against that space too. Tables of other
+    families are checked against their family's own rules only with a campaign, if its code can be
+    loaded.
 
     Args:
         paths: tables, folders of tables, results folders or downloads, as for `load_tables`.
@@ -134,7 +137,7 @@ def audit(paths: str | Path | Iterable[str | Path]) -> Audit:
     check_curves(tables)
     for results, audited in by_campaign.items():
         findings += results.check(audited)
-    check_redraws(t for t in tables if t.standard is ANY_CAMPAIGN)
+    check_redraws(tables)
     check_duplicates(tables)
     by_folder: defaultdict[Path, list[AuditedTable]] = defaultdict(list)
     for table in tables:
@@ -169,12 +172,18 @@ def audit_bytes(content: bytes, path: Path, results: AuditedFolder | None = None
         read = PartialRecord.of(found)
     except TableError as problem:
         found, read = problem, parse_leniently(content, findings)
-    standard = _standard(read.values, results)
-    table = AuditedTable(path, read.values, read.curve, read.half_epochs, standard, findings, found)
+    layout, values = read.layout, read.values
+    findings.layout = layout
+    published = is_published(layout, values)
+    standard = (
+        results.standard if results else standard_without_campaign(layout, published=published)
+    )
+    about = path, layout, values, read.curve, read.half_epochs, standard
+    table = AuditedTable(*about, findings, found)
     _check_place(table)
     if results is None or not results.checks_lengths:
         _check_length(table)
-    check_specification(table.values, table.standard, table.findings)
+    check_specification(table)
     if isinstance(found, TableError):
         findings.explain_or_add("strict-reading", found)
     return table
@@ -182,7 +191,9 @@ def audit_bytes(content: bytes, path: Path, results: AuditedFolder | None = None
 
 def _unread(findings: Findings, problem: TableError) -> AuditedTable:
     """Return an audited table without values, for a file that could not be read."""
-    return AuditedTable(findings.path, {}, None, None, ANY_CAMPAIGN, findings, problem)
+    layout = article_layout()
+    standard = standard_without_campaign(layout, published=False)
+    return AuditedTable(findings.path, layout, {}, None, None, standard, findings, problem)
 
 
 def _audit_file(path: Path, results: AuditedFolder | None, *, follow_link: bool) -> AuditedTable:
@@ -193,12 +204,6 @@ def _audit_file(path: Path, results: AuditedFolder | None, *, follow_link: bool)
         findings.add("unreadable", words_of(problem, path), "a readable file")
         return _unread(findings, problem)
     return audit_bytes(content, path, results)
-
-
-def _standard(values: dict[str, Any], results: AuditedFolder | None) -> Standard:
-    if results is not None:
-        return results.standard
-    return ARTICLE if values.get("torch_set_deterministic") is False else ANY_CAMPAIGN
 
 
 def _check_place(table: AuditedTable) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from nnlc.auditing.findings import Findings
-from nnlc.auditing.standards import Standard
+from nnlc.auditing.standards import Standard, is_published
 from nnlc.errors import TableError
 from nnlc.networks import ImageSet
+from nnlc.networks.columns import Layout
 from nnlc.tables.fast_parsing import Curve
 from nnlc.tables.record import Record
 
@@ -17,8 +18,10 @@ class AuditedTable:
     """Table in an audit: what could be read of it, its standard, its findings."""
 
     path: Path
+    layout: Layout
+    """Columns of metadata, as far as the header can be read."""
     values: dict[str, Any]
-    """Metadata by field of `NetworkSpec`; fields that can't be read are absent."""
+    """Metadata by field of the specification; fields that can't be read are absent."""
     curve: Curve | None
     half_epochs: int | None
     """Number of rows; None without lines."""
@@ -43,7 +46,7 @@ class AuditedTable:
     @property
     def is_published(self) -> bool:
         """True if its metadata say that it is the article's (`nnlc.tables.val_loss_correction`)."""
-        return self.values.get("torch_set_deterministic") is False
+        return is_published(self.layout, self.values)
 
     @property
     def images(self) -> ImageSet | None:

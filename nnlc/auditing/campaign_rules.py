@@ -6,14 +6,13 @@ from contextlib import suppress
 from functools import cache, cached_property
 from pathlib import Path
 
-from nnlc.auditing.audited_network import COLUMN_OF
 from nnlc.auditing.audited_table import AuditedTable
-from nnlc.auditing.findings import Finding, Findings, make_finding, quoted, words_of
+from nnlc.auditing.findings import Finding, Findings, cut, make_finding, quoted, words_of
 from nnlc.auditing.given_paths import GivenPaths
 from nnlc.auditing.standards import Standard
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
-from nnlc.errors import ResultsError, TableError
-from nnlc.families.layouts import article_layout
+from nnlc.errors import NnlcError, ResultsError, TableError
+from nnlc.families.table_rules import Check
 from nnlc.networks import Specification
 from nnlc.results.campaign_file import read_campaign_file
 from nnlc.results.folder import ResultsFolder
@@ -26,6 +25,8 @@ from nnlc.wording import counted, some_of
 
 _NAMED = 5
 """Number of networks that a finding names."""
+_NEED_FAMILY = ("family-rule", "seed-specification", "beyond-campaign", "missing-table")
+"""Rules that need the code of a campaign's family, if it is not the article's."""
 _BY_DEVICE = "train_gpu"
 """Field that depends on the device, not on a draw."""
 _Place = tuple[str, str]
@@ -50,11 +51,18 @@ class AuditedFolder:
         self._newer = ""
         image_sets = campaign.image_sets().values()
         self.standard = Standard(
-            campaign.space,
             {one.table_name: (one,) for one in image_sets},
             campaign.half_epochs,
             (campaign.training.optimizer,),
+            self._family_check(),
         )
+
+    def _family_check(self) -> Check | None:
+        """Return the check of the campaign's family; None if its code can't be used."""
+        try:
+            return self.campaign.network_family.check_table
+        except NnlcError:
+            return None  # `check` says why
 
     def check(self, tables: Sequence[AuditedTable]) -> list[Finding]:
         """Check tables against the campaign's networks, and return findings on the folder.
@@ -62,11 +70,16 @@ class AuditedFolder:
         If no rule has found an error in a damaged or foreign table, the inventory's reason is added
         to the table's findings.
         """
-        networks = list(self.campaign.networks())
+        findings, found = Findings(self.path), []
+        try:
+            networks = list(self.campaign.networks())
+        except NnlcError as problem:
+            why = f"{cut(problem)}; left out: {', '.join(_NEED_FAMILY)}"
+            findings.add("family-code", why, "that code")
+            return findings.told()
         drawn = {network.spec.id: network.spec for network in networks}
         for one in tables:
             self.check_network(one, drawn)
-        findings, found = Findings(self.path), []
         missing: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         audited = {_place(table.path): table for table in tables}
         for id_, entry in self._inventory(networks, audited).items():
@@ -118,14 +131,13 @@ class AuditedFolder:
         if table.id is None:
             return
         if table.id not in drawn:
-            table.findings.add(
+            table.findings.refuse(
                 "beyond-campaign",
+                "id",
                 f"campaign {self.campaign.name} has no network {quoted(table.id)}",
                 "one of its IDs, in its own folder",
-                line=2,
-                column=COLUMN_OF["id"],
             )
-        else:
+        elif table.layout == drawn[table.id].layout:  # else the inventory says what is wrong
             compare(table, drawn[table.id], "seed-specification", f"in {self.campaign.name}")
 
     def _tell_missing(
@@ -216,15 +228,14 @@ def _place(path: Path) -> _Place:
 
 def compare(table: AuditedTable, spec: Specification, rule: str, where: str) -> None:
     """Add a finding of this rule for each field in which a table differs from `spec`."""
-    for column in article_layout().columns:
+    for column in table.layout.columns:
         if column.field == _BY_DEVICE or column.field not in table.values:
             continue
         found, right = table.values[column.field], getattr(spec, column.field)
         if column.write(found) != column.write(right):
-            table.findings.add(
+            table.findings.refuse(
                 rule,
+                column.field,
                 f"{column.name} is {quoted(column.write(found))}",
                 f"{quoted(column.write(right))} {where}",
-                line=2,
-                column=COLUMN_OF[column.field],
             )

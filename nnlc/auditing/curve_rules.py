@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlc.analysis.metrics import CHANCE_DEVIATIONS
-from nnlc.auditing.audited_network import COLUMN_OF
 from nnlc.auditing.audited_table import AuditedTable
+from nnlc.tables.columns import FIRST_COLUMNS
 
 OTHER_ORDER = 4 * np.finfo(np.float64).eps
 """Relative tolerance of published accuracies. In nnlc's tables and all published tables at hand, an
@@ -18,6 +18,8 @@ rounded twice, by up to half of the machine epsilon each time, if it was compute
 The accuracies of c and c + 1 differ by far more."""
 FLOAT32_ROUNDING = 1e-4
 """Relative error of a mean loss, which is a sum of thousands of float32 numbers."""
+_NUMBERS = {column.field: number for number, column in enumerate(FIRST_COLUMNS, 1)}
+"""Numbers of the first columns, which are the same in every table."""
 LARGEST_LOSS = float(np.finfo(np.float32).max)
 FAR_ABOVE = 10
 """Multiple of ln(classes) above which a first training loss gets a note."""
@@ -196,7 +198,7 @@ class _Group:
             )
 
     def _add(self, rule: str, field: str | None, where: Truths, words: Words) -> None:
-        column = None if field is None else COLUMN_OF[field]
+        column = _NUMBERS[field] if field else None
         for i, j in np.argwhere(where).tolist():
             found, right = words(i, j)
             self._tables[i].findings.add(rule, found, right, line=j + 2, column=column)

@@ -4,12 +4,14 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from nnlc.auditing.rule_list import RULES, Rule, Severity
 from nnlc.errors import TableError
 from nnlc.families.layouts import article_layout
+from nnlc.networks.columns import Layout
 from nnlc.tables.columns import columns_of
 
 MOST_ALIKE = 20
@@ -27,6 +29,8 @@ class Finding:
     """1-based line; None for the whole file or folder."""
     column: int | None = None
     """1-based field within the line; None for the whole line."""
+    column_name: str | None = None
+    """Name of the table's column; None for a column that no such table has."""
     found: str
     """Description of the fault, on one printable line."""
     right: str
@@ -37,13 +41,6 @@ class Finding:
     @property
     def severity(self) -> Severity:
         return self.rule.severity
-
-    @property
-    def column_name(self) -> str | None:
-        in_table = self.column is not None and self.column <= len(columns_of(article_layout()))
-        return (
-            columns_of(article_layout())[self.column - 1].name if self.column and in_table else None
-        )
 
     @property
     def place(self) -> str:
@@ -76,10 +73,15 @@ class Finding:
 
 
 class Findings:
-    """Findings of one file or folder: `MOST_ALIKE` of each rule, the rest counted."""
+    """Findings of one file or folder: `MOST_ALIKE` of each rule, the rest counted.
+
+    Attributes:
+        layout: columns of metadata of the table, as far as they are known yet.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.layout = article_layout()
         self._found: list[Finding] = []
         self._counts: Counter[str] = Counter()
 
@@ -98,6 +100,10 @@ class Findings:
             place = (line, column)
             self._found.append(make_finding(rule, self.path, found, right, place))
 
+    def refuse(self, rule: str, field: str, found: str, right: str) -> None:
+        """Add a finding on a field of the metadata."""
+        self.add(rule, found, right, line=2, column=column_numbers(self.layout).get(field))
+
     def explain_or_add(self, rule: str, problem: TableError, right: str = "") -> None:
         """Add a finding on a problem, unless there is an error at its place or on its line."""
         line, column = problem.line, problem.column
@@ -112,6 +118,7 @@ class Findings:
     def told(self) -> list[Finding]:
         """Return up to `MOST_ALIKE` findings of each rule, and one that counts the rest."""
         told: list[Finding] = []
+        names = [column.name for column in columns_of(self.layout)]
         seen: Counter[str] = Counter()
         for one in self._found:
             seen[one.rule.name] += 1
@@ -119,8 +126,16 @@ class Findings:
             if seen[one.rule.name] > MOST_ALIKE and rest > 1:
                 found = f"{one.found}; and {rest - 1} more of this rule"
                 one = replace(one, found=found, times=rest)
+            if one.column is not None and 0 < one.column <= len(names):
+                one = replace(one, column_name=names[one.column - 1])
             told.append(one)
         return told
+
+
+@cache
+def column_numbers(layout: Layout) -> dict[str, int]:
+    """Return the number of each column of a table, by its field in a specification or `Row`."""
+    return {column.field: number for number, column in enumerate(columns_of(layout), 1)}
 
 
 def make_finding(

@@ -11,12 +11,10 @@ import numpy as np
 from nnlc.auditing.audited_table import AuditedTable
 from nnlc.auditing.divisor import Divisor
 from nnlc.auditing.findings import Findings, shown
-from nnlc.auditing.specification_rules import makes_even_batches
-from nnlc.families.layouts import article_layout
+from nnlc.networks.image_sets import makes_even_batches
 from nnlc.wording import counted
 
 _NOT_DRAWN = {"id", "random_seed", "train_gpu", "torch_set_deterministic"}
-_DRAWN = tuple(c.field for c in article_layout().columns if c.field not in _NOT_DRAWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +74,9 @@ def _mixed(values: Iterable[Any]) -> str:
 
 def count_svhn_images(folder: Path, tables: Sequence[AuditedTable]) -> SvhnImages | None:
     """Return which numbers of training images the batch sizes allow; None without SVHN."""
-    readings = next((t.standard.images("SVHN") for t in tables if t.dataset == "SVHN"), ())
-    sizes = [t.values["batch_size"] for t in tables if t.dataset == "SVHN" and t.is_whole]
+    chosen = [t for t in tables if t.dataset == "SVHN" and t.standard.check]
+    readings = next((t.standard.images("SVHN") for t in chosen), ())
+    sizes = [t.values["batch_size"] for t in chosen if t.is_whole]
     if len(readings) < 2 or not sizes:
         return None
     against = {
@@ -168,7 +167,11 @@ def _seed(table: AuditedTable) -> Hashable | None:
 
 
 def _network(table: AuditedTable) -> Hashable | None:
-    return tuple(table.values[name] for name in _DRAWN) if table.is_whole else None
+    """Return the layout and all values that were drawn; None for a damaged table."""
+    if not table.is_whole:
+        return None
+    drawn = (value for field, value in table.values.items() if field not in _NOT_DRAWN)
+    return table.layout, *drawn
 
 
 def _curve(table: AuditedTable) -> Hashable | None:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
+from nnlc.families.layouts import article_layout
+from nnlc.families.table_rules import rules_of
+
 
 class Severity(IntEnum):
     """Severity of a finding."""
@@ -33,9 +36,6 @@ class Rule:
 _SECTION_1 = "data article, section 1"
 _SECTION_2_1 = "data article, section 2.1"
 _SECTION_2_2 = "data article, section 2.2"
-_TABLE_1 = "data article, Table 1"
-_TABLE_3 = "data article, Table 3"
-_FIGURE_2 = "data article, Fig. 2"
 _FIGURE_3 = "data article, Fig. 3"
 _BYTES = "bytes of the published tables"
 _TORCH = "PyTorch"
@@ -43,8 +43,16 @@ _ARITHMETIC = "arithmetic"
 _SAMPLER = "nnlc's sampler"
 _RESULTS = "nnlc's results folder"
 _FOLDERS = "what nnlc reads of a folder"
+_FAMILY = "code of the family"
 
 _E, _W, _N = Severity.ERROR, Severity.WARNING, Severity.NOTE
+
+
+def _own_rules() -> tuple[tuple[str, str, str], ...]:
+    """Return name, source and text of the rules on tables whose header names no family."""
+    rules = rules_of(article_layout())
+    return rules.listed if rules else ()
+
 
 _ALL = (
     # Files and folders.
@@ -76,29 +84,8 @@ _ALL = (
     Rule("id", _E, _BYTES, "an ID is a date, a time and six digits"),
     Rule("seed-range", _E, _BYTES, "random_seed has 32 bits"),
     Rule("loss-and-optimizer", _E, _SECTION_2_2, "a loss and an optimizer that may be"),
-    Rule("list-length", _E, _SECTION_1, "an entry for each convolution, pooling or FC layer"),
-    Rule("block", _E, _TABLE_1, "a block is a sum of ReLU 1, pooling 2, dropout 4"),
-    Rule("conv-kernel", _E, _TABLE_3, "a kernel fits into the unpadded input that reaches it"),
-    Rule("conv-stride", _E, _TABLE_3, "a stride is at most its kernel"),
-    Rule("conv-padding", _E, _TABLE_3, "padding is 0 to 5, or what the campaign says"),
-    Rule("pool-kernel", _E, _TABLE_3, "a pooling kernel fits into the input that reaches it"),
-    Rule("pool-stride", _E, _TABLE_3, "a pooling stride is at most its kernel"),
-    Rule("pool-padding", _E, _TABLE_3, "pooling pads at most half of its kernel"),
-    Rule("output-width", _E, _TORCH, "no layer's output vanishes"),
-    Rule("filters", _E, _FIGURE_2, "filters from the image's channels to 400"),
-    Rule("last-filters", _E, _FIGURE_2, "the last convolution has a filter for each class"),
-    Rule("dropout-rate", _E, _SECTION_1, "a rate of 0.1 to 0.7 if a block drops out, else 0"),
-    Rule("fc-layers", _E, _TABLE_3, "1 to 5 fully connected layers"),
-    Rule("fc-units", _E, _TABLE_3, "units of a fully connected layer are 1 to 400"),
-    Rule("classes", _E, _SECTION_2_2, "the last layer has a unit for each class"),
-    Rule("fc-dropout-rate", _E, _SECTION_2_1, "0.1 to 0.7 if the coin came up true, else 0"),
-    Rule("fc-dropout-layers", _E, _SECTION_2_1, "0 or 1; no 1 without a rate"),
-    Rule("learning-rate", _E, _TABLE_3, "10^-6 to 1"),
-    Rule("momentum", _E, _TABLE_3, "0, or 10^-6 to 1; 0 where the optimizer has none"),
-    Rule("dampening", _E, _TABLE_3, "0, or 10^-6 to 1; 0 where the optimizer has none"),
-    Rule("weight-decay", _E, _TABLE_3, "0, or 10^-6 to 1; 0 where the optimizer has none"),
-    Rule("batch-size", _E, _TABLE_3, "25 to 250, and no more than there are validation images"),
-    Rule("batches", _E, _FIGURE_3, "the training images make an even number of batches"),
+    *(Rule(name, _E, source, says) for name, source, says in _own_rules()),
+    Rule("family-rule", _E, _FAMILY, "what the code of a campaign's family says of its tables"),
     # The curve.
     Rule("accuracy-range", _E, _SECTION_1, "valAcc is a number from 0 to 100"),
     Rule("accuracy-step", _E, _BYTES, "valAcc is a whole count of the validated images"),
@@ -132,6 +119,7 @@ _ALL = (
     Rule("slip-neither", _W, _BYTES, "valLoss is the mean, or divided by a batch too many"),
     # A results folder.
     Rule("campaign-file", _W, _RESULTS, "a results folder's campaign.toml can be read"),
+    Rule("family-code", _N, _RESULTS, "the code of a campaign's family draws its networks again"),
     Rule("newer-journal", _W, _RESULTS, "a results folder's journal is of no newer nnlc"),
     Rule("mixed-arithmetic", _W, _RESULTS, "a campaign's tables come from one arithmetic"),
     Rule("seed-specification", _E, _SAMPLER, "a table's network is what its campaign draws"),

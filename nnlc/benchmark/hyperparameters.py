@@ -2,29 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import fields
-from itertools import chain, zip_longest
+from itertools import zip_longest
 
-import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from nnlc.families.article import POOLING, NetworkSpec
+from nnlc.families.layouts import article_layout, drawn_numbers, flat_layers
 
 _SCALARS = (
     *("depth", "optimizer", "learning_rate", "momentum", "dampening", "weight_decay"),
-    *("batch_size", "dropout_rate", "fc_dropout_rate"),
+    *("batch_size", *drawn_numbers()),
 )
-_OF_CONVOLUTIONS = {
-    "kernel": "conv_kernels",
-    "stride": "conv_strides",
-    "padding": "conv_paddings",
-    "filters": "conv_filters",
-    "block": "layer_types",
-}
-_OF_POOLING = {"kernel": "pool_kernels", "stride": "pool_strides", "padding": "pool_paddings"}
 _NO_HYPERPARAMETERS = {
-    *(field.name for field in fields(NetworkSpec)),
+    *(column.field for column in article_layout().columns),
+    "family",
     *("depth", "half_epochs", "published", "path", "seconds", "parameters", "multiply_adds"),
 }
 """Columns of `Tables.networks` that are not copied as they are, except those of `_SCALARS`."""
@@ -33,20 +24,18 @@ _NO_HYPERPARAMETERS = {
 def hyperparameters(networks: pd.DataFrame) -> pd.DataFrame:
     """Return the hyperparameters of networks, with a column for each layer's values.
 
-    The columns are depth, optimizer, learning_rate, momentum, dampening, weight_decay, batch_size,
-    dropout_rate and fc_dropout_rate; conv{k}_kernel, conv{k}_stride, conv{k}_padding,
-    conv{k}_filters and conv{k}_block of convolution k = 1, 2, …, the block as in `layer_types`;
-    pool{k}_kernel, pool{k}_stride and pool{k}_padding of the pooling layer after convolution k;
-    fc_layers; fc{j}_units and fc{j}_dropout (1 if a dropout layer follows) of the fully connected
-    layers but the last, whose units are the classes.
+    The columns are depth, optimizer, learning_rate, momentum, dampening, weight_decay, batch_size;
+    of the article's networks, dropout_rate, fc_dropout_rate and those of each layer, such as
+    conv1_kernel, conv1_block, pool1_stride and fc1_units (`nnlc.families.article.flat_layers`); of
+    other families, their own columns, NAME1, NAME2, … for the entries of a list.
 
     A layer that a network does not have has missing values. An option that it does not use, such
     as momentum or dropout, is 0, as in its table.
 
     Args:
         networks: `networks` of `Tables` or of `Benchmark`. Of networks of other programs, the
-            result has the columns above that they have, and their own columns of numbers, texts or
-            booleans (as 0 and 1).
+            result has the columns above that they have, and their own columns of numbers, texts,
+            lists of integers, or booleans (as 0 and 1).
 
     Returns:
         A row for each network, in the same order, with the ID as index. Whole numbers have the type
@@ -54,9 +43,13 @@ def hyperparameters(networks: pd.DataFrame) -> pd.DataFrame:
     """
     found = {name: networks[name] for name in _SCALARS if _is_known(networks, name)}
     with suppress(KeyError, TypeError, ValueError, IndexError):  # lists that do not fit together
-        found |= dict(_of_layers(networks))
+        found |= dict(flat_layers(networks))
     for name in networks.columns:
-        if name not in _NO_HYPERPARAMETERS and _is_known(networks, name):
+        if name in _NO_HYPERPARAMETERS:
+            continue
+        if _is_lists(networks[name]):
+            found |= dict(_of_entries(name, networks[name]))
+        elif _is_known(networks, name):
             is_bool = is_bool_dtype(networks[name])
             found[name] = networks[name].astype("Int64") if is_bool else networks[name]
     frame = pd.DataFrame({name: column.array for name, column in found.items()})
@@ -68,33 +61,17 @@ def _is_known(networks: pd.DataFrame, name: str) -> bool:
     if name not in networks or networks[name].isna().all():
         return False
     column = networks[name]
-    return is_numeric_dtype(column) or all(isinstance(one, str) for one in column)
+    return is_numeric_dtype(column) or all(isinstance(one, str) for one in column.dropna())
 
 
-def _of_layers(networks: pd.DataFrame) -> Iterator[tuple[str, pd.Series]]:
-    """Yield the name and values of each layer's columns, missing where a layer is not there."""
-    convolutions = {value: _columns(networks[name]) for value, name in _OF_CONVOLUTIONS.items()}
-    has_pooling = (convolutions["block"].fillna(0).to_numpy(int) & POOLING) > 0
-    pooling = {}
-    for value, name in _OF_POOLING.items():
-        spread = np.full(has_pooling.shape, np.nan)
-        spread[has_pooling] = list(chain.from_iterable(networks[name]))
-        pooling[value] = pd.DataFrame(spread).astype("Int64")
-    for k in range(has_pooling.shape[1]):
-        for value, columns in convolutions.items():
-            yield f"conv{k + 1}_{value}", columns[k]
-        for value, columns in pooling.items():
-            if has_pooling[:, k].any():
-                yield f"pool{k + 1}_{value}", columns[k]
-    units = networks["fc_filters"]
-    yield "fc_layers", units.map(len).astype("Int64")
-    hidden = {"units": units.map(lambda one: one[:-1]), "dropout": networks["fc_dropout_layers"]}
-    fully_connected = {value: _columns(lists) for value, lists in hidden.items()}
-    for j in range(fully_connected["units"].shape[1]):
-        for value, columns in fully_connected.items():
-            yield f"fc{j + 1}_{value}", columns[j]
+def _is_lists(column: pd.Series) -> bool:
+    """Return True if all values that a column has are lists, as tuples of integers."""
+    known = [one for one in column if not (isinstance(one, float) or one is None or one is pd.NA)]
+    return bool(known) and all(isinstance(one, tuple) for one in known)
 
 
-def _columns(lists: pd.Series) -> pd.DataFrame:
-    """Return a column for each place of the lists, missing where a list is shorter."""
-    return pd.DataFrame(dict(enumerate(zip_longest(*lists)))).astype("Int64")
+def _of_entries(name: str, lists: pd.Series) -> Iterator[tuple[str, pd.Series]]:
+    """Yield a column for each place of lists, missing where a list is shorter or not there."""
+    entries = [one if isinstance(one, tuple) else () for one in lists]
+    for place, values in enumerate(zip_longest(*entries), 1):
+        yield f"{name}{place}", pd.Series(values, index=lists.index, dtype="Int64")

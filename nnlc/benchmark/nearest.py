@@ -1,7 +1,6 @@
 """Surrogate of tables: the existing network that is nearest to given hyperparameters."""
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,7 +11,7 @@ from pandas.api.types import is_integer_dtype, is_numeric_dtype
 
 from nnlc.benchmark.tabular import Floats, TabularNetworks
 from nnlc.errors import NnlcError
-from nnlc.families.article import POOLING
+from nnlc.families.layouts import has_layer, is_category
 from nnlc.tables.frames import check_choice
 from nnlc.wording import some_of
 
@@ -143,27 +142,10 @@ class NearestNetwork:
         return str(self._ids[int(np.argmin(distances))])
 
 
-def has_layer(name: str, values: Mapping[str, Any]) -> bool:
-    """Return True if a network with these values has the layer that a hyperparameter belongs to.
-
-    Convolution k is there if depth is at least k; pooling k if the block of convolution k has it;
-    fully connected layer j if fc_layers is larger than j, as the last one's units are the classes.
-    """
-    match = re.fullmatch(r"(conv|pool|fc)(\d+)_\w+", name)
-    if not match:
-        return True
-    kind, number = match[1], int(match[2])
-    if kind == "fc":
-        return number < float(values.get("fc_layers", math.inf))
-    if kind == "pool" and not int(values.get(f"conv{number}_block", POOLING)) & POOLING:
-        return False
-    return number <= float(values.get("depth", math.inf))
-
-
 def _hyperparameter(name: str, column: "pd.Series[Any]") -> Hyperparameter:
     optional = bool(column.isna().any())
     values = column[~column.isin([math.inf, -math.inf])].dropna()
-    if re.fullmatch(r"conv\d+_block", name) or not is_numeric_dtype(column):
+    if is_category(name) or not is_numeric_dtype(column):
         return Hyperparameter(name, tuple(sorted(set(values.tolist()))), optional=optional)
     logarithmic = name in _LOGARITHMIC and bool((values > 0).any())
     low = (values[values > 0] if logarithmic else values).min()

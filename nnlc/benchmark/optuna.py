@@ -5,9 +5,10 @@ from typing import Any
 from optuna import Trial, TrialPruned
 from optuna.study import StudyDirection
 
-from nnlc.benchmark.nearest import Hyperparameter, Surrogate, has_layer, nearest_network
+from nnlc.benchmark.nearest import Hyperparameter, Surrogate, nearest_network
 from nnlc.benchmark.tabular import TabularNetworks
 from nnlc.errors import NnlcError
+from nnlc.families.layouts import has_layer
 from nnlc.wording import counted, some_of
 
 

@@ -105,6 +105,7 @@ class Campaign(Section):
 
     @model_validator(mode="after")
     def _check_networks(self) -> Self:
+        self.training.check_epochs(self.epochs)
         total = self.network_count
         if not 1 <= total <= MAX_NETWORKS:
             number, groups = self.group_words
@@ -311,7 +312,9 @@ def _check_images(campaign: Campaign, layers: Layers, *, with_family: bool = Tru
             images = section.image_set(name)
             if section.networks_per_depth and with_family:
                 campaign.network_family.check_against(images)
+                campaign.training.check_images(images)
         except ValueError as problem:
-            field = ["space", str(problem).split(" ")[0]]
-            key = field if layers.has_key(field) else ["datasets", name]
+            word = str(problem).split(" ")[0]
+            given = [key for s in ("space", "training") if layers.has_key(key := [s, word])]
+            key = given[0] if given else ["datasets", name]
             raise CampaignError(f"{layers.file_of(key)}, key {'.'.join(key)}: {problem}") from None

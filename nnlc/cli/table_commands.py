@@ -1,7 +1,7 @@
 """Commands that read tables."""
 
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
@@ -167,12 +167,11 @@ def rebuild(
 
     In Python, nnlc.rebuild(TABLE) returns the module.
     """
-    from nnlc.families.article import NetworkSpec
     from nnlc.tables import read_table
-    from nnlc.training.layer_text import describe_network, python_source
+    from nnlc.training.network_text import describe_network, python_source
     from nnlc.training.origin import campaign_of, origin_of
 
-    spec = cast(NetworkSpec, read_table(table).spec)
+    spec = read_table(table).spec
     origin = origin_of(spec, campaign_of(table, campaign))
     if python:
         say_whole(python_source(spec, origin))
@@ -225,12 +224,9 @@ def verify(
 def show(table: shared_options.Table) -> None:
     """Draw a table's network and its learning curve as text."""
     from nnlc.analysis.text_drawing import draw_table
-    from nnlc.families.article import NetworkSpec, walk_network
     from nnlc.tables import read_table
-    from nnlc.tables.images_of_table import image_set_of
+    from nnlc.training.network_text import network_lines
 
     found = read_table(table)
-    images = image_set_of(found.spec.dataset, table)
-    walk = walk_network(cast(NetworkSpec, found.spec), images) if images else None
-    for line in draw_table(found.spec, found.rows, walk):
+    for line in draw_table(found.spec, found.rows, network_lines(found.spec, table)):
         say(line)

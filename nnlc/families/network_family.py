@@ -5,8 +5,13 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nnlc.families.interface import Layer, Wrong
+from nnlc.errors import FamilyError
+from nnlc.families.interface import Layer
+from nnlc.families.layer_lines import layer_lines
+from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.families.reference import FamilyReference
+from nnlc.families.table_rules import TableValues
+from nnlc.networks.columns import FAMILY_COLUMN
 from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.machine import GPU, DeviceKind, Machine
 from nnlc.networks.recipe import TrainingSection
@@ -187,9 +192,54 @@ class NetworkFamily(ABC):
     def layers(self, spec: Specification, images: ImageSet) -> Iterable[Layer]:
         """Return the layers of a network for people; for own families this loads torch."""
 
+    def layer_table(
+        self, spec: Specification, images: ImageSet, settings: TrainingSection
+    ) -> Iterable[str]:
+        """Return lines on the layers of a network, with all that is known of each."""
+        return layer_lines(self.layers(spec, images), images)
+
+    def python_source(
+        self, spec: Specification, images: ImageSet, settings: TrainingSection
+    ) -> str:
+        """Return a program that builds a network, its loss and its optimizer, with PyTorch alone.
+
+        Raises:
+            SpecError: nnlc does not know the optimizer or loss, or sizes don't fit the images.
+            FamilyError: nnlc can't print networks of this family.
+        """
+        raise FamilyError(
+            f"network {spec.id}: nnlc prints no source of family {self.label}; its networks are "
+            f"built by class {type(self.space).__qualname__} of module "
+            f"{type(self.space).__module__}, and nnlc.rebuild(TABLE) returns them"
+        )
+
+    def check_spec(self, spec: Specification) -> None:
+        """Check that a network is of this family.
+
+        Raises:
+            FamilyError: it is of another family or version, or has other columns.
+        """
+        label = getattr(spec, FAMILY_COLUMN.field, ARTICLE_NAME)
+        if label != self.label:
+            raise FamilyError(
+                f"network {spec.id}: its table is of family {label}, and the code here of "
+                f"{self.label}"
+            )
+
     @abstractmethod
-    def check(self, spec: Specification, images: ImageSet) -> Iterable[Wrong]:
-        """Return the values in a table that no network of the family has."""
+    def check_table(self, table: TableValues) -> None:
+        """Note the values in a table that no network of the family has.
+
+        Nothing is noted on tables of other families: the campaign's networks show that.
+        """
+
+    def plain_network(
+        self, spec: Specification, images: ImageSet, settings: TrainingSection
+    ) -> "nn.Module":
+        """Return a network on the CPU, of torch's own modules as far as the family has them."""
+        import torch
+
+        return self.trained_network(spec, images, settings, torch.device("cpu")).module
 
     @abstractmethod
     def trained_network(

@@ -2,15 +2,17 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
-from nnlc.errors import SpecError
+from nnlc.errors import FamilyError, SpecError
 from nnlc.families.counted_costs import cost_key, counted_of, known_counts, remember
-from nnlc.families.interface import Draws, Family, Layer, Value, Wrong
+from nnlc.families.interface import Draws, Family, Layer, Value
 from nnlc.families.network_family import NetworkFamily, NetworkSize, TrainedNetwork
 from nnlc.families.own_code import what_was_raised
 from nnlc.families.purity import check_purity
 from nnlc.families.reference import FamilyReference
+from nnlc.families.table_rules import TableValues
 from nnlc.networks.device_memory import (
     LARGEST_TENSORS,
     SEGMENT_BYTES,
@@ -25,9 +27,11 @@ from nnlc.networks.optimizers import LOSSES, OPTIMIZERS, optimizer_of
 from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.specification import FamilySpec, Specification, check_value
 from nnlc.networks.work import Work
+from nnlc.system.extras import require_extra
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 _STEP_KERNELS = 8
 """Kernels of any step outside the network and its loss: select a batch, make it floats, sums."""
@@ -37,6 +41,9 @@ _VALIDATION = 3
 """Largest tensors that live at a time in a validation step, whose captured steps keep memory."""
 _DRAWN = ("batch_size", "learning_rate", "momentum", "dampening", "weight_decay")
 """Values of every training that a family gives with its own; the first two are required."""
+
+_MOST = 1000
+"""Number of an author's findings on one table that are read."""
 
 
 class OwnFamily(NetworkFamily):
@@ -194,12 +201,44 @@ class OwnFamily(NetworkFamily):
         own = self.family.layers(cast(FamilySpec, spec), images)
         if own is not None:
             return own
+        require_extra("train", "a drawing of this network's layers", "torch")
         from nnlc.families.modules.own_network import module_layers
 
         return module_layers(self.family, cast(FamilySpec, spec), images)
 
-    def check(self, spec: Specification, images: ImageSet) -> Iterable[Wrong]:
-        return self.family.check(cast(FamilySpec, spec), images)
+    def plain_network(
+        self, spec: Specification, images: ImageSet, settings: TrainingSection
+    ) -> "nn.Module":
+        from nnlc.families.modules.own_network import built
+
+        return built(self.family, cast(FamilySpec, spec), images)
+
+    def check_spec(self, spec: Specification) -> None:
+        super().check_spec(spec)
+        own = {name: kind for name, kind, _ in cast(FamilySpec, spec).own}
+        if own != self.family.columns:
+            here, there = (
+                ", ".join(f"{name}:{kind}" for name, kind in columns.items())
+                for columns in (self.family.columns, own)
+            )
+            raise FamilyError(
+                f"network {spec.id}: its table has the columns {there}, but family {self.label} "
+                f"has {here} here, in the same version"
+            )
+
+    def check_table(self, table: TableValues) -> None:
+        if table.values.get("family") != self.label or not table.images:
+            return
+        try:
+            spec = table.layout.make(table.values)
+        except (SpecError, KeyError):
+            return  # a value can't be read, which other rules say
+        try:
+            for column, found, right in islice(self.family.check(spec, table.images[0]), _MOST):
+                table.refuse("family-rule", str(column), str(found), str(right))
+        except Exception as problem:  # whatever an author's code may raise
+            found = f"check raised {what_was_raised(self.family, problem)}"
+            table.refuse("family-rule", "family", found, "a Wrong for each value that is wrong")
 
     def trained_network(
         self,

@@ -31,15 +31,21 @@ def training_seed(random_seed: int, purpose: str, *where: int) -> int:
 
     Args:
         random_seed: the network's own seed.
-        purpose: "init" for the weights, "order" for the order of images, "dropout" for the masks.
-        where: the epoch for "order", the step for "dropout".
+        purpose: "init" for the weights, "order" for the order of images, "dropout" for the masks,
+            "augment" for the changes of training images.
+        where: the epoch for "order" and "augment", the step for "dropout".
     """
     return derive_seed(purpose, random_seed, *where, bits=63)
 
 
+def power(base: float, exponent: float) -> float:
+    """Return a power of a number above 0, rounded to the nearest double from 40 exact digits."""
+    return float(_CONTEXT.power(decimal.Decimal(base), decimal.Decimal(exponent)))
+
+
 def power_of_ten(exponent: float) -> float:
     """Return 10 to the power of `exponent`, rounded to the nearest double from 40 exact digits."""
-    return float(_CONTEXT.power(decimal.Decimal(10), decimal.Decimal(exponent)))
+    return power(10, exponent)
 
 
 class Draws:

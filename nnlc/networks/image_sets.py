@@ -230,3 +230,9 @@ def own_image_set(name: str, section: Mapping[str, object]) -> ImageSet:
             f"largest_class = {largest}: there are {found.validation_images} validation images"
         )
     return found
+
+
+def makes_even_batches(batch_size: int, train_images: int) -> bool:
+    """Return True if the batches of an epoch are an even, positive number (article, Fig. 3b)."""
+    batches = train_images // batch_size
+    return batches > 0 and batches % 2 == 0

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from nnlc.analysis.metrics import metrics
-from nnlc.families.article import DROPOUT, POOLING, RELU
+from nnlc.families.layouts import layer_kinds
 from nnlc.plotting.grids import Band, Floats, Integers, group_networks, largest_datasets
 from nnlc.plotting.style import (
     BLACK,
@@ -38,7 +38,6 @@ _MOST_GROUPS, _MOST_GROUPS_OF_DEPTHS = 12, 4
 """Most groups of networks, over all depths or for each group of depths."""
 _FEWEST_IN_A_GROUP = 5
 """Fewest networks in a group for which median and quartiles are drawn."""
-_BLOCKS = {"ReLU": RELU, "pooling": POOLING, "dropout": DROPOUT}
 _VARIANTS = (("with", BLUE, ""), ("without", ORANGE, "//"))
 
 
@@ -243,17 +242,22 @@ def _band(values: Floats, accuracy: Floats, most: int, *, whole: bool) -> Band:
 
 
 def draw_layer_types(tables: Tables, width: float | None = None) -> tuple[Figure, str]:
-    """Draw box plots of networks with and without any ReLU, pooling or dropout in their blocks.
+    """Draw box plots of networks with and without each kind of layer in their blocks.
+
+    For networks of other families, the kinds are their own flags.
 
     Args:
         tables: the tables.
         width: width of the figure in inches; None: as wide as its panels need.
     """
-    networks = metrics(tables, columns=("layer_types",))
+    kinds = layer_kinds(tables.networks)
+    networks = metrics(tables, columns=()).join(pd.DataFrame(kinds))
     shown, note = largest_datasets(networks)
     figure, found = panels(len(shown), width)
     for axes, (dataset, positions) in zip(found, shown, strict=True):
-        _draw_boxes(axes, networks.iloc[positions])
+        here = networks.iloc[positions]
+        known = [kind for kind in kinds if here[kind].notna().any()]
+        _draw_boxes(axes, here, known)
         axes.set_title(panel_title(dataset, len(positions)))
         _start_at_zero(axes)
     label_panels(found, "", _ACCURACY)
@@ -268,14 +272,13 @@ def draw_layer_types(tables: Tables, width: float | None = None) -> tuple[Figure
     return figure, join_sentences([whiskers, note])
 
 
-def _draw_boxes(axes: Axes, networks: pd.DataFrame) -> None:
-    blocks = networks["layer_types"]
+def _draw_boxes(axes: Axes, networks: pd.DataFrame, kinds: list[str]) -> None:
     accuracy = networks["val_accuracy_percent_final"].to_numpy()
     ticks = []
-    for i, bit in enumerate(_BLOCKS.values()):
-        has = blocks.map(lambda types, bit=bit: any(block & bit for block in types))
+    for i, kind in enumerate(kinds):
+        has = networks[kind]
         for j, (rows, (_, colour, hatch)) in enumerate(zip((has, ~has), _VARIANTS, strict=True)):
-            values = accuracy[rows.to_numpy(dtype=bool)]
+            values = accuracy[rows.to_numpy(dtype=bool, na_value=False)]
             values = values[np.isfinite(values)]
             place = i + 0.4 * (j - 0.5)
             ticks.append((place, f"{len(values):,}"))
@@ -284,7 +287,7 @@ def _draw_boxes(axes: Axes, networks: pd.DataFrame) -> None:
     axes.set_xticks(
         [place for place, _ in ticks], [text for _, text in ticks], fontsize=small_text(10)
     )
-    for i, name in enumerate(_BLOCKS):
+    for i, name in enumerate(kinds):
         below, system = (0, -scaled(22)), ("data", "axes fraction")
         axes.annotate(name, (i, 0), below, system, "offset points", ha="center", va="top")
     axes.grid(visible=False, axis="x")

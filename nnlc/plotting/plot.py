@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from nnlc.analysis.comparison import check_comparison
 from nnlc.analysis.metrics import metrics
 from nnlc.errors import NnlcError
+from nnlc.families.layouts import layer_kinds
 from nnlc.plotting.comparison_plot import draw_comparison
 from nnlc.plotting.curve_plots import draw_curves
 from nnlc.plotting.final_accuracies import SETTINGS, draw_finals, draw_layer_types
@@ -190,15 +191,15 @@ def write_picture(figure: Figure, path: Path) -> None:
 
 def _check_known(tables: Tables, kind: str, value: str) -> None:
     """Check that curves from elsewhere have the values to draw."""
-    columns = {"curves": VALUES[value], "saw-tooth": "train_loss", "layer-types": "layer_types"}
+    if kind == "layer-types":
+        if all(each.isna().all() for each in layer_kinds(tables.networks).values()):
+            raise NnlcError("these curves have no layer_types or flags, which this figure shows")
+        return
+    columns = {"curves": VALUES[value], "saw-tooth": "train_loss"}
     needed = columns.get(kind) or SETTINGS[kind].column
     values = (tables.curves if needed in tables.curves else tables.networks)[needed]
     halves = " in half epochs" if kind == "saw-tooth" else ""
-    if kind == "layer-types":
-        lacks = not all(isinstance(one, tuple) for one in values)
-    else:
-        lacks = bool(values.isna().all()) or (kind == "saw-tooth" and tables.step == 1)
-    if lacks:
+    if values.isna().all() or (kind == "saw-tooth" and tables.step == 1):
         raise NnlcError(f"these curves have no {needed}{halves}, which this figure shows")
 
 

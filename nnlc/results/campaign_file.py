@@ -111,10 +111,19 @@ def changes_beyond_growth(asked: Campaign, recorded: Campaign) -> dict[str, tupl
     return {key: pair for key, pair in different.items() if not _grows(key, asked, recorded)}
 
 
+def why_fixed_epochs(campaign: Campaign) -> str | None:
+    """Return why a campaign can't get more epochs, or None if it can."""
+    if campaign.stop is not None:
+        return "a stop rule predicts the last epoch"
+    if campaign.training.schedule == "cosine":
+        return "a cosine schedule ends with the last epoch"
+    return None
+
+
 def _grows(key: str, asked: Campaign, recorded: Campaign) -> bool:
     """Return True if a campaign with another value of this key may contain the recorded one."""
-    if key == "epochs":  # a stop rule predicts the last epoch
-        return asked.epochs > recorded.epochs and recorded.stop is None
+    if key == "epochs":
+        return asked.epochs > recorded.epochs and why_fixed_epochs(recorded) is None
     if not key.startswith("datasets."):
         return key == "order of datasets"
     name, _, part = key.removeprefix("datasets.").rpartition(".")

@@ -19,6 +19,9 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """Return the optimizer that a network's specification names, for a device.
 
+    SGD whose rate changes is computed by one kernel on GPUs ("fused"): the usual kernels take the
+    rate as a number, which a captured step would keep.
+
     Raises:
         SpecError: nnlc does not know the optimizer, or it does not have a parameter that is set.
     """
@@ -27,9 +30,11 @@ def make_optimizer(
     if known.capturable and device.type == "cuda":
         arguments["capturable"] = True
     _skip_compiler()
+    fused = settings.changes_rate and device.type == "cuda" and not known.capturable
     # foreach: fewer Python calls, and the same bits.
+    arguments["fused" if fused else "foreach"] = True
     kind = getattr(torch.optim, known.torch_name)
-    return kind(network.parameters(), **arguments, foreach=True)  # type: ignore[no-any-return]
+    return kind(network.parameters(), **arguments)  # type: ignore[no-any-return]
 
 
 def _skip_compiler() -> None:
@@ -61,11 +66,11 @@ def bare_step(optimizer: torch.optim.Optimizer) -> Callable[[], Any]:
     return do
 
 
-def make_loss(spec: Specification) -> nn.Module:
+def make_loss(spec: Specification, label_smoothing: float = 0.0) -> nn.Module:
     """Return the loss that a network's specification names.
 
     Raises:
         SpecError: nnlc does not know the loss.
     """
     optimizer_of(spec)
-    return getattr(nn, spec.loss_fn)()  # type: ignore[no-any-return]
+    return getattr(nn, spec.loss_fn)(label_smoothing=label_smoothing)  # type: ignore[no-any-return]

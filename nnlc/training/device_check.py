@@ -10,9 +10,8 @@ from math import inf
 
 import torch
 
-from nnlc.families.article import DROPOUT, POOLING, RELU, NetworkSpec
-from nnlc.families.article.family import ARTICLE
-from nnlc.networks import ImageSet
+from nnlc.families.article.probe import probe_network
+from nnlc.families.registry import make_family
 from nnlc.networks.recipe import TrainingSection
 from nnlc.system import messages
 from nnlc.training.device_info import free_memory
@@ -24,42 +23,7 @@ LONGEST_SECONDS = 5.0
 """Time after which the first training begins no further step; the second makes as many steps."""
 _STEPS = 7
 """Steps of training, and of validation."""
-_BATCH = 16
-_IMAGES = ImageSet(
-    name="check",
-    table_name="check",
-    channels=3,
-    width=32,
-    classes=10,
-    train_images=2 * _STEPS * _BATCH,
-    validation_images=_STEPS * _BATCH,
-)
-_NETWORK = NetworkSpec(
-    id="2000_01_01_00_00_00_000000",
-    random_seed=1,
-    train_gpu=True,
-    torch_set_deterministic=True,
-    dataset=_IMAGES.table_name,
-    batch_size=_BATCH,
-    loss_fn="CrossEntropyLoss",
-    optimizer="SGD",
-    learning_rate=0.01,
-    momentum=0.9,
-    dampening=0,
-    weight_decay=0.001,
-    layer_types=(RELU + POOLING + DROPOUT, RELU + DROPOUT),
-    dropout_rate=0.3,
-    conv_kernels=(3, 13),  # unless a campaign forbids it, the second goes by Fourier transforms
-    conv_strides=(1, 1),
-    conv_paddings=(1, 6),
-    pool_kernels=(2,),
-    pool_strides=(1,),
-    pool_paddings=(0,),
-    conv_filters=(32, 32),
-    fc_dropout_rate=0.3,
-    fc_dropout_layers=(1,),
-    fc_filters=(64, _IMAGES.classes),
-)
+_NETWORK, _IMAGES = probe_network(_STEPS)
 
 
 class _Enough(Exception):  # noqa: N818  it is no error
@@ -69,7 +33,8 @@ class _Enough(Exception):  # noqa: N818  it is no error
 def check_device(settings: TrainingSection, device: torch.device) -> messages.Message:
     """Train a small network twice; return the seconds, and what is wrong if anything is.
 
-    The network has each kind of layer, and random pixels in place of images.
+    The network has each kind of layer of the article's, whatever the campaign's family, and random
+    pixels in place of images.
 
     Args:
         settings: the campaign's training settings.
@@ -107,7 +72,8 @@ def _train(
             raise _Enough
 
     # A capture that fails is no fault of the device, and would spoil this process.
-    loop = HalfEpochLoop(ARTICLE, _NETWORK, _IMAGES, images, settings, 0.5, note_step, graphs=False)
+    of = make_family(None, None), _NETWORK, _IMAGES
+    loop = HalfEpochLoop(*of, images, settings, 0.5, note_step, graphs=False)
     with contextlib.suppress(_Enough):
         next(iter(loop))
     state = loop.state()

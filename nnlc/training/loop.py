@@ -1,9 +1,9 @@
 """The deterministic training loop: one network on one device, a row per half epoch.
 
 Every random number is a function of the network's seed and its purpose: weights, an epoch's order
-of images, a step's dropout masks. No random stream is carried from one step to the next. So a step
-depends only on the weights, the optimizer's state and the position; `state` returns them between
-any two steps, and `resume` continues from them.
+of images and their changes, a step's dropout masks. No random stream is carried from one step to
+the next. So a step depends only on the weights, the optimizer's state and the position; `state`
+returns them between any two steps, and `resume` continues from them.
 """
 
 import time
@@ -19,6 +19,7 @@ from nnlc.families.network_family import NetworkFamily
 from nnlc.networks import ImageSet, Specification
 from nnlc.networks.draws import training_seed
 from nnlc.networks.recipe import TrainingSection
+from nnlc.networks.schedule import Schedule
 from nnlc.tables import Row
 from nnlc.training.build import make_loss, make_optimizer
 from nnlc.training.gpu_stream import enter_stream
@@ -44,6 +45,8 @@ class HalfEpochLoop:
         between_steps: called after each step of training and validation, when `state` may be
             taken; its exceptions end the iteration.
         graphs: True to capture steps in CUDA graphs on a GPU.
+        campaign_epochs: number of epochs of the campaign, over which the learning rate changes; by
+            default `epochs`.
 
     Attributes:
         rows: rows of the half epochs so far.
@@ -67,6 +70,7 @@ class HalfEpochLoop:
         between_steps: Callable[[], None] = lambda: None,
         *,
         graphs: bool = True,
+        campaign_epochs: int | None = None,
     ) -> None:
         stream = enter_stream(images.device)
         self.spec, self.images, self.epochs = spec, images, epochs
@@ -80,14 +84,20 @@ class HalfEpochLoop:
             self.network,
             images,
             self._optimizer,
-            make_loss(spec),
+            make_loss(spec, settings.label_smoothing),
             spec.batch_size,
+            validation_loss=make_loss(spec),
             operations=family.step_operations(spec, image_set),
             stream=stream,
             graphs=graphs,
         )
         b = spec.batch_size
         self.train_images = len(images.train_labels) // b // 2 * b
+        self._schedule = None
+        if settings.changes_rate:
+            steps = 2 * self.train_images // b
+            rate = spec.learning_rate
+            self._schedule = Schedule(rate, settings, campaign_epochs or epochs, steps)
         self.rows: list[Row] = []
         self.seconds: list[float] = []
         self.train_correct: list[int | None] = []
@@ -160,23 +170,30 @@ class HalfEpochLoop:
         order = torch.randperm(drawn_from, generator=generator)[:used]
         return order.to(self.images.device).view(-1, b)
 
-    def _half_epoch(self) -> tuple[int, Tensor]:
-        """Return the number of training steps before this half epoch, and its batches."""
+    def _half_epoch(self) -> tuple[int, int, Tensor]:
+        """Return the epoch, the number of its steps before this half epoch, and all its batches."""
         epoch, second_half = divmod(len(self.rows), 2)
         batches = self._batches(epoch)
-        half = len(batches) // 2
-        first = second_half * half
-        return epoch * len(batches) + first, batches[first : first + half]
+        return epoch, second_half * (len(batches) // 2), batches
+
+    def _changes(self, epoch: int, batches: Tensor) -> Tensor | list[None]:
+        """Return the draws of an epoch's augmentation, by batch; None for each if there is none."""
+        if (augmentation := self.images.augmentation) is None:
+            return [None] * len(batches)
+        drawn = augmentation.draw(self._seed("augment", epoch), batches.numel())
+        return drawn.view(*batches.shape, -1)
 
     def _train(self) -> None:
         """Train on the remaining batches of the half epoch."""
         self.network.train()
-        first, batches = self._half_epoch()
+        epoch, first, batches = self._half_epoch()
+        changes = self._changes(epoch, batches)
         times = [time.monotonic()]
-        for indices in batches[self.step :]:
+        for step in range(first + self.step, first + len(batches) // 2):
             if self._restart_masks is not None:
-                self._restart_masks(self._seed("dropout", first + self.step))
-            self.steps.train(indices)
+                self._restart_masks(self._seed("dropout", epoch * len(batches) + step))
+            rate = None if self._schedule is None else self._schedule.rate_of(epoch, step)
+            self.steps.train(batches[step], changes[step], rate)
             self.step += 1
             self._between_steps()
             if self.setup_seconds is None:
@@ -224,10 +241,11 @@ class HalfEpochLoop:
 
     def _train_correct_once_diverged(self) -> int:
         """Return the right predictions of a half epoch's training steps if all scores are NaN."""
-        _, batches = self._half_epoch()
+        _, first, batches = self._half_epoch()
+        trained = batches[first : first + len(batches) // 2]
         scores = torch.full((self.spec.batch_size, self._classes), nan)
         predicted = scores.to(self.images.device).argmax(1)
-        return int((self.images.train_labels[batches] == predicted).sum())
+        return int((self.images.train_labels[trained] == predicted).sum())
 
     def _seconds_so_far(self) -> float:
         return self._seconds_before + time.monotonic() - self._start

@@ -11,7 +11,9 @@ from pathlib import Path
 from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.errors import CampaignError
-from nnlc.networks import ImageSet, Specification, image_set_of_table
+from nnlc.families.network_family import NetworkFamily
+from nnlc.families.registry import installed_family
+from nnlc.networks import FamilySpec, ImageSet, Specification, image_set_of_table
 from nnlc.networks.image_sets import shown_name
 from nnlc.networks.recipe import TrainingSection
 from nnlc.results.campaign_file import read_campaign_file
@@ -26,7 +28,17 @@ class Origin:
     campaign: Campaign
     images: ImageSet
     is_assumed: bool
-    """True if no campaign was found; nnlc's default settings and known images are assumed then."""
+    """True if no campaign was found; nnlc's default settings and known images are assumed then, and
+    the default settings of an installed family."""
+
+    @property
+    def family(self) -> NetworkFamily:
+        """Family of the network.
+
+        Raises:
+            FamilyError: its code can't be loaded or has changed, or a setting is wrong.
+        """
+        return self.campaign.network_family
 
     @property
     def settings(self) -> TrainingSection:
@@ -61,8 +73,15 @@ def origin_of(
         images: its image set, needed if neither the campaign nor nnlc knows the table's dataset.
 
     Raises:
-        CampaignError: the image set that the table names is unknown; the message says what to do.
+        CampaignError: the image set that the table names is unknown, or its family can't be used;
+            the message says what to do.
     """
+    origin = _origin_of(spec, campaign, images)
+    origin.family.check_spec(spec)
+    return origin
+
+
+def _origin_of(spec: Specification, campaign: Campaign | None, images: ImageSet | None) -> Origin:
     if campaign is not None:
         known = list(campaign.image_sets().values())
         found = images or next((one for one in known if one.table_name == spec.dataset), None)
@@ -80,5 +99,8 @@ def origin_of(
         )
     section = DatasetSection(networks_per_depth=1)
     stamp = datetime(2000, 1, 1)
-    assumed = Campaign(name="assumed", seed=0, stamp=stamp, datasets={found.name: section})
+    family = installed_family(spec.family) if isinstance(spec, FamilySpec) else None
+    assumed = Campaign(
+        name="assumed", seed=0, stamp=stamp, datasets={found.name: section}, family=family
+    )
     return Origin(assumed, found, is_assumed=True)

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from nnlc.networks.recipe import TrainingSection
+from nnlc.training.augmentation import Augmentation
 from nnlc.training.loaded_images import Images
 
 
@@ -13,6 +14,9 @@ class DeviceImages:
 
     Images are uint8 (N, channels, width, width) and labels int64 (N,). Batches are float32 (batch,
     channels, width, width), with pixels in [0, 1] or standardised.
+
+    Attributes:
+        augmentation: random changes of training images; None if there are none.
     """
 
     def __init__(self, images: Images, settings: TrainingSection, device: torch.device) -> None:
@@ -21,6 +25,9 @@ class DeviceImages:
         self.train_labels = torch.from_numpy(images.train_labels).to(device)
         self.validation_images = torch.from_numpy(images.validation_images).to(device)
         self.validation_labels = torch.from_numpy(images.validation_labels).to(device)
+        width = images.train_images.shape[-1]
+        changes = settings.augmentation
+        self.augmentation = Augmentation(changes, width, device) if changes else None
         on_cpu = device.type == "cpu"
         self._memory_format = torch.channels_last if on_cpu else torch.contiguous_format
         self._statistics: list[Tensor] = []
@@ -29,10 +36,19 @@ class DeviceImages:
             found = torch.tensor(channel_statistics(images.train_images), dtype=torch.float32)
             self._statistics = list(found.to(device).view(2, 1, -1, 1, 1))
 
-    def train_batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the training images and labels at `indices`, int64 (batch,)."""
+    def train_batch(self, indices: Tensor, drawn: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the training images and labels at `indices`, int64 (batch,).
+
+        Args:
+            indices: indices of images.
+            drawn: draws for the augmentation (`Augmentation.draw`); None to change no image.
+        """
         pixels = self.train_images.index_select(0, indices)
-        return self._to_float(pixels), self.train_labels.index_select(0, indices)
+        labels = self.train_labels.index_select(0, indices)
+        if drawn is None or self.augmentation is None:
+            return self._to_float(pixels), labels
+        moved = self._to_float(self.augmentation.move(pixels, drawn))
+        return self.augmentation.cut_out(moved, drawn), labels
 
     def validation_batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Return the validation images and labels at `indices`, int64 (batch,)."""

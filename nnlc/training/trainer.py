@@ -176,8 +176,7 @@ class Trainer:
     def _train(self, message: messages.Message) -> None:
         """Train one network. Its images are loaded once and kept for later networks."""
         began, campaign, index = time.monotonic(), self._campaign, message["index"]
-        spec = specification_from_json(message["spec"])
-        images = ImageSet(**message["image_set"])
+        spec, images = specification_from_json(message["spec"]), ImageSet(**message["image_set"])
         epochs = message.get("epochs", campaign.epochs)
         stopper = None
         if campaign.stop is not None and "epochs" not in message:
@@ -211,6 +210,7 @@ class Trainer:
                     epochs,
                     between_steps,
                     graphs=message.get("graphs", True),
+                    campaign_epochs=campaign.epochs,
                 ),
                 self._device,
             )

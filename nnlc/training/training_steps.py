@@ -1,7 +1,8 @@
 """Training and validation steps; on GPUs they are captured in CUDA graphs and replayed.
 
 A graph launches all kernels of a step at once, so that small networks don't wait for Python.
-Everything that changes from step to step (image indices, seeds of masks) is set before the step.
+Everything that changes from step to step (image indices, draws of the augmentation, the learning
+rate, seeds of masks) is set before the step.
 The warm-up steps before a capture are ordinary steps of the training, so that nothing has to be
 undone; the optimizer's first step, which differs from later ones, is among them.
 """
@@ -33,11 +34,12 @@ class Steps:
         network: the network, on the images' device.
         images: images and labels.
         optimizer: the network's optimizer.
-        loss: takes scores and labels.
+        loss: the loss of training; takes scores and labels.
         batch_size: number of images in each step.
         operations: estimated floating-point operations of a training step.
         stream: the GPU's current stream (`nnlc.training.gpu_stream`); None on a CPU.
         graphs: True to capture steps if the device is a GPU.
+        validation_loss: the loss of validation; by default that of training.
 
     Attributes:
         sums: float64 (3,): sums of training losses, validation losses and right predictions.
@@ -57,6 +59,7 @@ class Steps:
         operations: float,
         stream: torch.cuda.Stream | None,
         graphs: bool = True,
+        validation_loss: nn.Module | None = None,
     ) -> None:
         self._network, self._images, self._optimizer = network, images, optimizer
         self._step = bare_step(optimizer)
@@ -64,7 +67,10 @@ class Steps:
         self.sums = torch.zeros(3, dtype=torch.float64, device=device)
         self.train_correct = torch.zeros(batch_size, dtype=torch.float64, device=device)
         self._indices = torch.zeros(batch_size, dtype=torch.int64, device=device)
-        self._loss = loss
+        changes = images.augmentation
+        self._drawn = None if changes is None else changes.empty(batch_size)
+        self._rate = torch.zeros((), device=device) if device.type == "cuda" else None
+        self._loss, self._validation_loss = loss, validation_loss or loss
         self._stream = stream
         self.capture = stream is not None and graphs
         # Both graphs share a memory pool: they never run at once, nor need the other's results.
@@ -75,10 +81,29 @@ class Steps:
         self._steps_a_mark = MAX_STEPS_AHEAD // 2 if operations < LARGE_STEP else 1
         self._unmarked = 0
 
-    def train(self, indices: Tensor) -> None:
-        """Make a training step on the images at `indices`, int64 (batch,)."""
+    def train(
+        self, indices: Tensor, drawn: Tensor | None = None, rate: float | None = None
+    ) -> None:
+        """Make a training step.
+
+        Args:
+            indices: indices of the images, int64 (batch,).
+            drawn: the batch's draws for the augmentation, if there is one.
+            rate: the learning rate; None if it is the same in all steps.
+        """
         self._indices.copy_(indices)
+        if self._drawn is not None and drawn is not None:
+            self._drawn.copy_(drawn)
+        if rate is not None:
+            self._set_rate(rate)
         self._run(self._train)
+
+    def _set_rate(self, rate: float) -> None:
+        """Set the learning rate: on a GPU in memory, where a captured step reads it."""
+        if self._rate is not None:
+            self._rate.fill_(rate)
+        for group in self._optimizer.param_groups:  # a resume has replaced it
+            group["lr"] = rate if self._rate is None else self._rate
 
     def validate(self, indices: Tensor) -> None:
         """Make a validation step on the images at `indices`, int64 (batch,)."""
@@ -86,7 +111,7 @@ class Steps:
         self._run(self._validate)
 
     def _train(self) -> None:
-        pixels, labels = self._images.train_batch(self._indices)
+        pixels, labels = self._images.train_batch(self._indices, self._drawn)
         scores = self._network(pixels)
         loss = self._loss(scores, labels)
         self._count(scores, labels)
@@ -102,7 +127,7 @@ class Steps:
     def _validate(self) -> None:
         pixels, labels = self._images.validation_batch(self._indices)
         scores = self._network(pixels)
-        self.sums[1].add_(self._loss(scores, labels))
+        self.sums[1].add_(self._validation_loss(scores, labels))
         self.sums[2].add_((scores.argmax(1) == labels).sum())
 
     def _run(self, step: Callable[[], None]) -> None:

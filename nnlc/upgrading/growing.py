@@ -12,6 +12,7 @@ from nnlc.results.campaign_file import (
     changes_beyond_growth,
     differences,
     in_words,
+    why_fixed_epochs,
 )
 from nnlc.results.folder import ResultsFolder, checkpoints_in
 from nnlc.results.history import read_history
@@ -43,8 +44,8 @@ def grow(
     recorded, path = written.campaign, shlex.quote(str(results.path))
     asked = results.resolve(campaign, recorded)
     if other := changes_beyond_growth(asked, recorded):
-        has_rule = recorded.stop is not None and "epochs" in other
-        why = ", and a stop rule predicts the last epoch" if has_rule else ""
+        fixed = why_fixed_epochs(recorded) if "epochs" in other else None
+        why = f", and {fixed}" if fixed else ""
         raise ResultsError(
             f"{results.path}: can't grow to this campaign: {in_words(other)}{why}; only epochs, "
             "networks_per_depth, depths and datasets can grow, and only [run] may change"

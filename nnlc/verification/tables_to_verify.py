@@ -20,6 +20,11 @@ from nnlc.tables.record import Record, parse_record, read_bytes
 from nnlc.tables.table_folders import Skipped, find_tables
 from nnlc.training.origin import Origin, origin_of
 
+_NEEDS_CAMPAIGN = (
+    "networks of family {} are trained again only with their campaign.toml, which has the settings "
+    "of family and training: keep the table in its results folder, or name its campaign"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class TableToVerify:
@@ -42,7 +47,7 @@ class TableToVerify:
     @property
     def is_published(self) -> bool:
         """True if the table is from the published article; random streams were not recorded."""
-        return self.drawn is None and not self.table.spec.torch_set_deterministic
+        return self.drawn is None and not _is_ours(self.table.spec)
 
     @property
     def id(self) -> str:
@@ -126,8 +131,10 @@ class _Reader:
             entry = self._entry(campaign, record) if campaign else None
             if entry and entry.problem and entry.state is not State.FOREIGN:
                 raise entry.problem
-            if not (network or self._given or table.spec.torch_set_deterministic):
+            if not (network or self._given or _is_ours(table.spec)):
                 campaign = None  # a published table in a results folder is not of its campaign
+            if campaign is None and isinstance(table.spec, FamilySpec):
+                raise SpecError(_NEEDS_CAMPAIGN.format(table.spec.family))
             origin = origin_of(table.spec, campaign)
             _check_trainable(table.spec, origin)
         except (TableError, CampaignError, SpecError) as problem:
@@ -140,7 +147,7 @@ class _Reader:
             origin,
             _as_trained(network, table, finish),
             campaign is not None
-            and table.spec.torch_set_deterministic
+            and _is_ours(table.spec)
             and (network is None or (self._given is None and path.stem != table.spec.id)),
             _without_path(entry.reason, path) if entry else "",
             finish,
@@ -179,6 +186,11 @@ class _Reader:
         return self._finishes[folder]
 
 
+def _is_ours(spec: Specification) -> bool:
+    """Return True for a table of nnlc, False for one of the published article."""
+    return spec.torch_set_deterministic or isinstance(spec, FamilySpec)
+
+
 def _without_path(words: str, path: Path) -> str:
     return words.removeprefix(f"{path}, ").removeprefix(f"{path}: ")
 
@@ -200,11 +212,9 @@ def _check_trainable(spec: Specification, origin: Origin) -> None:
     Raises:
         SpecError: nnlc can't, for the reason in the text.
     """
-    images, family = origin.images, origin.campaign.network_family
-    if isinstance(spec, FamilySpec) != (family.reference is not None):
-        raise SpecError(f"the table is not of the campaign's family, {family.label}")
+    images = origin.images
     if not isinstance(spec, FamilySpec):
-        family.size(spec, images)  # sizes must fit
+        origin.family.size(spec, images)  # sizes must fit
     optimizer_of(spec)
     if spec.batch_size > min(images.train_images // 2, images.validation_images):
         raise SpecError(

@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import io
 import json
 import os
 import re
@@ -91,6 +92,37 @@ def replayed_steps(images: DeviceImages) -> dict:
     return {"calls": calls / steps, "replays": replays / steps}
 
 
+RECIPE = {
+    "schedule": "cosine",
+    "label_smoothing": 0.1,
+    "augmentation": ("crop:4", "flip", "cutout:8"),
+    "pixels": "standardised",
+}
+"""A recipe whose steps differ in their learning rate and in the changes of images."""
+
+
+def scheduled_steps(**changes: object) -> dict:
+    """What is captured and replayed of a half epoch with a recipe, and of one that resumes."""
+    network = replace(PLAIN, **changes)
+    settings = TrainingSection(optimizer=network.optimizer, **RECIPE)
+    images = DeviceImages(first(bundled_images(), 4000, 400), settings, GPU)
+    names = ("captures", "refused", "cudaGraphLaunch")
+    before = [count(name) for name in names]
+    rates, state = set(), io.BytesIO()
+    for resumes in (False, True):
+        loop = HalfEpochLoop(ARTICLE, network, FACTS, images, settings, 1)
+        if resumes:
+            state.seek(0)
+            loop.resume(torch.load(state, weights_only=True, map_location="cpu"))
+        loop._between_steps = lambda groups=loop._optimizer: rates.update(
+            (group["lr"].device.type, group["lr"].data_ptr()) for group in groups.param_groups
+        )
+        next(iter(loop))
+        torch.save(loop.state(), state)
+    made = [count(name) - old for name, old in zip(names, before, strict=True)]
+    return {"made": made, "devices": sorted({kind for kind, _ in rates}), "places": len(rates)}
+
+
 def failure(images: DeviceImages, fail: str, *, built: bool = True) -> dict:
     """The last message of a trainer that meets failures, from a network's set-up or steps on."""
     gc.collect()
@@ -137,6 +169,11 @@ def main() -> None:
     found = {
         "memory": memory(images),
         "step": replayed_steps(images),
+        "recipes": [
+            scheduled_steps(optimizer="SGD-Nesterov", weight_decay=0.1),
+            scheduled_steps(momentum=0),
+            scheduled_steps(optimizer="AdamW", momentum=0, weight_decay=0.1),
+        ],
         "host": host_memory(),
         "set-up": failure(images, NO_MEMORY, built=False),
         "first step": failure(images, NO_MEMORY),

@@ -49,6 +49,13 @@ def test_a_replayed_step_is_little_more_than_its_graph(found):
     assert found["step"]["calls"] <= MOST_CALLS
 
 
+def test_steps_are_captured_once_although_their_rate_and_the_changes_of_images_differ(found):
+    """Twice two graphs, which nothing refuses; the rates of each training have one place."""
+    replays = 2 * ((20 - 3) + (4 - 3))
+    for recipe in found["recipes"]:
+        assert recipe == {"made": [4, 0, replays], "devices": ["cuda"], "places": 2}
+
+
 @pytest.mark.parametrize("where", ["set-up", "first step", "capture", "graph", "replay"])
 def test_want_of_memory_is_told_as_that_wherever_it_comes(found, where):
     assert is_out_of_memory(found[where]["reason"])

@@ -27,6 +27,7 @@ from nnlc.analysis.predictors.interface import (
     Predictions,
     Predictor,
 )
+from nnlc.families.layouts import drawn_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +38,7 @@ LEAST_DEVIATION = 0.01
 """Least uncertainty in percentage points, even where all known curves are the same."""
 
 _LOGARITHMIC = ("learning_rate", "batch_size", "parameters", "multiply_adds")
-_LINEAR = ("momentum", "dampening", "weight_decay", "dropout_rate", "fc_dropout_rate", "depth")
+_LINEAR = ("momentum", "dampening", "weight_decay", *drawn_numbers(), "depth")
 _MOST_IN_SEARCH = 100
 """Most curves on which parameters are searched, which takes about a hundred eliminations."""
 _START = np.log([0.2, 0.6, 2.7, 0.6, 2.7])

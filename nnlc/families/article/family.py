@@ -9,8 +9,9 @@ from nnlc.families.article.geometry import Walk, walk_network
 from nnlc.families.article.sampler import MAX_DEPTH, sample_network
 from nnlc.families.article.space import SearchSpace
 from nnlc.families.article.spec import NetworkSpec
-from nnlc.families.interface import Layer, Wrong
+from nnlc.families.interface import Layer
 from nnlc.families.network_family import NetworkFamily, NetworkSize, TrainedNetwork
+from nnlc.families.table_rules import TableValues
 from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.machine import DeviceKind
 from nnlc.networks.recipe import TrainingSection
@@ -19,6 +20,7 @@ from nnlc.networks.work import Work
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 _cached_walk = lru_cache(maxsize=16)(walk_network)
 
@@ -96,9 +98,34 @@ class ArticleFamily(NetworkFamily):
         walk, _ = _walk(spec, images)
         return (Layer(each.description, each.output, each.parameters) for each in walk.layers)
 
-    def check(self, spec: Specification, images: ImageSet) -> Iterable[Wrong]:
-        del spec, images
-        return ()
+    def layer_table(
+        self, spec: Specification, images: ImageSet, settings: TrainingSection
+    ) -> Iterable[str]:
+        from nnlc.families.article.source_text import layer_table
+
+        walk, _ = _walk(spec, images)
+        return layer_table(walk, settings)
+
+    def python_source(
+        self, spec: Specification, images: ImageSet, settings: TrainingSection
+    ) -> str:
+        from nnlc.families.article.source_text import python_source
+
+        return python_source(*_walk(spec, images), settings)
+
+    def plain_network(
+        self, spec: Specification, images: ImageSet, settings: TrainingSection
+    ) -> "nn.Module":
+        from nnlc.families.article.modules.network import plain_network
+
+        walk, _ = _walk(spec, images)
+        return plain_network(walk, settings)
+
+    def check_table(self, table: TableValues) -> None:
+        from nnlc.families.article.audit_rules import check_values  # only audits need it
+        from nnlc.families.article.feature_rules import Standard
+
+        check_values(table, Standard(self.space))
 
     def trained_network(
         self,

@@ -65,6 +65,11 @@ class Network(nn.Sequential):
         return bool(last.bias.isnan().all())
 
 
+def plain_network(walk: Walk, settings: TrainingSection) -> nn.Sequential:
+    """Return a network of PyTorch's own modules."""
+    return nn.Sequential(*(plain_module(layer, settings) for layer in walk.layers))
+
+
 def plain_module(layer: Layer, settings: TrainingSection) -> nn.Module:
     """Return PyTorch's own module for a layer."""
     name, sizes, arguments = CALLS[layer.kind](layer, settings)

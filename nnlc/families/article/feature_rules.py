@@ -1,28 +1,53 @@
 """Rules of a network's feature part: lists, blocks, filters, and image widths."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from nnlc.auditing.audited_network import AuditedNetwork, capped, is_not_drawn
-from nnlc.families.article import DROPOUT, POOLING
 from nnlc.families.article.layer import output_width
+from nnlc.families.article.layers import ALL_BITS
+from nnlc.families.article.space import SearchSpace
+from nnlc.families.article.spec import DROPOUT, POOLING
+from nnlc.families.table_rules import TableValues
 from nnlc.wording import counted
 
 Bounds = tuple[int, int | str]
 
 
-def check_features(subject: AuditedNetwork) -> None:
+class Standard(NamedTuple):
+    """Values that a network may have."""
+
+    space: SearchSpace
+    most_block: int = ALL_BITS
+    """Largest entry of `layer_types`."""
+
+
+def is_not_drawn(value: object) -> bool:
+    """Return True for the integer 0, which means "not drawn"; the float 0.0 is a drawn value."""
+    return type(value) is int and value == 0
+
+
+def check_features(subject: TableValues, standard: Standard) -> None:
     """Check convolutions, blocks and pooling layers (article, Tables 1 and 3, Fig. 2)."""
-    most = subject.standard.most_block
+    space, most = standard
     for number, block in enumerate(subject.entries("layer_types"), 1):
         if not 1 <= block <= most:
             subject.refuse("block", "layer_types", f"block {number} is {block}", f"1 to {most}")
     if _lengths_agree(subject):
-        _check_dropout(subject)
-        _check_filters(subject)
-        _Walk(subject).follow()
+        _check_dropout(subject, space)
+        _check_filters(subject, space)
+        _Walk(subject, space).follow()
 
 
-def _lengths_agree(subject: AuditedNetwork) -> bool:
+def _capped(bounds: Bounds, natural: int | None) -> tuple[int, int | None]:
+    """Return the range of a draw after the sampler's cap; a greatest value of None is unknown."""
+    low, cap = bounds
+    if natural is None:
+        return low, None if isinstance(cap, str) else cap
+    high = natural if isinstance(cap, str) else min(cap, natural)
+    return min(low, high), high
+
+
+def _lengths_agree(subject: TableValues) -> bool:
     """Return True if the lists of the feature part fit the depth and the blocks."""
     values = subject.values
     if "conv_kernels" not in values or "layer_types" not in values:
@@ -49,11 +74,11 @@ def _lengths_agree(subject: AuditedNetwork) -> bool:
     return agree
 
 
-def _check_dropout(subject: AuditedNetwork) -> None:
+def _check_dropout(subject: TableValues, space: SearchSpace) -> None:
     rate = subject.values.get("dropout_rate")
     if rate is None:
         return
-    low, high = subject.standard.space.dropout_rate
+    low, high = space.dropout_rate
     if any(block & DROPOUT for block in subject.entries("layer_types")):
         right = f"{low} to {high}, as a block drops out"
         is_right = not is_not_drawn(rate) and low <= rate <= high
@@ -64,9 +89,9 @@ def _check_dropout(subject: AuditedNetwork) -> None:
         subject.refuse("dropout-rate", "dropout_rate", f"{rate!r}", right)
 
 
-def _check_filters(subject: AuditedNetwork) -> None:
+def _check_filters(subject: TableValues, space: SearchSpace) -> None:
     filters = subject.entries("conv_filters")
-    low, high = subject.standard.space.filters
+    low, high = space.filters
     channels, classes = 1, 1
     if subject.images:
         channels, classes = subject.images[0].channels, subject.images[0].classes
@@ -85,13 +110,13 @@ def _check_filters(subject: AuditedNetwork) -> None:
 class _Walk:
     """Image width, layer by layer, as in `walk_network`; goes on after a wrong layer."""
 
-    def __init__(self, subject: AuditedNetwork) -> None:
-        self._subject = subject
+    def __init__(self, subject: TableValues, space: SearchSpace) -> None:
+        self._subject, self._space = subject, space
         self._width = subject.images[0].width if subject.images else None
         """Width in pixels; if it is None (unknown), no kernel is too wide."""
 
     def follow(self) -> None:
-        space, entries = self._subject.standard.space, self._subject.entries
+        space, entries = self._space, self._subject.entries
         kernels, strides = entries("conv_kernels"), entries("conv_strides")
         convolutions = zip(kernels, strides, entries("conv_paddings"), strict=True)
         kernels, strides = entries("pool_kernels"), entries("pool_strides")
@@ -105,7 +130,7 @@ class _Walk:
             if block & POOLING:
                 pool, window = pool + 1, next(pools)
                 name = f"pooling layer {pool}"
-                padding = capped(space.pool_padding, window[0] // 2)
+                padding = _capped(space.pool_padding, window[0] // 2)
                 self._check("pool", name, window, space.pool_kernel, space.pool_stride, padding)
                 self._pass_through("pool", name, window)
 
@@ -121,9 +146,9 @@ class _Walk:
         kernel, stride, padding = window
         of = "" if self._width is None else f" on an input of width {self._width}"
         found = f"{name} has a kernel of {kernel}{of}"
-        self._within(f"{kind}-kernel", found, kernel, capped(kernels, self._width))
+        self._within(f"{kind}-kernel", found, kernel, _capped(kernels, self._width))
         found = f"{name} has a stride of {stride} with a kernel of {kernel}"
-        self._within(f"{kind}-stride", found, stride, capped(strides, kernel))
+        self._within(f"{kind}-stride", found, stride, _capped(strides, kernel))
         found = f"{name} pads {padding} with a kernel of {kernel}"
         self._within(f"{kind}-padding", found, padding, paddings)
 

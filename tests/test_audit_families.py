@@ -1,0 +1,128 @@
+"""An audit of tables of other families: with their code, without it, and in others' folders."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+from audit_samples import GOOD, PLACE
+from limits import HANG_SECONDS
+from own_family import MODULE, changed, tables_of, without_code, write_results
+
+import nnlc
+from nnlc.auditing.rule_list import Severity
+from nnlc.tables import read_table, write_table
+
+CHECK = MODULE.index("    def check(")
+RAISES = MODULE[:CHECK] + "    def check(self, spec, images):\n        return 1 / 0\n"
+ANOTHER = MODULE.replace('version = "1"', 'version = "2"')
+
+
+@pytest.fixture
+def results(tmp_path):
+    write_results(tmp_path / "r")
+    return tmp_path / "r"
+
+
+def found(*paths):
+    return [
+        (one.rule.name, one.line, one.column_name)
+        for one in nnlc.audit(paths).findings
+        if one.rule.name != "foreign-file"
+    ]
+
+
+def edited(path, **own):
+    table = read_table(path)
+    path.unlink()
+    write_table(type(table)(changed(table.spec, **own), table.rows), path)
+
+
+def test_a_good_folder_has_no_findings(results):
+    audit = nnlc.audit(results)
+    assert (audit.findings, audit.tables, audit.damaged) == ((), 4, 0)
+
+
+def test_a_network_that_the_campaign_does_not_draw_is_named_in_its_own_column(results):
+    edited(tables_of(results)[0], slope=0.3)
+    assert found(results) == [("seed-specification", 2, "slope:number")]
+    [finding] = nnlc.audit(results).findings
+    assert "slope:number is '0.3'" in finding.found
+    assert "in ladders" in finding.right
+
+
+def test_the_familys_own_rules_are_asked_with_the_settings_of_the_campaign(results):
+    edited(tables_of(results)[0], widths=(7,))  # the class allows 8, this campaign 6
+    assert sorted(found(results)) == [
+        ("family-rule", 2, "widths:integers"),
+        ("seed-specification", 2, "widths:integers"),
+    ]
+    finding = next(f for f in nnlc.audit(results).findings if f.rule.name == "family-rule")
+    assert (finding.found, finding.right) == ("a width of 7", "at most 6")
+
+
+def test_a_check_that_raises_is_a_finding_and_harms_no_other_rule(tmp_path):
+    write_results(tmp_path / "r", RAISES)
+    edited(tables_of(tmp_path / "r")[0], kind="flat")
+    names = [name for name, *_ in found(tmp_path / "r")]
+    assert (names.count("family-rule"), names.count("seed-specification")) == (4, 1)
+    finding = next(f for f in nnlc.audit(tmp_path / "r").findings if f.rule.name == "family-rule")
+    assert "check raised ZeroDivisionError: division by zero" in finding.found
+    job = subprocess.run(
+        [sys.executable, "-m", "nnlc", "audit", tmp_path / "r"],
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+    )
+    assert (job.returncode, job.stderr) == (4, "")
+
+
+def test_without_the_code_format_curves_and_duplicates_are_checked_and_a_note_says_so(results):
+    first, second, third, _ = tables_of(results)
+    edited(first, widths=(7,))
+    second.write_bytes(second.read_bytes().replace(b"0.5 ", b"0.5  ", 1))
+    lines = third.read_bytes().split(b"\n")
+    lines[3] = lines[3].replace(b"1.5 ", b"1.5 -", 1)
+    third.write_bytes(b"\n".join(lines))
+    without_code(results)
+    audit = nnlc.audit(results)
+    names = [one.rule.name for one in audit.findings]
+    assert {"field-count", "loss-range"} <= {*names}
+    assert not {"seed-specification", "family-rule", "missing-table"} & {*names}
+    [note] = [one for one in audit.findings if one.rule.name == "family-code"]
+    assert note.severity is Severity.NOTE
+    assert "in /nowhere, can't be imported" in note.found
+    for name in ("family-rule", "seed-specification", "beyond-campaign", "missing-table"):
+        assert name in note.found
+
+
+def test_tables_alone_are_checked_without_their_code(results, tmp_path):
+    alone = tmp_path / "elsewhere" / "F-MNIST-sample_models"
+    shutil.copytree(results / alone.name, alone)
+    assert found(alone) == []
+    twice = alone.parent / "more" / alone.name / tables_of(results)[0].name
+    twice.parent.mkdir(parents=True)
+    shutil.copy(tables_of(results)[0], twice)
+    edited(tables_of(results)[0], slope=0.3)
+    assert [name for name, *_ in found(alone, twice)] == ["duplicate-table"]
+    both = found(alone, tables_of(results)[0].parent)
+    assert sorted(name for name, *_ in both) == ["duplicate-id", *["duplicate-table"] * 3]
+
+
+def test_a_table_of_another_version_or_family_is_foreign_to_its_folder(results, tmp_path):
+    write_results(tmp_path / "two" / "r", ANOTHER)
+    first, second, *_ = tables_of(results)
+    shutil.copy(tables_of(tmp_path / "two" / "r")[0], first)
+    content = GOOD.replace(PLACE.stem.encode(), second.stem.encode())
+    second.write_bytes(content)
+    assert ("seed-specification", 2, "family") in found(results)
+    [foreign] = [f for f in nnlc.audit(results).findings if "of another family" in f.found]
+    assert (foreign.path, foreign.line, foreign.rule.name) == (second, 1, "seed-specification")
+
+
+def test_folders_of_several_families_are_audited_together(results, tmp_path):
+    (tmp_path / PLACE).parent.mkdir()
+    (tmp_path / PLACE).write_bytes(GOOD)
+    audit = nnlc.audit(tmp_path)
+    assert audit.tables == 5
+    assert audit.count(Severity.ERROR) == 0
