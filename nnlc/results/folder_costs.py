@@ -58,9 +58,7 @@ def read_folder_costs(results: ResultsPaths, networks: Sequence[CampaignNetwork]
     Returns:
         Why the file can't be used, or None.
     """
-    if not networks or networks[0].family.has_cost_model:
-        return None
-    if not os.path.lexists(results.costs_file):
+    if not uncounted(networks) or not os.path.lexists(results.costs_file):
         return None
     try:
         read_costs_of(networks, results.costs_file)
