@@ -19,6 +19,15 @@ FIRST = (
 """Files that begin first, each on one worker: they take long, and others fill the time."""
 
 SLOW_TESTS = {
+    "test_rebuild_families.py": {
+        "test_a_familys_tables_are_trained_again_to_the_same_bytes_with_their_campaign",
+        "test_a_table_alone_is_not_trained_again_and_told_to_need_its_campaign",
+        "test_other_code_than_the_campaigns_trains_nothing_again",
+        "test_kept_weights_give_the_tables_last_accuracy",
+    },
+    "test_audit_families.py": {
+        "test_a_check_that_raises_is_a_finding_and_harms_no_other_rule",
+    },
     "test_cli.py": {
         "test_describe_prints_what_makes_a_campaign_of_images_of_ones_own_run",
         "test_specs_of_the_paper_lists_6000_networks_200_for_each_dataset_and_depth",
@@ -77,6 +86,13 @@ SLOW_TESTS = {
         "test_a_results_folder_of_a_newer_nnlc_is_refused_with_the_version_to_install",
         "test_a_campaign_toml_that_was_edited_is_refused_by_all",
     },
+    "test_counted_costs.py": {
+        "test_operations_of_the_articles_networks_are_those_of_their_own_model",
+    },
+    "test_counting_jobs.py": {
+        "test_a_job_counts_once_and_every_start_reads_the_file",
+        "test_a_module_that_ends_its_process_loses_no_network_counted_before",
+    },
     "test_old.py": {
         "test_what_would_be_lost_is_told_before_the_first_network_begins",
         "test_tables_are_trained_again_to_the_same_bytes_unless_something_that_is_named_differs",
@@ -101,7 +117,7 @@ SLOW_FILES = {
     *FIRST,
     *("test_lsf_standins.py", "test_serve_page.py", "test_report_page.py", "test_verify.py"),
     *("test_penguin.py", "test_network_identity.py", "test_audit_mutations.py"),
-    *("test_documents.py", "test_upgrade.py"),
+    *("test_documents.py", "test_upgrade.py", "test_wrong_families.py"),
     *("test_rules.py", "test_steps.py", "test_trainers.py"),
 }
 

@@ -49,8 +49,8 @@ def pretend_job(campaign: Path, ranks: int):
     results.open(campaign)
     said: list[str] = []
     progress = SimpleNamespace(message=said.append)
-    work = SimpleNamespace(networks=networks)
-    return SimpleNamespace(work=work, ranks=ranks, results=results, progress=progress, said=said)
+    about = {"ranks": ranks, "results": results, "progress": progress, "said": said}
+    return SimpleNamespace(costed_networks=networks, **about)
 
 
 def counted(message, without=()) -> dict:
@@ -72,7 +72,7 @@ def test_networks_are_shared_by_ranks_and_one_that_cant_be_counted_gets_the_mean
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("nnlc.ranks.cost_counting.NETWORKS_A_RANK", 2)
     job = pretend_job(mine, ranks=8)
-    networks = job.work.networks
+    networks = job.costed_networks
     counting = CostCounting(job, uncounted(networks))
     assert sorted(counting.messages) == [0, 1, 2]  # six networks
     asked = [each["key"] for message in counting.messages.values() for each in message["networks"]]
@@ -96,18 +96,18 @@ def test_networks_are_shared_by_ranks_and_one_that_cant_be_counted_gets_the_mean
 def test_few_networks_are_counted_by_one_rank(mine, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     job = pretend_job(mine, ranks=1000)
-    assert len(job.work.networks) < NETWORKS_A_RANK
-    assert list(CostCounting(job, job.work.networks).messages) == [0]
+    assert len(job.costed_networks) < NETWORKS_A_RANK
+    assert list(CostCounting(job, job.costed_networks).messages) == [0]
 
 
 def test_a_results_folder_that_cant_be_written_is_a_warning(mine, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     job = pretend_job(mine, ranks=1)
     job.results.costs_file.mkdir()
-    counting = CostCounting(job, job.work.networks)
+    counting = CostCounting(job, job.costed_networks)
     counting.note(0, counted(counting.messages[0]))
     assert job.said[-1].startswith(f"warning: {job.results.costs_file}: can't be written")
-    assert not uncounted(job.work.networks)
+    assert not uncounted(job.costed_networks)
 
 
 def test_a_module_that_ends_its_process_loses_no_network_counted_before(mine):

@@ -64,7 +64,7 @@ SMALLEST = {
     "nnlc keys campaign": "",
     "nnlc stage CAMPAIGN": "nnlc stage smoke",
     "nnlc status results/cluster": "nnlc status results/smoke",
-    "nnlc keys [campaign|site]": "nnlc keys campaign",
+    "nnlc keys [campaign|site|FAMILY]": "nnlc keys campaign",
     "nnlc specs CAMPAIGN": "nnlc specs smoke",
     "nnlc specs CAMPAIGN [--csv FILE | --memory GB]": "nnlc specs smoke --csv -",
     "nnlc describe FILE.npz": "nnlc describe own.npz",
@@ -74,6 +74,9 @@ SMALLEST = {
         "nnlc plan fashion-mnist --site frontier --nodes 2 --elements 1"
     ),
     "nnlc plan CAMPAIGN [--site SITE | --ranks N]": "nnlc plan fashion-mnist --site frontier",
+    "nnlc check-family FAMILY [--networks N] [--images NAME]": (
+        "nnlc check-family residual --networks 1 --images CIFAR-10"
+    ),
     "nnlc doctor": "nnlc doctor smoke --device cpu",
     "nnlc doctor [CAMPAIGN]": "nnlc doctor smoke --device cpu",
     "nnlc stage CAMPAIGN [--root DIR] [--from DIR]": "nnlc stage smoke --root images --from .",
@@ -84,7 +87,7 @@ SMALLEST = {
     ),
     "nnlc cancel RESULTS": "nnlc cancel results/smoke",
     "nnlc status RESULTS [--watch]": "nnlc status results/curves",
-    "nnlc upgrade RESULTS [--dry-run]": "nnlc upgrade results/curves --dry-run",
+    "nnlc upgrade RESULTS [--dry-run] [--accept-code]": "nnlc upgrade results/curves --dry-run",
     "nnlc upgrade": "nnlc upgrade results/curves --dry-run",
     "nnlc upgrade RESULTS --new-arithmetic": "nnlc upgrade results/curves --new-arithmetic",
     "nnlc retry RESULTS [ID …]": "nnlc retry results/smoke {id}",
@@ -99,9 +102,9 @@ SMALLEST = {
         "nnlc import --csv elsewhere.csv -o {new}"
     ),
     "nnlc merge FOLDER… -o DIR [--link]": "nnlc merge results/smoke -o {new} --link",
-    "nnlc subset FOLDER… -o DIR [--dataset D] [--depth A-B] [--final-accuracy A-B]"
+    "nnlc subset FOLDER… -o DIR [--dataset D] [--family F] [--depth A-B] [--final-accuracy A-B]"
     " [--sample N] …": (
-        "nnlc subset results/smoke -o {new} --dataset F-MNIST-sample --depth 1-9"
+        "nnlc subset results/smoke -o {new} --dataset F-MNIST-sample --family article --depth 1-9"
         " --final-accuracy 0-100 --sample 2"
     ),
     "nnlc predict FOLDER… [--method M] [--csv FILE]": (
@@ -139,7 +142,7 @@ ELSEWHERE = {
     "test_old_tables_stay_new_ids_come_behind_and_the_longer_tables_are_those_from_the_start",
     "nnlc grow RESULTS CAMPAIGN": "test_growing.py::"
     "test_old_tables_stay_new_ids_come_behind_and_the_longer_tables_are_those_from_the_start",
-    "nnlc grow RESULTS CAMPAIGN [--dry-run]": "test_growing.py::"
+    "nnlc grow RESULTS CAMPAIGN [--dry-run] [--accept-code]": "test_growing.py::"
     "test_a_dry_run_says_what_would_happen_and_writes_nothing",
     "python tests/harness.py --short --faults 200 --seed 1": "test_harness.py::"
     "test_after_a_fault_of_each_kind_every_table_is_that_of_an_undisturbed_job",
@@ -258,13 +261,13 @@ def test_a_verb_exists_with_every_option_that_is_shown(words):
 def test_every_verb_that_is_spoken_of_exists(document):
     blocks = (line for block in documents.indented(document) for line in block)
     code = "\n".join([*documents.inline(document), *blocks])
-    spoken = set(re.findall(r"(?<![\w/.-])nnlc ([a-z]+)", code))
+    spoken = set(re.findall(r"(?<![\w/.-])nnlc ([a-z]+(?:-[a-z]+)?)", code))
     assert spoken <= VERBS.keys()
 
 
 def test_the_table_of_commands_has_every_verb_once():
     table = documents.text_of(ROOT / "README.md").split("## Commands")[1].split("\n## ")[0]
-    verbs = re.findall(r"^\| `nnlc ([a-z]+)", table, re.MULTILINE)
+    verbs = re.findall(r"^\| `nnlc ([a-z-]+)", table, re.MULTILINE)
     assert sorted(verbs) == sorted(VERBS)
 
 
@@ -370,7 +373,7 @@ def test_a_block_of_python_runs_as_it_stands(code, place, monkeypatch):
 def test_a_block_of_toml_is_a_campaign_or_a_site(code, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(code, encoding="utf-8")
-    if "epochs" in code:
+    if "[datasets." in code:
         assert next(iter(load_campaign(path).networks()))
     else:
         assert load_site(path).name

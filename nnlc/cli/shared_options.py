@@ -53,6 +53,12 @@ By = Annotated[
     ),
 ]
 Lowest = Annotated[bool, typer.Option("--lowest", help="--top takes the lowest values.")]
+AcceptCode = Annotated[
+    bool,
+    typer.Option(
+        "--accept-code", help="Go on although the code of the campaign's family has changed."
+    ),
+]
 Cache = Annotated[bool, typer.Option("--cache/--no-cache", hidden=True)]
 """Option without effect, accepted until 0.3.0."""
 
@@ -63,7 +69,7 @@ def columns_of(text: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
 
     fields = {column.name: column.field for column in article_layout().columns}
     given = default if text is None else filter(None, map(str.strip, text.split(",")))
-    return tuple(fields.get(name, name) for name in given)
+    return tuple(fields.get(name) or name.partition(":")[0] for name in given)
 
 
 def load(paths: list[Path], damaged: str, val_loss: str = "as-published") -> "frames.Tables":

@@ -105,8 +105,6 @@ class Backlog:
 
     def remember(self, network: CampaignNetwork, finish: Finish, measured: float) -> None:
         """Learn from the measured seconds of a network that an earlier job finished."""
-        if not network.family.knows_cost(network.spec):
-            return
         about = network.spec, network.images, self._campaign.training, self._device
         predicted = self._predict_whole(network, finish.settings_as_trained(*about))
         kind = self._kind(network, predicted)

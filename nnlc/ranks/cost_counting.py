@@ -49,7 +49,7 @@ class CostCounting:
         self.waiting.discard(rank)
         if self.waiting:
             return
-        job, networks = self._job, self._job.work.networks
+        job, networks = self._job, self._job.costed_networks
         for line in take_counts(networks, self._answers):
             job.progress.message(line)
         try:

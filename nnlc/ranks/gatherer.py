@@ -149,7 +149,7 @@ class Gatherer:
             return
         if self._counting is not None:
             self._counting.note(rank, message)
-        elif unknown := uncounted(job.work.networks):
+        elif unknown := uncounted(job.costed_networks):
             from nnlc.ranks.cost_counting import CostCounting  # the article's don't need it
 
             self._counting = CostCounting(job, unknown)
@@ -177,10 +177,7 @@ class Gatherer:
         configuration = job.configuration(self._device)
         for each, count in self._trainers.items():
             self._out.append((each, {**configuration, "trainers": count}))
-        mark = str(job.results.make_mark(job.leases.token).absolute())
-        left_out = self._device, packing.too_large
-        begun, sample = job.begun_networks(*left_out), job.sample_to_check(*left_out)
-        self._checks = RankChecks(self._hellos, self._device, mark, begun, sample)
+        self._checks = RankChecks(job, self._hellos, self._device, packing.too_large)
         self._out.extend(self._checks.messages.items())
 
     @property
@@ -226,8 +223,9 @@ class Gatherer:
         first = self._hand_out.first_failure_on_gpu(message["index"])
         self._hand_out.ended(message["index"])
         running = self._running.remove(message["index"])
-        suspicious = first and not running.trained and not is_out_of_memory(reason)
-        end = job.attempts.record_failure(running.id, rank, suspicious=suspicious)
+        certain = "of_family" in message
+        suspicious = first and not (certain or running.trained or is_out_of_memory(reason))
+        end = job.attempts.record_failure(running.id, rank, suspicious=suspicious, certain=certain)
         event = "failure" if end.final else "attempt"
         job.journal.write(event, id=running.id, reason=reason, attempts=end.attempts, rank=rank)
         job.progress.failed(running.network, reason, final=end.final)
@@ -268,8 +266,10 @@ class Gatherer:
             self._on_idle_death(rank, {**message, "reason": message["message"]})
             return
         # A trainer doesn't know the campaign's name on the command line.
-        source = shlex.quote(self._job.source)
-        raise NnlcError(message["message"].replace("<campaign>", source))
+        text = message["message"].replace("<campaign>", shlex.quote(self._job.source))
+        where = f"rank {rank} on {self._hellos[rank]['host']}: " if "of_family" in message else ""
+        if not where or self._shutdown.status is None:  # each rank may have the same problem
+            raise NnlcError(where + text)
 
     def _on_idle_death(self, rank: int, message: messages.Message) -> None:
         """Count a trainer that ended without a network; retire its rank after too many."""

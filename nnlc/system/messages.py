@@ -38,9 +38,11 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                                    stop: last decision of the stop rule
                         uncaptured  index, reason: the network's steps can't be captured in CUDA
                                    graphs; the trainer ends; counts as no attempt
-                        failed     index, reason, for a bug traceback: the network can't be trained;
-                                   the trainer ends
-                        fatal      message: the job can't continue
+                        failed     index, reason: the network can't be trained; the trainer ends;
+                                   traceback: of a bug, or of the family's code; of_family: True if
+                                   the family's code is at fault, so that it would fail again
+                        fatal      message: the job can't continue; of_family: True if a rank can't
+                                   use the campaign's family
     agent     trainer   count      family; networks, with key, spec and image_set: count their
                                    costs in a process of its own
                         configure  campaign, images, checkpoints, device; results; threads, else 1
@@ -71,7 +73,8 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                         and most messages of its trainers, `row` unchanged
     rank 0    agent     count      trainer, and as above, before configure
                         configure  as above, for all its trainers; trainers: number to keep
-                        check      trainer, and as above; for one rank of each host and GPU
+                        check      trainer, and as above; for one rank of each host and GPU,
+                                   or for all ranks if the family is not nnlc's article
                         train      trainer, and as above
                         leave      : have all trainers save and end, then send `left`
                         alive      : heartbeat

@@ -6,7 +6,14 @@ from pathlib import Path
 from nnlc.errors import NnlcError
 from nnlc.families.layer_lines import layer_lines
 from nnlc.families.registry import make_family
-from nnlc.families.source_text import PIXELS, UNKNOWN_WEIGHTS, optimizer_source
+from nnlc.families.schedule_source import schedule_source
+from nnlc.families.source_text import (
+    PIXELS,
+    UNKNOWN_WEIGHTS,
+    loss_source,
+    optimizer_source,
+    recipe_words,
+)
 from nnlc.networks import Specification
 from nnlc.networks.columns import FAMILY_COLUMN
 from nnlc.networks.image_sets import shown_name
@@ -31,9 +38,10 @@ def describe_network(spec: Specification, origin: Origin) -> Iterator[str]:
     yield f"{spec.id}  {origin.images.name}  seed {spec.random_seed}"
     yield from origin.family.layer_table(spec, origin.images, settings)
     yield f"optimizer   {optimizer_source(spec, settings)}"
-    yield f"loss        torch.nn.{spec.loss_fn}()"
+    yield f"loss        torch.{loss_source(spec, settings)}"
     yield f"batch size  {spec.batch_size}"
     yield f"images      {PIXELS[settings.pixels]}"
+    yield from (f"{name:<12}{words}" for name, words in recipe_words(settings))
     if origin.is_assumed:
         yield "settings    nnlc's defaults, as no campaign is known"
     else:
@@ -44,13 +52,15 @@ def describe_network(spec: Specification, origin: Origin) -> Iterator[str]:
 
 
 def python_source(spec: Specification, origin: Origin) -> str:
-    """Return a program that builds the network, its loss and its optimizer, with PyTorch alone.
+    """Return a program that builds the network and what trains it, with PyTorch alone.
 
     Raises:
         SpecError: nnlc does not know the optimizer or loss, or sizes don't fit the images.
         FamilyError: nnlc can't print networks of this family.
     """
-    source = origin.family.python_source(spec, origin.images, origin.settings)
+    settings, steps = origin.settings, origin.images.train_images // spec.batch_size // 2 * 2
+    source = origin.family.python_source(spec, origin.images, settings)
+    source += schedule_source(spec, settings, origin.campaign.epochs, steps)
     return source + (_KEPT.format(id=spec.id) if origin.campaign.run.keep != "none" else "")
 
 
