@@ -85,7 +85,7 @@ class ChangedPackage(CopiedPackage):
         super().__init__(folder)
         keeps = "('masks', 'first')" if kept else "None"
         self._replace(
-            "networks/arithmetic.py",
+            "families/arithmetic.py",
             ')\n"""All changes',
             f"    Change('{LATER}', '{_WHAT}', {_TOUCHES}, {keeps}),\n)\n\"\"\"All changes",
         )

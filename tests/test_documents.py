@@ -64,7 +64,7 @@ SMALLEST = {
     "nnlc keys campaign": "",
     "nnlc stage CAMPAIGN": "nnlc stage smoke",
     "nnlc status results/cluster": "nnlc status results/smoke",
-    "nnlc keys [campaign|site]": "nnlc keys campaign",
+    "nnlc keys [campaign|site|FAMILY]": "nnlc keys campaign",
     "nnlc specs CAMPAIGN": "nnlc specs smoke",
     "nnlc specs CAMPAIGN [--csv FILE | --memory GB]": "nnlc specs smoke --csv -",
     "nnlc describe FILE.npz": "nnlc describe own.npz",
@@ -84,7 +84,7 @@ SMALLEST = {
     ),
     "nnlc cancel RESULTS": "nnlc cancel results/smoke",
     "nnlc status RESULTS [--watch]": "nnlc status results/curves",
-    "nnlc upgrade RESULTS [--dry-run]": "nnlc upgrade results/curves --dry-run",
+    "nnlc upgrade RESULTS [--dry-run] [--accept-code]": "nnlc upgrade results/curves --dry-run",
     "nnlc upgrade": "nnlc upgrade results/curves --dry-run",
     "nnlc upgrade RESULTS --new-arithmetic": "nnlc upgrade results/curves --new-arithmetic",
     "nnlc retry RESULTS [ID …]": "nnlc retry results/smoke {id}",
@@ -139,7 +139,7 @@ ELSEWHERE = {
     "test_old_tables_stay_new_ids_come_behind_and_the_longer_tables_are_those_from_the_start",
     "nnlc grow RESULTS CAMPAIGN": "test_growing.py::"
     "test_old_tables_stay_new_ids_come_behind_and_the_longer_tables_are_those_from_the_start",
-    "nnlc grow RESULTS CAMPAIGN [--dry-run]": "test_growing.py::"
+    "nnlc grow RESULTS CAMPAIGN [--dry-run] [--accept-code]": "test_growing.py::"
     "test_a_dry_run_says_what_would_happen_and_writes_nothing",
     "python tests/harness.py --short --faults 200 --seed 1": "test_harness.py::"
     "test_after_a_fault_of_each_kind_every_table_is_that_of_an_undisturbed_job",

@@ -186,7 +186,11 @@ def test_only_the_first_start_of_a_campaign_tells_of_shared_ids(tmp_path, monkey
         raise InterruptedError
 
     monkeypatch.setattr(lead, "read_history", stop)
-    options = type("Options", (), {"campaign": str(tmp_path / "more.toml"), "results": None})
+    options = type(
+        "Options",
+        (),
+        {"campaign": str(tmp_path / "more.toml"), "results": None, "accept_code": False},
+    )
     monkeypatch.chdir(tmp_path)
     for times in (1, 0):
         with pytest.raises(InterruptedError):

@@ -13,6 +13,7 @@ from limits import HANG_SECONDS
 from rooms import CONTRIBUTING, EVERYWHERE, ROOMS, table, tree
 
 import nnlc
+from nnlc.families.registry import SHIPPED
 from nnlc.schedulers.scheduler_registry import SCHEDULERS
 from nnlc.tables import folder_names as names
 
@@ -82,22 +83,39 @@ def test_contributing_has_the_rooms_as_they_are_and_few_modules_stand_at_the_top
     assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} <= ROOMS.keys()
 
 
+def _libraries(path: Path) -> set[str]:
+    """Libraries that a module imports, except for types alone."""
+    tree = ast.parse(path.read_text())
+    typing = [n for n in ast.walk(tree) if isinstance(n, ast.If) and _name(n.test) == TYPES]
+    for_types = {id(node) for block in typing for node in ast.walk(block)}
+    found = set()
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        found |= set() if id(node) in for_types else {name.partition(".")[0] for name in names}
+    return found
+
+
+def _name(node: ast.AST) -> str:
+    return getattr(node, "id", getattr(node, "attr", ""))
+
+
+TYPES = "TYPE_CHECKING"
+
+
 def test_torch_matplotlib_and_mpi4py_are_imported_in_their_rooms_only():
     users: dict[str, set[str]] = {"torch": set(), "mpi4py": set(), "matplotlib": set()}
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom):
-                names = [node.module or ""]
-            for name in names:
-                top = name.split(".")[0]
-                if top in users:
-                    users[top].add(str(path.relative_to(PACKAGE)))
+        for library in _libraries(path) & users.keys():
+            users[library].add(str(path.relative_to(PACKAGE)))
     assert users["mpi4py"] == {"ranks/mpi.py"}
-    assert users["torch"]
-    assert all("modules/" in user or user.startswith("training/") for user in users["torch"])
     assert users["matplotlib"]
     assert all(user.startswith("plotting/") for user in users["matplotlib"])
+    shipped = {module.partition(":")[0] for module in SHIPPED.values()}  # as a user's own families
+    families = {f"{module.removeprefix('nnlc.').replace('.', '/')}.py" for module in shipped}
+    assert users["torch"] >= families
+    rooms = ("training/", "families/modules/", "families/article/modules/")
+    assert [user for user in users["torch"] - families if not user.startswith(rooms)] == []
 
 
 def test_only_the_room_of_schedulers_knows_their_names():

@@ -17,7 +17,13 @@ from nnlc.errors import CampaignError, FamilyError
 from nnlc.families.interface import Family
 from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.families.reference import FamilyReference, GivenReference
-from nnlc.families.registry import check_code, completed, load_family, make_family, settings_class
+from nnlc.families.registry import (
+    check_same_code,
+    completed,
+    load_class,
+    make_family,
+    settings_class,
+)
 from nnlc.networks.recipe import TrainingSection
 from nnlc.system.toml_file import Layers, Values, validate
 from nnlc.wording import exception_words
@@ -135,12 +141,12 @@ def choose_family(layers: Layers, *, accept_code: bool) -> ChosenFamily | None:
         folder = str((path.parent / (given.folder or "")).resolve())
         given = given.model_copy(update={"folder": folder})
     try:
-        kind = (loaded := load_family(given)).kind
+        kind, present = load_class(given), completed(given)
         if not accept_code:
-            check_code(given, loaded)
+            check_same_code(given, present)
     except FamilyError as problem:
         raise FamilyError(f"{path}, key family: {problem}") from None
-    chosen = ChosenFamily(completed(given), kind)
+    chosen = ChosenFamily(present, kind)
     for values in layers.each:
         values.update(with_words(values))
     nearest = layers.each[0]

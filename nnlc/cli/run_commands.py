@@ -175,14 +175,17 @@ def grow(
     results: shared_options.Results,
     campaign: shared_options.Campaign,
     dry_run: Annotated[bool, typer.Option(help="Only report; change no file.")] = False,
+    accept_code: shared_options.AcceptCode = False,
 ) -> None:
     """Give a folder more epochs, networks per depth, depths or datasets, or other run settings."""
     from nnlc.campaign.campaign import load_campaign
     from nnlc.results.folder import ResultsFolder
     from nnlc.upgrading.growing import grow as grow_folder
 
-    larger = load_campaign(campaign)
-    for line in grow_folder(ResultsFolder(results), larger, campaign, dry_run=dry_run):
+    larger = load_campaign(campaign, accept_code=accept_code)
+    for line in grow_folder(
+        ResultsFolder(results), larger, campaign, dry_run=dry_run, accept_code=accept_code
+    ):
         say(line)
 
 
@@ -196,12 +199,16 @@ def upgrade(
             "--new-arithmetic", help="Give up settings that keep the bits of older versions."
         ),
     ] = False,
+    accept_code: shared_options.AcceptCode = False,
 ) -> None:
     """Prepare a results folder for this nnlc: show what stays valid, continues or is lost."""
     from nnlc.results.folder import ResultsFolder
     from nnlc.upgrading.upgrade import upgrade as upgrade_folder
 
     for line in upgrade_folder(
-        ResultsFolder(results), dry_run=dry_run, new_arithmetic=new_arithmetic
+        ResultsFolder(results),
+        dry_run=dry_run,
+        new_arithmetic=new_arithmetic,
+        accept_code=accept_code,
     ):
         say(line)

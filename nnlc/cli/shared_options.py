@@ -47,6 +47,12 @@ By = Annotated[
     ),
 ]
 Lowest = Annotated[bool, typer.Option("--lowest", help="--top takes the lowest values.")]
+AcceptCode = Annotated[
+    bool,
+    typer.Option(
+        "--accept-code", help="Go on although the code of the campaign's family has changed."
+    ),
+]
 Cache = Annotated[bool, typer.Option("--cache/--no-cache", hidden=True)]
 """Option without effect, accepted until 0.3.0."""
 

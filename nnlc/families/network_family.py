@@ -236,13 +236,11 @@ class NetworkFamily(ABC):
         Nothing is noted on tables of other families: the campaign's networks show that.
         """
 
+    @abstractmethod
     def plain_network(
         self, spec: Specification, images: ImageSet, settings: TrainingSection
     ) -> "nn.Module":
         """Return a network on the CPU, of torch's own modules as far as the family has them."""
-        import torch
-
-        return self.trained_network(spec, images, settings, torch.device("cpu")).module
 
     @abstractmethod
     def trained_network(

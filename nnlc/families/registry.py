@@ -1,12 +1,9 @@
 """Families by name: the article's, those that nnlc ships, and those of packages and modules."""
 
-import importlib
 import json
 import sys
 from functools import lru_cache
-from importlib.machinery import PathFinder
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,16 +11,15 @@ from pydantic import TypeAdapter, ValidationError
 from nnlc.errors import FamilyError, NnlcError
 from nnlc.families.class_rules import check_class
 from nnlc.families.code_digest import code_of
+from nnlc.families.importing import attribute_of, forget_folder, use_folder
 from nnlc.families.interface import Family
 from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.families.network_family import NetworkFamily
 from nnlc.families.reference import FamilyReference
 from nnlc.networks.specification import FamilySpec, Specification
 from nnlc.system.foreign_code import (
-    ForeignCodeError,
     installed_entry_points,
     package_of,
-    running_foreign_code,
 )
 from nnlc.system.toml_file import did_you_mean
 from nnlc.wording import exception_words
@@ -79,7 +75,7 @@ def _own_family(reference: FamilyReference, space: str) -> NetworkFamily:
     from nnlc.families.own_family import OwnFamily
 
     loaded = load_family(reference)
-    check_code(reference, loaded)
+    check_same_code(reference, completed(reference))
     try:
         family = TypeAdapter(loaded.kind).validate_json(space, strict=True)
     except ValidationError as problem:
@@ -150,15 +146,16 @@ def completed(reference: FamilyReference) -> FamilyReference:
     return reference.model_copy(update={"label": loaded.label, "code": loaded.code})
 
 
-def check_code(recorded: FamilyReference, loaded: LoadedFamily) -> None:
-    """Check that the code of a family is the one that was recorded.
+def check_same_code(recorded: FamilyReference | None, now: FamilyReference | None) -> None:
+    """Check that a family has the version and the code that were recorded.
 
     Raises:
-        FamilyError: it is of another version, or has changed; the text says what to do.
+        FamilyError: it has not; the text says what to do.
     """
-    check_version(recorded, loaded.label)
-    if recorded.code not in (None, loaded.code):
-        raise FamilyError(other_code(recorded, loaded.code))
+    if recorded is not None and now is not None:
+        check_version(recorded, now.label)
+        if recorded.code not in (None, now.code):
+            raise FamilyError(other_code(recorded, now.code))
 
 
 def check_version(recorded: FamilyReference, label: str | None) -> None:
@@ -216,7 +213,7 @@ def _load(name: str, folder: str | None) -> LoadedFamily:
     if ":" in name:
         _use_folder(folder, module)
     try:
-        kind = check_class(_attribute_of(_imported(module, folder), attribute))
+        kind = check_class(attribute_of(module, attribute, folder))
         _check_name(kind, name)
         digest, modules = code_of(kind, folder)
         loaded = LoadedFamily(kind, digest, modules)
@@ -270,73 +267,16 @@ def _check_name(kind: type[Family], name: str) -> None:
         )
 
 
-def _attribute_of(module: ModuleType, name: str) -> object:
-    if not hasattr(module, name):
-        raise FamilyError(f"module {module.__name__} has no class {name}")
-    return getattr(module, name)
-
-
-def _imported(module: str, folder: str | None) -> ModuleType:
-    """Return a module, imported if it is not yet."""
-    try:
-        with running_foreign_code():
-            return importlib.import_module(module)
-    except ForeignCodeError as problem:
-        where = f" beside the campaign file, in {folder}," if folder else ""
-        raise FamilyError(f"module {module}{where} can't be imported: {problem}") from None
-
-
 def _use_folder(folder: str | None, module: str) -> None:
-    """Let the modules of a campaign file's folder be imported, as for a script in that folder.
-
-    Modules of another campaign's folder are forgotten, as they may have the same names.
+    """Let a module in the folder of a campaign file be imported.
 
     Raises:
-        FamilyError: a module of this name from elsewhere is in use.
+        FamilyError: another module of this name is in use.
     """
-    here = str(Path(folder or ".").resolve())
     for key in [key for key in _loaded if key[1] not in (None, folder)]:
-        place = str(Path(key[1] or ".").resolve())
-        for name in _loaded.pop(key).modules:
-            if str(getattr(sys.modules.get(name), "__file__", "")).startswith(f"{place}/"):
-                del sys.modules[name]
-        sys.path[:] = [each for each in sys.path if each != place]
+        forget_folder(key[1] or "", _loaded.pop(key).modules)
         _own_family.cache_clear()
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    importlib.invalidate_caches()
-    first = module.partition(".")[0]
-    there = PathFinder.find_spec(first, [here])
-    used = getattr(sys.modules.get(first), "__file__", None)
-    if there and used and there.origin and Path(used).resolve() != Path(there.origin).resolve():
-        raise FamilyError(
-            f"{there.origin}: another module has the name {first} already, {used}; give this one "
-            "another name"
-        )
-
-
-def installed_family(label: str) -> FamilyReference:
-    """Return the reference to a table's family that nnlc ships or a package has.
-
-    Args:
-        label: name and version in the table, such as residual@1.
-
-    Raises:
-        FamilyError: there is none of this name, or only of another version.
-    """
-    try:
-        reference = completed(FamilyReference(name=label.partition("@")[0]))
-    except FamilyError as problem:
-        raise FamilyError(
-            f"{problem}; keep the table in its results folder, whose campaign.toml names the code "
-            f"of {label}, or name its campaign"
-        ) from None
-    if reference.label != label:
-        raise FamilyError(
-            f"the table is of family {label}, and {reference.label} is installed: install the "
-            "version that made the table"
-        )
-    return reference
+    use_folder(folder or "", module)
 
 
 def specification_from_json(values: dict[str, Any]) -> Specification:

@@ -65,7 +65,7 @@ class CostCounting:
 
     def _complete(self) -> None:
         """Estimate the costs that are still unknown, and write all into the results folder."""
-        job, networks = self._job, self._job.work.networks
+        job, networks = self._job, self._job.costed_networks
         for note in give_mean(networks, *self._reasons[:1]):
             job.progress.message(note)
         try:

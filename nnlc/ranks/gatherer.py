@@ -149,7 +149,7 @@ class Gatherer:
             return
         if self._counting is not None:
             self._counting.note(rank, message)
-        elif unknown := uncounted(job.work.networks):
+        elif unknown := uncounted(job.costed_networks):
             from nnlc.ranks.cost_counting import CostCounting  # the article's don't need it
 
             self._counting = CostCounting(job, unknown)
@@ -268,8 +268,10 @@ class Gatherer:
             self._on_idle_death(rank, {**message, "reason": message["message"]})
             return
         # A trainer doesn't know the campaign's name on the command line.
-        source = shlex.quote(self._job.source)
-        raise NnlcError(message["message"].replace("<campaign>", source))
+        text = message["message"].replace("<campaign>", shlex.quote(self._job.source))
+        where = f"rank {rank} on {self._hellos[rank]['host']}: " if "of_family" in message else ""
+        if not where or self._shutdown.status is None:  # each rank may have the same problem
+            raise NnlcError(where + text)
 
     def _on_idle_death(self, rank: int, message: messages.Message) -> None:
         """Count a trainer that ended without a network; retire its rank after too many."""

@@ -70,6 +70,11 @@ class Job:
     clock: Callable[[], float] = time.monotonic
     """Clock in seconds."""
 
+    @property
+    def costed_networks(self) -> list[CampaignNetwork]:
+        """Networks whose costs are asked for: those to train, and those whose times are known."""
+        return [*self.work.networks, *(network for network, _ in self.finished)]
+
     def configuration(self, device: str) -> messages.Message:
         """Return the "configure" message of every rank, without its number of trainers.
 
@@ -120,6 +125,8 @@ class Job:
             {"rank": r, **hello, "trainers": trainers[r]} for r, hello in sorted(hellos.items())
         ]
         about = {"device": device, "campaign": self.campaign.name, "after": self.last_event_time}
+        if (family := self.campaign.family) is not None:
+            about |= {"family": family.label, "code": family.code}
         self.journal.write("job", **about, process=this_process(), ranks=ranks)
 
     def give_up(self, reasons: Mapping[int, str]) -> None:

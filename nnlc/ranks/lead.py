@@ -4,7 +4,7 @@ import argparse
 import os
 
 from nnlc.campaign.array_split import networks_of_element
-from nnlc.campaign.campaign import load_campaign
+from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.console import flush_output, say, standard_output, stop_printing
 from nnlc.errors import ExitStatus, ResultsError
 from nnlc.ranks.agent import Agent
@@ -33,16 +33,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     Raises:
         NnlcError: the user must correct something.
     """
-    campaign = load_campaign(options.campaign)
-    results = ResultsFolder(results_path(options.results, campaign.name))
-    campaign = results.resolve(campaign)
-    is_first_start = not results.has_campaign
-    results.open(campaign)
-    if is_first_start:
-        from nnlc.campaign.shared_ids import shared_ids  # other starts don't need it
-
-        for line in shared_ids(options.campaign, campaign):
-            _tell(line)
+    campaign, results = _opened(options)
     history = read_history(results.journal_folder)
     networks = list(campaign.networks())
     if trouble := read_folder_costs(results, networks):
@@ -107,6 +98,26 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             only_preflight=options.preflight,
         )
     )
+
+
+def _opened(options: argparse.Namespace) -> tuple[Campaign, ResultsFolder]:
+    """Return the campaign and its results folder, made or checked."""
+    campaign = load_campaign(options.campaign, accept_code=options.accept_code)
+    results = ResultsFolder(results_path(options.results, campaign.name))
+    campaign = results.resolve(campaign)
+    is_first_start = not results.has_campaign
+    if options.accept_code:
+        from nnlc.results.accepted_code import accept_code  # few starts need it
+
+        for line in accept_code(results, campaign):
+            _tell(line)
+    results.open(campaign)
+    if is_first_start:
+        from nnlc.campaign.shared_ids import shared_ids  # other starts don't need it
+
+        for line in shared_ids(options.campaign, campaign):
+            _tell(line)
+    return campaign, results
 
 
 def _tell(line: str) -> None:

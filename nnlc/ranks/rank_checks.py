@@ -37,6 +37,8 @@ class RankChecks:
         self.messages[min(self.messages)]["networks"] = begun
         if sample:
             self.messages[min(self.messages)]["sample"] = sample
+            for rank in self._hellos:  # each must have loaded the family
+                self.messages.setdefault(rank, {"kind": "check", "trainer": 0})
         gpus = by_value({r: gpu_of_rank(r, h) for r, h in self._hellos.items()})
         for first, *_ in gpus.values() if device == "cuda" else ():
             known = self.messages.setdefault(first, {"kind": "check", "trainer": 0})

@@ -102,6 +102,12 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
         help="number of this element, from 0; default from Slurm or LSF",
     )
     parser.add_argument(
+        "--accept-code",
+        action="store_true",
+        help="go on although the code of the campaign's family has changed; networks under way "
+        "start again",
+    )
+    parser.add_argument(
         "--preflight",
         action="store_true",
         help="check ranks, devices, images and results folder, then end",

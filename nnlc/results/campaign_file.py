@@ -75,16 +75,19 @@ def campaign_file(campaign: Campaign) -> bytes:
     return _HEAD + tomli_w.dumps(about).encode() + content
 
 
-def renewed_file(path: Path, places: dict[str, str]) -> bytes:
-    """Return the content of a campaign.toml with new paths of the user's own images.
+def renewed_file(path: Path, places: dict[str, str], folder: str | None) -> bytes:
+    """Return the content of a campaign.toml with new paths of the user's own images and code.
 
     Args:
         path: the file; `read_campaign_file` must have accepted it.
-        places: new paths by dataset name.
+        places: new paths of images by dataset name.
+        folder: new folder of the family's module; None if it is the same.
     """
     values = read_toml(path, ResultsError)
     for name, place in places.items():
         values["datasets"][name]["npz"] = place
+    if folder is not None:
+        values["family"]["folder"] = folder
     return _HEAD + tomli_w.dumps(values).encode()
 
 
@@ -94,8 +97,14 @@ def campaign_toml(campaign: Campaign) -> bytes:
 
 
 def _identity(campaign: Campaign) -> dict[str, Any]:
-    """Return all values that tables depend on, by dotted key; own images count by checksum."""
-    return _flatten(_decisive(campaign.dump("json")))
+    """Return all values that make a campaign, by dotted key; own images count by checksum.
+
+    Version and code of a family are left out: whether they have changed is another question than
+    which campaign this is (`nnlc.families.registry.check_same_code`).
+    """
+    values = _flatten(_decisive(campaign.dump("json")))
+    left_out = ("family.code", "family.label")
+    return {key: value for key, value in values.items() if key not in left_out}
 
 
 def differences(asked: Campaign, recorded: Campaign) -> dict[str, tuple[Any, Any]]:
@@ -130,7 +139,7 @@ def _grows(key: str, asked: Campaign, recorded: Campaign) -> bool:
     now, before = asked.datasets.get(name), recorded.datasets.get(name)
     if before is None or not before.networks_per_depth:
         return True
-    if now is None or part not in ("networks_per_depth", "depths"):
+    if now is None or part not in asked.group_words:
         return False
     (low, high), (old_low, old_high) = now.depths, before.depths
     return (

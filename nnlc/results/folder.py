@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nnlc.campaign.campaign import Campaign
-from nnlc.errors import ResultsError
+from nnlc.errors import FamilyError, ResultsError
 from nnlc.families.arithmetic import arithmetic_settings, is_kept, keep_choices, numbered_changes
+from nnlc.families.registry import check_same_code
 from nnlc.results.campaign_file import (
     Written,
     campaign_file,
@@ -138,7 +139,7 @@ class ResultsFolder(ResultsPaths):
             why = "gone (moved away, or not mounted?)" if gone else f"away: {problem.strerror}"
             words = f"the results folder {self.path} is {why}"
             raise OSError(problem.errno, words, str(self.path)) from None
-        except ResultsError:
+        except (ResultsError, FamilyError):
             words = "is not this campaign's any more (another folder, or edited?)"
             raise OSError(errno.ESTALE, f"{self.campaign_file} {words}", str(self.path)) from None
 
@@ -242,6 +243,7 @@ class ResultsFolder(ResultsPaths):
 
         Raises:
             ResultsError: the campaigns differ, or campaign.toml can't be read.
+            FamilyError: the family has another version or other code.
         """
         recorded = self.campaign()
         if different := differences(campaign, recorded):
@@ -250,6 +252,10 @@ class ResultsFolder(ResultsPaths):
                 f"folder with --results{_or_upgrade(different, self.path, recorded)}"
                 f"{self._or_grow(campaign, recorded)}"
             )
+        try:
+            check_same_code(recorded.family, campaign.family)
+        except FamilyError as problem:
+            raise FamilyError(f"{self.path}: {problem}") from None
         return recorded
 
     def _or_grow(self, campaign: Campaign, recorded: Campaign) -> str:
@@ -259,7 +265,7 @@ class ResultsFolder(ResultsPaths):
         return f", or let this one grow: nnlc grow {shlex.quote(str(self.path))} CAMPAIGN"
 
     def _renew_places(self, campaign: Campaign, recorded: Campaign) -> None:
-        """Write the present paths of a user's own images into campaign.toml, if they have moved.
+        """Write the present paths of own images and code into campaign.toml, if they have moved.
 
         A job that was submitted before they moved still names the old path, which is ignored.
         """
@@ -269,8 +275,11 @@ class ResultsFolder(ResultsPaths):
             if (place := campaign.datasets[name].npz) and place != section.npz
             if os.access(place, os.R_OK)
         }
-        if moved:
-            write_atomically(self.campaign_file, renewed_file(self.campaign_file, moved))
+        folder = campaign.family.folder if campaign.family else None
+        if recorded.family is None or folder == recorded.family.folder:
+            folder = None
+        if moved or folder:
+            write_atomically(self.campaign_file, renewed_file(self.campaign_file, moved, folder))
 
 
 def checkpoints_in(folder: Path) -> dict[str, list[str]]:

@@ -21,6 +21,7 @@ PREDICATES = {
     "finish": "was finished",
     "retire": "gets no more networks",
     "retry": "'nnlc retry' cleared failures",
+    "code": "other code of the family was accepted",
 }
 """Events that the history of a campaign consists of, each with its predicate in words."""
 

@@ -176,7 +176,7 @@ MPIRUN = OptionTable(
 
 WORKER = OptionTable(
     "results images device gpu trainers order time-left elements element",
-    "mps preflight help",
+    "mps accept-code preflight help",
     "h:help",
     [
         ("elements element", COUNT, "a number"),

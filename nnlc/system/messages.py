@@ -40,7 +40,8 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                                    graphs; the trainer ends; counts as no attempt
                         failed     index, reason, for a bug traceback: the network can't be trained;
                                    the trainer ends
-                        fatal      message: the job can't continue
+                        fatal      message: the job can't continue; of_family: True if a rank can't
+                                   use the campaign's family
     agent     trainer   count      family; networks, with key, spec and image_set: count their
                                    costs; only for families without a cost model
                         configure  campaign, images, checkpoints, device; results; threads, else 1
@@ -71,7 +72,8 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                         and most messages of its trainers, `row` unchanged
     rank 0    agent     count      trainer, and as above, before configure
                         configure  as above, for all its trainers; trainers: number to keep
-                        check      trainer, and as above; for one rank of each host and GPU
+                        check      trainer, and as above; for one rank of each host and GPU,
+                                   or for all ranks if the family is not nnlc's article
                         train      trainer, and as above
                         leave      : have all trainers save and end, then send `left`
                         alive      : heartbeat

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NoReturn
 import torch
 
 from nnlc.campaign.campaign import Campaign, parse_campaign
-from nnlc.errors import DeviceError, NnlcError
+from nnlc.errors import DeviceError, FamilyError, NnlcError
 from nnlc.families.arithmetic import arithmetic_of, fingerprint, older_ways
 from nnlc.families.network_family import NetworkFamily
 from nnlc.families.registry import specification_from_json
@@ -90,7 +90,8 @@ class Trainer:
                         return
             except NnlcError as problem:
                 # Ends the process: a trainer that is not fully configured must not train.
-                self._send({"kind": "fatal", "message": str(problem)})
+                of_family = {"of_family": True} if isinstance(problem, FamilyError) else {}
+                self._send({"kind": "fatal", "message": str(problem), **of_family})
                 return
             except Interrupted:
                 return
@@ -234,6 +235,8 @@ class Trainer:
             "train images": images.train_images,
             **bit_deciding(made),
         }
+        if campaign.family is not None:
+            about["family code"] = campaign.family.code
         return Checkpoints(folder, spec.id, about, self._ready)
 
     def _kept_weights(self, spec: Specification, checkpoints: Checkpoints) -> KeptWeights | None:

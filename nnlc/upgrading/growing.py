@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from nnlc.campaign.campaign import Campaign
 from nnlc.errors import ResultsError
+from nnlc.families.registry import check_same_code
+from nnlc.results.accepted_code import has_other_code, note_acceptance
 from nnlc.results.campaign_file import (
     FORMAT,
     FORMATS,
@@ -23,7 +25,12 @@ from nnlc.wording import counted
 
 
 def grow(
-    results: ResultsFolder, campaign: Campaign, source: str, *, dry_run: bool = False
+    results: ResultsFolder,
+    campaign: Campaign,
+    source: str,
+    *,
+    dry_run: bool = False,
+    accept_code: bool = False,
 ) -> Iterator[str]:
     """Write a larger campaign or new `[run]` into a results folder, and yield lines on its jobs.
 
@@ -35,10 +42,12 @@ def grow(
         campaign: the larger campaign, or one that differs in `[run]`; nothing else may differ.
         source: its name or file, for the command that continues.
         dry_run: True to write nothing.
+        accept_code: True if the code of the campaign's family may have changed.
 
     Raises:
         ResultsError: this is no results folder; the campaign differs in more than a growth, or does
             not grow; a job runs in the folder, or a queued job would no longer fit it.
+        FamilyError: the code of the campaign's family has changed.
     """
     written = results.written()
     recorded, path = written.campaign, shlex.quote(str(results.path))
@@ -48,16 +57,20 @@ def grow(
         why = f", and {fixed}" if fixed else ""
         raise ResultsError(
             f"{results.path}: can't grow to this campaign: {in_words(other)}{why}; only epochs, "
-            "networks_per_depth, depths and datasets can grow, and only [run] may change"
+            f"{', '.join(asked.group_words)} and datasets can grow, and only [run] may change"
         )
+    if not accept_code:
+        check_same_code(recorded.family, asked.family)
+    other_code = has_other_code(asked, recorded)
     grows, runs = asked.generation != recorded.generation, dict(recorded.run)
-    if not grows and asked.run == recorded.run:
+    if not grows and asked.run == recorded.run and not other_code:
         raise ResultsError(
             f"{results.path}: has all epochs, networks and [run] settings of this campaign already"
         )
     generations = (*(recorded.grown_from or ()), *([recorded.generation] if grows else []))
     grown = asked.model_copy(update={"grown_from": generations or None})
-    yield f"{results.path}: campaign {grown.name} {'grows' if grows else 'changes in [run]'}:"
+    how = "grows" if grows else "changes in [run]" if asked.run != recorded.run else "goes on"
+    yield f"{results.path}: campaign {grown.name} {how}:"
     for key, value in asked.run:
         if value != runs[key]:
             yield f"  run.{key}: {runs[key]} becomes {value}"
@@ -75,6 +88,8 @@ def grow(
     if obstacle:
         raise ResultsError(f"{results.path}: {obstacle}. Nothing was changed")
     results.rewrite(grown)
+    if other_code:
+        yield note_acceptance(results, grown, recorded)
     yield "campaign.toml has this campaign now; its jobs go on with"
     yield f"python -m nnlc.worker {shlex.quote(source)} --results {path}"
 

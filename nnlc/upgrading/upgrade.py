@@ -15,6 +15,8 @@ from nnlc.families.arithmetic import (
     version,
     with_new_choices,
 )
+from nnlc.families.registry import completed
+from nnlc.results.accepted_code import has_other_code, note_acceptance
 from nnlc.results.campaign_file import FORMAT, FORMATS, Written
 from nnlc.results.folder import ResultsFolder, checkpoints_in
 from nnlc.results.history import History, read_history
@@ -30,7 +32,11 @@ from nnlc.wording import counted, first_few
 
 
 def upgrade(
-    results: ResultsFolder, *, dry_run: bool = False, new_arithmetic: bool = False
+    results: ResultsFolder,
+    *,
+    dry_run: bool = False,
+    new_arithmetic: bool = False,
+    accept_code: bool = False,
 ) -> Iterator[str]:
     """Report which tables, checkpoints and jobs this nnlc can use; rewrite campaign.toml if needed.
 
@@ -41,6 +47,7 @@ def upgrade(
         dry_run: True to rewrite nothing.
         new_arithmetic: True to train the networks without a table in the newest arithmetic, as in
             a new campaign, instead of the arithmetic that the campaign has kept.
+        accept_code: True to go on with the code that the campaign's family has now.
 
     Yields:
         Lines for the user.
@@ -55,6 +62,9 @@ def upgrade(
     campaign = written.campaign
     if new_arithmetic:
         campaign = campaign.model_copy(update={"training": with_new_choices(campaign.training)})
+    if accept_code and campaign.family is not None:
+        campaign = campaign.model_copy(update={"family": completed(campaign.family)})
+    other_code = has_other_code(campaign, written.campaign)
     networks = list(campaign.networks())
     tables = inventory(results, campaign, networks, history.finishes)
     done = tables.with_tables
@@ -93,6 +103,8 @@ def upgrade(
     else:
         results.rewrite(campaign)
         yield "rewritten"
+        if other_code:
+            yield note_acceptance(results, campaign, written.campaign)
 
 
 def _table_lines(
@@ -199,6 +211,8 @@ def _to_rewrite(written: Written, campaign: Campaign) -> Iterator[str]:
         before, now = (getattr(c.training, name) for c in (written.campaign, campaign))
         if before != now:
             yield f'training.{name} = "{before}" becomes "{now}"'
+    if has_other_code(campaign, written.campaign):
+        yield "the code of the family becomes the present one"
 
 
 def why_not_now(

@@ -1,0 +1,66 @@
+"""Import of modules that have a family, also of those beside a campaign file."""
+
+import importlib
+import sys
+from collections.abc import Iterable
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+from nnlc.errors import FamilyError
+from nnlc.system.foreign_code import ForeignCodeError, running_foreign_code
+
+
+def attribute_of(module: str, name: str, folder: str | None) -> object:
+    """Return what a module has under a name, after importing the module if it is not yet.
+
+    Args:
+        module: name of the module.
+        name: the attribute.
+        folder: folder in which the module may be, for messages.
+
+    Raises:
+        FamilyError: the module can't be imported, or has no such name.
+    """
+    try:
+        with running_foreign_code():
+            found = importlib.import_module(module)
+    except ForeignCodeError as problem:
+        where = f" beside the campaign file, in {folder}," if folder else ""
+        raise FamilyError(f"module {module}{where} can't be imported: {problem}") from None
+    if not hasattr(found, name):
+        raise FamilyError(f"module {module} has no class {name}")
+    return getattr(found, name)
+
+
+def use_folder(folder: str, module: str) -> None:
+    """Let modules of a folder be imported, as for a script in that folder.
+
+    Raises:
+        FamilyError: another module of this name is in use.
+    """
+    here = str(Path(folder).resolve())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    importlib.invalidate_caches()
+    first = module.partition(".")[0]
+    there = PathFinder.find_spec(first, [here])
+    used = getattr(sys.modules.get(first), "__file__", None)
+    if there and used and there.origin and Path(used).resolve() != Path(there.origin).resolve():
+        raise FamilyError(
+            f"{there.origin}: another module has the name {first} already, {used}; give this one "
+            "another name"
+        )
+
+
+def forget_folder(folder: str, modules: Iterable[str]) -> None:
+    """Undo `use_folder`, since modules of another folder may have the same names.
+
+    Args:
+        folder: the folder.
+        modules: modules that may have been imported from it.
+    """
+    here = str(Path(folder).resolve())
+    for name in modules:
+        if str(getattr(sys.modules.get(name), "__file__", "")).startswith(f"{here}/"):
+            del sys.modules[name]
+    sys.path[:] = [place for place in sys.path if place != here]
