@@ -7,7 +7,8 @@ from nnlc.errors import NnlcError
 from nnlc.families.interface import Layer
 from nnlc.families.layouts import drawn_layers
 from nnlc.families.network_family import NetworkFamily
-from nnlc.families.registry import installed_family, make_family
+from nnlc.families.reference import FamilyReference
+from nnlc.families.registry import completed, make_family
 from nnlc.networks import FamilySpec, Specification
 from nnlc.reporting.network_state import PageNetwork
 from nnlc.wording import printable
@@ -31,7 +32,8 @@ class FoundFamilies:
 
     def _find(self, label: str) -> NetworkFamily | None:
         try:
-            return make_family(installed_family(label), None)
+            reference = completed(FamilyReference(name=label.partition("@")[0]))
+            return make_family(reference, None) if reference.label == label else None
         except NnlcError:
             return None
 
