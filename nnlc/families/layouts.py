@@ -28,6 +28,13 @@ def family_name(layout: Layout, label: str) -> str:
     return label if layout.is_named else ARTICLE_NAME
 
 
+def article_remark() -> str:
+    """Return a sentence on what may surprise in the columns of the article's tables."""
+    from nnlc.families.article.table_facts import REMARK
+
+    return REMARK
+
+
 def depth_of(layout: Layout, values: Mapping[str, Any]) -> int | None:
     """Return the depth of a network: the article's convolutions, or an own column `depth`.
 

@@ -11,7 +11,6 @@ from nnlc.networks.columns import FAMILY_COLUMN, TRAINING_COLUMNS, Kind, Layout
 from nnlc.networks.specification import TAKEN_COLUMNS, FamilySpec, Specification
 from nnlc.tables.images_of_table import image_sets_of
 from nnlc.tables.record import Record
-from nnlc.tables.val_loss_correction import is_published
 
 _DTYPES: dict[Kind, tuple[Any, Any]] = {
     "text": (str, str),
@@ -49,7 +48,7 @@ def network_frame(records: Sequence[Record]) -> pd.DataFrame:
     depths = [depth_of(one.layout, row) for one, row in about]
     frame["depth"] = _series(depths, {"integer"})
     frame["half_epochs"] = pd.Series([len(one.curve) for one in records], dtype="int64")
-    frame["published"] = is_published(frame)
+    frame["published"] = pd.Series([one.is_published for one in records], dtype=bool)
     # As objects: pandas' own strings can't hold paths that are not UTF-8.
     frame["path"] = pd.Series([str(one.path) for one in records], dtype=object)
     return frame.join(_sizes(about))

@@ -25,6 +25,7 @@ _DERIVED: dict[str, tuple[str, Callable[[tuple[int, ...]], float]]] = {
     "relu_share": ("layer_types", _blocks_with(RELU)),
 }
 """Numbers computed from a column of lists; a share is that of the blocks with such a layer."""
+REMARK = "fc_dropout_rate may be above 0 where no fully connected layer has dropout."
 
 
 def depth(values: Mapping[str, Any]) -> int:
