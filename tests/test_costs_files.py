@@ -30,12 +30,12 @@ from nnlc.results.journal import Journal
 from nnlc.schedulers.site import load_site
 
 FAMILY = Path(__file__).parent / "families" / "skipping.py"
-CAMPAIGN = """
+CAMPAIGN = f"""
 name = "mine"
 seed = 5
 stamp = 2026-01-02T03:04:05
 epochs = 1
-family = "skipping:Skipping"
+family = {{ name = "skipping:Skipping", folder = "{FAMILY.parent}" }}
 
 [datasets.F-MNIST-sample]
 networks_per_group = 3
@@ -57,7 +57,6 @@ def nothing_known(monkeypatch):
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
-    shutil.copy(FAMILY, tmp_path)
     path = tmp_path / "mine.toml"
     path.write_text(CAMPAIGN)
     monkeypatch.chdir(tmp_path)

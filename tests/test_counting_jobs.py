@@ -1,7 +1,7 @@
 """A job of an own family counts its networks' costs before it hands out the first."""
 
 import json
-import shutil
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,7 +36,6 @@ def nothing_known(monkeypatch):
 
 @pytest.fixture
 def mine(tmp_path):
-    shutil.copy(FAMILY, tmp_path)
     path = tmp_path / "mine.toml"
     path.write_text(CAMPAIGN.replace("widest = 200", "widest = 12"))
     return path
@@ -111,8 +110,9 @@ def test_a_results_folder_that_cant_be_written_is_a_warning(mine, tmp_path, monk
 
 
 def test_a_module_that_ends_its_process_loses_no_network_counted_before(mine):
-    mine.with_name("skipping.py").write_text(FAMILY.read_text() + CRASH)
-    mine.write_text(mine.read_text().replace("skipping:Skipping", "skipping:Crashing"))
+    mine.with_name("crashing.py").write_text(FAMILY.read_text() + CRASH)
+    text = re.sub("family = .*", 'family = "crashing:Crashing"', mine.read_text())
+    mine.write_text(text)
     networks = list(load_campaign(mine).networks())
     answer = count_costs(count_request(networks))
     counted = {counted_costs.cost_key(n.spec) for n in networks if n.spec.blocks == 1}
