@@ -86,6 +86,13 @@ SLOW_TESTS = {
         "test_a_results_folder_of_a_newer_nnlc_is_refused_with_the_version_to_install",
         "test_a_campaign_toml_that_was_edited_is_refused_by_all",
     },
+    "test_counted_costs.py": {
+        "test_operations_of_the_articles_networks_are_those_of_their_own_model",
+    },
+    "test_counting_jobs.py": {
+        "test_a_job_counts_once_and_every_start_reads_the_file",
+        "test_a_module_that_ends_its_process_loses_no_network_counted_before",
+    },
     "test_old.py": {
         "test_what_would_be_lost_is_told_before_the_first_network_begins",
         "test_tables_are_trained_again_to_the_same_bytes_unless_something_that_is_named_differs",
