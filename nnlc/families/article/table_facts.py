@@ -8,7 +8,6 @@ from nnlc.families.article.geometry import walk_network
 from nnlc.families.article.spec import DROPOUT, POOLING, RELU
 from nnlc.networks.image_sets import ImageSet
 
-
 if TYPE_CHECKING:
     import pandas as pd
 
