@@ -44,18 +44,13 @@ def depth_of(layout: Layout, values: Mapping[str, Any]) -> int | None:
     return depth(values)
 
 
-def size_of(
-    layout: Layout, values: Mapping[str, Any], images: ImageSet | None
-) -> tuple[int, int] | None:
-    """Return a network's parameters and multiply-adds of one image, or None if unknown.
+def article_size(values: Mapping[str, Any], images: ImageSet | None) -> tuple[int, int] | None:
+    """Return parameters and multiply-adds of one of the article's networks; None if unknown.
 
     Args:
-        layout: layout of the network's table.
         values: its metadata by field.
         images: the images that it was trained on; None if they are unknown.
     """
-    if layout.is_named:
-        return None
     from nnlc.families.article.table_facts import size
 
     try:

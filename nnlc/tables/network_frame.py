@@ -5,8 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from nnlc.families.layouts import article_layout, depth_of, size_of
+from nnlc.families.layouts import article_layout, article_size, depth_of
 from nnlc.networks.columns import FAMILY_COLUMN, TRAINING_COLUMNS, Kind, Layout
+from nnlc.tables.counted_sizes import CountedSizes
 from nnlc.tables.images_of_table import image_sets_of
 from nnlc.tables.record import Record
 
@@ -69,8 +70,9 @@ def _sizes(about: Iterable[tuple[Record, Mapping[str, Any]]]) -> pd.DataFrame:
     """Return parameters and multiply-adds of each table's network; missing where unknown."""
     about = list(about)
     image_sets = image_sets_of([one.dataset for one, _ in about], [one.path for one, _ in about])
+    counted = CountedSizes()
     sizes = [
-        size_of(one.layout, values, images) or (None, None)
+        (counted.of(one) if one.layout.is_named else article_size(values, images)) or (None, None)
         for (one, values), images in zip(about, image_sets, strict=True)
     ]
     return pd.DataFrame(sizes, columns=["parameters", "multiply_adds"]).astype("Int64")
