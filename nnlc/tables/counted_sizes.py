@@ -37,7 +37,7 @@ class CountedSizes:
 
     def of(self, record: Record) -> tuple[int, int] | None:
         """Return a network's parameters and multiply-adds of one image, or None if unknown."""
-        file = self._files.of(record.path)
+        file = self._files.of(record.path) if record.layout.is_named else None
         costs = self._read(costs_beside(file), record.family) if file else {}
         if not costs:
             return None
