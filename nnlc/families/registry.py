@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from nnlc.errors import FamilyError, NnlcError
 from nnlc.families.class_rules import check_class
 from nnlc.families.code_digest import code_of
-from nnlc.families.importing import attribute_of, forget_folder, use_folder
+from nnlc.families.importing import attribute_of, check_not_taken, forget_folder, use_folder
 from nnlc.families.interface import Family
 from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.families.network_family import NetworkFamily
@@ -216,7 +216,9 @@ def _load(name: str, folder: str | None) -> LoadedFamily:
         kind = check_class(attribute_of(module, attribute, folder))
         _check_name(kind, name)
         digest, modules = code_of(kind, folder)
-        loaded = LoadedFamily(kind, digest, modules)
+        for each, path in modules.items():
+            check_not_taken(each, path)
+        loaded = LoadedFamily(kind, digest, frozenset(modules))
         if "torch" in sys.modules and not had_torch:
             _with_torch.add(loaded.code)
         if loaded.code in _with_torch:
@@ -273,10 +275,15 @@ def _use_folder(folder: str | None, module: str) -> None:
     Raises:
         FamilyError: another module of this name is in use.
     """
-    for key in [key for key in _loaded if key[1] not in (None, folder)]:
+    forget_all(but=folder)
+    use_folder(folder or "", module)
+
+
+def forget_all(*, but: str | None = None) -> None:
+    """Forget the families of all folders but one, and the modules imported from there."""
+    for key in [key for key in _loaded if key[1] not in (None, but)]:
         forget_folder(key[1] or "", _loaded.pop(key).modules)
         _own_family.cache_clear()
-    use_folder(folder or "", module)
 
 
 def installed_family(label: str) -> FamilyReference:
