@@ -1,9 +1,12 @@
 """A small family that nnlc does not know, as a module beside a campaign file."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 from audit_samples import learning
+from limits import HANG_SECONDS
 
 from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.networks import FamilySpec
@@ -103,3 +106,16 @@ def changed(spec: FamilySpec, **own: object) -> FamilySpec:
     """A network with other values of its own columns."""
     values = tuple((name, kind, own.get(name, value)) for name, kind, value in spec.own)
     return replace(spec, own=values)
+
+
+def train(folder: Path, text: str = CAMPAIGN) -> Path:
+    """A results folder of a real job on one rank."""
+    file = write_campaign(folder, text=text)
+    results = folder / "r"
+    subprocess.run(
+        [sys.executable, "-m", "nnlc.worker", file, "--results", results],
+        check=True,
+        capture_output=True,
+        timeout=HANG_SECONDS,
+    )
+    return results

@@ -19,6 +19,15 @@ FIRST = (
 """Files that begin first, each on one worker: they take long, and others fill the time."""
 
 SLOW_TESTS = {
+    "test_rebuild_families.py": {
+        "test_a_familys_tables_are_trained_again_to_the_same_bytes_with_their_campaign",
+        "test_a_table_alone_is_not_trained_again_and_told_to_need_its_campaign",
+        "test_other_code_than_the_campaigns_trains_nothing_again",
+        "test_kept_weights_give_the_tables_last_accuracy",
+    },
+    "test_audit_families.py": {
+        "test_a_check_that_raises_is_a_finding_and_harms_no_other_rule",
+    },
     "test_cli.py": {
         "test_describe_prints_what_makes_a_campaign_of_images_of_ones_own_run",
         "test_specs_of_the_paper_lists_6000_networks_200_for_each_dataset_and_depth",

@@ -28,8 +28,8 @@ def test_one_wrong_bit_in_one_weight_is_found(monkeypatch):
     steps = []
     train = Steps.train
 
-    def flip(self, indices):
-        train(self, indices)
+    def flip(self, *of_step):
+        train(self, *of_step)
         steps.append(self)
         if len(steps) == device_check._STEPS + 2:
             with torch.no_grad():

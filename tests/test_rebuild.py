@@ -52,7 +52,7 @@ def pixels(count: int = 4, channels: int = 1, width: int = 28) -> torch.Tensor:
     return torch.rand(count, channels, width, width, generator=torch.Generator().manual_seed(1))
 
 
-def campaign(**training: str) -> Campaign:
+def campaign(**training: object) -> Campaign:
     return Campaign(
         name="other",
         seed=1,
@@ -202,7 +202,7 @@ def run_source(source: str) -> dict:
     return names
 
 
-def source_of(network: NetworkSpec, **training: str) -> str:
+def source_of(network: NetworkSpec, **training: object) -> str:
     return python_source(network, origin_of(network, campaign(**training)))
 
 
@@ -226,6 +226,30 @@ def test_the_source_runs_and_makes_the_same_network_and_optimizer(setting):
     load = source[source.index("# network.load_state_dict") + 2 :]
     exec(load, {**names, "saved": {**expected.state_dict(), "training.rows": torch.ones(1)}})
     assert isinstance(names["loss_function"], nn.CrossEntropyLoss)
+
+
+def test_the_recipe_of_the_campaign_stands_in_description_and_source():
+    recipe = {
+        "label_smoothing": 0.1,
+        "schedule": "cosine",
+        "last_rate": 0.001,
+        "warmup_epochs": 1,
+        "augmentation": ["flip", "crop:4"],
+    }
+    network = table().spec
+    lines = list(describe_network(network, origin_of(network, campaign(**recipe))))
+    source = source_of(network, **recipe)
+    assert run_source(source)["loss_function"].label_smoothing == 0.1
+    for words in (
+        "half a cosine, to 0.001, warm-up of 1 epoch",
+        "crop:4, flip of training images",
+    ):
+        assert any(line.endswith(words) for line in lines)
+        assert words in source
+    assert "loss        torch.nn.CrossEntropyLoss(label_smoothing=0.1)" in lines
+    usual = "\n".join(describe_network(network, origin_of(network, campaign())))
+    assert "cosine" not in usual
+    assert "of training images" not in usual
 
 
 def test_the_source_of_a_published_network_does_not_claim_to_know_its_weights():

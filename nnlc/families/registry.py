@@ -286,30 +286,6 @@ def forget_all(*, but: str | None = None) -> None:
         _own_family.cache_clear()
 
 
-def installed_family(label: str) -> FamilyReference:
-    """Return the reference to a table's family that nnlc ships or a package has.
-
-    Args:
-        label: name and version in the table, such as residual@1.
-
-    Raises:
-        FamilyError: there is none of this name, or only of another version.
-    """
-    try:
-        reference = completed(FamilyReference(name=label.partition("@")[0]))
-    except FamilyError as problem:
-        raise FamilyError(
-            f"{problem}; keep the table in its results folder, whose campaign.toml names the code "
-            f"of {label}, or name its campaign"
-        ) from None
-    if reference.label != label:
-        raise FamilyError(
-            f"the table is of family {label}, and {reference.label} is installed: install the "
-            "version that made the table"
-        )
-    return reference
-
-
 def specification_from_json(values: dict[str, Any]) -> Specification:
     """Return the specification whose `to_json` gave these values."""
     if "own" in values:

@@ -1,13 +1,15 @@
-"""Numbers and optimizers of a network as source code that needs only PyTorch.
+"""Optimizer, loss and recipe of a network, as words and as source code that needs only PyTorch.
 
 Only numbers of a table enter the code, each formatted from its value: no table can inject code.
 """
 
 import math
+from collections.abc import Iterator
 
 from nnlc.networks.optimizers import optimizer_of
 from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.specification import Specification
+from nnlc.wording import counted
 
 PIXELS = {
     "unit": "pixels from 0 to 1",
@@ -26,6 +28,28 @@ def optimizer_source(spec: Specification, settings: TrainingSection) -> str:
     known = optimizer_of(spec)
     words = (f"{key}={_value(value)}" for key, value in known.arguments(spec, settings).items())
     return f"torch.optim.{known.torch_name}(network.parameters(), {', '.join(words)})"
+
+
+def loss_source(spec: Specification, settings: TrainingSection) -> str:
+    """Return the call that makes a network's loss in training."""
+    smoothing = settings.label_smoothing
+    words = f"label_smoothing={number_source(smoothing)}" if smoothing else ""
+    return f"nn.{spec.loss_fn}({words})"
+
+
+def recipe_words(settings: TrainingSection) -> Iterator[tuple[str, str]]:
+    """Yield name and value, in words, of what else a recipe changes during the training."""
+    words = {
+        "step": f"times {settings.step_factor} after each {settings.step_epochs} epochs",
+        "cosine": f"half a cosine, to {settings.last_rate}",
+    }
+    rate = [words[settings.schedule]] if settings.schedule in words else []
+    if settings.warmup_epochs:
+        rate.append(f"warm-up of {counted(settings.warmup_epochs, 'epoch')}")
+    if rate:
+        yield "rate", ", ".join(rate)
+    if settings.augmentation:
+        yield "changes", f"{', '.join(settings.augmentation)} of training images"
 
 
 def _value(value: float | tuple[float, ...]) -> str:

@@ -6,7 +6,13 @@ from pathlib import Path
 from nnlc.errors import NnlcError
 from nnlc.families.layer_lines import layer_lines
 from nnlc.families.registry import make_family
-from nnlc.families.source_text import PIXELS, UNKNOWN_WEIGHTS, optimizer_source
+from nnlc.families.source_text import (
+    PIXELS,
+    UNKNOWN_WEIGHTS,
+    loss_source,
+    optimizer_source,
+    recipe_words,
+)
 from nnlc.networks import Specification
 from nnlc.networks.columns import FAMILY_COLUMN
 from nnlc.networks.image_sets import shown_name
@@ -31,9 +37,10 @@ def describe_network(spec: Specification, origin: Origin) -> Iterator[str]:
     yield f"{spec.id}  {origin.images.name}  seed {spec.random_seed}"
     yield from origin.family.layer_table(spec, origin.images, settings)
     yield f"optimizer   {optimizer_source(spec, settings)}"
-    yield f"loss        torch.nn.{spec.loss_fn}()"
+    yield f"loss        torch.{loss_source(spec, settings)}"
     yield f"batch size  {spec.batch_size}"
     yield f"images      {PIXELS[settings.pixels]}"
+    yield from (f"{name:<12}{words}" for name, words in recipe_words(settings))
     if origin.is_assumed:
         yield "settings    nnlc's defaults, as no campaign is known"
     else:

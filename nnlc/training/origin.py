@@ -10,9 +10,10 @@ from pathlib import Path
 
 from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.campaign.dataset_section import DatasetSection
-from nnlc.errors import CampaignError
+from nnlc.errors import CampaignError, FamilyError
 from nnlc.families.network_family import NetworkFamily
-from nnlc.families.registry import installed_family
+from nnlc.families.reference import FamilyReference
+from nnlc.families.registry import completed
 from nnlc.networks import FamilySpec, ImageSet, Specification, image_set_of_table
 from nnlc.networks.image_sets import shown_name
 from nnlc.networks.recipe import TrainingSection
@@ -99,8 +100,32 @@ def _origin_of(spec: Specification, campaign: Campaign | None, images: ImageSet 
         )
     section = DatasetSection(networks_per_depth=1)
     stamp = datetime(2000, 1, 1)
-    family = installed_family(spec.family) if isinstance(spec, FamilySpec) else None
+    family = _installed_family(spec.family) if isinstance(spec, FamilySpec) else None
     assumed = Campaign(
         name="assumed", seed=0, stamp=stamp, datasets={found.name: section}, family=family
     )
     return Origin(assumed, found, is_assumed=True)
+
+
+def _installed_family(label: str) -> FamilyReference:
+    """Return the reference to a table's family that nnlc ships or a package has.
+
+    Args:
+        label: name and version in the table, such as residual@1.
+
+    Raises:
+        FamilyError: there is none of this name, or only of another version.
+    """
+    try:
+        reference = completed(FamilyReference(name=label.partition("@")[0]))
+    except FamilyError as problem:
+        raise FamilyError(
+            f"{problem}; keep the table in its results folder, whose campaign.toml names the code "
+            f"of {label}, or name its campaign"
+        ) from None
+    if reference.label != label:
+        raise FamilyError(
+            f"the table is of family {label}, and {reference.label} is installed: install the "
+            "version that made the table"
+        )
+    return reference

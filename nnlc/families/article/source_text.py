@@ -5,7 +5,14 @@ from collections.abc import Iterator
 from nnlc.families.article.geometry import Walk
 from nnlc.families.article.layer import Layer
 from nnlc.families.article.torch_calls import CALLS
-from nnlc.families.source_text import PIXELS, UNKNOWN_WEIGHTS, number_source, optimizer_source
+from nnlc.families.source_text import (
+    PIXELS,
+    UNKNOWN_WEIGHTS,
+    loss_source,
+    number_source,
+    optimizer_source,
+    recipe_words,
+)
 from nnlc.networks.draws import training_seed
 from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.specification import Specification
@@ -37,9 +44,10 @@ def python_source(walk: Walk, spec: Specification, settings: TrainingSection) ->
         "network = nn.Sequential(",
         *(f"    nn.{_call(layer, settings)}," for layer in walk.layers),
         ")",
-        f"loss_function = nn.{spec.loss_fn}()",
+        f"loss_function = {loss_source(spec, settings)}",
         f"optimizer = {optimizer_source(spec, settings)}",
         f"batch_size = {number_source(spec.batch_size)}",
+        *(f"# In its training, {name}: {words}" for name, words in recipe_words(settings)),
     ]
     return "\n".join(lines) + "\n"
 
