@@ -7,7 +7,7 @@ from own_family import CAMPAIGN, MODULE, write_campaign
 
 from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import FamilyError
-from nnlc.families import registry
+from nnlc.families import loading, registry
 from nnlc.families.reference import FamilyReference
 
 CONSTRUCTS = '''
@@ -58,9 +58,9 @@ def digest_of(folder, module: str = MODULE, name: str = "ladder:Ladder", **sibli
     for sibling, text in siblings.items():
         (folder / f"{sibling}.py").write_text(text)
     (folder / "ladder.py").write_text(module)
-    registry.forget_all()
+    loading.forget_all()
     reference = registry.completed(FamilyReference(name=name, folder=str(folder)))
-    registry.forget_all()
+    loading.forget_all()
     return reference.code
 
 
@@ -135,7 +135,7 @@ def test_a_module_that_only_build_imports_counts_although_it_is_not_loaded(tmp_p
 
 def test_other_packages_do_not_count_and_those_of_a_family_count_from_anywhere(tmp_path, digest):
     assert digest("import json, numpy, nnlc\n" + MODULE) != digest()  # the import does
-    loaded = registry.load_family(FamilyReference(name="residual"))
+    loaded = loading.load_family(FamilyReference(name="residual"))
     assert loaded.modules == {"nnlc.families.residual"}
 
 
@@ -179,7 +179,7 @@ def test_code_that_can_not_be_read_is_named(tmp_path):
 def test_a_folder_that_has_nnlc_itself_counts_none_of_it(tmp_path):
     path = write_campaign(tmp_path, text=CAMPAIGN)
     before = load_campaign(path).family.code
-    registry.forget_all()
+    loading.forget_all()
     (tmp_path / "nnlc" / "families").mkdir(parents=True)
     (tmp_path / "nnlc" / "families" / "__init__.py").write_text("1 / 0\n")
     assert load_campaign(path).family.code == before

@@ -11,19 +11,20 @@ from worker_jobs import events, run_worker, start_worker, tables, wait_for
 
 from nnlc.campaign.campaign import load_campaign
 from nnlc.cli import app
-from nnlc.errors import FamilyError
-from nnlc.families import registry
+from nnlc.errors import FamilyError, NnlcError
+from nnlc.families import loading
 from nnlc.results.folder import ResultsFolder
 
 OTHER = MODULE.replace("nn.Flatten()", "nn.Flatten(1)")
 SECOND = MODULE.replace('version = "1"', 'version = "2"')
 ONE = CAMPAIGN.replace("networks_per_group = 2", "networks_per_group = 1\ngroups = [1, 1]")
+OFTEN = f"{ONE}[run]\ncheckpoint_minutes = 0.001\n"
 SLOW = MODULE.replace(
     "        layers, inputs",
     "        import time\n"
     "        class Slow(nn.Identity):\n"
     "            def forward(self, images):\n"
-    "                time.sleep(0.05)\n"
+    "                time.sleep(0.2)\n"
     "                return images\n\n"
     "        layers, inputs",
 ).replace("layers += [", "layers += [Slow(),")
@@ -32,13 +33,13 @@ SLOW = MODULE.replace(
 def change(folder, module: str) -> None:
     """Give a family other code, which a new process would see."""
     (folder / "ladder.py").write_text(module)
-    registry.forget_all()
+    loading.forget_all()
 
 
 def run(*words: object) -> tuple[int, str]:
-    registry.forget_all()
+    loading.forget_all()
     done = CliRunner().invoke(app, list(map(str, words)))
-    told = str(done.exception) if isinstance(done.exception, FamilyError) else ""
+    told = str(done.exception) if isinstance(done.exception, NnlcError) else ""
     return done.exit_code, (done.output + told)
 
 
@@ -104,7 +105,7 @@ def test_accepted_code_is_written_down_and_tables_stay(command, results):
     assert {path: path.read_bytes() for path in tables_of(results)} == before
     status, told = run("status", results)
     assert "other code of the family was accepted" in told
-    assert run(*words, "--accept-code")[1].count("accepted") == 0
+    assert ": accepted;" not in run(*words, "--accept-code")[1]
 
 
 def test_code_is_no_difference_between_campaigns_but_the_family_is(results):
@@ -114,8 +115,7 @@ def test_code_is_no_difference_between_campaigns_but_the_family_is(results):
         ResultsFolder(results).open(other)
     residual = CAMPAIGN.replace("ladder:Ladder", "residual").replace("widest = 6", "")
     file = write_campaign(results.parent, text=residual)
-    status, told = run("grow", results, file)
-    assert "family.name is 'ladder:Ladder' there" in told + str(status)
+    assert "family.name is 'ladder:Ladder' there" in run("grow", results, file)[1]
 
 
 def test_a_folder_that_has_moved_with_its_code_names_the_new_place(results, tmp_path):
@@ -129,21 +129,20 @@ def test_a_folder_that_has_moved_with_its_code_names_the_new_place(results, tmp_
 
 def test_a_folder_is_read_without_its_familys_code(results):
     (results.parent / "ladder.py").unlink()
-    registry.forget_all()
+    loading.forget_all()
     assert ResultsFolder(results).campaign().network_count == 4
-    for words in (("metrics", results), ("show", tables_of(results)[0]), ("plot", results)):
+    for words in (("show", tables_of(results)[0]), ("audit", results)):
         status, told = run(*words)
-        assert "can't be imported" not in told, words
+        assert status == 0, told
 
 
 def test_a_network_begun_under_other_code_starts_again_when_that_is_accepted(tmp_path):
     """Without acceptance nothing is done; with the old code back, it would go on."""
-    campaign, results = write_campaign(tmp_path, SLOW, ONE), tmp_path / "r"
+    campaign, results = write_campaign(tmp_path, SLOW, OFTEN), tmp_path / "r"
     job = start_worker(campaign, "--results", results, "--device", "cpu")
-    wait_for(results, "start")
+    wait_for(results, "checkpoint")
     job.send_signal(signal.SIGTERM)
     assert job.wait() == 75
-    assert events(results, "checkpoint")
 
     change(tmp_path, OTHER)
     refused = run_worker(campaign, "--results", results, "--device", "cpu")

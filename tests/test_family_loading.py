@@ -8,7 +8,7 @@ from own_family import CAMPAIGN, MODULE, write_campaign
 
 from nnlc.campaign.campaign import load_campaign
 from nnlc.errors import CampaignError, FamilyError
-from nnlc.families import registry
+from nnlc.families import loading, registry
 from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.families.reference import FamilyReference
 from nnlc.system import foreign_code
@@ -54,8 +54,8 @@ WRONG = {
 def forgotten(tmp_path):
     """No module of a test is found by the next."""
     yield
-    registry.forget_all()
-    registry._loaded.clear()
+    loading.forget_all()
+    loading._loaded.clear()
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
@@ -121,7 +121,7 @@ def installed(monkeypatch, **packages):
 
     entries = []
     for package, (name, value) in packages.items():
-        entry = EntryPoint(name, value, registry.GROUP)
+        entry = EntryPoint(name, value, loading.GROUP)
         vars(entry).update(dist=Package(package))
         entries.append(entry)
     monkeypatch.setattr(foreign_code, "entry_points", lambda group: entries)

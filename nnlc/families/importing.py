@@ -21,12 +21,15 @@ def attribute_of(module: str, name: str, folder: str | None) -> object:
     Raises:
         FamilyError: the module can't be imported, or has no such name.
     """
+    writes_none, sys.dont_write_bytecode = sys.dont_write_bytecode, folder is not None
     try:
         with running_foreign_code():
             found = importlib.import_module(module)
     except ForeignCodeError as problem:
         where = f" beside the campaign file, in {folder}," if folder else ""
         raise FamilyError(f"module {module}{where} can't be imported: {problem}") from None
+    finally:
+        sys.dont_write_bytecode = writes_none
     if not hasattr(found, name):
         raise FamilyError(f"module {module} has no class {name}")
     return getattr(found, name)
