@@ -307,10 +307,10 @@ def test_a_manifest_that_is_none_is_told(tmp_path, content):
 def test_a_manifest_of_another_version_or_with_strange_numbers_is_told(tmp_path):
     export = three_exported(tmp_path, "parquet")
     values = json.loads((export / "export.json").read_text())
-    (export / "export.json").write_text(json.dumps(values | {"nnlc_export": 2}))
-    refused(export, "has format 2, but this nnlc knows formats up to 1")
+    (export / "export.json").write_text(json.dumps(values | {"nnlc_export": 3}))
+    refused(export, "has format 3, but this nnlc knows formats up to 2")
     (export / "export.json").write_text(json.dumps(values | {"nnlc_export": 0}))
-    refused(export, "an export of version 0; this nnlc reads version 1")
+    refused(export, "an export of version 0; this nnlc reads versions 1 and 2")
     for strange in (-1, 1.5, "3", True, None):
         (export / "export.json").write_text(json.dumps(values | {"tables": strange}))
         refused(export, "is damaged, or nnlc did not write it")

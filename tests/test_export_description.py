@@ -11,7 +11,8 @@ import pytest
 from export_samples import FILES, WRITTEN, sample, three_exported, three_tables, write_tables
 
 from nnlc import NnlcError, export_tables, load_campaign, load_tables
-from nnlc.exporting.datasheet import LOADING
+from nnlc.exporting.datasheet import loading
+from nnlc.exporting.manifest import read_manifest
 from nnlc.networks import KNOWN_IMAGE_SETS
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal
@@ -209,7 +210,7 @@ def test_whatever_a_table_or_user_says_is_text_on_the_page(tmp_path):
 @pytest.mark.parametrize("format", WRITTEN)
 def test_the_lines_for_loading_load_what_load_tables_gives(tmp_path, format, monkeypatch):
     export = three_exported(tmp_path, format)
-    lines = LOADING[format]
+    lines = loading(read_manifest(export).schema, format)
     assert lines.count("\n") == 3
     assert lines in Page(export).text
     tables = load_tables(tmp_path / "tables")

@@ -23,6 +23,8 @@ from nnlc.families.arithmetic import fingerprint
 from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.schedule import Schedule
 from nnlc.training.augmentation import Augmentation
+from nnlc.training.network_text import python_source
+from nnlc.training.origin import origin_of
 
 pytestmark = pytest.mark.usefixtures("deterministic")
 
@@ -210,6 +212,20 @@ def test_each_setting_of_a_recipe_changes_the_curve_and_what_a_checkpoint_must_h
     assert kept[0].keys() == {"pixels", "pooling", "dropout", "truncate"}
 
 
+@pytest.mark.parametrize("name", ["cosine", "step"])
+def test_a_rate_in_memory_gives_the_same_curve(name):
+    """As on GPUs, whose captured steps read it there, by SGD's fused kernel."""
+    images, network, settings = first(bundled_images(), 1000), network_of(name), settings_of(name)
+    loop = loop_on(images, network, EPOCHS, **settings)
+    loop.steps._rate = torch.zeros(())
+    loop._optimizer.param_groups[0].update(foreach=False, fused=True)
+    found, expected = (
+        np.array([[row.train_loss, row.val_loss] for row in rows])
+        for rows in (loop, curve(network, images, EPOCHS, **settings))
+    )
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
 def test_validation_knows_neither_augmentation_nor_smoothing():
     images, network = first(bundled_images(), 200), spec(learning_rate=0, momentum=0)
     own = {"augmentation": ("crop:4", "flip", "cutout:8"), "label_smoothing": 0.3}
@@ -225,6 +241,27 @@ def test_the_first_rows_of_a_schedule_are_those_of_the_whole_campaign():
     loop = loop_on(images, network, 1, campaign_epochs=4, schedule="cosine")
     assert bits(list(loop)) == bits(whole[:2])
     assert bits(curve(network, images, 1, schedule="cosine")) != bits(whole[:2])
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_source_of_a_network_has_the_rates_of_its_training(name, tmp_path):
+    settings = TrainingSection(**settings_of(name))
+    path = tmp_path / "mine.toml"
+    path.write_text(PLAIN.replace("F-MNIST", "F-MNIST-sample"))
+    campaign = load_campaign(path).model_copy(update={"training": settings, "epochs": 5})
+    network = network_of(name)
+    origin = origin_of(network, campaign)
+    made: dict = {}
+    exec(python_source(network, origin), made)
+    schedule, steps = Schedule(network.learning_rate, settings, 5, 40), []
+    for k in range(5 * 40):
+        steps.append((made["schedule"].get_last_lr()[0], schedule.rate_of(*divmod(k, 40))))
+        made["optimizer"].step()
+        made["schedule"].step()
+    for printed, trained in steps:
+        assert printed == pytest.approx(trained, rel=1e-12)
+    usual = campaign.model_copy(update={"training": TrainingSection()})
+    assert "schedule" not in python_source(spec(), origin_of(spec(), usual))
 
 
 def test_one_process_or_many_with_any_interruption_leave_the_same_bytes(tmp_path):

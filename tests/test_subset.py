@@ -259,7 +259,7 @@ def test_no_text_breaks_the_reader_of_ranges(text):
 
 
 def test_what_no_table_can_be_is_no_selection(capsys):
-    with pytest.raises(NnlcError, match=r"--depth '2\.5-3': convolutions are counted in whole"):
+    with pytest.raises(NnlcError, match=r"--depth '2\.5-3': depths are whole numbers"):
         read_depths("--depth", "2.5-3")
     assert read_depths("--depth", "2-3") == (2, 3)
     with pytest.raises(NnlcError, match="no accuracy is above 100 percent"):

@@ -53,8 +53,13 @@ def subset(
     dataset: Annotated[
         list[str] | None, typer.Option(help="Dataset, such as CIFAR-100; repeatable.")
     ] = None,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(help="Family, such as article, residual or residual@1; repeatable."),
+    ] = None,
     depth: Annotated[
-        str | None, typer.Option(help="Number of convolutions: N, A-B, A- or -B.")
+        str | None,
+        typer.Option(help="Depth, for the article's networks convolutions: N, A-B, A- or -B."),
     ] = None,
     final_accuracy: Annotated[
         str | None, typer.Option(help="Final accuracy in percent: A-B, A- or -B.")
@@ -102,6 +107,7 @@ def subset(
 
     selection = Selection(
         datasets=tuple(dataset or ()),
+        families=tuple(family or ()),
         depth=read_depths("--depth", depth),
         final_accuracy=read_percent("--final-accuracy", final_accuracy),
         best_accuracy=read_percent("--best-accuracy", best_accuracy),

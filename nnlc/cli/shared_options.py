@@ -63,7 +63,7 @@ def columns_of(text: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
 
     fields = {column.name: column.field for column in article_layout().columns}
     given = default if text is None else filter(None, map(str.strip, text.split(",")))
-    return tuple(fields.get(name, name) for name in given)
+    return tuple(fields.get(name) or name.partition(":")[0] for name in given)
 
 
 def load(paths: list[Path], damaged: str, val_loss: str = "as-published") -> "frames.Tables":

@@ -24,7 +24,7 @@ class Clash:
 
     @property
     def is_same_network(self) -> bool:
-        return self.first.metadata == self.second.metadata
+        return _network(self.first) == _network(self.second)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def notes(merged: MergedTables) -> list[str]:
             f"{counted(len(left_out), 'table')} left out, because a different table with the same "
             "ID came first: " + some_of(left_out, _NAMED)
         )
-    by_specification = _group((one.metadata[1:], one.id) for one in firsts)
+    by_specification = _group((_network(one), one.id) for one in firsts)
     if same := [" = ".join(first_few(ids)) for ids in by_specification.values() if ids[1:]]:
         found.append(f"the same network, seed included, under several IDs: {some_of(same, _NAMED)}")
     found += _mixed(((one.dataset, one.folder) for one in firsts), "dataset {} has folders {}")
@@ -112,6 +112,11 @@ def notes(merged: MergedTables) -> list[str]:
             "was different: " + some_of(renamed, _NAMED)
         )
     return found
+
+
+def _network(source: Source) -> tuple[object, ...]:
+    """Return own columns and values of a network, seed included, without its ID."""
+    return tuple(column.name for column in source.layout.own), source.metadata[1:]
 
 
 def _mixed(pairs: Iterable[tuple[str, str]], words: str) -> list[str]:

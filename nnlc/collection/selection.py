@@ -1,4 +1,4 @@
-"""Selection of tables by dataset, depth, accuracy or ID, or at random."""
+"""Selection of tables by dataset, family, depth, accuracy or ID, or at random."""
 
 import math
 import re
@@ -16,6 +16,7 @@ from nnlc.networks.image_sets import dataset_among
 from nnlc.networks.specification import ID_PATTERN
 from nnlc.system.text_file import read_text
 from nnlc.tables.frames import Tables
+from nnlc.wording import first_few
 
 Range = tuple[float, float]
 """Least and greatest value, both included."""
@@ -28,8 +29,10 @@ class Selection:
 
     datasets: tuple[str, ...] = ()
     """Datasets, as in the column `dataset` or in folders' names; empty allows all."""
+    families: tuple[str, ...] = ()
+    """Families, by name and version or by name alone; empty allows all."""
     depth: Range | None = None
-    """Number of convolutions."""
+    """Column `depth`; networks of families that have no depth are left out."""
     final_accuracy: Range | None = None
     """Accuracy in percent after the last half epoch of the table."""
     best_accuracy: Range | None = None
@@ -49,11 +52,12 @@ class Selection:
         """Return the IDs of the networks that meet all criteria, sorted; a sample in drawn order.
 
         Raises:
-            NnlcError: no table has one of the datasets or IDs, or too few are left for `sample`.
+            NnlcError: no table has one of the datasets, families or IDs, or too few are left for
+                `sample`.
         """
         networks = tables.networks
         check_known(sorted(self.ids or ()), set(networks["id"]))
-        holds = select_networks(networks, self.datasets, self.depth)
+        holds = select_networks(networks, self.datasets, self.depth, self.families)
         if self.ids is not None:
             holds &= networks["id"].isin(self.ids)
         if (self.final_accuracy, self.best_accuracy, self.diverged, self.learned) != (None,) * 4:
@@ -89,21 +93,42 @@ def check_known(ids: Iterable[str], known: Container[str]) -> None:
 
 
 def select_networks(
-    networks: pd.DataFrame, datasets: Sequence[str] = (), depth: Range | None = None
+    networks: pd.DataFrame,
+    datasets: Sequence[str] = (),
+    depth: Range | None = None,
+    families: Sequence[str] = (),
 ) -> "pd.Series[bool]":
-    """Return True for each network of these datasets and depths.
+    """Return True for each network of these datasets, depths and families.
 
     Raises:
-        NnlcError: no table has one of the datasets.
+        NnlcError: no table has one of the datasets or families.
     """
     holds = pd.Series(True, index=networks.index)
     if datasets:
         found = networks["dataset"].unique()
         values = {dataset_among(name, found) for name in datasets}
         holds &= networks["dataset"].isin(values)
+    if families:
+        found = networks["family"].unique()
+        holds &= networks["family"].isin({one for name in families for one in _among(name, found)})
     if depth is not None:
-        holds &= networks["depth"].between(*depth)
+        holds &= networks["depth"].between(*depth).fillna(False).astype(bool)
     return holds
+
+
+def _among(name: str, found: Iterable[str]) -> list[str]:
+    """Return the families that a user's name stands for: one, or all versions of one.
+
+    Raises:
+        NnlcError: no table is of such a family.
+    """
+    known = sorted(family for family in found if isinstance(family, str))
+    chosen = [family for family in known if name in (family, family.partition("@")[0])]
+    if not chosen:
+        raise NnlcError(
+            f"no table is of family {name!r}; there are {', '.join(first_few(known)) or 'none'}"
+        )
+    return chosen
 
 
 def seed_of(sample: int | None, seed: int | None) -> int:
@@ -138,13 +163,13 @@ def draw_sample(ids: Iterable[str], count: int, seed: int) -> list[str]:
 
 
 def read_depths(name: str, text: str | None) -> Range | None:
-    """Return the least and the greatest number of convolutions, as `read_range` does.
+    """Return the least and the greatest depth, as `read_range` does.
 
     Raises:
         NnlcError: as in `read_range`, or a number is no integer.
     """
     if text is not None and "." in text:
-        raise NnlcError(f"{name} {text!r}: convolutions are counted in whole numbers, such as 2-5")
+        raise NnlcError(f"{name} {text!r}: depths are whole numbers, such as 2-5")
     return read_range(name, text)
 
 

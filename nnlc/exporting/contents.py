@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlc.errors import NnlcError, TableError
-from nnlc.exporting.schema import LONGEST, NUMBERS, SPECIFICATION, STORED, VALUES
-from nnlc.families.article import NetworkSpec
+from nnlc.exporting.schema import LONGEST, VALUES, Schema, article_first, schema_of, text_of
+from nnlc.families.layouts import ARTICLE_NAME, depth_of
+from nnlc.networks.specification import Specification
 from nnlc.tables import Row, Table
 from nnlc.tables.folder_names import PART_NAMES, table_name
 from nnlc.wording import reason_of
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Records = dict[str, list[Any]]
-"""Values for each network, by the name of a part of `NETWORKS`; lists are tuples of integers."""
+"""Values for each network, by the name of a part of `Schema.networks`.
+
+Lists are tuples of integers, and None is a blank field.
+"""
 
 MOST_TABLES = 1_000_000
 MOST_HALF_EPOCHS = 20_000_000
@@ -37,8 +41,9 @@ _LONGEST_NAME_BYTES = 255
 class Contents:
     """Records of many networks, and their curves."""
 
+    schema: Schema
     networks: Records
-    """Parts of `NETWORKS` that are not derived."""
+    """Columns of `schema`; those that are read from files lack the derived ones."""
     values: Floats
     """Curves, network after network: half epochs × `VALUES`."""
     blanks: Flags
@@ -48,17 +53,15 @@ class Contents:
         return len(self.networks["id"])
 
     @property
-    def layout(self) -> "Layout":
+    def layout(self) -> "CurveRows":
         """Layout of the curves' rows."""
-        return Layout(self.networks["id"], self.networks["half_epochs"])
+        return CurveRows(self.networks["id"], self.networks["half_epochs"])
 
-    def column(self, name: str) -> list[Any]:
-        """Return the values of a part of `NETWORKS`, derived or not."""
-        if name == "depth":
-            return [len(kernels) for kernels in self.networks["conv_kernels"]]
-        if name == "published":
-            return [not flag for flag in self.networks["torch_set_deterministic"]]
-        return self.networks[name]
+    @property
+    def families(self) -> list[str]:
+        """Families of the networks, sorted, the article's first."""
+        names = set(self.networks["family"]) if self.schema.has_families else {ARTICLE_NAME}
+        return sorted(names, key=article_first)
 
     def paths(self) -> list[str]:
         """Return each table's path relative to a folder of exported tables."""
@@ -72,7 +75,7 @@ class Contents:
         return hashlib.sha256("".join(f"{s}  {p}\n" for p, s in lines).encode()).hexdigest()
 
 
-class Layout:
+class CurveRows:
     """Layout of the curves' rows: network after network, half epoch after half epoch."""
 
     def __init__(self, ids: Sequence[str], half_epochs: Sequence[int]) -> None:
@@ -150,29 +153,38 @@ def contents_of(sources: Sequence["Source"]) -> Contents:
         )
     for one in sources:
         _check_size(one)
-    networks: Records = {
-        part.name: [one.metadata[i] for one in sources] for i, part in enumerate(SPECIFICATION)
-    }
-    networks["half_epochs"] = [len(one.curve) for one in sources]
-    networks["folder"] = [one.folder for one in sources]
-    networks["sha256"] = [one.sha256 for one in sources]
-    parameters = [networks[name] for name in NUMBERS]
-    networks["float_zeros"] = [_float_zeros(values) for values in zip(*parameters, strict=True)]
+    schema = schema_of({id(one.layout): one.layout for one in sources}.values())
+    records = [_record(one, schema) for one in sources]
+    networks = {part.name: [one.get(part.name) for one in records] for part in schema.networks}
     empty = np.empty((0, len(VALUES)))
     values = np.concatenate([empty, *(one.curve for one in sources)])
     blanks = np.concatenate([empty.astype(bool), *map(_blanks, sources)])
-    return Contents(networks, values, blanks)
+    return Contents(schema, networks, values, blanks)
 
 
 def _check_size(source: "Source") -> None:
-    for part, value in zip(SPECIFICATION, source.metadata, strict=True):
-        if part.kind in LONGEST and len(value) > LONGEST[part.kind]:
-            raise TableError(f"{part.table_column} is too long for an export", path=source.path)
+    for column, value in zip(source.layout.columns, source.metadata, strict=True):
+        if column.kind in LONGEST and len(value) > LONGEST[column.kind]:
+            raise TableError(f"{column.name} is too long for an export", path=source.path)
+    if len(text_of(source.layout)) > LONGEST["text"]:
+        raise TableError("the header is too long for an export", path=source.path)
 
 
-def _float_zeros(values: Sequence[float]) -> str:
-    zeros = zip(NUMBERS, values, strict=True)
-    return "-".join(name for name, value in zeros if isinstance(value, float) and _is_zero(value))
+def _record(source: "Source", schema: Schema) -> dict[str, Any]:
+    """Return the record of a table's network, by part."""
+    layout, values = source.layout, source.values
+    numbers = (column.field for column in layout.columns if column.kind == "number")
+    zeros = (name for name in numbers if isinstance(values[name], float) and _is_zero(values[name]))
+    return {schema.part_of(column): values[column.field] for column in layout.columns} | {
+        "family": source.family,
+        "depth": depth_of(layout, values),
+        "half_epochs": len(source.curve),
+        "published": source.is_published,
+        "folder": source.folder,
+        "sha256": source.sha256,
+        "float_zeros": "-".join(zeros),
+        "own_columns": text_of(layout),
+    }
 
 
 def _is_zero(value: float) -> bool:
@@ -243,13 +255,20 @@ def is_folder_name(name: str) -> bool:
     )
 
 
-def _specification(contents: Contents, i: int) -> NetworkSpec:
-    values = {part.name: contents.networks[part.name][i] for part in SPECIFICATION}
-    float_zeros = contents.networks["float_zeros"][i].split("-")
-    for name in NUMBERS:
-        if _is_zero(values[name]) and name not in float_zeros:
-            values[name] = 0
-    return NetworkSpec(**values)
+def _specification(contents: Contents, i: int) -> Specification:
+    schema, networks = contents.schema, contents.networks
+    layout = schema.layout_of(networks, i)
+    float_zeros = networks["float_zeros"][i].split("-")
+    values: dict[str, Any] = {}
+    for column in layout.columns:
+        part = schema.part_of(column)
+        values[column.field] = value = networks[part][i]
+        if value is None:
+            raise NnlcError(f"column {part} is blank")
+        if column.kind == "number" and _is_zero(value) and column.field not in float_zeros:
+            values[column.field] = 0
+    spec: Specification = layout.make(values)
+    return spec
 
 
 def _rows(contents: Contents, start: int, end: int) -> tuple[Row, ...]:
@@ -261,13 +280,18 @@ def _rows(contents: Contents, start: int, end: int) -> tuple[Row, ...]:
     return tuple(Row(*row) for row in values)
 
 
-def check_records(networks: Records, where: Path) -> None:
+def check_records(schema: Schema, networks: Records, where: Path) -> None:
     """Check that all parts of records read from a file have the same length, within bounds.
+
+    Args:
+        schema: schema of the export.
+        networks: the records.
+        where: the file, for messages.
 
     Raises:
         NnlcError: a part is too short or too long, or there are too many half epochs.
     """
-    for part in STORED:
+    for part in schema.stored:
         if len(networks[part.name]) != len(networks["id"]):
             raise NnlcError(
                 f"{where}, column {part.name}: {len(networks[part.name])} values for "

@@ -21,7 +21,10 @@ from nnlc.exporting.origins import (
     Origins,
     Publication,
 )
-from nnlc.exporting.schema import CURVES, NETWORKS, Kind, Part
+from nnlc.exporting.schema import CURVES, Part
+from nnlc.families.layouts import ARTICLE_NAME
+from nnlc.networks.columns import Kind
+from nnlc.wording import counted
 
 _KEYS = (
     "@language @vocab citeAs column conformsTo cr rai data dataType dct equivalentProperty "
@@ -72,7 +75,7 @@ def describe(
         format: format of the export.
         files: files with the records, by name.
     """
-    name = dataset_name(origins, publication)
+    name = dataset_name(contents, origins, publication)
     values: dict[str, Any] = {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
@@ -90,7 +93,7 @@ def describe(
         "sameAs": "" if origins.own else DATASET_URL,
         "distribution": [_file_object(format, *item) for item in sorted(files.items())],
         "recordSet": [
-            _record_set(format, "networks", NETWORKS, ["id"]),
+            _record_set(format, "networks", contents.schema.networks, ["id"]),
             _record_set(format, "curves", CURVES, ["id", "half_epoch"]),
         ],
     }
@@ -98,17 +101,26 @@ def describe(
     return (json.dumps(known, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def dataset_name(origins: Origins, publication: Publication) -> str:
+def dataset_name(contents: Contents, origins: Origins, publication: Publication) -> str:
     """Return the title of an export."""
+    kind = "random convolutional" if contents.families == [ARTICLE_NAME] else "neural"
     return publication.title or (
-        "Learning curves of random convolutional networks" if origins.own else ARTICLE_TITLE
+        f"Learning curves of {kind} networks" if origins.own else ARTICLE_TITLE
     )
+
+
+def kind_of_networks(contents: Contents) -> str:
+    """Return words for the networks of an export, with their families if there are others."""
+    if contents.families == [ARTICLE_NAME]:
+        return "Convolutional networks with random parameters"
+    families = counted(len(contents.families), "family", "families")
+    return f"Neural networks of {families} ({', '.join(contents.families)})"
 
 
 def _description(contents: Contents, origins: Origins) -> str:
     datasets = ", ".join(sorted(set(contents.networks["dataset"])))
     words = (
-        f"Convolutional networks with random parameters ({len(contents)}), each trained on images "
+        f"{kind_of_networks(contents)} ({len(contents)}), each trained on images "
         f"({datasets}) half epoch by half epoch: specifications, and the training loss, validation "
         f"loss and validation accuracy after each of {contents.layout.rows} half epochs."
     )

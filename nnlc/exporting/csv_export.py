@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from nnlc.errors import NnlcError
-from nnlc.exporting.contents import MOST_TABLES, Contents, Layout, Records, check_records
+from nnlc.exporting.contents import MOST_TABLES, Contents, CurveRows, Records, check_records
 from nnlc.exporting.manifest import RECORDS, Manifest, open_plain
-from nnlc.exporting.schema import CURVES, LONGEST, NETWORKS, STORED, VALUES, Part
-from nnlc.families.layouts import article_layout
+from nnlc.exporting.schema import CURVES, LONGEST, VALUES, Part, Schema
+from nnlc.networks.columns import KINDS, column
 from nnlc.tables import CURVE_COLUMNS
 
 NETWORKS_FILE, CURVES_FILE = RECORDS["csv"]
@@ -28,9 +28,8 @@ _FORMULA = ("=", "+", "-", "@", "'")
 _LONGEST_LINE = 4 << 20
 """Most characters of a line; nnlc writes far shorter ones."""
 _ROWS_AT_ONCE = 1 << 14
-_COLUMNS = {column.field: column for column in article_layout().columns}
-_INTEGER = _COLUMNS["batch_size"]
-_FLAG = _COLUMNS["train_gpu"]
+_ENCODINGS = {kind: column("", "", kind) for kind in KINDS}
+_INTEGER = _ENCODINGS["integer"]
 _VALUE = CURVE_COLUMNS[0]
 _Rows = Iterator[tuple[int, list[str]]]
 """Rows below the header, each with its line number."""
@@ -40,8 +39,9 @@ def write(contents: Contents, folder: Path) -> None:
     """Write the files of an export into a folder."""
     with (folder / NETWORKS_FILE).open("x", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(part.name for part in NETWORKS)
-        columns = [map(_writer_of(part), contents.column(part.name)) for part in NETWORKS]
+        parts = contents.schema.networks
+        writer.writerow(part.name for part in parts)
+        columns = [map(_writer_of(part), contents.networks[part.name]) for part in parts]
         writer.writerows(zip(*columns, strict=True))
     with (folder / CURVES_FILE).open("x", newline="", encoding="utf-8") as file:
         file.write(_line(part.name for part in CURVES))
@@ -69,11 +69,8 @@ def _line(texts: Iterable[str]) -> str:
 
 
 def _writer_of(part: Part) -> Callable[[Any], str]:
-    if part.kind == "text":
-        return _escape_formula
-    if part.name in _COLUMNS:
-        return _COLUMNS[part.name].write
-    return _FLAG.write if part.kind == "flag" else _INTEGER.write
+    write = _escape_formula if part.kind == "text" else _ENCODINGS[part.kind].write
+    return write if not part.blank else lambda value: "" if value is None else write(value)
 
 
 def _escape_formula(text: str) -> str:
@@ -88,14 +85,14 @@ def _value_texts(contents: Contents, start: int, end: int) -> Iterator[list[str]
         yield texts
 
 
-def read(folder: Path, manifest: Manifest) -> Contents:  # noqa: ARG001  a reader like the others
+def read(folder: Path, manifest: Manifest) -> Contents:
     """Read an export; each field is checked, as a user may have edited the files.
 
     Raises:
         NnlcError: a file has anything that nnlc does not write; with column and line.
     """
-    networks = _read_networks(folder / NETWORKS_FILE)
-    layout = Layout(networks["id"], networks["half_epochs"])
+    networks = _read_networks(folder / NETWORKS_FILE, manifest.schema)
+    layout = CurveRows(networks["id"], networks["half_epochs"])
     path = folder / CURVES_FILE
     values = np.empty((layout.rows, len(VALUES)))
     blanks = np.empty(values.shape, dtype=bool)
@@ -114,7 +111,7 @@ def read(folder: Path, manifest: Manifest) -> Contents:  # noqa: ARG001  a reade
                 blanks[start : start + len(chunk), i] = [not text for text in texts]
             start += len(chunk)
     layout.check_end(path, start)
-    return Contents(networks, values, blanks)
+    return Contents(manifest.schema, networks, values, blanks)
 
 
 def _numbers(
@@ -129,28 +126,28 @@ def _numbers(
         raise  # pragma: no cover  unreachable
 
 
-def _read_networks(path: Path) -> Records:
-    names = [part.name for part in STORED]
-    readers = [_reader_of(part) for part in STORED]
+def _read_networks(path: Path, schema: Schema) -> Records:
+    names = [part.name for part in schema.stored]
+    readers = [_reader_of(part) for part in schema.stored]
     networks: Records = {name: [] for name in names}
     with _reading(path, names) as rows:
         for line, fields in islice(rows, MOST_TABLES):
             for name, read_field, text in zip(names, readers, fields, strict=True):
                 networks[name].append(_field(path, line, text, name, read_field))
-    check_records(networks, path)
+    check_records(schema, networks, path)
     return networks
 
 
 def _reader_of(part: Part) -> Callable[[str], Any]:
-    if part.kind == "text":
-        return methodcaller("removeprefix", "'")
-    if part.kind == "integers":
-        return partial(_read_list, part.name)
-    return _COLUMNS[part.name].read if part.name in _COLUMNS else _INTEGER.read
+    if part.kind == "integers":  # a blank field may be an empty list, and is read as one
+        return _read_list
+    unescape = methodcaller("removeprefix", "'")
+    read_field = unescape if part.kind == "text" else _ENCODINGS[part.kind].read
+    return read_field if not part.blank else lambda text: read_field(text) if text else None
 
 
-def _read_list(name: str, text: str) -> tuple[int, ...]:
-    values: tuple[int, ...] = _COLUMNS[name].read(text)
+def _read_list(text: str) -> tuple[int, ...]:
+    values: tuple[int, ...] = _ENCODINGS["integers"].read(text)
     if len(values) > LONGEST["integers"]:
         raise ValueError(f"the list has more than {LONGEST['integers']} entries")
     return values

@@ -9,6 +9,7 @@ Its answers to the questions of a datasheet come from tables and journals only.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +18,27 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from nnlc.exporting import origins as article
 from nnlc.exporting.contents import Contents, Flags, Floats
-from nnlc.exporting.croissant import dataset_name
+from nnlc.exporting.croissant import dataset_name, kind_of_networks
 from nnlc.exporting.manifest import FileEntry, Format
 from nnlc.exporting.origins import Origins, Publication
-from nnlc.exporting.schema import CURVES, NETWORKS, VALUES, Kind
+from nnlc.exporting.schema import CURVES, VALUES, Schema
+from nnlc.families.layouts import ARTICLE_NAME, article_remark
+from nnlc.networks.columns import Kind
 from nnlc.wording import counted
 
 _ACCURACY = [part.name for part in VALUES].index("val_accuracy_percent")
 _NAMED = 10
 """Most lengths of curves that are listed."""
-_LISTS = " ".join(part.name for part in NETWORKS if part.kind == "integers")
-_AS_TEXT = f'dict.fromkeys("{_LISTS}".split(), str)'
-LOADING: dict[Format, str] = {
-    "parquet": """\
+_PARQUET_LOADING = """\
 import pandas as pd
 networks, curves = pd.read_parquet("networks.parquet"), pd.read_parquet("curves.parquet")
 best = curves.groupby(["dataset", "id"])["val_accuracy_percent"].max()
-""",
-    "csv": f"""\
+"""
+_CSV_LOADING = """\
 import pandas as pd
 curves = pd.read_csv("curves.csv")
-networks = pd.read_csv("networks.csv", dtype={_AS_TEXT})
-""",
-}
-"""Python code that loads an export with pandas, run in the export's folder."""
+networks = pd.read_csv("networks.csv", dtype=dict.fromkeys("{lists}".split(), str))
+"""
 _TYPES: dict[Format, dict[Kind, str]] = {
     "parquet": {
         "text": "string",
@@ -87,18 +85,20 @@ def render(
     names = np.array(contents.networks["dataset"], dtype=object)
     datasets = [_statistics(contents, name, names == name) for name in sorted(set(names))]
     page = environment.get_template("datasheet.jinja").render(
-        title=dataset_name(origins, publication),
+        title=dataset_name(contents, origins, publication),
+        networks=kind_of_networks(contents),
+        families=contents.families,
         tables=len(contents),
         half_epochs=contents.layout.rows,
         lengths=_lengths(contents),
-        depths=sorted(set(contents.column("depth"))),
+        depths=sorted({depth for depth in contents.networks["depth"] if depth is not None}),
         datasets=datasets,
-        oddities=list(_oddities(datasets, origins)),
+        oddities=list(_oddities(contents, datasets, origins)),
         digest=contents.digest,
         values=VALUES,
-        records=[("networks", NETWORKS), ("curves", CURVES)],
+        records=[("networks", contents.schema.networks), ("curves", CURVES)],
         types=_TYPES[format],
-        loading=LOADING[format],
+        loading=loading(contents.schema, format),
         format=format,
         files=sorted(files.items()),
         article=article,
@@ -108,6 +108,12 @@ def render(
         makers="; ".join(f"{made}: {counted(count, 'table')}" for made, count in origins.makers),
     )
     return page.encode("utf-8", "replace")
+
+
+def loading(schema: Schema, format: Format) -> str:
+    """Return Python code that loads an export with pandas, run in the export's folder."""
+    lists = " ".join(part.name for part in schema.networks if part.kind == "integers")
+    return _CSV_LOADING.format(lists=lists) if format == "csv" else _PARQUET_LOADING
 
 
 def _lengths(contents: Contents) -> str:
@@ -128,7 +134,7 @@ def _statistics(contents: Contents, name: str, chosen: Flags) -> dict[str, Any]:
         chosen: True for each network of the dataset.
 
     Returns:
-        - `name`, `tables`; `by_depth`: numbers of networks by their number of convolutions.
+        - `name`, `tables`; `by_depth`, `by_family`: numbers of networks by depth and family.
         - `ranges`: quartiles of the finite values for each of `VALUES`; `best`, `final`: those of
           the networks' best and last accuracies in percent. Each is None without a finite value.
         - `odd`: numbers of nan, infinite and blank fields for each of `VALUES` that has any.
@@ -144,7 +150,8 @@ def _statistics(contents: Contents, name: str, chosen: Flags) -> dict[str, Any]:
     return {
         "name": name,
         "tables": int(chosen.sum()),
-        "by_depth": Counter(np.array(contents.column("depth"))[chosen].tolist()),
+        "by_depth": _count(contents.networks["depth"], chosen),
+        "by_family": _count(contents.networks.get("family", []), chosen),
         "ranges": [_quantiles(column) for column in finite.T],
         "best": _quantiles(np.fmax.reduceat(finite[:, _ACCURACY], ends - lengths)),
         "final": _quantiles(finite[ends - 1, _ACCURACY]),
@@ -157,6 +164,10 @@ def _statistics(contents: Contents, name: str, chosen: Flags) -> dict[str, Any]:
     }
 
 
+def _count(values: list[Any], chosen: Flags) -> Counter[Any]:
+    return Counter(compress(values, chosen.tolist()))
+
+
 def _quantiles(values: Floats) -> tuple[float, float, float] | None:
     """Return least, median and greatest of the values but NaN; None if there are none."""
     known = values[~np.isnan(values)]
@@ -165,7 +176,9 @@ def _quantiles(values: Floats) -> tuple[float, float, float] | None:
     return float(known.min()), float(np.median(known)), float(known.max())
 
 
-def _oddities(datasets: list[dict[str, Any]], origins: Origins) -> Iterator[str]:
+def _oddities(
+    contents: Contents, datasets: list[dict[str, Any]], origins: Origins
+) -> Iterator[str]:
     for one in datasets:
         for name, (nans, infinities, blanks) in one["odd"].items():
             yield (
@@ -186,7 +199,8 @@ def _oddities(datasets: list[dict[str, Any]], origins: Origins) -> Iterator[str]
             'nnlc.load_tables(…, val_loss="corrected") undoes it.'
         )
     yield from origins.mixed
-    yield "fc_dropout_rate may be above 0 where no fully connected layer has dropout."
+    if ARTICLE_NAME in contents.families:
+        yield article_remark()
     yield (
         "Validation leaves out the last partial batch, so accuracies are multiples of "
         "100/(b·⌊N/b⌋) percent."

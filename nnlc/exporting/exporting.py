@@ -111,7 +111,7 @@ def export_tables(
     if not sources:
         raise NnlcError("there is no table to export: all are damaged")
     contents = contents_of(sources)
-    origins = origins_of(sources, places, sum(contents.column("published")))
+    origins = origins_of(sources, places, sum(contents.networks["published"]))
     croissant.check_publication(origins, publication)
     with new_folder(folder, check, replaces=MANIFEST) as temporary:
         write(contents, temporary)
@@ -128,6 +128,7 @@ def export_tables(
             half_epochs=contents.layout.rows,
             digest=contents.digest,
             files=files,
+            own_columns=tuple(contents.schema.layouts),
         )
         (temporary / MANIFEST).write_bytes(manifest.to_bytes())
     return Exported(

@@ -14,9 +14,16 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlc.exporting.contents import MOST_TABLES, Contents, Layout, Records, check_records, reading
+from nnlc.exporting.contents import (
+    MOST_TABLES,
+    Contents,
+    CurveRows,
+    Records,
+    check_records,
+    reading,
+)
 from nnlc.exporting.manifest import RECORDS, Manifest
-from nnlc.exporting.schema import LONGEST, STORED, VALUES
+from nnlc.exporting.schema import LONGEST, VALUES, Schema
 
 FILE = RECORDS["hdf5"][0]
 _LIST = h5py.vlen_dtype(np.dtype("<i4"))
@@ -41,11 +48,11 @@ def read(folder: Path, manifest: Manifest) -> Contents:
     stream = io.BytesIO(manifest.read_file(path))
     with reading(path, "HDF5", _ERRORS) as at, h5py.File(stream, "r") as file:
         get = partial(_column, file, at)
-        networks = _read_networks(get)
-        check_records(networks, path)
-        layout = Layout(networks["id"], networks["half_epochs"])
+        networks = _read_networks(get, manifest.schema)
+        check_records(manifest.schema, networks, path)
+        layout = CurveRows(networks["id"], networks["half_epochs"])
         values, blanks = _read_curves(get, layout, path)
-    return Contents(networks, values, blanks)
+    return Contents(manifest.schema, networks, values, blanks)
 
 
 def _column(file: h5py.File, at: list[str], place: str, most_rows: int, dtype: Any) -> h5py.Dataset:
@@ -89,9 +96,9 @@ def _has_type(dataset: h5py.Dataset, dtype: Any) -> bool:
     return bool(dataset.dtype == np.dtype(dtype))
 
 
-def _read_networks(get: _Reader) -> Records:
+def _read_networks(get: _Reader, schema: Schema) -> Records:
     networks: Records = {}
-    for part in STORED:
+    for part in schema.stored:
         dtype = None if part.kind == "text" else _PLAIN.get(part.kind, _LIST)
         column = get(f"networks/{part.name}", MOST_TABLES, dtype)
         values = (column.asstr() if dtype is None else column)[:].tolist()
@@ -104,7 +111,7 @@ def _read_networks(get: _Reader) -> Records:
 
 
 def _read_curves(
-    get: _Reader, layout: Layout, path: Path
+    get: _Reader, layout: CurveRows, path: Path
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     def whole(name: str, dtype: Any) -> h5py.Dataset:
         found = get(f"curves/{name}", layout.rows, dtype)

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal
 
@@ -12,6 +13,8 @@ from pydantic import Field, TypeAdapter
 
 from nnlc import __version__
 from nnlc.errors import NnlcError
+from nnlc.exporting.schema import Schema, layout_of_text, schema_of
+from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.system.files import open_regular, why_unread
 from nnlc.system.newer_format import too_new
 
@@ -26,8 +29,11 @@ RECORDS: dict[Format, tuple[str, str]] = {
 """Files with the records of networks and of half epochs; HDF5 is only read."""
 ALL_NAMES = {MANIFEST, CROISSANT, DATASHEET}.union(*RECORDS.values())
 """Names of all files that an export may have."""
-VERSION = 1
-"""Version of the format, raised when an older nnlc can no longer read new exports."""
+VERSION, ARTICLE_VERSION = 2, 1
+"""Version of the format, and that of exports of the article's tables alone.
+
+The version is raised when an older nnlc can no longer read new exports.
+"""
 _KEY = "nnlc_export"
 _LARGEST = 1 << 20
 _LARGEST_FILE = 4 << 30
@@ -44,7 +50,7 @@ class FileEntry:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """Manifest of an export: its format, size and files."""
 
@@ -55,12 +61,32 @@ class Manifest:
     """Digest of all tables, `Contents.digest`."""
     files: Mapping[str, FileEntry]
     """Files of the export by name, without the manifest."""
+    own_columns: tuple[str, ...] = (ARTICLE_NAME,)
+    """Texts of all layouts of the tables; not written if there are only the article's."""
+
+    @cached_property
+    def schema(self) -> Schema:
+        """Columns of the networks' records."""
+        return schema_of(map(layout_of_text, self.own_columns))
 
     def to_bytes(self) -> bytes:
-        """Return the content of `export.json`."""
-        values = {_KEY: VERSION, "nnlc": __version__} | _ADAPTER.dump_python(self, by_alias=True)
+        """Return the content of `export.json`.
+
+        Raises:
+            NnlcError: there are too many different columns.
+        """
+        version = VERSION if self.schema.has_families else ARTICLE_VERSION
+        values = {_KEY: version, "nnlc": __version__} | _ADAPTER.dump_python(self, by_alias=True)
         values["files"] = dict(sorted(values["files"].items()))
-        return (json.dumps(values, indent=2) + "\n").encode()
+        if version == ARTICLE_VERSION:
+            del values["own_columns"]
+        content = (json.dumps(values, indent=2) + "\n").encode()
+        if len(content) > _LARGEST:
+            raise NnlcError(
+                "the tables have too many different columns of their families for one export; "
+                "export them in several"
+            )
+        return content
 
     def read_file(self, path: Path) -> bytes:
         """Return the bytes of a file of the export, checked against size and sha256.
@@ -124,11 +150,13 @@ def read_manifest(folder: Path) -> Manifest:
         values: Any = json.loads(content) if len(content) <= _LARGEST else None
         if newer := too_new(path, values[_KEY], VERSION, values.get("nnlc")):
             raise NnlcError(newer)
-        if values[_KEY] != VERSION:
+        if values[_KEY] not in (VERSION, ARTICLE_VERSION):
             raise NnlcError(
                 f"{path}: belongs to an export of version {values[_KEY]!r:.20}; this nnlc reads "
-                f"version {VERSION}"
+                f"versions {ARTICLE_VERSION} and {VERSION}"
             )
-        return _ADAPTER.validate_python(values)
+        manifest = _ADAPTER.validate_python(values)
+        manifest.schema  # noqa: B018  SpecError if a layout is wrong
+        return manifest
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise NnlcError(f"{path}: is damaged, or nnlc did not write it") from None

@@ -7,11 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 from nnlc.campaign.campaign import Campaign
 from nnlc.collection.journals import reason_to_skip
 from nnlc.collection.sources import Source, parent_collection
 from nnlc.errors import CampaignError, NnlcError, ResultsError
+from nnlc.networks.image_sets import ImageSet
+from nnlc.networks.specification import Specification
 from nnlc.results.campaign_file import read_campaign_file
 from nnlc.results.history import Finish, makers, read_history
 from nnlc.results.mixture import mixture_of
@@ -44,6 +47,8 @@ TERMS = (
 )
 _SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}")
 _URL = re.compile(r"https?://[!-~]+")
+_TOLD = {"pixels", "pooling", "dropout", "truncate", "convolutions", "optimizer", "betas", "eps"}
+"""Settings of the article's networks that are told anyway, or that tables tell."""
 _VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 
 
@@ -139,17 +144,17 @@ def origins_of(sources: Sequence[Source], paths: Sequence[Path], published: int)
     """
     files = CampaignFiles()
     by_folder: defaultdict[Path, list[Source]] = defaultdict(list)
-    ids: defaultdict[Path, list[str]] = defaultdict(list)
+    of_campaign: defaultdict[Path, list[Source]] = defaultdict(list)
     for one in sources:
         if folder := parent_collection(one.path.parent, paths):
             by_folder[folder].append(one)
             if file := files.of(one.path):
-                ids[file].append(one.id)
+                of_campaign[file].append(one)
     finishes: dict[str, Finish] = {}
     for folder, tables in sorted(by_folder.items()):
         if reason_to_skip(folder / JOURNAL) is None:
             finishes |= _finishes(tables, folder)
-    read = ((_campaign_in(file), of_file) for file, of_file in sorted(ids.items()))
+    read = ((_campaign_in(file), of_file) for file, of_file in sorted(of_campaign.items()))
     campaigns = [(campaign, of_file) for campaign, of_file in read if campaign]
     return Origins(
         tables=len(sources),
@@ -171,17 +176,34 @@ def _finishes(sources: Iterable[Source], folder: Path) -> Iterator[tuple[str, Fi
             yield one.id, finish
 
 
+class _Trained(NamedTuple):
+    """Network of a table."""
+
+    spec: Specification
+    images: ImageSet
+
+
+def _networks(campaign: Campaign, sources: Iterable[Source]) -> Iterator[_Trained]:
+    """Yield the networks of tables of an own family, whose code may not be here."""
+    images = {one.table_name: one for one in campaign.image_sets().values()}
+    for one in sources:
+        if one.dataset in images:
+            yield _Trained(one.spec, images[one.dataset])
+
+
 def _mixed(
-    campaigns: Iterable[tuple[Campaign, list[str]]], finishes: Mapping[str, Finish]
+    campaigns: Iterable[tuple[Campaign, list[Source]]], finishes: Mapping[str, Finish]
 ) -> Iterator[str]:
     """Yield a line for each campaign with several arithmetics, in one results folder or several."""
-    together: dict[tuple[object, ...], tuple[Campaign, dict[str, Finish]]] = {}
-    for campaign, ids in campaigns:
+    together: dict[tuple[object, ...], tuple[Campaign, dict[str, Source]]] = {}
+    for campaign, sources in campaigns:
         key = campaign.name, campaign.seed, campaign.stamp
-        known = {id_: finishes[id_] for id_ in ids if id_ in finishes}
+        known = {one.id: one for one in sources if one.id in finishes}
         together.setdefault(key, (campaign, {}))[1].update(known)
-    for campaign, all_finishes in together.values():
-        mixture = mixture_of(campaign.networks(), campaign.training, all_finishes, all_finishes)
+    for campaign, tables in together.values():
+        own = campaign.family is not None
+        networks = _networks(campaign, tables.values()) if own else campaign.networks()
+        mixture = mixture_of(networks, campaign.training, finishes, tables)
         if mixture.is_mixed:
             yield f'campaign "{campaign.name}": {mixture.words}'
 
@@ -194,11 +216,21 @@ def _campaign_in(file: Path) -> Campaign | None:
 
 
 def _in_words(campaign: Campaign) -> tuple[str, str]:
-    training = campaign.training
-    return (
-        f'the campaign "{campaign.name}" (seed {campaign.seed}, stamp {campaign.stamp})',
-        f"{campaign.epochs} epochs; pixels {training.pixels}, {training.pooling} pooling, "
+    name = f'the campaign "{campaign.name}" (seed {campaign.seed}, stamp {campaign.stamp})'
+    stop = f", networks ended early by {campaign.stop}" if campaign.stop else ""
+    return name, f"{campaign.epochs} epochs; {_settings(campaign)}{stop}"
+
+
+def _settings(campaign: Campaign) -> str:
+    training, family = campaign.training, campaign.family
+    untold = _TOLD if family is None else set()
+    others = training.model_dump(mode="json", exclude_defaults=True, exclude=untold)
+    words = [f"{name} {value}" for name, value in others.items()]
+    if family is not None:
+        return ", ".join([f"family {family.label or family.name}", *words])
+    first = (
+        f"pixels {training.pixels}, {training.pooling} pooling, "
         f"dropout of the {training.dropout}, truncation of the {training.truncate}, "
         f"convolutions {training.convolutions}"
-        + (f", networks ended early by {campaign.stop}" if campaign.stop else ""),
     )
+    return ", ".join([first, *words])

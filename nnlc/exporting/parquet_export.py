@@ -13,9 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nnlc.errors import NnlcError
-from nnlc.exporting.contents import MOST_TABLES, Contents, Layout, Records, check_records, reading
+from nnlc.exporting.contents import (
+    MOST_TABLES,
+    Contents,
+    CurveRows,
+    Records,
+    check_records,
+    reading,
+)
 from nnlc.exporting.manifest import RECORDS, Manifest
-from nnlc.exporting.schema import CURVES, LONGEST, NETWORKS, STORED, VALUES, Kind, Part
+from nnlc.exporting.schema import CURVES, LONGEST, VALUES, Part, Schema
+from nnlc.networks.columns import Kind
 
 NETWORKS_FILE, CURVES_FILE = RECORDS["parquet"]
 _TYPES: dict[Kind, pa.DataType] = {
@@ -33,9 +41,9 @@ _LARGEST_COLUMN = 1 << 30
 
 def write(contents: Contents, folder: Path) -> None:
     """Write the files of an export into a folder."""
-    networks = {part.name: contents.column(part.name) for part in NETWORKS}
-    arrays = [pa.array(networks[part.name], _TYPES[part.kind]) for part in NETWORKS]
-    _write(folder / NETWORKS_FILE, NETWORKS, arrays)
+    networks, parts = contents.networks, contents.schema.networks
+    arrays = [pa.array(networks[part.name], _type_of(part)) for part in parts]
+    _write(folder / NETWORKS_FILE, parts, arrays)
     layout = contents.layout
     owners = pa.array(layout.owners(0, layout.rows))
     half_epochs = layout.half_epochs(0, layout.rows)
@@ -67,8 +75,12 @@ def _schema(parts: tuple[Part, ...]) -> pa.Schema:
         facts = {"description": part.description}
         facts |= {"unit": part.unit} if part.unit else {}
         facts |= {"table_column": part.table_column} if part.table_column else {}
-        fields.append(pa.field(part.name, _TYPES[part.kind], part.blank, facts))
+        fields.append(pa.field(part.name, _type_of(part), part.blank, facts))
     return pa.schema(fields)
+
+
+def _type_of(part: Part) -> pa.DataType:
+    return pa.list_(pa.int64()) if part.is_wide and part.kind == "integers" else _TYPES[part.kind]
 
 
 def read(folder: Path, manifest: Manifest) -> Contents:
@@ -78,7 +90,7 @@ def read(folder: Path, manifest: Manifest) -> Contents:
         NnlcError: a file is not the one that was exported, or nnlc did not write it.
     """
     networks = _read_networks(folder / NETWORKS_FILE, manifest)
-    layout = Layout(networks["id"], networks["half_epochs"])
+    layout = CurveRows(networks["id"], networks["half_epochs"])
     path = folder / CURVES_FILE
     with reading(path, "Parquet", _ERRORS) as at, _open(path, manifest, layout.rows) as file:
         for name in ("id", "half_epoch"):
@@ -99,31 +111,32 @@ def read(folder: Path, manifest: Manifest) -> Contents:
                 blanks[start:end, i] = chunk.is_null().to_numpy(zero_copy_only=False)
                 start = end
             layout.check_end(path, start)
-    return Contents(networks, values, blanks)
+    return Contents(manifest.schema, networks, values, blanks)
 
 
 def _read_networks(path: Path, manifest: Manifest) -> Records:
     networks: Records = {}
+    schema: Schema = manifest.schema
     with reading(path, "Parquet", _ERRORS) as at, _open(path, manifest, MOST_TABLES) as file:
-        for part in STORED:
+        for part in schema.stored:
             at[0] = f"column {part.name}"
             networks[part.name] = []
             for chunk in _chunks(file, part, path):
                 networks[part.name] += _plain(chunk, part, path)
-    check_records(networks, path)
+    check_records(schema, networks, path)
     return networks
 
 
 def _plain(chunk: pa.Array, part: Part, path: Path) -> list[Any]:
-    if chunk.null_count:
+    if chunk.null_count and not part.blank:
         raise NnlcError(f"{path}, column {part.name}: a value is missing")
     values: list[Any] = chunk.to_pylist()
     if part.kind == "integers":
-        values = list(map(tuple, values))
-        if any(None in value for value in values):
+        values = [value if value is None else tuple(value) for value in values]
+        if any(value is not None and None in value for value in values):
             raise NnlcError(f"{path}, column {part.name}: an entry of a list is missing")
     most = LONGEST.get(part.kind)
-    if most is not None and any(len(value) > most for value in values):
+    if most is not None and any(value is not None and len(value) > most for value in values):
         raise NnlcError(f"{path}, column {part.name}: a value is longer than {most}")
     return values
 
@@ -145,10 +158,9 @@ def _chunks(file: pq.ParquetFile, part: Part, path: Path) -> Iterator[pa.Array]:
     at = schema.get_field_index(part.name)  # -1 if none or several have the name
     if at < 0:
         raise NnlcError(f"{path}: has no column {part.name}, or several")
-    if schema.field(at).type != _TYPES[part.kind]:
+    if schema.field(at).type != _type_of(part):
         raise NnlcError(
-            f"{path}, column {part.name}: is of type {schema.field(at).type}, not "
-            f"{_TYPES[part.kind]}"
+            f"{path}, column {part.name}: is of type {schema.field(at).type}, not {_type_of(part)}"
         )
     if _unpacked_bytes(file, part.name) > _LARGEST_COLUMN:
         raise NnlcError(f"{path}, column {part.name}: is larger than nnlc would write it")

@@ -68,10 +68,11 @@ def read_in_process(folder: Path, manifest: Manifest) -> Contents:
     with np.load(io.BytesIO(done.stdout), allow_pickle=False) as arrays:
         networks: Records = json.loads(arrays["networks"].tobytes())
         values, blanks = arrays["values"], arrays["blanks"]
-    for column in networks.values():
-        if isinstance(column[0], list):
-            column[:] = map(tuple, column)
-    return Contents(networks, values, blanks)
+    for part in manifest.schema.stored:
+        if part.kind == "integers":
+            lists = networks[part.name]
+            lists[:] = [value if value is None else tuple(value) for value in lists]
+    return Contents(manifest.schema, networks, values, blanks)
 
 
 def _exit_reason(status: int) -> str:

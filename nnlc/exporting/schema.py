@@ -1,19 +1,17 @@
-"""Schema of an export in all formats: the columns of a network's and of a half epoch's record."""
+"""Schema of an export in all formats: the columns of a network's and of a half epoch's record.
 
-from dataclasses import dataclass, fields
-from typing import Literal
+The article's tables alone give the same columns as ever. With tables of other families there are
+further columns: `family`, the families' own, and `own_columns`, which says which of them each table
+has. A column that not all tables have is blank for the others.
+"""
 
-from nnlc.families.article import NetworkSpec
-from nnlc.families.layouts import article_layout
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-Kind = Literal["text", "integer", "flag", "number", "integers"]
-_KINDS: dict[object, Kind] = {
-    str: "text",
-    int: "integer",
-    bool: "flag",
-    float: "number",
-    tuple[int, ...]: "integers",
-}
+from nnlc.families.layouts import ARTICLE_NAME, article_layout
+from nnlc.networks.columns import FAMILY_COLUMN, TRAINING_COLUMNS, Column, Kind, Layout
+from nnlc.networks.specification import own_columns, own_layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,67 +28,25 @@ class Part:
     """True if the value follows from other parts: it is written for convenience, but not read."""
     blank: bool = False
     """True if fields can be blank; blank is not NaN."""
+    is_wide: bool = False
+    """True if whole numbers in lists may need 64 bits; the article's need 32."""
 
 
 LONGEST: dict[Kind, int] = {"text": 100_000, "integers": 10_000}
 """Most characters of a text, and most entries of a list."""
-_ONE_EACH = "one for each "
-_DESCRIPTIONS = {
-    "id": "The network's name, as in the name of its table.",
-    "random_seed": "The seed from which the network was generated.",
-    "train_gpu": "True if the network was trained on a GPU.",
-    "torch_set_deterministic": "True if PyTorch was set to be deterministic.",
-    "dataset": "The images for training and validation.",
-    "batch_size": "Number of images in a batch.",
-    "loss_fn": "The loss function.",
-    "optimizer": "The optimizer.",
-    "learning_rate": "Step size of the optimizer.",
-    "momentum": "Momentum of the optimizer; 0 if it has none.",
-    "dampening": "Dampening of the momentum; 0 if it has none.",
-    "weight_decay": "Weight decay of the optimizer; 0 if it has none.",
-    "layer_types": f"Layers after each convolution, {_ONE_EACH}convolution: a sum of 1 (ReLU), "
-    "2 (pooling) and 4 (dropout).",
-    "dropout_rate": "Rate of all dropout layers after convolutions; 0 if there are none.",
-    "conv_kernels": f"Widths of the kernels, {_ONE_EACH}convolution.",
-    "conv_strides": f"Strides, {_ONE_EACH}convolution.",
-    "conv_paddings": f"Paddings, {_ONE_EACH}convolution.",
-    "pool_kernels": f"Widths of the windows, {_ONE_EACH}pooling layer.",
-    "pool_strides": f"Strides, {_ONE_EACH}pooling layer.",
-    "pool_paddings": f"Paddings, {_ONE_EACH}pooling layer.",
-    "conv_filters": f"Filters, {_ONE_EACH}convolution.",
-    "fc_dropout_rate": "Rate of the dropout layers between fully connected layers; may be above 0 "
-    "even if there are none.",
-    "fc_dropout_layers": f"1 if a dropout layer follows, else 0, {_ONE_EACH}fully connected layer "
-    "but the last.",
-    "fc_filters": f"Units, {_ONE_EACH}fully connected layer; the last has one for each class.",
-}
-_SIZES = [f"{kind}_{of}" for kind in ("conv", "pool") for of in ("kernels", "strides", "paddings")]
-_UNITS = {"batch_size": "images"} | dict.fromkeys(_SIZES, "pixels")
-_TYPES = {field.name: field.type for field in fields(NetworkSpec)}
+_OWN = "Own column of the networks' family, named and encoded as in its tables."
 
-SPECIFICATION = tuple(
-    Part(
-        column.field,
-        _KINDS[_TYPES[column.field]],
-        _DESCRIPTIONS[column.field],
-        _UNITS.get(column.field, ""),
-        column.name,
-    )
-    for column in article_layout().columns
+_DEPTH = Part("depth", "integer", "Number of convolutions.", derived=True)
+_OTHER_DEPTH = "Depth of the network: the article's convolutions, or as its family counts it."
+_HALF_EPOCHS = Part("half_epochs", "integer", "Rows of the network's curve.")
+_PUBLISHED = Part(
+    "published",
+    "flag",
+    "True if the table is from the data article's dataset, by its torch_set_deterministic: "
+    "False in the article's tables, True in nnlc's.",
+    derived=True,
 )
-"""Parts for the 24 metadata columns of a table, in their order, named as in `load_tables`."""
-
-NETWORKS = (
-    *SPECIFICATION,
-    Part("depth", "integer", "Number of convolutions.", derived=True),
-    Part("half_epochs", "integer", "Rows of the network's curve."),
-    Part(
-        "published",
-        "flag",
-        "True if the table is from the data article's dataset, by its torch_set_deterministic: "
-        "False in the article's tables, True in nnlc's.",
-        derived=True,
-    ),
+_LAST = (
     Part("folder", "text", "Name of the folder that contained the table."),
     Part("sha256", "text", "sha256 of the table's bytes, in hexadecimal."),
     Part(
@@ -100,9 +56,114 @@ NETWORKS = (
         "nearly always empty.",
     ),
 )
+_OWN_COLUMNS = Part(
+    "own_columns",
+    "text",
+    "Names and kinds of the own columns in the header of the network's table, in their order; "
+    f'"{ARTICLE_NAME}" for the article\'s tables.',
+)
 
-STORED = tuple(part for part in NETWORKS if not part.derived)
-"""Parts from which tables are written."""
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Columns of the networks' records, which follow from the layouts of the tables."""
+
+    layouts: Mapping[str, Layout]
+    """Layouts of the tables by their text in `own_columns`, sorted, the article's first."""
+    networks: tuple[Part, ...]
+    """Columns of a network's record."""
+    names: Mapping[tuple[str, Kind], str]
+    """Name of the part for each own column, by field and kind."""
+
+    @property
+    def stored(self) -> tuple[Part, ...]:
+        """Parts from which tables are written."""
+        return tuple(part for part in self.networks if not part.derived)
+
+    @property
+    def has_families(self) -> bool:
+        """True if there are tables of other families than the article's."""
+        return any(layout.is_named for layout in self.layouts.values())
+
+    def layout_of(self, networks: Mapping[str, list[Any]], place: int) -> Layout:
+        """Return the layout of the table with a record.
+
+        Raises:
+            ValueError: its text is none of `layouts`.
+        """
+        text = networks[_OWN_COLUMNS.name][place] if self.has_families else ARTICLE_NAME
+        if text not in self.layouts:
+            raise ValueError(f"column {_OWN_COLUMNS.name}: no table has {text[:80]!r}")
+        return self.layouts[text]
+
+    def part_of(self, column: Column) -> str:
+        """Return the name of the part with the values of a table's column."""
+        return self.names.get((column.field, column.kind), column.field)
+
+
+def schema_of(layouts: Iterable[Layout]) -> Schema:
+    """Return the schema for tables of these layouts."""
+    by_text = {text_of(layout): layout for layout in layouts}
+    by_text = {text: by_text[text] for text in sorted(by_text, key=article_first)}
+    first = tuple(_part(column) for column in TRAINING_COLUMNS)
+    if by_text.keys() == {ARTICLE_NAME}:
+        own = tuple(_part(column) for column in article_layout().own)
+        return Schema(by_text, (*first, *own, _DEPTH, _HALF_EPOCHS, _PUBLISHED, *_LAST), {})
+    having: dict[tuple[str, Kind], list[Column]] = {}
+    for layout in by_text.values():
+        for column in layout.own:
+            having.setdefault((column.field, column.kind), []).append(column)
+    depths = len(having.pop(("depth", "integer"), ()))
+    names = _part_names(having)
+    own = tuple(
+        _part(columns[0], names[key], blank=len(columns) < len(by_text), is_wide=True)
+        for key, columns in having.items()
+    )
+    depth = Part(
+        *("depth", "integer", _OTHER_DEPTH),
+        table_column="depth:integer" if depths else "",
+        derived=not depths,
+        blank=depths + (ARTICLE_NAME in by_text) < len(by_text),
+    )
+    parts = (*first, _part(FAMILY_COLUMN), *own, depth, _HALF_EPOCHS, _PUBLISHED, *_LAST)
+    return Schema(by_text, (*parts, _OWN_COLUMNS), names)
+
+
+def article_first(name: str) -> tuple[bool, str]:
+    """Return the key by which families and layouts are sorted."""
+    return name != ARTICLE_NAME, name
+
+
+def text_of(layout: Layout) -> str:
+    """Return the text for a layout in `own_columns`: the own columns in a header of its tables."""
+    return " ".join(column.name for column in layout.own) if layout.is_named else ARTICLE_NAME
+
+
+def layout_of_text(text: str) -> Layout:
+    """Return the layout whose `text_of` is this text.
+
+    Raises:
+        SpecError: there is none.
+    """
+    if text == ARTICLE_NAME:
+        return article_layout()
+    return own_layout(own_columns(text.split(" ") if text else []))
+
+
+def _part_names(keys: Iterable[tuple[str, Kind]]) -> dict[tuple[str, Kind], str]:
+    """Return the names of own columns; with its kind if another kind has the name already."""
+    found: dict[tuple[str, Kind], str] = {}
+    for field, kind in keys:
+        found[field, kind] = f"{field}:{kind}" if field in found.values() else field
+    return found
+
+
+def _part(
+    column: Column, name: str | None = None, *, blank: bool = False, is_wide: bool = False
+) -> Part:
+    about = column.kind, column.description or _OWN, column.unit, column.name
+    return Part(name or column.field, *about, blank=blank, is_wide=is_wide)
+
 
 CURVES = (
     Part("id", "text", "The network, as in the other records.", table_column="ID"),
@@ -145,4 +206,3 @@ CURVES = (
 
 VALUES = tuple(part for part in CURVES if part.blank)
 """Parts of which a curve consists."""
-NUMBERS = tuple(part.name for part in SPECIFICATION if part.kind == "number")

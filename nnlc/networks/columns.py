@@ -94,7 +94,12 @@ def column(name: str, field: str, kind: Kind, description: str = "", unit: str =
 
 TRAINING_COLUMNS = (
     column("ID", "id", "text", "The network's name, as in the name of its table."),
-    column("random_seed", "random_seed", "integer", "The seed from which the network was drawn."),
+    column(
+        "random_seed",
+        "random_seed",
+        "integer",
+        "The seed from which the network was generated.",
+    ),
     column("train_GPU", "train_gpu", "flag", "True if the network was trained on a GPU."),
     column(
         "torch_set_deterministic",

@@ -3,8 +3,8 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.families.arithmetic import (
     FIRST,
     arithmetic_of,
@@ -13,9 +13,23 @@ from nnlc.families.arithmetic import (
     is_known,
     numbered_changes,
 )
+from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.recipe import TrainingSection
+from nnlc.networks.specification import Specification
 from nnlc.results.history import Finish
 from nnlc.wording import counted
+
+
+class Trained(Protocol):
+    """A network of a campaign."""
+
+    @property
+    def spec(self) -> Specification:
+        """Specification of the network."""
+
+    @property
+    def images(self) -> ImageSet:
+        """Image set that the network trains on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +66,7 @@ class Mixture:
 
 
 def mixture_of(
-    networks: Iterable[CampaignNetwork],
+    networks: Iterable[Trained],
     settings: TrainingSection,
     finishes: Mapping[str, Finish],
     ids: Iterable[str],

@@ -19,7 +19,8 @@ from nnlc.tables.fast_parsing import Curve, Metadata, parse_arrays
 from nnlc.tables.table import MAX_BYTES
 from nnlc.tables.table_folders import TableFiles
 
-_DATASET = [column.field for column in TRAINING_COLUMNS].index("dataset")
+_FIELDS = [column.field for column in TRAINING_COLUMNS]
+_DATASET, _DETERMINISTIC = map(_FIELDS.index, ("dataset", "torch_set_deterministic"))
 _FAMILY = len(TRAINING_COLUMNS)
 """Place of the column `family`, in tables that have it."""
 
@@ -48,6 +49,15 @@ class Record:
     def family(self) -> str:
         """Name and version of the network's family; "article" for the article's."""
         return str(self.metadata[_FAMILY]) if self.layout.is_named else ARTICLE_NAME
+
+    @property
+    def is_published(self) -> bool:
+        """True for the article's tables that nnlc did not write.
+
+        nnlc always trains deterministically and writes so. The article used PyTorch 1.3.1, which
+        had no such setting.
+        """
+        return not self.layout.is_named and not self.metadata[_DETERMINISTIC]
 
     @property
     def values(self) -> dict[str, Any]:

@@ -10,17 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nnlc.errors import TableError
-from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.networks import image_set_of_table
-
-
-def is_published(networks: pd.DataFrame) -> "pd.Series[bool]":
-    """Return True for the article's tables that nnlc did not write.
-
-    In these, `torch_set_deterministic` is False. nnlc always trains deterministically and writes
-    True. The article used PyTorch 1.3.1, which had no such setting.
-    """
-    return (networks["family"] == ARTICLE_NAME) & ~networks["torch_set_deterministic"]
 
 
 def correction_factors(networks: pd.DataFrame) -> NDArray[np.float64]:
@@ -34,7 +24,7 @@ def correction_factors(networks: pd.DataFrame) -> NDArray[np.float64]:
     Raises:
         TableError: the number of validation images of a published table is not known.
     """
-    published = is_published(networks).to_numpy()
+    published = networks["published"].to_numpy()
     factors = np.ones(len(networks))
     for dataset in networks.loc[published, "dataset"].unique():
         rows = published & (networks["dataset"] == dataset).to_numpy()

@@ -6,6 +6,7 @@ from pathlib import Path
 from nnlc.errors import NnlcError
 from nnlc.families.layer_lines import layer_lines
 from nnlc.families.registry import make_family
+from nnlc.families.schedule_source import schedule_source
 from nnlc.families.source_text import (
     PIXELS,
     UNKNOWN_WEIGHTS,
@@ -51,13 +52,15 @@ def describe_network(spec: Specification, origin: Origin) -> Iterator[str]:
 
 
 def python_source(spec: Specification, origin: Origin) -> str:
-    """Return a program that builds the network, its loss and its optimizer, with PyTorch alone.
+    """Return a program that builds the network and what trains it, with PyTorch alone.
 
     Raises:
         SpecError: nnlc does not know the optimizer or loss, or sizes don't fit the images.
         FamilyError: nnlc can't print networks of this family.
     """
-    source = origin.family.python_source(spec, origin.images, origin.settings)
+    settings, steps = origin.settings, origin.images.train_images // spec.batch_size // 2 * 2
+    source = origin.family.python_source(spec, origin.images, settings)
+    source += schedule_source(spec, settings, origin.campaign.epochs, steps)
     return source + (_KEPT.format(id=spec.id) if origin.campaign.run.keep != "none" else "")
 
 
