@@ -59,6 +59,7 @@ class OwnFamily(NetworkFamily):
         self.reference = reference
         self.label = f"{family.name}@{family.version}"
         self.groups = family.groups
+        self.tells_layers = type(family).layers is not Family.layers
 
     def specification(
         self,
