@@ -1,4 +1,4 @@
-"""Jobs of residual networks: the same bytes from any number of ranks, and after any interruption."""
+"""Jobs of residual networks: the same bytes from any number of ranks, whatever interrupts them."""
 
 import re
 import subprocess
@@ -8,7 +8,7 @@ import harness
 import pytest
 from limits import patience
 from typer.testing import CliRunner
-from worker_jobs import events, run_worker, tables
+from worker_jobs import run_worker, tables
 
 from nnlc.cli import app
 
