@@ -1,5 +1,6 @@
 """An audit of tables of other families: with their code, without it, and in others' folders."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 from audit_samples import GOOD, PLACE
 from limits import HANG_SECONDS
 from own_family import MODULE, changed, tables_of, without_code, write_results
+from test_cli import run_nnlc
 
 import nnlc
 from nnlc.auditing.rule_list import Severity
@@ -15,6 +17,9 @@ from nnlc.tables import read_table, write_table
 
 CHECK = MODULE.index("    def check(")
 RAISES = MODULE[:CHECK] + "    def check(self, spec, images):\n        return 1 / 0\n"
+ENDS = MODULE[:CHECK] + (
+    "    def check(self, spec, images):\n        print('{')\n        raise SystemExit(spec.bias)\n"
+)
 ANOTHER = MODULE.replace('version = "1"', 'version = "2"')
 
 
@@ -75,6 +80,13 @@ def test_a_check_that_raises_is_a_finding_and_harms_no_other_rule(tmp_path):
         timeout=HANG_SECONDS,
     )
     assert (job.returncode, job.stderr) == (4, "")
+
+
+def test_a_check_that_prints_and_exits_leaves_the_json_whole(tmp_path):
+    write_results(tmp_path / "r", ENDS)
+    done = run_nnlc("audit", "--json", tmp_path / "r")
+    assert done.returncode == 4
+    assert json.loads(done.stdout)["rules"] == {"family-rule": 4}
 
 
 def test_without_the_code_format_curves_and_duplicates_are_checked_and_a_note_says_so(results):
