@@ -13,6 +13,7 @@ from test_cli import run_nnlc
 
 import nnlc
 from nnlc.auditing.rule_list import Severity
+from nnlc.results.folder import ResultsFolder
 from nnlc.tables import read_table, write_table
 
 CHECK = MODULE.index("    def check(")
@@ -138,3 +139,16 @@ def test_folders_of_several_families_are_audited_together(results, tmp_path):
     audit = nnlc.audit(tmp_path)
     assert audit.tables == 5
     assert audit.count(Severity.ERROR) == 0
+
+
+def test_two_campaigns_whose_modules_have_one_name_each_keep_their_own_code(results, tmp_path):
+    write_results(tmp_path / "two" / "r", ANOTHER)
+    for paths in ([results, tmp_path / "two" / "r"], [tmp_path / "two" / "r", results]):
+        audit = nnlc.audit(paths)
+        assert (audit.tables, {one.rule.name for one in audit.findings}) == (
+            8,
+            {"duplicate-id"},  # both campaigns have the same stamp
+        )
+    for folder, version in ((results, "1"), (tmp_path / "two" / "r", "2"), (results, "1")):
+        family = ResultsFolder(folder).campaign().network_family
+        assert family.label == f"ladder@{version}"
