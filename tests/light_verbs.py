@@ -32,6 +32,7 @@ VERBS = {
     "specs smoke": "",
     "stage smoke": "",
     "describe own.npz": "",
+    "check-family residual": "train",
     "status half": "",
     "retry half": "",
     "grow half half.toml --dry-run": "",

@@ -14,7 +14,7 @@ SPREAD = (
 
 FIRST = (
     *("test_slurm.py", "test_harness.py", "test_stopping_jobs.py", "test_slurm_cluster.py"),
-    *("test_upgrade.py", "test_old.py", "test_first_hour.py"),
+    *("test_upgrade.py", "test_old.py", "test_first_hour.py", "test_residual_jobs.py"),
 )
 """Files that begin first, each on one worker: they take long, and others fill the time."""
 
@@ -41,6 +41,11 @@ SLOW_TESTS = {
         "test_a_journal_of_anything_is_read_by_all_and_a_job_begins",
     },
     "test_extending.py": {"test_a_new_kind_of_layer_and_optimizer_live_their_whole_life"},
+    "test_family_code.py": {
+        "test_a_network_begun_under_other_code_starts_again_when_that_is_accepted",
+        "test_an_import_that_fails_on_one_rank_ends_the_job_before_any_network",
+        "test_an_agent_loads_only_what_its_campaign_names",
+    },
     "test_folder_away.py": {
         "test_a_real_job_goes_on_when_its_folder_was_away_for_a_while",
         "test_a_real_job_without_its_folder_leaves_nothing_in_its_place",
@@ -86,6 +91,13 @@ SLOW_TESTS = {
         "test_a_results_folder_of_a_newer_nnlc_is_refused_with_the_version_to_install",
         "test_a_campaign_toml_that_was_edited_is_refused_by_all",
     },
+    "test_counted_costs.py": {
+        "test_operations_of_the_articles_networks_are_those_of_their_own_model",
+    },
+    "test_counting_jobs.py": {
+        "test_a_job_counts_once_and_every_start_reads_the_file",
+        "test_a_module_that_ends_its_process_loses_no_network_counted_before",
+    },
     "test_old.py": {
         "test_what_would_be_lost_is_told_before_the_first_network_begins",
         "test_tables_are_trained_again_to_the_same_bytes_unless_something_that_is_named_differs",
@@ -96,6 +108,10 @@ SLOW_TESTS = {
         "test_a_curve_is_that_of_a_plain_pytorch_loop",
         "test_each_setting_of_a_recipe_changes_the_curve_and_what_a_checkpoint_must_have",
         "test_one_process_or_many_with_any_interruption_leave_the_same_bytes",
+    },
+    "test_residual.py": {
+        "test_a_curve_is_that_of_a_usual_loop_with_torchs_own_parts",
+        "test_a_network_stopped_at_any_step_goes_on_with_the_same_bits",
     },
     "test_replay.py": {"test_the_papers_6000_networks_are_replayed_to_the_end"},
     "test_hostile_images.py": {"test_a_damaged_archive_is_named_and_nothing_is_staged"},
@@ -109,8 +125,9 @@ SLOW_FILES = {
     *(name for name in SPREAD if name not in SLOW_TESTS),
     *FIRST,
     *("test_lsf_standins.py", "test_serve_page.py", "test_report_page.py", "test_verify.py"),
+    "test_report_families.py",
     *("test_penguin.py", "test_network_identity.py", "test_audit_mutations.py"),
-    *("test_documents.py", "test_upgrade.py"),
+    *("test_documents.py", "test_upgrade.py", "test_wrong_families.py"),
     *("test_rules.py", "test_steps.py", "test_trainers.py"),
 }
 

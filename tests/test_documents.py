@@ -74,6 +74,9 @@ SMALLEST = {
         "nnlc plan fashion-mnist --site frontier --nodes 2 --elements 1"
     ),
     "nnlc plan CAMPAIGN [--site SITE | --ranks N]": "nnlc plan fashion-mnist --site frontier",
+    "nnlc check-family FAMILY [--networks N] [--images NAME]": (
+        "nnlc check-family residual --networks 1 --images CIFAR-10"
+    ),
     "nnlc doctor": "nnlc doctor smoke --device cpu",
     "nnlc doctor [CAMPAIGN]": "nnlc doctor smoke --device cpu",
     "nnlc stage CAMPAIGN [--root DIR] [--from DIR]": "nnlc stage smoke --root images --from .",
@@ -258,13 +261,13 @@ def test_a_verb_exists_with_every_option_that_is_shown(words):
 def test_every_verb_that_is_spoken_of_exists(document):
     blocks = (line for block in documents.indented(document) for line in block)
     code = "\n".join([*documents.inline(document), *blocks])
-    spoken = set(re.findall(r"(?<![\w/.-])nnlc ([a-z]+)", code))
+    spoken = set(re.findall(r"(?<![\w/.-])nnlc ([a-z]+(?:-[a-z]+)?)", code))
     assert spoken <= VERBS.keys()
 
 
 def test_the_table_of_commands_has_every_verb_once():
     table = documents.text_of(ROOT / "README.md").split("## Commands")[1].split("\n## ")[0]
-    verbs = re.findall(r"^\| `nnlc ([a-z]+)", table, re.MULTILINE)
+    verbs = re.findall(r"^\| `nnlc ([a-z-]+)", table, re.MULTILINE)
     assert sorted(verbs) == sorted(VERBS)
 
 
@@ -370,7 +373,7 @@ def test_a_block_of_python_runs_as_it_stands(code, place, monkeypatch):
 def test_a_block_of_toml_is_a_campaign_or_a_site(code, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(code, encoding="utf-8")
-    if "epochs" in code:
+    if "[datasets." in code:
         assert next(iter(load_campaign(path).networks()))
     else:
         assert load_site(path).name

@@ -28,6 +28,7 @@ VERBS = {
     "specs": "specs {campaign}|specs {campaign} --csv -|specs {campaign} --csv {new}",
     "stage": "stage {campaign} --root {new}",
     "describe": "describe {images}",
+    "check-family": "check-family {campaign} --images {images}",
     "status": "status {results}",
     "upgrade": "upgrade {results}",
     "retry": "retry {results}",
@@ -56,7 +57,17 @@ VERBS = {
     "serve": "serve {results} --port 70000",
 }
 """What each verb is asked for; several are parted by |."""
-REFUSED = ("calibrate", "describe", "doctor", "grow", "render", "serve", "submit", "verify")
+REFUSED = (
+    "calibrate",
+    "check-family",
+    "describe",
+    "doctor",
+    "grow",
+    "render",
+    "serve",
+    "submit",
+    "verify",
+)
 STATUSES = dict.fromkeys(REFUSED, 1) | {"audit": 4}
 """A setting of a script is one line, a port is below 65536, and so on."""
 

@@ -9,6 +9,7 @@ import typer
 from nnlc.cli import (
     cluster_commands,
     curve_commands,
+    families_commands,
     folder_commands,
     picture_commands,
     run_commands,
@@ -24,7 +25,7 @@ app = typer.Typer(
 )
 
 GROUPS = {
-    "Run": (run_commands,),
+    "Run": (run_commands, families_commands),
     "On a cluster": (cluster_commands,),
     "Tables": (table_commands, folder_commands),
     "Curves": (curve_commands,),

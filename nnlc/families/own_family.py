@@ -28,6 +28,7 @@ from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.specification import FamilySpec, Specification, check_value
 from nnlc.networks.work import Work
 from nnlc.system.extras import require_extra
+from nnlc.system.foreign_code import ForeignCodeError, running_foreign_code
 
 if TYPE_CHECKING:
     import torch
@@ -59,6 +60,7 @@ class OwnFamily(NetworkFamily):
         self.reference = reference
         self.label = f"{family.name}@{family.version}"
         self.groups = family.groups
+        self.tells_layers = type(family).layers is not Family.layers
 
     def specification(
         self,
@@ -103,7 +105,7 @@ class OwnFamily(NetworkFamily):
         where = f"family {self.label}: specify of number {number} of group {group} for"
         try:
             values = dict(self.family.specify(Draws(seed), images, group, number))
-        except Exception as problem:  # whatever the family's code raises
+        except (Exception, SystemExit) as problem:  # whatever the family's code raises
             raised = what_was_raised(self.family, problem)
             raise SpecError(f"{where} {images.name} raised {raised}") from problem
         wanted = {*self.family.columns, *_DRAWN[:2]}
@@ -118,10 +120,16 @@ class OwnFamily(NetworkFamily):
 
     def check_against(self, images: ImageSet) -> None:
         low, _ = self.groups
-        check_purity(
-            lambda group, number: self._specified(images, group, number, group + number),
-            sorted({*self.groups}),
-        )
+
+        def specified(group: int, number: int) -> dict[str, Value]:
+            try:
+                return self._specified(images, group, number, group + number)
+            except SpecError:
+                if number == 0:
+                    raise
+                return {}  # a family that enumerates its networks may have none of this number
+
+        check_purity(self.label, specified, sorted({*self.groups}))
         self.specification(
             images, low, 0, 0, id="2000_01_01_00_00_00_000000", optimizer=next(iter(OPTIMIZERS))
         )
@@ -198,9 +206,16 @@ class OwnFamily(NetworkFamily):
         return counted_of(cast(FamilySpec, spec)).convolutions
 
     def layers(self, spec: Specification, images: ImageSet) -> Iterable[Layer]:
-        own = self.family.layers(cast(FamilySpec, spec), images)
-        if own is not None:
-            return own
+        try:
+            with running_foreign_code():
+                own = self.family.layers(cast(FamilySpec, spec), images)
+                if own is not None:
+                    return [
+                        Layer(str(name), tuple(map(int, output)), int(parameters))
+                        for name, output, parameters in own
+                    ]
+        except ForeignCodeError as problem:
+            raise FamilyError(f"network {spec.id}: layers of {self.label}: {problem}") from None
         require_extra("train", "a drawing of this network's layers", "torch")
         from nnlc.families.modules.own_network import module_layers
 
@@ -234,10 +249,11 @@ class OwnFamily(NetworkFamily):
         except (SpecError, KeyError):
             return  # a value can't be read, which other rules say
         try:
-            for column, found, right in islice(self.family.check(spec, table.images[0]), _MOST):
-                table.refuse("family-rule", str(column), str(found), str(right))
-        except Exception as problem:  # whatever an author's code may raise
-            found = f"check raised {what_was_raised(self.family, problem)}"
+            with running_foreign_code():
+                for column, found, right in islice(self.family.check(spec, table.images[0]), _MOST):
+                    table.refuse("family-rule", str(column), str(found), str(right))
+        except ForeignCodeError as problem:
+            found = f"check raised {problem}"
             table.refuse("family-rule", "family", found, "a Wrong for each value that is wrong")
 
     def trained_network(

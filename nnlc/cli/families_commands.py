@@ -1,0 +1,37 @@
+"""Commands for families of networks."""
+
+from typing import Annotated
+
+import typer
+
+from nnlc.console import say
+
+app = typer.Typer()
+
+
+@app.command("check-family")
+def check_family(
+    family: Annotated[
+        str,
+        typer.Argument(
+            help="The name of a family, or MODULE:CLASS for a module in the working directory."
+        ),
+    ],
+    networks: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Number of networks in the sample.")
+    ] = 20,
+    images: Annotated[
+        str,
+        typer.Option(help="Images of the networks: a name, such as CIFAR-10, or an .npz file."),
+    ] = "F-MNIST-sample",
+) -> None:
+    """Check a family of your own before its first campaign: a line for each part, and the costs.
+
+    The exit status is 0 if nothing is wrong, and 1 otherwise. No images are needed: random pixels
+    stand in for them.
+    """
+    from nnlc.errors import ExitStatus
+    from nnlc.training.family_check_process import check_family as check
+
+    if not check(family, images, networks, say):
+        raise typer.Exit(ExitStatus.ERROR)
