@@ -68,7 +68,7 @@ def test_a_mistake_is_refused_in_the_words_of_the_file(mistake, tmp_path):
     text = CAMPAIGN.replace(old, new)
     path = write_campaign(tmp_path, text=text if mistake != "no table" else "space = 3\n" + text)
     message = refusal(path)
-    assert f"{path}, key {key}: " if key else f"{path}: " in message
+    assert (f"{path}, key {key}: " if key else f"{path}: ") in message
     assert message.startswith(str(path))
     for word in words:
         assert word in message

@@ -35,7 +35,7 @@ def keys(
     file: Annotated[
         str,
         typer.Argument(
-            help="The file, campaign or site; or a family, whose [space] is explained.",
+            help="The file, campaign or site; or a family, for its settings.",
             metavar="campaign|site|FAMILY",
         ),
     ] = "campaign",
