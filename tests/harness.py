@@ -1,6 +1,7 @@
 """A long run that hurts real jobs at random and then demands every table, byte for byte.
 
     python tests/harness.py --faults 200 --seed 1
+    python tests/harness.py --campaign residual-smoke --faults 10
 
 An undisturbed job trains a campaign once. Then jobs of the same campaign are hurt at random and
 started again with the same command; whenever it is finished, a half or all of its tables are
@@ -8,6 +9,7 @@ deleted and go through it again. Each must come out as it did in the undisturbed
 """
 
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -40,12 +42,6 @@ epochs = {epochs}
 networks_per_depth = {networks_per_depth}
 depths = [1, 2]
 
-[run]
-attempts = 1000             # a killed trainer is one
-checkpoint_minutes = 0.005
-hang_minutes = 0.1
-disk_minutes = 0.5
-
 [space]                     # momentum, its dampening, dropout and weight decay: all is state
 kernel = [2, 5]
 stride = [1, 2]
@@ -62,8 +58,15 @@ momentum = "always"
 momentum_exponent = [-1.0, -0.05]
 weight_decay_exponent = [-6.0, -3.0]
 """
-LONG = CAMPAIGN.format(epochs=12, networks_per_depth=5)
-SHORT = CAMPAIGN.format(epochs=2, networks_per_depth=3)
+OFTEN_HURT = """
+[run]
+attempts = 1000             # a killed trainer is one
+checkpoint_minutes = 0.005
+hang_minutes = 0.1
+disk_minutes = 0.5
+"""
+LONG = CAMPAIGN.format(epochs=12, networks_per_depth=5) + OFTEN_HURT
+SHORT = CAMPAIGN.format(epochs=2, networks_per_depth=3) + OFTEN_HURT
 LONG_PAUSE, SHORT_PAUSE = 4.0, 1.0
 """Seconds between a fault and the next, at most."""
 DISK_MEGABYTES = 64
@@ -221,6 +224,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--ranks", type=int, default=2, metavar="N", help="default 2")
     parser.add_argument("--trainers", type=int, default=1, metavar="N", help="a rank; default 1")
     parser.add_argument("--short", action="store_true", help="smaller networks, shorter pauses")
+    parser.add_argument("--campaign", metavar="NAME", help="another, by its name or file")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave all files in a new folder")
     options = parser.parse_args(arguments)
     options.kinds = options.kinds.split(",")
@@ -244,7 +248,10 @@ def _furnish(folder: Path, options: argparse.Namespace, stack: ExitStack) -> Roo
     hurt, disk = folder / "hurt", folder / "hurt" / "disk"
     disk.mkdir(parents=True)
     campaign = folder / "faults.toml"
-    campaign.write_text(SHORT if options.short else LONG)
+    text = SHORT if options.short else LONG
+    if options.campaign:
+        text = f"extends = {json.dumps(options.campaign)}\n{OFTEN_HURT}"
+    campaign.write_text(text)
     room = Room(hurt, campaign, disk / "results", options.ranks, options.trainers, HANG_SECONDS)
     try:
         if "full-disk" in options.kinds:

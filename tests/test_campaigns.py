@@ -19,7 +19,9 @@ from nnlc.system.shipped import shipped_names
 
 
 def test_the_shipped_campaigns_are_these():
-    assert list(shipped_names("jobs", ".toml")) == ["curves", "fashion-mnist", "paper", "smoke"]
+    assert list(shipped_names("jobs", ".toml")) == [
+        *("curves", "fashion-mnist", "paper", "residual", "residual-smoke", "smoke")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -28,6 +30,8 @@ def test_the_shipped_campaigns_are_these():
         ("curves", 80, 20, 40),
         ("fashion-mnist", 16, 10, 20),
         ("paper", 6_000, 40, 80),
+        ("residual", 1_000, 60, 120),
+        ("residual-smoke", 4, 4, 8),
         ("smoke", 8, 5, 10),
     ],
 )
@@ -50,6 +54,13 @@ def test_the_paper_campaign_is_the_articles():
         "optimizer": "SGD",
         "betas": (0.9, 0.999),  # of other optimizers
         "eps": 1e-8,
+        "schedule": "constant",
+        "step_epochs": 30,  # of other schedules, as the two below
+        "step_factor": 0.1,
+        "last_rate": 0.0,
+        "warmup_epochs": 0,
+        "label_smoothing": 0.0,
+        "augmentation": (),
     }
     images = campaign.image_sets()
     assert list(images) == ["CIFAR-100", "F-MNIST", "SVHN"]

@@ -373,7 +373,7 @@ def test_a_block_of_python_runs_as_it_stands(code, place, monkeypatch):
 def test_a_block_of_toml_is_a_campaign_or_a_site(code, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(code, encoding="utf-8")
-    if "epochs" in code:
+    if "[datasets." in code:
         assert next(iter(load_campaign(path).networks()))
     else:
         assert load_site(path).name

@@ -20,10 +20,11 @@ from worker_jobs import TINY, write_campaign
 import nnlc
 from nnlc import load_campaign, walk_network
 from nnlc.errors import NnlcError, ResultsError, TableError
+from nnlc.families.layouts import drawn_layers
 from nnlc.reporting import report as reporting
 from nnlc.reporting.campaign_folder import CampaignFolder
 from nnlc.reporting.network_state import State
-from nnlc.reporting.payload import encode_layers, encode_values, to_json, whole_payload
+from nnlc.reporting.payload import encode_values, to_json, whole_payload
 from nnlc.reporting.report import look_at_tables
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.journal import Journal, NoJournal
@@ -65,7 +66,7 @@ def test_accuracies_of_tables_are_told_to_the_hundredth():
 def test_layers_are_those_of_the_walk_with_all_their_sizes():
     network = few_networks(1, "CIFAR-100")[4]
     walk = walk_network(network.spec, network.images)
-    parts = encode_layers(walk).split(";")
+    parts = drawn_layers(network.spec, network.images).split(";")
     assert len(parts) == len(walk.layers)
     for part, layer in zip(parts, walk.layers, strict=True):
         kind, *numbers = part.split(" ")
@@ -268,7 +269,7 @@ def test_images_of_unknown_size_have_no_layers_but_what_the_table_says(tmp_path)
     assert data["networks"]["layers"] == [""]
     assert data["networks"]["parameters"] == [None]
     assert ["FCFilters", "-".join(map(str, networks[0].spec.fc_filters))] in data["networks"][
-        "lists"
+        "own"
     ]["0"]
     assert data["standings"]["flags"] == [4]
 
@@ -278,7 +279,7 @@ def test_a_network_that_contradicts_itself_is_shown_as_its_table_says(tmp_path):
     tables.networks.at[0, "conv_kernels"] = (99,)
     payload = whole_payload(*look_at_tables(tables, Path("x")))
     assert payload["networks"]["layers"] == [""]
-    assert ["convKernels", "99"] in payload["networks"]["lists"][0]
+    assert ["convKernels", "99"] in payload["networks"]["own"][0]
 
 
 def test_what_is_passed_over_is_told(tmp_path, results):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from nnlc.errors import SpecError
 from nnlc.networks.columns import Layout
 from nnlc.networks.image_sets import ImageSet
-from nnlc.networks.specification import TAKEN_COLUMNS
+from nnlc.networks.specification import TAKEN_COLUMNS, Specification
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +21,11 @@ def article_layout() -> Layout:
     from nnlc.families.article.spec import LAYOUT  # not needed by jobs of other families
 
     return LAYOUT
+
+
+def family_name(layout: Layout, label: str) -> str:
+    """Return the name of a network's family: its label, or "article"."""
+    return label if layout.is_named else ARTICLE_NAME
 
 
 def article_remark() -> str:
@@ -124,3 +129,17 @@ def is_category(name: str) -> bool:
     from nnlc.families.article.flat_layers import is_category
 
     return is_category(name)
+
+
+def drawn_layers(spec: Specification, images: ImageSet) -> str | None:
+    """Return the layers of one of the article's networks for `page/layers.js`.
+
+    They are separated by semicolons, each a letter for its kind and numbers. None if the network's
+    values contradict each other or the images.
+    """
+    from nnlc.families.article.table_facts import drawn_layers
+
+    try:
+        return drawn_layers(spec, images)
+    except SpecError:
+        return None

@@ -188,6 +188,9 @@ class NetworkFamily(ABC):
     def convolutions(self, spec: Specification, images: ImageSet) -> int:
         """Return the number of a network's convolutions, on which its set-up time depends."""
 
+    tells_layers: bool = True
+    """True if `layers` needs no torch."""
+
     @abstractmethod
     def layers(self, spec: Specification, images: ImageSet) -> Iterable[Layer]:
         """Return the layers of a network for people; for own families this loads torch."""

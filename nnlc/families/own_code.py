@@ -3,18 +3,18 @@
 import sys
 import traceback
 
+from nnlc.wording import one_line
+
 
 def what_was_raised(family: object, problem: Exception) -> str:
     """Return kind, text and place of an exception that a family's code raised.
 
     The place is the innermost line of the module that defines the family, if it is among them.
     """
-    text = str(problem).strip().split("\n")[0]
     module = sys.modules.get(type(family).__module__)
     file = getattr(module, "__file__", None)
     frames = traceback.extract_tb(problem.__traceback__)
     own = [frame for frame in frames if frame.filename == file] or frames[-1:]
     place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
-    return (
-        f"{type(problem).__name__}: {text}{place}" if text else f"{type(problem).__name__}{place}"
-    )
+    first_line = str(problem).strip().split("\n")[0]
+    return one_line(": ".join(filter(None, [type(problem).__name__, first_line]))) + place

@@ -59,6 +59,7 @@ class OwnFamily(NetworkFamily):
         self.reference = reference
         self.label = f"{family.name}@{family.version}"
         self.groups = family.groups
+        self.tells_layers = type(family).layers is not Family.layers
 
     def specification(
         self,
@@ -127,7 +128,7 @@ class OwnFamily(NetworkFamily):
                     raise
                 return {}  # a family that enumerates its networks may have none of this number
 
-        check_purity(specified, sorted({*self.groups}))
+        check_purity(self.label, specified, sorted({*self.groups}))
         self.specification(
             images, low, 0, 0, id="2000_01_01_00_00_00_000000", optimizer=next(iter(OPTIMIZERS))
         )

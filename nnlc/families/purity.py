@@ -13,10 +13,13 @@ _NUMBERS = (0, 1, 7)
 """Numbers of the networks in the sample, of each group."""
 
 
-def check_purity(specify: Callable[[int, int], Mapping[str, Value]], groups: Iterable[int]) -> None:
+def check_purity(
+    label: str, specify: Callable[[int, int], Mapping[str, Value]], groups: Iterable[int]
+) -> None:
     """Draw a few networks twice, in another order and with other global random streams.
 
     Args:
+        label: name and version of the family.
         specify: returns the values of a network of a group, with this number.
         groups: groups of the networks to draw.
 
@@ -34,7 +37,7 @@ def check_purity(specify: Callable[[int, int], Mapping[str, Value]], groups: Ite
         for name in {**here, **there}:
             if repr(here.get(name)) != repr(there.get(name)):
                 raise SpecError(
-                    f"specify gives number {number} of group {group} {name} = "
+                    f"family {label}: specify gives number {number} of group {group} {name} = "
                     f"{here.get(name)!r:.60}, and {there.get(name)!r:.60} when called again: its "
                     "values must follow from its arguments alone; make all draws with the argument "
                     "draws, and keep nothing from one call to the next"

@@ -45,18 +45,21 @@ class Attempts:
         """Return the number of failed attempts at a network."""
         return self._counts.get(id, 0)
 
-    def record_failure(self, id: str, rank: int, *, suspicious: bool) -> FailedAttempt:
+    def record_failure(
+        self, id: str, rank: int, *, suspicious: bool, certain: bool = False
+    ) -> FailedAttempt:
         """Count a failed attempt at a network on a rank.
 
         Args:
             suspicious: True if the attempt may be the rank's fault: it failed before its first
                 half epoch, and not for lack of memory.
+            certain: True if all further attempts would fail, as by the user's own code.
         """
         attempts = self._counts[id] = self.count(id) + 1
         streak = self._streaks.setdefault(rank, [])
         if suspicious and id not in streak:
             streak.append(id)
-        return FailedAttempt(attempts, attempts >= self._limit)
+        return FailedAttempt(attempts, certain or attempts >= self._limit)
 
     def is_new_bug(self, traceback: str) -> bool:
         """Return True if no earlier traceback was of the same place."""

@@ -177,10 +177,7 @@ class Gatherer:
         configuration = job.configuration(self._device)
         for each, count in self._trainers.items():
             self._out.append((each, {**configuration, "trainers": count}))
-        mark = str(job.results.make_mark(job.leases.token).absolute())
-        left_out = self._device, packing.too_large
-        begun, sample = job.begun_networks(*left_out), job.sample_to_check(*left_out)
-        self._checks = RankChecks(self._hellos, self._device, mark, begun, sample)
+        self._checks = RankChecks(job, self._hellos, self._device, packing.too_large)
         self._out.extend(self._checks.messages.items())
 
     @property
@@ -226,8 +223,9 @@ class Gatherer:
         first = self._hand_out.first_failure_on_gpu(message["index"])
         self._hand_out.ended(message["index"])
         running = self._running.remove(message["index"])
-        suspicious = first and not running.trained and not is_out_of_memory(reason)
-        end = job.attempts.record_failure(running.id, rank, suspicious=suspicious)
+        certain = "of_family" in message
+        suspicious = first and not (certain or running.trained or is_out_of_memory(reason))
+        end = job.attempts.record_failure(running.id, rank, suspicious=suspicious, certain=certain)
         event = "failure" if end.final else "attempt"
         job.journal.write(event, id=running.id, reason=reason, attempts=end.attempts, rank=rank)
         job.progress.failed(running.network, reason, final=end.final)

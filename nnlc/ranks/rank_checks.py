@@ -1,6 +1,6 @@
 """Checks that trainers make before a job's first network: images, folder, GPUs, own modules."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from nnlc.errors import DeviceError, FamilyError
 from nnlc.ranks.job import Job
@@ -11,12 +11,14 @@ from nnlc.system import messages
 class RankChecks:
     """Checks by one rank of each host, which sees images and folder, and by one of each GPU.
 
+    One rank checks what is the same for all: networks that have a checkpoint, and modules of a
+    sample of the networks, if the family is the user's own.
+
     Args:
+        job: the job.
         hellos: `hello` message of each rank.
         device: "cpu" or "cuda".
-        mark: file that every host must see.
-        begun: networks that have a checkpoint; these are the same for all, so one rank checks them.
-        sample: networks of the user's own family whose modules the same rank checks.
+        too_large: indices of networks that don't fit into the memory of any device.
 
     Attributes:
         messages: "check" messages by rank.
@@ -24,18 +26,18 @@ class RankChecks:
 
     def __init__(
         self,
+        job: Job,
         hellos: Mapping[int, messages.Message],
         device: str,
-        mark: str,
-        begun: list[messages.Message],
-        sample: list[messages.Message],
+        too_large: Container[int],
     ) -> None:
+        mark = str(job.results.make_mark(job.leases.token).absolute())
         self._hellos = dict(sorted(hellos.items()))
         self.messages: dict[int, messages.Message] = {}
         for first, *_ in by_value({r: h["host"] for r, h in self._hellos.items()}).values():
             self.messages[first] = {"kind": "check", "trainer": 0, "mark": mark}
-        self.messages[min(self.messages)]["networks"] = begun
-        if sample:
+        self.messages[min(self.messages)]["networks"] = job.begun_networks(device, too_large)
+        if sample := job.sample_to_check(device, too_large):
             self.messages[min(self.messages)]["sample"] = sample
             for rank in self._hellos:  # each must have loaded the family
                 self.messages.setdefault(rank, {"kind": "check", "trainer": 0})

@@ -125,7 +125,7 @@ class CampaignFolder:
 
     def subject(self) -> PageSubject:
         """Return the content that never changes: the networks and the campaign."""
-        networks = [PageNetwork(n.spec, n.images.name, n.images) for n in self.networks]
+        networks = [PageNetwork(n.spec, n.images.name, n.images, n.family) for n in self.networks]
         try:
             text = read_regular(self.results.campaign_file, most=_LONGEST_CAMPAIGN_BYTES)
         except OSError as problem:

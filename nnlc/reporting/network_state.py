@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nnlc.analysis.metrics import metrics
+from nnlc.families.network_family import NetworkFamily
 from nnlc.networks import ImageSet, Specification
 from nnlc.results.status import DatasetStatus
 from nnlc.tables.frames import Tables
@@ -47,6 +48,8 @@ class PageNetwork:
     """Name of its image set."""
     images: ImageSet | None
     """Image set; None if unknown, so that the layers can't be drawn."""
+    family: NetworkFamily | None = None
+    """Family with its code, if it is not the article's and can be loaded."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

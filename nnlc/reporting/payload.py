@@ -5,20 +5,18 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nnlc.errors import SpecError
-from nnlc.families.article import NetworkSpec, Walk, walk_network
-from nnlc.families.layouts import article_layout
+from nnlc.families.layouts import depth_of, family_name, size_of
 from nnlc.networks.image_sets import shown_name
 from nnlc.reporting.network_state import NetworkState, PageNetwork, PageSubject, Snapshot
+from nnlc.reporting.page_layers import LayerTexts
 
 _NUMBERS = {
-    "depth": "depth",
     "random_seed": "seed",
     "batch_size": "batch",
     "learning_rate": "rate",
@@ -27,10 +25,6 @@ _NUMBERS = {
     "weight_decay": "decay",
 }
 """Names on the page, by field of a specification."""
-_LISTS = (
-    *("layer_types", "conv_kernels", "conv_strides", "conv_paddings", "conv_filters"),
-    *("pool_kernels", "pool_strides", "pool_paddings", "fc_filters", "fc_dropout_layers"),
-)
 _STATE = {
     "state": "state",
     "flags": "flags",
@@ -122,15 +116,6 @@ def encode_values(values: NDArray[np.float64]) -> str:
     return base64.b64encode(octets.tobytes()).decode("ascii")
 
 
-def encode_layers(walk: Walk) -> str:
-    """Return layers for `page/layers.js`: a letter and numbers each, separated by semicolons."""
-
-    def short(value: str | float) -> str:
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-    return ";".join(" ".join(map(short, layer.page_parts())) for layer in walk.layers)
-
-
 def _about(snapshot: Snapshot) -> dict[str, Any]:
     progress = None
     if snapshot.datasets is not None:
@@ -145,7 +130,11 @@ def _about(snapshot: Snapshot) -> dict[str, Any]:
 
 def _networks(networks: Sequence[PageNetwork], datasets: Sequence[str]) -> dict[str, Any]:
     places = {name: i for i, name in enumerate(datasets)}
-    walks = [_walk(network) for network in networks]
+    texts = LayerTexts()
+    layers = [texts.text(network) for network in networks]
+    sizes = [_size(network) for network in networks]
+    families = [family_name(n.spec.layout, getattr(n.spec, "family", "")) for n in networks]
+    known = list(dict.fromkeys(families))
     trainings = [f"{n.spec.loss_fn}, {n.spec.optimizer}" for n in networks]
     return {
         "id": [network.spec.id for network in networks],
@@ -156,10 +145,17 @@ def _networks(networks: Sequence[PageNetwork], datasets: Sequence[str]) -> dict[
         },
         "training": {i: text for i, text in enumerate(trainings) if text != _TRAINING},
         "input": [[n.images.channels, n.images.width] if n.images else 0 for n in networks],
-        "layers": [encode_layers(walk) if walk else "" for walk in walks],
-        "parameters": [walk.parameters if walk else None for walk in walks],
-        "multiply_adds": [walk.multiply_adds if walk else None for walk in walks],
-        "lists": {i: _lists(n) for i, n in enumerate(networks) if not walks[i]},
+        "depth": [_depth(network) for network in networks],
+        "families": known,
+        "family": [known.index(name) for name in families],
+        "layers": layers,
+        "parameters": [parameters for parameters, _ in sizes],
+        "multiply_adds": [multiply_adds for _, multiply_adds in sizes],
+        "own": {
+            i: _own_values(n)
+            for i, n in enumerate(networks)
+            if n.spec.layout.is_named or not layers[i]
+        },
     }
 
 
@@ -167,19 +163,22 @@ _TRAINING = "CrossEntropyLoss, SGD"
 """Training of every network of the article and of nnlc."""
 
 
-def _walk(network: PageNetwork) -> Walk | None:
-    if network.images is None:
-        return None
-    try:
-        return walk_network(cast(NetworkSpec, network.spec), network.images)
-    except SpecError:  # a table that contradicts itself; `nnlc audit` tells how
-        return None
+def _size(network: PageNetwork) -> tuple[int | None, int | None]:
+    spec = network.spec
+    values = {column.field: getattr(spec, column.field) for column in spec.layout.columns}
+    return size_of(spec.layout, values, network.images) or (None, None)
 
 
-def _lists(network: PageNetwork) -> list[list[str]]:
-    """Return the lists of a network whose layers can't be drawn."""
-    written = {column.field: column for column in article_layout().columns}
-    found = [(written[f].name, written[f].write(getattr(network.spec, f))) for f in _LISTS]
+def _depth(network: PageNetwork) -> int | None:
+    spec = network.spec
+    values = {column.field: getattr(spec, column.field) for column in spec.layout.columns}
+    return depth_of(spec.layout, values)
+
+
+def _own_values(network: PageNetwork) -> list[list[str]]:
+    """Return names and values of the columns of a network's family that are not empty."""
+    spec = network.spec
+    found = [(c.name.partition(":")[0], c.write(getattr(spec, c.field))) for c in spec.layout.own]
     return [[name, text] for name, text in found if text]
 
 

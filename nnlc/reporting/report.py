@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from nnlc.errors import NnlcError
-from nnlc.families.layouts import article_layout
+from nnlc.errors import FamilyError, NnlcError
 from nnlc.reporting.campaign_facts import seconds_of, tables_facts
 from nnlc.reporting.campaign_folder import CampaignFolder
 from nnlc.reporting.network_state import (
@@ -20,6 +19,7 @@ from nnlc.reporting.network_state import (
     flags_of,
 )
 from nnlc.reporting.page import MARK, build_page
+from nnlc.reporting.page_layers import FoundFamilies
 from nnlc.reporting.payload import whole_payload
 from nnlc.results.folder import ResultsFolder
 from nnlc.results.history import History, read_history
@@ -30,6 +30,7 @@ from nnlc.tables import CURVE_COLUMNS
 from nnlc.tables.folder_names import JOURNAL, PROVENANCE_FILE
 from nnlc.tables.frames import Tables, ValLoss, check_choice, read_tables
 from nnlc.tables.images_of_table import image_sets_of
+from nnlc.tables.network_frame import specs_of
 from nnlc.wording import first_few
 
 MOST_NETWORKS = 30_000
@@ -90,15 +91,19 @@ def check_size(subject: PageSubject, path: Path) -> None:
 
 
 def _look(path: Path, val_loss: ValLoss) -> tuple[PageSubject, Snapshot]:
-    results = ResultsFolder(path)
+    results, without_code = ResultsFolder(path), list[str]()
     if results.has_campaign:
-        folder = CampaignFolder(results)
-        return folder.subject(), folder.look()
+        try:
+            folder = CampaignFolder(results)
+            return folder.subject(), folder.look()
+        except FamilyError as problem:  # networks can't be drawn; their tables can be shown
+            without_code.append(f"Shown are tables only: {problem}")
     tables = read_tables([path], val_loss=val_loss, damaged="skip")
     if not len(tables):
         why = "; ".join(map(str, tables.skipped[:3]))
         raise NnlcError(f"{path}: no whole table to show" + (f": {why}" if why else ""))
-    return look_at_tables(tables, path)
+    subject, snapshot = look_at_tables(tables, path)
+    return subject, replace(snapshot, notes=[*without_code, *snapshot.notes])
 
 
 def look_at_tables(tables: Tables, path: Path) -> tuple[PageSubject, Snapshot]:
@@ -107,12 +112,10 @@ def look_at_tables(tables: Tables, path: Path) -> tuple[PageSubject, Snapshot]:
     ends = np.cumsum(tables.networks["half_epochs"]).tolist()
     flags = flags_of(tables)
     image_sets = image_sets_of(tables.networks["dataset"], tables.networks["path"])
-    layout = article_layout()
-    metadata = tables.networks[[column.field for column in layout.columns]].to_dict("records")
-    specs = (layout.make(dict(values)) for values in metadata)  # type: ignore[arg-type]
+    families = FoundFamilies()
     networks = [
-        PageNetwork(spec, images.name if images else spec.dataset, images)
-        for spec, images in zip(specs, image_sets, strict=True)
+        PageNetwork(spec, images.name if images else spec.dataset, images, families.of(spec))
+        for spec, images in zip(specs_of(tables.networks), image_sets, strict=True)
     ]
     history, notes = _journal_of(path)
     states = [

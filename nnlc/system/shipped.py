@@ -22,4 +22,5 @@ def shipped_folder(name: str) -> Path:
 
 def shipped_names(folder: str, suffix: str) -> dict[str, Path]:
     """Return the paths of all shipped files of one kind by name, sorted."""
-    return {path.stem: path for path in sorted(shipped_folder(folder).glob(f"*{suffix}"))}
+    found = {path.stem: path for path in shipped_folder(folder).glob(f"*{suffix}")}
+    return dict(sorted(found.items()))

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from nnlc.families.layouts import article_layout, depth_of, size_of
+from nnlc.families.layouts import ARTICLE_NAME, article_layout, depth_of, size_of
 from nnlc.networks.columns import FAMILY_COLUMN, TRAINING_COLUMNS, Kind, Layout
+from nnlc.networks.specification import TAKEN_COLUMNS, FamilySpec, Specification
 from nnlc.tables.images_of_table import image_sets_of
 from nnlc.tables.record import Record
 
@@ -18,6 +20,15 @@ _DTYPES: dict[Kind, tuple[Any, Any]] = {
     "integers": (object, object),
 }
 """Type of a column where every network has a value, and where some have none."""
+
+
+_KINDS: dict[type, Kind] = {
+    str: "text",
+    int: "integer",
+    bool: "flag",
+    float: "number",
+    tuple: "integers",
+}
 
 
 def network_frame(records: Sequence[Record]) -> pd.DataFrame:
@@ -74,3 +85,36 @@ def _sizes(about: Iterable[tuple[Record, Mapping[str, Any]]]) -> pd.DataFrame:
         for (one, values), images in zip(about, image_sets, strict=True)
     ]
     return pd.DataFrame(sizes, columns=["parameters", "multiply_adds"]).astype("Int64")
+
+
+def specs_of(networks: pd.DataFrame) -> list[Specification]:
+    """Return the specifications of a frame's networks.
+
+    A number of another family that was not drawn is 0.0 in them, not 0.
+    """
+    article, taken = article_layout(), {column.field for column in TRAINING_COLUMNS}
+    names = [str(name) for name in networks if name not in TAKEN_COLUMNS]
+    specs: list[Specification] = []
+    for row in networks.to_dict("records"):
+        if row["family"] == ARTICLE_NAME:
+            specs.append(article.make({c.field: row[c.field] for c in article.columns}))
+            continue
+        own = tuple(
+            (name, kind, _plain(row[name])) for name in names if (kind := _kind_of(row[name]))
+        )
+        training = {str(name): _plain(row[name]) for name in taken}
+        specs.append(FamilySpec(family=row["family"], own=own, **training))
+    return specs
+
+
+def _plain(value: Any) -> Any:
+    """Return a value without NumPy's type."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _kind_of(value: Any) -> Kind | None:
+    """Return the kind of an own column by its value; None if it is missing."""
+    plain = _plain(value)
+    if plain is None or plain is pd.NA or plain != plain:
+        return None
+    return _KINDS[type(plain)]

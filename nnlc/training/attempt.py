@@ -240,8 +240,10 @@ def failure_message(index: int, problem: Exception) -> messages.Message:
     """Return a trainer's last message, on why it could not train a network."""
     if isinstance(problem, UncapturedError):
         return {"kind": "uncaptured", "index": index, "reason": str(problem)}
-    failed = {"kind": "failed", "index": index, "reason": failure_reason(problem)}
+    failed: messages.Message = {"kind": "failed", "index": index}
+    failed["reason"] = failure_reason(problem)
     if isinstance(problem, FamilyError):
+        failed["of_family"] = True
         shown = problem.__cause__
     else:
         known = isinstance(problem, RuntimeError | MemoryError | OSError | NnlcError)
@@ -254,10 +256,15 @@ def failure_message(index: int, problem: Exception) -> messages.Message:
 def failure_reason(problem: Exception) -> str:
     """Return one line on why a network could not be trained."""
     first_line = str(problem).strip().split("\n")[0]
-    if isinstance(problem, torch.cuda.OutOfMemoryError | MemoryError) or (
-        "can't allocate memory" in first_line
-    ):
+    if is_out_of_memory(problem):
         return f"out of memory: {first_line}"
     if isinstance(problem, FamilyError):
         return first_line
     return f"{type(problem).__name__}: {first_line}"
+
+
+def is_out_of_memory(problem: Exception) -> bool:
+    """Return True if torch or Python could not allocate memory."""
+    return isinstance(problem, torch.cuda.OutOfMemoryError | MemoryError) or (
+        "can't allocate memory" in str(problem).strip().split("\n")[0]
+    )

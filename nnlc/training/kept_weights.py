@@ -130,6 +130,7 @@ class KeptWeights:
         }
         from safetensors.torch import save  # only campaigns that keep weights need it
 
+        tensors = _unshared(tensors)
         facts["sha256"] = _digest(tensors, facts)
         self._ready(self.path.parent)
         for left_over in temporaries_of(self.path):  # of a write that was interrupted
@@ -216,6 +217,17 @@ def _digest(tensors: dict[str, Tensor], facts: dict[str, str]) -> str:
 
 def _on_cpu(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu").contiguous()
+
+
+def _unshared(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors that share no memory, as the file format demands: weights may be tied."""
+    seen: set[int] = set()
+    found = {}
+    for name, tensor in tensors.items():
+        address = tensor.untyped_storage().data_ptr()
+        found[name] = tensor.clone() if address in seen else tensor
+        seen.add(address)
+    return found
 
 
 def _packed(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:

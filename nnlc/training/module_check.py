@@ -21,7 +21,7 @@ from nnlc.networks import ImageSet, Specification
 from nnlc.networks.draws import training_seed
 from nnlc.networks.machine import DeviceKind
 from nnlc.networks.recipe import TrainingSection
-from nnlc.training.attempt import failure_reason
+from nnlc.training.attempt import failure_reason, is_out_of_memory
 from nnlc.training.module_rules import BUFFER, Problem, check_scores, unfit
 from nnlc.training.module_state import memory_of, state_digests, storage_of
 from nnlc.training.module_watch import Watch
@@ -68,11 +68,13 @@ def refuse_unsound(
 
     Raises:
         FamilyError: its module is not sound.
+        MemoryError, RuntimeError: it does not fit into memory.
     """
     for problem in ModuleCheck(family, spec, images, settings, device).problems():
-        raise FamilyError(problem.text) from (
-            problem.cause and (problem.cause.__cause__ or problem.cause)
-        )
+        raised = problem.cause
+        if raised is not None and is_out_of_memory(raised):
+            raise raised
+        raise FamilyError(problem.text) from (raised and (raised.__cause__ or raised))
 
 
 class ModuleCheck:
@@ -113,28 +115,27 @@ class ModuleCheck:
 
     def _failure(self, problem: Exception) -> Problem:
         reason = failure_reason(problem)
-        if not isinstance(problem, FamilyError) and not reason.startswith("out of memory"):
+        if not isinstance(problem, FamilyError) and not is_out_of_memory(problem):
             reason = f"its module raised {what_was_raised(self._family.space, problem)}"
         return Problem(reason, is_failure=True, cause=problem)
 
     def _found(self) -> Iterator[Problem]:
         settings = _settings_of_torch()
-        first = self._build(1).module
-        if faults := list(unfit(first)):
+        first = self._build(1)
+        if faults := list(unfit(first.module)):
             yield from faults
             return
         second = self._build(2)
         yield from _compared(
-            state_digests(first),
+            state_digests(first.module),
             state_digests(second.module),
             "{} differs when the network is built twice: let build draw from torch's global "
             "random stream alone",
         )
-        watched = self._build(1)
         self._choose_batch(self._build(1))
-        watch = Watch(watched.module)
+        watch = Watch(first.module)
         with watch.watching():
-            saved, expected = self._train_watched(watched)
+            saved, expected = self._train_watched(first)
             yield from self._changes
         yield from self._watched(watch)
         if changed := [k for k, v in _settings_of_torch().items() if settings[k] != v]:

@@ -15,11 +15,13 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # the helpers of all test
 
 import numpy as np
 import torch
+from own_families import family_of
 from small_networks import SAMPLE, bundled_images, first, spec
 
 from nnlc.campaign.campaign import DatasetSection, TrainingSection
 from nnlc.families.article import POOLING, RELU
 from nnlc.families.article.family import ARTICLE
+from nnlc.networks.draws import training_seed
 from nnlc.training import trainer
 from nnlc.training.attempt import failure_message
 from nnlc.training.determinism import make_deterministic
@@ -123,6 +125,29 @@ def scheduled_steps(**changes: object) -> dict:
     return {"made": made, "devices": sorted({kind for kind, _ in rates}), "places": len(rates)}
 
 
+def own_network(images: DeviceImages) -> dict:
+    """What is captured and replayed of two half epochs of an own network, and the last seed."""
+
+    def build(*_) -> torch.nn.Module:
+        return torch.nn.Sequential(
+            torch.nn.Conv2d(1, 4, 5, 4),
+            torch.nn.BatchNorm2d(4),
+            torch.nn.Dropout(0.5),
+            torch.nn.Flatten(),
+            torch.nn.Linear(144, 10),
+        )
+
+    family = family_of(build, batch_size=100)
+    network = family.specification(FACTS, 1, 0, 5, id=PLAIN.id, optimizer="SGD")
+    loop = HalfEpochLoop(family, network, FACTS, images, SETTINGS, 1)
+    names = ("captures", "refused", "cudaGraphLaunch")
+    before = [count(name) for name in names]
+    list(loop)
+    made = [count(name) - old for name, old in zip(names, before, strict=True)]
+    wanted = training_seed(network.random_seed, "dropout", 7)
+    return {"made": made, "seeded": torch.cuda.initial_seed() == wanted}
+
+
 def failure(images: DeviceImages, fail: str, *, built: bool = True) -> dict:
     """The last message of a trainer that meets failures, from a network's set-up or steps on."""
     gc.collect()
@@ -174,6 +199,7 @@ def main() -> None:
             scheduled_steps(momentum=0),
             scheduled_steps(optimizer="AdamW", momentum=0, weight_decay=0.1),
         ],
+        "own": own_network(images),
         "host": host_memory(),
         "set-up": failure(images, NO_MEMORY, built=False),
         "first step": failure(images, NO_MEMORY),

@@ -56,6 +56,11 @@ def test_steps_are_captured_once_although_their_rate_and_the_changes_of_images_d
         assert recipe == {"made": [4, 0, replays], "devices": ["cuda"], "places": 2}
 
 
+def test_own_networks_are_captured_with_dropout_that_is_seeded_before_each_replay(found):
+    two_graphs, replays = 2, 2 * (8 - 3)  # of training and validation, after three steps of each
+    assert found["own"] == {"made": [two_graphs, 0, replays], "seeded": True}
+
+
 @pytest.mark.parametrize("where", ["set-up", "first step", "capture", "graph", "replay"])
 def test_want_of_memory_is_told_as_that_wherever_it_comes(found, where):
     assert is_out_of_memory(found[where]["reason"])

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nnlc.families.article.geometry import walk_network
-from nnlc.families.article.spec import DROPOUT, POOLING, RELU
+from nnlc.families.article.spec import DROPOUT, POOLING, RELU, NetworkSpec
 from nnlc.networks.image_sets import ImageSet
+from nnlc.networks.specification import Specification
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,3 +83,17 @@ def derived_numbers(networks: "pd.DataFrame | None" = None) -> dict[str, list[fl
             pairs = zip(networks[column], known, strict=True)
             found[name] = [derive(one) if is_known and one else None for one, is_known in pairs]
     return found
+
+
+def drawn_layers(spec: Specification, images: ImageSet) -> str:
+    """Return a network's layers for `page/layers.js`.
+
+    Raises:
+        SpecError: the network does not fit these images.
+    """
+
+    def short(value: str | float) -> str:
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    layers = walk_network(cast(NetworkSpec, spec), images).layers
+    return ";".join(" ".join(map(short, layer.page_parts())) for layer in layers)

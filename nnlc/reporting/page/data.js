@@ -61,8 +61,17 @@ class Networks {
     this.best[i] = hundredths(best < 0 ? NaN : accuracy[best]);
     this.final[i] = hundredths(accuracy.length ? accuracy[accuracy.length - 1] : NaN);
     this.outcome[i] = OUTCOMES.indexOf(this.outcomeName(i));
-    this.words[i] = [this.id[i], this.datasets[this.dataset[i]], this.reasons.get(i) ?? ""]
+    this.words[i] = [this.id[i], this.datasets[this.dataset[i]], this.familyName(i),
+      this.reasons.get(i) ?? ""]
       .join("\n").toLowerCase();
+  }
+
+  familyName(i) {
+    return this.families[this.family[i]];
+  }
+
+  isOwn(i) {
+    return this.familyName(i) !== "article";
   }
 
   outcomeName(i) {

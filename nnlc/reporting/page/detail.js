@@ -52,6 +52,7 @@ class Detail {
       ["decay", "weight decay"]]) {
       found.push([title, n[key][i] ? digits(n[key][i]) : "none"]);
     }
+    if (n.isOwn(i)) found.push(["family", n.familyName(i)]);
     found.push(["loss, optimizer", n.training[i] ?? TRAINING], ["seed", String(n.seed[i])]);
     if (n.parameters[i] !== null) {
       found.push(["parameters", whole(n.parameters[i])],
@@ -62,9 +63,16 @@ class Detail {
 
   layers(i) {
     const n = this.networks, title = element("h3", {}, "Layers");
-    if (n.layers[i]) return [title, layerList(parseLayers(n.layers[i], n.input[i]))];
+    const drawn = n.layers[i] ? [title, layerList(parseLayers(n.layers[i], n.input[i]))] : [];
     const list = element("dl");
-    pairs(list, n.lists[i] ?? []);
+    pairs(list, n.own[i] ?? []);
+    if (n.isOwn(i)) {
+      const name = element("h3", {}, "Values of the family");
+      const why = "The code of the family is not here, or can't draw this network: its layers are "
+        + "not known.";
+      return [name, list, ...n.layers[i] ? drawn : [element("p", {class: "quiet small"}, why)]];
+    }
+    if (n.layers[i]) return drawn;
     const why = n.input[i] ? "These layers contradict one another or the images (nnlc audit tells "
       + "how), so they are told as the table does."
       : "What size these images have is not known here, so the layers are told as the table does.";

@@ -1,6 +1,6 @@
 // What is shown: words, datasets, outcomes and ranges that a network must have.
 
-const RANGES = [["depth", "depth (convolutions)"], ["final", "last accuracy (%)"],
+const RANGES = [["depth", "depth"], ["final", "last accuracy (%)"],
   ["best", "best accuracy (%)"], ["rate", "learning rate"], ["batch", "batch size"],
   ["parameters", "parameters"]];
 
@@ -8,10 +8,12 @@ class Filters {
   constructor(networks, onChange) {
     this.networks = networks;
     this.onChange = onChange;
-    this.chosen = {dataset: new Set(), outcome: new Set()};
+    this.chosen = {dataset: new Set(), family: new Set(), outcome: new Set()};
     this.ranges = new Map();
     this.outcomeChips = new Map();
     this.makeChips("dataset", networks.datasets.map((name, i) => [i, name]));
+    this.makeChips("family", networks.families.map((name, i) => [i, name]));
+    $("family-field").hidden = networks.families.length < 2;
     this.makeChips("outcome", OUTCOMES.map((name, i) => [i, name]));
     $("range-fields").replaceChildren(...RANGES.map(([key, title]) => this.rangeField(key, title)));
     $("text").addEventListener("input", () => this.onChange());
@@ -75,7 +77,7 @@ class Filters {
 
   get active() {
     return this.limits().length > 0 || $("text").value.trim() !== "" || this.chosen.dataset.size > 0
-      || this.chosen.outcome.size > 0;
+      || this.chosen.family.size > 0 || this.chosen.outcome.size > 0;
   }
 
   // The places of the networks that have all of it, in their first order.
@@ -86,6 +88,7 @@ class Filters {
     const found = [];
     for (let i = 0; i < networks.count; i++) {
       if (chosen.dataset.size && !chosen.dataset.has(networks.dataset[i])) continue;
+      if (chosen.family.size && !chosen.family.has(networks.family[i])) continue;
       if (chosen.outcome.size && !chosen.outcome.has(networks.outcome[i])) continue;
       // What is not known is in no range.
       if (!ranges.every(([values, low, high]) => values[i] !== null && values[i] >= low

@@ -10,7 +10,10 @@ const COLUMNS = [
     mono: true, text: (n, i) => n.id[i], short: (n, i) => `\u2026${n.id[i].slice(-17)}`},
   {key: "dataset", title: "dataset", track: "minmax(86px, 1fr)",
     text: (n, i) => n.datasets[n.dataset[i]]},
-  {key: "depth", title: "depth", track: "52px", number: true, text: (n, i) => whole(n.depth[i])},
+  {key: "family", title: "family", track: "minmax(86px, 0.7fr)", several: true,
+    text: (n, i) => n.familyName(i)},
+  {key: "depth", title: "depth", track: "52px", number: true,
+    text: (n, i) => n.depth[i] === null ? "" : whole(n.depth[i])},
   {key: "outcome", title: "outcome", track: "minmax(124px, 0.7fr)", text: outcomeText},
   {key: "final", title: "last %", track: "59px", number: true,
     text: (n, i) => percent(n.final[i])},
@@ -53,14 +56,20 @@ class Grid {
   }
 
   get columns() {
-    return this.narrow.matches ? COLUMNS.filter(({key}) => NARROW.includes(key)) : COLUMNS;
+    if (this.narrow.matches) return COLUMNS.filter(({key}) => NARROW.includes(key));
+    return COLUMNS.filter(({several}) => !several || this.hasFamilies);
+  }
+
+  get hasFamilies() {
+    return this.networks.families.some((name) => name !== "article");
   }
 
   header() {
     const columns = this.columns;
     document.documentElement.style.setProperty("--tracks", columns.map((column) =>
       (this.narrow.matches && column.narrow) || column.track).join(" "));
-    document.documentElement.style.setProperty("--least", this.narrow.matches ? "0" : "826px");
+    document.documentElement.style.setProperty("--least", this.narrow.matches ? "0"
+      : this.hasFamilies ? "922px" : "826px");
     const cells = columns.map(({key, title, number}) => {
       const button = element("button", {type: "button"}, title);
       const cell = element("div", {role: "columnheader", class: number ? "number" : ""}, button);

@@ -23,8 +23,12 @@ function parseLayers(text, input) {
       features = numbers[0];
       layers.push({kind, features, parameters: numbers[1]});
     } else if (kind === "o") {  // one that this page has no picture of
+      const [parameters, ...own] = numbers.slice(1);
+      if (own.length === 1) features = own[0];
+      else if (own.length) [channels, , width] = own;
       const shape = features ? {features} : {channels, width};
-      layers.push({kind, name: rest[0].replaceAll("_", " "), parameters: numbers[1], ...shape});
+      const told = own.length > 0;
+      layers.push({kind, name: rest[0].replaceAll("_", " "), parameters, told, ...shape});
     } else if (features) {
       layers.push({kind, features, rate: numbers[0]});
     } else {
@@ -63,8 +67,8 @@ function layerWords({kind, name, kernel, stride, padding, rate}) {
   }
 }
 
-function sizeWords({kind, channels, width, features}) {
-  if (kind === "r" || kind === "d" || kind === "o") return "";
+function sizeWords({kind, channels, width, features, told}) {
+  if (kind === "r" || kind === "d" || kind === "o" && !told) return "";
   if (features) return whole(features);
   const map = `${width} \u00d7 ${width}`;
   return kind === "c" ? `${counted(channels, "filter")}, ${map}`
