@@ -41,6 +41,11 @@ SLOW_TESTS = {
         "test_a_journal_of_anything_is_read_by_all_and_a_job_begins",
     },
     "test_extending.py": {"test_a_new_kind_of_layer_and_optimizer_live_their_whole_life"},
+    "test_family_code.py": {
+        "test_a_network_begun_under_other_code_starts_again_when_that_is_accepted",
+        "test_an_import_that_fails_on_one_rank_ends_the_job_before_any_network",
+        "test_an_agent_loads_only_what_its_campaign_names",
+    },
     "test_folder_away.py": {
         "test_a_real_job_goes_on_when_its_folder_was_away_for_a_while",
         "test_a_real_job_without_its_folder_leaves_nothing_in_its_place",
@@ -90,6 +95,13 @@ SLOW_TESTS = {
     "test_newer_format.py": {
         "test_a_results_folder_of_a_newer_nnlc_is_refused_with_the_version_to_install",
         "test_a_campaign_toml_that_was_edited_is_refused_by_all",
+    },
+    "test_counted_costs.py": {
+        "test_operations_of_the_articles_networks_are_those_of_their_own_model",
+    },
+    "test_counting_jobs.py": {
+        "test_a_job_counts_once_and_every_start_reads_the_file",
+        "test_a_module_that_ends_its_process_loses_no_network_counted_before",
     },
     "test_old.py": {
         "test_what_would_be_lost_is_told_before_the_first_network_begins",

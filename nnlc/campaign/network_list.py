@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import astuple, fields
 from typing import TextIO
 
@@ -18,7 +18,7 @@ CSV_BEGINS = "index,ID,random_seed,"
 
 
 def write_csv(campaign: Campaign, file: TextIO) -> None:
-    """Write a row for each network: index, 24 metadata columns as in tables, sizes and cost."""
+    """Write a row for each network: index, metadata columns as in tables, sizes and cost."""
     writer = csv.writer(file, lineterminator="\n")
     for network in campaign.networks():
         if network.index == 0:
@@ -39,8 +39,10 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
     stop = f", stop rule {campaign.stop}, whose savings are not counted" if campaign.stop else ""
     epochs = counted(campaign.epochs, "epoch")
     yield f"campaign {campaign.name}: {epochs}, seed {campaign.seed}{stop}"
+    family = campaign.network_family
+    groups = f"{family.group_word}s"
     yield (
-        f"{'dataset':<20}{'networks':>9}{'depths':>8}{'parameters':>24}{'multiply-adds':>24}"
+        f"{'dataset':<20}{'networks':>9}{groups:>8}{'parameters':>24}{'multiply-adds':>24}"
         f"{'operations':>12}{'GPU hours':>11}"
     )
     costs: dict[str, list[NetworkCost]] = {}
@@ -61,11 +63,11 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
             f"{_median_to_largest([c.forward_multiply_adds for c in of]):>24}"
             f"{operations:>12.2e}{hours:>11.2f}"
         )
-    yield "sizes: median, largest; operations: if convolutions were direct; --csv FILE lists all"
-    fourier = f"{50 * FOURIER_SHARE:.0f} % in Fourier convolutions"
-    yield f"GPU hours: at 50 % of a V100's fp32 peak, {fourier}"
-    for way, operations in computed.items():
-        yield f"operations as computed {way:<30}{operations:.2e}"
+    if not family.has_cost_model:
+        yield "sizes: median, largest; --csv FILE lists all"
+        yield "GPU hours: at 50 % of a V100's fp32 peak"
+    else:
+        yield from _computed_lines(computed)
     most, id_ = max(needs)
     yield f"memory: network {id_} needs the most, {most / 1e9:.2f} GB on a GPU (predicted)"
     if memory_gigabytes is not None:
@@ -73,6 +75,15 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
         yield f"{len(found)} of {len(needs)} networks can't fit into {memory_gigabytes:g} GB"
         for most, id_ in sorted(found, reverse=True):
             yield f"  {id_} needs {most / 1e9:.2f} GB"
+
+
+def _computed_lines(computed: Mapping[str, float]) -> Iterator[str]:
+    """Yield what operations and hours mean, and the operations as they are computed."""
+    yield "sizes: median, largest; operations: if convolutions were direct; --csv FILE lists all"
+    fourier = f"{50 * FOURIER_SHARE:.0f} % in Fourier convolutions"
+    yield f"GPU hours: at 50 % of a V100's fp32 peak, {fourier}"
+    for way, operations in computed.items():
+        yield f"operations as computed {way:<30}{operations:.2e}"
 
 
 def _cost(network: CampaignNetwork, campaign: Campaign) -> NetworkCost:

@@ -57,6 +57,7 @@ def plan(
         Path | None, typer.Option(help="Image folder, for the proposed command.")
     ] = None,
     python: PythonOption = None,
+    costs: shared_options.Costs = None,
     ranks: Annotated[
         int | None,
         typer.Option(min=1, help="Ranks on this machine; default: one for each GPU or core."),
@@ -72,10 +73,14 @@ def plan(
     from nnlc.launching.machine_plan import machine_plan_lines, plan_machine, plans_this_machine
     from nnlc.launching.plan import plan_campaign
     from nnlc.launching.plan_text import plan_lines
+    from nnlc.results.folder_costs import read_costs_of
     from nnlc.schedulers.site import THIS_MACHINE, load_site
     from nnlc.training.loaded_images import warn_of_own_images
 
-    warn_of_own_images(load_campaign(campaign))
+    loaded = load_campaign(campaign)
+    warn_of_own_images(loaded)
+    if costs is not None:
+        read_costs_of(list(loaded.networks()), costs)
     name = site or THIS_MACHINE
     chosen = load_site(name, account=account, queue=queue)
     request = PlanRequest(nodes=nodes, minutes=asked_minutes(minutes, hours), elements=elements)
@@ -88,7 +93,13 @@ def plan(
         return
     if ranks is not None:
         raise SiteError(f"--ranks: {chosen.name} starts a rank on each GPU; use --nodes")
-    others = {"account": account, "queue": queue and queue[0], "images": images, "python": python}
+    others = {
+        "costs": costs,
+        "account": account,
+        "queue": queue and queue[0],
+        "images": images,
+        "python": python,
+    }
     words = [word for key, value in others.items() if value for word in (f"--{key}", str(value))]
     for line in plan_lines(plan_campaign(campaign, name, chosen, results, request, words)):
         say(line)
@@ -179,6 +190,7 @@ def submit(
     results: shared_options.ResultsOrDefault = None,
     images: shared_options.Images = Path("images"),
     python: PythonOption = None,
+    costs: shared_options.Costs = None,
     dry_run: Annotated[
         bool, typer.Option(help="Check everything, print a script, and write and submit nothing.")
     ] = False,
@@ -193,6 +205,7 @@ def submit(
     from nnlc.launching.spare_nodes import spare_nodes_notes
     from nnlc.launching.submit import submit as put_into_queue
     from nnlc.results.folder import ResultsFolder
+    from nnlc.results.folder_costs import read_costs_of, write_folder_costs
     from nnlc.results.paths import results_path
     from nnlc.schedulers.commands import removed_wishes
     from nnlc.schedulers.site import load_site, queue_of
@@ -212,6 +225,9 @@ def submit(
     )
     submission = prepare(request, chosen, folder, loaded)
     scheduler = queue_of(chosen)
+    networks = [] if costs is None else list(loaded.networks())
+    if costs is not None:
+        read_costs_of(networks, costs)
     with staged_by(campaign):
         for name, image_set in loaded.image_sets().items():
             check_images(image_set, loaded.datasets[name], images)
@@ -228,6 +244,8 @@ def submit(
             say_aside(f"nnlc submit would run: {chosen.submit} {shlex.quote(str(path))}")
         return
     folder.open(loaded)
+    if networks:
+        write_folder_costs(folder, networks)
     for record in put_into_queue(submission, chosen, scheduler, folder):
         say(f"job {record.job}: {record.script}")
     say(f"nnlc status {shlex.quote(str(folder.path))} shows its progress and its log")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nnlc.cli import shared_options
-from nnlc.console import say, say_whole, standard_output
+from nnlc.console import say, say_aside, say_whole, standard_output
 from nnlc.wording import counted
 
 app = typer.Typer()
@@ -71,6 +71,14 @@ def specs(
         float | None,
         typer.Option(min=0, help="A GPU's memory in gigabytes: list the networks that don't fit."),
     ] = None,
+    costs: Annotated[
+        Path | None,
+        typer.Option(
+            "--costs",
+            help="Costs of the networks of a family of your own: read from this file, and counted "
+            "and written if the file lacks some; default: costs.json of results/<campaign>.",
+        ),
+    ] = None,
 ) -> None:
     """Summarise the networks of a campaign, or write all of them as CSV.
 
@@ -79,6 +87,8 @@ def specs(
     from nnlc.campaign.campaign import load_campaign
     from nnlc.campaign.network_list import CSV_BEGINS, summarise, write_csv
     from nnlc.errors import NnlcError
+    from nnlc.results.folder_costs import check_counted, read_folder_costs
+    from nnlc.results.paths import ResultsPaths, results_path
     from nnlc.system.output_file import CSV, check_output, write_output
     from nnlc.training.loaded_images import warn_of_own_images
 
@@ -90,6 +100,15 @@ def specs(
         )
     if csv is not None and str(csv) != "-":
         check_output(csv, mark=CSV_BEGINS.encode(), endings=CSV)
+    networks = list(loaded.networks())
+    if costs is not None:
+        from nnlc.training.complete_costs import complete_costs
+
+        for line in complete_costs(costs, networks):
+            say_aside(line)
+    else:
+        folder = ResultsPaths(results_path(None, loaded.name))
+        check_counted(networks, read_folder_costs(folder, networks))
     if csv is None:
         for line in summarise(loaded, memory):
             say(line)

@@ -15,6 +15,12 @@ Results = Annotated[Path, typer.Argument(help="A results folder.")]
 ResultsOrDefault = Annotated[
     Path | None, typer.Option(help="Results folder; default: results/<campaign>.")
 ]
+Costs = Annotated[
+    Path | None,
+    typer.Option(
+        "--costs", help="Counted costs, by 'nnlc specs'; default: costs.json of the results folder."
+    ),
+]
 Tables = Annotated[list[Path], typer.Argument(help="Tables, or folders of tables.")]
 Folders = Annotated[list[Path], typer.Argument(help="Folders of tables.")]
 Table = Annotated[Path, typer.Argument(help="A table.")]

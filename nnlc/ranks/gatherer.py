@@ -273,8 +273,7 @@ class Gatherer:
 
     def _on_idle_death(self, rank: int, message: messages.Message) -> None:
         """Count a trainer that ended without a network; retire its rank after too many."""
-        counts = self._counting is not None and self._counting.note_death(rank)
-        if counts or self._shutdown.status is not None:
+        if self._shutdown.status is not None:
             return
         reason = f"{message['reason']} while it had no network; its output above says why"
         if not self._checked:

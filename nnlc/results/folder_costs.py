@@ -5,7 +5,7 @@ Only families without a cost model of their own need them; for the article's, no
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -19,27 +19,37 @@ from nnlc.families.counted_costs import (
     known_counts,
     remember,
 )
+from nnlc.families.registry import family_to_json
 from nnlc.networks.specification import FamilySpec
 from nnlc.results.paths import ResultsPaths
 from nnlc.system.files import write_atomically
+from nnlc.system.messages import Message
 from nnlc.wording import counted
 
 
-def read_costs_of(networks: Sequence[CampaignNetwork], file: Path) -> None:
-    """Read a file of costs that the user names.
+def check_needs_costs(networks: Sequence[CampaignNetwork], file: Path) -> None:
+    """Check that a file of costs, which the user names, is of any use for a campaign.
 
     Raises:
-        FamilyError: the campaign's family needs none, or the file can't be used.
+        FamilyError: its family has a cost model.
     """
-    family = networks[0].family
-    if family.has_cost_model:
+    if networks[0].family.has_cost_model:
         raise FamilyError(
-            f"--costs {file}: costs of the article's networks are not counted but follow from "
-            "their specifications; leave this option out"
+            f"--costs {file}: the costs of the article's networks follow from their specifications "
+            "and are not counted; leave this option out"
         )
+
+
+def read_costs_of(networks: Sequence[CampaignNetwork], file: Path) -> Collection[str]:
+    """Read a file of costs that the user names; return the keys of its networks.
+
+    Raises:
+        FamilyError: the campaign needs no such file, or it can't be used.
+    """
+    check_needs_costs(networks, file)
     from nnlc.families.costs_file import read_costs  # jobs of the article's networks don't need it
 
-    read_costs(file, family)
+    return read_costs(file, networks[0].family)
 
 
 def read_folder_costs(results: ResultsPaths, networks: Sequence[CampaignNetwork]) -> str | None:
@@ -48,9 +58,7 @@ def read_folder_costs(results: ResultsPaths, networks: Sequence[CampaignNetwork]
     Returns:
         Why the file can't be used, or None.
     """
-    if not networks or networks[0].family.has_cost_model:
-        return None
-    if not os.path.lexists(results.costs_file):
+    if not uncounted(networks) or not os.path.lexists(results.costs_file):
         return None
     try:
         read_costs_of(networks, results.costs_file)
@@ -83,23 +91,37 @@ def check_counted(networks: Collection[CampaignNetwork], trouble: str | None = N
         )
 
 
-def give_mean(
-    networks: Sequence[CampaignNetwork], reason: str = "its trainer ended"
-) -> Iterator[str]:
-    """Give networks whose costs are unknown the mean of the others; yield a note if there are any.
+def count_request(networks: Sequence[CampaignNetwork]) -> Message:
+    """Return the message that asks for the costs of networks: `nnlc.system.messages`."""
+    by_key = {key_of(network): network for network in networks}
+    asked = [{"key": key, **network.to_json()} for key, network in by_key.items()]
+    return {"kind": "count", "family": family_to_json(networks[0].family), "networks": asked}
+
+
+def take_counts(networks: Sequence[CampaignNetwork], answers: Iterable[Message]) -> Iterator[str]:
+    """Take the counts of "counted" messages; yield notes on networks that cause trouble.
+
+    Networks that could not be counted get the mean of the others.
 
     Args:
         networks: all networks whose costs are needed.
-        reason: why the first of them could not be counted.
+        answers: the messages.
     """
-    found = {key_of(n): n.spec.id for n in networks}
-    costs = {key: known_counts(key) for key in found}
+    on_cpu, reasons = [], []
+    for each in answers:
+        remember({key: Counted(*values) for key, values in each["costs"].items()})
+        on_cpu += each["on_cpu"]
+        reasons += each["reasons"]
+    costs = {key: known_counts(key) for key in map(key_of, networks)}
     missing = [key for key, cost in costs.items() if cost is None]
+    if on_cpu:
+        were = counted(len(on_cpu), "network was", "networks were")
+        yield f"note: {were} counted on the processor, not on torch's meta device: {on_cpu[0]}"
     if missing:
         remember(dict.fromkeys(missing, Counted.mean(filter(None, costs.values()))))
         yield (
             f"note: {counted(len(missing), 'network')} can't be counted, and taken for as costly "
-            f"as the mean of the others; the first is {found[missing[0]]}: {reason}"
+            f"as the mean of the others: {'; '.join(reasons[:1])}"
         )
 
 

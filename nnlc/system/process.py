@@ -1,8 +1,10 @@
-"""Identity of processes, and the check whether a recorded process still runs."""
+"""Identity of processes, the check whether a recorded one still runs, and ends with a parent."""
 
 import contextlib
+import ctypes
 import os
 import platform
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,13 @@ def process_lives(its: Any, me: Mapping[str, str]) -> bool | None:
         return False
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None  # hidden from other users, or damaged
+
+
+def end_with_parent() -> None:
+    """Ask Linux to kill this process when its parent ends for any reason."""
+    if platform.system() == "Linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG, prctl(2)
+        ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGKILL))
 
 
 def _state_and_start(pid: int) -> tuple[str, str]:

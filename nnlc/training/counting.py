@@ -6,6 +6,8 @@ memory of the tensors that live. A module that fails on the meta device is count
 small batch, and its counts are scaled to the network's own.
 """
 
+import os
+import sys
 import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple
@@ -18,13 +20,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry
 
+from nnlc.errors import NnlcError
 from nnlc.families.counted_costs import Counted
 from nnlc.families.interface import Family
 from nnlc.families.own_family import OwnFamily
 from nnlc.families.registry import family_from_json
 from nnlc.networks import ImageSet
 from nnlc.networks.specification import FamilySpec
-from nnlc.system.messages import Message
+from nnlc.system.messages import Message, decode, encode
+from nnlc.system.process import end_with_parent
 
 _SMALL_BATCH = 4
 """Batch on the CPU: batch normalisation needs two images."""
@@ -55,23 +59,39 @@ def count_network(family: Family, spec: FamilySpec, images: ImageSet) -> Count:
     except Exception as problem:
         batch = min(_SMALL_BATCH, spec.batch_size)
         found = _count_step(family, spec, images, "cpu", batch)
-        return Count(found.scaled(spec.batch_size / batch), in_one_line(problem))
+        return Count(found.scaled(spec.batch_size / batch), _in_one_line(problem))
 
 
-def answer_count(message: Message) -> Message:
-    """Return the answer to a "count" message: counts by key, and why others are missing."""
-    family = cast(OwnFamily, family_from_json(message["family"])).family
-    costs, reasons = {}, []
-    for each in message["networks"]:
+def answers(request: Message) -> Iterator[Message]:
+    """Yield an answer for each network of a "count" message: its counts, or why there are none."""
+    family = cast(OwnFamily, family_from_json(request["family"])).family
+    for each in request["networks"]:
         spec, images = FamilySpec.from_json(each["spec"]), ImageSet(**each["image_set"])
+        answer: Message = {"key": each["key"]}
         try:
-            costs[each["key"]] = astuple(count_network(family, spec, images).counted)
+            found = count_network(family, spec, images)
         except Exception as problem:
-            reasons.append(in_one_line(problem))
-    return {"kind": "counted", "costs": costs, "reasons": reasons}
+            yield answer | {"reason": f"{spec.id}: {_in_one_line(problem)}"}
+            continue
+        on_cpu = found.on_cpu and f"{spec.id}: {found.on_cpu}"
+        yield answer | {"counts": astuple(found.counted), "on_cpu": on_cpu}
 
 
-def in_one_line(problem: Exception) -> str:
+def main(_: list[str]) -> None:
+    """Answer one request; each answer is a line on standard output."""
+    end_with_parent()
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what modules print goes to the log, not between the answers
+    try:
+        for answer in answers(decode(sys.stdin.buffer.read())):
+            channel.write(encode(answer))
+            channel.flush()
+    except NnlcError as problem:  # the family's code can't be loaded here
+        channel.write(encode({"key": "", "reason": str(problem)}))
+        channel.flush()
+
+
+def _in_one_line(problem: Exception) -> str:
     """Return kind and first line of an error."""
     first, *_ = str(problem).splitlines() or [""]
     return f"{type(problem).__name__}: {first[:200]}"

@@ -5,7 +5,6 @@ another until the input ends. `nnlc.system.messages` lists the messages.
 """
 
 import contextlib
-import ctypes
 import os
 import platform
 import signal
@@ -27,6 +26,7 @@ from nnlc.networks.recipe import TrainingSection
 from nnlc.results.folder import ResultsFolder, checkpoints_in
 from nnlc.system import messages
 from nnlc.system.files import PrepareFolder, make_folder
+from nnlc.system.process import end_with_parent
 from nnlc.training.attempt import Attempt, Interrupted, failure_message
 from nnlc.training.checkpoint import Checkpoints
 from nnlc.training.determinism import make_deterministic
@@ -72,9 +72,9 @@ class Trainer:
                     case "configure":
                         self._configure(message)
                     case "count":
-                        from nnlc.training.counting import answer_count  # few families need it
+                        from nnlc.training.counting_process import count_costs  # seldom needed
 
-                        self._send(answer_count(message))
+                        self._send(count_costs(message))
                     case "circumstances":
                         self._send({"kind": "circumstances", **circumstances(self._device)})
                     case "check":
@@ -279,7 +279,7 @@ class Trainer:
 
 def main(arguments: list[str]) -> None:
     """Run a trainer on this process's standard input and output."""
-    _end_with_parent()
+    end_with_parent()
     _prefer_to_be_killed()
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # output of libraries goes to the log, not between the messages
@@ -296,13 +296,6 @@ def main(arguments: list[str]) -> None:
         channel.flush()
     except BrokenPipeError:
         os._exit(1)  # the agent has ended
-
-
-def _end_with_parent() -> None:
-    """Ask Linux to kill this process when its agent ends for any reason."""
-    if platform.system() == "Linux":
-        set_parent_death_signal = 1  # PR_SET_PDEATHSIG, prctl(2)
-        ctypes.CDLL(None).prctl(set_parent_death_signal, int(signal.SIGKILL))
 
 
 def _prefer_to_be_killed() -> None:
