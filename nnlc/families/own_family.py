@@ -104,7 +104,7 @@ class OwnFamily(NetworkFamily):
         where = f"family {self.label}: specify of number {number} of group {group} for"
         try:
             values = dict(self.family.specify(Draws(seed), images, group, number))
-        except Exception as problem:  # whatever the family's code raises
+        except (Exception, SystemExit) as problem:  # whatever the family's code raises
             raised = what_was_raised(self.family, problem)
             raise SpecError(f"{where} {images.name} raised {raised}") from problem
         wanted = {*self.family.columns, *_DRAWN[:2]}

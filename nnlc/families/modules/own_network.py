@@ -24,7 +24,8 @@ def trained_network(
         MemoryError, RuntimeError: the network does not fit into memory.
     """
     module = built(family, spec, images)
-    if device.type == "cpu":
+    tensors = (*module.parameters(), *module.buffers())
+    if device.type == "cpu" and all(each.dim() != 5 for each in tensors):  # torch refuses 5
         module = module.to(memory_format=torch.channels_last)
     has_dropout = any(isinstance(each, _DropoutNd) for each in module.modules())
     return TrainedNetwork(module.to(device), _restart_masks(device) if has_dropout else None)
@@ -41,7 +42,7 @@ def built(family: Family, spec: FamilySpec, images: ImageSet) -> nn.Module:
         module: object = family.build(spec, images)
     except MemoryError:
         raise
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         if "can't allocate memory" in str(problem):
             raise
         raise FamilyError(f"build raised {what_was_raised(family, problem)}") from problem
