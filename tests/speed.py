@@ -14,7 +14,7 @@ SPREAD = (
 
 FIRST = (
     *("test_slurm.py", "test_harness.py", "test_stopping_jobs.py", "test_slurm_cluster.py"),
-    *("test_upgrade.py", "test_old.py", "test_first_hour.py"),
+    *("test_upgrade.py", "test_old.py", "test_first_hour.py", "test_residual_jobs.py"),
 )
 """Files that begin first, each on one worker: they take long, and others fill the time."""
 
@@ -113,6 +113,10 @@ SLOW_TESTS = {
         "test_a_curve_is_that_of_a_plain_pytorch_loop",
         "test_each_setting_of_a_recipe_changes_the_curve_and_what_a_checkpoint_must_have",
         "test_one_process_or_many_with_any_interruption_leave_the_same_bytes",
+    },
+    "test_residual.py": {
+        "test_a_curve_is_that_of_a_usual_loop_with_torchs_own_parts",
+        "test_a_network_stopped_at_any_step_goes_on_with_the_same_bits",
     },
     "test_replay.py": {"test_the_papers_6000_networks_are_replayed_to_the_end"},
     "test_hostile_images.py": {"test_a_damaged_archive_is_named_and_nothing_is_staged"},
