@@ -122,6 +122,17 @@ SLOW_TESTS = {
     "test_hostile_images.py": {"test_a_damaged_archive_is_named_and_nothing_is_staged"},
     "test_known_images.py": {"test_show_plot_report_and_subset_know_them"},
     "test_export.py": {"test_any_tables_come_back_byte_for_byte"},
+    "test_export_families.py": {
+        "test_any_tables_of_any_families_are_restored_byte_for_byte",
+        "test_too_many_different_headers_are_refused_before_anything_is_written",
+        "test_families_side_by_side_are_restored_by_the_process_that_reads",
+        "test_a_column_that_is_blank_in_the_file_of_a_forger_is_refused",
+    },
+    "test_any_family.py": {
+        "test_any_table_of_any_family_is_read_back_by_every_parser",
+        "test_frames_of_any_tables_have_the_values_of_each",
+        "test_a_folder_of_own_families_is_read_without_the_articles_code_and_torch",
+    },
 }
 
 
