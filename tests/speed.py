@@ -41,6 +41,11 @@ SLOW_TESTS = {
         "test_a_journal_of_anything_is_read_by_all_and_a_job_begins",
     },
     "test_extending.py": {"test_a_new_kind_of_layer_and_optimizer_live_their_whole_life"},
+    "test_family_code.py": {
+        "test_a_network_begun_under_other_code_starts_again_when_that_is_accepted",
+        "test_an_import_that_fails_on_one_rank_ends_the_job_before_any_network",
+        "test_an_agent_loads_only_what_its_campaign_names",
+    },
     "test_folder_away.py": {
         "test_a_real_job_goes_on_when_its_folder_was_away_for_a_while",
         "test_a_real_job_without_its_folder_leaves_nothing_in_its_place",

@@ -1,6 +1,7 @@
 """Folders of several families become one, or a part of one, and nothing of any is lost."""
 
-from dataclasses import replace
+import json
+from dataclasses import fields, replace
 
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ from test_merge import finished, provenance_of, run, write
 from nnlc import NnlcError, Tables, load_tables, merge_tables, subset_tables
 from nnlc.cli.shared_options import columns_of
 from nnlc.collection.selection import Selection
+from nnlc.families.counted_costs import Counted, cost_key
 from nnlc.tables import Table
 
 ARTICLE = "2021_02_15_13_55_26_000001"
@@ -43,6 +45,62 @@ def test_families_merge_byte_for_byte_with_their_records(tmp_path, folders):
     columns = before.networks.columns.drop("path")
     one, two = (t.networks.set_index("id").sort_index() for t in (merged, before))
     pd.testing.assert_frame_equal(one[columns.drop("id")], two[columns.drop("id")])
+
+
+def write_costs(results, spec, family=None):
+    """Write campaign.toml and costs.json as a job of the network leaves them."""
+    (results / "campaign.toml").write_text("of no interest here")
+    names = [field.name for field in fields(Counted)]
+    sizes = {"parameters": 1234, "multiply_adds": 56}
+    values = {
+        "nnlc_costs": 1,
+        "family": family or spec.family,
+        "counts": names,
+        "costs": {cost_key(spec): [sizes.get(name, 0) for name in names]},
+    }
+    (results / "costs.json").write_text(json.dumps(values))
+
+
+def sizes_of(folder):
+    networks = load_tables(folder).networks.set_index("id")
+    return networks.loc[WIDE.id, ["parameters", "multiply_adds"]].tolist()
+
+
+def test_counted_sizes_are_read_from_beside_the_tables_and_kept_by_a_merge(tmp_path, folders):
+    spec = replace(WIDE, random_seed=0)
+    write_costs(folders / "wide", spec)
+    assert sizes_of(folders / "wide") == sizes_of(folders) == [1234, 56]
+    networks = load_tables(folders).networks
+    assert (
+        networks["parameters"].notna().sum() == 3
+    )  # as both of `wide` are alike, and the article's
+    merge_tables(folders, tmp_path / "out")
+    merge_tables(tmp_path / "out", tmp_path / "again")
+    assert sizes_of(tmp_path / "out") == sizes_of(tmp_path / "again") == [1234, 56]
+    assert len(list((tmp_path / "again" / "campaigns").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda costs: costs.write_text("{"),
+        lambda costs: costs.write_bytes(b"\xff\xfe"),
+        lambda costs: costs.write_text("[" * 100_000),
+        lambda costs: costs.write_text(costs.read_text().replace("1234", '"1234"')),
+        lambda costs: costs.write_text(costs.read_text().replace("1234", "-1")),
+        lambda costs: costs.write_text(costs.read_text().replace("wide@1", "wide@2")),
+        lambda costs: costs.write_text(costs.read_text().replace('"nnlc_costs": 1', '"x": 1')),
+        lambda costs: costs.unlink() or costs.mkdir(),
+        lambda costs: costs.rename(costs.with_name("c")) and costs.symlink_to("c"),
+    ],
+    ids=range(9),
+)
+def test_damaged_costs_leave_sizes_unknown_and_all_else_is_read(tmp_path, folders, damage):
+    write_costs(folders / "wide", replace(WIDE, random_seed=0))
+    damage(folders / "wide" / "costs.json")
+    networks = load_tables(folders / "wide").networks
+    assert networks["parameters"].isna().tolist() == [True, True]
+    assert merge_tables(folders / "wide", tmp_path / "out").tables == 2
 
 
 CHOICES = [

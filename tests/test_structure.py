@@ -13,7 +13,7 @@ from limits import HANG_SECONDS
 from rooms import CONTRIBUTING, EVERYWHERE, ROOMS, table, tree
 
 import nnlc
-from nnlc.families.registry import SHIPPED
+from nnlc.families.loading import SHIPPED
 from nnlc.schedulers.scheduler_registry import SCHEDULERS
 from nnlc.tables import folder_names as names
 

@@ -1,6 +1,7 @@
-"""Campaigns of the folders of tables, kept in a collection byte for byte."""
+"""Campaigns of the folders of tables, and counted costs, kept in a collection byte for byte."""
 
 import hashlib
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from nnlc.collection.clashes import MergedTables
 from nnlc.system.files import read_regular, why_unread
 from nnlc.system.text_file import MOST_BYTES
 from nnlc.tables.campaign_files import CampaignFiles
+from nnlc.tables.counted_sizes import costs_beside
 from nnlc.tables.table_folders import Skipped
 
 
@@ -39,4 +41,7 @@ class KeptCampaigns:
             return None
         name = f"{hashlib.sha256(content).hexdigest()[:12]}.toml"
         self.contents[name] = content
+        with suppress(OSError):  # costs can be counted again
+            costs = read_regular(costs_beside(file), follow_link=False, most=MOST_BYTES)
+            self.contents.setdefault(costs_beside(Path(name)).name, costs)
         return name

@@ -23,10 +23,12 @@ _DIGITS = 12
 _IGNORED = ("ctx", "kind", "type_comment", "type_ignores")
 """Fields of a syntax tree without effect on the code, or that follow from others."""
 _SHIPPED_IN = "nnlc.families."
+_Code = dict[str, tuple[Path, str]]
+"""File and text of each module, by its name."""
 
 
-def code_of(kind: type[Family], folder: str | None) -> tuple[str, frozenset[str]]:
-    """Return the digest of the code of a family's class, and the modules that it consists of.
+def code_of(kind: type[Family], folder: str | None) -> tuple[str, dict[str, Path]]:
+    """Return the digest of the code of a family's class, and the files of its modules by name.
 
     Args:
         kind: the class; its module is loaded.
@@ -35,14 +37,14 @@ def code_of(kind: type[Family], folder: str | None) -> tuple[str, frozenset[str]
     Raises:
         FamilyError: a file of the code can't be read.
     """
-    texts: dict[str, str] = {}
+    code: _Code = {}
     for base in kind.__mro__:
         if issubclass(base, Family) and base is not Family:
-            _add_module(base.__module__, _Places(base.__module__, folder), texts)
+            _add_module(base.__module__, _Places(base.__module__, folder), code)
     digest = hashlib.sha256()
-    for name, text in sorted(texts.items()):
+    for name, (_, text) in sorted(code.items()):
         digest.update(f"{name}\n{text}\n".encode())
-    return digest.hexdigest()[:_DIGITS], frozenset(texts)
+    return digest.hexdigest()[:_DIGITS], {name: path for name, (path, _) in code.items()}
 
 
 class _Places:
@@ -81,19 +83,19 @@ def _python_file(stem: Path) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _add_module(name: str, places: _Places, texts: dict[str, str]) -> None:
+def _add_module(name: str, places: _Places, code: _Code) -> None:
     """Add the text of a module's code, and of all that it imports from its package."""
     path = places.file_of(name)
-    if path is None or name in texts:
+    if path is None or name in code:
         return
     try:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError) as problem:
         raise FamilyError(f"{path}: its code can't be read: {reason_of(problem)}") from None
-    texts[name] = "".join(_text(tree))
+    code[name] = path, "".join(_text(tree))
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     for imported in _imported(tree, package):
-        _add_module(imported, places, texts)
+        _add_module(imported, places, code)
 
 
 def _imported(tree: ast.Module, package: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ the same family can be read too; one of other code is refused.
 """
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,27 @@ def read_costs(path: Path, family: NetworkFamily) -> Collection[str]:
     Raises:
         FamilyError: the file can't be read, or has costs of another family or of other code.
     """
+    values = _read(path)
+    _check_family(path, values, family)
+    found = _costs(path, values)
+    remember(found)
+    return found.keys()
+
+
+def costs_of_family(path: Path, label: str) -> Mapping[str, Counted]:
+    """Return the costs in a file by key, for readers who have no code of the family.
+
+    Raises:
+        FamilyError: the file can't be read, or has costs of another family.
+    """
+    values = _read(path)
+    if values.get("family") != label:
+        raise FamilyError(f"{path}, key family: is not {label!r}")
+    return _costs(path, values)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the values of a file of costs of today's format."""
     try:
         values = json.loads(read_text(path, FamilyError))
     except (ValueError, RecursionError):
@@ -68,12 +89,14 @@ def read_costs(path: Path, family: NetworkFamily) -> Collection[str]:
         raise FamilyError(newer)
     if values["nnlc_costs"] != _FORMAT or values.get("counts") != [f.name for f in fields(Counted)]:
         raise FamilyError(f"{path}, key counts: not those of format {_FORMAT}; {_AGAIN}")
-    _check_family(path, values, family)
+    return values
+
+
+def _costs(path: Path, values: dict[str, Any]) -> dict[str, Counted]:
     costs = values.get("costs")
     if not isinstance(costs, dict):
         raise FamilyError(f"{path}, key costs: must be a table; {_AGAIN}")
-    remember({key: _read_counts(path, key, found) for key, found in costs.items()})
-    return costs.keys()
+    return {key: _read_counts(path, key, found) for key, found in costs.items()}
 
 
 def _check_family(path: Path, values: dict[str, Any], family: NetworkFamily) -> None:

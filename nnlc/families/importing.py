@@ -21,12 +21,15 @@ def attribute_of(module: str, name: str, folder: str | None) -> object:
     Raises:
         FamilyError: the module can't be imported, or has no such name.
     """
+    writes_none, sys.dont_write_bytecode = sys.dont_write_bytecode, folder is not None
     try:
         with running_foreign_code():
             found = importlib.import_module(module)
     except ForeignCodeError as problem:
         where = f" beside the campaign file, in {folder}," if folder else ""
         raise FamilyError(f"module {module}{where} can't be imported: {problem}") from None
+    finally:
+        sys.dont_write_bytecode = writes_none
     if not hasattr(found, name):
         raise FamilyError(f"module {module} has no class {name}")
     return getattr(found, name)
@@ -44,11 +47,21 @@ def use_folder(folder: str, module: str) -> None:
     importlib.invalidate_caches()
     first = module.partition(".")[0]
     there = PathFinder.find_spec(first, [here])
-    used = getattr(sys.modules.get(first), "__file__", None)
-    if there and used and there.origin and Path(used).resolve() != Path(there.origin).resolve():
+    if there is not None and there.origin is not None:
+        check_not_taken(first, Path(there.origin))
+
+
+def check_not_taken(module: str, path: Path) -> None:
+    """Check that a module that is in use, if it is, is the one in a file.
+
+    Raises:
+        FamilyError: it is another.
+    """
+    used = getattr(sys.modules.get(module), "__file__", None)
+    if used is not None and Path(used).resolve() != path.resolve():
         raise FamilyError(
-            f"{there.origin}: another module has the name {first} already, {used}; give this one "
-            "another name"
+            f"{path}: another module has the name {module} already, {used}; give this one another "
+            "name"
         )
 
 

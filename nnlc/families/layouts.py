@@ -54,6 +54,8 @@ def size_of(
 ) -> tuple[int, int] | None:
     """Return a network's parameters and multiply-adds of one image, or None if unknown.
 
+    Sizes of other families are counted: `nnlc.tables.counted_sizes` knows them.
+
     Args:
         layout: layout of the network's table.
         values: its metadata by field.

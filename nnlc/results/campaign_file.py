@@ -110,7 +110,8 @@ def _identity(campaign: Campaign) -> dict[str, Any]:
 def differences(asked: Campaign, recorded: Campaign) -> dict[str, tuple[Any, Any]]:
     """Return the values that differ, by key, as (value asked for, value recorded in a folder)."""
     here, there = _identity(asked), _identity(recorded)
-    keys = (key for key in sorted(here | there) if here.get(key) != there.get(key))
+    first = sorted(here | there, key=lambda key: (not key.startswith("family."), key))
+    keys = (key for key in first if here.get(key) != there.get(key))
     return {key: (here.get(key), there.get(key)) for key in keys}
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from nnlc.families.layouts import ARTICLE_NAME, article_layout, depth_of, size_of
 from nnlc.networks.columns import FAMILY_COLUMN, TRAINING_COLUMNS, Kind, Layout
 from nnlc.networks.specification import TAKEN_COLUMNS, FamilySpec, Specification
+from nnlc.tables.counted_sizes import CountedSizes
 from nnlc.tables.images_of_table import image_sets_of
 from nnlc.tables.record import Record
 
@@ -80,8 +81,9 @@ def _sizes(about: Iterable[tuple[Record, Mapping[str, Any]]]) -> pd.DataFrame:
     """Return parameters and multiply-adds of each table's network; missing where unknown."""
     about = list(about)
     image_sets = image_sets_of([one.dataset for one, _ in about], [one.path for one, _ in about])
+    counted = CountedSizes()
     sizes = [
-        size_of(one.layout, values, images) or (None, None)
+        size_of(one.layout, values, images) or counted.of(one) or (None, None)
         for (one, values), images in zip(about, image_sets, strict=True)
     ]
     return pd.DataFrame(sizes, columns=["parameters", "multiply_adds"]).astype("Int64")
