@@ -170,6 +170,19 @@ def test_the_last_rank_ends_the_job_as_an_error_after_more_networks(tmp_path):
     assert Job(tmp_path, networks_per_depth=8).begin().train_all() == ExitStatus.DONE
 
 
+def test_what_a_familys_code_does_speaks_for_no_rank_and_is_not_tried_again(tmp_path):
+    job = Job(tmp_path, 2).begin()
+    for _ in range(FAULTY_AFTER + 1):
+        index = job.last_given[0]
+        reason = "build raised ValueError: x"
+        job.say(0, kind="failed", trainer=0, index=index, reason=reason, of_family=True)
+        job.idle(0)
+    assert not job.events("retire")
+    failures = job.events("failure")
+    assert [each["attempts"] for each in failures] == [1] * (FAULTY_AFTER + 1)
+    assert len({each["id"] for each in failures}) == FAULTY_AFTER + 1
+
+
 def test_trouble_with_checkpoints_is_told_and_written_down_and_costs_no_attempt(tmp_path):
     job = Job(tmp_path).begin()
     _, index = job.handed_out[-1]

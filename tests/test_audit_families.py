@@ -1,5 +1,6 @@
 """An audit of tables of other families: with their code, without it, and in others' folders."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -8,13 +9,18 @@ import pytest
 from audit_samples import GOOD, PLACE
 from limits import HANG_SECONDS
 from own_family import MODULE, changed, tables_of, without_code, write_results
+from test_cli import run_nnlc
 
 import nnlc
 from nnlc.auditing.rule_list import Severity
+from nnlc.results.folder import ResultsFolder
 from nnlc.tables import read_table, write_table
 
 CHECK = MODULE.index("    def check(")
 RAISES = MODULE[:CHECK] + "    def check(self, spec, images):\n        return 1 / 0\n"
+ENDS = MODULE[:CHECK] + (
+    "    def check(self, spec, images):\n        print('{')\n        raise SystemExit(spec.bias)\n"
+)
 ANOTHER = MODULE.replace('version = "1"', 'version = "2"')
 
 
@@ -77,6 +83,13 @@ def test_a_check_that_raises_is_a_finding_and_harms_no_other_rule(tmp_path):
     assert (job.returncode, job.stderr) == (4, "")
 
 
+def test_a_check_that_prints_and_exits_leaves_the_json_whole(tmp_path):
+    write_results(tmp_path / "r", ENDS)
+    done = run_nnlc("audit", "--json", tmp_path / "r")
+    assert done.returncode == 4
+    assert json.loads(done.stdout)["rules"] == {"family-rule": 4}
+
+
 def test_without_the_code_format_curves_and_duplicates_are_checked_and_a_note_says_so(results):
     first, second, third, _ = tables_of(results)
     edited(first, widths=(7,))
@@ -126,3 +139,16 @@ def test_folders_of_several_families_are_audited_together(results, tmp_path):
     audit = nnlc.audit(tmp_path)
     assert audit.tables == 5
     assert audit.count(Severity.ERROR) == 0
+
+
+def test_two_campaigns_whose_modules_have_one_name_each_keep_their_own_code(results, tmp_path):
+    write_results(tmp_path / "two" / "r", ANOTHER)
+    for paths in ([results, tmp_path / "two" / "r"], [tmp_path / "two" / "r", results]):
+        audit = nnlc.audit(paths)
+        assert (audit.tables, {one.rule.name for one in audit.findings}) == (
+            8,
+            {"duplicate-id"},  # both campaigns have the same stamp
+        )
+    for folder, version in ((results, "1"), (tmp_path / "two" / "r", "2"), (results, "1")):
+        family = ResultsFolder(folder).campaign().network_family
+        assert family.label == f"ladder@{version}"

@@ -1,6 +1,7 @@
 """What a module of one's own may do: all else is refused by its name before a campaign starts."""
 
 import random
+import sys
 
 import numpy as np
 import own_families
@@ -289,6 +290,11 @@ def test_an_exception_of_build_is_one_line_with_its_kind_text_and_place():
     assert isinstance(problem.cause.__cause__, KeyError)
 
 
+def test_a_build_that_ends_the_program_is_one_line_too():
+    [problem] = _problems(lambda: sys.exit("no such network"))
+    assert "build raised SystemExit: no such network (" in problem.text
+
+
 ON_GPUS = {
     "the mean of parts of an image": (lambda: nn.AdaptiveAvgPool2d(2), "AdaptiveAvgPool2d"),
     "the largest of parts of an image": (lambda: nn.AdaptiveMaxPool2d(2), "AdaptiveMaxPool2d"),
@@ -313,11 +319,21 @@ SOUND = {
     "upsampling": lambda: nn.Upsample(scale_factor=2, mode="bilinear"),
     "weights of a norm": lambda: nn.utils.parametrizations.weight_norm(nn.Conv2d(4, 4, 1)),
     "a spectral norm": lambda: nn.utils.parametrizations.spectral_norm(nn.Conv2d(4, 4, 1)),
+    "weights of three dimensions": lambda: Deep(),
     "group normalisation": lambda: nn.GroupNorm(2, 4),
     "pooling": lambda: nn.Sequential(nn.MaxPool2d(2, 1), nn.AvgPool2d(2, 1)),
     "a constant that is not saved": lambda: Constant(),
     "attention": lambda: Attention(),
 }
+
+
+class Deep(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Conv3d(1, 1, 1)
+
+    def forward(self, values):
+        return self.inner(values[:, None])[:, 0]
 
 
 class Constant(nn.Module):

@@ -186,6 +186,62 @@ def test_layers_are_drawn_with_shapes_and_parameters_as_they_are_called(invented
         assert total[1] == f"{sum(one.numel() for one in network.parameters()):,}"
 
 
+def test_layers_of_the_familys_own_are_drawn_and_its_mistakes_told(tmp_path):
+    own = (
+        MODULE
+        + """
+    def layers(self, spec, images):
+        yield Layer("rung", (spec.widths[0],), 7)
+        if spec.bias:
+            yield None
+"""
+    )
+    own = own.replace("import Family, Wrong", "import Family, Layer, Wrong")
+    write_results(tmp_path / "r", own)
+    by_bias = {read_table(path).spec.bias: path for path in tables_of(tmp_path / "r")}
+    drawn = run_nnlc("show", by_bias[False]).stdout.splitlines()
+    width = read_table(by_bias[False]).spec.widths[0]
+    assert ["rung", f"{width}", "7"] in [line.split() for line in drawn]
+    assert ["sum", "7"] in [line.split() for line in drawn]
+    done = run_nnlc("show", by_bias[True])
+    assert done.returncode == 0
+    assert "no layers can be shown" in done.stdout
+    assert "layers of ladder@1: TypeError" in done.stdout
+
+
+def test_modules_with_windows_own_parameters_or_shared_ones_are_counted_once(tmp_path):
+    own = MODULE.replace(
+        "        return nn.Sequential(",
+        """
+        class Scaled(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.scale = nn.Parameter(torch.ones(1))
+                self.pool = nn.MaxPool2d(2)
+                self.tied = nn.Linear(14, 14, bias=False)
+                self.again = nn.Linear(14, 14, bias=False)
+                self.again.weight = self.tied.weight
+                self.unused = nn.Identity()
+
+            def forward(self, pixels):
+                return self.again(self.tied(self.pool(self.scale * pixels)))
+
+        layers[1] = nn.Linear(196 * images.channels, spec.widths[0])
+        layers.insert(0, Scaled())
+        return nn.Sequential(""",
+    ).replace(
+        "        from torch import nn\n", "        import torch\n        from torch import nn\n"
+    )
+    write_results(tmp_path / "r", own)
+    path = tables_of(tmp_path / "r")[0]
+    lines = run_nnlc("show", path).stdout.splitlines()
+    total = sum(one.numel() for one in nnlc.rebuild(path).parameters())
+    assert ["sum", f"{total:,}"] in [line.split() for line in lines]
+    drawn = [line[:34].strip() for line in lines]
+    assert drawn[drawn.index("MaxPool2d 2×2 stride 2") :][1:4] == ["Linear", "Linear", "Scaled"]
+    assert "Identity" not in drawn
+
+
 def test_without_the_code_the_tables_own_values_are_shown(invented, tmp_path):
     path = alone(tables_of(invented)[0], tmp_path)
     done = run_nnlc("show", path)

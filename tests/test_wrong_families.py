@@ -1,10 +1,15 @@
-"""Families that are wrong: each is refused, or its network recorded, and no other is harmed."""
+"""Families that are wrong: each is refused, or its network recorded, and no other is harmed.
+
+One is right, and has the same tables whatever interrupts it.
+"""
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
-from worker_jobs import events, run_worker, tables
+from limits import HANG_SECONDS, wait_until
+from worker_jobs import events, run_worker, slow_steps, start_worker, steps_done, tables
 
 from nnlc.errors import ExitStatus
 
@@ -106,6 +111,21 @@ def test_a_module_that_the_first_check_has_not_seen_is_recorded_when_its_turn_co
     [failure] = events(tmp_path / "r", "failure")
     assert failure["id"].endswith("_000002")
     assert "2 (Noise) draws random numbers with torch.randn_like: " in failure["reason"]
+
+
+def test_a_right_family_is_interrupted_in_a_half_epoch_and_has_the_same_tables(right, tmp_path):
+    campaign, results = _campaign(tmp_path, "Right"), tmp_path / "r"
+    for steps in (3, 8):
+        slowly = slow_steps(tmp_path, 0.2)
+        job = start_worker(campaign, "--results", results, **slowly)
+        wait_until(lambda least=steps: steps_done(tmp_path) >= least, lambda: "no step was done")
+        job.send_signal(signal.SIGTERM)
+        output, _ = job.communicate(timeout=HANG_SECONDS)
+        assert job.returncode == ExitStatus.UNFINISHED, output
+    job = run_worker(campaign, "--results", results, ranks=2)
+    assert job.returncode == ExitStatus.DONE, job.stdout + job.stderr
+    assert tables(results) == right
+    assert len(events(results, "resume")) == 2
 
 
 def test_an_import_that_fails_on_one_rank_is_one_message_that_names_it(tmp_path):

@@ -6,7 +6,7 @@ import traceback
 from nnlc.wording import one_line
 
 
-def what_was_raised(family: object, problem: Exception) -> str:
+def what_was_raised(family: object, problem: BaseException) -> str:
     """Return kind, text and place of an exception that a family's code raised.
 
     The place is the innermost line of the module that defines the family, if it is among them.

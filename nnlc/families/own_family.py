@@ -28,6 +28,7 @@ from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.specification import FamilySpec, Specification, check_value
 from nnlc.networks.work import Work
 from nnlc.system.extras import require_extra
+from nnlc.system.foreign_code import ForeignCodeError, running_foreign_code
 
 if TYPE_CHECKING:
     import torch
@@ -104,7 +105,7 @@ class OwnFamily(NetworkFamily):
         where = f"family {self.label}: specify of number {number} of group {group} for"
         try:
             values = dict(self.family.specify(Draws(seed), images, group, number))
-        except Exception as problem:  # whatever the family's code raises
+        except (Exception, SystemExit) as problem:  # whatever the family's code raises
             raised = what_was_raised(self.family, problem)
             raise SpecError(f"{where} {images.name} raised {raised}") from problem
         wanted = {*self.family.columns, *_DRAWN[:2]}
@@ -205,9 +206,16 @@ class OwnFamily(NetworkFamily):
         return counted_of(cast(FamilySpec, spec)).convolutions
 
     def layers(self, spec: Specification, images: ImageSet) -> Iterable[Layer]:
-        own = self.family.layers(cast(FamilySpec, spec), images)
-        if own is not None:
-            return own
+        try:
+            with running_foreign_code():
+                own = self.family.layers(cast(FamilySpec, spec), images)
+                if own is not None:
+                    return [
+                        Layer(str(name), tuple(map(int, output)), int(parameters))
+                        for name, output, parameters in own
+                    ]
+        except ForeignCodeError as problem:
+            raise FamilyError(f"network {spec.id}: layers of {self.label}: {problem}") from None
         require_extra("train", "a drawing of this network's layers", "torch")
         from nnlc.families.modules.own_network import module_layers
 
@@ -241,10 +249,11 @@ class OwnFamily(NetworkFamily):
         except (SpecError, KeyError):
             return  # a value can't be read, which other rules say
         try:
-            for column, found, right in islice(self.family.check(spec, table.images[0]), _MOST):
-                table.refuse("family-rule", str(column), str(found), str(right))
-        except Exception as problem:  # whatever an author's code may raise
-            found = f"check raised {what_was_raised(self.family, problem)}"
+            with running_foreign_code():
+                for column, found, right in islice(self.family.check(spec, table.images[0]), _MOST):
+                    table.refuse("family-rule", str(column), str(found), str(right))
+        except ForeignCodeError as problem:
+            found = f"check raised {problem}"
             table.refuse("family-rule", "family", found, "a Wrong for each value that is wrong")
 
     def trained_network(

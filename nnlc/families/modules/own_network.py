@@ -24,7 +24,8 @@ def trained_network(
         MemoryError, RuntimeError: the network does not fit into memory.
     """
     module = built(family, spec, images)
-    if device.type == "cpu":
+    tensors = (*module.parameters(), *module.buffers())
+    if device.type == "cpu" and all(each.dim() != 5 for each in tensors):  # torch refuses 5
         module = module.to(memory_format=torch.channels_last)
     has_dropout = any(isinstance(each, _DropoutNd) for each in module.modules())
     return TrainedNetwork(module.to(device), _restart_masks(device) if has_dropout else None)
@@ -41,7 +42,7 @@ def built(family: Family, spec: FamilySpec, images: ImageSet) -> nn.Module:
         module: object = family.build(spec, images)
     except MemoryError:
         raise
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         if "can't allocate memory" in str(problem):
             raise
         raise FamilyError(f"build raised {what_was_raised(family, problem)}") from problem
@@ -78,9 +79,10 @@ def _restart_masks(device: torch.device) -> Callable[[int], None]:
 
 
 def module_layers(family: Family, spec: FamilySpec, images: ImageSet) -> Iterator[Layer]:
-    """Yield the layers of a network, those modules that have none within them, as they are called.
+    """Yield the layers of a network in the order in which they are called.
 
-    Outputs have no shape if the network can't be called on torch's meta device.
+    Layers are modules without others within them, or with parameters beside these. Outputs have no
+    shape if the network can't be called on torch's meta device.
     """
     with torch.device("meta"):
         module = built(family, spec, images)
@@ -90,22 +92,26 @@ def module_layers(family: Family, spec: FamilySpec, images: ImageSet) -> Iterato
     def note(layer: nn.Module, _: object, output: object) -> None:
         shapes.setdefault(layer, tuple(output.shape[1:]) if isinstance(output, Tensor) else ())
 
-    layers = [each for each in module.modules() if not list(each.children())]
+    own = {each: list(each.parameters(recurse=False)) for each in module.modules()}
+    layers = [each for each in own if own[each] or not list(each.children())]
     for each in layers:
         each.register_forward_hook(note)
     with suppress(Exception), torch.no_grad():  # whatever a module does without its values
         module(pixels)
+    counted: set[nn.Parameter] = set()
     for each in dict.fromkeys([*shapes, *layers]):
-        parameters = sum(one.numel() for one in each.parameters())
-        yield Layer(_name(each), shapes.get(each, ()), parameters)
+        new = {*own[each]} - counted  # layers may share parameters
+        counted |= new
+        if each in shapes or own[each] or not shapes:
+            yield Layer(_name(each), shapes.get(each, ()), sum(one.numel() for one in new))
 
 
 def _name(layer: nn.Module) -> str:
-    """Return the class of a layer, and the sizes of a window if it has any."""
-    parts = [type(layer).__name__]
-    for name in ("kernel_size", "stride"):
-        size = getattr(layer, name, None)
-        if isinstance(size, tuple | int):
-            sizes = (size,) * 2 if isinstance(size, int) else size
-            parts.append("×".join(map(str, sizes)) if name == "kernel_size" else f"/{sizes[0]}")
-    return " ".join(parts)
+    """Return the class of a layer, and the sizes of its window if it has one."""
+    kernel, stride = (getattr(layer, name, None) for name in ("kernel_size", "stride"))
+    if not isinstance(kernel, tuple | int):
+        return type(layer).__name__
+    sizes = (kernel, kernel) if isinstance(kernel, int) else kernel
+    steps = {*stride} if isinstance(stride, tuple) else {stride or kernel}
+    window, step = ("×".join(map(str, each)) for each in (sizes, sorted(steps)))
+    return f"{type(layer).__name__} {window} stride {step}"
