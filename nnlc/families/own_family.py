@@ -38,6 +38,8 @@ _STEP_KERNELS = 8
 """Kernels of any step outside the network and its loss: select a batch, make it floats, sums."""
 _LIBRARY_TENSORS = 1
 """Copies of the largest tensor that libraries make at a time, in another order of values."""
+_CHECK_BYTES: dict[DeviceKind, int] = {"cuda": 0, "cpu": 100_000_000}
+"""Bytes that checks of modules leave in a trainer's heap; measured with residual networks."""
 _VALIDATION = 3
 """Largest tensors that live at a time in a validation step, whose captured steps keep memory."""
 _DRAWN = ("batch_size", "learning_rate", "momentum", "dampening", "weight_decay")
@@ -200,6 +202,7 @@ class OwnFamily(NetworkFamily):
         if device == "cuda":
             used += SEGMENT_BYTES + int((LARGEST_TENSORS + _VALIDATION) * counted.largest_bytes)
         held = sum(map(image_bytes, {images, *resident}))
+        held += _CHECK_BYTES[device]
         return library_bytes(device) + held + heap_bytes(used, device)
 
     def convolutions(self, spec: Specification, images: ImageSet) -> int:
