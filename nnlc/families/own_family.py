@@ -40,9 +40,10 @@ _LIBRARY_TENSORS = 1
 """Copies of the largest tensor that libraries make at a time, in another order of values."""
 _CHECK_BYTES: dict[DeviceKind, int] = {"cuda": 0, "cpu": 100_000_000}
 """Bytes that checks of modules leave in a trainer's heap; measured with residual networks."""
+_MIB = 2**20
 _GAP_SHARE = 0.1
-"""Bytes in further gaps on a GPU, for each byte that lives at a time; measured on a stub GPU with
-24 residual networks."""
+"""Bytes in further gaps on a GPU, for each byte that lives at a time, however tensors fit into
+segments; measured on a stub GPU: `python tests/gpu/reserved_memory.py --campaign residual`."""
 _VALIDATION = 3
 """Largest tensors that live at a time in a validation step, whose captured steps keep memory."""
 _DRAWN = ("batch_size", "learning_rate", "momentum", "dampening", "weight_decay")
@@ -203,7 +204,7 @@ class OwnFamily(NetworkFamily):
         used = (1 + optimizer.kept_values(spec)) * parameters + counted.buffer_bytes + step
         used += _LIBRARY_TENSORS * counted.largest_bytes
         if device == "cuda":
-            used += SEGMENT_BYTES + int(_GAP_SHARE * counted.peak_bytes)
+            used += SEGMENT_BYTES + int(_gap_share(counted.largest_bytes) * counted.peak_bytes)
             used += int((LARGEST_TENSORS + _VALIDATION) * counted.largest_bytes)
         held = sum(map(image_bytes, {images, *resident}))
         held += _CHECK_BYTES[device]
@@ -298,3 +299,15 @@ def _plain(value: Value) -> Value:
         if isinstance(value, kind):
             return kind(value)
     return value
+
+
+def _gap_share(largest_bytes: int) -> float:
+    """Return the bytes in gaps of a GPU's segments for each byte of tensors as large as these.
+
+    Segments are those of `SEGMENT_BYTES`; a tensor never lies in two.
+    """
+    segment = 2 * _MIB if largest_bytes <= _MIB else 20 * _MIB
+    if largest_bytes >= 10 * _MIB:
+        segment = -(-largest_bytes // (2 * _MIB)) * 2 * _MIB
+    tensor = max(1, largest_bytes)
+    return max(_GAP_SHARE, segment / (segment // tensor * tensor) - 1)
