@@ -1,0 +1,84 @@
+"""Jobs of residual networks: the same bytes from any number of ranks, whatever interrupts them."""
+
+import re
+import subprocess
+import sys
+
+import harness
+import pytest
+from limits import patience
+from typer.testing import CliRunner
+from worker_jobs import run_worker, tables
+
+from nnlc.cli import app
+
+TINY = """
+name = "tiny"
+family = "residual"
+seed = 3
+stamp = 2026-01-02T03:04:05
+epochs = 2
+
+[datasets.F-MNIST-sample]
+networks_per_group = 2
+groups = [3, 3]
+
+[training]
+pixels = "standardised"
+optimizer = "SGD-Nesterov"
+schedule = "cosine"
+augmentation = ["crop:2", "flip"]
+
+[space]
+width = [4, 4]
+stride = [2, 2]
+batch_size = [100, 250]
+"""
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The campaign, and the results of a job that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("residual")
+    campaign = folder / "tiny.toml"
+    campaign.write_text(TINY)
+    job = run_worker(campaign, "--results", folder / "results")
+    assert job.returncode == 0, job.stdout + job.stderr
+    assert len(tables(folder / "results")) == 2
+    return campaign, folder / "results"
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_more_ranks_write_the_same_bytes(alone, tmp_path, ranks):
+    campaign, expected = alone
+    job = run_worker(campaign, "--results", tmp_path / "r", ranks=ranks)
+    assert job.returncode == 0, job.stdout + job.stderr
+    assert tables(tmp_path / "r") == tables(expected)
+
+
+def test_no_interruption_changes_a_byte(alone, tmp_path):
+    campaign, _ = alone
+    words = ["--campaign", str(campaign), "--faults", "6", "--keep", str(tmp_path / "kept")]
+    kinds = "notice-one,notice-all,kill-trainer,kill-agent,kill-all,stop-trainer"
+    with subprocess.Popen(
+        [sys.executable, harness.__file__, *words, "--kinds", kinds],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as run:
+        try:
+            output, _ = run.communicate(timeout=patience(60))
+        finally:
+            run.terminate()
+    assert run.returncode == 0, output
+    assert re.search(r"\n[1-9]\d* times a network went on from a checkpoint\n", output), output
+    assert re.search(r": 0 of [1-9]\d* tables differ, 0 missing$", output.strip()), output
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [("verify", "2 of 2 identical"), ("audit", "0 errors, 0 warnings, 0 notes")],
+)
+def test_tables_are_verified_and_audited(alone, command, words):
+    done = CliRunner().invoke(app, [command, str(alone[1])])
+    assert done.exit_code == 0, done.output
+    assert words in done.output
