@@ -74,6 +74,7 @@ class RankChecks:
             job.journal.write("check", rank=rank, seconds=seconds)
         for line in checked.get("failing", ()):
             job.progress.message(f"warning: {line}")
-        if refused := checked.get("refused"):
-            raise FamilyError("\n".join(refused))
+        if (refused := checked.get("refused")) and (family := job.campaign.family) is not None:
+            hint = f"correct its code; 'nnlc check-family {family.name}' tells more before a job"
+            raise FamilyError("\n".join([*refused, hint]))
         self._missing.discard(rank)
