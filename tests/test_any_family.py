@@ -28,7 +28,7 @@ from table_samples import EXPECTED
 from nnlc import load_tables
 from nnlc.errors import SpecError, TableError
 from nnlc.networks.columns import TRAINING_COLUMNS
-from nnlc.networks.specification import TAKEN_COLUMNS, FamilySpec
+from nnlc.networks.specification import MAX_OWN_COLUMNS, TAKEN_COLUMNS, FamilySpec
 from nnlc.tables import Table, parse_table
 from nnlc.tables.fast_parsing import parse_arrays
 from nnlc.tables.lenient_parsing import parse_leniently
@@ -140,11 +140,16 @@ def test_a_hostile_header_is_refused_in_words_by_every_parser(kind):
     assert all(len(found) < 300 and line is not None for _, found, _, line, _ in notes)
 
 
-def test_a_header_of_many_columns_is_read_and_does_not_hold_up_anybody():
-    own = tuple((f"c{i}", "flag", True) for i in range(2000))
-    content = Table(replace(WIDE, own=own), ROWS).to_bytes()
-    assert parse_table(content).spec.c1999 is True
-    assert len(parse_arrays(content)[1]) == len(TRAINING_COLUMNS) + 1 + 2000
+def test_a_header_of_many_columns_is_read_up_to_a_limit():
+    own = tuple((f"c{i}", "flag", True) for i in range(MAX_OWN_COLUMNS + 1))
+    content = Table(replace(WIDE, own=own[1:]), ROWS).to_bytes()
+    assert parse_table(content).spec.c1000 is True
+    assert len(parse_arrays(content)[1]) == len(TRAINING_COLUMNS) + 1 + MAX_OWN_COLUMNS
+    with pytest.raises(SpecError, match="1,001 own columns are more than 1,000"):
+        replace(WIDE, own=own)
+    more = content.replace(b" c1:flag", b" c1:flag c0:flag", 1)
+    with pytest.raises(TableError, match=r"line 1.*1,001 own columns are more than 1,000"):
+        parse_arrays(more)
 
 
 FIELDS = {

@@ -68,7 +68,9 @@ SMALLEST = {
     "nnlc specs CAMPAIGN": "nnlc specs smoke",
     "nnlc specs CAMPAIGN [--csv FILE | --memory GB]": "nnlc specs smoke --csv -",
     "nnlc describe FILE.npz": "nnlc describe own.npz",
-    "nnlc describe FILE.npz [--networks N] [--depths A-B]": "nnlc describe own.npz --depths 1-2",
+    "nnlc describe FILE.npz [--networks N] [--depths A-B] [--family FAMILY]": (
+        "nnlc describe own.npz --depths 1-2"
+    ),
     "nnlc plan paper --site …": "nnlc plan fashion-mnist --site frontier",
     "nnlc plan paper --site frontier --nodes N --elements 1": (
         "nnlc plan fashion-mnist --site frontier --nodes 2 --elements 1"

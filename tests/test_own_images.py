@@ -206,7 +206,7 @@ def test_what_describe_prints_makes_a_campaign_that_loads(tmp_path):
     path.write_bytes(npz(arrays))
     file = tmp_path / "campaign.toml"
     head = 'name = "mine"\nseed = 1\nstamp = 2024-01-01T00:00:00\n'
-    file.write_text(head + describe_npz(path, 4, (2, 3)))
+    file.write_text(head + describe_npz(path, {"networks_per_depth": 4, "depths": (2, 3)}))
     assert "depths = [2, 3]" in file.read_text()
     own_campaign = load_campaign(file)
     ((name, facts),) = own_campaign.image_sets().items()

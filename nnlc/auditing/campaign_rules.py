@@ -137,7 +137,11 @@ class AuditedFolder:
                 f"campaign {self.campaign.name} has no network {quoted(table.id)}",
                 "one of its IDs, in its own folder",
             )
-        elif table.layout == drawn[table.id].layout:  # else the inventory says what is wrong
+        elif table.layout != drawn[table.id].layout:
+            found = f"is of another family than the campaign's network {table.id}"
+            right = "the columns of the campaign's family"
+            table.findings.add("seed-specification", found, right, line=1)
+        else:
             compare(table, drawn[table.id], "seed-specification", f"in {self.campaign.name}")
 
     def _tell_missing(

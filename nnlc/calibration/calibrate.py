@@ -1,6 +1,6 @@
 """Calibration for `nnlc calibrate`: machines fitted to a results folder's journal.
 
-A machine is the speed of one model of device: see `nnlc.families.article.cost`.
+A machine is the speed of one model of device: see `nnlc.networks.machine`.
 """
 
 from collections import defaultdict

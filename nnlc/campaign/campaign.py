@@ -28,6 +28,7 @@ from nnlc.campaign.family_section import (
     check_others,
     choose_family,
     dump_of_others,
+    group_keys,
     read_space,
     settings_of,
     with_words,
@@ -126,8 +127,7 @@ class Campaign(Section):
     @property
     def group_words(self) -> tuple[str, str]:
         """Keys of `[datasets.NAME]` in the campaign's file for networks per group, and groups."""
-        names = "networks_per_depth", "depths"
-        return names if self.family is None else (WORDS[names[0]], WORDS[names[1]])
+        return group_keys(is_article=self.family is None)
 
     @property
     def network_count(self) -> int:

@@ -42,6 +42,12 @@ class ChosenFamily(NamedTuple):
     kind: type[Family]
 
 
+def group_keys(*, is_article: bool) -> tuple[str, str]:
+    """Return the keys for networks per group, and for groups, in files of a sort of families."""
+    names = "networks_per_depth", "depths"
+    return names if is_article else (WORDS[names[0]], WORDS[names[1]])
+
+
 def with_words(values: Mapping[str, Any]) -> Values:
     """Return the values of a file with the other words for groups: of memory, or of the file."""
     found = dict(values)

@@ -35,7 +35,7 @@ def keys(
     file: Annotated[
         str,
         typer.Argument(
-            help="The file, campaign or site; or a family, whose [space] is explained.",
+            help="The file, campaign or site; or a family, for its settings.",
             metavar="campaign|site|FAMILY",
         ),
     ] = "campaign",
@@ -143,19 +143,31 @@ def describe(
     file: Annotated[Path, typer.Argument(help="An .npz file with your images.")],
     networks: Annotated[int, typer.Option(min=1, help="Number of networks of each depth.")] = 1,
     depths: Annotated[
-        str | None, typer.Option(help="Numbers of convolutions, such as 1-3; default: 1-10.")
+        str | None,
+        typer.Option(
+            "--depths",
+            "--groups",
+            help="Numbers of convolutions, such as 1-3; default: 1-10. Of other families groups; "
+            "default: all.",
+        ),
     ] = None,
+    family: Annotated[str, typer.Option(help="Family of the campaign's networks.")] = "article",
 ) -> None:
     """Print the section of a campaign file for images of your own; it names them by full path."""
+    from nnlc.campaign.family_section import group_keys
     from nnlc.collection.selection import read_depths
     from nnlc.errors import NnlcError
-    from nnlc.families.article import MAX_DEPTH
+    from nnlc.families.layouts import ARTICLE_NAME
+    from nnlc.families.registry import groups_of
     from nnlc.training.own_images import describe_npz
 
-    low, high = read_depths("--depths", depths) or (1, 10)
-    if not 1 <= low <= high <= MAX_DEPTH:
-        raise NnlcError(f"--depths {depths!r}: must be within 1-{MAX_DEPTH}, such as 1-10")
-    say_whole(describe_npz(file, networks, None if depths is None else (int(low), int(high))))
+    least, most = groups_of(family)
+    low, high = read_depths("--depths", depths) or (least, most)
+    if not least <= low <= high <= most:
+        raise NnlcError(f"--depths {depths!r}: must be within {least}-{most}, such as 1-10")
+    number, groups = group_keys(is_article=family == ARTICLE_NAME)
+    chosen = {number: networks} | ({} if depths is None else {groups: [int(low), int(high)]})
+    say_whole(describe_npz(file, chosen))
 
 
 @app.command()

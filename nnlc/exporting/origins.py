@@ -225,7 +225,10 @@ def _settings(campaign: Campaign) -> str:
     training, family = campaign.training, campaign.family
     untold = _TOLD if family is None else set()
     others = training.model_dump(mode="json", exclude_defaults=True, exclude=untold)
-    words = [f"{name} {value}" for name, value in others.items()]
+    words = [
+        f"{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in others.items()
+    ]
     if family is not None:
         return ", ".join([f"family {family.label or family.name}", *words])
     first = (

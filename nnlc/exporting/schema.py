@@ -153,8 +153,10 @@ def layout_of_text(text: str) -> Layout:
 def _part_names(keys: Iterable[tuple[str, Kind]]) -> dict[tuple[str, Kind], str]:
     """Return the names of own columns; with its kind if another kind has the name already."""
     found: dict[tuple[str, Kind], str] = {}
+    used: set[str] = set()
     for field, kind in keys:
-        found[field, kind] = f"{field}:{kind}" if field in found.values() else field
+        found[field, kind] = f"{field}:{kind}" if field in used else field
+        used.add(field)
     return found
 
 

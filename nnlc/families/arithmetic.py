@@ -16,15 +16,12 @@ Raise the format of campaign.toml too, since older releases can't read the setti
 
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
 from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.specification import FamilySpec, Specification
-
-if TYPE_CHECKING:
-    from nnlc.families.article.spec import NetworkSpec
 
 Settings = TypeVar("Settings", bound=BaseModel)
 """Section `[training]` of a campaign."""
@@ -57,7 +54,7 @@ def _has_other_ways(spec: Specification, images: ImageSet, device: str) -> bool:
 
     from nnlc.families.article.other_ways import has_other_ways  # jobs of others don't need it
 
-    return has_other_ways(cast("NetworkSpec", spec), images, device)
+    return has_other_ways(spec, images, device)
 
 
 CHANGES: tuple[Change, ...] = (

@@ -244,10 +244,12 @@ class OwnFamily(NetworkFamily):
     def check_table(self, table: TableValues) -> None:
         if table.values.get("family") != self.label or not table.images:
             return
+        if any(column.field not in table.values for column in table.layout.columns):
+            return  # a value can't be read, which other rules say
         try:
             spec = table.layout.make(table.values)
-        except (SpecError, KeyError):
-            return  # a value can't be read, which other rules say
+        except SpecError:
+            return  # likewise
         try:
             with running_foreign_code():
                 for column, found, right in islice(self.family.check(spec, table.images[0]), _MOST):

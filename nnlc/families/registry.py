@@ -74,6 +74,19 @@ def settings_class(name: str) -> type:
         raise FamilyError(f"{name!r} is no name of a family") from None
 
 
+def groups_of(name: str) -> tuple[int, int]:
+    """Return the first and the last group of a family.
+
+    Args:
+        name: the family's name; "module:Class" is in the current folder.
+
+    Raises:
+        FamilyError: there is no such family, or it can't be loaded.
+    """
+    found: Any = make_family(None, None) if name == ARTICLE_NAME else settings_class(name)
+    return found.groups  # type: ignore[no-any-return]
+
+
 def load_class(reference: FamilyReference) -> type[Family]:
     """Return the class of a family.
 

@@ -31,6 +31,8 @@ TAKEN_COLUMNS = frozenset(
     )
 )
 """Names that no family's own column may have, as every network or every table has them."""
+MAX_OWN_COLUMNS = 1000
+"""Maximum number of a family's own columns."""
 MAX_NETWORKS = 1_000_000
 """Maximum number of networks in a campaign: an ID ends in six digits."""
 
@@ -208,8 +210,11 @@ def own_layout(own: tuple[tuple[str, Kind], ...]) -> Layout:
     In a header, the name of such a column is followed by a colon and its kind.
 
     Raises:
-        SpecError: a name is not allowed or occurs twice, or a kind does not exist.
+        SpecError: a name is not allowed or occurs twice, a kind does not exist, or there are too
+            many columns.
     """
+    if len(own) > MAX_OWN_COLUMNS:
+        raise SpecError(f"{len(own):,} own columns are more than {MAX_OWN_COLUMNS:,}")
     seen: set[str] = set()
     for name, kind in own:
         check_column_name(name)

@@ -269,7 +269,7 @@ def _message(location: tuple[str, ...], error: ErrorDetails, known: FileKeys) ->
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         key = known.word(location[-1])
         advice = did_you_mean(key, map(known.word, known.keys_at(location[:-1])))
-        tables = list(known.tables_with(key))
+        tables = list(known.tables_with(location[-1]))
         return f"unknown key; {f'it belongs in {tables[0]}; ' if tables else ''}{advice}"
     if error["type"].startswith("missing"):
         return "the array has too few values" if location[-1].isdigit() else "this key is missing"

@@ -275,7 +275,7 @@ def _read_metadata(
 def _refuse(
     rule: str, problem: ValueError, line: int, number: int, column: Column, notes: Notes
 ) -> None:
-    right = f"{column.name} as published tables write it"
+    right = f"{column.name} as tables of nnlc write it"
     notes.add(rule, _cut(str(problem)), right, line=line, column=number)
 
 

@@ -9,7 +9,7 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BufferedReader
 from itertools import pairwise
@@ -77,15 +77,15 @@ def image_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def describe_npz(path: Path, networks: int = 1, depths: tuple[int, int] | None = None) -> str:
+def describe_npz(path: Path, networks: Mapping[str, Any] | None = None) -> str:
     """Return the section `[datasets.NAME]`, as TOML, with which a campaign uses these images.
 
     Comments above it warn of contents that are legal but probably mistakes.
 
     Args:
         path: the file.
-        networks: number of networks of each depth.
-        depths: lowest and highest depth; None: the default of campaigns.
+        networks: keys of the section that say which networks there are; default: a network of
+            each of the article's depths.
 
     Raises:
         ImagesError: the file can't be used as images; the message says what would be right.
@@ -110,8 +110,7 @@ def describe_npz(path: Path, networks: int = 1, depths: tuple[int, int] | None =
     if not place.isprintable():
         raise ImagesError(f"{path}: a campaign file can't hold this name; rename the file")
     facts = {
-        "networks_per_depth": networks,
-        **({} if depths is None else {"depths": depths}),
+        **({"networks_per_depth": 1} if networks is None else networks),
         "npz": place,
         "sha256": checksum,
         "channels": train.shape[1],
