@@ -7,7 +7,8 @@ sample. Torch 2.9 or later is needed, and no MPI.
 
     device        the first kernel runs; driver, architectures of torch, MIG, GPUs of the node
     smoke         two jobs: the same bytes, no network without CUDA graphs, and accuracies rise
-    dropout       networks with and without graphs: the same bits, so the same masks
+    dropout       networks with and without graphs: the same bits, so the same masks, learning rates
+                  and changes of images
     convolutions  wide kernels, and others, by cuDNN and by Fourier transforms, twice: the same
                   bits, and no pass for which cuDNN has no engine
     precision     convolutions and matrix products against float64: TF32 is off

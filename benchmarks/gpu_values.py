@@ -24,6 +24,13 @@ NETWORKS, TRAIN_REPLAYS, VALIDATION_REPLAYS = 12, 25, 10
 """Networks of the check of masks, and replays of each kind of step in a half epoch."""
 MOST_MULTIPLY_ADDS = 3e7
 """Most multiply-adds of an image in these networks."""
+RECIPE = TrainingSection(
+    dropout="channel",
+    schedule="cosine",
+    label_smoothing=0.1,
+    augmentation=("crop:4", "flip", "cutout:8"),
+)
+"""Settings under which each step has a learning rate and changes of images of its own."""
 WIDE, OTHERS, WIDE_KERNEL = 300, 100, 17
 """Number of convolutions with wide kernels and of others, and the least wide kernel."""
 MOST_OPERATIONS = 4e10
@@ -65,14 +72,14 @@ def device(here: Here) -> Found:
 
 
 def dropout(here: Here) -> Found:
-    """Train networks with and without graphs; every second drops whole channels."""
+    """Train networks with and without graphs; every second drops channels and has a recipe."""
     begin()
     usable = [network for network in PAPER if _has_masks(network)]
     broken, differing, done = list[Problem](), list[Problem](), 0
     for network in usable[:: -(-len(usable) // here.count(NETWORKS, 2))]:
-        settings = TrainingSection(dropout="channel" if done % 2 else "element")
+        settings = RECIPE if done % 2 else TrainingSection()
         of = with_steps(network, TRAIN_REPLAYS, VALIDATION_REPLAYS)
-        name = f"network {of.index} of paper with dropout = {settings.dropout}"
+        name = f"network {of.index} of paper with {'RECIPE' if done % 2 else 'default settings'}"
         try:
             captured, eager = (train(of, settings, 2, graphs=graphs) for graphs in (True, False))
         except UncapturedError as problem:

@@ -49,7 +49,7 @@ def test_a_table_of_an_own_family_has_these_bytes_and_is_read_back():
     assert type(parse_table(Table(CELLS, ROWS).to_bytes()).spec.slope) is int
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(family_specs(), curves)
 def test_any_table_of_any_family_is_read_back_by_every_parser(spec, rows):
     content = Table(spec, rows).to_bytes()
@@ -189,7 +189,7 @@ def test_a_hostile_value_is_refused_in_words_by_both_strict_parsers(kind):
     assert len(str(strict.value)) < 400
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_bytes_changed_at_random_are_judged_alike_by_both_parsers(data):
     content = bytearray(WIDE_BYTES)
@@ -276,7 +276,7 @@ def test_tables_of_one_family_have_plain_types_and_no_others_columns(tmp_path):
     assert cells["edges"].dtype == np.dtype("int64")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(family_specs(), curves), min_size=1, max_size=4), st.booleans())
 def test_frames_of_any_tables_have_the_values_of_each(tmp_path_factory, given, article):
     folder = tmp_path_factory.mktemp("any") / "m"

@@ -9,12 +9,15 @@ import pytest
 from audit_samples import GOOD, PLACE
 from limits import HANG_SECONDS
 from own_family import MODULE, changed, tables_of, without_code, write_results
+from test_audit_mutations import silent
 from test_cli import run_nnlc
 
 import nnlc
+from nnlc.auditing.campaign_rules import AuditedFolder
 from nnlc.auditing.rule_list import Severity
 from nnlc.results.folder import ResultsFolder
-from nnlc.tables import read_table, write_table
+from nnlc.results.journal import Journal
+from nnlc.tables import parse_table, read_table, write_table
 
 CHECK = MODULE.index("    def check(")
 RAISES = MODULE[:CHECK] + "    def check(self, spec, images):\n        return 1 / 0\n"
@@ -109,6 +112,15 @@ def test_without_the_code_format_curves_and_duplicates_are_checked_and_a_note_sa
         assert name in note.found
 
 
+def test_without_the_code_a_newer_journal_and_a_short_table_are_told(results):
+    Journal(results / "journal").write("end", format=99, nnlc="9.0.0")
+    path = tables_of(results)[0]
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    without_code(results)
+    names = {name for name, *_ in found(results)}
+    assert names == {"family-code", "newer-journal", "half-epochs"}
+
+
 def test_tables_alone_are_checked_without_their_code(results, tmp_path):
     alone = tmp_path / "elsewhere" / "F-MNIST-sample_models"
     shutil.copytree(results / alone.name, alone)
@@ -139,6 +151,20 @@ def test_folders_of_several_families_are_audited_together(results, tmp_path):
     audit = nnlc.audit(tmp_path)
     assert audit.tables == 5
     assert audit.count(Severity.ERROR) == 0
+
+
+def test_of_a_change_of_bytes_only_values_of_the_curve_may_pass(results):
+    campaign = ResultsFolder(results).campaign()
+    home = AuditedFolder(results, campaign)
+    drawn = {network.spec.id: network.spec for network in campaign.networks()}
+    path = tables_of(results)[-1]
+    content = path.read_bytes()
+    original = parse_table(content)
+    passed = list(silent(content, path, 1_000, home, drawn))
+    assert 10 < len(passed) < 500
+    for table in passed:
+        assert table.spec == original.spec
+        assert len(table.rows) == len(original.rows)
 
 
 def test_two_campaigns_whose_modules_have_one_name_each_keep_their_own_code(results, tmp_path):

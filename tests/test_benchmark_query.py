@@ -267,7 +267,7 @@ def test_what_an_interruption_made_a_network_do_again_counts_once_in_the_recorde
     clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
     monkeypatch.setattr("nnlc.training.loop.time", clock)
     for work in ("train", "validate"):  # what is learnt doesn't matter here
-        monkeypatch.setattr(Steps, work, lambda self, indices: None)
+        monkeypatch.setattr(Steps, work, lambda self, *_: None)
     images = first(bundled_images(), 400, 200)
 
     def step():

@@ -76,6 +76,7 @@ SMALLEST = {
         "nnlc plan fashion-mnist --site frontier --nodes 2 --elements 1"
     ),
     "nnlc plan CAMPAIGN [--site SITE | --ranks N]": "nnlc plan fashion-mnist --site frontier",
+    "nnlc check-family MODULE:CLASS": "nnlc check-family residual --networks 1",
     "nnlc check-family FAMILY [--networks N] [--images NAME]": (
         "nnlc check-family residual --networks 1 --images CIFAR-10"
     ),
@@ -133,6 +134,12 @@ SMALLEST = {
 WORKER = "test_preflight.py::test_the_preflight_alone_names_every_rank_and_trains_nothing"
 PLAN_HERE = "test_machine_plan.py::test_steps_of_real_networks_are_timed_in_a_process_of_their_own"
 ELSEWHERE = {
+    "nnlc specs residual --costs residual.json": (
+        "test_costs_files.py::test_specs_counts_what_a_file_lacks_with_torch_and_writes_it"
+    ),
+    "nnlc plan residual --site perlmutter --costs residual.json": (
+        "test_costs_files.py::test_a_plan_reads_costs_from_its_option_or_from_the_results_folder"
+    ),
     "nnlc plan CAMPAIGN": PLAN_HERE,
     "nnlc calibrate RESULTS": "test_calibration.py::"
     "test_the_command_prints_errors_before_and_after_and_the_constants",
@@ -344,8 +351,8 @@ def blocks(language: str) -> list[str]:
         for its, code in documents.fenced(document)
         if its == language
         and not code.startswith("# In ")  # tests/test_extending.py
-        # tests/test_first_hour.py, tests/others/
-        and document.name not in ("first-hour.md", "other-tools.md")
+        # tests/test_first_hour.py, tests/others/, tests/test_families_page.py
+        and document.name not in ("first-hour.md", "other-tools.md", "families.md")
     ]
 
 

@@ -115,10 +115,10 @@ def test_a_module_that_the_first_check_has_not_seen_is_recorded_when_its_turn_co
 
 def test_a_right_family_is_interrupted_in_a_half_epoch_and_has_the_same_tables(right, tmp_path):
     campaign, results = _campaign(tmp_path, "Right"), tmp_path / "r"
-    for steps in (3, 8):
-        slowly = slow_steps(tmp_path, 0.2)
-        job = start_worker(campaign, "--results", results, **slowly)
-        wait_until(lambda least=steps: steps_done(tmp_path) >= least, lambda: "no step was done")
+    for number, steps in enumerate((3, 8), 1):  # it waits after these until it is told to end
+        held = slow_steps(tmp_path, HANG_SECONDS, when=f"self._steps == {steps - 1}")
+        job = start_worker(campaign, "--results", results, **held)
+        wait_until(lambda held=number: steps_done(tmp_path) == held)
         job.send_signal(signal.SIGTERM)
         output, _ = job.communicate(timeout=HANG_SECONDS)
         assert job.returncode == ExitStatus.UNFINISHED, output

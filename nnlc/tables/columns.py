@@ -61,9 +61,11 @@ def layout_of_header(line: str) -> Layout | None:
 
 def nearest_layout(line: str) -> Layout:
     """Return the layout that a damaged header was meant to be of, as far as it can be read."""
-    named = [text for text in line.split(" ") if ":" in text]
-    if FAMILY_COLUMN.name not in line.split(" ") and not named:
-        return article_layout()
+    names, article = line.split(" "), article_layout()
+    named = [text for text in names if ":" in text]
+    of_article = {column.name for column in article.own} & {*names}
+    if len(of_article) > len(named) or (FAMILY_COLUMN.name not in names and not named):
+        return article
     try:
         return own_layout(own_columns(named))
     except SpecError:

@@ -15,7 +15,7 @@ standardised. Its square may reach over the edge. Draws depend on the seed given
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nnlc.networks.recipe import read_change
 
@@ -61,19 +61,18 @@ class Augmentation:
         """
         if self._highs[:3] == (1, 1, 1):
             return pixels
-        batch, channels, width, _ = pixels.shape
         top, left, mirrored = (drawn[:, i : i + 1] for i in range(3))
-        rows = self._forward + (top - self._padding)
         columns = torch.where(mirrored == 1, self._backward, self._forward)
-        columns = columns + (left - self._padding)
-        last = width - 1
-        source = rows.clamp(0, last)[:, :, None] * width + columns.clamp(0, last)[:, None]
-        index = source.view(batch, 1, -1).expand(-1, channels, -1)
-        moved = pixels.view(batch, channels, -1).gather(2, index).view_as(pixels)
-        if self._padding:
-            outside = [(each < 0) | (each > last) for each in (rows, columns)]
-            moved.masked_fill_((outside[0][:, :, None] | outside[1][:, None])[:, None], 0)
-        return moved
+        rows, columns = self._black_outside(self._forward, top), self._black_outside(columns, left)
+        source = rows[:, :, None] * (self._width + 1) + columns[:, None]
+        beside = nn.functional.pad(pixels, (0, 1, 0, 1))  # one black row and column are enough
+        index = source.flatten(1)[:, None].expand(-1, pixels.shape[1], -1)
+        return beside.flatten(2).gather(2, index).view_as(pixels)
+
+    def _black_outside(self, places: Tensor, start: Tensor) -> Tensor:
+        """Return rows or columns of a window, int64 (batch, width); `width` for those outside."""
+        places = places + (start - self._padding)
+        return torch.where((places < 0) | (places >= self._width), self._width, places)
 
     def cut_out(self, pixels: Tensor, drawn: Tensor) -> Tensor:
         """Set a square of each image to 0, in place, and return the images.
@@ -84,9 +83,7 @@ class Augmentation:
         """
         if not self._side:
             return pixels
-        firsts = drawn[:, 3:] - self._side // 2
-        within = [
-            (self._forward >= first) & (self._forward < first + self._side)
-            for first in (firsts[:, :1], firsts[:, 1:])
-        ]
-        return pixels.masked_fill_((within[0][:, :, None] & within[1][:, None])[:, None], 0)
+        firsts = drawn[:, 3:, None] - self._side // 2
+        within = (self._forward >= firsts) & (self._forward < firsts + self._side)
+        rows, columns = within.to(pixels.dtype).unbind(1)
+        return pixels.mul_((1 - rows[:, :, None] * columns[:, None])[:, None])

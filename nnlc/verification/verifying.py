@@ -12,7 +12,6 @@ import pandas as pd
 from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.errors import DeviceError, ImagesError, NnlcError, TableError
 from nnlc.families.arithmetic import arithmetic_of
-from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.networks import ImageSet, Specification
 from nnlc.networks.draws import derive_seed
 from nnlc.system.environment import in_words, overruled
@@ -150,9 +149,8 @@ def _ranked(
     verdict: Verdict, subject: TableToVerify, trainings: "_Trainings", half_epochs: int, seeds: int
 ) -> Verdict:
     spec = subject.table.spec
-    about = {key: [getattr(spec, key)] for key in ("torch_set_deterministic", "dataset")}
-    about |= {"family": [ARTICLE_NAME], "batch_size": [spec.batch_size], "path": [subject.path]}
-    frame = pd.DataFrame(about)
+    about = {"published": True, "dataset": spec.dataset, "batch_size": spec.batch_size}
+    frame = pd.DataFrame([about | {"path": subject.path}])
     factor = float(correction_factors(frame)[0])
     curves = []
     for number in range(seeds):
