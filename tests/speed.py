@@ -61,6 +61,11 @@ SLOW_TESTS = {
         "test_an_overfitting_network_shows_the_saw_tooth_of_reshuffling_once_an_epoch",
         "test_the_saw_tooth_is_gone_where_each_half_epoch_is_drawn_by_itself",
     },
+    "test_check_family.py": {
+        "test_a_family_without_fault_passes_every_part_and_costs_what_it_costs",
+        "test_faults_of_several_networks_are_found_part_by_part_and_leave_the_others_alone",
+        "test_a_fault_that_shows_in_another_process_is_a_verdict",
+    },
     "test_compare.py": {
         "test_the_order_of_networks_and_the_number_of_processes_change_nothing",
         "test_ctrl_c_ends_all_processes_at_once_however_often_it_comes",
@@ -135,6 +140,7 @@ SLOW_TESTS = {
 
 SLOW_FILES = {
     "test_first_hour.py",
+    "test_families_page.py",
     *(name for name in SPREAD if name not in SLOW_TESTS),
     *FIRST,
     *("test_lsf_standins.py", "test_serve_page.py", "test_report_page.py", "test_verify.py"),

@@ -76,6 +76,7 @@ SMALLEST = {
         "nnlc plan fashion-mnist --site frontier --nodes 2 --elements 1"
     ),
     "nnlc plan CAMPAIGN [--site SITE | --ranks N]": "nnlc plan fashion-mnist --site frontier",
+    "nnlc check-family MODULE:CLASS": "nnlc check-family residual --networks 1",
     "nnlc check-family FAMILY [--networks N] [--images NAME]": (
         "nnlc check-family residual --networks 1 --images CIFAR-10"
     ),
@@ -350,8 +351,8 @@ def blocks(language: str) -> list[str]:
         for its, code in documents.fenced(document)
         if its == language
         and not code.startswith("# In ")  # tests/test_extending.py
-        # tests/test_first_hour.py, tests/others/
-        and document.name not in ("first-hour.md", "other-tools.md")
+        # tests/test_first_hour.py, tests/others/, tests/test_families_page.py
+        and document.name not in ("first-hour.md", "other-tools.md", "families.md")
     ]
 
 

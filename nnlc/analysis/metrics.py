@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nnlc.errors import NnlcError
-from nnlc.families.layouts import drawn_numbers
+from nnlc.families.layouts import drawn_numbers, own_numbers
 from nnlc.tables import CURVE_COLUMNS
 from nnlc.tables.frames import RECORDED_COLUMNS, Tables, check_tables
 from nnlc.tables.images_of_table import image_sets_of
@@ -18,7 +18,7 @@ COLUMNS_OF_INTEREST = (
     *("batch_size", "learning_rate", "momentum", "dampening", "weight_decay"),
     *("depth", *drawn_numbers()),
 )
-"""Default columns of networks that `metrics` copies into its result."""
+"""Columns of networks that `metrics` copies into its result by default, if there are such."""
 NEAR_BEST = 0.9
 CHANCE_DEVIATIONS = 5
 """Standard deviations by which a network's best accuracy must exceed chance to have learned."""
@@ -41,14 +41,15 @@ def metrics(
     tables: Tables,
     *,
     epochs: tuple[float, float] = (0.0, math.inf),
-    columns: Sequence[str] = COLUMNS_OF_INTEREST,
+    columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Return metrics of each network's curve, over all its epochs or some of them.
 
     Args:
         tables: the result of `load_tables`.
         epochs: the first and the last epoch that count, both included.
-        columns: columns of `tables.networks` to copy into the result.
+        columns: columns of `tables.networks` to copy into the result; default: those of
+            `COLUMNS_OF_INTEREST` that the networks have, and numbers of families of the user's own.
 
     Returns:
         One row for each network, in the order of `tables.networks`. Losses are in nats, accuracies
@@ -91,8 +92,11 @@ def metrics(
         NnlcError: a column is unknown, no table has these epochs, or the frames were changed.
     """
     check_rows(tables)
-    check_columns(tables, columns)
     networks = tables.networks
+    if columns is None:
+        usual = [name for name in COLUMNS_OF_INTEREST if name in networks]
+        columns = [*usual, *own_numbers(networks)]
+    check_columns(tables, columns)
     with np.errstate(over="ignore"):  # the mean of the largest doubles is infinite
         parts = [_measure(group) for group in _groups(tables, epochs)]
     if not parts and len(networks):

@@ -45,7 +45,6 @@ def metrics(
         csv_ready,
         write_csv,
     )
-    from nnlc.analysis.metrics import COLUMNS_OF_INTEREST
     from nnlc.analysis.metrics import metrics as measure
     from nnlc.analysis.ranking import select_top, top_lines
     from nnlc.errors import NnlcError
@@ -56,12 +55,12 @@ def metrics(
     for path, mark in ((output, METRICS_MARK), (curves, CURVES_MARK)):
         if path is not None:
             check_output(path, mark=mark, endings=CSV)
-    chosen = shared_options.columns_of(columns, COLUMNS_OF_INTEREST)
+    chosen = None if columns is None else shared_options.columns_of(columns, ())
     tables = shared_options.load(paths, damaged, val_loss)
     tables = select_top(tables, top, by, lowest=lowest, epochs=epochs)
     found = measure(tables, epochs=epochs, columns=chosen)
     if curves is not None:
-        aggregate_csv(tables, curves, columns=() if columns is None else chosen)
+        aggregate_csv(tables, curves, columns=chosen or ())
     if output is None:
         say_whole(csv_ready(found).to_csv(index=False, lineterminator="\n"))
     else:

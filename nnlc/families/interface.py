@@ -1,7 +1,7 @@
 """The interface of a family: what its author writes.
 
 A family is a class. nnlc asks it what a network is; all else (recipe, loop, checkpoints, tables,
-plan) nnlc does itself.
+plan) nnlc does itself. docs/families.md has a whole family, and the reason of each rule.
 
 | method or attribute | asked by |
 | --- | --- |
@@ -62,11 +62,17 @@ class Family(ABC):
     name: ClassVar[str]
     """Name of the family: letters, digits, dashes, underscores, dots; first a letter."""
     version: ClassVar[str]
-    """Version, such as "1". Raise it when the same specification becomes another network."""
+    """Version, a text such as "1". Raise it when the same specification becomes another network."""
     columns: ClassVar[Mapping[str, Kind]]
-    """Kind of each own column of the family's tables, by its name, in their order."""
+    """Kind of each own column of the family's tables, by its name, in their order.
+
+    Names are lowercase letters, digits and underscores. Kinds are "text" (printable ASCII without
+    spaces), "integer" (from 0), "integers" (a list of them), "flag" (True or False) and "number" (a
+    float, or 0 for one that was not drawn).
+    """
     groups: ClassVar[tuple[int, int]] = (1, 1)
-    """First and last group of networks, such as the depths; a campaign draws as many of each."""
+    """First and last group of networks, such as numbers of layers; a campaign draws the same number
+    of networks in each of its groups."""
 
     @abstractmethod
     def specify(
@@ -74,9 +80,11 @@ class Family(ABC):
     ) -> Mapping[str, Value]:
         """Return the values of a network: each own column, `batch_size` and `learning_rate`.
 
-        `momentum`, `dampening` and `weight_decay` may be among them, and are 0 otherwise. The
-        values must follow from the arguments alone. To enumerate networks, use `number` and leave
-        `draws` alone.
+        `momentum`, `dampening` and `weight_decay` may be among them, and are 0 otherwise.
+        `batch_size` cuts the training images into an even number of whole batches, what is left
+        over aside, and is at most the number of validation images. All values must follow from the
+        arguments alone. To enumerate networks, use `number` and leave `draws` alone; raise
+        ValueError if there are fewer networks.
 
         Args:
             draws: random draws of the network's seed, the same on every machine.
@@ -90,11 +98,21 @@ class Family(ABC):
         """Return a network with its initial weights, drawn from torch's global random stream.
 
         Before the call, nnlc seeds that stream with the network's seed. The module takes float32
-        (batch, channels, width, width) and returns float32 (batch, classes), unnormalised.
+        (batch, channels, width, width) and returns float32 (batch, classes), unnormalised. All that
+        a training step changes must be in parameters and buffers, and only torch's dropout layers
+        may draw random numbers in a step.
+
+        Args:
+            spec: the network; its values are attributes, such as `spec.batch_size`, and
+                `spec.widths` for a column `widths`, whose "integers" are a tuple.
+            images: names and sizes of its images.
         """
 
     def check(self, spec: FamilySpec, images: ImageSet) -> Iterable[Wrong]:
-        """Return the values in a table that no network of the family has; default: none."""
+        """Return the values in a table that no network of the family has; default: none.
+
+        `nnlc audit` calls it for each table. Networks of `specify` must pass.
+        """
         del spec, images
         return ()
 

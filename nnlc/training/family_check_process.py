@@ -55,7 +55,7 @@ def check_family(name: str, images: str, count: int, tell: Callable[[str], None]
         wrong += found.pop("wrong")
         request |= found
     tell(
-        f"{name}: {counted(wrong, 'fault')}; nothing can be trained before they are corrected"
+        f"{name}: {counted(wrong, 'fault')}; correct what is wrong before its first campaign"
         if wrong
         else f"{name}: fit for campaigns"
     )

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from nnlc.errors import NnlcError
-from nnlc.wording import exception_words, one_line
+from nnlc.wording import counted, exception_words, one_line
 
 Send = Callable[[dict[str, Any]], None]
 
@@ -72,7 +72,7 @@ class Part:
         if not self.wrong:
             self._line("ok", self.text)
         elif self.wrong > _MOST:
-            self._line("wrong", f"the same part: {self.wrong - _MOST} more networks")
+            self._line("wrong", f"and {counted(self.wrong - _MOST, 'more fault')}")
 
     def _line(self, verdict: str, text: str) -> None:
         line = f"{verdict:<6} {self._name:<9} {text}"
