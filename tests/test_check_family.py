@@ -2,11 +2,18 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from signal import SIGINT
 
 import numpy as np
 import pytest
+from limits import HANG_SECONDS
 from test_cli import run_nnlc
+from worker_jobs import TINY
+
+from nnlc import NnlcError, load_campaign
 
 FAMILIES = Path(__file__).parent / "families"
 
@@ -116,6 +123,29 @@ def test_a_fault_that_shows_in_another_process_is_a_verdict(family, verdict, che
     status, told, _ = check(family, 2)
     assert status == 1
     assert re.search(verdict, told), told
+
+
+def test_a_family_that_lists_its_networks_is_asked_for_no_more_than_a_campaign_has(tmp_path):
+    shutil.copy(FAMILIES / "broken.py", tmp_path)
+    campaign = tmp_path / "listed.toml"
+    text = TINY[: TINY.index("[space]")].replace("_per_depth = 3", "_per_group = {}")
+    text = text.replace("depths = [1, 2]", "").replace("epochs", 'family = "broken:Listed"\nepochs')
+    campaign.write_text(text.format(2))
+    assert [each.spec.width for each in load_campaign(campaign).networks()] == [3, 5]
+    campaign.write_text(text.format(3))
+    with pytest.raises(NnlcError, match=r"number 2 of group 1 .* IndexError: .*broken.py, line"):
+        list(load_campaign(campaign).networks())
+
+
+def test_ctrl_c_ends_the_check_of_a_family_that_never_answers(tmp_path):
+    shutil.copy(FAMILIES / "broken.py", tmp_path)
+    words = [sys.executable, "-m", "nnlc", "check-family", "broken:Endless"]
+    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as check:
+        assert check.stderr.readline() == "endless\n"
+        check.send_signal(SIGINT)
+        told = check.communicate(timeout=HANG_SECONDS)[1]
+    assert "Traceback" not in told
+    assert check.returncode == 130
 
 
 MISTAKES = {
