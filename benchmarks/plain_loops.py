@@ -9,6 +9,7 @@ from torch import nn
 
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.families.article import Walk, walk_network
+from nnlc.training.loaded_images import Images
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 """Images and labels of a step."""
@@ -30,24 +31,11 @@ def resident(of: CampaignNetwork, seconds: float, device: torch.device) -> Rates
 
 def usual(of: CampaignNetwork, seconds: float, device: torch.device) -> Rates:
     """Time a loop with dataset, transforms and DataLoader, without the start of its workers."""
-    from torchvision import datasets, transforms  # only this process needs it
+    from torchvision import transforms  # only this process needs it
 
     images = random_images(of)
-    kind = {"CIFAR-100": datasets.CIFAR100, "SVHN": datasets.SVHN}.get(
-        of.images.name, datasets.FashionMNIST
-    )
-    dataset = kind.__new__(kind)  # real __getitem__, without files
-    dataset.transform, dataset.target_transform = transforms.ToTensor(), None
-    pixels = images.train_images
-    if kind is datasets.CIFAR100:
-        dataset.data, dataset.targets = pixels.transpose(0, 2, 3, 1), images.train_labels.tolist()
-    elif kind is datasets.SVHN:
-        dataset.data, dataset.labels = pixels, images.train_labels
-    else:
-        dataset.data = torch.from_numpy(pixels[:, 0])
-        dataset.targets = torch.from_numpy(images.train_labels)
     loader = torch.utils.data.DataLoader(
-        dataset,
+        published(of, images, transforms.ToTensor()),
         batch_size=of.spec.batch_size,
         sampler=Endless(len(images.train_labels)),
         num_workers=len(os.sched_getaffinity(0)),
@@ -61,6 +49,27 @@ def usual(of: CampaignNetwork, seconds: float, device: torch.device) -> Rates:
         return chosen.to(device, non_blocking=True), labels.to(device, non_blocking=True)
 
     return plain_training(of, batch, seconds, device, item=True)
+
+
+def published(
+    of: CampaignNetwork, images: Images, transform: Callable
+) -> torch.utils.data.Dataset[Batch]:
+    """Return torchvision's dataset of a network's images, with other pixels and without files."""
+    from torchvision import datasets
+
+    known = {"CIFAR-10": datasets.CIFAR10, "CIFAR-100": datasets.CIFAR100, "SVHN": datasets.SVHN}
+    kind = known.get(of.images.name, datasets.FashionMNIST)
+    dataset = kind.__new__(kind)  # real __getitem__
+    dataset.transform, dataset.target_transform = transform, None
+    pixels = images.train_images
+    if kind is datasets.SVHN:
+        dataset.data, dataset.labels = pixels, images.train_labels
+    elif kind is datasets.FashionMNIST:
+        dataset.data = torch.from_numpy(pixels[:, 0])
+        dataset.targets = torch.from_numpy(images.train_labels)
+    else:
+        dataset.data, dataset.targets = pixels.transpose(0, 2, 3, 1), images.train_labels.tolist()
+    return dataset
 
 
 class Endless(torch.utils.data.Sampler[int]):

@@ -198,7 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 1
         try:
             ledger = Ledger(_undisturbed(room), folder / "different")
-            pause = SHORT_PAUSE if options.short else LONG_PAUSE
+            pause = options.pause or (SHORT_PAUSE if options.short else LONG_PAUSE)
             plan = make_plan(options.seed, options.faults, options.kinds, pause)
             run = Run(room, plan, ledger, options.seed)
             run.run()
@@ -225,6 +225,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--trainers", type=int, default=1, metavar="N", help="a rank; default 1")
     parser.add_argument("--short", action="store_true", help="smaller networks, shorter pauses")
     parser.add_argument("--campaign", metavar="NAME", help="another, by its name or file")
+    parser.add_argument(
+        "--pause", type=float, metavar="S", help="between faults, at most; default 4"
+    )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave all files in a new folder")
     options = parser.parse_args(arguments)
     options.kinds = options.kinds.split(",")

@@ -44,7 +44,7 @@ ROOMS = {
         "networks families campaign results schedulers",
     ),
     "training": (
-        "images, loop, checkpoints, trainer process; the only room that imports torch",
+        "images, loop, checkpoints, trainer process; imports torch, like modules of families",
         "networks families tables analysis campaign results",
     ),
     "verification": (

@@ -56,6 +56,14 @@ def test_damage_to_bytes_is_named_by_its_rule_with_line_and_column(kind):
         assert one.rule.source
 
 
+def test_the_words_on_damage_to_published_tables_are_those_of_before():
+    told = []
+    for kind, expected in BYTE_KINDS.items():
+        found = audited(expected.damage(GOOD))
+        told.append(f"{kind}: {next(one for one in found if one.rule.name == expected.rule)}")
+    assert told == (Path(__file__).parent / "golden" / "audit.txt").read_text().splitlines()
+
+
 @pytest.mark.parametrize("kind", FOLDER_KINDS)
 def test_damage_to_a_folder_is_named_by_its_rule_and_place(kind, tmp_path):
     expected = FOLDER_KINDS[kind]

@@ -16,6 +16,7 @@ import nnlc
 from nnlc.auditing.campaign_rules import AuditedFolder
 from nnlc.auditing.rule_list import Severity
 from nnlc.results.folder import ResultsFolder
+from nnlc.results.journal import Journal
 from nnlc.tables import parse_table, read_table, write_table
 
 CHECK = MODULE.index("    def check(")
@@ -109,6 +110,15 @@ def test_without_the_code_format_curves_and_duplicates_are_checked_and_a_note_sa
     assert "in /nowhere, can't be imported" in note.found
     for name in ("family-rule", "seed-specification", "beyond-campaign", "missing-table"):
         assert name in note.found
+
+
+def test_without_the_code_a_newer_journal_and_a_short_table_are_told(results):
+    Journal(results / "journal").write("end", format=99, nnlc="9.0.0")
+    path = tables_of(results)[0]
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    without_code(results)
+    names = {name for name, *_ in found(results)}
+    assert names == {"family-code", "newer-journal", "half-epochs"}
 
 
 def test_tables_alone_are_checked_without_their_code(results, tmp_path):

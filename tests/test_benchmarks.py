@@ -152,6 +152,11 @@ SMALLEST = {
         {"own_process": HERE, "trainer_process": HERE},
         r"^geometric means: ours ",
     ),
+    "recipe_loops.py": (
+        ["residual-smoke", "--networks", 1, "--seconds", 0.01, "--rounds", 1],
+        {"own_process": HERE, "trainer_process": HERE},
+        r"^geometric mean: the usual loop takes \d",
+    ),
     "cost.py": (
         ["--networks", 4, "--memory", 1, "--rounds", 1],
         {"trainer_process": HERE, "LONGEST_STEP": 0.02},

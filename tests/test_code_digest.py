@@ -121,6 +121,15 @@ def test_modules_of_the_folder_count_that_are_imported_at_any_depth(digest):
     assert digest(module, **siblings | {"feet": "A = 2\n"}) != known
 
 
+def test_modules_beside_a_link_to_a_family_count(tmp_path):
+    found = set()
+    (tmp_path / "ladder.py").symlink_to(tmp_path / "elsewhere.py")
+    for text in ("A = 1\n", "A = 2\n"):
+        found.add(digest_of(tmp_path, "import rungs\n" + MODULE, rungs=text))
+        sys.modules.pop("rungs", None)
+    assert len(found) == 2
+
+
 def test_a_module_that_only_build_imports_counts_although_it_is_not_loaded(tmp_path):
     module = MODULE.replace("        from torch", "        import lazy.deep\n        from torch")
     folder = tmp_path / "own"

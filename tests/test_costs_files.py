@@ -238,6 +238,7 @@ def test_a_plan_reads_costs_from_its_option_or_from_the_results_folder(mine, net
     with_option = run(*plan, "--costs", file)
     assert f"nnlc submit {mine} --site perlmutter" in with_option
     assert f"--costs {file}" in with_option
+    assert "Fourier" not in with_option
     counted_costs._known.clear()
     Path("results/mine").mkdir(parents=True)
     shutil.copy(file, "results/mine/costs.json")

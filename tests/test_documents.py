@@ -134,6 +134,12 @@ SMALLEST = {
 WORKER = "test_preflight.py::test_the_preflight_alone_names_every_rank_and_trains_nothing"
 PLAN_HERE = "test_machine_plan.py::test_steps_of_real_networks_are_timed_in_a_process_of_their_own"
 ELSEWHERE = {
+    "nnlc specs residual --costs residual.json": (
+        "test_costs_files.py::test_specs_counts_what_a_file_lacks_with_torch_and_writes_it"
+    ),
+    "nnlc plan residual --site perlmutter --costs residual.json": (
+        "test_costs_files.py::test_a_plan_reads_costs_from_its_option_or_from_the_results_folder"
+    ),
     "nnlc plan CAMPAIGN": PLAN_HERE,
     "nnlc calibrate RESULTS": "test_calibration.py::"
     "test_the_command_prints_errors_before_and_after_and_the_constants",

@@ -2,8 +2,11 @@
 
 import json
 import signal
+import subprocess
+import sys
 
 import pytest
+from limits import HANG_SECONDS
 from own_family import CAMPAIGN, MODULE, tables_of, write_campaign, write_results
 from test_family_loading import forgotten  # noqa: F401  (a fixture)
 from typer.testing import CliRunner
@@ -19,7 +22,7 @@ OTHER = MODULE.replace("nn.Flatten()", "nn.Flatten(1)")
 SECOND = MODULE.replace('version = "1"', 'version = "2"')
 ONE = CAMPAIGN.replace("networks_per_group = 2", "networks_per_group = 1\ngroups = [1, 1]")
 OFTEN = f"{ONE}[run]\ncheckpoint_minutes = 0.001\n"
-SLOW = MODULE.replace(
+SLOW = 'print("noise")\n' + MODULE.replace(
     "        layers, inputs",
     "        import time\n"
     "        class Slow(nn.Identity):\n"
@@ -137,7 +140,7 @@ def test_a_folder_is_read_without_its_familys_code(results):
 
 
 def test_a_network_begun_under_other_code_starts_again_when_that_is_accepted(tmp_path):
-    """Without acceptance nothing is done; with the old code back, it would go on."""
+    """Without acceptance nothing is done. What a module prints disturbs no trainer."""
     campaign, results = write_campaign(tmp_path, SLOW, OFTEN), tmp_path / "r"
     job = start_worker(campaign, "--results", results, "--device", "cpu")
     wait_for(results, "checkpoint")
@@ -205,9 +208,7 @@ CAMPAIGNS = ("ladders.toml", "residual-smoke", "smoke")
 
 def loaded(code: str, campaign: str, folder) -> set[str]:
     """Modules that a process has loaded."""
-    import subprocess
-    import sys
-
     words = [sys.executable, "-c", code, campaign]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True)
+    limit = {"timeout": HANG_SECONDS, "check": True}
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, **limit)
     return set(json.loads(done.stdout))

@@ -90,6 +90,13 @@ def test_a_figure_of_several_families_is_drawn(tables, tmp_path, kind):
     assert (tmp_path / "figure.png").stat().st_size > 1000
 
 
+@pytest.mark.parametrize("few", [slice(1), slice(EACH, EACH + 1)])
+def test_few_curves_are_drawn_each_with_its_depth_if_it_has_one(tables, tmp_path, few):
+    chosen = tables.select(sorted(tables.networks["id"])[few])
+    plot_tables(chosen, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
 def test_metrics_predictions_and_benchmark_take_families_side_by_side(tables):
     found = metrics(tables, columns=("slope", "family"))
     assert found["val_accuracy_percent_final"].max() == 40 + EACH - 1

@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,9 +11,14 @@ from own_families import IMAGES, family_of, network_of
 from small_networks import CPU
 from torch import nn
 
+from nnlc.campaign.campaign import CampaignNetwork
+from nnlc.families.counted_costs import cost_key, remember
 from nnlc.networks.recipe import TrainingSection
+from nnlc.ranks import job as job_module
+from nnlc.ranks.job import SAMPLE, Job
 from nnlc.tables import Row, Table
 from nnlc.training.checkpoint import Checkpoints
+from nnlc.training.counting import count_network
 from nnlc.training.kept_weights import KeptWeights, read_weights
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
@@ -209,6 +215,21 @@ def test_a_training_goes_on_from_kept_weights_to_the_same_bits(trained, tmp_path
     state, reason = kept.load(0, 2 * EPOCHS)
     assert reason == ""
     assert _bits(_loop(make, state=state)) == undisturbed
+
+
+def test_a_network_that_might_fill_the_nodes_memory_is_in_no_sample(monkeypatch):
+    networks = []
+    for width in range(20):
+        family, spec = network_of(lambda *_: Branches(), width=width)
+        remember({cost_key(spec): count_network(family.family, spec, IMAGES).counted})
+        networks.append(CampaignNetwork(width, IMAGES, spec, family))
+    campaign = SimpleNamespace(family=family.reference, training=TrainingSection())
+    job = SimpleNamespace(campaign=campaign, work=SimpleNamespace(networks=networks))
+    chosen = Job.sample_to_check(job, "cpu", {0, 1})
+    assert len(chosen) == SAMPLE
+    assert {each["spec"]["id"] for each in chosen} < {n.spec.id for n in networks[2:]}
+    monkeypatch.setattr(job_module, "main_memory_bytes", lambda: 1 << 20)
+    assert Job.sample_to_check(job, "cpu", {0, 1}) == []
 
 
 def test_values_of_numpys_types_are_written_as_pythons():

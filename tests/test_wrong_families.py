@@ -66,7 +66,10 @@ REFUSED = {
         "for depth",
     ],
     "Spaced": ["number 2 of group 1", "colour 'dark red' must be printable ASCII without spaces"],
-    "Noisy": ["2 (Noise) draws random numbers with torch.randn_like: "],
+    "Noisy": [
+        "2 (Noise) draws random numbers with torch.randn_like: ",
+        "'nnlc check-family wrong:Noisy' tells more before a job",
+    ],
     "Wide": ["its module returned float32 (", "11)", "float32 (100, 10)"],
     "Taken": ["the name 'residual' is taken"],
 }

@@ -25,7 +25,10 @@ from nnlc.wording import counted, some_of
 
 _NAMED = 5
 """Number of networks that a finding names."""
-_NEED_FAMILY = ("family-rule", "seed-specification", "beyond-campaign", "missing-table")
+_NEED_FAMILY = (
+    *("family-rule", "seed-specification", "beyond-campaign", "missing-table", "failed-network"),
+    "mixed-arithmetic",
+)
 """Rules that need the code of a campaign's family, if it is not the article's."""
 _BY_DEVICE = "train_gpu"
 """Field that depends on the device, not on a draw."""
@@ -74,8 +77,10 @@ class AuditedFolder:
         try:
             networks = list(self.campaign.networks())
         except NnlcError as problem:
-            why = f"{cut(problem)}; left out: {', '.join(_NEED_FAMILY)}"
+            left_out = [*_NEED_FAMILY, *(["half-epochs"] if self.checks_lengths else [])]
+            why = f"{cut(problem)}; left out: {', '.join(left_out)}"
             findings.add("family-code", why, "that code")
+            self._tell_newer(findings)
             return findings.told()
         drawn = {network.spec.id: network.spec for network in networks}
         for one in tables:
@@ -95,8 +100,7 @@ class AuditedFolder:
                 found.append(make_finding("unreadable", entry.path, words, "the network's table"))
         self._tell_missing(missing, findings)
         self._tell_mixture(networks, tables, findings)
-        if self._newer:
-            findings.add("newer-journal", self._newer)
+        self._tell_newer(findings)
         return findings.told() + found
 
     def _inventory(
@@ -169,6 +173,11 @@ class AuditedFolder:
         mixture = mixture_of(networks, campaign.training, finishes, ids)
         if mixture.is_mixed:
             findings.add("mixed-arithmetic", mixture.words, "all of one")
+
+    def _tell_newer(self, findings: Findings) -> None:
+        """Add a finding on a journal of a newer nnlc; such a journal has no finishes here."""
+        if not self._history.finishes and self._newer:
+            findings.add("newer-journal", self._newer)
 
     @cached_property
     def _history(self) -> History:

@@ -54,14 +54,15 @@ class _Places:
         parts = module.split(".")
         self._first = ".".join(parts[:3] if module.startswith(_SHIPPED_IN) else parts[:1])
         loaded = sys.modules[self._first]
-        file = Path(loaded.__file__) if loaded.__file__ else None
+        place = getattr(loaded, "__file__", None)
+        file = Path(place) if place else None
         self._file = file
         self._package = [Path(each) for each in getattr(loaded, "__path__", ())]
         self._folder = None
         if folder is not None:
             here = Path(folder).resolve()
-            lies = [each.resolve() for each in (*self._package, *([file] if file else []))]
-            self._folder = here if any(each.parent == here for each in lies) else None
+            lies = [*self._package, *([file] if file else [])]
+            self._folder = here if here in [each.parent.resolve() for each in lies] else None
 
     def file_of(self, module: str) -> Path | None:
         """Return the file of a module; None if it does not count, or is no module."""

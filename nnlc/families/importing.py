@@ -1,6 +1,7 @@
 """Import of modules that have a family, also of those beside a campaign file."""
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Iterable
 from importlib.machinery import PathFinder
@@ -26,7 +27,7 @@ def attribute_of(module: str, name: str, folder: str | None) -> object:
         with running_foreign_code():
             found = importlib.import_module(module)
     except ForeignCodeError as problem:
-        where = f" beside the campaign file, in {folder}," if folder else ""
+        where = f" in {folder}" if folder else ""
         raise FamilyError(f"module {module}{where} can't be imported: {problem}") from None
     finally:
         sys.dont_write_bytecode = writes_none
@@ -46,6 +47,11 @@ def use_folder(folder: str, module: str) -> None:
         sys.path.insert(0, here)
     importlib.invalidate_caches()
     first = module.partition(".")[0]
+    if first not in sys.modules and importlib.util.find_spec(first) is None:
+        raise FamilyError(
+            f"there is no module {first} in {here}, and none is installed; put it there; if it has "
+            "moved with its campaign file, start the worker with that file"
+        )
     there = PathFinder.find_spec(first, [here])
     if there is not None and there.origin is not None:
         check_not_taken(first, Path(there.origin))

@@ -38,6 +38,12 @@ _STEP_KERNELS = 8
 """Kernels of any step outside the network and its loss: select a batch, make it floats, sums."""
 _LIBRARY_TENSORS = 1
 """Copies of the largest tensor that libraries make at a time, in another order of values."""
+_CHECK_BYTES: dict[DeviceKind, int] = {"cuda": 0, "cpu": 100_000_000}
+"""Bytes that checks of modules leave in a trainer's heap; measured with residual networks."""
+_MIB = 2**20
+_GAP_SHARE = 0.1
+"""Bytes in further gaps on a GPU, for each byte that lives at a time, however tensors fit into
+segments; measured on a stub GPU: `python tests/gpu/reserved_memory.py --campaign residual`."""
 _VALIDATION = 3
 """Largest tensors that live at a time in a validation step, whose captured steps keep memory."""
 _DRAWN = ("batch_size", "learning_rate", "momentum", "dampening", "weight_decay")
@@ -198,8 +204,10 @@ class OwnFamily(NetworkFamily):
         used = (1 + optimizer.kept_values(spec)) * parameters + counted.buffer_bytes + step
         used += _LIBRARY_TENSORS * counted.largest_bytes
         if device == "cuda":
-            used += SEGMENT_BYTES + int((LARGEST_TENSORS + _VALIDATION) * counted.largest_bytes)
+            used += SEGMENT_BYTES + int(_gap_share(counted.largest_bytes) * counted.peak_bytes)
+            used += int((LARGEST_TENSORS + _VALIDATION) * counted.largest_bytes)
         held = sum(map(image_bytes, {images, *resident}))
+        held += _CHECK_BYTES[device]
         return library_bytes(device) + held + heap_bytes(used, device)
 
     def convolutions(self, spec: Specification, images: ImageSet) -> int:
@@ -293,3 +301,15 @@ def _plain(value: Value) -> Value:
         if isinstance(value, kind):
             return kind(value)
     return value
+
+
+def _gap_share(largest_bytes: int) -> float:
+    """Return the bytes in gaps of a GPU's segments for each byte of tensors as large as these.
+
+    Segments are those of `SEGMENT_BYTES`; a tensor never lies in two.
+    """
+    segment = 2 * _MIB if largest_bytes <= _MIB else 20 * _MIB
+    if largest_bytes >= 10 * _MIB:
+        segment = -(-largest_bytes // (2 * _MIB)) * 2 * _MIB
+    tensor = max(1, largest_bytes)
+    return max(_GAP_SHARE, segment / (segment // tensor * tensor) - 1)

@@ -1,8 +1,11 @@
 """Reference to a family, as campaigns, journals and checkpoints record it."""
 
+import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_.-]*(:[A-Za-z_][A-Za-z0-9_]*)?"
 
 
 class FamilyReference(BaseModel):
@@ -14,7 +17,7 @@ class FamilyReference(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*(:[A-Za-z_][A-Za-z0-9_]*)?$")]
+    name: Annotated[str, Field(pattern=f"^{_NAME}$")]
     folder: str | None = None
     """Folder of a module that is not installed."""
     label: str | None = None
@@ -24,6 +27,8 @@ class FamilyReference(BaseModel):
 
 
 def _read(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch(_NAME, value):
+        raise ValueError('must be the name of a family, or "module:Class"')
     return {"name": value} if isinstance(value, str) else value
 
 

@@ -127,8 +127,10 @@ def _basis(plan: Plan) -> str:
             f"predictions were off by {fitted.median_error:.0%} in the median"
         )
     else:
-        fourier = assumed_machine(gpu).fourier_per_second / (1e10 * gpu.fp32_teraflops)
-        basis = f"{100 * gpu.efficiency:g} % of {peak}, {fourier:.3g} % in Fourier convolutions"
+        basis = f"{100 * gpu.efficiency:g} % of {peak}"
+        if forecast.left[0].network.family.has_cost_model:
+            fourier = assumed_machine(gpu).fourier_per_second / (1e10 * gpu.fp32_teraflops)
+            basis += f", {fourier:.3g} % in Fourier convolutions"
     if measured is None and fitted:
         return basis
     if measured is None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -107,7 +108,7 @@ def _draw_each(tables: Tables, value: str, width: float | None, *, named: bool) 
             marker="o" if len(values) == 1 else None,
             label=f"{id_}\n" * several
             + f"{dataset_name(dataset) if several else id_}"
-            + f", depth {depth:g}" * bool(np.isfinite(depth)),
+            + ("" if pd.isna(depth) else f", depth {depth:g}"),
         )
     if named and not several:
         axes.set_title(dataset_name(tables.networks["dataset"].iloc[0]))

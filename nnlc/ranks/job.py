@@ -19,6 +19,7 @@ from nnlc.results.journal import Journal
 from nnlc.results.open_jobs import OpenJob
 from nnlc.schedulers.site_values import Gpu
 from nnlc.system import messages
+from nnlc.system.hardware import main_memory_bytes
 from nnlc.system.process import this_process
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ class Job:
     def sample_to_check(self, device: str, too_large: Container[int]) -> list[messages.Message]:
         """Return networks of the user's own family, as messages for a trainer that checks them.
 
-        They are `SAMPLE` networks, evenly spaced; none if the family is the article's.
+        They are `SAMPLE` networks, evenly spaced, without those that might fill the node's memory
+        and so end the job; none if the family is the article's.
 
         Args:
             device: "cpu" or "cuda".
@@ -150,7 +152,12 @@ class Job:
         fitting = [network for network in self.work.networks if network.index not in too_large]
         count = min(SAMPLE, len(fitting))
         chosen = [fitting[number * len(fitting) // count] for number in range(count)]
-        return [network.on(device).to_json() for network in chosen]
+        room, settings = main_memory_bytes() // 2, self.campaign.training
+        return [
+            each.on(device).to_json()
+            for each in chosen
+            if each.family.memory_bytes(each.spec, each.images, settings, "cpu") <= room
+        ]
 
     def tell_losses(self, message: messages.Message) -> None:
         """Report the checkpoints of earlier jobs that can't be used, as a trainer has found."""

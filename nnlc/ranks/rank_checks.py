@@ -37,7 +37,8 @@ class RankChecks:
         for first, *_ in by_value({r: h["host"] for r, h in self._hellos.items()}).values():
             self.messages[first] = {"kind": "check", "trainer": 0, "mark": mark}
         self.messages[min(self.messages)]["networks"] = job.begun_networks(device, too_large)
-        if sample := job.sample_to_check(device, too_large):
+        if job.campaign.family is not None:
+            sample = job.sample_to_check(device, too_large)
             self.messages[min(self.messages)]["sample"] = sample
             for rank in self._hellos:  # each must have loaded the family
                 self.messages.setdefault(rank, {"kind": "check", "trainer": 0})
@@ -73,6 +74,7 @@ class RankChecks:
             job.journal.write("check", rank=rank, seconds=seconds)
         for line in checked.get("failing", ()):
             job.progress.message(f"warning: {line}")
-        if refused := checked.get("refused"):
-            raise FamilyError("\n".join(refused))
+        if (refused := checked.get("refused")) and (family := job.campaign.family) is not None:
+            hint = f"correct its code; 'nnlc check-family {family.name}' tells more before a job"
+            raise FamilyError("\n".join([*refused, hint]))
         self._missing.discard(rank)

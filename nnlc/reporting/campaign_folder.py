@@ -29,6 +29,7 @@ from nnlc.reporting.network_state import (
 )
 from nnlc.reporting.progress_lines import progress_lines
 from nnlc.results.folder import ResultsFolder
+from nnlc.results.folder_costs import counted_size, read_folder_costs
 from nnlc.results.history import History, Reached, as_number, read_history
 from nnlc.results.inventory import Entry, judge
 from nnlc.results.open_jobs import networks_under_way, unsaid_ends
@@ -125,7 +126,11 @@ class CampaignFolder:
 
     def subject(self) -> PageSubject:
         """Return the content that never changes: the networks and the campaign."""
-        networks = [PageNetwork(n.spec, n.images.name, n.images, n.family) for n in self.networks]
+        read_folder_costs(self.results, self.networks)
+        networks = [
+            PageNetwork(n.spec, n.images.name, n.images, n.family, counted_size(n))
+            for n in self.networks
+        ]
         try:
             text = read_regular(self.results.campaign_file, most=_LONGEST_CAMPAIGN_BYTES)
         except OSError as problem:

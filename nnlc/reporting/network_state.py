@@ -50,6 +50,8 @@ class PageNetwork:
     """Image set; None if unknown, so that the layers can't be drawn."""
     family: NetworkFamily | None = None
     """Family with its code, if it is not the article's and can be loaded."""
+    size: tuple[int, int] | None = None
+    """Parameters and multiply-adds as they were counted, for families without a cost model."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

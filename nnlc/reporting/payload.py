@@ -166,7 +166,7 @@ _TRAINING = "CrossEntropyLoss, SGD"
 def _size(network: PageNetwork) -> tuple[int | None, int | None]:
     spec = network.spec
     values = {column.field: getattr(spec, column.field) for column in spec.layout.columns}
-    return size_of(spec.layout, values, network.images) or (None, None)
+    return network.size or size_of(spec.layout, values, network.images) or (None, None)
 
 
 def _depth(network: PageNetwork) -> int | None:

@@ -113,9 +113,16 @@ def look_at_tables(tables: Tables, path: Path) -> tuple[PageSubject, Snapshot]:
     flags = flags_of(tables)
     image_sets = image_sets_of(tables.networks["dataset"], tables.networks["path"])
     families = FoundFamilies()
+    sizes = tables.networks[["parameters", "multiply_adds"]].itertuples(index=False, name=None)
     networks = [
-        PageNetwork(spec, images.name if images else spec.dataset, images, families.of(spec))
-        for spec, images in zip(specs_of(tables.networks), image_sets, strict=True)
+        PageNetwork(
+            spec,
+            images.name if images else spec.dataset,
+            images,
+            families.of(spec),
+            None if pd.isna(size[0]) else (int(size[0]), int(size[1])),
+        )
+        for spec, images, size in zip(specs_of(tables.networks), image_sets, sizes, strict=True)
     ]
     history, notes = _journal_of(path)
     states = [

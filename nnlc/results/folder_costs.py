@@ -67,6 +67,14 @@ def read_folder_costs(results: ResultsPaths, networks: Sequence[CampaignNetwork]
     return None
 
 
+def counted_size(network: CampaignNetwork) -> tuple[int, int] | None:
+    """Return a network's parameters and multiply-adds if they were counted, else None."""
+    if network.family.has_cost_model or uncounted([network]):
+        return None
+    size = network.family.size(network.spec, network.images)
+    return size.parameters, size.multiply_adds
+
+
 def key_of(network: CampaignNetwork) -> str:
     """Return the key of a network's costs in files; only for families without a cost model."""
     return cost_key(cast(FamilySpec, network.spec))

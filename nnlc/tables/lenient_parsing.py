@@ -12,7 +12,7 @@ import numpy as np
 
 from nnlc.errors import SpecError
 from nnlc.families.layouts import article_layout
-from nnlc.networks.columns import Column, Layout
+from nnlc.networks.columns import TRAINING_COLUMNS, Column, Layout
 from nnlc.system.text_file import BYTE_ORDER_MARKS
 from nnlc.tables.columns import (
     CURVE_COLUMNS,
@@ -275,7 +275,9 @@ def _read_metadata(
 def _refuse(
     rule: str, problem: ValueError, line: int, number: int, column: Column, notes: Notes
 ) -> None:
-    right = f"{column.name} as tables of nnlc write it"
+    published = column in (*CURVE_COLUMNS, *TRAINING_COLUMNS, *article_layout().own)
+    whose = "published tables" if published else "tables of nnlc"
+    right = f"{column.name} as {whose} write it"
     notes.add(rule, _cut(str(problem)), right, line=line, column=number)
 
 

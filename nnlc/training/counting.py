@@ -165,6 +165,10 @@ class _Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
         largest_bytes: bytes of the largest tensor.
     """
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # torch would load its compiler to skip it
+
     def __init__(self, lasting: set[int], pixels: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._lasting = lasting

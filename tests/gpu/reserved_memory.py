@@ -1,6 +1,7 @@
-"""Program: memory that torch reserves for networks of `paper` on a stub GPU, and its prediction.
+"""Program: memory that torch reserves for networks of a campaign on a stub GPU, and its prediction.
 
     python tests/gpu/reserved_memory.py --networks 200 --seed 7
+    python tests/gpu/reserved_memory.py --campaign residual
 
 Each network makes a few steps of training and validation, captured and replayed. Kernels run
 nothing, but torch's allocator runs for real. cuDNN is off: its workspaces are not seen.
@@ -47,13 +48,14 @@ class Reserved:
         return self.predicted / self.reserved
 
 
-def measure(networks: int, seed: int) -> list[Reserved]:
+def measure(networks: int, seed: int, campaign: str = "paper") -> list[Reserved]:
     """Return the measured networks, drawn with a seed and trained by one process on the stub."""
     import stub_driver
 
     from nnlc.system.environment import DETERMINISM
 
     words = [sys.executable, __file__, "--networks", str(networks), "--seed", str(seed), "--here"]
+    words += ["--campaign", campaign]
     environment = {**os.environ, **DETERMINISM, **stub_driver.environment(memory_gigabytes=80)}
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -61,25 +63,24 @@ def measure(networks: int, seed: int) -> list[Reserved]:
     return [Reserved(**json.loads(line)) for line in done.stdout.splitlines()]
 
 
-def measure_here(networks: int, seed: int, folder: Path) -> Iterator[Reserved]:
+def measure_here(networks: int, seed: int, folder: Path, name: str = "paper") -> Iterator[Reserved]:
     """Yield the measured networks; this process must have the stub's variables.
 
     Args:
         networks: number of random networks.
         seed: seed of the choice.
         folder: empty folder, for checkpoints that are not saved.
+        name: name of the campaign.
     """
     import numpy as np
     import torch
 
     from nnlc.campaign.campaign import load_campaign
-    from nnlc.families.article import walk_network
-    from nnlc.families.article.conditions import conditions_of
-    from nnlc.families.article.convolution_plan import plan_convolution
-    from nnlc.families.article.memory import memory_bytes
+    from nnlc.families.counted_costs import cost_key, remember
     from nnlc.networks.device_memory import image_bytes, unmeasured_bytes
     from nnlc.training.attempt import Attempt
     from nnlc.training.checkpoint import Checkpoints
+    from nnlc.training.counting import count_network
     from nnlc.training.determinism import make_deterministic
     from nnlc.training.device_info import free_memory
     from nnlc.training.inbox import Inbox
@@ -89,10 +90,14 @@ def measure_here(networks: int, seed: int, folder: Path) -> Iterator[Reserved]:
 
     make_deterministic()
     torch.nn.init.kaiming_uniform_ = lambda tensor, *_, **__: tensor  # weights are of no interest
-    gpu, campaign = torch.device("cuda", 0), load_campaign("paper")
+    gpu, campaign = torch.device("cuda", 0), load_campaign(name)
     settings = campaign.training
     every, inbox = list(campaign.networks()), Inbox(os.pipe()[0])
-    for n in [*(every[i] for i in GAPS), *random.Random(seed).sample(every, networks)]:
+    gaps = [every[i] for i in GAPS] if name == "paper" else []
+    for n in [*gaps, *random.Random(seed).sample(every, networks)]:
+        if not n.family.knows_cost(n.spec):
+            counted = count_network(n.family.family, n.spec, n.images).counted
+            remember({cost_key(n.spec): counted})
         batch, facts = n.spec.batch_size, n.images
         pixels = np.zeros((2 * STEPS * batch, facts.channels, *2 * (facts.width,)), np.uint8)
         labels = np.zeros(2 * STEPS * batch, np.int64)
@@ -106,18 +111,27 @@ def measure_here(networks: int, seed: int, folder: Path) -> Iterator[Reserved]:
         reserved = attempt.run(make, gpu)["peak_reserved_bytes"] - before + kept
         del attempt, make, few
         free_memory(gpu)
-        walk = walk_network(n.spec, facts)
-        conditions = conditions_of(n.spec, settings, "cuda")
-        convolutions = [each for each in walk.layers if each.kind == "convolution"]
-        need = memory_bytes(n.spec, facts, settings, "cuda", walk=walk)
+        need = n.family.memory_bytes(n.spec, facts, settings, "cuda")
         yield Reserved(
             index=n.index,
             batch=batch,
-            fourier=sum("fourier" in plan_convolution(c, conditions).ways for c in convolutions),
+            fourier=fourier_convolutions(n, settings) if name == "paper" else 0,
             predicted=need - unmeasured_bytes("cuda") - image_bytes(facts),
             reserved=reserved,
             after=torch.cuda.memory_reserved(gpu),
         )
+
+
+def fourier_convolutions(network, settings) -> int:
+    """Return the number of a network's convolutions by Fourier transforms on a GPU."""
+    from nnlc.families.article import walk_network
+    from nnlc.families.article.conditions import conditions_of
+    from nnlc.families.article.convolution_plan import plan_convolution
+
+    conditions = conditions_of(network.spec, settings, "cuda")
+    layers = walk_network(network.spec, network.images).layers
+    convolutions = [each for each in layers if each.kind == "convolution"]
+    return sum("fourier" in plan_convolution(each, conditions).ways for each in convolutions)
 
 
 def main() -> None:
@@ -125,14 +139,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--networks", type=int, default=120, metavar="N", help="default 120")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="default 1")
+    parser.add_argument("--campaign", default="paper", metavar="NAME", help="default paper")
     parser.add_argument("--here", action="store_true", help="print each network, as JSON")
     options = parser.parse_args()
     if options.here:
         with tempfile.TemporaryDirectory() as folder:
-            for found in measure_here(options.networks, options.seed, Path(folder)):
+            about = options.networks, options.seed, Path(folder), options.campaign
+            for found in measure_here(*about):
                 print(json.dumps(asdict(found)), flush=True)
         return
-    found = sorted(measure(options.networks, options.seed), key=lambda each: each.ratio)
+    found = measure(options.networks, options.seed, options.campaign)
+    found.sort(key=lambda each: each.ratio)
     ratios = [each.ratio for each in found]
     after = max(each.after for each in found) / MIB
     print(f"{len(found)} networks, {sum(each.fourier > 0 for each in found)} with Fourier")

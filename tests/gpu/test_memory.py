@@ -19,3 +19,9 @@ def test_no_network_reserves_more_than_predicted_and_none_leaves_memory_behind()
     [large_weights] = [each for each in found if each.index == LARGE_WEIGHTS]
     assert large_weights.ratio > 1.1, "gradients lie beside those of a graph"
     assert max(each.after for each in found) <= found[0].after + 2 * MIB
+
+
+def test_no_residual_network_reserves_more_than_its_counts_predict():
+    found = measure(12, seed=3, campaign="residual")
+    assert [each for each in found if each.ratio < 1] == []
+    assert median(each.ratio for each in found) < 1.6

@@ -10,7 +10,7 @@ const COLUMNS = [
     mono: true, text: (n, i) => n.id[i], short: (n, i) => `\u2026${n.id[i].slice(-17)}`},
   {key: "dataset", title: "dataset", track: "minmax(86px, 1fr)",
     text: (n, i) => n.datasets[n.dataset[i]]},
-  {key: "family", title: "family", track: "minmax(86px, 0.7fr)", several: true,
+  {key: "family", title: "family", track: "minmax(104px, 0.7fr)", several: true,
     text: (n, i) => n.familyName(i)},
   {key: "depth", title: "depth", track: "52px", number: true,
     text: (n, i) => n.depth[i] === null ? "" : whole(n.depth[i])},
@@ -57,7 +57,8 @@ class Grid {
 
   get columns() {
     if (this.narrow.matches) return COLUMNS.filter(({key}) => NARROW.includes(key));
-    return COLUMNS.filter(({several}) => !several || this.hasFamilies);
+    return COLUMNS.filter(({key, several}) => (!several || this.hasFamilies)
+      && (key !== "depth" || this.networks.depth.some((depth) => depth !== null)));
   }
 
   get hasFamilies() {
@@ -69,7 +70,7 @@ class Grid {
     document.documentElement.style.setProperty("--tracks", columns.map((column) =>
       (this.narrow.matches && column.narrow) || column.track).join(" "));
     document.documentElement.style.setProperty("--least", this.narrow.matches ? "0"
-      : this.hasFamilies ? "922px" : "826px");
+      : this.hasFamilies ? "930px" : "826px");
     const cells = columns.map(({key, title, number}) => {
       const button = element("button", {type: "button"}, title);
       const cell = element("div", {role: "columnheader", class: number ? "number" : ""}, button);

@@ -49,7 +49,8 @@ function layerList(layers) {
       element("span", {}, right));
     const words = element("div", {}, line(name, sizeWords(layer)));
     if (settings || parameters) words.append(line(settings, parameters));
-    return element("li", {class: `kind-${layer.kind}`}, glyph(layer, widest, deepest, most), words);
+    const bare = layer.parameters ? "" : " bare";
+    return element("li", {class: `kind-${layer.kind}${bare}`}, glyph(layer, widest, deepest, most), words);
   }));
 }
 
