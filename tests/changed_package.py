@@ -89,7 +89,7 @@ class ChangedPackage(CopiedPackage):
             ')\n"""All changes',
             f"    Change('{LATER}', '{_WHAT}', {_TOUCHES}, {keeps}),\n)\n\"\"\"All changes",
         )
-        seed = 'self._seed("dropout", first + self.step)'
+        seed = 'self._seed("dropout", epoch * len(batches) + step)'
         others = seed.replace('"dropout"', '"other masks"')
         if kept:
             others += " if self._other_masks else " + seed

@@ -21,7 +21,7 @@ from nnlc.tables import parse_table, read_table, write_table
 
 CHECK = MODULE.index("    def check(")
 RAISES = MODULE[:CHECK] + "    def check(self, spec, images):\n        return 1 / 0\n"
-ENDS = MODULE[:CHECK] + (
+ENDS = MODULE[:CHECK].replace("        return {", "        print('[')\n        return {") + (
     "    def check(self, spec, images):\n        print('{')\n        raise SystemExit(spec.bias)\n"
 )
 ANOTHER = MODULE.replace('version = "1"', 'version = "2"')
@@ -86,7 +86,7 @@ def test_a_check_that_raises_is_a_finding_and_harms_no_other_rule(tmp_path):
     assert (job.returncode, job.stderr) == (4, "")
 
 
-def test_a_check_that_prints_and_exits_leaves_the_json_whole(tmp_path):
+def test_code_that_prints_and_exits_leaves_the_json_whole(tmp_path):
     write_results(tmp_path / "r", ENDS)
     done = run_nnlc("audit", "--json", tmp_path / "r")
     assert done.returncode == 4
@@ -107,7 +107,7 @@ def test_without_the_code_format_curves_and_duplicates_are_checked_and_a_note_sa
     assert not {"seed-specification", "family-rule", "missing-table"} & {*names}
     [note] = [one for one in audit.findings if one.rule.name == "family-code"]
     assert note.severity is Severity.NOTE
-    assert "in /nowhere, can't be imported" in note.found
+    assert "there is no module ladder in /nowhere" in note.found
     for name in ("family-rule", "seed-specification", "beyond-campaign", "missing-table"):
         assert name in note.found
 

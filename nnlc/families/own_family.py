@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
+from nnlc.console import printing_aside
 from nnlc.errors import FamilyError, SpecError
 from nnlc.families.counted_costs import cost_key, counted_of, known_counts, remember
 from nnlc.families.interface import Draws, Family, Layer, Value
@@ -110,7 +111,8 @@ class OwnFamily(NetworkFamily):
         """
         where = f"family {self.label}: specify of number {number} of group {group} for"
         try:
-            values = dict(self.family.specify(Draws(seed), images, group, number))
+            with printing_aside():
+                values = dict(self.family.specify(Draws(seed), images, group, number))
         except (Exception, SystemExit) as problem:  # whatever the family's code raises
             raised = what_was_raised(self.family, problem)
             raise SpecError(f"{where} {images.name} raised {raised}") from problem

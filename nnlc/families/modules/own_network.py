@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.parameter import is_lazy
 
+from nnlc.console import printing_aside
 from nnlc.errors import FamilyError
 from nnlc.families.interface import Family, FamilySpec, ImageSet, Layer
 from nnlc.families.network_family import TrainedNetwork
@@ -39,7 +40,8 @@ def built(family: Family, spec: FamilySpec, images: ImageSet) -> nn.Module:
         MemoryError, RuntimeError: the network does not fit into memory.
     """
     try:
-        module: object = family.build(spec, images)
+        with printing_aside():
+            module: object = family.build(spec, images)
     except MemoryError:
         raise
     except (Exception, SystemExit) as problem:
