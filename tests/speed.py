@@ -99,6 +99,7 @@ SLOW_TESTS = {
         "test_a_campaign_toml_that_was_edited_is_refused_by_all",
     },
     "test_counted_costs.py": {
+        "test_a_machine_fitted_to_counted_networks_predicts_others",
         "test_operations_of_the_articles_networks_are_those_of_their_own_model",
     },
     "test_counting_jobs.py": {
