@@ -1,9 +1,9 @@
-"""Accuracy of predicted seconds and memory: `python benchmarks/cost.py [--networks N]`.
+"""Accuracy of predicted seconds and memory: `python benchmarks/cost.py [--campaign NAME]`.
 
-Draws networks from the article's campaign and runs a few steps of each with the real loop, on
-random pixels, with one thread like a trainer. Fits a machine to half of the networks and compares
-its predictions with the seconds of the other half, and the other way round. Prints at the end the
-constants fitted to all networks. Peaks of memory are measured in a fresh process each.
+Draws networks from a campaign, by default the article's, and runs a few steps of each with the
+real loop, on random pixels, with one thread like a trainer. Fits a machine to half of the networks
+and compares its predictions with the seconds of the other half, and the other way round. Prints at
+the end the constants fitted to all networks. Peaks of memory are measured in a fresh process each.
 
 Seconds are processor time, so that other programs disturb them less. As these also change caches
 and clock rate, a product of matrices is timed before and after each step, and the step's time is
@@ -23,12 +23,10 @@ from own_process import trainer_process
 
 from nnlc.calibration.calibrate import Errors, Sample, errors, errors_of, fit_machine
 from nnlc.campaign.campaign import CampaignNetwork, TrainingSection, load_campaign
-from nnlc.families.article import walk_network
-from nnlc.families.article.cost import forward_work, training_work
-from nnlc.families.article.family import ARTICLE
-from nnlc.families.article.memory import memory_bytes
 from nnlc.networks.machine import CPU
+from nnlc.results.folder_costs import count_request, take_counts, uncounted
 from nnlc.system.hardware import processor_name
+from nnlc.training.counting_process import count_costs
 from nnlc.training.device_info import peak_memory, reset_peak_memory
 from nnlc.training.loop import HalfEpochLoop
 from nnlc.training.pixels import DeviceImages
@@ -37,6 +35,8 @@ from nnlc.training.step_timing import random_images
 SETTINGS = TrainingSection()
 LONGEST_STEP = 2.0
 """Most predicted seconds of a step; longer steps would take most of the benchmark's time."""
+COUNTED = 3
+"""Networks whose costs are counted, for each that is wanted, where costs are counted."""
 MOST_MEMORY = 4e9
 STEPS = 4
 """Number of training steps and of validation steps; the first of each is not counted."""
@@ -58,15 +58,19 @@ class Steps(NamedTuple):
     validation: float
 
 
-def choose(count: int, seed: int) -> list[CampaignNetwork]:
+def choose(campaign: str, count: int, seed: int) -> list[CampaignNetwork]:
     """Return networks with short steps that fit into memory."""
-    networks = list(load_campaign("paper").networks())
+    networks = list(load_campaign(campaign).networks())
     random.Random(seed).shuffle(networks)  # noqa: S311  no secrets here
+    if uncounted(networks):
+        networks = networks[: COUNTED * count]
+        for note in take_counts(networks, [count_costs(count_request(networks))]):
+            print(note)
     chosen = (
         n
         for n in networks
-        if ARTICLE.predict_step_seconds(n.spec, n.images, CPU, SETTINGS, "cpu") < LONGEST_STEP
-        and memory_bytes(n.spec, n.images, SETTINGS, "cpu") < MOST_MEMORY
+        if n.family.predict_step_seconds(n.spec, n.images, CPU, SETTINGS, "cpu") < LONGEST_STEP
+        and n.family.memory_bytes(n.spec, n.images, SETTINGS, "cpu") < MOST_MEMORY
     )
     return [network for network, _ in zip(chosen, range(count), strict=False)]
 
@@ -151,11 +155,10 @@ def samples_of(networks: Iterable[CampaignNetwork], steps: Iterable[Steps]) -> S
     found = Samples([], [], [])
     for network, seconds in zip(networks, steps, strict=True):
         spec, images = network.spec, network.images
-        walk = walk_network(spec, images)
         many = images.train_images // spec.batch_size // 2
         validated = images.validation_images // spec.batch_size
-        training = training_work(walk, spec, SETTINGS, "cpu")
-        validation = forward_work(walk, spec, SETTINGS, "cpu")
+        training = network.family.training_work(spec, images, SETTINGS, "cpu")
+        validation = network.family.forward_work(spec, images, SETTINGS, "cpu")
         both = [many * t + validated * v for t, v in zip(training, validation, strict=True)]
         whole = many * seconds.training + validated * seconds.validation
         found.half_epoch.append(Sample(type(training)(*both), whole))
@@ -201,7 +204,8 @@ def show_memory(networks: list[CampaignNetwork]) -> None:
     for network in networks:
         with trainer_process() as pool:
             peak = pool.submit(peak_of, network).result()
-        needed = memory_bytes(network.spec, few_images(network).images, SETTINGS, "cpu")
+        images = few_images(network).images
+        needed = network.family.memory_bytes(network.spec, images, SETTINGS, "cpu")
         found.append(needed / peak)
     show(f"peak memory of {len(found)} networks", errors_of(found))
     print(f"predicted over measured: {min(found):.2f} to {max(found):.2f}")
@@ -210,12 +214,13 @@ def show_memory(networks: list[CampaignNetwork]) -> None:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--campaign", default="paper", metavar="NAME")
     parser.add_argument("--networks", type=int, default=100, metavar="N")
     parser.add_argument("--memory", type=int, default=16, metavar="N", help="of them (%(default)s)")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    networks = choose(options.networks, options.seed)
+    networks = choose(options.campaign, options.networks, options.seed)
     print(f"{processor_name()}, torch {torch.__version__}, {len(networks)} networks")
     print(f"{'predictions are off by':<44}{'median':>8}{'9 in 10 below':>16}")
     show_seconds(networks, options.rounds)

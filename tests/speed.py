@@ -75,6 +75,7 @@ SLOW_TESTS = {
     },
     "test_checkpoint.py": {"test_whenever_a_job_is_killed_what_it_last_saved_can_be_loaded"},
     "test_attempt.py": {"test_a_trainer_told_to_save_leaves_and_another_goes_on_to_the_same_rows"},
+    "test_memory.py": {"test_no_residual_network_reserves_more_than_its_counts_predict"},
     "test_machine_plan.py": {
         "test_steps_of_real_networks_are_timed_in_a_process_of_their_own",
     },
@@ -98,6 +99,7 @@ SLOW_TESTS = {
         "test_a_campaign_toml_that_was_edited_is_refused_by_all",
     },
     "test_counted_costs.py": {
+        "test_a_machine_fitted_to_counted_networks_predicts_others",
         "test_operations_of_the_articles_networks_are_those_of_their_own_model",
     },
     "test_counting_jobs.py": {

@@ -2,11 +2,18 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
+from signal import SIGINT, SIGKILL
 
 import numpy as np
 import pytest
+from limits import HANG_SECONDS
 from test_cli import run_nnlc
+from worker_jobs import TINY
+
+from nnlc import NnlcError, load_campaign
 
 FAMILIES = Path(__file__).parent / "families"
 
@@ -60,13 +67,13 @@ def test_a_family_without_fault_passes_every_part_and_costs_what_it_costs(check,
 
 
 EARLY = {
-    "nowhere:Whole": ("class", "module nowhere beside the campaign file, in "),
+    "nowhere:Whole": ("class", "there is no module nowhere in "),
     "broken:Absent": ("class", "module broken has no class Absent"),
     "broken:Bare": ("class", "is no subclass of nnlc.families.Family"),
     "broken:Spaced": ("class", "'two words' is no name of a column"),
     "broken:Unsettled": ("class", "ValueError: widest = 3 is too small"),
     "broken:Global": ("specify", "number 5 of group 1: width is "),
-    "broken:Leaves": ("specify", "number 0 of group 1: raised SystemExit: enough"),
+    "broken:Leaves": ("specify", "raised SystemExit: enough"),
     "broken:Vanishes": (
         "specify",
         "number 1 of group 1: its code ended this process with status 0",
@@ -116,6 +123,30 @@ def test_a_fault_that_shows_in_another_process_is_a_verdict(family, verdict, che
     status, told, _ = check(family, 2)
     assert status == 1
     assert re.search(verdict, told), told
+
+
+def test_a_family_that_lists_its_networks_is_asked_for_no_more_than_a_campaign_has(tmp_path):
+    shutil.copy(FAMILIES / "broken.py", tmp_path)
+    campaign = tmp_path / "listed.toml"
+    text = TINY[: TINY.index("[space]")].replace("_per_depth = 3", "_per_group = {}")
+    text = text.replace("depths = [1, 2]", "").replace("epochs", 'family = "broken:Listed"\nepochs')
+    campaign.write_text(text.format(2))
+    assert [each.spec.width for each in load_campaign(campaign).networks()] == [3, 5]
+    campaign.write_text(text.format(3))
+    with pytest.raises(NnlcError, match=r"number 2 of group 1 .* IndexError: .*broken.py, line"):
+        list(load_campaign(campaign).networks())
+
+
+@pytest.mark.parametrize("number", [SIGINT, SIGKILL])
+def test_the_check_of_a_family_that_never_answers_ends_with_its_command(number, tmp_path):
+    shutil.copy(FAMILIES / "broken.py", tmp_path)
+    words = [sys.executable, "-m", "nnlc", "check-family", "broken:Endless"]
+    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as check:
+        assert check.stderr.readline() == "endless\n"
+        check.send_signal(number)
+        told = check.communicate(timeout=HANG_SECONDS)[1]
+    assert "Traceback" not in told
+    assert check.returncode == (130 if number == SIGINT else -SIGKILL)
 
 
 MISTAKES = {

@@ -253,16 +253,26 @@ def test_costs_of_the_articles_networks_are_not_asked_for(file):
     assert "leave this option out" in run("plan", "smoke", "--site", "perlmutter", "--costs", file)
 
 
-def submit(mine, *options: object) -> str:
+def submit(mine, *options: object, dry_run: bool = True) -> str:
     Path("site.toml").write_text('extends = "perlmutter"\naccount = "me"\n')
     python = Path(shutil.which("python"))
     words = [mine, "--site", "site.toml", "--nodes", 2, "--python", python, *options]
-    return run("submit", *words, "--dry-run")
+    return run("submit", *words, *(["--dry-run"] if dry_run else []))
 
 
 def test_submit_goes_on_without_costs_and_says_how_to_plan(mine, file):
     assert "note: the job will count costs: the costs of 6 of 6 networks" in submit(mine)
     assert "will count" not in submit(mine, "--costs", file)
+
+
+def test_submit_puts_the_costs_into_the_results_folder(mine, networks, file, monkeypatch):
+    monkeypatch.setattr("nnlc.launching.submit.submit", lambda *_: [])
+    monkeypatch.setattr("nnlc.schedulers.site.queue_of", lambda _: None)
+    said = submit(mine, "--costs", file, dry_run=False)
+    assert "shows its progress" in said
+    counted_costs._known.clear()
+    read_costs(Path("results/mine/costs.json"), networks[0].family)
+    assert not uncounted(networks)
 
 
 def test_array_elements_split_networks_in_turn_whatever_is_known(mine, networks, file):

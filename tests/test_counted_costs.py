@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass, replace
+from operator import mul
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ from paper_networks import paper
 from small_networks import SAMPLE
 from torch import nn
 
+from nnlc.calibration.calibrate import Sample, cross_validated_errors, errors
 from nnlc.calibration.probe import _with_short_steps
 from nnlc.campaign.campaign import CampaignNetwork
 from nnlc.families import Family
@@ -21,8 +23,10 @@ from nnlc.families.own_family import OwnFamily
 from nnlc.families.reference import FamilyReference
 from nnlc.families.residual import Residual
 from nnlc.networks import ImageSet
+from nnlc.networks.machine import CPU, Machine
 from nnlc.networks.recipe import TrainingSection
 from nnlc.networks.specification import FamilySpec
+from nnlc.networks.work import Work
 from nnlc.training import counting
 from nnlc.training.counting import count_network
 
@@ -236,6 +240,19 @@ def test_size_work_and_memory_of_a_network_follow_from_its_counts():
     with_momentum = replace(network, momentum=0)
     remember({cost_key(with_momentum): found})
     assert family.memory_bytes(with_momentum, SAMPLE, SETTINGS, "cuda") < here
+
+
+def test_a_machine_fitted_to_counted_networks_predicts_others():
+    slow = Machine.from_unit_seconds(Work(*map(mul, CPU.unit_seconds, (3, 1, 1, 1, 6, 2, 1, 4, 9))))
+    samples = []
+    for group in range(1, 9):
+        family, drawn = networks(Skipping(), group, range(3))
+        for network in drawn:
+            remember({cost_key(network): count_network(Skipping(), network, SAMPLE).counted})
+            work = family.half_epoch_work(network, SAMPLE, SETTINGS, "cpu")
+            samples.append(Sample(work, slow.seconds(work)))
+    assert errors(samples, CPU).median > 0.6
+    assert cross_validated_errors(samples, CPU).median < 0.05
 
 
 def test_a_probe_times_fewer_images_of_a_network_by_the_counts_of_all():

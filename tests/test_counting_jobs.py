@@ -14,7 +14,8 @@ from nnlc.families import counted_costs
 from nnlc.families.costs_file import read_costs
 from nnlc.ranks.cost_counting import NETWORKS_A_RANK, CostCounting
 from nnlc.results.folder import ResultsFolder
-from nnlc.results.folder_costs import count_request, uncounted
+from nnlc.results.folder_costs import count_request, read_folder_costs, uncounted
+from nnlc.results.history import read_history
 from nnlc.training.counting_process import count_costs
 
 CRASH = """
@@ -130,6 +131,12 @@ def test_a_job_counts_once_and_every_start_reads_the_file(mine):
     costs = json.loads((results / "costs.json").read_text())["costs"]
     networks = list(load_campaign(mine).networks())
     assert costs.keys() == {counted_costs.cost_key(n.spec) for n in networks}
+    folder = ResultsFolder(results)
+    assert read_folder_costs(folder, networks) is None
+    finishes = read_history(folder.journal_folder).finishes
+    for n in networks:
+        predicted = n.family.memory_bytes(n.spec, n.images, folder.campaign().training, "cpu")
+        assert predicted > finishes[n.spec.id].peak_memory_bytes
     next(results.glob("*_models/*.txt")).unlink()
     again = run_worker(mine, "--device", "cpu", "--results", results)
     assert again.returncode == 0
@@ -140,5 +147,5 @@ def test_a_job_counts_once_and_every_start_reads_the_file(mine):
     other = run_worker(mine, "--device", "cpu", "--results", results)
     assert other.returncode == 0
     assert "is no file of costs" in other.stdout
-    assert "counting the costs of 1 network" in other.stdout
+    assert "counting the costs of 2 networks" in other.stdout
     assert len(tables(results)) == 2

@@ -14,9 +14,12 @@ from worker_jobs import events, run_worker, start_worker, tables, wait_for
 
 from nnlc.campaign.campaign import load_campaign
 from nnlc.cli import app
-from nnlc.errors import FamilyError, NnlcError
+from nnlc.errors import FamilyError, NnlcError, ResultsError
 from nnlc.families import loading
+from nnlc.results.accepted_code import accept_code
 from nnlc.results.folder import ResultsFolder
+from nnlc.results.journal import Journal
+from nnlc.system.process import this_process
 
 OTHER = MODULE.replace("nn.Flatten()", "nn.Flatten(1)")
 SECOND = MODULE.replace('version = "1"', 'version = "2"')
@@ -109,6 +112,22 @@ def test_accepted_code_is_written_down_and_tables_stay(command, results):
     status, told = run("status", results)
     assert "other code of the family was accepted" in told
     assert ": accepted;" not in run(*words, "--accept-code")[1]
+
+
+def test_code_is_not_accepted_while_a_job_is_at_work_with_the_old(results):
+    journal = Journal(ResultsFolder(results).journal_folder)
+    journal.write("job", process=this_process(), ranks=[], campaign="ladders", device="cpu")
+    recorded = (results / "campaign.toml").read_bytes()
+    change(results.parent, OTHER)
+    other = load_campaign(results.parent / "ladders.toml")
+    with pytest.raises(ResultsError, match="is at work there with the code of before"):
+        list(accept_code(ResultsFolder(results), other))
+    assert "is at work there" in run("upgrade", results, "--accept-code")[1]
+    assert (results / "campaign.toml").read_bytes() == recorded
+    journal.write("end", status="DONE")
+    [line] = accept_code(ResultsFolder(results), other)
+    assert line.startswith("family ladder@1: its code has digest")
+    assert not list(accept_code(ResultsFolder(results), other))
 
 
 def test_code_is_no_difference_between_campaigns_but_the_family_is(results):

@@ -74,7 +74,8 @@ class Job:
     @property
     def costed_networks(self) -> list[CampaignNetwork]:
         """Networks whose costs are asked for: those to train, and those whose times are known."""
-        return [*self.work.networks, *(network for network, _ in self.finished)]
+        every = [*self.work.networks, *(network for network, _ in self.finished)]
+        return list({network.index: network for network in every}.values())
 
     def configuration(self, device: str) -> messages.Message:
         """Return the "configure" message of every rank, without its number of trainers.

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from nnlc.errors import NnlcError
+from nnlc.system.process import end_with_parent
 from nnlc.wording import counted, exception_words, one_line
 
 Send = Callable[[dict[str, Any]], None]
@@ -22,7 +23,10 @@ _MOST = 3
 """Wrong networks that are shown for each part of the check; the others are counted."""
 _FRAMES = 3
 """Lines of a traceback that are shown."""
-_ABOUT = re.compile(r"family \S+?(, network \S+( \([^)]*\))?)?: ")
+_ABOUT = re.compile(
+    r"(family \S+?(, network \S+( \([^)]*\))?)?: )?(network \S+: )?"
+    r"(specify of number .*? for \S+ )?"
+)
 """Beginning of messages that name family and network, as verdicts do by themselves."""
 
 
@@ -125,6 +129,7 @@ def answering() -> Iterator[tuple[dict[str, Any], Send]]:
 
     What the family's code prints goes to standard error.
     """
+    end_with_parent()
     request = json.loads(sys.stdin.buffer.read())
     with os.fdopen(os.dup(1), "wb", buffering=0) as pipe:
         os.dup2(2, 1)

@@ -81,6 +81,30 @@ class Vanishes(Whole):
 
 
 @dataclass(frozen=True)
+class Listed(Whole):
+    """A list of two networks."""
+
+    def specify(self, draws, images, group, number):
+        del draws
+        return super().specify(Fixed(), images, group, number) | {"width": (3, 5)[number]}
+
+
+class Fixed:
+    """Draws that are none."""
+
+    def integer(self, low, high, name):
+        return low
+
+
+@dataclass(frozen=True)
+class Endless(Whole):
+    def specify(self, draws, images, group, number):
+        print("endless", file=sys.stderr, flush=True)
+        while True:
+            pass
+
+
+@dataclass(frozen=True)
 class Unordered(Whole):
     """Draws from a set, whose order is another one in each process."""
 
