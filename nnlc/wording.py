@@ -63,12 +63,12 @@ def one_line(text: str, most: int = 200) -> str:
 
 
 def exception_words(problem: BaseException) -> str:
-    """Return class and first line of an exception of other code, printable."""
+    """Return class and text of an exception of other code as one printable line."""
     try:
-        text = str(problem).strip().split("\n")[0]
+        text = str(problem)
     except BaseException:  # even str() may raise anything here
         text = "(no text)"
-    return one_line(": ".join(filter(None, [type(problem).__name__, text])))
+    return one_line(f"{type(problem).__name__}: {text}")
 
 
 def reason_of(problem: Exception) -> str:
