@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from nnlc.errors import FamilyError, SpecError
 from nnlc.families.interface import Family
@@ -77,7 +77,10 @@ def _problem_of_settings(kind: Any) -> Iterator[str]:
         if field.default is field.default_factory is dataclasses.MISSING:
             yield f"setting {field.name} has no default"
     try:
-        TypeAdapter(kind)
-        kind()
+        adapter = TypeAdapter(kind)
+        adapter.validate_json(adapter.dump_json(kind(), warnings=False), strict=True)
+    except ValidationError as problem:
+        first = problem.errors(include_url=False)[0]
+        yield f"default of setting {'.'.join(map(str, first['loc']))}: {first['msg']}"
     except Exception as problem:
         yield f"its settings can't be used: {exception_words(problem)}"

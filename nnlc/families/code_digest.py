@@ -91,9 +91,14 @@ def _add_module(name: str, places: _Places, code: _Code) -> None:
         return
     try:
         tree = ast.parse(path.read_bytes())
+        code[name] = path, "".join(_text(tree))
     except (OSError, SyntaxError, ValueError) as problem:
         raise FamilyError(f"{path}: its code can't be read: {reason_of(problem)}") from None
-    code[name] = path, "".join(_text(tree))
+    except RecursionError:
+        raise FamilyError(
+            f"{path}: its code is nested too deeply, as in an expression of hundreds of terms or "
+            "an if with hundreds of elif; make it a list, or a dictionary"
+        ) from None
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     for imported in _imported(tree, package):
         _add_module(imported, places, code)

@@ -3,7 +3,7 @@
 import sys
 import traceback
 
-from nnlc.wording import one_line
+from nnlc.wording import exception_words
 
 
 def what_was_raised(family: object, problem: BaseException) -> str:
@@ -16,5 +16,4 @@ def what_was_raised(family: object, problem: BaseException) -> str:
     frames = traceback.extract_tb(problem.__traceback__)
     own = [frame for frame in frames if frame.filename == file] or frames[-1:]
     place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
-    first_line = str(problem).strip().split("\n")[0]
-    return one_line(": ".join(filter(None, [type(problem).__name__, first_line]))) + place
+    return exception_words(problem) + place

@@ -29,6 +29,7 @@ from nnlc.networks import ImageSet
 from nnlc.networks.specification import FamilySpec
 from nnlc.system.messages import Message, decode, encode
 from nnlc.system.process import end_with_parent
+from nnlc.wording import exception_words
 
 _SMALL_BATCH = 4
 """Batch on the CPU: batch normalisation needs two images."""
@@ -59,7 +60,7 @@ def count_network(family: Family, spec: FamilySpec, images: ImageSet) -> Count:
     except Exception as problem:
         batch = min(_SMALL_BATCH, spec.batch_size)
         found = _count_step(family, spec, images, "cpu", batch)
-        return Count(found.scaled(spec.batch_size / batch), _in_one_line(problem))
+        return Count(found.scaled(spec.batch_size / batch), exception_words(problem))
 
 
 def answers(request: Message) -> Iterator[Message]:
@@ -71,7 +72,7 @@ def answers(request: Message) -> Iterator[Message]:
         try:
             found = count_network(family, spec, images)
         except Exception as problem:
-            yield answer | {"reason": f"{spec.id}: {_in_one_line(problem)}"}
+            yield answer | {"reason": f"{spec.id}: {exception_words(problem)}"}
             continue
         on_cpu = found.on_cpu and f"{spec.id}: {found.on_cpu}"
         yield answer | {"counts": astuple(found.counted), "on_cpu": on_cpu}
@@ -89,12 +90,6 @@ def main(_: list[str]) -> None:
     except NnlcError as problem:  # the family's code can't be loaded here
         channel.write(encode({"key": "", "reason": str(problem)}))
         channel.flush()
-
-
-def _in_one_line(problem: Exception) -> str:
-    """Return kind and first line of an error."""
-    first, *_ = str(problem).splitlines() or [""]
-    return f"{type(problem).__name__}: {first[:200]}"
 
 
 def _count_step(

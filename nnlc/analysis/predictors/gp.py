@@ -193,7 +193,9 @@ def _of_points(curves: Curves) -> Floats:
 
 def _of_settings(curves: Curves) -> Floats:
     """Return the settings of networks, NaN where they are unknown."""
-    known = cast("pd.DataFrame", curves.networks).reindex(columns=[*_LOGARITHMIC, *_LINEAR])
+    # Other families may have texts or lists under these names.
+    numbers = cast("pd.DataFrame", curves.networks).select_dtypes(["number", "bool"])
+    known = numbers.reindex(columns=[*_LOGARITHMIC, *_LINEAR])
     features = known.to_numpy(dtype=float, na_value=np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         logarithmic = np.log(features[:, : len(_LOGARITHMIC)])
