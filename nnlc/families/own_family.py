@@ -1,6 +1,6 @@
 """A family that is written against the documented interface, as nnlc asks it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, cast
@@ -112,17 +112,21 @@ class OwnFamily(NetworkFamily):
         where = f"family {self.label}: specify of number {number} of group {group} for"
         try:
             with printing_aside():
-                values = dict(self.family.specify(Draws(seed), images, group, number))
+                given = self.family.specify(Draws(seed), images, group, number)
         except (Exception, SystemExit) as problem:  # whatever the family's code raises
             raised = what_was_raised(self.family, problem)
             raise SpecError(f"{where} {images.name} raised {raised}") from problem
+        if not isinstance(given, Mapping):
+            kind = type(given).__name__
+            raise SpecError(f"{where} {images.name} returned {kind}: let it return a dictionary")
+        values = dict(given)
         wanted = {*self.family.columns, *_DRAWN[:2]}
         if not wanted <= values.keys() <= {*wanted, *_DRAWN}:
             wrong = sorted(map(str, wanted ^ (values.keys() - {*_DRAWN[2:]})))
             raise SpecError(
                 f"{where} {images.name} must return each of {', '.join(_DRAWN[:2])} and "
-                f"{', '.join(self.family.columns)}, and may return {', '.join(_DRAWN[2:])}; it is "
-                f"not so for {', '.join(wrong)}"
+                f"{', '.join(self.family.columns)}, and may return {', '.join(_DRAWN[2:])}; "
+                f"missing or not declared: {', '.join(wrong)}"
             )
         return {name: _plain(value) for name, value in values.items()}
 

@@ -66,7 +66,12 @@ class Draws:
         """Draw an integer uniformly from low, low + 1, …, high.
 
         The bias is below (high - low + 1) / 2**53: far too small to show in 6,000 networks.
+
+        Raises:
+            ValueError: there is no such integer.
         """
+        if low > high:
+            raise ValueError(f"no integer can be drawn from {low} to {high}: low is above high")
         return low + math.floor(self.unit(name) * (high - low + 1))
 
     def uniform(self, low: float, high: float, name: str = "") -> float:
@@ -82,5 +87,11 @@ class Draws:
         return self.unit(name) < 0.5
 
     def choice(self, options: Sequence[T], name: str = "") -> T:
-        """Draw one of the options uniformly."""
+        """Draw one of the options uniformly.
+
+        Raises:
+            ValueError: there are no options.
+        """
+        if not options:
+            raise ValueError("there are no options to choose from")
         return options[self.integer(0, len(options) - 1, name)]

@@ -80,13 +80,13 @@ class FamilyCheck:
         """Check one part after another; a network with a fault is left out of later parts."""
         for name, check, text in (
             ("again", self._check_draws, "{}: the same when drawn by another process"),
-            ("count", self._count, "{}: built, and the work of a step counted"),
             (
                 "module",
                 self._check_module,
                 "{}: state in buffers alone, the same when built again, no random draws but "
                 "dropout, deterministic on CPUs and GPUs",
             ),
+            ("count", self._count, "{}: built, and the work of a step counted"),
             (
                 "train",
                 self._train,
@@ -109,7 +109,9 @@ class FamilyCheck:
                 part.text = text.format(counted(len(sound), "network"))
 
     def costs(self) -> Iterator[str]:
-        """Yield a table with the cost of each network that could be counted."""
+        """Yield a table with the cost of each network that could be counted, if there are any."""
+        if all(each.costs is None for each in self._all):
+            return
         yield (
             f"{'group':>7} {'number':>6} {'batch':>6} {'parameters':>12} {'multiply-adds':>14} "
             f"{'GPU memory':>11} {'half epoch: CPU':>16} {'GPU':>9}"
