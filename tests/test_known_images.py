@@ -142,6 +142,7 @@ KNOW_NAMES_ONLY = {
     "tables/val_loss_correction.py",  # the article's tables alone
     "training/origin.py",  # has the campaign, if there is one
     "training/own_images.py",  # names that are taken
+    "training/family_check_process.py",  # names that a user may give
     "auditing/standards.py",  # the article
     "collection/selection.py",  # names of folders, as the next two
     "collection/sources.py",

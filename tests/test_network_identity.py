@@ -94,7 +94,7 @@ def test_hash_seed_locale_and_time_zone_change_no_network():
 
 def test_sampling_needs_neither_torch_nor_numpy():
     code = (
-        "import sys; from nnlc.networks import *; "
+        "import sys; from nnlc.networks import *; from nnlc.families.article import *; "
         "sample_network(SearchSpace(), KNOWN_IMAGE_SETS['SVHN'], 3, 5, "
         "id='2022_01_05_00_00_00_000000'); "
         "print(sorted({'torch', 'numpy', 'scipy', 'pandas', 'pydantic'} & set(sys.modules)))"

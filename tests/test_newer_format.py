@@ -87,7 +87,7 @@ def newer_keys(results):
     """In a format that is known, but for a key."""
     path = results / "campaign.toml"
     edit(path, r'\nnnlc = ".*"', f'\nnnlc = "{NEWER}"')
-    edit(path, r"\[training\]", '[training]\nlabel_smoothing = "some"')
+    edit(path, r"\[training\]", '[training]\noptimizer_state = "some"')
     edit(path, r'\ndigest = ".*"', f'\ndigest = "{digest_of(path)}"')
 
 

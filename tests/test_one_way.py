@@ -24,6 +24,8 @@ OWNERS = {
     # reads a script and runs nothing.
     "verification/verify_trainer.py": {STARTING},
     "calibration/probe.py": {STARTING},
+    "training/counting_process.py": {STARTING},
+    "training/family_check_process.py": {STARTING},
     "launching/interpreter.py": {STARTING},
     "ranks/trainer_link.py": {STARTING},
     "ranks/mps.py": {STARTING},

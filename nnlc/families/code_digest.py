@@ -17,6 +17,7 @@ from pathlib import Path
 
 from nnlc.errors import FamilyError
 from nnlc.families.interface import Family
+from nnlc.system.files import read_regular
 from nnlc.wording import reason_of
 
 _DIGITS = 12
@@ -90,7 +91,7 @@ def _add_module(name: str, places: _Places, code: _Code) -> None:
     if path is None or name in code:
         return
     try:
-        tree = ast.parse(path.read_bytes())
+        tree = ast.parse(read_regular(path))
         code[name] = path, "".join(_text(tree))
     except (OSError, SyntaxError, ValueError) as problem:
         raise FamilyError(f"{path}: its code can't be read: {reason_of(problem)}") from None

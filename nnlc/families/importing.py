@@ -43,8 +43,7 @@ def use_folder(folder: str, module: str) -> None:
         FamilyError: another module of this name is in use.
     """
     here = str(Path(folder).resolve())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    sys.path[:] = [here, *(place for place in sys.path if place != here)]
     importlib.invalidate_caches()
     first = module.partition(".")[0]
     if first not in sys.modules and importlib.util.find_spec(first) is None:

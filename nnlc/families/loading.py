@@ -117,6 +117,8 @@ def _load(name: str, folder: str | None) -> LoadedFamily:
             )
     except NnlcError:
         sys.modules.pop(module, None)  # so that the next try reads a corrected file
+        if ":" in name:
+            forget_folder(folder or "", [module])
         raise
     return loaded
 

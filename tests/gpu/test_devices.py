@@ -122,8 +122,8 @@ WRONG = """
 import torch
 from nnlc.training.training_steps import Steps
 train, done = Steps.train, []
-def wrongly(self, indices):
-    train(self, indices)
+def wrongly(self, indices, *changes):
+    train(self, indices, *changes)
     done.append(indices)
     if len(done) == 10:  # in the second training
         bias = self._network[0].bias.detach()

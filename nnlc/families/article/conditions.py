@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from nnlc.networks.machine import DeviceKind
+
 if TYPE_CHECKING:
     from nnlc.families.article.spec import NetworkSpec
-    from nnlc.networks.recipe import TrainingSection
-
-from nnlc.networks.machine import DeviceKind
-from nnlc.networks.recipe import Convolutions
+    from nnlc.networks.recipe import Convolutions, TrainingSection
 
 
 class Conditions(NamedTuple):
@@ -16,7 +15,7 @@ class Conditions(NamedTuple):
     batch: int
     """Number of images in a step."""
     device: DeviceKind
-    convolutions: Convolutions
+    convolutions: "Convolutions"
     """Setting `training.convolutions` of the campaign."""
     pooling: Literal["max", "average"] = "max"
     """Setting `training.pooling` of the campaign."""
