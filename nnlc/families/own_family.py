@@ -117,8 +117,7 @@ class OwnFamily(NetworkFamily):
             raised = what_was_raised(self.family, problem)
             raise SpecError(f"{where} {images.name} raised {raised}") from problem
         if not isinstance(given, Mapping):
-            kind = type(given).__name__
-            raise SpecError(f"{where} {images.name} returned {kind}: let it return a dictionary")
+            raise SpecError(f"{where} {images.name} must return a dictionary, not {given!r:.40}")
         values = dict(given)
         wanted = {*self.family.columns, *_DRAWN[:2]}
         if not wanted <= values.keys() <= {*wanted, *_DRAWN}:

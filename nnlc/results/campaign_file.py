@@ -62,8 +62,8 @@ def read_campaign_file(path: Path) -> Written:
     try:
         campaign = parse_campaign(values, path)
     except CampaignError as problem:
-        words = f"; {install_advice(made_by)}" if is_newer(made_by) else ""
-        raise ResultsError(f"{problem}{words}") from None
+        words = f"{install_advice(made_by)}; " if is_newer(made_by) else ""
+        raise ResultsError(f"{words}{problem}") from None
     return Written(campaign, found, str(made_by or "0.1.0"))
 
 
