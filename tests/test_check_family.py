@@ -49,7 +49,7 @@ def test_a_family_without_fault_passes_every_part_and_costs_what_it_costs(check,
     np.savez(tmp_path / "own.npz", **arrays)
     status, told, _ = check("broken:Whole", 4, "own.npz")
     assert status == 0, told
-    names = "class settings specify load again count module train table check layers"
+    names = "class settings specify load again module count train table check layers"
     assert parts(told) == [f"ok {name}" for name in names.split()]
     pixels, classes = 2 * 2 * 2, 5
     rows = re.findall(r"^ +1 +(\d) +100 +(\S+) +(\S+) +([0-9.]+) GB +\S+ s +\S+ s$", told, re.M)
@@ -96,14 +96,14 @@ def test_faults_of_several_networks_are_found_part_by_part_and_leave_the_others_
     status, told, printed = check("broken:Several")
     assert status == 1
     assert [part for part in parts(told) if part.startswith("wrong")] == [
-        *("wrong count", "wrong module", "wrong check", "wrong layers"),
+        *("wrong module", "wrong module", "wrong check", "wrong layers"),
     ]
     lines = told.splitlines()
-    [count] = [at for at, line in enumerate(lines) if line.startswith("wrong  count")]
-    assert "number 1 of group 1: " in lines[count]
-    assert "AttributeError: 'Several' object has no attribute 'missing'" in lines[count]
+    module = next(at for at, line in enumerate(lines) if line.startswith("wrong  module"))
+    assert "number 1 of group 1: " in lines[module]
+    assert "AttributeError: 'Several' object has no attribute 'missing'" in lines[module]
     assert re.search(
-        r"broken.py, line \d+, in normalisation: .*self.missing\(spec\)", lines[count + 2]
+        r"broken.py, line \d+, in normalisation: .*self.missing\(spec\)", lines[module + 2]
     )
     assert re.search(r"number 2 of group 1: .*'steps'.* in a step, and no file keeps it", told)
     assert "number 3 of group 1: check finds width = " in told
@@ -116,7 +116,7 @@ def test_faults_of_several_networks_are_found_part_by_part_and_leave_the_others_
     ("family", "verdict"),
     {
         "broken:Unordered": r"wrong +again +number 0 of group 1: width is .* another process draws",
-        "broken:Crashes": r"wrong +count +number 1 of group 1: its code ended this .* by SIGSEGV",
+        "broken:Crashes": r"wrong +module +number 1 of group 1: its code ended this .* by SIGSEGV",
     }.items(),
 )
 def test_a_fault_that_shows_in_another_process_is_a_verdict(family, verdict, check):

@@ -58,7 +58,7 @@ REFUSED = {
     "Unequal": [
         "family right@1: specify of number ",
         " of group 1 for F-MNIST-sample must return each",
-        "for depth",
+        "missing or not declared: depth",
     ],
     "Spaced": ["number 2 of group 1", "colour 'dark red' must be printable ASCII without spaces"],
     "Noisy": [

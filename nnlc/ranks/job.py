@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 GO_ON = "start the same command again to continue"
 """Advice after an unfinished job."""
-SAMPLE = 12
+SAMPLE = 4
 """Networks of the user's own family that are checked before a job's first network."""
 
 
