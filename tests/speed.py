@@ -75,7 +75,6 @@ SLOW_TESTS = {
     },
     "test_checkpoint.py": {"test_whenever_a_job_is_killed_what_it_last_saved_can_be_loaded"},
     "test_attempt.py": {"test_a_trainer_told_to_save_leaves_and_another_goes_on_to_the_same_rows"},
-    "test_memory.py": {"test_no_residual_network_reserves_more_than_its_counts_predict"},
     "test_machine_plan.py": {
         "test_steps_of_real_networks_are_timed_in_a_process_of_their_own",
     },
@@ -102,6 +101,11 @@ SLOW_TESTS = {
         "test_a_machine_fitted_to_counted_networks_predicts_others",
         "test_operations_of_the_articles_networks_are_those_of_their_own_model",
     },
+    "test_memory.py": {
+        "test_no_network_reserves_more_than_predicted_and_none_leaves_memory_behind",
+        "test_no_residual_network_reserves_more_than_its_counts_predict",
+    },
+    "test_optimizers.py": {"test_an_interrupted_network_has_the_same_bits"},
     "test_counting_jobs.py": {
         "test_a_job_counts_once_and_every_start_reads_the_file",
         "test_a_module_that_ends_its_process_loses_no_network_counted_before",
