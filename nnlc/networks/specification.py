@@ -1,6 +1,7 @@
 """Specification of a network: the twelve values of every training, and those of its family."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -75,7 +76,7 @@ def network_seed(campaign_seed: int, image_set_name: str, group: int, draw: int)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Specification:
+class Specification(ABC):
     """The twelve values of every network in its table, in the order of their columns.
 
     A parameter that was drawn is a float; any other is the integer 0, as in the published tables.
@@ -100,9 +101,9 @@ class Specification:
     weight_decay: float
 
     @property
+    @abstractmethod
     def layout(self) -> Layout:
         """Columns of the network's table."""
-        raise NotImplementedError
 
     def to_json(self) -> dict[str, Any]:
         """Return all fields by name, as values that JSON can hold."""
