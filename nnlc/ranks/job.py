@@ -4,13 +4,15 @@ import time
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nnlc.calibration.machines import ChosenMachine, machine_for
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
 from nnlc.ranks.attempts import Attempts
 from nnlc.ranks.backlog import Unfinished
 from nnlc.ranks.leases import Leases
+from nnlc.ranks.node_trouble import NodeTrouble
+from nnlc.ranks.preflight import node_name
 from nnlc.ranks.time_left import TimeLeft
 from nnlc.ranks.waiting import Order
 from nnlc.results.folder import ResultsFolder, checkpoints_in
@@ -55,11 +57,16 @@ class Job:
     """GPU of the ranks, as the site file describes it; None if unknown."""
     ranks: int
     order: Order = "longest"
+    job_id: str = ""
+    """ID of the scheduler's job; empty if the job's script gave none."""
+    begun: float | None = None
+    """Time when the job's script began, in seconds since 1970; None if unknown."""
     only_preflight: bool = False
     """True to check ranks, images and folder, and then end."""
     attempts: Attempts
     leases: Leases
     """Leases of this job, already begun."""
+    nodes: NodeTrouble
     time_left: TimeLeft
     journal: Journal
     last_event_time: str | None = None
@@ -89,6 +96,9 @@ class Job:
             "images": str(self.images_root.absolute()),
             "results": str(self.results.path.absolute()),
             "checkpoints": str(self.results.checkpoints_folder.absolute()),
+            "journal": str(self.results.journal_folder.absolute()),
+            "site": self.nodes.site,
+            "node": node_name(),
             "device": device,
         }
 
@@ -126,7 +136,12 @@ class Job:
         ranks = [
             {"rank": r, **hello, "trainers": trainers[r]} for r, hello in sorted(hellos.items())
         ]
-        about = {"device": device, "campaign": self.campaign.name, "after": self.last_event_time}
+        about: dict[str, Any] = {
+            "device": device,
+            "campaign": self.campaign.name,
+            "after": self.last_event_time,
+        }
+        about |= {"site": self.nodes.site, "job": self.job_id, "begun": self.begun}
         if (family := self.campaign.family) is not None:
             about |= {"family": family.label, "code": family.code}
         self.journal.write("job", **about, process=this_process(), ranks=ranks)

@@ -14,6 +14,7 @@ from nnlc.ranks.gatherer import Gatherer
 from nnlc.ranks.job import Job
 from nnlc.ranks.leases import Leases
 from nnlc.ranks.mpi import OPEN_MPI, launcher_rank
+from nnlc.ranks.node_trouble import NodeTrouble
 from nnlc.ranks.progress import Progress
 from nnlc.ranks.time_left import TimeLeft, seconds_left
 from nnlc.results.folder import ResultsFolder
@@ -71,7 +72,11 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
         from nnlc.results.mixture import mixture_of  # a first start doesn't need it
 
         mixture = mixture_of(networks, campaign.training, history.finishes, work.tables)
-    journal = NoJournal if options.preflight else Journal
+    kind = NoJournal if options.preflight else Journal
+    journal = kind(results.journal_folder, results.ready)
+    folder, run = results.journal_folder, campaign.run
+    nodes = NodeTrouble(folder, journal, run, options.site, history.bad_nodes)
+    nodes.begin()
     log, launcher = standard_output(), launcher_rank(dict(os.environ))
     # Open MPI gives ranks a terminal even if its own output is a file.
     live = log.isatty() and not (launcher and launcher[0] == OPEN_MPI)
@@ -91,7 +96,10 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             attempts=Attempts(campaign.run.attempts, history.attempts),
             leases=leases,
             time_left=TimeLeft(seconds_left(options.time_left, os.environ), since=options.since),
-            journal=journal(results.journal_folder, results.ready),
+            nodes=nodes,
+            job_id=options.job,
+            begun=options.begun,
+            journal=journal,
             last_event_time=history.last_time,
             open_jobs=history.open_jobs,
             progress=Progress(name, campaign.half_epochs, log, work.kept, live=live),

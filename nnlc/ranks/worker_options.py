@@ -102,6 +102,23 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
         help="number of this element, from 0; default from Slurm or LSF",
     )
     parser.add_argument(
+        "--site",
+        type=_word,
+        default="",
+        metavar="NAME",
+        help="site of the job script, which starts the next job without nodes that ended this one; "
+        "job scripts set it, and the next two",
+    )
+    parser.add_argument(
+        "--job", type=_word, default="", metavar="ID", help="ID of the scheduler's job"
+    )
+    parser.add_argument(
+        "--begun",
+        type=_whole(0, 1 << 40),
+        metavar="SECONDS",
+        help="time when the job script began, in seconds since 1970",
+    )
+    parser.add_argument(
         "--accept-code",
         action="store_true",
         help="go on although the code of the campaign's family has changed; networks under way "
@@ -143,6 +160,12 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def _word(text: str) -> str:
+    if not (text.isascii() and text.isprintable() and len(text) < 256) or " " in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a word")
+    return text
 
 
 def _minutes(text: str) -> float:

@@ -20,6 +20,7 @@ PREDICATES = {
     "failure": "failed for good",
     "finish": "was finished",
     "retire": "gets no more networks",
+    "node": "took its job down",
     "retry": "'nnlc retry' cleared failures",
     "code": "other code of the family was accepted",
 }
@@ -85,7 +86,9 @@ def event_words(event: dict[str, Any], start: dict[str, Any] | None) -> str:
         start: start event of its job; None for events of commands such as `nnlc retry`.
     """
     kind, job = event["event"], "" if start is None else job_words(start)
-    subject = f"rank {event.get('rank')}" if kind == "retire" else event.get("id")
+    subject = event.get("id")
+    if kind in ("retire", "node"):
+        subject = f"rank {event.get('rank')}" if kind == "retire" else f"node {event.get('host')}"
     words = f"{subject or job} {PREDICATES[kind]}".strip()
     words += f", in {job}" if subject and job else ""
     if isinstance(reason := event.get("reason"), str) and reason:
