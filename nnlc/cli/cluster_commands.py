@@ -204,6 +204,7 @@ def submit(
     from nnlc.launching.render import Request
     from nnlc.launching.spare_nodes import spare_nodes_notes
     from nnlc.launching.submit import submit as put_into_queue
+    from nnlc.results.bad_nodes import hosts_to_leave_out, read_bad_nodes
     from nnlc.results.folder import ResultsFolder
     from nnlc.results.folder_costs import read_costs_of, write_folder_costs
     from nnlc.results.paths import results_path
@@ -214,6 +215,7 @@ def submit(
     loaded, chosen = load_campaign(campaign), load_site(site, account=account, queue=queue)
     folder = ResultsFolder(results_path(results, loaded.name).absolute())
     loaded = folder.resolve(loaded)
+    bad_nodes = read_bad_nodes(folder.journal_folder)
     request = Request(
         campaign=campaign,
         nodes=nodes,
@@ -222,6 +224,7 @@ def submit(
         results=str(folder.path),
         images=str(images.absolute()),
         python=find_python(python, chosen, (nodes or chosen.nodes) * chosen.gpus_per_node),
+        leave_out=hosts_to_leave_out(bad_nodes, loaded.run, chosen.name),
     )
     submission = prepare(request, chosen, folder, loaded)
     scheduler = queue_of(chosen)

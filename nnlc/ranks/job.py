@@ -96,7 +96,6 @@ class Job:
             "images": str(self.images_root.absolute()),
             "results": str(self.results.path.absolute()),
             "checkpoints": str(self.results.checkpoints_folder.absolute()),
-            "journal": str(self.results.journal_folder.absolute()),
             "site": self.nodes.site,
             "node": node_name(),
             "device": device,

@@ -9,13 +9,13 @@ from typing import Any
 from nnlc.campaign.run_section import RunSection
 from nnlc.errors import ExitStatus, NnlcError, NodeError
 from nnlc.results.bad_nodes import (
-    KINDS,
     BadNode,
-    BadNodes,
     hosts_to_leave_out,
+    read_bad_nodes,
     write_for_scripts,
 )
-from nnlc.results.journal import Journal, read_files
+from nnlc.results.journal import Journal
+from nnlc.results.paths import ResultsPaths
 from nnlc.system import messages
 from nnlc.wording import counted
 
@@ -103,11 +103,8 @@ class NodeTrouble:
 
     def _write(self) -> None:
         """Write the list for job scripts, with what other jobs have recorded meanwhile."""
-        found = BadNodes()
-        for _, event in read_files(self.folder, {*KINDS}):
-            found.follow(event)
         with contextlib.suppress(OSError):  # the next start tries again
-            write_for_scripts(self.folder, found.all(), self.run)
+            write_for_scripts(self.folder, read_bad_nodes(self.folder), self.run)
 
 
 def record_silence(rank: int, configuration: messages.Message) -> None:
@@ -117,7 +114,7 @@ def record_silence(rank: int, configuration: messages.Message) -> None:
         rank: the silent rank.
         configuration: its "configure" message.
     """
-    folder = Path(configuration["journal"])
+    folder = ResultsPaths(Path(configuration["results"])).journal_folder
     run = RunSection.model_validate(configuration["campaign"]["run"])
     places = {rank: configuration["node"]}
     NodeTrouble(folder, Journal(folder), run, configuration["site"], places=places).silent(rank)

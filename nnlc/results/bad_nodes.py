@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from nnlc.campaign.run_section import RunSection
+from nnlc.results.journal import read_files
 from nnlc.system.files import write_atomically
+from nnlc.tables.folder_names import BAD_NODES
 from nnlc.wording import printable
 
-BAD_NODES = "bad_nodes"
-"""Name of the file that job scripts read, in the folder of the journal."""
 KINDS = ("node", "retire")
 """Events about bad nodes: one that ended a job, and a rank that gets no more networks."""
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
@@ -67,6 +67,14 @@ class BadNodes:
     def all(self) -> list[BadNode]:
         """Return all bad nodes, the newest last."""
         return list(self._nodes.values())
+
+
+def read_bad_nodes(folder: Path) -> list[BadNode]:
+    """Return the bad nodes in a journal folder, the newest last."""
+    found = BadNodes()
+    for _, event in read_files(folder, {*KINDS}):
+        found.follow(event)
+    return found.all()
 
 
 def remembered(nodes: Iterable[BadNode], run: RunSection) -> list[BadNode]:

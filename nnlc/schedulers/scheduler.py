@@ -110,6 +110,16 @@ class Scheduler(ABC):
         memory = site.memory_gigabytes_per_node
         return () if memory is None else (self.memory_directive.format(memory),)
 
+    def leaving_out(self, directives: tuple[str, ...], hosts: Sequence[str]) -> tuple[str, ...]:
+        """Return directives that also leave out some nodes, where the scheduler can do that."""
+        del hosts
+        return directives
+
+    def left_out(self, directives: Sequence[str]) -> list[str]:
+        """Return the nodes that directives leave out, as they are written."""
+        del directives
+        return []
+
     def element(self, environment: Mapping[str, str], elements: int) -> int | None:
         """Return this job's element of a job array, from 0; None if it is in no array.
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnlc.schedulers.options import Word
 from nnlc.schedulers.scheduler import Queue, number_of
 from nnlc.schedulers.slurm_options import SBATCH, SRUN
 
@@ -64,6 +65,17 @@ class Slurm(Queue):
         from nnlc.schedulers.slurm_rules import SlurmRules
 
         return SlurmRules
+
+    def leaving_out(self, directives: tuple[str, ...], hosts: Sequence[str]) -> tuple[str, ...]:
+        if not hosts:
+            return directives
+        others = (line for line in directives if not self.left_out([line]))
+        return (*others, f"--exclude={','.join([*self.left_out(directives), *hosts])}")
+
+    def left_out(self, directives: Sequence[str]) -> list[str]:
+        words = [Word(word, 0) for line in directives for word in line.split()]
+        options, _ = SBATCH.read_all(words)
+        return [each.value for each in options if each.name == "exclude" and each.value]
 
     def seconds_left(self, environment: Mapping[str, str]) -> float | None:
         """Return the seconds until SLURM_JOB_END_TIME, which Slurm 22.05 does not set yet.
