@@ -62,8 +62,8 @@ def test_ranks_get_the_script_s_words_and_variables_and_no_tmpdir(lsf):
     assert {rank["env"]["PMI_RANK"] for rank in ranks} == {"0", "1", "2", "3"}
     for rank in ranks:
         words = ["-m", "nnlc.worker", "smoke", "--results", "results/it's $HERE", "--job", job]
-        *first, begun_key, begun, left_key, left, _, device = rank["argv"]
-        assert (first, device) == (words, "cpu")
+        *first, begun_key, begun, _, nodes, left_key, left, _, device = rank["argv"]
+        assert (first, nodes, device) == (words, "2", "cpu")
         assert (begun_key, left_key) == ("--begun", "--time-left")
         assert 0 <= time.time() - int(begun) < HANG_SECONDS
         assert 0 < int(left) <= 120  # what the script has taken is gone

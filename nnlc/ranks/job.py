@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nnlc.calibration.machines import ChosenMachine, machine_for
 from nnlc.campaign.campaign import Campaign, CampaignNetwork
@@ -57,10 +57,6 @@ class Job:
     """GPU of the ranks, as the site file describes it; None if unknown."""
     ranks: int
     order: Order = "longest"
-    job_id: str = ""
-    """ID of the scheduler's job; empty if the job's script gave none."""
-    begun: float | None = None
-    """Time when the job's script began, in seconds since 1970; None if unknown."""
     only_preflight: bool = False
     """True to check ranks, images and folder, and then end."""
     attempts: Attempts
@@ -135,12 +131,7 @@ class Job:
         ranks = [
             {"rank": r, **hello, "trainers": trainers[r]} for r, hello in sorted(hellos.items())
         ]
-        about: dict[str, Any] = {
-            "device": device,
-            "campaign": self.campaign.name,
-            "after": self.last_event_time,
-        }
-        about |= {"site": self.nodes.site, "job": self.job_id, "begun": self.begun}
+        about = {"device": device, "campaign": self.campaign.name, "after": self.last_event_time}
         if (family := self.campaign.family) is not None:
             about |= {"family": family.label, "code": family.code}
         self.journal.write("job", **about, process=this_process(), ranks=ranks)

@@ -77,6 +77,9 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     folder, run = results.journal_folder, campaign.run
     nodes = NodeTrouble(folder, journal, run, options.site, history.bad_nodes)
     nodes.begin()
+    if options.begun is not None:
+        about = {"job": options.job, "site": options.site, "begun": options.begun}
+        journal.write("script", **about, nodes=options.nodes, ranks=ranks)
     log, launcher = standard_output(), launcher_rank(dict(os.environ))
     # Open MPI gives ranks a terminal even if its own output is a file.
     live = log.isatty() and not (launcher and launcher[0] == OPEN_MPI)
@@ -97,8 +100,6 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             leases=leases,
             time_left=TimeLeft(seconds_left(options.time_left, os.environ), since=options.since),
             nodes=nodes,
-            job_id=options.job,
-            begun=options.begun,
             journal=journal,
             last_event_time=history.last_time,
             open_jobs=history.open_jobs,

@@ -107,7 +107,7 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
         default="",
         metavar="NAME",
         help="site of the job script, which starts the next job without nodes that ended this one; "
-        "job scripts set it, and the next two",
+        "job scripts set it, and the next three",
     )
     parser.add_argument(
         "--job", type=_word, default="", metavar="ID", help="ID of the scheduler's job"
@@ -117,6 +117,9 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
         type=_whole(0, 1 << 40),
         metavar="SECONDS",
         help="time when the job script began, in seconds since 1970",
+    )
+    parser.add_argument(
+        "--nodes", type=_whole(1, 1 << 30), metavar="N", help="number of the job's nodes"
     )
     parser.add_argument(
         "--accept-code",
