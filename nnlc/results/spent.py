@@ -4,7 +4,7 @@ A job's time is divided among its trainers. A trainer trains; or starts, sets up
 or does what a crash loses, since the next attempt continues from the checkpoint before; or is idle.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import isfinite
@@ -15,21 +15,8 @@ from nnlc.results.job_facts import trainers_in
 from nnlc.results.journal import last_sign, read_files
 from nnlc.wording import printable
 
-_KINDS = frozenset(
-    [
-        "script",
-        "job",
-        "start",
-        "checkpoint",
-        "finish",
-        "attempt",
-        "failure",
-        "uncaptured",
-        "returned",
-        "end",
-    ]
-)
 _CRASHES = ("attempt", "failure", "uncaptured")
+_KINDS = frozenset(["script", "job", "start", "checkpoint", "finish", *_CRASHES, "end"])
 PARTS = ("trained", "starts and saves", "lost to crashes", "idle")
 
 
@@ -112,7 +99,7 @@ def job_times(folder: Path, running: Container[str], now: float) -> list[JobTime
     return sorted(began, key=lambda job: job.began)
 
 
-def _take(job: JobTime, event: Mapping[str, Any], moment: float) -> None:
+def _take(job: JobTime, event: dict[str, Any], moment: float) -> None:
     """Add an event to the time of its job."""
     job.ended = max(job.ended, moment)
     id_ = str(event.get("id"))
@@ -153,7 +140,7 @@ def _take(job: JobTime, event: Mapping[str, Any], moment: float) -> None:
             job.at_work.clear()
 
 
-def _count_setup(training: Training, event: Mapping[str, Any]) -> None:
+def _count_setup(training: Training, event: dict[str, Any]) -> None:
     """Note the set-up of a network, which is part of the time to its first record only."""
     if training.setup == 0.0:
         training.setup = _number(event.get("setup_seconds")) or -1.0
