@@ -11,7 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from nnlc.results.job_facts import trainers_in
+from nnlc.results.job_facts import dictionaries, trainers_in
 from nnlc.results.journal import last_sign, read_files
 from nnlc.wording import printable
 
@@ -109,11 +109,11 @@ def _take(job: JobTime, event: dict[str, Any], moment: float) -> None:
             job.job = printable(str(event.get("job") or ""))
             begun, nodes = _number(event.get("begun")), event.get("nodes")
             job.began = job.began if begun is None else min(begun, job.began)
-            job.nodes = nodes if isinstance(nodes, int) and nodes > 0 else job.nodes
+            job.nodes = nodes if type(nodes) is int and nodes > 0 else job.nodes
         case "job":
             job.has_begun = True
             job.trainers = trainers_in(event)
-            ranks = [rank for rank in event.get("ranks") or () if isinstance(rank, dict)]
+            ranks = dictionaries(event.get("ranks"))
             hosts = {str(rank.get("node") or rank.get("host")) for rank in ranks}
             job.nodes = max(job.nodes, len(hosts))
             job.gpus = len(ranks) if event.get("device") == "cuda" else 0

@@ -11,6 +11,7 @@ from nnlc.schedulers.options import OptionTable
 from nnlc.system.files import read_regular
 
 if TYPE_CHECKING:
+    from nnlc.schedulers.accounting import AccountedRun
     from nnlc.schedulers.job_rules import JobRules
     from nnlc.schedulers.site import Site
 
@@ -189,6 +190,15 @@ class Queue(Scheduler):
     @abstractmethod
     def cancel(self, job: str) -> None:
         """End a job with all its elements; do nothing if it has ended."""
+
+    def accounting(self, jobs: Sequence[str]) -> "list[AccountedRun]":
+        """Return the runs of some jobs, as the scheduler's accounting has them.
+
+        Raises:
+            SchedulerError: there is no accounting, or it answers in another form.
+        """
+        del jobs
+        raise SchedulerError(f"nnlc can't read accounting of {self.title}")
 
     def submitted_jobs(self, said: str) -> list[str]:
         """Return the jobs that a script has submitted, from the output of its commands."""
