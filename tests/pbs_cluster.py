@@ -67,14 +67,23 @@ class Pbs:
     def wait(self, job: str, *states: str) -> dict:
         """A job's attributes, once it is in one of these states, by default ended."""
         wanted = states or ("F", "X")
+        seen: list[tuple[str, int]] = []
 
         def found() -> dict:
+            """Ask qstat only if something has changed: a process each time would be dear."""
+            stamps = [(path.name, path.stat().st_mtime_ns) for path in self._elements()]
+            if stamps == seen:
+                return {}
+            seen[:] = stamps
             there = self.jobs().get(job, {})
             return there if there.get("job_state") in (*wanted, "F") else {}
 
-        there = wait_until(found, lambda: f"{job}: {self.jobs()}\n{self.logs()}", pause=0.1)
+        there = wait_until(found, lambda: f"{job}: {self.jobs()}\n{self.logs()}")
         assert there["job_state"] in wanted, f"{there}\n{self.logs()}"
         return there
+
+    def _elements(self) -> list[Path]:
+        return sorted(self.server.glob("jobs/*/*.element"))
 
     def pass_time(self, seconds: float) -> None:
         """Let PBS' clock jump: jobs are that much nearer to their walltime."""

@@ -184,7 +184,7 @@ class Daemon:
             default = f"{self.job.name}.{letter}{self.number}" + (f".{index}" if index else "")
             if not given:
                 path /= default
-            elif path.is_dir():
+            elif path.is_dir() or given.endswith("/"):
                 path /= f"{element.id(self.number)}.{ending}"
             if letter in self.job.keep and "d" not in self.job.keep:
                 path = Path(os.environ["HOME"], default)
