@@ -20,11 +20,11 @@ class Pbs:
             path.mkdir(exist_ok=True)
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(OF_A_JOB)},
-            "PBS_STANDIN": str(self.server),
-            "PBS_STANDIN_SITE": site,
-            "PBS_STANDIN_OWNER": str(os.getpid()),
-            "PBS_STANDIN_SECOND": str(HANG_SECONDS),  # its clock goes on by `pass_time` alone
-            "PBS_STANDIN_LOGIN": "PATH",  # what the login's shell files would set
+            "STANDIN_PBS": str(self.server),
+            "STANDIN_PBS_SITE": site,
+            "STANDIN_PBS_OWNER": str(os.getpid()),
+            "STANDIN_PBS_SECOND": str(HANG_SECONDS),  # its clock goes on by `pass_time` alone
+            "STANDIN_PBS_LOGIN": "PATH",  # what the login's shell files would set
             "PATH": f"{STANDINS}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.home),
             "USER": "tester",
