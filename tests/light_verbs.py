@@ -34,6 +34,7 @@ VERBS = {
     "describe own.npz": "",
     "check-family residual": "train",
     "status half": "",
+    "spent half": "",
     "retry half": "",
     "grow half half.toml --dry-run": "",
     "upgrade every": "",

@@ -110,7 +110,7 @@ srun --nodes=8 --ntasks=64 --ntasks-per-node=8 \
     --results 'results/the paper'"'"'s' \
     --images "$staged" \
     --gpu '{"model":"AMD MI250X (one GCD, 64 GB)","fp32_teraflops":23.95,"memory_gigabytes":64.0,"memory_gigabytes_per_second":1638.0,"setup_seconds_a_convolution":6.0}' \
-    --job "$job" --begun "$begun" --nodes 8 \
+    --job "${job:-}" --begun "$begun" --nodes 8 \
     --elements 12 --element "$((0 + SLURM_ARRAY_TASK_ID))" \
     --site frontier \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \

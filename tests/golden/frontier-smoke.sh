@@ -101,7 +101,7 @@ srun --nodes=1 --ntasks=8 --ntasks-per-node=8 \
     python -m nnlc.worker smoke \
     --results results/smoke \
     --gpu '{"model":"AMD MI250X (one GCD, 64 GB)","fp32_teraflops":23.95,"memory_gigabytes":64.0,"memory_gigabytes_per_second":1638.0,"setup_seconds_a_convolution":6.0}' \
-    --job "$job" --begun "$begun" --nodes 1 \
+    --job "${job:-}" --begun "$begun" --nodes 1 \
     --site frontier \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &

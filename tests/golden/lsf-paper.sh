@@ -80,7 +80,7 @@ jsrun -n 48 -r 6 -a 1 -c 7 -g 1 \
     '/opt/my env/bin/python' -m nnlc.worker paper \
     --results 'results/the paper'"'"'s' \
     --images /projects/abc123/images \
-    --job "$job" --begun "$begun" --nodes 8 \
+    --job "${job:-}" --begun "$begun" --nodes 8 \
     --elements 12 --element "$((0 + LSB_JOBINDEX - 1))" \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &

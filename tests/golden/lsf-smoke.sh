@@ -69,7 +69,7 @@ jsrun -n 6 -r 6 -a 1 -c 7 -g 1 \
     --smpiargs=-disable_gpu_hooks \
     python -m nnlc.worker smoke \
     --results results/smoke \
-    --job "$job" --begun "$begun" --nodes 1 \
+    --job "${job:-}" --begun "$begun" --nodes 1 \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!

@@ -96,7 +96,7 @@ srun --nodes=8 --ntasks=32 --ntasks-per-node=4 \
     --results 'results/the paper'"'"'s' \
     --images /projects/abc123/images \
     --gpu '{"model":"NVIDIA A100 (SXM4, 40 GB)","fp32_teraflops":19.5,"memory_gigabytes":40.0,"memory_gigabytes_per_second":1555.0}' \
-    --job "$job" --begun "$begun" --nodes 8 \
+    --job "${job:-}" --begun "$begun" --nodes 8 \
     --elements 12 --element "$((0 + SLURM_ARRAY_TASK_ID))" \
     --site perlmutter \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \

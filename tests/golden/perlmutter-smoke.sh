@@ -93,7 +93,7 @@ srun --nodes=1 --ntasks=4 --ntasks-per-node=4 \
     python -m nnlc.worker smoke \
     --results results/smoke \
     --gpu '{"model":"NVIDIA A100 (SXM4, 40 GB)","fp32_teraflops":19.5,"memory_gigabytes":40.0,"memory_gigabytes_per_second":1555.0}' \
-    --job "$job" --begun "$begun" --nodes 1 \
+    --job "${job:-}" --begun "$begun" --nodes 1 \
     --site perlmutter \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &

@@ -107,7 +107,7 @@ srun --nodes=8 --ntasks=32 --ntasks-per-node=4 \
     --results 'results/the paper'"'"'s' \
     --images /projects/abc123/images \
     --mps \
-    --job "$job" --begun "$begun" --nodes 8 \
+    --job "${job:-}" --begun "$begun" --nodes 8 \
     --elements 12 --element "$((0 + SLURM_ARRAY_TASK_ID))" \
     --site my-slurm \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \

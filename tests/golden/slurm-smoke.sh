@@ -88,7 +88,7 @@ srun --nodes=1 --ntasks=4 --ntasks-per-node=4 \
     --kill-on-bad-exit=0 --wait=60 --label \
     python -m nnlc.worker smoke \
     --results results/smoke \
-    --job "$job" --begun "$begun" --nodes 1 \
+    --job "${job:-}" --begun "$begun" --nodes 1 \
     --site slurm \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &

@@ -77,7 +77,7 @@ jsrun -n 48 -r 6 -a 1 -c 7 -g 1 \
     --results 'results/the paper'"'"'s' \
     --images "$staged" \
     --gpu '{"model":"NVIDIA V100 (SXM2, 16 GB)","fp32_teraflops":15.7,"memory_gigabytes":16.0,"memory_gigabytes_per_second":900.0}' \
-    --job "$job" --begun "$begun" --nodes 8 \
+    --job "${job:-}" --begun "$begun" --nodes 8 \
     --elements 12 --element "$((0 + LSB_JOBINDEX - 1))" \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &

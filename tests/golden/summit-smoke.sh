@@ -71,7 +71,7 @@ jsrun -n 6 -r 6 -a 1 -c 7 -g 1 \
     python -m nnlc.worker smoke \
     --results results/smoke \
     --gpu '{"model":"NVIDIA V100 (SXM2, 16 GB)","fp32_teraflops":15.7,"memory_gigabytes":16.0,"memory_gigabytes_per_second":900.0}' \
-    --job "$job" --begun "$begun" --nodes 1 \
+    --job "${job:-}" --begun "$begun" --nodes 1 \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!
