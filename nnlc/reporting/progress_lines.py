@@ -78,9 +78,9 @@ class TrainingTimes:
     """Seconds of training of a campaign's networks, by one trainer each."""
 
     left: list[float]
-    """Those left of each network without a table."""
+    """Seconds left of each network without a table."""
     measured: float
-    """Those of all networks with a table, of the devices of the last job."""
+    """Seconds of the networks with a table, on the devices of the last job."""
     predicted: float
     """Prediction for the same networks, without their measurements."""
 
