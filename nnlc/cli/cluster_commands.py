@@ -150,6 +150,7 @@ def render(
 ) -> None:
     """Write the job script that runs a campaign at a site, with one rank per GPU."""
     from nnlc.campaign.campaign import load_campaign
+    from nnlc.launching.interpreter import python_in_script
     from nnlc.launching.limits import asked_minutes
     from nnlc.launching.prepare import check_script
     from nnlc.launching.render import Request, render_script
@@ -165,7 +166,7 @@ def render(
         elements=1 if elements is None else elements,
         results=str(results_path(results, loaded.name).absolute()),
         images=images,
-        python=python or chosen.python or sys.executable,
+        python=python_in_script(python, chosen),
         script=None if output is None else str(output.absolute()),
     )
     script = render_script(request, chosen, loaded)
@@ -198,10 +199,10 @@ def submit(
     """Check script, images and results folder, and submit the campaign."""
     from nnlc.campaign.campaign import load_campaign
     from nnlc.campaign.shared_ids import shared_ids
-    from nnlc.launching.interpreter import find_python
+    from nnlc.launching.interpreter import check_container, find_python
     from nnlc.launching.limits import asked_minutes
     from nnlc.launching.prepare import plain_script, prepare
-    from nnlc.launching.render import Request
+    from nnlc.launching.render import Request, folders_of
     from nnlc.launching.spare_nodes import spare_nodes_notes
     from nnlc.launching.submit import submit as put_into_queue
     from nnlc.results.bad_nodes import hosts_to_leave_out, read_bad_nodes
@@ -216,6 +217,7 @@ def submit(
     folder = ResultsFolder(results_path(results, loaded.name).absolute())
     loaded = folder.resolve(loaded)
     bad_nodes = read_bad_nodes(folder.journal_folder)
+    ranks = (nodes or chosen.nodes) * chosen.gpus_per_node
     request = Request(
         campaign=campaign,
         nodes=nodes,
@@ -223,9 +225,10 @@ def submit(
         elements=1 if elements is None else elements,
         results=str(folder.path),
         images=str(images.absolute()),
-        python=find_python(python, chosen, (nodes or chosen.nodes) * chosen.gpus_per_node),
+        python=find_python(python, chosen, ranks),
         leave_out=hosts_to_leave_out(bad_nodes, loaded.run, chosen.name),
     )
+    check_container(chosen, request.python, ranks, folders_of(request, loaded))
     submission = prepare(request, chosen, folder, loaded)
     scheduler = queue_of(chosen)
     networks = [] if costs is None else list(loaded.networks())
