@@ -18,6 +18,8 @@ from nnlc.families.interface import Family
 from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.families.reference import FamilyReference, GivenReference
 from nnlc.families.registry import (
+    OtherCodeError,
+    accepting_advice,
     check_same_code,
     completed,
     load_class,
@@ -26,6 +28,7 @@ from nnlc.families.registry import (
 )
 from nnlc.networks.recipe import TrainingSection
 from nnlc.system.toml_file import Layers, Values, validate
+from nnlc.tables.folder_names import CAMPAIGN_FILE
 from nnlc.wording import exception_words
 
 _PAIRS = {"networks_per_depth": "networks_per_group", "depths": "groups"}
@@ -151,6 +154,9 @@ def choose_family(layers: Layers, *, accept_code: bool) -> ChosenFamily | None:
         if not accept_code:
             check_same_code(given, present)
     except FamilyError as problem:
+        if isinstance(problem, OtherCodeError) and path.name == CAMPAIGN_FILE:
+            advice = accepting_advice(path.parent)
+            problem = OtherCodeError(problem.recorded, problem.code, advice)
         raise FamilyError(f"{path}, key family: {problem}") from None
     chosen = ChosenFamily(present, kind)
     for values in layers.each:

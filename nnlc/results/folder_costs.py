@@ -19,6 +19,7 @@ from nnlc.families.counted_costs import (
     known_counts,
     remember,
 )
+from nnlc.families.reference import FamilyReference
 from nnlc.families.registry import family_to_json
 from nnlc.networks.specification import FamilySpec
 from nnlc.results.paths import ResultsPaths
@@ -146,3 +147,15 @@ def write_folder_costs(results: ResultsPaths, networks: Sequence[CampaignNetwork
     with contextlib.suppress(FamilyError):  # another job may have written it meanwhile
         keys |= set(read_costs(results.costs_file, family))
     write_atomically(results.costs_file, costs_content(family, keys))
+
+
+def remove_other_costs(results: ResultsPaths, family: FamilyReference) -> None:
+    """Remove a results folder's costs.json if it can't be used with this code of the family.
+
+    Raises:
+        OSError: the file can't be removed.
+    """
+    from nnlc.families.costs_file import is_of_code
+
+    if os.path.lexists(results.costs_file) and not is_of_code(results.costs_file, family):
+        results.costs_file.unlink()
