@@ -130,8 +130,8 @@ def calibrate(results: ResultsFolder) -> list[Calibration]:
     drawn = [n for n in readable if n.spec.id in finishes]
     standing = inventory(results, campaign, drawn, finishes).with_tables
     networks = {n.spec.id: n for n in drawn if n.spec.id in standing}
-    trained_ones = list(networks.values())
-    check_counted(trained_ones, read_folder_costs(results, trained_ones))
+    costed = list(networks.values())
+    check_counted(costed, read_folder_costs(results, costed), within=results)
     by_device: defaultdict[str, list[tuple[CampaignNetwork, Finish]]] = defaultdict(list)
     for id_, finish in finishes.items():
         if id_ in standing and finish.device and _half_epoch_seconds(finish):

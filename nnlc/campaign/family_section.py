@@ -16,6 +16,7 @@ from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.errors import CampaignError, FamilyError
 from nnlc.families.interface import Family
 from nnlc.families.layouts import ARTICLE_NAME
+from nnlc.families.own_code import what_was_raised
 from nnlc.families.reference import FamilyReference, GivenReference
 from nnlc.families.registry import (
     OtherCodeError,
@@ -29,7 +30,6 @@ from nnlc.families.registry import (
 from nnlc.networks.recipe import TrainingSection
 from nnlc.system.toml_file import Layers, Values, validate
 from nnlc.tables.folder_names import CAMPAIGN_FILE
-from nnlc.wording import exception_words
 
 _PAIRS = {"networks_per_depth": "networks_per_group", "depths": "groups"}
 WORDS = _PAIRS | {theirs: ours for ours, theirs in _PAIRS.items()}
@@ -191,7 +191,7 @@ def settings_of(chosen: ChosenFamily, layers: Layers) -> Values:
         raise
     except Exception as problem:  # of the author's __post_init__
         where = f"{layers.file_of(['space'])}, key space"
-        raise FamilyError(f"{where}: {exception_words(problem)}") from None
+        raise FamilyError(f"{where}: {what_was_raised(kind, problem)}") from None
     values = _adapter(kind).dump_python(space, mode="json")
     return {key: value for key, value in values.items() if value is not None}
 

@@ -132,7 +132,8 @@ class OwnFamily(CountedFamily):
                         for name, output, parameters in own
                     ]
         except ForeignCodeError as problem:
-            raise FamilyError(f"network {spec.id}: layers of {self.label}: {problem}") from None
+            why = what_was_raised(self.family, problem.raised)
+            raise FamilyError(f"network {spec.id}: layers of {self.label}: {why}") from None
         require_extra("train", "a drawing of this network's layers", "torch")
         from nnlc.families.modules.own_network import module_layers
 
@@ -172,7 +173,7 @@ class OwnFamily(CountedFamily):
                 for column, found, right in islice(self.family.check(spec, table.images[0]), _MOST):
                     table.refuse("family-rule", str(column), str(found), str(right))
         except ForeignCodeError as problem:
-            found = f"check raised {problem}"
+            found = f"check raised {what_was_raised(self.family, problem.raised)}"
             table.refuse("family-rule", "family", found, "a Wrong for each value that is wrong")
 
     def trained_network(

@@ -39,8 +39,8 @@ Each line below gives sender, receiver and kind of a message, then its keys and 
                         uncaptured  index, reason: the network's steps can't be captured in CUDA
                                    graphs; the trainer ends; counts as no attempt
                         failed     index, reason: the network can't be trained; the trainer ends;
-                                   traceback: of a bug, or of the family's code; of_family: True if
-                                   the family's code is at fault, so that it would fail again
+                                   traceback: of a bug; of_family: True if the family's code is at
+                                   fault, so that it would fail again
                         fatal      message: the job can't continue; of_family: True if a rank can't
                                    use the campaign's family
     agent     trainer   count      family; networks, with key, spec and image_set: count their

@@ -220,7 +220,8 @@ class Trainer:
             raise
         except Exception as problem:
             # After a device error or a failed capture, this process may not compute rightly.
-            self.end(failure_message(index, problem))
+            own = self._family.space if self._family.reference is not None else None
+            self.end(failure_message(index, problem, own))
         free_memory(self._device)  # before the agent starts another trainer on this device
         self._send({"kind": "finished", "index": index, **facts, **made})
 
