@@ -45,7 +45,7 @@ def readable_networks(results: ResultsFolder, campaign: Campaign) -> ReadableNet
         within = min(low for low, _ in groups), max(high for _, high in groups)
         family = FamilyWithoutCode(campaign.family, within, problem)
         networks = [_as_in_table(results, n) for n in campaign.networks(family)]
-        return ReadableNetworks(networks, f"known of the networks is what tables say: {problem}")
+        return ReadableNetworks(networks, f"networks are shown as their tables say: {problem}")
 
 
 def _as_in_table(results: ResultsFolder, network: CampaignNetwork) -> CampaignNetwork:
