@@ -187,10 +187,7 @@ class Campaign(Section):
     def networks(self, family: NetworkFamily | None = None) -> Iterator["CampaignNetwork"]:
         """Yield every network, in order of generation, dataset, depth and number.
 
-        6,000 networks take about 2 s.
-
-        Args:
-            family: stand-in for the campaign's family, if that has no usable code.
+        6,000 networks take about 2 s. `family` stands in for a family without usable code.
         """
         seen: set[int] = set()
         drawn: Counter[tuple[str, int]] = Counter()
