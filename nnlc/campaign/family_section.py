@@ -10,10 +10,11 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError, ValidationInfo, create_model
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from nnlc.campaign.dataset_section import DatasetSection
+from nnlc.console import say_once
 from nnlc.errors import CampaignError, FamilyError
+from nnlc.families.importing import hidden_module
 from nnlc.families.interface import Family
 from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.families.reference import FamilyReference, GivenReference
@@ -24,8 +25,8 @@ from nnlc.families.registry import (
     make_family,
     settings_class,
 )
-from nnlc.networks.recipe import TrainingSection
 from nnlc.system.toml_file import Layers, Values, validate
+from nnlc.system.toml_keys import wrong_keys
 from nnlc.wording import exception_words
 
 _PAIRS = {"networks_per_depth": "networks_per_group", "depths": "groups"}
@@ -103,16 +104,12 @@ def check_depths(datasets: Mapping[str, DatasetSection]) -> None:
     """
     groups = make_family(None, None).groups
     wrong = [
-        InitErrorDetails(
-            type=PydanticCustomError("value_error", _problem_of(groups)),
-            loc=(name, "depths"),
-            input=section.depths,
-        )
+        ((name, "depths"), section.depths, _problem_of(groups))
         for name, section in datasets.items()
         if not _within(section.depths, groups)
     ]
     if wrong:
-        raise ValidationError.from_exception_data("Campaign", wrong)
+        raise wrong_keys(wrong)
 
 
 def _within(inner: tuple[int, int], outer: tuple[int, int]) -> bool:
@@ -152,6 +149,8 @@ def choose_family(layers: Layers, *, accept_code: bool) -> ChosenFamily | None:
             check_same_code(given, present)
     except FamilyError as problem:
         raise FamilyError(f"{path}, key family: {problem}") from None
+    if hidden := hidden_module(present):
+        say_once(f"note: {path}, key family: {hidden}")
     chosen = ChosenFamily(present, kind)
     for values in layers.each:
         values.update(with_words(values))
@@ -191,10 +190,7 @@ def settings_of(chosen: ChosenFamily, layers: Layers) -> Values:
 
 
 def check_others(
-    training: TrainingSection,
-    datasets: Mapping[str, DatasetSection],
-    chosen: ChosenFamily,
-    layers: Layers,
+    datasets: Mapping[str, DatasetSection], chosen: ChosenFamily, layers: Layers
 ) -> None:
     """Check what only campaigns of other families than the article's must keep.
 
@@ -202,7 +198,7 @@ def check_others(
         CampaignError: a setting is not for them, or a group is none of the family's.
     """
     for name in _ARTICLES:
-        if getattr(training, name) != type(training).model_fields[name].default:
+        if layers.has_key(["training", name]):
             raise CampaignError(
                 f"{layers.file_of(['training', name])}, key training.{name}: only the article's "
                 f"family has such layers; {chosen.reference.name} builds its own: leave it out"

@@ -52,7 +52,8 @@ def summarise(campaign: Campaign, memory_gigabytes: float | None = None) -> Iter
         cost = _cost(network, campaign)
         costs.setdefault(network.images.name, []).append(cost)
         needs.append((cost.predicted_gpu_memory_bytes, network.spec.id))
-        computed.update(_computed_operations(network, campaign))
+        if family.has_cost_model:
+            computed.update(_computed_operations(network, campaign))
     for name, of in costs.items():
         low, high = campaign.datasets[name].depths
         operations = sum(cost.predicted_operations for cost in of)
