@@ -120,6 +120,20 @@ def _problem_of(groups: tuple[int, int]) -> str:
     return f"must be [lowest, highest] within {list(groups)}, such as {list(groups)}"
 
 
+def given_reference(layers: Layers) -> FamilyReference | None:
+    """Return the reference in a campaign file, with the module's folder; None for the article's.
+
+    Raises:
+        ValidationError: the key has no reference.
+    """
+    value = layers.merged.get("family", ARTICLE_NAME)
+    given = TypeAdapter(GivenReference).validate_python(value)
+    if ":" in given.name:
+        folder = layers.file_of(["family"]).parent / (given.folder or "")
+        given = given.model_copy(update={"folder": str(folder.resolve())})
+    return None if given.name == ARTICLE_NAME else given
+
+
 def choose_family(layers: Layers, *, accept_code: bool) -> ChosenFamily | None:
     """Return the family of a campaign file, and give its layers the words that memory has.
 
@@ -130,19 +144,15 @@ def choose_family(layers: Layers, *, accept_code: bool) -> ChosenFamily | None:
     Raises:
         FamilyError: its code can't be loaded, or is not that of the file.
     """
-    merged = layers.merged
     try:
-        given = TypeAdapter(GivenReference).validate_python(merged.get("family", ARTICLE_NAME))
+        given = given_reference(layers)
     except ValidationError:
         return None  # `validate` says what is wrong
     path = layers.file_of(["family"])
     for values in layers.each:
         values.pop("family", None)
-    if given.name == ARTICLE_NAME:
+    if given is None:
         return None
-    if ":" in given.name:
-        folder = str((path.parent / (given.folder or "")).resolve())
-        given = given.model_copy(update={"folder": folder})
     try:
         kind, present = load_class(given), completed(given)
         if not accept_code:

@@ -96,7 +96,8 @@ class ResultsFolder(ResultsPaths):
         try:
             # List files before looking for campaign.toml: another job may be creating the folder.
             in_use = self.path.exists() and any(
-                path.suffix != TEMPORARY_SUFFIX for path in self.path.iterdir()
+                path.suffix != TEMPORARY_SUFFIX and path != self.costs_file  # 'nnlc specs' made it
+                for path in self.path.iterdir()
             )
             place = self.path.absolute()
             there = next(folder for folder in (place, *place.parents) if folder.exists())
