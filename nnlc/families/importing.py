@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from nnlc.errors import FamilyError
 from nnlc.families.interface import Family
+from nnlc.families.own_code import raised_within
 from nnlc.families.reference import FamilyReference
 from nnlc.system.foreign_code import ForeignCodeError, running_foreign_code
 from nnlc.system.toml_file import did_you_mean
@@ -35,7 +36,8 @@ def attribute_of(module: str, name: str, folder: str | None) -> object:
             found = importlib.import_module(module)
     except ForeignCodeError as problem:
         where = f" in {folder}" if folder else ""
-        raise FamilyError(f"module {module}{where} can't be imported: {problem}") from None
+        why = raised_within(str(Path(folder).resolve()) if folder else "", problem.raised)
+        raise FamilyError(f"module {module}{where} can't be imported: {why}") from None
     finally:
         sys.dont_write_bytecode = writes_none
     if not hasattr(found, name):
