@@ -70,6 +70,7 @@ SLOW_TESTS = {
         "test_a_family_without_fault_passes_every_part_and_costs_what_it_costs",
         "test_faults_of_several_networks_are_found_part_by_part_and_leave_the_others_alone",
         "test_a_fault_that_shows_in_another_process_is_a_verdict",
+        "test_a_campaigns_networks_are_checked_with_its_settings_images_and_recipe",
     },
     "test_compare.py": {
         "test_the_order_of_networks_and_the_number_of_processes_change_nothing",

@@ -77,7 +77,7 @@ SMALLEST = {
     ),
     "nnlc plan CAMPAIGN [--site SITE | --ranks N]": "nnlc plan fashion-mnist --site frontier",
     "nnlc check-family MODULE:CLASS": "nnlc check-family residual --networks 1",
-    "nnlc check-family FAMILY [--networks N] [--images NAME]": (
+    "nnlc check-family [FAMILY] [--networks N] [--images NAME] [--campaign FILE]": (
         "nnlc check-family residual --networks 1 --images CIFAR-10"
     ),
     "nnlc doctor": "nnlc doctor smoke --device cpu",

@@ -52,13 +52,16 @@ def right(tmp_path_factory) -> dict[str, bytes]:
 
 
 REFUSED = {
-    "GlobalDraw": ["family right@1", "specify gives number 0 of group 1 width = ", "called again"],
-    "CountedDraw": ["family right@1", "specify gives number 0 of group 1 width = "],
+    "GlobalDraw": [
+        "family right@1, number 0 of group 1 for F-MNIST-sample: width is ",
+        "drawn again",
+    ],
+    "CountedDraw": ["family right@1, number 0 of group 1 for F-MNIST-sample: width is "],
     "CountedStep": ["2 (Fades) changes ", "in a step, and no file keeps it"],
     "Unequal": [
-        "family right@1: specify of number ",
-        " of group 1 for F-MNIST-sample must return each",
-        "missing or not declared: depth",
+        "family right@1, ",
+        " of group 1 for F-MNIST-sample",
+        ": what specify returned has unknown depth: it must have batch_size, ",
     ],
     "Spaced": ["number 2 of group 1", "colour 'dark red' must be printable ASCII without spaces"],
     "Noisy": [

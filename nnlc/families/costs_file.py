@@ -35,7 +35,8 @@ def costs_content(family: NetworkFamily, keys: Iterable[str]) -> bytes:
         family: the family.
         keys: keys of its networks.
     """
-    costs = {key: astuple(found) for key in sorted(keys) if (found := known_counts(key))}
+    known = {key: found for key in sorted(keys) if (found := known_counts(key)) and found.is_known}
+    costs = {key: astuple(found) for key, found in known.items()}
     head = {
         "nnlc_costs": _FORMAT,
         "nnlc": __version__,

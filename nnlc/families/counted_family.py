@@ -41,6 +41,9 @@ class CountedFamily(NetworkFamily):
     def knows_cost(self, spec: Specification) -> bool:
         return known_counts(cost_key(cast(FamilySpec, spec))) is not None
 
+    def could_count(self, spec: Specification) -> bool:
+        return counted_of(cast(FamilySpec, spec)).is_known
+
     def with_batch_size(self, spec: Specification, batch_size: int) -> FamilySpec:
         old = cast(FamilySpec, spec)
         new = replace(old, batch_size=batch_size)

@@ -1,22 +1,23 @@
 """A family that is written against the documented interface, as nnlc asks it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from nnlc.console import printing_aside
 from nnlc.errors import FamilyError, SpecError
 from nnlc.families.counted_family import CountedFamily
+from nnlc.families.given_values import DRAWN, check_training, taken
 from nnlc.families.interface import Draws, Family, Layer, Value
 from nnlc.families.network_family import TrainedNetwork
 from nnlc.families.own_code import what_was_raised
-from nnlc.families.purity import check_purity
+from nnlc.families.purity import PURE, Place, differences
 from nnlc.families.reference import FamilyReference
 from nnlc.families.table_rules import TableValues
 from nnlc.networks.image_sets import ImageSet
 from nnlc.networks.optimizers import LOSSES, OPTIMIZERS
 from nnlc.networks.recipe import TrainingSection
-from nnlc.networks.specification import FamilySpec, Specification, check_value
+from nnlc.networks.specification import FamilySpec, Specification
 from nnlc.system.extras import require_extra
 from nnlc.system.foreign_code import ForeignCodeError, running_foreign_code
 
@@ -24,9 +25,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-_DRAWN = ("batch_size", "learning_rate", "momentum", "dampening", "weight_decay")
-"""Values of every training that a family gives with its own; the first two are required."""
-
+_SAMPLE = (0, 1, 7)
+"""Numbers of the networks of a group that are drawn twice before a campaign begins."""
 _MOST = 1000
 """Number of an author's findings on one table that are read."""
 
@@ -56,14 +56,12 @@ class OwnFamily(CountedFamily):
         id: str,
         optimizer: str,
     ) -> FamilySpec:
-        values = self._specified(images, group, number, seed)
-        training = {name: values.pop(name, 0) for name in _DRAWN}
-        uses = OPTIMIZERS[optimizer].uses
-        training |= {name: 0 for name in ("momentum", "dampening") if name not in uses}
         try:
-            for name, value in training.items():
-                check_value(name, "integer" if name == "batch_size" else "number", value)
-            _check_batch_size(cast(int, training["batch_size"]), images)
+            values = self._specified(images, group, number, seed)
+            training = {name: values.pop(name, 0) for name in DRAWN}
+            uses = OPTIMIZERS[optimizer].uses
+            training |= {name: 0 for name in ("momentum", "dampening") if name not in uses}
+            check_training(training, images)
             return FamilySpec(
                 id=id,
                 random_seed=seed,
@@ -77,8 +75,10 @@ class OwnFamily(CountedFamily):
                 **training,  # type: ignore[arg-type]
             )
         except SpecError as problem:
-            where = f"number {number} of group {group} for {images.name}"
-            raise SpecError(f"family {self.label}, network {id} ({where}): {problem}") from None
+            where = Place(images.name, group, number)
+            raise SpecError(
+                f"family {self.label}, network {id} ({where}): {problem}"
+            ) from problem.__cause__
 
     def _specified(self, images: ImageSet, group: int, number: int, seed: int) -> dict[str, Value]:
         """Return the values that the family's specify gives, as Python's own types.
@@ -86,38 +86,31 @@ class OwnFamily(CountedFamily):
         Raises:
             SpecError: specify fails, or does not give all values.
         """
-        where = f"family {self.label}: specify of number {number} of group {group} for"
         try:
             with printing_aside():
                 given = self.family.specify(Draws(seed), images, group, number)
         except (Exception, SystemExit) as problem:  # whatever the family's code raises
             raised = what_was_raised(self.family, problem)
-            raise SpecError(f"{where} {images.name} raised {raised}") from problem
-        if not isinstance(given, Mapping):
-            raise SpecError(f"{where} {images.name} must return a dictionary, not {given!r:.40}")
-        values = dict(given)
-        wanted = {*self.family.columns, *_DRAWN[:2]}
-        if not wanted <= values.keys() <= {*wanted, *_DRAWN}:
-            wrong = sorted(map(str, wanted ^ (values.keys() - {*_DRAWN[2:]})))
-            raise SpecError(
-                f"{where} {images.name} must return each of {', '.join(_DRAWN[:2])} and "
-                f"{', '.join(self.family.columns)}, and may return {', '.join(_DRAWN[2:])}; "
-                f"missing or not declared: {', '.join(wrong)}"
-            )
-        return {name: _plain(value) for name, value in values.items()}
+            raise SpecError(f"specify raised {raised}") from problem
+        return taken(given, self.family.columns)
 
     def check_against(self, images: ImageSet) -> None:
         low, _ = self.groups
 
-        def specified(group: int, number: int) -> dict[str, Value]:
+        def values_at(place: Place) -> dict[str, Value]:
+            seed = place.group + place.number
             try:
-                return self._specified(images, group, number, group + number)
-            except SpecError:
-                if number == 0:
-                    raise
+                return self._specified(images, place.group, place.number, seed)
+            except SpecError as problem:
+                if place.number == 0:
+                    text = f"family {self.label}, {place}: {problem}"
+                    raise SpecError(text) from problem.__cause__
                 return {}  # a family that enumerates its networks may have none of this number
 
-        check_purity(self.label, specified, sorted({*self.groups}))
+        groups = sorted({*self.groups})
+        places = [Place(images.name, group, number) for group in groups for number in _SAMPLE]
+        for place, text in differences(values_at, places):
+            raise SpecError(f"family {self.label}, {place}: {text} when drawn again: {PURE}")
         self.specification(
             images, low, 0, 0, id="2000_01_01_00_00_00_000000", optimizer=next(iter(OPTIMIZERS))
         )
@@ -170,11 +163,20 @@ class OwnFamily(CountedFamily):
             return  # likewise
         try:
             with running_foreign_code():
-                for column, found, right in islice(self.family.check(spec, table.images[0]), _MOST):
-                    table.refuse("family-rule", str(column), str(found), str(right))
+                for column, found, right in self.findings(cast(FamilySpec, spec), table.images[0]):
+                    table.refuse("family-rule", column, found, right)
         except ForeignCodeError as problem:
             found = f"check raised {what_was_raised(self.family, problem.raised)}"
             table.refuse("family-rule", "family", found, "a Wrong for each value that is wrong")
+
+    def findings(self, spec: FamilySpec, images: ImageSet) -> Iterator[tuple[str, str, str]]:
+        """Yield what the author's check finds in a table: column, found value and right value.
+
+        Raises:
+            Exception: whatever the author's code raises.
+        """
+        for column, found, right in islice(self.family.check(spec, images), _MOST):
+            yield str(column), str(found), str(right)
 
     def trained_network(
         self,
@@ -186,28 +188,3 @@ class OwnFamily(CountedFamily):
         from nnlc.families.modules.own_network import trained_network
 
         return trained_network(self.family, cast(FamilySpec, spec), images, device)
-
-
-def _check_batch_size(batch_size: int, images: ImageSet) -> None:
-    """Check that half epochs of whole batches can be made of some images.
-
-    Raises:
-        SpecError: they can't.
-    """
-    batches = images.train_images // max(1, batch_size)
-    if batches < 2 or batches % 2 or batch_size > images.validation_images:
-        raise SpecError(
-            f"batch_size {batch_size} does not divide the {images.train_images} training images of "
-            f"{images.name} into an even number of batches, or is larger than its "
-            f"{images.validation_images} validation images"
-        )
-
-
-def _plain(value: Value) -> Value:
-    """Return a value as one of Python's own types, which tables write; NumPy's have other texts."""
-    if isinstance(value, list | tuple):
-        return tuple(value)
-    for kind in (bool, int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    return value

@@ -99,9 +99,9 @@ class ResultsFolder(ResultsPaths):
         """
         try:
             # List files before looking for campaign.toml: another job may be creating the folder.
-            in_use = self.path.exists() and any(
-                path.suffix != TEMPORARY_SUFFIX for path in self.path.iterdir()
-            )
+            files = self.path.iterdir() if self.path.exists() else ()
+            begun = [each for each in files if each != self.costs_file]  # 'nnlc specs' writes that
+            in_use = any(each.suffix != TEMPORARY_SUFFIX for each in begun)
             place = self.path.absolute()
             there = next(folder for folder in (place, *place.parents) if folder.exists())
         except OSError as problem:

@@ -124,7 +124,7 @@ def count_request(networks: Sequence[CampaignNetwork]) -> Message:
 def take_counts(networks: Sequence[CampaignNetwork], answers: Iterable[Message]) -> Iterator[str]:
     """Take the counts of "counted" messages; yield notes on networks that cause trouble.
 
-    Networks that could not be counted get the mean of the others.
+    Networks that could not be counted get the mean of the others; without others, zeros.
 
     Args:
         networks: all networks whose costs are needed.
@@ -142,10 +142,11 @@ def take_counts(networks: Sequence[CampaignNetwork], answers: Iterable[Message])
         yield f"note: {were} counted on the processor, not on torch's meta device: {on_cpu[0]}"
     if missing:
         remember(dict.fromkeys(missing, Counted.mean(filter(None, costs.values()))))
-        yield (
-            f"note: {counted(len(missing), 'network')} can't be counted, and taken for as costly "
-            f"as the mean of the others: {'; '.join(reasons[:1])}"
-        )
+        of = f"{counted(len(missing), 'network')} can't be counted"
+        others = "and taken for as costly as the mean of the others"
+        if len(missing) == len(costs):
+            others = "so that no size or cost is known; 'nnlc check-family' shows where it fails"
+        yield f"note: {of}, {others}: {'; '.join(reasons[:1])}"
 
 
 def write_folder_costs(results: ResultsPaths, networks: Sequence[CampaignNetwork]) -> None:
