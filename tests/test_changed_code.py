@@ -244,3 +244,10 @@ def test_an_exception_of_a_familys_code_is_told_with_file_and_line(of, tmp_path)
     with pytest.raises(FamilyError if of != "specify" else nnlc.NnlcError, match=kind) as raised:
         load_campaign(write_campaign(tmp_path, module, CAMPAIGN))
     assert f"({tmp_path / 'ladder.py'}, line {line})" in str(raised.value)
+
+
+def test_a_module_that_is_no_python_is_told_with_its_own_line_alone(tmp_path):
+    with pytest.raises(FamilyError, match="SyntaxError") as raised:
+        load_campaign(write_campaign(tmp_path, "\n\nclass"))
+    assert str(raised.value).count(", line ") == 1
+    assert "(ladder.py, line 3)" in str(raised.value)

@@ -1,9 +1,14 @@
 """Messages on exceptions that the code of a user's own family raised."""
 
+import importlib
 import sys
 import traceback
 
+import nnlc
 from nnlc.wording import exception_words
+
+_NOT_OF_FAMILIES = ("<frozen ", *importlib.__path__, *nnlc.__path__)
+"""Beginnings of names of files that import or call a family's code."""
 
 
 def what_was_raised(family: object, problem: BaseException) -> str:
@@ -26,15 +31,15 @@ def has_own_line(family: object, problem: BaseException) -> bool:
 
 
 def raised_within(place: str, problem: BaseException) -> str:
-    """Return kind, text and place of an exception.
+    """Return kind, text and place of an exception; no place if only nnlc's lines are known.
 
     Args:
         place: a file, or a folder whose files are looked for before others; "" if unknown.
         problem: the exception.
     """
-    every = traceback.extract_tb(problem.__traceback__)
-    frames = [frame for frame in every if not frame.filename.startswith("<frozen ")]
-    own = [frame for frame in frames if place and frame.filename.startswith(place)] or frames[-1:]
+    frames = traceback.extract_tb(problem.__traceback__)
+    others = [frame for frame in frames if not frame.filename.startswith(_NOT_OF_FAMILIES)]
+    own = [frame for frame in frames if place and frame.filename.startswith(place)] or others[-1:]
     where = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
     return exception_words(problem) + where
 
