@@ -94,7 +94,7 @@ def any_tables(draw) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("format", WRITTEN)
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(tables=any_tables())
 def test_any_tables_of_any_families_are_restored_byte_for_byte(tmp_path_factory, format, tables):
     root = tmp_path_factory.mktemp("any")
