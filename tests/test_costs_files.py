@@ -8,6 +8,7 @@ from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
+from audit_samples import learning
 from hostile import check_message, damaged, quickly
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +29,7 @@ from nnlc.results.folder import ResultsFolder
 from nnlc.results.folder_costs import uncounted, write_folder_costs
 from nnlc.results.journal import Journal
 from nnlc.schedulers.site import load_site
+from nnlc.tables import Table
 
 FAMILY = Path(__file__).parent / "families" / "skipping.py"
 CAMPAIGN = f"""
@@ -306,7 +308,11 @@ def test_status_knows_no_time_left_where_costs_are_unknown_and_does_not_fail(min
     assert "training left" not in without
     assert "done" in without
     assert "costs" not in without
-    assert "'nnlc specs CAMPAIGN --costs FILE'" in run("calibrate", results.path)
+    table = results.table_path(networks[0].images, networks[0].spec)
+    rows = learning(networks[0].spec, networks[0].images, 2)
+    table.write_bytes(Table(networks[0].spec, rows).to_bytes())
+    counting = f"'nnlc specs {results.campaign_file} --costs {results.costs_file}'"
+    assert counting in run("calibrate", results.path)
 
 
 def test_counts_of_two_jobs_are_kept_in_one_file(mine, networks):

@@ -140,6 +140,8 @@ ELSEWHERE = {
     "nnlc plan residual --site perlmutter --costs residual.json": (
         "test_costs_files.py::test_a_plan_reads_costs_from_its_option_or_from_the_results_folder"
     ),
+    "nnlc upgrade RESULTS --accept-code": "test_changed_code.py::"
+    "test_the_command_in_the_message_does_all_that_goes_on",
     "nnlc plan CAMPAIGN": PLAN_HERE,
     "nnlc calibrate RESULTS": "test_calibration.py::"
     "test_the_command_prints_errors_before_and_after_and_the_constants",

@@ -16,8 +16,11 @@ from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.errors import CampaignError, FamilyError
 from nnlc.families.interface import Family
 from nnlc.families.layouts import ARTICLE_NAME
+from nnlc.families.own_code import what_was_raised
 from nnlc.families.reference import FamilyReference, GivenReference
 from nnlc.families.registry import (
+    OtherCodeError,
+    accepting_advice,
     check_same_code,
     completed,
     load_class,
@@ -26,7 +29,7 @@ from nnlc.families.registry import (
 )
 from nnlc.networks.recipe import TrainingSection
 from nnlc.system.toml_file import Layers, Values, validate
-from nnlc.wording import exception_words
+from nnlc.tables.folder_names import CAMPAIGN_FILE
 
 _PAIRS = {"networks_per_depth": "networks_per_group", "depths": "groups"}
 WORDS = _PAIRS | {theirs: ours for ours, theirs in _PAIRS.items()}
@@ -151,6 +154,9 @@ def choose_family(layers: Layers, *, accept_code: bool) -> ChosenFamily | None:
         if not accept_code:
             check_same_code(given, present)
     except FamilyError as problem:
+        if isinstance(problem, OtherCodeError) and path.name == CAMPAIGN_FILE:
+            advice = accepting_advice(path.parent)
+            problem = OtherCodeError(problem.recorded, problem.code, advice)
         raise FamilyError(f"{path}, key family: {problem}") from None
     chosen = ChosenFamily(present, kind)
     for values in layers.each:
@@ -185,7 +191,7 @@ def settings_of(chosen: ChosenFamily, layers: Layers) -> Values:
         raise
     except Exception as problem:  # of the author's __post_init__
         where = f"{layers.file_of(['space'])}, key space"
-        raise FamilyError(f"{where}: {exception_words(problem)}") from None
+        raise FamilyError(f"{where}: {what_was_raised(kind, problem)}") from None
     values = _adapter(kind).dump_python(space, mode="json")
     return {key: value for key, value in values.items() if value is not None}
 

@@ -8,9 +8,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from nnlc.errors import FamilyError, SpecError
 from nnlc.families.interface import Family
+from nnlc.families.own_code import what_was_raised
 from nnlc.networks.columns import KINDS
 from nnlc.networks.specification import FAMILY_PATTERN, MAX_NETWORKS, check_column_name
-from nnlc.wording import exception_words, one_line
+from nnlc.wording import one_line
 
 _ATTRIBUTES = ("name", "version", "columns", "groups")
 
@@ -83,4 +84,4 @@ def _problem_of_settings(kind: Any) -> Iterator[str]:
         first = problem.errors(include_url=False)[0]
         yield f"default of setting {'.'.join(map(str, first['loc']))}: {first['msg']}"
     except Exception as problem:
-        yield f"its settings can't be used: {exception_words(problem)}"
+        yield f"its settings can't be used: {what_was_raised(kind, problem)}"

@@ -8,6 +8,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from nnlc.errors import FamilyError
+from nnlc.families.own_code import raised_within
 from nnlc.system.foreign_code import ForeignCodeError, running_foreign_code
 
 
@@ -28,7 +29,8 @@ def attribute_of(module: str, name: str, folder: str | None) -> object:
             found = importlib.import_module(module)
     except ForeignCodeError as problem:
         where = f" in {folder}" if folder else ""
-        raise FamilyError(f"module {module}{where} can't be imported: {problem}") from None
+        why = raised_within(str(Path(folder).resolve()) if folder else "", problem.raised)
+        raise FamilyError(f"module {module}{where} can't be imported: {why}") from None
     finally:
         sys.dont_write_bytecode = writes_none
     if not hasattr(found, name):

@@ -13,12 +13,12 @@ from nnlc.families.importing import attribute_of, check_not_taken, forget_folder
 from nnlc.families.interface import Family
 from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.families.network_family import NetworkFamily
+from nnlc.families.own_code import what_was_raised
 from nnlc.families.own_family import OwnFamily
 from nnlc.families.reference import FamilyReference
 from nnlc.families.registry import check_same_code, completed
 from nnlc.system.foreign_code import installed_entry_points, package_of
 from nnlc.system.toml_file import did_you_mean
-from nnlc.wording import exception_words
 
 GROUP = "nnlc.families"
 """Group of entry points of packages that have families."""
@@ -72,7 +72,8 @@ def _own_family(reference: FamilyReference, space: str) -> NetworkFamily:
         key = ".".join(map(str, ("space", *first["loc"])))
         raise FamilyError(f"family {loaded.label}: {key}: {first['msg']}") from None
     except Exception as problem:  # of the author's __post_init__
-        raise FamilyError(f"family {loaded.label}: space: {exception_words(problem)}") from None
+        why = what_was_raised(loaded.kind, problem)
+        raise FamilyError(f"family {loaded.label}: space: {why}") from None
     return OwnFamily(family, reference)
 
 

@@ -5,6 +5,7 @@ Only families without a cost model of their own need them; for the article's, no
 
 import contextlib
 import os
+import shlex
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
@@ -19,6 +20,7 @@ from nnlc.families.counted_costs import (
     known_counts,
     remember,
 )
+from nnlc.families.reference import FamilyReference
 from nnlc.families.registry import family_to_json
 from nnlc.networks.specification import FamilySpec
 from nnlc.results.paths import ResultsPaths
@@ -85,16 +87,29 @@ def uncounted(networks: Collection[CampaignNetwork]) -> list[CampaignNetwork]:
     return [n for n in networks if not n.family.knows_cost(n.spec)]
 
 
-def check_counted(networks: Collection[CampaignNetwork], trouble: str | None = None) -> None:
+def check_counted(
+    networks: Collection[CampaignNetwork],
+    trouble: str | None = None,
+    *,
+    within: ResultsPaths | None = None,
+) -> None:
     """Check that the costs of all networks are known in this process.
+
+    Args:
+        networks: the networks.
+        trouble: why the results folder's costs.json can't be used.
+        within: the results folder, for commands that read costs from there alone.
 
     Raises:
         UnknownCostError: they aren't; the message names the command that counts them.
     """
     if unknown := uncounted(networks):
-        of = counted(len(networks), "network")
+        of, how = counted(len(networks), "network"), HOW_TO_COUNT
+        if within is not None:
+            words = ("nnlc", "specs", str(within.campaign_file), "--costs", str(within.costs_file))
+            how = f"where torch is installed, '{shlex.join(words)}' counts all"
         raise UnknownCostError(
-            f"the costs of {len(unknown):,} of {of} are unknown here; {HOW_TO_COUNT}"
+            f"the costs of {len(unknown):,} of {of} are unknown here; {how}"
             + (f"; {trouble}" if trouble else "")
         )
 
@@ -146,3 +161,15 @@ def write_folder_costs(results: ResultsPaths, networks: Sequence[CampaignNetwork
     with contextlib.suppress(FamilyError):  # another job may have written it meanwhile
         keys |= set(read_costs(results.costs_file, family))
     write_atomically(results.costs_file, costs_content(family, keys))
+
+
+def remove_other_costs(results: ResultsPaths, family: FamilyReference) -> None:
+    """Remove a results folder's costs.json if it can't be used with this code of the family.
+
+    Raises:
+        OSError: the file can't be removed.
+    """
+    from nnlc.families.costs_file import is_of_code
+
+    if os.path.lexists(results.costs_file) and not is_of_code(results.costs_file, family):
+        results.costs_file.unlink()

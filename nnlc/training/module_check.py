@@ -74,7 +74,7 @@ def refuse_unsound(
         raised = problem.cause
         if raised is not None and is_out_of_memory(raised):
             raise raised
-        raise FamilyError(problem.text) from (raised and (raised.__cause__ or raised))
+        raise FamilyError(problem.text)
 
 
 class ModuleCheck:
