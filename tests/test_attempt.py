@@ -24,10 +24,13 @@ from nnlc.training.inbox import Inbox
 from nnlc.training.trainer import Trainer
 
 NETWORK = spec(batch_size=10, momentum=0.9)
-IMAGES = first(bundled_images(), 64, 25)
-# A half epoch is 3 steps of training and 2 of validation.
 
 pytestmark = pytest.mark.usefixtures("deterministic")
+
+
+def images():
+    """Return so many that a half epoch is 3 steps of training and 2 of validation."""
+    return first(bundled_images(), 64, 25)
 
 
 class Clock:
@@ -88,7 +91,7 @@ class Trial:
             self._after.get(self.steps, lambda: None)()
             between_steps()
 
-        return loop_on(IMAGES, NETWORK, self._epochs, step)
+        return loop_on(images(), NETWORK, self._epochs, step)
 
     def of(self, *kinds):
         return [message for message in self.messages if message["kind"] in kinds]
@@ -129,7 +132,7 @@ def files(folder):
 
 @pytest.fixture(scope="module")
 def undisturbed():
-    return bits(list(loop_on(IMAGES, NETWORK, 2)))
+    return bits(list(loop_on(images(), NETWORK, 2)))
 
 
 def test_an_attempt_tells_how_long_it_was_set_up_at_its_end_and_with_each_checkpoint(start, clock):
