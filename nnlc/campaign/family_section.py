@@ -14,7 +14,6 @@ from pydantic import TypeAdapter, ValidationError, ValidationInfo, create_model
 from nnlc.campaign.dataset_section import DatasetSection
 from nnlc.console import say_once
 from nnlc.errors import CampaignError, FamilyError
-from nnlc.families.importing import hidden_module
 from nnlc.families.interface import Family
 from nnlc.families.layouts import ARTICLE_NAME
 from nnlc.families.own_code import what_was_raised
@@ -165,6 +164,8 @@ def choose_family(layers: Layers, *, accept_code: bool) -> ChosenFamily | None:
             advice = accepting_advice(path.parent)
             problem = OtherCodeError(problem.recorded, problem.code, advice)
         raise FamilyError(f"{path}, key family: {problem}") from None
+    from nnlc.families.importing import hidden_module  # the article's family has no module
+
     if hidden := hidden_module(present):
         say_once(f"note: {path}, key family: {hidden}")
     chosen = ChosenFamily(present, kind)
