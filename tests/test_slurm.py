@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from worker_jobs import events, meddling, slow_steps, steps_done, tables
 from nnlc.cli import app
 from nnlc.launching import render
 from nnlc.launching import submit as submitting
+from nnlc.results.spent import job_times
+from nnlc.schedulers.slurm import Slurm
 
 pytestmark = pytest.mark.needs("Slurm", "root")
 
@@ -203,6 +206,14 @@ def test_a_node_that_kills_every_trainer_is_left_out_by_the_next_link(
     assert [event["status"] for event in job.events("end")] == ["UNFINISHED", "DONE"], job.log()
     assert tables(job.results) == tables(alone[1])
     assert f"bad node {bad} of virtual: " in job.nnlc("status", job.results)
+    # What was spent, beside what Slurm recorded of both links in whole seconds.
+    runs = sorted(Slurm().accounting([number]), key=lambda run: run.began)
+    links = job_times(job.results / "journal", (), time.time())
+    for run, link in zip(runs, links, strict=True):
+        assert (run.job, run.nodes) == (link.job, link.nodes) == (number, 2)
+        assert run.began <= link.began + 1
+        assert link.ended <= run.began + run.seconds + 1
+    assert job.nnlc("spent", job.results).count("; accounted ") == 2
 
 
 OF_THE_USER = {
