@@ -5,10 +5,8 @@
 qsub starts it. Where PBS has a server, a scheduler and a MoM a node, this is one a job.
 """
 
-import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -17,23 +15,13 @@ from pathlib import Path
 
 from pbs_options import SERVER, seconds
 from pbs_server import ENDED, Element, Server
+from standin_folder import is_there, processes, send
 
 LOOK_SECONDS = 0.05
 KILL_WALLTIME = -29  # RG 374 and OpenPBS' test pbs_exceeded_resources_notification.py
 SISTER_FAILED = -14  # RG 374: JOB_EXEC_RERUN_ON_SIS_FAIL
 NODE = b"STANDIN_PBS_NODE="
 SIGNALLED = 256  # src/resmom: a shell that died of signal n has exit status 256 + n
-
-
-def processes(marks: tuple[str, ...]) -> dict[int, list[bytes]]:
-    """Return the processes that have all these variables, with their environments."""
-    found = {}
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):
-            words = path.read_bytes().split(b"\0")
-            if all(mark.encode() in words for mark in marks):
-                found[int(path.parent.name)] = words
-    return found
 
 
 def session(pid: int) -> int:
@@ -70,7 +58,7 @@ class Daemon:
 
     def run(self) -> None:
         """Until every element has ended, or the test that owns the server."""
-        while self.unfinished() and self.owned():
+        while self.unfinished() and is_there(os.environ.get("STANDIN_PBS_OWNER")):
             self.release()
             self.start_some()
             for index, what in self.server.requests(self.number):
@@ -86,11 +74,6 @@ class Daemon:
 
     def unfinished(self) -> bool:
         return any(e.state not in ENDED for e in self.server.elements(self.number))
-
-    @staticmethod
-    def owned() -> bool:
-        owner = os.environ.get("STANDIN_PBS_OWNER")
-        return owner is None or Path("/proc", owner).exists()
 
     def release(self) -> None:
         """Let the job go from H to Q, or delete it, as its dependencies say: src/…/req_register.c.
@@ -123,7 +106,7 @@ class Daemon:
     def change(self, elements: list[Element], state: str, comment: str) -> None:
         for element in elements:
             element.state, element.comment = state, comment
-            self.server.write(self.number, element)
+            self.server.update(self.number, element)
 
     def start_some(self) -> None:
         """Start what waits, where there are free nodes for all its chunks."""
@@ -259,7 +242,7 @@ class Daemon:
         ]
         node_file = self.place / f"nodes-{element.id(self.number)}"
         node_file.write_text("".join(f"{line}\n" for line in lines))
-        element.begun, began = time.time(), self.server.clock()
+        element.begun, began = time.time(), self.server.seconds()
         element.comment = f"Job run at {time.ctime()} on ({'+'.join(nodes)})"
         out, err = self.spool(element)
         with out.open("ab") as output, err.open("ab") as error:
@@ -278,7 +261,7 @@ class Daemon:
         self.change([element], "R", element.comment)
 
     def look_at(self, running: Running) -> None:
-        now = self.server.clock()
+        now = self.server.seconds()
         if now >= running.end and not running.overdue | running.deleted:
             self.over_limit(running, now)
         lost = self.server.down() & set(running.element.nodes)
@@ -316,18 +299,18 @@ class Daemon:
         kills the job, unless its script has ended by then. † The server does likewise with a job
         whose first node is lost.
         """
-        for pid, words in processes((self.mark(running.element),)).items():
-            at = {word.partition(b"=")[2].decode() for word in words if word.startswith(NODE)}
-            if at & lost or running.element.nodes[0] in lost:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        found = processes(self.mark(running.element)).items()
+        at = {pid: [w for w in words if w.startswith(NODE)][:1] for pid, words in found}
+        gone = [[NODE + node.encode()] for node in lost]
+        first = running.element.nodes[0] in lost
+        send("KILL", [pid for pid, node in at.items() if first or node in gone])
 
     def obey(self, index: int | None, what: str) -> None:
         running = self.running.get(index)
         if running is not None and what == "delete":
             # qdel(1B): SIGTERM, then SIGKILL; pbs_queue_attributes(7B): kill_delay between them.
             running.deleted = True
-            self.terminate(running, self.server.clock())
+            self.terminate(running, self.server.seconds())
         elif running is not None:
             self.signal(running, what)
         elif what == "delete":
@@ -340,15 +323,13 @@ class Daemon:
 
         What mpiexec has started is of no such session; the end of mpiexec by SIGKILL ends it too.
         """
-        for pid in processes((self.mark(running.element),)):
-            if name == "KILL" or session(pid) == running.process.pid:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, getattr(signal, f"SIG{name}"))
+        found = processes(self.mark(running.element))
+        send(name, [p for p in found if name == "KILL" or session(p) == running.process.pid])
 
     def end(self, running: Running, code: int, now: float) -> None:
         """End a job with its script: whatever it left behind is killed, its output is copied."""
         element = running.element
-        while processes((self.mark(element),)):
+        while processes(self.mark(element)):
             self.signal(running, "KILL")
             time.sleep(LOOK_SECONDS)
         running.process.wait()
