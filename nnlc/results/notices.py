@@ -40,7 +40,7 @@ _LONGEST_TEXT = 2000
 
 
 class Notices:
-    """What a user is told about one results folder.
+    """Sender of a results folder's events to the user's command.
 
     Args:
         command: the notify command.
