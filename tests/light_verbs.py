@@ -36,6 +36,7 @@ VERBS = {
     "status half": "",
     "spent half": "",
     "retry half": "",
+    "notify half --command true": "",
     "grow half half.toml --dry-run": "",
     "upgrade every": "",
     "upgrade half --new-arithmetic": "train",

@@ -3,6 +3,7 @@
 import argparse
 import os
 import shlex
+from typing import TYPE_CHECKING
 
 from nnlc.campaign.array_split import networks_of_element
 from nnlc.campaign.campaign import Campaign, load_campaign
@@ -28,9 +29,15 @@ from nnlc.schedulers.site_values import Gpu
 from nnlc.system.files import ignored_lines, why_unread
 from nnlc.wording import all_of, counted, first_few
 
+if TYPE_CHECKING:
+    from nnlc.ranks.notifier import Notifier
 
-def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
+
+def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> "Notifier | None":
     """Give rank 0's agent a gatherer, or stop all ranks if nothing is left to do.
+
+    Returns:
+        What tells the user of this job, if a command is to be told.
 
     Raises:
         NnlcError: the user must correct something.
@@ -44,6 +51,12 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
     if options.elements > 1:
         networks = networks_of_element(campaign, networks, options.element, options.elements)
         name += f", element {options.element} of {options.elements}"
+    notifier = None
+    if (command := campaign.run.notify or options.notify) and not options.preflight:
+        from nnlc.ranks.notifier import Notifier  # few jobs need it
+        from nnlc.results.notices import Notices
+
+        notifier = Notifier(Notices(command, results, campaign.name, results.ready))
     found = inventory(results, campaign, networks, history.finishes)
     work = find_unfinished(networks, found, history.failures)
     warnings = [f"warning: {line}" for line in first_few(ignored_lines(results.unusable_entries()))]
@@ -53,7 +66,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
         if not work.failed and not work.not_whole:
             _tell(f"{name}: {all_of(work.done, 'table')} in {results.path}")
             agent.stop_all(ExitStatus.DONE)
-            return
+            return notifier
         _tell(f"{name}: nothing is left to train; {results.path} has {counted(work.done, 'table')}")
         if work.failed:
             _tell(
@@ -62,7 +75,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
                 "next start try them again"
             )
         agent.stop_all(ExitStatus.DONE_WITH_FAILURES)
-        return
+        return notifier
     if costs_trouble:
         _tell(f"warning: {costs_trouble}; the networks are counted again")
     leases = Leases(results.leases_folder, results.ready)
@@ -77,6 +90,8 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
         mixture = mixture_of(networks, campaign.training, history.finishes, work.tables)
     kind = NoJournal if options.preflight else Journal
     journal = kind(results.journal_folder, results.ready)
+    if notifier is not None:
+        journal = notifier.journal(results.journal_folder, results.ready, options.notify_as)
     folder, run = results.journal_folder, campaign.run
     nodes = NodeTrouble(folder, journal, run, options.site, history.bad_nodes)
     nodes.begin()
@@ -110,6 +125,7 @@ def lead(agent: Agent, ranks: int, options: argparse.Namespace) -> None:
             only_preflight=options.preflight,
         )
     )
+    return notifier
 
 
 def _opened(options: argparse.Namespace) -> tuple[Campaign, ResultsFolder]:
