@@ -72,8 +72,8 @@ SMALLEST = {
         "nnlc describe own.npz --depths 1-2"
     ),
     "nnlc plan paper --site …": "nnlc plan fashion-mnist --site frontier",
-    "nnlc plan paper --site frontier --nodes N --elements 1": (
-        "nnlc plan fashion-mnist --site frontier --nodes 2 --elements 1"
+    "nnlc plan paper --site frontier --queue batch --nodes N --elements 1": (
+        "nnlc plan fashion-mnist --site frontier --queue batch --nodes 2 --elements 1"
     ),
     "nnlc plan CAMPAIGN [--site SITE | --ranks N]": "nnlc plan fashion-mnist --site frontier",
     "nnlc check-family MODULE:CLASS": "nnlc check-family residual --networks 1",

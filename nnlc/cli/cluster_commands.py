@@ -71,8 +71,8 @@ def plan(
     from nnlc.errors import SiteError
     from nnlc.launching.limits import PlanRequest, asked_minutes
     from nnlc.launching.machine_plan import machine_plan_lines, plan_machine, plans_this_machine
-    from nnlc.launching.plan import plan_campaign
     from nnlc.launching.plan_text import plan_lines
+    from nnlc.launching.queue_choice import plan_campaign
     from nnlc.results.folder_costs import read_costs_of
     from nnlc.schedulers.site import THIS_MACHINE, load_site
     from nnlc.training.loaded_images import warn_of_own_images
@@ -83,7 +83,8 @@ def plan(
         read_costs_of(list(loaded.networks()), costs)
     name = site or THIS_MACHINE
     chosen = load_site(name, account=account, queue=queue)
-    request = PlanRequest(nodes=nodes, minutes=asked_minutes(minutes, hours), elements=elements)
+    minutes, asked = asked_minutes(minutes, hours), queue and queue[0]
+    request = PlanRequest(nodes=nodes, minutes=minutes, elements=elements, queue=asked or None)
     if plans_this_machine(chosen):
         ranks = ranks or (chosen.gpus_per_node if site else None)
         folders = {"results": results, "images": images}
@@ -96,7 +97,7 @@ def plan(
     others = {
         "costs": costs,
         "account": account,
-        "queue": queue and queue[0],
+        "queue": asked,
         "images": images,
         "python": python,
     }

@@ -18,6 +18,7 @@ from nnlc.networks.image_sets import comes_with_nnlc
 from nnlc.results.paths import results_path
 from nnlc.schedulers.scheduler import LEAST_SECONDS
 from nnlc.schedulers.site import Site
+from nnlc.schedulers.site_queues import other_queues_for
 from nnlc.schedulers.site_values import MOST, check_line, check_word
 from nnlc.system.environment import DETERMINISM
 from nnlc.system.shipped import shipped_folder, shipped_names
@@ -90,7 +91,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         if campaign.datasets[name].npz is None and not comes_with_nnlc(name)
     ]
     scheduler = site.scheduler
-    words = site.model_dump(exclude={"notice", "scheduler"}) | {
+    words = site.model_dump(exclude={"notice", "scheduler", "bins", "queues"}) | {
         "scheduler": scheduler.name,
         "has_queue": scheduler.has_queue,
         "job_name": campaign.name,
@@ -111,6 +112,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         "images": request.images,
         "stage_images": bool(site.local_disk and request.images and from_files),
         "trainers": site.trainers_per_gpu,
+        "queue": None if scheduler.queue_directives(site) else site.queue,
         "directives": scheduler.directives(site),
         "start_mps": site.mps and not scheduler.runs_mps,
         "gpu_flags": site.device == "cuda",
@@ -143,11 +145,12 @@ def _size(request: Request, site: Site, campaign: Campaign) -> tuple[int, int]:
     try:
         longest = site.longest_minutes(nodes)
     except ValueError as problem:
-        raise SiteError(f"nodes = {nodes}: {problem}") from None
+        hint = other_queues_for(site, nodes, minutes)
+        raise SiteError(f"nodes = {nodes}: {problem}{hint}") from None
     if longest is not None and minutes > longest:
         raise SiteError(
-            f"walltime_minutes = {minutes}, but a job of {nodes} nodes on {site.name} may last "
-            f"{longest}"
+            f"walltime_minutes = {minutes}, but a job of {nodes} nodes on {site.place} may last "
+            f"{longest}{other_queues_for(site, nodes, minutes)}"
         )
     if not site.scheduler.has_queue:
         if asked is not None:

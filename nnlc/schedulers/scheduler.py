@@ -40,6 +40,8 @@ class Scheduler(ABC):
     """True if an unfinished job submits another before it ends: both count in the queue."""
     runs_mps: ClassVar[bool] = False
     """True if the system runs NVIDIA's Multi-Process Service, so that ranks start none."""
+    may_bind_gpus: ClassVar[bool] = False
+    """True if the launcher gives each rank its own GPU only when it is asked to."""
     early_minutes: ClassVar[int] = 0
     """Minutes by which the warning may come earlier than requested."""
 
@@ -52,6 +54,8 @@ class Scheduler(ABC):
     """True if plugins of a site may add options."""
     account_option: ClassVar[str] = ""
     """Name of the option for the account, such as `account` for `--account`."""
+    queue_options: ClassVar[tuple[str, ...]] = ()
+    """Names of the options that may choose a queue, the usual one first."""
     nodes_option: ClassVar[str] = ""
     walltime_option: ClassVar[str] = ""
     walltime_forms: ClassVar[str] = "it must be HH:MM:SS"
@@ -100,8 +104,19 @@ class Scheduler(ABC):
         return option
 
     def directives(self, site: "Site") -> tuple[str, ...]:
-        """Return directives for nodes as the site wants them, and its own, as a script has them."""
-        return (*self.node_directives(site), *site.directives)
+        """Return directives for nodes and queue as the site wants them, and its own."""
+        return (*self.node_directives(site), *site.directives, *self.queue_directives(site))
+
+    def queue_option(self, site: "Site") -> str:
+        """Return the name of the option that chooses a queue of a site; empty if there is none."""
+        return site.queue_option or next(iter(self.queue_options), "")
+
+    def queue_directives(self, site: "Site") -> tuple[str, ...]:
+        """Return the directive for the queue if it is another than the template has."""
+        option = self.queue_option(site)
+        if site.queue is None or option in self.queue_options[:1]:
+            return ()
+        return (self.directive_options.written(option, site.queue),)
 
     def node_directives(self, site: "Site") -> tuple[str, ...]:
         """Return the directives for the memory of each node, or for whole nodes."""
