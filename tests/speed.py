@@ -151,7 +151,7 @@ SLOW_FILES = {
     *("test_lsf_standins.py", "test_serve_page.py", "test_report_page.py", "test_verify.py"),
     "test_report_families.py",
     *("test_penguin.py", "test_network_identity.py", "test_audit_mutations.py"),
-    *("test_documents.py", "test_upgrade.py"),
+    *("test_documents.py", "test_upgrade.py", "test_pbs_standins.py"),
     *("test_rules.py", "test_steps.py", "test_trainers.py"),
 }
 

@@ -116,7 +116,7 @@ def queue_takes(site: Site) -> int | None:
     if site.max_queued_jobs is None:
         return None
     doubled = site.scheduler.submits_successor and site.requeue
-    return max(1, site.max_queued_jobs // 2) if doubled else site.max_queued_jobs
+    return max(1, site.max_queued_jobs // max(site.links_at_once, 2 if doubled else 1))
 
 
 def longer_sizes(site: Site, minutes: int) -> list[int]:
@@ -180,7 +180,9 @@ def _check_elements(elements: int, site: Site, networks: int) -> None:
     takes = queue_takes(site)
     if takes is not None and takes < most:
         most, why = takes, f"{site.place} has max_queued_jobs = {site.max_queued_jobs}"
-        if takes != site.max_queued_jobs:
+        if site.links_at_once > 1:
+            why += f", and {site.links_at_once} jobs of each element are submitted at once"
+        elif takes != site.max_queued_jobs:
             why += ", and each job submits its successor before it ends"
     if not site.scheduler.has_queue:
         most, why = 1, "without a scheduler there is no job array"

@@ -11,7 +11,10 @@ from nnlc.system.environment import in_words
 from nnlc.system.hardware import gpus_of_node
 from nnlc.wording import counted, some_of
 
-FLAGS = "jsrun -g 1 -c 7; srun --gpus-per-task=1 --cpus-per-task=8"
+FLAGS = (
+    "jsrun -g 1 -c 7; srun --gpus-per-task=1 --cpus-per-task=8; "
+    "mpiexec -ppn 4 --depth=8 --cpu-bind=depth"
+)
 """Launcher options that give each rank its own GPU and cores."""
 
 _GIVE = f"have the launcher give one to each rank ({FLAGS})"

@@ -99,7 +99,7 @@ def parse_options(arguments: list[str] | None) -> argparse.Namespace:
         "--element",
         type=_whole(0, MAX_ELEMENTS - 1),
         metavar="I",
-        help="number of this element, from 0; default from Slurm or LSF",
+        help="number of this element, from 0; default from Slurm, LSF or PBS",
     )
     parser.add_argument(
         "--accept-code",

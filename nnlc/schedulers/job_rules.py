@@ -121,7 +121,7 @@ class JobRules(Rules):
         """Check that the script asks for the memory or the whole nodes that the site file names."""
         table = self.scheduler.directive_options
         for text in self.scheduler.node_directives(self.site):
-            [wanted], _ = table.read([Word(text, self.head)])
+            [wanted], _ = table.read([Word(word, self.head) for word in text.split()])
             same = (o for o in self.directives if table.excludes.get(o.name, o.name) == wanted.name)
             if (found := next(same, None)) is None:
                 yield self.missing(wanted.name, wanted.value, f"{self.site.name} wants {text}")

@@ -38,6 +38,8 @@ class Scheduler(ABC):
     """True if jobs wait in a queue, may be arrays, and are ended at their walltime."""
     submits_successor: ClassVar[bool] = False
     """True if an unfinished job submits another before it ends: both count in the queue."""
+    starts_after: ClassVar[bool] = False
+    """True if `submit_after` submits jobs that wait for the end of another."""
     runs_mps: ClassVar[bool] = False
     """True if the system runs NVIDIA's Multi-Process Service, so that ranks start none."""
     may_bind_gpus: ClassVar[bool] = False
@@ -78,6 +80,8 @@ class Scheduler(ABC):
     log_index: ClassVar[str] = ""
     """Pattern of the index in the name of a log."""
     log_example: ClassVar[str] = ""
+    not_in_logs: ClassVar[str] = '"\\%`$'
+    """Characters of a log's path that the scheduler would alter."""
 
     def __init__(self) -> None:
         annotated = (getattr(each, "__annotations__", {}) for each in type(self).__mro__)
@@ -182,6 +186,15 @@ class Queue(Scheduler):
             SchedulerError: the command is missing or refuses; nothing was submitted.
             UnansweredError: the job may have been submitted or not.
         """
+
+    def submit_after(self, job: str, script: Path, mark: str, command: str) -> str:
+        """Put a script into the queue, to start once another job has ended; return its job.
+
+        Args:
+            job: the other job.
+            script, mark, command: as for `submit`.
+        """
+        raise NotImplementedError(self.title)
 
     @abstractmethod
     def find(self, mark: str, script: Path) -> str | None:

@@ -101,6 +101,9 @@ class Site(SiteLimits, BaseModel):
     notice: Notice = Notice()
     requeue: bool = True
     """True if an unfinished job puts itself into the queue again."""
+    links_at_once: Count = 1
+    """Jobs of each script to put into the queue at once, where jobs can't submit the next one: each
+    waits for the end of the one before. 1: an unfinished job submits its successor."""
     local_disk: Line | None = None
     """Path of a node's own disk for images, such as `/mnt/bb/$USER`; the shell expands it."""
     directives: tuple[Line, ...] = ()
@@ -147,6 +150,15 @@ class Site(SiteLimits, BaseModel):
                     "whole nodes have all their memory; leave out memory_gigabytes_per_node"
                 )
         return value
+
+    @field_validator("links_at_once")
+    @classmethod
+    def _can_wait(cls, links: int, info: ValidationInfo) -> int:
+        """Check that the scheduler has jobs that wait for others."""
+        scheduler = info.data.get("scheduler")
+        if links > 1 and scheduler and not scheduler.starts_after:
+            raise ValueError(f"nnlc can't have jobs of {scheduler.title} wait; leave it out")
+        return links
 
     @field_validator("submit")
     @classmethod
@@ -206,24 +218,9 @@ def load_site(
 
 
 _OF_SCHEDULERS = (
-    *(
-        "account",
-        "account_required",
-        "queue",
-        "walltime_minutes",
-        "max_walltime_minutes",
-        "bins",
-        "queues",
-    ),
-    *(
-        "queue_option",
-        "max_queued_jobs",
-        "max_running_jobs",
-        "max_array_elements",
-        "notice",
-        "requeue",
-    ),
-    *("local_disk", "directives"),
+    *("account", "account_required", "queue", "walltime_minutes", "max_walltime_minutes", "bins"),
+    *("max_queued_jobs", "max_running_jobs", "max_array_elements", "notice", "requeue"),
+    *("links_at_once", "local_disk", "directives", "queue_option", "queues"),
 )
 
 

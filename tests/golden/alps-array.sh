@@ -1,19 +1,18 @@
 #!/bin/bash
-#SBATCH --job-name=curves
-#SBATCH --account=ABC123
-#SBATCH --partition=debug
-#SBATCH --time=00:30:00
+#SBATCH --job-name=smoke
+#SBATCH --partition=normal
+#SBATCH --time=02:00:00
 #SBATCH --nodes=1
 #SBATCH --ntasks=4
 #SBATCH --ntasks-per-node=4
 #SBATCH --cpus-per-task=72
 #SBATCH --gpus-per-node=4
-#SBATCH --array=0-5
-#SBATCH --output=curves-%A_%a.out
+#SBATCH --array=0-2
+#SBATCH --output=smoke-%A_%a.out
 #SBATCH --open-mode=append
 #SBATCH --signal=B:URG@180
 #SBATCH --requeue
-# Rendered by nnlc for the campaign curves and the site alps.
+# Rendered by nnlc for the campaign smoke and the site alps.
 # Submit it with: sbatch FILE, or with 'nnlc submit', which checks it first.
 # Its log is in the folder where you submit it; a log of 'nnlc submit' is in the results folder.
 # Exit status, as the worker's: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
@@ -21,7 +20,7 @@
 set -euo pipefail
 
 # Must equal the walltime in the directives above.
-walltime_minutes=30
+walltime_minutes=120
 
 # The log's last line gives the reason of the end, except after SIGKILL.
 launcher='' heard='' reason='' said='' hint=''
@@ -77,10 +76,10 @@ srun --nodes=1 --ntasks=4 --ntasks-per-node=4 \
     --cpus-per-task=72 \
     --gpus-per-task=1 \
     --kill-on-bad-exit=0 --wait=60 --label \
-    python -m nnlc.worker curves \
-    --results results/curves \
+    python -m nnlc.worker smoke \
+    --results results/smoke \
     --gpu '{"model":"NVIDIA GH200 (96 GB)","fp32_teraflops":67.0,"memory_gigabytes":96.0,"memory_gigabytes_per_second":4000.0}' \
-    --elements 6 --element "$((0 + SLURM_ARRAY_TASK_ID))" \
+    --elements 3 --element "$((0 + SLURM_ARRAY_TASK_ID))" \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!

@@ -1,20 +1,20 @@
 #!/bin/bash
-#SBATCH --job-name=curves
+#SBATCH --job-name=smoke
 #SBATCH --account=ABC123
-#SBATCH --partition=extended
-#SBATCH --time=00:30:00
+#SBATCH --partition=batch
+#SBATCH --time=02:00:00
 #SBATCH --nodes=1
 #SBATCH --ntasks=8
 #SBATCH --ntasks-per-node=8
 #SBATCH --cpus-per-task=7
 #SBATCH --gpus-per-node=8
-#SBATCH --array=0-5
-#SBATCH --output=curves-%A_%a.out
+#SBATCH --array=0-2
+#SBATCH --output=smoke-%A_%a.out
 #SBATCH --open-mode=append
 #SBATCH --signal=B:URG@180
 #SBATCH --requeue
 #SBATCH --constraint=nvme
-# Rendered by nnlc for the campaign curves and the site frontier.
+# Rendered by nnlc for the campaign smoke and the site frontier.
 # Submit it with: sbatch FILE, or with 'nnlc submit', which checks it first.
 # Its log is in the folder where you submit it; a log of 'nnlc submit' is in the results folder.
 # Exit status, as the worker's: 0 done, 3 done with failures, 75 unfinished (start again), 1 error.
@@ -22,7 +22,7 @@
 set -euo pipefail
 
 # Must equal the walltime in the directives above.
-walltime_minutes=30
+walltime_minutes=120
 
 # The log's last line gives the reason of the end, except after SIGKILL.
 launcher='' heard='' reason='' said='' hint=''
@@ -87,10 +87,10 @@ srun --nodes=1 --ntasks=8 --ntasks-per-node=8 \
     --gpus-per-task=1 \
     --kill-on-bad-exit=0 --wait=60 --label \
     --gpu-bind=closest \
-    python -m nnlc.worker curves \
-    --results results/curves \
+    python -m nnlc.worker smoke \
+    --results results/smoke \
     --gpu '{"model":"AMD MI250X (one GCD, 64 GB)","fp32_teraflops":23.95,"memory_gigabytes":64.0,"memory_gigabytes_per_second":1638.0,"setup_seconds_a_convolution":6.0}' \
-    --elements 6 --element "$((0 + SLURM_ARRAY_TASK_ID))" \
+    --elements 3 --element "$((0 + SLURM_ARRAY_TASK_ID))" \
     --time-left "$((walltime_minutes - (SECONDS + 59) / 60))" \
     --device cuda &
 launcher=$!

@@ -153,7 +153,7 @@ def run_ranks(step: Step) -> int:
     of_lsf = {k: v for k, v in os.environ.items() if k.startswith(("LSB_", "LS_"))}
     environment = {k: v for k, v in os.environ.items() if k not in of_lsf} | step.variables
     shown = [f"{key}={value}" for key, value in of_lsf.items()]
-    command = [_mpirun(), "-np", str(step.tasks), "env", mark, *shown, *step.command]
+    command = [mpirun(), "-np", str(step.tasks), "env", mark, *shown, *step.command]
     out, err = (_file(step, name) for name in ("stdio_stdout", "stdio_stderr"))
 
     def pass_on(number: int, _frame: object) -> None:
@@ -177,7 +177,7 @@ def run_ranks(step: Step) -> int:
     return 128 - status if status < 0 else status
 
 
-def _mpirun() -> str:
+def mpirun() -> str:
     beside = Path(sys.executable).parent / "mpirun"
     found = str(beside) if beside.exists() else shutil.which("mpirun")
     if not found:
