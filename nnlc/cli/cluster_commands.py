@@ -270,25 +270,6 @@ def cancel(results: shared_options.Results) -> None:
 
 
 @app.command()
-def doctor(
-    campaign: shared_options.Campaign = "smoke",
-    results: Annotated[Path | None, typer.Option(help="Results folder.")] = None,
-    images: shared_options.Images = Path("images"),
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-) -> None:
-    """Check ranks, devices, images and results folder; start it as you start the worker."""
-    from nnlc.ranks.mpi import launcher_rank
-    from nnlc.system.extras import extras_line
-    from nnlc.worker import main as worker
-
-    launched = launcher_rank(dict(os.environ))
-    if launched is None or launched[1] == 0:
-        say(extras_line())
-    words = [campaign, "--images", str(images), "--device", device, "--preflight"]
-    sys.exit(worker([*words, *(["--results", str(results)] if results else [])]))
-
-
-@app.command()
 def lint(
     script: Annotated[Path, typer.Argument(help="A job script, rendered by nnlc or your own.")],
     site: SiteOption,

@@ -56,7 +56,7 @@ def _facts(plan: Plan) -> Iterator[tuple[str, str]]:
     )
     yield "plan", _size(chosen) + (f", queue {forecast.site.queue}" if plan.queues else "")
     yield "jobs", _jobs(plan)
-    yield "node-hours", f"{_number(chosen.node_hours)}, charged {_number(plan.charge)}"
+    yield "node-hours", f"{short_number(chosen.node_hours)}, charged {short_number(plan.charge)}"
     replay = chosen.replay
     yield (
         "of that",
@@ -103,7 +103,7 @@ def _queues(plan: Plan) -> Iterator[str]:
         size, makespan = _size(other.chosen).partition(":")[0], other.chosen.makespan_hours
         words = (
             f"{name}: {size}, {counted(other.chosen.jobs, 'job')}, charged "
-            f"{_number(other.charge)}, makespan {as_time(3600 * makespan)}"
+            f"{short_number(other.charge)}, makespan {as_time(3600 * makespan)}"
         )
         why = site.queues[name].only_on_request
         if name == site.queue:
@@ -192,14 +192,14 @@ def _comparison(plan: Plan) -> Iterator[str]:
             "-" if option.minutes is None else f"{option.minutes:,}",
             f"{option.elements:,}",
             f"{option.jobs:,}",
-            _number(option.node_hours),
+            short_number(option.node_hours),
             as_time(3600 * option.makespan_hours),
             f"{100 * option.replay.idle_share:.0f} %",
         )
         yield f"{label:<{_LABEL}}" + "".join(f"{value:>11}" for value in values)
 
 
-def _number(value: float) -> str:
+def short_number(value: float) -> str:
     """Return a number with three digits, since predictions are not more accurate."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
@@ -215,8 +215,8 @@ def as_time(seconds: float) -> str:
     """Return seconds as text, in hours or minutes if they are many."""
     for unit, length in (("h", 3600), ("min", 60)):
         if seconds >= length:
-            return f"{_number(seconds / length)} {unit}"
-    return f"{_number(seconds)} s"
+            return f"{short_number(seconds / length)} {unit}"
+    return f"{short_number(seconds)} s"
 
 
 def as_gigabytes(size: float) -> str:

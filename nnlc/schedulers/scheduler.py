@@ -173,6 +173,17 @@ class Queue(Scheduler):
     no_answer: ClassVar[re.Pattern[str]] = re.compile(r"timed out|time out|not responding", re.I)
     """Pattern of errors after which the request may have been carried out all the same."""
 
+    version_command: ClassVar[tuple[str, ...]] = ()
+    """Command that prints its version."""
+
+    def version(self) -> str:
+        """Return what its command says about its version.
+
+        Raises:
+            SchedulerError: the command refuses, or does not answer.
+        """
+        return self._run(*self.version_command)
+
     @abstractmethod
     def submit(self, script: Path, mark: str, command: str) -> str:
         """Put a script into the queue; return the job.
