@@ -47,7 +47,7 @@ def plan_campaign(
     """
     if not site.knows_queue:
         raise unknown_queue(site)
-    loaded = load_campaign(campaign)
+    loaded = load_campaign(campaign, accept_code=True)
     folder = ResultsFolder(results_path(results, loaded.name))
     plan = plan_in_queues(forecast_campaign(loaded, site, folder), request)
     words = [campaign, "--site", name, *_options(plan.chosen), *others]
