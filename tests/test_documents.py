@@ -72,7 +72,7 @@ SMALLEST = {
     "nnlc describe FILE.npz [--networks N] [--depths A-B] [--family FAMILY]": (
         "nnlc describe own.npz --depths 1-2"
     ),
-    "nnlc sites --plan paper": "nnlc sites --plan smoke",
+    "nnlc sites --plan paper": "nnlc sites --plan fashion-mnist",
     "nnlc sites [--plan CAMPAIGN]": "nnlc sites",
     "nnlc plan paper --site frontier --queue batch --nodes N --elements 1": (
         "nnlc plan fashion-mnist --site frontier --queue batch --nodes 2 --elements 1"
