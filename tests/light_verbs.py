@@ -46,6 +46,7 @@ VERBS = {
     "submit smoke --site slurm --dry-run": "mpi",
     "cancel every": "",
     "lint job.sh --site slurm": "",
+    "sites": "",
     "doctor": "train",
     "metrics every": "",
     "importance curves": "",

@@ -19,6 +19,7 @@ from nnlc.results.paths import results_path
 from nnlc.schedulers.container import Container
 from nnlc.schedulers.scheduler import LEAST_SECONDS
 from nnlc.schedulers.site import Site
+from nnlc.schedulers.site_queues import other_queues_for
 from nnlc.schedulers.site_values import MOST, check_word
 from nnlc.system.environment import DETERMINISM
 from nnlc.system.one_line import check_line
@@ -91,7 +92,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
     stage_images = bool(site.local_disk and request.images and _staged_sets(campaign))
     seen = replace(request, images=None) if stage_images else request
     scheduler = site.scheduler
-    words = site.model_dump(exclude={"notice", "scheduler"}) | {
+    words = site.model_dump(exclude={"notice", "scheduler", "bins", "queues"}) | {
         "scheduler": scheduler.name,
         "has_queue": scheduler.has_queue,
         "job_name": campaign.name,
@@ -112,6 +113,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         "images": request.images,
         "stage_images": stage_images,
         "trainers": site.trainers_per_gpu,
+        "queue": None if scheduler.queue_directives(site) else site.queue,
         "directives": scheduler.directives(site),
         "start_mps": site.mps and not scheduler.runs_mps,
         "gpu_flags": site.device == "cuda",
@@ -180,11 +182,12 @@ def _size(request: Request, site: Site, campaign: Campaign) -> tuple[int, int]:
     try:
         longest = site.longest_minutes(nodes)
     except ValueError as problem:
-        raise SiteError(f"nodes = {nodes}: {problem}") from None
+        hint = other_queues_for(site, nodes, minutes)
+        raise SiteError(f"nodes = {nodes}: {problem}{hint}") from None
     if longest is not None and minutes > longest:
         raise SiteError(
-            f"walltime_minutes = {minutes}, but a job of {nodes} nodes on {site.name} may last "
-            f"{longest}"
+            f"walltime_minutes = {minutes}, but a job of {nodes} nodes on {site.place} may last "
+            f"{longest}{other_queues_for(site, nodes, minutes)}"
         )
     if not site.scheduler.has_queue:
         if asked is not None:
