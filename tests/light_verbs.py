@@ -47,6 +47,7 @@ VERBS = {
     "submit smoke --site slurm --dry-run": "mpi",
     "cancel every": "",
     "lint job.sh --site slurm": "",
+    "sites": "",
     "doctor": "train",
     "metrics every": "",
     "importance curves": "",

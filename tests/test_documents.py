@@ -72,9 +72,10 @@ SMALLEST = {
     "nnlc describe FILE.npz [--networks N] [--depths A-B] [--family FAMILY]": (
         "nnlc describe own.npz --depths 1-2"
     ),
-    "nnlc plan paper --site …": "nnlc plan fashion-mnist --site frontier",
-    "nnlc plan paper --site frontier --nodes N --elements 1": (
-        "nnlc plan fashion-mnist --site frontier --nodes 2 --elements 1"
+    "nnlc sites --plan paper": "nnlc sites --plan fashion-mnist",
+    "nnlc sites [--plan CAMPAIGN]": "nnlc sites",
+    "nnlc plan paper --site frontier --queue batch --nodes N --elements 1": (
+        "nnlc plan fashion-mnist --site frontier --queue batch --nodes 2 --elements 1"
     ),
     "nnlc plan CAMPAIGN [--site SITE | --ranks N]": "nnlc plan fashion-mnist --site frontier",
     "nnlc check-family MODULE:CLASS": "nnlc check-family residual --networks 1",
@@ -82,7 +83,7 @@ SMALLEST = {
         "nnlc check-family residual --networks 1 --images CIFAR-10"
     ),
     "nnlc doctor": "nnlc doctor smoke --device cpu",
-    "nnlc doctor [CAMPAIGN]": "nnlc doctor smoke --device cpu",
+    "nnlc doctor [CAMPAIGN] [--site SITE]": "nnlc doctor smoke --site slurm --device cpu",
     "nnlc stage CAMPAIGN [--root DIR] [--from DIR]": "nnlc stage smoke --root images --from .",
     "nnlc render CAMPAIGN --site SITE": "nnlc render smoke --site slurm",
     "nnlc lint SCRIPT --site SITE": "nnlc lint job.sh --site local",

@@ -108,4 +108,7 @@ def test_keys_of_a_table_in_an_array_are_named_where_one_is_wrong(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('extends = "slurm"\n[[bins]]\nnodes = [1, 2]\nhours = 1\nhour = 3\n')
     problem = str(CliRunner().invoke(app, ["render", "smoke", "--site", str(path)]).exception)
-    assert "key bins.0.hour: unknown key; did you mean 'hours'? (valid: nodes, hours)" in problem
+    assert (
+        "key bins.0.hour: unknown key; did you mean 'hours'? (valid: nodes, hours, queue)"
+        in problem
+    )

@@ -19,9 +19,12 @@ from nnlc.system.shipped import shipped_folder, shipped_names
 
 
 def golden_case(name: str, campaign: str, folder: Path) -> str:
-    """A shipped site with its own defaults; or one's own that extends it, and all that one asks."""
+    """A site with its own defaults; one of one's own and all that one asks; or another queue."""
     if campaign in ("smoke", "array"):
         return render("smoke", shipped_site(name), elements=3 if campaign == "array" else 1)
+    if campaign == "queue":
+        site = load_site(name, account="ABC123", queue=[QUEUES[name]])
+        return render("curves", site, nodes=1, walltime_minutes=30)
     site = own_site(folder, OWN_SITES[name]) if name in OWN_SITES else shipped_site(name)
     local = not site.scheduler.has_queue
     return render(
@@ -37,12 +40,16 @@ def golden_case(name: str, campaign: str, folder: Path) -> str:
     )
 
 
+QUEUES = {"frontier": "extended", "perlmutter": "preempt", "polaris": "capacity"}
+QUEUES |= {"alps": "debug", "lumi": "small-g"}
+"""Another queue of each site that has several."""
 CASES = [
     (name, campaign)
     for name in SITES
     for campaign in ("smoke", "paper", "array")
     if campaign != "array" or load_site(name).scheduler.has_queue
 ]
+CASES += [(name, "queue") for name in QUEUES]
 
 
 @pytest.mark.parametrize(("name", "campaign"), CASES)
@@ -223,7 +230,9 @@ def test_text_is_no_number_in_a_site_file(tmp_path):
 
 def test_a_site_file_changes_only_what_it_says(tmp_path):
     site = own_site(tmp_path, 'extends = "slurm"\ncores_per_rank = 16\n')
-    assert site == load_site("slurm").model_copy(update={"cores_per_rank": 16})
+    assert site == load_site("slurm").model_copy(
+        update={"cores_per_rank": 16, "tried": "never run"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -263,7 +272,7 @@ def test_trainers_of_a_gpu_are_a_number_or_auto(value, tmp_path):
     with pytest.raises(SiteError, match=r"site\.toml, key trainers_per_gpu: .*'auto'"):
         own_site(tmp_path, f'extends = "slurm"\ntrainers_per_gpu = {value}\n')
     text = 'extends = "slurm"\ntrainers_per_gpu = "auto"\n'
-    assert own_site(tmp_path, text) == load_site("slurm")
+    assert own_site(tmp_path, text) == own_site(tmp_path, 'extends = "slurm"\n')
 
 
 def test_each_shipped_site_cites_its_manual_on_its_first_line():

@@ -83,4 +83,4 @@ def test_ranks_without_torch_say_so_once_and_all_end_with_1(tmp_path):
 
 
 def test_doctor_lists_the_extras_that_are_there(light):
-    assert light["verbs"]["doctor"][1].startswith("extras: none; not train, mpi, export, fit, ben")
+    assert "\nextras: none; not train, mpi, export, fit, ben" in light["verbs"]["doctor"][1]

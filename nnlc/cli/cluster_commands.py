@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -71,8 +70,8 @@ def plan(
     from nnlc.errors import SiteError
     from nnlc.launching.limits import PlanRequest, asked_minutes
     from nnlc.launching.machine_plan import machine_plan_lines, plan_machine, plans_this_machine
-    from nnlc.launching.plan import plan_campaign
     from nnlc.launching.plan_text import plan_lines
+    from nnlc.launching.queue_choice import plan_campaign
     from nnlc.results.folder_costs import read_costs_of
     from nnlc.schedulers.site import THIS_MACHINE, load_site
     from nnlc.training.loaded_images import warn_of_own_images
@@ -83,7 +82,8 @@ def plan(
         read_costs_of(list(loaded.networks()), costs)
     name = site or THIS_MACHINE
     chosen = load_site(name, account=account, queue=queue)
-    request = PlanRequest(nodes=nodes, minutes=asked_minutes(minutes, hours), elements=elements)
+    minutes, asked = asked_minutes(minutes, hours), queue and queue[0]
+    request = PlanRequest(nodes=nodes, minutes=minutes, elements=elements, queue=asked or None)
     if plans_this_machine(chosen):
         ranks = ranks or (chosen.gpus_per_node if site else None)
         folders = {"results": results, "images": images}
@@ -96,7 +96,7 @@ def plan(
     others = {
         "costs": costs,
         "account": account,
-        "queue": queue and queue[0],
+        "queue": asked,
         "images": images,
         "python": python,
     }
@@ -269,25 +269,6 @@ def cancel(results: shared_options.Results) -> None:
     scheduler = scheduler_of_folder(folder)
     ended = cancel_all(folder, scheduler) if scheduler else []
     say(f"cancelled {', '.join(ended)}" if ended else f"{results}: no job is in the queue")
-
-
-@app.command()
-def doctor(
-    campaign: shared_options.Campaign = "smoke",
-    results: Annotated[Path | None, typer.Option(help="Results folder.")] = None,
-    images: shared_options.Images = Path("images"),
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-) -> None:
-    """Check ranks, devices, images and results folder; start it as you start the worker."""
-    from nnlc.ranks.mpi import launcher_rank
-    from nnlc.system.extras import extras_line
-    from nnlc.worker import main as worker
-
-    launched = launcher_rank(dict(os.environ))
-    if launched is None or launched[1] == 0:
-        say(extras_line())
-    words = [campaign, "--images", str(images), "--device", device, "--preflight"]
-    sys.exit(worker([*words, *(["--results", str(results)] if results else [])]))
 
 
 @app.command()

@@ -19,6 +19,7 @@ from nnlc.results.paths import ResultsPaths, results_path
 from nnlc.schedulers.container import Container
 from nnlc.schedulers.scheduler import LEAST_SECONDS
 from nnlc.schedulers.site import Site
+from nnlc.schedulers.site_queues import other_queues_for
 from nnlc.schedulers.site_values import MOST, check_word
 from nnlc.system.environment import DETERMINISM
 from nnlc.system.one_line import check_line
@@ -95,7 +96,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
     seen = replace(request, images=None) if stage_images else request
     scheduler = site.scheduler
     directives = scheduler.directives(site)
-    words = site.model_dump(exclude={"notice", "scheduler"}) | {
+    words = site.model_dump(exclude={"notice", "scheduler", "bins", "queues"}) | {
         "scheduler": scheduler.name,
         "has_queue": scheduler.has_queue,
         "job_name": campaign.name,
@@ -116,6 +117,7 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         "images": request.images,
         "stage_images": stage_images,
         "trainers": site.trainers_per_gpu,
+        "queue": None if scheduler.queue_directives(site) else site.queue,
         "directives": scheduler.leaving_out(directives, request.leave_out),
         "left_out": request.leave_out,
         "own_left_out": scheduler.left_out(directives),
@@ -187,11 +189,12 @@ def _size(request: Request, site: Site, campaign: Campaign) -> tuple[int, int]:
     try:
         longest = site.longest_minutes(nodes)
     except ValueError as problem:
-        raise SiteError(f"nodes = {nodes}: {problem}") from None
+        hint = other_queues_for(site, nodes, minutes)
+        raise SiteError(f"nodes = {nodes}: {problem}{hint}") from None
     if longest is not None and minutes > longest:
         raise SiteError(
-            f"walltime_minutes = {minutes}, but a job of {nodes} nodes on {site.name} may last "
-            f"{longest}"
+            f"walltime_minutes = {minutes}, but a job of {nodes} nodes on {site.place} may last "
+            f"{longest}{other_queues_for(site, nodes, minutes)}"
         )
     if not site.scheduler.has_queue:
         if asked is not None:

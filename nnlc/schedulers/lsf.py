@@ -49,6 +49,8 @@ class Lsf(Queue):
     directive_options, launcher_options = _BSUB, _JSRUN
     reads_all_directives = True
     account_option, nodes_option, walltime_option = "P", "nnodes", "W"
+    queue_options = ("q",)
+    version_command = ("bsub", "-V")
     walltime_forms = "it must be [hours:]minutes: LSF has no seconds"
     exclusive_directives = ("-x",)
     array_option, first_index, array_forms = "J", 1, "it must be as NAME[1-9], from 1 on"

@@ -55,6 +55,8 @@ class Pbs(Queue):
     sentinel, launcher, submit_commands = "#PBS", "mpiexec", ("qsub",)
     directive_options, launcher_options = _QSUB, _MPIEXEC
     account_option, nodes_option, walltime_option = "A", "select", "walltime"
+    queue_options = ("q",)
+    version_command = ("qstat", "--version")
     walltime_forms = "it must be [[HH:]MM:]SS"
     memory_directive = ":mem={}gb"  # within select, by the template
     exclusive_directives = ("-l place=scatter:exclhost",)

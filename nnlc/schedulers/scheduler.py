@@ -43,6 +43,8 @@ class Scheduler(ABC):
     """True if `submit_after` submits jobs that wait for the end of another."""
     runs_mps: ClassVar[bool] = False
     """True if the system runs NVIDIA's Multi-Process Service, so that ranks start none."""
+    may_bind_gpus: ClassVar[bool] = False
+    """True if the launcher gives each rank its own GPU only when it is asked to."""
     early_minutes: ClassVar[int] = 0
     """Minutes by which the warning may come earlier than requested."""
 
@@ -55,6 +57,8 @@ class Scheduler(ABC):
     """True if plugins of a site may add options."""
     account_option: ClassVar[str] = ""
     """Name of the option for the account, such as `account` for `--account`."""
+    queue_options: ClassVar[tuple[str, ...]] = ()
+    """Names of the options that may choose a queue, the usual one first."""
     nodes_option: ClassVar[str] = ""
     walltime_option: ClassVar[str] = ""
     walltime_forms: ClassVar[str] = "it must be HH:MM:SS"
@@ -105,8 +109,19 @@ class Scheduler(ABC):
         return option
 
     def directives(self, site: "Site") -> tuple[str, ...]:
-        """Return directives for nodes as the site wants them, and its own, as a script has them."""
-        return (*self.node_directives(site), *site.directives)
+        """Return directives for nodes and queue as the site wants them, and its own."""
+        return (*self.node_directives(site), *site.directives, *self.queue_directives(site))
+
+    def queue_option(self, site: "Site") -> str:
+        """Return the name of the option that chooses a queue of a site; empty if there is none."""
+        return site.queue_option or next(iter(self.queue_options), "")
+
+    def queue_directives(self, site: "Site") -> tuple[str, ...]:
+        """Return the directive for the queue if it is another than the template has."""
+        option = self.queue_option(site)
+        if site.queue is None or option in self.queue_options[:1]:
+            return ()
+        return (self.directive_options.written(option, site.queue),)
 
     def node_directives(self, site: "Site") -> tuple[str, ...]:
         """Return the directives for the memory of each node, or for whole nodes."""
@@ -168,6 +183,17 @@ class Queue(Scheduler):
     """Pattern of removed variables that ask for an account, a queue or the like."""
     no_answer: ClassVar[re.Pattern[str]] = re.compile(r"timed out|time out|not responding", re.I)
     """Pattern of errors after which the request may have been carried out all the same."""
+
+    version_command: ClassVar[tuple[str, ...]] = ()
+    """Command that prints its version."""
+
+    def version(self) -> str:
+        """Return what its command says about its version.
+
+        Raises:
+            SchedulerError: the command refuses, or does not answer.
+        """
+        return self._run(*self.version_command)
 
     @abstractmethod
     def submit(self, script: Path, mark: str, command: str) -> str:

@@ -24,6 +24,7 @@ from nnlc.errors import SchedulerError, SiteError
 from nnlc.schedulers.container import Container
 from nnlc.schedulers.scheduler import Queue, Scheduler
 from nnlc.schedulers.scheduler_registry import SCHEDULERS, scheduler_named
+from nnlc.schedulers.site_queues import SiteLimits, in_queue, with_queues
 from nnlc.schedulers.site_values import (
     Bin,
     Count,
@@ -32,6 +33,7 @@ from nnlc.schedulers.site_values import (
     Notice,
     Positive,
     Program,
+    QueueLimits,
     Word,
     check_word,
 )
@@ -49,7 +51,7 @@ def _check_container(text: str) -> str:
     return text
 
 
-class Site(BaseModel):
+class Site(SiteLimits, BaseModel):
     """A machine, with its scheduler, its nodes and its limits."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
@@ -89,6 +91,9 @@ class Site(BaseModel):
     queue: Word | None = None
     """LSF's queue, Slurm's partition; the site's default if left out. `partition` means the
     same."""
+    queue_option: Word | None = None
+    """Option that chooses the queue, without dashes, where there are several: Slurm's `partition`,
+    the default, or `qos`."""
     nodes: Count = 1
     """Default number of nodes of a job."""
     walltime_minutes: Count = 120
@@ -98,7 +103,8 @@ class Site(BaseModel):
     max_walltime_minutes: Count | None = None
     """Longest walltime of a job."""
     bins: tuple[Bin, ...] = ()
-    """Longest walltimes that depend on the number of nodes."""
+    """Longest walltimes that depend on the number of nodes and on the queue."""
+    queues: dict[Word, QueueLimits] = Field(default_factory=dict)
     max_queued_jobs: Count | None = None
     """Most jobs of a user in the queue; an array's element is a job."""
     max_running_jobs: Count | None = None
@@ -131,6 +137,27 @@ class Site(BaseModel):
     its standard input; a campaign's own run.notify replaces it. Ranks run it, on their nodes."""
     launcher_options: tuple[Line, ...] = ()
     """More arguments for srun, jsrun or mpirun, one per element."""
+    rank_setup: tuple[Line, ...] = ()
+    """Shell lines that each rank runs before Python, such as
+    `export ROCR_VISIBLE_DEVICES="$SLURM_LOCALID"`; a line that fails ends the rank."""
+    binds_gpus: bool = True
+    """False if srun shows each rank all GPUs of its node: the rank takes that of its number there,
+    or the one that `rank_setup` shows it."""
+    tried: Line = "never run"
+    """Note on runs of nnlc with this very file, such as `never run`; `nnlc sites` shows it."""
+
+    @field_validator("queue_option", "binds_gpus")
+    @classmethod
+    def _is_a_choice(cls, value: str | bool | None, info: ValidationInfo) -> str | bool | None:
+        """Check that the scheduler has this way to choose queues, or to leave GPUs to ranks."""
+        if (scheduler := info.data.get("scheduler")) is None:
+            return value
+        known = scheduler.queue_options
+        if isinstance(value, str) and value not in known:
+            raise ValueError(f"must be {' or '.join(known) or 'left out'}")
+        if value is False and not scheduler.may_bind_gpus:
+            raise ValueError(f"nnlc has no such choice with {scheduler.title}; leave it out")
+        return value
 
     @field_validator("memory_gigabytes_per_node", "exclusive")
     @classmethod
@@ -174,28 +201,13 @@ class Site(BaseModel):
             raise ValueError(f"{several[0]!r} is one word to a launcher; make it several elements")
         return options
 
-    def longest_minutes(self, nodes: int) -> int | None:
-        """Return the longest walltime of a job with this many nodes; None without a limit.
-
-        Raises:
-            ValueError: no job of this size is allowed.
-        """
-        limits = [self.max_walltime_minutes] if self.max_walltime_minutes else []
-        if self.bins:
-            within = [b for b in self.bins if b.nodes[0] <= nodes <= b.nodes[1]]
-            if not within:
-                sizes = ", ".join(f"{b.nodes[0]}-{b.nodes[1]}" for b in self.bins)
-                raise ValueError(f"no bin of {self.name} has {nodes} nodes; there are {sizes}")
-            limits.append(int(60 * max(b.hours for b in within)))
-        if self.max_nodes is not None and nodes > self.max_nodes:
-            raise ValueError(f"{self.name} has max_nodes = {self.max_nodes}; found {nodes}")
-        return min(limits, default=None)
-
 
 def load_site(
     name_or_path: str | Path, *, account: str | None = None, queue: Sequence[str] | None = None
 ) -> Site:
     """Return a site by its name, shipped or the user's own, or by the path of its TOML file.
+
+    Its limits are those of its queue (`nnlc.schedulers.site_queues`).
 
     Args:
         name_or_path: the site.
@@ -209,9 +221,11 @@ def load_site(
     layers = read_layers(path, find_site, SiteError)
     layers.rename("partition", "queue", SiteError)
     site = validate(Site, layers, SiteError, keys="nnlc keys site")
-    if not site.scheduler.has_queue:
+    if site.scheduler.has_queue:
+        site = with_queues(site, layers)
+    else:
         _check_local(site, layers, account, queue)
-    changes: dict[str, str] = {}
+    changes: dict[str, str] = {"tried": layers.each[0].get("tried", "never run")}
     if site.template is not None:
         folder = layers.file_of(["template"]).parent
         changes["template"] = str((folder / site.template).absolute())
@@ -226,13 +240,13 @@ def load_site(
                 changes[key] = check_word(value)
             except ValueError as problem:
                 raise SiteError(f"--{key}: {problem}") from None
-    return site.model_copy(update=changes)
+    return in_queue(site.model_copy(update=changes), changes.get("queue", site.queue))
 
 
 _OF_SCHEDULERS = (
     *("account", "account_required", "queue", "walltime_minutes", "max_walltime_minutes", "bins"),
     *("max_queued_jobs", "max_running_jobs", "max_array_elements", "notice", "requeue"),
-    *("links_at_once", "local_disk", "directives"),
+    *("links_at_once", "local_disk", "directives", "queue_option", "queues"),
 )
 
 
@@ -246,7 +260,7 @@ def _check_local(
                 f"--{key}: {site.name} is a local site, which has no {key}s; leave it out"
             )
     for key in _OF_SCHEDULERS:
-        if getattr(site, key) != Site.model_fields[key].default:
+        if getattr(site, key) != Site.model_fields[key].get_default(call_default_factory=True):
             raise SiteError(
                 f"{layers.file_of([key])}, key {key}: means nothing on a local site, which has no "
                 "scheduler; leave it out"

@@ -24,12 +24,17 @@ def check_word(text: str) -> str:
     Raises:
         ValueError: the text has other characters.
     """
-    if not _WORD.fullmatch(text):
+    if not is_word(text):
         raise ValueError(
             "a directive takes letters, digits, dots, dashes, plus signs and underscores, "
             f"the first a letter or digit; found {text!r}"
         )
     return text
+
+
+def is_word(text: str) -> bool:
+    """Return True if a text needs no quotes in a directive."""
+    return bool(_WORD.fullmatch(text))
 
 
 def _check_program(text: str) -> str:
@@ -107,6 +112,8 @@ class Bin(BaseModel):
     """Lowest and highest number of nodes of these jobs."""
     hours: Annotated[float, Field(ge=1 / 60, le=MOST / 60)]
     """Longest walltime of these jobs, in hours."""
+    queue: Word | None = None
+    """Queue of these jobs; default: the site file's `queue`. `nnlc plan` chooses among all."""
 
     @field_validator("nodes")
     @classmethod
@@ -114,6 +121,21 @@ class Bin(BaseModel):
         if nodes[0] > nodes[1]:
             raise ValueError("must be [lowest, highest]")
         return nodes
+
+
+class QueueLimits(BaseModel):
+    """`[queues.NAME]`: what is different in a queue that `bins` name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_running_jobs: Count | None = None
+    """Most jobs of a user that run at a time; default: the site's."""
+    max_queued_jobs: Count | None = None
+    """Most jobs of a user in the queue; default: the site's."""
+    charge_factor: Positive | None = None
+    """Charge for an hour of a node; default: the site's."""
+    only_on_request: Line | None = None
+    """Reason for which `nnlc plan` takes this queue only with --queue, such as "no production"."""
 
 
 class Notice(BaseModel):

@@ -40,6 +40,8 @@ class Slurm(Queue):
     sentinel, launcher, submit_commands = "#SBATCH", "srun", ("sbatch",)
     directive_options, launcher_options, has_plugins = SBATCH, SRUN, True
     account_option, nodes_option, walltime_option = "account", "nodes", "time"
+    queue_options, may_bind_gpus = ("partition", "qos"), True
+    version_command = ("sinfo", "--version")
     walltime_forms = "Slurm takes M, M:S, H:M:S, D-H, D-H:M and D-H:M:S"
     memory_directive, exclusive_directives = "--mem={}G", ("--exclusive", "--mem=0")
     array_option, array_forms = "array", "it must be as 0-9, 0-9:3 or 1,4%2"
