@@ -20,11 +20,11 @@ class Pbs:
             path.mkdir(exist_ok=True)
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(OF_A_JOB)},
-            "PBS_STANDIN": str(self.server),
-            "PBS_STANDIN_SITE": site,
-            "PBS_STANDIN_OWNER": str(os.getpid()),
-            "PBS_STANDIN_SECOND": str(HANG_SECONDS),  # its clock goes on by `pass_time` alone
-            "PBS_STANDIN_LOGIN": "PATH",  # what the login's shell files would set
+            "STANDIN_PBS": str(self.server),
+            "STANDIN_PBS_SITE": site,
+            "STANDIN_PBS_OWNER": str(os.getpid()),
+            "STANDIN_PBS_SECOND": str(HANG_SECONDS),  # its clock goes on by `pass_time` alone
+            "STANDIN_PBS_LOGIN": "PATH",  # what the login's shell files would set
             "PATH": f"{STANDINS}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.home),
             "USER": "tester",
@@ -67,14 +67,23 @@ class Pbs:
     def wait(self, job: str, *states: str) -> dict:
         """A job's attributes, once it is in one of these states, by default ended."""
         wanted = states or ("F", "X")
+        seen: list[tuple[str, int]] = []
 
         def found() -> dict:
+            """Ask qstat only if something has changed: a process each time would be dear."""
+            stamps = [(path.name, path.stat().st_mtime_ns) for path in self._elements()]
+            if stamps == seen:
+                return {}
+            seen[:] = stamps
             there = self.jobs().get(job, {})
             return there if there.get("job_state") in (*wanted, "F") else {}
 
-        there = wait_until(found, lambda: f"{job}: {self.jobs()}\n{self.logs()}", pause=0.1)
+        there = wait_until(found, lambda: f"{job}: {self.jobs()}\n{self.logs()}")
         assert there["job_state"] in wanted, f"{there}\n{self.logs()}"
         return there
+
+    def _elements(self) -> list[Path]:
+        return sorted(self.server.glob("jobs/*/*.element"))
 
     def pass_time(self, seconds: float) -> None:
         """Let PBS' clock jump: jobs are that much nearer to their walltime."""

@@ -26,6 +26,9 @@ SLOW_TESTS = {
         "test_other_code_than_the_campaigns_trains_nothing_again",
         "test_kept_weights_give_the_tables_last_accuracy",
     },
+    "test_container.py": {
+        "test_ranks_in_a_container_save_and_go_on_to_the_bytes_of_those_outside",
+    },
     "test_audit_families.py": {
         "test_a_check_that_raises_is_a_finding_and_harms_no_other_rule",
     },

@@ -150,6 +150,7 @@ def render(
 ) -> None:
     """Write the job script that runs a campaign at a site, with one rank per GPU."""
     from nnlc.campaign.campaign import load_campaign
+    from nnlc.launching.interpreter import python_in_script
     from nnlc.launching.limits import asked_minutes
     from nnlc.launching.prepare import check_script
     from nnlc.launching.render import Request, render_script
@@ -165,7 +166,7 @@ def render(
         elements=1 if elements is None else elements,
         results=str(results_path(results, loaded.name).absolute()),
         images=images,
-        python=python or chosen.python or sys.executable,
+        python=python_in_script(python, chosen),
         script=None if output is None else str(output.absolute()),
     )
     script = render_script(request, chosen, loaded)
@@ -198,10 +199,10 @@ def submit(
     """Check script, images and results folder, and submit the campaign."""
     from nnlc.campaign.campaign import load_campaign
     from nnlc.campaign.shared_ids import shared_ids
-    from nnlc.launching.interpreter import find_python
+    from nnlc.launching.interpreter import check_container, find_python
     from nnlc.launching.limits import asked_minutes
     from nnlc.launching.prepare import plain_script, prepare
-    from nnlc.launching.render import Request
+    from nnlc.launching.render import Request, folders_of
     from nnlc.launching.spare_nodes import spare_nodes_notes
     from nnlc.launching.submit import submit as put_into_queue
     from nnlc.results.folder import ResultsFolder
@@ -214,6 +215,7 @@ def submit(
     loaded, chosen = load_campaign(campaign), load_site(site, account=account, queue=queue)
     folder = ResultsFolder(results_path(results, loaded.name).absolute())
     loaded = folder.resolve(loaded)
+    ranks = (nodes or chosen.nodes) * chosen.gpus_per_node
     request = Request(
         campaign=campaign,
         nodes=nodes,
@@ -221,8 +223,9 @@ def submit(
         elements=1 if elements is None else elements,
         results=str(folder.path),
         images=str(images.absolute()),
-        python=find_python(python, chosen, (nodes or chosen.nodes) * chosen.gpus_per_node),
+        python=find_python(python, chosen, ranks),
     )
+    check_container(chosen, request.python, ranks, folders_of(request, loaded))
     submission = prepare(request, chosen, folder, loaded)
     scheduler = queue_of(chosen)
     networks = [] if costs is None else list(loaded.networks())

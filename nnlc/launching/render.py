@@ -6,7 +6,7 @@ passes a filter: `quote` in shell commands, `word` in directives, which no shell
 
 import shlex
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from nnlc.campaign.campaign import Campaign, load_campaign
 from nnlc.errors import SiteError
 from nnlc.networks.image_sets import comes_with_nnlc
 from nnlc.results.paths import results_path
+from nnlc.schedulers.container import Container
 from nnlc.schedulers.scheduler import LEAST_SECONDS
 from nnlc.schedulers.site import Site
 from nnlc.schedulers.site_values import MOST, check_line, check_word
@@ -81,14 +82,13 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
             f'give --account, or write a site file with extends = "{site.name}" and account = "…"'
         )
     campaign = campaign or load_campaign(request.campaign)
+    if site.container is not None:
+        request = _with_full_paths(request, campaign)
     nodes, minutes = _size(request, site, campaign)
     here = request.elements if request.here is None else request.here
     argument = _campaign_argument(request.campaign)
-    from_files = [
-        name
-        for name in campaign.image_sets()
-        if campaign.datasets[name].npz is None and not comes_with_nnlc(name)
-    ]
+    stage_images = bool(site.local_disk and request.images and _staged_sets(campaign))
+    seen = replace(request, images=None) if stage_images else request
     scheduler = site.scheduler
     words = site.model_dump(exclude={"notice", "scheduler"}) | {
         "scheduler": scheduler.name,
@@ -109,13 +109,15 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         "results": request.results or str(results_path(None, campaign.name)),
         "logs": request.logs,
         "images": request.images,
-        "stage_images": bool(site.local_disk and request.images and from_files),
+        "stage_images": stage_images,
         "trainers": site.trainers_per_gpu,
         "directives": scheduler.directives(site),
         "start_mps": site.mps and not scheduler.runs_mps,
         "gpu_flags": site.device == "cuda",
         "gpu_option": site.gpu.option if site.gpu and site.device != "cpu" else None,
         "python": request.python,
+        "container": None if site.container is None else Container.read(site.container),
+        "folders": folders_of(seen, campaign),
         "script": request.script,
         "reads_input": site.submit.endswith("<"),
         "notice_signal": site.notice.signal,
@@ -126,6 +128,39 @@ def render_script(request: Request, site: Site, campaign: Campaign | None = None
         "determinism": DETERMINISM,
     }
     return _render(site, words)
+
+
+def folders_of(request: Request, campaign: Campaign) -> list[str]:
+    """Return the folders that the ranks read or write: results, images, campaign and its family.
+
+    The campaign that a submission copies into the results folder needs no other file of campaigns.
+    """
+    found = [request.results or str(results_path(None, campaign.name))]
+    if request.images and _staged_sets(campaign):
+        found.append(request.images)
+    if (argument := _campaign_argument(request.campaign)).startswith("/"):
+        found.append(str(Path(argument).parent))
+    own = (campaign.datasets[name].npz for name in campaign.image_sets())
+    found += [str(Path(file).parent) for file in own if file is not None]
+    if campaign.family is not None and campaign.family.folder is not None:
+        found.append(campaign.family.folder)
+    return found
+
+
+def _staged_sets(campaign: Campaign) -> list[str]:
+    """Return the image sets that 'nnlc stage' brings into the folder of images."""
+    return [
+        name
+        for name in campaign.image_sets()
+        if campaign.datasets[name].npz is None and not comes_with_nnlc(name)
+    ]
+
+
+def _with_full_paths(request: Request, campaign: Campaign) -> Request:
+    """Return a request with full paths of results and images, as containers need them."""
+    results = request.results or results_path(None, campaign.name)
+    images = request.images and str(Path(request.images).absolute())
+    return replace(request, results=str(Path(results).absolute()), images=images)
 
 
 def _size(request: Request, site: Site, campaign: Campaign) -> tuple[int, int]:

@@ -10,9 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    field_validator,
+)
 
 from nnlc.errors import SchedulerError, SiteError
+from nnlc.schedulers.container import Container
 from nnlc.schedulers.scheduler import Queue, Scheduler
 from nnlc.schedulers.scheduler_registry import SCHEDULERS, scheduler_named
 from nnlc.schedulers.site_values import (
@@ -24,6 +33,7 @@ from nnlc.schedulers.site_values import (
     Positive,
     Program,
     Word,
+    check_line,
     check_word,
 )
 from nnlc.system.files import folder_of_user
@@ -32,6 +42,11 @@ from nnlc.system.toml_file import Layers, find_file, read_layers, validate
 
 THIS_MACHINE = "local"
 """Name of the shipped site for one machine without a scheduler."""
+
+
+def _check_container(text: str) -> str:
+    Container.read(check_line(text))
+    return text
 
 
 class Site(BaseModel):
@@ -102,8 +117,13 @@ class Site(BaseModel):
     """Path of a node's own disk for images, such as `/mnt/bb/$USER`; the shell expands it."""
     directives: tuple[Line, ...] = ()
     """More directives, each without its `#SBATCH` or `#BSUB`."""
+    container: Annotated[str, AfterValidator(_check_container)] | None = None
+    """Command that runs the ranks in a container, such as "apptainer exec --nv IMAGE.sif"; the path
+    of the image is relative to the site file. nnlc makes the folders of results, images and
+    campaign visible in it, by --bind."""
     python: Program | None = None
-    """Python of the ranks, as the nodes find it, not checked; default: the one that runs nnlc."""
+    """Python of the ranks, as the nodes find it, not checked; default: the one that runs nnlc. With
+    a container, the Python in its image, by default python3, which is checked."""
     setup: tuple[Line, ...] = ()
     """Shell lines to copy before the launcher unchanged, such as `module load python`."""
     launcher_options: tuple[Line, ...] = ()
@@ -192,6 +212,9 @@ def load_site(
     if site.template is not None:
         folder = layers.file_of(["template"]).parent
         changes["template"] = str((folder / site.template).absolute())
+    if site.container is not None:
+        folder = layers.file_of(["container"]).parent
+        changes["container"] = str(Container.read(site.container).relative_to(folder))
     if queue and len(queue) > 1:
         raise SiteError("--queue and --partition mean the same; give one of them, once")
     for key, value in (("account", account), ("queue", queue[0] if queue else None)):

@@ -21,7 +21,7 @@ from pbs_server import ENDED, Element, Server
 LOOK_SECONDS = 0.05
 KILL_WALLTIME = -29  # RG 374 and OpenPBS' test pbs_exceeded_resources_notification.py
 SISTER_FAILED = -14  # RG 374: JOB_EXEC_RERUN_ON_SIS_FAIL
-NODE = b"PBS_STANDIN_NODE="
+NODE = b"STANDIN_PBS_NODE="
 SIGNALLED = 256  # src/resmom: a shell that died of signal n has exit status 256 + n
 
 
@@ -89,7 +89,7 @@ class Daemon:
 
     @staticmethod
     def owned() -> bool:
-        owner = os.environ.get("PBS_STANDIN_OWNER")
+        owner = os.environ.get("STANDIN_PBS_OWNER")
         return owner is None or Path("/proc", owner).exists()
 
     def release(self) -> None:
@@ -184,7 +184,7 @@ class Daemon:
             default = f"{self.job.name}.{letter}{self.number}" + (f".{index}" if index else "")
             if not given:
                 path /= default
-            elif path.is_dir():
+            elif path.is_dir() or given.endswith("/"):
                 path /= f"{element.id(self.number)}.{ending}"
             if letter in self.job.keep and "d" not in self.job.keep:
                 path = Path(os.environ["HOME"], default)
@@ -206,15 +206,15 @@ class Daemon:
     def environment(self, element: Element, node_file: Path) -> dict[str, str]:
         """Return what a job sees: its login's variables, PBS' own and those of -v or -V.
 
-        qsub(1B), ENVIRONMENT VARIABLES. $PBS_STANDIN_LOGIN names what the login's shell files
+        qsub(1B), ENVIRONMENT VARIABLES. $STANDIN_PBS_LOGIN names what the login's shell files
         would set, with the values of the shell that submitted.
         """
-        login = os.environ.get("PBS_STANDIN_LOGIN", "PATH").split(":")
+        login = os.environ.get("STANDIN_PBS_LOGIN", "PATH").split(":")
         kept = {"HOME", "USER", "LOGNAME", "SHELL", *login}
         submitted = ("HOME", "LANG", "LOGNAME", "PATH", "MAIL", "SHELL", "TZ")
         scratch = self.place / f"tmp-{element.id(self.number)}"
         scratch.mkdir(exist_ok=True)
-        env = {k: v for k, v in os.environ.items() if k in kept or k.startswith("PBS_STANDIN")}
+        env = {k: v for k, v in os.environ.items() if k in kept or k.startswith("STANDIN_PBS")}
         array = (
             {}
             if element.index is None
@@ -240,7 +240,7 @@ class Daemon:
                 "NCPUS": self.job.chunks[0]["ncpus"],
                 "TMPDIR": str(scratch),
                 **dict([self.mark(element).split("=", 1)]),
-                "PBS_STANDIN_NODE": element.nodes[0],
+                "STANDIN_PBS_NODE": element.nodes[0],
                 **array,
                 **self.job.variables,
             }
@@ -248,7 +248,7 @@ class Daemon:
 
     def mark(self, element: Element) -> str:
         """Return the variable of all processes of an element of this server."""
-        return f"PBS_STANDIN_JOB={self.server.folder}:{element.id(self.number)}"
+        return f"STANDIN_PBS_JOB={self.server.folder}:{element.id(self.number)}"
 
     def start(self, element: Element, nodes: dict[str, list[dict[str, str]]]) -> None:
         """Start the script on the first node, in the home directory: UG, "execution directory"."""

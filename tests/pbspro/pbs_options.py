@@ -88,12 +88,14 @@ def parse(words: list[str], where: str = "") -> tuple[list[tuple[str, str]], lis
     return [(name[1:], value) for name, value in found], rest
 
 
-def directives(text: str, prefix: str = "#PBS") -> list[tuple[str, str]]:
+def directives(text: str) -> list[tuple[str, str]]:
     """Return the options of the directives: those before the first executable line count.
 
     src/lib/Libcmds/check_job_script.c: a line is executable if its first character that is no
     space is no "#", unless it begins with ":". There are no comments behind a directive.
+    qsub(1B): PBS_DPREFIX.
     """
+    prefix = os.environ.get("PBS_DPREFIX", "#PBS")
     found: list[tuple[str, str]] = []
     for line in text.splitlines():
         bare = line.strip()
@@ -315,4 +317,4 @@ def variable_list(options: dict[str, str]) -> dict[str, str]:
         if not equals and name not in os.environ:
             raise RefusalError("qsub: cannot send environment with the job", 1)
         found[name] = value.strip("'\"") if equals else os.environ[name]
-    return {k: v for k, v in found.items() if not k.startswith(("PBS_O_", "PBS_STANDIN_JOB"))}
+    return {k: v for k, v in found.items() if not k.startswith(("PBS_O_", "STANDIN_PBS_JOB"))}

@@ -1,9 +1,9 @@
 """The server: a folder with a folder a job, and in it a small file an element.
 
-$PBS_STANDIN/next            the number of the next job
-$PBS_STANDIN/site.toml       what differs from the site that $PBS_STANDIN_SITE names
-$PBS_STANDIN/down/NAME       a node that is lost
-$PBS_STANDIN/jobs/101/       job.json, script, job.element (array: 4.element), nodes of each, and
+$STANDIN_PBS/next            the number of the next job
+$STANDIN_PBS/site.toml       what differs from the site that $STANDIN_PBS_SITE names
+$STANDIN_PBS/down/NAME       a node that is lost
+$STANDIN_PBS/jobs/101/       job.json, script, job.element (array: 4.element), nodes of each, and
                              the requests that qdel and qsig make of the job's daemon
 """
 
@@ -48,7 +48,7 @@ class Server:
     """All jobs, the finished ones too."""
 
     def __init__(self) -> None:
-        self.folder = Path(os.environ["PBS_STANDIN"]).absolute()
+        self.folder = Path(os.environ["STANDIN_PBS"]).absolute()
         self.jobs = self.folder / "jobs"
         self.jobs.mkdir(parents=True, exist_ok=True)
         self.site = load_site(self.folder)
@@ -155,7 +155,7 @@ class Server:
         return found
 
     def clock(self) -> float:
-        """Return the server's seconds: each lasts $PBS_STANDIN_SECOND, and passed adds some."""
+        """Return the server's seconds: each lasts $STANDIN_PBS_SECOND, and passed adds some."""
         passed = self.folder / "passed"
         added = float(passed.read_text()) if passed.exists() else 0.0
-        return time.monotonic() / float(os.environ.get("PBS_STANDIN_SECOND", "1")) + added
+        return time.monotonic() / float(os.environ.get("STANDIN_PBS_SECOND", "1")) + added

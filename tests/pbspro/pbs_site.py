@@ -80,8 +80,8 @@ SITES = {
 
 
 def load_site(folder: Path) -> Site:
-    """Return the site that $PBS_STANDIN_SITE names, changed by site.toml of the folder."""
-    site = SITES[os.environ.get("PBS_STANDIN_SITE", "pbs")]
+    """Return the site that $STANDIN_PBS_SITE names, changed by site.toml of the folder."""
+    site = SITES[os.environ.get("STANDIN_PBS_SITE", "pbs")]
     path = folder / "site.toml"
     changes = tomllib.loads(path.read_text()) if path.exists() else {}
     if "queues" in changes:
